@@ -1,0 +1,64 @@
+/* runtime/plan.h
+ * Facts about a device, and the pure function that decides what we do about them. */
+#ifndef RUNTIME_PLAN_H
+#define RUNTIME_PLAN_H
+
+#include "runtime/rt.h"
+
+/* What a device says about itself. Filled once by vk_probe.c; no choices here. */
+struct rt_facts {
+    char device_name[256];
+    char driver_name[256];
+    char driver_info[256];
+    uint8_t device_uuid[16];
+    uint32_t vendor_id, device_id, driver_id, driver_version, api_version;
+    bool software;  /* VK_PHYSICAL_DEVICE_TYPE_CPU */
+    bool discrete, integrated;
+    uint32_t subgroup_size;          /* 0: the driver does not say */
+    bool subgroup_basic, subgroup_ballot, subgroup_arithmetic; /* in compute */
+    uint32_t shared_bytes;           /* per workgroup */
+    uint32_t lanes_max;              /* largest workgroup, in invocations */
+    uint32_t push_bytes_max;
+    uint64_t storage_range_max;      /* bytes of one storage binding */
+    uint64_t texel_count_max;        /* texels of one texel buffer */
+    uint32_t storage_align, texel_align; /* offset alignment, bytes */
+    uint64_t device_heap_bytes;      /* largest device-local heap */
+    bool unified_memory;             /* device-local memory is host-visible */
+    bool fp16, int8, storage16, storage8, int_dot, coopmat;
+    float timestamp_ns;              /* 0: no timestamps */
+    uint32_t timestamp_bits;
+};
+
+enum rt_family {
+    RT_FAMILY_AUTO = 0,
+    RT_FAMILY_LANES, /* no shared memory, no barriers: software devices, safe fallback */
+    RT_FAMILY_TILED, /* shared-memory tiles, workgroup reductions: GPUs */
+    RT_FAMILY_COUNT
+};
+
+/* How kernels of the lanes family read their operands. */
+enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST };
+
+/* What we do about it. Stored beside every result, so a run explains itself. */
+struct rt_plan {
+    enum rt_family family;
+    enum rt_operand_path path; /* preferred; kernels without that form use storage */
+    uint32_t lanes;            /* workgroup width of lane kernels */
+    uint64_t binding_bytes_max; /* storage range no binding may exceed */
+    uint64_t texel_bytes_max;  /* larger bindings are read by storage */
+    double submit_flops_max;   /* a queue submission is cut above this estimate */
+    uint32_t quirks;           /* bit per row of quirks.def in force */
+};
+
+struct rt_plan_options {
+    enum rt_family family; /* RT_FAMILY_AUTO or forced */
+};
+
+void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
+                  struct rt_plan *plan);
+
+/* The plan as one JSON object, for the store and the log. Returns text's length;
+ * always terminated. */
+size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size);
+
+#endif

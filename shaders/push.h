@@ -1,0 +1,285 @@
+/* shaders/push.h
+ * Parameters of every op, read unchanged by C and by GLSL, and what each
+ * binding holds. Four-byte scalars only: then std430 and the C ABI agree
+ * without padding. At most 128 bytes each (asserted in runtime/op.h).
+ *
+ * Words used below
+ *   row      one token of the batch. Row buffers hold floats, row-major, `ld*`
+ *            floats apart. Every ld is a multiple of 128 (RT_COL_PAD); columns
+ *            beyond the real ones are 0. Buffers are allocated with rows rounded
+ *            up to 64 (RT_ROW_PAD): kernels may read and write the padding rows,
+ *            whose content is finite and means nothing.
+ *   off*     first column (in floats) of the part of a row that is meant; a
+ *            multiple of 16. `row0`-like offsets do not exist: bind a range instead.
+ *   weight   a packed matrix [out][in], two bindings (codes, scales), in the one
+ *            layout that runtime/weight.h defines.
+ *   meta     uint words, uploaded each step, so that a recorded step can be
+ *            submitted again with other tokens.
+ * A binding that a flag switches off is bound to any small buffer. */
+#ifndef SHADERS_PUSH_H
+#define SHADERS_PUSH_H
+
+#ifndef VULKAN /* the GLSL compiler defines it, so this part is for C */
+#include <stdint.h>
+typedef uint32_t uint;
+#endif
+
+/* y[row][k] = table[ids[row]][k] as float.
+ * 0 ids (uint [rows]), 1 codes, 2 scales, 3 y. Ids >= vocab read row 0. */
+struct embed_push {
+    uint rows;
+    uint cols;  /* hidden size */
+    uint vocab; /* rows of the table */
+    uint in_pad, bits, group, form; /* of the weight, as in matmul_push */
+    uint ldy;
+};
+
+/* y[row][h*cols + c] = w[c] x[row][h*cols + c] / sqrt(mean_c x^2 + eps), h < heads.
+ * heads 1 is the layer norm; heads > 1 is the per-head q/k norm of Qwen3.
+ * 0 x, 1 w (float [cols]), 2 y. x and y may be the same range only if lds agree. */
+struct rmsnorm_push {
+    uint rows, cols, heads;
+    uint ldx, offx, ldy, offy;
+    float eps;
+};
+
+/* dx[row][c] (+)= d loss / d x of rmsnorm.  g = dy * w, r = 1/sqrt(mean x^2 + eps):
+ * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate). */
+struct rmsnorm_back_push {
+    uint rows, cols, heads;
+    uint ldx, offx, lddy, offdy, lddx, offdx;
+    float eps;
+    uint accumulate;
+};
+
+/* Rotary embedding, half-split form (HF rotate_half): with c, s of the row's
+ * position, (a, b) = (v[i], v[i + hd/2]) becomes (a c - b s, b c + a s), on the
+ * heads_q heads at offq and the heads_k heads at offk of each row of qkv, in place.
+ * inverse 1 rotates back (gradients). With store, K (rotated) and V of the row are
+ * also written to cache row meta.slot: [heads_k*hd K | heads_k*hd V], ldc floats apart;
+ * a slot of 0xffffffff writes nothing.
+ * 0 table (float [positions][hd/2][2]: cos, sin), 1 meta (uint [rows][4]:
+ * position, slot, -, -), 2 qkv, 3 cache. */
+struct rope_push {
+    uint rows, heads_q, heads_k, hd;
+    uint ldx, offq, offk, offv;
+    uint inverse, store, ldc;
+    uint positions; /* rows of the table; larger positions are clamped */
+};
+
+/* Causal attention, one head at a time: o = softmax(scale q k^T) v over keys
+ * 0..position of the row's own sequence; head h reads kv head h / (heads/heads_k).
+ * Keys are summed in order 0, 1, 2, ... in blocks of 8 with a running maximum,
+ * the same for every row, batch and kernel of a plan.
+ * meta: uint [rows][4]: position, base, -, -.
+ * page 0: key j lies in row base + j of K and V. page > 0: key j lies in row
+ * table[base + j / page] * page + j % page.
+ * 0 q, 1 k, 2 v, 3 meta, 4 table (uint), 5 o, 6 lse (float [rows][heads], the log
+ * of the sum of exp(scale q k), written if want_lse). */
+struct attention_push {
+    uint rows, heads, heads_k, hd;
+    uint ldq, offq, ldk, offk, ldv, offv, ldo, offo;
+    uint page, want_lse;
+    float scale;
+};
+
+/* Backward, queries: with p_j = exp(scale q k_j - lse), delta = sum_c do o,
+ * dp_j = do v_j:  dq = scale sum_j p_j (dp_j - delta) k_j.  Contiguous keys only
+ * (page 0 of attention); meta as there.
+ * 0 q, 1 k, 2 v, 3 meta, 4 o and do in one buffer (offo, offdo, ldo), 5 lse,
+ * 6 dq (written), 7 delta (float [rows][heads], written). */
+struct attention_back_q_push {
+    uint rows, heads, heads_k, hd;
+    uint ldq, offq, ldk, offk, ldv, offv;
+    uint ldo, offo, offdo; /* o at offo, do at offdo of the same rows */
+    uint lddq, offdq;
+    float scale;
+};
+
+/* Backward, keys and values of each row: over the queries i of the same sequence
+ * at or after it and the heads of its group, in order:
+ * dk = scale sum p (dp - delta) q, dv = sum p do.  meta: uint [rows][4]:
+ * position, base, end, - : the sequence fills rows base .. end-1.
+ * 0 q, 1 k, 2 v, 3 meta, 4 do (ldo, offdo), 5 lse, 6 delta, 7 dkv (written: dk at
+ * offdk, dv at offdv, lddk floats apart). */
+struct attention_back_kv_push {
+    uint rows, heads, heads_k, hd;
+    uint ldq, offq, ldk, offk, ldv, offv;
+    uint ldo, offdo;
+    uint lddk, offdk, offdv;
+    float scale;
+};
+
+/* h[row][c] = silu(gate) * up, gate = x[row][offg + c], up = x[row][offu + c].
+ * 0 x, 1 h. */
+struct swiglu_push {
+    uint rows, cols;
+    uint ldx, offg, offu, ldh;
+};
+
+/* With s = sigmoid(gate): dup = dh gate s, dgate = dh up s (1 + gate (1 - s)),
+ * written where gate and up lie (offg, offu) in dx.   0 x, 1 dh, 2 dx. */
+struct swiglu_back_push {
+    uint rows, cols;
+    uint ldx, offg, offu, lddh, lddx;
+};
+
+/* y[i] += scale * x[i], i < count (a multiple of 4).   0 x, 1 y. */
+struct add_push {
+    uint count;
+    float scale;
+};
+
+/* y[row] = x[index[row]], or 0 where the index is 0xffffffff.
+ * 0 index (uint [rows]), 1 x, 2 y. cols a multiple of 4. */
+struct gather_push {
+    uint rows, cols;
+    uint ldx, ldy;
+};
+
+/* Flags of matmul. */
+#define MATMUL_BIAS 1u     /* + bias[m] */
+#define MATMUL_RESIDUAL 2u /* + residual[row][m], same ld and offset as y */
+#define MATMUL_LORA 4u     /* + sum_k u[row][part*rank + k] b[m][k] */
+
+/* y[row][m] = sum_k x[row][k] w[m][k] (+ LoRA) (+ bias) (+ residual), in this
+ * order: k = 0 .. in_pad-1 into one float accumulator, then the LoRA ranks 0 ..
+ * rank-1 into the same one, then bias, then residual. This order is part of the
+ * contract: it is what makes tile, kernel and batch size invisible in the bits.
+ * 0 codes, 1 scales, 2 x, 3 u (float [rows][ldu]), 4 b (weight of 32 bits
+ * [out][rank], LoRA up, layout of runtime/weight.h), 5 bias (float [out_pad]),
+ * 6 residual, 7 y. residual may be the same range as y. */
+struct matmul_push {
+    uint rows;
+    uint out_pad; /* rows of the weight, a multiple of 64 or, for adapters, 16 */
+    uint in_pad;  /* contracted length; see rt_weight_in_pad() */
+    uint bits;    /* 2, 3, 4, 8 codes; 16 f16 rows; 32 f32 rows */
+    uint group;   /* codes that share a scale, a multiple of 32; 0: one per row */
+    uint form;    /* RT_FORM_*: how a code becomes a value */
+    uint ldx, offx, ldy, offy;
+    uint flags;
+    uint ldu, rank; /* rank a multiple of 4 */
+    uint part1, part2; /* rows where LoRA part 1 and 2 begin (multiples of 16; out_pad if none) */
+};
+
+/* dx[row][k] (+)= sum_m dy[row][m] w[m][k] (+ LoRA: sum_j du[row][j] a[j][k]),
+ * m = 0 .. out_pad-1 in order, then j = 0 .. rank-1.
+ * 0 codes, 1 scales, 2 dy, 3 du (float [rows][lddu]), 4 a (weight of 32 bits
+ * [rank][in], LoRA down), 5 dx (added to if accumulate). */
+struct matmul_back_push {
+    uint rows, out_pad, in_pad;
+    uint bits, group, form;
+    uint lddy, offdy, lddx, offdx;
+    uint accumulate;
+    uint lddu, rank; /* rank 0: no LoRA; a multiple of 8: rows of a */
+};
+
+/* Decodes a weight into one of 32 bits of the same shape.
+ * 0 codes, 1 scales, 2 out (codes of a 32-bit weight). */
+struct unpack_push {
+    uint out_pad, in_pad, bits, group, form;
+};
+
+/* d[a][b] (+)= scale * sum over rows of p[row][a] q[row][b], rows in order.
+ * LoRA gradients and second moments.  0 p, 1 q, 2 d (float [na][ldd]).
+ * na a multiple of 4, nb a multiple of 4. */
+struct outer_push {
+    uint rows, na, nb;
+    uint ldp, offp, ldq, offq, ldd;
+    float scale;
+    uint accumulate;
+};
+
+/* Row-major floats src[rows][lds] into a 32-bit weight:
+ * w[m0 + i][k0 + j] = scale * (transpose ? src[j][i] : src[i][j]) for i < out, j < in.
+ * Only these elements are written.  0 src, 1 codes of the weight. */
+struct pack_push {
+    uint out, in, lds, transpose;
+    uint m0, k0, in_pad;
+    float scale;
+};
+
+/* One row of logits [rows][ldl], vocab real columns, to 8 words of stat[row]:
+ *   0 best id (uint; lowest id on ties)  1 second best id
+ *   2 logit of best   3 logit of second   4 log-sum-exp of all
+ *   5 target id       6 logit of target   7 number of non-finite logits
+ * 0 logits, 1 target (uint [rows]; 0xffffffff: the best), 2 stat. */
+struct logits_stat_push {
+    uint rows, vocab, ldl;
+};
+
+/* In place: logits become d loss / d logits = seed (onehot(target) - p), where
+ * seed[row] = d loss / d log p(target).  Padding columns become 0.
+ * 0 stat (of logits_stat), 1 seed (float [rows]), 2 unused meta, 3 logits. */
+struct ce_back_push {
+    uint rows, vocab, ldl;
+};
+
+/* KL(p || q) per row, p = softmax(zp inv_temp), q = softmax(zq inv_temp).
+ * stat[row]: 0 KL (float), 1 best id of p, 2 best id of q, 3 1 if they agree.
+ * With want_grad zq becomes weight[row] * inv_temp * (q - p), padding 0.
+ * 0 zp, 1 weight (float [rows]), 2 zq, 3 stat (4 words a row). */
+struct kl_push {
+    uint rows, vocab, ldl;
+    float inv_temp;
+    uint want_grad;
+};
+
+#define DPO_SIGMOID 0u
+#define DPO_HINGE 1u
+#define DPO_IPO 2u
+
+/* Preference loss of `pairs` pairs; one pair of token ranges each.
+ * pair: uint [pairs][4]: first and count of the chosen tokens, first and count of
+ * the rejected ones, indices into stat, ref and seed.
+ * dc, dr: sums of (log p - ref) over each range (means for IPO);
+ * sigmoid: -log sigmoid(h), hinge: max(0, 1 - h), h = beta (dc - dr);
+ * IPO: (dc - dr - 1/(2 beta))^2.
+ * Plus sft * (-log p) summed over the chosen tokens, divided by their count in the
+ * pair (sft_norm 0) or by the batch's chosen tokens over `pairs` (sft_norm 1: the
+ * token mean over the batch).  All is divided by `pairs`.
+ * seed[token] = d loss / d log p(token), written for the tokens of the ranges.
+ * out[pair]: 0 loss share of the pair (before / pairs) 1 dc 2 dr 3 h 4 log p sum of
+ * chosen 5 of rejected 6 sft term 7 -.
+ * 0 stat (8 words a token, of logits_stat), 1 ref (float log p a token), 2 pair,
+ * 3 unused, 4 seed, 5 out. */
+struct dpo_push {
+    uint pairs, loss;
+    float beta, sft;
+    uint sft_norm;
+};
+
+/* partial[i] = sum of squares of block i of 1024 floats of x, in order.
+ * 0 x, 1 partial (float [ceil(count / 1024)]). */
+struct sumsq_push {
+    uint count;
+};
+
+/* state[0] = norm = sqrt(sum of partial, in order); state[1] = factor =
+ * min(1, max_norm / (norm + 1e-6)), 1 where max_norm is 0.
+ * 0 partial, 1 state (float [4]). */
+struct clip_push {
+    uint count; /* of partials */
+    float max_norm;
+};
+
+/* AdamW on count floats (a multiple of 4), decoupled decay, gradient scaled by
+ * state[1] of clip:  g = factor grad; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
+ * p -= lr decay p; p -= lr (m / c1) / (sqrt(v / c2) + eps), c = 1 - b^t.
+ * 0 hyper (float [8]: lr, b1, b2, eps, decay, c1, c2, -), 1 clip state, 2 grad,
+ * 3 p, 4 m, 5 v. */
+struct adamw_push {
+    uint count;
+};
+
+/* Draws one token a row: temperature, then nucleus top_p, then the Gumbel maximum
+ * with a counter-based generator keyed by (seed, row key, position).
+ * out[row]: 0 id, 1 number of ids in the nucleus.
+ * 0 logits, 1 meta (uint [rows][4]: key low, key high, position, -), 2 out (2 words a row). */
+struct sample_push {
+    uint rows, vocab, ldl;
+    float inv_temp, top_p;
+    uint seed_low, seed_high;
+};
+
+#endif
