@@ -274,8 +274,9 @@ struct adamw_push {
 
 /* Draws one token a row: temperature, then nucleus top_p, then the Gumbel maximum
  * with a counter-based generator keyed by (seed, row key, position).
- * out[row]: 0 id, 1 number of ids in the nucleus.
- * 0 logits, 1 meta (uint [rows][4]: key low, key high, position, -), 2 out (2 words a row). */
+ * out: uint [2][rows]: first the ids (so that it can be logits_stat's target), then
+ * the number of ids in each nucleus.
+ * 0 logits, 1 meta (uint [rows][4]: key low, key high, position, -), 2 out. */
 struct sample_push {
     uint rows, vocab, ldl;
     float inv_temp, top_p;
