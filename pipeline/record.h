@@ -81,6 +81,11 @@ enum pipe_category {
     PIPE_CAT_COUNT
 };
 
+/* Stable code ("execution/computation"), words for people, and back from the code. */
+const char *pipe_category_code(enum pipe_category category);
+const char *pipe_category_label(enum pipe_category category);
+enum pipe_category pipe_category_of(const char *code);
+
 /* What one locator says about one wrong answer. step < 0: no fault found (abstains). */
 struct pipe_fault {
     const char *locator; /* "check", "twin", "rollout", "verdict", "gold" */

@@ -61,4 +61,7 @@ void rt_weight_put_scale(const struct rt_weight_shape *s, float *scales, uint32_
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const float *scales, uint32_t m, uint32_t k);
 
+/* IEEE binary16 to float, exact, subnormals included. */
+float rt_half_to_float(uint16_t half);
+
 #endif

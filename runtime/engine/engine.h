@@ -1,0 +1,87 @@
+/* runtime/engine/engine.h
+ * Continuous batching over a paged KV cache. Requests are pulled when a slot is free
+ * and handed back when they end; prompts are prefilled in chunks beside the decoding
+ * of others. What a request answers does not depend on what runs beside it: every
+ * kernel sums in an order fixed by the plan, so tokens and log-probabilities are the
+ * same bits at any batch size, in any order, after any interruption. */
+#ifndef RUNTIME_ENGINE_ENGINE_H
+#define RUNTIME_ENGINE_ENGINE_H
+
+#include "runtime/model/model.h"
+
+struct rt_engine;
+
+struct rt_sampling {
+    float temperature; /* 0: greedy */
+    float top_p;       /* 1: everything */
+    uint64_t seed;     /* random numbers are keyed by (seed, request key, position) */
+};
+
+struct rt_engine_options {
+    uint32_t slots;    /* requests at once, 1 .. 64; 0: 64 */
+    uint32_t rows_max; /* token rows a step, a multiple of 64; 0: 256 */
+    uint32_t context;  /* longest prompt + answer, tokens */
+    uint32_t stop_ids[8]; /* generation ends after one of these */
+    uint32_t stop_count;
+    struct rt_sampling sampling;
+};
+
+struct rt_request {
+    uint64_t key;           /* the caller's; also the sampling key */
+    const uint32_t *prompt; /* borrowed until the request is done */
+    uint32_t n_prompt;      /* > 0 */
+    uint32_t max_new;       /* > 0; cut to what the context holds */
+};
+
+enum rt_finish { RT_FINISH_STOP, RT_FINISH_LENGTH };
+
+/* Arrays of n_gen, valid during the callback. The stop token is the last. */
+struct rt_answer {
+    uint64_t key;
+    enum rt_finish finish;
+    uint32_t n_gen;
+    const uint32_t *ids;
+    const float *logprob; /* of each token, nats */
+    const float *margin;  /* log p(token) - max log p(other) */
+    const uint32_t *alt;  /* the best other token */
+    int64_t prefill_us, decode_us; /* its share (by rows) of the steps it was in */
+};
+
+/* Fills the next request and returns true, or false when there is none now. */
+typedef bool rt_next_fn(void *user, struct rt_request *out);
+/* Takes a finished request; anything but RT_OK ends the run with that status. */
+typedef rt_status rt_done_fn(void *user, const struct rt_answer *answer);
+/* Asked between steps: false ends the run with RT_ERR_INTERRUPTED, work in flight is
+ * dropped (it was not reported, so it will be done again). May be null. */
+typedef bool rt_go_on_fn(void *user);
+
+struct rt_engine_calls {
+    rt_next_fn *next;
+    rt_done_fn *done;
+    rt_go_on_fn *go_on; /* may be null */
+    void *user;
+};
+
+struct rt_engine_stats {
+    uint64_t steps;         /* submissions of the forward pass */
+    uint64_t rows;          /* token rows computed, padding apart */
+    uint64_t rows_padded;   /* with padding */
+    uint64_t tokens;        /* tokens generated */
+    double wall_seconds;    /* inside rt_engine_run */
+    double flops;           /* counted, padding apart */
+};
+
+/* Allocates everything a run needs: cache, activations, one recording per row
+ * bucket. The model, and the adapter (null: none), outlive the engine.
+ * RT_ERR_USAGE if the context exceeds the model's. */
+RT_CHECKED rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
+                                      const struct rt_engine_options *options,
+                                      struct rt_engine **out);
+void rt_engine_destroy(struct rt_engine **engine);
+/* Runs until `next` has nothing more and all requests are done. Can be called again.
+ * A prompt that leaves no room in the context is RT_ERR_USAGE: check before. */
+RT_CHECKED rt_status rt_engine_run(struct rt_engine *engine,
+                                   const struct rt_engine_calls *calls);
+void rt_engine_stats_get(const struct rt_engine *engine, struct rt_engine_stats *out);
+
+#endif

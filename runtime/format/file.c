@@ -1,0 +1,148 @@
+#include "runtime/format/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { JSON_BYTES_MAX = 256 << 20 };
+
+rt_status fmt_map_open(struct rt_ctx *ctx, const char *path, struct fmt_map *out)
+{
+    *out = (struct fmt_map){ 0 };
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        const rt_status st =
+            rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': %s", path,
+                    fd < 0 || errno ? strerror(errno) : "not a file");
+        if (fd >= 0)
+            close(fd);
+        return st;
+    }
+    out->size = (uint64_t)info.st_size;
+    void *data = NULL;
+    if (out->size)
+        data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (data == MAP_FAILED) {
+        out->size = 0;
+        return rt_fail(ctx, RT_ERR_INPUT, "cannot map '%s': %s", path, strerror(errno));
+    }
+    out->data = data;
+    return RT_OK;
+}
+
+void fmt_map_close(struct fmt_map *map)
+{
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->size);
+    *map = (struct fmt_map){ 0 };
+}
+
+bool fmt_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name)
+{
+    return rt_format(ctx, "%s/%s", folder, name);
+}
+
+rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
+{
+    *out = NULL;
+    struct fmt_map map;
+    rt_status st = fmt_map_open(ctx, path, &map);
+    if (st != RT_OK)
+        return st;
+    json_error_t error;
+    if (map.size > JSON_BYTES_MAX) {
+        st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is larger than any such file should be", path);
+    } else {
+        *out = json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &error);
+        if (!*out)
+            st = rt_fail(ctx, RT_ERR_INPUT, "'%s', line %d, column %d: %s", path, error.line,
+                         error.column, error.text);
+        else if (!json_is_object(*out)) {
+            json_decref(*out);
+            *out = NULL;
+            st = rt_fail(ctx, RT_ERR_INPUT, "'%s' does not hold a JSON object", path);
+        }
+    }
+    fmt_map_close(&map);
+    return st;
+}
+
+static rt_status write_all(struct rt_ctx *ctx, const char *path, const void *data,
+                           size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+    const bool wrote = fwrite(data, 1, size, file) == size && fflush(file) == 0 &&
+                       fsync(fileno(file)) == 0;
+    if (fclose(file) != 0 || !wrote) {
+        const int reason = errno;
+        remove(path);
+        return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(reason));
+    }
+    return RT_OK;
+}
+
+rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path, const void *data,
+                           size_t size)
+{
+    char *part = rt_format(ctx, "%s.part", path);
+    if (!part)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);
+    rt_status st = write_all(ctx, part, data, size);
+    if (st == RT_OK && rename(part, path) != 0)
+        st = rt_fail(ctx, RT_ERR_IO, "cannot replace '%s': %s", path, strerror(errno));
+    rt_free(part);
+    return st;
+}
+
+rt_status fmt_json_write(struct rt_ctx *ctx, const char *path, const json_t *value)
+{
+    char *text = json_dumps(value, JSON_INDENT(2) | JSON_SORT_KEYS);
+    if (!text)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);
+    const rt_status st = fmt_write_atomic(ctx, path, text, strlen(text));
+    rt_free(text);
+    return st;
+}
+
+rt_status fmt_copy_if_there(struct rt_ctx *ctx, const char *from, const char *to)
+{
+    if (!fmt_exists(from))
+        return RT_OK;
+    struct fmt_map map;
+    rt_status st = fmt_map_open(ctx, from, &map);
+    if (st == RT_OK)
+        st = fmt_write_atomic(ctx, to, map.data, map.size);
+    fmt_map_close(&map);
+    return st;
+}
+
+rt_status fmt_make_folder(struct rt_ctx *ctx, const char *path)
+{
+    char part[4096];
+    const size_t length = strlen(path);
+    if (length == 0 || length >= sizeof part)
+        return rt_fail(ctx, RT_ERR_USAGE, "'%s' is not a folder name", path);
+    for (size_t i = 1; i <= length; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            return rt_fail(ctx, RT_ERR_IO, "cannot make folder '%s': %s", part,
+                           strerror(errno));
+    }
+    return RT_OK;
+}

@@ -1,0 +1,36 @@
+/* runtime/format/file.h
+ * Files as the readers and writers need them: mapped, read whole, written atomically. */
+#ifndef RUNTIME_FORMAT_FILE_H
+#define RUNTIME_FORMAT_FILE_H
+
+#include <jansson.h>
+
+#include "runtime/rt.h"
+
+/* A file mapped read-only. */
+struct fmt_map {
+    const uint8_t *data; /* null for an empty file */
+    uint64_t size;
+};
+
+RT_CHECKED rt_status fmt_map_open(struct rt_ctx *ctx, const char *path,
+                                  struct fmt_map *out);
+void fmt_map_close(struct fmt_map *map);
+
+bool fmt_exists(const char *path);
+/* folder/name in fresh memory (rt_free), null without memory. */
+char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name);
+/* Parses a JSON object file of at most 256 MiB. RT_ERR_INPUT names file, line, column. */
+RT_CHECKED rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out);
+/* Writes text to path.part, syncs, renames over path. */
+RT_CHECKED rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path,
+                                      const void *data, size_t size);
+RT_CHECKED rt_status fmt_json_write(struct rt_ctx *ctx, const char *path,
+                                    const json_t *value);
+/* Copies a file; RT_OK and nothing done if `from` does not exist. */
+RT_CHECKED rt_status fmt_copy_if_there(struct rt_ctx *ctx, const char *from,
+                                       const char *to);
+/* mkdir -p. */
+RT_CHECKED rt_status fmt_make_folder(struct rt_ctx *ctx, const char *path);
+
+#endif

@@ -1,0 +1,40 @@
+/* runtime/format/model_config.h
+ * config.json (and generation_config.json) of a Hugging Face folder. */
+#ifndef RUNTIME_FORMAT_MODEL_CONFIG_H
+#define RUNTIME_FORMAT_MODEL_CONFIG_H
+
+#include "runtime/rt.h"
+
+/* What distinguishes one model family from another, as data: a family is a row. */
+struct fmt_family {
+    const char *model_type; /* of config.json */
+    bool qkv_bias;          /* q, k, v have biases */
+    bool qk_norm;           /* RMSNorm over each head of q and k */
+};
+
+enum { FMT_EOS_MAX = 8 };
+
+/* How a packed folder says it was quantized (compressed-tensors, pack-quantized). */
+struct fmt_quantization {
+    bool present;
+    uint32_t bits;
+    uint32_t group; /* 0: one scale a row */
+    bool symmetric;
+};
+
+struct fmt_config {
+    const struct fmt_family *family;
+    uint32_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab;
+    uint32_t max_positions;
+    float rms_eps;
+    double rope_theta;
+    bool tied; /* the head is the embedding */
+    uint32_t eos[FMT_EOS_MAX], eos_count;
+    struct fmt_quantization quantization;
+};
+
+/* RT_ERR_INPUT for anything missing, out of range or not supported, naming the file. */
+RT_CHECKED rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder,
+                                     struct fmt_config *out);
+
+#endif

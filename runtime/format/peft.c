@@ -1,0 +1,341 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "runtime/format/peft.h"
+
+#include "runtime/format/safetensors.h"
+#include "runtime/format/sha256.h"
+
+#include <math.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const fmt_module_path[FMT_MODULE_COUNT] = {
+    "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+    "mlp.gate_proj",    "mlp.up_proj",      "mlp.down_proj",
+};
+
+void fmt_module_size(const struct fmt_config *c, enum fmt_module module, uint32_t *out,
+                     uint32_t *in)
+{
+    const uint32_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    const uint32_t outs[FMT_MODULE_COUNT] = { q, kv, kv, c->hidden, c->ffn, c->ffn,
+                                              c->hidden };
+    const uint32_t ins[FMT_MODULE_COUNT] = { c->hidden, c->hidden, c->hidden, q,
+                                             c->hidden, c->hidden, c->ffn };
+    *out = outs[module];
+    *in = ins[module];
+}
+
+static rt_status no_memory(struct rt_ctx *ctx)
+{
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY, "adapter: no host memory");
+}
+
+static rt_status adapter_alloc(struct rt_ctx *ctx, uint32_t layers, struct fmt_adapter **out)
+{
+    struct fmt_adapter *adapter = rt_alloc(ctx, 1, sizeof *adapter);
+    *out = adapter;
+    if (!adapter)
+        return no_memory(ctx);
+    adapter->lora = rt_alloc(ctx, (size_t)layers * FMT_MODULE_COUNT, sizeof *adapter->lora);
+    if (!adapter->lora)
+        return no_memory(ctx);
+    adapter->layers = layers;
+    return RT_OK;
+}
+
+static rt_status lora_alloc(struct rt_ctx *ctx, const struct fmt_config *config,
+                            enum fmt_module module, uint32_t rank, struct fmt_lora *lora)
+{
+    uint32_t out, in;
+    fmt_module_size(config, module, &out, &in);
+    lora->rank = rank;
+    lora->a = rt_alloc(ctx, (size_t)rank * in, sizeof *lora->a);
+    lora->b = rt_alloc(ctx, (size_t)rank * out, sizeof *lora->b);
+    return lora->a && lora->b ? RT_OK : no_memory(ctx);
+}
+
+rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config, uint32_t rank,
+                          float alpha, struct fmt_adapter **out)
+{
+    rt_status st;
+    TRY(adapter_alloc(ctx, config->layers, out));
+    for (uint32_t i = 0; i < config->layers * FMT_MODULE_COUNT; i++) {
+        TRY(lora_alloc(ctx, config, (enum fmt_module)(i % FMT_MODULE_COUNT), rank,
+                       &(*out)->lora[i]));
+        (*out)->lora[i].scale = alpha / (float)rank;
+    }
+    return RT_OK;
+
+fail:
+    fmt_adapter_destroy(out);
+    return st;
+}
+
+void fmt_adapter_destroy(struct fmt_adapter **adapter)
+{
+    if (!*adapter)
+        return;
+    for (uint32_t i = 0; i < (*adapter)->layers * FMT_MODULE_COUNT; i++) {
+        rt_free((*adapter)->lora[i].a);
+        rt_free((*adapter)->lora[i].b);
+    }
+    rt_free((*adapter)->lora);
+    rt_free(*adapter);
+    *adapter = NULL;
+}
+
+rt_status fmt_adapter_copy(struct rt_ctx *ctx, const struct fmt_adapter *from,
+                           const struct fmt_config *config, struct fmt_adapter **out)
+{
+    rt_status st;
+    TRY(adapter_alloc(ctx, from->layers, out));
+    for (uint32_t i = 0; i < from->layers * FMT_MODULE_COUNT; i++) {
+        const struct fmt_lora *l = &from->lora[i];
+        const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
+        uint32_t rows, cols;
+        if (l->rank == 0)
+            continue;
+        fmt_module_size(config, module, &rows, &cols);
+        TRY(lora_alloc(ctx, config, module, l->rank, &(*out)->lora[i]));
+        (*out)->lora[i].scale = l->scale;
+        memcpy((*out)->lora[i].a, l->a, (size_t)l->rank * cols * sizeof *l->a);
+        memcpy((*out)->lora[i].b, l->b, (size_t)l->rank * rows * sizeof *l->b);
+    }
+    return RT_OK;
+
+fail:
+    fmt_adapter_destroy(out);
+    return st;
+}
+
+uint64_t fmt_adapter_params(const struct fmt_adapter *adapter,
+                            const struct fmt_config *config)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < adapter->layers * FMT_MODULE_COUNT; i++) {
+        uint32_t out, in;
+        fmt_module_size(config, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
+        count += (uint64_t)adapter->lora[i].rank * (out + in);
+    }
+    return count;
+}
+
+void fmt_adapter_hash(const struct fmt_adapter *adapter, const struct fmt_config *config,
+                      char hex[65])
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    for (uint32_t i = 0; i < adapter->layers * FMT_MODULE_COUNT; i++) {
+        const struct fmt_lora *l = &adapter->lora[i];
+        uint32_t out, in;
+        fmt_module_size(config, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
+        sha256_add(&hash, &l->rank, sizeof l->rank);
+        sha256_add(&hash, &l->scale, sizeof l->scale);
+        sha256_add(&hash, l->a, (size_t)l->rank * in * sizeof *l->a);
+        sha256_add(&hash, l->b, (size_t)l->rank * out * sizeof *l->b);
+    }
+    sha256_end_hex(&hash, hex);
+}
+
+/* ---- reading ---- */
+
+/* True if (.*\.)?(pattern)$ matches the module name, PEFT's rule for its patterns. */
+static bool pattern_fits(const char *pattern, const char *name)
+{
+    char full[512];
+    snprintf(full, sizeof full, "^(.*\\.)?(%s)$", pattern);
+    int error;
+    PCRE2_SIZE at;
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)full, PCRE2_ZERO_TERMINATED, 0, &error, &at, NULL);
+    pcre2_match_data *match = code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
+    const bool fits =
+        match && pcre2_match(code, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) >= 0;
+    pcre2_match_data_free(match);
+    pcre2_code_free(code);
+    return fits;
+}
+
+/* The value of the first pattern (in file order) that fits, else `otherwise`. */
+static double from_pattern(const json_t *patterns, const char *name, double otherwise)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)patterns, key, value)
+        if (pattern_fits(key, name))
+            return json_number_value(value);
+    return otherwise;
+}
+
+static rt_status check_config(struct rt_ctx *ctx, const char *folder, const json_t *root)
+{
+    const char *type = json_string_value(json_object_get(root, "peft_type"));
+    const char *bias = json_string_value(json_object_get(root, "bias"));
+    const char *lack = NULL;
+    if (!type || strcmp(type, "LORA") != 0)
+        lack = "only peft_type LORA is supported";
+    else if (json_is_true(json_object_get(root, "use_dora")))
+        lack = "DoRA (use_dora) is not supported";
+    else if (json_array_size(json_object_get(root, "modules_to_save")) > 0)
+        lack = "modules_to_save is not supported";
+    else if (bias && strcmp(bias, "none") != 0)
+        lack = "trained biases are not supported";
+    else if (!(json_number_value(json_object_get(root, "lora_alpha")) > 0))
+        lack = "lora_alpha is missing";
+    if (lack)
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s/adapter_config.json': %s", folder, lack);
+    return RT_OK;
+}
+
+static rt_status read_matrix(struct rt_ctx *ctx, const char *folder,
+                             const struct fmt_safetensors *file, const char *name,
+                             uint64_t rows, uint64_t cols, float *out)
+{
+    const struct fmt_tensor *t = fmt_safetensors_find(file, name);
+    if (!t || t->dims != 2 || t->shape[0] != rows || t->shape[1] != cols ||
+        (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16))
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': '%s' does not fit the model: [%llu, %llu] floats are "
+                       "expected; is the adapter of another model?",
+                       folder, name, (unsigned long long)rows, (unsigned long long)cols);
+    fmt_tensor_floats(t, 0, t->count, out);
+    for (uint64_t i = 0; i < t->count; i++)
+        if (!isfinite(out[i]))
+            return rt_fail(ctx, RT_ERR_INPUT, "'%s': '%s' holds a value that is not finite",
+                           folder, name);
+    return RT_OK;
+}
+
+static rt_status read_module(struct rt_ctx *ctx, const char *folder, const json_t *root,
+                             const struct fmt_safetensors *file,
+                             const struct fmt_config *config, uint32_t layer,
+                             enum fmt_module module, struct fmt_lora *lora, uint32_t *found)
+{
+    rt_status st;
+    char path[128], a[192], b[192];
+    uint32_t out, in;
+    snprintf(path, sizeof path, "model.layers.%u.%s", layer, fmt_module_path[module]);
+    snprintf(a, sizeof a, "base_model.model.%s.lora_A.weight", path);
+    snprintf(b, sizeof b, "base_model.model.%s.lora_B.weight", path);
+    const struct fmt_tensor *t = fmt_safetensors_find(file, a);
+    if (!t)
+        return RT_OK;
+    const double rank = from_pattern(json_object_get(root, "rank_pattern"), path,
+                                     json_number_value(json_object_get(root, "r")));
+    const double alpha = from_pattern(json_object_get(root, "alpha_pattern"), path,
+                                      json_number_value(json_object_get(root, "lora_alpha")));
+    fmt_module_size(config, module, &out, &in);
+    if (!(rank >= 1) || rank > 1024 || t->dims != 2 || t->shape[0] != (uint64_t)rank)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': '%s' has %llu rows, adapter_config.json gives it rank %g",
+                       folder, a, (unsigned long long)(t->dims ? t->shape[0] : 0), rank);
+    TRY(lora_alloc(ctx, config, module, (uint32_t)rank, lora));
+    const bool root_scale = json_is_true(json_object_get(root, "use_rslora"));
+    lora->scale = (float)(alpha / (root_scale ? sqrt(rank) : rank));
+    TRY(read_matrix(ctx, folder, file, a, lora->rank, in, lora->a));
+    TRY(read_matrix(ctx, folder, file, b, out, lora->rank, lora->b));
+    *found += 2;
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
+                           const struct fmt_config *config, struct fmt_adapter **out)
+{
+    rt_status st;
+    *out = NULL;
+    json_t *root = NULL;
+    struct fmt_safetensors file = { 0 };
+    uint32_t found = 0;
+    char *config_path = fmt_path(ctx, folder, "adapter_config.json");
+    char *tensor_path = fmt_path(ctx, folder, "adapter_model.safetensors");
+    if (!config_path || !tensor_path) {
+        st = no_memory(ctx);
+        goto fail;
+    }
+    TRY(fmt_json_read(ctx, config_path, &root));
+    TRY(check_config(ctx, folder, root));
+    TRY(fmt_safetensors_open(ctx, tensor_path, &file));
+    TRY(adapter_alloc(ctx, config->layers, out));
+    for (uint32_t i = 0; i < config->layers * FMT_MODULE_COUNT; i++)
+        TRY(read_module(ctx, folder, root, &file, config, i / FMT_MODULE_COUNT,
+                        (enum fmt_module)(i % FMT_MODULE_COUNT), &(*out)->lora[i], &found));
+    if (found != file.count)
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s' has %u tensors, %u of them fit this model; is the adapter of "
+                     "another model?",
+                     folder, file.count, found);
+
+fail:
+    if (st != RT_OK)
+        fmt_adapter_destroy(out);
+    fmt_safetensors_close(&file);
+    json_decref(root);
+    rt_free(config_path);
+    rt_free(tensor_path);
+    return st;
+}
+
+/* ---- writing ---- */
+
+static json_t *config_of(const struct fmt_adapter *adapter, const char *base)
+{
+    const struct fmt_lora *first = &adapter->lora[0];
+    json_t *modules = json_array();
+    for (int i = 0; i < FMT_MODULE_COUNT; i++)
+        json_array_append_new(modules, json_string(strchr(fmt_module_path[i], '.') + 1));
+    return json_pack(
+        "{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:{}, s:{}, "
+        "s:n}",
+        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base, "r",
+        (int)first->rank, "lora_alpha", (double)first->scale * first->rank, "lora_dropout",
+        0.0, "target_modules", modules, "bias", "none", "fan_in_fan_out", 0,
+        "inference_mode", 1, "init_lora_weights", 1, "use_rslora", 0, "use_dora", 0,
+        "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform");
+}
+
+rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
+                            const struct fmt_adapter *adapter,
+                            const struct fmt_config *config, const char *base,
+                            const char *const *metadata)
+{
+    rt_status st;
+    const uint32_t n = adapter->layers * FMT_MODULE_COUNT;
+    json_t *root = config_of(adapter, base);
+    struct fmt_tensor_out *tensors = rt_alloc(ctx, 2u * n, sizeof *tensors);
+    char(*names)[192] = rt_alloc(ctx, 2u * n, sizeof *names);
+    char *config_path = fmt_path(ctx, folder, "adapter_config.json");
+    char *tensor_path = fmt_path(ctx, folder, "adapter_model.safetensors");
+    if (!root || !tensors || !names || !config_path || !tensor_path) {
+        st = no_memory(ctx);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct fmt_lora *l = &adapter->lora[i];
+        const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
+        uint32_t rows, cols;
+        fmt_module_size(config, module, &rows, &cols);
+        for (uint32_t k = 0; k < 2; k++)
+            snprintf(names[2 * i + k], sizeof *names,
+                     "base_model.model.model.layers.%u.%s.lora_%c.weight",
+                     i / FMT_MODULE_COUNT, fmt_module_path[module], k ? 'B' : 'A');
+        tensors[2 * i] = (struct fmt_tensor_out){ names[2 * i], FMT_F32, 2,
+                                                  { l->rank, cols }, l->a };
+        tensors[2 * i + 1] = (struct fmt_tensor_out){ names[2 * i + 1], FMT_F32, 2,
+                                                      { rows, l->rank }, l->b };
+    }
+    TRY(fmt_make_folder(ctx, folder));
+    TRY(fmt_safetensors_write(ctx, tensor_path, tensors, 2 * n, metadata));
+    TRY(fmt_json_write(ctx, config_path, root));
+
+fail:
+    json_decref(root);
+    rt_free(tensors);
+    rt_free(names);
+    rt_free(config_path);
+    rt_free(tensor_path);
+    return st;
+}

@@ -1,0 +1,60 @@
+/* runtime/format/peft.h
+ * LoRA adapters in the layout of Hugging Face PEFT: adapter_config.json and
+ * adapter_model.safetensors with base_model.model.<module>.lora_A.weight [r][in] and
+ * lora_B.weight [out][r]. */
+#ifndef RUNTIME_FORMAT_PEFT_H
+#define RUNTIME_FORMAT_PEFT_H
+
+#include "runtime/format/model_config.h"
+
+enum fmt_module {
+    FMT_Q_PROJ, FMT_K_PROJ, FMT_V_PROJ, FMT_O_PROJ, FMT_GATE_PROJ, FMT_UP_PROJ,
+    FMT_DOWN_PROJ, FMT_MODULE_COUNT
+};
+
+/* "self_attn.q_proj" and so on: the path below model.layers.N. */
+extern const char *const fmt_module_path[FMT_MODULE_COUNT];
+/* Rows (out) and columns (in) of a module's weight. */
+void fmt_module_size(const struct fmt_config *config, enum fmt_module module,
+                     uint32_t *out, uint32_t *in);
+
+/* One adapted matrix: y += scale (x a^T) b^T. rank 0: not adapted. */
+struct fmt_lora {
+    uint32_t rank;
+    float scale; /* alpha / r, or alpha / sqrt(r) */
+    float *a;    /* [rank][in] */
+    float *b;    /* [out][rank] */
+};
+
+struct fmt_adapter {
+    uint32_t layers;
+    struct fmt_lora *lora; /* [layers][FMT_MODULE_COUNT] */
+};
+
+/* An adapter of zeros: rank r and scale alpha / r on every module. */
+RT_CHECKED rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config,
+                                     uint32_t rank, float alpha, struct fmt_adapter **out);
+/* Reads a folder. RT_ERR_INPUT names what does not fit `config` or is not supported
+ * (DoRA, trained biases, modules_to_save). */
+RT_CHECKED rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
+                                      const struct fmt_config *config,
+                                      struct fmt_adapter **out);
+/* Writes a folder (made if needed). All modules must share rank and scale. base: name
+ * of the model it belongs to. metadata as in fmt_safetensors_write, may be null. */
+RT_CHECKED rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
+                                       const struct fmt_adapter *adapter,
+                                       const struct fmt_config *config, const char *base,
+                                       const char *const *metadata);
+void fmt_adapter_destroy(struct fmt_adapter **adapter);
+/* A deep copy. */
+RT_CHECKED rt_status fmt_adapter_copy(struct rt_ctx *ctx, const struct fmt_adapter *from,
+                                      const struct fmt_config *config,
+                                      struct fmt_adapter **out);
+/* Numbers in the adapter. */
+uint64_t fmt_adapter_params(const struct fmt_adapter *adapter,
+                            const struct fmt_config *config);
+/* SHA-256 of shapes and values, hexadecimal. */
+void fmt_adapter_hash(const struct fmt_adapter *adapter, const struct fmt_config *config,
+                      char hex[65]);
+
+#endif

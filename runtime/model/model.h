@@ -1,0 +1,170 @@
+/* runtime/model/model.h
+ * A Llama-style decoder on a device: weights, adapters, and the forward pass as a
+ * list of ops. The families differ by data (struct fmt_config and its family row),
+ * never by branches here.
+ *
+ * The linear projections of a layer are four groups; the matrices of a group read
+ * the same input and are stored as one weight, each part padded to 64 rows:
+ *   QKV [q | k | v], O [o], GATE_UP [gate | up], DOWN [down]. */
+#ifndef RUNTIME_MODEL_MODEL_H
+#define RUNTIME_MODEL_MODEL_H
+
+#include "runtime/device.h"
+#include "runtime/format/checkpoint.h"
+#include "runtime/format/peft.h"
+#include "runtime/weight.h"
+
+enum model_group { MODEL_QKV, MODEL_O, MODEL_GATE_UP, MODEL_DOWN, MODEL_GROUP_COUNT };
+
+enum { MODEL_PARTS_MAX = 3 };
+
+/* Where the matrices of a group lie in its weight; the same for every layer. */
+struct model_group_shape {
+    uint32_t parts;
+    enum fmt_module module[MODEL_PARTS_MAX];
+    uint32_t out[MODEL_PARTS_MAX];  /* real rows of each part */
+    uint32_t row0[MODEL_PARTS_MAX]; /* first row of each part, a multiple of 64 */
+    uint32_t in;                    /* real columns */
+    uint32_t out_pad;               /* rows of the whole, a multiple of 64 */
+    uint32_t ld_in, ld_out;         /* strides of the row buffers it reads and writes */
+};
+
+/* A weight on the device. */
+struct model_weight {
+    struct rt_weight_shape shape;
+    struct rt_buffer *codes;
+    struct rt_buffer *scales; /* null for float rows */
+};
+
+struct model_layer {
+    struct model_weight group[MODEL_GROUP_COUNT];
+    struct rt_buffer *bias[MODEL_GROUP_COUNT];   /* float [out_pad], null: none */
+    struct rt_buffer *norm_attention, *norm_ffn; /* float [hidden] */
+};
+
+struct rt_model {
+    struct rt_device *dev; /* borrowed */
+    struct fmt_config config;
+    char hash[65]; /* content hash of the folder, hexadecimal */
+    struct model_group_shape shape[MODEL_GROUP_COUNT];
+    struct model_layer *layers;  /* config.layers of them */
+    struct model_weight embed;
+    struct model_weight head;    /* borrows embed's buffers where tied */
+    struct rt_buffer *norm_final;
+    struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: cos, sin */
+    uint32_t positions;           /* longest context the table serves */
+    struct rt_buffer *none;       /* small: stands for bindings that are switched off */
+    uint32_t ld_hidden, ld_vocab; /* row strides, floats */
+    uint64_t weight_bytes;        /* device bytes of all weights */
+    double linear_weights;        /* elements of the projections of all layers */
+    double bits_per_weight;       /* of the projections: codes, scales, zeros */
+};
+
+/* Loads a folder (fmt_model_open) onto a device. `positions` is the longest context
+ * that will be used; 0: the model's own maximum, at most 4096. */
+RT_CHECKED rt_status rt_model_load(struct rt_device *dev, const char *folder,
+                                   uint32_t positions, struct rt_model **out);
+void rt_model_destroy(struct rt_model **model);
+
+/* ---- adapters ---- */
+
+/* One fused LoRA pair of a layer's group:  y += (x A'^T) B^T per part, A' = scale A.
+ * Ranks of a group are padded to its largest, then to a multiple of 8, with zeros. */
+struct model_lora {
+    uint32_t rank;                /* 0: the group has no adapter */
+    uint32_t ld_u;                /* row stride of x A'^T, floats */
+    float scale[MODEL_PARTS_MAX]; /* alpha / r or alpha / sqrt(r) of each part */
+    /* Offsets into the parameter buffer, floats: per part a [rank][in] and bt
+     * [rank][out], the transpose of B, so that both gradients are the same op. The
+     * a of all parts follow each other without a gap: one [parts*rank][in]. */
+    uint64_t a, bt[MODEL_PARTS_MAX];
+    /* Packed copies the kernels read, made from params by the pack list. */
+    struct rt_buffer *a_k4;                   /* 32-bit weight [parts*rank][in] */
+    struct rt_buffer *b_k4;                   /* 32-bit weight [out_pad][rank] */
+    struct rt_buffer *bt_k4[MODEL_PARTS_MAX]; /* 32-bit weight [rank][out]; trainable only */
+    struct rt_weight_shape a_shape, b_shape, bt_shape[MODEL_PARTS_MAX];
+};
+
+struct rt_adapter {
+    struct rt_model *model;   /* borrowed; whose shapes it fits */
+    struct model_lora *lora;  /* [layers][MODEL_GROUP_COUNT] */
+    struct rt_buffer *params; /* float, all A and Bt, flat; every matrix 64-aligned */
+    uint64_t param_floats;    /* stored, with padding */
+    struct fmt_adapter *source; /* owned: ranks, scales, values as read or made */
+    bool trainable;
+    struct rt_list *pack; /* refreshes the packed copies from params */
+};
+
+/* Puts an adapter (read from PEFT or made by us) on the model's device. Takes
+ * ownership of `source`, also on failure. trainable adds what backward needs. */
+RT_CHECKED rt_status rt_adapter_create(struct rt_model *model, struct fmt_adapter *source,
+                                       bool trainable, struct rt_adapter **out);
+void rt_adapter_destroy(struct rt_adapter **adapter);
+/* Copies params back into `source` (after training), for fmt_adapter_write. */
+RT_CHECKED rt_status rt_adapter_download(struct rt_adapter *adapter);
+/* The other way: `source` into params and the packed copies; waits. */
+RT_CHECKED rt_status rt_adapter_upload(struct rt_adapter *adapter);
+/* Records the refresh of the packed copies from params. */
+void model_record_pack(const struct rt_adapter *adapter, struct rt_list *list);
+const struct model_lora *model_lora_of(const struct rt_adapter *adapter, uint32_t l,
+                                       enum model_group g); /* null where none */
+
+/* ---- the forward pass ---- */
+
+/* Activations of one pass of at most `rows` rows, allocated once. */
+struct model_pass {
+    struct rt_model *model;      /* borrowed */
+    struct rt_adapter *adapter;  /* borrowed, null: none */
+    uint32_t rows;               /* capacity, a multiple of 64 */
+    bool keep;                   /* backward follows: norm2 and each u keep their values */
+    struct rt_buffer *ids;       /* UPLOAD uint [rows] */
+    struct rt_buffer *rope_meta; /* UPLOAD uint [rows][4], see shaders/push.h */
+    struct rt_buffer *att_meta;  /* UPLOAD uint [rows][4] */
+    struct rt_buffer *mid;       /* residual after attention [rows][ld_hidden] */
+    struct rt_buffer *norm, *norm2;              /* inputs of QKV and of GATE_UP */
+    struct rt_buffer *qkv, *att, *gate_up, *act; /* outputs of each stage */
+    uint32_t ld_att;             /* keep: twice as wide, the gradient beside the value */
+    struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
+    struct rt_buffer *lse;                  /* float [rows][heads] */
+};
+
+RT_CHECKED rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
+                                     struct rt_adapter *adapter, uint32_t rows, bool keep);
+void model_pass_deinit(struct model_pass *pass);
+
+/* Keys and values of a layer: the pass's own qkv rows (kv null), or a paged cache. */
+struct model_cache {
+    struct rt_buffer *kv;    /* float [pages * page][ld]: K then V of a token */
+    struct rt_buffer *table; /* UPLOAD uint, page table */
+    uint32_t page, ld;
+};
+
+/* Records x = embedding of the pass's ids. */
+void model_record_embed(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                        struct rt_buffer *x);
+/* Records layer `l` from `in` to `out` ([rows][ld_hidden], may be the same buffer). */
+void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t l,
+                        uint32_t rows, const struct model_cache *cache,
+                        struct rt_buffer *in, struct rt_buffer *out);
+/* Records y = rmsnorm(x) with the final norm; logits = y head^T. */
+void model_record_final_norm(const struct rt_model *model, struct rt_list *list,
+                             uint32_t rows, struct rt_slice x, struct rt_slice y);
+void model_record_head(const struct rt_model *model, struct rt_list *list, uint32_t rows,
+                       struct rt_slice y, struct rt_slice logits);
+/* Records y = x[index], rows of ld_hidden floats; index 0xffffffff gives zeros. */
+void model_record_gather(const struct rt_model *model, struct rt_list *list,
+                         uint32_t rows, struct rt_slice index, struct rt_slice x,
+                         struct rt_slice y);
+
+struct rt_slice model_slice(struct rt_buffer *buffer);
+struct rt_slice model_slice_at(struct rt_buffer *buffer, uint64_t offset_bytes);
+/* Creates a named buffer on the model's device. */
+RT_CHECKED rt_status model_buffer(struct rt_device *dev, const char *name, uint64_t bytes,
+                                  enum rt_memory memory, struct rt_buffer **out);
+
+/* FLOPs of a forward pass over `tokens` tokens at a mean context of `keys` keys, with
+ * `head_rows` rows of logits, adapter (null: none) included. */
+double model_forward_flops(const struct rt_model *model, const struct rt_adapter *adapter,
+                           double tokens, double keys, double head_rows);
+
+#endif

@@ -1,0 +1,304 @@
+/* runtime/model/model_forward.c
+ * The forward pass, written once as a list of ops over planned buffers. Inference
+ * (paged cache) and training (contiguous rows, values kept) record the same ops. */
+#include "runtime/model/model.h"
+
+#include <math.h>
+#include <string.h>
+
+struct rt_slice model_slice(struct rt_buffer *buffer)
+{
+    return (struct rt_slice){ .buffer = buffer };
+}
+
+struct rt_slice model_slice_at(struct rt_buffer *buffer, uint64_t offset_bytes)
+{
+    return (struct rt_slice){ .buffer = buffer, .offset = offset_bytes };
+}
+
+rt_status model_buffer(struct rt_device *dev, const char *name, uint64_t bytes,
+                       enum rt_memory memory, struct rt_buffer **out)
+{
+    const struct rt_buffer_info info = { .name = name, .size = bytes, .memory = memory };
+    return rt_buffer_create(dev, &info, out);
+}
+
+static uint64_t row_bytes(uint32_t rows, uint32_t ld)
+{
+    return (uint64_t)rows * ld * sizeof(float);
+}
+
+/* The widest x A'^T of a group over all layers, 0 where no layer has an adapter. */
+static uint32_t widest_u(const struct rt_model *model, const struct rt_adapter *adapter,
+                         enum model_group g)
+{
+    uint32_t ld = 0;
+    for (uint32_t l = 0; adapter && l < model->config.layers; l++) {
+        const struct model_lora *lora = model_lora_of(adapter, l, g);
+        if (lora && lora->ld_u > ld)
+            ld = lora->ld_u;
+    }
+    return ld;
+}
+
+rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
+                          struct rt_adapter *adapter, uint32_t rows, bool keep)
+{
+    rt_status st;
+    struct rt_device *dev = model->dev;
+    const struct model_group_shape *shape = model->shape;
+    *pass = (struct model_pass){
+        .model = model, .adapter = adapter, .keep = keep,
+        .rows = rt_round_up32(rows, RT_ROW_PAD),
+        .ld_att = shape[MODEL_O].ld_in * (keep ? 2 : 1),
+    };
+    const uint32_t n = pass->rows;
+    TRY(model_buffer(dev, "pass ids", (uint64_t)n * 4, RT_MEMORY_UPLOAD, &pass->ids));
+    TRY(model_buffer(dev, "pass rope meta", (uint64_t)n * 16, RT_MEMORY_UPLOAD,
+                     &pass->rope_meta));
+    TRY(model_buffer(dev, "pass attention meta", (uint64_t)n * 16, RT_MEMORY_UPLOAD,
+                     &pass->att_meta));
+    TRY(model_buffer(dev, "pass mid", row_bytes(n, model->ld_hidden), RT_MEMORY_DEVICE,
+                     &pass->mid));
+    TRY(model_buffer(dev, "pass norm", row_bytes(n, model->ld_hidden), RT_MEMORY_DEVICE,
+                     &pass->norm));
+    if (keep)
+        TRY(model_buffer(dev, "pass norm2", row_bytes(n, model->ld_hidden),
+                         RT_MEMORY_DEVICE, &pass->norm2));
+    TRY(model_buffer(dev, "pass qkv", row_bytes(n, shape[MODEL_QKV].ld_out),
+                     RT_MEMORY_DEVICE, &pass->qkv));
+    TRY(model_buffer(dev, "pass attention", row_bytes(n, pass->ld_att), RT_MEMORY_DEVICE,
+                     &pass->att));
+    TRY(model_buffer(dev, "pass gate up", row_bytes(n, shape[MODEL_GATE_UP].ld_out),
+                     RT_MEMORY_DEVICE, &pass->gate_up));
+    TRY(model_buffer(dev, "pass act", row_bytes(n, shape[MODEL_DOWN].ld_in),
+                     RT_MEMORY_DEVICE, &pass->act));
+    TRY(model_buffer(dev, "pass lse", (uint64_t)n * model->config.heads * 4,
+                     RT_MEMORY_DEVICE, &pass->lse));
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const uint32_t ld = widest_u(model, adapter, (enum model_group)g);
+        if (ld != 0)
+            TRY(model_buffer(dev, "pass adapter", row_bytes(n, ld), RT_MEMORY_DEVICE,
+                             &pass->u[g]));
+    }
+    return RT_OK;
+
+fail:
+    model_pass_deinit(pass);
+    return st;
+}
+
+void model_pass_deinit(struct model_pass *pass)
+{
+    rt_buffer_destroy(&pass->ids);
+    rt_buffer_destroy(&pass->rope_meta);
+    rt_buffer_destroy(&pass->att_meta);
+    rt_buffer_destroy(&pass->mid);
+    rt_buffer_destroy(&pass->norm);
+    rt_buffer_destroy(&pass->norm2);
+    rt_buffer_destroy(&pass->qkv);
+    rt_buffer_destroy(&pass->att);
+    rt_buffer_destroy(&pass->gate_up);
+    rt_buffer_destroy(&pass->act);
+    rt_buffer_destroy(&pass->lse);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        rt_buffer_destroy(&pass->u[g]);
+}
+
+void model_record_embed(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                        struct rt_buffer *x)
+{
+    const struct rt_model *m = pass->model;
+    const struct rt_weight_shape *s = &m->embed.shape;
+    const struct embed_push push = {
+        .rows = rows, .cols = m->config.hidden, .vocab = m->config.vocab,
+        .in_pad = s->in_pad, .bits = s->bits, .group = s->group, .form = s->form,
+        .ldy = m->ld_hidden,
+    };
+    const struct rt_slice slices[] = {
+        model_slice(pass->ids), model_slice(m->embed.codes),
+        model_slice(m->embed.scales ? m->embed.scales : m->none), model_slice(x),
+    };
+    rt_list_op(list, RT_OP_embed, &push, slices);
+}
+
+static void record_norm(const struct rt_model *m, struct rt_list *list, uint32_t rows,
+                        struct rt_slice x, struct rt_buffer *w, struct rt_slice y)
+{
+    const struct rmsnorm_push push = {
+        .rows = rows, .cols = m->config.hidden, .heads = 1, .ldx = m->ld_hidden,
+        .ldy = m->ld_hidden, .eps = m->config.rms_eps,
+    };
+    const struct rt_slice slices[] = { x, model_slice(w), y };
+    rt_list_op(list, RT_OP_rmsnorm, &push, slices);
+}
+
+/* u = x A'^T of one group. */
+static void record_lora_down(struct model_pass *pass, struct rt_list *list,
+                             const struct model_lora *lora, enum model_group g,
+                             uint32_t rows, struct rt_slice x, uint32_t ldx)
+{
+    const struct rt_model *m = pass->model;
+    const struct matmul_push push = {
+        .rows = rows, .out_pad = lora->a_shape.out_pad, .in_pad = lora->a_shape.in_pad,
+        .bits = 32, .ldx = ldx, .ldy = lora->ld_u,
+        .part1 = lora->a_shape.out_pad, .part2 = lora->a_shape.out_pad,
+    };
+    const struct rt_slice none = model_slice(m->none);
+    const struct rt_slice slices[] = { model_slice(lora->a_k4), none, x,   none, none, none,
+                                       none, model_slice(pass->u[g]) };
+    rt_list_op(list, RT_OP_matmul, &push, slices);
+}
+
+/* y = x W^T of one group, with what belongs to it: adapter, bias, residual. */
+static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t l,
+                         enum model_group g, uint32_t rows, struct rt_slice x,
+                         uint32_t ldx, struct rt_buffer *residual, struct rt_buffer *y)
+{
+    const struct rt_model *m = pass->model;
+    const struct model_weight *w = &m->layers[l].group[g];
+    const struct model_group_shape *s = &m->shape[g];
+    const struct model_lora *lora = model_lora_of(pass->adapter, l, g);
+    struct rt_buffer *bias = m->layers[l].bias[g];
+    if (lora)
+        record_lora_down(pass, list, lora, g, rows, x, ldx);
+
+    const struct matmul_push push = {
+        .rows = rows, .out_pad = w->shape.out_pad, .in_pad = w->shape.in_pad,
+        .bits = w->shape.bits, .group = w->shape.group, .form = w->shape.form,
+        .ldx = ldx, .ldy = s->ld_out,
+        .flags = (bias ? MATMUL_BIAS : 0) | (residual ? MATMUL_RESIDUAL : 0) |
+                 (lora ? MATMUL_LORA : 0),
+        .ldu = lora ? lora->ld_u : 0, .rank = lora ? lora->rank : 0,
+        .part1 = s->parts > 1 ? s->row0[1] : s->out_pad,
+        .part2 = s->parts > 2 ? s->row0[2] : s->out_pad,
+    };
+    const struct rt_slice none = model_slice(m->none);
+    const struct rt_slice slices[] = {
+        model_slice(w->codes), w->scales ? model_slice(w->scales) : none, x,
+        lora ? model_slice(pass->u[g]) : none, lora ? model_slice(lora->b_k4) : none,
+        bias ? model_slice(bias) : none, residual ? model_slice(residual) : none,
+        model_slice(y),
+    };
+    rt_list_op(list, RT_OP_matmul, &push, slices);
+}
+
+static void record_attention(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                             const struct model_cache *cache)
+{
+    const struct rt_model *m = pass->model;
+    const struct fmt_config *c = &m->config;
+    const struct model_group_shape *s = &m->shape[MODEL_QKV];
+    const bool paged = cache->kv != NULL;
+    const struct rope_push rope = {
+        .rows = rows, .heads_q = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
+        .ldx = s->ld_out, .offq = s->row0[0], .offk = s->row0[1], .offv = s->row0[2],
+        .store = paged, .ldc = cache->ld, .positions = m->positions,
+    };
+    const struct rt_slice none = model_slice(m->none);
+    const struct rt_slice rope_slices[] = {
+        model_slice(m->rope_table), model_slice(pass->rope_meta), model_slice(pass->qkv),
+        paged ? model_slice(cache->kv) : none,
+    };
+    rt_list_op(list, RT_OP_rope, &rope, rope_slices);
+
+    const struct attention_push push = {
+        .rows = rows, .heads = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
+        .ldq = s->ld_out, .offq = s->row0[0],
+        .ldk = paged ? cache->ld : s->ld_out, .offk = paged ? 0 : s->row0[1],
+        .ldv = paged ? cache->ld : s->ld_out,
+        .offv = paged ? c->kv_heads * c->head_dim : s->row0[2],
+        .ldo = pass->ld_att, .page = paged ? cache->page : 0, .want_lse = pass->keep,
+        .scale = 1.0f / sqrtf((float)c->head_dim),
+    };
+    struct rt_slice keys = model_slice(paged ? cache->kv : pass->qkv);
+    const struct rt_slice slices[] = {
+        model_slice(pass->qkv), keys, keys, model_slice(pass->att_meta),
+        paged ? model_slice(cache->table) : none, model_slice(pass->att),
+        model_slice(pass->lse),
+    };
+    rt_list_op(list, RT_OP_attention, &push, slices);
+}
+
+void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t l,
+                        uint32_t rows, const struct model_cache *cache,
+                        struct rt_buffer *in, struct rt_buffer *out)
+{
+    const struct rt_model *m = pass->model;
+    const struct model_layer *layer = &m->layers[l];
+    const struct model_group_shape *s = m->shape;
+    struct rt_buffer *norm2 = pass->keep ? pass->norm2 : pass->norm;
+
+    record_norm(m, list, rows, model_slice(in), layer->norm_attention,
+                model_slice(pass->norm));
+    record_group(pass, list, l, MODEL_QKV, rows, model_slice(pass->norm),
+                 s[MODEL_QKV].ld_in, NULL, pass->qkv);
+    record_attention(pass, list, rows, cache);
+    record_group(pass, list, l, MODEL_O, rows, model_slice(pass->att), pass->ld_att, in,
+                 pass->mid);
+
+    record_norm(m, list, rows, model_slice(pass->mid), layer->norm_ffn,
+                model_slice(norm2));
+    record_group(pass, list, l, MODEL_GATE_UP, rows, model_slice(norm2),
+                 s[MODEL_GATE_UP].ld_in, NULL, pass->gate_up);
+    const struct swiglu_push swiglu = {
+        .rows = rows, .cols = m->config.ffn, .ldx = s[MODEL_GATE_UP].ld_out,
+        .offg = s[MODEL_GATE_UP].row0[0], .offu = s[MODEL_GATE_UP].row0[1],
+        .ldh = s[MODEL_DOWN].ld_in,
+    };
+    const struct rt_slice slices[] = { model_slice(pass->gate_up), model_slice(pass->act) };
+    rt_list_op(list, RT_OP_swiglu, &swiglu, slices);
+    record_group(pass, list, l, MODEL_DOWN, rows, model_slice(pass->act),
+                 s[MODEL_DOWN].ld_in, pass->mid, out);
+}
+
+void model_record_final_norm(const struct rt_model *model, struct rt_list *list,
+                             uint32_t rows, struct rt_slice x, struct rt_slice y)
+{
+    record_norm(model, list, rows, x, model->norm_final, y);
+}
+
+void model_record_head(const struct rt_model *model, struct rt_list *list, uint32_t rows,
+                       struct rt_slice y, struct rt_slice logits)
+{
+    const struct rt_weight_shape *s = &model->head.shape;
+    const struct matmul_push push = {
+        .rows = rows, .out_pad = s->out_pad, .in_pad = s->in_pad, .bits = s->bits,
+        .group = s->group, .form = s->form, .ldx = model->ld_hidden,
+        .ldy = model->ld_vocab, .part1 = s->out_pad, .part2 = s->out_pad,
+    };
+    const struct rt_slice none = model_slice(model->none);
+    const struct rt_slice slices[] = {
+        model_slice(model->head.codes),
+        model->head.scales ? model_slice(model->head.scales) : none,
+        y, none, none, none, none, logits,
+    };
+    rt_list_op(list, RT_OP_matmul, &push, slices);
+}
+
+void model_record_gather(const struct rt_model *model, struct rt_list *list,
+                         uint32_t rows, struct rt_slice index, struct rt_slice x,
+                         struct rt_slice y)
+{
+    const struct gather_push push = { .rows = rows, .cols = model->ld_hidden,
+                                      .ldx = model->ld_hidden, .ldy = model->ld_hidden };
+    const struct rt_slice slices[] = { index, x, y };
+    rt_list_op(list, RT_OP_gather, &push, slices);
+}
+
+double model_forward_flops(const struct rt_model *model, const struct rt_adapter *adapter,
+                           double tokens, double keys, double head_rows)
+{
+    const struct fmt_config *c = &model->config;
+    double lora = 0;
+    for (uint32_t l = 0; adapter && l < c->layers; l++)
+        for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+            const struct model_lora *a = model_lora_of(adapter, l, (enum model_group)g);
+            const struct model_group_shape *s = &model->shape[g];
+            for (uint32_t p = 0; a && p < s->parts; p++)
+                lora += (double)a->rank * (s->in + s->out[p]);
+        }
+    const double attention = 2.0 * c->layers * c->heads * c->head_dim * keys;
+    return 2.0 * (tokens * (model->linear_weights + lora + attention) +
+                  head_rows * (double)c->vocab * c->hidden);
+}

@@ -1,0 +1,50 @@
+#include "runtime/plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* A submission may run at most a fifth of what watchdogs allow (2 s), on a device
+ * assumed this slow. */
+#define SOFTWARE_FLOPS_PER_SECOND 8e9
+#define GPU_FLOPS_PER_SECOND 2e11
+#define SUBMIT_SECONDS_MAX 0.4
+
+enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
+
+/* A pure function: no Vulkan call, no global, no clock. Everything that may
+ * differ between vendors is decided here and nowhere else. */
+void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
+                  struct rt_plan *plan)
+{
+    assert(facts->lanes_max >= 128);
+    enum rt_family family = options->family;
+    if (family == RT_FAMILY_AUTO)
+        family = facts->software || facts->shared_bytes < 32768 ? RT_FAMILY_LANES
+                                                                : RT_FAMILY_TILED;
+    /* Software devices read texel buffers faster than storage (bench/probe/README.md),
+     * where the driver allows large ones. */
+    const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;
+    const double rate = facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
+    *plan = (struct rt_plan){
+        .family = family,
+        .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
+        .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
+        .binding_bytes_max = facts->storage_range_max,
+        .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
+        .submit_flops_max = rate * SUBMIT_SECONDS_MAX,
+    };
+}
+
+size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
+{
+    static const char *const families[] = { "auto", "lanes", "tiled" };
+    static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
+    const int n = snprintf(
+        text, size,
+        "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"binding_bytes_max\":%llu,"
+        "\"texel_bytes_max\":%llu,\"submit_flops_max\":%.0f,\"quirks\":%u}",
+        families[plan->family], paths[plan->path], plan->lanes,
+        (unsigned long long)plan->binding_bytes_max,
+        (unsigned long long)plan->texel_bytes_max, plan->submit_flops_max, plan->quirks);
+    return n < 0 ? 0 : (size_t)n;
+}

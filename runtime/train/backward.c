@@ -1,0 +1,285 @@
+/* runtime/train/backward.c
+ * Gradients of the adapter through frozen packed weights. Per layer the forward values
+ * are computed again from the layer's input, then, in reverse order,
+ *   linear   du = dY B, dB += dY^T u, dA += scale du^T x, dX = dY W + du A'
+ *   and the backward ops of norm, SwiGLU, attention and RoPE.
+ * FLOPs a token of a layer: forward 2W, again 2W, dX 2W (W weights), adapter products
+ * 2r(in + out) twice more than forward. Layer 0 needs no dX of its QKV. */
+#include "runtime/train/backward.h"
+
+#include <math.h>
+
+enum { SCRATCH_ROWS = 32 };
+
+static uint64_t bytes_of(uint32_t rows, uint32_t ld)
+{
+    return (uint64_t)rows * ld * sizeof(float);
+}
+
+/* Bytes of the largest weight of the model decoded to 32 bits. */
+static uint64_t scratch_bytes(const struct rt_model *m)
+{
+    uint64_t most = 256;
+    for (uint32_t l = 0; l < m->config.layers; l++)
+        for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+            struct rt_weight_shape s = m->layers[l].group[g].shape;
+            const uint64_t size = (uint64_t)s.out_pad * s.in_pad * sizeof(float);
+            if (s.bits != 32 && size > most)
+                most = size;
+        }
+    return most;
+}
+
+rt_status backward_init(struct backward *b, struct model_pass *pass)
+{
+    rt_status st;
+    const struct rt_model *m = pass->model;
+    struct rt_device *dev = m->dev;
+    const uint32_t n = pass->rows;
+    *b = (struct backward){ .pass = pass };
+    b->x = rt_alloc(rt_device_ctx(dev), m->config.layers + 1, sizeof *b->x);
+    if (!b->x)
+        return rt_fail(rt_device_ctx(dev), RT_ERR_HOST_MEMORY, "training: no host memory");
+    for (uint32_t l = 0; l <= m->config.layers; l++)
+        TRY(model_buffer(dev, "train x", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE,
+                         &b->x[l]));
+    uint32_t ld_u = RT_COL_PAD;
+    for (uint32_t i = 0; i < m->config.layers * MODEL_GROUP_COUNT; i++)
+        if (pass->adapter->lora[i].ld_u > ld_u)
+            ld_u = pass->adapter->lora[i].ld_u;
+    TRY(model_buffer(dev, "train g", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE, &b->g));
+    TRY(model_buffer(dev, "train dnorm", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE,
+                     &b->dnorm));
+    TRY(model_buffer(dev, "train dqkv", bytes_of(n, m->shape[MODEL_QKV].ld_out),
+                     RT_MEMORY_DEVICE, &b->dqkv));
+    TRY(model_buffer(dev, "train dgate up", bytes_of(n, m->shape[MODEL_GATE_UP].ld_out),
+                     RT_MEMORY_DEVICE, &b->dgate_up));
+    TRY(model_buffer(dev, "train dact", bytes_of(n, m->shape[MODEL_DOWN].ld_in),
+                     RT_MEMORY_DEVICE, &b->dact));
+    TRY(model_buffer(dev, "train delta", (uint64_t)n * m->config.heads * 4,
+                     RT_MEMORY_DEVICE, &b->delta));
+    TRY(model_buffer(dev, "train du", bytes_of(n, ld_u), RT_MEMORY_DEVICE, &b->du));
+    TRY(model_buffer(dev, "train scratch", scratch_bytes(m), RT_MEMORY_DEVICE,
+                     &b->scratch));
+    TRY(model_buffer(dev, "train grads", pass->adapter->param_floats * 4, RT_MEMORY_DEVICE,
+                     &b->grads));
+    return RT_OK;
+
+fail:
+    backward_deinit(b);
+    return st;
+}
+
+void backward_deinit(struct backward *b)
+{
+    for (uint32_t l = 0; b->x && l <= b->pass->model->config.layers; l++)
+        rt_buffer_destroy(&b->x[l]);
+    rt_free(b->x);
+    b->x = NULL;
+    rt_buffer_destroy(&b->g);
+    rt_buffer_destroy(&b->dnorm);
+    rt_buffer_destroy(&b->dqkv);
+    rt_buffer_destroy(&b->dgate_up);
+    rt_buffer_destroy(&b->dact);
+    rt_buffer_destroy(&b->delta);
+    rt_buffer_destroy(&b->du);
+    rt_buffer_destroy(&b->scratch);
+    rt_buffer_destroy(&b->grads);
+}
+
+void backward_record_forward(struct backward *b, struct rt_list *list, uint32_t rows)
+{
+    const struct model_cache contiguous = { 0 };
+    model_record_embed(b->pass, list, rows, b->x[0]);
+    for (uint32_t l = 0; l < b->pass->model->config.layers; l++)
+        model_record_layer(b->pass, list, l, rows, &contiguous, b->x[l], b->x[l + 1]);
+}
+
+void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint32_t rows,
+                            const struct model_weight *w, struct rt_buffer *scratch,
+                            const struct model_lora *lora, struct rt_buffer *du,
+                            struct rt_slice dy, uint32_t lddy, struct rt_slice dx,
+                            uint32_t lddx, uint32_t offdx)
+{
+    const struct rt_slice none = model_slice(m->none);
+    const struct rt_weight_shape *s = &w->shape;
+    const struct rt_slice scales = w->scales ? model_slice(w->scales) : none;
+    const bool decode = s->bits != 32 && rows >= SCRATCH_ROWS;
+    if (decode) {
+        const struct unpack_push unpack = { .out_pad = s->out_pad, .in_pad = s->in_pad,
+                                            .bits = s->bits, .group = s->group,
+                                            .form = s->form };
+        const struct rt_slice slices[] = { model_slice(w->codes), scales,
+                                           model_slice(scratch) };
+        rt_list_op(list, RT_OP_unpack, &unpack, slices);
+    }
+    const struct matmul_back_push push = {
+        .rows = rows, .out_pad = s->out_pad, .in_pad = s->in_pad,
+        .bits = decode ? 32 : s->bits, .group = s->group, .form = s->form,
+        .lddy = lddy, .lddx = lddx, .offdx = offdx,
+        .lddu = lora ? lora->ld_u : 0, .rank = lora ? lora->a_shape.out : 0,
+    };
+    const struct rt_slice slices[] = {
+        decode ? model_slice(scratch) : model_slice(w->codes), decode ? none : scales,
+        dy, lora ? model_slice(du) : none, lora ? model_slice(lora->a_k4) : none, dx,
+    };
+    rt_list_op(list, RT_OP_matmul_back, &push, slices);
+}
+
+static void record_outer(struct backward *b, struct rt_list *list, uint32_t rows,
+                         uint32_t na, uint32_t nb, struct rt_buffer *p, uint32_t ldp,
+                         uint32_t offp, struct rt_buffer *q, uint32_t ldq, uint32_t offq,
+                         uint64_t grad, float scale)
+{
+    const struct outer_push push = { .rows = rows, .na = na, .nb = nb, .ldp = ldp,
+                                     .offp = offp, .ldq = ldq, .offq = offq, .ldd = nb,
+                                     .scale = scale, .accumulate = 1 };
+    const struct rt_slice slices[] = { model_slice(p), model_slice(q),
+                                       model_slice_at(b->grads, grad * sizeof(float)) };
+    rt_list_op(list, RT_OP_outer, &push, slices);
+}
+
+/* Adapter gradients of one group; leaves du for the dX product. */
+static void record_lora(struct backward *b, struct rt_list *list, uint32_t rows,
+                        const struct model_lora *lora, enum model_group g,
+                        struct rt_buffer *dy, struct rt_buffer *x, uint32_t ldx)
+{
+    const struct rt_model *m = b->pass->model;
+    const struct model_group_shape *s = &m->shape[g];
+    const struct rt_slice none = model_slice(m->none);
+    for (uint32_t p = 0; p < s->parts; p++) {
+        const struct rt_weight_shape *w = &lora->bt_shape[p];
+        const struct matmul_push push = {
+            .rows = rows, .out_pad = w->out_pad, .in_pad = w->in_pad, .bits = 32,
+            .ldx = s->ld_out, .offx = s->row0[p], .ldy = lora->ld_u,
+            .offy = p * lora->rank, .part1 = w->out_pad, .part2 = w->out_pad,
+        };
+        const struct rt_slice slices[] = { model_slice(lora->bt_k4[p]), none,
+                                           model_slice(dy), none, none, none, none,
+                                           model_slice(b->du) };
+        rt_list_op(list, RT_OP_matmul, &push, slices);
+        record_outer(b, list, rows, lora->rank, s->out[p], b->pass->u[g], lora->ld_u,
+                     p * lora->rank, dy, s->ld_out, s->row0[p], lora->bt[p], 1.0f);
+        record_outer(b, list, rows, lora->rank, s->in, b->du, lora->ld_u, p * lora->rank,
+                     x, ldx, 0, lora->a + (uint64_t)p * lora->rank * s->in,
+                     lora->scale[p]);
+    }
+}
+
+/* One group: adapter gradients, then dx (null: not needed). */
+static void record_group(struct backward *b, struct rt_list *list, uint32_t l,
+                         enum model_group g, uint32_t rows, struct rt_buffer *dy,
+                         struct rt_buffer *x, uint32_t ldx, struct rt_buffer *dx,
+                         uint32_t lddx, uint32_t offdx)
+{
+    const struct rt_model *m = b->pass->model;
+    const struct model_lora *lora = model_lora_of(b->pass->adapter, l, g);
+    if (lora)
+        record_lora(b, list, rows, lora, g, dy, x, ldx);
+    if (dx)
+        backward_record_weight(m, list, rows, &m->layers[l].group[g], b->scratch, lora,
+                               b->du, model_slice(dy), m->shape[g].ld_out,
+                               model_slice(dx), lddx, offdx);
+}
+
+/* g += gradient through a norm whose input was x and output gradient is dnorm. */
+static void record_norm(struct backward *b, struct rt_list *list, uint32_t rows,
+                        struct rt_buffer *x, struct rt_buffer *w)
+{
+    const struct rt_model *m = b->pass->model;
+    const struct rmsnorm_back_push push = {
+        .rows = rows, .cols = m->config.hidden, .heads = 1, .ldx = m->ld_hidden,
+        .lddy = m->ld_hidden, .lddx = m->ld_hidden, .eps = m->config.rms_eps,
+        .accumulate = 1,
+    };
+    const struct rt_slice slices[] = { model_slice(x), model_slice(w),
+                                       model_slice(b->dnorm), model_slice(b->g) };
+    rt_list_op(list, RT_OP_rmsnorm_back, &push, slices);
+}
+
+static void record_attention(struct backward *b, struct rt_list *list, uint32_t rows)
+{
+    struct model_pass *pass = b->pass;
+    const struct rt_model *m = pass->model;
+    const struct fmt_config *c = &m->config;
+    const struct model_group_shape *s = &m->shape[MODEL_QKV];
+    const uint32_t off_do = pass->ld_att / 2;
+    const float scale = 1.0f / sqrtf((float)c->head_dim);
+    const struct rt_slice qkv = model_slice(pass->qkv), meta = model_slice(pass->att_meta);
+    const struct attention_back_q_push q = {
+        .rows = rows, .heads = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
+        .ldq = s->ld_out, .offq = s->row0[0], .ldk = s->ld_out, .offk = s->row0[1],
+        .ldv = s->ld_out, .offv = s->row0[2], .ldo = pass->ld_att, .offo = 0,
+        .offdo = off_do, .lddq = s->ld_out, .offdq = s->row0[0], .scale = scale,
+    };
+    const struct rt_slice q_slices[] = {
+        qkv, qkv, qkv, meta, model_slice(pass->att), model_slice(pass->lse),
+        model_slice(b->dqkv), model_slice(b->delta),
+    };
+    rt_list_op(list, RT_OP_attention_back_q, &q, q_slices);
+
+    const struct attention_back_kv_push kv = {
+        .rows = rows, .heads = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
+        .ldq = s->ld_out, .offq = s->row0[0], .ldk = s->ld_out, .offk = s->row0[1],
+        .ldv = s->ld_out, .offv = s->row0[2], .ldo = pass->ld_att, .offdo = off_do,
+        .lddk = s->ld_out, .offdk = s->row0[1], .offdv = s->row0[2], .scale = scale,
+    };
+    const struct rt_slice kv_slices[] = {
+        qkv, qkv, qkv, meta, model_slice(pass->att), model_slice(pass->lse),
+        model_slice(b->delta), model_slice(b->dqkv),
+    };
+    rt_list_op(list, RT_OP_attention_back_kv, &kv, kv_slices);
+
+    const struct rope_push rope = {
+        .rows = rows, .heads_q = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
+        .ldx = s->ld_out, .offq = s->row0[0], .offk = s->row0[1], .offv = s->row0[2],
+        .inverse = 1, .positions = m->positions,
+    };
+    const struct rt_slice rope_slices[] = {
+        model_slice(m->rope_table), model_slice(pass->rope_meta), model_slice(b->dqkv),
+        model_slice(m->none),
+    };
+    rt_list_op(list, RT_OP_rope, &rope, rope_slices);
+}
+
+static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
+                         uint32_t rows)
+{
+    struct model_pass *pass = b->pass;
+    const struct rt_model *m = pass->model;
+    const struct model_group_shape *s = m->shape;
+    const struct model_cache contiguous = { 0 };
+
+    /* The layer's values again; its output is known, so it may overwrite itself. */
+    model_record_layer(pass, list, l, rows, &contiguous, b->x[l], b->x[l + 1]);
+
+    record_group(b, list, l, MODEL_DOWN, rows, b->g, pass->act, s[MODEL_DOWN].ld_in,
+                 b->dact, s[MODEL_DOWN].ld_in, 0);
+    const struct swiglu_back_push swiglu = {
+        .rows = rows, .cols = m->config.ffn, .ldx = s[MODEL_GATE_UP].ld_out,
+        .offg = s[MODEL_GATE_UP].row0[0], .offu = s[MODEL_GATE_UP].row0[1],
+        .lddh = s[MODEL_DOWN].ld_in, .lddx = s[MODEL_GATE_UP].ld_out,
+    };
+    const struct rt_slice swiglu_slices[] = { model_slice(pass->gate_up),
+                                              model_slice(b->dact),
+                                              model_slice(b->dgate_up) };
+    rt_list_op(list, RT_OP_swiglu_back, &swiglu, swiglu_slices);
+    record_group(b, list, l, MODEL_GATE_UP, rows, b->dgate_up, pass->norm2,
+                 s[MODEL_GATE_UP].ld_in, b->dnorm, m->ld_hidden, 0);
+    record_norm(b, list, rows, pass->mid, m->layers[l].norm_ffn);
+
+    record_group(b, list, l, MODEL_O, rows, b->g, pass->att, pass->ld_att, pass->att,
+                 pass->ld_att, pass->ld_att / 2);
+    record_attention(b, list, rows);
+    const bool lowest = l == 0;
+    record_group(b, list, l, MODEL_QKV, rows, b->dqkv, pass->norm, s[MODEL_QKV].ld_in,
+                 lowest ? NULL : b->dnorm, m->ld_hidden, 0);
+    if (!lowest)
+        record_norm(b, list, rows, b->x[l], m->layers[l].norm_attention);
+}
+
+void backward_record(struct backward *b, struct rt_list *list, uint32_t rows)
+{
+    for (uint32_t l = b->pass->model->config.layers; l-- > 0;)
+        record_layer(b, list, l, rows);
+}

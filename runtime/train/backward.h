@@ -1,0 +1,36 @@
+/* runtime/train/backward.h
+ * Private to runtime/train: the buffers of a backward pass and its recording. */
+#ifndef RUNTIME_TRAIN_BACKWARD_H
+#define RUNTIME_TRAIN_BACKWARD_H
+
+#include "runtime/model/model.h"
+
+/* Everything a backward pass needs beside a keeping model_pass; allocated once. */
+struct backward {
+    struct model_pass *pass;   /* borrowed, keep is set, has the adapter */
+    struct rt_buffer **x;      /* [layers + 1] inputs of each layer and the last output */
+    struct rt_buffer *g;       /* gradient of the residual stream [rows][ld_hidden] */
+    struct rt_buffer *dnorm;   /* gradient of a norm's output */
+    struct rt_buffer *dqkv, *dgate_up, *dact;
+    struct rt_buffer *delta;   /* float [rows][heads] */
+    struct rt_buffer *du;      /* gradient of x A'^T, the widest group */
+    struct rt_buffer *scratch; /* one weight decoded to 32 bits */
+    struct rt_buffer *grads;   /* like the adapter's params */
+};
+
+RT_CHECKED rt_status backward_init(struct backward *b, struct model_pass *pass);
+void backward_deinit(struct backward *b);
+/* Records layers 0 .. layers-1 forward into b->x. */
+void backward_record_forward(struct backward *b, struct rt_list *list, uint32_t rows);
+/* Records layers-1 .. 0: recompute of each layer, then gradients. On entry b->g holds
+ * the gradient of b->x[layers]; adds to b->grads. */
+void backward_record(struct backward *b, struct rt_list *list, uint32_t rows);
+/* dX = dY W of a frozen weight: in place for few rows, else through `scratch`
+ * (a decoded copy), which is faster from about 32 rows on. Adapter apart. */
+void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint32_t rows,
+                            const struct model_weight *w, struct rt_buffer *scratch,
+                            const struct model_lora *lora, struct rt_buffer *du,
+                            struct rt_slice dy, uint32_t lddy, struct rt_slice dx,
+                            uint32_t lddx, uint32_t offdx);
+
+#endif

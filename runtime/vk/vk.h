@@ -1,0 +1,162 @@
+/* runtime/vk/vk.h
+ * Private to the Vulkan backend: its objects and the calls between its files. */
+#ifndef RUNTIME_VK_VK_H
+#define RUNTIME_VK_VK_H
+
+#include <volk.h>
+
+#include "runtime/device_impl.h"
+#include "runtime/vk/vk_kernel.h"
+
+enum {
+    VK_SPEC_MAX = 4,         /* specialization constants of an op, ids 10 .. */
+    VK_BLOCK_BYTES = 32 << 20, /* device memory is taken in blocks of at least this */
+    VK_ALIGN = 256,          /* of every buffer; covers all offset alignments we accept */
+};
+
+/* ---- memory ---- */
+
+struct vk_span {
+    uint64_t offset, size;
+    bool used;
+};
+
+/* One VkDeviceMemory with one VkBuffer over all of it. */
+struct vk_block {
+    VkDeviceMemory memory;
+    VkBuffer handle;
+    uint64_t size;
+    uint32_t type; /* memory type index */
+    void *host;    /* mapped, null where the host cannot see it */
+    struct vk_span *spans; /* in order of offset, without gaps */
+    uint32_t span_count, span_capacity;
+};
+
+struct vk_buffer {
+    struct rt_buffer base;
+    struct vk_block *block; /* borrowed */
+    uint64_t offset;        /* in the block */
+};
+
+/* ---- kernels ---- */
+
+/* What runs an op: a kernel, its constants and its grid. Pure data. */
+struct vk_choice {
+    uint32_t kernel;            /* index into vk_kernel_table */
+    uint32_t spec[VK_SPEC_MAX]; /* constants 10 .. */
+    uint32_t grid[3];
+};
+
+struct vk_pipeline {
+    uint32_t kernel;
+    uint32_t spec[VK_SPEC_MAX];
+    VkPipeline handle;
+};
+
+/* Per kernel: layouts made from its paths, at first use. */
+struct vk_layout {
+    VkDescriptorSetLayout set;
+    VkPipelineLayout pipeline;
+};
+
+struct vk_tune; /* runtime/vk/vk_tune.c */
+
+struct vk_device {
+    struct rt_device base;
+    VkInstance instance;
+    VkDebugUtilsMessengerEXT messenger;
+    VkPhysicalDevice physical;
+    VkDevice handle;
+    VkQueue queue;
+    uint32_t queue_family;
+    VkCommandPool pool;
+    VkFence fence;
+    bool pending; /* a submission has not been waited for */
+    struct rt_list *pending_list;
+    VkPhysicalDeviceMemoryProperties memory;
+    struct vk_block **blocks;
+    uint32_t block_count;
+    struct vk_layout *layouts; /* [vk_kernel_count] */
+    struct vk_pipeline *pipelines;
+    uint32_t pipeline_count, pipeline_capacity;
+    VkPipelineCache cache;
+    char *cache_dir; /* null: none */
+    struct vk_tune *tune; /* null: static choice */
+    bool validation;
+};
+
+/* vk_device.c */
+rt_status vk_check(struct vk_device *dev, VkResult result, const char *what);
+#define TRY_VK(dev, call)                        \
+    do {                                         \
+        st = vk_check((dev), (call), #call);     \
+        if (st != RT_OK)                         \
+            goto fail;                           \
+    } while (0)
+
+/* vk_probe.c */
+rt_status vk_instance_create(struct rt_ctx *ctx, bool validation, VkInstance *out,
+                             const char **note);
+void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts);
+/* The compute queue family, UINT32_MAX: none. */
+uint32_t vk_queue_family(VkPhysicalDevice physical);
+/* Devices of an instance in stable order; caller frees with rt_free. */
+rt_status vk_physical_list(struct rt_ctx *ctx, VkInstance instance,
+                           VkPhysicalDevice **out, uint32_t *count);
+void vk_device_names(struct rt_device_info *infos, uint32_t count);
+
+/* vk_memory.c */
+rt_status vk_buffer_create(struct rt_device *dev, const struct rt_buffer_info *info,
+                           struct rt_buffer **out);
+void vk_buffer_destroy(struct rt_buffer *buffer);
+rt_status vk_buffer_write(struct rt_buffer *buffer, uint64_t offset, const void *data,
+                          uint64_t size);
+rt_status vk_buffer_read(struct rt_buffer *buffer, uint64_t offset, void *data,
+                         uint64_t size);
+void vk_memory_deinit(struct vk_device *dev);
+
+/* vk_list.c */
+rt_status vk_list_create(struct rt_device *dev, const char *name, struct rt_list **out);
+void vk_list_destroy(struct rt_list *list);
+rt_status vk_list_op(struct rt_list *list, enum rt_op op, const void *push,
+                     const struct rt_slice *slices);
+rt_status vk_list_copy(struct rt_list *list, struct rt_slice from, struct rt_slice to);
+rt_status vk_list_zero(struct rt_list *list, struct rt_slice slice);
+rt_status vk_list_end(struct rt_list *list);
+rt_status vk_submit(struct rt_device *dev, struct rt_list *list);
+rt_status vk_wait(struct rt_device *dev);
+/* Records `op` with exactly this choice (the tune, tests of kernel pairs). */
+rt_status vk_list_choice(struct rt_list *list, enum rt_op op, const void *push,
+                         const struct rt_slice *slices, const struct vk_choice *choice);
+
+/* vk_pipeline.c */
+rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
+                          VkPipeline *pipeline, const struct vk_layout **layout);
+rt_status vk_pipeline_cache_open(struct vk_device *dev);
+void vk_pipelines_deinit(struct vk_device *dev); /* saves the cache */
+
+/* vk_select.c */
+rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
+                    const struct rt_slice *slices, struct vk_choice *out);
+/* Whether a kernel may run these operands under the device's plan. */
+bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
+                        const struct rt_slice *slices);
+/* The value of NAME=value among a kernel's macros, `otherwise` if it is not there. */
+uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise);
+/* Constants and grid of a matmul-like op for one kernel (vk_matmul.c). */
+void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice);
+bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel);
+/* A rough rank of kernels that fit: the static choice takes the highest. */
+int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
+                   uint32_t kernel);
+bool vk_is_matmul(enum rt_op op);
+
+/* vk_tune.c */
+rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out);
+void vk_tune_destroy(struct vk_tune **tune);
+/* The measured best kernel for the class of this op; *kernel is the static choice on
+ * entry. */
+rt_status vk_tune_pick(struct vk_device *dev, enum rt_op op, const void *push,
+                       const struct rt_slice *slices, uint32_t *kernel);
+
+#endif

@@ -1,0 +1,193 @@
+/* runtime/vk/vk_device.c
+ * Opens and closes a Vulkan device. */
+#include "runtime/vk/vk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+rt_status vk_check(struct vk_device *dev, VkResult result, const char *what)
+{
+    const char *name = dev->base.info.name;
+    switch (result) {
+    case VK_SUCCESS:
+        return RT_OK;
+    case VK_ERROR_DEVICE_LOST:
+        return rt_fail(dev->base.ctx, RT_ERR_DEVICE_LOST,
+                       "device '%s' was lost in %.40s; finished work is saved, run the "
+                       "same command again",
+                       name, what);
+    case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+        return rt_fail(dev->base.ctx, RT_ERR_DEVICE_MEMORY,
+                       "device '%s' is out of memory in %.40s", name, what);
+    case VK_ERROR_OUT_OF_HOST_MEMORY:
+        return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY,
+                       "the driver of '%s' is out of host memory in %.40s", name, what);
+    default:
+        return rt_fail(dev->base.ctx, RT_ERR_INTERNAL,
+                       "device '%s': %.40s failed with Vulkan result %d", name, what,
+                       (int)result);
+    }
+}
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL
+on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+           VkDebugUtilsMessageTypeFlagsEXT types,
+           const VkDebugUtilsMessengerCallbackDataEXT *data, void *user)
+{
+    struct vk_device *dev = user;
+    (void)severity;
+    (void)types;
+    dev->base.validation_count++;
+    rt_log(dev->base.ctx, RT_LOG_ERROR, "validation: %.900s", data->pMessage);
+    return VK_FALSE;
+}
+
+static rt_status open_messenger(struct vk_device *dev)
+{
+    const VkDebugUtilsMessengerCreateInfoEXT info = {
+        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+        .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
+                           VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+        .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
+        .pfnUserCallback = on_message,
+        .pUserData = dev,
+    };
+    return vk_check(dev,
+                    vkCreateDebugUtilsMessengerEXT(dev->instance, &info, NULL,
+                                                   &dev->messenger),
+                    "vkCreateDebugUtilsMessengerEXT");
+}
+
+/* The physical device with the wanted name. */
+static rt_status find_physical(struct vk_device *dev, const struct rt_device_info *wanted)
+{
+    rt_status st;
+    struct rt_ctx *ctx = dev->base.ctx;
+    VkPhysicalDevice *physical = NULL;
+    struct rt_device_info *infos = NULL;
+    uint32_t count = 0;
+    TRY(vk_physical_list(ctx, dev->instance, &physical, &count));
+    infos = rt_alloc(ctx, count, sizeof *infos);
+    if (!infos) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory for the device list");
+        goto fail;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        vk_probe(physical[i], &infos[i].facts);
+    vk_device_names(infos, count);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(infos[i].name, wanted->name) == 0)
+            dev->physical = physical[i];
+    st = dev->physical ? RT_OK
+                       : rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' has gone",
+                                 wanted->name);
+
+fail:
+    rt_free(physical);
+    rt_free(infos);
+    return st;
+}
+
+static rt_status open_device(struct vk_device *dev)
+{
+    rt_status st;
+    const float priority = 1.0f;
+    dev->queue_family = vk_queue_family(dev->physical);
+    const VkDeviceQueueCreateInfo queue = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+        .queueFamilyIndex = dev->queue_family,
+        .queueCount = 1,
+        .pQueuePriorities = &priority,
+    };
+    const VkDeviceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .queueCreateInfoCount = 1,
+        .pQueueCreateInfos = &queue,
+    };
+    TRY_VK(dev, vkCreateDevice(dev->physical, &info, NULL, &dev->handle));
+    vkGetDeviceQueue(dev->handle, dev->queue_family, 0, &dev->queue);
+    vkGetPhysicalDeviceMemoryProperties(dev->physical, &dev->memory);
+    const VkCommandPoolCreateInfo pool = {
+        .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+        .queueFamilyIndex = dev->queue_family,
+    };
+    TRY_VK(dev, vkCreateCommandPool(dev->handle, &pool, NULL, &dev->pool));
+    const VkFenceCreateInfo fence = { .sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO };
+    TRY_VK(dev, vkCreateFence(dev->handle, &fence, NULL, &dev->fence));
+    TRY(vk_pipeline_cache_open(dev));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static void destroy(struct rt_device *base)
+{
+    struct vk_device *dev = (struct vk_device *)base;
+    if (dev->handle) {
+        vkDeviceWaitIdle(dev->handle);
+        vk_tune_destroy(&dev->tune);
+        vk_pipelines_deinit(dev);
+        vk_memory_deinit(dev);
+        vkDestroyFence(dev->handle, dev->fence, NULL);
+        vkDestroyCommandPool(dev->handle, dev->pool, NULL);
+        vkDestroyDevice(dev->handle, NULL);
+    }
+    if (dev->messenger)
+        vkDestroyDebugUtilsMessengerEXT(dev->instance, dev->messenger, NULL);
+    if (dev->instance)
+        vkDestroyInstance(dev->instance, NULL);
+    rt_free(dev->cache_dir);
+    rt_free(dev);
+}
+
+static const struct rt_device_vtable vtable = {
+    .destroy = destroy, .buffer_create = vk_buffer_create,
+    .buffer_destroy = vk_buffer_destroy, .buffer_write = vk_buffer_write,
+    .buffer_read = vk_buffer_read, .list_create = vk_list_create,
+    .list_destroy = vk_list_destroy, .list_op = vk_list_op, .list_copy = vk_list_copy,
+    .list_zero = vk_list_zero, .list_end = vk_list_end, .submit = vk_submit,
+    .wait = vk_wait,
+};
+
+rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
+                           const struct rt_device_info *info, struct rt_device **out)
+{
+    rt_status st;
+    *out = NULL;
+    const char *note = NULL;
+    struct vk_device *dev = rt_alloc(ctx, 1, sizeof *dev);
+    if (!dev)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "device '%s': no host memory", info->name);
+    dev->base.vt = &vtable;
+    dev->base.ctx = ctx;
+    dev->base.info = *info;
+    dev->base.profile = options->profile;
+    dev->validation = options->validation;
+    dev->layouts = rt_alloc(ctx, vk_kernel_count, sizeof *dev->layouts);
+    dev->cache_dir = options->cache_dir ? rt_strdup(ctx, options->cache_dir) : NULL;
+    if (!dev->layouts || (options->cache_dir && !dev->cache_dir)) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "device '%s': no host memory", info->name);
+        goto fail;
+    }
+    const struct rt_plan_options plan = { .family = options->family };
+    rt_plan_make(&info->facts, &plan, &dev->base.plan);
+    TRY(vk_instance_create(ctx, options->validation, &dev->instance, &note));
+    if (!dev->instance) {
+        st = rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' cannot be opened: %s", info->name,
+                     note);
+        goto fail;
+    }
+    if (options->validation)
+        TRY(open_messenger(dev));
+    TRY(find_physical(dev, info));
+    TRY(open_device(dev));
+    if (options->tune)
+        TRY(vk_tune_create(dev, &dev->tune));
+    *out = &dev->base;
+    return RT_OK;
+
+fail:
+    destroy(&dev->base);
+    return st;
+}

@@ -1,0 +1,94 @@
+/* runtime/vk/vk_matmul.c
+ * Which matmul kernels fit an op, how they rank before anything was measured, and the
+ * constants and grid of each. All that fit give the same bits. */
+#include "runtime/vk/vk.h"
+
+#include <string.h>
+
+/* What the three ops have in common for choosing. */
+struct shape {
+    uint32_t rows;   /* along TU (outer: na) */
+    uint32_t lanes;  /* along WIDTH x TL, in units of one lane step */
+    uint32_t bits;
+    bool exact;      /* lanes must be a multiple of WIDTH x TL */
+};
+
+bool vk_is_matmul(enum rt_op op)
+{
+    return op == RT_OP_matmul || op == RT_OP_matmul_back || op == RT_OP_outer;
+}
+
+static struct shape shape_of(enum rt_op op, const void *push)
+{
+    if (op == RT_OP_matmul) {
+        const struct matmul_push *p = push;
+        return (struct shape){ p->rows, p->out_pad, p->bits, true };
+    }
+    if (op == RT_OP_matmul_back) {
+        const struct matmul_back_push *p = push;
+        return (struct shape){ p->rows, p->in_pad / 4, p->bits, false };
+    }
+    const struct outer_push *p = push;
+    return (struct shape){ p->na, p->nb / 4, 0, false };
+}
+
+bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
+{
+    const struct shape s = shape_of(op, push);
+    const uint32_t step =
+        vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
+    if (s.bits && vk_kernel_define(kernel, "BITS", 0) != s.bits)
+        return false;
+    return !s.exact || s.lanes % step == 0;
+}
+
+int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
+                   uint32_t kernel)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (!vk_matmul_fits(op, push, kernel))
+        return 0;
+    if (k->family == RT_FAMILY_TILED && dev->base.plan.family != RT_FAMILY_TILED)
+        return 0;
+    const struct shape s = shape_of(op, push);
+    const uint32_t tu = vk_kernel_define(kernel, "TU", 1);
+    const uint32_t tl = vk_kernel_define(kernel, "TL", 1);
+    /* Work wasted on padding counts most, then reuse in registers, then the path. */
+    const double rows = (double)(s.rows + tu - 1) / tu * tu;
+    const double used = s.rows / (rows < s.rows ? s.rows : rows);
+    const double reuse = (double)tu * tl / (tu + tl);
+    double rank = 100 * used * reuse;
+    if (strchr(k->paths, 't'))
+        rank *= 2;
+    if (k->family == dev->base.plan.family)
+        rank *= 4;
+    return 1 + (int)rank;
+}
+
+void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice)
+{
+    const struct shape s = shape_of(op, push);
+    const uint32_t kernel = choice->kernel;
+    const uint32_t tu = vk_kernel_define(kernel, "TU", 1);
+    const uint32_t step =
+        vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
+    choice->grid[0] = (s.lanes + step - 1) / step;
+    choice->grid[1] = (s.rows + tu - 1) / tu;
+    choice->grid[2] = 1;
+    if (vk_kernel_table[kernel].family == RT_FAMILY_TILED) {
+        const uint32_t m = vk_kernel_define(kernel, "TILE_M", 64);
+        const uint32_t n = vk_kernel_define(kernel, "TILE_N", 64);
+        choice->grid[0] = (s.lanes + m - 1) / m;
+        choice->grid[1] = (s.rows + n - 1) / n;
+    }
+    if (op == RT_OP_matmul) {
+        const struct matmul_push *p = push;
+        choice->spec[0] = p->group;
+        choice->spec[1] = p->form;
+        choice->spec[2] = p->flags;
+    } else if (op == RT_OP_matmul_back) {
+        const struct matmul_back_push *p = push;
+        choice->spec[0] = p->group;
+        choice->spec[1] = p->form;
+    }
+}

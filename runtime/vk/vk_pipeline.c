@@ -1,0 +1,221 @@
+/* runtime/vk/vk_pipeline.c
+ * Layouts, pipelines and the pipeline cache on disk. Everything is made at first use
+ * and kept: a kernel with the same constants is compiled once a device. */
+#include "runtime/vk/vk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static VkDescriptorType descriptor_of(char path)
+{
+    return path == 's' ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
+                       : VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
+}
+
+static rt_status layout_create(struct vk_device *dev, const struct vk_kernel_info *kernel,
+                               struct vk_layout *layout)
+{
+    rt_status st;
+    VkDescriptorSetLayoutBinding bindings[RT_OP_BINDINGS_MAX] = { 0 };
+    const uint32_t count = rt_op_table[kernel->op].binding_count;
+    for (uint32_t i = 0; i < count; i++)
+        bindings[i] = (VkDescriptorSetLayoutBinding){
+            .binding = i,
+            .descriptorType = descriptor_of(kernel->paths[i]),
+            .descriptorCount = 1,
+            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+        };
+    const VkDescriptorSetLayoutCreateInfo set = {
+        .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+        .bindingCount = count,
+        .pBindings = bindings,
+    };
+    TRY_VK(dev, vkCreateDescriptorSetLayout(dev->handle, &set, NULL, &layout->set));
+    const VkPushConstantRange range = {
+        .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+        .size = rt_op_table[kernel->op].push_bytes,
+    };
+    const VkPipelineLayoutCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+        .setLayoutCount = 1,
+        .pSetLayouts = &layout->set,
+        .pushConstantRangeCount = 1,
+        .pPushConstantRanges = &range,
+    };
+    TRY_VK(dev, vkCreatePipelineLayout(dev->handle, &info, NULL, &layout->pipeline));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status pipeline_create(struct vk_device *dev, const struct vk_choice *choice,
+                                 VkPipeline *out)
+{
+    rt_status st;
+    const struct vk_kernel_info *kernel = &vk_kernel_table[choice->kernel];
+    const VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+        .codeSize = kernel->size,
+        .pCode = kernel->words,
+    };
+    VkShaderModule module = VK_NULL_HANDLE;
+    TRY_VK(dev, vkCreateShaderModule(dev->handle, &module_info, NULL, &module));
+    VkSpecializationMapEntry entries[VK_SPEC_MAX];
+    for (uint32_t i = 0; i < VK_SPEC_MAX; i++)
+        entries[i] = (VkSpecializationMapEntry){ .constantID = 10 + i, .offset = 4 * i,
+                                                 .size = 4 };
+    const VkSpecializationInfo special = {
+        .mapEntryCount = VK_SPEC_MAX,
+        .pMapEntries = entries,
+        .dataSize = sizeof choice->spec,
+        .pData = choice->spec,
+    };
+    const VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {
+            .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+            .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+            .module = module,
+            .pName = "main",
+            .pSpecializationInfo = &special,
+        },
+        .layout = dev->layouts[choice->kernel].pipeline,
+    };
+    TRY_VK(dev, vkCreateComputePipelines(dev->handle, dev->cache, 1, &info, NULL, out));
+
+fail:
+    vkDestroyShaderModule(dev->handle, module, NULL);
+    return st;
+}
+
+rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
+                          VkPipeline *pipeline, const struct vk_layout **layout)
+{
+    rt_status st;
+    struct vk_layout *l = &dev->layouts[choice->kernel];
+    *layout = l;
+    for (uint32_t i = 0; i < dev->pipeline_count; i++) {
+        const struct vk_pipeline *p = &dev->pipelines[i];
+        if (p->kernel == choice->kernel &&
+            memcmp(p->spec, choice->spec, sizeof p->spec) == 0) {
+            *pipeline = p->handle;
+            return RT_OK;
+        }
+    }
+    if (dev->pipeline_count == dev->pipeline_capacity) {
+        const uint32_t capacity = dev->pipeline_capacity ? 2 * dev->pipeline_capacity : 32;
+        struct vk_pipeline *list = rt_resize(dev->base.ctx, dev->pipelines,
+                                             dev->pipeline_capacity, capacity, sizeof *list);
+        if (!list)
+            return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY, "pipelines");
+        dev->pipelines = list;
+        dev->pipeline_capacity = capacity;
+    }
+    if (!l->pipeline)
+        TRY(layout_create(dev, &vk_kernel_table[choice->kernel], l));
+    struct vk_pipeline *p = &dev->pipelines[dev->pipeline_count];
+    p->kernel = choice->kernel;
+    memcpy(p->spec, choice->spec, sizeof p->spec);
+    TRY(pipeline_create(dev, choice, &p->handle));
+    dev->pipeline_count++;
+    *pipeline = p->handle;
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* ---- the cache file ---- */
+
+enum { CACHE_BYTES_MAX = 256 << 20 };
+
+static void cache_path(const struct vk_device *dev, const char *suffix, char *path,
+                       size_t size)
+{
+    char uuid[33];
+    for (int i = 0; i < 16; i++)
+        snprintf(uuid + 2 * i, 3, "%02x", dev->base.info.facts.device_uuid[i]);
+    snprintf(path, size, "%s/pipelines-%s-%08x%s", dev->cache_dir, uuid,
+             dev->base.info.facts.driver_version, suffix);
+}
+
+/* The bytes of the cache file, or null: a missing or damaged file is no failure. The
+ * driver checks its own header (vendor, device, UUID) and ignores what is not its own. */
+static void *cache_read(struct vk_device *dev, size_t *size)
+{
+    char path[1024];
+    cache_path(dev, "", path, sizeof path);
+    *size = 0;
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return NULL;
+    char *data = NULL;
+    if (fseek(file, 0, SEEK_END) == 0) {
+        const long length = ftell(file);
+        if (length >= 32 && length <= CACHE_BYTES_MAX && fseek(file, 0, SEEK_SET) == 0) {
+            data = rt_alloc(dev->base.ctx, (size_t)length, 1);
+            if (data && fread(data, 1, (size_t)length, file) == (size_t)length)
+                *size = (size_t)length;
+        }
+    }
+    fclose(file);
+    return data;
+}
+
+rt_status vk_pipeline_cache_open(struct vk_device *dev)
+{
+    size_t size = 0;
+    void *data = dev->cache_dir ? cache_read(dev, &size) : NULL;
+    VkPipelineCacheCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+        .initialDataSize = size,
+        .pInitialData = size ? data : NULL,
+    };
+    VkResult result = vkCreatePipelineCache(dev->handle, &info, NULL, &dev->cache);
+    if (result != VK_SUCCESS && size) {
+        rt_log(dev->base.ctx, RT_LOG_WARNING, "pipeline cache is damaged, made anew");
+        info.initialDataSize = 0;
+        info.pInitialData = NULL;
+        result = vkCreatePipelineCache(dev->handle, &info, NULL, &dev->cache);
+    }
+    rt_free(data);
+    return vk_check(dev, result, "vkCreatePipelineCache");
+}
+
+/* A cache that cannot be saved costs time at the next start, nothing else. */
+static void cache_save(struct vk_device *dev)
+{
+    size_t size = 0;
+    if (!dev->cache_dir || !dev->cache ||
+        vkGetPipelineCacheData(dev->handle, dev->cache, &size, NULL) != VK_SUCCESS ||
+        size == 0)
+        return;
+    char path[1024], part[1024];
+    cache_path(dev, "", path, sizeof path);
+    cache_path(dev, ".part", part, sizeof part);
+    void *data = rt_alloc(dev->base.ctx, size, 1);
+    FILE *file = data ? fopen(part, "wb") : NULL;
+    if (file) {
+        const bool got =
+            vkGetPipelineCacheData(dev->handle, dev->cache, &size, data) == VK_SUCCESS;
+        const bool wrote = got && fwrite(data, 1, size, file) == size;
+        if (fclose(file) != 0 || !wrote || rename(part, path) != 0)
+            remove(part);
+    }
+    rt_free(data);
+}
+
+void vk_pipelines_deinit(struct vk_device *dev)
+{
+    cache_save(dev);
+    for (uint32_t i = 0; i < dev->pipeline_count; i++)
+        vkDestroyPipeline(dev->handle, dev->pipelines[i].handle, NULL);
+    rt_free(dev->pipelines);
+    for (uint32_t i = 0; dev->layouts && i < vk_kernel_count; i++) {
+        vkDestroyPipelineLayout(dev->handle, dev->layouts[i].pipeline, NULL);
+        vkDestroyDescriptorSetLayout(dev->handle, dev->layouts[i].set, NULL);
+    }
+    rt_free(dev->layouts);
+    vkDestroyPipelineCache(dev->handle, dev->cache, NULL);
+}

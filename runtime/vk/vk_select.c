@@ -1,0 +1,213 @@
+/* runtime/vk/vk_select.c
+ * Which kernel runs an op, with which constants and grid. Pure but for the tune. */
+#include "runtime/vk/vk.h"
+
+#include <string.h>
+
+uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise)
+{
+    const size_t length = strlen(name);
+    for (const char *word = vk_kernel_table[kernel].defines; word && *word;) {
+        if (strncmp(word, name, length) == 0 && word[length] == '=') {
+            uint32_t value = 0;
+            for (const char *c = word + length + 1; *c >= '0' && *c <= '9'; c++)
+                value = 10 * value + (uint32_t)(*c - '0');
+            return value;
+        }
+        word = strchr(word, ' ');
+        if (word)
+            word++;
+    }
+    return otherwise;
+}
+
+bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
+                        const struct rt_slice *slices)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
+        if (k->paths[i] != 's' &&
+            (dev->base.plan.path == RT_PATH_STORAGE ||
+             rt_slice_bytes(slices[i]) > dev->base.plan.texel_bytes_max ||
+             rt_slice_bytes(slices[i]) < 16))
+            return false;
+    return true;
+}
+
+/* Head size of ops whose kernels are compiled for one; 0: any. */
+static uint32_t head_size(enum rt_op op, const void *push)
+{
+    switch (op) {
+    case RT_OP_attention:
+        return ((const struct attention_push *)push)->hd;
+    case RT_OP_attention_back_q:
+        return ((const struct attention_back_q_push *)push)->hd;
+    case RT_OP_attention_back_kv:
+        return ((const struct attention_back_kv_push *)push)->hd;
+    default:
+        return 0;
+    }
+}
+
+/* Invocations of ops that have one per item. */
+static uint64_t item_count(enum rt_op op, const void *push)
+{
+    switch (op) {
+    case RT_OP_embed: {
+        const struct embed_push *p = push;
+        return (uint64_t)p->rows * ((p->cols + 3) / 4);
+    }
+    case RT_OP_unpack: {
+        const struct unpack_push *p = push;
+        return (uint64_t)p->out_pad * (p->in_pad / 4);
+    }
+    case RT_OP_pack: {
+        const struct pack_push *p = push;
+        return (uint64_t)p->n_out * p->n_in;
+    }
+    case RT_OP_rmsnorm: {
+        const struct rmsnorm_push *p = push;
+        return (uint64_t)p->rows * p->heads;
+    }
+    case RT_OP_rmsnorm_back: {
+        const struct rmsnorm_back_push *p = push;
+        return (uint64_t)p->rows * p->heads;
+    }
+    case RT_OP_rope: {
+        const struct rope_push *p = push;
+        return (uint64_t)p->rows * (p->heads_q + p->heads_k);
+    }
+    case RT_OP_attention: {
+        const struct attention_push *p = push;
+        return (uint64_t)p->rows * p->heads;
+    }
+    case RT_OP_attention_back_q: {
+        const struct attention_back_q_push *p = push;
+        return (uint64_t)p->rows * p->heads;
+    }
+    case RT_OP_attention_back_kv: {
+        const struct attention_back_kv_push *p = push;
+        return (uint64_t)p->rows * p->heads_k;
+    }
+    case RT_OP_swiglu: {
+        const struct swiglu_push *p = push;
+        return (uint64_t)p->rows * (p->cols / 4);
+    }
+    case RT_OP_swiglu_back: {
+        const struct swiglu_back_push *p = push;
+        return (uint64_t)p->rows * (p->cols / 4);
+    }
+    case RT_OP_gather: {
+        const struct gather_push *p = push;
+        return (uint64_t)p->rows * (p->cols / 4);
+    }
+    case RT_OP_ce_back: {
+        const struct ce_back_push *p = push;
+        return (uint64_t)p->rows * (p->ldl / 4);
+    }
+    case RT_OP_logits_stat:
+        return ((const struct logits_stat_push *)push)->rows;
+    case RT_OP_kl:
+        return ((const struct kl_push *)push)->rows;
+    case RT_OP_sample:
+        return ((const struct sample_push *)push)->rows;
+    case RT_OP_dpo:
+        return ((const struct dpo_push *)push)->pairs;
+    case RT_OP_add:
+        return ((const struct add_push *)push)->count / 4;
+    case RT_OP_adamw:
+        return ((const struct adamw_push *)push)->count / 4;
+    case RT_OP_sumsq:
+        return (((const struct sumsq_push *)push)->count + 1023) / 1024;
+    case RT_OP_clip:
+        return 1;
+    case RT_OP_matmul:
+    case RT_OP_matmul_back:
+    case RT_OP_outer:
+    case RT_OP_COUNT:
+        break;
+    }
+    return 0;
+}
+
+/* Higher is better; 0: cannot run this. */
+static int rank_of(const struct vk_device *dev, uint32_t kernel, uint32_t hd,
+                   const struct rt_slice *slices)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (hd && vk_kernel_define(kernel, "HD", hd) != hd)
+        return 0;
+    if (!vk_kernel_admitted(dev, kernel, slices))
+        return 0;
+    int rank = 1;
+    if (k->family == dev->base.plan.family)
+        rank += 4;
+    else if (k->family == RT_FAMILY_TILED)
+        return 0;
+    if (strchr(k->paths, 't') || strchr(k->paths, 'u'))
+        rank += 2;
+    return rank;
+}
+
+static rt_status no_kernel(struct vk_device *dev, enum rt_op op, uint32_t hd)
+{
+    if (hd)
+        return rt_fail(dev->base.ctx, RT_ERR_INPUT,
+                       "op %s: no kernel for a head size of %u (8, 16, 32, 64 and 128 are "
+                       "there); this model cannot run on '%s', try --device ref",
+                       rt_op_table[op].name, hd, dev->base.info.name);
+    return rt_fail(dev->base.ctx, RT_ERR_INTERNAL, "op %s: no kernel for these parameters",
+                   rt_op_table[op].name);
+}
+
+/* The static choice among the kernels of an op. */
+static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *push,
+                             const struct rt_slice *slices, uint32_t *out)
+{
+    const uint32_t hd = head_size(op, push);
+    int best = 0;
+    for (uint32_t i = 0; i < vk_kernel_count; i++) {
+        if (vk_kernel_table[i].op != op)
+            continue;
+        int rank;
+        if (vk_is_matmul(op))
+            rank = vk_kernel_admitted(dev, i, slices) ? vk_matmul_rank(dev, op, push, i) : 0;
+        else
+            rank = rank_of(dev, i, hd, slices);
+        if (rank > best) {
+            best = rank;
+            *out = i;
+        }
+    }
+    return best ? RT_OK : no_kernel(dev, op, hd);
+}
+
+rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
+                    const struct rt_slice *slices, struct vk_choice *out)
+{
+    rt_status st;
+    *out = (struct vk_choice){ 0 };
+    TRY(best_kernel(dev, op, push, slices, &out->kernel));
+    if (vk_is_matmul(op)) {
+        if (dev->tune)
+            TRY(vk_tune_pick(dev, op, push, slices, &out->kernel));
+        vk_matmul_fill(op, push, out);
+        return RT_OK;
+    }
+    const uint64_t items = item_count(op, push);
+    const uint64_t width = vk_kernel_define(out->kernel, "WIDTH", 64);
+    const uint64_t groups =
+        vk_kernel_define(out->kernel, "ROWGROUP", 0) ? items : (items + width - 1) / width;
+    /* 65,535 groups a dimension is all that every device grants. */
+    out->grid[0] = (uint32_t)groups;
+    out->grid[1] = out->grid[2] = 1;
+    if (groups > 65535)
+        return rt_fail(dev->base.ctx, RT_ERR_USAGE,
+                       "op %s: %llu workgroups are more than a device grants; use a "
+                       "smaller batch",
+                       rt_op_table[op].name, (unsigned long long)groups);
+    return RT_OK;
+
+fail:
+    return st;
+}

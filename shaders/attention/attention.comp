@@ -1,0 +1,78 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : enable
+#include "shaders/push.h"
+
+/* Causal attention: see attention_push.
+ *
+ * One invocation is one head of one row, its HD outputs in registers; keys in blocks of
+ * 8 with a running maximum; no shared memory, no barriers. Keys after the row's own
+ * position add exactly nothing, so a row gives the same bits in a prefill chunk of any
+ * size and in decode.
+ * Macros  HD head size (a multiple of 4); WIDTH; TEXEL.
+ * Grid    rows * heads invocations, the heads of a row side by side (equal lengths).
+ * Cost    4 HD FLOPs and 8 HD bytes a key.
+ * Twin    runtime/ref/ref_attention.c */
+
+layout(local_size_x = WIDTH) in;
+#include "shaders/lib/operand.glsl"
+OPERAND(0, q)
+OPERAND(1, keys)
+OPERAND(2, values)
+layout(binding = 3) readonly buffer Meta { uvec4 meta[]; };
+layout(binding = 4) readonly buffer Table { uint table[]; };
+layout(binding = 5) writeonly buffer O { vec4 o[]; };
+layout(binding = 6) writeonly buffer Lse { float lse[]; };
+layout(push_constant) uniform Push { attention_push p; };
+
+const int H4 = HD / 4, KB = 8;
+
+void main()
+{
+    const int i = int(gl_GlobalInvocationID.x), heads = int(p.heads);
+    const int row = i / heads, h = i % heads;
+    if (row >= int(p.rows))
+        return;
+    const uvec4 m = meta[row];
+    const int position = int(m.x), page = int(p.page);
+    const int kv = h / (heads / int(p.heads_k)) * H4;
+    const int ldk4 = int(p.ldk) / 4, ldv4 = int(p.ldv) / 4;
+    const int k0 = int(p.offk) / 4 + kv, v0 = int(p.offv) / 4 + kv;
+    const int q0 = (row * int(p.ldq) + int(p.offq)) / 4 + h * H4;
+    vec4 qv[H4], acc[H4];
+    [[unroll]] for (int c = 0; c < H4; c++) {
+        qv[c] = q(q0 + c) * p.scale;
+        acc[c] = vec4(0.0);
+    }
+    float most = -1e30, sum = 0.0;
+    for (int j = 0; j <= position; j += KB) {
+        /* Blocks lie within a page: pages are multiples of KB. */
+        const int at = page == 0 ? int(m.y) + j
+                                 : int(table[int(m.y) + j / page]) * page + j % page;
+        float s[KB], top = most;
+        [[unroll]] for (int b = 0; b < KB; b++) {
+            const bool seen = j + b <= position;
+            const int key = (seen ? at + b : at) * ldk4 + k0;
+            vec4 t = vec4(0.0);
+            [[unroll]] for (int c = 0; c < H4; c++) t = fma(qv[c], keys(key + c), t);
+            s[b] = seen ? t.x + t.y + t.z + t.w : -1e30;
+            top = max(top, s[b]);
+        }
+        const float keep = exp(most - top);
+        most = top;
+        sum *= keep;
+        [[unroll]] for (int c = 0; c < H4; c++) acc[c] *= keep;
+        [[unroll]] for (int b = 0; b < KB; b++) {
+            const bool seen = j + b <= position;
+            const int value = (seen ? at + b : at) * ldv4 + v0;
+            const float e = seen ? exp(s[b] - top) : 0.0;
+            sum += e;
+            [[unroll]] for (int c = 0; c < H4; c++)
+                acc[c] = fma(vec4(e), values(value + c), acc[c]);
+        }
+    }
+    const int o0 = (row * int(p.ldo) + int(p.offo)) / 4 + h * H4;
+    [[unroll]] for (int c = 0; c < H4; c++) o[o0 + c] = acc[c] / sum;
+    if (p.want_lse != 0)
+        lse[row * heads + h] = most + log(sum);
+}

@@ -1,0 +1,34 @@
+/* shaders/lib/softmax.glsl
+ * Log-sum-exp of a row of logits by one invocation. Needs: vec4 z(int). */
+bool finite(float v)
+{
+    return !isnan(v) && !isinf(v);
+}
+
+const float LOWEST = -3.0e38;
+
+/* Greatest finite scale * z of n columns from texel at; LOWEST if there is none. */
+float row_max(int at, int n, float scale)
+{
+    float most = LOWEST;
+    for (int c = 0; c * 4 < n; c++) {
+        const vec4 v = z(at + c) * scale;
+        for (int e = 0; e < 4; e++)
+            if (c * 4 + e < n && finite(v[e]))
+                most = max(most, v[e]);
+    }
+    return most;
+}
+
+/* Sum of exp(scale z - most) in order, finite columns only. */
+float row_sum(int at, int n, float scale, float most)
+{
+    float sum = 0.0;
+    for (int c = 0; c * 4 < n; c++) {
+        const vec4 v = z(at + c) * scale;
+        for (int e = 0; e < 4; e++)
+            if (c * 4 + e < n && finite(v[e]))
+                sum += exp(v[e] - most);
+    }
+    return sum;
+}

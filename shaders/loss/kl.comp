@@ -1,0 +1,71 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "shaders/push.h"
+
+/* KL(p || q) of two rows of logits and its gradient: see kl_push.
+ *
+ * Grid  one invocation per row.
+ * Sums  float, columns in order.
+ * Cost  10 FLOPs and 24 bytes a column.
+ * Twin  runtime/ref/ref_loss.c */
+
+layout(local_size_x = WIDTH) in;
+layout(binding = 0) readonly buffer Zp { vec4 zp[]; };
+layout(binding = 1) readonly buffer Weight { float weight[]; };
+layout(binding = 2) buffer Zq { vec4 zq[]; };
+layout(binding = 3) writeonly buffer Stat { uint stat[]; };
+layout(push_constant) uniform Push { kl_push p; };
+
+void main()
+{
+    const int row = int(gl_GlobalInvocationID.x), n = int(p.vocab);
+    if (row >= int(p.rows))
+        return;
+    const int n4 = int(p.ldl) / 4, at = row * n4;
+    float most_p = zp[at].x, most_q = zq[at].x;
+    uint best_p = 0, best_q = 0;
+    for (int v = 1; v < n; v++) {
+        const float a = zp[at + v / 4][v % 4], b = zq[at + v / 4][v % 4];
+        if (a > most_p) {
+            most_p = a;
+            best_p = uint(v);
+        }
+        if (b > most_q) {
+            most_q = b;
+            best_q = uint(v);
+        }
+    }
+    most_p *= p.inv_temp;
+    most_q *= p.inv_temp;
+    float sum_p = 0.0, sum_q = 0.0;
+    for (int c = 0; c * 4 < n; c++) {
+        const vec4 a = exp(zp[at + c] * p.inv_temp - most_p);
+        const vec4 b = exp(zq[at + c] * p.inv_temp - most_q);
+        for (int e = 0; e < 4; e++)
+            if (c * 4 + e < n) {
+                sum_p += a[e];
+                sum_q += b[e];
+            }
+    }
+    const float lse_p = most_p + log(sum_p), lse_q = most_q + log(sum_q);
+    const float factor = weight[row] * p.inv_temp;
+    float sum = 0.0;
+    for (int c = 0; c < n4; c++) {
+        const vec4 lp = zp[at + c] * p.inv_temp - lse_p;
+        const vec4 lq = zq[at + c] * p.inv_temp - lse_q;
+        const vec4 prob = exp(lp), term = prob * (lp - lq);
+        vec4 d = factor * (exp(lq) - prob);
+        for (int e = 0; e < 4; e++) {
+            if (c * 4 + e < n)
+                sum += term[e];
+            else
+                d[e] = 0.0;
+        }
+        if (p.want_grad != 0)
+            zq[at + c] = d;
+    }
+    stat[row * 4] = floatBitsToUint(sum);
+    stat[row * 4 + 1] = best_p;
+    stat[row * 4 + 2] = best_q;
+    stat[row * 4 + 3] = best_p == best_q ? 1u : 0u;
+}

@@ -1,0 +1,182 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : enable
+#include "shaders/push.h"
+
+/* y[row][m] = sum_k x[row][k] w[m][k], then LoRA, bias and residual: see matmul_push.
+ *
+ * No shared memory, no barriers. Lanes lie along m, the rows of x are read by the whole
+ * subgroup alike; an invocation keeps TU rows by TL outputs (WIDTH apart) in registers.
+ * Every output sums k = 0, 1, 2 ... into one accumulator, so that tile, operand path
+ * and batch size never change a bit. Forms and rates: bench/probe/README.md.
+ * Macros  BITS; TU, TL; WIDTH invocations; TEXEL; UNROLL (unpack steps, TU 1 to 4).
+ * Grid    (out_pad / (WIDTH TL), rows / TU).
+ * Cost    2 rows out in FLOPs; weights once per row tile, x once per column tile.
+ * Twin    runtime/ref/ref_matmul.c */
+
+layout(local_size_x = WIDTH) in;
+layout(constant_id = 10) const int GROUP = 0;
+layout(constant_id = 11) const int FORM = 0;
+layout(constant_id = 12) const int FLAGS = 0;
+
+#include "shaders/lib/operand.glsl"
+#include "shaders/lib/weight.glsl"
+#if BITS == 32
+OPERAND(0, w)
+#else
+OPERAND_UINT(0, w)
+#endif
+#if BITS < 16
+OPERAND(1, scales)
+#endif
+OPERAND(2, x)
+OPERAND(3, u)
+OPERAND(4, b)
+layout(binding = 5) readonly buffer Bias { float bias[]; };
+layout(binding = 6) readonly buffer Residual { float residual[]; };
+layout(binding = 7) writeonly buffer Y { float y[]; };
+layout(push_constant) uniform Push { matmul_push p; };
+
+const int BL = 8; /* rows interleaved in a weight */
+const int N = TU * TL;
+
+/* One vec4 of the row operand (4 k) against TL lane vectors. */
+#define ROW(i, v)                                    \
+    {                                                \
+        const vec4 r_ = v;                           \
+        [[unroll]] for (int c = 0; c < 4; c++)       \
+            [[unroll]] for (int j = 0; j < TL; j++)  \
+                acc[(i) * TL + j] = fma(r_[c], lv[j][c], acc[(i) * TL + j]); \
+    }
+#define RANK4(k) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k)))
+#ifdef UNROLL
+#define STEPS [[unroll]]
+#else
+#define STEPS [[dont_unroll]]
+#endif
+
+void main()
+{
+    const int lane = int(gl_LocalInvocationID.x);
+    const int tile0 = int(gl_WorkGroupID.x) * (WIDTH * TL);
+    const int m0 = tile0 + lane, row0 = int(gl_WorkGroupID.y) * TU;
+    const int k4 = int(p.in_pad) / 4;
+    float acc[N];
+    int x0[TU];
+    [[unroll]] for (int i = 0; i < N; i++) acc[i] = 0.0;
+    [[unroll]] for (int i = 0; i < TU; i++)
+        x0[i] = ((row0 + i) * int(p.ldx) + int(p.offx)) / 4;
+
+#if BITS == 32
+    int base[TL];
+    [[unroll]] for (int j = 0; j < TL; j++) {
+        const int m = m0 + j * WIDTH;
+        base[j] = m / BL * k4 * BL + m % BL;
+    }
+    for (int k = 0; k < k4; k++) {
+        vec4 lv[TL];
+        [[unroll]] for (int j = 0; j < TL; j++) lv[j] = w(base[j] + k * BL);
+        RANK4(k)
+    }
+#else
+    int qb[TL];
+    [[unroll]] for (int j = 0; j < TL; j++) {
+        const int m = m0 + j * WIDTH, texels = k4 * BITS / 32;
+        qb[j] = m / BL * texels * BL + m % BL;
+    }
+#if BITS < 16
+    int sb[TL];
+    vec2 sc[TL];
+    const int group4 = GROUP / 4;
+    [[unroll]] for (int j = 0; j < TL; j++) {
+        const int m = m0 + j * WIDTH;
+        const int groups = GROUP == 0 ? 1 : (k4 + group4 - 1) / group4;
+        sb[j] = m / BL * ((groups + 1) / 2) * BL + m % BL;
+        if (GROUP == 0)
+            sc[j] = scales(sb[j]).xy;
+    }
+#endif
+    for (int k = 0; k < k4; k += 8) { /* 32 codes of each row */
+#if BITS < 16
+        if (GROUP != 0) {
+            const int g = k / group4;
+            [[unroll]] for (int j = 0; j < TL; j++) {
+                const vec4 t = scales(sb[j] + g / 2 * BL);
+                sc[j] = (g & 1) == 0 ? t.xy : t.zw;
+            }
+        }
+#endif
+#if BITS == 3
+        uvec4 low[TL], high[TL];
+        [[unroll]] for (int j = 0; j < TL; j++) {
+            low[j] = w(qb[j] + (k / 32 * 3 + (k / 16 & 1)) * BL) >> (k / 8 & 1) * 16;
+            high[j] = w(qb[j] + (k / 32 * 3 + 2) * BL) >> (k / 8 & 3) * 8;
+        }
+        STEPS for (int t = 0; t < 8; t++) {
+            vec4 lv[TL];
+            [[unroll]] for (int j = 0; j < TL; j++) {
+                lv[j] = decode4((low[j] & 3u) | (high[j] & 1u) << 2, sc[j]);
+                low[j] >>= 2;
+                high[j] >>= 1;
+            }
+            RANK4(k + t)
+        }
+#elif BITS == 2
+        uvec4 q[TL];
+        [[unroll]] for (int j = 0; j < TL; j++)
+            q[j] = w(qb[j] + k / 16 * BL) >> (k / 8 & 1) * 16;
+        STEPS for (int t = 0; t < 8; t++) {
+            vec4 lv[TL];
+            [[unroll]] for (int j = 0; j < TL; j++) {
+                lv[j] = decode4(q[j] & 3u, sc[j]);
+                q[j] >>= 2;
+            }
+            RANK4(k + t)
+        }
+#else
+        [[unroll]] for (int v = 0; v < BITS / 4; v++) {
+            uvec4 q[TL];
+            [[unroll]] for (int j = 0; j < TL; j++)
+                q[j] = w(qb[j] + (k * BITS / 32 + v) * BL);
+            STEPS for (int t = 0; t < 32 / BITS; t++) {
+                vec4 lv[TL];
+                [[unroll]] for (int j = 0; j < TL; j++) {
+#if BITS == 16
+                    lv[j] = half4(q[j] & 0xffffu);
+#else
+                    lv[j] = decode4(q[j] & ((1u << BITS) - 1u), sc[j]);
+#endif
+                    q[j] >>= BITS;
+                }
+                RANK4(k + v * (32 / BITS) + t)
+            }
+        }
+#endif
+    }
+#endif
+
+    if ((FLAGS & int(MATMUL_LORA)) != 0) {
+        const int part = (tile0 >= int(p.part1) ? 1 : 0) + (tile0 >= int(p.part2) ? 1 : 0);
+        const int r4 = int(p.rank) / 4;
+        for (int k = 0; k < r4; k++) {
+            vec4 lv[TL];
+            [[unroll]] for (int j = 0; j < TL; j++) {
+                const int m = m0 + j * WIDTH;
+                lv[j] = b((m / BL * r4 + k) * BL + m % BL);
+            }
+            [[unroll]] for (int i = 0; i < TU; i++)
+                ROW(i, u(((row0 + i) * int(p.ldu)) / 4 + part * r4 + k))
+        }
+    }
+    [[unroll]] for (int i = 0; i < TU; i++)
+        [[unroll]] for (int j = 0; j < TL; j++) {
+            const int m = m0 + j * WIDTH;
+            const int at = (row0 + i) * int(p.ldy) + int(p.offy) + m;
+            float v = acc[i * TL + j];
+            if ((FLAGS & int(MATMUL_BIAS)) != 0)
+                v += bias[m];
+            if ((FLAGS & int(MATMUL_RESIDUAL)) != 0)
+                v += residual[at];
+            y[at] = v;
+        }
+}

@@ -1,0 +1,30 @@
+/* tests/support/devices.h
+ * The devices every device test runs on: the CPU twins, and each software Vulkan device
+ * that is installed, once for each kernel family. FAULTLINE_TEST_DEVICES (a comma list
+ * of parts of names) narrows the choice. */
+#ifndef TESTS_SUPPORT_DEVICES_H
+#define TESTS_SUPPORT_DEVICES_H
+
+#include "runtime/device.h"
+
+struct test_device {
+    char device[64]; /* name for rt_device_create */
+    char name[80];   /* device and family, for messages */
+    enum rt_family family;
+};
+
+/* Fills `out` (at most `max`); ref comes last. Points the Vulkan loader at lavapipe and
+ * SwiftShader where both are installed and nothing else was asked for. */
+uint32_t test_devices(struct test_device *out, uint32_t max);
+/* A context that prints warnings and errors. */
+void test_ctx(struct rt_ctx *ctx);
+/* Opens one, with the validation layer on. Prints and fails the test if it cannot. */
+struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device *device);
+/* Path of a file below tests/golden or the source tree. */
+const char *test_path(char *buffer, size_t size, const char *relative);
+/* Reads `count` floats of a raw file; fails the test if it is shorter. */
+float *test_floats(const char *path, size_t count);
+/* Largest absolute difference; NaN counts as infinite. */
+double test_max_difference(const float *a, const float *b, size_t count);
+
+#endif
