@@ -10,6 +10,7 @@ struct shape {
     uint32_t rows;   /* along TU (outer: na) */
     uint32_t lanes;  /* along WIDTH x TL, in units of one lane step */
     uint32_t bits;
+    uint32_t form;
     bool exact;      /* lanes must be a multiple of WIDTH x TL */
 };
 
@@ -22,14 +23,14 @@ static struct shape shape_of(enum rt_op op, const void *push)
 {
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
-        return (struct shape){ p->rows, p->out_pad, p->bits, true };
+        return (struct shape){ p->rows, p->out_pad, p->bits, p->form, true };
     }
     if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;
-        return (struct shape){ p->rows, p->in_pad / 4, p->bits, false };
+        return (struct shape){ p->rows, p->in_pad / 4, p->bits, p->form, false };
     }
     const struct outer_push *p = push;
-    return (struct shape){ p->na, p->nb / 4, 0, false };
+    return (struct shape){ p->na, p->nb / 4, 0, 0, false };
 }
 
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
@@ -38,6 +39,8 @@ bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
     const uint32_t step =
         vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
     if (s.bits && vk_kernel_define(kernel, "BITS", 0) != s.bits)
+        return false;
+    if (s.bits < 16 && vk_kernel_define(kernel, "FORM_OFFSET", 0) != s.form)
         return false;
     return !s.exact || s.lanes % step == 0;
 }
@@ -84,11 +87,9 @@ void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice)
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
         choice->spec[0] = p->group;
-        choice->spec[1] = p->form;
-        choice->spec[2] = p->flags;
+        choice->spec[1] = p->flags;
     } else if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;
         choice->spec[0] = p->group;
-        choice->spec[1] = p->form;
     }
 }

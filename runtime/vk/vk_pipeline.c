@@ -117,7 +117,11 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
     struct vk_pipeline *p = &dev->pipelines[dev->pipeline_count];
     p->kernel = choice->kernel;
     memcpy(p->spec, choice->spec, sizeof p->spec);
+    const uint64_t start = rt_time_ns();
     TRY(pipeline_create(dev, choice, &p->handle));
+    rt_log(dev->base.ctx, RT_LOG_TRACE, "kernel %s/%s compiled in %.1f ms",
+           rt_op_table[vk_kernel_table[choice->kernel].op].name,
+           vk_kernel_table[choice->kernel].name, (double)(rt_time_ns() - start) * 1e-6);
     dev->pipeline_count++;
     *pipeline = p->handle;
     return RT_OK;

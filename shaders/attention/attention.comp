@@ -47,15 +47,16 @@ void main()
     float most = -1e30, sum = 0.0;
     for (int j = 0; j <= position; j += KB) {
         /* Blocks lie within a page: pages are multiples of KB. */
-        const int at = page == 0 ? int(m.y) + j
-                                 : int(table[int(m.y) + j / page]) * page + j % page;
+        int at = int(m.y) + j;
+        if (page != 0)
+            at = int(table[int(m.y) + j / page]) * page + j % page;
+        const int left = position - j; /* keys seen after the block's first */
         float s[KB], top = most;
         [[unroll]] for (int b = 0; b < KB; b++) {
-            const bool seen = j + b <= position;
-            const int key = (seen ? at + b : at) * ldk4 + k0;
+            const int key = (at + min(b, left)) * ldk4 + k0;
             vec4 t = vec4(0.0);
             [[unroll]] for (int c = 0; c < H4; c++) t = fma(qv[c], keys(key + c), t);
-            s[b] = seen ? t.x + t.y + t.z + t.w : -1e30;
+            s[b] = mix(-1e30, t.x + t.y + t.z + t.w, b <= left);
             top = max(top, s[b]);
         }
         const float keep = exp(most - top);
@@ -63,9 +64,8 @@ void main()
         sum *= keep;
         [[unroll]] for (int c = 0; c < H4; c++) acc[c] *= keep;
         [[unroll]] for (int b = 0; b < KB; b++) {
-            const bool seen = j + b <= position;
-            const int value = (seen ? at + b : at) * ldv4 + v0;
-            const float e = seen ? exp(s[b] - top) : 0.0;
+            const int value = (at + min(b, left)) * ldv4 + v0;
+            const float e = exp(s[b] - top); /* exactly 0 for keys not seen */
             sum += e;
             [[unroll]] for (int c = 0; c < H4; c++)
                 acc[c] = fma(vec4(e), values(value + c), acc[c]);

@@ -16,8 +16,7 @@
 
 layout(local_size_x = WIDTH) in;
 layout(constant_id = 10) const int GROUP = 0;
-layout(constant_id = 11) const int FORM = 0;
-layout(constant_id = 12) const int FLAGS = 0;
+layout(constant_id = 11) const int FLAGS = 0;
 
 #include "shaders/lib/operand.glsl"
 #include "shaders/lib/weight.glsl"

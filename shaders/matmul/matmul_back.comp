@@ -14,7 +14,6 @@
 
 layout(local_size_x = WIDTH) in;
 layout(constant_id = 10) const int GROUP = 0;
-layout(constant_id = 11) const int FORM = 0;
 
 #include "shaders/lib/operand.glsl"
 #include "shaders/lib/weight.glsl"

@@ -15,7 +15,7 @@
 static void print_line(void *user, enum rt_log_level level, const char *line)
 {
     (void)user;
-    if (level <= RT_LOG_WARNING)
+    if (level <= RT_LOG_WARNING || getenv("FAULTLINE_TEST_TRACE"))
         fprintf(stderr, "    %s\n", line);
 }
 
