@@ -102,6 +102,9 @@ RT_CHECKED rt_status rt_adapter_create(struct rt_model *model, struct fmt_adapte
 void rt_adapter_destroy(struct rt_adapter **adapter);
 /* Copies params back into `source` (after training), for fmt_adapter_write. */
 RT_CHECKED rt_status rt_adapter_download(struct rt_adapter *adapter);
+/* Copies a buffer laid out as params (a gradient) into an adapter of the same shapes. */
+RT_CHECKED rt_status model_adapter_read(const struct rt_adapter *adapter,
+                                        struct rt_buffer *from, struct fmt_adapter *out);
 /* The other way: `source` into params and the packed copies; waits. */
 RT_CHECKED rt_status rt_adapter_upload(struct rt_adapter *adapter);
 /* Records the refresh of the packed copies from params. */

@@ -107,12 +107,13 @@ enum direction { TO_FLAT, FROM_FLAT };
 
 /* Copies one module. A module whose scale differs from its group's first part is held
  * with the ratio folded into a, so that one scale serves the group. */
-static void copy_module(const struct rt_adapter *a, float *flat, uint32_t layer,
-                        enum model_group g, uint32_t p, enum direction direction)
+static void copy_module(const struct rt_adapter *a, struct fmt_adapter *file, float *flat,
+                        uint32_t layer, enum model_group g, uint32_t p,
+                        enum direction direction)
 {
     const struct model_group_shape *s = &a->model->shape[g];
     const struct model_lora *l = &a->lora[layer * MODEL_GROUP_COUNT + (uint32_t)g];
-    struct fmt_lora *f = &a->source->lora[layer * FMT_MODULE_COUNT + s->module[p]];
+    struct fmt_lora *f = &file->lora[layer * FMT_MODULE_COUNT + s->module[p]];
     const float ratio = f->rank ? f->scale / l->scale[0] : 1.0f;
     float *flat_a = flat + l->a + (uint64_t)p * l->rank * s->in;
     float *flat_b = flat + l->bt[p];
@@ -132,12 +133,13 @@ static void copy_module(const struct rt_adapter *a, float *flat, uint32_t layer,
     }
 }
 
-static void copy_all(const struct rt_adapter *a, float *flat, enum direction direction)
+static void copy_all(const struct rt_adapter *a, struct fmt_adapter *file, float *flat,
+                     enum direction direction)
 {
     for (uint32_t i = 0; i < a->model->config.layers * MODEL_GROUP_COUNT; i++) {
         const enum model_group g = (enum model_group)(i % MODEL_GROUP_COUNT);
         for (uint32_t p = 0; a->lora[i].rank && p < a->model->shape[g].parts; p++)
-            copy_module(a, flat, i / MODEL_GROUP_COUNT, g, p, direction);
+            copy_module(a, file, flat, i / MODEL_GROUP_COUNT, g, p, direction);
     }
 }
 
@@ -148,7 +150,7 @@ rt_status rt_adapter_upload(struct rt_adapter *a)
     float *flat = rt_alloc(rt_device_ctx(dev), a->param_floats, sizeof *flat);
     if (!flat)
         return rt_fail(rt_device_ctx(dev), RT_ERR_HOST_MEMORY, "adapter: no host memory");
-    copy_all(a, flat, TO_FLAT);
+    copy_all(a, a->source, flat, TO_FLAT);
     TRY(rt_buffer_write(a->params, 0, flat, a->param_floats * sizeof *flat));
     TRY(rt_submit(dev, a->pack));
     TRY(rt_wait(dev));
@@ -158,19 +160,25 @@ fail:
     return st;
 }
 
-rt_status rt_adapter_download(struct rt_adapter *a)
+rt_status model_adapter_read(const struct rt_adapter *a, struct rt_buffer *from,
+                             struct fmt_adapter *out)
 {
     rt_status st;
     struct rt_device *dev = a->model->dev;
     float *flat = rt_alloc(rt_device_ctx(dev), a->param_floats, sizeof *flat);
     if (!flat)
         return rt_fail(rt_device_ctx(dev), RT_ERR_HOST_MEMORY, "adapter: no host memory");
-    TRY(rt_buffer_read(a->params, 0, flat, a->param_floats * sizeof *flat));
-    copy_all(a, flat, FROM_FLAT);
+    TRY(rt_buffer_read(from, 0, flat, a->param_floats * sizeof *flat));
+    copy_all(a, out, flat, FROM_FLAT);
 
 fail:
     rt_free(flat);
     return st;
+}
+
+rt_status rt_adapter_download(struct rt_adapter *a)
+{
+    return model_adapter_read(a, a->params, a->source);
 }
 
 /* The scale that stands for a group: of its first part that is adapted. */

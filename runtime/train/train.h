@@ -69,8 +69,9 @@ RT_CHECKED rt_status rt_trainer_gradient(struct rt_trainer *trainer,
 /* One AdamW step with that gradient at rate `lr`; refreshes the packed adapter. */
 RT_CHECKED rt_status rt_trainer_update(struct rt_trainer *trainer, double lr,
                                        double *grad_norm);
-/* The gradient in the layout of adapter->params, param_floats floats (tests, hashes). */
-RT_CHECKED rt_status rt_trainer_read_gradient(struct rt_trainer *trainer, float *out);
+/* The gradient as an adapter of the same shapes (fmt_adapter_copy of the source). */
+RT_CHECKED rt_status rt_trainer_read_gradient(struct rt_trainer *trainer,
+                                              struct fmt_adapter *out);
 
 /* Everything that a resumed run needs: params, both moments, updates done. Files are
  * safetensors, written atomically; loading checks shapes and the adapter's layout. */

@@ -344,9 +344,9 @@ fail:
     return st;
 }
 
-rt_status rt_trainer_read_gradient(struct rt_trainer *t, float *out)
+rt_status rt_trainer_read_gradient(struct rt_trainer *t, struct fmt_adapter *out)
 {
-    return rt_buffer_read(t->backward.grads, 0, out, t->adapter->param_floats * 4);
+    return model_adapter_read(t->adapter, t->backward.grads, out);
 }
 
 uint64_t rt_trainer_updates(const struct rt_trainer *t)
