@@ -63,6 +63,8 @@ rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
     json_error_t error;
     if (map.size > JSON_BYTES_MAX) {
         st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is larger than any such file should be", path);
+    } else if (map.size == 0) {
+        st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is empty", path);
     } else {
         *out = json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &error);
         if (!*out)
