@@ -1,0 +1,157 @@
+/* RTN: the golden 4-bit folder is reproduced value by value; every width, group and form
+ * survives a round trip through the folder; packed formats decode bit for bit. */
+#include "runtime/format/checkpoint.h"
+#include "runtime/format/peft.h"
+#include "runtime/quant/rtn.h"
+#include "tests/support/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct fmt_model *open_model(struct rt_ctx *ctx, const char *folder)
+{
+    struct fmt_model *m = NULL;
+    if (fmt_model_open(ctx, folder, &m) != RT_OK)
+        fail_msg("%s", ctx->message);
+    return m;
+}
+
+static void remove_folder(const char *folder)
+{
+    char command[256];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* All modules of two folders decode to the same floats (tolerance 0), or b to the
+ * quantized a within half a step. */
+static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b, double steps)
+{
+    struct fmt_model *ma = open_model(ctx, a), *mb = open_model(ctx, b);
+    const struct fmt_config *c = fmt_model_config(ma);
+    for (uint32_t i = 0; i < c->layers * FMT_MODULE_COUNT; i++) {
+        char name[128];
+        uint32_t out, in;
+        snprintf(name, sizeof name, "model.layers.%u.%s", i / FMT_MODULE_COUNT,
+                 fmt_module_path[i % FMT_MODULE_COUNT]);
+        fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
+        float *x = calloc((size_t)out * in, sizeof *x), *y = calloc((size_t)out * in, sizeof *y);
+        assert_int_equal(fmt_weight_floats(ma, name, out, in, x), RT_OK);
+        if (fmt_weight_floats(mb, name, out, in, y) != RT_OK)
+            fail_msg("%s", ctx->message);
+        for (uint32_t r = 0; r < out; r++) {
+            float low = 0, high = 0;
+            for (uint32_t k = 0; k < in; k++) {
+                low = fminf(low, x[(size_t)r * in + k]);
+                high = fmaxf(high, x[(size_t)r * in + k]);
+            }
+            for (uint32_t k = 0; k < in; k++) {
+                const double d = fabs((double)x[(size_t)r * in + k] - y[(size_t)r * in + k]);
+                const double most = fmax(-low, high);
+                if (!(d <= (steps > 0 ? 0.51 * 2 * most / steps : 0)))
+                    fail_msg("%s row %u column %u: %g apart", name, r, k, d);
+            }
+        }
+        /* The device layout decodes to the same values, padding to 0. */
+        struct rt_weight_shape s;
+        assert_int_equal(fmt_weight_shape(mb, name, out, in, &s), RT_OK);
+        uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
+        float *scales = calloc(1, rt_weight_scale_bytes(&s));
+        assert_int_equal(fmt_weight_load(mb, name, &s, 0, out, codes, scales), RT_OK);
+        for (uint32_t r = 0; r < s.out_pad; r++)
+            for (uint32_t k = 0; k < s.in_pad; k++) {
+                const float want = r < out && k < in ? y[(size_t)r * in + k] : 0;
+                const float got = rt_weight_value(&s, codes, scales, r, k);
+                if (got != want)
+                    fail_msg("%s (%u, %u): layout gives %g, not %g", name, r, k, (double)got,
+                             (double)want);
+            }
+        free(codes);
+        free(scales);
+        free(x);
+        free(y);
+    }
+    fmt_model_close(&ma);
+    fmt_model_close(&mb);
+}
+
+static void quantize(struct rt_ctx *ctx, const char *to, struct quant_options o)
+{
+    char path[1024];
+    struct quant_report report;
+    if (quant_folder(ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"), to,
+                     &o, true, &report) != RT_OK)
+        fail_msg("%s", ctx->message);
+    printf("    %u bits, group %u%s: %.3f bits a weight\n", o.bits, o.group,
+           o.asymmetric ? ", asymmetric" : "", report.bits_per_weight);
+    assert_true(report.bits_per_weight > o.bits);
+}
+
+static void golden_codes_are_reproduced(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    test_ctx(&ctx);
+    char folder[] = "/tmp/faultline-test-XXXXXX", path[1024];
+    assert_non_null(mkdtemp(folder));
+    quantize(&ctx, folder, (struct quant_options){ .bits = 4 });
+    compare_folders(&ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny-rtn4-ct"),
+                    folder, 0);
+    remove_folder(folder);
+    char old[128];
+    snprintf(old, sizeof old, "%s.old-%ld", folder, (long)getpid());
+    remove_folder(old);
+}
+
+static void every_form_round_trips(void **state)
+{
+    (void)state;
+    static const struct quant_options options[] = {
+        { 2, 0, false }, { 3, 0, false }, { 4, 0, false }, { 8, 0, false }, { 2, 32, true },
+        { 3, 32, true }, { 4, 32, true }, { 8, 32, true }, { 3, 64, false }, { 2, 0, true },
+    };
+    for (size_t i = 0; i < RT_COUNT(options); i++) {
+        struct rt_ctx ctx;
+        test_ctx(&ctx);
+        char folder[] = "/tmp/faultline-test-XXXXXX", to[64], path[1024];
+        assert_non_null(mkdtemp(folder));
+        snprintf(to, sizeof to, "%s/q", folder);
+        quantize(&ctx, to, options[i]);
+        const double steps = options[i].asymmetric ? (1 << options[i].bits) - 1
+                                                   : (1 << options[i].bits) - 2;
+        compare_folders(&ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"), to,
+                        steps);
+        struct quant_report report;
+        assert_int_equal(quant_folder(&ctx, path, to, &options[i], false, &report),
+                         RT_ERR_USAGE); /* exists */
+        remove_folder(folder);
+    }
+}
+
+static void impossible_options_are_refused(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    assert_int_equal(quant_check(&ctx, &(struct quant_options){ .bits = 5 }), RT_ERR_USAGE);
+    assert_int_equal(quant_check(&ctx, &(struct quant_options){ .bits = 4, .group = 20 }),
+                     RT_ERR_USAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_codes_are_reproduced),
+        cmocka_unit_test(every_form_round_trips),
+        cmocka_unit_test(impossible_options_are_refused),
+    };
+    return cmocka_run_group_tests_name("quantize", tests, NULL, NULL);
+}
