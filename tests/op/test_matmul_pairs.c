@@ -1,0 +1,251 @@
+/* Every matmul kernel that fits a shape gives the same bits as every other, at any row
+ * count: batch invariance rests on this. And each agrees with its twin. */
+#include "runtime/ref/ref.h"
+#include "runtime/vk/vk.h"
+#include "runtime/weight.h"
+#include "tests/support/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 64, OUT = 128, IN = 384, LD = 384, RANK = 16, LD_U = 128 };
+
+static uint32_t seed = 1;
+
+static float random_float(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * (1.0f / 2147483648.0f);
+}
+
+/* Host copies of every binding of a product. */
+struct operands {
+    struct rt_weight_shape shape;
+    uint32_t *codes, *b;
+    float *scales, *x, *u, *bias, *residual;
+    uint64_t code_bytes, scale_bytes, b_bytes;
+};
+
+static float *random_floats(size_t n)
+{
+    float *f = calloc(n, sizeof *f);
+    for (size_t i = 0; i < n; i++)
+        f[i] = random_float();
+    return f;
+}
+
+static void make_operands(struct operands *o, uint32_t bits, uint32_t group)
+{
+    struct rt_weight_shape *s = &o->shape;
+    *s = (struct rt_weight_shape){ .out = OUT, .in = IN, .out_pad = OUT, .bits = bits,
+                                   .in_pad = rt_weight_in_pad(bits, IN), .group = group };
+    o->code_bytes = rt_weight_code_bytes(s);
+    o->scale_bytes = rt_weight_scale_bytes(s);
+    o->codes = calloc(1, o->code_bytes);
+    o->scales = calloc(1, o->scale_bytes);
+    for (uint32_t m = 0; m < OUT; m++) {
+        for (uint32_t k = 0; k < IN; k++) {
+            const float v = random_float();
+            uint32_t word;
+            memcpy(&word, &v, sizeof word);
+            if (bits == 16)
+                word = 0x3000 + (word & 0x83ff); /* halves of about 0.1 to 0.25 */
+            else if (bits != 32)
+                word = word >> 7 & ((1u << bits) - 1);
+            rt_weight_put_code(s, o->codes, m, k, word);
+        }
+        const uint32_t groups = group ? s->in_pad / group : 1;
+        for (uint32_t g = 0; bits < 16 && g < groups; g++)
+            rt_weight_put_scale(s, o->scales, m, g, 0.1f * (1.5f + random_float()),
+                                (float)(1u << (bits - 1)));
+    }
+    const struct rt_weight_shape b = { .out_pad = OUT, .in_pad = RANK, .bits = 32 };
+    o->b_bytes = rt_weight_code_bytes(&b);
+    o->b = (uint32_t *)random_floats(o->b_bytes / 4);
+    o->x = random_floats(ROWS * LD);
+    o->u = random_floats(ROWS * LD_U);
+    o->bias = random_floats(OUT);
+    o->residual = random_floats(ROWS * OUT);
+}
+
+static void free_operands(struct operands *o)
+{
+    free(o->codes);
+    free(o->scales);
+    free(o->b);
+    free(o->x);
+    free(o->u);
+    free(o->bias);
+    free(o->residual);
+}
+
+static struct rt_buffer *upload(struct rt_device *dev, const void *data, uint64_t size)
+{
+    struct rt_buffer *buffer = NULL;
+    const struct rt_buffer_info info = { .name = "test", .size = size };
+    if (rt_buffer_create(dev, &info, &buffer) != RT_OK ||
+        rt_buffer_write(buffer, 0, data, size) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    return buffer;
+}
+
+static void run_choice(struct rt_device *dev, enum rt_op op, const void *push,
+                       const struct rt_slice *slices, uint32_t kernel, struct rt_buffer *result,
+                       float *out, size_t count)
+{
+    struct rt_list *list = NULL;
+    struct vk_choice choice = { .kernel = kernel };
+    vk_matmul_fill(op, push, &choice);
+    if (rt_list_create(dev, "test", &list) != RT_OK ||
+        vk_list_choice(list, op, push, slices, &choice) != RT_OK || rt_list_end(list) != RT_OK ||
+        rt_submit(dev, list) != RT_OK || rt_wait(dev) != RT_OK ||
+        rt_buffer_read(result, 0, out, count * sizeof *out) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    rt_list_destroy(&list);
+}
+
+/* All kernels that fit, against the first and against the twin. */
+static void check_kernels(struct rt_device *dev, const char *device, enum rt_op op,
+                          const void *push, struct rt_slice *slices, struct rt_buffer *result,
+                          const float *twin, size_t count, const char *what)
+{
+    float *first = calloc(count, sizeof *first), *got = calloc(count, sizeof *got);
+    float *zero = calloc(count, sizeof *zero);
+    uint32_t tried = 0;
+    for (uint32_t k = 0; k < vk_kernel_count; k++) {
+        if (vk_kernel_table[k].op != op || !vk_matmul_fits(op, push, k) ||
+            !vk_kernel_admitted((struct vk_device *)dev, k, slices))
+            continue;
+        assert_int_equal(rt_buffer_write(result, 0, zero, count * sizeof *zero), RT_OK);
+        run_choice(dev, op, push, slices, k, result, tried ? got : first, count);
+        double most = 0;
+        for (size_t i = 0; i < count; i++)
+            most = fmax(most, fabs((double)twin[i]));
+        const double d = test_max_difference(twin, tried ? got : first, count);
+        if (!(d <= 2e-5 * most))
+            fail_msg("%s %s: kernel %s is %g off its twin", device, what, vk_kernel_table[k].name,
+                     d);
+        if (tried && memcmp(first, got, count * sizeof *got) != 0)
+            fail_msg("%s %s: kernel %s gives other bits (%g apart)", device, what,
+                     vk_kernel_table[k].name, test_max_difference(first, got, count));
+        tried++;
+    }
+    if (tried == 0)
+        fail_msg("%s %s: no kernel fits", device, what);
+    free(first);
+    free(got);
+    free(zero);
+}
+
+static void check_forward(struct rt_device *dev, const char *device, uint32_t bits,
+                          uint32_t group, uint32_t flags)
+{
+    struct operands o;
+    make_operands(&o, bits, group);
+    struct rt_buffer *b[8] = {
+        upload(dev, o.codes, o.code_bytes), upload(dev, o.scales, o.scale_bytes),
+        upload(dev, o.x, ROWS * LD * 4), upload(dev, o.u, ROWS * LD_U * 4),
+        upload(dev, o.b, o.b_bytes), upload(dev, o.bias, OUT * 4),
+        upload(dev, o.residual, ROWS * OUT * 4), upload(dev, o.residual, ROWS * OUT * 4),
+    };
+    static const uint32_t rows[] = { 1, 7, 64 };
+    float *twin = calloc(ROWS * OUT, sizeof *twin), *first = calloc(OUT, sizeof *first);
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        char what[96];
+        const struct matmul_push push = {
+            .rows = rows[i], .out_pad = OUT, .in_pad = o.shape.in_pad, .bits = bits,
+            .group = group, .ldx = LD, .ldy = OUT, .flags = flags, .ldu = LD_U, .rank = RANK,
+            .part1 = 64, .part2 = OUT,
+        };
+        struct rt_slice slices[8];
+        for (int k = 0; k < 8; k++)
+            slices[k] = (struct rt_slice){ .buffer = b[k] };
+        void *host[8] = { o.codes, o.scales, o.x, o.u, o.b, o.bias, o.residual, twin };
+        ref_matmul(&push, host);
+        snprintf(what, sizeof what, "matmul %u bits group %u flags %u rows %u", bits, group,
+                 flags, rows[i]);
+        check_kernels(dev, device, RT_OP_matmul, &push, slices, b[7], twin,
+                      (size_t)rows[i] * OUT, what);
+        float row[OUT]; /* row 0 is the same at every row count */
+        assert_int_equal(rt_buffer_read(b[7], 0, row, sizeof row), RT_OK);
+        if (i == 0)
+            memcpy(first, row, sizeof row);
+        else if (memcmp(first, row, sizeof row) != 0)
+            fail_msg("%s %s: row 0 depends on the batch", device, what);
+    }
+    for (int k = 0; k < 8; k++)
+        rt_buffer_destroy(&b[k]);
+    free(twin);
+    free(first);
+    free_operands(&o);
+}
+
+static void check_backward(struct rt_device *dev, const char *device, uint32_t bits,
+                           uint32_t group)
+{
+    struct operands o;
+    make_operands(&o, bits, group);
+    const struct rt_weight_shape a = { .out_pad = RANK, .in_pad = o.shape.in_pad, .bits = 32 };
+    float *a_host = random_floats(rt_weight_code_bytes(&a) / 4);
+    struct rt_buffer *b[6] = {
+        upload(dev, o.codes, o.code_bytes), upload(dev, o.scales, o.scale_bytes),
+        upload(dev, o.residual, ROWS * OUT * 4), upload(dev, o.u, ROWS * LD_U * 4),
+        upload(dev, a_host, rt_weight_code_bytes(&a)), upload(dev, o.x, ROWS * LD * 4),
+    };
+    const struct matmul_back_push push = {
+        .rows = ROWS, .out_pad = OUT, .in_pad = o.shape.in_pad, .bits = bits, .group = group,
+        .lddy = OUT, .lddx = LD, .lddu = LD_U, .rank = RANK,
+    };
+    struct rt_slice slices[6];
+    for (int k = 0; k < 6; k++)
+        slices[k] = (struct rt_slice){ .buffer = b[k] };
+    float *twin = calloc(ROWS * LD, sizeof *twin);
+    void *host[6] = { o.codes, o.scales, o.residual, o.u, a_host, twin };
+    ref_matmul_back(&push, host);
+    char what[64];
+    snprintf(what, sizeof what, "matmul_back %u bits group %u", bits, group);
+    check_kernels(dev, device, RT_OP_matmul_back, &push, slices, b[5], twin, ROWS * LD, what);
+    for (int k = 0; k < 6; k++)
+        rt_buffer_destroy(&b[k]);
+    free(twin);
+    free(a_host);
+    free_operands(&o);
+}
+
+static void kernels_agree_bit_for_bit(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t bits, group;
+    } forms[] = { { 32, 0 }, { 16, 0 }, { 8, 0 }, { 8, 32 }, { 4, 0 },
+                  { 4, 32 }, { 3, 0 },  { 3, 64 }, { 2, 0 }, { 2, 32 } };
+    struct test_device devices[16];
+    const uint32_t n = test_devices(devices, 16);
+    for (uint32_t i = 0; i < n; i++) {
+        if (strcmp(devices[i].device, "ref") == 0)
+            continue;
+        struct rt_ctx ctx;
+        test_ctx(&ctx);
+        struct rt_device *dev = test_device_open(&ctx, &devices[i]);
+        for (size_t f = 0; f < RT_COUNT(forms); f++) {
+            const uint32_t all = MATMUL_LORA | MATMUL_BIAS | MATMUL_RESIDUAL;
+            check_forward(dev, devices[i].name, forms[f].bits, forms[f].group, f % 2 ? all : 0);
+            check_backward(dev, devices[i].name, forms[f].bits, forms[f].group);
+        }
+        rt_device_destroy(&dev);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(kernels_agree_bit_for_bit) };
+    return cmocka_run_group_tests_name("matmul kernels", tests, NULL, NULL);
+}
