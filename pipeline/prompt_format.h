@@ -1,0 +1,70 @@
+/* pipeline/prompt_format.h
+ * Prompt formats as rows of one table: how a question becomes a prompt, where an answer
+ * ends, how it is cut into steps, how its final answer is found and compared. A format's
+ * text is hashed into the run, so that a changed prompt is another run. */
+#ifndef PIPELINE_PROMPT_FORMAT_H
+#define PIPELINE_PROMPT_FORMAT_H
+
+#include "pipeline/record.h"
+
+enum { PIPE_STEPS_MAX = 256, PIPE_EXTRACT_MAX = 64 };
+
+struct pipe_prompt_format {
+    const char *name;
+    const char *before, *after; /* prompt = before + question + after */
+    const char *stop;           /* text of the token that ends an answer */
+    uint32_t new_tokens_max;    /* cap of an answer, the stop token counted */
+    const char *segmenter;      /* name of the step rule, as stored */
+    const char *grader;         /* name of the grader, as stored */
+    /* Cuts an answer. Steps tile it: step k is [char_start, char_end) with its line end,
+     * so prefix(k) is the text before char_start of step k. Blank lines belong to the
+     * step before them. Returns the number, at most `max`; the last takes the rest. */
+    uint32_t (*split)(const char *output, struct pipe_step *steps, uint32_t max);
+    /* Finds the final answer: false if there is none that can be read. `extracted` gets a
+     * zero-terminated copy, cut to `size`; *rule names the rule that fired or the reason
+     * why none did. */
+    bool (*extract)(const char *output, char *extracted, size_t size, const char **rule);
+    /* Whether an extracted answer equals the known one. */
+    bool (*equal)(const char *extracted, const char *answer);
+};
+
+/* The row with this name, or null. */
+const struct pipe_prompt_format *pipe_prompt_format_find(const char *name);
+/* Row i, null beyond the last: for lists in messages and help. */
+const struct pipe_prompt_format *pipe_prompt_format_at(uint32_t i);
+
+/* The prompt in fresh memory (rt_free), null without memory. */
+char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt_format *format,
+                       const char *question);
+/* SHA-256 of everything of the row that shapes an answer: 64 hex digits. */
+void pipe_prompt_format_hash(const struct pipe_prompt_format *format, char hex[65]);
+
+/* Grades one answer. `extracted` (PIPE_EXTRACT_MAX bytes) is the caller's and backs
+ * out->extracted. An answer that hit the token cap is graded like any other: the reason
+ * says "truncated" where nothing could be extracted. */
+void pipe_grade(const struct pipe_prompt_format *format, const char *output,
+                enum pipe_finish finish, const char *answer,
+                char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out);
+
+/* Fills tok_start and tok_end of steps: token t holds the bytes from token_end[t - 1] (0
+ * for the first) to token_end[t], and belongs to the step in which it begins. */
+void pipe_steps_map_tokens(struct pipe_step *steps, uint32_t count,
+                           const uint32_t *token_end, uint32_t token_count);
+/* The step that holds token t, or -1. */
+int32_t pipe_step_of_token(const struct pipe_step *steps, uint32_t count, uint32_t token);
+
+/* What is wrong with the form of an answer, beside being right or wrong. */
+struct pipe_form {
+    bool truncated;  /* hit the token cap */
+    bool loops;      /* the same 3 to 40 tokens at least 4 times at the end */
+    bool monotone;   /* different tokens / tokens under 0.05 */
+    uint32_t period; /* of the loop, in tokens; 0: none */
+};
+void pipe_form_of(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
+                  struct pipe_form *out);
+static inline bool pipe_form_degenerate(const struct pipe_form *form)
+{
+    return form->loops || form->monotone;
+}
+
+#endif

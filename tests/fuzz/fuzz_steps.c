@@ -1,0 +1,33 @@
+/* Any text as an answer: steps tile it, lines parse or do not, grading returns. */
+#include "pipeline/format_demo.h"
+#include "pipeline/prompt_format.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct rt_ctx ctx = { 0 };
+    char *text = rt_alloc(&ctx, size + 1, 1);
+    if (!text)
+        return 0;
+    memcpy(text, data, size);
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    const uint32_t n = pipe_demo_split(text, steps, PIPE_STEPS_MAX);
+    for (uint32_t k = 0; k < n; k++) {
+        struct pipe_demo_line line;
+        pipe_demo_step_parse(text, &steps[k], &line);
+        if (steps[k].char_start != (k ? steps[k - 1].char_end : 0))
+            abort();
+    }
+    if (n && steps[n - 1].char_end != strlen(text))
+        abort();
+    char extracted[PIPE_EXTRACT_MAX];
+    struct pipe_score score;
+    pipe_grade(pipe_prompt_format_find("demo"), text, PIPE_FINISH_STOP, "62", extracted,
+               &score);
+    rt_free(text);
+    return 0;
+}
