@@ -1,5 +1,6 @@
 /* Any text as an answer: steps tile it, lines parse or do not, grading returns. */
 #include "pipeline/format_demo.h"
+#include "pipeline/locate_check.h"
 #include "pipeline/prompt_format.h"
 
 #include <stdlib.h>
@@ -28,6 +29,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct pipe_score score;
     pipe_grade(pipe_prompt_format_find("demo"), text, PIPE_FINISH_STOP, "62", extracted,
                &score);
+    /* both as an answer to a fixed question and as the question itself */
+    struct pipe_check check;
+    pipe_locate_check("Ana has 3 boxes with 4 pens in each box. How many?", text, &check);
+    pipe_locate_check(text, "Ana: 3*4=12\n#### 12", &check);
+    if ((check.rule == PIPE_CHECK_NONE) != (check.step < 0))
+        abort();
     rt_free(text);
     return 0;
 }
