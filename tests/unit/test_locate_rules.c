@@ -1,0 +1,210 @@
+/* Rollout bisection, twin suspects, the verdict rule, categories by difference, and the
+ * counts by which locators are judged. */
+#include "pipeline/judge.h"
+#include "pipeline/locate_rules.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+/* A scripted model: "110" can finish with 0 and 1 steps kept, not with 2. */
+struct script {
+    const char *can;
+    uint32_t calls, repeated;
+    bool seen[PIPE_ROLLOUT_MAX + 1];
+    rt_status fail_with;
+};
+
+static rt_status scripted(void *user, uint32_t kept, bool *can)
+{
+    struct script *s = user;
+    s->calls++;
+    s->repeated += s->seen[kept];
+    s->seen[kept] = true;
+    *can = s->can[kept] == '1';
+    return s->fail_with;
+}
+
+static struct pipe_rollout_result search(const char *script, int32_t guess)
+{
+    struct script s = { .can = script };
+    struct pipe_rollout_result r;
+    assert_int_equal(
+        pipe_rollout_search(scripted, &s, (uint32_t)strlen(script), guess, &r), RT_OK);
+    assert_int_equal(s.repeated, 0);
+    assert_int_equal(s.calls, r.asked);
+    return r;
+}
+
+/* A script of n characters has n steps: the whole answer is never asked. */
+static void rollout_finds_every_monotone_change(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n <= 20; n++)
+        for (uint32_t fault = 0; fault < n; fault++)
+            for (int32_t guess = -1; guess <= (int32_t)n; guess++) {
+                char script[32] = "";
+                memset(script, '0', n);
+                memset(script, '1', fault + 1);
+                const struct pipe_rollout_result r = search(script, guess);
+                if (r.step != (int32_t)fault || !r.monotone || r.confidence < 0.9)
+                    fail_msg("%s guess %d: step %d", script, guess, r.step);
+                if (r.asked > 9)
+                    fail_msg("%s guess %d: %u questions", script, guess, r.asked);
+            }
+    assert_true(search("11111100000000", 5).asked <= 5); /* a right guess is cheap */
+}
+
+static void rollout_reports_what_it_cannot_blame(void **state)
+{
+    (void)state;
+    struct pipe_rollout_result r = search("0000", 2);
+    assert_true(r.step == -1 && r.lost_from_start && r.asked == 1);
+    r = search("", -1);
+    assert_true(r.step == -1 && r.asked == 0);
+    /* found at 3, but the neighbour before cannot be finished: an earlier change wins */
+    r = search("10010000", 3);
+    assert_true(r.step == 0 && !r.monotone && r.confidence < 0.9);
+    r = search("11010", -1);
+    assert_true(!r.monotone && r.step == 1);
+    struct script broken = { .can = "1100", .fail_with = RT_ERR_DEVICE_LOST };
+    assert_int_equal(pipe_rollout_search(scripted, &broken, 4, -1, &r),
+                     RT_ERR_DEVICE_LOST);
+}
+
+static void twin_names_the_first_sure_disagreement(void **state)
+{
+    (void)state;
+    const uint32_t ids[6] = { 1, 2, 3, 4, 5, 6 };
+    const uint32_t top[6] = { 1, 9, 3, 9, 9, 6 };
+    float margin[6] = { 0, 0.1f, 0, 0.7f, 3.0f, 0 };
+    const struct pipe_step steps[3] = { { 0, 0, 0, 2 }, { 0, 0, 2, 4 }, { 0, 0, 4, 6 } };
+    const struct pipe_twin_view view = {
+        .n = 6,
+        .ids = ids,
+        .full_top = top,
+        .full_margin = margin,
+        .steps = steps,
+        .step_count = 3,
+    };
+    struct pipe_twin_suspect found[4], one;
+    double confidence;
+    assert_int_equal(pipe_twin_suspects(&view, PIPE_TWIN_SURE, found, 4), 2);
+    assert_int_equal(found[0].step, 1);
+    assert_int_equal(found[0].token, 3);
+    assert_int_equal(found[1].token, 4);
+    assert_int_equal(pipe_twin_suspects(&view, PIPE_TWIN_SURE, found, 1), 1);
+    assert_int_equal(pipe_twin_step(&view, &one, &confidence), 1);
+    margin[3] = 0.2f;
+    margin[4] = 0.3f;
+    assert_int_equal(pipe_twin_step(&view, &one, &confidence), 2); /* the strongest */
+    assert_true(one.token == 4 && confidence < 0.5);
+    margin[4] = NAN;
+    margin[3] = NAN; /* not a number is never sure */
+    assert_int_equal(pipe_twin_suspects(&view, PIPE_TWIN_SURE, found, 4), 0);
+    const struct pipe_twin_view agrees = {
+        .n = 6,
+        .ids = ids,
+        .full_top = ids,
+        .full_margin = margin,
+        .steps = steps,
+        .step_count = 3,
+    };
+    assert_int_equal(pipe_twin_step(&agrees, &one, &confidence), -1);
+    const uint32_t other[5] = { 1, 2, 7, 4, 5 };
+    assert_int_equal(pipe_first_difference(ids, 6, other, 5), 2);
+    assert_int_equal(pipe_first_difference(ids, 6, ids, 4), 4);
+    assert_int_equal(pipe_first_difference(ids, 6, ids, 6), -1);
+}
+
+static void the_verdict_prefers_check_then_rollout_then_twin(void **state)
+{
+    (void)state;
+    const struct pipe_fault check = {
+        "check", 2, -1, PIPE_CAT_METHOD_FORMULA, 0.9, "{}"
+    };
+    const struct pipe_fault silent = { "check", -1, -1, PIPE_CAT_NONE, 0, "{}" };
+    const struct pipe_fault rollout = {
+        "rollout", 1, -1, PIPE_CAT_UNCLASSIFIED, 0.9, "{}"
+    };
+    const struct pipe_fault twin = { "twin", 1, 17, PIPE_CAT_NONE, 0.5, "{\"t\": 1}" };
+    struct pipe_fault v;
+    pipe_verdict(&check, &rollout, &twin, PIPE_CAT_EXECUTION_COMPUTATION, &v);
+    assert_int_equal(v.step, 2);
+    assert_int_equal(v.category, PIPE_CAT_METHOD_FORMULA);
+    assert_string_equal(v.locator, "verdict");
+    assert_true(fabs(v.confidence - 0.9) < 1e-12); /* nobody agrees */
+    pipe_verdict(&silent, &rollout, &twin, PIPE_CAT_EXECUTION_COMPUTATION, &v);
+    assert_int_equal(v.step, 1);
+    assert_int_equal(v.token, 17); /* from the one that agrees */
+    assert_int_equal(v.category, PIPE_CAT_EXECUTION_COMPUTATION);
+    assert_true(fabs(v.confidence - 0.95) < 1e-12);
+    pipe_verdict(NULL, NULL, &twin, PIPE_CAT_NONE, &v);
+    assert_int_equal(v.category, PIPE_CAT_UNCLASSIFIED);
+    assert_string_equal(v.evidence, "{\"t\": 1}");
+    pipe_verdict(&silent, NULL, NULL, PIPE_CAT_NONE, &v);
+    assert_true(v.step == -1 && v.token == -1 && v.category == PIPE_CAT_NONE);
+}
+
+static void categories_follow_the_difference_of_the_steps(void **state)
+{
+    (void)state;
+    static const char full[] = "Hugo: 11+40=51\nIris: 11-4=7\nTotal: 51+7=58\n#### 58";
+    static const struct {
+        const char *quant;
+        uint32_t step;
+        enum pipe_category category;
+    } rows[] = {
+        { "Hugo: 40+11=52", 0, PIPE_CAT_EXECUTION_COMPUTATION },
+        { "Hugo: 11+4=15", 0, PIPE_CAT_METHOD_FORMULA },
+        { "Hugo: 11*40=440", 0, PIPE_CAT_METHOD_FORMULA },
+        { "Omar: 10+1=11", 0, PIPE_CAT_METHOD_PROCEDURE },
+        { "Hugo: 11+40=51\n#### 51", 1, PIPE_CAT_METHOD_PROCEDURE },
+        { "Hugo: 11+40=51\nIris: 11-4=7\nTotal: 51+7=58\n#### 85", 3, PIPE_CAT_TRANSFER },
+        { "Hugo 51", 0, PIPE_CAT_EXECUTION_SYMBOLIC },
+        { "Hugo: 11+40=51", 0, PIPE_CAT_UNCLASSIFIED }, /* no difference */
+        { "Hugo: 11+40=51", 7, PIPE_CAT_UNCLASSIFIED }, /* no such step */
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++)
+        if (pipe_category_by_difference(rows[i].quant, rows[i].step, full) !=
+            rows[i].category)
+            fail_msg("'%s' step %u: %s", rows[i].quant, rows[i].step,
+                     pipe_category_code(
+                         pipe_category_by_difference(rows[i].quant, rows[i].step, full)));
+    assert_int_equal(pipe_category_by_difference("x", 0, NULL), PIPE_CAT_UNCLASSIFIED);
+}
+
+static void the_judge_counts_precision_recall_and_coverage(void **state)
+{
+    (void)state;
+    const int32_t named[6] = { 0, 1, -1, 3, 2, 5 }, truth[6] = { 0, 2, 1, 3, -1, 1 };
+    struct pipe_judged j;
+    pipe_judge(named, truth, 6, &j);
+    assert_int_equal(j.total, 5);
+    assert_int_equal(j.located, 4);
+    assert_int_equal(j.right, 2);
+    assert_int_equal(j.within_one, 3);
+    assert_true(fabs(j.offset_mean - 0.75) < 1e-12);
+    assert_true(j.precision.low < 0.5 && 0.5 < j.precision.high);
+    assert_true(j.recall.high < j.coverage.high);
+    pipe_judge(named, truth, 0, &j);
+    assert_true(j.precision.low <= 0.0 && j.precision.high >= 1.0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rollout_finds_every_monotone_change),
+        cmocka_unit_test(rollout_reports_what_it_cannot_blame),
+        cmocka_unit_test(twin_names_the_first_sure_disagreement),
+        cmocka_unit_test(the_verdict_prefers_check_then_rollout_then_twin),
+        cmocka_unit_test(categories_follow_the_difference_of_the_steps),
+        cmocka_unit_test(the_judge_counts_precision_recall_and_coverage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
