@@ -56,7 +56,8 @@ bool fmt_tensor_exists(const struct fmt_model *model, const char *name)
     return fmt_safetensors_find(&model->file, name) != NULL;
 }
 
-static rt_status find(struct fmt_model *m, const char *name, const struct fmt_tensor **out)
+static rt_status find(struct fmt_model *m, const char *name,
+                      const struct fmt_tensor **out)
 {
     *out = fmt_safetensors_find(&m->file, name);
     if (!*out)
@@ -84,7 +85,8 @@ static rt_status check_finite(struct fmt_model *m, const char *name, const float
     return RT_OK;
 }
 
-rt_status fmt_tensor_f32(struct fmt_model *m, const char *name, uint64_t count, float *out)
+rt_status fmt_tensor_f32(struct fmt_model *m, const char *name, uint64_t count,
+                         float *out)
 {
     const struct fmt_tensor *t;
     const rt_status st = find(m, name, &t);
@@ -108,7 +110,8 @@ static rt_status check_matrix(struct fmt_model *m, const struct fmt_tensor *t,
     if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != cols)
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected",
-                       m->folder, t->name, (unsigned long long)(t->dims ? t->shape[0] : 0),
+                       m->folder, t->name,
+                       (unsigned long long)(t->dims ? t->shape[0] : 0),
                        (unsigned long long)(t->dims > 1 ? t->shape[1] : 0),
                        (unsigned long long)rows, (unsigned long long)cols);
     return RT_OK;
@@ -130,11 +133,12 @@ static bool is_packed(const struct fmt_model *m, const char *name)
     return fmt_tensor_exists(m, full);
 }
 
-rt_status fmt_weight_shape(struct fmt_model *m, const char *name, uint32_t out, uint32_t in,
-                           struct rt_weight_shape *shape)
+rt_status fmt_weight_shape(struct fmt_model *m, const char *name, uint32_t out,
+                           uint32_t in, struct rt_weight_shape *shape)
 {
     *shape = (struct rt_weight_shape){
-        .out = out, .in = in,
+        .out = out,
+        .in = in,
         .out_pad = (uint32_t)rt_round_up(out, RT_WEIGHT_OUT_PAD),
     };
     if (is_packed(m, name)) {
@@ -168,8 +172,8 @@ static rt_status load_floats(struct fmt_model *m, const char *name,
         return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->folder);
     TRY(find_part(m, name, ".weight", &t));
     if (!is_float(t)) {
-        st = rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats", m->folder,
-                     t->name, fmt_dtype_name(t->dtype));
+        st = rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
+                     m->folder, t->name, fmt_dtype_name(t->dtype));
         goto fail;
     }
     TRY(check_matrix(m, t, out, dest->in));
@@ -220,12 +224,25 @@ static rt_status open_packed(struct fmt_model *m, const char *name, uint32_t out
     TRY(check_matrix(m, p->codes, out, p->words));
     TRY(check_matrix(m, p->scales, out, p->groups));
     if (p->codes->dtype != FMT_I32 || !is_float(p->scales))
-        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': '%s' has packed codes of type %s and "
-                       "scales of type %s; I32 and floats are expected", m->folder, name,
-                       fmt_dtype_name(p->codes->dtype), fmt_dtype_name(p->scales->dtype));
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': '%s' has packed codes of type %s and "
+                       "scales of type %s; I32 and floats are expected",
+                       m->folder, name, fmt_dtype_name(p->codes->dtype),
+                       fmt_dtype_name(p->scales->dtype));
+    char order[512];
+    snprintf(order, sizeof order, "%s.weight_g_idx", name);
+    if (fmt_tensor_exists(m, order))
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': '%s' is in activation order (weight_g_idx), which is not "
+                       "supported",
+                       m->folder, name);
     if (!q->symmetric) {
         TRY(find_part(m, name, ".weight_zero_point", &p->zeros));
         TRY(check_matrix(m, p->zeros, (out + p->per_word - 1) / p->per_word, p->groups));
+        if (p->zeros->dtype != FMT_I32)
+            return rt_fail(m->ctx, RT_ERR_INPUT,
+                           "'%s': tensor '%s' is %s, I32 is expected", m->folder,
+                           p->zeros->name, fmt_dtype_name(p->zeros->dtype));
     }
     return RT_OK;
 
@@ -245,8 +262,7 @@ static uint32_t packed_zero(const struct packed *p, uint32_t r, uint32_t g)
 {
     if (!p->zeros)
         return 1u << (p->bits - 1);
-    const uint32_t word =
-        word_at(p->zeros, (uint64_t)(r / p->per_word) * p->groups + g);
+    const uint32_t word = word_at(p->zeros, (uint64_t)(r / p->per_word) * p->groups + g);
     return (word >> (r % p->per_word * p->bits)) & ((1u << p->bits) - 1);
 }
 
@@ -262,7 +278,8 @@ static rt_status load_packed(struct fmt_model *m, const char *name,
             float scale;
             fmt_tensor_floats(p.scales, (uint64_t)r * p.groups + g, 1, &scale);
             TRY(check_finite(m, p.scales->name, &scale, 1));
-            rt_weight_put_scale(dest, scales, row0 + r, g, scale, (float)packed_zero(&p, r, g));
+            rt_weight_put_scale(dest, scales, row0 + r, g, scale,
+                                (float)packed_zero(&p, r, g));
         }
         for (uint32_t k = 0; k < dest->in; k++)
             rt_weight_put_code(dest, codes, row0 + r, k, packed_code(&p, r, k));

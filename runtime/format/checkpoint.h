@@ -35,7 +35,8 @@ RT_CHECKED rt_status fmt_tensor_f32(struct fmt_model *model, const char *name,
 RT_CHECKED rt_status fmt_weight_shape(struct fmt_model *model, const char *name,
                                       uint32_t out, uint32_t in,
                                       struct rt_weight_shape *shape);
-/* Puts its rows at row0 of a zeroed weight of shape `dest` (same bits, group, form, in). */
+/* Puts its rows at row0 of a zeroed weight of shape `dest` (same bits, group, form, in).
+ */
 RT_CHECKED rt_status fmt_weight_load(struct fmt_model *model, const char *name,
                                      const struct rt_weight_shape *dest, uint32_t row0,
                                      uint32_t out, uint32_t *codes, float *scales);

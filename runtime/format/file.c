@@ -13,24 +13,28 @@ enum { JSON_BYTES_MAX = 256 << 20 };
 rt_status fmt_map_open(struct rt_ctx *ctx, const char *path, struct fmt_map *out)
 {
     *out = (struct fmt_map){ 0 };
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat info;
-    if (fd < 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        const rt_status st =
-            rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': %s", path,
-                    fd < 0 || errno ? strerror(errno) : "not a file");
+    /* Without O_NONBLOCK, opening a named pipe would wait for a writer. */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        const int reason = errno;
         if (fd >= 0)
             close(fd);
-        return st;
+        return rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': %s", path, strerror(reason));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        close(fd);
+        return rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': it is not a file", path);
     }
     out->size = (uint64_t)info.st_size;
     void *data = NULL;
     if (out->size)
         data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    const int reason = errno;
     close(fd);
     if (data == MAP_FAILED) {
         out->size = 0;
-        return rt_fail(ctx, RT_ERR_INPUT, "cannot map '%s': %s", path, strerror(errno));
+        return rt_fail(ctx, RT_ERR_INPUT, "cannot map '%s': %s", path, strerror(reason));
     }
     out->data = data;
     return RT_OK;
@@ -62,14 +66,16 @@ rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
         return st;
     json_error_t error;
     if (map.size > JSON_BYTES_MAX) {
-        st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is larger than any such file should be", path);
+        st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is larger than any such file should be",
+                     path);
     } else if (map.size == 0) {
         st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is empty", path);
     } else {
-        *out = json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &error);
+        *out =
+            json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &error);
         if (!*out)
-            st = rt_fail(ctx, RT_ERR_INPUT, "'%s', line %d, column %d: %s", path, error.line,
-                         error.column, error.text);
+            st = rt_fail(ctx, RT_ERR_INPUT, "'%s', line %d, column %d: %s", path,
+                         error.line, error.column, error.text);
         else if (!json_is_object(*out)) {
             json_decref(*out);
             *out = NULL;
@@ -78,6 +84,27 @@ rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
     }
     fmt_map_close(&map);
     return st;
+}
+
+rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path)
+{
+    char folder[4096];
+    const char *end = strrchr(path, '/');
+    const size_t length = end ? (size_t)(end - path) : 0;
+    if (length >= sizeof folder)
+        return rt_fail(ctx, RT_ERR_IO, "'%s': the name is too long", path);
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    const int fd = open(length ? folder : end ? "/" : ".", O_RDONLY | O_CLOEXEC);
+    /* File systems that cannot sync a folder say EINVAL: nothing more can be done there.
+     */
+    const bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
+    const int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    return good ? RT_OK
+                : rt_fail(ctx, RT_ERR_IO, "cannot make '%s' durable: %s", path,
+                          strerror(reason));
 }
 
 static rt_status write_all(struct rt_ctx *ctx, const char *path, const void *data,
@@ -103,8 +130,12 @@ rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path, const void *dat
     if (!part)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);
     rt_status st = write_all(ctx, part, data, size);
-    if (st == RT_OK && rename(part, path) != 0)
+    if (st == RT_OK && rename(part, path) != 0) {
         st = rt_fail(ctx, RT_ERR_IO, "cannot replace '%s': %s", path, strerror(errno));
+        remove(part);
+    }
+    if (st == RT_OK)
+        st = fmt_sync_parent(ctx, path);
     rt_free(part);
     return st;
 }

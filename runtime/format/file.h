@@ -22,7 +22,11 @@ bool fmt_exists(const char *path);
 char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name);
 /* Parses a JSON object file of at most 256 MiB. RT_ERR_INPUT names file, line, column. */
 RT_CHECKED rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out);
-/* Writes text to path.part, syncs, renames over path. */
+/* Makes a file or folder that was just made or renamed survive a power cut: syncs the
+ * folder it lies in. */
+RT_CHECKED rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path);
+/* Writes text to path.part, syncs, renames over path. Nothing is left behind on failure.
+ */
 RT_CHECKED rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path,
                                       const void *data, size_t size);
 RT_CHECKED rt_status fmt_json_write(struct rt_ctx *ctx, const char *path,

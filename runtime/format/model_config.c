@@ -20,8 +20,8 @@ static rt_status find_family(struct rt_ctx *ctx, const char *path, const json_t 
         }
     char known[128] = "";
     for (size_t i = 0; i < RT_COUNT(families); i++)
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
-                 families[i].model_type);
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                 i ? ", " : "", families[i].model_type);
     return rt_fail(ctx, RT_ERR_INPUT, "'%s': model family '%s' is not supported; %s is",
                    path, type ? type : "(none given)", known);
 }
@@ -37,8 +37,8 @@ static rt_status read_size(struct rt_ctx *ctx, const char *path, const json_t *r
         return RT_OK;
     if (!json_is_integer(value) || json_integer_value(value) < 1 ||
         json_integer_value(value) > most)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': '%s' must be a whole number from 1 to %u",
-                       path, key, most);
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': '%s' must be a whole number from 1 to %u", path, key, most);
     *out = (uint32_t)json_integer_value(value);
     return RT_OK;
 }
@@ -56,11 +56,12 @@ static rt_status read_sizes(struct rt_ctx *ctx, const char *path, const json_t *
     TRY(read_size(ctx, path, root, "max_position_embeddings", 2048, 1u << 24,
                   &c->max_positions));
     if (c->heads % c->kv_heads != 0)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': %u heads cannot share %u key heads", path,
-                       c->heads, c->kv_heads);
-    if (!json_object_get(root, "head_dim") && c->hidden % c->heads != 0)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': hidden_size %u is no multiple of %u heads",
-                       path, c->hidden, c->heads);
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': %u heads cannot share %u key heads",
+                       path, c->heads, c->kv_heads);
+    if (!json_is_integer(json_object_get(root, "head_dim")) && c->hidden % c->heads != 0)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': hidden_size %u is no multiple of %u heads", path, c->hidden,
+                       c->heads);
     TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, 512, &c->head_dim));
     if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 8 != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
@@ -76,7 +77,8 @@ fail:
 static rt_status read_rope(struct rt_ctx *ctx, const char *path, const json_t *root,
                            struct fmt_config *c)
 {
-    const json_t *parameters = json_object_get(root, "rope_parameters"); /* transformers 5 */
+    const json_t *parameters =
+        json_object_get(root, "rope_parameters"); /* transformers 5 */
     const json_t *scaling = json_object_get(root, "rope_scaling");
     const json_t *theta = json_object_get(root, "rope_theta");
     if (json_is_object(parameters)) {
@@ -87,16 +89,38 @@ static rt_status read_rope(struct rt_ctx *ctx, const char *path, const json_t *r
     if (!type)
         type = json_string_value(json_object_get(scaling, "type"));
     if (type && strcmp(type, "default") != 0)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope scaling '%s' is not supported", path,
-                       type);
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope scaling '%s' is not supported",
+                       path, type);
     c->rope_theta = theta ? json_number_value(theta) : 10000.0;
-    if (!(c->rope_theta > 1))
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope_theta must be above 1", path);
+    if (!(c->rope_theta > 1 && c->rope_theta < 1e15))
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope_theta must be a number above 1",
+                       path);
     return RT_OK;
 }
 
-static rt_status read_quantization(struct rt_ctx *ctx, const char *path, const json_t *root,
-                                   struct fmt_quantization *q)
+/* What a compressed-tensors configuration asks for beyond plain packed integers, all of
+ * which would otherwise be read and give wrong answers; null if nothing. */
+static const char *unsupported(const json_t *config, const json_t *weights)
+{
+    const char *type = json_string_value(json_object_get(weights, "type"));
+    const json_t *order = json_object_get(weights, "actorder");
+    const json_t *transform = json_object_get(config, "transform_config");
+    if (json_object_size(json_object_get(config, "config_groups")) != 1)
+        return "one config group is supported, neither none nor several";
+    if (!json_is_object(weights))
+        return "the config group has no weights";
+    if (type && strcmp(type, "int") != 0)
+        return "weights of another type than int are not supported";
+    if (json_is_true(order) ||
+        (json_is_string(order) && strcmp(json_string_value(order), "group") == 0))
+        return "weights in activation order (actorder group) are not supported";
+    if (json_object_size(transform) > 0)
+        return "transformed weights (transform_config) are not supported";
+    return NULL;
+}
+
+static rt_status read_quantization(struct rt_ctx *ctx, const char *path,
+                                   const json_t *root, struct fmt_quantization *q)
 {
     const json_t *config = json_object_get(root, "quantization_config");
     if (!config || json_is_null(config))
@@ -113,22 +137,24 @@ static rt_status read_quantization(struct rt_ctx *ctx, const char *path, const j
     json_t *group = NULL;
     json_object_foreach(json_object_get(config, "config_groups"), name, group) break;
     const json_t *weights = json_object_get(group, "weights");
-    const json_t *bits = json_object_get(weights, "num_bits");
+    const json_int_t bits = json_integer_value(json_object_get(weights, "num_bits"));
     const json_t *size = json_object_get(weights, "group_size");
-    q->bits = (uint32_t)json_integer_value(bits);
-    q->group = json_is_integer(size) && json_integer_value(size) > 0
-                   ? (uint32_t)json_integer_value(size)
-                   : 0;
+    const json_int_t group_size = json_is_integer(size) ? json_integer_value(size) : 0;
+    const char *lack = unsupported(config, weights);
+    if (lack)
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
+    if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': %lld-bit weights are not supported; 2, 3, 4 and 8 bits are",
+                       path, (long long)bits);
+    if (group_size > 1 << 20 || (group_size > 0 && group_size % 32 != 0))
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': a group size of %lld is not supported; multiples of 32 are",
+                       path, (long long)group_size);
+    q->bits = (uint32_t)bits;
+    q->group = group_size > 0 ? (uint32_t)group_size : 0; /* -1 also means a row */
     q->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
     q->present = true;
-    if (q->bits != 2 && q->bits != 3 && q->bits != 4 && q->bits != 8)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': %u-bit weights are not supported; 2, 3, 4 "
-                                          "and 8 bits are",
-                       path, q->bits);
-    if (q->group % 32 != 0)
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': a group size of %u is not supported; multiples of 32 are",
-                       path, q->group);
     return RT_OK;
 }
 
@@ -152,6 +178,18 @@ static void read_eos(struct fmt_config *c, const json_t *root)
         add_eos(c, json_array_get(eos, i));
 }
 
+/* True if a layer is declared to slide (transformers 5 lists the kind of every layer). */
+static bool slides(const json_t *root)
+{
+    const json_t *types = json_object_get(root, "layer_types");
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        if (!type || strcmp(type, "full_attention") != 0)
+            return true;
+    }
+    return false;
+}
+
 static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *root,
                            struct fmt_config *c)
 {
@@ -165,15 +203,17 @@ static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *r
     c->tied = json_is_true(json_object_get(root, "tie_word_embeddings"));
     const char *act = json_string_value(json_object_get(root, "hidden_act"));
     if (act && strcmp(act, "silu") != 0)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': activation '%s' is not supported; silu is",
-                       path, act);
-    if (json_is_true(json_object_get(root, "use_sliding_window")))
         return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': sliding-window attention is not supported; answers would be "
-                       "wrong beyond the window",
+                       "'%s': activation '%s' is not supported; silu is", path, act);
+    if (json_is_true(json_object_get(root, "use_sliding_window")) || slides(root))
+        return rt_fail(
+            ctx, RT_ERR_INPUT,
+            "'%s': sliding-window attention is not supported; answers would be "
+            "wrong beyond the window; use a model without it",
+            path);
+    if (!(c->rms_eps > 0 && c->rms_eps < 1))
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rms_norm_eps must be between 0 and 1",
                        path);
-    if (!(c->rms_eps > 0))
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rms_norm_eps must be above 0", path);
     read_eos(c, root);
     return RT_OK;
 

@@ -18,8 +18,8 @@ void fmt_module_size(const struct fmt_config *c, enum fmt_module module, uint32_
                      uint32_t *in)
 {
     const uint32_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    const uint32_t outs[FMT_MODULE_COUNT] = { q, kv, kv, c->hidden, c->ffn, c->ffn,
-                                              c->hidden };
+    const uint32_t outs[FMT_MODULE_COUNT] = { q,      kv,     kv,       c->hidden,
+                                              c->ffn, c->ffn, c->hidden };
     const uint32_t ins[FMT_MODULE_COUNT] = { c->hidden, c->hidden, c->hidden, q,
                                              c->hidden, c->hidden, c->ffn };
     *out = outs[module];
@@ -31,13 +31,15 @@ static rt_status no_memory(struct rt_ctx *ctx)
     return rt_fail(ctx, RT_ERR_HOST_MEMORY, "adapter: no host memory");
 }
 
-static rt_status adapter_alloc(struct rt_ctx *ctx, uint32_t layers, struct fmt_adapter **out)
+static rt_status adapter_alloc(struct rt_ctx *ctx, uint32_t layers,
+                               struct fmt_adapter **out)
 {
     struct fmt_adapter *adapter = rt_alloc(ctx, 1, sizeof *adapter);
     *out = adapter;
     if (!adapter)
         return no_memory(ctx);
-    adapter->lora = rt_alloc(ctx, (size_t)layers * FMT_MODULE_COUNT, sizeof *adapter->lora);
+    adapter->lora =
+        rt_alloc(ctx, (size_t)layers * FMT_MODULE_COUNT, sizeof *adapter->lora);
     if (!adapter->lora)
         return no_memory(ctx);
     adapter->layers = layers;
@@ -55,8 +57,8 @@ static rt_status lora_alloc(struct rt_ctx *ctx, const struct fmt_config *config,
     return lora->a && lora->b ? RT_OK : no_memory(ctx);
 }
 
-rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config, uint32_t rank,
-                          float alpha, struct fmt_adapter **out)
+rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config,
+                          uint32_t rank, float alpha, struct fmt_adapter **out)
 {
     rt_status st;
     TRY(adapter_alloc(ctx, config->layers, out));
@@ -140,18 +142,49 @@ void fmt_adapter_hash(const struct fmt_adapter *adapter, const struct fmt_config
 
 /* ---- reading ---- */
 
+enum { PATTERN_MAX = 400, RANK_MAX = 1024 };
+
+/* Patterns compile, and their values are numbers above 0. */
+static rt_status check_patterns(struct rt_ctx *ctx, const char *folder,
+                                const json_t *root, const char *which)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)json_object_get(root, which), key, value)
+    {
+        int error;
+        PCRE2_SIZE at;
+        pcre2_code *code =
+            pcre2_compile((PCRE2_SPTR)key, PCRE2_ZERO_TERMINATED, 0, &error, &at, NULL);
+        const bool valid =
+            code && strlen(key) <= PATTERN_MAX && json_number_value(value) > 0;
+        pcre2_code_free(code);
+        if (!valid)
+            return rt_fail(ctx, RT_ERR_INPUT,
+                           "'%s/adapter_config.json': %s: '%.60s' is not a regular "
+                           "expression of at most %d characters with a number above 0",
+                           folder, which, key, (int)PATTERN_MAX);
+    }
+    return RT_OK;
+}
+
 /* True if (.*\.)?(pattern)$ matches the module name, PEFT's rule for its patterns. */
 static bool pattern_fits(const char *pattern, const char *name)
 {
-    char full[512];
-    snprintf(full, sizeof full, "^(.*\\.)?(%s)$", pattern);
+    char full[PATTERN_MAX + 16];
+    snprintf(full, sizeof full, "^(.*\\.)?(%.*s)$", (int)PATTERN_MAX, pattern);
     int error;
     PCRE2_SIZE at;
     pcre2_code *code =
         pcre2_compile((PCRE2_SPTR)full, PCRE2_ZERO_TERMINATED, 0, &error, &at, NULL);
-    pcre2_match_data *match = code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
-    const bool fits =
-        match && pcre2_match(code, (PCRE2_SPTR)name, strlen(name), 0, 0, match, NULL) >= 0;
+    pcre2_match_data *match =
+        code ? pcre2_match_data_create_from_pattern(code, NULL) : NULL;
+    pcre2_match_context *limits = pcre2_match_context_create(NULL);
+    if (limits) /* module names are short: a pattern that needs more is a runaway */
+        pcre2_set_match_limit(limits, 100000);
+    const bool fits = match && pcre2_match(code, (PCRE2_SPTR)name, strlen(name), 0, 0,
+                                           match, limits) >= 0;
+    pcre2_match_context_free(limits);
     pcre2_match_data_free(match);
     pcre2_code_free(code);
     return fits;
@@ -162,9 +195,9 @@ static double from_pattern(const json_t *patterns, const char *name, double othe
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)patterns, key, value)
-        if (pattern_fits(key, name))
-            return json_number_value(value);
+    json_object_foreach(
+        (json_t *)(uintptr_t)patterns, key,
+        value) if (pattern_fits(key, name)) return json_number_value(value);
     return otherwise;
 }
 
@@ -181,6 +214,13 @@ static rt_status check_config(struct rt_ctx *ctx, const char *folder, const json
         lack = "modules_to_save is not supported";
     else if (bias && strcmp(bias, "none") != 0)
         lack = "trained biases are not supported";
+    else if (json_is_true(json_object_get(root, "lora_bias")))
+        lack = "trained biases (lora_bias) are not supported";
+    else if (json_array_size(json_object_get(root, "alora_invocation_tokens")) > 0)
+        lack =
+            "adapters that start at a token (alora_invocation_tokens) are not supported";
+    else if (!json_is_integer(json_object_get(root, "r")))
+        lack = "r is missing";
     else if (!(json_number_value(json_object_get(root, "lora_alpha")) > 0))
         lack = "lora_alpha is missing";
     if (lack)
@@ -202,15 +242,16 @@ static rt_status read_matrix(struct rt_ctx *ctx, const char *folder,
     fmt_tensor_floats(t, 0, t->count, out);
     for (uint64_t i = 0; i < t->count; i++)
         if (!isfinite(out[i]))
-            return rt_fail(ctx, RT_ERR_INPUT, "'%s': '%s' holds a value that is not finite",
-                           folder, name);
+            return rt_fail(ctx, RT_ERR_INPUT,
+                           "'%s': '%s' holds a value that is not finite", folder, name);
     return RT_OK;
 }
 
 static rt_status read_module(struct rt_ctx *ctx, const char *folder, const json_t *root,
                              const struct fmt_safetensors *file,
                              const struct fmt_config *config, uint32_t layer,
-                             enum fmt_module module, struct fmt_lora *lora, uint32_t *found)
+                             enum fmt_module module, struct fmt_lora *lora,
+                             uint32_t *found)
 {
     rt_status st;
     char path[128], a[192], b[192];
@@ -223,10 +264,11 @@ static rt_status read_module(struct rt_ctx *ctx, const char *folder, const json_
         return RT_OK;
     const double rank = from_pattern(json_object_get(root, "rank_pattern"), path,
                                      json_number_value(json_object_get(root, "r")));
-    const double alpha = from_pattern(json_object_get(root, "alpha_pattern"), path,
-                                      json_number_value(json_object_get(root, "lora_alpha")));
+    const double alpha =
+        from_pattern(json_object_get(root, "alpha_pattern"), path,
+                     json_number_value(json_object_get(root, "lora_alpha")));
     fmt_module_size(config, module, &out, &in);
-    if (!(rank >= 1) || rank > 1024 || t->dims != 2 || t->shape[0] != (uint64_t)rank)
+    if (!(rank >= 1 && rank <= RANK_MAX) || t->dims != 2 || (double)t->shape[0] != rank)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': '%s' has %llu rows, adapter_config.json gives it rank %g",
                        folder, a, (unsigned long long)(t->dims ? t->shape[0] : 0), rank);
@@ -258,11 +300,14 @@ rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
     }
     TRY(fmt_json_read(ctx, config_path, &root));
     TRY(check_config(ctx, folder, root));
+    TRY(check_patterns(ctx, folder, root, "rank_pattern"));
+    TRY(check_patterns(ctx, folder, root, "alpha_pattern"));
     TRY(fmt_safetensors_open(ctx, tensor_path, &file));
     TRY(adapter_alloc(ctx, config->layers, out));
     for (uint32_t i = 0; i < config->layers * FMT_MODULE_COUNT; i++)
         TRY(read_module(ctx, folder, root, &file, config, i / FMT_MODULE_COUNT,
-                        (enum fmt_module)(i % FMT_MODULE_COUNT), &(*out)->lora[i], &found));
+                        (enum fmt_module)(i % FMT_MODULE_COUNT), &(*out)->lora[i],
+                        &found));
     if (found != file.count)
         st = rt_fail(ctx, RT_ERR_INPUT,
                      "'%s' has %u tensors, %u of them fit this model; is the adapter of "
@@ -281,20 +326,52 @@ fail:
 
 /* ---- writing ---- */
 
-static json_t *config_of(const struct fmt_adapter *adapter, const char *base)
+/* Modules whose rank or scale is not that of `first` go into the patterns, under their
+ * full path; modules that no layer adapts are not targets. False without memory. */
+static bool list_modules(const struct fmt_adapter *adapter, const struct fmt_lora *first,
+                         json_t *targets, json_t *ranks, json_t *alphas)
 {
-    const struct fmt_lora *first = &adapter->lora[0];
-    json_t *modules = json_array();
+    bool used[FMT_MODULE_COUNT] = { false }, good = true;
+    for (uint32_t i = 0; i < adapter->layers * FMT_MODULE_COUNT; i++) {
+        const struct fmt_lora *l = &adapter->lora[i];
+        const double alpha = (double)l->scale * l->rank;
+        char path[128];
+        if (l->rank == 0)
+            continue;
+        used[i % FMT_MODULE_COUNT] = true;
+        snprintf(path, sizeof path, "model.layers.%u.%s", i / FMT_MODULE_COUNT,
+                 fmt_module_path[i % FMT_MODULE_COUNT]);
+        if (l->rank != first->rank)
+            good &= json_object_set_new(ranks, path, json_integer(l->rank)) == 0;
+        if (alpha != (double)first->scale * first->rank)
+            good &= json_object_set_new(alphas, path, json_real(alpha)) == 0;
+    }
     for (int i = 0; i < FMT_MODULE_COUNT; i++)
-        json_array_append_new(modules, json_string(strchr(fmt_module_path[i], '.') + 1));
-    return json_pack(
-        "{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:{}, s:{}, "
+        if (used[i])
+            good &= json_array_append_new(
+                        targets, json_string(strchr(fmt_module_path[i], '.') + 1)) == 0;
+    return good;
+}
+
+static json_t *config_of(const struct fmt_adapter *adapter, const struct fmt_lora *first,
+                         const char *base)
+{
+    json_t *targets = json_array(), *ranks = json_object(), *alphas = json_object();
+    const bool good = list_modules(adapter, first, targets, ranks, alphas);
+    json_t *root = json_pack(
+        "{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:o, "
+        "s:o, "
         "s:n}",
-        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base, "r",
-        (int)first->rank, "lora_alpha", (double)first->scale * first->rank, "lora_dropout",
-        0.0, "target_modules", modules, "bias", "none", "fan_in_fan_out", 0,
-        "inference_mode", 1, "init_lora_weights", 1, "use_rslora", 0, "use_dora", 0,
-        "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform");
+        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base,
+        "r", (int)first->rank, "lora_alpha", (double)first->scale * first->rank,
+        "lora_dropout", 0.0, "target_modules", targets, "bias", "none", "fan_in_fan_out",
+        0, "inference_mode", 1, "init_lora_weights", 1, "use_rslora", 0, "use_dora", 0,
+        "modules_to_save", "rank_pattern", ranks, "alpha_pattern", alphas,
+        "layers_to_transform");
+    if (good)
+        return root;
+    json_decref(root);
+    return NULL;
 }
 
 rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
@@ -304,7 +381,13 @@ rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
 {
     rt_status st;
     const uint32_t n = adapter->layers * FMT_MODULE_COUNT;
-    json_t *root = config_of(adapter, base);
+    uint32_t count = 0;
+    const struct fmt_lora *first = NULL; /* of the adapted modules */
+    for (uint32_t i = 0; i < n && !first; i++)
+        first = adapter->lora[i].rank ? &adapter->lora[i] : NULL;
+    if (!first)
+        return rt_fail(ctx, RT_ERR_USAGE, "'%s': the adapter adapts no module", folder);
+    json_t *root = config_of(adapter, first, base);
     struct fmt_tensor_out *tensors = rt_alloc(ctx, 2u * n, sizeof *tensors);
     char(*names)[192] = rt_alloc(ctx, 2u * n, sizeof *names);
     char *config_path = fmt_path(ctx, folder, "adapter_config.json");
@@ -317,18 +400,25 @@ rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
         const struct fmt_lora *l = &adapter->lora[i];
         const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
         uint32_t rows, cols;
+        if (l->rank == 0)
+            continue;
         fmt_module_size(config, module, &rows, &cols);
-        for (uint32_t k = 0; k < 2; k++)
-            snprintf(names[2 * i + k], sizeof *names,
+        for (uint32_t k = 0; k < 2; k++) {
+            snprintf(names[count], sizeof *names,
                      "base_model.model.model.layers.%u.%s.lora_%c.weight",
                      i / FMT_MODULE_COUNT, fmt_module_path[module], k ? 'B' : 'A');
-        tensors[2 * i] = (struct fmt_tensor_out){ names[2 * i], FMT_F32, 2,
-                                                  { l->rank, cols }, l->a };
-        tensors[2 * i + 1] = (struct fmt_tensor_out){ names[2 * i + 1], FMT_F32, 2,
-                                                      { rows, l->rank }, l->b };
+            tensors[count] = (struct fmt_tensor_out){
+                .name = names[count],
+                .dtype = FMT_F32,
+                .dims = 2,
+                .data = k ? l->b : l->a,
+                .shape = { k ? rows : l->rank, k ? l->rank : cols },
+            };
+            count++;
+        }
     }
     TRY(fmt_make_folder(ctx, folder));
-    TRY(fmt_safetensors_write(ctx, tensor_path, tensors, 2 * n, metadata));
+    TRY(fmt_safetensors_write(ctx, tensor_path, tensors, count, metadata));
     TRY(fmt_json_write(ctx, config_path, root));
 
 fail:

@@ -8,8 +8,14 @@
 #include "runtime/format/model_config.h"
 
 enum fmt_module {
-    FMT_Q_PROJ, FMT_K_PROJ, FMT_V_PROJ, FMT_O_PROJ, FMT_GATE_PROJ, FMT_UP_PROJ,
-    FMT_DOWN_PROJ, FMT_MODULE_COUNT
+    FMT_Q_PROJ,
+    FMT_K_PROJ,
+    FMT_V_PROJ,
+    FMT_O_PROJ,
+    FMT_GATE_PROJ,
+    FMT_UP_PROJ,
+    FMT_DOWN_PROJ,
+    FMT_MODULE_COUNT
 };
 
 /* "self_attn.q_proj" and so on: the path below model.layers.N. */
@@ -33,14 +39,16 @@ struct fmt_adapter {
 
 /* An adapter of zeros: rank r and scale alpha / r on every module. */
 RT_CHECKED rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config,
-                                     uint32_t rank, float alpha, struct fmt_adapter **out);
+                                     uint32_t rank, float alpha,
+                                     struct fmt_adapter **out);
 /* Reads a folder. RT_ERR_INPUT names what does not fit `config` or is not supported
  * (DoRA, trained biases, modules_to_save). */
 RT_CHECKED rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                                       const struct fmt_config *config,
                                       struct fmt_adapter **out);
-/* Writes a folder (made if needed). All modules must share rank and scale. base: name
- * of the model it belongs to. metadata as in fmt_safetensors_write, may be null. */
+/* Writes a folder (made if needed), each file atomically. Ranks and scales may differ
+ * from module to module. base: name of the model it belongs to. metadata as in
+ * fmt_safetensors_write, may be null. RT_ERR_USAGE: nothing is adapted. */
 RT_CHECKED rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
                                        const struct fmt_adapter *adapter,
                                        const struct fmt_config *config, const char *base,

@@ -1,14 +1,25 @@
 /* runtime/format/safetensors.h
  * The safetensors container: 8-byte little-endian header length, a JSON header (name ->
  * dtype, shape, data_offsets), then the data, row-major, without holes or overlap.
- * Everything is checked before it is used. */
+ * Everything is checked before it is used: a file that fails any check is RT_ERR_INPUT
+ * with a message of what is wrong. A file that is changed while it is mapped is not
+ * defended against. */
 #ifndef RUNTIME_FORMAT_SAFETENSORS_H
 #define RUNTIME_FORMAT_SAFETENSORS_H
 
 #include "runtime/format/file.h"
 
 enum fmt_dtype {
-    FMT_F32, FMT_F16, FMT_BF16, FMT_I8, FMT_U8, FMT_I32, FMT_U32, FMT_I64, FMT_F64, FMT_BOOL,
+    FMT_F32,
+    FMT_F16,
+    FMT_BF16,
+    FMT_I8,
+    FMT_U8,
+    FMT_I32,
+    FMT_U32,
+    FMT_I64,
+    FMT_F64,
+    FMT_BOOL,
     FMT_DTYPE_COUNT
 };
 
@@ -44,7 +55,8 @@ const struct fmt_tensor *fmt_safetensors_find(const struct fmt_safetensors *file
                                               const char *name); /* null: not there */
 
 /* F32, F16, BF16 elements [first, first + n) as float, exactly. */
-void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n, float *out);
+void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n,
+                       float *out);
 
 /* One tensor to be written; data stays the caller's. */
 struct fmt_tensor_out {
@@ -55,7 +67,8 @@ struct fmt_tensor_out {
     const void *data;
 };
 
-/* Writes a file atomically. metadata: key, value, key, value ..., null-terminated, or null. */
+/* Writes a file atomically, wide elements first so that all data is aligned. metadata:
+ * key, value, key, value ..., null-terminated, or null. */
 RT_CHECKED rt_status fmt_safetensors_write(struct rt_ctx *ctx, const char *path,
                                            const struct fmt_tensor_out *tensors,
                                            uint32_t count, const char *const *metadata);

@@ -5,14 +5,16 @@
 #include "runtime/quant/rtn.h"
 
 #include <errno.h>
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* One output tensor and the memory it owns, if any. */
 struct output {
-    struct fmt_tensor_out tensor;
-    char name[160];
+    struct fmt_tensor_out tensor; /* its name is set when the folder is written */
+    char *name;
     void *owned;
 };
 
@@ -31,31 +33,39 @@ static rt_status no_memory(struct writer *w)
     return rt_fail(w->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
 }
 
+/* Takes `owned`, also on failure. cols 0: one dimension. */
 static rt_status add_output(struct writer *w, const char *name, const char *suffix,
-                            enum fmt_dtype dtype, uint64_t rows, uint64_t cols, void *owned)
+                            enum fmt_dtype dtype, uint64_t rows, uint64_t cols,
+                            void *owned)
 {
+    char *full = rt_format(w->ctx, "%s%s", name, suffix);
     if (w->count == w->capacity) {
         const uint32_t capacity = w->capacity ? 2 * w->capacity : 64;
         struct output *outputs =
             rt_resize(w->ctx, w->outputs, w->capacity, capacity, sizeof *outputs);
-        if (!outputs) {
-            rt_free(owned);
-            return no_memory(w);
+        if (outputs) {
+            w->outputs = outputs;
+            w->capacity = capacity;
         }
-        w->outputs = outputs;
-        w->capacity = capacity;
+    }
+    if (!full || w->count == w->capacity) {
+        rt_free(full);
+        rt_free(owned);
+        return no_memory(w);
     }
     struct output *o = &w->outputs[w->count++];
-    snprintf(o->name, sizeof o->name, "%s%s", name, suffix);
+    o->name = full;
     o->owned = owned;
-    o->tensor = (struct fmt_tensor_out){ .dtype = dtype, .dims = cols ? 2 : 1,
-                                         .shape = { rows, cols }, .data = owned };
+    o->tensor = (struct fmt_tensor_out){
+        .dtype = dtype, .dims = cols ? 2 : 1, .shape = { rows, cols }, .data = owned
+    };
     return RT_OK;
 }
 
 /* Codes of a matrix along its rows (or, transposed use, zeros along their columns):
  * 32 / bits of them a word, low bits first. */
-static int32_t *pack_rows(struct writer *w, const uint8_t *codes, uint32_t out, uint32_t in)
+static int32_t *pack_rows(struct writer *w, const uint8_t *codes, uint32_t out,
+                          uint32_t in)
 {
     const uint32_t bits = w->options->bits, per = 32 / bits, words = (in + per - 1) / per;
     uint32_t *packed = rt_alloc(w->ctx, (size_t)out * words, sizeof *packed);
@@ -69,40 +79,41 @@ static int32_t *pack_rows(struct writer *w, const uint8_t *codes, uint32_t out, 
 static int32_t *pack_zeros(struct writer *w, const uint8_t *zeros, uint32_t out,
                            uint32_t groups)
 {
-    const uint32_t bits = w->options->bits, per = 32 / bits, words = (out + per - 1) / per;
+    const uint32_t bits = w->options->bits, per = 32 / bits,
+                   words = (out + per - 1) / per;
     uint32_t *packed = rt_alloc(w->ctx, (size_t)words * groups, sizeof *packed);
     for (uint32_t r = 0; packed && r < out; r++)
         for (uint32_t g = 0; g < groups; g++)
-            packed[(size_t)(r / per) * groups + g] |= (uint32_t)zeros[(size_t)r * groups + g]
-                                                      << (r % per * bits);
+            packed[(size_t)(r / per) * groups + g] |=
+                (uint32_t)zeros[(size_t)r * groups + g] << (r % per * bits);
     return (int32_t *)packed;
 }
 
+/* Takes `scales`, also on failure. */
 static rt_status add_packed(struct writer *w, const char *name, uint32_t out, uint32_t in,
                             const uint8_t *codes, float *scales, const uint8_t *zeros)
 {
     rt_status st;
     const uint32_t group = w->options->group ? w->options->group : in;
     const uint32_t groups = (in + group - 1) / group, per = 32 / w->options->bits;
-    int64_t *shape = rt_alloc(w->ctx, 2, sizeof *shape);
+    TRY(add_output(w, name, ".weight_scale", FMT_F32, out, groups, scales));
     int32_t *packed = pack_rows(w, codes, out, in);
-    if (!shape || !packed) {
-        rt_free(shape);
-        rt_free(packed);
-        rt_free(scales);
+    if (!packed)
         return no_memory(w);
-    }
+    TRY(add_output(w, name, ".weight_packed", FMT_I32, out, (in + per - 1) / per,
+                   packed));
+    int64_t *shape = rt_alloc(w->ctx, 2, sizeof *shape);
+    if (!shape)
+        return no_memory(w);
     shape[0] = out;
     shape[1] = in;
-    TRY(add_output(w, name, ".weight_packed", FMT_I32, out, (in + per - 1) / per, packed));
-    TRY(add_output(w, name, ".weight_scale", FMT_F32, out, groups, scales));
     TRY(add_output(w, name, ".weight_shape", FMT_I64, 2, 0, shape));
     if (w->options->asymmetric) {
         int32_t *z = pack_zeros(w, zeros, out, groups);
         if (!z)
             return no_memory(w);
-        TRY(add_output(w, name, ".weight_zero_point", FMT_I32, (out + per - 1) / per, groups,
-                       z));
+        TRY(add_output(w, name, ".weight_zero_point", FMT_I32, (out + per - 1) / per,
+                       groups, z));
     }
     w->report->weights += (uint64_t)out * in;
     w->report->matrices++;
@@ -115,6 +126,20 @@ fail:
     return st;
 }
 
+/* A matrix that is not finite, or whose range is not, has no scale. */
+static rt_status check_finite(struct writer *w, const char *name, const float *values,
+                              size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(values[i]) <= FLT_MAX / 2))
+            return rt_fail(
+                w->ctx, RT_ERR_INPUT,
+                "tensor '%s' holds a value that is not finite at %zu; the model "
+                "is damaged, get it again",
+                name, i);
+    return RT_OK;
+}
+
 static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
                                  const char *name, uint32_t out, uint32_t in)
 {
@@ -123,12 +148,14 @@ static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
     const size_t count = (size_t)out * in, groups = (in + group - 1) / group;
     if (t->dims != 2 || t->shape[0] != out || t->shape[1] != in ||
         (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16))
-        return rt_fail(w->ctx, RT_ERR_INPUT,
-                       "tensor '%s' is not a float matrix of %u x %u; is the model already "
-                       "quantized?",
-                       t->name, out, in);
+        return rt_fail(
+            w->ctx, RT_ERR_INPUT,
+            "tensor '%s' is not a float matrix of %u x %u; is the model already "
+            "quantized?",
+            t->name, out, in);
     float *values = rt_alloc(w->ctx, count, sizeof *values);
-    uint8_t *codes = rt_alloc(w->ctx, count, 1), *zeros = rt_alloc(w->ctx, out * groups, 1);
+    uint8_t *codes = rt_alloc(w->ctx, count, 1),
+            *zeros = rt_alloc(w->ctx, out * groups, 1);
     float *scales = rt_alloc(w->ctx, out * groups, sizeof *scales);
     if (!values || !codes || !zeros || !scales) {
         rt_free(scales);
@@ -136,6 +163,11 @@ static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
         goto fail;
     }
     fmt_tensor_floats(t, 0, count, values);
+    st = check_finite(w, t->name, values, count);
+    if (st != RT_OK) {
+        rt_free(scales);
+        goto fail;
+    }
     quant_rtn(values, out, in, w->options, codes, scales, zeros);
     TRY(add_packed(w, name, out, in, codes, scales, zeros)); /* takes scales */
 
@@ -171,11 +203,14 @@ static rt_status make_tensors(struct writer *w)
         enum fmt_module module;
         size_t length;
         if (find_module(t->name, &module, &length)) {
-            char name[128];
             uint32_t out, in;
-            snprintf(name, sizeof name, "%.*s", (int)length, t->name);
+            char *name = rt_format(w->ctx, "%.*s", (int)length, t->name);
+            if (!name)
+                return no_memory(w);
             fmt_module_size(&w->config, module, &out, &in);
-            TRY(quantize_module(w, t, name, out, in));
+            st = quantize_module(w, t, name, out, in);
+            rt_free(name);
+            TRY(st);
             continue;
         }
         TRY(add_output(w, t->name, "", t->dtype, 0, 0, NULL));
@@ -184,7 +219,13 @@ static rt_status make_tensors(struct writer *w)
         memcpy(o->shape, t->shape, sizeof o->shape);
         o->data = t->data;
     }
-    w->report->bits_per_weight /= w->report->weights ? (double)w->report->weights : 1.0;
+    if (w->report->matrices != w->config.layers * FMT_MODULE_COUNT)
+        return rt_fail(
+            w->ctx, RT_ERR_INPUT,
+            "the model has %u projection matrices, its config.json asks for %u; "
+            "the folder is incomplete, get it again",
+            w->report->matrices, w->config.layers * FMT_MODULE_COUNT);
+    w->report->bits_per_weight /= (double)w->report->weights;
     return RT_OK;
 
 fail:
@@ -194,13 +235,13 @@ fail:
 static json_t *quantization_config(const struct quant_options *o)
 {
     json_t *group = o->group ? json_integer(o->group) : json_null();
-    return json_pack("{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s]}",
-                     "quant_method", "compressed-tensors", "format", "pack-quantized",
-                     "quantization_status", "compressed", "config_groups", "group_0",
-                     "targets", "Linear", "weights", "num_bits", (int)o->bits, "type", "int",
-                     "symmetric", !o->asymmetric, "strategy",
-                     o->group ? "group" : "channel", "group_size", group, "dynamic", 0,
-                     "ignore", "lm_head");
+    return json_pack(
+        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s]}",
+        "quant_method", "compressed-tensors", "format", "pack-quantized",
+        "quantization_status", "compressed", "config_groups", "group_0", "targets",
+        "Linear", "weights", "num_bits", (int)o->bits, "type", "int", "symmetric",
+        !o->asymmetric, "strategy", o->group ? "group" : "channel", "group_size", group,
+        "dynamic", 0, "ignore", "lm_head");
 }
 
 static rt_status write_config(struct rt_ctx *ctx, const char *from, const char *to,
@@ -225,14 +266,34 @@ fail:
     return st;
 }
 
+/* Files that are the same for the packed model. */
+static const char *const copied[] = {
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+};
+
+/* Takes back an unfinished folder, file by file: nothing that we did not write. */
+static void remove_part(const char *part)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%.4200s/model.safetensors", part);
+    remove(path);
+    snprintf(path, sizeof path, "%.4200s/config.json", part);
+    remove(path);
+    for (size_t i = 0; i < RT_COUNT(copied); i++) {
+        snprintf(path, sizeof path, "%.4200s/%s", part, copied[i]);
+        remove(path);
+    }
+    rmdir(part);
+}
+
 static rt_status write_folder(struct writer *w, const char *from, const char *to)
 {
-    if (strlen(from) > 4000 || strlen(to) > 4000)
-        return rt_fail(w->ctx, RT_ERR_USAGE, "a folder name of over 4000 characters");
-    static const char *const copied[] = {
-        "tokenizer.json", "tokenizer_config.json", "generation_config.json",
-        "special_tokens_map.json", "vocab.json", "merges.txt", "chat_template.jinja",
-    };
     rt_status st;
     char path[4200], source[4200];
     struct fmt_tensor_out *tensors = rt_alloc(w->ctx, w->count, sizeof *tensors);
@@ -257,42 +318,60 @@ fail:
     return st;
 }
 
-/* Puts the finished folder in place of the target: what was there is moved aside and
- * its files of ours removed. */
+/* Puts the finished folder in place of the target. What was there is moved aside, not
+ * deleted: it may hold files that are not ours. */
 static rt_status replace_folder(struct rt_ctx *ctx, const char *part, const char *to)
 {
     char old[4150];
     snprintf(old, sizeof old, "%s.old-%ld", to, (long)getpid());
     const bool there = fmt_exists(to);
     if ((there && rename(to, old) != 0) || rename(part, to) != 0)
-        return rt_fail(ctx, RT_ERR_IO, "cannot put '%s' in place: %s", to, strerror(errno));
+        return rt_fail(ctx, RT_ERR_IO, "cannot put '%s' in place: %s", to,
+                       strerror(errno));
     if (there)
         rt_log(ctx, RT_LOG_INFO, "the folder that was there is now '%s'", old);
-    return RT_OK;
+    return fmt_sync_parent(ctx, to);
 }
 
-rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *to,
+rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                        const struct quant_options *options, bool force,
                        struct quant_report *report)
 {
     rt_status st;
-    char part[4150];
+    char part[4150], to[4001];
     *report = (struct quant_report){ 0 };
     struct writer w = { .ctx = ctx, .options = options, .report = report };
+    size_t length = strlen(target);
+    while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
+        length--;
+    if (length == 0 || length >= sizeof to || strlen(from) >= sizeof to)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "a folder name is empty or over 4000 characters");
+    snprintf(to, sizeof to, "%.*s", (int)length, target);
     snprintf(part, sizeof part, "%s.part-%ld", to, (long)getpid());
     TRY(quant_check(ctx, options));
     if (fmt_exists(to) && !force)
-        return rt_fail(ctx, RT_ERR_USAGE, "'%s' exists already; use --force or another name",
-                       to);
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "'%s' exists already; use --force or another name", to);
     TRY(fmt_config_read(ctx, from, &w.config));
+    if (w.config.quantization.present)
+        return rt_fail(
+            ctx, RT_ERR_INPUT,
+            "'%s' is quantized already (%u bits); give the full-precision model", from,
+            w.config.quantization.bits);
     TRY(fmt_safetensors_open_folder(ctx, from, &w.file));
     TRY(make_tensors(&w));
-    TRY(write_folder(&w, from, part));
-    TRY(replace_folder(ctx, part, to));
+    st = write_folder(&w, from, part);
+    if (st == RT_OK)
+        st = replace_folder(ctx, part, to);
+    if (st != RT_OK)
+        remove_part(part);
 
 fail:
-    for (uint32_t i = 0; i < w.count; i++)
+    for (uint32_t i = 0; i < w.count; i++) {
         rt_free(w.outputs[i].owned);
+        rt_free(w.outputs[i].name);
+    }
     rt_free(w.outputs);
     fmt_safetensors_close(&w.file);
     return st;

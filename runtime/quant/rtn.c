@@ -17,6 +17,12 @@ static float clamp(float v, float low, float high)
     return v < low ? low : v > high ? high : v;
 }
 
+/* A scale that can divide: 1 for a group of zeros, also where the quotient underflows. */
+static float positive(float scale)
+{
+    return scale > 0 ? scale : 1.0f;
+}
+
 static void group_symmetric(const float *w, uint32_t n, uint32_t bits, uint8_t *codes,
                             float *scale, uint8_t *zero)
 {
@@ -24,7 +30,7 @@ static void group_symmetric(const float *w, uint32_t n, uint32_t bits, uint8_t *
     float most = 0;
     for (uint32_t i = 0; i < n; i++)
         most = fabsf(w[i]) > most ? fabsf(w[i]) : most;
-    *scale = most > 0 ? most / top : 1.0f;
+    *scale = positive(most / top);
     *zero = (uint8_t)middle;
     for (uint32_t i = 0; i < n; i++)
         codes[i] = (uint8_t)(clamp(rintf(w[i] / *scale), -top, top) + middle);
@@ -39,7 +45,7 @@ static void group_asymmetric(const float *w, uint32_t n, uint32_t bits, uint8_t 
         low = w[i] < low ? w[i] : low;
         high = w[i] > high ? w[i] : high;
     }
-    *scale = high > low ? (high - low) / top : 1.0f;
+    *scale = positive((high - low) / top);
     const float z = clamp(rintf(-low / *scale), 0, top);
     *zero = (uint8_t)z;
     for (uint32_t i = 0; i < n; i++)

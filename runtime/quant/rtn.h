@@ -6,8 +6,8 @@
 #include "runtime/rt.h"
 
 struct quant_options {
-    uint32_t bits;    /* 2, 3, 4, 8 */
-    uint32_t group;   /* codes that share a scale, a multiple of 32; 0: one per row */
+    uint32_t bits;  /* 2, 3, 4, 8 */
+    uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
 };
 
@@ -16,11 +16,13 @@ RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options 
 
 /* One matrix w [out][in], all in float, half to even.
  * Symmetric: scale = max |w| / (2^(b-1) - 1), codes -(2^(b-1)-1) .. 2^(b-1)-1 stored plus
- * 2^(b-1), zero = 2^(b-1). Asymmetric: the range holds 0, scale = (max - min) / (2^b - 1),
- * zero = clamp(round(-min / scale)), code = clamp(round(w / scale) + zero). An all-zero
- * group has scale 1. codes [out][in], scales and zeros [out][groups] (unsigned, stored). */
-void quant_rtn(const float *w, uint32_t out, uint32_t in, const struct quant_options *options,
-               uint8_t *codes, float *scales, uint8_t *zeros);
+ * 2^(b-1), zero = 2^(b-1). Asymmetric: the range holds 0, scale = (max - min) / (2^b -
+ * 1), zero = clamp(round(-min / scale)), code = clamp(round(w / scale) + zero). An
+ * all-zero group has scale 1. w is finite. codes [out][in], scales and zeros
+ * [out][groups] (unsigned, stored). */
+void quant_rtn(const float *w, uint32_t out, uint32_t in,
+               const struct quant_options *options, uint8_t *codes, float *scales,
+               uint8_t *zeros);
 
 struct quant_report {
     double bits_per_weight; /* codes, scales and zeros of the quantized matrices */
@@ -31,8 +33,8 @@ struct quant_report {
 /* Reads a Hugging Face folder, quantizes the seven projections of every layer and writes
  * a compressed-tensors folder (docs/formats.md); the rest is copied as it is. The folder
  * appears whole or not at all; one that exists is refused unless `force`. */
-RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *to,
-                                  const struct quant_options *options, bool force,
-                                  struct quant_report *report);
+RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
+                                  const char *target, const struct quant_options *options,
+                                  bool force, struct quant_report *report);
 
 #endif
