@@ -2,6 +2,16 @@
 # of all kernels with their code embedded. The format is explained in kernels.txt.
 set(KERNELS_TXT ${CMAKE_SOURCE_DIR}/shaders/kernels.txt)
 set(SHADER_DIR ${CMAKE_BINARY_DIR}/shaders)
+# The sanitizer and clang builds of ./run take the kernels of build/release: they are the
+# same bytes, and compiling them is the longest part of a build.
+set(FAULTLINE_SHADERS "" CACHE PATH "folder of another build with kernels_table.c, up to date")
+if(FAULTLINE_SHADERS)
+    set(SHADER_DIR ${FAULTLINE_SHADERS})
+    set(SHADER_TABLE ${SHADER_DIR}/kernels_table.c)
+    file(GLOB spv CONFIGURE_DEPENDS ${SHADER_DIR}/*.inc)
+    set_source_files_properties(${SHADER_TABLE} PROPERTIES OBJECT_DEPENDS "${spv}")
+    return()
+endif()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${KERNELS_TXT})
 file(MAKE_DIRECTORY ${SHADER_DIR})
 file(STRINGS ${KERNELS_TXT} lines)

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Holds the order of layers: an include that points the wrong way fails the tests.
+#   shaders <- runtime <- pipeline <- pipeline/cli;  store beside pipeline (it may include
+#   runtime/rt.h and pipeline/record.h), store/report on store, cli on top of all.
+# Vulkan headers are included below runtime/vk only. Prints every offence.
+cd "$(dirname "$0")/.." || exit 1
+bad=0
+
+# may FOLDER ALLOWED EXCEPT: files in FOLDER include only what matches ALLOWED
+# (an extended regular expression); files that match EXCEPT are another layer's.
+may()
+{
+    offences=$(grep -rnE '^#[[:space:]]*include "' "$1" --include='*.c' --include='*.h' \
+        --include='*.comp' --include='*.glsl' 2>/dev/null | grep -vE "^($3)" |
+        grep -vE "include \"($2)")
+    if [ -n "$offences" ]; then
+        echo "$1 may not include:"
+        echo "$offences" | sed 's/^/    /'
+        bad=1
+    fi
+}
+
+none='/nothing'
+may shaders 'shaders/' $none
+may runtime 'shaders/|runtime/' $none
+may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/demo/' \
+    'pipeline/cli/'
+may store 'runtime/(rt|device|plan|op)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
+may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
+may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/|store/' $none
+
+vulkan=$(grep -rnE 'include <(vulkan/|volk)' runtime pipeline store tests 2>/dev/null |
+    grep -vE '^runtime/vk/')
+if [ -n "$vulkan" ]; then
+    echo "Vulkan outside runtime/vk:"
+    echo "$vulkan" | sed 's/^/    /'
+    bad=1
+fi
+[ $bad = 0 ] && echo "layers: in order"
+exit $bad
