@@ -1,0 +1,78 @@
+/* The tokenizer against foreign bytes. The input is a tokenizer.json, a zero byte, and a
+ * text; without a zero byte all of it is text for a small tokenizer made here. What was
+ * encoded must decode again without harm. */
+#include "runtime/text/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char small[] =
+    "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\"\\u0120\":3},"
+    "\"merges\":[\"a b\"]},\"added_tokens\":[{\"id\":4,\"content\":\"<|x|>\","
+    "\"special\":true}]}";
+
+static char folder[] = "/tmp/faultline-fuzz-XXXXXX";
+static char path[sizeof folder + 16];
+
+static void clean(void)
+{
+    remove(path);
+    rmdir(folder);
+}
+
+static struct text_tokenizer *load(const void *json, size_t size)
+{
+    static struct rt_ctx kept; /* a tokenizer may keep its context */
+    struct text_tokenizer *tok = NULL;
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(json, 1, size, file) != size || fclose(file) != 0)
+        abort();
+    kept = (struct rt_ctx){ 0 };
+    if (text_tokenizer_load(&kept, folder, &tok) != RT_OK && kept.message[0] == '\0')
+        abort(); /* a failure always says why */
+    return tok;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    if (!mkdtemp(folder))
+        abort();
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    atexit(clean);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *zero = size ? memchr(data, 0, size) : NULL;
+    const size_t json_size = zero ? (size_t)(zero - data) : 0;
+    const char *text = zero ? (const char *)zero + 1 : (const char *)data;
+    const size_t text_size = zero ? size - json_size - 1 : size;
+    struct text_tokenizer *tok =
+        zero ? load(data, json_size) : load(small, sizeof small - 1);
+    if (!tok)
+        return 0;
+    for (int special = 0; special < 2; special++) {
+        uint32_t *ids = NULL, count = 0;
+        char *back = NULL;
+        size_t back_size = 0;
+        if (text_encode(tok, text, text_size, special != 0, &ids, &count) != RT_OK)
+            continue;
+        for (uint32_t i = 0; i < count; i++)
+            if (ids[i] >= text_vocab_size(tok))
+                abort();
+        if (text_decode(tok, ids, count, special != 0, &back, &back_size) == RT_OK &&
+            text_whole_characters(back, back_size) > back_size)
+            abort();
+        rt_free(back);
+        rt_free(ids);
+    }
+    text_tokenizer_destroy(&tok);
+    return 0;
+}
