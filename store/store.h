@@ -1,0 +1,145 @@
+/* store/store.h
+ * The results file: one SQLite database (WAL, STRICT tables, foreign keys). Everything
+ * that happened is a row; ids are content hashes, so that writing twice changes nothing
+ * and the same command goes on where it was. Schema: store/schema.c, docs/store.md.
+ *
+ * A result is durable when store_commit returns. Killing the program at any moment loses
+ * at most what was written since. All functions return RT_ERR_STORE with a message that
+ * says what to do. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "pipeline/record.h"
+#include "runtime/device.h"
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE };
+enum { STORE_ID = 80 }; /* bytes of an id with its end */
+
+/* Opens a file; STORE_WRITE creates it. Refused with a reason: not a results file, of a
+ * newer version, read-only, locked by another process for over 10 s, damaged. */
+RT_CHECKED rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
+                                struct store **out);
+void store_close(struct store **store);
+RT_CHECKED rt_status store_begin(struct store *store);
+RT_CHECKED rt_status store_commit(struct store *store);
+void store_rollback(struct store *store); /* after a failure; never fails itself */
+
+/* ---- what and where ---- */
+
+/* Machine, device, driver and environment rows of a device; env_id out. */
+RT_CHECKED rt_status store_put_environment(struct store *store, const struct rt_device *dev,
+                                           char env_id[STORE_ID]);
+
+struct store_artifact {
+    const char *id;   /* "sha256:..." */
+    const char *kind; /* weights, adapter, dataset, checkpoint, report, ... */
+    int64_t bytes;
+    const char *path; /* hint, may be null */
+};
+RT_CHECKED rt_status store_put_artifact(struct store *store, const struct store_artifact *a);
+
+struct store_variant {
+    char id[STORE_ID]; /* filled from role, arm, weights and adapter */
+    const char *label, *role, *arm; /* arm may be null */
+    const char *weights_id, *adapter_id; /* adapter_id may be null */
+    const char *arch;
+    int64_t params;
+    const char *quant; /* "rtn 3 bit per row", may be null */
+    double bits_per_weight; /* effective: codes, scales, zeros, adapter */
+};
+RT_CHECKED rt_status store_put_variant(struct store *store, struct store_variant *variant);
+
+/* A named, hashed list of problems. */
+RT_CHECKED rt_status store_put_benchmark(struct store *store, const char *name,
+                                         const char *split,
+                                         const struct pipe_problem *problems, uint32_t count,
+                                         char benchmark_id[STORE_ID]);
+/* Where a campaign (name and plan as JSON) is there already, its id is found again. */
+RT_CHECKED rt_status store_put_campaign(struct store *store, const char *name,
+                                        const char *plan, char campaign_id[STORE_ID]);
+
+/* ---- runs ---- */
+
+struct store_run {
+    char id[STORE_ID]; /* filled */
+    const char *campaign_id, *kind, *variant_id, *benchmark_id, *env_id;
+    uint64_t seed;
+    const char *config; /* JSON: everything that could change a result */
+    const char *argv;   /* JSON array */
+};
+/* Starts a run or joins the one that did the same work before. */
+RT_CHECKED rt_status store_run_open(struct store *store, struct store_run *run);
+/* status: done, failed, interrupted. */
+RT_CHECKED rt_status store_run_close(struct store *store, const char *run_id,
+                                     const char *status, int exit_code, const char *error);
+RT_CHECKED rt_status store_heartbeat(struct store *store, const char *run_id);
+
+/* Generation, verdict and steps of one answer. */
+RT_CHECKED rt_status store_put_generation(struct store *store, const char *run_id,
+                                          const struct pipe_generation *generation,
+                                          const struct pipe_score *score,
+                                          const struct pipe_step *steps, uint32_t step_count);
+void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
+                  char gen_id[STORE_ID]);
+
+/* One finished answer, read back. Strings are valid during the call. */
+struct store_answer {
+    const char *problem_id, *output;
+    enum pipe_finish finish;
+    bool correct, extract_ok;
+    uint32_t n_gen;
+    const uint32_t *ids; /* n_gen, null if no trace was kept */
+    const float *logprob, *margin;
+    const uint32_t *alt;
+};
+typedef rt_status store_answer_fn(void *user, const struct store_answer *answer);
+/* All answers of a run, by problem. */
+RT_CHECKED rt_status store_each_answer(struct store *store, const char *run_id,
+                                       store_answer_fn *fn, void *user);
+
+RT_CHECKED rt_status store_put_fault(struct store *store, const char *run_id,
+                                     const char *gen_id, const struct pipe_fault *fault);
+RT_CHECKED rt_status store_put_rollout(struct store *store, const char *gen_id,
+                                       const char *locator, const char *variant_id,
+                                       const struct pipe_rollout *rollout);
+RT_CHECKED rt_status store_put_items(struct store *store, const char *run_id,
+                                     const char *kind, const char *recipe,
+                                     const struct pipe_item *items, uint32_t count);
+RT_CHECKED rt_status store_put_metric(struct store *store, const char *run_id,
+                                      const char *name, int64_t step, double value);
+
+/* ---- comparisons and stages ---- */
+
+/* Freezes full, quant and restored answers of a benchmark (graded by `grader`). */
+RT_CHECKED rt_status store_put_comparison(struct store *store, const char *campaign_id,
+                                          const char *benchmark_id, const char *grader,
+                                          const char *full_run, const char *quant_run,
+                                          const char *restored_run,
+                                          char comparison_id[STORE_ID]);
+
+/* A finished stage of a plan: its inputs (a hash) and output (JSON). */
+RT_CHECKED rt_status store_put_stage(struct store *store, const char *campaign_id,
+                                     const char *name, const char *inputs,
+                                     const char *output, double seconds);
+/* True and *output (rt_free) if the stage is done with the same inputs. */
+bool store_stage_done(struct store *store, const char *campaign_id, const char *name,
+                      const char *inputs, char **output);
+
+/* ---- queries, for the report and `faultline sql` ---- */
+
+struct store_row;
+int store_row_count(const struct store_row *row);
+const char *store_row_name(const struct store_row *row, int column);
+const char *store_row_text(const struct store_row *row, int column); /* "" for NULL */
+bool store_row_null(const struct store_row *row, int column);
+double store_row_number(const struct store_row *row, int column);
+int64_t store_row_integer(const struct store_row *row, int column);
+const void *store_row_blob(const struct store_row *row, int column, int *size);
+typedef rt_status store_row_fn(void *user, const struct store_row *row);
+/* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...; null-terminated. */
+RT_CHECKED rt_status store_query(struct store *store, const char *sql,
+                                 const char *const *args, store_row_fn *fn, void *user);
+
+#endif

@@ -1,0 +1,33 @@
+/* store/store_impl.h
+ * Private to store/: the open database and its prepared statements. */
+#ifndef STORE_STORE_IMPL_H
+#define STORE_STORE_IMPL_H
+
+#include <sqlite3.h>
+
+#include "store/store.h"
+
+enum { STORE_VERSION = 1, STORE_APPLICATION = 0x464C544C, STORE_STATEMENTS_MAX = 64 };
+
+extern const char *const store_schema_v1[];
+
+struct store {
+    struct rt_ctx *ctx; /* borrowed */
+    sqlite3 *db;
+    char *path;
+    struct {
+        const char *sql; /* by address: every statement is one string literal */
+        sqlite3_stmt *statement;
+    } cache[STORE_STATEMENTS_MAX];
+    int cache_count;
+};
+
+/* The message of the last SQLite failure as a status. */
+rt_status store_error(struct store *s, const char *what);
+/* Runs a prepared statement. format: a letter per parameter: t text (null allowed),
+ * i int64_t, d double, b blob (pointer, int size). */
+rt_status store_run_sql(struct store *s, const char *sql, const char *format, ...);
+/* Hashes texts (null-terminated list) into "sha256:...". */
+void store_hash(char id[STORE_ID], const char *first, ...);
+
+#endif
