@@ -1,4 +1,87 @@
-int main(void)
+/* pipeline/cli/main.c
+ * Finds the command, parses, runs, turns its status into a message and an exit code. */
+#include "pipeline/cli/cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Set by signal handlers only. */
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
 {
-    return 0;
+    if (stop_signal != 0 && number == SIGINT)
+        _exit(130); /* the second Ctrl-C stops at once; what is committed stays */
+    stop_signal = number;
+}
+
+void cli_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_stopping(void)
+{
+    return stop_signal != 0;
+}
+
+rt_status cli_stop_status(struct rt_ctx *ctx)
+{
+    return rt_fail(ctx, stop_signal == SIGINT ? RT_ERR_INTERRUPTED : RT_ERR_TIME_LIMIT,
+                   "stopped; finished work is saved, run the same command to go on");
+}
+
+static void print_log(void *user, enum rt_log_level level, const char *line)
+{
+    const struct cli *cli = user;
+    const enum rt_log_level most = cli->verbosity < 0   ? RT_LOG_ERROR
+                                   : cli->verbosity == 0 ? RT_LOG_WARNING
+                                   : cli->verbosity == 1 ? RT_LOG_INFO
+                                                         : RT_LOG_TRACE;
+    static const char *const names[] = { "error", "warning", "info", "trace" };
+    if (level <= most)
+        fprintf(stderr, "%s: %s\n", names[level], line);
+}
+
+static int unknown_command(const char *name)
+{
+    fprintf(stderr, "error: there is no command '%.60s'\n  see: faultline help\n", name);
+    return cli_exit_code(RT_ERR_USAGE);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = { .argc = argc, .argv = argv };
+    const char *name = argc > 1 ? argv[1] : "help";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0) {
+        printf("faultline %s\n", FAULTLINE_VERSION);
+        return 0;
+    }
+    for (int i = 0; cli_commands[i]; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            cli.command = cli_commands[i];
+    if (!cli.command)
+        return unknown_command(name);
+    cli.ctx.log = print_log;
+    cli.ctx.log_user = &cli;
+    rt_status st = cli_parse(&cli, argc > 2 ? argc - 2 : 0, argv + 2);
+    const char *progress = cli_value(&cli, "progress", "auto");
+    cli.progress_off = strcmp(progress, "none") == 0 || cli.verbosity < 0;
+    cli.progress_terminal = strcmp(progress, "auto") == 0 && isatty(STDERR_FILENO);
+    cli_signals();
+    if (st == RT_OK)
+        st = cli.command->run(&cli);
+    cli_progress_end(&cli);
+    if (st != RT_OK)
+        fprintf(stderr, "error[E%02d]: %s\n", (int)st, cli.ctx.message);
+    if (fflush(stdout) != 0 && st == RT_OK)
+        st = RT_ERR_IO;
+    return cli_exit_code(st);
 }

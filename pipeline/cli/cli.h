@@ -1,0 +1,78 @@
+/* pipeline/cli/cli.h
+ * The frame of the program: commands, options, messages, signals. A command is a file
+ * cmd_<name>.c and a line in commands.def. */
+#ifndef PIPELINE_CLI_CLI_H
+#define PIPELINE_CLI_CLI_H
+
+#include "runtime/device.h"
+#include "store/store.h"
+
+enum { CLI_OPTIONS_MAX = 64, CLI_POSITIONALS_MAX = 64 };
+
+/* An option of a command: "--bits N" takes a value, "--force" does not. */
+struct cli_option {
+    const char *name;  /* without the dashes */
+    const char *value; /* what stands for the value in help, null: a flag */
+    const char *help;
+};
+
+struct cli;
+
+struct cli_command {
+    const char *name;
+    const char *summary; /* one line */
+    const char *usage;   /* what follows the name */
+    const struct cli_option *options; /* ends with a null name; may be null */
+    rt_status (*run)(struct cli *cli);
+};
+
+struct cli {
+    struct rt_ctx ctx;
+    const struct cli_command *command;
+    int argc;
+    char **argv;
+    struct {
+        const char *name, *value;
+    } given[CLI_OPTIONS_MAX];
+    int given_count;
+    const char *positional[CLI_POSITIONALS_MAX];
+    int positional_count;
+    int verbosity;          /* -1 quiet, 0, 1, 2 */
+    bool progress_terminal; /* one line that is rewritten */
+    bool progress_off;
+    uint64_t progress_at;   /* time of the last progress line */
+    char progress_line[256];
+};
+
+extern const struct cli_command *const cli_commands[]; /* ends with null */
+extern const struct cli_option cli_global_options[];
+
+/* ---- options ---- */
+const char *cli_value(const struct cli *cli, const char *name, const char *otherwise);
+bool cli_flag(const struct cli *cli, const char *name);
+/* A whole number within [low, high]. */
+RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t otherwise,
+                                int64_t low, int64_t high, int64_t *out);
+RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);
+
+/* ---- what commands share ---- */
+/* --device, --profile, --validation, --no-tune, --cache-dir. */
+RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);
+const char *cli_store_path(const struct cli *cli);
+/* After a command, with --profile: ops, time, GFLOP/s, GB/s on stderr. */
+void cli_print_profile(struct cli *cli, const struct rt_device *dev);
+/* A message line on stderr, unless quiet. */
+void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
+/* Progress of something countable; at most a few times a second. what: "mine full". */
+void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t total,
+                  uint64_t started_ns, const char *extra);
+void cli_progress_end(struct cli *cli);
+/* True after SIGINT or SIGTERM: finish what is in flight. */
+bool cli_stopping(void);
+rt_status cli_stop_status(struct rt_ctx *ctx); /* of that signal */
+void cli_signals(void);
+
+/* The exit code of a status: docs, help exit-codes, store-report-cli.md 12.2. */
+int cli_exit_code(rt_status status);
+
+#endif

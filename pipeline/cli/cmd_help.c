@@ -1,0 +1,66 @@
+#include "pipeline/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void print_options(const struct cli_option *o)
+{
+    for (; o && o->name; o++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s %s", o->name, o->value ? o->value : "");
+        printf("  %-26s %s\n", left, o->help);
+    }
+}
+
+static const struct {
+    const char *name, *text;
+} topics[] = {
+    { "exit-codes",
+      "0    done; a repeated command on finished work too\n"
+      "1    a bug or an unexpected failure\n"
+      "2    wrong usage\n"
+      "3    no usable device\n"
+      "4    an input is missing, damaged or not what was declared\n"
+      "5    stopped early on purpose (SIGTERM): run the same command again\n"
+      "6    a --fail-if gate failed\n"
+      "7    results file: locked, newer, corrupt, full or read-only\n"
+      "8    device lost or out of device memory; finished work is saved\n"
+      "130  Ctrl-C; finished work is saved\n" },
+    { "environment",
+      "FAULTLINE_STORE    results file\n"
+      "FAULTLINE_DEVICE   device\n"
+      "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
+      "VK_ICD_FILENAMES   Vulkan drivers the loader uses\n"
+      "LP_NUM_THREADS     worker threads of lavapipe\n" },
+};
+
+static rt_status run(struct cli *cli)
+{
+    const char *name = cli->positional_count ? cli->positional[0] : NULL;
+    for (size_t i = 0; name && i < RT_COUNT(topics); i++)
+        if (strcmp(topics[i].name, name) == 0) {
+            fputs(topics[i].text, stdout);
+            return RT_OK;
+        }
+    for (int i = 0; name && cli_commands[i]; i++) {
+        const struct cli_command *c = cli_commands[i];
+        if (strcmp(c->name, name) != 0)
+            continue;
+        printf("faultline %s %s\n\n%s\n\n", c->name, c->usage, c->summary);
+        print_options(c->options);
+        printf("\neverywhere:\n");
+        print_options(cli_global_options);
+        return RT_OK;
+    }
+    if (name)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no command or topic '%.60s'", name);
+    printf("faultline measures what low-bit quantization does to step-by-step reasoning,\n"
+           "finds the first step that goes wrong, and repairs it there.\n\n");
+    for (int i = 0; cli_commands[i]; i++)
+        printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    printf("\n  faultline help COMMAND, faultline help exit-codes, faultline help environment\n");
+    return RT_OK;
+}
+
+const struct cli_command cli_help = { "help", "explain a command or a topic",
+                                      "[COMMAND|TOPIC]", NULL, run };

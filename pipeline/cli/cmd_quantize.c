@@ -1,0 +1,47 @@
+#include "pipeline/cli/cli.h"
+
+#include "runtime/quant/rtn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cli_option options[] = {
+    { "model", "DIR", "Hugging Face folder to read" },
+    { "out", "DIR", "folder to write" },
+    { "method", "NAME", "rtn (default)" },
+    { "bits", "N", "2, 3, 4 or 8" },
+    { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
+    { "asym", NULL, "asymmetric: with zero points" },
+    { "force", NULL, "replace a folder that is there" },
+    { NULL, NULL, NULL },
+};
+
+static rt_status run(struct cli *cli)
+{
+    rt_status st;
+    int64_t bits, group = 0;
+    const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    const char *group_text = cli_value(cli, "group", "row");
+    if (!model || !out)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "quantize needs --model DIR and --out DIR");
+    if (strcmp(cli_value(cli, "method", "rtn"), "rtn") != 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--method %s is not known; rtn is",
+                       cli_value(cli, "method", ""));
+    TRY(cli_number(cli, "bits", 4, 2, 8, &bits));
+    if (strcmp(group_text, "row") != 0)
+        TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
+    const struct quant_options q = { .bits = (uint32_t)bits, .group = (uint32_t)group,
+                                     .asymmetric = cli_flag(cli, "asym") };
+    struct quant_report report;
+    TRY(quant_folder(&cli->ctx, model, out, &q, cli_flag(cli, "force"), &report));
+    printf("%s: %u matrices, %llu weights, %.3f bits a weight\n", out, report.matrices,
+           (unsigned long long)report.weights, report.bits_per_weight);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+const struct cli_command cli_quantize = { "quantize", "write a low-bit copy of a model",
+                                          "--model DIR --bits N --out DIR", options, run };

@@ -1,0 +1,29 @@
+/* pipeline/cli/commands.c
+ * The list of commands and the options that all of them take. */
+#include "pipeline/cli/cli.h"
+
+#define COMMAND(name) extern const struct cli_command cli_##name;
+#include "pipeline/cli/commands.def"
+#undef COMMAND
+
+const struct cli_command *const cli_commands[] = {
+#define COMMAND(name) &cli_##name,
+#include "pipeline/cli/commands.def"
+#undef COMMAND
+    NULL,
+};
+
+const struct cli_option cli_global_options[] = {
+    { "store", "FILE", "results file (default ./faultline.db, or FAULTLINE_STORE)" },
+    { "device", "NAME", "device from `faultline devices`, auto, or ref (default auto)" },
+    { "cache-dir", "DIR", "pipeline cache and tune results (default XDG cache)" },
+    { "profile", NULL, "print time, GFLOP/s and GB/s of every op at the end" },
+    { "validation", NULL, "run with the Vulkan validation layer" },
+    { "no-tune", NULL, "choose kernels by rule instead of measuring them" },
+    { "json", NULL, "print results as JSON, where a command has any" },
+    { "progress", "HOW", "auto, plain or none" },
+    { "seed", "N", "seed of everything random (default 1)" },
+    { "quiet", NULL, "errors only (also -q)" },
+    { "verbose", NULL, "say more (also -v)" },
+    { NULL, NULL, NULL },
+};

@@ -1,0 +1,105 @@
+/* pipeline/cli/share.c
+ * What commands share: opening a device, progress, the profile table. */
+#include "pipeline/cli/cli.h"
+
+#include "runtime/format/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *cache_folder(struct cli *cli)
+{
+    const char *given = cli_value(cli, "cache-dir", getenv("FAULTLINE_CACHE"));
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (given)
+        return rt_strdup(&cli->ctx, given);
+    if (xdg && xdg[0])
+        return rt_format(&cli->ctx, "%s/faultline", xdg);
+    return home && home[0] ? rt_format(&cli->ctx, "%s/.cache/faultline", home) : NULL;
+}
+
+rt_status cli_device_open(struct cli *cli, struct rt_device **out)
+{
+    char *cache = cache_folder(cli);
+    if (cache && fmt_make_folder(&cli->ctx, cache) != RT_OK) {
+        rt_log(&cli->ctx, RT_LOG_WARNING, "no cache is kept: %s", cli->ctx.message);
+        rt_free(cache);
+        cache = NULL;
+    }
+    const struct rt_device_options options = {
+        .name = cli_value(cli, "device", getenv("FAULTLINE_DEVICE")),
+        .profile = cli_flag(cli, "profile"),
+        .validation = cli_flag(cli, "validation"),
+        .tune = !cli_flag(cli, "no-tune"),
+        .cache_dir = cache,
+    };
+    const rt_status st = rt_device_create(&cli->ctx, &options, out);
+    rt_free(cache);
+    if (st == RT_OK)
+        rt_log(&cli->ctx, RT_LOG_INFO, "device %s: %s, %s", rt_device_info_of(*out)->name,
+               rt_device_info_of(*out)->description, rt_device_info_of(*out)->driver);
+    return st;
+}
+
+const char *cli_store_path(const struct cli *cli)
+{
+    const char *env = getenv("FAULTLINE_STORE");
+    return cli_value(cli, "store", env && env[0] ? env : "faultline.db");
+}
+
+void cli_print_profile(struct cli *cli, const struct rt_device *dev)
+{
+    struct rt_device_stats s;
+    if (!cli_flag(cli, "profile"))
+        return;
+    rt_device_stats_get(dev, &s);
+    fprintf(stderr, "%-20s %10s %10s %10s %9s\n", "op", "calls", "seconds", "GFLOP/s", "GB/s");
+    for (int i = 0; i < RT_OP_COUNT; i++) {
+        const struct rt_op_profile *p = &s.op[i];
+        if (p->calls)
+            fprintf(stderr, "%-20s %10llu %10.3f %10.2f %9.2f\n", rt_op_table[i].name,
+                    (unsigned long long)p->calls, p->seconds, p->flops / p->seconds * 1e-9,
+                    p->bytes / p->seconds * 1e-9);
+    }
+    fprintf(stderr, "device busy %.3f s, %llu submissions, %.1f MiB at most\n", s.busy_seconds,
+            (unsigned long long)s.submissions, (double)s.buffer_bytes_max / 1048576);
+}
+
+void cli_say(struct cli *cli, const char *fmt, ...)
+{
+    if (cli->verbosity < 0)
+        return;
+    cli_progress_end(cli);
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t total,
+                  uint64_t started_ns, const char *extra)
+{
+    const uint64_t now = rt_time_ns();
+    const uint64_t pause = cli->progress_terminal ? UINT64_C(200000000) : UINT64_C(5000000000);
+    if (cli->progress_off || (now - cli->progress_at < pause && done < total))
+        return;
+    if (!cli->progress_terminal && done >= total)
+        return; /* a result line follows */
+    const double seconds = (double)(now - started_ns) * 1e-9;
+    const double left = done ? seconds / (double)done * (double)(total - done) : 0;
+    cli->progress_at = now;
+    snprintf(cli->progress_line, sizeof cli->progress_line, "%-24s %llu/%llu  %.1f/s  left %.0f s"
+             "  %.80s", what, (unsigned long long)done, (unsigned long long)total,
+             seconds > 0 ? (double)done / seconds : 0, left, extra);
+    fprintf(stderr, cli->progress_terminal ? "\r\033[K%s" : "%s\n", cli->progress_line);
+    fflush(stderr);
+}
+
+void cli_progress_end(struct cli *cli)
+{
+    if (cli->progress_terminal && cli->progress_line[0])
+        fprintf(stderr, "\r\033[K");
+    cli->progress_line[0] = '\0';
+}
