@@ -1,0 +1,148 @@
+/* pipeline/cli/loop.h
+ * The loop as the commands run it: measure, locate, train, measure again, each stage a
+ * set of rows in the store that the same command finds again. */
+#ifndef PIPELINE_CLI_LOOP_H
+#define PIPELINE_CLI_LOOP_H
+
+#include "pipeline/cli/cli.h"
+#include "pipeline/problems.h"
+#include "pipeline/prompt_format.h"
+#include "runtime/engine/engine.h"
+#include "runtime/text/tokenizer.h"
+#include "runtime/train/score.h"
+
+enum { LOOP_CONTEXT = 256, LOOP_RANK = 16 };
+
+/* One open session: device, store, and what all stages share. */
+struct loop {
+    struct cli *cli;
+    struct rt_ctx *ctx; /* = &cli->ctx */
+    struct rt_device *dev;
+    struct store *store;
+    char env_id[STORE_ID], campaign_id[STORE_ID];
+    struct text_tokenizer *tok;
+    const struct pipe_prompt_format *format;
+    char format_hash[65];
+    uint32_t stop_id;
+    uint64_t seed;
+    const char *work; /* folder of adapters, checkpoints, quantized models */
+};
+
+RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
+                               const char *campaign, const char *plan);
+void loop_close(struct loop *loop);
+
+/* A split under measurement. */
+struct loop_bench {
+    struct pipe_problem_set set;
+    char id[STORE_ID];
+    const char *split;
+};
+RT_CHECKED rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
+                                     struct loop_bench *out);
+void loop_bench_close(struct loop_bench *bench);
+
+/* Weights with or without an adapter, as a row of the store. */
+struct loop_variant {
+    struct rt_model *model;     /* borrowed */
+    struct rt_adapter *adapter; /* borrowed, may be null */
+    struct store_variant row;
+    char weights_id[STORE_ID], adapter_id[STORE_ID];
+};
+RT_CHECKED rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
+                                      struct rt_adapter *adapter, const char *folder,
+                                      const char *label, const char *role, const char *arm,
+                                      struct loop_variant *out);
+
+/* All answers of a variant to a split, in the order of its problems. */
+struct loop_answer {
+    char *text;
+    uint32_t *ids; /* n, the stop token included */
+    float *logprob, *margin;
+    uint32_t n;
+    bool correct, extract_ok, truncated;
+};
+struct loop_answers {
+    char run_id[STORE_ID];
+    struct loop_answer *items;
+    uint32_t count, correct, truncated, unparsed, degenerate;
+};
+void loop_answers_deinit(struct loop_answers *answers);
+/* Answers what the store does not have yet; durable before it is counted. */
+RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *variant,
+                                  const struct loop_bench *bench,
+                                  struct loop_answers *out);
+
+/* Prompt ids of a question followed by `more` (null: nothing); fresh memory. */
+RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
+                                 uint32_t **ids, uint32_t *count);
+
+/* One continuation asked of a model: greedy from a prompt to the stop token. */
+struct loop_job {
+    uint32_t *prompt, n_prompt; /* owned */
+    char *text;                 /* filled, owned */
+    uint32_t n_gen;
+    enum pipe_finish finish;
+};
+RT_CHECKED rt_status loop_continue(struct loop *loop, struct rt_model *model,
+                                   struct rt_adapter *adapter, struct loop_job *jobs,
+                                   uint32_t count, const char *what);
+void loop_jobs_free(struct loop_job *jobs, uint32_t count);
+
+/* ---- locate ---- */
+struct loop_fault {
+    uint32_t problem;   /* index in the split */
+    int32_t step;       /* of the verdict, -1: none */
+    int32_t gold;       /* of the judge, never part of the verdict; -1: none */
+    enum pipe_category category;
+    char *prefix;       /* quant's own lines before the fault */
+    char *rejected;     /* its faulty step, with its end */
+    char *chosen;       /* full's step there, verified; null: none */
+    bool rejected_last; /* the rejected step was the end of the answer */
+};
+struct loop_faults {
+    struct loop_fault *items;
+    uint32_t count;
+};
+RT_CHECKED rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
+                                 const struct loop_variant *quant,
+                                 const struct loop_bench *bench,
+                                 const struct loop_answers *f, const struct loop_answers *q,
+                                 struct loop_faults *out);
+void loop_faults_deinit(struct loop_faults *faults);
+
+/* ---- train ---- */
+/* A row of the recipe table. */
+struct loop_recipe {
+    const char *name; /* arm in the store */
+    const char *role; /* restored or control */
+    bool lowrank;     /* start from the activation-weighted low-rank fit, else B = 0 */
+    bool train;       /* false: the start is the result */
+    bool on_full;     /* adapter on the full-precision model */
+    enum train_loss loss;
+    enum loop_items {
+        LOOP_ITEMS_LOST,        /* full's whole traces of problems quant lost */
+        LOOP_ITEMS_RANDOM,      /* full's whole traces of random solved problems */
+        LOOP_ITEMS_PAIRS,       /* step pairs at the first fault */
+        LOOP_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
+        LOOP_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
+    } items;
+    float lr, sft;
+};
+extern const struct loop_recipe loop_recipes[];
+extern const uint32_t loop_recipe_count;
+
+struct loop_material {
+    const struct loop_variant *full, *quant;
+    const char *full_folder, *quant_folder;
+    const struct loop_bench *mine, *validate;
+    const struct loop_answers *f, *q; /* of mine */
+    const struct loop_faults *faults;
+    uint32_t items_max;
+};
+/* The adapter of a recipe in loop->work/<name>: found again, or made. */
+RT_CHECKED rt_status loop_train(struct loop *loop, const struct loop_material *material,
+                                const struct loop_recipe *recipe, char *folder,
+                                size_t folder_size);
+
+#endif

@@ -1,0 +1,371 @@
+/* pipeline/cli/loop_train.c
+ * Training of one recipe: batches of 8 for three epochs, checked on the validation split
+ * after each, the best kept. A checkpoint after each epoch lets the same command go on,
+ * bit for bit. */
+#include "pipeline/cli/loop_items.h"
+
+#include "runtime/format/file.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BATCH = 8, EPOCHS = 3 };
+
+const struct loop_recipe loop_recipes[] = {
+    { .name = "default", .role = "restored", .lowrank = true, .train = true,
+      .loss = TRAIN_KL, .items = LOOP_ITEMS_LOST, .lr = 5e-4f },
+    { .name = "lowrank", .role = "restored", .lowrank = true },
+    { .name = "sft", .role = "restored", .train = true, .loss = TRAIN_SFT,
+      .items = LOOP_ITEMS_LOST, .lr = 2e-3f },
+    { .name = "kl", .role = "restored", .train = true, .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_LOST, .lr = 5e-4f },
+    { .name = "dpo", .role = "restored", .train = true, .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS, .lr = 1e-4f },
+    { .name = "dpo+sft", .role = "restored", .train = true, .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS, .lr = 1e-4f, .sft = 1.0f },
+    { .name = "random-problem", .role = "control", .lowrank = true, .train = true,
+      .loss = TRAIN_KL, .items = LOOP_ITEMS_RANDOM, .lr = 5e-4f },
+    { .name = "random-step", .role = "control", .train = true, .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS_OTHER, .lr = 1e-4f },
+    { .name = "shuffled", .role = "control", .train = true, .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_SHUFFLED, .lr = 1e-4f },
+    { .name = "on-full", .role = "control", .train = true, .on_full = true,
+      .loss = TRAIN_SFT, .items = LOOP_ITEMS_LOST, .lr = 2e-3f },
+};
+const uint32_t loop_recipe_count = RT_COUNT(loop_recipes);
+
+struct training {
+    struct loop *loop;
+    const struct loop_material *m;
+    const struct loop_recipe *recipe;
+    struct rt_model *model;
+    struct rt_adapter *adapter;
+    struct rt_trainer *trainer;
+    struct loop_sequences items;
+    struct fmt_adapter *best;
+    double best_accuracy;
+    uint32_t item_count, steps_per_epoch;
+    char run_id[STORE_ID];
+    char folder[512], checkpoint[560], state[560];
+    uint64_t started;
+};
+
+/* Sequences of step k, in a fresh order each epoch. */
+static uint32_t batch_of(const struct training *t, uint32_t k, uint32_t *order,
+                         struct train_sequence *batch)
+{
+    const uint32_t epoch = k / t->steps_per_epoch, first = k % t->steps_per_epoch * BATCH;
+    uint32_t n = 0;
+    train_order(t->loop->seed, epoch, t->item_count, order);
+    for (uint32_t i = first; i < first + BATCH && i < t->item_count; i++)
+        for (uint32_t s = 0; s < t->items.per_item; s++)
+            batch[n++] = t->items.list[order[i] * t->items.per_item + s];
+    return n;
+}
+
+/* The most rows and targets any batch of the plan needs. */
+static void plan_capacity(const struct training *t, uint32_t *order, uint32_t *rows,
+                          uint32_t *targets)
+{
+    struct train_sequence batch[2 * BATCH];
+    *rows = *targets = 0;
+    for (uint32_t k = 0; k < EPOCHS * t->steps_per_epoch; k++) {
+        uint32_t r = 0, m = 0;
+        const uint32_t n = batch_of(t, k, order, batch);
+        for (uint32_t i = 0; i < n; i++) {
+            r += batch[i].n - 1;
+            for (uint32_t j = 1; j < batch[i].n; j++)
+                m += batch[i].mask[j];
+        }
+        *rows = r > *rows ? r : *rows;
+        *targets = m > *targets ? m : *targets;
+    }
+}
+
+/* Log-probabilities under the start: the reference of preference losses. */
+static rt_status fill_reference(struct training *t)
+{
+    rt_status st;
+    struct rt_scorer *scorer = NULL;
+    float *logprob = rt_alloc(t->loop->ctx, BATCH * LOOP_CONTEXT, sizeof *logprob);
+    if (!logprob)
+        return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "reference: no memory");
+    TRY(rt_scorer_create(t->model, t->adapter, NULL, BATCH * LOOP_CONTEXT, &scorer));
+    for (uint32_t i = 0; i < t->items.count; i += BATCH) {
+        const uint32_t n = t->items.count - i < BATCH ? t->items.count - i : BATCH;
+        const struct score_out out = { .logprob = logprob };
+        TRY(rt_scorer_run(scorer, t->items.list + i, n, &out));
+        for (uint32_t s = 0, at = 0; s < n; s++) {
+            const struct train_sequence *seq = &t->items.list[i + s];
+            float *ref = (float *)(uintptr_t)seq->ref;
+            for (uint32_t k = 1; k < seq->n; k++)
+                if (seq->mask[k])
+                    ref[k] = logprob[at++];
+        }
+    }
+
+fail:
+    rt_scorer_destroy(&scorer);
+    rt_free(logprob);
+    return st;
+}
+
+/* Share of the validation split that the adapter as it is answers right. */
+static rt_status validate(struct training *t, double *accuracy)
+{
+    rt_status st = RT_OK;
+    const struct pipe_problem_set *set = &t->m->validate->set;
+    struct loop_job *jobs = rt_alloc(t->loop->ctx, set->count, sizeof *jobs);
+    uint32_t right = 0;
+    if (!jobs)
+        return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "validation: no memory");
+    for (uint32_t i = 0; i < set->count; i++)
+        TRY(loop_prompt(t->loop, set->items[i].question, NULL, &jobs[i].prompt,
+                        &jobs[i].n_prompt));
+    TRY(loop_continue(t->loop, t->model, t->adapter, jobs, set->count, "validate"));
+    for (uint32_t i = 0; i < set->count; i++) {
+        char extracted[PIPE_EXTRACT_MAX];
+        struct pipe_score score = { 0 };
+        if (jobs[i].text)
+            pipe_grade(t->loop->format, jobs[i].text, jobs[i].finish, set->items[i].answer,
+                       extracted, &score);
+        right += score.correct;
+    }
+    *accuracy = set->count ? (double)right / set->count : 0;
+
+fail:
+    loop_jobs_free(jobs, set->count);
+    return st;
+}
+
+static rt_status save_adapter(struct training *t, const struct fmt_adapter *adapter)
+{
+    const char *const metadata[] = { "format", "pt", "recipe", t->recipe->name, "base",
+                                     t->model->hash, NULL };
+    return fmt_adapter_write(t->loop->ctx, t->folder, adapter, &t->model->config,
+                             "faultline-demo", metadata);
+}
+
+/* Validation, the best adapter, and what a resumed run needs, after `k` steps. */
+static rt_status end_epoch(struct training *t, uint32_t k)
+{
+    rt_status st;
+    double accuracy;
+    TRY(validate(t, &accuracy));
+    TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
+    TRY(rt_adapter_download(t->adapter));
+    if (!t->best || accuracy >= t->best_accuracy) {
+        fmt_adapter_destroy(&t->best);
+        TRY(fmt_adapter_copy(t->loop->ctx, t->adapter->source, &t->model->config, &t->best));
+        t->best_accuracy = accuracy;
+    }
+    TRY(save_adapter(t, t->best));
+    TRY(rt_trainer_save(t->trainer, t->checkpoint));
+    json_t *state = json_pack("{s:i, s:f}", "updates", (int)k, "best", t->best_accuracy);
+    st = fmt_json_write(t->loop->ctx, t->state, state);
+    json_decref(state);
+
+fail:
+    return st;
+}
+
+/* Takes up a killed run where its last checkpoint is. Anything that does not fit is
+ * started anew. */
+static uint32_t resume(struct training *t)
+{
+    json_t *state = NULL;
+    if (!fmt_exists(t->state) || fmt_json_read(t->loop->ctx, t->state, &state) != RT_OK)
+        return 0;
+    const uint32_t updates = (uint32_t)json_integer_value(json_object_get(state, "updates"));
+    t->best_accuracy = json_number_value(json_object_get(state, "best"));
+    json_decref(state);
+    if (fmt_adapter_read(t->loop->ctx, t->folder, &t->model->config, &t->best) != RT_OK)
+        return 0;
+    if (rt_trainer_load(t->trainer, t->checkpoint) != RT_OK ||
+        rt_trainer_updates(t->trainer) != updates) {
+        fmt_adapter_destroy(&t->best);
+        return 0;
+    }
+    cli_say(t->loop->cli, "train %-22s goes on after step %u", t->recipe->name, updates);
+    return updates;
+}
+
+static rt_status put_step(struct training *t, uint32_t k, const struct train_metrics *m,
+                          double lr)
+{
+    rt_status st;
+    struct store *s = t->loop->store;
+    TRY(store_put_metric(s, t->run_id, "loss", k, m->loss));
+    TRY(store_put_metric(s, t->run_id, "grad_norm", k, m->grad_norm));
+    TRY(store_put_metric(s, t->run_id, "lr", k, lr));
+    if (t->recipe->loss == TRAIN_DPO) {
+        TRY(store_put_metric(s, t->run_id, "logp_chosen", k, m->logp_chosen));
+        TRY(store_put_metric(s, t->run_id, "logp_rejected", k, m->logp_rejected));
+        TRY(store_put_metric(s, t->run_id, "margin", k, m->margin));
+        TRY(store_put_metric(s, t->run_id, "pair_accuracy", k, m->accuracy));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status run_steps(struct training *t, uint32_t *order)
+{
+    rt_status st = RT_OK;
+    struct train_sequence batch[2 * BATCH];
+    const uint32_t steps = EPOCHS * t->steps_per_epoch;
+    for (uint32_t k = resume(t); k < steps; k++) {
+        struct train_metrics m;
+        char extra[64];
+        const double lr = train_rate(t->recipe->lr, k, steps, (steps + 9) / 10, 0.1);
+        const uint32_t n = batch_of(t, k, order, batch);
+        if (cli_stopping())
+            return cli_stop_status(t->loop->ctx);
+        TRY(rt_trainer_gradient(t->trainer, batch, n, &m));
+        TRY(rt_trainer_update(t->trainer, lr, NULL));
+        if (k % t->steps_per_epoch == 0)
+            TRY(store_begin(t->loop->store));
+        TRY(put_step(t, k, &m, lr));
+        snprintf(extra, sizeof extra, "loss %.4f", m.loss);
+        cli_progress(t->loop->cli, t->recipe->name, k + 1, steps, t->started, extra);
+        if ((k + 1) % t->steps_per_epoch == 0) {
+            TRY(end_epoch(t, k + 1));
+            TRY(store_commit(t->loop->store));
+        }
+    }
+
+fail:
+    return st;
+}
+
+static rt_status prepare(struct training *t, uint32_t **order)
+{
+    rt_status st;
+    uint32_t rows, targets;
+    struct train_options o;
+    TRY(loop_items_make(t->loop, t->m, t->recipe, t->run_id, &t->items));
+    t->item_count = t->items.count / t->items.per_item;
+    t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
+    *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
+    if (!*order) {
+        st = rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
+        goto fail;
+    }
+    if (t->recipe->loss == TRAIN_DPO)
+        TRY(fill_reference(t));
+    plan_capacity(t, *order, &rows, &targets);
+    train_options_default(&o);
+    o.loss = t->recipe->loss;
+    o.lr = t->recipe->lr;
+    o.sft = t->recipe->sft;
+    o.sft_norm = 1;
+    TRY(rt_trainer_create(t->model, t->adapter, o.loss == TRAIN_KL ? t->m->full->model : NULL,
+                          &o, rows, targets, &t->trainer));
+
+fail:
+    return st;
+}
+
+static rt_status put_costs(struct training *t, double device_seconds)
+{
+    rt_status st;
+    struct rt_trainer_stats s = { 0 };
+    if (t->trainer)
+        rt_trainer_stats_get(t->trainer, &s);
+    TRY(store_begin(t->loop->store));
+    TRY(store_put_metric(t->loop->store, t->run_id, "wall_seconds", 0,
+                         (double)(rt_time_ns() - t->started) * 1e-9));
+    TRY(store_put_metric(t->loop->store, t->run_id, "device_seconds", 0, device_seconds));
+    TRY(store_put_metric(t->loop->store, t->run_id, "tflop", 0, s.flops * 1e-12));
+    TRY(store_put_metric(t->loop->store, t->run_id, "step_seconds", 0, s.wall_seconds));
+    TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
+    TRY(store_run_close(t->loop->store, t->run_id, "done", 0, NULL));
+    TRY(store_commit(t->loop->store));
+    cli_say(t->loop->cli, "train %-22s %u items, %.1f s, %.2f TFLOP%s", t->recipe->name,
+            t->item_count, (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
+            t->recipe->train ? "" : " (no training)");
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status train_now(struct training *t)
+{
+    rt_status st;
+    struct fmt_adapter *start = NULL;
+    uint32_t *order = NULL;
+    struct rt_device_stats before, after;
+    rt_device_stats_get(t->loop->dev, &before);
+    TRY(loop_start_make(t->loop, t->m, t->recipe, &start));
+    if (!t->recipe->train) {
+        st = save_adapter(t, start);
+        fmt_adapter_destroy(&start);
+        TRY(st);
+    } else {
+        TRY(rt_adapter_create(t->model, start, true, &t->adapter)); /* takes start */
+        TRY(prepare(t, &order));
+        TRY(run_steps(t, order));
+    }
+    rt_device_stats_get(t->loop->dev, &after);
+    TRY(put_costs(t, after.busy_seconds - before.busy_seconds));
+    remove(t->checkpoint);
+    remove(t->state);
+
+fail:
+    rt_free(order);
+    return st;
+}
+
+rt_status loop_train(struct loop *loop, const struct loop_material *material,
+                     const struct loop_recipe *recipe, char *folder, size_t folder_size)
+{
+    rt_status st;
+    char config[512], *done = NULL;
+    struct training t = { .loop = loop, .m = material, .recipe = recipe,
+                          .started = rt_time_ns() };
+    const struct loop_variant *base = recipe->on_full ? material->full : material->quant;
+    t.model = base->model;
+    snprintf(t.folder, sizeof t.folder, "%.400s/adapter-%s", loop->work, recipe->name);
+    snprintf(t.checkpoint, sizeof t.checkpoint, "%s.ckpt", t.folder);
+    snprintf(t.state, sizeof t.state, "%s.json", t.folder);
+    snprintf(folder, folder_size, "%s", t.folder);
+    snprintf(config, sizeof config,
+             "{\"recipe\":\"%s\",\"rank\":%d,\"batch\":%d,\"epochs\":%d,\"lr\":%g,\"items\":%u,"
+             "\"mine\":\"%s\"}",
+             recipe->name, LOOP_RANK, BATCH, EPOCHS, (double)recipe->lr, material->items_max,
+             material->mine->id);
+    struct store_run run = { .campaign_id = loop->campaign_id, .kind = "train",
+                             .variant_id = base->row.id, .benchmark_id = material->mine->id,
+                             .env_id = loop->env_id, .seed = loop->seed, .config = config };
+    TRY(store_run_open(loop->store, &run));
+    snprintf(t.run_id, STORE_ID, "%s", run.id);
+    char adapter_file[600], stage[64];
+    snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
+    snprintf(stage, sizeof stage, "train %s", recipe->name);
+    if (store_stage_done(loop->store, loop->campaign_id, stage, run.id, &done) &&
+        fmt_exists(adapter_file)) {
+        cli_say(loop->cli, "train %-22s done [from before]", recipe->name);
+    } else {
+        TRY(train_now(&t));
+        TRY(store_put_stage(loop->store, loop->campaign_id, stage, run.id, "{}",
+                            (double)(rt_time_ns() - t.started) * 1e-9));
+    }
+
+fail:
+    rt_free(done);
+    if (st != RT_OK) {
+        char kept[1024];
+        snprintf(kept, sizeof kept, "%s", loop->ctx->message);
+        store_rollback(loop->store);
+        snprintf(loop->ctx->message, sizeof kept, "%s", kept);
+    }
+    rt_trainer_destroy(&t.trainer);
+    rt_adapter_destroy(&t.adapter);
+    fmt_adapter_destroy(&t.best);
+    loop_items_free(&t.items);
+    return st;
+}
