@@ -1,9 +1,11 @@
 /* pipeline/cli/loop_locate.c
- * The first faulty step of every lost problem: `rollout` bisects with full-precision
- * continuations, `twin` reads both models' margins, the verdict is rollout's where it
- * found a step, else twin's. `gold` judges, and is never part of a verdict. */
+ * The first faulty step of every lost problem: `check` tests what each step claims,
+ * `rollout` bisects with full-precision continuations, `twin` reads full's margins along
+ * quant's answer. The verdict is check's where it fires, else rollout's, else twin's.
+ * `gold` judges, and is never part of a verdict. */
 #include "pipeline/cli/loop.h"
 
+#include "pipeline/locate_check.h"
 #include "pipeline/locate_gold.h"
 
 #include <jansson.h>
@@ -19,7 +21,16 @@ struct search {
     char *from_low; /* full's continuation of prefix(low) */
     int32_t twin_step, twin_token;
     double twin_margin; /* of full for its own choice there, nats */
+    struct pipe_check check;
 };
+
+/* The step a search blames and who says so. */
+static int32_t verdict_of(const struct search *s, const char **by)
+{
+    const bool rolled = s->step_count != 0;
+    *by = s->check.step >= 0 ? "check" : rolled ? "rollout" : "twin";
+    return s->check.step >= 0 ? s->check.step : rolled ? (int32_t)s->low : s->twin_step;
+}
 
 struct locating {
     struct loop *loop;
@@ -240,11 +251,18 @@ static rt_status put_rows(struct locating *l, const struct search *s,
     snprintf(evidence, sizeof evidence, "{\"full_margin\":%.4f}", s->twin_margin);
     const struct pipe_fault twin = { "twin", s->twin_step, s->twin_token,
                                      PIPE_CAT_UNCLASSIFIED, 0.5, evidence };
-    const bool rolled = f->step >= 0;
-    const struct pipe_fault verdict = { "verdict", rolled ? f->step : s->twin_step,
-                                        s->twin_step == f->step ? s->twin_token : -1,
-                                        f->category, rolled ? 0.9 : 0.5,
-                                        rolled ? "{\"by\":\"rollout\"}" : "{\"by\":\"twin\"}" };
+    const char *by;
+    char said[48];
+    const int32_t step = verdict_of(s, &by);
+    snprintf(said, sizeof said, "{\"by\":\"%s\"}", by);
+    const struct pipe_fault check = { "check", s->check.step, -1, s->check.category,
+                                      s->check.confidence, s->check.evidence };
+    const struct pipe_fault verdict = { "verdict", step,
+                                        s->twin_step == step ? s->twin_token : -1,
+                                        step == f->step ? f->category : s->check.category,
+                                        by[0] == 'c' ? s->check.confidence : 0.9, said };
+    if (s->check.step >= 0)
+        TRY(store_put_fault(store, l->run_id, gen, &check));
     const struct pipe_fault gold = { "gold", f->gold, -1, PIPE_CAT_UNCLASSIFIED, 1.0, "{}" };
     TRY(store_put_fault(store, l->run_id, gen, &rollout));
     TRY(store_put_fault(store, l->run_id, gen, &twin));
@@ -265,30 +283,34 @@ fail:
 /* How often each locator names the judge's step. */
 static rt_status judge(struct locating *l, const struct loop_faults *faults)
 {
-    rt_status st;
-    uint32_t judged = 0, rollout = 0, rollout_said = 0, twin = 0, twin_said = 0;
+    static const char *const names[] = { "check", "rollout", "twin", "verdict" };
+    uint32_t judged = 0, said[4] = { 0 }, right[4] = { 0 };
     for (uint32_t i = 0; i < faults->count; i++) {
-        const struct loop_fault *f = &faults->items[i];
-        if (f->gold < 0)
+        const struct search *s = &l->list[i];
+        const int32_t gold = faults->items[i].gold;
+        const char *by;
+        const int32_t steps[4] = { s->check.step, faults->items[i].step, s->twin_step,
+                                   verdict_of(s, &by) };
+        if (gold < 0)
             continue;
         judged++;
-        rollout_said += f->step >= 0;
-        rollout += f->step == f->gold;
-        twin_said += l->list[i].twin_step >= 0;
-        twin += l->list[i].twin_step == f->gold;
+        for (int k = 0; k < 4; k++) {
+            said[k] += steps[k] >= 0;
+            right[k] += steps[k] == gold;
+        }
     }
-    struct store *s = l->loop->store;
-    TRY(store_put_metric(s, l->run_id, "judged", 0, judged));
-    TRY(store_put_metric(s, l->run_id, "rollout_said", 0, rollout_said));
-    TRY(store_put_metric(s, l->run_id, "rollout_right", 0, rollout));
-    TRY(store_put_metric(s, l->run_id, "twin_said", 0, twin_said));
-    TRY(store_put_metric(s, l->run_id, "twin_right", 0, twin));
-    cli_say(l->loop->cli, "%-28s %u lost problems; rollout names the gold step in %u of %u, "
-            "twin in %u of %u", "locate", faults->count, rollout, rollout_said, twin,
-            twin_said);
-    return RT_OK;
-
-fail:
+    rt_status st = store_put_metric(l->loop->store, l->run_id, "judged", 0, judged);
+    for (int k = 0; k < 4 && st == RT_OK; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "%s_said", names[k]);
+        st = store_put_metric(l->loop->store, l->run_id, name, 0, said[k]);
+        snprintf(name, sizeof name, "%s_right", names[k]);
+        if (st == RT_OK)
+            st = store_put_metric(l->loop->store, l->run_id, name, 0, right[k]);
+    }
+    cli_say(l->loop->cli, "%-28s %u lost problems; the gold step is named by check %u of %u, "
+            "rollout %u of %u, twin %u of %u, the verdict %u of %u", "locate", faults->count,
+            right[0], said[0], right[1], said[1], right[2], said[2], right[3], said[3]);
     return st;
 }
 
@@ -302,6 +324,8 @@ static rt_status search_all(struct locating *l)
                                                PIPE_STEPS_MAX);
         s->high = s->step_count;
         s->twin_step = s->twin_token = -1;
+        pipe_locate_check(l->bench->set.items[s->problem].question,
+                          l->q->items[s->problem].text, &s->check);
     }
     while (open && st == RT_OK)
         st = ask_round(l, &open);
@@ -339,7 +363,7 @@ rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
     struct store_run run = { .campaign_id = loop->campaign_id, .kind = "locate",
                              .variant_id = quant->row.id, .benchmark_id = bench->id,
                              .env_id = loop->env_id, .seed = loop->seed,
-                             .config = "{\"locators\":[\"rollout\",\"twin\"]}" };
+                             .config = "{\"locators\":[\"check\",\"rollout\",\"twin\"]}" };
     *out = (struct loop_faults){ 0 };
     for (uint32_t i = 0; i < q->count; i++)
         l.count += f->items[i].correct && !q->items[i].correct && q->items[i].n > 0;

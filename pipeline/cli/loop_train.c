@@ -148,13 +148,16 @@ static rt_status save_adapter(struct training *t, const struct fmt_adapter *adap
                              "faultline-demo", metadata);
 }
 
-/* Validation, the best adapter, and what a resumed run needs, after `k` steps. */
+/* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
+ * are durable before the checkpoint says that they are done: a kill in between repeats
+ * the epoch and writes the same rows again. */
 static rt_status end_epoch(struct training *t, uint32_t k)
 {
     rt_status st;
     double accuracy;
     TRY(validate(t, &accuracy));
     TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
+    TRY(store_commit(t->loop->store));
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
         fmt_adapter_destroy(&t->best);
@@ -231,10 +234,8 @@ static rt_status run_steps(struct training *t, uint32_t *order)
         TRY(put_step(t, k, &m, lr));
         snprintf(extra, sizeof extra, "loss %.4f", m.loss);
         cli_progress(t->loop->cli, t->recipe->name, k + 1, steps, t->started, extra);
-        if ((k + 1) % t->steps_per_epoch == 0) {
+        if ((k + 1) % t->steps_per_epoch == 0)
             TRY(end_epoch(t, k + 1));
-            TRY(store_commit(t->loop->store));
-        }
     }
 
 fail:
