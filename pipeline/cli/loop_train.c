@@ -154,7 +154,7 @@ static rt_status save_adapter(struct training *t, const struct fmt_adapter *adap
 static rt_status end_epoch(struct training *t, uint32_t k)
 {
     rt_status st;
-    double accuracy;
+    double accuracy = 0;
     TRY(validate(t, &accuracy));
     TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
     TRY(store_commit(t->loop->store));
