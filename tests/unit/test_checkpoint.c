@@ -1,0 +1,282 @@
+/* Model folders: a good one loads, a damaged one is refused with what, where and why, by
+ * the model loader as a whole (on the CPU device); packed matrices decode bit for bit. */
+#include "runtime/format/checkpoint.h"
+#include "runtime/model/model.h"
+#include "tests/support/devices.h"
+#include "tests/support/files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TINY "tests/golden/models/qwen2-tiny"
+#define PACKED "tests/golden/models/qwen2-tiny-rtn4-ct"
+#define SHARDED "tests/golden/models/qwen2-tiny-untied-bf16"
+
+static rt_status load(struct rt_ctx *ctx, const char *folder)
+{
+    struct rt_device *dev = NULL;
+    struct rt_model *model = NULL;
+    const struct rt_device_options options = { .name = "ref" };
+    rt_status st = rt_device_create(ctx, &options, &dev);
+    if (st != RT_OK)
+        fail_msg("%s", ctx->message);
+    st = rt_model_load(dev, folder, 64, &model);
+    rt_model_destroy(&model);
+    rt_device_destroy(&dev);
+    return st;
+}
+
+static const struct {
+    const char *source, *file, *from, *to, *message, *why;
+} damaged[] = {
+    { TINY, "model.safetensors", "\"model.norm.weight\"", "\"model.nrom.weight\"",
+      "model.norm.weight", "missing" },
+    { TINY, "model.safetensors", "1.self_attn.v_proj.bias\"", "1.self_attn.v_porj.bias\"",
+      "1.self_attn.v_proj.bias", "missing" },
+    { TINY, "model.safetensors", "\"shape\":[331,96]", "\"shape\":[96,331]",
+      "model.embed_tokens.weight", "[96, 331], [331, 96] is expected" },
+    { TINY, "model.safetensors", "layers.1.mlp.down_proj.weight\":{\"dtype\":\"F32\"",
+      "layers.1.mlp.down_proj.weight\":{\"dtype\":\"I32\"",
+      "layers.1.mlp.down_proj.weight", "I32" },
+    { TINY, "model.safetensors", "\"data_offsets\":[127104,127488]",
+      "\"data_offsets\":[127100,127484]", "input_layernorm.weight", "overlap" },
+    { TINY, "config.json", "\"vocab_size\": 331", "\"vocab_size\": 330",
+      "model.embed_tokens.weight", "[331, 96], [330, 96] is expected" },
+    { TINY, "config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4",
+      "model.layers.3.", "missing" },
+    { TINY, "config.json", "\"qwen2\"", "\"mamba\"", "'mamba'", "not supported" },
+    { PACKED, "model.safetensors", "2.mlp.up_proj.weight_scale\"",
+      "2.mlp.up_proj.weight_slace\"", "2.mlp.up_proj.weight_scale", "missing" },
+    { PACKED, "config.json", "\"num_bits\": 4", "\"num_bits\": 8", "weight_packed",
+      "is expected" },
+    { PACKED, "config.json", "\"symmetric\": true", "\"symmetric\": false",
+      "weight_zero_point", "missing" },
+    { PACKED, "config.json", "\"quantization_config\"", "\"quantization_confix\"",
+      "no quantization_config", "packed" },
+    { SHARDED, "model.safetensors.index.json", "\"lm_head.weight\": \"model-00001",
+      "\"lm_head.weight\": \"model-00003", "model-00003-of-00002.safetensors",
+      "No such file" },
+};
+
+static void damaged_folders_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RT_COUNT(damaged); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct test_folder folder;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, damaged[i].source);
+        test_file_replace(test_folder_file(&folder, damaged[i].file), damaged[i].from,
+                          damaged[i].to);
+        const rt_status st = load(&ctx, folder.path);
+        test_refused(&ctx, st, RT_ERR_INPUT, damaged[i].message, damaged[i].why,
+                     folder.path, NULL);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void a_folder_cut_short_anywhere_is_refused(void **state)
+{
+    (void)state;
+    struct test_folder folder;
+    size_t size;
+    test_folder_init(&folder);
+    test_folder_fill(&folder, TINY);
+    const char *path = test_folder_file(&folder, "model.safetensors");
+    char *data = test_file_read(path, &size);
+    const size_t cuts[] = { 0, 1, 7, 8, 9, 100, size / 2, size - 4, size - 1 };
+    for (size_t i = 0; i < RT_COUNT(cuts); i++) {
+        struct rt_ctx ctx = { 0 };
+        test_file_write(path, data, cuts[i]);
+        const rt_status st = load(&ctx, folder.path);
+        test_refused(&ctx, st, RT_ERR_INPUT, "model.safetensors", "cut short", NULL);
+    }
+    free(data);
+    test_folder_deinit(&folder);
+}
+
+/* Overwrites element `index` of a float tensor. */
+static void poison(const char *path, const char *name, uint64_t index, uint32_t bits)
+{
+    struct rt_ctx ctx = { 0 };
+    struct fmt_safetensors file;
+    size_t size;
+    assert_int_equal(fmt_safetensors_open(&ctx, path, &file), RT_OK);
+    const struct fmt_tensor *t = fmt_safetensors_find(&file, name);
+    assert_non_null(t);
+    const size_t at = (size_t)(t->data - file.maps[0].data) + 4 * index;
+    fmt_safetensors_close(&file);
+    char *data = test_file_read(path, &size);
+    memcpy(data + at, &bits, sizeof bits);
+    test_file_write(path, data, size);
+    free(data);
+}
+
+static void weights_that_are_not_finite_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *tensor;
+        uint64_t index;
+    } cases[] = {
+        { TINY, "model.layers.2.mlp.down_proj.weight", 15359 },
+        { TINY, "model.embed_tokens.weight", 0 },
+        { TINY, "model.layers.0.self_attn.q_proj.bias", 95 },
+        { TINY, "model.norm.weight", 40 },
+        { PACKED, "model.layers.1.mlp.up_proj.weight_scale", 159 },
+    };
+    static const uint32_t bits[] = { 0x7fc00000, 0xff800000 };
+    for (size_t i = 0; i < RT_COUNT(cases); i++)
+        for (size_t k = 0; k < RT_COUNT(bits); k++) {
+            struct rt_ctx ctx = { 0 };
+            struct test_folder folder;
+            test_folder_init(&folder);
+            test_folder_fill(&folder, cases[i].source);
+            poison(test_folder_file(&folder, "model.safetensors"), cases[i].tensor,
+                   cases[i].index, bits[k]);
+            const rt_status st = load(&ctx, folder.path);
+            test_refused(&ctx, st, RT_ERR_INPUT, folder.path, cases[i].tensor,
+                         "not finite", NULL);
+            test_folder_deinit(&folder);
+        }
+}
+
+static void folders_that_are_missing_are_refused(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    rt_status st = load(&ctx, "/no/such/model");
+    test_refused(&ctx, st, RT_ERR_INPUT, "/no/such/model", "config.json", NULL);
+    test_folder_init(&folder);
+    test_folder_fill(&folder, TINY);
+    assert_int_equal(remove(test_folder_file(&folder, "model.safetensors")), 0);
+    st = load(&ctx, folder.path);
+    test_refused(&ctx, st, RT_ERR_INPUT, "model.safetensors", "No such file", NULL);
+    test_folder_deinit(&folder);
+}
+
+static void running_out_of_memory_is_an_error_not_a_crash(void **state)
+{
+    (void)state;
+    char path[1024];
+    test_path(path, sizeof path, SHARDED);
+    for (uint64_t n = 1;; n++) {
+        struct rt_ctx ctx = { .alloc_fail_at = n };
+        struct fmt_model *model = NULL;
+        const rt_status st = fmt_model_open(&ctx, path, &model);
+        if (st == RT_OK) {
+            assert_true(n > 8);
+            fmt_model_close(&model);
+            break;
+        }
+        assert_int_equal(st, RT_ERR_HOST_MEMORY);
+        assert_null(model);
+    }
+}
+
+static void the_hash_sees_every_byte(void **state)
+{
+    (void)state;
+    char hex[3][65];
+    struct test_folder folder;
+    test_folder_init(&folder);
+    test_folder_fill(&folder, TINY);
+    for (int i = 0; i < 3; i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_model *model = NULL;
+        if (i == 1)
+            poison(test_folder_file(&folder, "model.safetensors"), "model.norm.weight", 3,
+                   1);
+        if (i == 2)
+            test_file_replace(test_folder_file(&folder, "config.json"), "1e-06", "1e-05");
+        assert_int_equal(fmt_model_open(&ctx, folder.path, &model), RT_OK);
+        assert_int_equal(fmt_model_hash(model, hex[i]), RT_OK);
+        assert_int_equal(strlen(hex[i]), 64);
+        fmt_model_close(&model);
+    }
+    assert_string_not_equal(hex[0], hex[1]);
+    assert_string_not_equal(hex[1], hex[2]);
+    test_folder_deinit(&folder);
+}
+
+/* A packed matrix of tests/golden/quant under the name "w", in a folder whose config.json
+ * carries its quantization_config. */
+static void check_packed(const char *stem, const char *weights, uint32_t out, uint32_t in)
+{
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    struct fmt_model *model = NULL;
+    struct rt_weight_shape s;
+    char path[1024], relative[128], quantization[512];
+    size_t size;
+    test_folder_init(&folder);
+    test_folder_fill(&folder, TINY);
+    snprintf(quantization, sizeof quantization,
+             "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", "
+             "\"format\": \"pack-quantized\", \"config_groups\": {\"group_0\": "
+             "{\"weights\": {%s}}}}, \"use_cache\": true",
+             weights);
+    test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
+                      quantization);
+    snprintf(relative, sizeof relative, "tests/golden/quant/%s.safetensors", stem);
+    char *data = test_file_read(test_path(path, sizeof path, relative), &size);
+    test_file_write(test_folder_file(&folder, "model.safetensors"), data, size);
+    free(data);
+    snprintf(relative, sizeof relative, "tests/golden/quant/%s.expected.f32", stem);
+    float *expected =
+        test_floats(test_path(path, sizeof path, relative), (size_t)out * in);
+    float *got = calloc((size_t)out * in, sizeof *got);
+    if (fmt_model_open(&ctx, folder.path, &model) != RT_OK ||
+        fmt_weight_floats(model, "w", out, in, got) != RT_OK ||
+        fmt_weight_shape(model, "w", out, in, &s) != RT_OK)
+        fail_msg("%s: %s", stem, ctx.message);
+    uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
+    float *scales = calloc(1, rt_weight_scale_bytes(&s));
+    assert_int_equal(fmt_weight_load(model, "w", &s, 0, out, codes, scales), RT_OK);
+    for (uint32_t r = 0; r < out; r++)
+        for (uint32_t k = 0; k < in; k++) {
+            const float want = expected[(size_t)r * in + k]; /* -0 and 0 are equal */
+            assert_true(got[(size_t)r * in + k] == want);
+            assert_true(rt_weight_value(&s, codes, scales, r, k) == want);
+        }
+    /* the wrong size is refused, not read past the end */
+    const rt_status st = fmt_weight_floats(model, "w", out + 1, in, got);
+    test_refused(&ctx, st, RT_ERR_INPUT, "w.weight_packed", "is expected", NULL);
+    fmt_model_close(&model);
+    free(codes);
+    free(scales);
+    free(got);
+    free(expected);
+    test_folder_deinit(&folder);
+}
+
+static void packed_matrices_decode_bit_for_bit(void **state)
+{
+    (void)state;
+    check_packed("ct_w4_g128_sym",
+                 "\"num_bits\": 4, \"group_size\": 128, \"symmetric\": true", 64, 256);
+    check_packed("ct_w4_g64_asym",
+                 "\"num_bits\": 4, \"group_size\": 64, \"symmetric\": false", 40, 128);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damaged_folders_are_refused),
+        cmocka_unit_test(a_folder_cut_short_anywhere_is_refused),
+        cmocka_unit_test(weights_that_are_not_finite_are_refused),
+        cmocka_unit_test(folders_that_are_missing_are_refused),
+        cmocka_unit_test(running_out_of_memory_is_an_error_not_a_crash),
+        cmocka_unit_test(the_hash_sees_every_byte),
+        cmocka_unit_test(packed_matrices_decode_bit_for_bit),
+    };
+    return cmocka_run_group_tests_name("checkpoint", tests, NULL, NULL);
+}

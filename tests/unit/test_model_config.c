@@ -1,0 +1,238 @@
+/* config.json: what is supported is read, everything else is refused by name. */
+#include "runtime/format/model_config.h"
+#include "tests/support/files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+/* Each replaces one line of a good config.json. */
+static const struct {
+    const char *from, *to, *message;
+} refused[] = {
+    { "\"qwen2\"", "\"gpt9\"", "'gpt9' is not supported; qwen2 is" },
+    { "\"model_type\": \"qwen2\",", "", "(none given)" },
+    { "\"hidden_size\": 96", "\"hidden_size\": 0", "'hidden_size'" },
+    { "\"hidden_size\": 96", "\"hidden_size\": \"96\"", "'hidden_size'" },
+    { "\"hidden_size\": 96", "\"hidden_size\": 96.0", "'hidden_size'" },
+    { "\"hidden_size\": 96", "\"hidden_size\": 4294967392", "'hidden_size'" },
+    { "\"hidden_size\": 96", "\"hidden_size\": 99999999999999999999", "line" },
+    { "\"hidden_size\": 96", "\"hidden_size\": 100", "multiple of 6 heads" },
+    { "\"hidden_size\": 96", "\"head_dim\": null, \"hidden_size\": 100", "of 6 heads" },
+    { "\"hidden_size\": 96", "\"head_dim\": 12, \"hidden_size\": 96", "multiples of 8" },
+    { "\"intermediate_size\": 160,", "", "'intermediate_size'" },
+    { "\"num_hidden_layers\": 3", "\"num_hidden_layers\": -3", "'num_hidden_layers'" },
+    { "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4", "cannot share" },
+    { "\"vocab_size\": 331", "\"vocab_size\": true", "'vocab_size'" },
+    { "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": 0", "rms_norm_eps" },
+    { "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": \"1e-06\"", "rms_norm_eps" },
+    { "\"rope_theta\": 1000000.0", "\"rope_theta\": \"high\"", "rope_theta" },
+    { "\"rope_theta\": 1000000.0", "\"rope_theta\": -1", "rope_theta" },
+    { "\"rope_theta\": 1000000.0", "\"rope_scaling\": {\"rope_type\": \"yarn\"}",
+      "'yarn'" },
+    { "\"rope_theta\": 1000000.0", "\"rope_scaling\": {\"type\": \"dynamic\"}",
+      "'dynamic'" },
+    { "\"rope_theta\": 1000000.0",
+      "\"rope_parameters\": {\"rope_type\": \"longrope\", \"rope_theta\": 1e6}",
+      "'longrope'" },
+    { "\"silu\"", "\"gelu\"", "'gelu'" },
+    { "\"use_sliding_window\": false", "\"use_sliding_window\": true", "sliding-window" },
+    { "\"use_cache\": true",
+      "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", "sliding-window" },
+    { "\"use_cache\": true", "\"use_cache\": true, \"vocab_size\": 331", "duplicate" },
+    { "\"vocab_size\": 331", "\"vocab_size\": 331,", "line" },
+};
+
+static void what_is_not_supported_is_refused_by_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RT_COUNT(refused); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config config;
+        struct test_folder folder;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        test_file_replace(test_folder_file(&folder, "config.json"), refused[i].from,
+                          refused[i].to);
+        const rt_status st = fmt_config_read(&ctx, folder.path, &config);
+        test_refused(&ctx, st, RT_ERR_INPUT, "config.json", refused[i].message, NULL);
+        test_folder_deinit(&folder);
+    }
+}
+
+#define WEIGHTS(text)                                                                    \
+    "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "   \
+    "\"pack-quantized\", \"config_groups\": {\"group_0\": {\"weights\": {" text "}}}}, " \
+    "\"use_cache\": true"
+
+static const struct {
+    const char *to, *message;
+} packed_refused[] = {
+    { "\"quantization_config\": {\"quant_method\": \"gptq\"}, \"use_cache\": true",
+      "'gptq'" },
+    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+      "\"int-quantized\"}, \"use_cache\": true",
+      "'int-quantized'" },
+    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+      "\"pack-quantized\"}, \"use_cache\": true",
+      "one config group" },
+    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+      "\"pack-quantized\", \"config_groups\": {\"a\": {}, \"b\": {}}}, \"use_cache\": "
+      "true",
+      "one config group" },
+    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
+      "\"pack-quantized\", \"config_groups\": {\"a\": {\"weights\": null}}}, "
+      "\"use_cache\": true",
+      "no weights" },
+    { WEIGHTS(""), "0-bit" },
+    { WEIGHTS("\"num_bits\": 5"), "5-bit" },
+    { WEIGHTS("\"num_bits\": 4294967300"), "4294967300-bit" },
+    { WEIGHTS("\"num_bits\": 8, \"type\": \"float\""), "another type" },
+    { WEIGHTS("\"num_bits\": 4, \"group_size\": 20"), "group size of 20" },
+    { WEIGHTS("\"num_bits\": 4, \"group_size\": 4294967328"),
+      "group size of 4294967328" },
+    { WEIGHTS("\"num_bits\": 4, \"group_size\": 32, \"actorder\": \"group\""),
+      "actorder" },
+};
+
+static void other_packings_are_refused_by_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RT_COUNT(packed_refused); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config config;
+        struct test_folder folder;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
+                          packed_refused[i].to);
+        const rt_status st = fmt_config_read(&ctx, folder.path, &config);
+        test_refused(&ctx, st, RT_ERR_INPUT, "config.json", packed_refused[i].message,
+                     NULL);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void packed_forms_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *to;
+        struct fmt_quantization expected;
+    } cases[] = {
+        { WEIGHTS("\"num_bits\": 4, \"group_size\": null"), { true, 4, 0, true } },
+        { WEIGHTS("\"num_bits\": 3, \"group_size\": -1, \"symmetric\": true"),
+          { true, 3, 0, true } },
+        { WEIGHTS("\"num_bits\": 2, \"group_size\": 96, \"symmetric\": false, "
+                  "\"actorder\": null"),
+          { true, 2, 96, false } },
+        { WEIGHTS("\"num_bits\": 8, \"group_size\": 128, \"actorder\": \"weight\""),
+          { true, 8, 128, true } },
+        { "\"quantization_config\": null, \"use_cache\": true", { false, 0, 0, false } },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        struct test_folder folder;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
+                          cases[i].to);
+        if (fmt_config_read(&ctx, folder.path, &c) != RT_OK)
+            fail_msg("%s", ctx.message);
+        assert_int_equal(c.quantization.present, cases[i].expected.present);
+        assert_int_equal(c.quantization.bits, cases[i].expected.bits);
+        assert_int_equal(c.quantization.group, cases[i].expected.group);
+        assert_int_equal(c.quantization.symmetric, cases[i].expected.symmetric);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void both_spellings_of_a_config_mean_the_same(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct fmt_config c, other;
+    struct test_folder folder;
+    test_folder_init(&folder);
+    test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+    const char *path = test_folder_file(&folder, "config.json");
+    assert_int_equal(fmt_config_read(&ctx, folder.path, &c), RT_OK);
+    assert_string_equal(c.family->model_type, "qwen2");
+    assert_true(c.family->qkv_bias && !c.family->qk_norm && c.tied);
+    assert_int_equal(c.hidden, 96);
+    assert_int_equal(c.ffn, 160);
+    assert_int_equal(c.layers, 3);
+    assert_int_equal(c.heads, 6);
+    assert_int_equal(c.kv_heads, 2);
+    assert_int_equal(c.head_dim, 16);
+    assert_int_equal(c.vocab, 331);
+    assert_int_equal(c.max_positions, 512);
+    assert_true(c.rms_eps == 1e-6f && c.rope_theta == 1e6);
+    assert_int_equal(c.eos_count, 2);
+    assert_int_equal(c.eos[0], 330);
+    assert_int_equal(c.eos[1], 328);
+    /* the form that transformers 5 writes */
+    test_file_replace(path, "\"rope_theta\": 1000000.0",
+                      "\"rope_parameters\": {\"rope_type\": \"default\", "
+                      "\"rope_theta\": 1000000}");
+    test_file_replace(path, "\"torch_dtype\": \"float32\"",
+                      "\"dtype\": \"float32\", \"layer_types\": [\"full_attention\", "
+                      "\"full_attention\", \"full_attention\"]");
+    assert_int_equal(fmt_config_read(&ctx, folder.path, &other), RT_OK);
+    assert_memory_equal(&c, &other, sizeof c);
+    test_folder_deinit(&folder);
+}
+
+static void end_tokens_of_both_files_count(void **state)
+{
+    (void)state;
+    static const char generation[] = "{\"eos_token_id\": [330, 7, 9, 99999, -1, \"x\"]}";
+    struct rt_ctx ctx = { 0 };
+    struct fmt_config c;
+    struct test_folder folder;
+    test_folder_init(&folder);
+    test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+    const char *path = test_folder_file(&folder, "generation_config.json");
+    test_file_write(path, generation, strlen(generation));
+    assert_int_equal(fmt_config_read(&ctx, folder.path, &c), RT_OK);
+    assert_int_equal(c.eos_count, 3);
+    assert_int_equal(c.eos[0], 330);
+    assert_int_equal(c.eos[1], 7);
+    assert_int_equal(c.eos[2], 9);
+    test_file_write(path, "{", 1);
+    const rt_status st = fmt_config_read(&ctx, folder.path, &c);
+    test_refused(&ctx, st, RT_ERR_INPUT, "generation_config.json", "line 1", NULL);
+    test_folder_deinit(&folder);
+}
+
+static void folders_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct fmt_config c;
+    struct test_folder folder;
+    test_folder_init(&folder);
+    rt_status st = fmt_config_read(&ctx, folder.path, &c);
+    test_refused(&ctx, st, RT_ERR_INPUT, folder.path, "no config.json", NULL);
+    st = fmt_config_read(&ctx, "/no/such/folder", &c);
+    test_refused(&ctx, st, RT_ERR_INPUT, "/no/such/folder", "model folder", NULL);
+    test_folder_deinit(&folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_supported_is_refused_by_name),
+        cmocka_unit_test(other_packings_are_refused_by_name),
+        cmocka_unit_test(packed_forms_are_read),
+        cmocka_unit_test(both_spellings_of_a_config_mean_the_same),
+        cmocka_unit_test(end_tokens_of_both_files_count),
+        cmocka_unit_test(folders_that_are_none_are_refused),
+    };
+    return cmocka_run_group_tests_name("model config", tests, NULL, NULL);
+}
