@@ -21,8 +21,8 @@ struct pipe_problem {
     const char *question;
     const char *reference; /* reference solution, may be null */
     const char *answer;
-    const char *subject; /* skills joined by '+', may be null */
-    const char *level;   /* may be null */
+    const char *subject;                  /* skills joined by '+', may be null */
+    const char *level;                    /* may be null */
     const struct pipe_gold_step *program; /* null: none known */
     uint32_t program_count;
 };
@@ -45,9 +45,9 @@ struct pipe_generation {
     const char *prompt_hash;
     const char *output; /* text without the end token */
     enum pipe_finish finish;
-    uint32_t n_prompt, n_gen; /* tokens */
+    uint32_t n_prompt, n_gen;      /* tokens */
     int64_t prefill_us, decode_us; /* share of the batch's time; -1: not measured */
-    const char *error; /* of PIPE_FINISH_ERROR, else null */
+    const char *error;             /* of PIPE_FINISH_ERROR, else null */
     struct pipe_trace trace;
 };
 
@@ -98,7 +98,8 @@ struct pipe_fault {
 
 /* One continuation from a prefix, as evidence for a fault. */
 struct pipe_rollout {
-    uint32_t step; /* continued after the end of this step; the prefix holds step + 1 steps */
+    uint32_t
+        step; /* continued after the end of this step; the prefix holds step + 1 steps */
     uint32_t sample;
     const char *output;
     bool correct;
@@ -108,7 +109,8 @@ struct pipe_rollout {
 /* One Silver Bullet item. For kl and sft `chosen` may be a whole solution. */
 struct pipe_item {
     const char *problem_id;
-    const char *prompt;   /* question and the unchanged prefix, as text after the template */
+    const char
+        *prompt; /* question and the unchanged prefix, as text after the template */
     const char *chosen;
     const char *rejected; /* null: none */
     enum pipe_category category;

@@ -8,8 +8,8 @@
 
 /* ---- choosing ---- */
 
-rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info **out, uint32_t *count,
-                          const char **note)
+rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                          uint32_t *count, const char **note)
 {
     *out = NULL;
     *count = 0;
@@ -144,7 +144,7 @@ rt_status rt_buffer_create(struct rt_device *dev, const struct rt_buffer_info *i
     const rt_status st = dev->vt->buffer_create(dev, info, out);
     if (st != RT_OK)
         return st;
-    snprintf((*out)->name, sizeof (*out)->name, "%s", info->name);
+    snprintf((*out)->name, sizeof(*out)->name, "%s", info->name);
     dev->stats.buffer_bytes += info->size;
     if (dev->stats.buffer_bytes > dev->stats.buffer_bytes_max)
         dev->stats.buffer_bytes_max = dev->stats.buffer_bytes;
@@ -170,7 +170,8 @@ void *rt_buffer_map(struct rt_buffer *buffer)
     return buffer->memory == RT_MEMORY_DEVICE ? NULL : buffer->host;
 }
 
-static rt_status check_range(const struct rt_buffer *buffer, uint64_t offset, uint64_t size)
+static rt_status check_range(const struct rt_buffer *buffer, uint64_t offset,
+                             uint64_t size)
 {
     if (offset > buffer->size || size > buffer->size - offset)
         return rt_fail(buffer->dev->ctx, RT_ERR_INTERNAL,
@@ -205,7 +206,7 @@ rt_status rt_list_create(struct rt_device *dev, const char *name, struct rt_list
     const rt_status st = dev->vt->list_create(dev, name, out);
     if (st != RT_OK)
         return st;
-    snprintf((*out)->name, sizeof (*out)->name, "%s", name);
+    snprintf((*out)->name, sizeof(*out)->name, "%s", name);
     (*out)->dev = dev;
     (*out)->context = 64;
     return RT_OK;

@@ -20,11 +20,11 @@ struct rt_list;
 
 /* One line of `faultline devices`. */
 struct rt_device_info {
-    char name[64];        /* stable name to type: "cpu-0:llvmpipe", "amd-0:navi33", "ref" */
+    char name[64]; /* stable name to type: "cpu-0:llvmpipe", "amd-0:navi33", "ref" */
     char description[256]; /* the driver's own device name */
-    char driver[256];     /* driver name and version */
-    bool software;        /* a CPU pretending to be a GPU; used only when alone or named */
-    bool usable;          /* false: `why` says what is missing */
+    char driver[256];      /* driver name and version */
+    bool software; /* a CPU pretending to be a GPU; used only when alone or named */
+    bool usable;   /* false: `why` says what is missing */
     char why[256];
     struct rt_facts facts; /* of usable devices; zero for "ref" */
 };
@@ -36,8 +36,8 @@ RT_CHECKED rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info *
                                      uint32_t *count, const char **note);
 
 struct rt_device_options {
-    const char *name; /* null or "auto": the best GPU, else a software device. Else a
-                         name from the list, or its part before or after ':' */
+    const char *name;      /* null or "auto": the best GPU, else a software device. Else a
+                              name from the list, or its part before or after ':' */
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     bool profile;          /* time every op */
     bool validation;       /* Khronos layer on; a message is an error of the next wait */
@@ -84,8 +84,8 @@ void *rt_buffer_map(struct rt_buffer *buffer);
  * They wait for work that is under way. */
 RT_CHECKED rt_status rt_buffer_write(struct rt_buffer *buffer, uint64_t offset,
                                      const void *data, uint64_t size);
-RT_CHECKED rt_status rt_buffer_read(struct rt_buffer *buffer, uint64_t offset,
-                                    void *data, uint64_t size);
+RT_CHECKED rt_status rt_buffer_read(struct rt_buffer *buffer, uint64_t offset, void *data,
+                                    uint64_t size);
 
 /* Part of a buffer. Offsets are multiples of 256; size 0 means to the end. */
 struct rt_slice {

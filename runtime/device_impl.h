@@ -20,7 +20,8 @@ struct rt_device_vtable {
     void (*list_destroy)(struct rt_list *list);
     rt_status (*list_op)(struct rt_list *list, enum rt_op op, const void *push,
                          const struct rt_slice *slices);
-    rt_status (*list_copy)(struct rt_list *list, struct rt_slice from, struct rt_slice to);
+    rt_status (*list_copy)(struct rt_list *list, struct rt_slice from,
+                           struct rt_slice to);
     rt_status (*list_zero)(struct rt_list *list, struct rt_slice slice);
     rt_status (*list_end)(struct rt_list *list);
     rt_status (*submit)(struct rt_device *dev, struct rt_list *list);
@@ -57,8 +58,8 @@ struct rt_list {
 rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                             struct rt_device **out);
 void ref_device_info(struct rt_device_info *info);
-rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out, uint32_t *count,
-                          const char **note);
+rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                          uint32_t *count, const char **note);
 rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                            const struct rt_device_info *info, struct rt_device **out);
 

@@ -14,8 +14,9 @@ const struct rt_op_info rt_op_table[RT_OP_COUNT] = {
 /* Bytes of codes and scales of a weight. */
 static double weight_bytes(uint32_t out, uint32_t in, uint32_t bits, uint32_t group)
 {
-    const struct rt_weight_shape s = { .out_pad = out, .in_pad = in, .bits = bits,
-                                       .group = group };
+    const struct rt_weight_shape s = {
+        .out_pad = out, .in_pad = in, .bits = bits, .group = group
+    };
     return (double)rt_weight_code_bytes(&s) +
            (bits < 16 ? (double)rt_weight_scale_bytes(&s) : 0.0);
 }
@@ -70,7 +71,8 @@ struct rt_op_cost rt_op_cost_of(enum rt_op op, const void *push, double context)
     case RT_OP_outer: {
         const struct outer_push *p = push;
         const double rows = p->rows, na = p->na, nb = p->nb;
-        return (struct rt_op_cost){ 2 * rows * na * nb, 4 * (rows * (na + nb) + na * nb) };
+        return (struct rt_op_cost){ 2 * rows * na * nb,
+                                    4 * (rows * (na + nb) + na * nb) };
     }
     case RT_OP_attention: {
         const struct attention_push *p = push;

@@ -24,7 +24,8 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
     /* Software devices read texel buffers faster than storage (bench/probe/README.md),
      * where the driver allows large ones. */
     const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;
-    const double rate = facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
+    const double rate =
+        facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
     *plan = (struct rt_plan){
         .family = family,
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,

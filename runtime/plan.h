@@ -12,20 +12,20 @@ struct rt_facts {
     char driver_info[256];
     uint8_t device_uuid[16];
     uint32_t vendor_id, device_id, driver_id, driver_version, api_version;
-    bool software;  /* VK_PHYSICAL_DEVICE_TYPE_CPU */
+    bool software; /* VK_PHYSICAL_DEVICE_TYPE_CPU */
     bool discrete, integrated;
-    uint32_t subgroup_size;          /* 0: the driver does not say */
+    uint32_t subgroup_size; /* 0: the driver does not say */
     bool subgroup_basic, subgroup_ballot, subgroup_arithmetic; /* in compute */
-    uint32_t shared_bytes;           /* per workgroup */
-    uint32_t lanes_max;              /* largest workgroup, in invocations */
+    uint32_t shared_bytes;                                     /* per workgroup */
+    uint32_t lanes_max; /* largest workgroup, in invocations */
     uint32_t push_bytes_max;
-    uint64_t storage_range_max;      /* bytes of one storage binding */
-    uint64_t texel_count_max;        /* texels of one texel buffer */
+    uint64_t storage_range_max;          /* bytes of one storage binding */
+    uint64_t texel_count_max;            /* texels of one texel buffer */
     uint32_t storage_align, texel_align; /* offset alignment, bytes */
-    uint64_t device_heap_bytes;      /* largest device-local heap */
-    bool unified_memory;             /* device-local memory is host-visible */
+    uint64_t device_heap_bytes;          /* largest device-local heap */
+    bool unified_memory;                 /* device-local memory is host-visible */
     bool fp16, int8, storage16, storage8, int_dot, coopmat;
-    float timestamp_ns;              /* 0: no timestamps */
+    float timestamp_ns; /* 0: no timestamps */
     uint32_t timestamp_bits;
 };
 
@@ -42,12 +42,12 @@ enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST }
 /* What we do about it. Stored beside every result, so a run explains itself. */
 struct rt_plan {
     enum rt_family family;
-    enum rt_operand_path path; /* preferred; kernels without that form use storage */
-    uint32_t lanes;            /* workgroup width of lane kernels */
+    enum rt_operand_path path;  /* preferred; kernels without that form use storage */
+    uint32_t lanes;             /* workgroup width of lane kernels */
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
-    uint64_t texel_bytes_max;  /* larger bindings are read by storage */
-    double submit_flops_max;   /* a queue submission is cut above this estimate */
-    uint32_t quirks;           /* bit per row of quirks.def in force */
+    uint64_t texel_bytes_max;   /* larger bindings are read by storage */
+    double submit_flops_max;    /* a queue submission is cut above this estimate */
+    uint32_t quirks;            /* bit per row of quirks.def in force */
 };
 
 struct rt_plan_options {

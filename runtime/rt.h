@@ -13,12 +13,12 @@
  * decided in one place, pipeline/cli/exit_code.c. */
 typedef enum rt_status {
     RT_OK = 0,
-    RT_ERR_USAGE,         /* the caller or the user asked for something impossible */
-    RT_ERR_NO_DEVICE,     /* no Vulkan loader, no such device, or one that is too small */
-    RT_ERR_INPUT,         /* a foreign file is missing, damaged or not what was declared */
-    RT_ERR_IO,            /* reading or writing one of our own files failed */
-    RT_ERR_STORE,         /* the results file: locked, newer, corrupt, full, read-only */
-    RT_ERR_HOST_MEMORY,   /* an allocation failed */
+    RT_ERR_USAGE,       /* the caller or the user asked for something impossible */
+    RT_ERR_NO_DEVICE,   /* no Vulkan loader, no such device, or one that is too small */
+    RT_ERR_INPUT,       /* a foreign file is missing, damaged or not what was declared */
+    RT_ERR_IO,          /* reading or writing one of our own files failed */
+    RT_ERR_STORE,       /* the results file: locked, newer, corrupt, full, read-only */
+    RT_ERR_HOST_MEMORY, /* an allocation failed */
     RT_ERR_DEVICE_MEMORY, /* out of device memory; saved work is kept */
     RT_ERR_DEVICE_LOST,   /* the device is gone; saved work is kept */
     RT_ERR_INTERRUPTED,   /* the user pressed Ctrl-C; saved work is kept */
@@ -34,11 +34,12 @@ typedef void rt_log_fn(void *user, enum rt_log_level level, const char *line);
 /* One context a program (or a test). Plain data; zero is a valid start: silent,
  * no failing allocation. Not shared between threads. */
 struct rt_ctx {
-    char message[1024];     /* of the last failure: what, which object, why, what to do */
-    rt_log_fn *log;         /* null: silent */
-    void *log_user;         /* borrowed, handed to log */
-    uint64_t alloc_count;   /* calls of rt_alloc so far */
-    uint64_t alloc_fail_at; /* 0: never; n: the n-th rt_alloc from the start returns null */
+    char message[1024];   /* of the last failure: what, which object, why, what to do */
+    rt_log_fn *log;       /* null: silent */
+    void *log_user;       /* borrowed, handed to log */
+    uint64_t alloc_count; /* calls of rt_alloc so far */
+    uint64_t
+        alloc_fail_at; /* 0: never; n: the n-th rt_alloc from the start returns null */
 };
 
 /* Checks one call. The function keeps its status in `st`, zeroes every handle

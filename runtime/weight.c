@@ -44,8 +44,9 @@ uint64_t rt_weight_scale_bytes(const struct rt_weight_shape *s)
 /* Word index of texel t of row m, before the word within the texel. */
 static uint64_t texel_word(const struct rt_weight_shape *s, uint32_t m, uint32_t t)
 {
-    const uint64_t texel = ((uint64_t)(m / RT_WEIGHT_BLOCK) * rt_weight_texels(s) + t) *
-                               RT_WEIGHT_BLOCK + m % RT_WEIGHT_BLOCK;
+    const uint64_t texel =
+        ((uint64_t)(m / RT_WEIGHT_BLOCK) * rt_weight_texels(s) + t) * RT_WEIGHT_BLOCK +
+        m % RT_WEIGHT_BLOCK;
     return texel * 4;
 }
 
@@ -81,8 +82,9 @@ uint32_t rt_weight_get_code(const struct rt_weight_shape *s, const uint32_t *cod
 /* Float index of the (scale, zero) of group g of row m. */
 static uint64_t scale_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
 {
-    const uint64_t texel = ((uint64_t)(m / RT_WEIGHT_BLOCK) * rt_weight_pairs(s) + g / 2) *
-                               RT_WEIGHT_BLOCK + m % RT_WEIGHT_BLOCK;
+    const uint64_t texel =
+        ((uint64_t)(m / RT_WEIGHT_BLOCK) * rt_weight_pairs(s) + g / 2) * RT_WEIGHT_BLOCK +
+        m % RT_WEIGHT_BLOCK;
     return texel * 4 + g % 2 * 2;
 }
 

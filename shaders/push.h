@@ -28,8 +28,8 @@ typedef uint32_t uint;
  * 0 ids (uint [rows]), 1 codes, 2 scales, 3 y. Ids >= vocab read row 0. */
 struct embed_push {
     uint rows;
-    uint cols;  /* hidden size */
-    uint vocab; /* rows of the table */
+    uint cols;                      /* hidden size */
+    uint vocab;                     /* rows of the table */
     uint in_pad, bits, group, form; /* of the weight, as in matmul_push */
     uint ldy;
 };
@@ -159,7 +159,8 @@ struct matmul_push {
     uint ldx, offx, ldy, offy;
     uint flags;
     uint ldu, rank; /* rank a multiple of 4 */
-    uint part1, part2; /* rows where LoRA part 1 and 2 begin (multiples of 64; out_pad if none) */
+    uint part1,
+        part2; /* rows where LoRA part 1 and 2 begin (multiples of 64; out_pad if none) */
 };
 
 /* dx[row][k] (+)= sum_m dy[row][m] w[m][k] (+ LoRA: sum_j du[row][j] a[j][k]),
@@ -191,8 +192,8 @@ struct outer_push {
 };
 
 /* Row-major floats src[rows][lds] into a 32-bit weight:
- * w[m0 + i][k0 + j] = scale * (transpose ? src[j][i] : src[i][j]) for i < n_out, j < n_in.
- * Only these elements are written.  0 src, 1 codes of the weight. */
+ * w[m0 + i][k0 + j] = scale * (transpose ? src[j][i] : src[i][j]) for i < n_out, j <
+ * n_in. Only these elements are written.  0 src, 1 codes of the weight. */
 struct pack_push {
     uint n_out, n_in, lds, transpose;
     uint m0, k0, in_pad;

@@ -1,6 +1,7 @@
 /* store/schema.c
  * Version 1 of the results file. Times are Unix milliseconds, hashes SHA-256, every table
- * STRICT. What the tables mean, and where they differ from the first design: docs/store.md. */
+ * STRICT. What the tables mean, and where they differ from the first design:
+ * docs/store.md. */
 #include "store/store_impl.h"
 
 #include <stddef.h>
@@ -38,7 +39,8 @@ const char *const store_schema_v1[] = {
     "CREATE TABLE artifact( "
     "artifact_id TEXT PRIMARY KEY, "
     "kind TEXT NOT NULL CHECK(kind "
-    "IN('weights','adapter','tokenizer','dataset','prompt','spirv','checkpoint','report','log')), "
+    "IN('weights','adapter','tokenizer','dataset','prompt','spirv','checkpoint','report',"
+    "'log')), "
     "bytes INTEGER NOT NULL, path_hint TEXT, origin TEXT, license TEXT, "
     "meta TEXT NOT NULL DEFAULT '{}' CHECK(json_valid(meta))) STRICT, WITHOUT "
     "ROWID; ",
@@ -134,7 +136,9 @@ const char *const store_schema_v1[] = {
     "new.correct OR old.extracted IS NOT new.extracted BEGIN "
     "INSERT OR REPLACE INTO score_history VALUES(old.gen_id, old.grader, "
     "new.created_ms, "
-    "json_object('extracted',old.extracted,'correct',old.correct,'extract_ok',old.extract_ok,'author',old.author,'reason',old.reason,'created_ms',old.created_ms)); END; ",
+    "json_object('extracted',old.extracted,'correct',old.correct,'extract_ok',old."
+    "extract_ok,'author',old.author,'reason',old.reason,'created_ms',old.created_ms)); "
+    "END; ",
     "CREATE TABLE step( "
     "gen_id TEXT NOT NULL REFERENCES generation(gen_id) ON DELETE CASCADE, "
     "segmenter TEXT NOT NULL, idx INTEGER NOT NULL, "
@@ -285,7 +289,8 @@ const char *const store_schema_v1[] = {
     "USING(env_id) JOIN machine m USING(machine_id) JOIN device d "
     "USING(device_id) "
     "JOIN driver dr USING(driver_id) JOIN bench_case c USING(case_id); ",
-    "CREATE TABLE stage(campaign_id TEXT NOT NULL REFERENCES campaign, name TEXT NOT NULL, "
+    "CREATE TABLE stage(campaign_id TEXT NOT NULL REFERENCES campaign, name TEXT NOT "
+    "NULL, "
     "inputs TEXT NOT NULL, output TEXT NOT NULL CHECK(json_valid(output)), "
     "done_ms INTEGER NOT NULL, seconds REAL, PRIMARY KEY(campaign_id, name)) STRICT, "
     "WITHOUT ROWID; ",

@@ -58,7 +58,8 @@ static rt_status put_categories(struct store *s)
     for (int i = 0; i < PIPE_CAT_COUNT; i++) {
         const enum pipe_category c = (enum pipe_category)i;
         const rt_status st = store_run_sql(
-            s, "INSERT OR IGNORE INTO fault_category(code,label,description) VALUES(?,?,?)",
+            s,
+            "INSERT OR IGNORE INTO fault_category(code,label,description) VALUES(?,?,?)",
             "ttt", pipe_category_code(c), pipe_category_label(c), pipe_category_label(c));
         if (st != RT_OK)
             return st;
@@ -97,12 +98,14 @@ static rt_status check_version(struct store *s, enum store_mode mode)
         return create_schema(s);
     if (application != STORE_APPLICATION)
         return rt_fail(s->ctx, RT_ERR_STORE,
-                       "'%s' is a database of another program; use another --store", s->path);
+                       "'%s' is a database of another program; use another --store",
+                       s->path);
     if (version > STORE_VERSION)
-        return rt_fail(s->ctx, RT_ERR_STORE,
-                       "results file '%s' is of version %lld, this program knows %d; use a "
-                       "newer faultline",
-                       s->path, (long long)version, STORE_VERSION);
+        return rt_fail(
+            s->ctx, RT_ERR_STORE,
+            "results file '%s' is of version %lld, this program knows %d; use a "
+            "newer faultline",
+            s->path, (long long)version, STORE_VERSION);
     return RT_OK;
 }
 
@@ -129,7 +132,8 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
     sqlite3_busy_timeout(s->db, BUSY_MS);
     TRY(check_version(s, mode));
     if (mode == STORE_WRITE)
-        TRY(exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL", "cannot be prepared"));
+        TRY(exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+                 "cannot be prepared"));
     TRY(exec(s, "PRAGMA foreign_keys=ON", "cannot be prepared"));
     *out = s;
     return RT_OK;
@@ -179,7 +183,8 @@ static rt_status prepare(struct store *s, const char *sql, sqlite3_stmt **out)
         }
     if (s->cache_count == STORE_STATEMENTS_MAX)
         return rt_fail(s->ctx, RT_ERR_INTERNAL, "more statements than the store keeps");
-    if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) !=
+        SQLITE_OK)
         return store_error(s, "a statement does not fit");
     s->cache[s->cache_count].sql = sql;
     s->cache[s->cache_count++].statement = *out;
@@ -196,7 +201,8 @@ rt_status store_run_sql(struct store *s, const char *sql, const char *format, ..
     va_start(args, format);
     for (int i = 1; *format; format++, i++) {
         if (*format == 't') {
-            sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_STATIC);
+            sqlite3_bind_text(statement, i, va_arg(args, const char *), -1,
+                              SQLITE_STATIC);
         } else if (*format == 'i') {
             sqlite3_bind_int64(statement, i, va_arg(args, int64_t));
         } else if (*format == 'd') {

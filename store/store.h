@@ -19,8 +19,8 @@ enum { STORE_ID = 80 }; /* bytes of an id with its end */
 
 /* Opens a file; STORE_WRITE creates it. Refused with a reason: not a results file, of a
  * newer version, read-only, locked by another process for over 10 s, damaged. */
-RT_CHECKED rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
-                                struct store **out);
+RT_CHECKED rt_status store_open(struct rt_ctx *ctx, const char *path,
+                                enum store_mode mode, struct store **out);
 void store_close(struct store **store);
 RT_CHECKED rt_status store_begin(struct store *store);
 RT_CHECKED rt_status store_commit(struct store *store);
@@ -29,7 +29,8 @@ void store_rollback(struct store *store); /* after a failure; never fails itself
 /* ---- what and where ---- */
 
 /* Machine, device, driver and environment rows of a device; env_id out. */
-RT_CHECKED rt_status store_put_environment(struct store *store, const struct rt_device *dev,
+RT_CHECKED rt_status store_put_environment(struct store *store,
+                                           const struct rt_device *dev,
                                            char env_id[STORE_ID]);
 
 struct store_artifact {
@@ -38,24 +39,26 @@ struct store_artifact {
     int64_t bytes;
     const char *path; /* hint, may be null */
 };
-RT_CHECKED rt_status store_put_artifact(struct store *store, const struct store_artifact *a);
+RT_CHECKED rt_status store_put_artifact(struct store *store,
+                                        const struct store_artifact *a);
 
 struct store_variant {
-    char id[STORE_ID]; /* filled from role, arm, weights and adapter */
-    const char *label, *role, *arm; /* arm may be null */
+    char id[STORE_ID];                   /* filled from role, arm, weights and adapter */
+    const char *label, *role, *arm;      /* arm may be null */
     const char *weights_id, *adapter_id; /* adapter_id may be null */
     const char *arch;
     int64_t params;
-    const char *quant; /* "rtn 3 bit per row", may be null */
+    const char *quant;      /* "rtn 3 bit per row", may be null */
     double bits_per_weight; /* effective: codes, scales, zeros, adapter */
 };
-RT_CHECKED rt_status store_put_variant(struct store *store, struct store_variant *variant);
+RT_CHECKED rt_status store_put_variant(struct store *store,
+                                       struct store_variant *variant);
 
 /* A named, hashed list of problems. */
 RT_CHECKED rt_status store_put_benchmark(struct store *store, const char *name,
                                          const char *split,
-                                         const struct pipe_problem *problems, uint32_t count,
-                                         char benchmark_id[STORE_ID]);
+                                         const struct pipe_problem *problems,
+                                         uint32_t count, char benchmark_id[STORE_ID]);
 /* Where a campaign (name and plan as JSON) is there already, its id is found again. */
 RT_CHECKED rt_status store_put_campaign(struct store *store, const char *name,
                                         const char *plan, char campaign_id[STORE_ID]);
@@ -73,14 +76,16 @@ struct store_run {
 RT_CHECKED rt_status store_run_open(struct store *store, struct store_run *run);
 /* status: done, failed, interrupted. */
 RT_CHECKED rt_status store_run_close(struct store *store, const char *run_id,
-                                     const char *status, int exit_code, const char *error);
+                                     const char *status, int exit_code,
+                                     const char *error);
 RT_CHECKED rt_status store_heartbeat(struct store *store, const char *run_id);
 
 /* Generation, verdict and steps of one answer. */
 RT_CHECKED rt_status store_put_generation(struct store *store, const char *run_id,
                                           const struct pipe_generation *generation,
                                           const struct pipe_score *score,
-                                          const struct pipe_step *steps, uint32_t step_count);
+                                          const struct pipe_step *steps,
+                                          uint32_t step_count);
 void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
                   char gen_id[STORE_ID]);
 
@@ -138,7 +143,8 @@ double store_row_number(const struct store_row *row, int column);
 int64_t store_row_integer(const struct store_row *row, int column);
 const void *store_row_blob(const struct store_row *row, int column, int *size);
 typedef rt_status store_row_fn(void *user, const struct store_row *row);
-/* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...; null-terminated. */
+/* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...;
+ * null-terminated. */
 RT_CHECKED rt_status store_query(struct store *store, const char *sql,
                                  const char *const *args, store_row_fn *fn, void *user);
 

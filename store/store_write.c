@@ -42,7 +42,9 @@ static rt_status put_machine(struct store *s, char id[STORE_ID])
     return store_run_sql(s,
                          "INSERT OR IGNORE INTO machine(machine_id,label,os,kernel,cpu,"
                          "cpu_cores,ram_bytes) VALUES(?,?,?,?,?,?,?)",
-                         "ttttt" "ii", id, u.nodename, u.sysname, u.release, cpu, cores, ram);
+                         "ttttt"
+                         "ii",
+                         id, u.nodename, u.sysname, u.release, cpu, cores, ram);
 }
 
 static rt_status put_device(struct store *s, const struct rt_device_info *info,
@@ -72,14 +74,14 @@ rt_status store_put_environment(struct store *s, const struct rt_device *dev,
     const struct rt_facts *f = &info->facts;
     TRY(put_machine(s, machine));
     TRY(put_device(s, info, device));
-    snprintf(api, sizeof api, "%u.%u.%u", f->api_version >> 22, f->api_version >> 12 & 1023,
-             f->api_version & 4095);
+    snprintf(api, sizeof api, "%u.%u.%u", f->api_version >> 22,
+             f->api_version >> 12 & 1023, f->api_version & 4095);
     store_hash(driver, "driver", info->driver, api, NULL);
     TRY(store_run_sql(s,
                       "INSERT OR IGNORE INTO driver(driver_id,vk_driver_id,name,info,"
                       "version_raw,api_version) VALUES(?,?,?,?,?,?)",
-                      "tittit", driver, (int64_t)f->driver_id, info->driver, f->driver_info,
-                      (int64_t)f->driver_version, api));
+                      "tittit", driver, (int64_t)f->driver_id, info->driver,
+                      f->driver_info, (int64_t)f->driver_version, api));
     rt_plan_print(rt_device_plan(dev), plan, sizeof plan);
     store_hash(env_id, "env", machine, device, driver, plan, NULL);
     TRY(store_run_sql(s,
@@ -96,22 +98,24 @@ fail:
 
 rt_status store_put_artifact(struct store *s, const struct store_artifact *a)
 {
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO artifact(artifact_id,kind,bytes,path_hint) "
-                         "VALUES(?,?,?,?)",
-                         "ttit", a->id, a->kind, a->bytes, a->path);
+    return store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO artifact(artifact_id,kind,bytes,path_hint) "
+        "VALUES(?,?,?,?)",
+        "ttit", a->id, a->kind, a->bytes, a->path);
 }
 
 rt_status store_put_variant(struct store *s, struct store_variant *v)
 {
     store_hash(v->id, "variant", v->role, v->arm ? v->arm : "", v->weights_id,
                v->adapter_id ? v->adapter_id : "", NULL);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO variant(variant_id,label,role,arm,weights_id,"
-                         "adapter_id,arch,params,quant,bits_per_weight) "
-                         "VALUES(?,?,?,?,?,?,?,?,?,?)",
-                         "tttttttitd", v->id, v->label, v->role, v->arm, v->weights_id,
-                         v->adapter_id, v->arch, v->params, v->quant, v->bits_per_weight);
+    return store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO variant(variant_id,label,role,arm,weights_id,"
+        "adapter_id,arch,params,quant,bits_per_weight) "
+        "VALUES(?,?,?,?,?,?,?,?,?,?)",
+        "tttttttitd", v->id, v->label, v->role, v->arm, v->weights_id, v->adapter_id,
+        v->arch, v->params, v->quant, v->bits_per_weight);
 }
 
 rt_status store_put_benchmark(struct store *s, const char *name, const char *split,
@@ -131,17 +135,19 @@ rt_status store_put_benchmark(struct store *s, const char *name, const char *spl
     }
     sha256_end_hex(&hash, hex);
     snprintf(benchmark_id, STORE_ID, "sha256:%s", hex);
-    TRY(store_run_sql(s,
-                      "INSERT OR IGNORE INTO benchmark(benchmark_id,name,split,n_problems) "
-                      "VALUES(?,?,?,?)",
-                      "ttti", benchmark_id, name, split, (int64_t)count));
+    TRY(store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO benchmark(benchmark_id,name,split,n_problems) "
+        "VALUES(?,?,?,?)",
+        "ttti", benchmark_id, name, split, (int64_t)count));
     for (uint32_t i = 0; i < count; i++) {
         const struct pipe_problem *p = &problems[i];
-        TRY(store_run_sql(s,
-                          "INSERT OR IGNORE INTO problem(problem_id,benchmark_id,ordinal,"
-                          "subject,level,question,reference,answer) VALUES(?,?,?,?,?,?,?,?)",
-                          "ttittttt", p->id, benchmark_id, (int64_t)i, p->subject, p->level,
-                          p->question, p->reference, p->answer));
+        TRY(store_run_sql(
+            s,
+            "INSERT OR IGNORE INTO problem(problem_id,benchmark_id,ordinal,"
+            "subject,level,question,reference,answer) VALUES(?,?,?,?,?,?,?,?)",
+            "ttittttt", p->id, benchmark_id, (int64_t)i, p->subject, p->level,
+            p->question, p->reference, p->answer));
     }
     return RT_OK;
 
@@ -153,10 +159,11 @@ rt_status store_put_campaign(struct store *s, const char *name, const char *plan
                              char campaign_id[STORE_ID])
 {
     store_hash(campaign_id, "campaign", name, plan, NULL);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO campaign(campaign_id,name,plan,created_ms) "
-                         "VALUES(?,?,?,?)",
-                         "ttti", campaign_id, name, plan, rt_time_unix_ms());
+    return store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO campaign(campaign_id,name,plan,created_ms) "
+        "VALUES(?,?,?,?)",
+        "ttti", campaign_id, name, plan, rt_time_unix_ms());
 }
 
 /* ---- runs ---- */
@@ -172,14 +179,16 @@ rt_status store_run_open(struct store *s, struct store_run *r)
                r->config, seed, NULL);
     return store_run_sql(
         s,
-        "INSERT INTO run(run_id,campaign_id,kind,status,variant_id,benchmark_id,env_id,seed,"
+        "INSERT INTO "
+        "run(run_id,campaign_id,kind,status,variant_id,benchmark_id,env_id,seed,"
         "config,config_hash,argv,tool_version,started_ms,heartbeat_ms) "
         "VALUES(?1,?2,?3,'running',?4,?5,?6,?7,?8,?9,?10,?11,?12,?12) "
-        "ON CONFLICT(run_id) DO UPDATE SET status=CASE status WHEN 'done' THEN 'done' ELSE "
+        "ON CONFLICT(run_id) DO UPDATE SET status=CASE status WHEN 'done' THEN 'done' "
+        "ELSE "
         "'running' END, heartbeat_ms=excluded.heartbeat_ms",
         "ttttttitttti", r->id, r->campaign_id, r->kind, r->variant_id, r->benchmark_id,
-        r->env_id, (int64_t)r->seed, r->config, config_hash, r->argv ? r->argv : "[]", "0.1.0",
-        now);
+        r->env_id, (int64_t)r->seed, r->config, config_hash, r->argv ? r->argv : "[]",
+        "0.1.0", now);
 }
 
 rt_status store_run_close(struct store *s, const char *run_id, const char *status,
@@ -194,8 +203,8 @@ rt_status store_run_close(struct store *s, const char *run_id, const char *statu
 
 rt_status store_heartbeat(struct store *s, const char *run_id)
 {
-    return store_run_sql(s, "UPDATE run SET heartbeat_ms=?2 WHERE run_id=?1", "ti", run_id,
-                         rt_time_unix_ms());
+    return store_run_sql(s, "UPDATE run SET heartbeat_ms=?2 WHERE run_id=?1", "ti",
+                         run_id, rt_time_unix_ms());
 }
 
 void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
@@ -206,20 +215,22 @@ void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
     store_hash(gen_id, "generation", run_id, problem_id, number, NULL);
 }
 
-static rt_status put_trace(struct store *s, const char *gen_id, const struct pipe_trace *t)
+static rt_status put_trace(struct store *s, const char *gen_id,
+                           const struct pipe_trace *t)
 {
     const int bytes = (int)(t->n * 4);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO token_trace(gen_id,codec,n,ids,logprob,margin,"
-                         "alt_id) VALUES(?,'u32,f32',?,?,?,?,?)",
-                         "tibbbb", gen_id, (int64_t)t->n, t->ids, bytes, t->logprob, bytes,
-                         t->margin, bytes, t->alt, bytes);
+    return store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO token_trace(gen_id,codec,n,ids,logprob,margin,"
+        "alt_id) VALUES(?,'u32,f32',?,?,?,?,?)",
+        "tibbbb", gen_id, (int64_t)t->n, t->ids, bytes, t->logprob, bytes, t->margin,
+        bytes, t->alt, bytes);
 }
 
 rt_status store_put_generation(struct store *s, const char *run_id,
                                const struct pipe_generation *g,
-                               const struct pipe_score *score, const struct pipe_step *steps,
-                               uint32_t step_count)
+                               const struct pipe_score *score,
+                               const struct pipe_step *steps, uint32_t step_count)
 {
     static const char *const finishes[] = { "stop", "length", "error" };
     rt_status st;
@@ -231,28 +242,30 @@ rt_status store_put_generation(struct store *s, const char *run_id,
                       "prompt_hash,output,finish,n_prompt,n_gen,prefill_us,decode_us,"
                       "created_ms,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
                       "tttitttiiiiit", id, run_id, g->problem_id, (int64_t)g->sample,
-                      g->prompt_hash, g->output, finishes[g->finish], (int64_t)g->n_prompt,
-                      (int64_t)g->n_gen, g->prefill_us, g->decode_us, now, g->error));
+                      g->prompt_hash, g->output, finishes[g->finish],
+                      (int64_t)g->n_prompt, (int64_t)g->n_gen, g->prefill_us,
+                      g->decode_us, now, g->error));
     if (g->trace.n)
         TRY(put_trace(s, id, &g->trace));
     if (score)
-        TRY(store_run_sql(s,
-                          "INSERT INTO score(gen_id,grader,extracted,correct,extract_ok,author,"
-                          "reason,created_ms) VALUES(?1,?2,?3,?4,?5,'program',?6,?7) "
-                          "ON CONFLICT(gen_id,grader) DO UPDATE SET extracted=excluded."
-                          "extracted, correct=excluded.correct, extract_ok=excluded.extract_ok,"
-                          " reason=excluded.reason, created_ms=excluded.created_ms WHERE "
-                          "correct IS NOT excluded.correct",
-                          "tttiiti", id, score->grader, score->extracted,
-                          (int64_t)score->correct, (int64_t)score->extract_ok, score->reason,
-                          now));
+        TRY(store_run_sql(
+            s,
+            "INSERT INTO score(gen_id,grader,extracted,correct,extract_ok,author,"
+            "reason,created_ms) VALUES(?1,?2,?3,?4,?5,'program',?6,?7) "
+            "ON CONFLICT(gen_id,grader) DO UPDATE SET extracted=excluded."
+            "extracted, correct=excluded.correct, extract_ok=excluded.extract_ok,"
+            " reason=excluded.reason, created_ms=excluded.created_ms WHERE "
+            "correct IS NOT excluded.correct",
+            "tttiiti", id, score->grader, score->extracted, (int64_t)score->correct,
+            (int64_t)score->extract_ok, score->reason, now));
     for (uint32_t i = 0; i < step_count; i++)
-        TRY(store_run_sql(s,
-                          "INSERT OR IGNORE INTO step(gen_id,segmenter,idx,char_start,char_end,"
-                          "tok_start,tok_end) VALUES(?,'line',?,?,?,?,?)",
-                          "tiiiii", id, (int64_t)i, (int64_t)steps[i].char_start,
-                          (int64_t)steps[i].char_end, (int64_t)steps[i].tok_start,
-                          (int64_t)steps[i].tok_end));
+        TRY(store_run_sql(
+            s,
+            "INSERT OR IGNORE INTO step(gen_id,segmenter,idx,char_start,char_end,"
+            "tok_start,tok_end) VALUES(?,'line',?,?,?,?,?)",
+            "tiiiii", id, (int64_t)i, (int64_t)steps[i].char_start,
+            (int64_t)steps[i].char_end, (int64_t)steps[i].tok_start,
+            (int64_t)steps[i].tok_end));
     return RT_OK;
 
 fail:
@@ -290,12 +303,13 @@ rt_status store_each_answer(struct store *s, const char *run_id, store_answer_fn
 {
     const char *const args[] = { run_id, NULL };
     struct answers answers = { fn, user };
-    return store_query(s,
-                       "SELECT g.problem_id,g.output,g.finish,s.correct,s.extract_ok,t.ids,"
-                       "t.logprob,t.margin,t.alt_id FROM generation g LEFT JOIN score s "
-                       "USING(gen_id) LEFT JOIN token_trace t USING(gen_id) WHERE g.run_id=?1 "
-                       "ORDER BY g.problem_id",
-                       args, give_answer, &answers);
+    return store_query(
+        s,
+        "SELECT g.problem_id,g.output,g.finish,s.correct,s.extract_ok,t.ids,"
+        "t.logprob,t.margin,t.alt_id FROM generation g LEFT JOIN score s "
+        "USING(gen_id) LEFT JOIN token_trace t USING(gen_id) WHERE g.run_id=?1 "
+        "ORDER BY g.problem_id",
+        args, give_answer, &answers);
 }
 
 /* ---- faults, items, metrics ---- */
@@ -305,13 +319,13 @@ rt_status store_put_fault(struct store *s, const char *run_id, const char *gen_i
 {
     char id[STORE_ID];
     store_hash(id, "fault", gen_id, f->locator, NULL);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO fault(fault_id,gen_id,run_id,locator,step_idx,"
-                         "tok_idx,category,confidence,evidence) VALUES(?1,?2,?3,?4,"
-                         "nullif(?5,-1),nullif(?6,-1),?7,?8,?9)",
-                         "ttttiitdt", id, gen_id, run_id, f->locator, (int64_t)f->step,
-                         (int64_t)f->token, pipe_category_code(f->category), f->confidence,
-                         f->evidence ? f->evidence : "{}");
+    return store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO fault(fault_id,gen_id,run_id,locator,step_idx,"
+        "tok_idx,category,confidence,evidence) VALUES(?1,?2,?3,?4,"
+        "nullif(?5,-1),nullif(?6,-1),?7,?8,?9)",
+        "ttttiitdt", id, gen_id, run_id, f->locator, (int64_t)f->step, (int64_t)f->token,
+        pipe_category_code(f->category), f->confidence, f->evidence ? f->evidence : "{}");
 }
 
 rt_status store_put_rollout(struct store *s, const char *gen_id, const char *locator,
@@ -319,15 +333,17 @@ rt_status store_put_rollout(struct store *s, const char *gen_id, const char *loc
 {
     char id[STORE_ID];
     store_hash(id, "fault", gen_id, locator, NULL);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO rollout(fault_id,step_idx,sample,variant_id,"
-                         "output,correct,n_gen) VALUES(?,?,?,?,?,?,?)",
-                         "tiittii", id, (int64_t)r->step, (int64_t)r->sample, variant_id,
-                         r->output, (int64_t)r->correct, (int64_t)r->n_gen);
+    return store_run_sql(
+        s,
+        "INSERT OR IGNORE INTO rollout(fault_id,step_idx,sample,variant_id,"
+        "output,correct,n_gen) VALUES(?,?,?,?,?,?,?)",
+        "tiittii", id, (int64_t)r->step, (int64_t)r->sample, variant_id, r->output,
+        (int64_t)r->correct, (int64_t)r->n_gen);
 }
 
 rt_status store_put_items(struct store *s, const char *run_id, const char *kind,
-                          const char *recipe, const struct pipe_item *items, uint32_t count)
+                          const char *recipe, const struct pipe_item *items,
+                          uint32_t count)
 {
     rt_status st;
     char id[STORE_ID];
@@ -337,11 +353,12 @@ rt_status store_put_items(struct store *s, const char *run_id, const char *kind,
                       "VALUES(?,?,?,?)",
                       "tttt", id, run_id, kind, recipe));
     for (uint32_t i = 0; i < count; i++)
-        TRY(store_run_sql(s,
-                          "INSERT OR IGNORE INTO bullet_item(dataset_id,idx,problem_id,prompt,"
-                          "chosen,rejected,excluded) VALUES(?,?,?,?,?,?,?)",
-                          "tittttt", id, (int64_t)i, items[i].problem_id, items[i].prompt,
-                          items[i].chosen, items[i].rejected, items[i].excluded));
+        TRY(store_run_sql(
+            s,
+            "INSERT OR IGNORE INTO bullet_item(dataset_id,idx,problem_id,prompt,"
+            "chosen,rejected,excluded) VALUES(?,?,?,?,?,?,?)",
+            "tittttt", id, (int64_t)i, items[i].problem_id, items[i].prompt,
+            items[i].chosen, items[i].rejected, items[i].excluded));
     return RT_OK;
 
 fail:
@@ -373,7 +390,9 @@ rt_status store_put_comparison(struct store *s, const char *campaign_id,
                       "created_ms) SELECT ?1,?2,?3,?4,(SELECT variant_id FROM run WHERE "
                       "run_id=?5),(SELECT variant_id FROM run WHERE run_id=?6),(SELECT "
                       "variant_id FROM run WHERE run_id=?7),?8",
-                      "tttttt" "ti", comparison_id, campaign_id, benchmark_id, grader, full_run,
+                      "tttttt"
+                      "ti",
+                      comparison_id, campaign_id, benchmark_id, grader, full_run,
                       quant_run, restored, rt_time_unix_ms()));
     return store_run_sql(
         s,
@@ -381,8 +400,10 @@ rt_status store_put_comparison(struct store *s, const char *campaign_id,
         "quant_gen,restored_gen,f,q,r) SELECT ?1,f.problem_id,f.sample,f.gen_id,q.gen_id,"
         "r.gen_id,fs.correct,qs.correct,rs.correct FROM generation f JOIN score fs ON "
         "fs.gen_id=f.gen_id AND fs.grader=?5 JOIN generation q ON q.run_id=?3 AND "
-        "q.problem_id=f.problem_id AND q.sample=f.sample JOIN score qs ON qs.gen_id=q.gen_id "
-        "AND qs.grader=?5 LEFT JOIN generation r ON r.run_id=?4 AND r.problem_id=f.problem_id "
+        "q.problem_id=f.problem_id AND q.sample=f.sample JOIN score qs ON "
+        "qs.gen_id=q.gen_id "
+        "AND qs.grader=?5 LEFT JOIN generation r ON r.run_id=?4 AND "
+        "r.problem_id=f.problem_id "
         "AND r.sample=f.sample LEFT JOIN score rs ON rs.gen_id=r.gen_id AND rs.grader=?5 "
         "WHERE f.run_id=?2",
         "ttttt", comparison_id, full_run, quant_run, restored, grader);
@@ -394,11 +415,11 @@ fail:
 rt_status store_put_stage(struct store *s, const char *campaign_id, const char *name,
                           const char *inputs, const char *output, double seconds)
 {
-    return store_run_sql(s,
-                         "INSERT OR REPLACE INTO stage(campaign_id,name,inputs,output,done_ms,"
-                         "seconds) VALUES(?,?,?,?,?,?)",
-                         "ttttid", campaign_id, name, inputs, output, rt_time_unix_ms(),
-                         seconds);
+    return store_run_sql(
+        s,
+        "INSERT OR REPLACE INTO stage(campaign_id,name,inputs,output,done_ms,"
+        "seconds) VALUES(?,?,?,?,?,?)",
+        "ttttid", campaign_id, name, inputs, output, rt_time_unix_ms(), seconds);
 }
 
 struct found {
@@ -420,8 +441,8 @@ bool store_stage_done(struct store *s, const char *campaign_id, const char *name
     const char *const args[] = { campaign_id, name, inputs, NULL };
     struct found f = { .ctx = s->ctx };
     const rt_status st = store_query(
-        s, "SELECT output FROM stage WHERE campaign_id=?1 AND name=?2 AND inputs=?3", args,
-        take_output, &f);
+        s, "SELECT output FROM stage WHERE campaign_id=?1 AND name=?2 AND inputs=?3",
+        args, take_output, &f);
     *output = f.output;
     return st == RT_OK && f.output;
 }

@@ -20,8 +20,8 @@ struct cli;
 
 struct cli_command {
     const char *name;
-    const char *summary; /* one line */
-    const char *usage;   /* what follows the name */
+    const char *summary;              /* one line */
+    const char *usage;                /* what follows the name */
     const struct cli_option *options; /* ends with a null name; may be null */
     rt_status (*run)(struct cli *cli);
 };
@@ -40,7 +40,7 @@ struct cli {
     int verbosity;          /* -1 quiet, 0, 1, 2 */
     bool progress_terminal; /* one line that is rewritten */
     bool progress_off;
-    uint64_t progress_at;   /* time of the last progress line */
+    uint64_t progress_at; /* time of the last progress line */
     char progress_line[256];
 };
 

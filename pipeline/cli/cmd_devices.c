@@ -7,13 +7,13 @@
 static json_t *device_json(const struct rt_device_info *d)
 {
     const struct rt_facts *f = &d->facts;
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:i, s:I, s:I, s:b, s:b}", "name",
-                     d->name, "description", d->description, "driver", d->driver, "software",
-                     (int)d->software, "usable", (int)d->usable, "why", d->why, "subgroup",
-                     (int)f->subgroup_size, "shared_bytes", (int)f->shared_bytes,
-                     "storage_range", (json_int_t)f->storage_range_max, "heap_bytes",
-                     (json_int_t)f->device_heap_bytes, "fp16", (int)f->fp16, "coopmat",
-                     (int)f->coopmat);
+    return json_pack(
+        "{s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:i, s:I, s:I, s:b, s:b}", "name", d->name,
+        "description", d->description, "driver", d->driver, "software", (int)d->software,
+        "usable", (int)d->usable, "why", d->why, "subgroup", (int)f->subgroup_size,
+        "shared_bytes", (int)f->shared_bytes, "storage_range",
+        (json_int_t)f->storage_range_max, "heap_bytes", (json_int_t)f->device_heap_bytes,
+        "fp16", (int)f->fp16, "coopmat", (int)f->coopmat);
 }
 
 static rt_status run(struct cli *cli)
@@ -35,7 +35,8 @@ static rt_status run(struct cli *cli)
         for (uint32_t i = 0; i < count; i++)
             printf("%c %-28s %s, %s%s%s\n", list[i].usable ? ' ' : '!', list[i].name,
                    list[i].description, list[i].driver,
-                   list[i].software ? " [software]" : "", list[i].usable ? "" : list[i].why);
+                   list[i].software ? " [software]" : "",
+                   list[i].usable ? "" : list[i].why);
         if (note)
             printf("note: %s\n", note);
     }
@@ -43,8 +44,8 @@ static rt_status run(struct cli *cli)
     return RT_OK;
 }
 
-const struct cli_command cli_devices = { "devices", "list the devices and their names", "",
-                                         NULL, run };
+const struct cli_command cli_devices = { "devices", "list the devices and their names",
+                                         "", NULL, run };
 
 static rt_status doctor(struct cli *cli)
 {
@@ -100,5 +101,6 @@ fail:
     return st;
 }
 
-const struct cli_command cli_doctor = { "doctor", "check loader, devices and a first dispatch",
-                                        "", NULL, doctor };
+const struct cli_command cli_doctor = { "doctor",
+                                        "check loader, devices and a first dispatch", "",
+                                        NULL, doctor };

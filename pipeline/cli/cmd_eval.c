@@ -25,7 +25,8 @@ static rt_status run(struct cli *cli)
     const char *problems = cli_value(cli, "problems", NULL);
     const char *extra = cli_value(cli, "adapter", NULL);
     if (!folder || !problems)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "eval needs --model DIR and --problems FILE");
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "eval needs --model DIR and --problems FILE");
     TRY(loop_open(&loop, cli, folder, "eval", "{}"));
     TRY(loop_bench_open(&loop, problems, "measure", &bench));
     TRY(rt_model_load(loop.dev, folder, LOOP_CONTEXT, &model));
@@ -44,10 +45,12 @@ static rt_status run(struct cli *cli)
                answers.correct, answers.count, w.low, w.high, answers.truncated,
                answers.unparsed, answers.degenerate, answers.run_id);
     else
-        printf("%u of %u right: %.2f %% (95 %% %.2f to %.2f), %u truncated, %u unparsed, %u "
-               "degenerate\n", answers.correct, answers.count,
-               100.0 * answers.correct / (answers.count ? answers.count : 1), 100 * w.low,
-               100 * w.high, answers.truncated, answers.unparsed, answers.degenerate);
+        printf(
+            "%u of %u right: %.2f %% (95 %% %.2f to %.2f), %u truncated, %u unparsed, %u "
+            "degenerate\n",
+            answers.correct, answers.count,
+            100.0 * answers.correct / (answers.count ? answers.count : 1), 100 * w.low,
+            100 * w.high, answers.truncated, answers.unparsed, answers.degenerate);
     cli_print_profile(cli, loop.dev);
 
 fail:
@@ -59,5 +62,6 @@ fail:
     return st;
 }
 
-const struct cli_command cli_eval = { "eval", "generate and grade answers; resumes by itself",
+const struct cli_command cli_eval = { "eval",
+                                      "generate and grade answers; resumes by itself",
                                       "--model DIR --problems FILE", options, run };

@@ -26,12 +26,11 @@ static const struct {
       "7    results file: locked, newer, corrupt, full or read-only\n"
       "8    device lost or out of device memory; finished work is saved\n"
       "130  Ctrl-C; finished work is saved\n" },
-    { "environment",
-      "FAULTLINE_STORE    results file\n"
-      "FAULTLINE_DEVICE   device\n"
-      "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
-      "VK_ICD_FILENAMES   Vulkan drivers the loader uses\n"
-      "LP_NUM_THREADS     worker threads of lavapipe\n" },
+    { "environment", "FAULTLINE_STORE    results file\n"
+                     "FAULTLINE_DEVICE   device\n"
+                     "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
+                     "VK_ICD_FILENAMES   Vulkan drivers the loader uses\n"
+                     "LP_NUM_THREADS     worker threads of lavapipe\n" },
 };
 
 static rt_status run(struct cli *cli)
@@ -53,12 +52,15 @@ static rt_status run(struct cli *cli)
         return RT_OK;
     }
     if (name)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no command or topic '%.60s'", name);
-    printf("faultline measures what low-bit quantization does to step-by-step reasoning,\n"
-           "finds the first step that goes wrong, and repairs it there.\n\n");
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no command or topic '%.60s'",
+                       name);
+    printf(
+        "faultline measures what low-bit quantization does to step-by-step reasoning,\n"
+        "finds the first step that goes wrong, and repairs it there.\n\n");
     for (int i = 0; cli_commands[i]; i++)
         printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    printf("\n  faultline help COMMAND, faultline help exit-codes, faultline help environment\n");
+    printf("\n  faultline help COMMAND, faultline help exit-codes, faultline help "
+           "environment\n");
     return RT_OK;
 }
 

@@ -24,14 +24,16 @@ static rt_status run(struct cli *cli)
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
     const char *group_text = cli_value(cli, "group", "row");
     if (!model || !out)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "quantize needs --model DIR and --out DIR");
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "quantize needs --model DIR and --out DIR");
     if (strcmp(cli_value(cli, "method", "rtn"), "rtn") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--method %s is not known; rtn is",
                        cli_value(cli, "method", ""));
     TRY(cli_number(cli, "bits", 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
-    const struct quant_options q = { .bits = (uint32_t)bits, .group = (uint32_t)group,
+    const struct quant_options q = { .bits = (uint32_t)bits,
+                                     .group = (uint32_t)group,
                                      .asymmetric = cli_flag(cli, "asym") };
     struct quant_report report;
     TRY(quant_folder(&cli->ctx, model, out, &q, cli_flag(cli, "force"), &report));
@@ -44,4 +46,5 @@ fail:
 }
 
 const struct cli_command cli_quantize = { "quantize", "write a low-bit copy of a model",
-                                          "--model DIR --bits N --out DIR", options, run };
+                                          "--model DIR --bits N --out DIR", options,
+                                          run };

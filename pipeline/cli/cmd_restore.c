@@ -49,8 +49,9 @@ static const struct cli_option options[] = {
     { "validate", "FILE", "problems that choose the checkpoint" },
     { "measure", "FILE", "problems to measure on, never trained on" },
     { "items", "N", "Silver Bullet items at most (default 332)" },
-    { "recipes", "LIST", "default,lowrank,sft,kl,dpo,dpo+sft,random-problem,random-step,"
-                         "shuffled,on-full,more-bits,smaller-groups" },
+    { "recipes", "LIST",
+      "default,lowrank,sft,kl,dpo,dpo+sft,random-problem,random-step,"
+      "shuffled,on-full,more-bits,smaller-groups" },
     { "controls", NULL, "all recipes and controls" },
     { "work", "DIR", "folder of adapters and quantized models (default faultline-work)" },
     { "out", "FILE", "the report (default report.html)" },
@@ -63,10 +64,13 @@ static const char all_recipes[] = "default,lowrank,sft,kl,dpo,dpo+sft,random-pro
 /* ---- set-up ---- */
 
 static rt_status ensure_quantized(struct restoring *r, const char *name, uint32_t bits,
-                                  uint32_t group, bool asymmetric, char *folder, size_t size)
+                                  uint32_t group, bool asymmetric, char *folder,
+                                  size_t size)
 {
     struct quant_report report;
-    const struct quant_options q = { .bits = bits, .group = group, .asymmetric = asymmetric };
+    const struct quant_options q = { .bits = bits,
+                                     .group = group,
+                                     .asymmetric = asymmetric };
     snprintf(folder, size, "%.500s/%s", r->loop.work, name);
     if (fmt_exists(folder))
         return RT_OK;
@@ -86,11 +90,11 @@ static rt_status check_splits(struct restoring *r)
         if (st != RT_OK)
             return st;
         if (leak.count)
-            return rt_fail(&r->cli->ctx, RT_ERR_USAGE,
-                           "%u questions of the %s split are measured too (the first: '%s'); "
-                           "results would be in-sample, choose other splits",
-                           leak.count, trained[i].name,
-                           trained[i].split->set.items[leak.a].id);
+            return rt_fail(
+                &r->cli->ctx, RT_ERR_USAGE,
+                "%u questions of the %s split are measured too (the first: '%s'); "
+                "results would be in-sample, choose other splits",
+                leak.count, trained[i].name, trained[i].split->set.items[leak.a].id);
     }
     return RT_OK;
 }
@@ -100,7 +104,8 @@ static rt_status open_all(struct restoring *r)
     rt_status st;
     struct cli *cli = r->cli;
     char plan[1200];
-    const char *mine = cli_value(cli, "mine", NULL), *measure = cli_value(cli, "measure", NULL);
+    const char *mine = cli_value(cli, "mine", NULL),
+               *measure = cli_value(cli, "measure", NULL);
     const char *validate = cli_value(cli, "validate", NULL);
     const char *quant = cli_value(cli, "quant", NULL);
     if (!r->full_folder || !mine || !measure || !validate)
@@ -130,8 +135,8 @@ static rt_status open_all(struct restoring *r)
     TRY(rt_model_load(r->loop.dev, r->quant_folder, LOOP_CONTEXT, &r->quant));
     TRY(loop_variant_put(&r->loop, r->full, NULL, r->full_folder, "full", "full", NULL,
                          &r->full_row));
-    TRY(loop_variant_put(&r->loop, r->quant, NULL, r->quant_folder, "quant", "quant", NULL,
-                         &r->quant_row));
+    TRY(loop_variant_put(&r->loop, r->quant, NULL, r->quant_folder, "quant", "quant",
+                         NULL, &r->quant_row));
     return RT_OK;
 
 fail:
@@ -145,8 +150,8 @@ static rt_status mine_and_locate(struct restoring *r)
     rt_status st;
     TRY(loop_measure(&r->loop, &r->full_row, &r->mine, &r->mine_f));
     TRY(loop_measure(&r->loop, &r->quant_row, &r->mine, &r->mine_q));
-    TRY(loop_locate(&r->loop, &r->full_row, &r->quant_row, &r->mine, &r->mine_f, &r->mine_q,
-                    &r->faults));
+    TRY(loop_locate(&r->loop, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
+                    &r->mine_q, &r->faults));
     return RT_OK;
 
 fail:
@@ -163,8 +168,8 @@ static rt_status plain_arm(struct restoring *r, struct arm *arm)
     snprintf(name, sizeof name, more ? "q%u-row" : "q%u-g32", bits);
     TRY(ensure_quantized(r, name, bits, more ? 0 : 32, !more, folder, sizeof folder));
     TRY(rt_model_load(r->loop.dev, folder, LOOP_CONTEXT, &arm->model));
-    TRY(loop_variant_put(&r->loop, arm->model, NULL, folder, arm->name, "control", arm->name,
-                         &arm->variant));
+    TRY(loop_variant_put(&r->loop, arm->model, NULL, folder, arm->name, "control",
+                         arm->name, &arm->variant));
     return RT_OK;
 
 fail:
@@ -178,9 +183,15 @@ static rt_status trained_arm(struct restoring *r, const struct loop_recipe *reci
     char folder[600];
     struct fmt_adapter *source = NULL;
     const struct loop_material material = {
-        .full = &r->full_row, .quant = &r->quant_row, .full_folder = r->full_folder,
-        .quant_folder = r->quant_folder, .mine = &r->mine, .validate = &r->validate,
-        .f = &r->mine_f, .q = &r->mine_q, .faults = &r->faults,
+        .full = &r->full_row,
+        .quant = &r->quant_row,
+        .full_folder = r->full_folder,
+        .quant_folder = r->quant_folder,
+        .mine = &r->mine,
+        .validate = &r->validate,
+        .f = &r->mine_f,
+        .q = &r->mine_q,
+        .faults = &r->faults,
         .items_max = (uint32_t)r->items,
     };
     TRY(loop_train(&r->loop, &material, recipe, folder, sizeof folder));
@@ -213,8 +224,8 @@ static rt_status run_arm(struct restoring *r, const char *name)
                 : strcmp(name, "smaller-groups") == 0 ? "smaller-groups"
                                                       : NULL;
     if (!arm->name)
-        return rt_fail(&r->cli->ctx, RT_ERR_USAGE, "there is no recipe '%.40s'; there are %s",
-                       name, all_recipes);
+        return rt_fail(&r->cli->ctx, RT_ERR_USAGE,
+                       "there is no recipe '%.40s'; there are %s", name, all_recipes);
     r->arm_count++;
     TRY(plain_arm(r, arm));
     return loop_measure(&r->loop, &arm->variant, &r->measure, &arm->answers);
@@ -265,10 +276,10 @@ static rt_status print_arm(struct restoring *r, const struct arm *arm, const dou
     }
     TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->loop.seed, &recovery));
     printf("%-16s %6.2f %%  fixed %3u broken %3u  p %.1e  recovered %5.2f [%.2f, %.2f]  "
-           "%.2f bits a weight\n", arm->name, 100.0 * arm->answers.correct / r->q.count, fixed,
-           broken, pipe_mcnemar_exact(broken, fixed), recovery.share,
-           recovery.share_interval.low, recovery.share_interval.high,
-           arm->variant.row.bits_per_weight);
+           "%.2f bits a weight\n",
+           arm->name, 100.0 * arm->answers.correct / r->q.count, fixed, broken,
+           pipe_mcnemar_exact(broken, fixed), recovery.share, recovery.share_interval.low,
+           recovery.share_interval.high, arm->variant.row.bits_per_weight);
 
 fail:
     rt_free(a);
@@ -291,10 +302,12 @@ static rt_status print_results(struct restoring *r)
         other[i] = r->q.items[i].correct;
     }
     pipe_paired_compare(base, other, r->f.count, &p);
-    printf("\n%-16s %6.2f %%  n %u\n", "full", 100.0 * r->f.correct / r->f.count, r->f.count);
+    printf("\n%-16s %6.2f %%  n %u\n", "full", 100.0 * r->f.correct / r->f.count,
+           r->f.count);
     printf("%-16s %6.2f %%  lost %u gained %u  difference %+.2f points [%+.2f, %+.2f]  "
-           "p %.1e  %.2f bits a weight\n", "quant", 100.0 * r->q.correct / r->q.count, p.lost,
-           p.gained, 100 * p.difference, 100 * p.interval.low, 100 * p.interval.high, p.p_exact,
+           "p %.1e  %.2f bits a weight\n",
+           "quant", 100.0 * r->q.correct / r->q.count, p.lost, p.gained,
+           100 * p.difference, 100 * p.interval.low, 100 * p.interval.high, p.p_exact,
            r->quant_row.row.bits_per_weight);
     for (uint32_t i = 0; i < r->arm_count; i++)
         TRY(print_arm(r, &r->arms[i], f, q));
@@ -360,9 +373,10 @@ static rt_status restore(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
     r->cli = cli;
     r->full_folder = cli_value(cli, "full", NULL);
-    r->recipes = cli_flag(cli, "controls")
-                     ? all_recipes
-                     : cli_value(cli, "recipes", "default,lowrank,random-problem,more-bits");
+    r->recipes =
+        cli_flag(cli, "controls")
+            ? all_recipes
+            : cli_value(cli, "recipes", "default,lowrank,random-problem,more-bits");
     snprintf(r->report, sizeof r->report, "%.590s", cli_value(cli, "out", "report.html"));
     TRY(cli_number(cli, "bits", 3, 2, 8, &r->bits));
     TRY(cli_number(cli, "items", 332, 1, 100000, &r->items));
@@ -383,10 +397,10 @@ fail:
     return st;
 }
 
-const struct cli_command cli_restore = { "restore",
-                                         "measure, locate, repair and measure again",
-                                         "--full DIR --mine FILE --validate FILE --measure FILE",
-                                         options, restore };
+const struct cli_command cli_restore = {
+    "restore", "measure, locate, repair and measure again",
+    "--full DIR --mine FILE --validate FILE --measure FILE", options, restore
+};
 
 /* ---- demo ---- */
 
@@ -417,7 +431,8 @@ static void otherwise(struct cli *cli, const char *name, const char *value)
 
 static rt_status demo(struct cli *cli)
 {
-    static const char *const folders[] = { FAULTLINE_DEMO_SOURCE, FAULTLINE_DEMO_INSTALLED };
+    static const char *const folders[] = { FAULTLINE_DEMO_SOURCE,
+                                           FAULTLINE_DEMO_INSTALLED };
     char mine[700], validate[700], measure[700], config[700];
     const char *folder = getenv("FAULTLINE_DEMO");
     for (size_t i = 0; !folder && i < RT_COUNT(folders); i++) {

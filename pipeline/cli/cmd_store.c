@@ -80,17 +80,19 @@ const struct cli_command cli_sql = { "sql", "run a query on the results file",
 
 static rt_status status(struct cli *cli)
 {
-    return query(cli,
-                 "SELECT r.kind, coalesce(v.label,'') AS variant, coalesce(b.split,'') AS split,"
-                 " r.status, (SELECT count(*) FROM generation g WHERE g.run_id=r.run_id) AS done,"
-                 " coalesce(b.n_problems,0) AS total, (strftime('%s','now')*1000-r.heartbeat_ms)"
-                 "/1000 AS seconds_since, coalesce(r.error,'') AS error FROM run r LEFT JOIN "
-                 "variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
-                 "ORDER BY r.started_ms, r.run_id");
+    return query(
+        cli,
+        "SELECT r.kind, coalesce(v.label,'') AS variant, coalesce(b.split,'') AS split,"
+        " r.status, (SELECT count(*) FROM generation g WHERE g.run_id=r.run_id) AS done,"
+        " coalesce(b.n_problems,0) AS total, (strftime('%s','now')*1000-r.heartbeat_ms)"
+        "/1000 AS seconds_since, coalesce(r.error,'') AS error FROM run r LEFT JOIN "
+        "variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
+        "ORDER BY r.started_ms, r.run_id");
 }
 
-const struct cli_command cli_status = { "status", "what ran and how far, from the file alone",
-                                        "", NULL, status };
+const struct cli_command cli_status = { "status",
+                                        "what ran and how far, from the file alone", "",
+                                        NULL, status };
 
 static const struct cli_option report_options[] = {
     { "campaign", "ID", "default: the newest" },

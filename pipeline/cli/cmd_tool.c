@@ -28,14 +28,16 @@ static rt_status parse_ids(struct cli *cli, const char *text, uint32_t **out, ui
         char *end;
         const unsigned long id = strtoul(c, &end, 10);
         if (end == c || (*end && *end != ',') || id > UINT32_MAX)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids %.60s: numbers with commas", text);
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids %.60s: numbers with commas",
+                           text);
         ids[(*n)++] = (uint32_t)id;
         c = *end ? end + 1 : end;
     }
     return *n ? RT_OK : rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids is empty");
 }
 
-static rt_status write_floats(struct cli *cli, const char *path, const float *values, size_t n)
+static rt_status write_floats(struct cli *cli, const char *path, const float *values,
+                              size_t n)
 {
     FILE *file = fopen(path, "wb");
     const bool good = file && fwrite(values, sizeof *values, n, file) == n;
@@ -53,10 +55,13 @@ static rt_status logits(struct cli *cli)
     struct rt_scorer *scorer = NULL;
     uint32_t *ids = NULL, n = 0;
     float *values = NULL;
-    const char *folder = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
-    const char *text = cli_value(cli, "ids", NULL), *extra = cli_value(cli, "adapter", NULL);
+    const char *folder = cli_value(cli, "model", NULL),
+               *out = cli_value(cli, "out", NULL);
+    const char *text = cli_value(cli, "ids", NULL),
+               *extra = cli_value(cli, "adapter", NULL);
     if (!folder || !out || !text)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool logits needs --model, --ids and --out");
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "tool logits needs --model, --ids and --out");
     TRY(parse_ids(cli, text, &ids, &n));
     TRY(cli_device_open(cli, &dev));
     TRY(rt_model_load(dev, folder, 0, &model));
@@ -96,8 +101,8 @@ fail:
     return st;
 }
 
-static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok, const char *line,
-                             unsigned number)
+static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
+                             const char *line, unsigned number)
 {
     json_t *array = json_loads(line, 0, NULL);
     const size_t n = json_array_size(array);
@@ -106,7 +111,8 @@ static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok, const 
     size_t size;
     rt_status st = RT_OK;
     if (!json_is_array(array) || !ids)
-        st = rt_fail(&cli->ctx, RT_ERR_INPUT, "line %u is not a JSON array of ids", number);
+        st = rt_fail(&cli->ctx, RT_ERR_INPUT, "line %u is not a JSON array of ids",
+                     number);
     for (size_t i = 0; st == RT_OK && i < n; i++)
         ids[i] = (uint32_t)json_integer_value(json_array_get(array, i));
     if (st == RT_OK)
@@ -164,8 +170,10 @@ static rt_status run(struct cli *cli)
         return logits(cli);
     if (strcmp(what, "tokenize") == 0)
         return tokenize(cli);
-    return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool '%.40s': logits and tokenize are there", what);
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool '%.40s': logits and tokenize are there",
+                   what);
 }
 
-const struct cli_command cli_tool = { "tool", "logits and tokenization, for checks by others",
+const struct cli_command cli_tool = { "tool",
+                                      "logits and tokenization, for checks by others",
                                       "logits|tokenize --model DIR ...", options, run };

@@ -38,8 +38,8 @@ struct loop_bench {
     char id[STORE_ID];
     const char *split;
 };
-RT_CHECKED rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
-                                     struct loop_bench *out);
+RT_CHECKED rt_status loop_bench_open(struct loop *loop, const char *spec,
+                                     const char *split, struct loop_bench *out);
 void loop_bench_close(struct loop_bench *bench);
 
 /* Weights with or without an adapter, as a row of the store. */
@@ -51,8 +51,8 @@ struct loop_variant {
 };
 RT_CHECKED rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                                       struct rt_adapter *adapter, const char *folder,
-                                      const char *label, const char *role, const char *arm,
-                                      struct loop_variant *out);
+                                      const char *label, const char *role,
+                                      const char *arm, struct loop_variant *out);
 
 /* All answers of a variant to a split, in the order of its problems. */
 struct loop_answer {
@@ -74,8 +74,8 @@ RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *
                                   struct loop_answers *out);
 
 /* Prompt ids of a question followed by `more` (null: nothing); fresh memory. */
-RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
-                                 uint32_t **ids, uint32_t *count);
+RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question,
+                                 const char *more, uint32_t **ids, uint32_t *count);
 
 /* One continuation asked of a model: greedy from a prompt to the stop token. */
 struct loop_job {
@@ -91,9 +91,9 @@ void loop_jobs_free(struct loop_job *jobs, uint32_t count);
 
 /* ---- locate ---- */
 struct loop_fault {
-    uint32_t problem;   /* index in the split */
-    int32_t step;       /* of the verdict, -1: none */
-    int32_t gold;       /* of the judge, never part of the verdict; -1: none */
+    uint32_t problem; /* index in the split */
+    int32_t step;     /* of the verdict, -1: none */
+    int32_t gold;     /* of the judge, never part of the verdict; -1: none */
     enum pipe_category category;
     char *prefix;       /* quant's own lines before the fault */
     char *rejected;     /* its faulty step, with its end */
@@ -107,8 +107,8 @@ struct loop_faults {
 RT_CHECKED rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
                                  const struct loop_variant *quant,
                                  const struct loop_bench *bench,
-                                 const struct loop_answers *f, const struct loop_answers *q,
-                                 struct loop_faults *out);
+                                 const struct loop_answers *f,
+                                 const struct loop_answers *q, struct loop_faults *out);
 void loop_faults_deinit(struct loop_faults *faults);
 
 /* ---- train ---- */

@@ -88,23 +88,30 @@ static rt_status add_trace(struct making *k, uint32_t problem)
     rt_status st = loop_prompt(k->loop, p->question, NULL, &prompt, &n_prompt);
     if (st != RT_OK)
         return st;
-    k->rows[k->row_count++] = (struct pipe_item){ .problem_id = p->id, .prompt = "",
+    k->rows[k->row_count++] = (struct pipe_item){ .problem_id = p->id,
+                                                  .prompt = "",
                                                   .chosen = a->text,
                                                   .source = "full's whole trace" };
     return add_sequence(k, prompt, n_prompt, a->ids, a->n);
 }
 
-static rt_status add_pair(struct making *k, const struct loop_fault *f, const char *prefix,
-                          const char *chosen, const char *rejected, bool swapped)
+static rt_status add_pair(struct making *k, const struct loop_fault *f,
+                          const char *prefix, const char *chosen, const char *rejected,
+                          bool swapped)
 {
     const struct pipe_problem *p = &k->m->mine->set.items[f->problem];
     k->rows[k->row_count++] = (struct pipe_item){
-        .problem_id = p->id, .prompt = prefix, .chosen = swapped ? rejected : chosen,
-        .rejected = swapped ? chosen : rejected, .category = f->category, .step = f->step,
+        .problem_id = p->id,
+        .prompt = prefix,
+        .chosen = swapped ? rejected : chosen,
+        .rejected = swapped ? chosen : rejected,
+        .category = f->category,
+        .step = f->step,
         .source = "full's continuation",
     };
     const rt_status st = add_step(k, p->question, prefix, swapped ? rejected : chosen);
-    return st == RT_OK ? add_step(k, p->question, prefix, swapped ? chosen : rejected) : st;
+    return st == RT_OK ? add_step(k, p->question, prefix, swapped ? chosen : rejected)
+                       : st;
 }
 
 /* Problems of the mine split that serve, in the seed's order. */
@@ -117,7 +124,8 @@ static rt_status make_traces(struct making *k)
         return no_memory(k);
     train_order(k->loop->seed, 1000, n, order);
     for (uint32_t i = 0; i < n && k->row_count < k->m->items_max && st == RT_OK; i++) {
-        const struct loop_answer *f = &k->m->f->items[order[i]], *q = &k->m->q->items[order[i]];
+        const struct loop_answer *f = &k->m->f->items[order[i]],
+                                 *q = &k->m->q->items[order[i]];
         if (f->correct && (k->recipe->items == LOOP_ITEMS_RANDOM || !q->correct))
             st = add_trace(k, order[i]);
     }
@@ -135,8 +143,9 @@ static rt_status make_pairs(struct making *k)
     train_order(k->loop->seed, 1001, n, order);
     for (uint32_t i = 0; i < n && k->row_count < k->m->items_max && st == RT_OK; i++) {
         const struct loop_fault *f = &k->m->faults->items[order[i]];
-        const bool swapped = k->recipe->items == LOOP_ITEMS_SHUFFLED &&
-                             (philox_word(order[i], 7, 0, 0, (uint32_t)k->loop->seed, 9) & 1);
+        const bool swapped =
+            k->recipe->items == LOOP_ITEMS_SHUFFLED &&
+            (philox_word(order[i], 7, 0, 0, (uint32_t)k->loop->seed, 9) & 1);
         if (f->chosen)
             st = add_pair(k, f, f->prefix, f->chosen, f->rejected, swapped);
     }
@@ -154,7 +163,8 @@ static rt_status make_other_pairs(struct making *k)
     const uint32_t n = k->m->faults->count;
     struct loop_job *jobs = rt_alloc(ctx, n, sizeof *jobs);
     struct pipe_step steps[PIPE_STEPS_MAX];
-    char **prefix = rt_alloc(ctx, n, sizeof *prefix), **own = rt_alloc(ctx, n, sizeof *own);
+    char **prefix = rt_alloc(ctx, n, sizeof *prefix),
+         **own = rt_alloc(ctx, n, sizeof *own);
     if (!jobs || !prefix || !own) {
         st = no_memory(k);
         goto fail;
@@ -185,7 +195,8 @@ static rt_status make_other_pairs(struct making *k)
         if (jobs[i].text[end])
             jobs[i].text[end + 1] = '\0';
         if (strcmp(jobs[i].text, own[i]) != 0)
-            TRY(add_pair(k, &k->m->faults->items[i], prefix[i], jobs[i].text, own[i], false));
+            TRY(add_pair(k, &k->m->faults->items[i], prefix[i], jobs[i].text, own[i],
+                         false));
     }
 
 fail:
@@ -227,9 +238,10 @@ rt_status loop_items_make(struct loop *loop, const struct loop_material *materia
     }
     if (recipe->items != LOOP_ITEMS_PAIRS_OTHER) {
         TRY(store_begin(loop->store));
-        TRY(store_put_items(loop->store, run_id, recipe->loss == TRAIN_DPO   ? "dpo"
-                                                 : recipe->loss == TRAIN_SFT ? "sft"
-                                                                             : "kl",
+        TRY(store_put_items(loop->store, run_id,
+                            recipe->loss == TRAIN_DPO   ? "dpo"
+                            : recipe->loss == TRAIN_SFT ? "sft"
+                                                        : "kl",
                             "{}", k.rows, k.row_count));
         TRY(store_commit(loop->store));
     }

@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A lost problem under search: full can finish from prefix(low), not from prefix(high). */
+/* A lost problem under search: full can finish from prefix(low), not from prefix(high).
+ */
 struct search {
     uint32_t problem;
     struct pipe_step steps[PIPE_STEPS_MAX];
@@ -42,9 +43,11 @@ struct locating {
     const struct loop_variant *full, *quant;
 };
 
-static char *prefix_of(struct rt_ctx *ctx, const char *text, const struct search *s, uint32_t k)
+static char *prefix_of(struct rt_ctx *ctx, const char *text, const struct search *s,
+                       uint32_t k)
 {
-    const uint32_t size = k < s->step_count ? s->steps[k].char_start : (uint32_t)strlen(text);
+    const uint32_t size =
+        k < s->step_count ? s->steps[k].char_start : (uint32_t)strlen(text);
     return rt_format(ctx, "%.*s", (int)size, text);
 }
 
@@ -63,15 +66,16 @@ static rt_status ask_round(struct locating *l, uint32_t *open)
             continue;
         s->asked = (s->low + s->high) / 2;
         char *prefix = prefix_of(ctx, l->q->items[s->problem].text, s, s->asked);
-        st = prefix ? loop_prompt(l->loop, l->bench->set.items[s->problem].question, prefix,
-                                  &jobs[i].prompt, &jobs[i].n_prompt)
+        st = prefix ? loop_prompt(l->loop, l->bench->set.items[s->problem].question,
+                                  prefix, &jobs[i].prompt, &jobs[i].n_prompt)
                     : rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
         rt_free(prefix);
         TRY(st);
         ++*open;
     }
     if (*open)
-        TRY(loop_continue(l->loop, l->full->model, NULL, jobs, l->count, "locate rollout"));
+        TRY(loop_continue(l->loop, l->full->model, NULL, jobs, l->count,
+                          "locate rollout"));
     for (uint32_t i = 0; i < l->count; i++) {
         struct search *s = &l->list[i];
         if (s->high - s->low <= 1)
@@ -122,8 +126,8 @@ static rt_status find_twins(struct locating *l)
             const struct search *s = &l->list[first + i];
             const struct loop_answer *a = &l->q->items[s->problem];
             uint32_t np;
-            TRY(loop_prompt(l->loop, l->bench->set.items[s->problem].question, NULL, &ids[i],
-                            &np));
+            TRY(loop_prompt(l->loop, l->bench->set.items[s->problem].question, NULL,
+                            &ids[i], &np));
             uint32_t *all = rt_resize(ctx, ids[i], np, np + a->n, sizeof *all);
             if (!all) {
                 st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
@@ -132,7 +136,8 @@ static rt_status find_twins(struct locating *l)
             ids[i] = all;
             memcpy(all + np, a->ids, a->n * sizeof *all);
             memset(mask + i * LOOP_CONTEXT + np, 1, a->n);
-            batch[i] = (struct train_sequence){ .ids = all, .mask = mask + i * LOOP_CONTEXT,
+            batch[i] = (struct train_sequence){ .ids = all,
+                                                .mask = mask + i * LOOP_CONTEXT,
                                                 .n = np + a->n };
         }
         const struct score_out out = { .margin = margin, .best = best };
@@ -199,7 +204,8 @@ static enum pipe_category category_of(const char *rejected, const char *chosen)
                                                           : PIPE_CAT_METHOD_PROCEDURE;
     if (!r || !c)
         return PIPE_CAT_UNCLASSIFIED;
-    if (r - rejected == c - chosen && strncmp(rejected, chosen, (size_t)(r - rejected)) == 0)
+    if (r - rejected == c - chosen &&
+        strncmp(rejected, chosen, (size_t)(r - rejected)) == 0)
         return PIPE_CAT_EXECUTION_COMPUTATION;
     return PIPE_CAT_METHOD_FORMULA;
 }
@@ -226,8 +232,7 @@ static rt_status make_fault(struct locating *l, struct search *s, struct loop_fa
     out->rejected = rt_format(ctx, "%.*s", (int)(step->char_end - step->char_start),
                               text + step->char_start);
     if (continuation)
-        out->chosen =
-            rt_format(ctx, "%.*s", (int)first_line(continuation), continuation);
+        out->chosen = rt_format(ctx, "%.*s", (int)first_line(continuation), continuation);
     if (!out->prefix || !out->rejected || (continuation && !out->chosen))
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
     out->rejected_last = s->low + 1 == s->step_count;
@@ -246,31 +251,41 @@ static rt_status put_rows(struct locating *l, const struct search *s,
     char gen[STORE_ID], evidence[160];
     struct store *store = l->loop->store;
     store_gen_id(l->q->run_id, l->bench->set.items[s->problem].id, 0, gen);
-    const struct pipe_fault rollout = { "rollout", f->step, -1, f->category, 0.9,
-                                        "{\"rule\":\"greedy continuation of the full model\"}" };
+    const struct pipe_fault rollout = {
+        "rollout",   f->step, -1,
+        f->category, 0.9,     "{\"rule\":\"greedy continuation of the full model\"}"
+    };
     snprintf(evidence, sizeof evidence, "{\"full_margin\":%.4f}", s->twin_margin);
-    const struct pipe_fault twin = { "twin", s->twin_step, s->twin_token,
-                                     PIPE_CAT_UNCLASSIFIED, 0.5, evidence };
+    const struct pipe_fault twin = { "twin",        s->twin_step,
+                                     s->twin_token, PIPE_CAT_UNCLASSIFIED,
+                                     0.5,           evidence };
     const char *by;
     char said[48];
     const int32_t step = verdict_of(s, &by);
     snprintf(said, sizeof said, "{\"by\":\"%s\"}", by);
-    const struct pipe_fault check = { "check", s->check.step, -1, s->check.category,
-                                      s->check.confidence, s->check.evidence };
-    const struct pipe_fault verdict = { "verdict", step,
+    const struct pipe_fault check = {
+        "check",           s->check.step,       -1,
+        s->check.category, s->check.confidence, s->check.evidence
+    };
+    const struct pipe_fault verdict = { "verdict",
+                                        step,
                                         s->twin_step == step ? s->twin_token : -1,
                                         step == f->step ? f->category : s->check.category,
-                                        by[0] == 'c' ? s->check.confidence : 0.9, said };
+                                        by[0] == 'c' ? s->check.confidence : 0.9,
+                                        said };
     if (s->check.step >= 0)
         TRY(store_put_fault(store, l->run_id, gen, &check));
-    const struct pipe_fault gold = { "gold", f->gold, -1, PIPE_CAT_UNCLASSIFIED, 1.0, "{}" };
+    const struct pipe_fault gold = {
+        "gold", f->gold, -1, PIPE_CAT_UNCLASSIFIED, 1.0, "{}"
+    };
     TRY(store_put_fault(store, l->run_id, gen, &rollout));
     TRY(store_put_fault(store, l->run_id, gen, &twin));
     TRY(store_put_fault(store, l->run_id, gen, &verdict));
     if (f->gold >= 0)
         TRY(store_put_fault(store, l->run_id, gen, &gold));
     if (s->from_low) {
-        const struct pipe_rollout r = { .step = s->low ? s->low - 1 : 0, .output = s->from_low,
+        const struct pipe_rollout r = { .step = s->low ? s->low - 1 : 0,
+                                        .output = s->from_low,
                                         .correct = true };
         TRY(store_put_rollout(store, gen, "rollout", l->full->row.id, &r));
     }
@@ -308,9 +323,11 @@ static rt_status judge(struct locating *l, const struct loop_faults *faults)
         if (st == RT_OK)
             st = store_put_metric(l->loop->store, l->run_id, name, 0, right[k]);
     }
-    cli_say(l->loop->cli, "%-28s %u lost problems; the gold step is named by check %u of %u, "
-            "rollout %u of %u, twin %u of %u, the verdict %u of %u", "locate", faults->count,
-            right[0], said[0], right[1], said[1], right[2], said[2], right[3], said[3]);
+    cli_say(l->loop->cli,
+            "%-28s %u lost problems; the gold step is named by check %u of %u, "
+            "rollout %u of %u, twin %u of %u, the verdict %u of %u",
+            "locate", faults->count, right[0], said[0], right[1], said[1], right[2],
+            said[2], right[3], said[3]);
     return st;
 }
 
@@ -358,12 +375,17 @@ rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
                       struct loop_faults *out)
 {
     rt_status st;
-    struct locating l = { .loop = loop, .bench = bench, .f = f, .q = q, .full = full,
-                          .quant = quant };
-    struct store_run run = { .campaign_id = loop->campaign_id, .kind = "locate",
-                             .variant_id = quant->row.id, .benchmark_id = bench->id,
-                             .env_id = loop->env_id, .seed = loop->seed,
-                             .config = "{\"locators\":[\"check\",\"rollout\",\"twin\"]}" };
+    struct locating l = {
+        .loop = loop, .bench = bench, .f = f, .q = q, .full = full, .quant = quant
+    };
+    struct store_run run = { .campaign_id = loop->campaign_id,
+                             .kind = "locate",
+                             .variant_id = quant->row.id,
+                             .benchmark_id = bench->id,
+                             .env_id = loop->env_id,
+                             .seed = loop->seed,
+                             .config =
+                                 "{\"locators\":[\"check\",\"rollout\",\"twin\"]}" };
     *out = (struct loop_faults){ 0 };
     for (uint32_t i = 0; i < q->count; i++)
         l.count += f->items[i].correct && !q->items[i].correct && q->items[i].n > 0;

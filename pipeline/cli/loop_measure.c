@@ -83,10 +83,11 @@ static rt_status read_answer(void *user, const struct store_answer *a)
         bsearch(&key, r->table, r->m->bench->set.count, sizeof key, compare_ids);
     if (!found)
         return RT_OK;
-    const struct pipe_score score = { .correct = a->correct, .extract_ok = a->extract_ok };
+    const struct pipe_score score = { .correct = a->correct,
+                                      .extract_ok = a->extract_ok };
     r->m->done++;
-    return keep_answer(r->m->loop->ctx, &r->m->out->items[found->index], a->output, a->n_gen,
-                       a->ids, a->logprob, a->margin, &score, a->finish);
+    return keep_answer(r->m->loop->ctx, &r->m->out->items[found->index], a->output,
+                       a->n_gen, a->ids, a->logprob, a->margin, &score, a->finish);
 }
 
 static rt_status read_finished(struct measuring *m)
@@ -128,15 +129,16 @@ static rt_status save(struct measuring *m, uint32_t problem,
     rt_status st;
     struct pipe_step steps[PIPE_STEPS_MAX];
     uint32_t ends[LOOP_CONTEXT];
-    const uint32_t n = g->error ? 0 : m->loop->format->split(g->output, steps, PIPE_STEPS_MAX);
+    const uint32_t n =
+        g->error ? 0 : m->loop->format->split(g->output, steps, PIPE_STEPS_MAX);
     token_ends(m->loop, g->trace.ids, g->trace.n, ends);
     pipe_steps_map_tokens(steps, n, ends, g->trace.n);
     if (!m->open)
         TRY(store_begin(m->loop->store));
     m->open = true;
     TRY(store_put_generation(m->loop->store, m->out->run_id, g, score, steps, n));
-    TRY(keep_answer(m->loop->ctx, &m->out->items[problem], g->output, g->trace.n, g->trace.ids,
-                    g->trace.logprob, g->trace.margin, score, g->finish));
+    TRY(keep_answer(m->loop->ctx, &m->out->items[problem], g->output, g->trace.n,
+                    g->trace.ids, g->trace.logprob, g->trace.margin, score, g->finish));
     m->done++;
     m->correct += score->correct;
     return RT_OK;
@@ -151,9 +153,14 @@ static rt_status save_too_long(struct measuring *m, uint32_t problem, uint32_t n
     const struct pipe_score score = { .grader = m->loop->format->grader,
                                       .reason = "prompt too long" };
     const struct pipe_generation g = {
-        .problem_id = m->bench->set.items[problem].id, .prompt_hash = m->loop->format_hash,
-        .output = "", .finish = PIPE_FINISH_ERROR, .n_prompt = n_prompt, .prefill_us = -1,
-        .decode_us = -1, .error = "the prompt is longer than the context",
+        .problem_id = m->bench->set.items[problem].id,
+        .prompt_hash = m->loop->format_hash,
+        .output = "",
+        .finish = PIPE_FINISH_ERROR,
+        .n_prompt = n_prompt,
+        .prefill_us = -1,
+        .decode_us = -1,
+        .error = "the prompt is longer than the context",
     };
     return save(m, problem, &g, &score);
 }
@@ -172,7 +179,9 @@ static bool next_request(void *user, struct rt_request *out)
             m->status = save_too_long(m, p, n);
             continue;
         }
-        *out = (struct rt_request){ .key = p, .prompt = m->prompts[p], .n_prompt = n,
+        *out = (struct rt_request){ .key = p,
+                                    .prompt = m->prompts[p],
+                                    .n_prompt = n,
                                     .max_new = m->loop->format->new_tokens_max };
         return true;
     }
@@ -191,10 +200,15 @@ static rt_status take_answer(void *user, const struct rt_answer *a)
         return st;
     const enum pipe_finish finish =
         a->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
-    pipe_grade(m->loop->format, text, finish, m->bench->set.items[p].answer, extracted, &score);
+    pipe_grade(m->loop->format, text, finish, m->bench->set.items[p].answer, extracted,
+               &score);
     const struct pipe_generation g = {
-        .problem_id = m->bench->set.items[p].id, .prompt_hash = m->loop->format_hash,
-        .output = text, .finish = finish, .n_gen = a->n_gen, .prefill_us = a->prefill_us,
+        .problem_id = m->bench->set.items[p].id,
+        .prompt_hash = m->loop->format_hash,
+        .output = text,
+        .finish = finish,
+        .n_gen = a->n_gen,
+        .prefill_us = a->prefill_us,
         .decode_us = a->decode_us,
         .trace = { a->n_gen, a->ids, a->logprob, a->margin, a->alt },
     };
@@ -271,7 +285,8 @@ static void count_up(struct loop_answers *a)
     for (uint32_t i = 0; i < a->count; i++) {
         struct pipe_form form;
         pipe_form_of(a->items[i].ids, a->items[i].n,
-                     a->items[i].truncated ? PIPE_FINISH_LENGTH : PIPE_FINISH_STOP, &form);
+                     a->items[i].truncated ? PIPE_FINISH_LENGTH : PIPE_FINISH_STOP,
+                     &form);
         a->correct += a->items[i].correct;
         a->truncated += a->items[i].truncated;
         a->unparsed += !a->items[i].extract_ok;
@@ -285,16 +300,25 @@ rt_status loop_measure(struct loop *loop, const struct loop_variant *v,
     rt_status st;
     char config[256], label[64];
     const uint32_t n = bench->set.count;
-    struct measuring m = { .loop = loop, .bench = bench, .out = out, .total = n,
-                           .started = rt_time_ns(), .label = label };
+    struct measuring m = { .loop = loop,
+                           .bench = bench,
+                           .out = out,
+                           .total = n,
+                           .started = rt_time_ns(),
+                           .label = label };
     *out = (struct loop_answers){ .count = n };
     snprintf(label, sizeof label, "%s %s", bench->split, v->row.label);
     snprintf(config, sizeof config,
-             "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":\"greedy\",\"context\":%d}",
+             "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":\"greedy\","
+             "\"context\":%d}",
              loop->format->name, loop->format_hash, LOOP_CONTEXT);
-    struct store_run run = { .campaign_id = loop->campaign_id, .kind = "eval",
-                             .variant_id = v->row.id, .benchmark_id = bench->id,
-                             .env_id = loop->env_id, .seed = loop->seed, .config = config };
+    struct store_run run = { .campaign_id = loop->campaign_id,
+                             .kind = "eval",
+                             .variant_id = v->row.id,
+                             .benchmark_id = bench->id,
+                             .env_id = loop->env_id,
+                             .seed = loop->seed,
+                             .config = config };
     out->items = rt_alloc(loop->ctx, n, sizeof *out->items);
     m.todo = rt_alloc(loop->ctx, n, sizeof *m.todo);
     m.prompts = rt_alloc(loop->ctx, n, sizeof *m.prompts);
@@ -310,8 +334,8 @@ rt_status loop_measure(struct loop *loop, const struct loop_variant *v,
     TRY(store_run_close(loop->store, run.id, "done", 0, NULL));
     count_up(out);
     cli_say(loop->cli, "%-28s %u/%u right (%.2f %%), %u truncated, %u unparsed%s", label,
-            out->correct, n, 100.0 * out->correct / (n ? n : 1), out->truncated, out->unparsed,
-            m.todo_count == 0 ? "  [from before]" : "");
+            out->correct, n, 100.0 * out->correct / (n ? n : 1), out->truncated,
+            out->unparsed, m.todo_count == 0 ? "  [from before]" : "");
     st = RT_OK;
 
 fail:
@@ -349,7 +373,8 @@ static bool next_job(void *user, struct rt_request *out)
     if (c->next == c->count)
         return false;
     const struct loop_job *job = &c->jobs[c->next];
-    *out = (struct rt_request){ .key = c->next, .prompt = job->prompt,
+    *out = (struct rt_request){ .key = c->next,
+                                .prompt = job->prompt,
                                 .n_prompt = job->n_prompt,
                                 .max_new = c->loop->format->new_tokens_max };
     c->next++;
@@ -374,13 +399,15 @@ static bool job_go_on(void *user)
     return !cli_stopping();
 }
 
-rt_status loop_continue(struct loop *loop, struct rt_model *model, struct rt_adapter *adapter,
-                        struct loop_job *jobs, uint32_t count, const char *what)
+rt_status loop_continue(struct loop *loop, struct rt_model *model,
+                        struct rt_adapter *adapter, struct loop_job *jobs, uint32_t count,
+                        const char *what)
 {
     rt_status st;
     struct rt_engine *engine = NULL;
-    struct continuing c = { .loop = loop, .jobs = jobs, .count = count, .what = what,
-                            .started = rt_time_ns() };
+    struct continuing c = {
+        .loop = loop, .jobs = jobs, .count = count, .what = what, .started = rt_time_ns()
+    };
     const struct rt_engine_options options = { .context = LOOP_CONTEXT,
                                                .stop_ids = { loop->stop_id },
                                                .stop_count = 1 };

@@ -18,9 +18,10 @@ rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
     TRY(text_tokenizer_load(loop->ctx, model, &loop->tok));
     loop->stop_id = text_token_id(loop->tok, loop->format->stop);
     if (loop->stop_id == UINT32_MAX) {
-        st = rt_fail(loop->ctx, RT_ERR_INPUT,
-                     "'%s': the tokenizer has no '%s', which ends an answer of format '%s'",
-                     model, loop->format->stop, loop->format->name);
+        st = rt_fail(
+            loop->ctx, RT_ERR_INPUT,
+            "'%s': the tokenizer has no '%s', which ends an answer of format '%s'", model,
+            loop->format->stop, loop->format->name);
         goto fail;
     }
     TRY(cli_device_open(cli, &loop->dev));
@@ -71,13 +72,15 @@ void loop_bench_close(struct loop_bench *bench)
 static double effective_bits(const struct loop_variant *v)
 {
     const double adapter =
-        v->adapter ? (double)fmt_adapter_params(v->adapter->source, &v->model->config) : 0;
+        v->adapter ? (double)fmt_adapter_params(v->adapter->source, &v->model->config)
+                   : 0;
     return v->model->bits_per_weight + 16 * adapter / v->model->linear_weights;
 }
 
 rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
-                           struct rt_adapter *adapter, const char *folder, const char *label,
-                           const char *role, const char *arm, struct loop_variant *out)
+                           struct rt_adapter *adapter, const char *folder,
+                           const char *label, const char *role, const char *arm,
+                           struct loop_variant *out)
 {
     rt_status st;
     char hex[65], quant[48];
@@ -96,8 +99,12 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
     snprintf(quant, sizeof quant, "rtn %u bit%s%s", q->bits,
              q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
     out->row = (struct store_variant){
-        .label = label, .role = role, .arm = arm, .weights_id = out->weights_id,
-        .adapter_id = adapter ? out->adapter_id : NULL, .arch = model->config.family->model_type,
+        .label = label,
+        .role = role,
+        .arm = arm,
+        .weights_id = out->weights_id,
+        .adapter_id = adapter ? out->adapter_id : NULL,
+        .arch = model->config.family->model_type,
         .params = (int64_t)(model->linear_weights +
                             (double)model->config.vocab * model->config.hidden),
         .quant = q->present ? quant : NULL,
@@ -122,8 +129,9 @@ rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
     *ids = NULL;
     char *head = pipe_prompt_text(loop->ctx, loop->format, question);
     char *text = head ? rt_format(loop->ctx, "%s%s", head, more ? more : "") : NULL;
-    const rt_status st = text ? text_encode(loop->tok, text, strlen(text), true, ids, count)
-                              : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    const rt_status st =
+        text ? text_encode(loop->tok, text, strlen(text), true, ids, count)
+             : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
     rt_free(head);
     rt_free(text);
     return st;

@@ -69,8 +69,8 @@ static rt_status measure_moments(struct loop *loop, const struct loop_material *
     few.items_max = CALIBRATION;
     TRY(moments_alloc(loop->ctx, material->full->model, m));
     TRY(loop_items_make(loop, &few, &random_traces, material->f->run_id, &items));
-    TRY(rt_scorer_create(material->full->model, NULL, NULL, CALIBRATION_BATCH * LOOP_CONTEXT,
-                         &scorer));
+    TRY(rt_scorer_create(material->full->model, NULL, NULL,
+                         CALIBRATION_BATCH * LOOP_CONTEXT, &scorer));
     for (uint32_t i = 0; i < items.count; i += CALIBRATION_BATCH) {
         const uint32_t left = items.count - i;
         TRY(rt_scorer_moments(scorer, items.list + i,
@@ -90,9 +90,9 @@ fail:
 }
 
 /* The modules of one group share an input and so its roots. */
-static rt_status fit_group(struct loop *loop, struct fmt_model *full, struct fmt_model *quant,
-                           const struct rt_model *model, uint32_t index,
-                           const double *moment, struct fmt_adapter *a)
+static rt_status fit_group(struct loop *loop, struct fmt_model *full,
+                           struct fmt_model *quant, const struct rt_model *model,
+                           uint32_t index, const double *moment, struct fmt_adapter *a)
 {
     rt_status st;
     struct rt_ctx *ctx = loop->ctx;
@@ -105,7 +105,8 @@ static rt_status fit_group(struct loop *loop, struct fmt_model *full, struct fmt
         char name[128];
         const size_t count = (size_t)s->out[p] * s->in;
         struct fmt_lora *l = &a->lora[layer * FMT_MODULE_COUNT + s->module[p]];
-        snprintf(name, sizeof name, "model.layers.%u.%s", layer, fmt_module_path[s->module[p]]);
+        snprintf(name, sizeof name, "model.layers.%u.%s", layer,
+                 fmt_module_path[s->module[p]]);
         rt_free(w);
         rt_free(wq);
         w = rt_alloc(ctx, count, sizeof *w);
@@ -116,7 +117,8 @@ static rt_status fit_group(struct loop *loop, struct fmt_model *full, struct fmt
         }
         TRY(fmt_weight_floats(full, name, s->out[p], s->in, w));
         TRY(fmt_weight_floats(quant, name, s->out[p], s->in, wq));
-        TRY(quant_lowrank(ctx, w, wq, s->out[p], s->in, &roots, l->rank, l->scale, l->a, l->b));
+        TRY(quant_lowrank(ctx, w, wq, s->out[p], s->in, &roots, l->rank, l->scale, l->a,
+                          l->b));
     }
 
 fail:

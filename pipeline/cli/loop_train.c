@@ -14,25 +14,65 @@
 enum { BATCH = 8, EPOCHS = 3 };
 
 const struct loop_recipe loop_recipes[] = {
-    { .name = "default", .role = "restored", .lowrank = true, .train = true,
-      .loss = TRAIN_KL, .items = LOOP_ITEMS_LOST, .lr = 5e-4f },
+    { .name = "default",
+      .role = "restored",
+      .lowrank = true,
+      .train = true,
+      .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 5e-4f },
     { .name = "lowrank", .role = "restored", .lowrank = true },
-    { .name = "sft", .role = "restored", .train = true, .loss = TRAIN_SFT,
-      .items = LOOP_ITEMS_LOST, .lr = 2e-3f },
-    { .name = "kl", .role = "restored", .train = true, .loss = TRAIN_KL,
-      .items = LOOP_ITEMS_LOST, .lr = 5e-4f },
-    { .name = "dpo", .role = "restored", .train = true, .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_PAIRS, .lr = 1e-4f },
-    { .name = "dpo+sft", .role = "restored", .train = true, .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_PAIRS, .lr = 1e-4f, .sft = 1.0f },
-    { .name = "random-problem", .role = "control", .lowrank = true, .train = true,
-      .loss = TRAIN_KL, .items = LOOP_ITEMS_RANDOM, .lr = 5e-4f },
-    { .name = "random-step", .role = "control", .train = true, .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_PAIRS_OTHER, .lr = 1e-4f },
-    { .name = "shuffled", .role = "control", .train = true, .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_SHUFFLED, .lr = 1e-4f },
-    { .name = "on-full", .role = "control", .train = true, .on_full = true,
-      .loss = TRAIN_SFT, .items = LOOP_ITEMS_LOST, .lr = 2e-3f },
+    { .name = "sft",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_SFT,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 2e-3f },
+    { .name = "kl",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 5e-4f },
+    { .name = "dpo",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS,
+      .lr = 1e-4f },
+    { .name = "dpo+sft",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS,
+      .lr = 1e-4f,
+      .sft = 1.0f },
+    { .name = "random-problem",
+      .role = "control",
+      .lowrank = true,
+      .train = true,
+      .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_RANDOM,
+      .lr = 5e-4f },
+    { .name = "random-step",
+      .role = "control",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS_OTHER,
+      .lr = 1e-4f },
+    { .name = "shuffled",
+      .role = "control",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_SHUFFLED,
+      .lr = 1e-4f },
+    { .name = "on-full",
+      .role = "control",
+      .train = true,
+      .on_full = true,
+      .loss = TRAIN_SFT,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 2e-3f },
 };
 const uint32_t loop_recipe_count = RT_COUNT(loop_recipes);
 
@@ -129,8 +169,8 @@ static rt_status validate(struct training *t, double *accuracy)
         char extracted[PIPE_EXTRACT_MAX];
         struct pipe_score score = { 0 };
         if (jobs[i].text)
-            pipe_grade(t->loop->format, jobs[i].text, jobs[i].finish, set->items[i].answer,
-                       extracted, &score);
+            pipe_grade(t->loop->format, jobs[i].text, jobs[i].finish,
+                       set->items[i].answer, extracted, &score);
         right += score.correct;
     }
     *accuracy = set->count ? (double)right / set->count : 0;
@@ -142,8 +182,8 @@ fail:
 
 static rt_status save_adapter(struct training *t, const struct fmt_adapter *adapter)
 {
-    const char *const metadata[] = { "format", "pt", "recipe", t->recipe->name, "base",
-                                     t->model->hash, NULL };
+    const char *const metadata[] = { "format", "pt",           "recipe", t->recipe->name,
+                                     "base",   t->model->hash, NULL };
     return fmt_adapter_write(t->loop->ctx, t->folder, adapter, &t->model->config,
                              "faultline-demo", metadata);
 }
@@ -161,7 +201,8 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
         fmt_adapter_destroy(&t->best);
-        TRY(fmt_adapter_copy(t->loop->ctx, t->adapter->source, &t->model->config, &t->best));
+        TRY(fmt_adapter_copy(t->loop->ctx, t->adapter->source, &t->model->config,
+                             &t->best));
         t->best_accuracy = accuracy;
     }
     TRY(save_adapter(t, t->best));
@@ -181,7 +222,8 @@ static uint32_t resume(struct training *t)
     json_t *state = NULL;
     if (!fmt_exists(t->state) || fmt_json_read(t->loop->ctx, t->state, &state) != RT_OK)
         return 0;
-    const uint32_t updates = (uint32_t)json_integer_value(json_object_get(state, "updates"));
+    const uint32_t updates =
+        (uint32_t)json_integer_value(json_object_get(state, "updates"));
     t->best_accuracy = json_number_value(json_object_get(state, "best"));
     json_decref(state);
     if (fmt_adapter_read(t->loop->ctx, t->folder, &t->model->config, &t->best) != RT_OK)
@@ -263,8 +305,9 @@ static rt_status prepare(struct training *t, uint32_t **order)
     o.lr = t->recipe->lr;
     o.sft = t->recipe->sft;
     o.sft_norm = 1;
-    TRY(rt_trainer_create(t->model, t->adapter, o.loss == TRAIN_KL ? t->m->full->model : NULL,
-                          &o, rows, targets, &t->trainer));
+    TRY(rt_trainer_create(t->model, t->adapter,
+                          o.loss == TRAIN_KL ? t->m->full->model : NULL, &o, rows,
+                          targets, &t->trainer));
 
 fail:
     return st;
@@ -326,8 +369,9 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
 {
     rt_status st;
     char config[512], *done = NULL;
-    struct training t = { .loop = loop, .m = material, .recipe = recipe,
-                          .started = rt_time_ns() };
+    struct training t = {
+        .loop = loop, .m = material, .recipe = recipe, .started = rt_time_ns()
+    };
     const struct loop_variant *base = recipe->on_full ? material->full : material->quant;
     t.model = base->model;
     snprintf(t.folder, sizeof t.folder, "%.400s/adapter-%s", loop->work, recipe->name);
@@ -335,13 +379,18 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
     snprintf(t.state, sizeof t.state, "%s.json", t.folder);
     snprintf(folder, folder_size, "%s", t.folder);
     snprintf(config, sizeof config,
-             "{\"recipe\":\"%s\",\"rank\":%d,\"batch\":%d,\"epochs\":%d,\"lr\":%g,\"items\":%u,"
+             "{\"recipe\":\"%s\",\"rank\":%d,\"batch\":%d,\"epochs\":%d,\"lr\":%g,"
+             "\"items\":%u,"
              "\"mine\":\"%s\"}",
-             recipe->name, LOOP_RANK, BATCH, EPOCHS, (double)recipe->lr, material->items_max,
-             material->mine->id);
-    struct store_run run = { .campaign_id = loop->campaign_id, .kind = "train",
-                             .variant_id = base->row.id, .benchmark_id = material->mine->id,
-                             .env_id = loop->env_id, .seed = loop->seed, .config = config };
+             recipe->name, LOOP_RANK, BATCH, EPOCHS, (double)recipe->lr,
+             material->items_max, material->mine->id);
+    struct store_run run = { .campaign_id = loop->campaign_id,
+                             .kind = "train",
+                             .variant_id = base->row.id,
+                             .benchmark_id = material->mine->id,
+                             .env_id = loop->env_id,
+                             .seed = loop->seed,
+                             .config = config };
     TRY(store_run_open(loop->store, &run));
     snprintf(t.run_id, STORE_ID, "%s", run.id);
     char adapter_file[600], stage[64];

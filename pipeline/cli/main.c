@@ -39,7 +39,7 @@ rt_status cli_stop_status(struct rt_ctx *ctx)
 static void print_log(void *user, enum rt_log_level level, const char *line)
 {
     const struct cli *cli = user;
-    const enum rt_log_level most = cli->verbosity < 0   ? RT_LOG_ERROR
+    const enum rt_log_level most = cli->verbosity < 0    ? RT_LOG_ERROR
                                    : cli->verbosity == 0 ? RT_LOG_WARNING
                                    : cli->verbosity == 1 ? RT_LOG_INFO
                                                          : RT_LOG_TRACE;

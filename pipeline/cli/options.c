@@ -26,8 +26,10 @@ static rt_status unknown(struct cli *cli, const char *name)
     const char *near = similar(cli->command->options, name);
     if (!near)
         near = similar(cli_global_options, name);
-    return rt_fail(&cli->ctx, RT_ERR_USAGE, "'%s' has no option --%.40s%s%s; see: faultline "
-                   "help %s", cli->command->name, name, near ? ", did you mean --" : "",
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "'%s' has no option --%.40s%s%s; see: faultline "
+                   "help %s",
+                   cli->command->name, name, near ? ", did you mean --" : "",
                    near ? near : "", cli->command->name);
 }
 
@@ -43,8 +45,8 @@ static rt_status take_option(struct cli *cli, char **argv, int argc, int *i)
     const char *value = equals ? equals + 1 : NULL;
     if (option->value && !value) {
         if (*i + 1 >= argc)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs a value (%s)", option->name,
-                           option->value);
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs a value (%s)",
+                           option->name, option->value);
         value = argv[++*i];
     }
     if (!option->value && value)
@@ -99,7 +101,9 @@ rt_status cli_number(struct cli *cli, const char *name, int64_t otherwise, int64
         return RT_OK;
     *out = strtoll(text, &end, 10);
     if (end == text || *end || *out < low || *out > high)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s %s: a whole number from %lld to %lld is "
-                       "needed", name, text, (long long)low, (long long)high);
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--%s %s: a whole number from %lld to %lld is "
+                       "needed",
+                       name, text, (long long)low, (long long)high);
     return RT_OK;
 }

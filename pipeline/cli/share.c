@@ -54,16 +54,18 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
     if (!cli_flag(cli, "profile"))
         return;
     rt_device_stats_get(dev, &s);
-    fprintf(stderr, "%-20s %10s %10s %10s %9s\n", "op", "calls", "seconds", "GFLOP/s", "GB/s");
+    fprintf(stderr, "%-20s %10s %10s %10s %9s\n", "op", "calls", "seconds", "GFLOP/s",
+            "GB/s");
     for (int i = 0; i < RT_OP_COUNT; i++) {
         const struct rt_op_profile *p = &s.op[i];
         if (p->calls)
             fprintf(stderr, "%-20s %10llu %10.3f %10.2f %9.2f\n", rt_op_table[i].name,
-                    (unsigned long long)p->calls, p->seconds, p->flops / p->seconds * 1e-9,
-                    p->bytes / p->seconds * 1e-9);
+                    (unsigned long long)p->calls, p->seconds,
+                    p->flops / p->seconds * 1e-9, p->bytes / p->seconds * 1e-9);
     }
-    fprintf(stderr, "device busy %.3f s, %llu submissions, %.1f MiB at most\n", s.busy_seconds,
-            (unsigned long long)s.submissions, (double)s.buffer_bytes_max / 1048576);
+    fprintf(stderr, "device busy %.3f s, %llu submissions, %.1f MiB at most\n",
+            s.busy_seconds, (unsigned long long)s.submissions,
+            (double)s.buffer_bytes_max / 1048576);
 }
 
 void cli_say(struct cli *cli, const char *fmt, ...)
@@ -82,7 +84,8 @@ void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t tot
                   uint64_t started_ns, const char *extra)
 {
     const uint64_t now = rt_time_ns();
-    const uint64_t pause = cli->progress_terminal ? UINT64_C(200000000) : UINT64_C(5000000000);
+    const uint64_t pause =
+        cli->progress_terminal ? UINT64_C(200000000) : UINT64_C(5000000000);
     if (cli->progress_off || (now - cli->progress_at < pause && done < total))
         return;
     if (!cli->progress_terminal && done >= total)
@@ -90,8 +93,10 @@ void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t tot
     const double seconds = (double)(now - started_ns) * 1e-9;
     const double left = done ? seconds / (double)done * (double)(total - done) : 0;
     cli->progress_at = now;
-    snprintf(cli->progress_line, sizeof cli->progress_line, "%-24s %llu/%llu  %.1f/s  left %.0f s"
-             "  %.80s", what, (unsigned long long)done, (unsigned long long)total,
+    snprintf(cli->progress_line, sizeof cli->progress_line,
+             "%-24s %llu/%llu  %.1f/s  left %.0f s"
+             "  %.80s",
+             what, (unsigned long long)done, (unsigned long long)total,
              seconds > 0 ? (double)done / seconds : 0, left, extra);
     fprintf(stderr, cli->progress_terminal ? "\r\033[K%s" : "%s\n", cli->progress_line);
     fflush(stderr);

@@ -19,9 +19,9 @@ struct bucket {
 struct slot {
     bool active;
     struct rt_request request;
-    uint32_t done;   /* tokens whose keys are in the cache or in this step */
+    uint32_t done; /* tokens whose keys are in the cache or in this step */
     uint32_t n_gen;
-    uint32_t limit;  /* n_gen at which it ends */
+    uint32_t limit; /* n_gen at which it ends */
     double prefill_ns, decode_ns;
     uint32_t *ids; /* generated, [context] each, all part of one block */
     uint32_t *alt;
@@ -65,8 +65,9 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
 
     model_record_embed(&e->pass, list, bucket->rows, e->x);
     for (uint32_t l = 0; l < m->config.layers; l++) {
-        const struct model_cache cache = { .kv = e->kv[l], .table = e->table,
-                                           .page = PAGE, .ld = e->ld_kv };
+        const struct model_cache cache = {
+            .kv = e->kv[l], .table = e->table, .page = PAGE, .ld = e->ld_kv
+        };
         model_record_layer(&e->pass, list, l, bucket->rows, &cache, e->x, e->x);
     }
     const uint32_t n = bucket->head_rows;
@@ -78,7 +79,9 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
     const bool sampled = e->options.sampling.temperature > 0;
     if (sampled) {
         const struct sample_push push = {
-            .rows = n, .vocab = m->config.vocab, .ldl = m->ld_vocab,
+            .rows = n,
+            .vocab = m->config.vocab,
+            .ldl = m->ld_vocab,
             .inv_temp = 1.0f / e->options.sampling.temperature,
             .top_p = e->options.sampling.top_p,
             .seed_low = (uint32_t)e->options.sampling.seed,
@@ -89,7 +92,8 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
                                            model_slice(e->sampled) };
         rt_list_op(list, RT_OP_sample, &push, slices);
     }
-    const struct logits_stat_push stat = { .rows = n, .vocab = m->config.vocab,
+    const struct logits_stat_push stat = { .rows = n,
+                                           .vocab = m->config.vocab,
                                            .ldl = m->ld_vocab };
     const struct rt_slice slices[] = { model_slice(e->logits),
                                        model_slice(sampled ? e->sampled : e->target),
@@ -111,7 +115,8 @@ static rt_status create_buffers(struct rt_engine *e)
     const uint64_t slots = rt_round_up(e->options.slots, RT_ROW_PAD);
     const uint64_t hidden_row = (uint64_t)m->ld_hidden * 4;
     TRY(model_pass_init(&e->pass, m, e->adapter, e->options.rows_max, false));
-    TRY(model_buffer(dev, "engine x", e->pass.rows * hidden_row, RT_MEMORY_DEVICE, &e->x));
+    TRY(model_buffer(dev, "engine x", e->pass.rows * hidden_row, RT_MEMORY_DEVICE,
+                     &e->x));
     TRY(model_buffer(dev, "engine head x", slots * hidden_row, RT_MEMORY_DEVICE,
                      &e->head_x));
     TRY(model_buffer(dev, "engine head y", slots * hidden_row, RT_MEMORY_DEVICE,
@@ -179,8 +184,8 @@ rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
     if (e->options.rows_max == 0 || e->options.rows_max > ROWS_MAX_DEFAULT)
         e->options.rows_max = ROWS_MAX_DEFAULT;
     e->pages_per_slot = (options->context + PAGE - 1) / PAGE;
-    e->ld_kv = rt_round_up32(2 * model->config.kv_heads * model->config.head_dim,
-                             RT_COL_PAD);
+    e->ld_kv =
+        rt_round_up32(2 * model->config.kv_heads * model->config.head_dim, RT_COL_PAD);
     TRY(create_host(e, ctx));
     TRY(create_buffers(e));
     /* A slot owns its pages for good: worst case reserved, so admission is slots free. */
@@ -312,8 +317,8 @@ static uint32_t fill_step(struct rt_engine *e, uint32_t *heads, double *keys)
 /* Reads the slot's stat row; true when the request has ended. */
 static bool take_token(struct rt_engine *e, struct slot *s, enum rt_finish *finish)
 {
-    const uint32_t *word = (const uint32_t *)rt_buffer_map(e->stat) +
-                           (size_t)s->head_row * STAT_WORDS;
+    const uint32_t *word =
+        (const uint32_t *)rt_buffer_map(e->stat) + (size_t)s->head_row * STAT_WORDS;
     const float *value = (const float *)word;
     const uint32_t id = word[5];
     const bool is_best = id == word[0];
@@ -335,8 +340,13 @@ static rt_status report(const struct rt_engine_calls *calls, struct slot *s,
                         enum rt_finish finish)
 {
     const struct rt_answer answer = {
-        .key = s->request.key, .finish = finish, .n_gen = s->n_gen, .ids = s->ids,
-        .logprob = s->logprob, .margin = s->margin, .alt = s->alt,
+        .key = s->request.key,
+        .finish = finish,
+        .n_gen = s->n_gen,
+        .ids = s->ids,
+        .logprob = s->logprob,
+        .margin = s->margin,
+        .alt = s->alt,
         .prefill_us = (int64_t)(s->prefill_ns / 1e3),
         .decode_us = (int64_t)(s->decode_ns / 1e3),
     };

@@ -18,9 +18,9 @@ struct rt_sampling {
 };
 
 struct rt_engine_options {
-    uint32_t slots;    /* requests at once, 1 .. 64; 0: 64 */
-    uint32_t rows_max; /* token rows a step, a multiple of 64; 0: 256 */
-    uint32_t context;  /* longest prompt + answer, tokens */
+    uint32_t slots;       /* requests at once, 1 .. 64; 0: 64 */
+    uint32_t rows_max;    /* token rows a step, a multiple of 64; 0: 256 */
+    uint32_t context;     /* longest prompt + answer, tokens */
     uint32_t stop_ids[8]; /* generation ends after one of these */
     uint32_t stop_count;
     struct rt_sampling sampling;
@@ -41,9 +41,9 @@ struct rt_answer {
     enum rt_finish finish;
     uint32_t n_gen;
     const uint32_t *ids;
-    const float *logprob; /* of each token, nats */
-    const float *margin;  /* log p(token) - max log p(other) */
-    const uint32_t *alt;  /* the best other token */
+    const float *logprob;          /* of each token, nats */
+    const float *margin;           /* log p(token) - max log p(other) */
+    const uint32_t *alt;           /* the best other token */
     int64_t prefill_us, decode_us; /* its share (by rows) of the steps it was in */
 };
 
@@ -63,12 +63,12 @@ struct rt_engine_calls {
 };
 
 struct rt_engine_stats {
-    uint64_t steps;         /* submissions of the forward pass */
-    uint64_t rows;          /* token rows computed, padding apart */
-    uint64_t rows_padded;   /* with padding */
-    uint64_t tokens;        /* tokens generated */
-    double wall_seconds;    /* inside rt_engine_run */
-    double flops;           /* counted, padding apart */
+    uint64_t steps;       /* submissions of the forward pass */
+    uint64_t rows;        /* token rows computed, padding apart */
+    uint64_t rows_padded; /* with padding */
+    uint64_t tokens;      /* tokens generated */
+    double wall_seconds;  /* inside rt_engine_run */
+    double flops;         /* counted, padding apart */
 };
 
 /* Allocates everything a run needs: cache, activations, one recording per row

@@ -47,9 +47,9 @@ struct rt_model {
     struct fmt_config config;
     char hash[65]; /* content hash of the folder, hexadecimal */
     struct model_group_shape shape[MODEL_GROUP_COUNT];
-    struct model_layer *layers;  /* config.layers of them */
+    struct model_layer *layers; /* config.layers of them */
     struct model_weight embed;
-    struct model_weight head;    /* borrows embed's buffers where tied */
+    struct model_weight head; /* borrows embed's buffers where tied */
     struct rt_buffer *norm_final;
     struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: cos, sin */
     uint32_t positions;           /* longest context the table serves */
@@ -79,17 +79,18 @@ struct model_lora {
      * a of all parts follow each other without a gap: one [parts*rank][in]. */
     uint64_t a, bt[MODEL_PARTS_MAX];
     /* Packed copies the kernels read, made from params by the pack list. */
-    struct rt_buffer *a_k4;                   /* 32-bit weight [parts*rank][in] */
-    struct rt_buffer *b_k4;                   /* 32-bit weight [out_pad][rank] */
-    struct rt_buffer *bt_k4[MODEL_PARTS_MAX]; /* 32-bit weight [rank][out]; trainable only */
+    struct rt_buffer *a_k4; /* 32-bit weight [parts*rank][in] */
+    struct rt_buffer *b_k4; /* 32-bit weight [out_pad][rank] */
+    struct rt_buffer
+        *bt_k4[MODEL_PARTS_MAX]; /* 32-bit weight [rank][out]; trainable only */
     struct rt_weight_shape a_shape, b_shape, bt_shape[MODEL_PARTS_MAX];
 };
 
 struct rt_adapter {
-    struct rt_model *model;   /* borrowed; whose shapes it fits */
-    struct model_lora *lora;  /* [layers][MODEL_GROUP_COUNT] */
-    struct rt_buffer *params; /* float, all A and Bt, flat; every matrix 64-aligned */
-    uint64_t param_floats;    /* stored, with padding */
+    struct rt_model *model;     /* borrowed; whose shapes it fits */
+    struct model_lora *lora;    /* [layers][MODEL_GROUP_COUNT] */
+    struct rt_buffer *params;   /* float, all A and Bt, flat; every matrix 64-aligned */
+    uint64_t param_floats;      /* stored, with padding */
     struct fmt_adapter *source; /* owned: ranks, scales, values as read or made */
     bool trainable;
     struct rt_list *pack; /* refreshes the packed copies from params */
@@ -116,23 +117,24 @@ const struct model_lora *model_lora_of(const struct rt_adapter *adapter, uint32_
 
 /* Activations of one pass of at most `rows` rows, allocated once. */
 struct model_pass {
-    struct rt_model *model;      /* borrowed */
-    struct rt_adapter *adapter;  /* borrowed, null: none */
-    uint32_t rows;               /* capacity, a multiple of 64 */
-    bool keep;                   /* backward follows: norm2 and each u keep their values */
-    struct rt_buffer *ids;       /* UPLOAD uint [rows] */
-    struct rt_buffer *rope_meta; /* UPLOAD uint [rows][4], see shaders/push.h */
-    struct rt_buffer *att_meta;  /* UPLOAD uint [rows][4] */
-    struct rt_buffer *mid;       /* residual after attention [rows][ld_hidden] */
-    struct rt_buffer *norm, *norm2;              /* inputs of QKV and of GATE_UP */
+    struct rt_model *model;     /* borrowed */
+    struct rt_adapter *adapter; /* borrowed, null: none */
+    uint32_t rows;              /* capacity, a multiple of 64 */
+    bool keep;                  /* backward follows: norm2 and each u keep their values */
+    struct rt_buffer *ids;      /* UPLOAD uint [rows] */
+    struct rt_buffer *rope_meta;    /* UPLOAD uint [rows][4], see shaders/push.h */
+    struct rt_buffer *att_meta;     /* UPLOAD uint [rows][4] */
+    struct rt_buffer *mid;          /* residual after attention [rows][ld_hidden] */
+    struct rt_buffer *norm, *norm2; /* inputs of QKV and of GATE_UP */
     struct rt_buffer *qkv, *att, *gate_up, *act; /* outputs of each stage */
-    uint32_t ld_att;             /* keep: twice as wide, the gradient beside the value */
+    uint32_t ld_att; /* keep: twice as wide, the gradient beside the value */
     struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
     struct rt_buffer *lse;                  /* float [rows][heads] */
 };
 
 RT_CHECKED rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
-                                     struct rt_adapter *adapter, uint32_t rows, bool keep);
+                                     struct rt_adapter *adapter, uint32_t rows,
+                                     bool keep);
 void model_pass_deinit(struct model_pass *pass);
 
 /* Keys and values of a layer: the pass's own qkv rows (kv null), or a paged cache. */

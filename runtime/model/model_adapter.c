@@ -21,8 +21,9 @@ static uint32_t group_rank(const struct rt_adapter *a, uint32_t layer, enum mode
 
 static struct rt_weight_shape float_shape(uint32_t out, uint32_t out_pad, uint32_t in_pad)
 {
-    return (struct rt_weight_shape){ .out = out, .in = in_pad, .out_pad = out_pad,
-                                     .in_pad = in_pad, .bits = 32 };
+    return (struct rt_weight_shape){
+        .out = out, .in = in_pad, .out_pad = out_pad, .in_pad = in_pad, .bits = 32
+    };
 }
 
 /* Decides ranks, offsets and shapes of one group. */
@@ -40,8 +41,7 @@ static void plan_group(struct rt_adapter *a, uint32_t layer, enum model_group g)
     for (uint32_t p = 0; p < s->parts; p++) {
         lora->bt[p] = a->param_floats;
         a->param_floats += rt_round_up((uint64_t)lora->rank * s->out[p], PARAM_ALIGN);
-        lora->scale[p] =
-            a->source->lora[layer * FMT_MODULE_COUNT + s->module[p]].scale;
+        lora->scale[p] = a->source->lora[layer * FMT_MODULE_COUNT + s->module[p]].scale;
         lora->bt_shape[p] = float_shape(lora->rank, rt_round_up32(lora->rank, 16),
                                         rt_round_up32(s->out[p], 32));
     }
@@ -51,7 +51,8 @@ static void plan_group(struct rt_adapter *a, uint32_t layer, enum model_group g)
     lora->b_shape = float_shape(s->out_pad, s->out_pad, lora->rank);
 }
 
-static rt_status create_group(struct rt_adapter *a, struct model_lora *lora, uint32_t parts)
+static rt_status create_group(struct rt_adapter *a, struct model_lora *lora,
+                              uint32_t parts)
 {
     rt_status st;
     struct rt_device *dev = a->model->dev;
@@ -74,9 +75,13 @@ static void pack(const struct rt_adapter *a, struct rt_list *list, uint64_t from
                  uint32_t lds, struct rt_buffer *to, const struct rt_weight_shape *shape,
                  uint32_t out, uint32_t in, uint32_t m0, bool transpose, float scale)
 {
-    const struct pack_push push = { .n_out = out, .n_in = in, .lds = lds,
-                                    .transpose = transpose, .m0 = m0,
-                                    .in_pad = shape->in_pad, .scale = scale };
+    const struct pack_push push = { .n_out = out,
+                                    .n_in = in,
+                                    .lds = lds,
+                                    .transpose = transpose,
+                                    .m0 = m0,
+                                    .in_pad = shape->in_pad,
+                                    .scale = scale };
     const struct rt_slice slices[] = { model_slice_at(a->params, from * sizeof(float)),
                                        model_slice(to) };
     rt_list_op(list, RT_OP_pack, &push, slices);
@@ -90,8 +95,8 @@ void model_record_pack(const struct rt_adapter *a, struct rt_list *list)
         for (uint32_t p = 0; l->rank && p < s->parts; p++) {
             /* One scale serves the group (copy_module), so its a are packed at once. */
             if (p == 0)
-                pack(a, list, l->a, s->in, l->a_k4, &l->a_shape, l->rank * s->parts, s->in,
-                     0, false, l->scale[0]);
+                pack(a, list, l->a, s->in, l->a_k4, &l->a_shape, l->rank * s->parts,
+                     s->in, 0, false, l->scale[0]);
             pack(a, list, l->bt[p], s->out[p], l->b_k4, &l->b_shape, s->out[p], l->rank,
                  s->row0[p], true, 1.0f);
             if (a->trainable)
@@ -182,8 +187,8 @@ rt_status rt_adapter_download(struct rt_adapter *a)
 }
 
 /* The scale that stands for a group: of its first part that is adapted. */
-static void settle_scales(struct model_lora *l, const struct rt_adapter *a, uint32_t layer,
-                          const struct model_group_shape *s)
+static void settle_scales(struct model_lora *l, const struct rt_adapter *a,
+                          uint32_t layer, const struct model_group_shape *s)
 {
     for (uint32_t p = 0; p < s->parts && l->rank; p++) {
         const struct fmt_lora *f =
@@ -213,9 +218,10 @@ rt_status rt_adapter_create(struct rt_model *model, struct fmt_adapter *source,
     a->trainable = trainable;
     a->lora = rt_alloc(ctx, n, sizeof *a->lora);
     if (!a->lora || source->layers != model->config.layers) {
-        st = a->lora ? rt_fail(ctx, RT_ERR_INPUT, "the adapter has %u layers, the model %u",
-                               source->layers, model->config.layers)
-                     : rt_fail(ctx, RT_ERR_HOST_MEMORY, "adapter: no host memory");
+        st = a->lora
+                 ? rt_fail(ctx, RT_ERR_INPUT, "the adapter has %u layers, the model %u",
+                           source->layers, model->config.layers)
+                 : rt_fail(ctx, RT_ERR_HOST_MEMORY, "adapter: no host memory");
         goto fail;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -246,7 +252,8 @@ void rt_adapter_destroy(struct rt_adapter **pa)
     if (!a)
         return;
     rt_list_destroy(&a->pack);
-    for (uint32_t i = 0; a->lora && i < a->model->config.layers * MODEL_GROUP_COUNT; i++) {
+    for (uint32_t i = 0; a->lora && i < a->model->config.layers * MODEL_GROUP_COUNT;
+         i++) {
         rt_buffer_destroy(&a->lora[i].a_k4);
         rt_buffer_destroy(&a->lora[i].b_k4);
         for (uint32_t p = 0; p < MODEL_PARTS_MAX; p++)

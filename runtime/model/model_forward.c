@@ -48,7 +48,9 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
     struct rt_device *dev = model->dev;
     const struct model_group_shape *shape = model->shape;
     *pass = (struct model_pass){
-        .model = model, .adapter = adapter, .keep = keep,
+        .model = model,
+        .adapter = adapter,
+        .keep = keep,
         .rows = rt_round_up32(rows, RT_ROW_PAD),
         .ld_att = shape[MODEL_O].ld_in * (keep ? 2 : 1),
     };
@@ -111,13 +113,20 @@ void model_record_embed(struct model_pass *pass, struct rt_list *list, uint32_t 
     const struct rt_model *m = pass->model;
     const struct rt_weight_shape *s = &m->embed.shape;
     const struct embed_push push = {
-        .rows = rows, .cols = m->config.hidden, .vocab = m->config.vocab,
-        .in_pad = s->in_pad, .bits = s->bits, .group = s->group, .form = s->form,
+        .rows = rows,
+        .cols = m->config.hidden,
+        .vocab = m->config.vocab,
+        .in_pad = s->in_pad,
+        .bits = s->bits,
+        .group = s->group,
+        .form = s->form,
         .ldy = m->ld_hidden,
     };
     const struct rt_slice slices[] = {
-        model_slice(pass->ids), model_slice(m->embed.codes),
-        model_slice(m->embed.scales ? m->embed.scales : m->none), model_slice(x),
+        model_slice(pass->ids),
+        model_slice(m->embed.codes),
+        model_slice(m->embed.scales ? m->embed.scales : m->none),
+        model_slice(x),
     };
     rt_list_op(list, RT_OP_embed, &push, slices);
 }
@@ -126,8 +135,12 @@ static void record_norm(const struct rt_model *m, struct rt_list *list, uint32_t
                         struct rt_slice x, struct rt_buffer *w, struct rt_slice y)
 {
     const struct rmsnorm_push push = {
-        .rows = rows, .cols = m->config.hidden, .heads = 1, .ldx = m->ld_hidden,
-        .ldy = m->ld_hidden, .eps = m->config.rms_eps,
+        .rows = rows,
+        .cols = m->config.hidden,
+        .heads = 1,
+        .ldx = m->ld_hidden,
+        .ldy = m->ld_hidden,
+        .eps = m->config.rms_eps,
     };
     const struct rt_slice slices[] = { x, model_slice(w), y };
     rt_list_op(list, RT_OP_rmsnorm, &push, slices);
@@ -140,13 +153,19 @@ static void record_lora_down(struct model_pass *pass, struct rt_list *list,
 {
     const struct rt_model *m = pass->model;
     const struct matmul_push push = {
-        .rows = rows, .out_pad = lora->a_shape.out_pad, .in_pad = lora->a_shape.in_pad,
-        .bits = 32, .ldx = ldx, .ldy = lora->ld_u,
-        .part1 = lora->a_shape.out_pad, .part2 = lora->a_shape.out_pad,
+        .rows = rows,
+        .out_pad = lora->a_shape.out_pad,
+        .in_pad = lora->a_shape.in_pad,
+        .bits = 32,
+        .ldx = ldx,
+        .ldy = lora->ld_u,
+        .part1 = lora->a_shape.out_pad,
+        .part2 = lora->a_shape.out_pad,
     };
     const struct rt_slice none = model_slice(m->none);
-    const struct rt_slice slices[] = { model_slice(lora->a_k4), none, x,   none, none, none,
-                                       none, model_slice(pass->u[g]) };
+    const struct rt_slice slices[] = {
+        model_slice(lora->a_k4), none, x, none, none, none, none, model_slice(pass->u[g])
+    };
     rt_list_op(list, RT_OP_matmul, &push, slices);
 }
 
@@ -164,20 +183,30 @@ static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t
         record_lora_down(pass, list, lora, g, rows, x, ldx);
 
     const struct matmul_push push = {
-        .rows = rows, .out_pad = w->shape.out_pad, .in_pad = w->shape.in_pad,
-        .bits = w->shape.bits, .group = w->shape.group, .form = w->shape.form,
-        .ldx = ldx, .ldy = s->ld_out,
+        .rows = rows,
+        .out_pad = w->shape.out_pad,
+        .in_pad = w->shape.in_pad,
+        .bits = w->shape.bits,
+        .group = w->shape.group,
+        .form = w->shape.form,
+        .ldx = ldx,
+        .ldy = s->ld_out,
         .flags = (bias ? MATMUL_BIAS : 0) | (residual ? MATMUL_RESIDUAL : 0) |
                  (lora ? MATMUL_LORA : 0),
-        .ldu = lora ? lora->ld_u : 0, .rank = lora ? lora->rank : 0,
+        .ldu = lora ? lora->ld_u : 0,
+        .rank = lora ? lora->rank : 0,
         .part1 = s->parts > 1 ? s->row0[1] : s->out_pad,
         .part2 = s->parts > 2 ? s->row0[2] : s->out_pad,
     };
     const struct rt_slice none = model_slice(m->none);
     const struct rt_slice slices[] = {
-        model_slice(w->codes), w->scales ? model_slice(w->scales) : none, x,
-        lora ? model_slice(pass->u[g]) : none, lora ? model_slice(lora->b_k4) : none,
-        bias ? model_slice(bias) : none, residual ? model_slice(residual) : none,
+        model_slice(w->codes),
+        w->scales ? model_slice(w->scales) : none,
+        x,
+        lora ? model_slice(pass->u[g]) : none,
+        lora ? model_slice(lora->b_k4) : none,
+        bias ? model_slice(bias) : none,
+        residual ? model_slice(residual) : none,
         model_slice(y),
     };
     rt_list_op(list, RT_OP_matmul, &push, slices);
@@ -191,30 +220,51 @@ static void record_attention(struct model_pass *pass, struct rt_list *list, uint
     const struct model_group_shape *s = &m->shape[MODEL_QKV];
     const bool paged = cache->kv != NULL;
     const struct rope_push rope = {
-        .rows = rows, .heads_q = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
-        .ldx = s->ld_out, .offq = s->row0[0], .offk = s->row0[1], .offv = s->row0[2],
-        .store = paged, .ldc = cache->ld, .positions = m->positions,
+        .rows = rows,
+        .heads_q = c->heads,
+        .heads_k = c->kv_heads,
+        .hd = c->head_dim,
+        .ldx = s->ld_out,
+        .offq = s->row0[0],
+        .offk = s->row0[1],
+        .offv = s->row0[2],
+        .store = paged,
+        .ldc = cache->ld,
+        .positions = m->positions,
     };
     const struct rt_slice none = model_slice(m->none);
     const struct rt_slice rope_slices[] = {
-        model_slice(m->rope_table), model_slice(pass->rope_meta), model_slice(pass->qkv),
+        model_slice(m->rope_table),
+        model_slice(pass->rope_meta),
+        model_slice(pass->qkv),
         paged ? model_slice(cache->kv) : none,
     };
     rt_list_op(list, RT_OP_rope, &rope, rope_slices);
 
     const struct attention_push push = {
-        .rows = rows, .heads = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
-        .ldq = s->ld_out, .offq = s->row0[0],
-        .ldk = paged ? cache->ld : s->ld_out, .offk = paged ? 0 : s->row0[1],
+        .rows = rows,
+        .heads = c->heads,
+        .heads_k = c->kv_heads,
+        .hd = c->head_dim,
+        .ldq = s->ld_out,
+        .offq = s->row0[0],
+        .ldk = paged ? cache->ld : s->ld_out,
+        .offk = paged ? 0 : s->row0[1],
         .ldv = paged ? cache->ld : s->ld_out,
         .offv = paged ? c->kv_heads * c->head_dim : s->row0[2],
-        .ldo = pass->ld_att, .page = paged ? cache->page : 0, .want_lse = pass->keep,
+        .ldo = pass->ld_att,
+        .page = paged ? cache->page : 0,
+        .want_lse = pass->keep,
         .scale = 1.0f / sqrtf((float)c->head_dim),
     };
     struct rt_slice keys = model_slice(paged ? cache->kv : pass->qkv);
     const struct rt_slice slices[] = {
-        model_slice(pass->qkv), keys, keys, model_slice(pass->att_meta),
-        paged ? model_slice(cache->table) : none, model_slice(pass->att),
+        model_slice(pass->qkv),
+        keys,
+        keys,
+        model_slice(pass->att_meta),
+        paged ? model_slice(cache->table) : none,
+        model_slice(pass->att),
         model_slice(pass->lse),
     };
     rt_list_op(list, RT_OP_attention, &push, slices);
@@ -242,11 +292,15 @@ void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t 
     record_group(pass, list, l, MODEL_GATE_UP, rows, model_slice(norm2),
                  s[MODEL_GATE_UP].ld_in, NULL, pass->gate_up);
     const struct swiglu_push swiglu = {
-        .rows = rows, .cols = m->config.ffn, .ldx = s[MODEL_GATE_UP].ld_out,
-        .offg = s[MODEL_GATE_UP].row0[0], .offu = s[MODEL_GATE_UP].row0[1],
+        .rows = rows,
+        .cols = m->config.ffn,
+        .ldx = s[MODEL_GATE_UP].ld_out,
+        .offg = s[MODEL_GATE_UP].row0[0],
+        .offu = s[MODEL_GATE_UP].row0[1],
         .ldh = s[MODEL_DOWN].ld_in,
     };
-    const struct rt_slice slices[] = { model_slice(pass->gate_up), model_slice(pass->act) };
+    const struct rt_slice slices[] = { model_slice(pass->gate_up),
+                                       model_slice(pass->act) };
     rt_list_op(list, RT_OP_swiglu, &swiglu, slices);
     record_group(pass, list, l, MODEL_DOWN, rows, model_slice(pass->act),
                  s[MODEL_DOWN].ld_in, pass->mid, out);
@@ -263,15 +317,27 @@ void model_record_head(const struct rt_model *model, struct rt_list *list, uint3
 {
     const struct rt_weight_shape *s = &model->head.shape;
     const struct matmul_push push = {
-        .rows = rows, .out_pad = s->out_pad, .in_pad = s->in_pad, .bits = s->bits,
-        .group = s->group, .form = s->form, .ldx = model->ld_hidden,
-        .ldy = model->ld_vocab, .part1 = s->out_pad, .part2 = s->out_pad,
+        .rows = rows,
+        .out_pad = s->out_pad,
+        .in_pad = s->in_pad,
+        .bits = s->bits,
+        .group = s->group,
+        .form = s->form,
+        .ldx = model->ld_hidden,
+        .ldy = model->ld_vocab,
+        .part1 = s->out_pad,
+        .part2 = s->out_pad,
     };
     const struct rt_slice none = model_slice(model->none);
     const struct rt_slice slices[] = {
         model_slice(model->head.codes),
         model->head.scales ? model_slice(model->head.scales) : none,
-        y, none, none, none, none, logits,
+        y,
+        none,
+        none,
+        none,
+        none,
+        logits,
     };
     rt_list_op(list, RT_OP_matmul, &push, slices);
 }
@@ -280,8 +346,10 @@ void model_record_gather(const struct rt_model *model, struct rt_list *list,
                          uint32_t rows, struct rt_slice index, struct rt_slice x,
                          struct rt_slice y)
 {
-    const struct gather_push push = { .rows = rows, .cols = model->ld_hidden,
-                                      .ldx = model->ld_hidden, .ldy = model->ld_hidden };
+    const struct gather_push push = { .rows = rows,
+                                      .cols = model->ld_hidden,
+                                      .ldx = model->ld_hidden,
+                                      .ldy = model->ld_hidden };
     const struct rt_slice slices[] = { index, x, y };
     rt_list_op(list, RT_OP_gather, &push, slices);
 }

@@ -61,8 +61,10 @@ static rt_status reserve(struct loader *l, const struct rt_weight_shape *s)
         l->scale_bytes = scales;
     }
     if (!l->codes || !l->scales)
-        return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory to load a weight of "
-                       "%.1f MiB", (double)codes / 1048576);
+        return rt_fail(l->ctx, RT_ERR_HOST_MEMORY,
+                       "no host memory to load a weight of "
+                       "%.1f MiB",
+                       (double)codes / 1048576);
     memset(l->codes, 0, codes);
     memset(l->scales, 0, scales);
     return RT_OK;
@@ -111,10 +113,10 @@ static rt_status load_group(struct loader *l, uint32_t layer, enum model_group g
                             l->scales));
         m->linear_weights += (double)s->out[p] * s->in;
         /* Stored bits, as the file has them: codes, and 32 bits for each scale. */
-        const double groups_per_row =
-            w->shape.bits >= 16 ? 0
-            : w->shape.group    ? ceil((double)s->in / w->shape.group)
-                                : 1;
+        const double groups_per_row = w->shape.bits >= 16 ? 0
+                                      : w->shape.group
+                                          ? ceil((double)s->in / w->shape.group)
+                                          : 1;
         const bool zeros = !m->config.quantization.symmetric && w->shape.bits < 16;
         m->bits_per_weight +=
             s->out[p] * ((double)s->in * w->shape.bits +

@@ -27,7 +27,8 @@ rt_status quant_roots_init(struct rt_ctx *ctx, const double *moment, uint32_t in
     rt_status st = RT_OK;
     const size_t count = (size_t)in * in;
     *out = (struct quant_roots){ .in = in };
-    double *v = rt_alloc(ctx, count, sizeof *v), *d = rt_alloc(ctx, 3 * (size_t)in, sizeof *d);
+    double *v = rt_alloc(ctx, count, sizeof *v),
+           *d = rt_alloc(ctx, 3 * (size_t)in, sizeof *d);
     out->root = rt_alloc(ctx, count, sizeof *out->root);
     out->inverse = rt_alloc(ctx, count, sizeof *out->inverse);
     if (!v || !d || !out->root || !out->inverse) {
@@ -93,7 +94,8 @@ rt_status quant_lowrank(struct rt_ctx *ctx, const float *w, const float *wq, uin
     double *d = rt_alloc(ctx, count, sizeof *d), *m = rt_alloc(ctx, count, sizeof *m);
     double *u = rt_alloc(ctx, (size_t)out * few, sizeof *u);
     double *vt = rt_alloc(ctx, (size_t)few * in, sizeof *vt);
-    double *s = rt_alloc(ctx, few, sizeof *s), *rows = rt_alloc(ctx, (size_t)rank * in, sizeof *rows);
+    double *s = rt_alloc(ctx, few, sizeof *s),
+           *rows = rt_alloc(ctx, (size_t)rank * in, sizeof *rows);
     if (!d || !m || !u || !vt || !s || !rows) {
         st = no_memory(ctx);
         goto fail;
@@ -101,8 +103,8 @@ rt_status quant_lowrank(struct rt_ctx *ctx, const float *w, const float *wq, uin
     for (size_t i = 0; i < count; i++)
         d[i] = (double)w[i] - (double)wq[i];
     multiply(d, roots->root, out, in, in, m);
-    if (LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'S', (int)out, (int)in, m, (int)in, s, u, (int)few, vt,
-                       (int)in) != 0) {
+    if (LAPACKE_dgesdd(LAPACK_ROW_MAJOR, 'S', (int)out, (int)in, m, (int)in, s, u,
+                       (int)few, vt, (int)in) != 0) {
         st = rt_fail(ctx, RT_ERR_INTERNAL, "low-rank start: the decomposition failed");
         goto fail;
     }
@@ -115,7 +117,8 @@ rt_status quant_lowrank(struct rt_ctx *ctx, const float *w, const float *wq, uin
         for (uint32_t i = 0; i < in; i++)
             a[(size_t)r * in + i] = (float)(half * rows[(size_t)r * in + i]);
         for (uint32_t o = 0; o < out; o++)
-            b[(size_t)o * rank + r] = (float)(half * u[(size_t)o * few + r] / (double)scale);
+            b[(size_t)o * rank + r] =
+                (float)(half * u[(size_t)o * few + r] / (double)scale);
     }
 
 fail:

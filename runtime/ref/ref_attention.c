@@ -63,8 +63,8 @@ void REF(attention)(const void *push, void *const *b)
         for (uint32_t h = 0; h < p->heads; h++) {
             const uint32_t position = meta[4 * r], base = meta[4 * r + 1];
             const size_t kv = (size_t)(h / (p->heads / p->heads_k)) * p->hd;
-            const real *q = (const real *)b[0] + (size_t)r * p->ldq + p->offq +
-                            (size_t)h * p->hd;
+            const real *q =
+                (const real *)b[0] + (size_t)r * p->ldq + p->offq + (size_t)h * p->hd;
             real *o = (real *)b[5] + (size_t)r * p->ldo + p->offo + (size_t)h * p->hd;
             double most = -INFINITY, sum = 0, acc[512] = { 0 };
             for (uint32_t j = 0; j <= position; j++) {
@@ -130,8 +130,10 @@ void REF(attention_back_kv)(const void *push, void *const *b)
             for (uint32_t h = hk * shared; h < (hk + 1) * shared; h++)
                 for (uint32_t i = r; i < meta[4 * r + 2]; i++) {
                     const size_t head = (size_t)h * p->hd;
-                    const real *q = (const real *)b[0] + (size_t)i * p->ldq + p->offq + head;
-                    const real *g = (const real *)b[4] + (size_t)i * p->ldo + p->offdo + head;
+                    const real *q =
+                        (const real *)b[0] + (size_t)i * p->ldq + p->offq + head;
+                    const real *g =
+                        (const real *)b[4] + (size_t)i * p->ldo + p->offdo + head;
                     const double lse = ((const real *)b[5])[(size_t)i * p->heads + h];
                     const double delta = ((const real *)b[6])[(size_t)i * p->heads + h];
                     const double e = exp(p->scale * dot(q, k, p->hd) - lse);

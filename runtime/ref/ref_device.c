@@ -37,8 +37,8 @@ static rt_status buffer_create(struct rt_device *dev, const struct rt_buffer_inf
         rt_free(buffer);
         rt_free(host);
         return rt_fail(dev->ctx, RT_ERR_DEVICE_MEMORY,
-                       "buffer '%s': no memory for %llu bytes on device 'ref'", info->name,
-                       (unsigned long long)info->size);
+                       "buffer '%s': no memory for %llu bytes on device 'ref'",
+                       info->name, (unsigned long long)info->size);
     }
     buffer->dev = dev;
     buffer->size = info->size;
@@ -69,7 +69,8 @@ static rt_status buffer_read(struct rt_buffer *buffer, uint64_t offset, void *da
     return RT_OK;
 }
 
-static rt_status list_create(struct rt_device *dev, const char *name, struct rt_list **out)
+static rt_status list_create(struct rt_device *dev, const char *name,
+                             struct rt_list **out)
 {
     struct ref_list *list = rt_alloc(dev->ctx, 1, sizeof *list);
     if (!list)
@@ -104,7 +105,8 @@ static rt_status append(struct rt_list *base, const struct ref_call *call)
 static rt_status list_op(struct rt_list *list, enum rt_op op, const void *push,
                          const struct rt_slice *slices)
 {
-    struct ref_call call = { .kind = REF_OP, .op = op,
+    struct ref_call call = { .kind = REF_OP,
+                             .op = op,
                              .cost = rt_op_cost_of(op, push, list->context) };
     memcpy(call.push, push, rt_op_table[op].push_bytes);
     memcpy(call.slices, slices, rt_op_table[op].binding_count * sizeof *slices);
@@ -174,10 +176,19 @@ static rt_status wait_all(struct rt_device *dev)
 }
 
 static const struct rt_device_vtable vtable = {
-    .destroy = destroy, .buffer_create = buffer_create, .buffer_destroy = buffer_destroy,
-    .buffer_write = buffer_write, .buffer_read = buffer_read, .list_create = list_create,
-    .list_destroy = list_destroy, .list_op = list_op, .list_copy = list_copy,
-    .list_zero = list_zero, .list_end = list_end, .submit = submit, .wait = wait_all,
+    .destroy = destroy,
+    .buffer_create = buffer_create,
+    .buffer_destroy = buffer_destroy,
+    .buffer_write = buffer_write,
+    .buffer_read = buffer_read,
+    .list_create = list_create,
+    .list_destroy = list_destroy,
+    .list_op = list_op,
+    .list_copy = list_copy,
+    .list_zero = list_zero,
+    .list_end = list_end,
+    .submit = submit,
+    .wait = wait_all,
 };
 
 void ref_device_info(struct rt_device_info *info)
@@ -199,9 +210,11 @@ rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *
     dev->ctx = ctx;
     dev->profile = options->profile;
     ref_device_info(&dev->info);
-    dev->plan = (struct rt_plan){ .family = RT_FAMILY_LANES, .lanes = 1,
+    dev->plan = (struct rt_plan){ .family = RT_FAMILY_LANES,
+                                  .lanes = 1,
                                   .binding_bytes_max = UINT64_MAX,
-                                  .texel_bytes_max = 0, .submit_flops_max = 1e18 };
+                                  .texel_bytes_max = 0,
+                                  .submit_flops_max = 1e18 };
     *out = dev;
     return RT_OK;
 }

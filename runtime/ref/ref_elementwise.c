@@ -53,6 +53,7 @@ void REF(gather)(const void *push, void *const *b)
     for (uint32_t r = 0; r < p->rows; r++)
         for (uint32_t c = 0; c < p->cols; c++)
             ((real *)b[2])[(size_t)r * p->ldy + c] =
-                index[r] == 0xffffffff ? 0
-                                       : ((const real *)b[1])[(size_t)index[r] * p->ldx + c];
+                index[r] == 0xffffffff
+                    ? 0
+                    : ((const real *)b[1])[(size_t)index[r] * p->ldx + c];
 }

@@ -121,11 +121,10 @@ void REF(kl)(const void *push, void *const *b)
         put_id(stat, 2, best_q);
         put_id(stat, 3, best_p == best_q);
         for (uint32_t v = 0; p->want_grad && v < p->ldl; v++)
-            zq[v] = v < p->vocab
-                        ? (real)(weight[r] * p->inv_temp *
-                                 (exp(p->inv_temp * (double)zq[v] - lse_q) -
-                                  exp(p->inv_temp * (double)zp[v] - lse_p)))
-                        : 0;
+            zq[v] = v < p->vocab ? (real)(weight[r] * p->inv_temp *
+                                          (exp(p->inv_temp * (double)zq[v] - lse_q) -
+                                           exp(p->inv_temp * (double)zp[v] - lse_p)))
+                                 : 0;
     }
 }
 
@@ -150,7 +149,8 @@ static double range_sum(const real *stat, const real *ref, const uint32_t *range
 {
     double sum = 0, d = 0;
     for (uint32_t t = range[0]; t < range[0] + range[1]; t++) {
-        const double logp = (double)stat[8 * (size_t)t + 6] - (double)stat[8 * (size_t)t + 4];
+        const double logp =
+            (double)stat[8 * (size_t)t + 6] - (double)stat[8 * (size_t)t + 4];
         sum += logp;
         d += logp - (double)ref[t];
     }
@@ -231,8 +231,8 @@ void REF(sample)(const void *push, void *const *b)
             const double score = p->inv_temp * (double)z[v] - lse;
             if (!(exp(score) >= low))
                 continue;
-            const uint32_t word = philox_word(
-                v, meta[4 * r + 2], meta[4 * r], meta[4 * r + 1], p->seed_low, p->seed_high);
+            const uint32_t word = philox_word(v, meta[4 * r + 2], meta[4 * r],
+                                              meta[4 * r + 1], p->seed_low, p->seed_high);
             const double u = ((double)(word >> 8) + 0.5) * (1.0 / 16777216.0);
             const double gumbel = score - log(-log(u));
             count++;

@@ -12,8 +12,12 @@ enum { TILE = 64, BLOCK = 256 };
 static struct rt_weight_shape shape_of(uint32_t out_pad, uint32_t in_pad, uint32_t bits,
                                        uint32_t group, uint32_t form)
 {
-    return (struct rt_weight_shape){ .out = out_pad, .in = in_pad, .out_pad = out_pad,
-                                     .in_pad = in_pad, .bits = bits, .group = group,
+    return (struct rt_weight_shape){ .out = out_pad,
+                                     .in = in_pad,
+                                     .out_pad = out_pad,
+                                     .in_pad = in_pad,
+                                     .bits = bits,
+                                     .group = group,
                                      .form = form };
 }
 
@@ -28,8 +32,8 @@ void REF(embed)(const void *push, void *const *b)
                  p->group, p->form);
     for (uint32_t r = 0; r < p->rows; r++)
         for (uint32_t k = 0; k < p->cols; k++)
-            y[(size_t)r * p->ldy + k] = rt_weight_value(
-                &s, codes, scales, ids[r] < p->vocab ? ids[r] : 0, k);
+            y[(size_t)r * p->ldy + k] =
+                rt_weight_value(&s, codes, scales, ids[r] < p->vocab ? ids[r] : 0, k);
 }
 
 static void decode_row(const struct rt_weight_shape *s, const uint32_t *codes,
@@ -73,7 +77,8 @@ void REF(matmul)(const void *push, void *const *b)
             accumulate(&w, b[0], b[1], m, x + (size_t)r0 * p->ldx + p->offx, p->ldx, rows,
                        sum);
             if (p->flags & MATMUL_LORA) {
-                const uint32_t part = (m >= p->part1 ? 1u : 0u) + (m >= p->part2 ? 1u : 0u);
+                const uint32_t part =
+                    (m >= p->part1 ? 1u : 0u) + (m >= p->part2 ? 1u : 0u);
                 accumulate(&up, b[4], NULL, m,
                            u + (size_t)r0 * p->ldu + (size_t)part * p->rank, p->ldu, rows,
                            sum);
@@ -156,7 +161,8 @@ void REF(outer)(const void *push, void *const *b)
             }
             real *out = d + (size_t)i * p->ldd + j0;
             for (uint32_t j = 0; j < n; j++)
-                out[j] = (real)(p->scale * sum[j] + (p->accumulate ? (double)out[j] : 0.0));
+                out[j] =
+                    (real)(p->scale * sum[j] + (p->accumulate ? (double)out[j] : 0.0));
         }
 }
 
@@ -169,12 +175,13 @@ void REF(pack)(const void *push, void *const *b)
     uint32_t *codes = b[1];
     for (uint32_t i = 0; i < p->n_out; i++)
         for (uint32_t j = 0; j < p->n_in; j++) {
-            const real v = p->transpose ? src[(size_t)j * p->lds + i]
-                                        : src[(size_t)i * p->lds + j];
+            const real v =
+                p->transpose ? src[(size_t)j * p->lds + i] : src[(size_t)i * p->lds + j];
             const float value = (float)(p->scale * v);
             const uint32_t m = p->m0 + i, k = p->k0 + j;
-            const size_t word = (((size_t)(m / 8) * rt_weight_texels(&s) + k / 4) * 8 +
-                                 m % 8) * 4 + k % 4;
+            const size_t word =
+                (((size_t)(m / 8) * rt_weight_texels(&s) + k / 4) * 8 + m % 8) * 4 +
+                k % 4;
             memcpy(&codes[word], &value, sizeof value);
         }
 }

@@ -18,8 +18,8 @@ void REF(rmsnorm)(const void *push, void *const *b)
     const real *w = b[1];
     for (uint32_t r = 0; r < p->rows; r++)
         for (uint32_t h = 0; h < p->heads; h++) {
-            const real *x = (const real *)b[0] + (size_t)r * p->ldx + p->offx +
-                            (size_t)h * p->cols;
+            const real *x =
+                (const real *)b[0] + (size_t)r * p->ldx + p->offx + (size_t)h * p->cols;
             real *y = (real *)b[2] + (size_t)r * p->ldy + p->offy + (size_t)h * p->cols;
             const double scale = inverse_rms(x, p->cols, p->eps);
             for (uint32_t c = 0; c < p->cols; c++)

@@ -104,14 +104,15 @@ static void make_alphabet(uint16_t shown[256])
 {
     uint16_t next = 256;
     for (int byte = 0; byte < 256; byte++) {
-        const bool printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) ||
-                               byte >= 174;
+        const bool printable =
+            (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
         shown[byte] = printable ? (uint16_t)byte : next++;
     }
 }
 
 /* Shown text to bytes; false if it holds a character that stands for no byte. */
-static bool to_bytes(const uint16_t shown[256], const char *text, uint8_t *out, size_t *size)
+static bool to_bytes(const uint16_t shown[256], const char *text, uint8_t *out,
+                     size_t *size)
 {
     *size = 0;
     const uint8_t *p = (const uint8_t *)text;
@@ -154,10 +155,11 @@ static rt_status shown_to_bytes(struct reader *r, const char *text, size_t *size
             return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", r->path);
     }
     if (!to_bytes(r->shown, text, r->scratch, size))
-        return rt_fail(r->ctx, RT_ERR_INPUT,
-                       "'%s': token '%.40s' is not byte-level text; only byte-level BPE is "
-                       "supported",
-                       r->path, text);
+        return rt_fail(
+            r->ctx, RT_ERR_INPUT,
+            "'%s': token '%.40s' is not byte-level text; only byte-level BPE is "
+            "supported",
+            r->path, text);
     return RT_OK;
 }
 
@@ -226,7 +228,8 @@ static rt_status load_merge(struct reader *r, const json_t *merge, uint32_t rank
     size_t left_size, right_size;
     uint32_t left, right, whole;
     if (!left_text)
-        return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': merge %u is not a pair", r->path, rank);
+        return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': merge %u is not a pair", r->path,
+                       rank);
     TRY(shown_to_bytes(r, left_text, &left_size));
     left = bpe_find(r->b, (const char *)r->scratch, left_size);
     TRY(shown_to_bytes(r, right_text, &right_size));
@@ -257,9 +260,9 @@ fail:
 static rt_status load_merges(struct reader *r, const json_t *merges)
 {
     if (!json_is_array(merges))
-        return rt_fail(r->ctx, RT_ERR_INPUT,
-                       "'%s': the merges are missing; without them text cannot be encoded",
-                       r->path);
+        return rt_fail(
+            r->ctx, RT_ERR_INPUT,
+            "'%s': the merges are missing; without them text cannot be encoded", r->path);
     const size_t n = json_array_size(merges);
     r->b->merge_places = places_for(n);
     r->b->merges = rt_alloc(r->ctx, r->b->merge_places, sizeof *r->b->merges);
@@ -275,7 +278,8 @@ static rt_status load_merges(struct reader *r, const json_t *merges)
     return RT_OK;
 }
 
-rt_status bpe_load(struct bpe *b, struct rt_ctx *ctx, const char *path, const json_t *model)
+rt_status bpe_load(struct bpe *b, struct rt_ctx *ctx, const char *path,
+                   const json_t *model)
 {
     rt_status st;
     struct reader r = { .b = b, .ctx = ctx, .path = path };
@@ -388,7 +392,8 @@ rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *wor
 {
     uint32_t n = 0;
     if (size > UINT32_MAX / 4)
-        return rt_fail(ctx, RT_ERR_INPUT, "encoding: a word of %zu bytes is too long", size);
+        return rt_fail(ctx, RT_ERR_INPUT, "encoding: a word of %zu bytes is too long",
+                       size);
     if (b->ignore_merges) {
         const uint32_t whole = bpe_find(b, (const char *)word, size);
         if (whole != UINT32_MAX) {

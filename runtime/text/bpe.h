@@ -38,7 +38,8 @@ void bpe_deinit(struct bpe *b);
 /* Adds a token whose text is these bytes; an id that is there keeps its text. */
 RT_CHECKED rt_status bpe_add(struct bpe *b, struct rt_ctx *ctx, const char *bytes,
                              size_t size, uint32_t id);
-uint32_t bpe_find(const struct bpe *b, const char *bytes, size_t size); /* UINT32_MAX: none */
+uint32_t bpe_find(const struct bpe *b, const char *bytes,
+                  size_t size); /* UINT32_MAX: none */
 const uint8_t *bpe_text(const struct bpe *b, uint32_t id, size_t *size);
 /* Appends the ids of one word (at most `size`) to out; *count grows. */
 RT_CHECKED rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx,

@@ -37,7 +37,8 @@ static int longer_first(const void *a, const void *b)
     return x->size > y->size ? -1 : x->size < y->size;
 }
 
-static rt_status load_added(struct text_tokenizer *t, const char *path, const json_t *list)
+static rt_status load_added(struct text_tokenizer *t, const char *path,
+                            const json_t *list)
 {
     const size_t n = json_array_size(list);
     t->added = rt_alloc(t->ctx, n, sizeof *t->added);
@@ -50,8 +51,8 @@ static rt_status load_added(struct text_tokenizer *t, const char *path, const js
         if (!json_is_string(content) || json_string_length(content) == 0 ||
             !json_is_integer(id) || json_integer_value(id) < 0 ||
             json_integer_value(id) > BPE_ID_MAX)
-            return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': added token %zu is not valid", path,
-                           i);
+            return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': added token %zu is not valid",
+                           path, i);
         struct added *a = &t->added[t->added_count];
         a->size = json_string_length(content);
         a->text = rt_strdup(t->ctx, json_string_value(content));
@@ -75,11 +76,12 @@ static rt_status set_pattern(struct text_tokenizer *t, const char *path, const c
     t->pattern = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
                                PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
     if (!t->pattern)
-        return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': the splitting pattern does not compile",
-                       path);
+        return rt_fail(t->ctx, RT_ERR_INPUT,
+                       "'%s': the splitting pattern does not compile", path);
     pcre2_jit_compile(t->pattern, PCRE2_JIT_COMPLETE); /* slower without, not wrong */
     t->match = pcre2_match_data_create_from_pattern(t->pattern, NULL);
-    return t->match ? RT_OK : rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
+    return t->match ? RT_OK
+                    : rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
 }
 
 /* One pre-tokenizer: a Split by pattern, or ByteLevel with GPT-2's. */
@@ -94,9 +96,9 @@ static rt_status load_pre(struct text_tokenizer *t, const char *path, const json
             const json_t *part = json_array_get(list, i);
             const char *inner = json_string_value(json_object_get(part, "type"));
             if (inner && strcmp(inner, "Sequence") == 0)
-                return rt_fail(t->ctx, RT_ERR_INPUT,
-                               "'%s': pre-tokenizers nested in each other are not supported",
-                               path);
+                return rt_fail(
+                    t->ctx, RT_ERR_INPUT,
+                    "'%s': pre-tokenizers nested in each other are not supported", path);
             const rt_status st = load_pre(t, path, part);
             if (st != RT_OK)
                 return st;
@@ -106,16 +108,17 @@ static rt_status load_pre(struct text_tokenizer *t, const char *path, const json
     const json_t *pattern = json_object_get(json_object_get(pre, "pattern"), "Regex");
     const bool gpt2 = strcmp(type, "ByteLevel") == 0;
     if (gpt2 && json_is_true(json_object_get(pre, "add_prefix_space")))
-        return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': add_prefix_space is not supported", path);
+        return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': add_prefix_space is not supported",
+                       path);
     if (gpt2 && json_is_false(json_object_get(pre, "use_regex")))
         return RT_OK;
     if (!gpt2 && (strcmp(type, "Split") != 0 || !json_is_string(pattern)))
         return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': pre-tokenizer '%s' is not supported",
                        path, type);
     if (t->pattern)
-        return rt_fail(t->ctx, RT_ERR_INPUT,
-                       "'%s': two splitting patterns one after the other are not supported",
-                       path);
+        return rt_fail(
+            t->ctx, RT_ERR_INPUT,
+            "'%s': two splitting patterns one after the other are not supported", path);
     return set_pattern(t, path, gpt2 ? gpt2_pattern : json_string_value(pattern));
 }
 
@@ -127,11 +130,15 @@ static rt_status load_root(struct text_tokenizer *t, const char *path, const jso
     const char *kind = json_string_value(json_object_get(normalizer, "type"));
     const char *type = json_string_value(json_object_get(model, "type"));
     if (!type || strcmp(type, "BPE") != 0)
-        return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': a tokenizer of type '%s'; BPE is "
-                       "supported", path, type ? type : "(none)");
+        return rt_fail(t->ctx, RT_ERR_INPUT,
+                       "'%s': a tokenizer of type '%s'; BPE is "
+                       "supported",
+                       path, type ? type : "(none)");
     if (kind && strcmp(kind, "NFC") != 0)
-        return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': normalizer '%s' is not supported; NFC "
-                       "is", path, kind);
+        return rt_fail(t->ctx, RT_ERR_INPUT,
+                       "'%s': normalizer '%s' is not supported; NFC "
+                       "is",
+                       path, kind);
     t->nfc = kind != NULL;
     TRY(bpe_load(&t->bpe, t->ctx, path, model));
     TRY(load_pre(t, path, json_object_get(root, "pre_tokenizer")));
@@ -220,8 +227,8 @@ static rt_status add_word(struct text_tokenizer *t, const char *text, size_t siz
 {
     rt_status st = ids_reserve(ids, size);
     if (st == RT_OK)
-        st = bpe_encode(&t->bpe, t->ctx, (const uint8_t *)text, size, ids->list + ids->count,
-                        &ids->count);
+        st = bpe_encode(&t->bpe, t->ctx, (const uint8_t *)text, size,
+                        ids->list + ids->count, &ids->count);
     return st;
 }
 
@@ -353,8 +360,8 @@ fail:
     return st;
 }
 
-rt_status text_encode(struct text_tokenizer *t, const char *text, size_t size, bool special,
-                      uint32_t **out, uint32_t *count)
+rt_status text_encode(struct text_tokenizer *t, const char *text, size_t size,
+                      bool special, uint32_t **out, uint32_t *count)
 {
     struct ids ids = { .ctx = t->ctx };
     *out = NULL;

@@ -39,7 +39,8 @@ rt_status backward_init(struct backward *b, struct model_pass *pass)
     *b = (struct backward){ .pass = pass };
     b->x = rt_alloc(rt_device_ctx(dev), m->config.layers + 1, sizeof *b->x);
     if (!b->x)
-        return rt_fail(rt_device_ctx(dev), RT_ERR_HOST_MEMORY, "training: no host memory");
+        return rt_fail(rt_device_ctx(dev), RT_ERR_HOST_MEMORY,
+                       "training: no host memory");
     for (uint32_t l = 0; l <= m->config.layers; l++)
         TRY(model_buffer(dev, "train x", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE,
                          &b->x[l]));
@@ -61,8 +62,8 @@ rt_status backward_init(struct backward *b, struct model_pass *pass)
     TRY(model_buffer(dev, "train du", bytes_of(n, ld_u), RT_MEMORY_DEVICE, &b->du));
     TRY(model_buffer(dev, "train scratch", scratch_bytes(m), RT_MEMORY_DEVICE,
                      &b->scratch));
-    TRY(model_buffer(dev, "train grads", pass->adapter->param_floats * 4, RT_MEMORY_DEVICE,
-                     &b->grads));
+    TRY(model_buffer(dev, "train grads", pass->adapter->param_floats * 4,
+                     RT_MEMORY_DEVICE, &b->grads));
     return RT_OK;
 
 fail:
@@ -106,22 +107,35 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
     const struct rt_slice scales = w->scales ? model_slice(w->scales) : none;
     const bool decode = s->bits != 32 && rows >= SCRATCH_ROWS;
     if (decode) {
-        const struct unpack_push unpack = { .out_pad = s->out_pad, .in_pad = s->in_pad,
-                                            .bits = s->bits, .group = s->group,
+        const struct unpack_push unpack = { .out_pad = s->out_pad,
+                                            .in_pad = s->in_pad,
+                                            .bits = s->bits,
+                                            .group = s->group,
                                             .form = s->form };
         const struct rt_slice slices[] = { model_slice(w->codes), scales,
                                            model_slice(scratch) };
         rt_list_op(list, RT_OP_unpack, &unpack, slices);
     }
     const struct matmul_back_push push = {
-        .rows = rows, .out_pad = s->out_pad, .in_pad = s->in_pad,
-        .bits = decode ? 32 : s->bits, .group = s->group, .form = s->form,
-        .lddy = lddy, .lddx = lddx, .offdx = offdx,
-        .lddu = lora ? lora->ld_u : 0, .rank = lora ? lora->a_shape.out : 0,
+        .rows = rows,
+        .out_pad = s->out_pad,
+        .in_pad = s->in_pad,
+        .bits = decode ? 32 : s->bits,
+        .group = s->group,
+        .form = s->form,
+        .lddy = lddy,
+        .lddx = lddx,
+        .offdx = offdx,
+        .lddu = lora ? lora->ld_u : 0,
+        .rank = lora ? lora->a_shape.out : 0,
     };
     const struct rt_slice slices[] = {
-        decode ? model_slice(scratch) : model_slice(w->codes), decode ? none : scales,
-        dy, lora ? model_slice(du) : none, lora ? model_slice(lora->a_k4) : none, dx,
+        decode ? model_slice(scratch) : model_slice(w->codes),
+        decode ? none : scales,
+        dy,
+        lora ? model_slice(du) : none,
+        lora ? model_slice(lora->a_k4) : none,
+        dx,
     };
     rt_list_op(list, RT_OP_matmul_back, &push, slices);
 }
@@ -131,9 +145,16 @@ static void record_outer(struct backward *b, struct rt_list *list, uint32_t rows
                          uint32_t offp, struct rt_buffer *q, uint32_t ldq, uint32_t offq,
                          uint64_t grad, float scale)
 {
-    const struct outer_push push = { .rows = rows, .na = na, .nb = nb, .ldp = ldp,
-                                     .offp = offp, .ldq = ldq, .offq = offq, .ldd = nb,
-                                     .scale = scale, .accumulate = 1 };
+    const struct outer_push push = { .rows = rows,
+                                     .na = na,
+                                     .nb = nb,
+                                     .ldp = ldp,
+                                     .offp = offp,
+                                     .ldq = ldq,
+                                     .offq = offq,
+                                     .ldd = nb,
+                                     .scale = scale,
+                                     .accumulate = 1 };
     const struct rt_slice slices[] = { model_slice(p), model_slice(q),
                                        model_slice_at(b->grads, grad * sizeof(float)) };
     rt_list_op(list, RT_OP_outer, &push, slices);
@@ -150,13 +171,21 @@ static void record_lora(struct backward *b, struct rt_list *list, uint32_t rows,
     for (uint32_t p = 0; p < s->parts; p++) {
         const struct rt_weight_shape *w = &lora->bt_shape[p];
         const struct matmul_push push = {
-            .rows = rows, .out_pad = w->out_pad, .in_pad = w->in_pad, .bits = 32,
-            .ldx = s->ld_out, .offx = s->row0[p], .ldy = lora->ld_u,
-            .offy = p * lora->rank, .part1 = w->out_pad, .part2 = w->out_pad,
+            .rows = rows,
+            .out_pad = w->out_pad,
+            .in_pad = w->in_pad,
+            .bits = 32,
+            .ldx = s->ld_out,
+            .offx = s->row0[p],
+            .ldy = lora->ld_u,
+            .offy = p * lora->rank,
+            .part1 = w->out_pad,
+            .part2 = w->out_pad,
         };
-        const struct rt_slice slices[] = { model_slice(lora->bt_k4[p]), none,
-                                           model_slice(dy), none, none, none, none,
-                                           model_slice(b->du) };
+        const struct rt_slice slices[] = {
+            model_slice(lora->bt_k4[p]), none, model_slice(dy), none, none, none, none,
+            model_slice(b->du)
+        };
         rt_list_op(list, RT_OP_matmul, &push, slices);
         record_outer(b, list, rows, lora->rank, s->out[p], b->pass->u[g], lora->ld_u,
                      p * lora->rank, dy, s->ld_out, s->row0[p], lora->bt[p], 1.0f);
@@ -188,8 +217,13 @@ static void record_norm(struct backward *b, struct rt_list *list, uint32_t rows,
 {
     const struct rt_model *m = b->pass->model;
     const struct rmsnorm_back_push push = {
-        .rows = rows, .cols = m->config.hidden, .heads = 1, .ldx = m->ld_hidden,
-        .lddy = m->ld_hidden, .lddx = m->ld_hidden, .eps = m->config.rms_eps,
+        .rows = rows,
+        .cols = m->config.hidden,
+        .heads = 1,
+        .ldx = m->ld_hidden,
+        .lddy = m->ld_hidden,
+        .lddx = m->ld_hidden,
+        .eps = m->config.rms_eps,
         .accumulate = 1,
     };
     const struct rt_slice slices[] = { model_slice(x), model_slice(w),
@@ -205,38 +239,84 @@ static void record_attention(struct backward *b, struct rt_list *list, uint32_t 
     const struct model_group_shape *s = &m->shape[MODEL_QKV];
     const uint32_t off_do = pass->ld_att / 2;
     const float scale = 1.0f / sqrtf((float)c->head_dim);
-    const struct rt_slice qkv = model_slice(pass->qkv), meta = model_slice(pass->att_meta);
+    const struct rt_slice qkv = model_slice(pass->qkv),
+                          meta = model_slice(pass->att_meta);
     const struct attention_back_q_push q = {
-        .rows = rows, .heads = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
-        .ldq = s->ld_out, .offq = s->row0[0], .ldk = s->ld_out, .offk = s->row0[1],
-        .ldv = s->ld_out, .offv = s->row0[2], .ldo = pass->ld_att, .offo = 0,
-        .offdo = off_do, .lddq = s->ld_out, .offdq = s->row0[0], .scale = scale,
+        .rows = rows,
+        .heads = c->heads,
+        .heads_k = c->kv_heads,
+        .hd = c->head_dim,
+        .ldq = s->ld_out,
+        .offq = s->row0[0],
+        .ldk = s->ld_out,
+        .offk = s->row0[1],
+        .ldv = s->ld_out,
+        .offv = s->row0[2],
+        .ldo = pass->ld_att,
+        .offo = 0,
+        .offdo = off_do,
+        .lddq = s->ld_out,
+        .offdq = s->row0[0],
+        .scale = scale,
     };
     const struct rt_slice q_slices[] = {
-        qkv, qkv, qkv, meta, model_slice(pass->att), model_slice(pass->lse),
-        model_slice(b->dqkv), model_slice(b->delta),
+        qkv,
+        qkv,
+        qkv,
+        meta,
+        model_slice(pass->att),
+        model_slice(pass->lse),
+        model_slice(b->dqkv),
+        model_slice(b->delta),
     };
     rt_list_op(list, RT_OP_attention_back_q, &q, q_slices);
 
     const struct attention_back_kv_push kv = {
-        .rows = rows, .heads = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
-        .ldq = s->ld_out, .offq = s->row0[0], .ldk = s->ld_out, .offk = s->row0[1],
-        .ldv = s->ld_out, .offv = s->row0[2], .ldo = pass->ld_att, .offdo = off_do,
-        .lddk = s->ld_out, .offdk = s->row0[1], .offdv = s->row0[2], .scale = scale,
+        .rows = rows,
+        .heads = c->heads,
+        .heads_k = c->kv_heads,
+        .hd = c->head_dim,
+        .ldq = s->ld_out,
+        .offq = s->row0[0],
+        .ldk = s->ld_out,
+        .offk = s->row0[1],
+        .ldv = s->ld_out,
+        .offv = s->row0[2],
+        .ldo = pass->ld_att,
+        .offdo = off_do,
+        .lddk = s->ld_out,
+        .offdk = s->row0[1],
+        .offdv = s->row0[2],
+        .scale = scale,
     };
     const struct rt_slice kv_slices[] = {
-        qkv, qkv, qkv, meta, model_slice(pass->att), model_slice(pass->lse),
-        model_slice(b->delta), model_slice(b->dqkv),
+        qkv,
+        qkv,
+        qkv,
+        meta,
+        model_slice(pass->att),
+        model_slice(pass->lse),
+        model_slice(b->delta),
+        model_slice(b->dqkv),
     };
     rt_list_op(list, RT_OP_attention_back_kv, &kv, kv_slices);
 
     const struct rope_push rope = {
-        .rows = rows, .heads_q = c->heads, .heads_k = c->kv_heads, .hd = c->head_dim,
-        .ldx = s->ld_out, .offq = s->row0[0], .offk = s->row0[1], .offv = s->row0[2],
-        .inverse = 1, .positions = m->positions,
+        .rows = rows,
+        .heads_q = c->heads,
+        .heads_k = c->kv_heads,
+        .hd = c->head_dim,
+        .ldx = s->ld_out,
+        .offq = s->row0[0],
+        .offk = s->row0[1],
+        .offv = s->row0[2],
+        .inverse = 1,
+        .positions = m->positions,
     };
     const struct rt_slice rope_slices[] = {
-        model_slice(m->rope_table), model_slice(pass->rope_meta), model_slice(b->dqkv),
+        model_slice(m->rope_table),
+        model_slice(pass->rope_meta),
+        model_slice(b->dqkv),
         model_slice(m->none),
     };
     rt_list_op(list, RT_OP_rope, &rope, rope_slices);
@@ -256,9 +336,13 @@ static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
     record_group(b, list, l, MODEL_DOWN, rows, b->g, pass->act, s[MODEL_DOWN].ld_in,
                  b->dact, s[MODEL_DOWN].ld_in, 0);
     const struct swiglu_back_push swiglu = {
-        .rows = rows, .cols = m->config.ffn, .ldx = s[MODEL_GATE_UP].ld_out,
-        .offg = s[MODEL_GATE_UP].row0[0], .offu = s[MODEL_GATE_UP].row0[1],
-        .lddh = s[MODEL_DOWN].ld_in, .lddx = s[MODEL_GATE_UP].ld_out,
+        .rows = rows,
+        .cols = m->config.ffn,
+        .ldx = s[MODEL_GATE_UP].ld_out,
+        .offg = s[MODEL_GATE_UP].row0[0],
+        .offu = s[MODEL_GATE_UP].row0[1],
+        .lddh = s[MODEL_DOWN].ld_in,
+        .lddx = s[MODEL_GATE_UP].ld_out,
     };
     const struct rt_slice swiglu_slices[] = { model_slice(pass->gate_up),
                                               model_slice(b->dact),

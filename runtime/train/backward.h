@@ -7,10 +7,10 @@
 
 /* Everything a backward pass needs beside a keeping model_pass; allocated once. */
 struct backward {
-    struct model_pass *pass;   /* borrowed, keep is set, has the adapter */
-    struct rt_buffer **x;      /* [layers + 1] inputs of each layer and the last output */
-    struct rt_buffer *g;       /* gradient of the residual stream [rows][ld_hidden] */
-    struct rt_buffer *dnorm;   /* gradient of a norm's output */
+    struct model_pass *pass; /* borrowed, keep is set, has the adapter */
+    struct rt_buffer **x;    /* [layers + 1] inputs of each layer and the last output */
+    struct rt_buffer *g;     /* gradient of the residual stream [rows][ld_hidden] */
+    struct rt_buffer *dnorm; /* gradient of a norm's output */
     struct rt_buffer *dqkv, *dgate_up, *dact;
     struct rt_buffer *delta;   /* float [rows][heads] */
     struct rt_buffer *du;      /* gradient of x A'^T, the widest group */

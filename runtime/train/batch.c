@@ -34,8 +34,10 @@ static rt_status check_fits(const struct batch *b, struct rt_ctx *ctx,
     uint64_t rows = 0, targets = 0;
     for (uint32_t s = 0; s < count; s++) {
         if (sequences[s].n < 2)
-            return rt_fail(ctx, RT_ERR_USAGE, "sequence %u of the batch has %u tokens, "
-                           "at least 2 are needed", s, sequences[s].n);
+            return rt_fail(ctx, RT_ERR_USAGE,
+                           "sequence %u of the batch has %u tokens, "
+                           "at least 2 are needed",
+                           s, sequences[s].n);
         rows += sequences[s].n - 1;
         for (uint32_t t = 1; t < sequences[s].n; t++)
             targets += sequences[s].mask[t] != 0;
@@ -49,8 +51,8 @@ static rt_status check_fits(const struct batch *b, struct rt_ctx *ctx,
     return RT_OK;
 }
 
-static void fill_row(struct model_pass *pass, uint32_t row, uint32_t id, uint32_t position,
-                     uint32_t base, uint32_t end)
+static void fill_row(struct model_pass *pass, uint32_t row, uint32_t id,
+                     uint32_t position, uint32_t base, uint32_t end)
 {
     uint32_t *ids = rt_buffer_map(pass->ids);
     uint32_t *rope = rt_buffer_map(pass->rope_meta);

@@ -11,8 +11,8 @@
 /* Upload buffers of the head side and the sizes of the batch that fills them. A
  * sequence of n tokens takes n - 1 rows: its last token is only predicted. */
 struct batch {
-    uint32_t rows_max, targets_max;     /* capacity, multiples of 64 */
-    uint32_t rows, targets;             /* of the batch */
+    uint32_t rows_max, targets_max; /* capacity, multiples of 64 */
+    uint32_t rows, targets;         /* of the batch */
     uint32_t rows_padded, targets_padded;
     struct rt_buffer *index;   /* uint [targets_max]: row of each target */
     struct rt_buffer *target;  /* uint [targets_max]: its token id */

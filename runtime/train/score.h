@@ -18,11 +18,11 @@ void rt_scorer_destroy(struct rt_scorer **scorer);
 /* Per target token, in batch order. Arrays of the caller, as many entries as there
  * are targets; null: not wanted. */
 struct score_out {
-    float *logprob;  /* log p(token) under the model */
-    float *margin;   /* log p(token) - max log p(other token) */
-    uint32_t *best;  /* the model's own first choice */
-    float *kl;       /* KL(other || model), needs `other` */
-    uint8_t *same;   /* 1: both models' first choices agree, needs `other` */
+    float *logprob; /* log p(token) under the model */
+    float *margin;  /* log p(token) - max log p(other token) */
+    uint32_t *best; /* the model's own first choice */
+    float *kl;      /* KL(other || model), needs `other` */
+    uint8_t *same;  /* 1: both models' first choices agree, needs `other` */
 };
 RT_CHECKED rt_status rt_scorer_run(struct rt_scorer *scorer,
                                    const struct train_sequence *batch, uint32_t count,

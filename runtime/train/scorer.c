@@ -18,7 +18,8 @@ struct rt_scorer {
     struct rt_buffer *other_x, *other_hn, *other_logits;
     struct rt_buffer *stat, *kl; /* READBACK, 8 and 4 words a target */
     struct rt_buffer *zero;      /* UPLOAD float [targets], stays 0 */
-    struct rt_buffer *moment[MODEL_GROUP_COUNT]; /* READBACK float [in][in], one layer's */
+    struct rt_buffer
+        *moment[MODEL_GROUP_COUNT]; /* READBACK float [in][in], one layer's */
 };
 
 static rt_status create_buffers(struct rt_scorer *s)
@@ -57,10 +58,12 @@ rt_status rt_scorer_create(struct rt_model *model, struct rt_adapter *adapter,
 {
     *out = NULL;
     struct rt_ctx *ctx = rt_device_ctx(model->dev);
-    if (other && (other->dev != model->dev || other->config.vocab != model->config.vocab ||
-                  other->ld_hidden != model->ld_hidden))
-        return rt_fail(ctx, RT_ERR_USAGE, "two models can be compared only with the same "
-                                          "shape and on the same device");
+    if (other &&
+        (other->dev != model->dev || other->config.vocab != model->config.vocab ||
+         other->ld_hidden != model->ld_hidden))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "two models can be compared only with the same "
+                       "shape and on the same device");
     rt_status st;
     struct rt_scorer *s = rt_alloc(ctx, 1, sizeof *s);
     if (!s)
@@ -83,9 +86,10 @@ void rt_scorer_destroy(struct rt_scorer **ps)
     struct rt_scorer *s = *ps;
     if (!s)
         return;
-    struct rt_buffer **owned[] = { &s->x,       &s->hx,       &s->hn,
-                                   &s->logits,  &s->other_x,  &s->other_hn,
-                                   &s->other_logits, &s->stat, &s->kl, &s->zero };
+    struct rt_buffer **owned[] = {
+        &s->x,        &s->hx,           &s->hn,   &s->logits, &s->other_x,
+        &s->other_hn, &s->other_logits, &s->stat, &s->kl,     &s->zero
+    };
     for (size_t i = 0; i < RT_COUNT(owned); i++)
         rt_buffer_destroy(owned[i]);
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
@@ -127,7 +131,8 @@ static void record_chunk(struct rt_scorer *s, struct rt_list *list, uint32_t fir
     const struct rt_model *m = s->model;
     model_record_head(m, list, n, rows_at(s->hn, first, m->ld_hidden),
                       model_slice(s->logits));
-    const struct logits_stat_push stat = { .rows = n, .vocab = m->config.vocab,
+    const struct logits_stat_push stat = { .rows = n,
+                                           .vocab = m->config.vocab,
                                            .ldl = m->ld_vocab };
     const struct rt_slice stat_slices[] = { model_slice(s->logits),
                                             rows_at(s->batch.target, first, 1),
@@ -137,11 +142,13 @@ static void record_chunk(struct rt_scorer *s, struct rt_list *list, uint32_t fir
         return;
     model_record_head(s->other, list, n, rows_at(s->other_hn, first, m->ld_hidden),
                       model_slice(s->other_logits));
-    const struct kl_push kl = { .rows = n, .vocab = m->config.vocab, .ldl = m->ld_vocab,
-                                .inv_temp = 1.0f };
+    const struct kl_push kl = {
+        .rows = n, .vocab = m->config.vocab, .ldl = m->ld_vocab, .inv_temp = 1.0f
+    };
     const struct rt_slice kl_slices[] = { model_slice(s->other_logits),
                                           rows_at(s->zero, first, 1),
-                                          model_slice(s->logits), rows_at(s->kl, first, 4) };
+                                          model_slice(s->logits),
+                                          rows_at(s->kl, first, 4) };
     rt_list_op(list, RT_OP_kl, &kl, kl_slices);
 }
 
@@ -229,7 +236,8 @@ fail:
     return st;
 }
 
-rt_status rt_scorer_logits(struct rt_scorer *s, const uint32_t *ids, uint32_t n, float *out)
+rt_status rt_scorer_logits(struct rt_scorer *s, const uint32_t *ids, uint32_t n,
+                           float *out)
 {
     rt_status st;
     struct rt_ctx *ctx = rt_device_ctx(s->model->dev);
@@ -267,7 +275,10 @@ static struct rt_buffer *group_input(struct model_pass *pass, enum model_group g
 {
     *ld = g == MODEL_O ? pass->ld_att : pass->model->shape[g].ld_in;
     struct rt_buffer *inputs[MODEL_GROUP_COUNT] = {
-        pass->norm, pass->att, pass->keep ? pass->norm2 : pass->norm, pass->act,
+        pass->norm,
+        pass->att,
+        pass->keep ? pass->norm2 : pass->norm,
+        pass->act,
     };
     return inputs[g];
 }
@@ -277,8 +288,13 @@ static void record_moment(struct rt_scorer *s, struct rt_list *list, enum model_
     uint32_t ld;
     struct rt_buffer *x = group_input(&s->pass, g, &ld);
     const uint32_t in = (uint32_t)rt_round_up(s->model->shape[g].in, 4);
-    const struct outer_push push = { .rows = s->batch.rows, .na = in, .nb = in, .ldp = ld,
-                                     .ldq = ld, .ldd = in, .scale = 1.0f };
+    const struct outer_push push = { .rows = s->batch.rows,
+                                     .na = in,
+                                     .nb = in,
+                                     .ldp = ld,
+                                     .ldq = ld,
+                                     .ldd = in,
+                                     .scale = 1.0f };
     const struct rt_slice slices[] = { model_slice(x), model_slice(x),
                                        model_slice(s->moment[g]) };
     rt_list_op(list, RT_OP_outer, &push, slices);
@@ -322,17 +338,20 @@ rt_status rt_scorer_moments(struct rt_scorer *s, const struct train_sequence *ba
         model_pass_deinit(&s->pass);
         TRY(model_pass_init(&s->pass, s->model, s->adapter, s->batch.rows_max, true));
     }
-    TRY(batch_fill(&s->batch, rt_device_ctx(s->model->dev), batch, count, &s->pass, NULL));
+    TRY(batch_fill(&s->batch, rt_device_ctx(s->model->dev), batch, count, &s->pass,
+                   NULL));
     for (uint32_t l = 0; l < s->model->config.layers; l++) {
         TRY(rt_list_create(s->model->dev, "moments", &list));
         if (l == 0)
             model_record_embed(&s->pass, list, s->batch.rows_padded, s->x);
-        model_record_layer(&s->pass, list, l, s->batch.rows_padded, &contiguous, s->x, s->x);
+        model_record_layer(&s->pass, list, l, s->batch.rows_padded, &contiguous, s->x,
+                           s->x);
         for (int g = 0; g < MODEL_GROUP_COUNT; g++)
             record_moment(s, list, (enum model_group)g);
         TRY(run_list(s, list));
         for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-            add_moment(s, (enum model_group)g, moments[l * MODEL_GROUP_COUNT + (uint32_t)g]);
+            add_moment(s, (enum model_group)g,
+                       moments[l * MODEL_GROUP_COUNT + (uint32_t)g]);
         rt_list_destroy(&list);
     }
     *rows += s->batch.rows;

@@ -13,7 +13,8 @@ struct train_sequence {
     const uint32_t *ids; /* borrowed */
     const uint8_t *mask; /* borrowed, n entries; entry 0 is ignored */
     uint32_t n;
-    const float *ref; /* DPO: log p of each token under the reference, n entries; else null */
+    const float
+        *ref; /* DPO: log p of each token under the reference, n entries; else null */
 };
 
 enum train_loss {
@@ -27,8 +28,8 @@ struct train_options {
     enum train_loss loss;
     uint32_t preference; /* DPO_SIGMOID, DPO_HINGE, DPO_IPO */
     float beta, sft;
-    uint32_t sft_norm;   /* see dpo_push */
-    float temperature;   /* KL; 0: 1 */
+    uint32_t sft_norm;                        /* see dpo_push */
+    float temperature;                        /* KL; 0: 1 */
     float lr, beta1, beta2, eps, decay, clip; /* clip 0: no clipping */
 };
 
@@ -38,13 +39,13 @@ void train_options_default(struct train_options *options);
 /* What a batch measured, before the update. Means over pairs or target tokens. */
 struct train_metrics {
     double loss;
-    double grad_norm;     /* global L2, before clipping; NaN before an update */
-    uint32_t targets;     /* target tokens (DPO: of chosen and rejected) */
-    uint32_t rows;        /* token rows computed, padding apart */
+    double grad_norm; /* global L2, before clipping; NaN before an update */
+    uint32_t targets; /* target tokens (DPO: of chosen and rejected) */
+    uint32_t rows;    /* token rows computed, padding apart */
     double logp_chosen, logp_rejected; /* DPO: sums per answer, mean over pairs */
-    double margin;        /* DPO: mean h */
-    double accuracy;      /* DPO: share of pairs with h > 0 */
-    double sft;           /* DPO: mean supervised term */
+    double margin;                     /* DPO: mean h */
+    double accuracy;                   /* DPO: share of pairs with h > 0 */
+    double sft;                        /* DPO: mean supervised term */
 };
 
 struct rt_trainer;
@@ -55,9 +56,8 @@ struct rt_trainer;
  * adapter off. */
 RT_CHECKED rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
                                        struct rt_model *teacher,
-                                       const struct train_options *options,
-                                       uint32_t rows, uint32_t targets,
-                                       struct rt_trainer **out);
+                                       const struct train_options *options, uint32_t rows,
+                                       uint32_t targets, struct rt_trainer **out);
 void rt_trainer_destroy(struct rt_trainer **trainer);
 
 /* Gradient of one batch into the trainer (replacing the last). For TRAIN_DPO

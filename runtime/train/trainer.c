@@ -13,8 +13,15 @@ enum { SUMSQ_BLOCK = 1024 };
 void train_options_default(struct train_options *options)
 {
     *options = (struct train_options){
-        .loss = TRAIN_KL, .preference = DPO_SIGMOID, .beta = 0.1f, .temperature = 1.0f,
-        .lr = 5e-4f, .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-8f, .clip = 1.0f,
+        .loss = TRAIN_KL,
+        .preference = DPO_SIGMOID,
+        .beta = 0.1f,
+        .temperature = 1.0f,
+        .lr = 5e-4f,
+        .beta1 = 0.9f,
+        .beta2 = 0.99f,
+        .eps = 1e-8f,
+        .clip = 1.0f,
     };
 }
 
@@ -38,7 +45,8 @@ static void record_stat(struct rt_trainer *t, struct rt_list *list, uint32_t fir
                         uint32_t n)
 {
     const struct rt_model *m = t->model;
-    const struct logits_stat_push push = { .rows = n, .vocab = m->config.vocab,
+    const struct logits_stat_push push = { .rows = n,
+                                           .vocab = m->config.vocab,
                                            .ldl = m->ld_vocab };
     const struct rt_slice slices[] = { model_slice(t->logits),
                                        rows_at(t->batch.target, first, 1),
@@ -50,7 +58,8 @@ static void record_ce_back(struct rt_trainer *t, struct rt_list *list, uint32_t 
                            uint32_t n)
 {
     const struct rt_model *m = t->model;
-    const struct ce_back_push push = { .rows = n, .vocab = m->config.vocab,
+    const struct ce_back_push push = { .rows = n,
+                                       .vocab = m->config.vocab,
                                        .ldl = m->ld_vocab };
     const struct rt_slice slices[] = { rows_at(t->stat, first, 8),
                                        rows_at(t->seed, first, 1), model_slice(m->none),
@@ -65,7 +74,9 @@ static void record_kl(struct rt_trainer *t, struct rt_list *list, uint32_t first
     model_record_head(t->teacher, list, n, rows_at(t->teacher_hn, first, m->ld_hidden),
                       model_slice(t->teacher_logits));
     const struct kl_push push = {
-        .rows = n, .vocab = m->config.vocab, .ldl = m->ld_vocab,
+        .rows = n,
+        .vocab = m->config.vocab,
+        .ldl = m->ld_vocab,
         .inv_temp = t->options.temperature > 0 ? 1.0f / t->options.temperature : 1.0f,
         .want_grad = 1,
     };
@@ -88,8 +99,10 @@ static void record_head_back(struct rt_trainer *t, struct rt_list *list, uint32_
 static void record_dpo(struct rt_trainer *t, struct rt_list *list, uint32_t pairs)
 {
     rt_list_zero(list, model_slice(t->seed));
-    const struct dpo_push push = { .pairs = pairs, .loss = t->options.preference,
-                                   .beta = t->options.beta, .sft = t->options.sft,
+    const struct dpo_push push = { .pairs = pairs,
+                                   .loss = t->options.preference,
+                                   .beta = t->options.beta,
+                                   .sft = t->options.sft,
                                    .sft_norm = t->options.sft_norm };
     const struct rt_slice slices[] = { model_slice(t->stat), model_slice(t->ref),
                                        model_slice(t->pair), model_slice(t->model->none),
@@ -172,10 +185,16 @@ static rt_status record_gradient(struct rt_trainer *t, uint32_t rows, uint32_t t
     record_loss(t, list, targets, pairs);
 
     const struct rmsnorm_back_push norm = {
-        .rows = targets, .cols = m->config.hidden, .heads = 1, .ldx = m->ld_hidden,
-        .lddy = m->ld_hidden, .lddx = m->ld_hidden, .eps = m->config.rms_eps,
+        .rows = targets,
+        .cols = m->config.hidden,
+        .heads = 1,
+        .ldx = m->ld_hidden,
+        .lddy = m->ld_hidden,
+        .lddx = m->ld_hidden,
+        .eps = m->config.rms_eps,
     };
-    const struct rt_slice norm_slices[] = { model_slice(t->hx), model_slice(m->norm_final),
+    const struct rt_slice norm_slices[] = { model_slice(t->hx),
+                                            model_slice(m->norm_final),
                                             model_slice(t->dhn), model_slice(t->dhx) };
     rt_list_op(list, RT_OP_rmsnorm_back, &norm, norm_slices);
     model_record_gather(m, list, rows, model_slice(t->batch.inverse), model_slice(t->dhx),
@@ -230,7 +249,9 @@ static void fill_loss(struct rt_trainer *t, const struct train_sequence *batch,
         float *seed = rt_buffer_map(t->seed);
         const float each = 1.0f / (float)t->batch.targets;
         for (uint32_t i = 0; i < t->batch.targets_padded; i++)
-            seed[i] = i >= t->batch.targets ? 0 : t->options.loss == TRAIN_KL ? each : -each;
+            seed[i] = i >= t->batch.targets         ? 0
+                      : t->options.loss == TRAIN_KL ? each
+                                                    : -each;
         return;
     }
     uint32_t *pair = rt_buffer_map(t->pair);
@@ -251,8 +272,8 @@ static void measure_tokens(struct rt_trainer *t, struct train_metrics *out)
     const float *stat = rt_buffer_map(t->stat);
     double sum = 0;
     for (uint32_t i = 0; i < t->batch.targets; i++)
-        sum += t->options.loss == TRAIN_KL ? stat[4 * i]
-                                           : stat[8 * i + 4] - stat[8 * i + 6];
+        sum +=
+            t->options.loss == TRAIN_KL ? stat[4 * i] : stat[8 * i + 4] - stat[8 * i + 6];
     out->loss = sum / t->batch.targets;
 }
 

@@ -28,14 +28,14 @@ struct rt_trainer {
     struct rt_buffer *dhn, *dhx; /* their gradients */
     struct rt_buffer *logits;    /* [chunk][ld_vocab] */
     struct rt_buffer *head_scratch; /* the head decoded, if it is packed */
-    struct rt_buffer *stat;      /* READBACK, 8 words a target */
-    struct rt_buffer *seed;      /* float a target: UPLOAD, written by dpo for pairs */
+    struct rt_buffer *stat;         /* READBACK, 8 words a target */
+    struct rt_buffer *seed;         /* float a target: UPLOAD, written by dpo for pairs */
     struct rt_buffer *ref, *pair, *pair_out;
     struct rt_buffer *partial, *clip_state, *hyper, *m, *v;
     struct trainer_recording recordings[TRAINER_RECORDINGS];
     uint32_t recording_count, recording_next;
     struct rt_list *update;
-    uint32_t chunk;     /* target rows whose logits exist at once, a multiple of 64 */
+    uint32_t chunk; /* target rows whose logits exist at once, a multiple of 64 */
     uint32_t pairs_max;
     uint64_t updates;
     bool has_gradient;

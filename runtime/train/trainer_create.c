@@ -78,8 +78,12 @@ static rt_status create_optimizer(struct rt_trainer *t)
     TRY(rt_list_create(dev, "optimizer", &t->update));
     const struct adamw_push push = { .count = (uint32_t)t->adapter->param_floats };
     const struct rt_slice slices[] = {
-        model_slice(t->hyper), model_slice(t->clip_state), model_slice(t->backward.grads),
-        model_slice(t->adapter->params), model_slice(t->m), model_slice(t->v),
+        model_slice(t->hyper),
+        model_slice(t->clip_state),
+        model_slice(t->backward.grads),
+        model_slice(t->adapter->params),
+        model_slice(t->m),
+        model_slice(t->v),
     };
     rt_list_op(t->update, RT_OP_adamw, &push, slices);
     model_record_pack(t->adapter, t->update);
@@ -98,12 +102,12 @@ rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
     struct rt_ctx *ctx = rt_device_ctx(model->dev);
     if (!adapter->trainable || rows == 0)
         return rt_fail(ctx, RT_ERR_USAGE, "training needs a trainable adapter and rows");
-    if (options->loss == TRAIN_KL &&
-        (!teacher || teacher->dev != model->dev ||
-         teacher->config.vocab != model->config.vocab ||
-         teacher->ld_hidden != model->ld_hidden))
-        return rt_fail(ctx, RT_ERR_USAGE, "distillation needs a teacher of the same "
-                                          "shape on the same device");
+    if (options->loss == TRAIN_KL && (!teacher || teacher->dev != model->dev ||
+                                      teacher->config.vocab != model->config.vocab ||
+                                      teacher->ld_hidden != model->ld_hidden))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "distillation needs a teacher of the same "
+                       "shape on the same device");
     rt_status st;
     struct rt_trainer *t = rt_alloc(ctx, 1, sizeof *t);
     if (!t)
@@ -138,9 +142,13 @@ void rt_trainer_destroy(struct rt_trainer **pt)
         rt_list_destroy(&t->recordings[i].list);
     rt_list_destroy(&t->update);
     struct rt_buffer **owned[] = {
-        &t->teacher_x, &t->teacher_hn, &t->teacher_logits, &t->hx, &t->hn, &t->dhn,
-        &t->dhx, &t->logits, &t->head_scratch, &t->stat, &t->seed, &t->ref, &t->pair,
-        &t->pair_out, &t->partial, &t->clip_state, &t->hyper, &t->m, &t->v,
+        &t->teacher_x,  &t->teacher_hn, &t->teacher_logits,
+        &t->hx,         &t->hn,         &t->dhn,
+        &t->dhx,        &t->logits,     &t->head_scratch,
+        &t->stat,       &t->seed,       &t->ref,
+        &t->pair,       &t->pair_out,   &t->partial,
+        &t->clip_state, &t->hyper,      &t->m,
+        &t->v,
     };
     for (size_t i = 0; i < RT_COUNT(owned); i++)
         rt_buffer_destroy(owned[i]);

@@ -9,9 +9,9 @@
 #include "runtime/vk/vk_kernel.h"
 
 enum {
-    VK_SPEC_MAX = 4,         /* specialization constants of an op, ids 10 .. */
+    VK_SPEC_MAX = 4,           /* specialization constants of an op, ids 10 .. */
     VK_BLOCK_BYTES = 32 << 20, /* device memory is taken in blocks of at least this */
-    VK_ALIGN = 256,          /* of every buffer; covers all offset alignments we accept */
+    VK_ALIGN = 256, /* of every buffer; covers all offset alignments we accept */
 };
 
 /* ---- memory ---- */
@@ -26,8 +26,8 @@ struct vk_block {
     VkDeviceMemory memory;
     VkBuffer handle;
     uint64_t size;
-    uint32_t type; /* memory type index */
-    void *host;    /* mapped, null where the host cannot see it */
+    uint32_t type;         /* memory type index */
+    void *host;            /* mapped, null where the host cannot see it */
     struct vk_span *spans; /* in order of offset, without gaps */
     uint32_t span_count, span_capacity;
 };
@@ -80,18 +80,18 @@ struct vk_device {
     struct vk_pipeline *pipelines;
     uint32_t pipeline_count, pipeline_capacity;
     VkPipelineCache cache;
-    char *cache_dir; /* null: none */
+    char *cache_dir;      /* null: none */
     struct vk_tune *tune; /* null: static choice */
     bool validation;
 };
 
 /* vk_device.c */
 rt_status vk_check(struct vk_device *dev, VkResult result, const char *what);
-#define TRY_VK(dev, call)                        \
-    do {                                         \
-        st = vk_check((dev), (call), #call);     \
-        if (st != RT_OK)                         \
-            goto fail;                           \
+#define TRY_VK(dev, call)                    \
+    do {                                     \
+        st = vk_check((dev), (call), #call); \
+        if (st != RT_OK)                     \
+            goto fail;                       \
     } while (0)
 
 /* vk_probe.c */

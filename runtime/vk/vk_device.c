@@ -52,10 +52,9 @@ static rt_status open_messenger(struct vk_device *dev)
         .pfnUserCallback = on_message,
         .pUserData = dev,
     };
-    return vk_check(dev,
-                    vkCreateDebugUtilsMessengerEXT(dev->instance, &info, NULL,
-                                                   &dev->messenger),
-                    "vkCreateDebugUtilsMessengerEXT");
+    return vk_check(
+        dev, vkCreateDebugUtilsMessengerEXT(dev->instance, &info, NULL, &dev->messenger),
+        "vkCreateDebugUtilsMessengerEXT");
 }
 
 /* The physical device with the wanted name. */
@@ -78,9 +77,9 @@ static rt_status find_physical(struct vk_device *dev, const struct rt_device_inf
     for (uint32_t i = 0; i < count; i++)
         if (strcmp(infos[i].name, wanted->name) == 0)
             dev->physical = physical[i];
-    st = dev->physical ? RT_OK
-                       : rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' has gone",
-                                 wanted->name);
+    st = dev->physical
+             ? RT_OK
+             : rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' has gone", wanted->name);
 
 fail:
     rt_free(physical);
@@ -142,11 +141,18 @@ static void destroy(struct rt_device *base)
 }
 
 static const struct rt_device_vtable vtable = {
-    .destroy = destroy, .buffer_create = vk_buffer_create,
-    .buffer_destroy = vk_buffer_destroy, .buffer_write = vk_buffer_write,
-    .buffer_read = vk_buffer_read, .list_create = vk_list_create,
-    .list_destroy = vk_list_destroy, .list_op = vk_list_op, .list_copy = vk_list_copy,
-    .list_zero = vk_list_zero, .list_end = vk_list_end, .submit = vk_submit,
+    .destroy = destroy,
+    .buffer_create = vk_buffer_create,
+    .buffer_destroy = vk_buffer_destroy,
+    .buffer_write = vk_buffer_write,
+    .buffer_read = vk_buffer_read,
+    .list_create = vk_list_create,
+    .list_destroy = vk_list_destroy,
+    .list_op = vk_list_op,
+    .list_copy = vk_list_copy,
+    .list_zero = vk_list_zero,
+    .list_end = vk_list_end,
+    .submit = vk_submit,
     .wait = vk_wait,
 };
 
@@ -158,7 +164,8 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
     const char *note = NULL;
     struct vk_device *dev = rt_alloc(ctx, 1, sizeof *dev);
     if (!dev)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "device '%s': no host memory", info->name);
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "device '%s': no host memory",
+                       info->name);
     dev->base.vt = &vtable;
     dev->base.ctx = ctx;
     dev->base.info = *info;
@@ -174,8 +181,8 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
     rt_plan_make(&info->facts, &plan, &dev->base.plan);
     TRY(vk_instance_create(ctx, options->validation, &dev->instance, &note));
     if (!dev->instance) {
-        st = rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' cannot be opened: %s", info->name,
-                     note);
+        st = rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' cannot be opened: %s",
+                     info->name, note);
         goto fail;
     }
     if (options->validation)

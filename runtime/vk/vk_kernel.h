@@ -8,12 +8,13 @@
 
 struct vk_kernel_info {
     enum rt_op op;
-    const char *name;       /* unique within the op */
-    enum rt_family family;  /* AUTO: serves both */
-    const char *paths;      /* a letter per binding: s storage, t float texels, u uint texels */
-    const char *defines;    /* the macros it was compiled with, "BITS=4 TU=16" */
-    const uint32_t *words;  /* SPIR-V */
-    size_t size;            /* bytes */
+    const char *name;      /* unique within the op */
+    enum rt_family family; /* AUTO: serves both */
+    const char
+        *paths; /* a letter per binding: s storage, t float texels, u uint texels */
+    const char *defines;   /* the macros it was compiled with, "BITS=4 TU=16" */
+    const uint32_t *words; /* SPIR-V */
+    size_t size;           /* bytes */
 };
 
 extern const struct vk_kernel_info vk_kernel_table[];

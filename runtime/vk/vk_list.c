@@ -18,8 +18,8 @@ struct vk_list {
     struct rt_list base;
     VkCommandBuffer segments[SEGMENTS_MAX];
     uint32_t segment_count;
-    bool open;        /* the last segment is being recorded */
-    double flops;     /* estimated in the open segment */
+    bool open;    /* the last segment is being recorded */
+    double flops; /* estimated in the open segment */
     VkDescriptorPool *pools;
     uint32_t pool_count, sets_left;
     VkBufferView *views;
@@ -31,7 +31,7 @@ struct vk_list {
     struct op_query {
         enum rt_op op;
         struct rt_op_cost cost;
-    } *ops; /* one per pair of queries with profile */
+    } * ops; /* one per pair of queries with profile */
     uint32_t op_capacity;
 };
 
@@ -189,8 +189,10 @@ static struct range range_of(struct rt_slice slice, bool write)
 {
     const struct vk_buffer *buffer = (const struct vk_buffer *)slice.buffer;
     const uint64_t begin = buffer->offset + slice.offset;
-    return (struct range){ .buffer = buffer->block->handle, .begin = begin,
-                           .end = begin + rt_slice_bytes(slice), .write = write };
+    return (struct range){ .buffer = buffer->block->handle,
+                           .begin = begin,
+                           .end = begin + rt_slice_bytes(slice),
+                           .write = write };
 }
 
 static bool conflicts(const struct vk_list *list, const struct range *r)
@@ -267,7 +269,8 @@ static rt_status view_create(struct vk_list *list, struct rt_slice slice, char p
     const VkBufferViewCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
         .buffer = buffer->block->handle,
-        .format = path == 'u' ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32B32A32_SFLOAT,
+        .format =
+            path == 'u' ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32B32A32_SFLOAT,
         .offset = buffer->offset + slice.offset,
         .range = rt_slice_bytes(slice) / 16 * 16,
     };
@@ -303,13 +306,17 @@ static rt_status set_create(struct vk_list *list, const struct vk_kernel_info *k
         const struct vk_buffer *buffer = (const struct vk_buffer *)slices[i].buffer;
         writes[i] = (VkWriteDescriptorSet){
             .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-            .dstSet = *set, .dstBinding = i, .descriptorCount = 1,
+            .dstSet = *set,
+            .dstBinding = i,
+            .descriptorCount = 1,
             .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-            .pBufferInfo = &buffers[i], .pTexelBufferView = &views[i],
+            .pBufferInfo = &buffers[i],
+            .pTexelBufferView = &views[i],
         };
-        buffers[i] = (VkDescriptorBufferInfo){ .buffer = buffer->block->handle,
-                                               .offset = buffer->offset + slices[i].offset,
-                                               .range = rt_slice_bytes(slices[i]) };
+        buffers[i] =
+            (VkDescriptorBufferInfo){ .buffer = buffer->block->handle,
+                                      .offset = buffer->offset + slices[i].offset,
+                                      .range = rt_slice_bytes(slices[i]) };
         if (kernel->paths[i] != 's') {
             writes[i].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
             TRY(view_create(list, slices[i], kernel->paths[i], &views[i]));
@@ -329,8 +336,8 @@ static rt_status remember_op(struct vk_list *list, enum rt_op op, struct rt_op_c
     const uint32_t i = list->query_count / 2;
     if (i == list->op_capacity) {
         const uint32_t capacity = list->op_capacity ? 2 * list->op_capacity : 128;
-        struct op_query *ops = rt_resize(list->base.dev->ctx, list->ops, list->op_capacity,
-                                         capacity, sizeof *ops);
+        struct op_query *ops = rt_resize(list->base.dev->ctx, list->ops,
+                                         list->op_capacity, capacity, sizeof *ops);
         if (!ops)
             return rt_fail(list->base.dev->ctx, RT_ERR_HOST_MEMORY, "list '%s'",
                            list->base.name);
@@ -362,7 +369,8 @@ rt_status vk_list_choice(struct rt_list *base, enum rt_op op, const void *push,
     for (uint32_t i = 0; i < info->binding_count; i++)
         ranges[i] = range_of(slices[i], info->bindings[i] != 'r');
     touch(list, cmd, ranges, info->binding_count);
-    const bool timed = base->dev->profile && list->queries && list->query_count + 2 <= QUERIES;
+    const bool timed =
+        base->dev->profile && list->queries && list->query_count + 2 <= QUERIES;
     if (timed) {
         TRY(remember_op(list, op, cost));
         barrier(list, cmd);
@@ -442,7 +450,8 @@ rt_status vk_submit(struct rt_device *base, struct rt_list *list_base)
             .pCommandBuffers = &list->segments[i],
         };
         const bool last = i + 1 == list->segment_count;
-        TRY_VK(dev, vkQueueSubmit(dev->queue, 1, &submit, last ? dev->fence : VK_NULL_HANDLE));
+        TRY_VK(dev,
+               vkQueueSubmit(dev->queue, 1, &submit, last ? dev->fence : VK_NULL_HANDLE));
         base->stats.submissions++;
         dev->pending = last;
     }

@@ -7,11 +7,11 @@
 
 /* What the three ops have in common for choosing. */
 struct shape {
-    uint32_t rows;   /* along TU (outer: na) */
-    uint32_t lanes;  /* along WIDTH x TL, in units of one lane step */
+    uint32_t rows;  /* along TU (outer: na) */
+    uint32_t lanes; /* along WIDTH x TL, in units of one lane step */
     uint32_t bits;
     uint32_t form;
-    bool exact;      /* lanes must be a multiple of WIDTH x TL */
+    bool exact; /* lanes must be a multiple of WIDTH x TL */
 };
 
 bool vk_is_matmul(enum rt_op op)

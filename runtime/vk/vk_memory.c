@@ -1,6 +1,7 @@
 /* runtime/vk/vk_memory.c
  * Device memory in few blocks; buffers are spans of them, first fit, neighbours merged
- * when freed. A block belongs to one memory type and is mapped for good where it can be. */
+ * when freed. A block belongs to one memory type and is mapped for good where it can be.
+ */
 #include "runtime/vk/vk.h"
 
 #include <string.h>
@@ -68,7 +69,8 @@ static rt_status block_memory(struct vk_device *dev, struct vk_block *block,
     block->type = type_for(dev, need.memoryTypeBits, memory);
     if (block->type == UINT32_MAX)
         return rt_fail(dev->base.ctx, RT_ERR_NO_DEVICE,
-                       "device '%s' has no memory type for this use", dev->base.info.name);
+                       "device '%s' has no memory type for this use",
+                       dev->base.info.name);
     const VkMemoryAllocateInfo allocate = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
         .allocationSize = need.size,
@@ -229,7 +231,8 @@ static rt_status zero_fill(struct vk_device *dev, struct vk_buffer *buffer, uint
         return RT_OK;
     }
     const struct transfer t = {
-        .to = buffer->block->handle, .zero = true,
+        .to = buffer->block->handle,
+        .zero = true,
         .region = { .dstOffset = buffer->offset, .size = size },
     };
     return run_transfer(dev, &t);
@@ -249,10 +252,11 @@ rt_status vk_buffer_create(struct rt_device *base, const struct rt_buffer_info *
     buffer->base.size = info->size;
     buffer->base.memory = info->memory;
     if (info->size > dev->base.info.facts.storage_range_max) {
-        st = rt_fail(base->ctx, RT_ERR_DEVICE_MEMORY,
-                     "buffer '%s' of %.1f MiB: device '%s' binds at most %.1f MiB at once",
-                     info->name, (double)info->size / 1048576, base->info.name,
-                     (double)dev->base.info.facts.storage_range_max / 1048576);
+        st =
+            rt_fail(base->ctx, RT_ERR_DEVICE_MEMORY,
+                    "buffer '%s' of %.1f MiB: device '%s' binds at most %.1f MiB at once",
+                    info->name, (double)info->size / 1048576, base->info.name,
+                    (double)dev->base.info.facts.storage_range_max / 1048576);
         goto fail;
     }
     st = span_find(dev, size, info->memory, &buffer->block, &span);
@@ -306,21 +310,24 @@ static rt_status staged(struct vk_buffer *buffer, uint64_t offset, void *data,
     struct vk_device *dev = (struct vk_device *)base;
     struct rt_buffer *staging = NULL;
     const struct rt_buffer_info info = {
-        .name = "staging", .size = size < STAGING_BYTES ? size : STAGING_BYTES,
+        .name = "staging",
+        .size = size < STAGING_BYTES ? size : STAGING_BYTES,
         .memory = write ? RT_MEMORY_UPLOAD : RT_MEMORY_READBACK,
     };
     TRY(rt_buffer_create(base, &info, &staging));
     struct vk_buffer *stage = (struct vk_buffer *)staging;
     for (uint64_t done = 0; done < size; done += STAGING_BYTES) {
         const uint64_t n = size - done < STAGING_BYTES ? size - done : STAGING_BYTES;
-        struct transfer t = { .from = stage->block->handle, .to = buffer->block->handle,
+        struct transfer t = { .from = stage->block->handle,
+                              .to = buffer->block->handle,
                               .region = { .srcOffset = stage->offset,
                                           .dstOffset = buffer->offset + offset + done,
                                           .size = n } };
         if (!write)
             t = (struct transfer){ .from = buffer->block->handle,
                                    .to = stage->block->handle,
-                                   .region = { .srcOffset = buffer->offset + offset + done,
+                                   .region = { .srcOffset =
+                                                   buffer->offset + offset + done,
                                                .dstOffset = stage->offset,
                                                .size = n } };
         if (write)
@@ -339,7 +346,8 @@ rt_status vk_buffer_write(struct rt_buffer *buffer, uint64_t offset, const void 
                           uint64_t size)
 {
     if (!buffer->host)
-        return staged((struct vk_buffer *)buffer, offset, (void *)(uintptr_t)data, size, true);
+        return staged((struct vk_buffer *)buffer, offset, (void *)(uintptr_t)data, size,
+                      true);
     const rt_status st = vk_wait(buffer->dev);
     if (st == RT_OK)
         memcpy((char *)buffer->host + offset, data, size);

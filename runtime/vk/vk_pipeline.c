@@ -63,7 +63,8 @@ static rt_status pipeline_create(struct vk_device *dev, const struct vk_choice *
     TRY_VK(dev, vkCreateShaderModule(dev->handle, &module_info, NULL, &module));
     VkSpecializationMapEntry entries[VK_SPEC_MAX];
     for (uint32_t i = 0; i < VK_SPEC_MAX; i++)
-        entries[i] = (VkSpecializationMapEntry){ .constantID = 10 + i, .offset = 4 * i,
+        entries[i] = (VkSpecializationMapEntry){ .constantID = 10 + i,
+                                                 .offset = 4 * i,
                                                  .size = 4 };
     const VkSpecializationInfo special = {
         .mapEntryCount = VK_SPEC_MAX,
@@ -104,9 +105,11 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
         }
     }
     if (dev->pipeline_count == dev->pipeline_capacity) {
-        const uint32_t capacity = dev->pipeline_capacity ? 2 * dev->pipeline_capacity : 32;
-        struct vk_pipeline *list = rt_resize(dev->base.ctx, dev->pipelines,
-                                             dev->pipeline_capacity, capacity, sizeof *list);
+        const uint32_t capacity =
+            dev->pipeline_capacity ? 2 * dev->pipeline_capacity : 32;
+        struct vk_pipeline *list =
+            rt_resize(dev->base.ctx, dev->pipelines, dev->pipeline_capacity, capacity,
+                      sizeof *list);
         if (!list)
             return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY, "pipelines");
         dev->pipelines = list;

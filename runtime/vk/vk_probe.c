@@ -237,7 +237,8 @@ void vk_device_names(struct rt_device_info *infos, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         uint32_t same = 0;
         for (uint32_t j = 0; j < i; j++)
-            same += strcmp(vendor_word(&infos[j].facts), vendor_word(&infos[i].facts)) == 0;
+            same +=
+                strcmp(vendor_word(&infos[j].facts), vendor_word(&infos[i].facts)) == 0;
         char word[40];
         short_word(infos[i].facts.device_name, word, sizeof word);
         snprintf(infos[i].name, sizeof infos[i].name, "%s-%u:%s",
@@ -262,8 +263,8 @@ rt_status vk_physical_list(struct rt_ctx *ctx, VkInstance instance,
     return RT_OK;
 }
 
-rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out, uint32_t *count,
-                          const char **note)
+rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                          uint32_t *count, const char **note)
 {
     rt_status st;
     VkInstance instance = VK_NULL_HANDLE;

@@ -152,12 +152,13 @@ static int rank_of(const struct vk_device *dev, uint32_t kernel, uint32_t hd,
 static rt_status no_kernel(struct vk_device *dev, enum rt_op op, uint32_t hd)
 {
     if (hd)
-        return rt_fail(dev->base.ctx, RT_ERR_INPUT,
-                       "op %s: no kernel for a head size of %u (8, 16, 32, 64 and 128 are "
-                       "there); this model cannot run on '%s', try --device ref",
-                       rt_op_table[op].name, hd, dev->base.info.name);
-    return rt_fail(dev->base.ctx, RT_ERR_INTERNAL, "op %s: no kernel for these parameters",
-                   rt_op_table[op].name);
+        return rt_fail(
+            dev->base.ctx, RT_ERR_INPUT,
+            "op %s: no kernel for a head size of %u (8, 16, 32, 64 and 128 are "
+            "there); this model cannot run on '%s', try --device ref",
+            rt_op_table[op].name, hd, dev->base.info.name);
+    return rt_fail(dev->base.ctx, RT_ERR_INTERNAL,
+                   "op %s: no kernel for these parameters", rt_op_table[op].name);
 }
 
 /* The static choice among the kernels of an op. */
@@ -171,7 +172,8 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
             continue;
         int rank;
         if (vk_is_matmul(op))
-            rank = vk_kernel_admitted(dev, i, slices) ? vk_matmul_rank(dev, op, push, i) : 0;
+            rank =
+                vk_kernel_admitted(dev, i, slices) ? vk_matmul_rank(dev, op, push, i) : 0;
         else
             rank = rank_of(dev, i, hd, slices);
         if (rank > best) {
@@ -196,8 +198,9 @@ rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
     }
     const uint64_t items = item_count(op, push);
     const uint64_t width = vk_kernel_define(out->kernel, "WIDTH", 64);
-    const uint64_t groups =
-        vk_kernel_define(out->kernel, "ROWGROUP", 0) ? items : (items + width - 1) / width;
+    const uint64_t groups = vk_kernel_define(out->kernel, "ROWGROUP", 0)
+                                ? items
+                                : (items + width - 1) / width;
     /* 65,535 groups a dimension is all that every device grants. */
     out->grid[0] = (uint32_t)groups;
     out->grid[1] = out->grid[2] = 1;

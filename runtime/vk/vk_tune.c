@@ -71,8 +71,9 @@ static void save(const struct vk_tune *tune)
         return;
     bool good = fprintf(file, "faultline-tune 1 %08x\n", tune->table_hash) > 0;
     for (uint32_t i = 0; i < tune->count; i++)
-        good = fprintf(file, "%s %s\n", tune->entries[i].key, tune->entries[i].kernel) > 0 &&
-               good;
+        good =
+            fprintf(file, "%s %s\n", tune->entries[i].key, tune->entries[i].kernel) > 0 &&
+            good;
     if (fclose(file) != 0 || !good || rename(part, tune->path) != 0)
         remove(part);
 }
@@ -89,8 +90,8 @@ rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
         char uuid[33];
         for (int i = 0; i < 16; i++)
             snprintf(uuid + 2 * i, 3, "%02x", dev->base.info.facts.device_uuid[i]);
-        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%08x-%d", dev->cache_dir, uuid,
-                 dev->base.info.facts.driver_version, (int)dev->base.plan.family);
+        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%08x-%d", dev->cache_dir,
+                 uuid, dev->base.info.facts.driver_version, (int)dev->base.plan.family);
     }
     load(tune);
     *out = tune;
@@ -118,12 +119,12 @@ static void class_key(enum rt_op op, const void *push, char *key, size_t size)
 {
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
-        snprintf(key, size, "matmul:%u:%u:%u:%u:%u", p->bits, row_class(p->rows), p->out_pad,
-                 p->in_pad, p->flags & MATMUL_LORA);
+        snprintf(key, size, "matmul:%u:%u:%u:%u:%u", p->bits, row_class(p->rows),
+                 p->out_pad, p->in_pad, p->flags & MATMUL_LORA);
     } else if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;
-        snprintf(key, size, "back:%u:%u:%u:%u:%u", p->bits, row_class(p->rows), p->out_pad,
-                 p->in_pad, p->rank != 0);
+        snprintf(key, size, "back:%u:%u:%u:%u:%u", p->bits, row_class(p->rows),
+                 p->out_pad, p->in_pad, p->rank != 0);
     } else {
         const struct outer_push *p = push;
         snprintf(key, size, "outer:%u:%u:%u", row_class(p->rows), p->na, p->nb);

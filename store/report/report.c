@@ -21,11 +21,13 @@ rt_status report_write(struct store *store, struct rt_ctx *ctx, const char *camp
     if (campaign_id)
         snprintf(r.campaign, sizeof r.campaign, "%s", campaign_id);
     else
-        TRY(store_query(store, "SELECT campaign_id FROM campaign ORDER BY created_ms DESC LIMIT 1",
-                        NULL, take_text, &r));
+        TRY(store_query(
+            store, "SELECT campaign_id FROM campaign ORDER BY created_ms DESC LIMIT 1",
+            NULL, take_text, &r));
     if (!r.campaign[0]) {
-        st = rt_fail(ctx, RT_ERR_USAGE, "the results file holds no campaign yet; run restore "
-                                        "or demo first");
+        st = rt_fail(ctx, RT_ERR_USAGE,
+                     "the results file holds no campaign yet; run restore "
+                     "or demo first");
         goto fail;
     }
     TRY(report_load(&r));

@@ -16,8 +16,8 @@ struct report_arm {
     char run[STORE_ID], variant[STORE_ID], label[64], role[16];
     double bits;
     uint32_t right, truncated, unparsed;
-    struct pipe_paired paired;      /* quant against this arm (full: full against quant) */
-    struct pipe_recovery recovered; /* arms only */
+    struct pipe_paired paired; /* quant against this arm (full: full against quant) */
+    struct pipe_recovery recovered;   /* arms only */
     double p_default, p_default_holm; /* against the first restored arm */
 };
 

@@ -38,7 +38,8 @@ static rt_status take_outcome(void *user, const struct store_row *row)
 {
     struct filling *f = user;
     if (f->at < f->r->n)
-        f->r->outcomes[(size_t)f->arm * f->r->n + f->at++] = store_row_integer(row, 0) != 0;
+        f->r->outcomes[(size_t)f->arm * f->r->n + f->at++] =
+            store_row_integer(row, 0) != 0;
     return RT_OK;
 }
 
@@ -54,12 +55,13 @@ static rt_status load_outcomes(struct report *r)
     for (uint32_t i = 0; i < r->arm_count; i++) {
         struct filling f = { .r = r, .arm = i };
         const char *const args[] = { r->arms[0].run, r->arms[i].run, NULL };
-        TRY(store_query(r->store,
-                        "SELECT coalesce(s.correct,0) FROM generation f LEFT JOIN generation g "
-                        "ON g.run_id=?2 AND g.problem_id=f.problem_id AND g.sample=f.sample "
-                        "LEFT JOIN score s ON s.gen_id=g.gen_id WHERE f.run_id=?1 ORDER BY "
-                        "f.problem_id",
-                        args, take_outcome, &f));
+        TRY(store_query(
+            r->store,
+            "SELECT coalesce(s.correct,0) FROM generation f LEFT JOIN generation g "
+            "ON g.run_id=?2 AND g.problem_id=f.problem_id AND g.sample=f.sample "
+            "LEFT JOIN score s ON s.gen_id=g.gen_id WHERE f.run_id=?1 ORDER BY "
+            "f.problem_id",
+            args, take_outcome, &f));
     }
     return RT_OK;
 
@@ -98,8 +100,8 @@ static rt_status compute(struct report *r)
         }
         pair_up(r, a == 1 ? 0 : 1, a, x, y, &arm->paired);
         if (a >= 2)
-            TRY(pipe_bootstrap_recovery(r->ctx, acc, acc + r->n, acc + 2 * r->n, r->n, 2000, 1,
-                                        &arm->recovered));
+            TRY(pipe_bootstrap_recovery(r->ctx, acc, acc + r->n, acc + 2 * r->n, r->n,
+                                        2000, 1, &arm->recovered));
         if (a >= 2 && r->main_arm >= 0 && (int)a != r->main_arm) {
             struct pipe_paired against;
             pair_up(r, a, (uint32_t)r->main_arm, x, y, &against);
@@ -124,16 +126,17 @@ rt_status report_load(struct report *r)
     rt_status st;
     const char *const args[] = { r->campaign, NULL };
     r->main_arm = -1;
-    TRY(store_query(r->store,
-                    "SELECT r.run_id,r.variant_id,v.label,v.role,v.bits_per_weight,"
-                    "(SELECT sum(finish='length') FROM generation g WHERE g.run_id=r.run_id),"
-                    "(SELECT sum(extract_ok=0) FROM generation g JOIN score USING(gen_id) WHERE "
-                    "g.run_id=r.run_id) FROM run r JOIN variant v USING(variant_id) JOIN "
-                    "benchmark b USING(benchmark_id) WHERE r.campaign_id=?1 AND r.kind='eval' "
-                    "AND b.split='measure' ORDER BY CASE v.role WHEN 'full' THEN 0 WHEN 'quant' "
-                    "THEN 1 WHEN 'restored' THEN 2 ELSE 3 END, v.label<>'default', r.started_ms,"
-                    " r.run_id",
-                    args, take_arm, r));
+    TRY(store_query(
+        r->store,
+        "SELECT r.run_id,r.variant_id,v.label,v.role,v.bits_per_weight,"
+        "(SELECT sum(finish='length') FROM generation g WHERE g.run_id=r.run_id),"
+        "(SELECT sum(extract_ok=0) FROM generation g JOIN score USING(gen_id) WHERE "
+        "g.run_id=r.run_id) FROM run r JOIN variant v USING(variant_id) JOIN "
+        "benchmark b USING(benchmark_id) WHERE r.campaign_id=?1 AND r.kind='eval' "
+        "AND b.split='measure' ORDER BY CASE v.role WHEN 'full' THEN 0 WHEN 'quant' "
+        "THEN 1 WHEN 'restored' THEN 2 ELSE 3 END, v.label<>'default', r.started_ms,"
+        " r.run_id",
+        args, take_arm, r));
     if (r->arm_count < 2 || strcmp(r->arms[0].role, "full") != 0 ||
         strcmp(r->arms[1].role, "quant") != 0)
         return rt_fail(r->ctx, RT_ERR_USAGE,

@@ -42,8 +42,10 @@ static bool next(void *user, struct rt_request *out)
     struct run *r = user;
     if (r->next == r->count)
         return false;
-    *out = (struct rt_request){ .key = r->next, .prompt = r->problems[r->next].prompt,
-                                .n_prompt = r->problems[r->next].n_prompt, .max_new = NEW_MAX };
+    *out = (struct rt_request){ .key = r->next,
+                                .prompt = r->problems[r->next].prompt,
+                                .n_prompt = r->problems[r->next].n_prompt,
+                                .max_new = NEW_MAX };
     r->next++;
     return true;
 }
@@ -59,12 +61,14 @@ static rt_status done(void *user, const struct rt_answer *a)
     return RT_OK;
 }
 
-static uint32_t load_problems(struct text_tokenizer *tok, struct problem *out, uint32_t max)
+static uint32_t load_problems(struct text_tokenizer *tok, struct problem *out,
+                              uint32_t max)
 {
     char path[1024], *line = NULL, *text = NULL;
     size_t capacity = 0;
     uint32_t n = 0;
-    FILE *questions = fopen(test_path(path, sizeof path, "pipeline/demo/measure.jsonl"), "r");
+    FILE *questions =
+        fopen(test_path(path, sizeof path, "pipeline/demo/measure.jsonl"), "r");
     FILE *answers =
         fopen(test_path(path, sizeof path, "pipeline/demo/reference-answers.jsonl"), "r");
     assert_true(questions && answers);
@@ -76,9 +80,9 @@ static uint32_t load_problems(struct text_tokenizer *tok, struct problem *out, u
         const size_t size = strlen(question) + 16;
         text = malloc(size);
         snprintf(text, size, "%s<|sep|>", question);
-        assert_int_equal(text_encode(tok, text, strlen(text), true, &out[n].prompt,
-                                     &out[n].n_prompt),
-                         RT_OK);
+        assert_int_equal(
+            text_encode(tok, text, strlen(text), true, &out[n].prompt, &out[n].n_prompt),
+            RT_OK);
         out[n].expected[0] = strdup(json_string_value(json_object_get(a, "full")));
         out[n].expected[1] = strdup(json_string_value(json_object_get(a, "quant")));
         free(text);
@@ -100,13 +104,15 @@ static double cpu_seconds(void)
            1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-static void answer_all(struct rt_model *model, const struct problem *problems, uint32_t count,
-                       uint32_t slots, struct answer *answers, const char *what)
+static void answer_all(struct rt_model *model, const struct problem *problems,
+                       uint32_t count, uint32_t slots, struct answer *answers,
+                       const char *what)
 {
     struct rt_engine *engine = NULL;
     struct run run = { .problems = problems, .count = count, .answers = answers };
-    const struct rt_engine_options options = { .slots = slots, .context = 224,
-                                               .stop_ids = { 574 }, .stop_count = 1 };
+    const struct rt_engine_options options = {
+        .slots = slots, .context = 224, .stop_ids = { 574 }, .stop_count = 1
+    };
     const struct rt_engine_calls calls = { .next = next, .done = done, .user = &run };
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK)
         fail_msg("%s", rt_device_ctx(model->dev)->message);
@@ -135,7 +141,8 @@ static double compare(struct text_tokenizer *tok, const struct problem *problems
     for (uint32_t i = 0; i < count; i++) {
         char *text;
         size_t size;
-        assert_int_equal(text_decode(tok, answers[i].ids, answers[i].n, true, &text, &size), RT_OK);
+        assert_int_equal(
+            text_decode(tok, answers[i].ids, answers[i].n, true, &text, &size), RT_OK);
         if (strcmp(text, problems[i].expected[which]) == 0) {
             same++;
         } else {
@@ -144,7 +151,8 @@ static double compare(struct text_tokenizer *tok, const struct problem *problems
                 least = answers[i].margin[t] < least ? answers[i].margin[t] : least;
             printf("      problem %u differs; smallest margin %.2e\n", i, (double)least);
             if (!(least < 1e-3f))
-                fail_msg("problem %u is answered otherwise, and not at a near-tie:\n%s\n--\n%s",
+                fail_msg("problem %u is answered otherwise, and not at a "
+                         "near-tie:\n%s\n--\n%s",
                          i, text, problems[i].expected[which]);
         }
         rt_free(text);
@@ -163,8 +171,9 @@ static void check_device(const struct test_device *device, const char *quant_pat
     if (strcmp(device->device, "ref") == 0 && count > 8)
         count = 8;
     struct text_tokenizer *tok = NULL;
-    assert_int_equal(text_tokenizer_load(&ctx, test_path(path, sizeof path, "pipeline/demo"), &tok),
-                     RT_OK);
+    assert_int_equal(
+        text_tokenizer_load(&ctx, test_path(path, sizeof path, "pipeline/demo"), &tok),
+        RT_OK);
     struct problem *problems = calloc(PROBLEMS_MAX, sizeof *problems);
     struct answer *wide = calloc(PROBLEMS_MAX, sizeof *wide);
     struct answer *narrow = calloc(PROBLEMS_MAX, sizeof *narrow);
@@ -175,8 +184,9 @@ static void check_device(const struct test_device *device, const char *quant_pat
         char what[96];
         snprintf(what, sizeof what, "%s %s", device->name, which ? "3-bit" : "full");
         memset(wide, 0, PROBLEMS_MAX * sizeof *wide);
-        if (rt_model_load(dev, which ? quant_path : test_path(path, sizeof path, "pipeline/demo"),
-                          224, &model) != RT_OK)
+        if (rt_model_load(
+                dev, which ? quant_path : test_path(path, sizeof path, "pipeline/demo"),
+                224, &model) != RT_OK)
             fail_msg("%s", ctx.message);
         answer_all(model, problems, count, 64, wide, what);
         const double share = compare(tok, problems, wide, count, which);
@@ -214,8 +224,8 @@ static void answers_are_as_recorded_at_any_batch(void **state)
     test_ctx(&ctx);
     assert_non_null(mkdtemp(folder));
     snprintf(to, sizeof to, "%s/q3", folder);
-    assert_int_equal(quant_folder(&ctx, test_path(path, sizeof path, "pipeline/demo"), to, &options,
-                                  false, &report),
+    assert_int_equal(quant_folder(&ctx, test_path(path, sizeof path, "pipeline/demo"), to,
+                                  &options, false, &report),
                      RT_OK);
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);
@@ -228,6 +238,7 @@ static void answers_are_as_recorded_at_any_batch(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(answers_are_as_recorded_at_any_batch) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(
+        answers_are_as_recorded_at_any_batch) };
     return cmocka_run_group_tests_name("demo answers", tests, NULL, NULL);
 }

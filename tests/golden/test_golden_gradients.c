@@ -37,7 +37,8 @@ static json_t *load(const char *name)
     return root;
 }
 
-static uint32_t append(struct data *d, uint32_t s, uint32_t at, const json_t *ids, int mask)
+static uint32_t append(struct data *d, uint32_t s, uint32_t at, const json_t *ids,
+                       int mask)
 {
     for (size_t i = 0; i < json_array_size(ids); i++, at++) {
         d->ids[s][at] = (uint32_t)json_integer_value(json_array_get(ids, i));
@@ -48,8 +49,9 @@ static uint32_t append(struct data *d, uint32_t s, uint32_t at, const json_t *id
 
 static void finish(struct data *d, uint32_t s, uint32_t n)
 {
-    d->batch[s] = (struct train_sequence){ .ids = d->ids[s], .mask = d->mask[s], .n = n,
-                                           .ref = d->ref[s] };
+    d->batch[s] = (struct train_sequence){
+        .ids = d->ids[s], .mask = d->mask[s], .n = n, .ref = d->ref[s]
+    };
 }
 
 /* The SFT batch; its mask is over target tokens: entry t masks token t + 1. */
@@ -75,20 +77,21 @@ static void read_dpo(struct data *d, const json_t *root)
 {
     const json_t *pairs = json_object_get(root, "pairs"), *pair;
     size_t i;
-    json_array_foreach((json_t *)(uintptr_t)pairs, i, pair)
-        for (uint32_t k = 0; k < 2; k++) {
-            const uint32_t s = 2 * (uint32_t)i + k;
-            const json_t *tail = json_object_get(pair, k ? "rejected" : "chosen");
-            const json_t *sums = json_object_get(root, k ? "ref_rejected" : "ref_chosen");
-            uint32_t n = append(d, s, 0, json_object_get(pair, "prefix"), 0);
-            const uint32_t first = n;
-            n = append(d, s, n, tail, 1);
-            const double sum = json_number_value(json_array_get(sums, i));
-            for (uint32_t t = first; t < n; t++)
-                d->ref[s][t] = (float)(sum / (n - first));
-            finish(d, s, n);
-            d->count++;
-        }
+    json_array_foreach((json_t *)(uintptr_t)pairs, i, pair) for (uint32_t k = 0; k < 2;
+                                                                 k++)
+    {
+        const uint32_t s = 2 * (uint32_t)i + k;
+        const json_t *tail = json_object_get(pair, k ? "rejected" : "chosen");
+        const json_t *sums = json_object_get(root, k ? "ref_rejected" : "ref_chosen");
+        uint32_t n = append(d, s, 0, json_object_get(pair, "prefix"), 0);
+        const uint32_t first = n;
+        n = append(d, s, n, tail, 1);
+        const double sum = json_number_value(json_array_get(sums, i));
+        for (uint32_t t = first; t < n; t++)
+            d->ref[s][t] = (float)(sum / (n - first));
+        finish(d, s, n);
+        d->count++;
+    }
 }
 
 struct bench {
@@ -103,8 +106,9 @@ static struct rt_adapter *open_adapter(struct bench *b, struct rt_model *model)
     char path[1024];
     struct fmt_adapter *source = NULL;
     struct rt_adapter *adapter = NULL;
-    if (fmt_adapter_read(&b->ctx, test_path(path, sizeof path, "tests/golden/lora/qwen2-tiny/plain"),
-                         &model->config, &source) != RT_OK ||
+    if (fmt_adapter_read(
+            &b->ctx, test_path(path, sizeof path, "tests/golden/lora/qwen2-tiny/plain"),
+            &model->config, &source) != RT_OK ||
         rt_adapter_create(model, source, true, &adapter) != RT_OK)
         fail_msg("%s: %s", b->name, b->ctx.message);
     return adapter;
@@ -117,8 +121,9 @@ static double compare(const struct fmt_adapter *g, const struct fmt_config *conf
     char path[1024], relative[128];
     json_t *index = load("index.json"), *entry;
     snprintf(relative, sizeof relative, "tests/golden/grad/%s", file);
-    float *golden = test_floats(test_path(path, sizeof path, relative),
-                                (size_t)json_integer_value(json_object_get(index, "floats")));
+    float *golden =
+        test_floats(test_path(path, sizeof path, relative),
+                    (size_t)json_integer_value(json_object_get(index, "floats")));
     double worst = 0;
     size_t i;
     json_array_foreach(json_object_get(index, "tensors"), i, entry)
@@ -150,9 +155,10 @@ static double compare(const struct fmt_adapter *g, const struct fmt_config *conf
     return worst;
 }
 
-static void check_gradient(struct bench *b, struct rt_model *model, struct rt_model *teacher,
-                           const struct train_options *options, const struct data *d,
-                           const char *what, const char *file, double loss)
+static void check_gradient(struct bench *b, struct rt_model *model,
+                           struct rt_model *teacher, const struct train_options *options,
+                           const struct data *d, const char *what, const char *file,
+                           double loss)
 {
     struct rt_adapter *adapter = open_adapter(b, model);
     struct rt_trainer *trainer = NULL;
@@ -183,8 +189,10 @@ static void check_dpo(struct bench *b)
         float sft;
         uint32_t norm;
     } losses[] = {
-        { "sigmoid", DPO_SIGMOID, 0, 0 },   { "ipo", DPO_IPO, 0, 0 },
-        { "hinge", DPO_HINGE, 0, 0 },       { "sigmoid_sft", DPO_SIGMOID, 0.2f, 1 },
+        { "sigmoid", DPO_SIGMOID, 0, 0 },
+        { "ipo", DPO_IPO, 0, 0 },
+        { "hinge", DPO_HINGE, 0, 0 },
+        { "sigmoid_sft", DPO_SIGMOID, 0.2f, 1 },
         { "sigmoid_rpo", DPO_SIGMOID, 0.2f, 0 },
     };
     struct data *d = calloc(1, sizeof *d);
@@ -212,7 +220,8 @@ static void check_kl(struct bench *b, const struct data *d)
     json_t *root = load("kl.json");
     for (int t = 1; t <= 2; t++) {
         char key[2] = { (char)('0' + t), 0 };
-        const json_t *golden = json_object_get(json_object_get(root, "temperatures"), key);
+        const json_t *golden =
+            json_object_get(json_object_get(root, "temperatures"), key);
         struct train_options o;
         train_options_default(&o);
         o.temperature = (float)t;
@@ -244,14 +253,15 @@ static void check_adamw(struct bench *b, const struct data *d)
         const double lr = json_number_value(json_array_get(rates, k));
         assert_true(fabs(lr - train_rate(1e-3, k, 5, 2, 0.1)) < 1e-12);
         assert_int_equal(rt_trainer_gradient(trainer, d->batch, d->count, &m), RT_OK);
-        assert_true(fabs(m.loss - json_number_value(json_array_get(
-                                      json_object_get(run, "loss_before_each_step"), k))) <
-                    1e-3);
+        assert_true(
+            fabs(m.loss - json_number_value(json_array_get(
+                              json_object_get(run, "loss_before_each_step"), k))) < 1e-3);
         assert_int_equal(rt_trainer_update(trainer, lr, NULL), RT_OK);
     }
     assert_int_equal(rt_trainer_gradient(trainer, d->batch, d->count, &m), RT_OK);
     const double after = json_number_value(json_object_get(run, "loss_after_last_step"));
-    printf("    %-28s adamw          loss after 5 steps %.6f (%.6f)\n", b->name, m.loss, after);
+    printf("    %-28s adamw          loss after 5 steps %.6f (%.6f)\n", b->name, m.loss,
+           after);
     assert_true(fabs(m.loss - after) < 2e-3);
 
     char path[] = "/tmp/faultline-test-XXXXXX";
@@ -287,11 +297,13 @@ static void gradients_agree_on_every_device(void **state)
         struct bench b = { .name = devices[i].name };
         test_ctx(&b.ctx);
         b.dev = test_device_open(&b.ctx, &devices[i]);
-        if (rt_model_load(b.dev, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
+        if (rt_model_load(b.dev,
+                          test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
                           64, &b.model) != RT_OK ||
-            rt_model_load(b.dev,
-                          test_path(path, sizeof path, "tests/golden/models/qwen2-tiny-rtn4-ct"),
-                          64, &b.quant) != RT_OK)
+            rt_model_load(
+                b.dev,
+                test_path(path, sizeof path, "tests/golden/models/qwen2-tiny-rtn4-ct"),
+                64, &b.quant) != RT_OK)
             fail_msg("%s: %s", b.name, b.ctx.message);
         struct train_options o;
         train_options_default(&o);
@@ -311,6 +323,7 @@ static void gradients_agree_on_every_device(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(gradients_agree_on_every_device) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(
+        gradients_agree_on_every_device) };
     return cmocka_run_group_tests_name("golden gradients", tests, NULL, NULL);
 }

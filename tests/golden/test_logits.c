@@ -59,7 +59,8 @@ static void check_sequence(struct rt_model *model, struct rt_scorer *scorer,
     float *got = calloc(count, sizeof *got);
     assert_int_equal(rt_scorer_logits(scorer, ids, n, got), RT_OK);
     const double difference = test_max_difference(expected, got, count);
-    printf("    %-26s %-32s T %-3u max |difference| %.2e\n", device, f->golden, n, difference);
+    printf("    %-26s %-32s T %-3u max |difference| %.2e\n", device, f->golden, n,
+           difference);
     if (!(difference <= LOGIT_TOLERANCE))
         fail_msg("%s %s T %u: logits differ by %g", device, f->golden, n, difference);
     free(expected);
@@ -76,7 +77,8 @@ struct greedy {
 static bool next(void *user, struct rt_request *out)
 {
     struct greedy *g = user;
-    *out = (struct rt_request){ .prompt = g->prompt, .n_prompt = g->n_prompt,
+    *out = (struct rt_request){ .prompt = g->prompt,
+                                .n_prompt = g->n_prompt,
                                 .max_new = g->max_new };
     return g->taken++ == 0;
 }
@@ -91,7 +93,8 @@ static rt_status done(void *user, const struct rt_answer *answer)
 }
 
 static void check_greedy(struct rt_model *model, struct rt_adapter *adapter,
-                         const struct fixture *f, const json_t *golden, const char *device)
+                         const struct fixture *f, const json_t *golden,
+                         const char *device)
 {
     const json_t *greedy = json_object_get(golden, "greedy");
     uint32_t prompt[512], expected[64];
@@ -100,12 +103,15 @@ static void check_greedy(struct rt_model *model, struct rt_adapter *adapter,
     const json_t *sequences = json_object_get(golden, "sequences"), *sequence;
     size_t i;
     uint32_t n = 0;
-    json_array_foreach((json_t *)(uintptr_t)sequences, i, sequence)
-        if (json_array_size(json_object_get(sequence, "ids")) == 17)
-            n = read_ids(json_object_get(sequence, "ids"), prompt, 512);
+    json_array_foreach((json_t *)(uintptr_t)sequences, i,
+                       sequence) if (json_array_size(json_object_get(sequence, "ids")) ==
+                                     17) n =
+        read_ids(json_object_get(sequence, "ids"), prompt, 512);
     const uint32_t steps = read_ids(json_object_get(greedy, "ids"), expected, 64);
     struct greedy g = { .prompt = prompt, .n_prompt = n, .max_new = steps };
-    const struct rt_engine_options options = { .slots = 4, .rows_max = 64, .context = 64 };
+    const struct rt_engine_options options = { .slots = 4,
+                                               .rows_max = 64,
+                                               .context = 64 };
     const struct rt_engine_calls calls = { .next = next, .done = done, .user = &g };
     struct rt_engine *engine = NULL;
     assert_int_equal(rt_engine_create(model, adapter, &options, &engine), RT_OK);
@@ -113,13 +119,13 @@ static void check_greedy(struct rt_model *model, struct rt_adapter *adapter,
     assert_int_equal(g.n_gen, steps);
     for (uint32_t k = 0; k < steps; k++)
         if (g.ids[k] != expected[k])
-            fail_msg("%s %s: greedy token %u is %u, not %u", device, f->golden, k, g.ids[k],
-                     expected[k]);
+            fail_msg("%s %s: greedy token %u is %u, not %u", device, f->golden, k,
+                     g.ids[k], expected[k]);
     rt_engine_destroy(&engine);
 }
 
-static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev, const struct fixture *f,
-                          const char *device)
+static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev,
+                          const struct fixture *f, const char *device)
 {
     char path[1024], relative[256];
     struct rt_model *model = NULL;

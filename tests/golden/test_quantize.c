@@ -34,7 +34,8 @@ static void remove_folder(const char *folder)
 
 /* All modules of two folders decode to the same floats (tolerance 0), or b to the
  * quantized a within half a step. */
-static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b, double steps)
+static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b,
+                            double steps)
 {
     struct fmt_model *ma = open_model(ctx, a), *mb = open_model(ctx, b);
     const struct fmt_config *c = fmt_model_config(ma);
@@ -44,7 +45,8 @@ static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b, do
         snprintf(name, sizeof name, "model.layers.%u.%s", i / FMT_MODULE_COUNT,
                  fmt_module_path[i % FMT_MODULE_COUNT]);
         fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
-        float *x = calloc((size_t)out * in, sizeof *x), *y = calloc((size_t)out * in, sizeof *y);
+        float *x = calloc((size_t)out * in, sizeof *x),
+              *y = calloc((size_t)out * in, sizeof *y);
         assert_int_equal(fmt_weight_floats(ma, name, out, in, x), RT_OK);
         if (fmt_weight_floats(mb, name, out, in, y) != RT_OK)
             fail_msg("%s", ctx->message);
@@ -55,7 +57,8 @@ static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b, do
                 high = fmaxf(high, x[(size_t)r * in + k]);
             }
             for (uint32_t k = 0; k < in; k++) {
-                const double d = fabs((double)x[(size_t)r * in + k] - y[(size_t)r * in + k]);
+                const double d =
+                    fabs((double)x[(size_t)r * in + k] - y[(size_t)r * in + k]);
                 const double most = fmax(-low, high);
                 if (!(d <= (steps > 0 ? 0.51 * 2 * most / steps : 0)))
                     fail_msg("%s row %u column %u: %g apart", name, r, k, d);
@@ -72,8 +75,8 @@ static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b, do
                 const float want = r < out && k < in ? y[(size_t)r * in + k] : 0;
                 const float got = rt_weight_value(&s, codes, scales, r, k);
                 if (got != want)
-                    fail_msg("%s (%u, %u): layout gives %g, not %g", name, r, k, (double)got,
-                             (double)want);
+                    fail_msg("%s (%u, %u): layout gives %g, not %g", name, r, k,
+                             (double)got, (double)want);
             }
         free(codes);
         free(scales);
@@ -88,8 +91,8 @@ static void quantize(struct rt_ctx *ctx, const char *to, struct quant_options o)
 {
     char path[1024];
     struct quant_report report;
-    if (quant_folder(ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"), to,
-                     &o, true, &report) != RT_OK)
+    if (quant_folder(ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
+                     to, &o, true, &report) != RT_OK)
         fail_msg("%s", ctx->message);
     printf("    %u bits, group %u%s: %.3f bits a weight\n", o.bits, o.group,
            o.asymmetric ? ", asymmetric" : "", report.bits_per_weight);
@@ -104,8 +107,9 @@ static void golden_codes_are_reproduced(void **state)
     char folder[] = "/tmp/faultline-test-XXXXXX", path[1024];
     assert_non_null(mkdtemp(folder));
     quantize(&ctx, folder, (struct quant_options){ .bits = 4 });
-    compare_folders(&ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny-rtn4-ct"),
-                    folder, 0);
+    compare_folders(
+        &ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny-rtn4-ct"),
+        folder, 0);
     remove_folder(folder);
     char old[128];
     snprintf(old, sizeof old, "%s.old-%ld", folder, (long)getpid());
@@ -116,8 +120,9 @@ static void every_form_round_trips(void **state)
 {
     (void)state;
     static const struct quant_options options[] = {
-        { 2, 0, false }, { 3, 0, false }, { 4, 0, false }, { 8, 0, false }, { 2, 32, true },
-        { 3, 32, true }, { 4, 32, true }, { 8, 32, true }, { 3, 64, false }, { 2, 0, true },
+        { 2, 0, false },  { 3, 0, false }, { 4, 0, false }, { 8, 0, false },
+        { 2, 32, true },  { 3, 32, true }, { 4, 32, true }, { 8, 32, true },
+        { 3, 64, false }, { 2, 0, true },
     };
     for (size_t i = 0; i < RT_COUNT(options); i++) {
         struct rt_ctx ctx;
@@ -128,8 +133,9 @@ static void every_form_round_trips(void **state)
         quantize(&ctx, to, options[i]);
         const double steps = options[i].asymmetric ? (1 << options[i].bits) - 1
                                                    : (1 << options[i].bits) - 2;
-        compare_folders(&ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"), to,
-                        steps);
+        compare_folders(&ctx,
+                        test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
+                        to, steps);
         struct quant_report report;
         assert_int_equal(quant_folder(&ctx, path, to, &options[i], false, &report),
                          RT_ERR_USAGE); /* exists */
@@ -141,7 +147,8 @@ static void impossible_options_are_refused(void **state)
 {
     (void)state;
     struct rt_ctx ctx = { 0 };
-    assert_int_equal(quant_check(&ctx, &(struct quant_options){ .bits = 5 }), RT_ERR_USAGE);
+    assert_int_equal(quant_check(&ctx, &(struct quant_options){ .bits = 5 }),
+                     RT_ERR_USAGE);
     assert_int_equal(quant_check(&ctx, &(struct quant_options){ .bits = 4, .group = 20 }),
                      RT_ERR_USAGE);
 }

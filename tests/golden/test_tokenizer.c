@@ -40,7 +40,8 @@ static void check_ids(struct text_tokenizer *tok, const char *text, size_t size,
 static void check_decoded(struct text_tokenizer *tok, const json_t *vector,
                           const char *where, int line)
 {
-    const json_t *ids = json_object_get(vector, "ids"), *text = json_object_get(vector, "decoded");
+    const json_t *ids = json_object_get(vector, "ids"),
+                 *text = json_object_get(vector, "decoded");
     if (!text)
         text = json_object_get(vector, "text");
     uint32_t list[4096];
@@ -51,7 +52,8 @@ static void check_decoded(struct text_tokenizer *tok, const json_t *vector,
     char *decoded;
     size_t size;
     assert_int_equal(text_decode(tok, list, n, false, &decoded, &size), RT_OK);
-    if (size != json_string_length(text) || memcmp(decoded, json_string_value(text), size) != 0)
+    if (size != json_string_length(text) ||
+        memcmp(decoded, json_string_value(text), size) != 0)
         fail_msg("%s line %d: decoded as '%.60s'", where, line, decoded);
     rt_free(decoded);
 }
@@ -75,8 +77,8 @@ static void check_vectors(const char *folder, const char *name)
                   json_object_get(v, "ids"), relative, number);
         const json_t *plain = json_object_get(v, "ids_plain");
         if (plain)
-            check_ids(tok, json_string_value(text), json_string_length(text), false, plain,
-                      relative, number);
+            check_ids(tok, json_string_value(text), json_string_length(text), false,
+                      plain, relative, number);
         check_decoded(tok, v, relative, number);
         json_decref(v);
     }
@@ -116,14 +118,16 @@ static void bad_utf8_is_replaced(void **state)
         struct text_tokenizer *tok = open_tokenizer(&ctx, relative);
         snprintf(relative, sizeof relative, "tests/golden/tokenizer/%s/invalid_utf8.json",
                  names[i]);
-        json_t *root = json_load_file(test_path(path, sizeof path, relative), 0, NULL), *v;
+        json_t *root = json_load_file(test_path(path, sizeof path, relative), 0, NULL),
+               *v;
         size_t k;
         assert_true(json_array_size(json_object_get(root, "encode")) > 0);
         json_array_foreach(json_object_get(root, "encode"), k, v)
         {
-            const size_t n = from_hex(json_string_value(json_object_get(v, "hex")), bytes);
-            check_ids(tok, bytes, n, true, json_object_get(v, "ids_of_replaced"), relative,
-                      (int)k);
+            const size_t n =
+                from_hex(json_string_value(json_object_get(v, "hex")), bytes);
+            check_ids(tok, bytes, n, true, json_object_get(v, "ids_of_replaced"),
+                      relative, (int)k);
         }
         json_decref(root);
         text_tokenizer_destroy(&tok);
@@ -136,7 +140,8 @@ static void demo_problems_round_trip(void **state)
     struct rt_ctx ctx;
     struct text_tokenizer *tok = open_tokenizer(&ctx, "pipeline/demo");
     assert_int_equal(text_token_id(tok, "<|sep|>"), 573);
-    static const char text[] = "Leo needs 6 dozen eggs.<|sep|>eggs: 6*12=72\n#### 8<|endoftext|>";
+    static const char text[] =
+        "Leo needs 6 dozen eggs.<|sep|>eggs: 6*12=72\n#### 8<|endoftext|>";
     uint32_t *ids, n;
     char *decoded;
     size_t size;
@@ -159,9 +164,12 @@ static void broken_files_are_refused(void **state)
         { "[]", "JSON object" },
         { "{\"model\":{\"type\":\"Unigram\"}}", "Unigram" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0}}}", "merges are missing" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}", "valid id" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}", "lacks" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}", "not a pair" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
+          "valid id" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}",
+          "lacks" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}",
+          "not a pair" },
     };
     char folder[] = "/tmp/faultline-test-XXXXXX", path[64];
     assert_non_null(mkdtemp(folder));

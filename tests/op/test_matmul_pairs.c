@@ -45,8 +45,12 @@ static float *random_floats(size_t n)
 static void make_operands(struct operands *o, uint32_t bits, uint32_t group)
 {
     struct rt_weight_shape *s = &o->shape;
-    *s = (struct rt_weight_shape){ .out = OUT, .in = IN, .out_pad = OUT, .bits = bits,
-                                   .in_pad = rt_weight_in_pad(bits, IN), .group = group };
+    *s = (struct rt_weight_shape){ .out = OUT,
+                                   .in = IN,
+                                   .out_pad = OUT,
+                                   .bits = bits,
+                                   .in_pad = rt_weight_in_pad(bits, IN),
+                                   .group = group };
     o->code_bytes = rt_weight_code_bytes(s);
     o->scale_bytes = rt_weight_scale_bytes(s);
     o->codes = calloc(1, o->code_bytes);
@@ -98,15 +102,16 @@ static struct rt_buffer *upload(struct rt_device *dev, const void *data, uint64_
 }
 
 static void run_choice(struct rt_device *dev, enum rt_op op, const void *push,
-                       const struct rt_slice *slices, uint32_t kernel, struct rt_buffer *result,
-                       float *out, size_t count)
+                       const struct rt_slice *slices, uint32_t kernel,
+                       struct rt_buffer *result, float *out, size_t count)
 {
     struct rt_list *list = NULL;
     struct vk_choice choice = { .kernel = kernel };
     vk_matmul_fill(op, push, &choice);
     if (rt_list_create(dev, "test", &list) != RT_OK ||
-        vk_list_choice(list, op, push, slices, &choice) != RT_OK || rt_list_end(list) != RT_OK ||
-        rt_submit(dev, list) != RT_OK || rt_wait(dev) != RT_OK ||
+        vk_list_choice(list, op, push, slices, &choice) != RT_OK ||
+        rt_list_end(list) != RT_OK || rt_submit(dev, list) != RT_OK ||
+        rt_wait(dev) != RT_OK ||
         rt_buffer_read(result, 0, out, count * sizeof *out) != RT_OK)
         fail_msg("%s", rt_device_ctx(dev)->message);
     rt_list_destroy(&list);
@@ -114,8 +119,9 @@ static void run_choice(struct rt_device *dev, enum rt_op op, const void *push,
 
 /* All kernels that fit, against the first and against the twin. */
 static void check_kernels(struct rt_device *dev, const char *device, enum rt_op op,
-                          const void *push, struct rt_slice *slices, struct rt_buffer *result,
-                          const float *twin, size_t count, const char *what)
+                          const void *push, struct rt_slice *slices,
+                          struct rt_buffer *result, const float *twin, size_t count,
+                          const char *what)
 {
     float *first = calloc(count, sizeof *first), *got = calloc(count, sizeof *got);
     float *zero = calloc(count, sizeof *zero);
@@ -131,8 +137,8 @@ static void check_kernels(struct rt_device *dev, const char *device, enum rt_op 
             most = fmax(most, fabs((double)twin[i]));
         const double d = test_max_difference(twin, tried ? got : first, count);
         if (!(d <= 2e-5 * most))
-            fail_msg("%s %s: kernel %s is %g off its twin", device, what, vk_kernel_table[k].name,
-                     d);
+            fail_msg("%s %s: kernel %s is %g off its twin", device, what,
+                     vk_kernel_table[k].name, d);
         if (tried && memcmp(first, got, count * sizeof *got) != 0)
             fail_msg("%s %s: kernel %s gives other bits (%g apart)", device, what,
                      vk_kernel_table[k].name, test_max_difference(first, got, count));
@@ -151,27 +157,40 @@ static void check_forward(struct rt_device *dev, const char *device, uint32_t bi
     struct operands o;
     make_operands(&o, bits, group);
     struct rt_buffer *b[8] = {
-        upload(dev, o.codes, o.code_bytes), upload(dev, o.scales, o.scale_bytes),
-        upload(dev, o.x, ROWS * LD * 4), upload(dev, o.u, ROWS * LD_U * 4),
-        upload(dev, o.b, o.b_bytes), upload(dev, o.bias, OUT * 4),
-        upload(dev, o.residual, ROWS * OUT * 4), upload(dev, o.residual, ROWS * OUT * 4),
+        upload(dev, o.codes, o.code_bytes),
+        upload(dev, o.scales, o.scale_bytes),
+        upload(dev, o.x, ROWS * LD * 4),
+        upload(dev, o.u, ROWS * LD_U * 4),
+        upload(dev, o.b, o.b_bytes),
+        upload(dev, o.bias, OUT * 4),
+        upload(dev, o.residual, ROWS * OUT * 4),
+        upload(dev, o.residual, ROWS * OUT * 4),
     };
     static const uint32_t rows[] = { 1, 7, 64 };
     float *twin = calloc(ROWS * OUT, sizeof *twin), *first = calloc(OUT, sizeof *first);
     for (size_t i = 0; i < RT_COUNT(rows); i++) {
         char what[96];
         const struct matmul_push push = {
-            .rows = rows[i], .out_pad = OUT, .in_pad = o.shape.in_pad, .bits = bits,
-            .group = group, .ldx = LD, .ldy = OUT, .flags = flags, .ldu = LD_U, .rank = RANK,
-            .part1 = 64, .part2 = OUT,
+            .rows = rows[i],
+            .out_pad = OUT,
+            .in_pad = o.shape.in_pad,
+            .bits = bits,
+            .group = group,
+            .ldx = LD,
+            .ldy = OUT,
+            .flags = flags,
+            .ldu = LD_U,
+            .rank = RANK,
+            .part1 = 64,
+            .part2 = OUT,
         };
         struct rt_slice slices[8];
         for (int k = 0; k < 8; k++)
             slices[k] = (struct rt_slice){ .buffer = b[k] };
         void *host[8] = { o.codes, o.scales, o.x, o.u, o.b, o.bias, o.residual, twin };
         ref_matmul(&push, host);
-        snprintf(what, sizeof what, "matmul %u bits group %u flags %u rows %u", bits, group,
-                 flags, rows[i]);
+        snprintf(what, sizeof what, "matmul %u bits group %u flags %u rows %u", bits,
+                 group, flags, rows[i]);
         check_kernels(dev, device, RT_OP_matmul, &push, slices, b[7], twin,
                       (size_t)rows[i] * OUT, what);
         float row[OUT]; /* row 0 is the same at every row count */
@@ -193,16 +212,28 @@ static void check_backward(struct rt_device *dev, const char *device, uint32_t b
 {
     struct operands o;
     make_operands(&o, bits, group);
-    const struct rt_weight_shape a = { .out_pad = RANK, .in_pad = o.shape.in_pad, .bits = 32 };
+    const struct rt_weight_shape a = { .out_pad = RANK,
+                                       .in_pad = o.shape.in_pad,
+                                       .bits = 32 };
     float *a_host = random_floats(rt_weight_code_bytes(&a) / 4);
     struct rt_buffer *b[6] = {
-        upload(dev, o.codes, o.code_bytes), upload(dev, o.scales, o.scale_bytes),
-        upload(dev, o.residual, ROWS * OUT * 4), upload(dev, o.u, ROWS * LD_U * 4),
-        upload(dev, a_host, rt_weight_code_bytes(&a)), upload(dev, o.x, ROWS * LD * 4),
+        upload(dev, o.codes, o.code_bytes),
+        upload(dev, o.scales, o.scale_bytes),
+        upload(dev, o.residual, ROWS * OUT * 4),
+        upload(dev, o.u, ROWS * LD_U * 4),
+        upload(dev, a_host, rt_weight_code_bytes(&a)),
+        upload(dev, o.x, ROWS * LD * 4),
     };
     const struct matmul_back_push push = {
-        .rows = ROWS, .out_pad = OUT, .in_pad = o.shape.in_pad, .bits = bits, .group = group,
-        .lddy = OUT, .lddx = LD, .lddu = LD_U, .rank = RANK,
+        .rows = ROWS,
+        .out_pad = OUT,
+        .in_pad = o.shape.in_pad,
+        .bits = bits,
+        .group = group,
+        .lddy = OUT,
+        .lddx = LD,
+        .lddu = LD_U,
+        .rank = RANK,
     };
     struct rt_slice slices[6];
     for (int k = 0; k < 6; k++)
@@ -212,7 +243,8 @@ static void check_backward(struct rt_device *dev, const char *device, uint32_t b
     ref_matmul_back(&push, host);
     char what[64];
     snprintf(what, sizeof what, "matmul_back %u bits group %u", bits, group);
-    check_kernels(dev, device, RT_OP_matmul_back, &push, slices, b[5], twin, ROWS * LD, what);
+    check_kernels(dev, device, RT_OP_matmul_back, &push, slices, b[5], twin, ROWS * LD,
+                  what);
     for (int k = 0; k < 6; k++)
         rt_buffer_destroy(&b[k]);
     free(twin);
@@ -225,8 +257,8 @@ static void kernels_agree_bit_for_bit(void **state)
     (void)state;
     static const struct {
         uint32_t bits, group;
-    } forms[] = { { 32, 0 }, { 16, 0 }, { 8, 0 }, { 8, 32 }, { 4, 0 },
-                  { 4, 32 }, { 3, 0 },  { 3, 64 }, { 2, 0 }, { 2, 32 } };
+    } forms[] = { { 32, 0 }, { 16, 0 }, { 8, 0 },  { 8, 32 }, { 4, 0 },
+                  { 4, 32 }, { 3, 0 },  { 3, 64 }, { 2, 0 },  { 2, 32 } };
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);
     for (uint32_t i = 0; i < n; i++) {
@@ -237,7 +269,8 @@ static void kernels_agree_bit_for_bit(void **state)
         struct rt_device *dev = test_device_open(&ctx, &devices[i]);
         for (size_t f = 0; f < RT_COUNT(forms); f++) {
             const uint32_t all = MATMUL_LORA | MATMUL_BIAS | MATMUL_RESIDUAL;
-            check_forward(dev, devices[i].name, forms[f].bits, forms[f].group, f % 2 ? all : 0);
+            check_forward(dev, devices[i].name, forms[f].bits, forms[f].group,
+                          f % 2 ? all : 0);
             check_backward(dev, devices[i].name, forms[f].bits, forms[f].group);
         }
         rt_device_destroy(&dev);

@@ -66,7 +66,8 @@ uint32_t test_devices(struct test_device *out, uint32_t max)
     if (rt_devices_list(&ctx, &list, &count, &note) != RT_OK)
         return 0;
     for (uint32_t i = 0; i < count; i++)
-        for (int family = RT_FAMILY_LANES; family < RT_FAMILY_COUNT && n < max; family++) {
+        for (int family = RT_FAMILY_LANES; family < RT_FAMILY_COUNT && n < max;
+             family++) {
             const int is_ref = strcmp(list[i].name, "ref") == 0;
             if (!list[i].usable || (is_ref && family != RT_FAMILY_LANES))
                 continue;
@@ -85,7 +86,8 @@ struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device 
 {
     struct rt_device *dev = NULL;
     const struct rt_device_options options = {
-        .name = device->device, .family = device->family,
+        .name = device->device,
+        .family = device->family,
         .validation = getenv("FAULTLINE_TEST_NO_VALIDATION") == NULL,
     };
     if (rt_device_create(ctx, &options, &dev) != RT_OK)
