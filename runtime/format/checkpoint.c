@@ -208,6 +208,24 @@ struct packed {
     uint32_t bits, per_word, words, groups, group;
 };
 
+/* NAME.weight_shape, where it is there, says what the matrix is: two 64-bit numbers. */
+static rt_status check_shape(struct fmt_model *m, const char *name, uint32_t out,
+                             uint32_t in)
+{
+    char full[512];
+    snprintf(full, sizeof full, "%s.weight_shape", name);
+    const struct fmt_tensor *t = fmt_safetensors_find(&m->file, full);
+    if (!t)
+        return RT_OK;
+    const bool words = t->dtype == FMT_I64 && t->count == 2;
+    if (!words || word_at(t, 0) != out || word_at(t, 1) != 0 || word_at(t, 2) != in ||
+        word_at(t, 3) != 0)
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': '%s' does not say [%u, %u], which config.json asks for",
+                       m->folder, full, out, in);
+    return RT_OK;
+}
+
 static rt_status open_packed(struct fmt_model *m, const char *name, uint32_t out,
                              uint32_t in, struct packed *p)
 {
@@ -229,6 +247,7 @@ static rt_status open_packed(struct fmt_model *m, const char *name, uint32_t out
                        "scales of type %s; I32 and floats are expected",
                        m->folder, name, fmt_dtype_name(p->codes->dtype),
                        fmt_dtype_name(p->scales->dtype));
+    TRY(check_shape(m, name, out, in));
     char order[512];
     snprintf(order, sizeof order, "%s.weight_g_idx", name);
     if (fmt_tensor_exists(m, order))
