@@ -37,7 +37,7 @@ RT_CHECKED rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info *
 
 struct rt_device_options {
     const char *name;      /* null or "auto": the best GPU, else a software device. Else a
-                              name from the list, or its part before or after ':' */
+                         name from the list, or its part before or after ':' */
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     bool profile;          /* time every op */
     bool validation;       /* Khronos layer on; a message is an error of the next wait */

@@ -4,14 +4,16 @@
  * A weight is [out][in], both padded with values that are exactly 0:
  *   out_pad  a multiple of 64 (adapter matrices: of 16)
  *   in_pad   a multiple of 32 (2 bits: 64; 3 bits: 128; 32-bit adapters: of 4)
- * Rows are interleaved in blocks of 8 (RT_WEIGHT_BLOCK): all texels (16 bytes) with the
- * same index t of the 8 rows of a block lie side by side: texel index of (m, t) = (m / 8
- * * texels_per_row + t) * 8 + m % 8 A texel holds four words; codes of successive k are
- * striped over the words, so that one mask of the vector gives codes k .. k+3 and a shift
- * the next four: bits 2, 4, 8, 16: a texel holds V = 128 / bits codes; code j = k % V of
- * texel k / V lies in word j % 4 at bit (j / 4) * bits bits 3: 128 codes take three
- * texels: code j < 128: its low two bits in texel (k / 128) * 3 + (j / 64), word j % 4,
- * bit (j % 64 / 4) * 2; its high bit in texel (k / 128) * 3 + 2, word j % 4, bit j / 4
+ * Rows are interleaved in blocks of 8 (RT_WEIGHT_BLOCK): all texels (16 bytes) with the same
+ * index t of the 8 rows of a block lie side by side:
+ *   texel index of (m, t) = (m / 8 * texels_per_row + t) * 8 + m % 8
+ * A texel holds four words; codes of successive k are striped over the words, so
+ * that one mask of the vector gives codes k .. k+3 and a shift the next four:
+ *   bits 2, 4, 8, 16: a texel holds V = 128 / bits codes; code j = k % V of texel
+ *       k / V lies in word j % 4 at bit (j / 4) * bits
+ *   bits 3: 128 codes take three texels: code j < 128: its low two bits in texel
+ *       (k / 128) * 3 + (j / 64), word j % 4, bit (j % 64 / 4) * 2; its high bit in
+ *       texel (k / 128) * 3 + 2, word j % 4, bit j / 4
  *   bits 32: float (as bits) k in texel k / 4, word k % 4
  *   bits 16: IEEE half bits
  * Scales (bits 2, 3, 4, 8): two floats (scale, zero) per group of `group` codes,

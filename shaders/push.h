@@ -192,8 +192,8 @@ struct outer_push {
 };
 
 /* Row-major floats src[rows][lds] into a 32-bit weight:
- * w[m0 + i][k0 + j] = scale * (transpose ? src[j][i] : src[i][j]) for i < n_out, j <
- * n_in. Only these elements are written.  0 src, 1 codes of the weight. */
+ * w[m0 + i][k0 + j] = scale * (transpose ? src[j][i] : src[i][j]) for i < n_out, j < n_in.
+ * Only these elements are written.  0 src, 1 codes of the weight. */
 struct pack_push {
     uint n_out, n_in, lds, transpose;
     uint m0, k0, in_pad;

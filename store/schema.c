@@ -1,7 +1,6 @@
 /* store/schema.c
  * Version 1 of the results file. Times are Unix milliseconds, hashes SHA-256, every table
- * STRICT. What the tables mean, and where they differ from the first design:
- * docs/store.md. */
+ * STRICT. What the tables mean, and where they differ from the first design: docs/store.md. */
 #include "store/store_impl.h"
 
 #include <stddef.h>

@@ -143,8 +143,7 @@ double store_row_number(const struct store_row *row, int column);
 int64_t store_row_integer(const struct store_row *row, int column);
 const void *store_row_blob(const struct store_row *row, int column, int *size);
 typedef rt_status store_row_fn(void *user, const struct store_row *row);
-/* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...;
- * null-terminated. */
+/* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...; null-terminated. */
 RT_CHECKED rt_status store_query(struct store *store, const char *sql,
                                  const char *const *args, store_row_fn *fn, void *user);
 

@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A lost problem under search: full can finish from prefix(low), not from prefix(high).
- */
+/* A lost problem under search: full can finish from prefix(low), not from prefix(high). */
 struct search {
     uint32_t problem;
     struct pipe_step steps[PIPE_STEPS_MAX];

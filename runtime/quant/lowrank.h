@@ -1,7 +1,6 @@
 /* runtime/quant/lowrank.h
  * Training-free repair of a quantized matrix: the rank-r correction that is closest to
- * W - Q(W) as the matrix' own inputs see it (EoRA, arXiv 2410.21271; QERA, 2410.06040).
- */
+ * W - Q(W) as the matrix' own inputs see it (EoRA, arXiv 2410.21271; QERA, 2410.06040). */
 #ifndef RUNTIME_QUANT_LOWRANK_H
 #define RUNTIME_QUANT_LOWRANK_H
 

@@ -1,8 +1,7 @@
 /* runtime/text/tokenizer.h
  * Byte-level BPE from a Hugging Face tokenizer.json: optional NFC, a splitting pattern
  * from the file (or GPT-2's own), byte pairs merged by rank, added and special tokens.
- * Text that is not UTF-8 is taken as if each bad sequence were U+FFFD (the WHATWG rule).
- */
+ * Text that is not UTF-8 is taken as if each bad sequence were U+FFFD (the WHATWG rule). */
 #ifndef RUNTIME_TEXT_TOKENIZER_H
 #define RUNTIME_TEXT_TOKENIZER_H
 
@@ -31,8 +30,7 @@ RT_CHECKED rt_status text_encode(struct text_tokenizer *tok, const char *text,
 RT_CHECKED rt_status text_decode(const struct text_tokenizer *tok, const uint32_t *ids,
                                  uint32_t count, bool skip_special, char **text,
                                  size_t *size);
-/* How many of `size` bytes may be shown now: all but an unfinished character at the end.
- */
+/* How many of `size` bytes may be shown now: all but an unfinished character at the end. */
 size_t text_whole_characters(const char *text, size_t size);
 
 #endif

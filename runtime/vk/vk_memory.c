@@ -1,7 +1,6 @@
 /* runtime/vk/vk_memory.c
  * Device memory in few blocks; buffers are spans of them, first fit, neighbours merged
- * when freed. A block belongs to one memory type and is mapped for good where it can be.
- */
+ * when freed. A block belongs to one memory type and is mapped for good where it can be. */
 #include "runtime/vk/vk.h"
 
 #include <string.h>
