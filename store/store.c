@@ -221,16 +221,13 @@ rt_status store_run_sql(struct store *s, const char *sql, const char *format, ..
     return st;
 }
 
-void store_hash(char id[STORE_ID], const char *first, ...)
+void store_hash_list(char id[STORE_ID], const char *const *texts)
 {
     struct sha256 hash;
     char hex[65];
-    va_list args;
     sha256_init(&hash);
-    va_start(args, first);
-    for (const char *text = first; text; text = va_arg(args, const char *))
-        sha256_add_text(&hash, text);
-    va_end(args);
+    for (; *texts; texts++)
+        sha256_add_text(&hash, *texts);
     sha256_end_hex(&hash, hex);
     snprintf(id, STORE_ID, "sha256:%s", hex);
 }

@@ -27,7 +27,8 @@ rt_status store_error(struct store *s, const char *what);
 /* Runs a prepared statement. format: a letter per parameter: t text (null allowed),
  * i int64_t, d double, b blob (pointer, int size). */
 rt_status store_run_sql(struct store *s, const char *sql, const char *format, ...);
-/* Hashes texts (null-terminated list) into "sha256:...". */
-void store_hash(char id[STORE_ID], const char *first, ...);
+/* Hashes texts (a null-terminated list) into "sha256:...". */
+void store_hash_list(char id[STORE_ID], const char *const *texts);
+#define store_hash(id, ...) store_hash_list(id, (const char *const[]){ __VA_ARGS__ })
 
 #endif

@@ -158,7 +158,7 @@ static rt_status tokenize(struct cli *cli)
         st = cli_flag(cli, "decode") ? decode_line(cli, tok, line, number)
                                      : encode_line(tok, line, (size_t)n);
     }
-    free(line); /* getline's */
+    free(line); /* lint: getline's own */
     text_tokenizer_destroy(&tok);
     return st;
 }

@@ -2,8 +2,6 @@
  * From faults and answers to token sequences. */
 #include "pipeline/cli/loop_items.h"
 
-#include "runtime/ref/philox.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -145,7 +143,7 @@ static rt_status make_pairs(struct making *k)
         const struct loop_fault *f = &k->m->faults->items[order[i]];
         const bool swapped =
             k->recipe->items == LOOP_ITEMS_SHUFFLED &&
-            (philox_word(order[i], 7, 0, 0, (uint32_t)k->loop->seed, 9) & 1);
+            (train_word(k->loop->seed, order[i], 1u << 31) & 1);
         if (f->chosen)
             st = add_pair(k, f, f->prefix, f->chosen, f->rejected, swapped);
     }
@@ -175,7 +173,7 @@ static rt_status make_other_pairs(struct making *k)
         const uint32_t count = k->loop->format->split(text, steps, PIPE_STEPS_MAX);
         if (count < 2 || f->step < 0)
             continue;
-        uint32_t j = philox_word(i, 5, 0, 0, (uint32_t)k->loop->seed, 11) % (count - 1);
+        uint32_t j = train_word(k->loop->seed, i, 1u << 30) % (count - 1);
         j += j >= (uint32_t)f->step;
         prefix[i] = rt_format(ctx, "%.*s", (int)steps[j].char_start, text);
         own[i] = rt_format(ctx, "%.*s", (int)(steps[j].char_end - steps[j].char_start),

@@ -4,7 +4,6 @@
 #include "pipeline/cli/loop_items.h"
 
 #include "runtime/quant/lowrank.h"
-#include "runtime/ref/philox.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,8 +21,7 @@ static void random_start(struct fmt_adapter *a, const struct fmt_config *c, uint
         fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
         const double bound = 1 / sqrt(in);
         for (uint32_t k = 0; k < a->lora[i].rank * in; k++) {
-            const uint32_t word =
-                philox_word(k, i, 17, 0, (uint32_t)seed, (uint32_t)(seed >> 32));
+            const uint32_t word = train_word(seed, k, i);
             a->lora[i].a[k] = (float)(bound * ((double)word / 2147483648.0 - 1));
         }
     }

@@ -14,6 +14,11 @@ double train_rate(double lr, uint64_t k, uint64_t n, uint64_t warmup, double las
     return lr * (last_share + (1 - last_share) * 0.5 * (1 + cos(pi * along)));
 }
 
+uint32_t train_word(uint64_t seed, uint32_t a, uint32_t b)
+{
+    return philox_word(a, b, 1, 0, (uint32_t)seed, (uint32_t)(seed >> 32));
+}
+
 void train_order(uint64_t seed, uint64_t epoch, uint32_t n, uint32_t *order)
 {
     for (uint32_t i = 0; i < n; i++)

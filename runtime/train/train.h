@@ -88,6 +88,8 @@ void rt_trainer_stats_get(const struct rt_trainer *trainer, struct rt_trainer_st
 /* Learning rate of 0-based step k of n: linear warm-up over the first `warmup` steps
  * (rate lr (k+1)/warmup), then cosine from lr to last_share * lr at the last step. */
 double train_rate(double lr, uint64_t k, uint64_t n, uint64_t warmup, double last_share);
+/* A random word for (a, b), the same wherever it is asked for. */
+uint32_t train_word(uint64_t seed, uint32_t a, uint32_t b);
 /* The item indices of epoch `epoch` in order: a Fisher-Yates shuffle keyed by
  * (seed, epoch), so that a resumed run draws the same batches. */
 void train_order(uint64_t seed, uint64_t epoch, uint32_t n, uint32_t *order);

@@ -93,7 +93,7 @@ rt_status report_faults(struct report *r)
     TRY(store_query(
         r->store,
         "SELECT replace(s.name,'_said',''), CAST(s.value AS INTEGER), CAST(x.value AS "
-        "INTEGER), printf('%.3f',x.value/max(s.value,1)), CAST(j.value AS INTEGER) "
+        "INTEGER), format('%.3f',x.value/max(s.value,1)), CAST(j.value AS INTEGER) "
         "FROM run r JOIN metric s ON s.run_id=r.run_id AND s.name LIKE '%\\_said' "
         "ESCAPE '\\' JOIN metric x ON x.run_id=r.run_id AND x.name=replace(s.name,"
         "'_said','_right') JOIN metric j ON j.run_id=r.run_id AND j.name='judged' "
@@ -318,9 +318,9 @@ rt_status report_costs(struct report *r)
         r->store,
         "SELECT r.kind||' '||CASE r.kind WHEN 'train' THEN json_extract(r.config,"
         "'$.recipe') ELSE coalesce(b.split,'')||' '||coalesce(v.label,'') END, "
-        "printf('%.2f',w.value), printf('%.2f',d.value), printf('%.0f %%',100*d.value/"
-        "w.value), coalesce(CAST(t.value AS INTEGER),''), printf('%.3f',f.value), "
-        "printf('%.1f',1000*f.value/w.value) FROM run r LEFT JOIN variant v "
+        "format('%.2f',w.value), format('%.2f',d.value), format('%.0f %%',100*d.value/"
+        "w.value), coalesce(CAST(t.value AS INTEGER),''), format('%.3f',f.value), "
+        "format('%.1f',1000*f.value/w.value) FROM run r LEFT JOIN variant v "
         "USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) JOIN metric w ON "
         "w.run_id=r.run_id AND w.name='wall_seconds' JOIN metric d ON d.run_id="
         "r.run_id AND d.name='device_seconds' LEFT JOIN metric t ON t.run_id=r.run_id "
