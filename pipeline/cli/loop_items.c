@@ -141,9 +141,8 @@ static rt_status make_pairs(struct making *k)
     train_order(k->loop->seed, 1001, n, order);
     for (uint32_t i = 0; i < n && k->row_count < k->m->items_max && st == RT_OK; i++) {
         const struct loop_fault *f = &k->m->faults->items[order[i]];
-        const bool swapped =
-            k->recipe->items == LOOP_ITEMS_SHUFFLED &&
-            (train_word(k->loop->seed, order[i], 1u << 31) & 1);
+        const bool swapped = k->recipe->items == LOOP_ITEMS_SHUFFLED &&
+                             (train_word(k->loop->seed, order[i], 1u << 31) & 1);
         if (f->chosen)
             st = add_pair(k, f, f->prefix, f->chosen, f->rejected, swapped);
     }

@@ -27,9 +27,8 @@ static int set_up(void **state)
     struct test_device devices[16];
     (void)test_devices(devices, 16); /* points the loader at the software devices */
     assert_non_null(mkdtemp(folder));
-    snprintf(program, sizeof program, "%s/faultline", getenv("FAULTLINE_BUILD")
-                                                          ? getenv("FAULTLINE_BUILD")
-                                                          : TEST_BUILD_DIR);
+    snprintf(program, sizeof program, "%s/faultline",
+             getenv("FAULTLINE_BUILD") ? getenv("FAULTLINE_BUILD") : TEST_BUILD_DIR);
     return chdir(folder);
 }
 
@@ -51,15 +50,16 @@ static int run(const char *line)
 }
 
 static const char plan[] =
-    "demo --device llvmpipe --progress none -q --mine '%s/pipeline/demo/mine.jsonl[0:160]' "
+    "demo --device llvmpipe --no-tune --progress none -q --mine "
+    "'%s/pipeline/demo/mine.jsonl[0:160]' "
     "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
     "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 --recipes default,dpo "
     "--work %s-work --store %s.db --out %s.html >%s.out 2>%s.err";
 
 static void plan_line(char *line, size_t size, const char *name)
 {
-    snprintf(line, size, plan, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, name, name, name,
-             name, name);
+    snprintf(line, size, plan, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, name,
+             name, name, name, name);
 }
 
 /* Everything that was decided, times aside, as one text. */
@@ -76,13 +76,18 @@ static char *rows_of(const char *db)
 {
     static const char *const queries[] = {
         "SELECT v.label,b.split,g.problem_id,g.output,g.finish,hex(t.ids),hex(t.logprob),"
-        "hex(t.margin),s.correct FROM generation g JOIN run r USING(run_id) JOIN variant v "
-        "USING(variant_id) JOIN benchmark b USING(benchmark_id) JOIN token_trace t USING(gen_id) "
+        "hex(t.margin),s.correct FROM generation g JOIN run r USING(run_id) JOIN variant "
+        "v "
+        "USING(variant_id) JOIN benchmark b USING(benchmark_id) JOIN token_trace t "
+        "USING(gen_id) "
         "JOIN score s USING(gen_id) ORDER BY 1,2,3",
-        "SELECT g.problem_id,f.locator,f.step_idx,f.category FROM fault f JOIN generation g "
+        "SELECT g.problem_id,f.locator,f.step_idx,f.category FROM fault f JOIN "
+        "generation g "
         "USING(gen_id) ORDER BY 1,2",
-        "SELECT json_extract(r.config,'$.recipe'),m.name,m.step,m.value FROM metric m JOIN run r "
-        "USING(run_id) WHERE r.kind='train' AND m.name IN('loss','grad_norm','lr','val_accuracy',"
+        "SELECT json_extract(r.config,'$.recipe'),m.name,m.step,m.value FROM metric m "
+        "JOIN run r "
+        "USING(run_id) WHERE r.kind='train' AND m.name "
+        "IN('loss','grad_norm','lr','val_accuracy',"
         "'margin') ORDER BY 1,2,3",
     };
     struct rt_ctx ctx = { 0 };
@@ -156,7 +161,8 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
         fail_msg("the loop cannot go on");
     }
     char *a = rows_of("whole.db"), *b = rows_of("broken.db");
-    printf("    %zu bytes of rows, %d kills, unbroken run %ld ms\n", strlen(a), kills, whole_ms);
+    printf("    %zu bytes of rows, %d kills, unbroken run %ld ms\n", strlen(a), kills,
+           whole_ms);
     if (strcmp(a, b) != 0) {
         size_t at = 0;
         while (a[at] == b[at])
@@ -211,13 +217,16 @@ static void no_driver_is_exit_code_3(void **state)
              "tool logits --model %s/pipeline/demo --ids 1 --out x >out.txt 2>err.txt",
              TEST_SOURCE_DIR);
     char command[3000];
-    snprintf(command, sizeof command, "VK_ICD_FILENAMES=/nonexistent VK_DRIVER_FILES=/nonexistent "
-                                      "%s %s", program, line);
+    snprintf(command, sizeof command,
+             "VK_ICD_FILENAMES=/nonexistent VK_DRIVER_FILES=/nonexistent "
+             "%s %s",
+             program, line);
     const int status = system(command);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 3);
     snprintf(line, sizeof line,
-             "tool logits --device ref --model %s/pipeline/demo --ids 1 --out x >out.txt 2>err.txt",
+             "tool logits --device ref --model %s/pipeline/demo --ids 1 --out x >out.txt "
+             "2>err.txt",
              TEST_SOURCE_DIR);
     assert_int_equal(run(line), 0); /* the twins need no driver */
 }

@@ -55,8 +55,11 @@ static const struct pipe_problem problems[] = {
 static void fill(struct rt_ctx *ctx, struct store *s, struct store_run *run)
 {
     static char campaign[STORE_ID], bench[STORE_ID], env[STORE_ID];
-    static struct store_variant v = { .label = "full", .role = "full", .weights_id = "sha256:w",
-                                      .arch = "qwen2", .params = 1 };
+    static struct store_variant v = { .label = "full",
+                                      .role = "full",
+                                      .weights_id = "sha256:w",
+                                      .arch = "qwen2",
+                                      .params = 1 };
     struct rt_device *dev = NULL;
     const struct rt_device_options options = { .name = "ref" };
     const struct store_artifact weights = { "sha256:w", "weights", 1, NULL };
@@ -66,9 +69,14 @@ static void fill(struct rt_ctx *ctx, struct store *s, struct store_run *run)
     assert_int_equal(store_put_artifact(s, &weights), RT_OK);
     assert_int_equal(store_put_variant(s, &v), RT_OK);
     assert_int_equal(store_put_campaign(s, "test", "{}", campaign), RT_OK);
-    assert_int_equal(store_put_benchmark(s, "demo", "measure", problems, 2, bench), RT_OK);
-    *run = (struct store_run){ .campaign_id = campaign, .kind = "eval", .variant_id = v.id,
-                               .benchmark_id = bench, .env_id = env, .config = "{}" };
+    assert_int_equal(store_put_benchmark(s, "demo", "measure", problems, 2, bench),
+                     RT_OK);
+    *run = (struct store_run){ .campaign_id = campaign,
+                               .kind = "eval",
+                               .variant_id = v.id,
+                               .benchmark_id = bench,
+                               .env_id = env,
+                               .config = "{}" };
     if (store_run_open(s, run) != RT_OK)
         fail_msg("%s", ctx->message);
 }
@@ -78,11 +86,17 @@ static rt_status put(struct store *s, const char *run, const char *problem, bool
     static const uint32_t ids[] = { 4, 5 };
     static const float numbers[] = { -0.5f, -0.25f };
     const struct pipe_generation g = {
-        .problem_id = problem, .prompt_hash = "h", .output = "a\n#### 1", .n_gen = 2,
-        .prefill_us = 1, .decode_us = 2, .trace = { 2, ids, numbers, numbers, ids },
+        .problem_id = problem,
+        .prompt_hash = "h",
+        .output = "a\n#### 1",
+        .n_gen = 2,
+        .prefill_us = 1,
+        .decode_us = 2,
+        .trace = { 2, ids, numbers, numbers, ids },
     };
-    const struct pipe_score score = { .grader = "demo", .extracted = "1", .extract_ok = true,
-                                      .correct = correct };
+    const struct pipe_score score = {
+        .grader = "demo", .extracted = "1", .extract_ok = true, .correct = correct
+    };
     const struct pipe_step steps[] = { { 0, 2, 0, 1 }, { 2, 8, 1, 2 } };
     return store_put_generation(s, run, &g, &score, steps, 2);
 }
@@ -166,7 +180,8 @@ static void a_kill_loses_only_what_was_not_committed(void **state)
     s = open_store(&ctx);
     assert_int_equal(number(s, "SELECT count(*) FROM generation"), 1);
     assert_int_equal(number(s, "SELECT count(*) FROM pragma_integrity_check WHERE "
-                               "integrity_check<>'ok'"), 0);
+                               "integrity_check<>'ok'"),
+                     0);
     store_close(&s);
 }
 
@@ -185,7 +200,8 @@ static void foreign_files_are_refused(void **state)
     (void)state;
     expect_refusal(STORE_READ, "cannot be opened"); /* there is none */
     FILE *file = fopen(path, "w");
-    fputs("this is no database, and it is long enough to be looked at by SQLite .......", file);
+    fputs("this is no database, and it is long enough to be looked at by SQLite .......",
+          file);
     for (int i = 0; i < 100; i++)
         fputs("................................................................", file);
     fclose(file);
@@ -238,7 +254,9 @@ static void a_full_disk_says_so_and_loses_nothing(void **state)
     sqlite3_exec(s->db, pragma, NULL, NULL, NULL);
     memset(big, 'x', sizeof big - 1);
     big[sizeof big - 1] = '\0';
-    const struct pipe_generation g = { .problem_id = "p1", .prompt_hash = "h", .output = big };
+    const struct pipe_generation g = { .problem_id = "p1",
+                                       .prompt_hash = "h",
+                                       .output = big };
     assert_int_equal(store_begin(s), RT_OK);
     assert_int_equal(store_put_generation(s, run.id, &g, NULL, NULL, 0), RT_ERR_STORE);
     assert_non_null(strstr(ctx.message, "disk is full"));
@@ -253,9 +271,12 @@ static void queries_only_read(void **state)
     struct rt_ctx ctx = { 0 };
     struct store *s = open_store(&ctx);
     int64_t n;
-    assert_int_equal(store_query(s, "DELETE FROM run", NULL, first_number, &n), RT_ERR_USAGE);
-    assert_int_equal(store_query(s, "SELECT 1; SELECT 2", NULL, first_number, &n), RT_ERR_USAGE);
-    assert_int_equal(store_query(s, "SELECT nothing", NULL, first_number, &n), RT_ERR_STORE);
+    assert_int_equal(store_query(s, "DELETE FROM run", NULL, first_number, &n),
+                     RT_ERR_USAGE);
+    assert_int_equal(store_query(s, "SELECT 1; SELECT 2", NULL, first_number, &n),
+                     RT_ERR_USAGE);
+    assert_int_equal(store_query(s, "SELECT nothing", NULL, first_number, &n),
+                     RT_ERR_STORE);
     store_close(&s);
 }
 
