@@ -2,7 +2,7 @@
 
 #include "pipeline/format_demo.h"
 #include "pipeline/prompt_format.h"
-#include "pipeline/question.h"
+#include "pipeline/question_facts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +12,7 @@ enum { RESULTS_MAX = PIPE_STEPS_MAX, LOOP_LINES_MAX = 8, LOOP_TIMES = 4 };
 /* What is known of one name's running quantity. */
 struct quantity {
     bool seen, main_known, pending_known;
+    bool pending_leaves; /* a share: it is taken away from main */
     int64_t main, pending;
 };
 
@@ -35,6 +36,7 @@ static const struct {
     [PIPE_CHECK_UNKNOWN] = { "unknown", PIPE_CAT_EXECUTION_SYMBOLIC, 0.95 },
     [PIPE_CHECK_FOREIGN] = { "foreign", PIPE_CAT_METHOD_FORMULA, 0.95 },
     [PIPE_CHECK_STALE] = { "stale", PIPE_CAT_METHOD_FORMULA, 0.95 },
+    [PIPE_CHECK_OPERATOR] = { "operator", PIPE_CAT_METHOD_FORMULA, 0.8 },
     [PIPE_CHECK_ARITHMETIC] = { "arithmetic", PIPE_CAT_EXECUTION_COMPUTATION, 0.95 },
     [PIPE_CHECK_ANSWER] = { "answer", PIPE_CAT_TRANSFER, 0.8 },
     [PIPE_CHECK_MISSING] = { "missing", PIPE_CAT_METHOD_PROCEDURE, 0.8 },
@@ -43,59 +45,6 @@ static const struct {
 const char *pipe_check_rule_name(enum pipe_check_rule rule)
 {
     return rules[rule].name;
-}
-
-/* ---- what the question says ---- */
-
-/* The sentences that tell facts: all but the last, which asks. */
-static uint32_t fact_count(const struct pipe_question *q)
-{
-    return q->count ? q->count - 1 : 0;
-}
-
-/* "L has 5 more pens than M": L is compared with another name. */
-static bool compares(const struct pipe_sentence *s, uint32_t name)
-{
-    return s->name_count >= 2 && s->names[0] == name &&
-           pipe_sentence_has_word(s, "has") &&
-           (pipe_sentence_has_word(s, "than") || pipe_sentence_has_word(s, "as"));
-}
-
-/* What a name has at the start, as far as `number` may be it. */
-static bool starts_with(const struct pipe_question *q, uint32_t name, int64_t number)
-{
-    for (uint32_t i = 0; i < fact_count(q); i++) {
-        const struct pipe_sentence *s = &q->sentences[i];
-        if (s->name_count && s->names[0] == name && !compares(s, name) &&
-            pipe_sentence_has_word(s, "has") && pipe_sentence_states(s, number))
-            return true;
-    }
-    return false;
-}
-
-/* Some sentence of the name gives the number. */
-static bool owns(const struct pipe_question *q, uint32_t name, int64_t number)
-{
-    for (uint32_t i = 0; i < fact_count(q); i++)
-        if (pipe_sentence_names(&q->sentences[i], name) &&
-            pipe_sentence_gives(&q->sentences[i], number))
-            return true;
-    return false;
-}
-
-/* The sentence of the name that states both numbers, or null. */
-static const struct pipe_sentence *pair_sentence(const struct pipe_question *q,
-                                                 uint32_t name, int64_t a, int64_t b,
-                                                 bool has)
-{
-    for (uint32_t i = 0; i < fact_count(q); i++) {
-        const struct pipe_sentence *s = &q->sentences[i];
-        if (s->name_count && s->names[0] == name && s->stated_count >= 2 &&
-            pipe_sentence_states(s, a) && pipe_sentence_states(s, b) &&
-            pipe_sentence_has_word(s, "has") == has)
-            return s;
-    }
-    return NULL;
 }
 
 /* ---- what was derived ---- */
@@ -118,13 +67,15 @@ static bool derived_by_any(const struct state *st, int64_t value)
 
 /* x is a value of some name that `name` is compared with, and y stands in that sentence.
  */
-static bool compared(const struct state *st, uint32_t name, int64_t x, int64_t y)
+static bool compared(const struct state *st, uint32_t name, int64_t x, int64_t y, char op)
 {
-    for (uint32_t i = 0; i < fact_count(st->q); i++) {
+    for (uint32_t i = 0; i < pipe_fact_count(st->q); i++) {
         const struct pipe_sentence *s = &st->q->sentences[i];
-        if (!compares(s, name) || !pipe_sentence_gives(s, y))
+        if (!pipe_fact_compares(s, name) ||
+            !(op == '/' ? pipe_sentence_implies(s, y) : pipe_sentence_states(s, y)))
             continue;
-        if (starts_with(st->q, s->names[1], x) || derived(st, (int32_t)s->names[1], x))
+        if (pipe_fact_starts_with(st->q, s->names[1], x) ||
+            derived(st, (int32_t)s->names[1], x))
             return true;
     }
     return false;
@@ -134,37 +85,48 @@ static bool compared(const struct state *st, uint32_t name, int64_t x, int64_t y
  */
 static enum pipe_check_rule blame(const struct state *st, uint32_t name, int64_t operand)
 {
-    const bool own = derived(st, (int32_t)name, operand) || owns(st->q, name, operand);
+    const bool own =
+        derived(st, (int32_t)name, operand) || pipe_fact_gives(st->q, name, operand);
     return own ? PIPE_CHECK_STALE : PIPE_CHECK_FOREIGN;
+}
+
+/* a +- b of a name that has something pending: it is to be put to use now. */
+static enum pipe_check_rule check_pending(const struct state *st, uint32_t name, char op,
+                                          int64_t from, int64_t by)
+{
+    const struct quantity *k = &st->of[name];
+    if (by != k->pending)
+        return blame(st, name, by);
+    if (k->main_known ? from != k->main : !pipe_fact_starts_with(st->q, name, from))
+        return blame(st, name, from);
+    return (op == '-') == k->pending_leaves ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+}
+
+/* a +- b of a name, with the operands in this order. */
+static enum pipe_check_rule check_change(const struct state *st, uint32_t name, char op,
+                                         int64_t from, int64_t by)
+{
+    const struct quantity *k = &st->of[name];
+    if (k->pending_known)
+        return check_pending(st, name, op, from, by);
+    const bool starts =
+        k->main_known ? from == k->main : pipe_fact_starts_with(st->q, name, from);
+    if (!starts && (k->main_known || !compared(st, name, from, by, op)))
+        return blame(st, name, from);
+    if (!pipe_fact_states(st->q, name, by))
+        return PIPE_CHECK_FOREIGN;
+    return pipe_fact_against(st->q, name, by, op) ? PIPE_CHECK_OPERATOR : PIPE_CHECK_NONE;
 }
 
 /* a +- b of a name. */
 static enum pipe_check_rule check_sum(const struct state *st, uint32_t name,
                                       const struct pipe_demo_line *l)
 {
-    const struct quantity *k = &st->of[name];
-    int64_t from = l->a, by = l->b;
-    if (l->op == '+' && ((k->pending_known && from == k->pending && by != k->pending) ||
-                         (k->main_known && by == k->main))) {
-        from = l->b;
-        by = l->a;
-    }
-    if (k->pending_known && by != k->pending)
-        return blame(st, name, by);
-    if (k->main_known && from != k->main)
-        return blame(st, name, from);
-    if (!k->pending_known && !owns(st->q, name, by) && !k->seen)
-        return PIPE_CHECK_FOREIGN;
-    if (k->main_known)
-        return k->pending_known || owns(st->q, name, by) ? PIPE_CHECK_NONE
-                                                         : PIPE_CHECK_FOREIGN;
-    if (starts_with(st->q, name, from) || compared(st, name, from, by))
-        return PIPE_CHECK_NONE;
-    if (l->op == '+' && (starts_with(st->q, name, by) || compared(st, name, by, from)))
-        return owns(st->q, name, from) || compared(st, name, by, from)
-                   ? PIPE_CHECK_NONE
-                   : PIPE_CHECK_FOREIGN;
-    return blame(st, name, from);
+    const enum pipe_check_rule straight = check_change(st, name, l->op, l->a, l->b);
+    if (straight == PIPE_CHECK_NONE || l->op == '-')
+        return straight;
+    const enum pipe_check_rule turned = check_change(st, name, l->op, l->b, l->a);
+    return turned == PIPE_CHECK_NONE ? turned : straight;
 }
 
 /* a * b of a name. */
@@ -172,15 +134,18 @@ static enum pipe_check_rule check_product(const struct state *st, uint32_t name,
                                           const struct pipe_demo_line *l)
 {
     const struct quantity *k = &st->of[name];
-    if (pair_sentence(st->q, name, l->a, l->b, true) ||
-        pair_sentence(st->q, name, l->a, l->b, false))
+    if (pipe_fact_pair(st->q, name, l->a, l->b, true) ||
+        pipe_fact_pair(st->q, name, l->a, l->b, false))
         return PIPE_CHECK_NONE;
-    if (k->pending_known && (l->a == k->pending || l->b == k->pending))
-        return PIPE_CHECK_NONE;
+    if (k->pending_known && (l->a == k->pending || l->b == k->pending)) {
+        const bool part = k->pending_leaves &&
+                          pipe_fact_shares(st->q, name, l->a == k->pending ? l->b : l->a);
+        return part ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+    }
     if (!k->main_known &&
-        (compared(st, name, l->a, l->b) || compared(st, name, l->b, l->a)))
+        (compared(st, name, l->a, l->b, '*') || compared(st, name, l->b, l->a, '*')))
         return PIPE_CHECK_NONE;
-    return blame(st, name, l->a);
+    return k->main_known && l->a == k->main ? PIPE_CHECK_OPERATOR : blame(st, name, l->a);
 }
 
 /* a / b of a name. */
@@ -188,11 +153,12 @@ static enum pipe_check_rule check_quotient(const struct state *st, uint32_t name
                                            const struct pipe_demo_line *l)
 {
     const struct quantity *k = &st->of[name];
-    if (!owns(st->q, name, l->b))
-        return PIPE_CHECK_FOREIGN;
+    if (!pipe_fact_shares(st->q, name, l->b))
+        return pipe_fact_gives(st->q, name, l->b) ? PIPE_CHECK_OPERATOR
+                                                  : PIPE_CHECK_FOREIGN;
     if (k->main_known)
         return l->a == k->main ? PIPE_CHECK_NONE : blame(st, name, l->a);
-    if (starts_with(st->q, name, l->a) || compared(st, name, l->a, l->b))
+    if (pipe_fact_starts_with(st->q, name, l->a) || compared(st, name, l->a, l->b, '/'))
         return PIPE_CHECK_NONE;
     return blame(st, name, l->a);
 }
@@ -208,11 +174,11 @@ static void follow(struct state *st, uint32_t name, const struct pipe_demo_line 
         return;
     }
     const bool related =
-        !k->main_known && (compared(st, name, l->a, l->b) ||
-                           (l->op == '*' && compared(st, name, l->b, l->a)));
+        !k->main_known && (compared(st, name, l->a, l->b, l->op) ||
+                           (l->op == '*' && compared(st, name, l->b, l->a, l->op)));
     const bool start =
-        first && l->op == '*' && pair_sentence(st->q, name, l->a, l->b, true);
-    if (start || (related && !starts_with(st->q, name, l->a))) {
+        first && l->op == '*' && pipe_fact_pair(st->q, name, l->a, l->b, true);
+    if (start || (related && !pipe_fact_starts_with(st->q, name, l->a))) {
         k->main_known = true;
         k->main = l->c;
         return;
@@ -221,6 +187,7 @@ static void follow(struct state *st, uint32_t name, const struct pipe_demo_line 
         k->main_known = true; /* the share is taken from what there was */
         k->main = l->a;
     }
+    k->pending_leaves = l->op == '/' || (k->pending_known && k->pending_leaves);
     k->pending_known = true;
     k->pending = l->c;
 }
@@ -231,7 +198,7 @@ static bool may_have(const struct state *st, uint32_t name, int64_t value)
     const struct quantity *k = &st->of[name];
     if (k->main_known)
         return k->main == value;
-    return k->seen || starts_with(st->q, name, value);
+    return k->seen || pipe_fact_starts_with(st->q, name, value);
 }
 
 /* The last line of a question about two names: their total or their difference. */
@@ -242,20 +209,13 @@ static enum pipe_check_rule check_pair(const struct state *st,
     const uint32_t x = ask->names[0], y = ask->names[1];
     const bool straight = may_have(st, x, l->a) && may_have(st, y, l->b);
     const bool crossed = may_have(st, x, l->b) && may_have(st, y, l->a);
-    if (straight || (l->op == '+' && crossed))
-        return PIPE_CHECK_NONE;
+    const char op = pipe_sentence_has_word(ask, "total")  ? '+'
+                    : pipe_sentence_has_word(ask, "more") ? '-'
+                                                          : l->op;
+    if (straight || (op == '+' && crossed))
+        return op == l->op ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
     const bool stale = derived_by_any(st, l->a) || derived_by_any(st, l->b);
     return stale ? PIPE_CHECK_STALE : PIPE_CHECK_FOREIGN;
-}
-
-/* "N shares the pens equally among 5 friends", or null. */
-static const struct pipe_sentence *sharing(const struct pipe_question *q)
-{
-    for (uint32_t i = fact_count(q); i-- > 0;)
-        if (q->sentences[i].name_count == 1 &&
-            pipe_sentence_has_word(&q->sentences[i], "shares"))
-            return &q->sentences[i];
-    return NULL;
 }
 
 /* The latest line with this label, or null. */
@@ -284,39 +244,172 @@ static bool left_behind(const struct state *st, int64_t operand)
     return found;
 }
 
-/* A line whose label is no name: things bought, units, totals. */
+static bool label_in(const struct pipe_sentence *s, const struct pipe_demo_line *l)
+{
+    char word[32];
+    if (l->label_length >= sizeof word)
+        return false;
+    memcpy(word, l->label, l->label_length);
+    word[l->label_length] = '\0';
+    return pipe_sentence_has_word(s, word);
+}
+
+/* cups: 3*12; none where the label is nothing that was bought. */
+static enum pipe_check_rule check_price(const struct pipe_question *q,
+                                        const struct pipe_demo_line *l)
+{
+    bool priced = false;
+    for (uint32_t i = 0; i < pipe_fact_count(q); i++) {
+        const struct pipe_sentence *s = &q->sentences[i];
+        if (!pipe_fact_price(s) || !label_in(s, l))
+            continue;
+        priced = true;
+        if (pipe_sentence_states_both(s, l->a, l->b))
+            return l->op == '*' ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+    }
+    return priced ? PIPE_CHECK_FOREIGN : PIPE_CHECK_NONE;
+}
+
+/* A stated number that belongs to a price or an age, outside the product of the price. */
+static bool misused(const struct state *st, int64_t operand)
+{
+    bool found = false;
+    if (derived_by_any(st, operand))
+        return false;
+    for (uint32_t i = 0; i < pipe_fact_count(st->q); i++) {
+        const struct pipe_sentence *s = &st->q->sentences[i];
+        if (!pipe_sentence_gives(s, operand))
+            continue;
+        if (!pipe_fact_price(s) && !pipe_sentence_has_word(s, "years"))
+            return false;
+        found = true;
+    }
+    return found;
+}
+
+/* One result used twice in a line. */
+static bool doubled(const struct state *st, const struct pipe_demo_line *l)
+{
+    uint32_t times = 0;
+    for (uint32_t i = 0; i < st->count; i++)
+        times += st->lines[i].c == l->a;
+    return l->a == l->b && times == 1 && !pipe_question_gives(st->q, l->a);
+}
+
+/* Converts: "inches: 4*12", where a sentence says 4 and implies 12. */
+static enum pipe_check_rule check_unit(const struct state *st,
+                                       const struct pipe_demo_line *l)
+{
+    enum pipe_check_rule rule = PIPE_CHECK_FOREIGN;
+    for (uint32_t i = 0; i < pipe_fact_count(st->q); i++) {
+        const struct pipe_sentence *s = &st->q->sentences[i];
+        if (latest(st, l)) { /* the rest that stands beside the bigger unit */
+            const int64_t by = l->a == latest(st, l)->c ? l->b : l->a;
+            if (s->implied_count && s->stated_count > 1 && pipe_sentence_states(s, by))
+                return l->op == '+' ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+        } else if ((pipe_sentence_states(s, l->a) && pipe_sentence_implies(s, l->b)) ||
+                   (pipe_sentence_states(s, l->b) && pipe_sentence_implies(s, l->a))) {
+            rule = l->op == '*' ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+            break;
+        }
+    }
+    return rule;
+}
+
+/* The operator that a sentence wants for its number, 0 if it does not say. */
+static char wanted_operator(const struct pipe_sentence *s)
+{
+    static const struct {
+        const char *word;
+        char op;
+    } wants[] = { { "less", '-' }, { "more", '+' }, { "split", '/' }, { "times", '*' } };
+    for (size_t i = 0; i < RT_COUNT(wants); i++)
+        if (pipe_sentence_has_word(s, wants[i].word))
+            return wants[i].op;
+    return 0;
+}
+
+/* The last step of a conversion: what the last result undergoes. */
+static enum pipe_check_rule check_conversion(const struct state *st,
+                                             const struct pipe_demo_line *l)
+{
+    const int64_t last = st->lines[st->count - 1].c;
+    if (l->a != last && l->b != last)
+        return PIPE_CHECK_STALE;
+    const int64_t by = l->a == last ? l->b : l->a;
+    bool wanted = false;
+    for (uint32_t i = 0; i < st->q->count; i++) {
+        const char op = wanted_operator(&st->q->sentences[i]);
+        if (!op)
+            continue;
+        wanted = true;
+        if (pipe_sentence_states(&st->q->sentences[i], by))
+            return op == l->op ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+    }
+    return wanted ? PIPE_CHECK_FOREIGN : PIPE_CHECK_NONE;
+}
+
+/* Change: what was paid with, less the last result. */
+static enum pipe_check_rule check_change_money(const struct state *st,
+                                               const struct pipe_demo_line *l)
+{
+    for (uint32_t i = 0; i < pipe_fact_count(st->q); i++) {
+        const struct pipe_sentence *s = &st->q->sentences[i];
+        if (!pipe_sentence_has_word(s, "pays") || s->stated_count != 1 ||
+            !(pipe_sentence_states(s, l->a) || pipe_sentence_states(s, l->b)))
+            continue;
+        const int64_t other = pipe_sentence_states(s, l->a) ? l->b : l->a;
+        if (other != st->lines[st->count - 1].c)
+            return PIPE_CHECK_STALE;
+        return l->op == '-' ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
+    }
+    return PIPE_CHECK_NONE;
+}
+
+/* A line of a question without owners: things bought, units, totals. */
+static enum pipe_check_rule check_impersonal(const struct state *st,
+                                             const struct pipe_demo_line *l)
+{
+    const struct pipe_question *q = st->q;
+    bool money = false, bought = false;
+    for (uint32_t i = 0; i < pipe_fact_count(q); i++) {
+        const struct pipe_sentence *s = &q->sentences[i];
+        money = money || pipe_sentence_has_word(s, "dollars");
+        bought = bought || (pipe_fact_price(s) && label_in(s, l));
+    }
+    if (bought)
+        return check_price(q, l);
+    if (misused(st, l->a) || misused(st, l->b) || doubled(st, l))
+        return PIPE_CHECK_FOREIGN;
+    if (money)
+        return st->count ? check_change_money(st, l) : PIPE_CHECK_NONE;
+    if (label_in(&q->sentences[q->count - 1], l))
+        return check_unit(st, l);
+    return st->count ? check_conversion(st, l) : PIPE_CHECK_NONE;
+}
+
+/* A line whose label is no name. */
 static enum pipe_check_rule check_other(const struct state *st,
                                         const struct pipe_demo_line *l)
 {
     const struct pipe_question *q = st->q;
-    const struct pipe_sentence *ask = &q->sentences[q->count - 1], *share = sharing(q);
-    if (ask->name_count == 2 && (l->op == '+' || l->op == '-'))
+    const struct pipe_sentence *ask = &q->sentences[q->count - 1],
+                               *share = pipe_fact_sharing(q);
+    if (ask->name_count == 2)
         return check_pair(st, ask, l);
-    if (share && l->op == '/') {
+    if (share) {
         if (!may_have(st, share->names[0], l->a))
             return blame(st, share->names[0], l->a);
-        return pipe_sentence_states(share, l->b) ? PIPE_CHECK_NONE : PIPE_CHECK_FOREIGN;
+        if (!pipe_sentence_states(share, l->b))
+            return PIPE_CHECK_FOREIGN;
+        return l->op == '/' ? PIPE_CHECK_NONE : PIPE_CHECK_OPERATOR;
     }
     const struct pipe_demo_line *before = latest(st, l);
     if (before && l->a != before->c && l->b != before->c)
         return PIPE_CHECK_STALE;
     if (left_behind(st, l->a) || left_behind(st, l->b))
         return PIPE_CHECK_STALE;
-    bool priced = false, fits = false;
-    for (uint32_t i = 0; i < fact_count(q) && l->op == '*'; i++) {
-        const struct pipe_sentence *s = &q->sentences[i];
-        char word[32];
-        if (l->label_length >= sizeof word)
-            break;
-        memcpy(word, l->label, l->label_length);
-        word[l->label_length] = '\0';
-        if (s->stated_count < 2 || !pipe_sentence_has_word(s, word) ||
-            !pipe_sentence_has_word(s, "each"))
-            continue;
-        priced = true;
-        fits = fits || (pipe_sentence_states(s, l->a) && pipe_sentence_states(s, l->b));
-    }
-    return priced && !fits ? PIPE_CHECK_FOREIGN : PIPE_CHECK_NONE;
+    return check_impersonal(st, l);
 }
 
 static bool has_letter(const struct pipe_demo_line *l)
@@ -363,15 +456,13 @@ static enum pipe_check_rule check_line(struct state *st, const struct pipe_demo_
 /* A price that was never multiplied: "Ana buys 3 cups at 5 dollars each." */
 static bool price_unused(const struct state *st)
 {
-    for (uint32_t i = 0; i < fact_count(st->q); i++) {
+    for (uint32_t i = 0; i < pipe_fact_count(st->q); i++) {
         const struct pipe_sentence *s = &st->q->sentences[i];
-        if (s->stated_count != 2 || !pipe_sentence_has_word(s, "dollars") ||
-            !pipe_sentence_has_word(s, "each"))
+        if (!pipe_fact_price(s))
             continue;
         bool used = false;
         for (uint32_t k = 0; k < st->count; k++)
-            used = used || (pipe_sentence_states(s, st->lines[k].a) &&
-                            pipe_sentence_states(s, st->lines[k].b));
+            used = used || pipe_sentence_states_both(s, st->lines[k].a, st->lines[k].b);
         if (!used)
             return true;
     }
@@ -388,7 +479,7 @@ static enum pipe_check_rule check_answer(const struct state *st,
         return PIPE_CHECK_NONE;
     const struct pipe_sentence *ask = &q->sentences[q->count - 1];
     const int32_t last = st->owner[st->count - 1];
-    if (last >= 0 && (ask->name_count == 2 || sharing(q)))
+    if (last >= 0 && (ask->name_count == 2 || pipe_fact_sharing(q)))
         return PIPE_CHECK_MISSING;
     if (ask->name_count == 1 && pipe_sentence_has_word(ask, "have")) {
         const struct quantity *k = &st->of[ask->names[0]];

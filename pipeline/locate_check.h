@@ -10,6 +10,8 @@
  *   foreign      a number or result of somebody else, where the question states no
  *                comparison that leads there
  *   stale        an earlier value of a quantity that has changed since
+ *   operator     right operands under an operator that the words speak against: adding what
+ *                was lost, dividing what is asked in total
  *   arithmetic   a <op> b is not c in whole numbers
  *   answer       the final answer is not the last derived value
  *   missing      the answer comes before something that the question asks for was
@@ -31,6 +33,7 @@ enum pipe_check_rule {
     PIPE_CHECK_UNKNOWN,
     PIPE_CHECK_FOREIGN,
     PIPE_CHECK_STALE,
+    PIPE_CHECK_OPERATOR,
     PIPE_CHECK_ARITHMETIC,
     PIPE_CHECK_ANSWER,
     PIPE_CHECK_MISSING,

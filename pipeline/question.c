@@ -72,6 +72,14 @@ static const char *read_number(struct pipe_sentence *s, const char *at, const ch
     for (; at < end && is_digit(*at); at++)
         if (++digits <= 9)
             value = value * 10 + (*at - '0');
+    const bool fraction = end - at >= 2 && at[0] == '/' && is_digit(at[1]);
+    if (fraction && value == 1 && digits == 1) { /* "1/4" states neither 1 nor 4 */
+        int64_t below = 0;
+        for (at++; at < end && is_digit(*at) && below < 1000000; at++)
+            below = below * 10 + (*at - '0');
+        imply(s, below);
+        return at;
+    }
     if (digits > 9 || s->stated_count == PIPE_NUMBERS_MAX) {
         *complete = false;
         return at;
@@ -190,12 +198,27 @@ bool pipe_sentence_states(const struct pipe_sentence *s, int64_t number)
     return false;
 }
 
-bool pipe_sentence_gives(const struct pipe_sentence *s, int64_t number)
+bool pipe_sentence_implies(const struct pipe_sentence *s, int64_t number)
 {
     for (uint32_t i = 0; i < s->implied_count; i++)
         if (s->implied[i] == number)
             return true;
-    return pipe_sentence_states(s, number);
+    return false;
+}
+
+bool pipe_sentence_states_both(const struct pipe_sentence *s, int64_t a, int64_t b)
+{
+    uint32_t of_a = 0, of_b = 0;
+    for (uint32_t i = 0; i < s->stated_count; i++) {
+        of_a += s->stated[i] == a;
+        of_b += s->stated[i] == b;
+    }
+    return of_a > 0 && of_b > 0 && (a != b || of_a > 1);
+}
+
+bool pipe_sentence_gives(const struct pipe_sentence *s, int64_t number)
+{
+    return pipe_sentence_implies(s, number) || pipe_sentence_states(s, number);
 }
 
 bool pipe_question_gives(const struct pipe_question *q, int64_t number)

@@ -22,10 +22,10 @@ struct pipe_word {
 struct pipe_sentence {
     const char *text; /* borrowed */
     uint32_t length;
-    int64_t stated[PIPE_NUMBERS_MAX]; /* numbers as written; 25 of "25%", 4 of "1/4" */
+    int64_t stated[PIPE_NUMBERS_MAX]; /* numbers as written, 25 of "25%" too */
     uint32_t stated_count;
-    int64_t
-        implied[PIPE_NUMBERS_MAX]; /* 2 of "half", 4 and 100 of "25%", 60 of "hours" */
+    int64_t implied
+        [PIPE_NUMBERS_MAX]; /* 2 of "half", 4 of "1/4", 4 and 100 of "25%", 60 of "hours" */
     uint32_t implied_count;
     uint32_t
         names[PIPE_SENTENCE_NAMES_MAX]; /* into question.names, in order of mention */
@@ -47,6 +47,9 @@ int32_t pipe_question_name(const struct pipe_question *q, const char *text,
 bool pipe_sentence_has_word(const struct pipe_sentence *s, const char *word);
 bool pipe_sentence_names(const struct pipe_sentence *s, uint32_t name);
 bool pipe_sentence_states(const struct pipe_sentence *s, int64_t number);
+bool pipe_sentence_implies(const struct pipe_sentence *s, int64_t number);
+/* Both are stated; the same number twice only where it stands twice. */
+bool pipe_sentence_states_both(const struct pipe_sentence *s, int64_t a, int64_t b);
 /* Stated or implied. */
 bool pipe_sentence_gives(const struct pipe_sentence *s, int64_t number);
 bool pipe_question_gives(const struct pipe_question *q, int64_t number);

@@ -79,7 +79,7 @@ static void locators_are_judged_on_500_injected_faults(void **state)
         gold.right);
     assert_int_equal(gold.right, FAULTS);
     assert_true(check.precision.low >= 0.95);
-    assert_true((double)check.right / FAULTS >= 0.7); /* rollout has to find the rest */
+    assert_true((double)check.right / FAULTS >= 0.9);
     pipe_problems_deinit(&set);
 }
 
