@@ -204,6 +204,8 @@ struct pack_push {
  *   0 best id (uint; lowest id on ties)  1 second best id
  *   2 logit of best   3 logit of second   4 log-sum-exp of all
  *   5 target id       6 logit of target   7 number of non-finite logits
+ * Words 0 to 4 are of the finite logits only; with none, both ids are 0 and words 2, 3
+ * and 4 are -inf.
  * 0 logits, 1 target (uint [rows]; 0xffffffff: the best), 2 stat. */
 struct logits_stat_push {
     uint rows, vocab, ldl;
@@ -219,6 +221,9 @@ struct ce_back_push {
 /* KL(p || q) per row, p = softmax(zp inv_temp), q = softmax(zq inv_temp).
  * stat[row]: 0 KL (float), 1 best id of p, 2 best id of q, 3 1 if they agree.
  * With want_grad zq becomes weight[row] * inv_temp * (q - p), padding 0.
+ * A logit of -inf is probability 0: a term with p = 0 is 0, one with only q = 0 makes the
+ * KL +inf. NaN, +inf, or no finite logit in either row: the KL and the row's gradient
+ * are NaN (the ids are those of the greatest logits still).
  * 0 zp, 1 weight (float [rows]), 2 zq, 3 stat (4 words a row). */
 struct kl_push {
     uint rows, vocab, ldl;

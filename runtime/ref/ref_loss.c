@@ -97,6 +97,22 @@ void REF(ce_back)(const void *push, void *const *b)
     }
 }
 
+/* The greatest logit's id; *broken where the row has no meaning as probabilities. */
+static uint32_t best_id(const real *z, uint32_t n, int *broken)
+{
+    uint32_t best = 0;
+    real top = -INFINITY;
+    for (uint32_t v = 0; v < n; v++) {
+        *broken |= isnan(z[v]) || (isinf(z[v]) && z[v] > 0);
+        if (z[v] > top) {
+            top = z[v];
+            best = v;
+        }
+    }
+    *broken |= isinf(top);
+    return best;
+}
+
 void REF(kl)(const void *push, void *const *b)
 {
     const struct kl_push *p = push;
@@ -105,26 +121,26 @@ void REF(kl)(const void *push, void *const *b)
         const real *zp = (const real *)b[0] + (size_t)r * p->ldl;
         real *zq = (real *)b[2] + (size_t)r * p->ldl;
         real *stat = (real *)b[3] + (size_t)r * 4;
+        int broken = 0;
+        const uint32_t best_p = best_id(zp, p->vocab, &broken);
+        const uint32_t best_q = best_id(zq, p->vocab, &broken);
         double most_p, most_q, kl = 0;
         const double lse_p = log_sum_exp(zp, p->vocab, p->inv_temp, &most_p);
         const double lse_q = log_sum_exp(zq, p->vocab, p->inv_temp, &most_q);
-        uint32_t best_p = 0, best_q = 0;
-        for (uint32_t v = 0; v < p->vocab; v++) {
+        for (uint32_t v = 0; v < p->ldl; v++) {
             const double lp = p->inv_temp * (double)zp[v] - lse_p;
             const double lq = p->inv_temp * (double)zq[v] - lse_q;
-            kl += exp(lp) * (lp - lq);
-            best_p = zp[v] > zp[best_p] ? v : best_p;
-            best_q = zq[v] > zq[best_q] ? v : best_q;
+            if (v < p->vocab && exp(lp) > 0)
+                kl += exp(lp) * (lp - lq);
+            if (p->want_grad)
+                zq[v] = v >= p->vocab ? 0
+                        : broken      ? (real)NAN
+                                 : (real)(weight[r] * p->inv_temp * (exp(lq) - exp(lp)));
         }
-        stat[0] = (real)kl;
+        stat[0] = broken ? (real)NAN : (real)kl;
         put_id(stat, 1, best_p);
         put_id(stat, 2, best_q);
         put_id(stat, 3, best_p == best_q);
-        for (uint32_t v = 0; p->want_grad && v < p->ldl; v++)
-            zq[v] = v < p->vocab ? (real)(weight[r] * p->inv_temp *
-                                          (exp(p->inv_temp * (double)zq[v] - lse_q) -
-                                           exp(p->inv_temp * (double)zp[v] - lse_p)))
-                                 : 0;
     }
 }
 

@@ -141,6 +141,11 @@ rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
 /* Whether a kernel may run these operands under the device's plan. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices);
+/* Whether a kernel of an op that is not matmul-like serves these parameters. */
+bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel);
+/* Grid of an op that has one invocation (or group) per item, for one kernel. */
+rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
+                       struct vk_choice *choice);
 /* The value of NAME=value among a kernel's macros, `otherwise` if it is not there. */
 uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise);
 /* Constants and grid of a matmul-like op for one kernel (vk_matmul.c). */

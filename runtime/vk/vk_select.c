@@ -130,14 +130,18 @@ static uint64_t item_count(enum rt_op op, const void *push)
     return 0;
 }
 
+bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
+{
+    const uint32_t hd = head_size(op, push);
+    return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
+}
+
 /* Higher is better; 0: cannot run this. */
-static int rank_of(const struct vk_device *dev, uint32_t kernel, uint32_t hd,
-                   const struct rt_slice *slices)
+static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
+                   uint32_t kernel, const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (hd && vk_kernel_define(kernel, "HD", hd) != hd)
-        return 0;
-    if (!vk_kernel_admitted(dev, kernel, slices))
+    if (!vk_item_fits(op, push, kernel) || !vk_kernel_admitted(dev, kernel, slices))
         return 0;
     int rank = 1;
     if (k->family == dev->base.plan.family)
@@ -165,7 +169,6 @@ static rt_status no_kernel(struct vk_device *dev, enum rt_op op, uint32_t hd)
 static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *push,
                              const struct rt_slice *slices, uint32_t *out)
 {
-    const uint32_t hd = head_size(op, push);
     int best = 0;
     for (uint32_t i = 0; i < vk_kernel_count; i++) {
         if (vk_kernel_table[i].op != op)
@@ -175,13 +178,32 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
             rank =
                 vk_kernel_admitted(dev, i, slices) ? vk_matmul_rank(dev, op, push, i) : 0;
         else
-            rank = rank_of(dev, i, hd, slices);
+            rank = rank_of(dev, op, push, i, slices);
         if (rank > best) {
             best = rank;
             *out = i;
         }
     }
-    return best ? RT_OK : no_kernel(dev, op, hd);
+    return best ? RT_OK : no_kernel(dev, op, head_size(op, push));
+}
+
+rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
+                       struct vk_choice *choice)
+{
+    const uint64_t items = item_count(op, push);
+    const uint64_t width = vk_kernel_define(choice->kernel, "WIDTH", 64);
+    const uint64_t groups = vk_kernel_define(choice->kernel, "ROWGROUP", 0)
+                                ? items
+                                : (items + width - 1) / width;
+    /* 65,535 groups a dimension is all that every device grants. */
+    choice->grid[0] = (uint32_t)groups;
+    choice->grid[1] = choice->grid[2] = 1;
+    if (groups > 65535)
+        return rt_fail(dev->base.ctx, RT_ERR_USAGE,
+                       "op %s: %llu workgroups are more than a device grants; use a "
+                       "smaller batch",
+                       rt_op_table[op].name, (unsigned long long)groups);
+    return RT_OK;
 }
 
 rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
@@ -196,19 +218,7 @@ rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
         vk_matmul_fill(op, push, out);
         return RT_OK;
     }
-    const uint64_t items = item_count(op, push);
-    const uint64_t width = vk_kernel_define(out->kernel, "WIDTH", 64);
-    const uint64_t groups = vk_kernel_define(out->kernel, "ROWGROUP", 0)
-                                ? items
-                                : (items + width - 1) / width;
-    /* 65,535 groups a dimension is all that every device grants. */
-    out->grid[0] = (uint32_t)groups;
-    out->grid[1] = out->grid[2] = 1;
-    if (groups > 65535)
-        return rt_fail(dev->base.ctx, RT_ERR_USAGE,
-                       "op %s: %llu workgroups are more than a device grants; use a "
-                       "smaller batch",
-                       rt_op_table[op].name, (unsigned long long)groups);
+    TRY(vk_item_fill(dev, op, push, out));
     return RT_OK;
 
 fail:

@@ -16,16 +16,33 @@ layout(binding = 2) buffer Zq { vec4 zq[]; };
 layout(binding = 3) writeonly buffer Stat { uint stat[]; };
 layout(push_constant) uniform Push { kl_push p; };
 
+#define NONE uintBitsToFloat(0xff800000u) /* -inf */
+const float LOWEST = -3.0e38;
+
+/* Whether a logit cannot be one of a distribution: NaN or +inf. */
+bool broken(float v)
+{
+    return isnan(v) || (isinf(v) && v > 0.0);
+}
+
+/* exp, exactly 0 for -inf: devices round small results up to the least normal number. */
+vec4 exp_or_zero(vec4 v)
+{
+    return mix(vec4(0.0), exp(v), greaterThan(v, vec4(LOWEST)));
+}
+
 void main()
 {
     const int row = int(gl_GlobalInvocationID.x), n = int(p.vocab);
     if (row >= int(p.rows))
         return;
     const int n4 = int(p.ldl) / 4, at = row * n4;
-    float most_p = zp[at].x, most_q = zq[at].x;
+    float most_p = NONE, most_q = NONE;
     uint best_p = 0, best_q = 0;
-    for (int v = 1; v < n; v++) {
+    bool bad = false;
+    for (int v = 0; v < n; v++) {
         const float a = zp[at + v / 4][v % 4], b = zq[at + v / 4][v % 4];
+        bad = bad || broken(a) || broken(b);
         if (a > most_p) {
             most_p = a;
             best_p = uint(v);
@@ -35,36 +52,40 @@ void main()
             best_q = uint(v);
         }
     }
+    bad = bad || isinf(most_p) || isinf(most_q);
     most_p *= p.inv_temp;
     most_q *= p.inv_temp;
     float sum_p = 0.0, sum_q = 0.0;
     for (int c = 0; c * 4 < n; c++) {
-        const vec4 a = exp(zp[at + c] * p.inv_temp - most_p);
-        const vec4 b = exp(zq[at + c] * p.inv_temp - most_q);
+        const vec4 a = exp_or_zero(zp[at + c] * p.inv_temp - most_p);
+        const vec4 b = exp_or_zero(zq[at + c] * p.inv_temp - most_q);
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n) {
                 sum_p += a[e];
                 sum_q += b[e];
             }
     }
-    const float lse_p = most_p + log(sum_p), lse_q = most_q + log(sum_q);
+    /* The maximum goes first: its difference to a logit is exact or nearly so. */
+    const float log_p = log(sum_p), log_q = log(sum_q);
     const float factor = weight[row] * p.inv_temp;
     float sum = 0.0;
     for (int c = 0; c < n4; c++) {
-        const vec4 lp = zp[at + c] * p.inv_temp - lse_p;
-        const vec4 lq = zq[at + c] * p.inv_temp - lse_q;
-        const vec4 prob = exp(lp), term = prob * (lp - lq);
-        vec4 d = factor * (exp(lq) - prob);
+        const vec4 lp = zp[at + c] * p.inv_temp - most_p - log_p;
+        const vec4 lq = zq[at + c] * p.inv_temp - most_q - log_q;
+        const vec4 prob = exp_or_zero(lp);
+        vec4 d = factor * (exp_or_zero(lq) - prob);
         for (int e = 0; e < 4; e++) {
-            if (c * 4 + e < n)
-                sum += term[e];
-            else
+            if (c * 4 + e >= n)
                 d[e] = 0.0;
+            else if (bad)
+                d[e] = uintBitsToFloat(0x7fc00000u);
+            else if (prob[e] > 0.0)
+                sum += prob[e] * (lp[e] - lq[e]);
         }
         if (p.want_grad != 0)
             zq[at + c] = d;
     }
-    stat[row * 4] = floatBitsToUint(sum);
+    stat[row * 4] = bad ? 0x7fc00000u : floatBitsToUint(sum);
     stat[row * 4 + 1] = best_p;
     stat[row * 4 + 2] = best_q;
     stat[row * 4 + 3] = best_p == best_q ? 1u : 0u;

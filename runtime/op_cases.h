@@ -1,0 +1,71 @@
+/* runtime/op_cases.h
+ * The one list of op cases: parameters, operand sizes and contents of every op at awkward
+ * sizes. Tests prove an op with it and the bench times it, so that a time without a
+ * passed check cannot be printed. */
+#ifndef RUNTIME_OP_CASES_H
+#define RUNTIME_OP_CASES_H
+
+#include "runtime/op.h"
+
+/* Parameters of any op. */
+union rt_op_push {
+#define OP(name, bindings) struct name##_push name;
+#include "shaders/ops.def"
+#undef OP
+};
+
+/* What an operand holds, drawn from a seed. */
+enum rt_fill {
+    RT_FILL_USUAL = 0, /* what the op usually gets; in cases only */
+    RT_FILL_ZERO,
+    RT_FILL_UNIT,     /* floats in (-1, 1) */
+    RT_FILL_POSITIVE, /* floats in (0.5, 1.5) */
+    RT_FILL_LOGITS,   /* floats in (-8, 8) */
+    RT_FILL_TIES,     /* whole numbers -4 .. 4 */
+    RT_FILL_BROKEN,   /* logits with some -inf, +inf and NaN */
+    RT_FILL_MASKED,   /* logits with some -inf */
+    RT_FILL_LARGE,    /* floats in (-10000, 10000) */
+    RT_FILL_TINY,     /* floats in (-1e-18, 1e-18) */
+    RT_FILL_WORDS,    /* any words */
+    RT_FILL_IDS,      /* words below `arg` + 1; some are 0xffffffff */
+    RT_FILL_CODES,    /* a packed weight of `arg` bits */
+    RT_FILL_SCALES,   /* (scale, zero) pairs of a weight of `arg` bits */
+    RT_FILL_STAT,     /* rows of logits_stat with targets below `arg` */
+    RT_FILL_HYPER,    /* the hyperparameters of adamw */
+    RT_FILL_META,     /* the meta words of the op, made from its parameters */
+    RT_FILL_TABLE,    /* page numbers, last page first */
+};
+
+/* How the words of a written operand are compared. */
+enum rt_content {
+    RT_CONTENT_FLOATS = 0,
+    RT_CONTENT_WORDS,  /* exactly */
+    RT_CONTENT_STAT,   /* logits_stat: words 0, 1, 5, 7 of 8 exactly, the rest floats */
+    RT_CONTENT_KLSTAT, /* kl: words 1, 2, 3 of 4 exactly, the first a float */
+};
+
+struct rt_op_operand {
+    uint64_t bytes;   /* of the binding; padding rows included */
+    uint64_t checked; /* bytes from the start whose content has a meaning */
+    uint32_t ld; /* floats a row, the unit of magnitude in comparisons; 0: all is one */
+    enum rt_fill fill;
+    enum rt_content content;
+    uint32_t arg; /* of fill */
+};
+
+struct rt_op_case {
+    enum rt_op op;
+    const char *what;  /* the point of the case, in words */
+    enum rt_fill fill; /* of the op's first float operand */
+    uint32_t length;   /* of the sequences of attention ops */
+    union rt_op_push push;
+    struct rt_op_operand operand[RT_OP_BINDINGS_MAX];
+};
+
+/* Case `index` of all; false past the last. */
+bool rt_op_case_get(uint32_t index, struct rt_op_case *out);
+/* Writes operand `binding` of a case, `operand[binding].bytes` long. */
+void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed,
+                     void *data);
+
+#endif

@@ -1,0 +1,401 @@
+/* The gradient ops are derivatives of the forward ops: central differences of the double
+ * twins, where an error of 1e-7 cannot hide behind rounding. */
+#include "runtime/ref/ref.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CELLS = 4096 };
+
+static uint32_t seed;
+
+static double random_unit(void)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (double)(int32_t)seed * (1.0 / 2147483648.0);
+}
+
+static void randomize(double *v, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = random_unit();
+}
+
+static double dot(const double *a, const double *b, uint32_t n)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* A scalar of the variables under test. */
+typedef double value_fn(void *user);
+
+/* Checks d value / d x[i] against grad[i] for each of n variables. */
+static void check(const char *what, value_fn *value, void *user, double *x,
+                  const double *grad, uint32_t n)
+{
+    const double step = 1e-5;
+    double worst = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const double kept = x[i];
+        x[i] = kept + step;
+        const double up = value(user);
+        x[i] = kept - step;
+        const double down = value(user);
+        x[i] = kept;
+        const double numeric = (up - down) / (2 * step);
+        const double error = fabs(numeric - grad[i]) / (1 + fabs(numeric));
+        if (!(error <= 1e-7))
+            fail_msg("%s: variable %u: difference quotient %.10g, gradient %.10g", what,
+                     i, numeric, grad[i]);
+        worst = fmax(worst, error);
+    }
+    printf("    %-28s %4u variables, worst error %.1e\n", what, n, worst);
+}
+
+/* ---- RMSNorm ---- */
+
+static struct {
+    struct rmsnorm_push push;
+    double x[CELLS], w[CELLS], y[CELLS], dy[CELLS];
+} norm;
+
+static double norm_value(void *user)
+{
+    (void)user;
+    void *const b[] = { norm.x, norm.w, norm.y };
+    refd_rmsnorm(&norm.push, b);
+    return dot(norm.dy, norm.y, 2 * 128);
+}
+
+static void rmsnorm_back_is_its_derivative(void **state)
+{
+    (void)state;
+    static double dx[CELLS];
+    norm.push = (struct rmsnorm_push){ .rows = 2,
+                                       .cols = 20,
+                                       .heads = 3,
+                                       .ldx = 128,
+                                       .offx = 16,
+                                       .ldy = 128,
+                                       .offy = 32,
+                                       .eps = 1e-3f };
+    randomize(norm.x, 256);
+    randomize(norm.w, 128);
+    randomize(norm.dy, 256);
+    const struct rmsnorm_back_push p = { .rows = 2,
+                                         .cols = 20,
+                                         .heads = 3,
+                                         .ldx = 128,
+                                         .offx = 16,
+                                         .lddy = 128,
+                                         .offdy = 32,
+                                         .lddx = 128,
+                                         .offdx = 16,
+                                         .eps = 1e-3f };
+    void *const b[] = { norm.x, norm.w, norm.dy, dx };
+    refd_rmsnorm_back(&p, b);
+    check("rmsnorm_back", norm_value, NULL, norm.x, dx, 256);
+}
+
+/* ---- SwiGLU ---- */
+
+static struct {
+    struct swiglu_push push;
+    double x[CELLS], h[CELLS], dh[CELLS];
+} glu;
+
+static double glu_value(void *user)
+{
+    (void)user;
+    void *const b[] = { glu.x, glu.h };
+    refd_swiglu(&glu.push, b);
+    return dot(glu.dh, glu.h, 3 * 128);
+}
+
+static void swiglu_back_is_its_derivative(void **state)
+{
+    (void)state;
+    static double dx[CELLS];
+    glu.push = (struct swiglu_push){
+        .rows = 3, .cols = 36, .ldx = 128, .offg = 0, .offu = 64, .ldh = 128
+    };
+    randomize(glu.x, 384);
+    randomize(glu.dh, 384);
+    const struct swiglu_back_push p = {
+        .rows = 3, .cols = 36, .ldx = 128, .offg = 0, .offu = 64, .lddh = 128, .lddx = 128
+    };
+    void *const b[] = { glu.x, glu.dh, dx };
+    refd_swiglu_back(&p, b);
+    check("swiglu_back", glu_value, NULL, glu.x, dx, 384);
+}
+
+/* ---- attention ---- */
+
+enum { A_ROWS = 9, A_HEADS = 4, A_KV = 2, A_HD = 8, A_LD = 128 };
+
+static struct {
+    double q[A_ROWS * A_LD], kv[A_ROWS * A_LD], o_do[A_ROWS * 2 * A_LD];
+    double lse[A_ROWS * A_HEADS], delta[A_ROWS * A_HEADS];
+    uint32_t meta[4 * A_ROWS], table[4];
+} att;
+
+static double attention_value(void *user)
+{
+    (void)user;
+    const struct attention_push p = { .rows = A_ROWS,
+                                      .heads = A_HEADS,
+                                      .heads_k = A_KV,
+                                      .hd = A_HD,
+                                      .ldq = A_LD,
+                                      .ldk = A_LD,
+                                      .ldv = A_LD,
+                                      .offv = 32,
+                                      .ldo = 2 * A_LD,
+                                      .want_lse = 1,
+                                      .scale = 0.7f };
+    void *const b[] = { att.q, att.kv, att.kv, att.meta, att.table, att.o_do, att.lse };
+    refd_attention(&p, b);
+    double sum = 0;
+    for (uint32_t r = 0; r < A_ROWS; r++)
+        sum +=
+            dot(att.o_do + r * 2 * A_LD, att.o_do + r * 2 * A_LD + A_LD, A_HEADS * A_HD);
+    return sum;
+}
+
+static void attention_back_is_its_derivative(void **state)
+{
+    (void)state;
+    static double dq[A_ROWS * A_LD], dkv[A_ROWS * A_LD];
+    /* Two sequences: rows 0 to 4 and 5 to 8. */
+    for (uint32_t r = 0; r < A_ROWS; r++) {
+        att.meta[4 * r] = r < 5 ? r : r - 5;
+        att.meta[4 * r + 1] = r < 5 ? 0 : 5;
+        att.meta[4 * r + 2] = r < 5 ? 5 : A_ROWS;
+    }
+    randomize(att.q, A_ROWS * A_LD);
+    randomize(att.kv, A_ROWS * A_LD);
+    randomize(att.o_do, A_ROWS * 2 * A_LD);
+    attention_value(NULL);
+    const struct attention_back_q_push pq = {
+        .rows = A_ROWS,
+        .heads = A_HEADS,
+        .heads_k = A_KV,
+        .hd = A_HD,
+        .ldq = A_LD,
+        .ldk = A_LD,
+        .ldv = A_LD,
+        .offv = 32,
+        .ldo = 2 * A_LD,
+        .offdo = A_LD,
+        .lddq = A_LD,
+        .scale = 0.7f,
+    };
+    void *const bq[] = {
+        att.q, att.kv, att.kv, att.meta, att.o_do, att.lse, dq, att.delta
+    };
+    refd_attention_back_q(&pq, bq);
+    const struct attention_back_kv_push pkv = {
+        .rows = A_ROWS,
+        .heads = A_HEADS,
+        .heads_k = A_KV,
+        .hd = A_HD,
+        .ldq = A_LD,
+        .ldk = A_LD,
+        .ldv = A_LD,
+        .offv = 32,
+        .ldo = 2 * A_LD,
+        .offdo = A_LD,
+        .lddk = A_LD,
+        .offdv = 32,
+        .scale = 0.7f,
+    };
+    void *const bkv[] = { att.q,    att.kv,  att.kv,    att.meta,
+                          att.o_do, att.lse, att.delta, dkv };
+    refd_attention_back_kv(&pkv, bkv);
+    check("attention_back_q", attention_value, NULL, att.q, dq, A_ROWS * A_LD);
+    check("attention_back_kv", attention_value, NULL, att.kv, dkv, A_ROWS * A_LD);
+}
+
+/* ---- rotary embedding: the inverse is the transpose ---- */
+
+static void inverse_rope_is_the_transpose(void **state)
+{
+    (void)state;
+    enum { ROWS = 5, HD = 16, POSITIONS = 7 };
+    static float table[POSITIONS * HD];
+    static double x[ROWS * 128], y[ROWS * 128], rx[ROWS * 128], ry[ROWS * 128];
+    uint32_t meta[4 * ROWS] = { 0 };
+    for (uint32_t i = 0; i < POSITIONS * HD / 2; i++) {
+        table[2 * i] = (float)cos(i * 0.37);
+        table[2 * i + 1] = (float)sin(i * 0.37);
+    }
+    for (uint32_t r = 0; r < ROWS; r++)
+        meta[4 * r] = r;
+    randomize(x, ROWS * 128);
+    randomize(y, ROWS * 128);
+    memcpy(rx, x, sizeof rx);
+    memcpy(ry, y, sizeof ry);
+    struct rope_push p = { .rows = ROWS,
+                           .heads_q = 3,
+                           .heads_k = 2,
+                           .hd = HD,
+                           .ldx = 128,
+                           .offk = 48,
+                           .offv = 80,
+                           .positions = POSITIONS };
+    void *const bx[] = { table, meta, rx, NULL }, *const by[] = { table, meta, ry, NULL };
+    refd_rope(&p, bx);
+    p.inverse = 1;
+    refd_rope(&p, by);
+    const double forward = dot(rx, y, ROWS * 128), back = dot(x, ry, ROWS * 128);
+    if (!(fabs(forward - back) <= 1e-12 * (1 + fabs(forward))))
+        fail_msg("<R x, y> = %.15g, <x, R' y> = %.15g", forward, back);
+    refd_rope(&p, bx);
+    for (uint32_t i = 0; i < ROWS * 128; i++) /* cos and sin are floats: not quite 1 */
+        if (!(fabs(rx[i] - x[i]) <= 1e-6))
+            fail_msg("value %u is %.9g after there and back, was %.9g", i, rx[i], x[i]);
+}
+
+/* ---- losses ---- */
+
+enum { L_ROWS = 3, L_VOCAB = 13, L_LD = 128 };
+
+static struct {
+    double z[L_ROWS * L_LD], other[L_ROWS * L_LD], work[L_ROWS * L_LD];
+    double stat[L_ROWS * 8], weight[L_ROWS];
+    uint32_t target[L_ROWS];
+} loss;
+
+static double target_logp(void *user)
+{
+    (void)user;
+    const struct logits_stat_push p = { .rows = L_ROWS, .vocab = L_VOCAB, .ldl = L_LD };
+    void *const b[] = { loss.z, loss.target, loss.stat };
+    refd_logits_stat(&p, b);
+    double sum = 0;
+    for (uint32_t r = 0; r < L_ROWS; r++)
+        sum += loss.weight[r] * (loss.stat[8 * r + 6] - loss.stat[8 * r + 4]);
+    return sum;
+}
+
+static void ce_back_is_the_derivative_of_the_target(void **state)
+{
+    (void)state;
+    randomize(loss.z, L_ROWS * L_LD);
+    randomize(loss.weight, L_ROWS);
+    for (uint32_t r = 0; r < L_ROWS; r++)
+        loss.target[r] = 5 * r % L_VOCAB;
+    target_logp(NULL);
+    memcpy(loss.work, loss.z, sizeof loss.work);
+    const struct ce_back_push p = { .rows = L_ROWS, .vocab = L_VOCAB, .ldl = L_LD };
+    void *const b[] = { loss.stat, loss.weight, NULL, loss.work };
+    refd_ce_back(&p, b);
+    check("ce_back", target_logp, NULL, loss.z, loss.work, L_ROWS * L_LD);
+}
+
+static double kl_value(void *user)
+{
+    const struct kl_push *p = user;
+    static double stat[L_ROWS * 4];
+    void *const b[] = { loss.other, loss.weight, loss.z, stat };
+    refd_kl(p, b);
+    double sum = 0;
+    for (uint32_t r = 0; r < L_ROWS; r++)
+        sum += loss.weight[r] * stat[4 * r];
+    return sum;
+}
+
+static void kl_gradient_is_its_derivative(void **state)
+{
+    (void)state;
+    static double stat[L_ROWS * 4];
+    struct kl_push p = {
+        .rows = L_ROWS, .vocab = L_VOCAB, .ldl = L_LD, .inv_temp = 0.5f, .want_grad = 1
+    };
+    randomize(loss.z, L_ROWS * L_LD);
+    randomize(loss.other, L_ROWS * L_LD);
+    randomize(loss.weight, L_ROWS);
+    memcpy(loss.work, loss.z, sizeof loss.work);
+    void *const b[] = { loss.other, loss.weight, loss.work, stat };
+    refd_kl(&p, b);
+    p.want_grad = 0;
+    check("kl", kl_value, &p, loss.z, loss.work, L_ROWS * L_LD);
+}
+
+enum { PAIRS = 3, TOKENS = 18 };
+
+static struct {
+    double stat[TOKENS * 8], ref[TOKENS], seed[TOKENS], out[PAIRS * 8];
+    double logp[TOKENS]; /* the variables: word 6, with word 4 zero */
+} pref;
+
+static const uint32_t pref_pairs[4 * PAIRS] = { 0, 2, 2, 5, 7, 1, 8, 3, 11, 4, 15, 3 };
+
+static double dpo_value(void *user)
+{
+    const struct dpo_push *p = user;
+    for (uint32_t t = 0; t < TOKENS; t++)
+        pref.stat[8 * t + 6] = pref.logp[t];
+    uint32_t pairs[4 * PAIRS];
+    memcpy(pairs, pref_pairs, sizeof pairs);
+    void *const b[] = { pref.stat, pref.ref, pairs, NULL, pref.seed, pref.out };
+    refd_dpo(p, b);
+    double sum = 0;
+    for (uint32_t i = 0; i < PAIRS; i++)
+        sum += (pref.out[8 * i] + p->sft * pref.out[8 * i + 6]) / PAIRS;
+    return sum;
+}
+
+static void dpo_seeds_are_the_derivative_of_the_loss(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "dpo sigmoid", "dpo hinge", "dpo ipo" };
+    for (uint32_t kind = DPO_SIGMOID; kind <= DPO_IPO; kind++)
+        for (uint32_t norm_kind = 0; norm_kind < 2; norm_kind++) {
+            struct dpo_push p = { .pairs = PAIRS,
+                                  .loss = kind,
+                                  .beta = kind == DPO_HINGE
+                                              ? 4.0f
+                                              : 0.4f, /* on both sides of the corner */
+                                  .sft = 0.25f,
+                                  .sft_norm = norm_kind };
+            double grad[TOKENS];
+            randomize(pref.logp, TOKENS);
+            randomize(pref.ref, TOKENS);
+            dpo_value(&p);
+            memcpy(grad, pref.seed, sizeof grad);
+            check(names[kind], dpo_value, &p, pref.logp, grad, TOKENS);
+        }
+}
+
+static int start(void **state)
+{
+    (void)state;
+    seed = 20;
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(rmsnorm_back_is_its_derivative, start),
+        cmocka_unit_test_setup(swiglu_back_is_its_derivative, start),
+        cmocka_unit_test_setup(attention_back_is_its_derivative, start),
+        cmocka_unit_test_setup(inverse_rope_is_the_transpose, start),
+        cmocka_unit_test_setup(ce_back_is_the_derivative_of_the_target, start),
+        cmocka_unit_test_setup(kl_gradient_is_its_derivative, start),
+        cmocka_unit_test_setup(dpo_seeds_are_the_derivative_of_the_loss, start),
+    };
+    return cmocka_run_group_tests_name("gradients against differences", tests, NULL,
+                                       NULL);
+}

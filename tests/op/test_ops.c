@@ -1,0 +1,283 @@
+/* Every op of every device agrees with its twin at every case of runtime/op_cases.h,
+ * writes nothing else, and all its kernels that fit give the same bits.
+ * FAULTLINE_TEST_SEED draws other operands. */
+#include "runtime/op_cases.h"
+#include "runtime/ref/ref.h"
+#include "runtime/vk/vk.h"
+#include "tests/support/compare.h"
+#include "tests/support/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD_BYTES = 256, GUARD = 0xA5, DEVICES_MAX = 16 };
+
+static struct {
+    struct test_device id;
+    struct rt_ctx ctx;
+    struct rt_device *dev;
+} devices[DEVICES_MAX];
+static uint32_t device_count;
+
+/* One case on one device. */
+struct trial {
+    struct rt_op_case c;
+    uint32_t seed, bindings;
+    const char *device;
+    void *start[RT_OP_BINDINGS_MAX]; /* contents before the op */
+    void *twin[RT_OP_BINDINGS_MAX];  /* after the twin */
+    void *first[RT_OP_BINDINGS_MAX]; /* after the first kernel that was tried */
+    struct rt_buffer *buffer[RT_OP_BINDINGS_MAX];
+    uint32_t failures;
+    double worst;
+};
+
+static bool written(const struct trial *t, uint32_t i)
+{
+    return rt_op_table[t->c.op].bindings[i] != 'r';
+}
+
+static size_t guarded(const struct trial *t, uint32_t i)
+{
+    return t->c.operand[i].bytes + GUARD_BYTES;
+}
+
+/* A word as a float where it looks like one. */
+static void print_push(const struct rt_op_case *c)
+{
+    uint32_t words[32];
+    const uint32_t n = rt_op_table[c->op].push_bytes / 4;
+    memcpy(words, &c->push, n * sizeof *words);
+    for (uint32_t i = 0; i < n; i++) {
+        float value;
+        memcpy(&value, &words[i], sizeof value);
+        if (words[i] > 0x20000000u)
+            fprintf(stderr, " %g", (double)value);
+        else
+            fprintf(stderr, " %u", words[i]);
+    }
+}
+
+static void report(struct trial *t, const char *kernel, const char *fault)
+{
+    t->failures++;
+    fprintf(stderr, "    %s %s [%s] kernel %s, seed %u, length %u, parameters", t->device,
+            rt_op_table[t->c.op].name, t->c.what, kernel, t->seed, t->c.length);
+    print_push(&t->c);
+    fprintf(stderr, "\n        %s\n", fault);
+}
+
+static void trial_prepare(struct trial *t, struct rt_device *dev)
+{
+    t->bindings = rt_op_table[t->c.op].binding_count;
+    for (uint32_t i = 0; i < t->bindings; i++) {
+        const size_t size = guarded(t, i);
+        t->start[i] = malloc(size);
+        t->twin[i] = malloc(size);
+        assert_true(t->start[i] && t->twin[i]);
+        memset(t->start[i], GUARD, size);
+        rt_op_case_fill(&t->c, i, t->seed, t->start[i]);
+        memcpy(t->twin[i], t->start[i], size);
+        const struct rt_buffer_info info = { .name = "operand", .size = size };
+        if (rt_buffer_create(dev, &info, &t->buffer[i]) != RT_OK)
+            fail_msg("%s: %s", t->device, rt_device_ctx(dev)->message);
+    }
+    ref_table[t->c.op](&t->c.push, t->twin);
+}
+
+static void trial_free(struct trial *t)
+{
+    for (uint32_t i = 0; i < t->bindings; i++) {
+        free(t->start[i]);
+        free(t->twin[i]);
+        free(t->first[i]);
+        rt_buffer_destroy(&t->buffer[i]);
+    }
+}
+
+/* What one kernel wrote, against the twin, the guard and the first kernel. */
+static void check_operand(struct trial *t, uint32_t i, const char *kernel)
+{
+    char fault[200];
+    unsigned char *got = malloc(guarded(t, i));
+    const struct rt_op_operand *o = &t->c.operand[i];
+    assert_non_null(got);
+    if (rt_buffer_read(t->buffer[i], 0, got, guarded(t, i)) != RT_OK)
+        fail_msg("%s: cannot read", t->device);
+    const struct op_distance d = op_compare(&t->c, i, got, t->twin[i]);
+    t->worst = d.used > t->worst ? d.used : t->worst;
+    if (!(d.used <= 1)) {
+        snprintf(fault, sizeof fault,
+                 "binding %u word %llu is %.9g, its twin %.9g: %.3g of the tolerance", i,
+                 (unsigned long long)d.index, d.got, d.wanted, d.used);
+        report(t, kernel, fault);
+    }
+    for (uint32_t k = 0; k < GUARD_BYTES; k++)
+        if (got[o->bytes + k] != GUARD) {
+            report(t, kernel, "wrote past the end of a binding");
+            break;
+        }
+    if (t->first[i] && memcmp(t->first[i], got, o->checked) != 0)
+        report(t, kernel, "other bits than the kernel that is chosen");
+    if (t->first[i])
+        free(got);
+    else
+        t->first[i] = got;
+}
+
+/* Whether this device would run kernels of its own for the op: without a tiled kernel the
+ * tiled family runs what the lanes family runs, which is tested there. */
+static bool worth_trying(const struct test_device *device, enum rt_op op)
+{
+    if (device->family != RT_FAMILY_TILED)
+        return true;
+    for (uint32_t k = 0; k < vk_kernel_count; k++)
+        if (vk_kernel_table[k].op == op && vk_kernel_table[k].family == RT_FAMILY_TILED)
+            return true;
+    return false;
+}
+
+/* Runs with the device's own choice, or with `choice`. */
+static void run(struct trial *t, struct rt_device *dev, const struct vk_choice *choice)
+{
+    struct rt_slice slices[RT_OP_BINDINGS_MAX];
+    struct rt_list *list = NULL;
+    for (uint32_t i = 0; i < t->bindings; i++) {
+        slices[i] = (struct rt_slice){ t->buffer[i], 0, t->c.operand[i].bytes };
+        if (rt_buffer_write(t->buffer[i], 0, t->start[i], guarded(t, i)) != RT_OK)
+            fail_msg("%s: cannot write", t->device);
+    }
+    rt_status st = rt_list_create(dev, "case", &list);
+    if (st == RT_OK && choice)
+        st = vk_list_choice(list, t->c.op, &t->c.push, slices, choice);
+    else if (st == RT_OK)
+        rt_list_op(list, t->c.op, &t->c.push, slices);
+    if (st != RT_OK || rt_list_end(list) != RT_OK || rt_submit(dev, list) != RT_OK ||
+        rt_wait(dev) != RT_OK) {
+        report(t, choice ? vk_kernel_table[choice->kernel].name : "(chosen)",
+               rt_device_ctx(dev)->message);
+        rt_list_destroy(&list);
+        return;
+    }
+    rt_list_destroy(&list);
+    for (uint32_t i = 0; i < t->bindings; i++)
+        if (written(t, i))
+            check_operand(t, i,
+                          choice ? vk_kernel_table[choice->kernel].name : "(chosen)");
+}
+
+static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t kernel)
+{
+    struct rt_slice slices[RT_OP_BINDINGS_MAX];
+    for (uint32_t i = 0; i < t->bindings; i++)
+        slices[i] = (struct rt_slice){ t->buffer[i], 0, t->c.operand[i].bytes };
+    if (vk_kernel_table[kernel].op != t->c.op ||
+        !vk_kernel_admitted((struct vk_device *)dev, kernel, slices))
+        return false;
+    if (vk_is_matmul(t->c.op))
+        return vk_matmul_fits(t->c.op, &t->c.push, kernel);
+    return vk_item_fits(t->c.op, &t->c.push, kernel);
+}
+
+static void run_all_kernels(struct trial *t, struct rt_device *dev)
+{
+    if (t->c.op == RT_OP_matmul || t->c.op == RT_OP_matmul_back)
+        return; /* test_matmul_pairs.c: there are many, and they compile slowly */
+    for (uint32_t k = 0; k < vk_kernel_count; k++) {
+        struct vk_choice choice = { .kernel = k };
+        if (!kernel_fits(t, dev, k))
+            continue;
+        if (vk_is_matmul(t->c.op))
+            vk_matmul_fill(t->c.op, &t->c.push, &choice);
+        else if (vk_item_fill((struct vk_device *)dev, t->c.op, &t->c.push, &choice) !=
+                 RT_OK)
+            continue;
+        run(t, dev, &choice);
+    }
+}
+
+static uint32_t check_case(uint32_t device, const struct rt_op_case *c, uint32_t seed,
+                           double *worst)
+{
+    struct trial t = {
+        .c = *c, .seed = seed, .device = devices[device].id.name, .worst = *worst
+    };
+    struct rt_device *dev = devices[device].dev;
+    trial_prepare(&t, dev);
+    run(&t, dev, NULL);
+    if (strcmp(devices[device].id.device, "ref") != 0)
+        run_all_kernels(&t, dev);
+    trial_free(&t);
+    *worst = t.worst;
+    return t.failures;
+}
+
+static void op_agrees_with_its_twin(void **state)
+{
+    const enum rt_op op = *(const enum rt_op *)*state;
+    const char *given = getenv("FAULTLINE_TEST_SEED");
+    const uint32_t base = given ? (uint32_t)strtoul(given, NULL, 10) : 1;
+    uint32_t failures = 0;
+    for (uint32_t d = 0; d < device_count; d++) {
+        struct rt_op_case c;
+        double worst = 0;
+        uint32_t cases = 0;
+        if (!worth_trying(&devices[d].id, op))
+            continue;
+        const uint64_t start = rt_time_ns();
+        for (uint32_t i = 0; rt_op_case_get(i, &c); i++)
+            if (c.op == op) {
+                failures += check_case(d, &c, base + i, &worst);
+                cases++;
+            }
+        printf("    %-18s %-26s %3u cases, %4.0f %% of the tolerance, %.2f s\n",
+               rt_op_table[op].name, devices[d].id.name, cases, 100 * worst,
+               (double)(rt_time_ns() - start) * 1e-9);
+        if (cases == 0)
+            fail_msg("%s has no cases", rt_op_table[op].name);
+    }
+    if (failures)
+        fail_msg("%s: %u faults", rt_op_table[op].name, failures);
+}
+
+static int open_devices(void **state)
+{
+    (void)state;
+    struct test_device ids[DEVICES_MAX];
+    device_count = test_devices(ids, DEVICES_MAX);
+    for (uint32_t i = 0; i < device_count; i++) {
+        devices[i].id = ids[i];
+        test_ctx(&devices[i].ctx);
+        devices[i].dev = test_device_open(&devices[i].ctx, &ids[i]);
+    }
+    return device_count > 0 ? 0 : 1;
+}
+
+static int close_devices(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < device_count; i++)
+        rt_device_destroy(&devices[i].dev);
+    return 0;
+}
+
+int main(void)
+{
+    static enum rt_op ops[RT_OP_COUNT];
+    struct CMUnitTest tests[RT_OP_COUNT];
+    for (uint32_t i = 0; i < RT_OP_COUNT; i++) {
+        ops[i] = (enum rt_op)i;
+        tests[i] = (struct CMUnitTest){ .name = rt_op_table[i].name,
+                                        .test_func = op_agrees_with_its_twin,
+                                        .initial_state = &ops[i] };
+    }
+    return cmocka_run_group_tests_name("ops and their twins", tests, open_devices,
+                                       close_devices);
+}

@@ -1,0 +1,105 @@
+/* tests/support/compare.c
+ * The tolerance of every op, once; the reasons are in docs/numerics.md. */
+#include "tests/support/compare.h"
+
+#include <math.h>
+#include <string.h>
+
+/* |got - wanted| <= relative |wanted| + of_row (greatest finite |wanted| of the row). The
+ * first covers rounding of the result and the device's exp and log, the second sums,
+ * whose terms may cancel. */
+struct tolerance {
+    double relative, of_row;
+};
+
+static const struct tolerance tolerances[RT_OP_COUNT] = {
+    [RT_OP_embed] = { 0, 0 },
+    [RT_OP_rmsnorm] = { 2e-6, 0 },
+    [RT_OP_rmsnorm_back] = { 2e-6, 2e-6 },
+    [RT_OP_rope] = { 1e-6, 2e-7 },
+    [RT_OP_attention] = { 5e-6, 5e-6 },
+    [RT_OP_attention_back_q] = { 1e-5, 1e-5 },
+    [RT_OP_attention_back_kv] = { 1e-5, 1e-5 },
+    [RT_OP_swiglu] = { 5e-6, 0 },
+    [RT_OP_swiglu_back] = { 5e-6, 1e-6 },
+    [RT_OP_add] = { 2e-7, 2e-7 },
+    [RT_OP_gather] = { 0, 0 },
+    [RT_OP_matmul] = { 2e-6, 2e-6 },
+    [RT_OP_matmul_back] = { 2e-6, 2e-6 },
+    [RT_OP_unpack] = { 0, 0 },
+    [RT_OP_outer] = { 2e-6, 2e-6 },
+    [RT_OP_pack] = { 0, 0 },
+    [RT_OP_logits_stat] = { 2e-6, 0 },
+    [RT_OP_ce_back] = { 5e-6, 1e-6 },
+    [RT_OP_kl] = { 1e-5, 1e-6 },
+    [RT_OP_dpo] = { 5e-6, 2e-6 },
+    [RT_OP_sumsq] = { 1e-5, 0 },
+    [RT_OP_clip] = { 2e-6, 0 },
+    [RT_OP_adamw] = { 2e-6, 2e-7 },
+    [RT_OP_sample] = { 0, 0 },
+};
+
+static bool is_exact(enum rt_content content, uint64_t index)
+{
+    switch (content) {
+    case RT_CONTENT_WORDS:
+        return true;
+    case RT_CONTENT_STAT:
+        return index % 8 <= 1 || index % 8 == 5 || index % 8 == 7;
+    case RT_CONTENT_KLSTAT:
+        return index % 4 != 0;
+    case RT_CONTENT_FLOATS:
+        break;
+    }
+    return false;
+}
+
+static double row_magnitude(const struct rt_op_operand *o, const float *wanted,
+                            uint64_t row, uint64_t n, uint64_t ld)
+{
+    double most = 0;
+    for (uint64_t i = row; i < row + ld && i < n; i++)
+        if (!is_exact(o->content, i) && isfinite(wanted[i]))
+            most = fmax(most, fabs((double)wanted[i]));
+    return most;
+}
+
+/* Differences below this mean nothing: subnormals may be flushed to zero, and the exp of
+ * some devices ends some powers of e before the smallest normal number. */
+static const double FLOOR = 1e-30;
+
+/* Share of the tolerance that one float uses; infinite where NaN or an infinity of one
+ * side meets anything else. */
+static double share(struct tolerance t, double got, double wanted, double magnitude)
+{
+    if (isnan(got) || isnan(wanted))
+        return isnan(got) && isnan(wanted) ? 0 : INFINITY;
+    if (isinf(got) || isinf(wanted))
+        return got == wanted ? 0 : INFINITY;
+    const double difference = fabs(got - wanted);
+    const double allowed = t.relative * fabs(wanted) + t.of_row * magnitude;
+    return difference <= FLOOR ? 0 : allowed > 0 ? difference / allowed : INFINITY;
+}
+
+struct op_distance op_compare(const struct rt_op_case *c, uint32_t binding,
+                              const void *got, const void *wanted)
+{
+    const struct rt_op_operand *o = &c->operand[binding];
+    const uint64_t n = o->checked / 4, ld = o->ld ? o->ld : n;
+    const float *g = got, *w = wanted;
+    struct op_distance worst = { 0 };
+    double magnitude = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        if (i % ld == 0)
+            magnitude = row_magnitude(o, w, i, n, ld);
+        const bool same = memcmp(&g[i], &w[i], sizeof *g) == 0;
+        if (same)
+            continue;
+        const double used = is_exact(o->content, i)
+                                ? INFINITY
+                                : share(tolerances[c->op], g[i], w[i], magnitude);
+        if (used > worst.used)
+            worst = (struct op_distance){ used, i, g[i], w[i] };
+    }
+    return worst;
+}

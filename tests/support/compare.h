@@ -1,0 +1,20 @@
+/* tests/support/compare.h
+ * How far an op on a device may be from its twin. */
+#ifndef TESTS_SUPPORT_COMPARE_H
+#define TESTS_SUPPORT_COMPARE_H
+
+#include "runtime/op_cases.h"
+
+/* The worst word of a comparison. */
+struct op_distance {
+    double used;        /* share of the tolerance; above 1, or infinite, is a failure */
+    uint64_t index;     /* word of the operand */
+    double got, wanted; /* its values */
+};
+
+/* Compares the checked part of a written operand with the twin's. NaN agrees with NaN and
+ * an infinity with the same infinity only. */
+struct op_distance op_compare(const struct rt_op_case *c, uint32_t binding,
+                              const void *got, const void *wanted);
+
+#endif
