@@ -33,11 +33,24 @@ static struct shape shape_of(enum rt_op op, const void *push)
     return (struct shape){ p->na, p->nb / 4, 0, 0, false };
 }
 
+/* What one workgroup covers: rows, and lane steps (vec4 columns but for matmul). */
+static void tile_of(enum rt_op op, uint32_t kernel, uint32_t *rows, uint32_t *lanes)
+{
+    const uint32_t columns = vk_kernel_define(kernel, "TILE_M", 0);
+    if (columns) { /* shared memory; TU and TL are what an invocation holds of it */
+        *rows = vk_kernel_define(kernel, "TILE_N", 1);
+        *lanes = op == RT_OP_matmul ? columns : columns / 4;
+        return;
+    }
+    *rows = vk_kernel_define(kernel, "TU", 1);
+    *lanes = vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
+}
+
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const struct shape s = shape_of(op, push);
-    const uint32_t step =
-        vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
+    uint32_t tile_rows, step;
+    tile_of(op, kernel, &tile_rows, &step);
     if (s.bits && vk_kernel_define(kernel, "BITS", 0) != s.bits)
         return false;
     if (s.bits < 16 && vk_kernel_define(kernel, "FORM_OFFSET", 0) != s.form)
@@ -51,14 +64,18 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (!vk_matmul_fits(op, push, kernel))
         return 0;
-    if (k->family == RT_FAMILY_TILED && dev->base.plan.family != RT_FAMILY_TILED)
+    /* Each family has a kernel for every shape; the other's tiles would spill (lanes
+     * tiles on a GPU) or crawl (barriers on a software device). */
+    if (k->family != RT_FAMILY_AUTO && k->family != dev->base.plan.family)
         return 0;
     const struct shape s = shape_of(op, push);
     const uint32_t tu = vk_kernel_define(kernel, "TU", 1);
     const uint32_t tl = vk_kernel_define(kernel, "TL", 1);
+    uint32_t tile_rows, step;
+    tile_of(op, kernel, &tile_rows, &step);
     /* Work wasted on padding counts most, then reuse in registers, then the path. */
-    const double rows = (double)(s.rows + tu - 1) / tu * tu;
-    const double used = s.rows / (rows < s.rows ? s.rows : rows);
+    const uint32_t rows = (s.rows + tile_rows - 1) / tile_rows * tile_rows;
+    const double used = rows ? (double)s.rows / rows : 1;
     const double reuse = (double)tu * tl / (tu + tl);
     double rank = 100 * used * reuse;
     if (strchr(k->paths, 't'))
@@ -71,19 +88,11 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
 void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice)
 {
     const struct shape s = shape_of(op, push);
-    const uint32_t kernel = choice->kernel;
-    const uint32_t tu = vk_kernel_define(kernel, "TU", 1);
-    const uint32_t step =
-        vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
-    choice->grid[0] = (s.lanes + step - 1) / step;
-    choice->grid[1] = (s.rows + tu - 1) / tu;
+    uint32_t rows, lanes;
+    tile_of(op, choice->kernel, &rows, &lanes);
+    choice->grid[0] = (s.lanes + lanes - 1) / lanes;
+    choice->grid[1] = (s.rows + rows - 1) / rows;
     choice->grid[2] = 1;
-    if (vk_kernel_table[kernel].family == RT_FAMILY_TILED) {
-        const uint32_t m = vk_kernel_define(kernel, "TILE_M", 64);
-        const uint32_t n = vk_kernel_define(kernel, "TILE_N", 64);
-        choice->grid[0] = (s.lanes + m - 1) / m;
-        choice->grid[1] = (s.rows + n - 1) / n;
-    }
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
         choice->spec[0] = p->group;
