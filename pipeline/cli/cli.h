@@ -40,6 +40,7 @@ struct cli {
     int verbosity;          /* -1 quiet, 0, 1, 2 */
     bool progress_terminal; /* one line that is rewritten */
     bool progress_off;
+    bool progress_json;   /* a JSON object a line */
     uint64_t progress_at; /* time of the last progress line */
     char progress_line[256];
 };
@@ -54,10 +55,14 @@ bool cli_flag(const struct cli *cli, const char *name);
 RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t otherwise,
                                 int64_t low, int64_t high, int64_t *out);
 RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);
+/* Whether `name` is `meant` but for a typing error or two, or the start of it. */
+bool cli_similar(const char *name, const char *meant);
 
 /* ---- what commands share ---- */
 /* --device, --profile, --validation, --no-tune, --cache-dir. */
 RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);
+struct json_t; /* of jansson */
+struct json_t *cli_device_json(const struct rt_device_info *device);
 const char *cli_store_path(const struct cli *cli);
 /* After a command, with --profile: ops, time, GFLOP/s, GB/s on stderr. */
 void cli_print_profile(struct cli *cli, const struct rt_device *dev);
@@ -74,5 +79,10 @@ void cli_signals(void);
 
 /* The exit code of a status: docs, help exit-codes, store-report-cli.md 12.2. */
 int cli_exit_code(rt_status status);
+/* What to type after such a failure, null where the message says it all. `command` may
+ * be null. The text is static or in `buffer`. */
+const char *cli_hint(rt_status status, const char *command, char *buffer, size_t size);
+/* `faultline help COMMAND` on stdout. */
+void cli_print_help(const struct cli_command *command);
 
 #endif

@@ -1,3 +1,5 @@
+/* pipeline/cli/cmd_help.c
+ * Commands and topics, explained from the tables that run them. */
 #include "pipeline/cli/cli.h"
 
 #include <stdio.h>
@@ -33,6 +35,14 @@ static const struct {
                      "LP_NUM_THREADS     worker threads of lavapipe\n" },
 };
 
+void cli_print_help(const struct cli_command *c)
+{
+    printf("faultline %s %s\n\n%s\n\n", c->name, c->usage, c->summary);
+    print_options(c->options);
+    printf("\neverywhere:\n");
+    print_options(cli_global_options);
+}
+
 static rt_status run(struct cli *cli)
 {
     const char *name = cli->positional_count ? cli->positional[0] : NULL;
@@ -42,13 +52,9 @@ static rt_status run(struct cli *cli)
             return RT_OK;
         }
     for (int i = 0; name && cli_commands[i]; i++) {
-        const struct cli_command *c = cli_commands[i];
-        if (strcmp(c->name, name) != 0)
+        if (strcmp(cli_commands[i]->name, name) != 0)
             continue;
-        printf("faultline %s %s\n\n%s\n\n", c->name, c->usage, c->summary);
-        print_options(c->options);
-        printf("\neverywhere:\n");
-        print_options(cli_global_options);
+        cli_print_help(cli_commands[i]);
         return RT_OK;
     }
     if (name)

@@ -1,4 +1,8 @@
+/* pipeline/cli/exit_code.c
+ * What a status means to the shell and to the user. */
 #include "pipeline/cli/cli.h"
+
+#include <stdio.h>
 
 /* The table of `faultline help exit-codes`; stable. */
 int cli_exit_code(rt_status status)
@@ -29,4 +33,23 @@ int cli_exit_code(rt_status status)
         break;
     }
     return 1;
+}
+
+const char *cli_hint(rt_status status, const char *command, char *buffer, size_t size)
+{
+    switch (status) {
+    case RT_ERR_USAGE:
+        if (!command)
+            return "faultline help";
+        snprintf(buffer, size, "faultline help %s", command);
+        return buffer;
+    case RT_ERR_NO_DEVICE:
+    case RT_ERR_DEVICE_LOST:
+        return "faultline doctor";
+    case RT_ERR_INTERNAL:
+        return "faultline doctor --json, and open an issue with its output: this is a "
+               "bug";
+    default:
+        return NULL;
+    }
 }

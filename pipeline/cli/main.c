@@ -50,8 +50,37 @@ static void print_log(void *user, enum rt_log_level level, const char *line)
 
 static int unknown_command(const char *name)
 {
-    fprintf(stderr, "error: there is no command '%.60s'\n  see: faultline help\n", name);
+    const char *meant = NULL;
+    for (int i = 0; cli_commands[i] && !meant; i++)
+        if (cli_similar(name, cli_commands[i]->name))
+            meant = cli_commands[i]->name;
+    fprintf(stderr,
+            "error[E%02d]: there is no command '%.60s'%s%s\n  try:  faultline help\n",
+            (int)RT_ERR_USAGE, name, meant ? ", did you mean " : "", meant ? meant : "");
     return cli_exit_code(RT_ERR_USAGE);
+}
+
+static void print_error(const struct cli *cli, rt_status st)
+{
+    char buffer[96];
+    const char *hint = cli_hint(st, cli->command->name, buffer, sizeof buffer);
+    fprintf(stderr, "error[E%02d]: %s\n", (int)st, cli->ctx.message);
+    if (hint && !strstr(cli->ctx.message, "faultline "))
+        fprintf(stderr, "  try:  %s\n", hint);
+}
+
+static rt_status set_progress(struct cli *cli)
+{
+    const char *how = cli_value(cli, "progress", "auto");
+    const bool automatic = strcmp(how, "auto") == 0, plain = strcmp(how, "plain") == 0,
+               json = strcmp(how, "json") == 0, none = strcmp(how, "none") == 0;
+    if (!automatic && !plain && !json && !none)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--progress %.20s: auto, plain, json or none is needed", how);
+    cli->progress_off = none || cli->verbosity < 0;
+    cli->progress_json = json;
+    cli->progress_terminal = automatic && isatty(STDERR_FILENO);
+    return RT_OK;
 }
 
 int main(int argc, char **argv)
@@ -72,15 +101,18 @@ int main(int argc, char **argv)
     cli.ctx.log = print_log;
     cli.ctx.log_user = &cli;
     rt_status st = cli_parse(&cli, argc > 2 ? argc - 2 : 0, argv + 2);
-    const char *progress = cli_value(&cli, "progress", "auto");
-    cli.progress_off = strcmp(progress, "none") == 0 || cli.verbosity < 0;
-    cli.progress_terminal = strcmp(progress, "auto") == 0 && isatty(STDERR_FILENO);
+    if (st == RT_OK && cli_flag(&cli, "help")) {
+        cli_print_help(cli.command);
+        return 0;
+    }
+    if (st == RT_OK)
+        st = set_progress(&cli);
     cli_signals();
     if (st == RT_OK)
         st = cli.command->run(&cli);
     cli_progress_end(&cli);
     if (st != RT_OK)
-        fprintf(stderr, "error[E%02d]: %s\n", (int)st, cli.ctx.message);
+        print_error(&cli, st);
     if (fflush(stdout) != 0 && st == RT_OK)
         st = RT_ERR_IO;
     return cli_exit_code(st);

@@ -1,3 +1,5 @@
+/* pipeline/cli/options.c
+ * --name value, --name=value, flags, -q -v -h and what has no dash. */
 #include "pipeline/cli/cli.h"
 
 #include <stdlib.h>
@@ -12,11 +14,45 @@ static const struct cli_option *find_in(const struct cli_option *list, const cha
     return NULL;
 }
 
-/* An option that begins alike, for "did you mean". */
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Insertions, deletions and replacements that lead from one word to the other. */
+static size_t distance(const char *a, const char *b)
+{
+    enum { WORD_MAX = 32 };
+    size_t row[WORD_MAX + 1];
+    const size_t n = strlen(a), m = strlen(b);
+    if (n > WORD_MAX || m > WORD_MAX)
+        return WORD_MAX;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = smaller(replaced, smaller(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[m];
+}
+
+bool cli_similar(const char *name, const char *meant)
+{
+    const size_t length = strlen(name);
+    if (length >= 3 && strncmp(name, meant, length) == 0)
+        return true;
+    return distance(name, meant) <= (length < 5 ? 1 : 2);
+}
+
 static const char *similar(const struct cli_option *list, const char *name)
 {
     for (; list && list->name; list++)
-        if (strncmp(list->name, name, 3) == 0)
+        if (cli_similar(name, list->name))
             return list->name;
     return NULL;
 }
@@ -60,7 +96,10 @@ static rt_status take_option(struct cli *cli, char **argv, int argc, int *i)
 
 rt_status cli_parse(struct cli *cli, int argc, char **argv)
 {
+    static char help[] = "--help";
     for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "-h") == 0)
+            argv[i] = help;
         if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "-v") == 0) {
             cli->verbosity += argv[i][1] == 'v' ? 1 : -1;
         } else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {

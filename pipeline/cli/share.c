@@ -93,6 +93,13 @@ void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t tot
     const double seconds = (double)(now - started_ns) * 1e-9;
     const double left = done ? seconds / (double)done * (double)(total - done) : 0;
     cli->progress_at = now;
+    if (cli->progress_json) {
+        fprintf(stderr,
+                "{\"what\":\"%s\",\"done\":%llu,\"total\":%llu,\"seconds\":%.1f,"
+                "\"left_seconds\":%.0f}\n",
+                what, (unsigned long long)done, (unsigned long long)total, seconds, left);
+        return;
+    }
     snprintf(cli->progress_line, sizeof cli->progress_line,
              "%-24s %llu/%llu  %.1f/s  left %.0f s"
              "  %.80s",
