@@ -104,6 +104,7 @@ typedef rt_status store_answer_fn(void *user, const struct store_answer *answer)
 RT_CHECKED rt_status store_each_answer(struct store *store, const char *run_id,
                                        store_answer_fn *fn, void *user);
 
+/* Replaces what the locator said before, unless a person has reviewed it. */
 RT_CHECKED rt_status store_put_fault(struct store *store, const char *run_id,
                                      const char *gen_id, const struct pipe_fault *fault);
 RT_CHECKED rt_status store_put_rollout(struct store *store, const char *gen_id,

@@ -321,9 +321,12 @@ rt_status store_put_fault(struct store *s, const char *run_id, const char *gen_i
     store_hash(id, "fault", gen_id, f->locator, NULL);
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO fault(fault_id,gen_id,run_id,locator,step_idx,"
+        "INSERT INTO fault(fault_id,gen_id,run_id,locator,step_idx,"
         "tok_idx,category,confidence,evidence) VALUES(?1,?2,?3,?4,"
-        "nullif(?5,-1),nullif(?6,-1),?7,?8,?9)",
+        "nullif(?5,-1),nullif(?6,-1),?7,?8,?9) ON CONFLICT(fault_id) DO UPDATE SET "
+        "step_idx=excluded.step_idx, tok_idx=excluded.tok_idx, "
+        "category=excluded.category, confidence=excluded.confidence, "
+        "evidence=excluded.evidence WHERE review='auto'",
         "ttttiitdt", id, gen_id, run_id, f->locator, (int64_t)f->step, (int64_t)f->token,
         pipe_category_code(f->category), f->confidence, f->evidence ? f->evidence : "{}");
 }

@@ -11,7 +11,7 @@
 #include "runtime/text/tokenizer.h"
 #include "runtime/train/score.h"
 
-enum { LOOP_CONTEXT = 256, LOOP_RANK = 16 };
+enum { LOOP_CONTEXT = 256 };
 
 /* One open session: device, store, and what all stages share. */
 struct loop {
@@ -77,41 +77,77 @@ RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *
 RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question,
                                  const char *more, uint32_t **ids, uint32_t *count);
 
-/* One continuation asked of a model: greedy from a prompt to the stop token. */
+/* Bytes of text up to the end of each token, for mapping steps to tokens. */
+void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends);
+
+/* One continuation asked of a model: from a prompt to the stop token. */
 struct loop_job {
-    uint32_t *prompt, n_prompt; /* owned */
-    char *text;                 /* filled, owned */
+    uint32_t *prompt, n_prompt; /* owned; null: nothing is asked */
+    char *text;                 /* filled, owned; null: no room to continue */
     uint32_t n_gen;
     enum pipe_finish finish;
 };
-RT_CHECKED rt_status loop_continue(struct loop *loop, struct rt_model *model,
-                                   struct rt_adapter *adapter, struct loop_job *jobs,
-                                   uint32_t count, const char *what);
+struct loop_continue {
+    struct rt_model *model;
+    struct rt_adapter *adapter; /* may be null */
+    const char *what;           /* for progress */
+    struct rt_sampling sampling;
+    /* Called for each finished job and between steps of the engine, to make results
+     * durable; both may be null. */
+    rt_status (*done)(void *user, uint32_t job);
+    rt_status (*between)(void *user);
+    void *user;
+};
+RT_CHECKED rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
+                                   struct loop_job *jobs, uint32_t count);
 void loop_jobs_free(struct loop_job *jobs, uint32_t count);
 
 /* ---- locate ---- */
 struct loop_fault {
     uint32_t problem; /* index in the split */
     int32_t step;     /* of the verdict, -1: none */
-    int32_t gold;     /* of the judge, never part of the verdict; -1: none */
     enum pipe_category category;
-    char *prefix;       /* quant's own lines before the fault */
-    char *rejected;     /* its faulty step, with its end */
-    char *chosen;       /* full's step there, verified; null: none */
-    bool rejected_last; /* the rejected step was the end of the answer */
+    char *continuation; /* full's own text after the steps before it; null: not known */
+    bool verified;      /* and that reaches the right answer */
 };
 struct loop_faults {
     struct loop_fault *items;
     uint32_t count;
 };
+/* Locates the first faulty step of every wrong answer of `quant` (any variant) that full
+ * answers right. What was asked of full is durable as it comes, and found again. `samples`
+ * continuations are drawn where the greedy one fails. */
 RT_CHECKED rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
                                  const struct loop_variant *quant,
                                  const struct loop_bench *bench,
                                  const struct loop_answers *f,
-                                 const struct loop_answers *q, struct loop_faults *out);
+                                 const struct loop_answers *q, uint32_t samples,
+                                 struct loop_faults *out);
 void loop_faults_deinit(struct loop_faults *faults);
+/* The same locators on right answers of full with one step altered at a known place:
+ * how often they name it. Half wrong values, half wrong operands or operators. */
+RT_CHECKED rt_status loop_locate_injected(struct loop *loop,
+                                          const struct loop_variant *full,
+                                          const struct loop_bench *bench,
+                                          const struct loop_answers *f, uint32_t count,
+                                          uint32_t samples);
+
+/* KL(full || variant) and share of equal first choices, teacher-forced over full's own
+ * answers to the first problems of a split; metrics of the variant's run. */
+RT_CHECKED rt_status loop_divergence(struct loop *loop, const struct loop_variant *full,
+                                     const struct loop_variant *variant,
+                                     const struct loop_bench *bench,
+                                     const struct loop_answers *f, const char *run_id);
 
 /* ---- train ---- */
+enum loop_items {
+    LOOP_ITEMS_LOST,        /* full's whole traces of problems quant lost */
+    LOOP_ITEMS_RANDOM,      /* as many of random problems that full solves */
+    LOOP_ITEMS_PAIRS,       /* step pairs at the first fault */
+    LOOP_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
+    LOOP_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
+};
+
 /* A row of the recipe table. */
 struct loop_recipe {
     const char *name; /* arm in the store */
@@ -120,29 +156,28 @@ struct loop_recipe {
     bool train;       /* false: the start is the result */
     bool on_full;     /* adapter on the full-precision model */
     enum train_loss loss;
-    enum loop_items {
-        LOOP_ITEMS_LOST,        /* full's whole traces of problems quant lost */
-        LOOP_ITEMS_RANDOM,      /* full's whole traces of random solved problems */
-        LOOP_ITEMS_PAIRS,       /* step pairs at the first fault */
-        LOOP_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
-        LOOP_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
-    } items;
+    enum loop_items items;
     float lr, sft;
 };
-extern const struct loop_recipe loop_recipes[];
-extern const uint32_t loop_recipe_count;
-
 struct loop_material {
     const struct loop_variant *full, *quant;
     const char *full_folder, *quant_folder;
     const struct loop_bench *mine, *validate;
+    const struct loop_bench *measure; /* no item may be of it; may be null */
     const struct loop_answers *f, *q; /* of mine */
     const struct loop_faults *faults;
-    uint32_t items_max;
+    uint32_t items_max, rank, epochs;
+    double lr; /* 0: the recipe's */
 };
-/* The adapter of a recipe in loop->work/<name>: found again, or made. */
+const struct loop_recipe *loop_recipe_find(const char *name); /* null: none */
+/* The adapter of a recipe in a folder of loop->work named after recipe and run: found
+ * again, or made. */
 RT_CHECKED rt_status loop_train(struct loop *loop, const struct loop_material *material,
                                 const struct loop_recipe *recipe, char *folder,
                                 size_t folder_size);
+/* The Silver Bullet set of a recipe as JSON Lines for other trainers, with what could not
+ * be used counted by reason. */
+RT_CHECKED rt_status loop_curate(struct loop *loop, const struct loop_material *material,
+                                 const struct loop_recipe *recipe, const char *path);
 
 #endif

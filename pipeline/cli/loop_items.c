@@ -1,6 +1,8 @@
 /* pipeline/cli/loop_items.c
- * From faults and answers to token sequences. */
+ * From faults and answers to Silver Bullet items: candidates, selection, rows. */
 #include "pipeline/cli/loop_items.h"
+
+#include "runtime/format/file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,244 +10,306 @@
 struct making {
     struct loop *loop;
     const struct loop_material *m;
-    const struct loop_recipe *recipe;
-    struct loop_sequences *out;
-    struct pipe_item *rows;
-    uint32_t row_count;
+    struct loop_set *set;
+    uint32_t capacity;
 };
 
-void loop_items_free(struct loop_sequences *s)
+static rt_status no_memory(struct loop *loop)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
-        rt_free((void *)(uintptr_t)s->list[i].ids);
-        rt_free((void *)(uintptr_t)s->list[i].mask);
-        rt_free((void *)(uintptr_t)s->list[i].ref);
-    }
-    rt_free(s->list);
-    *s = (struct loop_sequences){ 0 };
+    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
 }
 
-static rt_status no_memory(struct making *k)
+static bool is_pair(enum loop_items items)
 {
-    return rt_fail(k->loop->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
+    return items == LOOP_ITEMS_PAIRS || items == LOOP_ITEMS_PAIRS_OTHER ||
+           items == LOOP_ITEMS_SHUFFLED;
 }
 
-/* Appends prompt ids (owned) + tail ids as a sequence whose tail counts. */
-static rt_status add_sequence(struct making *k, uint32_t *prompt, uint32_t n_prompt,
-                              const uint32_t *tail, uint32_t n_tail)
+void loop_set_deinit(struct loop_set *set)
 {
-    struct rt_ctx *ctx = k->loop->ctx;
-    const uint32_t n = n_prompt + n_tail;
-    uint32_t *ids = rt_resize(ctx, prompt, n_prompt, n, sizeof *ids);
-    uint8_t *mask = rt_alloc(ctx, n, 1);
-    float *ref = rt_alloc(ctx, n, sizeof *ref);
-    if (!ids || !mask || !ref) {
-        rt_free(ids ? ids : prompt);
-        rt_free(mask);
-        rt_free(ref);
-        return no_memory(k);
-    }
-    memcpy(ids + n_prompt, tail, n_tail * sizeof *ids);
-    memset(mask + n_prompt, 1, n_tail);
-    k->out->list[k->out->count++] =
-        (struct train_sequence){ .ids = ids, .mask = mask, .n = n, .ref = ref };
-    return RT_OK;
+    pipe_curated_deinit(&set->curated);
+    rt_free(set->all);
+    rt_free(set->problem);
+    pipe_pool_deinit(&set->pool);
+    *set = (struct loop_set){ .count = 0 };
 }
 
-/* A step as text after a prefix, with the stop token where it ends the answer. */
-static rt_status add_step(struct making *k, const char *question, const char *prefix,
-                          const char *step)
+static rt_status reserve(struct making *k, uint32_t count)
 {
-    rt_status st;
-    uint32_t *prompt = NULL, *tail = NULL, n_prompt, n_tail;
-    TRY(loop_prompt(k->loop, question, prefix, &prompt, &n_prompt));
-    TRY(text_encode(k->loop->tok, step, strlen(step), false, &tail, &n_tail));
-    if (!strchr(step, '\n')) {
-        uint32_t *more = rt_resize(k->loop->ctx, tail, n_tail, n_tail + 1u, sizeof *more);
-        if (!more) {
-            st = no_memory(k);
-            goto fail;
-        }
-        tail = more;
-        tail[n_tail++] = k->loop->stop_id;
-    }
-    st = add_sequence(k, prompt, n_prompt, tail, n_tail);
-    prompt = NULL;
+    k->capacity = count;
+    k->set->all = rt_alloc(k->loop->ctx, count, sizeof *k->set->all);
+    k->set->problem = rt_alloc(k->loop->ctx, count, sizeof *k->set->problem);
+    return k->set->all && k->set->problem ? RT_OK : no_memory(k->loop);
+}
 
-fail:
-    rt_free(prompt);
-    rt_free(tail);
+static struct pipe_candidate *next(struct making *k, uint32_t problem)
+{
+    k->set->problem[k->set->count] = problem;
+    return &k->set->all[k->set->count++];
+}
+
+/* Full's whole trace of a problem that it solves. */
+static rt_status add_trace(struct making *k, uint32_t problem, int32_t step,
+                           enum pipe_category category)
+{
+    const struct loop_answer *a = &k->m->f->items[problem];
+    struct pipe_candidate *c = next(k, problem);
+    const rt_status st =
+        pipe_candidate_whole(k->loop->ctx, &k->set->pool, k->loop->format,
+                             &k->m->mine->set.items[problem], step, a->text, c);
+    c->item.category = category;
+    c->item.source = "full's whole answer";
+    c->verified = a->correct;
+    c->truncated = a->truncated;
     return st;
 }
 
-static rt_status add_trace(struct making *k, uint32_t problem)
+static rt_status make_lost(struct making *k)
 {
-    uint32_t *prompt, n_prompt;
-    const struct pipe_problem *p = &k->m->mine->set.items[problem];
-    const struct loop_answer *a = &k->m->f->items[problem];
-    rt_status st = loop_prompt(k->loop, p->question, NULL, &prompt, &n_prompt);
-    if (st != RT_OK)
-        return st;
-    k->rows[k->row_count++] = (struct pipe_item){ .problem_id = p->id,
-                                                  .prompt = "",
-                                                  .chosen = a->text,
-                                                  .source = "full's whole trace" };
-    return add_sequence(k, prompt, n_prompt, a->ids, a->n);
-}
-
-static rt_status add_pair(struct making *k, const struct loop_fault *f,
-                          const char *prefix, const char *chosen, const char *rejected,
-                          bool swapped)
-{
-    const struct pipe_problem *p = &k->m->mine->set.items[f->problem];
-    k->rows[k->row_count++] = (struct pipe_item){
-        .problem_id = p->id,
-        .prompt = prefix,
-        .chosen = swapped ? rejected : chosen,
-        .rejected = swapped ? chosen : rejected,
-        .category = f->category,
-        .step = f->step,
-        .source = "full's continuation",
-    };
-    const rt_status st = add_step(k, p->question, prefix, swapped ? rejected : chosen);
-    return st == RT_OK ? add_step(k, p->question, prefix, swapped ? chosen : rejected)
-                       : st;
-}
-
-/* Problems of the mine split that serve, in the seed's order. */
-static rt_status make_traces(struct making *k)
-{
-    rt_status st = RT_OK;
-    const uint32_t n = k->m->mine->set.count;
-    uint32_t *order = rt_alloc(k->loop->ctx, n, sizeof *order);
-    if (!order)
-        return no_memory(k);
-    train_order(k->loop->seed, 1000, n, order);
-    for (uint32_t i = 0; i < n && k->row_count < k->m->items_max && st == RT_OK; i++) {
-        const struct loop_answer *f = &k->m->f->items[order[i]],
-                                 *q = &k->m->q->items[order[i]];
-        if (f->correct && (k->recipe->items == LOOP_ITEMS_RANDOM || !q->correct))
-            st = add_trace(k, order[i]);
+    rt_status st = reserve(k, k->m->faults->count);
+    for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
+        const struct loop_fault *f = &k->m->faults->items[i];
+        st = add_trace(k, f->problem, f->step, f->category);
     }
-    rt_free(order);
+    return st;
+}
+
+/* As many random problems that full solves as the recipe it controls has items. */
+static rt_status make_random(struct making *k)
+{
+    rt_status st;
+    struct rt_ctx *ctx = k->loop->ctx;
+    const uint32_t n = k->m->mine->set.count;
+    uint32_t want = k->m->items_max, count = 0;
+    bool *eligible = rt_alloc(ctx, n, sizeof *eligible);
+    uint32_t *picked = rt_alloc(ctx, n, sizeof *picked);
+    if (!eligible || !picked) {
+        st = no_memory(k->loop);
+        goto fail;
+    }
+    if (k->m->faults) { /* calibration has none: it takes what it asks for */
+        struct loop_set lost = { 0 };
+        TRY(loop_set_make(k->loop, k->m, LOOP_ITEMS_LOST, &lost));
+        want = lost.curated.count;
+        loop_set_deinit(&lost);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        eligible[i] = k->m->f->items[i].correct;
+    TRY(pipe_control_problems(ctx, eligible, n, want, k->loop->seed, picked, &count));
+    TRY(reserve(k, count));
+    for (uint32_t i = 0; i < count; i++)
+        TRY(add_trace(k, picked[i], -1, PIPE_CAT_NONE));
+
+fail:
+    rt_free(eligible);
+    rt_free(picked);
+    return st;
+}
+
+static rt_status add_pair(struct making *k, const struct loop_fault *f, int32_t step,
+                          const char *continuation, bool verified, const char *source)
+{
+    struct pipe_candidate *c = next(k, f->problem);
+    const struct loop_answer *q = &k->m->q->items[f->problem];
+    const rt_status st = pipe_candidate_pair(
+        k->loop->ctx, &k->set->pool, k->loop->format,
+        &k->m->mine->set.items[f->problem], q->text, step, continuation, c);
+    c->item.category = f->category;
+    c->item.source = source;
+    c->verified = verified;
+    c->truncated = q->truncated && c->item.rejected && !strchr(c->item.rejected, '\n');
     return st;
 }
 
 static rt_status make_pairs(struct making *k)
 {
-    rt_status st = RT_OK;
-    const uint32_t n = k->m->faults->count;
-    uint32_t *order = rt_alloc(k->loop->ctx, n, sizeof *order);
-    if (!order)
-        return no_memory(k);
-    train_order(k->loop->seed, 1001, n, order);
-    for (uint32_t i = 0; i < n && k->row_count < k->m->items_max && st == RT_OK; i++) {
-        const struct loop_fault *f = &k->m->faults->items[order[i]];
-        const bool swapped = k->recipe->items == LOOP_ITEMS_SHUFFLED &&
-                             (train_word(k->loop->seed, order[i], 1u << 31) & 1);
-        if (f->chosen)
-            st = add_pair(k, f, f->prefix, f->chosen, f->rejected, swapped);
+    rt_status st = reserve(k, k->m->faults->count);
+    for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
+        const struct loop_fault *f = &k->m->faults->items[i];
+        st = add_pair(k, f, f->step, f->continuation, f->verified,
+                      "full's continuation at the first fault");
+        struct pipe_item *item = &k->set->all[i].item;
+        if (k->set->items == LOOP_ITEMS_SHUFFLED && item->chosen && item->rejected &&
+            pipe_control_swaps(k->loop->seed, i)) {
+            const char *chosen = item->chosen;
+            item->chosen = item->rejected;
+            item->rejected = chosen;
+            item->source = "the same, sides swapped";
+        }
     }
-    rt_free(order);
     return st;
 }
 
-/* One other step of each lost answer, drawn at random: quant's own line against what
- * full would have said after the same prefix. The texts live only as long as this runs,
- * so these items are kept as tokens and not as rows. */
-static rt_status make_other_pairs(struct making *k)
+/* Another step of each lost answer, drawn at random: quant's own against what full says
+ * there. The continuation need not be right after it: it may come after the fault. */
+static rt_status ask_other(struct making *k, struct loop_job *jobs, int32_t *step)
 {
     rt_status st = RT_OK;
-    struct rt_ctx *ctx = k->loop->ctx;
-    const uint32_t n = k->m->faults->count;
-    struct loop_job *jobs = rt_alloc(ctx, n, sizeof *jobs);
     struct pipe_step steps[PIPE_STEPS_MAX];
-    char **prefix = rt_alloc(ctx, n, sizeof *prefix),
-         **own = rt_alloc(ctx, n, sizeof *own);
-    if (!jobs || !prefix || !own) {
-        st = no_memory(k);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < n; i++) {
+    bool all[PIPE_STEPS_MAX];
+    memset(all, 1, sizeof all);
+    for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
         const struct loop_fault *f = &k->m->faults->items[i];
         const char *text = k->m->q->items[f->problem].text;
         const uint32_t count = k->loop->format->split(text, steps, PIPE_STEPS_MAX);
-        if (count < 2 || f->step < 0)
+        step[i] = f->step < 0
+                      ? -1
+                      : pipe_control_step(all, count, f->step, k->loop->seed, i);
+        if (step[i] < 0)
             continue;
-        uint32_t j = train_word(k->loop->seed, i, 1u << 30) % (count - 1);
-        j += j >= (uint32_t)f->step;
-        prefix[i] = rt_format(ctx, "%.*s", (int)steps[j].char_start, text);
-        own[i] = rt_format(ctx, "%.*s", (int)(steps[j].char_end - steps[j].char_start),
-                           text + steps[j].char_start);
-        if (!prefix[i] || !own[i]) {
-            st = no_memory(k);
-            goto fail;
-        }
-        TRY(loop_prompt(k->loop, k->m->mine->set.items[f->problem].question, prefix[i],
-                        &jobs[i].prompt, &jobs[i].n_prompt));
+        char *prefix =
+            rt_format(k->loop->ctx, "%.*s", (int)steps[step[i]].char_start, text);
+        st = prefix ? loop_prompt(k->loop, k->m->mine->set.items[f->problem].question,
+                                  prefix, &jobs[i].prompt, &jobs[i].n_prompt)
+                    : no_memory(k->loop);
+        rt_free(prefix);
     }
-    TRY(loop_continue(k->loop, k->m->full->model, NULL, jobs, n, "other steps"));
-    for (uint32_t i = 0; i < n && k->row_count < k->m->items_max; i++) {
-        if (!jobs[i].text)
-            continue;
-        const size_t end = strcspn(jobs[i].text, "\n");
-        if (jobs[i].text[end])
-            jobs[i].text[end + 1] = '\0';
-        if (strcmp(jobs[i].text, own[i]) != 0)
-            TRY(add_pair(k, &k->m->faults->items[i], prefix[i], jobs[i].text, own[i],
-                         false));
-    }
-
-fail:
-    for (uint32_t i = 0; prefix && own && i < n; i++) {
-        rt_free(prefix[i]);
-        rt_free(own[i]);
-    }
-    rt_free(prefix);
-    rt_free(own);
-    loop_jobs_free(jobs, n);
     return st;
 }
 
-rt_status loop_items_make(struct loop *loop, const struct loop_material *material,
-                          const struct loop_recipe *recipe, const char *run_id,
-                          struct loop_sequences *out)
+static rt_status make_other_pairs(struct making *k)
 {
     rt_status st;
-    struct making k = { .loop = loop, .m = material, .recipe = recipe, .out = out };
-    *out = (struct loop_sequences){ .per_item = recipe->loss == TRAIN_DPO ? 2 : 1 };
-    out->list = rt_alloc(loop->ctx, 2u * material->items_max, sizeof *out->list);
-    k.rows = rt_alloc(loop->ctx, material->items_max, sizeof *k.rows);
-    if (!out->list || !k.rows) {
-        st = no_memory(&k);
+    const uint32_t n = k->m->faults->count;
+    const struct loop_continue how = { .model = k->m->full->model,
+                                       .what = "other steps" };
+    struct loop_job *jobs = rt_alloc(k->loop->ctx, n, sizeof *jobs);
+    int32_t *step = rt_alloc(k->loop->ctx, n, sizeof *step);
+    if (!jobs || !step) {
+        st = no_memory(k->loop);
         goto fail;
     }
-    if (recipe->items == LOOP_ITEMS_PAIRS_OTHER)
-        TRY(make_other_pairs(&k));
-    else if (recipe->loss == TRAIN_DPO)
-        TRY(make_pairs(&k));
-    else
-        TRY(make_traces(&k));
-    if (k.row_count == 0) {
-        st = rt_fail(loop->ctx, RT_ERR_USAGE,
-                     "recipe '%s' finds nothing to train on: the mined split has no lost "
-                     "problem that serves",
-                     recipe->name);
-        goto fail;
+    TRY(reserve(k, n));
+    TRY(ask_other(k, jobs, step));
+    TRY(loop_continue(k->loop, &how, jobs, n));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(add_pair(k, &k->m->faults->items[i], step[i], jobs[i].text, true,
+                     "full's continuation at another step"));
+
+fail:
+    loop_jobs_free(jobs, n);
+    rt_free(step);
+    return st;
+}
+
+static rt_status make_candidates(struct making *k)
+{
+    switch (k->set->items) {
+    case LOOP_ITEMS_LOST:
+        return make_lost(k);
+    case LOOP_ITEMS_RANDOM:
+        return make_random(k);
+    case LOOP_ITEMS_PAIRS:
+    case LOOP_ITEMS_SHUFFLED:
+        return make_pairs(k);
+    case LOOP_ITEMS_PAIRS_OTHER:
+        return make_other_pairs(k);
     }
-    if (recipe->items != LOOP_ITEMS_PAIRS_OTHER) {
-        TRY(store_begin(loop->store));
-        TRY(store_put_items(loop->store, run_id,
-                            recipe->loss == TRAIN_DPO   ? "dpo"
-                            : recipe->loss == TRAIN_SFT ? "sft"
-                                                        : "kl",
-                            "{}", k.rows, k.row_count));
-        TRY(store_commit(loop->store));
+    return rt_fail(k->loop->ctx, RT_ERR_INTERNAL, "unknown kind of items");
+}
+
+rt_status loop_set_make(struct loop *loop, const struct loop_material *material,
+                        enum loop_items items, struct loop_set *out)
+{
+    rt_status st;
+    struct making k = { .loop = loop, .m = material, .set = out };
+    const struct pipe_problem_set *const measured[] = {
+        material->measure ? &material->measure->set : NULL
+    };
+    const struct pipe_curate_options options = {
+        .kind = is_pair(items) ? PIPE_ITEMS_DPO : PIPE_ITEMS_SFT,
+        .max_items = material->items_max,
+        .seed = loop->seed,
+        .measured = measured,
+        .measured_count = material->measure != NULL,
+    };
+    *out = (struct loop_set){ .items = items };
+    TRY(make_candidates(&k));
+    TRY(pipe_curate(loop->ctx, out->all, out->count, &options, &out->curated));
+    return RT_OK;
+
+fail:
+    loop_set_deinit(out);
+    return st;
+}
+
+static const char *kind_name(enum train_loss loss)
+{
+    return loss == TRAIN_DPO ? "dpo" : loss == TRAIN_SFT ? "sft" : "kl";
+}
+
+rt_status loop_set_store(struct loop *loop, const struct loop_set *set,
+                         enum train_loss loss, const char *run_id)
+{
+    rt_status st;
+    struct pipe_item *rows = rt_alloc(loop->ctx, set->count, sizeof *rows);
+    if (!rows)
+        return no_memory(loop);
+    for (uint32_t i = 0; i < set->count; i++) {
+        rows[i] = set->all[i].item;
+        if (!rows[i].chosen)
+            rows[i].chosen = "";
+        if (set->curated.drops[i] != PIPE_DROP_NONE)
+            rows[i].excluded = pipe_drop_reason(set->curated.drops[i]);
     }
+    TRY(store_begin(loop->store));
+    TRY(store_put_items(loop->store, run_id, kind_name(loss), "{}", rows, set->count));
+    TRY(store_commit(loop->store));
 
 fail:
     if (st != RT_OK)
         store_rollback(loop->store);
-    rt_free(k.rows);
+    rt_free(rows);
+    return st;
+}
+
+/* ---- the set as a file ---- */
+
+static void say_dropped(struct loop *loop, const struct loop_set *set, const char *path)
+{
+    cli_say(loop->cli, "%u items of %u candidates -> %s", set->curated.count, set->count,
+            path);
+    for (int d = PIPE_DROP_NONE + 1; d < PIPE_DROP_COUNT; d++)
+        if (set->curated.dropped[d])
+            cli_say(loop->cli, "  %5u not used: %s", set->curated.dropped[d],
+                    pipe_drop_reason((enum pipe_drop)d));
+}
+
+rt_status loop_curate(struct loop *loop, const struct loop_material *material,
+                      const struct loop_recipe *recipe, const char *path)
+{
+    rt_status st;
+    struct loop_set set = { 0 };
+    struct pipe_item *chosen = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = NULL;
+    TRY(loop_set_make(loop, material, recipe->items, &set));
+    chosen = rt_alloc(loop->ctx, set.curated.count, sizeof *chosen);
+    file = open_memstream(&text, &size);
+    if (!chosen || !file) {
+        st = no_memory(loop);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < set.curated.count; i++)
+        chosen[i] = set.all[set.curated.picked[i]].item;
+    st = pipe_items_write(loop->ctx, chosen, set.curated.count,
+                          is_pair(set.items)          ? PIPE_ITEMS_DPO
+                          : recipe->loss == TRAIN_SFT ? PIPE_ITEMS_SFT
+                                                      : PIPE_ITEMS_KL,
+                          file);
+    if (fclose(file) != 0 && st == RT_OK)
+        st = no_memory(loop);
+    file = NULL;
+    TRY(st);
+    TRY(fmt_write_atomic(loop->ctx, path, text, size));
+    say_dropped(loop, &set, path);
+
+fail:
+    if (file)
+        fclose(file);
+    rt_free(text);
+    rt_free(chosen);
+    loop_set_deinit(&set);
     return st;
 }

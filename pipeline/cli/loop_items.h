@@ -4,6 +4,7 @@
 #define PIPELINE_CLI_LOOP_ITEMS_H
 
 #include "pipeline/cli/loop.h"
+#include "pipeline/curate.h"
 
 struct loop_sequences {
     struct train_sequence *list; /* pair losses: chosen, rejected, chosen, ... */
@@ -11,13 +12,31 @@ struct loop_sequences {
     uint32_t per_item; /* 1, or 2 for pairs */
 };
 
-/* Items of a recipe, at most material->items_max, drawn by the loop's seed; written to
- * the store as a bullet set of `run_id`. */
-RT_CHECKED rt_status loop_items_make(struct loop *loop,
-                                     const struct loop_material *material,
-                                     const struct loop_recipe *recipe, const char *run_id,
-                                     struct loop_sequences *out);
-void loop_items_free(struct loop_sequences *s);
+/* Candidates of one kind and what was chosen from them. */
+struct loop_set {
+    enum loop_items items;
+    struct pipe_pool pool;
+    struct pipe_candidate *all;
+    uint32_t *problem; /* of each candidate, index in the mined split */
+    uint32_t count;
+    struct pipe_curated curated;
+};
+
+/* Candidates of `items` from faults and answers, screened and chosen: at most
+ * material->items_max. */
+RT_CHECKED rt_status loop_set_make(struct loop *loop,
+                                   const struct loop_material *material,
+                                   enum loop_items items, struct loop_set *out);
+void loop_set_deinit(struct loop_set *set);
+/* All candidates as rows of `run_id`, those not chosen with their reason. */
+RT_CHECKED rt_status loop_set_store(struct loop *loop, const struct loop_set *set,
+                                    enum train_loss loss, const char *run_id);
+/* The chosen ones as token sequences. */
+RT_CHECKED rt_status loop_set_sequences(struct loop *loop,
+                                        const struct loop_material *material,
+                                        const struct loop_set *set,
+                                        struct loop_sequences *out);
+void loop_sequences_free(struct loop_sequences *s);
 
 /* The start of a recipe: random A and B = 0, or the low-rank fit over the inputs of
  * full's traces of 332 random problems. */

@@ -109,8 +109,7 @@ static rt_status read_finished(struct measuring *m)
     return st;
 }
 
-/* Bytes of text up to the end of each token, for mapping steps to tokens. */
-static void token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends)
+void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends)
 {
     uint32_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -131,7 +130,7 @@ static rt_status save(struct measuring *m, uint32_t problem,
     uint32_t ends[LOOP_CONTEXT];
     const uint32_t n =
         g->error ? 0 : m->loop->format->split(g->output, steps, PIPE_STEPS_MAX);
-    token_ends(m->loop, g->trace.ids, g->trace.n, ends);
+    loop_token_ends(m->loop, g->trace.ids, g->trace.n, ends);
     pipe_steps_map_tokens(steps, n, ends, g->trace.n);
     if (!m->open)
         TRY(store_begin(m->loop->store));
@@ -353,85 +352,4 @@ fail:
     rt_free(m.prompts);
     rt_free(m.todo);
     return st;
-}
-
-/* ---- continuations ---- */
-
-struct continuing {
-    struct loop *loop;
-    struct loop_job *jobs;
-    uint32_t count, next, done;
-    uint64_t started;
-    const char *what;
-};
-
-static bool next_job(void *user, struct rt_request *out)
-{
-    struct continuing *c = user;
-    while (c->next < c->count && !c->jobs[c->next].prompt)
-        c->next++;
-    if (c->next == c->count)
-        return false;
-    const struct loop_job *job = &c->jobs[c->next];
-    *out = (struct rt_request){ .key = c->next,
-                                .prompt = job->prompt,
-                                .n_prompt = job->n_prompt,
-                                .max_new = c->loop->format->new_tokens_max };
-    c->next++;
-    return true;
-}
-
-static rt_status take_job(void *user, const struct rt_answer *a)
-{
-    struct continuing *c = user;
-    struct loop_job *job = &c->jobs[a->key];
-    size_t size;
-    job->n_gen = a->n_gen;
-    job->finish = a->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
-    c->done++;
-    return text_decode(c->loop->tok, a->ids, a->n_gen, true, &job->text, &size);
-}
-
-static bool job_go_on(void *user)
-{
-    struct continuing *c = user;
-    cli_progress(c->loop->cli, c->what, c->done, c->count, c->started, "");
-    return !cli_stopping();
-}
-
-rt_status loop_continue(struct loop *loop, struct rt_model *model,
-                        struct rt_adapter *adapter, struct loop_job *jobs, uint32_t count,
-                        const char *what)
-{
-    rt_status st;
-    struct rt_engine *engine = NULL;
-    struct continuing c = {
-        .loop = loop, .jobs = jobs, .count = count, .what = what, .started = rt_time_ns()
-    };
-    const struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                               .stop_ids = { loop->stop_id },
-                                               .stop_count = 1 };
-    const struct rt_engine_calls calls = { next_job, take_job, job_go_on, &c };
-    for (uint32_t i = 0; i < count; i++)
-        if (jobs[i].prompt && jobs[i].n_prompt + 1 >= LOOP_CONTEXT) {
-            rt_free(jobs[i].prompt); /* no room to continue: counts as wrong */
-            jobs[i].prompt = NULL;
-        }
-    TRY(rt_engine_create(model, adapter, &options, &engine));
-    st = rt_engine_run(engine, &calls);
-    if (st == RT_ERR_INTERRUPTED)
-        st = cli_stop_status(loop->ctx);
-
-fail:
-    rt_engine_destroy(&engine);
-    return st;
-}
-
-void loop_jobs_free(struct loop_job *jobs, uint32_t count)
-{
-    for (uint32_t i = 0; jobs && i < count; i++) {
-        rt_free(jobs[i].prompt);
-        rt_free(jobs[i].text);
-    }
-    rt_free(jobs);
 }

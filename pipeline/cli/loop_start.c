@@ -60,13 +60,14 @@ static rt_status measure_moments(struct loop *loop, const struct loop_material *
 {
     rt_status st;
     struct rt_scorer *scorer = NULL;
+    struct loop_set set = { 0 };
     struct loop_sequences items = { 0 };
-    struct loop_material few = *material;
-    static const struct loop_recipe random_traces = { .name = "calibration",
-                                                      .items = LOOP_ITEMS_RANDOM };
-    few.items_max = CALIBRATION;
+    struct loop_material calibration = *material;
+    calibration.items_max = CALIBRATION;
+    calibration.faults = NULL;
     TRY(moments_alloc(loop->ctx, material->full->model, m));
-    TRY(loop_items_make(loop, &few, &random_traces, material->f->run_id, &items));
+    TRY(loop_set_make(loop, &calibration, LOOP_ITEMS_RANDOM, &set));
+    TRY(loop_set_sequences(loop, &calibration, &set, &items));
     TRY(rt_scorer_create(material->full->model, NULL, NULL,
                          CALIBRATION_BATCH * LOOP_CONTEXT, &scorer));
     for (uint32_t i = 0; i < items.count; i += CALIBRATION_BATCH) {
@@ -83,7 +84,8 @@ static rt_status measure_moments(struct loop *loop, const struct loop_material *
 
 fail:
     rt_scorer_destroy(&scorer);
-    loop_items_free(&items);
+    loop_sequences_free(&items);
+    loop_set_deinit(&set);
     return st;
 }
 
@@ -150,7 +152,7 @@ rt_status loop_start_make(struct loop *loop, const struct loop_material *materia
 {
     rt_status st;
     const struct fmt_config *c = &material->full->model->config;
-    TRY(fmt_adapter_new(loop->ctx, c, LOOP_RANK, 2.0f * LOOP_RANK, out));
+    TRY(fmt_adapter_new(loop->ctx, c, material->rank, 2.0f * (float)material->rank, out));
     if (recipe->lowrank)
         TRY(lowrank_start(loop, material, *out));
     else

@@ -1,5 +1,5 @@
 /* pipeline/cli/loop_train.c
- * Training of one recipe: batches of 8 for three epochs, checked on the validation split
+ * Training of one recipe: batches of 8 for some epochs, checked on the validation split
  * after each, the best kept. A checkpoint after each epoch lets the same command go on,
  * bit for bit. */
 #include "pipeline/cli/loop_items.h"
@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BATCH = 8, EPOCHS = 3 };
+enum { BATCH = 8 };
 
-const struct loop_recipe loop_recipes[] = {
+static const struct loop_recipe recipes[] = {
     { .name = "default",
       .role = "restored",
       .lowrank = true,
@@ -74,7 +74,13 @@ const struct loop_recipe loop_recipes[] = {
       .items = LOOP_ITEMS_LOST,
       .lr = 2e-3f },
 };
-const uint32_t loop_recipe_count = RT_COUNT(loop_recipes);
+const struct loop_recipe *loop_recipe_find(const char *name)
+{
+    for (size_t i = 0; i < RT_COUNT(recipes); i++)
+        if (strcmp(recipes[i].name, name) == 0)
+            return &recipes[i];
+    return NULL;
+}
 
 struct training {
     struct loop *loop;
@@ -85,7 +91,7 @@ struct training {
     struct rt_trainer *trainer;
     struct loop_sequences items;
     struct fmt_adapter *best;
-    double best_accuracy;
+    double best_accuracy, lr;
     uint32_t item_count, steps_per_epoch;
     char run_id[STORE_ID];
     char folder[512], checkpoint[560], state[560];
@@ -111,7 +117,7 @@ static void plan_capacity(const struct training *t, uint32_t *order, uint32_t *r
 {
     struct train_sequence batch[2 * BATCH];
     *rows = *targets = 0;
-    for (uint32_t k = 0; k < EPOCHS * t->steps_per_epoch; k++) {
+    for (uint32_t k = 0; k < t->m->epochs * t->steps_per_epoch; k++) {
         uint32_t r = 0, m = 0;
         const uint32_t n = batch_of(t, k, order, batch);
         for (uint32_t i = 0; i < n; i++) {
@@ -157,6 +163,9 @@ static rt_status validate(struct training *t, double *accuracy)
 {
     rt_status st = RT_OK;
     const struct pipe_problem_set *set = &t->m->validate->set;
+    const struct loop_continue how = { .model = t->model,
+                                       .adapter = t->adapter,
+                                       .what = "validate" };
     struct loop_job *jobs = rt_alloc(t->loop->ctx, set->count, sizeof *jobs);
     uint32_t right = 0;
     if (!jobs)
@@ -164,7 +173,7 @@ static rt_status validate(struct training *t, double *accuracy)
     for (uint32_t i = 0; i < set->count; i++)
         TRY(loop_prompt(t->loop, set->items[i].question, NULL, &jobs[i].prompt,
                         &jobs[i].n_prompt));
-    TRY(loop_continue(t->loop, t->model, t->adapter, jobs, set->count, "validate"));
+    TRY(loop_continue(t->loop, &how, jobs, set->count));
     for (uint32_t i = 0; i < set->count; i++) {
         char extracted[PIPE_EXTRACT_MAX];
         struct pipe_score score = { 0 };
@@ -261,11 +270,11 @@ static rt_status run_steps(struct training *t, uint32_t *order)
 {
     rt_status st = RT_OK;
     struct train_sequence batch[2 * BATCH];
-    const uint32_t steps = EPOCHS * t->steps_per_epoch;
+    const uint32_t steps = t->m->epochs * t->steps_per_epoch;
     for (uint32_t k = resume(t); k < steps; k++) {
         struct train_metrics m;
         char extra[64];
-        const double lr = train_rate(t->recipe->lr, k, steps, (steps + 9) / 10, 0.1);
+        const double lr = train_rate(t->lr, k, steps, (steps + 9) / 10, 0.1);
         const uint32_t n = batch_of(t, k, order, batch);
         if (cli_stopping())
             return cli_stop_status(t->loop->ctx);
@@ -284,13 +293,33 @@ fail:
     return st;
 }
 
+static rt_status make_items(struct training *t)
+{
+    rt_status st;
+    struct loop_set set = { 0 };
+    TRY(loop_set_make(t->loop, t->m, t->recipe->items, &set));
+    if (set.curated.count == 0) {
+        st = rt_fail(t->loop->ctx, RT_ERR_USAGE,
+                     "recipe '%s' finds nothing to train on: the mined split has no lost "
+                     "problem that serves; mine more problems",
+                     t->recipe->name);
+        goto fail;
+    }
+    TRY(loop_set_store(t->loop, &set, t->recipe->loss, t->run_id));
+    TRY(loop_set_sequences(t->loop, t->m, &set, &t->items));
+    t->item_count = t->items.count / t->items.per_item;
+
+fail:
+    loop_set_deinit(&set);
+    return st;
+}
+
 static rt_status prepare(struct training *t, uint32_t **order)
 {
     rt_status st;
     uint32_t rows, targets;
     struct train_options o;
-    TRY(loop_items_make(t->loop, t->m, t->recipe, t->run_id, &t->items));
-    t->item_count = t->items.count / t->items.per_item;
+    TRY(make_items(t));
     t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
     *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
     if (!*order) {
@@ -302,7 +331,7 @@ static rt_status prepare(struct training *t, uint32_t **order)
     plan_capacity(t, *order, &rows, &targets);
     train_options_default(&o);
     o.loss = t->recipe->loss;
-    o.lr = t->recipe->lr;
+    o.lr = (float)t->lr;
     o.sft = t->recipe->sft;
     o.sft_norm = 1;
     TRY(rt_trainer_create(t->model, t->adapter,
@@ -364,6 +393,16 @@ fail:
     return st;
 }
 
+/* After the run, so that other seeds or rates do not overwrite each other. */
+static void name_files(struct training *t)
+{
+    const char *hash = strchr(t->run_id, ':');
+    snprintf(t->folder, sizeof t->folder, "%.400s/adapter-%s-%.8s", t->loop->work,
+             t->recipe->name, hash ? hash + 1 : t->run_id);
+    snprintf(t->checkpoint, sizeof t->checkpoint, "%s.ckpt", t->folder);
+    snprintf(t->state, sizeof t->state, "%s.json", t->folder);
+}
+
 rt_status loop_train(struct loop *loop, const struct loop_material *material,
                      const struct loop_recipe *recipe, char *folder, size_t folder_size)
 {
@@ -374,15 +413,12 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
     };
     const struct loop_variant *base = recipe->on_full ? material->full : material->quant;
     t.model = base->model;
-    snprintf(t.folder, sizeof t.folder, "%.400s/adapter-%s", loop->work, recipe->name);
-    snprintf(t.checkpoint, sizeof t.checkpoint, "%s.ckpt", t.folder);
-    snprintf(t.state, sizeof t.state, "%s.json", t.folder);
-    snprintf(folder, folder_size, "%s", t.folder);
+    t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
     snprintf(config, sizeof config,
-             "{\"recipe\":\"%s\",\"rank\":%d,\"batch\":%d,\"epochs\":%d,\"lr\":%g,"
+             "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
              "\"items\":%u,"
              "\"mine\":\"%s\"}",
-             recipe->name, LOOP_RANK, BATCH, EPOCHS, (double)recipe->lr,
+             recipe->name, material->rank, BATCH, material->epochs, t.lr,
              material->items_max, material->mine->id);
     struct store_run run = { .campaign_id = loop->campaign_id,
                              .kind = "train",
@@ -393,6 +429,8 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
                              .config = config };
     TRY(store_run_open(loop->store, &run));
     snprintf(t.run_id, STORE_ID, "%s", run.id);
+    name_files(&t);
+    snprintf(folder, folder_size, "%s", t.folder);
     char adapter_file[600], stage[64];
     snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
     snprintf(stage, sizeof stage, "train %s", recipe->name);
@@ -416,6 +454,6 @@ fail:
     rt_trainer_destroy(&t.trainer);
     rt_adapter_destroy(&t.adapter);
     fmt_adapter_destroy(&t.best);
-    loop_items_free(&t.items);
+    loop_sequences_free(&t.items);
     return st;
 }

@@ -1,0 +1,99 @@
+/* pipeline/cli/cmd_demo.c
+ * The whole loop on the bundled model, and fresh problems of its family. */
+#include "pipeline/cli/restore.h"
+
+#include "pipeline/demo/generator.h"
+#include "runtime/format/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct cli_option options[] = {
+    { "problems", "N", "only print N fresh problems as JSON Lines, by --seed" },
+    { "controls", NULL, "all recipes and controls" },
+    { "recipes", "LIST", "as in restore" },
+    { "mine", "FILE", "instead of the first 1,500 bundled problems" },
+    { "validate", "FILE", "instead of the first 250 bundled ones" },
+    { "measure", "FILE", "instead of the first 500 bundled ones" },
+    { "full", "DIR", "instead of the bundled model" },
+    { "quant", "DIR", "quantized folder (default: made)" },
+    { "bits", "N", "default 3" },
+    { "items", "N", "default 332" },
+    { "samples", "N", "as in restore" },
+    { "rank", "N", "as in restore" },
+    { "epochs", "N", "as in restore" },
+    { "lr", "X", "as in restore" },
+    { "work", "DIR", "default faultline-demo" },
+    { "out", "FILE", "default faultline-demo/report.html" },
+    { NULL, NULL, NULL },
+};
+
+/* Gives an option that was not given. */
+static void otherwise(struct cli *cli, const char *name, const char *value)
+{
+    if (cli_flag(cli, name) || cli->given_count == CLI_OPTIONS_MAX)
+        return;
+    cli->given[cli->given_count].name = name;
+    cli->given[cli->given_count++].value = value;
+}
+
+/* Problems that no bundled split has, so that they can be mined or measured beside it. */
+static rt_status print_problems(struct cli *cli, const char *folder)
+{
+    static const char *const files[] = { "mine.jsonl", "validate.jsonl", "measure.jsonl" };
+    rt_status st;
+    int64_t count, seed;
+    struct pipe_problem_set bundled[RT_COUNT(files)] = { 0 }, fresh = { 0 };
+    const struct pipe_problem_set *avoid[RT_COUNT(files)];
+    TRY(cli_number(cli, "problems", 0, 1, 1000000, &count));
+    TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
+    for (size_t i = 0; i < RT_COUNT(files); i++) {
+        char path[700];
+        snprintf(path, sizeof path, "%.600s/%s", folder, files[i]);
+        TRY(pipe_problems_read(&cli->ctx, path, &bundled[i]));
+        avoid[i] = &bundled[i];
+    }
+    TRY(pipe_demo_generate(&cli->ctx, (uint64_t)seed, (uint32_t)count, avoid,
+                           RT_COUNT(files), &fresh));
+    TRY(pipe_problems_write(&cli->ctx, &fresh, stdout));
+
+fail:
+    for (size_t i = 0; i < RT_COUNT(files); i++)
+        pipe_problems_deinit(&bundled[i]);
+    pipe_problems_deinit(&fresh);
+    return st;
+}
+
+static rt_status demo(struct cli *cli)
+{
+    static const char *const folders[] = { FAULTLINE_DEMO_SOURCE,
+                                           FAULTLINE_DEMO_INSTALLED };
+    char mine[700], validate[700], measure[700], config[700];
+    const char *folder = getenv("FAULTLINE_DEMO");
+    for (size_t i = 0; !folder && i < RT_COUNT(folders); i++) {
+        snprintf(config, sizeof config, "%s/config.json", folders[i]);
+        if (fmt_exists(config))
+            folder = folders[i];
+    }
+    if (!folder)
+        return rt_fail(&cli->ctx, RT_ERR_INPUT,
+                       "the bundled model is missing (looked in '%s' and '%s'); set "
+                       "FAULTLINE_DEMO to its folder",
+                       folders[0], folders[1]);
+    if (cli_flag(cli, "problems"))
+        return print_problems(cli, folder);
+    snprintf(mine, sizeof mine, "%.600s/mine.jsonl[0:1500]", folder);
+    snprintf(validate, sizeof validate, "%.600s/validate.jsonl[0:250]", folder);
+    snprintf(measure, sizeof measure, "%.600s/measure.jsonl[0:500]", folder);
+    otherwise(cli, "full", folder);
+    otherwise(cli, "mine", mine);
+    otherwise(cli, "validate", validate);
+    otherwise(cli, "measure", measure);
+    otherwise(cli, "work", "faultline-demo");
+    otherwise(cli, "store", "faultline-demo/faultline.db");
+    otherwise(cli, "out", "faultline-demo/report.html");
+    return restore_run(cli);
+}
+
+const struct cli_command cli_demo = { "demo", "the whole loop on the bundled model", "",
+                                      options, demo };
