@@ -111,9 +111,9 @@ static rt_status add_pair(struct making *k, const struct loop_fault *f, int32_t 
 {
     struct pipe_candidate *c = next(k, f->problem);
     const struct loop_answer *q = &k->m->q->items[f->problem];
-    const rt_status st = pipe_candidate_pair(
-        k->loop->ctx, &k->set->pool, k->loop->format,
-        &k->m->mine->set.items[f->problem], q->text, step, continuation, c);
+    const rt_status st = pipe_candidate_pair(k->loop->ctx, &k->set->pool, k->loop->format,
+                                             &k->m->mine->set.items[f->problem], q->text,
+                                             step, continuation, c);
     c->item.category = f->category;
     c->item.source = source;
     c->verified = verified;
@@ -152,9 +152,8 @@ static rt_status ask_other(struct making *k, struct loop_job *jobs, int32_t *ste
         const struct loop_fault *f = &k->m->faults->items[i];
         const char *text = k->m->q->items[f->problem].text;
         const uint32_t count = k->loop->format->split(text, steps, PIPE_STEPS_MAX);
-        step[i] = f->step < 0
-                      ? -1
-                      : pipe_control_step(all, count, f->step, k->loop->seed, i);
+        step[i] =
+            f->step < 0 ? -1 : pipe_control_step(all, count, f->step, k->loop->seed, i);
         if (step[i] < 0)
             continue;
         char *prefix =
@@ -213,9 +212,9 @@ rt_status loop_set_make(struct loop *loop, const struct loop_material *material,
 {
     rt_status st;
     struct making k = { .loop = loop, .m = material, .set = out };
-    const struct pipe_problem_set *const measured[] = {
-        material->measure ? &material->measure->set : NULL
-    };
+    const struct pipe_problem_set *const measured[] = { material->measure
+                                                            ? &material->measure->set
+                                                            : NULL };
     const struct pipe_curate_options options = {
         .kind = is_pair(items) ? PIPE_ITEMS_DPO : PIPE_ITEMS_SFT,
         .max_items = material->items_max,
