@@ -77,6 +77,11 @@ RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *
 RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question,
                                  const char *more, uint32_t **ids, uint32_t *count);
 
+/* Text of tokens without special ones, fresh memory, `size` bytes. A U+0000 that a model
+ * writes becomes U+FFFD: texts of the pipeline and of the store end at a zero. */
+RT_CHECKED rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_t n,
+                                 char **text, uint32_t *size);
+
 /* Bytes of text up to the end of each token, for mapping steps to tokens. */
 void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends);
 

@@ -114,9 +114,9 @@ void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_
     uint32_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
         char *text = NULL;
-        size_t size = 0;
-        if (text_decode(loop->tok, &ids[i], 1, true, &text, &size) == RT_OK)
-            at += (uint32_t)size;
+        uint32_t size = 0;
+        if (loop_decode(loop, &ids[i], 1, &text, &size) == RT_OK)
+            at += size;
         rt_free(text);
         ends[i] = at;
     }
@@ -192,9 +192,9 @@ static rt_status take_answer(void *user, const struct rt_answer *a)
     struct measuring *m = user;
     const uint32_t p = (uint32_t)a->key;
     char *text = NULL, extracted[PIPE_EXTRACT_MAX];
-    size_t size;
+    uint32_t size;
     struct pipe_score score;
-    rt_status st = text_decode(m->loop->tok, a->ids, a->n_gen, true, &text, &size);
+    rt_status st = loop_decode(m->loop, a->ids, a->n_gen, &text, &size);
     if (st != RT_OK)
         return st;
     const enum pipe_finish finish =
