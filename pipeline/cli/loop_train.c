@@ -92,7 +92,7 @@ struct training {
     struct loop_sequences items;
     struct fmt_adapter *best;
     double best_accuracy, lr;
-    uint32_t item_count, steps_per_epoch;
+    uint32_t item_count, steps_per_epoch, epochs;
     char run_id[STORE_ID];
     char folder[512], checkpoint[560], state[560];
     uint64_t started;
@@ -117,7 +117,7 @@ static void plan_capacity(const struct training *t, uint32_t *order, uint32_t *r
 {
     struct train_sequence batch[2 * BATCH];
     *rows = *targets = 0;
-    for (uint32_t k = 0; k < t->m->epochs * t->steps_per_epoch; k++) {
+    for (uint32_t k = 0; k < t->epochs * t->steps_per_epoch; k++) {
         uint32_t r = 0, m = 0;
         const uint32_t n = batch_of(t, k, order, batch);
         for (uint32_t i = 0; i < n; i++) {
@@ -270,7 +270,7 @@ static rt_status run_steps(struct training *t, uint32_t *order)
 {
     rt_status st = RT_OK;
     struct train_sequence batch[2 * BATCH];
-    const uint32_t steps = t->m->epochs * t->steps_per_epoch;
+    const uint32_t steps = t->epochs * t->steps_per_epoch;
     for (uint32_t k = resume(t); k < steps; k++) {
         struct train_metrics m;
         char extra[64];
@@ -314,13 +314,33 @@ fail:
     return st;
 }
 
+/* A control that finds fewer items than what it controls goes over them more often, so
+ * that both take the same number of steps. */
+static rt_status plan_steps(struct training *t)
+{
+    rt_status st = RT_OK;
+    uint32_t like = t->item_count;
+    if (t->recipe->items == LOOP_ITEMS_PAIRS_OTHER) {
+        struct loop_set pairs = { 0 };
+        TRY(loop_set_make(t->loop, t->m, LOOP_ITEMS_PAIRS, &pairs));
+        like = pairs.curated.count > like ? pairs.curated.count : like;
+        loop_set_deinit(&pairs);
+    }
+    t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
+    const uint32_t steps = t->m->epochs * ((like + BATCH - 1) / BATCH);
+    t->epochs = (steps + t->steps_per_epoch - 1) / t->steps_per_epoch;
+
+fail:
+    return st;
+}
+
 static rt_status prepare(struct training *t, uint32_t **order)
 {
     rt_status st;
     uint32_t rows, targets;
     struct train_options o;
     TRY(make_items(t));
-    t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
+    TRY(plan_steps(t));
     *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
     if (!*order) {
         st = rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
