@@ -1,5 +1,5 @@
 /* shaders/lib/softmax.glsl
- * Log-sum-exp of a row of logits by one invocation. Needs: vec4 z(int). */
+ * Log-sum-exp of a row of logits. Needs: vec4 z(int), shaders/lib/group.glsl. */
 bool finite(float v)
 {
     return !isnan(v) && !isinf(v);
@@ -11,24 +11,24 @@ const float LOWEST = -3.0e38;
 float row_max(int at, int n, float scale)
 {
     float most = LOWEST;
-    for (int c = 0; c * 4 < n; c++) {
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
         const vec4 v = z(at + c) * scale;
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n && finite(v[e]))
                 most = max(most, v[e]);
     }
-    return most;
+    return group_max(vec4(most)).x;
 }
 
-/* Sum of exp(scale z - most) in order, finite columns only. */
+/* Sum of exp(scale z - most) in order of columns, finite ones only. */
 float row_sum(int at, int n, float scale, float most)
 {
     float sum = 0.0;
-    for (int c = 0; c * 4 < n; c++) {
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
         const vec4 v = z(at + c) * scale;
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n && finite(v[e]))
                 sum += exp(v[e] - most);
     }
-    return sum;
+    return group_sum(vec4(sum)).x;
 }

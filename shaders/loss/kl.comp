@@ -4,7 +4,7 @@
 
 /* KL(p || q) of two rows of logits and its gradient: see kl_push.
  *
- * Grid  one invocation per row.
+ * Grid  one invocation (ROWGROUP: one workgroup) per row.
  * Sums  float, columns in order.
  * Cost  10 FLOPs and 24 bytes a column.
  * Twin  runtime/ref/ref_loss.c */
@@ -15,6 +15,8 @@ layout(binding = 1) readonly buffer Weight { float weight[]; };
 layout(binding = 2) buffer Zq { vec4 zq[]; };
 layout(binding = 3) writeonly buffer Stat { uint stat[]; };
 layout(push_constant) uniform Push { kl_push p; };
+
+#include "shaders/lib/group.glsl"
 
 #define NONE uintBitsToFloat(0xff800000u) /* -inf */
 const float LOWEST = -3.0e38;
@@ -33,14 +35,14 @@ vec4 exp_or_zero(vec4 v)
 
 void main()
 {
-    const int row = int(gl_GlobalInvocationID.x), n = int(p.vocab);
+    const int row = ITEM, n = int(p.vocab);
     if (row >= int(p.rows))
         return;
     const int n4 = int(p.ldl) / 4, at = row * n4;
     float most_p = NONE, most_q = NONE;
     uint best_p = 0, best_q = 0;
     bool bad = false;
-    for (int v = 0; v < n; v++) {
+    for (int v = FIRST; v < n; v += STRIDE) {
         const float a = zp[at + v / 4][v % 4], b = zq[at + v / 4][v % 4];
         bad = bad || broken(a) || broken(b);
         if (a > most_p) {
@@ -52,11 +54,20 @@ void main()
             best_q = uint(v);
         }
     }
+#if ROWGROUP
+    const vec4 p_best = group_best(vec4(most_p, float(int(best_p)), 0.0, 0.0));
+    const vec4 q_best = group_best(vec4(most_q, float(int(best_q)), 0.0, 0.0));
+    most_p = p_best.x;
+    best_p = uint(int(p_best.y));
+    most_q = q_best.x;
+    best_q = uint(int(q_best.y));
+    bad = group_max(vec4(bad ? 1.0 : 0.0)).x > 0.0;
+#endif
     bad = bad || isinf(most_p) || isinf(most_q);
     most_p *= p.inv_temp;
     most_q *= p.inv_temp;
     float sum_p = 0.0, sum_q = 0.0;
-    for (int c = 0; c * 4 < n; c++) {
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
         const vec4 a = exp_or_zero(zp[at + c] * p.inv_temp - most_p);
         const vec4 b = exp_or_zero(zq[at + c] * p.inv_temp - most_q);
         for (int e = 0; e < 4; e++)
@@ -65,11 +76,14 @@ void main()
                 sum_q += b[e];
             }
     }
+    const vec4 sums = group_sum(vec4(sum_p, sum_q, 0.0, 0.0));
+    sum_p = sums.x;
+    sum_q = sums.y;
     /* The maximum goes first: its difference to a logit is exact or nearly so. */
     const float log_p = log(sum_p), log_q = log(sum_q);
     const float factor = weight[row] * p.inv_temp;
     float sum = 0.0;
-    for (int c = 0; c < n4; c++) {
+    for (int c = FIRST; c < n4; c += STRIDE) {
         const vec4 lp = zp[at + c] * p.inv_temp - most_p - log_p;
         const vec4 lq = zq[at + c] * p.inv_temp - most_q - log_q;
         const vec4 prob = exp_or_zero(lp);
@@ -85,6 +99,9 @@ void main()
         if (p.want_grad != 0)
             zq[at + c] = d;
     }
+    sum = group_sum(vec4(sum)).x;
+    if (!LEADER)
+        return;
     stat[row * 4] = bad ? 0x7fc00000u : floatBitsToUint(sum);
     stat[row * 4 + 1] = best_p;
     stat[row * 4 + 2] = best_q;
