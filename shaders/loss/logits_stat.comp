@@ -5,7 +5,7 @@
 /* Best, second, log-sum-exp and target of a row of logits: see logits_stat_push.
  *
  * Grid  one invocation (ROWGROUP: one workgroup) per row.
- * Sums  float, columns in order, from the maximum.
+ * Sums  float, from the maximum, as in lib/softmax.glsl.
  * Cost  4 FLOPs and 8 bytes a column.
  * Twin  runtime/ref/ref_loss.c */
 
