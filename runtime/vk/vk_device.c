@@ -163,6 +163,7 @@ static void destroy(struct rt_device *base)
         vkDestroyDebugUtilsMessengerEXT(dev->instance, dev->messenger, NULL);
     if (dev->instance)
         vkDestroyInstance(dev->instance, NULL);
+    rt_free(dev->layouts);
     rt_free(dev->cache_dir);
     rt_free(dev);
 }

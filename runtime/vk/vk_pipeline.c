@@ -225,6 +225,5 @@ void vk_pipelines_deinit(struct vk_device *dev)
         vkDestroyPipelineLayout(dev->handle, dev->layouts[i].pipeline, NULL);
         vkDestroyDescriptorSetLayout(dev->handle, dev->layouts[i].set, NULL);
     }
-    rt_free(dev->layouts);
     vkDestroyPipelineCache(dev->handle, dev->cache, NULL);
 }
