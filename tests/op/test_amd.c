@@ -173,8 +173,13 @@ static void no_kernel_in_plan_spills(void **state)
 int main(void)
 {
     static char names[][16] = { "NAVI21", "GFX1100", "VEGA10", "POLARIS10" };
-    struct CMUnitTest tests[RT_COUNT(names)];
-    for (size_t i = 0; i < RT_COUNT(names); i++)
+#ifdef __SANITIZE_ADDRESS__
+    enum { CHECKED = 1 }; /* the work is the driver's, which is not instrumented */
+#else
+    enum { CHECKED = RT_COUNT(names) };
+#endif
+    struct CMUnitTest tests[CHECKED];
+    for (size_t i = 0; i < CHECKED; i++)
         tests[i] = (struct CMUnitTest){ .name = names[i],
                                         .test_func = no_kernel_in_plan_spills,
                                         .initial_state = names[i] };
