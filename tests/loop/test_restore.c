@@ -173,6 +173,26 @@ static char *rows_of(const char *db)
     return text;
 }
 
+static rt_status take_number(void *user, const struct store_row *row)
+{
+    *(double *)user = store_row_number(row, 0);
+    return RT_OK;
+}
+
+/* Tokens generated for answers, over all attempts. */
+static double tokens_of(const char *db)
+{
+    struct rt_ctx ctx = { 0 };
+    struct dump d = { 0 };
+    double tokens = 0;
+    if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
+        fail_msg("%s", ctx.message);
+    query(&d, "SELECT sum(value) FROM metric WHERE name = 'tokens'", NULL, take_number,
+          &tokens);
+    store_close(&d.store);
+    return tokens;
+}
+
 static size_t count_lines(const char *text)
 {
     size_t n = 0;
@@ -239,6 +259,7 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
     }
     const long whole_ms = (long)((rt_time_ns() - start_ns) / 1000000);
     char *whole = rows_of("loop.db");
+    const double tokens = tokens_of("loop.db");
     printf("    unbroken: %zu rows, %ld ms, peak memory %ld MiB\n", count_lines(whole),
            whole_ms, peak_kib() / 1024);
     for (int round = 0; done < kills; round++) {
@@ -246,8 +267,10 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
         enter(name);
         const int hit = killed_run(line, whole_ms, (int)(kills - done));
         char *broken = rows_of("loop.db");
-        printf("    %s: %d kills, %zu rows\n", name, hit, count_lines(broken));
+        printf("    %s: %d kills, %zu rows, %.0f tokens for %.0f\n", name, hit,
+               count_lines(broken), tokens_of("loop.db"), tokens);
         expect_same_rows(whole, broken);
+        assert_true(tokens > 0 && tokens_of("loop.db") >= tokens); /* some made twice */
         free(broken);
         done += hit;
     }

@@ -164,6 +164,20 @@ static void another_verdict_keeps_the_old_one(void **state)
     store_close(&s);
 }
 
+static void costs_of_attempts_add_up(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct store *s = open_store(&ctx);
+    struct store_run run;
+    fill(&ctx, s, &run);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(store_add_metric(s, run.id, "wall_seconds", 1.5), RT_OK);
+    assert_int_equal(number(s, "SELECT value FROM metric WHERE name='wall_seconds'"), 3);
+    assert_int_equal(number(s, "SELECT count(*) FROM metric"), 1);
+    store_close(&s);
+}
+
 static void a_kill_loses_only_what_was_not_committed(void **state)
 {
     (void)state;
@@ -369,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(writing_twice_changes_nothing),
         CASE(another_verdict_keeps_the_old_one),
+        CASE(costs_of_attempts_add_up),
         CASE(a_kill_loses_only_what_was_not_committed),
         CASE(two_processes_write_one_store),
         CASE(foreign_files_are_refused),
