@@ -222,6 +222,10 @@ const struct rt_op_case rt_op_case_list[] = {
          9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 64, 1, 0.176777f)
     CASE(attention, "paged, one page not full", USUAL, 5,
          3, 2, 1, 64, 128, 0, 128, 0, 128, 64, 128, 0, 16, 1, 0.125000f)
+    CASE(attention, "paged by 8, long heads", USUAL, 77,
+         9, 3, 1, 64, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.125000f)
+    CASE(attention, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 384, 0, 0, 1, 0.088388f)
     CASE(attention, "scores far apart", LARGE, 20,
          20, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f)
 
@@ -249,6 +253,8 @@ const struct rt_op_case rt_op_case_list[] = {
          65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 0, 128, 128, 0, 0.250000f)
     CASE(attention_back_q, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 0, 512, 512, 0, 0.125000f)
+    CASE(attention_back_q, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 0, 384, 384, 0, 0.088388f)
 
     /* attention_back_kv: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv,
      * ldo, offdo, lddk, offdk, offdv, scale */
@@ -274,6 +280,8 @@ const struct rt_op_case rt_op_case_list[] = {
          65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 128, 128, 0, 16, 0.250000f)
     CASE(attention_back_kv, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 512, 128, 0, 64, 0.125000f)
+    CASE(attention_back_kv, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 384, 256, 0, 128, 0.088388f)
 
     /* swiglu: rows, cols, ldx, offg, offu, ldh */
     CASE(swiglu, "0 rows of 128", USUAL, 0, 0, 128, 256, 0, 128, 128)

@@ -96,6 +96,8 @@ struct training {
     char run_id[STORE_ID];
     char folder[512], checkpoint[560], state[560];
     uint64_t started;
+    struct loop_costs costs;
+    double step_seconds; /* of which the store knows */
 };
 
 /* Sequences of step k, in a fresh order each epoch. */
@@ -197,6 +199,19 @@ static rt_status save_adapter(struct training *t, const struct fmt_adapter *adap
                              "faultline-demo", metadata);
 }
 
+/* In a transaction: what was spent since the last call. */
+static rt_status save_costs(struct training *t)
+{
+    struct rt_trainer_stats s = { 0 };
+    if (t->trainer)
+        rt_trainer_stats_get(t->trainer, &s);
+    const double more = s.wall_seconds - t->step_seconds;
+    t->step_seconds = s.wall_seconds;
+    const rt_status st = loop_costs_save(t->loop, &t->costs, t->run_id, s.flops, 0);
+    return st == RT_OK ? store_add_metric(t->loop->store, t->run_id, "step_seconds", more)
+                       : st;
+}
+
 /* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
  * are durable before the checkpoint says that they are done: a kill in between repeats
  * the epoch and writes the same rows again. */
@@ -206,6 +221,7 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     double accuracy = 0;
     TRY(validate(t, &accuracy));
     TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
+    TRY(save_costs(t));
     TRY(store_commit(t->loop->store));
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
@@ -362,18 +378,14 @@ fail:
     return st;
 }
 
-static rt_status put_costs(struct training *t, double device_seconds)
+static rt_status close_run(struct training *t)
 {
     rt_status st;
     struct rt_trainer_stats s = { 0 };
     if (t->trainer)
         rt_trainer_stats_get(t->trainer, &s);
     TRY(store_begin(t->loop->store));
-    TRY(store_put_metric(t->loop->store, t->run_id, "wall_seconds", 0,
-                         (double)(rt_time_ns() - t->started) * 1e-9));
-    TRY(store_put_metric(t->loop->store, t->run_id, "device_seconds", 0, device_seconds));
-    TRY(store_put_metric(t->loop->store, t->run_id, "tflop", 0, s.flops * 1e-12));
-    TRY(store_put_metric(t->loop->store, t->run_id, "step_seconds", 0, s.wall_seconds));
+    TRY(save_costs(t));
     TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
     TRY(store_run_close(t->loop->store, t->run_id, "done", 0, NULL));
     TRY(store_commit(t->loop->store));
@@ -391,8 +403,7 @@ static rt_status train_now(struct training *t)
     rt_status st;
     struct fmt_adapter *start = NULL;
     uint32_t *order = NULL;
-    struct rt_device_stats before, after;
-    rt_device_stats_get(t->loop->dev, &before);
+    loop_costs_start(t->loop, &t->costs);
     TRY(loop_start_make(t->loop, t->m, t->recipe, &start));
     if (!t->recipe->train) {
         st = save_adapter(t, start);
@@ -403,8 +414,7 @@ static rt_status train_now(struct training *t)
         TRY(prepare(t, &order));
         TRY(run_steps(t, order));
     }
-    rt_device_stats_get(t->loop->dev, &after);
-    TRY(put_costs(t, after.busy_seconds - before.busy_seconds));
+    TRY(close_run(t));
     remove(t->checkpoint);
     remove(t->state);
 

@@ -71,7 +71,7 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
         return 0;
     /* Each family has a kernel for every shape; the other's tiles would spill (lanes
      * tiles on a GPU) or crawl (barriers on a software device). */
-    if (k->family != RT_FAMILY_AUTO && k->family != dev->base.plan.family)
+    if (!vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     const struct shape s = shape_of(op, push);
     const uint32_t tu = vk_kernel_define(kernel, "TU", 1);
