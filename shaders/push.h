@@ -44,7 +44,8 @@ struct rmsnorm_push {
 };
 
 /* dx[row][c] (+)= d loss / d x of rmsnorm.  g = dy * w, r = 1/sqrt(mean x^2 + eps):
- * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate). */
+ * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate; without
+ * it dx may be the range of dy if lds agree). */
 struct rmsnorm_back_push {
     uint rows, cols, heads;
     uint ldx, offx, lddy, offdy, lddx, offdx;

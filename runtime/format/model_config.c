@@ -7,6 +7,9 @@
 
 static const struct fmt_family families[] = {
     { .model_type = "qwen2", .qkv_bias = true },
+    { .model_type = "qwen3", .bias_keys = true, .qk_norm = true },
+    { .model_type = "llama", .bias_keys = true },
+    { .model_type = "mistral", .window = true },
 };
 
 static rt_status find_family(struct rt_ctx *ctx, const char *path, const json_t *root,
@@ -22,8 +25,9 @@ static rt_status find_family(struct rt_ctx *ctx, const char *path, const json_t 
     for (size_t i = 0; i < RT_COUNT(families); i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
                  i ? ", " : "", families[i].model_type);
-    return rt_fail(ctx, RT_ERR_INPUT, "'%s': model family '%s' is not supported; %s is",
-                   path, type ? type : "(none given)", known);
+    return rt_fail(ctx, RT_ERR_INPUT,
+                   "'%s': model family '%.60s' is not supported; %s are", path,
+                   type ? type : "(none given)", known);
 }
 
 /* A whole number from 1 to `most`; `otherwise` where the key is missing, 0: required. */
@@ -63,39 +67,15 @@ static rt_status read_sizes(struct rt_ctx *ctx, const char *path, const json_t *
                        "'%s': hidden_size %u is no multiple of %u heads", path, c->hidden,
                        c->heads);
     TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, 512, &c->head_dim));
-    if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 8 != 0)
+    if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 4 != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': head_dim, hidden_size and intermediate_size must be "
-                       "multiples of 8",
+                       "'%s': head_dim and hidden_size must be multiples of 8, "
+                       "intermediate_size of 4",
                        path);
     return RT_OK;
 
 fail:
     return st;
-}
-
-static rt_status read_rope(struct rt_ctx *ctx, const char *path, const json_t *root,
-                           struct fmt_config *c)
-{
-    const json_t *parameters =
-        json_object_get(root, "rope_parameters"); /* transformers 5 */
-    const json_t *scaling = json_object_get(root, "rope_scaling");
-    const json_t *theta = json_object_get(root, "rope_theta");
-    if (json_is_object(parameters)) {
-        theta = json_object_get(parameters, "rope_theta");
-        scaling = parameters;
-    }
-    const char *type = json_string_value(json_object_get(scaling, "rope_type"));
-    if (!type)
-        type = json_string_value(json_object_get(scaling, "type"));
-    if (type && strcmp(type, "default") != 0)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope scaling '%s' is not supported",
-                       path, type);
-    c->rope_theta = theta ? json_number_value(theta) : 10000.0;
-    if (!(c->rope_theta > 1 && c->rope_theta < 1e15))
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope_theta must be a number above 1",
-                       path);
-    return RT_OK;
 }
 
 /* What a compressed-tensors configuration asks for beyond plain packed integers, all of
@@ -190,27 +170,56 @@ static bool slides(const json_t *root)
     return false;
 }
 
+/* A window that no context of the model reaches beyond changes nothing. */
+static rt_status check_window(struct rt_ctx *ctx, const char *path, const json_t *root,
+                              const struct fmt_config *c)
+{
+    const json_t *size = json_object_get(root, "sliding_window");
+    const bool wanted =
+        c->family->window || json_is_true(json_object_get(root, "use_sliding_window"));
+    const bool harmless = json_is_integer(size)
+                              ? json_integer_value(size) >= (json_int_t)c->max_positions
+                              : !slides(root);
+    if ((!wanted && !slides(root)) || harmless)
+        return RT_OK;
+    return rt_fail(
+        ctx, RT_ERR_INPUT,
+        "'%s': sliding-window attention (sliding_window %lld of %u positions) is "
+        "not supported: answers would be wrong beyond the window; use a model "
+        "without it",
+        path, (long long)json_integer_value(size), c->max_positions);
+}
+
+static void read_biases(const json_t *root, struct fmt_config *c)
+{
+    const bool keys = c->family->bias_keys;
+    const bool all = keys && json_is_true(json_object_get(root, "attention_bias"));
+    c->bias_qkv = c->family->qkv_bias || all;
+    c->bias_o = all;
+    c->bias_mlp = keys && json_is_true(json_object_get(root, "mlp_bias"));
+}
+
 static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *root,
                            struct fmt_config *c)
 {
     rt_status st;
     TRY(find_family(ctx, path, root, &c->family));
     TRY(read_sizes(ctx, path, root, c));
-    TRY(read_rope(ctx, path, root, c));
+    TRY(fmt_rope_read(ctx, path, root, c->max_positions, &c->rope));
+    TRY(check_window(ctx, path, root, c));
     TRY(read_quantization(ctx, path, root, &c->quantization));
+    /* A yarn config may give the context before or after it was stretched. */
+    const double reach = c->rope.original * c->rope.factor;
+    if (c->rope.kind == FMT_ROPE_YARN && reach > c->max_positions && reach < 1u << 24)
+        c->max_positions = (uint32_t)reach;
     const json_t *eps = json_object_get(root, "rms_norm_eps");
     c->rms_eps = eps ? (float)json_number_value(eps) : 1e-6f;
     c->tied = json_is_true(json_object_get(root, "tie_word_embeddings"));
+    read_biases(root, c);
     const char *act = json_string_value(json_object_get(root, "hidden_act"));
     if (act && strcmp(act, "silu") != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': activation '%s' is not supported; silu is", path, act);
-    if (json_is_true(json_object_get(root, "use_sliding_window")) || slides(root))
-        return rt_fail(
-            ctx, RT_ERR_INPUT,
-            "'%s': sliding-window attention is not supported; answers would be "
-            "wrong beyond the window; use a model without it",
-            path);
     if (!(c->rms_eps > 0 && c->rms_eps < 1))
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': rms_norm_eps must be between 0 and 1",
                        path);

@@ -40,6 +40,7 @@ struct model_layer {
     struct model_weight group[MODEL_GROUP_COUNT];
     struct rt_buffer *bias[MODEL_GROUP_COUNT];   /* float [out_pad], null: none */
     struct rt_buffer *norm_attention, *norm_ffn; /* float [hidden] */
+    struct rt_buffer *norm_q, *norm_k;           /* float [head_dim], null: none */
 };
 
 struct rt_model {
@@ -51,7 +52,7 @@ struct rt_model {
     struct model_weight embed;
     struct model_weight head; /* borrows embed's buffers where tied */
     struct rt_buffer *norm_final;
-    struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: cos, sin */
+    struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: gain cos, sin */
     uint32_t positions;           /* longest context the table serves */
     struct rt_buffer *none;       /* small: stands for bindings that are switched off */
     uint32_t ld_hidden, ld_vocab; /* row strides, floats */
@@ -127,7 +128,8 @@ struct model_pass {
     struct rt_buffer *mid;          /* residual after attention [rows][ld_hidden] */
     struct rt_buffer *norm, *norm2; /* inputs of QKV and of GATE_UP */
     struct rt_buffer *qkv, *att, *gate_up, *act; /* outputs of each stage */
-    uint32_t ld_att; /* keep: twice as wide, the gradient beside the value */
+    struct rt_buffer *raw; /* keep, with q/k norms: qkv before them; else null */
+    uint32_t ld_att;       /* keep: twice as wide, the gradient beside the value */
     struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
     struct rt_buffer *lse;                  /* float [rows][heads] */
 };

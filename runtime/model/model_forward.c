@@ -69,6 +69,9 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
                          RT_MEMORY_DEVICE, &pass->norm2));
     TRY(model_buffer(dev, "pass qkv", row_bytes(n, shape[MODEL_QKV].ld_out),
                      RT_MEMORY_DEVICE, &pass->qkv));
+    if (keep && model->config.family->qk_norm)
+        TRY(model_buffer(dev, "pass raw qkv", row_bytes(n, shape[MODEL_QKV].ld_out),
+                         RT_MEMORY_DEVICE, &pass->raw));
     TRY(model_buffer(dev, "pass attention", row_bytes(n, pass->ld_att), RT_MEMORY_DEVICE,
                      &pass->att));
     TRY(model_buffer(dev, "pass gate up", row_bytes(n, shape[MODEL_GATE_UP].ld_out),
@@ -99,6 +102,7 @@ void model_pass_deinit(struct model_pass *pass)
     rt_buffer_destroy(&pass->norm);
     rt_buffer_destroy(&pass->norm2);
     rt_buffer_destroy(&pass->qkv);
+    rt_buffer_destroy(&pass->raw);
     rt_buffer_destroy(&pass->att);
     rt_buffer_destroy(&pass->gate_up);
     rt_buffer_destroy(&pass->act);
@@ -212,6 +216,35 @@ static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t
     rt_list_op(list, RT_OP_matmul, &push, slices);
 }
 
+/* Norm of every head of q and of k, in place, where the family has it. */
+static void record_head_norms(struct model_pass *pass, struct rt_list *list,
+                              const struct model_layer *layer, uint32_t rows)
+{
+    const struct fmt_config *c = &pass->model->config;
+    const struct model_group_shape *s = &pass->model->shape[MODEL_QKV];
+    if (!layer->norm_q)
+        return;
+    if (pass->raw)
+        rt_list_copy(list, model_slice(pass->qkv), model_slice(pass->raw));
+    for (uint32_t p = 0; p < 2; p++) {
+        const struct rmsnorm_push push = {
+            .rows = rows,
+            .cols = c->head_dim,
+            .heads = p ? c->kv_heads : c->heads,
+            .ldx = s->ld_out,
+            .offx = s->row0[p],
+            .ldy = s->ld_out,
+            .offy = s->row0[p],
+            .eps = c->rms_eps,
+        };
+        const struct rt_slice qkv = model_slice(pass->qkv);
+        const struct rt_slice slices[] = { qkv,
+                                           model_slice(p ? layer->norm_k : layer->norm_q),
+                                           qkv };
+        rt_list_op(list, RT_OP_rmsnorm, &push, slices);
+    }
+}
+
 static void record_attention(struct model_pass *pass, struct rt_list *list, uint32_t rows,
                              const struct model_cache *cache)
 {
@@ -283,6 +316,7 @@ void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t 
                 model_slice(pass->norm));
     record_group(pass, list, l, MODEL_QKV, rows, model_slice(pass->norm),
                  s[MODEL_QKV].ld_in, NULL, pass->qkv);
+    record_head_norms(pass, list, layer, rows);
     record_attention(pass, list, rows, cache);
     record_group(pass, list, l, MODEL_O, rows, model_slice(pass->att), pass->ld_att, in,
                  pass->mid);

@@ -148,11 +148,34 @@ fail:
     return st;
 }
 
+/* Whether config.json gives the projections of a group biases. */
+static bool has_bias(const struct fmt_config *c, enum model_group g)
+{
+    return g == MODEL_QKV ? c->bias_qkv : g == MODEL_O ? c->bias_o : c->bias_mlp;
+}
+
+/* Biases of zeros that no one asked for are what some quantizers write. */
+static rt_status check_no_bias(struct loader *l, const char *name, uint32_t count,
+                               float *values)
+{
+    if (!fmt_tensor_exists(l->file, name))
+        return RT_OK;
+    const rt_status st = fmt_tensor_f32(l->file, name, count, values);
+    for (uint32_t i = 0; st == RT_OK && i < count; i++)
+        if (values[i] != 0)
+            return rt_fail(l->ctx, RT_ERR_INPUT,
+                           "'%s' is there and not zero, but the family '%s' has no such "
+                           "bias; the folder mixes two models",
+                           name, l->model->config.family->model_type);
+    return st;
+}
+
 static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
 {
     rt_status st;
     struct rt_model *m = l->model;
     const struct model_group_shape *s = &m->shape[g];
+    const bool wanted = has_bias(&m->config, g);
     float *values = rt_alloc(l->ctx, s->out_pad, sizeof *values);
     if (!values)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory to load a bias");
@@ -160,31 +183,59 @@ static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
         char name[140];
         snprintf(name, sizeof name, "model.layers.%u.%s.bias", layer,
                  fmt_module_path[s->module[p]]);
-        TRY(fmt_tensor_f32(l->file, name, s->out[p], values + s->row0[p]));
+        if (wanted)
+            TRY(fmt_tensor_f32(l->file, name, s->out[p], values + s->row0[p]));
+        else
+            TRY(check_no_bias(l, name, s->out[p], values));
     }
-    struct rt_buffer **bias = &m->layers[layer].bias[g];
-    TRY(model_buffer(m->dev, "bias", s->out_pad * 4ull, RT_MEMORY_DEVICE, bias));
-    TRY(rt_buffer_write(*bias, 0, values, s->out_pad * 4ull));
-    m->weight_bytes += s->out_pad * 4ull;
+    if (wanted) {
+        struct rt_buffer **bias = &m->layers[layer].bias[g];
+        TRY(model_buffer(m->dev, "bias", s->out_pad * 4ull, RT_MEMORY_DEVICE, bias));
+        TRY(rt_buffer_write(*bias, 0, values, s->out_pad * 4ull));
+        m->weight_bytes += s->out_pad * 4ull;
+    }
 
 fail:
     rt_free(values);
     return st;
 }
 
+static rt_status load_norms(struct loader *l, uint32_t layer)
+{
+    rt_status st;
+    const struct fmt_config *c = &l->model->config;
+    struct model_layer *to = &l->model->layers[layer];
+    const struct {
+        const char *name;
+        uint32_t count;
+        struct rt_buffer **out;
+        bool wanted;
+    } norms[] = {
+        { "input_layernorm", c->hidden, &to->norm_attention, true },
+        { "post_attention_layernorm", c->hidden, &to->norm_ffn, true },
+        { "self_attn.q_norm", c->head_dim, &to->norm_q, c->family->qk_norm },
+        { "self_attn.k_norm", c->head_dim, &to->norm_k, c->family->qk_norm },
+    };
+    for (size_t i = 0; i < RT_COUNT(norms); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, norms[i].name);
+        if (norms[i].wanted)
+            TRY(load_vector(l, name, norms[i].count, norms[i].out));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 static rt_status load_layer(struct loader *l, uint32_t layer)
 {
     rt_status st;
-    struct rt_model *m = l->model;
-    char name[128];
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
         TRY(load_group(l, layer, (enum model_group)g));
-    if (m->config.family->qkv_bias)
-        TRY(load_bias(l, layer, MODEL_QKV));
-    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", layer);
-    TRY(load_vector(l, name, m->config.hidden, &m->layers[layer].norm_attention));
-    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", layer);
-    TRY(load_vector(l, name, m->config.hidden, &m->layers[layer].norm_ffn));
+        TRY(load_bias(l, layer, (enum model_group)g));
+    }
+    TRY(load_norms(l, layer));
     return RT_OK;
 
 fail:
@@ -207,6 +258,17 @@ fail:
 }
 
 /* Angles in double on the host: device sin and cos are too coarse. */
+static void fill_rope(const struct fmt_rope *rope, const double *frequency, uint32_t half,
+                      uint32_t positions, float *table)
+{
+    for (uint32_t p = 0; p < positions; p++)
+        for (uint32_t i = 0; i < half; i++) {
+            float *pair = table + 2 * ((uint64_t)p * half + i);
+            pair[0] = (float)(rope->gain * cos(p * frequency[i]));
+            pair[1] = (float)(rope->gain * sin(p * frequency[i]));
+        }
+}
+
 static rt_status make_rope(struct loader *l)
 {
     rt_status st;
@@ -214,20 +276,19 @@ static rt_status make_rope(struct loader *l)
     const uint32_t half = m->config.head_dim / 2;
     const uint64_t count = (uint64_t)m->positions * half * 2;
     float *table = rt_alloc(l->ctx, count, sizeof *table);
-    if (!table)
-        return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for the RoPE table");
-    for (uint32_t p = 0; p < m->positions; p++)
-        for (uint32_t i = 0; i < half; i++) {
-            const double angle =
-                p * pow(m->config.rope_theta, -2.0 * i / m->config.head_dim);
-            table[2 * ((uint64_t)p * half + i)] = (float)cos(angle);
-            table[2 * ((uint64_t)p * half + i) + 1] = (float)sin(angle);
-        }
+    double *frequency = rt_alloc(l->ctx, half, sizeof *frequency);
+    if (!table || !frequency) {
+        st = rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for the RoPE table");
+        goto fail;
+    }
+    fmt_rope_frequencies(&m->config.rope, m->config.head_dim, frequency);
+    fill_rope(&m->config.rope, frequency, half, m->positions, table);
     TRY(model_buffer(m->dev, "rope table", count * 4, RT_MEMORY_DEVICE, &m->rope_table));
     TRY(rt_buffer_write(m->rope_table, 0, table, count * 4));
 
 fail:
     rt_free(table);
+    rt_free(frequency);
     return st;
 }
 
@@ -310,6 +371,8 @@ void rt_model_destroy(struct rt_model **pm)
         }
         rt_buffer_destroy(&m->layers[l].norm_attention);
         rt_buffer_destroy(&m->layers[l].norm_ffn);
+        rt_buffer_destroy(&m->layers[l].norm_q);
+        rt_buffer_destroy(&m->layers[l].norm_k);
     }
     if (m->head.codes != m->embed.codes)
         weight_destroy(&m->head);

@@ -322,6 +322,37 @@ static void record_attention(struct backward *b, struct rt_list *list, uint32_t 
     rt_list_op(list, RT_OP_rope, &rope, rope_slices);
 }
 
+/* Gradient through the norms of the heads of q and k, in place. */
+static void record_head_norms(struct backward *b, struct rt_list *list,
+                              const struct model_layer *layer, uint32_t rows)
+{
+    const struct rt_model *m = b->pass->model;
+    const struct fmt_config *c = &m->config;
+    const struct model_group_shape *s = &m->shape[MODEL_QKV];
+    for (uint32_t p = 0; layer->norm_q && p < 2; p++) {
+        const struct rmsnorm_back_push push = {
+            .rows = rows,
+            .cols = c->head_dim,
+            .heads = p ? c->kv_heads : c->heads,
+            .ldx = s->ld_out,
+            .offx = s->row0[p],
+            .lddy = s->ld_out,
+            .offdy = s->row0[p],
+            .lddx = s->ld_out,
+            .offdx = s->row0[p],
+            .eps = c->rms_eps,
+        };
+        const struct rt_slice dqkv = model_slice(b->dqkv);
+        const struct rt_slice slices[] = {
+            model_slice(b->pass->raw),
+            model_slice(p ? layer->norm_k : layer->norm_q),
+            dqkv,
+            dqkv,
+        };
+        rt_list_op(list, RT_OP_rmsnorm_back, &push, slices);
+    }
+}
+
 static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
                          uint32_t rows)
 {
@@ -355,6 +386,7 @@ static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
     record_group(b, list, l, MODEL_O, rows, b->g, pass->att, pass->ld_att, pass->att,
                  pass->ld_att, pass->ld_att / 2);
     record_attention(b, list, rows);
+    record_head_norms(b, list, &m->layers[l], rows);
     const bool lowest = l == 0;
     record_group(b, list, l, MODEL_QKV, rows, b->dqkv, pass->norm, s[MODEL_QKV].ld_in,
                  lowest ? NULL : b->dnorm, m->ld_hidden, 0);

@@ -8,13 +8,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 /* Each replaces one line of a good config.json. */
 static const struct {
     const char *from, *to, *message;
 } refused[] = {
-    { "\"qwen2\"", "\"gpt9\"", "'gpt9' is not supported; qwen2 is" },
+    { "\"qwen2\"", "\"gpt9\"",
+      "'gpt9' is not supported; qwen2, qwen3, llama, mistral are" },
     { "\"model_type\": \"qwen2\",", "", "(none given)" },
     { "\"hidden_size\": 96", "\"hidden_size\": 0", "'hidden_size'" },
     { "\"hidden_size\": 96", "\"hidden_size\": \"96\"", "'hidden_size'" },
@@ -24,6 +26,7 @@ static const struct {
     { "\"hidden_size\": 96", "\"hidden_size\": 100", "multiple of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": null, \"hidden_size\": 100", "of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": 12, \"hidden_size\": 96", "multiples of 8" },
+    { "\"intermediate_size\": 160", "\"intermediate_size\": 162", "of 4" },
     { "\"intermediate_size\": 160,", "", "'intermediate_size'" },
     { "\"num_hidden_layers\": 3", "\"num_hidden_layers\": -3", "'num_hidden_layers'" },
     { "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4", "cannot share" },
@@ -33,7 +36,7 @@ static const struct {
     { "\"rope_theta\": 1000000.0", "\"rope_theta\": \"high\"", "rope_theta" },
     { "\"rope_theta\": 1000000.0", "\"rope_theta\": -1", "rope_theta" },
     { "\"rope_theta\": 1000000.0", "\"rope_scaling\": {\"rope_type\": \"yarn\"}",
-      "'yarn'" },
+      "'factor'" },
     { "\"rope_theta\": 1000000.0", "\"rope_scaling\": {\"type\": \"dynamic\"}",
       "'dynamic'" },
     { "\"rope_theta\": 1000000.0",
@@ -172,7 +175,7 @@ static void both_spellings_of_a_config_mean_the_same(void **state)
     assert_int_equal(c.head_dim, 16);
     assert_int_equal(c.vocab, 331);
     assert_int_equal(c.max_positions, 512);
-    assert_true(c.rms_eps == 1e-6f && c.rope_theta == 1e6);
+    assert_true(c.rms_eps == 1e-6f && c.rope.theta == 1e6);
     assert_int_equal(c.eos_count, 2);
     assert_int_equal(c.eos[0], 330);
     assert_int_equal(c.eos[1], 328);
@@ -210,6 +213,82 @@ static void end_tokens_of_both_files_count(void **state)
     test_folder_deinit(&folder);
 }
 
+/* The window of each family counts where the family uses it, and only if it is shorter
+ * than the context. */
+static void windows_that_are_in_use_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *window;
+        bool refused;
+    } cases[] = {
+        { "mistral", "\"sliding_window\": 32", true },
+        { "mistral", "\"sliding_window\": 511", true },
+        { "mistral", "\"sliding_window\": 512", false },
+        { "mistral", "\"sliding_window\": null", false },
+        { "qwen3", "\"sliding_window\": 32", false },
+        { "llama", "\"sliding_window\": 32", false },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        struct test_folder folder;
+        char family[32];
+        snprintf(family, sizeof family, "\"%s\"", cases[i].family);
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        const char *path = test_folder_file(&folder, "config.json");
+        test_file_replace(path, "\"qwen2\"", family);
+        test_file_replace(path, "\"sliding_window\": 32", cases[i].window);
+        const rt_status st = fmt_config_read(&ctx, folder.path, &c);
+        if (cases[i].refused)
+            test_refused(&ctx, st, RT_ERR_INPUT, "config.json", "sliding_window",
+                         "wrong beyond the window", NULL);
+        else if (st != RT_OK)
+            fail_msg("%s, %s: %s", cases[i].family, cases[i].window, ctx.message);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void families_say_where_biases_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *keys;
+        bool qkv, o, mlp, norm;
+    } cases[] = {
+        { "qwen2", "\"attention_bias\": true, \"mlp_bias\": true", true, false, false,
+          false },
+        { "qwen3", "\"attention_bias\": false", false, false, false, true },
+        { "qwen3", "\"attention_bias\": true", true, true, false, true },
+        { "llama", "\"use_cache\": true", false, false, false, false },
+        { "llama", "\"attention_bias\": true", true, true, false, false },
+        { "llama", "\"mlp_bias\": true", false, false, true, false },
+        { "mistral", "\"attention_bias\": true, \"mlp_bias\": true", false, false, false,
+          false },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        struct test_folder folder;
+        char family[32];
+        snprintf(family, sizeof family, "\"%s\"", cases[i].family);
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        const char *path = test_folder_file(&folder, "config.json");
+        test_file_replace(path, "\"qwen2\"", family);
+        test_file_replace(path, "\"sliding_window\": 32", "\"sliding_window\": null");
+        test_file_replace(path, "\"use_cache\": true", cases[i].keys);
+        if (fmt_config_read(&ctx, folder.path, &c) != RT_OK)
+            fail_msg("%s", ctx.message);
+        assert_int_equal(c.bias_qkv, cases[i].qkv);
+        assert_int_equal(c.bias_o, cases[i].o);
+        assert_int_equal(c.bias_mlp, cases[i].mlp);
+        assert_int_equal(c.family->qk_norm, cases[i].norm);
+        test_folder_deinit(&folder);
+    }
+}
+
 static void folders_that_are_none_are_refused(void **state)
 {
     (void)state;
@@ -232,6 +311,8 @@ int main(void)
         cmocka_unit_test(packed_forms_are_read),
         cmocka_unit_test(both_spellings_of_a_config_mean_the_same),
         cmocka_unit_test(end_tokens_of_both_files_count),
+        cmocka_unit_test(windows_that_are_in_use_are_refused),
+        cmocka_unit_test(families_say_where_biases_are),
         cmocka_unit_test(folders_that_are_none_are_refused),
     };
     return cmocka_run_group_tests_name("model config", tests, NULL, NULL);
