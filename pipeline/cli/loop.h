@@ -32,6 +32,14 @@ RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *m
                                const char *campaign, const char *plan);
 void loop_close(struct loop *loop);
 
+/* Loads a model for answers of LOOP_CONTEXT tokens. RT_ERR_INPUT also where the loop's
+ * tokenizer has ids that the model has no embedding for. */
+RT_CHECKED rt_status loop_model_load(struct loop *loop, const char *folder,
+                                     struct rt_model **out);
+/* Fills in what ends an answer: the format's token, and the model's own end tokens. */
+void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
+                   struct rt_engine_options *options);
+
 /* A split under measurement. */
 struct loop_bench {
     struct pipe_problem_set set;

@@ -236,9 +236,8 @@ static rt_status generate(struct measuring *m, const struct loop_variant *v)
 {
     rt_status st;
     struct rt_engine *engine = NULL;
-    const struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                               .stop_ids = { m->loop->stop_id },
-                                               .stop_count = 1 };
+    struct rt_engine_options options = { .context = LOOP_CONTEXT };
+    loop_stop_ids(m->loop, v->model, &options);
     const struct rt_engine_calls calls = { next_request, take_answer, go_on, m };
     struct rt_device_stats before, after;
     struct rt_engine_stats stats;

@@ -44,6 +44,34 @@ void loop_close(struct loop *loop)
     rt_device_destroy(&loop->dev);
 }
 
+rt_status loop_model_load(struct loop *loop, const char *folder, struct rt_model **out)
+{
+    const rt_status st = rt_model_load(loop->dev, folder, LOOP_CONTEXT, out);
+    if (st != RT_OK)
+        return st;
+    const uint32_t ids = text_vocab_size(loop->tok), rows = (*out)->config.vocab;
+    if (ids <= rows)
+        return RT_OK;
+    rt_model_destroy(out);
+    return rt_fail(
+        loop->ctx, RT_ERR_INPUT,
+        "'%s': the tokenizer has ids up to %u, the embedding of the model has %u "
+        "rows; they belong to different models",
+        folder, ids - 1, rows);
+}
+
+void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
+                   struct rt_engine_options *options)
+{
+    const struct fmt_config *c = &model->config;
+    options->stop_ids[0] = loop->stop_id;
+    options->stop_count = 1;
+    for (uint32_t i = 0; i < c->eos_count; i++)
+        if (c->eos[i] != loop->stop_id &&
+            options->stop_count < RT_COUNT(options->stop_ids))
+            options->stop_ids[options->stop_count++] = c->eos[i];
+}
+
 rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
                           struct loop_bench *out)
 {
