@@ -138,6 +138,17 @@ struct gather_push {
     uint ldx, ldy;
 };
 
+/* y[row][c] = x[row][index[c]], or 0 where the index is 0xffffffff; with accumulate added
+ * to what is there. Columns of activations in the order a weight stores them (act-order),
+ * and, with the inverse order, gradients back.
+ * 0 index (uint [cols], the same for every row), 1 x, 2 y. cols a multiple of 4; indices
+ * below ldx - offx. x and y are different buffers. */
+struct columns_push {
+    uint rows, cols;
+    uint ldx, offx, ldy, offy;
+    uint accumulate;
+};
+
 /* Flags of matmul. */
 #define MATMUL_BIAS 1u     /* + bias[m] */
 #define MATMUL_RESIDUAL 2u /* + residual[row][m], same ld and offset as y */

@@ -78,66 +78,6 @@ fail:
     return st;
 }
 
-/* What a compressed-tensors configuration asks for beyond plain packed integers, all of
- * which would otherwise be read and give wrong answers; null if nothing. */
-static const char *unsupported(const json_t *config, const json_t *weights)
-{
-    const char *type = json_string_value(json_object_get(weights, "type"));
-    const json_t *order = json_object_get(weights, "actorder");
-    const json_t *transform = json_object_get(config, "transform_config");
-    if (json_object_size(json_object_get(config, "config_groups")) != 1)
-        return "one config group is supported, neither none nor several";
-    if (!json_is_object(weights))
-        return "the config group has no weights";
-    if (type && strcmp(type, "int") != 0)
-        return "weights of another type than int are not supported";
-    if (json_is_true(order) ||
-        (json_is_string(order) && strcmp(json_string_value(order), "group") == 0))
-        return "weights in activation order (actorder group) are not supported";
-    if (json_object_size(transform) > 0)
-        return "transformed weights (transform_config) are not supported";
-    return NULL;
-}
-
-static rt_status read_quantization(struct rt_ctx *ctx, const char *path,
-                                   const json_t *root, struct fmt_quantization *q)
-{
-    const json_t *config = json_object_get(root, "quantization_config");
-    if (!config || json_is_null(config))
-        return RT_OK;
-    const char *method = json_string_value(json_object_get(config, "quant_method"));
-    const char *format = json_string_value(json_object_get(config, "format"));
-    if (!method || strcmp(method, "compressed-tensors") != 0 || !format ||
-        strcmp(format, "pack-quantized") != 0)
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': quantization '%s' format '%s' is not supported; "
-                       "compressed-tensors pack-quantized is",
-                       path, method ? method : "(none)", format ? format : "(none)");
-    const char *name = NULL;
-    json_t *group = NULL;
-    json_object_foreach(json_object_get(config, "config_groups"), name, group) break;
-    const json_t *weights = json_object_get(group, "weights");
-    const json_int_t bits = json_integer_value(json_object_get(weights, "num_bits"));
-    const json_t *size = json_object_get(weights, "group_size");
-    const json_int_t group_size = json_is_integer(size) ? json_integer_value(size) : 0;
-    const char *lack = unsupported(config, weights);
-    if (lack)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
-    if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': %lld-bit weights are not supported; 2, 3, 4 and 8 bits are",
-                       path, (long long)bits);
-    if (group_size > 1 << 20 || (group_size > 0 && group_size % 32 != 0))
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': a group size of %lld is not supported; multiples of 32 are",
-                       path, (long long)group_size);
-    q->bits = (uint32_t)bits;
-    q->group = group_size > 0 ? (uint32_t)group_size : 0; /* -1 also means a row */
-    q->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
-    q->present = true;
-    return RT_OK;
-}
-
 static void add_eos(struct fmt_config *c, const json_t *id)
 {
     if (!json_is_integer(id) || c->eos_count == FMT_EOS_MAX)
@@ -207,7 +147,6 @@ static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *r
     TRY(read_sizes(ctx, path, root, c));
     TRY(fmt_rope_read(ctx, path, root, c->max_positions, &c->rope));
     TRY(check_window(ctx, path, root, c));
-    TRY(read_quantization(ctx, path, root, &c->quantization));
     /* A yarn config may give the context before or after it was stretched. */
     const double reach = c->rope.original * c->rope.factor;
     if (c->rope.kind == FMT_ROPE_YARN && reach > c->max_positions && reach < 1u << 24)
@@ -250,6 +189,7 @@ rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_con
     }
     TRY(fmt_json_read(ctx, path, &root));
     TRY(read_root(ctx, path, root, out));
+    TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization));
     if (fmt_exists(more)) {
         TRY(fmt_json_read(ctx, more, &generation));
         read_eos(out, generation);

@@ -3,6 +3,7 @@
 #ifndef RUNTIME_FORMAT_MODEL_CONFIG_H
 #define RUNTIME_FORMAT_MODEL_CONFIG_H
 
+#include "runtime/format/quant_config.h"
 #include "runtime/format/rope_config.h"
 
 /* What distinguishes one model family from another, as data: a family is a row. */
@@ -15,14 +16,6 @@ struct fmt_family {
 };
 
 enum { FMT_EOS_MAX = 8 };
-
-/* How a packed folder says it was quantized (compressed-tensors, pack-quantized). */
-struct fmt_quantization {
-    bool present;
-    uint32_t bits;
-    uint32_t group; /* 0: one scale a row */
-    bool symmetric;
-};
 
 struct fmt_config {
     const struct fmt_family *family;

@@ -67,94 +67,6 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     }
 }
 
-#define WEIGHTS(text)                                                                    \
-    "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "   \
-    "\"pack-quantized\", \"config_groups\": {\"group_0\": {\"weights\": {" text "}}}}, " \
-    "\"use_cache\": true"
-
-static const struct {
-    const char *to, *message;
-} packed_refused[] = {
-    { "\"quantization_config\": {\"quant_method\": \"gptq\"}, \"use_cache\": true",
-      "'gptq'" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"int-quantized\"}, \"use_cache\": true",
-      "'int-quantized'" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"pack-quantized\"}, \"use_cache\": true",
-      "one config group" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"pack-quantized\", \"config_groups\": {\"a\": {}, \"b\": {}}}, \"use_cache\": "
-      "true",
-      "one config group" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"pack-quantized\", \"config_groups\": {\"a\": {\"weights\": null}}}, "
-      "\"use_cache\": true",
-      "no weights" },
-    { WEIGHTS(""), "0-bit" },
-    { WEIGHTS("\"num_bits\": 5"), "5-bit" },
-    { WEIGHTS("\"num_bits\": 4294967300"), "4294967300-bit" },
-    { WEIGHTS("\"num_bits\": 8, \"type\": \"float\""), "another type" },
-    { WEIGHTS("\"num_bits\": 4, \"group_size\": 20"), "group size of 20" },
-    { WEIGHTS("\"num_bits\": 4, \"group_size\": 4294967328"),
-      "group size of 4294967328" },
-    { WEIGHTS("\"num_bits\": 4, \"group_size\": 32, \"actorder\": \"group\""),
-      "actorder" },
-};
-
-static void other_packings_are_refused_by_name(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < RT_COUNT(packed_refused); i++) {
-        struct rt_ctx ctx = { 0 };
-        struct fmt_config config;
-        struct test_folder folder;
-        test_folder_init(&folder);
-        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
-        test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
-                          packed_refused[i].to);
-        const rt_status st = fmt_config_read(&ctx, folder.path, &config);
-        test_refused(&ctx, st, RT_ERR_INPUT, "config.json", packed_refused[i].message,
-                     NULL);
-        test_folder_deinit(&folder);
-    }
-}
-
-static void packed_forms_are_read(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *to;
-        struct fmt_quantization expected;
-    } cases[] = {
-        { WEIGHTS("\"num_bits\": 4, \"group_size\": null"), { true, 4, 0, true } },
-        { WEIGHTS("\"num_bits\": 3, \"group_size\": -1, \"symmetric\": true"),
-          { true, 3, 0, true } },
-        { WEIGHTS("\"num_bits\": 2, \"group_size\": 96, \"symmetric\": false, "
-                  "\"actorder\": null"),
-          { true, 2, 96, false } },
-        { WEIGHTS("\"num_bits\": 8, \"group_size\": 128, \"actorder\": \"weight\""),
-          { true, 8, 128, true } },
-        { "\"quantization_config\": null, \"use_cache\": true", { false, 0, 0, false } },
-    };
-    for (size_t i = 0; i < RT_COUNT(cases); i++) {
-        struct rt_ctx ctx = { 0 };
-        struct fmt_config c;
-        struct test_folder folder;
-        test_folder_init(&folder);
-        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
-        test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
-                          cases[i].to);
-        if (fmt_config_read(&ctx, folder.path, &c) != RT_OK)
-            fail_msg("%s", ctx.message);
-        assert_int_equal(c.quantization.present, cases[i].expected.present);
-        assert_int_equal(c.quantization.bits, cases[i].expected.bits);
-        assert_int_equal(c.quantization.group, cases[i].expected.group);
-        assert_int_equal(c.quantization.symmetric, cases[i].expected.symmetric);
-        test_folder_deinit(&folder);
-    }
-}
-
 static void both_spellings_of_a_config_mean_the_same(void **state)
 {
     (void)state;
@@ -307,8 +219,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
-        cmocka_unit_test(other_packings_are_refused_by_name),
-        cmocka_unit_test(packed_forms_are_read),
         cmocka_unit_test(both_spellings_of_a_config_mean_the_same),
         cmocka_unit_test(end_tokens_of_both_files_count),
         cmocka_unit_test(windows_that_are_in_use_are_refused),
