@@ -124,8 +124,10 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                                          adapter ? (int64_t)adapter->param_floats * 4 : 0,
                                          NULL };
     const struct fmt_quantization *q = &model->config.quantization;
-    snprintf(quant, sizeof quant, "rtn %u bit%s%s", q->bits,
-             q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
+    snprintf(quant, sizeof quant, "%s %u bit%s%s",
+             q->method == FMT_PACK_QUANTIZED ? "rtn" : fmt_method_name(q->method),
+             q->bits, q->group ? " grouped" : " per row",
+             q->symmetric ? "" : " asymmetric");
     out->row = (struct store_variant){
         .label = label,
         .role = role,

@@ -96,6 +96,9 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
     if (lack)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
     q->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
+    if (json_is_object(json_object_get(group, "input_activations")))
+        rt_log(ctx, RT_LOG_INFO,
+               "'%s' was made for activations of few bits; they stay floats here", path);
     return take_sizes(ctx, path, integer(weights, "num_bits"),
                       integer(weights, "group_size"), q);
 }

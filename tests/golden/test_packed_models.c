@@ -26,12 +26,8 @@ static const struct {
     uint32_t bits;
     const char *source;
 } cases[] = {
-    { TEST_AWQ, 4, "qwen2-tiny" },
-    { TEST_GPTQ, 4, "llama-tiny" },
-    { TEST_GPTQ_ORDER, 3, "qwen2-tiny" },
-    { TEST_GPTQ_ORDER, 4, "llama-tiny" },
-    { TEST_GPTQ_OWN_ORDERS, 8, "llama-tiny" },
-    { TEST_GPTQ_OWN_ORDERS, 3, "qwen2-tiny" },
+    { TEST_AWQ, 4, "qwen2-tiny" },        { TEST_GPTQ, 4, "llama-tiny" },
+    { TEST_GPTQ_ORDER, 3, "qwen2-tiny" }, { TEST_GPTQ_OWN_ORDERS, 8, "llama-tiny" },
     { TEST_GPTQ_MIXED, 2, "llama-tiny" },
 };
 
