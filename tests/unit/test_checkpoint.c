@@ -18,6 +18,8 @@
 #define TINY "tests/golden/models/qwen2-tiny"
 #define PACKED "tests/golden/models/qwen2-tiny-rtn4-ct"
 #define SHARDED "tests/golden/models/qwen2-tiny-untied-bf16"
+#define HALVES "tests/golden/models/qwen3-tiny"
+#define LLAMA "tests/golden/models/llama-tiny"
 
 static rt_status load(struct rt_ctx *ctx, const char *folder)
 {
@@ -64,6 +66,18 @@ static const struct {
       "weight_zero_point", "missing" },
     { PACKED, "config.json", "\"quantization_config\"", "\"quantization_confix\"",
       "no quantization_config", "packed" },
+    { HALVES, "model.safetensors", "1.self_attn.k_norm.weight\"",
+      "1.self_attn.k_nrom.weight\"", "1.self_attn.k_norm.weight", "missing" },
+    { HALVES, "config.json", "\"head_dim\": 32", "\"head_dim\": 16", "q_proj.weight",
+      "[128, 64], [64, 64] is expected" },
+    { HALVES, "config.json", "\"attention_bias\": false", "\"attention_bias\": true",
+      "0.self_attn.q_proj.bias", "missing" },
+    { LLAMA, "config.json", "\"mlp_bias\": false", "\"mlp_bias\": true",
+      "0.mlp.gate_proj.bias", "missing" },
+    { LLAMA, "config.json", "\"num_key_value_heads\": 1", "\"num_key_value_heads\": 2",
+      "k_proj.weight", "[32, 64], [64, 64] is expected" },
+    { LLAMA, "config.json", "\"intermediate_size\": 112", "\"intermediate_size\": 128",
+      "gate_proj.weight", "[112, 64], [128, 64] is expected" },
     { SHARDED, "model.safetensors.index.json", "\"lm_head.weight\": \"model-00001",
       "\"lm_head.weight\": \"model-00003", "model-00003-of-00002.safetensors",
       "No such file" },
@@ -127,24 +141,36 @@ static void weights_that_are_not_finite_are_refused(void **state)
 {
     (void)state;
     static const struct {
-        const char *source, *tensor;
-        uint64_t index;
+        const char *source, *file, *tensor;
+        uint64_t index; /* in words of 32 bits */
+        enum fmt_dtype dtype;
     } cases[] = {
-        { TINY, "model.layers.2.mlp.down_proj.weight", 15359 },
-        { TINY, "model.embed_tokens.weight", 0 },
-        { TINY, "model.layers.0.self_attn.q_proj.bias", 95 },
-        { TINY, "model.norm.weight", 40 },
-        { PACKED, "model.layers.1.mlp.up_proj.weight_scale", 159 },
+        { TINY, "model", "model.layers.2.mlp.down_proj.weight", 15359, FMT_F32 },
+        { TINY, "model", "model.embed_tokens.weight", 0, FMT_F32 },
+        { TINY, "model", "model.layers.0.self_attn.q_proj.bias", 95, FMT_F32 },
+        { TINY, "model", "model.norm.weight", 40, FMT_F32 },
+        { PACKED, "model", "model.layers.1.mlp.up_proj.weight_scale", 159, FMT_F32 },
+        { SHARDED, "model-00001-of-00002", "model.embed_tokens.weight", 7, FMT_BF16 },
+        { SHARDED, "model-00002-of-00002", "model.norm.weight", 0, FMT_BF16 },
+        { HALVES, "model", "model.layers.1.self_attn.k_proj.weight", 100, FMT_F16 },
+        { HALVES, "model", "model.layers.0.self_attn.q_norm.weight", 15, FMT_F16 },
     };
-    static const uint32_t bits[] = { 0x7fc00000, 0xff800000 };
+    /* NaN and -inf, twice in a word where it holds two */
+    static const uint32_t bits[FMT_DTYPE_COUNT][2] = {
+        [FMT_F32] = { 0x7fc00000, 0xff800000 },
+        [FMT_F16] = { 0x7e007e00, 0xfc00fc00 },
+        [FMT_BF16] = { 0x7fc07fc0, 0xff80ff80 },
+    };
     for (size_t i = 0; i < RT_COUNT(cases); i++)
-        for (size_t k = 0; k < RT_COUNT(bits); k++) {
+        for (int k = 0; k < 2; k++) {
             struct rt_ctx ctx = { 0 };
             struct test_folder folder;
             test_folder_init(&folder);
             test_folder_fill(&folder, cases[i].source);
-            poison(test_folder_file(&folder, "model.safetensors"), cases[i].tensor,
-                   cases[i].index, bits[k]);
+            char name[64];
+            snprintf(name, sizeof name, "%s.safetensors", cases[i].file);
+            poison(test_folder_file(&folder, name), cases[i].tensor, cases[i].index,
+                   bits[cases[i].dtype][k]);
             const rt_status st = load(&ctx, folder.path);
             test_refused(&ctx, st, RT_ERR_INPUT, folder.path, cases[i].tensor,
                          "not finite", NULL);
