@@ -181,6 +181,12 @@ static void make_elementwise(struct rt_op_case *c)
         o[0].arg = 62; /* rows 0 .. 62 of a buffer of 64 */
         o[1] = rows_of(64, p->ldx, RT_FILL_UNIT);
         o[2] = rows_of(p->rows, p->ldy, RT_FILL_UNIT);
+    } else if (c->op == RT_OP_columns) {
+        const struct columns_push *p = &c->push.columns;
+        o[0] = plain(p->cols, RT_FILL_IDS);
+        o[0].arg = p->ldx - p->offx - 1;
+        o[1] = rows_of(p->rows, p->ldx, RT_FILL_UNIT);
+        o[2] = rows_of(p->rows, p->ldy, RT_FILL_UNIT);
     } else {
         const struct rope_push *p = &c->push.rope;
         o[0] = plain((uint64_t)p->positions * p->hd, RT_FILL_UNIT);
@@ -295,6 +301,7 @@ static make_fn *const makers[RT_OP_COUNT] = {
     [RT_OP_clip] = make_optim,
     [RT_OP_adamw] = make_optim,
     [RT_OP_sample] = make_loss,
+    [RT_OP_columns] = make_elementwise,
 };
 
 /* The operand that a case's own fill replaces. */

@@ -315,6 +315,13 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(gather, "63 rows of 100", USUAL, 0, 63, 100, 128, 256)
     CASE(gather, "65 rows of 128", USUAL, 0, 65, 128, 128, 256)
 
+    /* columns: rows, cols, ldx, offx, ldy, offy, accumulate */
+    CASE(columns, "0 rows of 128", USUAL, 0, 0, 128, 128, 0, 256, 0, 0)
+    CASE(columns, "1 rows of 4", USUAL, 0, 1, 4, 128, 0, 256, 0, 0)
+    CASE(columns, "63 rows of 100", USUAL, 0, 63, 100, 128, 0, 128, 0, 0)
+    CASE(columns, "65 rows of 256, added", USUAL, 0, 65, 256, 256, 0, 256, 0, 1)
+    CASE(columns, "5 rows of 96 with offsets, added", USUAL, 0, 5, 96, 256, 128, 384, 128, 1)
+
     /* logits_stat: rows, vocab, ldl */
     CASE(logits_stat, "0 rows of 100", USUAL, 0, 0, 100, 128)
     CASE(logits_stat, "1 rows of 1", USUAL, 0, 1, 1, 128)

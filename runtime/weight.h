@@ -54,6 +54,9 @@ uint64_t rt_weight_scale_bytes(const struct rt_weight_shape *s); /* at least 16 
  * `codes` and `scales` are zeroed before the first put. */
 void rt_weight_put_code(const struct rt_weight_shape *s, uint32_t *codes, uint32_t m,
                         uint32_t k, uint32_t code);
+/* The same for the first n codes of a row at once, bits 2 to 8. */
+void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_t m,
+                       const uint8_t *row, uint32_t n);
 uint32_t rt_weight_get_code(const struct rt_weight_shape *s, const uint32_t *codes,
                             uint32_t m, uint32_t k);
 void rt_weight_put_scale(const struct rt_weight_shape *s, float *scales, uint32_t m,

@@ -44,7 +44,8 @@ struct rmsnorm_push {
 };
 
 /* dx[row][c] (+)= d loss / d x of rmsnorm.  g = dy * w, r = 1/sqrt(mean x^2 + eps):
- * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate). */
+ * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate; without
+ * it dx may be the range of dy if lds agree). */
 struct rmsnorm_back_push {
     uint rows, cols, heads;
     uint ldx, offx, lddy, offdy, lddx, offdx;
@@ -135,6 +136,17 @@ struct add_push {
 struct gather_push {
     uint rows, cols;
     uint ldx, ldy;
+};
+
+/* y[row][c] = x[row][index[c]], or 0 where the index is 0xffffffff; with accumulate added
+ * to what is there. Columns of activations in the order a weight stores them (act-order),
+ * and, with the inverse order, gradients back.
+ * 0 index (uint [cols], the same for every row), 1 x, 2 y. cols a multiple of 4; indices
+ * below ldx - offx. x and y are different buffers. */
+struct columns_push {
+    uint rows, cols;
+    uint ldx, offx, ldy, offy;
+    uint accumulate;
 };
 
 /* Flags of matmul. */

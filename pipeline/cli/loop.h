@@ -47,6 +47,14 @@ void loop_costs_start(struct loop *loop, struct loop_costs *costs);
 RT_CHECKED rt_status loop_costs_save(struct loop *loop, struct loop_costs *costs,
                                      const char *run_id, double flops, double tokens);
 
+/* Loads a model for answers of LOOP_CONTEXT tokens. RT_ERR_INPUT also where the loop's
+ * tokenizer has ids that the model has no embedding for. */
+RT_CHECKED rt_status loop_model_load(struct loop *loop, const char *folder,
+                                     struct rt_model **out);
+/* Fills in what ends an answer: the format's token, and the model's own end tokens. */
+void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
+                   struct rt_engine_options *options);
+
 /* A split under measurement. */
 struct loop_bench {
     struct pipe_problem_set set;

@@ -57,10 +57,9 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
     struct continuing c = {
         .loop = loop, .how = how, .jobs = jobs, .count = count, .started = rt_time_ns()
     };
-    const struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                               .stop_ids = { loop->stop_id },
-                                               .stop_count = 1,
-                                               .sampling = how->sampling };
+    struct rt_engine_options options = { .context = LOOP_CONTEXT,
+                                         .sampling = how->sampling };
+    loop_stop_ids(loop, how->model, &options);
     const struct rt_engine_calls calls = { next_job, take_job, go_on, &c };
     for (uint32_t i = 0; i < count; i++) {
         if (jobs[i].prompt && jobs[i].n_prompt + 1 >= LOOP_CONTEXT) {

@@ -246,9 +246,8 @@ static bool go_on(void *user)
 static rt_status generate(struct measuring *m, const struct loop_variant *v)
 {
     rt_status st;
-    const struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                               .stop_ids = { m->loop->stop_id },
-                                               .stop_count = 1 };
+    struct rt_engine_options options = { .context = LOOP_CONTEXT };
+    loop_stop_ids(m->loop, v->model, &options);
     const struct rt_engine_calls calls = { next_request, take_answer, go_on, m };
     TRY(rt_engine_create(v->model, v->adapter, &options, &m->engine));
     loop_costs_start(m->loop, &m->costs);

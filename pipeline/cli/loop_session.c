@@ -44,6 +44,34 @@ void loop_close(struct loop *loop)
     rt_device_destroy(&loop->dev);
 }
 
+rt_status loop_model_load(struct loop *loop, const char *folder, struct rt_model **out)
+{
+    const rt_status st = rt_model_load(loop->dev, folder, LOOP_CONTEXT, out);
+    if (st != RT_OK)
+        return st;
+    const uint32_t ids = text_vocab_size(loop->tok), rows = (*out)->config.vocab;
+    if (ids <= rows)
+        return RT_OK;
+    rt_model_destroy(out);
+    return rt_fail(
+        loop->ctx, RT_ERR_INPUT,
+        "'%s': the tokenizer has ids up to %u, the embedding of the model has %u "
+        "rows; they belong to different models",
+        folder, ids - 1, rows);
+}
+
+void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
+                   struct rt_engine_options *options)
+{
+    const struct fmt_config *c = &model->config;
+    options->stop_ids[0] = loop->stop_id;
+    options->stop_count = 1;
+    for (uint32_t i = 0; i < c->eos_count; i++)
+        if (c->eos[i] != loop->stop_id &&
+            options->stop_count < RT_COUNT(options->stop_ids))
+            options->stop_ids[options->stop_count++] = c->eos[i];
+}
+
 rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
                           struct loop_bench *out)
 {
@@ -96,8 +124,10 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                                          adapter ? (int64_t)adapter->param_floats * 4 : 0,
                                          NULL };
     const struct fmt_quantization *q = &model->config.quantization;
-    snprintf(quant, sizeof quant, "rtn %u bit%s%s", q->bits,
-             q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
+    snprintf(quant, sizeof quant, "%s %u bit%s%s",
+             q->method == FMT_PACK_QUANTIZED ? "rtn" : fmt_method_name(q->method),
+             q->bits, q->group ? " grouped" : " per row",
+             q->symmetric ? "" : " asymmetric");
     out->row = (struct store_variant){
         .label = label,
         .role = role,

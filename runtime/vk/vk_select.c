@@ -109,6 +109,10 @@ static uint64_t item_count(enum rt_op op, const void *push)
         const struct gather_push *p = push;
         return (uint64_t)p->rows * (p->cols / 4);
     }
+    case RT_OP_columns: {
+        const struct columns_push *p = push;
+        return (uint64_t)p->rows * (p->cols / 4);
+    }
     case RT_OP_ce_back: {
         const struct ce_back_push *p = push;
         return (uint64_t)p->rows * (p->ldl / 4);

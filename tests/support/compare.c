@@ -38,6 +38,7 @@ static const struct tolerance tolerances[RT_OP_COUNT] = {
     [RT_OP_clip] = { 2e-6, 0 },
     [RT_OP_adamw] = { 2e-6, 2e-7 },
     [RT_OP_sample] = { 0, 0 },
+    [RT_OP_columns] = { 0, 0 },
 };
 
 static bool is_exact(enum rt_content content, uint64_t index)
