@@ -36,11 +36,7 @@ static bool is_host_memory(const struct rt_device_info *info)
 
 uint64_t rt_device_memory_bytes(const struct rt_device_info *info)
 {
-    const uint64_t heap = info->facts.device_heap_bytes;
-    if (!is_host_memory(info))
-        return heap;
-    const uint64_t available = rt_host_memory_bytes();
-    return heap && heap < available ? heap : available;
+    return is_host_memory(info) ? rt_host_memory_bytes() : info->facts.device_heap_bytes;
 }
 
 uint64_t rt_device_memory_left(const struct rt_device *dev)
