@@ -40,7 +40,8 @@ static void otherwise(struct cli *cli, const char *name, const char *value)
 /* Problems that no bundled split has, so that they can be mined or measured beside it. */
 static rt_status print_problems(struct cli *cli, const char *folder)
 {
-    static const char *const files[] = { "mine.jsonl", "validate.jsonl", "measure.jsonl" };
+    static const char *const files[] = { "mine.jsonl", "validate.jsonl",
+                                         "measure.jsonl" };
     rt_status st;
     int64_t count, seed;
     struct pipe_problem_set bundled[RT_COUNT(files)] = { 0 }, fresh = { 0 };
