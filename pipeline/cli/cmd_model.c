@@ -191,12 +191,13 @@ static rt_status show_devices(const struct showing *s, json_t *json)
 {
     struct rt_device_info *list = NULL;
     uint32_t count = 0, shown = 0;
-    const char *note = NULL, *wanted = cli_value(s->cli, "device", NULL);
+    const char *note = NULL, *wanted = cli_value(s->cli, "device", "auto");
+    const bool all = strcmp(wanted, "auto") == 0;
     const rt_status st = rt_devices_list(&s->cli->ctx, &list, &count, &note);
     if (st != RT_OK)
         return st;
     for (uint32_t i = 0; i < count; i++) {
-        if (!list[i].usable || (wanted && !strstr(list[i].name, wanted)))
+        if (!list[i].usable || (!all && !strstr(list[i].name, wanted)))
             continue;
         if (json)
             json_array_append_new(json, device_json(s, &list[i]));
@@ -208,7 +209,7 @@ static rt_status show_devices(const struct showing *s, json_t *json)
     if (shown == 0)
         return rt_fail(&s->cli->ctx, RT_ERR_NO_DEVICE,
                        "no usable device has '%s' in its name; see: faultline devices",
-                       wanted ? wanted : "");
+                       wanted);
     return RT_OK;
 }
 
@@ -273,8 +274,7 @@ static rt_status print_json(const struct showing *s)
         json_array_append_new(eos, json_integer(c->eos[i]));
     json_t *root = json_pack(
         "{s:s, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:s, s:f, s:o, s:s?, s:o, s:I, "
-        "s:I, "
-        "s:I, s:I, s:o}",
+        "s:I, s:I, s:I, s:o}",
         "family", c->family->model_type, "layers", (int)c->layers, "hidden",
         (int)c->hidden, "ffn", (int)c->ffn, "heads", (int)c->heads, "kv_heads",
         (int)c->kv_heads, "head_dim", (int)c->head_dim, "vocab", (int)c->vocab,
