@@ -53,6 +53,12 @@ RT_CHECKED rt_status rt_device_create(struct rt_ctx *ctx,
 void rt_device_destroy(struct rt_device **dev);
 
 const struct rt_device_info *rt_device_info_of(const struct rt_device *dev);
+/* Bytes that buffers may take in all: the largest device-local heap; on software devices
+ * and "ref" what the machine has free now (the heap they report is made up: lavapipe's
+ * is 2 GiB, and no limit). */
+uint64_t rt_device_memory_bytes(const struct rt_device_info *info);
+/* What of them is not taken. */
+uint64_t rt_device_memory_left(const struct rt_device *dev);
 const struct rt_plan *rt_device_plan(const struct rt_device *dev);
 struct rt_ctx *rt_device_ctx(const struct rt_device *dev);
 /* Messages of the validation layer since creation (0 without validation). */

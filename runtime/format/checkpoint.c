@@ -183,6 +183,20 @@ static rt_status open_packed(struct fmt_model *m, const char *name, struct fmt_p
     return st;
 }
 
+bool fmt_has_head(const struct fmt_model *m)
+{
+    return !m->config.tied &&
+           (fmt_tensor_exists(m, "lm_head.weight") || is_packed(m, "lm_head"));
+}
+
+uint64_t fmt_model_bytes(const struct fmt_model *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->file.count; i++)
+        bytes += m->file.tensors[i].size;
+    return bytes;
+}
+
 rt_status fmt_weight_size(struct fmt_model *m, const char *name, uint32_t *out,
                           uint32_t *in)
 {

@@ -123,7 +123,8 @@ rt_status fmt_rope_read(struct rt_ctx *ctx, const char *path, const json_t *root
 {
     const json_t *parameters = json_object_get(root, "rope_parameters");
     const json_t *holder = json_is_object(parameters) ? parameters : root;
-    const json_t *theta = json_object_get(holder, "rope_theta");
+    const json_t *own = json_object_get(holder, "rope_theta");
+    const json_t *theta = own ? own : json_object_get(root, "rope_theta");
     const json_t *part = json_object_get(holder, "partial_rotary_factor");
     const struct reader r = { ctx, path,
                               json_is_object(parameters)

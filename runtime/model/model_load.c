@@ -1,41 +1,12 @@
 /* runtime/model/model_load.c
  * From a folder to device buffers, one weight at a time through one host copy. */
-#include "runtime/model/model.h"
+#include "runtime/model/model_layout.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { POSITIONS_MAX = 4096 };
-
-/* Which modules make up each group. */
-static const struct {
-    uint32_t parts;
-    enum fmt_module module[MODEL_PARTS_MAX];
-} groups[MODEL_GROUP_COUNT] = {
-    [MODEL_QKV] = { 3, { FMT_Q_PROJ, FMT_K_PROJ, FMT_V_PROJ } },
-    [MODEL_O] = { 1, { FMT_O_PROJ } },
-    [MODEL_GATE_UP] = { 2, { FMT_GATE_PROJ, FMT_UP_PROJ } },
-    [MODEL_DOWN] = { 1, { FMT_DOWN_PROJ } },
-};
-
-static void make_shapes(struct rt_model *m)
-{
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-        struct model_group_shape *s = &m->shape[g];
-        s->parts = groups[g].parts;
-        for (uint32_t p = 0; p < s->parts; p++) {
-            s->module[p] = groups[g].module[p];
-            fmt_module_size(&m->config, s->module[p], &s->out[p], &s->in);
-            s->row0[p] = s->out_pad;
-            s->out_pad += (uint32_t)rt_round_up(s->out[p], RT_WEIGHT_OUT_PAD);
-        }
-        s->ld_in = rt_round_up32(s->in, RT_COL_PAD);
-        s->ld_out = rt_round_up32(s->out_pad, RT_COL_PAD);
-    }
-    m->ld_hidden = rt_round_up32(m->config.hidden, RT_COL_PAD);
-    m->ld_vocab = rt_round_up32(m->config.vocab, RT_COL_PAD);
-}
 
 /* What loading needs: the open file and host memory that grows to the largest weight. */
 struct loader {
@@ -45,8 +16,8 @@ struct loader {
     uint32_t *codes;
     float *scales;
     uint64_t code_bytes, scale_bytes;
-    uint32_t *order; /* [MODEL_PARTS_MAX][widest ld_in]: of the parts of a group */
-    uint32_t ld_order;
+    uint32_t *order; /* [MODEL_PARTS_MAX][stride]: of the parts of a group */
+    uint32_t stride;
 };
 
 static rt_status reserve(struct loader *l, const struct rt_weight_shape *s)
@@ -93,30 +64,10 @@ fail:
     return st;
 }
 
-static void module_name(char *name, size_t size, uint32_t layer, enum fmt_module module)
-{
-    snprintf(name, size, "model.layers.%u.%s", layer, fmt_module_path[module]);
-}
-
-/* ---- a group: its parts in runs that are stored alike ---- */
-
-struct part {
-    char name[128];
-    struct rt_weight_shape shape;
-    uint32_t *order;
-    bool moved;
-};
-
-static bool stored_alike(const struct part *a, const struct part *b)
-{
-    const struct rt_weight_shape *s = &a->shape, *t = &b->shape;
-    return s->bits == t->bits && s->group == t->group && s->form == t->form &&
-           a->moved == b->moved &&
-           memcmp(a->order, b->order, s->in * sizeof *a->order) == 0;
-}
+/* ---- a group ---- */
 
 /* Order and inverse of a weight whose columns are not in theirs. */
-static rt_status put_order(struct loader *l, const struct part *part, uint32_t ld,
+static rt_status put_order(struct loader *l, const struct model_part *part, uint32_t ld,
                            struct model_weight *w)
 {
     rt_status st;
@@ -142,7 +93,7 @@ fail:
 }
 
 /* Bits of a part as the file has them: codes, 32 bits for each scale, zero points. */
-static double stored_bits(const struct loader *l, const struct part *part)
+static double stored_bits(const struct loader *l, const struct model_part *part)
 {
     const struct rt_weight_shape *s = &part->shape;
     if (s->bits >= 16)
@@ -153,14 +104,12 @@ static double stored_bits(const struct loader *l, const struct part *part)
 }
 
 static rt_status load_run(struct loader *l, const struct model_group_shape *s,
-                          const struct part *parts, struct model_run *run)
+                          const struct model_part *parts, struct model_run *run)
 {
     rt_status st;
-    const struct part *first = &parts[run->part0];
+    const struct model_part *first = &parts[run->part0];
     const uint32_t end = run->part0 + run->parts, row0 = s->row0[run->part0];
     struct model_weight *w = &run->weight;
-    w->shape = first->shape;
-    w->shape.out = w->shape.out_pad = (end < s->parts ? s->row0[end] : s->out_pad) - row0;
     TRY(reserve(l, &w->shape));
     for (uint32_t p = run->part0; p < end; p++) {
         TRY(fmt_weight_load(l->file, parts[p].name, &w->shape, s->row0[p] - row0,
@@ -182,22 +131,10 @@ static rt_status load_group(struct loader *l, uint32_t layer, enum model_group g
     rt_status st;
     const struct model_group_shape *s = &l->model->shape[g];
     struct model_runs *runs = &l->model->layers[layer].group[g];
-    struct part parts[MODEL_PARTS_MAX];
-    for (uint32_t p = 0; p < s->parts; p++) {
-        struct part *part = &parts[p];
-        module_name(part->name, sizeof part->name, layer, s->module[p]);
-        part->order = l->order + (uint64_t)p * l->ld_order;
-        TRY(fmt_weight_shape(l->file, part->name, s->out[p], s->in, &part->shape));
-        TRY(fmt_weight_order(l->file, part->name, s->in, part->order, &part->moved));
-    }
-    for (uint32_t p = 0, end; p < s->parts; p = end) {
-        for (end = p + 1; end < s->parts && stored_alike(&parts[p], &parts[end]);)
-            end++;
-        struct model_run *run = &runs->run[runs->count++];
-        run->part0 = p;
-        run->parts = end - p;
-        TRY(load_run(l, s, parts, run));
-    }
+    struct model_part parts[MODEL_PARTS_MAX];
+    TRY(model_plan_group(l->file, s, layer, l->order, l->stride, parts, runs));
+    for (uint32_t r = 0; r < runs->count; r++)
+        TRY(load_run(l, s, parts, &runs->run[r]));
     return RT_OK;
 
 fail:
@@ -223,12 +160,6 @@ fail:
     return st;
 }
 
-/* Whether config.json gives the projections of a group biases. */
-static bool has_bias(const struct fmt_config *c, enum model_group g)
-{
-    return g == MODEL_QKV ? c->bias_qkv : g == MODEL_O ? c->bias_o : c->bias_mlp;
-}
-
 /* Biases of zeros that no one asked for are what some quantizers write. */
 static rt_status check_no_bias(struct loader *l, const char *name, uint32_t count,
                                float *values)
@@ -250,7 +181,7 @@ static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
     rt_status st;
     struct rt_model *m = l->model;
     const struct model_group_shape *s = &m->shape[g];
-    const bool wanted = has_bias(&m->config, g);
+    const bool wanted = model_has_bias(&m->config, g);
     float *values = rt_alloc(l->ctx, s->out_pad, sizeof *values);
     if (!values)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory to load a bias");
@@ -382,10 +313,10 @@ static rt_status load_all(struct loader *l)
     TRY(fmt_model_hash(l->file, m->hash));
     TRY(model_buffer(m->dev, "none", 4096, RT_MEMORY_DEVICE, &m->none));
     TRY(load_table(l, "model.embed_tokens", &m->embed));
-    if (m->config.tied || !fmt_tensor_exists(l->file, "lm_head.weight"))
-        m->head = m->embed;
-    else
+    if (fmt_has_head(l->file))
         TRY(load_table(l, "lm_head", &m->head));
+    else
+        m->head = m->embed;
     TRY(load_vector(l, "model.norm.weight", m->config.hidden, &m->norm_final));
     TRY(make_rope(l));
     for (uint32_t i = 0; i < m->config.layers; i++)
@@ -395,6 +326,28 @@ static rt_status load_all(struct loader *l)
 
 fail:
     return st;
+}
+
+/* Before anything is allocated on the device. */
+static rt_status check_fits(struct loader *l, const char *folder)
+{
+    static const double GIB = 1073741824.0;
+    const struct rt_device_info *device = rt_device_info_of(l->model->dev);
+    struct model_size size;
+    const rt_status st = rt_model_size(l->ctx, l->file, &size);
+    if (st != RT_OK)
+        return st;
+    const uint64_t need = model_size_bytes(&size, l->model->positions);
+    const uint64_t have = rt_device_memory_left(l->model->dev);
+    if (need <= have)
+        return RT_OK;
+    return rt_fail(
+        l->ctx, RT_ERR_NO_DEVICE,
+        "'%s' takes %.2f GiB on '%s' (projections %.2f, embedding and head %.2f), "
+        "which has %.2f GiB free; quantize it to fewer bits (faultline quantize), or "
+        "use a smaller model or another device (faultline devices)",
+        folder, (double)need / GIB, device->name, (double)size.projections / GIB,
+        (double)size.tables / GIB, (double)have / GIB);
 }
 
 rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t positions,
@@ -418,11 +371,13 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
                      folder, m->positions, most);
         goto fail;
     }
-    make_shapes(m);
+    TRY(check_fits(&l, folder));
+    model_group_shapes(&m->config, m->shape);
+    m->ld_hidden = rt_round_up32(m->config.hidden, RT_COL_PAD);
+    m->ld_vocab = rt_round_up32(m->config.vocab, RT_COL_PAD);
     m->layers = rt_alloc(ctx, m->config.layers, sizeof *m->layers);
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        l.ld_order = m->shape[g].ld_in > l.ld_order ? m->shape[g].ld_in : l.ld_order;
-    l.order = rt_alloc(ctx, (size_t)MODEL_PARTS_MAX * l.ld_order, sizeof *l.order);
+    l.stride = model_order_stride(m->shape);
+    l.order = rt_alloc(ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
     if (!m->layers || !l.order) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no host memory", folder);
         goto fail;

@@ -79,7 +79,7 @@ static void check_item(const json_t *item)
     struct test_folder folder;
     struct fmt_model *model = NULL;
     char path[1024], relative[256];
-    uint32_t out, in;
+    uint32_t out = 0, in = 0;
     const json_t *shape = json_object_get(item, "shape");
     const uint32_t rows = (uint32_t)json_integer_value(json_array_get(shape, 0));
     const uint32_t cols = (uint32_t)json_integer_value(json_array_get(shape, 1));

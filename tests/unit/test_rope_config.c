@@ -26,6 +26,12 @@ static const struct {
     double gain;
 } cases[] = {
     { "", 8, { 0, 1, 2, 3, 3 }, { 1, 0.1, 0.01, 0.001, 0.001 }, 1 },
+    { "\"rope_theta\": 1e4, \"rope_parameters\": {\"rope_type\": \"linear\", "
+      "\"factor\": 2}",
+      8,
+      { 0, 1, 2, 3, 3 },
+      { 0.5, 0.05, 0.005, 0.0005, 0.0005 },
+      1 },
     { "\"rope_theta\": 10000, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}",
       8,
       { 0, 1, 2, 3, 3 },
