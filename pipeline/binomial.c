@@ -72,12 +72,13 @@ double pipe_binomial_lower(uint64_t k, uint64_t n, double p, double q)
     return sum;
 }
 
-double pipe_binomial_bound(uint64_t k, uint64_t n, double tail)
+double pipe_binomial_low(uint64_t k, uint64_t n, double tail)
 {
     assert(k > 0 && k <= n && tail > 0.0 && tail <= 0.5);
     double low = 0.0, high = (double)k / (double)n;
-    /* Down to neighbouring numbers: the bound may be tiny, and 1 - p is exact enough. */
-    for (;;) {
+    if (2 * k > n) /* the complement is the small number that must be exact */
+        return 1.0 - pipe_binomial_high(n - k, n, tail);
+    for (;;) { /* down to neighbouring numbers, for the bound may be tiny */
         const double middle = low + (high - low) / 2.0;
         if (middle <= low || middle >= high)
             return high;
@@ -85,5 +86,22 @@ double pipe_binomial_bound(uint64_t k, uint64_t n, double tail)
             low = middle;
         else
             high = middle;
+    }
+}
+
+double pipe_binomial_high(uint64_t k, uint64_t n, double tail)
+{
+    assert(k < n && tail > 0.0 && tail <= 0.5);
+    double low = (double)k / (double)n, high = 1.0;
+    if (2 * k > n)
+        return 1.0 - pipe_binomial_low(n - k, n, tail);
+    for (;;) {
+        const double middle = low + (high - low) / 2.0;
+        if (middle <= low || middle >= high)
+            return low;
+        if (pipe_binomial_lower(k, n, middle, 1.0 - middle) < tail)
+            high = middle;
+        else
+            low = middle;
     }
 }

@@ -17,8 +17,9 @@
 double pipe_binomial_mass(uint64_t k, uint64_t n, double p, double q);
 /* P[X <= k]; k <= n. */
 double pipe_binomial_lower(uint64_t k, uint64_t n, double p, double q);
-/* The p at which P[X >= k] is `tail`, 0 < k <= n, tail <= 1/2: the exact lower bound. Its
- * mirror image 1 - pipe_binomial_bound(n - k, n, tail) is the upper one. */
-double pipe_binomial_bound(uint64_t k, uint64_t n, double tail);
+/* The p at which P[X >= k] is `tail`, 0 < k <= n, tail <= 1/2: the exact lower bound. */
+double pipe_binomial_low(uint64_t k, uint64_t n, double tail);
+/* The p at which P[X <= k] is `tail`, k < n: the exact upper bound. */
+double pipe_binomial_high(uint64_t k, uint64_t n, double tail);
 
 #endif

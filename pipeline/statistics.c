@@ -11,14 +11,15 @@ static const double Z = 1.959963984540054, TAIL = 0.025;
 
 enum { BISECTIONS = 200 }; /* more than the bits of a double: ends by exhaustion */
 
-/* The lower of both bounds for k of n: the smaller root of a quadratic, in the form in
- * which nothing cancels. */
-static double wilson_low(double k, double n)
+/* Roots of (1 + z^2/n) x^2 - (2p + z^2/n) x + p^2: the larger as it is, the smaller from
+ * their product, because there its own formula would cancel. */
+static struct pipe_interval wilson(double k, double n)
 {
     const double p = k / n, z2n = Z * Z / n;
     const double middle = p + z2n / 2.0;
     const double half = Z * sqrt(p * ((n - k) / n) / n + z2n / (4.0 * n));
-    return p * p / (middle + half);
+    return (struct pipe_interval){ p * p / (middle + half),
+                                   (middle + half) / (1.0 + z2n) };
 }
 
 struct pipe_interval pipe_wilson(uint32_t k, uint32_t n)
@@ -26,7 +27,11 @@ struct pipe_interval pipe_wilson(uint32_t k, uint32_t n)
     assert(k <= n);
     if (n == 0)
         return (struct pipe_interval){ 0.0, 1.0 };
-    return (struct pipe_interval){ wilson_low(k, n), 1.0 - wilson_low(n - k, n) };
+    if (k <= n / 2)
+        return wilson(k, n);
+    /* the mirror image keeps the digits of a bound near 1 */
+    const struct pipe_interval wrong = wilson(n - k, n);
+    return (struct pipe_interval){ 1.0 - wrong.high, 1.0 - wrong.low };
 }
 
 struct pipe_interval pipe_clopper_pearson(uint32_t k, uint32_t n)
@@ -35,8 +40,8 @@ struct pipe_interval pipe_clopper_pearson(uint32_t k, uint32_t n)
     if (n == 0)
         return (struct pipe_interval){ 0.0, 1.0 };
     return (struct pipe_interval){
-        .low = k == 0 ? 0.0 : pipe_binomial_bound(k, n, TAIL),
-        .high = k == n ? 1.0 : 1.0 - pipe_binomial_bound(n - k, n, TAIL),
+        .low = k == 0 ? 0.0 : pipe_binomial_low(k, n, TAIL),
+        .high = k == n ? 1.0 : pipe_binomial_high(k, n, TAIL),
     };
 }
 
