@@ -84,6 +84,8 @@ struct bench_kind {
 double bench_busy(const struct rt_device *dev);
 /* Device time of a sample: NaN where the device did not say. */
 double bench_device_ns(double busy_seconds, double units);
+/* The status and message of a run that a signal ends. */
+rt_status bench_stop(struct rt_ctx *ctx);
 /* Deterministic token ids for a model of any vocabulary. */
 uint32_t bench_token(uint32_t vocab, uint32_t sequence, uint32_t position);
 

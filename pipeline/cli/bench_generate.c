@@ -100,7 +100,7 @@ static rt_status generate(struct generate_work *w, struct rt_engine *engine,
     rt_status st = rt_engine_run(engine, &calls);
     if (st == RT_OK)
         between_steps(w);
-    return st == RT_ERR_INTERRUPTED ? cli_stop_status(w->b->ctx) : st;
+    return st == RT_ERR_INTERRUPTED ? bench_stop(w->b->ctx) : st;
 }
 
 static rt_status make_engine(struct generate_work *w, uint32_t slots, uint32_t rows_max,

@@ -148,8 +148,7 @@ fail:
 static const struct bench_kind ops_kind = { false, open_ops, check_ops, run_ops,
                                             close_ops };
 
-/* Parameters as they are in push.h, in order; floats where a word is one is not told
- * apart, so all are printed as words. */
+/* Parameters in the order of push.h, all as words: floats too, by their bits. */
 static void print_params(const struct rt_op_case *c, char *text, size_t size)
 {
     uint32_t words[32];
@@ -176,6 +175,14 @@ static bool is_quick(const struct rt_op_case *c)
     return false;
 }
 
+/* What bounds an op on any device: 8 FLOPs a byte and more is arithmetic. Attention is
+ * so too: its cost counts keys and values again for each row, but caches serve them. */
+static bool is_arithmetic(enum rt_op op, const struct rt_op_cost *cost)
+{
+    return op == RT_OP_attention || op == RT_OP_attention_back_q ||
+           op == RT_OP_attention_back_kv || cost->flops >= 8 * cost->bytes;
+}
+
 rt_status bench_ops_list(struct rt_ctx *ctx, struct bench_cases *out)
 {
     rt_status st = RT_OK;
@@ -195,8 +202,7 @@ rt_status bench_ops_list(struct rt_ctx *ctx, struct bench_cases *out)
                 rt_op_cost_of(op.op, &op.push, rt_op_case_keys(&op));
             c.flops = cost.flops;
             c.bytes = cost.bytes;
-            /* What bounds the op on any device: 8 FLOPs a byte and more is arithmetic. */
-            c.unit = cost.flops >= 8 * cost.bytes ? "GFLOP/s" : "GB/s";
+            c.unit = is_arithmetic(op.op, &cost) ? "GFLOP/s" : "GB/s";
             snprintf(c.name, sizeof c.name, "%s %s", rt_op_table[op.op].name, op.what);
             print_params(&op, c.params, sizeof c.params);
             TRY(bench_cases_add(ctx, out, &c));

@@ -50,12 +50,12 @@ static void verdict_text(const struct bench_row *r, char *text, size_t size)
 struct facts_of_row {
     double gflops, gbytes, share, error;
     uint32_t samples;
-    bool steady;
+    bool steady, covered; /* every pass; enough samples for an interval */
 };
 
 static struct facts_of_row facts_of(const struct bench_row *r)
 {
-    struct facts_of_row f = { .steady = true, .error = NAN };
+    struct facts_of_row f = { .error = NAN, .steady = true, .covered = true };
     uint32_t n = 0;
     double ns[PIPE_BENCH_PASSES_MAX];
     for (uint32_t i = 0; i < r->count; i++) {
@@ -67,6 +67,7 @@ static struct facts_of_row facts_of(const struct bench_row *r)
         f.share += p->device_share;
         f.samples += p->n;
         f.steady = f.steady && p->steady;
+        f.covered = f.covered && pipe_bench_rank(p->n) > 0;
     }
     const double median = n ? pipe_bench_median(ns, n) : NAN;
     f.gflops = r->flops / median;
@@ -133,7 +134,10 @@ static void print_alone(const struct bench_rows *rows, bool md)
         optional(gflops, sizeof gflops, f.gflops, 1);
         optional(gbytes, sizeof gbytes, f.gbytes, 1);
         snprintf(share, sizeof share, isfinite(f.share) ? "%.0f %%" : "-", 100 * f.share);
-        const char *note = f.samples && !f.steady ? "unsteady" : "";
+        const char *note = f.samples == 0 ? ""
+                           : !f.covered   ? "few samples"
+                           : !f.steady    ? "unsteady"
+                                          : "";
         if (md)
             printf("| %s | %s | %s | %u | %s | %s | %s | %s |\n", r->name, r->unit, value,
                    f.samples, gflops, gbytes, share, note);

@@ -46,6 +46,12 @@ static double clock_mhz(const struct rt_device *dev)
     return count ? sum / count : NAN;
 }
 
+rt_status bench_stop(struct rt_ctx *ctx)
+{
+    return rt_fail(ctx, cli_stop_status(ctx),
+                   "stopped; results so far are stored, the same command measures anew");
+}
+
 /* One case in one pass. */
 struct turn {
     struct bench *b;
@@ -65,7 +71,7 @@ static rt_status check_turn(void *user, struct pipe_bench_check *out)
 static rt_status run_turn(void *user, struct pipe_bench_sample *out)
 {
     struct turn *t = user;
-    return cli_stopping() ? cli_stop_status(t->b->ctx) : t->c->kind->run(t->self, out);
+    return cli_stopping() ? bench_stop(t->b->ctx) : t->c->kind->run(t->self, out);
 }
 
 static rt_status fill_row(struct turn *t)

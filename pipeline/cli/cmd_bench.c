@@ -322,5 +322,6 @@ static const struct cli_option options[] = {
 };
 
 const struct cli_command cli_bench = { "bench",
-                                       "device benchmark: checked, timed, compared", "",
+                                       "device benchmark: checked, timed, compared",
+                                       "[--suite LIST] [--device LIST] [--compare BASE]",
                                        options, bench };
