@@ -41,6 +41,7 @@ struct rt_device_options {
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     bool profile;          /* time every op */
     bool validation;       /* Khronos layer on; a message is an error of the next wait */
+    bool compile_only;     /* runs nothing: for asking about kernels, vk_statistics.h */
     bool tune;             /* measure matmul variants at first use (cached on disk) */
     const char *cache_dir; /* pipeline cache and tune results; null: none is kept */
 };

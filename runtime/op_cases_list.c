@@ -30,6 +30,7 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(embed, "4 bits, group 64", USUAL, 0, 9, 384, 100, 384, 4, 64, 0, 512)
     CASE(embed, "8 bits, group 0", USUAL, 0, 9, 384, 100, 384, 8, 0, 0, 512)
     CASE(embed, "8 bits, group 32", USUAL, 0, 9, 384, 100, 384, 8, 32, 0, 512)
+    CASE(embed, "8 bits, group 16, minimum form", USUAL, 0, 9, 384, 100, 384, 8, 16, 1, 512)
     CASE(embed, "16 bits, group 0", USUAL, 0, 9, 384, 100, 384, 16, 0, 0, 512)
     CASE(embed, "32 bits, group 0", USUAL, 0, 9, 384, 100, 384, 32, 0, 0, 512)
     CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128)
@@ -47,6 +48,7 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(unpack, "8 bits, group 32", USUAL, 0, 128, 384, 8, 32, 0)
     CASE(unpack, "16 bits, group 0", USUAL, 0, 128, 384, 16, 0, 0)
     CASE(unpack, "32 bits, group 0", USUAL, 0, 128, 384, 32, 0, 0)
+    CASE(unpack, "8 bits, group 16", USUAL, 0, 64, 288, 8, 16, 0)
     CASE(unpack, "minimum form", USUAL, 0, 64, 256, 4, 32, 1)
 
     /* pack: n_out, n_in, lds, transpose, m0, k0, in_pad, scale */
@@ -81,6 +83,14 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 384, 8, 0, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "8 bits, group 32, everything on", USUAL, 0,
          7, 192, 384, 8, 32, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "4 bits, group 32, minimum form", USUAL, 0,
+         7, 192, 384, 4, 32, 1, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "8 bits, group 32, minimum form", USUAL, 0,
+         7, 192, 384, 8, 32, 1, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "8 bits, group 16", USUAL, 0,
+         7, 192, 416, 8, 16, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "8 bits, group 16, minimum form", USUAL, 0,
+         7, 192, 416, 8, 16, 1, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "16 bits, group 0, everything on", USUAL, 0,
          7, 192, 384, 16, 0, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "32 bits, group 0, everything on", USUAL, 0,
@@ -116,6 +126,12 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 384, 8, 0, 0, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "8 bits, group 32, adapter", USUAL, 0,
          7, 192, 384, 8, 32, 0, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "4 bits, group 32, minimum form", USUAL, 0,
+         7, 192, 384, 4, 32, 1, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "8 bits, group 16", USUAL, 0,
+         7, 192, 416, 8, 16, 0, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "8 bits, group 16, minimum form", USUAL, 0,
+         7, 192, 416, 8, 16, 1, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "16 bits, group 0, adapter", USUAL, 0,
          7, 192, 384, 16, 0, 0, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "32 bits, group 0, adapter", USUAL, 0,
@@ -214,6 +230,10 @@ const struct rt_op_case rt_op_case_list[] = {
          9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 64, 1, 0.176777f)
     CASE(attention, "paged, one page not full", USUAL, 5,
          3, 2, 1, 64, 128, 0, 128, 0, 128, 64, 128, 0, 16, 1, 0.125000f)
+    CASE(attention, "paged by 8, long heads", USUAL, 77,
+         9, 3, 1, 64, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.125000f)
+    CASE(attention, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 384, 0, 0, 1, 0.088388f)
     CASE(attention, "scores far apart", LARGE, 20,
          20, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f)
 
@@ -241,6 +261,8 @@ const struct rt_op_case rt_op_case_list[] = {
          65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 0, 128, 128, 0, 0.250000f)
     CASE(attention_back_q, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 0, 512, 512, 0, 0.125000f)
+    CASE(attention_back_q, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 0, 384, 384, 0, 0.088388f)
 
     /* attention_back_kv: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv,
      * ldo, offdo, lddk, offdk, offdv, scale */
@@ -266,6 +288,8 @@ const struct rt_op_case rt_op_case_list[] = {
          65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 128, 128, 0, 16, 0.250000f)
     CASE(attention_back_kv, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 512, 128, 0, 64, 0.125000f)
+    CASE(attention_back_kv, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 384, 256, 0, 128, 0.088388f)
 
     /* swiglu: rows, cols, ldx, offg, offu, ldh */
     CASE(swiglu, "0 rows of 128", USUAL, 0, 0, 128, 256, 0, 128, 128)

@@ -16,7 +16,8 @@
  *       texel (k / 128) * 3 + 2, word j % 4, bit j / 4
  *   bits 32: float (as bits) k in texel k / 4, word k % 4
  *   bits 16: IEEE half bits
- * Scales (bits 2, 3, 4, 8): two floats (scale, zero) per group of `group` codes,
+ * Scales (bits 2, 3, 4, 8): two floats (scale, zero) per group of `group` codes (a
+ * multiple of 32; with 8 bits also 16),
  * two groups a texel: texel g / 2 of row m at (m / 8 * pairs + g / 2) * 8 + m % 8,
  * pairs = ceil(groups / 2), floats (g % 2) * 2 and + 1.
  * The value of a code q, in float, each operation rounded once:

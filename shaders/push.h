@@ -154,7 +154,8 @@ struct matmul_push {
     uint out_pad; /* rows of the weight, a multiple of 64 or, for adapters, 16 */
     uint in_pad;  /* contracted length; see rt_weight_in_pad() */
     uint bits;    /* 2, 3, 4, 8 codes; 16 f16 rows; 32 f32 rows */
-    uint group;   /* codes that share a scale, a multiple of 32; 0: one per row */
+    uint group;   /* codes that share a scale: a multiple of 32; with 8 bits also 16;
+                     0: one per row */
     uint form;    /* RT_FORM_*: how a code becomes a value */
     uint ldx, offx, ldy, offy;
     uint flags;

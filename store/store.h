@@ -115,6 +115,9 @@ RT_CHECKED rt_status store_put_items(struct store *store, const char *run_id,
                                      const struct pipe_item *items, uint32_t count);
 RT_CHECKED rt_status store_put_metric(struct store *store, const char *run_id,
                                       const char *name, int64_t step, double value);
+/* Adds to a metric of step 0, which starts at 0: what a run took, over all its attempts. */
+RT_CHECKED rt_status store_add_metric(struct store *store, const char *run_id,
+                                      const char *name, double value);
 
 /* ---- comparisons and stages ---- */
 

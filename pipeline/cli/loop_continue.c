@@ -31,12 +31,11 @@ static rt_status take_job(void *user, const struct rt_answer *a)
 {
     struct continuing *c = user;
     struct loop_job *job = &c->jobs[a->key];
-    size_t size;
+    uint32_t size;
     job->n_gen = a->n_gen;
     job->finish = a->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
     c->done++;
-    const rt_status st =
-        text_decode(c->loop->tok, a->ids, a->n_gen, true, &job->text, &size);
+    const rt_status st = loop_decode(c->loop, a->ids, a->n_gen, &job->text, &size);
     return st == RT_OK && c->how->done ? c->how->done(c->how->user, (uint32_t)a->key)
                                        : st;
 }

@@ -136,3 +136,30 @@ rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
     rt_free(text);
     return st;
 }
+
+rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_t n, char **text,
+                      uint32_t *size)
+{
+    static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
+    char *raw = NULL;
+    size_t length = 0, zeros = 0, at = 0;
+    *text = NULL;
+    const rt_status st = text_decode(loop->tok, ids, n, true, &raw, &length);
+    if (st != RT_OK)
+        return st;
+    for (size_t i = 0; i < length; i++)
+        zeros += raw[i] == '\0';
+    *size = (uint32_t)(length + 2 * zeros);
+    if (zeros == 0) {
+        *text = raw;
+        return RT_OK;
+    }
+    *text = rt_alloc(loop->ctx, *size + 1u, 1);
+    for (size_t i = 0; *text && i < length; i++) {
+        const bool zero = raw[i] == '\0';
+        memcpy(*text + at, zero ? replacement : &raw[i], zero ? 3 : 1);
+        at += zero ? 3 : 1;
+    }
+    rt_free(raw);
+    return *text ? RT_OK : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "answer: no memory");
+}

@@ -214,7 +214,7 @@ static rt_status run_arm(struct restoring *r, const char *name)
     if (r->arm_count == RESTORE_ARMS_MAX)
         return rt_fail(&r->cli->ctx, RT_ERR_USAGE, "more than %d recipes",
                        RESTORE_ARMS_MAX);
-    *arm = (struct restore_arm){ .name = recipe                            ? recipe->name
+    *arm = (struct restore_arm){ .name = recipe                           ? recipe->name
                                          : strcmp(name, "more-bits") == 0 ? "more-bits"
                                          : strcmp(name, "smaller-groups") == 0
                                              ? "smaller-groups"
@@ -284,4 +284,3 @@ void restore_close(struct restoring *r)
     loop_bench_close(&r->measure);
     loop_close(&r->loop);
 }
-

@@ -192,22 +192,27 @@ fail:
 }
 
 /* The two halves of a merge: "a b" or ["a", "b"], in fresh memory. */
-static char *merge_halves(struct rt_ctx *ctx, const json_t *merge, const char **right)
+static rt_status merge_halves(struct reader *r, const json_t *merge, uint32_t rank,
+                              char **left, const char **right)
 {
     const json_t *a = json_array_get(merge, 0), *b = json_array_get(merge, 1);
-    char *copy = NULL;
-    if (json_is_string(merge))
-        copy = rt_strdup(ctx, json_string_value(merge));
-    else if (json_is_string(a) && json_is_string(b))
-        copy = rt_format(ctx, "%s %s", json_string_value(a), json_string_value(b));
-    char *space = copy ? strchr(copy, ' ') : NULL;
-    if (space) {
-        *space = '\0';
-        *right = space + 1;
-        return copy;
-    }
-    rt_free(copy);
-    return NULL;
+    const bool joined = json_is_string(merge);
+    if (!joined && !(json_is_string(a) && json_is_string(b)))
+        goto no_pair;
+    *left = joined
+                ? rt_strdup(r->ctx, json_string_value(merge))
+                : rt_format(r->ctx, "%s %s", json_string_value(a), json_string_value(b));
+    if (!*left)
+        return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", r->path);
+    char *space = strchr(*left, ' ');
+    if (!space)
+        goto no_pair;
+    *space = '\0';
+    *right = space + 1;
+    return RT_OK;
+
+no_pair:
+    return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': merge %u is not a pair", r->path, rank);
 }
 
 static struct bpe_merge *merge_place(const struct bpe *b, uint32_t left, uint32_t right)
@@ -223,13 +228,10 @@ static rt_status load_merge(struct reader *r, const json_t *merge, uint32_t rank
 {
     rt_status st;
     const char *right_text = NULL;
-    char *joined = NULL;
-    char *left_text = merge_halves(r->ctx, merge, &right_text);
+    char *joined = NULL, *left_text = NULL;
     size_t left_size, right_size;
     uint32_t left, right, whole;
-    if (!left_text)
-        return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': merge %u is not a pair", r->path,
-                       rank);
+    TRY(merge_halves(r, merge, rank, &left_text, &right_text));
     TRY(shown_to_bytes(r, left_text, &left_size));
     left = bpe_find(r->b, (const char *)r->scratch, left_size);
     TRY(shown_to_bytes(r, right_text, &right_size));

@@ -91,16 +91,34 @@ static void check_operand(struct trial *t, uint32_t i, const char *kernel)
         t->first[i] = got;
 }
 
-/* Whether this device would run kernels of its own for the op: without a tiled kernel the
- * tiled family runs what the lanes family runs, which is tested there. */
-static bool worth_trying(const struct test_device *device, enum rt_op op)
+static bool has_tiled_kernel(enum rt_op op)
 {
-    if (device->family != RT_FAMILY_TILED)
-        return true;
     for (uint32_t k = 0; k < vk_kernel_count; k++)
         if (vk_kernel_table[k].op == op && vk_kernel_table[k].family == RT_FAMILY_TILED)
             return true;
     return false;
+}
+
+/* A workgroup an item sums in another order than one invocation: the bits are a plan's
+ * own. All other kernels of an op agree, whatever their family. */
+static bool sums_by_group(uint32_t kernel)
+{
+    return vk_kernel_define(kernel, "ROWGROUP", 0) != 0;
+}
+
+static bool has_group_kernel(enum rt_op op)
+{
+    for (uint32_t k = 0; k < vk_kernel_count; k++)
+        if (vk_kernel_table[k].op == op && sums_by_group(k))
+            return true;
+    return false;
+}
+
+/* Whether this device would run kernels of its own for the op: without a tiled kernel the
+ * tiled family runs what the lanes family runs, which is tested there. */
+static bool worth_trying(const struct test_device *device, enum rt_op op)
+{
+    return device->family != RT_FAMILY_TILED || has_tiled_kernel(op);
 }
 
 /* Runs with the device's own choice, or with `choice`. */
@@ -137,6 +155,9 @@ static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t k
         return false;
     if (vk_is_matmul(t->op.c.op))
         return vk_matmul_fits(t->op.c.op, &t->op.c.push, kernel);
+    const bool tiled = rt_device_plan(dev)->family == RT_FAMILY_TILED;
+    if (sums_by_group(kernel) != (tiled && has_group_kernel(t->op.c.op)))
+        return false;
     return vk_item_fits(t->op.c.op, &t->op.c.push, kernel);
 }
 
