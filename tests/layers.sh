@@ -27,7 +27,7 @@ may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/phil
     'pipeline/cli/'
 may store 'runtime/(rt|device|plan|op)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
-may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/|store/' $none
+may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|op_trial|weight)\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/|store/' $none
 
 vulkan=$(grep -rnE 'include <(vulkan/|volk)' runtime pipeline store tests 2>/dev/null |
     grep -vE '^runtime/vk/')
