@@ -69,10 +69,12 @@ static rt_status on_record(void *user, const struct pipe_row *row)
     rt_status st = record ? pipe_stats_record(&c->cli->ctx, where, record)
                           : rt_fail(&c->cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
     if (st == RT_OK) {
-        const char *key;
-        json_t *value;
-        json_object_foreach(row->fields, key, value)
-            compare(c, where, key, json_object_get(record, key), value);
+        for (void *at = json_object_iter(row->fields); at;
+             at = json_object_iter_next(row->fields, at)) {
+            const char *key = json_object_iter_key(at);
+            compare(c, where, key, json_object_get(record, key),
+                    json_object_iter_value(at));
+        }
         text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
         puts(text ? text : "");
         c->records++;

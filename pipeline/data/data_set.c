@@ -253,6 +253,12 @@ static rt_status read_file(struct rt_ctx *ctx, const struct pipe_dataset_ask *as
                      path, ask->name);
         goto fail;
     }
+    if (ask->split && strcmp(split, ask->split) != 0) {
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s' is the published %s:%s, not %s:%s as --split says", path,
+                     ask->name, split, ask->name, ask->split);
+        goto fail;
+    }
     TRY(name_it(ctx, ask, path, split, out));
     TRY(choose_recipe(ctx, ask, path, file.text, out));
     memcpy(out->source, file.hash, sizeof out->source);

@@ -128,6 +128,21 @@ static void training_drops_what_is_measured(void **state)
     drop_sets(gsm, count);
 }
 
+static void a_test_file_cannot_be_added_as_training(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_dataset sets[PIPE_DATASET_SPLITS_MAX];
+    char path[1200];
+    uint32_t count;
+    snprintf(path, sizeof path, "%s/gsm8k/test.jsonl", shared);
+    const struct pipe_dataset_ask ask = {
+        .name = "gsm8k", .path = path, .split = "train", .accept = true
+    };
+    test_refused(&ctx, pipe_dataset_read(&ctx, &ask, sets, &count), RT_ERR_INPUT,
+                 "gsm8k:test, not gsm8k:train", NULL);
+}
+
 /* MATH as it was first published: a folder a subject, a file a problem. */
 static void math_as_folders_is_the_same_data(void **state)
 {
@@ -182,6 +197,7 @@ int main(void)
         cmocka_unit_test(every_published_set_is_recognised),
         cmocka_unit_test(boxed_answers_are_those_known),
         cmocka_unit_test(training_drops_what_is_measured),
+        cmocka_unit_test(a_test_file_cannot_be_added_as_training),
         cmocka_unit_test(math_as_folders_is_the_same_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
