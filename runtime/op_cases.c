@@ -389,6 +389,13 @@ static void fill_weight(const struct rt_op_operand *o, uint32_t *seed, uint32_t 
     }
 }
 
+/* Of row r of an attention case. */
+static uint32_t position_of(const struct rt_op_case *c, uint32_t r, uint32_t length)
+{
+    const bool paged = c->op == RT_OP_attention && c->push.attention.page;
+    return paged ? (7 * r + length - 1) % length : r % length;
+}
+
 static void fill_meta(const struct rt_op_case *c, uint32_t *m)
 {
     const uint32_t length = c->length ? c->length : 1;
@@ -410,10 +417,10 @@ static void fill_meta(const struct rt_op_case *c, uint32_t *m)
             m[0] = 37 * r % (c->push.rope.positions + 3);
             m[1] = r % 5 == 4 ? 0xffffffffu : rows - 1 - r;
         } else if (c->op == RT_OP_attention && c->push.attention.page) {
-            m[0] = (7 * r + length - 1) % length;
+            m[0] = position_of(c, r, length);
             m[1] = r * pages_of(c);
         } else {
-            m[0] = r % length;
+            m[0] = position_of(c, r, length);
             m[1] = r - m[0];
             m[2] = m[1] + length < rows ? m[1] + length : rows;
         }
@@ -427,6 +434,17 @@ static void fill_stat(const struct rt_op_operand *o, uint32_t *seed, uint32_t *w
         words[5] = next_word(seed) % o->arg;
         words[6] = word_of(4 + 4 * next_unit(seed));
     }
+}
+
+double rt_op_case_keys(const struct rt_op_case *c)
+{
+    const bool attention = c->op == RT_OP_attention || c->op == RT_OP_attention_back_q ||
+                           c->op == RT_OP_attention_back_kv;
+    const uint32_t rows = c->push.attention.rows, length = c->length ? c->length : 1;
+    double keys = 0;
+    for (uint32_t r = 0; attention && r < rows; r++)
+        keys += 1 + position_of(c, r, length);
+    return rows ? keys / rows : 0;
 }
 
 void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed,

@@ -7,7 +7,7 @@
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder" },
     { "adapter", "DIR", "PEFT adapter folder" },
-    { "problems", "FILE", "problem file or a split of it: FILE[0:500]" },
+    { "problems", "FILE", "FILE[0:500], or a data set: gsm8k:test[0:200]" },
     { "role", "NAME", "full, quant, restored or control (default full)" },
     { NULL, NULL, NULL },
 };

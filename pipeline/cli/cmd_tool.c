@@ -10,13 +10,15 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
-    { "model", "DIR", "model folder" },
+    { "model", "DIR", "model folder; tokenize: or GGUF file" },
     { "adapter", "DIR", "PEFT adapter folder" },
     { "ids", "1,2,3", "token ids (logits)" },
     { "tensor", "NAME", "module or tensor, as model.layers.0.mlp.up_proj (dequant)" },
     { "out", "FILE",
       "or -o: raw little-endian f32 [T, V] (logits), [out, in] (dequant)" },
     { "decode", NULL, "JSON arrays of ids to text (tokenize)" },
+    { "json", NULL, "a text is a JSON string (tokenize)" },
+    { "plain", NULL, "special tokens in a text are ordinary text (tokenize)" },
     { NULL, NULL, NULL },
 };
 
@@ -157,6 +159,26 @@ fail:
     return st;
 }
 
+/* A text on stdout, as it is or as a JSON string. */
+static rt_status print_text(struct cli *cli, const char *text, size_t size)
+{
+    if (!cli_flag(cli, "json")) {
+        fwrite(text, 1, size, stdout);
+        putchar('\n');
+        return RT_OK;
+    }
+    json_t *string = json_stringn(text, size); /* null: not UTF-8 */
+    if (!string || json_dumpf(string, stdout, JSON_ENCODE_ANY) != 0) {
+        json_decref(string);
+        return rt_fail(&cli->ctx, RT_ERR_INPUT,
+                       "the ids end inside a character; without --json their bytes are "
+                       "printed as they are");
+    }
+    json_decref(string);
+    putchar('\n');
+    return RT_OK;
+}
+
 static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
                              const char *line, unsigned number)
 {
@@ -173,20 +195,29 @@ static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
         ids[i] = (uint32_t)json_integer_value(json_array_get(array, i));
     if (st == RT_OK)
         st = text_decode(tok, ids, (uint32_t)n, false, &text, &size);
-    if (st == RT_OK) {
-        fwrite(text, 1, size, stdout);
-        putchar('\n');
-    }
+    if (st == RT_OK)
+        st = print_text(cli, text, size);
     json_decref(array);
     rt_free(ids);
     rt_free(text);
     return st;
 }
 
-static rt_status encode_line(struct text_tokenizer *tok, const char *line, size_t size)
+static rt_status encode_line(struct cli *cli, struct text_tokenizer *tok,
+                             const char *line, size_t size, unsigned number)
 {
     uint32_t *ids, n;
-    const rt_status st = text_encode(tok, line, size, true, &ids, &n);
+    const bool json = cli_flag(cli, "json");
+    json_t *string =
+        json ? json_loadb(line, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+    if (json && !json_is_string(string)) {
+        json_decref(string);
+        return rt_fail(&cli->ctx, RT_ERR_INPUT, "line %u is not a JSON string", number);
+    }
+    const rt_status st = text_encode(tok, json ? json_string_value(string) : line,
+                                     json ? json_string_length(string) : size,
+                                     !cli_flag(cli, "plain"), &ids, &n);
+    json_decref(string);
     if (st != RT_OK)
         return st;
     putchar('[');
@@ -212,7 +243,7 @@ static rt_status tokenize(struct cli *cli)
         if (n > 0 && line[n - 1] == '\n')
             line[--n] = '\0';
         st = cli_flag(cli, "decode") ? decode_line(cli, tok, line, number)
-                                     : encode_line(tok, line, (size_t)n);
+                                     : encode_line(cli, tok, line, (size_t)n, number);
     }
     free(line); /* lint: getline's own */
     text_tokenizer_destroy(&tok);

@@ -1,5 +1,6 @@
 #include "pipeline/cli/loop.h"
 
+#include "pipeline/cli/problem_source.h"
 #include "runtime/format/file.h"
 
 #include <stdio.h>
@@ -77,10 +78,14 @@ rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split
 {
     rt_status st;
     *out = (struct loop_bench){ .split = split };
-    TRY(pipe_problems_read(loop->ctx, spec, &out->set));
+    bool from_store;
+    const bool measured = strcmp(split, "measure") == 0;
+    TRY(cli_problems_open(loop->cli, loop->store, spec,
+                          measured ? CLI_FOR_MEASURING : CLI_FOR_TRAINING, &out->set,
+                          &from_store));
     TRY(store_begin(loop->store));
-    TRY(store_put_benchmark(loop->store, loop->format->name, split, out->set.items,
-                            out->set.count, out->id));
+    TRY(store_put_benchmark(loop->store, from_store ? spec : loop->format->name, split,
+                            out->set.items, out->set.count, out->id));
     TRY(store_commit(loop->store));
     return RT_OK;
 

@@ -202,3 +202,10 @@ fail:
     rt_free(more);
     return st;
 }
+
+rt_status fmt_config_parse(struct rt_ctx *ctx, const char *path, const json_t *root,
+                           struct fmt_config *out)
+{
+    *out = (struct fmt_config){ 0 };
+    return read_root(ctx, path, root, out);
+}

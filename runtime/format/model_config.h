@@ -3,6 +3,8 @@
 #ifndef RUNTIME_FORMAT_MODEL_CONFIG_H
 #define RUNTIME_FORMAT_MODEL_CONFIG_H
 
+#include <jansson.h>
+
 #include "runtime/format/quant_config.h"
 #include "runtime/format/rope_config.h"
 
@@ -32,5 +34,8 @@ struct fmt_config {
 /* RT_ERR_INPUT for anything missing, out of range or not supported, naming the file. */
 RT_CHECKED rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder,
                                      struct fmt_config *out);
+/* The same from the object of a config.json, made elsewhere; path is for messages. */
+RT_CHECKED rt_status fmt_config_parse(struct rt_ctx *ctx, const char *path,
+                                      const json_t *root, struct fmt_config *out);
 
 #endif
