@@ -80,7 +80,7 @@ static rt_status check_finite(struct fmt_model *m, const char *name, const float
         if (!isfinite(values[i]))
             return rt_fail(m->ctx, RT_ERR_INPUT,
                            "'%s': tensor '%s' holds a value that is not finite at %llu; "
-                           "the file is damaged",
+                           "the file is damaged, get it again",
                            m->folder, name, (unsigned long long)i);
     return RT_OK;
 }
@@ -109,7 +109,8 @@ static rt_status check_matrix(struct fmt_model *m, const struct fmt_tensor *t,
 {
     if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != cols)
         return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected",
+                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected; "
+                       "config.json and the weights do not belong together",
                        m->folder, t->name,
                        (unsigned long long)(t->dims ? t->shape[0] : 0),
                        (unsigned long long)(t->dims > 1 ? t->shape[1] : 0),
