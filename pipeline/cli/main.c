@@ -100,6 +100,7 @@ int main(int argc, char **argv)
 {
     struct cli cli = { .argc = argc, .argv = argv };
     const char *name = argc > 1 ? argv[1] : "help";
+    cli_signals();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
     if (strcmp(name, "--version") == 0) {
@@ -119,7 +120,6 @@ int main(int argc, char **argv)
         cli_print_help(cli.command);
     if (st == RT_OK)
         st = set_progress(&cli);
-    cli_signals();
     if (st == RT_OK && !explain)
         st = cli.command->run(&cli);
     cli_progress_end(&cli);
