@@ -1,5 +1,5 @@
 /* pipeline/cli/options.c
- * --name value, --name=value, flags, -q -v -h -o and what has no dash. */
+ * --name value, --name=value, flags, -q -v -h, -o and what has no dash. */
 #include "pipeline/cli/cli.h"
 
 #include <stdlib.h>
