@@ -2,6 +2,7 @@
 
 #include "runtime/format/sha256.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,10 @@ rt_status store_error(struct store *s, const char *what)
         break;
     case SQLITE_FULL:
         advice = "; the disk is full, make room and run the same command again";
+        break;
+    case SQLITE_IOERR: /* a quota or a limit, where the system does not say "full" */
+        advice = "; the disk may be full or failing, look after it and run the same "
+                 "command again";
         break;
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
@@ -135,6 +140,13 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
     s->path = rt_strdup(ctx, path);
     if (!s->path) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "results file '%s': no memory", path);
+        goto fail;
+    }
+    if (mode == STORE_READ && access(path, F_OK) != 0) {
+        st = rt_fail(ctx, RT_ERR_STORE,
+                     "results file '%s' cannot be opened: %s; name one with --store, or "
+                     "make it with eval, restore or demo",
+                     path, strerror(errno));
         goto fail;
     }
     const int flags = mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
@@ -273,6 +285,12 @@ const char *store_row_text(const struct store_row *row, int column)
     return text ? (const char *)text : "";
 }
 
+bool store_row_is_number(const struct store_row *row, int column)
+{
+    const int type = sqlite3_column_type(statement_of(row), column);
+    return type == SQLITE_INTEGER || type == SQLITE_FLOAT;
+}
+
 bool store_row_null(const struct store_row *row, int column)
 {
     return sqlite3_column_type(statement_of(row), column) == SQLITE_NULL;
@@ -293,6 +311,18 @@ const void *store_row_blob(const struct store_row *row, int column, int *size)
     const void *data = sqlite3_column_blob(statement_of(row), column);
     *size = sqlite3_column_bytes(statement_of(row), column);
     return data;
+}
+
+rt_status store_query_given(struct store *s, const char *sql, store_row_fn *fn,
+                            void *user)
+{
+    sqlite3_stmt *statement = NULL;
+    const int code = sqlite3_prepare_v2(s->db, sql, -1, &statement, NULL);
+    sqlite3_finalize(statement);
+    if (code == SQLITE_ERROR)
+        return rt_fail(s->ctx, RT_ERR_USAGE, "'%s' cannot answer that: %s", s->path,
+                       sqlite3_errmsg(s->db));
+    return store_query(s, sql, NULL, fn, user);
 }
 
 rt_status store_query(struct store *s, const char *sql, const char *const *args,

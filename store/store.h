@@ -181,6 +181,7 @@ int store_row_count(const struct store_row *row);
 const char *store_row_name(const struct store_row *row, int column);
 const char *store_row_text(const struct store_row *row, int column); /* "" for NULL */
 bool store_row_null(const struct store_row *row, int column);
+bool store_row_is_number(const struct store_row *row, int column);
 double store_row_number(const struct store_row *row, int column);
 int64_t store_row_integer(const struct store_row *row, int column);
 const void *store_row_blob(const struct store_row *row, int column, int *size);
@@ -188,5 +189,8 @@ typedef rt_status store_row_fn(void *user, const struct store_row *row);
 /* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...; null-terminated. */
 RT_CHECKED rt_status store_query(struct store *store, const char *sql,
                                  const char *const *args, store_row_fn *fn, void *user);
+/* The same for a statement that the user wrote: RT_ERR_USAGE where it does not fit. */
+RT_CHECKED rt_status store_query_given(struct store *store, const char *sql,
+                                       store_row_fn *fn, void *user);
 
 #endif

@@ -20,8 +20,9 @@ struct cli;
 
 struct cli_command {
     const char *name;
-    const char *summary;              /* one line */
-    const char *usage;                /* what follows the name */
+    const char *summary; /* one line */
+    const char *usage;   /* what follows the name; arguments that are no options are taken
+                          where it begins with one */
     const struct cli_option *options; /* ends with a null name; may be null */
     rt_status (*run)(struct cli *cli);
 };
@@ -40,8 +41,9 @@ struct cli {
     int verbosity;          /* -1 quiet, 0, 1, 2 */
     bool progress_terminal; /* one line that is rewritten */
     bool progress_off;
-    bool progress_json;   /* a JSON object a line */
-    uint64_t progress_at; /* time of the last progress line */
+    bool progress_json;                       /* a JSON object a line */
+    uint64_t progress_at;                     /* time of the last progress line */
+    uint64_t progress_started, progress_base; /* what was done when it started */
     char progress_line[256];
 };
 
@@ -57,6 +59,8 @@ RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t other
 RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);
 /* Whether `name` is `meant` but for a typing error or two, or the start of it. */
 bool cli_similar(const char *name, const char *meant);
+/* The command that may be meant, null: none. */
+const char *cli_similar_command(const char *name);
 
 /* ---- what commands share ---- */
 /* --device, --profile, --validation, --no-tune, --cache-dir. */
@@ -74,6 +78,12 @@ const char *cli_store_path(const struct cli *cli);
 void cli_print_profile(struct cli *cli, const struct rt_device *dev);
 /* A message line on stderr, unless quiet. */
 void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
+/* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
+ * is not ASCII becomes U+FFFD. */
+void cli_print_json_text(const char *text);
+/* The rows of a query: with tabs, or as JSON with --json. args null: the user wrote it. */
+RT_CHECKED rt_status cli_print_query(struct cli *cli, struct store *store,
+                                     const char *sql, const char *const *args);
 /* Progress of something countable; at most a few times a second. what: "mine full". */
 void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t total,
                   uint64_t started_ns, const char *extra);

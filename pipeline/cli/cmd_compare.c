@@ -230,30 +230,16 @@ static rt_status check_gate(const struct comparing *c, const char *text)
 
 /* ---- printing ---- */
 
-static void print_json_text(const char *text)
-{
-    putchar('"');
-    for (; *text; text++) {
-        if ((unsigned char)*text < 32)
-            printf("\\u%04x", *text);
-        else if (*text == '"' || *text == '\\')
-            printf("\\%c", *text);
-        else
-            putchar(*text);
-    }
-    putchar('"');
-}
-
 static void print_json(const struct comparing *c)
 {
     static const char *const roles[ROLES] = { "full", "quant", "restored" };
     struct number numbers[NUMBERS_MAX];
     const int count = list_numbers(c, numbers);
     printf("{\"comparison\":\"%s\",\"benchmark\":", c->id);
-    print_json_text(c->name);
+    cli_print_json_text(c->name);
     for (int i = 0; i < c->found; i++) {
         printf(",\"%s_label\":", roles[i]);
-        print_json_text(c->sides[i].label);
+        cli_print_json_text(c->sides[i].label);
     }
     for (int i = 0; i < count; i++) {
         if (isfinite(numbers[i].value))
@@ -302,10 +288,14 @@ static void print_words(const struct comparing *c, bool md)
             : "");
     printf("%s%u of %u lost problems recovered", lead, c->recovered_problems,
            c->loss.lost);
+    const struct pipe_interval *of_share = &c->recovery.share_interval;
     if (isfinite(c->recovery.share))
-        printf("; %.0f %% of the lost points (95 %% %.0f to %.0f)",
-               100 * c->recovery.share, 100 * c->recovery.share_interval.low,
-               100 * c->recovery.share_interval.high);
+        printf("; %.0f %% of the lost points", 100 * c->recovery.share);
+    if (isfinite(c->recovery.share) && isfinite(of_share->low) &&
+        isfinite(of_share->high))
+        printf(" (95 %% %.0f to %.0f)", 100 * of_share->low, 100 * of_share->high);
+    else if (isfinite(c->recovery.share))
+        printf(" (too few problems for an interval)");
     putchar('\n');
 }
 

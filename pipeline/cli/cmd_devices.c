@@ -35,9 +35,10 @@ static rt_status run(struct cli *cli)
         json_decref(all);
     } else {
         for (uint32_t i = 0; i < count; i++)
-            printf("%c %-28s %s, %s%s%s\n", list[i].usable ? ' ' : '!', list[i].name,
+            printf("%c %-28s %s, %s%s%s%s\n", list[i].usable ? ' ' : '!', list[i].name,
                    list[i].description, list[i].driver,
                    list[i].software ? " [software]" : "",
+                   list[i].usable ? "" : "; cannot be used: ",
                    list[i].usable ? "" : list[i].why);
         if (note)
             printf("note: %s\n", note);

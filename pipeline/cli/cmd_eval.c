@@ -1,16 +1,32 @@
+/* pipeline/cli/cmd_eval.c
+ * eval: answers of one model, with or without an adapter, to one file of problems. */
 #include "pipeline/cli/loop.h"
 
 #include "pipeline/statistics.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder" },
     { "adapter", "DIR", "PEFT adapter folder" },
     { "problems", "FILE", "FILE[0:500], or a data set: gsm8k:test[0:200]" },
-    { "role", "NAME", "full, quant, restored or control (default full)" },
+    { "role", "NAME",
+      "full, quant, restored or control (default full; with --adapter restored)" },
     { NULL, NULL, NULL },
 };
+
+static rt_status check_role(struct cli *cli, const char *role, bool adapted)
+{
+    static const char *const roles[] = { "full", "quant", "restored", "control" };
+    enum { FIRST_ADAPTED = 2 };
+    for (size_t i = adapted ? FIRST_ADAPTED : 0; i < RT_COUNT(roles); i++)
+        if (strcmp(role, roles[i]) == 0)
+            return RT_OK;
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "--role %.40s: %srestored or control is needed%s", role,
+                   adapted ? "" : "full, quant, ", adapted ? " with --adapter" : "");
+}
 
 static rt_status run(struct cli *cli)
 {
@@ -27,6 +43,8 @@ static rt_status run(struct cli *cli)
     if (!folder || !problems)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "eval needs --model DIR and --problems FILE");
+    const char *role = cli_value(cli, "role", extra ? "restored" : "full");
+    TRY(check_role(cli, role, extra != NULL));
     TRY(loop_open(&loop, cli, folder, "eval", "{}"));
     TRY(loop_bench_open(&loop, problems, "measure", &bench));
     TRY(loop_model_load(&loop, folder, &model));
@@ -35,7 +53,6 @@ static rt_status run(struct cli *cli)
         TRY(fmt_adapter_read(&cli->ctx, extra, &model->config, &source));
         TRY(rt_adapter_create(model, source, false, &adapter));
     }
-    const char *role = cli_value(cli, "role", extra ? "restored" : "full");
     TRY(loop_variant_put(&loop, model, adapter, folder, role, role, NULL, &v));
     TRY(loop_measure(&loop, &v, &bench, &answers));
     const struct pipe_interval w = pipe_wilson(answers.correct, answers.count);

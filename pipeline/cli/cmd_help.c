@@ -28,11 +28,15 @@ static const struct {
       "7    results file: locked, newer, corrupt, full or read-only\n"
       "8    device lost or out of device memory; finished work is saved\n"
       "130  Ctrl-C; finished work is saved\n" },
-    { "environment", "FAULTLINE_STORE    results file\n"
-                     "FAULTLINE_DEVICE   device\n"
-                     "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
-                     "VK_ICD_FILENAMES   Vulkan drivers the loader uses\n"
-                     "LP_NUM_THREADS     worker threads of lavapipe\n" },
+    { "environment",
+      "FAULTLINE_STORE    results file, where --store is not given\n"
+      "FAULTLINE_DEVICE   device, where --device is not given\n"
+      "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
+      "                   (default: faultline in XDG_CACHE_HOME or ~/.cache)\n"
+      "FAULTLINE_DEMO     folder of the bundled model and its problems\n"
+      "                   (default: the source tree's, then the installed)\n"
+      "VK_ICD_FILENAMES   Vulkan drivers the loader uses\n"
+      "LP_NUM_THREADS     worker threads of lavapipe\n" },
 };
 
 void cli_print_help(const struct cli_command *c)
@@ -41,6 +45,16 @@ void cli_print_help(const struct cli_command *c)
     print_options(c->options);
     printf("\neverywhere:\n");
     print_options(cli_global_options);
+}
+
+static rt_status unknown(struct cli *cli, const char *name)
+{
+    const char *meant = cli_similar_command(name);
+    for (size_t i = 0; !meant && i < RT_COUNT(topics); i++)
+        if (cli_similar(name, topics[i].name))
+            meant = topics[i].name;
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no command or topic '%.60s'%s%s",
+                   name, meant ? ", did you mean " : "", meant ? meant : "");
 }
 
 static rt_status run(struct cli *cli)
@@ -58,8 +72,7 @@ static rt_status run(struct cli *cli)
         return RT_OK;
     }
     if (name)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no command or topic '%.60s'",
-                       name);
+        return unknown(cli, name);
     printf(
         "faultline measures what low-bit quantization does to step-by-step reasoning,\n"
         "finds the first step that goes wrong, and repairs it there.\n\n");

@@ -68,6 +68,18 @@ static const struct cli_option locate_options[] = {
     { NULL, NULL, NULL },
 };
 
+/* What each locator says, for programs; steps count from 0 as in the results file. */
+static rt_status print_faults(struct restoring *r)
+{
+    const char *const args[] = { r->mine_q.run_id, NULL };
+    return cli_print_query(
+        r->cli, r->loop.store,
+        "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
+        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND "
+        "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
+        args);
+}
+
 static rt_status locate(struct cli *cli)
 {
     rt_status st;
@@ -81,6 +93,8 @@ static rt_status locate(struct cli *cli)
     if (injected)
         TRY(loop_locate_injected(&r->loop, &r->full_row, &r->mine, &r->mine_f,
                                  (uint32_t)injected, (uint32_t)r->samples));
+    if (cli_flag(cli, "json"))
+        TRY(print_faults(r));
 
 fail:
     return end(r, st);

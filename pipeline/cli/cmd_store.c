@@ -4,6 +4,7 @@
 
 #include "store/report/report.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,18 +13,27 @@ struct printing {
     uint64_t rows;
 };
 
-static void print_quoted(const char *text)
+/* A value between tabs: one line, and nothing that could steer a terminal. */
+static void print_plain(const char *text)
 {
-    putchar('"');
     for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            printf("\\%c", *text);
-        else if ((unsigned char)*text < 32)
-            printf("\\u%04x", *text);
+        if (*text == '\n' || *text == '\t')
+            fputs(*text == '\n' ? "\\n" : "\\t", stdout);
         else
-            putchar(*text);
+            putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
     }
-    putchar('"');
+}
+
+static void print_json(const struct store_row *row, int i)
+{
+    cli_print_json_text(store_row_name(row, i));
+    putchar(':');
+    if (store_row_null(row, i))
+        fputs("null", stdout);
+    else if (store_row_is_number(row, i) && isfinite(store_row_number(row, i)))
+        fputs(store_row_text(row, i), stdout);
+    else
+        cli_print_json_text(store_row_text(row, i));
 }
 
 static rt_status print_row(void *user, const struct store_row *row)
@@ -36,34 +46,38 @@ static rt_status print_row(void *user, const struct store_row *row)
     if (p->json)
         fputs(p->rows ? ",\n{" : "[{", stdout);
     for (int i = 0; i < n; i++) {
-        if (p->json) {
-            print_quoted(store_row_name(row, i));
-            putchar(':');
-            if (store_row_null(row, i))
-                fputs("null", stdout);
-            else
-                print_quoted(store_row_text(row, i));
-            if (i + 1 < n)
-                putchar(',');
-        } else {
-            printf("%s%s", store_row_text(row, i), i + 1 < n ? "\t" : "\n");
-        }
+        if (p->json)
+            print_json(row, i);
+        else
+            print_plain(store_row_text(row, i));
+        if (i + 1 < n)
+            putchar(p->json ? ',' : '\t');
     }
-    if (p->json)
-        putchar('}');
+    putchar(p->json ? '}' : '\n');
     p->rows++;
-    return RT_OK;
+    /* Nobody reads on, or nothing fits: main says which. */
+    return ferror(stdout) ? RT_ERR_IO : RT_OK;
+}
+
+rt_status cli_print_query(struct cli *cli, struct store *store, const char *sql,
+                          const char *const *args)
+{
+    struct printing p = { .json = cli_flag(cli, "json") };
+    rt_status st = args ? store_query(store, sql, args, print_row, &p)
+                        : store_query_given(store, sql, print_row, &p);
+    if (ferror(stdout))
+        st = RT_OK;
+    if (p.json && st == RT_OK)
+        puts(p.rows ? "]" : "[]");
+    return st;
 }
 
 static rt_status query(struct cli *cli, const char *sql)
 {
     struct store *store = NULL;
-    struct printing p = { .json = cli_flag(cli, "json") };
     rt_status st = store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store);
     if (st == RT_OK)
-        st = store_query(store, sql, NULL, print_row, &p);
-    if (p.json && st == RT_OK)
-        puts(p.rows ? "]" : "[]");
+        st = cli_print_query(cli, store, sql, NULL);
     store_close(&store);
     return st;
 }
@@ -83,8 +97,12 @@ static rt_status status(struct cli *cli)
     return query(
         cli,
         "SELECT r.kind, coalesce(v.label,'') AS variant, coalesce(b.split,'') AS split,"
-        " r.status, (SELECT count(*) FROM generation g WHERE g.run_id=r.run_id) AS done,"
-        " coalesce(b.n_problems,0) AS total, (strftime('%s','now')*1000-r.heartbeat_ms)"
+        " r.status, CASE r.kind WHEN 'eval' THEN (SELECT count(*) FROM generation g "
+        "WHERE g.run_id=r.run_id) WHEN 'locate' THEN (SELECT count(DISTINCT f.gen_id) "
+        "FROM fault f WHERE f.run_id=r.run_id) WHEN 'train' THEN (SELECT count(*) FROM "
+        "metric m WHERE m.run_id=r.run_id AND m.name='loss') END AS done,"
+        " CASE r.kind WHEN 'eval' THEN b.n_problems END AS total, "
+        "(strftime('%s','now')*1000-r.heartbeat_ms)"
         "/1000 AS seconds_since, coalesce(r.error,'') AS error FROM run r LEFT JOIN "
         "variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
         "ORDER BY r.started_ms, r.run_id");

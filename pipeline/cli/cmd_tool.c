@@ -1,5 +1,6 @@
 #include "pipeline/cli/cli.h"
 
+#include "runtime/format/file.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/train/score.h"
@@ -33,8 +34,9 @@ static rt_status parse_ids(struct cli *cli, const char *text, uint32_t **out, ui
         char *end;
         const unsigned long id = strtoul(c, &end, 10);
         if (end == c || (*end && *end != ',') || id > UINT32_MAX)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids %.60s: numbers with commas",
-                           text);
+            return rt_fail(
+                &cli->ctx, RT_ERR_USAGE,
+                "--ids %.60s: whole numbers with commas are needed, as in 1,2,3", text);
         ids[(*n)++] = (uint32_t)id;
         c = *end ? end + 1 : end;
     }
@@ -44,11 +46,7 @@ static rt_status parse_ids(struct cli *cli, const char *text, uint32_t **out, ui
 static rt_status write_floats(struct cli *cli, const char *path, const float *values,
                               size_t n)
 {
-    FILE *file = fopen(path, "wb");
-    const bool good = file && fwrite(values, sizeof *values, n, file) == n;
-    if (!file || fclose(file) != 0 || !good)
-        return rt_fail(&cli->ctx, RT_ERR_IO, "cannot write '%s'", path);
-    return RT_OK;
+    return fmt_write_atomic(&cli->ctx, path, values, n * sizeof *values);
 }
 
 static rt_status logits(struct cli *cli)
@@ -72,12 +70,14 @@ static rt_status logits(struct cli *cli)
     TRY(rt_model_load(dev, folder, 0, &model));
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] >= model->config.vocab) {
-            st = rt_fail(&cli->ctx, RT_ERR_USAGE, "id %u: the model has %u", ids[i],
-                         model->config.vocab);
+            st =
+                rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids: '%s' has no id %u, only 0 to %u",
+                        folder, ids[i], model->config.vocab - 1);
             goto fail;
         }
-    if (n >= model->positions) {
-        st = rt_fail(&cli->ctx, RT_ERR_USAGE, "%u ids do not fit a context of %u", n,
+    if (n > model->positions) {
+        st = rt_fail(&cli->ctx, RT_ERR_USAGE,
+                     "--ids: %u ids do not fit the context of '%s', %u", n, folder,
                      model->positions);
         goto fail;
     }
@@ -189,10 +189,20 @@ static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
     size_t size;
     rt_status st = RT_OK;
     if (!json_is_array(array) || !ids)
-        st = rt_fail(&cli->ctx, RT_ERR_INPUT, "line %u is not a JSON array of ids",
+        st = rt_fail(&cli->ctx, RT_ERR_INPUT,
+                     "standard input, line %u is not a JSON array of ids; write [1,2,3]",
                      number);
-    for (size_t i = 0; st == RT_OK && i < n; i++)
-        ids[i] = (uint32_t)json_integer_value(json_array_get(array, i));
+    for (size_t i = 0; st == RT_OK && i < n; i++) {
+        const json_t *value = json_array_get(array, i);
+        const json_int_t id = json_integer_value(value);
+        if (!json_is_integer(value) || id < 0 || id > UINT32_MAX)
+            st = rt_fail(
+                &cli->ctx, RT_ERR_INPUT,
+                "standard input, line %u: element %zu of the array is no id; write "
+                "[1,2,3]",
+                number, i + 1);
+        ids[i] = (uint32_t)id;
+    }
     if (st == RT_OK)
         st = text_decode(tok, ids, (uint32_t)n, false, &text, &size);
     if (st == RT_OK)
@@ -253,6 +263,9 @@ static rt_status tokenize(struct cli *cli)
 static rt_status run(struct cli *cli)
 {
     const char *what = cli->positional_count ? cli->positional[0] : "";
+    if (cli->positional_count != 1)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "tool needs the name of one tool: logits or tokenize");
     if (strcmp(what, "logits") == 0)
         return logits(cli);
     if (strcmp(what, "tokenize") == 0)
@@ -260,7 +273,8 @@ static rt_status run(struct cli *cli)
     if (strcmp(what, "dequant") == 0)
         return dequant(cli);
     return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                   "tool '%.40s': logits, tokenize and dequant are there", what);
+                   "there is no tool '%.40s'; there are logits, tokenize and dequant",
+                   what);
 }
 
 const struct cli_command cli_tool = { "tool",

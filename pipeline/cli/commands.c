@@ -30,3 +30,11 @@ const struct cli_option cli_global_options[] = {
     { "verbose", NULL, "say more (also -v)" },
     { NULL, NULL, NULL },
 };
+
+const char *cli_similar_command(const char *name)
+{
+    for (int i = 0; cli_commands[i]; i++)
+        if (cli_similar(name, cli_commands[i]->name))
+            return cli_commands[i]->name;
+    return NULL;
+}

@@ -3,6 +3,7 @@
 #include "pipeline/cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* The table of `faultline help exit-codes`; stable. */
 int cli_exit_code(rt_status status)
@@ -39,13 +40,13 @@ const char *cli_hint(rt_status status, const char *command, char *buffer, size_t
 {
     switch (status) {
     case RT_ERR_USAGE:
-        if (!command)
+        if (!command || strcmp(command, "help") == 0)
             return "faultline help";
         snprintf(buffer, size, "faultline help %s", command);
         return buffer;
     case RT_ERR_NO_DEVICE:
     case RT_ERR_DEVICE_LOST:
-        return "faultline doctor";
+        return command && strcmp(command, "doctor") == 0 ? NULL : "faultline doctor";
     case RT_ERR_INTERNAL:
         return "faultline doctor --json, and open an issue with its output: this is a "
                "bug";

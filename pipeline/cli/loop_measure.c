@@ -163,6 +163,11 @@ static rt_status save_too_long(struct measuring *m, uint32_t problem, uint32_t n
         .decode_us = -1,
         .error = "the prompt is longer than the context",
     };
+    rt_log(
+        m->loop->ctx, RT_LOG_WARNING,
+        "problem '%s': a prompt of %u tokens leaves no room for an answer in the context "
+        "of %d; recorded as an error",
+        g.problem_id, n_prompt, LOOP_CONTEXT);
     return save(m, problem, &g, &score);
 }
 

@@ -2,6 +2,7 @@
  * Finds the command, parses, runs, turns its status into a message and an exit code. */
 #include "pipeline/cli/cli.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,11 @@ void cli_signals(void)
     struct sigaction action = { .sa_handler = on_signal };
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* A reader that leaves early must not kill a run between two results. */
+    const struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigaction(SIGPIPE, &ignore, NULL);
+    /* Nor a file that may not grow: writing fails then, and says so. */
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 bool cli_stopping(void)
@@ -50,10 +56,7 @@ static void print_log(void *user, enum rt_log_level level, const char *line)
 
 static int unknown_command(const char *name)
 {
-    const char *meant = NULL;
-    for (int i = 0; cli_commands[i] && !meant; i++)
-        if (cli_similar(name, cli_commands[i]->name))
-            meant = cli_commands[i]->name;
+    const char *meant = cli_similar_command(name);
     fprintf(stderr,
             "error[E%02d]: there is no command '%.60s'%s%s\n  try:  faultline help\n",
             (int)RT_ERR_USAGE, name, meant ? ", did you mean " : "", meant ? meant : "");
@@ -83,15 +86,26 @@ static rt_status set_progress(struct cli *cli)
     return RT_OK;
 }
 
+/* The last of the output. A reader that has seen enough (`| head`) is no failure. */
+static rt_status finish_output(struct rt_ctx *ctx)
+{
+    errno = 0;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
+        return RT_OK;
+    return rt_fail(ctx, RT_ERR_IO, "cannot write the output: %s",
+                   errno ? strerror(errno) : "the disk may be full");
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = { .argc = argc, .argv = argv };
     const char *name = argc > 1 ? argv[1] : "help";
+    cli_signals();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
     if (strcmp(name, "--version") == 0) {
         printf("faultline %s\n", FAULTLINE_VERSION);
-        return 0;
+        return cli_exit_code(finish_output(&cli.ctx));
     }
     for (int i = 0; cli_commands[i]; i++)
         if (strcmp(cli_commands[i]->name, name) == 0)
@@ -101,19 +115,17 @@ int main(int argc, char **argv)
     cli.ctx.log = print_log;
     cli.ctx.log_user = &cli;
     rt_status st = cli_parse(&cli, argc > 2 ? argc - 2 : 0, argv + 2);
-    if (st == RT_OK && cli_flag(&cli, "help")) {
+    const bool explain = st == RT_OK && cli_flag(&cli, "help");
+    if (explain)
         cli_print_help(cli.command);
-        return 0;
-    }
     if (st == RT_OK)
         st = set_progress(&cli);
-    cli_signals();
-    if (st == RT_OK)
+    if (st == RT_OK && !explain)
         st = cli.command->run(&cli);
     cli_progress_end(&cli);
+    if (st == RT_OK)
+        st = finish_output(&cli.ctx);
     if (st != RT_OK)
         print_error(&cli, st);
-    if (fflush(stdout) != 0 && st == RT_OK)
-        st = RT_ERR_IO;
     return cli_exit_code(st);
 }

@@ -19,26 +19,29 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Insertions, deletions and replacements that lead from one word to the other. */
+/* Insertions, deletions, replacements and swaps of neighbours that lead from one word to
+ * the other. */
 static size_t distance(const char *a, const char *b)
 {
     enum { WORD_MAX = 32 };
-    size_t row[WORD_MAX + 1];
+    size_t rows[WORD_MAX + 1][WORD_MAX + 1];
     const size_t n = strlen(a), m = strlen(b);
     if (n > WORD_MAX || m > WORD_MAX)
         return WORD_MAX;
-    for (size_t j = 0; j <= m; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
+    for (size_t i = 0; i <= n; i++) {
+        rows[i][0] = i;
         for (size_t j = 1; j <= m; j++) {
-            const size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = smaller(replaced, smaller(row[j], row[j - 1]) + 1);
+            if (i == 0) {
+                rows[i][j] = j;
+                continue;
+            }
+            const size_t replaced = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            rows[i][j] = smaller(replaced, smaller(rows[i - 1][j], rows[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                rows[i][j] = smaller(rows[i][j], rows[i - 2][j - 2] + 1);
         }
     }
-    return row[m];
+    return rows[n][m];
 }
 
 bool cli_similar(const char *name, const char *meant)
@@ -69,6 +72,13 @@ static rt_status unknown(struct cli *cli, const char *name)
                    near ? near : "", cli->command->name);
 }
 
+static rt_status unknown_short(struct cli *cli, const char *text)
+{
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "'%s' has no option %.40s; one dash begins -h, -q, -v and -o only",
+                   cli->command->name, text);
+}
+
 static rt_status take_option(struct cli *cli, char **argv, int argc, int *i)
 {
     const char *name = argv[*i] + 2, *equals = strchr(name, '=');
@@ -94,25 +104,37 @@ static rt_status take_option(struct cli *cli, char **argv, int argc, int *i)
     return RT_OK;
 }
 
+static rt_status take_positional(struct cli *cli, const char *text)
+{
+    const char *usage = cli->command->usage;
+    if (text[0] == '-' && text[1])
+        return unknown_short(cli, text);
+    if (!usage[0] || usage[0] == '-')
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "'%s' takes no argument '%.60s'",
+                       cli->command->name, text);
+    if (cli->positional_count == CLI_POSITIONALS_MAX)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "too many arguments");
+    cli->positional[cli->positional_count++] = text;
+    return RT_OK;
+}
+
 rt_status cli_parse(struct cli *cli, int argc, char **argv)
 {
     static char help[] = "--help", out[] = "--out";
     for (int i = 0; i < argc; i++) {
+        rt_status st = RT_OK;
         if (strcmp(argv[i], "-h") == 0)
             argv[i] = help;
         if (strcmp(argv[i], "-o") == 0)
             argv[i] = out;
-        if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "-v") == 0) {
+        if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "-v") == 0)
             cli->verbosity += argv[i][1] == 'v' ? 1 : -1;
-        } else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {
-            const rt_status st = take_option(cli, argv, argc, &i);
-            if (st != RT_OK)
-                return st;
-        } else {
-            if (cli->positional_count == CLI_POSITIONALS_MAX)
-                return rt_fail(&cli->ctx, RT_ERR_USAGE, "too many arguments");
-            cli->positional[cli->positional_count++] = argv[i];
-        }
+        else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2])
+            st = take_option(cli, argv, argc, &i);
+        else
+            st = take_positional(cli, argv[i]);
+        if (st != RT_OK)
+            return st;
     }
     cli->verbosity += cli_flag(cli, "verbose") ? 1 : 0;
     cli->verbosity = cli_flag(cli, "quiet") ? -1 : cli->verbosity;

@@ -4,6 +4,7 @@
 
 #include "runtime/format/file.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,31 +106,64 @@ void cli_say(struct cli *cli, const char *fmt, ...)
     fputc('\n', stderr);
 }
 
+void cli_print_json_text(const char *text)
+{
+    json_t *string = json_string(text); /* null where it is not UTF-8 */
+    if (string) {
+        json_dumpf(string, stdout, JSON_ENCODE_ANY);
+        json_decref(string);
+        return;
+    }
+    putchar('"');
+    for (; *text; text++) {
+        if ((unsigned char)*text >= 128)
+            fputs("\xef\xbf\xbd", stdout);
+        else if ((unsigned char)*text < 32 || *text == '"' || *text == '\\')
+            printf("\\u%04x", (unsigned)*text);
+        else
+            putchar(*text);
+    }
+    putchar('"');
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t total,
                   uint64_t started_ns, const char *extra)
 {
     const uint64_t now = rt_time_ns();
+    if (cli->progress_started != started_ns) {
+        cli->progress_started = started_ns;
+        cli->progress_base = done;
+    }
     const uint64_t pause =
         cli->progress_terminal ? UINT64_C(200000000) : UINT64_C(5000000000);
     if (cli->progress_off || (now - cli->progress_at < pause && done < total))
         return;
     if (!cli->progress_terminal && done >= total)
         return; /* a result line follows */
+    /* The rate is that of this run: what was found done tells nothing about it. */
     const double seconds = (double)(now - started_ns) * 1e-9;
-    const double left = done ? seconds / (double)done * (double)(total - done) : 0;
+    const uint64_t fresh = done - smaller(done, cli->progress_base);
+    const double rate = fresh && seconds > 0 ? (double)fresh / seconds : 0;
+    char left[32] = "null", pace[64] = "";
+    if (rate > 0) {
+        snprintf(left, sizeof left, "%.0f", (double)(total - done) / rate);
+        snprintf(pace, sizeof pace, "  %.1f/s  left %s s", rate, left);
+    }
     cli->progress_at = now;
     if (cli->progress_json) {
         fprintf(stderr,
                 "{\"what\":\"%s\",\"done\":%llu,\"total\":%llu,\"seconds\":%.1f,"
-                "\"left_seconds\":%.0f}\n",
+                "\"left_seconds\":%s}\n",
                 what, (unsigned long long)done, (unsigned long long)total, seconds, left);
         return;
     }
-    snprintf(cli->progress_line, sizeof cli->progress_line,
-             "%-24s %llu/%llu  %.1f/s  left %.0f s"
-             "  %.80s",
-             what, (unsigned long long)done, (unsigned long long)total,
-             seconds > 0 ? (double)done / seconds : 0, left, extra);
+    snprintf(cli->progress_line, sizeof cli->progress_line, "%-24s %llu/%llu%s  %.80s",
+             what, (unsigned long long)done, (unsigned long long)total, pace, extra);
     fprintf(stderr, cli->progress_terminal ? "\r\033[K%s" : "%s\n", cli->progress_line);
     fflush(stderr);
 }

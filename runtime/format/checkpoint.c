@@ -115,7 +115,7 @@ static rt_status check_finite(struct fmt_model *m, const char *name, const float
         if (!isfinite(values[i]))
             return rt_fail(m->ctx, RT_ERR_INPUT,
                            "'%s': tensor '%s' holds a value that is not finite at %llu; "
-                           "the file is damaged",
+                           "the file is damaged, get it again",
                            m->folder, name, (unsigned long long)i);
     return RT_OK;
 }
@@ -225,7 +225,8 @@ static rt_status check_size(struct fmt_model *m, const char *name, uint32_t out,
     const rt_status st = fmt_weight_size(m, name, &has_out, &has_in);
     if (st == RT_OK && (has_out != out || has_in != in))
         return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s.weight' is [%u, %u], [%u, %u] is expected",
+                       "'%s': tensor '%s.weight' is [%u, %u], [%u, %u] is expected; "
+                       "config.json and the weights do not belong together",
                        m->folder, name, has_out, has_in, out, in);
     return st;
 }

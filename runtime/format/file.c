@@ -107,17 +107,30 @@ rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path)
                           strerror(reason));
 }
 
+/* A device or a pipe: written as it is, never replaced or removed. */
+static bool is_device_or_pipe(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+/* Pipes and devices cannot be synced. */
+static bool sync_file(FILE *file)
+{
+    return fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL);
+}
+
 static rt_status write_all(struct rt_ctx *ctx, const char *path, const void *data,
                            size_t size)
 {
     FILE *file = fopen(path, "wb");
     if (!file)
         return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-    const bool wrote = fwrite(data, 1, size, file) == size && fflush(file) == 0 &&
-                       fsync(fileno(file)) == 0;
+    const bool wrote = fwrite(data, 1, size, file) == size && sync_file(file);
     if (fclose(file) != 0 || !wrote) {
         const int reason = errno;
-        remove(path);
+        if (!is_device_or_pipe(path))
+            remove(path);
         return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(reason));
     }
     return RT_OK;
@@ -126,6 +139,8 @@ static rt_status write_all(struct rt_ctx *ctx, const char *path, const void *dat
 rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path, const void *data,
                            size_t size)
 {
+    if (is_device_or_pipe(path))
+        return write_all(ctx, path, data, size);
     char *part = rt_format(ctx, "%s.part", path);
     if (!part)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);

@@ -26,7 +26,7 @@ RT_CHECKED rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t 
  * folder it lies in. */
 RT_CHECKED rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path);
 /* Writes text to path.part, syncs, renames over path. Nothing is left behind on failure.
- */
+ * A device or a pipe is written directly. */
 RT_CHECKED rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path,
                                       const void *data, size_t size);
 RT_CHECKED rt_status fmt_json_write(struct rt_ctx *ctx, const char *path,

@@ -75,7 +75,8 @@ static rt_status check(const struct opener *o, const struct fmt_tensor *t, uint6
     const uint64_t has_cols = t->dims > 1 ? t->shape[1] : 1;
     if (t->dims > 2 || has_rows != rows || has_cols != cols)
         return rt_fail(o->ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected",
+                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected; "
+                       "config.json and the weights do not belong together",
                        o->where, t->name, (unsigned long long)has_rows,
                        (unsigned long long)has_cols, (unsigned long long)rows,
                        (unsigned long long)cols);

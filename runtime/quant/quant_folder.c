@@ -20,6 +20,7 @@ struct output {
 
 struct writer {
     struct rt_ctx *ctx;
+    const char *from; /* the folder that is read */
     const struct quant_options *options;
     struct fmt_safetensors file;
     struct fmt_config config;
@@ -134,9 +135,9 @@ static rt_status check_finite(struct writer *w, const char *name, const float *v
         if (!(fabsf(values[i]) <= FLT_MAX / 2))
             return rt_fail(
                 w->ctx, RT_ERR_INPUT,
-                "tensor '%s' holds a value that is not finite at %zu; the model "
-                "is damaged, get it again",
-                name, i);
+                "'%s': tensor '%s' holds a value that is not finite at %zu; the file is "
+                "damaged, get it again",
+                w->from, name, i);
     return RT_OK;
 }
 
@@ -150,9 +151,9 @@ static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
         (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16))
         return rt_fail(
             w->ctx, RT_ERR_INPUT,
-            "tensor '%s' is not a float matrix of %u x %u; is the model already "
-            "quantized?",
-            t->name, out, in);
+            "'%s': tensor '%s' is not a float matrix of %u x %u; is the model already "
+            "quantized, or of other sizes than its config.json says?",
+            w->from, t->name, out, in);
     float *values = rt_alloc(w->ctx, count, sizeof *values);
     uint8_t *codes = rt_alloc(w->ctx, count, 1),
             *zeros = rt_alloc(w->ctx, out * groups, 1);
@@ -220,11 +221,10 @@ static rt_status make_tensors(struct writer *w)
         o->data = t->data;
     }
     if (w->report->matrices != w->config.layers * FMT_MODULE_COUNT)
-        return rt_fail(
-            w->ctx, RT_ERR_INPUT,
-            "the model has %u projection matrices, its config.json asks for %u; "
-            "the folder is incomplete, get it again",
-            w->report->matrices, w->config.layers * FMT_MODULE_COUNT);
+        return rt_fail(w->ctx, RT_ERR_INPUT,
+                       "'%s' has %u projection matrices, its config.json asks for %u; "
+                       "the folder is incomplete, get it again",
+                       w->from, w->report->matrices, w->config.layers * FMT_MODULE_COUNT);
     w->report->bits_per_weight /= (double)w->report->weights;
     return RT_OK;
 
@@ -340,7 +340,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     rt_status st;
     char part[4150], to[4001];
     *report = (struct quant_report){ 0 };
-    struct writer w = { .ctx = ctx, .options = options, .report = report };
+    struct writer w = { .ctx = ctx, .from = from, .options = options, .report = report };
     size_t length = strlen(target);
     while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
         length--;
