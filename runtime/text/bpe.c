@@ -1,10 +1,14 @@
 #include "runtime/text/bpe.h"
 
+#include "runtime/text/utf8.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-static uint32_t hash_bytes(const uint8_t *p, size_t size)
+static const uint32_t HASH_START = 2166136261u; /* FNV-1a */
+
+static uint32_t hash_bytes(uint32_t hash, const uint8_t *p, size_t size)
 {
-    uint32_t hash = 2166136261u; /* FNV-1a */
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ p[i]) * 16777619u;
     return hash;
@@ -27,7 +31,7 @@ static uint32_t places_for(size_t count)
 /* The place of these bytes in the text table: theirs, or the empty one. */
 static uint32_t text_place(const struct bpe *b, const uint8_t *bytes, size_t size)
 {
-    uint32_t i = hash_bytes(bytes, size) & (b->text_places - 1);
+    uint32_t i = hash_bytes(HASH_START, bytes, size) & (b->text_places - 1);
     while (b->by_text[i]) {
         const struct bpe_token *t = &b->tokens[b->by_text[i] - 1];
         if (t->size == size && memcmp(t->bytes, bytes, size) == 0)
@@ -40,7 +44,22 @@ static uint32_t text_place(const struct bpe *b, const uint8_t *bytes, size_t siz
 uint32_t bpe_find(const struct bpe *b, const char *bytes, size_t size)
 {
     const uint32_t id = b->by_text[text_place(b, (const uint8_t *)bytes, size)];
-    return id ? id - 1 : UINT32_MAX;
+    return id ? id - 1 : BPE_NO_ID;
+}
+
+uint32_t bpe_find_joined(const struct bpe *b, uint32_t left, uint32_t right)
+{
+    const struct bpe_token *l = &b->tokens[left], *r = &b->tokens[right];
+    const uint32_t hash =
+        hash_bytes(hash_bytes(HASH_START, l->bytes, l->size), r->bytes, r->size);
+    for (uint32_t i = hash & (b->text_places - 1); b->by_text[i];
+         i = (i + 1) & (b->text_places - 1)) {
+        const struct bpe_token *t = &b->tokens[b->by_text[i] - 1];
+        if (t->size == l->size + r->size && memcmp(t->bytes, l->bytes, l->size) == 0 &&
+            memcmp(t->bytes + l->size, r->bytes, r->size) == 0)
+            return b->by_text[i] - 1;
+    }
+    return BPE_NO_ID;
 }
 
 const uint8_t *bpe_text(const struct bpe *b, uint32_t id, size_t *size)
@@ -50,251 +69,41 @@ const uint8_t *bpe_text(const struct bpe *b, uint32_t id, size_t *size)
     return known ? b->tokens[id].bytes : (const uint8_t *)"";
 }
 
-static rt_status grow_texts(struct bpe *b, struct rt_ctx *ctx)
+/* Makes the token findable, unless its text already is. */
+static void put_text(struct bpe *b, uint32_t id)
 {
-    const uint32_t places = 2 * b->text_places;
-    uint32_t *table = rt_alloc(ctx, places, sizeof *table);
-    if (!table)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
-    rt_free(b->by_text);
-    b->by_text = table;
-    b->text_places = places;
-    for (uint32_t id = 0; id < b->id_count; id++)
-        if (b->tokens[id].bytes)
-            b->by_text[text_place(b, b->tokens[id].bytes, b->tokens[id].size)] = id + 1;
-    return RT_OK;
-}
-
-rt_status bpe_add(struct bpe *b, struct rt_ctx *ctx, const char *bytes, size_t size,
-                  uint32_t id)
-{
-    if (id >= b->id_capacity) {
-        const uint32_t capacity = id + id / 2 + 1024;
-        struct bpe_token *tokens =
-            rt_resize(ctx, b->tokens, b->id_capacity, capacity, sizeof *tokens);
-        if (!tokens)
-            return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
-        b->tokens = tokens;
-        b->id_capacity = capacity;
-    }
-    if (b->tokens[id].bytes)
-        return RT_OK;
-    uint8_t *copy = rt_alloc(ctx, size + 1, 1);
-    if (!copy)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
-    memcpy(copy, bytes, size);
-    b->tokens[id] = (struct bpe_token){ copy, (uint32_t)size };
-    if (id >= b->id_count)
-        b->id_count = id + 1;
-    if (b->id_count > b->text_places / 2) {
-        const rt_status st = grow_texts(b, ctx);
-        if (st != RT_OK)
-            return st;
-    }
-    const uint32_t place = text_place(b, copy, size);
+    const uint32_t place = text_place(b, b->tokens[id].bytes, b->tokens[id].size);
     if (!b->by_text[place])
         b->by_text[place] = id + 1;
+}
+
+static rt_status grow_texts(struct bpe *b, struct rt_ctx *ctx)
+{
+    const uint32_t old_places = b->text_places;
+    uint32_t *old = b->by_text;
+    uint32_t *table = rt_alloc(ctx, 2 * (size_t)old_places, sizeof *table);
+    if (!table)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    b->by_text = table;
+    b->text_places = 2 * old_places;
+    for (uint32_t i = 0; i < old_places; i++)
+        if (old[i])
+            put_text(b, old[i] - 1);
+    rt_free(old);
     return RT_OK;
 }
 
-/* ---- the alphabet of byte-level BPE ----
- * Printable Latin-1 bytes stand for themselves; the other 68 bytes are shown as U+0100
- * and up, in order (GPT-2's table). */
-static void make_alphabet(uint16_t shown[256])
+rt_status bpe_init(struct bpe *b, struct rt_ctx *ctx, size_t expected)
 {
-    uint16_t next = 256;
-    for (int byte = 0; byte < 256; byte++) {
-        const bool printable =
-            (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-        shown[byte] = printable ? (uint16_t)byte : next++;
-    }
-}
-
-/* Shown text to bytes; false if it holds a character that stands for no byte. */
-static bool to_bytes(const uint16_t shown[256], const char *text, uint8_t *out,
-                     size_t *size)
-{
-    *size = 0;
-    const uint8_t *p = (const uint8_t *)text;
-    while (*p) {
-        uint32_t c = *p++;
-        if (c >= 0x80) {
-            if ((c & 0xe0) != 0xc0 || (*p & 0xc0) != 0x80)
-                return false;
-            c = (c & 31) << 6 | (*p++ & 63);
-        }
-        int byte = 0;
-        while (byte < 256 && shown[byte] != c)
-            byte++;
-        if (byte == 256)
-            return false;
-        out[(*size)++] = (uint8_t)byte;
-    }
-    return true;
-}
-
-/* ---- loading ---- */
-
-struct reader {
-    struct bpe *b;
-    struct rt_ctx *ctx;
-    const char *path;
-    uint16_t shown[256];
-    uint8_t *scratch; /* longer than any token */
-    size_t scratch_size;
-};
-
-static rt_status shown_to_bytes(struct reader *r, const char *text, size_t *size)
-{
-    const size_t length = strlen(text);
-    if (length > r->scratch_size) {
-        rt_free(r->scratch);
-        r->scratch = rt_alloc(r->ctx, 2 * length, 1);
-        r->scratch_size = r->scratch ? 2 * length : 0;
-        if (!r->scratch)
-            return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", r->path);
-    }
-    if (!to_bytes(r->shown, text, r->scratch, size))
-        return rt_fail(
-            r->ctx, RT_ERR_INPUT,
-            "'%s': token '%.40s' is not byte-level text; only byte-level BPE is "
-            "supported",
-            r->path, text);
-    return RT_OK;
-}
-
-static rt_status load_vocab(struct reader *r, const json_t *vocab)
-{
-    rt_status st;
-    const char *text;
-    json_t *id;
-    if (!json_is_object(vocab) || json_object_size(vocab) == 0)
-        return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': the vocabulary is missing", r->path);
-    json_object_foreach((json_t *)(uintptr_t)vocab, text, id)
-    {
-        size_t size;
-        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-            json_integer_value(id) > BPE_ID_MAX)
-            return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': token '%.40s' has no valid id",
-                           r->path, text);
-        TRY(shown_to_bytes(r, text, &size));
-        TRY(bpe_add(r->b, r->ctx, (const char *)r->scratch, size,
-                    (uint32_t)json_integer_value(id)));
-    }
-    for (int byte = 0; byte < 256; byte++) {
-        const char c = (char)byte;
-        r->b->byte_id[byte] = bpe_find(r->b, &c, 1);
-    }
-    return RT_OK;
-
-fail:
-    return st;
-}
-
-/* The two halves of a merge: "a b" or ["a", "b"], in fresh memory. */
-static char *merge_halves(struct rt_ctx *ctx, const json_t *merge, const char **right)
-{
-    const json_t *a = json_array_get(merge, 0), *b = json_array_get(merge, 1);
-    char *copy = NULL;
-    if (json_is_string(merge))
-        copy = rt_strdup(ctx, json_string_value(merge));
-    else if (json_is_string(a) && json_is_string(b))
-        copy = rt_format(ctx, "%s %s", json_string_value(a), json_string_value(b));
-    char *space = copy ? strchr(copy, ' ') : NULL;
-    if (space) {
-        *space = '\0';
-        *right = space + 1;
-        return copy;
-    }
-    rt_free(copy);
-    return NULL;
-}
-
-static struct bpe_merge *merge_place(const struct bpe *b, uint32_t left, uint32_t right)
-{
-    uint32_t i = hash_pair(left, right) & (b->merge_places - 1);
-    while (b->merges[i].left != UINT32_MAX &&
-           (b->merges[i].left != left || b->merges[i].right != right))
-        i = (i + 1) & (b->merge_places - 1);
-    return &b->merges[i];
-}
-
-static rt_status load_merge(struct reader *r, const json_t *merge, uint32_t rank)
-{
-    rt_status st;
-    const char *right_text = NULL;
-    char *joined = NULL;
-    char *left_text = merge_halves(r->ctx, merge, &right_text);
-    size_t left_size, right_size;
-    uint32_t left, right, whole;
-    if (!left_text)
-        return rt_fail(r->ctx, RT_ERR_INPUT, "'%s': merge %u is not a pair", r->path,
-                       rank);
-    TRY(shown_to_bytes(r, left_text, &left_size));
-    left = bpe_find(r->b, (const char *)r->scratch, left_size);
-    TRY(shown_to_bytes(r, right_text, &right_size));
-    right = bpe_find(r->b, (const char *)r->scratch, right_size);
-    joined = rt_format(r->ctx, "%s%s", left_text, right_text);
-    if (!joined) {
-        st = rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", r->path);
-        goto fail;
-    }
-    TRY(shown_to_bytes(r, joined, &left_size));
-    whole = bpe_find(r->b, (const char *)r->scratch, left_size);
-    if (left == UINT32_MAX || right == UINT32_MAX || whole == UINT32_MAX) {
-        st = rt_fail(r->ctx, RT_ERR_INPUT,
-                     "'%s': merge %u makes '%.40s', which the vocabulary lacks", r->path,
-                     rank, joined);
-        goto fail;
-    }
-    struct bpe_merge *place = merge_place(r->b, left, right);
-    if (place->left == UINT32_MAX)
-        *place = (struct bpe_merge){ left, right, rank, whole };
-
-fail:
-    rt_free(joined);
-    rt_free(left_text);
-    return st;
-}
-
-static rt_status load_merges(struct reader *r, const json_t *merges)
-{
-    if (!json_is_array(merges))
-        return rt_fail(
-            r->ctx, RT_ERR_INPUT,
-            "'%s': the merges are missing; without them text cannot be encoded", r->path);
-    const size_t n = json_array_size(merges);
-    r->b->merge_places = places_for(n);
-    r->b->merges = rt_alloc(r->ctx, r->b->merge_places, sizeof *r->b->merges);
-    if (!r->b->merges || n > BPE_ID_MAX)
-        return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", r->path);
-    for (uint32_t i = 0; i < r->b->merge_places; i++)
-        r->b->merges[i].left = UINT32_MAX;
-    for (size_t i = 0; i < n; i++) {
-        const rt_status st = load_merge(r, json_array_get(merges, i), (uint32_t)i);
-        if (st != RT_OK)
-            return st;
-    }
-    return RT_OK;
-}
-
-rt_status bpe_load(struct bpe *b, struct rt_ctx *ctx, const char *path,
-                   const json_t *model)
-{
-    rt_status st;
-    struct reader r = { .b = b, .ctx = ctx, .path = path };
-    make_alphabet(r.shown);
-    b->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
-    b->text_places = places_for(json_object_size(json_object_get(model, "vocab")));
+    *b = (struct bpe){ .unknown = BPE_NO_ID };
+    for (int byte = 0; byte < 256; byte++)
+        b->byte_id[byte] = BPE_NO_ID;
+    if (expected > BPE_ID_MAX)
+        return rt_fail(ctx, RT_ERR_INPUT, "tokenizer: %zu tokens are more than %d",
+                       expected, (int)BPE_ID_MAX);
+    b->text_places = places_for(expected);
     b->by_text = rt_alloc(ctx, b->text_places, sizeof *b->by_text);
-    if (!b->by_text)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
-    TRY(load_vocab(&r, json_object_get(model, "vocab")));
-    TRY(load_merges(&r, json_object_get(model, "merges")));
-
-fail:
-    rt_free(r.scratch);
-    return st;
+    return b->by_text ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
 }
 
 void bpe_deinit(struct bpe *b)
@@ -306,20 +115,134 @@ void bpe_deinit(struct bpe *b)
     rt_free(b->merges);
 }
 
-/* ---- encoding ---- */
+static rt_status reserve_id(struct bpe *b, struct rt_ctx *ctx, uint32_t id)
+{
+    if (id < b->id_capacity)
+        return RT_OK;
+    const uint32_t capacity = id + id / 2 + 1024;
+    struct bpe_token *tokens =
+        rt_resize(ctx, b->tokens, b->id_capacity, capacity, sizeof *tokens);
+    if (!tokens)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    b->tokens = tokens;
+    b->id_capacity = capacity;
+    return RT_OK;
+}
 
-/* A symbol of the word, in a list; a merge candidate in a heap ordered by rank, then by
- * place: O(n log n) for any word. */
-struct symbol {
-    uint32_t id, previous, next;
+rt_status bpe_add(struct bpe *b, struct rt_ctx *ctx, const char *bytes, size_t size,
+                  uint32_t id, bool hidden)
+{
+    rt_status st;
+    TRY(reserve_id(b, ctx, id));
+    if (b->tokens[id].bytes)
+        return RT_OK;
+    uint8_t *copy = rt_alloc(ctx, size + 1, 1);
+    if (!copy)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    memcpy(copy, bytes, size);
+    b->tokens[id] = (struct bpe_token){ copy, (uint32_t)size, BPE_NO_RANK, false };
+    if (id >= b->id_count)
+        b->id_count = id + 1;
+    if (b->id_count > b->text_places / 2)
+        TRY(grow_texts(b, ctx));
+    if (!hidden)
+        put_text(b, id);
+
+fail:
+    return st;
+}
+
+void bpe_find_bytes(struct bpe *b)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        const char c = (char)byte;
+        b->byte_id[byte] = bpe_find(b, &c, 1);
+    }
+}
+
+/* ---- what goes first ---- */
+
+static struct bpe_merge *merge_place(const struct bpe *b, uint32_t left, uint32_t right)
+{
+    uint32_t i = hash_pair(left, right) & (b->merge_places - 1);
+    while (b->merges[i].left != BPE_NO_ID &&
+           (b->merges[i].left != left || b->merges[i].right != right))
+        i = (i + 1) & (b->merge_places - 1);
+    return &b->merges[i];
+}
+
+rt_status bpe_merges_init(struct bpe *b, struct rt_ctx *ctx, size_t count)
+{
+    if (count > BPE_ID_MAX)
+        return rt_fail(ctx, RT_ERR_INPUT, "tokenizer: %zu merges are more than %d", count,
+                       (int)BPE_ID_MAX);
+    b->merge_places = places_for(count);
+    b->merges = rt_alloc(ctx, b->merge_places, sizeof *b->merges);
+    if (!b->merges)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    for (uint32_t i = 0; i < b->merge_places; i++)
+        b->merges[i].left = BPE_NO_ID;
+    return RT_OK;
+}
+
+void bpe_merge_add(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank,
+                   uint32_t id)
+{
+    struct bpe_merge *place = merge_place(b, left, right);
+    if (place->left == BPE_NO_ID)
+        *place = (struct bpe_merge){ left, right, rank, id };
+}
+
+struct scored {
+    float score;
+    uint32_t id;
 };
 
+static int higher_first(const void *a, const void *b)
+{
+    const struct scored *x = a, *y = b;
+    return x->score > y->score ? -1 : x->score < y->score;
+}
+
+rt_status bpe_rank(struct bpe *b, struct rt_ctx *ctx, const float *scores,
+                   const bool *never, uint32_t count)
+{
+    uint32_t n = 0, rank = 0;
+    struct scored *order = rt_alloc(ctx, count, sizeof *order);
+    if (!order)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    b->by_rank = true;
+    for (uint32_t id = 0; id < count && id < b->id_count; id++)
+        if (!never[id])
+            order[n++] = (struct scored){ scores[id], id };
+    qsort(order, n, sizeof *order, higher_first);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i && order[i].score < order[i - 1].score)
+            rank++;
+        b->tokens[order[i].id].rank = rank;
+    }
+    rt_free(order);
+    return RT_OK;
+}
+
+/* ---- encoding ---- */
+
+/* A symbol of the word, in a list: bytes [start, start + size). Joining keeps the left
+ * one, which grows, and empties the right one: a place and a size name a symbol. */
+struct symbol {
+    uint32_t id, start, size, previous, next;
+};
+
+/* A pair that may be joined, in a heap ordered by rank, then by place: O(n log n) for any
+ * word. */
 struct candidate {
-    uint32_t rank, at, left, right, id;
+    uint32_t rank, at, right, size, right_size, id;
 };
 
 struct word {
+    const uint8_t *text;
     struct symbol *symbols;
+    uint32_t count;
     struct candidate *heap;
     uint32_t heap_count;
 };
@@ -358,28 +281,47 @@ static struct candidate heap_pop(struct word *w)
     return top;
 }
 
+/* What joining two neighbours would make; false: they do not join. */
+static bool joined(const struct bpe *b, const struct word *w, const struct symbol *left,
+                   const struct symbol *right, uint32_t *rank, uint32_t *id)
+{
+    if (!b->by_rank) {
+        if (left->id == BPE_NO_ID || right->id == BPE_NO_ID)
+            return false;
+        const struct bpe_merge *m = merge_place(b, left->id, right->id);
+        *rank = m->rank;
+        *id = m->id;
+        return m->left != BPE_NO_ID;
+    }
+    *id = bpe_find(b, (const char *)w->text + left->start, left->size + right->size);
+    *rank = *id == BPE_NO_ID ? BPE_NO_RANK : b->tokens[*id].rank;
+    return *rank != BPE_NO_RANK;
+}
+
 static void consider(const struct bpe *b, struct word *w, uint32_t at)
 {
     const uint32_t next = at == UINT32_MAX ? UINT32_MAX : w->symbols[at].next;
     if (next == UINT32_MAX)
         return;
-    const uint32_t left = w->symbols[at].id, right = w->symbols[next].id;
-    const struct bpe_merge *m = merge_place(b, left, right);
-    if (m->left != UINT32_MAX)
-        heap_push(w, (struct candidate){ m->rank, at, left, right, m->id });
+    const struct symbol *left = &w->symbols[at], *right = &w->symbols[next];
+    struct candidate c = {
+        .at = at, .right = next, .size = left->size, .right_size = right->size
+    };
+    if (joined(b, w, left, right, &c.rank, &c.id))
+        heap_push(w, c);
 }
 
 static void merge_word(const struct bpe *b, struct word *w)
 {
     while (w->heap_count) {
         const struct candidate c = heap_pop(w);
-        struct symbol *s = &w->symbols[c.at];
-        if (s->id != c.left || s->next == UINT32_MAX || w->symbols[s->next].id != c.right)
-            continue; /* one of both has been merged since */
-        struct symbol *gone = &w->symbols[s->next];
+        struct symbol *s = &w->symbols[c.at], *gone = &w->symbols[c.right];
+        if (s->size != c.size || s->next != c.right || gone->size != c.right_size)
+            continue; /* one of both has been joined since */
         s->id = c.id;
+        s->size += gone->size;
         s->next = gone->next;
-        gone->id = UINT32_MAX;
+        gone->size = 0;
         if (s->next != UINT32_MAX)
             w->symbols[s->next].previous = c.at;
         consider(b, w, s->previous);
@@ -387,22 +329,56 @@ static void merge_word(const struct bpe *b, struct word *w)
     }
 }
 
-rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *word,
+/* The symbols a word starts as. A byte without a token is left out of byte-level BPE: it
+ * has no id to give. */
+static void start_word(const struct bpe *b, struct word *w, size_t size)
+{
+    size_t step, bad;
+    for (size_t i = 0; i < size; i += step) {
+        step = b->characters ? utf8_character(w->text + i, size - i, &bad) : 1;
+        step = step ? step : 1;
+        const uint32_t id = b->characters ? bpe_find(b, (const char *)w->text + i, step)
+                                          : b->byte_id[w->text[i]];
+        if (id == BPE_NO_ID && !b->characters)
+            continue;
+        const uint32_t n = w->count++;
+        w->symbols[n] = (struct symbol){ id, (uint32_t)i, (uint32_t)step,
+                                         n ? n - 1 : UINT32_MAX, UINT32_MAX };
+        if (n)
+            w->symbols[n - 1].next = n;
+    }
+}
+
+/* A character without a token: its bytes where they have some, else the unknown token,
+ * one for a run of them. */
+static void put_unknown(const struct bpe *b, const uint8_t *bytes, uint32_t size,
+                        bool *in_run, uint32_t *out, uint32_t *count)
+{
+    bool all = true;
+    for (uint32_t k = 0; k < size; k++)
+        all &= b->byte_id[bytes[k]] != BPE_NO_ID;
+    for (uint32_t k = 0; all && k < size; k++)
+        out[(*count)++] = b->byte_id[bytes[k]];
+    if (!all && b->unknown != BPE_NO_ID && !*in_run)
+        out[(*count)++] = b->unknown;
+    *in_run = !all;
+}
+
+rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *text,
                      size_t size, uint32_t *out, uint32_t *count)
 {
-    uint32_t n = 0;
     if (size > UINT32_MAX / 4)
         return rt_fail(ctx, RT_ERR_INPUT, "encoding: a word of %zu bytes is too long",
                        size);
     if (b->ignore_merges) {
-        const uint32_t whole = bpe_find(b, (const char *)word, size);
-        if (whole != UINT32_MAX) {
+        const uint32_t whole = bpe_find(b, (const char *)text, size);
+        if (whole != BPE_NO_ID) {
             out[0] = whole;
             *count += 1;
             return RT_OK;
         }
     }
-    struct word w = { 0 };
+    struct word w = { .text = text };
     w.symbols = rt_alloc(ctx, size, sizeof *w.symbols);
     w.heap = rt_alloc(ctx, 3 * size, sizeof *w.heap); /* each merge adds at most two */
     if (!w.symbols || !w.heap) {
@@ -410,22 +386,22 @@ rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *wor
         rt_free(w.heap);
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
     }
-    for (size_t i = 0; i < size; i++) {
-        const uint32_t id = b->byte_id[word[i]];
-        if (id == UINT32_MAX)
-            continue; /* a vocabulary without this byte has no id for it: left out */
-        w.symbols[n] = (struct symbol){ id, n ? n - 1 : UINT32_MAX, UINT32_MAX };
-        if (n)
-            w.symbols[n - 1].next = n;
-        n++;
-    }
-    for (uint32_t i = 0; i < n; i++)
+    start_word(b, &w, size);
+    for (uint32_t i = 0; i < w.count; i++)
         consider(b, &w, i);
     merge_word(b, &w);
-    for (uint32_t i = n ? 0 : UINT32_MAX; i != UINT32_MAX; i = w.symbols[i].next) {
-        *out++ = w.symbols[i].id;
-        *count += 1;
+    bool in_run = false;
+    uint32_t n = 0;
+    for (uint32_t i = w.count ? 0 : UINT32_MAX; i != UINT32_MAX; i = w.symbols[i].next) {
+        const struct symbol *s = &w.symbols[i];
+        if (s->id == BPE_NO_ID) {
+            put_unknown(b, text + s->start, s->size, &in_run, out, &n);
+        } else {
+            out[n++] = s->id;
+            in_run = false;
+        }
     }
+    *count += n;
     rt_free(w.symbols);
     rt_free(w.heap);
     return RT_OK;

@@ -1,7 +1,16 @@
 /* runtime/text/tokenizer.h
- * Byte-level BPE from a Hugging Face tokenizer.json: optional NFC, a splitting pattern
- * from the file (or GPT-2's own), byte pairs merged by rank, added and special tokens.
- * Text that is not UTF-8 is taken as if each bad sequence were U+FFFD (the WHATWG rule). */
+ * Text to ids and back, as the model's own tokenizer does it.
+ *   tokenizer.json    BPE of the Hugging Face library: byte-level (GPT-2, Qwen2, Llama 3,
+ *                     SmolLM), or of characters with byte fallback (Llama 2): optional
+ *                     NFC, splitting patterns one after the other, merges by rank,
+ *                     ignore_merges, added and special tokens
+ *   tokenizer.model   SentencePiece BPE: scores, byte fallback, prefix space,
+ *                     user-defined pieces
+ *   a GGUF file       both kinds, from its keys. As llama.cpp has it, Qwen2 text is not
+ *                     brought to NFC there, which the Hugging Face tokenizer of the same
+ *                     model does: decomposed accents give other ids
+ * Text that is not UTF-8 is taken as if each bad sequence were U+FFFD (the WHATWG rule).
+ */
 #ifndef RUNTIME_TEXT_TOKENIZER_H
 #define RUNTIME_TEXT_TOKENIZER_H
 
@@ -9,15 +18,19 @@
 
 struct text_tokenizer;
 
-/* Loads folder/tokenizer.json. RT_ERR_INPUT names file and reason: not BPE, missing
- * merges, a merge of unknown tokens, a pattern that does not compile. */
-RT_CHECKED rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *folder,
+/* Loads the tokenizer of a model folder (tokenizer.json, else tokenizer.model) or of a
+ * GGUF file. RT_ERR_INPUT names file and reason: not BPE, missing merges, a merge of
+ * unknown tokens, a pattern that does not compile, a rule that is not known. */
+RT_CHECKED rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *path,
                                          struct text_tokenizer **out);
 void text_tokenizer_destroy(struct text_tokenizer **tok);
 /* Largest id + 1. */
 uint32_t text_vocab_size(const struct text_tokenizer *tok);
 /* Id of a token by its text ("<|sep|>"), UINT32_MAX: there is none. */
 uint32_t text_token_id(const struct text_tokenizer *tok, const char *text);
+/* The token that the model expects before every text (Llama), UINT32_MAX: none. Encoding
+ * does not add it. */
+uint32_t text_bos_id(const struct text_tokenizer *tok);
 
 /* Encodes `size` bytes into a fresh array (rt_free). Added tokens in the text are
  * recognised; those marked special only with `special`, else they are ordinary text. */
@@ -32,5 +45,25 @@ RT_CHECKED rt_status text_decode(const struct text_tokenizer *tok, const uint32_
                                  size_t *size);
 /* How many of `size` bytes may be shown now: all but an unfinished character at the end. */
 size_t text_whole_characters(const char *text, size_t size);
+
+/* Decoding as ids come: what is given out is always valid UTF-8, never part of a
+ * character. All of it together is text_decode's bytes with bad sequences as U+FFFD. */
+struct text_stream {
+    const struct text_tokenizer *tok; /* borrowed */
+    bool skip_special;
+    bool begun;          /* something was given out or is held back */
+    char pending[4];     /* the start of a character */
+    size_t pending_size; /* at most 3 */
+};
+
+void text_stream_init(struct text_stream *stream, const struct text_tokenizer *tok,
+                      bool skip_special);
+/* Text that is complete with these ids, in fresh memory (rt_free), zero-terminated; often
+ * empty. */
+RT_CHECKED rt_status text_stream_push(struct text_stream *stream, const uint32_t *ids,
+                                      uint32_t count, char **text, size_t *size);
+/* What is held back when no more ids come: empty or U+FFFD. The stream starts anew. */
+RT_CHECKED rt_status text_stream_end(struct text_stream *stream, char **text,
+                                     size_t *size);
 
 #endif

@@ -2,6 +2,7 @@
  * text; without a zero byte all of it is text for a small tokenizer made here. What was
  * encoded must decode again without harm. */
 #include "runtime/text/tokenizer.h"
+#include "tests/fuzz/fuzz_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,21 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         zero ? load(data, json_size) : load(small, sizeof small - 1);
     if (!tok)
         return 0;
-    for (int special = 0; special < 2; special++) {
-        uint32_t *ids = NULL, count = 0;
-        char *back = NULL;
-        size_t back_size = 0;
-        if (text_encode(tok, text, text_size, special != 0, &ids, &count) != RT_OK)
-            continue;
-        for (uint32_t i = 0; i < count; i++)
-            if (ids[i] >= text_vocab_size(tok))
-                abort();
-        if (text_decode(tok, ids, count, special != 0, &back, &back_size) == RT_OK &&
-            text_whole_characters(back, back_size) > back_size)
-            abort();
-        rt_free(back);
-        rt_free(ids);
-    }
+    fuzz_text(tok, text, text_size);
     text_tokenizer_destroy(&tok);
     return 0;
 }

@@ -58,14 +58,13 @@ static void check_decoded(struct text_tokenizer *tok, const json_t *vector,
     rt_free(decoded);
 }
 
-static void check_vectors(const char *folder, const char *name)
+static void check_vectors(const char *model, const char *relative)
 {
     struct rt_ctx ctx;
-    char path[1024], relative[256], *line = NULL;
+    char path[1024], *line = NULL;
     size_t capacity = 0;
     int number = 0;
-    struct text_tokenizer *tok = open_tokenizer(&ctx, folder);
-    snprintf(relative, sizeof relative, "%s/%s", folder, name);
+    struct text_tokenizer *tok = open_tokenizer(&ctx, model);
     FILE *file = fopen(test_path(path, sizeof path, relative), "r");
     assert_non_null(file);
     while (getline(&line, &capacity, file) > 0) {
@@ -83,19 +82,30 @@ static void check_vectors(const char *folder, const char *name)
         json_decref(v);
     }
     assert_true(number > 0);
-    printf("    %s: %d vectors\n", relative, number);
+    printf("    %s: %d vectors\n", model, number);
     free(line);
     fclose(file);
     text_tokenizer_destroy(&tok);
 }
 
+#define FOLDER "tests/golden/tokenizer/"
+
 static void vectors_are_exact(void **state)
 {
     (void)state;
-    check_vectors("tests/golden/tokenizer/qwen2", "vectors.jsonl");
-    check_vectors("tests/golden/tokenizer/llama3", "vectors.jsonl");
-    check_vectors("tests/golden/tokenizer/gpt2", "vectors.jsonl");
-    check_vectors("tests/golden/models/qwen2-tiny", "tokenizer_vectors.jsonl");
+    static const char *const names[] = { "qwen2",  "llama3",   "gpt2",   "smollm",
+                                         "llama2", "sp-llama", "sp-user" };
+    char model[128], vectors[128];
+    for (size_t i = 0; i < RT_COUNT(names); i++) {
+        snprintf(model, sizeof model, FOLDER "%s", names[i]);
+        snprintf(vectors, sizeof vectors, FOLDER "%s/vectors.jsonl", names[i]);
+        check_vectors(model, vectors);
+    }
+    check_vectors(FOLDER "sp-llama/tokenizer.gguf", FOLDER "sp-llama/vectors.jsonl");
+    check_vectors("tests/golden/models/qwen2-tiny",
+                  "tests/golden/models/qwen2-tiny/tokenizer_vectors.jsonl");
+    check_vectors("tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf",
+                  "tests/golden/models/qwen2-tiny/tokenizer_vectors.jsonl");
 }
 
 static size_t from_hex(const char *hex, char *out)
@@ -154,6 +164,8 @@ static void demo_problems_round_trip(void **state)
     text_tokenizer_destroy(&tok);
 }
 
+#define MODEL "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]},"
+
 static void broken_files_are_refused(void **state)
 {
     (void)state;
@@ -168,6 +180,26 @@ static void broken_files_are_refused(void **state)
           "valid id" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}",
           "lacks" },
+        { MODEL "\"normalizer\":{\"type\":\"NFKC\"}}", "normalizer 'NFKC'" },
+        { MODEL "\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"x\"}}",
+          "normalizer 'Prepend'" },
+        { MODEL "\"pre_tokenizer\":{\"type\":\"Whitespace\"}}",
+          "pre-tokenizer 'Whitespace'" },
+        { MODEL "\"pre_tokenizer\":{\"type\":\"Metaspace\"}}", "Metaspace" },
+        { MODEL "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
+                "{\"type\":\"Sequence\"}]}}",
+          "pre-tokenizer 'Sequence'" },
+        { MODEL "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
+                "{\"Regex\":\"(\"}}}",
+          "does not compile" },
+        { MODEL "\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Removed\","
+                "\"pattern\":{\"Regex\":\"a\"}}}",
+          "'Removed'" },
+        { MODEL "\"added_tokens\":[{\"id\":1,\"content\":\"\"}]}", "added token 0" },
+        { MODEL "\"added_tokens\":[{\"id\":1,\"content\":\"x\",\"single_word\":true}]}",
+          "single_word" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\u20ac\":0},\"merges\":[]}}",
+          "byte_fallback" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}",
           "not a pair" },
     };
@@ -194,7 +226,132 @@ static void a_character_is_never_split(void **state)
     assert_int_equal(text_whole_characters("ab\xc3", 3), 2);
     assert_int_equal(text_whole_characters("ab\xc3\xa9", 4), 4);
     assert_int_equal(text_whole_characters("\xf0\x9f\x98", 3), 0);
+    assert_int_equal(text_whole_characters("a\x80\x80", 3), 3);
+    assert_int_equal(text_whole_characters("a\xe0\x80", 3), 3); /* no character */
     assert_int_equal(text_whole_characters("", 0), 0);
+}
+
+/* The text of a stream that is pushed `step` ids at a time. */
+static char *streamed(const struct text_tokenizer *tok, const uint32_t *ids, uint32_t n,
+                      uint32_t step, size_t *size)
+{
+    struct text_stream stream;
+    char *all = calloc(16 * (size_t)n + 16, 1), *part;
+    assert_non_null(all);
+    text_stream_init(&stream, tok, false);
+    *size = 0;
+    for (uint32_t i = 0; i <= n; i += step) {
+        size_t length;
+        if (i < n)
+            assert_int_equal(text_stream_push(&stream, ids + i,
+                                              n - i < step ? n - i : step, &part,
+                                              &length),
+                             RT_OK);
+        else
+            assert_int_equal(text_stream_end(&stream, &part, &length), RT_OK);
+        json_t *string = json_stringn(part, length); /* null: not UTF-8 */
+        assert_non_null(string);
+        json_decref(string);
+        memcpy(all + *size, part, length);
+        *size += length;
+        rt_free(part);
+    }
+    return all;
+}
+
+static void a_stream_gives_the_same_text(void **state)
+{
+    (void)state;
+    static const char *const models[] = { "tests/golden/tokenizer/qwen2",
+                                          "tests/golden/tokenizer/sp-llama",
+                                          "tests/golden/tokenizer/llama2" };
+    static const char text[] = " Anna \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac "
+                               "pays 3 \xe2\x82\xac, \xc3\xa9t\xc3\xa9 \xe6\x95\xb0\n";
+    for (size_t i = 0; i < RT_COUNT(models); i++)
+        for (uint32_t step = 1; step < 4; step++) {
+            struct rt_ctx ctx;
+            uint32_t *ids, n;
+            size_t size;
+            struct text_tokenizer *tok = open_tokenizer(&ctx, models[i]);
+            assert_int_equal(text_encode(tok, text, strlen(text), true, &ids, &n), RT_OK);
+            char *all = streamed(tok, ids, n, step, &size);
+            assert_int_equal(size, strlen(text));
+            assert_memory_equal(all, text, size);
+            free(all);
+            rt_free(ids);
+            text_tokenizer_destroy(&tok);
+        }
+}
+
+static void a_stream_replaces_what_is_no_text(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    uint32_t *ids, n;
+    size_t size;
+    struct text_tokenizer *tok = open_tokenizer(&ctx, "tests/golden/tokenizer/qwen2");
+    assert_int_equal(text_encode(tok, "\xf0\x9f\x98\x80", 4, true, &ids, &n), RT_OK);
+    assert_true(n > 1); /* the vocabulary has no token for it */
+    char *all = streamed(tok, ids, n - 1, 1, &size);
+    assert_int_equal(size, 3);
+    assert_memory_equal(all, "\xef\xbf\xbd", 3);
+    free(all);
+    const uint32_t broken[] = { ids[0], text_token_id(tok, "a"), ids[n - 1] };
+    all = streamed(tok, broken, 3, 1, &size);
+    assert_int_equal(size, 7);
+    assert_memory_equal(all,
+                        "\xef\xbf\xbd"
+                        "a"
+                        "\xef\xbf\xbd",
+                        7);
+    free(all);
+    rt_free(ids);
+    text_tokenizer_destroy(&tok);
+}
+
+static void the_start_token_is_known(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *bos; /* null: none */
+    } cases[] = {
+        { FOLDER "qwen2", NULL },
+        { FOLDER "llama3", "<|begin_of_text|>" },
+        { FOLDER "sp-llama", "<s>" },
+        { FOLDER "sp-llama/tokenizer.gguf", "<s>" },
+        { "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf", NULL },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx;
+        struct text_tokenizer *tok = open_tokenizer(&ctx, cases[i].model);
+        assert_int_equal(text_bos_id(tok),
+                         cases[i].bos ? text_token_id(tok, cases[i].bos) : UINT32_MAX);
+        text_tokenizer_destroy(&tok);
+    }
+}
+
+static void running_out_of_memory_is_an_error_not_a_crash(void **state)
+{
+    (void)state;
+    static const char *const models[] = { "tests/golden/models/qwen2-tiny",
+                                          FOLDER "sp-llama",
+                                          FOLDER "sp-llama/tokenizer.gguf" };
+    for (size_t i = 0; i < RT_COUNT(models); i++)
+        for (uint64_t n = 1;; n += n < 64 ? 1 : 97) {
+            struct rt_ctx ctx = { .alloc_fail_at = n };
+            struct text_tokenizer *tok;
+            uint32_t *ids = NULL, count;
+            char path[1024];
+            rt_status st =
+                text_tokenizer_load(&ctx, test_path(path, sizeof path, models[i]), &tok);
+            if (st == RT_OK)
+                st = text_encode(tok, "a few words", 11, true, &ids, &count);
+            rt_free(ids);
+            text_tokenizer_destroy(&tok);
+            if (st == RT_OK)
+                break;
+            assert_int_equal(st, RT_ERR_HOST_MEMORY);
+        }
 }
 
 int main(void)
@@ -205,6 +362,10 @@ int main(void)
         cmocka_unit_test(demo_problems_round_trip),
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(a_character_is_never_split),
+        cmocka_unit_test(a_stream_gives_the_same_text),
+        cmocka_unit_test(a_stream_replaces_what_is_no_text),
+        cmocka_unit_test(the_start_token_is_known),
+        cmocka_unit_test(running_out_of_memory_is_an_error_not_a_crash),
     };
     return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

@@ -1,0 +1,290 @@
+#include "runtime/format/gguf_types.h"
+
+#include "runtime/weight.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static float half_at(const uint8_t *p)
+{
+    return rt_half_to_float((uint16_t)(p[0] | (uint32_t)p[1] << 8));
+}
+
+static uint32_t word_at(const uint8_t *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* ---- blocks of 32 with one scale ---- */
+
+/* 16 bytes: element j in the low nibble of byte j, element j + 16 in the high one. */
+static void split_nibbles(const uint8_t *q, uint8_t *code)
+{
+    for (int j = 0; j < 16; j++) {
+        code[j] = q[j] & 15;
+        code[j + 16] = q[j] >> 4;
+    }
+}
+
+/* The fifth bit of element j is bit j of a word. */
+static void add_fifth_bits(const uint8_t *high, uint8_t *code)
+{
+    const uint32_t bits = word_at(high);
+    for (int j = 0; j < 32; j++)
+        code[j] |= (uint8_t)((bits >> j & 1) << 4);
+}
+
+/* half d, nibbles */
+static void split_q4_0(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0] = half_at(p);
+    b->zero[0] = 8;
+    split_nibbles(p + 2, b->code);
+}
+
+/* half d, half m, nibbles */
+static void split_q4_1(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0] = half_at(p);
+    b->zero[0] = half_at(p + 2);
+    split_nibbles(p + 4, b->code);
+}
+
+/* half d, word of fifth bits, nibbles */
+static void split_q5_0(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0] = half_at(p);
+    b->zero[0] = 16;
+    split_nibbles(p + 6, b->code);
+    add_fifth_bits(p + 2, b->code);
+}
+
+/* half d, half m, word of fifth bits, nibbles */
+static void split_q5_1(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0] = half_at(p);
+    b->zero[0] = half_at(p + 2);
+    split_nibbles(p + 8, b->code);
+    add_fifth_bits(p + 4, b->code);
+}
+
+/* half d, signed bytes; stored here plus 128 */
+static void split_q8_0(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0] = half_at(p);
+    b->zero[0] = 128;
+    for (int j = 0; j < 32; j++)
+        b->code[j] = p[2 + j] ^ 0x80;
+}
+
+/* The levels of IQ4_NL: constants of the format. */
+static const int8_t iq4_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
+                                       1,    13,   25,  38,  53,  69,  89,  113 };
+
+/* half d, nibbles that index the levels */
+static void split_iq4_nl(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0] = half_at(p);
+    b->zero[0] = 0;
+    split_nibbles(p + 2, b->code);
+}
+
+/* ---- blocks of 256 with scales of their own for every 16 or 32 elements ---- */
+
+/* 64 bytes of 2-bit codes: each half of 128 elements has 32 bytes, and bits 2 s, 2 s + 1
+ * of byte l hold element 32 s + l of the half. */
+static void split_pairs(const uint8_t *q, uint8_t *code)
+{
+    for (int i = 0; i < 256; i++)
+        code[i] = q[i / 128 * 32 + i % 32] >> (2 * (i % 128 / 32)) & 3;
+}
+
+/* 16 bytes (scale low, minimum high nibble), 64 bytes of 2-bit codes, half d, half dmin;
+ * d scale q - dmin minimum */
+static void split_q2_k(const uint8_t *p, struct fmt_block *b)
+{
+    const float d = half_at(p + 80), dmin = half_at(p + 82);
+    split_pairs(p + 16, b->code);
+    for (int g = 0; g < 16; g++) {
+        b->scale[g] = d * (float)(p[g] & 15);
+        b->zero[g] = -(dmin * (float)(p[g] >> 4));
+    }
+}
+
+/* 32 bytes of third bits (bit 4 h + s of byte l: element 128 h + 32 s + l), 64 bytes of
+ * 2-bit codes, 12 bytes with 16 scales of 6 bits, half d; d (scale - 32) (q - 4) */
+static void split_q3_k(const uint8_t *p, struct fmt_block *b)
+{
+    const uint8_t *packed = p + 96;
+    const float d = half_at(p + 108);
+    split_pairs(p + 32, b->code);
+    for (int i = 0; i < 256; i++)
+        b->code[i] |= (uint8_t)((p[i % 32] >> (i / 32) & 1) << 2);
+    for (int g = 0; g < 16; g++) {
+        const int low = packed[g % 8] >> (4 * (g / 8)) & 15;
+        const int high = packed[8 + g % 4] >> (2 * (g / 4)) & 3;
+        b->scale[g] = d * (float)((low | high << 4) - 32);
+        b->zero[g] = 4;
+    }
+}
+
+/* 12 bytes hold eight scales and eight minima of 6 bits. The first four of each are the
+ * low 6 bits of bytes 0-3 and 4-7; of the last four, bytes 8-11 hold the low nibbles
+ * (scale low, minimum high) and the top bits of bytes 0-3 and 4-7 the rest. */
+static void scales_of_eight(const uint8_t *p, float d, float dmin, struct fmt_block *b)
+{
+    for (int g = 0; g < 8; g++) {
+        int scale = p[g % 4] & 63, minimum = p[g % 4 + 4] & 63;
+        if (g >= 4) {
+            scale = (p[g + 4] & 15) | p[g - 4] >> 6 << 4;
+            minimum = p[g + 4] >> 4 | p[g] >> 6 << 4;
+        }
+        b->scale[g] = d * (float)scale;
+        b->zero[g] = -(dmin * (float)minimum);
+    }
+}
+
+/* half d, half dmin, 12 bytes of scales, 128 bytes: every 64 elements have 32 bytes, the
+ * first 32 in the low nibbles; d scale q - dmin minimum */
+static void split_q4_k(const uint8_t *p, struct fmt_block *b)
+{
+    scales_of_eight(p + 4, half_at(p), half_at(p + 2), b);
+    for (int i = 0; i < 256; i++)
+        b->code[i] = p[16 + i / 64 * 32 + i % 32] >> (4 * (i % 64 / 32)) & 15;
+}
+
+/* As Q4_K, with 32 bytes of fifth bits before the nibbles: bit i / 32 of byte i % 32. */
+static void split_q5_k(const uint8_t *p, struct fmt_block *b)
+{
+    scales_of_eight(p + 4, half_at(p), half_at(p + 2), b);
+    for (int i = 0; i < 256; i++) {
+        const int low = p[48 + i / 64 * 32 + i % 32] >> (4 * (i % 64 / 32)) & 15;
+        b->code[i] = (uint8_t)(low | (p[16 + i % 32] >> (i / 32) & 1) << 4);
+    }
+}
+
+/* 128 bytes of low nibbles, 64 of high pairs, 16 signed scales, half d. A half of 128
+ * elements has 64 and 32 of those bytes: element l + 32 s is in nibble s / 2 of byte
+ * l + 32 (s % 2), its high pair in bits 2 s of byte l; d scale (q - 32) */
+static void split_q6_k(const uint8_t *p, struct fmt_block *b)
+{
+    const float d = half_at(p + 208);
+    for (int i = 0; i < 256; i++) {
+        const int half = i / 128, s = i % 128 / 32, l = i % 32;
+        const int low = p[64 * half + l + 32 * (s % 2)] >> (4 * (s / 2)) & 15;
+        const int high = p[128 + 32 * half + l] >> (2 * s) & 3;
+        b->code[i] = (uint8_t)(low | high << 4);
+    }
+    for (int g = 0; g < 16; g++) {
+        b->scale[g] = d * (float)(int8_t)p[192 + g];
+        b->zero[g] = 32;
+    }
+}
+
+/* ---- the list ---- */
+
+static const struct fmt_block_type types[] = {
+    { 0, "F32", 1, 4, FMT_BLOCK_FLOAT, 0, 0, NULL, NULL },
+    { 1, "F16", 1, 2, FMT_BLOCK_FLOAT, 0, 0, NULL, NULL },
+    { 2, "Q4_0", 32, 18, FMT_BLOCK_ZERO, 4, 32, NULL, split_q4_0 },
+    { 3, "Q4_1", 32, 20, FMT_BLOCK_OFFSET, 4, 32, NULL, split_q4_1 },
+    { 6, "Q5_0", 32, 22, FMT_BLOCK_ZERO, 5, 32, NULL, split_q5_0 },
+    { 7, "Q5_1", 32, 24, FMT_BLOCK_OFFSET, 5, 32, NULL, split_q5_1 },
+    { 8, "Q8_0", 32, 34, FMT_BLOCK_ZERO, 8, 32, NULL, split_q8_0 },
+    { 10, "Q2_K", 256, 84, FMT_BLOCK_OFFSET, 2, 16, NULL, split_q2_k },
+    { 11, "Q3_K", 256, 110, FMT_BLOCK_ZERO, 3, 16, NULL, split_q3_k },
+    { 12, "Q4_K", 256, 144, FMT_BLOCK_OFFSET, 4, 32, NULL, split_q4_k },
+    { 13, "Q5_K", 256, 176, FMT_BLOCK_OFFSET, 5, 32, NULL, split_q5_k },
+    { 14, "Q6_K", 256, 210, FMT_BLOCK_ZERO, 6, 16, NULL, split_q6_k },
+    { 20, "IQ4_NL", 32, 18, FMT_BLOCK_TABLE, 4, 32, iq4_levels, split_iq4_nl },
+    { 30, "BF16", 1, 2, FMT_BLOCK_FLOAT, 0, 0, NULL, NULL },
+    /* Known by name, so that a refusal can say what the file holds. */
+    { .id = 9, .name = "Q8_1" },
+    { .id = 15, .name = "Q8_K" },
+    { .id = 16, .name = "IQ2_XXS" },
+    { .id = 17, .name = "IQ2_XS" },
+    { .id = 18, .name = "IQ3_XXS" },
+    { .id = 19, .name = "IQ1_S" },
+    { .id = 21, .name = "IQ3_S" },
+    { .id = 22, .name = "IQ2_S" },
+    { .id = 23, .name = "IQ4_XS" },
+    { .id = 24, .name = "I8" },
+    { .id = 25, .name = "I16" },
+    { .id = 26, .name = "I32" },
+    { .id = 27, .name = "I64" },
+    { .id = 28, .name = "F64" },
+    { .id = 29, .name = "IQ1_M" },
+    { .id = 34, .name = "TQ1_0" },
+    { .id = 35, .name = "TQ2_0" },
+    { .id = 39, .name = "MXFP4" },
+};
+
+const struct fmt_block_type *fmt_block_type_find(uint32_t id)
+{
+    for (size_t i = 0; i < RT_COUNT(types); i++)
+        if (types[i].id == id)
+            return &types[i];
+    return NULL;
+}
+
+const char *fmt_block_type_names(char *buffer, size_t size)
+{
+    size_t n = 0;
+    buffer[0] = '\0';
+    for (size_t i = 0; i < RT_COUNT(types) && n < size; i++)
+        if (types[i].bytes)
+            n += (size_t)snprintf(buffer + n, size - n, "%s%s", n ? ", " : "",
+                                  types[i].name);
+    return buffer;
+}
+
+void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data,
+                     struct fmt_block *out)
+{
+    assert(type->split);
+    type->split(data, out);
+}
+
+static void plain_floats(const struct fmt_block_type *type, const uint8_t *data,
+                         uint64_t n, float *out)
+{
+    for (uint64_t i = 0; i < n; i++, data += type->bytes) {
+        if (type->bytes == 4)
+            out[i] = float_of(word_at(data));
+        else if (type->id == 1)
+            out[i] = half_at(data);
+        else
+            out[i] = float_of((uint32_t)data[0] << 16 | (uint32_t)data[1] << 24);
+    }
+}
+
+void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
+                      uint64_t blocks, float *out)
+{
+    struct fmt_block b;
+    if (type->form == FMT_BLOCK_FLOAT) {
+        plain_floats(type, data, blocks, out);
+        return;
+    }
+    for (uint64_t k = 0; k < blocks; k++, data += type->bytes, out += type->block) {
+        type->split(data, &b);
+        for (uint32_t i = 0; i < type->block; i++) {
+            const float scale = b.scale[i / type->group], zero = b.zero[i / type->group];
+            const float q = (float)b.code[i];
+            if (type->form == FMT_BLOCK_ZERO)
+                out[i] = (q - zero) * scale;
+            else if (type->form == FMT_BLOCK_OFFSET)
+                out[i] = q * scale + zero;
+            else
+                out[i] = (float)type->table[b.code[i]] * scale;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+#include "runtime/text/byte_level.h"
+
+void byte_level_init(struct byte_level *level)
+{
+    int16_t next = 256;
+    *level = (struct byte_level){ 0 };
+    for (int c = 0; c < BYTE_LEVEL_END; c++)
+        level->byte[c] = -1;
+    for (int16_t byte = 0; byte < 256; byte++) {
+        const bool printable =
+            (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+        level->byte[printable ? byte : next++] = byte;
+    }
+}
+
+void byte_level_deinit(struct byte_level *level)
+{
+    rt_free(level->bytes);
+    level->bytes = NULL;
+}
+
+rt_status byte_level_read(struct byte_level *level, struct rt_ctx *ctx, const char *text,
+                          size_t size, size_t *out_size, bool *good)
+{
+    const uint8_t *p = (const uint8_t *)text, *end = p + size;
+    *out_size = 0;
+    *good = false;
+    if (size > level->capacity) {
+        rt_free(level->bytes);
+        level->bytes = rt_alloc(ctx, 2 * size, 1);
+        level->capacity = level->bytes ? 2 * size : 0;
+        if (!level->bytes)
+            return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    }
+    while (p < end) {
+        uint32_t c = *p++;
+        if (c >= 0x80) { /* all code points of the alphabet have two bytes */
+            if ((c & 0xe0) != 0xc0 || p == end || (*p & 0xc0) != 0x80)
+                return RT_OK;
+            c = (c & 31) << 6 | (*p++ & 63);
+        }
+        if (c >= BYTE_LEVEL_END || level->byte[c] < 0)
+            return RT_OK;
+        level->bytes[(*out_size)++] = (uint8_t)level->byte[c];
+    }
+    *good = true;
+    return RT_OK;
+}

@@ -1,0 +1,340 @@
+/* runtime/text/tokenizer_gguf.c
+ * The tokenizer in the keys of a GGUF file. The file names the way of splitting and does
+ * not hold it: the ways are here, as llama.cpp has them. */
+#include "runtime/text/tokenizer_impl.h"
+
+#include "runtime/format/gguf.h"
+#include "runtime/text/byte_level.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Kinds of tokens, as in tokenizer.ggml.token_type. */
+enum { KIND_NORMAL = 1, KIND_UNKNOWN, KIND_CONTROL, KIND_USER, KIND_UNUSED, KIND_BYTE };
+
+#define CONTRACTIONS "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|"
+#define WORDS_AND_SPACES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* Ways of splitting by tokenizer.ggml.pre. */
+static const struct {
+    const char *name;
+    const char *patterns[2]; /* one after the other */
+    bool ignore_merges, bos;
+} ways[] = {
+    { "gpt-2", { TEXT_GPT2_PATTERN, NULL }, false, false },
+    { "qwen2",
+      { CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" WORDS_AND_SPACES, NULL },
+      false,
+      false },
+    { "llama-bpe",
+      { CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" WORDS_AND_SPACES, NULL },
+      true,
+      true },
+    { "smollm", { "\\p{N}", TEXT_GPT2_PATTERN }, false, false },
+};
+
+/* Other names of the same ways. */
+static const char *const aliases[][2] = {
+    { "deepseek-r1-qwen", "qwen2" },
+    { "llama3", "llama-bpe" },
+    { "llama-v3", "llama-bpe" },
+};
+
+struct reader {
+    struct text_tokenizer *t;
+    const struct fmt_gguf *file;
+    struct byte_level level;
+    const struct fmt_gguf_key *tokens, *kinds;
+};
+
+static int32_t kind_of(const struct reader *r, uint64_t id)
+{
+    return r->kinds ? (int32_t)fmt_gguf_word(r->kinds, id) : KIND_NORMAL;
+}
+
+static rt_status read_lists(struct reader *r)
+{
+    rt_status st;
+    TRY(fmt_gguf_array(r->file, "tokenizer.ggml.tokens", FMT_GGUF_STRING, &r->tokens));
+    TRY(fmt_gguf_array(r->file, "tokenizer.ggml.token_type", FMT_GGUF_I32, &r->kinds));
+    if (!r->tokens || r->tokens->count == 0)
+        return rt_fail(r->t->ctx, RT_ERR_INPUT,
+                       "'%s': key 'tokenizer.ggml.tokens' is missing or empty",
+                       r->t->path);
+    if (r->kinds && r->kinds->count != r->tokens->count)
+        return rt_fail(r->t->ctx, RT_ERR_INPUT,
+                       "'%s': key 'tokenizer.ggml.token_type' has %llu entries for %llu "
+                       "tokens",
+                       r->t->path, (unsigned long long)r->kinds->count,
+                       (unsigned long long)r->tokens->count);
+    TRY(bpe_init(&r->t->bpe, r->t->ctx, r->tokens->count));
+
+fail:
+    return st;
+}
+
+/* Tokens that are recognised in text before anything else. */
+static rt_status add_recognised(struct reader *r, const char *text, size_t size,
+                                uint32_t id, int32_t kind)
+{
+    if (size == 0 || (kind != KIND_USER && kind != KIND_CONTROL && kind != KIND_UNKNOWN))
+        return RT_OK;
+    return text_add_added(r->t, text, size, id, kind != KIND_USER);
+}
+
+/* ---- byte-level BPE ---- */
+
+/* Normal tokens are written in the alphabet of byte-level BPE, others as they are. */
+static rt_status add_byte_level(struct reader *r, const char *text, size_t size,
+                                uint32_t id)
+{
+    rt_status st;
+    bool good;
+    size_t n;
+    const int32_t kind = kind_of(r, id);
+    if (kind != KIND_NORMAL) {
+        TRY(bpe_add(&r->t->bpe, r->t->ctx, text, size, id, true));
+        return add_recognised(r, text, size, id, kind);
+    }
+    TRY(byte_level_read(&r->level, r->t->ctx, text, size, &n, &good));
+    if (!good)
+        return rt_fail(r->t->ctx, RT_ERR_INPUT,
+                       "'%s': key 'tokenizer.ggml.tokens': token %u, '%.*s', is not "
+                       "byte-level text",
+                       r->t->path, id, size < 40 ? (int)size : 40, text);
+    TRY(bpe_add(&r->t->bpe, r->t->ctx, (const char *)r->level.bytes, n, id, false));
+
+fail:
+    return st;
+}
+
+/* The id of a part of a merge, which is written in the alphabet. */
+static rt_status part_of(struct reader *r, const char *text, size_t size, uint32_t *id)
+{
+    bool good;
+    size_t n;
+    const rt_status st = byte_level_read(&r->level, r->t->ctx, text, size, &n, &good);
+    *id = st == RT_OK && good ? bpe_find(&r->t->bpe, (const char *)r->level.bytes, n)
+                              : BPE_NO_ID;
+    return st;
+}
+
+/* "left right". The file is made from a vocabulary that has the parts and the whole. */
+static rt_status add_merge(struct reader *r, const char *text, size_t size, uint32_t rank)
+{
+    rt_status st;
+    uint32_t left, right, id = BPE_NO_ID;
+    const char *space = size > 2 ? memchr(text + 1, ' ', size - 2) : NULL;
+    if (!space)
+        return rt_fail(r->t->ctx, RT_ERR_INPUT,
+                       "'%s': key 'tokenizer.ggml.merges': merge %u is not a pair",
+                       r->t->path, rank);
+    const size_t left_size = (size_t)(space - text);
+    TRY(part_of(r, text, left_size, &left));
+    TRY(part_of(r, space + 1, size - left_size - 1, &right));
+    if (left != BPE_NO_ID && right != BPE_NO_ID)
+        id = bpe_find_joined(&r->t->bpe, left, right);
+    if (id == BPE_NO_ID)
+        return rt_fail(r->t->ctx, RT_ERR_INPUT,
+                       "'%s': key 'tokenizer.ggml.merges': merge %u, '%.*s', has no "
+                       "token in the vocabulary",
+                       r->t->path, rank, size < 60 ? (int)size : 60, text);
+    bpe_merge_add(&r->t->bpe, left, right, rank, id);
+
+fail:
+    return st;
+}
+
+static rt_status find_way(struct reader *r, char *name)
+{
+    rt_status st;
+    char known[128] = "";
+    const char *want = name ? name : "";
+    for (size_t i = 0; i < RT_COUNT(aliases); i++)
+        if (strcmp(want, aliases[i][0]) == 0)
+            want = aliases[i][1];
+    for (size_t i = 0; i < RT_COUNT(ways); i++) {
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                 i ? ", " : "", ways[i].name);
+        if (strcmp(ways[i].name, want) != 0)
+            continue;
+        for (size_t k = 0; k < RT_COUNT(ways[i].patterns) && ways[i].patterns[k]; k++)
+            TRY(text_add_pattern(r->t, ways[i].patterns[k]));
+        r->t->bpe.ignore_merges = ways[i].ignore_merges;
+        r->t->bos = ways[i].bos ? 0 : BPE_NO_ID; /* which one: read_bos */
+        return RT_OK;
+    }
+    return rt_fail(
+        r->t->ctx, RT_ERR_INPUT,
+        "'%s': key 'tokenizer.ggml.pre' is '%.60s', a way of splitting that is "
+        "not known; %s are",
+        r->t->path, name ? name : "(missing)", known);
+
+fail:
+    return st;
+}
+
+static rt_status load_byte_level(struct reader *r)
+{
+    rt_status st;
+    char *way = NULL;
+    uint64_t at = 0;
+    size_t size;
+    const struct fmt_gguf_key *merges;
+    TRY(fmt_gguf_text(r->file, "tokenizer.ggml.pre", &way));
+    TRY(find_way(r, way));
+    for (uint64_t id = 0; id < r->tokens->count; id++) {
+        const char *text = fmt_gguf_string_next(r->tokens, &at, &size);
+        TRY(add_byte_level(r, text, size, (uint32_t)id));
+    }
+    bpe_find_bytes(&r->t->bpe);
+    TRY(fmt_gguf_array(r->file, "tokenizer.ggml.merges", FMT_GGUF_STRING, &merges));
+    if (!merges) {
+        st = rt_fail(r->t->ctx, RT_ERR_INPUT,
+                     "'%s': key 'tokenizer.ggml.merges' is missing; without merges text "
+                     "cannot be encoded",
+                     r->t->path);
+        goto fail;
+    }
+    TRY(bpe_merges_init(&r->t->bpe, r->t->ctx, merges->count));
+    at = 0;
+    for (uint64_t i = 0; i < merges->count; i++) {
+        const char *text = fmt_gguf_string_next(merges, &at, &size);
+        TRY(add_merge(r, text, size, (uint32_t)i));
+    }
+
+fail:
+    rt_free(way);
+    return st;
+}
+
+/* ---- SentencePiece ---- */
+
+static rt_status add_pieces(struct reader *r)
+{
+    rt_status st;
+    uint64_t at = 0;
+    size_t size;
+    for (uint64_t i = 0; i < r->tokens->count; i++) {
+        const char *text = fmt_gguf_string_next(r->tokens, &at, &size);
+        const uint32_t id = (uint32_t)i;
+        const int byte = text_byte_of(text, size);
+        const int32_t kind = kind_of(r, i);
+        if (kind == KIND_BYTE && byte < 0)
+            return rt_fail(r->t->ctx, RT_ERR_INPUT,
+                           "'%s': key 'tokenizer.ggml.tokens': byte token %u is '%.*s'",
+                           r->t->path, id, size < 40 ? (int)size : 40, text);
+        if (kind == KIND_BYTE)
+            TRY(text_add_byte(r->t, byte, id));
+        else
+            TRY(text_add_piece(r->t, text, size, id, false));
+        TRY(add_recognised(r, text, size, id, kind));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status rank_pieces(struct reader *r)
+{
+    rt_status st;
+    const struct fmt_gguf_key *list;
+    const uint32_t n = (uint32_t)r->tokens->count;
+    float *scores = rt_alloc(r->t->ctx, n, sizeof *scores);
+    bool *never = rt_alloc(r->t->ctx, n, sizeof *never);
+    if (!scores || !never) {
+        st = rt_fail(r->t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", r->t->path);
+        goto fail;
+    }
+    TRY(fmt_gguf_array(r->file, "tokenizer.ggml.scores", FMT_GGUF_F32, &list));
+    if (!list || list->count != n) {
+        st = rt_fail(r->t->ctx, RT_ERR_INPUT,
+                     "'%s': key 'tokenizer.ggml.scores' must have a score for each of %u "
+                     "tokens",
+                     r->t->path, n);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t bits = fmt_gguf_word(list, i);
+        memcpy(&scores[i], &bits, sizeof bits);
+        if (isnan(scores[i])) {
+            st = rt_fail(r->t->ctx, RT_ERR_INPUT,
+                         "'%s': key 'tokenizer.ggml.scores': score %u is not a number",
+                         r->t->path, i);
+            goto fail;
+        }
+    }
+    TRY(bpe_rank(&r->t->bpe, r->t->ctx, scores, never, n));
+
+fail:
+    rt_free(scores);
+    rt_free(never);
+    return st;
+}
+
+static rt_status load_pieces(struct reader *r)
+{
+    rt_status st;
+    bool prefix;
+    int64_t unknown;
+    r->t->bpe.characters = true;
+    r->t->marks_are_spaces = true;
+    r->t->bos = 0; /* unless the file says otherwise */
+    TRY(add_pieces(r));
+    TRY(rank_pieces(r));
+    TRY(fmt_gguf_bool(r->file, "tokenizer.ggml.add_space_prefix", true, &prefix));
+    TRY(fmt_gguf_whole(r->file, "tokenizer.ggml.unknown_token_id", 0, 0,
+                       r->t->bpe.id_count - 1, &unknown));
+    r->t->prefix = prefix ? TEXT_PREFIX_EVERY : TEXT_PREFIX_NONE;
+    r->t->bpe.unknown = (uint32_t)unknown;
+
+fail:
+    return st;
+}
+
+/* ---- both ---- */
+
+static rt_status read_bos(struct reader *r)
+{
+    rt_status st;
+    bool add;
+    int64_t id;
+    TRY(fmt_gguf_bool(r->file, "tokenizer.ggml.add_bos_token", r->t->bos != BPE_NO_ID,
+                      &add));
+    const bool there = fmt_gguf_key_find(r->file, "tokenizer.ggml.bos_token_id") != NULL;
+    TRY(fmt_gguf_whole(r->file, "tokenizer.ggml.bos_token_id", 0, 0,
+                       r->t->bpe.id_count - 1, &id));
+    r->t->bos = add && there ? (uint32_t)id : BPE_NO_ID;
+
+fail:
+    return st;
+}
+
+rt_status text_load_gguf(struct text_tokenizer *t, const struct fmt_gguf *f)
+{
+    rt_status st;
+    char *model = NULL;
+    struct reader r = { .t = t, .file = f };
+    byte_level_init(&r.level);
+    TRY(fmt_gguf_text(f, "tokenizer.ggml.model", &model));
+    TRY(read_lists(&r));
+    if (model && strcmp(model, "gpt2") == 0) {
+        TRY(load_byte_level(&r));
+    } else if (model && strcmp(model, "llama") == 0) {
+        TRY(load_pieces(&r));
+    } else {
+        st = rt_fail(t->ctx, RT_ERR_INPUT,
+                     "'%s': key 'tokenizer.ggml.model' is '%.60s'; gpt2 (byte-level BPE) "
+                     "and llama (SentencePiece BPE) are supported",
+                     t->path, model ? model : "(missing)");
+        goto fail;
+    }
+    TRY(read_bos(&r));
+
+fail:
+    byte_level_deinit(&r.level);
+    rt_free(model);
+    return st;
+}
