@@ -1,5 +1,9 @@
 /* store/report/report_impl.h
- * Private to store/report: what the sections share. */
+ * Private to store/report: what the sections share. A section reads rows and writes its
+ * part of the page; none changes anything. Charts are SVG of at most 460 units width (so
+ * that their text can be read on a telephone), each with a summary in words and a table
+ * twin. The page's own style and script are the only ones that its policy admits, so
+ * nothing here may use a style attribute. */
 #ifndef STORE_REPORT_REPORT_IMPL_H
 #define STORE_REPORT_REPORT_IMPL_H
 
@@ -9,37 +13,67 @@
 #include "store/report/html.h"
 #include "store/store.h"
 
-enum { REPORT_ARMS_MAX = 24 };
+enum {
+    REPORT_ARMS_MAX = 24,
+    REPORT_BYTES_MAX = 8 << 20,  /* of the page */
+    REPORT_BYTES_TAIL = 1 << 20, /* of these kept for what follows the problems */
+    REPORT_TEXT_MAX = 20000,     /* bytes of one answer */
+};
 
 /* One variant measured on the measured split; the first two are full and quant. */
 struct report_arm {
-    char run[STORE_ID], variant[STORE_ID], label[64], role[16];
+    char run[STORE_ID], variant[STORE_ID], label[64], role[16], quant[64];
     double bits;
-    uint32_t right, truncated, unparsed;
-    struct pipe_paired paired; /* quant against this arm (full: full against quant) */
-    struct pipe_recovery recovered;   /* arms only */
-    double p_default, p_default_holm; /* against the first restored arm */
+    double kl, same_top; /* against full's answers; NaN: not measured */
+    uint32_t answered;   /* problems in all, first sample */
+    uint32_t right, truncated, unparsed, errors;
+    uint32_t back;             /* problems that quant lost and this arm has right */
+    struct pipe_paired paired; /* quant against this arm (quant: full against quant) */
+    struct pipe_recovery recovered; /* arms only */
+    struct pipe_paired against;     /* this arm against the main arm */
+    double p_holm;                  /* of `against`, corrected over all arms */
 };
 
 struct report {
     struct store *store; /* borrowed */
     struct rt_ctx *ctx;  /* borrowed */
     struct html h;
-    char campaign[STORE_ID];
-    struct report_arm arms[REPORT_ARMS_MAX];
-    uint32_t arm_count, n; /* problems that all arms answered */
-    uint8_t *outcomes;     /* [arm][n]: 1 right */
-    int main_arm;          /* index of the first restored arm, -1: none */
+    char campaign[STORE_ID], benchmark[STORE_ID];
+    struct report_arm arms[REPORT_ARMS_MAX];       /* that answered all n problems */
+    struct report_arm unfinished[REPORT_ARMS_MAX]; /* that did not: only named */
+    uint32_t arm_count, unfinished_count;
+    uint32_t left_out; /* runs beyond REPORT_ARMS_MAX */
+    uint32_t n;        /* problems that full and quant answered */
+    uint32_t samples;  /* most samples a problem has; only the first is read */
+    uint8_t *outcomes; /* [arm][n]: 1 right */
+    bool paired;       /* full and quant are there and share problems */
+    int main_arm;      /* index of the first restored arm, -1: none */
+    uint32_t cells[8]; /* problems by pattern: 4 full + 2 quant + 1 main arm */
 };
+
+/* "101": right (1) or wrong (0) for full, quant, main arm; "10" without a main arm. */
+void report_pattern(const struct report *r, unsigned cell, char out[4]);
+/* What a pattern means, in words. */
+const char *report_pattern_words(const struct report *r, unsigned cell);
 
 RT_CHECKED rt_status report_load(struct report *r);
 void report_head(struct report *r);
 RT_CHECKED rt_status report_headline(struct report *r);
+RT_CHECKED rt_status report_recovery(struct report *r);
 RT_CHECKED rt_status report_arms(struct report *r);
 RT_CHECKED rt_status report_faults(struct report *r);
 RT_CHECKED rt_status report_problems(struct report *r);
 RT_CHECKED rt_status report_training(struct report *r);
 RT_CHECKED rt_status report_costs(struct report *r);
 RT_CHECKED rt_status report_reproduce(struct report *r);
+
+/* A table row of cells; the first is text, the others numbers. For store_query. */
+RT_CHECKED rt_status report_table_row(void *report, const struct store_row *row);
+/* Opens <div><table> that scrolls by itself where it is too wide; `name` for readers. */
+void report_table_open(struct html *h, const char *name);
+void report_table_close(struct html *h);
+double report_percent(uint32_t k, uint32_t n); /* 0 for n = 0 */
+/* "12.3 % (95 % 1.0 to 2.0)". */
+void report_share(struct html *h, uint32_t k, uint32_t n);
 
 #endif

@@ -1,0 +1,304 @@
+/* store/report/report_arms.c
+ * All arms on one scale: accuracy against effective bits (log axis), intervals by arm,
+ * and the table with every number. Shape and colour both say the role. */
+#include "store/report/report_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *class_of(const struct report_arm *a)
+{
+    return strcmp(a->role, "full") == 0       ? "cf"
+           : strcmp(a->role, "quant") == 0    ? "cq"
+           : strcmp(a->role, "restored") == 0 ? "cr"
+                                              : "cc";
+}
+
+/* Circle: restored; square: full and quantized; diamond: control. */
+static void put_mark(struct html *h, const struct report_arm *a, double x, double y)
+{
+    const char *kind = class_of(a);
+    if (kind[1] == 'r')
+        html_raw(h, "<circle class=\"cr\" cx=\"%.1f\" cy=\"%.1f\" r=\"4.5\"/>", x, y);
+    else if (kind[1] == 'c')
+        html_raw(h, "<path class=\"cc\" d=\"M%.1f %.1fl5.5 5.5l-5.5 5.5l-5.5 -5.5z\"/>",
+                 x, y - 5.5);
+    else
+        html_raw(h, "<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"8\" height=\"8\"/>",
+                 kind, x - 4, y - 4);
+}
+
+/* Lowest and highest end of all intervals, in whole tens of percent. */
+static void range_of(const struct report *r, double *low, double *high)
+{
+    *low = 100;
+    *high = 0;
+    for (uint32_t a = 0; a < r->arm_count; a++) {
+        const struct pipe_interval w = pipe_wilson(r->arms[a].right, r->n);
+        *low = fmin(*low, 100 * w.low);
+        *high = fmax(*high, 100 * w.high);
+    }
+    *low = fmax(0, floor(*low / 5) * 5);
+    *high = fmin(100, ceil(*high / 5) * 5);
+}
+
+/* ---- accuracy against bits ---- */
+
+enum { X0 = 50, X1 = 700, Y0 = 12, Y1 = 330 };
+
+struct scatter {
+    double bits_low, bits_high, low, high;
+    double x[REPORT_ARMS_MAX], y[REPORT_ARMS_MAX], label[REPORT_ARMS_MAX];
+    uint32_t order[REPORT_ARMS_MAX]; /* from the top */
+};
+
+static double at_bits(const struct scatter *s, double bits)
+{
+    return X0 + 24 +
+           (X1 - X0 - 150) * log2(bits / s->bits_low) / log2(s->bits_high / s->bits_low);
+}
+
+static double at_percent(const struct scatter *s, double percent)
+{
+    return Y1 - (Y1 - Y0) * (percent - s->low) / (s->high - s->low);
+}
+
+/* Labels right of their points; those of neighbours are pushed apart, a thin line leads
+ * from each label to its point. */
+static void place(const struct report *r, struct scatter *s)
+{
+    s->bits_low = INFINITY;
+    s->bits_high = 0;
+    range_of(r, &s->low, &s->high);
+    for (uint32_t a = 0; a < r->arm_count; a++) {
+        s->bits_low = fmin(s->bits_low, fmax(0.5, r->arms[a].bits));
+        s->bits_high = fmax(s->bits_high, r->arms[a].bits);
+    }
+    s->bits_high = fmax(s->bits_high, 1.5 * s->bits_low);
+    for (uint32_t a = 0; a < r->arm_count; a++) {
+        s->x[a] = at_bits(s, fmax(0.5, r->arms[a].bits));
+        s->y[a] = at_percent(s, report_percent(r->arms[a].right, r->n));
+        uint32_t i = a;
+        for (; i > 0 && s->y[s->order[i - 1]] > s->y[a]; i--)
+            s->order[i] = s->order[i - 1];
+        s->order[i] = a;
+    }
+    for (uint32_t i = 0; i < r->arm_count; i++) {
+        const uint32_t a = s->order[i];
+        s->label[a] = fmax(s->y[a], Y0 + 8);
+        for (uint32_t k = 0; k < i; k++) {
+            const uint32_t b = s->order[k];
+            if (fabs(s->x[a] - s->x[b]) < 60 && s->label[a] < s->label[b] + 14)
+                s->label[a] = s->label[b] + 14;
+        }
+    }
+}
+
+static void put_axes(struct html *h, const struct scatter *s)
+{
+    static const double ticks[] = { 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64 };
+    for (double y = s->low; y <= s->high + 0.01; y += s->high - s->low > 40 ? 10 : 5)
+        html_raw(h,
+                 "<path class=\"g\" d=\"M%d %.1fH%d\"/><text class=\"d e\" x=\"%d\" "
+                 "y=\"%.1f\">%.0f\xc2\xa0%%</text>",
+                 X0, at_percent(s, y), X1, X0 - 6, at_percent(s, y) + 4, y);
+    for (size_t i = 0; i < RT_COUNT(ticks); i++)
+        if (ticks[i] >= 0.9 * s->bits_low && ticks[i] <= 1.05 * s->bits_high)
+            html_raw(h,
+                     "<path class=\"g\" d=\"M%.1f %dv5\"/><text class=\"d m\" x=\"%.1f\" "
+                     "y=\"%d\">%g</text>",
+                     at_bits(s, ticks[i]), Y1, at_bits(s, ticks[i]), Y1 + 18, ticks[i]);
+    html_raw(h,
+             "<text class=\"d m\" x=\"%d\" y=\"%d\">effective bits a weight (log scale): "
+             "codes, scales, zeros, adapter in 16 bits</text>",
+             (X0 + X1) / 2, Y1 + 36);
+}
+
+static void put_scatter(struct report *r)
+{
+    struct html *h = &r->h;
+    struct scatter s = { 0 };
+    place(r, &s);
+    html_raw_text(h,
+                  "<figure class=\"wide scroll\" role=\"region\" tabindex=\"0\" "
+                  "aria-label=\"Chart of accuracy against bits\"><svg viewBox=\"0 0 "
+                  "720 372\" role=\"img\" aria-label=\"Accuracy against effective bits "
+                  "a weight, with 95 % intervals: ");
+    for (uint32_t i = 0; i < r->arm_count; i++) {
+        const struct report_arm *a = &r->arms[s.order[i]];
+        html_raw_text(h, i ? "; " : "");
+        html_text(h, a->label);
+        html_raw(h, " %.1f %% at %.2f bits", report_percent(a->right, r->n), a->bits);
+    }
+    html_raw_text(h, "\">");
+    put_axes(h, &s);
+    for (uint32_t a = 0; a < r->arm_count; a++) {
+        const struct report_arm *arm = &r->arms[a];
+        const struct pipe_interval w = pipe_wilson(arm->right, r->n);
+        if (a < 2 || (int)a == r->main_arm || strcmp(arm->role, "control") == 0)
+            html_raw(h,
+                     "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\" stroke-opacity=\"0.45\"/>",
+                     class_of(arm), s.x[a], at_percent(&s, 100 * w.high),
+                     at_percent(&s, 100 * w.low));
+        html_raw(h, "<path class=\"g\" d=\"M%.1f %.1fL%.1f %.1f\"/>", s.x[a] + 5, s.y[a],
+                 s.x[a] + 18, s.label[a]);
+        put_mark(h, arm, s.x[a], s.y[a]);
+        html_raw(h, "<text%s x=\"%.1f\" y=\"%.1f\">",
+                 (int)a == r->main_arm ? " class=\"b\"" : "", s.x[a] + 21,
+                 s.label[a] + 4);
+        html_text(h, arm->label);
+        html_raw_text(h, "</text>");
+    }
+    html_raw_text(h,
+                  "</svg><figcaption>Square: full precision and quantized; circle: "
+                  "restored; diamond: control or plain alternative. Up and to the left "
+                  "is better.</figcaption></figure>\n");
+}
+
+/* ---- intervals by arm ---- */
+
+static void put_dots(struct report *r)
+{
+    enum { LEFT = 112, RIGHT = 400, ROW = 22 };
+    struct html *h = &r->h;
+    struct scatter s = { 0 };
+    place(r, &s);
+    const double scale = (RIGHT - LEFT) / (s.high - s.low);
+    const int bottom = 6 + (int)r->arm_count * ROW;
+    html_raw(
+        h,
+        "<figure><svg viewBox=\"0 0 460 %d\" role=\"img\" aria-label=\"Accuracy with "
+        "95 %% intervals, best first; the numbers are in the table below\">",
+        bottom + 34);
+    for (double p = s.low; p <= s.high + 0.01; p += s.high - s.low > 40 ? 20 : 5)
+        html_raw(h,
+                 "<path class=\"g\" d=\"M%.1f 2V%d\"/><text class=\"d m\" x=\"%.1f\" "
+                 "y=\"%d\">%.0f</text>",
+                 LEFT + (p - s.low) * scale, bottom, LEFT + (p - s.low) * scale,
+                 bottom + 15, p);
+    for (uint32_t i = 0; i < r->arm_count; i++) {
+        const struct report_arm *arm = &r->arms[s.order[i]];
+        const struct pipe_interval w = pipe_wilson(arm->right, r->n);
+        const double percent = report_percent(arm->right, r->n);
+        const int y = 16 + (int)i * ROW;
+        html_raw(h, "<text class=\"e%s\" x=\"%d\" y=\"%d\">",
+                 (int)s.order[i] == r->main_arm ? " b" : "", LEFT - 8, y + 4);
+        html_text_n(h, arm->label, strnlen(arm->label, 16));
+        html_raw(h, "</text><path class=\"%s\" d=\"M%.1f %dH%.1f\" stroke-width=\"2\"/>",
+                 class_of(arm), LEFT + (100 * w.low - s.low) * scale, y,
+                 LEFT + (100 * w.high - s.low) * scale);
+        put_mark(h, arm, LEFT + (percent - s.low) * scale, y);
+        html_raw(h, "<text class=\"e\" x=\"456\" y=\"%d\">%.1f</text>", y + 4, percent);
+    }
+    html_raw(h,
+             "<text class=\"d m\" x=\"%d\" y=\"%d\">right, %% of %u problems</text></svg>"
+             "<figcaption>Best first, Wilson 95\xc2\xa0%% intervals. The arms answer the "
+             "same problems, so overlap does not mean that they do not differ: the "
+             "paired tests are in the table.</figcaption></figure>\n",
+             (LEFT + RIGHT) / 2, bottom + 31, r->n);
+}
+
+/* ---- the table ---- */
+
+static const char dash[] = "<td class=\"n\">\xe2\x80\x93</td>";
+
+static void put_difference(struct html *h, const struct pipe_paired *p)
+{
+    html_raw_text(h, "<td class=\"n\">");
+    html_signed(h, 100 * p->difference, 1);
+    html_raw_text(h, " [");
+    html_signed(h, 100 * p->interval.low, 1);
+    html_raw_text(h, ", ");
+    html_signed(h, 100 * p->interval.high, 1);
+    html_raw_text(h, "]</td>");
+}
+
+static void put_p_cell(struct html *h, double p)
+{
+    html_raw_text(h, "<td class=\"n\">");
+    html_p(h, p);
+    html_raw_text(h, "</td>");
+}
+
+static void put_restoring(struct report *r, uint32_t a)
+{
+    struct html *h = &r->h;
+    const struct report_arm *arm = &r->arms[a];
+    if (a < 2) {
+        html_raw(h, "%s%s%s%s%s%s%s", dash, dash, dash, dash, dash, dash, dash);
+        return;
+    }
+    const struct pipe_interval back = pipe_wilson(arm->back, r->arms[1].paired.lost);
+    html_raw(h, "<td class=\"n\">%u / %u</td>", arm->paired.gained, arm->paired.lost);
+    put_difference(h, &arm->paired);
+    put_p_cell(h, arm->paired.p_exact);
+    html_raw(h, "<td class=\"n\">%.0f\xc2\xa0%% [%.0f, %.0f]</td><td class=\"n\">",
+             report_percent(arm->back, r->arms[1].paired.lost), 100 * back.low,
+             100 * back.high);
+    html_number(h, arm->recovered.share, 2);
+    html_raw_text(h, " [");
+    html_number(h, arm->recovered.share_interval.low, 2);
+    html_raw_text(h, ", ");
+    html_number(h, arm->recovered.share_interval.high, 2);
+    html_raw_text(h, "]</td>");
+    if ((int)a == r->main_arm || r->main_arm < 0) {
+        html_raw(h, "%s%s", dash, dash);
+        return;
+    }
+    put_difference(h, &arm->against);
+    put_p_cell(h, arm->p_holm);
+}
+
+static void put_row(struct report *r, uint32_t a)
+{
+    struct html *h = &r->h;
+    const struct report_arm *arm = &r->arms[a];
+    const struct pipe_interval w = pipe_wilson(arm->right, r->n);
+    html_raw(h, "<tr%s><th scope=\"row\" class=\"nw\">",
+             (int)a == r->main_arm ? " class=\"main\"" : "");
+    html_text(h, arm->label);
+    html_raw_text(h, "</th><td>");
+    html_text(h, arm->role);
+    html_raw(h,
+             "</td><td class=\"n\">%.2f</td><td class=\"n\">%.1f\xc2\xa0%% [%.1f, "
+             "%.1f]</td>",
+             arm->bits, report_percent(arm->right, r->n), 100 * w.low, 100 * w.high);
+    put_restoring(r, a);
+    if (isfinite(arm->kl) && isfinite(arm->same_top))
+        html_raw(h, "<td class=\"n\">%.4f</td><td class=\"n\">%.2f\xc2\xa0%%</td>",
+                 arm->kl, 100 * arm->same_top);
+    else
+        html_raw(h, "%s%s", dash, dash);
+    html_raw_text(h, "</tr>\n");
+}
+
+rt_status report_arms(struct report *r)
+{
+    struct html *h = &r->h;
+    html_raw_text(h, "<h2 id=\"arms\">Recipes, controls and plain alternatives</h2>\n");
+    put_scatter(r);
+    put_dots(r);
+    report_table_open(h, "All arms");
+    html_raw_text(
+        h,
+        "<tr><th>arm</th><th>role</th><th class=\"n\">bits a weight</th><th "
+        "class=\"n\">right [95\xc2\xa0%]</th><th class=\"n\">fixed / broken</th><th "
+        "class=\"n\">points over quantized [95\xc2\xa0%]</th><th class=\"n\">McNemar</th>"
+        "<th class=\"n\">lost problems back [95\xc2\xa0%]</th><th class=\"n\">share of "
+        "the loss [95\xc2\xa0%]</th><th class=\"n\">main arm less this [95\xc2\xa0%]</th>"
+        "<th class=\"n\">Holm</th><th class=\"n\">KL, nats</th><th class=\"n\">same "
+        "top</th></tr>\n");
+    for (uint32_t a = 0; a < r->arm_count; a++)
+        put_row(r, a);
+    report_table_close(h);
+    html_raw(
+        h,
+        "<p class=\"sub\">%u problems, greedy, paired by problem. Fixed: quantized "
+        "wrong and the arm right; broken: the reverse. Lost problems back: of those "
+        "that full solves and quantized does not. Share of the loss: (arm \xe2\x88\x92 "
+        "quantized) / (full \xe2\x88\x92 quantized), bootstrap over problems, 2,000 "
+        "draws. KL and same top: against full on full's own answers, a token's "
+        "mean.</p>\n",
+        r->n);
+    return RT_OK;
+}
