@@ -45,6 +45,7 @@ rt_status restore_run(struct cli *cli)
     TRY(restore_mine(r));
     TRY(restore_arms(r));
     TRY(restore_results(r));
+    TRY(restore_costs(r));
     struct rt_device_stats stats;
     rt_device_stats_get(r->loop.dev, &stats);
     cli_say(cli, "%.1f s, %.1f s of it on the device",

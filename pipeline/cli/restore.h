@@ -65,6 +65,8 @@ struct loop_material restore_material(const struct restoring *r);
 RT_CHECKED rt_status restore_arms(struct restoring *r);
 /* The table on stdout, comparisons in the store, the page. */
 RT_CHECKED rt_status restore_results(struct restoring *r);
+/* What each stage computed and took, against the device's measured rate, on stdout. */
+RT_CHECKED rt_status restore_costs(struct restoring *r);
 /* The whole chain, as restore and demo run it. */
 RT_CHECKED rt_status restore_run(struct cli *cli);
 
