@@ -66,7 +66,7 @@ for t in "$BUILD"/test_ops "$BUILD"/test_matmul_pairs "$BUILD"/test_logits \
 done
 for suite in ops decode prefill train; do
     part "bench_$suite" 90 "$BUILD/faultline" bench --suite $suite --device "$DEVICE" \
-        --store "$OUT/bench.db" --json
+        --passes 2 --store "$OUT/bench.db" --json --fail-if 'invalid>0'
 done
 
 cat >"$OUT/gpu.json" <<JSON

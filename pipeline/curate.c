@@ -43,7 +43,7 @@ const char *pipe_drop_reason(enum pipe_drop drop)
 }
 
 /* Equal but for spaces and line ends. */
-static bool same_but_spacing(const char *a, const char *b)
+bool pipe_same_but_spacing(const char *a, const char *b)
 {
     static const char spaces[] = " \t\r\n";
     for (;; a++, b++) {
@@ -71,7 +71,7 @@ static enum pipe_drop fault_of(const struct pipe_candidate *c,
         return PIPE_DROP_UNVERIFIED;
     if (pair && c->truncated)
         return PIPE_DROP_TRUNCATED;
-    if (pair && same_but_spacing(item->chosen, item->rejected))
+    if (pair && pipe_same_but_spacing(item->chosen, item->rejected))
         return PIPE_DROP_SAME;
     const size_t prompt = strlen(item->prompt);
     if (prompt + strlen(item->chosen) > limit ||

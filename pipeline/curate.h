@@ -83,6 +83,8 @@ RT_CHECKED rt_status pipe_candidate_whole(struct rt_ctx *ctx, struct pipe_pool *
                                           int32_t step, const char *solution,
                                           struct pipe_candidate *out);
 
+bool pipe_same_but_spacing(const char *a, const char *b);
+
 /* ---- controls ---- */
 
 /* random-problem: `want` different problems among those with eligible[i], in random

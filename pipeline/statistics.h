@@ -36,7 +36,8 @@ struct pipe_interval pipe_tango(uint32_t gained, uint32_t lost, uint32_t n);
 /* One variant against another on the same problems, one answer each. */
 struct pipe_paired {
     uint32_t n, right_base, right_other;
-    uint32_t lost, gained;         /* base right & other wrong, and the reverse */
+    uint32_t lost, gained;         /* base right & other wrong, and the reverse; flips are
+                                      their sum */
     double difference;             /* accuracy of other less that of base */
     double error;                  /* standard error of the difference; 0 for n < 2 */
     struct pipe_interval interval; /* Tango */
@@ -60,11 +61,19 @@ RT_CHECKED rt_status pipe_bootstrap_recovery(struct rt_ctx *ctx, const double *f
                                              uint32_t n, uint32_t draws, uint64_t seed,
                                              struct pipe_recovery *out);
 
+/* Paired bootstrap of the mean of other - base, one value a problem each. */
+RT_CHECKED rt_status pipe_bootstrap_difference(struct rt_ctx *ctx, const double *base,
+                                               const double *other, uint32_t n,
+                                               uint32_t draws, uint64_t seed,
+                                               double *difference,
+                                               struct pipe_interval *interval);
+
 /* Adjusted p-values in the order of `p`. `adjusted` may be `p` itself. */
 RT_CHECKED rt_status pipe_holm(struct rt_ctx *ctx, const double *p, uint32_t count,
                                double *adjusted);
 
-/* Unbiased pass@k of c right among n samples: 1 - C(n - c, k) / C(n, k); k <= n. */
+/* Unbiased pass@k of c right among n samples: 1 - C(n - c, k) / C(n, k); k <= n. Over
+ * several problems: pipe_mean_error of these. */
 double pipe_pass_at_k(uint32_t n, uint32_t c, uint32_t k);
 /* Mean of values and its standard error (0 for n < 2): for several samples a problem,
  * pass the means of the problems. */

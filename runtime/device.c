@@ -29,6 +29,23 @@ rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
     return RT_OK;
 }
 
+static bool is_host_memory(const struct rt_device_info *info)
+{
+    return info->software || strcmp(info->name, "ref") == 0;
+}
+
+uint64_t rt_device_memory_bytes(const struct rt_device_info *info)
+{
+    return is_host_memory(info) ? rt_host_memory_bytes() : info->facts.device_heap_bytes;
+}
+
+uint64_t rt_device_memory_left(const struct rt_device *dev)
+{
+    const uint64_t all = rt_device_memory_bytes(&dev->info);
+    const uint64_t used = is_host_memory(&dev->info) ? 0 : dev->stats.buffer_bytes;
+    return used < all ? all - used : 0;
+}
+
 /* "amd-0:navi33" is found by itself, "amd-0" and "navi33". */
 static bool name_fits(const char *name, const char *wanted)
 {

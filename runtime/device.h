@@ -41,6 +41,7 @@ struct rt_device_options {
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     bool profile;          /* time every op */
     bool validation;       /* Khronos layer on; a message is an error of the next wait */
+    bool compile_only;     /* runs nothing: for asking about kernels, vk_statistics.h */
     bool tune;             /* measure matmul variants at first use (cached on disk) */
     const char *cache_dir; /* pipeline cache and tune results; null: none is kept */
 };
@@ -52,6 +53,12 @@ RT_CHECKED rt_status rt_device_create(struct rt_ctx *ctx,
 void rt_device_destroy(struct rt_device **dev);
 
 const struct rt_device_info *rt_device_info_of(const struct rt_device *dev);
+/* Bytes that buffers may take in all: the largest device-local heap; on software devices
+ * and "ref" what the machine has free now (the heap they report is made up: lavapipe's
+ * is 2 GiB, and no limit). */
+uint64_t rt_device_memory_bytes(const struct rt_device_info *info);
+/* What of them is not taken. */
+uint64_t rt_device_memory_left(const struct rt_device *dev);
 const struct rt_plan *rt_device_plan(const struct rt_device *dev);
 struct rt_ctx *rt_device_ctx(const struct rt_device *dev);
 /* Messages of the validation layer since creation (0 without validation). */

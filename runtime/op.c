@@ -116,6 +116,10 @@ struct rt_op_cost rt_op_cost_of(enum rt_op op, const void *push, double context)
         const struct gather_push *p = push;
         return elementwise((double)p->rows * p->cols, 0, 2);
     }
+    case RT_OP_columns: {
+        const struct columns_push *p = push;
+        return elementwise((double)p->rows * p->cols, 0, p->accumulate ? 4 : 3);
+    }
     case RT_OP_pack: {
         const struct pack_push *p = push;
         return elementwise((double)p->n_out * p->n_in, 1, 2);

@@ -28,20 +28,21 @@ static struct rt_op_operand rows_of(uint64_t rows, uint32_t ld, enum rt_fill fil
 
 /* Codes and scales of a weight. */
 static void weight_of(struct rt_op_operand *o, uint32_t out_pad, uint32_t in_pad,
-                      uint32_t bits, uint32_t group)
+                      uint32_t bits, uint32_t group, uint32_t form)
 {
     const struct rt_weight_shape s = {
         .out_pad = out_pad, .in_pad = in_pad, .bits = bits, .group = group
     };
     o[0] = plain(rt_weight_code_bytes(&s) / 4, RT_FILL_CODES);
     o[1] = plain(rt_weight_scale_bytes(&s) / 4, RT_FILL_SCALES);
-    o[0].arg = o[1].arg = bits;
+    o[0].arg = bits;
+    o[1].arg = form == RT_FORM_ZERO ? bits : 0;
 }
 
 static struct rt_op_operand adapter_of(uint32_t out_pad, uint32_t in_pad)
 {
     struct rt_op_operand o[2];
-    weight_of(o, out_pad, in_pad ? in_pad : 4, 32, 0);
+    weight_of(o, out_pad, in_pad ? in_pad : 4, 32, 0, 0);
     return o[0];
 }
 
@@ -49,7 +50,7 @@ static void make_matmul(struct rt_op_case *c)
 {
     struct rt_op_operand *o = c->operand;
     const struct matmul_push *p = &c->push.matmul;
-    weight_of(o, p->out_pad, p->in_pad, p->bits, p->group);
+    weight_of(o, p->out_pad, p->in_pad, p->bits, p->group, p->form);
     o[2] = rows_of(p->rows, p->ldx, RT_FILL_UNIT);
     o[3] = rows_of(p->rows, p->ldu ? p->ldu : 128, RT_FILL_UNIT);
     o[4] = adapter_of(p->out_pad, p->rank);
@@ -62,7 +63,7 @@ static void make_matmul_back(struct rt_op_case *c)
 {
     struct rt_op_operand *o = c->operand;
     const struct matmul_back_push *p = &c->push.matmul_back;
-    weight_of(o, p->out_pad, p->in_pad, p->bits, p->group);
+    weight_of(o, p->out_pad, p->in_pad, p->bits, p->group, p->form);
     o[2] = rows_of(p->rows, p->lddy, RT_FILL_UNIT);
     o[3] = rows_of(p->rows, p->lddu ? p->lddu : 128, RT_FILL_UNIT);
     o[4] = adapter_of(p->rank ? p->rank : 8, p->in_pad);
@@ -77,11 +78,11 @@ static void make_matrix(struct rt_op_case *c)
         o[0] = plain(p->rows, RT_FILL_IDS);
         o[0].arg = p->vocab;
         weight_of(o + 1, rt_round_up32(p->vocab, RT_WEIGHT_OUT_PAD), p->in_pad, p->bits,
-                  p->group);
+                  p->group, p->form);
         o[3] = rows_of(p->rows, p->ldy, RT_FILL_UNIT);
     } else if (c->op == RT_OP_unpack) {
         const struct unpack_push *p = &c->push.unpack;
-        weight_of(o, p->out_pad, p->in_pad, p->bits, p->group);
+        weight_of(o, p->out_pad, p->in_pad, p->bits, p->group, p->form);
         o[2] = plain((uint64_t)p->out_pad * p->in_pad, RT_FILL_UNIT);
     } else if (c->op == RT_OP_outer) {
         const struct outer_push *p = &c->push.outer;
@@ -179,6 +180,12 @@ static void make_elementwise(struct rt_op_case *c)
         o[0] = plain(p->rows, RT_FILL_IDS);
         o[0].arg = 62; /* rows 0 .. 62 of a buffer of 64 */
         o[1] = rows_of(64, p->ldx, RT_FILL_UNIT);
+        o[2] = rows_of(p->rows, p->ldy, RT_FILL_UNIT);
+    } else if (c->op == RT_OP_columns) {
+        const struct columns_push *p = &c->push.columns;
+        o[0] = plain(p->cols, RT_FILL_IDS);
+        o[0].arg = p->ldx - p->offx - 1;
+        o[1] = rows_of(p->rows, p->ldx, RT_FILL_UNIT);
         o[2] = rows_of(p->rows, p->ldy, RT_FILL_UNIT);
     } else {
         const struct rope_push *p = &c->push.rope;
@@ -294,6 +301,7 @@ static make_fn *const makers[RT_OP_COUNT] = {
     [RT_OP_clip] = make_optim,
     [RT_OP_adamw] = make_optim,
     [RT_OP_sample] = make_loss,
+    [RT_OP_columns] = make_elementwise,
 };
 
 /* The operand that a case's own fill replaces. */
@@ -367,9 +375,11 @@ static void fill_weight(const struct rt_op_operand *o, uint32_t *seed, uint32_t 
 {
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
         const uint32_t word = next_word(seed);
-        if (o->fill == RT_FILL_SCALES) /* zero points in the middle of the codes */
-            words[i] = word_of(i % 2 ? (float)(1u << (o->arg < 16 ? o->arg - 1 : 0))
-                                     : 0.1f + 0.05f * next_unit(seed));
+        if (o->fill == RT_FILL_SCALES) /* zeros in the middle of the codes, or minima */
+            words[i] =
+                word_of(i % 2 == 0    ? 0.1f + 0.05f * next_unit(seed)
+                        : o->arg == 0 ? -next_unit(seed)
+                                      : (float)(1u << (o->arg < 16 ? o->arg - 1 : 0)));
         else if (o->arg == 32)
             words[i] = word_of(next_unit(seed));
         else if (o->arg == 16) /* halves of about 0.12 to 0.25, either sign */
@@ -377,6 +387,13 @@ static void fill_weight(const struct rt_op_operand *o, uint32_t *seed, uint32_t 
         else
             words[i] = word;
     }
+}
+
+/* Of row r of an attention case. */
+static uint32_t position_of(const struct rt_op_case *c, uint32_t r, uint32_t length)
+{
+    const bool paged = c->op == RT_OP_attention && c->push.attention.page;
+    return paged ? (7 * r + length - 1) % length : r % length;
 }
 
 static void fill_meta(const struct rt_op_case *c, uint32_t *m)
@@ -400,10 +417,10 @@ static void fill_meta(const struct rt_op_case *c, uint32_t *m)
             m[0] = 37 * r % (c->push.rope.positions + 3);
             m[1] = r % 5 == 4 ? 0xffffffffu : rows - 1 - r;
         } else if (c->op == RT_OP_attention && c->push.attention.page) {
-            m[0] = (7 * r + length - 1) % length;
+            m[0] = position_of(c, r, length);
             m[1] = r * pages_of(c);
         } else {
-            m[0] = r % length;
+            m[0] = position_of(c, r, length);
             m[1] = r - m[0];
             m[2] = m[1] + length < rows ? m[1] + length : rows;
         }
@@ -417,6 +434,17 @@ static void fill_stat(const struct rt_op_operand *o, uint32_t *seed, uint32_t *w
         words[5] = next_word(seed) % o->arg;
         words[6] = word_of(4 + 4 * next_unit(seed));
     }
+}
+
+double rt_op_case_keys(const struct rt_op_case *c)
+{
+    const bool attention = c->op == RT_OP_attention || c->op == RT_OP_attention_back_q ||
+                           c->op == RT_OP_attention_back_kv;
+    const uint32_t rows = c->push.attention.rows, length = c->length ? c->length : 1;
+    double keys = 0;
+    for (uint32_t r = 0; attention && r < rows; r++)
+        keys += 1 + position_of(c, r, length);
+    return rows ? keys / rows : 0;
 }
 
 void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed,

@@ -1,7 +1,7 @@
 /* runtime/op_cases.h
  * The one list of op cases: parameters, operand sizes and contents of every op at awkward
- * sizes. Tests prove an op with it and the bench times it, so that a time without a
- * passed check cannot be printed. */
+ * sizes, and at sizes worth timing. Tests prove an op with it and the bench times it, so
+ * that a time without a passed check cannot be printed. */
 #ifndef RUNTIME_OP_CASES_H
 #define RUNTIME_OP_CASES_H
 
@@ -29,11 +29,11 @@ enum rt_fill {
     RT_FILL_WORDS,    /* any words */
     RT_FILL_IDS,      /* words below `arg` + 1; some are 0xffffffff */
     RT_FILL_CODES,    /* a packed weight of `arg` bits */
-    RT_FILL_SCALES,   /* (scale, zero) pairs of a weight of `arg` bits */
-    RT_FILL_STAT,     /* rows of logits_stat with targets below `arg` */
-    RT_FILL_HYPER,    /* the hyperparameters of adamw */
-    RT_FILL_META,     /* the meta words of the op, made from its parameters */
-    RT_FILL_TABLE,    /* page numbers, last page first */
+    RT_FILL_SCALES, /* (scale, zero) pairs of a weight of `arg` bits; 0: (scale, minimum) */
+    RT_FILL_STAT,   /* rows of logits_stat with targets below `arg` */
+    RT_FILL_HYPER, /* the hyperparameters of adamw */
+    RT_FILL_META,  /* the meta words of the op, made from its parameters */
+    RT_FILL_TABLE, /* page numbers, last page first */
 };
 
 /* How the words of a written operand are compared. */
@@ -58,12 +58,15 @@ struct rt_op_case {
     const char *what;  /* the point of the case, in words */
     enum rt_fill fill; /* of the op's first float operand */
     uint32_t length;   /* of the sequences of attention ops */
+    bool bench; /* of a size that is worth timing; `what` is unique within the op */
     union rt_op_push push;
     struct rt_op_operand operand[RT_OP_BINDINGS_MAX];
 };
 
 /* Case `index` of all; false past the last. */
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out);
+/* Mean number of keys that a row of an attention case reads; 0 for other ops. */
+double rt_op_case_keys(const struct rt_op_case *c);
 /* Writes operand `binding` of a case, `operand[binding].bytes` long. */
 void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed,
                      void *data);

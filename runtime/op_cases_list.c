@@ -9,6 +9,14 @@
       .length = length_,                      \
       .push.op_ = { __VA_ARGS__ } },
 
+/* The same, of a size that the bench times. */
+#define BENCH(op_, what_, length_, ...) \
+    { .op = RT_OP_##op_,                \
+      .what = what_,                    \
+      .length = length_,                \
+      .bench = true,                    \
+      .push.op_ = { __VA_ARGS__ } },
+
 /* Sizes are chosen around the workgroup (8 and 64), the row block (64), the column pad
  * (128) and the key block (8): none, one, one less, equal, one more. Append freely. */
 /* clang-format off */
@@ -22,6 +30,7 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(embed, "4 bits, group 64", USUAL, 0, 9, 384, 100, 384, 4, 64, 0, 512)
     CASE(embed, "8 bits, group 0", USUAL, 0, 9, 384, 100, 384, 8, 0, 0, 512)
     CASE(embed, "8 bits, group 32", USUAL, 0, 9, 384, 100, 384, 8, 32, 0, 512)
+    CASE(embed, "8 bits, group 16, minimum form", USUAL, 0, 9, 384, 100, 384, 8, 16, 1, 512)
     CASE(embed, "16 bits, group 0", USUAL, 0, 9, 384, 100, 384, 16, 0, 0, 512)
     CASE(embed, "32 bits, group 0", USUAL, 0, 9, 384, 100, 384, 32, 0, 0, 512)
     CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128)
@@ -39,6 +48,7 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(unpack, "8 bits, group 32", USUAL, 0, 128, 384, 8, 32, 0)
     CASE(unpack, "16 bits, group 0", USUAL, 0, 128, 384, 16, 0, 0)
     CASE(unpack, "32 bits, group 0", USUAL, 0, 128, 384, 32, 0, 0)
+    CASE(unpack, "8 bits, group 16", USUAL, 0, 64, 288, 8, 16, 0)
     CASE(unpack, "minimum form", USUAL, 0, 64, 256, 4, 32, 1)
 
     /* pack: n_out, n_in, lds, transpose, m0, k0, in_pad, scale */
@@ -73,6 +83,14 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 384, 8, 0, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "8 bits, group 32, everything on", USUAL, 0,
          7, 192, 384, 8, 32, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "4 bits, group 32, minimum form", USUAL, 0,
+         7, 192, 384, 4, 32, 1, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "8 bits, group 32, minimum form", USUAL, 0,
+         7, 192, 384, 8, 32, 1, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "8 bits, group 16", USUAL, 0,
+         7, 192, 416, 8, 16, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "8 bits, group 16, minimum form", USUAL, 0,
+         7, 192, 416, 8, 16, 1, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "16 bits, group 0, everything on", USUAL, 0,
          7, 192, 384, 16, 0, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "32 bits, group 0, everything on", USUAL, 0,
@@ -108,6 +126,12 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 384, 8, 0, 0, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "8 bits, group 32, adapter", USUAL, 0,
          7, 192, 384, 8, 32, 0, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "4 bits, group 32, minimum form", USUAL, 0,
+         7, 192, 384, 4, 32, 1, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "8 bits, group 16", USUAL, 0,
+         7, 192, 416, 8, 16, 0, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "8 bits, group 16, minimum form", USUAL, 0,
+         7, 192, 416, 8, 16, 1, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "16 bits, group 0, adapter", USUAL, 0,
          7, 192, 384, 16, 0, 0, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "32 bits, group 0, adapter", USUAL, 0,
@@ -206,6 +230,10 @@ const struct rt_op_case rt_op_case_list[] = {
          9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 64, 1, 0.176777f)
     CASE(attention, "paged, one page not full", USUAL, 5,
          3, 2, 1, 64, 128, 0, 128, 0, 128, 64, 128, 0, 16, 1, 0.125000f)
+    CASE(attention, "paged by 8, long heads", USUAL, 77,
+         9, 3, 1, 64, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.125000f)
+    CASE(attention, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 384, 0, 0, 1, 0.088388f)
     CASE(attention, "scores far apart", LARGE, 20,
          20, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f)
 
@@ -233,6 +261,8 @@ const struct rt_op_case rt_op_case_list[] = {
          65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 0, 128, 128, 0, 0.250000f)
     CASE(attention_back_q, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 0, 512, 512, 0, 0.125000f)
+    CASE(attention_back_q, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 0, 384, 384, 0, 0.088388f)
 
     /* attention_back_kv: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv,
      * ldo, offdo, lddk, offdk, offdv, scale */
@@ -258,6 +288,8 @@ const struct rt_op_case rt_op_case_list[] = {
          65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 128, 128, 0, 16, 0.250000f)
     CASE(attention_back_kv, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 512, 128, 0, 64, 0.125000f)
+    CASE(attention_back_kv, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 384, 256, 0, 128, 0.088388f)
 
     /* swiglu: rows, cols, ldx, offg, offu, ldh */
     CASE(swiglu, "0 rows of 128", USUAL, 0, 0, 128, 256, 0, 128, 128)
@@ -290,6 +322,13 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(gather, "1 rows of 4", USUAL, 0, 1, 4, 128, 256)
     CASE(gather, "63 rows of 100", USUAL, 0, 63, 100, 128, 256)
     CASE(gather, "65 rows of 128", USUAL, 0, 65, 128, 128, 256)
+
+    /* columns: rows, cols, ldx, offx, ldy, offy, accumulate */
+    CASE(columns, "0 rows of 128", USUAL, 0, 0, 128, 128, 0, 256, 0, 0)
+    CASE(columns, "1 rows of 4", USUAL, 0, 1, 4, 128, 0, 256, 0, 0)
+    CASE(columns, "63 rows of 100", USUAL, 0, 63, 100, 128, 0, 128, 0, 0)
+    CASE(columns, "65 rows of 256, added", USUAL, 0, 65, 256, 256, 0, 256, 0, 1)
+    CASE(columns, "5 rows of 96 with offsets, added", USUAL, 0, 5, 96, 256, 128, 384, 128, 1)
 
     /* logits_stat: rows, vocab, ldl */
     CASE(logits_stat, "0 rows of 100", USUAL, 0, 0, 100, 128)
@@ -374,6 +413,100 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(adamw, "260 floats", USUAL, 0, 260)
     CASE(adamw, "4096 floats", USUAL, 0, 4096)
     CASE(adamw, "vanishing gradients", TINY, 0, 256)
+
+    /* ---- sizes worth timing, parameters as above ---- */
+    BENCH(matmul, "512x512 f32, 1 rows", 0,
+         1, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 f32, 8 rows", 0,
+         8, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 f32, 64 rows", 0,
+         64, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 f32, 512 rows", 0,
+         512, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 3 bits, 1 rows", 0,
+         1, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 3 bits, 8 rows", 0,
+         8, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 3 bits, 64 rows", 0,
+         64, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 3 bits, 512 rows", 0,
+         512, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 4 bits, 1 rows", 0,
+         1, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 4 bits, 8 rows", 0,
+         8, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 4 bits, 64 rows", 0,
+         64, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 4 bits, 512 rows", 0,
+         512, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 f16, 1 rows", 0,
+         1, 512, 512, 16, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 f16, 64 rows", 0,
+         64, 512, 512, 16, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 2 bits, 1 rows", 0,
+         1, 512, 512, 2, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 2 bits, 64 rows", 0,
+         64, 512, 512, 2, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 8 bits, 1 rows", 0,
+         1, 512, 512, 8, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "512x512 8 bits, 64 rows", 0,
+         64, 512, 512, 8, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
+    BENCH(matmul, "demo qkv 256x128 3 bits, 64 rows", 0,
+         64, 256, 128, 3, 0, 0, 128, 0, 256, 0, 0, 128, 0, 256, 256)
+    BENCH(matmul, "demo gate and up 768x128 3 bits, 64 rows", 0,
+         64, 768, 128, 3, 0, 0, 128, 0, 768, 0, 0, 128, 0, 768, 768)
+    BENCH(matmul, "demo gate and up 768x128 3 bits, adapter, 256 rows", 0,
+         256, 768, 128, 3, 0, 0, 128, 0, 768, 0, 4, 128, 16, 768, 768)
+    BENCH(matmul, "demo down 128x384 3 bits, 64 rows", 0,
+         64, 128, 384, 3, 0, 0, 384, 0, 128, 0, 0, 128, 0, 128, 128)
+    BENCH(matmul, "demo head 576x128 f32, 64 rows", 0,
+         64, 576, 128, 32, 0, 0, 128, 0, 640, 0, 0, 128, 0, 576, 576)
+
+    BENCH(matmul_back, "512x512 f32, 512 rows", 0,
+         512, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0)
+    BENCH(matmul_back, "512x512 3 bits, 64 rows", 0,
+         64, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0)
+    BENCH(matmul_back, "512x512 3 bits, 512 rows", 0,
+         512, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0)
+    BENCH(matmul_back, "512x512 4 bits, 512 rows", 0,
+         512, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0)
+    BENCH(matmul_back, "demo gate and up 768x128 3 bits, adapter, 256 rows", 0,
+         256, 768, 128, 3, 0, 0, 768, 0, 128, 0, 0, 128, 16)
+    BENCH(unpack, "512x512 3 bits", 0, 512, 512, 3, 0, 0)
+    BENCH(unpack, "512x512 4 bits", 0, 512, 512, 4, 128, 0)
+    BENCH(outer, "16x384, 256 rows", 0, 256, 16, 384, 128, 0, 384, 0, 384, 1.0f, 0)
+    BENCH(outer, "128x128, 512 rows", 0, 512, 128, 128, 128, 0, 128, 0, 128, 1.0f, 0)
+    BENCH(embed, "128 columns f32, 256 rows", 0, 256, 128, 576, 128, 32, 0, 0, 128)
+
+    BENCH(attention, "prefill of 256", 256,
+         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 128, 0, 0, 0, 0.176777f)
+    BENCH(attention, "prefill of 256, heads of 64", 256,
+         256, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 0, 0, 0.125000f)
+    BENCH(attention, "decode at 256 keys, 1 row", 256,
+         1, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f)
+    BENCH(attention, "decode at 1 to 256 keys, 64 rows", 256,
+         64, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f)
+    BENCH(attention, "decode at 1 to 256 keys, 64 rows, heads of 64", 256,
+         64, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 16, 0, 0.125000f)
+    BENCH(attention_back_q, "256 rows", 256,
+         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 256, 0, 128, 128, 0, 0.176777f)
+    BENCH(attention_back_kv, "256 rows", 256,
+         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 256, 128, 128, 0, 64, 0.176777f)
+    BENCH(rmsnorm, "128 columns, 256 rows", 0, 256, 128, 1, 128, 0, 128, 0, 1e-6f)
+    BENCH(rmsnorm, "2048 columns, 64 rows", 0, 64, 2048, 1, 2048, 0, 2048, 0, 1e-6f)
+    BENCH(rmsnorm_back, "128 columns, 256 rows", 0,
+         256, 128, 1, 128, 0, 128, 0, 128, 0, 1e-6f, 1)
+    BENCH(rope, "256 rows", 0, 256, 4, 2, 32, 256, 0, 128, 192, 0, 1, 128, 256)
+    BENCH(swiglu, "384 columns, 256 rows", 0, 256, 384, 768, 0, 384, 384)
+    BENCH(swiglu_back, "384 columns, 256 rows", 0, 256, 384, 768, 0, 384, 384, 768)
+    BENCH(add, "98304 floats", 0, 98304, 0.5f)
+    BENCH(logits_stat, "576 ids, 64 rows", 0, 64, 576, 640)
+    BENCH(logits_stat, "8192 ids, 8 rows", 0, 8, 8192, 8192)
+    BENCH(ce_back, "576 ids, 64 rows", 0, 64, 576, 640)
+    BENCH(kl, "576 ids, 64 rows", 0, 64, 576, 640, 1.0f, 1)
+    BENCH(sample, "576 ids, 64 rows", 0, 64, 576, 640, 1.0f, 0.9f, 7, 0)
+    BENCH(sumsq, "98304 floats", 0, 98304)
+    BENCH(adamw, "98304 floats", 0, 98304)
 };
 /* clang-format on */
 

@@ -50,6 +50,19 @@ struct rt_plan {
     uint32_t quirks;            /* bit per row of quirks.def in force */
 };
 
+/* Bits of rt_plan.quirks. */
+enum rt_quirk {
+#define QUIRK(name, driver, first, last, reason, where) RT_QUIRK_##name,
+#include "runtime/quirks.def"
+#undef QUIRK
+    RT_QUIRK_COUNT
+};
+struct rt_quirk_info {
+    const char *name, *reason, *where;
+};
+extern const struct rt_quirk_info rt_quirk_table[RT_QUIRK_COUNT];
+bool rt_plan_has_quirk(const struct rt_plan *plan, enum rt_quirk quirk);
+
 struct rt_plan_options {
     enum rt_family family; /* RT_FAMILY_AUTO or forced */
 };

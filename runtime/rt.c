@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 rt_status rt_fail(struct rt_ctx *ctx, rt_status status, const char *fmt, ...)
 {
@@ -97,4 +98,19 @@ uint64_t rt_time_ns(void)
 int64_t rt_time_unix_ms(void)
 {
     return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000000u);
+}
+
+uint64_t rt_host_memory_bytes(void)
+{
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && kib == 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %llu", &kib) != 1)
+            kib = 0;
+    if (file)
+        fclose(file);
+    /* A kernel that does not say: all there is. */
+    return kib ? kib * 1024u
+               : (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }

@@ -97,5 +97,7 @@ static inline uint32_t rt_round_up32(uint32_t value, uint32_t multiple)
 /* Monotonic time in nanoseconds, and wall-clock time in Unix milliseconds. */
 uint64_t rt_time_ns(void);
 int64_t rt_time_unix_ms(void);
+/* Bytes of memory that the machine could give now without swapping. */
+uint64_t rt_host_memory_bytes(void);
 
 #endif

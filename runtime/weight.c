@@ -65,6 +65,33 @@ void rt_weight_put_code(const struct rt_weight_shape *s, uint32_t *codes, uint32
     codes[texel_word(s, m, k / v) + j % 4] |= code << (j / 4 * s->bits);
 }
 
+/* n codes of at most `bits` bits, striped over a texel from bit 0 of its words. */
+static void put_stripe(uint32_t *texel, const uint8_t *row, uint32_t n, uint32_t bits,
+                       uint32_t shift)
+{
+    for (uint32_t j = 0; j < n; j++)
+        texel[j % 4] |= ((uint32_t)row[j] >> shift & ((1u << bits) - 1))
+                        << (j / 4 * bits);
+}
+
+void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_t m,
+                       const uint8_t *row, uint32_t n)
+{
+    assert(m < rows_stored(s) && n <= s->in_pad && s->bits <= 8);
+    const uint32_t v = 128 / (s->bits == 3 ? 1 : s->bits);
+    for (uint32_t k = 0, t = 0; k < n; k += v) {
+        const uint32_t left = n - k < v ? n - k : v;
+        if (s->bits != 3) {
+            put_stripe(codes + texel_word(s, m, t++), row + k, left, s->bits, 0);
+            continue;
+        }
+        const uint32_t low = left < 64 ? left : 64;
+        put_stripe(codes + texel_word(s, m, t++), row + k, low, 2, 0);
+        put_stripe(codes + texel_word(s, m, t++), row + k + low, left - low, 2, 0);
+        put_stripe(codes + texel_word(s, m, t++), row + k, left, 1, 2);
+    }
+}
+
 uint32_t rt_weight_get_code(const struct rt_weight_shape *s, const uint32_t *codes,
                             uint32_t m, uint32_t k)
 {

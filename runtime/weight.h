@@ -16,7 +16,8 @@
  *       texel (k / 128) * 3 + 2, word j % 4, bit j / 4
  *   bits 32: float (as bits) k in texel k / 4, word k % 4
  *   bits 16: IEEE half bits
- * Scales (bits 2, 3, 4, 8): two floats (scale, zero) per group of `group` codes,
+ * Scales (bits 2, 3, 4, 8): two floats (scale, zero) per group of `group` codes (a
+ * multiple of 32; with 8 bits also 16),
  * two groups a texel: texel g / 2 of row m at (m / 8 * pairs + g / 2) * 8 + m % 8,
  * pairs = ceil(groups / 2), floats (g % 2) * 2 and + 1.
  * The value of a code q, in float, each operation rounded once:
@@ -53,6 +54,9 @@ uint64_t rt_weight_scale_bytes(const struct rt_weight_shape *s); /* at least 16 
  * `codes` and `scales` are zeroed before the first put. */
 void rt_weight_put_code(const struct rt_weight_shape *s, uint32_t *codes, uint32_t m,
                         uint32_t k, uint32_t code);
+/* The same for the first n codes of a row at once, bits 2 to 8. */
+void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_t m,
+                       const uint8_t *row, uint32_t n);
 uint32_t rt_weight_get_code(const struct rt_weight_shape *s, const uint32_t *codes,
                             uint32_t m, uint32_t k);
 void rt_weight_put_scale(const struct rt_weight_shape *s, float *scales, uint32_t m,

@@ -44,7 +44,8 @@ struct rmsnorm_push {
 };
 
 /* dx[row][c] (+)= d loss / d x of rmsnorm.  g = dy * w, r = 1/sqrt(mean x^2 + eps):
- * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate). */
+ * dx = r (g - x r^2 mean(g x)).   0 x, 1 w, 2 dy, 3 dx (added to if accumulate; without
+ * it dx may be the range of dy if lds agree). */
 struct rmsnorm_back_push {
     uint rows, cols, heads;
     uint ldx, offx, lddy, offdy, lddx, offdx;
@@ -137,6 +138,17 @@ struct gather_push {
     uint ldx, ldy;
 };
 
+/* y[row][c] = x[row][index[c]], or 0 where the index is 0xffffffff; with accumulate added
+ * to what is there. Columns of activations in the order a weight stores them (act-order),
+ * and, with the inverse order, gradients back.
+ * 0 index (uint [cols], the same for every row), 1 x, 2 y. cols a multiple of 4; indices
+ * below ldx - offx. x and y are different buffers. */
+struct columns_push {
+    uint rows, cols;
+    uint ldx, offx, ldy, offy;
+    uint accumulate;
+};
+
 /* Flags of matmul. */
 #define MATMUL_BIAS 1u     /* + bias[m] */
 #define MATMUL_RESIDUAL 2u /* + residual[row][m], same ld and offset as y */
@@ -154,7 +166,8 @@ struct matmul_push {
     uint out_pad; /* rows of the weight, a multiple of 64 or, for adapters, 16 */
     uint in_pad;  /* contracted length; see rt_weight_in_pad() */
     uint bits;    /* 2, 3, 4, 8 codes; 16 f16 rows; 32 f32 rows */
-    uint group;   /* codes that share a scale, a multiple of 32; 0: one per row */
+    uint group;   /* codes that share a scale: a multiple of 32; with 8 bits also 16;
+                     0: one per row */
     uint form;    /* RT_FORM_*: how a code becomes a value */
     uint ldx, offx, ldy, offy;
     uint flags;

@@ -67,11 +67,21 @@ static rt_status put_categories(struct store *s)
     return RT_OK;
 }
 
+static const char count_tables[] = "SELECT count(*) FROM sqlite_schema";
+
 static rt_status create_schema(struct store *s)
 {
     rt_status st;
     char pragma[96];
+    int64_t tables = 0;
     TRY(exec(s, "BEGIN IMMEDIATE", "cannot start"));
+    /* Another process may have made them while this one waited. */
+    if (pragma_value(s, count_tables, &tables) != SQLITE_OK) {
+        st = store_error(s, "cannot be read");
+        goto fail;
+    }
+    if (tables > 0)
+        return exec(s, "COMMIT", "cannot be read");
     for (int i = 0; store_schema_v1[i]; i++)
         TRY(exec(s, store_schema_v1[i], "cannot create tables"));
     snprintf(pragma, sizeof pragma, "PRAGMA application_id=%d; PRAGMA user_version=%d",
@@ -89,13 +99,17 @@ fail:
 /* What kind of file this is; creates the tables of an empty one. */
 static rt_status check_version(struct store *s, enum store_mode mode)
 {
+    rt_status st = RT_OK;
     int64_t application = 0, version = 0, tables = 0;
-    if (pragma_value(s, "PRAGMA application_id", &application) != SQLITE_OK ||
-        pragma_value(s, "PRAGMA user_version", &version) != SQLITE_OK ||
-        pragma_value(s, "SELECT count(*) FROM sqlite_schema", &tables) != SQLITE_OK)
+    if (pragma_value(s, count_tables, &tables) != SQLITE_OK)
         return store_error(s, "cannot be read");
     if (tables == 0 && mode == STORE_WRITE)
-        return create_schema(s);
+        st = create_schema(s);
+    if (st != RT_OK)
+        return st;
+    if (pragma_value(s, "PRAGMA application_id", &application) != SQLITE_OK ||
+        pragma_value(s, "PRAGMA user_version", &version) != SQLITE_OK)
+        return store_error(s, "cannot be read");
     if (application != STORE_APPLICATION)
         return rt_fail(s->ctx, RT_ERR_STORE,
                        "'%s' is a database of another program; use another --store",

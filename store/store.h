@@ -115,6 +115,9 @@ RT_CHECKED rt_status store_put_items(struct store *store, const char *run_id,
                                      const struct pipe_item *items, uint32_t count);
 RT_CHECKED rt_status store_put_metric(struct store *store, const char *run_id,
                                       const char *name, int64_t step, double value);
+/* Adds to a metric of step 0, which starts at 0: what a run took, over all its attempts. */
+RT_CHECKED rt_status store_add_metric(struct store *store, const char *run_id,
+                                      const char *name, double value);
 
 /* ---- comparisons and stages ---- */
 
@@ -132,6 +135,44 @@ RT_CHECKED rt_status store_put_stage(struct store *store, const char *campaign_i
 /* True and *output (rt_free) if the stage is done with the same inputs. */
 bool store_stage_done(struct store *store, const char *campaign_id, const char *name,
                       const char *inputs, char **output);
+
+/* ---- device benchmark (tables bench_*; docs/bench.md) ---- */
+
+/* What is timed. The id is made of all but work and explanation, so that the same case
+ * of another run, machine or day is found by it. */
+struct store_bench_case {
+    char id[STORE_ID]; /* filled */
+    const char *suite;
+    int64_t suite_version;     /* raised when a case of the suite changes its meaning */
+    const char *name, *params; /* params: a JSON object */
+    const char *unit;          /* of values: "GFLOP/s", "GB/s", "tok/s" */
+    bool higher_better;
+    double flops, bytes; /* of one unit of work; NaN: not counted */
+    const char *explain; /* may be null */
+};
+RT_CHECKED rt_status store_put_bench_case(struct store *store,
+                                          struct store_bench_case *c);
+
+/* One case in one pass. NaN is stored as NULL: not known. */
+struct store_bench_result {
+    const char *run_id, *case_id;
+    int64_t pass, ord;  /* 0-based pass; place among all results of the run */
+    const char *status; /* ok, unsupported, skipped, error, invalid */
+    const char *reason; /* null where ok */
+    int64_t n, warmups, outliers;
+    double value, low, high;  /* in the unit of the case, with the interval of value */
+    double median_ns, mad_ns; /* of one unit of work */
+    bool steady;
+    double error; /* greatest relative error that the check found */
+    double clock_mhz;
+};
+RT_CHECKED rt_status store_put_bench_result(struct store *store,
+                                            const struct store_bench_result *r);
+/* All timings of a phase (cold, warm, measured); codec names what the words are. */
+RT_CHECKED rt_status store_put_bench_sample(struct store *store,
+                                            const struct store_bench_result *r,
+                                            const char *phase, const char *codec,
+                                            const void *words, size_t bytes);
 
 /* ---- queries, for the report and `faultline sql` ---- */
 

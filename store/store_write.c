@@ -377,6 +377,16 @@ rt_status store_put_metric(struct store *s, const char *run_id, const char *name
                          "ttidi", run_id, name, step, value, rt_time_unix_ms());
 }
 
+rt_status store_add_metric(struct store *s, const char *run_id, const char *name,
+                           double value)
+{
+    return store_run_sql(s,
+                         "INSERT INTO metric(run_id,name,step,value,t_ms) "
+                         "VALUES(?,?,0,?,?) ON CONFLICT(run_id,name,step) DO UPDATE SET "
+                         "value=value+excluded.value, t_ms=excluded.t_ms",
+                         "ttdi", run_id, name, value, rt_time_unix_ms());
+}
+
 /* ---- comparisons and stages ---- */
 
 rt_status store_put_comparison(struct store *s, const char *campaign_id,

@@ -61,6 +61,12 @@ bool cli_similar(const char *name, const char *meant);
 /* ---- what commands share ---- */
 /* --device, --profile, --validation, --no-tune, --cache-dir. */
 RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);
+/* The same with a name that is not --device's. */
+RT_CHECKED rt_status cli_device_open_named(struct cli *cli, const char *name,
+                                           struct rt_device **out);
+/* The folder of the bundled model: FAULTLINE_DEMO, the source tree's, the installed one;
+ * static text. RT_ERR_INPUT where none is there. */
+RT_CHECKED rt_status cli_demo_folder(struct cli *cli, const char **out);
 struct json_t; /* of jansson */
 struct json_t *cli_device_json(const struct rt_device_info *device);
 const char *cli_store_path(const struct cli *cli);

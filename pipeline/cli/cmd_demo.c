@@ -3,10 +3,8 @@
 #include "pipeline/cli/restore.h"
 
 #include "pipeline/demo/generator.h"
-#include "runtime/format/file.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static const struct cli_option options[] = {
     { "problems", "N", "only print N fresh problems as JSON Lines, by --seed" },
@@ -40,7 +38,8 @@ static void otherwise(struct cli *cli, const char *name, const char *value)
 /* Problems that no bundled split has, so that they can be mined or measured beside it. */
 static rt_status print_problems(struct cli *cli, const char *folder)
 {
-    static const char *const files[] = { "mine.jsonl", "validate.jsonl", "measure.jsonl" };
+    static const char *const files[] = { "mine.jsonl", "validate.jsonl",
+                                         "measure.jsonl" };
     rt_status st;
     int64_t count, seed;
     struct pipe_problem_set bundled[RT_COUNT(files)] = { 0 }, fresh = { 0 };
@@ -66,20 +65,11 @@ fail:
 
 static rt_status demo(struct cli *cli)
 {
-    static const char *const folders[] = { FAULTLINE_DEMO_SOURCE,
-                                           FAULTLINE_DEMO_INSTALLED };
-    char mine[700], validate[700], measure[700], config[700];
-    const char *folder = getenv("FAULTLINE_DEMO");
-    for (size_t i = 0; !folder && i < RT_COUNT(folders); i++) {
-        snprintf(config, sizeof config, "%s/config.json", folders[i]);
-        if (fmt_exists(config))
-            folder = folders[i];
-    }
-    if (!folder)
-        return rt_fail(&cli->ctx, RT_ERR_INPUT,
-                       "the bundled model is missing (looked in '%s' and '%s'); set "
-                       "FAULTLINE_DEMO to its folder",
-                       folders[0], folders[1]);
+    char mine[700], validate[700], measure[700];
+    const char *folder;
+    const rt_status st = cli_demo_folder(cli, &folder);
+    if (st != RT_OK)
+        return st;
     if (cli_flag(cli, "problems"))
         return print_problems(cli, folder);
     snprintf(mine, sizeof mine, "%.600s/mine.jsonl[0:1500]", folder);

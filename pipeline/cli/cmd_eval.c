@@ -7,7 +7,7 @@
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder" },
     { "adapter", "DIR", "PEFT adapter folder" },
-    { "problems", "FILE", "problem file or a split of it: FILE[0:500]" },
+    { "problems", "FILE", "FILE[0:500], or a data set: gsm8k:test[0:200]" },
     { "role", "NAME", "full, quant, restored or control (default full)" },
     { NULL, NULL, NULL },
 };
@@ -29,7 +29,7 @@ static rt_status run(struct cli *cli)
                        "eval needs --model DIR and --problems FILE");
     TRY(loop_open(&loop, cli, folder, "eval", "{}"));
     TRY(loop_bench_open(&loop, problems, "measure", &bench));
-    TRY(rt_model_load(loop.dev, folder, LOOP_CONTEXT, &model));
+    TRY(loop_model_load(&loop, folder, &model));
     if (extra) {
         struct fmt_adapter *source = NULL;
         TRY(fmt_adapter_read(&cli->ctx, extra, &model->config, &source));

@@ -21,7 +21,7 @@ static const struct {
       "0    done; a repeated command on finished work too\n"
       "1    a bug or an unexpected failure\n"
       "2    wrong usage\n"
-      "3    no usable device\n"
+      "3    no usable device, or none with room for the model\n"
       "4    an input is missing, damaged or not what was declared\n"
       "5    stopped early on purpose (SIGTERM): run the same command again\n"
       "6    a --fail-if gate failed\n"

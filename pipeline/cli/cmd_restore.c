@@ -104,8 +104,8 @@ static rt_status curate(struct cli *cli)
 {
     rt_status st;
     const char *kind = cli_value(cli, "kind", "dpo");
-    const bool known = strcmp(kind, "kl") == 0 || strcmp(kind, "sft") == 0 ||
-                       strcmp(kind, "dpo") == 0;
+    const bool known =
+        strcmp(kind, "kl") == 0 || strcmp(kind, "sft") == 0 || strcmp(kind, "dpo") == 0;
     if (!known)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--kind %.20s: kl, sft or dpo is needed",
                        kind);

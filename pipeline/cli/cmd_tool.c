@@ -1,5 +1,6 @@
 #include "pipeline/cli/cli.h"
 
+#include "runtime/format/checkpoint.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/train/score.h"
 
@@ -12,7 +13,9 @@ static const struct cli_option options[] = {
     { "model", "DIR", "model folder; tokenize: or GGUF file" },
     { "adapter", "DIR", "PEFT adapter folder" },
     { "ids", "1,2,3", "token ids (logits)" },
-    { "out", "FILE", "raw little-endian f32 [T, V] (logits)" },
+    { "tensor", "NAME", "module or tensor, as model.layers.0.mlp.up_proj (dequant)" },
+    { "out", "FILE",
+      "or -o: raw little-endian f32 [T, V] (logits), [out, in] (dequant)" },
     { "decode", NULL, "JSON arrays of ids to text (tokenize)" },
     { "json", NULL, "a text is a JSON string (tokenize)" },
     { "plain", NULL, "special tokens in a text are ordinary text (tokenize)" },
@@ -100,6 +103,59 @@ fail:
     rt_device_destroy(&dev);
     rt_free(values);
     rt_free(ids);
+    return st;
+}
+
+/* NAME without the ending of the tensor that holds its codes. */
+static void module_of(const char *name, char *module, size_t size)
+{
+    static const char *const endings[] = { ".weight_packed", ".qweight", ".weight" };
+    snprintf(module, size, "%s", name);
+    for (size_t i = 0; i < RT_COUNT(endings); i++) {
+        const size_t n = strlen(module), m = strlen(endings[i]);
+        if (n > m && strcmp(module + n - m, endings[i]) == 0) {
+            module[n - m] = '\0';
+            return;
+        }
+    }
+}
+
+/* The values of one tensor: a packed or float matrix, or a float tensor of any shape. */
+static rt_status dequant(struct cli *cli)
+{
+    rt_status st;
+    struct fmt_model *model = NULL;
+    float *values = NULL;
+    char module[512];
+    const char *folder = cli_value(cli, "model", NULL),
+               *out = cli_value(cli, "out", NULL);
+    const char *name = cli_value(cli, "tensor", NULL);
+    if (!folder || !out || !name)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "tool dequant needs --model, --tensor and --out");
+    TRY(fmt_model_open_tensors(&cli->ctx, folder, &model));
+    uint32_t rows = 1, cols = 0;
+    uint64_t count = fmt_tensor_count(model, name);
+    if (count == 0) {
+        module_of(name, module, sizeof module);
+        TRY(fmt_weight_size(model, module, &rows, &cols));
+        count = (uint64_t)rows * cols;
+    }
+    values = rt_alloc(&cli->ctx, count, sizeof *values);
+    if (!values) {
+        st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for %llu values",
+                     (unsigned long long)count);
+        goto fail;
+    }
+    if (cols)
+        TRY(fmt_weight_floats(model, module, rows, cols, values));
+    else
+        TRY(fmt_tensor_f32(model, name, count, values));
+    TRY(write_floats(cli, out, values, count));
+
+fail:
+    fmt_model_close(&model);
+    rt_free(values);
     return st;
 }
 
@@ -201,10 +257,13 @@ static rt_status run(struct cli *cli)
         return logits(cli);
     if (strcmp(what, "tokenize") == 0)
         return tokenize(cli);
-    return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool '%.40s': logits and tokenize are there",
-                   what);
+    if (strcmp(what, "dequant") == 0)
+        return dequant(cli);
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "tool '%.40s': logits, tokenize and dequant are there", what);
 }
 
 const struct cli_command cli_tool = { "tool",
-                                      "logits and tokenization, for checks by others",
-                                      "logits|tokenize --model DIR ...", options, run };
+                                      "logits, tokens and weights, for checks by others",
+                                      "logits|tokenize|dequant --model DIR ...", options,
+                                      run };

@@ -32,6 +32,29 @@ RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *m
                                const char *campaign, const char *plan);
 void loop_close(struct loop *loop);
 
+/* What this attempt at a run has taken so far, and how much of it the store knows. A run
+ * that was killed and goes on adds to what its earlier attempts saved. */
+struct loop_costs {
+    uint64_t started_ns;
+    double busy_start; /* device seconds when it began */
+    struct loop_cost {
+        double wall, device, tflop, tokens; /* seconds, TFLOP, tokens */
+    } stored;
+};
+void loop_costs_start(struct loop *loop, struct loop_costs *costs);
+/* Adds what is new since the last call to the metrics wall_seconds, device_seconds, tflop
+ * and (if not 0) tokens, in the caller's transaction. */
+RT_CHECKED rt_status loop_costs_save(struct loop *loop, struct loop_costs *costs,
+                                     const char *run_id, double flops, double tokens);
+
+/* Loads a model for answers of LOOP_CONTEXT tokens. RT_ERR_INPUT also where the loop's
+ * tokenizer has ids that the model has no embedding for. */
+RT_CHECKED rt_status loop_model_load(struct loop *loop, const char *folder,
+                                     struct rt_model **out);
+/* Fills in what ends an answer: the format's token, and the model's own end tokens. */
+void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
+                   struct rt_engine_options *options);
+
 /* A split under measurement. */
 struct loop_bench {
     struct pipe_problem_set set;
@@ -76,6 +99,11 @@ RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *
 /* Prompt ids of a question followed by `more` (null: nothing); fresh memory. */
 RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question,
                                  const char *more, uint32_t **ids, uint32_t *count);
+
+/* Text of tokens without special ones, fresh memory, `size` bytes. A U+0000 that a model
+ * writes becomes U+FFFD: texts of the pipeline and of the store end at a zero. */
+RT_CHECKED rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_t n,
+                                 char **text, uint32_t *size);
 
 /* Bytes of text up to the end of each token, for mapping steps to tokens. */
 void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends);

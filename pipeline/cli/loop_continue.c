@@ -31,12 +31,11 @@ static rt_status take_job(void *user, const struct rt_answer *a)
 {
     struct continuing *c = user;
     struct loop_job *job = &c->jobs[a->key];
-    size_t size;
+    uint32_t size;
     job->n_gen = a->n_gen;
     job->finish = a->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
     c->done++;
-    const rt_status st =
-        text_decode(c->loop->tok, a->ids, a->n_gen, true, &job->text, &size);
+    const rt_status st = loop_decode(c->loop, a->ids, a->n_gen, &job->text, &size);
     return st == RT_OK && c->how->done ? c->how->done(c->how->user, (uint32_t)a->key)
                                        : st;
 }
@@ -58,10 +57,9 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
     struct continuing c = {
         .loop = loop, .how = how, .jobs = jobs, .count = count, .started = rt_time_ns()
     };
-    const struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                               .stop_ids = { loop->stop_id },
-                                               .stop_count = 1,
-                                               .sampling = how->sampling };
+    struct rt_engine_options options = { .context = LOOP_CONTEXT,
+                                         .sampling = how->sampling };
+    loop_stop_ids(loop, how->model, &options);
     const struct rt_engine_calls calls = { next_job, take_job, go_on, &c };
     for (uint32_t i = 0; i < count; i++) {
         if (jobs[i].prompt && jobs[i].n_prompt + 1 >= LOOP_CONTEXT) {

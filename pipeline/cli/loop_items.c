@@ -111,9 +111,9 @@ static rt_status add_pair(struct making *k, const struct loop_fault *f, int32_t 
 {
     struct pipe_candidate *c = next(k, f->problem);
     const struct loop_answer *q = &k->m->q->items[f->problem];
-    const rt_status st = pipe_candidate_pair(
-        k->loop->ctx, &k->set->pool, k->loop->format,
-        &k->m->mine->set.items[f->problem], q->text, step, continuation, c);
+    const rt_status st = pipe_candidate_pair(k->loop->ctx, &k->set->pool, k->loop->format,
+                                             &k->m->mine->set.items[f->problem], q->text,
+                                             step, continuation, c);
     c->item.category = f->category;
     c->item.source = source;
     c->verified = verified;
@@ -140,55 +140,95 @@ static rt_status make_pairs(struct making *k)
     return st;
 }
 
-/* Another step of each lost answer, drawn at random: quant's own against what full says
- * there. The continuation need not be right after it: it may come after the fault. */
-static rt_status ask_other(struct making *k, struct loop_job *jobs, int32_t *step)
+/* Continuations by full after the steps before every step but the faulty one: jobs
+ * first[i] .. first[i + 1] are those of lost answer i. */
+struct others {
+    struct loop_job *jobs;
+    uint32_t *first, count;
+};
+
+static rt_status ask_others(struct making *k, struct others *o)
 {
     rt_status st = RT_OK;
     struct pipe_step steps[PIPE_STEPS_MAX];
-    bool all[PIPE_STEPS_MAX];
-    memset(all, 1, sizeof all);
-    for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
+    for (uint32_t i = 0; i < k->m->faults->count; i++) {
         const struct loop_fault *f = &k->m->faults->items[i];
         const char *text = k->m->q->items[f->problem].text;
         const uint32_t count = k->loop->format->split(text, steps, PIPE_STEPS_MAX);
-        step[i] = f->step < 0
-                      ? -1
-                      : pipe_control_step(all, count, f->step, k->loop->seed, i);
-        if (step[i] < 0)
-            continue;
-        char *prefix =
-            rt_format(k->loop->ctx, "%.*s", (int)steps[step[i]].char_start, text);
-        st = prefix ? loop_prompt(k->loop, k->m->mine->set.items[f->problem].question,
-                                  prefix, &jobs[i].prompt, &jobs[i].n_prompt)
-                    : no_memory(k->loop);
-        rt_free(prefix);
+        for (uint32_t s = 0; s < count && f->step >= 0; s++) {
+            struct loop_job *job = &o->jobs[o->first[i] + s];
+            if ((int32_t)s == f->step)
+                continue;
+            char *prefix =
+                rt_format(k->loop->ctx, "%.*s", (int)steps[s].char_start, text);
+            st = prefix ? loop_prompt(k->loop, k->m->mine->set.items[f->problem].question,
+                                      prefix, &job->prompt, &job->n_prompt)
+                        : no_memory(k->loop);
+            rt_free(prefix);
+            TRY(st);
+        }
     }
+    const struct loop_continue how = { .model = k->m->full->model,
+                                       .what = "other steps" };
+    TRY(loop_continue(k->loop, &how, o->jobs, o->count));
+
+fail:
     return st;
+}
+
+/* One of the steps at which full says something else, drawn at random; -1: none. The
+ * continuation need not be right: the step may come after the fault. */
+static int32_t draw_other(const struct making *k, const struct others *o, uint32_t i)
+{
+    bool differs[PIPE_STEPS_MAX] = { false };
+    struct pipe_step own[PIPE_STEPS_MAX], first[2];
+    const struct loop_fault *f = &k->m->faults->items[i];
+    const char *text = k->m->q->items[f->problem].text;
+    const uint32_t count = k->loop->format->split(text, own, PIPE_STEPS_MAX);
+    for (uint32_t s = 0; s < count; s++) {
+        const char *other = o->jobs[o->first[i] + s].text;
+        if (!other || k->loop->format->split(other, first, 2) == 0)
+            continue;
+        char *a = rt_format(k->loop->ctx, "%.*s", (int)first[0].char_end, other);
+        char *b =
+            rt_format(k->loop->ctx, "%.*s", (int)(own[s].char_end - own[s].char_start),
+                      text + own[s].char_start);
+        differs[s] = a && b && !pipe_same_but_spacing(a, b);
+        rt_free(a);
+        rt_free(b);
+    }
+    return f->step < 0 ? -1
+                       : pipe_control_step(differs, count, f->step, k->loop->seed, i);
 }
 
 static rt_status make_other_pairs(struct making *k)
 {
     rt_status st;
+    struct pipe_step steps[PIPE_STEPS_MAX];
     const uint32_t n = k->m->faults->count;
-    const struct loop_continue how = { .model = k->m->full->model,
-                                       .what = "other steps" };
-    struct loop_job *jobs = rt_alloc(k->loop->ctx, n, sizeof *jobs);
-    int32_t *step = rt_alloc(k->loop->ctx, n, sizeof *step);
-    if (!jobs || !step) {
+    struct others o = { .first = rt_alloc(k->loop->ctx, n + 1u, sizeof *o.first) };
+    for (uint32_t i = 0; o.first && i < n; i++) {
+        const char *text = k->m->q->items[k->m->faults->items[i].problem].text;
+        o.first[i] = o.count;
+        o.count += k->loop->format->split(text, steps, PIPE_STEPS_MAX);
+    }
+    o.jobs = rt_alloc(k->loop->ctx, o.count, sizeof *o.jobs);
+    if (!o.jobs || !o.first) {
         st = no_memory(k->loop);
         goto fail;
     }
     TRY(reserve(k, n));
-    TRY(ask_other(k, jobs, step));
-    TRY(loop_continue(k->loop, &how, jobs, n));
-    for (uint32_t i = 0; i < n; i++)
-        TRY(add_pair(k, &k->m->faults->items[i], step[i], jobs[i].text, true,
+    TRY(ask_others(k, &o));
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t step = draw_other(k, &o, i);
+        TRY(add_pair(k, &k->m->faults->items[i], step,
+                     step < 0 ? NULL : o.jobs[o.first[i] + (uint32_t)step].text, true,
                      "full's continuation at another step"));
+    }
 
 fail:
-    loop_jobs_free(jobs, n);
-    rt_free(step);
+    loop_jobs_free(o.jobs, o.count);
+    rt_free(o.first);
     return st;
 }
 
@@ -213,9 +253,9 @@ rt_status loop_set_make(struct loop *loop, const struct loop_material *material,
 {
     rt_status st;
     struct making k = { .loop = loop, .m = material, .set = out };
-    const struct pipe_problem_set *const measured[] = {
-        material->measure ? &material->measure->set : NULL
-    };
+    const struct pipe_problem_set *const measured[] = { material->measure
+                                                            ? &material->measure->set
+                                                            : NULL };
     const struct pipe_curate_options options = {
         .kind = is_pair(items) ? PIPE_ITEMS_DPO : PIPE_ITEMS_SFT,
         .max_items = material->items_max,

@@ -73,8 +73,9 @@ static rt_status by_difference(struct locating *l, const struct locate_search *s
 
 static struct pipe_fault fault_of_check(const struct locate_search *s)
 {
-    return (struct pipe_fault){ "check",           s->check.step,       -1,
-                                s->check.category, s->check.confidence, s->check.evidence };
+    return (
+        struct pipe_fault){ "check",           s->check.step,       -1,
+                            s->check.category, s->check.confidence, s->check.evidence };
 }
 
 static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *evidence,
@@ -83,12 +84,10 @@ static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *e
     snprintf(evidence, size, "{\"asked\":%u,\"monotone\":%s,\"lost_from_start\":%s}",
              s->rollout.asked, s->rollout.monotone ? "true" : "false",
              s->rollout.lost_from_start ? "true" : "false");
-    return (struct pipe_fault){ "rollout",
-                                s->rollout.step,
-                                -1,
-                                PIPE_CAT_UNCLASSIFIED,
-                                s->rollout.confidence,
-                                evidence };
+    return (struct pipe_fault){
+        "rollout", s->rollout.step, -1, PIPE_CAT_UNCLASSIFIED, s->rollout.confidence,
+        evidence
+    };
 }
 
 static struct pipe_fault fault_of_twin(const struct locate_search *s, char *evidence,
@@ -117,10 +116,10 @@ rt_status locate_verdicts(struct locating *l)
         pipe_verdict(&check, &rollout, &twin, PIPE_CAT_NONE, &s->verdict);
         st = by_difference(l, s, s->verdict.step, &category);
         pipe_verdict(&check, &rollout, &twin, category, &s->verdict);
-        s->verdict.evidence = check.step >= 0       ? "{\"by\":\"check\"}"
-                              : rollout.step >= 0   ? "{\"by\":\"rollout\"}"
+        s->verdict.evidence = check.step >= 0        ? "{\"by\":\"check\"}"
+                              : rollout.step >= 0    ? "{\"by\":\"rollout\"}"
                               : s->verdict.step >= 0 ? "{\"by\":\"twin\"}"
-                                                    : "{\"by\":\"none\"}";
+                                                     : "{\"by\":\"none\"}";
     }
     return st;
 }
@@ -139,7 +138,8 @@ static rt_status judge_gold(struct locating *l, struct locate_search *s)
     return st;
 }
 
-static bool is_lost(const struct loop_answers *f, const struct loop_answers *q, uint32_t i)
+static bool is_lost(const struct loop_answers *f, const struct loop_answers *q,
+                    uint32_t i)
 {
     return f->items[i].correct && !q->items[i].correct && q->items[i].n > 0;
 }

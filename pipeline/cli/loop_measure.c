@@ -17,6 +17,8 @@ struct measuring {
     uint32_t done, total, correct;
     bool open; /* a transaction is open */
     rt_status status;
+    struct rt_engine *engine;
+    struct loop_costs costs;
     uint64_t started;
     const char *label;
 };
@@ -114,9 +116,9 @@ void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_
     uint32_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
         char *text = NULL;
-        size_t size = 0;
-        if (text_decode(loop->tok, &ids[i], 1, true, &text, &size) == RT_OK)
-            at += (uint32_t)size;
+        uint32_t size = 0;
+        if (loop_decode(loop, &ids[i], 1, &text, &size) == RT_OK)
+            at += size;
         rt_free(text);
         ends[i] = at;
     }
@@ -192,9 +194,9 @@ static rt_status take_answer(void *user, const struct rt_answer *a)
     struct measuring *m = user;
     const uint32_t p = (uint32_t)a->key;
     char *text = NULL, extracted[PIPE_EXTRACT_MAX];
-    size_t size;
+    uint32_t size;
     struct pipe_score score;
-    rt_status st = text_decode(m->loop->tok, a->ids, a->n_gen, true, &text, &size);
+    rt_status st = loop_decode(m->loop, a->ids, a->n_gen, &text, &size);
     if (st != RT_OK)
         return st;
     const enum pipe_finish finish =
@@ -218,15 +220,24 @@ static rt_status take_answer(void *user, const struct rt_answer *a)
     return st;
 }
 
+/* Answers become durable together with what they cost. */
+static rt_status commit(struct measuring *m)
+{
+    struct rt_engine_stats stats;
+    rt_engine_stats_get(m->engine, &stats);
+    m->open = false;
+    const rt_status st = loop_costs_save(m->loop, &m->costs, m->out->run_id, stats.flops,
+                                         (double)stats.tokens);
+    return st == RT_OK ? store_commit(m->loop->store) : st;
+}
+
 /* Between steps: what is finished becomes durable, then it is reported. */
 static bool go_on(void *user)
 {
     struct measuring *m = user;
     char extra[64];
-    if (m->open) {
-        m->open = false;
-        m->status = store_commit(m->loop->store);
-    }
+    if (m->open)
+        m->status = commit(m);
     snprintf(extra, sizeof extra, "%u right in this run", m->correct);
     cli_progress(m->loop->cli, m->label, m->done, m->total, m->started, extra);
     return m->status == RT_OK && !cli_stopping();
@@ -235,16 +246,12 @@ static bool go_on(void *user)
 static rt_status generate(struct measuring *m, const struct loop_variant *v)
 {
     rt_status st;
-    struct rt_engine *engine = NULL;
-    const struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                               .stop_ids = { m->loop->stop_id },
-                                               .stop_count = 1 };
+    struct rt_engine_options options = { .context = LOOP_CONTEXT };
+    loop_stop_ids(m->loop, v->model, &options);
     const struct rt_engine_calls calls = { next_request, take_answer, go_on, m };
-    struct rt_device_stats before, after;
-    struct rt_engine_stats stats;
-    TRY(rt_engine_create(v->model, v->adapter, &options, &engine));
-    rt_device_stats_get(m->loop->dev, &before);
-    st = rt_engine_run(engine, &calls);
+    TRY(rt_engine_create(v->model, v->adapter, &options, &m->engine));
+    loop_costs_start(m->loop, &m->costs);
+    st = rt_engine_run(m->engine, &calls);
     if (st == RT_ERR_INTERRUPTED && m->status != RT_OK)
         st = m->status;
     else if (st == RT_ERR_INTERRUPTED)
@@ -252,30 +259,18 @@ static rt_status generate(struct measuring *m, const struct loop_variant *v)
     if (st == RT_OK)
         st = m->status;
     if (m->open) {
-        m->open = false;
         if (st == RT_OK || st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT) {
             char kept[1024];
             snprintf(kept, sizeof kept, "%s", m->loop->ctx->message);
-            const rt_status saved = store_commit(m->loop->store);
+            const rt_status saved = commit(m);
             st = st == RT_OK ? saved : st;
             if (st != saved || saved == RT_OK)
                 snprintf(m->loop->ctx->message, sizeof kept, "%s", kept);
         }
     }
-    TRY(st);
-    rt_device_stats_get(m->loop->dev, &after);
-    rt_engine_stats_get(engine, &stats);
-    struct store *s = m->loop->store;
-    TRY(store_begin(s));
-    TRY(store_put_metric(s, m->out->run_id, "wall_seconds", 0, stats.wall_seconds));
-    TRY(store_put_metric(s, m->out->run_id, "device_seconds", 0,
-                         after.busy_seconds - before.busy_seconds));
-    TRY(store_put_metric(s, m->out->run_id, "tokens", 0, (double)stats.tokens));
-    TRY(store_put_metric(s, m->out->run_id, "tflop", 0, stats.flops * 1e-12));
-    TRY(store_commit(s));
 
 fail:
-    rt_engine_destroy(&engine);
+    rt_engine_destroy(&m->engine);
     return st;
 }
 

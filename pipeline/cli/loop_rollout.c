@@ -89,9 +89,8 @@ static rt_status make_prompt(struct locating *l, const struct locate_search *s,
     char *prefix = rt_format(ctx, "%.*s", (int)s->steps[s->asked].char_start, s->text);
     if (!prefix)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
-    const rt_status st =
-        loop_prompt(l->loop, l->bench->set.items[s->problem].question, prefix,
-                    &job->prompt, &job->n_prompt);
+    const rt_status st = loop_prompt(l->loop, l->bench->set.items[s->problem].question,
+                                     prefix, &job->prompt, &job->n_prompt);
     rt_free(prefix);
     return st;
 }
@@ -147,8 +146,8 @@ static rt_status find_row(void *user, const struct store_row *row)
     struct locate_search key, *at = &key;
     key.gen[0] = '\0';
     strncat(key.gen, store_row_text(row, 0), STORE_ID - 1);
-    struct locate_search **found = bsearch(&at, f->sorted, f->l->count,
-                                           sizeof(struct locate_search *), compare_searches);
+    struct locate_search **found = bsearch(
+        &at, f->sorted, f->l->count, sizeof(struct locate_search *), compare_searches);
     const int64_t kept = store_row_integer(row, 1) + 1;
     if (!found || kept < 0 || kept > (*found)->step_count)
         return RT_OK;
@@ -159,8 +158,9 @@ static rt_status find_row(void *user, const struct store_row *row)
     rt_free(known->text);
     known->can = correct;
     known->text = rt_strdup(f->l->loop->ctx, store_row_text(row, 2));
-    return known->text ? RT_OK
-                       : rt_fail(f->l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    return known->text
+               ? RT_OK
+               : rt_fail(f->l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
 }
 
 static rt_status find_again(struct locating *l)
@@ -173,11 +173,12 @@ static rt_status find_again(struct locating *l)
     for (uint32_t i = 0; i < l->count; i++)
         f.sorted[i] = &l->list[i];
     qsort(f.sorted, l->count, sizeof *f.sorted, compare_searches);
-    st = store_query(l->loop->store,
-                     "SELECT f.gen_id, r.step_idx, r.output, r.correct FROM fault f JOIN "
-                     "rollout r USING(fault_id) WHERE f.run_id=?1 AND f.locator='rollout' "
-                     "AND (r.sample=0 OR r.correct=1) ORDER BY 1, 2, r.sample",
-                     args, find_row, &f);
+    st =
+        store_query(l->loop->store,
+                    "SELECT f.gen_id, r.step_idx, r.output, r.correct FROM fault f JOIN "
+                    "rollout r USING(fault_id) WHERE f.run_id=?1 AND f.locator='rollout' "
+                    "AND (r.sample=0 OR r.correct=1) ORDER BY 1, 2, r.sample",
+                    args, find_row, &f);
     rt_free(f.sorted);
     return st;
 }
@@ -186,7 +187,7 @@ static rt_status find_again(struct locating *l)
 static rt_status announce(struct locating *l)
 {
     rt_status st;
-    static const struct pipe_fault open = { "rollout", -1, -1, PIPE_CAT_UNCLASSIFIED,
+    static const struct pipe_fault open = { "rollout", -1,  -1, PIPE_CAT_UNCLASSIFIED,
                                             0,         "{}" };
     TRY(store_begin(l->loop->store));
     for (uint32_t i = 0; i < l->count; i++)

@@ -92,8 +92,8 @@ rt_status loop_set_sequences(struct loop *loop, const struct loop_material *mate
         const uint32_t at = set->curated.picked[i];
         const struct pipe_item *item = &set->all[at].item;
         if (!item->rejected) {
-            st = add_whole(loop, item->prompt, &material->f->items[set->problem[at]],
-                           out);
+            st =
+                add_whole(loop, item->prompt, &material->f->items[set->problem[at]], out);
             continue;
         }
         out->per_item = 2;

@@ -1,5 +1,6 @@
 #include "pipeline/cli/loop.h"
 
+#include "pipeline/cli/problem_source.h"
 #include "runtime/format/file.h"
 
 #include <stdio.h>
@@ -44,15 +45,47 @@ void loop_close(struct loop *loop)
     rt_device_destroy(&loop->dev);
 }
 
+rt_status loop_model_load(struct loop *loop, const char *folder, struct rt_model **out)
+{
+    const rt_status st = rt_model_load(loop->dev, folder, LOOP_CONTEXT, out);
+    if (st != RT_OK)
+        return st;
+    const uint32_t ids = text_vocab_size(loop->tok), rows = (*out)->config.vocab;
+    if (ids <= rows)
+        return RT_OK;
+    rt_model_destroy(out);
+    return rt_fail(
+        loop->ctx, RT_ERR_INPUT,
+        "'%s': the tokenizer has ids up to %u, the embedding of the model has %u "
+        "rows; they belong to different models",
+        folder, ids - 1, rows);
+}
+
+void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
+                   struct rt_engine_options *options)
+{
+    const struct fmt_config *c = &model->config;
+    options->stop_ids[0] = loop->stop_id;
+    options->stop_count = 1;
+    for (uint32_t i = 0; i < c->eos_count; i++)
+        if (c->eos[i] != loop->stop_id &&
+            options->stop_count < RT_COUNT(options->stop_ids))
+            options->stop_ids[options->stop_count++] = c->eos[i];
+}
+
 rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
                           struct loop_bench *out)
 {
     rt_status st;
     *out = (struct loop_bench){ .split = split };
-    TRY(pipe_problems_read(loop->ctx, spec, &out->set));
+    bool from_store;
+    const bool measured = strcmp(split, "measure") == 0;
+    TRY(cli_problems_open(loop->cli, loop->store, spec,
+                          measured ? CLI_FOR_MEASURING : CLI_FOR_TRAINING, &out->set,
+                          &from_store));
     TRY(store_begin(loop->store));
-    TRY(store_put_benchmark(loop->store, loop->format->name, split, out->set.items,
-                            out->set.count, out->id));
+    TRY(store_put_benchmark(loop->store, from_store ? spec : loop->format->name, split,
+                            out->set.items, out->set.count, out->id));
     TRY(store_commit(loop->store));
     return RT_OK;
 
@@ -96,8 +129,10 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                                          adapter ? (int64_t)adapter->param_floats * 4 : 0,
                                          NULL };
     const struct fmt_quantization *q = &model->config.quantization;
-    snprintf(quant, sizeof quant, "rtn %u bit%s%s", q->bits,
-             q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
+    snprintf(quant, sizeof quant, "%s %u bit%s%s",
+             q->method == FMT_PACK_QUANTIZED ? "rtn" : fmt_method_name(q->method),
+             q->bits, q->group ? " grouped" : " per row",
+             q->symmetric ? "" : " asymmetric");
     out->row = (struct store_variant){
         .label = label,
         .role = role,
@@ -135,4 +170,31 @@ rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
     rt_free(head);
     rt_free(text);
     return st;
+}
+
+rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_t n, char **text,
+                      uint32_t *size)
+{
+    static const char replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
+    char *raw = NULL;
+    size_t length = 0, zeros = 0, at = 0;
+    *text = NULL;
+    const rt_status st = text_decode(loop->tok, ids, n, true, &raw, &length);
+    if (st != RT_OK)
+        return st;
+    for (size_t i = 0; i < length; i++)
+        zeros += raw[i] == '\0';
+    *size = (uint32_t)(length + 2 * zeros);
+    if (zeros == 0) {
+        *text = raw;
+        return RT_OK;
+    }
+    *text = rt_alloc(loop->ctx, *size + 1u, 1);
+    for (size_t i = 0; *text && i < length; i++) {
+        const bool zero = raw[i] == '\0';
+        memcpy(*text + at, zero ? replacement : &raw[i], zero ? 3 : 1);
+        at += zero ? 3 : 1;
+    }
+    rt_free(raw);
+    return *text ? RT_OK : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "answer: no memory");
 }

@@ -92,10 +92,12 @@ struct training {
     struct loop_sequences items;
     struct fmt_adapter *best;
     double best_accuracy, lr;
-    uint32_t item_count, steps_per_epoch;
+    uint32_t item_count, steps_per_epoch, epochs;
     char run_id[STORE_ID];
     char folder[512], checkpoint[560], state[560];
     uint64_t started;
+    struct loop_costs costs;
+    double step_seconds; /* of which the store knows */
 };
 
 /* Sequences of step k, in a fresh order each epoch. */
@@ -117,7 +119,7 @@ static void plan_capacity(const struct training *t, uint32_t *order, uint32_t *r
 {
     struct train_sequence batch[2 * BATCH];
     *rows = *targets = 0;
-    for (uint32_t k = 0; k < t->m->epochs * t->steps_per_epoch; k++) {
+    for (uint32_t k = 0; k < t->epochs * t->steps_per_epoch; k++) {
         uint32_t r = 0, m = 0;
         const uint32_t n = batch_of(t, k, order, batch);
         for (uint32_t i = 0; i < n; i++) {
@@ -197,6 +199,19 @@ static rt_status save_adapter(struct training *t, const struct fmt_adapter *adap
                              "faultline-demo", metadata);
 }
 
+/* In a transaction: what was spent since the last call. */
+static rt_status save_costs(struct training *t)
+{
+    struct rt_trainer_stats s = { 0 };
+    if (t->trainer)
+        rt_trainer_stats_get(t->trainer, &s);
+    const double more = s.wall_seconds - t->step_seconds;
+    t->step_seconds = s.wall_seconds;
+    const rt_status st = loop_costs_save(t->loop, &t->costs, t->run_id, s.flops, 0);
+    return st == RT_OK ? store_add_metric(t->loop->store, t->run_id, "step_seconds", more)
+                       : st;
+}
+
 /* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
  * are durable before the checkpoint says that they are done: a kill in between repeats
  * the epoch and writes the same rows again. */
@@ -206,6 +221,7 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     double accuracy = 0;
     TRY(validate(t, &accuracy));
     TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
+    TRY(save_costs(t));
     TRY(store_commit(t->loop->store));
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
@@ -270,7 +286,7 @@ static rt_status run_steps(struct training *t, uint32_t *order)
 {
     rt_status st = RT_OK;
     struct train_sequence batch[2 * BATCH];
-    const uint32_t steps = t->m->epochs * t->steps_per_epoch;
+    const uint32_t steps = t->epochs * t->steps_per_epoch;
     for (uint32_t k = resume(t); k < steps; k++) {
         struct train_metrics m;
         char extra[64];
@@ -314,13 +330,33 @@ fail:
     return st;
 }
 
+/* A control that finds fewer items than what it controls goes over them more often, so
+ * that both take the same number of steps. */
+static rt_status plan_steps(struct training *t)
+{
+    rt_status st = RT_OK;
+    uint32_t like = t->item_count;
+    if (t->recipe->items == LOOP_ITEMS_PAIRS_OTHER) {
+        struct loop_set pairs = { 0 };
+        TRY(loop_set_make(t->loop, t->m, LOOP_ITEMS_PAIRS, &pairs));
+        like = pairs.curated.count > like ? pairs.curated.count : like;
+        loop_set_deinit(&pairs);
+    }
+    t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
+    const uint32_t steps = t->m->epochs * ((like + BATCH - 1) / BATCH);
+    t->epochs = (steps + t->steps_per_epoch - 1) / t->steps_per_epoch;
+
+fail:
+    return st;
+}
+
 static rt_status prepare(struct training *t, uint32_t **order)
 {
     rt_status st;
     uint32_t rows, targets;
     struct train_options o;
     TRY(make_items(t));
-    t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
+    TRY(plan_steps(t));
     *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
     if (!*order) {
         st = rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
@@ -342,18 +378,14 @@ fail:
     return st;
 }
 
-static rt_status put_costs(struct training *t, double device_seconds)
+static rt_status close_run(struct training *t)
 {
     rt_status st;
     struct rt_trainer_stats s = { 0 };
     if (t->trainer)
         rt_trainer_stats_get(t->trainer, &s);
     TRY(store_begin(t->loop->store));
-    TRY(store_put_metric(t->loop->store, t->run_id, "wall_seconds", 0,
-                         (double)(rt_time_ns() - t->started) * 1e-9));
-    TRY(store_put_metric(t->loop->store, t->run_id, "device_seconds", 0, device_seconds));
-    TRY(store_put_metric(t->loop->store, t->run_id, "tflop", 0, s.flops * 1e-12));
-    TRY(store_put_metric(t->loop->store, t->run_id, "step_seconds", 0, s.wall_seconds));
+    TRY(save_costs(t));
     TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
     TRY(store_run_close(t->loop->store, t->run_id, "done", 0, NULL));
     TRY(store_commit(t->loop->store));
@@ -371,8 +403,7 @@ static rt_status train_now(struct training *t)
     rt_status st;
     struct fmt_adapter *start = NULL;
     uint32_t *order = NULL;
-    struct rt_device_stats before, after;
-    rt_device_stats_get(t->loop->dev, &before);
+    loop_costs_start(t->loop, &t->costs);
     TRY(loop_start_make(t->loop, t->m, t->recipe, &start));
     if (!t->recipe->train) {
         st = save_adapter(t, start);
@@ -383,8 +414,7 @@ static rt_status train_now(struct training *t)
         TRY(prepare(t, &order));
         TRY(run_steps(t, order));
     }
-    rt_device_stats_get(t->loop->dev, &after);
-    TRY(put_costs(t, after.busy_seconds - before.busy_seconds));
+    TRY(close_run(t));
     remove(t->checkpoint);
     remove(t->state);
 

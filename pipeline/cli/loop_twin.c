@@ -111,8 +111,7 @@ rt_status locate_twins(struct locating *l)
         }
         forced_reset(&f);
         for (uint32_t i = first; i < first + n; i++)
-            TRY(forced_add(l->loop, &f,
-                           l->bench->set.items[l->list[i].problem].question,
+            TRY(forced_add(l->loop, &f, l->bench->set.items[l->list[i].problem].question,
                            l->list[i].ids, l->list[i].n));
         TRY(rt_scorer_run(scorer, f.batch, n, &out));
         for (uint32_t i = first; i < first + n; i++) {

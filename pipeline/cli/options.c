@@ -1,5 +1,5 @@
 /* pipeline/cli/options.c
- * --name value, --name=value, flags, -q -v -h and what has no dash. */
+ * --name value, --name=value, flags, -q -v -h, -o and what has no dash. */
 #include "pipeline/cli/cli.h"
 
 #include <stdlib.h>
@@ -96,10 +96,12 @@ static rt_status take_option(struct cli *cli, char **argv, int argc, int *i)
 
 rt_status cli_parse(struct cli *cli, int argc, char **argv)
 {
-    static char help[] = "--help";
+    static char help[] = "--help", out[] = "--out";
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0)
             argv[i] = help;
+        if (strcmp(argv[i], "-o") == 0)
+            argv[i] = out;
         if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "-v") == 0) {
             cli->verbosity += argv[i][1] == 'v' ? 1 : -1;
         } else if (strncmp(argv[i], "--", 2) == 0 && argv[i][2]) {

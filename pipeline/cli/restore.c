@@ -107,13 +107,13 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
     TRY(check_splits(r));
     char name[32];
     snprintf(name, sizeof name, "q%d-row", (int)r->bits);
-    TRY(rt_model_load(r->loop.dev, r->full_folder, LOOP_CONTEXT, &r->full));
+    TRY(loop_model_load(&r->loop, r->full_folder, &r->full));
     if (quant)
         snprintf(r->quant_folder, sizeof r->quant_folder, "%.590s", quant);
     else
         TRY(ensure_quantized(r, name, (uint32_t)r->bits, 0, false, r->quant_folder,
                              sizeof r->quant_folder));
-    TRY(rt_model_load(r->loop.dev, r->quant_folder, LOOP_CONTEXT, &r->quant));
+    TRY(loop_model_load(&r->loop, r->quant_folder, &r->quant));
     TRY(loop_variant_put(&r->loop, r->full, NULL, r->full_folder, "full", "full", NULL,
                          &r->full_row));
     TRY(loop_variant_put(&r->loop, r->quant, NULL, r->quant_folder, "quant", "quant",
@@ -148,7 +148,7 @@ static rt_status plain_arm(struct restoring *r, struct restore_arm *arm)
     const uint32_t bits = (uint32_t)r->bits + (more ? r->bits == 4 ? 4 : 1 : 0);
     snprintf(name, sizeof name, more ? "q%u-row" : "q%u-g32", bits);
     TRY(ensure_quantized(r, name, bits, more ? 0 : 32, !more, folder, sizeof folder));
-    TRY(rt_model_load(r->loop.dev, folder, LOOP_CONTEXT, &arm->model));
+    TRY(loop_model_load(&r->loop, folder, &arm->model));
     TRY(loop_variant_put(&r->loop, arm->model, NULL, folder, arm->name, "control",
                          arm->name, &arm->variant));
     return RT_OK;
@@ -214,7 +214,7 @@ static rt_status run_arm(struct restoring *r, const char *name)
     if (r->arm_count == RESTORE_ARMS_MAX)
         return rt_fail(&r->cli->ctx, RT_ERR_USAGE, "more than %d recipes",
                        RESTORE_ARMS_MAX);
-    *arm = (struct restore_arm){ .name = recipe                            ? recipe->name
+    *arm = (struct restore_arm){ .name = recipe                           ? recipe->name
                                          : strcmp(name, "more-bits") == 0 ? "more-bits"
                                          : strcmp(name, "smaller-groups") == 0
                                              ? "smaller-groups"
@@ -284,4 +284,3 @@ void restore_close(struct restoring *r)
     loop_bench_close(&r->measure);
     loop_close(&r->loop);
 }
-

@@ -36,20 +36,22 @@ struct restoring {
 
 /* Models, problems and numbers; every command of the chain has them. */
 #define RESTORE_OPTIONS                                                                 \
-    { "full", "DIR", "full-precision model folder" },                                    \
-        { "quant", "DIR", "quantized folder (default: made from --full with --bits)" },  \
-        { "bits", "N", "bits of the quantized model, one scale a row (default 3)" },     \
-        { "mine", "FILE", "problems to mine faults from; FILE[0:1500] takes a part" },   \
-        { "validate", "FILE", "problems that choose the checkpoint" },                   \
-        { "measure", "FILE", "problems to measure on, never trained on" },               \
-        { "items", "N", "Silver Bullet items at most (default 332)" },                   \
-        { "samples", "N", "drawn continuations where the greedy one fails (default 0)" }, \
-        { "rank", "N", "of the adapter (default 16)" },                                  \
-        { "epochs", "N", "passes over the items (default 3)" },                          \
-        { "lr", "X", "learning rate (default: the recipe's)" },                          \
+    { "full", "DIR", "full-precision model folder" },                                   \
+        { "quant", "DIR", "quantized folder (default: made from --full with --bits)" }, \
+        { "bits", "N", "bits of the quantized model, one scale a row (default 3)" },    \
+        { "mine", "FILE", "problems to mine faults from; FILE[0:1500] takes a part" },  \
+        { "validate", "FILE", "problems that choose the checkpoint" },                  \
+        { "measure", "FILE", "problems to measure on, never trained on" },              \
+        { "items", "N", "Silver Bullet items at most (default 332)" },                  \
+        { "samples", "N",                                                               \
+          "drawn continuations where the greedy one fails (default 0)" },               \
+        { "rank", "N", "of the adapter (default 16)" },                                 \
+        { "epochs", "N", "passes over the items (default 3)" },                         \
+        { "lr", "X", "learning rate (default: the recipe's)" },                         \
     {                                                                                   \
-        "work", "DIR", "folder of adapters and quantized models (default "              \
-                       "faultline-work)"                                                \
+        "work", "DIR",                                                                  \
+            "folder of adapters and quantized models (default "                         \
+            "faultline-work)"                                                           \
     }
 
 /* Reads the options and opens models, problems, store and device. */

@@ -17,8 +17,8 @@ static double *accuracies(struct rt_ctx *ctx, const struct loop_answers *a)
     return out;
 }
 
-static rt_status print_arm(struct restoring *r, const struct restore_arm *arm, const double *f,
-                           const double *q)
+static rt_status print_arm(struct restoring *r, const struct restore_arm *arm,
+                           const double *f, const double *q)
 {
     rt_status st;
     struct rt_ctx *ctx = &r->cli->ctx;

@@ -21,6 +21,12 @@ static char *cache_folder(struct cli *cli)
 
 rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 {
+    return cli_device_open_named(
+        cli, cli_value(cli, "device", getenv("FAULTLINE_DEVICE")), out);
+}
+
+rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_device **out)
+{
     char *cache = cache_folder(cli);
     if (cache && fmt_make_folder(&cli->ctx, cache) != RT_OK) {
         rt_log(&cli->ctx, RT_LOG_WARNING, "no cache is kept: %s", cli->ctx.message);
@@ -28,7 +34,7 @@ rt_status cli_device_open(struct cli *cli, struct rt_device **out)
         cache = NULL;
     }
     const struct rt_device_options options = {
-        .name = cli_value(cli, "device", getenv("FAULTLINE_DEVICE")),
+        .name = name,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
         .tune = !cli_flag(cli, "no-tune"),
@@ -40,6 +46,25 @@ rt_status cli_device_open(struct cli *cli, struct rt_device **out)
         rt_log(&cli->ctx, RT_LOG_INFO, "device %s: %s, %s", rt_device_info_of(*out)->name,
                rt_device_info_of(*out)->description, rt_device_info_of(*out)->driver);
     return st;
+}
+
+rt_status cli_demo_folder(struct cli *cli, const char **out)
+{
+    static const char *const folders[] = { FAULTLINE_DEMO_SOURCE,
+                                           FAULTLINE_DEMO_INSTALLED };
+    char config[700];
+    *out = getenv("FAULTLINE_DEMO");
+    for (size_t i = 0; !*out && i < RT_COUNT(folders); i++) {
+        snprintf(config, sizeof config, "%s/config.json", folders[i]);
+        if (fmt_exists(config))
+            *out = folders[i];
+    }
+    if (*out)
+        return RT_OK;
+    return rt_fail(&cli->ctx, RT_ERR_INPUT,
+                   "the bundled model is missing (looked in '%s' and '%s'); set "
+                   "FAULTLINE_DEMO to its folder",
+                   folders[0], folders[1]);
 }
 
 const char *cli_store_path(const struct cli *cli)

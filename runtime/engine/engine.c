@@ -162,6 +162,69 @@ static rt_status create_host(struct rt_engine *e, struct rt_ctx *ctx)
     return RT_OK;
 }
 
+/* What the defaults stand for. */
+static struct rt_engine_options settled(const struct rt_engine_options *options)
+{
+    struct rt_engine_options o = *options;
+    if (o.slots == 0 || o.slots > SLOTS_MAX)
+        o.slots = SLOTS_MAX;
+    if (o.rows_max == 0 || o.rows_max > ROWS_MAX_DEFAULT)
+        o.rows_max = ROWS_MAX_DEFAULT;
+    return o;
+}
+
+static uint32_t pages_of(uint32_t context)
+{
+    return (context + PAGE - 1) / PAGE;
+}
+
+static uint32_t cache_stride(const struct fmt_config *c)
+{
+    return rt_round_up32(2 * c->kv_heads * c->head_dim, RT_COL_PAD);
+}
+
+static uint64_t engine_bytes(const struct fmt_config *c,
+                             const struct model_group_shape *shape, uint32_t ld_columns,
+                             const struct rt_engine_options *o)
+{
+    const uint64_t slots = rt_round_up(o->slots, RT_ROW_PAD);
+    const uint64_t rows = rt_round_up(o->rows_max, RT_ROW_PAD);
+    const uint64_t hidden = rt_round_up(c->hidden, RT_COL_PAD);
+    const uint64_t vocab = rt_round_up(c->vocab, RT_COL_PAD);
+    /* index, target, sample meta, sampled, stat; then rows of floats */
+    const uint64_t per_slot = 1 + 1 + 4 + 2 + STAT_WORDS + 2 * hidden + vocab;
+    const uint64_t pages = pages_of(o->context);
+    return model_pass_bytes(c, shape, ld_columns, o->rows_max) +
+           4 * (rows * hidden + slots * per_slot + SLOTS_MAX * pages +
+                c->layers * o->slots * pages * PAGE * cache_stride(c));
+}
+
+uint64_t rt_engine_bytes(const struct model_size *model,
+                         const struct rt_engine_options *options)
+{
+    const struct rt_engine_options o = settled(options);
+    return engine_bytes(&model->config, model->shape, model->ld_columns, &o);
+}
+
+/* Before anything is allocated. */
+static rt_status check_fits(const struct rt_engine *e)
+{
+    static const double GIB = 1073741824.0;
+    struct rt_device *dev = e->model->dev;
+    const uint64_t need = engine_bytes(&e->model->config, e->model->shape,
+                                       e->model->ld_columns, &e->options);
+    const uint64_t left = rt_device_memory_left(dev);
+    if (need <= left)
+        return RT_OK;
+    return rt_fail(
+        rt_device_ctx(dev), RT_ERR_NO_DEVICE,
+        "%u requests at once of %u tokens take %.2f GiB beside the model on "
+        "'%s', which has %.2f GiB free; use a shorter context, fewer requests or "
+        "another device (faultline devices)",
+        e->options.slots, e->options.context, (double)need / GIB,
+        rt_device_info_of(dev)->name, (double)left / GIB);
+}
+
 rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
                            const struct rt_engine_options *options,
                            struct rt_engine **out)
@@ -178,14 +241,10 @@ rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "engine: no host memory");
     e->model = model;
     e->adapter = adapter;
-    e->options = *options;
-    if (e->options.slots == 0 || e->options.slots > SLOTS_MAX)
-        e->options.slots = SLOTS_MAX;
-    if (e->options.rows_max == 0 || e->options.rows_max > ROWS_MAX_DEFAULT)
-        e->options.rows_max = ROWS_MAX_DEFAULT;
-    e->pages_per_slot = (options->context + PAGE - 1) / PAGE;
-    e->ld_kv =
-        rt_round_up32(2 * model->config.kv_heads * model->config.head_dim, RT_COL_PAD);
+    e->options = settled(options);
+    e->pages_per_slot = pages_of(options->context);
+    e->ld_kv = cache_stride(&model->config);
+    TRY(check_fits(e));
     TRY(create_host(e, ctx));
     TRY(create_buffers(e));
     /* A slot owns its pages for good: worst case reserved, so admission is slots free. */

@@ -7,7 +7,7 @@
 #ifndef RUNTIME_ENGINE_ENGINE_H
 #define RUNTIME_ENGINE_ENGINE_H
 
-#include "runtime/model/model.h"
+#include "runtime/model/model_layout.h"
 
 struct rt_engine;
 
@@ -71,6 +71,9 @@ struct rt_engine_stats {
     double flops;         /* counted, padding apart */
 };
 
+/* Bytes of an engine's buffers for a model of this shape, without adapter. */
+uint64_t rt_engine_bytes(const struct model_size *model,
+                         const struct rt_engine_options *options);
 /* Allocates everything a run needs: cache, activations, one recording per row
  * bucket. The model, and the adapter (null: none), outlive the engine.
  * RT_ERR_USAGE if the context exceeds the model's. */

@@ -1,7 +1,9 @@
 #include "runtime/format/checkpoint.h"
 
+#include "runtime/format/packed.h"
 #include "runtime/format/sha256.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +11,30 @@
 struct fmt_model {
     struct rt_ctx *ctx; /* borrowed */
     char *folder;
-    struct fmt_config config;
+    struct fmt_config config; /* tensors only: nothing but its quantization */
     struct fmt_safetensors file;
+    bool warned; /* that the zero points are labelled wrongly */
 };
 
-rt_status fmt_model_open(struct rt_ctx *ctx, const char *folder, struct fmt_model **out)
+/* config.json as far as it says how matrices are packed; it may be missing. */
+static rt_status read_quantization(struct fmt_model *m)
+{
+    json_t *root = NULL;
+    char *path = fmt_path(m->ctx, m->folder, "config.json");
+    rt_status st =
+        path ? RT_OK : rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->folder);
+    if (st == RT_OK && fmt_exists(path))
+        st = fmt_json_read(m->ctx, path, &root);
+    if (st == RT_OK)
+        st =
+            fmt_quantization_find(m->ctx, m->folder, path, root, &m->config.quantization);
+    json_decref(root);
+    rt_free(path);
+    return st;
+}
+
+static rt_status open_model(struct rt_ctx *ctx, const char *folder, bool whole,
+                            struct fmt_model **out)
 {
     rt_status st;
     *out = NULL;
@@ -26,7 +47,10 @@ rt_status fmt_model_open(struct rt_ctx *ctx, const char *folder, struct fmt_mode
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
         goto fail;
     }
-    TRY(fmt_config_read(ctx, folder, &model->config));
+    if (whole)
+        TRY(fmt_config_read(ctx, folder, &model->config));
+    else
+        TRY(read_quantization(model));
     TRY(fmt_safetensors_open_folder(ctx, folder, &model->file));
     *out = model;
     return RT_OK;
@@ -34,6 +58,17 @@ rt_status fmt_model_open(struct rt_ctx *ctx, const char *folder, struct fmt_mode
 fail:
     fmt_model_close(&model);
     return st;
+}
+
+rt_status fmt_model_open(struct rt_ctx *ctx, const char *folder, struct fmt_model **out)
+{
+    return open_model(ctx, folder, true, out);
+}
+
+rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *folder,
+                                 struct fmt_model **out)
+{
+    return open_model(ctx, folder, false, out);
 }
 
 void fmt_model_close(struct fmt_model **model)
@@ -102,63 +137,144 @@ rt_status fmt_tensor_f32(struct fmt_model *m, const char *name, uint64_t count,
     return check_finite(m, name, out, count);
 }
 
-/* ---- linear weights ---- */
-
-static rt_status check_matrix(struct fmt_model *m, const struct fmt_tensor *t,
-                              uint64_t rows, uint64_t cols)
+uint64_t fmt_tensor_count(const struct fmt_model *m, const char *name)
 {
-    if (t->dims != 2 || t->shape[0] != rows || t->shape[1] != cols)
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected",
-                       m->folder, t->name,
-                       (unsigned long long)(t->dims ? t->shape[0] : 0),
-                       (unsigned long long)(t->dims > 1 ? t->shape[1] : 0),
-                       (unsigned long long)rows, (unsigned long long)cols);
-    return RT_OK;
+    const struct fmt_tensor *t = fmt_safetensors_find(&m->file, name);
+    return t && is_float(t) ? t->count : 0;
 }
 
-/* NAME + suffix. */
-static rt_status find_part(struct fmt_model *m, const char *name, const char *suffix,
-                           const struct fmt_tensor **out)
+/* ---- linear weights ---- */
+
+/* NAME.weight as a float matrix. */
+static rt_status find_matrix(struct fmt_model *m, const char *name,
+                             const struct fmt_tensor **out)
 {
     char full[512];
-    snprintf(full, sizeof full, "%s%s", name, suffix);
-    return find(m, full, out);
+    snprintf(full, sizeof full, "%s.weight", name);
+    const rt_status st = find(m, full, out);
+    if (st != RT_OK)
+        return st;
+    if (!is_float(*out))
+        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
+                       m->folder, full, fmt_dtype_name((*out)->dtype));
+    if ((*out)->dims != 2 || (*out)->shape[0] == 0 || (*out)->shape[1] == 0 ||
+        (*out)->shape[0] > UINT32_MAX || (*out)->shape[1] > UINT32_MAX)
+        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is no matrix", m->folder,
+                       full);
+    return RT_OK;
 }
 
 static bool is_packed(const struct fmt_model *m, const char *name)
 {
-    char full[512];
-    snprintf(full, sizeof full, "%s.weight_packed", name);
-    return fmt_tensor_exists(m, full);
+    return fmt_packed_exists(&m->file, &m->config.quantization, name);
+}
+
+static rt_status open_packed(struct fmt_model *m, const char *name, struct fmt_packed *p)
+{
+    const struct fmt_quantization *q = &m->config.quantization;
+    const rt_status st = fmt_packed_open(m->ctx, m->folder, &m->file, q, name, p);
+    if (st == RT_OK && p->method != q->method && !m->warned) {
+        m->warned = true;
+        rt_log(m->ctx, RT_LOG_WARNING,
+               "'%s' says that its zero points are stored as in %s, their values say %s; "
+               "read as the latter",
+               m->folder, fmt_method_name(q->method), fmt_method_name(p->method));
+    }
+    return st;
+}
+
+bool fmt_has_head(const struct fmt_model *m)
+{
+    return !m->config.tied &&
+           (fmt_tensor_exists(m, "lm_head.weight") || is_packed(m, "lm_head"));
+}
+
+uint64_t fmt_model_bytes(const struct fmt_model *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->file.count; i++)
+        bytes += m->file.tensors[i].size;
+    return bytes;
+}
+
+rt_status fmt_weight_size(struct fmt_model *m, const char *name, uint32_t *out,
+                          uint32_t *in)
+{
+    rt_status st;
+    struct fmt_packed p;
+    const struct fmt_tensor *t;
+    if (is_packed(m, name)) {
+        TRY(open_packed(m, name, &p));
+        *out = p.out;
+        *in = p.in;
+    } else {
+        TRY(find_matrix(m, name, &t));
+        *out = (uint32_t)t->shape[0];
+        *in = (uint32_t)t->shape[1];
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status check_size(struct fmt_model *m, const char *name, uint32_t out,
+                            uint32_t in)
+{
+    uint32_t has_out, has_in;
+    const rt_status st = fmt_weight_size(m, name, &has_out, &has_in);
+    if (st == RT_OK && (has_out != out || has_in != in))
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s.weight' is [%u, %u], [%u, %u] is expected",
+                       m->folder, name, has_out, has_in, out, in);
+    return st;
 }
 
 rt_status fmt_weight_shape(struct fmt_model *m, const char *name, uint32_t out,
                            uint32_t in, struct rt_weight_shape *shape)
 {
+    rt_status st;
+    struct fmt_packed p;
+    const struct fmt_tensor *t;
     *shape = (struct rt_weight_shape){
         .out = out,
         .in = in,
         .out_pad = (uint32_t)rt_round_up(out, RT_WEIGHT_OUT_PAD),
     };
+    TRY(check_size(m, name, out, in));
     if (is_packed(m, name)) {
-        if (!m->config.quantization.present)
-            return rt_fail(m->ctx, RT_ERR_INPUT,
-                           "'%s': '%s' is packed but config.json has no "
-                           "quantization_config",
-                           m->folder, name);
-        shape->bits = m->config.quantization.bits;
-        shape->group = m->config.quantization.group;
+        TRY(open_packed(m, name, &p));
+        shape->bits = p.bits;
+        shape->group = p.groups == 1 ? 0 : p.group;
         shape->form = RT_FORM_ZERO;
     } else {
-        const struct fmt_tensor *t;
-        const rt_status st = find_part(m, name, ".weight", &t);
-        if (st != RT_OK)
-            return st;
+        TRY(find_matrix(m, name, &t));
         shape->bits = t->dtype == FMT_F16 ? 16 : 32;
     }
     shape->in_pad = rt_weight_in_pad(shape->bits, in);
     return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status fmt_weight_order(struct fmt_model *m, const char *name, uint32_t in,
+                           uint32_t *order, bool *moved)
+{
+    rt_status st;
+    struct fmt_packed p;
+    *moved = false;
+    for (uint32_t k = 0; k < in; k++)
+        order[k] = k;
+    if (!is_packed(m, name))
+        return RT_OK;
+    TRY(open_packed(m, name, &p));
+    assert(p.in == in);
+    *moved = fmt_packed_order(&p, order);
+    return RT_OK;
+
+fail:
+    return st;
 }
 
 static rt_status load_floats(struct fmt_model *m, const char *name,
@@ -170,13 +286,7 @@ static rt_status load_floats(struct fmt_model *m, const char *name,
     float *row = rt_alloc(m->ctx, dest->in, sizeof *row);
     if (!row)
         return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->folder);
-    TRY(find_part(m, name, ".weight", &t));
-    if (!is_float(t)) {
-        st = rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
-                     m->folder, t->name, fmt_dtype_name(t->dtype));
-        goto fail;
-    }
-    TRY(check_matrix(m, t, out, dest->in));
+    TRY(find_matrix(m, name, &t));
     for (uint32_t r = 0; r < out; r++) {
         fmt_tensor_floats(t, (uint64_t)r * dest->in, dest->in, row);
         TRY(check_finite(m, t->name, row, dest->in));
@@ -196,93 +306,75 @@ fail:
     return st;
 }
 
-/* Word i of an int32 tensor. */
-static uint32_t word_at(const struct fmt_tensor *t, uint64_t i)
-{
-    const uint8_t *p = t->data + 4 * i;
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
+/* ---- packed weights ---- */
 
-struct packed {
-    const struct fmt_tensor *codes, *scales, *zeros; /* zeros: null if symmetric */
-    uint32_t bits, per_word, words, groups, group;
+/* Rows that are unpacked at once: formats that pack along the output need several, so
+ * that each word is read once. */
+enum { ROWS_AT_ONCE = 64 };
+
+/* What unpacking needs beside the file. */
+struct unpacking {
+    struct fmt_packed p;
+    uint8_t *codes;  /* [ROWS_AT_ONCE][in] */
+    uint8_t *row;    /* [in_pad]: one row as the device has it */
+    uint32_t *order; /* [in], 0, 1, 2 ... where nothing is moved */
+    float *scale;    /* [groups], of the row at hand */
+    uint8_t *zero;   /* [groups] */
 };
 
-/* NAME.weight_shape, where it is there, says what the matrix is: two 64-bit numbers. */
-static rt_status check_shape(struct fmt_model *m, const char *name, uint32_t out,
-                             uint32_t in)
+static void unpacking_close(struct unpacking *u)
 {
-    char full[512];
-    snprintf(full, sizeof full, "%s.weight_shape", name);
-    const struct fmt_tensor *t = fmt_safetensors_find(&m->file, full);
-    if (!t)
-        return RT_OK;
-    const bool words = t->dtype == FMT_I64 && t->count == 2;
-    if (!words || word_at(t, 0) != out || word_at(t, 1) != 0 || word_at(t, 2) != in ||
-        word_at(t, 3) != 0)
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': '%s' does not say [%u, %u], which config.json asks for",
-                       m->folder, full, out, in);
-    return RT_OK;
+    rt_free(u->codes);
+    rt_free(u->row);
+    rt_free(u->order);
+    rt_free(u->scale);
+    rt_free(u->zero);
 }
 
-static rt_status open_packed(struct fmt_model *m, const char *name, uint32_t out,
-                             uint32_t in, struct packed *p)
+static rt_status unpacking_open(struct fmt_model *m, const char *name, uint32_t in_pad,
+                                struct unpacking *u)
 {
     rt_status st;
-    const struct fmt_quantization *q = &m->config.quantization;
-    p->bits = q->bits;
-    p->per_word = 32 / q->bits;
-    p->words = (in + p->per_word - 1) / p->per_word;
-    p->group = q->group ? q->group : in;
-    p->groups = (in + p->group - 1) / p->group;
-    p->zeros = NULL;
-    TRY(find_part(m, name, ".weight_packed", &p->codes));
-    TRY(find_part(m, name, ".weight_scale", &p->scales));
-    TRY(check_matrix(m, p->codes, out, p->words));
-    TRY(check_matrix(m, p->scales, out, p->groups));
-    if (p->codes->dtype != FMT_I32 || !is_float(p->scales))
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': '%s' has packed codes of type %s and "
-                       "scales of type %s; I32 and floats are expected",
-                       m->folder, name, fmt_dtype_name(p->codes->dtype),
-                       fmt_dtype_name(p->scales->dtype));
-    TRY(check_shape(m, name, out, in));
-    char order[512];
-    snprintf(order, sizeof order, "%s.weight_g_idx", name);
-    if (fmt_tensor_exists(m, order))
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': '%s' is in activation order (weight_g_idx), which is not "
-                       "supported",
-                       m->folder, name);
-    if (!q->symmetric) {
-        TRY(find_part(m, name, ".weight_zero_point", &p->zeros));
-        TRY(check_matrix(m, p->zeros, (out + p->per_word - 1) / p->per_word, p->groups));
-        if (p->zeros->dtype != FMT_I32)
-            return rt_fail(m->ctx, RT_ERR_INPUT,
-                           "'%s': tensor '%s' is %s, I32 is expected", m->folder,
-                           p->zeros->name, fmt_dtype_name(p->zeros->dtype));
-    }
+    *u = (struct unpacking){ 0 };
+    TRY(open_packed(m, name, &u->p));
+    u->codes = rt_alloc(m->ctx, u->p.in, ROWS_AT_ONCE);
+    u->row = rt_alloc(m->ctx, in_pad, 1);
+    u->order = rt_alloc(m->ctx, u->p.in, sizeof *u->order);
+    u->scale = rt_alloc(m->ctx, u->p.groups, sizeof *u->scale);
+    u->zero = rt_alloc(m->ctx, u->p.groups, 1);
+    if (!u->codes || !u->row || !u->order || !u->scale || !u->zero)
+        return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->folder);
+    (void)fmt_packed_order(&u->p, u->order);
     return RT_OK;
 
 fail:
     return st;
 }
 
-/* Code k of row r, unsigned as stored. */
-static uint32_t packed_code(const struct packed *p, uint32_t r, uint32_t k)
+/* Scales and zero points of a row. */
+static rt_status take_groups(struct fmt_model *m, struct unpacking *u, uint32_t row)
 {
-    const uint32_t word = word_at(p->codes, (uint64_t)r * p->words + k / p->per_word);
-    return (word >> (k % p->per_word * p->bits)) & ((1u << p->bits) - 1);
+    for (uint32_t g = 0; g < u->p.groups; g++) {
+        u->scale[g] = fmt_packed_scale(&u->p, row, g);
+        u->zero[g] = (uint8_t)fmt_packed_zero(&u->p, row, g);
+    }
+    return check_finite(m, u->p.scales->name, u->scale, u->p.groups);
 }
 
-/* Zero point of a group of row r, unsigned as stored. */
-static uint32_t packed_zero(const struct packed *p, uint32_t r, uint32_t g)
+/* One row into row `to` of the device layout. Padding inside the last group decodes to
+ * 0: its code is the zero point. */
+static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uint32_t to,
+                    const uint8_t *from, uint32_t *codes, float *scales)
 {
-    if (!p->zeros)
-        return 1u << (p->bits - 1);
-    const uint32_t word = word_at(p->zeros, (uint64_t)(r / p->per_word) * p->groups + g);
-    return (word >> (r % p->per_word * p->bits)) & ((1u << p->bits) - 1);
+    const struct fmt_packed *p = &u->p;
+    const uint32_t last = p->groups == 1 ? dest->in_pad : p->groups * p->group;
+    for (uint32_t k = 0; k < p->in; k++)
+        u->row[k] = from[u->order[k]];
+    for (uint32_t k = p->in; k < dest->in_pad; k++)
+        u->row[k] = k < last ? u->zero[p->groups - 1] : 0;
+    rt_weight_put_row(dest, codes, to, u->row, dest->in_pad);
+    for (uint32_t g = 0; g < p->groups; g++)
+        rt_weight_put_scale(dest, scales, to, g, u->scale[g], (float)u->zero[g]);
 }
 
 static rt_status load_packed(struct fmt_model *m, const char *name,
@@ -290,29 +382,20 @@ static rt_status load_packed(struct fmt_model *m, const char *name,
                              uint32_t out, uint32_t *codes, float *scales)
 {
     rt_status st;
-    struct packed p;
-    TRY(open_packed(m, name, out, dest->in, &p));
-    for (uint32_t r = 0; r < out; r++) {
-        for (uint32_t g = 0; g < p.groups; g++) {
-            float scale;
-            fmt_tensor_floats(p.scales, (uint64_t)r * p.groups + g, 1, &scale);
-            TRY(check_finite(m, p.scales->name, &scale, 1));
-            rt_weight_put_scale(dest, scales, row0 + r, g, scale,
-                                (float)packed_zero(&p, r, g));
-        }
-        for (uint32_t k = 0; k < dest->in; k++)
-            rt_weight_put_code(dest, codes, row0 + r, k, packed_code(&p, r, k));
-        /* Padding inside the last group decodes to 0: its code is the zero point. */
-        for (uint32_t k = dest->in; k < dest->in_pad; k++) {
-            const uint32_t g = k / p.group;
-            if (p.group == dest->in || g < p.groups)
-                rt_weight_put_code(dest, codes, row0 + r, k,
-                                   packed_zero(&p, r, g < p.groups ? g : p.groups - 1));
+    struct unpacking u;
+    TRY(unpacking_open(m, name, dest->in_pad, &u));
+    for (uint32_t first = 0; first < out; first += ROWS_AT_ONCE) {
+        const uint32_t n = out - first < ROWS_AT_ONCE ? out - first : ROWS_AT_ONCE;
+        fmt_packed_codes(&u.p, first, n, u.codes);
+        for (uint32_t r = 0; r < n; r++) {
+            TRY(take_groups(m, &u, first + r));
+            put_row(&u, dest, row0 + first + r, u.codes + (uint64_t)r * u.p.in, codes,
+                    scales);
         }
     }
-    return RT_OK;
 
 fail:
+    unpacking_close(&u);
     return st;
 }
 
@@ -324,38 +407,47 @@ rt_status fmt_weight_load(struct fmt_model *m, const char *name,
     const rt_status st = fmt_weight_shape(m, name, out, dest->in, &own);
     if (st != RT_OK)
         return st;
-    if (own.bits != dest->bits || own.group != dest->group || own.form != dest->form)
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': '%s' is stored in %u bits, its neighbours in %u; mixed "
-                       "layers are not supported",
-                       m->folder, name, own.bits, dest->bits);
+    assert(own.bits == dest->bits && own.group == dest->group && own.form == dest->form);
     return own.bits >= 16 ? load_floats(m, name, dest, row0, out, codes)
                           : load_packed(m, name, dest, row0, out, codes, scales);
+}
+
+static rt_status packed_floats(struct fmt_model *m, const char *name, float *values)
+{
+    rt_status st;
+    struct unpacking u;
+    TRY(unpacking_open(m, name, 0, &u));
+    const struct fmt_packed *p = &u.p;
+    for (uint32_t first = 0; first < p->out; first += ROWS_AT_ONCE) {
+        const uint32_t n = p->out - first < ROWS_AT_ONCE ? p->out - first : ROWS_AT_ONCE;
+        fmt_packed_codes(p, first, n, u.codes);
+        for (uint32_t r = 0; r < n; r++) {
+            const uint8_t *from = u.codes + (uint64_t)r * p->in;
+            float *to = values + (uint64_t)(first + r) * p->in;
+            TRY(take_groups(m, &u, first + r));
+            for (uint32_t k = 0; k < p->in; k++) {
+                const uint32_t g = fmt_packed_group(p, k);
+                to[k] = (float)(from[k] - u.zero[g]) * u.scale[g];
+            }
+        }
+    }
+
+fail:
+    unpacking_close(&u);
+    return st;
 }
 
 rt_status fmt_weight_floats(struct fmt_model *m, const char *name, uint32_t out,
                             uint32_t in, float *values)
 {
-    rt_status st;
+    const rt_status st = check_size(m, name, out, in);
+    if (st != RT_OK)
+        return st;
+    if (is_packed(m, name))
+        return packed_floats(m, name, values);
     char full[512];
-    if (!is_packed(m, name)) {
-        snprintf(full, sizeof full, "%s.weight", name);
-        return fmt_tensor_f32(m, full, (uint64_t)out * in, values);
-    }
-    struct packed p;
-    TRY(open_packed(m, name, out, in, &p));
-    for (uint32_t r = 0; r < out; r++)
-        for (uint32_t k = 0; k < in; k++) {
-            const uint32_t g = k / p.group;
-            float scale;
-            fmt_tensor_floats(p.scales, (uint64_t)r * p.groups + g, 1, &scale);
-            const int code = (int)packed_code(&p, r, k) - (int)packed_zero(&p, r, g);
-            values[(uint64_t)r * in + k] = (float)code * scale;
-        }
-    return RT_OK;
-
-fail:
-    return st;
+    snprintf(full, sizeof full, "%s.weight", name);
+    return fmt_tensor_f32(m, full, (uint64_t)out * in, values);
 }
 
 rt_status fmt_model_hash(struct fmt_model *m, char hex[65])

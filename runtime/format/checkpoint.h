@@ -1,14 +1,8 @@
 /* runtime/format/checkpoint.h
  * A model folder as the model loader needs it: sizes, float tensors, and linear weights
  * in the device layout (runtime/weight.h), whatever they are stored as.
- *
- * Packed weights are compressed-tensors "pack-quantized":
- *   NAME.weight_packed     int32 [out][ceil(in / (32 / bits))]: 32 / bits codes a word
- *                          (3 bits: 10), low bits first, stored as code + 2^(bits-1)
- *   NAME.weight_scale      float [out][groups]
- *   NAME.weight_zero_point int32, packed alike along `out` (asymmetric only)
- *   NAME.weight_shape      int64 [2]: out, in
- * and mean (code - zero) * scale with signed codes. */
+ * Packed matrices of every method of quant_config.h are converted exactly; their layouts
+ * in files are in packed.h. */
 #ifndef RUNTIME_FORMAT_CHECKPOINT_H
 #define RUNTIME_FORMAT_CHECKPOINT_H
 
@@ -21,6 +15,10 @@ struct fmt_model;
 /* Opens config and tensors; nothing is read into memory yet. */
 RT_CHECKED rt_status fmt_model_open(struct rt_ctx *ctx, const char *folder,
                                     struct fmt_model **out);
+/* The same without the sizes of a config.json, which need only say how matrices are
+ * packed: enough to look at tensors, for checks by others. */
+RT_CHECKED rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *folder,
+                                            struct fmt_model **out);
 void fmt_model_close(struct fmt_model **model);
 const struct fmt_config *fmt_model_config(const struct fmt_model *model);
 
@@ -30,17 +28,33 @@ bool fmt_tensor_exists(const struct fmt_model *model, const char *name);
 RT_CHECKED rt_status fmt_tensor_f32(struct fmt_model *model, const char *name,
                                     uint64_t count, float *out);
 
-/* How the weight `name` (without ".weight") is stored, for an [out][in] matrix: fills
- * bits, group, form, out, in, in_pad; out_pad is out rounded up to 64. */
+/* Whether the head is a weight "lm_head" of its own, not the embedding. */
+bool fmt_has_head(const struct fmt_model *model);
+/* Bytes of all tensors in the files. */
+uint64_t fmt_model_bytes(const struct fmt_model *model);
+/* Elements of a float tensor of any shape; 0: not there or no floats. */
+uint64_t fmt_tensor_count(const struct fmt_model *model, const char *name);
+
+/* Size of the weight `name` (without ".weight") as the file has it. RT_ERR_INPUT: not
+ * there, or no matrix. */
+RT_CHECKED rt_status fmt_weight_size(struct fmt_model *model, const char *name,
+                                     uint32_t *out, uint32_t *in);
+/* How it is stored, for an [out][in] matrix: fills bits, group, form, out, in, in_pad;
+ * out_pad is out rounded up to 64. */
 RT_CHECKED rt_status fmt_weight_shape(struct fmt_model *model, const char *name,
                                       uint32_t out, uint32_t in,
                                       struct rt_weight_shape *shape);
-/* Puts its rows at row0 of a zeroed weight of shape `dest` (same bits, group, form, in).
- */
+/* Which column of the matrix lies in each column of the device layout, order[in]; *moved
+ * is false, and the order 0, 1, 2 ..., but for packed weights in activation order, whose
+ * groups are brought together. */
+RT_CHECKED rt_status fmt_weight_order(struct fmt_model *model, const char *name,
+                                      uint32_t in, uint32_t *order, bool *moved);
+/* Puts its rows at row0 of a zeroed weight of shape `dest` (same bits, group, form, in),
+ * columns in that order. */
 RT_CHECKED rt_status fmt_weight_load(struct fmt_model *model, const char *name,
                                      const struct rt_weight_shape *dest, uint32_t row0,
                                      uint32_t out, uint32_t *codes, float *scales);
-/* The same weight as plain floats [out][in], decoded. */
+/* The same weight as plain floats [out][in], decoded, columns as the model has them. */
 RT_CHECKED rt_status fmt_weight_floats(struct fmt_model *model, const char *name,
                                        uint32_t out, uint32_t in, float *values);
 

@@ -7,6 +7,9 @@
 
 static const struct fmt_family families[] = {
     { .model_type = "qwen2", .qkv_bias = true },
+    { .model_type = "qwen3", .bias_keys = true, .qk_norm = true },
+    { .model_type = "llama", .bias_keys = true },
+    { .model_type = "mistral", .window = true },
 };
 
 static rt_status find_family(struct rt_ctx *ctx, const char *path, const json_t *root,
@@ -22,8 +25,9 @@ static rt_status find_family(struct rt_ctx *ctx, const char *path, const json_t 
     for (size_t i = 0; i < RT_COUNT(families); i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
                  i ? ", " : "", families[i].model_type);
-    return rt_fail(ctx, RT_ERR_INPUT, "'%s': model family '%s' is not supported; %s is",
-                   path, type ? type : "(none given)", known);
+    return rt_fail(ctx, RT_ERR_INPUT,
+                   "'%s': model family '%.60s' is not supported; %s are", path,
+                   type ? type : "(none given)", known);
 }
 
 /* A whole number from 1 to `most`; `otherwise` where the key is missing, 0: required. */
@@ -63,99 +67,15 @@ static rt_status read_sizes(struct rt_ctx *ctx, const char *path, const json_t *
                        "'%s': hidden_size %u is no multiple of %u heads", path, c->hidden,
                        c->heads);
     TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, 512, &c->head_dim));
-    if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 8 != 0)
+    if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 4 != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': head_dim, hidden_size and intermediate_size must be "
-                       "multiples of 8",
+                       "'%s': head_dim and hidden_size must be multiples of 8, "
+                       "intermediate_size of 4",
                        path);
     return RT_OK;
 
 fail:
     return st;
-}
-
-static rt_status read_rope(struct rt_ctx *ctx, const char *path, const json_t *root,
-                           struct fmt_config *c)
-{
-    const json_t *parameters =
-        json_object_get(root, "rope_parameters"); /* transformers 5 */
-    const json_t *scaling = json_object_get(root, "rope_scaling");
-    const json_t *theta = json_object_get(root, "rope_theta");
-    if (json_is_object(parameters)) {
-        theta = json_object_get(parameters, "rope_theta");
-        scaling = parameters;
-    }
-    const char *type = json_string_value(json_object_get(scaling, "rope_type"));
-    if (!type)
-        type = json_string_value(json_object_get(scaling, "type"));
-    if (type && strcmp(type, "default") != 0)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope scaling '%s' is not supported",
-                       path, type);
-    c->rope_theta = theta ? json_number_value(theta) : 10000.0;
-    if (!(c->rope_theta > 1 && c->rope_theta < 1e15))
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope_theta must be a number above 1",
-                       path);
-    return RT_OK;
-}
-
-/* What a compressed-tensors configuration asks for beyond plain packed integers, all of
- * which would otherwise be read and give wrong answers; null if nothing. */
-static const char *unsupported(const json_t *config, const json_t *weights)
-{
-    const char *type = json_string_value(json_object_get(weights, "type"));
-    const json_t *order = json_object_get(weights, "actorder");
-    const json_t *transform = json_object_get(config, "transform_config");
-    if (json_object_size(json_object_get(config, "config_groups")) != 1)
-        return "one config group is supported, neither none nor several";
-    if (!json_is_object(weights))
-        return "the config group has no weights";
-    if (type && strcmp(type, "int") != 0)
-        return "weights of another type than int are not supported";
-    if (json_is_true(order) ||
-        (json_is_string(order) && strcmp(json_string_value(order), "group") == 0))
-        return "weights in activation order (actorder group) are not supported";
-    if (json_object_size(transform) > 0)
-        return "transformed weights (transform_config) are not supported";
-    return NULL;
-}
-
-static rt_status read_quantization(struct rt_ctx *ctx, const char *path,
-                                   const json_t *root, struct fmt_quantization *q)
-{
-    const json_t *config = json_object_get(root, "quantization_config");
-    if (!config || json_is_null(config))
-        return RT_OK;
-    const char *method = json_string_value(json_object_get(config, "quant_method"));
-    const char *format = json_string_value(json_object_get(config, "format"));
-    if (!method || strcmp(method, "compressed-tensors") != 0 || !format ||
-        strcmp(format, "pack-quantized") != 0)
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': quantization '%s' format '%s' is not supported; "
-                       "compressed-tensors pack-quantized is",
-                       path, method ? method : "(none)", format ? format : "(none)");
-    const char *name = NULL;
-    json_t *group = NULL;
-    json_object_foreach(json_object_get(config, "config_groups"), name, group) break;
-    const json_t *weights = json_object_get(group, "weights");
-    const json_int_t bits = json_integer_value(json_object_get(weights, "num_bits"));
-    const json_t *size = json_object_get(weights, "group_size");
-    const json_int_t group_size = json_is_integer(size) ? json_integer_value(size) : 0;
-    const char *lack = unsupported(config, weights);
-    if (lack)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
-    if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': %lld-bit weights are not supported; 2, 3, 4 and 8 bits are",
-                       path, (long long)bits);
-    if (group_size > 1 << 20 || (group_size > 0 && group_size % 32 != 0))
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': a group size of %lld is not supported; multiples of 32 are",
-                       path, (long long)group_size);
-    q->bits = (uint32_t)bits;
-    q->group = group_size > 0 ? (uint32_t)group_size : 0; /* -1 also means a row */
-    q->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
-    q->present = true;
-    return RT_OK;
 }
 
 static void add_eos(struct fmt_config *c, const json_t *id)
@@ -190,27 +110,55 @@ static bool slides(const json_t *root)
     return false;
 }
 
+/* A window that no context of the model reaches beyond changes nothing. */
+static rt_status check_window(struct rt_ctx *ctx, const char *path, const json_t *root,
+                              const struct fmt_config *c)
+{
+    const json_t *size = json_object_get(root, "sliding_window");
+    const bool wanted =
+        c->family->window || json_is_true(json_object_get(root, "use_sliding_window"));
+    const bool harmless = json_is_integer(size)
+                              ? json_integer_value(size) >= (json_int_t)c->max_positions
+                              : !slides(root);
+    if ((!wanted && !slides(root)) || harmless)
+        return RT_OK;
+    return rt_fail(
+        ctx, RT_ERR_INPUT,
+        "'%s': sliding-window attention (sliding_window %lld of %u positions) is "
+        "not supported: answers would be wrong beyond the window; use a model "
+        "without it",
+        path, (long long)json_integer_value(size), c->max_positions);
+}
+
+static void read_biases(const json_t *root, struct fmt_config *c)
+{
+    const bool keys = c->family->bias_keys;
+    const bool all = keys && json_is_true(json_object_get(root, "attention_bias"));
+    c->bias_qkv = c->family->qkv_bias || all;
+    c->bias_o = all;
+    c->bias_mlp = keys && json_is_true(json_object_get(root, "mlp_bias"));
+}
+
 static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *root,
                            struct fmt_config *c)
 {
     rt_status st;
     TRY(find_family(ctx, path, root, &c->family));
     TRY(read_sizes(ctx, path, root, c));
-    TRY(read_rope(ctx, path, root, c));
-    TRY(read_quantization(ctx, path, root, &c->quantization));
+    TRY(fmt_rope_read(ctx, path, root, c->max_positions, &c->rope));
+    TRY(check_window(ctx, path, root, c));
+    /* A yarn config may give the context before or after it was stretched. */
+    const double reach = c->rope.original * c->rope.factor;
+    if (c->rope.kind == FMT_ROPE_YARN && reach > c->max_positions && reach < 1u << 24)
+        c->max_positions = (uint32_t)reach;
     const json_t *eps = json_object_get(root, "rms_norm_eps");
     c->rms_eps = eps ? (float)json_number_value(eps) : 1e-6f;
     c->tied = json_is_true(json_object_get(root, "tie_word_embeddings"));
+    read_biases(root, c);
     const char *act = json_string_value(json_object_get(root, "hidden_act"));
     if (act && strcmp(act, "silu") != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': activation '%s' is not supported; silu is", path, act);
-    if (json_is_true(json_object_get(root, "use_sliding_window")) || slides(root))
-        return rt_fail(
-            ctx, RT_ERR_INPUT,
-            "'%s': sliding-window attention is not supported; answers would be "
-            "wrong beyond the window; use a model without it",
-            path);
     if (!(c->rms_eps > 0 && c->rms_eps < 1))
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': rms_norm_eps must be between 0 and 1",
                        path);
@@ -241,6 +189,7 @@ rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_con
     }
     TRY(fmt_json_read(ctx, path, &root));
     TRY(read_root(ctx, path, root, out));
+    TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization));
     if (fmt_exists(more)) {
         TRY(fmt_json_read(ctx, more, &generation));
         read_eos(out, generation);

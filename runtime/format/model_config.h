@@ -5,32 +5,28 @@
 
 #include <jansson.h>
 
-#include "runtime/rt.h"
+#include "runtime/format/quant_config.h"
+#include "runtime/format/rope_config.h"
 
 /* What distinguishes one model family from another, as data: a family is a row. */
 struct fmt_family {
     const char *model_type; /* of config.json */
     bool qkv_bias;          /* q, k, v have biases */
+    bool bias_keys;         /* attention_bias and mlp_bias say whether there are more */
     bool qk_norm;           /* RMSNorm over each head of q and k */
+    bool window;            /* a sliding_window is in use without use_sliding_window */
 };
 
 enum { FMT_EOS_MAX = 8 };
-
-/* How a packed folder says it was quantized (compressed-tensors, pack-quantized). */
-struct fmt_quantization {
-    bool present;
-    uint32_t bits;
-    uint32_t group; /* 0: one scale a row */
-    bool symmetric;
-};
 
 struct fmt_config {
     const struct fmt_family *family;
     uint32_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab;
     uint32_t max_positions;
     float rms_eps;
-    double rope_theta;
-    bool tied; /* the head is the embedding */
+    struct fmt_rope rope;
+    bool tied;                       /* the head is the embedding */
+    bool bias_qkv, bias_o, bias_mlp; /* which projections have biases */
     uint32_t eos[FMT_EOS_MAX], eos_count;
     struct fmt_quantization quantization;
 };

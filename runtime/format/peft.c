@@ -201,14 +201,42 @@ static double from_pattern(const json_t *patterns, const char *name, double othe
     return otherwise;
 }
 
-static rt_status check_config(struct rt_ctx *ctx, const char *folder, const json_t *root)
+/* Ways to start an adapter that leave the base model alone. Others (pissa, olora, corda,
+ * loftq) move part of it into the adapter, which is then no use with the base as it is. */
+static bool starts_beside_the_base(const json_t *way)
+{
+    static const char *const known[] = { "gaussian", "eva", "orthogonal" };
+    const char *name = json_string_value(way);
+    for (size_t i = 0; name && i < RT_COUNT(known); i++)
+        if (strcmp(name, known[i]) == 0)
+            return true;
+    return !way || json_is_boolean(way) || json_is_null(way);
+}
+
+static rt_status check_kind(struct rt_ctx *ctx, const char *folder, const json_t *root)
 {
     const char *type = json_string_value(json_object_get(root, "peft_type"));
+    const json_t *way = json_object_get(root, "init_lora_weights");
+    const char *name = json_string_value(way);
+    if (!type || strcmp(type, "LORA") != 0)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s/adapter_config.json': adapters of peft_type '%.40s' are not "
+                       "supported; LORA is",
+                       folder, type ? type : "(none)");
+    if (!starts_beside_the_base(way))
+        return rt_fail(
+            ctx, RT_ERR_INPUT,
+            "'%s/adapter_config.json': adapters that change the base model when "
+            "they start (init_lora_weights '%.40s') are not supported",
+            folder, name ? name : "(no name)");
+    return RT_OK;
+}
+
+static rt_status check_config(struct rt_ctx *ctx, const char *folder, const json_t *root)
+{
     const char *bias = json_string_value(json_object_get(root, "bias"));
     const char *lack = NULL;
-    if (!type || strcmp(type, "LORA") != 0)
-        lack = "only peft_type LORA is supported";
-    else if (json_is_true(json_object_get(root, "use_dora")))
+    if (json_is_true(json_object_get(root, "use_dora")))
         lack = "DoRA (use_dora) is not supported";
     else if (json_array_size(json_object_get(root, "modules_to_save")) > 0)
         lack = "modules_to_save is not supported";
@@ -284,6 +312,26 @@ fail:
     return st;
 }
 
+/* The first tensor of the file that belongs to no adapted module. */
+static const char *find_stranger(const struct fmt_safetensors *file,
+                                 const struct fmt_adapter *adapter)
+{
+    for (uint32_t t = 0; t < file->count; t++) {
+        bool known = false;
+        for (uint32_t i = 0; i < adapter->layers * FMT_MODULE_COUNT && !known; i++) {
+            char stem[128];
+            const int n =
+                snprintf(stem, sizeof stem, "base_model.model.model.layers.%u.%s.lora_",
+                         i / FMT_MODULE_COUNT, fmt_module_path[i % FMT_MODULE_COUNT]);
+            known = adapter->lora[i].rank &&
+                    strncmp(file->tensors[t].name, stem, (size_t)n) == 0;
+        }
+        if (!known)
+            return file->tensors[t].name;
+    }
+    return "(none)";
+}
+
 rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                            const struct fmt_config *config, struct fmt_adapter **out)
 {
@@ -299,6 +347,7 @@ rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
         goto fail;
     }
     TRY(fmt_json_read(ctx, config_path, &root));
+    TRY(check_kind(ctx, folder, root));
     TRY(check_config(ctx, folder, root));
     TRY(check_patterns(ctx, folder, root, "rank_pattern"));
     TRY(check_patterns(ctx, folder, root, "alpha_pattern"));
@@ -309,10 +358,11 @@ rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                         (enum fmt_module)(i % FMT_MODULE_COUNT), &(*out)->lora[i],
                         &found));
     if (found != file.count)
-        st = rt_fail(ctx, RT_ERR_INPUT,
-                     "'%s' has %u tensors, %u of them fit this model; is the adapter of "
-                     "another model?",
-                     folder, file.count, found);
+        st = rt_fail(
+            ctx, RT_ERR_INPUT,
+            "'%s' has %u tensors, %u of them fit this model, '%.120s' does not; is "
+            "the adapter of another model?",
+            folder, file.count, found, find_stranger(&file, *out));
 
 fail:
     if (st != RT_OK)

@@ -280,6 +280,23 @@ fail:
     return st;
 }
 
+/* Every tensor that the index names is in some shard. */
+static rt_status check_index(struct rt_ctx *ctx, const char *folder, const json_t *index,
+                             const struct fmt_safetensors *file)
+{
+    const char *name;
+    json_t *shard;
+    json_object_foreach(json_object_get(index, "weight_map"), name, shard)
+    {
+        if (!fmt_safetensors_find(file, name))
+            return rt_fail(ctx, RT_ERR_INPUT,
+                           "'%s/model.safetensors.index.json': tensor '%s' should be in "
+                           "'%s' and is in no shard; get the folder again",
+                           folder, name, json_string_value(shard));
+    }
+    return RT_OK;
+}
+
 rt_status fmt_safetensors_open_folder(struct rt_ctx *ctx, const char *folder,
                                       struct fmt_safetensors *out)
 {
@@ -298,6 +315,8 @@ rt_status fmt_safetensors_open_folder(struct rt_ctx *ctx, const char *folder,
             st = add_shards(ctx, folder, index, out);
         if (st == RT_OK)
             st = sort_names(ctx, folder, out);
+        if (st == RT_OK)
+            st = check_index(ctx, folder, index, out);
         if (st != RT_OK)
             fmt_safetensors_close(out);
     }

@@ -4,8 +4,11 @@
  * never by branches here.
  *
  * The linear projections of a layer are four groups; the matrices of a group read
- * the same input and are stored as one weight, each part padded to 64 rows:
- *   QKV [q | k | v], O [o], GATE_UP [gate | up], DOWN [down]. */
+ * the same input, and their outputs lie side by side, each part padded to 64 rows:
+ *   QKV [q | k | v], O [o], GATE_UP [gate | up], DOWN [down].
+ * Parts that are stored alike are one weight (a run), multiplied at once: all of a group
+ * in most models, fewer where a file mixes widths or, with GPTQ's activation order, sorts
+ * the columns of each matrix in its own way. */
 #ifndef RUNTIME_MODEL_MODEL_H
 #define RUNTIME_MODEL_MODEL_H
 
@@ -34,12 +37,28 @@ struct model_weight {
     struct rt_weight_shape shape;
     struct rt_buffer *codes;
     struct rt_buffer *scales; /* null for float rows */
+    /* Where columns are stored in another order than they are multiplied in (act-order):
+     * uint [ld_in], the input column of each stored one, and the way back; columns that
+     * are padding have 0xffffffff. Null: as they are. */
+    struct rt_buffer *order, *inverse;
+};
+
+/* Consecutive parts of a group in one weight, whose row 0 is that of part0. */
+struct model_run {
+    uint32_t part0, parts;
+    struct model_weight weight;
+};
+
+struct model_runs {
+    uint32_t count;
+    struct model_run run[MODEL_PARTS_MAX];
 };
 
 struct model_layer {
-    struct model_weight group[MODEL_GROUP_COUNT];
+    struct model_runs group[MODEL_GROUP_COUNT];
     struct rt_buffer *bias[MODEL_GROUP_COUNT];   /* float [out_pad], null: none */
     struct rt_buffer *norm_attention, *norm_ffn; /* float [hidden] */
+    struct rt_buffer *norm_q, *norm_k;           /* float [head_dim], null: none */
 };
 
 struct rt_model {
@@ -51,10 +70,11 @@ struct rt_model {
     struct model_weight embed;
     struct model_weight head; /* borrows embed's buffers where tied */
     struct rt_buffer *norm_final;
-    struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: cos, sin */
+    struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: gain cos, sin */
     uint32_t positions;           /* longest context the table serves */
     struct rt_buffer *none;       /* small: stands for bindings that are switched off */
     uint32_t ld_hidden, ld_vocab; /* row strides, floats */
+    uint32_t ld_columns;          /* of inputs in a stored order; 0: no weight has one */
     uint64_t weight_bytes;        /* device bytes of all weights */
     double linear_weights;        /* elements of the projections of all layers */
     double bits_per_weight;       /* of the projections: codes, scales, zeros */
@@ -127,9 +147,11 @@ struct model_pass {
     struct rt_buffer *mid;          /* residual after attention [rows][ld_hidden] */
     struct rt_buffer *norm, *norm2; /* inputs of QKV and of GATE_UP */
     struct rt_buffer *qkv, *att, *gate_up, *act; /* outputs of each stage */
-    uint32_t ld_att; /* keep: twice as wide, the gradient beside the value */
+    struct rt_buffer *raw; /* keep, with q/k norms: qkv before them; else null */
+    uint32_t ld_att;       /* keep: twice as wide, the gradient beside the value */
     struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
     struct rt_buffer *lse;                  /* float [rows][heads] */
+    struct rt_buffer *columns; /* input in a stored order [rows][ld_columns], or null */
 };
 
 RT_CHECKED rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
@@ -166,6 +188,15 @@ struct rt_slice model_slice_at(struct rt_buffer *buffer, uint64_t offset_bytes);
 /* Creates a named buffer on the model's device. */
 RT_CHECKED rt_status model_buffer(struct rt_device *dev, const char *name, uint64_t bytes,
                                   enum rt_memory memory, struct rt_buffer **out);
+
+/* True if a group is one weight with its columns in order: its adapter is part of the
+ * same product in the backward pass. */
+bool model_group_is_plain(const struct model_runs *group);
+/* Records y (+)= x with its columns taken in the order of `index`, `cols` of them. */
+void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
+                          struct rt_buffer *index, struct rt_slice x, uint32_t ldx,
+                          struct rt_slice y, uint32_t ldy, uint32_t offy,
+                          bool accumulate);
 
 /* FLOPs of a forward pass over `tokens` tokens at a mean context of `keys` keys, with
  * `head_rows` rows of logits, adapter (null: none) included. */

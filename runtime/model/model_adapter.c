@@ -46,7 +46,7 @@ static void plan_group(struct rt_adapter *a, uint32_t layer, enum model_group g)
                                         rt_round_up32(s->out[p], 32));
     }
     /* in_pad as the group's own weight: the backward kernel walks both together. */
-    const uint32_t in_pad = a->model->layers[layer].group[g].shape.in_pad;
+    const uint32_t in_pad = a->model->layers[layer].group[g].run[0].weight.shape.in_pad;
     lora->a_shape = float_shape(rows, rt_round_up32(rows, 16), in_pad);
     lora->b_shape = float_shape(s->out_pad, s->out_pad, lora->rank);
 }

@@ -69,6 +69,9 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
                          RT_MEMORY_DEVICE, &pass->norm2));
     TRY(model_buffer(dev, "pass qkv", row_bytes(n, shape[MODEL_QKV].ld_out),
                      RT_MEMORY_DEVICE, &pass->qkv));
+    if (keep && model->config.family->qk_norm)
+        TRY(model_buffer(dev, "pass raw qkv", row_bytes(n, shape[MODEL_QKV].ld_out),
+                         RT_MEMORY_DEVICE, &pass->raw));
     TRY(model_buffer(dev, "pass attention", row_bytes(n, pass->ld_att), RT_MEMORY_DEVICE,
                      &pass->att));
     TRY(model_buffer(dev, "pass gate up", row_bytes(n, shape[MODEL_GATE_UP].ld_out),
@@ -77,6 +80,9 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
                      RT_MEMORY_DEVICE, &pass->act));
     TRY(model_buffer(dev, "pass lse", (uint64_t)n * model->config.heads * 4,
                      RT_MEMORY_DEVICE, &pass->lse));
+    if (model->ld_columns)
+        TRY(model_buffer(dev, "pass columns", row_bytes(n, model->ld_columns),
+                         RT_MEMORY_DEVICE, &pass->columns));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
         const uint32_t ld = widest_u(model, adapter, (enum model_group)g);
         if (ld != 0)
@@ -99,10 +105,12 @@ void model_pass_deinit(struct model_pass *pass)
     rt_buffer_destroy(&pass->norm);
     rt_buffer_destroy(&pass->norm2);
     rt_buffer_destroy(&pass->qkv);
+    rt_buffer_destroy(&pass->raw);
     rt_buffer_destroy(&pass->att);
     rt_buffer_destroy(&pass->gate_up);
     rt_buffer_destroy(&pass->act);
     rt_buffer_destroy(&pass->lse);
+    rt_buffer_destroy(&pass->columns);
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         rt_buffer_destroy(&pass->u[g]);
 }
@@ -169,47 +177,142 @@ static void record_lora_down(struct model_pass *pass, struct rt_list *list,
     rt_list_op(list, RT_OP_matmul, &push, slices);
 }
 
+bool model_group_is_plain(const struct model_runs *group)
+{
+    return group->count == 1 && !group->run[0].weight.order;
+}
+
+void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
+                          struct rt_buffer *index, struct rt_slice x, uint32_t ldx,
+                          struct rt_slice y, uint32_t ldy, uint32_t offy, bool accumulate)
+{
+    const struct columns_push push = { .rows = rows,
+                                       .cols = cols,
+                                       .ldx = ldx,
+                                       .ldy = ldy,
+                                       .offy = offy,
+                                       .accumulate = accumulate };
+    const struct rt_slice slices[] = { model_slice(index), x, y };
+    rt_list_op(list, RT_OP_columns, &push, slices);
+}
+
+/* Row in a run where part `part` of its group begins: 0 for those before the run, its
+ * end for those behind. */
+static uint32_t part_row(const struct model_group_shape *s, const struct model_run *run,
+                         uint32_t part)
+{
+    const uint32_t end = run->weight.shape.out_pad;
+    if (part <= run->part0)
+        return 0;
+    return part < run->part0 + run->parts ? s->row0[part] - s->row0[run->part0] : end;
+}
+
+/* A group's product: where its input and output lie, and what belongs to it. */
+struct product {
+    enum model_group group;
+    const struct model_lora *lora;     /* null: none */
+    struct rt_buffer *bias, *residual; /* null: none */
+    struct rt_slice x;
+    uint32_t ldx;
+    struct rt_buffer *y;
+};
+
+/* y = x W^T for the parts of one run. */
+static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                       const struct product *product, const struct model_run *run)
+{
+    const struct rt_model *m = pass->model;
+    const struct model_group_shape *s = &m->shape[product->group];
+    const struct rt_weight_shape *w = &run->weight.shape;
+    const struct model_lora *lora = product->lora;
+    const uint64_t row0 = s->row0[run->part0];
+    struct rt_slice x = product->x;
+    uint32_t ldx = product->ldx;
+    if (run->weight.order) {
+        model_record_columns(list, rows, s->ld_in, run->weight.order, x, ldx,
+                             model_slice(pass->columns), m->ld_columns, 0, false);
+        x = model_slice(pass->columns);
+        ldx = m->ld_columns;
+    }
+    const struct matmul_push push = {
+        .rows = rows,
+        .out_pad = w->out_pad,
+        .in_pad = w->in_pad,
+        .bits = w->bits,
+        .group = w->group,
+        .form = w->form,
+        .ldx = ldx,
+        .ldy = s->ld_out,
+        .offy = (uint32_t)row0,
+        .flags = (product->bias ? MATMUL_BIAS : 0) |
+                 (product->residual ? MATMUL_RESIDUAL : 0) | (lora ? MATMUL_LORA : 0),
+        .ldu = lora ? lora->ld_u : 0,
+        .rank = lora ? lora->rank : 0,
+        .part1 = part_row(s, run, 1),
+        .part2 = part_row(s, run, 2),
+    };
+    const struct rt_slice none = model_slice(m->none);
+    const struct rt_slice slices[] = {
+        model_slice(run->weight.codes),
+        run->weight.scales ? model_slice(run->weight.scales) : none,
+        x,
+        lora ? model_slice(pass->u[product->group]) : none,
+        lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none,
+        product->bias ? model_slice_at(product->bias, row0 * sizeof(float)) : none,
+        product->residual ? model_slice(product->residual) : none,
+        model_slice(product->y),
+    };
+    rt_list_op(list, RT_OP_matmul, &push, slices);
+}
+
 /* y = x W^T of one group, with what belongs to it: adapter, bias, residual. */
 static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t l,
                          enum model_group g, uint32_t rows, struct rt_slice x,
                          uint32_t ldx, struct rt_buffer *residual, struct rt_buffer *y)
 {
-    const struct rt_model *m = pass->model;
-    const struct model_weight *w = &m->layers[l].group[g];
-    const struct model_group_shape *s = &m->shape[g];
-    const struct model_lora *lora = model_lora_of(pass->adapter, l, g);
-    struct rt_buffer *bias = m->layers[l].bias[g];
-    if (lora)
-        record_lora_down(pass, list, lora, g, rows, x, ldx);
-
-    const struct matmul_push push = {
-        .rows = rows,
-        .out_pad = w->shape.out_pad,
-        .in_pad = w->shape.in_pad,
-        .bits = w->shape.bits,
-        .group = w->shape.group,
-        .form = w->shape.form,
+    const struct model_layer *layer = &pass->model->layers[l];
+    const struct product product = {
+        .group = g,
+        .lora = model_lora_of(pass->adapter, l, g),
+        .bias = layer->bias[g],
+        .residual = residual,
+        .x = x,
         .ldx = ldx,
-        .ldy = s->ld_out,
-        .flags = (bias ? MATMUL_BIAS : 0) | (residual ? MATMUL_RESIDUAL : 0) |
-                 (lora ? MATMUL_LORA : 0),
-        .ldu = lora ? lora->ld_u : 0,
-        .rank = lora ? lora->rank : 0,
-        .part1 = s->parts > 1 ? s->row0[1] : s->out_pad,
-        .part2 = s->parts > 2 ? s->row0[2] : s->out_pad,
+        .y = y,
     };
-    const struct rt_slice none = model_slice(m->none);
-    const struct rt_slice slices[] = {
-        model_slice(w->codes),
-        w->scales ? model_slice(w->scales) : none,
-        x,
-        lora ? model_slice(pass->u[g]) : none,
-        lora ? model_slice(lora->b_k4) : none,
-        bias ? model_slice(bias) : none,
-        residual ? model_slice(residual) : none,
-        model_slice(y),
-    };
-    rt_list_op(list, RT_OP_matmul, &push, slices);
+    if (product.lora)
+        record_lora_down(pass, list, product.lora, g, rows, x, ldx);
+    for (uint32_t r = 0; r < layer->group[g].count; r++)
+        record_run(pass, list, rows, &product, &layer->group[g].run[r]);
+}
+
+/* Norm of every head of q and of k, in place, where the family has it. */
+static void record_head_norms(struct model_pass *pass, struct rt_list *list,
+                              const struct model_layer *layer, uint32_t rows)
+{
+    const struct fmt_config *c = &pass->model->config;
+    const struct model_group_shape *s = &pass->model->shape[MODEL_QKV];
+    if (!layer->norm_q)
+        return;
+    if (pass->raw)
+        rt_list_copy(list, model_slice(pass->qkv), model_slice(pass->raw));
+    for (uint32_t p = 0; p < 2; p++) {
+        const struct rmsnorm_push push = {
+            .rows = rows,
+            .cols = c->head_dim,
+            .heads = p ? c->kv_heads : c->heads,
+            .ldx = s->ld_out,
+            .offx = s->row0[p],
+            .ldy = s->ld_out,
+            .offy = s->row0[p],
+            .eps = c->rms_eps,
+        };
+        const struct rt_slice qkv = model_slice(pass->qkv);
+        const struct rt_slice slices[] = { qkv,
+                                           model_slice(p ? layer->norm_k : layer->norm_q),
+                                           qkv };
+        rt_list_op(list, RT_OP_rmsnorm, &push, slices);
+    }
 }
 
 static void record_attention(struct model_pass *pass, struct rt_list *list, uint32_t rows,
@@ -283,6 +386,7 @@ void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t 
                 model_slice(pass->norm));
     record_group(pass, list, l, MODEL_QKV, rows, model_slice(pass->norm),
                  s[MODEL_QKV].ld_in, NULL, pass->qkv);
+    record_head_norms(pass, list, layer, rows);
     record_attention(pass, list, rows, cache);
     record_group(pass, list, l, MODEL_O, rows, model_slice(pass->att), pass->ld_att, in,
                  pass->mid);

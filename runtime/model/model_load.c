@@ -1,41 +1,12 @@
 /* runtime/model/model_load.c
  * From a folder to device buffers, one weight at a time through one host copy. */
-#include "runtime/model/model.h"
+#include "runtime/model/model_layout.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { POSITIONS_MAX = 4096 };
-
-/* Which modules make up each group. */
-static const struct {
-    uint32_t parts;
-    enum fmt_module module[MODEL_PARTS_MAX];
-} groups[MODEL_GROUP_COUNT] = {
-    [MODEL_QKV] = { 3, { FMT_Q_PROJ, FMT_K_PROJ, FMT_V_PROJ } },
-    [MODEL_O] = { 1, { FMT_O_PROJ } },
-    [MODEL_GATE_UP] = { 2, { FMT_GATE_PROJ, FMT_UP_PROJ } },
-    [MODEL_DOWN] = { 1, { FMT_DOWN_PROJ } },
-};
-
-static void make_shapes(struct rt_model *m)
-{
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-        struct model_group_shape *s = &m->shape[g];
-        s->parts = groups[g].parts;
-        for (uint32_t p = 0; p < s->parts; p++) {
-            s->module[p] = groups[g].module[p];
-            fmt_module_size(&m->config, s->module[p], &s->out[p], &s->in);
-            s->row0[p] = s->out_pad;
-            s->out_pad += (uint32_t)rt_round_up(s->out[p], RT_WEIGHT_OUT_PAD);
-        }
-        s->ld_in = rt_round_up32(s->in, RT_COL_PAD);
-        s->ld_out = rt_round_up32(s->out_pad, RT_COL_PAD);
-    }
-    m->ld_hidden = rt_round_up32(m->config.hidden, RT_COL_PAD);
-    m->ld_vocab = rt_round_up32(m->config.vocab, RT_COL_PAD);
-}
 
 /* What loading needs: the open file and host memory that grows to the largest weight. */
 struct loader {
@@ -45,6 +16,8 @@ struct loader {
     uint32_t *codes;
     float *scales;
     uint64_t code_bytes, scale_bytes;
+    uint32_t *order; /* [MODEL_PARTS_MAX][stride]: of the parts of a group */
+    uint32_t stride;
 };
 
 static rt_status reserve(struct loader *l, const struct rt_weight_shape *s)
@@ -91,38 +64,77 @@ fail:
     return st;
 }
 
-static void module_name(char *name, size_t size, uint32_t layer, enum fmt_module module)
+/* ---- a group ---- */
+
+/* Order and inverse of a weight whose columns are not in theirs. */
+static rt_status put_order(struct loader *l, const struct model_part *part, uint32_t ld,
+                           struct model_weight *w)
 {
-    snprintf(name, size, "model.layers.%u.%s", layer, fmt_module_path[module]);
+    rt_status st;
+    const uint64_t bytes = (uint64_t)ld * sizeof(uint32_t);
+    uint32_t *index = rt_alloc(l->ctx, 2u * ld, sizeof *index);
+    if (!index)
+        return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for a column order");
+    memset(index, 0xff, 2 * bytes);
+    for (uint32_t k = 0; k < part->shape.in; k++) {
+        index[k] = part->order[k];
+        index[ld + part->order[k]] = k;
+    }
+    TRY(model_buffer(l->model->dev, part->name, bytes, RT_MEMORY_DEVICE, &w->order));
+    TRY(rt_buffer_write(w->order, 0, index, bytes));
+    TRY(model_buffer(l->model->dev, part->name, bytes, RT_MEMORY_DEVICE, &w->inverse));
+    TRY(rt_buffer_write(w->inverse, 0, index + ld, bytes));
+    l->model->weight_bytes += 2 * bytes;
+    l->model->ld_columns = ld > l->model->ld_columns ? ld : l->model->ld_columns;
+
+fail:
+    rt_free(index);
+    return st;
+}
+
+/* Bits of a part as the file has them: codes, 32 bits for each scale, zero points. */
+static double stored_bits(const struct loader *l, const struct model_part *part)
+{
+    const struct rt_weight_shape *s = &part->shape;
+    if (s->bits >= 16)
+        return (double)s->out * s->in * s->bits;
+    const double per_row = s->group ? ceil((double)s->in / s->group) : 1;
+    const double zero = l->model->config.quantization.symmetric ? 0 : s->bits;
+    return s->out * ((double)s->in * s->bits + per_row * (32 + zero));
+}
+
+static rt_status load_run(struct loader *l, const struct model_group_shape *s,
+                          const struct model_part *parts, struct model_run *run)
+{
+    rt_status st;
+    const struct model_part *first = &parts[run->part0];
+    const uint32_t end = run->part0 + run->parts, row0 = s->row0[run->part0];
+    struct model_weight *w = &run->weight;
+    TRY(reserve(l, &w->shape));
+    for (uint32_t p = run->part0; p < end; p++) {
+        TRY(fmt_weight_load(l->file, parts[p].name, &w->shape, s->row0[p] - row0,
+                            s->out[p], l->codes, l->scales));
+        l->model->linear_weights += (double)s->out[p] * s->in;
+        l->model->bits_per_weight += stored_bits(l, &parts[p]);
+    }
+    TRY(put_weight(l, first->name, w));
+    if (first->moved)
+        TRY(put_order(l, first, s->ld_in, w));
+    return RT_OK;
+
+fail:
+    return st;
 }
 
 static rt_status load_group(struct loader *l, uint32_t layer, enum model_group g)
 {
     rt_status st;
-    struct rt_model *m = l->model;
-    const struct model_group_shape *s = &m->shape[g];
-    struct model_weight *w = &m->layers[layer].group[g];
-    char name[128];
-    module_name(name, sizeof name, layer, s->module[0]);
-    TRY(fmt_weight_shape(l->file, name, s->out[0], s->in, &w->shape));
-    w->shape.out = w->shape.out_pad = s->out_pad;
-    TRY(reserve(l, &w->shape));
-    for (uint32_t p = 0; p < s->parts; p++) {
-        module_name(name, sizeof name, layer, s->module[p]);
-        TRY(fmt_weight_load(l->file, name, &w->shape, s->row0[p], s->out[p], l->codes,
-                            l->scales));
-        m->linear_weights += (double)s->out[p] * s->in;
-        /* Stored bits, as the file has them: codes, and 32 bits for each scale. */
-        const double groups_per_row = w->shape.bits >= 16 ? 0
-                                      : w->shape.group
-                                          ? ceil((double)s->in / w->shape.group)
-                                          : 1;
-        const bool zeros = !m->config.quantization.symmetric && w->shape.bits < 16;
-        m->bits_per_weight +=
-            s->out[p] * ((double)s->in * w->shape.bits +
-                         groups_per_row * (32 + (zeros ? w->shape.bits : 0)));
-    }
-    TRY(put_weight(l, name, w));
+    const struct model_group_shape *s = &l->model->shape[g];
+    struct model_runs *runs = &l->model->layers[layer].group[g];
+    struct model_part parts[MODEL_PARTS_MAX];
+    TRY(model_plan_group(l->file, s, layer, l->order, l->stride, parts, runs));
+    for (uint32_t r = 0; r < runs->count; r++)
+        TRY(load_run(l, s, parts, &runs->run[r]));
     return RT_OK;
 
 fail:
@@ -148,11 +160,28 @@ fail:
     return st;
 }
 
+/* Biases of zeros that no one asked for are what some quantizers write. */
+static rt_status check_no_bias(struct loader *l, const char *name, uint32_t count,
+                               float *values)
+{
+    if (!fmt_tensor_exists(l->file, name))
+        return RT_OK;
+    const rt_status st = fmt_tensor_f32(l->file, name, count, values);
+    for (uint32_t i = 0; st == RT_OK && i < count; i++)
+        if (values[i] != 0)
+            return rt_fail(l->ctx, RT_ERR_INPUT,
+                           "'%s' is there and not zero, but the family '%s' has no such "
+                           "bias; the folder mixes two models",
+                           name, l->model->config.family->model_type);
+    return st;
+}
+
 static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
 {
     rt_status st;
     struct rt_model *m = l->model;
     const struct model_group_shape *s = &m->shape[g];
+    const bool wanted = model_has_bias(&m->config, g);
     float *values = rt_alloc(l->ctx, s->out_pad, sizeof *values);
     if (!values)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory to load a bias");
@@ -160,31 +189,59 @@ static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
         char name[140];
         snprintf(name, sizeof name, "model.layers.%u.%s.bias", layer,
                  fmt_module_path[s->module[p]]);
-        TRY(fmt_tensor_f32(l->file, name, s->out[p], values + s->row0[p]));
+        if (wanted)
+            TRY(fmt_tensor_f32(l->file, name, s->out[p], values + s->row0[p]));
+        else
+            TRY(check_no_bias(l, name, s->out[p], values));
     }
-    struct rt_buffer **bias = &m->layers[layer].bias[g];
-    TRY(model_buffer(m->dev, "bias", s->out_pad * 4ull, RT_MEMORY_DEVICE, bias));
-    TRY(rt_buffer_write(*bias, 0, values, s->out_pad * 4ull));
-    m->weight_bytes += s->out_pad * 4ull;
+    if (wanted) {
+        struct rt_buffer **bias = &m->layers[layer].bias[g];
+        TRY(model_buffer(m->dev, "bias", s->out_pad * 4ull, RT_MEMORY_DEVICE, bias));
+        TRY(rt_buffer_write(*bias, 0, values, s->out_pad * 4ull));
+        m->weight_bytes += s->out_pad * 4ull;
+    }
 
 fail:
     rt_free(values);
     return st;
 }
 
+static rt_status load_norms(struct loader *l, uint32_t layer)
+{
+    rt_status st;
+    const struct fmt_config *c = &l->model->config;
+    struct model_layer *to = &l->model->layers[layer];
+    const struct {
+        const char *name;
+        uint32_t count;
+        struct rt_buffer **out;
+        bool wanted;
+    } norms[] = {
+        { "input_layernorm", c->hidden, &to->norm_attention, true },
+        { "post_attention_layernorm", c->hidden, &to->norm_ffn, true },
+        { "self_attn.q_norm", c->head_dim, &to->norm_q, c->family->qk_norm },
+        { "self_attn.k_norm", c->head_dim, &to->norm_k, c->family->qk_norm },
+    };
+    for (size_t i = 0; i < RT_COUNT(norms); i++) {
+        char name[128];
+        snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, norms[i].name);
+        if (norms[i].wanted)
+            TRY(load_vector(l, name, norms[i].count, norms[i].out));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 static rt_status load_layer(struct loader *l, uint32_t layer)
 {
     rt_status st;
-    struct rt_model *m = l->model;
-    char name[128];
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
         TRY(load_group(l, layer, (enum model_group)g));
-    if (m->config.family->qkv_bias)
-        TRY(load_bias(l, layer, MODEL_QKV));
-    snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", layer);
-    TRY(load_vector(l, name, m->config.hidden, &m->layers[layer].norm_attention));
-    snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", layer);
-    TRY(load_vector(l, name, m->config.hidden, &m->layers[layer].norm_ffn));
+        TRY(load_bias(l, layer, (enum model_group)g));
+    }
+    TRY(load_norms(l, layer));
     return RT_OK;
 
 fail:
@@ -196,7 +253,15 @@ static rt_status load_table(struct loader *l, const char *name, struct model_wei
 {
     rt_status st;
     const struct fmt_config *c = &l->model->config;
+    bool moved;
     TRY(fmt_weight_shape(l->file, name, c->vocab, c->hidden, &w->shape));
+    TRY(fmt_weight_order(l->file, name, c->hidden, l->order, &moved));
+    if (moved)
+        return rt_fail(
+            l->ctx, RT_ERR_INPUT,
+            "'%s' is in activation order, which is supported in the layers of a "
+            "model only",
+            name);
     TRY(reserve(l, &w->shape));
     TRY(fmt_weight_load(l->file, name, &w->shape, 0, c->vocab, l->codes, l->scales));
     TRY(put_weight(l, name, w));
@@ -207,6 +272,17 @@ fail:
 }
 
 /* Angles in double on the host: device sin and cos are too coarse. */
+static void fill_rope(const struct fmt_rope *rope, const double *frequency, uint32_t half,
+                      uint32_t positions, float *table)
+{
+    for (uint32_t p = 0; p < positions; p++)
+        for (uint32_t i = 0; i < half; i++) {
+            float *pair = table + 2 * ((uint64_t)p * half + i);
+            pair[0] = (float)(rope->gain * cos(p * frequency[i]));
+            pair[1] = (float)(rope->gain * sin(p * frequency[i]));
+        }
+}
+
 static rt_status make_rope(struct loader *l)
 {
     rt_status st;
@@ -214,20 +290,19 @@ static rt_status make_rope(struct loader *l)
     const uint32_t half = m->config.head_dim / 2;
     const uint64_t count = (uint64_t)m->positions * half * 2;
     float *table = rt_alloc(l->ctx, count, sizeof *table);
-    if (!table)
-        return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for the RoPE table");
-    for (uint32_t p = 0; p < m->positions; p++)
-        for (uint32_t i = 0; i < half; i++) {
-            const double angle =
-                p * pow(m->config.rope_theta, -2.0 * i / m->config.head_dim);
-            table[2 * ((uint64_t)p * half + i)] = (float)cos(angle);
-            table[2 * ((uint64_t)p * half + i) + 1] = (float)sin(angle);
-        }
+    double *frequency = rt_alloc(l->ctx, half, sizeof *frequency);
+    if (!table || !frequency) {
+        st = rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for the RoPE table");
+        goto fail;
+    }
+    fmt_rope_frequencies(&m->config.rope, m->config.head_dim, frequency);
+    fill_rope(&m->config.rope, frequency, half, m->positions, table);
     TRY(model_buffer(m->dev, "rope table", count * 4, RT_MEMORY_DEVICE, &m->rope_table));
     TRY(rt_buffer_write(m->rope_table, 0, table, count * 4));
 
 fail:
     rt_free(table);
+    rt_free(frequency);
     return st;
 }
 
@@ -238,10 +313,10 @@ static rt_status load_all(struct loader *l)
     TRY(fmt_model_hash(l->file, m->hash));
     TRY(model_buffer(m->dev, "none", 4096, RT_MEMORY_DEVICE, &m->none));
     TRY(load_table(l, "model.embed_tokens", &m->embed));
-    if (m->config.tied || !fmt_tensor_exists(l->file, "lm_head.weight"))
-        m->head = m->embed;
-    else
+    if (fmt_has_head(l->file))
         TRY(load_table(l, "lm_head", &m->head));
+    else
+        m->head = m->embed;
     TRY(load_vector(l, "model.norm.weight", m->config.hidden, &m->norm_final));
     TRY(make_rope(l));
     for (uint32_t i = 0; i < m->config.layers; i++)
@@ -251,6 +326,28 @@ static rt_status load_all(struct loader *l)
 
 fail:
     return st;
+}
+
+/* Before anything is allocated on the device. */
+static rt_status check_fits(struct loader *l, const char *folder)
+{
+    static const double GIB = 1073741824.0;
+    const struct rt_device_info *device = rt_device_info_of(l->model->dev);
+    struct model_size size;
+    const rt_status st = rt_model_size(l->ctx, l->file, &size);
+    if (st != RT_OK)
+        return st;
+    const uint64_t need = model_size_bytes(&size, l->model->positions);
+    const uint64_t have = rt_device_memory_left(l->model->dev);
+    if (need <= have)
+        return RT_OK;
+    return rt_fail(
+        l->ctx, RT_ERR_NO_DEVICE,
+        "'%s' takes %.2f GiB on '%s' (projections %.2f, embedding and head %.2f), "
+        "which has %.2f GiB free; quantize it to fewer bits (faultline quantize), or "
+        "use a smaller model or another device (faultline devices)",
+        folder, (double)need / GIB, device->name, (double)size.projections / GIB,
+        (double)size.tables / GIB, (double)have / GIB);
 }
 
 rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t positions,
@@ -274,9 +371,14 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
                      folder, m->positions, most);
         goto fail;
     }
-    make_shapes(m);
+    TRY(check_fits(&l, folder));
+    model_group_shapes(&m->config, m->shape);
+    m->ld_hidden = rt_round_up32(m->config.hidden, RT_COL_PAD);
+    m->ld_vocab = rt_round_up32(m->config.vocab, RT_COL_PAD);
     m->layers = rt_alloc(ctx, m->config.layers, sizeof *m->layers);
-    if (!m->layers) {
+    l.stride = model_order_stride(m->shape);
+    l.order = rt_alloc(ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
+    if (!m->layers || !l.order) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no host memory", folder);
         goto fail;
     }
@@ -289,6 +391,7 @@ fail:
     fmt_model_close(&l.file);
     rt_free(l.codes);
     rt_free(l.scales);
+    rt_free(l.order);
     return st;
 }
 
@@ -296,6 +399,8 @@ static void weight_destroy(struct model_weight *w)
 {
     rt_buffer_destroy(&w->codes);
     rt_buffer_destroy(&w->scales);
+    rt_buffer_destroy(&w->order);
+    rt_buffer_destroy(&w->inverse);
 }
 
 void rt_model_destroy(struct rt_model **pm)
@@ -305,11 +410,14 @@ void rt_model_destroy(struct rt_model **pm)
         return;
     for (uint32_t l = 0; m->layers && l < m->config.layers; l++) {
         for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-            weight_destroy(&m->layers[l].group[g]);
+            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++)
+                weight_destroy(&m->layers[l].group[g].run[r].weight);
             rt_buffer_destroy(&m->layers[l].bias[g]);
         }
         rt_buffer_destroy(&m->layers[l].norm_attention);
         rt_buffer_destroy(&m->layers[l].norm_ffn);
+        rt_buffer_destroy(&m->layers[l].norm_q);
+        rt_buffer_destroy(&m->layers[l].norm_k);
     }
     if (m->head.codes != m->embed.codes)
         weight_destroy(&m->head);

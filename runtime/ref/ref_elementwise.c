@@ -1,5 +1,5 @@
 /* runtime/ref/ref_elementwise.c
- * Twins of shaders/elementwise/: SwiGLU, addition, gathering of rows. */
+ * Twins of shaders/elementwise/: SwiGLU, addition, gathering of rows and of columns. */
 #include "runtime/ref/ref.h"
 
 #include <math.h>
@@ -56,4 +56,18 @@ void REF(gather)(const void *push, void *const *b)
                 index[r] == 0xffffffff
                     ? 0
                     : ((const real *)b[1])[(size_t)index[r] * p->ldx + c];
+}
+
+void REF(columns)(const void *push, void *const *b)
+{
+    const struct columns_push *p = push;
+    const uint32_t *index = b[0];
+    for (uint32_t r = 0; r < p->rows; r++) {
+        const real *x = (const real *)b[1] + (size_t)r * p->ldx + p->offx;
+        real *y = (real *)b[2] + (size_t)r * p->ldy + p->offy;
+        for (uint32_t c = 0; c < p->cols; c++) {
+            const real v = index[c] == 0xffffffff ? 0 : x[index[c]];
+            y[c] = p->accumulate ? y[c] + v : v;
+        }
+    }
 }

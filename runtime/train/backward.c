@@ -21,12 +21,14 @@ static uint64_t scratch_bytes(const struct rt_model *m)
 {
     uint64_t most = 256;
     for (uint32_t l = 0; l < m->config.layers; l++)
-        for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-            struct rt_weight_shape s = m->layers[l].group[g].shape;
-            const uint64_t size = (uint64_t)s.out_pad * s.in_pad * sizeof(float);
-            if (s.bits != 32 && size > most)
-                most = size;
-        }
+        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++) {
+                const struct rt_weight_shape *s =
+                    &m->layers[l].group[g].run[r].weight.shape;
+                const uint64_t size = (uint64_t)s->out_pad * s->in_pad * sizeof(float);
+                if (s->bits != 32 && size > most)
+                    most = size;
+            }
     return most;
 }
 
@@ -99,8 +101,7 @@ void backward_record_forward(struct backward *b, struct rt_list *list, uint32_t 
 void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint32_t rows,
                             const struct model_weight *w, struct rt_buffer *scratch,
                             const struct model_lora *lora, struct rt_buffer *du,
-                            struct rt_slice dy, uint32_t lddy, struct rt_slice dx,
-                            uint32_t lddx, uint32_t offdx)
+                            const struct backward_product *product)
 {
     const struct rt_slice none = model_slice(m->none);
     const struct rt_weight_shape *s = &w->shape;
@@ -123,19 +124,20 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
         .bits = decode ? 32 : s->bits,
         .group = s->group,
         .form = s->form,
-        .lddy = lddy,
-        .lddx = lddx,
-        .offdx = offdx,
+        .lddy = product->lddy,
+        .lddx = product->lddx,
+        .offdx = product->offdx,
+        .accumulate = product->accumulate,
         .lddu = lora ? lora->ld_u : 0,
         .rank = lora ? lora->a_shape.out : 0,
     };
     const struct rt_slice slices[] = {
         decode ? model_slice(scratch) : model_slice(w->codes),
         decode ? none : scales,
-        dy,
+        product->dy,
         lora ? model_slice(du) : none,
         lora ? model_slice(lora->a_k4) : none,
-        dx,
+        product->dx,
     };
     rt_list_op(list, RT_OP_matmul_back, &push, slices);
 }
@@ -195,6 +197,43 @@ static void record_lora(struct backward *b, struct rt_list *list, uint32_t rows,
     }
 }
 
+/* dx of a group of several runs, or with columns in a stored order: run by run, then the
+ * adapter's share, which knows neither. */
+static void record_runs(struct backward *b, struct rt_list *list, uint32_t l,
+                        enum model_group g, uint32_t rows, const struct model_lora *lora,
+                        const struct backward_product *dx)
+{
+    const struct model_pass *pass = b->pass;
+    const struct rt_model *m = pass->model;
+    const struct model_group_shape *s = &m->shape[g];
+    const struct model_runs *runs = &m->layers[l].group[g];
+    for (uint32_t r = 0; r < runs->count; r++) {
+        const struct model_weight *w = &runs->run[r].weight;
+        struct backward_product own = *dx;
+        own.dy =
+            model_slice_at(dx->dy.buffer, s->row0[runs->run[r].part0] * sizeof(float));
+        own.accumulate = r > 0;
+        if (w->order) {
+            own.dx = model_slice(pass->columns);
+            own.lddx = m->ld_columns;
+            own.offdx = 0;
+            own.accumulate = false;
+        }
+        backward_record_weight(m, list, rows, w, b->scratch, NULL, NULL, &own);
+        if (w->order)
+            model_record_columns(list, rows, s->ld_in, w->inverse, own.dx, own.lddx,
+                                 dx->dx, dx->lddx, dx->offdx, r > 0);
+    }
+    if (lora) {
+        const struct model_weight a = { .shape = lora->a_shape, .codes = lora->a_k4 };
+        struct backward_product own = *dx;
+        own.dy = model_slice(b->du);
+        own.lddy = lora->ld_u;
+        own.accumulate = true;
+        backward_record_weight(m, list, rows, &a, b->scratch, NULL, NULL, &own);
+    }
+}
+
 /* One group: adapter gradients, then dx (null: not needed). */
 static void record_group(struct backward *b, struct rt_list *list, uint32_t l,
                          enum model_group g, uint32_t rows, struct rt_buffer *dy,
@@ -202,13 +241,24 @@ static void record_group(struct backward *b, struct rt_list *list, uint32_t l,
                          uint32_t lddx, uint32_t offdx)
 {
     const struct rt_model *m = b->pass->model;
+    const struct model_runs *runs = &m->layers[l].group[g];
     const struct model_lora *lora = model_lora_of(b->pass->adapter, l, g);
     if (lora)
         record_lora(b, list, rows, lora, g, dy, x, ldx);
-    if (dx)
-        backward_record_weight(m, list, rows, &m->layers[l].group[g], b->scratch, lora,
-                               b->du, model_slice(dy), m->shape[g].ld_out,
-                               model_slice(dx), lddx, offdx);
+    if (!dx)
+        return;
+    const struct backward_product product = {
+        .dy = model_slice(dy),
+        .dx = model_slice(dx),
+        .lddy = m->shape[g].ld_out,
+        .lddx = lddx,
+        .offdx = offdx,
+    };
+    if (model_group_is_plain(runs))
+        backward_record_weight(m, list, rows, &runs->run[0].weight, b->scratch, lora,
+                               b->du, &product);
+    else
+        record_runs(b, list, l, g, rows, lora, &product);
 }
 
 /* g += gradient through a norm whose input was x and output gradient is dnorm. */
@@ -322,6 +372,37 @@ static void record_attention(struct backward *b, struct rt_list *list, uint32_t 
     rt_list_op(list, RT_OP_rope, &rope, rope_slices);
 }
 
+/* Gradient through the norms of the heads of q and k, in place. */
+static void record_head_norms(struct backward *b, struct rt_list *list,
+                              const struct model_layer *layer, uint32_t rows)
+{
+    const struct rt_model *m = b->pass->model;
+    const struct fmt_config *c = &m->config;
+    const struct model_group_shape *s = &m->shape[MODEL_QKV];
+    for (uint32_t p = 0; layer->norm_q && p < 2; p++) {
+        const struct rmsnorm_back_push push = {
+            .rows = rows,
+            .cols = c->head_dim,
+            .heads = p ? c->kv_heads : c->heads,
+            .ldx = s->ld_out,
+            .offx = s->row0[p],
+            .lddy = s->ld_out,
+            .offdy = s->row0[p],
+            .lddx = s->ld_out,
+            .offdx = s->row0[p],
+            .eps = c->rms_eps,
+        };
+        const struct rt_slice dqkv = model_slice(b->dqkv);
+        const struct rt_slice slices[] = {
+            model_slice(b->pass->raw),
+            model_slice(p ? layer->norm_k : layer->norm_q),
+            dqkv,
+            dqkv,
+        };
+        rt_list_op(list, RT_OP_rmsnorm_back, &push, slices);
+    }
+}
+
 static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
                          uint32_t rows)
 {
@@ -355,6 +436,7 @@ static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
     record_group(b, list, l, MODEL_O, rows, b->g, pass->att, pass->ld_att, pass->att,
                  pass->ld_att, pass->ld_att / 2);
     record_attention(b, list, rows);
+    record_head_norms(b, list, &m->layers[l], rows);
     const bool lowest = l == 0;
     record_group(b, list, l, MODEL_QKV, rows, b->dqkv, pass->norm, s[MODEL_QKV].ld_in,
                  lowest ? NULL : b->dnorm, m->ld_hidden, 0);

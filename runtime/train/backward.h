@@ -25,12 +25,19 @@ void backward_record_forward(struct backward *b, struct rt_list *list, uint32_t 
 /* Records layers-1 .. 0: recompute of each layer, then gradients. On entry b->g holds
  * the gradient of b->x[layers]; adds to b->grads. */
 void backward_record(struct backward *b, struct rt_list *list, uint32_t rows);
+/* Where dX (+)= dY W reads and writes; accumulate: dX is added to. */
+struct backward_product {
+    struct rt_slice dy, dx;
+    uint32_t lddy, lddx, offdx;
+    bool accumulate;
+};
+
 /* dX = dY W of a frozen weight: in place for few rows, else through `scratch`
- * (a decoded copy), which is faster from about 32 rows on. Adapter apart. */
+ * (a decoded copy), which is faster from about 32 rows on. lora: its a on top, from du;
+ * null: none. Columns come in the order in which the weight stores them. */
 void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint32_t rows,
                             const struct model_weight *w, struct rt_buffer *scratch,
                             const struct model_lora *lora, struct rt_buffer *du,
-                            struct rt_slice dy, uint32_t lddy, struct rt_slice dx,
-                            uint32_t lddx, uint32_t offdx);
+                            const struct backward_product *product);
 
 #endif

@@ -91,9 +91,13 @@ static void record_head_back(struct rt_trainer *t, struct rt_list *list, uint32_
                              uint32_t n)
 {
     const struct rt_model *m = t->model;
-    backward_record_weight(m, list, n, &m->head, t->head_scratch, NULL, NULL,
-                           model_slice(t->logits), m->ld_vocab,
-                           rows_at(t->dhn, first, m->ld_hidden), m->ld_hidden, 0);
+    const struct backward_product product = {
+        .dy = model_slice(t->logits),
+        .dx = rows_at(t->dhn, first, m->ld_hidden),
+        .lddy = m->ld_vocab,
+        .lddx = m->ld_hidden,
+    };
+    backward_record_weight(m, list, n, &m->head, t->head_scratch, NULL, NULL, &product);
 }
 
 static void record_dpo(struct rt_trainer *t, struct rt_list *list, uint32_t pairs)

@@ -83,6 +83,7 @@ struct vk_device {
     char *cache_dir;      /* null: none */
     struct vk_tune *tune; /* null: static choice */
     bool validation;
+    bool statistics; /* the driver tells registers (vk_statistics.h) */
 };
 
 /* vk_device.c */
@@ -132,12 +133,18 @@ rt_status vk_list_choice(struct rt_list *list, enum rt_op op, const void *push,
 /* vk_pipeline.c */
 rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
                           VkPipeline *pipeline, const struct vk_layout **layout);
+/* Compiles a kernel, and its layouts where they are not there yet. The caller owns it. */
+rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choice,
+                             VkPipelineCreateFlags flags, VkPipelineCache cache,
+                             VkPipeline *out);
 rt_status vk_pipeline_cache_open(struct vk_device *dev);
 void vk_pipelines_deinit(struct vk_device *dev); /* saves the cache */
 
 /* vk_select.c */
 rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
                     const struct rt_slice *slices, struct vk_choice *out);
+/* Whether a plan can choose a kernel for any operands and parameters at all. */
+bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
 /* Whether a kernel may run these operands under the device's plan. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices);

@@ -87,7 +87,19 @@ fail:
     return st;
 }
 
-static rt_status open_device(struct vk_device *dev)
+static bool offers_statistics(VkPhysicalDevice physical)
+{
+    VkExtensionProperties list[512];
+    uint32_t count = RT_COUNT(list);
+    vkEnumerateDeviceExtensionProperties(physical, NULL, &count, list);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(list[i].extensionName,
+                   VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME) == 0)
+            return true;
+    return false;
+}
+
+static rt_status open_device(struct vk_device *dev, bool compile_only)
 {
     rt_status st;
     const float priority = 1.0f;
@@ -98,12 +110,26 @@ static rt_status open_device(struct vk_device *dev)
         .queueCount = 1,
         .pQueuePriorities = &priority,
     };
+    static const char *const extensions[] = {
+        VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME
+    };
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
+        .sType =
+            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+        .pipelineExecutableInfo = VK_TRUE,
+    };
+    dev->statistics = compile_only && offers_statistics(dev->physical);
     const VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .pNext = dev->statistics ? &executable : NULL,
         .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue,
+        .enabledExtensionCount = dev->statistics ? 1 : 0,
+        .ppEnabledExtensionNames = extensions,
     };
     TRY_VK(dev, vkCreateDevice(dev->physical, &info, NULL, &dev->handle));
+    if (compile_only) /* a driver that imagines its GPU cannot make the rest */
+        return RT_OK;
     vkGetDeviceQueue(dev->handle, dev->queue_family, 0, &dev->queue);
     vkGetPhysicalDeviceMemoryProperties(dev->physical, &dev->memory);
     const VkCommandPoolCreateInfo pool = {
@@ -124,7 +150,8 @@ static void destroy(struct rt_device *base)
 {
     struct vk_device *dev = (struct vk_device *)base;
     if (dev->handle) {
-        vkDeviceWaitIdle(dev->handle);
+        if (dev->fence) /* else nothing was submitted, and perhaps nothing can be */
+            vkDeviceWaitIdle(dev->handle);
         vk_tune_destroy(&dev->tune);
         vk_pipelines_deinit(dev);
         vk_memory_deinit(dev);
@@ -136,6 +163,7 @@ static void destroy(struct rt_device *base)
         vkDestroyDebugUtilsMessengerEXT(dev->instance, dev->messenger, NULL);
     if (dev->instance)
         vkDestroyInstance(dev->instance, NULL);
+    rt_free(dev->layouts);
     rt_free(dev->cache_dir);
     rt_free(dev);
 }
@@ -188,7 +216,7 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
     if (options->validation)
         TRY(open_messenger(dev));
     TRY(find_physical(dev, info));
-    TRY(open_device(dev));
+    TRY(open_device(dev, options->compile_only));
     if (options->tune)
         TRY(vk_tune_create(dev, &dev->tune));
     *out = &dev->base;

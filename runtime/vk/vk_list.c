@@ -28,6 +28,7 @@ struct vk_list {
     uint32_t range_count;
     VkQueryPool queries; /* per op with profile, else two per segment */
     uint32_t query_count;
+    bool cut; /* it has more ops than queries, and that was said */
     struct op_query {
         enum rt_op op;
         struct rt_op_cost cost;
@@ -369,8 +370,14 @@ rt_status vk_list_choice(struct rt_list *base, enum rt_op op, const void *push,
     for (uint32_t i = 0; i < info->binding_count; i++)
         ranges[i] = range_of(slices[i], info->bindings[i] != 'r');
     touch(list, cmd, ranges, info->binding_count);
-    const bool timed =
-        base->dev->profile && list->queries && list->query_count + 2 <= QUERIES;
+    const bool room = list->query_count + 2 <= QUERIES;
+    const bool timed = base->dev->profile && list->queries && room;
+    if (base->dev->profile && !room && !list->cut) {
+        list->cut = true;
+        rt_log(base->dev->ctx, RT_LOG_WARNING,
+               "list '%s': the profile has its first %d ops only", base->name,
+               QUERIES / 2);
+    }
     if (timed) {
         TRY(remember_op(list, op, cost));
         barrier(list, cmd);

@@ -10,7 +10,7 @@ struct shape {
     uint32_t rows;  /* along TU (outer: na) */
     uint32_t lanes; /* along WIDTH x TL, in units of one lane step */
     uint32_t bits;
-    uint32_t form;
+    uint32_t form, group;
     bool exact; /* lanes must be a multiple of WIDTH x TL */
 };
 
@@ -23,14 +23,15 @@ static struct shape shape_of(enum rt_op op, const void *push)
 {
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
-        return (struct shape){ p->rows, p->out_pad, p->bits, p->form, true };
+        return (struct shape){ p->rows, p->out_pad, p->bits, p->form, p->group, true };
     }
     if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;
-        return (struct shape){ p->rows, p->in_pad / 4, p->bits, p->form, false };
+        return (
+            struct shape){ p->rows, p->in_pad / 4, p->bits, p->form, p->group, false };
     }
     const struct outer_push *p = push;
-    return (struct shape){ p->na, p->nb / 4, 0, 0, false };
+    return (struct shape){ p->na, p->nb / 4, 0, 0, 0, false };
 }
 
 /* What one workgroup covers: rows, and lane steps (vec4 columns but for matmul). */
@@ -55,6 +56,10 @@ bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
         return false;
     if (s.bits < 16 && vk_kernel_define(kernel, "FORM_OFFSET", 0) != s.form)
         return false;
+    /* matmul.comp reads scales once for 32 codes, unless it is told of smaller groups. */
+    if (op == RT_OP_matmul && !vk_kernel_define(kernel, "TILE_M", 0) &&
+        vk_kernel_define(kernel, "GROUP16", 0) != (s.group == 16))
+        return false;
     return !s.exact || s.lanes % step == 0;
 }
 
@@ -66,7 +71,7 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
         return 0;
     /* Each family has a kernel for every shape; the other's tiles would spill (lanes
      * tiles on a GPU) or crawl (barriers on a software device). */
-    if (k->family != RT_FAMILY_AUTO && k->family != dev->base.plan.family)
+    if (!vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     const struct shape s = shape_of(op, push);
     const uint32_t tu = vk_kernel_define(kernel, "TU", 1);

@@ -49,17 +49,21 @@ fail:
     return st;
 }
 
-static rt_status pipeline_create(struct vk_device *dev, const struct vk_choice *choice,
-                                 VkPipeline *out)
+rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choice,
+                             VkPipelineCreateFlags flags, VkPipelineCache cache,
+                             VkPipeline *out)
 {
     rt_status st;
     const struct vk_kernel_info *kernel = &vk_kernel_table[choice->kernel];
+    struct vk_layout *layout = &dev->layouts[choice->kernel];
+    VkShaderModule module = VK_NULL_HANDLE;
+    if (!layout->pipeline)
+        TRY(layout_create(dev, kernel, layout));
     const VkShaderModuleCreateInfo module_info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
         .codeSize = kernel->size,
         .pCode = kernel->words,
     };
-    VkShaderModule module = VK_NULL_HANDLE;
     TRY_VK(dev, vkCreateShaderModule(dev->handle, &module_info, NULL, &module));
     VkSpecializationMapEntry entries[VK_SPEC_MAX];
     for (uint32_t i = 0; i < VK_SPEC_MAX; i++)
@@ -74,6 +78,7 @@ static rt_status pipeline_create(struct vk_device *dev, const struct vk_choice *
     };
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = flags,
         .stage = {
             .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
             .stage = VK_SHADER_STAGE_COMPUTE_BIT,
@@ -81,9 +86,9 @@ static rt_status pipeline_create(struct vk_device *dev, const struct vk_choice *
             .pName = "main",
             .pSpecializationInfo = &special,
         },
-        .layout = dev->layouts[choice->kernel].pipeline,
+        .layout = layout->pipeline,
     };
-    TRY_VK(dev, vkCreateComputePipelines(dev->handle, dev->cache, 1, &info, NULL, out));
+    TRY_VK(dev, vkCreateComputePipelines(dev->handle, cache, 1, &info, NULL, out));
 
 fail:
     vkDestroyShaderModule(dev->handle, module, NULL);
@@ -94,8 +99,7 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
                           VkPipeline *pipeline, const struct vk_layout **layout)
 {
     rt_status st;
-    struct vk_layout *l = &dev->layouts[choice->kernel];
-    *layout = l;
+    *layout = &dev->layouts[choice->kernel];
     for (uint32_t i = 0; i < dev->pipeline_count; i++) {
         const struct vk_pipeline *p = &dev->pipelines[i];
         if (p->kernel == choice->kernel &&
@@ -115,13 +119,11 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
         dev->pipelines = list;
         dev->pipeline_capacity = capacity;
     }
-    if (!l->pipeline)
-        TRY(layout_create(dev, &vk_kernel_table[choice->kernel], l));
     struct vk_pipeline *p = &dev->pipelines[dev->pipeline_count];
     p->kernel = choice->kernel;
     memcpy(p->spec, choice->spec, sizeof p->spec);
     const uint64_t start = rt_time_ns();
-    TRY(pipeline_create(dev, choice, &p->handle));
+    TRY(vk_pipeline_create(dev, choice, 0, dev->cache, &p->handle));
     rt_log(dev->base.ctx, RT_LOG_TRACE, "kernel %s/%s compiled in %.1f ms",
            rt_op_table[vk_kernel_table[choice->kernel].op].name,
            vk_kernel_table[choice->kernel].name, (double)(rt_time_ns() - start) * 1e-6);
@@ -223,6 +225,5 @@ void vk_pipelines_deinit(struct vk_device *dev)
         vkDestroyPipelineLayout(dev->handle, dev->layouts[i].pipeline, NULL);
         vkDestroyDescriptorSetLayout(dev->handle, dev->layouts[i].set, NULL);
     }
-    rt_free(dev->layouts);
     vkDestroyPipelineCache(dev->handle, dev->cache, NULL);
 }

@@ -158,6 +158,10 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
     snprintf(facts->driver_name, sizeof facts->driver_name, "%s", driver.driverName);
     snprintf(facts->driver_info, sizeof facts->driver_info, "%s", driver.driverInfo);
     facts->driver_id = driver.driverID;
+    /* Lavapipe always gives version 0.0.1: Mesa's own is in the text only. */
+    uint32_t v[3];
+    if (sscanf(driver.driverInfo, "Mesa %u.%u.%u", &v[0], &v[1], &v[2]) == 3)
+        facts->driver_version = VK_MAKE_VERSION(v[0], v[1], v[2]);
     memcpy(facts->device_uuid, id.deviceUUID, sizeof facts->device_uuid);
     const bool compute = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT;
     facts->subgroup_size = subgroup.subgroupSize;

@@ -21,6 +21,14 @@ uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise)
     return otherwise;
 }
 
+bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (plan->path == RT_PATH_STORAGE && strspn(k->paths, "s") != strlen(k->paths))
+        return false;
+    return k->family == RT_FAMILY_AUTO || k->family == plan->family;
+}
+
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices)
 {
@@ -101,6 +109,10 @@ static uint64_t item_count(enum rt_op op, const void *push)
         const struct gather_push *p = push;
         return (uint64_t)p->rows * (p->cols / 4);
     }
+    case RT_OP_columns: {
+        const struct columns_push *p = push;
+        return (uint64_t)p->rows * (p->cols / 4);
+    }
     case RT_OP_ce_back: {
         const struct ce_back_push *p = push;
         return (uint64_t)p->rows * (p->ldl / 4);
@@ -141,13 +153,12 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
                    uint32_t kernel, const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (!vk_item_fits(op, push, kernel) || !vk_kernel_admitted(dev, kernel, slices))
+    if (!vk_item_fits(op, push, kernel) || !vk_kernel_admitted(dev, kernel, slices) ||
+        !vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     int rank = 1;
     if (k->family == dev->base.plan.family)
         rank += 4;
-    else if (k->family == RT_FAMILY_TILED)
-        return 0;
     if (strchr(k->paths, 't') || strchr(k->paths, 'u'))
         rank += 2;
     return rank;
@@ -191,10 +202,10 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice)
 {
     const uint64_t items = item_count(op, push);
-    const uint64_t width = vk_kernel_define(choice->kernel, "WIDTH", 64);
-    const uint64_t groups = vk_kernel_define(choice->kernel, "ROWGROUP", 0)
-                                ? items
-                                : (items + width - 1) / width;
+    const uint32_t width = vk_kernel_define(choice->kernel, "WIDTH", 64);
+    const bool one = vk_kernel_define(choice->kernel, "ROWGROUP", 0);
+    const uint64_t each = one ? 1 : vk_kernel_define(choice->kernel, "ITEMS", width);
+    const uint64_t groups = (items + each - 1) / each;
     /* 65,535 groups a dimension is all that every device grants. */
     choice->grid[0] = (uint32_t)groups;
     choice->grid[1] = choice->grid[2] = 1;

@@ -169,6 +169,9 @@ static rt_status measure_all(struct vk_tune *tune, enum rt_op op, const void *pu
     for (uint32_t i = 0, tried = 0; i < vk_kernel_count && tried < CANDIDATES_MAX; i++) {
         if (vk_kernel_table[i].op != op || !vk_kernel_admitted(tune->dev, i, slices))
             continue;
+        if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
+            !strchr(vk_kernel_table[i].paths, 't') && tried)
+            continue;
         /* Only what the static rank finds at least a fifth as good. */
         if (vk_matmul_rank(tune->dev, op, push, i) * 5 < bar)
             continue;

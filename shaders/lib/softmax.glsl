@@ -1,5 +1,5 @@
 /* shaders/lib/softmax.glsl
- * Log-sum-exp of a row of logits by one invocation. Needs: vec4 z(int). */
+ * Log-sum-exp of a row of logits. Needs: vec4 z(int), shaders/lib/group.glsl. */
 bool finite(float v)
 {
     return !isnan(v) && !isinf(v);
@@ -11,24 +11,33 @@ const float LOWEST = -3.0e38;
 float row_max(int at, int n, float scale)
 {
     float most = LOWEST;
-    for (int c = 0; c * 4 < n; c++) {
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
         const vec4 v = z(at + c) * scale;
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n && finite(v[e]))
                 most = max(most, v[e]);
     }
-    return most;
+    return group_max(vec4(most)).x;
 }
 
-/* Sum of exp(scale z - most) in order, finite columns only. */
+/* Sum of exp(scale z - most), finite columns only: four sums by column modulo 4 over
+ * blocks of SUM_BLOCK vectors, so that a long row costs no accuracy. */
+const int SUM_BLOCK = 16;
+
 float row_sum(int at, int n, float scale, float most)
 {
-    float sum = 0.0;
-    for (int c = 0; c * 4 < n; c++) {
+    vec4 sum = vec4(0.0), block = vec4(0.0);
+    int count = 0;
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
         const vec4 v = z(at + c) * scale;
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n && finite(v[e]))
-                sum += exp(v[e] - most);
+                block[e] += exp(v[e] - most);
+        if (++count % SUM_BLOCK == 0) {
+            sum += block;
+            block = vec4(0.0);
+        }
     }
-    return sum;
+    sum = group_sum(sum + block);
+    return sum.x + sum.y + sum.z + sum.w;
 }

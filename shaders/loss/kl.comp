@@ -4,8 +4,8 @@
 
 /* KL(p || q) of two rows of logits and its gradient: see kl_push.
  *
- * Grid  one invocation per row.
- * Sums  float, columns in order.
+ * Grid  one invocation (ROWGROUP: one workgroup) per row.
+ * Sums  float, four by column modulo 4 over blocks of SUM_BLOCK vectors.
  * Cost  10 FLOPs and 24 bytes a column.
  * Twin  runtime/ref/ref_loss.c */
 
@@ -16,8 +16,11 @@ layout(binding = 2) buffer Zq { vec4 zq[]; };
 layout(binding = 3) writeonly buffer Stat { uint stat[]; };
 layout(push_constant) uniform Push { kl_push p; };
 
+#include "shaders/lib/group.glsl"
+
 #define NONE uintBitsToFloat(0xff800000u) /* -inf */
 const float LOWEST = -3.0e38;
+const int SUM_BLOCK = 16;
 
 /* Whether a logit cannot be one of a distribution: NaN or +inf. */
 bool broken(float v)
@@ -33,14 +36,14 @@ vec4 exp_or_zero(vec4 v)
 
 void main()
 {
-    const int row = int(gl_GlobalInvocationID.x), n = int(p.vocab);
+    const int row = ITEM, n = int(p.vocab);
     if (row >= int(p.rows))
         return;
     const int n4 = int(p.ldl) / 4, at = row * n4;
     float most_p = NONE, most_q = NONE;
     uint best_p = 0, best_q = 0;
     bool bad = false;
-    for (int v = 0; v < n; v++) {
+    for (int v = FIRST; v < n; v += STRIDE) {
         const float a = zp[at + v / 4][v % 4], b = zq[at + v / 4][v % 4];
         bad = bad || broken(a) || broken(b);
         if (a > most_p) {
@@ -52,24 +55,41 @@ void main()
             best_q = uint(v);
         }
     }
+#if ROWGROUP
+    const vec4 p_best = group_best(vec4(most_p, float(int(best_p)), 0.0, 0.0));
+    const vec4 q_best = group_best(vec4(most_q, float(int(best_q)), 0.0, 0.0));
+    most_p = p_best.x;
+    best_p = uint(int(p_best.y));
+    most_q = q_best.x;
+    best_q = uint(int(q_best.y));
+    bad = group_max(vec4(bad ? 1.0 : 0.0)).x > 0.0;
+#endif
     bad = bad || isinf(most_p) || isinf(most_q);
     most_p *= p.inv_temp;
     most_q *= p.inv_temp;
-    float sum_p = 0.0, sum_q = 0.0;
-    for (int c = 0; c * 4 < n; c++) {
-        const vec4 a = exp_or_zero(zp[at + c] * p.inv_temp - most_p);
-        const vec4 b = exp_or_zero(zq[at + c] * p.inv_temp - most_q);
-        for (int e = 0; e < 4; e++)
-            if (c * 4 + e < n) {
-                sum_p += a[e];
-                sum_q += b[e];
-            }
+    vec4 sum_p = vec4(0.0), sum_q = vec4(0.0), block_p = sum_p, block_q = sum_q;
+    int count = 0;
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
+        const bvec4 within = lessThan(ivec4(c * 4) + ivec4(0, 1, 2, 3), ivec4(n));
+        const vec4 a = zp[at + c] * p.inv_temp - most_p;
+        const vec4 b = zq[at + c] * p.inv_temp - most_q;
+        block_p += mix(vec4(0.0), exp_or_zero(a), within);
+        block_q += mix(vec4(0.0), exp_or_zero(b), within);
+        if (++count % SUM_BLOCK == 0) {
+            sum_p += block_p;
+            sum_q += block_q;
+            block_p = block_q = vec4(0.0);
+        }
     }
+    sum_p = group_sum(sum_p + block_p);
+    sum_q = group_sum(sum_q + block_q);
     /* The maximum goes first: its difference to a logit is exact or nearly so. */
-    const float log_p = log(sum_p), log_q = log(sum_q);
+    const float log_p = log(sum_p.x + sum_p.y + sum_p.z + sum_p.w);
+    const float log_q = log(sum_q.x + sum_q.y + sum_q.z + sum_q.w);
     const float factor = weight[row] * p.inv_temp;
-    float sum = 0.0;
-    for (int c = 0; c < n4; c++) {
+    vec4 sum = vec4(0.0), block = sum;
+    count = 0;
+    for (int c = FIRST; c < n4; c += STRIDE) {
         const vec4 lp = zp[at + c] * p.inv_temp - most_p - log_p;
         const vec4 lq = zq[at + c] * p.inv_temp - most_q - log_q;
         const vec4 prob = exp_or_zero(lp);
@@ -80,12 +100,19 @@ void main()
             else if (bad)
                 d[e] = uintBitsToFloat(0x7fc00000u);
             else if (prob[e] > 0.0)
-                sum += prob[e] * (lp[e] - lq[e]);
+                block[e] += prob[e] * (lp[e] - lq[e]);
+        }
+        if (++count % SUM_BLOCK == 0) {
+            sum += block;
+            block = vec4(0.0);
         }
         if (p.want_grad != 0)
             zq[at + c] = d;
     }
-    stat[row * 4] = bad ? 0x7fc00000u : floatBitsToUint(sum);
+    sum = group_sum(sum + block);
+    if (!LEADER)
+        return;
+    stat[row * 4] = bad ? 0x7fc00000u : floatBitsToUint(sum.x + sum.y + sum.z + sum.w);
     stat[row * 4 + 1] = best_p;
     stat[row * 4 + 2] = best_q;
     stat[row * 4 + 3] = best_p == best_q ? 1u : 0u;

@@ -6,7 +6,7 @@
  *
  * The nucleus is the ids whose probability is at least a threshold, found by NUCLEUS_STEPS
  * bisections so that their mass is at least top_p.
- * Grid  one invocation per row.
+ * Grid  one invocation (ROWGROUP: one workgroup) per row.
  * Cost  a pass over the row per bisection and two more.
  * Twin  runtime/ref/ref_loss.c */
 
@@ -16,6 +16,7 @@ OPERAND(0, z)
 layout(binding = 1) readonly buffer Meta { uvec4 meta[]; };
 layout(binding = 2) writeonly buffer Out { uint result[]; };
 layout(push_constant) uniform Push { sample_push p; };
+#include "shaders/lib/group.glsl"
 #include "shaders/lib/softmax.glsl"
 #include "shaders/lib/philox.glsl"
 
@@ -24,18 +25,18 @@ const int NUCLEUS_STEPS = 24;
 float mass_above(int at, int n, float lse, float cut)
 {
     float mass = 0.0;
-    for (int c = 0; c * 4 < n; c++) {
+    for (int c = FIRST; c * 4 < n; c += STRIDE) {
         const vec4 prob = exp(z(at + c) * p.inv_temp - lse);
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n && prob[e] >= cut)
                 mass += prob[e];
     }
-    return mass;
+    return group_sum(vec4(mass)).x;
 }
 
 void main()
 {
-    const int row = int(gl_GlobalInvocationID.x), n = int(p.vocab);
+    const int row = ITEM, n = int(p.vocab);
     if (row >= int(p.rows))
         return;
     const int at = row * (int(p.ldl) / 4);
@@ -53,7 +54,7 @@ void main()
     const uvec4 m = meta[row];
     uint count = 0, best = 0;
     float top = uintBitsToFloat(0xff800000u);
-    for (int v = 0; v < n; v++) {
+    for (int v = FIRST; v < n; v += STRIDE) {
         const float score = z(at + v / 4)[v % 4] * p.inv_temp - lse;
         if (!(exp(score) >= low))
             continue;
@@ -67,6 +68,12 @@ void main()
             best = uint(v);
         }
     }
+#if ROWGROUP
+    best = uint(int(group_best(vec4(top, float(int(best)), 0.0, 0.0)).y));
+    count = uint(int(group_sum(vec4(float(int(count)))).x));
+#endif
+    if (!LEADER)
+        return;
     result[row] = best;
     result[int(p.rows) + row] = count;
 }

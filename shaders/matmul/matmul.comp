@@ -9,7 +9,8 @@
  * subgroup alike; an invocation keeps TU rows by TL outputs (WIDTH apart) in registers.
  * Every output sums k = 0, 1, 2 ... into one accumulator, so that tile, operand path
  * and batch size never change a bit. Forms and rates: bench/probe/README.md.
- * Macros  BITS; TU, TL; WIDTH invocations; TEXEL; UNROLL (unpack steps, TU 1 to 4).
+ * Macros  BITS; TU, TL; WIDTH invocations; TEXEL; UNROLL (unpack steps, TU 1 to 4);
+ *         FORM_OFFSET (lib/weight.glsl); GROUP16 (8 bits): groups are of 16 codes.
  * Grid    (out_pad / (WIDTH TL), rows / TU).
  * Cost    2 rows out in FLOPs; weights once per row tile, x once per column tile.
  * Twin    runtime/ref/ref_matmul.c */
@@ -52,6 +53,12 @@ const int N = TU * TL;
 #define STEPS [[unroll]]
 #else
 #define STEPS [[dont_unroll]]
+#endif
+/* Both texels of 32 codes of 8 bits unrolled at 16x8 take glslc 9 GB and half a minute. */
+#if BITS == 8 && TU >= 16
+#define TEXELS [[dont_unroll]]
+#else
+#define TEXELS [[unroll]]
 #endif
 
 void main()
@@ -96,7 +103,10 @@ void main()
     }
 #endif
     for (int k = 0; k < k4; k += 8) { /* 32 codes of each row */
-#if BITS < 16
+#ifdef GROUP16 /* both groups of these 32 codes lie in one texel */
+        vec4 pair[TL];
+        [[unroll]] for (int j = 0; j < TL; j++) pair[j] = scales(sb[j] + k / 8 * BL);
+#elif BITS < 16
         if (GROUP != 0) {
             const int g = k / group4;
             [[unroll]] for (int j = 0; j < TL; j++) {
@@ -133,10 +143,14 @@ void main()
             RANK4(k + t)
         }
 #else
-        [[unroll]] for (int v = 0; v < BITS / 4; v++) {
+        TEXELS for (int v = 0; v < BITS / 4; v++) {
             uvec4 q[TL];
             [[unroll]] for (int j = 0; j < TL; j++)
                 q[j] = w(qb[j] + (k * BITS / 32 + v) * BL);
+#ifdef GROUP16 /* a texel holds 16 codes */
+            [[unroll]] for (int j = 0; j < TL; j++)
+                sc[j] = v == 0 ? pair[j].xy : pair[j].zw;
+#endif
             STEPS for (int t = 0; t < 32 / BITS; t++) {
                 vec4 lv[TL];
                 [[unroll]] for (int j = 0; j < TL; j++) {

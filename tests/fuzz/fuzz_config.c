@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     if (!c.family || !c.hidden || !c.layers || !c.vocab || c.heads % c.kv_heads != 0 ||
-        !(c.rms_eps > 0) || !(c.rope_theta > 1) || c.eos_count > FMT_EOS_MAX ||
+        !(c.rms_eps > 0) || !(c.rope.theta > 1) || c.eos_count > FMT_EOS_MAX ||
         c.quantization.group % 32 != 0)
         abort();
     for (int i = 0; i < FMT_MODULE_COUNT; i++) {

@@ -1,7 +1,8 @@
 /* The program as a user runs it: a one-minute plan of the whole loop, killed on the way
- * and run again, gives the same rows as an unbroken one; bad input gives the documented
- * exit codes. */
-#include "store/store.h"
+ * and run again, gives the same rows as an unbroken one, within the memory that is
+ * promised; bad input gives the documented exit codes. FAULTLINE_KILLS: how many kills
+ * (default 3), FAULTLINE_TEST_SEED: their moments. */
+#include "store/store_impl.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>
@@ -10,13 +11,18 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { PEAK_KIB_MAX = 400 * 1024 }; /* of the whole demo; this plan is a part of it */
 
 static char folder[] = "/tmp/faultline-loop-XXXXXX";
 static char program[1024];
@@ -40,141 +46,241 @@ static int tear_down(void **state)
     return system(command);
 }
 
-/* Runs a shell command line, "%F" standing for the program; its exit code. */
+/* Starts the program with a shell's command line, in a process group of its own. */
+static pid_t start(const char *line)
+{
+    char command[4200];
+    const pid_t child = fork();
+    if (child == 0) {
+        setpgid(0, 0);
+        snprintf(command, sizeof command, "exec %s %s", program, line);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+/* Its exit code when it ends by itself. */
 static int run(const char *line)
 {
-    char command[4096];
-    snprintf(command, sizeof command, "%s %s", program, line);
-    const int status = system(command);
+    int status;
+    const pid_t child = start(line);
+    assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static const char plan[] =
-    "demo --device llvmpipe --no-tune --progress none -q --mine "
-    "'%s/pipeline/demo/mine.jsonl[0:160]' "
-    "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
-    "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 --recipes default,dpo "
-    "--work %s-work --store %s.db --out %s.html >%s.out 2>%s.err";
-
-static void plan_line(char *line, size_t size, const char *name)
+/* The largest memory of any run so far. */
+static long peak_kib(void)
 {
-    snprintf(line, size, plan, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, name,
-             name, name, name, name);
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return usage.ru_maxrss;
 }
 
-/* Everything that was decided, times aside, as one text. */
-static rt_status append_row(void *user, const struct store_row *row)
+/* The same names in any folder, so that rows with paths in them can be compared. */
+static void enter(const char *name)
 {
-    FILE *out = user;
-    for (int i = 0; i < store_row_count(row); i++)
-        fprintf(out, "%s|", store_row_text(row, i));
-    fputc('\n', out);
-    return RT_OK;
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+    assert_int_equal(chdir(path), 0);
 }
 
-static char *rows_of(const char *db)
+static void plan_line(char *line, size_t size)
 {
-    static const char *const queries[] = {
-        "SELECT v.label,b.split,g.problem_id,g.output,g.finish,hex(t.ids),hex(t.logprob),"
-        "hex(t.margin),s.correct FROM generation g JOIN run r USING(run_id) JOIN variant "
-        "v "
-        "USING(variant_id) JOIN benchmark b USING(benchmark_id) JOIN token_trace t "
-        "USING(gen_id) "
-        "JOIN score s USING(gen_id) ORDER BY 1,2,3",
-        "SELECT g.problem_id,f.locator,f.step_idx,f.category FROM fault f JOIN "
-        "generation g "
-        "USING(gen_id) ORDER BY 1,2",
-        "SELECT json_extract(r.config,'$.recipe'),m.name,m.step,m.value FROM metric m "
-        "JOIN run r "
-        "USING(run_id) WHERE r.kind='train' AND m.name "
-        "IN('loss','grad_norm','lr','val_accuracy',"
-        "'margin') ORDER BY 1,2,3",
-    };
-    struct rt_ctx ctx = { 0 };
-    struct store *s = NULL;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (store_open(&ctx, db, STORE_READ, &s) != RT_OK)
-        fail_msg("%s", ctx.message);
-    for (size_t i = 0; i < RT_COUNT(queries); i++)
-        if (store_query(s, queries[i], NULL, append_row, out) != RT_OK)
-            fail_msg("%s", ctx.message);
-    store_close(&s);
-    fclose(out);
-    return text;
+    snprintf(line, size,
+             "demo --device llvmpipe --no-tune --progress none -q "
+             "--mine '%s/pipeline/demo/mine.jsonl[0:160]' "
+             "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
+             "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 "
+             "--recipes default,dpo --work work --store loop.db --out loop.html "
+             ">loop.out 2>loop.err",
+             TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
 }
 
-static void show_error(const char *name)
+static void show_error(void)
 {
-    char path[64], line[512];
-    snprintf(path, sizeof path, "%s.err", name);
-    FILE *file = fopen(path, "r");
+    char line[512];
+    FILE *file = fopen("loop.err", "r");
     while (file && fgets(line, sizeof line, file))
         fprintf(stderr, "    %s", line);
     if (file)
         fclose(file);
 }
 
-/* Starts the plan and kills it after `ms`; true if it had ended before. */
+/* ---- rows ---- */
+
+struct dump {
+    struct store *store;
+    FILE *out;
+    const char *table;
+};
+
+static rt_status append_row(void *user, const struct store_row *row)
+{
+    struct dump *d = user;
+    fprintf(d->out, "%s: %s\n", d->table, store_row_text(row, 0));
+    return RT_OK;
+}
+
+static void query(struct dump *d, const char *sql, const char *arg, store_row_fn *fn,
+                  void *user)
+{
+    const char *const args[] = { arg, NULL };
+    struct rt_ctx *ctx = d->store->ctx;
+    if (store_query(d->store, sql, arg ? args : NULL, fn, user) != RT_OK)
+        fail_msg("%s: %s", sql, ctx->message);
+}
+
+static rt_status append_rows(void *user, const struct store_row *row)
+{
+    query(user, store_row_text(row, 0), NULL, append_row, user);
+    return RT_OK;
+}
+
+/* SQL that writes the SQL of a table's rows: all columns but times, all metrics but what
+ * the work cost. */
+static const char rows_sql[] =
+    "SELECT 'SELECT ' || group_concat('quote(\"' || name || '\")', '||''|''||') || ' "
+    "FROM "
+    "\"' || ?1 || '\"' || CASE ?1 WHEN 'metric' THEN ' WHERE name NOT IN (''tokens'', "
+    "''tflop'') AND name NOT GLOB ''*_seconds''' ELSE '' END || ' ORDER BY 1' FROM "
+    "pragma_table_info(?1) WHERE name NOT GLOB '*_[mu]s' AND name <> 'seconds'";
+
+static rt_status append_table(void *user, const struct store_row *row)
+{
+    struct dump *d = user;
+    d->table = store_row_text(row, 0);
+    query(d, rows_sql, d->table, append_rows, d);
+    return RT_OK;
+}
+
+/* Every row of every table, times and costs aside, as one text. */
+static char *rows_of(const char *db)
+{
+    struct rt_ctx ctx = { 0 };
+    struct dump d = { 0 };
+    char *text = NULL;
+    size_t size = 0;
+    d.out = open_memstream(&text, &size);
+    if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
+        fail_msg("%s", ctx.message);
+    query(&d, "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", NULL,
+          append_table, &d);
+    store_close(&d.store);
+    fclose(d.out);
+    return text;
+}
+
+static rt_status take_number(void *user, const struct store_row *row)
+{
+    *(double *)user = store_row_number(row, 0);
+    return RT_OK;
+}
+
+/* Tokens generated for answers, over all attempts. */
+static double tokens_of(const char *db)
+{
+    struct rt_ctx ctx = { 0 };
+    struct dump d = { 0 };
+    double tokens = 0;
+    if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
+        fail_msg("%s", ctx.message);
+    query(&d, "SELECT sum(value) FROM metric WHERE name = 'tokens'", NULL, take_number,
+          &tokens);
+    store_close(&d.store);
+    return tokens;
+}
+
+static size_t count_lines(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void expect_same_rows(const char *a, const char *b)
+{
+    size_t at = 0, line = 0;
+    if (strcmp(a, b) == 0)
+        return;
+    for (; a[at] == b[at]; at++)
+        if (a[at] == '\n')
+            line = at + 1;
+    fail_msg("rows differ: '%.400s' and '%.400s'", a + line, b + line);
+}
+
+/* ---- kills ---- */
+
+/* Starts the plan and kills it after `ms`; false if it had ended before. */
 static bool run_and_kill(const char *line, long ms)
 {
-    const pid_t child = fork();
-    if (child == 0) {
-        char command[4200];
-        setpgid(0, 0);
-        snprintf(command, sizeof command, "exec %s %s", program, line);
-        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-        _exit(127);
-    }
     const struct timespec pause = { ms / 1000, ms % 1000 * 1000000 };
-    nanosleep(&pause, NULL);
+    const pid_t child = start(line);
     int status;
+    nanosleep(&pause, NULL);
     if (waitpid(child, &status, WNOHANG) == child)
-        return true;
-    kill(child, SIGKILL);
+        return false;
     kill(-child, SIGKILL);
     waitpid(child, &status, 0);
-    return false;
+    return true;
+}
+
+/* One store, killed at random moments until it is done or `left` kills are used up, and
+ * then run to its end. The kills that hit. */
+static int killed_run(const char *line, long whole_ms, int left)
+{
+    int kills = 0;
+    while (kills < left && run_and_kill(line, 50 + rand() % (whole_ms / 2)))
+        kills++;
+    if (run(line) != 0) {
+        show_error();
+        fail_msg("after %d kills the loop cannot go on", kills);
+    }
+    return kills;
 }
 
 static void a_killed_loop_ends_with_the_same_rows(void **state)
 {
     (void)state;
-    char line[3000];
-    plan_line(line, sizeof line, "whole");
-    const uint64_t start = rt_time_ns();
+    const char *wanted = getenv("FAULTLINE_KILLS"), *seed = getenv("FAULTLINE_TEST_SEED");
+    const long kills = wanted ? strtol(wanted, NULL, 10) : 3;
+    char line[3000], name[32] = "";
+    long done = 0;
+    plan_line(line, sizeof line);
+    srand(seed ? (unsigned)strtoul(seed, NULL, 10) : 7);
+    enter("whole");
+    const uint64_t start_ns = rt_time_ns();
     if (run(line) != 0) {
-        show_error("whole");
+        show_error();
         fail_msg("the loop failed");
     }
-    const long whole_ms = (long)((rt_time_ns() - start) / 1000000);
-    plan_line(line, sizeof line, "broken");
-    const char *wanted = getenv("FAULTLINE_TEST_KILLS");
-    const int kills = wanted ? atoi(wanted) : 4; /* lint: a count in a test */
-    srand(7);
-    for (int i = 0; i < kills; i++)
-        if (run_and_kill(line, 200 + rand() % (whole_ms > 400 ? whole_ms * 2 / 3 : 400)))
-            break;
-    if (run(line) != 0) {
-        show_error("broken");
-        fail_msg("the loop cannot go on");
+    const long whole_ms = (long)((rt_time_ns() - start_ns) / 1000000);
+    char *whole = rows_of("loop.db");
+    const double tokens = tokens_of("loop.db");
+    printf("    unbroken: %zu rows, %ld ms, peak memory %ld MiB\n", count_lines(whole),
+           whole_ms, peak_kib() / 1024);
+    for (int round = 0; done < kills; round++) {
+        snprintf(name, sizeof name, "broken-%d", round);
+        enter(name);
+        const int hit = killed_run(line, whole_ms, (int)(kills - done));
+        char *broken = rows_of("loop.db");
+        printf("    %s: %d kills, %zu rows, %.0f tokens for %.0f\n", name, hit,
+               count_lines(broken), tokens_of("loop.db"), tokens);
+        expect_same_rows(whole, broken);
+        assert_true(tokens > 0 && tokens_of("loop.db") >= tokens); /* some made twice */
+        free(broken);
+        done += hit;
     }
-    char *a = rows_of("whole.db"), *b = rows_of("broken.db");
-    printf("    %zu bytes of rows, %d kills, unbroken run %ld ms\n", strlen(a), kills,
-           whole_ms);
-    if (strcmp(a, b) != 0) {
-        size_t at = 0;
-        while (a[at] == b[at])
-            at++;
-        fail_msg("rows differ: '%.80s' and '%.80s'", a + at, b + at);
-    }
-    free(a);
-    free(b);
+    free(whole);
+    assert_true(peak_kib() <= PEAK_KIB_MAX);
     /* Done is done: the same command again generates nothing and writes the same page. */
-    assert_int_equal(system("cp broken.html first.html"), 0);
+    assert_int_equal(system("cp loop.html first.html"), 0);
     assert_int_equal(run(line), 0);
-    assert_int_equal(system("cmp broken.html first.html"), 0);
+    assert_int_equal(system("cmp loop.html first.html"), 0);
+    assert_int_equal(chdir(folder), 0);
 }
 
 static void exit_codes_are_as_documented(void **state)

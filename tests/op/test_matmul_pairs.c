@@ -42,7 +42,8 @@ static float *random_floats(size_t n)
     return f;
 }
 
-static void make_operands(struct operands *o, uint32_t bits, uint32_t group)
+static void make_operands(struct operands *o, uint32_t bits, uint32_t group,
+                          uint32_t form)
 {
     struct rt_weight_shape *s = &o->shape;
     *s = (struct rt_weight_shape){ .out = OUT,
@@ -50,7 +51,8 @@ static void make_operands(struct operands *o, uint32_t bits, uint32_t group)
                                    .out_pad = OUT,
                                    .bits = bits,
                                    .in_pad = rt_weight_in_pad(bits, IN),
-                                   .group = group };
+                                   .group = group,
+                                   .form = form };
     o->code_bytes = rt_weight_code_bytes(s);
     o->scale_bytes = rt_weight_scale_bytes(s);
     o->codes = calloc(1, o->code_bytes);
@@ -69,7 +71,8 @@ static void make_operands(struct operands *o, uint32_t bits, uint32_t group)
         const uint32_t groups = group ? s->in_pad / group : 1;
         for (uint32_t g = 0; bits < 16 && g < groups; g++)
             rt_weight_put_scale(s, o->scales, m, g, 0.1f * (1.5f + random_float()),
-                                (float)(1u << (bits - 1)));
+                                form == RT_FORM_ZERO ? (float)(1u << (bits - 1))
+                                                     : -random_float());
     }
     const struct rt_weight_shape b = { .out_pad = OUT, .in_pad = RANK, .bits = 32 };
     o->b_bytes = rt_weight_code_bytes(&b);
@@ -152,10 +155,10 @@ static void check_kernels(struct rt_device *dev, const char *device, enum rt_op 
 }
 
 static void check_forward(struct rt_device *dev, const char *device, uint32_t bits,
-                          uint32_t group, uint32_t flags)
+                          uint32_t group, uint32_t form, uint32_t flags)
 {
     struct operands o;
-    make_operands(&o, bits, group);
+    make_operands(&o, bits, group, form);
     struct rt_buffer *b[8] = {
         upload(dev, o.codes, o.code_bytes),
         upload(dev, o.scales, o.scale_bytes),
@@ -176,6 +179,7 @@ static void check_forward(struct rt_device *dev, const char *device, uint32_t bi
             .in_pad = o.shape.in_pad,
             .bits = bits,
             .group = group,
+            .form = form,
             .ldx = LD,
             .ldy = OUT,
             .flags = flags,
@@ -189,8 +193,8 @@ static void check_forward(struct rt_device *dev, const char *device, uint32_t bi
             slices[k] = (struct rt_slice){ .buffer = b[k] };
         void *host[8] = { o.codes, o.scales, o.x, o.u, o.b, o.bias, o.residual, twin };
         ref_matmul(&push, host);
-        snprintf(what, sizeof what, "matmul %u bits group %u flags %u rows %u", bits,
-                 group, flags, rows[i]);
+        snprintf(what, sizeof what, "matmul %u bits group %u form %u flags %u rows %u",
+                 bits, group, form, flags, rows[i]);
         check_kernels(dev, device, RT_OP_matmul, &push, slices, b[7], twin,
                       (size_t)rows[i] * OUT, what);
         float row[OUT]; /* row 0 is the same at every row count */
@@ -208,10 +212,10 @@ static void check_forward(struct rt_device *dev, const char *device, uint32_t bi
 }
 
 static void check_backward(struct rt_device *dev, const char *device, uint32_t bits,
-                           uint32_t group)
+                           uint32_t group, uint32_t form)
 {
     struct operands o;
-    make_operands(&o, bits, group);
+    make_operands(&o, bits, group, form);
     const struct rt_weight_shape a = { .out_pad = RANK,
                                        .in_pad = o.shape.in_pad,
                                        .bits = 32 };
@@ -230,6 +234,7 @@ static void check_backward(struct rt_device *dev, const char *device, uint32_t b
         .in_pad = o.shape.in_pad,
         .bits = bits,
         .group = group,
+        .form = form,
         .lddy = OUT,
         .lddx = LD,
         .lddu = LD_U,
@@ -242,7 +247,8 @@ static void check_backward(struct rt_device *dev, const char *device, uint32_t b
     void *host[6] = { o.codes, o.scales, o.residual, o.u, a_host, twin };
     ref_matmul_back(&push, host);
     char what[64];
-    snprintf(what, sizeof what, "matmul_back %u bits group %u", bits, group);
+    snprintf(what, sizeof what, "matmul_back %u bits group %u form %u", bits, group,
+             form);
     check_kernels(dev, device, RT_OP_matmul_back, &push, slices, b[5], twin, ROWS * LD,
                   what);
     for (int k = 0; k < 6; k++)
@@ -256,9 +262,23 @@ static void kernels_agree_bit_for_bit(void **state)
 {
     (void)state;
     static const struct {
-        uint32_t bits, group;
-    } forms[] = { { 32, 0 }, { 16, 0 }, { 8, 0 },  { 8, 32 }, { 4, 0 },
-                  { 4, 32 }, { 3, 0 },  { 3, 64 }, { 2, 0 },  { 2, 32 } };
+        uint32_t bits, group, form;
+    } forms[] = {
+        { 32, 0, 0 },
+        { 16, 0, 0 },
+        { 8, 0, 0 },
+        { 8, 32, 0 },
+        { 4, 0, 0 },
+        { 4, 32, 0 },
+        { 3, 0, 0 },
+        { 3, 64, 0 },
+        { 2, 0, 0 },
+        { 2, 32, 0 },
+        { 4, 32, RT_FORM_OFFSET },
+        { 8, 32, RT_FORM_OFFSET },
+        { 8, 16, 0 },
+        { 8, 16, RT_FORM_OFFSET },
+    };
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);
     for (uint32_t i = 0; i < n; i++) {
@@ -270,8 +290,9 @@ static void kernels_agree_bit_for_bit(void **state)
         for (size_t f = 0; f < RT_COUNT(forms); f++) {
             const uint32_t all = MATMUL_LORA | MATMUL_BIAS | MATMUL_RESIDUAL;
             check_forward(dev, devices[i].name, forms[f].bits, forms[f].group,
-                          f % 2 ? all : 0);
-            check_backward(dev, devices[i].name, forms[f].bits, forms[f].group);
+                          forms[f].form, f % 2 ? all : 0);
+            check_backward(dev, devices[i].name, forms[f].bits, forms[f].group,
+                           forms[f].form);
         }
         rt_device_destroy(&dev);
     }

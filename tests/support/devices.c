@@ -12,9 +12,22 @@
 #include <string.h>
 #include <unistd.h>
 
+static uint32_t validation_lines;
+
+/* A message while something is destroyed comes after the last wait that could fail. */
+static void fail_program(void)
+{
+    fprintf(stderr, "    %u messages of the validation layer\n", validation_lines);
+    fflush(NULL);
+    _exit(1);
+}
+
 static void print_line(void *user, enum rt_log_level level, const char *line)
 {
     (void)user;
+    if (level == RT_LOG_ERROR && strncmp(line, "validation:", 11) == 0 &&
+        validation_lines++ == 0)
+        atexit(fail_program);
     if (level <= RT_LOG_WARNING || getenv("FAULTLINE_TEST_TRACE"))
         fprintf(stderr, "    %s\n", line);
 }
@@ -23,6 +36,17 @@ void test_ctx(struct rt_ctx *ctx)
 {
     *ctx = (struct rt_ctx){ .log = print_line };
 }
+
+#ifdef __SANITIZE_ADDRESS__
+/* Drivers and layers stay loaded until the process ends, so that what they leak carries
+ * their name and tests/lsan.txt can tell it from leaks of ours. */
+int dlclose(void *handle);
+int dlclose(void *handle)
+{
+    (void)handle;
+    return 0;
+}
+#endif
 
 static void point_loader(void)
 {
@@ -90,6 +114,8 @@ struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device 
         .family = device->family,
         .validation = getenv("FAULTLINE_TEST_NO_VALIDATION") == NULL,
     };
+    if (!ctx->log)
+        ctx->log = print_line;
     if (rt_device_create(ctx, &options, &dev) != RT_OK)
         fail_msg("%s: %s", device->name, ctx->message);
     return dev;

@@ -16,9 +16,11 @@ struct test_device {
 /* Fills `out` (at most `max`); ref comes last. Points the Vulkan loader at lavapipe and
  * SwiftShader where both are installed and nothing else was asked for. */
 uint32_t test_devices(struct test_device *out, uint32_t max);
-/* A context that prints warnings and errors. */
+/* A context that prints warnings and errors. A message of the validation layer makes the
+ * next wait fail, and the whole program when it ends. */
 void test_ctx(struct rt_ctx *ctx);
-/* Opens one, with the validation layer on. Prints and fails the test if it cannot. */
+/* Opens one, with the validation layer on. Prints and fails the test if it cannot. A
+ * context without a log gets that of test_ctx. */
 struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device *device);
 /* Path of a file below tests/golden or the source tree. */
 const char *test_path(char *buffer, size_t size, const char *relative);

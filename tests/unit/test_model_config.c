@@ -8,13 +8,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 /* Each replaces one line of a good config.json. */
 static const struct {
     const char *from, *to, *message;
 } refused[] = {
-    { "\"qwen2\"", "\"gpt9\"", "'gpt9' is not supported; qwen2 is" },
+    { "\"qwen2\"", "\"gpt9\"",
+      "'gpt9' is not supported; qwen2, qwen3, llama, mistral are" },
     { "\"model_type\": \"qwen2\",", "", "(none given)" },
     { "\"hidden_size\": 96", "\"hidden_size\": 0", "'hidden_size'" },
     { "\"hidden_size\": 96", "\"hidden_size\": \"96\"", "'hidden_size'" },
@@ -24,6 +26,7 @@ static const struct {
     { "\"hidden_size\": 96", "\"hidden_size\": 100", "multiple of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": null, \"hidden_size\": 100", "of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": 12, \"hidden_size\": 96", "multiples of 8" },
+    { "\"intermediate_size\": 160", "\"intermediate_size\": 162", "of 4" },
     { "\"intermediate_size\": 160,", "", "'intermediate_size'" },
     { "\"num_hidden_layers\": 3", "\"num_hidden_layers\": -3", "'num_hidden_layers'" },
     { "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4", "cannot share" },
@@ -33,7 +36,7 @@ static const struct {
     { "\"rope_theta\": 1000000.0", "\"rope_theta\": \"high\"", "rope_theta" },
     { "\"rope_theta\": 1000000.0", "\"rope_theta\": -1", "rope_theta" },
     { "\"rope_theta\": 1000000.0", "\"rope_scaling\": {\"rope_type\": \"yarn\"}",
-      "'yarn'" },
+      "'factor'" },
     { "\"rope_theta\": 1000000.0", "\"rope_scaling\": {\"type\": \"dynamic\"}",
       "'dynamic'" },
     { "\"rope_theta\": 1000000.0",
@@ -64,94 +67,6 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     }
 }
 
-#define WEIGHTS(text)                                                                    \
-    "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "   \
-    "\"pack-quantized\", \"config_groups\": {\"group_0\": {\"weights\": {" text "}}}}, " \
-    "\"use_cache\": true"
-
-static const struct {
-    const char *to, *message;
-} packed_refused[] = {
-    { "\"quantization_config\": {\"quant_method\": \"gptq\"}, \"use_cache\": true",
-      "'gptq'" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"int-quantized\"}, \"use_cache\": true",
-      "'int-quantized'" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"pack-quantized\"}, \"use_cache\": true",
-      "one config group" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"pack-quantized\", \"config_groups\": {\"a\": {}, \"b\": {}}}, \"use_cache\": "
-      "true",
-      "one config group" },
-    { "\"quantization_config\": {\"quant_method\": \"compressed-tensors\", \"format\": "
-      "\"pack-quantized\", \"config_groups\": {\"a\": {\"weights\": null}}}, "
-      "\"use_cache\": true",
-      "no weights" },
-    { WEIGHTS(""), "0-bit" },
-    { WEIGHTS("\"num_bits\": 5"), "5-bit" },
-    { WEIGHTS("\"num_bits\": 4294967300"), "4294967300-bit" },
-    { WEIGHTS("\"num_bits\": 8, \"type\": \"float\""), "another type" },
-    { WEIGHTS("\"num_bits\": 4, \"group_size\": 20"), "group size of 20" },
-    { WEIGHTS("\"num_bits\": 4, \"group_size\": 4294967328"),
-      "group size of 4294967328" },
-    { WEIGHTS("\"num_bits\": 4, \"group_size\": 32, \"actorder\": \"group\""),
-      "actorder" },
-};
-
-static void other_packings_are_refused_by_name(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < RT_COUNT(packed_refused); i++) {
-        struct rt_ctx ctx = { 0 };
-        struct fmt_config config;
-        struct test_folder folder;
-        test_folder_init(&folder);
-        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
-        test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
-                          packed_refused[i].to);
-        const rt_status st = fmt_config_read(&ctx, folder.path, &config);
-        test_refused(&ctx, st, RT_ERR_INPUT, "config.json", packed_refused[i].message,
-                     NULL);
-        test_folder_deinit(&folder);
-    }
-}
-
-static void packed_forms_are_read(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *to;
-        struct fmt_quantization expected;
-    } cases[] = {
-        { WEIGHTS("\"num_bits\": 4, \"group_size\": null"), { true, 4, 0, true } },
-        { WEIGHTS("\"num_bits\": 3, \"group_size\": -1, \"symmetric\": true"),
-          { true, 3, 0, true } },
-        { WEIGHTS("\"num_bits\": 2, \"group_size\": 96, \"symmetric\": false, "
-                  "\"actorder\": null"),
-          { true, 2, 96, false } },
-        { WEIGHTS("\"num_bits\": 8, \"group_size\": 128, \"actorder\": \"weight\""),
-          { true, 8, 128, true } },
-        { "\"quantization_config\": null, \"use_cache\": true", { false, 0, 0, false } },
-    };
-    for (size_t i = 0; i < RT_COUNT(cases); i++) {
-        struct rt_ctx ctx = { 0 };
-        struct fmt_config c;
-        struct test_folder folder;
-        test_folder_init(&folder);
-        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
-        test_file_replace(test_folder_file(&folder, "config.json"), "\"use_cache\": true",
-                          cases[i].to);
-        if (fmt_config_read(&ctx, folder.path, &c) != RT_OK)
-            fail_msg("%s", ctx.message);
-        assert_int_equal(c.quantization.present, cases[i].expected.present);
-        assert_int_equal(c.quantization.bits, cases[i].expected.bits);
-        assert_int_equal(c.quantization.group, cases[i].expected.group);
-        assert_int_equal(c.quantization.symmetric, cases[i].expected.symmetric);
-        test_folder_deinit(&folder);
-    }
-}
-
 static void both_spellings_of_a_config_mean_the_same(void **state)
 {
     (void)state;
@@ -172,7 +87,7 @@ static void both_spellings_of_a_config_mean_the_same(void **state)
     assert_int_equal(c.head_dim, 16);
     assert_int_equal(c.vocab, 331);
     assert_int_equal(c.max_positions, 512);
-    assert_true(c.rms_eps == 1e-6f && c.rope_theta == 1e6);
+    assert_true(c.rms_eps == 1e-6f && c.rope.theta == 1e6);
     assert_int_equal(c.eos_count, 2);
     assert_int_equal(c.eos[0], 330);
     assert_int_equal(c.eos[1], 328);
@@ -210,6 +125,82 @@ static void end_tokens_of_both_files_count(void **state)
     test_folder_deinit(&folder);
 }
 
+/* The window of each family counts where the family uses it, and only if it is shorter
+ * than the context. */
+static void windows_that_are_in_use_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *window;
+        bool refused;
+    } cases[] = {
+        { "mistral", "\"sliding_window\": 32", true },
+        { "mistral", "\"sliding_window\": 511", true },
+        { "mistral", "\"sliding_window\": 512", false },
+        { "mistral", "\"sliding_window\": null", false },
+        { "qwen3", "\"sliding_window\": 32", false },
+        { "llama", "\"sliding_window\": 32", false },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        struct test_folder folder;
+        char family[32];
+        snprintf(family, sizeof family, "\"%s\"", cases[i].family);
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        const char *path = test_folder_file(&folder, "config.json");
+        test_file_replace(path, "\"qwen2\"", family);
+        test_file_replace(path, "\"sliding_window\": 32", cases[i].window);
+        const rt_status st = fmt_config_read(&ctx, folder.path, &c);
+        if (cases[i].refused)
+            test_refused(&ctx, st, RT_ERR_INPUT, "config.json", "sliding_window",
+                         "wrong beyond the window", NULL);
+        else if (st != RT_OK)
+            fail_msg("%s, %s: %s", cases[i].family, cases[i].window, ctx.message);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void families_say_where_biases_are(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *family, *keys;
+        bool qkv, o, mlp, norm;
+    } cases[] = {
+        { "qwen2", "\"attention_bias\": true, \"mlp_bias\": true", true, false, false,
+          false },
+        { "qwen3", "\"attention_bias\": false", false, false, false, true },
+        { "qwen3", "\"attention_bias\": true", true, true, false, true },
+        { "llama", "\"use_cache\": true", false, false, false, false },
+        { "llama", "\"attention_bias\": true", true, true, false, false },
+        { "llama", "\"mlp_bias\": true", false, false, true, false },
+        { "mistral", "\"attention_bias\": true, \"mlp_bias\": true", false, false, false,
+          false },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        struct test_folder folder;
+        char family[32];
+        snprintf(family, sizeof family, "\"%s\"", cases[i].family);
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        const char *path = test_folder_file(&folder, "config.json");
+        test_file_replace(path, "\"qwen2\"", family);
+        test_file_replace(path, "\"sliding_window\": 32", "\"sliding_window\": null");
+        test_file_replace(path, "\"use_cache\": true", cases[i].keys);
+        if (fmt_config_read(&ctx, folder.path, &c) != RT_OK)
+            fail_msg("%s", ctx.message);
+        assert_int_equal(c.bias_qkv, cases[i].qkv);
+        assert_int_equal(c.bias_o, cases[i].o);
+        assert_int_equal(c.bias_mlp, cases[i].mlp);
+        assert_int_equal(c.family->qk_norm, cases[i].norm);
+        test_folder_deinit(&folder);
+    }
+}
+
 static void folders_that_are_none_are_refused(void **state)
 {
     (void)state;
@@ -228,10 +219,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
-        cmocka_unit_test(other_packings_are_refused_by_name),
-        cmocka_unit_test(packed_forms_are_read),
         cmocka_unit_test(both_spellings_of_a_config_mean_the_same),
         cmocka_unit_test(end_tokens_of_both_files_count),
+        cmocka_unit_test(windows_that_are_in_use_are_refused),
+        cmocka_unit_test(families_say_where_biases_are),
         cmocka_unit_test(folders_that_are_none_are_refused),
     };
     return cmocka_run_group_tests_name("model config", tests, NULL, NULL);

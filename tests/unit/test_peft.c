@@ -126,7 +126,9 @@ static const struct {
     { "\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]",
       "modules_to_save" },
     { "\"alora_invocation_tokens\": null", "\"alora_invocation_tokens\": [1]", "alora" },
-    { "\"LORA\"", "\"IA3\"", "LORA" },
+    { "\"LORA\"", "\"IA3\"", "'IA3' are not supported; LORA is" },
+    { "\"init_lora_weights\": true", "\"init_lora_weights\": \"pissa_niter_4\"",
+      "'pissa_niter_4'" },
     { "\"lora_alpha\": 8", "\"lora_alpha\": null", "lora_alpha" },
     { "\"r\": 4", "\"r\": 4.5", "r is missing" },
     { "\"r\": 4", "\"r\": 5", "4 rows, adapter_config.json gives it rank 5" },
@@ -193,7 +195,8 @@ static void damaged_adapters_are_refused(void **state)
         const char *from, *to, *message;
     } cases[] = {
         { "0.self_attn.q_proj.lora_B", "0.self_attn.q_proj.lora_C", "q_proj.lora_B" },
-        { "0.self_attn.q_proj.lora_A", "0.self_attn.q_proj.lora_C", "another model" },
+        { "0.self_attn.q_proj.lora_A", "0.self_attn.q_proj.lora_C",
+          "0.self_attn.q_proj.lora_B.weight' does not" },
         { "2.mlp.up_proj.lora_A", "7.mlp.up_proj.lora_A", "another model" },
         { "1.mlp.up_proj.lora_A.weight\":{\"dtype\":\"F32\"",
           "1.mlp.up_proj.lora_A.weight\":{\"dtype\":\"I32\"", "up_proj.lora_A" },

@@ -81,12 +81,14 @@ static void fill(struct rt_ctx *ctx, struct store *s, struct store_run *run)
         fail_msg("%s", ctx->message);
 }
 
-static rt_status put(struct store *s, const char *run, const char *problem, bool correct)
+static rt_status put_sample(struct store *s, const char *run, const char *problem,
+                            uint32_t sample, bool correct)
 {
     static const uint32_t ids[] = { 4, 5 };
     static const float numbers[] = { -0.5f, -0.25f };
     const struct pipe_generation g = {
         .problem_id = problem,
+        .sample = sample,
         .prompt_hash = "h",
         .output = "a\n#### 1",
         .n_gen = 2,
@@ -99,6 +101,11 @@ static rt_status put(struct store *s, const char *run, const char *problem, bool
     };
     const struct pipe_step steps[] = { { 0, 2, 0, 1 }, { 2, 8, 1, 2 } };
     return store_put_generation(s, run, &g, &score, steps, 2);
+}
+
+static rt_status put(struct store *s, const char *run, const char *problem, bool correct)
+{
+    return put_sample(s, run, problem, 0, correct);
 }
 
 static rt_status first_number(void *user, const struct store_row *row)
@@ -157,6 +164,20 @@ static void another_verdict_keeps_the_old_one(void **state)
     store_close(&s);
 }
 
+static void costs_of_attempts_add_up(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct store *s = open_store(&ctx);
+    struct store_run run;
+    fill(&ctx, s, &run);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(store_add_metric(s, run.id, "wall_seconds", 1.5), RT_OK);
+    assert_int_equal(number(s, "SELECT value FROM metric WHERE name='wall_seconds'"), 3);
+    assert_int_equal(number(s, "SELECT count(*) FROM metric"), 1);
+    store_close(&s);
+}
+
 static void a_kill_loses_only_what_was_not_committed(void **state)
 {
     (void)state;
@@ -183,6 +204,69 @@ static void a_kill_loses_only_what_was_not_committed(void **state)
                                "integrity_check<>'ok'"),
                      0);
     store_close(&s);
+}
+
+enum { SAMPLES = 30, WRITERS = 2, ROUNDS = 3 };
+
+/* What one of the writing processes does: opens the store, which may not be there yet,
+ * joins the run and writes its half of the answers, and every third as the other does.
+ * 0, or what failed. */
+static int write_half(int writer, int start)
+{
+    struct rt_ctx ctx = { 0 };
+    struct store_run run;
+    char go;
+    if (read(start, &go, 1) != 0) /* until the parent closes its end */
+        return 1;
+    struct store *s = open_store(&ctx);
+    fill(&ctx, s, &run);
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        if (i % WRITERS != (uint32_t)writer && i % 3 != 0)
+            continue;
+        if (store_begin(s) != RT_OK || put_sample(s, run.id, "p0", i, true) != RT_OK ||
+            store_commit(s) != RT_OK) {
+            fprintf(stderr, "    writer %d, answer %u: %s\n", writer, i, ctx.message);
+            return 2;
+        }
+    }
+    store_close(&s);
+    return 0;
+}
+
+static void two_processes_write_one_store(void **state)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        struct rt_ctx ctx = { 0 };
+        pid_t child[WRITERS];
+        int start[2];
+        assert_int_equal(pipe(start), 0);
+        for (int i = 0; i < WRITERS; i++) {
+            child[i] = fork();
+            if (child[i] == 0) {
+                close(start[1]);
+                _exit(write_half(i, start[0]));
+            }
+        }
+        close(start[0]);
+        close(start[1]);
+        for (int i = 0; i < WRITERS; i++) {
+            int status;
+            assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                fail_msg("round %d: writer %d could not write", round, i);
+        }
+        struct store *s = open_store(&ctx);
+        assert_int_equal(number(s, "SELECT count(*) FROM generation"), SAMPLES);
+        assert_int_equal(number(s, "SELECT count(*) FROM score"), SAMPLES);
+        assert_int_equal(number(s, "SELECT count(*) FROM step"), 2 * SAMPLES);
+        assert_int_equal(number(s, "SELECT count(*) FROM run"), 1);
+        assert_int_equal(number(s, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
+        assert_int_equal(number(s, "SELECT count(*) FROM pragma_integrity_check WHERE "
+                                   "integrity_check<>'ok'"),
+                         0);
+        store_close(&s);
+        remove_path(state);
+    }
 }
 
 static void expect_refusal(enum store_mode mode, const char *part)
@@ -299,7 +383,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(writing_twice_changes_nothing),
         CASE(another_verdict_keeps_the_old_one),
+        CASE(costs_of_attempts_add_up),
         CASE(a_kill_loses_only_what_was_not_committed),
+        CASE(two_processes_write_one_store),
         CASE(foreign_files_are_refused),
         CASE(newer_files_are_refused),
         CASE(a_locked_file_says_so),

@@ -1,0 +1,214 @@
+/* pipeline/cli/bench_ops.c
+ * Suites `ops` and `cases`: ops at the sizes of runtime/op_cases.h, held against their
+ * twins and then timed by the device's clock. An op that takes microseconds is recorded
+ * several times in one submission, so that the clock's grain and the submission do not
+ * count; operations that work in place then read their own results, whose values do not
+ * change the work. */
+#include "pipeline/cli/bench.h"
+
+#include "runtime/op_trial.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { REPEATS_MAX = 64, SEED = 1 };
+#define SAMPLE_SECONDS 2e-3
+
+struct ops_work {
+    struct rt_device *dev; /* borrowed */
+    struct rt_op_trial trial;
+    struct rt_list *list;
+    uint32_t repeats; /* of the op in the list */
+};
+
+static rt_status record(struct ops_work *w, uint32_t repeats)
+{
+    rt_status st;
+    rt_list_destroy(&w->list);
+    TRY(rt_list_create(w->dev, "bench", &w->list));
+    rt_list_context(w->list, rt_op_case_keys(&w->trial.c));
+    for (uint32_t i = 0; i < repeats; i++)
+        rt_list_op(w->list, w->trial.c.op, &w->trial.c.push, w->trial.slices);
+    TRY(rt_list_end(w->list));
+    w->repeats = repeats;
+
+fail:
+    return st;
+}
+
+static void close_ops(void *self)
+{
+    struct ops_work *w = self;
+    rt_list_destroy(&w->list);
+    rt_op_trial_deinit(&w->trial);
+    rt_free(w);
+}
+
+static rt_status open_ops(struct bench *b, struct bench_case *c, void **self)
+{
+    struct rt_op_case op;
+    struct ops_work *w = rt_alloc(b->ctx, 1, sizeof *w);
+    *self = w;
+    if (!w)
+        return rt_fail(b->ctx, RT_ERR_HOST_MEMORY, "%s: no memory", c->name);
+    w->dev = b->dev;
+    if (!rt_op_case_get(c->op_index, &op))
+        return rt_fail(b->ctx, RT_ERR_INTERNAL, "%s: no such op case", c->name);
+    return rt_op_trial_init(&w->trial, b->dev, &op, SEED);
+}
+
+static rt_status compare(struct ops_work *w, struct pipe_bench_check *out)
+{
+    rt_status st = RT_OK;
+    void *got = NULL;
+    for (uint32_t i = 0; i < w->trial.bindings && out->good; i++) {
+        if (!rt_op_trial_writes(&w->trial, i))
+            continue;
+        rt_free(got);
+        TRY(rt_op_trial_read(&w->trial, i, &got));
+        const struct rt_op_distance d =
+            rt_op_compare(&w->trial.c, i, got, w->trial.twin[i]);
+        out->error = fmax(out->error, d.relative);
+        out->good = d.used <= 1 && rt_op_trial_guarded(&w->trial, i, got);
+        if (!(d.used <= 1))
+            snprintf(out->fault, sizeof out->fault,
+                     "binding %u word %llu is %.9g, the twin says %.9g: %.3g of the "
+                     "tolerance",
+                     i, (unsigned long long)d.index, d.got, d.wanted, d.used);
+        else if (!out->good)
+            snprintf(out->fault, sizeof out->fault, "wrote past the end of binding %u",
+                     i);
+    }
+
+fail:
+    rt_free(got);
+    return st;
+}
+
+/* Records as many repetitions as make a sample long enough for the clock. */
+static rt_status calibrate(struct ops_work *w)
+{
+    rt_status st;
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        const uint64_t start = rt_time_ns();
+        TRY(rt_submit(w->dev, w->list));
+        TRY(rt_wait(w->dev));
+        const uint64_t time = rt_time_ns() - start;
+        best = time < best ? time : best;
+    }
+    const double wanted = ceil(SAMPLE_SECONDS * 1e9 / ((double)best + 1));
+    TRY(record(w, wanted > REPEATS_MAX ? REPEATS_MAX : (uint32_t)wanted));
+    TRY(rt_op_trial_reset(&w->trial));
+
+fail:
+    return st;
+}
+
+static rt_status check_ops(void *self, struct bench_case *c, struct pipe_bench_check *out)
+{
+    rt_status st;
+    struct ops_work *w = self;
+    const uint64_t start = rt_time_ns();
+    (void)c;
+    out->good = true;
+    TRY(record(w, 1));
+    TRY(rt_op_trial_reset(&w->trial)); /* measuring kernels wrote into the operands */
+    TRY(rt_submit(w->dev, w->list));
+    TRY(rt_wait(w->dev));
+    out->cold_ns = (double)(rt_time_ns() - start);
+    TRY(compare(w, out));
+    if (out->good)
+        TRY(calibrate(w));
+
+fail:
+    return st;
+}
+
+static rt_status run_ops(void *user, struct pipe_bench_sample *out)
+{
+    rt_status st;
+    struct ops_work *w = user;
+    const double busy = bench_busy(w->dev);
+    const uint64_t start = rt_time_ns();
+    TRY(rt_submit(w->dev, w->list));
+    TRY(rt_wait(w->dev));
+    const double wall = (double)(rt_time_ns() - start);
+    *out = (struct pipe_bench_sample){
+        .device_ns = bench_device_ns(bench_busy(w->dev) - busy, w->repeats),
+        .wall_ns = wall / w->repeats,
+        .seconds = wall * 1e-9,
+    };
+
+fail:
+    return st;
+}
+
+static const struct bench_kind ops_kind = { false, open_ops, check_ops, run_ops,
+                                            close_ops };
+
+/* Parameters in the order of push.h, all as words: floats too, by their bits. */
+static void print_params(const struct rt_op_case *c, char *text, size_t size)
+{
+    uint32_t words[32];
+    const uint32_t n = rt_op_table[c->op].push_bytes / 4;
+    memcpy(words, &c->push, n * sizeof *words);
+    size_t used = (size_t)snprintf(text, size, "{\"op\":\"%s\",\"length\":%u,\"push\":[",
+                                   rt_op_table[c->op].name, c->length);
+    for (uint32_t i = 0; i < n && used < size; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%u", i ? "," : "", words[i]);
+    if (used < size)
+        snprintf(text + used, size - used, "]}");
+}
+
+static bool is_quick(const struct rt_op_case *c)
+{
+    static const char *const names[] = { "512x512 f32, 512 rows",
+                                         "512x512 3 bits, 64 rows",
+                                         "512x512 3 bits, 1 rows", "prefill of 256",
+                                         "128 columns, 256 rows" };
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (strcmp(names[i], c->what) == 0)
+            return true;
+    return false;
+}
+
+/* What bounds an op on any device: 8 FLOPs a byte and more is arithmetic. Attention is
+ * so too: its cost counts keys and values again for each row, but caches serve them. */
+static bool is_arithmetic(enum rt_op op, const struct rt_op_cost *cost)
+{
+    return op == RT_OP_attention || op == RT_OP_attention_back_q ||
+           op == RT_OP_attention_back_kv || cost->flops >= 8 * cost->bytes;
+}
+
+rt_status bench_ops_list(struct rt_ctx *ctx, struct bench_cases *out)
+{
+    rt_status st = RT_OK;
+    struct rt_op_case op;
+    for (int bench = 1; bench >= 0; bench--) {
+        for (uint32_t i = 0; rt_op_case_get(i, &op); i++) {
+            struct bench_case c = {
+                .kind = &ops_kind,
+                .suite = op.bench ? "ops" : "cases",
+                .explain = "one op, checked against its twin; device time",
+                .quick = op.bench && is_quick(&op),
+                .op_index = i,
+            };
+            if (op.bench != (bench == 1) || op.push.rope.rows == 0)
+                continue; /* the first parameter of every op is its size */
+            const struct rt_op_cost cost =
+                rt_op_cost_of(op.op, &op.push, rt_op_case_keys(&op));
+            c.flops = cost.flops;
+            c.bytes = cost.bytes;
+            c.unit = is_arithmetic(op.op, &cost) ? "GFLOP/s" : "GB/s";
+            snprintf(c.name, sizeof c.name, "%s %s", rt_op_table[op.op].name, op.what);
+            print_params(&op, c.params, sizeof c.params);
+            TRY(bench_cases_add(ctx, out, &c));
+        }
+    }
+
+fail:
+    return st;
+}

@@ -1,0 +1,302 @@
+/* pipeline/cli/cmd_data.c
+ * Data sets of the results file: add, ls, show, formats. */
+#include "pipeline/cli/problem_source.h"
+#include "pipeline/data/data_leak.h"
+#include "pipeline/data/data_set.h"
+#include "pipeline/data/data_spec.h"
+#include "store/store_data.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cli_option options[] = {
+    { "from", "PATH", "file (.gz too) or folder of the publisher (add)" },
+    { "split", "NAME", "train, test, ...; default: told by the file (add)" },
+    { "format", "NAME", "one of `data formats`; default: that of the benchmark (add)" },
+    { "question-field", "NAME", "field of the question (add)" },
+    { "answer-field", "NAME", "field of the answer (add)" },
+    { "id-field", "NAME", "field of the id (add)" },
+    { "licence", "TEXT", "licence of a data set that is not a known one (add)" },
+    { "accept", NULL, "take a file that is not the published one (add)" },
+    { NULL, NULL, NULL },
+};
+
+static void print_json(json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    puts(text ? text : "{}");
+    free(text); /* lint: jansson's own */
+    json_decref(object);
+}
+
+static json_t *dataset_json(const struct store_dataset *d)
+{
+    return json_pack("{s:s, s:s, s:I, s:s*, s:s*, s:s, s:I, s:s, s:b, s:s}", "name",
+                     d->name, "split", d->split, "problems", (json_int_t)d->count,
+                     "licence", d->licence, "origin", d->origin, "sha256", d->source_hash,
+                     "bytes", (json_int_t)d->bytes, "use", d->use, "published",
+                     (int)d->published, "id", d->id);
+}
+
+/* ---- add ---- */
+
+static void describe(const struct pipe_dataset *data, const char *licence,
+                     struct store_dataset *out)
+{
+    const struct pipe_benchmark *facts = data->facts;
+    const bool train =
+        facts ? facts->use == PIPE_DATA_TRAIN : strncmp(data->split, "train", 5) == 0;
+    *out = (struct store_dataset){
+        .name = data->name,
+        .split = data->split,
+        .source_hash = data->source,
+        .bytes = data->bytes,
+        .path = data->path,
+        .licence = licence ? licence
+                   : facts ? facts->licence
+                           : "not stated",
+        .origin = facts ? facts->origin : "own",
+        .use = train ? "train" : "measure",
+        .published = data->published,
+        .count = data->set.count,
+    };
+}
+
+static rt_status put_all(struct cli *cli, struct store *store,
+                         const struct pipe_dataset *data, uint32_t count,
+                         struct store_dataset *rows, bool *added)
+{
+    rt_status st;
+    TRY(store_begin(store));
+    for (uint32_t i = 0; i < count; i++) {
+        describe(&data[i], cli_value(cli, "licence", NULL), &rows[i]);
+        TRY(store_put_dataset(store, &rows[i], data[i].set.items, &added[i]));
+    }
+    TRY(store_commit(store));
+    return RT_OK;
+
+fail:
+    store_rollback(store);
+    return st;
+}
+
+static void tell_added(struct cli *cli, const struct store_dataset *d, bool added)
+{
+    if (cli_flag(cli, "json")) {
+        json_t *object = dataset_json(d);
+        json_object_set_new(object, "added", json_boolean(added));
+        print_json(object);
+        return;
+    }
+    printf("%s:%s  %u problems %s  %s  licence %s  sha256 %.16s...\n", d->name, d->split,
+           d->count, added ? "added" : "already there",
+           d->published                    ? "the published data"
+           : strcmp(d->origin, "own") == 0 ? "own data"
+                                           : "NOT the published data",
+           d->licence, d->source_hash);
+}
+
+static rt_status add(struct cli *cli)
+{
+    rt_status st;
+    struct pipe_dataset data[PIPE_DATASET_SPLITS_MAX];
+    struct store_dataset rows[PIPE_DATASET_SPLITS_MAX];
+    bool added[PIPE_DATASET_SPLITS_MAX];
+    uint32_t count = 0;
+    struct store *store = NULL;
+    const struct pipe_dataset_ask ask = {
+        .name = cli->positional_count == 2 ? cli->positional[1] : "",
+        .path = cli_value(cli, "from", NULL),
+        .split = cli_value(cli, "split", NULL),
+        .format = cli_value(cli, "format", NULL),
+        .question_field = cli_value(cli, "question-field", NULL),
+        .answer_field = cli_value(cli, "answer-field", NULL),
+        .id_field = cli_value(cli, "id-field", NULL),
+        .accept = cli_flag(cli, "accept"),
+    };
+    if (!pipe_data_name_good(ask.name) || !ask.path ||
+        (ask.split && !pipe_data_name_good(ask.split)))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "data add needs a NAME of letters, digits, '.', '_' and '-', and "
+                       "--from PATH");
+    TRY(pipe_dataset_read(&cli->ctx, &ask, data, &count));
+    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &store));
+    TRY(put_all(cli, store, data, count, rows, added));
+    for (uint32_t i = 0; i < count; i++)
+        tell_added(cli, &rows[i], added[i]);
+
+fail:
+    while (count > 0)
+        pipe_dataset_deinit(&data[--count]);
+    store_close(&store);
+    return st;
+}
+
+/* ---- ls ---- */
+
+static rt_status list_one(void *user, const struct store_dataset *d)
+{
+    struct cli *cli = user;
+    if (cli_flag(cli, "json"))
+        print_json(dataset_json(d));
+    else
+        printf("%-24.40s %6u  %-8s %-28.40s %s\n", d->name, d->count, d->use, d->licence,
+               d->published               ? "published"
+               : strcmp(d->origin, "own") ? "changed"
+                                          : "own");
+    return RT_OK;
+}
+
+static rt_status list_row(void *user, const struct store_dataset *d)
+{
+    struct cli *cli = user;
+    char name[2 * PIPE_SPEC_NAME];
+    struct store_dataset row = *d;
+    snprintf(name, sizeof name, "%.60s:%.60s", d->name, d->split);
+    if (!cli_flag(cli, "json"))
+        row.name = name;
+    return list_one(cli, &row);
+}
+
+static rt_status ls(struct cli *cli)
+{
+    struct store *store = NULL;
+    rt_status st = store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store);
+    if (st == RT_OK)
+        st = store_each_dataset(store, NULL, list_row, cli);
+    store_close(&store);
+    return st;
+}
+
+/* ---- show ---- */
+
+struct showing {
+    struct cli *cli;
+    struct store *store;
+    const char *name;
+    uint32_t shown;
+};
+
+/* How much of a training split also stands in a measuring one of the file. */
+struct overlap {
+    struct showing *s;
+    const struct store_dataset *train;
+};
+
+static rt_status show_overlap(void *user, const struct store_dataset *measured)
+{
+    rt_status st;
+    const struct overlap *o = user;
+    struct pipe_problem_set a = { 0 }, b = { 0 };
+    uint32_t dropped;
+    if (strcmp(measured->use, "measure") != 0)
+        return RT_OK;
+    TRY(store_load_dataset(o->s->store, o->train->name, o->train->split, &a, NULL));
+    TRY(store_load_dataset(o->s->store, measured->name, measured->split, &b, NULL));
+    TRY(pipe_data_drop_leaks(&o->s->cli->ctx, &a, &b, &dropped));
+    if (dropped)
+        printf("  left out  %u problems when training: they also stand in %s:%s\n",
+               dropped, measured->name, measured->split);
+    st = RT_OK;
+
+fail:
+    pipe_problems_deinit(&a);
+    pipe_problems_deinit(&b);
+    return st;
+}
+
+static rt_status show_facts(void *user, const struct store_dataset *d)
+{
+    struct showing *s = user;
+    s->shown++;
+    if (cli_flag(s->cli, "json")) {
+        print_json(dataset_json(d));
+        return RT_OK;
+    }
+    printf("%s:%s\n  problems  %u, for %s\n  licence   %s\n  origin    %s\n"
+           "  read from %s (%lld bytes unpacked)\n  sha256    %s (%s)\n  id        %s\n",
+           d->name, d->split, d->count,
+           strcmp(d->use, "train") == 0 ? "training" : "measuring only", d->licence,
+           d->origin, d->path, (long long)d->bytes, d->source_hash,
+           d->published ? "the published data" : "not a published file", d->id);
+    if (strcmp(d->use, "train") != 0)
+        return RT_OK;
+    struct overlap o = { s, d };
+    return store_each_dataset(s->store, NULL, show_overlap, &o);
+}
+
+static rt_status show_problems(struct cli *cli, struct store *store, const char *spec)
+{
+    struct pipe_problem_set set;
+    rt_status st = cli_problems_open(cli, store, spec, CLI_FOR_MEASURING, &set, NULL);
+    if (st == RT_OK && cli_flag(cli, "json"))
+        st = pipe_problems_write(&cli->ctx, &set, stdout);
+    else if (st == RT_OK)
+        for (uint32_t i = 0; i < set.count; i++)
+            printf("%s\t%s\t%.*s\n", set.items[i].id, set.items[i].answer,
+                   (int)strcspn(set.items[i].question, "\n"), set.items[i].question);
+    pipe_problems_deinit(&set);
+    return st;
+}
+
+static rt_status show(struct cli *cli)
+{
+    rt_status st;
+    struct showing s = { .cli = cli };
+    if (cli->positional_count != 2)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "data show needs NAME, or a part of it: NAME:SPLIT[0:10]");
+    s.name = cli->positional[1];
+    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &s.store));
+    if (strchr(s.name, ':')) {
+        TRY(show_problems(cli, s.store, s.name));
+    } else {
+        TRY(store_each_dataset(s.store, s.name, show_facts, &s));
+        if (s.shown == 0)
+            st = rt_fail(&cli->ctx, RT_ERR_INPUT,
+                         "'%s' holds no data set '%.60s'; see: faultline data ls",
+                         cli_store_path(cli), s.name);
+    }
+
+fail:
+    store_close(&s.store);
+    return st;
+}
+
+/* ---- formats ---- */
+
+static rt_status formats(void)
+{
+    static const char *const containers[] = { "JSON Lines or array", "CSV", "XML" };
+    puts("formats: question, answer");
+    for (const struct pipe_recipe *r = pipe_recipes; r->name; r++)
+        printf("  %-14s %-20s %s%s%s, %s\n", r->name, containers[r->container],
+               r->question, *r->more ? " + " : "", r->more, r->answer);
+    puts("known benchmarks: problems, licence, origin");
+    for (const struct pipe_benchmark *b = pipe_benchmarks; b->name; b++)
+        printf("  %s:%s  %u  %s  %s\n", b->name, b->split, b->count, b->licence,
+               b->origin);
+    return RT_OK;
+}
+
+static rt_status run(struct cli *cli)
+{
+    const char *what = cli->positional_count ? cli->positional[0] : "";
+    if (strcmp(what, "add") == 0)
+        return add(cli);
+    if (strcmp(what, "ls") == 0)
+        return ls(cli);
+    if (strcmp(what, "show") == 0)
+        return show(cli);
+    if (strcmp(what, "formats") == 0)
+        return formats();
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "data '%.40s': add, ls, show and formats are there", what);
+}
+
+const struct cli_command cli_data = {
+    "data", "benchmarks: add files, list, show problems",
+    "add NAME --from PATH | ls | show NAME[:SPLIT] | formats", options, run
+};

@@ -1,0 +1,84 @@
+/* pipeline/data/data_json.c
+ * JSON Lines and JSON arrays as rows. */
+#include "pipeline/data/data_rows.h"
+
+#include <string.h>
+
+static bool is_blank(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!strchr(" \t\r\n", text[i]))
+            return false;
+    return true;
+}
+
+static rt_status read_line(struct rt_ctx *ctx, const struct pipe_row *where,
+                           const char *text, size_t size, pipe_row_fn *fn, void *user)
+{
+    json_error_t error;
+    json_t *object =
+        json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    if (!object)
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s' line %u, column %d: not JSON: %s",
+                       where->file, where->at, error.column, error.text);
+    rt_status st;
+    struct pipe_row row = *where;
+    row.fields = object;
+    if (json_is_object(object))
+        st = fn(user, &row);
+    else
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s' line %u: not a JSON object; every line is one record",
+                     where->file, where->at);
+    json_decref(object);
+    return st;
+}
+
+rt_status pipe_rows_jsonl(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                          pipe_row_fn *fn, void *user)
+{
+    struct pipe_row where = { .file = in->name, .unit = "line" };
+    for (size_t at = 0; at < in->size;) {
+        const char *end = memchr(in->text + at, '\n', in->size - at);
+        const size_t length = end ? (size_t)(end - in->text) - at : in->size - at;
+        where.at++;
+        if (!is_blank(in->text + at, length)) {
+            const rt_status st = read_line(ctx, &where, in->text + at, length, fn, user);
+            if (st != RT_OK)
+                return st;
+        }
+        at += length + 1;
+    }
+    return RT_OK;
+}
+
+static rt_status read_array(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                            pipe_row_fn *fn, void *user)
+{
+    rt_status st = RT_OK;
+    json_error_t error;
+    json_t *array = json_loadb(in->text, in->size, JSON_REJECT_DUPLICATES, &error);
+    if (!array)
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s' line %d, column %d: not JSON: %s",
+                       in->name, error.line, error.column, error.text);
+    struct pipe_row row = { .file = in->name, .unit = "item" };
+    for (size_t i = 0; st == RT_OK && i < json_array_size(array); i++) {
+        row.at++;
+        row.fields = json_array_get(array, i);
+        if (json_is_object(row.fields))
+            st = fn(user, &row);
+        else
+            st = rt_fail(ctx, RT_ERR_INPUT, "'%s' item %u: not a JSON object", in->name,
+                         row.at);
+    }
+    json_decref(array);
+    return st;
+}
+
+rt_status pipe_rows_json(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                         pipe_row_fn *fn, void *user)
+{
+    const char first = in->text[strspn(in->text, " \t\r\n")];
+    return first == '[' ? read_array(ctx, in, fn, user)
+                        : pipe_rows_jsonl(ctx, in, fn, user);
+}

@@ -1,0 +1,38 @@
+/* pipeline/data/data_spec.h
+ * How a part of a data set is named: "gsm8k:test", "gsm8k:train[0:2000]" (half-open, from
+ * 0, either bound may be left out), "gsm8k:test@ids.txt" (a file with an id a line, as
+ * `faultline data show` prints them or without "NAME/SPLIT/"; '#' starts a comment). */
+#ifndef PIPELINE_DATA_DATA_SPEC_H
+#define PIPELINE_DATA_DATA_SPEC_H
+
+#include "pipeline/problems.h"
+
+enum { PIPE_SPEC_NAME = 64 };
+
+struct pipe_data_spec {
+    char name[PIPE_SPEC_NAME], split[PIPE_SPEC_NAME];
+    uint32_t from, to; /* to UINT32_MAX: to the end */
+    const char *ids;   /* path within the given text, null: none */
+};
+
+/* False if `text` is not of that form at all (so: a path). A bad range of one that is:
+ * true and *problem is RT_ERR_USAGE with a message. */
+bool pipe_data_spec_parse(struct rt_ctx *ctx, const char *text,
+                          struct pipe_data_spec *out, rt_status *problem);
+
+/* True for what may name a data set or a split: letters, digits, '.', '_' and '-', the
+ * first of them a letter or digit, below 64 bytes. */
+bool pipe_data_name_good(const char *name);
+
+/* Keeps the part of a whole split that the spec names, in the order of the file or of the
+ * id list. RT_ERR_USAGE: a range beyond the end. RT_ERR_INPUT: an id that is not there, or
+ * twice (file, line). */
+RT_CHECKED rt_status pipe_data_select(struct rt_ctx *ctx,
+                                      const struct pipe_data_spec *spec,
+                                      struct pipe_problem_set *set);
+
+/* Removes problems whose answer is empty (MATH has one): they can neither be graded nor
+ * trained on. Returns how many went; the set's hash is then to be made again. */
+uint32_t pipe_data_drop_unanswered(struct pipe_problem_set *set);
+
+#endif

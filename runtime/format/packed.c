@@ -1,0 +1,423 @@
+#include "runtime/format/packed.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SIZE_MAX_OF_MATRIX = 1 << 24, NAME_MAX_OF_TENSOR = 512 };
+
+/* The tensors of each method, as suffixes of the matrix name. */
+static const struct parts {
+    const char *codes, *scales, *zeros, *order;
+    bool across; /* scales lie [groups][out], else [out][groups] */
+} parts[FMT_METHOD_COUNT] = {
+    [FMT_PACK_QUANTIZED] = { ".weight_packed", ".weight_scale", ".weight_zero_point",
+                             ".weight_g_idx", false },
+    [FMT_INT_QUANTIZED] = { ".weight", ".weight_scale", ".weight_zero_point", NULL,
+                            false },
+    [FMT_AWQ] = { ".qweight", ".scales", ".qzeros", NULL, true },
+    [FMT_GPTQ] = { ".qweight", ".scales", ".qzeros", ".g_idx", true },
+    [FMT_GPTQ_V2] = { ".qweight", ".scales", ".qzeros", ".g_idx", true },
+};
+
+/* What opening needs; the messages name folder and tensor. */
+struct opener {
+    struct rt_ctx *ctx;
+    const char *where;
+    const struct fmt_safetensors *file;
+    const char *name;
+};
+
+static const struct fmt_tensor *part_of(const struct fmt_safetensors *file,
+                                        const char *name, const char *suffix)
+{
+    char full[NAME_MAX_OF_TENSOR];
+    snprintf(full, sizeof full, "%s%s", name, suffix);
+    return fmt_safetensors_find(file, full);
+}
+
+bool fmt_packed_exists(const struct fmt_safetensors *file,
+                       const struct fmt_quantization *q, const char *name)
+{
+    if (part_of(file, name, ".weight_packed") || part_of(file, name, ".qweight"))
+        return true;
+    const struct fmt_tensor *t = part_of(file, name, ".weight");
+    return t && q->present && q->method == FMT_INT_QUANTIZED && t->dtype == FMT_I8;
+}
+
+static rt_status find(const struct opener *o, const char *suffix,
+                      const struct fmt_tensor **out)
+{
+    *out = part_of(o->file, o->name, suffix);
+    if (*out)
+        return RT_OK;
+    return rt_fail(o->ctx, RT_ERR_INPUT,
+                   "'%s': tensor '%s%s' is missing; the folder is incomplete or packed "
+                   "otherwise than its quantization_config says",
+                   o->where, o->name, suffix);
+}
+
+static bool is_words(const struct fmt_tensor *t)
+{
+    return t->dtype == FMT_I32 || t->dtype == FMT_U32;
+}
+
+static bool is_floats(const struct fmt_tensor *t)
+{
+    return t->dtype == FMT_F32 || t->dtype == FMT_F16 || t->dtype == FMT_BF16;
+}
+
+/* A matrix of this size and kind. */
+static rt_status check(const struct opener *o, const struct fmt_tensor *t, uint64_t rows,
+                       uint64_t cols, bool kind, const char *kinds)
+{
+    const uint64_t has_rows = t->dims ? t->shape[0] : 0;
+    const uint64_t has_cols = t->dims > 1 ? t->shape[1] : 1;
+    if (t->dims > 2 || has_rows != rows || has_cols != cols)
+        return rt_fail(o->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected",
+                       o->where, t->name, (unsigned long long)has_rows,
+                       (unsigned long long)has_cols, (unsigned long long)rows,
+                       (unsigned long long)cols);
+    if (!kind)
+        return rt_fail(o->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, %s is expected",
+                       o->where, t->name, fmt_dtype_name(t->dtype), kinds);
+    return RT_OK;
+}
+
+static uint32_t word_at(const struct fmt_tensor *t, uint64_t i)
+{
+    const uint8_t *p = t->data + 4 * i;
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* ---- sizes ---- */
+
+/* NAME.weight_shape: two whole numbers of 64 or 32 bits; absent: what the codes hold. */
+static rt_status compressed_sizes(const struct opener *o, const struct fmt_packed *p,
+                                  uint64_t *out, uint64_t *in)
+{
+    const struct fmt_tensor *t = part_of(o->file, o->name, ".weight_shape");
+    *out = p->codes->dims ? p->codes->shape[0] : 0;
+    *in = p->codes->dims > 1 ? p->codes->shape[1] * (32 / p->bits) : 0;
+    if (!t)
+        return RT_OK;
+    const uint32_t step = t->dtype == FMT_I64 ? 2 : 1; /* words a number */
+    const bool numbers = (t->dtype == FMT_I64 || t->dtype == FMT_I32) && t->count == 2;
+    if (!numbers || (step == 2 && (word_at(t, 1) || word_at(t, 3))))
+        return rt_fail(o->ctx, RT_ERR_INPUT, "'%s': tensor '%s' does not hold two sizes",
+                       o->where, t->name);
+    *out = word_at(t, 0);
+    *in = word_at(t, step);
+    return RT_OK;
+}
+
+static rt_status find_sizes(const struct opener *o, struct fmt_packed *p)
+{
+    const struct fmt_tensor *t = p->codes;
+    uint64_t out = t->dims ? t->shape[0] : 0, in = t->dims > 1 ? t->shape[1] : 0;
+    if (p->method == FMT_PACK_QUANTIZED) {
+        const rt_status st = compressed_sizes(o, p, &out, &in);
+        if (st != RT_OK)
+            return st;
+    } else if (p->method == FMT_AWQ) {
+        const uint64_t words = in;
+        in = out;
+        out = words * 8;
+    } else if (p->method != FMT_INT_QUANTIZED) {
+        const uint64_t words = out;
+        out = in;
+        in = words * 32 / p->bits;
+    }
+    if (out == 0 || in == 0 || out > SIZE_MAX_OF_MATRIX || in > SIZE_MAX_OF_MATRIX)
+        return rt_fail(
+            o->ctx, RT_ERR_INPUT,
+            "'%s': tensor '%s' makes a matrix of %llu by %llu, which cannot be", o->where,
+            t->name, (unsigned long long)out, (unsigned long long)in);
+    p->out = (uint32_t)out;
+    p->in = (uint32_t)in;
+    return RT_OK;
+}
+
+/* Codes as [rows][columns] of their tensor. */
+static rt_status check_codes(const struct opener *o, const struct fmt_packed *p)
+{
+    const uint32_t per = 32 / p->bits;
+    const struct fmt_tensor *t = p->codes;
+    switch (p->method) {
+    case FMT_PACK_QUANTIZED:
+        return check(o, t, p->out, (p->in + per - 1) / per, is_words(t), "I32");
+    case FMT_INT_QUANTIZED:
+        return check(o, t, p->out, p->in, t->dtype == FMT_I8, "I8");
+    case FMT_AWQ:
+        return check(o, t, p->in, p->out / 8, is_words(t), "I32");
+    default:
+        return check(o, t, ((uint64_t)p->in * p->bits + 31) / 32, p->out, is_words(t),
+                     "I32");
+    }
+}
+
+static rt_status check_scales(const struct opener *o, const struct fmt_packed *p)
+{
+    const struct fmt_tensor *t = p->scales;
+    if (parts[p->method].across)
+        return check(o, t, p->groups, p->out, is_floats(t), "a float type");
+    if (p->method == FMT_INT_QUANTIZED && t->count == 1) /* one for the whole matrix */
+        return check(o, t, t->dims ? 1 : 0, 1, is_floats(t), "a float type");
+    return check(o, t, p->out, p->groups, is_floats(t), "a float type");
+}
+
+static rt_status check_zeros(const struct opener *o, const struct fmt_packed *p)
+{
+    const uint32_t per = 32 / p->bits;
+    const struct fmt_tensor *t = p->zeros;
+    switch (p->method) {
+    case FMT_PACK_QUANTIZED:
+        return check(o, t, (p->out + per - 1) / per, p->groups, is_words(t), "I32");
+    case FMT_INT_QUANTIZED:
+        return check(o, t, p->scales->dims ? p->scales->shape[0] : 0,
+                     p->scales->dims > 1 ? p->scales->shape[1] : 1, t->dtype == FMT_I8,
+                     "I8");
+    case FMT_AWQ:
+        return check(o, t, p->groups, p->out / 8, is_words(t), "I32");
+    default:
+        return check(o, t, p->groups, ((uint64_t)p->out * p->bits + 31) / 32, is_words(t),
+                     "I32");
+    }
+}
+
+/* Every group but the last is full: the device layout has no others. */
+static rt_status check_order(const struct opener *o, const struct fmt_packed *p)
+{
+    rt_status st = check(o, p->order, p->in, 1, is_words(p->order), "I32");
+    if (st != RT_OK)
+        return st;
+    uint32_t *count = rt_alloc(o->ctx, p->groups, sizeof *count);
+    if (!count)
+        return rt_fail(o->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", o->where);
+    for (uint32_t k = 0; k < p->in; k++) {
+        const uint32_t g = word_at(p->order, k);
+        if (g >= p->groups || ++count[g] > p->group) {
+            st = rt_fail(o->ctx, RT_ERR_INPUT,
+                         "'%s': tensor '%s' puts column %u into group %d, which is %s; "
+                         "there are %u groups of %u",
+                         o->where, p->order->name, k, (int)g,
+                         g < p->groups ? "full" : "none", p->groups, p->group);
+            goto fail;
+        }
+    }
+    for (uint32_t g = 0; g + 1 < p->groups; g++)
+        if (count[g] != p->group) {
+            st = rt_fail(o->ctx, RT_ERR_INPUT,
+                         "'%s': tensor '%s' gives group %u %u columns, %u are expected",
+                         o->where, p->order->name, g, count[g], p->group);
+            goto fail;
+        }
+
+fail:
+    rt_free(count);
+    return st;
+}
+
+/* ---- zero points ---- */
+
+/* Field r of a stream of `bits`-bit fields along a row of words. */
+static uint32_t field(const struct fmt_tensor *t, uint64_t row_word, uint32_t r,
+                      uint32_t bits)
+{
+    const uint64_t bit = (uint64_t)r * bits, at = row_word + bit / 32;
+    const uint32_t shift = bit % 32;
+    uint32_t value = word_at(t, at) >> shift;
+    if (shift + bits > 32)
+        value |= word_at(t, at + 1) << (32 - shift);
+    return value & ((1u << bits) - 1);
+}
+
+/* Nibble of a word in which AutoAWQ keeps output r of its eight. */
+static const uint8_t awq_nibble[8] = { 0, 4, 1, 5, 2, 6, 3, 7 };
+
+uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g)
+{
+    const uint32_t mask = (1u << p->bits) - 1, per = 32 / p->bits;
+    if (!p->zeros)
+        return 1u << (p->bits - 1);
+    switch (p->method) {
+    case FMT_PACK_QUANTIZED:
+        return word_at(p->zeros, (uint64_t)(row / per) * p->groups + g) >>
+                   (row % per * p->bits) &
+               mask;
+    case FMT_INT_QUANTIZED:
+        return p->zeros->data[p->zeros->count == 1 ? 0 : (uint64_t)row * p->groups + g] ^
+               0x80u;
+    case FMT_AWQ:
+        return word_at(p->zeros, (uint64_t)g * (p->out / 8) + row / 8) >>
+                   (4 * awq_nibble[row % 8]) &
+               mask;
+    default:
+        return (field(p->zeros, g * (((uint64_t)p->out * p->bits + 31) / 32), row,
+                      p->bits) +
+                p->minus) &
+               mask;
+    }
+}
+
+/* A symmetric file has one zero point, the middle, so that its zero words tell v1 from
+ * v2 whatever the label says; some tools wrote the wrong one. */
+static void settle_version(struct fmt_packed *p)
+{
+    const uint32_t middle = 1u << (p->bits - 1), first = fmt_packed_zero(p, 0, 0);
+    for (uint32_t g = 0; g < p->groups; g++)
+        for (uint32_t r = 0; r < p->out; r++)
+            if (fmt_packed_zero(p, r, g) != first)
+                return;
+    if (p->minus && first == middle + 1) {
+        p->minus = 0;
+        p->method = FMT_GPTQ_V2;
+    } else if (!p->minus && first == middle - 1) {
+        p->minus = 1;
+        p->method = FMT_GPTQ;
+    }
+}
+
+/* ---- opening ---- */
+
+rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
+                          const struct fmt_safetensors *file,
+                          const struct fmt_quantization *q, const char *name,
+                          struct fmt_packed *p)
+{
+    rt_status st;
+    const struct opener o = { ctx, where, file, name };
+    const bool gptq = q->method == FMT_GPTQ || q->method == FMT_GPTQ_V2;
+    if (!q->present)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': '%s' is packed but config.json has no quantization_config",
+                       where, name);
+    const struct parts *s = &parts[q->method];
+    *p = (struct fmt_packed){ .method = q->method,
+                              .bits = q->bits,
+                              .minus = q->method == FMT_GPTQ };
+    TRY(find(&o, s->codes, &p->codes));
+    TRY(find(&o, s->scales, &p->scales));
+    if (q->method == FMT_AWQ || gptq || !q->symmetric)
+        TRY(find(&o, s->zeros, &p->zeros));
+    TRY(find_sizes(&o, p));
+    p->group = q->group && q->group < p->in ? q->group : p->in;
+    p->groups = (p->in + p->group - 1) / p->group;
+    TRY(check_codes(&o, p));
+    TRY(check_scales(&o, p));
+    if (p->zeros)
+        TRY(check_zeros(&o, p));
+    p->order = s->order ? part_of(file, name, s->order) : NULL;
+    if (p->order)
+        TRY(check_order(&o, p));
+    if (gptq && q->symmetric)
+        settle_version(p);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g)
+{
+    float scale;
+    const uint64_t at = p->scales->count == 1     ? 0
+                        : parts[p->method].across ? (uint64_t)g * p->out + row
+                                                  : (uint64_t)row * p->groups + g;
+    fmt_tensor_floats(p->scales, at, 1, &scale);
+    return scale;
+}
+
+/* ---- columns ---- */
+
+uint32_t fmt_packed_group(const struct fmt_packed *p, uint32_t k)
+{
+    return p->order ? word_at(p->order, k) : k / p->group;
+}
+
+bool fmt_packed_order(const struct fmt_packed *p, uint32_t *order)
+{
+    bool moved = false;
+    for (uint32_t k = 0; k < p->in; k++) {
+        order[k] = k;
+        moved = moved || fmt_packed_group(p, k) != k / p->group;
+    }
+    if (!moved)
+        return false;
+    /* groups are few: one pass for each keeps their columns in position order */
+    uint32_t at = 0;
+    for (uint32_t g = 0; g < p->groups; g++)
+        for (uint32_t k = 0; k < p->in; k++)
+            if (word_at(p->order, k) == g)
+                order[at++] = k;
+    assert(at == p->in);
+    return true;
+}
+
+/* ---- codes ---- */
+
+static void gptq_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
+                       uint8_t *codes)
+{
+    const uint32_t mask = (1u << p->bits) - 1;
+    for (uint32_t k = 0; k < p->in; k++) {
+        const uint64_t bit = (uint64_t)k * p->bits, at = bit / 32 * p->out + first;
+        const uint32_t shift = bit % 32;
+        for (uint32_t r = 0; r < rows; r++) {
+            uint32_t value = word_at(p->codes, at + r) >> shift;
+            if (shift + p->bits > 32)
+                value |= word_at(p->codes, at + p->out + r) << (32 - shift);
+            codes[(uint64_t)r * p->in + k] = (uint8_t)(value & mask);
+        }
+    }
+}
+
+static void awq_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
+                      uint8_t *codes)
+{
+    for (uint32_t k = 0; k < p->in; k++)
+        for (uint32_t r = 0; r < rows; r++) {
+            const uint64_t at = (uint64_t)k * (p->out / 8) + (first + r) / 8;
+            const uint32_t word = word_at(p->codes, at);
+            codes[(uint64_t)r * p->in + k] =
+                (uint8_t)(word >> (4 * awq_nibble[(first + r) % 8]) & 15);
+        }
+}
+
+static void compressed_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
+                             uint8_t *codes)
+{
+    const uint32_t per = 32 / p->bits, words = (p->in + per - 1) / per;
+    const uint32_t mask = (1u << p->bits) - 1;
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t w = 0; w < words; w++) {
+            const uint32_t word = word_at(p->codes, (uint64_t)(first + r) * words + w);
+            uint8_t *to = codes + (uint64_t)r * p->in + (uint64_t)w * per;
+            const uint32_t n = p->in - w * per < per ? p->in - w * per : per;
+            for (uint32_t i = 0; i < n; i++)
+                to[i] = (uint8_t)(word >> (i * p->bits) & mask);
+        }
+}
+
+static void byte_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
+                       uint8_t *codes)
+{
+    const uint8_t *from = p->codes->data + (uint64_t)first * p->in;
+    for (uint64_t i = 0; i < (uint64_t)rows * p->in; i++)
+        codes[i] = from[i] ^ 0x80;
+}
+
+void fmt_packed_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
+                      uint8_t *codes)
+{
+    assert(first % 8 == 0 && first + rows <= p->out);
+    if (p->method == FMT_PACK_QUANTIZED)
+        compressed_codes(p, first, rows, codes);
+    else if (p->method == FMT_INT_QUANTIZED)
+        byte_codes(p, first, rows, codes);
+    else if (p->method == FMT_AWQ)
+        awq_codes(p, first, rows, codes);
+    else
+        gptq_codes(p, first, rows, codes);
+}

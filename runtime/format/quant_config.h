@@ -1,0 +1,41 @@
+/* runtime/format/quant_config.h
+ * How a folder says that its matrices are packed: the quantization_config of its
+ * config.json, or the quantize_config.json that older GPTQ tools write beside it. What
+ * the packings look like is in packed.h. */
+#ifndef RUNTIME_FORMAT_QUANT_CONFIG_H
+#define RUNTIME_FORMAT_QUANT_CONFIG_H
+
+#include <jansson.h>
+
+#include "runtime/rt.h"
+
+enum fmt_method {
+    FMT_PACK_QUANTIZED, /* compressed-tensors, integers packed along the input */
+    FMT_INT_QUANTIZED,  /* compressed-tensors, one byte a weight (W8A8) */
+    FMT_AWQ,            /* AutoAWQ, "gemm" */
+    FMT_GPTQ,           /* GPTQ, zero points stored minus one (v1) */
+    FMT_GPTQ_V2,        /* GPTQ, zero points as they are */
+    FMT_METHOD_COUNT
+};
+
+struct fmt_quantization {
+    bool present;
+    enum fmt_method method;
+    uint32_t bits;
+    uint32_t group; /* 0: one scale a row */
+    bool symmetric;
+};
+
+const char *fmt_method_name(enum fmt_method method); /* "gptq_v2" */
+
+/* RT_ERR_INPUT for what is missing or not supported, naming path and key. `config` is
+ * the object itself; null or JSON null: nothing is packed. */
+RT_CHECKED rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
+                                           const json_t *config,
+                                           struct fmt_quantization *out);
+/* The same from a folder: `root` is its config.json, read before. */
+RT_CHECKED rt_status fmt_quantization_find(struct rt_ctx *ctx, const char *folder,
+                                           const char *path, const json_t *root,
+                                           struct fmt_quantization *out);
+
+#endif

@@ -1,0 +1,193 @@
+#include "runtime/format/rope_config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const double TURN = 6.283185307179586;
+
+static const char *const kinds[FMT_ROPE_KIND_COUNT] = {
+    [FMT_ROPE_DEFAULT] = "default",
+    [FMT_ROPE_LINEAR] = "linear",
+    [FMT_ROPE_LLAMA3] = "llama3",
+    [FMT_ROPE_YARN] = "yarn",
+};
+
+const char *fmt_rope_name(enum fmt_rope_kind kind)
+{
+    return kinds[kind];
+}
+
+struct reader {
+    struct rt_ctx *ctx;
+    const char *path;
+    const json_t *scaling;
+};
+
+/* A number of the scaling within [low, high]; `otherwise` where the key is missing or
+ * null, NAN: it must be there. */
+static rt_status number(const struct reader *r, const char *key, double otherwise,
+                        double low, double high, double *out)
+{
+    const json_t *value = json_object_get(r->scaling, key);
+    *out = otherwise;
+    if ((!value || json_is_null(value)) && !isnan(otherwise))
+        return RT_OK;
+    *out = json_number_value(value);
+    if (!json_is_number(value) || !(*out >= low && *out <= high))
+        return rt_fail(r->ctx, RT_ERR_INPUT,
+                       "'%s': rope scaling: '%s' must be a number from %g to %g", r->path,
+                       key, low, high);
+    return RT_OK;
+}
+
+/* How much yarn lengthens q and k: the paper's rule, or the ratio of two of its kind. */
+static double yarn_gain(double factor, double weight)
+{
+    return factor > 1 ? 0.1 * weight * log(factor) + 1 : 1;
+}
+
+static rt_status read_yarn(const struct reader *r, struct fmt_rope *rope)
+{
+    rt_status st;
+    double weight, weight_all;
+    TRY(number(r, "beta_fast", 32, 1e-3, 1e6, &rope->beta_fast));
+    TRY(number(r, "beta_slow", 1, 1e-3, 1e6, &rope->beta_slow));
+    TRY(number(r, "mscale", 0, 0, 1e3, &weight));
+    TRY(number(r, "mscale_all_dim", 0, 0, 1e3, &weight_all));
+    const double gain =
+        weight > 0 && weight_all > 0
+            ? yarn_gain(rope->factor, weight) / yarn_gain(rope->factor, weight_all)
+            : yarn_gain(rope->factor, 1);
+    TRY(number(r, "attention_factor", gain, 1e-3, 1e3, &rope->gain));
+    rope->whole = !json_is_false(json_object_get(r->scaling, "truncate"));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status find_kind(const struct reader *r, enum fmt_rope_kind *out)
+{
+    const char *name = json_string_value(json_object_get(r->scaling, "rope_type"));
+    *out = FMT_ROPE_DEFAULT;
+    if (!name)
+        name = json_string_value(json_object_get(r->scaling, "type"));
+    if (!name)
+        return RT_OK;
+    char known[128] = "";
+    for (int i = 0; i < FMT_ROPE_KIND_COUNT; i++) {
+        *out = (enum fmt_rope_kind)i;
+        if (strcmp(name, kinds[i]) == 0)
+            return RT_OK;
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                 i ? ", " : "", kinds[i]);
+    }
+    return rt_fail(r->ctx, RT_ERR_INPUT,
+                   "'%s': rope scaling '%.60s' is not supported; %s are", r->path, name,
+                   known);
+}
+
+static rt_status read_scaling(const struct reader *r, uint32_t max_positions,
+                              struct fmt_rope *rope)
+{
+    rt_status st;
+    TRY(find_kind(r, &rope->kind));
+    if (rope->kind == FMT_ROPE_DEFAULT)
+        return RT_OK;
+    TRY(number(r, "original_max_position_embeddings", max_positions, 1, 1u << 24,
+               &rope->original));
+    const double ratio = max_positions / rope->original;
+    TRY(number(r, "factor",
+               rope->kind == FMT_ROPE_YARN && ratio > 1 ? ratio : (double)NAN, 1, 1e6,
+               &rope->factor));
+    if (rope->kind == FMT_ROPE_LLAMA3) {
+        TRY(number(r, "low_freq_factor", (double)NAN, 1e-3, 1e6, &rope->low));
+        TRY(number(r, "high_freq_factor", (double)NAN, 1e-3, 1e6, &rope->high));
+        if (!(rope->low < rope->high))
+            return rt_fail(r->ctx, RT_ERR_INPUT,
+                           "'%s': rope scaling: low_freq_factor must be below "
+                           "high_freq_factor",
+                           r->path);
+    }
+    if (rope->kind == FMT_ROPE_YARN)
+        TRY(read_yarn(r, rope));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status fmt_rope_read(struct rt_ctx *ctx, const char *path, const json_t *root,
+                        uint32_t max_positions, struct fmt_rope *out)
+{
+    const json_t *parameters = json_object_get(root, "rope_parameters");
+    const json_t *holder = json_is_object(parameters) ? parameters : root;
+    const json_t *own = json_object_get(holder, "rope_theta");
+    const json_t *theta = own ? own : json_object_get(root, "rope_theta");
+    const json_t *part = json_object_get(holder, "partial_rotary_factor");
+    const struct reader r = { ctx, path,
+                              json_is_object(parameters)
+                                  ? parameters
+                                  : json_object_get(root, "rope_scaling") };
+    *out = (struct fmt_rope){ .theta = theta ? json_number_value(theta) : 10000.0,
+                              .factor = 1,
+                              .original = max_positions,
+                              .gain = 1 };
+    if (!(out->theta > 1 && out->theta < 1e15))
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope_theta must be a number above 1",
+                       path);
+    if (json_is_number(part) && json_number_value(part) != 1)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': heads that are rotated in part (partial_rotary_factor) are "
+                       "not supported",
+                       path);
+    return read_scaling(&r, max_positions, out);
+}
+
+/* ---- frequencies ---- */
+
+static double clamp(double v, double low, double high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* Share of the unscaled frequency in pair i of llama3. */
+static double llama3_share(const struct fmt_rope *r, double frequency)
+{
+    return clamp((r->original * frequency / TURN - r->low) / (r->high - r->low), 0, 1);
+}
+
+/* The dimension pair, as a fraction, that turns `turns` times within `original`. */
+static double pair_of(const struct fmt_rope *r, uint32_t head_dim, double turns)
+{
+    return head_dim * log(r->original / (turns * TURN)) / (2 * log(r->theta));
+}
+
+static double yarn_share(const struct fmt_rope *r, uint32_t head_dim, uint32_t i)
+{
+    double first = pair_of(r, head_dim, r->beta_fast);
+    double last = pair_of(r, head_dim, r->beta_slow);
+    if (r->whole) {
+        first = floor(first);
+        last = ceil(last);
+    }
+    first = first > 0 ? first : 0;
+    last = last < head_dim - 1 ? last : head_dim - 1;
+    if (last == first)
+        last += 0.001; /* a step where there is no room for a ramp */
+    return 1 - clamp((i - first) / (last - first), 0, 1);
+}
+
+void fmt_rope_frequencies(const struct fmt_rope *r, uint32_t head_dim, double *frequency)
+{
+    for (uint32_t i = 0; i < head_dim / 2; i++) {
+        const double f = pow(r->theta, -2.0 * i / head_dim);
+        double share = 0; /* of f; the rest is f / factor */
+        if (r->kind == FMT_ROPE_LLAMA3)
+            share = llama3_share(r, f);
+        else if (r->kind == FMT_ROPE_YARN)
+            share = yarn_share(r, head_dim, i);
+        frequency[i] = share * f + (1 - share) * f / r->factor;
+    }
+}

@@ -1,0 +1,172 @@
+#include "runtime/model/model_layout.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Which modules make up each group. */
+static const struct {
+    uint32_t parts;
+    enum fmt_module module[MODEL_PARTS_MAX];
+} groups[MODEL_GROUP_COUNT] = {
+    [MODEL_QKV] = { 3, { FMT_Q_PROJ, FMT_K_PROJ, FMT_V_PROJ } },
+    [MODEL_O] = { 1, { FMT_O_PROJ } },
+    [MODEL_GATE_UP] = { 2, { FMT_GATE_PROJ, FMT_UP_PROJ } },
+    [MODEL_DOWN] = { 1, { FMT_DOWN_PROJ } },
+};
+
+void model_group_shapes(const struct fmt_config *config,
+                        struct model_group_shape shape[MODEL_GROUP_COUNT])
+{
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        struct model_group_shape *s = &shape[g];
+        *s = (struct model_group_shape){ .parts = groups[g].parts };
+        for (uint32_t p = 0; p < s->parts; p++) {
+            s->module[p] = groups[g].module[p];
+            fmt_module_size(config, s->module[p], &s->out[p], &s->in);
+            s->row0[p] = s->out_pad;
+            s->out_pad += (uint32_t)rt_round_up(s->out[p], RT_WEIGHT_OUT_PAD);
+        }
+        s->ld_in = rt_round_up32(s->in, RT_COL_PAD);
+        s->ld_out = rt_round_up32(s->out_pad, RT_COL_PAD);
+    }
+}
+
+uint32_t model_order_stride(const struct model_group_shape shape[MODEL_GROUP_COUNT])
+{
+    uint32_t stride = 0;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        stride = shape[g].ld_in > stride ? shape[g].ld_in : stride;
+    return stride;
+}
+
+static bool stored_alike(const struct model_part *a, const struct model_part *b)
+{
+    const struct rt_weight_shape *s = &a->shape, *t = &b->shape;
+    return s->bits == t->bits && s->group == t->group && s->form == t->form &&
+           a->moved == b->moved &&
+           memcmp(a->order, b->order, s->in * sizeof *a->order) == 0;
+}
+
+rt_status model_plan_group(struct fmt_model *file, const struct model_group_shape *s,
+                           uint32_t layer, uint32_t *order, uint32_t stride,
+                           struct model_part parts[MODEL_PARTS_MAX],
+                           struct model_runs *runs)
+{
+    rt_status st;
+    runs->count = 0;
+    for (uint32_t p = 0; p < s->parts; p++) {
+        struct model_part *part = &parts[p];
+        snprintf(part->name, sizeof part->name, "model.layers.%u.%s", layer,
+                 fmt_module_path[s->module[p]]);
+        part->order = order + (uint64_t)p * stride;
+        TRY(fmt_weight_shape(file, part->name, s->out[p], s->in, &part->shape));
+        TRY(fmt_weight_order(file, part->name, s->in, part->order, &part->moved));
+    }
+    for (uint32_t p = 0, end; p < s->parts; p = end) {
+        for (end = p + 1; end < s->parts && stored_alike(&parts[p], &parts[end]);)
+            end++;
+        struct model_run *run = &runs->run[runs->count++];
+        *run = (struct model_run){ .part0 = p, .parts = end - p };
+        run->weight.shape = parts[p].shape;
+        run->weight.shape.out = run->weight.shape.out_pad =
+            (end < s->parts ? s->row0[end] : s->out_pad) - s->row0[p];
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+bool model_has_bias(const struct fmt_config *c, enum model_group g)
+{
+    return g == MODEL_QKV ? c->bias_qkv : g == MODEL_O ? c->bias_o : c->bias_mlp;
+}
+
+/* ---- bytes ---- */
+
+static uint64_t weight_bytes(const struct rt_weight_shape *s)
+{
+    return rt_weight_code_bytes(s) + (s->bits < 16 ? rt_weight_scale_bytes(s) : 0);
+}
+
+/* A vector is padded to a texel row. */
+static uint64_t vector_bytes(uint32_t count)
+{
+    return rt_round_up(count, RT_COL_PAD) * sizeof(float);
+}
+
+static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *order,
+                           struct model_size *size)
+{
+    rt_status st;
+    const struct fmt_config *c = &size->config;
+    const uint32_t stride = model_order_stride(size->shape);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const struct model_group_shape *s = &size->shape[g];
+        struct model_part parts[MODEL_PARTS_MAX];
+        struct model_runs runs;
+        TRY(model_plan_group(file, s, layer, order, stride, parts, &runs));
+        for (uint32_t r = 0; r < runs.count; r++) {
+            size->projections += weight_bytes(&runs.run[r].weight.shape);
+            if (!parts[runs.run[r].part0].moved)
+                continue;
+            size->rest += 2ull * s->ld_in * sizeof(uint32_t);
+            size->ld_columns = s->ld_in > size->ld_columns ? s->ld_in : size->ld_columns;
+        }
+        if (model_has_bias(c, (enum model_group)g))
+            size->rest += s->out_pad * sizeof(float);
+    }
+    size->rest += 2 * vector_bytes(c->hidden);
+    if (c->family->qk_norm)
+        size->rest += 2 * vector_bytes(c->head_dim);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
+                        struct model_size *out)
+{
+    rt_status st;
+    struct rt_weight_shape table;
+    *out = (struct model_size){ .config = *fmt_model_config(file) };
+    const struct fmt_config *c = &out->config;
+    model_group_shapes(c, out->shape);
+    uint32_t *order =
+        rt_alloc(ctx, model_order_stride(out->shape), MODEL_PARTS_MAX * sizeof *order);
+    if (!order)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory to look at a model");
+    TRY(fmt_weight_shape(file, "model.embed_tokens", c->vocab, c->hidden, &table));
+    out->tables = weight_bytes(&table);
+    if (fmt_has_head(file)) {
+        TRY(fmt_weight_shape(file, "lm_head", c->vocab, c->hidden, &table));
+        out->tables += weight_bytes(&table);
+    }
+    for (uint32_t l = 0; l < c->layers; l++)
+        TRY(add_layer(file, l, order, out));
+    out->rest += vector_bytes(c->hidden);
+    out->file = fmt_model_bytes(file);
+
+fail:
+    rt_free(order);
+    return st;
+}
+
+uint64_t model_size_bytes(const struct model_size *size, uint32_t positions)
+{
+    return size->projections + size->tables + size->rest +
+           (uint64_t)positions * size->config.head_dim * sizeof(float);
+}
+
+uint64_t model_pass_bytes(const struct fmt_config *c,
+                          const struct model_group_shape shape[MODEL_GROUP_COUNT],
+                          uint32_t ld_columns, uint32_t rows)
+{
+    const uint64_t meta = 1 + 4 + 4; /* words: id, rope, attention */
+    const uint64_t hidden = 2ull * rt_round_up(c->hidden, RT_COL_PAD);
+    const uint64_t stages = (uint64_t)shape[MODEL_QKV].ld_out + shape[MODEL_O].ld_in +
+                            shape[MODEL_GATE_UP].ld_out + shape[MODEL_DOWN].ld_in;
+    return rt_round_up(rows, RT_ROW_PAD) * sizeof(float) *
+           (meta + hidden + stages + c->heads + ld_columns);
+}

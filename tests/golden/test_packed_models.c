@@ -1,0 +1,127 @@
+/* Whole models in AWQ and GPTQ form, activation order and mixed layers included: the same
+ * logits and adapter gradients as the plain model of the same values. */
+#include "runtime/train/score.h"
+#include "tests/support/devices.h"
+#include "tests/support/pack_model.h"
+#include "tests/support/slopes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Sums over columns in another order: the rounding of two float passes. */
+static const double LOGIT_TOLERANCE = 1e-4;
+static const double GRADIENT_TOLERANCE = 1e-3; /* of the norm of a matrix */
+
+enum { TOKENS = 33 };
+
+static const struct {
+    enum test_packing packing;
+    uint32_t bits;
+    const char *source;
+} cases[] = {
+    { TEST_AWQ, 4, "qwen2-tiny" },        { TEST_GPTQ, 4, "llama-tiny" },
+    { TEST_GPTQ_ORDER, 3, "qwen2-tiny" }, { TEST_GPTQ_OWN_ORDERS, 8, "llama-tiny" },
+    { TEST_GPTQ_MIXED, 2, "llama-tiny" },
+};
+
+static struct rt_model *load(struct rt_device *dev, const struct test_folder *folder)
+{
+    struct rt_model *model = NULL;
+    if (rt_model_load(dev, folder->path, 64, &model) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    return model;
+}
+
+static float *logits_of(struct rt_model *model)
+{
+    uint32_t ids[TOKENS];
+    struct rt_scorer *scorer = NULL;
+    float *logits = calloc((size_t)TOKENS * model->config.vocab, sizeof *logits);
+    for (uint32_t t = 0; t < TOKENS; t++)
+        ids[t] = train_word(5, t, 0) % model->config.vocab;
+    assert_int_equal(rt_scorer_create(model, NULL, NULL, TOKENS, &scorer), RT_OK);
+    assert_int_equal(rt_scorer_logits(scorer, ids, TOKENS, logits), RT_OK);
+    rt_scorer_destroy(&scorer);
+    return logits;
+}
+
+/* Worst ||g - h|| / ||h|| over the matrices of the adapter gradients of two models. */
+static double gradients_differ(struct rt_model *a, struct rt_model *b)
+{
+    struct fmt_adapter *g = test_gradient(a), *h = test_gradient(b);
+    double worst = 0;
+    for (uint32_t i = 0; i < g->layers * FMT_MODULE_COUNT; i++)
+        for (int side = 0; side < 2; side++) {
+            uint32_t out, in;
+            double apart = 0, size = 0;
+            fmt_module_size(&a->config, (enum fmt_module)(i % FMT_MODULE_COUNT), &out,
+                            &in);
+            const float *x = side ? g->lora[i].b : g->lora[i].a;
+            const float *y = side ? h->lora[i].b : h->lora[i].a;
+            for (uint32_t k = 0; k < g->lora[i].rank * (side ? out : in); k++) {
+                apart += ((double)x[k] - y[k]) * ((double)x[k] - y[k]);
+                size += (double)y[k] * y[k];
+            }
+            const double share = sqrt(apart / size);
+            worst = share <= worst ? worst : share; /* NaN is the worst */
+        }
+    fmt_adapter_destroy(&g);
+    fmt_adapter_destroy(&h);
+    return worst;
+}
+
+static void check_case(struct rt_device *dev, const char *device, size_t i)
+{
+    struct test_folder packed, plain;
+    test_folder_init(&packed);
+    test_folder_init(&plain);
+    test_pack_model(cases[i].source, cases[i].packing, cases[i].bits, &packed, &plain);
+    struct rt_model *a = load(dev, &packed), *b = load(dev, &plain);
+    assert_true(a->linear_weights == b->linear_weights);
+    assert_true(a->bits_per_weight < 20 && b->bits_per_weight == 32);
+    float *got = logits_of(a), *expected = logits_of(b);
+    const double difference =
+        test_max_difference(expected, got, (size_t)TOKENS * a->config.vocab);
+    const double gradient = gradients_differ(a, b);
+    printf("    %-26s %-28s %u bits  logits %.2e  gradients %.2e\n", device,
+           test_packing_name(cases[i].packing), cases[i].bits, difference, gradient);
+    assert_true(difference <= LOGIT_TOLERANCE);
+    assert_true(gradient <= GRADIENT_TOLERANCE);
+    free(got);
+    free(expected);
+    rt_model_destroy(&a);
+    rt_model_destroy(&b);
+    test_folder_deinit(&packed);
+    test_folder_deinit(&plain);
+}
+
+static void packed_models_are_the_plain_ones(void **state)
+{
+    (void)state;
+    struct test_device devices[16];
+    const uint32_t n = test_devices(devices, 16);
+    assert_true(n > 0);
+    for (uint32_t d = 0; d < n; d++) {
+        struct rt_ctx ctx;
+        test_ctx(&ctx);
+        struct rt_device *dev = test_device_open(&ctx, &devices[d]);
+        for (size_t i = 0; i < RT_COUNT(cases); i++)
+            check_case(dev, devices[d].name, i);
+        assert_int_equal(rt_device_validation_count(dev), 0);
+        rt_device_destroy(&dev);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(
+        packed_models_are_the_plain_ones) };
+    return cmocka_run_group_tests_name("packed models", tests, NULL, NULL);
+}

@@ -1,0 +1,187 @@
+/* Every kernel compiles for four generations of AMD GPUs, and none that the plan of such
+ * a GPU can choose spills registers. No GPU is needed: Mesa's RADV compiles for any that
+ * it is told to imagine (RADV_FORCE_FAMILY). Prints registers and occupancy, the worst
+ * over the constants a kernel is given. */
+#include "runtime/vk/vk_statistics.h"
+#include "tests/support/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char icd[] = "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json";
+
+enum { GOOD = 0, BAD = 1, NO_DRIVER = 77 };
+
+/* The constants of matmul kernels: group sizes, as far as code differs by them, and what
+ * model_forward.c adds to a product. */
+static const uint32_t groups[] = { 0, 32, 128 };
+static const uint32_t flags[] = { 0, MATMUL_BIAS, MATMUL_RESIDUAL,
+                                  MATMUL_BIAS | MATMUL_LORA,
+                                  MATMUL_RESIDUAL | MATMUL_LORA };
+
+/* The i-th set of constants of a kernel; false after the last. */
+static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
+{
+    const enum rt_op op = vk_kernel_table[kernel].op;
+    const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
+    const bool packed = product && vk_kernel_define(kernel, "BITS", 32) < 16;
+    const uint32_t by_group = packed ? RT_COUNT(groups) : 1;
+    const uint32_t by_flags = op == RT_OP_matmul ? RT_COUNT(flags) : 1;
+    if (i >= by_group * by_flags)
+        return false;
+    *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
+    if (product) {
+        out->spec[0] = groups[i % by_group];
+        out->spec[1] = flags[i / by_group];
+    }
+    return true;
+}
+
+static void raise_to(uint32_t *most, uint32_t value)
+{
+    if (value > *most)
+        *most = value;
+}
+
+static void take_worst(struct vk_statistics *worst, const struct vk_statistics *s)
+{
+    if (worst->subgroup_size == 0 || s->subgroups < worst->subgroups)
+        worst->subgroups = s->subgroups;
+    worst->subgroup_size = s->subgroup_size;
+    raise_to(&worst->vgprs, s->vgprs);
+    raise_to(&worst->sgprs, s->sgprs);
+    raise_to(&worst->spilled_vgprs, s->spilled_vgprs);
+    raise_to(&worst->spilled_sgprs, s->spilled_sgprs);
+    raise_to(&worst->scratch_bytes, s->scratch_bytes);
+    raise_to(&worst->shared_bytes, s->shared_bytes);
+    raise_to(&worst->code_bytes, s->code_bytes);
+}
+
+/* One kernel with all its constants, or with the first only. False if it does not
+ * compile or if the compiler tells nothing. */
+static bool measure(struct rt_device *dev, uint32_t kernel, bool all,
+                    struct vk_statistics *worst)
+{
+    struct vk_choice choice;
+    *worst = (struct vk_statistics){ 0 };
+    for (uint32_t i = 0; constants(kernel, i, &choice) && (all || i == 0); i++) {
+        struct vk_statistics s;
+        if (vk_statistics_get((struct vk_device *)dev, &choice, &s) != RT_OK) {
+            printf("    %s\n", rt_device_ctx(dev)->message);
+            return false;
+        }
+        take_worst(worst, &s);
+    }
+    return worst->vgprs > 0 && worst->subgroups > 0;
+}
+
+static void print_row(const char *name, const struct vk_statistics *s)
+{
+    printf("    %-30s %6u %5u %5u %6u %7u %5u %5u %6u %5u\n", name, s->subgroup_size,
+           s->vgprs, s->sgprs, s->spilled_vgprs, s->spilled_sgprs, s->scratch_bytes,
+           s->shared_bytes, s->code_bytes, s->subgroups);
+}
+
+/* Prints the table of a device; the number of kernels that break the claim. */
+static uint32_t check_kernels(struct rt_device *dev)
+{
+    uint32_t chosen = 0, faults = 0;
+    const uint64_t start = rt_time_ns();
+    printf("    %-30s %6s %5s %5s %6s %7s %5s %5s %6s %5s\n", "kernel", "lanes", "VGPR",
+           "SGPR", "VGPR", "SGPR", "scra-", "LDS", "code", "waves");
+    printf("    %-30s %6s %5s %5s %6s %7s %5s %5s %6s %5s\n", "", "a wave", "", "",
+           "spills", "spills", "tch", "bytes", "bytes", "/SIMD");
+    for (uint32_t k = 0; k < vk_kernel_count; k++) {
+        const struct vk_kernel_info *info = &vk_kernel_table[k];
+        const bool in_plan = vk_kernel_in_plan(rt_device_plan(dev), k);
+        struct vk_statistics s;
+        char name[64];
+        snprintf(name, sizeof name, "%s/%s", rt_op_table[info->op].name, info->name);
+        const bool compiles = measure(dev, k, in_plan, &s);
+        if (in_plan && compiles)
+            print_row(name, &s);
+        const bool spills = s.spilled_vgprs || s.spilled_sgprs || s.scratch_bytes;
+        if (!compiles || (in_plan && spills)) {
+            printf("    %s %s\n", name, compiles ? "spills" : "does not compile");
+            faults++;
+        }
+        chosen += in_plan;
+    }
+    printf("    %u kernels compile, %u that the plan can choose are listed, %u faults, "
+           "%.1f s\n",
+           vk_kernel_count, chosen, faults, (double)(rt_time_ns() - start) * 1e-9);
+    return faults;
+}
+
+/* In a process of its own: the driver reads the environment when it is loaded. */
+static int check_family(const char *family)
+{
+    struct rt_ctx ctx;
+    struct rt_device *dev = NULL;
+    const struct rt_device_options options = { .validation = true, .compile_only = true };
+    setenv("VK_ICD_FILENAMES", icd, 1);
+    setenv("VK_DRIVER_FILES", icd, 1);
+    setenv("RADV_FORCE_FAMILY", family, 1);
+    test_ctx(&ctx);
+    if (access(icd, R_OK) != 0)
+        return NO_DRIVER;
+    if (rt_device_create(&ctx, &options, &dev) != RT_OK) {
+        printf("    %s\n", ctx.message);
+        return BAD;
+    }
+    printf("    %s: %s, plan %s\n", family, rt_device_info_of(dev)->description,
+           rt_device_plan(dev)->family == RT_FAMILY_TILED ? "tiled" : "lanes");
+    const uint32_t faults = check_kernels(dev);
+    const uint64_t messages = rt_device_validation_count(dev);
+    if (messages)
+        printf("    %llu validation messages\n", (unsigned long long)messages);
+    const bool good =
+        rt_device_plan(dev)->family == RT_FAMILY_TILED && faults == 0 && messages == 0;
+    rt_device_destroy(&dev);
+    return good ? GOOD : BAD;
+}
+
+static void no_kernel_in_plan_spills(void **state)
+{
+    const char *family = *state;
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        const int code = check_family(family);
+        fflush(NULL);
+        _exit(code);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NO_DRIVER) {
+        printf("    skipped: %s is not there (Debian: mesa-vulkan-drivers)\n", icd);
+        skip();
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != GOOD)
+        fail_msg("%s: a kernel spills or does not compile, see above", family);
+}
+
+int main(void)
+{
+    static char names[][16] = { "NAVI21", "GFX1100", "VEGA10", "POLARIS10" };
+#ifdef __SANITIZE_ADDRESS__
+    enum { CHECKED = 1 }; /* the work is the driver's, which is not instrumented */
+#else
+    enum { CHECKED = RT_COUNT(names) };
+#endif
+    struct CMUnitTest tests[CHECKED];
+    for (size_t i = 0; i < CHECKED; i++)
+        tests[i] = (struct CMUnitTest){ .name = names[i],
+                                        .test_func = no_kernel_in_plan_spills,
+                                        .initial_state = names[i] };
+    return cmocka_run_group_tests_name("kernels on AMD", tests, NULL, NULL);
+}

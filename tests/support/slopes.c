@@ -1,0 +1,156 @@
+#include "tests/support/slopes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+
+/* Of the loss, either way: float losses of size 6 are good to 1e-6, and curvature shows
+ * at a few thousandths of this. */
+static const double CHANGE = 0.02;
+
+enum { TOKENS = 40, RANK = 4 };
+
+/* A and B of every module at random, so that no gradient vanishes. */
+static struct fmt_adapter *random_adapter(struct rt_ctx *ctx, const struct fmt_config *c)
+{
+    struct fmt_adapter *a = NULL;
+    assert_int_equal(fmt_adapter_new(ctx, c, RANK, 8.0f, &a), RT_OK);
+    for (uint32_t i = 0; i < a->layers * FMT_MODULE_COUNT; i++) {
+        uint32_t out, in;
+        fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
+        for (uint32_t k = 0; k < RANK * in; k++)
+            a->lora[i].a[k] = 0.1f * ((float)train_word(1, k, i) / 2147483648.0f - 1);
+        for (uint32_t k = 0; k < RANK * out; k++)
+            a->lora[i].b[k] = 0.1f * ((float)train_word(2, k, i) / 2147483648.0f - 1);
+    }
+    return a;
+}
+
+/* sum += factor * the elements of one kind of g; returns the norm of those of g. */
+static double add_kind(struct fmt_adapter *sum, const struct fmt_adapter *g,
+                       const struct fmt_config *c, uint32_t kind, double factor)
+{
+    double squares = 0;
+    for (uint32_t i = kind; i < g->layers * FMT_MODULE_COUNT; i += FMT_MODULE_COUNT) {
+        uint32_t out, in;
+        fmt_module_size(c, (enum fmt_module)kind, &out, &in);
+        for (uint32_t k = 0; k < RANK * in; k++) {
+            sum->lora[i].a[k] += (float)(factor * g->lora[i].a[k]);
+            squares += (double)g->lora[i].a[k] * g->lora[i].a[k];
+        }
+        for (uint32_t k = 0; k < RANK * out; k++) {
+            sum->lora[i].b[k] += (float)(factor * g->lora[i].b[k]);
+            squares += (double)g->lora[i].b[k] * g->lora[i].b[k];
+        }
+    }
+    return sqrt(squares);
+}
+
+struct slopes {
+    struct rt_ctx *ctx;
+    struct rt_model *model; /* borrowed */
+    struct rt_adapter *adapter;
+    struct rt_trainer *trainer;
+    struct train_sequence batch;
+};
+
+static double loss_of(struct slopes *b)
+{
+    struct train_metrics metrics;
+    if (rt_trainer_gradient(b->trainer, &b->batch, 1, &metrics) != RT_OK)
+        fail_msg("%s", b->ctx->message);
+    return metrics.loss;
+}
+
+/* Loss with the matrices of one kind moved by `factor` along g. */
+static double moved(struct slopes *b, const struct fmt_adapter *g, uint32_t kind,
+                    double factor)
+{
+    const struct fmt_config *c = &b->model->config;
+    struct fmt_adapter *kept = NULL, *source = b->adapter->source;
+    assert_int_equal(fmt_adapter_copy(b->ctx, source, c, &kept), RT_OK);
+    add_kind(source, g, c, kind, factor);
+    assert_int_equal(rt_adapter_upload(b->adapter), RT_OK);
+    const double loss = loss_of(b);
+    b->adapter->source = kept;
+    fmt_adapter_destroy(&source);
+    return loss;
+}
+
+/* Tokens and their mask, behind a session that uses them. */
+struct session {
+    struct slopes slopes;
+    uint32_t ids[TOKENS];
+    uint8_t mask[TOKENS];
+};
+
+static void session_open(struct session *s, struct rt_model *model)
+{
+    struct slopes *b = &s->slopes;
+    struct train_options options;
+    *b = (struct slopes){ .ctx = rt_device_ctx(model->dev),
+                          .model = model,
+                          .batch = { .ids = s->ids, .mask = s->mask, .n = TOKENS } };
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        s->ids[t] = train_word(3, t, 0) % model->config.vocab;
+        s->mask[t] = t % 3 != 0;
+    }
+    train_options_default(&options);
+    options.loss = TRAIN_SFT;
+    assert_int_equal(rt_adapter_create(model, random_adapter(b->ctx, &model->config),
+                                       true, &b->adapter),
+                     RT_OK);
+    assert_int_equal(
+        rt_trainer_create(model, b->adapter, NULL, &options, TOKENS, 0, &b->trainer),
+        RT_OK);
+}
+
+static void session_close(struct session *s)
+{
+    rt_trainer_destroy(&s->slopes.trainer);
+    rt_adapter_destroy(&s->slopes.adapter);
+}
+
+static struct fmt_adapter *gradient_of(struct slopes *b)
+{
+    struct fmt_adapter *g = NULL;
+    loss_of(b);
+    assert_int_equal(fmt_adapter_copy(b->ctx, b->adapter->source, &b->model->config, &g),
+                     RT_OK);
+    assert_int_equal(rt_trainer_read_gradient(b->trainer, g), RT_OK);
+    return g;
+}
+
+struct fmt_adapter *test_gradient(struct rt_model *model)
+{
+    struct session s;
+    session_open(&s, model);
+    struct fmt_adapter *g = gradient_of(&s.slopes);
+    session_close(&s);
+    return g;
+}
+
+double test_worst_slope(struct rt_model *model, double kinds[FMT_MODULE_COUNT])
+{
+    struct session s;
+    struct slopes *b = &s.slopes;
+    double worst = 0;
+    session_open(&s, model);
+    struct fmt_adapter *g = gradient_of(b);
+    for (uint32_t kind = 0; kind < FMT_MODULE_COUNT; kind++) {
+        const double norm = add_kind(g, g, &model->config, kind, 0);
+        assert_true(norm > 1e-4);
+        const double step = CHANGE / (norm * norm); /* g is not normalised */
+        kinds[kind] = (moved(b, g, kind, step) - moved(b, g, kind, -step)) / (2 * CHANGE);
+        /* written so that NaN is the worst */
+        if (!(fabs(kinds[kind] - 1) <= worst))
+            worst = fabs(kinds[kind] - 1);
+    }
+    fmt_adapter_destroy(&g);
+    session_close(&s);
+    return worst;
+}

@@ -1,0 +1,173 @@
+/* What a model and an engine take is known before they are made, to the byte; what does
+ * not fit is refused with the numbers before anything is allocated on the device. */
+#include "runtime/engine/engine.h"
+#include "tests/support/devices.h"
+#include "tests/support/files.h"
+#include "tests/support/pack_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NONE_BYTES = 4096, CONTEXT = 96 };
+
+static struct rt_device *open_ref(struct rt_ctx *ctx)
+{
+    struct rt_device *dev = NULL;
+    const struct rt_device_options options = { .name = "ref" };
+    if (rt_device_create(ctx, &options, &dev) != RT_OK)
+        fail_msg("%s", ctx->message);
+    return dev;
+}
+
+static uint64_t live_bytes(const struct rt_device *dev)
+{
+    struct rt_device_stats stats;
+    rt_device_stats_get(dev, &stats);
+    return stats.buffer_bytes;
+}
+
+static void size_of(struct rt_ctx *ctx, const char *folder, struct model_size *size)
+{
+    struct fmt_model *file = NULL;
+    if (fmt_model_open(ctx, folder, &file) != RT_OK ||
+        rt_model_size(ctx, file, size) != RT_OK)
+        fail_msg("%s", ctx->message);
+    fmt_model_close(&file);
+}
+
+static void check_folder(const char *folder)
+{
+    struct rt_ctx ctx = { 0 };
+    struct model_size size;
+    struct rt_model *model = NULL;
+    struct rt_engine *engine = NULL;
+    const struct rt_engine_options options[] = {
+        { .context = CONTEXT },
+        { .slots = 3, .rows_max = 64, .context = CONTEXT - 1 },
+    };
+    size_of(&ctx, folder, &size);
+    struct rt_device *dev = open_ref(&ctx);
+    if (rt_model_load(dev, folder, CONTEXT, &model) != RT_OK)
+        fail_msg("%s", ctx.message);
+    assert_int_equal(live_bytes(dev), model_size_bytes(&size, CONTEXT) + NONE_BYTES);
+    assert_int_equal(model->weight_bytes, size.projections + size.tables + size.rest);
+    for (size_t i = 0; i < RT_COUNT(options); i++) {
+        const uint64_t before = live_bytes(dev);
+        assert_int_equal(rt_engine_create(model, NULL, &options[i], &engine), RT_OK);
+        assert_int_equal(live_bytes(dev) - before, rt_engine_bytes(&size, &options[i]));
+        rt_engine_destroy(&engine);
+    }
+    rt_model_destroy(&model);
+    assert_int_equal(live_bytes(dev), 0);
+    rt_device_destroy(&dev);
+}
+
+static void sizes_are_known_to_the_byte(void **state)
+{
+    (void)state;
+    static const char *const models[] = { "qwen2-tiny", "qwen2-tiny-untied-bf16",
+                                          "qwen3-tiny", "llama-tiny",
+                                          "qwen2-tiny-rtn4-ct" };
+    char path[1024], relative[128];
+    for (size_t i = 0; i < RT_COUNT(models); i++) {
+        snprintf(relative, sizeof relative, "tests/golden/models/%s", models[i]);
+        check_folder(test_path(path, sizeof path, relative));
+    }
+    struct test_folder packed, plain;
+    test_folder_init(&packed);
+    test_folder_init(&plain);
+    test_pack_model("llama-tiny", TEST_GPTQ_MIXED, 4, &packed, &plain);
+    check_folder(packed.path);
+    test_folder_deinit(&packed);
+    test_folder_deinit(&plain);
+}
+
+/* A model whose embedding alone is 256 GiB, as a file with a hole: no machine has it. */
+static void make_giant(const struct test_folder *folder)
+{
+    static const char *const norms[] = { "model.norm", "model.layers.0.input_layernorm",
+                                         "model.layers.0.post_attention_layernorm" };
+    static const struct {
+        const char *name;
+        uint64_t rows, cols;
+    } matrices[] = {
+        { "model.embed_tokens", 1u << 20, 1u << 16 },
+        { "model.layers.0.self_attn.q_proj", 1u << 16, 1u << 16 },
+        { "model.layers.0.self_attn.k_proj", 1u << 16, 1u << 16 },
+        { "model.layers.0.self_attn.v_proj", 1u << 16, 1u << 16 },
+        { "model.layers.0.self_attn.o_proj", 1u << 16, 1u << 16 },
+        { "model.layers.0.mlp.gate_proj", 1u << 18, 1u << 16 },
+        { "model.layers.0.mlp.up_proj", 1u << 18, 1u << 16 },
+        { "model.layers.0.mlp.down_proj", 1u << 16, 1u << 18 },
+    };
+    static const char config[] =
+        "{\"model_type\": \"llama\", \"hidden_size\": 65536, \"intermediate_size\": "
+        "262144, \"num_hidden_layers\": 1, \"num_attention_heads\": 1024, "
+        "\"vocab_size\": "
+        "1048576, \"tie_word_embeddings\": true, \"max_position_embeddings\": 64}";
+    char header[4096] = "{";
+    uint64_t at = 0;
+    for (size_t i = 0; i < RT_COUNT(matrices) + RT_COUNT(norms); i++) {
+        const bool matrix = i < RT_COUNT(matrices);
+        const uint64_t rows = matrix ? matrices[i].rows : 1u << 16;
+        const uint64_t count = rows * (matrix ? matrices[i].cols : 1);
+        const size_t used = strlen(header);
+        snprintf(header + used, sizeof header - used,
+                 "%s\"%s.weight\":{\"dtype\":\"F32\",\"shape\":[%llu%s],"
+                 "\"data_offsets\":[%llu,%llu]}",
+                 i ? "," : "", matrix ? matrices[i].name : norms[i - RT_COUNT(matrices)],
+                 (unsigned long long)rows,
+                 !matrix                        ? ""
+                 : matrices[i].cols == 1u << 16 ? ",65536"
+                                                : ",262144",
+                 (unsigned long long)at, (unsigned long long)(at + 4 * count));
+        at += 4 * count;
+    }
+    const size_t used = strlen(header);
+    snprintf(header + used, sizeof header - used, "}");
+    test_file_write(test_folder_file(folder, "config.json"), config, strlen(config));
+    const char *path = test_folder_file(folder, "model.safetensors");
+    test_file_safetensors(path, header, NULL, 0);
+    if (truncate(path, (off_t)(8 + strlen(header) + at)) != 0) {
+        print_message("this file system has no files of %llu bytes\n",
+                      (unsigned long long)at);
+        skip();
+    }
+}
+
+static void a_model_that_does_not_fit_is_refused_with_numbers(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    struct rt_model *model = NULL;
+    test_folder_init(&folder);
+    make_giant(&folder);
+    struct rt_device *dev = open_ref(&ctx);
+    const rt_status st = rt_model_load(dev, folder.path, 64, &model);
+    test_refused(&ctx, st, RT_ERR_NO_DEVICE, folder.path, "GiB on 'ref'", "GiB free",
+                 "quantize", "another device", NULL);
+    assert_null(model);
+    struct rt_device_stats stats;
+    rt_device_stats_get(dev, &stats);
+    assert_int_equal(stats.buffer_bytes_max, 0);
+    rt_device_destroy(&dev);
+    test_folder_deinit(&folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_known_to_the_byte),
+        cmocka_unit_test(a_model_that_does_not_fit_is_refused_with_numbers),
+    };
+    return cmocka_run_group_tests_name("model layout", tests, NULL, NULL);
+}

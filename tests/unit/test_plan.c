@@ -1,0 +1,145 @@
+/* What is decided for a device, from facts alone: rows copied from the reports of real
+ * devices and drivers, and the least that Vulkan allows. */
+#include "runtime/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESA(major, minor, patch) \
+    ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12 | (uint32_t)(patch))
+
+static const struct {
+    const char *device;
+    struct rt_facts facts;
+    enum rt_family family;
+    enum rt_operand_path path;
+    uint32_t lanes;
+    bool slow_storage;
+} rows[] = {
+    { "lavapipe of Debian 12",
+      { .software = true,
+        .driver_id = 13,
+        .driver_version = MESA(22, 3, 6),
+        .subgroup_size = 8,
+        .shared_bytes = 32768,
+        .lanes_max = 1024,
+        .storage_range_max = 134217728,
+        .texel_count_max = 134217728 },
+      RT_FAMILY_LANES,
+      RT_PATH_TEXEL,
+      8,
+      true },
+    { "lavapipe of Mesa 26",
+      { .software = true,
+        .driver_id = 13,
+        .driver_version = MESA(26, 2, 6),
+        .subgroup_size = 8,
+        .shared_bytes = 32768,
+        .lanes_max = 1024,
+        .storage_range_max = 134217728,
+        .texel_count_max = 134217728 },
+      RT_FAMILY_LANES,
+      RT_PATH_TEXEL,
+      8,
+      false },
+    { "SwiftShader of Chromium: texel buffers too small to be of use",
+      { .software = true,
+        .driver_id = 10,
+        .subgroup_size = 4,
+        .shared_bytes = 32768,
+        .lanes_max = 256,
+        .storage_range_max = 1073741824,
+        .texel_count_max = 65536 },
+      RT_FAMILY_LANES,
+      RT_PATH_STORAGE,
+      8,
+      false },
+    { "RADV, NAVI21",
+      { .vendor_id = 0x1002,
+        .driver_id = 3,
+        .driver_version = MESA(22, 3, 6),
+        .discrete = true,
+        .subgroup_size = 64,
+        .shared_bytes = 65536,
+        .lanes_max = 1024,
+        .storage_range_max = 4294967295,
+        .texel_count_max = 4294967295 },
+      RT_FAMILY_TILED,
+      RT_PATH_STORAGE,
+      64,
+      false },
+    { "the least that Vulkan 1.1 allows",
+      { .subgroup_size = 1,
+        .shared_bytes = 16384,
+        .lanes_max = 128,
+        .storage_range_max = 134217728,
+        .texel_count_max = 65536 },
+      RT_FAMILY_LANES,
+      RT_PATH_STORAGE,
+      64,
+      false },
+};
+
+static void every_device_gets_its_plan(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct rt_plan plan;
+        const struct rt_plan_options options = { RT_FAMILY_AUTO };
+        rt_plan_make(&rows[i].facts, &options, &plan);
+        if (plan.family != rows[i].family || plan.path != rows[i].path ||
+            plan.lanes != rows[i].lanes ||
+            rt_plan_has_quirk(&plan, RT_QUIRK_slow_storage_loads) != rows[i].slow_storage)
+            fail_msg("%s: family %d, path %d, lanes %u, quirks %x", rows[i].device,
+                     (int)plan.family, (int)plan.path, plan.lanes, plan.quirks);
+        assert_true(plan.binding_bytes_max == rows[i].facts.storage_range_max);
+        assert_true(plan.submit_flops_max > 0);
+    }
+}
+
+static void a_forced_family_is_taken(void **state)
+{
+    (void)state;
+    for (int f = RT_FAMILY_LANES; f < RT_FAMILY_COUNT; f++) {
+        struct rt_plan plan;
+        const struct rt_plan_options options = { (enum rt_family)f };
+        rt_plan_make(&rows[0].facts, &options, &plan);
+        assert_int_equal(plan.family, f);
+    }
+}
+
+static void a_plan_prints_as_json(void **state)
+{
+    (void)state;
+    char text[512];
+    struct rt_plan plan;
+    const struct rt_plan_options options = { RT_FAMILY_AUTO };
+    rt_plan_make(&rows[0].facts, &options, &plan);
+    assert_true(rt_plan_print(&plan, text, sizeof text) == strlen(text));
+    json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "family")), "lanes");
+    const json_t *quirks = json_object_get(json, "quirks");
+    assert_int_equal(json_array_size(quirks), 1);
+    assert_string_equal(json_string_value(json_array_get(quirks, 0)),
+                        rt_quirk_table[RT_QUIRK_slow_storage_loads].name);
+    json_decref(json);
+    assert_true(rt_plan_print(&plan, text, 10) > 10 && strlen(text) == 9);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_device_gets_its_plan),
+        cmocka_unit_test(a_forced_family_is_taken),
+        cmocka_unit_test(a_plan_prints_as_json),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
