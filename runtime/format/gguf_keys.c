@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool fmt_gguf_is(const char *path)
 {
@@ -13,7 +14,10 @@ bool fmt_gguf_is(const char *path)
     const size_t length = strlen(path);
     if (length > 5 && strcmp(path + length - 5, ".gguf") == 0)
         return true;
-    FILE *file = fopen(path, "rb"); /* a folder opens, but cannot be read */
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) /* a pipe would wait */
+        return false;
+    FILE *file = fopen(path, "rb");
     const bool same =
         file && fread(magic, 1, 4, file) == 4 && memcmp(magic, "GGUF", 4) == 0;
     if (file)

@@ -11,6 +11,8 @@
 #include "runtime/text/tokenizer.h"
 
 enum { TEXT_PATTERNS_MAX = 8 };
+/* Kinds of SentencePiece's pieces, which GGUF uses for all tokens. */
+enum { KIND_NORMAL = 1, KIND_UNKNOWN, KIND_CONTROL, KIND_USER, KIND_UNUSED, KIND_BYTE };
 
 /* GPT-2's way of splitting, also that of the ByteLevel pre-tokenizer. */
 #define TEXT_GPT2_PATTERN \
