@@ -119,22 +119,28 @@ void html_signed(struct html *h, double value, int decimals)
     html_raw(h, "%s%s", zero ? "" : value < 0 ? "\xe2\x88\x92" : "+", digits);
 }
 
-void html_p(struct html *h, double p)
+void html_p_value(struct html *h, double p)
 {
     if (p >= 0.001) {
-        html_raw(h, "p\xc2\xa0=\xc2\xa0%.3f", p);
+        html_raw(h, "%.3f", p);
     } else if (p < 1e-99) {
-        html_raw(h, "p\xc2\xa0&lt;\xc2\xa0"
-                    "10<sup>\xe2\x88\x92"
-                    "99</sup>");
+        html_raw_text(h, "&lt;\xc2\xa0"
+                         "10<sup>\xe2\x88\x92"
+                         "99</sup>");
     } else {
         char digits[32];
-        snprintf(digits, sizeof digits, "%.1e", p);
+        snprintf(digits, sizeof digits, "%.1e", p); /* "2.8e-16" */
         html_raw(h,
-                 "p\xc2\xa0=\xc2\xa0%.3s\xc2\xa0\xc3\x97\xc2\xa0"
-                 "10<sup>\xe2\x88\x92%d</sup>",
-                 digits, (int)-floor(log10(p)));
+                 "%.3s\xc2\xa0\xc3\x97\xc2\xa0"
+                 "10<sup>\xe2\x88\x92%s</sup>",
+                 digits, digits + 5 + strspn(digits + 5, "0"));
     }
+}
+
+void html_p(struct html *h, double p)
+{
+    html_raw(h, "p\xc2\xa0%s", p < 1e-99 ? "" : "=\xc2\xa0");
+    html_p_value(h, p);
 }
 
 void html_number(struct html *h, double value, int decimals)

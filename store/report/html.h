@@ -29,8 +29,9 @@ void html_url(struct html *h, const char *text);
 
 /* "+1.2" or U+2212 "1.2". */
 void html_signed(struct html *h, double value, int decimals);
-/* "p = 0.012", "p = 2.8 x 10^-16" (superscript), "p < 10^-99". */
+/* "p = 0.012", "p = 2.8 x 10^-16" (superscript), "p < 10^-99"; the value alone. */
 void html_p(struct html *h, double p);
+void html_p_value(struct html *h, double p);
 /* "1.20" or "undefined" where it is not finite. */
 void html_number(struct html *h, double value, int decimals);
 

@@ -133,6 +133,7 @@ static rt_status write_sections(struct report *r)
         TRY(report_recovery(r));
         TRY(report_arms(r));
         TRY(report_faults(r));
+        TRY(report_divergence(r));
         TRY(report_problems(r));
     }
     TRY(report_training(r));

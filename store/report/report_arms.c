@@ -49,18 +49,31 @@ enum { X0 = 50, X1 = 700, Y0 = 12, Y1 = 330 };
 struct scatter {
     double bits_low, bits_high, low, high;
     double x[REPORT_ARMS_MAX], y[REPORT_ARMS_MAX], label[REPORT_ARMS_MAX];
+    bool left[REPORT_ARMS_MAX];      /* the label is left of its point */
     uint32_t order[REPORT_ARMS_MAX]; /* from the top */
 };
 
 static double at_bits(const struct scatter *s, double bits)
 {
-    return X0 + 24 +
-           (X1 - X0 - 150) * log2(bits / s->bits_low) / log2(s->bits_high / s->bits_low);
+    return X0 + 100 +
+           (X1 - X0 - 170) * log2(bits / s->bits_low) / log2(s->bits_high / s->bits_low);
 }
 
 static double at_percent(const struct scatter *s, double percent)
 {
     return Y1 - (Y1 - Y0) * (percent - s->low) / (s->high - s->low);
+}
+
+/* A label that would run into another point goes to the left, where there is room. */
+static void choose_sides(const struct report *r, struct scatter *s)
+{
+    for (uint32_t a = 0; a < r->arm_count; a++) {
+        const double wide = 6.8 * (double)strlen(r->arms[a].label);
+        for (uint32_t b = 0; b < r->arm_count; b++)
+            if (s->x[b] > s->x[a] + 5 && s->x[b] < s->x[a] + 26 + wide &&
+                fabs(s->y[b] - s->label[a]) < 10 && s->x[a] - 21 - wide > X0)
+                s->left[a] = true;
+    }
 }
 
 /* Labels right of their points; those of neighbours are pushed apart, a thin line leads
@@ -92,6 +105,7 @@ static void place(const struct report *r, struct scatter *s)
                 s->label[a] = s->label[b] + 14;
         }
     }
+    choose_sides(r, s);
 }
 
 static void put_axes(struct html *h, const struct scatter *s)
@@ -114,6 +128,18 @@ static void put_axes(struct html *h, const struct scatter *s)
              (X0 + X1) / 2, Y1 + 36);
 }
 
+/* Not where it would cover one that was drawn: those are in the chart by arm. */
+static void put_interval(struct report *r, const struct scatter *s, uint32_t a)
+{
+    for (uint32_t b = 0; b < a; b++)
+        if (fabs(s->x[a] - s->x[b]) < 4)
+            return;
+    const struct pipe_interval w = pipe_wilson(r->arms[a].right, r->n);
+    html_raw(&r->h, "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\" stroke-opacity=\"0.5\"/>",
+             class_of(&r->arms[a]), s->x[a], at_percent(s, 100 * w.high),
+             at_percent(s, 100 * w.low));
+}
+
 static void put_scatter(struct report *r)
 {
     struct html *h = &r->h;
@@ -132,27 +158,25 @@ static void put_scatter(struct report *r)
     }
     html_raw_text(h, "\">");
     put_axes(h, &s);
+    for (uint32_t a = 0; a < r->arm_count; a++)
+        put_interval(r, &s, a);
     for (uint32_t a = 0; a < r->arm_count; a++) {
-        const struct report_arm *arm = &r->arms[a];
-        const struct pipe_interval w = pipe_wilson(arm->right, r->n);
-        if (a < 2 || (int)a == r->main_arm || strcmp(arm->role, "control") == 0)
-            html_raw(h,
-                     "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\" stroke-opacity=\"0.45\"/>",
-                     class_of(arm), s.x[a], at_percent(&s, 100 * w.high),
-                     at_percent(&s, 100 * w.low));
-        html_raw(h, "<path class=\"g\" d=\"M%.1f %.1fL%.1f %.1f\"/>", s.x[a] + 5, s.y[a],
-                 s.x[a] + 18, s.label[a]);
-        put_mark(h, arm, s.x[a], s.y[a]);
-        html_raw(h, "<text%s x=\"%.1f\" y=\"%.1f\">",
-                 (int)a == r->main_arm ? " class=\"b\"" : "", s.x[a] + 21,
+        html_raw(h, "<text class=\"o%s%s\" x=\"%.1f\" y=\"%.1f\">", s.left[a] ? " e" : "",
+                 (int)a == r->main_arm ? " b" : "", s.x[a] + (s.left[a] ? -21 : 21),
                  s.label[a] + 4);
-        html_text(h, arm->label);
+        html_text(h, r->arms[a].label);
         html_raw_text(h, "</text>");
+    }
+    for (uint32_t a = 0; a < r->arm_count; a++) {
+        html_raw(h, "<path class=\"g\" d=\"M%.1f %.1fL%.1f %.1f\"/>", s.x[a], s.y[a],
+                 s.x[a] + (s.left[a] ? -18 : 18), s.label[a]);
+        put_mark(h, &r->arms[a], s.x[a], s.y[a]);
     }
     html_raw_text(h,
                   "</svg><figcaption>Square: full precision and quantized; circle: "
                   "restored; diamond: control or plain alternative. Up and to the left "
-                  "is better.</figcaption></figure>\n");
+                  "is better. Lines: 95\xc2\xa0% intervals, one where several arms take "
+                  "the same bits; all are in the next chart.</figcaption></figure>\n");
 }
 
 /* ---- intervals by arm ---- */
@@ -198,107 +222,16 @@ static void put_dots(struct report *r)
              (LEFT + RIGHT) / 2, bottom + 31, r->n);
 }
 
-/* ---- the table ---- */
-
-static const char dash[] = "<td class=\"n\">\xe2\x80\x93</td>";
-
-static void put_difference(struct html *h, const struct pipe_paired *p)
-{
-    html_raw_text(h, "<td class=\"n\">");
-    html_signed(h, 100 * p->difference, 1);
-    html_raw_text(h, " [");
-    html_signed(h, 100 * p->interval.low, 1);
-    html_raw_text(h, ", ");
-    html_signed(h, 100 * p->interval.high, 1);
-    html_raw_text(h, "]</td>");
-}
-
-static void put_p_cell(struct html *h, double p)
-{
-    html_raw_text(h, "<td class=\"n\">");
-    html_p(h, p);
-    html_raw_text(h, "</td>");
-}
-
-static void put_restoring(struct report *r, uint32_t a)
-{
-    struct html *h = &r->h;
-    const struct report_arm *arm = &r->arms[a];
-    if (a < 2) {
-        html_raw(h, "%s%s%s%s%s%s%s", dash, dash, dash, dash, dash, dash, dash);
-        return;
-    }
-    const struct pipe_interval back = pipe_wilson(arm->back, r->arms[1].paired.lost);
-    html_raw(h, "<td class=\"n\">%u / %u</td>", arm->paired.gained, arm->paired.lost);
-    put_difference(h, &arm->paired);
-    put_p_cell(h, arm->paired.p_exact);
-    html_raw(h, "<td class=\"n\">%.0f\xc2\xa0%% [%.0f, %.0f]</td><td class=\"n\">",
-             report_percent(arm->back, r->arms[1].paired.lost), 100 * back.low,
-             100 * back.high);
-    html_number(h, arm->recovered.share, 2);
-    html_raw_text(h, " [");
-    html_number(h, arm->recovered.share_interval.low, 2);
-    html_raw_text(h, ", ");
-    html_number(h, arm->recovered.share_interval.high, 2);
-    html_raw_text(h, "]</td>");
-    if ((int)a == r->main_arm || r->main_arm < 0) {
-        html_raw(h, "%s%s", dash, dash);
-        return;
-    }
-    put_difference(h, &arm->against);
-    put_p_cell(h, arm->p_holm);
-}
-
-static void put_row(struct report *r, uint32_t a)
-{
-    struct html *h = &r->h;
-    const struct report_arm *arm = &r->arms[a];
-    const struct pipe_interval w = pipe_wilson(arm->right, r->n);
-    html_raw(h, "<tr%s><th scope=\"row\" class=\"nw\">",
-             (int)a == r->main_arm ? " class=\"main\"" : "");
-    html_text(h, arm->label);
-    html_raw_text(h, "</th><td>");
-    html_text(h, arm->role);
-    html_raw(h,
-             "</td><td class=\"n\">%.2f</td><td class=\"n\">%.1f\xc2\xa0%% [%.1f, "
-             "%.1f]</td>",
-             arm->bits, report_percent(arm->right, r->n), 100 * w.low, 100 * w.high);
-    put_restoring(r, a);
-    if (isfinite(arm->kl) && isfinite(arm->same_top))
-        html_raw(h, "<td class=\"n\">%.4f</td><td class=\"n\">%.2f\xc2\xa0%%</td>",
-                 arm->kl, 100 * arm->same_top);
-    else
-        html_raw(h, "%s%s", dash, dash);
-    html_raw_text(h, "</tr>\n");
-}
-
 rt_status report_arms(struct report *r)
 {
-    struct html *h = &r->h;
-    html_raw_text(h, "<h2 id=\"arms\">Recipes, controls and plain alternatives</h2>\n");
+    html_raw_text(&r->h, "<h2 id=\"arms\">Recipes, controls and plain alternatives</h2>\n"
+                         "<h3>Accuracy against effective bits a weight</h3>\n");
     put_scatter(r);
+    html_raw_text(&r->h, "<div class=\"pair\"><div><h3>Accuracy by arm</h3>\n");
     put_dots(r);
-    report_table_open(h, "All arms");
-    html_raw_text(
-        h,
-        "<tr><th>arm</th><th>role</th><th class=\"n\">bits a weight</th><th "
-        "class=\"n\">right [95\xc2\xa0%]</th><th class=\"n\">fixed / broken</th><th "
-        "class=\"n\">points over quantized [95\xc2\xa0%]</th><th class=\"n\">McNemar</th>"
-        "<th class=\"n\">lost problems back [95\xc2\xa0%]</th><th class=\"n\">share of "
-        "the loss [95\xc2\xa0%]</th><th class=\"n\">main arm less this [95\xc2\xa0%]</th>"
-        "<th class=\"n\">Holm</th><th class=\"n\">KL, nats</th><th class=\"n\">same "
-        "top</th></tr>\n");
-    for (uint32_t a = 0; a < r->arm_count; a++)
-        put_row(r, a);
-    report_table_close(h);
-    html_raw(
-        h,
-        "<p class=\"sub\">%u problems, greedy, paired by problem. Fixed: quantized "
-        "wrong and the arm right; broken: the reverse. Lost problems back: of those "
-        "that full solves and quantized does not. Share of the loss: (arm \xe2\x88\x92 "
-        "quantized) / (full \xe2\x88\x92 quantized), bootstrap over problems, 2,000 "
-        "draws. KL and same top: against full on full's own answers, a token's "
-        "mean.</p>\n",
-        r->n);
+    html_raw_text(&r->h, "</div><div>");
+    report_arms_words(r);
+    html_raw_text(&r->h, "</div></div>\n");
+    report_arms_tables(r);
     return RT_OK;
 }

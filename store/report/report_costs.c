@@ -106,31 +106,46 @@ static void put_word(struct html *h, const char *option, const char *text)
         return;
     }
     html_raw_text(h, "&#39;");
-    for (; *text; text++)
-        if (*text == '\'')
+    while (*text) {
+        const size_t run = strcspn(text, "'");
+        html_text_n(h, text, run);
+        text += run;
+        if (*text) {
             html_raw_text(h, "&#39;\\&#39;&#39;");
-        else
-            html_text_n(h, text, 1);
+            text++;
+        }
+    }
     html_raw_text(h, "&#39;");
 }
 
-/* name, full, quant, bits, seed, items, recipes of the plan; then mine, validate, measure
- * as file and range. */
+/* Recipes and controls by the labels of the arms. */
+static void put_recipes(struct report *r)
+{
+    char list[REPORT_ARMS_MAX * sizeof r->arms[0].label];
+    size_t n = 0;
+    for (uint32_t a = 2; r->paired && a < r->arm_count; a++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? "," : "",
+                              r->arms[a].label);
+    if (n)
+        put_word(&r->h, "recipes", list);
+}
+
+/* Name of the campaign, a column per option, the whole plan. */
 static rt_status put_command(void *user, const struct store_row *row)
 {
-    static const char *const options[] = {
-        NULL, "full", "quant", "bits", "seed", "items"
-    };
+    static const char *const options[] = { NULL,       "full",    "quant", "bits", "mine",
+                                           "validate", "measure", "items", "seed" };
     struct html *h = &((struct report *)user)->h;
     if (strcmp(store_row_text(row, 0), "restore") == 0) {
         html_raw_text(h, "<pre>faultline restore");
         for (int i = 1; i < (int)RT_COUNT(options); i++)
             if (store_row_text(row, i)[0])
                 put_word(h, options[i], store_row_text(row, i));
+        put_recipes(user);
         html_raw_text(h, "</pre>\n");
     }
     html_raw_text(h, "<p class=\"sub\">The plan as stored:</p><pre>");
-    html_text(h, store_row_text(row, 6));
+    html_text(h, store_row_text(row, 9));
     html_raw_text(h, "</pre>\n");
     return RT_OK;
 }
@@ -144,8 +159,10 @@ rt_status report_reproduce(struct report *r)
     TRY(store_query(
         r->store,
         "SELECT name, json_extract(plan,'$.full'), json_extract(plan,'$.quant'), "
-        "json_extract(plan,'$.bits'), json_extract(plan,'$.seed'), "
-        "json_extract(plan,'$.items'), plan FROM campaign WHERE campaign_id=?1",
+        "json_extract(plan,'$.bits'), json_extract(plan,'$.mine'), "
+        "json_extract(plan,'$.validate'), json_extract(plan,'$.measure'), "
+        "json_extract(plan,'$.items'), json_extract(plan,'$.seed'), plan FROM campaign "
+        "WHERE campaign_id=?1",
         args, put_command, r));
     TRY(store_query(
         r->store,

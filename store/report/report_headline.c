@@ -6,18 +6,23 @@
 #include <math.h>
 #include <string.h>
 
-static void put_card(struct html *h, const char *name, const struct report_arm *a,
-                     uint32_t n, const char *tail)
+static void put_card(struct report *r, uint32_t index)
 {
-    const struct pipe_interval w = pipe_wilson(a->right, n);
-    html_raw(h,
-             "<div class=\"%s\"><span>%s</span><b>%.1f\xc2\xa0%%</b><span>95\xc2\xa0%%: "
-             "%.1f to %.1f</span><span>%u of %u%s</span><span>",
-             strcmp(a->role, "full") == 0    ? "full"
-             : strcmp(a->role, "quant") == 0 ? "quant"
-                                             : "restored",
-             name, report_percent(a->right, n), 100 * w.low, 100 * w.high, a->right, n,
-             tail);
+    struct html *h = &r->h;
+    const struct report_arm *a = &r->arms[index];
+    const struct pipe_interval w = pipe_wilson(a->right, r->n);
+    const bool full = strcmp(a->role, "full") == 0, quant = strcmp(a->role, "quant") == 0;
+    html_raw(h, "<div class=\"%s\"><span>", full ? "full" : quant ? "quant" : "restored");
+    if (full || quant)
+        html_raw_text(h, full ? "Full precision" : "Quantized");
+    else
+        html_text(h, a->label);
+    html_raw(
+        h,
+        "%s</span><b>%.1f\xc2\xa0%%</b><span>95\xc2\xa0%%: %.1f to %.1f</span><span>%u "
+        "of %u right</span><span>",
+        (int)index == r->main_arm ? ", restored" : "", report_percent(a->right, r->n),
+        100 * w.low, 100 * w.high, a->right, r->n);
     html_text(h, a->quant);
     html_raw(h, "%s%.2f bits a weight</span></div>", a->quant[0] ? ", " : "", a->bits);
 }
@@ -153,7 +158,7 @@ static void put_verdicts(struct report *r)
     struct html *h = &r->h;
     if (r->main_arm < 0)
         return;
-    if (r->arm_count < 4 && r->arm_count - 3 < 1) {
+    if (r->arm_count == 3) {
         html_raw_text(h, "<p>No other recipe or control was measured beside it.</p>\n");
         return;
     }
@@ -261,16 +266,9 @@ rt_status report_headline(struct report *r)
     struct html *h = &r->h;
     if (r->arm_count)
         html_raw_text(h, "<div class=\"big\">");
-    for (uint32_t a = 0; a < r->arm_count; a++) {
-        const bool own = (int)a == r->main_arm;
-        if (a < 2 || own)
-            put_card(h,
-                     own                                     ? "Restored"
-                     : strcmp(r->arms[a].role, "full") == 0  ? "Full precision"
-                     : strcmp(r->arms[a].role, "quant") == 0 ? "Quantized"
-                                                             : "An arm",
-                     &r->arms[a], r->n, " right");
-    }
+    for (uint32_t a = 0; a < r->arm_count; a++)
+        if (a < 2 || (int)a == r->main_arm)
+            put_card(r, a);
     if (r->arm_count)
         html_raw_text(h, "</div>\n");
     if (!r->paired) {

@@ -62,10 +62,15 @@ RT_CHECKED rt_status report_headline(struct report *r);
 RT_CHECKED rt_status report_recovery(struct report *r);
 RT_CHECKED rt_status report_arms(struct report *r);
 RT_CHECKED rt_status report_faults(struct report *r);
+RT_CHECKED rt_status report_divergence(struct report *r);
 RT_CHECKED rt_status report_problems(struct report *r);
 RT_CHECKED rt_status report_training(struct report *r);
 RT_CHECKED rt_status report_costs(struct report *r);
 RT_CHECKED rt_status report_reproduce(struct report *r);
+
+/* Parts of report_arms: what the arms are, and their tables. */
+void report_arms_words(struct report *r);
+void report_arms_tables(struct report *r);
 
 /* A table row of cells; the first is text, the others numbers. For store_query. */
 RT_CHECKED rt_status report_table_row(void *report, const struct store_row *row);

@@ -70,8 +70,8 @@ static void put_waterfall(struct report *r)
 
 static const char *sign(unsigned right)
 {
-    return right ? "<td class=\"ok\">\xe2\x9c\x93 right</td>"
-                 : "<td class=\"no\">\xe2\x9c\x97 wrong</td>";
+    return right ? "<td class=\"ok m\">\xe2\x9c\x93<span class=\"vh\"> right</span></td>"
+                 : "<td class=\"no m\">\xe2\x9c\x97<span class=\"vh\"> wrong</span></td>";
 }
 
 static void put_flips(struct report *r)
@@ -81,9 +81,9 @@ static void put_flips(struct report *r)
     html_raw_text(h, "<div><h3 id=\"flips\">Every pattern of right and wrong</h3>");
     report_table_open(h, "Patterns of right and wrong");
     html_raw(h,
-             "<tr><th>full</th><th>quantized</th>%s<th class=\"n\">problems</th><th>"
-             "</th></tr>",
-             three ? "<th>restored</th>" : "");
+             "<tr><th class=\"m\">full</th><th class=\"m\">quantized</th>%s<th "
+             "class=\"n\">problems</th><th>meaning</th></tr>",
+             three ? "<th class=\"m\">restored</th>" : "");
     for (int c = 7; c >= 0; c -= three ? 1 : 2) {
         const unsigned cell = (unsigned)c & (three ? 7U : 6U);
         char name[4];
