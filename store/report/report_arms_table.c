@@ -82,6 +82,10 @@ static void put_against_quant(struct report *r, uint32_t a)
     put_name(r, a);
     html_raw_text(h, "<td>");
     html_text(h, arm->role);
+    if (arm->items)
+        html_raw(h, "</td><td class=\"n\">%u", arm->items);
+    else
+        html_raw_text(h, "</td><td class=\"n\">\xe2\x80\x93");
     html_raw(h,
              "</td><td class=\"n\">%.2f</td><td "
              "class=\"n\">%.1f\xc2\xa0%% [%.1f, %.1f]</td>",
@@ -138,7 +142,8 @@ void report_arms_tables(struct report *r)
     html_raw_text(h, "<h3>Against the quantized model</h3>");
     report_table_open(h, "Arms against the quantized model");
     html_raw_text(h,
-                  "<tr><th>arm</th><th>role</th><th class=\"n\">bits a weight</th><th "
+                  "<tr><th>arm</th><th>role</th><th class=\"n\">items</th><th "
+                  "class=\"n\">bits a weight</th><th "
                   "class=\"n\">accuracy [95\xc2\xa0%]</th>"
                   "<th class=\"n\">fixed / broken</th><th class=\"n\">points over "
                   "quantized [95\xc2\xa0%]</th><th class=\"n\">McNemar exact p</th></tr>"
@@ -147,7 +152,8 @@ void report_arms_tables(struct report *r)
         put_against_quant(r, a);
     report_table_close(h);
     html_raw(h,
-             "<p class=\"sub\">%u problems, greedy, paired by problem. Fixed: quantized "
+             "<p class=\"sub\">%u problems, greedy, paired by problem. Items: training "
+             "items used. Fixed: quantized "
              "wrong and the arm right; broken: the reverse.</p>\n<h3>What came back, and "
              "the main arm against the others</h3>",
              r->n);

@@ -38,8 +38,9 @@ static rt_status put_costs(struct report *r)
         "'train' THEN coalesce(json_extract(r.config,'$.recipe'),'') ELSE "
         "coalesce(b.split,'')||' '||coalesce(v.label,'') END name, r.status state, "
         "(SELECT count(*) FROM generation g WHERE g.run_id=r.run_id) answers, (SELECT "
-        "sum(correct) FROM generation g JOIN score USING(gen_id) WHERE "
-        "g.run_id=r.run_id) correct, (SELECT value FROM metric WHERE run_id=r.run_id AND "
+        "count(*) FROM generation g WHERE g.run_id=r.run_id AND (SELECT correct FROM "
+        "score x WHERE x.gen_id=g.gen_id ORDER BY grader LIMIT 1)) correct, (SELECT "
+        "value FROM metric WHERE run_id=r.run_id AND "
         "name='wall_seconds' AND step=0) w, (SELECT value FROM metric WHERE "
         "run_id=r.run_id AND name='device_seconds' AND step=0) d, (SELECT value FROM "
         "metric WHERE run_id=r.run_id AND name='tokens' AND step=0) t, (SELECT value "
@@ -49,18 +50,17 @@ static rt_status put_costs(struct report *r)
         "WHERE "
         "r.campaign_id=?1), a AS (SELECT * FROM c UNION ALL SELECT 9e15, '', 'all', '', "
         "sum(answers), NULL, sum(w), sum(d), sum(t), sum(f) FROM c) SELECT name, state, "
-        "nullif(answers,0), format('%.2f',w), format('%.2f',d), "
-        "format('%.0f %%',100*d/nullif(w,0)), CAST(t AS INTEGER), "
-        "CASE WHEN t IS NULL OR name='all' THEN '' ELSE format('%.0f',t/nullif(w,0)) "
-        "END, format('%.3f',f), format('%.1f',1000*f/nullif(w,0)), CASE WHEN "
-        "correct>0 AND w IS NOT NULL THEN format('%.1f',1000*w/correct) ELSE '' END FROM "
-        "a "
-        "ORDER BY s, id";
+        "nullif(answers,0), iif(w IS NULL,'',format('%.2f',w)), "
+        "iif(d IS NULL,'',format('%.2f',d)), "
+        "iif(d/w IS NULL,'',format('%.0f %%',100*d/w)), CAST(t AS INTEGER), "
+        "iif(t/w IS NULL OR name='all','',format('%.0f',t/w)), "
+        "iif(f IS NULL,'',format('%.3f',f)), iif(f/w IS NULL,'',format('%.1f',1000*f/w)),"
+        " iif(w/nullif(correct,0) IS NULL,'',format('%.1f',1000*w/correct)) FROM a ORDER "
+        "BY s, id";
     TRY(store_query(r->store, stages, args, report_table_row, r));
     report_table_close(h);
-    html_raw_text(h, "<p class=\"sub\">Wall and device seconds as the program took them; "
-                     "what a resumed stage did before it was stopped is not in them. "
-                     "Energy is not measured.</p>\n");
+    html_raw_text(h, "<p class=\"sub\">Wall and device seconds over all attempts at a "
+                     "stage. Energy is not measured.</p>\n");
     return RT_OK;
 
 fail:

@@ -13,16 +13,14 @@ static void put_card(struct report *r, uint32_t index)
     const struct pipe_interval w = pipe_wilson(a->right, r->n);
     const bool full = strcmp(a->role, "full") == 0, quant = strcmp(a->role, "quant") == 0;
     html_raw(h, "<div class=\"%s\"><span>", full ? "full" : quant ? "quant" : "restored");
-    if (full || quant)
-        html_raw_text(h, full ? "Full precision" : "Quantized");
-    else
+    html_raw_text(h, full ? "Full precision" : quant ? "Quantized" : "Restored: ");
+    if (!full && !quant)
         html_text(h, a->label);
     html_raw(
         h,
-        "%s</span><b>%.1f\xc2\xa0%%</b><span>95\xc2\xa0%%: %.1f to %.1f</span><span>%u "
+        "</span><b>%.1f\xc2\xa0%%</b><span>95\xc2\xa0%%: %.1f to %.1f</span><span>%u "
         "of %u right</span><span>",
-        (int)index == r->main_arm ? ", restored" : "", report_percent(a->right, r->n),
-        100 * w.low, 100 * w.high, a->right, r->n);
+        report_percent(a->right, r->n), 100 * w.low, 100 * w.high, a->right, r->n);
     html_text(h, a->quant);
     html_raw(h, "%s%.2f bits a weight</span></div>", a->quant[0] ? ", " : "", a->bits);
 }
@@ -153,6 +151,27 @@ static void put_cheaper(struct report *r)
                            : "No measured arm with fewer bits does as well.</p>\n");
 }
 
+/* A control that had less to learn from is a weaker control: say so. */
+static void put_unequal(struct report *r)
+{
+    struct html *h = &r->h;
+    const struct report_arm *own = &r->arms[r->main_arm];
+    uint32_t count = 0;
+    for (uint32_t a = 2; a < r->arm_count; a++) {
+        const struct report_arm *arm = &r->arms[a];
+        if (arm->items == 0 || arm->items >= 0.8 * own->items)
+            continue;
+        html_raw_text(h, count++ ? "; <em>"
+                                 : "<p><strong>Not at equal items:</strong> <em>");
+        html_text(h, arm->label);
+        html_raw(h, "</em> was trained on %u items", arm->items);
+    }
+    if (count)
+        html_raw(
+            h, ", the main arm on %u. A win over it may be a win of more training.</p>\n",
+            own->items);
+}
+
 static void put_verdicts(struct report *r)
 {
     struct html *h = &r->h;
@@ -167,6 +186,7 @@ static void put_verdicts(struct report *r)
     put_verdict_list(r, UNSHOWN, "<p><strong>It is not shown to differ from</strong> ");
     put_verdict_list(r, BEATEN, "<p><strong>It is beaten by</strong> ");
     put_cheaper(r);
+    put_unequal(r);
     html_raw(h, "</div><p class=\"sub\">Differences are <em>");
     html_text(h, r->arms[r->main_arm].label);
     html_raw(h,

@@ -27,6 +27,7 @@ struct report_arm {
     double kl, same_top; /* against full's answers; NaN: not measured */
     uint32_t answered;   /* problems in all, first sample */
     uint32_t right, truncated, unparsed, errors;
+    uint32_t items;            /* training items used; 0: not trained on any */
     uint32_t back;             /* problems that quant lost and this arm has right */
     struct pipe_paired paired; /* quant against this arm (quant: full against quant) */
     struct pipe_recovery recovered; /* arms only */

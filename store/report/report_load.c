@@ -27,6 +27,7 @@ static rt_status take_arm(void *user, const struct store_row *row)
     a->same_top = store_row_null(row, 10) ? NAN : store_row_number(row, 10);
     snprintf(a->quant, sizeof a->quant, "%.63s", store_row_text(row, 11));
     const uint32_t samples = (uint32_t)store_row_integer(row, 12);
+    a->items = (uint32_t)store_row_integer(row, 13);
     r->samples = samples > r->samples ? samples : r->samples;
     return RT_OK;
 }
@@ -51,7 +52,11 @@ static rt_status load_arms(struct report *r)
         "(SELECT value FROM metric m WHERE m.run_id=e.run_id AND name='kl_mean' AND "
         "step=0),(SELECT value FROM metric m WHERE m.run_id=e.run_id AND "
         "name='same_top' AND step=0),quant,"
-        "(SELECT max(sample)+1 FROM generation g WHERE g.run_id=e.run_id) "
+        "(SELECT max(sample)+1 FROM generation g WHERE g.run_id=e.run_id),"
+        "(SELECT count(*) FROM run t JOIN bullet_set b ON b.run_id=t.run_id JOIN "
+        "bullet_item i ON i.dataset_id=b.dataset_id WHERE t.campaign_id=?1 AND "
+        "t.kind='train' AND json_extract(t.config,'$.recipe')=e.label AND i.excluded IS "
+        "NULL) "
         "FROM e ORDER BY CASE WHEN role='full' AND k=1 THEN 0 WHEN role='quant' AND k=1 "
         "THEN 1 WHEN role='restored' THEN 2 ELSE 3 END, label<>'default', started_ms,"
         "run_id",

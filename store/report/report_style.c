@@ -49,9 +49,9 @@ const char *const report_style[] = {
     "\"Liberation Sans\",sans-serif}\n",
     "svg .d{fill:var(--dim)}svg .b{font-weight:700}svg .e{text-anchor:end}svg .m{te"
     "xt-anchor:middle}\n",
-    "svg .g{stroke:var(--line)}svg .cf{fill:var(--full);stroke:var(--full)}svg .cq{"
-    "fill:var(--quant);stroke:var(--quant)}svg .cr{fill:var(--rest);stroke:var(--re"
-    "st)}svg .cc{fill:var(--ctl);stroke:var(--ctl)}\n",
+    "svg .g{stroke:var(--line);fill:none}svg .cf{fill:var(--full);stroke:var(--full"
+    ")}svg .cq{fill:var(--quant);stroke:var(--quant)}svg .cr{fill:var(--rest);strok"
+    "e:var(--rest)}svg .cc{fill:var(--ctl);stroke:var(--ctl)}\n",
     "svg .hb{fill:url(#hb);stroke:var(--bad)}svg .hg{fill:url(#hg);stroke:var(--goo"
     "d)}svg .o{paint-order:stroke;stroke:var(--bg);stroke-width:3px}svg .ll{fill:no"
     "ne;stroke:var(--rest);stroke-width:1.8;stroke-dasharray:5 3}svg .lq{fill:none;"
@@ -109,14 +109,16 @@ const char *const report_style[] = {
     "e:.9rem;margin:.4rem 0}dt{color:var(--dim)}dt{overflow-wrap:anywhere}dd{margin"
     ":0;overflow-wrap:anywhere;min-width:0}\n",
     "@media(max-width:480px){main{padding:1rem .9rem 3rem}h1{font-size:1.4rem}dl{gr"
-    "id-template-columns:1fr}dd{margin-bottom:.4rem}th,td{padding:.3rem .4rem}}\n",
+    "id-template-columns:1fr}dd{margin-bottom:.4rem}th,td{padding:.3rem .3rem}table"
+    "{font-size:.82rem}}\n",
     "@media print{:root{--bg:#fff;--fg:#000;--dim:#444;--line:#bbb;--soft:#f4f4f4;-"
     "-link:#000;--good:#176f41;--bad:#a8321d;--full:#33639c;--quant:#a8321d;--rest:"
     "#176f41;--ctl:#7a5c00}body{font-size:10.5pt}main{max-width:none;padding:0}form"
-    ",nav{display:none!important}.scroll{overflow:visible}table{font-size:8pt}th,td"
-    "{padding:.15rem .25rem}.wide svg{min-width:0}figure,tr,.three{break-inside:avo"
-    "id}h2,h3{break-after:avoid}details::details-content{content-visibility:visible"
-    ";display:block;height:auto}details.twin{display:none}a{text-decoration:none}}\n",
+    ",nav{display:none!important}.scroll{overflow:visible}table{font-size:7pt}th,td"
+    "{padding:.12rem .2rem}details.p{break-inside:avoid}.wide svg{min-width:0}figur"
+    "e,tr,.three{break-inside:avoid}h2,h3{break-after:avoid}details::details-conten"
+    "t{content-visibility:visible;display:block;height:auto}details.twin{display:no"
+    "ne}a{text-decoration:none}}\n",
     NULL,
 };
 

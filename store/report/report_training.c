@@ -50,22 +50,22 @@ static void put_curve(struct html *h, const struct curve *c, int which)
     html_raw(h,
              "<figure><svg viewBox=\"0 0 300 150\" role=\"img\" aria-label=\"%s: %.4g at "
              "step %.0f, %.4g at step %.0f, between %.4g and %.4g\"><text class=\"b\" "
-             "x=\"46\" y=\"12\">%s%s%s</text><path class=\"g\" d=\"M46 22V122H294M46 "
-             "22h-4M46 122h-4\"/><text class=\"d e\" x=\"40\" y=\"28\">%.3g</text><text "
-             "class=\"d e\" x=\"40\" y=\"124\">%.3g</text><text class=\"d\" x=\"46\" "
-             "y=\"138\">%.0f</text><text class=\"d m\" x=\"170\" y=\"138\">step</text>"
+             "x=\"62\" y=\"12\">%s%s%s</text><path class=\"g\" d=\"M62 22V122H294M62 "
+             "22h-4M62 122h-4\"/><text class=\"d e\" x=\"56\" y=\"28\">%.3g</text><text "
+             "class=\"d e\" x=\"56\" y=\"124\">%.3g</text><text class=\"d\" x=\"62\" "
+             "y=\"138\">%.0f</text><text class=\"d m\" x=\"178\" y=\"138\">step</text>"
              "<text class=\"d e\" x=\"294\" y=\"138\">%.0f</text><path class=\"l\" d=\"",
              curves[which].title, c->y[0], c->x[0], c->y[c->n - 1], c->x[c->n - 1], low,
              high, curves[which].title, curves[which].unit[0] ? ", " : "",
              curves[which].unit, high, low, first, last);
     for (uint32_t i = 0; i < c->n; i += stride)
         html_raw(h, "%c%.1f %.1f", i ? 'L' : 'M',
-                 46 + 248 * (c->x[i] - first) / (last - first),
+                 62 + 232 * (c->x[i] - first) / (last - first),
                  122 - 100 * (c->y[i] - low) / span);
     html_raw_text(h, "\"/>");
     for (uint32_t i = 0; i < c->n && c->n <= 12; i++) /* few points: show each */
         html_raw(h, "<circle class=\"cf\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>",
-                 46 + 248 * (c->x[i] - first) / (last - first),
+                 62 + 232 * (c->x[i] - first) / (last - first),
                  122 - 100 * (c->y[i] - low) / span);
     html_raw_text(h, "</svg></figure>");
 }
@@ -168,10 +168,11 @@ static rt_status put_items(struct report *r)
     if (items == 0)
         return RT_OK;
     report_table_open(h, "Training items");
-    html_raw_text(h, "<caption>Silver Bullet items by recipe</caption><tr><th>recipe</th>"
-                     "<th class=\"n\">kind</th><th class=\"n\">items used</th><th "
-                     "class=\"n\">problems</th><th class=\"n\">dropped</th><th>most "
-                     "frequent reason</th></tr>\n");
+    html_raw_text(
+        h, "<caption>Silver Bullet items by recipe</caption><tr><th>recipe</th>"
+           "<th class=\"n\">kind</th><th class=\"n\">items used</th><th "
+           "class=\"n\">problems</th><th class=\"n\">dropped</th><th class=\"n\">most "
+           "frequent reason</th></tr>\n");
     TRY(store_query(
         r->store,
         "WITH x AS (SELECT b.dataset_id, i.excluded, count(*) n, row_number() OVER "

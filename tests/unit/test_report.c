@@ -375,13 +375,20 @@ static void test_leak(void **state)
         { .problem_id = "p00001", .prompt = "p", .chosen = "c" },
         { .problem_id = "p00002", .prompt = "p", .chosen = "c", .excluded = "too long" },
     };
-    put_run(&f, "train", "quant", "quant", "{\"recipe\":\"sft\"}", &train);
+    const struct pipe_item more[] = {
+        { .problem_id = "p00003", .prompt = "p", .chosen = "c" },
+        { .problem_id = "p00004", .prompt = "p", .chosen = "c" },
+    };
+    put_run(&f, "train", "quant", "quant", "{\"recipe\":\"more-bits\"}", &train);
     must(store_put_items(f.store, train.id, "sft", "{}", items, 2));
+    put_run(&f, "train", "quant", "quant", "{\"recipe\":\"default\"}", &train);
+    must(store_put_items(f.store, train.id, "sft", "{}", more, 2));
     char *text = page(&f, &size);
     check_page(text, size);
     has(text, "Leak: these results are in-sample.");
-    has(text, "Of 1 training items, 1 are of a measured problem");
+    has(text, "Of 3 training items, 3 are of a measured problem");
     has(text, "too long (1)");
+    has(text, "<em>more-bits</em> was trained on 1 items, the main arm on 2");
     free(text);
 }
 
