@@ -214,11 +214,13 @@ static rt_status put_leak(struct report *r)
 {
     rt_status st;
     struct leak l = { 0 };
-    const char *const args[] = { r->campaign, r->benchmark, NULL };
+    /* By what was answered: a problem row names only the first set that it came with. */
+    const char *const args[] = { r->campaign, r->arms[0].run, NULL };
     TRY(store_query(
         r->store,
-        "WITH m AS (SELECT problem_id, lower(trim(question)) q FROM problem WHERE "
-        "benchmark_id=?2) SELECT count(*), coalesce(sum(i.problem_id IN (SELECT "
+        "WITH m AS (SELECT problem_id, lower(trim(question)) q FROM generation JOIN "
+        "problem USING(problem_id) WHERE run_id=?2) SELECT count(*), "
+        "coalesce(sum(i.problem_id IN (SELECT "
         "problem_id FROM m)),0), coalesce(sum(lower(trim(p.question)) IN (SELECT q FROM "
         "m)),0) FROM run r JOIN bullet_set b ON b.run_id=r.run_id JOIN bullet_item i ON "
         "i.dataset_id=b.dataset_id JOIN problem p ON p.problem_id=i.problem_id WHERE "
