@@ -21,7 +21,7 @@ kernel()
 }
 for path in t s; do
     macro=
-    [ $path = t ] || macro=-DL_SSBO
+    [ $path = t ] || macro='-DL_SSBO -DU_SSBO'
     for tile in 16x8 8x8 8x4; do
         kernel f32-$tile-$path -DBL=8 -DTU=${tile%x*} -DTL=${tile#*x} $macro
         kernel q4-$tile-$path -DBL=8 -DBITS=4 -DGROUP=0 -DTU=${tile%x*} -DTL=${tile#*x} $macro
@@ -62,8 +62,8 @@ compare()
         p=$(printf '%s\n%s\n' "$p" "$(probe "$2" "$3" "$4" "$5")" | sort -rn | head -1)
         o=$(printf '%s\n%s\n' "$o" "$(ours "$1")" | sort -rn | head -1)
     done
-    echo "$1|$o|$p" | awk -F'[| ]' -v name="$1" -v o="$o" -v p="${p%% *}" -v form="${p#* }" \
-        'BEGIN { printf "%-58s %8.2f %8.2f %6.2f  %s\n", name, o, p, p > 0 ? o / p : 0, form }'
+    awk -v name="$1" -v o="$o" -v p="${p%% *}" -v form="${p#* }" \
+        'BEGIN { printf "%-58s %8.2f %8.2f %6.2f  %s\n", name, o, p, (p > 0 ? o / p : 0), form }'
 }
 
 for icd in /usr/share/vulkan/icd.d/lvp_icd.x86_64.json /usr/lib/chromium/vk_swiftshader_icd.json; do
