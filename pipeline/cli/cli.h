@@ -45,6 +45,7 @@ struct cli {
     uint64_t progress_at;                     /* time of the last progress line */
     uint64_t progress_started, progress_base; /* what was done when it started */
     char progress_line[256];
+    char demo_beside[560]; /* of cli_demo_folder */
 };
 
 extern const struct cli_command *const cli_commands[]; /* ends with null */
@@ -68,8 +69,9 @@ RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);
 /* The same with a name that is not --device's. */
 RT_CHECKED rt_status cli_device_open_named(struct cli *cli, const char *name,
                                            struct rt_device **out);
-/* The folder of the bundled model: FAULTLINE_DEMO, the source tree's, the installed one;
- * static text. RT_ERR_INPUT where none is there. */
+/* The folder of the bundled model: FAULTLINE_DEMO, the one installed beside the program,
+ * the source tree's, the one installed where the build was told; lives as long as `cli`.
+ * RT_ERR_INPUT where none is there. */
 RT_CHECKED rt_status cli_demo_folder(struct cli *cli, const char **out);
 struct json_t; /* of jansson */
 struct json_t *cli_device_json(const struct rt_device_info *device);

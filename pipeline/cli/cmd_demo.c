@@ -66,7 +66,7 @@ fail:
 static rt_status demo(struct cli *cli)
 {
     char mine[700], validate[700], measure[700];
-    const char *folder;
+    const char *folder, *store = getenv("FAULTLINE_STORE");
     const rt_status st = cli_demo_folder(cli, &folder);
     if (st != RT_OK)
         return st;
@@ -80,7 +80,8 @@ static rt_status demo(struct cli *cli)
     otherwise(cli, "validate", validate);
     otherwise(cli, "measure", measure);
     otherwise(cli, "work", "faultline-demo");
-    otherwise(cli, "store", "faultline-demo/faultline.db");
+    if (!store || !store[0])
+        otherwise(cli, "store", "faultline-demo/faultline.db");
     otherwise(cli, "out", "faultline-demo/report.html");
     return restore_run(cli);
 }

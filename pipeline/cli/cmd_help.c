@@ -34,7 +34,7 @@ static const struct {
       "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
       "                   (default: faultline in XDG_CACHE_HOME or ~/.cache)\n"
       "FAULTLINE_DEMO     folder of the bundled model and its problems\n"
-      "                   (default: the source tree's, then the installed)\n"
+      "                   (default: the installed, else the source tree's)\n"
       "VK_ICD_FILENAMES   Vulkan drivers the loader uses\n"
       "LP_NUM_THREADS     worker threads of lavapipe\n" },
 };

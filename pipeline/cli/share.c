@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *cache_folder(struct cli *cli)
 {
@@ -49,23 +50,46 @@ rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_dev
     return st;
 }
 
+/* share/faultline/demo beside the bin folder of the running program: also right where the
+ * installed tree was moved. Empty where that cannot be known. */
+static void demo_beside_program(char *out, size_t size)
+{
+    char program[512];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    out[0] = '\0';
+    if (length <= 0)
+        return;
+    program[length] = '\0';
+    for (int i = 0; i < 2; i++) { /* the name, then its folder */
+        char *slash = strrchr(program, '/');
+        if (!slash)
+            return;
+        *slash = '\0';
+    }
+    snprintf(out, size, "%s/share/faultline/demo", program);
+}
+
 rt_status cli_demo_folder(struct cli *cli, const char **out)
 {
-    static const char *const folders[] = { FAULTLINE_DEMO_SOURCE,
-                                           FAULTLINE_DEMO_INSTALLED };
+    const char *const folders[] = { cli->demo_beside, FAULTLINE_DEMO_SOURCE,
+                                    FAULTLINE_DEMO_INSTALLED };
     char config[700];
     *out = getenv("FAULTLINE_DEMO");
-    for (size_t i = 0; !*out && i < RT_COUNT(folders); i++) {
-        snprintf(config, sizeof config, "%s/config.json", folders[i]);
-        if (fmt_exists(config))
-            *out = folders[i];
-    }
-    if (*out)
+    if (*out && (*out)[0])
         return RT_OK;
-    return rt_fail(&cli->ctx, RT_ERR_INPUT,
-                   "the bundled model is missing (looked in '%s' and '%s'); set "
-                   "FAULTLINE_DEMO to its folder",
-                   folders[0], folders[1]);
+    demo_beside_program(cli->demo_beside, sizeof cli->demo_beside);
+    for (size_t i = 0; i < RT_COUNT(folders); i++) {
+        snprintf(config, sizeof config, "%s/config.json", folders[i]);
+        if (folders[i][0] && fmt_exists(config)) {
+            *out = folders[i];
+            return RT_OK;
+        }
+    }
+    return rt_fail(
+        &cli->ctx, RT_ERR_INPUT,
+        "the bundled model is missing (looked in '%.200s', '%s' and '%s'); set "
+        "FAULTLINE_DEMO to its folder",
+        folders[0], folders[1], folders[2]);
 }
 
 const char *cli_store_path(const struct cli *cli)

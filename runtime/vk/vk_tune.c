@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ENTRIES_MAX = 256, REPEATS = 3, CANDIDATES_MAX = 6 };
+enum { ENTRIES_MAX = 256, REPEATS = 5, CANDIDATES_MAX = 6, TIMES_MAX = 16 };
+#define SAMPLE_FLOPS 1e7
 
 struct entry {
     char key[64];
@@ -131,60 +132,85 @@ static void class_key(enum rt_op op, const void *push, char *key, size_t size)
     }
 }
 
-/* Best time of a candidate in nanoseconds; the first run compiles and is not counted. */
-static rt_status measure(struct vk_tune *tune, enum rt_op op, const void *push,
-                         const struct rt_slice *slices, uint32_t kernel, uint64_t *best)
+/* One kernel under measurement. */
+struct candidate {
+    uint32_t kernel;
+    struct rt_list *list; /* the op, several times where it is short */
+    uint64_t best;        /* nanoseconds */
+};
+
+/* Records the op as often as makes a time that a clock can tell from others. */
+static rt_status record(struct vk_tune *tune, enum rt_op op, const void *push,
+                        const struct rt_slice *slices, struct candidate *c)
 {
     rt_status st;
-    struct rt_device *dev = &tune->dev->base;
-    struct rt_list *list = NULL;
-    struct vk_choice choice = { .kernel = kernel };
+    struct vk_choice choice = { .kernel = c->kernel };
+    const double times = SAMPLE_FLOPS / (rt_op_cost_of(op, push, 0).flops + 1);
     vk_matmul_fill(op, push, &choice);
-    TRY(rt_list_create(dev, "tune", &list));
-    TRY(vk_list_choice(list, op, push, slices, &choice));
-    TRY(rt_list_end(list));
-    *best = UINT64_MAX;
-    for (int i = 0; i <= REPEATS; i++) {
-        const uint64_t start = rt_time_ns();
-        TRY(rt_submit(dev, list));
-        TRY(rt_wait(dev));
-        const uint64_t time = rt_time_ns() - start;
-        if (i > 0 && time < *best)
-            *best = time;
-    }
-    st = RT_OK;
+    TRY(rt_list_create(&tune->dev->base, "tune", &c->list));
+    for (uint32_t i = 0; i == 0 || (i < TIMES_MAX && i < times); i++)
+        TRY(vk_list_choice(c->list, op, push, slices, &choice));
+    TRY(rt_list_end(c->list));
 
 fail:
-    rt_list_destroy(&list);
     return st;
 }
 
+static rt_status time_once(struct vk_tune *tune, struct candidate *c, bool counts)
+{
+    rt_status st;
+    struct rt_device *dev = &tune->dev->base;
+    const uint64_t start = rt_time_ns();
+    TRY(rt_submit(dev, c->list));
+    TRY(rt_wait(dev));
+    const uint64_t time = rt_time_ns() - start;
+    if (counts && time < c->best)
+        c->best = time;
+
+fail:
+    return st;
+}
+
+/* Only what the static rank finds at least a fifth as good. */
+static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *push,
+                         const struct rt_slice *slices, uint32_t kernel, int bar)
+{
+    if (vk_kernel_table[kernel].op != op ||
+        !vk_kernel_admitted(tune->dev, kernel, slices))
+        return false;
+    if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
+        !strchr(vk_kernel_table[kernel].paths, 't'))
+        return false;
+    return vk_matmul_rank(tune->dev, op, push, kernel) * 5 >= bar;
+}
+
+/* Candidates take turns, so that a device that is busy for a while slows all alike; the
+ * first turn compiles and is not counted. */
 static rt_status measure_all(struct vk_tune *tune, enum rt_op op, const void *push,
                              const struct rt_slice *slices, uint32_t *kernel)
 {
     rt_status st = RT_OK;
-    uint64_t best = UINT64_MAX;
-    const uint32_t first = *kernel;
-    const int bar = vk_matmul_rank(tune->dev, op, push, first);
-    for (uint32_t i = 0, tried = 0; i < vk_kernel_count && tried < CANDIDATES_MAX; i++) {
-        if (vk_kernel_table[i].op != op || !vk_kernel_admitted(tune->dev, i, slices))
-            continue;
-        if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
-            !strchr(vk_kernel_table[i].paths, 't') && tried)
-            continue;
-        /* Only what the static rank finds at least a fifth as good. */
-        if (vk_matmul_rank(tune->dev, op, push, i) * 5 < bar)
-            continue;
-        uint64_t time;
-        TRY(measure(tune, op, push, slices, i, &time));
-        tried++;
-        if (time < best) {
-            best = time;
-            *kernel = i;
-        }
-    }
+    struct candidate list[CANDIDATES_MAX];
+    uint32_t count = 0;
+    const int bar = vk_matmul_rank(tune->dev, op, push, *kernel);
+    for (uint32_t i = 0; i < vk_kernel_count && count < CANDIDATES_MAX; i++)
+        if (worth_timing(tune, op, push, slices, i, bar))
+            list[count++] = (struct candidate){ .kernel = i, .best = UINT64_MAX };
+    for (uint32_t i = 0; i < count && count > 1; i++)
+        TRY(record(tune, op, push, slices, &list[i]));
+    for (int turn = 0; turn <= REPEATS && count > 1; turn++)
+        for (uint32_t i = 0; i < count; i++)
+            TRY(time_once(tune, &list[i], turn > 0));
+    const struct candidate *best = &list[0];
+    for (uint32_t i = 1; i < count; i++)
+        if (list[i].best < best->best)
+            best = &list[i];
+    if (count > 0)
+        *kernel = best->kernel;
 
 fail:
+    for (uint32_t i = 0; i < count; i++)
+        rt_list_destroy(&list[i].list);
     return st;
 }
 

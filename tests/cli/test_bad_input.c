@@ -219,8 +219,6 @@ static void results_files_are_refused(void **state)
         { "a query that writes", copy_store,
           "sql --store results.db 'DELETE FROM problem'", 2,
           "only one statement that reads", NULL },
-        { "nothing to report", copy_store, "report --store results.db --out r.html", 2,
-          "no measured|run restore", NULL },
         { "nothing to compare", copy_store, "compare --store results.db", 2,
           "no finished run|quant|faultline status", NULL },
     };
@@ -267,6 +265,9 @@ static void outputs_that_cannot_be_written_are_said(void **state)
         { "quantize to no folder that can be made", NULL,
           "quantize --bits 4 --model @T --out @M/config.json/q", 1,
           "/model/config.json|Not a directory", NULL },
+        { "a report to no folder", copy_store,
+          "report --store results.db --out no/report.html", 1,
+          "no/report.html|No such file", NULL },
     };
     test_cases_run(&place, cases, RT_COUNT(cases));
     struct test_program p;

@@ -312,6 +312,10 @@ static void a_stopped_run_goes_on(void **state)
     stop_and_go_on(SIGTERM, 5);
 }
 
+#define MANY_ROWS                                                                    \
+    "'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<100000) " \
+    "SELECT x FROM c'"
+
 static void nobody_need_read_the_output(void **state)
 {
     (void)state;
@@ -320,8 +324,7 @@ static void nobody_need_read_the_output(void **state)
         "--version",
         "devices",
         EVAL "[0:1] --store results.db --progress plain",
-        "sql --store results.db 'WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 "
-        "FROM c WHERE x<100000) SELECT x FROM c'",
+        "sql --store results.db " MANY_ROWS,
     };
     test_place_renew(&place.run);
     for (size_t i = 0; i < RT_COUNT(lines); i++) {
@@ -420,6 +423,42 @@ static void lines_become_ids_and_come_back(void **state)
     }
 }
 
+/* The program finds the model that was installed with it, wherever the tree is now. */
+static void an_installed_tree_may_be_moved(void **state)
+{
+    (void)state;
+    const char *kept = getenv("FAULTLINE_BUILD");
+    const char *from = kept ? kept : TEST_BUILD_DIR;
+    char command[2048], bin[128];
+    struct test_program p;
+    test_place_renew(&place.run);
+    snprintf(bin, sizeof bin, "%s/bin", place.other.path);
+    snprintf(
+        command, sizeof command,
+        "cd '%s' && mkdir -p bin share/faultline/demo && cp '%s/faultline' bin && cp "
+        "%s/pipeline/demo/*.json* share/faultline/demo",
+        place.other.path, from, TEST_SOURCE_DIR);
+    assert_int_equal(system(command), 0);
+    char *again = kept ? strdup(kept) : NULL;
+    setenv("FAULTLINE_BUILD", bin, 1);
+    test_expect_success(&place, "demo --problems 3", &p);
+    const char *second = strchr(p.out, '\n');
+    assert_true(second && strstr(second, "\"question\""));
+    test_program_deinit(&p);
+    /* Damage there shows that it was that folder and not the source tree's. */
+    test_file_write(test_folder_file(&place.other, "share/faultline/demo/mine.jsonl"),
+                    "no problem\n", 11);
+    test_place_run(&place, "demo --problems 3", &(struct test_run){ 0 }, &p);
+    if (again)
+        setenv("FAULTLINE_BUILD", again, 1);
+    else
+        unsetenv("FAULTLINE_BUILD");
+    free(again);
+    test_expect_refusal("the moved tree", &p, 4,
+                        "/other/share/faultline/demo/mine.jsonl");
+    test_program_deinit(&p);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -447,6 +486,7 @@ int main(void)
         cmocka_unit_test(nobody_need_read_the_output),
         cmocka_unit_test(logits_are_raw_floats),
         cmocka_unit_test(lines_become_ids_and_come_back),
+        cmocka_unit_test(an_installed_tree_may_be_moved),
     };
     return cmocka_run_group_tests_name("the command line", tests, set_up, tear_down);
 }

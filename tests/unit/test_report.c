@@ -17,8 +17,9 @@
 #include <utf8proc.h>
 
 /* Not UTF-8, a direction override, markup, both quotes. */
-#define HOSTILE \
-    "<script>alert(1)</script>\" onload='x' &amp; \xff\xc3\x28 \xe2\x80\xae \x01"
+#define HOSTILE                                                                       \
+    "</style><script>alert(1)</script>\" onload='x' &amp; \xff\xc3\x28 \xe2\x80\xae " \
+    "\x1b[31m"
 
 static struct test_folder folder;
 static struct rt_ctx ctx;
@@ -54,7 +55,7 @@ static void begin(struct filling *f, const char *name)
 static void put_problems(struct filling *f, uint32_t n, bool hostile)
 {
     struct pipe_problem *p = calloc(n, sizeof *p);
-    char(*ids)[96] = calloc(n, sizeof *ids);
+    char(*ids)[128] = calloc(n, sizeof *ids);
     assert_true(p && ids);
     for (uint32_t i = 0; i < n; i++) {
         snprintf(ids[i], sizeof ids[i], "p%05u%s", i, hostile ? HOSTILE : "");
@@ -63,7 +64,8 @@ static void put_problems(struct filling *f, uint32_t n, bool hostile)
                                       .answer = hostile ? HOSTILE : "7",
                                       .subject = hostile ? HOSTILE : "add" };
     }
-    must(store_put_benchmark(f->store, "demo", "measure", p, n, f->benchmark));
+    must(store_put_benchmark(f->store, hostile ? HOSTILE : "demo", "measure", p, n,
+                             f->benchmark));
     free(p);
     free(ids);
 }
@@ -79,7 +81,7 @@ static void put_run(struct filling *f, const char *kind, const char *role,
                                .params = 1,
                                .quant = strcmp(role, "full") == 0 ? NULL : "rtn",
                                .bits_per_weight = strcmp(role, "full") == 0 ? 32 : 3.25 };
-    const struct store_artifact weights = { "sha256:w", "weights", 1, NULL };
+    const struct store_artifact weights = { "sha256:w", "weights", 1, HOSTILE };
     must(store_put_artifact(f->store, &weights));
     must(store_put_variant(f->store, &v));
     *run = (struct store_run){ .campaign_id = f->campaign,
@@ -99,7 +101,7 @@ static void put_answers(struct filling *f, const struct store_run *run, uint32_t
     static const float numbers[] = { -0.5f, 0.25f };
     const struct pipe_step steps[] = { { 0, 2, 0, 1 }, { 2, 8, 1, 2 } };
     for (uint32_t i = 0; i < n; i++) {
-        char id[96];
+        char id[128];
         const bool good = right[i % strlen(right)] == '1';
         snprintf(id, sizeof id, "p%05u%s", i, hostile ? HOSTILE : "");
         const struct pipe_generation g = { .problem_id = id,
@@ -132,7 +134,7 @@ static void put_faults(struct filling *f, const char *label, uint32_t n,
     put_run(f, "eval", "quant", label, "{}", &eval);
     put_run(f, "locate", "quant", label, "{}", &locate);
     for (uint32_t i = 0, k = 0; i < n; i++) {
-        char id[96], gen[STORE_ID];
+        char id[128], gen[STORE_ID];
         if (right[i % strlen(right)] == '1')
             continue;
         snprintf(id, sizeof id, "p%05u%s", i, hostile ? HOSTILE : "");
@@ -186,6 +188,8 @@ static void check_page(const char *text, size_t size)
     assert_int_equal(strlen(text), size); /* no zero byte */
     assert_int_equal(count(text, "<script"), 1);
     assert_int_equal(count(text, "<style"), 1);
+    assert_int_equal(count(text, "</style>"), 1);
+    lacks(text, "\x1b");
     assert_int_equal(count(text, "<table"), count(text, "</table>"));
     assert_int_equal(count(text, "<div"), count(text, "</div>"));
     assert_int_equal(count(text, "<details"), count(text, "</details>"));
@@ -300,9 +304,10 @@ static void test_hostile(void **state)
     must(store_put_metric(f.store, run.id, "loss", 2, -1e308));
     char *text = page(&f, &size);
     check_page(text, size);
-    has(text, "&lt;script&gt;alert(1)&lt;/script&gt;&quot; onload=&#39;x&#39; &amp;amp; "
+    has(text, "&lt;/style&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot; "
+              "onload=&#39;x&#39; &amp;amp; "
               "\xef\xbf\xbd\xef\xbf\xbd(");
-    has(text, "href=\"#p=p00005%3Cscript%3E");
+    has(text, "href=\"#p=p00005%3C%2Fstyle%3E");
     free(text);
 }
 
@@ -431,6 +436,8 @@ static void test_refused_stores(void **state)
     test_refused(&ctx, report_write(f.store, &ctx, "sha256:x", path), RT_ERR_USAGE,
                  "no campaign 'sha256:x'", NULL);
     store_close(&f.store);
+    FILE *file = fopen(path, "rb");
+    assert_null(file); /* nothing is left of a refused one */
 }
 
 /* Seconds of the fastest of three pages of `n` problems by 12 arms. */
