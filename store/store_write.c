@@ -176,7 +176,7 @@ rt_status store_run_open(struct store *s, struct store_run *r)
     store_hash(config_hash, r->config, NULL);
     store_hash(r->id, "run", r->campaign_id ? r->campaign_id : "", r->kind,
                r->variant_id ? r->variant_id : "", r->benchmark_id ? r->benchmark_id : "",
-               r->config, seed, NULL);
+               r->env_id ? r->env_id : "", r->config, seed, NULL);
     return store_run_sql(
         s,
         "INSERT INTO "

@@ -378,12 +378,36 @@ static void every_failing_allocation_is_clean(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_path, remove_path)
 
+/* Answers of two devices never mix in one run. */
+static void another_environment_is_another_run(void **state)
+{
+    struct rt_ctx ctx = { 0 };
+    struct store_run run, other;
+    (void)state;
+    struct store *s = open_store(&ctx);
+    fill(&ctx, s, &run);
+    assert_int_equal(
+        store_run_sql(s,
+                      "INSERT INTO environment(env_id,machine_id,device_id,driver_id) "
+                      "SELECT ?1,machine_id,device_id,driver_id FROM environment",
+                      "t", "other"),
+        RT_OK);
+    other = run;
+    assert_int_equal(store_run_open(s, &other), RT_OK);
+    assert_string_equal(other.id, run.id);
+    other.env_id = "other";
+    assert_int_equal(store_run_open(s, &other), RT_OK);
+    assert_string_not_equal(other.id, run.id);
+    store_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(writing_twice_changes_nothing),
         CASE(another_verdict_keeps_the_old_one),
         CASE(costs_of_attempts_add_up),
+        CASE(another_environment_is_another_run),
         CASE(a_kill_loses_only_what_was_not_committed),
         CASE(two_processes_write_one_store),
         CASE(foreign_files_are_refused),
