@@ -38,14 +38,14 @@ static bool next_request(void *user, struct rt_request *out)
     struct generate_work *w = user;
     if (w->pad_first) {
         w->pad_first = false;
-        *out = (struct rt_request){ UINT64_MAX, w->prompts, PAD_PROMPT, 1 };
+        *out = (struct rt_request){ UINT64_MAX, w->prompts, PAD_PROMPT, 1, 0 };
         return true;
     }
     if (w->first == w->end)
         return false;
     const uint32_t key = w->first++;
     *out = (struct rt_request){ key, w->prompts + (size_t)key * w->prompt, w->prompt,
-                                w->fresh };
+                                w->fresh, key };
     return true;
 }
 
@@ -91,7 +91,8 @@ static bool between_steps(void *user)
 static rt_status generate(struct generate_work *w, struct rt_engine *engine,
                           uint32_t first, uint32_t count)
 {
-    const struct rt_engine_calls calls = { next_request, take_answer, between_steps, w };
+    const struct rt_engine_calls calls = { next_request, take_answer, between_steps, NULL,
+                                           w };
     w->running = engine;
     w->first = first;
     w->end = first + count;

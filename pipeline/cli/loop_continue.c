@@ -20,6 +20,7 @@ static bool next_job(void *user, struct rt_request *out)
         return false;
     const struct loop_job *job = &c->jobs[c->next];
     *out = (struct rt_request){ .key = c->next,
+                                .draw = c->next,
                                 .prompt = job->prompt,
                                 .n_prompt = job->n_prompt,
                                 .max_new = c->loop->format->new_tokens_max };
@@ -60,7 +61,7 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
     struct rt_engine_options options = { .context = LOOP_CONTEXT,
                                          .sampling = how->sampling };
     loop_stop_ids(loop, how->model, &options);
-    const struct rt_engine_calls calls = { next_job, take_job, go_on, &c };
+    const struct rt_engine_calls calls = { next_job, take_job, go_on, NULL, &c };
     for (uint32_t i = 0; i < count; i++) {
         if (jobs[i].prompt && jobs[i].n_prompt + 1 >= LOOP_CONTEXT) {
             rt_free(jobs[i].prompt); /* no room to continue: counts as wrong */

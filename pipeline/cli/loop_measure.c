@@ -253,7 +253,7 @@ static rt_status generate(struct measuring *m, const struct loop_variant *v)
     rt_status st;
     struct rt_engine_options options = { .context = LOOP_CONTEXT };
     loop_stop_ids(m->loop, v->model, &options);
-    const struct rt_engine_calls calls = { next_request, take_answer, go_on, m };
+    const struct rt_engine_calls calls = { next_request, take_answer, go_on, NULL, m };
     TRY(rt_engine_create(v->model, v->adapter, &options, &m->engine));
     loop_costs_start(m->loop, &m->costs);
     st = rt_engine_run(m->engine, &calls);

@@ -1,6 +1,7 @@
 #include "runtime/engine/engine.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { PAGE = 16, SLOTS_MAX = 64, ROWS_MAX_DEFAULT = 256, STAT_WORDS = 8 };
@@ -335,13 +336,26 @@ static void want_head(struct rt_engine *e, struct slot *s, uint32_t row, uint32_
     uint32_t *meta = rt_buffer_map(e->sample_meta);
     const uint32_t h = (*heads)++;
     index[h] = row;
-    meta[4 * h] = (uint32_t)s->request.key;
-    meta[4 * h + 1] = (uint32_t)(s->request.key >> 32);
+    meta[4 * h] = (uint32_t)s->request.draw;
+    meta[4 * h + 1] = (uint32_t)(s->request.draw >> 32);
     meta[4 * h + 2] = s->n_gen;
     s->head_row = h;
 }
 
-/* Decoding rows first, then as much prefill as fits. Returns the rows in use. */
+/* Tokens of a request so far: prompt, chosen and forced. */
+static uint32_t known(const struct slot *s)
+{
+    return s->request.n_prompt + s->n_gen;
+}
+
+static uint32_t token_at(const struct slot *s, uint32_t position)
+{
+    return position < s->request.n_prompt ? s->request.prompt[position]
+                                          : s->ids[position - s->request.n_prompt];
+}
+
+/* Decoding rows first, then as much as fits of prompts and forced tokens. Returns the rows
+ * in use. */
 static uint32_t fill_step(struct rt_engine *e, uint32_t *heads, double *keys)
 {
     uint32_t rows = 0;
@@ -351,9 +365,9 @@ static uint32_t fill_step(struct rt_engine *e, uint32_t *heads, double *keys)
         struct slot *s = &e->slots[i];
         s->step_rows = 0;
         s->head_row = NO_INDEX;
-        if (!s->active || s->done < s->request.n_prompt)
+        if (!s->active || s->done < s->request.n_prompt || known(s) - s->done != 1)
             continue;
-        fill_row(e, rows, i, s->done, s->ids[s->n_gen - 1]);
+        fill_row(e, rows, i, s->done, token_at(s, s->done));
         s->step_rows = 1;
         *keys += ++s->done;
         want_head(e, s, rows++, heads);
@@ -362,12 +376,12 @@ static uint32_t fill_step(struct rt_engine *e, uint32_t *heads, double *keys)
         struct slot *s = &e->slots[i];
         if (!s->active || s->step_rows != 0)
             continue;
-        while (s->done < s->request.n_prompt && rows < e->options.rows_max) {
-            fill_row(e, rows++, i, s->done, s->request.prompt[s->done]);
+        while (s->done < known(s) && rows < e->options.rows_max) {
+            fill_row(e, rows++, i, s->done, token_at(s, s->done));
             s->step_rows++;
             *keys += ++s->done;
         }
-        if (s->done == s->request.n_prompt)
+        if (s->step_rows && s->done == known(s))
             want_head(e, s, rows - 1, heads);
     }
     return rows;
@@ -392,6 +406,27 @@ static bool take_token(struct rt_engine *e, struct slot *s, enum rt_finish *fini
             return true;
         }
     *finish = RT_FINISH_LENGTH;
+    return s->n_gen == s->limit;
+}
+
+/* Asks how a request goes on and appends what is forced; true when it has ended. */
+static bool take_turn(const struct rt_engine_calls *calls, struct slot *s,
+                      enum rt_finish *finish)
+{
+    struct rt_turn turn = { 0 };
+    if (!calls->turn)
+        return false;
+    calls->turn(calls->user, s->request.key, s->ids, s->n_gen, &turn);
+    *finish = RT_FINISH_STOP;
+    if (turn.end)
+        return true;
+    *finish = RT_FINISH_LENGTH;
+    for (uint32_t i = 0; i < turn.forced_count && s->n_gen < s->limit; i++) {
+        const uint32_t n = s->n_gen++;
+        s->ids[n] = s->alt[n] = turn.forced[i];
+        s->logprob[n] = 0; /* it could not have been another */
+        s->margin[n] = INFINITY;
+    }
     return s->n_gen == s->limit;
 }
 
@@ -438,9 +473,12 @@ static rt_status run_step(struct rt_engine *e, const struct rt_engine_calls *cal
         struct slot *s = &e->slots[i];
         if (!s->active || s->step_rows == 0)
             continue;
-        *(s->n_gen == 0 ? &s->prefill_ns : &s->decode_ns) += ns_per_row * s->step_rows;
+        *(s->done - s->step_rows < s->request.n_prompt ? &s->prefill_ns
+                                                       : &s->decode_ns) +=
+            ns_per_row * s->step_rows;
         enum rt_finish finish;
-        if (s->head_row != NO_INDEX && take_token(e, s, &finish))
+        if (s->head_row != NO_INDEX &&
+            (take_token(e, s, &finish) || take_turn(calls, s, &finish)))
             TRY(report(calls, s, finish));
     }
     return RT_OK;
@@ -453,6 +491,7 @@ fail:
 static rt_status admit(struct rt_engine *e, const struct rt_engine_calls *calls,
                        bool *drained, uint32_t *active)
 {
+    rt_status st = RT_OK;
     *active = 0;
     for (uint32_t i = 0; i < e->options.slots; i++) {
         struct slot *s = &e->slots[i];
@@ -471,10 +510,15 @@ static rt_status admit(struct rt_engine *e, const struct rt_engine_calls *calls,
             s->done = s->n_gen = 0;
             s->limit = request.max_new < room ? request.max_new : room;
             s->prefill_ns = s->decode_ns = 0;
+            enum rt_finish finish;
+            if (take_turn(calls, s, &finish))
+                TRY(report(calls, s, finish));
         }
         *active += s->active;
     }
-    return RT_OK;
+
+fail:
+    return st;
 }
 
 rt_status rt_engine_run(struct rt_engine *e, const struct rt_engine_calls *calls)
@@ -487,8 +531,10 @@ rt_status rt_engine_run(struct rt_engine *e, const struct rt_engine_calls *calls
     for (;;) {
         uint32_t active;
         TRY(admit(e, calls, &drained, &active));
-        if (active == 0)
+        if (active == 0 && drained)
             break;
+        if (active == 0)
+            continue; /* all ended before their first step */
         if (calls->go_on && !calls->go_on(calls->user)) {
             st = rt_fail(rt_device_ctx(e->model->dev), RT_ERR_INTERRUPTED,
                          "stopped between two steps; finished answers are kept");

@@ -14,7 +14,7 @@ struct rt_engine;
 struct rt_sampling {
     float temperature; /* 0: greedy */
     float top_p;       /* 1: everything */
-    uint64_t seed;     /* random numbers are keyed by (seed, request key, position) */
+    uint64_t seed;     /* random numbers are keyed by (seed, draw, position) */
 };
 
 struct rt_engine_options {
@@ -27,10 +27,11 @@ struct rt_engine_options {
 };
 
 struct rt_request {
-    uint64_t key;           /* the caller's; also the sampling key */
+    uint64_t key;           /* the caller's */
     const uint32_t *prompt; /* borrowed until the request is done */
     uint32_t n_prompt;      /* > 0 */
     uint32_t max_new;       /* > 0; cut to what the context holds */
+    uint64_t draw;          /* the sampling key */
 };
 
 enum rt_finish { RT_FINISH_STOP, RT_FINISH_LENGTH };
@@ -55,10 +56,25 @@ typedef rt_status rt_done_fn(void *user, const struct rt_answer *answer);
  * dropped (it was not reported, so it will be done again). May be null. */
 typedef bool rt_go_on_fn(void *user);
 
+/* How a request goes on after its tokens so far; zero: as the model chooses. */
+struct rt_turn {
+    bool end; /* here, as if a stop token had come */
+    /* Tokens that come next whatever the model would choose (constrained decoding), copied
+     * at once, cut at the request's limit. Their log-probability is 0, their margin
+     * infinite. */
+    const uint32_t *forced;
+    uint32_t forced_count;
+};
+/* Asked when a request begins (n 0) and after each token that was chosen and did not end
+ * it. ids: n tokens, forced ones included, valid during the call. */
+typedef void rt_turn_fn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
+                        struct rt_turn *turn);
+
 struct rt_engine_calls {
     rt_next_fn *next;
     rt_done_fn *done;
     rt_go_on_fn *go_on; /* may be null */
+    rt_turn_fn *turn;   /* may be null */
     void *user;
 };
 
