@@ -1,0 +1,212 @@
+/* pipeline/cli/cmd_grade.c
+ * Records of answers graded for others to check: JSON lines in, the same with verdicts
+ * out. */
+#include "pipeline/cli/cli.h"
+
+#include "pipeline/data/data_file.h"
+#include "pipeline/data/data_rows.h"
+#include "pipeline/grade/extract.h"
+#include "pipeline/grade/grade.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cli_option options[] = {
+    { "jsonl", "FILE",
+      "objects with gold and pred (kind: answer, or text where the answer stands in "
+      "prose), or with gold, text and style" },
+    { "style", "NAME",
+      "for records without one: gsm8k, math, aime, text, gsm8k-strict, "
+      "gsm8k-flexible" },
+    { "without", "LIST", "rules that are switched off, or 'all' (see --policies)" },
+    { "policies", NULL, "the rules on which graders differ, and what is done here" },
+    { NULL, NULL, NULL },
+};
+
+enum { EXTRACTED_MAX = PIPE_ANSWER_MAX };
+
+struct grading {
+    struct cli *cli;
+    struct pipe_grader *grader;
+    const struct pipe_answer_style *style; /* of records without one; may be null */
+    char *extracted;                       /* EXTRACTED_MAX bytes */
+    uint32_t records, correct, undecided, unanswered;
+};
+
+/* A text field; null where it is absent or null. A number stands for its text. */
+static rt_status text_of(struct grading *g, const struct pipe_row *row, const char *key,
+                         bool needed, const char **out)
+{
+    const json_t *value = json_object_get(row->fields, key);
+    *out = json_string_value(value);
+    if (*out || (!needed && (!value || json_is_null(value))))
+        return RT_OK;
+    return rt_fail(&g->cli->ctx, RT_ERR_INPUT, "'%s' %s %u: '%s' is %s; a text is needed",
+                   row->file, row->unit, row->at, key, value ? "no text" : "missing");
+}
+
+static rt_status style_of(struct grading *g, const struct pipe_row *row,
+                          const struct pipe_answer_style **out)
+{
+    rt_status st;
+    const char *name;
+    TRY(text_of(g, row, "style", false, &name));
+    *out = name ? pipe_answer_style_find(name) : g->style;
+    if (!*out)
+        st = rt_fail(&g->cli->ctx, RT_ERR_INPUT,
+                     "'%s' %s %u: %s%.40s; there are gsm8k, math, aime, text, "
+                     "gsm8k-strict, gsm8k-flexible",
+                     row->file, row->unit, row->at,
+                     name ? "unknown style " : "a text needs a style (or --style)",
+                     name ? name : "");
+
+fail:
+    return st;
+}
+
+/* Finds the answer in `text`, then compares it. *answer is null where there is none. */
+static rt_status grade_output(struct grading *g, const struct pipe_row *row,
+                              const char *gold, const char *text, int places,
+                              const char **answer, struct pipe_grading *out)
+{
+    rt_status st;
+    const struct pipe_answer_style *style;
+    TRY(style_of(g, row, &style));
+    *out = (struct pipe_grading){ PIPE_VERDICT_DIFFERENT, "" };
+    *answer = NULL;
+    if (!pipe_extract(style, text, g->extracted, EXTRACTED_MAX, &out->rule))
+        goto fail;
+    *answer = g->extracted;
+    if (pipe_answer_style_literal(style))
+        out->verdict = pipe_literal_equal(gold, g->extracted) ? PIPE_VERDICT_EQUAL
+                                                              : PIPE_VERDICT_DIFFERENT;
+    else {
+        const char *found_by = out->rule;
+        pipe_grader_answers(g->grader, gold, g->extracted, places, out);
+        json_object_set_new(row->fields, "compared", json_string(out->rule));
+        out->rule = found_by;
+    }
+
+fail:
+    return st;
+}
+
+static rt_status grade(struct grading *g, const struct pipe_row *row,
+                       struct pipe_grading *out, const char **answer)
+{
+    rt_status st;
+    const char *gold, *pred, *text, *kind;
+    TRY(text_of(g, row, "gold", true, &gold));
+    TRY(text_of(g, row, "text", false, &text));
+    TRY(text_of(g, row, "pred", !text, &pred));
+    TRY(text_of(g, row, "kind", false, &kind));
+    const json_t *precision = json_object_get(row->fields, "precision");
+    const json_int_t asked =
+        json_is_integer(precision) ? json_integer_value(precision) : -1;
+    const int places = asked >= 0 && asked <= 1000 ? (int)asked : -1;
+    if (kind && strcmp(kind, "answer") != 0 && strcmp(kind, "text") != 0)
+        return rt_fail(&g->cli->ctx, RT_ERR_INPUT,
+                       "'%s' %s %u: unknown kind '%.40s'; there are answer and text",
+                       row->file, row->unit, row->at, kind);
+    *answer = pred;
+    if (text)
+        TRY(grade_output(g, row, gold, text, places, answer, out));
+    else if (kind && strcmp(kind, "text") == 0)
+        pipe_grader_texts(g->grader, gold, pred, places, out);
+    else
+        pipe_grader_answers(g->grader, gold, pred, places, out);
+
+fail:
+    return st;
+}
+
+/* verdict and reason of a record as it is printed */
+static void describe(json_t *record, const struct pipe_grading *result,
+                     const char *answer, double ms)
+{
+    static const char *const names[] = { "different", "equal", "undecided" };
+    json_object_set_new(record, "correct",
+                        json_boolean(result->verdict == PIPE_VERDICT_EQUAL));
+    json_object_set_new(record, "extracted", answer ? json_string(answer) : json_null());
+    json_object_set_new(record, "rule", json_string(result->rule));
+    json_object_set_new(record, "verdict", json_string(names[result->verdict]));
+    json_object_set_new(record, "ms", json_real(ms));
+}
+
+static rt_status on_record(void *user, const struct pipe_row *row)
+{
+    struct grading *g = user;
+    rt_status st;
+    struct pipe_grading result = { 0 };
+    const char *answer = NULL;
+    const uint64_t start = rt_time_ns();
+    TRY(grade(g, row, &result, &answer));
+    describe(row->fields, &result, answer, (double)(rt_time_ns() - start) / 1e6);
+    g->records++;
+    g->correct += result.verdict == PIPE_VERDICT_EQUAL;
+    g->undecided += result.verdict == PIPE_VERDICT_UNDECIDED;
+    g->unanswered += answer == NULL;
+    char *text = json_dumps(row->fields, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    puts(text ? text : "");
+    free(text); /* lint: jansson's own */
+
+fail:
+    return st;
+}
+
+static void print_policies(void)
+{
+    for (int i = 0; i < PIPE_POLICY_COUNT; i++)
+        printf("%-22s %s\n", pipe_policy_name((enum pipe_policy)i),
+               pipe_policy_text((enum pipe_policy)i));
+}
+
+static rt_status records(struct cli *cli, const char *path)
+{
+    rt_status st;
+    const char *style = cli_value(cli, "style", NULL), *unknown = NULL;
+    struct pipe_data_file file = { 0 };
+    struct pipe_policies policies = { 0 };
+    struct grading g = { .cli = cli, .style = pipe_answer_style_find(style) };
+    if (style && !g.style)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "unknown style '%.40s'; see help grade",
+                       style);
+    if (!pipe_policies_switch_off(&policies, cli_value(cli, "without", ""), &unknown))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "there is no rule '%.40s'; grade --policies lists them", unknown);
+    g.extracted = rt_alloc(&cli->ctx, EXTRACTED_MAX, 1);
+    if (!g.extracted)
+        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
+    TRY(pipe_grader_create(&cli->ctx, &policies, &g.grader));
+    TRY(pipe_data_file_read(&cli->ctx, path, &file));
+    const struct pipe_rows_text text = { path, file.text, file.size };
+    TRY(pipe_rows_jsonl(&cli->ctx, &text, on_record, &g));
+    cli_say(cli,
+            "%u records: %u correct, %u wrong, %u of these without an answer, %u "
+            "undecided",
+            g.records, g.correct, g.records - g.correct - g.undecided, g.unanswered,
+            g.undecided);
+
+fail:
+    pipe_data_file_deinit(&file);
+    pipe_grader_destroy(&g.grader);
+    rt_free(g.extracted);
+    return st;
+}
+
+static rt_status run(struct cli *cli)
+{
+    const char *path = cli_value(cli, "jsonl", NULL);
+    if (cli_flag(cli, "policies")) {
+        print_policies();
+        return RT_OK;
+    }
+    if (path)
+        return records(cli, path);
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "grade needs --jsonl FILE or --policies");
+}
+
+const struct cli_command cli_grade = { "grade", "equality of answers in JSON records",
+                                       "--jsonl FILE", options, run };

@@ -1,0 +1,190 @@
+/* pipeline/grade/extract.c
+ * Rules by style. Each looks for its last mark from the end, so that an answer that is
+ * corrected later in the output counts as corrected. */
+#include "pipeline/grade/extract.h"
+
+#include "pipeline/grade/extract_find.h"
+
+#include "runtime/rt.h"
+
+#include <string.h>
+
+/* One rule: null name ends a list. False: it did not fire, the next is tried; with `stop`
+ * set, none is tried. */
+struct finder {
+    const char *name;
+    bool (*find)(struct span text, struct found *out);
+};
+
+struct pipe_answer_style {
+    const char *name;
+    bool literal;
+    struct finder rules[8];
+};
+
+static const struct pipe_answer_style styles[] = {
+    { "gsm8k",
+      false,
+      { { "hashes", find_hashes_number },
+        { "box", find_box },
+        { "answer is", find_phrase_number },
+        { "last number", find_last_number } } },
+    { "math",
+      false,
+      { { "box", find_box },
+        { "final answer phrase", find_minerva },
+        { "hashes", find_hashes },
+        { "answer is", find_phrase },
+        { "last formula", find_formula } } },
+    { "aime",
+      false,
+      { { "box", find_box },
+        { "final answer phrase", find_minerva },
+        { "hashes", find_hashes },
+        { "answer is", find_phrase },
+        { "last formula", find_formula } } },
+    { "text",
+      false,
+      { { "box", find_box },
+        { "final answer phrase", find_minerva },
+        { "hashes", find_hashes },
+        { "answer is", find_phrase },
+        { "choice", find_choice },
+        { "last formula", find_formula },
+        { "last number", find_last_number } } },
+    { "gsm8k-strict", true, { { "hashes", find_harness_strict } } },
+    { "gsm8k-flexible", true, { { "last number", find_harness_flexible } } },
+};
+
+const struct pipe_answer_style *pipe_answer_style_at(unsigned i)
+{
+    return i < RT_COUNT(styles) ? &styles[i] : NULL;
+}
+
+const struct pipe_answer_style *pipe_answer_style_find(const char *name)
+{
+    for (size_t i = 0; name && i < RT_COUNT(styles); i++)
+        if (strcmp(styles[i].name, name) == 0)
+            return &styles[i];
+    return NULL;
+}
+
+const char *pipe_answer_style_name(const struct pipe_answer_style *style)
+{
+    return style->name;
+}
+
+bool pipe_answer_style_literal(const struct pipe_answer_style *style)
+{
+    return style->literal;
+}
+
+/* ---- what is looked at ---- */
+
+/* Text that ends an answer in one chat format or other. */
+static const char *const stops[] = { "<|im_end|>",    "<|im_start|>",
+                                     "<|endoftext|>", "</s>",
+                                     "<|eot_id|>",    "<|end_of_text|>",
+                                     "<|assistant|>", "<|start_header_id|>" };
+
+static struct span cut_at_stops(struct span s)
+{
+    for (size_t i = 0; i + 2 < s.size; i++)
+        if (s.at[i] == '<' && (s.at[i + 1] == '|' || s.at[i + 1] == '/'))
+            for (size_t k = 0; k < RT_COUNT(stops); k++)
+                if (span_starts((struct span){ s.at + i, s.size - i }, stops[k]) && i > 0)
+                    return (struct span){ s.at, i };
+    return s;
+}
+
+/* What follows the thinking. False: the thinking does not end. */
+static bool after_thinking(struct span *s)
+{
+    struct span closing, opening;
+    if (span_last(*s, "</think>", &closing)) {
+        *s = closing;
+        return true;
+    }
+    return !span_last(*s, "<think>", &opening);
+}
+
+static bool keep(struct found found, char *extracted, size_t size, const char **rule)
+{
+    if (found.all >= size) {
+        *rule = "answer too long";
+        return false;
+    }
+    size_t used = 0;
+    for (unsigned i = 0; i < found.count; i++) {
+        if (i)
+            extracted[used++] = ',';
+        memcpy(extracted + used, found.parts[i].at, found.parts[i].size);
+        used += found.parts[i].size;
+    }
+    extracted[used] = '\0';
+    return used > 0;
+}
+
+bool pipe_extract(const struct pipe_answer_style *style, const char *output,
+                  char *extracted, size_t size, const char **rule)
+{
+    struct span text = { output, strlen(output) };
+    if (size)
+        extracted[0] = '\0';
+    if (!style->literal) {
+        text = cut_at_stops(text);
+        *rule = "thinking does not end";
+        if (!after_thinking(&text))
+            return false;
+    }
+    *rule = "no answer";
+    for (const struct finder *f = style->rules; f->name; f++) {
+        struct found found = { 0 };
+        if (f->find(text, &found)) {
+            *rule = f->name;
+            return keep(found, extracted, size, rule);
+        }
+        if (found.stop)
+            break;
+    }
+    return false;
+}
+
+/* ---- the harness's comparison ---- */
+
+/* The next kept byte at or after *at, 0 at the end. */
+static char next_literal(struct span s, size_t *at)
+{
+    while (*at < s.size) {
+        const char c = s.at[(*at)++];
+        if (c != ',' && c != '$')
+            return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    return 0;
+}
+
+static struct span literal_part(const char *text)
+{
+    struct span s = { text, strlen(text) }, after;
+    if (span_last(s, "#### ", &after))
+        s = after;
+    size_t end = s.size; /* a full stop that is last once the ignored bytes are gone */
+    while (end && (s.at[end - 1] == ',' || s.at[end - 1] == '$'))
+        end--;
+    if (end && s.at[end - 1] == '.')
+        s.size = end - 1;
+    return s;
+}
+
+bool pipe_literal_equal(const char *gold, const char *extracted)
+{
+    const struct span a = literal_part(gold), b = literal_part(extracted);
+    size_t i = 0, k = 0;
+    for (;;) {
+        const char x = next_literal(a, &i), y = next_literal(b, &k);
+        if (x != y)
+            return false;
+        if (x == 0)
+            return true;
+    }
+}

@@ -1,0 +1,237 @@
+/* pipeline/grade/extract_box.c
+ * Boxes and formulas: what LaTeX marks as an answer, each in one pass over the text. */
+#include "pipeline/grade/extract_find.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { BRACES_MAX = 256 }; /* deeper ones are counted only */
+
+struct box {
+    struct span whole;  /* command and argument */
+    struct span inside; /* trimmed */
+};
+
+struct boxes {
+    struct box last[FOUND_PARTS_MAX]; /* in order */
+    unsigned count;
+};
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static struct span span_from(struct span s, size_t at)
+{
+    return (struct span){ s.at + at, s.size - at };
+}
+
+/* The length of a box command at the start, 0: none. */
+static size_t box_command(struct span s)
+{
+    return span_starts(s, "\\boxed") ? 6 : span_starts(s, "\\fbox") ? 5 : 0;
+}
+
+/* A box replaces those inside it, but of two that hold the same the content is the inner
+ * one's. Where there are too many the first is forgotten. */
+static void add_box(struct boxes *b, struct span whole, struct span inside)
+{
+    inside = span_trim(inside);
+    while (b->count && b->last[b->count - 1].whole.at > whole.at) {
+        const struct box *inner = &b->last[--b->count];
+        if (inner->whole.at == inside.at && inner->whole.size == inside.size)
+            inside = inner->inside;
+    }
+    if (inside.size == 0)
+        return;
+    if (b->count == FOUND_PARTS_MAX)
+        memmove(b->last, b->last + 1, sizeof b->last[0] * --b->count);
+    b->last[b->count++] = (struct box){ whole, inside };
+}
+
+/* A box without braces: its argument is what follows up to a space or dollar sign. */
+static size_t add_bare_box(struct boxes *b, struct span s, size_t argument)
+{
+    size_t n = argument;
+    while (n < s.size && !is_space(s.at[n]) && s.at[n] != '$')
+        n++;
+    add_box(b, (struct span){ s.at, n }, (struct span){ s.at + argument, n - argument });
+    return n;
+}
+
+/* Boxes whose braces balance. Escaped braces are text. */
+static void collect_boxes(struct span text, struct boxes *b)
+{
+    struct {
+        size_t brace, command; /* command == brace: no box */
+    } open[BRACES_MAX];
+    size_t depth = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        const struct span rest = span_from(text, i);
+        const size_t command = rest.at[0] == '\\' ? box_command(rest) : 0;
+        size_t start = i;
+        if (command) {
+            size_t at = command;
+            while (at < rest.size && rest.at[at] == ' ')
+                at++;
+            if (at >= rest.size || rest.at[at] != '{') {
+                i += add_bare_box(b, rest, at) - 1;
+                continue;
+            }
+            i += at;
+        } else if (rest.at[0] == '\\' && rest.size > 1 &&
+                   !box_command(span_from(rest, 1))) {
+            i++;
+            continue;
+        }
+        if (text.at[i] == '{') {
+            if (depth < BRACES_MAX) {
+                open[depth].brace = i;
+                open[depth].command = start;
+            }
+            depth++;
+        } else if (text.at[i] == '}' && depth && --depth < BRACES_MAX) {
+            start = open[depth].command;
+            if (start != open[depth].brace)
+                add_box(b, (struct span){ text.at + start, i + 1 - start },
+                        (struct span){ text.at + open[depth].brace + 1,
+                                       i - open[depth].brace - 1 });
+        }
+    }
+}
+
+/* Takes a word off the end, with the spaces before it. */
+static bool take_last(struct span *s, const char *word)
+{
+    const size_t n = strlen(word);
+    if (s->size < n || strncasecmp(s->at + s->size - n, word, n) != 0)
+        return false;
+    s->size -= n;
+    *s = span_trim(*s);
+    return true;
+}
+
+/* Whether two boxes are one list: no sentence ends between them, and a comma, semicolon,
+ * "and" or "or" stands right before the second. */
+static bool is_joint(struct span gap)
+{
+    static const char *const dressing[] = { "$",   "\\(", "\\)", "\\quad", "\\text{",
+                                            "\\ ", "\\,", "}",   "\\qquad" };
+    static const char *const joints[] = { ",", ";", "and", "or", "\\lor", "\\cup" };
+    if (gap.size > 70)
+        return false;
+    for (size_t i = 0; i < gap.size; i++)
+        if (gap.at[i] == '.' || gap.at[i] == '=')
+            return false;
+    gap = span_trim(gap);
+    for (size_t i = 0; i < sizeof dressing / sizeof dressing[0]; i++)
+        if (take_last(&gap, dressing[i]))
+            i = (size_t)-1;
+    for (size_t i = 0; i < sizeof joints / sizeof joints[0]; i++)
+        if (take_last(&gap, joints[i]))
+            return true;
+    return false;
+}
+
+bool find_box(struct span text, struct found *out)
+{
+    struct boxes b = { .count = 0 };
+    collect_boxes(text, &b);
+    if (b.count == 0)
+        return false;
+    unsigned first = b.count - 1;
+    while (first > 0) {
+        const struct span before = b.last[first - 1].whole;
+        const char *end = before.at + before.size;
+        if (!is_joint((struct span){ end, (size_t)(b.last[first].whole.at - end) }))
+            break;
+        first--;
+    }
+    for (unsigned i = first; i < b.count; i++) {
+        bool again = false;
+        for (unsigned k = 0; k < out->count; k++)
+            again |=
+                out->parts[k].size == b.last[i].inside.size &&
+                memcmp(out->parts[k].at, b.last[i].inside.at, b.last[i].inside.size) == 0;
+        if (again)
+            continue;
+        out->all += b.last[i].inside.size + (out->count > 0);
+        out->parts[out->count++] = b.last[i].inside;
+    }
+    return true;
+}
+
+/* ---- formulas ---- */
+
+/* The place of the delimiter that closes a formula opened before `at`; size if none. A
+ * single dollar closes only where a formula could end: not after a space, not before a
+ * digit, and not an escaped one; else it is a price. */
+static size_t formula_end(struct span s, size_t at, const char *closing)
+{
+    const bool single = strcmp(closing, "$") == 0;
+    for (size_t i = at; i < s.size; i++) {
+        if (span_starts(span_from(s, i), closing)) {
+            if (!single || (i > at && !is_space(s.at[at]) &&
+                            !(i + 1 < s.size && is_digit(s.at[i + 1]))))
+                return i;
+        }
+        if (s.at[i] == '\\')
+            i++;
+        else if (single && s.at[i] == '$')
+            return s.size;
+    }
+    return s.size;
+}
+
+/* The formula that opens at the start: what is inside and how long it is in all. */
+static bool formula_at(struct span s, struct span *inside, size_t *length)
+{
+    static const char *const pairs[][2] = {
+        { "$$", "$$" }, { "\\[", "\\]" }, { "\\(", "\\)" }, { "$", "$" }
+    };
+    for (size_t p = 0; p < 4; p++) {
+        const size_t n = strlen(pairs[p][0]);
+        if (!span_starts(s, pairs[p][0]))
+            continue;
+        const size_t end = formula_end(s, n, pairs[p][1]);
+        if (end >= s.size)
+            return false;
+        *inside = (struct span){ s.at + n, end - n };
+        *length = end + strlen(pairs[p][1]);
+        return span_trim(*inside).size > 0;
+    }
+    return false;
+}
+
+/* A closing mark is looked for once: after one that is not there, none of its kind is
+ * tried again. */
+bool find_formula(struct span text, struct found *out)
+{
+    struct span inside, last = { 0 };
+    unsigned failures = 0;
+    for (size_t i = 0; i < text.size && failures < 64; i++) {
+        size_t length = 0;
+        if (text.at[i] != '$' && text.at[i] != '\\')
+            continue;
+        if (formula_at(span_from(text, i), &inside, &length)) {
+            last = span_trim(inside);
+            i += length - 1;
+        } else if (text.at[i] == '\\') {
+            failures +=
+                i + 1 < text.size && (text.at[i + 1] == '[' || text.at[i + 1] == '(');
+            i++;
+        }
+    }
+    if (last.size == 0)
+        return false;
+    out->parts[0] = last;
+    out->count = 1;
+    out->all = last.size;
+    return true;
+}

@@ -1,0 +1,394 @@
+#include "pipeline/grade/extract_find.h"
+
+#include <string.h>
+#include <strings.h>
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* ---- spans ---- */
+
+bool span_starts(struct span s, const char *word)
+{
+    const size_t n = strlen(word);
+    return s.size >= n && memcmp(s.at, word, n) == 0;
+}
+
+static struct span span_from(struct span s, size_t at)
+{
+    return (struct span){ s.at + at, s.size - at };
+}
+
+bool span_last(struct span s, const char *word, struct span *after)
+{
+    for (size_t i = s.size; i-- > 0;)
+        if (s.at[i] == word[0] && span_starts(span_from(s, i), word)) {
+            *after = span_from(s, i + strlen(word));
+            return true;
+        }
+    return false;
+}
+
+/* The same, whatever the case of letters. */
+static bool last_caseless(struct span s, const char *word, struct span *before,
+                          struct span *after)
+{
+    const size_t n = strlen(word);
+    for (size_t i = s.size; i-- > 0;)
+        if (i + n <= s.size && strncasecmp(s.at + i, word, n) == 0) {
+            *before = (struct span){ s.at, i };
+            *after = span_from(s, i + n);
+            return true;
+        }
+    return false;
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.size && is_space(s.at[0]))
+        s = span_from(s, 1);
+    while (s.size && is_space(s.at[s.size - 1]))
+        s.size--;
+    return s;
+}
+
+static struct span to_line_end(struct span s)
+{
+    const char *end = memchr(s.at, '\n', s.size);
+    return end ? (struct span){ s.at, (size_t)(end - s.at) } : s;
+}
+
+static bool found_one(struct span part, struct found *out)
+{
+    part = span_trim(part);
+    if (part.size == 0)
+        return false;
+    out->parts[0] = part;
+    out->count = 1;
+    out->all = part.size;
+    return true;
+}
+
+/* ---- numbers in prose ---- */
+
+/* The length of a separator of thousands at the start: one byte before three digits. */
+static size_t group_at(struct span s)
+{
+    if (s.size < 4 || (s.at[0] != ',' && s.at[0] != ' '))
+        return 0;
+    for (size_t i = 1; i <= 3; i++)
+        if (!is_digit(s.at[i]))
+            return 0;
+    return s.size > 4 && is_digit(s.at[4]) ? 0 : 4;
+}
+
+static size_t digits_at(struct span s)
+{
+    size_t n = 0;
+    while (n < s.size && is_digit(s.at[n]))
+        n++;
+    return n;
+}
+
+static size_t exponent_at(struct span s)
+{
+    size_t n = 0;
+    if (s.size > 1 && (s.at[0] == 'e' || s.at[0] == 'E')) {
+        const size_t sign = s.at[1] == '-' || s.at[1] == '+';
+        const size_t digits = digits_at(span_from(s, 1 + sign));
+        if (digits && !(1 + sign + digits < s.size && is_letter(s.at[1 + sign + digits])))
+            n = 1 + sign + digits;
+    }
+    return n;
+}
+
+/* The length of an unsigned number at the start, 0: none. Percent sign and a fraction
+ * over a number belong to it. */
+static size_t number_at(struct span s)
+{
+    size_t n = digits_at(s);
+    if (n > 0 && n <= 3)
+        for (size_t g; (g = group_at(span_from(s, n))) > 0;)
+            n += g;
+    if (n < s.size && s.at[n] == '.') {
+        const size_t places = digits_at(span_from(s, n + 1));
+        n += places ? 1 + places : 0;
+    }
+    if (n == 0)
+        return 0;
+    n += exponent_at(span_from(s, n));
+    if (n + 1 < s.size && s.at[n] == '/' && is_digit(s.at[n + 1]))
+        n += 1 + digits_at(span_from(s, n + 1));
+    if (n < s.size && s.at[n] == '%')
+        n++;
+    else if (n + 1 < s.size && s.at[n] == '\\' && s.at[n + 1] == '%')
+        n += 2;
+    return n;
+}
+
+/* The next number at or after *at, a minus sign that touches it included unless something
+ * stands right before the sign. Moves *at behind it. */
+static bool next_number(struct span s, size_t *at, struct span *out)
+{
+    for (size_t i = *at; i < s.size; i++) {
+        const bool inside = i > 0 && (is_letter(s.at[i - 1]) || is_digit(s.at[i - 1]));
+        const bool point = s.at[i] == '.' && i + 1 < s.size && is_digit(s.at[i + 1]);
+        if (inside || !(is_digit(s.at[i]) || point))
+            continue;
+        const size_t n = number_at(span_from(s, i));
+        size_t sign = i;
+        if (sign && s.at[sign - 1] == '$')
+            sign--;
+        if (sign && s.at[sign - 1] == '\\')
+            sign--;
+        const bool minus =
+            sign && s.at[sign - 1] == '-' &&
+            (sign == 1 || is_space(s.at[sign - 2]) || strchr("($=:*[{", s.at[sign - 2]));
+        if (minus && sign == i)
+            *out = (struct span){ s.at + i - 1, n + 1 };
+        else
+            *out = (struct span){ s.at + i, n };
+        *at = i + n;
+        if (*at < s.size && (is_letter(s.at[*at]) || is_digit(s.at[*at])) &&
+            strncmp(s.at + *at, "m²", 3) != 0 && n == digits_at(span_from(s, i)) &&
+            *at + 1 < s.size && is_digit(s.at[*at + 1]))
+            continue; /* "3x4y": part of a name */
+        return true;
+    }
+    *at = s.size;
+    return false;
+}
+
+static bool first_number(struct span s, struct found *out)
+{
+    size_t at = 0;
+    struct span number;
+    return next_number(s, &at, &number) && found_one(number, out);
+}
+
+static bool last_number(struct span s, struct found *out)
+{
+    size_t at = 0;
+    struct span number;
+    bool any = false;
+    while (next_number(s, &at, &number))
+        any = found_one(number, out);
+    return any;
+}
+
+bool find_last_number(struct span text, struct found *out)
+{
+    return last_number(text, out);
+}
+
+/* ---- #### ---- */
+
+bool find_hashes(struct span text, struct found *out)
+{
+    struct span after;
+    return span_last(text, "####", &after) && found_one(to_line_end(after), out);
+}
+
+bool find_hashes_number(struct span text, struct found *out)
+{
+    struct span after;
+    if (!span_last(text, "####", &after))
+        return false;
+    struct span line = to_line_end(after), box;
+    struct found inner = { 0 };
+    if (find_box(line, &inner)) {
+        *out = inner;
+        return true;
+    }
+    if (span_last(line, "=", &box) && first_number(box, out))
+        return true;
+    return first_number(line, out);
+}
+
+bool find_harness_strict(struct span text, struct found *out)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (!span_starts(span_from(text, i), "#### "))
+            continue;
+        struct span s = span_from(text, i + 5);
+        const size_t sign = s.size && s.at[0] == '-';
+        size_t n = sign;
+        while (n < s.size && (is_digit(s.at[n]) || s.at[n] == '.' || s.at[n] == ','))
+            n++;
+        if (n > sign)
+            return found_one((struct span){ s.at, n }, out);
+    }
+    return false;
+}
+
+bool find_harness_flexible(struct span text, struct found *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < text.size;) {
+        const size_t sign = text.at[i] == '-';
+        size_t n = 0, digits;
+        struct span s = span_from(text, i + sign);
+        while (n < s.size &&
+               (is_digit(s.at[n]) || s.at[n] == '.' || s.at[n] == ',' || s.at[n] == '$'))
+            n++;
+        digits = digits_at(s);
+        n = n >= 2 ? n : digits;
+        if (n)
+            any = found_one((struct span){ text.at + i, sign + n }, out);
+        i += n ? sign + n : 1;
+    }
+    return any;
+}
+
+/* ---- "the answer is" ---- */
+
+/* The end of the sentence at the start: a line end that is not within a formula, or a full
+ * stop, question or exclamation mark before a space. */
+static struct span sentence(struct span s)
+{
+    bool formula = false;
+    for (size_t i = 0; i < s.size; i++) {
+        const char c = s.at[i], next = i + 1 < s.size ? s.at[i + 1] : ' ';
+        if (c == '\\' && (next == '(' || next == '['))
+            formula = true;
+        else if (c == '\\' && (next == ')' || next == ']'))
+            formula = false;
+        if (c == '\\') {
+            i++;
+            continue;
+        }
+        if (c == '$')
+            formula = !formula;
+        if ((c == '\n' && !formula && span_trim((struct span){ s.at, i }).size > 0) ||
+            (strchr(".!?", c) && is_space(next) && !formula))
+            return (struct span){ s.at, i };
+    }
+    return s;
+}
+
+/* Marks of emphasis and colons around an answer. */
+static struct span undress(struct span s)
+{
+    s = span_trim(s);
+    while (s.size && strchr("*:_ ", s.at[0]))
+        s = span_from(s, 1);
+    while (s.size && strchr("*_ .", s.at[s.size - 1]))
+        s.size--;
+    return span_trim(s);
+}
+
+/* What follows the last of the phrases that announce an answer, to its sentence's end. */
+static bool announced(struct span text, struct span *out)
+{
+    static const char *const phrases[] = {
+        "answer is",        "answer:",  "answer**:", "answers are",
+        "answer should be", "answer =", "answer to"
+    };
+    bool any = false;
+    struct span before, after;
+    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
+        if (last_caseless(text, phrases[i], &before, &after) &&
+            (!any || after.at > out->at) && undress(sentence(after)).size > 0) {
+            *out = after;
+            any = true;
+        }
+    if (any)
+        *out = undress(sentence(*out));
+    return any && out->size > 0;
+}
+
+/* The last formula of a sentence if it has one, else what stands there: after the last
+ * word "is", without the words of a price or measure being lost. */
+static bool said(struct span s, struct found *out)
+{
+    struct found formula = { 0 };
+    if (find_formula(s, &formula)) {
+        *out = formula;
+        return true;
+    }
+    struct span after, before;
+    if (last_caseless(s, " is ", &before, &after))
+        s = undress(after);
+    return found_one(s, out);
+}
+
+bool find_minerva(struct span text, struct found *out)
+{
+    struct span before, after, end, rest;
+    if (!last_caseless(text, "final answer is", &before, &after))
+        return false;
+    struct span s = after;
+    if (last_caseless(s, "i hope it is correct", &end, &rest))
+        s = end;
+    else
+        s = sentence(s);
+    return undress(s).size > 0 && said(undress(s), out);
+}
+
+bool find_phrase(struct span text, struct found *out)
+{
+    struct span s;
+    return announced(text, &s) && said(s, out);
+}
+
+bool find_phrase_number(struct span text, struct found *out)
+{
+    struct span s, after, line = text;
+    if (!announced(text, &s)) { /* "A: 18" on a line of its own */
+        if (!span_last(text, "\nA:", &line) &&
+            !(span_starts(text, "A:") && span_last(text, "A:", &line)))
+            return false;
+        s = to_line_end(line);
+    }
+    if (span_last(s, "=", &after) && first_number(after, out))
+        return true;
+    return first_number(s, out);
+}
+
+/* ---- choices ---- */
+
+/* A letter A to J that stands alone at the start, in round brackets or not. */
+static bool letter_at(struct span s, struct span *letter, size_t *length)
+{
+    const size_t open = s.size && s.at[0] == '(';
+    if (s.size <= open || s.at[open] < 'A' || s.at[open] > 'J')
+        return false;
+    const size_t end = open + 1 + (open && s.size > 2 && s.at[2] == ')');
+    if (open && end != 3)
+        return false;
+    if (end < s.size &&
+        (is_letter(s.at[end]) || is_digit(s.at[end]) || s.at[end] == '\''))
+        return false;
+    *letter = (struct span){ s.at + open, 1 };
+    *length = end;
+    return true;
+}
+
+/* Prose that begins with a letter ("D. it cannot be A") or ends with one. */
+bool find_choice(struct span text, struct found *out)
+{
+    struct span s = undress(text), letter;
+    size_t length;
+    if (letter_at(s, &letter, &length) &&
+        (length == s.size || strchr(".,:; )\n", s.at[length])) && letter.at[0] != 'I')
+        return found_one(letter, out);
+    for (size_t back = 1; back <= 3 && back <= s.size; back++) {
+        const struct span tail = span_from(s, s.size - back);
+        if ((back == s.size || is_space(s.at[s.size - back - 1])) &&
+            letter_at(tail, &letter, &length) && length == tail.size)
+            return found_one(letter, out);
+    }
+    return false;
+}
