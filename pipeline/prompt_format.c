@@ -1,7 +1,9 @@
 #include "pipeline/prompt_format.h"
 
 #include "pipeline/format_demo.h"
+#include "pipeline/step_split.h"
 #include "runtime/format/sha256.h"
+#include "runtime/text/chat.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,18 +11,107 @@
 enum { LOOP_TOKENS_MIN = 3, LOOP_TOKENS_MAX = 40, LOOP_TIMES = 4 };
 enum { DIVERSITY_INVERSE = 20 }; /* 1 / 0.05 */
 
+#define BOX_INSTRUCTION \
+    "Please reason step by step, and put your final answer within \\boxed{}."
+
 static const struct pipe_prompt_format formats[] = {
     {
         .name = "demo",
+        .summary = "the bundled model's: one equation a line, #### answer",
         .before = "",
         .after = "<|sep|>",
         .stop = "<|endoftext|>",
         .new_tokens_max = 112,
+        .context = 256,
         .segmenter = "line",
         .grader = "demo",
         .split = pipe_demo_split,
         .extract = pipe_demo_extract,
         .equal = pipe_demo_equal,
+    },
+    {
+        .name = "gsm8k-8shot-cot",
+        .summary = "8 worked examples (Wei et al. 2022), for base models",
+        .examples = "gsm8k-cot-8shot",
+        .examples_hash =
+            "4399bed70a2c091e16e644dc0ddd5202912d90394f6bfb84f56ab338e5b253d8",
+        .before = "Q: ",
+        .after = "\n\nA:",
+        .stop_texts = { "Q:" },
+        .new_tokens_max = 400,
+        .context = 1536,
+        .segmenter = "sentence",
+        .grader = "gsm8k",
+        .split = pipe_split_sentences,
+        .extract = pipe_demo_extract,
+        .equal = pipe_demo_equal,
+        .data = { "gsm8k", "svamp", "asdiv", "multiarith", "gsm-hard" },
+    },
+    {
+        .name = "math-4shot-minerva",
+        .summary = "4 worked examples (Lewkowycz et al. 2022), for base models",
+        .examples = "minerva-math-4shot",
+        .examples_hash =
+            "d08a0ce44e131a3ba5b582b55cef653be21b141a0f4aaa7e5d56eb5b28d821b6",
+        .before = "Problem:\n",
+        .after = "\n\nSolution:",
+        .stop_texts = { "Problem:", "I hope it is correct." },
+        .new_tokens_max = 1024,
+        .context = 2560,
+        .segmenter = "sentence",
+        .grader = "math",
+        .split = pipe_split_sentences,
+        .extract = pipe_demo_extract,
+        .equal = pipe_demo_equal,
+        .data = { "math", "math500" },
+    },
+    {
+        .name = "chat-boxed",
+        .summary = "for chat models: reason freely, answer in \\boxed{}",
+        .chat = true,
+        .instruction = BOX_INSTRUCTION,
+        .before = "",
+        .after = "",
+        .new_tokens_max = 2048,
+        .context = 3072,
+        .segmenter = "paragraph",
+        .grader = "math",
+        .split = pipe_split_paragraphs,
+        .extract = pipe_demo_extract,
+        .equal = pipe_demo_equal,
+    },
+    {
+        .name = "chat-steps",
+        .summary = "for chat models: lines 'Step k:' by force, the last with a box",
+        .chat = true,
+        .instruction = "Solve the problem in numbered steps, one short line each. The line "
+                       "of the last step ends with the final answer within \\boxed{}.",
+        .before = "",
+        .after = "",
+        .numbered = true,
+        .new_tokens_max = 2048,
+        .context = 3072,
+        .segmenter = "step",
+        .grader = "math",
+        .split = pipe_split_marks,
+        .extract = pipe_demo_extract,
+        .equal = pipe_demo_equal,
+    },
+    {
+        .name = "aime",
+        .summary = "chat-boxed with room for 32,768 tokens of reasoning",
+        .chat = true,
+        .instruction = BOX_INSTRUCTION,
+        .before = "",
+        .after = "",
+        .new_tokens_max = 32768,
+        .context = 33792,
+        .segmenter = "paragraph",
+        .grader = "aime",
+        .split = pipe_split_paragraphs,
+        .extract = pipe_demo_extract,
+        .equal = pipe_demo_equal,
+        .data = { "aime24", "aime25", "amc23" },
     },
 };
 
@@ -37,24 +128,75 @@ const struct pipe_prompt_format *pipe_prompt_format_find(const char *name)
     return NULL;
 }
 
-char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt_format *format,
-                       const char *question)
+const struct pipe_prompt_format *pipe_prompt_format_for(const char *data, size_t length)
 {
-    return rt_format(ctx, "%s%s%s", format->before, question, format->after);
+    for (size_t i = 0; i < RT_COUNT(formats); i++)
+        for (const char *const *d = formats[i].data; *d; d++)
+            if (strlen(*d) == length && memcmp(*d, data, length) == 0)
+                return &formats[i];
+    return NULL;
 }
 
-void pipe_prompt_format_hash(const struct pipe_prompt_format *format, char hex[65])
+/* Of a chat: at most a system text and the question. */
+static char *chat_text(struct rt_ctx *ctx, const struct pipe_prompt *p,
+                       const char *question)
 {
+    const char *instruction = p->format->instruction;
+    const bool system = instruction && p->chat->system_before;
+    char *out = NULL, *user = rt_format(ctx, "%s%s%s", !system && instruction ? instruction : "",
+                                        !system && instruction ? "\n\n" : "", question);
+    const struct chat_message messages[] = { { CHAT_SYSTEM, instruction },
+                                             { CHAT_USER, user } };
+    if (user && text_chat_render(ctx, p->chat, system ? messages : messages + 1,
+                                 system ? 2 : 1, true, &out) != RT_OK)
+        out = NULL;
+    rt_free(user);
+    return out;
+}
+
+char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt *p,
+                       const char *question)
+{
+    const struct pipe_prompt_format *f = p->format;
+    char *body = rt_format(ctx, "%s%s%s%s", p->examples ? p->examples : "", f->before,
+                           question, f->after);
+    if (!body || !f->chat)
+        return body;
+    char *out = chat_text(ctx, p, body);
+    rt_free(body);
+    return out;
+}
+
+void pipe_prompt_hash(const struct pipe_prompt *p, char hex[65])
+{
+    const struct pipe_prompt_format *f = p->format;
     char cap[16];
-    snprintf(cap, sizeof cap, "%u", format->new_tokens_max);
+    snprintf(cap, sizeof cap, "%u", f->new_tokens_max);
+    const char *const texts[] = { f->name,
+                                  p->examples ? p->examples : "",
+                                  p->chat ? p->chat->name : "",
+                                  f->instruction ? f->instruction : "",
+                                  f->before,
+                                  f->after,
+                                  f->stop ? f->stop : "",
+                                  f->numbered ? "Step k:" : "",
+                                  cap };
     struct sha256 s;
     sha256_init(&s);
-    sha256_add_text(&s, format->name);
-    sha256_add_text(&s, format->before);
-    sha256_add_text(&s, format->after);
-    sha256_add_text(&s, format->stop);
-    sha256_add_text(&s, cap);
+    for (size_t i = 0; i < RT_COUNT(texts); i++)
+        sha256_add_text(&s, texts[i]);
+    for (int i = 0; i < PIPE_STOPS_MAX; i++)
+        sha256_add_text(&s, f->stop_texts[i] ? f->stop_texts[i] : "");
     sha256_end_hex(&s, hex);
+}
+
+void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer)
+{
+    for (int i = 0; i < PIPE_STOPS_MAX; i++) {
+        char *found = format->stop_texts[i] ? strstr(answer, format->stop_texts[i]) : NULL;
+        if (found)
+            *found = '\0'; /* a later text is sought in what is left */
+    }
 }
 
 void pipe_grade(const struct pipe_prompt_format *format, const char *output,

@@ -1,24 +1,35 @@
 /* pipeline/prompt_format.h
- * Prompt formats as rows of one table: how a question becomes a prompt, where an answer
- * ends, how it is cut into steps, how its final answer is found and compared. A format's
- * text is hashed into the run, so that a changed prompt is another run. */
+ * Prompt formats as rows of one table: how a question becomes a prompt, what ends an
+ * answer, how it is cut into steps, how its final answer is found and compared. All text
+ * of a format is hashed into the run, so that a changed prompt is another run. */
 #ifndef PIPELINE_PROMPT_FORMAT_H
 #define PIPELINE_PROMPT_FORMAT_H
 
 #include "pipeline/record.h"
 
-enum { PIPE_STEPS_MAX = 256, PIPE_EXTRACT_MAX = 64 };
+enum { PIPE_STEPS_MAX = 256, PIPE_EXTRACT_MAX = 64, PIPE_STOPS_MAX = 3 };
 
 struct pipe_prompt_format {
-    const char *name;
-    const char *before, *after; /* prompt = before + question + after */
-    const char *stop;           /* text of the token that ends an answer */
-    uint32_t new_tokens_max;    /* cap of an answer, the stop token counted */
-    const char *segmenter;      /* name of the step rule, as stored */
-    const char *grader;         /* name of the grader, as stored */
-    /* Cuts an answer. Steps tile it: step k is [char_start, char_end) with its line end,
-     * so prefix(k) is the text before char_start of step k. Blank lines belong to the
-     * step before them. Returns the number, at most `max`; the last takes the rest. */
+    const char *name, *summary;
+    /* Worked examples before the question: the name of the set (examples.h) and the
+     * SHA-256 of its text, which is not part of this program. Null: none. */
+    const char *examples, *examples_hash;
+    /* The question is a user turn of the model's chat format; the instruction is the
+     * system text, or stands before the question where the format has none. */
+    bool chat;
+    const char *instruction;              /* null: none */
+    const char *before, *after;           /* around the question */
+    const char *stop;                     /* text of the token that ends an answer, null:
+                                             the model's own end tokens */
+    const char *stop_texts[PIPE_STOPS_MAX]; /* the first of them ends an answer and is cut
+                                               off; null: fewer */
+    bool numbered;           /* every line begins with "Step k:", by force: answer_turn.h */
+    uint32_t new_tokens_max; /* cap of an answer, the stop token counted */
+    uint32_t context;        /* tokens of prompt and answer, where the model has them */
+    const char *segmenter;   /* name of the step rule, as stored */
+    const char *grader;      /* name of the grader, as stored */
+    /* Cuts an answer (step_split.h). Returns the number of steps, at most `max`; the last
+     * takes the rest. */
     uint32_t (*split)(const char *output, struct pipe_step *steps, uint32_t max);
     /* Finds the final answer: false if there is none that can be read. `extracted` gets a
      * zero-terminated copy, cut to `size`; *rule names the rule that fired or the reason
@@ -26,18 +37,32 @@ struct pipe_prompt_format {
     bool (*extract)(const char *output, char *extracted, size_t size, const char **rule);
     /* Whether an extracted answer equals the known one. */
     bool (*equal)(const char *extracted, const char *answer);
+    const char *data[8]; /* data sets whose usual format this is; ends with a null */
 };
 
 /* The row with this name, or null. */
 const struct pipe_prompt_format *pipe_prompt_format_find(const char *name);
 /* Row i, null beyond the last: for lists in messages and help. */
 const struct pipe_prompt_format *pipe_prompt_format_at(uint32_t i);
+/* The usual row of a data set (its name without the split), or null. */
+const struct pipe_prompt_format *pipe_prompt_format_for(const char *data, size_t length);
 
-/* The prompt in fresh memory (rt_free), null without memory. */
-char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt_format *format,
+struct chat_format; /* runtime/text/chat.h */
+
+/* A format made ready for a model. All borrowed. */
+struct pipe_prompt {
+    const struct pipe_prompt_format *format;
+    const struct chat_format *chat; /* of formats that need one, else null */
+    const char *examples;           /* their text; null: none */
+};
+
+/* The prompt of a question in fresh memory (rt_free), null without memory. */
+char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt *prompt,
                        const char *question);
-/* SHA-256 of everything of the row that shapes an answer: 64 hex digits. */
-void pipe_prompt_format_hash(const struct pipe_prompt_format *format, char hex[65]);
+/* SHA-256 of everything that shapes an answer: 64 hex digits. */
+void pipe_prompt_hash(const struct pipe_prompt *prompt, char hex[65]);
+/* Cuts an answer, in place, at the first of the format's stop texts. */
+void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer);
 
 /* Grades one answer. `extracted` (PIPE_EXTRACT_MAX bytes) is the caller's and backs
  * out->extracted. An answer that hit the token cap is graded like any other: the reason

@@ -43,6 +43,9 @@ RT_CHECKED rt_status text_encode(struct text_tokenizer *tok, const char *text,
 RT_CHECKED rt_status text_decode(const struct text_tokenizer *tok, const uint32_t *ids,
                                  uint32_t count, bool skip_special, char **text,
                                  size_t *size);
+/* The bytes that an id adds within a text, borrowed, not terminated: none for special
+ * tokens and unknown ids. */
+const char *text_token_bytes(const struct text_tokenizer *tok, uint32_t id, size_t *size);
 /* How many of `size` bytes may be shown now: all but an unfinished character at the end. */
 size_t text_whole_characters(const char *text, size_t size);
 

@@ -95,3 +95,9 @@ rt_status text_stream_end(struct text_stream *s, char **text, size_t *size)
     text_stream_init(s, s->tok, s->skip_special);
     return RT_OK;
 }
+
+const char *text_token_bytes(const struct text_tokenizer *t, uint32_t id, size_t *size)
+{
+    bool begun = true;
+    return (const char *)piece(t, id, true, &begun, size);
+}
