@@ -13,9 +13,9 @@ enum { PIPE_NUMBERED_MAX = 64, PIPE_TAIL = 64 };
 
 /* What is known of one answer so far. Zero is its start. */
 struct pipe_turn {
-    uint32_t tokens; /* of the caller: fed so far */
-    uint32_t step;   /* of the last "Step k:" asked for */
-    bool boxed;      /* a box was closed */
+    uint32_t tokens;         /* of the caller: fed so far */
+    uint32_t step;           /* of the last "Step k:" asked for */
+    bool boxed;              /* a box was closed */
     uint32_t matched, depth; /* of "\boxed{" and of braces within */
     bool escaped;
     uint32_t tail_size;

@@ -40,7 +40,8 @@ static rt_status field(struct collecting *c, const struct pipe_row *row, const c
 }
 
 /* The template with its {names} replaced by the record's fields. */
-static rt_status fill(struct collecting *c, const struct pipe_row *row, const char *template)
+static rt_status fill(struct collecting *c, const struct pipe_row *row,
+                      const char *template)
 {
     rt_status st;
     for (const char *at = template; *at;) {

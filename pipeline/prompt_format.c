@@ -1,6 +1,8 @@
 #include "pipeline/prompt_format.h"
 
 #include "pipeline/format_demo.h"
+#include "pipeline/grade/extract.h"
+#include "pipeline/grade/grade.h"
 #include "pipeline/step_split.h"
 #include "runtime/format/sha256.h"
 #include "runtime/text/chat.h"
@@ -42,9 +44,8 @@ static const struct pipe_prompt_format formats[] = {
         .context = 1536,
         .segmenter = "sentence",
         .grader = "gsm8k",
+        .style = "gsm8k",
         .split = pipe_split_sentences,
-        .extract = pipe_demo_extract,
-        .equal = pipe_demo_equal,
         .data = { "gsm8k", "svamp", "asdiv", "multiarith", "gsm-hard" },
     },
     {
@@ -60,9 +61,8 @@ static const struct pipe_prompt_format formats[] = {
         .context = 2560,
         .segmenter = "sentence",
         .grader = "math",
+        .style = "math",
         .split = pipe_split_sentences,
-        .extract = pipe_demo_extract,
-        .equal = pipe_demo_equal,
         .data = { "math", "math500" },
     },
     {
@@ -76,16 +76,16 @@ static const struct pipe_prompt_format formats[] = {
         .context = 3072,
         .segmenter = "paragraph",
         .grader = "math",
+        .style = "math",
         .split = pipe_split_paragraphs,
-        .extract = pipe_demo_extract,
-        .equal = pipe_demo_equal,
     },
     {
         .name = "chat-steps",
         .summary = "for chat models: lines 'Step k:' by force, the last with a box",
         .chat = true,
-        .instruction = "Solve the problem in numbered steps, one short line each. The line "
-                       "of the last step ends with the final answer within \\boxed{}.",
+        .instruction =
+            "Solve the problem in numbered steps, one short line each. The line "
+            "of the last step ends with the final answer within \\boxed{}.",
         .before = "",
         .after = "",
         .numbered = true,
@@ -93,9 +93,8 @@ static const struct pipe_prompt_format formats[] = {
         .context = 3072,
         .segmenter = "step",
         .grader = "math",
+        .style = "math",
         .split = pipe_split_marks,
-        .extract = pipe_demo_extract,
-        .equal = pipe_demo_equal,
     },
     {
         .name = "aime",
@@ -108,9 +107,8 @@ static const struct pipe_prompt_format formats[] = {
         .context = 33792,
         .segmenter = "paragraph",
         .grader = "aime",
+        .style = "aime",
         .split = pipe_split_paragraphs,
-        .extract = pipe_demo_extract,
-        .equal = pipe_demo_equal,
         .data = { "aime24", "aime25", "amc23" },
     },
 };
@@ -143,8 +141,9 @@ static char *chat_text(struct rt_ctx *ctx, const struct pipe_prompt *p,
 {
     const char *instruction = p->format->instruction;
     const bool system = instruction && p->chat->system_before;
-    char *out = NULL, *user = rt_format(ctx, "%s%s%s", !system && instruction ? instruction : "",
-                                        !system && instruction ? "\n\n" : "", question);
+    char *out = NULL,
+         *user = rt_format(ctx, "%s%s%s", !system && instruction ? instruction : "",
+                           !system && instruction ? "\n\n" : "", question);
     const struct chat_message messages[] = { { CHAT_SYSTEM, instruction },
                                              { CHAT_USER, user } };
     if (user && text_chat_render(ctx, p->chat, system ? messages : messages + 1,
@@ -193,30 +192,47 @@ void pipe_prompt_hash(const struct pipe_prompt *p, char hex[65])
 void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer)
 {
     for (int i = 0; i < PIPE_STOPS_MAX; i++) {
-        char *found = format->stop_texts[i] ? strstr(answer, format->stop_texts[i]) : NULL;
+        char *found =
+            format->stop_texts[i] ? strstr(answer, format->stop_texts[i]) : NULL;
         if (found)
             *found = '\0'; /* a later text is sought in what is left */
     }
 }
 
-void pipe_grade(const struct pipe_prompt_format *format, const char *output,
-                enum pipe_finish finish, const char *answer,
+static bool extract(const struct pipe_prompt_format *f, const char *output,
+                    char extracted[PIPE_EXTRACT_MAX], const char **rule)
+{
+    return f->style ? pipe_extract(pipe_answer_style_find(f->style), output, extracted,
+                                   PIPE_EXTRACT_MAX, rule)
+                    : f->extract(output, extracted, PIPE_EXTRACT_MAX, rule);
+}
+
+void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *f,
+                const char *output, enum pipe_finish finish, const char *answer,
                 char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out)
 {
-    *out = (struct pipe_score){ .grader = format->grader };
+    struct pipe_grading verdict;
+    *out = (struct pipe_score){ .grader = f->grader };
     extracted[0] = '\0';
     if (finish == PIPE_FINISH_ERROR) {
         out->reason = "no answer: the problem could not be run";
         return;
     }
-    out->extract_ok = format->extract(output, extracted, PIPE_EXTRACT_MAX, &out->reason);
+    out->extract_ok = extract(f, output, extracted, &out->reason);
     if (!out->extract_ok) {
         if (finish == PIPE_FINISH_LENGTH)
             out->reason = "truncated before an answer";
         return;
     }
     out->extracted = extracted;
-    out->correct = format->equal(extracted, answer);
+    if (!f->style) {
+        out->correct = f->equal(extracted, answer);
+        return;
+    }
+    pipe_grader_answers(grader, answer, extracted, -1, &verdict);
+    out->correct = verdict.verdict == PIPE_VERDICT_EQUAL;
+    if (verdict.verdict == PIPE_VERDICT_UNDECIDED)
+        out->reason = "undecided";
 }
 
 void pipe_steps_map_tokens(struct pipe_step *steps, uint32_t count,

@@ -7,7 +7,7 @@
 
 #include "pipeline/record.h"
 
-enum { PIPE_STEPS_MAX = 256, PIPE_EXTRACT_MAX = 64, PIPE_STOPS_MAX = 3 };
+enum { PIPE_STEPS_MAX = 256, PIPE_EXTRACT_MAX = 1024, PIPE_STOPS_MAX = 3 };
 
 struct pipe_prompt_format {
     const char *name, *summary;
@@ -17,13 +17,13 @@ struct pipe_prompt_format {
     /* The question is a user turn of the model's chat format; the instruction is the
      * system text, or stands before the question where the format has none. */
     bool chat;
-    const char *instruction;              /* null: none */
-    const char *before, *after;           /* around the question */
-    const char *stop;                     /* text of the token that ends an answer, null:
+    const char *instruction;    /* null: none */
+    const char *before, *after; /* around the question */
+    const char *stop;           /* text of the token that ends an answer, null:
                                              the model's own end tokens */
     const char *stop_texts[PIPE_STOPS_MAX]; /* the first of them ends an answer and is cut
                                                off; null: fewer */
-    bool numbered;           /* every line begins with "Step k:", by force: answer_turn.h */
+    bool numbered; /* every line begins with "Step k:", by force: answer_turn.h */
     uint32_t new_tokens_max; /* cap of an answer, the stop token counted */
     uint32_t context;        /* tokens of prompt and answer, where the model has them */
     const char *segmenter;   /* name of the step rule, as stored */
@@ -31,9 +31,11 @@ struct pipe_prompt_format {
     /* Cuts an answer (step_split.h). Returns the number of steps, at most `max`; the last
      * takes the rest. */
     uint32_t (*split)(const char *output, struct pipe_step *steps, uint32_t max);
-    /* Finds the final answer: false if there is none that can be read. `extracted` gets a
-     * zero-terminated copy, cut to `size`; *rule names the rule that fired or the reason
-     * why none did. */
+    /* How the final answer is found (grade/extract.h) and compared (grade/grade.h): name of
+     * the style. Null: by the two functions. */
+    const char *style;
+    /* False if there is no answer that can be read. `extracted` gets a zero-terminated
+     * copy, cut to `size`; *rule names the rule that fired or the reason why none did. */
     bool (*extract)(const char *output, char *extracted, size_t size, const char **rule);
     /* Whether an extracted answer equals the known one. */
     bool (*equal)(const char *extracted, const char *answer);
@@ -64,11 +66,15 @@ void pipe_prompt_hash(const struct pipe_prompt *prompt, char hex[65]);
 /* Cuts an answer, in place, at the first of the format's stop texts. */
 void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer);
 
-/* Grades one answer. `extracted` (PIPE_EXTRACT_MAX bytes) is the caller's and backs
- * out->extracted. An answer that hit the token cap is graded like any other: the reason
- * says "truncated" where nothing could be extracted. */
-void pipe_grade(const struct pipe_prompt_format *format, const char *output,
-                enum pipe_finish finish, const char *answer,
+struct pipe_grader; /* grade/grade.h */
+
+/* Grades one answer. `grader` may be null for formats without a style. `extracted`
+ * (PIPE_EXTRACT_MAX bytes) is the caller's and backs out->extracted. An answer that hit the
+ * token cap is graded like any other: the reason says "truncated" where nothing could be
+ * extracted, else the rules that found and compared it. One that cannot be decided is not
+ * correct, and its reason begins with "undecided". */
+void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *format,
+                const char *output, enum pipe_finish finish, const char *answer,
                 char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out);
 
 /* Fills tok_start and tok_end of steps: token t holds the bytes from token_end[t - 1] (0

@@ -57,7 +57,8 @@ static bool ends_paragraph(const char *text, uint32_t white, uint32_t at)
 /* A title, or one letter: its full stop ends no sentence. */
 static bool is_short_form(const char *text, uint32_t stop)
 {
-    static const char *const forms[] = { "Mr", "Mrs", "Ms", "Dr", "St", "No", "vs", "approx" };
+    static const char *const forms[] = { "Mr", "Mrs", "Ms", "Dr",
+                                         "St", "No",  "vs", "approx" };
     uint32_t from = stop;
     while (from > 0 && isalpha((unsigned char)text[from - 1]))
         from--;
@@ -76,8 +77,7 @@ static bool ends_sentence(const char *text, uint32_t white, uint32_t at)
     uint32_t last = white;
     while (last > 0 && strchr(closers, text[last - 1]))
         last--;
-    if (last == 0 || !strchr(".!?", text[last - 1]) ||
-        islower((unsigned char)text[at]))
+    if (last == 0 || !strchr(".!?", text[last - 1]) || islower((unsigned char)text[at]))
         return false;
     return text[last - 1] != '.' || !is_short_form(text, last - 1);
 }

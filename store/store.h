@@ -92,15 +92,17 @@ void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
 /* One finished answer, read back. Strings are valid during the call. */
 struct store_answer {
     const char *problem_id, *output;
+    uint32_t sample;
     enum pipe_finish finish;
     bool correct, extract_ok;
+    const char *reason; /* of the verdict, "" for none */
     uint32_t n_gen;
     const uint32_t *ids; /* n_gen, null if no trace was kept */
     const float *logprob, *margin;
     const uint32_t *alt;
 };
 typedef rt_status store_answer_fn(void *user, const struct store_answer *answer);
-/* All answers of a run, by problem. */
+/* All answers of a run, by problem and sample. */
 RT_CHECKED rt_status store_each_answer(struct store *store, const char *run_id,
                                        store_answer_fn *fn, void *user);
 

@@ -219,3 +219,38 @@ rt_status store_put_dataset(struct store *s, struct store_dataset *d,
 fail:
     return st;
 }
+
+/* ---- prompts ---- */
+
+rt_status store_put_prompt(struct store *s, const char *id, const char *name,
+                           const char *text)
+{
+    return store_run_sql(s,
+                         "INSERT OR IGNORE INTO artifact(artifact_id,kind,bytes,meta) "
+                         "VALUES(?1,'prompt',?2,json_object('name',?3,'text',?4))",
+                         "titt", id, (int64_t)strlen(text), name, text);
+}
+
+struct prompt {
+    struct rt_ctx *ctx;
+    char *text;
+};
+
+static rt_status take_prompt(void *user, const struct store_row *row)
+{
+    struct prompt *p = user;
+    p->text = rt_strdup(p->ctx, store_row_text(row, 0));
+    return p->text ? RT_OK
+                   : rt_fail(p->ctx, RT_ERR_HOST_MEMORY, "no memory for a prompt");
+}
+
+rt_status store_prompt_text(struct store *s, const char *id, char **text)
+{
+    struct prompt p = { .ctx = s->ctx };
+    const rt_status st = store_query(s,
+                                     "SELECT json_extract(meta,'$.text') FROM artifact "
+                                     "WHERE artifact_id=?1 AND kind='prompt'",
+                                     (const char *const[]){ id, NULL }, take_prompt, &p);
+    *text = p.text;
+    return st;
+}

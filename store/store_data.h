@@ -38,4 +38,11 @@ RT_CHECKED rt_status store_load_dataset(struct store *store, const char *name,
                                         const char *split, struct pipe_problem_set *set,
                                         struct store_dataset *d);
 
+/* Text that stands beside a question in a prompt, an artifact of kind prompt, once by
+ * hash. `name` is the format's or the set's. */
+RT_CHECKED rt_status store_put_prompt(struct store *store, const char *id,
+                                      const char *name, const char *text);
+/* *text in fresh memory (rt_free), null where there is none of that id. */
+RT_CHECKED rt_status store_prompt_text(struct store *store, const char *id, char **text);
+
 #endif

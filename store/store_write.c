@@ -245,6 +245,9 @@ rt_status store_put_generation(struct store *s, const char *run_id,
                       g->prompt_hash, g->output, finishes[g->finish],
                       (int64_t)g->n_prompt, (int64_t)g->n_gen, g->prefill_us,
                       g->decode_us, now, g->error));
+    TRY(store_run_sql(s,
+                      "DELETE FROM claim WHERE run_id=?1 AND problem_id=?2 AND sample=?3",
+                      "tti", run_id, g->problem_id, (int64_t)g->sample));
     if (g->trace.n)
         TRY(put_trace(s, id, &g->trace));
     if (score)
@@ -262,8 +265,8 @@ rt_status store_put_generation(struct store *s, const char *run_id,
         TRY(store_run_sql(
             s,
             "INSERT OR IGNORE INTO step(gen_id,segmenter,idx,char_start,char_end,"
-            "tok_start,tok_end) VALUES(?,'line',?,?,?,?,?)",
-            "tiiiii", id, (int64_t)i, (int64_t)steps[i].char_start,
+            "tok_start,tok_end) VALUES(?,?,?,?,?,?,?)",
+            "ttiiiii", id, g->segmenter, (int64_t)i, (int64_t)steps[i].char_start,
             (int64_t)steps[i].char_end, (int64_t)steps[i].tok_start,
             (int64_t)steps[i].tok_end));
     return RT_OK;
@@ -295,6 +298,8 @@ static rt_status give_answer(void *user, const struct store_row *row)
     answer.logprob = store_row_blob(row, 6, &size);
     answer.margin = store_row_blob(row, 7, &size);
     answer.alt = store_row_blob(row, 8, &size);
+    answer.sample = (uint32_t)store_row_integer(row, 9);
+    answer.reason = store_row_text(row, 10);
     return a->fn(a->user, &answer);
 }
 
@@ -306,9 +311,10 @@ rt_status store_each_answer(struct store *s, const char *run_id, store_answer_fn
     return store_query(
         s,
         "SELECT g.problem_id,g.output,g.finish,s.correct,s.extract_ok,t.ids,"
-        "t.logprob,t.margin,t.alt_id FROM generation g LEFT JOIN score s "
+        "t.logprob,t.margin,t.alt_id,g.sample,s.reason FROM generation g LEFT JOIN score "
+        "s "
         "USING(gen_id) LEFT JOIN token_trace t USING(gen_id) WHERE g.run_id=?1 "
-        "ORDER BY g.problem_id",
+        "ORDER BY g.problem_id, g.sample",
         args, give_answer, &answers);
 }
 

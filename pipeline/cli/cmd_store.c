@@ -1,5 +1,5 @@
 /* pipeline/cli/cmd_store.c
- * Commands that only read the results file: sql, status, report. */
+ * Commands that only read the results file: sql, report. */
 #include "pipeline/cli/cli.h"
 
 #include "store/report/report.h"
@@ -91,26 +91,6 @@ static rt_status sql(struct cli *cli)
 
 const struct cli_command cli_sql = { "sql", "run a query on the results file",
                                      "\"SELECT ...\"", NULL, sql };
-
-static rt_status status(struct cli *cli)
-{
-    return query(
-        cli,
-        "SELECT r.kind, coalesce(v.label,'') AS variant, coalesce(b.split,'') AS split,"
-        " r.status, CASE r.kind WHEN 'eval' THEN (SELECT count(*) FROM generation g "
-        "WHERE g.run_id=r.run_id) WHEN 'locate' THEN (SELECT count(DISTINCT f.gen_id) "
-        "FROM fault f WHERE f.run_id=r.run_id) WHEN 'train' THEN (SELECT count(*) FROM "
-        "metric m WHERE m.run_id=r.run_id AND m.name='loss') END AS done,"
-        " CASE r.kind WHEN 'eval' THEN b.n_problems END AS total, "
-        "(strftime('%s','now')*1000-r.heartbeat_ms)"
-        "/1000 AS seconds_since, coalesce(r.error,'') AS error FROM run r LEFT JOIN "
-        "variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
-        "ORDER BY r.started_ms, r.run_id");
-}
-
-const struct cli_command cli_status = { "status",
-                                        "what ran and how far, from the file alone", "",
-                                        NULL, status };
 
 static const struct cli_option report_options[] = {
     { "campaign", "ID", "default: the newest" },

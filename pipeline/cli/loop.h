@@ -11,7 +11,7 @@
 #include "runtime/text/tokenizer.h"
 #include "runtime/train/score.h"
 
-enum { LOOP_CONTEXT = 256 };
+enum { LOOP_CONTEXT = 256 }; /* of the demo format: training, roll-outs */
 
 /* One open session: device, store, and what all stages share. */
 struct loop {
@@ -22,14 +22,25 @@ struct loop {
     char env_id[STORE_ID], campaign_id[STORE_ID];
     struct text_tokenizer *tok;
     const struct pipe_prompt_format *format;
-    char format_hash[65];
-    uint32_t stop_id;
+    struct pipe_prompt prompt; /* of the format, ready for the model */
+    char *examples;            /* owned, may be null */
+    char format_hash[65];      /* pipe_prompt_hash */
+    uint32_t context;          /* tokens of prompt and answer */
+    uint32_t new_tokens_max;   /* the format's, or what --max-new says */
+    struct pipe_grader *grader;
+    uint32_t stop_id; /* UINT32_MAX: the model's own only */
     uint64_t seed;
     const char *work; /* folder of adapters, checkpoints, quantized models */
 };
 
 RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
+                               const struct pipe_prompt_format *format,
                                const char *campaign, const char *plan);
+/* Tokenizer and prompts of another model or format. The text of the prompt is in the
+ * results file when it returns. Options read where the command has them: --chat,
+ * --examples, --max-new. */
+RT_CHECKED rt_status loop_use(struct loop *loop, const char *model,
+                              const struct pipe_prompt_format *format);
 void loop_close(struct loop *loop);
 
 /* What this attempt at a run has taken so far, and how much of it the store knows. A run
@@ -47,8 +58,8 @@ void loop_costs_start(struct loop *loop, struct loop_costs *costs);
 RT_CHECKED rt_status loop_costs_save(struct loop *loop, struct loop_costs *costs,
                                      const char *run_id, double flops, double tokens);
 
-/* Loads a model for answers of LOOP_CONTEXT tokens. RT_ERR_INPUT also where the loop's
- * tokenizer has ids that the model has no embedding for. */
+/* Loads a model. RT_ERR_INPUT also where the loop's tokenizer has ids that it has no
+ * embedding for. */
 RT_CHECKED rt_status loop_model_load(struct loop *loop, const char *folder,
                                      struct rt_model **out);
 /* Fills in what ends an answer: the format's token, and the model's own end tokens. */
@@ -58,7 +69,7 @@ void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
 /* A split under measurement. */
 struct loop_bench {
     struct pipe_problem_set set;
-    char id[STORE_ID];
+    char id[STORE_ID], name[160];
     const char *split;
 };
 RT_CHECKED rt_status loop_bench_open(struct loop *loop, const char *spec,
@@ -77,6 +88,30 @@ RT_CHECKED rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                                       const char *label, const char *role,
                                       const char *arm, struct loop_variant *out);
 
+/* Which answers of a run are wanted. Zero is not a valid start: loop_ask_all. */
+struct loop_ask {
+    uint32_t limit;         /* first so many problems of the list */
+    uint32_t shard, shards; /* of these every shards-th, from shard - 1 */
+    uint32_t samples;       /* answers a problem */
+    struct rt_sampling sampling;
+    uint32_t slots;       /* requests at once at most; 0: as many as fit */
+    uint64_t deadline_ns; /* rt_time_ns at which nothing new is begun; 0: none */
+};
+static inline struct loop_ask loop_ask_all(void)
+{
+    return (
+        struct loop_ask){ .limit = UINT32_MAX, .shard = 1, .shards = 1, .samples = 1 };
+}
+
+/* Makes and grades the answers that the results file does not have yet, together with any
+ * other process that does the same; each is durable before it is counted. RT_OK: all that
+ * was asked for is there. RT_ERR_INTERRUPTED, RT_ERR_TIME_LIMIT: stopped, after the
+ * answers that were begun. run_id (STORE_ID bytes) is filled as soon as the run is open. */
+RT_CHECKED rt_status loop_generate(struct loop *loop, const struct loop_variant *variant,
+                                   const struct loop_bench *bench,
+                                   const struct loop_ask *ask, char *run_id,
+                                   uint32_t *made);
+
 /* All answers of a variant to a split, in the order of its problems. */
 struct loop_answer {
     char *text;
@@ -91,7 +126,7 @@ struct loop_answers {
     uint32_t count, correct, truncated, unparsed, degenerate;
 };
 void loop_answers_deinit(struct loop_answers *answers);
-/* Answers what the store does not have yet; durable before it is counted. */
+/* loop_generate of everything, greedy, and all of it read back. */
 RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *variant,
                                   const struct loop_bench *bench,
                                   struct loop_answers *out);
@@ -105,7 +140,7 @@ RT_CHECKED rt_status loop_prompt(struct loop *loop, const char *question,
 RT_CHECKED rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_t n,
                                  char **text, uint32_t *size);
 
-/* Bytes of text up to the end of each token, for mapping steps to tokens. */
+/* Bytes of the text of n tokens up to the end of each, for mapping steps to tokens. */
 void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends);
 
 /* One continuation asked of a model: from a prompt to the stop token. */

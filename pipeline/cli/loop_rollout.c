@@ -36,7 +36,7 @@ static rt_status grade(struct locating *l, uint32_t job, bool *correct)
     const struct locate_search *s = &l->list[job / l->per_search];
     char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score = { 0 };
-    pipe_grade(l->loop->format, l->jobs[job].text, l->jobs[job].finish,
+    pipe_grade(l->loop->grader, l->loop->format, l->jobs[job].text, l->jobs[job].finish,
                l->bench->set.items[s->problem].answer, extracted, &score);
     *correct = score.correct;
     return RT_OK;

@@ -1,32 +1,111 @@
 #include "pipeline/cli/loop.h"
 
+#include "pipeline/cli/loop_generate.h"
 #include "pipeline/cli/problem_source.h"
+#include "pipeline/examples.h"
+#include "pipeline/grade/grade.h"
 #include "runtime/format/file.h"
+#include "runtime/format/sha256.h"
+#include "runtime/text/chat.h"
+#include "store/store_data.h"
 
 #include <stdio.h>
 #include <string.h>
 
+/* The worked examples of the format: from --examples, else from the results file. */
+static rt_status take_examples(struct loop *loop, const char *path)
+{
+    rt_status st;
+    char id[STORE_ID];
+    const struct pipe_prompt_format *f = loop->format;
+    if (!f->examples)
+        return RT_OK;
+    snprintf(id, sizeof id, "sha256:%s", f->examples_hash);
+    if (path) {
+        TRY(pipe_examples_read(loop->ctx, path, f, &loop->examples));
+        TRY(store_put_prompt(loop->store, id, f->examples, loop->examples));
+    } else {
+        TRY(store_prompt_text(loop->store, id, &loop->examples));
+        if (!loop->examples)
+            return rt_fail(loop->ctx, RT_ERR_INPUT,
+                           "format %s needs the worked examples '%s', which are no part "
+                           "of this program: give the file that has them once, with "
+                           "--examples FILE (docs/evaluation.md says where they are "
+                           "published)",
+                           f->name, f->examples);
+    }
+    loop->prompt.examples = loop->examples;
+
+fail:
+    return st;
+}
+
+/* Everything the model sees beside a question, and where that goes. */
+static rt_status put_prompt(struct loop *loop)
+{
+    rt_status st;
+    char id[STORE_ID];
+    pipe_prompt_hash(&loop->prompt, loop->format_hash);
+    snprintf(id, sizeof id, "sha256:%s", loop->format_hash);
+    char *text = pipe_prompt_text(loop->ctx, &loop->prompt, "{question}");
+    if (!text)
+        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    st = store_put_prompt(loop->store, id, loop->format->name, text);
+    rt_free(text);
+    return st;
+}
+
+rt_status loop_use(struct loop *loop, const char *model,
+                   const struct pipe_prompt_format *format)
+{
+    rt_status st;
+    int64_t most;
+    const struct pipe_prompt_format *f = format;
+    text_tokenizer_destroy(&loop->tok);
+    rt_free(loop->examples);
+    loop->examples = NULL;
+    loop->format = f;
+    loop->prompt = (struct pipe_prompt){ .format = f };
+    TRY(text_tokenizer_load(loop->ctx, model, &loop->tok));
+    loop->stop_id = f->stop ? text_token_id(loop->tok, f->stop) : UINT32_MAX;
+    if (f->stop && loop->stop_id == UINT32_MAX)
+        return rt_fail(
+            loop->ctx, RT_ERR_INPUT,
+            "'%s': the tokenizer has no '%s', which ends an answer of format '%s'", model,
+            f->stop, f->name);
+    TRY(cli_number(loop->cli, "max-new", f->new_tokens_max, 1, 1 << 20, &most));
+    loop->new_tokens_max = (uint32_t)most;
+    loop->context = f->context;
+    if (loop->new_tokens_max > f->new_tokens_max)
+        loop->context += loop->new_tokens_max - f->new_tokens_max;
+    if (f->chat)
+        TRY(text_chat_pick(loop->ctx, model, cli_value(loop->cli, "chat", NULL),
+                           &loop->prompt.chat));
+    TRY(store_begin(loop->store));
+    TRY(take_examples(loop, cli_value(loop->cli, "examples", NULL)));
+    TRY(put_prompt(loop));
+    TRY(store_commit(loop->store));
+    return RT_OK;
+
+fail:
+    store_rollback(loop->store);
+    return st;
+}
+
 rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
-                    const char *campaign, const char *plan)
+                    const struct pipe_prompt_format *format, const char *campaign,
+                    const char *plan)
 {
     rt_status st;
     int64_t seed;
     *loop = (struct loop){ .cli = cli, .ctx = &cli->ctx };
-    loop->format = pipe_prompt_format_find("demo");
-    pipe_prompt_format_hash(loop->format, loop->format_hash);
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
     loop->seed = (uint64_t)seed;
-    TRY(text_tokenizer_load(loop->ctx, model, &loop->tok));
-    loop->stop_id = text_token_id(loop->tok, loop->format->stop);
-    if (loop->stop_id == UINT32_MAX) {
-        st = rt_fail(
-            loop->ctx, RT_ERR_INPUT,
-            "'%s': the tokenizer has no '%s', which ends an answer of format '%s'", model,
-            loop->format->stop, loop->format->name);
-        goto fail;
-    }
+    TRY(text_tokenizer_load(loop->ctx, model, &loop->tok)); /* before a store is made */
     TRY(cli_device_open(cli, &loop->dev));
+    TRY(pipe_grader_create(loop->ctx, NULL, &loop->grader));
     TRY(store_open(loop->ctx, cli_store_path(cli), STORE_WRITE, &loop->store));
+    TRY(loop_use(loop, model, format));
     TRY(store_begin(loop->store));
     TRY(store_put_environment(loop->store, loop->dev, loop->env_id));
     TRY(store_put_campaign(loop->store, campaign, plan, loop->campaign_id));
@@ -41,13 +120,16 @@ fail:
 void loop_close(struct loop *loop)
 {
     store_close(&loop->store);
+    pipe_grader_destroy(&loop->grader);
+    rt_free(loop->examples);
+    loop->examples = NULL;
     text_tokenizer_destroy(&loop->tok);
     rt_device_destroy(&loop->dev);
 }
 
 rt_status loop_model_load(struct loop *loop, const char *folder, struct rt_model **out)
 {
-    const rt_status st = rt_model_load(loop->dev, folder, LOOP_CONTEXT, out);
+    const rt_status st = rt_model_load(loop->dev, folder, 0, out);
     if (st != RT_OK)
         return st;
     const uint32_t ids = text_vocab_size(loop->tok), rows = (*out)->config.vocab;
@@ -66,11 +148,18 @@ void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
 {
     const struct fmt_config *c = &model->config;
     options->stop_ids[0] = loop->stop_id;
-    options->stop_count = 1;
+    options->stop_count = loop->stop_id != UINT32_MAX;
     for (uint32_t i = 0; i < c->eos_count; i++)
         if (c->eos[i] != loop->stop_id &&
             options->stop_count < RT_COUNT(options->stop_ids))
             options->stop_ids[options->stop_count++] = c->eos[i];
+}
+
+/* A file's list is named after the file; the demo's own files after the demo. */
+static const char *list_name(const struct loop *loop, const char *spec)
+{
+    const char *slash = strrchr(spec, '/');
+    return strcmp(loop->format->name, "demo") == 0 ? "demo" : slash ? slash + 1 : spec;
 }
 
 rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
@@ -84,8 +173,10 @@ rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split
                           measured ? CLI_FOR_MEASURING : CLI_FOR_TRAINING, &out->set,
                           &from_store));
     TRY(store_begin(loop->store));
-    TRY(store_put_benchmark(loop->store, from_store ? spec : loop->format->name, split,
-                            out->set.items, out->set.count, out->id));
+    snprintf(out->name, sizeof out->name, "%s",
+             from_store ? spec : list_name(loop, spec));
+    TRY(store_put_benchmark(loop->store, out->name, split, out->set.items, out->set.count,
+                            out->id));
     TRY(store_commit(loop->store));
     return RT_OK;
 
@@ -158,18 +249,76 @@ fail:
     return st;
 }
 
+/* The token before every text of a model that wants one; a chat format writes its own. */
+static rt_status add_start(struct loop *loop, uint32_t **ids, uint32_t *count)
+{
+    const uint32_t bos = text_bos_id(loop->tok);
+    if (bos == UINT32_MAX || loop->format->chat || (*count && **ids == bos))
+        return RT_OK;
+    uint32_t *longer = rt_resize(loop->ctx, *ids, *count, *count + 1u, sizeof **ids);
+    if (!longer)
+        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    memmove(longer + 1, longer, *count * sizeof *longer);
+    longer[0] = bos;
+    *ids = longer;
+    ++*count;
+    return RT_OK;
+}
+
 rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
                       uint32_t **ids, uint32_t *count)
 {
     *ids = NULL;
-    char *head = pipe_prompt_text(loop->ctx, loop->format, question);
+    char *head = pipe_prompt_text(loop->ctx, &loop->prompt, question);
     char *text = head ? rt_format(loop->ctx, "%s%s", head, more ? more : "") : NULL;
-    const rt_status st =
-        text ? text_encode(loop->tok, text, strlen(text), true, ids, count)
-             : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    rt_status st = text ? text_encode(loop->tok, text, strlen(text), true, ids, count)
+                        : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    if (st == RT_OK)
+        st = add_start(loop, ids, count);
     rt_free(head);
     rt_free(text);
     return st;
+}
+
+uint64_t loop_draw(const char *problem_id, uint32_t sample)
+{
+    struct sha256 s;
+    uint8_t digest[32];
+    uint64_t draw = 0;
+    char number[16];
+    snprintf(number, sizeof number, "%u", sample);
+    sha256_init(&s);
+    sha256_add_text(&s, problem_id);
+    sha256_add_text(&s, number);
+    sha256_end(&s, digest);
+    for (int i = 0; i < 8; i++)
+        draw = draw << 8 | digest[i];
+    return draw;
+}
+
+/* Bytes of a token within a text, where a zero became U+FFFD. */
+static uint32_t token_size(const struct loop *loop, uint32_t id)
+{
+    size_t size, zeros = 0;
+    const char *bytes = text_token_bytes(loop->tok, id, &size);
+    for (size_t i = 0; i < size; i++)
+        zeros += bytes[i] == '\0';
+    return (uint32_t)(size + 2 * zeros);
+}
+
+void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends)
+{
+    char *first = NULL;
+    uint32_t at = 0, size = 0, lead = 0;
+    /* A text may begin without the space of its first token. */
+    if (n && loop_decode(loop, ids, 1, &first, &size) == RT_OK &&
+        size < token_size(loop, ids[0]))
+        lead = token_size(loop, ids[0]) - size;
+    rt_free(first);
+    for (uint32_t i = 0; i < n; i++) {
+        at += token_size(loop, ids[i]);
+        ends[i] = at - lead;
+    }
 }
 
 rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_t n, char **text,

@@ -180,7 +180,7 @@ static rt_status validate(struct training *t, double *accuracy)
         char extracted[PIPE_EXTRACT_MAX];
         struct pipe_score score = { 0 };
         if (jobs[i].text)
-            pipe_grade(t->loop->format, jobs[i].text, jobs[i].finish,
+            pipe_grade(t->loop->grader, t->loop->format, jobs[i].text, jobs[i].finish,
                        set->items[i].answer, extracted, &score);
         right += score.correct;
     }

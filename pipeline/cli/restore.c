@@ -99,7 +99,8 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
              (int)r->items, cli_value(cli, "seed", "1"));
     const char *work = cli_value(cli, "work", "faultline-work");
     TRY(fmt_make_folder(&cli->ctx, work));
-    TRY(loop_open(&r->loop, cli, r->full_folder, "restore", plan));
+    TRY(loop_open(&r->loop, cli, r->full_folder, pipe_prompt_format_find("demo"),
+                  "restore", plan));
     r->loop.work = work;
     TRY(loop_bench_open(&r->loop, mine, "mine", &r->mine));
     TRY(loop_bench_open(&r->loop, validate, "validate", &r->validate));

@@ -284,7 +284,8 @@ static void stop_and_go_on(int signal_number, int code)
     char line[TEST_LINE_MAX], store[TEST_PATH_MAX];
     test_place_renew(&place.run);
     snprintf(store, sizeof store, "%s", test_folder_file(&place.run, "results.db"));
-    test_place_expand(&place, EVAL "[0:32] --store results.db --progress none", line);
+    test_place_expand(&place, EVAL "[0:32] --slots 4 --store results.db --progress none",
+                      line);
     test_program_start(&(struct test_run){ .folder = place.run.path,
                                            .args = line,
                                            .variables = place.variables },

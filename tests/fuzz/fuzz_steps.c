@@ -1,4 +1,5 @@
 /* Any text as an answer: steps tile it, lines parse or do not, grading returns. */
+#include "pipeline/answer_turn.h"
 #include "pipeline/format_demo.h"
 #include "pipeline/locate_check.h"
 #include "pipeline/prompt_format.h"
@@ -7,6 +8,27 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Steps tile the text by the rule of every format; a turn never runs away. */
+static void check_formats(const char *text, size_t size)
+{
+    for (uint32_t i = 0; pipe_prompt_format_at(i); i++) {
+        const struct pipe_prompt_format *f = pipe_prompt_format_at(i);
+        struct pipe_step steps[PIPE_STEPS_MAX];
+        struct pipe_turn turn = { 0 };
+        const uint32_t n = f->split(text, steps, PIPE_STEPS_MAX);
+        for (uint32_t k = 0; k < n; k++)
+            if (steps[k].char_start != (k ? steps[k - 1].char_end : 0) ||
+                steps[k].char_end <= steps[k].char_start)
+                abort();
+        if (n && steps[n - 1].char_end != strlen(text))
+            abort();
+        for (size_t at = 0; at < size; at += 7)
+            (void)pipe_turn_feed(f, &turn, text + at, size - at < 7 ? size - at : 7);
+        if (turn.step > PIPE_NUMBERED_MAX || turn.tail_size > PIPE_TAIL)
+            abort();
+    }
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -25,10 +47,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (n && steps[n - 1].char_end != strlen(text))
         abort();
+    check_formats(text, size);
     char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score;
-    pipe_grade(pipe_prompt_format_find("demo"), text, PIPE_FINISH_STOP, "62", extracted,
-               &score);
+    pipe_grade(NULL, pipe_prompt_format_find("demo"), text, PIPE_FINISH_STOP, "62",
+               extracted, &score);
     /* both as an answer to a fixed question and as the question itself */
     struct pipe_check check;
     pipe_locate_check("Ana has 3 boxes with 4 pens in each box. How many?", text, &check);

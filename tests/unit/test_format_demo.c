@@ -18,7 +18,8 @@ static void prompt_is_question_and_separator(void **state)
     struct rt_ctx ctx = { 0 };
     const struct pipe_prompt_format *f = pipe_prompt_format_find("demo");
     assert_non_null(f);
-    char *prompt = pipe_prompt_text(&ctx, f, "How many?");
+    const struct pipe_prompt ready = { .format = f };
+    char *prompt = pipe_prompt_text(&ctx, &ready, "How many?");
     assert_string_equal(prompt, "How many?<|sep|>");
     rt_free(prompt);
     assert_int_equal(f->new_tokens_max, 112);
@@ -28,8 +29,9 @@ static void prompt_is_question_and_separator(void **state)
     struct pipe_prompt_format other = *f;
     char a[65], b[65];
     other.after = "<|sep|> ";
-    pipe_prompt_format_hash(f, a);
-    pipe_prompt_format_hash(&other, b);
+    const struct pipe_prompt changed = { .format = &other };
+    pipe_prompt_hash(&ready, a);
+    pipe_prompt_hash(&changed, b);
     assert_string_not_equal(a, b);
 }
 
@@ -113,7 +115,8 @@ static void grades(const char *output, enum pipe_finish finish, bool extract_ok,
 {
     char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score;
-    pipe_grade(pipe_prompt_format_find("demo"), output, finish, "62", extracted, &score);
+    pipe_grade(NULL, pipe_prompt_format_find("demo"), output, finish, "62", extracted,
+               &score);
     if (score.extract_ok != extract_ok || score.correct != correct ||
         !strstr(score.reason, reason))
         fail_msg("'%s': extract_ok %d, correct %d, '%s'", output, score.extract_ok,
@@ -150,7 +153,7 @@ static void grades_of_all_reference_answers_are_reproduced(void **state)
         for (int v = 0; v < 2; v++) {
             char extracted[PIPE_EXTRACT_MAX];
             struct pipe_score score;
-            pipe_grade(pipe_prompt_format_find("demo"), answers[i].text[v],
+            pipe_grade(NULL, pipe_prompt_format_find("demo"), answers[i].text[v],
                        PIPE_FINISH_STOP, set.items[i].answer, extracted, &score);
             assert_int_equal(score.correct, answers[i].right[v]);
             right[v] += score.correct;

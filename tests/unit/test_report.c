@@ -108,6 +108,7 @@ static void put_answers(struct filling *f, const struct store_run *run, uint32_t
                                            .prompt_hash = "h",
                                            .output = output,
                                            .n_gen = 2,
+                                           .segmenter = "line",
                                            .trace = { 2, good ? ids : others, numbers,
                                                       numbers, ids } };
         const struct pipe_score score = { .grader = "demo",

@@ -92,6 +92,7 @@ static rt_status put_sample(struct store *s, const char *run, const char *proble
         .prompt_hash = "h",
         .output = "a\n#### 1",
         .n_gen = 2,
+        .segmenter = "line",
         .prefill_us = 1,
         .decode_us = 2,
         .trace = { 2, ids, numbers, numbers, ids },

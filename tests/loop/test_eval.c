@@ -1,0 +1,328 @@
+/* eval as a user runs it: killed, interrupted, in shards, by two processes at once, with
+ * limits and drawn answers. Whatever the way, the rows are those of one run that nothing
+ * disturbed. */
+#include "store/store.h"
+#include "tests/support/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PROBLEMS = 160, PACE_MS = 50, PATIENCE = 2400 };
+
+static char folder[] = "/tmp/faultline-eval-XXXXXX";
+static char program[1024];
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct test_device devices[16];
+    (void)test_devices(devices, 16); /* points the loader at the software devices */
+    assert_non_null(mkdtemp(folder));
+    snprintf(program, sizeof program, "%s/faultline",
+             getenv("FAULTLINE_BUILD") ? getenv("FAULTLINE_BUILD") : TEST_BUILD_DIR);
+    return chdir(folder);
+}
+
+static int tear_down(void **state)
+{
+    char command[64];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static void eval_line(char *line, size_t size, const char *store, const char *more)
+{
+    snprintf(line, size,
+             "eval --device llvmpipe --no-tune --progress none --model "
+             "'%s/pipeline/demo' --problems '%s/pipeline/demo/measure.jsonl' --limit %d "
+             "--store %s --json %s",
+             TEST_SOURCE_DIR, TEST_SOURCE_DIR, PROBLEMS, store, more);
+}
+
+static pid_t start(const char *store, const char *more)
+{
+    char line[3000], command[4200];
+    eval_line(line, sizeof line, store, more);
+    const pid_t child = fork();
+    if (child == 0) {
+        snprintf(command, sizeof command, "exec %s %s >>out.txt 2>>err.txt", program,
+                 line);
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    assert_true(child > 0);
+    return child;
+}
+
+static int wait_for(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void run_well(const char *store, const char *more)
+{
+    if (wait_for(start(store, more)) != 0) {
+        (void)!system("cat err.txt >&2");
+        fail_msg("eval %s failed", more);
+    }
+}
+
+/* ---- rows ---- */
+
+static rt_status append(void *user, const struct store_row *row)
+{
+    fprintf(user, "%s\n", store_row_text(row, 0));
+    return RT_OK;
+}
+
+static char *ask(const char *db, const char *sql)
+{
+    struct rt_ctx ctx = { 0 };
+    struct store *store = NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (store_open(&ctx, db, STORE_READ, &store) != RT_OK ||
+        store_query(store, sql, NULL, append, out) != RT_OK)
+        fail_msg("%s", ctx.message);
+    store_close(&store);
+    fclose(out);
+    return text;
+}
+
+static long number(const char *db, const char *sql)
+{
+    char *text = ask(db, sql);
+    const long value = strtol(text, NULL, 10);
+    free(text);
+    return value;
+}
+
+/* Answers, tokens, verdicts and steps, by problem and sample: all but times. */
+static char *rows_of(const char *db)
+{
+    return ask(
+        db, "SELECT g.gen_id||g.problem_id||' '||g.sample||' '||g.output||g.finish||"
+            "g.n_prompt||' '||g.n_gen||hex(t.ids)||hex(t.logprob)||hex(t.margin)||"
+            "hex(t.alt_id)||s.extracted||s.correct||s.extract_ok||(SELECT "
+            "group_concat(idx||'-'||char_start||'-'||tok_start||'-'||tok_end) FROM step "
+            "p WHERE p.gen_id=g.gen_id) FROM generation g JOIN token_trace t "
+            "USING(gen_id) JOIN score s USING(gen_id) ORDER BY g.problem_id, g.sample");
+}
+
+static void expect_rows(const char *db, const char *expected, const char *what)
+{
+    char *rows = rows_of(db);
+    if (strcmp(rows, expected) != 0)
+        fail_msg("%s: other rows (%zu bytes, %zu expected)", what, strlen(rows),
+                 strlen(expected));
+    free(rows);
+    assert_int_equal(number(db, "SELECT count(*) FROM claim"), 0);
+    assert_int_equal(number(db, "SELECT count(*) FROM run WHERE status<>'done'"), 0);
+}
+
+/* Waits until a store holds `count` answers. */
+static void await(const char *db, long count)
+{
+    const struct timespec pause = { 0, PACE_MS * 1000000L };
+    for (int i = 0; i < PATIENCE; i++) {
+        if (access(db, F_OK) == 0 &&
+            number(db, "SELECT count(*) FROM sqlite_schema WHERE name='stage'") == 1 &&
+            number(db, "SELECT count(*) FROM generation") >= count)
+            return;
+        nanosleep(&pause, NULL);
+    }
+    fail_msg("%s never came to %ld answers", db, count);
+}
+
+/* ---- the cases ---- */
+
+static void a_killed_run_goes_on(const char *whole)
+{
+    long done[2];
+    for (int i = 0; i < 2; i++) {
+        const pid_t child = start("killed.db", "");
+        await("killed.db", 20 + 60 * i);
+        kill(child, SIGKILL);
+        assert_int_equal(wait_for(child), 128 + SIGKILL);
+        done[i] = number("killed.db", "SELECT count(*) FROM generation");
+        assert_true(done[i] < PROBLEMS);
+    }
+    assert_true(done[1] > done[0]);
+    run_well("killed.db", "");
+    expect_rows("killed.db", whole, "after two kills");
+    assert_int_equal(
+        number("killed.db", "SELECT count(*) FROM attempt WHERE exit_code=137"), 2);
+}
+
+static void an_interrupt_ends_after_the_answers_begun(const char *whole)
+{
+    const pid_t child = start("stopped.db", "");
+    await("stopped.db", 20);
+    kill(child, SIGINT);
+    assert_int_equal(wait_for(child), 130);
+    const long done = number("stopped.db", "SELECT count(*) FROM generation");
+    assert_true(done >= 64 && done < PROBLEMS); /* those in flight are there */
+    assert_int_equal(number("stopped.db", "SELECT count(*) FROM claim"), 0);
+    assert_int_equal(
+        number("stopped.db", "SELECT count(*) FROM run WHERE status='interrupted'"), 1);
+    run_well("stopped.db", "");
+    expect_rows("stopped.db", whole, "after an interrupt");
+}
+
+static void shards_together_are_the_whole(const char *whole)
+{
+    run_well("shards.db", "--shard 2/3");
+    assert_int_equal(number("shards.db", "SELECT count(*) FROM generation"), 53);
+    assert_int_equal(number("shards.db", "SELECT count(*) FROM run WHERE status='done'"),
+                     0);
+    run_well("shards.db", "--shard 1/3");
+    run_well("shards.db", "--shard 3/3");
+    expect_rows("shards.db", whole, "three shards");
+}
+
+/* One of two is killed: the other takes over what it had claimed. */
+static void two_processes_share_the_work(const char *whole)
+{
+    const pid_t a = start("two.db", "");
+    await("two.db", 1);
+    const pid_t b = start("two.db", "");
+    assert_int_equal(wait_for(a), 0);
+    assert_int_equal(wait_for(b), 0);
+    expect_rows("two.db", whole, "two processes");
+    /* Nothing was made twice: the tokens that were paid for are those that are there. */
+    assert_int_equal(number("two.db", "SELECT CAST(sum(value) AS INTEGER) FROM metric "
+                                      "WHERE name='tokens'"),
+                     number("two.db", "SELECT sum(n_gen) FROM generation"));
+    assert_int_equal(number("two.db", "SELECT count(*) FROM attempt"), 2);
+    const pid_t c = start("takeover.db", "");
+    await("takeover.db", 1);
+    const pid_t d = start("takeover.db", "");
+    kill(c, SIGKILL);
+    (void)wait_for(c);
+    assert_int_equal(wait_for(d), 0);
+    expect_rows("takeover.db", whole, "one of two killed");
+}
+
+static void limits_are_kept(const char *whole)
+{
+    const pid_t child = start("limits.db", "--time-limit 0s");
+    assert_int_equal(wait_for(child), 5);
+    assert_int_equal(number("limits.db", "SELECT count(*) FROM generation"), 0);
+    run_well("limits.db", "--limit 40");
+    assert_int_equal(number("limits.db", "SELECT count(*) FROM generation"), 40);
+    assert_int_equal(number("limits.db", "SELECT count(*) FROM run WHERE status='done'"),
+                     1);
+    run_well("limits.db", "");
+    expect_rows("limits.db", whole, "a limit, then all");
+}
+
+static void runs_of_any_shape_give_the_same_rows(void **state)
+{
+    (void)state;
+    run_well("whole.db", "");
+    char *whole = rows_of("whole.db");
+    assert_true(strlen(whole) > 100 * PROBLEMS);
+    expect_rows("whole.db", whole, "one run");
+    a_killed_run_goes_on(whole);
+    an_interrupt_ends_after_the_answers_begun(whole);
+    shards_together_are_the_whole(whole);
+    two_processes_share_the_work(whole);
+    limits_are_kept(whole);
+    free(whole);
+}
+
+#define DRAWN "--limit 24 --samples 3 --temp 1.5 --top-p 1 --seed 5"
+
+static void drawn_answers_depend_on_problem_and_sample_only(void **state)
+{
+    (void)state;
+    run_well("drawn.db", DRAWN);
+    char *whole = rows_of("drawn.db");
+    assert_int_equal(number("drawn.db", "SELECT count(*) FROM generation"), 72);
+    assert_true(number("drawn.db", "SELECT count(DISTINCT problem_id||output) FROM "
+                                   "generation") > 30);
+    run_well("drawn2.db", DRAWN " --shard 2/2");
+    run_well("drawn2.db", DRAWN " --shard 1/2");
+    expect_rows("drawn2.db", whole, "drawn in shards");
+    run_well("drawn3.db", "--limit 24 --samples 1 --temp 1.5 --top-p 1 --seed 5");
+    run_well("drawn3.db", DRAWN);
+    expect_rows("drawn3.db", whole, "one sample, then three");
+    free(whole);
+}
+
+/* The demo model knows no steps and no boxes: what is forced is there all the same. */
+static void numbered_lines_are_forced(void **state)
+{
+    (void)state;
+    run_well("steps.db", "--limit 6 --format chat-steps --chat plain --max-new 60");
+    char *starts = ask("steps.db", "SELECT substr(output,1,7) FROM generation");
+    assert_string_equal(starts, "Step 1:\nStep 1:\nStep 1:\nStep 1:\nStep 1:\nStep 1:\n");
+    free(starts);
+    /* Every line of every answer begins with its number (the last may be cut). */
+    assert_int_equal(
+        number("steps.db",
+               "WITH RECURSIVE line(n, rest) AS (SELECT 0, output||char(10) FROM "
+               "generation UNION ALL SELECT n+1, substr(rest, instr(rest,char(10))+1) "
+               "FROM line WHERE rest<>'') SELECT count(*) FROM line WHERE rest<>'' AND "
+               "length(rest)>10 AND rest NOT LIKE 'Step '||(n+1)||':%'"),
+        0);
+    assert_int_equal(number("steps.db",
+                            "SELECT count(*) FROM step WHERE segmenter='step' "
+                            "AND idx=0"),
+                     6);
+    assert_int_equal(number("steps.db", "SELECT count(*) FROM artifact WHERE "
+                                        "kind='prompt' AND json_extract(meta,'$.text') "
+                                        "LIKE '%numbered steps%{question}%'"),
+                     1);
+}
+
+static void status_tells_who_works(void **state)
+{
+    (void)state;
+    char command[2200];
+    const pid_t child = start("alive.db", "");
+    await("alive.db", 10);
+    snprintf(command, sizeof command, "%s status --store alive.db >status.txt", program);
+    kill(child, SIGSTOP); /* nothing changes while it is looked at */
+    assert_int_equal(system(command), 0);
+    assert_int_equal(system("grep -q 'running.*160.*1' status.txt"), 0);
+    kill(child, SIGKILL);
+    kill(child, SIGCONT);
+    (void)wait_for(child);
+    /* Its lease runs out: the row still says running, status does not. */
+    assert_int_equal(
+        number("alive.db", "SELECT count(*) FROM run WHERE status='running'"), 1);
+    assert_int_equal(system("sqlite3 alive.db 'UPDATE attempt SET "
+                            "heartbeat_ms=heartbeat_ms-100000'"),
+                     0);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(system("grep -q 'stopped.*160.*0' status.txt"), 0);
+    snprintf(command, sizeof command, "%s watch --store alive.db >status.txt", program);
+    assert_int_equal(system(command), 0); /* nobody works: it ends */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_of_any_shape_give_the_same_rows),
+        cmocka_unit_test(drawn_answers_depend_on_problem_and_sample_only),
+        cmocka_unit_test(numbered_lines_are_forced),
+        cmocka_unit_test(status_tells_who_works),
+    };
+    return cmocka_run_group_tests_name("eval", tests, set_up, tear_down);
+}
