@@ -86,6 +86,9 @@ RT_CHECKED rt_status store_put_generation(struct store *store, const char *run_i
                                           const struct pipe_score *score,
                                           const struct pipe_step *steps,
                                           uint32_t step_count);
+/* A verdict; one that it replaces goes to score_history. */
+RT_CHECKED rt_status store_put_score(struct store *store, const char *gen_id,
+                                     const struct pipe_score *score);
 void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
                   char gen_id[STORE_ID]);
 

@@ -227,6 +227,22 @@ static rt_status put_trace(struct store *s, const char *gen_id,
         bytes, t->alt, bytes);
 }
 
+rt_status store_put_score(struct store *s, const char *gen_id,
+                          const struct pipe_score *score)
+{
+    return store_run_sql(
+        s,
+        "INSERT INTO score(gen_id,grader,extracted,correct,extract_ok,author,"
+        "reason,created_ms) VALUES(?1,?2,?3,?4,?5,'program',?6,?7) "
+        "ON CONFLICT(gen_id,grader) DO UPDATE SET extracted=excluded."
+        "extracted, correct=excluded.correct, extract_ok=excluded.extract_ok,"
+        " reason=excluded.reason, created_ms=excluded.created_ms WHERE "
+        "correct IS NOT excluded.correct OR extracted IS NOT excluded.extracted OR "
+        "extract_ok<>excluded.extract_ok OR reason IS NOT excluded.reason",
+        "tttiiti", gen_id, score->grader, score->extracted, (int64_t)score->correct,
+        (int64_t)score->extract_ok, score->reason, rt_time_unix_ms());
+}
+
 rt_status store_put_generation(struct store *s, const char *run_id,
                                const struct pipe_generation *g,
                                const struct pipe_score *score,
@@ -251,16 +267,7 @@ rt_status store_put_generation(struct store *s, const char *run_id,
     if (g->trace.n)
         TRY(put_trace(s, id, &g->trace));
     if (score)
-        TRY(store_run_sql(
-            s,
-            "INSERT INTO score(gen_id,grader,extracted,correct,extract_ok,author,"
-            "reason,created_ms) VALUES(?1,?2,?3,?4,?5,'program',?6,?7) "
-            "ON CONFLICT(gen_id,grader) DO UPDATE SET extracted=excluded."
-            "extracted, correct=excluded.correct, extract_ok=excluded.extract_ok,"
-            " reason=excluded.reason, created_ms=excluded.created_ms WHERE "
-            "correct IS NOT excluded.correct",
-            "tttiiti", id, score->grader, score->extracted, (int64_t)score->correct,
-            (int64_t)score->extract_ok, score->reason, now));
+        TRY(store_put_score(s, id, score));
     for (uint32_t i = 0; i < step_count; i++)
         TRY(store_run_sql(
             s,

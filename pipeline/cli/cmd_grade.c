@@ -1,7 +1,7 @@
 /* pipeline/cli/cmd_grade.c
  * Records of answers graded for others to check: JSON lines in, the same with verdicts
  * out. */
-#include "pipeline/cli/cli.h"
+#include "pipeline/cli/grade_store.h"
 
 #include "pipeline/data/data_file.h"
 #include "pipeline/data/data_rows.h"
@@ -21,6 +21,8 @@ static const struct cli_option options[] = {
       "for records without one: gsm8k, math, aime, text, gsm8k-strict, "
       "gsm8k-flexible" },
     { "without", "LIST", "rules that are switched off, or 'all' (see --policies)" },
+    { "run", "ID", "with --store: answers of this run only" },
+    { "dry-run", NULL, "with --store: say what would change, and change nothing" },
     { "policies", NULL, "the rules on which graders differ, and what is done here" },
     { NULL, NULL, NULL },
 };
@@ -205,8 +207,13 @@ static rt_status run(struct cli *cli)
     }
     if (path)
         return records(cli, path);
-    return rt_fail(&cli->ctx, RT_ERR_USAGE, "grade needs --jsonl FILE or --policies");
+    if (cli_flag(cli, "store"))
+        return grade_store(cli);
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "grade needs --jsonl FILE, --store FILE or --policies");
 }
 
-const struct cli_command cli_grade = { "grade", "equality of answers in JSON records",
-                                       "--jsonl FILE", options, run };
+const struct cli_command cli_grade = {
+    "grade", "grade JSON records, or the answers of a results file again",
+    "--jsonl FILE | --store FILE", options, run
+};

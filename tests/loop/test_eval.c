@@ -316,6 +316,41 @@ static void status_tells_who_works(void **state)
     assert_int_equal(system(command), 0); /* nobody works: it ends */
 }
 
+static void grading_again_keeps_what_was_replaced(void **state)
+{
+    (void)state;
+    char command[2200];
+    run_well("graded.db", "--limit 8");
+    assert_int_equal(
+        system("sqlite3 graded.db \"UPDATE score SET correct=1-correct, "
+               "extracted='?' WHERE gen_id IN (SELECT gen_id FROM generation "
+               "ORDER BY problem_id LIMIT 3); DELETE FROM score_history\""),
+        0);
+    char *broken = rows_of("graded.db");
+    snprintf(command, sizeof command,
+             "%s grade --store graded.db --dry-run >dry.txt 2>>err.txt", program);
+    assert_int_equal(system(command), 0);
+    char *untouched = rows_of("graded.db");
+    assert_string_equal(broken, untouched);
+    snprintf(command, sizeof command, "%s grade --store graded.db >grade.txt 2>>err.txt",
+             program);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(system("cmp dry.txt grade.txt && test $(wc -l <grade.txt) = 3"), 0);
+    char *again = rows_of("graded.db");
+    run_well("fresh.db", "--limit 8");
+    char *fresh = rows_of("fresh.db");
+    assert_string_equal(again, fresh);
+    assert_int_equal(number("graded.db", "SELECT count(*) FROM score_history WHERE "
+                                         "json_extract(old,'$.extracted')='?'"),
+                     3);
+    assert_int_equal(system(command), 0); /* nothing is left to change */
+    assert_int_equal(system("test ! -s grade.txt"), 0);
+    free(broken);
+    free(untouched);
+    free(again);
+    free(fresh);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +358,7 @@ int main(void)
         cmocka_unit_test(drawn_answers_depend_on_problem_and_sample_only),
         cmocka_unit_test(numbered_lines_are_forced),
         cmocka_unit_test(status_tells_who_works),
+        cmocka_unit_test(grading_again_keeps_what_was_replaced),
     };
     return cmocka_run_group_tests_name("eval", tests, set_up, tear_down);
 }
