@@ -50,8 +50,7 @@ static const struct pipe_answer_style styles[] = {
         { "hashes", find_hashes },
         { "answer is", find_phrase },
         { "choice", find_choice },
-        { "last formula", find_formula },
-        { "last number", find_last_number } } },
+        { "last formula", find_formula } } },
     { "gsm8k-strict", true, { { "hashes", find_harness_strict } } },
     { "gsm8k-flexible", true, { { "last number", find_harness_flexible } } },
 };

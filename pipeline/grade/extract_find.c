@@ -382,7 +382,10 @@ bool find_choice(struct span text, struct found *out)
     struct span s = undress(text), letter;
     size_t length;
     if (letter_at(s, &letter, &length) &&
-        (length == s.size || strchr(".,:; )\n", s.at[length])) && letter.at[0] != 'I')
+        (length == s.size || strchr(".,:;)\n", s.at[length]) || /* "C name", no article */
+         (s.at[length] == ' ' && length + 1 < s.size && s.at[length + 1] >= 'A' &&
+          s.at[length + 1] <= 'Z')) &&
+        letter.at[0] != 'I')
         return found_one(letter, out);
     for (size_t back = 1; back <= 3 && back <= s.size; back++) {
         const struct span tail = span_from(s, s.size - back);

@@ -1,49 +1,176 @@
 #include "pipeline/grade/grade.h"
 
+#include "pipeline/grade/answer_text.h"
+#include "pipeline/grade/compare.h"
 #include "pipeline/grade/extract.h"
+#include "pipeline/grade/parse.h"
 
 #include <string.h>
 
+enum { TIME_LIMIT_NS = 20000000 }; /* of one pair */
+
 struct pipe_grader {
     struct pipe_policies policies;
-    char gold[PIPE_ANSWER_MAX], pred[PIPE_ANSWER_MAX]; /* extracted from prose */
+    struct evaluator *evaluator;
+    struct line *line;
+    struct tree *gold, *pred;
+    char *gold_text, *pred_text; /* extracted from prose; PIPE_ANSWER_MAX bytes */
 };
 
 rt_status pipe_grader_create(struct rt_ctx *ctx, const struct pipe_policies *policies,
                              struct pipe_grader **out)
 {
-    *out = rt_alloc(ctx, 1, sizeof **out);
-    if (!*out)
+    struct pipe_grader *g = rt_alloc(ctx, 1, sizeof *g);
+    *out = g;
+    if (g) {
+        g->evaluator = evaluator_create(ctx);
+        g->line = line_create(ctx);
+        g->gold = rt_alloc(ctx, 1, sizeof *g->gold);
+        g->pred = rt_alloc(ctx, 1, sizeof *g->pred);
+        g->gold_text = rt_alloc(ctx, PIPE_ANSWER_MAX, 1);
+        g->pred_text = rt_alloc(ctx, PIPE_ANSWER_MAX, 1);
+    }
+    if (!g || !g->evaluator || !g->line || !g->gold || !g->pred || !g->gold_text ||
+        !g->pred_text) {
+        if (g)
+            pipe_grader_destroy(out);
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for the grader");
+    }
     if (policies)
-        (*out)->policies = *policies;
+        g->policies = *policies;
+    for (uint32_t i = 0; i < TREE_NODES_MAX; i++) { /* a zero value is 0/1 */
+        fmpq_init(&g->gold->nodes[i].value);
+        fmpq_init(&g->pred->nodes[i].value);
+    }
+    tree_reset(g->gold);
+    tree_reset(g->pred);
     return RT_OK;
 }
 
 void pipe_grader_destroy(struct pipe_grader **grader)
 {
-    rt_free(*grader);
+    struct pipe_grader *g = *grader;
+    if (!g)
+        return;
+    if (g->gold)
+        tree_reset(g->gold);
+    if (g->pred)
+        tree_reset(g->pred);
+    evaluator_destroy(&g->evaluator);
+    rt_free(g->line);
+    rt_free(g->gold);
+    rt_free(g->pred);
+    rt_free(g->gold_text);
+    rt_free(g->pred_text);
+    rt_free(g);
     *grader = NULL;
+}
+
+static void read_again(struct pipe_grader *g, struct tree *t, enum reading reading)
+{
+    const uint32_t size = t->size;
+    tree_reset(t);
+    t->size = size;
+    parse_answer(t, &g->policies, reading);
+}
+
+static int compare_trees(struct pipe_grader *g, int places, const char **rule)
+{
+    struct comparer c = { .e = g->evaluator,
+                          .policies = &g->policies,
+                          .places = places,
+                          .line = g->line,
+                          .rule = "limit" };
+    int verdict = PIPE_VERDICT_UNDECIDED;
+    if (g->gold->root != TREE_NONE && g->pred->root != TREE_NONE)
+        verdict = compare(&c, (struct item){ g->gold, g->gold->root, 0 },
+                          (struct item){ g->pred, g->pred->root, 0 });
+    *rule = c.rule;
+    return verdict;
+}
+
+static bool is_list(const struct tree *t)
+{
+    const struct node *n = &t->nodes[t->root];
+    return (n->kind == N_LIST || n->kind == N_TUPLE || n->kind == N_SET) && n->count > 1;
+}
+
+/* Digits with commas read the other way where the other answer says so: 1,234 as a list
+ * of two, 1,22 as a decimal number. */
+static int other_readings(struct pipe_grader *g, int places, const char **rule)
+{
+    struct tree *const trees[2] = { g->pred, g->gold };
+    for (int i = 0; i < 2; i++) {
+        struct tree *t = trees[i], *other = trees[1 - i];
+        const char *ignored;
+        int verdict = PIPE_VERDICT_DIFFERENT;
+        if (t->grouped && is_list(other)) {
+            read_again(g, t, READ_COMMA_LIST);
+            verdict = compare_trees(g, places, rule);
+        } else if (t->comma && is_list(t) && !is_list(other) &&
+                   !g->policies.off[PIPE_POLICY_DECIMAL_COMMA]) {
+            read_again(g, t, READ_DECIMAL_COMMA);
+            verdict = compare_trees(g, places, &ignored);
+            *rule = verdict == PIPE_VERDICT_EQUAL ? "decimal comma" : *rule;
+        }
+        if (verdict == PIPE_VERDICT_EQUAL)
+            return verdict;
+    }
+    return PIPE_VERDICT_DIFFERENT;
+}
+
+static bool read_answer(struct pipe_grader *g, struct tree *t, const char *answer)
+{
+    tree_reset(t);
+    return answer_text(answer, !g->policies.off[PIPE_POLICY_UNICODE], t->text,
+                       sizeof t->text, &t->size);
 }
 
 void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const char *pred,
                          int places, struct pipe_grading *out)
 {
-    (void)grader;
-    (void)places;
-    const bool same = strcmp(gold, pred) == 0;
-    *out = (struct pipe_grading){ same ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT,
-                                  same ? "same text" : "text" };
+    struct pipe_grader *g = grader;
+    *out = (struct pipe_grading){ PIPE_VERDICT_EQUAL, "same text" };
+    if (strcmp(gold, pred) == 0)
+        return;
+    if (memchr(gold, 0, PIPE_ANSWER_MAX) == NULL ||
+        memchr(pred, 0, PIPE_ANSWER_MAX) == NULL || !read_answer(g, g->gold, gold) ||
+        !read_answer(g, g->pred, pred)) {
+        *out = (struct pipe_grading){ PIPE_VERDICT_UNDECIDED, "too long" };
+        return;
+    }
+    if (g->gold->size == g->pred->size &&
+        memcmp(g->gold->text, g->pred->text, g->gold->size) == 0 && g->gold->size > 0)
+        return;
+    parse_answer(g->gold, &g->policies, READ_PLAIN);
+    parse_answer(g->pred, &g->policies, READ_PLAIN);
+    evaluator_deadline(g->evaluator, rt_time_ns() + TIME_LIMIT_NS);
+    int verdict = compare_trees(g, places, &out->rule);
+    if (verdict == PIPE_VERDICT_DIFFERENT &&
+        (g->gold->grouped || g->gold->comma || g->pred->grouped || g->pred->comma))
+        verdict = other_readings(g, places, &out->rule);
+    out->verdict = (enum pipe_verdict)verdict;
+}
+
+/* ---- prose ---- */
+
+/* The answer in prose, or the prose where none is marked. */
+static const char *marked(const char *text, char *out)
+{
+    const char *rule;
+    return pipe_extract(pipe_answer_style_find("text"), text, out, PIPE_ANSWER_MAX, &rule)
+               ? out
+               : text;
 }
 
 void pipe_grader_texts(struct pipe_grader *grader, const char *gold, const char *pred,
                        int places, struct pipe_grading *out)
 {
-    const struct pipe_answer_style *style = pipe_answer_style_find("text");
-    const char *rule;
-    if (pipe_extract(style, gold, grader->gold, sizeof grader->gold, &rule))
-        gold = grader->gold;
-    if (pipe_extract(style, pred, grader->pred, sizeof grader->pred, &rule))
-        pred = grader->pred;
-    pipe_grader_answers(grader, gold, pred, places, out);
+    const char *known = marked(gold, grader->gold_text), *rule;
+    const char *said = marked(pred, grader->pred_text);
+    pipe_grader_answers(grader, known, said, places, out);
+    if (out->verdict == PIPE_VERDICT_DIFFERENT && said == pred &&
+        pipe_extract(pipe_answer_style_find("gsm8k"), pred, grader->pred_text,
+                     PIPE_ANSWER_MAX, &rule))
+        pipe_grader_answers(grader, known, grader->pred_text, places, out);
 }

@@ -1,0 +1,68 @@
+/* pipeline/grade/eval.h
+ * Values of nodes: in two prime fields with everything that is no rational function left
+ * uninterpreted, and in complex balls. */
+#ifndef PIPELINE_GRADE_EVAL_H
+#define PIPELINE_GRADE_EVAL_H
+
+#include "pipeline/grade/tree.h"
+#include "runtime/rt.h"
+
+/* A node of a tree; sign is what its plus-minus signs stand for: 1, -1, 0 where it has
+ * none. */
+struct item {
+    const struct tree *t;
+    uint32_t node;
+    int sign;
+};
+
+static inline const struct node *item_node(struct item a)
+{
+    return &a.t->nodes[a.node];
+}
+static inline struct item item_child(struct item a, uint32_t i)
+{
+    return (struct item){ a.t, tree_child(a.t, a.node, i), a.sign };
+}
+
+struct evaluator; /* workspace */
+
+struct evaluator *evaluator_create(struct rt_ctx *ctx);
+void evaluator_destroy(struct evaluator **evaluator);
+/* Nothing is evaluated beyond this time (rt_time_ns). */
+void evaluator_deadline(struct evaluator *e, uint64_t time_ns);
+bool evaluator_late(const struct evaluator *e);
+
+void evaluator_primes(const struct evaluator *e, uint64_t primes[2]);
+
+/* ---- two prime fields: residue.c ---- */
+struct residue {
+    uint64_t value[2];
+    bool valid; /* no division by zero, no words */
+};
+struct residue residue_of(struct evaluator *e, struct item a);
+static inline bool residue_equal(struct residue a, struct residue b)
+{
+    return a.valid && b.valid && a.value[0] == b.value[0] && a.value[1] == b.value[1];
+}
+
+/* ---- balls: ball.c ---- */
+/* The value at `point` (variables are rational numbers drawn by name and point; those of
+ * odd points are negative if `signs`). False: too large, late, or it has no value. */
+bool ball_of(struct evaluator *e, struct item a, uint32_t point, bool signs, slong bits,
+             acb_t out);
+
+/* ---- separation bound: separation.c ---- */
+/* Bits b such that a - b is zero or at least 2^-b in absolute value, for constants made of
+ * rational numbers, roots, i, and trigonometric functions of rational multiples of pi;
+ * negative: none is known. */
+double separation_bits(struct evaluator *e, struct item a, struct item b);
+
+/* ---- both: identity.c ---- */
+/* Whether two expressions are equal (enum pipe_verdict), and how that was settled. */
+int identity(struct evaluator *e, struct item a, struct item b, const char **rule);
+/* Compares two real constants: -1, 0, 1; 2: it cannot be told. */
+int constant_compare(struct evaluator *e, struct item a, struct item b);
+/* -1 or 1 for minus or plus infinity, else 0. */
+int infinity_sign(struct item a);
+
+#endif

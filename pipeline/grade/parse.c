@@ -1,0 +1,627 @@
+#include "pipeline/grade/parse.h"
+
+#include "pipeline/grade/parser.h"
+
+#include <string.h>
+
+/* ---- helpers ---- */
+
+static const struct node *last_operand(const struct parser *p)
+{
+    return &p->t->nodes[p->operands[p->operand_count - 1]];
+}
+
+static void push(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence)
+{
+    push_entry(p, (struct entry){ .kind = kind, .op = op, .precedence = precedence });
+    p->have = false;
+}
+
+static void push_waiting(struct parser *p, uint8_t kind, uint8_t needed, struct token t)
+{
+    push_entry(p, (struct entry){
+                      .kind = kind, .needed = needed, .from = t.start, .name = t.name });
+    p->have = false;
+}
+
+static void push_binary(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence)
+{
+    reduce(p, precedence);
+    push(p, kind, op, precedence);
+}
+
+/* A sign before an operand; at once where one token is wanted. */
+static void push_prefix(struct parser *p, uint8_t kind, uint8_t op, uint64_t name)
+{
+    push_entry(p, (struct entry){ .kind = kind,
+                                  .op = op,
+                                  .name = name,
+                                  .precedence = P_MUL,
+                                  .tight = waits(top(p)) || top(p)->tight });
+    p->have = false;
+}
+
+static bool function_pending(const struct parser *p)
+{
+    for (uint32_t i = p->depth; i-- > 0 && !is_frame(&p->stack[i]);)
+        if (p->stack[i].kind == E_FUNC)
+            return true;
+    return false;
+}
+
+/* Two operands side by side. A function ends the argument of the one before. */
+static void juxtapose(struct parser *p, uint8_t kind)
+{
+    if (!p->have)
+        return;
+    const struct node *left = last_operand(p);
+    const bool function = kind == T_FUNC || kind == T_BIG;
+    if (kind == T_FRAC && left->kind == N_NUMBER && !(left->flags & IS_DECIMAL))
+        push(p, E_MIXED, 0, P_MIXED);
+    else
+        push_binary(p, E_MUL, 1, !function && function_pending(p) ? P_ARGUMENT : P_MUL);
+}
+
+/* ---- operands ---- */
+
+static void on_number(struct parser *p, struct token t)
+{
+    const char *text = p->lex.text;
+    const bool mixed = p->have && t.spaced && last_operand(p)->kind == N_NUMBER &&
+                       p->lex.text[t.end] == '/' && !p->lex.single;
+    uint32_t digits = 0;
+    while (mixed && text[t.end + 1 + digits] >= '0' && text[t.end + 1 + digits] <= '9')
+        digits++;
+    if (digits) { /* 1 1/2 */
+        juxtapose(p, T_FRAC);
+        const uint32_t a = number_node(p, t);
+        t.start = t.end + 1;
+        t.end = p->lex.at = t.start + digits;
+        complete(p, node2(p, N_DIV, 0, a, number_node(p, t)));
+        return;
+    }
+    juxtapose(p, T_NUMBER);
+    complete(p, number_node(p, t));
+}
+
+/* f(x), g(x), h(x): functions without a definition. */
+static bool is_function_letter(const struct parser *p, struct token t)
+{
+    const char c = p->lex.text[t.start];
+    return t.end - t.start == 1 && (c == 'f' || c == 'g' || c == 'h') &&
+           p->lex.text[t.end] == '(';
+}
+
+static void on_symbol(struct parser *p, struct token t)
+{
+    if (t.styled && p->have && p->lex.number &&
+        unit_find(p->lex.text + t.start, t.end - t.start)) {
+        reduce(p, P_SETOP);
+        unit_phrase(p, t);
+        return;
+    }
+    if (is_function_letter(p, t)) {
+        juxtapose(p, T_FUNC);
+        push_entry(p, (struct entry){ .kind = E_FUNC,
+                                      .op = F_COUNT,
+                                      .name = t.name,
+                                      .precedence = P_FUNC,
+                                      .from = t.start });
+        p->have = false;
+        return;
+    }
+    uint64_t name = t.name;
+    uint32_t end = t.end;
+    juxtapose(p, T_SYMBOL);
+    if (t.kind == T_SYMBOL && end - t.start == 1 && !p->lex.single && !waits(top(p)))
+        while (p->lex.text[end] >= '0' && p->lex.text[end] <= '9')
+            end++; /* x1 is x_1 */
+    if (end > t.end && end - t.end < 10) {
+        int64_t value = 0;
+        for (uint32_t i = t.end; i < end; i++)
+            value = value * 10 + p->lex.text[i] - '0';
+        name = hash_mix(name, 0x5000 + (uint64_t)value);
+        p->lex.at = end;
+    } else {
+        end = t.end;
+    }
+    const uint32_t node = t.kind == T_CONST ? leaf(p, N_CONST, t.op, 0, t.start, end)
+                                            : leaf(p, N_SYMBOL, 0, name, t.start, end);
+    if (t.styled)
+        p->t->nodes[node].flags |= IS_STYLED;
+    complete(p, node);
+}
+
+static void on_word(struct parser *p, struct token t)
+{
+    const char *word = p->lex.text + t.start;
+    const uint32_t size = t.end - t.start;
+    uint32_t number;
+    if (p->have) {
+        reduce(p, P_SETOP);
+        unit_phrase(p, t);
+        return;
+    }
+    if (word_is_filler(word, size))
+        return;
+    const struct unit_row *unit = unit_find(word, size);
+    if (number_words(p, t, &number))
+        complete(p, number);
+    else if (unit && (lex_peek(&p->lex) >= '0' && lex_peek(&p->lex) <= '9'))
+        push_prefix(p, E_CURRENCY, unit->kind,
+                    hash_bytes(unit->same, (uint32_t)strlen(unit->same)));
+    else
+        text_phrase(p, t);
+}
+
+static void on_currency(struct parser *p, struct token t)
+{
+    const struct unit_row *unit =
+        unit_find(p->lex.text + t.start + 1, t.end - t.start - 1);
+    const uint64_t name =
+        unit ? hash_bytes(unit->same, (uint32_t)strlen(unit->same)) : t.name;
+    if (!p->have) {
+        push_prefix(p, E_CURRENCY, t.op, name);
+        return;
+    }
+    reduce(p, P_SETOP);
+    uint32_t a = pop_operand(p);
+    a = tree_node(p->t, N_UNIT, t.op, name, &a, 1);
+    push_operand(p, a);
+}
+
+static void on_function(struct parser *p, struct token t)
+{
+    juxtapose(p, T_FUNC);
+    push_entry(p, (struct entry){ .kind = t.kind == T_BIG ? E_BIG : E_FUNC,
+                                  .op = t.op,
+                                  .name = t.name,
+                                  .precedence = t.kind == T_BIG ? P_BIG : P_FUNC,
+                                  .from = t.start });
+    p->have = false;
+}
+
+/* ---- after an operand ---- */
+
+/* ^\circ and ^{\circ}, ^\prime: no power. Moves behind it. */
+static bool raised_sign(struct parser *p, uint8_t *kind)
+{
+    const struct lexer before = p->lex;
+    struct token t = lex_next(&p->lex);
+    const bool brace = t.kind == T_OPEN && t.op == '{';
+    if (brace)
+        t = lex_next(&p->lex);
+    bool found = t.kind == T_DEGREE || t.kind == T_PRIME;
+    if (found && brace) {
+        const struct token closing = lex_next(&p->lex);
+        found = closing.kind == T_CLOSE;
+    }
+    if (!found)
+        p->lex = before;
+    *kind = t.kind;
+    return found;
+}
+
+static void on_postfix(struct parser *p, struct token t)
+{
+    if (!p->have)
+        return;
+    if (t.kind != T_FACTORIAL)
+        reduce(p, P_MIXED);
+    uint32_t a = pop_operand(p);
+    if (t.kind == T_FACTORIAL)
+        a = node1(p, N_CALL, F_FACTORIAL, a);
+    else if (t.kind == T_PERCENT)
+        a = node1(p, N_PERCENT, 0, a);
+    else if (t.kind == T_DEGREE)
+        a = node1(p, N_DEGREE, 0, a);
+    else if (p->t->nodes[a].kind == N_SYMBOL)
+        a = leaf(p, N_SYMBOL, 0, hash_mix(p->t->nodes[a].name, 0x27), p->t->nodes[a].from,
+                 t.end);
+    else
+        a = node1(p, N_OPAQUE, 2, a);
+    p->t->nodes[a].to = t.end;
+    push_operand(p, a);
+    p->have = true;
+}
+
+static void on_scale(struct parser *p, struct token t)
+{
+    if (!p->have)
+        return;
+    reduce(p, P_MIXED);
+    int64_t ten = 1;
+    for (int i = 0; i < t.op; i++)
+        ten *= 10;
+    const uint32_t a = pop_operand(p);
+    push_operand(p, node2(p, N_MUL, 0, a, small_number(p, ten, t.start, t.end)));
+}
+
+static void on_caret(struct parser *p, struct token t)
+{
+    uint8_t kind;
+    if (!p->have) {
+        if (top(p)->kind == E_FUNC || top(p)->kind == E_BIG)
+            push_waiting(p, E_FUNC_POW, 1, t);
+        else
+            p->bad = true;
+        return;
+    }
+    if (raised_sign(p, &kind)) {
+        t.kind = kind;
+        on_postfix(p, t);
+        return;
+    }
+    push_waiting(p, E_POW, 1, t);
+}
+
+static void on_under(struct parser *p, struct token t)
+{
+    if (p->have)
+        push_waiting(p, E_SUB, 1, t);
+    else if (top(p)->kind == E_FUNC || top(p)->kind == E_BIG)
+        push_waiting(p, E_FUNC_SUB, 1, t);
+    else
+        p->bad = true;
+}
+
+/* ---- operators ---- */
+
+static void on_sign(struct parser *p, struct token t)
+{
+    const uint8_t op = t.kind == T_PLUS ? 0 : t.kind == T_MINUS ? 1 : t.op == 0 ? 2 : 3;
+    if (p->have)
+        push_binary(p, E_ADD, op, P_ADD);
+    else if (t.kind == T_MINUS)
+        push_prefix(p, E_NEG, 0, 0);
+    else if (t.kind == T_PM)
+        push_prefix(p, E_PM, t.op, 0);
+}
+
+static void on_product(struct parser *p, struct token t)
+{
+    if (!p->have) {
+        p->bad |= t.kind == T_OVER;
+        return;
+    }
+    const char next = lex_peek(&p->lex);
+    if (t.kind == T_OVER && !t.spaced && next != '\\' && function_pending(p))
+        push_binary(p, E_DIV, 0, P_ARGUMENT); /* \sin\pi/6 */
+    else
+        push_binary(p, t.kind == T_OVER ? E_DIV : E_MUL, 0, P_MUL);
+}
+
+static void on_relation(struct parser *p, struct token t)
+{
+    if (!p->have) { /* "= 5" */
+        p->bad |= p->operand_count > 0 || t.op > R_EQ;
+        return;
+    }
+    push_binary(p, E_REL, t.op, P_REL);
+}
+
+static void on_colon(struct parser *p, struct token t)
+{
+    if (!p->have)
+        return;
+    struct entry *f = frame(p);
+    if (f->kind == E_SET && !f->builder) { /* {x : condition} */
+        reduce(p, P_NONE);
+        p->operand_count = f->base;
+        f->row = f->base;
+        f->builder = true;
+        f->separators = 0;
+        p->have = false;
+    } else if (t.op == 1) {
+        push_binary(p, E_REL, R_OTHER, P_REL);
+    } else {
+        push_binary(p, E_RATIO, 0, P_RATIO);
+    }
+}
+
+/* ---- brackets ---- */
+
+static void on_open(struct parser *p, struct token t, bool left_open)
+{
+    struct entry *f = top(p);
+    if (t.op == '[' && f->kind == E_SQRT && f->got == 0 && f->sub == TREE_NONE) {
+        push(p, E_INDEX, 0, 0);
+        return;
+    }
+    static const struct {
+        char sign;
+        uint8_t kind;
+    } rows[] = { { '(', E_PAREN }, { '[', E_PAREN }, { ']', E_PAREN }, { '{', E_BRACE },
+                 { 'S', E_SET },   { '|', E_BARS },  { 'F', E_FLOOR }, { 'C', E_CEIL } };
+    juxtapose(p, T_OPEN);
+    for (size_t i = 0; i < RT_COUNT(rows); i++)
+        if (rows[i].sign == (char)t.op)
+            push_entry(p, (struct entry){ .kind = rows[i].kind,
+                                          .from = t.start,
+                                          .left_open = left_open || t.op == '(' });
+    p->have = false;
+}
+
+/* The closing bracket fits the nearest frame, or one of braces that were left open. */
+static bool fits(uint8_t sign, uint8_t kind)
+{
+    switch (sign) {
+    case ')':
+    case ']':
+    case '[':
+        return kind == E_PAREN || kind == E_INDEX;
+    case '}':
+        return kind == E_BRACE;
+    case 'S':
+        return kind == E_SET;
+    case '|':
+        return kind == E_BARS;
+    case 'F':
+        return kind == E_FLOOR;
+    default:
+        return kind == E_CEIL;
+    }
+}
+
+static void on_close(struct parser *p, struct token t, bool right_open)
+{
+    struct entry *f = frame(p);
+    const uint8_t kind = f->kind;
+    if (!fits(t.op, kind)) {
+        p->bad = true;
+        return;
+    }
+    const uint32_t node = close_frame(p, right_open);
+    p->have = false;
+    if (kind == E_INDEX)
+        top(p)->sub = node;
+    else if (node != TREE_NONE) {
+        p->t->nodes[node].to = t.end;
+        complete(p, node);
+    } else if (waits(top(p)))
+        p->bad = true; /* an empty argument */
+    else
+        p->have = p->operand_count > frame(p)->row && is_frame(top(p));
+}
+
+/* Square brackets the other way round are open ends: ]0,1[. */
+static void on_square(struct parser *p, struct token t)
+{
+    const struct entry *f = frame(p);
+    const char next = lex_peek(&p->lex);
+    const bool list = f->kind == E_PAREN && f->separators;
+    if (t.kind == T_CLOSE && !p->have && f->kind != E_PAREN)
+        on_open(p, (struct token){ .kind = T_OPEN, .op = ']', .start = t.start }, true);
+    else if (t.kind == T_CLOSE)
+        on_close(p, t, false);
+    else if (p->have && list && (next == '\0' || next == '\\' || next == ' '))
+        on_close(p, t, true);
+    else
+        on_open(p, t, false);
+}
+
+static void on_bar(struct parser *p, struct token t)
+{
+    const struct entry *f = frame(p);
+    t.op = '|';
+    if (p->have && f->kind == E_BARS)
+        on_close(p, t, false);
+    else if (p->have && f->kind == E_SET && !f->builder)
+        on_colon(p, t);
+    else
+        on_open(p, t, false);
+}
+
+/* ---- environments ---- */
+
+static void on_begin(struct parser *p, struct token t)
+{
+    if (t.op == 2)
+        return;
+    juxtapose(p, T_OPEN);
+    push(p, E_MATRIX, t.op, 0);
+}
+
+static void on_finish(struct parser *p, struct token t)
+{
+    if (t.op == 2)
+        return;
+    if (frame(p)->kind != E_MATRIX) {
+        p->bad = true;
+        return;
+    }
+    end_row(p);
+    frame(p)->separators = 0;
+    complete(p, close_frame(p, false));
+}
+
+static void on_separator(struct parser *p, struct token t)
+{
+    const struct entry *f = frame(p);
+    if (waits(top(p)) || f->kind == E_INDEX) {
+        p->bad = true;
+        return;
+    }
+    if (t.op == SEP_SEMICOLON && p->lex.policies->off[PIPE_POLICY_LIST_SEPARATOR])
+        p->bad = true;
+    if (t.op == SEP_SEMICOLON)
+        end_row(p);
+    else
+        end_item(p, (enum separator)t.op);
+}
+
+static void on_row(struct parser *p, struct token t)
+{
+    (void)t;
+    if (frame(p)->kind == E_MATRIX)
+        end_row(p);
+    else
+        end_item(p, SEP_COMMA);
+}
+
+static void on_column(struct parser *p)
+{
+    if (frame(p)->kind == E_MATRIX)
+        end_item(p, SEP_COMMA);
+}
+
+/* ---- all tokens ---- */
+
+static void on_bracket(struct parser *p, struct token t)
+{
+    if (t.op == '[' || t.op == ']')
+        on_square(p, t);
+    else if (t.kind == T_OPEN)
+        on_open(p, t, false);
+    else
+        on_close(p, t, t.op == ')');
+}
+
+static void on_command(struct parser *p, struct token t)
+{
+    juxtapose(p, t.kind);
+    const uint8_t kind = t.kind == T_FRAC    ? E_FRAC
+                         : t.kind == T_BINOM ? E_BINOM
+                         : t.kind == T_SQRT  ? E_SQRT
+                                             : E_ACCENT;
+    push_waiting(p, kind, kind == E_FRAC || kind == E_BINOM ? 2 : 1, t);
+}
+
+static void on_named(struct parser *p, struct token t)
+{
+    juxtapose(p, t.kind);
+    complete(p, leaf(p, N_NAMED, t.op, 0, t.start, t.end));
+}
+
+static void dispatch(struct parser *p, struct token t)
+{
+    switch (t.kind) {
+    case T_NUMBER:
+        on_number(p, t);
+        break;
+    case T_SYMBOL:
+    case T_CONST:
+        on_symbol(p, t);
+        break;
+    case T_WORD:
+        on_word(p, t);
+        break;
+    case T_CURRENCY:
+        on_currency(p, t);
+        break;
+    case T_NAMED:
+        on_named(p, t);
+        break;
+    case T_FUNC:
+    case T_BIG:
+        on_function(p, t);
+        break;
+    case T_FRAC:
+    case T_BINOM:
+    case T_SQRT:
+    case T_ACCENT:
+        on_command(p, t);
+        break;
+    case T_FACTORIAL:
+    case T_PERCENT:
+    case T_DEGREE:
+    case T_PRIME:
+        on_postfix(p, t);
+        break;
+    case T_SCALE:
+        on_scale(p, t);
+        break;
+    case T_CARET:
+        on_caret(p, t);
+        break;
+    case T_UNDER:
+        on_under(p, t);
+        break;
+    case T_PLUS:
+    case T_MINUS:
+    case T_PM:
+        on_sign(p, t);
+        break;
+    case T_TIMES:
+    case T_OVER:
+        on_product(p, t);
+        break;
+    case T_SETOP:
+        if (p->have)
+            push_binary(p, E_SETOP, t.op, P_SETOP);
+        break;
+    case T_REL:
+        on_relation(p, t);
+        break;
+    case T_COLON:
+        on_colon(p, t);
+        break;
+    case T_OPEN:
+    case T_CLOSE:
+        on_bracket(p, t);
+        break;
+    case T_BAR:
+        on_bar(p, t);
+        break;
+    case T_SEP:
+        on_separator(p, t);
+        break;
+    case T_ROW:
+        on_row(p, t);
+        break;
+    case T_COLUMN:
+        on_column(p);
+        break;
+    case T_BEGIN:
+        on_begin(p, t);
+        break;
+    case T_FINISH:
+        on_finish(p, t);
+        break;
+    default:
+        p->bad = true;
+    }
+}
+
+/* Units may follow numbers, also where they stand in a power or root. */
+static bool ends_in_number(const struct parser *p)
+{
+    if (!p->have || p->operand_count == 0)
+        return false;
+    const struct node *n = last_operand(p);
+    return n->kind == N_NUMBER || n->kind == N_UNIT || n->kind == N_PERCENT ||
+           (n->flags & IS_EXACT) || !(n->flags & (HAS_SYMBOL | HAS_STRUCTURE | HAS_TEXT));
+}
+
+void parse_answer(struct tree *t, const struct pipe_policies *policies,
+                  enum reading reading)
+{
+    struct parser parser, *p = &parser;
+    p->t = t;
+    p->depth = p->operand_count = 0;
+    p->have = p->bad = p->holding = false;
+    lex_init(&p->lex, t->text, t->size, policies);
+    p->lex.comma_lists = reading == READ_COMMA_LIST;
+    p->lex.decimal_comma = reading == READ_DECIMAL_COMMA;
+    push(p, E_ROOT, 0, 0);
+    while (!t->full && !p->bad) {
+        const struct entry *e = top(p);
+        p->lex.operand = p->have;
+        p->lex.number = ends_in_number(p);
+        p->lex.single =
+            (e->kind == E_FRAC || e->kind == E_BINOM || e->kind == E_ACCENT) ||
+            (e->kind == E_POW && policies->off[PIPE_POLICY_BARE_EXPONENT]);
+        const struct token token = next_token(p);
+        if (token.kind == T_END)
+            break;
+        dispatch(p, token);
+    }
+    t->grouped = p->lex.grouped;
+    t->spaced = p->lex.spaced_groups;
+    t->comma = p->lex.comma;
+    if (!p->bad && !t->full && frame(p)->kind == E_ROOT)
+        t->root = close_frame(p, false);
+    if (p->bad || t->full || p->depth > 0 || t->root == TREE_NONE)
+        t->root =
+            t->count < TREE_NODES_MAX ? leaf(p, N_BAD, 0, 0, 0, t->size) : TREE_NONE;
+}

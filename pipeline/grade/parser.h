@@ -1,0 +1,128 @@
+/* pipeline/grade/parser.h
+ * Shared by parse.c (tokens) and parse_stack.c (operators, brackets, nodes). */
+#ifndef PIPELINE_GRADE_PARSER_H
+#define PIPELINE_GRADE_PARSER_H
+
+#include "pipeline/grade/lex.h"
+#include "pipeline/grade/tree.h"
+
+enum { STACK_MAX = 400, OPERANDS_MAX = 2048 };
+
+enum entry_kind {
+    /* operators */
+    E_ADD, /* op 1: subtract, 2: plus-minus, 3: minus-plus */
+    E_MUL, /* op 1: implicit */
+    E_DIV,
+    E_MIXED, /* a whole number and a fraction after it */
+    E_RATIO,
+    E_SETOP,
+    E_REL,
+    E_NEG, /* prefixes from here */
+    E_PM,
+    E_CURRENCY,
+    E_FUNC, /* op: enum function; F_COUNT: name */
+    E_BIG,
+    /* frames */
+    E_ROOT,
+    E_BRACE,
+    E_PAREN,
+    E_SET,
+    E_BARS,
+    E_FLOOR,
+    E_CEIL,
+    E_MATRIX,
+    E_INDEX, /* of a root */
+    /* frames that wait for arguments; their operands are in braces or one token */
+    E_FRAC,
+    E_BINOM,
+    E_SQRT,
+    E_ACCENT,
+    E_POW, /* the base is the operand before */
+    E_SUB,
+    E_FUNC_POW, /* of the function below on the stack */
+    E_FUNC_SUB,
+};
+
+enum precedence {
+    P_NONE = 0,
+    P_REL = 6,
+    P_SETOP = 8,
+    P_RATIO = 9,
+    P_ADD = 10,
+    P_BIG = 11,
+    P_MUL = 12,
+    P_FUNC = 14,
+    P_ARGUMENT = 16,
+    P_MIXED = 18
+};
+
+struct entry {
+    uint8_t kind, op, precedence;
+    uint8_t needed, got;     /* arguments */
+    bool tight;              /* a prefix that takes one operand at once */
+    bool left_open, builder; /* of a bracket */
+    uint8_t separators;      /* bits of enum separator */
+    uint32_t base, row;      /* operands below it; below its last row */
+    uint32_t exponent, sub;  /* of a function, or the index of a root */
+    uint32_t from;           /* in the text */
+    uint64_t name;
+};
+
+struct parser {
+    struct tree *t;
+    struct lexer lex;
+    struct entry stack[STACK_MAX];
+    uint32_t depth;
+    uint32_t operands[OPERANDS_MAX];
+    uint32_t operand_count;
+    bool have; /* the last thing was an operand */
+    bool bad;  /* something did not fit */
+    struct token held;
+    bool holding;
+};
+
+static inline struct entry *top(struct parser *p)
+{
+    return &p->stack[p->depth - 1];
+}
+static inline bool is_frame(const struct entry *e)
+{
+    return e->kind >= E_ROOT;
+}
+static inline bool waits(const struct entry *e)
+{
+    return e->kind >= E_FRAC;
+}
+
+void push_entry(struct parser *p, struct entry e);
+void push_operand(struct parser *p, uint32_t node);
+uint32_t pop_operand(struct parser *p);
+/* Applies operators of at least this precedence, down to the nearest frame. */
+void reduce(struct parser *p, uint8_t precedence);
+/* An operand came to be: arguments, tight prefixes and functions take it. */
+void complete(struct parser *p, uint32_t node);
+/* The nearest frame that is not one that waits. */
+struct entry *frame(struct parser *p);
+/* A separator or row end within the nearest frame. */
+void end_item(struct parser *p, enum separator separator);
+void end_row(struct parser *p);
+/* Closes the nearest frame; its node, TREE_NONE for nothing. */
+uint32_t close_frame(struct parser *p, bool right_open);
+
+uint32_t leaf(struct parser *p, uint8_t kind, uint8_t op, uint64_t name, uint32_t from,
+              uint32_t to);
+uint32_t node1(struct parser *p, uint8_t kind, uint8_t op, uint32_t a);
+uint32_t node2(struct parser *p, uint8_t kind, uint8_t op, uint32_t a, uint32_t b);
+
+/* parse_number.c */
+uint32_t number_node(struct parser *p, struct token t);
+/* Words of a number from `first` on: false if it is none. */
+bool number_words(struct parser *p, struct token first, uint32_t *out);
+uint32_t small_number(struct parser *p, int64_t value, uint32_t from, uint32_t to);
+/* parse_words.c */
+void unit_phrase(struct parser *p, struct token first);
+void text_phrase(struct parser *p, struct token first);
+struct token next_token(struct parser *p);
+void hold_token(struct parser *p, struct token t);
+
+#endif
