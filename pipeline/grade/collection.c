@@ -98,21 +98,17 @@ static void collect(struct item a, struct items *s)
     s->count = s->named ? flat.count : s->count;
 }
 
-/* Each of a has an equal in b; once only, if `once`. */
+/* Each of a has an equal in b. */
 static int within(struct comparer *c, const struct items *a, const struct items *b,
-                  bool once, bool swapped)
+                  bool swapped)
 {
-    bool used[ITEMS_MAX] = { false };
     int verdict = PIPE_VERDICT_EQUAL;
     for (uint32_t i = 0; i < a->count; i++) {
         int best = PIPE_VERDICT_DIFFERENT;
         for (uint32_t k = 0; k < b->count && best != PIPE_VERDICT_EQUAL; k++) {
-            if (used[k] && once)
-                continue;
             const int v =
                 swapped ? compare(c, b->at[k], a->at[i]) : compare(c, a->at[i], b->at[k]);
             best = v == PIPE_VERDICT_DIFFERENT ? best : v;
-            used[k] |= v == PIPE_VERDICT_EQUAL;
         }
         if (best == PIPE_VERDICT_DIFFERENT)
             return best;
@@ -121,16 +117,19 @@ static int within(struct comparer *c, const struct items *a, const struct items 
     return verdict;
 }
 
+/* Repeated elements count once, but two of one value are no single value. */
 static int unordered(struct comparer *c, const struct items *gold,
                      const struct items *pred)
 {
-    const bool set = gold->set || pred->set;
-    if (!set && gold->count != pred->count)
+    const bool one = gold->count == 1 || pred->count == 1;
+    c->rule = gold->set || pred->set ? "set" : "list";
+    if (one && gold->count != pred->count && !gold->set && !pred->set)
         return PIPE_VERDICT_DIFFERENT;
-    int verdict = within(c, gold, pred, !set, false);
-    if (verdict == PIPE_VERDICT_EQUAL && set)
-        verdict = within(c, pred, gold, false, true);
-    c->rule = set ? "set" : "list";
+    const char *rule = c->rule;
+    int verdict = within(c, gold, pred, false);
+    if (verdict == PIPE_VERDICT_EQUAL)
+        verdict = within(c, pred, gold, true);
+    c->rule = rule;
     return verdict;
 }
 
@@ -329,6 +328,9 @@ static int collections(struct comparer *c, struct item gold, struct item pred)
     struct items a, b;
     const uint8_t x = item_node(gold)->kind, y = item_node(pred)->kind;
     c->rule = "list";
+    if ((x == N_SET && (y == N_NAMED || y == N_SETOP)) ||
+        (y == N_SET && (x == N_NAMED || x == N_SETOP)))
+        return PIPE_VERDICT_DIFFERENT;
     if ((x == N_SET && y == N_TUPLE) || (x == N_TUPLE && y == N_SET)) {
         if (policy(c, PIPE_POLICY_SET_TUPLE))
             return PIPE_VERDICT_DIFFERENT;

@@ -16,6 +16,7 @@ struct comparer {
     struct evaluator *e;
     const struct pipe_policies *policies; /* borrowed */
     int places;                           /* of pipe_grader_answers */
+    bool prose;                           /* any left side names what follows */
     struct line *line;                    /* workspace of real_set.c */
     const char *rule;                     /* what decided last */
     uint32_t depth;                       /* of collections within collections, bounded */

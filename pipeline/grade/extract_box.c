@@ -170,16 +170,16 @@ bool find_box(struct span text, struct found *out)
 /* ---- formulas ---- */
 
 /* The place of the delimiter that closes a formula opened before `at`; size if none. A
- * single dollar closes only where a formula could end: not after a space, not before a
- * digit, and not an escaped one; else it is a price. */
+ * single dollar before a digit may be a price: what closes that stands not after a space
+ * and not before a digit. */
 static size_t formula_end(struct span s, size_t at, const char *closing)
 {
     const bool single = strcmp(closing, "$") == 0;
+    const bool price = single && at < s.size && is_digit(s.at[at]);
     for (size_t i = at; i < s.size; i++) {
         if (span_starts(span_from(s, i), closing)) {
-            if (!single || (i > at && !is_space(s.at[at]) &&
-                            !(i + 1 < s.size && is_digit(s.at[i + 1]))))
-                return i;
+            const bool digit = i + 1 < s.size && is_digit(s.at[i + 1]);
+            return i > at && !(price && (digit || is_space(s.at[i - 1]))) ? i : s.size;
         }
         if (s.at[i] == '\\')
             i++;
@@ -209,18 +209,22 @@ static bool formula_at(struct span s, struct span *inside, size_t *length)
     return false;
 }
 
-/* A closing mark is looked for once: after one that is not there, none of its kind is
- * tried again. */
+/* After some opening marks that nothing closes no further one is tried. */
 bool find_formula(struct span text, struct found *out)
 {
-    struct span inside, last = { 0 };
+    struct span inside;
+    const char *end = NULL;
     unsigned failures = 0;
     for (size_t i = 0; i < text.size && failures < 64; i++) {
         size_t length = 0;
         if (text.at[i] != '$' && text.at[i] != '\\')
             continue;
         if (formula_at(span_from(text, i), &inside, &length)) {
-            last = span_trim(inside);
+            if (!end || out->count == FOUND_PARTS_MAX ||
+                !is_joint((struct span){ end, (size_t)(text.at + i - end) }))
+                out->count = 0;
+            out->parts[out->count++] = span_trim(inside);
+            end = text.at + i + length;
             i += length - 1;
         } else if (text.at[i] == '\\') {
             failures +=
@@ -228,10 +232,8 @@ bool find_formula(struct span text, struct found *out)
             i++;
         }
     }
-    if (last.size == 0)
-        return false;
-    out->parts[0] = last;
-    out->count = 1;
-    out->all = last.size;
-    return true;
+    out->all = 0;
+    for (unsigned i = 0; i < out->count; i++)
+        out->all += out->parts[i].size + (i > 0);
+    return out->count > 0;
 }

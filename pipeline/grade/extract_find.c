@@ -309,25 +309,57 @@ static bool announced(struct span text, struct span *out)
     return any && out->size > 0;
 }
 
-/* The last formula of a sentence if it has one, else what stands there: after the last
- * word "is", without the words of a price or measure being lost. */
+/* A letter A to J that stands alone at the start, in round brackets or not. */
+static bool letter_at(struct span s, struct span *letter, size_t *length)
+{
+    const size_t open = s.size && s.at[0] == '(';
+    if (s.size <= open || s.at[open] < 'A' || s.at[open] > 'J')
+        return false;
+    const size_t end = open + 1 + (open && s.size > 2 && s.at[2] == ')');
+    if (open && end != 3)
+        return false;
+    if (end < s.size &&
+        (is_letter(s.at[end]) || is_digit(s.at[end]) || s.at[end] == '\''))
+        return false;
+    *letter = (struct span){ s.at + open, 1 };
+    *length = end;
+    return true;
+}
+
+/* "D, since the others do not fit": a choice and prose. "A, C" is a list. */
+static bool choice_and_prose(struct span s, struct found *out)
+{
+    struct span letter;
+    size_t n;
+    if (!letter_at(s, &letter, &n) || n >= s.size || !strchr(",.:;)", s.at[n]))
+        return false;
+    const struct span rest = span_trim(span_from(s, n + 1));
+    return rest.size > 2 && is_letter(rest.at[0]) && is_letter(rest.at[1]) &&
+           found_one(letter, out);
+}
+
+/* What a sentence says in the end: its last formulas, or what follows a later "is". */
 static bool said(struct span s, struct found *out)
 {
     struct found formula = { 0 };
-    if (find_formula(s, &formula)) {
+    struct span after, before;
+    if (choice_and_prose(s, out))
+        return true;
+    const bool is = last_caseless(s, " is ", &before, &after) && undress(after).size > 0;
+    if (find_formula(s, &formula) &&
+        !(is && after.at > formula.parts[formula.count - 1].at)) {
         *out = formula;
         return true;
     }
-    struct span after, before;
-    if (last_caseless(s, " is ", &before, &after))
-        s = undress(after);
-    return found_one(s, out);
+    return found_one(is ? undress(after) : s, out);
 }
 
+/* "The final answer is ...", unless a box stands there or comes later. */
 bool find_minerva(struct span text, struct found *out)
 {
-    struct span before, after, end, rest;
-    if (!last_caseless(text, "final answer is", &before, &after))
+    struct span before, after, end, rest, box;
+    if (!last_caseless(text, "final answer is", &before, &after) ||
+        span_last(after, "boxed", &box) || span_last(after, "fbox", &box))
         return false;
     struct span s = after;
     if (last_caseless(s, "i hope it is correct", &end, &rest))
@@ -359,23 +391,6 @@ bool find_phrase_number(struct span text, struct found *out)
 
 /* ---- choices ---- */
 
-/* A letter A to J that stands alone at the start, in round brackets or not. */
-static bool letter_at(struct span s, struct span *letter, size_t *length)
-{
-    const size_t open = s.size && s.at[0] == '(';
-    if (s.size <= open || s.at[open] < 'A' || s.at[open] > 'J')
-        return false;
-    const size_t end = open + 1 + (open && s.size > 2 && s.at[2] == ')');
-    if (open && end != 3)
-        return false;
-    if (end < s.size &&
-        (is_letter(s.at[end]) || is_digit(s.at[end]) || s.at[end] == '\''))
-        return false;
-    *letter = (struct span){ s.at + open, 1 };
-    *length = end;
-    return true;
-}
-
 /* Prose that begins with a letter ("D. it cannot be A") or ends with one. */
 bool find_choice(struct span text, struct found *out)
 {
@@ -394,4 +409,19 @@ bool find_choice(struct span text, struct found *out)
             return found_one(letter, out);
     }
     return false;
+}
+
+/* The last formula, or a number that stands later. */
+bool find_last(struct span text, struct found *out)
+{
+    struct found number = { 0 };
+    const bool formula = find_formula(text, out);
+    if (formula) {
+        const struct span last = out->parts[out->count - 1];
+        text = span_from(text, (size_t)(last.at + last.size - text.at));
+    }
+    if (!formula || !last_number(text, &number))
+        return formula;
+    *out = number;
+    return true;
 }

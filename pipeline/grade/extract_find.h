@@ -30,8 +30,9 @@ bool find_hashes(struct span text, struct found *out);        /* the line after 
 bool find_hashes_number(struct span text, struct found *out); /* its first number */
 bool find_minerva(struct span text, struct found *out); /* ... I hope it is correct */
 bool find_phrase(struct span text, struct found *out);  /* "answer is", "Answer:" */
-bool find_phrase_number(struct span text, struct found *out);  /* its first number */
-bool find_formula(struct span text, struct found *out);        /* $..$ \(..\) \[..\] */
+bool find_phrase_number(struct span text, struct found *out); /* its first number */
+bool find_formula(struct span text, struct found *out);       /* $..$ \(..\) \[..\] */
+bool find_last(struct span text, struct found *out); /* that, or a number after it */
 bool find_last_number(struct span text, struct found *out);    /* anywhere */
 bool find_choice(struct span text, struct found *out);         /* "C", "(C) name" */
 bool find_harness_strict(struct span text, struct found *out); /* first "#### number" */

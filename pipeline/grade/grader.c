@@ -14,6 +14,7 @@ struct pipe_grader {
     struct evaluator *evaluator;
     struct line *line;
     struct tree *gold, *pred;
+    bool prose;                  /* what is compared was found in prose */
     char *gold_text, *pred_text; /* extracted from prose; PIPE_ANSWER_MAX bytes */
 };
 
@@ -79,6 +80,7 @@ static int compare_trees(struct pipe_grader *g, int places, const char **rule)
     struct comparer c = { .e = g->evaluator,
                           .policies = &g->policies,
                           .places = places,
+                          .prose = g->prose,
                           .line = g->line,
                           .rule = "limit" };
     int verdict = PIPE_VERDICT_UNDECIDED;
@@ -95,26 +97,33 @@ static bool is_list(const struct tree *t)
     return (n->kind == N_LIST || n->kind == N_TUPLE || n->kind == N_SET) && n->count > 1;
 }
 
-/* Digits with commas read the other way where the other answer says so: 1,234 as a list
- * of two, 1,22 as a decimal number. */
+/* What reading of t the other answer calls for: 1,234 as a list of two, 1,22 as a decimal
+ * number, the m of 5m as a unit. */
+static enum reading other_reading(const struct pipe_grader *g, const struct tree *t,
+                                  const struct tree *other)
+{
+    const struct node *n = &t->nodes[t->root], *o = &other->nodes[other->root];
+    if (t->grouped && is_list(other))
+        return READ_COMMA_LIST;
+    if (t->comma && is_list(t) && !is_list(other) &&
+        !g->policies.off[PIPE_POLICY_DECIMAL_COMMA])
+        return READ_DECIMAL_COMMA;
+    if (o->kind == N_UNIT && (n->kind == N_MUL || n->kind == N_DIV) &&
+        (n->flags & HAS_SYMBOL))
+        return READ_UNITS;
+    return READ_PLAIN;
+}
+
 static int other_readings(struct pipe_grader *g, int places, const char **rule)
 {
     struct tree *const trees[2] = { g->pred, g->gold };
     for (int i = 0; i < 2; i++) {
-        struct tree *t = trees[i], *other = trees[1 - i];
-        const char *ignored;
-        int verdict = PIPE_VERDICT_DIFFERENT;
-        if (t->grouped && is_list(other)) {
-            read_again(g, t, READ_COMMA_LIST);
-            verdict = compare_trees(g, places, rule);
-        } else if (t->comma && is_list(t) && !is_list(other) &&
-                   !g->policies.off[PIPE_POLICY_DECIMAL_COMMA]) {
-            read_again(g, t, READ_DECIMAL_COMMA);
-            verdict = compare_trees(g, places, &ignored);
-            *rule = verdict == PIPE_VERDICT_EQUAL ? "decimal comma" : *rule;
-        }
-        if (verdict == PIPE_VERDICT_EQUAL)
-            return verdict;
+        const enum reading reading = other_reading(g, trees[i], trees[1 - i]);
+        if (reading == READ_PLAIN)
+            continue;
+        read_again(g, trees[i], reading);
+        if (compare_trees(g, places, rule) == PIPE_VERDICT_EQUAL)
+            return PIPE_VERDICT_EQUAL;
     }
     return PIPE_VERDICT_DIFFERENT;
 }
@@ -146,8 +155,8 @@ void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const cha
     parse_answer(g->pred, &g->policies, READ_PLAIN);
     evaluator_deadline(g->evaluator, rt_time_ns() + TIME_LIMIT_NS);
     int verdict = compare_trees(g, places, &out->rule);
-    if (verdict == PIPE_VERDICT_DIFFERENT &&
-        (g->gold->grouped || g->gold->comma || g->pred->grouped || g->pred->comma))
+    if (verdict == PIPE_VERDICT_DIFFERENT && g->gold->root != TREE_NONE &&
+        g->pred->root != TREE_NONE)
         verdict = other_readings(g, places, &out->rule);
     out->verdict = (enum pipe_verdict)verdict;
 }
@@ -168,9 +177,11 @@ void pipe_grader_texts(struct pipe_grader *grader, const char *gold, const char 
 {
     const char *known = marked(gold, grader->gold_text), *rule;
     const char *said = marked(pred, grader->pred_text);
+    grader->prose = true;
     pipe_grader_answers(grader, known, said, places, out);
     if (out->verdict == PIPE_VERDICT_DIFFERENT && said == pred &&
         pipe_extract(pipe_answer_style_find("gsm8k"), pred, grader->pred_text,
                      PIPE_ANSWER_MAX, &rule))
         pipe_grader_answers(grader, known, grader->pred_text, places, out);
+    grader->prose = false;
 }

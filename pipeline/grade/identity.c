@@ -146,6 +146,8 @@ int identity(struct evaluator *e, struct item a, struct item b, const char **rul
     if (!x.valid || !y.valid || !(has(a, HAS_FUNCTION) || has(b, HAS_FUNCTION)) ||
         has(a, HAS_INFINITY) || has(b, HAS_INFINITY))
         return PIPE_VERDICT_DIFFERENT;
+    if (has(a, HAS_STRUCTURE) != has(b, HAS_STRUCTURE))
+        return PIPE_VERDICT_DIFFERENT;
     if (has(a, HAS_SYMBOL | HAS_OPAQUE) || has(b, HAS_SYMBOL | HAS_OPAQUE))
         return at_points(e, a, b, rule);
     return constants(e, a, b, rule);

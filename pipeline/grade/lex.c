@@ -164,9 +164,10 @@ static struct token symbol(struct lexer *lex, struct token t)
 
 static struct token from_command(struct token t, const struct command *c)
 {
+    const char *name = c->kind == T_SYMBOL ? "..." : c->name; /* all dots are alike */
     t.kind = c->kind;
     t.op = c->op;
-    t.name = hash_bytes(c->name, (uint32_t)strlen(c->name));
+    t.name = hash_bytes(name, (uint32_t)strlen(name));
     return t;
 }
 
@@ -211,7 +212,7 @@ static struct token word(struct lexer *lex, struct token t)
         return t;
     }
     const struct command *c = name_find(lex->text + t.start, n);
-    if (c)
+    if (c && !(lex->number && unit_find(lex->text + t.start, n))) /* "5 min" */
         return from_command(t, c);
     t.kind = T_WORD;
     return t;
@@ -223,13 +224,18 @@ static bool is_word(const struct lexer *lex, uint32_t at, uint32_t n)
     const char *text = lex->text + at;
     if (lex->number && unit_find(text, n) && n > 1)
         return true;
+    const struct unit_row *unit = n == 3 ? unit_find(text, n) : NULL;
+    if (unit && strncmp(unit->name, text, n) == 0) /* USD */
+        return true;
+    if (n > 1 && n < 4 && text[1] >= 'A' && text[1] <= 'Z') /* points, not "no" */
+        return false;
     if (word_is_known(text, n) ||
         special_word(lex, (struct token){ .start = at }, n).kind)
         return true;
     if (n == 1) /* an article */
         return (text[0] == 'a' || text[0] == 'A') && text[1] == ' ' &&
                letters_at(lex, at + 2) > 3;
-    if (n < 4 && !(n == 3 && unit_find(text, n)))
+    if (n < 4)
         return false;
     for (uint32_t i = 0; i < n; i++)
         if (is_vowel(text[i]) || (unsigned char)text[i] >= 0x80)
@@ -241,7 +247,10 @@ static struct token letters(struct lexer *lex, struct token t)
 {
     const uint32_t n = letters_at(lex, t.start);
     const char *text = lex->text + t.start;
-    if (lex->words > 0 && n > 1)
+    const uint32_t dotted = word_at(lex, t.start);
+    if ((lex->words > 0 && dotted > 1) ||
+        (lex->number && dotted > n && unit_find(text, dotted)) ||
+        (lex->number && lex->unit_letters && unit_find(text, n)))
         return word(lex, t);
     const struct command *c = name_find(text, n);
     if (n == 2 && text[0] == 'i' && text[1] == 'n' && lex->operand && !lex->number)
@@ -422,33 +431,20 @@ static struct token sign(struct lexer *lex, struct token t)
         const char *text;
         uint8_t kind, op;
     } rows[] = {
-        { "<=", T_REL, R_LE },
-        { ">=", T_REL, R_GE },
-        { "!=", T_REL, R_NE },
-        { "==", T_REL, R_EQ },
-        { "->", T_REL, R_OTHER },
-        { "=>", T_REL, R_OTHER },
-        { "+-", T_PM, 0 },
-        { "=", T_REL, R_EQ },
-        { "<", T_REL, R_LT },
-        { ">", T_REL, R_GT },
-        { "+", T_PLUS, 0 },
-        { "-", T_MINUS, 0 },
-        { "*", T_TIMES, 0 },
-        { "/", T_OVER, 0 },
-        { "^", T_CARET, 0 },
-        { "_", T_UNDER, 0 },
-        { "(", T_OPEN, '(' },
-        { "[", T_OPEN, '[' },
-        { ")", T_CLOSE, ')' },
-        { "]", T_CLOSE, ']' },
-        { "|", T_BAR, 0 },
-        { ",", T_SEP, SEP_COMMA },
-        { ";", T_SEP, SEP_SEMICOLON },
-        { "&", T_COLUMN, 0 },
-        { ":", T_COLON, 0 },
-        { "!", T_FACTORIAL, 0 },
-        { "%", T_PERCENT, 0 },
+        { "...", T_SYMBOL, 0 },    { "<=", T_REL, R_LE },
+        { ">=", T_REL, R_GE },     { "!=", T_REL, R_NE },
+        { "==", T_REL, R_EQ },     { "->", T_REL, R_OTHER },
+        { "=>", T_REL, R_OTHER },  { "+-", T_PM, 0 },
+        { "=", T_REL, R_EQ },      { "<", T_REL, R_LT },
+        { ">", T_REL, R_GT },      { "+", T_PLUS, 0 },
+        { "-", T_MINUS, 0 },       { "*", T_TIMES, 0 },
+        { "/", T_OVER, 0 },        { "^", T_CARET, 0 },
+        { "_", T_UNDER, 0 },       { "(", T_OPEN, '(' },
+        { "[", T_OPEN, '[' },      { ")", T_CLOSE, ')' },
+        { "]", T_CLOSE, ']' },     { "|", T_BAR, 0 },
+        { ",", T_SEP, SEP_COMMA }, { ";", T_SEP, SEP_SEMICOLON },
+        { "&", T_COLUMN, 0 },      { ":", T_COLON, 0 },
+        { "!", T_FACTORIAL, 0 },   { "%", T_PERCENT, 0 },
         { "'", T_PRIME, 0 },
     };
     for (size_t i = 0; i < RT_COUNT(rows); i++) {
@@ -456,6 +452,7 @@ static struct token sign(struct lexer *lex, struct token t)
         if (strncmp(lex->text + t.start, rows[i].text, n) == 0) {
             t.kind = rows[i].kind;
             t.op = rows[i].op;
+            t.name = hash_bytes(rows[i].text, n);
             t.end = lex->at = t.start + n;
             return t;
         }

@@ -63,6 +63,7 @@ struct lexer {
     const struct pipe_policies *policies;
     bool comma_lists;   /* commas between digits separate */
     bool decimal_comma; /* the comma between digits is a decimal point */
+    bool unit_letters;  /* letters after a number are units where there are such */
     bool operand;       /* the last token ended an operand: set by the parser */
     bool number;        /* and that was a number: so may a unit follow */
     bool single;        /* an argument is wanted: a number is one digit */

@@ -31,11 +31,12 @@ static void push_binary(struct parser *p, uint8_t kind, uint8_t op, uint8_t prec
 }
 
 /* A sign before an operand; at once where one token is wanted. */
-static void push_prefix(struct parser *p, uint8_t kind, uint8_t op, uint64_t name)
+static void push_prefix(struct parser *p, uint8_t kind, struct token t)
 {
     push_entry(p, (struct entry){ .kind = kind,
-                                  .op = op,
-                                  .name = name,
+                                  .op = t.op,
+                                  .name = t.name,
+                                  .from = t.start,
                                   .precedence = P_MUL,
                                   .tight = waits(top(p)) || top(p)->tight });
     p->have = false;
@@ -147,10 +148,11 @@ static void on_word(struct parser *p, struct token t)
     const struct unit_row *unit = unit_find(word, size);
     if (number_words(p, t, &number))
         complete(p, number);
-    else if (unit && (lex_peek(&p->lex) >= '0' && lex_peek(&p->lex) <= '9'))
-        push_prefix(p, E_CURRENCY, unit->kind,
-                    hash_bytes(unit->same, (uint32_t)strlen(unit->same)));
-    else
+    else if (unit && (lex_peek(&p->lex) >= '0' && lex_peek(&p->lex) <= '9')) {
+        t.op = unit->kind;
+        t.name = hash_bytes(unit->same, (uint32_t)strlen(unit->same));
+        push_prefix(p, E_CURRENCY, t);
+    } else
         text_phrase(p, t);
 }
 
@@ -158,15 +160,15 @@ static void on_currency(struct parser *p, struct token t)
 {
     const struct unit_row *unit =
         unit_find(p->lex.text + t.start + 1, t.end - t.start - 1);
-    const uint64_t name =
-        unit ? hash_bytes(unit->same, (uint32_t)strlen(unit->same)) : t.name;
+    if (unit)
+        t.name = hash_bytes(unit->same, (uint32_t)strlen(unit->same));
     if (!p->have) {
-        push_prefix(p, E_CURRENCY, t.op, name);
+        push_prefix(p, E_CURRENCY, t);
         return;
     }
     reduce(p, P_SETOP);
     uint32_t a = pop_operand(p);
-    a = tree_node(p->t, N_UNIT, t.op, name, &a, 1);
+    a = tree_node(p->t, N_UNIT, t.op, t.name, &a, 1);
     push_operand(p, a);
 }
 
@@ -273,9 +275,9 @@ static void on_sign(struct parser *p, struct token t)
     if (p->have)
         push_binary(p, E_ADD, op, P_ADD);
     else if (t.kind == T_MINUS)
-        push_prefix(p, E_NEG, 0, 0);
+        push_prefix(p, E_NEG, t);
     else if (t.kind == T_PM)
-        push_prefix(p, E_PM, t.op, 0);
+        push_prefix(p, E_PM, t);
 }
 
 static void on_product(struct parser *p, struct token t)
@@ -294,7 +296,7 @@ static void on_product(struct parser *p, struct token t)
 static void on_relation(struct parser *p, struct token t)
 {
     if (!p->have) { /* "= 5" */
-        p->bad |= p->operand_count > 0 || t.op > R_EQ;
+        p->bad |= p->operand_count > 0 || (t.op != R_EQ && t.op != R_APPROX);
         return;
     }
     push_binary(p, E_REL, t.op, P_REL);
@@ -333,6 +335,10 @@ static void on_open(struct parser *p, struct token t, bool left_open)
         uint8_t kind;
     } rows[] = { { '(', E_PAREN }, { '[', E_PAREN }, { ']', E_PAREN }, { '{', E_BRACE },
                  { 'S', E_SET },   { '|', E_BARS },  { 'F', E_FLOOR }, { 'C', E_CEIL } };
+    if (t.op == '{' && !waits(f) && lex_peek(&p->lex) == '}') { /* {} is nothing */
+        lex_next(&p->lex);
+        return;
+    }
     juxtapose(p, T_OPEN);
     for (size_t i = 0; i < RT_COUNT(rows); i++)
         if (rows[i].sign == (char)t.op)
@@ -603,6 +609,7 @@ void parse_answer(struct tree *t, const struct pipe_policies *policies,
     lex_init(&p->lex, t->text, t->size, policies);
     p->lex.comma_lists = reading == READ_COMMA_LIST;
     p->lex.decimal_comma = reading == READ_DECIMAL_COMMA;
+    p->lex.unit_letters = reading == READ_UNITS;
     push(p, E_ROOT, 0, 0);
     while (!t->full && !p->bad) {
         const struct entry *e = top(p);

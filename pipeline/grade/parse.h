@@ -7,8 +7,8 @@
 #include "pipeline/grade/grade.h"
 #include "pipeline/grade/tree.h"
 
-/* How digits with commas are read. */
-enum reading { READ_PLAIN, READ_COMMA_LIST, READ_DECIMAL_COMMA };
+/* What can be read in two ways: digits with commas, letters after numbers. */
+enum reading { READ_PLAIN, READ_COMMA_LIST, READ_DECIMAL_COMMA, READ_UNITS };
 
 /* Fills `t` from t->text, t->size. What cannot be read gives a root of kind N_BAD. */
 void parse_answer(struct tree *t, const struct pipe_policies *policies,

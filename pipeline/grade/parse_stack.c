@@ -79,6 +79,8 @@ static uint32_t negate(struct parser *p, uint32_t a)
         const uint32_t inner = node1(p, N_NEG, 0, n->first);
         return tree_node(p->t, kind, op, name, &inner, 1);
     }
+    if (n->kind == N_BASED) /* other digits, as it were */
+        return tree_node(p->t, N_BASED, 0, ~n->name, &p->t->nodes[a].first, 1);
     return node1(p, N_NEG, 0, a);
 }
 
@@ -247,16 +249,22 @@ static uint32_t apply(struct parser *p, struct entry *e, uint32_t argument)
 
 static uint32_t prefix(struct parser *p, struct entry *e, uint32_t a)
 {
+    uint32_t out;
     switch (e->kind) {
     case E_NEG:
-        return negate(p, a);
+        out = negate(p, a);
+        break;
     case E_PM:
-        return node1(p, N_PM, e->op, a);
+        out = node1(p, N_PM, e->op, a);
+        break;
     case E_CURRENCY:
-        return tree_node(p->t, N_UNIT, e->op, e->name, &a, 1);
+        out = tree_node(p->t, N_UNIT, e->op, e->name, &a, 1);
+        break;
     default:
-        return apply(p, e, a);
+        out = apply(p, e, a);
     }
+    at(p, out)->from = e->from < at(p, out)->from ? e->from : at(p, out)->from;
+    return out;
 }
 
 static uint32_t binary(struct parser *p, const struct entry *e, uint32_t a, uint32_t b)

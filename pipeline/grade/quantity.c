@@ -1,5 +1,4 @@
 #include "pipeline/grade/compare.h"
-#include "pipeline/grade/lex.h"
 
 enum { BITS = 256 };
 
@@ -172,24 +171,6 @@ static struct quantity quantity_of(struct item a)
     }
 }
 
-/* "5m" beside "5\text{ m}": the letter may be the unit. False: it is not. */
-static bool letter_is_unit(struct item a, uint64_t unit, struct item *rest)
-{
-    const struct node *n = item_node(a);
-    if (n->kind != N_MUL)
-        return false;
-    const struct node *letter = item_node(item_child(a, 1));
-    const struct unit_row *row =
-        letter->kind == N_SYMBOL
-            ? unit_find(a.t->text + letter->from, letter->to - letter->from)
-            : NULL;
-    uint32_t length = 0;
-    while (row && row->same[length])
-        length++;
-    *rest = item_child(a, 0);
-    return row && hash_bytes(row->same, length) == unit;
-}
-
 /* p% is p, or p/100 where one side only carries the sign. */
 static int percents(struct comparer *c, struct item gold, struct item pred, bool gold_has)
 {
@@ -345,7 +326,7 @@ static int quantities(struct comparer *c, struct quantity a, struct quantity b)
 
 int compare_quantities(struct comparer *c, struct item gold, struct item pred)
 {
-    struct quantity a = quantity_of(gold), b = quantity_of(pred);
+    const struct quantity a = quantity_of(gold), b = quantity_of(pred);
     const bool clock =
         a.kind == UNIT_AM || a.kind == UNIT_PM || b.kind == UNIT_AM || b.kind == UNIT_PM;
     if (clock && policy(c, PIPE_POLICY_TIME)) {
@@ -353,14 +334,6 @@ int compare_quantities(struct comparer *c, struct item gold, struct item pred)
         return minutes_of(a) >= 0 && minutes_of(a) == minutes_of(b)
                    ? PIPE_VERDICT_EQUAL
                    : PIPE_VERDICT_DIFFERENT;
-    }
-    struct item rest;
-    if (a.unit && !b.unit && letter_is_unit(b.value, a.unit, &rest)) {
-        b.value = rest;
-        b.unit = a.unit;
-    } else if (b.unit && !a.unit && letter_is_unit(a.value, b.unit, &rest)) {
-        a.value = rest;
-        a.unit = b.unit;
     }
     c->rule = "units";
     if (a.unit && b.unit && a.unit != b.unit && policy(c, PIPE_POLICY_UNIT_MISMATCH))

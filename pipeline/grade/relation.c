@@ -162,7 +162,7 @@ static int one_relation(struct comparer *c, struct item relation, struct item ot
     const bool membership = n->count == 2 && relation_op(n, 0) == R_IN;
     if (membership && policy(c, PIPE_POLICY_SET_RELATION))
         value = item_child(relation, 1);
-    else if (relation_value(relation, &name, &value) && is_name(name) &&
+    else if (relation_value(relation, &name, &value) && (c->prose || is_name(name)) &&
              policy(c, PIPE_POLICY_LHS_DROP)) {
         /* a = exact = about: either */
         const struct item middle = item_child(relation, n->count - 2);

@@ -129,6 +129,8 @@ static const struct unit_row units[] = {
     { "pennies", UNIT_SUBUNIT, 1, "cent" },
     { "pence", UNIT_SUBUNIT, 1, "pence" },
     { "am", UNIT_AM, 1, "am" },
+    { "AM", UNIT_AM, 1, "am" },
+    { "PM", UNIT_PM, 1, "pm" },
     { "a.m", UNIT_AM, 1, "am" },
     { "pm", UNIT_PM, 1, "pm" },
     { "p.m", UNIT_PM, 1, "pm" },
