@@ -230,9 +230,11 @@ static int compare_assignments(struct comparer *c, struct item gold, struct item
         return assignments(c, &a, &b);
     const struct item other = x ? pred : gold;
     const uint8_t kind = item_node(other)->kind;
-    if (!policy(c, PIPE_POLICY_ASSIGNMENT_LIST) ||
-        (kind != N_LIST && kind != N_TUPLE && kind != N_MATRIX))
+    if (kind != N_LIST && kind != N_TUPLE && kind != N_MATRIX)
         return -1;
+    c->rule = "assignments";
+    if (!policy(c, PIPE_POLICY_ASSIGNMENT_LIST))
+        return PIPE_VERDICT_DIFFERENT;
     struct items values;
     children_of(other, &values);
     c->rule = "assignments";
@@ -334,6 +336,9 @@ static int collections(struct comparer *c, struct item gold, struct item pred)
     if ((x == N_SET && y == N_TUPLE) || (x == N_TUPLE && y == N_SET)) {
         if (policy(c, PIPE_POLICY_SET_TUPLE))
             return PIPE_VERDICT_DIFFERENT;
+        children_of(gold, &a);
+        children_of(pred, &b);
+        return unordered(c, &a, &b);
     } else if ((x == N_TUPLE && y == N_LIST) || (x == N_LIST && y == N_TUPLE)) {
         children_of(gold, &a);
         children_of(pred, &b);

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+enum { LETTERS_MAX = 64 }; /* letters; a longer run is cut, so that none is read twice */
 enum { BRACE_GROUP, BRACE_STYLE, BRACE_WORDS };
 
 static bool is_digit(char c)
@@ -127,7 +128,7 @@ static struct token number(struct lexer *lex, struct token t)
 static uint32_t letters_at(const struct lexer *lex, uint32_t at)
 {
     uint32_t n = 0;
-    while (is_letter(lex->text[at + n]))
+    while (n < LETTERS_MAX && is_letter(lex->text[at + n]))
         n++;
     return n;
 }
@@ -138,6 +139,8 @@ static uint32_t word_at(const struct lexer *lex, uint32_t at)
     uint32_t n = 0;
     for (;;) {
         n += letters_at(lex, at + n);
+        if (n >= LETTERS_MAX)
+            return n;
         const char c = lex->text[at + n];
         if ((c == '-' || c == '\'' || c == '.') && is_letter(lex->text[at + n + 1]))
             n++;

@@ -292,14 +292,23 @@ static long minutes_of(struct quantity q)
     return hours * 60 + minutes;
 }
 
+/* The hash of the digits of a number, with its base or without. */
+static uint64_t digits_of(struct item a)
+{
+    const struct node *n = item_node(a);
+    return n->kind == N_BASED ? n->name
+                              : hash_bytes(a.t->text + n->from, n->to - n->from);
+}
+
 static int based(struct comparer *c, struct item gold, struct item pred)
 {
-    const struct node *a = item_node(gold), *b = item_node(pred);
-    const bool both = a->kind == N_BASED && b->kind == N_BASED;
+    const bool both =
+        item_node(gold)->kind == N_BASED && item_node(pred)->kind == N_BASED;
     c->rule = "base";
-    if (both && a->name == b->name)
-        return values(c, item_child(gold, 0), item_child(pred, 0));
-    return PIPE_VERDICT_DIFFERENT;
+    if (digits_of(gold) != digits_of(pred) || (!both && policy(c, PIPE_POLICY_BASE)))
+        return PIPE_VERDICT_DIFFERENT;
+    return both ? values(c, item_child(gold, 0), item_child(pred, 0))
+                : PIPE_VERDICT_EQUAL;
 }
 
 /* ---- all ---- */
