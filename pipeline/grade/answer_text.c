@@ -288,6 +288,9 @@ static size_t add_spacing(struct cleaning *c, const char *at)
         return at[1] == 'q' && at[2] == 'q' ? 6 : 5;
     }
     if (strncmp(at, "\\$", 2) == 0) {
+        if (c->out->length >= 2 &&
+            strncmp(c->out->text + c->out->length - 2, "US", 2) == 0)
+            c->out->length -= 2;
         add_text(c->out, "\\usd ");
         return 2;
     }

@@ -40,6 +40,8 @@ struct residue {
     bool valid; /* no division by zero, no words */
 };
 struct residue residue_of(struct evaluator *e, struct item a);
+/* The product of the divisors in an expression: what makes a polynomial of it. */
+struct residue residue_denominator(struct evaluator *e, struct item a);
 static inline bool residue_equal(struct residue a, struct residue b)
 {
     return a.valid && b.valid && a.value[0] == b.value[0] && a.value[1] == b.value[1];

@@ -26,6 +26,7 @@ struct evaluator {
     uint64_t deadline;
     bool needed[TREE_NODES_MAX];
     uint64_t residues[2][TREE_NODES_MAX];
+    uint64_t under[TREE_NODES_MAX];
     struct bound bounds[TREE_NODES_MAX];
     struct turn {
         int64_t over, under;

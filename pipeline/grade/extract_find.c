@@ -138,6 +138,18 @@ static size_t number_at(struct span s)
     return n;
 }
 
+/* The length of a minus sign (or U+2212) that ends at `end` and is no subtraction, 0: none. */
+static size_t minus_before(struct span s, size_t end)
+{
+    const size_t n = end > 0 && s.at[end - 1] == '-'                             ? 1
+                     : end > 2 && memcmp(s.at + end - 3, "\xe2\x88\x92", 3) == 0 ? 3
+                                                                                 : 0;
+    if (n == 0 || n == end || is_space(s.at[end - n - 1]) ||
+        strchr("($=:*[{#", s.at[end - n - 1]))
+        return n;
+    return 0;
+}
+
 /* The next number at or after *at, a minus sign that touches it included unless something
  * stands right before the sign. Moves *at behind it. */
 static bool next_number(struct span s, size_t *at, struct span *out)
@@ -153,11 +165,9 @@ static bool next_number(struct span s, size_t *at, struct span *out)
             sign--;
         if (sign && s.at[sign - 1] == '\\')
             sign--;
-        const bool minus =
-            sign && s.at[sign - 1] == '-' &&
-            (sign == 1 || is_space(s.at[sign - 2]) || strchr("($=:*[{", s.at[sign - 2]));
-        if (minus && sign == i)
-            *out = (struct span){ s.at + i - 1, n + 1 };
+        const size_t dash = minus_before(s, sign);
+        if (dash && sign == i)
+            *out = (struct span){ s.at + i - dash, n + dash };
         else
             *out = (struct span){ s.at + i, n };
         *at = i + n;
@@ -294,14 +304,14 @@ static bool announced(struct span text, struct span *out)
 {
     static const char *const phrases[] = {
         "answer is",        "answer:",  "answer**:", "answers are",
-        "answer should be", "answer =", "answer to"
+        "answer should be", "answer =", "option is", "choice is"
     };
     bool any = false;
     struct span before, after;
     for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
         if (last_caseless(text, phrases[i], &before, &after) &&
-            (!any || after.at > out->at) && undress(sentence(after)).size > 0) {
-            *out = after;
+            (!any || after.at > out->at) && undress(after).size > 0) {
+            *out = undress(after);
             any = true;
         }
     if (any)

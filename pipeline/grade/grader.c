@@ -103,7 +103,8 @@ static enum reading other_reading(const struct pipe_grader *g, const struct tree
                                   const struct tree *other)
 {
     const struct node *n = &t->nodes[t->root], *o = &other->nodes[other->root];
-    if (t->grouped && is_list(other))
+    if (t->grouped && is_list(other) &&
+        (o->kind != N_TUPLE || n->kind != N_NUMBER || (n->flags & IS_BRACKETED)))
         return READ_COMMA_LIST;
     if (t->comma && is_list(t) && !is_list(other) &&
         !g->policies.off[PIPE_POLICY_DECIMAL_COMMA])

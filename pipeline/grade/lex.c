@@ -181,23 +181,18 @@ static struct token special_word(const struct lexer *lex, struct token t, uint32
         const char *word;
         uint8_t kind, op;
     } rows[] = {
-        { "or", T_SEP, SEP_OR },
-        { "and", T_SEP, SEP_AND },
-        { "percent", T_PERCENT, 0 },
-        { "pct", T_PERCENT, 0 },
-        { "percents", T_PERCENT, 0 },
-        { "union", T_SETOP, S_UNION },
-        { "infinity", T_CONST, C_INFINITY },
-        { "thousand", T_SCALE, 3 },
-        { "million", T_SCALE, 6 },
-        { "billion", T_SCALE, 9 },
-        { "trillion", T_SCALE, 12 },
+        { "or", T_SEP, SEP_OR },      { "and", T_SEP, SEP_AND },
+        { "percent", T_PERCENT, 0 },  { "pct", T_PERCENT, 0 },
+        { "percents", T_PERCENT, 0 }, { "union", T_SETOP, S_UNION },
+        { "to", T_COLON, 0 },         { "infinity", T_CONST, C_INFINITY },
+        { "thousand", T_SCALE, 3 },   { "million", T_SCALE, 6 },
+        { "billion", T_SCALE, 9 },    { "trillion", T_SCALE, 12 },
         { "hundred", T_SCALE, 2 },
     };
     t.kind = T_END;
     for (size_t i = 0; i < RT_COUNT(rows); i++)
         if (word_is(lex->text + t.start, n, rows[i].word) &&
-            (rows[i].kind != T_SCALE || lex->number)) {
+            ((rows[i].kind != T_SCALE && rows[i].kind != T_COLON) || lex->number)) {
             t.kind = rows[i].kind;
             t.op = rows[i].op;
         }
@@ -246,11 +241,23 @@ static bool is_word(const struct lexer *lex, uint32_t at, uint32_t n)
     return false;
 }
 
+static bool is_ten_power(const char *text)
+{
+    while (*text == ' ')
+        text++;
+    return strncmp(text, "10^", 3) == 0;
+}
+
 static struct token letters(struct lexer *lex, struct token t)
 {
     const uint32_t n = letters_at(lex, t.start);
     const char *text = lex->text + t.start;
     const uint32_t dotted = word_at(lex, t.start);
+    if (n == 1 && text[0] == 'x' && lex->number && is_ten_power(text + 1)) {
+        t.kind = T_TIMES; /* 3.2 x 10^5 */
+        lex->at = t.end = t.start + 1;
+        return t;
+    }
     if ((lex->words > 0 && dotted > 1) ||
         (lex->number && dotted > n && unit_find(text, dotted)) ||
         (lex->number && lex->unit_letters && unit_find(text, n)))
@@ -486,7 +493,9 @@ static struct token lex_once(struct lexer *lex)
     }
     if (c == '}')
         return close_brace(lex, t);
-    if (c == ' ' || (c == '.' && lex->words > 0)) {
+    const bool abbreviation =
+        c == '.' && lex->at > 1 && is_letter(lex->text[lex->at - 2]);
+    if (c == ' ' || abbreviation || (c == '.' && lex->words > 0)) {
         t.kind = T_END;
         return t;
     }

@@ -31,6 +31,7 @@ enum token_kind {
     T_FUNC,   /* op: enum function, F_COUNT: name */
     T_FRAC,   /* two arguments; T_BINOM too */
     T_BINOM,
+    T_INFIX, /* of a whole group: \over, op 1: \choose */
     T_SQRT,
     T_ACCENT, /* one argument, name */
     T_FACTORIAL,

@@ -1,5 +1,6 @@
 #include "pipeline/grade/parse.h"
 
+#include "pipeline/grade/answer_text.h"
 #include "pipeline/grade/parser.h"
 
 #include <string.h>
@@ -556,6 +557,10 @@ static void dispatch(struct parser *p, struct token t)
         if (p->have)
             push_binary(p, E_SETOP, t.op, P_SETOP);
         break;
+    case T_INFIX:
+        if (p->have)
+            push_binary(p, E_INFIX, t.op, P_INFIX);
+        break;
     case T_REL:
         on_relation(p, t);
         break;
@@ -628,6 +633,8 @@ void parse_answer(struct tree *t, const struct pipe_policies *policies,
     t->comma = p->lex.comma;
     if (!p->bad && !t->full && frame(p)->kind == E_ROOT)
         t->root = close_frame(p, false);
+    if (t->root == TREE_NONE && view_is(t->text, 0, t->size, "") && t->size >= 2)
+        t->root = leaf(p, N_NAMED, 0, 0, 0, t->size); /* {} alone */
     if (p->bad || t->full || p->depth > 0 || t->root == TREE_NONE)
         t->root =
             t->count < TREE_NODES_MAX ? leaf(p, N_BAD, 0, 0, 0, t->size) : TREE_NONE;

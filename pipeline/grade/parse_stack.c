@@ -170,7 +170,9 @@ static uint32_t multiply(struct parser *p, uint8_t op, uint32_t a, uint32_t b)
 {
     if (op == 1 && is_literal(at(p, a)) && is_literal(at(p, b)))
         return node2(p, N_OPAQUE, 0, a, b);
-    const uint32_t matrix = scale_matrix(p, a, b);
+    uint32_t matrix = scale_matrix(p, a, b);
+    if (matrix == TREE_NONE && at(p, a)->kind == N_MATRIX)
+        matrix = matrix_product(p, a, b);
     if (matrix != TREE_NONE)
         return matrix;
     const uint32_t out = node2(p, N_MUL, 0, a, b);
@@ -282,6 +284,8 @@ static uint32_t binary(struct parser *p, const struct entry *e, uint32_t a, uint
         return node2(p, N_RATIO, 0, a, b);
     case E_SETOP:
         return node2(p, N_SETOP, e->op, a, b);
+    case E_INFIX:
+        return e->op ? node2(p, N_CALL, F_BINOMIAL, a, b) : node2(p, N_DIV, 0, a, b);
     default:
         return relate(p, e->op, a, b);
     }
@@ -342,6 +346,13 @@ static uint32_t subscript(struct parser *p, uint32_t a, uint32_t sub)
     return leaf(p, N_SYMBOL, 0, name, base->from, s->to);
 }
 
+static uint32_t power(struct parser *p, uint32_t a, uint32_t b)
+{
+    const uint32_t matrix =
+        at(p, a)->kind == N_MATRIX ? matrix_power(p, a, b) : TREE_NONE;
+    return matrix != TREE_NONE ? matrix : node2(p, N_POW, 0, a, b);
+}
+
 /* All arguments are there: what they make. TREE_NONE: they belong to a function below. */
 static uint32_t arguments(struct parser *p, struct entry *e)
 {
@@ -360,7 +371,7 @@ static uint32_t arguments(struct parser *p, struct entry *e)
         return tree_node(p->t, N_OPAQUE, 0, e->name, &b, 1);
     case E_POW:
         a = pop_operand(p);
-        return node2(p, N_POW, 0, a, b);
+        return power(p, a, b);
     case E_SUB:
         a = pop_operand(p);
         return subscript(p, a, b);
@@ -465,6 +476,15 @@ static uint32_t set_of(struct parser *p, const struct entry *f, const uint32_t *
     return out;
 }
 
+/* Bars make a determinant, which is a number where the elements are. */
+static uint32_t matrix_of(struct parser *p, const struct entry *f, const uint32_t *items,
+                          uint32_t count)
+{
+    const uint32_t out = tree_node(p->t, N_MATRIX, f->op, 0, items, count);
+    const uint32_t value = f->op ? matrix_determinant(p, out) : TREE_NONE;
+    return value != TREE_NONE ? value : out;
+}
+
 uint32_t close_frame(struct parser *p, bool right_open)
 {
     struct entry *open = frame(p);
@@ -481,7 +501,7 @@ uint32_t close_frame(struct parser *p, bool right_open)
     case E_SET:
         return set_of(p, &f, items, count);
     case E_MATRIX:
-        return tree_node(p->t, N_MATRIX, f.op, 0, items, count);
+        return matrix_of(p, &f, items, count);
     case E_BARS:
     case E_FLOOR:
     case E_CEIL:

@@ -16,6 +16,7 @@ enum entry_kind {
     E_MIXED, /* a whole number and a fraction after it */
     E_RATIO,
     E_SETOP,
+    E_INFIX, /* op 1: a binomial coefficient */
     E_REL,
     E_NEG, /* prefixes from here */
     E_PM,
@@ -45,6 +46,7 @@ enum entry_kind {
 
 enum precedence {
     P_NONE = 0,
+    P_INFIX = 2,
     P_REL = 6,
     P_SETOP = 8,
     P_RATIO = 9,
@@ -119,6 +121,10 @@ uint32_t number_node(struct parser *p, struct token t);
 /* Words of a number from `first` on: false if it is none. */
 bool number_words(struct parser *p, struct token first, uint32_t *out);
 uint32_t small_number(struct parser *p, int64_t value, uint32_t from, uint32_t to);
+/* matrix.c; TREE_NONE: not for small matrices of numbers */
+uint32_t matrix_product(struct parser *p, uint32_t a, uint32_t b);
+uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent);
+uint32_t matrix_determinant(struct parser *p, uint32_t a);
 /* parse_words.c */
 void unit_phrase(struct parser *p, struct token first);
 void text_phrase(struct parser *p, struct token first);

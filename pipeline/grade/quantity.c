@@ -49,7 +49,9 @@ static bool same_places(struct comparer *c, struct item a, struct item b, long p
     arb_init(y);
     fmpz_init(p);
     fmpz_init(q);
-    bool same = scaled(c, a, places, x) && scaled(c, b, places, y);
+    bool same = scaled(c, a, places, x) && scaled(c, b, places, y) &&
+                arf_cmpabs_2exp_si(arb_midref(x), BITS) < 0 && /* larger ones are whole */
+                arf_cmpabs_2exp_si(arb_midref(y), BITS) < 0;
     if (same) {
         arf_get_fmpz(p, arb_midref(x), ARF_RND_NEAR);
         arf_get_fmpz(q, arb_midref(y), ARF_RND_NEAR);

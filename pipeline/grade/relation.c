@@ -54,22 +54,38 @@ static int factor_sign(const uint64_t ratio[2], const uint64_t primes[2])
                : 0;
 }
 
-static int proportion(struct comparer *c, struct item a, struct item b)
+/* Left side less right side, times the divisors in it if `cleared`. */
+static bool difference_of(struct evaluator *e, struct item relation, bool cleared,
+                          const uint64_t primes[2], uint64_t out[2])
 {
-    uint64_t primes[2], ratio[2];
-    const struct residue la = residue_of(c->e, item_child(a, 0)),
-                         ra = residue_of(c->e, item_child(a, 1)),
-                         lb = residue_of(c->e, item_child(b, 0)),
-                         rb = residue_of(c->e, item_child(b, 1));
-    if (!la.valid || !ra.valid || !lb.valid || !rb.valid)
-        return 0;
-    evaluator_primes(c->e, primes);
+    const struct item left = item_child(relation, 0), right = item_child(relation, 1);
+    const struct residue a = residue_of(e, left), b = residue_of(e, right);
+    struct residue under[2] = { { { 1, 1 }, true }, { { 1, 1 }, true } };
+    if (cleared) {
+        under[0] = residue_denominator(e, left);
+        under[1] = residue_denominator(e, right);
+    }
     for (int k = 0; k < 2; k++) {
-        const uint64_t x = n_submod(la.value[k], ra.value[k], primes[k]);
-        const uint64_t y = n_submod(lb.value[k], rb.value[k], primes[k]);
-        if (x == 0 || y == 0)
-            return x == y ? 1 : 0;
-        ratio[k] = n_mulmod2_preinv(x, n_invmod(y, primes[k]), primes[k],
+        const uint64_t p = primes[k], inverse = n_preinvert_limb(p);
+        out[k] = n_submod(a.value[k], b.value[k], p);
+        for (int i = 0; i < 2 && under[i].valid; i++)
+            out[k] = n_mulmod2_preinv(out[k], under[i].value[k], p, inverse);
+    }
+    return a.valid && b.valid && under[0].valid && under[1].valid;
+}
+
+/* The sign of the rational factor by which two equations differ, 0: none. */
+static int proportion(struct comparer *c, struct item a, struct item b, bool cleared)
+{
+    uint64_t primes[2], ratio[2], x[2], y[2];
+    evaluator_primes(c->e, primes);
+    if (!difference_of(c->e, a, cleared, primes, x) ||
+        !difference_of(c->e, b, cleared, primes, y))
+        return 0;
+    for (int k = 0; k < 2; k++) {
+        if (x[k] == 0 || y[k] == 0)
+            return x[k] == y[k] ? 1 : 0;
+        ratio[k] = n_mulmod2_preinv(x[k], n_invmod(y[k], primes[k]), primes[k],
                                     n_preinvert_limb(primes[k]));
     }
     return factor_sign(ratio, primes);
@@ -120,7 +136,9 @@ static int equations(struct comparer *c, struct item gold, struct item pred)
     if (item_node(gold)->count != 2 || item_node(pred)->count != 2 ||
         !policy(c, PIPE_POLICY_EQUATION_SCALING))
         return PIPE_VERDICT_DIFFERENT;
-    return proportion(c, gold, pred) ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
+    return proportion(c, gold, pred, false) || proportion(c, gold, pred, true)
+               ? PIPE_VERDICT_EQUAL
+               : PIPE_VERDICT_DIFFERENT;
 }
 
 static int inequalities(struct comparer *c, struct item gold, struct item pred)
@@ -130,7 +148,7 @@ static int inequalities(struct comparer *c, struct item gold, struct item pred)
     c->rule = "inequality";
     if (x->count != 2 || y->count != 2 || a > R_GE || b > R_GE)
         return PIPE_VERDICT_DIFFERENT;
-    const int sign = proportion(c, gold, pred);
+    const int sign = proportion(c, gold, pred, false);
     const bool same =
         sign && (is_order(a) && is_order(b) ? a == (sign > 0 ? b : flipped(b)) : a == b);
     return same ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;

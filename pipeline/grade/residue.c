@@ -134,3 +134,50 @@ struct residue residue_of(struct evaluator *e, struct item a)
     }
     return r;
 }
+
+/* ---- denominators ---- */
+
+static uint64_t denominator(const struct field *f, const struct node *nodes,
+                            const struct node *n, const uint64_t *values,
+                            const uint64_t *under)
+{
+    const uint32_t second = n->count > 1 ? nodes[n->first].next : TREE_NONE;
+    uint64_t a, b;
+    if (n->flags & IS_EXACT)
+        return of_whole(f, fmpq_denref(&n->value));
+    switch (n->kind) {
+    case N_ADD:
+    case N_MUL:
+        return nmod_mul(under[n->first], under[second], f->mod);
+    case N_NEG:
+        return under[n->first];
+    case N_DIV:
+        b = nmod_mul(values[second], under[second], f->mod);
+        return nmod_mul(under[n->first], b, f->mod);
+    case N_POW:
+        if (!(nodes[second].flags & IS_EXACT) ||
+            !fmpz_is_one(fmpq_denref(&nodes[second].value)))
+            return 1;
+        a = fmpq_sgn(&nodes[second].value) < 0
+                ? nmod_inv(nmod_mul(values[n->first], under[n->first], f->mod), f->mod)
+                : under[n->first];
+        return power(f, a, fmpq_numref(&nodes[second].value));
+    default:
+        return 1;
+    }
+}
+
+struct residue residue_denominator(struct evaluator *e, struct item a)
+{
+    const struct node *nodes = a.t->nodes;
+    struct residue r = residue_of(e, a);
+    for (int k = 0; k < 2 && r.valid; k++) {
+        for (uint32_t i = nodes[a.node].start; i <= a.node; i++)
+            if (e->needed[i])
+                e->under[i] = denominator(&e->fields[k], nodes, &nodes[i], e->residues[k],
+                                          e->under);
+        r.value[k] = e->under[a.node];
+        r.valid = r.value[k] != 0 && r.value[k] != RESIDUE_NONE;
+    }
+    return r;
+}

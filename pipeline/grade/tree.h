@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum { TREE_NODES_MAX = 4096, TREE_BITS_MAX = 100000, TREE_TEXT_MAX = 1 << 18 };
-enum { TREE_NONE = UINT32_MAX };
+#define TREE_NONE UINT32_MAX
 
 enum node_kind {
     N_NUMBER,   /* value */

@@ -108,6 +108,8 @@ static const struct unit_row units[] = {
     { "V", UNIT_KNOWN, 1, "volt" },
     { "volt", UNIT_KNOWN, 1, "volt" },
     { "degree", UNIT_DEGREE, 1, "degree" },
+    { "C", UNIT_OTHER, 1, "" }, /* of a degree sign */
+    { "F", UNIT_OTHER, 1, "" },
     { "deg", UNIT_DEGREE, 1, "degree" },
     { "radian", UNIT_KNOWN, 1, "radian" },
     { "rad", UNIT_KNOWN, 1, "radian" },
@@ -165,7 +167,8 @@ static bool in_list(const char *const *list, size_t count, const char *text,
 bool word_is_filler(const char *text, uint32_t size)
 {
     static const char *const words[] = { "about",  "approximately", "exactly", "roughly",
-                                         "answer", "equals",        "only",    "just" };
+                                         "answer", "equals",        "option",  "choice",
+                                         "only",   "just" };
     return in_list(words, RT_COUNT(words), text, size);
 }
 
