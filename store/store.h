@@ -54,7 +54,8 @@ struct store_variant {
 RT_CHECKED rt_status store_put_variant(struct store *store,
                                        struct store_variant *variant);
 
-/* A named, hashed list of problems. */
+/* A named, hashed list of problems. RT_ERR_INPUT where an id of it already stands for
+ * another question or answer: roll back. */
 RT_CHECKED rt_status store_put_benchmark(struct store *store, const char *name,
                                          const char *split,
                                          const struct pipe_problem *problems,

@@ -191,7 +191,7 @@ rt_status store_put_dataset(struct store *s, struct store_dataset *d,
     struct other other = { .split = d->split };
     *added = false;
     TRY(store_each_dataset(s, d->name, on_other, &other));
-    TRY(store_put_benchmark(s, d->name, d->split, problems, d->count, d->id));
+    store_benchmark_id(d->name, d->split, problems, d->count, d->id);
     if (other.id[0] && strcmp(other.id, d->id) != 0)
         return rt_fail(s->ctx, RT_ERR_INPUT,
                        "%s:%s is in '%s' already with other problems (%.23s..., now "
@@ -200,6 +200,7 @@ rt_status store_put_dataset(struct store *s, struct store_dataset *d,
                        d->name, d->split, s->path, other.id, d->id);
     if (other.id[0])
         return RT_OK;
+    TRY(store_put_benchmark(s, d->name, d->split, problems, d->count, d->id));
     TRY(put_source(s, d, source_id));
     TRY(store_run_sql(s,
                       "UPDATE benchmark SET source_id=?2, license=?3 WHERE "

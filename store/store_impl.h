@@ -27,6 +27,9 @@ rt_status store_error(struct store *s, const char *what);
 /* Runs a prepared statement. format: a letter per parameter: t text (null allowed),
  * i int64_t, d double, b blob (pointer, int size). */
 rt_status store_run_sql(struct store *s, const char *sql, const char *format, ...);
+void store_benchmark_id(const char *name, const char *split,
+                        const struct pipe_problem *problems, uint32_t count,
+                        char benchmark_id[STORE_ID]);
 /* Hashes texts (a null-terminated list) into "sha256:...". */
 void store_hash_list(char id[STORE_ID], const char *const *texts);
 #define store_hash(id, ...) store_hash_list(id, (const char *const[]){ __VA_ARGS__ })

@@ -118,11 +118,38 @@ rt_status store_put_variant(struct store *s, struct store_variant *v)
         v->arch, v->params, v->quant, v->bits_per_weight);
 }
 
-rt_status store_put_benchmark(struct store *s, const char *name, const char *split,
-                              const struct pipe_problem *problems, uint32_t count,
-                              char benchmark_id[STORE_ID])
+struct same_problem {
+    const struct pipe_problem *problem;
+    bool same;
+};
+
+static rt_status compare_problem(void *user, const struct store_row *row)
 {
-    rt_status st;
+    struct same_problem *p = user;
+    p->same = strcmp(store_row_text(row, 0), p->problem->question) == 0 &&
+              strcmp(store_row_text(row, 1), p->problem->answer) == 0;
+    return RT_OK;
+}
+
+/* An id stands for one problem in a results file: answers refer to it. */
+static rt_status check_problem(struct store *s, const struct pipe_problem *p)
+{
+    struct same_problem same = { .problem = p };
+    const rt_status st =
+        store_query(s, "SELECT question, answer FROM problem WHERE problem_id=?1",
+                    (const char *const[]){ p->id, NULL }, compare_problem, &same);
+    if (st != RT_OK || same.same)
+        return st;
+    return rt_fail(s->ctx, RT_ERR_INPUT,
+                   "'%s': the id '%.80s' stands for another question or answer there, "
+                   "which earlier answers refer to; use other ids or another --store",
+                   s->path, p->id);
+}
+
+void store_benchmark_id(const char *name, const char *split,
+                        const struct pipe_problem *problems, uint32_t count,
+                        char benchmark_id[STORE_ID])
+{
     struct sha256 hash;
     char hex[65];
     sha256_init(&hash);
@@ -135,6 +162,14 @@ rt_status store_put_benchmark(struct store *s, const char *name, const char *spl
     }
     sha256_end_hex(&hash, hex);
     snprintf(benchmark_id, STORE_ID, "sha256:%s", hex);
+}
+
+rt_status store_put_benchmark(struct store *s, const char *name, const char *split,
+                              const struct pipe_problem *problems, uint32_t count,
+                              char benchmark_id[STORE_ID])
+{
+    rt_status st;
+    store_benchmark_id(name, split, problems, count, benchmark_id);
     TRY(store_run_sql(
         s,
         "INSERT OR IGNORE INTO benchmark(benchmark_id,name,split,n_problems) "
@@ -148,6 +183,7 @@ rt_status store_put_benchmark(struct store *s, const char *name, const char *spl
             "subject,level,question,reference,answer) VALUES(?,?,?,?,?,?,?,?)",
             "ttittttt", p->id, benchmark_id, (int64_t)i, p->subject, p->level,
             p->question, p->reference, p->answer));
+        TRY(check_problem(s, p));
     }
     return RT_OK;
 

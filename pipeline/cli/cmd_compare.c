@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000, ROLES = 3 };
+enum { DRAWS = 2000, ROLES = 3, BENCHES_MAX = 32 };
 
 struct side {
     char run[STORE_ID], label[64];
@@ -25,10 +25,21 @@ struct comparing {
     struct side sides[ROLES]; /* full, quant, restored */
     int found;                /* sides that have a run: 2 or 3 */
     bool *right[ROLES];       /* [n], owned */
-    uint32_t n, capacity, recovered_problems;
+    double *share[ROLES];     /* [problems], owned: right answers of a problem / all */
+    uint32_t n, capacity;     /* pairs of answers */
+    uint32_t problems, recovered_problems;
+    uint32_t of_problem;           /* pairs of the problem being read */
+    char problem[160];             /* that is */
     struct pipe_paired loss, gain; /* full to quant, quant to restored */
+    double loss_holm, gain_holm;   /* p-values adjusted over the benchmarks compared */
     struct pipe_recovery recovery;
 };
+
+/* Several answers a problem: errors are over problems, and McNemar does not apply. */
+static bool several(const struct comparing *c)
+{
+    return c->n > c->problems;
+}
 
 static rt_status take_text(void *user, const struct store_row *row)
 {
@@ -84,20 +95,27 @@ static rt_status count_pairs(void *user, const struct store_row *row)
 {
     struct comparing *c = user;
     c->capacity = (uint32_t)store_row_integer(row, 0);
-    if (store_row_integer(row, 1) != store_row_integer(row, 0))
-        return rt_fail(&c->cli->ctx, RT_ERR_USAGE,
-                       "these runs have several answers a problem; compare pairs one "
-                       "answer with one");
     return RT_OK;
 }
 
+/* Rows come by problem: a share is a mean over its pairs. */
 static rt_status take_pair(void *user, const struct store_row *row)
 {
     struct comparing *c = user;
     if (c->n == c->capacity)
         return RT_OK;
-    for (int i = 0; i < c->found; i++)
-        c->right[i][c->n] = store_row_integer(row, i) != 0;
+    if (c->n == 0 || strcmp(c->problem, store_row_text(row, ROLES)) != 0) {
+        snprintf(c->problem, sizeof c->problem, "%s", store_row_text(row, ROLES));
+        c->problems++;
+        c->of_problem = 0;
+    }
+    c->of_problem++;
+    for (int i = 0; i < c->found; i++) {
+        const bool right = store_row_integer(row, i) != 0;
+        double *share = &c->share[i][c->problems - 1];
+        c->right[i][c->n] = right;
+        *share += (right - *share) / c->of_problem;
+    }
     c->n++;
     return RT_OK;
 }
@@ -113,19 +131,20 @@ static rt_status freeze(struct comparing *c)
                              c->sides[0].run, c->sides[1].run, restored, c->id));
     TRY(store_commit(c->store));
     TRY(store_query(c->store,
-                    "SELECT count(*), count(DISTINCT problem_id) FROM comparison_pair "
-                    "WHERE comparison_id=?1 AND (f+q) IS NOT NULL",
+                    "SELECT count(*) FROM comparison_pair WHERE comparison_id=?1 AND "
+                    "(f+q) IS NOT NULL",
                     args, count_pairs, c));
     if (c->capacity == 0)
         return rt_fail(&c->cli->ctx, RT_ERR_USAGE,
                        "the runs have no graded problem in common");
     for (int i = 0; i < ROLES; i++) {
         c->right[i] = rt_alloc(&c->cli->ctx, c->capacity, sizeof **c->right);
-        if (!c->right[i])
+        c->share[i] = rt_alloc(&c->cli->ctx, c->capacity, sizeof **c->share);
+        if (!c->right[i] || !c->share[i])
             return rt_fail(&c->cli->ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
     }
     TRY(store_query(c->store,
-                    "SELECT f, q, coalesce(r,0) FROM comparison_pair WHERE "
+                    "SELECT f, q, coalesce(r,0), problem_id FROM comparison_pair WHERE "
                     "comparison_id=?1 AND (f+q) IS NOT NULL ORDER BY problem_id, sample",
                     args, take_pair, c));
     return RT_OK;
@@ -135,24 +154,52 @@ fail:
     return st;
 }
 
+/* From pairs; where a problem has several, the difference and its interval are a bootstrap
+ * over problems, and there is no p-value. */
+static rt_status compare_sides(struct comparing *c, int base, struct pipe_paired *out)
+{
+    pipe_paired_compare(c->right[base], c->right[base + 1], c->n, out);
+    if (!several(c))
+        return RT_OK;
+    out->p_exact = out->p_mid = NAN;
+    return pipe_bootstrap_difference(&c->cli->ctx, c->share[base], c->share[base + 1],
+                                     c->problems, DRAWS, 1, &out->difference,
+                                     &out->interval);
+}
+
 static rt_status compute(struct comparing *c)
 {
-    rt_status st = RT_OK;
-    pipe_paired_compare(c->right[0], c->right[1], c->n, &c->loss);
+    rt_status st;
+    c->loss_holm = c->gain_holm = NAN;
+    TRY(compare_sides(c, 0, &c->loss));
     if (c->found < ROLES)
         return RT_OK;
-    pipe_paired_compare(c->right[1], c->right[2], c->n, &c->gain);
-    double *share = rt_alloc(&c->cli->ctx, ROLES * (size_t)c->n, sizeof *share);
-    if (!share)
-        return rt_fail(&c->cli->ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
-    for (uint32_t i = 0; i < c->n; i++) {
-        for (int k = 0; k < ROLES; k++)
-            share[(size_t)k * c->n + i] = c->right[k][i];
+    TRY(compare_sides(c, 1, &c->gain));
+    for (uint32_t i = 0; i < c->n; i++)
         c->recovered_problems += c->right[0][i] && !c->right[1][i] && c->right[2][i];
-    }
-    st = pipe_bootstrap_recovery(&c->cli->ctx, share, share + c->n, share + 2 * c->n,
-                                 c->n, DRAWS, 1, &c->recovery);
-    rt_free(share);
+    TRY(pipe_bootstrap_recovery(&c->cli->ctx, c->share[0], c->share[1], c->share[2],
+                                c->problems, DRAWS, 1, &c->recovery));
+
+fail:
+    return st;
+}
+
+/* Over the benchmarks of one command. */
+static rt_status adjust(struct rt_ctx *ctx, struct comparing *list, uint32_t count,
+                        bool gain)
+{
+    double p[BENCHES_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!several(&list[i]) && (!gain || list[i].found == ROLES))
+            p[n++] = gain ? list[i].gain.p_exact : list[i].loss.p_exact;
+    if (n < 2)
+        return RT_OK;
+    const rt_status st = pipe_holm(ctx, p, n, p);
+    n = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (!several(&list[i]) && (!gain || list[i].found == ROLES))
+            *(gain ? &list[i].gain_holm : &list[i].loss_holm) = p[n++];
     return st;
 }
 
@@ -162,7 +209,7 @@ struct number {
     const char *name;
     double value;
 };
-enum { NUMBERS_MAX = 24 };
+enum { NUMBERS_MAX = 32 };
 
 static int list_numbers(const struct comparing *c, struct number out[NUMBERS_MAX])
 {
@@ -176,6 +223,9 @@ static int list_numbers(const struct comparing *c, struct number out[NUMBERS_MAX
     out[k++] = (struct number){ "gained", c->loss.gained };
     out[k++] = (struct number){ "loss", -c->loss.difference };
     out[k++] = (struct number){ "loss_p", c->loss.p_exact };
+    out[k++] = (struct number){ "loss_mid_p", c->loss.p_mid };
+    out[k++] = (struct number){ "loss_holm_p", c->loss_holm };
+    out[k++] = (struct number){ "problems", c->problems };
     if (!all)
         return k;
     out[k++] = (struct number){ "restored", c->gain.right_other / n };
@@ -185,6 +235,8 @@ static int list_numbers(const struct comparing *c, struct number out[NUMBERS_MAX
     out[k++] = (struct number){ "gain_low", c->gain.interval.low };
     out[k++] = (struct number){ "gain_high", c->gain.interval.high };
     out[k++] = (struct number){ "gain_p", c->gain.p_exact };
+    out[k++] = (struct number){ "gain_mid_p", c->gain.p_mid };
+    out[k++] = (struct number){ "gain_holm_p", c->gain_holm };
     out[k++] = (struct number){ "recovered", c->recovery.share };
     out[k++] = (struct number){ "recovered_low", c->recovery.share_interval.low };
     out[k++] = (struct number){ "recovered_high", c->recovery.share_interval.high };
@@ -253,11 +305,54 @@ static void print_json(const struct comparing *c)
 static void print_side(const struct comparing *c, int i, uint32_t right, bool md)
 {
     const struct pipe_interval w = pipe_wilson(right, c->n);
+    double mean, error;
+    if (several(c)) {
+        pipe_mean_error(c->share[i], c->problems, &mean, &error);
+        printf(md ? "| %s | %u / %u | %.1f %% | standard error %.1f | %.2f |\n"
+                  : "  %-22s %6u of %u  %6.1f %%   (standard error over problems %.1f)   "
+                    "%5.2f bits a weight\n",
+               c->sides[i].label, right, c->n, 100 * mean, 100 * error, c->sides[i].bits);
+        return;
+    }
     printf(md ? "| %s | %u / %u | %.1f %% | %.1f to %.1f | %.2f |\n"
               : "  %-22s %6u of %u  %6.1f %%   (95 %% %.1f to %.1f)   %5.2f bits a "
                 "weight\n",
            c->sides[i].label, right, c->n, 100.0 * right / c->n, 100 * w.low,
            100 * w.high, c->sides[i].bits);
+}
+
+/* ", McNemar p = 0.01, 0.02 after Holm" */
+static void print_p(const struct pipe_paired *p, double holm)
+{
+    if (isfinite(p->p_exact))
+        printf(", McNemar p = %.2g", p->p_exact);
+    else
+        fputs(", interval by bootstrap over problems", stdout);
+    if (isfinite(holm))
+        printf(", %.2g after Holm", holm);
+}
+
+static void print_gain(const struct comparing *c, const char *lead)
+{
+    printf("%srestored - quantized: %+.1f points (95 %% %.1f to %.1f), %u fixed, %u "
+           "broken",
+           lead, 100 * c->gain.difference, 100 * c->gain.interval.low,
+           100 * c->gain.interval.high, c->gain.gained, c->gain.lost);
+    print_p(&c->gain, c->gain_holm);
+    puts(c->gain.interval.low <= 0 && c->gain.interval.high >= 0
+             ? ": no evidence of a change"
+             : "");
+    printf("%s%u of %u lost %s recovered", lead, c->recovered_problems, c->loss.lost,
+           several(c) ? "answers" : "problems");
+    const struct pipe_interval *of_share = &c->recovery.share_interval;
+    if (isfinite(c->recovery.share))
+        printf("; %.0f %% of the lost points", 100 * c->recovery.share);
+    if (isfinite(c->recovery.share) && isfinite(of_share->low) &&
+        isfinite(of_share->high))
+        printf(" (95 %% %.0f to %.0f)", 100 * of_share->low, 100 * of_share->high);
+    else if (isfinite(c->recovery.share))
+        printf(" (too few problems for an interval)");
+    putchar('\n');
 }
 
 static void print_words(const struct comparing *c, bool md)
@@ -271,32 +366,48 @@ static void print_words(const struct comparing *c, bool md)
     print_side(c, 1, c->loss.right_other, md);
     if (c->found == ROLES)
         print_side(c, 2, c->gain.right_other, md);
-    printf("%slost by quantizing: %.1f points (95 %% %.1f to %.1f), %u lost, %u gained, "
-           "McNemar p = %.2g\n",
+    printf("%slost by quantizing: %.1f points (95 %% %.1f to %.1f), %u lost, %u gained",
            lead, -100 * c->loss.difference, -100 * c->loss.interval.high,
-           -100 * c->loss.interval.low, c->loss.lost, c->loss.gained, c->loss.p_exact);
-    if (c->found < ROLES)
-        return;
-    lead = md ? "- " : lead;
-    printf(
-        "%srestored - quantized: %+.1f points (95 %% %.1f to %.1f), %u fixed, %u broken, "
-        "McNemar p = %.2g%s\n",
-        lead, 100 * c->gain.difference, 100 * c->gain.interval.low,
-        100 * c->gain.interval.high, c->gain.gained, c->gain.lost, c->gain.p_exact,
-        c->gain.interval.low <= 0 && c->gain.interval.high >= 0
-            ? ": no evidence of a change"
-            : "");
-    printf("%s%u of %u lost problems recovered", lead, c->recovered_problems,
-           c->loss.lost);
-    const struct pipe_interval *of_share = &c->recovery.share_interval;
-    if (isfinite(c->recovery.share))
-        printf("; %.0f %% of the lost points", 100 * c->recovery.share);
-    if (isfinite(c->recovery.share) && isfinite(of_share->low) &&
-        isfinite(of_share->high))
-        printf(" (95 %% %.0f to %.0f)", 100 * of_share->low, 100 * of_share->high);
-    else if (isfinite(c->recovery.share))
-        printf(" (too few problems for an interval)");
+           -100 * c->loss.interval.low, c->loss.lost, c->loss.gained);
+    print_p(&c->loss, c->loss_holm);
     putchar('\n');
+    if (c->found == ROLES)
+        print_gain(c, md ? "- " : lead);
+}
+
+/* ---- flips ---- */
+
+static rt_status print_flip(void *user, const struct store_row *row)
+{
+    const struct comparing *c = user;
+    const bool f = store_row_integer(row, 2), q = store_row_integer(row, 3),
+               r = store_row_integer(row, 4);
+    char words[48];
+    snprintf(words, sizeof words, "%s%s%s",
+             f && !q   ? "lost"
+             : !f && q ? "gained"
+                       : "",
+             c->found == ROLES && f != q && q != r ? " " : "",
+             c->found < ROLES || q == r ? ""
+             : r                        ? "fixed"
+                                        : "broken");
+    if (cli_flag(c->cli, "md"))
+        printf("- %s: `%s`%s%s\n", words, store_row_text(row, 0),
+               several(c) ? " sample " : "", several(c) ? store_row_text(row, 1) : "");
+    else
+        printf("    %-14s %s%s%s\n", words, store_row_text(row, 0),
+               several(c) ? " sample " : "", several(c) ? store_row_text(row, 1) : "");
+    return RT_OK;
+}
+
+static rt_status print_flips(struct comparing *c)
+{
+    return store_query(c->store,
+                       "SELECT problem_id, sample, f, q, coalesce(r,q) FROM "
+                       "comparison_pair WHERE comparison_id=?1 AND (f+q) IS NOT NULL AND "
+                       "(f<>q OR q<>coalesce(r,q)) ORDER BY f DESC, q, r DESC, "
+                       "problem_id, sample",
+                       (const char *const[]){ c->id, NULL }, print_flip, c);
 }
 
 static rt_status find_campaign(struct comparing *c)
@@ -317,31 +428,128 @@ static rt_status find_campaign(struct comparing *c)
     return st;
 }
 
+/* ---- one or several benchmarks ---- */
+
+struct benches {
+    struct comparing *list;
+    uint32_t count;
+};
+
+static rt_status take_bench(void *user, const struct store_row *row)
+{
+    struct benches *b = user;
+    if (b->count < BENCHES_MAX)
+        snprintf(b->list[b->count++].benchmark, STORE_ID, "%s", store_row_text(row, 0));
+    return RT_OK;
+}
+
+/* Lists that at least two variants have answered. */
+static rt_status find_benches(struct comparing *model, struct benches *out)
+{
+    struct cli *cli = model->cli;
+    const char *name = cli_value(cli, "bench", "");
+    const char *split = cli_value(cli, "split", "measure");
+    const rt_status st = store_query(
+        model->store,
+        "SELECT b.benchmark_id FROM run r JOIN benchmark b USING(benchmark_id) WHERE "
+        "r.campaign_id=?1 AND r.kind='eval' AND r.status='done' AND b.split=?2 AND "
+        "(?3='' OR b.name=?3) GROUP BY b.benchmark_id HAVING "
+        "count(DISTINCT r.variant_id)>1 ORDER BY b.name, b.benchmark_id",
+        (const char *const[]){ model->campaign, split, name, NULL }, take_bench, out);
+    if (st == RT_OK && out->count == 0 && name[0])
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "no two variants have finished '%.60s' on the split '%.40s'; see: "
+                       "faultline status",
+                       name, split);
+    if (out->count == 0)
+        out->count = 1; /* finding the sides says what is missing */
+    return st;
+}
+
+/* A list on which full or quant is missing is left out where there are others. */
+static rt_status find_sides(struct benches *b)
+{
+    rt_status st = RT_OK;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct comparing *c = &b->list[i];
+        st = find_side(c, "full");
+        if (st == RT_OK)
+            st = find_side(c, "quant");
+        if (st == RT_OK)
+            st = find_side(c, "restored");
+        if (st == RT_OK)
+            b->list[kept++] = *c;
+        else if (st != RT_ERR_USAGE)
+            return st;
+    }
+    if (kept == 0)
+        return st;
+    b->count = kept;
+    return RT_OK;
+}
+
+static rt_status print_all(const struct benches *b)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct comparing *c = &b->list[i];
+        if (cli_flag(c->cli, "json")) {
+            print_json(c);
+            continue;
+        }
+        print_words(c, cli_flag(c->cli, "md"));
+        if (cli_flag(c->cli, "flips"))
+            TRY(print_flips(c));
+    }
+
+fail:
+    return st;
+}
+
+static void deinit(struct benches *b)
+{
+    for (uint32_t i = 0; b->list && i < BENCHES_MAX; i++)
+        for (int k = 0; k < ROLES; k++) {
+            rt_free(b->list[i].right[k]);
+            rt_free(b->list[i].share[k]);
+        }
+    rt_free(b->list);
+}
+
 static rt_status compare(struct cli *cli)
 {
     rt_status st;
-    struct comparing c = { .cli = cli };
+    struct comparing model = { .cli = cli };
+    struct benches b = { rt_alloc(&cli->ctx, BENCHES_MAX, sizeof *b.list), 0 };
     const char *gate = cli_value(cli, "fail-if", NULL);
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &c.store));
-    TRY(find_campaign(&c));
-    TRY(find_side(&c, "full"));
-    TRY(find_side(&c, "quant"));
-    TRY(find_side(&c, "restored"));
-    store_close(&c.store);
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &c.store));
-    TRY(freeze(&c));
-    TRY(compute(&c));
-    if (cli_flag(cli, "json"))
-        print_json(&c);
-    else
-        print_words(&c, cli_flag(cli, "md"));
-    if (gate)
-        TRY(check_gate(&c, gate));
+    if (!b.list)
+        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
+    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &model.store));
+    TRY(find_campaign(&model));
+    TRY(find_benches(&model, &b));
+    for (uint32_t i = 0; i < b.count; i++) {
+        b.list[i].cli = cli;
+        b.list[i].store = model.store;
+        snprintf(b.list[i].campaign, STORE_ID, "%s", model.campaign);
+    }
+    TRY(find_sides(&b));
+    store_close(&model.store);
+    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &model.store));
+    for (uint32_t i = 0; i < b.count; i++) {
+        b.list[i].store = model.store;
+        TRY(freeze(&b.list[i]));
+        TRY(compute(&b.list[i]));
+    }
+    TRY(adjust(&cli->ctx, b.list, b.count, false));
+    TRY(adjust(&cli->ctx, b.list, b.count, true));
+    TRY(print_all(&b));
+    for (uint32_t i = 0; gate && i < b.count; i++)
+        TRY(check_gate(&b.list[i], gate));
 
 fail:
-    for (int i = 0; i < ROLES; i++)
-        rt_free(c.right[i]);
-    store_close(&c.store);
+    store_close(&model.store);
+    deinit(&b);
     return st;
 }
 
@@ -351,6 +559,8 @@ static const struct cli_option options[] = {
     { "quant", "LABEL", "of the quantized variant" },
     { "restored", "LABEL", "of the restored variant or a control" },
     { "split", "NAME", "split that is compared (default measure)" },
+    { "bench", "NAME", "only this list (default: all that two variants answered)" },
+    { "flips", NULL, "also the problems whose verdict changed" },
     { "md", NULL, "print Markdown" },
     { "fail-if", "CONDITION", "exit 6 where it holds, as in \"recovered<0.5\"" },
     { NULL, NULL, NULL },

@@ -215,6 +215,7 @@ static rt_status run(struct cli *cli)
     TRY(eval_plan_read(cli, &e->plan));
     TRY(loop_open(&e->loop, cli, e->plan.variants[0].folder,
                   eval_format(&e->plan, e->plan.benches[0]), "eval", "{}"));
+    e->loop.lists_by_file = true;
     for (uint32_t i = 0; i < e->plan.bench_count; i++)
         TRY(loop_bench_open(&e->loop, e->plan.benches[i], "measure", &e->benches[i]));
     for (uint32_t i = 0; i < e->plan.variant_count; i++)

@@ -182,11 +182,15 @@ fail:
     return st;
 }
 
+const struct pipe_prompt_format *eval_usual_format(const char *bench)
+{
+    const struct pipe_prompt_format *usual =
+        fmt_exists(bench) ? NULL : pipe_prompt_format_for(bench, strcspn(bench, ":[@"));
+    return usual ? usual : pipe_prompt_format_find("demo");
+}
+
 const struct pipe_prompt_format *eval_format(const struct eval_plan *plan,
                                              const char *bench)
 {
-    const size_t length = strcspn(bench, ":[@");
-    const struct pipe_prompt_format *usual =
-        fmt_exists(bench) ? NULL : pipe_prompt_format_for(bench, length);
-    return plan->format ? plan->format : usual ? usual : pipe_prompt_format_find("demo");
+    return plan->format ? plan->format : eval_usual_format(bench);
 }

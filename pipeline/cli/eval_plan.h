@@ -23,7 +23,9 @@ struct eval_plan {
 
 /* From the options of eval. RT_ERR_USAGE. */
 RT_CHECKED rt_status eval_plan_read(struct cli *cli, struct eval_plan *out);
-/* The format of a list of problems. */
+/* The usual format of a list of problems: that of the data set, else demo. */
+const struct pipe_prompt_format *eval_usual_format(const char *bench);
+/* The format of a list in this plan. */
 const struct pipe_prompt_format *eval_format(const struct eval_plan *plan,
                                              const char *bench);
 /* Seconds of "90", "90s", "15m", "2h", "1h30m"; false: it is no such text. */

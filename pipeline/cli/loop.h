@@ -28,7 +28,8 @@ struct loop {
     uint32_t context;          /* tokens of prompt and answer */
     uint32_t new_tokens_max;   /* the format's, or what --max-new says */
     struct pipe_grader *grader;
-    uint32_t stop_id; /* UINT32_MAX: the model's own only */
+    uint32_t stop_id;   /* UINT32_MAX: the model's own only */
+    bool lists_by_file; /* a list from a file is named after it, not after the format */
     uint64_t seed;
     const char *work; /* folder of adapters, checkpoints, quantized models */
 };

@@ -155,13 +155,6 @@ void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
             options->stop_ids[options->stop_count++] = c->eos[i];
 }
 
-/* A file's list is named after the file; the demo's own files after the demo. */
-static const char *list_name(const struct loop *loop, const char *spec)
-{
-    const char *slash = strrchr(spec, '/');
-    return strcmp(loop->format->name, "demo") == 0 ? "demo" : slash ? slash + 1 : spec;
-}
-
 rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split,
                           struct loop_bench *out)
 {
@@ -174,7 +167,9 @@ rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split
                           &from_store));
     TRY(store_begin(loop->store));
     snprintf(out->name, sizeof out->name, "%s",
-             from_store ? spec : list_name(loop, spec));
+             from_store            ? spec
+             : loop->lists_by_file ? cli_list_name(spec)
+                                   : loop->format->name);
     TRY(store_put_benchmark(loop->store, out->name, split, out->set.items, out->set.count,
                             out->id));
     TRY(store_commit(loop->store));

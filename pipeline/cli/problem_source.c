@@ -99,3 +99,9 @@ rt_status cli_problems_open(struct cli *cli, struct store *store, const char *te
         return pipe_problems_read(&cli->ctx, text, out);
     return bad != RT_OK ? bad : open_dataset(cli, store, text, &spec, use, out);
 }
+
+const char *cli_list_name(const char *text)
+{
+    const char *slash = strrchr(text, '/');
+    return slash ? slash + 1 : text;
+}

@@ -20,4 +20,7 @@ RT_CHECKED rt_status cli_problems_open(struct cli *cli, struct store *store,
                                        const char *spec, enum cli_problem_use use,
                                        struct pipe_problem_set *out, bool *from_store);
 
+/* How a list that is no data set is called: the file's name without its folder. */
+const char *cli_list_name(const char *text);
+
 #endif

@@ -1,0 +1,115 @@
+/* pipeline/cli/cmd_export.c
+ * export: the answers of a run in the formats of other programs. */
+#include "pipeline/cli/cli.h"
+
+#include "pipeline/exchange/export.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_option options[] = {
+    { "run", "ID",
+      "the run, or the label of its variant (default: the newest eval run)" },
+    { "as", "KIND", "jsonl, csv, lm-eval, inspect or inspect-eval (default jsonl)" },
+    { "out", "FILE", "where to (also -o)" },
+    { NULL, NULL, NULL },
+};
+
+struct exporting {
+    struct cli *cli;
+    struct pipe_export *export;
+    char run[STORE_ID], label[80], bench[80];
+    int64_t started, ended;
+    uint32_t answers;
+};
+
+static rt_status take_run(void *user, const struct store_row *row)
+{
+    struct exporting *e = user;
+    snprintf(e->run, sizeof e->run, "%s", store_row_text(row, 0));
+    snprintf(e->label, sizeof e->label, "%.79s", store_row_text(row, 1));
+    snprintf(e->bench, sizeof e->bench, "%.79s", store_row_text(row, 2));
+    e->started = store_row_integer(row, 3);
+    e->ended = store_row_integer(row, 4);
+    return RT_OK;
+}
+
+static const char *text_or_null(const struct store_row *row, int column)
+{
+    return store_row_null(row, column) ? NULL : store_row_text(row, column);
+}
+
+static rt_status put_answer(void *user, const struct store_row *row)
+{
+    struct exporting *e = user;
+    e->answers++;
+    return pipe_export_put(e->export, &(struct pipe_export_answer){
+                                          .problem_id = store_row_text(row, 0),
+                                          .question = store_row_text(row, 1),
+                                          .gold = store_row_text(row, 2),
+                                          .sample = (uint32_t)store_row_integer(row, 3),
+                                          .output = store_row_text(row, 4),
+                                          .finish = store_row_text(row, 5),
+                                          .n_prompt = (uint32_t)store_row_integer(row, 6),
+                                          .n_gen = (uint32_t)store_row_integer(row, 7),
+                                          .error = text_or_null(row, 8),
+                                          .extracted = text_or_null(row, 9),
+                                          .correct = store_row_integer(row, 10) != 0,
+                                          .rule = text_or_null(row, 11),
+                                      });
+}
+
+static rt_status find_run(struct exporting *e, struct store *store)
+{
+    const char *wanted = cli_value(e->cli, "run", "");
+    const rt_status st = store_query(
+        store,
+        "SELECT r.run_id, v.label, b.name||':'||b.split, r.started_ms, "
+        "coalesce(r.ended_ms, r.heartbeat_ms) FROM run r JOIN variant v "
+        "USING(variant_id) "
+        "JOIN benchmark b USING(benchmark_id) WHERE r.kind='eval' AND (?1='' OR "
+        "?1 IN (r.run_id, v.label)) ORDER BY r.started_ms DESC, r.run_id LIMIT 1",
+        (const char *const[]){ wanted, NULL }, take_run, e);
+    if (st == RT_OK && !e->run[0])
+        return rt_fail(&e->cli->ctx, RT_ERR_USAGE,
+                       "no eval run%s%.80s is in the results file; see: faultline status",
+                       wanted[0] ? " of " : "", wanted);
+    return st;
+}
+
+static rt_status run(struct cli *cli)
+{
+    rt_status st;
+    struct store *store = NULL;
+    struct exporting e = { .cli = cli };
+    const char *as = cli_value(cli, "as", "jsonl"), *out = cli_value(cli, "out", NULL);
+    const enum pipe_export_kind kind = pipe_export_kind_of(as);
+    if (!out || kind == PIPE_EXPORT_KIND_COUNT)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "export needs -o FILE, and --as jsonl, csv, lm-eval, inspect or "
+                       "inspect-eval");
+    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store));
+    TRY(find_run(&e, store));
+    const struct pipe_export_head head = { e.label,   e.bench, e.run,
+                                           e.started, e.ended, FAULTLINE_VERSION };
+    TRY(pipe_export_open(&cli->ctx, out, kind, &head, &e.export));
+    TRY(store_query(store,
+                    "SELECT g.problem_id, p.question, p.answer, g.sample, g.output, "
+                    "g.finish, g.n_prompt, g.n_gen, g.error, s.extracted, s.correct, "
+                    "s.reason FROM generation g JOIN problem p USING(problem_id) LEFT "
+                    "JOIN score s ON s.gen_id=g.gen_id AND s.grader=(SELECT min(grader) "
+                    "FROM score WHERE gen_id=g.gen_id) WHERE g.run_id=?1 ORDER BY "
+                    "g.problem_id, g.sample",
+                    (const char *const[]){ e.run, NULL }, put_answer, &e));
+    TRY(pipe_export_end(e.export));
+    cli_say(cli, "%u answers of %s to %s: %s (%s)", e.answers, e.label, e.bench, out,
+            pipe_export_kind_name(kind));
+
+fail:
+    pipe_export_destroy(&e.export);
+    store_close(&store);
+    return st;
+}
+
+const struct cli_command cli_export = { "export", "answers in the formats of others", "",
+                                        options, run };

@@ -1,0 +1,40 @@
+/* pipeline/exchange/import_impl.h
+ * Private to pipeline/exchange: what the readers share. */
+#ifndef PIPELINE_EXCHANGE_IMPORT_IMPL_H
+#define PIPELINE_EXCHANGE_IMPORT_IMPL_H
+
+#include <jansson.h>
+
+#include "pipeline/exchange/import.h"
+
+struct importing {
+    struct rt_ctx *ctx;
+    const char *name;   /* of the file, for messages */
+    const char *filter; /* of lm-eval; null until the first line has named one */
+    struct pipe_import *out;
+};
+
+/* A place in the file for messages: unit is "line" or "sample". */
+RT_CHECKED rt_status import_fail(const struct importing *in, const char *unit,
+                                 uint32_t at, const char *why);
+/* Appends; strings are copied. */
+RT_CHECKED rt_status import_add(struct importing *in,
+                                const struct pipe_import_answer *answer);
+/* Keeps a copy in the pool where the text is one: *to null otherwise. */
+RT_CHECKED rt_status import_keep(struct importing *in, const char *text, const char **to);
+/* A text or a whole number as text in `buffer`, null where it is neither. */
+const char *import_text(const json_t *value, char buffer[32]);
+
+/* One line of the two kinds that are JSON Lines. */
+RT_CHECKED rt_status import_lm_eval(struct importing *in, const json_t *line,
+                                    uint32_t at);
+RT_CHECKED rt_status import_own(struct importing *in, const json_t *line, uint32_t at);
+/* A whole log, and the entries of a zip archive. */
+RT_CHECKED rt_status import_inspect(struct importing *in, const json_t *log);
+RT_CHECKED rt_status import_archive(struct importing *in, const void *data, size_t size);
+/* What a log says of itself (`eval`), and one of its samples. */
+RT_CHECKED rt_status import_inspect_head(struct importing *in, const json_t *log);
+RT_CHECKED rt_status import_inspect_sample(struct importing *in, const json_t *sample,
+                                           uint32_t at);
+
+#endif

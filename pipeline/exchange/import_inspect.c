@@ -1,0 +1,146 @@
+/* pipeline/exchange/import_inspect.c
+ * Logs of Inspect as JSON. */
+#include "pipeline/exchange/import_impl.h"
+
+#include <string.h>
+
+/* Long contents stand in `attachments` under their hash. */
+static const char *attached(const json_t *sample, const char *text)
+{
+    static const char mark[] = "attachment://";
+    const char *key =
+        text && strncmp(text, mark, sizeof mark - 1) == 0 ? text + sizeof mark - 1 : NULL;
+    const char *found = key ? json_string_value(json_object_get(
+                                  json_object_get(sample, "attachments"), key))
+                            : NULL;
+    return found ? found : text;
+}
+
+/* The text of a message: a string, or the first text part of a list. */
+static const char *content_of(const json_t *message)
+{
+    const json_t *content = json_object_get(message, "content");
+    const char *text = json_string_value(content);
+    for (size_t i = 0; !text && i < json_array_size(content); i++)
+        text = json_string_value(json_object_get(json_array_get(content, i), "text"));
+    return text;
+}
+
+/* The input: a string, or the last user message of a list. */
+static const char *question_of(const json_t *sample)
+{
+    const json_t *input = json_object_get(sample, "input");
+    const char *text = json_string_value(input);
+    for (size_t i = json_array_size(input); !text && i-- > 0;) {
+        const json_t *message = json_array_get(input, i);
+        const char *role = json_string_value(json_object_get(message, "role"));
+        if (role && strcmp(role, "user") == 0)
+            text = content_of(message);
+    }
+    return attached(sample, text);
+}
+
+static const char *output_of(const json_t *sample)
+{
+    const json_t *output = json_object_get(sample, "output");
+    const char *text = json_string_value(json_object_get(output, "completion"));
+    const json_t *choice = json_array_get(json_object_get(output, "choices"), 0);
+    if (!text)
+        text = content_of(json_object_get(choice, "message"));
+    return attached(sample, text);
+}
+
+static enum pipe_finish finish_of(const json_t *sample)
+{
+    const json_t *choices = json_object_get(json_object_get(sample, "output"), "choices");
+    const char *reason =
+        json_string_value(json_object_get(json_array_get(choices, 0), "stop_reason"));
+    if (json_is_object(json_object_get(sample, "error")))
+        return PIPE_FINISH_ERROR;
+    return reason && (strcmp(reason, "max_tokens") == 0 ||
+                      strcmp(reason, "model_length") == 0)
+               ? PIPE_FINISH_LENGTH
+               : PIPE_FINISH_STOP;
+}
+
+static uint32_t count_of(const json_t *sample, const char *which)
+{
+    uint32_t total = 0;
+    const char *model;
+    json_t *usage;
+    json_object_foreach(json_object_get(sample, "model_usage"), model, usage)
+    {
+        const json_int_t n = json_integer_value(json_object_get(usage, which));
+        total += n > 0 && n < 1 << 28 ? (uint32_t)n : 0;
+    }
+    return total;
+}
+
+rt_status import_inspect_sample(struct importing *in, const json_t *sample, uint32_t at)
+{
+    char id[32];
+    const json_t *epoch = json_object_get(sample, "epoch");
+    const json_int_t number = epoch ? json_integer_value(epoch) : 1;
+    struct pipe_import_answer a = {
+        .id = import_text(json_object_get(sample, "id"), id),
+        .question = question_of(sample),
+        .output = output_of(sample),
+        .finish = finish_of(sample),
+        .sample = (uint32_t)(number - 1),
+        .n_prompt = count_of(sample, "input_tokens"),
+        .n_gen = count_of(sample, "output_tokens"),
+        .at = at,
+    };
+    if (number < 1 || number > 100000)
+        return import_fail(in, "sample", at, "'epoch' is no whole number from 1");
+    if (!a.id && !a.question)
+        return import_fail(in, "sample", at, "neither 'id' nor 'input'");
+    if (a.finish == PIPE_FINISH_ERROR) {
+        a.error = json_string_value(
+            json_object_get(json_object_get(sample, "error"), "message"));
+        a.error = a.error ? a.error : "an error elsewhere";
+        a.output = a.output ? a.output : "";
+    }
+    if (!a.output)
+        return import_fail(in, "sample", at, "no answer: 'output' holds no completion");
+    return import_add(in, &a);
+}
+
+rt_status import_inspect_head(struct importing *in, const json_t *log)
+{
+    rt_status st;
+    struct pipe_import *out = in->out;
+    const json_t *eval = json_object_get(log, "eval"), *packages;
+    if (!json_is_object(eval))
+        return rt_fail(in->ctx, RT_ERR_INPUT,
+                       "'%s' is no Inspect log: it has no object 'eval'", in->name);
+    packages = json_object_get(eval, "packages");
+    const char *version = json_string_value(json_object_get(packages, "inspect_ai"));
+    out->tool = pipe_pool_format(in->ctx, &out->pool, "inspect_ai %.40s",
+                                 version ? version : "of unknown version");
+    TRY(out->tool ? RT_OK
+                  : rt_fail(in->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", in->name));
+    TRY(import_keep(in, json_string_value(json_object_get(eval, "model")), &out->model));
+    TRY(import_keep(in, json_string_value(json_object_get(eval, "task")), &out->task));
+    TRY(import_keep(in, json_string_value(json_object_get(eval, "created")),
+                    &out->produced));
+
+fail:
+    return st;
+}
+
+rt_status import_inspect(struct importing *in, const json_t *log)
+{
+    rt_status st;
+    const json_t *samples = json_object_get(log, "samples");
+    TRY(import_inspect_head(in, log));
+    if (!json_is_array(samples))
+        return rt_fail(in->ctx, RT_ERR_INPUT,
+                       "'%s' has no list 'samples': it was logged without them",
+                       in->name);
+    for (size_t i = 0; i < json_array_size(samples); i++)
+        TRY(import_inspect_sample(in, json_array_get(samples, i), (uint32_t)i + 1));
+
+fail:
+    return st;
+}

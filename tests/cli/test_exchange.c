@@ -1,0 +1,290 @@
+/* import and export as a user runs them: files of lm-evaluation-harness and Inspect become
+ * runs that compare, show, grade and report work on; every kind of bad input is refused
+ * with code 4 and nothing is half added. */
+#include "tests/support/refusals.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct test_place place;
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_place_init(&place);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_place_deinit(&place);
+    return 0;
+}
+
+static long number(const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    const char *path = test_folder_file(&place.run, "results.db");
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    const long value = (long)sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return value;
+}
+
+static void run_well(const char *args, char **out)
+{
+    struct test_program p;
+    test_expect_success(&place, args, &p);
+    if (out)
+        *out = strdup(p.out);
+    test_program_deinit(&p);
+}
+
+static void fill(void)
+{
+    test_place_renew(&place.run);
+    test_folder_fill(&place.run, "tests/golden/exchange");
+}
+
+#define OWN " --bench problems.jsonl --format gsm8k-8shot-cot --store results.db "
+
+static void imported_answers_are_like_any_other(void **state)
+{
+    (void)state;
+    char *out;
+    fill();
+    run_well("import samples_own_words.jsonl --role full --label harness" OWN, &out);
+    assert_non_null(strstr(out, "8 answers (lm-eval), 8 new"));
+    free(out);
+    run_well("import own_words.eval --role quant" OWN, NULL);
+    /* The same again adds nothing; the same log as JSON is another file. */
+    run_well("import own_words.eval --role quant" OWN, &out);
+    assert_non_null(strstr(out, "8 answers (inspect), 0 new"));
+    free(out);
+    assert_int_equal(number("SELECT count(*) FROM generation"), 16);
+    assert_int_equal(number("SELECT count(*) FROM run_artifact JOIN artifact "
+                            "USING(artifact_id) WHERE kind='log' AND direction='in'"),
+                     2);
+    assert_int_equal(number("SELECT count(*) FROM artifact WHERE "
+                            "json_extract(meta,'$.model')='mockllm/model' AND "
+                            "origin='inspect_ai 0.3.285'"),
+                     1);
+    assert_true(number("SELECT count(*) FROM step") >= 16);
+    run_well("show own-0 --store results.db", &out);
+    assert_true(strstr(out, "harness") && strstr(out, "mockllm/model"));
+    free(out);
+    run_well("compare --store results.db --json", &out);
+    assert_true(strstr(out, "\"n\":8") && strstr(out, "\"problems\":4") &&
+                strstr(out, "\"full_label\":\"harness\""));
+    free(out);
+    run_well("grade --store results.db", &out);
+    assert_string_equal(out, "");
+    free(out);
+    run_well("report --store results.db -o page.html", NULL);
+    run_well("status --store results.db", NULL);
+}
+
+static void what_is_exported_comes_back(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "jsonl", "lm-eval", "inspect", "inspect-eval" };
+    fill();
+    run_well("import own_words.eval --role full --label first" OWN, NULL);
+    for (size_t i = 0; i < RT_COUNT(kinds); i++) {
+        char args[256];
+        snprintf(args, sizeof args, "export --run first --store results.db --as %s -o %s",
+                 kinds[i], kinds[i]);
+        run_well(args, NULL);
+        snprintf(args, sizeof args, "import %s --role quant --label %s" OWN, kinds[i],
+                 kinds[i]);
+        run_well(args, NULL);
+    }
+    /* Every answer of every copy equals the first's, with the same verdict. */
+    assert_int_equal(
+        number("SELECT count(*) FROM generation g JOIN score s USING(gen_id) JOIN run r "
+               "USING(run_id) JOIN variant v USING(variant_id) JOIN (SELECT problem_id, "
+               "sample, output, correct, extracted FROM generation JOIN score "
+               "USING(gen_id) JOIN run USING(run_id) JOIN variant w USING(variant_id) "
+               "WHERE w.label='first') f USING(problem_id, sample) WHERE "
+               "v.label<>'first' AND g.output=f.output AND s.correct=f.correct AND "
+               "s.extracted IS f.extracted"),
+        4 * 8);
+    run_well("export --run first --store results.db --as csv -o table.csv", NULL);
+    size_t size;
+    char *csv = test_file_read(test_folder_file(&place.run, "table.csv"), &size);
+    assert_int_equal(strncmp(csv, "id,sample,question,answer,output", 32), 0);
+    free(csv);
+}
+
+/* ---- refusals ---- */
+
+#define THERE " --bench @O/problems.jsonl --format gsm8k-8shot-cot --store results.db "
+
+static void fill_other(void)
+{
+    test_place_renew(&place.other);
+    test_folder_fill(&place.other, "tests/golden/exchange");
+}
+
+static void write(const char *name, const char *text)
+{
+    test_file_write(test_folder_file(&place.other, name), text, strlen(text));
+}
+#define KNOWN "{\"id\":\"own-0\",\"output\":\"12\"}\n"
+static void line_broken(void)
+{
+    fill_other();
+    write("x.jsonl", KNOWN "{\"id\":\"own-1\",\n");
+}
+static void wrong_encoding(void)
+{
+    fill_other();
+    write("x.jsonl", KNOWN "{\"id\":\"own-1\",\"output\":\"gr\xfc"
+                           "n\"}\n");
+}
+static void id_twice(void)
+{
+    fill_other();
+    write("x.jsonl", KNOWN "{\"id\":\"own-1\",\"output\":\"4\"}\n" KNOWN);
+}
+static void answer_missing(void)
+{
+    fill_other();
+    write("x.jsonl", KNOWN "{\"id\":\"own-1\",\"answer\":\"4\"}\n");
+}
+static void unknown_problem(void)
+{
+    fill_other();
+    write("x.jsonl", KNOWN "{\"id\":\"own-7\",\"output\":\"4\"}\n");
+}
+static void no_answers(void)
+{
+    fill_other();
+    write("x.jsonl", "\n");
+}
+static void archive_cut(void)
+{
+    fill_other();
+    size_t size;
+    const char *path = test_folder_file(&place.other, "own_words.eval");
+    char *bytes = test_file_read(path, &size);
+    test_file_write(test_folder_file(&place.other, "x.jsonl"), bytes, size / 2);
+    free(bytes);
+}
+
+static void bad_imports_add_nothing(void **state)
+{
+    (void)state;
+    static const struct test_case cases[] = {
+        { "a broken line", line_broken, "import @O/x.jsonl" THERE, 4,
+          "x.jsonl' line 2, column|not JSON", NULL },
+        { "Latin-1", wrong_encoding, "import @O/x.jsonl" THERE, 4,
+          "x.jsonl' line 2, column|not UTF-8", NULL },
+        { "an answer twice", id_twice, "import @O/x.jsonl" THERE, 4,
+          "own-0' is there twice|1 and 3", NULL },
+        { "no output", answer_missing, "import @O/x.jsonl" THERE, 4,
+          "line 2|'output' is missing", NULL },
+        { "an unknown problem", unknown_problem, "import @O/x.jsonl" THERE, 4,
+          "1 of 2 answers are to no problem|'own-7'|--bench", NULL },
+        { "an empty file", no_answers, "import @O/x.jsonl" THERE, 4, "holds no answer",
+          NULL },
+        { "half an archive", archive_cut, "import @O/x.jsonl" THERE, 4,
+          "not a zip archive", NULL },
+        { "no file", fill_other, "import @O/nothing.jsonl" THERE, 4,
+          "nothing.jsonl|No such file", NULL },
+        { "no such kind", fill_other, "import @O/own_words.eval --as helm" THERE, 2,
+          "helm|lm-eval, inspect or jsonl", NULL },
+        { "an archive as lines", fill_other, "import @O/own_words.eval --as jsonl" THERE,
+          4, "is a zip archive, not jsonl", NULL },
+        { "no such format", fill_other,
+          "import @O/own_words.eval --bench @O/problems.jsonl --format x --store "
+          "results.db",
+          2, "no format 'x'", NULL },
+        { "no problems", fill_other, "import @O/own_words.eval --store results.db", 2,
+          "--bench", NULL },
+        { "no such filter", fill_other,
+          "import @O/samples_own_words.jsonl --filter x" THERE, 4,
+          "no answer of the filter x", NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+    /* Half of a file is never added. */
+    test_place_renew(&place.run);
+    unknown_problem();
+    struct test_program p;
+    test_place_run(&place, "import @O/x.jsonl" THERE, &(struct test_run){ 0 }, &p);
+    assert_int_equal(p.code, 4);
+    test_program_deinit(&p);
+    assert_int_equal(number("SELECT (SELECT count(*) FROM generation)+(SELECT count(*) "
+                            "FROM run)+(SELECT count(*) FROM variant)+(SELECT count(*) "
+                            "FROM benchmark)+(SELECT count(*) FROM artifact)"),
+                     0);
+}
+
+/* An id that stands for another problem: earlier answers refer to that. */
+static void an_id_keeps_its_problem(void **state)
+{
+    (void)state;
+    struct test_program p;
+    fill();
+    run_well("import own_words.eval" OWN, NULL);
+    test_file_replace(test_folder_file(&place.run, "problems.jsonl"),
+                      "\"answer\": \"19\"", "\"answer\": \"20\"");
+    test_place_run(&place, "import own_words.json --label other" OWN,
+                   &(struct test_run){ 0 }, &p);
+    test_expect_refusal("an id of another problem", &p, 4, "'own-2' stands for another");
+    test_program_deinit(&p);
+    assert_int_equal(number("SELECT count(*) FROM variant"), 1);
+    assert_int_equal(number("SELECT count(*) FROM benchmark"), 1);
+}
+
+static void exports_are_refused_well(void **state)
+{
+    (void)state;
+    struct test_program p;
+    fill();
+    run_well("import own_words.eval" OWN, NULL);
+    static const struct {
+        const char *args;
+        int code;
+        const char *words;
+    } rows[] = {
+        { "export --store results.db", 2, "-o FILE" },
+        { "export --store results.db --as x -o y", 2, "jsonl, csv, lm-eval" },
+        { "export --store results.db --run nobody -o y", 2, "nobody|faultline status" },
+        { "export --store results.db -o no/folder/y", 1,
+          "no/folder/y' cannot be written" },
+        { "export --store results.db --as inspect-eval -o no/folder/y", 1,
+          "no/folder/y' cannot be written" },
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        test_place_run(&place, rows[i].args, &(struct test_run){ 0 }, &p);
+        test_expect_refusal(rows[i].args, &p, rows[i].code, rows[i].words);
+        test_program_deinit(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(imported_answers_are_like_any_other),
+        cmocka_unit_test(what_is_exported_comes_back),
+        cmocka_unit_test(bad_imports_add_nothing),
+        cmocka_unit_test(an_id_keeps_its_problem),
+        cmocka_unit_test(exports_are_refused_well),
+    };
+    return cmocka_run_group_tests_name("exchange", tests, set_up, tear_down);
+}
