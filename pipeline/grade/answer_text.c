@@ -1,6 +1,6 @@
 #include "pipeline/grade/answer_text.h"
 
-#include "pipeline/grade/commands.h"
+#include "pipeline/grade/latex_commands.h"
 
 #include <string.h>
 #include <utf8proc.h>

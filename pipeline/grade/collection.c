@@ -2,8 +2,8 @@
 
 /* ---- names ---- */
 
-/* A product or quotient of letters, a call of a function without definition, a size in
- * bars: what can stand for a thing. */
+/* A product or quotient of letters, a function of them, a size in bars: what can stand for a
+ * thing. */
 bool is_name(struct item a)
 {
     const struct node *nodes = a.t->nodes, *n = item_node(a);
@@ -18,10 +18,10 @@ bool is_name(struct item a)
     }
     for (uint32_t i = n->start; i <= a.node; i++) {
         const struct node *m = &nodes[i];
-        const bool bar = m->kind == N_CALL && m->op == F_ABS;
+        const bool call = m->kind == N_CALL; /* |AB|, \cos A */
         if (m->kind == N_SYMBOL || m->kind == N_OPAQUE)
             letters = true;
-        else if (m->kind != N_MUL && m->kind != N_DIV && m->kind != N_CONST && !bar)
+        else if (m->kind != N_MUL && m->kind != N_DIV && m->kind != N_CONST && !call)
             return false;
     }
     return letters || n->kind == N_CONST;

@@ -35,7 +35,7 @@ static const struct pipe_answer_style styles[] = {
         { "box", find_box },
         { "hashes", find_hashes },
         { "answer is", find_phrase },
-        { "last formula", find_formula } } },
+        { "last formula", find_formula_or_end } } },
     { "aime",
       false,
       { { "final answer phrase", find_minerva },

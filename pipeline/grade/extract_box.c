@@ -118,8 +118,8 @@ static bool take_last(struct span *s, const char *word)
 }
 
 /* Whether two boxes are one list: no sentence ends between them, and a comma, semicolon,
- * "and" or "or" stands right before the second. */
-static bool is_joint(struct span gap)
+ * "and" or "or" stands right before the second, with other words before that if `words`. */
+static bool is_joint(struct span gap, bool words)
 {
     static const char *const dressing[] = { "$",   "\\(", "\\)", "\\quad", "\\text{",
                                             "\\ ", "\\,", "}",   "\\qquad" };
@@ -135,7 +135,7 @@ static bool is_joint(struct span gap)
             i = (size_t)-1;
     for (size_t i = 0; i < sizeof joints / sizeof joints[0]; i++)
         if (take_last(&gap, joints[i]))
-            return true;
+            return words || gap.size == 0 || (gap.size == 1 && gap.at[0] == ',');
     return false;
 }
 
@@ -149,7 +149,7 @@ bool find_box(struct span text, struct found *out)
     while (first > 0) {
         const struct span before = b.last[first - 1].whole;
         const char *end = before.at + before.size;
-        if (!is_joint((struct span){ end, (size_t)(b.last[first].whole.at - end) }))
+        if (!is_joint((struct span){ end, (size_t)(b.last[first].whole.at - end) }, true))
             break;
         first--;
     }
@@ -221,7 +221,7 @@ bool find_formula(struct span text, struct found *out)
             continue;
         if (formula_at(span_from(text, i), &inside, &length)) {
             if (!end || out->count == FOUND_PARTS_MAX ||
-                !is_joint((struct span){ end, (size_t)(text.at + i - end) }))
+                !is_joint((struct span){ end, (size_t)(text.at + i - end) }, false))
                 out->count = 0;
             out->parts[out->count++] = span_trim(inside);
             end = text.at + i + length;

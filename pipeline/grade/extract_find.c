@@ -308,6 +308,7 @@ static bool announced(struct span text, struct span *out)
     };
     bool any = false;
     struct span before, after;
+    *out = text;
     for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
         if (last_caseless(text, phrases[i], &before, &after) &&
             (!any || after.at > out->at) && undress(after).size > 0) {
@@ -421,17 +422,33 @@ bool find_choice(struct span text, struct found *out)
     return false;
 }
 
+/* What stands behind the last formulas. */
+static struct span behind(struct span text, const struct found *formulas)
+{
+    const struct span last = formulas->parts[formulas->count - 1];
+    return span_from(text, (size_t)(last.at + last.size - text.at));
+}
+
 /* The last formula, or a number that stands later. */
 bool find_last(struct span text, struct found *out)
 {
     struct found number = { 0 };
-    const bool formula = find_formula(text, out);
-    if (formula) {
-        const struct span last = out->parts[out->count - 1];
-        text = span_from(text, (size_t)(last.at + last.size - text.at));
-    }
-    if (!formula || !last_number(text, &number))
-        return formula;
-    *out = number;
+    if (!find_formula(text, out))
+        return false;
+    if (last_number(behind(text, out), &number))
+        *out = number;
+    return true;
+}
+
+/* The last formula, unless a text that has some ends with a plain number: "is **7**." */
+bool find_formula_or_end(struct span text, struct found *out)
+{
+    struct span before, after;
+    struct found number = { 0 };
+    if (!find_formula(text, out))
+        return false;
+    if (last_caseless(behind(text, out), " is ", &before, &after) &&
+        first_number(undress(after), &number) && number.parts[0].at == undress(after).at)
+        *out = number;
     return true;
 }

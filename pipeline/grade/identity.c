@@ -81,9 +81,9 @@ static int at_points(struct evaluator *e, struct item a, struct item b, const ch
         apart = !acb_overlaps(p.a, p.b);
     }
     pair_clear(&p);
+    *rule = !apart && good < POINTS_MIN ? "no certified value" : "values at points";
     if (!apart && good < POINTS_MIN)
         return PIPE_VERDICT_UNDECIDED;
-    *rule = "values at points";
     return apart ? PIPE_VERDICT_DIFFERENT : PIPE_VERDICT_EQUAL;
 }
 
@@ -122,8 +122,10 @@ static int constants(struct evaluator *e, struct item a, struct item b, const ch
         if (proved != PIPE_VERDICT_UNDECIDED)
             return proved;
     }
-    *rule = "value to 1000 bits";
-    return constants_to(e, a, b, BITS_NUMERIC, BITS_NUMERIC - 100);
+    const int verdict = constants_to(e, a, b, BITS_NUMERIC, BITS_NUMERIC - 100);
+    *rule =
+        verdict == PIPE_VERDICT_UNDECIDED ? "no certified value" : "value to 1000 bits";
+    return verdict;
 }
 
 int identity(struct evaluator *e, struct item a, struct item b, const char **rule)

@@ -1,6 +1,6 @@
 #include "pipeline/grade/lex.h"
 
-#include "pipeline/grade/commands.h"
+#include "pipeline/grade/latex_commands.h"
 #include "pipeline/grade/tree.h"
 
 #include <string.h>

@@ -52,7 +52,7 @@ static uint32_t matrix_node(struct parser *p, const fmpq_mat_t m, uint32_t like)
 
 uint32_t matrix_product(struct parser *p, uint32_t a, uint32_t b)
 {
-    fmpq_mat_t x, y, product;
+    fmpq_mat_t x = { { 0 } }, y = { { 0 } }, product;
     uint32_t out = TREE_NONE;
     if (!numbers_of(p->t, a, x))
         return TREE_NONE;
@@ -94,7 +94,7 @@ static bool is_transpose(const struct parser *p, const struct node *n)
 uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent)
 {
     const struct node *e = &p->t->nodes[exponent];
-    fmpq_mat_t x, turned;
+    fmpq_mat_t x = { { 0 } }, turned;
     uint32_t out = TREE_NONE;
     if (!numbers_of(p->t, a, x))
         return TREE_NONE;
@@ -114,7 +114,7 @@ uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent)
 
 uint32_t matrix_determinant(struct parser *p, uint32_t a)
 {
-    fmpq_mat_t x;
+    fmpq_mat_t x = { { 0 } };
     fmpq_t value;
     uint32_t out = TREE_NONE;
     if (!numbers_of(p->t, a, x))

@@ -12,7 +12,7 @@ static const struct node *last_operand(const struct parser *p)
     return &p->t->nodes[p->operands[p->operand_count - 1]];
 }
 
-static void push(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence)
+void push(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence)
 {
     push_entry(p, (struct entry){ .kind = kind, .op = op, .precedence = precedence });
     p->have = false;
@@ -52,7 +52,7 @@ static bool function_pending(const struct parser *p)
 }
 
 /* Two operands side by side. A function ends the argument of the one before. */
-static void juxtapose(struct parser *p, uint8_t kind)
+void juxtapose(struct parser *p, uint8_t kind)
 {
     if (!p->have)
         return;
@@ -303,7 +303,7 @@ static void on_relation(struct parser *p, struct token t)
     push_binary(p, E_REL, t.op, P_REL);
 }
 
-static void on_colon(struct parser *p, struct token t)
+void on_colon(struct parser *p, struct token t)
 {
     if (!p->have)
         return;
@@ -322,167 +322,7 @@ static void on_colon(struct parser *p, struct token t)
     }
 }
 
-/* ---- brackets ---- */
-
-static void on_open(struct parser *p, struct token t, bool left_open)
-{
-    struct entry *f = top(p);
-    if (t.op == '[' && f->kind == E_SQRT && f->got == 0 && f->sub == TREE_NONE) {
-        push(p, E_INDEX, 0, 0);
-        return;
-    }
-    static const struct {
-        char sign;
-        uint8_t kind;
-    } rows[] = { { '(', E_PAREN }, { '[', E_PAREN }, { ']', E_PAREN }, { '{', E_BRACE },
-                 { 'S', E_SET },   { '|', E_BARS },  { 'F', E_FLOOR }, { 'C', E_CEIL } };
-    if (t.op == '{' && !waits(f) && lex_peek(&p->lex) == '}') { /* {} is nothing */
-        lex_next(&p->lex);
-        return;
-    }
-    juxtapose(p, T_OPEN);
-    for (size_t i = 0; i < RT_COUNT(rows); i++)
-        if (rows[i].sign == (char)t.op)
-            push_entry(p, (struct entry){ .kind = rows[i].kind,
-                                          .from = t.start,
-                                          .left_open = left_open || t.op == '(' });
-    p->have = false;
-}
-
-/* The closing bracket fits the nearest frame, or one of braces that were left open. */
-static bool fits(uint8_t sign, uint8_t kind)
-{
-    switch (sign) {
-    case ')':
-    case ']':
-    case '[':
-        return kind == E_PAREN || kind == E_INDEX;
-    case '}':
-        return kind == E_BRACE;
-    case 'S':
-        return kind == E_SET;
-    case '|':
-        return kind == E_BARS;
-    case 'F':
-        return kind == E_FLOOR;
-    default:
-        return kind == E_CEIL;
-    }
-}
-
-static void on_close(struct parser *p, struct token t, bool right_open)
-{
-    struct entry *f = frame(p);
-    const uint8_t kind = f->kind;
-    if (!fits(t.op, kind)) {
-        p->bad = true;
-        return;
-    }
-    const uint32_t node = close_frame(p, right_open);
-    p->have = false;
-    if (kind == E_INDEX)
-        top(p)->sub = node;
-    else if (node != TREE_NONE) {
-        p->t->nodes[node].to = t.end;
-        complete(p, node);
-    } else if (waits(top(p)))
-        p->bad = true; /* an empty argument */
-    else
-        p->have = p->operand_count > frame(p)->row && is_frame(top(p));
-}
-
-/* Square brackets the other way round are open ends: ]0,1[. */
-static void on_square(struct parser *p, struct token t)
-{
-    const struct entry *f = frame(p);
-    const char next = lex_peek(&p->lex);
-    const bool list = f->kind == E_PAREN && f->separators;
-    if (t.kind == T_CLOSE && !p->have && f->kind != E_PAREN)
-        on_open(p, (struct token){ .kind = T_OPEN, .op = ']', .start = t.start }, true);
-    else if (t.kind == T_CLOSE)
-        on_close(p, t, false);
-    else if (p->have && list && (next == '\0' || next == '\\' || next == ' '))
-        on_close(p, t, true);
-    else
-        on_open(p, t, false);
-}
-
-static void on_bar(struct parser *p, struct token t)
-{
-    const struct entry *f = frame(p);
-    t.op = '|';
-    if (p->have && f->kind == E_BARS)
-        on_close(p, t, false);
-    else if (p->have && f->kind == E_SET && !f->builder)
-        on_colon(p, t);
-    else
-        on_open(p, t, false);
-}
-
-/* ---- environments ---- */
-
-static void on_begin(struct parser *p, struct token t)
-{
-    if (t.op == 2)
-        return;
-    juxtapose(p, T_OPEN);
-    push(p, E_MATRIX, t.op, 0);
-}
-
-static void on_finish(struct parser *p, struct token t)
-{
-    if (t.op == 2)
-        return;
-    if (frame(p)->kind != E_MATRIX) {
-        p->bad = true;
-        return;
-    }
-    end_row(p);
-    frame(p)->separators = 0;
-    complete(p, close_frame(p, false));
-}
-
-static void on_separator(struct parser *p, struct token t)
-{
-    const struct entry *f = frame(p);
-    if (waits(top(p)) || f->kind == E_INDEX) {
-        p->bad = true;
-        return;
-    }
-    if (t.op == SEP_SEMICOLON && p->lex.policies->off[PIPE_POLICY_LIST_SEPARATOR])
-        p->bad = true;
-    if (t.op == SEP_SEMICOLON)
-        end_row(p);
-    else
-        end_item(p, (enum separator)t.op);
-}
-
-static void on_row(struct parser *p, struct token t)
-{
-    (void)t;
-    if (frame(p)->kind == E_MATRIX)
-        end_row(p);
-    else
-        end_item(p, SEP_COMMA);
-}
-
-static void on_column(struct parser *p)
-{
-    if (frame(p)->kind == E_MATRIX)
-        end_item(p, SEP_COMMA);
-}
-
 /* ---- all tokens ---- */
-
-static void on_bracket(struct parser *p, struct token t)
-{
-    if (t.op == '[' || t.op == ']')
-        on_square(p, t);
-    else if (t.kind == T_OPEN)
-        on_open(p, t, false);
-    else
-        on_close(p, t, t.op == ')');
-}
 
 static void on_command(struct parser *p, struct token t)
 {
@@ -500,98 +340,64 @@ static void on_named(struct parser *p, struct token t)
     complete(p, leaf(p, N_NAMED, t.op, 0, t.start, t.end));
 }
 
+static void on_set_operation(struct parser *p, struct token t)
+{
+    if (p->have)
+        push_binary(p, E_SETOP, t.op, P_SETOP);
+}
+
+static void on_infix(struct parser *p, struct token t)
+{
+    if (p->have)
+        push_binary(p, E_INFIX, t.op, P_INFIX);
+}
+
+/* By enum token_kind; what has no row cannot be read. */
+static void (*const handlers[T_BAD])(struct parser *, struct token) = {
+    [T_NUMBER] = on_number,
+    [T_SYMBOL] = on_symbol,
+    [T_CONST] = on_symbol,
+    [T_PLUS] = on_sign,
+    [T_MINUS] = on_sign,
+    [T_PM] = on_sign,
+    [T_TIMES] = on_product,
+    [T_OVER] = on_product,
+    [T_CARET] = on_caret,
+    [T_UNDER] = on_under,
+    [T_OPEN] = on_bracket,
+    [T_CLOSE] = on_bracket,
+    [T_BAR] = on_bar,
+    [T_SEP] = on_separator,
+    [T_ROW] = on_row,
+    [T_COLUMN] = on_column,
+    [T_COLON] = on_colon,
+    [T_REL] = on_relation,
+    [T_SETOP] = on_set_operation,
+    [T_FUNC] = on_function,
+    [T_FRAC] = on_command,
+    [T_BINOM] = on_command,
+    [T_INFIX] = on_infix,
+    [T_SQRT] = on_command,
+    [T_ACCENT] = on_command,
+    [T_FACTORIAL] = on_postfix,
+    [T_PERCENT] = on_postfix,
+    [T_DEGREE] = on_postfix,
+    [T_PRIME] = on_postfix,
+    [T_WORD] = on_word,
+    [T_SCALE] = on_scale,
+    [T_CURRENCY] = on_currency,
+    [T_NAMED] = on_named,
+    [T_BEGIN] = on_begin,
+    [T_FINISH] = on_finish,
+    [T_BIG] = on_function,
+};
+
 static void dispatch(struct parser *p, struct token t)
 {
-    switch (t.kind) {
-    case T_NUMBER:
-        on_number(p, t);
-        break;
-    case T_SYMBOL:
-    case T_CONST:
-        on_symbol(p, t);
-        break;
-    case T_WORD:
-        on_word(p, t);
-        break;
-    case T_CURRENCY:
-        on_currency(p, t);
-        break;
-    case T_NAMED:
-        on_named(p, t);
-        break;
-    case T_FUNC:
-    case T_BIG:
-        on_function(p, t);
-        break;
-    case T_FRAC:
-    case T_BINOM:
-    case T_SQRT:
-    case T_ACCENT:
-        on_command(p, t);
-        break;
-    case T_FACTORIAL:
-    case T_PERCENT:
-    case T_DEGREE:
-    case T_PRIME:
-        on_postfix(p, t);
-        break;
-    case T_SCALE:
-        on_scale(p, t);
-        break;
-    case T_CARET:
-        on_caret(p, t);
-        break;
-    case T_UNDER:
-        on_under(p, t);
-        break;
-    case T_PLUS:
-    case T_MINUS:
-    case T_PM:
-        on_sign(p, t);
-        break;
-    case T_TIMES:
-    case T_OVER:
-        on_product(p, t);
-        break;
-    case T_SETOP:
-        if (p->have)
-            push_binary(p, E_SETOP, t.op, P_SETOP);
-        break;
-    case T_INFIX:
-        if (p->have)
-            push_binary(p, E_INFIX, t.op, P_INFIX);
-        break;
-    case T_REL:
-        on_relation(p, t);
-        break;
-    case T_COLON:
-        on_colon(p, t);
-        break;
-    case T_OPEN:
-    case T_CLOSE:
-        on_bracket(p, t);
-        break;
-    case T_BAR:
-        on_bar(p, t);
-        break;
-    case T_SEP:
-        on_separator(p, t);
-        break;
-    case T_ROW:
-        on_row(p, t);
-        break;
-    case T_COLUMN:
-        on_column(p);
-        break;
-    case T_BEGIN:
-        on_begin(p, t);
-        break;
-    case T_FINISH:
-        on_finish(p, t);
-        break;
-    default:
+    if (t.kind < T_BAD && handlers[t.kind])
+        handlers[t.kind](p, t);
+    else
         p->bad = true;
-    }
 }
 
 /* Units may follow numbers, also where they stand in a power or root. */

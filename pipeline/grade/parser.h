@@ -116,6 +116,19 @@ uint32_t leaf(struct parser *p, uint8_t kind, uint8_t op, uint64_t name, uint32_
 uint32_t node1(struct parser *p, uint8_t kind, uint8_t op, uint32_t a);
 uint32_t node2(struct parser *p, uint8_t kind, uint8_t op, uint32_t a, uint32_t b);
 
+/* parse.c */
+void push(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence);
+/* Two operands side by side, the second of which a token of this kind begins. */
+void juxtapose(struct parser *p, uint8_t kind);
+void on_colon(struct parser *p, struct token t);
+/* parse_bracket.c */
+void on_bracket(struct parser *p, struct token t);
+void on_bar(struct parser *p, struct token t);
+void on_begin(struct parser *p, struct token t);
+void on_finish(struct parser *p, struct token t);
+void on_separator(struct parser *p, struct token t);
+void on_row(struct parser *p, struct token t);
+void on_column(struct parser *p, struct token t);
 /* parse_number.c */
 uint32_t number_node(struct parser *p, struct token t);
 /* Words of a number from `first` on: false if it is none. */

@@ -124,6 +124,8 @@ static int values(struct comparer *c, struct item gold, struct item pred)
         c->rule = "kind";
         return PIPE_VERDICT_DIFFERENT;
     }
+    if (a->kind == N_NAMED && b->kind == N_NAMED)
+        return a->op == b->op ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
     if (!policy(c, PIPE_POLICY_PARENTHESES) && a->kind == N_NUMBER &&
         b->kind == N_NUMBER && ((a->flags ^ b->flags) & IS_BRACKETED))
         return PIPE_VERDICT_DIFFERENT;

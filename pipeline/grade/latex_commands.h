@@ -1,6 +1,6 @@
-/* pipeline/grade/commands.h */
-#ifndef PIPELINE_GRADE_COMMANDS_H
-#define PIPELINE_GRADE_COMMANDS_H
+/* pipeline/grade/latex_commands.h */
+#ifndef PIPELINE_GRADE_LATEX_COMMANDS_H
+#define PIPELINE_GRADE_LATEX_COMMANDS_H
 
 #include "pipeline/grade/lex.h"
 

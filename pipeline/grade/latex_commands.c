@@ -1,6 +1,6 @@
-/* pipeline/grade/commands.c
+/* pipeline/grade/latex_commands.c
  * What each LaTeX command and plain name means: one table in order of names. */
-#include "pipeline/grade/commands.h"
+#include "pipeline/grade/latex_commands.h"
 
 #include "pipeline/grade/tree.h"
 
