@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { UNITS_COMPARE = 20 };
+
 static bool view_of_items_equal(struct item a, struct item b)
 {
     const struct node *x = item_node(a), *y = item_node(b);
@@ -62,7 +64,8 @@ static int words(struct comparer *c, struct item gold, struct item pred)
 
 int compare(struct comparer *c, struct item gold, struct item pred)
 {
-    if (c->depth >= COMPARE_DEPTH_MAX || evaluator_late(c->e)) {
+    evaluator_spend(c->e, UNITS_COMPARE);
+    if (c->depth >= COMPARE_DEPTH_MAX || evaluator_spent(c->e)) {
         c->rule = "limit";
         return PIPE_VERDICT_UNDECIDED;
     }

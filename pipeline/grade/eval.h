@@ -28,9 +28,11 @@ struct evaluator; /* workspace */
 
 struct evaluator *evaluator_create(struct rt_ctx *ctx);
 void evaluator_destroy(struct evaluator **evaluator);
-/* Nothing is evaluated beyond this time (rt_time_ns). */
-void evaluator_deadline(struct evaluator *e, uint64_t time_ns);
-bool evaluator_late(const struct evaluator *e);
+/* Work that may be done from now on, in units of about 10 ns: a count and no clock, so that
+ * a verdict does not depend on what else the machine does. */
+void evaluator_allow(struct evaluator *e, int64_t units);
+void evaluator_spend(struct evaluator *e, int64_t units);
+bool evaluator_spent(const struct evaluator *e); /* nothing is left */
 
 void evaluator_primes(const struct evaluator *e, uint64_t primes[2]);
 

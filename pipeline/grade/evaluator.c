@@ -49,14 +49,19 @@ void evaluator_primes(const struct evaluator *e, uint64_t primes[2])
     primes[1] = e->fields[1].mod.n;
 }
 
-void evaluator_deadline(struct evaluator *e, uint64_t time_ns)
+void evaluator_allow(struct evaluator *e, int64_t units)
 {
-    e->deadline = time_ns;
+    e->units = units;
 }
 
-bool evaluator_late(const struct evaluator *e)
+void evaluator_spend(struct evaluator *e, int64_t units)
 {
-    return rt_time_ns() > e->deadline;
+    e->units -= units;
+}
+
+bool evaluator_spent(const struct evaluator *e)
+{
+    return e->units <= 0;
 }
 
 void mark_needed(struct evaluator *e, struct item a)

@@ -23,7 +23,7 @@ struct bound { /* logarithms to the base 2; Burnikel et al. */
 
 struct evaluator {
     struct field fields[2];
-    uint64_t deadline;
+    int64_t units; /* of work that are left */
     bool needed[TREE_NODES_MAX];
     uint64_t residues[2][TREE_NODES_MAX];
     uint64_t under[TREE_NODES_MAX];

@@ -10,8 +10,8 @@
  * Mehlhorn, Schirra 2001) for constants. docs/grader.md says more.
  *
  * Bounds: text of at most PIPE_ANSWER_MAX bytes, fixed numbers of nodes, digits and bits;
- * no recursion on the input; a time limit that is looked at between steps of bounded
- * cost. All memory is taken when the grader is created, but for the numbers themselves. */
+ * no recursion on the input; a limit of work, counted and not timed, so that a verdict
+ * never depends on the machine. All memory is taken when the grader is created, but for the numbers themselves. */
 #ifndef PIPELINE_GRADE_GRADE_H
 #define PIPELINE_GRADE_GRADE_H
 

@@ -287,6 +287,7 @@ static bool part_holds(struct line *s, struct item a, uint32_t position)
 static bool holds_at(struct line *s, struct item a, const uint8_t *active,
                      uint32_t position)
 {
+    evaluator_spend(s->c->e, a.node - item_node(a)->start + ENDS_MAX);
     for (uint32_t i = item_node(a)->start; i <= a.node; i++)
         if (active[i])
             s->member[i] = part_holds(s, (struct item){ a.t, i, a.sign }, position);
@@ -296,8 +297,8 @@ static bool holds_at(struct line *s, struct item a, const uint8_t *active,
 static bool equal_everywhere(struct line *s, struct item gold, struct item pred)
 {
     for (uint32_t position = 0; position <= 2 * s->ranks; position++)
-        if (holds_at(s, gold, s->active[0], position) !=
-            holds_at(s, pred, s->active[1], position))
+        if (evaluator_spent(s->c->e) || holds_at(s, gold, s->active[0], position) !=
+                                            holds_at(s, pred, s->active[1], position))
             return false;
     return true;
 }

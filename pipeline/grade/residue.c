@@ -4,6 +4,8 @@
  * expressions that agree whatever the functions are agree for the functions meant. */
 #include "pipeline/grade/evaluator.h"
 
+enum { UNITS_NODE = 5 };
+
 static uint64_t draw(const struct field *f, uint64_t name)
 {
     return hash_mix(f->seed, name) % f->mod.n;
@@ -120,6 +122,7 @@ struct residue residue_of(struct evaluator *e, struct item a)
 {
     const struct node *nodes = a.t->nodes;
     struct residue r = { .valid = true };
+    evaluator_spend(e, UNITS_NODE * (int64_t)(a.node - nodes[a.node].start + 1));
     mark_needed(e, a);
     for (int k = 0; k < 2; k++) {
         const struct field *f = &e->fields[k];

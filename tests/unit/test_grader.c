@@ -17,9 +17,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct pipe_grader *grader;
+
+/* Of this process's own work, whatever else the machine does. */
+static double milliseconds_since(clock_t start)
+{
+    return 1e3 * (double)(clock() - start) / CLOCKS_PER_SEC;
+}
 
 static struct pipe_grading graded(const char *gold, const char *pred)
 {
@@ -59,12 +66,12 @@ static rt_status on_pair(void *user, const struct pipe_row *row)
         json_is_integer(precision) ? (int)json_integer_value(precision) : -1;
     const bool expect = json_is_true(json_object_get(row->fields, "expect"));
     struct pipe_grading r;
-    const uint64_t start = rt_time_ns();
+    const clock_t start = clock();
     if (kind && strcmp(kind, "text") == 0)
         pipe_grader_texts(grader, gold, pred, places, &r);
     else
         pipe_grader_answers(grader, gold, pred, places, &r);
-    const double ms = (double)(rt_time_ns() - start) / 1e6;
+    const double ms = milliseconds_since(start);
     c->slowest_ms = ms > c->slowest_ms ? ms : c->slowest_ms;
     c->count++;
     if ((r.verdict == PIPE_VERDICT_EQUAL) != expect) {
@@ -281,9 +288,9 @@ static void hostile_answers_are_cheap(void **state)
     for (size_t i = 0; i < RT_COUNT(parts); i++)
         for (size_t k = 0; k < RT_COUNT(sizes); k++) {
             repeat(text, sizes[k], parts[i]);
-            const uint64_t start = rt_time_ns();
+            const clock_t start = clock();
             const bool right = equal("5", text) || equal(text, "x+1");
-            const double ms = (double)(rt_time_ns() - start) / 1e6;
+            const double ms = milliseconds_since(start);
             if (right && strcmp(parts[i], "=") != 0)
                 fail_msg("'%s' repeated equals 5 or x+1", parts[i]);
             if (!(ms < 2.0 * limit))
@@ -318,9 +325,9 @@ static void powers_and_towers_are_no_trouble(void **state)
         "\\arcsin 10^{9}",
     };
     for (size_t i = 0; i < RT_COUNT(rows); i++) {
-        const uint64_t start = rt_time_ns();
+        const clock_t start = clock();
         const bool right = equal("6", rows[i]) || equal(rows[i], "6.5");
-        const double ms = (double)(rt_time_ns() - start) / 1e6;
+        const double ms = milliseconds_since(start);
         if (right || !(ms < (getenv("ASAN_OPTIONS") ? 1000.0 : 50.0)))
             fail_msg("%s: %s, %.1f ms", rows[i], right ? "equals 6" : "slow", ms);
     }
