@@ -34,6 +34,7 @@ struct loop {
     const char *work; /* folder of adapters, checkpoints, quantized models */
 };
 
+/* format null: nothing is asked, only given texts are scored. */
 RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
                                const struct pipe_prompt_format *format,
                                const char *campaign, const char *plan);

@@ -105,7 +105,8 @@ rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
     TRY(cli_device_open(cli, &loop->dev));
     TRY(pipe_grader_create(loop->ctx, NULL, &loop->grader));
     TRY(store_open(loop->ctx, cli_store_path(cli), STORE_WRITE, &loop->store));
-    TRY(loop_use(loop, model, format));
+    if (format)
+        TRY(loop_use(loop, model, format));
     TRY(store_begin(loop->store));
     TRY(store_put_environment(loop->store, loop->dev, loop->env_id));
     TRY(store_put_campaign(loop->store, campaign, plan, loop->campaign_id));

@@ -110,17 +110,25 @@ static rt_status check_names(const struct csv *c, const json_t *names)
     return RT_OK;
 }
 
+static rt_status check_count(const struct csv *c, size_t expected, uint32_t line,
+                             const char *by)
+{
+    const size_t count = json_array_size(c->fields);
+    return count == expected
+               ? RT_OK
+               : rt_fail(c->ctx, RT_ERR_INPUT,
+                         "'%s' line %u: %zu fields where the first line %s %zu columns",
+                         c->name, line, count, by, expected);
+}
+
+/* A record as an object of the names, or as it is where there are none. */
 static rt_status give_row(const struct csv *c, const json_t *names, uint32_t line,
                           pipe_row_fn *fn, void *user)
 {
     const size_t count = json_array_size(c->fields);
-    if (count != json_array_size(names))
-        return rt_fail(c->ctx, RT_ERR_INPUT,
-                       "'%s' line %u: %zu fields where the first line names %zu columns",
-                       c->name, line, count, json_array_size(names));
-    json_t *object = json_object();
+    json_t *object = names ? json_object() : json_incref(c->fields);
     bool good = object != NULL;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; names && i < count; i++)
         good =
             good && !json_object_set(object, json_string_value(json_array_get(names, i)),
                                      json_array_get(c->fields, i));
@@ -137,10 +145,10 @@ static bool blank_line(const struct csv *c)
     return c->at < c->size && ends_line(c);
 }
 
-rt_status pipe_rows_csv(struct rt_ctx *ctx, const struct pipe_rows_text *in,
-                        pipe_row_fn *fn, void *user)
+static rt_status read_rows(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                           bool named, pipe_row_fn *fn, void *user)
 {
-    rt_status st;
+    rt_status st = RT_OK;
     struct csv c = { .ctx = ctx,
                      .name = in->name,
                      .text = in->text,
@@ -148,14 +156,18 @@ rt_status pipe_rows_csv(struct rt_ctx *ctx, const struct pipe_rows_text *in,
                      .line = 1,
                      .fields = json_array() };
     json_t *names = NULL;
+    size_t columns = 0;
     c.buffer = rt_alloc(ctx, in->size + 1, 1);
     if (!c.fields || !c.buffer) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", in->name);
         goto fail;
     }
-    TRY(read_record(&c));
-    names = json_copy(c.fields);
-    TRY(check_names(&c, names));
+    if (named) {
+        TRY(read_record(&c));
+        names = json_copy(c.fields);
+        TRY(check_names(&c, names));
+        columns = json_array_size(names);
+    }
     while (c.at < c.size) {
         if (blank_line(&c)) {
             c.at += c.text[c.at] == '\r' ? 2 : 1;
@@ -164,13 +176,26 @@ rt_status pipe_rows_csv(struct rt_ctx *ctx, const struct pipe_rows_text *in,
         }
         const uint32_t line = c.line;
         TRY(read_record(&c));
+        columns = columns ? columns : json_array_size(c.fields);
+        TRY(check_count(&c, columns, line, named ? "names" : "has"));
         TRY(give_row(&c, names, line, fn, user));
     }
-    st = RT_OK;
 
 fail:
     json_decref(names);
     json_decref(c.fields);
     rt_free(c.buffer);
     return st;
+}
+
+rt_status pipe_rows_csv(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                        pipe_row_fn *fn, void *user)
+{
+    return read_rows(ctx, in, true, fn, user);
+}
+
+rt_status pipe_rows_csv_plain(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                              pipe_row_fn *fn, void *user)
+{
+    return read_rows(ctx, in, false, fn, user);
 }

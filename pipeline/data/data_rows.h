@@ -37,6 +37,11 @@ RT_CHECKED rt_status pipe_rows_json(struct rt_ctx *ctx, const struct pipe_rows_t
  * are texts. A row's line is where it begins; quoted fields may hold line ends. */
 RT_CHECKED rt_status pipe_rows_csv(struct rt_ctx *ctx, const struct pipe_rows_text *in,
                                    pipe_row_fn *fn, void *user);
+/* The same without a line of names: fields are an array of texts; every record must have as
+ * many as the first. */
+RT_CHECKED rt_status pipe_rows_csv_plain(struct rt_ctx *ctx,
+                                         const struct pipe_rows_text *in, pipe_row_fn *fn,
+                                         void *user);
 /* A document type declaration is refused: entities could make the file grow without end. */
 RT_CHECKED rt_status pipe_rows_xml(struct rt_ctx *ctx, const struct pipe_rows_text *in,
                                    const char *element, pipe_row_fn *fn, void *user);

@@ -277,6 +277,41 @@ static void exports_are_refused_well(void **state)
     }
 }
 
+#define EVAL "eval --device ref --store results.db --progress none --model @D "
+#define ONE "--problems @D/measure.jsonl[0:1] "
+
+static void eval_says_what_it_needs(void **state)
+{
+    (void)state;
+    static const struct test_case cases[] = {
+        { "no such format", NULL, EVAL ONE "--format x", 2,
+          "no format 'x'|gsm8k-8shot-cot, math-4shot-minerva, chat-boxed", NULL },
+        { "a format without its examples", NULL, EVAL ONE "--format gsm8k-8shot-cot", 4,
+          "gsm8k-cot-8shot|--examples FILE", NULL },
+        { "examples of another kind", fill_other,
+          EVAL ONE "--format gsm8k-8shot-cot --examples @O/problems.jsonl", 4,
+          "problems.jsonl' line 1|'set'", NULL },
+        { "a chat format for a model without", NULL, EVAL ONE "--format chat-boxed", 4,
+          "chat template fits no known format|chatml", NULL },
+        { "no such chat format", NULL, EVAL ONE "--format chat-boxed --chat x", 2,
+          "chat format 'x'", NULL },
+        { "samples of a greedy answer", NULL, EVAL ONE "--samples 4", 2,
+          "all the same|--temp", NULL },
+        { "a bad shard", NULL, EVAL ONE "--shard 3/2", 2, "--shard 3/2|m/n", NULL },
+        { "a shard of none", NULL, EVAL ONE "--shard 0/2", 2, "--shard 0/2", NULL },
+        { "a bad time", NULL, EVAL ONE "--time-limit soon", 2, "--time-limit soon|1h30m",
+          NULL },
+        { "a bad temperature", NULL, EVAL ONE "--temp hot", 2, "--temp hot", NULL },
+        { "no such role", NULL, EVAL ONE "--variant best=@D", 2, "--role best", NULL },
+        { "an adapter as full", NULL, EVAL ONE "--variant full=@D+@A", 2,
+          "--role full|with --adapter", NULL },
+        { "no such model", NULL,
+          "eval --device ref --store results.db --variant full=nothing " ONE, 4,
+          "nothing", NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +320,7 @@ int main(void)
         cmocka_unit_test(bad_imports_add_nothing),
         cmocka_unit_test(an_id_keeps_its_problem),
         cmocka_unit_test(exports_are_refused_well),
+        cmocka_unit_test(eval_says_what_it_needs),
     };
     return cmocka_run_group_tests_name("exchange", tests, set_up, tear_down);
 }

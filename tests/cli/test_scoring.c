@@ -1,0 +1,259 @@
+/* perplexity and choice against sums over the logits that `tool logits` writes, and their
+ * bad input: one line, code 4, nothing half added. */
+#include "tests/support/devices.h"
+#include "tests/support/refusals.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VOCAB = 331, TOKENS_MAX = 256 };
+
+static struct test_place place;
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_place_init(&place);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_place_deinit(&place);
+    return 0;
+}
+
+static void write_other(const char *name, const char *text)
+{
+    test_file_write(test_folder_file(&place.other, name), text, strlen(text));
+}
+
+static json_t *run_json(const char *args)
+{
+    struct test_program p;
+    test_expect_success(&place, args, &p);
+    json_t *v = json_loads(p.out, 0, NULL);
+    if (!v)
+        fail_msg("%s: '%s' is no JSON", args, p.out);
+    test_program_deinit(&p);
+    return v;
+}
+
+static double number(const json_t *v, const char *key)
+{
+    const json_t *n = json_object_get(v, key);
+    if (!json_is_number(n))
+        fail_msg("no number '%s'", key);
+    return json_number_value(n);
+}
+
+/* Ids of a text, through the program. */
+static uint32_t ids_of(const char *text, uint32_t *ids)
+{
+    struct test_program p;
+    json_t *string = json_string(text);
+    char *line = json_dumps(string, JSON_ENCODE_ANY);
+    test_place_run(&place, "tool tokenize --json --model @T",
+                   &(struct test_run){ .input = line }, &p);
+    json_t *list = json_loads(p.out, 0, NULL);
+    assert_int_equal(p.code, 0);
+    const uint32_t n = (uint32_t)json_array_size(list);
+    assert_true(n > 0 && n <= TOKENS_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = (uint32_t)json_integer_value(json_array_get(list, i));
+    test_program_deinit(&p);
+    json_decref(list);
+    json_decref(string);
+    free(line);
+    return n;
+}
+
+/* -sum of log p of tokens `from` to the end, given all before. */
+static double surprise(const uint32_t *ids, uint32_t n, uint32_t from)
+{
+    char args[2048] = "tool logits --device ref --model @T -o logits.f32 --ids ";
+    struct test_program p;
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        snprintf(args + strlen(args), sizeof args - strlen(args), "%s%u", i ? "," : "",
+                 ids[i]);
+    test_expect_success(&place, args, &p);
+    test_program_deinit(&p);
+    float *logits =
+        test_floats(test_folder_file(&place.run, "logits.f32"), (size_t)n * VOCAB);
+    for (uint32_t t = from; t < n; t++) {
+        const float *row = logits + (size_t)(t - 1) * VOCAB;
+        double all = 0;
+        for (int i = 0; i < VOCAB; i++)
+            all += exp((double)row[i]);
+        sum -= (double)row[ids[t]] - log(all);
+    }
+    free(logits);
+    return sum;
+}
+
+#define TEXT "Ana has 3 boxes with 4 pens in each box. How many pens does Ana have?\n"
+
+static void perplexity_is_that_of_the_logits(void **state)
+{
+    (void)state;
+    uint32_t ids[TOKENS_MAX];
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_other("text.txt", TEXT);
+    const uint32_t n = ids_of(TEXT, ids);
+    json_t *v = run_json("perplexity --device ref --model @T --text @O/text.txt --store "
+                         "results.db --json");
+    const double expected = surprise(ids, n, 1) / (n - 1);
+    assert_int_equal((int)number(v, "tokens"), n - 1);
+    assert_true(fabs(number(v, "nll") - expected) < 1e-4);
+    assert_true(fabs(number(v, "perplexity") - exp(expected)) < 1e-3 * exp(expected));
+    assert_true(fabs(number(v, "bits_per_byte") -
+                     expected * (n - 1) / log(2) / (double)strlen(TEXT)) < 1e-4);
+    json_decref(v);
+    /* Windows: each token once, with what its window holds before it. */
+    enum { CONTEXT = 24, STRIDE = 10 };
+    double sum = 0;
+    uint32_t from = 1;
+    for (uint32_t start = 0; from < n; start += STRIDE) {
+        const uint32_t end = start + CONTEXT < n ? start + CONTEXT : n;
+        sum += surprise(ids + start, end - start, from - start);
+        from = end;
+    }
+    v = run_json("perplexity --device ref --model @T --text @O/text.txt --store "
+                 "results.db --json --context 24 --stride 10 --base @T");
+    assert_true(fabs(number(v, "nll") - sum / (n - 1)) < 1e-4);
+    assert_true(fabs(number(v, "kl")) < 1e-6 && number(v, "same_top") == 1);
+    json_decref(v);
+}
+
+#define QUESTION "\"Ana has 2, and 2 more\",2,\"4, or so\",6,B\n"
+#define PROMPT "Ana has 2, and 2 more\nA. 2\nB. 4, or so\nC. 6\nAnswer:"
+
+static void a_choice_is_the_likelier_letter(void **state)
+{
+    (void)state;
+    uint32_t head[TOKENS_MAX], ids[TOKENS_MAX];
+    char text[128], best = 'A';
+    double least = INFINITY;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_other("mc.csv", "q,a,b,c,answer\n" QUESTION "\"Is it?\",yes,no,never,A\n");
+    const uint32_t n_head = ids_of(PROMPT, head);
+    for (char letter = 'A'; letter <= 'C'; letter++) {
+        snprintf(text, sizeof text, "%s %c", PROMPT, letter);
+        const uint32_t n = ids_of(text, ids);
+        assert_memory_equal(ids, head, n_head * sizeof *ids);
+        const double s = surprise(ids, n, n_head);
+        if (s < least) {
+            least = s;
+            best = letter;
+        }
+    }
+    json_t *v = run_json("choice --device ref --model @T --csv @O/mc.csv --store "
+                         "results.db --json");
+    assert_int_equal((int)number(v, "n"), 2);
+    json_decref(v);
+    struct test_program p;
+    char expected[64];
+    test_expect_success(&place,
+                        "sql --store results.db 'SELECT extracted, correct FROM score "
+                        "JOIN generation USING(gen_id) ORDER BY problem_id LIMIT 1'",
+                        &p);
+    snprintf(expected, sizeof expected, "extracted\tcorrect\n%c\t%d\n", best,
+             best == 'B');
+    assert_string_equal(p.out, expected);
+    test_program_deinit(&p);
+    /* Again: all is from before. */
+    test_expect_success(
+        &place, "choice --device ref --model @T --csv @O/mc.csv --store results.db", &p);
+    assert_non_null(strstr(p.out, "[from before]"));
+    test_program_deinit(&p);
+}
+
+/* ---- refusals ---- */
+
+static void begin(void)
+{
+    test_place_renew(&place.other);
+}
+static void short_text(void)
+{
+    begin();
+    write_other("x", "a");
+}
+static void latin1(void)
+{
+    begin();
+    write_other("x", "one\ngr\xfcn\n");
+}
+static void ragged(void)
+{
+    begin();
+    write_other("x", QUESTION "\"Is it?\",yes,no,A\n");
+}
+static void no_letter(void)
+{
+    begin();
+    write_other("x", QUESTION "\"Is it?\",yes,no,never,D\n");
+}
+static void one_choice(void)
+{
+    begin();
+    write_other("x", "\"Is it?\",yes,A\n");
+}
+static void open_quote(void)
+{
+    begin();
+    write_other("x", QUESTION "\"Is it?,yes,no,never,A\n");
+}
+static void nothing(void)
+{
+    begin();
+    write_other("x", "\n");
+}
+
+#define PERPLEXITY "perplexity --device ref --model @T --store results.db --text @O/x "
+#define CHOICE "choice --device ref --model @T --store results.db --csv @O/x "
+
+static void bad_texts_and_tables_are_refused(void **state)
+{
+    (void)state;
+    static const struct test_case cases[] = {
+        { "no text", begin, PERPLEXITY, 4, "/x|No such file", NULL },
+        { "a text of one token", short_text, PERPLEXITY, 4, "too short: 1 tokens", NULL },
+        { "Latin-1", latin1, PERPLEXITY, 4, "line 2, column 3|not UTF-8", NULL },
+        { "a window beyond the model", latin1, PERPLEXITY "--context 100000", 4,
+          "not UTF-8", NULL },
+        { "no file", begin, CHOICE, 4, "/x|No such file", NULL },
+        { "a ragged row", ragged, CHOICE, 4, "line 2|4 fields where the first line has 5",
+          NULL },
+        { "a letter of no choice", no_letter, CHOICE, 4,
+          "line 2|not the letter of a choice", NULL },
+        { "one choice", one_choice, CHOICE, 4, "line 1|2 to 10 choices", NULL },
+        { "an open quote", open_quote, CHOICE, 4, "line 2|never closed", NULL },
+        { "an empty table", nothing, CHOICE, 4, "holds no question", NULL },
+        { "no model", begin, "choice --csv x", 2, "--model DIR and --csv", NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(perplexity_is_that_of_the_logits),
+        cmocka_unit_test(a_choice_is_the_likelier_letter),
+        cmocka_unit_test(bad_texts_and_tables_are_refused),
+    };
+    return cmocka_run_group_tests_name("scoring", tests, set_up, tear_down);
+}
