@@ -51,8 +51,7 @@ static bool same_choice(struct item a, struct item b)
 static int words(struct comparer *c, struct item gold, struct item pred)
 {
     const struct node *x = item_node(gold), *y = item_node(pred);
-    if (!((x->flags | y->flags) & HAS_TEXT) &&
-        !(x->kind == N_UNIT && y->kind == N_UNIT) && policy(c, PIPE_POLICY_LETTER_CASE))
+    if (!((x->flags | y->flags) & HAS_TEXT) && policy(c, PIPE_POLICY_LETTER_CASE))
         return -1;
     c->rule = "words";
     if (x->kind == N_BAD || y->kind == N_BAD)

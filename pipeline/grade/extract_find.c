@@ -365,6 +365,14 @@ static bool said(struct span s, struct found *out)
     return found_one(is ? undress(after) : s, out);
 }
 
+static bool has_mathematics(struct span s)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if (is_digit(s.at[i]) || s.at[i] == '$' || s.at[i] == '\\')
+            return true;
+    return false;
+}
+
 /* "The final answer is ...", unless a box stands there or comes later. */
 bool find_minerva(struct span text, struct found *out)
 {
@@ -377,7 +385,10 @@ bool find_minerva(struct span text, struct found *out)
         s = end;
     else
         s = sentence(s);
-    return undress(s).size > 0 && said(undress(s), out);
+    s = undress(s);
+    if (s.size == 0 || ((span_last(before, "boxed", &box)) && !has_mathematics(s)))
+        return false;
+    return said(s, out);
 }
 
 bool find_phrase(struct span text, struct found *out)

@@ -97,13 +97,19 @@ static bool is_list(const struct tree *t)
     return (n->kind == N_LIST || n->kind == N_TUPLE || n->kind == N_SET) && n->count > 1;
 }
 
+static bool has_parts(const struct tree *t)
+{
+    const uint8_t kind = t->nodes[t->root].kind;
+    return is_list(t) || kind == N_SETOP || kind == N_RELATION || kind == N_MATRIX;
+}
+
 /* What reading of t the other answer calls for: 1,234 as a list of two, 1,22 as a decimal
  * number, the m of 5m as a unit. */
 static enum reading other_reading(const struct pipe_grader *g, const struct tree *t,
                                   const struct tree *other)
 {
     const struct node *n = &t->nodes[t->root], *o = &other->nodes[other->root];
-    if (t->grouped && is_list(other) &&
+    if (t->grouped && has_parts(other) &&
         (o->kind != N_TUPLE || n->kind != N_NUMBER || (n->flags & IS_BRACKETED)))
         return READ_COMMA_LIST;
     if (t->comma && is_list(t) && !is_list(other) &&
@@ -115,7 +121,8 @@ static enum reading other_reading(const struct pipe_grader *g, const struct tree
     return READ_PLAIN;
 }
 
-static int other_readings(struct pipe_grader *g, int places, const char **rule)
+static int other_readings(struct pipe_grader *g, int places, int verdict,
+                          const char **rule)
 {
     struct tree *const trees[2] = { g->pred, g->gold };
     for (int i = 0; i < 2; i++) {
@@ -123,10 +130,11 @@ static int other_readings(struct pipe_grader *g, int places, const char **rule)
         if (reading == READ_PLAIN)
             continue;
         read_again(g, trees[i], reading);
-        if (compare_trees(g, places, rule) == PIPE_VERDICT_EQUAL)
-            return PIPE_VERDICT_EQUAL;
+        verdict = compare_trees(g, places, rule);
+        if (verdict == PIPE_VERDICT_EQUAL)
+            break;
     }
-    return PIPE_VERDICT_DIFFERENT;
+    return verdict;
 }
 
 static bool read_answer(struct pipe_grader *g, struct tree *t, const char *answer)
@@ -156,9 +164,9 @@ void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const cha
     parse_answer(g->pred, &g->policies, READ_PLAIN);
     evaluator_allow(g->evaluator, UNITS_MAX);
     int verdict = compare_trees(g, places, &out->rule);
-    if (verdict == PIPE_VERDICT_DIFFERENT && g->gold->root != TREE_NONE &&
+    if (verdict != PIPE_VERDICT_EQUAL && g->gold->root != TREE_NONE &&
         g->pred->root != TREE_NONE)
-        verdict = other_readings(g, places, &out->rule);
+        verdict = other_readings(g, places, verdict, &out->rule);
     out->verdict = (enum pipe_verdict)verdict;
 }
 

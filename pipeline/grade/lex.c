@@ -60,13 +60,18 @@ static uint32_t groups_at(struct lexer *lex, uint32_t first, uint32_t at)
     if (separator == ' ' && lex->policies->off[PIPE_POLICY_THOUSANDS_SPACE])
         return 0;
     if (first >= 2 && lex->text[first - 1] == separator && is_digit(lex->text[first - 2]))
-        return 0; /* the middle of a list */
-    while (lex->text[at + n] == separator && digits_at(lex, at + n + 1) == 3)
+        return 0;      /* the middle of a list */
+    bool zero = false; /* 1,000 is no list of 1 and 000 */
+    while (lex->text[at + n] == separator && digits_at(lex, at + n + 1) == 3) {
+        zero |= lex->text[at + n + 1] == '0';
         n += 4;
+    }
     if (n && lex->text[at + n] == separator && is_digit(lex->text[at + n + 1]))
         return 0; /* "1,234,5" is a list */
-    if (n)
-        *(separator == ',' ? &lex->grouped : &lex->spaced_groups) = true;
+    if (n && separator == ',' && !zero)
+        lex->grouped = true;
+    if (n && separator == ' ')
+        lex->spaced_groups = true;
     return n;
 }
 
@@ -258,7 +263,7 @@ static struct token letters(struct lexer *lex, struct token t)
         lex->at = t.end = t.start + 1;
         return t;
     }
-    if ((lex->words > 0 && dotted > 1) ||
+    if ((lex->words > 0 && dotted > 1) || (lex->number && n > 1 && unit_find(text, n)) ||
         (lex->number && dotted > n && unit_find(text, dotted)) ||
         (lex->number && lex->unit_letters && unit_find(text, n)))
         return word(lex, t);
@@ -471,6 +476,14 @@ static struct token sign(struct lexer *lex, struct token t)
     return t;
 }
 
+/* A full stop before a closing brace ends a sentence. */
+static bool ends_group(const struct lexer *lex, uint32_t at)
+{
+    while (lex->text[at] == ' ')
+        at++;
+    return lex->text[at] == '}' || lex->text[at] == '\0';
+}
+
 static struct token lex_once(struct lexer *lex)
 {
     struct token t = { .start = lex->at, .end = lex->at + 1, .styled = lex->words > 0 };
@@ -495,7 +508,8 @@ static struct token lex_once(struct lexer *lex)
         return close_brace(lex, t);
     const bool abbreviation =
         c == '.' && lex->at > 1 && is_letter(lex->text[lex->at - 2]);
-    if (c == ' ' || abbreviation || (c == '.' && lex->words > 0)) {
+    if (c == ' ' || abbreviation || (c == '.' && ends_group(lex, lex->at + 1)) ||
+        (c == '.' && lex->words > 0)) {
         t.kind = T_END;
         return t;
     }

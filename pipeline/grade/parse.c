@@ -1,6 +1,7 @@
 #include "pipeline/grade/parse.h"
 
 #include "pipeline/grade/answer_text.h"
+#include "pipeline/grade/latex_commands.h"
 #include "pipeline/grade/parser.h"
 
 #include <string.h>
@@ -86,12 +87,22 @@ static void on_number(struct parser *p, struct token t)
     complete(p, number_node(p, t));
 }
 
-/* f(x), g(x), h(x): functions without a definition. */
+/* f(x), g\left(x\right), h(x): functions without a definition. */
 static bool is_function_letter(const struct parser *p, struct token t)
 {
-    const char c = p->lex.text[t.start];
-    return t.end - t.start == 1 && (c == 'f' || c == 'g' || c == 'h') &&
-           p->lex.text[t.end] == '(';
+    const char c = p->lex.text[t.start], *next = p->lex.text + t.end;
+    if (t.end - t.start != 1 || (c != 'f' && c != 'g' && c != 'h'))
+        return false;
+    while (*next == '\\') {
+        uint32_t n = 0;
+        while ((next[1 + n] >= 'a' && next[1 + n] <= 'z') || next[1 + n] == 'B')
+            n++;
+        const struct command *command = command_find(next + 1, n);
+        if (!command || (command->kind != COMMAND_SIDE && command->kind != COMMAND_SKIP))
+            return false;
+        next += 1 + n;
+    }
+    return *next == '(';
 }
 
 static void on_symbol(struct parser *p, struct token t)
@@ -134,11 +145,19 @@ static void on_symbol(struct parser *p, struct token t)
     complete(p, node);
 }
 
+static void on_postfix(struct parser *p, struct token t);
+
 static void on_word(struct parser *p, struct token t)
 {
     const char *word = p->lex.text + t.start;
     const uint32_t size = t.end - t.start;
     uint32_t number;
+    const struct unit_row *unit = unit_find(word, size);
+    if (p->have && unit && unit->kind == UNIT_DEGREE && function_pending(p)) {
+        t.kind = T_DEGREE; /* \cos 13 degrees */
+        on_postfix(p, t);
+        return;
+    }
     if (p->have) {
         reduce(p, P_SETOP);
         unit_phrase(p, t);
@@ -146,7 +165,6 @@ static void on_word(struct parser *p, struct token t)
     }
     if (word_is_filler(word, size))
         return;
-    const struct unit_row *unit = unit_find(word, size);
     if (number_words(p, t, &number))
         complete(p, number);
     else if (unit && (lex_peek(&p->lex) >= '0' && lex_peek(&p->lex) <= '9')) {

@@ -277,23 +277,27 @@ static int ratio_and_number(struct comparer *c, struct item ratio, struct item n
     return equal ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
 }
 
-/* Minutes since midnight; -1: no time of day. */
-static long minutes_of(struct quantity q)
+/* Seconds since midnight; -1: no time of day. */
+static long time_of(struct quantity q)
 {
     struct item parts[PARTS_MAX];
     const uint32_t n = ratio_parts(q.value, parts);
-    bool zero = false;
-    if (n > 2 || !all_exact(parts, n, &zero) || !is_whole(item_node(parts[0])) ||
-        !is_whole(item_node(parts[n - 1])) ||
-        fmpz_cmp_ui(fmpq_numref(&item_node(parts[0])->value), 24) > 0 ||
-        fmpz_cmp_ui(fmpq_numref(&item_node(parts[n - 1])->value), 59) > 0)
+    long seconds = 0;
+    if (n > 3)
         return -1;
-    long hours = fmpz_get_si(fmpq_numref(&item_node(parts[0])->value));
-    const long minutes =
-        n == 2 ? fmpz_get_si(fmpq_numref(&item_node(parts[1])->value)) : 0;
-    if (q.kind == UNIT_AM || q.kind == UNIT_PM)
-        hours = hours % 12 + (q.kind == UNIT_PM ? 12 : 0);
-    return hours * 60 + minutes;
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct node *part = i < n ? item_node(parts[i]) : NULL;
+        if (part && (!is_whole(part) || fmpz_cmp_ui(fmpq_numref(&part->value), 59) > 0 ||
+                     fmpz_sgn(fmpq_numref(&part->value)) < 0))
+            return -1;
+        long value = part ? fmpz_get_si(fmpq_numref(&part->value)) : 0;
+        if (i == 0 && value > 24)
+            return -1;
+        if (i == 0 && (q.kind == UNIT_AM || q.kind == UNIT_PM))
+            value = value % 12 + (q.kind == UNIT_PM ? 12 : 0);
+        seconds = seconds * 60 + value;
+    }
+    return seconds;
 }
 
 /* The hash of the digits of a number, with its base or without. */
@@ -344,9 +348,8 @@ int compare_quantities(struct comparer *c, struct item gold, struct item pred)
         a.kind == UNIT_AM || a.kind == UNIT_PM || b.kind == UNIT_AM || b.kind == UNIT_PM;
     if (clock && policy(c, PIPE_POLICY_TIME)) {
         c->rule = "time";
-        return minutes_of(a) >= 0 && minutes_of(a) == minutes_of(b)
-                   ? PIPE_VERDICT_EQUAL
-                   : PIPE_VERDICT_DIFFERENT;
+        return time_of(a) >= 0 && time_of(a) == time_of(b) ? PIPE_VERDICT_EQUAL
+                                                           : PIPE_VERDICT_DIFFERENT;
     }
     c->rule = "units";
     if (a.unit && b.unit && a.unit != b.unit && policy(c, PIPE_POLICY_UNIT_MISMATCH))

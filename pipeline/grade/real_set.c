@@ -371,5 +371,7 @@ int compare_sets(struct comparer *c, struct item gold, struct item pred)
     if (equal_everywhere(s, gold, pred))
         return PIPE_VERDICT_EQUAL;
     s->intersect_lists = true;
-    return equal_everywhere(s, gold, pred) ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
+    if (equal_everywhere(s, gold, pred))
+        return PIPE_VERDICT_EQUAL;
+    return evaluator_spent(c->e) ? PIPE_VERDICT_UNDECIDED : PIPE_VERDICT_DIFFERENT;
 }
