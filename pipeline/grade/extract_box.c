@@ -65,8 +65,8 @@ static size_t add_bare_box(struct boxes *b, struct span s, size_t argument)
     return n;
 }
 
-/* Boxes whose braces balance. Escaped braces are text. */
-static void collect_boxes(struct span text, struct boxes *b)
+/* Boxes whose braces balance. Escaped braces are text. True: one is still open. */
+static bool collect_boxes(struct span text, struct boxes *b)
 {
     struct {
         size_t brace, command; /* command == brace: no box */
@@ -104,6 +104,10 @@ static void collect_boxes(struct span text, struct boxes *b)
                                        i - open[depth].brace - 1 });
         }
     }
+    for (size_t i = 0; i < depth && i < BRACES_MAX; i++)
+        if (open[i].command != open[i].brace)
+            return true;
+    return false;
 }
 
 /* Takes a word off the end, with the spaces before it. */
@@ -142,7 +146,7 @@ static bool is_joint(struct span gap, bool words)
 bool find_box(struct span text, struct found *out)
 {
     struct boxes b = { .count = 0 };
-    collect_boxes(text, &b);
+    out->stop = collect_boxes(text, &b); /* an answer that was cut is none */
     if (b.count == 0)
         return false;
     unsigned first = b.count - 1;

@@ -224,7 +224,17 @@ bool find_hashes_number(struct span text, struct found *out)
     }
     if (span_last(line, "=", &box) && first_number(box, out))
         return true;
-    return first_number(line, out);
+    if (!first_number(line, out))
+        return false;
+    struct span *number = &out->parts[0]; /* commas elsewhere are the answer's own */
+    const char *end = line.at + line.size;
+    while (number->at + number->size + 1 < end && number->at[number->size] == ',' &&
+           is_digit(number->at[number->size + 1]))
+        number->size +=
+            1 +
+            digits_at(span_from(line, (size_t)(number->at + number->size + 1 - line.at)));
+    out->all = number->size;
+    return true;
 }
 
 bool find_harness_strict(struct span text, struct found *out)

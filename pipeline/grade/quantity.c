@@ -354,6 +354,9 @@ int compare_quantities(struct comparer *c, struct item gold, struct item pred)
     c->rule = "units";
     if (a.unit && b.unit && a.unit != b.unit && policy(c, PIPE_POLICY_UNIT_MISMATCH))
         return PIPE_VERDICT_DIFFERENT;
+    if (((a.percent && b.unit) || (b.percent && a.unit)) &&
+        policy(c, PIPE_POLICY_UNIT_MISMATCH))
+        return PIPE_VERDICT_DIFFERENT;
     if (!a.unit != !b.unit && (!policy(c, PIPE_POLICY_UNITS) ||
                                ((a.kind == UNIT_SUBUNIT || b.kind == UNIT_SUBUNIT) &&
                                 policy(c, PIPE_POLICY_SUBUNIT))))
