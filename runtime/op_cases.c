@@ -77,7 +77,7 @@ static void make_matrix(struct rt_op_case *c)
         const struct embed_push *p = &c->push.embed;
         o[0] = plain(p->rows, RT_FILL_IDS);
         o[0].arg = p->vocab;
-        weight_of(o + 1, rt_round_up32(p->vocab, RT_WEIGHT_OUT_PAD), p->in_pad, p->bits,
+        weight_of(o + 1, rt_round_up32(p->part, RT_WEIGHT_OUT_PAD), p->in_pad, p->bits,
                   p->group, p->form);
         o[3] = rows_of(p->rows, p->ldy, RT_FILL_UNIT);
     } else if (c->op == RT_OP_unpack) {

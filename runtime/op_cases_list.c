@@ -21,21 +21,23 @@
  * (128) and the key block (8): none, one, one less, equal, one more. Append freely. */
 /* clang-format off */
 const struct rt_op_case rt_op_case_list[] = {
-    /* embed: rows, cols, vocab, in_pad, bits, group, form, ldy */
-    CASE(embed, "2 bits, group 0", USUAL, 0, 9, 384, 100, 384, 2, 0, 0, 512)
-    CASE(embed, "2 bits, group 32", USUAL, 0, 9, 384, 100, 384, 2, 32, 0, 512)
-    CASE(embed, "3 bits, group 0", USUAL, 0, 9, 384, 100, 384, 3, 0, 0, 512)
-    CASE(embed, "3 bits, group 128", USUAL, 0, 9, 384, 100, 384, 3, 128, 0, 512)
-    CASE(embed, "4 bits, group 0", USUAL, 0, 9, 384, 100, 384, 4, 0, 0, 512)
-    CASE(embed, "4 bits, group 64", USUAL, 0, 9, 384, 100, 384, 4, 64, 0, 512)
-    CASE(embed, "8 bits, group 0", USUAL, 0, 9, 384, 100, 384, 8, 0, 0, 512)
-    CASE(embed, "8 bits, group 32", USUAL, 0, 9, 384, 100, 384, 8, 32, 0, 512)
-    CASE(embed, "8 bits, group 16, minimum form", USUAL, 0, 9, 384, 100, 384, 8, 16, 1, 512)
-    CASE(embed, "16 bits, group 0", USUAL, 0, 9, 384, 100, 384, 16, 0, 0, 512)
-    CASE(embed, "32 bits, group 0", USUAL, 0, 9, 384, 100, 384, 32, 0, 0, 512)
-    CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128)
-    CASE(embed, "one row, minimum form", USUAL, 0, 1, 128, 64, 128, 4, 32, 1, 128)
-    CASE(embed, "more rows than a workgroup", USUAL, 0, 65, 100, 333, 128, 4, 32, 0, 128)
+    /* embed: rows, cols, vocab, in_pad, bits, group, form, ldy, row0, part */
+    CASE(embed, "2 bits, group 0", USUAL, 0, 9, 384, 100, 384, 2, 0, 0, 512, 0, 100)
+    CASE(embed, "2 bits, group 32", USUAL, 0, 9, 384, 100, 384, 2, 32, 0, 512, 0, 100)
+    CASE(embed, "3 bits, group 0", USUAL, 0, 9, 384, 100, 384, 3, 0, 0, 512, 0, 100)
+    CASE(embed, "3 bits, group 128", USUAL, 0, 9, 384, 100, 384, 3, 128, 0, 512, 0, 100)
+    CASE(embed, "4 bits, group 0", USUAL, 0, 9, 384, 100, 384, 4, 0, 0, 512, 0, 100)
+    CASE(embed, "4 bits, group 64", USUAL, 0, 9, 384, 100, 384, 4, 64, 0, 512, 0, 100)
+    CASE(embed, "8 bits, group 0", USUAL, 0, 9, 384, 100, 384, 8, 0, 0, 512, 0, 100)
+    CASE(embed, "8 bits, group 32", USUAL, 0, 9, 384, 100, 384, 8, 32, 0, 512, 0, 100)
+    CASE(embed, "8 bits, group 16, minimum form", USUAL, 0, 9, 384, 100, 384, 8, 16, 1, 512, 0, 100)
+    CASE(embed, "16 bits, group 0", USUAL, 0, 9, 384, 100, 384, 16, 0, 0, 512, 0, 100)
+    CASE(embed, "32 bits, group 0", USUAL, 0, 9, 384, 100, 384, 32, 0, 0, 512, 0, 100)
+    CASE(embed, "first of three parts, 4 bits", USUAL, 0, 33, 384, 300, 384, 4, 32, 0, 512, 0, 128)
+    CASE(embed, "last of three parts, 8 bits", USUAL, 0, 33, 384, 300, 384, 8, 0, 0, 512, 256, 44)
+    CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128, 0, 100)
+    CASE(embed, "one row, minimum form", USUAL, 0, 1, 128, 64, 128, 4, 32, 1, 128, 0, 64)
+    CASE(embed, "more rows than a workgroup", USUAL, 0, 65, 100, 333, 128, 4, 32, 0, 128, 0, 333)
 
     /* unpack: out_pad, in_pad, bits, group, form */
     CASE(unpack, "2 bits, group 0", USUAL, 0, 128, 384, 2, 0, 0)
@@ -476,7 +478,7 @@ const struct rt_op_case rt_op_case_list[] = {
     BENCH(unpack, "512x512 4 bits", 0, 512, 512, 4, 128, 0)
     BENCH(outer, "16x384, 256 rows", 0, 256, 16, 384, 128, 0, 384, 0, 384, 1.0f, 0)
     BENCH(outer, "128x128, 512 rows", 0, 512, 128, 128, 128, 0, 128, 0, 128, 1.0f, 0)
-    BENCH(embed, "128 columns f32, 256 rows", 0, 256, 128, 576, 128, 32, 0, 0, 128)
+    BENCH(embed, "128 columns f32, 256 rows", 0, 256, 128, 576, 128, 32, 0, 0, 128, 0, 576)
 
     BENCH(attention, "prefill of 256", 256,
          256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 128, 0, 0, 0, 0.176777f)

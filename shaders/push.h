@@ -24,14 +24,17 @@
 typedef uint32_t uint;
 #endif
 
-/* y[row][k] = table[ids[row]][k] as float.
+/* y[row][k] = table[ids[row]][k] as float. A table that exceeds what a device binds comes
+ * in parts: rows row0 .. row0 + part - 1 of it are bound, and rows of y whose id is in
+ * another part stay as they are.
  * 0 ids (uint [rows]), 1 codes, 2 scales, 3 y. Ids >= vocab read row 0. */
 struct embed_push {
     uint rows;
     uint cols;                      /* hidden size */
-    uint vocab;                     /* rows of the table */
+    uint vocab;                     /* rows of the whole table */
     uint in_pad, bits, group, form; /* of the weight, as in matmul_push */
     uint ldy;
+    uint row0, part;
 };
 
 /* y[row][h*cols + c] = w[c] x[row][h*cols + c] / sqrt(mean_c x^2 + eps), h < heads.

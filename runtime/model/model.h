@@ -43,6 +43,17 @@ struct model_weight {
     struct rt_buffer *order, *inverse;
 };
 
+enum { MODEL_TABLE_PARTS_MAX = 32 };
+
+/* A [vocab][hidden] matrix: the embedding or the head. In parts of whole rows, so that no
+ * part, nor its copy in floats, exceeds what the device binds at once. */
+struct model_table {
+    struct rt_weight_shape shape; /* of the whole */
+    uint32_t part_rows;           /* of every part but the last; a multiple of 64 */
+    uint32_t count;
+    struct model_weight part[MODEL_TABLE_PARTS_MAX];
+};
+
 /* Consecutive parts of a group in one weight, whose row 0 is that of part0. */
 struct model_run {
     uint32_t part0, parts;
@@ -67,8 +78,8 @@ struct rt_model {
     char hash[65]; /* content hash of the folder, hexadecimal */
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     struct model_layer *layers; /* config.layers of them */
-    struct model_weight embed;
-    struct model_weight head; /* borrows embed's buffers where tied */
+    struct model_table embed;
+    struct model_table head; /* borrows embed's buffers where tied */
     struct rt_buffer *norm_final;
     struct rt_buffer *rope_table; /* float [positions][head_dim/2][2]: gain cos, sin */
     uint32_t positions;           /* longest context the table serves */

@@ -119,24 +119,28 @@ void model_record_embed(struct model_pass *pass, struct rt_list *list, uint32_t 
                         struct rt_buffer *x)
 {
     const struct rt_model *m = pass->model;
-    const struct rt_weight_shape *s = &m->embed.shape;
-    const struct embed_push push = {
-        .rows = rows,
-        .cols = m->config.hidden,
-        .vocab = m->config.vocab,
-        .in_pad = s->in_pad,
-        .bits = s->bits,
-        .group = s->group,
-        .form = s->form,
-        .ldy = m->ld_hidden,
-    };
-    const struct rt_slice slices[] = {
-        model_slice(pass->ids),
-        model_slice(m->embed.codes),
-        model_slice(m->embed.scales ? m->embed.scales : m->none),
-        model_slice(x),
-    };
-    rt_list_op(list, RT_OP_embed, &push, slices);
+    for (uint32_t i = 0; i < m->embed.count; i++) {
+        const struct model_weight *w = &m->embed.part[i];
+        const struct embed_push push = {
+            .rows = rows,
+            .cols = m->config.hidden,
+            .vocab = m->config.vocab,
+            .in_pad = w->shape.in_pad,
+            .bits = w->shape.bits,
+            .group = w->shape.group,
+            .form = w->shape.form,
+            .ldy = m->ld_hidden,
+            .row0 = i * m->embed.part_rows,
+            .part = w->shape.out,
+        };
+        const struct rt_slice slices[] = {
+            model_slice(pass->ids),
+            model_slice(w->codes),
+            model_slice(w->scales ? w->scales : m->none),
+            model_slice(x),
+        };
+        rt_list_op(list, RT_OP_embed, &push, slices);
+    }
 }
 
 static void record_norm(const struct rt_model *m, struct rt_list *list, uint32_t rows,
@@ -419,31 +423,35 @@ void model_record_final_norm(const struct rt_model *model, struct rt_list *list,
 void model_record_head(const struct rt_model *model, struct rt_list *list, uint32_t rows,
                        struct rt_slice y, struct rt_slice logits)
 {
-    const struct rt_weight_shape *s = &model->head.shape;
-    const struct matmul_push push = {
-        .rows = rows,
-        .out_pad = s->out_pad,
-        .in_pad = s->in_pad,
-        .bits = s->bits,
-        .group = s->group,
-        .form = s->form,
-        .ldx = model->ld_hidden,
-        .ldy = model->ld_vocab,
-        .part1 = s->out_pad,
-        .part2 = s->out_pad,
-    };
     const struct rt_slice none = model_slice(model->none);
-    const struct rt_slice slices[] = {
-        model_slice(model->head.codes),
-        model->head.scales ? model_slice(model->head.scales) : none,
-        y,
-        none,
-        none,
-        none,
-        none,
-        logits,
-    };
-    rt_list_op(list, RT_OP_matmul, &push, slices);
+    for (uint32_t i = 0; i < model->head.count; i++) {
+        const struct model_weight *w = &model->head.part[i];
+        const struct rt_weight_shape *s = &w->shape;
+        const struct matmul_push push = {
+            .rows = rows,
+            .out_pad = s->out_pad,
+            .in_pad = s->in_pad,
+            .bits = s->bits,
+            .group = s->group,
+            .form = s->form,
+            .ldx = model->ld_hidden,
+            .ldy = model->ld_vocab,
+            .offy = i * model->head.part_rows,
+            .part1 = s->out_pad,
+            .part2 = s->out_pad,
+        };
+        const struct rt_slice slices[] = {
+            model_slice(w->codes),
+            w->scales ? model_slice(w->scales) : none,
+            y,
+            none,
+            none,
+            none,
+            none,
+            logits,
+        };
+        rt_list_op(list, RT_OP_matmul, &push, slices);
+    }
 }
 
 void model_record_gather(const struct rt_model *model, struct rt_list *list,

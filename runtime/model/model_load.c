@@ -43,19 +43,22 @@ static rt_status reserve(struct loader *l, const struct rt_weight_shape *s)
     return RT_OK;
 }
 
-/* The host copy to the device. */
-static rt_status put_weight(struct loader *l, const char *name, struct model_weight *w)
+/* The host copy, from row `row0` of it on, to the device. */
+static rt_status put_weight(struct loader *l, const char *name, uint32_t row0,
+                            struct model_weight *w)
 {
     rt_status st;
     struct rt_device *dev = l->model->dev;
     const uint64_t codes = rt_weight_code_bytes(&w->shape);
     const uint64_t scales = rt_weight_scale_bytes(&w->shape);
+    const uint64_t code_row = rt_weight_texels(&w->shape) * 4ull;
+    const uint64_t scale_row = rt_weight_pairs(&w->shape) * 4ull;
     TRY(model_buffer(dev, name, codes, RT_MEMORY_DEVICE, &w->codes));
-    TRY(rt_buffer_write(w->codes, 0, l->codes, codes));
+    TRY(rt_buffer_write(w->codes, 0, l->codes + row0 * code_row, codes));
     l->model->weight_bytes += codes;
     if (w->shape.bits < 16) {
         TRY(model_buffer(dev, name, scales, RT_MEMORY_DEVICE, &w->scales));
-        TRY(rt_buffer_write(w->scales, 0, l->scales, scales));
+        TRY(rt_buffer_write(w->scales, 0, l->scales + row0 * scale_row, scales));
         l->model->weight_bytes += scales;
     }
     return RT_OK;
@@ -117,7 +120,7 @@ static rt_status load_run(struct loader *l, const struct model_group_shape *s,
         l->model->linear_weights += (double)s->out[p] * s->in;
         l->model->bits_per_weight += stored_bits(l, &parts[p]);
     }
-    TRY(put_weight(l, first->name, w));
+    TRY(put_weight(l, first->name, 0, w));
     if (first->moved)
         TRY(put_order(l, first, s->ld_in, w));
     return RT_OK;
@@ -248,8 +251,32 @@ fail:
     return st;
 }
 
+/* Cuts a table into parts that the device binds, decoded to floats too. */
+static rt_status cut_table(struct loader *l, const char *name, struct model_table *t)
+{
+    const uint64_t row_bytes = (uint64_t)t->shape.in_pad * sizeof(float);
+    const uint64_t most = rt_device_plan(l->model->dev)->binding_bytes_max / row_bytes;
+    const uint32_t rows = (uint32_t)(most < t->shape.out_pad ? most : t->shape.out_pad);
+    t->part_rows = rows / RT_WEIGHT_OUT_PAD * RT_WEIGHT_OUT_PAD;
+    if ((uint64_t)t->part_rows * MODEL_TABLE_PARTS_MAX < t->shape.out)
+        return rt_fail(l->ctx, RT_ERR_NO_DEVICE,
+                       "'%s' of %u x %u: device '%s' binds at most %llu rows at once; use "
+                       "another device (faultline devices)",
+                       name, t->shape.out, t->shape.in,
+                       rt_device_info_of(l->model->dev)->name, (unsigned long long)most);
+    t->count = (t->shape.out + t->part_rows - 1) / t->part_rows;
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct rt_weight_shape *s = &t->part[i].shape;
+        const uint32_t left = t->shape.out - i * t->part_rows;
+        *s = t->shape;
+        s->out = left < t->part_rows ? left : t->part_rows;
+        s->out_pad = rt_round_up32(s->out, RT_WEIGHT_OUT_PAD);
+    }
+    return RT_OK;
+}
+
 /* A [vocab][hidden] matrix: the embedding or a separate head. */
-static rt_status load_table(struct loader *l, const char *name, struct model_weight *w)
+static rt_status load_table(struct loader *l, const char *name, struct model_table *w)
 {
     rt_status st;
     const struct fmt_config *c = &l->model->config;
@@ -262,9 +289,11 @@ static rt_status load_table(struct loader *l, const char *name, struct model_wei
             "'%s' is in activation order, which is supported in the layers of a "
             "model only",
             name);
+    TRY(cut_table(l, name, w));
     TRY(reserve(l, &w->shape));
     TRY(fmt_weight_load(l->file, name, &w->shape, 0, c->vocab, l->codes, l->scales));
-    TRY(put_weight(l, name, w));
+    for (uint32_t i = 0; i < w->count; i++)
+        TRY(put_weight(l, name, i * w->part_rows, &w->part[i]));
     return RT_OK;
 
 fail:
@@ -419,9 +448,12 @@ void rt_model_destroy(struct rt_model **pm)
         rt_buffer_destroy(&m->layers[l].norm_q);
         rt_buffer_destroy(&m->layers[l].norm_k);
     }
-    if (m->head.codes != m->embed.codes)
-        weight_destroy(&m->head);
-    weight_destroy(&m->embed);
+    const bool is_tied = m->head.part[0].codes == m->embed.part[0].codes;
+    for (uint32_t i = 0; i < MODEL_TABLE_PARTS_MAX; i++) {
+        if (!is_tied)
+            weight_destroy(&m->head.part[i]);
+        weight_destroy(&m->embed.part[i]);
+    }
     rt_buffer_destroy(&m->norm_final);
     rt_buffer_destroy(&m->rope_table);
     rt_buffer_destroy(&m->none);

@@ -28,12 +28,13 @@ void REF(embed)(const void *push, void *const *b)
     const float *scales = b[2];
     real *y = b[3];
     const struct rt_weight_shape s =
-        shape_of((uint32_t)rt_round_up(p->vocab, RT_WEIGHT_OUT_PAD), p->in_pad, p->bits,
+        shape_of((uint32_t)rt_round_up(p->part, RT_WEIGHT_OUT_PAD), p->in_pad, p->bits,
                  p->group, p->form);
-    for (uint32_t r = 0; r < p->rows; r++)
-        for (uint32_t k = 0; k < p->cols; k++)
-            y[(size_t)r * p->ldy + k] =
-                rt_weight_value(&s, codes, scales, ids[r] < p->vocab ? ids[r] : 0, k);
+    for (uint32_t r = 0; r < p->rows; r++) {
+        const uint32_t id = (ids[r] < p->vocab ? ids[r] : 0) - p->row0;
+        for (uint32_t k = 0; id < p->part && k < p->cols; k++)
+            y[(size_t)r * p->ldy + k] = rt_weight_value(&s, codes, scales, id, k);
+    }
 }
 
 static void decode_row(const struct rt_weight_shape *s, const uint32_t *codes,

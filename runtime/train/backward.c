@@ -125,6 +125,7 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
         .group = s->group,
         .form = s->form,
         .lddy = product->lddy,
+        .offdy = product->offdy,
         .lddx = product->lddx,
         .offdx = product->offdx,
         .accumulate = product->accumulate,

@@ -28,7 +28,7 @@ void backward_record(struct backward *b, struct rt_list *list, uint32_t rows);
 /* Where dX (+)= dY W reads and writes; accumulate: dX is added to. */
 struct backward_product {
     struct rt_slice dy, dx;
-    uint32_t lddy, lddx, offdx;
+    uint32_t lddy, offdy, lddx, offdx;
     bool accumulate;
 };
 

@@ -91,13 +91,18 @@ static void record_head_back(struct rt_trainer *t, struct rt_list *list, uint32_
                              uint32_t n)
 {
     const struct rt_model *m = t->model;
-    const struct backward_product product = {
-        .dy = model_slice(t->logits),
-        .dx = rows_at(t->dhn, first, m->ld_hidden),
-        .lddy = m->ld_vocab,
-        .lddx = m->ld_hidden,
-    };
-    backward_record_weight(m, list, n, &m->head, t->head_scratch, NULL, NULL, &product);
+    for (uint32_t i = 0; i < m->head.count; i++) {
+        const struct backward_product product = {
+            .dy = model_slice(t->logits),
+            .dx = rows_at(t->dhn, first, m->ld_hidden),
+            .lddy = m->ld_vocab,
+            .offdy = i * m->head.part_rows,
+            .lddx = m->ld_hidden,
+            .accumulate = i > 0,
+        };
+        backward_record_weight(m, list, n, &m->head.part[i], t->head_scratch, NULL, NULL,
+                               &product);
+    }
 }
 
 static void record_dpo(struct rt_trainer *t, struct rt_list *list, uint32_t pairs)

@@ -39,7 +39,7 @@ static rt_status create_head(struct rt_trainer *t)
     struct rt_device *dev = t->model->dev;
     const uint32_t targets = t->batch.targets_max;
     const uint64_t rows = (uint64_t)targets * t->model->ld_hidden * 4;
-    const struct rt_weight_shape *head = &t->model->head.shape;
+    const struct rt_weight_shape *head = &t->model->head.part[0].shape;
     const bool pairs = t->options.loss == TRAIN_DPO;
     TRY(model_buffer(dev, "train hx", rows, RT_MEMORY_DEVICE, &t->hx));
     TRY(model_buffer(dev, "train hn", rows, RT_MEMORY_DEVICE, &t->hn));

@@ -24,7 +24,9 @@ void main()
     const int row = i / cols4, k = i % cols4;
     if (row >= int(p.rows))
         return;
-    const uint id = ids[row] < p.vocab ? ids[row] : 0u;
+    const uint id = (ids[row] < p.vocab ? ids[row] : 0u) - p.row0;
+    if (id >= p.part)
+        return;
     y[row * (int(p.ldy) / 4) + k] = weight4(int(id), k, int(p.in_pad) / 4, int(p.bits),
                                             int(p.group), int(p.form));
 }
