@@ -85,8 +85,7 @@ static void put_tokens(void)
     for (uint32_t i = 0; i < VOCAB; i++) {
         char text[16];
         if (i < 256) {
-            const bool is_plain =
-                (i > 32 && i < 127) || (i > 160 && i < 173) || i > 173;
+            const bool is_plain = (i > 32 && i < 127) || (i > 160 && i < 173) || i > 173;
             const uint32_t c = is_plain ? i : moved++;
             if (c < 128)
                 snprintf(text, sizeof text, "%c", (char)c);
@@ -115,12 +114,18 @@ static void each_tensor(void (*take)(const char *, uint64_t, uint64_t, enum type
         uint32_t in, rows; /* rows 0: a vector */
         enum type type;
     } layer[] = {
-        { "attn_norm.weight", HIDDEN, 0, F32 },   { "attn_q.weight", HIDDEN, HIDDEN, Q4_0 },
-        { "attn_k.weight", HIDDEN, KV, Q4_0 },    { "attn_v.weight", HIDDEN, KV, Q4_0 },
-        { "attn_q.bias", HIDDEN, 0, F32 },        { "attn_k.bias", KV, 0, F32 },
-        { "attn_v.bias", KV, 0, F32 },            { "attn_output.weight", HIDDEN, HIDDEN, Q4_0 },
-        { "ffn_norm.weight", HIDDEN, 0, F32 },    { "ffn_gate.weight", HIDDEN, FFN, Q4_0 },
-        { "ffn_up.weight", HIDDEN, FFN, Q4_0 },   { "ffn_down.weight", FFN, HIDDEN, Q4_0 },
+        { "attn_norm.weight", HIDDEN, 0, F32 },
+        { "attn_q.weight", HIDDEN, HIDDEN, Q4_0 },
+        { "attn_k.weight", HIDDEN, KV, Q4_0 },
+        { "attn_v.weight", HIDDEN, KV, Q4_0 },
+        { "attn_q.bias", HIDDEN, 0, F32 },
+        { "attn_k.bias", KV, 0, F32 },
+        { "attn_v.bias", KV, 0, F32 },
+        { "attn_output.weight", HIDDEN, HIDDEN, Q4_0 },
+        { "ffn_norm.weight", HIDDEN, 0, F32 },
+        { "ffn_gate.weight", HIDDEN, FFN, Q4_0 },
+        { "ffn_up.weight", HIDDEN, FFN, Q4_0 },
+        { "ffn_down.weight", FFN, HIDDEN, Q4_0 },
     };
     take("token_embd.weight", HIDDEN, VOCAB, Q8_0);
     take("output_norm.weight", HIDDEN, 0, F32);

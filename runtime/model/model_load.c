@@ -259,11 +259,12 @@ static rt_status cut_table(struct loader *l, const char *name, struct model_tabl
     const uint32_t rows = (uint32_t)(most < t->shape.out_pad ? most : t->shape.out_pad);
     t->part_rows = rows / RT_WEIGHT_OUT_PAD * RT_WEIGHT_OUT_PAD;
     if ((uint64_t)t->part_rows * MODEL_TABLE_PARTS_MAX < t->shape.out)
-        return rt_fail(l->ctx, RT_ERR_NO_DEVICE,
-                       "'%s' of %u x %u: device '%s' binds at most %llu rows at once; use "
-                       "another device (faultline devices)",
-                       name, t->shape.out, t->shape.in,
-                       rt_device_info_of(l->model->dev)->name, (unsigned long long)most);
+        return rt_fail(
+            l->ctx, RT_ERR_NO_DEVICE,
+            "'%s' of %u x %u: device '%s' binds at most %llu rows at once; use "
+            "another device (faultline devices)",
+            name, t->shape.out, t->shape.in, rt_device_info_of(l->model->dev)->name,
+            (unsigned long long)most);
     t->count = (t->shape.out + t->part_rows - 1) / t->part_rows;
     for (uint32_t i = 0; i < t->count; i++) {
         struct rt_weight_shape *s = &t->part[i].shape;
