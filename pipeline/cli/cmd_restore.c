@@ -1,5 +1,6 @@
 /* pipeline/cli/cmd_restore.c
  * restore, and the commands that end the same chain early: locate, curate, train. */
+#include "pipeline/cli/locate_stored.h"
 #include "pipeline/cli/restore.h"
 
 #include <stdio.h>
@@ -64,6 +65,9 @@ const struct cli_command cli_restore = {
 
 static const struct cli_option locate_options[] = {
     RESTORE_OPTIONS,
+    { "run", "ID",
+      "only the wrong answers of this run (or of this variant's label), told from their "
+      "text, without models" },
     { "injected", "N",
       "also alter N right answers at a known step and see whether it is named" },
     { NULL, NULL, NULL },
@@ -85,6 +89,8 @@ static rt_status locate(struct cli *cli)
 {
     rt_status st;
     int64_t injected;
+    if (cli_flag(cli, "run"))
+        return locate_stored(cli, cli_value(cli, "run", ""));
     struct restoring *r = begin(cli);
     if (!r)
         return RT_ERR_HOST_MEMORY;

@@ -94,6 +94,14 @@ static void imported_answers_are_like_any_other(void **state)
     run_well("grade --store results.db", &out);
     assert_string_equal(out, "");
     free(out);
+    run_well("locate --run mockllm/model --store results.db", &out);
+    /* "20/5=5" is false; it was said twice, both times to another question. */
+    assert_true(strstr(out, "20/5=5") && strstr(out, "execution/computation"));
+    free(out);
+    assert_int_equal(number("SELECT count(*) FROM fault WHERE locator='verdict'"),
+                     number("SELECT count(*) FROM v_outcome JOIN variant "
+                            "USING(variant_id) WHERE label='mockllm/model' AND "
+                            "correct=0"));
     run_well("report --store results.db -o page.html", NULL);
     run_well("status --store results.db", NULL);
 }
