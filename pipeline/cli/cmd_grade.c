@@ -68,60 +68,63 @@ fail:
     return st;
 }
 
-/* Finds the answer in `text`, then compares it. *answer is null where there is none. */
-static rt_status grade_output(struct grading *g, const struct pipe_row *row,
-                              const char *gold, const char *text, int places,
-                              const char **answer, struct pipe_grading *out)
+struct record {
+    const char *gold, *pred, *text;
+    const struct pipe_answer_style *style; /* of text */
+    bool prose;                            /* kind text */
+    int places;
+};
+
+static rt_status read_record(struct grading *g, const struct pipe_row *row,
+                             struct record *out)
 {
     rt_status st;
-    const struct pipe_answer_style *style;
-    TRY(style_of(g, row, &style));
-    *out = (struct pipe_grading){ PIPE_VERDICT_DIFFERENT, "" };
-    *answer = NULL;
-    if (!pipe_extract(style, text, g->extracted, EXTRACTED_MAX, &out->rule))
-        goto fail;
-    *answer = g->extracted;
-    if (pipe_answer_style_literal(style))
-        out->verdict = pipe_literal_equal(gold, g->extracted) ? PIPE_VERDICT_EQUAL
-                                                              : PIPE_VERDICT_DIFFERENT;
-    else {
-        const char *found_by = out->rule;
-        pipe_grader_answers(g->grader, gold, g->extracted, places, out);
-        json_object_set_new(row->fields, "compared", json_string(out->rule));
-        out->rule = found_by;
-    }
+    const char *kind;
+    *out = (struct record){ .places = -1 };
+    TRY(text_of(g, row, "gold", true, &out->gold));
+    TRY(text_of(g, row, "text", false, &out->text));
+    TRY(text_of(g, row, "pred", !out->text, &out->pred));
+    TRY(text_of(g, row, "kind", false, &kind));
+    if (out->text)
+        TRY(style_of(g, row, &out->style));
+    const json_t *precision = json_object_get(row->fields, "precision");
+    const json_int_t places = json_integer_value(precision);
+    if (json_is_integer(precision) && places >= 0 && places <= 1000)
+        out->places = (int)places;
+    out->prose = kind && strcmp(kind, "text") == 0;
+    if (kind && !out->prose && strcmp(kind, "answer") != 0)
+        st = rt_fail(&g->cli->ctx, RT_ERR_INPUT,
+                     "'%s' %s %u: unknown kind '%.40s'; there are answer and text",
+                     row->file, row->unit, row->at, kind);
 
 fail:
     return st;
 }
 
-static rt_status grade(struct grading *g, const struct pipe_row *row,
-                       struct pipe_grading *out, const char **answer)
+/* All records are read before the first is graded: a file is graded whole or not at all. */
+static rt_status on_check(void *user, const struct pipe_row *row)
 {
-    rt_status st;
-    const char *gold, *pred, *text, *kind;
-    TRY(text_of(g, row, "gold", true, &gold));
-    TRY(text_of(g, row, "text", false, &text));
-    TRY(text_of(g, row, "pred", !text, &pred));
-    TRY(text_of(g, row, "kind", false, &kind));
-    const json_t *precision = json_object_get(row->fields, "precision");
-    const json_int_t asked =
-        json_is_integer(precision) ? json_integer_value(precision) : -1;
-    const int places = asked >= 0 && asked <= 1000 ? (int)asked : -1;
-    if (kind && strcmp(kind, "answer") != 0 && strcmp(kind, "text") != 0)
-        return rt_fail(&g->cli->ctx, RT_ERR_INPUT,
-                       "'%s' %s %u: unknown kind '%.40s'; there are answer and text",
-                       row->file, row->unit, row->at, kind);
-    *answer = pred;
-    if (text)
-        TRY(grade_output(g, row, gold, text, places, answer, out));
-    else if (kind && strcmp(kind, "text") == 0)
-        pipe_grader_texts(g->grader, gold, pred, places, out);
-    else
-        pipe_grader_answers(g->grader, gold, pred, places, out);
+    struct record record;
+    return read_record(user, row, &record);
+}
 
-fail:
-    return st;
+/* Finds the answer in the text, then compares it. *answer is null where there is none. */
+static void grade_output(struct grading *g, const struct record *r, json_t *fields,
+                         const char **answer, struct pipe_grading *out)
+{
+    const char *found_by = "";
+    const bool any =
+        pipe_extract(r->style, r->text, g->extracted, EXTRACTED_MAX, &found_by);
+    *out = (struct pipe_grading){ PIPE_VERDICT_DIFFERENT, found_by };
+    *answer = any ? g->extracted : NULL;
+    if (any && pipe_answer_style_literal(r->style)) {
+        if (pipe_literal_equal(r->gold, g->extracted))
+            out->verdict = PIPE_VERDICT_EQUAL;
+    } else if (any) {
+        pipe_grader_answers(g->grader, r->gold, g->extracted, r->places, out);
+        json_object_set_new(fields, "compared", json_string(out->rule));
+        out->rule = found_by;
+    }
 }
 
 /* verdict and reason of a record as it is printed */
@@ -141,10 +144,17 @@ static rt_status on_record(void *user, const struct pipe_row *row)
 {
     struct grading *g = user;
     rt_status st;
+    struct record r;
     struct pipe_grading result = { 0 };
-    const char *answer = NULL;
+    TRY(read_record(g, row, &r));
+    const char *answer = r.pred;
     const uint64_t start = rt_time_ns();
-    TRY(grade(g, row, &result, &answer));
+    if (r.text)
+        grade_output(g, &r, row->fields, &answer, &result);
+    else if (r.prose)
+        pipe_grader_texts(g->grader, r.gold, r.pred, r.places, &result);
+    else
+        pipe_grader_answers(g->grader, r.gold, r.pred, r.places, &result);
     describe(row->fields, &result, answer, (double)(rt_time_ns() - start) / 1e6);
     g->records++;
     g->correct += result.verdict == PIPE_VERDICT_EQUAL;
@@ -184,6 +194,7 @@ static rt_status records(struct cli *cli, const char *path)
     TRY(pipe_grader_create(&cli->ctx, &policies, &g.grader));
     TRY(pipe_data_file_read(&cli->ctx, path, &file));
     const struct pipe_rows_text text = { path, file.text, file.size };
+    TRY(pipe_rows_jsonl(&cli->ctx, &text, on_check, &g));
     TRY(pipe_rows_jsonl(&cli->ctx, &text, on_record, &g));
     cli_say(cli,
             "%u records: %u correct, %u wrong, %u of these without an answer, %u "

@@ -121,6 +121,7 @@ static const struct {
     { 0x2218, 0x2218, "\\circ " },
     { 0x2219, 0x2219, "\\cdot " },
     { 0x221a, 0x221a, "\\surd " },
+    { 0x221b, 0x221b, "\\sqrt[3]" },
     { 0x221e, 0x221e, "\\infty " },
     { 0x2220, 0x2220, "\\angle " },
     { 0x2227, 0x2227, "\\land " },

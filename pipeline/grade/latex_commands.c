@@ -26,6 +26,7 @@ static const struct command commands[] = {
     { "Pr", T_FUNC, F_COUNT },
     { "Re", T_FUNC, F_COUNT },
     { "Rightarrow", T_REL, R_OTHER },
+    { "abs", T_FUNC, F_ABS },
     { "angle", COMMAND_SKIP, 0 },
     { "approx", T_REL, R_APPROX },
     { "arccos", T_FUNC, F_ACOS },

@@ -52,7 +52,7 @@ static uint32_t groups_at(struct lexer *lex, uint32_t first, uint32_t at)
 {
     const char separator = lex->text[at];
     uint32_t n = 0;
-    if ((separator != ',' && separator != ' ') || at - first > 3 ||
+    if ((separator != ',' && separator != ' ' && separator != '\'') || at - first > 3 ||
         (lex->text[first] == '0' && at - first == 1))
         return 0;
     if (separator == ',' && (lex->comma_lists || lex->decimal_comma))
@@ -333,7 +333,8 @@ static struct token environment(struct lexer *lex, struct token t)
     const bool bars = size == 7 && strncmp(name, "vmatrix", 7) == 0;
     const bool matrix = size >= 6 && strncmp(name + size - 6, "matrix", 6) == 0;
     const bool array = size >= 5 && strncmp(name, "array", 5) == 0;
-    t.op = bars ? 1 : matrix || array ? 0 : 2;
+    const bool cases = size >= 5 && strncmp(name + size - 5, "cases", 5) == 0;
+    t.op = bars ? 1 : cases ? 3 : matrix || array ? 0 : 2;
     if (t.kind == T_BEGIN && array)
         lex->at = argument_end(lex, lex->at); /* the columns */
     if (t.kind == T_BEGIN)
@@ -446,20 +447,35 @@ static struct token sign(struct lexer *lex, struct token t)
         const char *text;
         uint8_t kind, op;
     } rows[] = {
-        { "...", T_SYMBOL, 0 },    { "<=", T_REL, R_LE },
-        { ">=", T_REL, R_GE },     { "!=", T_REL, R_NE },
-        { "==", T_REL, R_EQ },     { "->", T_REL, R_OTHER },
-        { "=>", T_REL, R_OTHER },  { "+-", T_PM, 0 },
-        { "=", T_REL, R_EQ },      { "<", T_REL, R_LT },
-        { ">", T_REL, R_GT },      { "+", T_PLUS, 0 },
-        { "-", T_MINUS, 0 },       { "*", T_TIMES, 0 },
-        { "/", T_OVER, 0 },        { "^", T_CARET, 0 },
-        { "_", T_UNDER, 0 },       { "(", T_OPEN, '(' },
-        { "[", T_OPEN, '[' },      { ")", T_CLOSE, ')' },
-        { "]", T_CLOSE, ']' },     { "|", T_BAR, 0 },
-        { ",", T_SEP, SEP_COMMA }, { ";", T_SEP, SEP_SEMICOLON },
-        { "&", T_COLUMN, 0 },      { ":", T_COLON, 0 },
-        { "!", T_FACTORIAL, 0 },   { "%", T_PERCENT, 0 },
+        { "...", T_SYMBOL, 0 },
+        { "<=", T_REL, R_LE },
+        { ">=", T_REL, R_GE },
+        { "!=", T_REL, R_NE },
+        { "==", T_REL, R_EQ },
+        { "->", T_REL, R_OTHER },
+        { "=>", T_REL, R_OTHER },
+        { "+-", T_PM, 0 },
+        { ":=", T_REL, R_EQ },
+        { "=", T_REL, R_EQ },
+        { "<", T_REL, R_LT },
+        { ">", T_REL, R_GT },
+        { "+", T_PLUS, 0 },
+        { "-", T_MINUS, 0 },
+        { "*", T_TIMES, 0 },
+        { "/", T_OVER, 0 },
+        { "^", T_CARET, 0 },
+        { "_", T_UNDER, 0 },
+        { "(", T_OPEN, '(' },
+        { "[", T_OPEN, '[' },
+        { ")", T_CLOSE, ')' },
+        { "]", T_CLOSE, ']' },
+        { "|", T_BAR, 0 },
+        { ",", T_SEP, SEP_COMMA },
+        { ";", T_SEP, SEP_SEMICOLON },
+        { "&", T_COLUMN, 0 },
+        { ":", T_COLON, 0 },
+        { "!", T_FACTORIAL, 0 },
+        { "%", T_PERCENT, 0 },
         { "'", T_PRIME, 0 },
     };
     for (size_t i = 0; i < RT_COUNT(rows); i++) {

@@ -42,9 +42,9 @@ enum token_kind {
     T_SCALE,    /* op: power of ten */
     T_CURRENCY, /* name, op: enum unit_kind */
     T_NAMED,    /* op */
-    T_BEGIN,    /* name: of the environment; op 1: a determinant, 2: no matrix */
-    T_FINISH,   /* its end */
-    T_BIG,      /* \sum and the like: name */
+    T_BEGIN,  /* name: of the environment; op 1: a determinant, 2: no matrix, 3: cases */
+    T_FINISH, /* its end */
+    T_BIG,    /* \sum and the like: name */
     T_BAD,
 };
 

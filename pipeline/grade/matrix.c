@@ -10,7 +10,7 @@ enum { SIDE_MAX = 8, BITS_EACH_MAX = 2000 };
 static bool numbers_of(const struct tree *t, uint32_t matrix, fmpq_mat_t out)
 {
     const struct node *nodes = t->nodes, *m = &nodes[matrix];
-    if (m->kind != N_MATRIX || m->count == 0 || m->count > SIDE_MAX)
+    if (m->kind != N_MATRIX || m->op == 3 || m->count == 0 || m->count > SIDE_MAX)
         return false;
     const uint32_t columns = nodes[m->first].count;
     for (uint32_t r = m->first; r != TREE_NONE; r = nodes[r].next) {
@@ -86,8 +86,9 @@ static bool whole_power(fmpq_mat_t x, slong exponent)
 }
 
 /* A letter T in a raised place. */
-static bool is_transpose(const struct parser *p, const struct node *n)
+bool is_transpose(const struct parser *p, uint32_t exponent)
 {
+    const struct node *n = &p->t->nodes[exponent];
     return n->kind == N_SYMBOL && n->to == n->from + 1 && p->lex.text[n->from] == 'T';
 }
 
@@ -98,7 +99,7 @@ uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent)
     uint32_t out = TREE_NONE;
     if (!numbers_of(p->t, a, x))
         return TREE_NONE;
-    if (is_transpose(p, e)) {
+    if (is_transpose(p, exponent)) {
         fmpq_mat_init(turned, fmpq_mat_ncols(x), fmpq_mat_nrows(x));
         fmpq_mat_transpose(turned, x);
         out = matrix_node(p, turned, a);

@@ -83,6 +83,8 @@ static void on_number(struct parser *p, struct token t)
         complete(p, node2(p, N_DIV, 0, a, number_node(p, t)));
         return;
     }
+    if (p->have && last_operand(p)->kind == N_UNIT)
+        end_item(p, SEP_AND); /* 5 feet 6 inches */
     juxtapose(p, T_NUMBER);
     complete(p, number_node(p, t));
 }

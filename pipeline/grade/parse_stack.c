@@ -89,7 +89,8 @@ static uint32_t add_matrices(struct parser *p, uint8_t op, uint32_t a, uint32_t 
 {
     uint32_t rows[64], cells[64], count = 0;
     if (at(p, a)->kind != N_MATRIX || at(p, b)->kind != N_MATRIX || op > 1 ||
-        at(p, a)->count != at(p, b)->count || at(p, a)->count > 64)
+        at(p, a)->op || at(p, b)->op || at(p, a)->count != at(p, b)->count ||
+        at(p, a)->count > 64)
         return TREE_NONE;
     uint32_t x = at(p, a)->first, y = at(p, b)->first;
     for (; x != TREE_NONE; x = at(p, x)->next, y = at(p, y)->next)
@@ -350,6 +351,8 @@ static uint32_t power(struct parser *p, uint32_t a, uint32_t b)
 {
     const uint32_t matrix =
         at(p, a)->kind == N_MATRIX ? matrix_power(p, a, b) : TREE_NONE;
+    if (at(p, a)->kind == N_TUPLE && is_transpose(p, b))
+        return a;
     return matrix != TREE_NONE ? matrix : node2(p, N_POW, 0, a, b);
 }
 
@@ -481,7 +484,7 @@ static uint32_t matrix_of(struct parser *p, const struct entry *f, const uint32_
                           uint32_t count)
 {
     const uint32_t out = tree_node(p->t, N_MATRIX, f->op, 0, items, count);
-    const uint32_t value = f->op ? matrix_determinant(p, out) : TREE_NONE;
+    const uint32_t value = f->op == 1 ? matrix_determinant(p, out) : TREE_NONE;
     return value != TREE_NONE ? value : out;
 }
 

@@ -137,6 +137,7 @@ uint32_t small_number(struct parser *p, int64_t value, uint32_t from, uint32_t t
 /* matrix.c; TREE_NONE: not for small matrices of numbers */
 uint32_t matrix_product(struct parser *p, uint32_t a, uint32_t b);
 uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent);
+bool is_transpose(const struct parser *p, uint32_t exponent); /* the letter T */
 uint32_t matrix_determinant(struct parser *p, uint32_t a);
 /* parse_words.c */
 void unit_phrase(struct parser *p, struct token first);

@@ -34,7 +34,7 @@ enum node_kind {
     N_LIST,     /* items without brackets; op: enum separator */
     N_TUPLE,    /* in round or square brackets; op: enum brackets */
     N_SET,      /* in curly brackets */
-    N_MATRIX,   /* rows of N_LIST; op 1: determinant bars */
+    N_MATRIX,   /* rows of N_LIST; op 1: determinant bars, 3: cases */
     N_RELATION, /* operands of a chain; ops: enum relation, four bits each, first lowest */
     N_SETOP,    /* two; op: enum set_operation */
     N_NAMED,    /* op: the letter of a set of numbers, 0: the empty set */

@@ -106,6 +106,61 @@ static void problem_files_are_refused(void **state)
     test_cases_run(&place, cases, RT_COUNT(cases));
 }
 
+/* ---- records to grade ---- */
+
+#define GOOD_RECORD "{\"gold\":\"5\",\"pred\":\"5\"}\n"
+static void record_broken(void)
+{
+    write_problems(GOOD_RECORD "{\"gold\":\"5\",\"pred\":\n");
+}
+static void record_without_gold(void)
+{
+    write_problems(GOOD_RECORD "{\"pred\":\"5\"}\n");
+}
+static void record_of_numbers(void)
+{
+    write_problems("{\"gold\":\"5\",\"pred\":5}\n");
+}
+static void record_without_style(void)
+{
+    write_problems(GOOD_RECORD "{\"gold\":\"5\",\"text\":\"#### 5\"}\n");
+}
+static void record_of_a_kind(void)
+{
+    write_problems("{\"gold\":\"5\",\"pred\":\"5\",\"kind\":\"song\"}\n");
+}
+static void record_no_utf8(void)
+{
+    write_problems(GOOD_RECORD "{\"gold\":\"\xff\",\"pred\":\"5\"}\n");
+}
+
+static void records_to_grade_are_refused_whole(void **state)
+{
+    (void)state;
+    static const struct test_case cases[] = {
+        { "no file of records", NULL, "grade --jsonl nothing.jsonl", 4,
+          "nothing.jsonl|No such file", NULL },
+        { "a broken record", record_broken, "grade --jsonl @P", 4,
+          "problems.jsonl' line 2|column|not JSON", NULL },
+        { "a record without gold", record_without_gold, "grade --jsonl @P", 4,
+          "problems.jsonl' line 2|'gold'|missing", NULL },
+        { "an answer that is no text", record_of_numbers, "grade --jsonl @P", 4,
+          "problems.jsonl' line 1|'pred'|no text", NULL },
+        { "a text without a style", record_without_style, "grade --jsonl @P", 4,
+          "problems.jsonl' line 2|style", NULL },
+        { "an unknown kind", record_of_a_kind, "grade --jsonl @P", 4,
+          "problems.jsonl' line 1|'song'", NULL },
+        { "another encoding", record_no_utf8, "grade --jsonl @P", 4,
+          "problems.jsonl|line 2|UTF-8", NULL },
+        { "an unknown style", record_of_numbers, "grade --jsonl @P --style prose", 2,
+          "'prose'", NULL },
+        { "an unknown rule", record_of_numbers, "grade --jsonl @P --without colour", 2,
+          "'colour'|--policies", NULL },
+        { "nothing to grade", NULL, "grade", 2, "--jsonl", NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+}
+
 static void a_prompt_that_is_too_long_is_recorded(void **state)
 {
     (void)state;
@@ -336,6 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(missing_devices_are_said),
         cmocka_unit_test(problem_files_are_refused),
+        cmocka_unit_test(records_to_grade_are_refused_whole),
         cmocka_unit_test(a_prompt_that_is_too_long_is_recorded),
         cmocka_unit_test(results_files_are_refused),
         cmocka_unit_test(a_full_disk_loses_nothing),
