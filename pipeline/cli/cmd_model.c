@@ -50,31 +50,26 @@ struct showing {
 static rt_status add_matrix(struct showing *s, struct kind *kind, const char *name,
                             uint32_t out, uint32_t in)
 {
+    rt_status st;
     struct rt_weight_shape shape;
-    char text[64];
-    const rt_status st = fmt_weight_shape(s->file, name, out, in, &shape);
-    if (st != RT_OK)
-        return st;
-    const char *method = fmt_method_name(s->size.config.quantization.method);
-    if (shape.bits >= 16)
-        snprintf(text, sizeof text, "%u-bit floats", shape.bits);
-    else if (shape.group)
-        snprintf(text, sizeof text, "%s %u bit, groups of %u", method, shape.bits,
-                 shape.group);
-    else
-        snprintf(text, sizeof text, "%s %u bit, rows", method, shape.bits);
+    struct fmt_stored stored;
+    TRY(fmt_weight_shape(s->file, name, out, in, &shape));
+    TRY(fmt_weight_stored(s->file, name, &stored));
     kind->weights += (uint64_t)out * in;
     uint32_t i = 0;
-    while (i < kind->form_count && strcmp(kind->forms[i].text, text) != 0)
+    while (i < kind->form_count && strcmp(kind->forms[i].text, stored.text) != 0)
         i++;
     if (i == FORMS_MAX) {
-        snprintf(kind->forms[FORMS_MAX - 1].text, sizeof text, "other forms");
+        snprintf(kind->forms[FORMS_MAX - 1].text, sizeof stored.text, "other forms");
         i--;
     } else if (i == kind->form_count) {
-        memcpy(kind->forms[kind->form_count++].text, text, sizeof text);
+        memcpy(kind->forms[kind->form_count++].text, stored.text, sizeof stored.text);
     }
     kind->forms[i].count++;
     return RT_OK;
+
+fail:
+    return st;
 }
 
 static rt_status gather_kinds(struct showing *s)

@@ -1,8 +1,8 @@
 /* runtime/format/checkpoint.h
- * A model folder as the model loader needs it: sizes, float tensors, and linear weights
- * in the device layout (runtime/weight.h), whatever they are stored as.
- * Packed matrices of every method of quant_config.h are converted exactly; their layouts
- * in files are in packed.h. */
+ * A model folder or GGUF file as the model loader needs it: sizes, float tensors, and
+ * linear weights in the device layout (runtime/weight.h), whatever they are stored as.
+ * Packed matrices of every method of quant_config.h (layouts in packed.h) and every block
+ * type of GGUF (gguf_types.h) are converted exactly. Names are those of Hugging Face. */
 #ifndef RUNTIME_FORMAT_CHECKPOINT_H
 #define RUNTIME_FORMAT_CHECKPOINT_H
 
@@ -12,19 +12,21 @@
 
 struct fmt_model;
 
-/* Opens config and tensors; nothing is read into memory yet. */
-RT_CHECKED rt_status fmt_model_open(struct rt_ctx *ctx, const char *folder,
+/* Opens config and tensors of a folder or a GGUF file (the first of its parts); nothing
+ * is read into memory yet. */
+RT_CHECKED rt_status fmt_model_open(struct rt_ctx *ctx, const char *path,
                                     struct fmt_model **out);
 /* The same without the sizes of a config.json, which need only say how matrices are
- * packed: enough to look at tensors, for checks by others. */
-RT_CHECKED rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *folder,
+ * packed: enough to look at tensors, for checks by others. Tensors of a GGUF file go by
+ * its own names too then, and have their rows as the file has them. */
+RT_CHECKED rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *path,
                                             struct fmt_model **out);
 void fmt_model_close(struct fmt_model **model);
 const struct fmt_config *fmt_model_config(const struct fmt_model *model);
 
 bool fmt_tensor_exists(const struct fmt_model *model, const char *name);
-/* All `count` elements of a float tensor. RT_ERR_INPUT: not there, another size,
- * another type, or not finite. */
+/* All `count` elements of a float tensor, or of any tensor of a GGUF file. RT_ERR_INPUT:
+ * not there, another size, another type, or not finite. */
 RT_CHECKED rt_status fmt_tensor_f32(struct fmt_model *model, const char *name,
                                     uint64_t count, float *out);
 
@@ -32,7 +34,7 @@ RT_CHECKED rt_status fmt_tensor_f32(struct fmt_model *model, const char *name,
 bool fmt_has_head(const struct fmt_model *model);
 /* Bytes of all tensors in the files. */
 uint64_t fmt_model_bytes(const struct fmt_model *model);
-/* Elements of a float tensor of any shape; 0: not there or no floats. */
+/* Elements of a tensor that fmt_tensor_f32 reads; 0: not there or no such. */
 uint64_t fmt_tensor_count(const struct fmt_model *model, const char *name);
 
 /* Size of the weight `name` (without ".weight") as the file has it. RT_ERR_INPUT: not
@@ -44,6 +46,13 @@ RT_CHECKED rt_status fmt_weight_size(struct fmt_model *model, const char *name,
 RT_CHECKED rt_status fmt_weight_shape(struct fmt_model *model, const char *name,
                                       uint32_t out, uint32_t in,
                                       struct rt_weight_shape *shape);
+/* What the file says of a weight, for people. */
+struct fmt_stored {
+    char text[64]; /* "Q4_K", "awq 4 bit, groups of 128", "16-bit floats" */
+    double bits;   /* of the whole matrix, scales included */
+};
+RT_CHECKED rt_status fmt_weight_stored(struct fmt_model *model, const char *name,
+                                       struct fmt_stored *out);
 /* Which column of the matrix lies in each column of the device layout, order[in]; *moved
  * is false, and the order 0, 1, 2 ..., but for packed weights in activation order, whose
  * groups are brought together. */
@@ -58,7 +67,8 @@ RT_CHECKED rt_status fmt_weight_load(struct fmt_model *model, const char *name,
 RT_CHECKED rt_status fmt_weight_floats(struct fmt_model *model, const char *name,
                                        uint32_t out, uint32_t in, float *values);
 
-/* SHA-256 over config.json and all tensors in name order, hexadecimal. */
+/* SHA-256, hexadecimal: over config.json and all tensors in name order, or of a GGUF
+ * file's bytes (of all parts in order). */
 RT_CHECKED rt_status fmt_model_hash(struct fmt_model *model, char hex[65]);
 
 #endif

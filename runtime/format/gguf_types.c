@@ -259,7 +259,7 @@ static void plain_floats(const struct fmt_block_type *type, const uint8_t *data,
     for (uint64_t i = 0; i < n; i++, data += type->bytes) {
         if (type->bytes == 4)
             out[i] = float_of(word_at(data));
-        else if (type->id == 1)
+        else if (type->id == FMT_BLOCK_ID_F16)
             out[i] = half_at(data);
         else
             out[i] = float_of((uint32_t)data[0] << 16 | (uint32_t)data[1] << 24);

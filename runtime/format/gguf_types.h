@@ -19,7 +19,7 @@
 
 #include "runtime/rt.h"
 
-enum { FMT_BLOCK_MAX = 256, FMT_BLOCK_GROUPS_MAX = 16 };
+enum { FMT_BLOCK_MAX = 256, FMT_BLOCK_GROUPS_MAX = 16, FMT_BLOCK_ID_F16 = 1 };
 
 enum fmt_block_form {
     FMT_BLOCK_FLOAT, /* no codes: F32, F16, BF16 */

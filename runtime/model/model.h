@@ -75,7 +75,7 @@ struct model_layer {
 struct rt_model {
     struct rt_device *dev; /* borrowed */
     struct fmt_config config;
-    char hash[65]; /* content hash of the folder, hexadecimal */
+    char hash[65]; /* content hash (fmt_model_hash), hexadecimal */
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     struct model_layer *layers; /* config.layers of them */
     struct model_table embed;
@@ -91,7 +91,7 @@ struct rt_model {
     double bits_per_weight;       /* of the projections: codes, scales, zeros */
 };
 
-/* Loads a folder (fmt_model_open) onto a device. `positions` is the longest context
+/* Loads a folder or GGUF file (fmt_model_open) onto a device. `positions` is the longest context
  * that will be used; 0: the model's own maximum, at most 4096. */
 RT_CHECKED rt_status rt_model_load(struct rt_device *dev, const char *folder,
                                    uint32_t positions, struct rt_model **out);

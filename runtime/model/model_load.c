@@ -1,5 +1,5 @@
 /* runtime/model/model_load.c
- * From a folder to device buffers, one weight at a time through one host copy. */
+ * From a folder or file to device buffers, one weight at a time through one host copy. */
 #include "runtime/model/model_layout.h"
 
 #include <math.h>
@@ -95,21 +95,11 @@ fail:
     return st;
 }
 
-/* Bits of a part as the file has them: codes, 32 bits for each scale, zero points. */
-static double stored_bits(const struct loader *l, const struct model_part *part)
-{
-    const struct rt_weight_shape *s = &part->shape;
-    if (s->bits >= 16)
-        return (double)s->out * s->in * s->bits;
-    const double per_row = s->group ? ceil((double)s->in / s->group) : 1;
-    const double zero = l->model->config.quantization.symmetric ? 0 : s->bits;
-    return s->out * ((double)s->in * s->bits + per_row * (32 + zero));
-}
-
 static rt_status load_run(struct loader *l, const struct model_group_shape *s,
                           const struct model_part *parts, struct model_run *run)
 {
     rt_status st;
+    struct fmt_stored stored;
     const struct model_part *first = &parts[run->part0];
     const uint32_t end = run->part0 + run->parts, row0 = s->row0[run->part0];
     struct model_weight *w = &run->weight;
@@ -117,8 +107,9 @@ static rt_status load_run(struct loader *l, const struct model_group_shape *s,
     for (uint32_t p = run->part0; p < end; p++) {
         TRY(fmt_weight_load(l->file, parts[p].name, &w->shape, s->row0[p] - row0,
                             s->out[p], l->codes, l->scales));
+        TRY(fmt_weight_stored(l->file, parts[p].name, &stored));
         l->model->linear_weights += (double)s->out[p] * s->in;
-        l->model->bits_per_weight += stored_bits(l, &parts[p]);
+        l->model->bits_per_weight += stored.bits;
     }
     TRY(put_weight(l, first->name, 0, w));
     if (first->moved)

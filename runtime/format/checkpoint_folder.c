@@ -1,0 +1,414 @@
+/* runtime/format/checkpoint_folder.c
+ * A Hugging Face folder: safetensors, packed or not (packed.h). */
+#include "runtime/format/checkpoint_impl.h"
+
+#include "runtime/format/packed.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* config.json as far as it says how matrices are packed; it may be missing. */
+static rt_status read_quantization(struct fmt_model *m)
+{
+    json_t *root = NULL;
+    char *path = fmt_path(m->ctx, m->path, "config.json");
+    rt_status st =
+        path ? RT_OK : rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
+    if (st == RT_OK && fmt_exists(path))
+        st = fmt_json_read(m->ctx, path, &root);
+    if (st == RT_OK)
+        st = fmt_quantization_find(m->ctx, m->path, path, root, &m->config.quantization);
+    json_decref(root);
+    rt_free(path);
+    return st;
+}
+
+static rt_status folder_open(struct fmt_model *m, bool whole)
+{
+    rt_status st;
+    if (whole)
+        TRY(fmt_config_read(m->ctx, m->path, &m->config));
+    else
+        TRY(read_quantization(m));
+    TRY(fmt_safetensors_open_folder(m->ctx, m->path, &m->file));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static void folder_close(struct fmt_model *m)
+{
+    fmt_safetensors_close(&m->file);
+}
+
+static bool folder_exists(const struct fmt_model *m, const char *name)
+{
+    return fmt_safetensors_find(&m->file, name) != NULL;
+}
+
+static rt_status find(struct fmt_model *m, const char *name,
+                      const struct fmt_tensor **out)
+{
+    *out = fmt_safetensors_find(&m->file, name);
+    if (!*out)
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' is missing; the folder is incomplete or of "
+                       "another family than its config.json says",
+                       m->path, name);
+    return RT_OK;
+}
+
+static bool is_float(const struct fmt_tensor *t)
+{
+    return t->dtype == FMT_F32 || t->dtype == FMT_F16 || t->dtype == FMT_BF16;
+}
+
+static rt_status folder_floats(struct fmt_model *m, const char *name, uint64_t count,
+                               float *out)
+{
+    const struct fmt_tensor *t;
+    const rt_status st = find(m, name, &t);
+    if (st != RT_OK)
+        return st;
+    if (!is_float(t) || t->count != count)
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' is %s with %llu elements, config.json asks for "
+                       "%llu floats",
+                       m->path, name, fmt_dtype_name(t->dtype),
+                       (unsigned long long)t->count, (unsigned long long)count);
+    fmt_tensor_floats(t, 0, count, out);
+    return RT_OK;
+}
+
+static uint64_t folder_count(const struct fmt_model *m, const char *name)
+{
+    const struct fmt_tensor *t = fmt_safetensors_find(&m->file, name);
+    return t && is_float(t) ? t->count : 0;
+}
+
+/* ---- linear weights ---- */
+
+/* NAME.weight as a float matrix. */
+static rt_status find_matrix(struct fmt_model *m, const char *name,
+                             const struct fmt_tensor **out)
+{
+    char full[512];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const rt_status st = find(m, full, out);
+    if (st != RT_OK)
+        return st;
+    if (!is_float(*out))
+        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
+                       m->path, full, fmt_dtype_name((*out)->dtype));
+    if ((*out)->dims != 2 || (*out)->shape[0] == 0 || (*out)->shape[1] == 0 ||
+        (*out)->shape[0] > UINT32_MAX || (*out)->shape[1] > UINT32_MAX)
+        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is no matrix", m->path,
+                       full);
+    return RT_OK;
+}
+
+static bool is_packed(const struct fmt_model *m, const char *name)
+{
+    return fmt_packed_exists(&m->file, &m->config.quantization, name);
+}
+
+static rt_status open_packed(struct fmt_model *m, const char *name, struct fmt_packed *p)
+{
+    const struct fmt_quantization *q = &m->config.quantization;
+    const rt_status st = fmt_packed_open(m->ctx, m->path, &m->file, q, name, p);
+    if (st == RT_OK && p->method != q->method && !m->warned) {
+        m->warned = true;
+        rt_log(m->ctx, RT_LOG_WARNING,
+               "'%s' says that its zero points are stored as in %s, their values say %s; "
+               "read as the latter",
+               m->path, fmt_method_name(q->method), fmt_method_name(p->method));
+    }
+    return st;
+}
+
+static bool folder_has_head(const struct fmt_model *m)
+{
+    return folder_exists(m, "lm_head.weight") || is_packed(m, "lm_head");
+}
+
+static uint64_t folder_bytes(const struct fmt_model *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->file.count; i++)
+        bytes += m->file.tensors[i].size;
+    return bytes;
+}
+
+static rt_status folder_size(struct fmt_model *m, const char *name, uint32_t *out,
+                             uint32_t *in)
+{
+    rt_status st;
+    struct fmt_packed p;
+    const struct fmt_tensor *t;
+    if (is_packed(m, name)) {
+        TRY(open_packed(m, name, &p));
+        *out = p.out;
+        *in = p.in;
+    } else {
+        TRY(find_matrix(m, name, &t));
+        *out = (uint32_t)t->shape[0];
+        *in = (uint32_t)t->shape[1];
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status folder_form(struct fmt_model *m, const char *name,
+                             struct rt_weight_shape *shape)
+{
+    rt_status st;
+    struct fmt_packed p;
+    const struct fmt_tensor *t;
+    if (is_packed(m, name)) {
+        TRY(open_packed(m, name, &p));
+        shape->bits = p.bits;
+        shape->group = p.groups == 1 ? 0 : p.group;
+        shape->form = RT_FORM_ZERO;
+    } else {
+        TRY(find_matrix(m, name, &t));
+        shape->bits = t->dtype == FMT_F16 ? 16 : 32;
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* Packed: codes, 32 bits for each scale, zero points. */
+static rt_status folder_stored(struct fmt_model *m, const char *name,
+                               struct fmt_stored *out)
+{
+    rt_status st;
+    struct fmt_packed p;
+    const struct fmt_tensor *t;
+    if (is_packed(m, name)) {
+        TRY(open_packed(m, name, &p));
+        const char *method = fmt_method_name(m->config.quantization.method);
+        if (p.groups == 1)
+            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.bits);
+        else
+            snprintf(out->text, sizeof out->text, "%s %u bit, groups of %u", method,
+                     p.bits, p.group);
+        const double zero = m->config.quantization.symmetric ? 0 : p.bits;
+        out->bits = p.out * ((double)p.in * p.bits + p.groups * (32 + zero));
+    } else {
+        TRY(find_matrix(m, name, &t));
+        snprintf(out->text, sizeof out->text, "%u-bit floats",
+                 t->dtype == FMT_F16 ? 16 : 32);
+        out->bits = (double)t->count * (t->dtype == FMT_F16 ? 16 : 32);
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status folder_order(struct fmt_model *m, const char *name, uint32_t in,
+                              uint32_t *order, bool *moved)
+{
+    rt_status st;
+    struct fmt_packed p;
+    if (!is_packed(m, name))
+        return RT_OK;
+    TRY(open_packed(m, name, &p));
+    assert(p.in == in);
+    *moved = fmt_packed_order(&p, order);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status load_floats(struct fmt_model *m, const char *name,
+                             const struct rt_weight_shape *dest, uint32_t row0,
+                             uint32_t out, uint32_t *codes)
+{
+    rt_status st;
+    const struct fmt_tensor *t;
+    float *row = rt_alloc(m->ctx, dest->in, sizeof *row);
+    if (!row)
+        return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
+    TRY(find_matrix(m, name, &t));
+    for (uint32_t r = 0; r < out; r++) {
+        fmt_tensor_floats(t, (uint64_t)r * dest->in, dest->in, row);
+        TRY(fmt_check_finite(m, t->name, row, dest->in));
+        fmt_put_float_row(dest, codes, row0 + r, row,
+                          t->data + 2 * (uint64_t)r * dest->in);
+    }
+
+fail:
+    rt_free(row);
+    return st;
+}
+
+/* ---- packed weights ---- */
+
+/* Rows that are unpacked at once: formats that pack along the output need several, so
+ * that each word is read once. */
+enum { ROWS_AT_ONCE = 64 };
+
+/* What unpacking needs beside the file. */
+struct unpacking {
+    struct fmt_packed p;
+    uint8_t *codes;  /* [ROWS_AT_ONCE][in] */
+    uint8_t *row;    /* [in_pad]: one row as the device has it */
+    uint32_t *order; /* [in], 0, 1, 2 ... where nothing is moved */
+    float *scale;    /* [groups], of the row at hand */
+    uint8_t *zero;   /* [groups] */
+};
+
+static void unpacking_close(struct unpacking *u)
+{
+    rt_free(u->codes);
+    rt_free(u->row);
+    rt_free(u->order);
+    rt_free(u->scale);
+    rt_free(u->zero);
+}
+
+static rt_status unpacking_open(struct fmt_model *m, const char *name, uint32_t in_pad,
+                                struct unpacking *u)
+{
+    rt_status st;
+    *u = (struct unpacking){ 0 };
+    TRY(open_packed(m, name, &u->p));
+    u->codes = rt_alloc(m->ctx, u->p.in, ROWS_AT_ONCE);
+    u->row = rt_alloc(m->ctx, in_pad, 1);
+    u->order = rt_alloc(m->ctx, u->p.in, sizeof *u->order);
+    u->scale = rt_alloc(m->ctx, u->p.groups, sizeof *u->scale);
+    u->zero = rt_alloc(m->ctx, u->p.groups, 1);
+    if (!u->codes || !u->row || !u->order || !u->scale || !u->zero)
+        return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
+    (void)fmt_packed_order(&u->p, u->order);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* Scales and zero points of a row. */
+static rt_status take_groups(struct fmt_model *m, struct unpacking *u, uint32_t row)
+{
+    for (uint32_t g = 0; g < u->p.groups; g++) {
+        u->scale[g] = fmt_packed_scale(&u->p, row, g);
+        u->zero[g] = (uint8_t)fmt_packed_zero(&u->p, row, g);
+    }
+    return fmt_check_finite(m, u->p.scales->name, u->scale, u->p.groups);
+}
+
+/* One row into row `to` of the device layout. Padding inside the last group decodes to
+ * 0: its code is the zero point. */
+static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uint32_t to,
+                    const uint8_t *from, uint32_t *codes, float *scales)
+{
+    const struct fmt_packed *p = &u->p;
+    const uint32_t last = p->groups == 1 ? dest->in_pad : p->groups * p->group;
+    for (uint32_t k = 0; k < p->in; k++)
+        u->row[k] = from[u->order[k]];
+    for (uint32_t k = p->in; k < dest->in_pad; k++)
+        u->row[k] = k < last ? u->zero[p->groups - 1] : 0;
+    rt_weight_put_row(dest, codes, to, u->row, dest->in_pad);
+    for (uint32_t g = 0; g < p->groups; g++)
+        rt_weight_put_scale(dest, scales, to, g, u->scale[g], (float)u->zero[g]);
+}
+
+static rt_status load_packed(struct fmt_model *m, const char *name,
+                             const struct rt_weight_shape *dest, uint32_t row0,
+                             uint32_t out, uint32_t *codes, float *scales)
+{
+    rt_status st;
+    struct unpacking u;
+    TRY(unpacking_open(m, name, dest->in_pad, &u));
+    for (uint32_t first = 0; first < out; first += ROWS_AT_ONCE) {
+        const uint32_t n = out - first < ROWS_AT_ONCE ? out - first : ROWS_AT_ONCE;
+        fmt_packed_codes(&u.p, first, n, u.codes);
+        for (uint32_t r = 0; r < n; r++) {
+            TRY(take_groups(m, &u, first + r));
+            put_row(&u, dest, row0 + first + r, u.codes + (uint64_t)r * u.p.in, codes,
+                    scales);
+        }
+    }
+
+fail:
+    unpacking_close(&u);
+    return st;
+}
+
+static rt_status folder_load(struct fmt_model *m, const char *name,
+                             const struct rt_weight_shape *dest, uint32_t row0,
+                             uint32_t out, uint32_t *codes, float *scales)
+{
+    return dest->bits >= 16 ? load_floats(m, name, dest, row0, out, codes)
+                            : load_packed(m, name, dest, row0, out, codes, scales);
+}
+
+static rt_status packed_floats(struct fmt_model *m, const char *name, float *values)
+{
+    rt_status st;
+    struct unpacking u;
+    TRY(unpacking_open(m, name, 0, &u));
+    const struct fmt_packed *p = &u.p;
+    for (uint32_t first = 0; first < p->out; first += ROWS_AT_ONCE) {
+        const uint32_t n = p->out - first < ROWS_AT_ONCE ? p->out - first : ROWS_AT_ONCE;
+        fmt_packed_codes(p, first, n, u.codes);
+        for (uint32_t r = 0; r < n; r++) {
+            const uint8_t *from = u.codes + (uint64_t)r * p->in;
+            float *to = values + (uint64_t)(first + r) * p->in;
+            TRY(take_groups(m, &u, first + r));
+            for (uint32_t k = 0; k < p->in; k++) {
+                const uint32_t g = fmt_packed_group(p, k);
+                to[k] = (float)(from[k] - u.zero[g]) * u.scale[g];
+            }
+        }
+    }
+
+fail:
+    unpacking_close(&u);
+    return st;
+}
+
+static rt_status folder_matrix(struct fmt_model *m, const char *name, uint32_t out,
+                               uint32_t in, float *values)
+{
+    if (is_packed(m, name))
+        return packed_floats(m, name, values);
+    char full[512];
+    snprintf(full, sizeof full, "%s.weight", name);
+    return fmt_tensor_f32(m, full, (uint64_t)out * in, values);
+}
+
+/* config.json, then names and bytes of all tensors in name order. */
+static rt_status folder_hash(struct fmt_model *m, struct sha256 *hash)
+{
+    struct fmt_map config = { 0 };
+    char *path = fmt_path(m->ctx, m->path, "config.json");
+    if (!path)
+        return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
+    const rt_status st = fmt_map_open(m->ctx, path, &config);
+    rt_free(path);
+    if (st != RT_OK)
+        return st;
+    sha256_add(hash, config.data, config.size);
+    for (uint32_t i = 0; i < m->file.count; i++) {
+        sha256_add_text(hash, m->file.tensors[i].name);
+        sha256_add(hash, m->file.tensors[i].data, m->file.tensors[i].size);
+    }
+    fmt_map_close(&config);
+    return RT_OK;
+}
+
+const struct fmt_source fmt_source_folder = {
+    folder_open,     folder_close, folder_exists, folder_count, folder_floats,
+    folder_has_head, folder_bytes, folder_size,   folder_form,  folder_stored,
+    folder_order,    folder_load,  folder_matrix, folder_hash,
+};

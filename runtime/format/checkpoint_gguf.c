@@ -1,0 +1,287 @@
+/* runtime/format/checkpoint_gguf.c
+ * The tensors of a GGUF file as weights in the device layout, every value exactly:
+ *   4-bit codes with whole groups of 32     4 bits, ZERO or OFFSET as the type is
+ *   all other codes                         8 bits, the same scales and zeros
+ *   codes of a table                        8 bits, table[code] + 128 with zero 128
+ *   F16, F32; BF16                          16 bits; 32 bits
+ * A group's scale is a product that a float holds exactly (gguf_types.h). Names are those
+ * of Hugging Face; where tensors alone are asked for, the file's own names are known too
+ * and have their rows in the file's order. */
+#include "runtime/format/checkpoint_impl.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct fmt_gguf_tensor *tensor_of(const struct fmt_model *m,
+                                               const char *name)
+{
+    char own[FMT_GGUF_NAME_MAX];
+    const struct fmt_gguf_tensor *t =
+        fmt_gguf_name(name, own) ? fmt_gguf_find(&m->gguf, own) : NULL;
+    return t || !m->own_names ? t : fmt_gguf_find(&m->gguf, name);
+}
+
+static rt_status find(struct fmt_model *m, const char *name,
+                      const struct fmt_gguf_tensor **out)
+{
+    *out = tensor_of(m, name);
+    return *out ? RT_OK
+                : rt_fail(m->ctx, RT_ERR_INPUT,
+                          "'%s': tensor '%s' is missing; the file is incomplete or of "
+                          "another architecture than it says",
+                          m->path, name);
+}
+
+/* NAME.weight, or NAME where tensors alone were asked for. */
+static rt_status find_matrix(struct fmt_model *m, const char *name,
+                             const struct fmt_gguf_tensor **out)
+{
+    char full[512];
+    snprintf(full, sizeof full, "%s.weight", name);
+    if (m->own_names && !tensor_of(m, full))
+        snprintf(full, sizeof full, "%s", name);
+    const rt_status st = find(m, full, out);
+    if (st != RT_OK)
+        return st;
+    const struct fmt_gguf_tensor *t = *out;
+    if (t->dims != 2 || t->shape[0] == 0 || t->shape[1] == 0 ||
+        t->shape[0] > UINT32_MAX || t->shape[1] > UINT32_MAX)
+        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is no matrix", m->path,
+                       t->name);
+    return RT_OK;
+}
+
+/* Where row `row` of a tensor lies in the file. */
+static uint32_t row_of(const struct fmt_model *m, const char *name, uint32_t row)
+{
+    return m->arch ? fmt_gguf_row(m->arch, name, m->config.head_dim, row) : row;
+}
+
+static rt_status gguf_open(struct fmt_model *m, bool whole)
+{
+    rt_status st;
+    TRY(fmt_gguf_open(m->ctx, m->path, &m->gguf));
+    m->own_names = !whole;
+    st = fmt_gguf_arch_find(&m->gguf, &m->arch);
+    if (st != RT_OK && !whole) /* tensors of something else */
+        return RT_OK;
+    TRY(st);
+    TRY(fmt_gguf_config(&m->gguf, &m->config));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static void gguf_close(struct fmt_model *m)
+{
+    fmt_gguf_close(&m->gguf);
+}
+
+static bool gguf_exists(const struct fmt_model *m, const char *name)
+{
+    return tensor_of(m, name) != NULL;
+}
+
+static uint64_t gguf_count(const struct fmt_model *m, const char *name)
+{
+    const struct fmt_gguf_tensor *t = tensor_of(m, name);
+    return t ? t->count : 0;
+}
+
+/* Vectors of q and k have their rows in another order as the matrices do. */
+static rt_status gguf_floats(struct fmt_model *m, const char *name, uint64_t count,
+                             float *out)
+{
+    const struct fmt_gguf_tensor *t;
+    const rt_status st = find(m, name, &t);
+    if (st != RT_OK)
+        return st;
+    if (t->count != count)
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' has %llu elements, %llu are expected", m->path,
+                       t->name, (unsigned long long)t->count, (unsigned long long)count);
+    const uint64_t columns = t->dims > 1 ? t->shape[0] : 1;
+    for (uint64_t r = 0; r * columns < count; r++)
+        fmt_gguf_floats(t, row_of(m, name, (uint32_t)r) * columns, columns,
+                        out + r * columns);
+    return RT_OK;
+}
+
+static bool gguf_has_head(const struct fmt_model *m)
+{
+    return gguf_exists(m, "lm_head.weight");
+}
+
+static uint64_t gguf_bytes(const struct fmt_model *m)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->gguf.tensor_count; i++)
+        bytes += m->gguf.tensors[i].size;
+    return bytes;
+}
+
+static rt_status gguf_size(struct fmt_model *m, const char *name, uint32_t *out,
+                           uint32_t *in)
+{
+    const struct fmt_gguf_tensor *t;
+    const rt_status st = find_matrix(m, name, &t);
+    if (st == RT_OK) {
+        *out = (uint32_t)t->shape[1];
+        *in = (uint32_t)t->shape[0];
+    }
+    return st;
+}
+
+static rt_status gguf_form(struct fmt_model *m, const char *name,
+                           struct rt_weight_shape *shape)
+{
+    const struct fmt_gguf_tensor *t;
+    const rt_status st = find_matrix(m, name, &t);
+    if (st != RT_OK)
+        return st;
+    const struct fmt_block_type *type = t->type;
+    shape->form = type->form == FMT_BLOCK_OFFSET ? RT_FORM_OFFSET : RT_FORM_ZERO;
+    if (type->form == FMT_BLOCK_FLOAT)
+        shape->bits = type->id == FMT_BLOCK_ID_F16 ? 16 : 32;
+    else
+        shape->bits = type->bits == 4 && !type->table ? 4 : 8;
+    shape->group = type->group;
+    return RT_OK;
+}
+
+static rt_status gguf_stored(struct fmt_model *m, const char *name,
+                             struct fmt_stored *out)
+{
+    const struct fmt_gguf_tensor *t;
+    const rt_status st = find_matrix(m, name, &t);
+    if (st == RT_OK) {
+        snprintf(out->text, sizeof out->text, "%s", t->type->name);
+        out->bits = 8.0 * (double)t->size;
+    }
+    return st;
+}
+
+static rt_status gguf_order(struct fmt_model *m, const char *name, uint32_t in,
+                            uint32_t *order, bool *moved)
+{
+    (void)m, (void)name, (void)in, (void)order, (void)moved;
+    return RT_OK;
+}
+
+/* ---- rows ---- */
+
+/* What a row is unpacked into. */
+struct unpacking {
+    const struct fmt_gguf_tensor *tensor;
+    struct fmt_block block;
+    uint8_t *codes; /* [in]: as the device has them */
+    float *values;  /* [in]: of floats; else scales, then zeros of the groups */
+};
+
+static void take_codes(const struct fmt_block_type *type, const struct fmt_block *block,
+                       uint8_t *codes)
+{
+    if (!type->table) {
+        memcpy(codes, block->code, type->block);
+        return;
+    }
+    for (uint32_t i = 0; i < type->block; i++)
+        codes[i] = (uint8_t)(type->table[block->code[i]] + 128);
+}
+
+static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
+                                const struct rt_weight_shape *dest, uint32_t to,
+                                uint32_t *codes, float *scales)
+{
+    const struct fmt_block_type *type = u->tensor->type;
+    const uint32_t groups = dest->in / type->group, per = type->block / type->group;
+    const uint8_t *data = u->tensor->data + from * (dest->in / type->block) * type->bytes;
+    float *zeros = u->values + groups;
+    for (uint32_t b = 0; b < dest->in / type->block; b++, data += type->bytes) {
+        fmt_block_split(type, data, &u->block);
+        take_codes(type, &u->block, u->codes + b * type->block);
+        for (uint32_t g = 0; g < per; g++) {
+            u->values[b * per + g] = u->block.scale[g];
+            zeros[b * per + g] = type->table ? 128 : u->block.zero[g];
+        }
+    }
+    const rt_status st = fmt_check_finite(m, u->tensor->name, u->values, 2ull * groups);
+    if (st != RT_OK)
+        return st;
+    rt_weight_put_row(dest, codes, to, u->codes, dest->in);
+    for (uint32_t g = 0; g < groups; g++)
+        rt_weight_put_scale(dest, scales, to, g, u->values[g], zeros[g]);
+    return RT_OK;
+}
+
+static rt_status put_float_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
+                               const struct rt_weight_shape *dest, uint32_t to,
+                               uint32_t *codes)
+{
+    fmt_gguf_floats(u->tensor, from * dest->in, dest->in, u->values);
+    const rt_status st = fmt_check_finite(m, u->tensor->name, u->values, dest->in);
+    if (st == RT_OK)
+        fmt_put_float_row(dest, codes, to, u->values,
+                          u->tensor->data + 2 * from * dest->in);
+    return st;
+}
+
+static rt_status gguf_load(struct fmt_model *m, const char *name,
+                           const struct rt_weight_shape *dest, uint32_t row0,
+                           uint32_t out, uint32_t *codes, float *scales)
+{
+    rt_status st;
+    struct unpacking u = { 0 };
+    char full[512];
+    snprintf(full, sizeof full, "%s.weight", name); /* rows are told by it */
+    TRY(find_matrix(m, name, &u.tensor));
+    u.codes = rt_alloc(m->ctx, dest->in, 1);
+    u.values = rt_alloc(m->ctx, dest->in, sizeof *u.values);
+    if (!u.codes || !u.values) {
+        st = rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
+        goto fail;
+    }
+    for (uint32_t r = 0; r < out; r++) {
+        const uint64_t from = row_of(m, full, r);
+        if (u.tensor->type->split)
+            TRY(put_packed_row(m, &u, from, dest, row0 + r, codes, scales));
+        else
+            TRY(put_float_row(m, &u, from, dest, row0 + r, codes));
+    }
+
+fail:
+    rt_free(u.codes);
+    rt_free(u.values);
+    return st;
+}
+
+static rt_status gguf_matrix(struct fmt_model *m, const char *name, uint32_t out,
+                             uint32_t in, float *values)
+{
+    const struct fmt_gguf_tensor *t;
+    char full[512];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const rt_status st = find_matrix(m, name, &t);
+    if (st != RT_OK)
+        return st;
+    for (uint32_t r = 0; r < out; r++)
+        fmt_gguf_floats(t, (uint64_t)row_of(m, full, r) * in, in,
+                        values + (uint64_t)r * in);
+    return fmt_check_finite(m, t->name, values, (uint64_t)out * in);
+}
+
+/* The bytes of the file, or of all parts in order. */
+static rt_status gguf_hash(struct fmt_model *m, struct sha256 *hash)
+{
+    for (uint32_t i = 0; i < m->gguf.map_count; i++)
+        sha256_add(hash, m->gguf.maps[i].data, m->gguf.maps[i].size);
+    return RT_OK;
+}
+
+const struct fmt_source fmt_source_gguf = {
+    gguf_open,     gguf_close, gguf_exists, gguf_count, gguf_floats,
+    gguf_has_head, gguf_bytes, gguf_size,   gguf_form,  gguf_stored,
+    gguf_order,    gguf_load,  gguf_matrix, gguf_hash,
+};
