@@ -1,9 +1,10 @@
 /* pipeline/cli/cmd_model.c
- * What a model folder holds, and what of it fits where, from its headers alone. */
+ * What a model folder or file holds, and what of it fits where, from its headers alone. */
 #include "pipeline/cli/cli.h"
 
 #include "runtime/engine/engine.h"
 #include "runtime/format/file.h"
+#include "runtime/format/gguf.h"
 #include "runtime/format/packed.h"
 
 #include <jansson.h>
@@ -12,7 +13,7 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
-    { "model", "DIR", "model folder (or as an argument)" },
+    { "model", "DIR", "model folder or GGUF file (or as an argument)" },
     { "context", "N", "tokens of prompt and answer, instead of a choice of them" },
     { NULL, NULL, NULL },
 };
@@ -98,9 +99,25 @@ fail:
     return st;
 }
 
+/* general.license of a GGUF file. */
+static void find_licence_key(struct showing *s)
+{
+    struct fmt_gguf file;
+    char *text = NULL;
+    if (fmt_gguf_open(&s->cli->ctx, s->folder, &file) == RT_OK &&
+        fmt_gguf_text(&file, "general.license", &text) == RT_OK && text)
+        snprintf(s->licence, sizeof s->licence, "%.63s", text);
+    rt_free(text);
+    fmt_gguf_close(&file);
+}
+
 /* The line "license: NAME" between the two "---" that a model card begins with. */
 static void find_licence(struct showing *s)
 {
+    if (fmt_gguf_is(s->folder)) {
+        find_licence_key(s);
+        return;
+    }
     char *path = fmt_path(&s->cli->ctx, s->folder, "README.md");
     FILE *file = path ? fopen(path, "r") : NULL;
     char line[256];
@@ -294,7 +311,8 @@ static rt_status run(struct cli *cli)
     const char *folder =
         cli_value(cli, "model", cli->positional_count > 1 ? cli->positional[1] : NULL);
     if (!show || !folder || cli->positional_count > 2)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "model show needs one model folder");
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "model show needs one model folder or GGUF file");
     s = rt_alloc(&cli->ctx, 1, sizeof *s);
     if (!s)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory to look at a model");

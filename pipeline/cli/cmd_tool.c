@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
-    { "model", "DIR", "model folder; tokenize: or GGUF file" },
+    { "model", "DIR", "model folder or GGUF file" },
     { "adapter", "DIR", "PEFT adapter folder" },
     { "ids", "1,2,3", "token ids (logits)" },
     { "tensor", "NAME", "module or tensor, as model.layers.0.mlp.up_proj (dequant)" },

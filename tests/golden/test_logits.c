@@ -19,7 +19,7 @@ static const double LOGIT_TOLERANCE = 1e-4; /* measured: 1.2e-5 */
 
 struct fixture {
     const char *golden; /* folder with golden.json, below tests/golden */
-    const char *model;  /* model folder, below tests/golden */
+    const char *model;  /* model folder or file, below tests/golden */
     bool adapter;       /* golden folder is an adapter of the model */
 };
 
@@ -30,6 +30,7 @@ static const struct fixture fixtures[] = {
     { "models/qwen3-tiny", "models/qwen3-tiny", false },
     { "models/llama-tiny", "models/llama-tiny", false },
     { "models/llama-tiny-linear", "models/llama-tiny-linear", false },
+    { "gguf/model", "gguf/model/qwen2-tiny-q8_0-q4_0.gguf", false },
     { "lora/qwen2-tiny/plain", "models/qwen2-tiny", true },
     { "lora/qwen2-tiny/pattern", "models/qwen2-tiny", true },
     { "lora/qwen2-tiny/rslora", "models/qwen2-tiny", true },

@@ -1,0 +1,135 @@
+/* Tensors of every GGUF block type as weights: the device layout holds the golden values
+ * bit for bit, and so does the decoded matrix. A whole file is one model by either name. */
+#include "runtime/format/checkpoint.h"
+#include "tests/support/devices.h"
+#include "tests/support/files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 16, COLS = 256, ROW0 = 64 };
+
+static const char MODEL[] = "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf";
+
+/* Bit for bit, but that 0 and -0 are one value. */
+static bool same(float a, float b)
+{
+    return memcmp(&a, &b, sizeof a) == 0 || (a == 0 && b == 0);
+}
+
+/* The tensor among rows that are padding. */
+static void check_layout(struct fmt_model *model, const char *type, const float *expected)
+{
+    struct rt_weight_shape s;
+    assert_int_equal(fmt_weight_shape(model, "w", ROWS, COLS, &s), RT_OK);
+    s.out_pad += ROW0;
+    uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
+    float *scales = calloc(1, rt_weight_scale_bytes(&s));
+    assert_int_equal(fmt_weight_load(model, "w", &s, ROW0, ROWS, codes, scales), RT_OK);
+    for (uint32_t r = 0; r < s.out_pad; r++)
+        for (uint32_t k = 0; k < COLS; k++) {
+            const bool real = r >= ROW0 && r < ROW0 + ROWS;
+            const float want = real ? expected[(r - ROW0) * COLS + k] : 0;
+            const float got = rt_weight_value(&s, codes, scales, r, k);
+            if (!same(got, want))
+                fail_msg("%s (%u, %u): the layout gives %a, not %a", type, r, k,
+                         (double)got, (double)want);
+        }
+    printf("    %-7s %u bits, groups of %u\n", type, s.bits, s.group);
+    free(codes);
+    free(scales);
+}
+
+static void check_type(const json_t *entry)
+{
+    struct rt_ctx ctx = { 0 };
+    struct fmt_model *model;
+    char path[1024], relative[256];
+    static float got[ROWS * COLS];
+    const char *type = json_string_value(json_object_get(entry, "type"));
+    snprintf(relative, sizeof relative, "tests/golden/gguf/types/%s",
+             json_string_value(json_object_get(entry, "expected")));
+    float *expected = test_floats(test_path(path, sizeof path, relative), ROWS * COLS);
+    snprintf(relative, sizeof relative, "tests/golden/gguf/types/%s",
+             json_string_value(json_object_get(entry, "file")));
+    if (fmt_model_open_tensors(&ctx, test_path(path, sizeof path, relative), &model) !=
+        RT_OK)
+        fail_msg("%s: %s", type, ctx.message);
+    check_layout(model, type, expected);
+    assert_int_equal(fmt_weight_floats(model, "w", ROWS, COLS, got), RT_OK);
+    for (size_t i = 0; i < RT_COUNT(got); i++)
+        if (memcmp(&got[i], &expected[i], sizeof *got) != 0)
+            fail_msg("%s element %zu is %a, not %a", type, i, (double)got[i],
+                     (double)expected[i]);
+    /* the wrong size is refused, not read past the end */
+    const rt_status st = fmt_weight_floats(model, "w", ROWS + 1, COLS, got);
+    test_refused(&ctx, st, RT_ERR_INPUT, "'w.weight'", "is expected", NULL);
+    fmt_model_close(&model);
+    free(expected);
+}
+
+static void every_type_is_exact_in_the_layout(void **state)
+{
+    (void)state;
+    char path[1024];
+    json_t *entry,
+        *index = json_load_file(
+            test_path(path, sizeof path, "tests/golden/gguf/types/index.json"), 0, NULL);
+    size_t i;
+    assert_int_equal(json_array_size(index), 14);
+    json_array_foreach(index, i, entry) check_type(entry);
+    json_decref(index);
+}
+
+/* As a model by Hugging Face names only; its tensors also by the file's own. */
+static void names_are_those_of_the_folder(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct fmt_model *model, *tensors;
+    struct fmt_stored stored;
+    char path[1024], hex[65];
+    test_path(path, sizeof path, MODEL);
+    assert_int_equal(fmt_model_open(&ctx, path, &model), RT_OK);
+    assert_int_equal(fmt_model_open_tensors(&ctx, path, &tensors), RT_OK);
+    assert_true(fmt_tensor_exists(model, "model.layers.0.self_attn.q_proj.weight"));
+    assert_false(fmt_tensor_exists(model, "blk.0.attn_q.weight"));
+    assert_true(fmt_tensor_exists(tensors, "blk.0.attn_q.weight"));
+    assert_false(fmt_has_head(model));
+    const struct fmt_config *c = fmt_model_config(model);
+    const size_t count = (size_t)c->hidden * c->hidden;
+    float *a = calloc(count, sizeof *a), *b = calloc(count, sizeof *b);
+    assert_int_equal(fmt_weight_floats(model, "model.layers.0.self_attn.q_proj",
+                                       c->hidden, c->hidden, a),
+                     RT_OK);
+    assert_int_equal(fmt_weight_floats(tensors, "blk.0.attn_q", c->hidden, c->hidden, b),
+                     RT_OK);
+    assert_memory_equal(a, b, count * sizeof *a);
+    assert_int_equal(fmt_weight_stored(model, "model.layers.1.mlp.down_proj", &stored),
+                     RT_OK);
+    assert_string_equal(stored.text, "Q8_0");
+    assert_true(stored.bits == 8.5 * c->ffn * c->hidden);
+    assert_int_equal(fmt_model_hash(model, hex), RT_OK);
+    printf("    %s\n", hex);
+    free(a);
+    free(b);
+    fmt_model_close(&model);
+    fmt_model_close(&tensors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_is_exact_in_the_layout),
+        cmocka_unit_test(names_are_those_of_the_folder),
+    };
+    return cmocka_run_group_tests_name("weights of GGUF files", tests, NULL, NULL);
+}
