@@ -35,14 +35,16 @@ static const struct pipe_answer_style styles[] = {
         { "box", find_box },
         { "hashes", find_hashes },
         { "answer is", find_phrase },
-        { "last formula", find_formula_or_end } } },
+        { "last formula", find_formula_or_end },
+        { "whole text", find_whole } } },
     { "aime",
       false,
       { { "final answer phrase", find_minerva },
         { "box", find_box },
         { "hashes", find_hashes },
         { "answer is", find_phrase },
-        { "last formula", find_formula } } },
+        { "last formula", find_formula },
+        { "whole text", find_whole } } },
     { "text",
       false,
       { { "final answer phrase", find_minerva },
@@ -96,6 +98,18 @@ static struct span cut_at_stops(struct span s)
     return s;
 }
 
+/* A model that runs on makes up the next problem of its prompt: what stands before that. */
+static struct span before_next_problem(struct span s)
+{
+    static const char *const marks[] = { "Question:", "Q:", "Problem:" };
+    for (size_t i = 1; i < s.size; i++)
+        if (s.at[i - 1] == '\n')
+            for (size_t k = 0; k < RT_COUNT(marks); k++)
+                if (span_starts((struct span){ s.at + i, s.size - i }, marks[k]))
+                    return (struct span){ s.at, i };
+    return s;
+}
+
 /* What follows the thinking. False: the thinking does not end. */
 static bool after_thinking(struct span *s)
 {
@@ -124,6 +138,20 @@ static bool keep(struct found found, char *extracted, size_t size, const char **
     return used > 0;
 }
 
+/* The rule that fires, null: none. */
+static const char *run_rules(const struct pipe_answer_style *style, struct span text,
+                             struct found *found)
+{
+    for (const struct finder *f = style->rules; f->name; f++) {
+        *found = (struct found){ .count = 0 };
+        if (f->find(text, found))
+            return f->name;
+        if (found->stop)
+            break;
+    }
+    return NULL;
+}
+
 bool pipe_extract(const struct pipe_answer_style *style, const char *output,
                   char *extracted, size_t size, const char **rule)
 {
@@ -137,16 +165,15 @@ bool pipe_extract(const struct pipe_answer_style *style, const char *output,
             return false;
     }
     *rule = "no answer";
-    for (const struct finder *f = style->rules; f->name; f++) {
-        struct found found = { 0 };
-        if (f->find(text, &found)) {
-            *rule = f->name;
-            return keep(found, extracted, size, rule);
-        }
-        if (found.stop)
-            break;
-    }
-    return false;
+    const struct span whole = text;
+    text = style->literal ? whole : before_next_problem(whole);
+    struct found found;
+    const char *fired = run_rules(style, text, &found);
+    if (!fired && text.size < whole.size)
+        fired = run_rules(style, whole, &found);
+    if (fired)
+        *rule = fired;
+    return fired && keep(found, extracted, size, rule);
 }
 
 /* ---- the harness's comparison ---- */

@@ -32,10 +32,16 @@ static struct span span_from(struct span s, size_t at)
     return (struct span){ s.at + at, s.size - at };
 }
 
-/* The length of a box command at the start, 0: none. */
+/* The length of a box command at the start, 0: none. A backslash that was read as an
+ * escape has left a backspace, or nothing. */
 static size_t box_command(struct span s)
 {
-    return span_starts(s, "\\boxed") ? 6 : span_starts(s, "\\fbox") ? 5 : 0;
+    static const char *const names[] = { "\\boxed", "\\fbox", "\boxed", "boxed{" };
+    static const size_t sizes[] = { 6, 5, 5, 5 };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (span_starts(s, names[i]))
+            return sizes[i];
+    return 0;
 }
 
 /* A box replaces those inside it, but of two that hold the same the content is the inner
@@ -74,7 +80,7 @@ static bool collect_boxes(struct span text, struct boxes *b)
     size_t depth = 0;
     for (size_t i = 0; i < text.size; i++) {
         const struct span rest = span_from(text, i);
-        const size_t command = rest.at[0] == '\\' ? box_command(rest) : 0;
+        const size_t command = strchr("\\\bb", rest.at[0]) ? box_command(rest) : 0;
         size_t start = i;
         if (command) {
             size_t at = command;

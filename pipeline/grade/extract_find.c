@@ -436,7 +436,7 @@ bool find_choice(struct span text, struct found *out)
         return found_one(letter, out);
     for (size_t back = 1; back <= 3 && back <= s.size; back++) {
         const struct span tail = span_from(s, s.size - back);
-        if ((back == s.size || is_space(s.at[s.size - back - 1])) &&
+        if ((back == s.size || strchr(" \n\t_:", s.at[s.size - back - 1])) &&
             letter_at(tail, &letter, &length) && length == tail.size)
             return found_one(letter, out);
     }
@@ -472,4 +472,25 @@ bool find_formula_or_end(struct span text, struct found *out)
         first_number(undress(after), &number) && number.parts[0].at == undress(after).at)
         *out = number;
     return true;
+}
+
+/* A short line without a word: nothing but an answer. Names of commands are no words. */
+bool find_whole(struct span text, struct found *out)
+{
+    enum { SHORT = 64 };
+    struct span box;
+    text = undress(text);
+    if (text.size > SHORT || span_last(text, "boxed", &box))
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] == '\n')
+            return false;
+        size_t n = 0;
+        while (i + n < text.size && is_letter(text.at[i + n]))
+            n++;
+        if (n > 1 && !(i > 0 && text.at[i - 1] == '\\'))
+            return false;
+        i += n ? n - 1 : 0;
+    }
+    return found_one(text, out);
 }

@@ -418,8 +418,9 @@ static struct token backslash(struct lexer *lex, struct token t)
         t.kind = T_SEP;
         t.op = SEP_AND;
         break;
-    default:
+    default: /* a space, or a slip: what follows stands for itself */
         t.kind = T_END;
+        lex->at = t.start + (c == ' ' ? 2 : 1);
     }
     return t;
 }
