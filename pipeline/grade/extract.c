@@ -52,6 +52,7 @@ static const struct pipe_answer_style styles[] = {
         { "hashes", find_hashes },
         { "answer is", find_phrase },
         { "choice", find_choice },
+        { "end", find_end },
         { "last formula", find_last } } },
     { "gsm8k-strict", true, { { "hashes", find_harness_strict } } },
     { "gsm8k-flexible", true, { { "last number", find_harness_flexible } } },

@@ -494,3 +494,16 @@ bool find_whole(struct span text, struct found *out)
     }
     return found_one(text, out);
 }
+
+/* What follows the last "is", "are" or "equals", if that is an answer and no word. */
+bool find_end(struct span text, struct found *out)
+{
+    static const char *const verbs[] = { " is ", " are ", " equals " };
+    struct span before, after, end = { 0 };
+    text = undress(text);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (last_caseless(text, verbs[i], &before, &after) &&
+            (!end.at || after.at > end.at))
+            end = after;
+    return end.at && find_whole(end, out);
+}

@@ -35,6 +35,7 @@ bool find_formula(struct span text, struct found *out);       /* $..$ \(..\) \[.
 bool find_last(struct span text, struct found *out); /* that, or a number after it */
 bool find_formula_or_end(struct span text, struct found *out);
 bool find_last_number(struct span text, struct found *out);    /* anywhere */
+bool find_end(struct span text, struct found *out);            /* after the last "is" */
 bool find_whole(struct span text, struct found *out);          /* an answer and no word */
 bool find_choice(struct span text, struct found *out);         /* "C", "(C) name" */
 bool find_harness_strict(struct span text, struct found *out); /* first "#### number" */

@@ -3,6 +3,7 @@
 #include "pipeline/grade/answer_text.h"
 #include "pipeline/grade/compare.h"
 #include "pipeline/grade/extract.h"
+#include "pipeline/grade/extract_find.h"
 #include "pipeline/grade/parse.h"
 
 #include <string.h>
@@ -181,6 +182,12 @@ static const char *marked(const char *text, char *out)
                : text;
 }
 
+static bool is_prose(const char *text)
+{
+    struct found found = { .count = 0 };
+    return !find_whole((struct span){ text, strlen(text) }, &found);
+}
+
 void pipe_grader_texts(struct pipe_grader *grader, const char *gold, const char *pred,
                        int places, struct pipe_grading *out)
 {
@@ -188,7 +195,7 @@ void pipe_grader_texts(struct pipe_grader *grader, const char *gold, const char 
     const char *said = marked(pred, grader->pred_text);
     grader->prose = true;
     pipe_grader_answers(grader, known, said, places, out);
-    if (out->verdict == PIPE_VERDICT_DIFFERENT && said == pred &&
+    if (out->verdict == PIPE_VERDICT_DIFFERENT && said == pred && is_prose(pred) &&
         pipe_extract(pipe_answer_style_find("gsm8k"), pred, grader->pred_text,
                      PIPE_ANSWER_MAX, &rule))
         pipe_grader_answers(grader, known, grader->pred_text, places, out);
