@@ -57,6 +57,9 @@ bool cli_flag(const struct cli *cli, const char *name);
 /* A whole number within [low, high]. */
 RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t otherwise,
                                 int64_t low, int64_t high, int64_t *out);
+/* Any number within [low, high]; where it is not given *out stays as it is. */
+RT_CHECKED rt_status cli_real(struct cli *cli, const char *name, double low, double high,
+                              float *out);
 RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);
 /* Whether `name` is `meant` but for a typing error or two, or the start of it. */
 bool cli_similar(const char *name, const char *meant);

@@ -113,21 +113,6 @@ bool eval_seconds(const char *text, double *out)
     return true;
 }
 
-static rt_status read_number(struct cli *cli, const char *name, double low, double high,
-                             float *out)
-{
-    const char *text = cli_value(cli, name, NULL);
-    char *end;
-    if (!text)
-        return RT_OK;
-    const double value = strtod(text, &end);
-    if (end == text || *end || !(value >= low) || !(value <= high))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s %.20s: a number from %g to %g",
-                       name, text, low, high);
-    *out = (float)value;
-    return RT_OK;
-}
-
 static rt_status read_ask(struct cli *cli, struct loop_ask *ask)
 {
     rt_status st;
@@ -140,8 +125,8 @@ static rt_status read_ask(struct cli *cli, struct loop_ask *ask)
     TRY(cli_number(cli, "samples", 1, 1, 4096, &samples));
     TRY(cli_number(cli, "slots", 0, 1, 64, &slots));
     TRY(read_shard(cli, ask));
-    TRY(read_number(cli, "temp", 0, 100, &ask->sampling.temperature));
-    TRY(read_number(cli, "top-p", 1e-6, 1, &ask->sampling.top_p));
+    TRY(cli_real(cli, "temp", 0, 100, &ask->sampling.temperature));
+    TRY(cli_real(cli, "top-p", 1e-6, 1, &ask->sampling.top_p));
     ask->limit = (uint32_t)limit;
     ask->samples = (uint32_t)samples;
     ask->slots = (uint32_t)slots;

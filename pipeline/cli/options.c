@@ -170,3 +170,17 @@ rt_status cli_number(struct cli *cli, const char *name, int64_t otherwise, int64
                        name, text, (long long)low, (long long)high);
     return RT_OK;
 }
+
+rt_status cli_real(struct cli *cli, const char *name, double low, double high, float *out)
+{
+    const char *text = cli_value(cli, name, NULL);
+    char *end;
+    if (!text)
+        return RT_OK;
+    const double value = strtod(text, &end);
+    if (end == text || *end || !(value >= low) || !(value <= high))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s %.20s: a number from %g to %g",
+                       name, text, low, high);
+    *out = (float)value;
+    return RT_OK;
+}
