@@ -66,6 +66,8 @@ double separation_bits(struct evaluator *e, struct item a, struct item b);
 int identity(struct evaluator *e, struct item a, struct item b, const char **rule);
 /* Compares two real constants: -1, 0, 1; 2: it cannot be told. */
 int constant_compare(struct evaluator *e, struct item a, struct item b);
+/* The same of a and -b. */
+int constant_compare_negative(struct evaluator *e, struct item a, struct item b);
 /* -1 or 1 for minus or plus infinity, else 0. */
 int infinity_sign(struct item a);
 

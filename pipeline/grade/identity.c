@@ -183,3 +183,28 @@ int constant_compare(struct evaluator *e, struct item a, struct item b)
     pair_clear(&p);
     return order;
 }
+
+int constant_compare_negative(struct evaluator *e, struct item a, struct item b)
+{
+    uint64_t primes[2];
+    evaluator_primes(e, primes);
+    const struct residue x = residue_of(e, a), y = residue_of(e, b);
+    bool zero = x.valid && y.valid;
+    for (int k = 0; k < 2; k++)
+        zero = zero && (x.value[k] + y.value[k]) % primes[k] == 0;
+    if (zero)
+        return 0;
+    struct pair p;
+    int order = 2;
+    pair_init(&p);
+    if (ball_of(e, a, 0, false, BITS_FIRST, p.a) &&
+        ball_of(e, b, 0, false, BITS_FIRST, p.b) && acb_is_real(p.a) &&
+        acb_is_real(p.b)) {
+        acb_neg(p.b, p.b);
+        order = arb_lt(acb_realref(p.a), acb_realref(p.b))   ? -1
+                : arb_gt(acb_realref(p.a), acb_realref(p.b)) ? 1
+                                                             : 2;
+    }
+    pair_clear(&p);
+    return order;
+}

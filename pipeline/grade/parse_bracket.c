@@ -122,6 +122,23 @@ void on_finish(struct parser *p, struct token t)
     complete(p, close_frame(p, false));
 }
 
+/* x=1, y=2 before an "or": one solution of several. */
+static bool row_assigns(struct parser *p)
+{
+    reduce(p, P_NONE);
+    const struct entry *f = frame(p);
+    const struct node *nodes = p->t->nodes, *first = NULL;
+    for (uint32_t i = f->row; i < p->operand_count; i++) {
+        const struct node *n = &nodes[p->operands[i]];
+        if (n->kind != N_RELATION || n->name != R_EQ || nodes[n->first].kind != N_SYMBOL)
+            return false;
+        if (first && nodes[n->first].name == nodes[first->first].name)
+            return false;
+        first = first ? first : n;
+    }
+    return p->operand_count > f->row + 1;
+}
+
 void on_separator(struct parser *p, struct token t)
 {
     const struct entry *f = frame(p);
@@ -131,7 +148,7 @@ void on_separator(struct parser *p, struct token t)
     }
     if (t.op == SEP_SEMICOLON && p->lex.policies->off[PIPE_POLICY_LIST_SEPARATOR])
         p->bad = true;
-    if (t.op == SEP_SEMICOLON)
+    if (t.op == SEP_SEMICOLON || (t.op == SEP_OR && row_assigns(p)))
         end_row(p);
     else
         end_item(p, (enum separator)t.op);

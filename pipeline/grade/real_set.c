@@ -37,24 +37,9 @@ static int order(struct line *s, const struct end *a, const struct end *b)
         const int v = constant_compare(s->c->e, a->at, b->at);
         return v == 2 ? v : a->minus ? -v : v;
     }
-    /* the bars of |x| <= 3: signs are opposite unless both are zero */
-    const struct node *x = item_node(a->at), *y = item_node(b->at);
-    if ((x->flags & IS_EXACT) && (y->flags & IS_EXACT)) {
-        fmpq_t p, q;
-        fmpq_init(p);
-        fmpq_init(q);
-        fmpq_set(p, &x->value);
-        fmpq_set(q, &y->value);
-        if (a->minus)
-            fmpq_neg(p, p);
-        if (b->minus)
-            fmpq_neg(q, q);
-        const int v = fmpq_cmp(p, q);
-        fmpq_clear(p);
-        fmpq_clear(q);
-        return (v > 0) - (v < 0);
-    }
-    return 2;
+    const int v = constant_compare_negative(s->c->e, a->minus ? b->at : a->at,
+                                            a->minus ? a->at : b->at);
+    return v == 2 ? v : a->minus ? -v : v;
 }
 
 static bool add_end(struct line *s, struct item at, bool minus)
