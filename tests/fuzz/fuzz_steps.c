@@ -1,6 +1,7 @@
 /* Any text as an answer: steps tile it, lines parse or do not, grading returns. */
 #include "pipeline/answer_turn.h"
 #include "pipeline/format_demo.h"
+#include "pipeline/locate_arithmetic.h"
 #include "pipeline/locate_check.h"
 #include "pipeline/prompt_format.h"
 
@@ -22,6 +23,10 @@ static void check_formats(const char *text, size_t size)
                 steps[k].char_end <= steps[k].char_start)
                 abort();
         if (n && steps[n - 1].char_end != strlen(text))
+            abort();
+        struct pipe_equation e;
+        pipe_locate_arithmetic(text, steps, n, &e);
+        if (e.step >= (int32_t)n || (e.step >= 0 && e.char_start + e.size > strlen(text)))
             abort();
         for (size_t at = 0; at < size; at += 7)
             (void)pipe_turn_feed(f, &turn, text + at, size - at < 7 ? size - at : 7);
