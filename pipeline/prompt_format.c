@@ -84,8 +84,9 @@ static const struct pipe_prompt_format formats[] = {
         .summary = "for chat models: lines 'Step k:' by force, the last with a box",
         .chat = true,
         .instruction =
-            "Solve the problem in numbered steps, one short line each. The line "
-            "of the last step ends with the final answer within \\boxed{}.",
+            "Solve the problem step by step. Write every step with its calculation on a "
+            "line of its own, and put your final answer within \\boxed{} in the last "
+            "one.",
         .before = "",
         .after = "",
         .numbered = true,

@@ -287,7 +287,7 @@ static void numbered_lines_are_forced(void **state)
                      6);
     assert_int_equal(number("steps.db", "SELECT count(*) FROM artifact WHERE "
                                         "kind='prompt' AND json_extract(meta,'$.text') "
-                                        "LIKE '%numbered steps%{question}%'"),
+                                        "LIKE '%step by step%{question}%'"),
                      1);
 }
 
