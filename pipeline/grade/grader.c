@@ -116,8 +116,10 @@ static enum reading other_reading(const struct pipe_grader *g, const struct tree
     if (t->comma && is_list(t) && !is_list(other) &&
         !g->policies.off[PIPE_POLICY_DECIMAL_COMMA])
         return READ_DECIMAL_COMMA;
-    if (o->kind == N_UNIT && (n->kind == N_MUL || n->kind == N_DIV) &&
-        (n->flags & HAS_SYMBOL))
+    const bool units =
+        o->kind == N_UNIT || (o->kind == N_LIST && other->nodes[o->first].kind == N_UNIT);
+    if (units && (n->flags & HAS_SYMBOL) &&
+        (n->kind == N_MUL || n->kind == N_DIV || n->kind == N_UNIT))
         return READ_UNITS;
     return READ_PLAIN;
 }
