@@ -225,7 +225,7 @@ bool find_formula(struct span text, struct found *out)
     struct span inside;
     const char *end = NULL;
     unsigned failures = 0;
-    for (size_t i = 0; i < text.size && failures < 64; i++) {
+    for (size_t i = 0; i < text.size && failures < 8; i++) {
         size_t length = 0;
         if (text.at[i] != '$' && text.at[i] != '\\')
             continue;
