@@ -66,7 +66,7 @@ compare()
         'BEGIN { printf "%-58s %8.2f %8.2f %6.2f  %s\n", name, o, p, (p > 0 ? o / p : 0), form }'
 }
 
-for icd in /usr/share/vulkan/icd.d/lvp_icd.x86_64.json /usr/lib/chromium/vk_swiftshader_icd.json; do
+for icd in ${ICDS:-/usr/share/vulkan/icd.d/lvp_icd.x86_64.json /usr/lib/chromium/vk_swiftshader_icd.json}; do
     [ -f $icd ] || { echo "skipped $icd: not there"; continue; }
     export VK_ICD_FILENAMES=$icd LP_NUM_THREADS=1
     paths="t s"

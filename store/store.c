@@ -137,6 +137,7 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
     if (!s)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "results file '%s': no memory", path);
     s->ctx = ctx;
+    s->argv = "[]";
     s->path = rt_strdup(ctx, path);
     if (!s->path) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "results file '%s': no memory", path);
@@ -180,6 +181,11 @@ void store_close(struct store **ps)
     rt_free(s->path);
     rt_free(s);
     *ps = NULL;
+}
+
+void store_set_argv(struct store *s, const char *argv)
+{
+    s->argv = argv;
 }
 
 rt_status store_begin(struct store *s)

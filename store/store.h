@@ -22,6 +22,8 @@ enum { STORE_ID = 80 }; /* bytes of an id with its end */
 RT_CHECKED rt_status store_open(struct rt_ctx *ctx, const char *path,
                                 enum store_mode mode, struct store **out);
 void store_close(struct store **store);
+/* The command line that runs are opened by from now on, a JSON array, borrowed; none: []. */
+void store_set_argv(struct store *store, const char *argv);
 RT_CHECKED rt_status store_begin(struct store *store);
 RT_CHECKED rt_status store_commit(struct store *store);
 void store_rollback(struct store *store); /* after a failure; never fails itself */
@@ -71,7 +73,6 @@ struct store_run {
     const char *campaign_id, *kind, *variant_id, *benchmark_id, *env_id;
     uint64_t seed;
     const char *config; /* JSON: everything that could change a result */
-    const char *argv;   /* JSON array */
 };
 /* Starts a run or joins the one that did the same work before. */
 RT_CHECKED rt_status store_run_open(struct store *store, struct store_run *run);

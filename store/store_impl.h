@@ -15,6 +15,7 @@ struct store {
     struct rt_ctx *ctx; /* borrowed */
     sqlite3 *db;
     char *path;
+    const char *argv; /* borrowed, JSON */
     struct {
         const char *sql; /* by address: every statement is one string literal */
         sqlite3_stmt *statement;

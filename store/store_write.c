@@ -3,6 +3,7 @@
 #include "store/store_impl.h"
 
 #include "runtime/format/sha256.h"
+#include "runtime/version.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -217,14 +218,15 @@ rt_status store_run_open(struct store *s, struct store_run *r)
         s,
         "INSERT INTO "
         "run(run_id,campaign_id,kind,status,variant_id,benchmark_id,env_id,seed,"
-        "config,config_hash,argv,tool_version,started_ms,heartbeat_ms) "
-        "VALUES(?1,?2,?3,'running',?4,?5,?6,?7,?8,?9,?10,?11,?12,?12) "
+        "config,config_hash,argv,tool_version,tool_commit,tool_dirty,started_ms,"
+        "heartbeat_ms) "
+        "VALUES(?1,?2,?3,'running',?4,?5,?6,?7,?8,?9,?10,?11,nullif(?12,''),?13,?14,?14) "
         "ON CONFLICT(run_id) DO UPDATE SET status=CASE status WHEN 'done' THEN 'done' "
         "ELSE "
         "'running' END, heartbeat_ms=excluded.heartbeat_ms",
-        "ttttttitttti", r->id, r->campaign_id, r->kind, r->variant_id, r->benchmark_id,
-        r->env_id, (int64_t)r->seed, r->config, config_hash, r->argv ? r->argv : "[]",
-        "0.1.0", now);
+        "ttttttitttttii", r->id, r->campaign_id, r->kind, r->variant_id, r->benchmark_id,
+        r->env_id, (int64_t)r->seed, r->config, config_hash, s->argv, rt_version,
+        rt_commit, (int64_t)rt_commit_changed, now);
 }
 
 rt_status store_run_close(struct store *s, const char *run_id, const char *status,

@@ -32,6 +32,7 @@ struct cli {
     const struct cli_command *command;
     int argc;
     char **argv;
+    char *argv_json; /* of cli_store_open, freed at the end of the program */
     struct {
         const char *name, *value;
     } given[CLI_OPTIONS_MAX];
@@ -79,6 +80,9 @@ RT_CHECKED rt_status cli_demo_folder(struct cli *cli, const char **out);
 struct json_t; /* of jansson */
 struct json_t *cli_device_json(const struct rt_device_info *device);
 const char *cli_store_path(const struct cli *cli);
+/* That file; runs opened in it carry this command line. */
+RT_CHECKED rt_status cli_store_open(struct cli *cli, enum store_mode mode,
+                                    struct store **out);
 /* After a command, with --profile: ops, time, GFLOP/s, GB/s on stderr. */
 void cli_print_profile(struct cli *cli, const struct rt_device *dev);
 /* A message line on stderr, unless quiet. */

@@ -289,8 +289,7 @@ static rt_status bench(struct cli *cli)
         print_list(&cases);
         goto fail;
     }
-    TRY(store_open(&cli->ctx, cli_store_path(cli), stored ? STORE_READ : STORE_WRITE,
-                   &store));
+    TRY(cli_store_open(cli, stored ? STORE_READ : STORE_WRITE, &store));
     TRY(find_base(cli, &a, store));
     if (stored) {
         TRY(bench_run_find(store, &cli->ctx, stored, run_id));

@@ -525,7 +525,7 @@ static rt_status compare(struct cli *cli)
     const char *gate = cli_value(cli, "fail-if", NULL);
     if (!b.list)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &model.store));
+    TRY(cli_store_open(cli, STORE_READ, &model.store));
     TRY(find_campaign(&model));
     TRY(find_benches(&model, &b));
     for (uint32_t i = 0; i < b.count; i++) {
@@ -535,7 +535,7 @@ static rt_status compare(struct cli *cli)
     }
     TRY(find_sides(&b));
     store_close(&model.store);
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &model.store));
+    TRY(cli_store_open(cli, STORE_WRITE, &model.store));
     for (uint32_t i = 0; i < b.count; i++) {
         b.list[i].store = model.store;
         TRY(freeze(&b.list[i]));

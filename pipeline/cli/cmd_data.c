@@ -122,7 +122,7 @@ static rt_status add(struct cli *cli)
                        "data add needs a NAME of letters, digits, '.', '_' and '-', and "
                        "--from PATH");
     TRY(pipe_dataset_read(&cli->ctx, &ask, data, &count));
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &store));
+    TRY(cli_store_open(cli, STORE_WRITE, &store));
     TRY(put_all(cli, store, data, count, rows, added));
     for (uint32_t i = 0; i < count; i++)
         tell_added(cli, &rows[i], added[i]);
@@ -163,7 +163,7 @@ static rt_status list_row(void *user, const struct store_dataset *d)
 static rt_status ls(struct cli *cli)
 {
     struct store *store = NULL;
-    rt_status st = store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store);
+    rt_status st = cli_store_open(cli, STORE_READ, &store);
     if (st == RT_OK)
         st = store_each_dataset(store, NULL, list_row, cli);
     store_close(&store);
@@ -249,7 +249,7 @@ static rt_status show(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "data show needs NAME, or a part of it: NAME:SPLIT[0:10]");
     s.name = cli->positional[1];
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &s.store));
+    TRY(cli_store_open(cli, STORE_READ, &s.store));
     if (strchr(s.name, ':')) {
         TRY(show_problems(cli, s.store, s.name));
     } else {

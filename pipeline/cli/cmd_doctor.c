@@ -2,6 +2,8 @@
  * What works here and what does not: each finding has a code, and says what to type. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/version.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,8 +137,8 @@ static void print_json(const struct report *r, json_t *devices, const char *chos
                                         "kind", kinds[r->list[i].kind], "text",
                                         r->list[i].text, "try", r->list[i].next));
     json_t *plan_json = plan[0] ? json_loads(plan, 0, NULL) : NULL;
-    json_t *all = json_pack("{s:s, s:s?, s:O, s:o, s:o}", "version", FAULTLINE_VERSION,
-                            "chosen", chosen, "devices", devices, "plan",
+    json_t *all = json_pack("{s:s, s:s?, s:O, s:o, s:o}", "version", rt_version, "chosen",
+                            chosen, "devices", devices, "plan",
                             plan_json ? plan_json : json_null(), "findings", findings);
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');

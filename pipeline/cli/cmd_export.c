@@ -88,7 +88,7 @@ static rt_status run(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "export needs -o FILE, and --as jsonl, csv, lm-eval, inspect or "
                        "inspect-eval");
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store));
+    TRY(cli_store_open(cli, STORE_READ, &store));
     TRY(find_run(&e, store));
     const struct pipe_export_head head = { e.label,   e.bench, e.run,
                                            e.started, e.ended, FAULTLINE_VERSION };

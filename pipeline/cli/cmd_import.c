@@ -210,7 +210,7 @@ static rt_status run(struct cli *cli)
     if (kind == PIPE_IMPORT_KIND_COUNT)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--as %.40s: lm-eval, inspect or jsonl is needed", as);
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &store));
+    TRY(cli_store_open(cli, STORE_WRITE, &store));
     for (int i = 0; i < cli->positional_count; i++)
         TRY(import_file(cli, store, bench, kind, cli->positional[i]));
 

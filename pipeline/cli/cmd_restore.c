@@ -56,10 +56,10 @@ fail:
     return end(r, st);
 }
 
-const struct cli_command cli_restore = {
-    "restore", "measure, locate, repair and measure again",
-    "--full DIR --mine FILE --validate FILE --measure FILE", restore_options, restore_run
-};
+const struct cli_command cli_restore = { "restore",
+                                         "measure, locate, repair and measure again",
+                                         "--full DIR --mine P --validate P --measure P",
+                                         restore_options, restore_run };
 
 /* ---- locate ---- */
 
@@ -107,10 +107,10 @@ fail:
     return end(r, st);
 }
 
-const struct cli_command cli_locate = {
-    "locate", "first faulty step of every lost problem",
-    "--full DIR --mine FILE --validate FILE --measure FILE", locate_options, locate
-};
+const struct cli_command cli_locate = { "locate",
+                                        "first faulty step of every lost problem",
+                                        "--full DIR --mine P --validate P --measure P",
+                                        locate_options, locate };
 
 /* ---- curate ---- */
 
@@ -143,10 +143,10 @@ fail:
     return end(r, st);
 }
 
-const struct cli_command cli_curate = {
-    "curate", "write Silver Bullet items as JSON Lines",
-    "--full DIR --mine FILE --validate FILE --measure FILE", curate_options, curate
-};
+const struct cli_command cli_curate = { "curate",
+                                        "write Silver Bullet items as JSON Lines",
+                                        "--full DIR --mine P --validate P --measure P",
+                                        curate_options, curate };
 
 /* ---- train ---- */
 
@@ -179,7 +179,6 @@ fail:
     return end(r, st);
 }
 
-const struct cli_command cli_train = {
-    "train", "train the adapter of one recipe",
-    "--full DIR --mine FILE --validate FILE --measure FILE", train_options, train
-};
+const struct cli_command cli_train = { "train", "train the adapter of one recipe",
+                                       "--full DIR --mine P --validate P --measure P",
+                                       train_options, train };

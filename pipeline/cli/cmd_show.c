@@ -196,7 +196,7 @@ static rt_status show(struct cli *cli)
     struct showing s = { .cli = cli };
     if (cli->positional_count != 1)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "show needs the id of one problem");
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &s.store));
+    TRY(cli_store_open(cli, STORE_READ, &s.store));
     TRY(print_problem(&s, cli->positional[0], cli_value(cli, "restored", "")));
 
 fail:

@@ -49,7 +49,7 @@ static rt_status print_runs(struct cli *cli, int64_t *working)
 {
     rt_status st;
     struct store *store = NULL;
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store));
+    TRY(cli_store_open(cli, STORE_READ, &store));
     TRY(cli_print_query(cli, store, runs, NULL));
     if (working)
         TRY(store_query(store,

@@ -75,7 +75,7 @@ rt_status cli_print_query(struct cli *cli, struct store *store, const char *sql,
 static rt_status query(struct cli *cli, const char *sql)
 {
     struct store *store = NULL;
-    rt_status st = store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store);
+    rt_status st = cli_store_open(cli, STORE_READ, &store);
     if (st == RT_OK)
         st = cli_print_query(cli, store, sql, NULL);
     store_close(&store);
@@ -102,7 +102,7 @@ static rt_status report(struct cli *cli)
 {
     struct store *store = NULL;
     const char *out = cli_value(cli, "out", "report.html");
-    rt_status st = store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &store);
+    rt_status st = cli_store_open(cli, STORE_READ, &store);
     if (st == RT_OK)
         st = report_write(store, &cli->ctx, cli_value(cli, "campaign", NULL), out);
     if (st == RT_OK)

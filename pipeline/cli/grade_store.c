@@ -170,10 +170,10 @@ rt_status grade_store(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "there is no rule '%.40s'; grade --policies lists them", unknown);
     TRY(pipe_grader_create(&cli->ctx, &policies, &g.grader));
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &g.store));
+    TRY(cli_store_open(cli, STORE_READ, &g.store));
     if (!dry) { /* the file must be there: a new one is not made */
         store_close(&g.store);
-        TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &g.store));
+        TRY(cli_store_open(cli, STORE_WRITE, &g.store));
     }
     TRY(store_query(g.store, answers_sql, args, take_answer, &g));
     if (!dry)

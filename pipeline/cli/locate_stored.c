@@ -146,7 +146,7 @@ rt_status locate_stored(struct cli *cli, const char *run)
 {
     rt_status st;
     struct locating_stored l = { .cli = cli, .last = &l.first };
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_READ, &l.store));
+    TRY(cli_store_open(cli, STORE_READ, &l.store));
     TRY(store_query(
         l.store,
         "SELECT r.run_id, r.variant_id, r.benchmark_id, r.env_id, "
@@ -164,7 +164,7 @@ rt_status locate_stored(struct cli *cli, const char *run)
         goto fail;
     }
     store_close(&l.store);
-    TRY(store_open(&cli->ctx, cli_store_path(cli), STORE_WRITE, &l.store));
+    TRY(cli_store_open(cli, STORE_WRITE, &l.store));
     TRY(store_query(
         l.store,
         "SELECT g.gen_id, p.question, g.output FROM generation g JOIN problem "

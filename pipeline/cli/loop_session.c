@@ -104,7 +104,7 @@ rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
     TRY(text_tokenizer_load(loop->ctx, model, &loop->tok)); /* before a store is made */
     TRY(cli_device_open(cli, &loop->dev));
     TRY(pipe_grader_create(loop->ctx, NULL, &loop->grader));
-    TRY(store_open(loop->ctx, cli_store_path(cli), STORE_WRITE, &loop->store));
+    TRY(cli_store_open(cli, STORE_WRITE, &loop->store));
     if (format)
         TRY(loop_use(loop, model, format));
     TRY(store_begin(loop->store));
@@ -217,9 +217,8 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                                          NULL };
     const struct fmt_quantization *q = &model->config.quantization;
     snprintf(quant, sizeof quant, "%s %u bit%s%s",
-             q->method == FMT_PACK_QUANTIZED ? "rtn" : fmt_method_name(q->method),
-             q->bits, q->group ? " grouped" : " per row",
-             q->symmetric ? "" : " asymmetric");
+             q->algorithm[0] ? q->algorithm : fmt_method_name(q->method), q->bits,
+             q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
     out->row = (struct store_variant){
         .label = label,
         .role = role,

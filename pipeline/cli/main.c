@@ -2,6 +2,8 @@
  * Finds the command, parses, runs, turns its status into a message and an exit code. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/version.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -96,6 +98,14 @@ static rt_status finish_output(struct rt_ctx *ctx)
                    errno ? strerror(errno) : "the disk may be full");
 }
 
+static void print_version(void)
+{
+    printf("faultline %s", rt_version);
+    if (rt_commit[0])
+        printf(" (%s%s)", rt_commit, rt_commit_changed ? ", changed" : "");
+    printf("\n");
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = { .argc = argc, .argv = argv };
@@ -104,7 +114,7 @@ int main(int argc, char **argv)
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";
     if (strcmp(name, "--version") == 0) {
-        printf("faultline %s\n", FAULTLINE_VERSION);
+        print_version();
         return cli_exit_code(finish_output(&cli.ctx));
     }
     for (int i = 0; cli_commands[i]; i++)
@@ -127,5 +137,6 @@ int main(int argc, char **argv)
         st = finish_output(&cli.ctx);
     if (st != RT_OK)
         print_error(&cli, st);
+    free(cli.argv_json);
     return cli_exit_code(st);
 }

@@ -39,9 +39,11 @@ struct restoring {
     { "full", "DIR", "full-precision model folder" },                                   \
         { "quant", "DIR", "quantized folder (default: made from --full with --bits)" }, \
         { "bits", "N", "bits of the quantized model, one scale a row (default 3)" },    \
-        { "mine", "FILE", "problems to mine faults from; FILE[0:1500] takes a part" },  \
-        { "validate", "FILE", "problems that choose the checkpoint" },                  \
-        { "measure", "FILE", "problems to measure on, never trained on" },              \
+        { "mine", "P",                                                                  \
+          "problems to mine faults from: a JSON Lines file or NAME:SPLIT of data add; " \
+          "with [0:1500] a part of it" },                                               \
+        { "validate", "P", "problems that choose the checkpoint" },                     \
+        { "measure", "P", "problems to measure on, never trained on" },                 \
         { "items", "N", "Silver Bullet items at most (default 332)" },                  \
         { "samples", "N",                                                               \
           "drawn continuations where the greedy one fails (default 0)" },               \

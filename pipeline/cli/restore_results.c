@@ -32,11 +32,17 @@ static rt_status print_arm(struct restoring *r, const struct restore_arm *arm,
         broken += a[i] < q[i];
     }
     TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->loop.seed, &recovery));
-    printf("%-16s %6.2f %%  fixed %3u broken %3u  p %.1e  recovered %5.2f [%.2f, %.2f]  "
-           "%.2f bits a weight\n",
-           arm->name, 100.0 * arm->answers.correct / r->q.count, fixed, broken,
-           pipe_mcnemar_exact(broken, fixed), recovery.share, recovery.share_interval.low,
-           recovery.share_interval.high, arm->variant.row.bits_per_weight);
+    const struct pipe_interval *range = &recovery.share_interval;
+    printf("%-16s %6.2f %%  fixed %3u broken %3u  p %.1e  recovered ", arm->name,
+           100.0 * arm->answers.correct / r->q.count, fixed, broken,
+           pipe_mcnemar_exact(broken, fixed));
+    if (!isfinite(recovery.share))
+        printf("nothing: no points were lost");
+    else if (!isfinite(range->low) || !isfinite(range->high))
+        printf("%5.2f (too few problems for an interval)", recovery.share);
+    else
+        printf("%5.2f [%.2f, %.2f]", recovery.share, range->low, range->high);
+    printf("  %.2f bits a weight\n", arm->variant.row.bits_per_weight);
 
 fail:
     rt_free(a);

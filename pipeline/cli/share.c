@@ -98,6 +98,29 @@ const char *cli_store_path(const struct cli *cli)
     return cli_value(cli, "store", env && env[0] ? env : "faultline.db");
 }
 
+/* The command line as a JSON array; "?" for what is not UTF-8. */
+static char *argv_json(const struct cli *cli)
+{
+    json_t *all = json_array();
+    for (int i = 0; i < cli->argc; i++) {
+        json_t *text = json_string(cli->argv[i]);
+        json_array_append_new(all, text ? text : json_string("?"));
+    }
+    char *out = json_dumps(all, JSON_COMPACT);
+    json_decref(all);
+    return out;
+}
+
+rt_status cli_store_open(struct cli *cli, enum store_mode mode, struct store **out)
+{
+    const rt_status st = store_open(&cli->ctx, cli_store_path(cli), mode, out);
+    if (st == RT_OK && !cli->argv_json)
+        cli->argv_json = argv_json(cli);
+    if (st == RT_OK && cli->argv_json)
+        store_set_argv(*out, cli->argv_json);
+    return st;
+}
+
 void cli_print_profile(struct cli *cli, const struct rt_device *dev)
 {
     struct rt_device_stats s;

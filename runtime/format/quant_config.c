@@ -99,6 +99,8 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
     if (json_is_object(json_object_get(group, "input_activations")))
         rt_log(ctx, RT_LOG_INFO,
                "'%s' was made for activations of few bits; they stay floats here", path);
+    const char *algorithm = json_string_value(json_object_get(config, "algorithm"));
+    snprintf(q->algorithm, sizeof q->algorithm, "%s", algorithm ? algorithm : "");
     return take_sizes(ctx, path, integer(weights, "num_bits"),
                       integer(weights, "group_size"), q);
 }

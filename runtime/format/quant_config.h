@@ -24,6 +24,7 @@ struct fmt_quantization {
     uint32_t bits;
     uint32_t group; /* 0: one scale a row */
     bool symmetric;
+    char algorithm[16]; /* "rtn": what chose the codes, empty where the file is silent */
 };
 
 const char *fmt_method_name(enum fmt_method method); /* "gptq_v2" */

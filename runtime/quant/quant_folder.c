@@ -127,9 +127,10 @@ fail:
     return st;
 }
 
-/* A matrix that is not finite, or whose range is not, has no scale. */
-static rt_status check_finite(struct writer *w, const char *name, const float *values,
-                              size_t count)
+/* A matrix that is not finite, or whose range is not, has no scale. `values` are those
+ * from `first` on of a tensor. */
+static rt_status check_finite(struct writer *w, const char *name, size_t first,
+                              const float *values, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (!(fabsf(values[i]) <= FLT_MAX / 2))
@@ -137,8 +138,26 @@ static rt_status check_finite(struct writer *w, const char *name, const float *v
                 w->ctx, RT_ERR_INPUT,
                 "'%s': tensor '%s' holds a value that is not finite at %zu; the file is "
                 "damaged, get it again",
-                w->from, name, i);
+                w->from, name, first + i);
     return RT_OK;
+}
+
+/* A tensor that is copied as it is: a model with a broken one would not load. */
+static rt_status check_copied(struct writer *w, const struct fmt_tensor *t)
+{
+    float values[1024];
+    uint64_t count = 1;
+    if (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16)
+        return RT_OK;
+    for (uint32_t d = 0; d < t->dims; d++)
+        count *= t->shape[d];
+    rt_status st = RT_OK;
+    for (uint64_t i = 0; i < count && st == RT_OK; i += RT_COUNT(values)) {
+        const size_t n = count - i < RT_COUNT(values) ? count - i : RT_COUNT(values);
+        fmt_tensor_floats(t, i, n, values);
+        st = check_finite(w, t->name, i, values, n);
+    }
+    return st;
 }
 
 static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
@@ -164,7 +183,7 @@ static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
         goto fail;
     }
     fmt_tensor_floats(t, 0, count, values);
-    st = check_finite(w, t->name, values, count);
+    st = check_finite(w, t->name, 0, values, count);
     if (st != RT_OK) {
         rt_free(scales);
         goto fail;
@@ -214,6 +233,7 @@ static rt_status make_tensors(struct writer *w)
             TRY(st);
             continue;
         }
+        TRY(check_copied(w, t));
         TRY(add_output(w, t->name, "", t->dtype, 0, 0, NULL));
         struct fmt_tensor_out *o = &w->outputs[w->count - 1].tensor;
         o->dims = t->dims;
@@ -236,12 +256,13 @@ static json_t *quantization_config(const struct quant_options *o)
 {
     json_t *group = o->group ? json_integer(o->group) : json_null();
     return json_pack(
-        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s]}",
+        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s], "
+        "s:s}",
         "quant_method", "compressed-tensors", "format", "pack-quantized",
         "quantization_status", "compressed", "config_groups", "group_0", "targets",
         "Linear", "weights", "num_bits", (int)o->bits, "type", "int", "symmetric",
         !o->asymmetric, "strategy", o->group ? "group" : "channel", "group_size", group,
-        "dynamic", 0, "ignore", "lm_head");
+        "dynamic", 0, "ignore", "lm_head", "algorithm", "rtn");
 }
 
 static rt_status write_config(struct rt_ctx *ctx, const char *from, const char *to,

@@ -35,26 +35,26 @@ static const struct {
 } cases[] = {
     { "null", { 0 } },
     { PACKED("\"num_bits\": 4, \"group_size\": null"),
-      { true, FMT_PACK_QUANTIZED, 4, 0, true } },
+      { true, FMT_PACK_QUANTIZED, 4, 0, true, "" } },
     { PACKED("\"num_bits\": 3, \"group_size\": -1, \"symmetric\": true"),
-      { true, FMT_PACK_QUANTIZED, 3, 0, true } },
+      { true, FMT_PACK_QUANTIZED, 3, 0, true, "" } },
     { PACKED("\"num_bits\": 2, \"group_size\": 96, \"symmetric\": false, "
              "\"actorder\": null"),
-      { true, FMT_PACK_QUANTIZED, 2, 96, false } },
+      { true, FMT_PACK_QUANTIZED, 2, 96, false, "" } },
     { PACKED("\"num_bits\": 8, \"group_size\": 128, \"actorder\": \"group\""),
-      { true, FMT_PACK_QUANTIZED, 8, 128, true } },
+      { true, FMT_PACK_QUANTIZED, 8, 128, true, "" } },
     { COMPRESSED("int-quantized", "\"num_bits\": 8, \"strategy\": \"channel\""),
-      { true, FMT_INT_QUANTIZED, 8, 0, true } },
+      { true, FMT_INT_QUANTIZED, 8, 0, true, "" } },
     { COMPRESSED("naive-quantized", "\"num_bits\": 8, \"symmetric\": false"),
-      { true, FMT_INT_QUANTIZED, 8, 0, false } },
+      { true, FMT_INT_QUANTIZED, 8, 0, false, "" } },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 64, \"version\": "
       "\"GEMM\", \"zero_point\": true}",
-      { true, FMT_AWQ, 4, 64, false } },
-    { GPTQ(""), { true, FMT_GPTQ, 4, 128, false } },
+      { true, FMT_AWQ, 4, 64, false, "" } },
+    { GPTQ(""), { true, FMT_GPTQ, 4, 128, false, "" } },
     { GPTQ(", \"sym\": true, \"checkpoint_format\": \"gptq\", \"dynamic\": {}"),
-      { true, FMT_GPTQ, 4, 128, true } },
+      { true, FMT_GPTQ, 4, 128, true, "" } },
     { GPTQ(", \"checkpoint_format\": \"gptq_v2\", \"desc_act\": true"),
-      { true, FMT_GPTQ_V2, 4, 128, false } },
+      { true, FMT_GPTQ_V2, 4, 128, false, "" } },
 };
 
 static void assert_same(const struct fmt_quantization *a,
@@ -65,6 +65,7 @@ static void assert_same(const struct fmt_quantization *a,
     assert_int_equal(a->bits, b->bits);
     assert_int_equal(a->group, b->group);
     assert_int_equal(a->symmetric, b->symmetric);
+    assert_string_equal(a->algorithm, b->algorithm);
 }
 
 static void every_method_is_read(void **state)
@@ -147,7 +148,7 @@ static void the_file_of_older_tools_counts(void **state)
     test_file_write(path, own, strlen(own));
     assert_int_equal(fmt_quantization_find(&ctx, folder.path, "config.json", root, &q),
                      RT_OK);
-    assert_same(&q, &(struct fmt_quantization){ true, FMT_GPTQ, 3, 0, true });
+    assert_same(&q, &(struct fmt_quantization){ true, FMT_GPTQ, 3, 0, true, "" });
     /* config.json has the last word */
     json_object_set_new(root, "quantization_config",
                         json_loads(cases[7].config, 0, NULL));

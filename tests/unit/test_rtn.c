@@ -129,7 +129,12 @@ static void weights_that_are_not_finite_are_refused(void **state)
 {
     (void)state;
     static const float bad[] = { NAN, INFINITY, -INFINITY, 3e38f };
-    for (size_t i = 0; i < RT_COUNT(bad); i++) {
+    /* of a matrix that is packed and of one that is copied */
+    static const char *const names[] = { "model.layers.2.self_attn.o_proj.weight",
+                                         "model.embed_tokens.weight" };
+    for (size_t i = 0; i < RT_COUNT(bad) * RT_COUNT(names); i++) {
+        const char *name = names[i / RT_COUNT(bad)];
+        const float value = bad[i % RT_COUNT(bad)];
         struct rt_ctx ctx = { 0 };
         struct quant_report report;
         struct test_folder from;
@@ -143,16 +148,14 @@ static void weights_that_are_not_finite_are_refused(void **state)
         char *data = test_file_read(path, &size);
         struct fmt_safetensors file;
         assert_int_equal(fmt_safetensors_open(&ctx, path, &file), RT_OK);
-        const struct fmt_tensor *t =
-            fmt_safetensors_find(&file, "model.layers.2.self_attn.o_proj.weight");
-        memcpy(data + (t->data - file.maps[0].data) + 400, &bad[i], sizeof bad[i]);
+        const struct fmt_tensor *t = fmt_safetensors_find(&file, name);
+        memcpy(data + (t->data - file.maps[0].data) + 8000, &value, sizeof value);
         fmt_safetensors_close(&file);
         test_file_write(path, data, size);
         free(data);
         const rt_status st = quant_folder(&ctx, from.path, test_folder_file(&from, "q"),
                                           &options, false, &report);
-        test_refused(&ctx, st, RT_ERR_INPUT, "layers.2.self_attn.o_proj.weight", "at 100",
-                     NULL);
+        test_refused(&ctx, st, RT_ERR_INPUT, name, "at 2000", NULL);
         assert_false(fmt_exists(test_folder_file(&from, "q")));
         test_folder_deinit(&from);
     }

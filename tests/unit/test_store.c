@@ -3,6 +3,8 @@
 #include "store/store.h"
 #include "store/store_impl.h"
 
+#include "runtime/version.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -148,6 +150,23 @@ static void writing_twice_changes_nothing(void **state)
     assert_int_equal(answers, 1);
     assert_int_equal(number(s, "SELECT count(*) FROM step"), 2);
     assert_int_equal(number(s, "SELECT count(*) FROM run"), 1);
+    store_close(&s);
+}
+
+static void a_run_says_how_it_was_started(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct store *s = open_store(&ctx);
+    struct store_run run;
+    store_set_argv(s, "[\"faultline\",\"eval\"]");
+    fill(&ctx, s, &run);
+    assert_int_equal(number(s, "SELECT count(*) FROM run WHERE argv->>1='eval' AND "
+                               "tool_version GLOB '[0-9]*.[0-9]*'"),
+                     1);
+    /* the tests are built where the program is: in a checkout, or from an archive */
+    assert_int_equal(number(s, "SELECT length(coalesce(tool_commit,'')) FROM run"),
+                     strlen(rt_commit));
     store_close(&s);
 }
 
@@ -406,6 +425,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(writing_twice_changes_nothing),
+        CASE(a_run_says_how_it_was_started),
         CASE(another_verdict_keeps_the_old_one),
         CASE(costs_of_attempts_add_up),
         CASE(another_environment_is_another_run),
