@@ -128,6 +128,19 @@ static rt_status check_version(struct store *s, enum store_mode mode)
     return RT_OK;
 }
 
+/* WAL is a property of the file. Of two processes that turn it on at once, SQLite tells
+ * one "busy" without waiting: its lock cannot be raised while the other holds one too. */
+static rt_status use_wal(struct store *s)
+{
+    static const char wal[] = "PRAGMA journal_mode=WAL";
+    const uint64_t end = rt_time_ns() + BUSY_MS * UINT64_C(1000000);
+    int code;
+    while ((code = sqlite3_exec(s->db, wal, NULL, NULL, NULL)) == SQLITE_BUSY &&
+           rt_time_ns() < end)
+        sqlite3_sleep(10);
+    return code == SQLITE_OK ? RT_OK : store_error(s, "cannot be prepared");
+}
+
 rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
                      struct store **out)
 {
@@ -158,9 +171,10 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
     }
     sqlite3_busy_timeout(s->db, BUSY_MS);
     TRY(check_version(s, mode));
-    if (mode == STORE_WRITE)
-        TRY(exec(s, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
-                 "cannot be prepared"));
+    if (mode == STORE_WRITE) {
+        TRY(use_wal(s));
+        TRY(exec(s, "PRAGMA synchronous=FULL", "cannot be prepared"));
+    }
     TRY(exec(s, "PRAGMA foreign_keys=ON", "cannot be prepared"));
     *out = s;
     return RT_OK;
