@@ -9,6 +9,10 @@
 #define GPU_FLOPS_PER_SECOND 2e11
 #define SUBMIT_SECONDS_MAX 0.4
 
+/* Where operands come by storage loads a software device decodes slowly beside a
+ * product: docs/numerics.md has what was measured. The values are the same. */
+enum { DECODE_ROWS = 32 };
+
 enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
 
 static const struct {
@@ -62,6 +66,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .binding_bytes_max = facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
+        .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
         .submit_flops_max = rate * SUBMIT_SECONDS_MAX,
         .quirks = quirks_of(facts),
     };
@@ -80,9 +85,11 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
     const int n = snprintf(
         text, size,
         "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"binding_bytes_max\":%llu,"
-        "\"texel_bytes_max\":%llu,\"submit_flops_max\":%.0f,\"quirks\":[%s]}",
+        "\"texel_bytes_max\":%llu,\"decode_rows\":%u,\"submit_flops_max\":%.0f,"
+        "\"quirks\":[%s]}",
         families[plan->family], paths[plan->path], plan->lanes,
         (unsigned long long)plan->binding_bytes_max,
-        (unsigned long long)plan->texel_bytes_max, plan->submit_flops_max, quirks);
+        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+        plan->submit_flops_max, quirks);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -46,6 +46,8 @@ struct rt_plan {
     uint32_t lanes;             /* workgroup width of lane kernels */
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
+    uint32_t decode_rows;       /* from so many rows on a packed weight is decoded to 32
+                                    bits before its product, not within it; 0: never */
     double submit_flops_max;    /* a queue submission is cut above this estimate */
     uint32_t quirks;            /* bit per row of quirks.def in force */
 };

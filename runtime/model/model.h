@@ -163,6 +163,7 @@ struct model_pass {
     struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
     struct rt_buffer *lse;                  /* float [rows][heads] */
     struct rt_buffer *columns; /* input in a stored order [rows][ld_columns], or null */
+    struct rt_buffer *decoded; /* one weight in 32 bits; null: products decode */
 };
 
 RT_CHECKED rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
@@ -203,6 +204,9 @@ RT_CHECKED rt_status model_buffer(struct rt_device *dev, const char *name, uint6
 /* True if a group is one weight with its columns in order: its adapter is part of the
  * same product in the backward pass. */
 bool model_group_is_plain(const struct model_runs *group);
+/* Records what decodes a packed weight to 32 bits into `decoded`. */
+void model_record_decode(const struct rt_model *model, struct rt_list *list,
+                         const struct model_weight *weight, struct rt_buffer *decoded);
 /* Records y (+)= x with its columns taken in the order of `index`, `cols` of them. */
 void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
                           struct rt_buffer *index, struct rt_slice x, uint32_t ldx,

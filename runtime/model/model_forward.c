@@ -41,6 +41,22 @@ static uint32_t widest_u(const struct rt_model *model, const struct rt_adapter *
     return ld;
 }
 
+/* Bytes of the largest weight of the model decoded to 32 bits. */
+static uint64_t decoded_bytes(const struct rt_model *m)
+{
+    uint64_t most = 256;
+    for (uint32_t l = 0; l < m->config.layers; l++)
+        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++) {
+                const struct rt_weight_shape *s =
+                    &m->layers[l].group[g].run[r].weight.shape;
+                const uint64_t size = (uint64_t)s->out_pad * s->in_pad * sizeof(float);
+                if (s->bits != 32 && size > most)
+                    most = size;
+            }
+    return most;
+}
+
 rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
                           struct rt_adapter *adapter, uint32_t rows, bool keep)
 {
@@ -83,6 +99,9 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
     if (model->ld_columns)
         TRY(model_buffer(dev, "pass columns", row_bytes(n, model->ld_columns),
                          RT_MEMORY_DEVICE, &pass->columns));
+    if (keep || rt_device_plan(dev)->decode_rows)
+        TRY(model_buffer(dev, "pass decoded", decoded_bytes(model), RT_MEMORY_DEVICE,
+                         &pass->decoded));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
         const uint32_t ld = widest_u(model, adapter, (enum model_group)g);
         if (ld != 0)
@@ -111,6 +130,7 @@ void model_pass_deinit(struct model_pass *pass)
     rt_buffer_destroy(&pass->act);
     rt_buffer_destroy(&pass->lse);
     rt_buffer_destroy(&pass->columns);
+    rt_buffer_destroy(&pass->decoded);
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         rt_buffer_destroy(&pass->u[g]);
 }
@@ -200,6 +220,20 @@ void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
     rt_list_op(list, RT_OP_columns, &push, slices);
 }
 
+void model_record_decode(const struct rt_model *m, struct rt_list *list,
+                         const struct model_weight *w, struct rt_buffer *decoded)
+{
+    const struct unpack_push push = { .out_pad = w->shape.out_pad,
+                                      .in_pad = w->shape.in_pad,
+                                      .bits = w->shape.bits,
+                                      .group = w->shape.group,
+                                      .form = w->shape.form };
+    const struct rt_slice slices[] = { model_slice(w->codes),
+                                       model_slice(w->scales ? w->scales : m->none),
+                                       model_slice(decoded) };
+    rt_list_op(list, RT_OP_unpack, &push, slices);
+}
+
 /* Row in a run where part `part` of its group begins: 0 for those before the run, its
  * end for those behind. */
 static uint32_t part_row(const struct model_group_shape *s, const struct model_run *run,
@@ -230,6 +264,8 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
     const struct rt_weight_shape *w = &run->weight.shape;
     const struct model_lora *lora = product->lora;
     const uint64_t row0 = s->row0[run->part0];
+    const uint32_t decode_rows = rt_device_plan(m->dev)->decode_rows;
+    const bool decode = w->bits != 32 && decode_rows && rows >= decode_rows;
     struct rt_slice x = product->x;
     uint32_t ldx = product->ldx;
     if (run->weight.order) {
@@ -238,13 +274,15 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
         x = model_slice(pass->columns);
         ldx = m->ld_columns;
     }
+    if (decode)
+        model_record_decode(m, list, &run->weight, pass->decoded);
     const struct matmul_push push = {
         .rows = rows,
         .out_pad = w->out_pad,
         .in_pad = w->in_pad,
-        .bits = w->bits,
-        .group = w->group,
-        .form = w->form,
+        .bits = decode ? 32 : w->bits,
+        .group = decode ? 0 : w->group,
+        .form = decode ? 0 : w->form,
         .ldx = ldx,
         .ldy = s->ld_out,
         .offy = (uint32_t)row0,
@@ -257,8 +295,8 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
     };
     const struct rt_slice none = model_slice(m->none);
     const struct rt_slice slices[] = {
-        model_slice(run->weight.codes),
-        run->weight.scales ? model_slice(run->weight.scales) : none,
+        model_slice(decode ? pass->decoded : run->weight.codes),
+        run->weight.scales && !decode ? model_slice(run->weight.scales) : none,
         x,
         lora ? model_slice(pass->u[product->group]) : none,
         lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none,

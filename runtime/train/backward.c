@@ -16,22 +16,6 @@ static uint64_t bytes_of(uint32_t rows, uint32_t ld)
     return (uint64_t)rows * ld * sizeof(float);
 }
 
-/* Bytes of the largest weight of the model decoded to 32 bits. */
-static uint64_t scratch_bytes(const struct rt_model *m)
-{
-    uint64_t most = 256;
-    for (uint32_t l = 0; l < m->config.layers; l++)
-        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++) {
-                const struct rt_weight_shape *s =
-                    &m->layers[l].group[g].run[r].weight.shape;
-                const uint64_t size = (uint64_t)s->out_pad * s->in_pad * sizeof(float);
-                if (s->bits != 32 && size > most)
-                    most = size;
-            }
-    return most;
-}
-
 rt_status backward_init(struct backward *b, struct model_pass *pass)
 {
     rt_status st;
@@ -62,8 +46,6 @@ rt_status backward_init(struct backward *b, struct model_pass *pass)
     TRY(model_buffer(dev, "train delta", (uint64_t)n * m->config.heads * 4,
                      RT_MEMORY_DEVICE, &b->delta));
     TRY(model_buffer(dev, "train du", bytes_of(n, ld_u), RT_MEMORY_DEVICE, &b->du));
-    TRY(model_buffer(dev, "train scratch", scratch_bytes(m), RT_MEMORY_DEVICE,
-                     &b->scratch));
     TRY(model_buffer(dev, "train grads", pass->adapter->param_floats * 4,
                      RT_MEMORY_DEVICE, &b->grads));
     return RT_OK;
@@ -86,7 +68,6 @@ void backward_deinit(struct backward *b)
     rt_buffer_destroy(&b->dact);
     rt_buffer_destroy(&b->delta);
     rt_buffer_destroy(&b->du);
-    rt_buffer_destroy(&b->scratch);
     rt_buffer_destroy(&b->grads);
 }
 
@@ -107,16 +88,8 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
     const struct rt_weight_shape *s = &w->shape;
     const struct rt_slice scales = w->scales ? model_slice(w->scales) : none;
     const bool decode = s->bits != 32 && rows >= SCRATCH_ROWS;
-    if (decode) {
-        const struct unpack_push unpack = { .out_pad = s->out_pad,
-                                            .in_pad = s->in_pad,
-                                            .bits = s->bits,
-                                            .group = s->group,
-                                            .form = s->form };
-        const struct rt_slice slices[] = { model_slice(w->codes), scales,
-                                           model_slice(scratch) };
-        rt_list_op(list, RT_OP_unpack, &unpack, slices);
-    }
+    if (decode)
+        model_record_decode(m, list, w, scratch);
     const struct matmul_back_push push = {
         .rows = rows,
         .out_pad = s->out_pad,
@@ -220,7 +193,7 @@ static void record_runs(struct backward *b, struct rt_list *list, uint32_t l,
             own.offdx = 0;
             own.accumulate = false;
         }
-        backward_record_weight(m, list, rows, w, b->scratch, NULL, NULL, &own);
+        backward_record_weight(m, list, rows, w, b->pass->decoded, NULL, NULL, &own);
         if (w->order)
             model_record_columns(list, rows, s->ld_in, w->inverse, own.dx, own.lddx,
                                  dx->dx, dx->lddx, dx->offdx, r > 0);
@@ -231,7 +204,7 @@ static void record_runs(struct backward *b, struct rt_list *list, uint32_t l,
         own.dy = model_slice(b->du);
         own.lddy = lora->ld_u;
         own.accumulate = true;
-        backward_record_weight(m, list, rows, &a, b->scratch, NULL, NULL, &own);
+        backward_record_weight(m, list, rows, &a, b->pass->decoded, NULL, NULL, &own);
     }
 }
 
@@ -256,8 +229,8 @@ static void record_group(struct backward *b, struct rt_list *list, uint32_t l,
         .offdx = offdx,
     };
     if (model_group_is_plain(runs))
-        backward_record_weight(m, list, rows, &runs->run[0].weight, b->scratch, lora,
-                               b->du, &product);
+        backward_record_weight(m, list, rows, &runs->run[0].weight, b->pass->decoded,
+                               lora, b->du, &product);
     else
         record_runs(b, list, l, g, rows, lora, &product);
 }

@@ -12,10 +12,9 @@ struct backward {
     struct rt_buffer *g;     /* gradient of the residual stream [rows][ld_hidden] */
     struct rt_buffer *dnorm; /* gradient of a norm's output */
     struct rt_buffer *dqkv, *dgate_up, *dact;
-    struct rt_buffer *delta;   /* float [rows][heads] */
-    struct rt_buffer *du;      /* gradient of x A'^T, the widest group */
-    struct rt_buffer *scratch; /* one weight decoded to 32 bits */
-    struct rt_buffer *grads;   /* like the adapter's params */
+    struct rt_buffer *delta; /* float [rows][heads] */
+    struct rt_buffer *du;    /* gradient of x A'^T, the widest group */
+    struct rt_buffer *grads; /* like the adapter's params */
 };
 
 RT_CHECKED rt_status backward_init(struct backward *b, struct model_pass *pass);

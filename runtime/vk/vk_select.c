@@ -67,7 +67,7 @@ static uint64_t item_count(enum rt_op op, const void *push)
     }
     case RT_OP_unpack: {
         const struct unpack_push *p = push;
-        return (uint64_t)p->out_pad * (p->in_pad / 4);
+        return (uint64_t)p->out_pad * (p->in_pad / 32); /* 32 codes of a row */
     }
     case RT_OP_pack: {
         const struct pack_push *p = push;
