@@ -10,7 +10,7 @@
 #define SUBMIT_SECONDS_MAX 0.4
 
 /* Where operands come by storage loads a software device decodes slowly beside a
- * product: docs/numerics.md has what was measured. The values are the same. */
+ * product: docs/bench.md has what was measured. The values are the same. */
 enum { DECODE_ROWS = 32 };
 
 enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
