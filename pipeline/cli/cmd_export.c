@@ -3,6 +3,7 @@
 #include "pipeline/cli/cli.h"
 
 #include "pipeline/exchange/export.h"
+#include "runtime/version.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -91,7 +92,7 @@ static rt_status run(struct cli *cli)
     TRY(cli_store_open(cli, STORE_READ, &store));
     TRY(find_run(&e, store));
     const struct pipe_export_head head = { e.label,   e.bench, e.run,
-                                           e.started, e.ended, FAULTLINE_VERSION };
+                                           e.started, e.ended, rt_version };
     TRY(pipe_export_open(&cli->ctx, out, kind, &head, &e.export));
     TRY(store_query(store,
                     "SELECT g.problem_id, p.question, p.answer, g.sample, g.output, "
