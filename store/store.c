@@ -115,6 +115,10 @@ static rt_status check_version(struct store *s, enum store_mode mode)
     if (pragma_value(s, "PRAGMA application_id", &application) != SQLITE_OK ||
         pragma_value(s, "PRAGMA user_version", &version) != SQLITE_OK)
         return store_error(s, "cannot be read");
+    if (application == 0 && tables == 0) /* or another process is making it just now */
+        return rt_fail(s->ctx, RT_ERR_STORE,
+                       "results file '%s' is empty: nothing has been stored in it yet",
+                       s->path);
     if (application != STORE_APPLICATION)
         return rt_fail(s->ctx, RT_ERR_STORE,
                        "'%s' is a database of another program; use another --store",

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,14 +136,28 @@ static void expect_rows(const char *db, const char *expected, const char *what)
     assert_int_equal(number(db, "SELECT count(*) FROM run WHERE status<>'done'"), 0);
 }
 
+/* Answers of a store that may be in the making; 0 while it cannot be read. */
+static long answers_so_far(const char *path)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    long count = 0;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM generation", -1, &statement, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        count = (long)sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return count;
+}
+
 /* Waits until a store holds `count` answers. */
 static void await(const char *db, long count)
 {
     const struct timespec pause = { 0, PACE_MS * 1000000L };
     for (int i = 0; i < PATIENCE; i++) {
-        if (access(db, F_OK) == 0 &&
-            number(db, "SELECT count(*) FROM sqlite_schema WHERE name='stage'") == 1 &&
-            number(db, "SELECT count(*) FROM generation") >= count)
+        if (answers_so_far(db) >= count)
             return;
         nanosleep(&pause, NULL);
     }
@@ -351,6 +366,52 @@ static void grading_again_keeps_what_was_replaced(void **state)
     free(fresh);
 }
 
+static int shell(const char *args)
+{
+    char command[6000];
+    snprintf(command, sizeof command, "%s %s 2>>err.txt", program, args);
+    const int status = system(command);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Two variants on two lists in one command; what compare makes of them. */
+static void a_plan_is_compared_list_by_list(void **state)
+{
+    (void)state;
+    char line[4600];
+    snprintf(line, sizeof line,
+             "quantize --model '%s/pipeline/demo' --bits 3 --out q3 -q", TEST_SOURCE_DIR);
+    assert_int_equal(shell(line), 0);
+    snprintf(
+        line, sizeof line,
+        "eval --device llvmpipe --no-tune --progress none --store plan.db --limit 60 "
+        "--variant '%s/pipeline/demo' --variant quant=q3 --bench "
+        "'%s/pipeline/demo/measure.jsonl' --bench '%s/pipeline/demo/validate.jsonl' "
+        "--json >plan.txt",
+        TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
+    assert_int_equal(shell(line), 0);
+    assert_int_equal(system("test $(wc -l <plan.txt) = 4"), 0);
+    assert_int_equal(number("plan.db", "SELECT count(*) FROM generation"), 240);
+    assert_int_equal(shell("compare --store plan.db --json >compare.txt"), 0);
+    assert_int_equal(system("test $(grep -c '\"loss_holm_p\":[0-9]' compare.txt) = 2"),
+                     0);
+    assert_int_equal(shell("compare --store plan.db --bench validate.jsonl --json "
+                           ">compare.txt"),
+                     0);
+    assert_int_equal(system("test $(grep -c '\"loss_holm_p\":null' compare.txt) = 1"), 0);
+    assert_int_equal(shell("compare --store plan.db --flips >flips.txt"), 0);
+    /* Every pair whose verdicts differ is named, and no other. */
+    const long flips =
+        number("plan.db", "SELECT count(*) FROM comparison_pair WHERE f<>q");
+    snprintf(line, sizeof line, "test $(grep -cE '^    (lost|gained)' flips.txt) = %ld",
+             flips);
+    assert_true(flips > 0);
+    assert_int_equal(system(line), 0);
+    assert_int_equal(shell("compare --store plan.db --fail-if 'n<1' >compare.txt"), 0);
+    assert_int_equal(shell("compare --store plan.db --fail-if 'n>1' >compare.txt"), 6);
+    assert_int_equal(shell("compare --store plan.db --bench other >compare.txt"), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +420,7 @@ int main(void)
         cmocka_unit_test(numbered_lines_are_forced),
         cmocka_unit_test(status_tells_who_works),
         cmocka_unit_test(grading_again_keeps_what_was_replaced),
+        cmocka_unit_test(a_plan_is_compared_list_by_list),
     };
     return cmocka_run_group_tests_name("eval", tests, set_up, tear_down);
 }
