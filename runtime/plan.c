@@ -64,6 +64,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .family = family,
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
+        .broadcast = facts->subgroup_ballot ? facts->subgroup_size : 0,
         .binding_bytes_max = facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
         .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
@@ -84,10 +85,10 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                                      used ? "," : "", rt_quirk_table[i].name);
     const int n = snprintf(
         text, size,
-        "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"binding_bytes_max\":%llu,"
-        "\"texel_bytes_max\":%llu,\"decode_rows\":%u,\"submit_flops_max\":%.0f,"
-        "\"quirks\":[%s]}",
-        families[plan->family], paths[plan->path], plan->lanes,
+        "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"broadcast\":%u,"
+        "\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,\"decode_rows\":%u,"
+        "\"submit_flops_max\":%.0f,\"quirks\":[%s]}",
+        families[plan->family], paths[plan->path], plan->lanes, plan->broadcast,
         (unsigned long long)plan->binding_bytes_max,
         (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
         plan->submit_flops_max, quirks);

@@ -44,6 +44,8 @@ struct rt_plan {
     enum rt_family family;
     enum rt_operand_path path;  /* preferred; kernels without that form use storage */
     uint32_t lanes;             /* workgroup width of lane kernels */
+    uint32_t broadcast;         /* invocations among which values go round without shared
+                                   memory (the subgroup); 0: kernels do not do it */
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
     uint32_t decode_rows;       /* from so many rows on a packed weight is decoded to 32

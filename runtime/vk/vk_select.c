@@ -26,6 +26,9 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (plan->path == RT_PATH_STORAGE && strspn(k->paths, "s") != strlen(k->paths))
         return false;
+    if (vk_kernel_define(kernel, "BROADCAST", 0) &&
+        vk_kernel_define(kernel, "WIDTH", 0) != plan->broadcast)
+        return false;
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
 

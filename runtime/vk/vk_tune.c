@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ENTRIES_MAX = 256, REPEATS = 5, CANDIDATES_MAX = 6, TIMES_MAX = 16 };
+enum { ENTRIES_MAX = 256, REPEATS = 5, CANDIDATES_MAX = 12, TIMES_MAX = 16 };
 #define SAMPLE_FLOPS 1e7
 
 struct entry {
@@ -120,12 +120,12 @@ static void class_key(enum rt_op op, const void *push, char *key, size_t size)
 {
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
-        snprintf(key, size, "matmul:%u:%u:%u:%u:%u", p->bits, row_class(p->rows),
-                 p->out_pad, p->in_pad, p->flags & MATMUL_LORA);
+        snprintf(key, size, "matmul:%u:%u:%u:%u:%u:%u:%u", p->bits, p->form, p->group,
+                 row_class(p->rows), p->out_pad, p->in_pad, p->flags & MATMUL_LORA);
     } else if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;
-        snprintf(key, size, "back:%u:%u:%u:%u:%u", p->bits, row_class(p->rows),
-                 p->out_pad, p->in_pad, p->rank != 0);
+        snprintf(key, size, "back:%u:%u:%u:%u:%u:%u:%u", p->bits, p->form, p->group,
+                 row_class(p->rows), p->out_pad, p->in_pad, p->rank != 0);
     } else {
         const struct outer_push *p = push;
         snprintf(key, size, "outer:%u:%u:%u", row_class(p->rows), p->na, p->nb);
@@ -171,7 +171,7 @@ fail:
     return st;
 }
 
-/* Only what the static rank finds at least a fifth as good. */
+/* Only what the static rank finds at least half as good. */
 static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *push,
                          const struct rt_slice *slices, uint32_t kernel, int bar)
 {
@@ -181,7 +181,7 @@ static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *
     if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
         !strchr(vk_kernel_table[kernel].paths, 't'))
         return false;
-    return vk_matmul_rank(tune->dev, op, push, kernel) * 5 >= bar;
+    return vk_matmul_rank(tune->dev, op, push, kernel) * 2 >= bar;
 }
 
 /* Candidates take turns, so that a device that is busy for a while slows all alike; the

@@ -1,6 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : enable
+#if BROADCAST
+#extension GL_KHR_shader_subgroup_ballot : require
+#endif
 #include "shaders/push.h"
 
 /* y[row][m] = sum_k x[row][k] w[m][k], then LoRA, bias and residual: see matmul_push.
@@ -9,7 +12,11 @@
  * subgroup alike; an invocation keeps TU rows by TL outputs (WIDTH apart) in registers.
  * Every output sums k = 0, 1, 2 ... into one accumulator, so that tile, operand path
  * and batch size never change a bit. Forms and rates: bench/probe/README.md.
+ * How the rows of x are read decides the rate (LLVM 22 of Mesa 26: BROADCAST from 8 rows
+ * on, X_STORAGE below; older ones: texels): by texels or storage, all lanes alike, or
+ * lane i fetches row i, which then goes round the subgroup.
  * Macros  BITS; TU, TL; WIDTH invocations; TEXEL; UNROLL (unpack steps, TU 1 to 4);
+ *         X_STORAGE; BROADCAST (WIDTH is 8, the subgroup; TU a multiple of it);
  *         FORM_OFFSET (lib/weight.glsl); GROUP16 (8 bits): groups are of 16 codes.
  * Grid    (out_pad / (WIDTH TL), rows / TU).
  * Cost    2 rows out in FLOPs; weights once per row tile, x once per column tile.
@@ -29,7 +36,12 @@ OPERAND_UINT(0, w)
 #if BITS < 16
 OPERAND(1, scales)
 #endif
+#if X_STORAGE
+layout(binding = 2) readonly buffer x_block { vec4 x_buf[]; };
+vec4 x(int i) { return x_buf[i]; }
+#else
 OPERAND(2, x)
+#endif
 OPERAND(3, u)
 OPERAND(4, b)
 layout(binding = 5) readonly buffer Bias { float bias[]; };
@@ -48,7 +60,16 @@ const int N = TU * TL;
             [[unroll]] for (int j = 0; j < TL; j++)  \
                 acc[(i) * TL + j] = fma(r_[c], lv[j][c], acc[(i) * TL + j]); \
     }
+#if BROADCAST
+#define PASS(i) ROW(h + (i), subgroupBroadcast(mine, i))
+#define RANK4(k)                                                  \
+    [[unroll]] for (int h = 0; h < TU; h += 8) {                  \
+        const vec4 mine = x(x0[h / 8] + (k));                     \
+        PASS(0) PASS(1) PASS(2) PASS(3) PASS(4) PASS(5) PASS(6) PASS(7) \
+    }
+#else
 #define RANK4(k) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k)))
+#endif
 #ifdef UNROLL
 #define STEPS [[unroll]]
 #else
@@ -68,10 +89,16 @@ void main()
     const int m0 = tile0 + lane, row0 = int(gl_WorkGroupID.y) * TU;
     const int k4 = int(p.in_pad) / 4;
     float acc[N];
+#if BROADCAST
+    int x0[TU / 8]; /* rows of this lane */
+    [[unroll]] for (int i = 0; i < TU / 8; i++)
+        x0[i] = ((row0 + 8 * i + lane) * int(p.ldx) + int(p.offx)) / 4;
+#else
     int x0[TU];
-    [[unroll]] for (int i = 0; i < N; i++) acc[i] = 0.0;
     [[unroll]] for (int i = 0; i < TU; i++)
         x0[i] = ((row0 + i) * int(p.ldx) + int(p.offx)) / 4;
+#endif
+    [[unroll]] for (int i = 0; i < N; i++) acc[i] = 0.0;
 
 #if BITS == 32
     int base[TL];
