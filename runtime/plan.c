@@ -83,14 +83,14 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
             used += (size_t)snprintf(quirks + used, sizeof quirks - used, "%s\"%s\"",
                                      used ? "," : "", rt_quirk_table[i].name);
-    const int n = snprintf(
-        text, size,
-        "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"broadcast\":%u,"
-        "\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,\"decode_rows\":%u,"
-        "\"submit_flops_max\":%.0f,\"quirks\":[%s]}",
-        families[plan->family], paths[plan->path], plan->lanes, plan->broadcast,
-        (unsigned long long)plan->binding_bytes_max,
-        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-        plan->submit_flops_max, quirks);
+    const int n =
+        snprintf(text, size,
+                 "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"broadcast\":%u,"
+                 "\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,\"decode_rows\":%u,"
+                 "\"submit_flops_max\":%.0f,\"quirks\":[%s]}",
+                 families[plan->family], paths[plan->path], plan->lanes, plan->broadcast,
+                 (unsigned long long)plan->binding_bytes_max,
+                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+                 plan->submit_flops_max, quirks);
     return n < 0 ? 0 : (size_t)n;
 }
