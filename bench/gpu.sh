@@ -64,8 +64,8 @@ for t in "$BUILD"/test_ops "$BUILD"/test_matmul_pairs "$BUILD"/test_logits \
     "$BUILD"/test_golden_gradients "$BUILD"/test_demo_answers; do
     [ -x "$t" ] && part "$(basename "$t")" 150 "$t"
 done
-for suite in ops decode prefill train; do
-    part "bench_$suite" 90 "$BUILD/faultline" bench --suite $suite --device "$DEVICE" \
+for suite in decode prefill train ops; do
+    part "bench_$suite" 180 "$BUILD/faultline" bench --suite $suite --device "$DEVICE" \
         --passes 2 --store "$OUT/bench.db" --json --fail-if 'invalid>0'
 done
 
