@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One output tensor and the memory it owns, if any. */
@@ -339,6 +340,14 @@ fail:
     return st;
 }
 
+/* Both names lead to one folder. */
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
+}
+
 /* Puts the finished folder in place of the target. What was there is moved aside, not
  * deleted: it may hold files that are not ours. */
 static rt_status replace_folder(struct rt_ctx *ctx, const char *part, const char *to)
@@ -346,11 +355,17 @@ static rt_status replace_folder(struct rt_ctx *ctx, const char *part, const char
     char old[4150];
     snprintf(old, sizeof old, "%s.old-%ld", to, (long)getpid());
     const bool there = fmt_exists(to);
-    if ((there && rename(to, old) != 0) || rename(part, to) != 0)
-        return rt_fail(ctx, RT_ERR_IO, "cannot put '%s' in place: %s", to,
-                       strerror(errno));
+    if (there && rename(to, old) != 0)
+        return rt_fail(ctx, RT_ERR_IO, "cannot move '%s' aside: %s", to, strerror(errno));
+    if (rename(part, to) != 0) {
+        const int reason = errno;
+        const bool back = !there || rename(old, to) == 0;
+        return rt_fail(ctx, RT_ERR_IO, "cannot put '%s' in place: %s%s%s%s", to,
+                       strerror(reason), back ? "" : "; what was there is now '",
+                       back ? "" : old, back ? "" : "'");
+    }
     if (there)
-        rt_log(ctx, RT_LOG_INFO, "the folder that was there is now '%s'", old);
+        rt_log(ctx, RT_LOG_WARNING, "the folder that was there is now '%s'", old);
     return fmt_sync_parent(ctx, to);
 }
 
@@ -375,6 +390,9 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
     TRY(fmt_config_read(ctx, from, &w.config));
+    if (same_folder(from, to))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "'%s' is the model that is read; write to another folder", to);
     if (w.config.quantization.present)
         return rt_fail(
             ctx, RT_ERR_INPUT,

@@ -181,6 +181,9 @@ static void a_folder_in_the_way_is_kept(void **state)
     assert_int_equal(quant_folder(&ctx, from, target, &options, true, &report), RT_OK);
     assert_false(fmt_exists(test_folder_file(&to, "q/mine")));
     assert_int_equal(count_files(&to), 2); /* the new one, and the old one moved aside */
+    st = quant_folder(&ctx, test_folder_file(&to, "q"), target, &options, true, &report);
+    test_refused(&ctx, st, RT_ERR_USAGE, "is the model that is read", NULL);
+    assert_int_equal(count_files(&to), 2);
     test_folder_deinit(&to);
 }
 
