@@ -231,6 +231,7 @@ struct loop_material {
     const struct loop_bench *measure; /* no item may be of it; may be null */
     const struct loop_answers *f, *q; /* of mine */
     const struct loop_faults *faults;
+    uint32_t samples; /* of the search for `faults` */
     uint32_t items_max, rank, epochs;
     double lr; /* 0: the recipe's */
 };

@@ -94,7 +94,8 @@ struct training {
     double best_accuracy, lr;
     uint32_t item_count, steps_per_epoch, epochs;
     char run_id[STORE_ID];
-    char folder[512], checkpoint[560], state[560];
+    char folder[512], state[560];
+    uint32_t saved; /* updates of the checkpoint that the state names; 0: none */
     uint64_t started;
     struct loop_costs costs;
     double step_seconds; /* of which the store knows */
@@ -212,13 +213,29 @@ static rt_status save_costs(struct training *t)
                        : st;
 }
 
+/* The checkpoint after `k` steps. */
+static void name_checkpoint(const struct training *t, uint32_t k, char path[560])
+{
+    snprintf(path, 560, "%s-%u.ckpt", t->folder, k);
+}
+
+static void remove_checkpoint(const struct training *t, uint32_t k)
+{
+    char path[560];
+    name_checkpoint(t, k, path);
+    remove(path);
+}
+
 /* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
- * are durable before the checkpoint says that they are done: a kill in between repeats
- * the epoch and writes the same rows again. */
+ * are durable before the state says that they are done: a kill in between repeats the
+ * epoch and writes the same rows again. The checkpoint that the state names stays until
+ * the state names the next. */
 static rt_status end_epoch(struct training *t, uint32_t k)
 {
     rt_status st;
     double accuracy = 0;
+    char checkpoint[560];
+    name_checkpoint(t, k, checkpoint);
     TRY(validate(t, &accuracy));
     TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
     TRY(save_costs(t));
@@ -231,20 +248,25 @@ static rt_status end_epoch(struct training *t, uint32_t k)
         t->best_accuracy = accuracy;
     }
     TRY(save_adapter(t, t->best));
-    TRY(rt_trainer_save(t->trainer, t->checkpoint));
+    TRY(rt_trainer_save(t->trainer, checkpoint));
     json_t *state = json_pack("{s:i, s:f}", "updates", (int)k, "best", t->best_accuracy);
     st = fmt_json_write(t->loop->ctx, t->state, state);
     json_decref(state);
+    TRY(st);
+    if (t->saved)
+        remove_checkpoint(t, t->saved);
+    t->saved = k;
 
 fail:
     return st;
 }
 
 /* Takes up a killed run where its last checkpoint is. Anything that does not fit is
- * started anew. */
+ * started anew; a checkpoint that does not fit has changed nothing. */
 static uint32_t resume(struct training *t)
 {
     json_t *state = NULL;
+    char checkpoint[560];
     if (!fmt_exists(t->state) || fmt_json_read(t->loop->ctx, t->state, &state) != RT_OK)
         return 0;
     const uint32_t updates =
@@ -253,11 +275,14 @@ static uint32_t resume(struct training *t)
     json_decref(state);
     if (fmt_adapter_read(t->loop->ctx, t->folder, &t->model->config, &t->best) != RT_OK)
         return 0;
-    if (rt_trainer_load(t->trainer, t->checkpoint) != RT_OK ||
-        rt_trainer_updates(t->trainer) != updates) {
+    name_checkpoint(t, updates, checkpoint);
+    if (rt_trainer_load(t->trainer, checkpoint) != RT_OK) {
         fmt_adapter_destroy(&t->best);
         return 0;
     }
+    t->saved = updates;
+    if (updates > t->steps_per_epoch) /* a kill may have left the one before */
+        remove_checkpoint(t, updates - t->steps_per_epoch);
     cli_say(t->loop->cli, "train %-22s goes on after step %u", t->recipe->name, updates);
     return updates;
 }
@@ -415,8 +440,8 @@ static rt_status train_now(struct training *t)
         TRY(run_steps(t, order));
     }
     TRY(close_run(t));
-    remove(t->checkpoint);
     remove(t->state);
+    remove_checkpoint(t, t->saved);
 
 fail:
     rt_free(order);
@@ -429,7 +454,6 @@ static void name_files(struct training *t)
     const char *hash = strchr(t->run_id, ':');
     snprintf(t->folder, sizeof t->folder, "%.400s/adapter-%s-%.8s", t->loop->work,
              t->recipe->name, hash ? hash + 1 : t->run_id);
-    snprintf(t->checkpoint, sizeof t->checkpoint, "%s.ckpt", t->folder);
     snprintf(t->state, sizeof t->state, "%s.json", t->folder);
 }
 
@@ -437,7 +461,7 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
                      const struct loop_recipe *recipe, char *folder, size_t folder_size)
 {
     rt_status st;
-    char config[512], *done = NULL;
+    char config[768], *done = NULL;
     struct training t = {
         .loop = loop, .m = material, .recipe = recipe, .started = rt_time_ns()
     };
@@ -446,10 +470,11 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
     t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
     snprintf(config, sizeof config,
              "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
-             "\"items\":%u,"
-             "\"mine\":\"%s\"}",
+             "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
+             "\"full\":\"%s\"}",
              recipe->name, material->rank, BATCH, material->epochs, t.lr,
-             material->items_max, material->mine->id);
+             material->items_max, material->samples, material->mine->id,
+             material->validate->id, material->full->row.id);
     struct store_run run = { .campaign_id = loop->campaign_id,
                              .kind = "train",
                              .variant_id = base->row.id,

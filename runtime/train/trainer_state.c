@@ -48,9 +48,11 @@ rt_status rt_trainer_load(struct rt_trainer *t, const char *path)
     struct fmt_safetensors file;
     const uint64_t n = t->adapter->param_floats;
     TRY(fmt_safetensors_open(ctx, path, &file));
-    for (size_t i = 0; i < RT_COUNT(names); i++) {
+    const struct fmt_tensor *found[RT_COUNT(names)];
+    for (size_t i = 0; i < RT_COUNT(names); i++) { /* before anything changes */
         const struct fmt_tensor *tensor = fmt_safetensors_find(&file, names[i]);
         const bool counter = strcmp(names[i], "updates") == 0;
+        found[i] = tensor;
         if (!tensor || tensor->count != (counter ? 1 : n) ||
             tensor->dtype != (counter ? FMT_I64 : FMT_F32)) {
             st = rt_fail(ctx, RT_ERR_INPUT,
@@ -59,10 +61,12 @@ rt_status rt_trainer_load(struct rt_trainer *t, const char *path)
                          path, names[i]);
             goto fail;
         }
-        if (counter)
-            memcpy(&t->updates, tensor->data, sizeof t->updates);
+    }
+    for (size_t i = 0; i < RT_COUNT(names); i++) {
+        if (strcmp(names[i], "updates") == 0)
+            memcpy(&t->updates, found[i]->data, sizeof t->updates);
         else
-            TRY(rt_buffer_write(state_buffer(t, names[i]), 0, tensor->data, n * 4));
+            TRY(rt_buffer_write(state_buffer(t, names[i]), 0, found[i]->data, n * 4));
     }
     TRY(rt_submit(t->model->dev, t->adapter->pack));
     TRY(rt_wait(t->model->dev));
