@@ -43,6 +43,7 @@ rt_status restore_run(struct cli *cli)
     if (!r)
         return RT_ERR_HOST_MEMORY;
     TRY(restore_open(r, cli));
+    TRY(restore_plan(r));
     TRY(restore_mine(r));
     TRY(restore_arms(r));
     TRY(restore_results(r));

@@ -6,6 +6,7 @@
 #include "runtime/format/file.h"
 #include "runtime/quant/rtn.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,10 +79,43 @@ fail:
     return st;
 }
 
+/* What is asked for, as JSON text (free); null with an error. */
+static char *plan_text(struct restoring *r, const char *quant, const char *mine,
+                       const char *validate, const char *measure)
+{
+    int64_t seed;
+    if (cli_number(r->cli, "seed", 1, 0, INT64_MAX, &seed) != RT_OK)
+        return NULL;
+    json_t *plan =
+        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "full", r->full_folder,
+                  "quant", quant ? quant : "", "bits", (json_int_t)r->bits, "mine", mine,
+                  "validate", validate, "measure", measure, "items", (json_int_t)r->items,
+                  "seed", (json_int_t)seed);
+    char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
+    json_decref(plan);
+    if (!text &&
+        rt_fail(&r->cli->ctx, RT_ERR_USAGE,
+                "a name of a folder or file is not UTF-8 text; rename it") == RT_OK)
+        return NULL;
+    return text;
+}
+
+static const uint32_t possible_bits[] = { 2, 3, 4, 8 }; /* of plain quantization */
+
+/* The bits that controls are held against: of the quantized model that was given. */
+static void take_bits(struct restoring *r)
+{
+    const struct fmt_quantization *q = &r->quant->config.quantization;
+    const double bits = q->present && q->bits ? q->bits : r->quant->bits_per_weight;
+    for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
+        if (i == 0 || possible_bits[i] <= bits)
+            r->bits = possible_bits[i];
+}
+
 rt_status restore_open(struct restoring *r, struct cli *cli)
 {
     rt_status st;
-    char plan[1200];
+    char *plan = NULL;
     r->cli = cli;
     TRY(read_options(r));
     const char *mine = cli_value(cli, "mine", NULL),
@@ -92,11 +126,9 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "%s needs --full DIR, --mine, --validate and --measure FILE",
                        cli->command->name);
-    snprintf(plan, sizeof plan,
-             "{\"full\":\"%.200s\",\"quant\":\"%.200s\",\"bits\":%d,\"mine\":\"%.200s\","
-             "\"validate\":\"%.200s\",\"measure\":\"%.200s\",\"items\":%d,\"seed\":%s}",
-             r->full_folder, quant ? quant : "", (int)r->bits, mine, validate, measure,
-             (int)r->items, cli_value(cli, "seed", "1"));
+    plan = plan_text(r, quant, mine, validate, measure);
+    if (!plan)
+        return RT_ERR_USAGE;
     const char *work = cli_value(cli, "work", "faultline-work");
     TRY(fmt_make_folder(&cli->ctx, work));
     TRY(loop_open(&r->loop, cli, r->full_folder, pipe_prompt_format_find("demo"),
@@ -115,13 +147,66 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
         TRY(ensure_quantized(r, name, (uint32_t)r->bits, 0, false, r->quant_folder,
                              sizeof r->quant_folder));
     TRY(loop_model_load(&r->loop, r->quant_folder, &r->quant));
+    if (quant)
+        take_bits(r);
     TRY(loop_variant_put(&r->loop, r->full, NULL, r->full_folder, "full", "full", NULL,
                          &r->full_row));
     TRY(loop_variant_put(&r->loop, r->quant, NULL, r->quant_folder, "quant", "quant",
                          NULL, &r->quant_row));
-    return RT_OK;
 
 fail:
+    free(plan); /* lint: jansson's own */
+    return st;
+}
+
+/* The next number of bits that plain quantization has; 0: none. */
+static uint32_t more_bits(int64_t bits)
+{
+    for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
+        if (possible_bits[i] > bits)
+            return possible_bits[i];
+    return 0;
+}
+
+static rt_status plan_arm(struct restoring *r, const char *name)
+{
+    static const char *const plain[] = { "more-bits", "smaller-groups" };
+    struct rt_ctx *ctx = &r->cli->ctx;
+    struct restore_arm arm = { .recipe = loop_recipe_find(name) };
+    arm.name = arm.recipe ? arm.recipe->name : NULL;
+    for (size_t i = 0; i < RT_COUNT(plain); i++)
+        if (strcmp(name, plain[i]) == 0)
+            arm.name = plain[i];
+    if (!arm.name)
+        return rt_fail(ctx, RT_ERR_USAGE, "there is no recipe '%.40s'; there are %s",
+                       name, all_recipes);
+    for (uint32_t i = 0; i < r->arm_count; i++)
+        if (r->arms[i].name == arm.name)
+            return rt_fail(ctx, RT_ERR_USAGE, "the recipe '%s' is named twice", name);
+    if (arm.name == plain[0] && more_bits(r->bits) == 0)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "the control 'more-bits' needs a quantized model of fewer than 8 "
+                       "bits, this has %d; name --recipes without it",
+                       (int)r->bits);
+    if (r->arm_count == RESTORE_ARMS_MAX)
+        return rt_fail(ctx, RT_ERR_USAGE, "more than %d recipes", RESTORE_ARMS_MAX);
+    r->arms[r->arm_count++] = arm;
+    return RT_OK;
+}
+
+rt_status restore_plan(struct restoring *r)
+{
+    rt_status st = RT_OK;
+    char list[512], *save = NULL;
+    if (strlen(r->recipes) >= sizeof list)
+        return rt_fail(&r->cli->ctx, RT_ERR_USAGE, "--recipes is too long a list");
+    snprintf(list, sizeof list, "%s", r->recipes);
+    for (char *name = strtok_r(list, ",", &save); name && st == RT_OK;
+         name = strtok_r(NULL, ",", &save))
+        st = plan_arm(r, name);
+    if (st == RT_OK && r->arm_count == 0)
+        st = rt_fail(&r->cli->ctx, RT_ERR_USAGE, "--recipes names none; there are %s",
+                     all_recipes);
     return st;
 }
 
@@ -146,7 +231,7 @@ static rt_status plain_arm(struct restoring *r, struct restore_arm *arm)
     rt_status st;
     char folder[600], name[48];
     const bool more = strcmp(arm->name, "more-bits") == 0;
-    const uint32_t bits = (uint32_t)r->bits + (more ? r->bits == 4 ? 4 : 1 : 0);
+    const uint32_t bits = more ? more_bits(r->bits) : (uint32_t)r->bits;
     snprintf(name, sizeof name, more ? "q%u-row" : "q%u-g32", bits);
     TRY(ensure_quantized(r, name, bits, more ? 0 : 32, !more, folder, sizeof folder));
     TRY(loop_model_load(&r->loop, folder, &arm->model));
@@ -171,6 +256,7 @@ struct loop_material restore_material(const struct restoring *r)
         .f = &r->mine_f,
         .q = &r->mine_q,
         .faults = &r->faults,
+        .samples = (uint32_t)r->samples,
         .items_max = (uint32_t)r->items,
         .rank = (uint32_t)r->rank,
         .epochs = (uint32_t)r->epochs,
@@ -178,11 +264,11 @@ struct loop_material restore_material(const struct restoring *r)
     };
 }
 
-static rt_status trained_arm(struct restoring *r, const struct loop_recipe *recipe,
-                             struct restore_arm *arm)
+static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
     char folder[600];
+    const struct loop_recipe *recipe = arm->recipe;
     struct fmt_adapter *source = NULL;
     const struct loop_material material = restore_material(r);
     TRY(loop_train(&r->loop, &material, recipe, folder, sizeof folder));
@@ -207,32 +293,10 @@ static rt_status measure_arm(struct restoring *r, const struct loop_variant *var
                                          &r->f, out->run_id);
 }
 
-static rt_status run_arm(struct restoring *r, const char *name)
+static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
 {
-    rt_status st;
-    struct restore_arm *arm = &r->arms[r->arm_count];
-    const struct loop_recipe *recipe = loop_recipe_find(name);
-    if (r->arm_count == RESTORE_ARMS_MAX)
-        return rt_fail(&r->cli->ctx, RT_ERR_USAGE, "more than %d recipes",
-                       RESTORE_ARMS_MAX);
-    *arm = (struct restore_arm){ .name = recipe                           ? recipe->name
-                                         : strcmp(name, "more-bits") == 0 ? "more-bits"
-                                         : strcmp(name, "smaller-groups") == 0
-                                             ? "smaller-groups"
-                                             : NULL };
-    if (!arm->name)
-        return rt_fail(&r->cli->ctx, RT_ERR_USAGE,
-                       "there is no recipe '%.40s'; there are %s", name, all_recipes);
-    r->arm_count++;
-    if (recipe)
-        TRY(trained_arm(r, recipe, arm));
-    else
-        TRY(plain_arm(r, arm));
-    TRY(measure_arm(r, &arm->variant, &arm->answers));
-    return RT_OK;
-
-fail:
-    return st;
+    const rt_status st = arm->recipe ? trained_arm(r, arm) : plain_arm(r, arm);
+    return st == RT_OK ? measure_arm(r, &arm->variant, &arm->answers) : st;
 }
 
 /* Faults on the measured split, before and after: counted by category, never trained on. */
@@ -249,14 +313,11 @@ static rt_status locate_measured(struct restoring *r, const struct loop_variant 
 rt_status restore_arms(struct restoring *r)
 {
     rt_status st;
-    char list[512];
     TRY(loop_measure(&r->loop, &r->full_row, &r->measure, &r->f));
     TRY(measure_arm(r, &r->quant_row, &r->q));
     TRY(locate_measured(r, &r->quant_row, &r->q));
-    snprintf(list, sizeof list, "%s", r->recipes);
-    char *save = NULL;
-    for (char *name = strtok_r(list, ",", &save); name; name = strtok_r(NULL, ",", &save))
-        TRY(run_arm(r, name));
+    for (uint32_t i = 0; i < r->arm_count; i++)
+        TRY(run_arm(r, &r->arms[i]));
     for (uint32_t i = 0; i < r->arm_count; i++)
         if (strcmp(r->arms[i].name, "default") == 0)
             TRY(locate_measured(r, &r->arms[i].variant, &r->arms[i].answers));

@@ -11,7 +11,8 @@ enum { RESTORE_ARMS_MAX = 16 };
 /* One variant measured beside full and quant. */
 struct restore_arm {
     const char *name;
-    struct rt_model *model; /* owned where it is plain quantization */
+    const struct loop_recipe *recipe; /* null: plain quantization */
+    struct rt_model *model;           /* owned where it is plain quantization */
     struct rt_adapter *adapter;
     struct loop_variant variant;
     struct loop_answers answers;
@@ -63,7 +64,10 @@ void restore_close(struct restoring *r);
 RT_CHECKED rt_status restore_mine(struct restoring *r);
 /* What training needs, after restore_mine. */
 struct loop_material restore_material(const struct restoring *r);
-/* Measures full, quant and every recipe on the measured split. */
+/* The arms of --recipes, before anything is measured: RT_ERR_USAGE names one that is
+ * unknown, named twice or not possible with the quantized model. */
+RT_CHECKED rt_status restore_plan(struct restoring *r);
+/* Measures full, quant and every arm of the plan on the measured split. */
 RT_CHECKED rt_status restore_arms(struct restoring *r);
 /* The table on stdout, comparisons in the store, the page. */
 RT_CHECKED rt_status restore_results(struct restoring *r);

@@ -88,15 +88,12 @@ static rt_status write_report(struct restoring *r)
 {
     rt_status st;
     struct store *s = r->loop.store;
-    char id[STORE_ID], first[STORE_ID] = "";
+    char id[STORE_ID];
     TRY(store_begin(s));
-    for (uint32_t i = 0; i < r->arm_count; i++) {
+    for (uint32_t i = 0; i < r->arm_count; i++)
         TRY(store_put_comparison(s, r->loop.campaign_id, r->measure.id,
                                  r->loop.format->grader, r->f.run_id, r->q.run_id,
                                  r->arms[i].answers.run_id, id));
-        if (i == 0)
-            snprintf(first, sizeof first, "%s", id);
-    }
     TRY(store_commit(s));
     TRY(report_write(s, &r->cli->ctx, r->loop.campaign_id, r->report));
     cli_say(r->cli, "\nreport: %s", r->report);

@@ -318,6 +318,38 @@ static void exit_codes_are_as_documented(void **state)
     }
 }
 
+/* A plan that cannot be is refused before anything is measured. */
+static void an_impossible_plan_is_refused_at_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options, *part; /* of the message */
+    } cases[] = {
+        { "--recipes default,best", "no recipe 'best'" },
+        { "--recipes sft,default,sft", "'sft' is named twice" },
+        { "--recipes ,", "names none" },
+        { "--bits 8", "fewer than 8 bits" },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        char line[2048], message[2048] = "";
+        snprintf(line, sizeof line,
+                 "restore --device ref --full %s/pipeline/demo "
+                 "--mine '%s/pipeline/demo/mine.jsonl[0:1]' "
+                 "--validate '%s/pipeline/demo/validate.jsonl[0:1]' --measure "
+                 "'%s/pipeline/demo/measure.jsonl[0:1]' %s "
+                 ">out.txt 2>err.txt",
+                 TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR,
+                 cases[i].options);
+        const int code = run(line);
+        FILE *file = fopen("err.txt", "r");
+        const size_t n = fread(message, 1, sizeof message - 1, file);
+        message[n] = '\0';
+        fclose(file);
+        if (code != 2 || !strstr(message, cases[i].part))
+            fail_msg("'%s' ends with %d: %s", cases[i].options, code, message);
+    }
+}
+
 static void no_driver_is_exit_code_3(void **state)
 {
     (void)state;
@@ -344,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exit_codes_are_as_documented),
+        cmocka_unit_test(an_impossible_plan_is_refused_at_once),
         cmocka_unit_test(no_driver_is_exit_code_3),
         cmocka_unit_test(a_killed_loop_ends_with_the_same_rows),
     };
