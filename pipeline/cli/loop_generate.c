@@ -285,10 +285,14 @@ static void tell(struct generating *g)
     const struct pipe_interval w = pipe_wilson(g->correct, g->done_count);
     const double seconds = (double)(rt_time_ns() - g->started) * 1e-9;
     rt_engine_stats_get(g->engine, &stats);
-    snprintf(extra, sizeof extra, "acc %.1f %% (%.1f to %.1f)  %.0f tok/s%s",
-             g->done_count ? 100.0 * g->correct / g->done_count : 0.0, 100 * w.low,
-             100 * w.high, seconds > 0 ? (double)stats.tokens / seconds : 0.0,
-             stopping(g) ? "  stopping after these answers (again: at once)" : "");
+    const char *stop =
+        stopping(g) ? "  stopping after these answers (again: at once)" : "";
+    if (g->done_count)
+        snprintf(extra, sizeof extra, "acc %.1f %% (%.1f to %.1f)  %.0f tok/s%s",
+                 100.0 * g->correct / g->done_count, 100 * w.low, 100 * w.high,
+                 seconds > 0 ? (double)stats.tokens / seconds : 0.0, stop);
+    else
+        snprintf(extra, sizeof extra, "%s", stop);
     cli_progress(g->loop->cli, g->label, g->mine_done, g->mine_total, g->started, extra);
 }
 
