@@ -41,7 +41,10 @@ static const struct {
 
 void cli_print_help(const struct cli_command *c)
 {
-    printf("faultline %s %s\n\n%s\n\n", c->name, c->usage, c->summary);
+    printf("faultline %s%s%s\n\n%s\n", c->name, c->usage[0] ? " " : "", c->usage,
+           c->summary);
+    if (c->options)
+        putchar('\n');
     print_options(c->options);
     printf("\neverywhere:\n");
     print_options(cli_global_options);

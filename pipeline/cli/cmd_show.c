@@ -21,7 +21,9 @@ struct showing {
     struct store *store;
     struct column columns[COLUMNS_MAX];
     int count;
-    bool found; /* the problem is there */
+    const char *arm; /* label that is asked for, "" for none */
+    bool found;      /* the problem is there */
+    bool arm_found;  /* with an answer of that label */
 };
 
 /* Text of others on a terminal: nothing that could steer it. */
@@ -67,6 +69,7 @@ static rt_status take_answer(void *user, const struct store_row *row)
     if (s->count == COLUMNS_MAX)
         return RT_OK;
     struct column *c = &s->columns[s->count++];
+    s->arm_found |= strcmp(store_row_text(row, 0), s->arm) == 0;
     c->head = rt_format(ctx, "%s %s %.24s", store_row_text(row, 0),
                         store_row_integer(row, 1) ? "\xe2\x9c\x93" : "\xe2\x9c\x97",
                         store_row_null(row, 2) ? "(no answer)" : store_row_text(row, 2));
@@ -150,6 +153,7 @@ static rt_status print_problem(struct showing *s, const char *id, const char *ar
 {
     rt_status st;
     const char *const args[] = { id, arm, NULL };
+    s->arm = arm;
     TRY(store_query(
         s->store, "SELECT problem_id, question, answer FROM problem WHERE problem_id=?1",
         args, take_problem, s));
@@ -175,6 +179,11 @@ static rt_status print_problem(struct showing *s, const char *id, const char *ar
     if (s->count == 0)
         return rt_fail(&s->cli->ctx, RT_ERR_USAGE, "no variant has answered '%.60s' yet",
                        id);
+    if (arm[0] && !s->arm_found)
+        return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
+                       "no variant '%.40s' has answered '%.60s'; faultline sql \"SELECT "
+                       "label FROM variant\" lists them",
+                       arm, id);
     print_columns(s, (terminal_width() - 3 * (s->count - 1)) / s->count);
     putchar('\n');
     TRY(store_query(

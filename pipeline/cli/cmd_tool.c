@@ -201,6 +201,11 @@ static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
                 "standard input, line %u: element %zu of the array is no id; write "
                 "[1,2,3]",
                 number, i + 1);
+        else if (id >= text_vocab_size(tok))
+            st = rt_fail(&cli->ctx, RT_ERR_INPUT,
+                         "standard input, line %u: the tokenizer has no id %lld, only 0 "
+                         "to %u",
+                         number, (long long)id, text_vocab_size(tok) - 1);
         ids[i] = (uint32_t)id;
     }
     if (st == RT_OK)
@@ -265,7 +270,7 @@ static rt_status run(struct cli *cli)
     const char *what = cli->positional_count ? cli->positional[0] : "";
     if (cli->positional_count != 1)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "tool needs the name of one tool: logits or tokenize");
+                       "tool needs the name of one tool: logits, tokenize or dequant");
     if (strcmp(what, "logits") == 0)
         return logits(cli);
     if (strcmp(what, "tokenize") == 0)

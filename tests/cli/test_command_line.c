@@ -61,7 +61,7 @@ static void wrong_usage_is_exit_code_2(void **state)
           "--role king|full, quant, restored or control", NULL },
         { "a role without its adapter", NULL, EVAL " --role full --adapter @A", 2,
           "--role full|restored or control", NULL },
-        { "no tool", NULL, "tool", 2, "logits or tokenize", NULL },
+        { "no tool", NULL, "tool", 2, "logits, tokenize or dequant", NULL },
         { "an unknown tool", NULL, "tool moon", 2, "no tool 'moon'", NULL },
         { "ids that are none", NULL,
           "tool logits --device ref --model @T --ids 1,x -o x.f32", 2,
@@ -416,6 +416,7 @@ static void lines_become_ids_and_come_back(void **state)
         { "[-1]\n", "standard input, line 1|element 1|no id" },
         { "[1,\"a\"]\n", "standard input, line 1|element 2|no id" },
         { "[4294967296]\n", "standard input, line 1|element 1|no id" },
+        { "[1,4000000]\n", "standard input, line 1|no id 4000000" },
     };
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         tokenize(" --decode", cases[i].input, &back);
