@@ -223,7 +223,9 @@ rt_status store_run_open(struct store *s, struct store_run *r)
         "VALUES(?1,?2,?3,'running',?4,?5,?6,?7,?8,?9,?10,?11,nullif(?12,''),?13,?14,?14) "
         "ON CONFLICT(run_id) DO UPDATE SET status=CASE status WHEN 'done' THEN 'done' "
         "ELSE "
-        "'running' END, heartbeat_ms=excluded.heartbeat_ms",
+        "'running' END, ended_ms=CASE status WHEN 'done' THEN ended_ms END, "
+        "exit_code=CASE status WHEN 'done' THEN exit_code END, error=CASE status WHEN "
+        "'done' THEN error END, heartbeat_ms=excluded.heartbeat_ms",
         "ttttttitttttii", r->id, r->campaign_id, r->kind, r->variant_id, r->benchmark_id,
         r->env_id, (int64_t)r->seed, r->config, config_hash, s->argv, rt_version,
         rt_commit, (int64_t)rt_commit_changed, now);

@@ -77,6 +77,9 @@ struct loop_bench {
 RT_CHECKED rt_status loop_bench_open(struct loop *loop, const char *spec,
                                      const char *split, struct loop_bench *out);
 void loop_bench_close(struct loop_bench *bench);
+/* A train or locate run that ended early is "interrupted" in the store; what was not
+ * committed is given up. The message of `st` survives. */
+void loop_run_stopped(struct loop *loop, const char *run_id, rt_status st);
 
 /* Weights with or without an adapter, as a row of the store. */
 struct loop_variant {

@@ -268,6 +268,8 @@ rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
     TRY(take_faults(&l, out));
 
 fail:
+    if (st != RT_OK)
+        loop_run_stopped(loop, l.run_id, st);
     locate_free(&l);
     return st;
 }
@@ -344,7 +346,7 @@ rt_status loop_locate_injected(struct loop *loop, const struct loop_variant *ful
 
 fail:
     if (st != RT_OK)
-        store_rollback(loop->store);
+        loop_run_stopped(loop, l.run_id, st);
     locate_free(&l);
     pipe_pool_deinit(&pool);
     return st;

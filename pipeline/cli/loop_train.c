@@ -500,12 +500,8 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
 
 fail:
     rt_free(done);
-    if (st != RT_OK) {
-        char kept[1024];
-        snprintf(kept, sizeof kept, "%s", loop->ctx->message);
-        store_rollback(loop->store);
-        snprintf(loop->ctx->message, sizeof kept, "%s", kept);
-    }
+    if (st != RT_OK)
+        loop_run_stopped(loop, t.run_id, st);
     rt_trainer_destroy(&t.trainer);
     rt_adapter_destroy(&t.adapter);
     fmt_adapter_destroy(&t.best);

@@ -425,6 +425,31 @@ static void another_environment_is_another_run(void **state)
     store_close(&s);
 }
 
+/* A run that stopped says why until it goes on; one that is done stays so. */
+static void a_run_that_goes_on_has_no_error(void **state)
+{
+    static const char clean[] =
+        "SELECT count(*) FROM run WHERE status='running' AND "
+        "error IS NULL AND exit_code IS NULL AND ended_ms IS NULL";
+    static const char stopped[] = "SELECT count(*) FROM run WHERE status='interrupted' "
+                                  "AND error='why' AND exit_code=130 AND ended_ms>0";
+    static const char done[] = "SELECT count(*) FROM run WHERE status='done' AND "
+                               "exit_code=0 AND ended_ms>0";
+    struct rt_ctx ctx = { 0 };
+    struct store_run run;
+    (void)state;
+    struct store *s = open_store(&ctx);
+    fill(&ctx, s, &run);
+    assert_int_equal(store_run_close(s, run.id, "interrupted", 130, "why"), RT_OK);
+    assert_int_equal(number(s, stopped), 1);
+    assert_int_equal(store_run_open(s, &run), RT_OK);
+    assert_int_equal(number(s, clean), 1);
+    assert_int_equal(store_run_close(s, run.id, "done", 0, NULL), RT_OK);
+    assert_int_equal(store_run_open(s, &run), RT_OK);
+    assert_int_equal(number(s, done), 1);
+    store_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +458,7 @@ int main(void)
         CASE(another_verdict_keeps_the_old_one),
         CASE(costs_of_attempts_add_up),
         CASE(another_environment_is_another_run),
+        CASE(a_run_that_goes_on_has_no_error),
         CASE(a_kill_loses_only_what_was_not_committed),
         CASE(two_processes_write_one_store),
         CASE(foreign_files_are_refused),
