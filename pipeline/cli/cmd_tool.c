@@ -6,6 +6,7 @@
 #include "runtime/train/score.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@ static const struct cli_option options[] = {
     { "model", "DIR", "model folder or GGUF file" },
     { "adapter", "DIR", "PEFT adapter folder" },
     { "ids", "1,2,3", "token ids (logits)" },
+    { "top", "K",
+      "JSON arrays of ids from standard input to the K likeliest tokens after each "
+      "and their log-probabilities (logits)" },
     { "tensor", "NAME", "module or tensor, as model.layers.0.mlp.up_proj (dequant)" },
     { "out", "FILE",
       "or -o: raw little-endian f32 [T, V] (logits), [out, in] (dequant)" },
@@ -43,65 +47,201 @@ static rt_status parse_ids(struct cli *cli, const char *text, uint32_t **out, ui
     return *n ? RT_OK : rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids is empty");
 }
 
+/* A line of standard input: a JSON array of ids below `vocab`, in fresh memory. */
+static rt_status json_ids(struct cli *cli, const char *line, unsigned number,
+                          uint32_t vocab, uint32_t **out, uint32_t *count)
+{
+    json_t *array = json_loads(line, 0, NULL);
+    const size_t n = json_array_size(array);
+    uint32_t *ids = rt_alloc(&cli->ctx, n, sizeof *ids);
+    rt_status st = RT_OK;
+    *out = ids;
+    *count = (uint32_t)n;
+    if (!json_is_array(array) || !ids)
+        st = rt_fail(&cli->ctx, RT_ERR_INPUT,
+                     "standard input, line %u is not a JSON array of ids; write [1,2,3]",
+                     number);
+    for (size_t i = 0; st == RT_OK && i < n; i++) {
+        const json_t *value = json_array_get(array, i);
+        const json_int_t id = json_integer_value(value);
+        if (!json_is_integer(value) || id < 0 || id > UINT32_MAX)
+            st = rt_fail(
+                &cli->ctx, RT_ERR_INPUT,
+                "standard input, line %u: element %zu of the array is no id; write "
+                "[1,2,3]",
+                number, i + 1);
+        else if (id >= vocab)
+            st = rt_fail(&cli->ctx, RT_ERR_INPUT,
+                         "standard input, line %u: the tokenizer has no id %lld, only 0 "
+                         "to %u",
+                         number, (long long)id, vocab - 1);
+        ids[i] = (uint32_t)id;
+    }
+    json_decref(array);
+    return st;
+}
+
 static rt_status write_floats(struct cli *cli, const char *path, const float *values,
                               size_t n)
 {
     return fmt_write_atomic(&cli->ctx, path, values, n * sizeof *values);
 }
 
+/* A model, the adapter that was asked for, and a scorer that grows with what it scores. */
+struct scoring {
+    struct cli *cli;
+    const char *path;
+    struct rt_device *dev;
+    struct rt_model *model;
+    struct rt_adapter *adapter;
+    struct rt_scorer *scorer;
+    float *values; /* [rows][vocab] */
+    uint32_t rows;
+};
+
+static void scoring_deinit(struct scoring *s)
+{
+    rt_scorer_destroy(&s->scorer);
+    rt_adapter_destroy(&s->adapter);
+    rt_model_destroy(&s->model);
+    rt_device_destroy(&s->dev);
+    rt_free(s->values);
+}
+
+static rt_status scoring_init(struct scoring *s)
+{
+    rt_status st;
+    struct fmt_adapter *source = NULL;
+    const char *extra = cli_value(s->cli, "adapter", NULL);
+    TRY(cli_device_open(s->cli, &s->dev));
+    TRY(rt_model_load(s->dev, s->path, 0, &s->model));
+    if (extra) {
+        TRY(fmt_adapter_read(&s->cli->ctx, extra, &s->model->config, &source));
+        TRY(rt_adapter_create(s->model, source, false, &s->adapter));
+    }
+
+fail:
+    return st;
+}
+
+static rt_status scoring_reserve(struct scoring *s, uint32_t rows)
+{
+    if (rows <= s->rows)
+        return RT_OK;
+    rt_scorer_destroy(&s->scorer);
+    rt_free(s->values);
+    s->rows = 0;
+    s->values =
+        rt_alloc(&s->cli->ctx, (size_t)rows * s->model->config.vocab, sizeof *s->values);
+    if (!s->values)
+        return rt_fail(&s->cli->ctx, RT_ERR_HOST_MEMORY,
+                       "no memory for %u rows of logits", rows);
+    const rt_status st = rt_scorer_create(s->model, s->adapter, NULL, rows, &s->scorer);
+    s->rows = st == RT_OK ? rows : 0;
+    return st;
+}
+
+/* Logits of n ids into s->values. */
+static rt_status score(struct scoring *s, const uint32_t *ids, uint32_t n)
+{
+    const struct rt_model *m = s->model;
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] >= m->config.vocab)
+            return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
+                           "--ids: '%s' has no id %u, only 0 to %u", s->path, ids[i],
+                           m->config.vocab - 1);
+    if (n > m->positions)
+        return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
+                       "--ids: %u ids do not fit the context of '%s', %u", n, s->path,
+                       m->positions);
+    const rt_status st = scoring_reserve(s, n);
+    return st == RT_OK ? rt_scorer_logits(s->scorer, ids, n, s->values) : st;
+}
+
+/* ---- the likeliest tokens ---- */
+
+enum { TOP_MAX = 256 };
+
+/* [[id, log-probability], ...] of the k likeliest, best first. */
+static void print_top(const float *logits, uint32_t vocab, uint32_t k)
+{
+    uint32_t best[TOP_MAX], n = 0;
+    double sum = 0;
+    for (uint32_t v = 0; v < vocab; v++) {
+        if (n == k && !(logits[v] > logits[best[n - 1]]))
+            continue;
+        uint32_t at = n < k ? n++ : k - 1;
+        for (; at > 0 && logits[v] > logits[best[at - 1]]; at--)
+            best[at] = best[at - 1];
+        best[at] = v;
+    }
+    for (uint32_t v = 0; v < vocab; v++)
+        sum += exp((double)logits[v] - logits[best[0]]);
+    putchar('[');
+    for (uint32_t i = 0; i < n; i++)
+        printf("%s[%u,%.7f]", i ? "," : "", best[i],
+               (double)logits[best[i]] - logits[best[0]] - log(sum));
+    putchar(']');
+}
+
+/* One line of JSON for a line of ids: of each position the likeliest next tokens. */
+static rt_status top_line(struct scoring *s, const char *line, unsigned number,
+                          uint32_t k)
+{
+    uint32_t *ids = NULL, n = 0;
+    const uint32_t vocab = s->model->config.vocab;
+    rt_status st = json_ids(s->cli, line, number, vocab, &ids, &n);
+    if (st == RT_OK && n)
+        st = score(s, ids, n);
+    for (uint32_t t = 0; st == RT_OK && t < n; t++) {
+        putchar(t ? ',' : '[');
+        print_top(s->values + (size_t)t * vocab, vocab, k);
+    }
+    if (st == RT_OK)
+        puts(n ? "]" : "[]");
+    rt_free(ids);
+    return st;
+}
+
+static rt_status top(struct cli *cli)
+{
+    struct scoring s = { .cli = cli, .path = cli_value(cli, "model", NULL) };
+    char *line = NULL;
+    size_t capacity = 0;
+    int64_t k;
+    if (!s.path)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool logits needs --model");
+    rt_status st = cli_number(cli, "top", 1, 1, TOP_MAX, &k);
+    if (st == RT_OK)
+        st = scoring_init(&s);
+    for (unsigned number = 1; st == RT_OK && getline(&line, &capacity, stdin) >= 0;
+         number++)
+        st = top_line(&s, line, number, (uint32_t)k);
+    free(line); /* lint: getline's own */
+    scoring_deinit(&s);
+    return st;
+}
+
 static rt_status logits(struct cli *cli)
 {
     rt_status st;
-    struct rt_device *dev = NULL;
-    struct rt_model *model = NULL;
-    struct rt_adapter *adapter = NULL;
-    struct rt_scorer *scorer = NULL;
+    struct scoring s = { .cli = cli, .path = cli_value(cli, "model", NULL) };
     uint32_t *ids = NULL, n = 0;
-    float *values = NULL;
-    const char *folder = cli_value(cli, "model", NULL),
-               *out = cli_value(cli, "out", NULL);
-    const char *text = cli_value(cli, "ids", NULL),
-               *extra = cli_value(cli, "adapter", NULL);
-    if (!folder || !out || !text)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "tool logits needs --model, --ids and --out");
+    const char *out = cli_value(cli, "out", NULL), *text = cli_value(cli, "ids", NULL);
+    if (cli_flag(cli, "top"))
+        return top(cli);
+    if (!s.path || !out || !text)
+        return rt_fail(
+            &cli->ctx, RT_ERR_USAGE,
+            "tool logits needs --model, --ids and --out, or --model and --top");
     TRY(parse_ids(cli, text, &ids, &n));
-    TRY(cli_device_open(cli, &dev));
-    TRY(rt_model_load(dev, folder, 0, &model));
-    for (uint32_t i = 0; i < n; i++)
-        if (ids[i] >= model->config.vocab) {
-            st =
-                rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids: '%s' has no id %u, only 0 to %u",
-                        folder, ids[i], model->config.vocab - 1);
-            goto fail;
-        }
-    if (n > model->positions) {
-        st = rt_fail(&cli->ctx, RT_ERR_USAGE,
-                     "--ids: %u ids do not fit the context of '%s', %u", n, folder,
-                     model->positions);
-        goto fail;
-    }
-    if (extra) {
-        struct fmt_adapter *source = NULL;
-        TRY(fmt_adapter_read(&cli->ctx, extra, &model->config, &source));
-        TRY(rt_adapter_create(model, source, false, &adapter));
-    }
-    TRY(rt_scorer_create(model, adapter, NULL, n, &scorer));
-    values = rt_alloc(&cli->ctx, (size_t)n * model->config.vocab, sizeof *values);
-    if (!values) {
-        st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for %u rows of logits", n);
-        goto fail;
-    }
-    TRY(rt_scorer_logits(scorer, ids, n, values));
-    TRY(write_floats(cli, out, values, (size_t)n * model->config.vocab));
-    cli_print_profile(cli, dev);
+    TRY(scoring_init(&s));
+    TRY(score(&s, ids, n));
+    TRY(write_floats(cli, out, s.values, (size_t)n * s.model->config.vocab));
+    cli_print_profile(cli, s.dev);
 
 fail:
-    rt_scorer_destroy(&scorer);
-    rt_adapter_destroy(&adapter);
-    rt_model_destroy(&model);
-    rt_device_destroy(&dev);
-    rt_free(values);
+    scoring_deinit(&s);
     rt_free(ids);
     return st;
 }
@@ -182,37 +322,14 @@ static rt_status print_text(struct cli *cli, const char *text, size_t size)
 static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
                              const char *line, unsigned number)
 {
-    json_t *array = json_loads(line, 0, NULL);
-    const size_t n = json_array_size(array);
-    uint32_t *ids = rt_alloc(&cli->ctx, n, sizeof *ids);
+    uint32_t *ids = NULL, n = 0;
     char *text = NULL;
     size_t size;
-    rt_status st = RT_OK;
-    if (!json_is_array(array) || !ids)
-        st = rt_fail(&cli->ctx, RT_ERR_INPUT,
-                     "standard input, line %u is not a JSON array of ids; write [1,2,3]",
-                     number);
-    for (size_t i = 0; st == RT_OK && i < n; i++) {
-        const json_t *value = json_array_get(array, i);
-        const json_int_t id = json_integer_value(value);
-        if (!json_is_integer(value) || id < 0 || id > UINT32_MAX)
-            st = rt_fail(
-                &cli->ctx, RT_ERR_INPUT,
-                "standard input, line %u: element %zu of the array is no id; write "
-                "[1,2,3]",
-                number, i + 1);
-        else if (id >= text_vocab_size(tok))
-            st = rt_fail(&cli->ctx, RT_ERR_INPUT,
-                         "standard input, line %u: the tokenizer has no id %lld, only 0 "
-                         "to %u",
-                         number, (long long)id, text_vocab_size(tok) - 1);
-        ids[i] = (uint32_t)id;
-    }
+    rt_status st = json_ids(cli, line, number, text_vocab_size(tok), &ids, &n);
     if (st == RT_OK)
-        st = text_decode(tok, ids, (uint32_t)n, false, &text, &size);
+        st = text_decode(tok, ids, n, false, &text, &size);
     if (st == RT_OK)
         st = print_text(cli, text, size);
-    json_decref(array);
     rt_free(ids);
     rt_free(text);
     return st;

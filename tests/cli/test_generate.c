@@ -92,6 +92,40 @@ static void characters_stay_whole(void **state)
     json_decref(root);
 }
 
+/* What `tool logits --top` says after each token is what greedy answers are made of. */
+static void the_likeliest_tokens_are_the_greedy_ones(void **state)
+{
+    (void)state;
+    char args[TEST_LINE_MAX];
+    snprintf(args, sizeof args, GENERATE "--json --model %s --n 6 --prompt Hello", gguf);
+    json_t *root = json_of(args);
+    const json_t *answer = json_object_get(root, "ids");
+    const json_t *logprobs = json_object_get(root, "logprobs");
+    snprintf(args, sizeof args, "tool tokenize --model %s", gguf);
+    char *text = output_of(args, "Hello\n");
+    json_t *ids = json_loads(text, 0, NULL);
+    free(text);
+    const size_t prompt = json_array_size(ids);
+    json_array_extend(ids, (json_t *)(uintptr_t)answer);
+    text = json_dumps(ids, JSON_COMPACT);
+    snprintf(args, sizeof args, "tool logits --device ref --top 2 --model %s", gguf);
+    char *out = output_of(args, text);
+    json_t *top = json_loads(out, 0, NULL);
+    assert_int_equal(json_array_size(top), json_array_size(ids));
+    for (size_t k = 0; k < 6; k++) {
+        const json_t *best = json_array_get(json_array_get(top, prompt - 1 + k), 0);
+        const double apart = json_real_value(json_array_get(best, 1)) -
+                             json_real_value(json_array_get(logprobs, k));
+        assert_true(json_equal(json_array_get(best, 0), json_array_get(answer, k)));
+        assert_true(apart > -1e-5 && apart < 1e-5);
+    }
+    free(text);
+    free(out);
+    json_decref(top);
+    json_decref(ids);
+    json_decref(root);
+}
+
 static void a_chat_has_the_format_around_it(void **state)
 {
     (void)state;
@@ -182,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_stream_is_the_text),
         cmocka_unit_test(characters_stay_whole),
+        cmocka_unit_test(the_likeliest_tokens_are_the_greedy_ones),
         cmocka_unit_test(a_chat_has_the_format_around_it),
         cmocka_unit_test(an_adapter_changes_the_answer),
         cmocka_unit_test(what_cannot_be_is_refused),
