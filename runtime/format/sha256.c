@@ -32,16 +32,18 @@ static void compress(struct sha256 *s, const uint8_t *p)
                (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
     }
     memcpy(v, s->state, sizeof v);
-    for (int i = 0; i < 64; i++) {
-        const uint32_t e = v[4], a = v[0];
-        const uint32_t t1 = v[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
-                            ((e & v[5]) ^ (~e & v[6])) + k_round[i] + w[i];
-        const uint32_t t2 = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) +
-                            ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += t1;
-        v[0] = t1 + t2;
-    }
+    for (int i = 0; i < 64; i += 8) /* eight rounds bring the letters back in place */
+        for (unsigned r = 0; r < 8; r++) {
+            const uint32_t a = v[(8 - r) % 8], b = v[(9 - r) % 8], c = v[(10 - r) % 8];
+            const uint32_t e = v[(12 - r) % 8], f = v[(13 - r) % 8], g = v[(14 - r) % 8];
+            uint32_t *d = &v[(11 - r) % 8], *h = &v[(15 - r) % 8];
+            const uint32_t t1 = *h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) +
+                                ((e & f) ^ (~e & g)) + k_round[i + (int)r] +
+                                w[i + (int)r];
+            *d += t1;
+            *h = t1 + (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) +
+                 ((a & b) ^ (a & c) ^ (b & c));
+        }
     for (int i = 0; i < 8; i++)
         s->state[i] += v[i];
 }

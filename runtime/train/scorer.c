@@ -6,9 +6,10 @@
 
 #include <string.h>
 
-enum { CHUNK = 256 };
+enum { CHUNK_MAX = 256 };
 
 struct rt_scorer {
+    uint32_t chunk;             /* rows of logits at a time: as one binding can hold */
     struct rt_model *model;     /* borrowed */
     struct rt_adapter *adapter; /* borrowed, may be null */
     struct rt_model *other;     /* borrowed, may be null */
@@ -28,7 +29,7 @@ static rt_status create_buffers(struct rt_scorer *s)
     const struct rt_model *m = s->model;
     struct rt_device *dev = m->dev;
     const uint64_t rows = (uint64_t)s->batch.rows_max * m->ld_hidden * 4;
-    const uint64_t logits = (uint64_t)CHUNK * m->ld_vocab * 4;
+    const uint64_t logits = (uint64_t)s->chunk * m->ld_vocab * 4;
     TRY(model_pass_init(&s->pass, s->model, s->adapter, s->batch.rows_max, false));
     TRY(model_buffer(dev, "score x", rows, RT_MEMORY_DEVICE, &s->x));
     TRY(model_buffer(dev, "score hx", rows, RT_MEMORY_DEVICE, &s->hx));
@@ -71,6 +72,11 @@ rt_status rt_scorer_create(struct rt_model *model, struct rt_adapter *adapter,
     s->model = model;
     s->adapter = adapter;
     s->other = other;
+    const uint64_t fit =
+        rt_device_plan(model->dev)->binding_bytes_max / (model->ld_vocab * 4ull);
+    s->chunk = fit >= CHUNK_MAX ? CHUNK_MAX : (uint32_t)fit / RT_ROW_PAD * RT_ROW_PAD;
+    if (s->chunk == 0)
+        s->chunk = RT_ROW_PAD; /* refused with the numbers when the buffer is made */
     TRY(batch_init(&s->batch, model->dev, rows, rows));
     TRY(create_buffers(s));
     *out = s;
@@ -198,9 +204,9 @@ rt_status rt_scorer_run(struct rt_scorer *s, const struct train_sequence *batch,
         record_forward(&s->other_pass, list, s->batch.rows_padded, s->other_x);
         record_hidden(s, list, s->other, s->other_x, s->other_hn);
     }
-    for (uint32_t first = 0; first < s->batch.targets_padded; first += CHUNK) {
+    for (uint32_t first = 0; first < s->batch.targets_padded; first += s->chunk) {
         const uint32_t left = s->batch.targets_padded - first;
-        record_chunk(s, list, first, left < CHUNK ? left : CHUNK);
+        record_chunk(s, list, first, left < s->chunk ? left : s->chunk);
     }
     TRY(run_list(s, list));
     read_out(s, out);
@@ -255,8 +261,8 @@ rt_status rt_scorer_logits(struct rt_scorer *s, const uint32_t *ids, uint32_t n,
     TRY(rt_list_create(s->model->dev, "logits", &list));
     record_forward(&s->pass, list, s->batch.rows_padded, s->x);
     TRY(run_list(s, list));
-    for (uint32_t first = 0; first < n; first += CHUNK) {
-        const uint32_t count = n - first < CHUNK ? n - first : CHUNK;
+    for (uint32_t first = 0; first < n; first += s->chunk) {
+        const uint32_t count = n - first < s->chunk ? n - first : s->chunk;
         TRY(read_logits(s, first, count, out + (size_t)first * s->model->config.vocab));
     }
     st = RT_OK;
