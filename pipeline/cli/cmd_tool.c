@@ -165,7 +165,7 @@ enum { TOP_MAX = 256 };
 /* [[id, log-probability], ...] of the k likeliest, best first. */
 static void print_top(const float *logits, uint32_t vocab, uint32_t k)
 {
-    uint32_t best[TOP_MAX], n = 0;
+    uint32_t best[TOP_MAX] = { 0 }, n = 0;
     double sum = 0;
     for (uint32_t v = 0; v < vocab; v++) {
         if (n == k && !(logits[v] > logits[best[n - 1]]))

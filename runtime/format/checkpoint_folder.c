@@ -203,7 +203,7 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
         out->bits = p.out * ((double)p.in * p.bits + p.groups * (32 + zero));
     } else {
         TRY(find_matrix(m, name, &t));
-        snprintf(out->text, sizeof out->text, "%u-bit floats",
+        snprintf(out->text, sizeof out->text, "%d-bit floats",
                  t->dtype == FMT_F16 ? 16 : 32);
         out->bits = (double)t->count * (t->dtype == FMT_F16 ? 16 : 32);
     }
