@@ -137,6 +137,6 @@ int main(int argc, char **argv)
         st = finish_output(&cli.ctx);
     if (st != RT_OK)
         print_error(&cli, st);
-    free(cli.argv_json);
+    free(cli.argv_json); /* lint: jansson's own */
     return cli_exit_code(st);
 }
