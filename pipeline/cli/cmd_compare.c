@@ -306,19 +306,28 @@ static void print_side(const struct comparing *c, int i, uint32_t right, bool md
 {
     const struct pipe_interval w = pipe_wilson(right, c->n);
     double mean, error;
+    char bits[32] = "?"; /* of answers that were imported nobody knows them */
+    if (c->sides[i].bits > 0)
+        snprintf(bits, sizeof bits, "%.2f", c->sides[i].bits);
     if (several(c)) {
         pipe_mean_error(c->share[i], c->problems, &mean, &error);
-        printf(md ? "| %s | %u / %u | %.1f %% | standard error %.1f | %.2f |\n"
+        printf(md ? "| %s | %u / %u | %.1f %% | standard error %.1f | %s |\n"
                   : "  %-22s %6u of %u  %6.1f %%   (standard error over problems %.1f)   "
-                    "%5.2f bits a weight\n",
-               c->sides[i].label, right, c->n, 100 * mean, 100 * error, c->sides[i].bits);
+                    "%5s bits a weight\n",
+               c->sides[i].label, right, c->n, 100 * mean, 100 * error, bits);
         return;
     }
-    printf(md ? "| %s | %u / %u | %.1f %% | %.1f to %.1f | %.2f |\n"
-              : "  %-22s %6u of %u  %6.1f %%   (95 %% %.1f to %.1f)   %5.2f bits a "
+    printf(md ? "| %s | %u / %u | %.1f %% | %.1f to %.1f | %s |\n"
+              : "  %-22s %6u of %u  %6.1f %%   (95 %% %.1f to %.1f)   %5s bits a "
                 "weight\n",
            c->sides[i].label, right, c->n, 100.0 * right / c->n, 100 * w.low,
-           100 * w.high, c->sides[i].bits);
+           100 * w.high, bits);
+}
+
+/* The other sign of a difference, in points; zero has none. */
+static double points_lost(double difference)
+{
+    return 0.0 - 100 * difference;
 }
 
 /* ", McNemar p = 0.01, 0.02 after Holm" */
@@ -367,8 +376,8 @@ static void print_words(const struct comparing *c, bool md)
     if (c->found == ROLES)
         print_side(c, 2, c->gain.right_other, md);
     printf("%slost by quantizing: %.1f points (95 %% %.1f to %.1f), %u lost, %u gained",
-           lead, -100 * c->loss.difference, -100 * c->loss.interval.high,
-           -100 * c->loss.interval.low, c->loss.lost, c->loss.gained);
+           lead, points_lost(c->loss.difference), points_lost(c->loss.interval.high),
+           points_lost(c->loss.interval.low), c->loss.lost, c->loss.gained);
     print_p(&c->loss, c->loss_holm);
     putchar('\n');
     if (c->found == ROLES)

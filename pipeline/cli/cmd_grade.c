@@ -21,7 +21,7 @@ static const struct cli_option options[] = {
       "for records without one: gsm8k, math, aime, text, gsm8k-strict, "
       "gsm8k-flexible" },
     { "without", "LIST", "rules that are switched off, or 'all' (see --policies)" },
-    { "run", "ID", "with --store: answers of this run only" },
+    { "run", "ID", "with --store: only this run, or the runs of this variant's label" },
     { "dry-run", NULL, "with --store: say what would change, and change nothing" },
     { "policies", NULL, "the rules on which graders differ, and what is done here" },
     { NULL, NULL, NULL },
@@ -37,7 +37,8 @@ struct grading {
     uint32_t records, correct, undecided, unanswered;
 };
 
-/* A text field; null where it is absent or null. A number stands for its text. */
+/* A text field; null where it is absent or null. A number is
+ * refused: 0.10 and 0.1 are one number but two answers. */
 static rt_status text_of(struct grading *g, const struct pipe_row *row, const char *key,
                          bool needed, const char **out)
 {

@@ -20,6 +20,7 @@ struct regrading {
     struct pipe_grader *grader;
     struct pipe_pool pool;
     struct change *first, **last;
+    int64_t runs;
     uint32_t answers, unknown, to_right, to_wrong, undecided, other;
 };
 
@@ -52,7 +53,8 @@ static const char answers_sql[] =
     "g "
     "USING(run_id) JOIN problem p USING(problem_id) LEFT JOIN score s USING(gen_id) "
     "WHERE "
-    "r.kind='eval' AND (?1='' OR r.run_id=?1) ORDER BY r.started_ms, r.run_id, "
+    "r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label)) ORDER BY r.started_ms, "
+    "r.run_id, "
     "g.problem_id, g.sample";
 
 static void print_change(const struct regrading *g, const struct store_row *row,
@@ -144,6 +146,27 @@ static rt_status take_answer(void *user, const struct store_row *row)
     return same(row, &now) ? RT_OK : add_change(g, row, &now);
 }
 
+static rt_status take_count(void *user, const struct store_row *row)
+{
+    ((struct regrading *)user)->runs = store_row_integer(row, 0);
+    return RT_OK;
+}
+
+/* A run that is named must be there: a slip of the pen is no success. */
+static rt_status check_run(struct regrading *g, const char *const *args)
+{
+    const rt_status st = store_query(
+        g->store,
+        "SELECT count(*) FROM run r JOIN variant v USING(variant_id) WHERE "
+        "r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label))",
+        args, take_count, g);
+    if (st == RT_OK && g->runs == 0)
+        return rt_fail(&g->cli->ctx, RT_ERR_USAGE,
+                       "no eval run%s%.80s is in the results file; see: faultline status",
+                       args[0][0] ? " of " : "", args[0]);
+    return st;
+}
+
 static rt_status save(struct regrading *g)
 {
     rt_status st;
@@ -175,6 +198,7 @@ rt_status grade_store(struct cli *cli)
         store_close(&g.store);
         TRY(cli_store_open(cli, STORE_WRITE, &g.store));
     }
+    TRY(check_run(&g, args));
     TRY(store_query(g.store, answers_sql, args, take_answer, &g));
     if (!dry)
         TRY(save(&g));

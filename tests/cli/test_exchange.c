@@ -138,6 +138,57 @@ static void what_is_exported_comes_back(void **state)
     free(csv);
 }
 
+/* The harness ran the demo model through transformers: its answers are those of our own
+ * engine word for word, faults and all. The random model says nothing that can be read. */
+static void the_harness_and_our_engine_agree(void **state)
+{
+    (void)state;
+    char *out;
+    fill();
+#define BY_HARNESS " --bench harness_problems.jsonl --store results.db "
+    run_well("import samples_gsm8k_demo.jsonl --label harness" BY_HARNESS, &out);
+    assert_non_null(strstr(out, "8 answers (lm-eval), 8 new, 3 right"));
+    free(out);
+    run_well("import samples_gsm8k_random.jsonl --role control --label noise" BY_HARNESS,
+             &out);
+    assert_non_null(strstr(out, "8 new, 0 right"));
+    assert_non_null(strstr(out, "8 unparsed"));
+    free(out);
+    run_well("eval --device ref --progress none --model @D --role quant" BY_HARNESS,
+             NULL);
+    assert_int_equal(
+        number("SELECT count(*) FROM generation a JOIN run r USING(run_id) JOIN variant v "
+               "USING(variant_id) JOIN generation b USING(problem_id, sample, output) "
+               "JOIN run s ON s.run_id=b.run_id JOIN variant w ON "
+               "w.variant_id=s.variant_id WHERE v.label='harness' AND w.label='quant'"),
+        8);
+    run_well("compare --full harness --quant quant --store results.db", &out);
+    assert_non_null(strstr(out, "? bits a weight"));
+    assert_non_null(strstr(out, "lost by quantizing: 0.0 points"));
+    assert_non_null(strstr(out, "0 lost, 0 gained"));
+    free(out);
+    run_well("locate --run harness --store results.db", &out);
+    assert_non_null(strstr(out, "\t0\t5\tmethod/formula"));
+    free(out);
+    /* Out and in again: the same file. */
+    static const char *const labels[] = { "harness", "noise" };
+    for (size_t i = 0; i < RT_COUNT(labels); i++) {
+        char args[256];
+        snprintf(args, sizeof args,
+                 "export --store results.db --as lm-eval --run %s -o one", labels[i]);
+        run_well(args, NULL);
+        run_well("import one --label again" BY_HARNESS, NULL);
+        run_well("export --store results.db --as lm-eval --run again -o two", NULL);
+        size_t a_size, b_size;
+        char *a = test_file_read(test_folder_file(&place.run, "one"), &a_size);
+        char *b = test_file_read(test_folder_file(&place.run, "two"), &b_size);
+        assert_int_equal(a_size, b_size);
+        assert_memory_equal(a, b, a_size);
+        free(a);
+        free(b);
+    }
+}
+
 /* ---- refusals ---- */
 
 #define THERE " --bench @O/problems.jsonl --format gsm8k-8shot-cot --store results.db "
@@ -273,6 +324,8 @@ static void exports_are_refused_well(void **state)
         { "export --store results.db", 2, "-o FILE" },
         { "export --store results.db --as x -o y", 2, "jsonl, csv, lm-eval" },
         { "export --store results.db --run nobody -o y", 2, "nobody|faultline status" },
+        { "grade --store results.db --run nobody", 2, "nobody|faultline status" },
+        { "grade --store results.db --run nobody --dry-run", 2, "nobody" },
         { "export --store results.db -o no/folder/y", 1,
           "no/folder/y' cannot be written" },
         { "export --store results.db --as inspect-eval -o no/folder/y", 1,
@@ -325,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(imported_answers_are_like_any_other),
         cmocka_unit_test(what_is_exported_comes_back),
+        cmocka_unit_test(the_harness_and_our_engine_agree),
         cmocka_unit_test(bad_imports_add_nothing),
         cmocka_unit_test(an_id_keeps_its_problem),
         cmocka_unit_test(exports_are_refused_well),
