@@ -155,11 +155,11 @@ static rt_status take_count(void *user, const struct store_row *row)
 /* A run that is named must be there: a slip of the pen is no success. */
 static rt_status check_run(struct regrading *g, const char *const *args)
 {
-    const rt_status st = store_query(
-        g->store,
-        "SELECT count(*) FROM run r JOIN variant v USING(variant_id) WHERE "
-        "r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label))",
-        args, take_count, g);
+    const rt_status st =
+        store_query(g->store,
+                    "SELECT count(*) FROM run r JOIN variant v USING(variant_id) WHERE "
+                    "r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label))",
+                    args, take_count, g);
     if (st == RT_OK && g->runs == 0)
         return rt_fail(&g->cli->ctx, RT_ERR_USAGE,
                        "no eval run%s%.80s is in the results file; see: faultline status",

@@ -135,11 +135,16 @@ static rt_status print_faults(struct locating_stored *l)
     return cli_print_query(
         l->cli, l->store,
         "SELECT g.problem_id, g.sample, f.step_idx AS step, f.category, "
-        "substr(g.output, json_extract(f.evidence,'$.at[0]')+1, "
-        "json_extract(f.evidence,'$.at[1]')-json_extract(f.evidence,'$.at[0]')) AS text "
-        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND "
+        /* places count bytes, substr of a text characters */
+        "rtrim(CAST(substr(CAST(g.output AS BLOB), "
+        "coalesce(json_extract(f.evidence,'$.at[0]'), s.char_start)+1, "
+        "coalesce(json_extract(f.evidence,'$.at[1]'), s.char_end)-"
+        "coalesce(json_extract(f.evidence,'$.at[0]'), s.char_start)) AS TEXT), "
+        "char(10)) AS text "
+        "FROM fault f JOIN generation g USING(gen_id) LEFT JOIN step s ON "
+        "s.gen_id=g.gen_id AND s.segmenter=?2 AND s.idx=f.step_idx WHERE g.run_id=?1 AND "
         "f.locator='check' AND f.step_idx IS NOT NULL ORDER BY g.problem_id, g.sample",
-        (const char *const[]){ l->run, NULL });
+        (const char *const[]){ l->run, l->format->segmenter, NULL });
 }
 
 rt_status locate_stored(struct cli *cli, const char *run)

@@ -157,10 +157,11 @@ static void the_harness_and_our_engine_agree(void **state)
     run_well("eval --device ref --progress none --model @D --role quant" BY_HARNESS,
              NULL);
     assert_int_equal(
-        number("SELECT count(*) FROM generation a JOIN run r USING(run_id) JOIN variant v "
-               "USING(variant_id) JOIN generation b USING(problem_id, sample, output) "
-               "JOIN run s ON s.run_id=b.run_id JOIN variant w ON "
-               "w.variant_id=s.variant_id WHERE v.label='harness' AND w.label='quant'"),
+        number(
+            "SELECT count(*) FROM generation a JOIN run r USING(run_id) JOIN variant v "
+            "USING(variant_id) JOIN generation b USING(problem_id, sample, output) "
+            "JOIN run s ON s.run_id=b.run_id JOIN variant w ON "
+            "w.variant_id=s.variant_id WHERE v.label='harness' AND w.label='quant'"),
         8);
     run_well("compare --full harness --quant quant --store results.db", &out);
     assert_non_null(strstr(out, "? bits a weight"));
@@ -168,7 +169,7 @@ static void the_harness_and_our_engine_agree(void **state)
     assert_non_null(strstr(out, "0 lost, 0 gained"));
     free(out);
     run_well("locate --run harness --store results.db", &out);
-    assert_non_null(strstr(out, "\t0\t5\tmethod/formula"));
+    assert_non_null(strstr(out, "\t0\t5\tmethod/formula\tEach: 91/3=30\n"));
     free(out);
     /* Out and in again: the same file. */
     static const char *const labels[] = { "harness", "noise" };
@@ -187,6 +188,22 @@ static void the_harness_and_our_engine_agree(void **state)
         free(a);
         free(b);
     }
+}
+
+/* Places in an answer count bytes; what is shown of it begins and ends there. */
+static void the_faulty_step_is_shown_whole(void **state)
+{
+    (void)state;
+    char *out;
+    fill();
+    static const char line[] =
+        "{\"id\":\"own-0\",\"output\":\"So\u2026 \u2018boxes\u2019: 3 * 4 = 13.\\n"
+        "#### 13\"}\n";
+    test_file_write(test_folder_file(&place.run, "mine.jsonl"), line, sizeof line - 1);
+    run_well("import mine.jsonl --label accents" OWN, NULL);
+    run_well("locate --run accents --store results.db", &out);
+    assert_non_null(strstr(out, "\t3 * 4 = 13\n"));
+    free(out);
 }
 
 /* ---- refusals ---- */
@@ -379,6 +396,7 @@ int main(void)
         cmocka_unit_test(imported_answers_are_like_any_other),
         cmocka_unit_test(what_is_exported_comes_back),
         cmocka_unit_test(the_harness_and_our_engine_agree),
+        cmocka_unit_test(the_faulty_step_is_shown_whole),
         cmocka_unit_test(bad_imports_add_nothing),
         cmocka_unit_test(an_id_keeps_its_problem),
         cmocka_unit_test(exports_are_refused_well),
