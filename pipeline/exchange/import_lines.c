@@ -33,6 +33,15 @@ static rt_status check_filter(struct importing *in, const json_t *line, bool *wa
     return RT_OK;
 }
 
+/* The whole prompt: {"gen_args_0": {"arg_0": TEXT}}, [[TEXT, ...]] in older versions. */
+static const char *prompt_of(const json_t *line)
+{
+    const json_t *arguments = json_object_get(line, "arguments");
+    const char *now = json_string_value(
+        json_object_get(json_object_get(arguments, "gen_args_0"), "arg_0"));
+    return now ? now : json_string_value(json_array_get(json_array_get(arguments, 0), 0));
+}
+
 rt_status import_lm_eval(struct importing *in, const json_t *line, uint32_t at)
 {
     rt_status st;
@@ -55,10 +64,15 @@ rt_status import_lm_eval(struct importing *in, const json_t *line, uint32_t at)
         .prompt_hash = json_string_value(json_object_get(line, "prompt_hash")),
         .at = at,
     };
+    /* A place in a list is no id: which list it was, only the words tell. */
+    if (!a.id && !a.question)
+        a.question = prompt_of(line);
+    if (!a.id && !a.question)
+        return import_fail(in, "line", at,
+                           "neither 'id' nor a question in 'doc', nor a prompt in "
+                           "'arguments'");
     if (!a.id)
         a.id = doc_id;
-    if (!a.id && !a.question)
-        return import_fail(in, "line", at, "neither 'doc_id' nor a question in 'doc'");
     for (size_t k = 0; k < json_array_size(answers); k++) {
         a.output = json_string_value(json_array_get(answers, k));
         a.sample = (uint32_t)k;
@@ -105,6 +119,10 @@ rt_status import_own(struct importing *in, const json_t *line, uint32_t at)
     if (sample && (!json_is_integer(sample) || json_integer_value(sample) < 0 ||
                    json_integer_value(sample) > 100000))
         return import_fail(in, "line", at, "'sample' is no whole number from 0");
+    if (tokens && !json_is_null(tokens) &&
+        (!json_is_integer(tokens) || json_integer_value(tokens) < 0 ||
+         json_integer_value(tokens) > 1 << 28))
+        return import_fail(in, "line", at, "'n_gen' is no number of tokens");
     TRY(take_model(in, line));
     TRY(import_add(in, &a));
 

@@ -153,14 +153,16 @@ static void damaged_files_are_refused_with_the_place(void **state)
         { "{\"id\":\"a\"}\n", "line 1", "'output' is missing" },
         { "{\"output\":\"1\"}\n", "line 1", "neither 'id' nor 'question'" },
         { "{\"id\":\"a\",\"output\":\"1\",\"sample\":-1}\n", "line 1", "'sample'" },
+        { "{\"id\":\"a\",\"output\":\"1\",\"n_gen\":-1}\n", "line 1", "'n_gen'" },
+        { "{\"id\":\"a\",\"output\":\"1\",\"n_gen\":\"9\"}\n", "line 1", "'n_gen'" },
         { "{\"id\":\"a\",\"output\":\"1\"}\n{\"id\":\"a\",\"output\":\"2\"}\n", "twice",
           "1 and 2" },
         { "{\"id\":\"a\",\"output\":\"\xff\"}\n", "line 1, column 21", "not UTF-8" },
-        { "{\"doc_id\":0,\"doc\":{},\"resps\":[[[\"a\",true]]],\"filter\":\"none\"}\n",
+        { "{\"doc\":{\"id\":0},\"resps\":[[[\"a\",true]]],\"filter\":\"none\"}\n",
           "line 1", "no text" },
         { "{\"doc_id\":0,\"doc\":{},\"resps\":[],\"filter\":\"none\"}\n", "line 1",
           "generating tasks" },
-        { "{\"doc\":{},\"resps\":[[\"a\"]]}\n", "line 1", "neither 'doc_id'" },
+        { "{\"doc_id\":0,\"doc\":{},\"resps\":[[\"a\"]]}\n", "line 1", "neither 'id'" },
         { "{\n\"version\":2,\n\"samples\":[]}", "no object 'eval'", "x.jsonl" },
         { "{\n\"eval\":{}\n}", "no list 'samples'", "x.jsonl" },
         { "{\n\"eval\":{},\n\"samples\":[]}", "holds no answer", "x.jsonl" },
@@ -255,6 +257,47 @@ static void answers_find_their_problems(void **state)
     pipe_problems_deinit(&set);
 }
 
+/* Where `doc` has no field that is known as the question, the prompt decides; the place in
+ * the task's list alone never does: another list has a document 0 as well. */
+static void the_place_in_a_task_names_no_problem(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *arguments;
+        bool known;
+    } rows[] = {
+        { "{\"gen_args_0\":{\"arg_0\":\"Q: What is 1+1?\\nA: 2\\nQ: Leo had 7 cards. How "
+          "many?\\nA:\"}}",
+          true },
+        { "[[\"Q: Leo had 7 cards. How many?\\nA:\",{}]]", true },
+        { "{\"gen_args_0\":{\"arg_0\":\"Q: What is 1+1?\\nA:\"}}", false },
+    };
+    struct pipe_problem leo = { .id = "set/0",
+                                .question = "Leo had 7 cards. How many?",
+                                .answer = "7" };
+    const struct pipe_problem_set set = { .items = &leo, .count = 1, .name = "set" };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        struct rt_ctx ctx;
+        struct pipe_import in;
+        char line[512];
+        uint32_t place = 9;
+        const int n =
+            snprintf(line, sizeof line,
+                     "{\"doc_id\":0,\"doc\":{\"story\":\"Leo\"},\"arguments\":%s,"
+                     "\"resps\":[[\"7\"]]}\n",
+                     rows[i].arguments);
+        assert_int_equal(parse(&ctx, line, (size_t)n, &in), RT_OK);
+        const rt_status st = pipe_import_match(&ctx, "x", &in, &set, &place);
+        if (rows[i].known) {
+            assert_int_equal(st, RT_OK);
+            assert_int_equal(place, 0);
+        } else {
+            test_refused(&ctx, st, RT_ERR_INPUT, "to no problem of 'set'", NULL);
+        }
+        pipe_import_deinit(&in);
+    }
+}
+
 /* ---- there and back ---- */
 
 static const char *const outputs[] = { "a, \"b\"\nc", "", "\xe2\x80\xa6 #### 3", "x" };
@@ -339,6 +382,7 @@ int main(void)
         cmocka_unit_test(damaged_files_are_refused_with_the_place),
         cmocka_unit_test(damaged_archives_never_give_half),
         cmocka_unit_test(answers_find_their_problems),
+        cmocka_unit_test(the_place_in_a_task_names_no_problem),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(a_file_that_is_not_finished_is_removed),
     };
