@@ -109,7 +109,8 @@ static rt_status check_size(struct fmt_model *m, const char *name, uint32_t out,
     if (st == RT_OK && (has_out != out || has_in != in))
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': tensor '%s.weight' is [%u, %u], [%u, %u] is expected; "
-                       "config and weights do not belong together",
+                       "config.json (of a GGUF file its metadata) and the weights do not "
+                       "belong together",
                        m->path, name, has_out, has_in, out, in);
     return st;
 }
