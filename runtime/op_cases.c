@@ -310,12 +310,17 @@ static uint32_t filled_operand(enum rt_op op)
     return op == RT_OP_ce_back ? 3 : op == RT_OP_adamw ? 2 : 0;
 }
 
+void rt_op_case_make(struct rt_op_case *c)
+{
+    makers[c->op](c);
+}
+
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out)
 {
     if (index >= rt_op_case_count)
         return false;
     *out = rt_op_case_list[index];
-    makers[out->op](out);
+    rt_op_case_make(out);
     if (out->fill)
         out->operand[filled_operand(out->op)].fill = out->fill;
     return true;

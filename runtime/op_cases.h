@@ -65,6 +65,8 @@ struct rt_op_case {
 
 /* Case `index` of all; false past the last. */
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out);
+/* Operands of a case that has its op, parameters and length; what else it has stays. */
+void rt_op_case_make(struct rt_op_case *c);
 /* Mean number of keys that a row of an attention case reads; 0 for other ops. */
 double rt_op_case_keys(const struct rt_op_case *c);
 /* Writes operand `binding` of a case, `operand[binding].bytes` long. */

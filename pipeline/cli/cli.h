@@ -68,7 +68,9 @@ bool cli_similar(const char *name, const char *meant);
 const char *cli_similar_command(const char *name);
 
 /* ---- what commands share ---- */
-/* --device, --profile, --validation, --no-tune, --cache-dir. */
+/* Whether --tune is on. */
+RT_CHECKED rt_status cli_tune(struct cli *cli, bool *out);
+/* --device, --profile, --validation, --tune, --cache-dir. */
 RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);
 /* The same with a name that is not --device's. */
 RT_CHECKED rt_status cli_device_open_named(struct cli *cli, const char *name,

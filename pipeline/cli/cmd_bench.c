@@ -73,20 +73,22 @@ fail:
 static rt_status open_run(struct bench *b, const struct asked *a, const char *suites)
 {
     rt_status st;
+    bool tune;
+    char *config = NULL;
+    TRY(cli_tune(b->cli, &tune));
     char settings[256];
     /* Profiling, validation and the choice of kernels change what is measured; suites
      * and the number of passes do not. */
     snprintf(settings, sizeof settings,
              "{\"seconds\":%g,\"profile\":%s,\"validation\":%s,\"tune\":%s}", a->seconds,
              cli_flag(b->cli, "profile") ? "true" : "false",
-             cli_flag(b->cli, "validation") ? "true" : "false",
-             cli_flag(b->cli, "no-tune") ? "false" : "true");
+             cli_flag(b->cli, "validation") ? "true" : "false", tune ? "true" : "false");
     /* Every measurement is a run of its own: the time and process make it one. */
-    char *config = rt_format(b->ctx,
-                             "{\"suites\":\"%.60s\",\"passes\":%u,\"settings\":%s,"
-                             "\"started_ms\":%lld,\"process\":%ld}",
-                             suites, a->passes, settings, (long long)rt_time_unix_ms(),
-                             (long)getpid());
+    config = rt_format(b->ctx,
+                       "{\"suites\":\"%.60s\",\"passes\":%u,\"settings\":%s,"
+                       "\"started_ms\":%lld,\"process\":%ld}",
+                       suites, a->passes, settings, (long long)rt_time_unix_ms(),
+                       (long)getpid());
     struct store_run run = {
         .kind = "bench", .env_id = b->env_id, .config = config, .seed = 1
     };

@@ -21,6 +21,15 @@ static char *cache_folder(struct cli *cli)
     return home && home[0] ? rt_format(&cli->ctx, "%s/.cache/faultline", home) : NULL;
 }
 
+rt_status cli_tune(struct cli *cli, bool *out)
+{
+    const char *how = cli_value(cli, "tune", "on");
+    *out = strcmp(how, "on") == 0;
+    if (*out || strcmp(how, "off") == 0)
+        return RT_OK;
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "--tune is on or off, not '%.40s'", how);
+}
+
 rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 {
     return cli_device_open_named(
@@ -35,11 +44,16 @@ rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_dev
         rt_free(cache);
         cache = NULL;
     }
+    bool tune;
+    if (cli_tune(cli, &tune) != RT_OK) {
+        rt_free(cache);
+        return RT_ERR_USAGE;
+    }
     const struct rt_device_options options = {
         .name = name,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
-        .tune = !cli_flag(cli, "no-tune"),
+        .tune = tune,
         .cache_dir = cache,
     };
     const rt_status st = rt_device_create(&cli->ctx, &options, out);

@@ -170,5 +170,9 @@ void vk_tune_destroy(struct vk_tune **tune);
  * entry. */
 rt_status vk_tune_pick(struct vk_device *dev, enum rt_op op, const void *push,
                        const struct rt_slice *slices, uint32_t *kernel);
+/* vk_tune_check.c: which of `kernels`, all of which fit the op, are right on this device
+ * (right[i]). A wrong one is logged. */
+rt_status vk_tune_check(struct vk_device *dev, enum rt_op op, const void *push,
+                        const uint32_t *kernels, uint32_t count, bool *right);
 
 #endif

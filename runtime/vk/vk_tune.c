@@ -1,9 +1,11 @@
 /* runtime/vk/vk_tune.c
  * The measured choice among matmul kernels. All that fit give the same bits, so only
- * time decides: at the first use of a class of shapes every candidate runs on the op's
- * own buffers (a list is being recorded, what it writes is written again when it runs)
- * and the fastest is kept, in memory and in a text file keyed by device, driver and
- * kernel table. A missing or foreign file costs a second of measuring, nothing else. */
+ * time decides: at the first use of a class of shapes every candidate that passes its
+ * check on this device (vk_tune_check.c) runs on the op's own buffers (a list is being
+ * recorded, what it writes is written again when it runs) and the fastest is kept, in
+ * memory and in a text file. Name and first line of the file say which device, driver and
+ * kernel table it is of; a missing, damaged or foreign one costs some seconds of measuring,
+ * nothing else. */
 #include "runtime/vk/vk.h"
 
 #include <stdio.h>
@@ -20,7 +22,7 @@ struct entry {
 struct vk_tune {
     struct vk_device *dev; /* borrowed */
     char path[1024];       /* empty: not kept on disk */
-    uint32_t table_hash;
+    char head[128];        /* first line of the file: what the choices hold for */
     struct entry entries[ENTRIES_MAX];
     uint32_t count;
     bool measuring; /* choices inside a measurement are not tuned */
@@ -47,9 +49,7 @@ static void load(struct vk_tune *tune)
     if (!file)
         return;
     char line[160];
-    uint32_t hash = 0;
-    if (!fgets(line, sizeof line, file) ||
-        sscanf(line, "faultline-tune 1 %x", &hash) != 1 || hash != tune->table_hash) {
+    if (!fgets(line, sizeof line, file) || strcmp(line, tune->head) != 0) {
         fclose(file);
         return;
     }
@@ -70,7 +70,7 @@ static void save(const struct vk_tune *tune)
     FILE *file = fopen(part, "w");
     if (!file)
         return;
-    bool good = fprintf(file, "faultline-tune 1 %08x\n", tune->table_hash) > 0;
+    bool good = fputs(tune->head, file) >= 0;
     for (uint32_t i = 0; i < tune->count; i++)
         good =
             fprintf(file, "%s %s\n", tune->entries[i].key, tune->entries[i].kernel) > 0 &&
@@ -86,14 +86,18 @@ rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
     if (!tune)
         return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY, "tune: no host memory");
     tune->dev = dev;
-    tune->table_hash = hash_table();
-    if (dev->cache_dir) {
-        char uuid[33];
-        for (int i = 0; i < 16; i++)
-            snprintf(uuid + 2 * i, 3, "%02x", dev->base.info.facts.device_uuid[i]);
-        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%08x-%d", dev->cache_dir,
-                 uuid, dev->base.info.facts.driver_version, (int)dev->base.plan.family);
-    }
+    const struct rt_facts *facts = &dev->base.info.facts;
+    char uuid[33];
+    for (int i = 0; i < 16; i++)
+        snprintf(uuid + 2 * i, 3, "%02x", facts->device_uuid[i]);
+    snprintf(tune->head, sizeof tune->head,
+             "faultline-tune 2 device %s driver %u %08x kernels %08x family %d\n", uuid,
+             facts->driver_id, facts->driver_version, hash_table(),
+             (int)dev->base.plan.family);
+    if (dev->cache_dir)
+        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%u-%08x-%d", dev->cache_dir,
+                 uuid, facts->driver_id, facts->driver_version,
+                 (int)dev->base.plan.family);
     load(tune);
     *out = tune;
     return RT_OK;
@@ -184,18 +188,44 @@ static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *
     return vk_matmul_rank(tune->dev, op, push, kernel) * 2 >= bar;
 }
 
+/* The candidates that are right on this device, in `list`. */
+static rt_status find_candidates(struct vk_tune *tune, enum rt_op op, const void *push,
+                                 const struct rt_slice *slices, int bar,
+                                 struct candidate *list, uint32_t *count)
+{
+    rt_status st;
+    uint32_t kernels[CANDIDATES_MAX], found = 0;
+    bool right[CANDIDATES_MAX] = { false };
+    *count = 0;
+    for (uint32_t i = 0; i < vk_kernel_count && found < CANDIDATES_MAX; i++)
+        if (worth_timing(tune, op, push, slices, i, bar))
+            kernels[found++] = i;
+    TRY(vk_tune_check(tune->dev, op, push, kernels, found, right));
+    for (uint32_t i = 0; i < found; i++)
+        if (right[i])
+            list[(*count)++] =
+                (struct candidate){ .kernel = kernels[i], .best = UINT64_MAX };
+    if (*count == 0)
+        return rt_fail(tune->dev->base.ctx, RT_ERR_NO_DEVICE,
+                       "device '%s': no kernel of op %s gives right results; its driver "
+                       "(%s) is broken, try another one, or --device ref",
+                       tune->dev->base.info.name, rt_op_table[op].name,
+                       tune->dev->base.info.driver);
+
+fail:
+    return st;
+}
+
 /* Candidates take turns, so that a device that is busy for a while slows all alike; the
  * first turn compiles and is not counted. */
 static rt_status measure_all(struct vk_tune *tune, enum rt_op op, const void *push,
                              const struct rt_slice *slices, uint32_t *kernel)
 {
-    rt_status st = RT_OK;
+    rt_status st;
     struct candidate list[CANDIDATES_MAX];
     uint32_t count = 0;
-    const int bar = vk_matmul_rank(tune->dev, op, push, *kernel);
-    for (uint32_t i = 0; i < vk_kernel_count && count < CANDIDATES_MAX; i++)
-        if (worth_timing(tune, op, push, slices, i, bar))
-            list[count++] = (struct candidate){ .kernel = i, .best = UINT64_MAX };
+    TRY(find_candidates(tune, op, push, slices,
+                        vk_matmul_rank(tune->dev, op, push, *kernel), list, &count));
     for (uint32_t i = 0; i < count && count > 1; i++)
         TRY(record(tune, op, push, slices, &list[i]));
     for (int turn = 0; turn <= REPEATS && count > 1; turn++)
@@ -205,13 +235,25 @@ static rt_status measure_all(struct vk_tune *tune, enum rt_op op, const void *pu
     for (uint32_t i = 1; i < count; i++)
         if (list[i].best < best->best)
             best = &list[i];
-    if (count > 0)
-        *kernel = best->kernel;
+    *kernel = best->kernel;
 
 fail:
     for (uint32_t i = 0; i < count; i++)
         rt_list_destroy(&list[i].list);
     return st;
+}
+
+/* The kernel of that name, if it may run this op here: not every name in a file is one. */
+static bool find_named(const struct vk_device *dev, enum rt_op op, const void *push,
+                       const char *name, const struct rt_slice *slices, uint32_t *kernel)
+{
+    for (uint32_t k = 0; k < vk_kernel_count; k++)
+        if (vk_kernel_table[k].op == op && strcmp(vk_kernel_table[k].name, name) == 0 &&
+            vk_matmul_rank(dev, op, push, k) > 0 && vk_kernel_admitted(dev, k, slices)) {
+            *kernel = k;
+            return true;
+        }
+    return false;
 }
 
 rt_status vk_tune_pick(struct vk_device *dev, enum rt_op op, const void *push,
@@ -220,24 +262,21 @@ rt_status vk_tune_pick(struct vk_device *dev, enum rt_op op, const void *push,
     rt_status st;
     struct vk_tune *tune = dev->tune;
     char key[64];
+    uint32_t at = 0;
     class_key(op, push, key, sizeof key);
-    for (uint32_t i = 0; i < tune->count; i++) {
-        if (strcmp(tune->entries[i].key, key) != 0)
-            continue;
-        for (uint32_t k = 0; k < vk_kernel_count; k++)
-            if (vk_kernel_table[k].op == op &&
-                strcmp(vk_kernel_table[k].name, tune->entries[i].kernel) == 0 &&
-                vk_matmul_fits(op, push, k) && vk_kernel_admitted(dev, k, slices))
-                *kernel = k;
+    while (at < tune->count && strcmp(tune->entries[at].key, key) != 0)
+        at++;
+    if (at < tune->count &&
+        find_named(dev, op, push, tune->entries[at].kernel, slices, kernel))
         return RT_OK;
-    }
-    if (tune->measuring || tune->count == ENTRIES_MAX)
+    if (tune->measuring || at == ENTRIES_MAX)
         return RT_OK;
     tune->measuring = true;
     st = measure_all(tune, op, push, slices, kernel);
     tune->measuring = false;
     TRY(st);
-    struct entry *e = &tune->entries[tune->count++];
+    struct entry *e = &tune->entries[at];
+    tune->count += at == tune->count;
     snprintf(e->key, sizeof e->key, "%s", key);
     snprintf(e->kernel, sizeof e->kernel, "%s", vk_kernel_table[*kernel].name);
     tune->changed = true;

@@ -301,7 +301,7 @@ static void a_measured_run_is_stored_with_its_samples(void **state)
     must_run("--suite ops --case 'rmsnorm *' --device ref --passes 2 --seconds 0.01 "
              "--store m.db --progress none",
              0);
-    must_run("--suite decode,train --case '*KL*' --device llvmpipe --no-tune --passes 1 "
+    must_run("--suite decode,train --case '*KL*' --device llvmpipe --tune off --passes 1 "
              "--seconds 0.01 --store m.db --progress none -q",
              0);
     must(store_open(&ctx, "m.db", STORE_READ, &s), &ctx);
@@ -347,7 +347,7 @@ static void a_measured_run_is_stored_with_its_samples(void **state)
 static void a_case_that_does_not_fit_is_skipped(void **state)
 {
     (void)state;
-    must_run("--suite prefill --case '*1024*' --device llvmpipe --no-tune --passes 1 "
+    must_run("--suite prefill --case '*1024*' --device llvmpipe --tune off --passes 1 "
              "--store skip.db --progress none -q --out csv",
              0);
     char *text = text_of("out.txt");

@@ -46,7 +46,7 @@ static int tear_down(void **state)
 static void eval_line(char *line, size_t size, const char *store, const char *more)
 {
     snprintf(line, size,
-             "eval --device llvmpipe --no-tune --progress none --model "
+             "eval --device llvmpipe --tune off --progress none --model "
              "'%s/pipeline/demo' --problems '%s/pipeline/demo/measure.jsonl' --limit %d "
              "--store %s --json %s",
              TEST_SOURCE_DIR, TEST_SOURCE_DIR, PROBLEMS, store, more);
@@ -384,7 +384,7 @@ static void a_plan_is_compared_list_by_list(void **state)
     assert_int_equal(shell(line), 0);
     snprintf(
         line, sizeof line,
-        "eval --device llvmpipe --no-tune --progress none --store plan.db --limit 60 "
+        "eval --device llvmpipe --tune off --progress none --store plan.db --limit 60 "
         "--variant '%s/pipeline/demo' --variant quant=q3 --bench "
         "'%s/pipeline/demo/measure.jsonl' --bench '%s/pipeline/demo/validate.jsonl' "
         "--json >plan.txt",

@@ -90,7 +90,7 @@ static void enter(const char *name)
 static void plan_line(char *line, size_t size)
 {
     snprintf(line, size,
-             "demo --device llvmpipe --validation --no-tune --progress none -q "
+             "demo --device llvmpipe --validation --tune off --progress none -q "
              "--mine '%s/pipeline/demo/mine.jsonl[0:160]' "
              "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
              "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 "
