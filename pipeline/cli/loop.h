@@ -10,6 +10,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/train/score.h"
+#include "store/store_claim.h"
 
 enum { LOOP_CONTEXT = 256 }; /* of the demo format: training, roll-outs */
 
@@ -32,6 +33,7 @@ struct loop {
     bool lists_by_file; /* a list from a file is named after it, not after the format */
     uint64_t seed;
     const char *work; /* folder of adapters, checkpoints, quantized models */
+    struct store_attempt attempt; /* at the train or locate run in work; id empty: none */
 };
 
 /* format null: nothing is asked, only given texts are scored. */
@@ -77,9 +79,17 @@ struct loop_bench {
 RT_CHECKED rt_status loop_bench_open(struct loop *loop, const char *spec,
                                      const char *split, struct loop_bench *out);
 void loop_bench_close(struct loop_bench *bench);
-/* A train or locate run that ended early is "interrupted" in the store; what was not
- * committed is given up. The message of `st` survives. */
-void loop_run_stopped(struct loop *loop, const char *run_id, rt_status st);
+
+/* Work on a train or locate run, one at a time: an attempt that shows signs of life, so
+ * that another process sees whether it still lives. */
+RT_CHECKED rt_status loop_work_begin(struct loop *loop, const char *run_id);
+/* A sign of life where it is time for one; between transactions. */
+RT_CHECKED rt_status loop_work_beat(struct loop *loop);
+/* The run is done; in the transaction that saves its last rows. */
+RT_CHECKED rt_status loop_work_done(struct loop *loop);
+/* The run ended early: "interrupted" in the store, and what was not committed is given up.
+ * The message of `st` survives. Does nothing where no work was begun. */
+void loop_work_stopped(struct loop *loop, rt_status st);
 
 /* Weights with or without an adapter, as a row of the store. */
 struct loop_variant {

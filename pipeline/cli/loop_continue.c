@@ -8,7 +8,7 @@ struct continuing {
     struct loop_job *jobs;
     uint32_t count, next, done, total;
     uint64_t started;
-    rt_status status; /* of `between` */
+    rt_status status; /* of `between` and the sign of life */
 };
 
 static bool next_job(void *user, struct rt_request *out)
@@ -46,6 +46,8 @@ static bool go_on(void *user)
     struct continuing *c = user;
     if (c->how->between)
         c->status = c->how->between(c->how->user);
+    if (c->status == RT_OK)
+        c->status = loop_work_beat(c->loop);
     cli_progress(c->loop->cli, c->how->what, c->done, c->total, c->started, "");
     return c->status == RT_OK && !cli_stopping();
 }

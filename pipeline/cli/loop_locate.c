@@ -200,7 +200,7 @@ static rt_status save(struct locating *l, const struct loop_bench *bench)
     for (uint32_t i = 0; i < l->count; i++)
         TRY(put_rows(l, &l->list[i]));
     TRY(locate_judge(l, "", bench->split));
-    TRY(store_run_close(l->loop->store, l->run_id, "done", 0, NULL));
+    TRY(loop_work_done(l->loop));
     TRY(store_commit(l->loop->store));
     return RT_OK;
 
@@ -243,7 +243,7 @@ static rt_status open_run(struct locating *l, const char *variant_id, const char
                              .config = config };
     const rt_status st = store_run_open(l->loop->store, &run);
     snprintf(l->run_id, sizeof l->run_id, "%s", run.id);
-    return st;
+    return st == RT_OK ? loop_work_begin(l->loop, l->run_id) : st;
 }
 
 rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
@@ -269,7 +269,7 @@ rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
 
 fail:
     if (st != RT_OK)
-        loop_run_stopped(loop, l.run_id, st);
+        loop_work_stopped(loop, st);
     locate_free(&l);
     return st;
 }
@@ -341,12 +341,12 @@ rt_status loop_locate_injected(struct loop *loop, const struct loop_variant *ful
     TRY(locate_verdicts(&l));
     TRY(store_begin(loop->store));
     TRY(locate_judge(&l, "injected_", "injected faults"));
-    TRY(store_run_close(loop->store, l.run_id, "done", 0, NULL));
+    TRY(loop_work_done(loop));
     TRY(store_commit(loop->store));
 
 fail:
     if (st != RT_OK)
-        loop_run_stopped(loop, l.run_id, st);
+        loop_work_stopped(loop, st);
     locate_free(&l);
     pipe_pool_deinit(&pool);
     return st;

@@ -188,17 +188,6 @@ void loop_bench_close(struct loop_bench *bench)
     pipe_problems_deinit(&bench->set);
 }
 
-void loop_run_stopped(struct loop *loop, const char *run_id, rt_status st)
-{
-    char kept[1024];
-    snprintf(kept, sizeof kept, "%s", loop->ctx->message);
-    store_rollback(loop->store);
-    if (run_id[0] && store_run_close(loop->store, run_id, "interrupted",
-                                     cli_exit_code(st), kept) != RT_OK)
-        store_rollback(loop->store);
-    snprintf(loop->ctx->message, sizeof kept, "%s", kept);
-}
-
 /* Bits a weight of the projections with an adapter kept in 16 bits beside them. */
 static double effective_bits(const struct loop_variant *v)
 {

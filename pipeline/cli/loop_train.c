@@ -96,6 +96,7 @@ struct training {
     char run_id[STORE_ID];
     char folder[512], state[560];
     uint32_t saved; /* updates of the checkpoint that the state names; 0: none */
+    struct train_metrics *epoch; /* [steps_per_epoch] of the epoch so far */
     uint64_t started;
     struct loop_costs costs;
     double step_seconds; /* of which the store knows */
@@ -226,6 +227,50 @@ static void remove_checkpoint(const struct training *t, uint32_t k)
     remove(path);
 }
 
+static double rate_of(const struct training *t, uint32_t k)
+{
+    const uint32_t steps = t->epochs * t->steps_per_epoch;
+    return train_rate(t->lr, k, steps, (steps + 9) / 10, 0.1);
+}
+
+static rt_status put_step(struct training *t, uint32_t k, const struct train_metrics *m)
+{
+    rt_status st;
+    struct store *s = t->loop->store;
+    TRY(store_put_metric(s, t->run_id, "loss", k, m->loss));
+    TRY(store_put_metric(s, t->run_id, "grad_norm", k, m->grad_norm));
+    TRY(store_put_metric(s, t->run_id, "lr", k, rate_of(t, k)));
+    if (t->recipe->loss == TRAIN_DPO) {
+        TRY(store_put_metric(s, t->run_id, "logp_chosen", k, m->logp_chosen));
+        TRY(store_put_metric(s, t->run_id, "logp_rejected", k, m->logp_rejected));
+        TRY(store_put_metric(s, t->run_id, "margin", k, m->margin));
+        TRY(store_put_metric(s, t->run_id, "pair_accuracy", k, m->accuracy));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* The rows of the epoch that ends after `k` steps, in one short transaction: nobody waits
+ * for an epoch. */
+static rt_status put_epoch(struct training *t, uint32_t k, double accuracy)
+{
+    rt_status st;
+    struct store *s = t->loop->store;
+    TRY(store_begin(s));
+    for (uint32_t i = 0; i < t->steps_per_epoch; i++)
+        TRY(put_step(t, k - t->steps_per_epoch + i, &t->epoch[i]));
+    TRY(store_put_metric(s, t->run_id, "val_accuracy", k, accuracy));
+    TRY(save_costs(t));
+    TRY(store_commit(s));
+    return RT_OK;
+
+fail:
+    store_rollback(s);
+    return st;
+}
+
 /* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
  * are durable before the state says that they are done: a kill in between repeats the
  * epoch and writes the same rows again. The checkpoint that the state names stays until
@@ -237,9 +282,7 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     char checkpoint[560];
     name_checkpoint(t, k, checkpoint);
     TRY(validate(t, &accuracy));
-    TRY(store_put_metric(t->loop->store, t->run_id, "val_accuracy", k, accuracy));
-    TRY(save_costs(t));
-    TRY(store_commit(t->loop->store));
+    TRY(put_epoch(t, k, accuracy));
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
         fmt_adapter_destroy(&t->best);
@@ -287,44 +330,21 @@ static uint32_t resume(struct training *t)
     return updates;
 }
 
-static rt_status put_step(struct training *t, uint32_t k, const struct train_metrics *m,
-                          double lr)
-{
-    rt_status st;
-    struct store *s = t->loop->store;
-    TRY(store_put_metric(s, t->run_id, "loss", k, m->loss));
-    TRY(store_put_metric(s, t->run_id, "grad_norm", k, m->grad_norm));
-    TRY(store_put_metric(s, t->run_id, "lr", k, lr));
-    if (t->recipe->loss == TRAIN_DPO) {
-        TRY(store_put_metric(s, t->run_id, "logp_chosen", k, m->logp_chosen));
-        TRY(store_put_metric(s, t->run_id, "logp_rejected", k, m->logp_rejected));
-        TRY(store_put_metric(s, t->run_id, "margin", k, m->margin));
-        TRY(store_put_metric(s, t->run_id, "pair_accuracy", k, m->accuracy));
-    }
-    return RT_OK;
-
-fail:
-    return st;
-}
-
 static rt_status run_steps(struct training *t, uint32_t *order)
 {
     rt_status st = RT_OK;
     struct train_sequence batch[2 * BATCH];
     const uint32_t steps = t->epochs * t->steps_per_epoch;
     for (uint32_t k = resume(t); k < steps; k++) {
-        struct train_metrics m;
+        struct train_metrics *m = &t->epoch[k % t->steps_per_epoch];
         char extra[64];
-        const double lr = train_rate(t->lr, k, steps, (steps + 9) / 10, 0.1);
         const uint32_t n = batch_of(t, k, order, batch);
         if (cli_stopping())
             return cli_stop_status(t->loop->ctx);
-        TRY(rt_trainer_gradient(t->trainer, batch, n, &m));
-        TRY(rt_trainer_update(t->trainer, lr, NULL));
-        if (k % t->steps_per_epoch == 0)
-            TRY(store_begin(t->loop->store));
-        TRY(put_step(t, k, &m, lr));
-        snprintf(extra, sizeof extra, "loss %.4f", m.loss);
+        TRY(loop_work_beat(t->loop));
+        TRY(rt_trainer_gradient(t->trainer, batch, n, m));
+        TRY(rt_trainer_update(t->trainer, rate_of(t, k), NULL));
+        snprintf(extra, sizeof extra, "loss %.4f", m->loss);
         cli_progress(t->loop->cli, t->recipe->name, k + 1, steps, t->started, extra);
         if ((k + 1) % t->steps_per_epoch == 0)
             TRY(end_epoch(t, k + 1));
@@ -383,7 +403,8 @@ static rt_status prepare(struct training *t, uint32_t **order)
     TRY(make_items(t));
     TRY(plan_steps(t));
     *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
-    if (!*order) {
+    t->epoch = rt_alloc(t->loop->ctx, t->steps_per_epoch, sizeof *t->epoch);
+    if (!*order || !t->epoch) {
         st = rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
         goto fail;
     }
@@ -412,7 +433,7 @@ static rt_status close_run(struct training *t)
     TRY(store_begin(t->loop->store));
     TRY(save_costs(t));
     TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
-    TRY(store_run_close(t->loop->store, t->run_id, "done", 0, NULL));
+    TRY(loop_work_done(t->loop));
     TRY(store_commit(t->loop->store));
     cli_say(t->loop->cli, "train %-22s %u items, %.1f s, %.2f TFLOP%s", t->recipe->name,
             t->item_count, (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
@@ -428,6 +449,7 @@ static rt_status train_now(struct training *t)
     rt_status st;
     struct fmt_adapter *start = NULL;
     uint32_t *order = NULL;
+    TRY(loop_work_begin(t->loop, t->run_id));
     loop_costs_start(t->loop, &t->costs);
     TRY(loop_start_make(t->loop, t->m, t->recipe, &start));
     if (!t->recipe->train) {
@@ -501,10 +523,11 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
 fail:
     rt_free(done);
     if (st != RT_OK)
-        loop_run_stopped(loop, t.run_id, st);
+        loop_work_stopped(loop, st);
     rt_trainer_destroy(&t.trainer);
     rt_adapter_destroy(&t.adapter);
     fmt_adapter_destroy(&t.best);
     loop_sequences_free(&t.items);
+    rt_free(t.epoch);
     return st;
 }

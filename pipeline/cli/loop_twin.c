@@ -109,6 +109,7 @@ rt_status locate_twins(struct locating *l)
             st = cli_stop_status(l->loop->ctx);
             goto fail;
         }
+        TRY(loop_work_beat(l->loop));
         forced_reset(&f);
         for (uint32_t i = first; i < first + n; i++)
             TRY(forced_add(l->loop, &f, l->bench->set.items[l->list[i].problem].question,

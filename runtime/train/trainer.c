@@ -350,7 +350,7 @@ rt_status rt_trainer_update(struct rt_trainer *t, double lr, double *grad_norm)
     if (!t->has_gradient)
         return rt_fail(ctx, RT_ERR_USAGE, "an update without a gradient");
     if (!isfinite(norm))
-        return rt_fail(ctx, RT_ERR_INTERNAL,
+        return rt_fail(ctx, RT_ERR_USAGE,
                        "training diverged at update %llu: the gradient is not finite; "
                        "use a lower learning rate",
                        (unsigned long long)t->updates);

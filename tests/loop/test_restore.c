@@ -182,18 +182,33 @@ static rt_status take_number(void *user, const struct store_row *row)
     return RT_OK;
 }
 
-/* Tokens generated for answers, over all attempts. */
-static double tokens_of(const char *db)
+static double number_of(const char *db, const char *sql)
 {
     struct rt_ctx ctx = { 0 };
     struct dump d = { 0 };
-    double tokens = 0;
+    double number = 0;
     if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
         fail_msg("%s", ctx.message);
-    query(&d, "SELECT sum(value) FROM metric WHERE name = 'tokens'", NULL, take_number,
-          &tokens);
+    query(&d, sql, NULL, take_number, &number);
     store_close(&d.store);
-    return tokens;
+    return number;
+}
+
+/* Tokens generated for answers, over all attempts. */
+static double tokens_of(const char *db)
+{
+    return number_of(db, "SELECT sum(value) FROM metric WHERE name = 'tokens'");
+}
+
+/* Runs of each kind whose work is seen, and is over. */
+static void expect_ended(const char *db)
+{
+    static const char worked[] =
+        "SELECT count(DISTINCT kind) FROM run JOIN attempt USING(run_id) WHERE kind IN "
+        "('eval', 'locate', 'train')";
+    assert_true(number_of(db, worked) == 3);
+    assert_true(number_of(db, "SELECT count(*) FROM attempt WHERE ended_ms IS NULL") ==
+                0);
 }
 
 static size_t count_lines(const char *text)
@@ -273,6 +288,7 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
         printf("    %s: %d kills, %zu rows, %.0f tokens for %.0f\n", name, hit,
                count_lines(broken), tokens_of("loop.db"), tokens);
         expect_same_rows(whole, broken);
+        expect_ended("loop.db");
         assert_true(tokens > 0 && tokens_of("loop.db") >= tokens); /* some made twice */
         free(broken);
         done += hit;
@@ -282,6 +298,7 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
     /* Done is done: the same command again generates nothing and writes the same page. */
     assert_int_equal(system("cp loop.html first.html"), 0);
     assert_int_equal(run(line), 0);
+    expect_ended("loop.db");
     assert_int_equal(system("cmp loop.html first.html"), 0);
     assert_int_equal(chdir(folder), 0);
 }
