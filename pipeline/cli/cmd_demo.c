@@ -3,8 +3,10 @@
 #include "pipeline/cli/restore.h"
 
 #include "pipeline/demo/generator.h"
+#include "runtime/format/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static const struct cli_option options[] = {
     { "problems", "N", "only print N fresh problems as JSON Lines, by --seed" },
@@ -22,7 +24,7 @@ static const struct cli_option options[] = {
     { "epochs", "N", "as in restore" },
     { "lr", "X", "as in restore" },
     { "work", "DIR", "default faultline-demo" },
-    { "out", "FILE", "default faultline-demo/report.html" },
+    { "out", "FILE", "default faultline-demo/report.html; with --problems: stdout" },
     { NULL, NULL, NULL },
 };
 
@@ -33,6 +35,25 @@ static void otherwise(struct cli *cli, const char *name, const char *value)
         return;
     cli->given[cli->given_count].name = name;
     cli->given[cli->given_count++].value = value;
+}
+
+static rt_status write_problems(struct cli *cli, const struct pipe_problem_set *set)
+{
+    const char *path = cli_value(cli, "out", NULL);
+    char *text = NULL;
+    size_t size = 0;
+    if (!path)
+        return pipe_problems_write(&cli->ctx, set, stdout);
+    FILE *file = open_memstream(&text, &size);
+    if (!file)
+        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the problems");
+    rt_status st = pipe_problems_write(&cli->ctx, set, file);
+    if (fclose(file) != 0 && st == RT_OK)
+        st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the problems");
+    if (st == RT_OK)
+        st = fmt_write_atomic(&cli->ctx, path, text, size);
+    free(text);
+    return st;
 }
 
 /* Problems that no bundled split has, so that they can be mined or measured beside it. */
@@ -54,7 +75,7 @@ static rt_status print_problems(struct cli *cli, const char *folder)
     }
     TRY(pipe_demo_generate(&cli->ctx, (uint64_t)seed, (uint32_t)count, avoid,
                            RT_COUNT(files), &fresh));
-    TRY(pipe_problems_write(&cli->ctx, &fresh, stdout));
+    TRY(write_problems(cli, &fresh));
 
 fail:
     for (size_t i = 0; i < RT_COUNT(files); i++)

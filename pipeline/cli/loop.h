@@ -32,7 +32,7 @@ struct loop {
     uint32_t stop_id;   /* UINT32_MAX: the model's own only */
     bool lists_by_file; /* a list from a file is named after it, not after the format */
     uint64_t seed;
-    const char *work; /* folder of adapters, checkpoints, quantized models */
+    const char *work;             /* folder of adapters, checkpoints, quantized models */
     struct store_attempt attempt; /* at the train or locate run in work; id empty: none */
 };
 

@@ -120,18 +120,19 @@ static bool sync_file(FILE *file)
     return fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL);
 }
 
-static rt_status write_all(struct rt_ctx *ctx, const char *path, const void *data,
-                           size_t size)
+/* `name` is the file as the user knows it. */
+static rt_status write_all(struct rt_ctx *ctx, const char *path, const char *name,
+                           const void *data, size_t size)
 {
     FILE *file = fopen(path, "wb");
     if (!file)
-        return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+        return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", name, strerror(errno));
     const bool wrote = fwrite(data, 1, size, file) == size && sync_file(file);
     if (fclose(file) != 0 || !wrote) {
         const int reason = errno;
         if (!is_device_or_pipe(path))
             remove(path);
-        return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(reason));
+        return rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", name, strerror(reason));
     }
     return RT_OK;
 }
@@ -140,11 +141,11 @@ rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path, const void *dat
                            size_t size)
 {
     if (is_device_or_pipe(path))
-        return write_all(ctx, path, data, size);
+        return write_all(ctx, path, path, data, size);
     char *part = rt_format(ctx, "%s.part", path);
     if (!part)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);
-    rt_status st = write_all(ctx, part, data, size);
+    rt_status st = write_all(ctx, part, path, data, size);
     if (st == RT_OK && rename(part, path) != 0) {
         st = rt_fail(ctx, RT_ERR_IO, "cannot replace '%s': %s", path, strerror(errno));
         remove(part);
