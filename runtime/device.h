@@ -43,7 +43,6 @@ struct rt_device_options {
     bool validation;       /* Khronos layer on; a message is an error of the next wait */
     bool compile_only;     /* runs nothing: for asking about kernels, vk_statistics.h */
     bool tune;             /* measure matmul variants at first use (cached on disk) */
-    const char *cache_dir; /* pipeline cache and tune results; null: none is kept */
 };
 
 /* RT_ERR_NO_DEVICE with the names there are, if none fits. */

@@ -40,6 +40,8 @@ struct rt_ctx {
     uint64_t alloc_count; /* calls of rt_alloc so far */
     uint64_t
         alloc_fail_at; /* 0: never; n: the n-th rt_alloc from the start returns null */
+    const char *cache_dir; /* borrowed: folder of what is kept between runs (hashes of
+                              files, pipelines, tune results); null: nothing is */
 };
 
 /* Checks one call. The function keeps its status in `st`, zeroes every handle

@@ -33,6 +33,7 @@ struct cli {
     int argc;
     char **argv;
     char *argv_json; /* of cli_store_open, freed at the end of the program */
+    char *cache_dir; /* of ctx.cache_dir, freed at the end of the program */
     struct {
         const char *name, *value;
     } given[CLI_OPTIONS_MAX];

@@ -31,7 +31,7 @@ static const struct {
     { "environment",
       "FAULTLINE_STORE    results file, where --store is not given\n"
       "FAULTLINE_DEVICE   device, where --device is not given\n"
-      "FAULTLINE_CACHE    folder of the pipeline cache and tune results\n"
+      "FAULTLINE_CACHE    folder of pipelines, tune results and file hashes\n"
       "                   (default: faultline in XDG_CACHE_HOME or ~/.cache)\n"
       "FAULTLINE_DEMO     folder of the bundled model and its problems\n"
       "                   (default: the installed, else the source tree's)\n"

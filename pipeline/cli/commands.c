@@ -16,7 +16,7 @@ const struct cli_command *const cli_commands[] = {
 const struct cli_option cli_global_options[] = {
     { "store", "FILE", "results file (default ./faultline.db, or FAULTLINE_STORE)" },
     { "device", "NAME", "device from `faultline devices`, auto, or ref (default auto)" },
-    { "cache-dir", "DIR", "pipeline cache and tune results (default XDG cache)" },
+    { "cache-dir", "DIR", "pipelines, tune results, file hashes (default XDG cache)" },
     { "profile", NULL, "print time, GFLOP/s and GB/s of every op at the end" },
     { "validation", NULL, "run with the Vulkan validation layer" },
     { "tune", "HOW",

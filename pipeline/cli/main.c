@@ -138,5 +138,6 @@ int main(int argc, char **argv)
     if (st != RT_OK)
         print_error(&cli, st);
     free(cli.argv_json); /* lint: jansson's own */
+    rt_free(cli.cache_dir);
     return cli_exit_code(st);
 }

@@ -30,6 +30,18 @@ rt_status cli_tune(struct cli *cli, bool *out)
     return rt_fail(&cli->ctx, RT_ERR_USAGE, "--tune is on or off, not '%.40s'", how);
 }
 
+/* What is kept between runs goes there from now on. */
+static void use_cache_folder(struct cli *cli)
+{
+    if (cli->cache_dir)
+        return;
+    cli->cache_dir = cache_folder(cli);
+    if (cli->cache_dir && fmt_make_folder(&cli->ctx, cli->cache_dir) == RT_OK)
+        cli->ctx.cache_dir = cli->cache_dir;
+    else if (cli->cache_dir)
+        rt_log(&cli->ctx, RT_LOG_WARNING, "no cache is kept: %s", cli->ctx.message);
+}
+
 rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 {
     return cli_device_open_named(
@@ -38,26 +50,17 @@ rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 
 rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_device **out)
 {
-    char *cache = cache_folder(cli);
-    if (cache && fmt_make_folder(&cli->ctx, cache) != RT_OK) {
-        rt_log(&cli->ctx, RT_LOG_WARNING, "no cache is kept: %s", cli->ctx.message);
-        rt_free(cache);
-        cache = NULL;
-    }
     bool tune;
-    if (cli_tune(cli, &tune) != RT_OK) {
-        rt_free(cache);
+    if (cli_tune(cli, &tune) != RT_OK)
         return RT_ERR_USAGE;
-    }
+    use_cache_folder(cli);
     const struct rt_device_options options = {
         .name = name,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
         .tune = tune,
-        .cache_dir = cache,
     };
     const rt_status st = rt_device_create(&cli->ctx, &options, out);
-    rt_free(cache);
     if (st == RT_OK)
         rt_log(&cli->ctx, RT_LOG_INFO, "device %s: %s, %s", rt_device_info_of(*out)->name,
                rt_device_info_of(*out)->description, rt_device_info_of(*out)->driver);

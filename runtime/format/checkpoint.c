@@ -180,9 +180,18 @@ rt_status fmt_weight_floats(struct fmt_model *m, const char *name, uint32_t out,
 
 rt_status fmt_model_hash(struct fmt_model *m, char hex[65])
 {
+    rt_status st;
+    struct fmt_hash_key key;
     struct sha256 hash;
+    fmt_hash_key_init(m->ctx, m->path, &key);
+    TRY(m->source->stamp(m, &key));
+    if (fmt_hash_cache_find(&key, hex))
+        return RT_OK;
     sha256_init(&hash);
-    const rt_status st = m->source->hash(m, &hash);
+    TRY(m->source->hash(m, &hash));
     sha256_end_hex(&hash, hex);
+    fmt_hash_cache_keep(&key, hex);
+
+fail:
     return st;
 }

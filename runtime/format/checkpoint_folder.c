@@ -387,15 +387,21 @@ static rt_status folder_matrix(struct fmt_model *m, const char *name, uint32_t o
     return fmt_tensor_f32(m, full, (uint64_t)out * in, values);
 }
 
-/* config.json, then names and bytes of all tensors in name order. */
-static rt_status folder_hash(struct fmt_model *m, struct sha256 *hash)
+static rt_status open_config(struct fmt_model *m, struct fmt_map *config)
 {
-    struct fmt_map config = { 0 };
     char *path = fmt_path(m->ctx, m->path, "config.json");
     if (!path)
         return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
-    const rt_status st = fmt_map_open(m->ctx, path, &config);
+    const rt_status st = fmt_map_open(m->ctx, path, config);
     rt_free(path);
+    return st;
+}
+
+/* config.json, then names and bytes of all tensors in name order. */
+static rt_status folder_hash(struct fmt_model *m, struct sha256 *hash)
+{
+    struct fmt_map config;
+    const rt_status st = open_config(m, &config);
     if (st != RT_OK)
         return st;
     sha256_add(hash, config.data, config.size);
@@ -407,8 +413,21 @@ static rt_status folder_hash(struct fmt_model *m, struct sha256 *hash)
     return RT_OK;
 }
 
+static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
+{
+    struct fmt_map config;
+    const rt_status st = open_config(m, &config);
+    if (st != RT_OK)
+        return st;
+    fmt_hash_key_add(key, &config.stamp);
+    fmt_map_close(&config);
+    for (uint32_t i = 0; i < m->file.map_count; i++)
+        fmt_hash_key_add(key, &m->file.maps[i].stamp);
+    return RT_OK;
+}
+
 const struct fmt_source fmt_source_folder = {
     folder_open,     folder_close, folder_exists, folder_count, folder_floats,
     folder_has_head, folder_bytes, folder_size,   folder_form,  folder_stored,
-    folder_order,    folder_load,  folder_matrix, folder_hash,
+    folder_order,    folder_load,  folder_matrix, folder_hash,  folder_stamp,
 };

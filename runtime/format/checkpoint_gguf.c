@@ -280,8 +280,15 @@ static rt_status gguf_hash(struct fmt_model *m, struct sha256 *hash)
     return RT_OK;
 }
 
+static rt_status gguf_stamp(struct fmt_model *m, struct fmt_hash_key *key)
+{
+    for (uint32_t i = 0; i < m->gguf.map_count; i++)
+        fmt_hash_key_add(key, &m->gguf.maps[i].stamp);
+    return RT_OK;
+}
+
 const struct fmt_source fmt_source_gguf = {
     gguf_open,     gguf_close, gguf_exists, gguf_count, gguf_floats,
     gguf_has_head, gguf_bytes, gguf_size,   gguf_form,  gguf_stored,
-    gguf_order,    gguf_load,  gguf_matrix, gguf_hash,
+    gguf_order,    gguf_load,  gguf_matrix, gguf_hash,  gguf_stamp,
 };

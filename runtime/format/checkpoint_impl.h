@@ -6,7 +6,7 @@
 
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/gguf_model.h"
-#include "runtime/format/sha256.h"
+#include "runtime/format/hash_cache.h"
 
 struct fmt_source;
 
@@ -46,6 +46,8 @@ struct fmt_source {
     rt_status (*matrix)(struct fmt_model *m, const char *name, uint32_t out, uint32_t in,
                         float *values);
     rt_status (*hash)(struct fmt_model *m, struct sha256 *hash);
+    /* Adds the state of every file that the hash covers. */
+    rt_status (*stamp)(struct fmt_model *m, struct fmt_hash_key *key);
 };
 
 extern const struct fmt_source fmt_source_folder, fmt_source_gguf;

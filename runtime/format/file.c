@@ -10,6 +10,11 @@
 
 enum { JSON_BYTES_MAX = 256 << 20 };
 
+static int64_t time_ns(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
 rt_status fmt_map_open(struct rt_ctx *ctx, const char *path, struct fmt_map *out)
 {
     *out = (struct fmt_map){ 0 };
@@ -27,6 +32,9 @@ rt_status fmt_map_open(struct rt_ctx *ctx, const char *path, struct fmt_map *out
         return rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': it is not a file", path);
     }
     out->size = (uint64_t)info.st_size;
+    out->stamp =
+        (struct fmt_stamp){ (uint64_t)info.st_dev, (uint64_t)info.st_ino, out->size,
+                            time_ns(&info.st_mtim), time_ns(&info.st_ctim) };
     void *data = NULL;
     if (out->size)
         data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -7,10 +7,17 @@
 
 #include "runtime/rt.h"
 
+/* Tells a file, and this state of it, from others. */
+struct fmt_stamp {
+    uint64_t device, inode, size;
+    int64_t modified_ns, changed_ns; /* content; content or its entry; since 1970 */
+};
+
 /* A file mapped read-only. */
 struct fmt_map {
     const uint8_t *data; /* null for an empty file */
     uint64_t size;
+    struct fmt_stamp stamp; /* when it was opened */
 };
 
 RT_CHECKED rt_status fmt_map_open(struct rt_ctx *ctx, const char *path,

@@ -200,8 +200,8 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
     dev->base.profile = options->profile;
     dev->validation = options->validation;
     dev->layouts = rt_alloc(ctx, vk_kernel_count, sizeof *dev->layouts);
-    dev->cache_dir = options->cache_dir ? rt_strdup(ctx, options->cache_dir) : NULL;
-    if (!dev->layouts || (options->cache_dir && !dev->cache_dir)) {
+    dev->cache_dir = ctx->cache_dir ? rt_strdup(ctx, ctx->cache_dir) : NULL;
+    if (!dev->layouts || (ctx->cache_dir && !dev->cache_dir)) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "device '%s': no host memory", info->name);
         goto fail;
     }
