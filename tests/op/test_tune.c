@@ -31,10 +31,10 @@ static void keep_line(void *user, enum rt_log_level level, const char *line)
 static struct vk_device *open_device(struct rt_ctx *ctx, bool tune)
 {
     struct rt_device *dev = NULL;
-    const struct rt_device_options options = {
-        .name = device.device, .family = device.family, .tune = tune, .cache_dir = folder
-    };
-    *ctx = (struct rt_ctx){ .log = keep_line };
+    const struct rt_device_options options = { .name = device.device,
+                                               .family = device.family,
+                                               .tune = tune };
+    *ctx = (struct rt_ctx){ .log = keep_line, .cache_dir = folder };
     log_text[0] = '\0';
     if (rt_device_create(ctx, &options, &dev) != RT_OK)
         fail_msg("%s", ctx->message);
