@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
-    { "model", "DIR", "Hugging Face folder to read" },
+    { "model", "DIR", "model folder or GGUF file to read" },
     { "out", "DIR", "folder to write" },
     { "method", "NAME", "rtn (default)" },
     { "bits", "N", "2, 3, 4 or 8" },

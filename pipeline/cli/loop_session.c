@@ -203,7 +203,7 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
                            struct loop_variant *out)
 {
     rt_status st;
-    char hex[65], quant[48];
+    char hex[65];
     *out = (struct loop_variant){ .model = model, .adapter = adapter };
     snprintf(out->weights_id, STORE_ID, "sha256:%s", model->hash);
     const struct store_artifact weights = { out->weights_id, "weights",
@@ -215,10 +215,6 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
     const struct store_artifact lora = { out->adapter_id, "adapter",
                                          adapter ? (int64_t)adapter->param_floats * 4 : 0,
                                          NULL };
-    const struct fmt_quantization *q = &model->config.quantization;
-    snprintf(quant, sizeof quant, "%s %u bit%s%s",
-             q->algorithm[0] ? q->algorithm : fmt_method_name(q->method), q->bits,
-             q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
     out->row = (struct store_variant){
         .label = label,
         .role = role,
@@ -228,7 +224,7 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
         .arch = model->config.family->model_type,
         .params = (int64_t)(model->linear_weights +
                             (double)model->config.vocab * model->config.hidden),
-        .quant = q->present ? quant : NULL,
+        .quant = model->stored[0] ? model->stored : NULL,
     };
     out->row.bits_per_weight = effective_bits(out);
     TRY(store_begin(loop->store));

@@ -37,8 +37,9 @@ struct restoring {
 
 /* Models, problems and numbers; every command of the chain has them. */
 #define RESTORE_OPTIONS                                                                 \
-    { "full", "DIR", "full-precision model folder" },                                   \
-        { "quant", "DIR", "quantized folder (default: made from --full with --bits)" }, \
+    { "full", "DIR", "full-precision model folder or GGUF file" },                      \
+        { "quant", "DIR",                                                               \
+          "quantized folder or GGUF file (default: made from --full with --bits)" },    \
         { "bits", "N", "bits of the quantized model, one scale a row (default 3)" },    \
         { "mine", "P",                                                                  \
           "problems to mine faults from: a JSON Lines file or NAME:SPLIT of data add; " \

@@ -66,6 +66,12 @@ uint64_t fmt_tensor_count(const struct fmt_model *m, const char *name)
     return m->source->count(m, name);
 }
 
+bool fmt_tensor_at(const struct fmt_model *m, uint32_t i, struct fmt_tensor_info *info)
+{
+    *info = (struct fmt_tensor_info){ .dtype = FMT_F32 };
+    return m->source->at(m, i, info);
+}
+
 uint64_t fmt_model_bytes(const struct fmt_model *m)
 {
     return m->source->bytes(m);
@@ -135,6 +141,7 @@ fail:
 
 rt_status fmt_weight_stored(struct fmt_model *m, const char *name, struct fmt_stored *out)
 {
+    *out = (struct fmt_stored){ 0 };
     return m->source->stored(m, name, out);
 }
 

@@ -10,6 +10,8 @@
 #include "runtime/format/safetensors.h"
 #include "runtime/weight.h"
 
+enum { FMT_TENSOR_NAME_MAX = 512 };
+
 struct fmt_model;
 
 /* Opens config and tensors of a folder or a GGUF file (the first of its parts); nothing
@@ -37,6 +39,19 @@ uint64_t fmt_model_bytes(const struct fmt_model *model);
 /* Elements of a tensor that fmt_tensor_f32 reads; 0: not there or no such. */
 uint64_t fmt_tensor_count(const struct fmt_model *model, const char *name);
 
+/* A tensor of the files, as a Hugging Face folder would have it. */
+struct fmt_tensor_info {
+    char name[FMT_TENSOR_NAME_MAX];
+    enum fmt_dtype dtype; /* of blocks F32, which holds their values */
+    uint32_t dims;
+    uint64_t shape[FMT_DIMS_MAX]; /* rows first */
+    const void *data; /* borrowed; null: not in the files like this, fmt_tensor_f32 */
+};
+/* Tensor i, in no order that matters; false beyond the last. A tensor that such a folder
+ * does not have (rope_freqs.weight of a GGUF file, which its config tells) has no name. */
+bool fmt_tensor_at(const struct fmt_model *model, uint32_t i,
+                   struct fmt_tensor_info *info);
+
 /* Size of the weight `name` (without ".weight") as the file has it. RT_ERR_INPUT: not
  * there, or no matrix. */
 RT_CHECKED rt_status fmt_weight_size(struct fmt_model *model, const char *name,
@@ -50,9 +65,13 @@ RT_CHECKED rt_status fmt_weight_shape(struct fmt_model *model, const char *name,
 struct fmt_stored {
     char text[64]; /* "Q4_K", "awq 4 bit, groups of 128", "16-bit floats" */
     double bits;   /* of the whole matrix, scales included */
+    bool packed;   /* codes and scales, not floats */
 };
 RT_CHECKED rt_status fmt_weight_stored(struct fmt_model *model, const char *name,
                                        struct fmt_stored *out);
+/* How the projections of all layers are stored, the most usual first: "rtn 4 bit
+ * grouped", "Q5_0, Q6_K, Q4_K"; empty where all are floats. */
+RT_CHECKED rt_status fmt_model_stored(struct fmt_model *model, char *text, size_t size);
 /* Which column of the matrix lies in each column of the device layout, order[in]; *moved
  * is false, and the order 0, 1, 2 ..., but for packed weights in activation order, whose
  * groups are brought together. */

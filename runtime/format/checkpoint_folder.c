@@ -89,6 +89,19 @@ static uint64_t folder_count(const struct fmt_model *m, const char *name)
     return t && is_float(t) ? t->count : 0;
 }
 
+static bool folder_at(const struct fmt_model *m, uint32_t i, struct fmt_tensor_info *info)
+{
+    if (i >= m->file.count)
+        return false;
+    const struct fmt_tensor *t = &m->file.tensors[i];
+    snprintf(info->name, sizeof info->name, "%s", t->name);
+    info->dtype = t->dtype;
+    info->dims = t->dims;
+    memcpy(info->shape, t->shape, sizeof info->shape);
+    info->data = t->data;
+    return true;
+}
+
 /* ---- linear weights ---- */
 
 /* NAME.weight as a float matrix. */
@@ -201,6 +214,7 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
                      p.bits, p.group);
         const double zero = m->config.quantization.symmetric ? 0 : p.bits;
         out->bits = p.out * ((double)p.in * p.bits + p.groups * (32 + zero));
+        out->packed = true;
     } else {
         TRY(find_matrix(m, name, &t));
         snprintf(out->text, sizeof out->text, "%d-bit floats",
@@ -427,7 +441,8 @@ static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 }
 
 const struct fmt_source fmt_source_folder = {
-    folder_open,     folder_close, folder_exists, folder_count, folder_floats,
-    folder_has_head, folder_bytes, folder_size,   folder_form,  folder_stored,
-    folder_order,    folder_load,  folder_matrix, folder_hash,  folder_stamp,
+    folder_open,   folder_close,  folder_exists,   folder_count,
+    folder_floats, folder_at,     folder_has_head, folder_bytes,
+    folder_size,   folder_form,   folder_stored,   folder_order,
+    folder_load,   folder_matrix, folder_hash,     folder_stamp,
 };

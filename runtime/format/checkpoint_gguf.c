@@ -109,6 +109,29 @@ static rt_status gguf_floats(struct fmt_model *m, const char *name, uint64_t cou
     return RT_OK;
 }
 
+/* As it is in the file only where rows are not in another order. */
+static bool gguf_at(const struct fmt_model *m, uint32_t i, struct fmt_tensor_info *info)
+{
+    static const struct {
+        const char *type;
+        enum fmt_dtype dtype;
+    } floats[] = { { "F32", FMT_F32 }, { "F16", FMT_F16 }, { "BF16", FMT_BF16 } };
+    if (i >= m->gguf.tensor_count)
+        return false;
+    const struct fmt_gguf_tensor *t = &m->gguf.tensors[i];
+    if (!fmt_gguf_hf_name(t->name, info->name))
+        info->name[0] = '\0';
+    info->dims = t->dims;
+    for (uint32_t d = 0; d < t->dims; d++)
+        info->shape[d] = t->shape[t->dims - 1 - d];
+    for (size_t k = 0; k < RT_COUNT(floats); k++)
+        if (strcmp(t->type->name, floats[k].type) == 0 && row_of(m, info->name, 1) == 1) {
+            info->dtype = floats[k].dtype;
+            info->data = t->data;
+        }
+    return true;
+}
+
 static bool gguf_has_head(const struct fmt_model *m)
 {
     return gguf_exists(m, "lm_head.weight");
@@ -159,6 +182,7 @@ static rt_status gguf_stored(struct fmt_model *m, const char *name,
     if (st == RT_OK) {
         snprintf(out->text, sizeof out->text, "%s", t->type->name);
         out->bits = 8.0 * (double)t->size;
+        out->packed = t->type->form != FMT_BLOCK_FLOAT;
     }
     return st;
 }
@@ -288,7 +312,7 @@ static rt_status gguf_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 }
 
 const struct fmt_source fmt_source_gguf = {
-    gguf_open,     gguf_close, gguf_exists, gguf_count, gguf_floats,
-    gguf_has_head, gguf_bytes, gguf_size,   gguf_form,  gguf_stored,
-    gguf_order,    gguf_load,  gguf_matrix, gguf_hash,  gguf_stamp,
+    gguf_open,     gguf_close,  gguf_exists, gguf_count, gguf_floats, gguf_at,
+    gguf_has_head, gguf_bytes,  gguf_size,   gguf_form,  gguf_stored, gguf_order,
+    gguf_load,     gguf_matrix, gguf_hash,   gguf_stamp,
 };

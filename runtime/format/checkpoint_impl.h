@@ -31,6 +31,7 @@ struct fmt_source {
     uint64_t (*count)(const struct fmt_model *m, const char *name);
     rt_status (*floats)(struct fmt_model *m, const char *name, uint64_t count,
                         float *out);
+    bool (*at)(const struct fmt_model *m, uint32_t i, struct fmt_tensor_info *info);
     bool (*has_head)(const struct fmt_model *m); /* asked where it is not tied */
     uint64_t (*bytes)(const struct fmt_model *m);
     rt_status (*size)(struct fmt_model *m, const char *name, uint32_t *out, uint32_t *in);

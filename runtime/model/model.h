@@ -75,7 +75,8 @@ struct model_layer {
 struct rt_model {
     struct rt_device *dev; /* borrowed */
     struct fmt_config config;
-    char hash[65]; /* content hash (fmt_model_hash), hexadecimal */
+    char hash[65];    /* content hash (fmt_model_hash), hexadecimal */
+    char stored[128]; /* how it is quantized (fmt_model_stored); empty: floats */
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     struct model_layer *layers; /* config.layers of them */
     struct model_table embed;

@@ -332,6 +332,7 @@ static rt_status load_all(struct loader *l)
     rt_status st;
     struct rt_model *m = l->model;
     TRY(fmt_model_hash(l->file, m->hash));
+    TRY(fmt_model_stored(l->file, m->stored, sizeof m->stored));
     TRY(model_buffer(m->dev, "none", 4096, RT_MEMORY_DEVICE, &m->none));
     TRY(load_table(l, "model.embed_tokens", &m->embed));
     if (fmt_has_head(l->file))

@@ -1,7 +1,9 @@
 /* runtime/quant/quant_folder.c
- * A whole model: float folder in, compressed-tensors "pack-quantized" folder out. */
+ * A whole model: float folder or GGUF file in, compressed-tensors "pack-quantized" folder
+ * out. */
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
+#include "runtime/quant/quant_files.h"
 #include "runtime/quant/rtn.h"
 
 #include <errno.h>
@@ -21,10 +23,9 @@ struct output {
 
 struct writer {
     struct rt_ctx *ctx;
-    const char *from; /* the folder that is read */
+    const char *from; /* what is read */
     const struct quant_options *options;
-    struct fmt_safetensors file;
-    struct fmt_config config;
+    struct fmt_model *model; /* the same, open */
     struct output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
@@ -143,59 +144,85 @@ static rt_status check_finite(struct writer *w, const char *name, size_t first,
     return RT_OK;
 }
 
-/* A tensor that is copied as it is: a model with a broken one would not load. */
-static rt_status check_copied(struct writer *w, const struct fmt_tensor *t)
+static uint64_t count_of(const struct fmt_tensor_info *t)
 {
-    float values[1024];
     uint64_t count = 1;
-    if (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16)
-        return RT_OK;
     for (uint32_t d = 0; d < t->dims; d++)
         count *= t->shape[d];
+    return count;
+}
+
+/* A tensor that is copied as it is: a model with a broken one would not load. */
+static rt_status check_copied(struct writer *w, const struct fmt_tensor_info *t)
+{
+    float values[1024];
+    const struct fmt_tensor tensor = { .dtype = t->dtype, .data = t->data };
+    const uint64_t count = count_of(t);
+    if (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16)
+        return RT_OK;
     rt_status st = RT_OK;
     for (uint64_t i = 0; i < count && st == RT_OK; i += RT_COUNT(values)) {
         const size_t n = count - i < RT_COUNT(values) ? count - i : RT_COUNT(values);
-        fmt_tensor_floats(t, i, n, values);
+        fmt_tensor_floats(&tensor, i, n, values);
         st = check_finite(w, t->name, i, values, n);
     }
     return st;
 }
 
-static rt_status quantize_module(struct writer *w, const struct fmt_tensor *t,
-                                 const char *name, uint32_t out, uint32_t in)
+/* What is not quantized: copied, or blocks of a GGUF file as the floats they stand for. */
+static rt_status keep_tensor(struct writer *w, const struct fmt_tensor_info *t)
+{
+    rt_status st;
+    float *values = NULL;
+    if (t->data) {
+        TRY(check_copied(w, t));
+    } else {
+        values = rt_alloc(w->ctx, count_of(t), sizeof *values);
+        if (!values)
+            return no_memory(w);
+        st = fmt_tensor_f32(w->model, t->name, count_of(t), values);
+        if (st != RT_OK) {
+            rt_free(values);
+            return st;
+        }
+    }
+    TRY(add_output(w, t->name, "", t->dtype, 0, 0, values));
+    struct fmt_tensor_out *o = &w->outputs[w->count - 1].tensor;
+    o->dims = t->dims;
+    memcpy(o->shape, t->shape, sizeof o->shape);
+    o->data = values ? (const void *)values : t->data;
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* `tensor` is NAME.weight. */
+static rt_status quantize_module(struct writer *w, const char *tensor, const char *name,
+                                 uint32_t out, uint32_t in)
 {
     rt_status st;
     const uint32_t group = w->options->group ? w->options->group : in;
     const size_t count = (size_t)out * in, groups = (in + group - 1) / group;
-    if (t->dims != 2 || t->shape[0] != out || t->shape[1] != in ||
-        (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16))
-        return rt_fail(
-            w->ctx, RT_ERR_INPUT,
-            "'%s': tensor '%s' is not a float matrix of %u x %u; is the model already "
-            "quantized, or of other sizes than its config.json says?",
-            w->from, t->name, out, in);
     float *values = rt_alloc(w->ctx, count, sizeof *values);
     uint8_t *codes = rt_alloc(w->ctx, count, 1),
             *zeros = rt_alloc(w->ctx, out * groups, 1);
     float *scales = rt_alloc(w->ctx, out * groups, sizeof *scales);
     if (!values || !codes || !zeros || !scales) {
-        rt_free(scales);
         st = no_memory(w);
         goto fail;
     }
-    fmt_tensor_floats(t, 0, count, values);
-    st = check_finite(w, t->name, 0, values, count);
-    if (st != RT_OK) {
-        rt_free(scales);
-        goto fail;
-    }
+    TRY(fmt_weight_floats(w->model, name, out, in, values));
+    TRY(check_finite(w, tensor, 0, values, count));
     quant_rtn(values, out, in, w->options, codes, scales, zeros);
-    TRY(add_packed(w, name, out, in, codes, scales, zeros)); /* takes scales */
+    st = add_packed(w, name, out, in, codes, scales, zeros); /* takes scales */
+    scales = NULL;
 
 fail:
     rt_free(values);
     rt_free(codes);
     rt_free(zeros);
+    rt_free(scales);
     return st;
 }
 
@@ -216,36 +243,36 @@ static bool find_module(const char *tensor, enum fmt_module *module, size_t *len
     return false;
 }
 
+static rt_status make_tensor(struct writer *w, const struct fmt_tensor_info *t)
+{
+    enum fmt_module module;
+    size_t length;
+    uint32_t out, in;
+    if (!t->name[0])
+        return RT_OK;
+    if (!find_module(t->name, &module, &length))
+        return keep_tensor(w, t);
+    char *name = rt_format(w->ctx, "%.*s", (int)length, t->name);
+    if (!name)
+        return no_memory(w);
+    fmt_module_size(fmt_model_config(w->model), module, &out, &in);
+    const rt_status st = quantize_module(w, t->name, name, out, in);
+    rt_free(name);
+    return st;
+}
+
 static rt_status make_tensors(struct writer *w)
 {
     rt_status st;
-    for (uint32_t i = 0; i < w->file.count; i++) {
-        const struct fmt_tensor *t = &w->file.tensors[i];
-        enum fmt_module module;
-        size_t length;
-        if (find_module(t->name, &module, &length)) {
-            uint32_t out, in;
-            char *name = rt_format(w->ctx, "%.*s", (int)length, t->name);
-            if (!name)
-                return no_memory(w);
-            fmt_module_size(&w->config, module, &out, &in);
-            st = quantize_module(w, t, name, out, in);
-            rt_free(name);
-            TRY(st);
-            continue;
-        }
-        TRY(check_copied(w, t));
-        TRY(add_output(w, t->name, "", t->dtype, 0, 0, NULL));
-        struct fmt_tensor_out *o = &w->outputs[w->count - 1].tensor;
-        o->dims = t->dims;
-        memcpy(o->shape, t->shape, sizeof o->shape);
-        o->data = t->data;
-    }
-    if (w->report->matrices != w->config.layers * FMT_MODULE_COUNT)
+    struct fmt_tensor_info t;
+    const uint32_t asked = fmt_model_config(w->model)->layers * FMT_MODULE_COUNT;
+    for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
+        TRY(make_tensor(w, &t));
+    if (w->report->matrices != asked)
         return rt_fail(w->ctx, RT_ERR_INPUT,
                        "'%s' has %u projection matrices, its config.json asks for %u; "
-                       "the folder is incomplete, get it again",
-                       w->from, w->report->matrices, w->config.layers * FMT_MODULE_COUNT);
+                       "it is incomplete, get it again",
+                       w->from, w->report->matrices, asked);
     w->report->bits_per_weight /= (double)w->report->weights;
     return RT_OK;
 
@@ -253,71 +280,10 @@ fail:
     return st;
 }
 
-static json_t *quantization_config(const struct quant_options *o)
-{
-    json_t *group = o->group ? json_integer(o->group) : json_null();
-    return json_pack(
-        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s], "
-        "s:s}",
-        "quant_method", "compressed-tensors", "format", "pack-quantized",
-        "quantization_status", "compressed", "config_groups", "group_0", "targets",
-        "Linear", "weights", "num_bits", (int)o->bits, "type", "int", "symmetric",
-        !o->asymmetric, "strategy", o->group ? "group" : "channel", "group_size", group,
-        "dynamic", 0, "ignore", "lm_head", "algorithm", "rtn");
-}
-
-static rt_status write_config(struct rt_ctx *ctx, const char *from, const char *to,
-                              const struct quant_options *options)
-{
-    rt_status st;
-    json_t *root = NULL;
-    char *source = fmt_path(ctx, from, "config.json");
-    char *target = fmt_path(ctx, to, "config.json");
-    if (!source || !target) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
-        goto fail;
-    }
-    TRY(fmt_json_read(ctx, source, &root));
-    json_object_set_new(root, "quantization_config", quantization_config(options));
-    TRY(fmt_json_write(ctx, target, root));
-
-fail:
-    json_decref(root);
-    rt_free(source);
-    rt_free(target);
-    return st;
-}
-
-/* Files that are the same for the packed model. */
-static const char *const copied[] = {
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "generation_config.json",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-};
-
-/* Takes back an unfinished folder, file by file: nothing that we did not write. */
-static void remove_part(const char *part)
-{
-    char path[4300];
-    snprintf(path, sizeof path, "%.4200s/model.safetensors", part);
-    remove(path);
-    snprintf(path, sizeof path, "%.4200s/config.json", part);
-    remove(path);
-    for (size_t i = 0; i < RT_COUNT(copied); i++) {
-        snprintf(path, sizeof path, "%.4200s/%s", part, copied[i]);
-        remove(path);
-    }
-    rmdir(part);
-}
-
 static rt_status write_folder(struct writer *w, const char *from, const char *to)
 {
     rt_status st;
-    char path[4200], source[4200];
+    char path[4200];
     struct fmt_tensor_out *tensors = rt_alloc(w->ctx, w->count, sizeof *tensors);
     if (!tensors)
         return no_memory(w);
@@ -328,12 +294,7 @@ static rt_status write_folder(struct writer *w, const char *from, const char *to
     TRY(fmt_make_folder(w->ctx, to));
     snprintf(path, sizeof path, "%.4100s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
-    TRY(write_config(w->ctx, from, to, w->options));
-    for (size_t i = 0; i < RT_COUNT(copied); i++) {
-        snprintf(source, sizeof source, "%.4100s/%s", from, copied[i]);
-        snprintf(path, sizeof path, "%.4100s/%s", to, copied[i]);
-        TRY(fmt_copy_if_there(w->ctx, source, path));
-    }
+    TRY(quant_files_write(w->ctx, from, to, w->options));
 
 fail:
     rt_free(tensors);
@@ -369,6 +330,27 @@ static rt_status replace_folder(struct rt_ctx *ctx, const char *part, const char
     return fmt_sync_parent(ctx, to);
 }
 
+/* Folders of packed matrices are refused: there is a model that they were made from. A
+ * GGUF file may be all there is, so its values are taken, and that is said. */
+static rt_status check_source(struct writer *w)
+{
+    struct fmt_stored stored;
+    const struct fmt_quantization *q = &fmt_model_config(w->model)->quantization;
+    if (q->present)
+        return rt_fail(
+            w->ctx, RT_ERR_INPUT,
+            "'%s' is quantized already (%u bits); give the full-precision model", w->from,
+            q->bits);
+    const rt_status st =
+        fmt_weight_stored(w->model, "model.layers.0.mlp.up_proj", &stored);
+    if (st == RT_OK && stored.packed)
+        rt_log(w->ctx, RT_LOG_WARNING,
+               "'%s' is quantized already (%s, ...): its values stand in for those of a "
+               "full-precision model",
+               w->from, stored.text);
+    return st;
+}
+
 rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                        const struct quant_options *options, bool force,
                        struct quant_report *report)
@@ -389,22 +371,17 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     if (fmt_exists(to) && !force)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
-    TRY(fmt_config_read(ctx, from, &w.config));
+    TRY(fmt_model_open(ctx, from, &w.model));
     if (same_folder(from, to))
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' is the model that is read; write to another folder", to);
-    if (w.config.quantization.present)
-        return rt_fail(
-            ctx, RT_ERR_INPUT,
-            "'%s' is quantized already (%u bits); give the full-precision model", from,
-            w.config.quantization.bits);
-    TRY(fmt_safetensors_open_folder(ctx, from, &w.file));
+    TRY(check_source(&w));
     TRY(make_tensors(&w));
     st = write_folder(&w, from, part);
     if (st == RT_OK)
         st = replace_folder(ctx, part, to);
     if (st != RT_OK)
-        remove_part(part);
+        quant_files_remove(part);
 
 fail:
     for (uint32_t i = 0; i < w.count; i++) {
@@ -412,6 +389,6 @@ fail:
         rt_free(w.outputs[i].name);
     }
     rt_free(w.outputs);
-    fmt_safetensors_close(&w.file);
+    fmt_model_close(&w.model);
     return st;
 }

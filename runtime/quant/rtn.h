@@ -30,9 +30,9 @@ struct quant_report {
     uint32_t matrices;
 };
 
-/* Reads a Hugging Face folder, quantizes the seven projections of every layer and writes
- * a compressed-tensors folder (docs/formats.md); the rest is copied as it is. The folder
- * appears whole or not at all; one that exists is refused unless `force`. */
+/* Reads a Hugging Face folder or GGUF file, quantizes the seven projections of every layer
+ * and writes a compressed-tensors folder (docs/formats.md); the rest keeps its values.
+ * The folder appears whole or not at all; one that exists is refused unless `force`. */
 RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
                                   const char *target, const struct quant_options *options,
                                   bool force, struct quant_report *report);

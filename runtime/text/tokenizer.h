@@ -17,12 +17,19 @@
 #include "runtime/rt.h"
 
 struct text_tokenizer;
+struct fmt_gguf;
 
 /* Loads the tokenizer of a model folder (tokenizer.json, else tokenizer.model) or of a
  * GGUF file. RT_ERR_INPUT names file and reason: not BPE, missing merges, a merge of
  * unknown tokens, a pattern that does not compile, a rule that is not known. */
 RT_CHECKED rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *path,
                                          struct text_tokenizer **out);
+/* Writes the tokenizer of a GGUF file into a folder as others read it: tokenizer.json of
+ * byte-level BPE, tokenizer.model of SentencePiece BPE, and tokenizer_config.json with
+ * the chat template. Loaded again it gives the same ids; of SentencePiece save for user
+ * tokens inside a text, where that library puts spaces its own way. */
+RT_CHECKED rt_status text_gguf_export(struct rt_ctx *ctx, const struct fmt_gguf *file,
+                                      const char *folder);
 void text_tokenizer_destroy(struct text_tokenizer **tok);
 /* Largest id + 1. */
 uint32_t text_vocab_size(const struct text_tokenizer *tok);

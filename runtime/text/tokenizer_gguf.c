@@ -14,11 +14,7 @@
 #define WORDS_AND_SPACES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 /* Ways of splitting by tokenizer.ggml.pre. */
-static const struct {
-    const char *name;
-    const char *patterns[2]; /* one after the other */
-    bool ignore_merges, bos;
-} ways[] = {
+static const struct text_way ways[] = {
     { "gpt-2", { TEXT_GPT2_PATTERN, NULL }, false, false },
     { "qwen2",
       { CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" WORDS_AND_SPACES, NULL },
@@ -37,6 +33,17 @@ static const char *const aliases[][2] = {
     { "llama3", "llama-bpe" },
     { "llama-v3", "llama-bpe" },
 };
+
+const struct text_way *text_way_find(const char *name)
+{
+    for (size_t i = 0; i < RT_COUNT(aliases); i++)
+        if (strcmp(name, aliases[i][0]) == 0)
+            name = aliases[i][1];
+    for (size_t i = 0; i < RT_COUNT(ways); i++)
+        if (strcmp(ways[i].name, name) == 0)
+            return &ways[i];
+    return NULL;
+}
 
 struct reader {
     struct text_tokenizer *t;
@@ -143,25 +150,21 @@ fail:
     return st;
 }
 
-static rt_status find_way(struct reader *r, char *name)
+static rt_status find_way(struct reader *r, const char *name)
 {
     rt_status st;
     char known[128] = "";
-    const char *want = name ? name : "";
-    for (size_t i = 0; i < RT_COUNT(aliases); i++)
-        if (strcmp(want, aliases[i][0]) == 0)
-            want = aliases[i][1];
-    for (size_t i = 0; i < RT_COUNT(ways); i++) {
-        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
-                 i ? ", " : "", ways[i].name);
-        if (strcmp(ways[i].name, want) != 0)
-            continue;
-        for (size_t k = 0; k < RT_COUNT(ways[i].patterns) && ways[i].patterns[k]; k++)
-            TRY(text_add_pattern(r->t, ways[i].patterns[k]));
-        r->t->bpe.ignore_merges = ways[i].ignore_merges;
-        r->t->bos = ways[i].bos ? 0 : BPE_NO_ID; /* which one: read_bos */
+    const struct text_way *way = text_way_find(name ? name : "");
+    for (size_t k = 0; way && k < RT_COUNT(way->patterns) && way->patterns[k]; k++)
+        TRY(text_add_pattern(r->t, way->patterns[k]));
+    if (way) {
+        r->t->bpe.ignore_merges = way->ignore_merges;
+        r->t->bos = way->bos ? 0 : BPE_NO_ID; /* which one: read_bos */
         return RT_OK;
     }
+    for (size_t i = 0; i < RT_COUNT(ways); i++)
+        snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
+                 i ? ", " : "", ways[i].name);
     return rt_fail(
         r->t->ctx, RT_ERR_INPUT,
         "'%s': key 'tokenizer.ggml.pre' is '%.60s', a way of splitting that is "

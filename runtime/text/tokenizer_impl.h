@@ -81,7 +81,18 @@ RT_CHECKED rt_status text_load_json(struct text_tokenizer *t, const json_t *root
 RT_CHECKED rt_status text_load_sentencepiece(struct text_tokenizer *t,
                                              const uint8_t *data, size_t size,
                                              const json_t *config);
-struct fmt_gguf;
 RT_CHECKED rt_status text_load_gguf(struct text_tokenizer *t, const struct fmt_gguf *f);
+
+/* ---- ways of splitting that a GGUF file names (tokenizer.ggml.pre) ---- */
+struct text_way {
+    const char *name;
+    const char *patterns[2]; /* one after the other */
+    bool ignore_merges, bos;
+};
+/* By any of its names; null: not known. */
+const struct text_way *text_way_find(const char *name);
+/* tokenizer.model of SentencePiece in fresh memory (rt_free) from the keys of a file. */
+RT_CHECKED rt_status text_sentencepiece_make(struct rt_ctx *ctx, const struct fmt_gguf *f,
+                                             uint8_t **out, size_t *size);
 
 #endif

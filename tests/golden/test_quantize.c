@@ -3,7 +3,10 @@
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/rtn.h"
+#include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
+#include "tests/support/files.h"
+#include "tests/support/gguf_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -143,6 +146,62 @@ static void every_form_round_trips(void **state)
     }
 }
 
+static void compare_embeddings(struct rt_ctx *ctx, const char *a, const char *b)
+{
+    struct fmt_model *ma = open_model(ctx, a), *mb = open_model(ctx, b);
+    static const char *const names[] = { "model.embed_tokens.weight", "model.norm.weight",
+                                         "model.layers.1.self_attn.k_proj.bias" };
+    for (size_t i = 0; i < RT_COUNT(names); i++) {
+        const uint64_t n = fmt_tensor_count(ma, names[i]);
+        float *x = calloc(n, sizeof *x), *y = calloc(n, sizeof *y);
+        assert_true(n > 0);
+        assert_int_equal(fmt_tensor_f32(ma, names[i], n, x), RT_OK);
+        if (fmt_tensor_f32(mb, names[i], n, y) != RT_OK)
+            fail_msg("%s", ctx->message);
+        assert_memory_equal(x, y, n * sizeof *x);
+        free(x);
+        free(y);
+    }
+    fmt_model_close(&ma);
+    fmt_model_close(&mb);
+}
+
+/* Blocks are rounded from the values they stand for; what is kept keeps them, and the
+ * folder stands alone: sizes, tokenizer. */
+static void a_gguf_file_becomes_a_folder(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    struct test_folder to;
+    struct quant_report report;
+    struct text_tokenizer *tok;
+    char path[1024], split[512], plain[1024];
+    const struct quant_options o = { .bits = 4, .group = 32, .asymmetric = true };
+    test_ctx(&ctx);
+    test_folder_init(&to);
+    test_path(path, sizeof path, "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf");
+    const char *folder = test_folder_file(&to, "a");
+    if (quant_folder(&ctx, path, folder, &o, false, &report) != RT_OK)
+        fail_msg("%s", ctx.message);
+    compare_folders(&ctx, path, folder, 15);
+    compare_embeddings(&ctx, path, folder);
+    if (text_tokenizer_load(&ctx, folder, &tok) != RT_OK)
+        fail_msg("%s", ctx.message);
+    assert_int_equal(text_vocab_size(tok), 331);
+    text_tokenizer_destroy(&tok);
+    /* floats in two files give what the folder they were made of gives */
+    test_gguf_of_folder("pipeline/demo", "qwen2", 2, test_folder_file(&to, "demo"),
+                        split);
+    test_path(plain, sizeof plain, "pipeline/demo");
+    folder = test_folder_file(&to, "b");
+    const char *other = test_folder_file(&to, "c");
+    if (quant_folder(&ctx, split, folder, &o, false, &report) != RT_OK ||
+        quant_folder(&ctx, plain, other, &o, false, &report) != RT_OK)
+        fail_msg("%s", ctx.message);
+    compare_folders(&ctx, folder, other, 0);
+    test_folder_deinit(&to);
+}
+
 static void impossible_options_are_refused(void **state)
 {
     (void)state;
@@ -158,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_codes_are_reproduced),
         cmocka_unit_test(every_form_round_trips),
+        cmocka_unit_test(a_gguf_file_becomes_a_folder),
         cmocka_unit_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests_name("quantize", tests, NULL, NULL);

@@ -1,9 +1,11 @@
 /* Tokenizers in the keys of a GGUF file: made here from the golden tokenizer.json files
  * they give the golden ids; what is damaged is refused by key. */
+#include "runtime/format/gguf.h"
+#include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
-#include "tests/support/gguf_bytes.h"
+#include "tests/support/gguf_folder.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,64 +19,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { TOKENS_MAX = 4096 };
-enum { NORMAL = 1, CONTROL = 3, USER = 4 };
-
-/* Lists as the keys have them. */
-struct lists {
-    const char *tokens[TOKENS_MAX], *merges[TOKENS_MAX];
-    int32_t kinds[TOKENS_MAX];
-    char *owned[TOKENS_MAX]; /* merges joined here */
-    size_t token_count, merge_count, owned_count;
-};
-
-static void add_token(struct lists *l, json_int_t id, const char *text, int32_t kind)
-{
-    assert_true(id >= 0 && id < TOKENS_MAX);
-    l->tokens[id] = text;
-    l->kinds[id] = kind;
-    if ((size_t)id >= l->token_count)
-        l->token_count = (size_t)id + 1;
-}
-
-static void read_lists(const json_t *root, struct lists *l)
-{
-    json_t *model = json_object_get(root, "model"), *value;
-    const char *text;
-    size_t i;
-    memset(l, 0, sizeof *l);
-    json_object_foreach(json_object_get(model, "vocab"), text, value)
-        add_token(l, json_integer_value(value), text, NORMAL);
-    json_array_foreach(json_object_get(root, "added_tokens"), i, value)
-        add_token(l, json_integer_value(json_object_get(value, "id")),
-                  json_string_value(json_object_get(value, "content")),
-                  json_is_true(json_object_get(value, "special")) ? CONTROL : USER);
-    json_array_foreach(json_object_get(model, "merges"), i, value)
-    {
-        assert_true(i < TOKENS_MAX);
-        l->merges[i] = json_string_value(value);
-        if (json_is_array(value)) {
-            char *pair = calloc(256, 1);
-            snprintf(pair, 256, "%s %s", json_string_value(json_array_get(value, 0)),
-                     json_string_value(json_array_get(value, 1)));
-            l->merges[i] = l->owned[l->owned_count++] = pair;
-        }
-    }
-    l->merge_count = json_array_size(json_object_get(model, "merges"));
-}
-
-static void write_lists(const char *path, const struct lists *l, const char *pre)
-{
-    struct test_gguf g;
-    test_gguf_begin(&g, 0, 5);
-    test_gguf_key_text(&g, "tokenizer.ggml.model", "gpt2");
-    test_gguf_key_text(&g, "tokenizer.ggml.pre", pre);
-    test_gguf_key_texts(&g, "tokenizer.ggml.tokens", l->tokens, l->token_count);
-    test_gguf_key_words(&g, "tokenizer.ggml.token_type", FMT_GGUF_I32, l->kinds,
-                        l->token_count);
-    test_gguf_key_texts(&g, "tokenizer.ggml.merges", l->merges, l->merge_count);
-    test_gguf_write(&g, path);
-}
+enum { NORMAL = 1 };
 
 /* True where NFC leaves the text alone. */
 static bool composed(const char *text, size_t size)
@@ -103,24 +48,13 @@ static void check_line(struct text_tokenizer *tok, const json_t *vector, const c
     rt_free(ids);
 }
 
-static void check_model(const char *name, const char *pre, bool only_composed)
+/* Every vector of a golden tokenizer, of those that NFC leaves alone where asked. */
+static void check_vectors(struct text_tokenizer *tok, const char *name,
+                          bool only_composed)
 {
-    static struct lists lists;
-    struct rt_ctx ctx = { 0 };
-    struct test_folder folder;
-    struct text_tokenizer *tok;
     char path[1024], relative[128], *line = NULL;
     size_t capacity = 0;
     int checked = 0;
-    test_folder_init(&folder);
-    snprintf(relative, sizeof relative, "tests/golden/tokenizer/%s/tokenizer.json", name);
-    json_t *root = json_load_file(test_path(path, sizeof path, relative), 0, NULL);
-    assert_non_null(root);
-    read_lists(root, &lists);
-    const char *file = test_folder_file(&folder, "tokens.gguf");
-    write_lists(file, &lists, pre);
-    if (text_tokenizer_load(&ctx, file, &tok) != RT_OK)
-        fail_msg("%s", ctx.message);
     snprintf(relative, sizeof relative, "tests/golden/tokenizer/%s/vectors.jsonl", name);
     FILE *vectors = fopen(test_path(path, sizeof path, relative), "r");
     assert_non_null(vectors);
@@ -134,14 +68,63 @@ static void check_model(const char *name, const char *pre, bool only_composed)
         }
         json_decref(v);
     }
-    printf("    %s as %s: %d vectors\n", name, pre, checked);
+    printf("    %s: %d vectors\n", name, checked);
     assert_true(checked > 150);
     fclose(vectors);
     free(line);
-    for (size_t i = 0; i < lists.owned_count; i++)
-        free(lists.owned[i]);
-    json_decref(root);
+}
+
+/* The file's tokenizer; and the same written as files of a folder and read again. */
+static void check_file(const char *file, const char *name, bool only_composed,
+                       const char *chat)
+{
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    struct fmt_gguf gguf;
+    struct text_tokenizer *tok, *again;
+    const struct chat_format *format;
+    test_folder_init(&folder);
+    if (text_tokenizer_load(&ctx, file, &tok) != RT_OK ||
+        fmt_gguf_open(&ctx, file, &gguf) != RT_OK ||
+        text_gguf_export(&ctx, &gguf, folder.path) != RT_OK ||
+        text_tokenizer_load(&ctx, folder.path, &again) != RT_OK)
+        fail_msg("%s: %s", name, ctx.message);
+    check_vectors(tok, name, only_composed);
+    check_vectors(again, name, only_composed);
+    assert_int_equal(text_vocab_size(again), text_vocab_size(tok));
+    assert_int_equal(text_bos_id(again), text_bos_id(tok));
+    if (chat) {
+        assert_int_equal(text_chat_pick(&ctx, folder.path, NULL, &format), RT_OK);
+        assert_string_equal(format->name, chat);
+    }
+    fmt_gguf_close(&gguf);
     text_tokenizer_destroy(&tok);
+    text_tokenizer_destroy(&again);
+    test_folder_deinit(&folder);
+}
+
+static void check_model(const char *name, const char *pre, bool only_composed)
+{
+    static struct test_tokens tokens;
+    struct test_folder folder;
+    struct test_gguf g;
+    char path[1024], relative[128];
+    test_folder_init(&folder);
+    snprintf(relative, sizeof relative, "tests/golden/tokenizer/%s/tokenizer.json", name);
+    json_t *root = json_load_file(test_path(path, sizeof path, relative), 0, NULL);
+    assert_non_null(root);
+    test_tokens_read(root, &tokens);
+    const char *file = test_folder_file(&folder, "tokens.gguf");
+    test_gguf_begin(&g, 0, TEST_TOKENS_KEYS + 2);
+    test_tokens_put(&g, &tokens, pre);
+    test_gguf_key_text(&g, "tokenizer.chat_template",
+                       "{{ '<|im_start|>' + message['role'] + '\n' }}");
+    test_gguf_key_u32(&g, "tokenizer.ggml.bos_token_id",
+                      (uint32_t)tokens.token_count - 1);
+    test_gguf_write(&g, file);
+    check_file(file, name, only_composed, "chatml");
+    test_tokens_free(&tokens);
+    json_decref(root);
     test_folder_deinit(&folder);
 }
 
@@ -151,6 +134,16 @@ static void golden_ids_come_from_keys_too(void **state)
     check_model("gpt2", "gpt-2", false);
     check_model("llama3", "llama-bpe", false);
     check_model("qwen2", "qwen2", true);
+    check_model("smollm", "smollm", false);
+}
+
+static void pieces_survive_a_folder(void **state)
+{
+    (void)state;
+    char path[1024];
+    check_file(
+        test_path(path, sizeof path, "tests/golden/tokenizer/sp-llama/tokenizer.gguf"),
+        "sp-llama", false, NULL);
 }
 
 /* ---- damage ---- */
@@ -226,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_ids_come_from_keys_too),
+        cmocka_unit_test(pieces_survive_a_folder),
         cmocka_unit_test(damaged_keys_are_named),
     };
     return cmocka_run_group_tests_name("tokenizer in GGUF", tests, NULL, NULL);

@@ -1,0 +1,154 @@
+#include "runtime/quant/quant_files.h"
+
+#include "runtime/format/gguf_model.h"
+#include "runtime/text/tokenizer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Files that are the same for the packed model. */
+static const char *const copied[] = {
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+};
+
+static json_t *quantization_config(const struct quant_options *o)
+{
+    json_t *group = o->group ? json_integer(o->group) : json_null();
+    return json_pack(
+        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s], "
+        "s:s}",
+        "quant_method", "compressed-tensors", "format", "pack-quantized",
+        "quantization_status", "compressed", "config_groups", "group_0", "targets",
+        "Linear", "weights", "num_bits", (int)o->bits, "type", "int", "symmetric",
+        !o->asymmetric, "strategy", o->group ? "group" : "channel", "group_size", group,
+        "dynamic", 0, "ignore", "lm_head", "algorithm", "rtn");
+}
+
+static rt_status no_memory(struct rt_ctx *ctx)
+{
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+}
+
+/* ---- from a GGUF file ---- */
+
+/* Names that the transformers library looks for, and numbers are 32-bit floats. */
+static rt_status add_class(struct rt_ctx *ctx, json_t *root)
+{
+    static const char *const classes[][2] = {
+        { "llama", "LlamaForCausalLM" },
+        { "qwen2", "Qwen2ForCausalLM" },
+        { "qwen3", "Qwen3ForCausalLM" },
+    };
+    const char *type = json_string_value(json_object_get(root, "model_type"));
+    json_t *names = json_array();
+    for (size_t i = 0; type && i < RT_COUNT(classes); i++)
+        if (strcmp(classes[i][0], type) == 0)
+            json_array_append_new(names, json_string(classes[i][1]));
+    const bool good =
+        json_object_set_new(root, "architectures", names) == 0 &&
+        json_object_set_new(root, "torch_dtype", json_string("float32")) == 0;
+    return good ? RT_OK : no_memory(ctx);
+}
+
+/* A model card with nothing but what the file says of its licence. */
+static rt_status write_card(struct rt_ctx *ctx, const struct fmt_gguf *file,
+                            const char *to)
+{
+    rt_status st;
+    char *licence = NULL, *card = NULL, *path = fmt_path(ctx, to, "README.md");
+    TRY(fmt_gguf_text(file, "general.license", &licence));
+    if (!licence || strpbrk(licence, "\r\n"))
+        goto fail;
+    card = rt_format(ctx,
+                     "---\nlicense: %s\n---\n\nWritten by faultline quantize from a GGUF "
+                     "file of that licence.\n",
+                     licence);
+    st = card && path ? fmt_write_atomic(ctx, path, card, strlen(card)) : no_memory(ctx);
+
+fail:
+    rt_free(licence);
+    rt_free(card);
+    rt_free(path);
+    return st;
+}
+
+static rt_status from_gguf(struct rt_ctx *ctx, const char *from, const char *to,
+                           json_t **config)
+{
+    rt_status st;
+    struct fmt_gguf file;
+    TRY(fmt_gguf_open(ctx, from, &file));
+    st = fmt_gguf_config_json(&file, config);
+    if (st == RT_OK)
+        st = add_class(ctx, *config);
+    if (st == RT_OK)
+        st = write_card(ctx, &file, to);
+    if (st == RT_OK)
+        st = text_gguf_export(ctx, &file, to);
+    fmt_gguf_close(&file);
+
+fail:
+    return st;
+}
+
+/* ---- from a folder ---- */
+
+static rt_status from_folder(struct rt_ctx *ctx, const char *from, const char *to,
+                             json_t **config)
+{
+    rt_status st;
+    char path[4200], source[4200];
+    snprintf(source, sizeof source, "%.4100s/config.json", from);
+    TRY(fmt_json_read(ctx, source, config));
+    for (size_t i = 0; i < RT_COUNT(copied); i++) {
+        snprintf(source, sizeof source, "%.4100s/%s", from, copied[i]);
+        snprintf(path, sizeof path, "%.4100s/%s", to, copied[i]);
+        TRY(fmt_copy_if_there(ctx, source, path));
+    }
+
+fail:
+    return st;
+}
+
+rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to,
+                            const struct quant_options *options)
+{
+    rt_status st;
+    json_t *config = NULL;
+    char path[4200];
+    TRY(fmt_gguf_is(from) ? from_gguf(ctx, from, to, &config)
+                          : from_folder(ctx, from, to, &config));
+    if (json_object_set_new(config, "quantization_config",
+                            quantization_config(options)) != 0)
+        st = no_memory(ctx);
+    snprintf(path, sizeof path, "%.4100s/config.json", to);
+    if (st == RT_OK)
+        st = fmt_json_write(ctx, path, config);
+
+fail:
+    json_decref(config);
+    return st;
+}
+
+void quant_files_remove(const char *folder)
+{
+    static const char *const own[] = { "model.safetensors", "config.json", "README.md" };
+    char path[4300];
+    for (size_t i = 0; i < RT_COUNT(own); i++) {
+        snprintf(path, sizeof path, "%.4200s/%s", folder, own[i]);
+        remove(path);
+    }
+    for (size_t i = 0; i < RT_COUNT(copied); i++) {
+        snprintf(path, sizeof path, "%.4200s/%s", folder, copied[i]);
+        remove(path);
+    }
+    rmdir(folder);
+}

@@ -1,0 +1,16 @@
+/* runtime/quant/quant_files.h
+ * Private to runtime/quant: what a quantized folder holds beside its tensors. */
+#ifndef RUNTIME_QUANT_QUANT_FILES_H
+#define RUNTIME_QUANT_QUANT_FILES_H
+
+#include "runtime/quant/rtn.h"
+
+/* config.json, tokenizer and chat template of `from` into the folder `to`: those of a
+ * folder copied, those of a GGUF file written from its keys. */
+RT_CHECKED rt_status quant_files_write(struct rt_ctx *ctx, const char *from,
+                                       const char *to,
+                                       const struct quant_options *options);
+/* Takes back an unfinished folder, file by file: nothing that we did not write. */
+void quant_files_remove(const char *folder);
+
+#endif
