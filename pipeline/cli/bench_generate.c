@@ -38,14 +38,20 @@ static bool next_request(void *user, struct rt_request *out)
     struct generate_work *w = user;
     if (w->pad_first) {
         w->pad_first = false;
-        *out = (struct rt_request){ UINT64_MAX, w->prompts, PAD_PROMPT, 1, 0 };
+        *out = (struct rt_request){ .key = UINT64_MAX,
+                                    .prompt = w->prompts,
+                                    .n_prompt = PAD_PROMPT,
+                                    .max_new = 1 };
         return true;
     }
     if (w->first == w->end)
         return false;
     const uint32_t key = w->first++;
-    *out = (struct rt_request){ key, w->prompts + (size_t)key * w->prompt, w->prompt,
-                                w->fresh, key };
+    *out = (struct rt_request){ .key = key,
+                                .prompt = w->prompts + (size_t)key * w->prompt,
+                                .n_prompt = w->prompt,
+                                .max_new = w->fresh,
+                                .draw = key };
     return true;
 }
 
@@ -109,7 +115,8 @@ static rt_status make_engine(struct generate_work *w, uint32_t slots, uint32_t r
 {
     const struct rt_engine_options options = { .slots = slots,
                                                .rows_max = rows_max,
-                                               .context = w->prompt + w->fresh };
+                                               .context = w->prompt + w->fresh,
+                                               .no_sharing = true };
     return rt_engine_create(w->b->model, NULL, &options, out);
 }
 

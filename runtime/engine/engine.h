@@ -1,7 +1,10 @@
 /* runtime/engine/engine.h
  * Continuous batching over a paged KV cache. Requests are pulled when a slot is free
  * and handed back when they end; prompts are prefilled in chunks beside the decoding
- * of others. What a request answers does not depend on what runs beside it: every
+ * of others. Requests that begin with the same tokens share the pages of these (pages.h);
+ * what was computed stays until its memory is needed, also between runs. Pages are taken
+ * as a request grows; where they run out, the youngest waits and is computed again.
+ * What a request answers does not depend on any of this, nor on what runs beside it: every
  * kernel sums in an order fixed by the plan, so tokens and log-probabilities are the
  * same bits at any batch size, in any order, after any interruption. */
 #ifndef RUNTIME_ENGINE_ENGINE_H
@@ -18,9 +21,12 @@ struct rt_sampling {
 };
 
 struct rt_engine_options {
-    uint32_t slots;       /* requests at once, 1 .. 64; 0: 64 */
-    uint32_t rows_max;    /* token rows a step, a multiple of 64; 0: 256 */
-    uint32_t context;     /* longest prompt + answer, tokens */
+    uint32_t slots;    /* requests at once, 1 .. 64; 0: 64 */
+    uint32_t rows_max; /* token rows a step, a multiple of 64; 0: 256 */
+    uint32_t context;  /* longest prompt + answer, tokens */
+    uint32_t pages;    /* of 16 tokens in the cache; 0: what all slots can use. Less than
+                             that where memory is less; requests then wait for pages. */
+    bool no_sharing;   /* every request computes all of its tokens (tests, timing) */
     uint32_t stop_ids[8]; /* generation ends after one of these */
     uint32_t stop_count;
     struct rt_sampling sampling;
@@ -32,6 +38,8 @@ struct rt_request {
     uint32_t n_prompt;      /* > 0 */
     uint32_t max_new;       /* > 0; cut to what the context holds */
     uint64_t draw;          /* the sampling key */
+    uint32_t assumed; /* < n_prompt: so many first tokens are taken to be in the cache,
+                               whatever lies there. For timing only. */
 };
 
 enum rt_finish { RT_FINISH_STOP, RT_FINISH_LENGTH };
@@ -81,6 +89,8 @@ struct rt_engine_calls {
 struct rt_engine_stats {
     uint64_t steps;       /* submissions of the forward pass */
     uint64_t rows;        /* token rows computed, padding apart */
+    uint64_t rows_shared; /* not computed, as another request had */
+    uint64_t put_back;    /* times that a request lost its pages to an older one */
     uint64_t rows_padded; /* with padding */
     uint64_t tokens;      /* tokens generated */
     double wall_seconds;  /* inside rt_engine_run */

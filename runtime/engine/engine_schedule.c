@@ -1,0 +1,246 @@
+/* runtime/engine/engine_schedule.c
+ * Who gets memory, and which rows a step computes. Requests go in the order they came, and
+ * none overtakes another: those with pages of the cache are always the oldest.
+ *
+ * Pages. A request begins when there are pages for all of its tokens and one more for each
+ * that runs, so that it is not put back at once; it takes further ones as it grows. When
+ * none is left, the youngest is put back: its pages are given up, and once it begins again
+ * what it had is computed again, as one prompt. That gives the same bits, because prefill
+ * and decode do. The oldest finds memory always (the cache holds one request of the longest
+ * kind at least), so something ends, and everything does in turn.
+ *
+ * Sharing. A full page is published when its last row is put into a step, not when the step
+ * is done: within a step all keys of a layer are written before any are read. Who comes
+ * to the beginning of a page looks whether it is there already. So of many requests with
+ * one prefix, the oldest computes it and all others read it. */
+#include "runtime/engine/engine_impl.h"
+
+#include <string.h>
+
+static uint32_t *table_row(struct rt_engine *e, uint32_t slot)
+{
+    return (uint32_t *)rt_buffer_map(e->table) + (size_t)slot * e->pages_per_slot;
+}
+
+static uint32_t token_at(const struct slot *s, uint32_t position)
+{
+    return position < s->request.n_prompt ? s->request.prompt[position]
+                                          : s->ids[position - s->request.n_prompt];
+}
+
+/* ---- pages ---- */
+
+static void give_up_pages(struct rt_engine *e, uint32_t slot)
+{
+    struct slot *s = &e->slots[slot];
+    const uint32_t *row = table_row(e, slot);
+    while (s->pages > 0)
+        pages_release(e->pages, row[--s->pages]);
+    s->named = 0;
+    s->chain = 0;
+    s->done = s->covered = s->request.assumed;
+}
+
+void engine_slot_begin(struct rt_engine *e, uint32_t slot)
+{
+    e->order[e->active++] = slot;
+    e->slots[slot].active = true;
+    give_up_pages(e, slot);
+}
+
+void engine_slot_end(struct rt_engine *e, uint32_t slot)
+{
+    uint32_t at = 0;
+    while (e->order[at] != slot)
+        at++;
+    memmove(&e->order[at], &e->order[at + 1], (--e->active - at) * sizeof *e->order);
+    e->slots[slot].active = false;
+    give_up_pages(e, slot);
+}
+
+static bool may_share(const struct rt_engine *e, const struct slot *s)
+{
+    return !e->options.no_sharing && s->request.assumed == 0;
+}
+
+static void copy_page(const struct slot *s, uint32_t page, uint32_t tokens[PAGE])
+{
+    for (uint32_t i = 0; i < PAGE; i++)
+        tokens[i] = token_at(s, page * PAGE + i);
+}
+
+/* At the beginning of a page: takes over those that hold what comes next. Returns the
+ * rows that need not be computed. The last token always is: its logits are wanted. */
+static uint32_t share(struct rt_engine *e, uint32_t slot)
+{
+    struct slot *s = &e->slots[slot];
+    uint32_t *row = table_row(e, slot), tokens[PAGE];
+    const uint32_t before = s->done, known = engine_known(s);
+    while (may_share(e, s) && s->done == s->named * PAGE && s->done + PAGE <= known) {
+        copy_page(s, s->named, tokens);
+        const uint32_t page = pages_find(e->pages, s->chain, tokens);
+        if (page == PAGES_NONE)
+            break;
+        if (s->named < s->pages)
+            pages_release(e->pages, row[s->named]);
+        else
+            s->pages++;
+        row[s->named++] = page;
+        s->chain = pages_id(e->pages, page);
+        s->done = s->covered = s->named * PAGE;
+    }
+    if (s->done > before && s->done == known)
+        s->done--;
+    return s->done - before;
+}
+
+static void publish(struct rt_engine *e, uint32_t slot)
+{
+    struct slot *s = &e->slots[slot];
+    uint32_t tokens[PAGE];
+    while (may_share(e, s) && (s->named + 1) * PAGE <= s->done) {
+        copy_page(s, s->named, tokens);
+        s->chain =
+            pages_publish(e->pages, table_row(e, slot)[s->named], s->chain, tokens);
+        s->named++;
+    }
+}
+
+static uint32_t pages_wanted(const struct slot *s)
+{
+    return (engine_known(s) + PAGE - 1) / PAGE;
+}
+
+/* Whether a waiting request finds room; then with the pages it can share. */
+static bool can_begin(struct rt_engine *e, uint32_t at)
+{
+    const uint32_t slot = e->order[at];
+    struct slot *s = &e->slots[slot];
+    const uint32_t shared = share(e, slot);
+    if (at > 0 && pages_wanted(s) - s->pages + at > pages_free(e->pages)) {
+        give_up_pages(e, slot);
+        return false;
+    }
+    e->stats.rows_shared += shared;
+    return true;
+}
+
+/* The youngest with pages. */
+static uint32_t youngest(const struct rt_engine *e)
+{
+    uint32_t at = e->active - 1;
+    while (e->slots[e->order[at]].pages == 0)
+        at--;
+    return e->order[at];
+}
+
+/* Pages for all tokens of each request, the oldest first, as far as they go. */
+static void settle(struct rt_engine *e)
+{
+    for (uint32_t at = 0; at < e->active; at++) {
+        const uint32_t slot = e->order[at];
+        struct slot *s = &e->slots[slot];
+        if (s->pages == 0 && !can_begin(e, at))
+            return;
+        while (s->pages < pages_wanted(s)) {
+            const uint32_t page = pages_take(e->pages);
+            if (page != PAGES_NONE) {
+                table_row(e, slot)[s->pages++] = page;
+                continue;
+            }
+            const uint32_t back = youngest(e);
+            give_up_pages(e, back);
+            e->stats.put_back++;
+            if (back == slot)
+                return;
+        }
+    }
+}
+
+/* ---- rows ---- */
+
+/* Puts the next token of a slot into the step. */
+static void fill_row(struct rt_engine *e, uint32_t slot, struct step *step)
+{
+    struct slot *s = &e->slots[slot];
+    uint32_t *ids = rt_buffer_map(e->pass.ids);
+    uint32_t *rope = rt_buffer_map(e->pass.rope_meta);
+    uint32_t *att = rt_buffer_map(e->pass.att_meta);
+    const uint32_t row = step->rows++, position = s->done++;
+    const uint32_t page = table_row(e, slot)[position / PAGE];
+    const bool there = position < s->covered;
+    ids[row] = token_at(s, position);
+    rope[4 * row] = position;
+    rope[4 * row + 1] = there ? NO_INDEX : page * PAGE + position % PAGE;
+    att[4 * row] = position;
+    att[4 * row + 1] = slot * e->pages_per_slot;
+    step->keys += s->done;
+    if (s->step_rows++ == 0)
+        s->step_prompt = position < s->request.n_prompt;
+    if (!there)
+        s->covered = s->done;
+    if (s->done % PAGE == 0)
+        publish(e, slot);
+}
+
+void engine_fill_padding(struct rt_engine *e, const struct step *step,
+                         const struct bucket *bucket)
+{
+    uint32_t *ids = rt_buffer_map(e->pass.ids);
+    uint32_t *rope = rt_buffer_map(e->pass.rope_meta);
+    uint32_t *att = rt_buffer_map(e->pass.att_meta);
+    uint32_t *index = rt_buffer_map(e->head_index);
+    for (uint32_t r = step->rows; r < bucket->rows; r++) {
+        ids[r] = 0;
+        rope[4 * r] = 0;
+        rope[4 * r + 1] = NO_INDEX;
+        att[4 * r] = 0;
+        att[4 * r + 1] = 0;
+    }
+    for (uint32_t h = step->heads; h < bucket->head_rows; h++)
+        index[h] = NO_INDEX;
+}
+
+/* The slot's last row needs logits: it is the last of what is known. */
+static void want_head(struct rt_engine *e, struct slot *s, struct step *step)
+{
+    uint32_t *index = rt_buffer_map(e->head_index);
+    uint32_t *meta = rt_buffer_map(e->sample_meta);
+    const uint32_t h = step->heads++;
+    index[h] = step->rows - 1;
+    meta[4 * h] = (uint32_t)s->request.draw;
+    meta[4 * h + 1] = (uint32_t)(s->request.draw >> 32);
+    meta[4 * h + 2] = s->n_gen;
+    s->head_row = h;
+}
+
+/* Decoding rows first, then as much as fits of prompts and forced tokens. */
+struct step engine_schedule(struct rt_engine *e)
+{
+    struct step step = { 0 };
+    settle(e);
+    for (uint32_t at = 0; at < e->active; at++) {
+        const uint32_t slot = e->order[at];
+        struct slot *s = &e->slots[slot];
+        s->step_rows = 0;
+        s->head_row = NO_INDEX;
+        if (s->pages == 0 || s->done < s->request.n_prompt ||
+            engine_known(s) - s->done != 1)
+            continue;
+        fill_row(e, slot, &step);
+        want_head(e, s, &step);
+    }
+    for (uint32_t at = 0; at < e->active && step.rows < e->options.rows_max; at++) {
+        const uint32_t slot = e->order[at];
+        struct slot *s = &e->slots[slot];
+        if (s->pages == 0 || s->step_rows != 0)
+            continue;
+        while (s->done < engine_known(s) && step.rows < e->options.rows_max) {
+            e->stats.rows_shared += share(e, slot);
+            fill_row(e, slot, &step);
+        }
+        if (s->step_rows && s->done == engine_known(s))
+            want_head(e, s, &step);
+    }
+    return step;
+}
