@@ -170,6 +170,9 @@ struct loop_continue {
     struct rt_adapter *adapter; /* may be null */
     const char *what;           /* for progress */
     struct rt_sampling sampling;
+    /* Made where it is null, and left to the caller, so that another call with the same
+     * model and sampling finds the beginnings of its prompts in the cache; null: none. */
+    struct rt_engine **engine;
     /* Called for each finished job and between steps of the engine, to make results
      * durable; both may be null. */
     rt_status (*done)(void *user, uint32_t job);

@@ -56,7 +56,7 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
                         struct loop_job *jobs, uint32_t count)
 {
     rt_status st;
-    struct rt_engine *engine = NULL;
+    struct rt_engine *own = NULL, **engine = how->engine ? how->engine : &own;
     struct continuing c = {
         .loop = loop, .how = how, .jobs = jobs, .count = count, .started = rt_time_ns()
     };
@@ -73,15 +73,16 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
     }
     if (c.total == 0)
         return RT_OK;
-    TRY(rt_engine_create(how->model, how->adapter, &options, &engine));
-    st = rt_engine_run(engine, &calls);
+    if (!*engine)
+        TRY(rt_engine_create(how->model, how->adapter, &options, engine));
+    st = rt_engine_run(*engine, &calls);
     if (st == RT_ERR_INTERRUPTED)
         st = c.status != RT_OK ? c.status : cli_stop_status(loop->ctx);
     if (st == RT_OK && how->between)
         st = how->between(how->user);
 
 fail:
-    rt_engine_destroy(&engine);
+    rt_engine_destroy(&own);
     return st;
 }
 

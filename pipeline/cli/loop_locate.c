@@ -52,6 +52,8 @@ void locate_free(struct locating *l)
     }
     rt_free(l->list);
     l->list = NULL;
+    for (size_t i = 0; i < RT_COUNT(l->engine); i++)
+        rt_engine_destroy(&l->engine[i]);
 }
 
 /* What full would have written instead, with the steps before: the category is read off

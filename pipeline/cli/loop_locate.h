@@ -44,6 +44,7 @@ struct locating {
     bool open;             /* a transaction is open */
     struct loop_job *jobs; /* of the round; job i belongs to list[i / per_search] */
     uint32_t per_search, sample_base;
+    struct rt_engine *engine[2]; /* of full, owned: greedy, drawn; null until needed */
 };
 
 /* Steps, check and the tokens of each step. `right` is full's right answer. */

@@ -103,6 +103,7 @@ static rt_status ask(struct locating *l, bool drawn)
     const uint32_t per = drawn ? l->samples : 1;
     struct loop_continue how = { .model = l->full->model,
                                  .what = "locate roll-outs",
+                                 .engine = &l->engine[drawn],
                                  .done = job_done,
                                  .between = make_durable,
                                  .user = l };

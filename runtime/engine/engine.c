@@ -259,11 +259,24 @@ fail:
     return st;
 }
 
+static void tell(const struct rt_engine *e)
+{
+    const struct rt_engine_stats *s = &e->stats;
+    rt_log(
+        rt_device_ctx(e->model->dev), RT_LOG_INFO,
+        "engine: %llu tokens of prompts and answers computed, %llu found in the cache, "
+        "%llu requests put back, %.2f s",
+        (unsigned long long)s->rows, (unsigned long long)s->rows_shared,
+        (unsigned long long)s->put_back, s->wall_seconds);
+}
+
 void rt_engine_destroy(struct rt_engine **pe)
 {
     struct rt_engine *e = *pe;
     if (!e)
         return;
+    if (e->stats.steps > 0)
+        tell(e);
     for (uint32_t i = 0; i < e->bucket_count; i++)
         rt_list_destroy(&e->buckets[i].list);
     for (uint32_t l = 0; e->kv && l < e->model->config.layers; l++)
