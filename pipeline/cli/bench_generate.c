@@ -38,10 +38,9 @@ static bool next_request(void *user, struct rt_request *out)
     struct generate_work *w = user;
     if (w->pad_first) {
         w->pad_first = false;
-        *out = (struct rt_request){ .key = UINT64_MAX,
-                                    .prompt = w->prompts,
-                                    .n_prompt = PAD_PROMPT,
-                                    .max_new = 1 };
+        *out = (struct rt_request){
+            .key = UINT64_MAX, .prompt = w->prompts, .n_prompt = PAD_PROMPT, .max_new = 1
+        };
         return true;
     }
     if (w->first == w->end)
