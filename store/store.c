@@ -174,6 +174,10 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
         goto fail;
     }
     sqlite3_busy_timeout(s->db, BUSY_MS);
+    if (!store_add_functions(s)) {
+        st = store_error(s, "cannot be opened");
+        goto fail;
+    }
     TRY(check_version(s, mode));
     if (mode == STORE_WRITE) {
         TRY(use_wal(s));

@@ -21,6 +21,29 @@ static void host_name(char *out, size_t size)
     snprintf(out, size, "%s %.*s", u.nodename, n > 0 ? (int)n : 0, space);
 }
 
+static bool is_gone(int64_t pid)
+{
+    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* process_gone(host, pid): it was on this machine and is no more. */
+static void process_gone(sqlite3_context *call, int count, sqlite3_value **values)
+{
+    char host[160];
+    (void)count;
+    host_name(host, sizeof host);
+    const char *name = (const char *)sqlite3_value_text(values[0]);
+    sqlite3_result_int(call, name && strcmp(name, host) == 0 &&
+                                 is_gone(sqlite3_value_int64(values[1])));
+}
+
+bool store_add_functions(struct store *s)
+{
+    return sqlite3_create_function(s->db, "process_gone", 2,
+                                   SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL, process_gone,
+                                   NULL, NULL) == SQLITE_OK;
+}
+
 struct gone {
     char ids[16][STORE_ID];
     int count;
@@ -29,8 +52,7 @@ struct gone {
 static rt_status take_gone(void *user, const struct store_row *row)
 {
     struct gone *g = user;
-    const pid_t pid = (pid_t)store_row_integer(row, 1);
-    if (g->count == (int)RT_COUNT(g->ids) || (kill(pid, 0) == 0 || errno != ESRCH))
+    if (g->count == (int)RT_COUNT(g->ids) || !is_gone(store_row_integer(row, 1)))
         return RT_OK;
     snprintf(g->ids[g->count++], STORE_ID, "%s", store_row_text(row, 0));
     return RT_OK;

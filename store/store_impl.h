@@ -23,6 +23,8 @@ struct store {
     int cache_count;
 };
 
+/* SQL functions of this program: process_gone(host, pid). False: SQLite refuses. */
+bool store_add_functions(struct store *s);
 /* The message of the last SQLite failure as a status. */
 rt_status store_error(struct store *s, const char *what);
 /* Runs a prepared statement. format: a letter per parameter: t text (null allowed),

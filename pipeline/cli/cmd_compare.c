@@ -222,6 +222,8 @@ static int list_numbers(const struct comparing *c, struct number out[NUMBERS_MAX
     out[k++] = (struct number){ "lost", lost };
     out[k++] = (struct number){ "gained", c->loss.gained };
     out[k++] = (struct number){ "loss", -c->loss.difference };
+    out[k++] = (struct number){ "loss_low", -c->loss.interval.high };
+    out[k++] = (struct number){ "loss_high", -c->loss.interval.low };
     out[k++] = (struct number){ "loss_p", c->loss.p_exact };
     out[k++] = (struct number){ "loss_mid_p", c->loss.p_mid };
     out[k++] = (struct number){ "loss_holm_p", c->loss_holm };

@@ -15,7 +15,8 @@
 
 static const struct cli_option options[] = {
     { "jsonl", "FILE",
-      "objects with gold and pred (kind: answer, or text where the answer stands in "
+      "objects (of a file, or - for the standard input) with gold and pred (kind: "
+      "answer, or text where the answer stands in "
       "prose), or with gold, text and style" },
     { "style", "NAME",
       "for records without one: gsm8k, math, aime, text, gsm8k-strict, "
@@ -90,8 +91,14 @@ static rt_status read_record(struct grading *g, const struct pipe_row *row,
         TRY(style_of(g, row, &out->style));
     const json_t *precision = json_object_get(row->fields, "precision");
     const json_int_t places = json_integer_value(precision);
-    if (json_is_integer(precision) && places >= 0 && places <= 1000)
+    if (precision && !json_is_null(precision)) {
+        if (!json_is_integer(precision) || places < 0 || places > 1000)
+            return rt_fail(
+                &g->cli->ctx, RT_ERR_INPUT,
+                "'%s' %s %u: 'precision' must be a whole number from 0 to 1000",
+                row->file, row->unit, row->at);
         out->places = (int)places;
+    }
     out->prose = kind && strcmp(kind, "text") == 0;
     if (kind && !out->prose && strcmp(kind, "answer") != 0)
         st = rt_fail(&g->cli->ctx, RT_ERR_INPUT,

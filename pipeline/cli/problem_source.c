@@ -95,6 +95,12 @@ rt_status cli_problems_open(struct cli *cli, struct store *store, const char *te
         !fmt_exists(text) && pipe_data_spec_parse(&cli->ctx, text, &spec, &bad);
     if (from_store)
         *from_store = named;
+    if (!named && !fmt_exists(text) && !strpbrk(text, "/.:["))
+        return rt_fail(
+            &cli->ctx, RT_ERR_INPUT,
+            "cannot read '%s': there is no such file; a data set is named with "
+            "its split, as in %s:test (see: faultline data ls)",
+            text, text);
     if (!named)
         return pipe_problems_read(&cli->ctx, text, out);
     return bad != RT_OK ? bad : open_dataset(cli, store, text, &spec, use, out);

@@ -3,6 +3,7 @@
 #include "runtime/format/file.h"
 #include "runtime/format/sha256.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <utf8proc.h>
 #define ZLIB_CONST /* input is only read */
@@ -144,10 +145,29 @@ fail:
     return st;
 }
 
+static rt_status read_input(struct rt_ctx *ctx, struct pipe_data_file *out)
+{
+    rt_status st;
+    size_t capacity = 0;
+    struct pipe_data_file raw = { 0 };
+    for (size_t n = 1; n > 0; raw.size += n) {
+        TRY(grow(ctx, "-", &raw, &capacity));
+        n = fread(raw.text + raw.size, 1, capacity - raw.size - 1, stdin);
+    }
+    st = ferror(stdin) ? rt_fail(ctx, RT_ERR_INPUT, "the standard input cannot be read")
+                       : pipe_data_file_parse(ctx, "-", raw.text, raw.size, out);
+
+fail:
+    pipe_data_file_deinit(&raw);
+    return st;
+}
+
 rt_status pipe_data_file_read(struct rt_ctx *ctx, const char *path,
                               struct pipe_data_file *out)
 {
     rt_status st;
+    if (strcmp(path, "-") == 0)
+        return read_input(ctx, out);
     struct fmt_map map = { 0 };
     *out = (struct pipe_data_file){ 0 };
     TRY(fmt_map_open(ctx, path, &map));

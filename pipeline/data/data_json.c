@@ -2,6 +2,7 @@
  * JSON Lines and JSON arrays as rows. */
 #include "pipeline/data/data_rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_blank(const char *text, size_t size)
@@ -12,12 +13,63 @@ static bool is_blank(const char *text, size_t size)
     return true;
 }
 
+/* The code of "\uXXXX" at `at`, -1: none stands there. */
+static long escape_at(const char *at, const char *end)
+{
+    long code = 0;
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
+        return -1;
+    for (int i = 2; i < 6; i++) {
+        const char *digits = "0123456789abcdef0123456789ABCDEF";
+        const char *digit = at[i] ? strchr(digits, at[i]) : NULL;
+        if (!digit)
+            return -1;
+        code = code * 16 + (digit - digits) % 16;
+    }
+    return code;
+}
+
+/* Whether any escape had to become U+FFFD. */
+static bool mend_escapes(char *text, size_t size)
+{
+    bool mended = false;
+    const char *end = text + size;
+    for (char *at = text; at < end;) {
+        const long code = escape_at(at, end);
+        const bool high = code >= 0xd800 && code < 0xdc00;
+        const long next = high ? escape_at(at + 6, end) : -1;
+        if (high && next >= 0xdc00 && next < 0xe000) {
+            at += 12;
+        } else if (code == 0 || (code >= 0xd800 && code < 0xe000)) {
+            memcpy(at, "\\ufffd", 6);
+            at += 6;
+            mended = true;
+        } else {
+            at += *at == '\\' ? 2 : 1;
+        }
+    }
+    return mended;
+}
+
+json_t *pipe_json_parse(const char *text, size_t size, size_t flags, json_error_t *error)
+{
+    json_t *out = json_loadb(text, size, flags, error);
+    char *copy = out ? NULL : malloc(size + 1); /* lint: no context at hand */
+    if (copy) {
+        memcpy(copy, text, size);
+        if (mend_escapes(copy, size))
+            out = json_loadb(copy, size, flags, error);
+    }
+    free(copy); /* lint: see above */
+    return out;
+}
+
 static rt_status read_line(struct rt_ctx *ctx, const struct pipe_row *where,
                            const char *text, size_t size, pipe_row_fn *fn, void *user)
 {
     json_error_t error;
     json_t *object =
-        json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+        pipe_json_parse(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!object)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s' line %u, column %d: not JSON: %s",
                        where->file, where->at, error.column, error.text);
@@ -57,7 +109,7 @@ static rt_status read_array(struct rt_ctx *ctx, const struct pipe_rows_text *in,
 {
     rt_status st = RT_OK;
     json_error_t error;
-    json_t *array = json_loadb(in->text, in->size, JSON_REJECT_DUPLICATES, &error);
+    json_t *array = pipe_json_parse(in->text, in->size, JSON_REJECT_DUPLICATES, &error);
     if (!array)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s' line %d, column %d: not JSON: %s",
                        in->name, error.line, error.column, error.text);

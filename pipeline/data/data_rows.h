@@ -27,6 +27,10 @@ struct pipe_rows_text {
     size_t size;
 };
 
+/* json_loadb, but for what valid JSON can say and no text here can hold: a zero character
+ * or half of a surrogate pair (\u0000, \ud800) is read as U+FFFD. The caller owns it. */
+json_t *pipe_json_parse(const char *text, size_t size, size_t flags, json_error_t *error);
+
 /* Blank lines are skipped. Broken JSON: RT_ERR_INPUT with file, line and column. */
 RT_CHECKED rt_status pipe_rows_jsonl(struct rt_ctx *ctx, const struct pipe_rows_text *in,
                                      pipe_row_fn *fn, void *user);

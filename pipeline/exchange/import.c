@@ -95,8 +95,8 @@ static bool is_log(const char *text)
 {
     json_error_t error;
     const char *end = strchr(text, '\n');
-    json_t *line = json_loadb(text, end ? (size_t)(end - text) : strlen(text),
-                              JSON_DISABLE_EOF_CHECK, &error);
+    json_t *line = pipe_json_parse(text, end ? (size_t)(end - text) : strlen(text),
+                                   JSON_DISABLE_EOF_CHECK, &error);
     const bool whole = json_is_object(line) && !json_object_get(line, "samples");
     json_decref(line);
     return text[strspn(text, " \t\r\n")] == '{' && !whole;
@@ -111,7 +111,7 @@ static rt_status parse_text(struct importing *in, const struct pipe_data_file *f
         const struct pipe_rows_text text = { in->name, file->text, file->size };
         return pipe_rows_jsonl(in->ctx, &text, on_line, in);
     }
-    json_t *log = json_loadb(file->text, file->size, 0, &error);
+    json_t *log = pipe_json_parse(file->text, file->size, 0, &error);
     if (!log)
         return rt_fail(in->ctx, RT_ERR_INPUT, "'%s' line %d, column %d: not JSON: %s",
                        in->name, error.line, error.column, error.text);

@@ -2,6 +2,7 @@
  * Logs of Inspect as zip archives: header.json (or, of a run that was cut short,
  * _journal/start.json) and an entry of samples/ for each answer. libzip reads the
  * container; it knows deflate, and zstd is unpacked here, which Debian 12's does not know. */
+#include "pipeline/data/data_rows.h"
 #include "pipeline/exchange/import_impl.h"
 
 #include "pipeline/data/data_file.h"
@@ -103,7 +104,7 @@ static rt_status read_json(struct importing *in, zip_t *zip, zip_uint64_t index,
     *out = NULL;
     rt_status st = read_entry(in, zip, index, &e);
     if (st == RT_OK) {
-        *out = json_loadb(e.text, e.size, 0, &error);
+        *out = pipe_json_parse(e.text, e.size, 0, &error);
         if (!*out)
             st = rt_fail(in->ctx, RT_ERR_INPUT,
                          "'%s', entry '%.80s' line %d, column %d: not JSON: %s", in->name,

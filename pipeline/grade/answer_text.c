@@ -144,6 +144,7 @@ static const struct {
     { 0x3001, 0x3001, "," },
     { 0x3002, 0x3002, "." },
     { 0xfeff, 0xfeff, "" },
+    { 0xfffd, 0xfffd, "?" }, /* what was no character is part of no answer */
 };
 
 static const char *sign_of(uint32_t code)
@@ -295,6 +296,10 @@ static size_t add_spacing(struct cleaning *c, const char *at)
         add_text(c->out, "\\usd ");
         return 2;
     }
+    if (strncmp(at, "\\not", 4) == 0 && at[4 + strspn(at + 4, " ")] == '=') {
+        add_text(c->out, "\\ne ");
+        return 5 + strspn(at + 4, " ");
+    }
     if (at[1] == '!') {
         size_t n = 2;
         while (at[n] == ' ')
@@ -374,15 +379,23 @@ static void strip(const char **start, const char **end)
             from++;
             to--;
         }
+        if (to - from >= 3 && (*from == '"' || *from == '`') && to[-1] == *from) {
+            from++;
+            to--;
+        }
+        if (to - from == 2 && is_letter(*from) && to[-1] == ')') /* a choice: A) */
+            to--;
         again = from != *start || to != *end;
         *start = from;
         *end = to;
     }
 }
 
-bool answer_text(const char *answer, bool unicode, char *out, uint32_t size,
-                 uint32_t *length)
+bool answer_text(const char *answer, const struct pipe_policies *policies, char *out,
+                 uint32_t size, uint32_t *length)
 {
+    const bool unicode = !policies->off[PIPE_POLICY_UNICODE];
+    const bool pairs = !policies->off[PIPE_POLICY_DOUBLE_BACKSLASH];
     struct buffer b = { out, size, 0, false };
     utf8proc_uint8_t *composed = NULL;
     if (unicode && has_unicode(answer) &&
@@ -391,8 +404,8 @@ bool answer_text(const char *answer, bool unicode, char *out, uint32_t size,
         answer = (const char *)composed;
     const char *end = answer + strlen(answer);
     strip(&answer, &end);
-    struct cleaning c = { answer, is_doubled(answer), is_price(answer), &b };
-    bool inside = false;
+    struct cleaning c = { answer, pairs && is_doubled(answer), is_price(answer), &b };
+    bool inside = !pairs;
     for (const char *at = answer; at < end && !b.full;) {
         if (strncmp(at, "\\begin{", 7) == 0)
             inside = true;

@@ -9,8 +9,8 @@
 #include "pipeline/grade/grade.h"
 
 /* Writes at most size - 1 bytes and a zero. False: it does not fit. */
-bool answer_text(const char *answer, bool unicode, char *out, uint32_t size,
-                 uint32_t *length);
+bool answer_text(const char *answer, const struct pipe_policies *policies, char *out,
+                 uint32_t size, uint32_t *length);
 
 /* The words and signs of a text, without spaces, style, case and punctuation: equal views
  * say the same. [from, to) of a text of answer_text. */

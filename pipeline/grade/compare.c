@@ -6,10 +6,27 @@
 
 enum { UNITS_COMPARE = 20 };
 
+/* Behind "a", "an" or "the" at the start of words; a capital A may be a choice. */
+static uint32_t behind_article(const char *text, uint32_t from, uint32_t to)
+{
+    static const char *const articles[] = { "a ", "an ", "the ", "An ", "The " };
+    uint32_t at = from;
+    if (to - at > 6 && strncmp(text + at, "\\text{", 6) == 0)
+        at += 6;
+    for (size_t i = 0; i < RT_COUNT(articles); i++) {
+        const uint32_t n = (uint32_t)strlen(articles[i]);
+        if (to - at > n + 2 && strncmp(text + at, articles[i], n) == 0)
+            return at + n;
+    }
+    return from;
+}
+
 static bool view_of_items_equal(struct item a, struct item b)
 {
     const struct node *x = item_node(a), *y = item_node(b);
-    return view_equal(a.t->text, x->from, x->to, b.t->text, y->from, y->to);
+    const uint32_t x_from = behind_article(a.t->text, x->from, x->to),
+                   y_from = behind_article(b.t->text, y->from, y->to);
+    return view_equal(a.t->text, x_from, x->to, b.t->text, y_from, y->to);
 }
 
 /* What could not be read equals the same characters only. */

@@ -18,19 +18,23 @@ struct finder {
 
 struct pipe_answer_style {
     const char *name;
-    bool literal;
+    enum {
+        ANSWER_ANY,
+        ANSWER_LITERAL, /* compared as strings */
+        ANSWER_WHOLE    /* a whole number: of an equation, the right side is meant */
+    } kind;
     struct finder rules[8];
 };
 
 static const struct pipe_answer_style styles[] = {
     { "gsm8k",
-      false,
+      ANSWER_ANY,
       { { "hashes", find_hashes_number },
         { "box", find_box },
         { "answer is", find_phrase_number },
         { "last number", find_last_number } } },
     { "math",
-      false,
+      ANSWER_ANY,
       { { "final answer phrase", find_minerva },
         { "box", find_box },
         { "hashes", find_hashes },
@@ -38,7 +42,7 @@ static const struct pipe_answer_style styles[] = {
         { "last formula", find_formula_or_end },
         { "whole text", find_whole } } },
     { "aime",
-      false,
+      ANSWER_WHOLE,
       { { "final answer phrase", find_minerva },
         { "box", find_box },
         { "hashes", find_hashes },
@@ -46,7 +50,7 @@ static const struct pipe_answer_style styles[] = {
         { "last formula", find_formula },
         { "whole text", find_whole } } },
     { "text",
-      false,
+      ANSWER_ANY,
       { { "final answer phrase", find_minerva },
         { "box", find_box },
         { "hashes", find_hashes },
@@ -54,8 +58,8 @@ static const struct pipe_answer_style styles[] = {
         { "choice", find_choice },
         { "end", find_end },
         { "last formula", find_last } } },
-    { "gsm8k-strict", true, { { "hashes", find_harness_strict } } },
-    { "gsm8k-flexible", true, { { "last number", find_harness_flexible } } },
+    { "gsm8k-strict", ANSWER_LITERAL, { { "hashes", find_harness_strict } } },
+    { "gsm8k-flexible", ANSWER_LITERAL, { { "last number", find_harness_flexible } } },
 };
 
 const struct pipe_answer_style *pipe_answer_style_at(unsigned i)
@@ -78,7 +82,7 @@ const char *pipe_answer_style_name(const struct pipe_answer_style *style)
 
 bool pipe_answer_style_literal(const struct pipe_answer_style *style)
 {
-    return style->literal;
+    return style->kind == ANSWER_LITERAL;
 }
 
 /* ---- what is looked at ---- */
@@ -139,6 +143,18 @@ static bool keep(struct found found, char *extracted, size_t size, const char **
     return used > 0;
 }
 
+/* "m+n = 204" becomes "204". */
+static void keep_right_side(char *extracted)
+{
+    char *side = strrchr(extracted, '=');
+    if (!side || strchr(extracted, ','))
+        return;
+    side += 1 + strspn(side + 1, " ");
+    const size_t digits = strspn(side, "0123456789");
+    if (digits && side[digits + strspn(side + digits, " ")] == '\0')
+        memmove(extracted, side, strlen(side) + 1);
+}
+
 /* The rule that fires, null: none. */
 static const char *run_rules(const struct pipe_answer_style *style, struct span text,
                              struct found *found)
@@ -159,7 +175,7 @@ bool pipe_extract(const struct pipe_answer_style *style, const char *output,
     struct span text = { output, strlen(output) };
     if (size)
         extracted[0] = '\0';
-    if (!style->literal) {
+    if (style->kind != ANSWER_LITERAL) {
         text = cut_at_stops(text);
         *rule = "thinking does not end";
         if (!after_thinking(&text))
@@ -167,14 +183,18 @@ bool pipe_extract(const struct pipe_answer_style *style, const char *output,
     }
     *rule = "no answer";
     const struct span whole = text;
-    text = style->literal ? whole : before_next_problem(whole);
+    text = style->kind == ANSWER_LITERAL ? whole : before_next_problem(whole);
     struct found found;
     const char *fired = run_rules(style, text, &found);
     if (!fired && text.size < whole.size)
         fired = run_rules(style, whole, &found);
     if (fired)
         *rule = fired;
-    return fired && keep(found, extracted, size, rule);
+    if (!fired || !keep(found, extracted, size, rule))
+        return false;
+    if (style->kind == ANSWER_WHOLE)
+        keep_right_side(extracted);
+    return true;
 }
 
 /* ---- the harness's comparison ---- */

@@ -116,11 +116,16 @@ static enum reading other_reading(const struct pipe_grader *g, const struct tree
     if (t->comma && is_list(t) && !is_list(other) &&
         !g->policies.off[PIPE_POLICY_DECIMAL_COMMA])
         return READ_DECIMAL_COMMA;
+    if (g->policies.off[PIPE_POLICY_DEGREE_RADIAN] && n->kind == N_DEGREE &&
+        o->kind != N_DEGREE)
+        return READ_RADIANS;
     const bool units =
         o->kind == N_UNIT || (o->kind == N_LIST && other->nodes[o->first].kind == N_UNIT);
     if (units && (n->flags & HAS_SYMBOL) &&
         (n->kind == N_MUL || n->kind == N_DIV || n->kind == N_UNIT))
         return READ_UNITS;
+    if ((o->flags & IS_EXACT) && n->kind == N_DIV && (n->flags & HAS_SYMBOL))
+        return READ_UNITS; /* 15 m/s: more than one letter of chance */
     return READ_PLAIN;
 }
 
@@ -143,8 +148,7 @@ static int other_readings(struct pipe_grader *g, int places, int verdict,
 static bool read_answer(struct pipe_grader *g, struct tree *t, const char *answer)
 {
     tree_reset(t);
-    return answer_text(answer, !g->policies.off[PIPE_POLICY_UNICODE], t->text,
-                       sizeof t->text, &t->size);
+    return answer_text(answer, &g->policies, t->text, sizeof t->text, &t->size);
 }
 
 void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const char *pred,

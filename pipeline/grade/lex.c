@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { LETTERS_MAX = 64 }; /* letters; a longer run is cut, so that none is read twice */
-enum { BRACE_GROUP, BRACE_STYLE, BRACE_WORDS };
+enum { BRACE_GROUP, BRACE_CLEAR = 1, BRACE_WORDS = 2, BRACE_STYLE = 4 }; /* bits */
 
 static bool is_digit(char c)
 {
@@ -104,6 +104,22 @@ static uint32_t repeating_at(const struct lexer *lex, uint32_t at)
     return 0;
 }
 
+/* Where spaces within a number do not matter: the length of what follows after one, or of
+ * three digits after a comma and one. */
+static uint32_t spaced_digits_at(const struct lexer *lex, uint32_t at)
+{
+    uint32_t n = 0;
+    while (lex->policies->off[PIPE_POLICY_INNER_SPACE]) {
+        const char *text = lex->text + at + n;
+        const uint32_t gap = text[0] == ' ' ? 1 : strncmp(text, ", ", 2) == 0 ? 2 : 0;
+        const uint32_t digits = gap ? digits_at(lex, at + n + gap) : 0;
+        if (!digits || (gap == 2 && digits != 3) || text[gap + digits] == '/')
+            break;
+        n += gap + digits;
+    }
+    return n;
+}
+
 static struct token number(struct lexer *lex, struct token t)
 {
     uint32_t at = lex->at;
@@ -113,6 +129,7 @@ static struct token number(struct lexer *lex, struct token t)
     }
     at += digits_at(lex, at);
     at += groups_at(lex, t.start, at);
+    at += spaced_digits_at(lex, at);
     const bool point =
         lex->text[at] == '.' || (lex->decimal_comma && lex->text[at] == ',');
     if (point && (is_digit(lex->text[at + 1]) || repeating_at(lex, at + 1))) {
@@ -163,6 +180,8 @@ static struct token symbol(struct lexer *lex, struct token t)
     t.kind = T_SYMBOL;
     t.end = lex->at = t.start + n;
     t.name = hash_bytes(lex->text + t.start, n);
+    if (lex->styles && lex->policies->off[PIPE_POLICY_SYMBOL_STYLE])
+        t.name = hash_mix(t.name, hash_bytes("style", 5));
     if (n == 1 && (lex->text[t.start] == 'e' || lex->text[t.start] == 'i')) {
         t.kind = T_CONST;
         t.op = lex->text[t.start] == 'e' ? C_E : C_I;
@@ -288,7 +307,8 @@ static void push_brace(struct lexer *lex, uint8_t kind)
     if (lex->depth < LEX_BRACES_MAX)
         lex->braces[lex->depth] = kind;
     lex->depth++;
-    lex->words += kind == BRACE_WORDS;
+    lex->words += (kind & BRACE_WORDS) != 0;
+    lex->styles += (kind & BRACE_STYLE) != 0;
 }
 
 /* The end of the braced argument at `at`, or `at`. */
@@ -345,6 +365,13 @@ static struct token environment(struct lexer *lex, struct token t)
     return t;
 }
 
+/* A command around an answer that says nothing of its letters. */
+static bool is_box(const struct command *c)
+{
+    return strcmp(c->name, "boxed") == 0 || strcmp(c->name, "fbox") == 0 ||
+           strcmp(c->name, "framebox") == 0 || strcmp(c->name, "ensuremath") == 0;
+}
+
 /* What is not a token by itself. T_END: nothing, go on. */
 static struct token passing(struct lexer *lex, struct token t, const struct command *c)
 {
@@ -358,7 +385,8 @@ static struct token passing(struct lexer *lex, struct token t, const struct comm
             lex->at++;
         if (lex->text[lex->at] == '{') {
             lex->at++;
-            push_brace(lex, c->op ? BRACE_WORDS : BRACE_STYLE);
+            push_brace(lex, (uint8_t)(BRACE_CLEAR | (c->op ? BRACE_WORDS : 0) |
+                                      (is_box(c) ? 0 : BRACE_STYLE)));
         }
     }
     return t;
@@ -434,7 +462,8 @@ static struct token close_brace(struct lexer *lex, struct token t)
         lex->depth--;
     if (lex->depth < LEX_BRACES_MAX)
         kind = lex->braces[lex->depth];
-    lex->words -= kind == BRACE_WORDS && lex->words;
+    lex->words -= (kind & BRACE_WORDS) && lex->words;
+    lex->styles -= (kind & BRACE_STYLE) && lex->styles;
     lex->braces[lex->depth < LEX_BRACES_MAX ? lex->depth : 0] = BRACE_GROUP;
     t.kind = kind == BRACE_GROUP ? T_CLOSE : T_END;
     t.op = '}';

@@ -70,7 +70,7 @@ struct lexer {
     bool single;        /* an argument is wanted: a number is one digit */
     bool grouped, spaced_groups, comma; /* what was met */
     uint8_t braces[LEX_BRACES_MAX];     /* what each open brace is */
-    uint32_t depth, words;              /* open braces; those of words */
+    uint32_t depth, words, styles;      /* open braces; those of words, of any style */
     uint32_t environments;
 };
 

@@ -115,6 +115,10 @@ static void on_symbol(struct parser *p, struct token t)
         unit_phrase(p, t);
         return;
     }
+    const char letter = p->lex.text[t.start];
+    if (p->have && last_operand(p)->kind == N_DEGREE && t.end == t.start + 1 &&
+        (letter == 'C' || letter == 'F'))
+        return; /* of temperature */
     if (is_function_letter(p, t)) {
         juxtapose(p, T_FUNC);
         push_entry(p, (struct entry){ .kind = E_FUNC,
@@ -214,6 +218,11 @@ static bool raised_sign(struct parser *p, uint8_t *kind)
     const bool brace = t.kind == T_OPEN && t.op == '{';
     if (brace)
         t = lex_next(&p->lex);
+    const bool letter_o = t.kind == T_SYMBOL && t.end == t.start + 1 &&
+                          p->lex.text[t.start] == 'o' &&
+                          last_operand(p)->kind == N_NUMBER; /* 60^o */
+    if (letter_o)
+        t.kind = T_DEGREE;
     bool found = t.kind == T_DEGREE || t.kind == T_PRIME;
     if (found && brace) {
         const struct token closing = lex_next(&p->lex);
@@ -236,6 +245,10 @@ static void on_postfix(struct parser *p, struct token t)
         a = node1(p, N_CALL, F_FACTORIAL, a);
     else if (t.kind == T_PERCENT)
         a = node1(p, N_PERCENT, 0, a);
+    else if (t.kind == T_DEGREE && p->radians)
+        a = node2(p, N_MUL, 0,
+                  node2(p, N_DIV, 0, a, small_number(p, 180, t.start, t.end)),
+                  leaf(p, N_CONST, C_PI, 0, t.start, t.end));
     else if (t.kind == T_DEGREE)
         a = node1(p, N_DEGREE, 0, a);
     else if (p->t->nodes[a].kind == N_SYMBOL)
@@ -320,6 +333,8 @@ static void on_relation(struct parser *p, struct token t)
         p->bad |= p->operand_count > 0 || (t.op != R_EQ && t.op != R_APPROX);
         return;
     }
+    if (t.op == R_APPROX && p->lex.policies->off[PIPE_POLICY_APPROX_CHAIN])
+        t.op = R_OTHER;
     push_binary(p, E_REL, t.op, P_REL);
 }
 
@@ -441,6 +456,7 @@ void parse_answer(struct tree *t, const struct pipe_policies *policies,
     p->lex.comma_lists = reading == READ_COMMA_LIST;
     p->lex.decimal_comma = reading == READ_DECIMAL_COMMA;
     p->lex.unit_letters = reading == READ_UNITS;
+    p->radians = reading == READ_RADIANS;
     push(p, E_ROOT, 0, 0);
     while (!t->full && !p->bad) {
         const struct entry *e = top(p);

@@ -7,8 +7,15 @@
 #include "pipeline/grade/grade.h"
 #include "pipeline/grade/tree.h"
 
-/* What can be read in two ways: digits with commas, letters after numbers. */
-enum reading { READ_PLAIN, READ_COMMA_LIST, READ_DECIMAL_COMMA, READ_UNITS };
+/* What can be read in two ways: digits with commas, letters after
+ * numbers; with degrees as radians where that rule is switched off. */
+enum reading {
+    READ_PLAIN,
+    READ_COMMA_LIST,
+    READ_DECIMAL_COMMA,
+    READ_UNITS,
+    READ_RADIANS
+};
 
 /* Fills `t` from t->text, t->size. What cannot be read gives a root of kind N_BAD. */
 void parse_answer(struct tree *t, const struct pipe_policies *policies,

@@ -77,11 +77,14 @@ static void on_square(struct parser *p, struct token t)
     const struct entry *f = frame(p);
     const char next = lex_peek(&p->lex);
     const bool list = f->kind == E_PAREN && f->separators;
-    if (t.kind == T_CLOSE && !p->have && f->kind != E_PAREN)
+    if (p->lex.policies->off[PIPE_POLICY_INTERVALS] && t.kind == T_CLOSE && !p->have)
+        p->bad = true;
+    else if (t.kind == T_CLOSE && !p->have && f->kind != E_PAREN)
         on_open(p, (struct token){ .kind = T_OPEN, .op = ']', .start = t.start }, true);
     else if (t.kind == T_CLOSE)
         on_close(p, t, false);
-    else if (p->have && list && (next == '\0' || next == '\\' || next == ' '))
+    else if (!p->lex.policies->off[PIPE_POLICY_INTERVALS] && p->have && list &&
+             (next == '\0' || next == '\\' || next == ' '))
         on_close(p, t, true);
     else
         on_open(p, t, false);

@@ -69,21 +69,6 @@ static struct node *at(struct parser *p, uint32_t node)
     return &p->t->nodes[node];
 }
 
-/* A sign goes under a unit, percent or degree sign: -5% is (-5)%. */
-static uint32_t negate(struct parser *p, uint32_t a)
-{
-    const struct node *n = at(p, a);
-    if (n->kind == N_PERCENT || n->kind == N_DEGREE || n->kind == N_UNIT) {
-        const uint8_t kind = n->kind, op = n->op;
-        const uint64_t name = n->name;
-        const uint32_t inner = node1(p, N_NEG, 0, n->first);
-        return tree_node(p->t, kind, op, name, &inner, 1);
-    }
-    if (n->kind == N_BASED) /* other digits, as it were */
-        return tree_node(p->t, N_BASED, 0, ~n->name, &p->t->nodes[a].first, 1);
-    return node1(p, N_NEG, 0, a);
-}
-
 /* Elements of matrices of one size added in turn; TREE_NONE: they are not. */
 static uint32_t add_matrices(struct parser *p, uint8_t op, uint32_t a, uint32_t b)
 {
@@ -135,6 +120,27 @@ static uint32_t scale_matrix(struct parser *p, uint32_t a, uint32_t b)
     return tree_node(p->t, N_MATRIX, 0, 0, rows, count);
 }
 
+/* A sign goes under a unit, percent or degree sign: -5% is (-5)%. */
+static uint32_t negate(struct parser *p, uint32_t a)
+{
+    const struct node *n = at(p, a);
+    if (n->kind == N_PERCENT || n->kind == N_DEGREE || n->kind == N_UNIT) {
+        const uint8_t kind = n->kind, op = n->op;
+        const uint64_t name = n->name;
+        const uint32_t inner = node1(p, N_NEG, 0, n->first);
+        return tree_node(p->t, kind, op, name, &inner, 1);
+    }
+    if (n->kind == N_MATRIX && n->op == 0) {
+        const uint32_t minus = small_number(p, -1, n->from, n->from);
+        const uint32_t matrix = scale_matrix(p, minus, a);
+        if (matrix != TREE_NONE)
+            return matrix;
+    }
+    if (n->kind == N_BASED) /* other digits, as it were */
+        return tree_node(p->t, N_BASED, 0, ~n->name, &p->t->nodes[a].first, 1);
+    return node1(p, N_NEG, 0, a);
+}
+
 static uint32_t add(struct parser *p, uint8_t op, uint32_t a, uint32_t b)
 {
     const uint32_t matrix = add_matrices(p, op, a, b);
@@ -154,6 +160,13 @@ static bool is_literal(const struct node *n)
     return n->kind == N_NUMBER && !(n->flags & IS_BRACKETED);
 }
 
+/* A fraction or mixed number as written. */
+static bool is_fraction(const struct node *n)
+{
+    return (n->kind == N_DIV || n->kind == N_ADD) && (n->flags & IS_EXACT) &&
+           !(n->flags & IS_BRACKETED);
+}
+
 /* 3\frac12 is three and a half; x\frac12, 0.3\frac12 and 3\frac52 are products. */
 static uint32_t mixed(struct parser *p, uint32_t a, uint32_t b)
 {
@@ -169,7 +182,9 @@ static uint32_t mixed(struct parser *p, uint32_t a, uint32_t b)
 /* Two numbers side by side are neither a number nor a product. */
 static uint32_t multiply(struct parser *p, uint8_t op, uint32_t a, uint32_t b)
 {
-    if (op == 1 && is_literal(at(p, a)) && is_literal(at(p, b)))
+    if (op == 1 && is_literal(at(p, a)) &&
+        (is_literal(at(p, b)) ||
+         (is_fraction(at(p, b)) && p->lex.policies->off[PIPE_POLICY_JUXTAPOSITION])))
         return node2(p, N_OPAQUE, 0, a, b);
     uint32_t matrix = scale_matrix(p, a, b);
     if (matrix == TREE_NONE && at(p, a)->kind == N_MATRIX)
@@ -330,7 +345,7 @@ static uint32_t subscript(struct parser *p, uint32_t a, uint32_t sub)
 {
     const struct node *base = at(p, a), *s = at(p, sub);
     if (base->kind == N_NUMBER) {
-        const uint64_t name = hash_bytes(p->t->text + base->from, base->to - base->from);
+        const uint64_t name = digits_hash(p->t->text + base->from, base->to - base->from);
         return tree_node(p->t, N_BASED, 0, name, &sub, 1);
     }
     if (base->kind != N_SYMBOL && base->kind != N_CONST)

@@ -73,6 +73,7 @@ struct entry {
 struct parser {
     struct tree *t;
     struct lexer lex;
+    bool radians; /* a degree sign outside of functions is pi/180 */
     struct entry stack[STACK_MAX];
     uint32_t depth;
     uint32_t operands[OPERANDS_MAX];

@@ -10,6 +10,16 @@ static const struct {
 #undef POLICY
 };
 
+/* Finer names, under which a rule may be switched off too. */
+static const struct {
+    const char *name;
+    enum pipe_policy policy;
+} aliases[] = {
+    { "unevaluated", PIPE_POLICY_UNREDUCED }, { "units-glued", PIPE_POLICY_UNITS },
+    { "fullwidth", PIPE_POLICY_UNICODE },     { "dash", PIPE_POLICY_UNICODE },
+    { "nfc", PIPE_POLICY_UNICODE },
+};
+
 const char *pipe_policy_name(enum pipe_policy policy)
 {
     return policies[policy].name;
@@ -20,6 +30,11 @@ const char *pipe_policy_text(enum pipe_policy policy)
     return policies[policy].text;
 }
 
+static bool is_named(const char *names, size_t n, const char *name)
+{
+    return strlen(name) == n && strncmp(names, name, n) == 0;
+}
+
 bool pipe_policies_switch_off(struct pipe_policies *out, const char *names,
                               const char **unknown)
 {
@@ -27,11 +42,15 @@ bool pipe_policies_switch_off(struct pipe_policies *out, const char *names,
         const size_t n = strcspn(names, ",");
         bool known = n == 0;
         for (size_t i = 0; i < PIPE_POLICY_COUNT; i++) {
-            const bool meant = (strlen(policies[i].name) == n &&
-                                strncmp(policies[i].name, names, n) == 0) ||
-                               (n == 3 && strncmp(names, "all", 3) == 0);
+            const bool meant =
+                is_named(names, n, policies[i].name) || is_named(names, n, "all");
             known |= meant;
             out->off[i] |= meant;
+        }
+        for (size_t i = 0; i < RT_COUNT(aliases); i++) {
+            const bool meant = is_named(names, n, aliases[i].name);
+            known |= meant;
+            out->off[aliases[i].policy] |= meant;
         }
         if (!known) {
             *unknown = names;

@@ -117,6 +117,16 @@ static bool is_structure(const struct node *n)
     return n->kind >= N_BASED && n->kind != N_TEXT && n->kind != N_BAD;
 }
 
+/* A division by something with a variable in it. */
+static bool divides(struct item a)
+{
+    const struct node *nodes = a.t->nodes;
+    for (uint32_t i = nodes[a.node].start; i <= a.node; i++)
+        if (nodes[i].kind == N_DIV && (nodes[tree_child(a.t, i, 1)].flags & HAS_SYMBOL))
+            return true;
+    return false;
+}
+
 static int values(struct comparer *c, struct item gold, struct item pred)
 {
     const struct node *a = item_node(gold), *b = item_node(pred);
@@ -135,7 +145,9 @@ static int values(struct comparer *c, struct item gold, struct item pred)
         const bool unreduced = exact && ((a->flags | b->flags) & IS_UNREDUCED);
         const bool form = !exact && a->kind != b->kind;
         return (unreduced && !policy(c, PIPE_POLICY_UNREDUCED)) ||
-                       (form && !policy(c, PIPE_POLICY_FORM))
+                       (form && !policy(c, PIPE_POLICY_FORM)) ||
+                       (!policy(c, PIPE_POLICY_CANCELLATION) &&
+                        divides(gold) != divides(pred))
                    ? PIPE_VERDICT_DIFFERENT
                    : verdict;
     }
@@ -305,7 +317,7 @@ static uint64_t digits_of(struct item a)
 {
     const struct node *n = item_node(a);
     return n->kind == N_BASED ? n->name
-                              : hash_bytes(a.t->text + n->from, n->to - n->from);
+                              : digits_hash(a.t->text + n->from, n->to - n->from);
 }
 
 static int based(struct comparer *c, struct item gold, struct item pred)

@@ -10,6 +10,15 @@ uint64_t hash_bytes(const char *text, uint32_t size)
     return hash_mix(h, size);
 }
 
+uint64_t digits_hash(const char *text, uint32_t size)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < size; i++)
+        if ((text[i] >= '0' && text[i] <= '9') || text[i] == '.')
+            hash = hash_mix(hash, (uint64_t)text[i]);
+    return hash;
+}
+
 void tree_reset(struct tree *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {

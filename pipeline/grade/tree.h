@@ -142,6 +142,7 @@ bool tree_fold(const struct tree *t, const struct node *n, fmpq_t value);
 
 /* FNV-1a of bytes, and a mixing of two hashes. */
 uint64_t hash_bytes(const char *text, uint32_t size);
+uint64_t digits_hash(const char *text, uint32_t size); /* of the digits and point in it */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
     uint64_t x = a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2));

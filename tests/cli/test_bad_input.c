@@ -133,6 +133,10 @@ static void record_no_utf8(void)
 {
     write_problems(GOOD_RECORD "{\"gold\":\"\xff\",\"pred\":\"5\"}\n");
 }
+static void record_of_odd_places(void)
+{
+    write_problems("{\"gold\":\"0.3\",\"pred\":\"1/3\",\"precision\":\"2\"}\n");
+}
 
 static void records_to_grade_are_refused_whole(void **state)
 {
@@ -152,6 +156,8 @@ static void records_to_grade_are_refused_whole(void **state)
           "problems.jsonl' line 1|'song'", NULL },
         { "another encoding", record_no_utf8, "grade --jsonl @P", 4,
           "problems.jsonl|line 2|UTF-8", NULL },
+        { "places that are no number", record_of_odd_places, "grade --jsonl @P", 4,
+          "problems.jsonl' line 1|'precision'", NULL },
         { "an unknown style", record_of_numbers, "grade --jsonl @P --style prose", 2,
           "'prose'", NULL },
         { "an unknown rule", record_of_numbers, "grade --jsonl @P --without colour", 2,
@@ -159,6 +165,24 @@ static void records_to_grade_are_refused_whole(void **state)
         { "nothing to grade", NULL, "grade", 2, "--jsonl", NULL },
     };
     test_cases_run(&place, cases, RT_COUNT(cases));
+}
+
+/* From a pipe, with characters that valid JSON can say and no text can hold. */
+static void odd_characters_do_not_stop_a_file(void **state)
+{
+    (void)state;
+    struct test_program p;
+    const struct test_run run = {
+        .folder = place.run.path,
+        .args = "grade --jsonl -",
+        .input = GOOD_RECORD "{\"gold\":\"5\",\"pred\":\"5\\u0000\\ud800\"}\n",
+        .variables = place.variables,
+    };
+    test_program_run(&run, &p);
+    assert_int_equal(p.code, 0);
+    assert_non_null(strstr(p.err, "2 records: 1 correct"));
+    assert_non_null(strstr(p.out, "5\xef\xbf\xbd\xef\xbf\xbd"));
+    test_program_deinit(&p);
 }
 
 static void a_prompt_that_is_too_long_is_recorded(void **state)
@@ -392,6 +416,7 @@ int main(void)
         cmocka_unit_test(missing_devices_are_said),
         cmocka_unit_test(problem_files_are_refused),
         cmocka_unit_test(records_to_grade_are_refused_whole),
+        cmocka_unit_test(odd_characters_do_not_stop_a_file),
         cmocka_unit_test(a_prompt_that_is_too_long_is_recorded),
         cmocka_unit_test(results_files_are_refused),
         cmocka_unit_test(a_full_disk_loses_nothing),

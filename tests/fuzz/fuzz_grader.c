@@ -8,7 +8,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static struct pipe_grader *grader;
+static struct pipe_grader *grader, *strict; /* with every rule, and with none */
+
+static bool create(void)
+{
+    struct rt_ctx ctx = { 0 };
+    struct pipe_policies none;
+    memset(none.off, true, sizeof none.off);
+    return grader || (pipe_grader_create(&ctx, NULL, &grader) == RT_OK &&
+                      pipe_grader_create(&ctx, &none, &strict) == RT_OK);
+}
 
 static void compare(const char *gold, const char *pred)
 {
@@ -18,14 +27,15 @@ static void compare(const char *gold, const char *pred)
     if (rt_time_ns() - start > UINT64_C(2000000000) || !r.rule)
         abort();
     pipe_grader_texts(grader, gold, pred, 2, &r);
+    pipe_grader_answers(strict, gold, pred, -1, &r);
+    if (rt_time_ns() - start > UINT64_C(4000000000) || !r.rule)
+        abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct rt_ctx ctx = { 0 };
     static char text[PIPE_ANSWER_MAX + 8], found[PIPE_ANSWER_MAX];
-    if (size > PIPE_ANSWER_MAX ||
-        (!grader && pipe_grader_create(&ctx, NULL, &grader) != RT_OK))
+    if (size > PIPE_ANSWER_MAX || !create())
         return 0;
     memcpy(text, data, size);
     text[size] = '\0';

@@ -319,9 +319,16 @@ static void status_tells_who_works(void **state)
     kill(child, SIGKILL);
     kill(child, SIGCONT);
     (void)wait_for(child);
-    /* Its lease runs out: the row still says running, status does not. */
+    /* The row still says running; status looks for the process. */
     assert_int_equal(
         number("alive.db", "SELECT count(*) FROM run WHERE status='running'"), 1);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(system("grep -q 'stopped.*160.*0' status.txt"), 0);
+    /* One on another machine counts until its lease has run out. */
+    assert_int_equal(system("sqlite3 alive.db \"UPDATE attempt SET host='elsewhere'\""),
+                     0);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(system("grep -q 'running.*160.*1' status.txt"), 0);
     assert_int_equal(system("sqlite3 alive.db 'UPDATE attempt SET "
                             "heartbeat_ms=heartbeat_ms-100000'"),
                      0);
