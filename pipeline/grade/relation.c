@@ -218,7 +218,10 @@ int compare_relations(struct comparer *c, struct item gold, struct item pred)
     if (x && y)
         return two_relations(c, gold, pred);
     const uint8_t other = item_node(x ? pred : gold)->kind;
-    if (other == N_LIST) /* of relations, or of values with one name */
+    const struct item relation = x ? gold : pred;
+    const bool of_set = relation_op(item_node(relation), 0) == R_IN && /* x in {2,3} */
+                        item_node(item_child(relation, 1))->kind == N_SET;
+    if (other == N_LIST && !of_set) /* of relations, or of values with one name */
         return -1;
     const int v =
         x ? one_relation(c, gold, pred, true) : one_relation(c, pred, gold, false);

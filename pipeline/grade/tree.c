@@ -69,12 +69,31 @@ static uint16_t own_flags(const struct node *n)
     }
 }
 
-/* A whole-number exponent keeps a power rational. */
+/* A power of variables with an even whole exponent, or a product with such a factor. */
+static bool is_even_power(const struct tree *t, const struct node *n)
+{
+    const struct node *a = n->kind == N_MUL ? &t->nodes[n->first] : n;
+    for (uint32_t i = 0; i < (n->kind == N_MUL ? 2u : 1u); i++) {
+        if (a->kind == N_POW && (a->flags & HAS_SYMBOL)) {
+            const struct node *e = &t->nodes[t->nodes[a->first].next];
+            if ((e->flags & IS_EXACT) && fmpz_is_one(fmpq_denref(&e->value)) &&
+                fmpz_is_even(fmpq_numref(&e->value)))
+                return true;
+        }
+        a = a->next == TREE_NONE ? a : &t->nodes[a->next];
+    }
+    return false;
+}
+
+/* A whole-number exponent keeps a power rational. The square root of x^2 is |x|. */
 static void flag_power(const struct tree *t, struct node *n)
 {
     const struct node *exponent = &t->nodes[t->nodes[n->first].next];
     if (!(exponent->flags & IS_EXACT) || !fmpz_is_one(fmpq_denref(&exponent->value)))
         n->flags |= HAS_FUNCTION;
+    if ((exponent->flags & IS_EXACT) && fmpz_is_even(fmpq_denref(&exponent->value)) &&
+        is_even_power(t, &t->nodes[n->first]))
+        n->flags |= HAS_ABS;
 }
 
 /* A decimal stays one under a sign, and times a power of ten. */
