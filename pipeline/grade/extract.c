@@ -16,6 +16,8 @@ struct finder {
     bool (*find)(struct span text, struct found *out);
 };
 
+enum { LOOK_BACK = 1 << 18 }; /* bytes; 32,768 tokens are about half of that */
+
 struct pipe_answer_style {
     const char *name;
     enum {
@@ -115,6 +117,15 @@ static struct span before_next_problem(struct span s)
     return s;
 }
 
+/* An answer stands at the end: so much of a text is looked at, whatever its length. */
+static struct span tail_of(struct span s)
+{
+    size_t from = s.size > LOOK_BACK ? s.size - LOOK_BACK : 0;
+    while (from && from < s.size && ((unsigned char)s.at[from] & 0xc0) == 0x80)
+        from++; /* a whole character first */
+    return (struct span){ s.at + from, s.size - from };
+}
+
 /* What follows the thinking. False: the thinking does not end. */
 static bool after_thinking(struct span *s)
 {
@@ -182,7 +193,7 @@ bool pipe_extract(const struct pipe_answer_style *style, const char *output,
             return false;
     }
     *rule = "no answer";
-    const struct span whole = text;
+    const struct span whole = style->kind == ANSWER_LITERAL ? text : tail_of(text);
     text = style->kind == ANSWER_LITERAL ? whole : before_next_problem(whole);
     struct found found;
     const char *fired = run_rules(style, text, &found);
