@@ -12,13 +12,13 @@ const struct rt_op_info rt_op_table[RT_OP_COUNT] = {
 };
 
 /* Bytes of codes and scales of a weight. */
-static double weight_bytes(uint32_t out, uint32_t in, uint32_t bits, uint32_t group)
+static double weight_bytes(uint32_t out, uint32_t in, uint32_t bits, uint32_t group,
+                           uint32_t form)
 {
     const struct rt_weight_shape s = {
-        .out_pad = out, .in_pad = in, .bits = bits, .group = group
+        .out_pad = out, .in_pad = in, .bits = bits, .group = group, .form = form
     };
-    return (double)rt_weight_code_bytes(&s) +
-           (bits < 16 ? (double)rt_weight_scale_bytes(&s) : 0.0);
+    return (double)rt_weight_bytes(&s);
 }
 
 static struct rt_op_cost matmul_cost(const struct matmul_push *p)
@@ -27,7 +27,7 @@ static struct rt_op_cost matmul_cost(const struct matmul_push *p)
     const double lora = p->flags & MATMUL_LORA ? p->rank : 0;
     return (struct rt_op_cost){
         .flops = 2 * rows * out * (in + lora),
-        .bytes = weight_bytes(p->out_pad, p->in_pad, p->bits, p->group) +
+        .bytes = weight_bytes(p->out_pad, p->in_pad, p->bits, p->group, p->form) +
                  4 * rows * (in + out) + 4 * lora * (rows + out),
     };
 }
@@ -37,7 +37,7 @@ static struct rt_op_cost matmul_back_cost(const struct matmul_back_push *p)
     const double rows = p->rows, out = p->out_pad, in = p->in_pad;
     return (struct rt_op_cost){
         .flops = 2 * rows * in * (out + p->rank),
-        .bytes = weight_bytes(p->out_pad, p->in_pad, p->bits, p->group) +
+        .bytes = weight_bytes(p->out_pad, p->in_pad, p->bits, p->group, p->form) +
                  4 * rows * (in + out) + 4.0 * p->rank * (rows + in),
     };
 }
@@ -65,7 +65,7 @@ struct rt_op_cost rt_op_cost_of(enum rt_op op, const void *push, double context)
     case RT_OP_unpack: {
         const struct unpack_push *p = push;
         struct rt_op_cost c = elementwise((double)p->out_pad * p->in_pad, 2, 1);
-        c.bytes += weight_bytes(p->out_pad, p->in_pad, p->bits, p->group);
+        c.bytes += weight_bytes(p->out_pad, p->in_pad, p->bits, p->group, p->form);
         return c;
     }
     case RT_OP_outer: {

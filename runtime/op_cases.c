@@ -31,12 +31,12 @@ static void weight_of(struct rt_op_operand *o, uint32_t out_pad, uint32_t in_pad
                       uint32_t bits, uint32_t group, uint32_t form)
 {
     const struct rt_weight_shape s = {
-        .out_pad = out_pad, .in_pad = in_pad, .bits = bits, .group = group
+        .out_pad = out_pad, .in_pad = in_pad, .bits = bits, .group = group, .form = form
     };
     o[0] = plain(rt_weight_code_bytes(&s) / 4, RT_FILL_CODES);
     o[1] = plain(rt_weight_scale_bytes(&s) / 4, RT_FILL_SCALES);
     o[0].arg = bits;
-    o[1].arg = form == RT_FORM_ZERO ? bits : 0;
+    o[1].arg = form << 8 | bits;
 }
 
 static struct rt_op_operand adapter_of(uint32_t out_pad, uint32_t in_pad)
@@ -376,21 +376,33 @@ static uint32_t word_of(float value)
     return word;
 }
 
-static void fill_weight(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
+static void fill_codes(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
 {
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
         const uint32_t word = next_word(seed);
-        if (o->fill == RT_FILL_SCALES) /* zeros in the middle of the codes, or minima */
-            words[i] =
-                word_of(i % 2 == 0    ? 0.1f + 0.05f * next_unit(seed)
-                        : o->arg == 0 ? -next_unit(seed)
-                                      : (float)(1u << (o->arg < 16 ? o->arg - 1 : 0)));
-        else if (o->arg == 32)
+        if (o->arg == 32)
             words[i] = word_of(next_unit(seed));
         else if (o->arg == 16) /* halves of about 0.12 to 0.25, either sign */
             words[i] = (word & 0x83FF83FFu) | 0x30003000u;
         else
             words[i] = word;
+    }
+}
+
+/* Of the forms with floats: zeros in the middle of the codes, or minima. Of the others any
+ * bits, the exponents of halves kept small, wherever the form has them: a byte beside
+ * another is a scale as good as any. */
+static void fill_scales(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
+{
+    const uint32_t form = o->arg >> 8, bits = o->arg & 255;
+    const float middle = (float)(1u << (bits < 16 ? bits - 1 : 0));
+    for (uint64_t i = 0; i < o->bytes / 4; i++) {
+        if (form > RT_FORM_OFFSET)
+            words[i] = (next_word(seed) & 0x83FF83FFu) | 0x1C001C00u;
+        else if (i % 2 == 0)
+            words[i] = word_of(0.1f + 0.05f * next_unit(seed));
+        else
+            words[i] = word_of(form == RT_FORM_OFFSET ? -next_unit(seed) : middle);
     }
 }
 
@@ -472,8 +484,10 @@ void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed
             words[i] = i % 5 == 3 ? 0xffffffffu : next_word(&state) % (o->arg + 1);
         break;
     case RT_FILL_CODES:
+        fill_codes(o, &state, words);
+        break;
     case RT_FILL_SCALES:
-        fill_weight(o, &state, words);
+        fill_scales(o, &state, words);
         break;
     case RT_FILL_STAT:
         fill_stat(o, &state, words);

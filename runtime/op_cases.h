@@ -29,11 +29,11 @@ enum rt_fill {
     RT_FILL_WORDS,    /* any words */
     RT_FILL_IDS,      /* words below `arg` + 1; some are 0xffffffff */
     RT_FILL_CODES,    /* a packed weight of `arg` bits */
-    RT_FILL_SCALES, /* (scale, zero) pairs of a weight of `arg` bits; 0: (scale, minimum) */
-    RT_FILL_STAT,   /* rows of logits_stat with targets below `arg` */
-    RT_FILL_HYPER, /* the hyperparameters of adamw */
-    RT_FILL_META,  /* the meta words of the op, made from its parameters */
-    RT_FILL_TABLE, /* page numbers, last page first */
+    RT_FILL_SCALES,   /* of a weight of `arg` & 255 bits and form `arg` >> 8 */
+    RT_FILL_STAT,     /* rows of logits_stat with targets below `arg` */
+    RT_FILL_HYPER,    /* the hyperparameters of adamw */
+    RT_FILL_META,     /* the meta words of the op, made from its parameters */
+    RT_FILL_TABLE,    /* page numbers, last page first */
 };
 
 /* How the words of a written operand are compared. */

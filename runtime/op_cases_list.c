@@ -33,6 +33,18 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(embed, "8 bits, group 16, minimum form", USUAL, 0, 9, 384, 100, 384, 8, 16, 1, 512, 0, 100)
     CASE(embed, "16 bits, group 0", USUAL, 0, 9, 384, 100, 384, 16, 0, 0, 512, 0, 100)
     CASE(embed, "32 bits, group 0", USUAL, 0, 9, 384, 100, 384, 32, 0, 0, 512, 0, 100)
+    CASE(embed, "Q4_0", USUAL, 0, 9, 416, 100, 416, 4, 32, 2, 512, 0, 100)
+    CASE(embed, "Q4_1", USUAL, 0, 9, 416, 100, 416, 4, 32, 3, 512, 0, 100)
+    CASE(embed, "Q5_0", USUAL, 0, 9, 416, 100, 416, 5, 32, 2, 512, 0, 100)
+    CASE(embed, "Q5_1", USUAL, 0, 9, 416, 100, 416, 5, 32, 3, 512, 0, 100)
+    CASE(embed, "Q8_0", USUAL, 0, 9, 416, 100, 416, 8, 32, 2, 512, 0, 100)
+    CASE(embed, "IQ4_NL", USUAL, 0, 9, 416, 100, 416, 4, 32, 4, 512, 0, 100)
+    CASE(embed, "Q2_K", USUAL, 0, 9, 512, 100, 512, 2, 16, 7, 640, 0, 100)
+    CASE(embed, "Q3_K", USUAL, 0, 9, 512, 100, 512, 3, 16, 6, 640, 0, 100)
+    CASE(embed, "Q4_K", USUAL, 0, 9, 512, 100, 512, 4, 32, 5, 640, 0, 100)
+    CASE(embed, "Q5_K", USUAL, 0, 9, 512, 100, 512, 5, 32, 5, 640, 0, 100)
+    CASE(embed, "Q6_K", USUAL, 0, 9, 2304, 100, 2304, 6, 16, 6, 2432, 0, 100)
+    CASE(embed, "bfloat16", USUAL, 0, 9, 416, 100, 416, 16, 0, 8, 512, 0, 100)
     CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128, 0, 100)
     CASE(embed, "one row, minimum form", USUAL, 0, 1, 128, 64, 128, 4, 32, 1, 128, 0, 64)
     CASE(embed, "more rows than a workgroup", USUAL, 0, 65, 100, 333, 128, 4, 32, 0, 128, 0, 333)
@@ -50,6 +62,18 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(unpack, "32 bits, group 0", USUAL, 0, 128, 384, 32, 0, 0)
     CASE(unpack, "8 bits, group 16", USUAL, 0, 64, 288, 8, 16, 0)
     CASE(unpack, "minimum form", USUAL, 0, 64, 256, 4, 32, 1)
+    CASE(unpack, "Q4_0", USUAL, 0, 64, 416, 4, 32, 2)
+    CASE(unpack, "Q4_1", USUAL, 0, 64, 416, 4, 32, 3)
+    CASE(unpack, "Q5_0", USUAL, 0, 64, 416, 5, 32, 2)
+    CASE(unpack, "Q5_1", USUAL, 0, 64, 416, 5, 32, 3)
+    CASE(unpack, "Q8_0", USUAL, 0, 64, 416, 8, 32, 2)
+    CASE(unpack, "IQ4_NL", USUAL, 0, 64, 416, 4, 32, 4)
+    CASE(unpack, "Q2_K", USUAL, 0, 64, 512, 2, 16, 7)
+    CASE(unpack, "Q3_K", USUAL, 0, 64, 512, 3, 16, 6)
+    CASE(unpack, "Q4_K", USUAL, 0, 64, 512, 4, 32, 5)
+    CASE(unpack, "Q5_K", USUAL, 0, 64, 512, 5, 32, 5)
+    CASE(unpack, "Q6_K", USUAL, 0, 64, 2304, 6, 16, 6)
+    CASE(unpack, "bfloat16", USUAL, 0, 64, 416, 16, 0, 8)
 
     /* pack: n_out, n_in, lds, transpose, m0, k0, in_pad, scale */
     CASE(pack, "whole matrix", USUAL, 0, 16, 64, 128, 0, 0, 0, 64, 1.0f)
@@ -95,6 +119,30 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 384, 16, 0, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "32 bits, group 0, everything on", USUAL, 0,
          7, 192, 384, 32, 0, 0, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q4_0", USUAL, 0,
+         7, 192, 416, 4, 32, 2, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q4_1", USUAL, 0,
+         7, 192, 416, 4, 32, 3, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q5_0", USUAL, 0,
+         7, 192, 416, 5, 32, 2, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q5_1", USUAL, 0,
+         7, 192, 416, 5, 32, 3, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q8_0", USUAL, 0,
+         7, 192, 416, 8, 32, 2, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "IQ4_NL", USUAL, 0,
+         7, 192, 416, 4, 32, 4, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q2_K", USUAL, 0,
+         7, 192, 512, 2, 16, 7, 640, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q3_K", USUAL, 0,
+         7, 192, 512, 3, 16, 6, 640, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q4_K", USUAL, 0,
+         7, 192, 512, 4, 32, 5, 640, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q5_K", USUAL, 0,
+         7, 192, 512, 5, 32, 5, 640, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "Q6_K", USUAL, 0,
+         7, 192, 2304, 6, 16, 6, 2432, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "bfloat16", USUAL, 0,
+         7, 192, 416, 16, 0, 8, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "0 rows", USUAL, 0,
          0, 64, 128, 4, 32, 0, 128, 0, 128, 64, 0, 128, 0, 64, 64)
     CASE(matmul, "1 rows", USUAL, 0,
@@ -136,6 +184,30 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 384, 16, 0, 0, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "32 bits, group 0, adapter", USUAL, 0,
          7, 192, 384, 32, 0, 0, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "Q4_0", USUAL, 0,
+         7, 192, 416, 4, 32, 2, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "Q4_1", USUAL, 0,
+         7, 192, 416, 4, 32, 3, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "Q5_0", USUAL, 0,
+         7, 192, 416, 5, 32, 2, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "Q5_1", USUAL, 0,
+         7, 192, 416, 5, 32, 3, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "Q8_0", USUAL, 0,
+         7, 192, 416, 8, 32, 2, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "IQ4_NL", USUAL, 0,
+         7, 192, 416, 4, 32, 4, 256, 16, 512, 32, 1, 128, 16)
+    CASE(matmul_back, "Q2_K", USUAL, 0,
+         7, 192, 512, 2, 16, 7, 256, 16, 640, 32, 1, 128, 16)
+    CASE(matmul_back, "Q3_K", USUAL, 0,
+         7, 192, 512, 3, 16, 6, 256, 16, 640, 32, 1, 128, 16)
+    CASE(matmul_back, "Q4_K", USUAL, 0,
+         7, 192, 512, 4, 32, 5, 256, 16, 640, 32, 1, 128, 16)
+    CASE(matmul_back, "Q5_K", USUAL, 0,
+         7, 192, 512, 5, 32, 5, 256, 16, 640, 32, 1, 128, 16)
+    CASE(matmul_back, "Q6_K", USUAL, 0,
+         7, 192, 2304, 6, 16, 6, 256, 16, 2432, 32, 1, 128, 16)
+    CASE(matmul_back, "bfloat16", USUAL, 0,
+         7, 192, 416, 16, 0, 8, 256, 16, 512, 32, 1, 128, 16)
     CASE(matmul_back, "0 rows", USUAL, 0, 0, 64, 128, 4, 32, 0, 128, 0, 128, 0, 0, 128, 0)
     CASE(matmul_back, "1 rows", USUAL, 0, 1, 64, 128, 4, 32, 0, 128, 0, 128, 0, 0, 128, 0)
     CASE(matmul_back, "63 rows", USUAL, 0,

@@ -67,6 +67,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .broadcast = facts->subgroup_ballot ? facts->subgroup_size : 0,
         .binding_bytes_max = facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
+        .wide_weights = family == RT_FAMILY_LANES,
         .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
         .submit_flops_max = rate * SUBMIT_SECONDS_MAX,
         .quirks = quirks_of(facts),
@@ -87,10 +88,11 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
         snprintf(text, size,
                  "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"broadcast\":%u,"
                  "\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,\"decode_rows\":%u,"
+                 "\"wide_weights\":%s,"
                  "\"submit_flops_max\":%.0f,\"quirks\":[%s]}",
                  families[plan->family], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->submit_flops_max, quirks);
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
     return n < 0 ? 0 : (size_t)n;
 }

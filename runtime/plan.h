@@ -48,10 +48,12 @@ struct rt_plan {
                                    memory (the subgroup); 0: kernels do not do it */
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
-    uint32_t decode_rows;       /* from so many rows on a packed weight is decoded to 32
+    bool wide_weights;       /* packed weights have float scales and codes of 4 or 8 bits,
+                                   as lane kernels read them; else the file's own form */
+    uint32_t decode_rows;    /* from so many rows on a packed weight is decoded to 32
                                     bits before its product, not within it; 0: never */
-    double submit_flops_max;    /* a queue submission is cut above this estimate */
-    uint32_t quirks;            /* bit per row of quirks.def in force */
+    double submit_flops_max; /* a queue submission is cut above this estimate */
+    uint32_t quirks;         /* bit per row of quirks.def in force */
 };
 
 /* Bits of rt_plan.quirks. */

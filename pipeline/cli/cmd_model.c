@@ -25,7 +25,8 @@ static const double GIB = 1073741824.0;
 /* One way in which matrices of a kind are stored. */
 struct form {
     char text[64];
-    uint32_t count; /* matrices */
+    uint32_t count;      /* matrices */
+    double file, packed; /* bytes in files; on devices that keep that form */
 };
 
 /* The matrices of one kind over all layers; more forms than fit are counted in the last. */
@@ -40,7 +41,7 @@ struct showing {
     struct cli *cli;
     const char *folder;
     struct fmt_model *file;
-    struct model_size size;
+    struct model_size size, wide; /* packed weights as they are; widened (rt_plan) */
     struct kind kinds[KINDS];
     uint32_t contexts[CONTEXTS_MAX], context_count;
     char licence[64]; /* empty: the folder does not say */
@@ -67,6 +68,8 @@ static rt_status add_matrix(struct showing *s, struct kind *kind, const char *na
         memcpy(kind->forms[kind->form_count++].text, stored.text, sizeof stored.text);
     }
     kind->forms[i].count++;
+    kind->forms[i].file += stored.bits / 8;
+    kind->forms[i].packed += (double)rt_weight_bytes(&shape);
     return RT_OK;
 
 fail:
@@ -160,36 +163,56 @@ static rt_status choose_contexts(struct showing *s)
 /* ---- what fits ---- */
 
 /* Requests at once of this context beside the model, up to the engine's 64. */
-static uint32_t slots_that_fit(const struct showing *s, uint64_t memory, uint32_t context)
+static uint32_t slots_that_fit(const struct model_size *size, uint64_t memory,
+                               uint32_t context)
 {
-    const uint64_t model = model_size_bytes(&s->size, context);
+    const uint64_t model = model_size_bytes(size, context);
     for (uint32_t slots = SLOTS_MAX; slots > 0; slots--) {
         const struct rt_engine_options o = { .slots = slots, .context = context };
-        if (model + rt_engine_bytes(&s->size, &o) <= memory)
+        if (model + rt_engine_bytes(size, &o) <= memory)
             return slots;
     }
     return 0;
 }
 
+/* The model as the plan of a device holds it. */
+static const struct model_size *size_on(const struct showing *s,
+                                        const struct rt_device_info *device)
+{
+    static const struct rt_plan_options any = { 0 };
+    struct rt_plan plan = { 0 };
+    if (strcmp(device->name, "ref") != 0)
+        rt_plan_make(&device->facts, &any, &plan);
+    return plan.wide_weights ? &s->wide : &s->size;
+}
+
+static uint64_t weight_bytes(const struct model_size *size)
+{
+    return size->projections + size->tables + size->rest;
+}
+
 static json_t *device_json(const struct showing *s, const struct rt_device_info *device)
 {
+    const struct model_size *size = size_on(s, device);
     const uint64_t memory = rt_device_memory_bytes(device);
     json_t *fits = json_array();
     for (uint32_t i = 0; i < s->context_count; i++)
         json_array_append_new(
             fits,
             json_pack("{s:I, s:I}", "context", (json_int_t)s->contexts[i], "requests",
-                      (json_int_t)slots_that_fit(s, memory, s->contexts[i])));
-    return json_pack("{s:s, s:I, s:o}", "device", device->name, "memory_bytes",
-                     (json_int_t)memory, "fits", fits);
+                      (json_int_t)slots_that_fit(size, memory, s->contexts[i])));
+    return json_pack("{s:s, s:I, s:I, s:o}", "device", device->name, "memory_bytes",
+                     (json_int_t)memory, "weight_bytes", (json_int_t)weight_bytes(size),
+                     "fits", fits);
 }
 
 static void print_device(const struct showing *s, const struct rt_device_info *device)
 {
+    const struct model_size *size = size_on(s, device);
     const uint64_t memory = rt_device_memory_bytes(device);
     printf("  %-28s %8.2f GiB ", device->name, (double)memory / GIB);
     for (uint32_t i = 0; i < s->context_count; i++) {
-        const uint32_t slots = slots_that_fit(s, memory, s->contexts[i]);
+        const uint32_t slots = slots_that_fit(size, memory, s->contexts[i]);
         if (slots)
             printf(" %4u x %-6u", slots, s->contexts[i]);
         else
@@ -227,6 +250,12 @@ static rt_status show_devices(const struct showing *s, json_t *json)
 
 /* ---- printing ---- */
 
+static void print_form(const char *kind, const struct form *f)
+{
+    printf("  %-10s %3u x %-28s %8.1f MiB, %.2f of its file bytes\n", kind, f->count,
+           f->text, f->packed / 1048576, f->packed / f->file);
+}
+
 static void print_kinds(const struct showing *s)
 {
     for (int k = 0; k < KINDS; k++) {
@@ -236,8 +265,7 @@ static void print_kinds(const struct showing *s)
             continue;
         }
         for (uint32_t i = 0; i < kind->form_count; i++)
-            printf("  %-10s %3u x %s\n", i ? "" : kind->name, kind->forms[i].count,
-                   kind->forms[i].text);
+            print_form(i ? "" : kind->name, &kind->forms[i]);
     }
 }
 
@@ -245,7 +273,7 @@ static rt_status print_text(const struct showing *s)
 {
     const struct fmt_config *c = &s->size.config;
     const struct model_size *z = &s->size;
-    const uint64_t bytes = z->projections + z->tables + z->rest;
+    const uint64_t bytes = weight_bytes(z), wide = weight_bytes(&s->wide);
     printf("%s\n", s->folder);
     printf(
         "  family     %s: %u layers, hidden %u, ffn %u, %u heads of %u on %u of keys\n",
@@ -264,6 +292,11 @@ static rt_status print_text(const struct showing *s)
            (double)z->file / 1048576, (double)bytes / 1048576,
            (double)bytes / (double)z->file, (double)z->projections / 1048576,
            (double)z->tables / 1048576, (double)z->rest / 1048576);
+    if (wide != bytes)
+        printf("             %.1f on CPUs (%.2f of it), which read codes of 8 bits and "
+               "float "
+               "scales faster\n",
+               (double)wide / 1048576, (double)wide / (double)z->file);
     printf("\nrequests at once x tokens of each, beside the model, at most 64:\n");
     return show_devices(s, NULL);
 }
@@ -319,6 +352,9 @@ static rt_status run(struct cli *cli)
     s->cli = cli;
     s->folder = folder;
     TRY(fmt_model_open(&cli->ctx, folder, &s->file));
+    fmt_model_widen(s->file, true);
+    TRY(rt_model_size(&cli->ctx, s->file, &s->wide));
+    fmt_model_widen(s->file, false);
     TRY(rt_model_size(&cli->ctx, s->file, &s->size));
     TRY(choose_contexts(s));
     TRY(gather_kinds(s));

@@ -19,6 +19,8 @@ const struct cli_option cli_global_options[] = {
     { "cache-dir", "DIR", "pipelines, tune results, file hashes (default XDG cache)" },
     { "profile", NULL, "print time, GFLOP/s and GB/s of every op at the end" },
     { "validation", NULL, "run with the Vulkan validation layer" },
+    { "family", "NAME",
+      "kernels: lanes (CPUs), tiled (GPUs; packed weights as the file has them), auto" },
     { "tune", "HOW",
       "on: time the kernels that pass a check, once (default); off: by rule" },
     { "json", NULL, "print results as JSON, where a command has any" },

@@ -42,6 +42,19 @@ static void use_cache_folder(struct cli *cli)
         rt_log(&cli->ctx, RT_LOG_WARNING, "no cache is kept: %s", cli->ctx.message);
 }
 
+static rt_status family_of(struct cli *cli, enum rt_family *out)
+{
+    static const char *const names[RT_FAMILY_COUNT] = { "auto", "lanes", "tiled" };
+    const char *given = cli_value(cli, "family", names[RT_FAMILY_AUTO]);
+    for (int i = 0; i < RT_FAMILY_COUNT; i++)
+        if (strcmp(given, names[i]) == 0) {
+            *out = (enum rt_family)i;
+            return RT_OK;
+        }
+    return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                   "--family is auto, lanes or tiled, not '%.40s'", given);
+}
+
 rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 {
     return cli_device_open_named(
@@ -51,11 +64,13 @@ rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_device **out)
 {
     bool tune;
-    if (cli_tune(cli, &tune) != RT_OK)
+    enum rt_family family = RT_FAMILY_AUTO;
+    if (cli_tune(cli, &tune) != RT_OK || family_of(cli, &family) != RT_OK)
         return RT_ERR_USAGE;
     use_cache_folder(cli);
     const struct rt_device_options options = {
         .name = name,
+        .family = family,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
         .tune = tune,

@@ -51,6 +51,11 @@ void fmt_model_close(struct fmt_model **model)
     *model = NULL;
 }
 
+void fmt_model_widen(struct fmt_model *m, bool wide)
+{
+    m->wide = wide;
+}
+
 const struct fmt_config *fmt_model_config(const struct fmt_model *m)
 {
     return &m->config;
@@ -155,15 +160,20 @@ rt_status fmt_weight_order(struct fmt_model *m, const char *name, uint32_t in,
 }
 
 rt_status fmt_weight_load(struct fmt_model *m, const char *name,
-                          const struct rt_weight_shape *dest, uint32_t row0, uint32_t out,
-                          uint32_t *codes, float *scales)
+                          const struct rt_weight_shape *dest, uint32_t row0,
+                          uint32_t first, uint32_t rows, uint32_t *codes, float *scales)
 {
+    rt_status st;
     struct rt_weight_shape own;
-    const rt_status st = fmt_weight_shape(m, name, out, dest->in, &own);
-    if (st != RT_OK)
-        return st;
+    uint32_t out, in;
+    TRY(fmt_weight_size(m, name, &out, &in));
+    TRY(fmt_weight_shape(m, name, out, dest->in, &own));
     assert(own.bits == dest->bits && own.group == dest->group && own.form == dest->form);
-    return m->source->load(m, name, dest, row0, out, codes, scales);
+    assert(first % RT_WEIGHT_BLOCK == 0 && first + rows <= out);
+    return m->source->load(m, name, dest, row0, first, rows, codes, scales);
+
+fail:
+    return st;
 }
 
 void fmt_put_float_row(const struct rt_weight_shape *dest, uint32_t *codes, uint32_t row,

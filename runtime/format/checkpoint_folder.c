@@ -189,7 +189,9 @@ static rt_status folder_form(struct fmt_model *m, const char *name,
         shape->form = RT_FORM_ZERO;
     } else {
         TRY(find_matrix(m, name, &t));
-        shape->bits = t->dtype == FMT_F16 ? 16 : 32;
+        const bool is_bf16 = t->dtype == FMT_BF16 && !m->wide;
+        shape->bits = t->dtype == FMT_F16 || is_bf16 ? 16 : 32;
+        shape->form = is_bf16 ? RT_FORM_BF16 : 0;
     }
     return RT_OK;
 
@@ -217,9 +219,12 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
         out->packed = true;
     } else {
         TRY(find_matrix(m, name, &t));
-        snprintf(out->text, sizeof out->text, "%d-bit floats",
-                 t->dtype == FMT_F16 ? 16 : 32);
-        out->bits = (double)t->count * (t->dtype == FMT_F16 ? 16 : 32);
+        const int bits = t->dtype == FMT_F32 ? 32 : 16;
+        if (t->dtype == FMT_BF16)
+            snprintf(out->text, sizeof out->text, "bfloat16");
+        else
+            snprintf(out->text, sizeof out->text, "%d-bit floats", bits);
+        out->bits = (double)t->count * bits;
     }
     return RT_OK;
 
@@ -245,7 +250,7 @@ fail:
 
 static rt_status load_floats(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
-                             uint32_t out, uint32_t *codes)
+                             uint32_t first, uint32_t rows, uint32_t *codes)
 {
     rt_status st;
     const struct fmt_tensor *t;
@@ -253,11 +258,11 @@ static rt_status load_floats(struct fmt_model *m, const char *name,
     if (!row)
         return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
     TRY(find_matrix(m, name, &t));
-    for (uint32_t r = 0; r < out; r++) {
-        fmt_tensor_floats(t, (uint64_t)r * dest->in, dest->in, row);
+    for (uint32_t r = 0; r < rows; r++) {
+        const uint64_t from = (uint64_t)(first + r) * dest->in;
+        fmt_tensor_floats(t, from, dest->in, row);
         TRY(fmt_check_finite(m, t->name, row, dest->in));
-        fmt_put_float_row(dest, codes, row0 + r, row,
-                          t->data + 2 * (uint64_t)r * dest->in);
+        fmt_put_float_row(dest, codes, row0 + r, row, t->data + 2 * from);
     }
 
 fail:
@@ -338,17 +343,18 @@ static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uin
 
 static rt_status load_packed(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
-                             uint32_t out, uint32_t *codes, float *scales)
+                             uint32_t first, uint32_t rows, uint32_t *codes,
+                             float *scales)
 {
     rt_status st;
     struct unpacking u;
     TRY(unpacking_open(m, name, dest->in_pad, &u));
-    for (uint32_t first = 0; first < out; first += ROWS_AT_ONCE) {
-        const uint32_t n = out - first < ROWS_AT_ONCE ? out - first : ROWS_AT_ONCE;
-        fmt_packed_codes(&u.p, first, n, u.codes);
+    for (uint32_t done = 0; done < rows; done += ROWS_AT_ONCE) {
+        const uint32_t n = rows - done < ROWS_AT_ONCE ? rows - done : ROWS_AT_ONCE;
+        fmt_packed_codes(&u.p, first + done, n, u.codes);
         for (uint32_t r = 0; r < n; r++) {
-            TRY(take_groups(m, &u, first + r));
-            put_row(&u, dest, row0 + first + r, u.codes + (uint64_t)r * u.p.in, codes,
+            TRY(take_groups(m, &u, first + done + r));
+            put_row(&u, dest, row0 + done + r, u.codes + (uint64_t)r * u.p.in, codes,
                     scales);
         }
     }
@@ -360,10 +366,12 @@ fail:
 
 static rt_status folder_load(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
-                             uint32_t out, uint32_t *codes, float *scales)
+                             uint32_t first, uint32_t rows, uint32_t *codes,
+                             float *scales)
 {
-    return dest->bits >= 16 ? load_floats(m, name, dest, row0, out, codes)
-                            : load_packed(m, name, dest, row0, out, codes, scales);
+    return dest->bits >= 16
+               ? load_floats(m, name, dest, row0, first, rows, codes)
+               : load_packed(m, name, dest, row0, first, rows, codes, scales);
 }
 
 static rt_status packed_floats(struct fmt_model *m, const char *name, float *values)

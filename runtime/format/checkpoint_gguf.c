@@ -1,10 +1,10 @@
 /* runtime/format/checkpoint_gguf.c
  * The tensors of a GGUF file as weights in the device layout, every value exactly:
- *   4-bit codes with whole groups of 32     4 bits, ZERO or OFFSET as the type is
- *   all other codes                         8 bits, the same scales and zeros
- *   codes of a table                        8 bits, table[code] + 128 with zero 128
- *   F16, F32; BF16                          16 bits; 32 bits
- * A group's scale is a product that a float holds exactly (gguf_types.h). Names are those
+ *   packed         the type's own bits and form (gguf_types.h)
+ *   packed, wide   of 4 bits 4, else 8, with a float scale and zero a group; levels of IQ4_NL
+ *                  plus 128 as codes with zero 128
+ *   F16, F32; BF16 16 bits; 32 bits
+ * Names are those
  * of Hugging Face; where tensors alone are asked for, the file's own names are known too
  * and have their rows in the file's order. */
 #include "runtime/format/checkpoint_impl.h"
@@ -165,12 +165,20 @@ static rt_status gguf_form(struct fmt_model *m, const char *name,
     if (st != RT_OK)
         return st;
     const struct fmt_block_type *type = t->type;
-    shape->form = type->form == FMT_BLOCK_OFFSET ? RT_FORM_OFFSET : RT_FORM_ZERO;
-    if (type->form == FMT_BLOCK_FLOAT)
-        shape->bits = type->id == FMT_BLOCK_ID_F16 ? 16 : 32;
-    else
-        shape->bits = type->bits == 4 && !type->table ? 4 : 8;
-    shape->group = type->group;
+    if (!type->split) {
+        const bool is_bf16 = type->id == FMT_BLOCK_ID_BF16;
+        shape->bits = type->bytes == 2 && !(is_bf16 && m->wide) ? 16 : 32;
+        shape->form = shape->bits == 16 && is_bf16 ? RT_FORM_BF16 : 0;
+        return RT_OK;
+    }
+    shape->bits = type->bits;
+    shape->form = type->form;
+    shape->group = rt_weight_form_group(type->form);
+    if (m->wide) {
+        const bool levels = type->form == RT_FORM_LEVELS;
+        shape->bits = type->bits == 4 && !levels ? 4 : 8;
+        shape->form = rt_weight_form_wide(type->form);
+    }
     return RT_OK;
 }
 
@@ -182,7 +190,7 @@ static rt_status gguf_stored(struct fmt_model *m, const char *name,
     if (st == RT_OK) {
         snprintf(out->text, sizeof out->text, "%s", t->type->name);
         out->bits = 8.0 * (double)t->size;
-        out->packed = t->type->form != FMT_BLOCK_FLOAT;
+        out->packed = t->type->split != NULL;
     }
     return st;
 }
@@ -201,18 +209,15 @@ struct unpacking {
     const struct fmt_gguf_tensor *tensor;
     struct fmt_block block;
     uint8_t *codes; /* [in]: as the device has them */
-    float *values;  /* [in]: of floats; else scales, then zeros of the groups */
+    float *values;  /* [in]: of floats; else (scale, zero) of the groups */
 };
 
 static void take_codes(const struct fmt_block_type *type, const struct fmt_block *block,
-                       uint8_t *codes)
+                       bool as_levels, uint8_t *codes)
 {
-    if (!type->table) {
-        memcpy(codes, block->code, type->block);
-        return;
-    }
-    for (uint32_t i = 0; i < type->block; i++)
-        codes[i] = (uint8_t)(type->table[block->code[i]] + 128);
+    memcpy(codes, block->code, type->block);
+    for (uint32_t i = 0; as_levels && i < type->block; i++)
+        codes[i] = (uint8_t)(rt_weight_levels[block->code[i]] + 128);
 }
 
 static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
@@ -220,24 +225,27 @@ static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64
                                 uint32_t *codes, float *scales)
 {
     const struct fmt_block_type *type = u->tensor->type;
-    const uint32_t groups = dest->in / type->group, per = type->block / type->group;
+    const uint32_t group = dest->group, per = type->block / group;
+    const bool is_wide = dest->form <= RT_FORM_OFFSET;
+    const bool as_levels = is_wide && type->form == RT_FORM_LEVELS;
     const uint8_t *data = u->tensor->data + from * (dest->in / type->block) * type->bytes;
-    float *zeros = u->values + groups;
     for (uint32_t b = 0; b < dest->in / type->block; b++, data += type->bytes) {
         fmt_block_split(type, data, &u->block);
-        take_codes(type, &u->block, u->codes + b * type->block);
-        for (uint32_t g = 0; g < per; g++) {
-            u->values[b * per + g] = u->block.scale[g];
-            zeros[b * per + g] = type->table ? 128 : u->block.zero[g];
+        take_codes(type, &u->block, as_levels, u->codes + b * type->block);
+        for (uint32_t i = 0; i < per; i++) {
+            float *v = u->values + 2ull * (b * per + i);
+            rt_weight_unpack_scale(type->form, type->bits, &u->block.scale[i], &v[0],
+                                   &v[1]);
+            if (as_levels)
+                v[1] = 128;
+            if (is_wide)
+                rt_weight_put_scale(dest, scales, to, b * per + i, v[0], v[1]);
+            else
+                rt_weight_put_packed(dest, scales, to, b * per + i, &u->block.scale[i]);
         }
     }
-    const rt_status st = fmt_check_finite(m, u->tensor->name, u->values, 2ull * groups);
-    if (st != RT_OK)
-        return st;
     rt_weight_put_row(dest, codes, to, u->codes, dest->in);
-    for (uint32_t g = 0; g < groups; g++)
-        rt_weight_put_scale(dest, scales, to, g, u->values[g], zeros[g]);
-    return RT_OK;
+    return fmt_check_finite(m, u->tensor->name, u->values, 2ull * (dest->in / group));
 }
 
 static rt_status put_float_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
@@ -254,7 +262,7 @@ static rt_status put_float_row(struct fmt_model *m, struct unpacking *u, uint64_
 
 static rt_status gguf_load(struct fmt_model *m, const char *name,
                            const struct rt_weight_shape *dest, uint32_t row0,
-                           uint32_t out, uint32_t *codes, float *scales)
+                           uint32_t first, uint32_t rows, uint32_t *codes, float *scales)
 {
     rt_status st;
     struct unpacking u = { 0 };
@@ -267,8 +275,8 @@ static rt_status gguf_load(struct fmt_model *m, const char *name,
         st = rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
         goto fail;
     }
-    for (uint32_t r = 0; r < out; r++) {
-        const uint64_t from = row_of(m, full, r);
+    for (uint32_t r = 0; r < rows; r++) {
+        const uint64_t from = row_of(m, full, first + r);
         if (u.tensor->type->split)
             TRY(put_packed_row(m, &u, from, dest, row0 + r, codes, scales));
         else

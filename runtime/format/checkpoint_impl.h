@@ -14,6 +14,7 @@ struct fmt_model {
     const struct fmt_source *source;
     struct rt_ctx *ctx; /* borrowed */
     char *path;
+    bool wide;                /* fmt_model_widen */
     struct fmt_config config; /* tensors only: nothing but its quantization */
     /* a folder */
     struct fmt_safetensors file;
@@ -42,8 +43,8 @@ struct fmt_source {
     rt_status (*order)(struct fmt_model *m, const char *name, uint32_t in,
                        uint32_t *order, bool *moved);
     rt_status (*load)(struct fmt_model *m, const char *name,
-                      const struct rt_weight_shape *dest, uint32_t row0, uint32_t out,
-                      uint32_t *codes, float *scales);
+                      const struct rt_weight_shape *dest, uint32_t row0, uint32_t first,
+                      uint32_t rows, uint32_t *codes, float *scales);
     rt_status (*matrix)(struct fmt_model *m, const char *name, uint32_t out, uint32_t in,
                         float *values);
     rt_status (*hash)(struct fmt_model *m, struct sha256 *hash);

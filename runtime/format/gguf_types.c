@@ -1,14 +1,12 @@
 #include "runtime/format/gguf_types.h"
 
-#include "runtime/weight.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-static float half_at(const uint8_t *p)
+static uint16_t bits_at(const uint8_t *p)
 {
-    return rt_half_to_float((uint16_t)(p[0] | (uint32_t)p[1] << 8));
+    return (uint16_t)(p[0] | (uint32_t)p[1] << 8);
 }
 
 static uint32_t word_at(const uint8_t *p)
@@ -45,24 +43,22 @@ static void add_fifth_bits(const uint8_t *high, uint8_t *code)
 /* half d, nibbles */
 static void split_q4_0(const uint8_t *p, struct fmt_block *b)
 {
-    b->scale[0] = half_at(p);
-    b->zero[0] = 8;
+    b->scale[0].d = bits_at(p);
     split_nibbles(p + 2, b->code);
 }
 
 /* half d, half m, nibbles */
 static void split_q4_1(const uint8_t *p, struct fmt_block *b)
 {
-    b->scale[0] = half_at(p);
-    b->zero[0] = half_at(p + 2);
+    b->scale[0].d = bits_at(p);
+    b->scale[0].m = bits_at(p + 2);
     split_nibbles(p + 4, b->code);
 }
 
 /* half d, word of fifth bits, nibbles */
 static void split_q5_0(const uint8_t *p, struct fmt_block *b)
 {
-    b->scale[0] = half_at(p);
-    b->zero[0] = 16;
+    b->scale[0].d = bits_at(p);
     split_nibbles(p + 6, b->code);
     add_fifth_bits(p + 2, b->code);
 }
@@ -70,8 +66,8 @@ static void split_q5_0(const uint8_t *p, struct fmt_block *b)
 /* half d, half m, word of fifth bits, nibbles */
 static void split_q5_1(const uint8_t *p, struct fmt_block *b)
 {
-    b->scale[0] = half_at(p);
-    b->zero[0] = half_at(p + 2);
+    b->scale[0].d = bits_at(p);
+    b->scale[0].m = bits_at(p + 2);
     split_nibbles(p + 8, b->code);
     add_fifth_bits(p + 4, b->code);
 }
@@ -79,21 +75,15 @@ static void split_q5_1(const uint8_t *p, struct fmt_block *b)
 /* half d, signed bytes; stored here plus 128 */
 static void split_q8_0(const uint8_t *p, struct fmt_block *b)
 {
-    b->scale[0] = half_at(p);
-    b->zero[0] = 128;
+    b->scale[0].d = bits_at(p);
     for (int j = 0; j < 32; j++)
         b->code[j] = p[2 + j] ^ 0x80;
 }
 
-/* The levels of IQ4_NL: constants of the format. */
-static const int8_t iq4_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
-                                       1,    13,   25,  38,  53,  69,  89,  113 };
-
 /* half d, nibbles that index the levels */
 static void split_iq4_nl(const uint8_t *p, struct fmt_block *b)
 {
-    b->scale[0] = half_at(p);
-    b->zero[0] = 0;
+    b->scale[0].d = bits_at(p);
     split_nibbles(p + 2, b->code);
 }
 
@@ -111,12 +101,10 @@ static void split_pairs(const uint8_t *q, uint8_t *code)
  * d scale q - dmin minimum */
 static void split_q2_k(const uint8_t *p, struct fmt_block *b)
 {
-    const float d = half_at(p + 80), dmin = half_at(p + 82);
     split_pairs(p + 16, b->code);
-    for (int g = 0; g < 16; g++) {
-        b->scale[g] = d * (float)(p[g] & 15);
-        b->zero[g] = -(dmin * (float)(p[g] >> 4));
-    }
+    for (int g = 0; g < 16; g++)
+        b->scale[g] = (struct rt_weight_scale){ bits_at(p + 80), bits_at(p + 82),
+                                                p[g] & 15, p[g] >> 4 };
 }
 
 /* 32 bytes of third bits (bit 4 h + s of byte l: element 128 h + 32 s + l), 64 bytes of
@@ -124,31 +112,32 @@ static void split_q2_k(const uint8_t *p, struct fmt_block *b)
 static void split_q3_k(const uint8_t *p, struct fmt_block *b)
 {
     const uint8_t *packed = p + 96;
-    const float d = half_at(p + 108);
     split_pairs(p + 32, b->code);
     for (int i = 0; i < 256; i++)
         b->code[i] |= (uint8_t)((p[i % 32] >> (i / 32) & 1) << 2);
     for (int g = 0; g < 16; g++) {
         const int low = packed[g % 8] >> (4 * (g / 8)) & 15;
         const int high = packed[8 + g % 4] >> (2 * (g / 4)) & 3;
-        b->scale[g] = d * (float)((low | high << 4) - 32);
-        b->zero[g] = 4;
+        b->scale[g].d = bits_at(p + 108);
+        b->scale[g].s = (uint8_t)((low | high << 4) - 32);
     }
 }
 
-/* 12 bytes hold eight scales and eight minima of 6 bits. The first four of each are the
- * low 6 bits of bytes 0-3 and 4-7; of the last four, bytes 8-11 hold the low nibbles
- * (scale low, minimum high) and the top bits of bytes 0-3 and 4-7 the rest. */
-static void scales_of_eight(const uint8_t *p, float d, float dmin, struct fmt_block *b)
+/* half d, half dmin, then 12 bytes with eight scales and eight minima of 6 bits. The first
+ * four of each are the low 6 bits of bytes 0-3 and 4-7; of the last four, bytes 8-11 hold
+ * the low nibbles (scale low, minimum high) and the top bits of bytes 0-3 and 4-7 the
+ * rest. */
+static void scales_of_eight(const uint8_t *p, struct fmt_block *b)
 {
+    const uint8_t *q = p + 4;
     for (int g = 0; g < 8; g++) {
-        int scale = p[g % 4] & 63, minimum = p[g % 4 + 4] & 63;
+        int scale = q[g % 4] & 63, minimum = q[g % 4 + 4] & 63;
         if (g >= 4) {
-            scale = (p[g + 4] & 15) | p[g - 4] >> 6 << 4;
-            minimum = p[g + 4] >> 4 | p[g] >> 6 << 4;
+            scale = (q[g + 4] & 15) | q[g - 4] >> 6 << 4;
+            minimum = q[g + 4] >> 4 | q[g] >> 6 << 4;
         }
-        b->scale[g] = d * (float)scale;
-        b->zero[g] = -(dmin * (float)minimum);
+        b->scale[g] = (struct rt_weight_scale){ bits_at(p), bits_at(p + 2),
+                                                (uint8_t)scale, (uint8_t)minimum };
     }
 }
 
@@ -156,7 +145,7 @@ static void scales_of_eight(const uint8_t *p, float d, float dmin, struct fmt_bl
  * first 32 in the low nibbles; d scale q - dmin minimum */
 static void split_q4_k(const uint8_t *p, struct fmt_block *b)
 {
-    scales_of_eight(p + 4, half_at(p), half_at(p + 2), b);
+    scales_of_eight(p, b);
     for (int i = 0; i < 256; i++)
         b->code[i] = p[16 + i / 64 * 32 + i % 32] >> (4 * (i % 64 / 32)) & 15;
 }
@@ -164,7 +153,7 @@ static void split_q4_k(const uint8_t *p, struct fmt_block *b)
 /* As Q4_K, with 32 bytes of fifth bits before the nibbles: bit i / 32 of byte i % 32. */
 static void split_q5_k(const uint8_t *p, struct fmt_block *b)
 {
-    scales_of_eight(p + 4, half_at(p), half_at(p + 2), b);
+    scales_of_eight(p, b);
     for (int i = 0; i < 256; i++) {
         const int low = p[48 + i / 64 * 32 + i % 32] >> (4 * (i % 64 / 32)) & 15;
         b->code[i] = (uint8_t)(low | (p[16 + i % 32] >> (i / 32) & 1) << 4);
@@ -176,7 +165,6 @@ static void split_q5_k(const uint8_t *p, struct fmt_block *b)
  * l + 32 (s % 2), its high pair in bits 2 s of byte l; d scale (q - 32) */
 static void split_q6_k(const uint8_t *p, struct fmt_block *b)
 {
-    const float d = half_at(p + 208);
     for (int i = 0; i < 256; i++) {
         const int half = i / 128, s = i % 128 / 32, l = i % 32;
         const int low = p[64 * half + l + 32 * (s % 2)] >> (4 * (s / 2)) & 15;
@@ -184,28 +172,28 @@ static void split_q6_k(const uint8_t *p, struct fmt_block *b)
         b->code[i] = (uint8_t)(low | high << 4);
     }
     for (int g = 0; g < 16; g++) {
-        b->scale[g] = d * (float)(int8_t)p[192 + g];
-        b->zero[g] = 32;
+        b->scale[g].d = bits_at(p + 208);
+        b->scale[g].s = p[192 + g];
     }
 }
 
 /* ---- the list ---- */
 
 static const struct fmt_block_type types[] = {
-    { 0, "F32", 1, 4, FMT_BLOCK_FLOAT, 0, 0, NULL, NULL },
-    { 1, "F16", 1, 2, FMT_BLOCK_FLOAT, 0, 0, NULL, NULL },
-    { 2, "Q4_0", 32, 18, FMT_BLOCK_ZERO, 4, 32, NULL, split_q4_0 },
-    { 3, "Q4_1", 32, 20, FMT_BLOCK_OFFSET, 4, 32, NULL, split_q4_1 },
-    { 6, "Q5_0", 32, 22, FMT_BLOCK_ZERO, 5, 32, NULL, split_q5_0 },
-    { 7, "Q5_1", 32, 24, FMT_BLOCK_OFFSET, 5, 32, NULL, split_q5_1 },
-    { 8, "Q8_0", 32, 34, FMT_BLOCK_ZERO, 8, 32, NULL, split_q8_0 },
-    { 10, "Q2_K", 256, 84, FMT_BLOCK_OFFSET, 2, 16, NULL, split_q2_k },
-    { 11, "Q3_K", 256, 110, FMT_BLOCK_ZERO, 3, 16, NULL, split_q3_k },
-    { 12, "Q4_K", 256, 144, FMT_BLOCK_OFFSET, 4, 32, NULL, split_q4_k },
-    { 13, "Q5_K", 256, 176, FMT_BLOCK_OFFSET, 5, 32, NULL, split_q5_k },
-    { 14, "Q6_K", 256, 210, FMT_BLOCK_ZERO, 6, 16, NULL, split_q6_k },
-    { 20, "IQ4_NL", 32, 18, FMT_BLOCK_TABLE, 4, 32, iq4_levels, split_iq4_nl },
-    { 30, "BF16", 1, 2, FMT_BLOCK_FLOAT, 0, 0, NULL, NULL },
+    { 0, "F32", 1, 4, 0, 0, NULL },
+    { 1, "F16", 1, 2, 0, 0, NULL },
+    { 2, "Q4_0", 32, 18, 4, RT_FORM_HALF, split_q4_0 },
+    { 3, "Q4_1", 32, 20, 4, RT_FORM_HALVES, split_q4_1 },
+    { 6, "Q5_0", 32, 22, 5, RT_FORM_HALF, split_q5_0 },
+    { 7, "Q5_1", 32, 24, 5, RT_FORM_HALVES, split_q5_1 },
+    { 8, "Q8_0", 32, 34, 8, RT_FORM_HALF, split_q8_0 },
+    { 10, "Q2_K", 256, 84, 2, RT_FORM_K16_MIN, split_q2_k },
+    { 11, "Q3_K", 256, 110, 3, RT_FORM_K16, split_q3_k },
+    { 12, "Q4_K", 256, 144, 4, RT_FORM_K32, split_q4_k },
+    { 13, "Q5_K", 256, 176, 5, RT_FORM_K32, split_q5_k },
+    { 14, "Q6_K", 256, 210, 6, RT_FORM_K16, split_q6_k },
+    { 20, "IQ4_NL", 32, 18, 4, RT_FORM_LEVELS, split_iq4_nl },
+    { 30, "BF16", 1, 2, 0, 0, NULL },
     /* Known by name, so that a refusal can say what the file holds. */
     { .id = 9, .name = "Q8_1" },
     { .id = 15, .name = "Q8_K" },
@@ -250,6 +238,7 @@ void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data,
                      struct fmt_block *out)
 {
     assert(type->split);
+    memset(out->scale, 0, sizeof out->scale);
     type->split(data, out);
 }
 
@@ -260,7 +249,7 @@ static void plain_floats(const struct fmt_block_type *type, const uint8_t *data,
         if (type->bytes == 4)
             out[i] = float_of(word_at(data));
         else if (type->id == FMT_BLOCK_ID_F16)
-            out[i] = half_at(data);
+            out[i] = rt_half_to_float(bits_at(data));
         else
             out[i] = float_of((uint32_t)data[0] << 16 | (uint32_t)data[1] << 24);
     }
@@ -270,21 +259,19 @@ void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
                       uint64_t blocks, float *out)
 {
     struct fmt_block b;
-    if (type->form == FMT_BLOCK_FLOAT) {
+    float scale = 0, zero = 0;
+    if (!type->split) {
         plain_floats(type, data, blocks, out);
         return;
     }
+    const uint32_t group = rt_weight_form_group(type->form);
     for (uint64_t k = 0; k < blocks; k++, data += type->bytes, out += type->block) {
-        type->split(data, &b);
+        fmt_block_split(type, data, &b);
         for (uint32_t i = 0; i < type->block; i++) {
-            const float scale = b.scale[i / type->group], zero = b.zero[i / type->group];
-            const float q = (float)b.code[i];
-            if (type->form == FMT_BLOCK_ZERO)
-                out[i] = (q - zero) * scale;
-            else if (type->form == FMT_BLOCK_OFFSET)
-                out[i] = q * scale + zero;
-            else
-                out[i] = (float)type->table[b.code[i]] * scale;
+            if (i % group == 0)
+                rt_weight_unpack_scale(type->form, type->bits, &b.scale[i / group],
+                                       &scale, &zero);
+            out[i] = rt_weight_decode(type->form, b.code[i], scale, zero);
         }
     }
 }

@@ -84,11 +84,6 @@ bool model_has_bias(const struct fmt_config *c, enum model_group g)
 
 /* ---- bytes ---- */
 
-static uint64_t weight_bytes(const struct rt_weight_shape *s)
-{
-    return rt_weight_code_bytes(s) + (s->bits < 16 ? rt_weight_scale_bytes(s) : 0);
-}
-
 /* A vector is padded to a texel row. */
 static uint64_t vector_bytes(uint32_t count)
 {
@@ -107,7 +102,7 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
         struct model_runs runs;
         TRY(model_plan_group(file, s, layer, order, stride, parts, &runs));
         for (uint32_t r = 0; r < runs.count; r++) {
-            size->projections += weight_bytes(&runs.run[r].weight.shape);
+            size->projections += rt_weight_bytes(&runs.run[r].weight.shape);
             if (!parts[runs.run[r].part0].moved)
                 continue;
             size->rest += 2ull * s->ld_in * sizeof(uint32_t);
@@ -138,10 +133,10 @@ rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
     if (!order)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory to look at a model");
     TRY(fmt_weight_shape(file, "model.embed_tokens", c->vocab, c->hidden, &table));
-    out->tables = weight_bytes(&table);
+    out->tables = rt_weight_bytes(&table);
     if (fmt_has_head(file)) {
         TRY(fmt_weight_shape(file, "lm_head", c->vocab, c->hidden, &table));
-        out->tables += weight_bytes(&table);
+        out->tables += rt_weight_bytes(&table);
     }
     for (uint32_t l = 0; l < c->layers; l++)
         TRY(add_layer(file, l, order, out));

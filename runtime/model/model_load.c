@@ -1,14 +1,15 @@
 /* runtime/model/model_load.c
- * From a folder or file to device buffers, one weight at a time through one host copy. */
+ * From a folder or file to device buffers, some rows of a weight at a time. */
 #include "runtime/model/model_layout.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { POSITIONS_MAX = 4096 };
+/* Rows go through host memory in pieces of about so many bytes of codes. */
+enum { POSITIONS_MAX = 4096, PIECE_BYTES = 2 << 20 };
 
-/* What loading needs: the open file and host memory that grows to the largest weight. */
+/* What loading needs: the open file and host memory for a piece. */
 struct loader {
     struct rt_model *model;
     struct fmt_model *file;
@@ -43,23 +44,53 @@ static rt_status reserve(struct loader *l, const struct rt_weight_shape *s)
     return RT_OK;
 }
 
-/* The host copy, from row `row0` of it on, to the device. */
-static rt_status put_weight(struct loader *l, const char *name, uint32_t row0,
-                            struct model_weight *w)
+/* Rows of a weight that go at once: whole blocks, and whole units of the readers. */
+static uint32_t piece_rows(const struct rt_weight_shape *s)
+{
+    const uint64_t row = rt_weight_texels(s) * 16ull + 1;
+    const uint32_t rows = (uint32_t)(PIECE_BYTES / row) / RT_WEIGHT_OUT_PAD;
+    return (rows ? rows : 1) * RT_WEIGHT_OUT_PAD;
+}
+
+/* Memory of a weight, all of it padding still. */
+static rt_status make_weight(struct loader *l, const char *name, struct model_weight *w)
 {
     rt_status st;
     struct rt_device *dev = l->model->dev;
-    const uint64_t codes = rt_weight_code_bytes(&w->shape);
-    const uint64_t scales = rt_weight_scale_bytes(&w->shape);
-    const uint64_t code_row = rt_weight_texels(&w->shape) * 4ull;
-    const uint64_t scale_row = rt_weight_pairs(&w->shape) * 4ull;
-    TRY(model_buffer(dev, name, codes, RT_MEMORY_DEVICE, &w->codes));
-    TRY(rt_buffer_write(w->codes, 0, l->codes + row0 * code_row, codes));
-    l->model->weight_bytes += codes;
-    if (w->shape.bits < 16) {
-        TRY(model_buffer(dev, name, scales, RT_MEMORY_DEVICE, &w->scales));
-        TRY(rt_buffer_write(w->scales, 0, l->scales + row0 * scale_row, scales));
-        l->model->weight_bytes += scales;
+    TRY(model_buffer(dev, name, rt_weight_code_bytes(&w->shape), RT_MEMORY_DEVICE,
+                     &w->codes));
+    if (w->shape.bits < 16)
+        TRY(model_buffer(dev, name, rt_weight_scale_bytes(&w->shape), RT_MEMORY_DEVICE,
+                         &w->scales));
+    l->model->weight_bytes += rt_weight_bytes(&w->shape);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* Rows [first, first + rows) of a matrix of the file to row0 of a weight. */
+static rt_status fill_weight(struct loader *l, const char *name, struct model_weight *w,
+                             uint32_t row0, uint32_t first, uint32_t rows)
+{
+    rt_status st;
+    const uint64_t code_row = rt_weight_texels(&w->shape) * 16ull;
+    const uint64_t scale_row = rt_weight_scale_texels(&w->shape) * 16ull;
+    const uint32_t step = piece_rows(&w->shape);
+    for (uint32_t done = 0; done < rows; done += step) {
+        const uint32_t n = rows - done < step ? rows - done : step;
+        const uint64_t at = row0 + done;
+        struct rt_weight_shape piece = w->shape;
+        piece.out = n;
+        piece.out_pad = rt_round_up32(n, RT_WEIGHT_BLOCK);
+        TRY(reserve(l, &piece));
+        TRY(fmt_weight_load(l->file, name, &piece, 0, first + done, n, l->codes,
+                            l->scales));
+        TRY(rt_buffer_write(w->codes, at * code_row, l->codes,
+                            rt_weight_code_bytes(&piece)));
+        if (w->scales)
+            TRY(rt_buffer_write(w->scales, at * scale_row, l->scales,
+                                rt_weight_scale_bytes(&piece)));
     }
     return RT_OK;
 
@@ -103,15 +134,13 @@ static rt_status load_run(struct loader *l, const struct model_group_shape *s,
     const struct model_part *first = &parts[run->part0];
     const uint32_t end = run->part0 + run->parts, row0 = s->row0[run->part0];
     struct model_weight *w = &run->weight;
-    TRY(reserve(l, &w->shape));
+    TRY(make_weight(l, first->name, w));
     for (uint32_t p = run->part0; p < end; p++) {
-        TRY(fmt_weight_load(l->file, parts[p].name, &w->shape, s->row0[p] - row0,
-                            s->out[p], l->codes, l->scales));
+        TRY(fill_weight(l, parts[p].name, w, s->row0[p] - row0, 0, s->out[p]));
         TRY(fmt_weight_stored(l->file, parts[p].name, &stored));
         l->model->linear_weights += (double)s->out[p] * s->in;
         l->model->bits_per_weight += stored.bits;
     }
-    TRY(put_weight(l, first->name, 0, w));
     if (first->moved)
         TRY(put_order(l, first, s->ld_in, w));
     return RT_OK;
@@ -282,10 +311,10 @@ static rt_status load_table(struct loader *l, const char *name, struct model_tab
             "model only",
             name);
     TRY(cut_table(l, name, w));
-    TRY(reserve(l, &w->shape));
-    TRY(fmt_weight_load(l->file, name, &w->shape, 0, c->vocab, l->codes, l->scales));
-    for (uint32_t i = 0; i < w->count; i++)
-        TRY(put_weight(l, name, i * w->part_rows, &w->part[i]));
+    for (uint32_t i = 0; i < w->count; i++) {
+        TRY(make_weight(l, name, &w->part[i]));
+        TRY(fill_weight(l, name, &w->part[i], 0, i * w->part_rows, w->part[i].shape.out));
+    }
     return RT_OK;
 
 fail:
@@ -385,6 +414,7 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
     m->dev = dev;
     l.model = m;
     TRY(fmt_model_open(ctx, folder, &l.file));
+    fmt_model_widen(l.file, rt_device_plan(dev)->wide_weights);
     m->config = *fmt_model_config(l.file);
     const uint32_t most = m->config.max_positions;
     m->positions = positions ? positions : most < POSITIONS_MAX ? most : POSITIONS_MAX;

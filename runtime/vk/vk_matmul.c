@@ -47,20 +47,26 @@ static void tile_of(enum rt_op op, uint32_t kernel, uint32_t *rows, uint32_t *la
     *lanes = vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
 }
 
+/* Kernels without BITS serve every weight; the others are compiled for one form. */
+static bool serves_form(enum rt_op op, uint32_t kernel, const struct shape *s)
+{
+    const uint32_t bits = vk_kernel_define(kernel, "BITS", 0);
+    const uint32_t form = vk_kernel_define(kernel, "FORM_OFFSET", 0);
+    if (bits == 0)
+        return true;
+    if (bits != s->bits || (bits != 32 && form != s->form))
+        return false;
+    /* matmul.comp reads scales once for 32 codes, unless it is told of smaller groups. */
+    return op != RT_OP_matmul ||
+           vk_kernel_define(kernel, "GROUP16", 0) == (s->group == 16);
+}
+
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const struct shape s = shape_of(op, push);
     uint32_t tile_rows, step;
     tile_of(op, kernel, &tile_rows, &step);
-    if (s.bits && vk_kernel_define(kernel, "BITS", 0) != s.bits)
-        return false;
-    if (s.bits < 16 && vk_kernel_define(kernel, "FORM_OFFSET", 0) != s.form)
-        return false;
-    /* matmul.comp reads scales once for 32 codes, unless it is told of smaller groups. */
-    if (op == RT_OP_matmul && !vk_kernel_define(kernel, "TILE_M", 0) &&
-        vk_kernel_define(kernel, "GROUP16", 0) != (s.group == 16))
-        return false;
-    return !s.exact || s.lanes % step == 0;
+    return serves_form(op, kernel, &s) && (!s.exact || s.lanes % step == 0);
 }
 
 int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
@@ -98,6 +104,10 @@ void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice)
     choice->grid[0] = (s.lanes + lanes - 1) / lanes;
     choice->grid[1] = (s.rows + rows - 1) / rows;
     choice->grid[2] = 1;
+    if (vk_kernel_define(choice->kernel, "BITS", 0) == 0) {
+        choice->spec[2] = s.bits;
+        choice->spec[3] = s.form;
+    }
     if (op == RT_OP_matmul) {
         const struct matmul_push *p = push;
         choice->spec[0] = p->group;

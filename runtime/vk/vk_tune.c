@@ -177,20 +177,23 @@ fail:
 
 /* Only what the static rank finds at least half as good. */
 static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *push,
-                         const struct rt_slice *slices, uint32_t kernel, int bar)
+                         const struct rt_slice *slices, uint32_t kernel, uint32_t best)
 {
+    if (kernel == best)
+        return true;
     if (vk_kernel_table[kernel].op != op ||
         !vk_kernel_admitted(tune->dev, kernel, slices))
         return false;
     if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
         !strchr(vk_kernel_table[kernel].paths, 't'))
         return false;
-    return vk_matmul_rank(tune->dev, op, push, kernel) * 2 >= bar;
+    return vk_matmul_rank(tune->dev, op, push, kernel) * 2 >=
+           vk_matmul_rank(tune->dev, op, push, best);
 }
 
 /* The candidates that are right on this device, in `list`. */
 static rt_status find_candidates(struct vk_tune *tune, enum rt_op op, const void *push,
-                                 const struct rt_slice *slices, int bar,
+                                 const struct rt_slice *slices, uint32_t best,
                                  struct candidate *list, uint32_t *count)
 {
     rt_status st;
@@ -198,7 +201,7 @@ static rt_status find_candidates(struct vk_tune *tune, enum rt_op op, const void
     bool right[CANDIDATES_MAX] = { false };
     *count = 0;
     for (uint32_t i = 0; i < vk_kernel_count && found < CANDIDATES_MAX; i++)
-        if (worth_timing(tune, op, push, slices, i, bar))
+        if (worth_timing(tune, op, push, slices, i, best))
             kernels[found++] = i;
     TRY(vk_tune_check(tune->dev, op, push, kernels, found, right));
     for (uint32_t i = 0; i < found; i++)
@@ -224,8 +227,7 @@ static rt_status measure_all(struct vk_tune *tune, enum rt_op op, const void *pu
     rt_status st;
     struct candidate list[CANDIDATES_MAX];
     uint32_t count = 0;
-    TRY(find_candidates(tune, op, push, slices,
-                        vk_matmul_rank(tune->dev, op, push, *kernel), list, &count));
+    TRY(find_candidates(tune, op, push, slices, *kernel, list, &count));
     for (uint32_t i = 0; i < count && count > 1; i++)
         TRY(record(tune, op, push, slices, &list[i]));
     for (int turn = 0; turn <= REPEATS && count > 1; turn++)

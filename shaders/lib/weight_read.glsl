@@ -1,18 +1,140 @@
 /* shaders/lib/weight_read.glsl
- * Four neighbouring elements of a weight whose bits are a push parameter, for ops that
- * are not worth a kernel per format. Needs: uvec4 codes(int), vec4 scales(int). */
+ * Weights in the layout of runtime/weight.h, whatever their bits, group and form: these are
+ * parameters of every function. Kernels for GPUs give specialization constants, which the
+ * driver folds; ops that are not worth a kernel per form give push parameters. Kernels for
+ * software devices do neither (lib/weight.glsl): branches inside unrolled code cost
+ * SwiftShader's compiler minutes.
+ * Needs: uvec4 codes(int), uvec4 scales(int). k counts vec4 of a row, k4 is all of them. */
 #include "shaders/lib/half.glsl"
 
+/* enum rt_form */
+const int FORM_ZERO = 0, FORM_OFFSET_ = 1, FORM_HALF = 2, FORM_HALVES = 3, FORM_LEVELS = 4,
+          FORM_K32 = 5, FORM_K16 = 6, FORM_K16_MIN = 7, FORM_BF16 = 8;
+
+/* The levels of IQ4_NL plus 128, four a word. */
+const uint LEVELS_0 = 0x3f2d1801u, LEVELS_1 = 0x766a5d4fu, LEVELS_2 = 0xa6998d81u,
+           LEVELS_3 = 0xf1d9c5b5u;
+
+uvec4 level4(uvec4 q)
+{
+    const bvec4 odd = notEqual(q & 4u, uvec4(0u)), high = notEqual(q & 8u, uvec4(0u));
+    const uvec4 a = mix(uvec4(LEVELS_0), uvec4(LEVELS_1), odd);
+    const uvec4 b = mix(uvec4(LEVELS_2), uvec4(LEVELS_3), odd);
+    return mix(a, b, high) >> (q & 3u) * 8u & 255u;
+}
+
+/* A value from its code, by what scale2 gives. */
 vec4 decode_any(uvec4 q, vec2 sc, int form)
 {
-    const vec4 v = vec4(ivec4(q));
+    const vec4 v = vec4(ivec4(form == FORM_LEVELS ? level4(q) : q));
     precise vec4 r;
-    if (form == 0)
-        r = (v - vec4(sc.y)) * vec4(sc.x);
-    else
+    if (form == FORM_OFFSET_ || form == FORM_HALVES || form == FORM_K32 ||
+        form == FORM_K16_MIN)
         r = v * vec4(sc.x) + vec4(sc.y);
+    else
+        r = (v - vec4(sc.y)) * vec4(sc.x);
     return r;
 }
+
+/* ---- codes ---- */
+
+/* High bits of a code that lie apart from the low ones. */
+int high_bits(int bits) { return bits == 3 ? 1 : bits == 5 || bits == 6 ? bits - 4 : 0; }
+int low_bits(int bits) { return bits - high_bits(bits); }
+
+int row_texels(int k4, int bits)
+{
+    if (bits == 5 || bits == 6)
+        return k4 / 8 + (k4 * (bits - 4) + 31) / 32;
+    return k4 * bits / 32;
+}
+
+/* Low and high bits of codes 4 k and after, lowest first in each word. */
+uvec4 low_codes(int m, int k, int k4, int bits)
+{
+    const int row = m / 8 * row_texels(k4, bits), in_blk = m % 8;
+    if (bits == 3)
+        return codes((row + k / 32 * 3 + (k / 16 & 1)) * 8 + in_blk) >> (k % 16 * 2);
+    const int low = low_bits(bits), spv = 32 / low;
+    return codes((row + k / spv) * 8 + in_blk) >> (k % spv * low);
+}
+
+uvec4 high_codes(int m, int k, int k4, int bits)
+{
+    const int row = m / 8 * row_texels(k4, bits), in_blk = m % 8;
+    if (bits == 3)
+        return codes((row + k / 32 * 3 + 2) * 8 + in_blk) >> (k % 32);
+    const int high = high_bits(bits), spv = 32 / high;
+    return codes((row + k4 / 8 + k / spv) * 8 + in_blk) >> (k % spv * high);
+}
+
+/* Codes of elements (m, 4 k .. 4 k + 3) of a weight of 2 to 8 bits. */
+uvec4 code4(int m, int k, int k4, int bits)
+{
+    const int low = low_bits(bits), high = high_bits(bits);
+    uvec4 q = low_codes(m, k, k4, bits) & (1u << low) - 1u;
+    if (high != 0)
+        q |= (high_codes(m, k, k4, bits) & (1u << high) - 1u) << low;
+    return q;
+}
+
+/* ---- scales ---- */
+
+vec2 halves(uint word)
+{
+    return half4(uvec4(word & 0xffffu, word >> 16, 0u, 0u)).xy;
+}
+
+/* Word and bit i of an array in texels. */
+uint bits_at(uvec4 texel, int bit) { return texel[bit / 32 & 3] >> (bit & 31); }
+
+/* Scale and zero (or minimum) of a group of 32 or 16 in the packed forms: what group g has
+ * of its own, and the halves of its block. `texels` are those of a row. */
+vec2 packed_scale(int m, int g, int k4, int bits, int form, int texels)
+{
+    const int row = m / 8 * texels, in_blk = m % 8;
+    const float middle = form == FORM_LEVELS ? 128.0 : float(1u << (bits - 1));
+    if (form == FORM_HALVES)
+        return halves(bits_at(scales((row + g / 4) * 8 + in_blk), g * 32));
+    if (form == FORM_HALF || form == FORM_LEVELS)
+        return vec2(
+            halves(bits_at(scales((row + g / 8) * 8 + in_blk), g * 16) & 0xffffu).x, middle);
+    const int each = form == FORM_K32 ? 8 : 16, b = g / each; /* groups a block, a texel */
+    const int behind = (k4 + 63) / 64;
+    const uint own = bits_at(scales((row + b) * 8 + in_blk), g * (128 / each));
+    if (form == FORM_K16) {
+        const uint d = bits_at(scales((row + behind + b / 8) * 8 + in_blk), b * 16);
+        return vec2(halves(d & 0xffffu).x * float(int(own << 24) >> 24), middle);
+    }
+    const vec2 dm = halves(bits_at(scales((row + behind + b / 4) * 8 + in_blk), b * 32));
+    const uvec2 sl = form == FORM_K32 ? uvec2(own & 255u, own >> 8 & 255u)
+                                      : uvec2(own & 15u, own >> 4 & 15u);
+    return vec2(dm.x * float(sl.x), -(dm.y * float(sl.y)));
+}
+
+/* 16-byte texels of a row of scales in the packed forms. */
+int packed_texels(int k4, int form)
+{
+    const int blocks = (k4 + 63) / 64;
+    if (form == FORM_HALVES)
+        return (k4 + 31) / 32;
+    if (form == FORM_HALF || form == FORM_LEVELS)
+        return blocks;
+    return blocks + (form == FORM_K16 ? (blocks + 7) / 8 : (blocks + 3) / 4);
+}
+
+/* Scale and zero (or minimum) of elements (m, 4 k .. 4 k + 3). */
+vec2 scale2(int m, int k, int k4, int bits, int group, int form)
+{
+    const int group4 = group == 0 ? k4 : group / 4, g = k / group4;
+    if (form >= FORM_HALF)
+        return packed_scale(m, g, k4, bits, form, packed_texels(k4, form));
+    const int pairs = ((k4 + group4 - 1) / group4 + 1) / 2;
+    const uvec4 s = scales((m / 8 * pairs + g / 2) * 8 + m % 8);
+    return uintBitsToFloat((g & 1) == 0 ? s.xy : s.zw);
+}
+
+/* ---- values ---- */
 
 /* Elements (m, 4 k .. 4 k + 3). */
 vec4 weight4(int m, int k, int k4, int bits, int group, int form)
@@ -20,22 +142,42 @@ vec4 weight4(int m, int k, int k4, int bits, int group, int form)
     const int blk = m / 8, in_blk = m % 8;
     if (bits == 32)
         return uintBitsToFloat(codes((blk * k4 + k) * 8 + in_blk));
-    const int texels = k4 * bits / 32;
     if (bits == 16) {
-        const uvec4 h = codes((blk * texels + k / 2) * 8 + in_blk) >> (k % 2 * 16);
-        return half4(h & 0xffffu);
+        const uvec4 h = codes((blk * (k4 / 2) + k / 2) * 8 + in_blk) >> (k % 2 * 16);
+        return form == FORM_BF16 ? uintBitsToFloat(h << 16) : half4(h & 0xffffu);
     }
-    const int group4 = group == 0 ? k4 : group / 4, g = k / group4;
-    const int pairs = ((k4 + group4 - 1) / group4 + 1) / 2;
-    const vec4 s = scales((blk * pairs + g / 2) * 8 + in_blk);
-    const vec2 sc = (g & 1) == 0 ? s.xy : s.zw;
-    if (bits == 3) {
-        const int t = (blk * texels + k / 32 * 3) * 8 + in_blk;
-        const uvec4 low = codes(t + (k / 16 & 1) * 8) >> (k % 16 * 2);
-        const uvec4 high = codes(t + 16) >> (k % 32);
-        return decode_any((low & 3u) | (high & 1u) << 2, sc, form);
+    return decode_any(code4(m, k, k4, bits), scale2(m, k, k4, bits, group, form), form);
+}
+
+/* 32 neighbouring codes of a row, read at once and taken four at a time: what is the same
+ * for them is computed once. k is a multiple of 8. */
+struct weight_run {
+    uvec4 low, next, high;
+    vec4 scale; /* of the first 16 codes, of the others */
+};
+
+weight_run run_open(int m, int k, int k4, int bits, int group, int form)
+{
+    weight_run r;
+    r.low = low_codes(m, k, k4, bits);
+    r.next = bits == 8 ? low_codes(m, k + 4, k4, bits) : r.low;
+    r.high = high_bits(bits) != 0 ? high_codes(m, k, k4, bits) : r.low;
+    r.scale.xy = scale2(m, k, k4, bits, group, form);
+    r.scale.zw = group == 16 ? scale2(m, k + 4, k4, bits, group, form) : r.scale.xy;
+    return r;
+}
+
+/* The t-th four of them: t = 0, 1, .. 7 in this order. */
+vec4 run_take(inout weight_run r, int t, int bits, int form)
+{
+    const int low = low_bits(bits), high = high_bits(bits);
+    if (bits == 8 && t == 4)
+        r.low = r.next;
+    uvec4 q = r.low & (1u << low) - 1u;
+    r.low >>= low;
+    if (high != 0) {
+        q |= (r.high & (1u << high) - 1u) << low;
+        r.high >>= high;
     }
-    const int spv = 32 / bits;
-    const uvec4 q = codes((blk * texels + k / spv) * 8 + in_blk) >> (k % spv * bits);
-    return decode_any(q & ((1u << bits) - 1u), sc, form);
+    return decode_any(q, t < 4 ? r.scale.xy : r.scale.zw, form);
 }

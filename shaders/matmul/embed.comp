@@ -11,11 +11,11 @@
 layout(local_size_x = WIDTH) in;
 layout(binding = 0) readonly buffer Ids { uint ids[]; };
 layout(binding = 1) readonly buffer Codes { uvec4 codes_[]; };
-layout(binding = 2) readonly buffer Scales { vec4 scales_[]; };
+layout(binding = 2) readonly buffer Scales { uvec4 scales_[]; };
 layout(binding = 3) writeonly buffer Y { vec4 y[]; };
 layout(push_constant) uniform Push { embed_push p; };
 uvec4 codes(int i) { return codes_[i]; }
-vec4 scales(int i) { return scales_[i]; }
+uvec4 scales(int i) { return scales_[i]; }
 #include "shaders/lib/weight_read.glsl"
 
 void main()

@@ -7,24 +7,15 @@
  *
  * For GPUs: a tile of the stored weight is decoded into shared memory, m = 0, 1, 2 ...
  * in order into one accumulator an element (shaders/lib/tile.glsl).
- * Macros  BITS; TILE_M columns of dx, TILE_N rows; WIDTH = TILE_M TILE_N / 16; TEXEL 0.
+ * Macros  TILE_M columns of dx, TILE_N rows; WIDTH = TILE_M TILE_N / 16; TEXEL 0.
  * Grid    (in_pad / TILE_M, rows / TILE_N).
  * Cost    2 rows out in FLOPs.
  * Twin    runtime/ref/ref_matmul.c */
 
 layout(local_size_x = WIDTH) in;
-layout(constant_id = 10) const int GROUP = 0;
 
 #include "shaders/lib/operand.glsl"
-#include "shaders/lib/weight.glsl"
-#if BITS == 32
-OPERAND(0, w)
-#else
-OPERAND_UINT(0, w)
-#endif
-#if BITS < 16
-OPERAND(1, scales)
-#endif
+#include "shaders/lib/weight_any.glsl"
 OPERAND(2, dy)
 OPERAND(3, du)
 OPERAND(4, a)
@@ -32,7 +23,6 @@ layout(binding = 5) buffer Dx { vec4 dx[]; };
 layout(push_constant) uniform Push { matmul_back_push p; };
 
 #include "shaders/lib/tile.glsl"
-#include "shaders/lib/weight_at.glsl"
 
 /* Columns 4 col .. 4 col + 3 of row m of the weight operand. */
 void stage_m(int m, int col, vec4 v)
@@ -51,7 +41,7 @@ void main()
     for (int m = 0; m < m4; m += STEP4) {
         const int count = min(STEP4, m4 - m);
         barrier(); /* the last step has been read */
-        [[unroll]] for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
+        for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
             const int i = id + t * THREADS, mm = i % STEP, col = i / STEP;
             if (mm < 4 * count)
                 stage_m(mm, col, weight_at(4 * m + mm, min(col0 + col, k4 - 1), k4));

@@ -7,25 +7,16 @@
  *
  * For GPUs: the weight is decoded once a tile into shared memory, k = 0, 1, 2 ... in
  * order into one accumulator an output (shaders/lib/tile.glsl).
- * Macros  BITS; TILE_M, TILE_N; WIDTH = TILE_M TILE_N / 16 invocations; TEXEL 0.
+ * Macros  TILE_M, TILE_N; WIDTH = TILE_M TILE_N / 16 invocations; TEXEL 0.
  * Grid    (out_pad / TILE_M, rows / TILE_N).
  * Cost    2 rows out in FLOPs.
  * Twin    runtime/ref/ref_matmul.c */
 
 layout(local_size_x = WIDTH) in;
-layout(constant_id = 10) const int GROUP = 0;
 layout(constant_id = 11) const int FLAGS = 0;
 
 #include "shaders/lib/operand.glsl"
-#include "shaders/lib/weight.glsl"
-#if BITS == 32
-OPERAND(0, w)
-#else
-OPERAND_UINT(0, w)
-#endif
-#if BITS < 16
-OPERAND(1, scales)
-#endif
+#include "shaders/lib/weight_any.glsl"
 OPERAND(2, x)
 OPERAND(3, u)
 OPERAND(4, b)
@@ -35,7 +26,6 @@ layout(binding = 7) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { matmul_push p; };
 
 #include "shaders/lib/tile.glsl"
-#include "shaders/lib/weight_at.glsl"
 
 void stage_m(int k4, int m, vec4 v)
 {
@@ -52,7 +42,7 @@ void main()
     for (int k = 0; k < k4; k += STEP4) {
         const int count = min(STEP4, k4 - k);
         barrier(); /* the last step has been read */
-        [[unroll]] for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
+        for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
             const int i = id + t * THREADS, m = i % TILE_M, kk = i / TILE_M;
             if (kk < count)
                 stage_m(kk, m, weight_at(tile0 + m, k + kk, k4));

@@ -14,7 +14,7 @@
 layout(local_size_x = WIDTH) in;
 #include "shaders/lib/operand.glsl"
 OPERAND_UINT(0, codes)
-OPERAND(1, scales)
+OPERAND_UINT(1, scales)
 layout(binding = 2) writeonly buffer Out { vec4 result[]; };
 layout(push_constant) uniform Push { unpack_push p; };
 #include "shaders/lib/weight_read.glsl"
@@ -33,17 +33,23 @@ void main()
             result[to + t * 8] = uintBitsToFloat(codes(to + t * 8));
         return;
     }
+    if (bits < 16 && (form >= FORM_HALF || bits == 5 || bits == 6)) {
+        weight_run run = run_open(m, k, k4, bits, int(p.group), form);
+        for (int t = 0; t < 8; t++) result[to + t * 8] = run_take(run, t, bits, form);
+        return;
+    }
     const int row = blk * (k4 * bits / 32) * 8 + in_blk;
     if (bits == 16) {
         for (int t = 0; t < 8; t++) {
             const uvec4 h = codes(row + (k + t) / 2 * 8) >> t % 2 * 16;
-            result[to + t * 8] = half4(h & 0xffffu);
+            result[to + t * 8] =
+                form == FORM_BF16 ? uintBitsToFloat(h << 16) : half4(h & 0xffffu);
         }
         return;
     }
     const int group4 = p.group == 0 ? k4 : int(p.group) / 4, g = k / group4;
     const int pairs = ((k4 + group4 - 1) / group4 + 1) / 2;
-    const vec4 s = scales((blk * pairs + g / 2) * 8 + in_blk);
+    const vec4 s = uintBitsToFloat(scales((blk * pairs + g / 2) * 8 + in_blk));
     const vec2 sc = (g & 1) == 0 ? s.xy : s.zw;
     if (bits == 3) {
         uvec4 low = codes(row + (k / 32 * 3 + (k / 16 & 1)) * 8) >> (k / 8 & 1) * 16;

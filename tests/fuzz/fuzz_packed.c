@@ -21,7 +21,7 @@ static void check(struct fmt_model *model, uint32_t out, uint32_t in)
         uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
         float *scales = calloc(1, rt_weight_scale_bytes(&s));
         if (!codes || !scales ||
-            fmt_weight_load(model, "w", &s, 0, out, codes, scales) != RT_OK)
+            fmt_weight_load(model, "w", &s, 0, 0, out, codes, scales) != RT_OK)
             abort();
         for (uint32_t r = 0; r < out; r++)
             for (uint32_t k = 0; k < in; k++)

@@ -1,5 +1,5 @@
 /* Every block type of GGUF decodes to the golden floats bit for bit, through the floats
- * and through codes, scales and zeros alike. */
+ * and through codes and scales alike. */
 #include "runtime/format/gguf.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
@@ -17,16 +17,27 @@
 
 enum { ROWS = 16, COLS = 256 };
 
-/* The value of element i as the header of gguf_types.h states it. */
+/* The value of element i as runtime/weight.h states it. */
 static float value_of(const struct fmt_block_type *t, const struct fmt_block *b,
                       uint32_t i)
 {
-    const float scale = b->scale[i / t->group], zero = b->zero[i / t->group];
+    const struct rt_weight_scale *v = &b->scale[i / rt_weight_form_group(t->form)];
+    const float d = rt_half_to_float(v->d), m = rt_half_to_float(v->m), q = b->code[i];
+    const float middle = (float)(1u << (t->bits - 1));
     assert_true(b->code[i] < 1u << t->bits);
-    if (t->form == FMT_BLOCK_TABLE)
-        return (float)t->table[b->code[i]] * scale;
-    return t->form == FMT_BLOCK_ZERO ? ((float)b->code[i] - zero) * scale
-                                     : (float)b->code[i] * scale + zero;
+    switch (t->form) {
+    case RT_FORM_HALF:
+        return (q - middle) * d;
+    case RT_FORM_HALVES:
+        return q * d + m;
+    case RT_FORM_LEVELS:
+        return (float)rt_weight_levels[b->code[i]] * d;
+    case RT_FORM_K16:
+        return (q - middle) * (d * (float)(int8_t)v->s);
+    default:
+        assert_true(t->form == RT_FORM_K32 || t->form == RT_FORM_K16_MIN);
+        return q * (d * (float)v->s) + -(m * (float)v->l);
+    }
 }
 
 static void check_same(const char *name, const float *values, const float *expected)

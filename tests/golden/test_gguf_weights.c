@@ -1,4 +1,5 @@
-/* Tensors of every GGUF block type as weights: the device layout holds the golden values
+/* Tensors of every GGUF block type as weights: in their own form and in the wide one the
+ * device layout holds the golden values
  * bit for bit, and so does the decoded matrix. A whole file is one model by either name. */
 #include "runtime/format/checkpoint.h"
 #include "tests/support/devices.h"
@@ -33,7 +34,8 @@ static void check_layout(struct fmt_model *model, const char *type, const float 
     s.out_pad += ROW0;
     uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
     float *scales = calloc(1, rt_weight_scale_bytes(&s));
-    assert_int_equal(fmt_weight_load(model, "w", &s, ROW0, ROWS, codes, scales), RT_OK);
+    assert_int_equal(fmt_weight_load(model, "w", &s, ROW0, 0, ROWS, codes, scales),
+                     RT_OK);
     for (uint32_t r = 0; r < s.out_pad; r++)
         for (uint32_t k = 0; k < COLS; k++) {
             const bool real = r >= ROW0 && r < ROW0 + ROWS;
@@ -43,9 +45,39 @@ static void check_layout(struct fmt_model *model, const char *type, const float 
                 fail_msg("%s (%u, %u): the layout gives %a, not %a", type, r, k,
                          (double)got, (double)want);
         }
-    printf("    %-7s %u bits, groups of %u\n", type, s.bits, s.group);
+    printf("    %-7s %2u bits, %s\n", type, s.bits, rt_weight_form_name(s.form));
     free(codes);
     free(scales);
+}
+
+/* Bytes on a device over those in the file, of a matrix of `in` columns of this kind. Rows
+ * and columns are padded to 64 and 32; texels of 16 bytes pad what a row has of each kind:
+ * of 1024 columns on that is little. */
+static double ratio_of(const struct rt_weight_shape *kind, double file_bytes, uint32_t in)
+{
+    struct rt_weight_shape s = *kind;
+    s.out = s.out_pad = 64;
+    s.in = in;
+    s.in_pad = rt_weight_in_pad(s.bits, in);
+    return (double)rt_weight_bytes(&s) / (file_bytes * s.out * in / (ROWS * COLS));
+}
+
+static void check_size(struct fmt_model *model, const char *type)
+{
+    struct rt_weight_shape s;
+    struct fmt_stored stored;
+    assert_int_equal(fmt_weight_shape(model, "w", ROWS, COLS, &s), RT_OK);
+    assert_int_equal(fmt_weight_stored(model, "w", &stored), RT_OK);
+    printf("    %-7s resident / file", type);
+    for (uint32_t in = 1024; in <= 12288; in += 256)
+        if (!(ratio_of(&s, stored.bits / 8, in) <= 1.06))
+            fail_msg("%s: %u columns take %.3f of what they take in the file", type, in,
+                     ratio_of(&s, stored.bits / 8, in));
+    static const uint32_t columns[] = { 256, 576, 896, 1024, 2048, 4864 };
+    for (size_t i = 0; i < RT_COUNT(columns); i++)
+        if (s.group != 16 || columns[i] % 256 == 0)
+            printf("  %u: %.3f", columns[i], ratio_of(&s, stored.bits / 8, columns[i]));
+    printf("\n");
 }
 
 static void check_type(const json_t *entry)
@@ -64,6 +96,10 @@ static void check_type(const json_t *entry)
         RT_OK)
         fail_msg("%s: %s", type, ctx.message);
     check_layout(model, type, expected);
+    check_size(model, type);
+    fmt_model_widen(model, true);
+    check_layout(model, type, expected);
+    fmt_model_widen(model, false);
     assert_int_equal(fmt_weight_floats(model, "w", ROWS, COLS, got), RT_OK);
     for (size_t i = 0; i < RT_COUNT(got); i++)
         if (memcmp(&got[i], &expected[i], sizeof *got) != 0)

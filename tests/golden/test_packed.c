@@ -56,7 +56,7 @@ static void check_layout(struct fmt_model *model, const json_t *item,
     uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
     float *scales = calloc(1, rt_weight_scale_bytes(&s));
     uint32_t *order = calloc(in, sizeof *order);
-    assert_int_equal(fmt_weight_load(model, "w", &s, 0, out, codes, scales), RT_OK);
+    assert_int_equal(fmt_weight_load(model, "w", &s, 0, 0, out, codes, scales), RT_OK);
     assert_int_equal(fmt_weight_order(model, "w", in, order, &moved), RT_OK);
     assert_int_equal(moved, strstr(text(item, "file"), "actorder") != NULL);
     for (uint32_t r = 0; r < s.out_pad; r++)

@@ -72,7 +72,7 @@ static void compare_folders(struct rt_ctx *ctx, const char *a, const char *b,
         assert_int_equal(fmt_weight_shape(mb, name, out, in, &s), RT_OK);
         uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
         float *scales = calloc(1, rt_weight_scale_bytes(&s));
-        assert_int_equal(fmt_weight_load(mb, name, &s, 0, out, codes, scales), RT_OK);
+        assert_int_equal(fmt_weight_load(mb, name, &s, 0, 0, out, codes, scales), RT_OK);
         for (uint32_t r = 0; r < s.out_pad; r++)
             for (uint32_t k = 0; k < s.in_pad; k++) {
                 const float want = r < out && k < in ? y[(size_t)r * in + k] : 0;

@@ -82,7 +82,7 @@ static void answers_are_those_of_the_folder(void **state)
     char *answers[3], *quants[3];
     for (int i = 0; i < 3; i++) {
         free(run(0,
-                 "eval --model '%s' --problems '%s' --device llvmpipe --no-tune "
+                 "eval --model '%s' --problems '%s' --device llvmpipe --tune off "
                  "--progress none -q --store e%d.db",
                  models[i], problems("measure", "0:8"), i));
         answers[i] = run(0,
@@ -127,7 +127,7 @@ static void small_commands_take_a_file(void **state)
         "tool dequant --model '%s' --tensor model.norm.weight -o w.f32",
         "perplexity --model '%s' --device ref --text text",
         "bench --suite decode --case 'decode, batch 1' --passes 1 --seconds 0.02 "
-        "--no-tune "
+        "--tune off "
         "--device llvmpipe --progress none --store b.db --model '%s'",
         "quantize --model '%s' --bits 3 --force --out q3",
     };
@@ -142,7 +142,7 @@ static void the_chain_runs_on_a_file(void **state)
     (void)state;
     static const char common[] =
         "--full '%s' --bits 3 --mine '%s' --validate '%s' --measure '%s' --items 4 "
-        "--epochs 1 --device llvmpipe --no-tune --progress none -q --store chain.db "
+        "--epochs 1 --device llvmpipe --tune off --progress none -q --store chain.db "
         "--work work";
     static const char *const lines[] = {
         "locate ",

@@ -3,6 +3,7 @@
  * it is told to imagine (RADV_FORCE_FAMILY). Prints registers and occupancy, the worst
  * over the constants a kernel is given. */
 #include "runtime/vk/vk_statistics.h"
+#include "runtime/weight.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>
@@ -21,9 +22,21 @@ static const char icd[] = "/usr/share/vulkan/icd.d/radeon_icd.x86_64.json";
 
 enum { GOOD = 0, BAD = 1, NO_DRIVER = 77 };
 
-/* The constants of matmul kernels: group sizes, as far as code differs by them, and what
- * model_forward.c adds to a product. */
+/* The constants of matmul kernels: group sizes, as far as code differs by them, or, of
+ * kernels that serve every weight, whole forms; and what model_forward.c adds to a
+ * product. */
 static const uint32_t groups[] = { 0, 32, 128 };
+static const struct {
+    uint32_t bits, group, form;
+} forms[] = {
+    { 2, 32, RT_FORM_ZERO },    { 3, 128, RT_FORM_ZERO },  { 4, 0, RT_FORM_ZERO },
+    { 4, 128, RT_FORM_ZERO },   { 8, 0, RT_FORM_ZERO },    { 4, 32, RT_FORM_OFFSET },
+    { 4, 32, RT_FORM_HALF },    { 5, 32, RT_FORM_HALF },   { 8, 32, RT_FORM_HALF },
+    { 4, 32, RT_FORM_HALVES },  { 5, 32, RT_FORM_HALVES }, { 4, 32, RT_FORM_LEVELS },
+    { 2, 16, RT_FORM_K16_MIN }, { 3, 16, RT_FORM_K16 },    { 6, 16, RT_FORM_K16 },
+    { 4, 32, RT_FORM_K32 },     { 5, 32, RT_FORM_K32 },    { 16, 0, RT_FORM_ZERO },
+    { 16, 0, RT_FORM_BF16 },    { 32, 0, RT_FORM_ZERO },
+};
 static const uint32_t flags[] = { 0, MATMUL_BIAS, MATMUL_RESIDUAL,
                                   MATMUL_BIAS | MATMUL_LORA,
                                   MATMUL_RESIDUAL | MATMUL_LORA };
@@ -33,14 +46,20 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
 {
     const enum rt_op op = vk_kernel_table[kernel].op;
     const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
-    const bool packed = product && vk_kernel_define(kernel, "BITS", 32) < 16;
-    const uint32_t by_group = packed ? RT_COUNT(groups) : 1;
+    const uint32_t bits = vk_kernel_define(kernel, "BITS", 0);
+    const uint32_t by_group = !product    ? 1
+                              : bits == 0 ? RT_COUNT(forms)
+                              : bits < 16 ? RT_COUNT(groups)
+                                          : 1;
     const uint32_t by_flags = op == RT_OP_matmul ? RT_COUNT(flags) : 1;
     if (i >= by_group * by_flags)
         return false;
     *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
     if (product) {
-        out->spec[0] = groups[i % by_group];
+        const uint32_t which = i % by_group;
+        out->spec[0] = bits ? groups[which] : forms[which].group;
+        out->spec[2] = bits ? 0 : forms[which].bits;
+        out->spec[3] = bits ? 0 : forms[which].form;
         out->spec[1] = flags[i / by_group];
     }
     return true;

@@ -42,6 +42,27 @@ static float *random_floats(size_t n)
     return f;
 }
 
+static void put_scale(struct operands *o, uint32_t m, uint32_t g)
+{
+    const struct rt_weight_shape *s = &o->shape;
+    const float scale = 0.1f * (1.5f + random_float());
+    const float zero =
+        s->form == RT_FORM_ZERO ? (float)(1u << (s->bits - 1)) : -random_float();
+    if (s->form <= RT_FORM_OFFSET) {
+        rt_weight_put_scale(s, o->scales, m, g, scale, zero);
+        return;
+    }
+    random_float();
+    const uint32_t word = seed;
+    const struct rt_weight_scale packed = {
+        .d = (uint16_t)(0x1c00 | (word >> 4 & 0x83ff)), /* near 0.005 */
+        .m = (uint16_t)(0x2000 | (word >> 16 & 0x83ff)),
+        .s = (uint8_t)(s->form == RT_FORM_K16_MIN ? word >> 9 & 15 : word >> 9),
+        .l = (uint8_t)(s->form == RT_FORM_K16_MIN ? word >> 19 & 15 : word >> 19),
+    };
+    rt_weight_put_packed(s, o->scales, m, g, &packed);
+}
+
 static void make_operands(struct operands *o, uint32_t bits, uint32_t group,
                           uint32_t form)
 {
@@ -70,9 +91,7 @@ static void make_operands(struct operands *o, uint32_t bits, uint32_t group,
         }
         const uint32_t groups = group ? s->in_pad / group : 1;
         for (uint32_t g = 0; bits < 16 && g < groups; g++)
-            rt_weight_put_scale(s, o->scales, m, g, 0.1f * (1.5f + random_float()),
-                                form == RT_FORM_ZERO ? (float)(1u << (bits - 1))
-                                                     : -random_float());
+            put_scale(o, m, g);
     }
     const struct rt_weight_shape b = { .out_pad = OUT, .in_pad = RANK, .bits = 32 };
     o->b_bytes = rt_weight_code_bytes(&b);
@@ -278,11 +297,25 @@ static void kernels_agree_bit_for_bit(void **state)
         { 8, 32, RT_FORM_OFFSET },
         { 8, 16, 0 },
         { 8, 16, RT_FORM_OFFSET },
+        { 4, 32, RT_FORM_HALF },
+        { 5, 32, RT_FORM_HALF },
+        { 8, 32, RT_FORM_HALF },
+        { 4, 32, RT_FORM_HALVES },
+        { 5, 32, RT_FORM_HALVES },
+        { 4, 32, RT_FORM_LEVELS },
+        { 4, 32, RT_FORM_K32 },
+        { 5, 32, RT_FORM_K32 },
+        { 3, 16, RT_FORM_K16 },
+        { 6, 16, RT_FORM_K16 },
+        { 2, 16, RT_FORM_K16_MIN },
+        { 16, 0, RT_FORM_BF16 },
     };
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);
     for (uint32_t i = 0; i < n; i++) {
-        if (strcmp(devices[i].device, "ref") == 0)
+        /* Kernels of both families are tried on a device: once is enough. */
+        if (strcmp(devices[i].device, "ref") == 0 ||
+            (i > 0 && strcmp(devices[i].device, devices[i - 1].device) == 0))
             continue;
         struct rt_ctx ctx;
         test_ctx(&ctx);
