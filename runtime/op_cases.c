@@ -397,7 +397,9 @@ static void fill_scales(const struct rt_op_operand *o, uint32_t *seed, uint32_t 
     const uint32_t form = o->arg >> 8, bits = o->arg & 255;
     const float middle = (float)(1u << (bits < 16 ? bits - 1 : 0));
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
-        if (form > RT_FORM_OFFSET)
+        if (form == RT_FORM_FLOAT)
+            words[i] = word_of(0.1f + 0.05f * next_unit(seed));
+        else if (form > RT_FORM_OFFSET)
             words[i] = (next_word(seed) & 0x83FF83FFu) | 0x1C001C00u;
         else if (i % 2 == 0)
             words[i] = word_of(0.1f + 0.05f * next_unit(seed));

@@ -18,6 +18,8 @@ static const struct {
     [RT_FORM_K16] = { "8-bit scale, a half a 256", 16, 8, 16, false },
     [RT_FORM_K16_MIN] = { "4-bit scale and minimum, two halves a 256", 16, 8, 32, true },
     [RT_FORM_BF16] = { "bfloat16", 0, 0, 0, false },
+    [RT_FORM_HALF_ZERO] = { "half scale and zero", 0, 32, 0, false },
+    [RT_FORM_FLOAT] = { "float scale", 0, 32, 0, false },
 };
 
 const int8_t rt_weight_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
@@ -240,7 +242,11 @@ static struct place block_at(const struct rt_weight_shape *s, uint32_t m, uint32
 void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t m,
                          uint32_t g, float scale, float zero)
 {
-    assert(s->form <= RT_FORM_OFFSET);
+    assert(s->form <= RT_FORM_OFFSET || s->form == RT_FORM_FLOAT);
+    if (s->form == RT_FORM_FLOAT) {
+        memcpy((uint32_t *)scales + own_at(s, m, g).word, &scale, sizeof scale);
+        return;
+    }
     float *to = (float *)scales + scale_at(s, m, g);
     to[0] = scale;
     to[1] = zero;
@@ -251,6 +257,7 @@ static uint32_t own_bits(uint32_t form, const struct rt_weight_scale *p)
 {
     switch (form) {
     case RT_FORM_HALVES:
+    case RT_FORM_HALF_ZERO:
         return p->d | (uint32_t)p->m << 16;
     case RT_FORM_K32:
         return p->s | (uint32_t)p->l << 8;
@@ -302,7 +309,7 @@ void rt_weight_unpack_scale(uint32_t form, uint32_t bits, const struct rt_weight
     const float d = rt_half_to_float(p->d), m = rt_half_to_float(p->m);
     *scale = d;
     *zero = form == RT_FORM_LEVELS ? 0 : (float)(1u << (bits - 1));
-    if (form == RT_FORM_HALVES)
+    if (form == RT_FORM_HALVES || form == RT_FORM_HALF_ZERO)
         *zero = m;
     if (form == RT_FORM_K16)
         *scale = d * (float)(int8_t)p->s;
@@ -344,6 +351,17 @@ float rt_half_to_float(uint16_t half)
     return value;
 }
 
+uint16_t rt_half_of_whole(uint32_t whole)
+{
+    uint32_t exponent = 0;
+    assert(whole < 2048);
+    if (whole == 0)
+        return 0;
+    while (whole >> (exponent + 1))
+        exponent++;
+    return (uint16_t)((exponent + 15) << 10 | ((whole << (10 - exponent)) & 1023));
+}
+
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const void *scales, uint32_t m, uint32_t k)
 {
@@ -362,6 +380,9 @@ float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
         const float *pair = (const float *)scales + scale_at(s, m, g);
         scale = pair[0];
         zero = pair[1];
+    } else if (s->form == RT_FORM_FLOAT) {
+        memcpy(&scale, (const uint32_t *)scales + own_at(s, m, g).word, sizeof scale);
+        zero = (float)(1u << (s->bits - 1));
     } else {
         const struct rt_weight_scale packed = get_packed(s, scales, m, g);
         rt_weight_unpack_scale(s->form, s->bits, &packed, &scale, &zero);

@@ -26,8 +26,10 @@
  *            group (a multiple of 32; with 8 bits also 16), two groups a texel: texel
  *            g / 2, floats (g % 2) * 2 and + 1. group 0: one a row
  *   OFFSET   q * scale + zero, zero the minimum; stored likewise
+ *   HALF_ZERO  (q - zero) * d, d and zero halves: word g % 4 of texel g / 4
+ *   FLOAT    (q - 2^(bits-1)) * d, d a float: word g % 4 of texel g / 4
+ *   HALF     (q - 2^(bits-1)) * d, d a half: half g % 8 of texel g / 8
  * The others keep the bytes of the GGUF types. Their groups are fixed; d and m are halves:
- *   HALF     (q - 2^(bits-1)) * d, groups of 32: half g % 8 of texel g / 8 is d
  *   HALVES   q * d + m, groups of 32: word g % 4 of texel g / 4 is d, m
  *   LEVELS   level[q] * d, the levels of IQ4_NL, 4 bits; stored as HALF
  *   K32      q * (d s) + -(m l), groups of 32 in blocks of 256, s and l a byte each:
@@ -51,13 +53,15 @@ enum { RT_WEIGHT_BLOCK = 8, RT_WEIGHT_OUT_PAD = 64, RT_WEIGHT_K_BLOCK = 256 };
 enum rt_form {
     RT_FORM_ZERO = 0,
     RT_FORM_OFFSET,
-    RT_FORM_HALF, /* from here on as files of GGUF have it */
+    RT_FORM_HALF, /* from here on by halves and whole numbers, as files have them */
     RT_FORM_HALVES,
     RT_FORM_LEVELS,
     RT_FORM_K32,
     RT_FORM_K16,
     RT_FORM_K16_MIN,
     RT_FORM_BF16, /* of 16 bits: bfloat16 instead of a half */
+    RT_FORM_HALF_ZERO,
+    RT_FORM_FLOAT,
     RT_FORM_COUNT
 };
 
@@ -70,7 +74,8 @@ struct rt_weight_shape {
     uint32_t form;            /* RT_FORM_* */
 };
 
-/* What a group of a form from HALF on has of its own, and its block. */
+/* What a group of a form from HALF on has of its own, and its block; HALF_ZERO has its zero
+ * in m. */
 struct rt_weight_scale {
     uint16_t d, m; /* halves */
     uint8_t s, l;  /* K forms */
@@ -85,7 +90,7 @@ uint64_t rt_weight_code_bytes(const struct rt_weight_shape *s);
 uint64_t rt_weight_scale_bytes(const struct rt_weight_shape *s); /* at least 16 */
 /* Both, as a model holds them. */
 uint64_t rt_weight_bytes(const struct rt_weight_shape *s);
-/* Codes that share a scale in a form that fixes it, else 0. */
+/* Codes that share a scale in a form of GGUF, else 0. */
 uint32_t rt_weight_form_group(uint32_t form);
 /* ZERO or OFFSET, by which the same values can be had. */
 uint32_t rt_weight_form_wide(uint32_t form);
@@ -100,7 +105,7 @@ void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_
                        const uint8_t *row, uint32_t n);
 uint32_t rt_weight_get_code(const struct rt_weight_shape *s, const uint32_t *codes,
                             uint32_t m, uint32_t k);
-/* Scale and zero of a group: ZERO and OFFSET; the other forms. */
+/* Scale and zero of a group: ZERO, OFFSET and FLOAT (whose zero is fixed); the others. */
 void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t m,
                          uint32_t g, float scale, float zero);
 void rt_weight_put_packed(const struct rt_weight_shape *s, void *scales, uint32_t m,
@@ -120,5 +125,7 @@ extern const int8_t rt_weight_levels[16];
 
 /* IEEE binary16 to float, exact, subnormals included. */
 float rt_half_to_float(uint16_t half);
+/* A whole number below 2048 as binary16, exact. */
+uint16_t rt_half_of_whole(uint32_t whole);
 
 #endif

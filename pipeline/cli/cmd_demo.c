@@ -52,7 +52,7 @@ static rt_status write_problems(struct cli *cli, const struct pipe_problem_set *
         st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the problems");
     if (st == RT_OK)
         st = fmt_write_atomic(&cli->ctx, path, text, size);
-    free(text);
+    free(text); /* lint: open_memstream's own */
     return st;
 }
 

@@ -176,6 +176,14 @@ fail:
     return st;
 }
 
+/* The smallest form that holds scales and zero points of a packed matrix exactly. */
+static uint32_t packed_form(const struct fmt_packed *p)
+{
+    if (p->scales->dtype == FMT_F16)
+        return p->zeros ? RT_FORM_HALF_ZERO : RT_FORM_HALF;
+    return p->zeros ? RT_FORM_ZERO : RT_FORM_FLOAT;
+}
+
 static rt_status folder_form(struct fmt_model *m, const char *name,
                              struct rt_weight_shape *shape)
 {
@@ -186,7 +194,7 @@ static rt_status folder_form(struct fmt_model *m, const char *name,
         TRY(open_packed(m, name, &p));
         shape->bits = p.bits;
         shape->group = p.groups == 1 ? 0 : p.group;
-        shape->form = RT_FORM_ZERO;
+        shape->form = m->wide ? RT_FORM_ZERO : packed_form(&p);
     } else {
         TRY(find_matrix(m, name, &t));
         const bool is_bf16 = t->dtype == FMT_BF16 && !m->wide;
@@ -283,6 +291,7 @@ struct unpacking {
     uint8_t *row;    /* [in_pad]: one row as the device has it */
     uint32_t *order; /* [in], 0, 1, 2 ... where nothing is moved */
     float *scale;    /* [groups], of the row at hand */
+    uint16_t *half;  /* [groups]: the same as the file has them, where those are halves */
     uint8_t *zero;   /* [groups] */
 };
 
@@ -292,6 +301,7 @@ static void unpacking_close(struct unpacking *u)
     rt_free(u->row);
     rt_free(u->order);
     rt_free(u->scale);
+    rt_free(u->half);
     rt_free(u->zero);
 }
 
@@ -306,7 +316,8 @@ static rt_status unpacking_open(struct fmt_model *m, const char *name, uint32_t 
     u->order = rt_alloc(m->ctx, u->p.in, sizeof *u->order);
     u->scale = rt_alloc(m->ctx, u->p.groups, sizeof *u->scale);
     u->zero = rt_alloc(m->ctx, u->p.groups, 1);
-    if (!u->codes || !u->row || !u->order || !u->scale || !u->zero)
+    u->half = rt_alloc(m->ctx, u->p.groups, sizeof *u->half);
+    if (!u->codes || !u->row || !u->order || !u->scale || !u->zero || !u->half)
         return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
     (void)fmt_packed_order(&u->p, u->order);
     return RT_OK;
@@ -319,7 +330,7 @@ fail:
 static rt_status take_groups(struct fmt_model *m, struct unpacking *u, uint32_t row)
 {
     for (uint32_t g = 0; g < u->p.groups; g++) {
-        u->scale[g] = fmt_packed_scale(&u->p, row, g);
+        u->scale[g] = fmt_packed_scale(&u->p, row, g, &u->half[g]);
         u->zero[g] = (uint8_t)fmt_packed_zero(&u->p, row, g);
     }
     return fmt_check_finite(m, u->p.scales->name, u->scale, u->p.groups);
@@ -337,8 +348,14 @@ static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uin
     for (uint32_t k = p->in; k < dest->in_pad; k++)
         u->row[k] = k < last ? u->zero[p->groups - 1] : 0;
     rt_weight_put_row(dest, codes, to, u->row, dest->in_pad);
-    for (uint32_t g = 0; g < p->groups; g++)
-        rt_weight_put_scale(dest, scales, to, g, u->scale[g], (float)u->zero[g]);
+    for (uint32_t g = 0; g < p->groups; g++) {
+        const struct rt_weight_scale packed = { .d = u->half[g],
+                                                .m = rt_half_of_whole(u->zero[g]) };
+        if (p->scales->dtype == FMT_F16 && dest->form != RT_FORM_ZERO)
+            rt_weight_put_packed(dest, scales, to, g, &packed);
+        else
+            rt_weight_put_scale(dest, scales, to, g, u->scale[g], (float)u->zero[g]);
+    }
 }
 
 static rt_status load_packed(struct fmt_model *m, const char *name,

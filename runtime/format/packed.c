@@ -320,13 +320,16 @@ fail:
     return st;
 }
 
-float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g)
+float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g,
+                       uint16_t *half)
 {
     float scale;
     const uint64_t at = p->scales->count == 1     ? 0
                         : parts[p->method].across ? (uint64_t)g * p->out + row
                                                   : (uint64_t)row * p->groups + g;
     fmt_tensor_floats(p->scales, at, 1, &scale);
+    if (p->scales->dtype == FMT_F16)
+        *half = (uint16_t)(p->scales->data[2 * at] | p->scales->data[2 * at + 1] << 8);
     return scale;
 }
 

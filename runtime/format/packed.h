@@ -50,8 +50,10 @@ RT_CHECKED rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
 /* Codes of rows [first, first + rows), [rows][in]. `first` is a multiple of 8. */
 void fmt_packed_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
                       uint8_t *codes);
-/* Scale and zero point of group g of a row. */
-float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g);
+/* Scale and zero point of group g of a row; *half is the scale as it is in the file where
+ * that has halves (scales->dtype). */
+float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g,
+                       uint16_t *half);
 uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g);
 /* Group of column k. */
 uint32_t fmt_packed_group(const struct fmt_packed *p, uint32_t k);

@@ -9,7 +9,8 @@
 
 /* enum rt_form */
 const int FORM_ZERO = 0, FORM_OFFSET_ = 1, FORM_HALF = 2, FORM_HALVES = 3, FORM_LEVELS = 4,
-          FORM_K32 = 5, FORM_K16 = 6, FORM_K16_MIN = 7, FORM_BF16 = 8;
+          FORM_K32 = 5, FORM_K16 = 6, FORM_K16_MIN = 7, FORM_BF16 = 8, FORM_HALF_ZERO = 9,
+          FORM_FLOAT = 10;
 
 /* The levels of IQ4_NL plus 128, four a word. */
 const uint LEVELS_0 = 0x3f2d1801u, LEVELS_1 = 0x766a5d4fu, LEVELS_2 = 0xa6998d81u,
@@ -88,14 +89,16 @@ vec2 halves(uint word)
 /* Word and bit i of an array in texels. */
 uint bits_at(uvec4 texel, int bit) { return texel[bit / 32 & 3] >> (bit & 31); }
 
-/* Scale and zero (or minimum) of a group of 32 or 16 in the packed forms: what group g has
+/* Scale and zero (or minimum) of a group in the packed forms: what group g has
  * of its own, and the halves of its block. `texels` are those of a row. */
 vec2 packed_scale(int m, int g, int k4, int bits, int form, int texels)
 {
     const int row = m / 8 * texels, in_blk = m % 8;
     const float middle = form == FORM_LEVELS ? 128.0 : float(1u << (bits - 1));
-    if (form == FORM_HALVES)
-        return halves(bits_at(scales((row + g / 4) * 8 + in_blk), g * 32));
+    if (form == FORM_HALVES || form == FORM_HALF_ZERO || form == FORM_FLOAT) {
+        const uint word = bits_at(scales((row + g / 4) * 8 + in_blk), g * 32);
+        return form == FORM_FLOAT ? vec2(uintBitsToFloat(word), middle) : halves(word);
+    }
     if (form == FORM_HALF || form == FORM_LEVELS)
         return vec2(
             halves(bits_at(scales((row + g / 8) * 8 + in_blk), g * 16) & 0xffffu).x, middle);
@@ -113,13 +116,13 @@ vec2 packed_scale(int m, int g, int k4, int bits, int form, int texels)
 }
 
 /* 16-byte texels of a row of scales in the packed forms. */
-int packed_texels(int k4, int form)
+int packed_texels(int k4, int groups, int form)
 {
     const int blocks = (k4 + 63) / 64;
-    if (form == FORM_HALVES)
-        return (k4 + 31) / 32;
+    if (form == FORM_HALVES || form == FORM_HALF_ZERO || form == FORM_FLOAT)
+        return (groups + 3) / 4;
     if (form == FORM_HALF || form == FORM_LEVELS)
-        return blocks;
+        return (groups + 7) / 8;
     return blocks + (form == FORM_K16 ? (blocks + 7) / 8 : (blocks + 3) / 4);
 }
 
@@ -127,9 +130,9 @@ int packed_texels(int k4, int form)
 vec2 scale2(int m, int k, int k4, int bits, int group, int form)
 {
     const int group4 = group == 0 ? k4 : group / 4, g = k / group4;
+    const int groups = (k4 + group4 - 1) / group4, pairs = (groups + 1) / 2;
     if (form >= FORM_HALF)
-        return packed_scale(m, g, k4, bits, form, packed_texels(k4, form));
-    const int pairs = ((k4 + group4 - 1) / group4 + 1) / 2;
+        return packed_scale(m, g, k4, bits, form, packed_texels(k4, groups, form));
     const uvec4 s = scales((m / 8 * pairs + g / 2) * 8 + m % 8);
     return uintBitsToFloat((g & 1) == 0 ? s.xy : s.zw);
 }

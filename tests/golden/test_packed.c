@@ -68,6 +68,8 @@ static void check_layout(struct fmt_model *model, const json_t *item,
                          text(item, "file"), r, k,
                          (double)rt_weight_value(&s, codes, scales, r, k), (double)want);
         }
+    printf("    %-44s %u bits, %s\n", text(item, "file"), s.bits,
+           rt_weight_form_name(s.form));
     free(codes);
     free(scales);
     free(order);
@@ -100,6 +102,8 @@ static void check_item(const json_t *item)
         if (!(got[i] == expected[i])) /* -0 and 0 are equal */
             fail_msg("%s element %zu: %.9g, not %.9g", text(item, "file"), i,
                      (double)got[i], (double)expected[i]);
+    check_layout(model, item, expected, rows, cols);
+    fmt_model_widen(model, true);
     check_layout(model, item, expected, rows, cols);
     /* the wrong size is refused, not read past the end */
     const rt_status st = fmt_weight_floats(model, "w", rows + 1, cols, got);

@@ -81,7 +81,7 @@ static void check_file(const char *file, const char *name, bool only_composed,
     struct rt_ctx ctx = { 0 };
     struct test_folder folder;
     struct fmt_gguf gguf;
-    struct text_tokenizer *tok, *again;
+    struct text_tokenizer *tok = NULL, *again = NULL;
     const struct chat_format *format;
     test_folder_init(&folder);
     if (text_tokenizer_load(&ctx, file, &tok) != RT_OK ||

@@ -29,13 +29,19 @@ static const uint32_t groups[] = { 0, 32, 128 };
 static const struct {
     uint32_t bits, group, form;
 } forms[] = {
-    { 2, 32, RT_FORM_ZERO },    { 3, 128, RT_FORM_ZERO },  { 4, 0, RT_FORM_ZERO },
-    { 4, 128, RT_FORM_ZERO },   { 8, 0, RT_FORM_ZERO },    { 4, 32, RT_FORM_OFFSET },
-    { 4, 32, RT_FORM_HALF },    { 5, 32, RT_FORM_HALF },   { 8, 32, RT_FORM_HALF },
-    { 4, 32, RT_FORM_HALVES },  { 5, 32, RT_FORM_HALVES }, { 4, 32, RT_FORM_LEVELS },
-    { 2, 16, RT_FORM_K16_MIN }, { 3, 16, RT_FORM_K16 },    { 6, 16, RT_FORM_K16 },
-    { 4, 32, RT_FORM_K32 },     { 5, 32, RT_FORM_K32 },    { 16, 0, RT_FORM_ZERO },
-    { 16, 0, RT_FORM_BF16 },    { 32, 0, RT_FORM_ZERO },
+    { 2, 32, RT_FORM_ZERO },       { 3, 128, RT_FORM_ZERO },
+    { 4, 0, RT_FORM_ZERO },        { 4, 128, RT_FORM_ZERO },
+    { 8, 0, RT_FORM_ZERO },        { 4, 32, RT_FORM_OFFSET },
+    { 4, 32, RT_FORM_HALF },       { 5, 32, RT_FORM_HALF },
+    { 8, 32, RT_FORM_HALF },       { 4, 32, RT_FORM_HALVES },
+    { 5, 32, RT_FORM_HALVES },     { 4, 32, RT_FORM_LEVELS },
+    { 2, 16, RT_FORM_K16_MIN },    { 3, 16, RT_FORM_K16 },
+    { 6, 16, RT_FORM_K16 },        { 4, 32, RT_FORM_K32 },
+    { 5, 32, RT_FORM_K32 },        { 16, 0, RT_FORM_ZERO },
+    { 4, 128, RT_FORM_HALF },      { 3, 64, RT_FORM_HALF_ZERO },
+    { 4, 128, RT_FORM_HALF_ZERO }, { 4, 128, RT_FORM_FLOAT },
+    { 8, 0, RT_FORM_FLOAT },       { 16, 0, RT_FORM_BF16 },
+    { 32, 0, RT_FORM_ZERO },
 };
 static const uint32_t flags[] = { 0, MATMUL_BIAS, MATMUL_RESIDUAL,
                                   MATMUL_BIAS | MATMUL_LORA,

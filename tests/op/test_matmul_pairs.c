@@ -48,7 +48,7 @@ static void put_scale(struct operands *o, uint32_t m, uint32_t g)
     const float scale = 0.1f * (1.5f + random_float());
     const float zero =
         s->form == RT_FORM_ZERO ? (float)(1u << (s->bits - 1)) : -random_float();
-    if (s->form <= RT_FORM_OFFSET) {
+    if (s->form <= RT_FORM_OFFSET || s->form == RT_FORM_FLOAT) {
         rt_weight_put_scale(s, o->scales, m, g, scale, zero);
         return;
     }
@@ -308,6 +308,12 @@ static void kernels_agree_bit_for_bit(void **state)
         { 3, 16, RT_FORM_K16 },
         { 6, 16, RT_FORM_K16 },
         { 2, 16, RT_FORM_K16_MIN },
+        { 4, 128, RT_FORM_HALF },
+        { 3, 64, RT_FORM_HALF_ZERO },
+        { 4, 0, RT_FORM_HALF },
+        { 4, 128, RT_FORM_HALF_ZERO },
+        { 4, 32, RT_FORM_FLOAT },
+        { 8, 0, RT_FORM_FLOAT },
         { 16, 0, RT_FORM_BF16 },
     };
     struct test_device devices[16];
