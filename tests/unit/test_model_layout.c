@@ -81,6 +81,8 @@ static void sizes_are_known_to_the_byte(void **state)
         snprintf(relative, sizeof relative, "tests/golden/models/%s", models[i]);
         check_folder(test_path(path, sizeof path, relative));
     }
+    check_folder(test_path(path, sizeof path,
+                           "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf"));
     struct test_folder packed, plain;
     test_folder_init(&packed);
     test_folder_init(&plain);
