@@ -397,8 +397,10 @@ static void fill_scales(const struct rt_op_operand *o, uint32_t *seed, uint32_t 
     const uint32_t form = o->arg >> 8, bits = o->arg & 255;
     const float middle = (float)(1u << (bits < 16 ? bits - 1 : 0));
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
-        if (form == RT_FORM_FLOAT)
+        if (form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO)
             words[i] = word_of(0.1f + 0.05f * next_unit(seed));
+        else if (form == RT_FORM_BFLOAT || form == RT_FORM_BFLOAT_ZERO)
+            words[i] = (next_word(seed) & 0x807f807fu) | 0x3d803d80u;
         else if (form > RT_FORM_OFFSET)
             words[i] = (next_word(seed) & 0x83FF83FFu) | 0x1C001C00u;
         else if (i % 2 == 0)

@@ -46,12 +46,12 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(embed, "Q6_K", USUAL, 0, 9, 2304, 100, 2304, 6, 16, 6, 2432, 0, 100)
     CASE(embed, "bfloat16", USUAL, 0, 9, 416, 100, 416, 16, 0, 8, 512, 0, 100)
     CASE(embed, "halves a 128", USUAL, 0, 9, 384, 100, 384, 4, 128, 2, 512, 0, 100)
-    CASE(embed, "half scale and zero, 3 bits", USUAL, 0, 9, 384, 100, 384, 3, 64, 9, 512, 0, 100)
+    CASE(embed, "half scale, 8-bit zero, 3 bits", USUAL, 0, 9, 384, 100, 384, 3, 64, 9, 512, 0, 100)
     CASE(embed, "a half a row", USUAL, 0, 9, 384, 100, 384, 4, 0, 2, 512, 0, 100)
     CASE(embed, "half scale and zero", USUAL, 0, 9, 384, 100, 384, 4, 128, 9, 512, 0, 100)
-    CASE(embed, "floats a 32", USUAL, 0, 9, 416, 100, 416, 4, 32, 10, 512, 0, 100)
+    CASE(embed, "floats a 32, 8-bit zero", USUAL, 0, 9, 416, 100, 416, 4, 32, 11, 512, 0, 100)
     CASE(embed, "a float a row, 8 bits", USUAL, 0, 9, 416, 100, 416, 8, 0, 10, 512, 0, 100)
-    CASE(embed, "half scale and zero, 2 bits", USUAL, 0, 9, 384, 100, 384, 2, 64, 9, 512, 0, 100)
+    CASE(embed, "bfloat16 scale, 2 bits", USUAL, 0, 9, 384, 100, 384, 2, 64, 12, 512, 0, 100)
     CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128, 0, 100)
     CASE(embed, "one row, minimum form", USUAL, 0, 1, 128, 64, 128, 4, 32, 1, 128, 0, 64)
     CASE(embed, "more rows than a workgroup", USUAL, 0, 65, 100, 333, 128, 4, 32, 0, 128, 0, 333)
@@ -82,12 +82,12 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(unpack, "Q6_K", USUAL, 0, 64, 2304, 6, 16, 6)
     CASE(unpack, "bfloat16", USUAL, 0, 64, 416, 16, 0, 8)
     CASE(unpack, "halves a 128", USUAL, 0, 64, 384, 4, 128, 2)
-    CASE(unpack, "half scale and zero, 3 bits", USUAL, 0, 64, 384, 3, 64, 9)
+    CASE(unpack, "half scale, 8-bit zero, 3 bits", USUAL, 0, 64, 384, 3, 64, 9)
     CASE(unpack, "a half a row", USUAL, 0, 64, 384, 4, 0, 2)
     CASE(unpack, "half scale and zero", USUAL, 0, 64, 384, 4, 128, 9)
-    CASE(unpack, "floats a 32", USUAL, 0, 64, 416, 4, 32, 10)
+    CASE(unpack, "floats a 32, 8-bit zero", USUAL, 0, 64, 416, 4, 32, 11)
     CASE(unpack, "a float a row, 8 bits", USUAL, 0, 64, 416, 8, 0, 10)
-    CASE(unpack, "half scale and zero, 2 bits", USUAL, 0, 64, 384, 2, 64, 9)
+    CASE(unpack, "bfloat16 scale, 8-bit zero, 2 bits", USUAL, 0, 64, 384, 2, 64, 13)
 
     /* pack: n_out, n_in, lds, transpose, m0, k0, in_pad, scale */
     CASE(pack, "whole matrix", USUAL, 0, 16, 64, 128, 0, 0, 0, 64, 1.0f)
@@ -159,18 +159,18 @@ const struct rt_op_case rt_op_case_list[] = {
          7, 192, 416, 16, 0, 8, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "halves a 128", USUAL, 0,
          7, 192, 384, 4, 128, 2, 512, 16, 256, 0, 7, 128, 16, 64, 128)
-    CASE(matmul, "half scale and zero, 3 bits", USUAL, 0,
+    CASE(matmul, "half scale, 8-bit zero, 3 bits", USUAL, 0,
          7, 192, 384, 3, 64, 9, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "a half a row", USUAL, 0,
          7, 192, 384, 4, 0, 2, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "half scale and zero", USUAL, 0,
          7, 192, 384, 4, 128, 9, 512, 16, 256, 0, 7, 128, 16, 64, 128)
-    CASE(matmul, "floats a 32", USUAL, 0,
-         7, 192, 416, 4, 32, 10, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "floats a 32, 8-bit zero", USUAL, 0,
+         7, 192, 416, 4, 32, 11, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "a float a row, 8 bits", USUAL, 0,
          7, 192, 416, 8, 0, 10, 512, 16, 256, 0, 7, 128, 16, 64, 128)
-    CASE(matmul, "half scale and zero, 2 bits", USUAL, 0,
-         7, 192, 384, 2, 64, 9, 512, 16, 256, 0, 7, 128, 16, 64, 128)
+    CASE(matmul, "bfloat16 scale, 8-bit zero, 2 bits", USUAL, 0,
+         7, 192, 384, 2, 64, 13, 512, 16, 256, 0, 7, 128, 16, 64, 128)
     CASE(matmul, "0 rows", USUAL, 0,
          0, 64, 128, 4, 32, 0, 128, 0, 128, 64, 0, 128, 0, 64, 64)
     CASE(matmul, "1 rows", USUAL, 0,

@@ -3,23 +3,28 @@
 #include <assert.h>
 #include <string.h>
 
-/* How a form stores its scales: bits of a group's own, bits of a block of 256 behind. */
+/* How a form stores its scales: bits of a group's own; bits of a block of 256, or of a
+ * group's zero, behind. */
 static const struct {
     const char *name;
-    uint32_t group, own, block;
+    uint32_t group, own, block, zero;
     bool is_offset;
 } forms[RT_FORM_COUNT] = {
-    [RT_FORM_ZERO] = { "float scale and zero", 0, 64, 0, false },
-    [RT_FORM_OFFSET] = { "float scale and minimum", 0, 64, 0, true },
-    [RT_FORM_HALF] = { "half scale", 32, 16, 0, false },
-    [RT_FORM_HALVES] = { "half scale and minimum", 32, 32, 0, true },
-    [RT_FORM_LEVELS] = { "half scale, 16 levels", 32, 16, 0, false },
-    [RT_FORM_K32] = { "8-bit scale and minimum, two halves a 256", 32, 16, 32, true },
-    [RT_FORM_K16] = { "8-bit scale, a half a 256", 16, 8, 16, false },
-    [RT_FORM_K16_MIN] = { "4-bit scale and minimum, two halves a 256", 16, 8, 32, true },
-    [RT_FORM_BF16] = { "bfloat16", 0, 0, 0, false },
-    [RT_FORM_HALF_ZERO] = { "half scale and zero", 0, 32, 0, false },
-    [RT_FORM_FLOAT] = { "float scale", 0, 32, 0, false },
+    [RT_FORM_ZERO] = { "float scale and zero", 0, 64, 0, 0, false },
+    [RT_FORM_OFFSET] = { "float scale and minimum", 0, 64, 0, 0, true },
+    [RT_FORM_HALF] = { "half scale", 32, 16, 0, 0, false },
+    [RT_FORM_HALVES] = { "half scale and minimum", 32, 32, 0, 0, true },
+    [RT_FORM_LEVELS] = { "half scale, 16 levels", 32, 16, 0, 0, false },
+    [RT_FORM_K32] = { "8-bit scale and minimum, two halves a 256", 32, 16, 32, 0, true },
+    [RT_FORM_K16] = { "8-bit scale, a half a 256", 16, 8, 16, 0, false },
+    [RT_FORM_K16_MIN] = { "4-bit scale and minimum, two halves a 256", 16, 8, 32, 0,
+                          true },
+    [RT_FORM_BF16] = { "bfloat16", 0, 0, 0, 0, false },
+    [RT_FORM_HALF_ZERO] = { "half scale, 8-bit zero", 0, 16, 0, 8, false },
+    [RT_FORM_FLOAT] = { "float scale", 0, 32, 0, 0, false },
+    [RT_FORM_FLOAT_ZERO] = { "float scale, 8-bit zero", 0, 32, 0, 8, false },
+    [RT_FORM_BFLOAT] = { "bfloat16 scale", 0, 16, 0, 0, false },
+    [RT_FORM_BFLOAT_ZERO] = { "bfloat16 scale, 8-bit zero", 0, 16, 0, 8, false },
 };
 
 const int8_t rt_weight_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
@@ -80,7 +85,8 @@ uint32_t rt_weight_scale_texels(const struct rt_weight_shape *s)
     const uint32_t blocks = (s->in_pad + RT_WEIGHT_K_BLOCK - 1) / RT_WEIGHT_K_BLOCK;
     if (s->bits >= 16)
         return 0;
-    return own_texels(s) + texels_of(blocks, forms[s->form].block);
+    return own_texels(s) + texels_of(blocks, forms[s->form].block) +
+           texels_of(group_count(s), forms[s->form].zero);
 }
 
 static uint64_t rows_stored(const struct rt_weight_shape *s)
@@ -239,17 +245,43 @@ static struct place block_at(const struct rt_weight_shape *s, uint32_t m, uint32
     return item_at(s, m, own_texels(s), b, forms[s->form].block);
 }
 
+/* Forms whose scale is (the upper half of) a float. */
+static bool is_float_form(uint32_t form)
+{
+    return form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO ||
+           form == RT_FORM_BFLOAT || form == RT_FORM_BFLOAT_ZERO;
+}
+
+static struct place zero_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
+{
+    return item_at(s, m, own_texels(s), g, forms[s->form].zero);
+}
+
+static void put_zero(const struct rt_weight_shape *s, uint32_t *words, uint32_t m,
+                     uint32_t g, uint32_t zero)
+{
+    assert(zero < 256);
+    if (!forms[s->form].zero)
+        return;
+    const struct place at = zero_at(s, m, g);
+    words[at.word] |= zero << at.bit;
+}
+
 void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t m,
                          uint32_t g, float scale, float zero)
 {
-    assert(s->form <= RT_FORM_OFFSET || s->form == RT_FORM_FLOAT);
-    if (s->form == RT_FORM_FLOAT) {
-        memcpy((uint32_t *)scales + own_at(s, m, g).word, &scale, sizeof scale);
+    uint32_t bits, *words = scales;
+    if (s->form <= RT_FORM_OFFSET) {
+        float *to = (float *)scales + scale_at(s, m, g);
+        to[0] = scale;
+        to[1] = zero;
         return;
     }
-    float *to = (float *)scales + scale_at(s, m, g);
-    to[0] = scale;
-    to[1] = zero;
+    assert(is_float_form(s->form));
+    const struct place own = own_at(s, m, g);
+    memcpy(&bits, &scale, sizeof bits);
+    words[own.word] |= forms[s->form].own == 32 ? bits : bits >> 16 << own.bit;
+    put_zero(s, words, m, g, (uint32_t)zero);
 }
 
 /* What a group has of its own, as the bits that are stored. */
@@ -257,7 +289,6 @@ static uint32_t own_bits(uint32_t form, const struct rt_weight_scale *p)
 {
     switch (form) {
     case RT_FORM_HALVES:
-    case RT_FORM_HALF_ZERO:
         return p->d | (uint32_t)p->m << 16;
     case RT_FORM_K32:
         return p->s | (uint32_t)p->l << 8;
@@ -276,6 +307,7 @@ void rt_weight_put_packed(const struct rt_weight_shape *s, void *scales, uint32_
     uint32_t *words = scales;
     const struct place own = own_at(s, m, g);
     words[own.word] |= own_bits(s->form, packed) << own.bit;
+    put_zero(s, words, m, g, packed->l);
     if (!forms[s->form].block || g * forms[s->form].group % RT_WEIGHT_K_BLOCK)
         return;
     const struct place block = block_at(s, m, g);
@@ -290,6 +322,10 @@ static struct rt_weight_scale get_packed(const struct rt_weight_shape *s,
     const struct place own = own_at(s, m, g);
     const uint32_t v = words[own.word] >> own.bit;
     struct rt_weight_scale p = { .d = (uint16_t)v, .m = (uint16_t)(v >> 16) };
+    if (forms[s->form].zero) {
+        const struct place zero = zero_at(s, m, g);
+        p.l = (uint8_t)(words[zero.word] >> zero.bit);
+    }
     if (!forms[s->form].block)
         return p;
     const struct place block = block_at(s, m, g);
@@ -309,8 +345,10 @@ void rt_weight_unpack_scale(uint32_t form, uint32_t bits, const struct rt_weight
     const float d = rt_half_to_float(p->d), m = rt_half_to_float(p->m);
     *scale = d;
     *zero = form == RT_FORM_LEVELS ? 0 : (float)(1u << (bits - 1));
-    if (form == RT_FORM_HALVES || form == RT_FORM_HALF_ZERO)
+    if (form == RT_FORM_HALVES)
         *zero = m;
+    if (form == RT_FORM_HALF_ZERO)
+        *zero = p->l;
     if (form == RT_FORM_K16)
         *scale = d * (float)(int8_t)p->s;
     if (form == RT_FORM_K32 || form == RT_FORM_K16_MIN) {
@@ -351,15 +389,15 @@ float rt_half_to_float(uint16_t half)
     return value;
 }
 
-uint16_t rt_half_of_whole(uint32_t whole)
+static void read_float(const struct rt_weight_shape *s, const uint32_t *words, uint32_t m,
+                       uint32_t g, const struct rt_weight_scale *packed, float *scale,
+                       float *zero)
 {
-    uint32_t exponent = 0;
-    assert(whole < 2048);
-    if (whole == 0)
-        return 0;
-    while (whole >> (exponent + 1))
-        exponent++;
-    return (uint16_t)((exponent + 15) << 10 | ((whole << (10 - exponent)) & 1023));
+    const uint32_t word = words[own_at(s, m, g).word];
+    const uint32_t bits = forms[s->form].own == 32 ? word : (uint32_t)packed->d << 16;
+    memcpy(scale, &bits, sizeof bits);
+    if (forms[s->form].zero)
+        *zero = packed->l;
 }
 
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
@@ -380,12 +418,11 @@ float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
         const float *pair = (const float *)scales + scale_at(s, m, g);
         scale = pair[0];
         zero = pair[1];
-    } else if (s->form == RT_FORM_FLOAT) {
-        memcpy(&scale, (const uint32_t *)scales + own_at(s, m, g).word, sizeof scale);
-        zero = (float)(1u << (s->bits - 1));
     } else {
         const struct rt_weight_scale packed = get_packed(s, scales, m, g);
         rt_weight_unpack_scale(s->form, s->bits, &packed, &scale, &zero);
+        if (is_float_form(s->form))
+            read_float(s, scales, m, g, &packed, &scale, &zero);
     }
     return rt_weight_decode(s->form, code, scale, zero);
 }

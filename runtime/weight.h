@@ -26,9 +26,12 @@
  *            group (a multiple of 32; with 8 bits also 16), two groups a texel: texel
  *            g / 2, floats (g % 2) * 2 and + 1. group 0: one a row
  *   OFFSET   q * scale + zero, zero the minimum; stored likewise
- *   HALF_ZERO  (q - zero) * d, d and zero halves: word g % 4 of texel g / 4
- *   FLOAT    (q - 2^(bits-1)) * d, d a float: word g % 4 of texel g / 4
  *   HALF     (q - 2^(bits-1)) * d, d a half: half g % 8 of texel g / 8
+ *   BFLOAT   the same with d the upper half of a float
+ *   FLOAT    the same with d a float: word g % 4 of texel g / 4
+ *   HALF_ZERO, BFLOAT_ZERO, FLOAT_ZERO
+ *            (q - zero) * d: d as above; behind these texels byte g % 16 of texel g / 16
+ *            is zero
  * The others keep the bytes of the GGUF types. Their groups are fixed; d and m are halves:
  *   HALVES   q * d + m, groups of 32: word g % 4 of texel g / 4 is d, m
  *   LEVELS   level[q] * d, the levels of IQ4_NL, 4 bits; stored as HALF
@@ -62,6 +65,9 @@ enum rt_form {
     RT_FORM_BF16, /* of 16 bits: bfloat16 instead of a half */
     RT_FORM_HALF_ZERO,
     RT_FORM_FLOAT,
+    RT_FORM_FLOAT_ZERO,
+    RT_FORM_BFLOAT,
+    RT_FORM_BFLOAT_ZERO,
     RT_FORM_COUNT
 };
 
@@ -75,10 +81,10 @@ struct rt_weight_shape {
 };
 
 /* What a group of a form from HALF on has of its own, and its block; HALF_ZERO has its zero
- * in m. */
+ * in l. */
 struct rt_weight_scale {
     uint16_t d, m; /* halves */
-    uint8_t s, l;  /* K forms */
+    uint8_t s, l;  /* K forms; zero */
 };
 
 /* in rounded up to what `bits` needs. */
@@ -105,7 +111,8 @@ void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_
                        const uint8_t *row, uint32_t n);
 uint32_t rt_weight_get_code(const struct rt_weight_shape *s, const uint32_t *codes,
                             uint32_t m, uint32_t k);
-/* Scale and zero of a group: ZERO, OFFSET and FLOAT (whose zero is fixed); the others. */
+/* Scale and zero of a group: ZERO, OFFSET, FLOAT and BFLOAT forms (exact: the scale has no
+ * more bits, the zero is the form's fixed one or below 256); the others. */
 void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t m,
                          uint32_t g, float scale, float zero);
 void rt_weight_put_packed(const struct rt_weight_shape *s, void *scales, uint32_t m,
@@ -125,7 +132,5 @@ extern const int8_t rt_weight_levels[16];
 
 /* IEEE binary16 to float, exact, subnormals included. */
 float rt_half_to_float(uint16_t half);
-/* A whole number below 2048 as binary16, exact. */
-uint16_t rt_half_of_whole(uint32_t whole);
 
 #endif

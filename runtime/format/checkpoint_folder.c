@@ -181,7 +181,9 @@ static uint32_t packed_form(const struct fmt_packed *p)
 {
     if (p->scales->dtype == FMT_F16)
         return p->zeros ? RT_FORM_HALF_ZERO : RT_FORM_HALF;
-    return p->zeros ? RT_FORM_ZERO : RT_FORM_FLOAT;
+    if (p->scales->dtype == FMT_BF16)
+        return p->zeros ? RT_FORM_BFLOAT_ZERO : RT_FORM_BFLOAT;
+    return p->zeros ? RT_FORM_FLOAT_ZERO : RT_FORM_FLOAT;
 }
 
 static rt_status folder_form(struct fmt_model *m, const char *name,
@@ -349,8 +351,7 @@ static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uin
         u->row[k] = k < last ? u->zero[p->groups - 1] : 0;
     rt_weight_put_row(dest, codes, to, u->row, dest->in_pad);
     for (uint32_t g = 0; g < p->groups; g++) {
-        const struct rt_weight_scale packed = { .d = u->half[g],
-                                                .m = rt_half_of_whole(u->zero[g]) };
+        const struct rt_weight_scale packed = { .d = u->half[g], .l = u->zero[g] };
         if (p->scales->dtype == FMT_F16 && dest->form != RT_FORM_ZERO)
             rt_weight_put_packed(dest, scales, to, g, &packed);
         else

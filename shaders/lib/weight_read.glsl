@@ -10,7 +10,7 @@
 /* enum rt_form */
 const int FORM_ZERO = 0, FORM_OFFSET_ = 1, FORM_HALF = 2, FORM_HALVES = 3, FORM_LEVELS = 4,
           FORM_K32 = 5, FORM_K16 = 6, FORM_K16_MIN = 7, FORM_BF16 = 8, FORM_HALF_ZERO = 9,
-          FORM_FLOAT = 10;
+          FORM_FLOAT = 10, FORM_FLOAT_ZERO = 11, FORM_BFLOAT = 12, FORM_BFLOAT_ZERO = 13;
 
 /* The levels of IQ4_NL plus 128, four a word. */
 const uint LEVELS_0 = 0x3f2d1801u, LEVELS_1 = 0x766a5d4fu, LEVELS_2 = 0xa6998d81u,
@@ -89,41 +89,60 @@ vec2 halves(uint word)
 /* Word and bit i of an array in texels. */
 uint bits_at(uvec4 texel, int bit) { return texel[bit / 32 & 3] >> (bit & 31); }
 
-/* Scale and zero (or minimum) of a group in the packed forms: what group g has
- * of its own, and the halves of its block. `texels` are those of a row. */
-vec2 packed_scale(int m, int g, int k4, int bits, int form, int texels)
+bool has_zero(int form)
 {
-    const int row = m / 8 * texels, in_blk = m % 8;
-    const float middle = form == FORM_LEVELS ? 128.0 : float(1u << (bits - 1));
-    if (form == FORM_HALVES || form == FORM_HALF_ZERO || form == FORM_FLOAT) {
-        const uint word = bits_at(scales((row + g / 4) * 8 + in_blk), g * 32);
-        return form == FORM_FLOAT ? vec2(uintBitsToFloat(word), middle) : halves(word);
-    }
-    if (form == FORM_HALF || form == FORM_LEVELS)
-        return vec2(
-            halves(bits_at(scales((row + g / 8) * 8 + in_blk), g * 16) & 0xffffu).x, middle);
-    const int each = form == FORM_K32 ? 8 : 16, b = g / each; /* groups a block, a texel */
-    const int behind = (k4 + 63) / 64;
-    const uint own = bits_at(scales((row + b) * 8 + in_blk), g * (128 / each));
+    return form == FORM_HALF_ZERO || form == FORM_FLOAT_ZERO || form == FORM_BFLOAT_ZERO;
+}
+
+/* Bits that a group has of its own in the packed forms. */
+int own_bits(int form)
+{
+    if (form == FORM_HALVES || form == FORM_FLOAT || form == FORM_FLOAT_ZERO)
+        return 32;
+    return form == FORM_K16 || form == FORM_K16_MIN ? 8 : 16;
+}
+
+/* Scale and zero of a group of the K forms: behind what it has of its own (texels of one
+ * block each) lie the halves of the blocks. `row` is its first texel before interleaving. */
+vec2 block_scale(int row, int in_blk, int g, uint own, int blocks, int form, float middle)
+{
+    const int b = form == FORM_K32 ? g / 8 : g / 16;
     if (form == FORM_K16) {
-        const uint d = bits_at(scales((row + behind + b / 8) * 8 + in_blk), b * 16);
+        const uint d = bits_at(scales((row + blocks + b / 8) * 8 + in_blk), b * 16);
         return vec2(halves(d & 0xffffu).x * float(int(own << 24) >> 24), middle);
     }
-    const vec2 dm = halves(bits_at(scales((row + behind + b / 4) * 8 + in_blk), b * 32));
+    const vec2 dm = halves(bits_at(scales((row + blocks + b / 4) * 8 + in_blk), b * 32));
     const uvec2 sl = form == FORM_K32 ? uvec2(own & 255u, own >> 8 & 255u)
                                       : uvec2(own & 15u, own >> 4 & 15u);
     return vec2(dm.x * float(sl.x), -(dm.y * float(sl.y)));
 }
 
-/* 16-byte texels of a row of scales in the packed forms. */
-int packed_texels(int k4, int groups, int form)
+/* Scale and zero (or minimum) of group g of `groups` of row m in the packed forms. */
+vec2 packed_scale(int m, int g, int groups, int k4, int bits, int form)
 {
-    const int blocks = (k4 + 63) / 64;
-    if (form == FORM_HALVES || form == FORM_HALF_ZERO || form == FORM_FLOAT)
-        return (groups + 3) / 4;
-    if (form == FORM_HALF || form == FORM_LEVELS)
-        return (groups + 7) / 8;
-    return blocks + (form == FORM_K16 ? (blocks + 7) / 8 : (blocks + 3) / 4);
+    const int each = own_bits(form), per = 128 / each, own = (groups + per - 1) / per;
+    const int blocks = (k4 + 63) / 64, in_blk = m % 8;
+    int texels = own;
+    if (has_zero(form))
+        texels += (groups + 15) / 16;
+    else if (form == FORM_K16)
+        texels += (blocks + 7) / 8;
+    else if (form == FORM_K32 || form == FORM_K16_MIN)
+        texels += (blocks + 3) / 4;
+    const int row = m / 8 * texels;
+    const uint word = bits_at(scales((row + g / per) * 8 + in_blk), g * each);
+    float zero = form == FORM_LEVELS ? 128.0 : float(1u << (bits - 1));
+    if (form == FORM_HALVES)
+        return halves(word);
+    if (form == FORM_K32 || form == FORM_K16 || form == FORM_K16_MIN)
+        return block_scale(row, in_blk, g, word, blocks, form, zero);
+    if (has_zero(form))
+        zero = float(bits_at(scales((row + own + g / 16) * 8 + in_blk), g * 8) & 255u);
+    if (form == FORM_FLOAT || form == FORM_FLOAT_ZERO)
+        return vec2(uintBitsToFloat(word), zero);
+    if (form == FORM_BFLOAT || form == FORM_BFLOAT_ZERO)
+        return vec2(uintBitsToFloat(word << 16), zero);
+    return vec2(halves(word & 0xffffu).x, zero);
 }
 
 /* Scale and zero (or minimum) of elements (m, 4 k .. 4 k + 3). */
@@ -132,7 +151,7 @@ vec2 scale2(int m, int k, int k4, int bits, int group, int form)
     const int group4 = group == 0 ? k4 : group / 4, g = k / group4;
     const int groups = (k4 + group4 - 1) / group4, pairs = (groups + 1) / 2;
     if (form >= FORM_HALF)
-        return packed_scale(m, g, k4, bits, form, packed_texels(k4, groups, form));
+        return packed_scale(m, g, groups, k4, bits, form);
     const uvec4 s = scales((m / 8 * pairs + g / 2) * 8 + m % 8);
     return uintBitsToFloat((g & 1) == 0 ? s.xy : s.zw);
 }

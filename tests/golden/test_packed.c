@@ -75,6 +75,29 @@ static void check_layout(struct fmt_model *model, const json_t *item,
     free(order);
 }
 
+/* Bits of a weight of 4096 columns over those in its file: codes, a scale a group of 16 or
+ * 32 bits, and where groups have zero points those, of the bits of a code. 2 bits in groups
+ * of 32 is the one kind above 1.06: a zero point takes a byte. */
+static void check_size(struct fmt_model *model, const json_t *item, uint32_t out,
+                       uint32_t in)
+{
+    struct rt_weight_shape s;
+    assert_int_equal(fmt_weight_shape(model, "w", out, in, &s), RT_OK);
+    s.out = s.out_pad = 64;
+    s.in = s.in_pad = 4096;
+    const bool has_zeros = s.form == RT_FORM_HALF_ZERO || s.form == RT_FORM_FLOAT_ZERO ||
+                           s.form == RT_FORM_BFLOAT_ZERO;
+    const bool is_float = s.form == RT_FORM_FLOAT || s.form == RT_FORM_FLOAT_ZERO;
+    const double groups = s.group ? (double)s.in / s.group : 1;
+    const double own = (is_float ? 32 : 16) + (has_zeros ? s.bits : 0);
+    const double file = s.out * (s.in * (double)s.bits + groups * own) / 8;
+    const double ratio = (double)rt_weight_bytes(&s) / file;
+    assert_true(s.form >= RT_FORM_HALF);
+    if (!(ratio <= (s.bits == 2 && s.group == 32 ? 1.08 : 1.06)))
+        fail_msg("%s takes %.3f of what it takes in the file", text(item, "file"), ratio);
+    printf("    %-44s %.3f of its file\n", text(item, "file"), ratio);
+}
+
 static void check_item(const json_t *item)
 {
     struct rt_ctx ctx = { 0 };
@@ -103,6 +126,7 @@ static void check_item(const json_t *item)
             fail_msg("%s element %zu: %.9g, not %.9g", text(item, "file"), i,
                      (double)got[i], (double)expected[i]);
     check_layout(model, item, expected, rows, cols);
+    check_size(model, item, rows, cols);
     fmt_model_widen(model, true);
     check_layout(model, item, expected, rows, cols);
     /* the wrong size is refused, not read past the end */

@@ -40,6 +40,7 @@ static const struct {
     { 5, 32, RT_FORM_K32 },        { 16, 0, RT_FORM_ZERO },
     { 4, 128, RT_FORM_HALF },      { 3, 64, RT_FORM_HALF_ZERO },
     { 4, 128, RT_FORM_HALF_ZERO }, { 4, 128, RT_FORM_FLOAT },
+    { 4, 32, RT_FORM_FLOAT_ZERO }, { 4, 128, RT_FORM_BFLOAT_ZERO },
     { 8, 0, RT_FORM_FLOAT },       { 16, 0, RT_FORM_BF16 },
     { 32, 0, RT_FORM_ZERO },
 };

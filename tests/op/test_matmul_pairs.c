@@ -48,8 +48,9 @@ static void put_scale(struct operands *o, uint32_t m, uint32_t g)
     const float scale = 0.1f * (1.5f + random_float());
     const float zero =
         s->form == RT_FORM_ZERO ? (float)(1u << (s->bits - 1)) : -random_float();
-    if (s->form <= RT_FORM_OFFSET || s->form == RT_FORM_FLOAT) {
-        rt_weight_put_scale(s, o->scales, m, g, scale, zero);
+    if (s->form <= RT_FORM_OFFSET || s->form >= RT_FORM_FLOAT) {
+        rt_weight_put_scale(s, o->scales, m, g, scale,
+                            s->form >= RT_FORM_FLOAT ? (float)(seed >> 29) : zero);
         return;
     }
     random_float();
@@ -313,6 +314,9 @@ static void kernels_agree_bit_for_bit(void **state)
         { 4, 0, RT_FORM_HALF },
         { 4, 128, RT_FORM_HALF_ZERO },
         { 4, 32, RT_FORM_FLOAT },
+        { 4, 32, RT_FORM_FLOAT_ZERO },
+        { 4, 64, RT_FORM_BFLOAT },
+        { 8, 128, RT_FORM_BFLOAT_ZERO },
         { 8, 0, RT_FORM_FLOAT },
         { 16, 0, RT_FORM_BF16 },
     };
