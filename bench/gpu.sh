@@ -60,13 +60,25 @@ fi
 "$BUILD/faultline" devices --json >"$OUT/device.json" 2>"$OUT/device.log"
 
 part doctor 60 "$BUILD/faultline" doctor --device "$DEVICE"
-for t in "$BUILD"/test_ops "$BUILD"/test_matmul_pairs "$BUILD"/test_logits \
+for t in "$BUILD"/test_ops "$BUILD"/test_matmul_pairs "$BUILD"/test_products "$BUILD"/test_tune "$BUILD"/test_logits \
     "$BUILD"/test_golden_gradients "$BUILD"/test_demo_answers; do
     [ -x "$t" ] && part "$(basename "$t")" 150 "$t"
 done
+bench() # NAME OPTION...
+{
+    name=$1
+    shift
+    part "bench_$name" 180 "$BUILD/faultline" bench --device "$DEVICE" --passes 2 \
+        --store "$OUT/bench.db" --json --fail-if 'invalid>0' "$@"
+}
 for suite in decode prefill train ops; do
-    part "bench_$suite" 180 "$BUILD/faultline" bench --suite $suite --device "$DEVICE" \
-        --passes 2 --store "$OUT/bench.db" --json --fail-if 'invalid>0'
+    bench $suite --suite $suite
+done
+# Matrix units and integer dots, where the device has them: rows must be the same bits in
+# other chunks and batches there too.
+for products in f16 int8; do
+    "$BUILD/faultline" doctor --device "$DEVICE" --products $products >"$OUT/$products.log" 2>&1 &&
+        bench "$products" --suite decode,prefill --products $products
 done
 
 cat >"$OUT/gpu.json" <<JSON

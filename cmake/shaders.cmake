@@ -29,19 +29,25 @@ foreach(line ${lines})
     foreach(define ${field})
         list(APPEND flags -D${define})
     endforeach()
-    add_custom_command(
-        OUTPUT ${SHADER_DIR}/${id}.inc
-        COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -mfmt=c
-                -I${CMAKE_SOURCE_DIR} ${flags} -MD -MF ${SHADER_DIR}/${id}.d
-                -o ${SHADER_DIR}/${id}.inc ${CMAKE_SOURCE_DIR}/shaders/${file}
-        DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${file}
-        DEPFILE ${SHADER_DIR}/${id}.d
-        COMMENT "glslc ${id}"
-        VERBATIM)
-    list(APPEND spv ${SHADER_DIR}/${id}.inc)
+    set(source "${id}.inc")
+    if(line MATCHES "SPIRV=([a-z0-9_]+)")
+        set(source "shaders/spirv/${CMAKE_MATCH_1}.inc")
+        list(APPEND spv ${CMAKE_SOURCE_DIR}/${source})
+    else()
+        add_custom_command(
+            OUTPUT ${SHADER_DIR}/${id}.inc
+            COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -mfmt=c
+                    -I${CMAKE_SOURCE_DIR} ${flags} -MD -MF ${SHADER_DIR}/${id}.d
+                    -o ${SHADER_DIR}/${id}.inc ${CMAKE_SOURCE_DIR}/shaders/${file}
+            DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${file}
+            DEPFILE ${SHADER_DIR}/${id}.d
+            COMMENT "glslc ${id}"
+            VERBATIM)
+        list(APPEND spv ${SHADER_DIR}/${id}.inc)
+    endif()
     string(TOUPPER ${family} family)
     string(JOIN " " defines ${field})
-    string(APPEND words "static const uint32_t ${id}[] =\n#include \"${id}.inc\"\n;\n")
+    string(APPEND words "static const uint32_t ${id}[] =\n#include \"${source}\"\n;\n")
     string(APPEND rows
            "    { RT_OP_${op}, \"${name}\", RT_FAMILY_${family}, \"${paths}\", \"${defines}\", ${id}, sizeof ${id} },\n")
 endforeach()

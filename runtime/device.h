@@ -39,7 +39,8 @@ struct rt_device_options {
     const char *name;      /* null or "auto": the best GPU, else a software device. Else a
                          name from the list, or its part before or after ':' */
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
-    bool profile;          /* time every op */
+    enum rt_products products; /* RT_ERR_NO_DEVICE where the device has them not */
+    bool profile;              /* time every op */
     bool validation;       /* Khronos layer on; a message is an error of the next wait */
     bool compile_only;     /* runs nothing: for asking about kernels, vk_statistics.h */
     bool tune;             /* measure matmul variants at first use (cached on disk) */

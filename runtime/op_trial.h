@@ -34,6 +34,10 @@ uint64_t rt_op_trial_bytes(const struct rt_op_trial *t, uint32_t binding);
 /* A binding as the device left it, guard included; fresh memory (rt_free). */
 RT_CHECKED rt_status rt_op_trial_read(struct rt_op_trial *t, uint32_t binding,
                                       void **got);
+/* rt_op_compare with the twin's, by the tolerance of the device's plan: products whose
+ * operands it rounds may be a few hundredths of their row's greatest away. */
+struct rt_op_distance rt_op_trial_compare(const struct rt_op_trial *t, uint32_t binding,
+                                          const void *got);
 /* Whether the guard of a binding that was read is as it was. */
 bool rt_op_trial_guarded(const struct rt_op_trial *t, uint32_t binding, const void *got);
 

@@ -45,6 +45,38 @@ static uint32_t quirks_of(const struct rt_facts *facts)
     return bits;
 }
 
+const char *const rt_products_names[RT_PRODUCTS_COUNT] = { "f32", "f16", "int8" };
+
+/* shaders/lib/products.glsl: a workgroup of 128, tiles of 64 outputs by 16 or 64 rows, 32
+ * inputs at once. */
+enum { PRODUCT_LANES = 128, PRODUCT_SHARED = 28 << 10 };
+
+bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
+                           uint32_t subgroup_size)
+{
+    if (!rows || !outputs || !inputs || !subgroup_size || 16 % rows || 64 % outputs ||
+        32 % inputs || PRODUCT_LANES % subgroup_size)
+        return false;
+    return 16 / rows * (64 / outputs) % (PRODUCT_LANES / subgroup_size) == 0;
+}
+
+bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
+                            const char **lack)
+{
+    *lack = NULL;
+    if (products == RT_PRODUCTS_F16 && !facts->coop_rows)
+        *lack = "cooperative matrices of halves with sums in floats";
+    else if (products == RT_PRODUCTS_F16 && (!facts->fp16 || !facts->memory_model))
+        *lack = "arithmetic of halves and the Vulkan memory model";
+    else if (products == RT_PRODUCTS_F16 && !facts->subgroup_fixed)
+        *lack = "subgroups of a known size";
+    else if (products == RT_PRODUCTS_INT8 && !facts->int_dot)
+        *lack = "integer dot products";
+    else if (products != RT_PRODUCTS_F32 && facts->shared_bytes < PRODUCT_SHARED)
+        *lack = "28 KiB of shared memory";
+    return *lack == NULL;
+}
+
 /* A pure function: no Vulkan call, no global, no clock. Everything that may
  * differ between vendors is decided here and nowhere else. */
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
@@ -60,8 +92,12 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
     const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;
     const double rate =
         facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
+    const char *lack;
     *plan = (struct rt_plan){
         .family = family,
+        .products = rt_plan_products_there(facts, options->products, &lack)
+                        ? options->products
+                        : RT_PRODUCTS_F32,
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = facts->subgroup_ballot ? facts->subgroup_size : 0,
@@ -84,15 +120,15 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
             used += (size_t)snprintf(quirks + used, sizeof quirks - used, "%s\"%s\"",
                                      used ? "," : "", rt_quirk_table[i].name);
-    const int n =
-        snprintf(text, size,
-                 "{\"family\":\"%s\",\"path\":\"%s\",\"lanes\":%u,\"broadcast\":%u,"
-                 "\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,\"decode_rows\":%u,"
-                 "\"wide_weights\":%s,"
-                 "\"submit_flops_max\":%.0f,\"quirks\":[%s]}",
-                 families[plan->family], paths[plan->path], plan->lanes, plan->broadcast,
-                 (unsigned long long)plan->binding_bytes_max,
-                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
+    const int n = snprintf(
+        text, size,
+        "{\"family\":\"%s\",\"products\":\"%s\",\"path\":\"%s\",\"lanes\":%u,"
+        "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
+        "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+        "\"quirks\":[%s]}",
+        families[plan->family], rt_products_names[plan->products], paths[plan->path],
+        plan->lanes, plan->broadcast, (unsigned long long)plan->binding_bytes_max,
+        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+        plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
     return n < 0 ? 0 : (size_t)n;
 }

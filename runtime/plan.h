@@ -24,7 +24,12 @@ struct rt_facts {
     uint32_t storage_align, texel_align; /* offset alignment, bytes */
     uint64_t device_heap_bytes;          /* largest device-local heap */
     bool unified_memory;                 /* device-local memory is host-visible */
-    bool fp16, int8, storage16, storage8, int_dot, coopmat;
+    bool fp16, int8, storage16, storage8, int_dot, memory_model;
+    bool subgroup_fixed; /* a kernel can rely on subgroup_size */
+    /* Fragment of halves with sums in floats that a subgroup multiplies at once (matrix
+     * units): rows, outputs, inputs. The first of the driver's that kernels can use; 0:
+     * none. */
+    uint32_t coop_rows, coop_outputs, coop_inputs;
     float timestamp_ns; /* 0: no timestamps */
     uint32_t timestamp_bits;
 };
@@ -36,12 +41,23 @@ enum rt_family {
     RT_FAMILY_COUNT
 };
 
+/* What products with weights are computed in. Everything but F32 rounds operands, and is
+ * only ever used where it was asked for: docs/numerics.md. */
+enum rt_products {
+    RT_PRODUCTS_F32 = 0,
+    RT_PRODUCTS_F16,  /* both sides rounded to halves, by matrix units */
+    RT_PRODUCTS_INT8, /* activations rounded to 8 bits, a scale for 32, by integer dots */
+    RT_PRODUCTS_COUNT
+};
+extern const char *const rt_products_names[RT_PRODUCTS_COUNT];
+
 /* How kernels of the lanes family read their operands. */
 enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST };
 
 /* What we do about it. Stored beside every result, so a run explains itself. */
 struct rt_plan {
     enum rt_family family;
+    enum rt_products products;  /* of the forward pass; as asked for, else F32 */
     enum rt_operand_path path;  /* preferred; kernels without that form use storage */
     uint32_t lanes;             /* workgroup width of lane kernels */
     uint32_t broadcast;         /* invocations among which values go round without shared
@@ -71,7 +87,17 @@ bool rt_plan_has_quirk(const struct rt_plan *plan, enum rt_quirk quirk);
 
 struct rt_plan_options {
     enum rt_family family; /* RT_FAMILY_AUTO or forced */
+    enum rt_products products;
 };
+
+/* Whether the kernels of such products run there; *lack says what is missing (static
+ * text) where they do not. */
+bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
+                            const char **lack);
+
+/* Whether these kernels can use such a fragment (rows, outputs, inputs). */
+bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
+                           uint32_t subgroup_size);
 
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan);

@@ -115,8 +115,7 @@ static rt_status compare(struct ops_work *w, struct pipe_bench_check *out)
             continue;
         rt_free(got);
         TRY(rt_op_trial_read(&w->trial, i, &got));
-        const struct rt_op_distance d =
-            rt_op_compare(&w->trial.c, i, got, w->trial.twin[i]);
+        const struct rt_op_distance d = rt_op_trial_compare(&w->trial, i, got);
         out->error = fmax(out->error, d.relative);
         out->good = d.used <= 1 && rt_op_trial_guarded(&w->trial, i, got);
         if (!(d.used <= 1))

@@ -9,13 +9,14 @@
 json_t *cli_device_json(const struct rt_device_info *d)
 {
     const struct rt_facts *f = &d->facts;
-    return json_pack(
-        "{s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:i, s:I, s:I, s:b, s:b}", "name", d->name,
-        "description", d->description, "driver", d->driver, "software", (int)d->software,
-        "usable", (int)d->usable, "why", d->why, "subgroup", (int)f->subgroup_size,
-        "shared_bytes", (int)f->shared_bytes, "storage_range",
-        (json_int_t)f->storage_range_max, "heap_bytes", (json_int_t)f->device_heap_bytes,
-        "fp16", (int)f->fp16, "coopmat", (int)f->coopmat);
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:s, s:i, s:i, s:I, s:I, s:b, s:b, s:b}",
+                     "name", d->name, "description", d->description, "driver", d->driver,
+                     "software", (int)d->software, "usable", (int)d->usable, "why",
+                     d->why, "subgroup", (int)f->subgroup_size, "shared_bytes",
+                     (int)f->shared_bytes, "storage_range",
+                     (json_int_t)f->storage_range_max, "heap_bytes",
+                     (json_int_t)f->device_heap_bytes, "fp16", (int)f->fp16, "coopmat",
+                     (int)(f->coop_rows != 0), "int_dot", (int)f->int_dot);
 }
 
 static rt_status run(struct cli *cli)

@@ -21,6 +21,8 @@ const struct cli_option cli_global_options[] = {
     { "validation", NULL, "run with the Vulkan validation layer" },
     { "family", "NAME",
       "kernels: lanes (CPUs), tiled (GPUs; packed weights as the file has them), auto" },
+    { "products", "TYPE",
+      "f32 (default), f16 or int8: what is multiplied is rounded to it" },
     { "tune", "HOW",
       "on: time the kernels that pass a check, once (default); off: by rule" },
     { "json", NULL, "print results as JSON, where a command has any" },

@@ -55,6 +55,18 @@ static rt_status family_of(struct cli *cli, enum rt_family *out)
                    "--family is auto, lanes or tiled, not '%.40s'", given);
 }
 
+static rt_status products_of(struct cli *cli, enum rt_products *out)
+{
+    const char *name = cli_value(cli, "products", rt_products_names[RT_PRODUCTS_F32]);
+    for (int i = 0; i < RT_PRODUCTS_COUNT; i++)
+        if (strcmp(name, rt_products_names[i]) == 0) {
+            *out = (enum rt_products)i;
+            return RT_OK;
+        }
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "--products is f32, f16 or int8, not '%.40s'",
+                   name);
+}
+
 rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 {
     return cli_device_open_named(
@@ -65,7 +77,9 @@ rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_dev
 {
     bool tune;
     enum rt_family family = RT_FAMILY_AUTO;
-    if (cli_tune(cli, &tune) != RT_OK || family_of(cli, &family) != RT_OK)
+    enum rt_products products = RT_PRODUCTS_F32;
+    if (cli_tune(cli, &tune) != RT_OK || family_of(cli, &family) != RT_OK ||
+        products_of(cli, &products) != RT_OK)
         return RT_ERR_USAGE;
     use_cache_folder(cli);
     const struct rt_device_options options = {
@@ -73,6 +87,7 @@ rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_dev
         .family = family,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
+        .products = products,
         .tune = tune,
     };
     const rt_status st = rt_device_create(&cli->ctx, &options, out);

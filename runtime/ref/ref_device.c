@@ -203,6 +203,10 @@ void ref_device_info(struct rt_device_info *info)
 rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                             struct rt_device **out)
 {
+    if (options->products != RT_PRODUCTS_F32)
+        return rt_fail(ctx, RT_ERR_NO_DEVICE,
+                       "device 'ref' computes products in f32 only, not in %s",
+                       rt_products_names[options->products]);
     struct rt_device *dev = rt_alloc(ctx, 1, sizeof *dev);
     if (!dev)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "device 'ref': no host memory");

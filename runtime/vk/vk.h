@@ -9,7 +9,7 @@
 #include "runtime/vk/vk_kernel.h"
 
 enum {
-    VK_SPEC_MAX = 4,           /* specialization constants of an op, ids 10 .. */
+    VK_SPEC_MAX = 9,           /* specialization constants of an op, ids 10 .. */
     VK_BLOCK_BYTES = 32 << 20, /* device memory is taken in blocks of at least this */
     VK_ALIGN = 256, /* of every buffer; covers all offset alignments we accept */
 };
@@ -156,7 +156,8 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
 /* The value of NAME=value among a kernel's macros, `otherwise` if it is not there. */
 uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise);
 /* Constants and grid of a matmul-like op for one kernel (vk_matmul.c). */
-void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice);
+void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,
+                    struct vk_choice *choice);
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel);
 /* A rough rank of kernels that fit: the static choice takes the highest. */
 int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,

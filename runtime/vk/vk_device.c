@@ -1,6 +1,7 @@
 /* runtime/vk/vk_device.c
  * Opens and closes a Vulkan device. */
 #include "runtime/vk/vk.h"
+#include "runtime/vk/vk_coop.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +100,66 @@ static bool offers_statistics(VkPhysicalDevice physical)
     return false;
 }
 
+/* Extensions and features beyond those that every device has. */
+struct extras {
+    const char *names[4];
+    uint32_t count;
+    void *chain; /* of the features below */
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coop;
+    VkPhysicalDeviceShaderFloat16Int8Features halves;
+    VkPhysicalDeviceVulkanMemoryModelFeatures model;
+    VkPhysicalDeviceSubgroupSizeControlFeatures sizes;
+    VkPhysicalDeviceShaderIntegerDotProductFeatures dot;
+};
+
+/* Puts a feature structure, whose sType is set, before the chain. */
+static void chain(struct extras *e, void *features)
+{
+    ((VkBaseOutStructure *)features)->pNext = e->chain;
+    e->chain = features;
+}
+
+static void ask_for(const struct vk_device *dev, struct extras *e)
+{
+    *e = (struct extras){
+        .executable = { .sType =
+                            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
+                        .pipelineExecutableInfo = VK_TRUE },
+        .coop = { .sType =
+                      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+                  .cooperativeMatrix = VK_TRUE },
+        .halves = { .sType =
+                        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+                    .shaderFloat16 = VK_TRUE },
+        .model = { .sType =
+                       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+                   .vulkanMemoryModel = VK_TRUE },
+        .sizes = { .sType =
+                       VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+                   .subgroupSizeControl = VK_TRUE,
+                   .computeFullSubgroups = VK_TRUE },
+        .dot = { .sType =
+                     VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+                 .shaderIntegerDotProduct = VK_TRUE },
+    };
+    if (dev->statistics) {
+        e->names[e->count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
+        chain(e, &e->executable);
+    }
+    if (dev->base.plan.products == RT_PRODUCTS_F16) {
+        e->names[e->count++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+        e->names[e->count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
+        chain(e, &e->coop);
+        chain(e, &e->halves);
+        chain(e, &e->model);
+        chain(e, &e->sizes);
+    } else if (dev->base.plan.products == RT_PRODUCTS_INT8) {
+        e->names[e->count++] = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
+        chain(e, &e->dot);
+    }
+}
+
 static rt_status open_device(struct vk_device *dev, bool compile_only)
 {
     rt_status st;
@@ -110,22 +171,16 @@ static rt_status open_device(struct vk_device *dev, bool compile_only)
         .queueCount = 1,
         .pQueuePriorities = &priority,
     };
-    static const char *const extensions[] = {
-        VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME
-    };
-    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR executable = {
-        .sType =
-            VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
-        .pipelineExecutableInfo = VK_TRUE,
-    };
+    struct extras extras;
     dev->statistics = compile_only && offers_statistics(dev->physical);
+    ask_for(dev, &extras);
     const VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-        .pNext = dev->statistics ? &executable : NULL,
+        .pNext = extras.chain,
         .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue,
-        .enabledExtensionCount = dev->statistics ? 1 : 0,
-        .ppEnabledExtensionNames = extensions,
+        .enabledExtensionCount = extras.count,
+        .ppEnabledExtensionNames = extras.names,
     };
     TRY_VK(dev, vkCreateDevice(dev->physical, &info, NULL, &dev->handle));
     if (compile_only) /* a driver that imagines its GPU cannot make the rest */
@@ -205,7 +260,15 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "device '%s': no host memory", info->name);
         goto fail;
     }
-    const struct rt_plan_options plan = { .family = options->family };
+    const struct rt_plan_options plan = { .family = options->family,
+                                          .products = options->products };
+    if (!rt_plan_products_there(&info->facts, options->products, &note)) {
+        st =
+            rt_fail(ctx, RT_ERR_NO_DEVICE,
+                    "device '%s' has no %s, which products in %s need; leave them in f32",
+                    info->name, note, rt_products_names[options->products]);
+        goto fail;
+    }
     rt_plan_make(&info->facts, &plan, &dev->base.plan);
     TRY(vk_instance_create(ctx, options->validation, &dev->instance, &note));
     if (!dev->instance) {

@@ -1,9 +1,13 @@
 /* runtime/vk/vk_matmul.c
  * Which matmul kernels fit an op, how they rank before anything was measured, and the
- * constants and grid of each. All that fit give the same bits. */
+ * constants and grid of each. All that fit give the same bits; those of rounded products,
+ * in a plan that has them, among themselves. */
 #include "runtime/vk/vk.h"
 
 #include <string.h>
+
+/* Above all others. */
+enum { PRODUCTS_RANK = 1 << 24 };
 
 /* What the three ops have in common for choosing. */
 struct shape {
@@ -66,6 +70,9 @@ bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
     const struct shape s = shape_of(op, push);
     uint32_t tile_rows, step;
     tile_of(op, kernel, &tile_rows, &step);
+    if (vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32) != RT_PRODUCTS_F32)
+        return s.lanes % step == 0 && s.group != 16 &&
+               s.bits <= vk_kernel_define(kernel, "BITS_MAX", 32);
     return serves_form(op, kernel, &s) && (!s.exact || s.lanes % step == 0);
 }
 
@@ -89,6 +96,9 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     const double used = rows ? (double)s.rows / rows : 1;
     const double reuse = (double)tu * tl / (tu + tl);
     double rank = 100 * used * reuse;
+    if (vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32) != RT_PRODUCTS_F32)
+        return PRODUCTS_RANK +
+               (int)rank; /* at every number of rows, or rows would differ */
     if (strchr(k->paths, 't'))
         rank *= 2;
     if (k->family == dev->base.plan.family)
@@ -96,7 +106,21 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     return 1 + (int)rank;
 }
 
-void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice)
+/* Constants of shaders/lib/products.glsl and of matmul_f16.comp. */
+static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
+{
+    const struct rt_facts *f = &dev->base.info.facts;
+    choice->spec[4] = vk_kernel_define(choice->kernel, "TILE_N", 64);
+    if (dev->base.plan.products != RT_PRODUCTS_F16)
+        return;
+    choice->spec[5] = f->coop_rows;
+    choice->spec[6] = f->coop_outputs;
+    choice->spec[7] = f->coop_inputs;
+    choice->spec[8] = 128 / f->subgroup_size;
+}
+
+void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,
+                    struct vk_choice *choice)
 {
     const struct shape s = shape_of(op, push);
     uint32_t rows, lanes;
@@ -112,6 +136,8 @@ void vk_matmul_fill(enum rt_op op, const void *push, struct vk_choice *choice)
         const struct matmul_push *p = push;
         choice->spec[0] = p->group;
         choice->spec[1] = p->flags;
+        if (vk_kernel_define(choice->kernel, "PRODUCTS", RT_PRODUCTS_F32))
+            fill_products(dev, choice);
     } else if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;
         choice->spec[0] = p->group;

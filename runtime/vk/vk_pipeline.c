@@ -76,11 +76,21 @@ rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choi
         .dataSize = sizeof choice->spec,
         .pData = choice->spec,
     };
+    /* Matrix units: the kernel divides its tile among subgroups of this size. */
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
+        .sType =
+            VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = dev->base.info.facts.subgroup_size,
+    };
+    const bool fixed =
+        vk_kernel_define(choice->kernel, "PRODUCTS", RT_PRODUCTS_F32) == RT_PRODUCTS_F16;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = flags,
         .stage = {
             .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+            .pNext = fixed ? &subgroup : NULL,
+            .flags = fixed ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
             .stage = VK_SHADER_STAGE_COMPUTE_BIT,
             .module = module,
             .pName = "main",

@@ -1,6 +1,7 @@
 /* runtime/vk/vk_probe.c
  * Finds devices and fills facts; decides nothing. */
 #include "runtime/vk/vk.h"
+#include "runtime/vk/vk_coop.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -68,17 +69,83 @@ static bool has_extension(const VkExtensionProperties *list, uint32_t count,
     return false;
 }
 
+/* The first fragment that the kernels can use. */
+static void probe_fragments(VkPhysicalDevice physical, struct rt_facts *facts)
+{
+    VkCooperativeMatrixPropertiesKHR list[64];
+    uint32_t count = RT_COUNT(list);
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
+            volkGetLoadedInstance(), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (VkCooperativeMatrixPropertiesKHR){
+            .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
+        };
+    if (!get || get(physical, &count, list) < VK_SUCCESS)
+        return;
+    for (uint32_t i = 0; i < count && !facts->coop_rows; i++) {
+        const VkCooperativeMatrixPropertiesKHR *f = &list[i];
+        if (f->AType != VK_COMPONENT_TYPE_FLOAT16_KHR ||
+            f->BType != VK_COMPONENT_TYPE_FLOAT16_KHR ||
+            f->CType != VK_COMPONENT_TYPE_FLOAT32_KHR ||
+            f->ResultType != VK_COMPONENT_TYPE_FLOAT32_KHR ||
+            f->scope != VK_SCOPE_SUBGROUP_KHR ||
+            !rt_plan_fragment_fits(f->MSize, f->NSize, f->KSize, facts->subgroup_size))
+            continue;
+        facts->coop_rows = f->MSize;
+        facts->coop_outputs = f->NSize;
+        facts->coop_inputs = f->KSize;
+    }
+}
+
+/* Whether subgroups are as large as the driver says: all are, or a pipeline can ask. */
+static void probe_subgroups(VkPhysicalDevice physical, bool offered,
+                            struct rt_facts *facts)
+{
+    VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES,
+    };
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = &sizes,
+    };
+    VkPhysicalDeviceSubgroupSizeControlFeatures control = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+    };
+    VkPhysicalDeviceFeatures2 features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .pNext = &control,
+    };
+    if (!offered)
+        return;
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    facts->subgroup_fixed =
+        control.subgroupSizeControl && control.computeFullSubgroups &&
+        (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+        sizes.minSubgroupSize <= facts->subgroup_size &&
+        facts->subgroup_size <= sizes.maxSubgroupSize;
+}
+
 static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
 {
     VkExtensionProperties list[512];
     uint32_t count = RT_COUNT(list);
     vkEnumerateDeviceExtensionProperties(physical, NULL, &count, list);
-    facts->coopmat = has_extension(list, count, "VK_KHR_cooperative_matrix");
-    facts->int_dot = has_extension(list, count, "VK_KHR_shader_integer_dot_product");
+    const bool coop =
+        has_extension(list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    const bool dot =
+        has_extension(list, count, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+    const bool sizes =
+        has_extension(list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     facts->storage8 = has_extension(list, count, "VK_KHR_8bit_storage");
     facts->storage16 = has_extension(list, count, "VK_KHR_16bit_storage");
+    VkPhysicalDeviceVulkanMemoryModelFeatures model = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+    };
     VkPhysicalDeviceShaderFloat16Int8Features small = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+        .pNext = &model,
     };
     VkPhysicalDeviceFeatures2 features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
@@ -86,6 +153,12 @@ static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
     };
     if (facts->api_version >= VK_API_VERSION_1_2)
         vkGetPhysicalDeviceFeatures2(physical, &features);
+    facts->memory_model = model.vulkanMemoryModel;
+    facts->int_dot = dot && facts->api_version >= VK_API_VERSION_1_2;
+    if (facts->api_version >= VK_API_VERSION_1_2)
+        probe_subgroups(physical, sizes, facts);
+    if (coop && facts->api_version >= VK_API_VERSION_1_2)
+        probe_fragments(physical, facts);
     facts->fp16 = small.shaderFloat16;
     facts->int8 = small.shaderInt8;
 }

@@ -29,6 +29,9 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     if (vk_kernel_define(kernel, "BROADCAST", 0) &&
         vk_kernel_define(kernel, "WIDTH", 0) != plan->broadcast)
         return false;
+    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
+    if (products != RT_PRODUCTS_F32 && products != plan->products)
+        return false;
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
 
@@ -36,6 +39,9 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
+    if (products != RT_PRODUCTS_F32 && products != dev->base.plan.products)
+        return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
         if (k->paths[i] != 's' &&
             (dev->base.plan.path == RT_PATH_STORAGE ||
@@ -229,7 +235,7 @@ rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
     if (vk_is_matmul(op)) {
         if (dev->tune)
             TRY(vk_tune_pick(dev, op, push, slices, &out->kernel));
-        vk_matmul_fill(op, push, out);
+        vk_matmul_fill(dev, op, push, out);
         return RT_OK;
     }
     TRY(vk_item_fill(dev, op, push, out));

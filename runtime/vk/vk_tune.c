@@ -22,7 +22,7 @@ struct entry {
 struct vk_tune {
     struct vk_device *dev; /* borrowed */
     char path[1024];       /* empty: not kept on disk */
-    char head[128];        /* first line of the file: what the choices hold for */
+    char head[160];        /* first line of the file: what the choices hold for */
     struct entry entries[ENTRIES_MAX];
     uint32_t count;
     bool measuring; /* choices inside a measurement are not tuned */
@@ -48,7 +48,7 @@ static void load(struct vk_tune *tune)
     FILE *file = tune->path[0] ? fopen(tune->path, "r") : NULL;
     if (!file)
         return;
-    char line[160];
+    char line[200];
     if (!fgets(line, sizeof line, file) || strcmp(line, tune->head) != 0) {
         fclose(file);
         return;
@@ -90,14 +90,16 @@ rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
     char uuid[33];
     for (int i = 0; i < 16; i++)
         snprintf(uuid + 2 * i, 3, "%02x", facts->device_uuid[i]);
-    snprintf(tune->head, sizeof tune->head,
-             "faultline-tune 2 device %s driver %u %08x kernels %08x family %d\n", uuid,
-             facts->driver_id, facts->driver_version, hash_table(),
-             (int)dev->base.plan.family);
+    const struct rt_plan *plan = &dev->base.plan;
+    snprintf(
+        tune->head, sizeof tune->head,
+        "faultline-tune 3 device %s driver %u %08x kernels %08x family %d products %s\n",
+        uuid, facts->driver_id, facts->driver_version, hash_table(), (int)plan->family,
+        rt_products_names[plan->products]);
     if (dev->cache_dir)
-        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%u-%08x-%d", dev->cache_dir,
-                 uuid, facts->driver_id, facts->driver_version,
-                 (int)dev->base.plan.family);
+        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%u-%08x-%d-%s",
+                 dev->cache_dir, uuid, facts->driver_id, facts->driver_version,
+                 (int)plan->family, rt_products_names[plan->products]);
     load(tune);
     *out = tune;
     return RT_OK;
@@ -150,7 +152,7 @@ static rt_status record(struct vk_tune *tune, enum rt_op op, const void *push,
     rt_status st;
     struct vk_choice choice = { .kernel = c->kernel };
     const double times = SAMPLE_FLOPS / (rt_op_cost_of(op, push, 0).flops + 1);
-    vk_matmul_fill(op, push, &choice);
+    vk_matmul_fill(tune->dev, op, push, &choice);
     TRY(rt_list_create(&tune->dev->base, "tune", &c->list));
     for (uint32_t i = 0; i == 0 || (i < TIMES_MAX && i < times); i++)
         TRY(vk_list_choice(c->list, op, push, slices, &choice));

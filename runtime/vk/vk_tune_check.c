@@ -68,7 +68,7 @@ static rt_status check_one(struct rt_op_trial *t, uint32_t kernel, void **first,
     const uint32_t written = t->bindings - 1; /* of all three ops */
     struct vk_choice choice = { .kernel = kernel };
     *right = false;
-    vk_matmul_fill(t->c.op, &t->c.push, &choice);
+    vk_matmul_fill((struct vk_device *)t->dev, t->c.op, &t->c.push, &choice);
     TRY(rt_op_trial_reset(t));
     TRY(rt_list_create(t->dev, "tune check", &list));
     TRY(vk_list_choice(list, t->c.op, &t->c.push, t->slices, &choice));
@@ -76,7 +76,7 @@ static rt_status check_one(struct rt_op_trial *t, uint32_t kernel, void **first,
     TRY(rt_submit(t->dev, list));
     TRY(rt_wait(t->dev));
     TRY(rt_op_trial_read(t, written, &got));
-    const bool close = rt_op_compare(&t->c, written, got, t->twin[written]).used <= 1;
+    const bool close = rt_op_trial_compare(t, written, got).used <= 1;
     const bool same = !*first || memcmp(*first, got, t->c.operand[written].checked) == 0;
     *right = close && same && rt_op_trial_guarded(t, written, got);
     if (!*right)

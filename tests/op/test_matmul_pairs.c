@@ -130,7 +130,7 @@ static void run_choice(struct rt_device *dev, enum rt_op op, const void *push,
 {
     struct rt_list *list = NULL;
     struct vk_choice choice = { .kernel = kernel };
-    vk_matmul_fill(op, push, &choice);
+    vk_matmul_fill((struct vk_device *)dev, op, push, &choice);
     if (rt_list_create(dev, "test", &list) != RT_OK ||
         vk_list_choice(list, op, push, slices, &choice) != RT_OK ||
         rt_list_end(list) != RT_OK || rt_submit(dev, list) != RT_OK ||

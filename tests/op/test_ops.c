@@ -170,7 +170,7 @@ static void run_all_kernels(struct trial *t, struct rt_device *dev)
         if (!kernel_fits(t, dev, k))
             continue;
         if (vk_is_matmul(t->op.c.op))
-            vk_matmul_fill(t->op.c.op, &t->op.c.push, &choice);
+            vk_matmul_fill((struct vk_device *)dev, t->op.c.op, &t->op.c.push, &choice);
         else if (vk_item_fill((struct vk_device *)dev, t->op.c.op, &t->op.c.push,
                               &choice) != RT_OK)
             continue;

@@ -168,8 +168,10 @@ static void believed_only_with_its_own_head(void **state)
     write_file(path, text);
     assert_int_equal(tuned(), planted); /* its own file is believed */
 
-    /* The same file of another device, driver, driver version, kernel table, family. */
-    static const char *const words[] = { "device ", "driver ", "kernels ", "family " };
+    /* The same file of another device, driver, driver version, kernel table, family,
+     * arithmetic. */
+    static const char *const words[] = { "device ", "driver ", "kernels ", "family ",
+                                         "products " };
     for (size_t w = 0; w < RT_COUNT(words); w++) {
         char foreign[2048];
         snprintf(foreign, sizeof foreign, "%s", text);
@@ -225,7 +227,7 @@ static void a_wrong_kernel_is_not_picked(void **state)
     struct rt_op_trial t;
     make_trial(dev, &t);
     struct vk_choice choice = { .kernel = best };
-    vk_matmul_fill(RT_OP_matmul, &t.c.push, &choice);
+    vk_matmul_fill(dev, RT_OP_matmul, &t.c.push, &choice);
     rt_op_trial_deinit(&t);
     VkPipeline handle;
     const struct vk_layout *layout;

@@ -109,7 +109,7 @@ static void a_forced_family_is_taken(void **state)
     (void)state;
     for (int f = RT_FAMILY_LANES; f < RT_FAMILY_COUNT; f++) {
         struct rt_plan plan;
-        const struct rt_plan_options options = { (enum rt_family)f };
+        const struct rt_plan_options options = { .family = (enum rt_family)f };
         rt_plan_make(&rows[0].facts, &options, &plan);
         assert_int_equal(plan.family, f);
         assert_int_equal(plan.wide_weights, f == RT_FAMILY_LANES);

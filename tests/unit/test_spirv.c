@@ -1,6 +1,7 @@
 /* The compiled kernels against the list of ops: bindings, their kinds, who may write.
  * With FAULTLINE_SPIRV_DIR set, every kernel is also written there as <op>_<name>.spv,
- * for spirv-val and other tools. */
+ * for spirv-val and other tools. Committed SPIR-V is what its source gives, where the glslc
+ * that made it is there (GLSLC, bench/spirv.sh). */
 #include "runtime/vk/vk_kernel.h"
 
 #include <setjmp.h>
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 /* The few numbers of the SPIR-V specification that are needed here. */
 enum {
@@ -185,12 +187,23 @@ static void kernels_are_written_out(void **state)
     }
 }
 
+static void committed_code_matches_its_source(void **state)
+{
+    (void)state;
+    const int status = system("sh " TEST_SOURCE_DIR "/bench/spirv.sh --check");
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bindings_are_those_of_the_op),
         cmocka_unit_test(every_op_has_a_kernel),
         cmocka_unit_test(kernels_are_written_out),
+        cmocka_unit_test(committed_code_matches_its_source),
     };
     return cmocka_run_group_tests_name("spirv", tests, NULL, NULL);
 }
