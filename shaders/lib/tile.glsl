@@ -4,7 +4,11 @@
  * memory. Every element of the result keeps one accumulator and sums in order, as the
  * lanes family does, so that the families give the same bits where fma is the same.
  * The including kernel declares local_size_x as TILE_M * TILE_N / 16. */
+#if TILE_N < 64 /* one subgroup a workgroup: shared memory decides how many there are */
+const int STEP = 16, STEP4 = STEP / 4;
+#else
 const int STEP = 32, STEP4 = STEP / 4;
+#endif
 const int SPREAD_M = TILE_M + 4, SPREAD_N = TILE_N + 4; /* fewer bank conflicts, still 16-byte rows */
 const int THREADS = TILE_M * TILE_N / 16;
 
