@@ -2,6 +2,7 @@
  * The tolerance of every op, once; the reasons are in docs/numerics.md. */
 #include "runtime/op_compare.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -40,6 +41,36 @@ static const struct tolerance tolerances[RT_OP_COUNT] = {
     [RT_OP_sample] = { 0, 0 },
     [RT_OP_columns] = { 0, 0 },
 };
+
+/* Greatest magnitude of what a fill draws. */
+static double fill_magnitude(enum rt_fill fill)
+{
+    return fill == RT_FILL_LARGE    ? 1e4
+           : fill == RT_FILL_LOGITS ? 8
+           : fill == RT_FILL_TIES   ? 4
+                                    : 1;
+}
+
+/* Of a case, where magnitudes decide. The weights of attention are known as well as the
+ * differences of scores, and these are float sums of head-size products of what q holds,
+ * with keys up to 1. The sigmoid of dpo is known as well as beta times a float sum over the
+ * tokens of a pair, of log-probabilities down to -20. */
+static struct tolerance tolerance_of(const struct rt_op_case *c)
+{
+    struct tolerance t = tolerances[c->op];
+    if (c->op == RT_OP_attention) {
+        const struct attention_push *p = &c->push.attention;
+        const double score =
+            (double)p->scale * p->hd * fill_magnitude(c->operand[0].fill);
+        t.of_row = fmax(t.of_row, 2 * sqrt(p->hd) * (FLT_EPSILON / 2) * score);
+    }
+    if (c->op == RT_OP_dpo && c->push.dpo.pairs) {
+        const double tokens = (double)c->operand[1].checked / 4 / c->push.dpo.pairs;
+        t.relative =
+            fmax(t.relative, (double)c->push.dpo.beta * 20 * tokens * (FLT_EPSILON / 2));
+    }
+    return t;
+}
 
 static bool is_exact(enum rt_content content, uint64_t index)
 {
@@ -89,6 +120,7 @@ struct rt_op_distance rt_op_compare(const struct rt_op_case *c, uint32_t binding
     const struct rt_op_operand *o = &c->operand[binding];
     const uint64_t n = o->checked / 4, ld = o->ld ? o->ld : n;
     const float *g = got, *w = wanted;
+    const struct tolerance tolerance = tolerance_of(c);
     struct rt_op_distance worst = { 0 };
     double magnitude = 0, relative = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -100,9 +132,8 @@ struct rt_op_distance rt_op_compare(const struct rt_op_case *c, uint32_t binding
         const double scale = fmax(magnitude, fabs((double)w[i]));
         if (!is_exact(o->content, i) && scale > FLOOR)
             relative = fmax(relative, fabs((double)g[i] - w[i]) / scale);
-        const double used = is_exact(o->content, i)
-                                ? INFINITY
-                                : share(tolerances[c->op], g[i], w[i], magnitude);
+        const double used =
+            is_exact(o->content, i) ? INFINITY : share(tolerance, g[i], w[i], magnitude);
         if (used > worst.used)
             worst = (struct rt_op_distance){ used, i, g[i], w[i], 0 };
     }
