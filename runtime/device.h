@@ -41,9 +41,9 @@ struct rt_device_options {
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     enum rt_products products; /* RT_ERR_NO_DEVICE where the device has them not */
     bool profile;              /* time every op */
-    bool validation;       /* Khronos layer on; a message is an error of the next wait */
-    bool compile_only;     /* runs nothing: for asking about kernels, vk_statistics.h */
-    bool tune;             /* measure matmul variants at first use (cached on disk) */
+    bool validation;   /* Khronos layer on; a message is an error of the next wait */
+    bool compile_only; /* runs nothing: for asking about kernels, vk_statistics.h */
+    bool tune;         /* measure matmul variants at first use (cached on disk) */
 };
 
 /* RT_ERR_NO_DEVICE with the names there are, if none fits. */
