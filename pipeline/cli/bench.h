@@ -66,6 +66,7 @@ void bench_cases_deinit(struct bench_cases *cases);
 /* The suites' cases. */
 RT_CHECKED rt_status bench_ops_list(struct rt_ctx *ctx, struct bench_cases *out);
 RT_CHECKED rt_status bench_decode_list(struct rt_ctx *ctx, struct bench_cases *out);
+RT_CHECKED rt_status bench_context_list(struct rt_ctx *ctx, struct bench_cases *out);
 RT_CHECKED rt_status bench_prefill_list(struct rt_ctx *ctx, struct bench_cases *out);
 RT_CHECKED rt_status bench_train_list(struct rt_ctx *ctx, struct bench_cases *out);
 

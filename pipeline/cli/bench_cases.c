@@ -33,6 +33,7 @@ rt_status bench_cases_all(struct rt_ctx *ctx, struct bench_cases *out)
     *out = (struct bench_cases){ 0 };
     TRY(bench_ops_list(ctx, out));
     TRY(bench_decode_list(ctx, out));
+    TRY(bench_context_list(ctx, out));
     TRY(bench_prefill_list(ctx, out));
     TRY(bench_train_list(ctx, out));
     return RT_OK;
@@ -58,8 +59,8 @@ static bool is_wanted(const struct bench_case *c, const char *suites)
 
 static rt_status check_suites(struct rt_ctx *ctx, const char *suites)
 {
-    static const char *const names[] = { "ops",   "cases", "decode", "prefill",
-                                         "train", "quick", "full" };
+    static const char *const names[] = { "ops",     "cases", "decode", "context",
+                                         "prefill", "train", "quick",  "full" };
     for (const char *at = suites; *at;) {
         const size_t length = strcspn(at, ",");
         bool known = false;
@@ -67,10 +68,11 @@ static rt_status check_suites(struct rt_ctx *ctx, const char *suites)
             known = known ||
                     (strlen(names[i]) == length && strncmp(at, names[i], length) == 0);
         if (!known)
-            return rt_fail(ctx, RT_ERR_USAGE,
-                           "--suite %.60s: a comma list of ops, cases, decode, prefill, "
-                           "train, quick or full is needed",
-                           suites);
+            return rt_fail(
+                ctx, RT_ERR_USAGE,
+                "--suite %.60s: a comma list of ops, cases, decode, context, prefill, "
+                "train, quick or full is needed",
+                suites);
         at += length + (at[length] == ',');
     }
     return RT_OK;

@@ -309,9 +309,11 @@ fail:
 }
 
 static const struct cli_option options[] = {
-    { "suite", "LIST", "of ops, cases, decode, prefill, train; quick (default) or full" },
+    { "suite", "LIST",
+      "of ops, cases, decode, context, prefill, train; quick (default) or full" },
     { "case", "GLOB", "only cases whose name fits" },
-    { "model", "DIR", "of decode, prefill and train (default: the bundled one)" },
+    { "model", "DIR",
+      "of decode, context, prefill and train (default: the bundled one)" },
     { "passes", "N", "over all cases, each in another order (default 3)" },
     { "seconds", "X", "measured in each case and pass (default 0.15)" },
     { "run", "ID", "measure nothing: show this stored run (or latest)" },

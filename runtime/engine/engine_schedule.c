@@ -3,11 +3,11 @@
  * none overtakes another: those with pages of the cache are always the oldest.
  *
  * Pages. A request begins when there are pages for all of its tokens and one more for each
- * that runs, so that it is not put back at once; it takes further ones as it grows. When
- * none is left, the youngest is put back: its pages are given up, and once it begins again
- * what it had is computed again, as one prompt. That gives the same bits, because prefill
- * and decode do. The oldest finds memory always (the cache holds one request of the longest
- * kind at least), so something ends, and everything does in turn.
+ * that runs and may grow, so that it is not put back at once; it takes further ones as it
+ * grows. When none is left, the youngest is put back: its pages are given up, and once it
+ * begins again what it had is computed again, as one prompt. That gives the same bits,
+ * because prefill and decode do. The oldest finds memory always (the cache holds one
+ * request of the longest kind at least), so something ends, and everything does in turn.
  *
  * Sharing. A full page is published when its last row is put into a step, not when the step
  * is done: within a step all keys of a layer are written before any are read. Who comes
@@ -111,13 +111,20 @@ static uint32_t pages_wanted(const struct slot *s)
     return (engine_known(s) + PAGE - 1) / PAGE;
 }
 
-/* Whether a waiting request finds room; then with the pages it can share. */
-static bool can_begin(struct rt_engine *e, uint32_t at)
+/* Whether it may want more pages than it has before it ends. */
+static bool may_grow(const struct slot *s)
+{
+    return s->pages * PAGE < s->request.n_prompt + s->limit;
+}
+
+/* Whether a waiting request finds room beside a page each for the older ones that may grow;
+ * then with the pages it can share. */
+static bool can_begin(struct rt_engine *e, uint32_t at, uint32_t growing)
 {
     const uint32_t slot = e->order[at];
     struct slot *s = &e->slots[slot];
     const uint32_t shared = share(e, slot);
-    if (at > 0 && pages_wanted(s) - s->pages + at > pages_free(e->pages)) {
+    if (at > 0 && pages_wanted(s) - s->pages + growing > pages_free(e->pages)) {
         give_up_pages(e, slot);
         return false;
     }
@@ -137,10 +144,11 @@ static uint32_t youngest(const struct rt_engine *e)
 /* Pages for all tokens of each request, the oldest first, as far as they go. */
 static void settle(struct rt_engine *e)
 {
+    uint32_t growing = 0;
     for (uint32_t at = 0; at < e->active; at++) {
         const uint32_t slot = e->order[at];
         struct slot *s = &e->slots[slot];
-        if (s->pages == 0 && !can_begin(e, at))
+        if (s->pages == 0 && !can_begin(e, at, growing))
             return;
         while (s->pages < pages_wanted(s)) {
             const uint32_t page = pages_take(e->pages);
@@ -154,6 +162,7 @@ static void settle(struct rt_engine *e)
             if (back == slot)
                 return;
         }
+        growing += may_grow(s);
     }
 }
 
