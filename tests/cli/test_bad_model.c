@@ -223,7 +223,8 @@ static void models_are_refused(void **state)
         { "quantize: cut short", weights_cut, "quantize --bits 4 --model @M --out q", 4,
           "/model/model.safetensors|cut short", NULL },
         { "quantize: a transposed matrix", shape_wrong,
-          "quantize --bits 4 --model @M --out q", 4, "/model|" DOWN "|96 x 160", NULL },
+          "quantize --bits 4 --model @M --out q", 4,
+          "/model|" DOWN "|[160, 96], [96, 160] is expected", NULL },
         { "eval: no folder", NULL, "eval --device ref --model @M/nothing --problems x", 4,
           "/model/nothing", NULL },
     };
