@@ -36,16 +36,11 @@ static struct text_tokenizer *load(const void *json, size_t size)
     return tok;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void set_up(void)
 {
-    (void)argc;
-    (void)argv;
-    if (!mkdtemp(folder))
+    if (!mkdtemp(folder) || atexit(clean) != 0)
         abort();
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-    atexit(clean);
-    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -55,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t json_size = zero ? (size_t)(zero - data) : 0;
     const char *text = zero ? (const char *)zero + 1 : (const char *)data;
     const size_t text_size = zero ? size - json_size - 1 : size;
+    if (!path[0])
+        set_up();
     struct text_tokenizer *tok =
         zero ? load(data, json_size) : load(small, sizeof small - 1);
     if (!tok)
