@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LOWEST = 3 }; /* ops named as furthest from the device's rates */
+
 /* Four digits that mean something, no exponents. */
 static void print_number(char *text, size_t size, double v)
 {
@@ -147,13 +149,66 @@ static void print_alone(const struct bench_rows *rows, bool md)
     }
 }
 
+/* What the ops of a run reached at most: a lower bound of what the device can do. */
+struct reached {
+    double gflops, gbytes;
+};
+
+/* The greater share of either: an op is bound by arithmetic or by memory. */
+static double share_of(const struct facts_of_row *f, const struct reached *most)
+{
+    return fmax(f->gflops / most->gflops, f->gbytes / most->gbytes);
+}
+
+/* Names the three ops that are furthest from what others reached on the same device. */
+static void print_lowest(const struct bench_rows *rows, bool md)
+{
+    struct reached most = { 0, 0 };
+    uint32_t n = 0;
+    double below = -1;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const struct facts_of_row f = facts_of(&rows->items[i]);
+        if (strcmp(rows->items[i].suite, "ops") != 0 || f.samples == 0)
+            continue;
+        most.gflops = fmax(most.gflops, f.gflops);
+        most.gbytes = fmax(most.gbytes, f.gbytes);
+        n++;
+    }
+    if (n <= LOWEST)
+        return;
+    printf(
+        "%sthe most that ops of this run reach: %.4g GFLOP/s, %.4g GB/s; furthest from "
+        "either:",
+        md ? "\n" : " ", most.gflops, most.gbytes);
+    for (int rank = 0; rank < LOWEST; rank++) {
+        const struct bench_row *worst = NULL;
+        double least = INFINITY;
+        for (uint32_t i = 0; i < rows->count; i++) {
+            const struct facts_of_row f = facts_of(&rows->items[i]);
+            const double share = share_of(&f, &most);
+            if (strcmp(rows->items[i].suite, "ops") == 0 && f.samples > 0 &&
+                share > below && share < least) {
+                least = share;
+                worst = &rows->items[i];
+            }
+        }
+        if (!worst)
+            break;
+        printf("%s %s (%.0f %%)", rank ? "," : "", worst->name, 100 * least);
+        below = least;
+    }
+    putchar('\n');
+}
+
 static void print_words(const struct bench_rows *rows, bool md)
 {
     printf(md ? "**%s** · %s\n\n" : "%s · %s\n", rows->device, rows->driver);
     if (rows->compared)
         print_compared(rows, md);
-    else
+    else {
         print_alone(rows, md);
+        print_lowest(rows, md);
+    }
     for (uint32_t i = 0; i < rows->count; i++)
         print_reason(&rows->items[i], md);
 }
