@@ -31,7 +31,7 @@ for model; do
         -ctk f32 -ctv f32 -c 1024 -np 1 >"build/real-$name.log" 2>&1 &
     server=$!
     python3 bench/real.py --program build/release/faultline --device "$device" --model "$model" \
-        --port "$port" --prompts "$prompts" --texts "$texts" || failed=1
+        --log "build/real-$name.log" --port "$port" --prompts "$prompts" --texts "$texts" || failed=1
     kill "$server"
     wait "$server" 2>/dev/null || true
     server=
