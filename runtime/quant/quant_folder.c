@@ -372,9 +372,11 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
     TRY(fmt_model_open(ctx, from, &w.model));
-    if (same_folder(from, to))
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "'%s' is the model that is read; write to another folder", to);
+    if (same_folder(from, to)) {
+        st = rt_fail(ctx, RT_ERR_USAGE,
+                     "'%s' is the model that is read; write to another folder", to);
+        goto fail;
+    }
     TRY(check_source(&w));
     TRY(make_tensors(&w));
     st = write_folder(&w, from, part);

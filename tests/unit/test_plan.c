@@ -92,7 +92,7 @@ static void every_device_gets_its_plan(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct rt_plan plan;
-        const struct rt_plan_options options = { RT_FAMILY_AUTO };
+        const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
         rt_plan_make(&rows[i].facts, &options, &plan);
         if (plan.family != rows[i].family || plan.path != rows[i].path ||
             plan.lanes != rows[i].lanes ||
@@ -121,7 +121,7 @@ static void a_plan_prints_as_json(void **state)
     (void)state;
     char text[512];
     struct rt_plan plan;
-    const struct rt_plan_options options = { RT_FAMILY_AUTO };
+    const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
     rt_plan_make(&rows[0].facts, &options, &plan);
     assert_true(rt_plan_print(&plan, text, sizeof text) == strlen(text));
     json_t *json = json_loads(text, 0, NULL);
