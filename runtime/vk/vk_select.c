@@ -2,6 +2,8 @@
  * Which kernel runs an op, with which constants and grid. Pure but for the tune. */
 #include "runtime/vk/vk.h"
 
+#include "runtime/weight.h"
+
 #include <string.h>
 
 uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise)
@@ -151,9 +153,17 @@ static uint64_t item_count(enum rt_op op, const void *push)
     return 0;
 }
 
+/* Whether a weight is of those that `unpack` has a kernel of its own for. */
+static bool is_own(const struct unpack_push *p)
+{
+    return p->bits >= 16 || (p->form <= RT_FORM_OFFSET && p->bits != 5 && p->bits != 6);
+}
+
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const uint32_t hd = head_size(op, push);
+    if (op == RT_OP_unpack)
+        return vk_kernel_define(kernel, "OWN", 0) == is_own(push);
     return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
 }
 

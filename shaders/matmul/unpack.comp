@@ -7,6 +7,9 @@
  * Lanes lie along the rows of a column of 32 codes, so that what an invocation does not
  * know beforehand (tile and group: integer divisions, which cost a software device more
  * than eight codes) is computed once for all 32, and eight rows write a line together.
+ * OWN   1: rows of 16 and 32 bits, and codes with a float scale and zero or minimum (what we
+ *       write ourselves); 0: all other forms. One kernel for both took three times as long
+ *       for the former on SwiftShader.
  * Grid  one invocation per row and 32 codes; WIDTH divides the padded rows.
  * Cost  2 FLOPs and 4 + bits / 8 bytes an element.
  * Twin  runtime/ref/ref_matmul.c */
@@ -19,6 +22,16 @@ layout(binding = 2) writeonly buffer Out { vec4 result[]; };
 layout(push_constant) uniform Push { unpack_push p; };
 #include "shaders/lib/weight_read.glsl"
 
+/* decode_any of the two forms with float scales, without the tests that others need. */
+vec4 decode_own(uvec4 q, vec2 sc, int form)
+{
+    const vec4 v = vec4(ivec4(q));
+    precise vec4 r;
+    if (form == FORM_OFFSET_) r = v * vec4(sc.x) + vec4(sc.y);
+    else r = (v - vec4(sc.y)) * vec4(sc.x);
+    return r;
+}
+
 void main()
 {
     const int tiles = int(p.out_pad) / WIDTH, tile = int(gl_WorkGroupID.x) % tiles;
@@ -28,14 +41,10 @@ void main()
         return;
     const int bits = int(p.bits), form = int(p.form), blk = m / 8, in_blk = m % 8;
     const int to = (blk * k4 + k) * 8 + in_blk;
+#if OWN
     if (bits == 32) {
         for (int t = 0; t < 8; t++)
             result[to + t * 8] = uintBitsToFloat(codes(to + t * 8));
-        return;
-    }
-    if (bits < 16 && (form >= FORM_HALF || bits == 5 || bits == 6)) {
-        weight_run run = run_open(m, k, k4, bits, int(p.group), form);
-        for (int t = 0; t < 8; t++) result[to + t * 8] = run_take(run, t, bits, form);
         return;
     }
     const int row = blk * (k4 * bits / 32) * 8 + in_blk;
@@ -56,7 +65,7 @@ void main()
         uvec4 high = codes(row + (k / 32 * 3 + 2) * 8) >> (k / 8 & 3) * 8;
         for (int t = 0; t < 8; t++) {
             const uvec4 q = (low & 3u) | (high & 1u) << 2;
-            result[to + t * 8] = decode_any(q, sc, form);
+            result[to + t * 8] = decode_own(q, sc, form);
             low >>= 2;
             high >>= 1;
         }
@@ -65,7 +74,7 @@ void main()
     if (bits == 2) {
         uvec4 q = codes(row + k / 16 * 8) >> (k / 8 & 1) * 16;
         for (int t = 0; t < 8; t++) {
-            result[to + t * 8] = decode_any(q & 3u, sc, form);
+            result[to + t * 8] = decode_own(q & 3u, sc, form);
             q >>= 2;
         }
         return;
@@ -77,8 +86,12 @@ void main()
         /* of 8 bits: a group of 16 codes ends with the texel */
         const vec2 own = group4 < 8 && v == 1 ? s.zw : sc;
         for (int t = 0; t < each; t++) {
-            result[to + (v * each + t) * 8] = decode_any(q & mask, own, form);
+            result[to + (v * each + t) * 8] = decode_own(q & mask, own, form);
             q >>= bits;
         }
     }
+#else
+    weight_run run = run_open(m, k, k4, bits, int(p.group), form);
+    for (int t = 0; t < 8; t++) result[to + t * 8] = run_take(run, t, bits, form);
+#endif
 }
