@@ -224,14 +224,11 @@ static rt_status load(struct choosing *c, const char *model, struct loop_variant
 {
     rt_status st;
     struct cli *cli = c->loop.cli;
-    struct fmt_adapter *source = NULL;
     const char *adapter = cli_value(cli, "adapter", NULL);
     const char *role = cli_value(cli, "role", adapter ? "restored" : "full");
     TRY(loop_model_load(&c->loop, model, &c->model));
-    if (adapter) {
-        TRY(fmt_adapter_read(&cli->ctx, adapter, &c->model->config, &source));
-        TRY(rt_adapter_create(c->model, source, false, &c->adapter));
-    }
+    if (adapter)
+        TRY(rt_adapter_load(c->model, adapter, &c->adapter));
     c->context = c->model->positions < CONTEXT_MAX ? c->model->positions : CONTEXT_MAX;
     TRY(rt_scorer_create(c->model, c->adapter, NULL, c->context, &c->scorer));
     TRY(loop_variant_put(&c->loop, c->model, c->adapter, model, role, role, NULL, v));

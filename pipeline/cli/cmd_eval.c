@@ -171,14 +171,11 @@ static rt_status load(struct evaluating *e, const struct eval_variant *v,
                       struct loop_variant *out)
 {
     rt_status st;
-    struct fmt_adapter *source = NULL;
     rt_adapter_destroy(&e->adapter);
     rt_model_destroy(&e->model);
     TRY(loop_model_load(&e->loop, v->folder, &e->model));
-    if (v->adapter[0]) {
-        TRY(fmt_adapter_read(e->loop.ctx, v->adapter, &e->model->config, &source));
-        TRY(rt_adapter_create(e->model, source, false, &e->adapter));
-    }
+    if (v->adapter[0])
+        TRY(rt_adapter_load(e->model, v->adapter, &e->adapter));
     TRY(loop_variant_put(&e->loop, e->model, e->adapter, v->folder, v->role, v->role,
                          NULL, out));
 

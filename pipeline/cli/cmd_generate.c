@@ -4,7 +4,6 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/format/checkpoint.h"
-#include "runtime/format/peft.h"
 #include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
 
@@ -175,16 +174,13 @@ static rt_status check_room(struct generating *g, uint32_t *context)
 static rt_status load(struct generating *g)
 {
     rt_status st;
-    struct fmt_adapter *source;
     struct rt_engine_options o = { .slots = 1, .sampling = g->sampling };
     const char *adapter = cli_value(g->cli, "adapter", NULL);
     TRY(check_room(g, &o.context));
     TRY(cli_device_open(g->cli, &g->dev));
     TRY(rt_model_load(g->dev, g->path, o.context, &g->model));
-    if (adapter) {
-        TRY(fmt_adapter_read(&g->cli->ctx, adapter, &g->model->config, &source));
-        TRY(rt_adapter_create(g->model, source, false, &g->adapter));
-    }
+    if (adapter)
+        TRY(rt_adapter_load(g->model, adapter, &g->adapter));
     o.stop_count = g->model->config.eos_count;
     memcpy(o.stop_ids, g->model->config.eos, o.stop_count * sizeof *o.stop_ids);
     TRY(rt_engine_create(g->model, g->adapter, &o, &g->engine));

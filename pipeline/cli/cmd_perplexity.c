@@ -115,15 +115,12 @@ static rt_status load(struct reading *r, const char *model, const char *base)
 {
     rt_status st;
     struct cli *cli = r->loop.cli;
-    struct fmt_adapter *source = NULL;
     const char *adapter = cli_value(cli, "adapter", NULL);
     TRY(loop_model_load(&r->loop, model, &r->model));
     if (base)
         TRY(loop_model_load(&r->loop, base, &r->base));
-    if (adapter) {
-        TRY(fmt_adapter_read(r->loop.ctx, adapter, &r->model->config, &source));
-        TRY(rt_adapter_create(r->model, source, false, &r->adapter));
-    }
+    if (adapter)
+        TRY(rt_adapter_load(r->model, adapter, &r->adapter));
     const int64_t most = r->base && r->base->positions < r->model->positions
                              ? r->base->positions
                              : r->model->positions;

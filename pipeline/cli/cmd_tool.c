@@ -111,14 +111,11 @@ static void scoring_deinit(struct scoring *s)
 static rt_status scoring_init(struct scoring *s)
 {
     rt_status st;
-    struct fmt_adapter *source = NULL;
     const char *extra = cli_value(s->cli, "adapter", NULL);
     TRY(cli_device_open(s->cli, &s->dev));
     TRY(rt_model_load(s->dev, s->path, 0, &s->model));
-    if (extra) {
-        TRY(fmt_adapter_read(&s->cli->ctx, extra, &s->model->config, &source));
-        TRY(rt_adapter_create(s->model, source, false, &s->adapter));
-    }
+    if (extra)
+        TRY(rt_adapter_load(s->model, extra, &s->adapter));
 
 fail:
     return st;

@@ -269,12 +269,10 @@ static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
     rt_status st;
     char folder[600];
     const struct loop_recipe *recipe = arm->recipe;
-    struct fmt_adapter *source = NULL;
     const struct loop_material material = restore_material(r);
     TRY(loop_train(&r->loop, &material, recipe, folder, sizeof folder));
     struct rt_model *base = recipe->on_full ? r->full : r->quant;
-    TRY(fmt_adapter_read(&r->cli->ctx, folder, &base->config, &source));
-    TRY(rt_adapter_create(base, source, false, &arm->adapter));
+    TRY(rt_adapter_load(base, folder, &arm->adapter));
     TRY(loop_variant_put(&r->loop, base, arm->adapter, folder, arm->name, recipe->role,
                          arm->name, &arm->variant));
     return RT_OK;

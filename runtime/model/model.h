@@ -132,6 +132,9 @@ struct rt_adapter {
  * ownership of `source`, also on failure. trainable adds what backward needs. */
 RT_CHECKED rt_status rt_adapter_create(struct rt_model *model, struct fmt_adapter *source,
                                        bool trainable, struct rt_adapter **out);
+/* A PEFT folder (fmt_adapter_read) on the model's device, for inference. */
+RT_CHECKED rt_status rt_adapter_load(struct rt_model *model, const char *folder,
+                                     struct rt_adapter **out);
 void rt_adapter_destroy(struct rt_adapter **adapter);
 /* Copies params back into `source` (after training), for fmt_adapter_write. */
 RT_CHECKED rt_status rt_adapter_download(struct rt_adapter *adapter);

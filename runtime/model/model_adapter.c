@@ -246,6 +246,16 @@ fail:
     return st;
 }
 
+rt_status rt_adapter_load(struct rt_model *model, const char *folder,
+                          struct rt_adapter **out)
+{
+    struct fmt_adapter *source;
+    *out = NULL;
+    const rt_status st =
+        fmt_adapter_read(rt_device_ctx(model->dev), folder, &model->config, &source);
+    return st == RT_OK ? rt_adapter_create(model, source, false, out) : st;
+}
+
 void rt_adapter_destroy(struct rt_adapter **pa)
 {
     struct rt_adapter *a = *pa;
