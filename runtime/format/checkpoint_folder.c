@@ -61,11 +61,6 @@ static rt_status find(struct fmt_model *m, const char *name,
     return RT_OK;
 }
 
-static bool is_float(const struct fmt_tensor *t)
-{
-    return t->dtype == FMT_F32 || t->dtype == FMT_F16 || t->dtype == FMT_BF16;
-}
-
 static rt_status folder_floats(struct fmt_model *m, const char *name, uint64_t count,
                                float *out)
 {
@@ -73,7 +68,7 @@ static rt_status folder_floats(struct fmt_model *m, const char *name, uint64_t c
     const rt_status st = find(m, name, &t);
     if (st != RT_OK)
         return st;
-    if (!is_float(t) || t->count != count)
+    if (!fmt_dtype_is_float(t->dtype) || t->count != count)
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': tensor '%s' is %s with %llu elements, config.json asks for "
                        "%llu floats",
@@ -86,7 +81,7 @@ static rt_status folder_floats(struct fmt_model *m, const char *name, uint64_t c
 static uint64_t folder_count(const struct fmt_model *m, const char *name)
 {
     const struct fmt_tensor *t = fmt_safetensors_find(&m->file, name);
-    return t && is_float(t) ? t->count : 0;
+    return t && fmt_dtype_is_float(t->dtype) ? t->count : 0;
 }
 
 static bool folder_at(const struct fmt_model *m, uint32_t i, struct fmt_tensor_info *info)
@@ -113,7 +108,7 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
     const rt_status st = find(m, full, out);
     if (st != RT_OK)
         return st;
-    if (!is_float(*out))
+    if (!fmt_dtype_is_float((*out)->dtype))
         return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
                        m->path, full, fmt_dtype_name((*out)->dtype));
     if ((*out)->dims != 2 || (*out)->shape[0] == 0 || (*out)->shape[1] == 0 ||

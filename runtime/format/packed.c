@@ -62,11 +62,6 @@ static bool is_words(const struct fmt_tensor *t)
     return t->dtype == FMT_I32 || t->dtype == FMT_U32;
 }
 
-static bool is_floats(const struct fmt_tensor *t)
-{
-    return t->dtype == FMT_F32 || t->dtype == FMT_F16 || t->dtype == FMT_BF16;
-}
-
 /* A matrix of this size and kind. */
 static rt_status check(const struct opener *o, const struct fmt_tensor *t, uint64_t rows,
                        uint64_t cols, bool kind, const char *kinds)
@@ -162,10 +157,10 @@ static rt_status check_scales(const struct opener *o, const struct fmt_packed *p
 {
     const struct fmt_tensor *t = p->scales;
     if (parts[p->method].across)
-        return check(o, t, p->groups, p->out, is_floats(t), "a float type");
+        return check(o, t, p->groups, p->out, fmt_dtype_is_float(t->dtype), "a float type");
     if (p->method == FMT_INT_QUANTIZED && t->count == 1) /* one for the whole matrix */
-        return check(o, t, t->dims ? 1 : 0, 1, is_floats(t), "a float type");
-    return check(o, t, p->out, p->groups, is_floats(t), "a float type");
+        return check(o, t, t->dims ? 1 : 0, 1, fmt_dtype_is_float(t->dtype), "a float type");
+    return check(o, t, p->out, p->groups, fmt_dtype_is_float(t->dtype), "a float type");
 }
 
 static rt_status check_zeros(const struct opener *o, const struct fmt_packed *p)

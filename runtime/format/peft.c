@@ -262,7 +262,7 @@ static rt_status read_matrix(struct rt_ctx *ctx, const char *folder,
 {
     const struct fmt_tensor *t = fmt_safetensors_find(file, name);
     if (!t || t->dims != 2 || t->shape[0] != rows || t->shape[1] != cols ||
-        (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16))
+        !fmt_dtype_is_float(t->dtype))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': '%s' does not fit the model: [%llu, %llu] floats are "
                        "expected; is the adapter of another model?",

@@ -27,6 +27,11 @@ const char *fmt_dtype_name(enum fmt_dtype dtype)
     return dtypes[dtype].name;
 }
 
+bool fmt_dtype_is_float(enum fmt_dtype dtype)
+{
+    return dtype == FMT_F32 || dtype == FMT_F16 || dtype == FMT_BF16;
+}
+
 static bool find_dtype(const char *name, enum fmt_dtype *out)
 {
     for (int i = 0; name && i < FMT_DTYPE_COUNT; i++)

@@ -43,6 +43,8 @@ struct fmt_safetensors {
 };
 
 const char *fmt_dtype_name(enum fmt_dtype dtype);
+/* F32, F16 or BF16: what fmt_tensor_floats reads. */
+bool fmt_dtype_is_float(enum fmt_dtype dtype);
 
 /* Opens one file, or a folder's model.safetensors, or its shards through
  * model.safetensors.index.json. */

@@ -158,7 +158,7 @@ static rt_status check_copied(struct writer *w, const struct fmt_tensor_info *t)
     float values[1024];
     const struct fmt_tensor tensor = { .dtype = t->dtype, .data = t->data };
     const uint64_t count = count_of(t);
-    if (t->dtype != FMT_F32 && t->dtype != FMT_F16 && t->dtype != FMT_BF16)
+    if (!fmt_dtype_is_float(t->dtype))
         return RT_OK;
     rt_status st = RT_OK;
     for (uint64_t i = 0; i < count && st == RT_OK; i += RT_COUNT(values)) {
