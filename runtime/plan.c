@@ -45,6 +45,7 @@ static uint32_t quirks_of(const struct rt_facts *facts)
     return bits;
 }
 
+const char *const rt_family_names[RT_FAMILY_COUNT] = { "auto", "lanes", "tiled" };
 const char *const rt_products_names[RT_PRODUCTS_COUNT] = { "f32", "f16", "int8" };
 
 /* shaders/lib/products.glsl: a workgroup of 128, tiles of 64 outputs by 16 or 64 rows, 32
@@ -110,9 +111,13 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
     };
 }
 
+bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows)
+{
+    return bits != 32 && plan->decode_rows && rows >= plan->decode_rows;
+}
+
 size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
 {
-    static const char *const families[] = { "auto", "lanes", "tiled" };
     static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
     char quirks[256] = "";
     size_t used = 0;
@@ -120,15 +125,16 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
             used += (size_t)snprintf(quirks + used, sizeof quirks - used, "%s\"%s\"",
                                      used ? "," : "", rt_quirk_table[i].name);
-    const int n = snprintf(
-        text, size,
-        "{\"family\":\"%s\",\"products\":\"%s\",\"path\":\"%s\",\"lanes\":%u,"
-        "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
-        "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-        "\"quirks\":[%s]}",
-        families[plan->family], rt_products_names[plan->products], paths[plan->path],
-        plan->lanes, plan->broadcast, (unsigned long long)plan->binding_bytes_max,
-        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-        plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
+    const int n =
+        snprintf(text, size,
+                 "{\"family\":\"%s\",\"products\":\"%s\",\"path\":\"%s\",\"lanes\":%u,"
+                 "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
+                 "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+                 "\"quirks\":[%s]}",
+                 rt_family_names[plan->family], rt_products_names[plan->products],
+                 paths[plan->path], plan->lanes, plan->broadcast,
+                 (unsigned long long)plan->binding_bytes_max,
+                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -40,6 +40,7 @@ enum rt_family {
     RT_FAMILY_TILED, /* shared-memory tiles, workgroup reductions: GPUs */
     RT_FAMILY_COUNT
 };
+extern const char *const rt_family_names[RT_FAMILY_COUNT];
 
 /* What products with weights are computed in. Everything but F32 rounds operands, and is
  * only ever used where it was asked for: docs/numerics.md. */
@@ -101,6 +102,9 @@ bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
 
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan);
+
+/* Whether a product of `rows` rows with a weight of `bits` bits has it decoded before. */
+bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows);
 
 /* The plan as one JSON object, for the store and the log. Returns text's length;
  * always terminated. */

@@ -28,9 +28,8 @@ struct ops_work {
 static bool decodes_before(const struct ops_work *w)
 {
     const struct matmul_push *p = &w->trial.c.push.matmul;
-    const uint32_t rows = rt_device_plan(w->dev)->decode_rows;
-    return w->trial.c.op == RT_OP_matmul && w->trial.c.bench && p->bits != 32 && rows &&
-           p->rows >= rows;
+    return w->trial.c.op == RT_OP_matmul && w->trial.c.bench &&
+           rt_plan_decodes(rt_device_plan(w->dev), p->bits, p->rows);
 }
 
 /* The op as a model records it: both steps count in its time. */

@@ -21,13 +21,25 @@ static char *cache_folder(struct cli *cli)
     return home && home[0] ? rt_format(&cli->ctx, "%s/.cache/faultline", home) : NULL;
 }
 
+/* The place of an option's value among `names`, of which the first is the default. */
+static rt_status name_of(struct cli *cli, const char *option, const char *const *names,
+                         int count, const char *choices, int *out)
+{
+    const char *given = cli_value(cli, option, names[0]);
+    for (*out = 0; *out < count; ++*out)
+        if (strcmp(given, names[*out]) == 0)
+            return RT_OK;
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is %s, not '%.40s'", option, choices,
+                   given);
+}
+
 rt_status cli_tune(struct cli *cli, bool *out)
 {
-    const char *how = cli_value(cli, "tune", "on");
-    *out = strcmp(how, "on") == 0;
-    if (*out || strcmp(how, "off") == 0)
-        return RT_OK;
-    return rt_fail(&cli->ctx, RT_ERR_USAGE, "--tune is on or off, not '%.40s'", how);
+    static const char *const names[] = { "on", "off" };
+    int off;
+    const rt_status st = name_of(cli, "tune", names, 2, "on or off", &off);
+    *out = off == 0;
+    return st;
 }
 
 /* What is kept between runs goes there from now on. */
@@ -42,31 +54,6 @@ static void use_cache_folder(struct cli *cli)
         rt_log(&cli->ctx, RT_LOG_WARNING, "no cache is kept: %s", cli->ctx.message);
 }
 
-static rt_status family_of(struct cli *cli, enum rt_family *out)
-{
-    static const char *const names[RT_FAMILY_COUNT] = { "auto", "lanes", "tiled" };
-    const char *given = cli_value(cli, "family", names[RT_FAMILY_AUTO]);
-    for (int i = 0; i < RT_FAMILY_COUNT; i++)
-        if (strcmp(given, names[i]) == 0) {
-            *out = (enum rt_family)i;
-            return RT_OK;
-        }
-    return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                   "--family is auto, lanes or tiled, not '%.40s'", given);
-}
-
-static rt_status products_of(struct cli *cli, enum rt_products *out)
-{
-    const char *name = cli_value(cli, "products", rt_products_names[RT_PRODUCTS_F32]);
-    for (int i = 0; i < RT_PRODUCTS_COUNT; i++)
-        if (strcmp(name, rt_products_names[i]) == 0) {
-            *out = (enum rt_products)i;
-            return RT_OK;
-        }
-    return rt_fail(&cli->ctx, RT_ERR_USAGE, "--products is f32, f16 or int8, not '%.40s'",
-                   name);
-}
-
 rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 {
     return cli_device_open_named(
@@ -76,18 +63,20 @@ rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_device **out)
 {
     bool tune;
-    enum rt_family family = RT_FAMILY_AUTO;
-    enum rt_products products = RT_PRODUCTS_F32;
-    if (cli_tune(cli, &tune) != RT_OK || family_of(cli, &family) != RT_OK ||
-        products_of(cli, &products) != RT_OK)
+    int family, products;
+    if (cli_tune(cli, &tune) != RT_OK ||
+        name_of(cli, "family", rt_family_names, RT_FAMILY_COUNT, "auto, lanes or tiled",
+                &family) != RT_OK ||
+        name_of(cli, "products", rt_products_names, RT_PRODUCTS_COUNT, "f32, f16 or int8",
+                &products) != RT_OK)
         return RT_ERR_USAGE;
     use_cache_folder(cli);
     const struct rt_device_options options = {
         .name = name,
-        .family = family,
+        .family = (enum rt_family)family,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
-        .products = products,
+        .products = (enum rt_products)products,
         .tune = tune,
     };
     const rt_status st = rt_device_create(&cli->ctx, &options, out);

@@ -157,9 +157,11 @@ static rt_status check_scales(const struct opener *o, const struct fmt_packed *p
 {
     const struct fmt_tensor *t = p->scales;
     if (parts[p->method].across)
-        return check(o, t, p->groups, p->out, fmt_dtype_is_float(t->dtype), "a float type");
+        return check(o, t, p->groups, p->out, fmt_dtype_is_float(t->dtype),
+                     "a float type");
     if (p->method == FMT_INT_QUANTIZED && t->count == 1) /* one for the whole matrix */
-        return check(o, t, t->dims ? 1 : 0, 1, fmt_dtype_is_float(t->dtype), "a float type");
+        return check(o, t, t->dims ? 1 : 0, 1, fmt_dtype_is_float(t->dtype),
+                     "a float type");
     return check(o, t, p->out, p->groups, fmt_dtype_is_float(t->dtype), "a float type");
 }
 

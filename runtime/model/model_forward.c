@@ -264,8 +264,7 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
     const struct rt_weight_shape *w = &run->weight.shape;
     const struct model_lora *lora = product->lora;
     const uint64_t row0 = s->row0[run->part0];
-    const uint32_t decode_rows = rt_device_plan(m->dev)->decode_rows;
-    const bool decode = w->bits != 32 && decode_rows && rows >= decode_rows;
+    const bool decode = rt_plan_decodes(rt_device_plan(m->dev), w->bits, rows);
     struct rt_slice x = product->x;
     uint32_t ldx = product->ldx;
     if (run->weight.order) {

@@ -23,6 +23,13 @@ uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise)
     return otherwise;
 }
 
+/* Kernels of rounded products are for plans that have them. */
+static bool serves_products(const struct rt_plan *plan, uint32_t kernel)
+{
+    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
+    return products == RT_PRODUCTS_F32 || products == plan->products;
+}
+
 bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
@@ -31,8 +38,7 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     if (vk_kernel_define(kernel, "BROADCAST", 0) &&
         vk_kernel_define(kernel, "WIDTH", 0) != plan->broadcast)
         return false;
-    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
-    if (products != RT_PRODUCTS_F32 && products != plan->products)
+    if (!serves_products(plan, kernel))
         return false;
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
@@ -41,8 +47,7 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
-    if (products != RT_PRODUCTS_F32 && products != dev->base.plan.products)
+    if (!serves_products(&dev->base.plan, kernel))
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
         if (k->paths[i] != 's' &&
