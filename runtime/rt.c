@@ -100,6 +100,18 @@ int64_t rt_time_unix_ms(void)
     return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000000u);
 }
 
+void rt_cache_write(const char *path, const void *data, size_t size)
+{
+    char part[1280];
+    const int n = snprintf(part, sizeof part, "%s.%ld.part", path, (long)getpid());
+    FILE *file = n > 0 && (size_t)n < sizeof part ? fopen(part, "wb") : NULL;
+    if (!file)
+        return;
+    const bool wrote = fwrite(data, 1, size, file) == size;
+    if (fclose(file) != 0 || !wrote || rename(part, path) != 0)
+        remove(part);
+}
+
 uint64_t rt_host_memory_bytes(void)
 {
     unsigned long long kib = 0;

@@ -99,6 +99,10 @@ static inline uint32_t rt_round_up32(uint32_t value, uint32_t multiple)
 /* Monotonic time in nanoseconds, and wall-clock time in Unix milliseconds. */
 uint64_t rt_time_ns(void);
 int64_t rt_time_unix_ms(void);
+/* Writes a file of rt_ctx.cache_dir, under a name of its own that is then renamed: several
+ * processes may do it at once. That it cannot be written is no failure: it costs the time
+ * again. */
+void rt_cache_write(const char *path, const void *data, size_t size);
 /* Bytes of memory that the machine could give now without swapping. */
 uint64_t rt_host_memory_bytes(void);
 

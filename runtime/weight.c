@@ -8,23 +8,25 @@
 static const struct {
     const char *name;
     uint32_t group, own, block, zero;
-    bool is_offset;
+    bool is_offset; /* what belongs to a scale is added, not taken off before */
+    bool is_float;  /* a group's own is one float, or the upper half of one */
 } forms[RT_FORM_COUNT] = {
-    [RT_FORM_ZERO] = { "float scale and zero", 0, 64, 0, 0, false },
-    [RT_FORM_OFFSET] = { "float scale and minimum", 0, 64, 0, 0, true },
-    [RT_FORM_HALF] = { "half scale", 32, 16, 0, 0, false },
-    [RT_FORM_HALVES] = { "half scale and minimum", 32, 32, 0, 0, true },
-    [RT_FORM_LEVELS] = { "half scale, 16 levels", 32, 16, 0, 0, false },
-    [RT_FORM_K32] = { "8-bit scale and minimum, two halves a 256", 32, 16, 32, 0, true },
-    [RT_FORM_K16] = { "8-bit scale, a half a 256", 16, 8, 16, 0, false },
-    [RT_FORM_K16_MIN] = { "4-bit scale and minimum, two halves a 256", 16, 8, 32, 0,
-                          true },
-    [RT_FORM_BF16] = { "bfloat16", 0, 0, 0, 0, false },
-    [RT_FORM_HALF_ZERO] = { "half scale, 8-bit zero", 0, 16, 0, 8, false },
-    [RT_FORM_FLOAT] = { "float scale", 0, 32, 0, 0, false },
-    [RT_FORM_FLOAT_ZERO] = { "float scale, 8-bit zero", 0, 32, 0, 8, false },
-    [RT_FORM_BFLOAT] = { "bfloat16 scale", 0, 16, 0, 0, false },
-    [RT_FORM_BFLOAT_ZERO] = { "bfloat16 scale, 8-bit zero", 0, 16, 0, 8, false },
+    [RT_FORM_ZERO] = { "float scale and zero", 0, 64, 0, 0, false, false },
+    [RT_FORM_OFFSET] = { "float scale and minimum", 0, 64, 0, 0, true, false },
+    [RT_FORM_HALF] = { "half scale", 32, 16, 0, 0, false, false },
+    [RT_FORM_HALVES] = { "half scale and minimum", 32, 32, 0, 0, true, false },
+    [RT_FORM_LEVELS] = { "half scale, 16 levels", 32, 16, 0, 0, false, false },
+    [RT_FORM_K32] = { "8-bit scale and minimum, two halves a 256", 32, 16, 32, 0, true,
+                      false },
+    [RT_FORM_K16] = { "8-bit scale, a half a 256", 16, 8, 16, 0, false, false },
+    [RT_FORM_K16_MIN] = { "4-bit scale and minimum, two halves a 256", 16, 8, 32, 0, true,
+                          false },
+    [RT_FORM_BF16] = { "bfloat16", 0, 0, 0, 0, false, false },
+    [RT_FORM_HALF_ZERO] = { "half scale, 8-bit zero", 0, 16, 0, 8, false, false },
+    [RT_FORM_FLOAT] = { "float scale", 0, 32, 0, 0, false, true },
+    [RT_FORM_FLOAT_ZERO] = { "float scale, 8-bit zero", 0, 32, 0, 8, false, true },
+    [RT_FORM_BFLOAT] = { "bfloat16 scale", 0, 16, 0, 0, false, true },
+    [RT_FORM_BFLOAT_ZERO] = { "bfloat16 scale, 8-bit zero", 0, 16, 0, 8, false, true },
 };
 
 const int8_t rt_weight_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
@@ -245,13 +247,6 @@ static struct place block_at(const struct rt_weight_shape *s, uint32_t m, uint32
     return item_at(s, m, own_texels(s), b, forms[s->form].block);
 }
 
-/* Forms whose scale is (the upper half of) a float. */
-static bool is_float_form(uint32_t form)
-{
-    return form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO ||
-           form == RT_FORM_BFLOAT || form == RT_FORM_BFLOAT_ZERO;
-}
-
 static struct place zero_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
 {
     return item_at(s, m, own_texels(s), g, forms[s->form].zero);
@@ -277,7 +272,7 @@ void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t
         to[1] = zero;
         return;
     }
-    assert(is_float_form(s->form));
+    assert(forms[s->form].is_float);
     const struct place own = own_at(s, m, g);
     memcpy(&bits, &scale, sizeof bits);
     words[own.word] |= forms[s->form].own == 32 ? bits : bits >> 16 << own.bit;
@@ -421,7 +416,7 @@ float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
     } else {
         const struct rt_weight_scale packed = get_packed(s, scales, m, g);
         rt_weight_unpack_scale(s->form, s->bits, &packed, &scale, &zero);
-        if (is_float_form(s->form))
+        if (forms[s->form].is_float)
             read_float(s, scales, m, g, &packed, &scale, &zero);
     }
     return rt_weight_decode(s->form, code, scale, zero);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SETTLED_MS 2000
 
@@ -62,15 +61,10 @@ bool fmt_hash_cache_find(const struct fmt_hash_key *key, char hex[65])
 
 void fmt_hash_cache_keep(const struct fmt_hash_key *key, const char hex[65])
 {
-    char part[1240], check[65];
+    char line[160], check[65];
     if (!key->file[0] || !key->is_settled)
         return;
     check_of(key, hex, check);
-    snprintf(part, sizeof part, "%s.%ld.part", key->file, (long)getpid());
-    FILE *file = fopen(part, "w");
-    if (!file)
-        return;
-    const bool wrote = fprintf(file, "faultline-hash 1 %s %s\n", hex, check) > 0;
-    if (fclose(file) != 0 || !wrote || rename(part, key->file) != 0)
-        remove(part);
+    const int n = snprintf(line, sizeof line, "faultline-hash 1 %s %s\n", hex, check);
+    rt_cache_write(key->file, line, (size_t)n);
 }

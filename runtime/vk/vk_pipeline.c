@@ -149,14 +149,13 @@ fail:
 
 enum { CACHE_BYTES_MAX = 256 << 20 };
 
-static void cache_path(const struct vk_device *dev, const char *suffix, char *path,
-                       size_t size)
+static void cache_path(const struct vk_device *dev, char *path, size_t size)
 {
     char uuid[33];
     for (int i = 0; i < 16; i++)
         snprintf(uuid + 2 * i, 3, "%02x", dev->base.info.facts.device_uuid[i]);
-    snprintf(path, size, "%s/pipelines-%s-%08x%s", dev->cache_dir, uuid,
-             dev->base.info.facts.driver_version, suffix);
+    snprintf(path, size, "%s/pipelines-%s-%08x", dev->cache_dir, uuid,
+             dev->base.info.facts.driver_version);
 }
 
 /* The bytes of the cache file, or null: a missing or damaged file is no failure. The
@@ -164,7 +163,7 @@ static void cache_path(const struct vk_device *dev, const char *suffix, char *pa
 static void *cache_read(struct vk_device *dev, size_t *size)
 {
     char path[1024];
-    cache_path(dev, "", path, sizeof path);
+    cache_path(dev, path, sizeof path);
     *size = 0;
     FILE *file = fopen(path, "rb");
     if (!file)
@@ -210,18 +209,12 @@ static void cache_save(struct vk_device *dev)
         vkGetPipelineCacheData(dev->handle, dev->cache, &size, NULL) != VK_SUCCESS ||
         size == 0)
         return;
-    char path[1024], part[1024];
-    cache_path(dev, "", path, sizeof path);
-    cache_path(dev, ".part", part, sizeof part);
+    char path[1024];
+    cache_path(dev, path, sizeof path);
     void *data = rt_alloc(dev->base.ctx, size, 1);
-    FILE *file = data ? fopen(part, "wb") : NULL;
-    if (file) {
-        const bool got =
-            vkGetPipelineCacheData(dev->handle, dev->cache, &size, data) == VK_SUCCESS;
-        const bool wrote = got && fwrite(data, 1, size, file) == size;
-        if (fclose(file) != 0 || !wrote || rename(part, path) != 0)
-            remove(part);
-    }
+    if (data &&
+        vkGetPipelineCacheData(dev->handle, dev->cache, &size, data) == VK_SUCCESS)
+        rt_cache_write(path, data, size);
     rt_free(data);
 }
 

@@ -65,18 +65,16 @@ static void save(const struct vk_tune *tune)
 {
     if (!tune->path[0] || !tune->changed)
         return;
-    char part[1040];
-    snprintf(part, sizeof part, "%s.part", tune->path);
-    FILE *file = fopen(part, "w");
-    if (!file)
+    const size_t size = sizeof tune->head + tune->count * (sizeof(struct entry) + 2);
+    char *text = rt_alloc(tune->dev->base.ctx, size, 1);
+    if (!text)
         return;
-    bool good = fputs(tune->head, file) >= 0;
+    size_t used = (size_t)snprintf(text, size, "%s", tune->head);
     for (uint32_t i = 0; i < tune->count; i++)
-        good =
-            fprintf(file, "%s %s\n", tune->entries[i].key, tune->entries[i].kernel) > 0 &&
-            good;
-    if (fclose(file) != 0 || !good || rename(part, tune->path) != 0)
-        remove(part);
+        used += (size_t)snprintf(text + used, size - used, "%s %s\n",
+                                 tune->entries[i].key, tune->entries[i].kernel);
+    rt_cache_write(tune->path, text, used);
+    rt_free(text);
 }
 
 rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
