@@ -39,20 +39,17 @@ static void otherwise(struct cli *cli, const char *name, const char *value)
 
 static rt_status write_problems(struct cli *cli, const struct pipe_problem_set *set)
 {
+    rt_status st;
+    struct fmt_text text;
     const char *path = cli_value(cli, "out", NULL);
-    char *text = NULL;
-    size_t size = 0;
     if (!path)
         return pipe_problems_write(&cli->ctx, set, stdout);
-    FILE *file = open_memstream(&text, &size);
-    if (!file)
-        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the problems");
-    rt_status st = pipe_problems_write(&cli->ctx, set, file);
-    if (fclose(file) != 0 && st == RT_OK)
-        st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the problems");
-    if (st == RT_OK)
-        st = fmt_write_atomic(&cli->ctx, path, text, size);
-    free(text); /* lint: open_memstream's own */
+    TRY(fmt_text_open(&cli->ctx, &text));
+    TRY(pipe_problems_write(&cli->ctx, set, text.file));
+    TRY(fmt_text_save(&cli->ctx, &text, path));
+
+fail:
+    fmt_text_close(&text);
     return st;
 }
 

@@ -321,34 +321,26 @@ rt_status loop_curate(struct loop *loop, const struct loop_material *material,
     rt_status st;
     struct loop_set set = { 0 };
     struct pipe_item *chosen = NULL;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *file = NULL;
+    struct fmt_text text = { .size = 0 };
     TRY(loop_set_make(loop, material, recipe->items, &set));
     chosen = rt_alloc(loop->ctx, set.curated.count, sizeof *chosen);
-    file = open_memstream(&text, &size);
-    if (!chosen || !file) {
+    if (!chosen) {
         st = no_memory(loop);
         goto fail;
     }
     for (uint32_t i = 0; i < set.curated.count; i++)
         chosen[i] = set.all[set.curated.picked[i]].item;
-    st = pipe_items_write(loop->ctx, chosen, set.curated.count,
-                          is_pair(set.items)          ? PIPE_ITEMS_DPO
-                          : recipe->loss == TRAIN_SFT ? PIPE_ITEMS_SFT
-                                                      : PIPE_ITEMS_KL,
-                          file);
-    if (fclose(file) != 0 && st == RT_OK)
-        st = no_memory(loop);
-    file = NULL;
-    TRY(st);
-    TRY(fmt_write_atomic(loop->ctx, path, text, size));
+    TRY(fmt_text_open(loop->ctx, &text));
+    TRY(pipe_items_write(loop->ctx, chosen, set.curated.count,
+                         is_pair(set.items)          ? PIPE_ITEMS_DPO
+                         : recipe->loss == TRAIN_SFT ? PIPE_ITEMS_SFT
+                                                     : PIPE_ITEMS_KL,
+                         text.file));
+    TRY(fmt_text_save(loop->ctx, &text, path));
     say_dropped(loop, &set, path);
 
 fail:
-    if (file)
-        fclose(file);
-    rt_free(text);
+    fmt_text_close(&text);
     rt_free(chosen);
     loop_set_deinit(&set);
     return st;

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -162,6 +162,33 @@ rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path, const void *dat
         st = fmt_sync_parent(ctx, path);
     rt_free(part);
     return st;
+}
+
+static rt_status no_memory_for_text(struct rt_ctx *ctx)
+{
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for a text that is to be written");
+}
+
+rt_status fmt_text_open(struct rt_ctx *ctx, struct fmt_text *text)
+{
+    *text = (struct fmt_text){ .size = 0 };
+    text->file = open_memstream(&text->bytes, &text->size);
+    return text->file ? RT_OK : no_memory_for_text(ctx);
+}
+
+rt_status fmt_text_save(struct rt_ctx *ctx, struct fmt_text *text, const char *path)
+{
+    const bool whole = fflush(text->file) == 0 && !ferror(text->file);
+    return whole ? fmt_write_atomic(ctx, path, text->bytes, text->size)
+                 : no_memory_for_text(ctx);
+}
+
+void fmt_text_close(struct fmt_text *text)
+{
+    if (text->file)
+        fclose(text->file);
+    free(text->bytes); /* lint: open_memstream's own */
+    *text = (struct fmt_text){ .size = 0 };
 }
 
 rt_status fmt_json_write(struct rt_ctx *ctx, const char *path, const json_t *value)

@@ -4,6 +4,7 @@
 #define RUNTIME_FORMAT_FILE_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "runtime/rt.h"
 
@@ -36,6 +37,17 @@ RT_CHECKED rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path);
  * A device or a pipe is written directly. */
 RT_CHECKED rt_status fmt_write_atomic(struct rt_ctx *ctx, const char *path,
                                       const void *data, size_t size);
+/* Text that is printed bit by bit to `file` and written at once when it is whole. */
+struct fmt_text {
+    FILE *file;
+    char *bytes;
+    size_t size;
+};
+RT_CHECKED rt_status fmt_text_open(struct rt_ctx *ctx, struct fmt_text *text);
+/* fmt_write_atomic of what was printed. */
+RT_CHECKED rt_status fmt_text_save(struct rt_ctx *ctx, struct fmt_text *text,
+                                   const char *path);
+void fmt_text_close(struct fmt_text *text); /* accepts one that is zero */
 RT_CHECKED rt_status fmt_json_write(struct rt_ctx *ctx, const char *path,
                                     const json_t *value);
 /* Copies a file; RT_OK and nothing done if `from` does not exist. */
