@@ -5,6 +5,7 @@
 #include "runtime/quant/rtn.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
+#include "tests/support/generated.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,16 +27,10 @@ struct problem {
     size_t size[2];    /* their bytes: one model writes U+0000 */
 };
 
-struct answer {
-    uint32_t n;
-    uint32_t ids[NEW_MAX];
-    float logprob[NEW_MAX], margin[NEW_MAX];
-};
-
 struct run {
     const struct problem *problems;
     uint32_t count, next;
-    struct answer *answers;
+    struct test_generated *answers;
 };
 
 static bool next(void *user, struct rt_request *out)
@@ -54,11 +49,7 @@ static bool next(void *user, struct rt_request *out)
 static rt_status done(void *user, const struct rt_answer *a)
 {
     struct run *r = user;
-    struct answer *out = &r->answers[a->key];
-    out->n = a->n_gen;
-    memcpy(out->ids, a->ids, a->n_gen * sizeof *a->ids);
-    memcpy(out->logprob, a->logprob, a->n_gen * sizeof *a->logprob);
-    memcpy(out->margin, a->margin, a->n_gen * sizeof *a->margin);
+    test_generated_take(a, &r->answers[a->key]);
     return RT_OK;
 }
 
@@ -111,7 +102,7 @@ static double cpu_seconds(void)
 }
 
 static void answer_all(struct rt_model *model, const struct problem *problems,
-                       uint32_t count, uint32_t slots, struct answer *answers,
+                       uint32_t count, uint32_t slots, struct test_generated *answers,
                        const char *what)
 {
     struct rt_engine *engine = NULL;
@@ -141,8 +132,8 @@ static void answer_all(struct rt_model *model, const struct problem *problems,
 
 /* Margin of the first token that is not the expected answer's. */
 static float margin_where_they_part(struct text_tokenizer *tok,
-                                    const struct answer *answer, const char *expected,
-                                    size_t size)
+                                    const struct test_generated *answer,
+                                    const char *expected, size_t size)
 {
     uint32_t *ids = NULL, n = 0, t = 0;
     assert_int_equal(text_encode(tok, expected, size, false, &ids, &n), RT_OK);
@@ -154,7 +145,7 @@ static float margin_where_they_part(struct text_tokenizer *tok,
 
 /* Share of answers that are word for word as recorded; others must part at a near-tie. */
 static double compare(struct text_tokenizer *tok, const struct problem *problems,
-                      const struct answer *answers, uint32_t count, int which)
+                      const struct test_generated *answers, uint32_t count, int which)
 {
     uint32_t same = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -194,8 +185,8 @@ static void check_device(const struct test_device *device, const char *quant_pat
         text_tokenizer_load(&ctx, test_path(path, sizeof path, "pipeline/demo"), &tok),
         RT_OK);
     struct problem *problems = calloc(PROBLEMS_MAX, sizeof *problems);
-    struct answer *wide = calloc(PROBLEMS_MAX, sizeof *wide);
-    struct answer *narrow = calloc(PROBLEMS_MAX, sizeof *narrow);
+    struct test_generated *wide = calloc(PROBLEMS_MAX, sizeof *wide);
+    struct test_generated *narrow = calloc(PROBLEMS_MAX, sizeof *narrow);
     count = load_problems(tok, problems, count < PROBLEMS_MAX ? count : PROBLEMS_MAX);
     struct rt_device *dev = test_device_open(&ctx, device);
     for (int which = 0; which < 2; which++) {

@@ -5,6 +5,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
+#include "tests/support/generated.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,16 +32,11 @@ static const char *const questions[] = {
     "Hugo had 31 cards and gave away 12. How many are left?<|sep|>",
 };
 
-struct answer {
-    uint32_t n, ids[NEW_MAX];
-    float logprob[NEW_MAX], margin[NEW_MAX];
-};
-
 struct asking {
     uint32_t *prompt[REQUESTS], n_prompt[REQUESTS];
     uint32_t next;
     bool backwards;
-    struct answer answers[REQUESTS];
+    struct test_generated answers[REQUESTS];
 };
 
 /* How a run differs from each request alone. */
@@ -69,11 +65,7 @@ static bool next(void *user, struct rt_request *out)
 static rt_status done(void *user, const struct rt_answer *answer)
 {
     struct asking *a = user;
-    struct answer *out = &a->answers[answer->key];
-    out->n = answer->n_gen;
-    memcpy(out->ids, answer->ids, out->n * sizeof *out->ids);
-    memcpy(out->logprob, answer->logprob, out->n * sizeof *out->logprob);
-    memcpy(out->margin, answer->margin, out->n * sizeof *out->margin);
+    test_generated_take(answer, &a->answers[answer->key]);
     return RT_OK;
 }
 
@@ -114,7 +106,7 @@ static uint32_t all_rows(const struct asking *a, uint32_t runs)
     return rows * runs;
 }
 
-static void expect_same(const struct asking *a, const struct answer *alone,
+static void expect_same(const struct asking *a, const struct test_generated *alone,
                         const char *what)
 {
     for (uint32_t k = 0; k < REQUESTS; k++)
@@ -137,7 +129,7 @@ static void check_device(struct rt_model *model, struct asking *a, const char *n
         { "shared, memory of one request", 7, 0, PAGES_EACH, false, true, 1 },
     };
     static const struct rt_sampling sampling[] = { { 0 }, { 0.7f, 0.95f, 3 } };
-    static struct answer expected[REQUESTS];
+    static struct test_generated expected[REQUESTS];
     uint64_t put_back = 0;
     for (size_t s = all ? 0 : 1; s < RT_COUNT(sampling); s++) {
         const struct rt_engine_stats base = ask(model, a, &alone, &sampling[s]);

@@ -54,16 +54,6 @@ static void unload(struct matrix *m)
     free(m->expected);
 }
 
-static struct rt_buffer *upload(struct rt_device *dev, const void *data, uint64_t size)
-{
-    struct rt_buffer *buffer = NULL;
-    const struct rt_buffer_info info = { .name = "test", .size = size };
-    if (rt_buffer_create(dev, &info, &buffer) != RT_OK ||
-        rt_buffer_write(buffer, 0, data, size) != RT_OK)
-        fail_msg("%s", rt_device_ctx(dev)->message);
-    return buffer;
-}
-
 /* Buffers of the op matmul, in order of its bindings. */
 enum { CODES, SCALES, X, U, B, BIAS, RESIDUAL, Y, BINDINGS };
 
@@ -131,11 +121,12 @@ static void check_device(struct rt_device *dev, const struct matrix *m, const ch
                          .ldy = (uint32_t)rt_round_up(s->out_pad, 128) };
     float *none = calloc((size_t)ROWS_MAX * (p.ldx + p.ldy), sizeof *none);
     for (int i = 0; i < BINDINGS; i++)
-        p.buffer[i] = i == CODES    ? upload(dev, m->codes, rt_weight_code_bytes(s))
-                      : i == SCALES ? upload(dev, m->scales, rt_weight_scale_bytes(s))
-                      : i == X || i == Y
-                          ? upload(dev, none, (uint64_t)ROWS_MAX * (p.ldx + p.ldy) * 4)
-                          : upload(dev, zeros, sizeof zeros);
+        p.buffer[i] =
+            i == CODES    ? test_upload(dev, m->codes, rt_weight_code_bytes(s))
+            : i == SCALES ? test_upload(dev, m->scales, rt_weight_scale_bytes(s))
+            : i == X || i == Y
+                ? test_upload(dev, none, (uint64_t)ROWS_MAX * (p.ldx + p.ldy) * 4)
+                : test_upload(dev, zeros, sizeof zeros);
     for (uint32_t k = 0; k < s->in; k += 64)
         check_columns(&p, m, k, s->in - k < 64 ? s->in - k : 64, what);
     check_columns(&p, m, s->in / 2, 1, what); /* the kernel of one row */

@@ -5,6 +5,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
+#include "tests/support/generated.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,15 +28,10 @@ static const char *const questions[REQUESTS] = {
     "Tom runs 4 miles a day. How far does he run in 8 days?<|sep|>",
 };
 
-struct answer {
-    uint32_t n, ids[NEW_MAX];
-    float logprob[NEW_MAX], margin[NEW_MAX];
-};
-
 struct asking {
     uint32_t *prompt[REQUESTS], n_prompt[REQUESTS], next;
-    const struct answer *script; /* forced in pieces where not null */
-    struct answer answers[REQUESTS];
+    const struct test_generated *script; /* forced in pieces where not null */
+    struct test_generated answers[REQUESTS];
     uint32_t end_at; /* 0: never */
     bool all;        /* force NEW_MAX tokens at once */
     bool forced[REQUESTS][NEW_MAX + PIECE_MAX];
@@ -58,11 +54,7 @@ static bool next(void *user, struct rt_request *out)
 static rt_status done(void *user, const struct rt_answer *answer)
 {
     struct asking *a = user;
-    struct answer *out = &a->answers[answer->key];
-    out->n = answer->n_gen;
-    memcpy(out->ids, answer->ids, out->n * sizeof *out->ids);
-    memcpy(out->logprob, answer->logprob, out->n * sizeof *out->logprob);
-    memcpy(out->margin, answer->margin, out->n * sizeof *out->margin);
+    test_generated_take(answer, &a->answers[answer->key]);
     return RT_OK;
 }
 
@@ -81,7 +73,7 @@ static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
         *out = (struct rt_turn){ false, same, n == 0 ? NEW_MAX : 0 };
         return;
     }
-    const struct answer *script = &a->script[key];
+    const struct test_generated *script = &a->script[key];
     if (n)
         assert_int_equal(ids[n - 1], script->ids[n - 1]);
     /* Never the last token: whether it ends the answer is the engine's to see. */
@@ -110,11 +102,12 @@ static void ask(struct rt_model *model, struct asking *a, const struct rt_sampli
     rt_engine_destroy(&engine);
 }
 
-static uint32_t expect_same(const struct asking *a, const struct answer *free_answers)
+static uint32_t expect_same(const struct asking *a,
+                            const struct test_generated *free_answers)
 {
     uint32_t forced = 0;
     for (uint32_t k = 0; k < REQUESTS; k++) {
-        const struct answer *x = &free_answers[k], *y = &a->answers[k];
+        const struct test_generated *x = &free_answers[k], *y = &a->answers[k];
         assert_int_equal(y->n, x->n);
         for (uint32_t i = 0; i < x->n; i++) {
             assert_int_equal(y->ids[i], x->ids[i]);
@@ -133,7 +126,7 @@ static uint32_t expect_same(const struct asking *a, const struct answer *free_an
 static void check_device(struct rt_model *model, struct asking *a, const char *name)
 {
     static const struct rt_sampling ways[] = { { 0 }, { 0.8f, 0.95f, 7 } };
-    static struct answer free_answers[REQUESTS];
+    static struct test_generated free_answers[REQUESTS];
     for (size_t w = 0; w < RT_COUNT(ways); w++) {
         memset(a->forced, 0, sizeof a->forced);
         ask(model, a, &ways[w], false);

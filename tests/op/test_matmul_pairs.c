@@ -114,16 +114,6 @@ static void free_operands(struct operands *o)
     free(o->residual);
 }
 
-static struct rt_buffer *upload(struct rt_device *dev, const void *data, uint64_t size)
-{
-    struct rt_buffer *buffer = NULL;
-    const struct rt_buffer_info info = { .name = "test", .size = size };
-    if (rt_buffer_create(dev, &info, &buffer) != RT_OK ||
-        rt_buffer_write(buffer, 0, data, size) != RT_OK)
-        fail_msg("%s", rt_device_ctx(dev)->message);
-    return buffer;
-}
-
 static void run_choice(struct rt_device *dev, enum rt_op op, const void *push,
                        const struct rt_slice *slices, uint32_t kernel,
                        struct rt_buffer *result, float *out, size_t count)
@@ -180,14 +170,14 @@ static void check_forward(struct rt_device *dev, const char *device, uint32_t bi
     struct operands o;
     make_operands(&o, bits, group, form);
     struct rt_buffer *b[8] = {
-        upload(dev, o.codes, o.code_bytes),
-        upload(dev, o.scales, o.scale_bytes),
-        upload(dev, o.x, ROWS * LD * 4),
-        upload(dev, o.u, ROWS * LD_U * 4),
-        upload(dev, o.b, o.b_bytes),
-        upload(dev, o.bias, OUT * 4),
-        upload(dev, o.residual, ROWS * OUT * 4),
-        upload(dev, o.residual, ROWS * OUT * 4),
+        test_upload(dev, o.codes, o.code_bytes),
+        test_upload(dev, o.scales, o.scale_bytes),
+        test_upload(dev, o.x, ROWS * LD * 4),
+        test_upload(dev, o.u, ROWS * LD_U * 4),
+        test_upload(dev, o.b, o.b_bytes),
+        test_upload(dev, o.bias, OUT * 4),
+        test_upload(dev, o.residual, ROWS * OUT * 4),
+        test_upload(dev, o.residual, ROWS * OUT * 4),
     };
     static const uint32_t rows[] = { 1, 7, 64 };
     float *twin = calloc(ROWS * OUT, sizeof *twin), *first = calloc(OUT, sizeof *first);
@@ -241,12 +231,12 @@ static void check_backward(struct rt_device *dev, const char *device, uint32_t b
                                        .bits = 32 };
     float *a_host = random_floats(rt_weight_code_bytes(&a) / 4);
     struct rt_buffer *b[6] = {
-        upload(dev, o.codes, o.code_bytes),
-        upload(dev, o.scales, o.scale_bytes),
-        upload(dev, o.residual, ROWS * OUT * 4),
-        upload(dev, o.u, ROWS * LD_U * 4),
-        upload(dev, a_host, rt_weight_code_bytes(&a)),
-        upload(dev, o.x, ROWS * LD * 4),
+        test_upload(dev, o.codes, o.code_bytes),
+        test_upload(dev, o.scales, o.scale_bytes),
+        test_upload(dev, o.residual, ROWS * OUT * 4),
+        test_upload(dev, o.u, ROWS * LD_U * 4),
+        test_upload(dev, a_host, rt_weight_code_bytes(&a)),
+        test_upload(dev, o.x, ROWS * LD * 4),
     };
     const struct matmul_back_push push = {
         .rows = ROWS,

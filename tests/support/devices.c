@@ -121,6 +121,16 @@ struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device 
     return dev;
 }
 
+struct rt_buffer *test_upload(struct rt_device *dev, const void *data, uint64_t size)
+{
+    struct rt_buffer *buffer = NULL;
+    const struct rt_buffer_info info = { .name = "test", .size = size };
+    if (rt_buffer_create(dev, &info, &buffer) != RT_OK ||
+        rt_buffer_write(buffer, 0, data, size) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    return buffer;
+}
+
 const char *test_path(char *buffer, size_t size, const char *relative)
 {
     snprintf(buffer, size, "%s/%s", TEST_SOURCE_DIR, relative);
