@@ -257,6 +257,22 @@ static void module_of(const char *name, char *module, size_t size)
     }
 }
 
+/* Whether a name is that of a module or tensor; else an example of one, "" for none. */
+static bool has_tensor(const struct fmt_model *model, const char *module,
+                       struct fmt_tensor_info *example)
+{
+    struct fmt_tensor_info info;
+    const size_t n = strlen(module);
+    *example = (struct fmt_tensor_info){ .dtype = FMT_F32 };
+    for (uint32_t i = 0; fmt_tensor_at(model, i, &info); i++) {
+        if (strncmp(info.name, module, n) == 0 && info.name[n] == '.')
+            return true;
+        if (!example->name[0])
+            *example = info;
+    }
+    return fmt_tensor_exists(model, module); /* a file's own name */
+}
+
 /* The values of one tensor: a packed or float matrix, or a float tensor of any shape. */
 static rt_status dequant(struct cli *cli)
 {
@@ -274,7 +290,14 @@ static rt_status dequant(struct cli *cli)
     uint32_t rows = 1, cols = 0;
     uint64_t count = fmt_tensor_count(model, name);
     if (count == 0) {
+        struct fmt_tensor_info example;
         module_of(name, module, sizeof module);
+        if (!has_tensor(model, module, &example)) {
+            st = rt_fail(&cli->ctx, RT_ERR_INPUT,
+                         "'%s' has no tensor '%.120s'; they are named as in '%.120s'",
+                         folder, name, example.name);
+            goto fail;
+        }
         TRY(fmt_weight_size(model, module, &rows, &cols));
         count = (uint64_t)rows * cols;
     }

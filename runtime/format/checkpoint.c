@@ -4,7 +4,24 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+/* Layers of the file that the config does not count would be left out without a word. */
+static rt_status check_layers(struct fmt_model *m)
+{
+    struct fmt_tensor_info info;
+    for (uint32_t i = 0; fmt_tensor_at(m, i, &info); i++) {
+        unsigned layer;
+        if (sscanf(info.name, "model.layers.%u.", &layer) == 1 &&
+            layer >= m->config.layers)
+            return rt_fail(m->ctx, RT_ERR_INPUT,
+                           "'%s' has a tensor '%s', its config (of a GGUF file its "
+                           "metadata) counts %u layers; they do not belong together",
+                           m->path, info.name, m->config.layers);
+    }
+    return RT_OK;
+}
 
 static rt_status open_model(struct rt_ctx *ctx, const char *path, bool whole,
                             struct fmt_model **out)
@@ -22,6 +39,8 @@ static rt_status open_model(struct rt_ctx *ctx, const char *path, bool whole,
         goto fail;
     }
     TRY(m->source->open(m, whole));
+    if (whole)
+        TRY(check_layers(m));
     *out = m;
     return RT_OK;
 

@@ -191,6 +191,39 @@ void fmt_text_close(struct fmt_text *text)
     *text = (struct fmt_text){ .size = 0 };
 }
 
+static bool is_kind(const json_t *value, enum fmt_json_kind kind)
+{
+    switch (kind) {
+    case FMT_JSON_BOOL:
+        return json_is_boolean(value);
+    case FMT_JSON_WHOLE:
+        return json_is_integer(value);
+    case FMT_JSON_NUMBER:
+        return json_is_number(value);
+    case FMT_JSON_TEXT:
+        return json_is_string(value);
+    case FMT_JSON_LIST:
+        return json_is_array(value);
+    default:
+        return json_is_object(value);
+    }
+}
+
+rt_status fmt_json_check(struct rt_ctx *ctx, const char *path, const char *where,
+                         const json_t *object, const struct fmt_json_key *keys,
+                         size_t count)
+{
+    static const char *const names[] = { "true or false", "a whole number", "a number",
+                                         "a text",        "a list",         "an object" };
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(object, keys[i].name);
+        if (value && !json_is_null(value) && !is_kind(value, keys[i].kind))
+            return rt_fail(ctx, RT_ERR_INPUT, "'%s': %s%s'%s' must be %s", path, where,
+                           where[0] ? ": " : "", keys[i].name, names[keys[i].kind]);
+    }
+    return RT_OK;
+}
+
 rt_status fmt_json_write(struct rt_ctx *ctx, const char *path, const json_t *value)
 {
     char *text = json_dumps(value, JSON_INDENT(2) | JSON_SORT_KEYS);

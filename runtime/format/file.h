@@ -30,6 +30,25 @@ bool fmt_exists(const char *path);
 char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name);
 /* Parses a JSON object file of at most 256 MiB. RT_ERR_INPUT names file, line, column. */
 RT_CHECKED rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out);
+/* Keys of a JSON object and what each may hold; null may stand for any. */
+enum fmt_json_kind {
+    FMT_JSON_BOOL,
+    FMT_JSON_WHOLE,
+    FMT_JSON_NUMBER,
+    FMT_JSON_TEXT,
+    FMT_JSON_LIST,
+    FMT_JSON_OBJECT
+};
+struct fmt_json_key {
+    const char *name;
+    enum fmt_json_kind kind;
+};
+/* RT_ERR_INPUT names the first key that holds something else ("4" for 4, "no" for false),
+ * which would pass for a key that is not there. `path` is for messages; so is `where`, the
+ * object within the file ("" for its root). */
+RT_CHECKED rt_status fmt_json_check(struct rt_ctx *ctx, const char *path,
+                                    const char *where, const json_t *object,
+                                    const struct fmt_json_key *keys, size_t count);
 /* Makes a file or folder that was just made or renamed survive a power cut: syncs the
  * folder it lies in. */
 RT_CHECKED rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path);

@@ -461,7 +461,11 @@ static rt_status add_parts(struct fmt_gguf *f)
                                f->path, i + 1, (int)count);
         if (!path)
             return rt_fail(f->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", f->path);
-        st = add_part(f, path, i, count);
+        st = fmt_exists(path) ? add_part(f, path, i, count)
+                              : rt_fail(f->ctx, RT_ERR_INPUT,
+                                        "'%s', part %d of %d, is missing; get it and put "
+                                        "it beside the first",
+                                        path, i + 1, (int)count);
         rt_free(path);
         if (st != RT_OK)
             return st;

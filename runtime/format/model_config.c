@@ -78,24 +78,38 @@ fail:
     return st;
 }
 
-static void add_eos(struct fmt_config *c, const json_t *id)
+static rt_status add_eos(struct rt_ctx *ctx, const char *path, const json_t *id,
+                         struct fmt_config *c)
 {
-    if (!json_is_integer(id) || c->eos_count == FMT_EOS_MAX)
-        return;
     const json_int_t value = json_integer_value(id);
+    if (!json_is_integer(id))
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': 'eos_token_id' must be a token id or a list of them", path);
     for (uint32_t i = 0; i < c->eos_count; i++)
         if (c->eos[i] == value)
-            return;
-    if (value >= 0 && value < c->vocab)
-        c->eos[c->eos_count++] = (uint32_t)value;
+            return RT_OK;
+    if (value < 0 || value >= c->vocab) /* some write -1 for none */
+        return RT_OK;
+    if (c->eos_count == FMT_EOS_MAX)
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': more than %d end tokens (eos_token_id)",
+                       path, FMT_EOS_MAX);
+    c->eos[c->eos_count++] = (uint32_t)value;
+    return RT_OK;
 }
 
-static void read_eos(struct fmt_config *c, const json_t *root)
+/* Ids that the vocabulary lacks are passed over: no answer can hold them. */
+static rt_status read_eos(struct rt_ctx *ctx, const char *path, const json_t *root,
+                          struct fmt_config *c)
 {
     const json_t *eos = json_object_get(root, "eos_token_id");
-    add_eos(c, eos);
-    for (size_t i = 0; i < json_array_size(eos); i++)
-        add_eos(c, json_array_get(eos, i));
+    if (!eos || json_is_null(eos))
+        return RT_OK;
+    if (!json_is_array(eos))
+        return add_eos(ctx, path, eos, c);
+    rt_status st = RT_OK;
+    for (size_t i = 0; st == RT_OK && i < json_array_size(eos); i++)
+        st = add_eos(ctx, path, json_array_get(eos, i), c);
+    return st;
 }
 
 /* True if a layer is declared to slide (transformers 5 lists the kind of every layer). */
@@ -139,10 +153,28 @@ static void read_biases(const json_t *root, struct fmt_config *c)
     c->bias_mlp = keys && json_is_true(json_object_get(root, "mlp_bias"));
 }
 
+/* Keys that mean something where they are missing; the others say themselves what they
+ * must hold. */
+static const struct fmt_json_key optional[] = {
+    { "head_dim", FMT_JSON_WHOLE },
+    { "hidden_act", FMT_JSON_TEXT },
+    { "attention_bias", FMT_JSON_BOOL },
+    { "mlp_bias", FMT_JSON_BOOL },
+    { "tie_word_embeddings", FMT_JSON_BOOL },
+    { "use_sliding_window", FMT_JSON_BOOL },
+    { "sliding_window", FMT_JSON_WHOLE },
+    { "layer_types", FMT_JSON_LIST },
+    { "rope_scaling", FMT_JSON_OBJECT },
+    { "rope_parameters", FMT_JSON_OBJECT },
+    { "partial_rotary_factor", FMT_JSON_NUMBER },
+    { "quantization_config", FMT_JSON_OBJECT },
+};
+
 static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *root,
                            struct fmt_config *c)
 {
     rt_status st;
+    TRY(fmt_json_check(ctx, path, "", root, optional, RT_COUNT(optional)));
     TRY(find_family(ctx, path, root, &c->family));
     TRY(read_sizes(ctx, path, root, c));
     TRY(fmt_rope_read(ctx, path, root, c->max_positions, &c->rope));
@@ -162,7 +194,7 @@ static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *r
     if (!(c->rms_eps > 0 && c->rms_eps < 1))
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': rms_norm_eps must be between 0 and 1",
                        path);
-    read_eos(c, root);
+    TRY(read_eos(ctx, path, root, c));
     return RT_OK;
 
 fail:
@@ -182,8 +214,8 @@ rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_con
     }
     if (!fmt_exists(path)) {
         st = rt_fail(ctx, RT_ERR_INPUT,
-                     "'%s' is not a model folder: it has no config.json; give a Hugging "
-                     "Face model folder",
+                     "'%s' is no model: it has no config.json and is not a GGUF file; "
+                     "give a Hugging Face model folder or a GGUF file",
                      folder);
         goto fail;
     }
@@ -192,7 +224,7 @@ rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_con
     TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization));
     if (fmt_exists(more)) {
         TRY(fmt_json_read(ctx, more, &generation));
-        read_eos(out, generation);
+        TRY(read_eos(ctx, more, generation, out));
     }
 
 fail:

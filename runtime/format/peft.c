@@ -1,6 +1,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "runtime/format/peft.h"
 
+#include "runtime/format/file.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/format/sha256.h"
 
@@ -232,28 +233,60 @@ static rt_status check_kind(struct rt_ctx *ctx, const char *folder, const json_t
     return RT_OK;
 }
 
-static rt_status check_config(struct rt_ctx *ctx, const char *folder, const json_t *root)
+/* What changes the product or the model and is not done here. */
+static const struct {
+    const char *key, *what;
+} unsupported[] = {
+    { "use_dora", "DoRA (use_dora) is" },
+    { "use_qalora", "QA-LoRA (use_qalora) is" },
+    { "modules_to_save", "modules_to_save is" },
+    { "lora_bias", "trained biases (lora_bias) are" },
+    { "trainable_token_indices", "trained tokens (trainable_token_indices) are" },
+    { "layer_replication", "repeated layers (layer_replication) are" },
+    { "alora_invocation_tokens",
+      "adapters that start at a token (alora_invocation_tokens) are" },
+};
+
+/* Neither missing, null, false, 0 nor empty. */
+static bool is_set(const json_t *value)
 {
+    return json_is_true(value) || json_array_size(value) > 0 ||
+           json_object_size(value) > 0 || json_string_length(value) > 0 ||
+           json_number_value(value) != 0;
+}
+
+static rt_status check_config(struct rt_ctx *ctx, const char *folder, const char *path,
+                              const json_t *root)
+{
+    static const struct fmt_json_key keys[] = {
+        { "r", FMT_JSON_WHOLE },
+        { "lora_alpha", FMT_JSON_NUMBER },
+        { "bias", FMT_JSON_TEXT },
+        { "use_rslora", FMT_JSON_BOOL },
+        { "rank_pattern", FMT_JSON_OBJECT },
+        { "alpha_pattern", FMT_JSON_OBJECT },
+    };
+    rt_status st;
     const char *bias = json_string_value(json_object_get(root, "bias"));
     const char *lack = NULL;
-    if (json_is_true(json_object_get(root, "use_dora")))
-        lack = "DoRA (use_dora) is not supported";
-    else if (json_array_size(json_object_get(root, "modules_to_save")) > 0)
-        lack = "modules_to_save is not supported";
-    else if (bias && strcmp(bias, "none") != 0)
+    TRY(fmt_json_check(ctx, path, "", root, keys, RT_COUNT(keys)));
+    for (size_t i = 0; i < RT_COUNT(unsupported); i++)
+        if (is_set(json_object_get(root, unsupported[i].key)))
+            return rt_fail(ctx, RT_ERR_INPUT, "'%s': %s not supported", path,
+                           unsupported[i].what);
+    if (bias && strcmp(bias, "none") != 0)
         lack = "trained biases are not supported";
-    else if (json_is_true(json_object_get(root, "lora_bias")))
-        lack = "trained biases (lora_bias) are not supported";
-    else if (json_array_size(json_object_get(root, "alora_invocation_tokens")) > 0)
-        lack =
-            "adapters that start at a token (alora_invocation_tokens) are not supported";
     else if (!json_is_integer(json_object_get(root, "r")))
         lack = "r is missing";
     else if (!(json_number_value(json_object_get(root, "lora_alpha")) > 0))
-        lack = "lora_alpha is missing";
+        lack = "lora_alpha is missing or not above 0";
     if (lack)
-        return rt_fail(ctx, RT_ERR_INPUT, "'%s/adapter_config.json': %s", folder, lack);
-    return RT_OK;
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': %s", path, lack);
+    TRY(check_patterns(ctx, folder, root, "rank_pattern"));
+    TRY(check_patterns(ctx, folder, root, "alpha_pattern"));
+
+fail:
+    return st;
 }
 
 static rt_status read_matrix(struct rt_ctx *ctx, const char *folder,
@@ -348,9 +381,7 @@ rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
     }
     TRY(fmt_json_read(ctx, config_path, &root));
     TRY(check_kind(ctx, folder, root));
-    TRY(check_config(ctx, folder, root));
-    TRY(check_patterns(ctx, folder, root, "rank_pattern"));
-    TRY(check_patterns(ctx, folder, root, "alpha_pattern"));
+    TRY(check_config(ctx, folder, config_path, root));
     TRY(fmt_safetensors_open(ctx, tensor_path, &file));
     TRY(adapter_alloc(ctx, config->layers, out));
     for (uint32_t i = 0; i < config->layers * FMT_MODULE_COUNT; i++)

@@ -50,6 +50,21 @@ static rt_status take_sizes(struct rt_ctx *ctx, const char *path, json_int_t bit
     return RT_OK;
 }
 
+/* Keys of all methods, of the configuration or of a group's weights. */
+static rt_status check_kinds(struct rt_ctx *ctx, const char *path, const json_t *object)
+{
+    static const struct fmt_json_key keys[] = {
+        { "bits", FMT_JSON_WHOLE },
+        { "num_bits", FMT_JSON_WHOLE },
+        { "group_size", FMT_JSON_WHOLE },
+        { "sym", FMT_JSON_BOOL },
+        { "symmetric", FMT_JSON_BOOL },
+        { "type", FMT_JSON_TEXT },
+        { "is_marlin_format", FMT_JSON_BOOL },
+    };
+    return fmt_json_check(ctx, path, "quantization_config", object, keys, RT_COUNT(keys));
+}
+
 static json_int_t integer(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
@@ -92,6 +107,8 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
     json_t *group = NULL;
     json_object_foreach(json_object_get(config, "config_groups"), name, group) break;
     const json_t *weights = json_object_get(group, "weights");
+    rt_status st;
+    TRY(check_kinds(ctx, path, weights));
     const char *lack = beyond_integers(config, weights);
     if (lack)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
@@ -101,8 +118,11 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                "'%s' was made for activations of few bits; they stay floats here", path);
     const char *algorithm = json_string_value(json_object_get(config, "algorithm"));
     snprintf(q->algorithm, sizeof q->algorithm, "%s", algorithm ? algorithm : "");
-    return take_sizes(ctx, path, integer(weights, "num_bits"),
-                      integer(weights, "group_size"), q);
+    TRY(take_sizes(ctx, path, integer(weights, "num_bits"),
+                   integer(weights, "group_size"), q));
+
+fail:
+    return st;
 }
 
 /* ---- AWQ and GPTQ ---- */
@@ -169,6 +189,9 @@ rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
     *q = (struct fmt_quantization){ 0 };
     if (!config || json_is_null(config))
         return RT_OK;
+    const rt_status st = check_kinds(ctx, path, config);
+    if (st != RT_OK)
+        return st;
     const char *method = json_string_value(json_object_get(config, "quant_method"));
     if (method && strcmp(method, "compressed-tensors") == 0)
         return read_compressed(ctx, path, config, q);

@@ -1,5 +1,7 @@
 #include "runtime/format/rope_config.h"
 
+#include "runtime/format/file.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +132,15 @@ rt_status fmt_rope_read(struct rt_ctx *ctx, const char *path, const json_t *root
                               json_is_object(parameters)
                                   ? parameters
                                   : json_object_get(root, "rope_scaling") };
+    static const struct fmt_json_key optional[] = {
+        { "rope_type", FMT_JSON_TEXT },
+        { "type", FMT_JSON_TEXT },
+        { "truncate", FMT_JSON_BOOL },
+    };
+    const rt_status st = fmt_json_check(ctx, path, "rope scaling", r.scaling, optional,
+                                        RT_COUNT(optional));
+    if (st != RT_OK)
+        return st;
     *out = (struct fmt_rope){ .theta = theta ? json_number_value(theta) : 10000.0,
                               .factor = 1,
                               .original = max_positions,

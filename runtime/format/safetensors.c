@@ -274,8 +274,15 @@ static rt_status add_shards(struct rt_ctx *ctx, const char *folder, const json_t
     json_object_foreach(files, name, value)
     {
         char *path = fmt_path(ctx, folder, name);
-        st = path ? add_file(ctx, path, out)
-                  : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+        if (!path)
+            st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+        else if (!fmt_exists(path))
+            st = rt_fail(ctx, RT_ERR_INPUT,
+                         "'%s' is missing, and model.safetensors.index.json names it; "
+                         "the folder is incomplete, get the file",
+                         path);
+        else
+            st = add_file(ctx, path, out);
         rt_free(path);
         TRY(st);
     }

@@ -139,7 +139,8 @@ rt_status bpe_add(struct bpe *b, struct rt_ctx *ctx, const char *bytes, size_t s
     uint8_t *copy = rt_alloc(ctx, size + 1, 1);
     if (!copy)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
-    memcpy(copy, bytes, size);
+    if (size) /* bytes of an empty token may be null */
+        memcpy(copy, bytes, size);
     b->tokens[id] = (struct bpe_token){ copy, (uint32_t)size, BPE_NO_RANK, false };
     if (id >= b->id_count)
         b->id_count = id + 1;

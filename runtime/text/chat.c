@@ -144,7 +144,8 @@ rt_status text_chat_detect(struct rt_ctx *ctx, const char *path, const char *tex
         return RT_OK;
     *out = NULL;
     return rt_fail(ctx, RT_ERR_INPUT,
-                   "'%s': its chat template fits %s known format; choose one by name: %s",
+                   "'%s': its chat template fits %s known format; choose one by name "
+                   "(generate --chat-format, eval --chat): %s",
                    path, count ? "more than one" : "no", choices(names));
 }
 
@@ -226,8 +227,9 @@ rt_status text_chat_pick(struct rt_ctx *ctx, const char *model, const char *name
                                       : read_folder(ctx, model, &text);
     if (st == RT_OK && !text)
         st = rt_fail(ctx, RT_ERR_INPUT,
-                     "'%s' has no chat template; choose a format by name: %s", model,
-                     choices(names));
+                     "'%s' has no chat template; choose a format by name "
+                     "(generate --chat-format, eval --chat): %s",
+                     model, choices(names));
     if (st == RT_OK)
         st = text_chat_detect(ctx, model, text, out);
     rt_free(text);

@@ -179,7 +179,7 @@ static void models_are_refused(void **state)
         { "no folder", NULL, LOGITS "--model @M/nothing", 4,
           "/model/nothing|config.json|folder", NULL },
         { "a file for a folder", NULL, LOGITS "--model @M/config.json", 4,
-          "config.json' is not a model folder", NULL },
+          "config.json' is no model", NULL },
         { "no config", no_config, LOGITS "--model @M", 4,
           "/model|no config.json|Hugging Face model folder", NULL },
         { "an empty config", config_empty, LOGITS "--model @M", 4,

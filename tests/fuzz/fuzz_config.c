@@ -1,4 +1,5 @@
-/* Any text as config.json: refused with a message, or all sizes lie in their ranges. */
+/* Any text as config.json (what follows its first 0 byte as generation_config.json):
+ * refused with a message, or all sizes lie in their ranges. */
 #include "runtime/format/peft.h"
 #include "tests/fuzz/fuzz_folder.h"
 
@@ -8,7 +9,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct rt_ctx ctx = { 0 };
     struct fmt_config c;
-    fuzz_file("config.json", data, size, 0);
+    const uint8_t *end = size ? memchr(data, 0, size) : NULL;
+    const size_t first = end ? (size_t)(end - data) : size;
+    const uint8_t *more = end ? end + 1 : (const uint8_t *)"{}";
+    fuzz_file("config.json", data, first, 0);
+    fuzz_file("generation_config.json", more, end ? size - first - 1 : 2, 0);
     const rt_status st = fmt_config_read(&ctx, fuzz_folder(), &c);
     if (st != RT_OK) {
         if (st != RT_ERR_INPUT || !ctx.message[0])

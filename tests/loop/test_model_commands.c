@@ -125,7 +125,7 @@ static void what_cannot_be_shown_has_its_exit_code(void **state)
         int code;
     } cases[] = {
         { "model show '%s'", "model family 'bloom' is not supported", 4 },
-        { "tool dequant --model '%s' --tensor none -o x", "'none.weight' is missing", 4 },
+        { "tool dequant --model '%s' --tensor none -o x", "has no tensor 'none'", 4 },
         { "tool dequant --model '%s' --tensor none", "--out", 2 },
         { "model '%s'", "needs one model folder", 2 },
     };

@@ -469,7 +469,7 @@ static void parts_are_joined(void **state)
     snprintf(path, sizeof path, "%s", test_folder_file(&folder, first));
     write_part(&folder, first, 0, 2, 2, "a");
     test_refused(&ctx, fmt_gguf_open(&ctx, path, &file), RT_ERR_INPUT, second,
-                 "No such file", NULL);
+                 "part 2 of 2, is missing", NULL);
     write_part(&folder, second, 1, 2, 2, "b");
     if (fmt_gguf_open(&ctx, path, &file) != RT_OK)
         fail_msg("%s", ctx.message);

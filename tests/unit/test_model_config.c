@@ -48,6 +48,15 @@ static const struct {
       "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", "sliding-window" },
     { "\"use_cache\": true", "\"use_cache\": true, \"vocab_size\": 331", "duplicate" },
     { "\"vocab_size\": 331", "\"vocab_size\": 331,", "line" },
+    { "\"use_cache\": true", "\"rope_scaling\": [1]",
+      "'rope_scaling' must be an object" },
+    { "\"use_cache\": true", "\"rope_scaling\": {\"rope_type\": 3}",
+      "'rope_type' must be a text" },
+    { "\"use_cache\": true", "\"quantization_config\": \"awq\"", "must be an object" },
+    { "\"use_cache\": true", "\"head_dim\": \"16\"", "'head_dim' must be a whole" },
+    { "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": \"yes\"",
+      "'tie_word_embeddings' must be true or false" },
+    { "\"silu\"", "1", "'hidden_act' must be a text" },
 };
 
 static void what_is_not_supported_is_refused_by_name(void **state)
@@ -106,7 +115,7 @@ static void both_spellings_of_a_config_mean_the_same(void **state)
 static void end_tokens_of_both_files_count(void **state)
 {
     (void)state;
-    static const char generation[] = "{\"eos_token_id\": [330, 7, 9, 99999, -1, \"x\"]}";
+    static const char generation[] = "{\"eos_token_id\": [330, 7, 9, 99999, -1]}";
     struct rt_ctx ctx = { 0 };
     struct fmt_config c;
     struct test_folder folder;
@@ -119,9 +128,33 @@ static void end_tokens_of_both_files_count(void **state)
     assert_int_equal(c.eos[0], 330);
     assert_int_equal(c.eos[1], 7);
     assert_int_equal(c.eos[2], 9);
-    test_file_write(path, "{", 1);
-    const rt_status st = fmt_config_read(&ctx, folder.path, &c);
-    test_refused(&ctx, st, RT_ERR_INPUT, "generation_config.json", "line 1", NULL);
+    test_folder_deinit(&folder);
+}
+
+static void damaged_generation_configs_are_refused(void **state)
+{
+    (void)state;
+    static const char *const damaged[][2] = {
+        { "{", "line 1" },
+        { "[330]", "JSON object" },
+        { "{\"eos_token_id\": \"330\"}", "a token id or a list" },
+        { "{\"eos_token_id\": 1.5}", "a token id or a list" },
+        { "{\"eos_token_id\": {\"id\": 3}}", "a token id or a list" },
+        { "{\"eos_token_id\": [330, [3]]}", "a token id or a list" },
+        { "{\"eos_token_id\": [0, 1, 2, 3, 4, 5, 6, 7, 8]}", "more than 8" },
+    };
+    struct test_folder folder;
+    test_folder_init(&folder);
+    test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+    const char *path = test_folder_file(&folder, "generation_config.json");
+    for (size_t i = 0; i < RT_COUNT(damaged); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        test_file_write(path, damaged[i][0], strlen(damaged[i][0]));
+        const rt_status st = fmt_config_read(&ctx, folder.path, &c);
+        test_refused(&ctx, st, RT_ERR_INPUT, "generation_config.json", damaged[i][1],
+                     NULL);
+    }
     test_folder_deinit(&folder);
 }
 
@@ -221,6 +254,7 @@ int main(void)
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
         cmocka_unit_test(both_spellings_of_a_config_mean_the_same),
         cmocka_unit_test(end_tokens_of_both_files_count),
+        cmocka_unit_test(damaged_generation_configs_are_refused),
         cmocka_unit_test(windows_that_are_in_use_are_refused),
         cmocka_unit_test(families_say_where_biases_are),
         cmocka_unit_test(folders_that_are_none_are_refused),

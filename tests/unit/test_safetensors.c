@@ -130,7 +130,7 @@ static void damaged_shard_lists_are_refused(void **state)
         { "{\"weight_map\":{}}", "weight_map" },
         { "{\"weight_map\":{\"a\":7}}", "no valid file" },
         { "{\"weight_map\":{\"a\":\"../x\"}}", "no valid file" },
-        { "{\"weight_map\":{\"a\":\"gone\"}}", "No such file" },
+        { "{\"weight_map\":{\"a\":\"gone\"}}", "/gone' is missing" },
         { "{\"weight_map\":{\"a\":\"one\",\"b\":\"two\"}}", "occurs twice" },
         { "{\"weight_map\":{\"a\":\"one\",\"b\":\"one\"}}",
           "'b' should be in 'one' and is in no shard" },
