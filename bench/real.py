@@ -1,8 +1,12 @@
 """Our program against llama.cpp's server on the same weights. Called by bench/real.sh.
 
-tokens    ids of texts, special tokens recognised: equal. Set apart are texts with a token that
-          the file calls normal and llama.cpp makes special because of its looks (its log says
-          which): we go by the file, as the model's own tokenizer does
+tokens    ids of mixed texts, then of as many of each kind in bench/texts.py, with special tokens
+          recognised and as plain text: equal. Set apart are texts where we do as the tokenizers
+          package does with the model's own tokenizer.json and llama.cpp does not:
+          - recognised only: a token that the file calls normal and llama.cpp makes special
+            because of its looks (its log says which)
+          - bytes that the vocabulary has no token for: left out before tokens are merged, not
+            after
 greedy    of each prompt 32 tokens: our first choice after each is the server's, up to the
           first difference, where our margin must be under 1e-3
 logprobs  of the server's 20 likeliest tokens at each of them: ours within 2e-3
@@ -15,6 +19,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+
+import texts as kinds_of_texts
 
 NEW, LIKELIEST, NEAR, MARGIN = 32, 20, 2e-3, 1e-3
 
@@ -72,8 +78,8 @@ class Server:
                                          {"Content-Type": "application/json"})
         return json.load(self.opener.open(request, timeout=600))
 
-    def tokens(self, text):
-        return self.post("/tokenize", content=text, add_special=False, parse_special=True)["tokens"]
+    def tokens(self, text, special):
+        return self.post("/tokenize", content=text, add_special=False, parse_special=special)["tokens"]
 
     def greedy(self, ids):
         answer = self.post("/completion", prompt=ids, n_predict=NEW, temperature=0, n_probs=LIKELIEST,
@@ -104,18 +110,36 @@ def overridden(log):
         return re.findall(r"control-looking token: +\d+ '(.*?)' was not control-type", file.read())
 
 
-def check_tokens(options, server):
-    lines = texts(options.texts)
-    got = ours(options, "tokenize", [json.dumps(t) for t in lines], "--json")
-    differ = [(t, a, b) for t, a in zip(lines, got) if a != (b := server.tokens(t))]
-    special = overridden(options.log)
-    wrong = [d for d in differ if not any(s in d[0] for s in special)]
-    for text, a, b in wrong[:5]:
+def without_token(options, lines):
+    """Characters that the vocabulary has no token for."""
+    characters = sorted(set("".join(lines)))
+    ids = ours(options, "tokenize", [json.dumps(c) for c in characters], "--json", "--plain")
+    return [c for c, i in zip(characters, ids) if not i]
+
+
+def compare(options, server, lines, special, apart):
+    """How many are equal, how many set apart, and the first that differ."""
+    got = ours(options, "tokenize", [json.dumps(t) for t in lines], "--json", *([] if special else ["--plain"]))
+    differ = [(t, a, b) for t, a in zip(lines, got) if a != (b := server.tokens(t, special))]
+    wrong = [d for d in differ if not any(s in d[0] for s in apart)]
+    for text, a, b in wrong[:3]:
         print(f"  differs: {text!r}\n    ours  {a}\n    peer  {b}")
-    apart = len(differ) - len(wrong)
-    print(f"  tokenization: {len(lines) - len(differ)} of {len(lines)} texts equal" +
-          (f", {apart} set apart: llama.cpp overrides the file's type of {special}" if apart else ""))
-    return not wrong
+    return len(lines) - len(differ), len(differ) - len(wrong), not wrong
+
+
+def check_tokens(options, server):
+    lists = {"mixed": texts(options.texts), **kinds_of_texts.kinds(options.texts)}
+    marked, good = overridden(options.log), True
+    for name, lines in lists.items():
+        missing, counts = without_token(options, lines), []
+        for special in (True, False):
+            equal, apart, all_equal = compare(options, server, lines, special, missing + (marked if special else []))
+            counts.append(f"{equal} equal" + (f", {apart} set apart" if apart else ""))
+            good = good and all_equal
+        print(f"  {name}, {len(lines)} texts: special tokens recognised {counts[0]}; plain {counts[1]}", flush=True)
+    if marked:
+        print(f"  set apart where recognised: texts with {marked}")
+    return good
 
 
 def check_prompts(options, server):

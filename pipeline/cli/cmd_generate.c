@@ -97,6 +97,7 @@ static rt_status render_chat(struct generating *g, const char *name)
         return rt_fail(&g->cli->ctx, RT_ERR_INPUT,
                        "the prompt has a zero byte, which no chat has");
     TRY(text_chat_pick(&g->cli->ctx, g->path, name, &format));
+    TRY(text_chat_check(&g->cli->ctx, g->path, format, g->tok));
     TRY(text_chat_render(&g->cli->ctx, format, messages + !system, 1 + !!system,
                          !cli_flag(g->cli, "no-thinking"), &text));
     rt_free(g->prompt);

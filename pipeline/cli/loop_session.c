@@ -78,9 +78,11 @@ rt_status loop_use(struct loop *loop, const char *model,
     loop->context = f->context;
     if (loop->new_tokens_max > f->new_tokens_max)
         loop->context += loop->new_tokens_max - f->new_tokens_max;
-    if (f->chat)
+    if (f->chat) {
         TRY(text_chat_pick(loop->ctx, model, cli_value(loop->cli, "chat", NULL),
                            &loop->prompt.chat));
+        TRY(text_chat_check(loop->ctx, model, loop->prompt.chat, loop->tok));
+    }
     TRY(store_begin(loop->store));
     TRY(take_examples(loop, cli_value(loop->cli, "examples", NULL)));
     TRY(put_prompt(loop));

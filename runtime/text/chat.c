@@ -236,6 +236,43 @@ rt_status text_chat_pick(struct rt_ctx *ctx, const char *model, const char *name
     return st;
 }
 
+/* Sets *whole to false if the mark is more than one token. */
+static rt_status check_mark(struct text_tokenizer *tok, const char *mark, size_t size,
+                            bool *whole)
+{
+    uint32_t *ids = NULL, count = 0;
+    const rt_status st = text_encode(tok, mark, size, true, &ids, &count);
+    rt_free(ids);
+    *whole = count == 1;
+    return st;
+}
+
+rt_status text_chat_check(struct rt_ctx *ctx, const char *model,
+                          const struct chat_format *format, struct text_tokenizer *tok)
+{
+    const char *const parts[] = { format->start, format->user_before, format->user_after,
+                                  format->answer_start };
+    for (size_t i = 0; i < RT_COUNT(parts); i++)
+        for (const char *at = parts[i] ? parts[i] : ""; (at = strstr(at, "<|"));) {
+            const char *end = strstr(at, "|>");
+            const size_t size = end ? (size_t)(end - at) + 2 : 2;
+            bool whole = false;
+            const rt_status st = check_mark(tok, at, size, &whole);
+            if (st != RT_OK)
+                return st;
+            if (!whole) {
+                rt_log(ctx, RT_LOG_WARNING,
+                       "'%s': '%.*s' of chat format '%s' is no special token of the "
+                       "tokenizer: the model reads letters where it may expect a mark; "
+                       "choose another format or a file made by a newer converter",
+                       model, (int)size, at, format->name);
+                return RT_OK;
+            }
+            at += size;
+        }
+    return RT_OK;
+}
+
 /* ---- rendering ---- */
 
 /* Counts first, then writes: `at` is null in the first pass. */

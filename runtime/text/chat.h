@@ -7,7 +7,7 @@
 #ifndef RUNTIME_TEXT_CHAT_H
 #define RUNTIME_TEXT_CHAT_H
 
-#include "runtime/rt.h"
+#include "runtime/text/tokenizer.h"
 
 enum { CHAT_MARKS_MAX = 4 };
 
@@ -44,6 +44,11 @@ RT_CHECKED rt_status text_chat_detect(struct rt_ctx *ctx, const char *path,
  * file; `name` (may be null) overrides. RT_ERR_USAGE: no such name. */
 RT_CHECKED rt_status text_chat_pick(struct rt_ctx *ctx, const char *model,
                                     const char *name, const struct chat_format **out);
+/* Warns where a mark of the format, as <|im_start|>, is no token of its own for the
+ * tokenizer: the model then reads letters where it expects the mark. */
+RT_CHECKED rt_status text_chat_check(struct rt_ctx *ctx, const char *model,
+                                     const struct chat_format *format,
+                                     struct text_tokenizer *tok);
 /* The prompt in fresh memory (rt_free): at most one system message, first; then user and
  * assistant in turn, a user last. Without a system message the row's default is used.
  * RT_ERR_USAGE: another order, or a system text where the format has none. */

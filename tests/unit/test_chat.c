@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct chat_message talk[] = {
@@ -178,11 +180,59 @@ static void models_say_their_format(void **state)
     test_folder_deinit(&folder);
 }
 
+static void keep_line(void *user, enum rt_log_level level, const char *line)
+{
+    if (level == RT_LOG_WARNING)
+        snprintf(user, 512, "%s", line);
+}
+
+/* A format by name whose marks the tokenizer does not know, and a GGUF file that calls
+ * the end of a turn a normal token. */
+static void marks_that_are_letters_are_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *mark;
+        bool normal;
+    } cases[] = { { "chatml", NULL, false },
+                  { "plain", NULL, false },
+                  { "llama-3", "'<|begin_of_text|>' of chat format 'llama-3'", false },
+                  { "chatml", "'<|im_end|>' of chat format 'chatml'", true } };
+    static const char key[] = "tokenizer.ggml.token_type";
+    enum { TOKENS = 331, AFTER = sizeof key - 1 + 16 }; /* kinds, count, then the list */
+    char path[1024], line[512];
+    size_t size;
+    struct test_folder folder;
+    test_folder_init(&folder);
+    test_path(path, sizeof path, "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf");
+    char *data = test_file_read(path, &size);
+    const char *file = test_folder_file(&folder, "m.gguf");
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { .log = keep_line, .log_user = line };
+        struct text_tokenizer *tok = NULL;
+        size_t at = 0;
+        while (memcmp(data + at, key, sizeof key - 1) != 0)
+            at++;
+        data[at + AFTER + 4 * (TOKENS - 1)] = cases[i].normal ? 1 : 3;
+        test_file_write(file, data, size);
+        line[0] = '\0';
+        assert_int_equal(text_tokenizer_load(&ctx, file, &tok), RT_OK);
+        assert_int_equal(
+            text_chat_check(&ctx, file, text_chat_find(cases[i].format), tok), RT_OK);
+        if (cases[i].mark ? !strstr(line, cases[i].mark) || !strstr(line, file) : *line)
+            fail_msg("case %zu: '%s'", i, line);
+        text_tokenizer_destroy(&tok);
+    }
+    free(data);
+    test_folder_deinit(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_as_the_templates_give_them),
         cmocka_unit_test(wrong_talks_are_refused),
+        cmocka_unit_test(marks_that_are_letters_are_warned_of),
         cmocka_unit_test(templates_are_told_apart),
         cmocka_unit_test(models_say_their_format),
     };
