@@ -71,6 +71,7 @@ bench() # NAME OPTION...
     part "bench_$name" 180 "$BUILD/faultline" bench --device "$DEVICE" --passes 2 \
         --store "$OUT/bench.db" --json --fail-if 'invalid>0' "$@"
 }
+# `ops` measures the device's limits (suite `peak`) first and holds the ops against them.
 for suite in decode prefill train ops; do
     bench $suite --suite $suite
 done

@@ -144,6 +144,17 @@ struct rt_op_cost rt_op_cost_of(enum rt_op op, const void *push, double context)
         return elementwise(((const struct sumsq_push *)push)->count, 2, 1);
     case RT_OP_adamw:
         return elementwise(((const struct adamw_push *)push)->count, 14, 7);
+    case RT_OP_peak_fma: {
+        const struct peak_fma_push *p = push;
+        return elementwise(p->count, 2.0 * p->steps, 2);
+    }
+    case RT_OP_peak_copy:
+        return elementwise(((const struct peak_copy_push *)push)->count, 0, 2);
+    case RT_OP_peak_read: {
+        const struct peak_read_push *p = push;
+        const double columns = (double)p->blocks * PEAK_COLUMNS;
+        return (struct rt_op_cost){ columns * p->rows, 4 * columns * (p->rows + 1.0) };
+    }
     case RT_OP_dpo:
     case RT_OP_clip:
     case RT_OP_COUNT:

@@ -1,6 +1,6 @@
 /* runtime/op_cases.c
  * From the parameters of a case to its operands. The cases themselves are rows of
- * runtime/op_cases_list.c. */
+ * runtime/op_cases_list.c and runtime/op_cases_bench.c. */
 #include "runtime/op_cases_list.h"
 
 #include "runtime/weight.h"
@@ -274,6 +274,22 @@ static void make_optim(struct rt_op_case *c)
     }
 }
 
+static void make_peak(struct rt_op_case *c)
+{
+    struct rt_op_operand *o = c->operand;
+    if (c->op == RT_OP_peak_read) {
+        const struct peak_read_push *p = &c->push.peak_read;
+        const uint64_t columns = (uint64_t)p->blocks * PEAK_COLUMNS;
+        o[0] = plain(columns * p->rows, RT_FILL_UNIT);
+        o[1] = plain(columns, RT_FILL_ZERO);
+    } else {
+        const uint32_t count =
+            c->op == RT_OP_peak_fma ? c->push.peak_fma.count : c->push.peak_copy.count;
+        o[0] = plain(count, RT_FILL_UNIT);
+        o[1] = plain(count, RT_FILL_ZERO);
+    }
+}
+
 typedef void make_fn(struct rt_op_case *c);
 
 static make_fn *const makers[RT_OP_COUNT] = {
@@ -302,6 +318,9 @@ static make_fn *const makers[RT_OP_COUNT] = {
     [RT_OP_adamw] = make_optim,
     [RT_OP_sample] = make_loss,
     [RT_OP_columns] = make_elementwise,
+    [RT_OP_peak_fma] = make_peak,
+    [RT_OP_peak_copy] = make_peak,
+    [RT_OP_peak_read] = make_peak,
 };
 
 /* The operand that a case's own fill replaces. */
@@ -317,9 +336,10 @@ void rt_op_case_make(struct rt_op_case *c)
 
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out)
 {
-    if (index >= rt_op_case_count)
+    if (index >= rt_op_case_count + rt_op_bench_count)
         return false;
-    *out = rt_op_case_list[index];
+    *out = index < rt_op_case_count ? rt_op_case_list[index]
+                                    : rt_op_bench_list[index - rt_op_case_count];
     rt_op_case_make(out);
     if (out->fill)
         out->operand[filled_operand(out->op)].fill = out->fill;

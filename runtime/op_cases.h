@@ -53,12 +53,19 @@ struct rt_op_operand {
     uint32_t arg; /* of fill */
 };
 
+/* What a case is timed for. */
+enum rt_op_bench {
+    RT_BENCH_NO = 0, /* awkward, not of a size worth timing */
+    RT_BENCH_OPS,    /* the op's speed */
+    RT_BENCH_PEAK,   /* a limit of the device */
+};
+
 struct rt_op_case {
     enum rt_op op;
-    const char *what;  /* the point of the case, in words */
-    enum rt_fill fill; /* of the op's first float operand */
-    uint32_t length;   /* of the sequences of attention ops */
-    bool bench; /* of a size that is worth timing; `what` is unique within the op */
+    const char *what;       /* the point of the case, in words */
+    enum rt_fill fill;      /* of the op's first float operand */
+    uint32_t length;        /* of the sequences of attention ops */
+    enum rt_op_bench bench; /* whether it is timed; `what` is unique within the op then */
     union rt_op_push push;
     struct rt_op_operand operand[RT_OP_BINDINGS_MAX];
 };

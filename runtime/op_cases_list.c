@@ -9,14 +9,6 @@
       .length = length_,                      \
       .push.op_ = { __VA_ARGS__ } },
 
-/* The same, of a size that the bench times. */
-#define BENCH(op_, what_, length_, ...) \
-    { .op = RT_OP_##op_,                \
-      .what = what_,                    \
-      .length = length_,                \
-      .bench = true,                    \
-      .push.op_ = { __VA_ARGS__ } },
-
 /* Sizes are chosen around the workgroup (8 and 64), the row block (64), the column pad
  * (128) and the key block (8): none, one, one less, equal, one more. Append freely. */
 /* clang-format off */
@@ -55,6 +47,8 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(embed, "no rows", USUAL, 0, 0, 128, 100, 128, 32, 0, 0, 128, 0, 100)
     CASE(embed, "one row, minimum form", USUAL, 0, 1, 128, 64, 128, 4, 32, 1, 128, 0, 64)
     CASE(embed, "more rows than a workgroup", USUAL, 0, 65, 100, 333, 128, 4, 32, 0, 128, 0, 333)
+    CASE(embed, "first of three parts, 4 bits", USUAL, 0, 33, 384, 300, 384, 4, 32, 0, 512, 0, 128)
+    CASE(embed, "last of three parts, 8 bits", USUAL, 0, 33, 384, 300, 384, 8, 0, 0, 512, 256, 44)
 
     /* unpack: out_pad, in_pad, bits, group, form */
     CASE(unpack, "2 bits, group 0", USUAL, 0, 128, 384, 2, 0, 0)
@@ -514,101 +508,23 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(adamw, "4096 floats", USUAL, 0, 4096)
     CASE(adamw, "vanishing gradients", TINY, 0, 256)
 
-    /* ---- sizes worth timing, parameters as above ---- */
-    CASE(embed, "first of three parts, 4 bits", USUAL, 0, 33, 384, 300, 384, 4, 32, 0, 512, 0, 128)
-    CASE(embed, "last of three parts, 8 bits", USUAL, 0, 33, 384, 300, 384, 8, 0, 0, 512, 256, 44)
-    BENCH(matmul, "512x512 f32, 1 rows", 0,
-         1, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 f32, 8 rows", 0,
-         8, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 f32, 64 rows", 0,
-         64, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 f32, 512 rows", 0,
-         512, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 3 bits, 1 rows", 0,
-         1, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 3 bits, 8 rows", 0,
-         8, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 3 bits, 64 rows", 0,
-         64, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 3 bits, 512 rows", 0,
-         512, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 4 bits, 1 rows", 0,
-         1, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 4 bits, 8 rows", 0,
-         8, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 4 bits, 64 rows", 0,
-         64, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 4 bits, 512 rows", 0,
-         512, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 f16, 1 rows", 0,
-         1, 512, 512, 16, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 f16, 64 rows", 0,
-         64, 512, 512, 16, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 2 bits, 1 rows", 0,
-         1, 512, 512, 2, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 2 bits, 64 rows", 0,
-         64, 512, 512, 2, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 8 bits, 1 rows", 0,
-         1, 512, 512, 8, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "512x512 8 bits, 64 rows", 0,
-         64, 512, 512, 8, 0, 0, 512, 0, 512, 0, 0, 128, 0, 512, 512)
-    BENCH(matmul, "demo qkv 256x128 3 bits, 64 rows", 0,
-         64, 256, 128, 3, 0, 0, 128, 0, 256, 0, 0, 128, 0, 256, 256)
-    BENCH(matmul, "demo gate and up 768x128 3 bits, 64 rows", 0,
-         64, 768, 128, 3, 0, 0, 128, 0, 768, 0, 0, 128, 0, 768, 768)
-    BENCH(matmul, "demo gate and up 768x128 3 bits, adapter, 256 rows", 0,
-         256, 768, 128, 3, 0, 0, 128, 0, 768, 0, 4, 128, 16, 768, 768)
-    BENCH(matmul, "demo down 128x384 3 bits, 64 rows", 0,
-         64, 128, 384, 3, 0, 0, 384, 0, 128, 0, 0, 128, 0, 128, 128)
-    BENCH(matmul, "demo head 576x128 f32, 64 rows", 0,
-         64, 576, 128, 32, 0, 0, 128, 0, 640, 0, 0, 128, 0, 576, 576)
+    /* peak_fma: count, steps, a, b, chains */
+    CASE(peak_fma, "4 floats, no steps", USUAL, 0, 4, 0, -0.75f, 0.5f, 1)
+    CASE(peak_fma, "one chain", USUAL, 0, 260, 7, -0.75f, 0.5f, 1)
+    CASE(peak_fma, "two chains, the last workgroup not full", USUAL, 0, 1028, 39, -0.75f, 0.5f, 2)
+    CASE(peak_fma, "four chains", USUAL, 0, 1024, 16, 1.25f, -1.0f, 4)
+    CASE(peak_fma, "eight chains, fewer floats than those", USUAL, 0, 12, 9, 0.999f, 0.001f, 8)
 
-    BENCH(matmul_back, "512x512 f32, 512 rows", 0,
-         512, 512, 512, 32, 0, 0, 512, 0, 512, 0, 0, 128, 0)
-    BENCH(matmul_back, "512x512 3 bits, 64 rows", 0,
-         64, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0)
-    BENCH(matmul_back, "512x512 3 bits, 512 rows", 0,
-         512, 512, 512, 3, 0, 0, 512, 0, 512, 0, 0, 128, 0)
-    BENCH(matmul_back, "512x512 4 bits, 512 rows", 0,
-         512, 512, 512, 4, 128, 0, 512, 0, 512, 0, 0, 128, 0)
-    BENCH(matmul_back, "demo gate and up 768x128 3 bits, adapter, 256 rows", 0,
-         256, 768, 128, 3, 0, 0, 768, 0, 128, 0, 0, 128, 16)
-    BENCH(unpack, "512x512 3 bits", 0, 512, 512, 3, 0, 0)
-    BENCH(unpack, "512x512 4 bits", 0, 512, 512, 4, 128, 0)
-    BENCH(outer, "16x384, 256 rows", 0, 256, 16, 384, 128, 0, 384, 0, 384, 1.0f, 0)
-    BENCH(outer, "128x128, 512 rows", 0, 512, 128, 128, 128, 0, 128, 0, 128, 1.0f, 0)
-    BENCH(embed, "128 columns f32, 256 rows", 0, 256, 128, 576, 128, 32, 0, 0, 128, 0, 576)
+    /* peak_copy: count, texel */
+    CASE(peak_copy, "4 floats", USUAL, 0, 4, 0)
+    CASE(peak_copy, "1028 floats", USUAL, 0, 1028, 0)
+    CASE(peak_copy, "5000 floats, by texels", USUAL, 0, 5000, 1)
+    CASE(peak_copy, "not finite", BROKEN, 0, 512, 1)
 
-    BENCH(attention, "prefill of 256", 256,
-         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 128, 0, 0, 0, 0.176777f)
-    BENCH(attention, "prefill of 256, heads of 64", 256,
-         256, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 0, 0, 0.125000f)
-    BENCH(attention, "decode at 256 keys, 1 row", 256,
-         1, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f)
-    BENCH(attention, "decode at 1 to 256 keys, 64 rows", 256,
-         64, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f)
-    BENCH(attention, "decode at 1 to 256 keys, 64 rows, heads of 64", 256,
-         64, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 16, 0, 0.125000f)
-    BENCH(attention_back_q, "256 rows", 256,
-         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 256, 0, 128, 128, 0, 0.176777f)
-    BENCH(attention_back_kv, "256 rows", 256,
-         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 256, 128, 128, 0, 64, 0.176777f)
-    BENCH(rmsnorm, "128 columns, 256 rows", 0, 256, 128, 1, 128, 0, 128, 0, 1e-6f)
-    BENCH(rmsnorm, "2048 columns, 64 rows", 0, 64, 2048, 1, 2048, 0, 2048, 0, 1e-6f)
-    BENCH(rmsnorm_back, "128 columns, 256 rows", 0,
-         256, 128, 1, 128, 0, 128, 0, 128, 0, 1e-6f, 1)
-    BENCH(rope, "256 rows", 0, 256, 4, 2, 32, 256, 0, 128, 192, 0, 1, 128, 256)
-    BENCH(swiglu, "384 columns, 256 rows", 0, 256, 384, 768, 0, 384, 384)
-    BENCH(swiglu_back, "384 columns, 256 rows", 0, 256, 384, 768, 0, 384, 384, 768)
-    BENCH(add, "98304 floats", 0, 98304, 0.5f)
-    BENCH(logits_stat, "576 ids, 64 rows", 0, 64, 576, 640)
-    BENCH(logits_stat, "8192 ids, 8 rows", 0, 8, 8192, 8192)
-    BENCH(ce_back, "576 ids, 64 rows", 0, 64, 576, 640)
-    BENCH(kl, "576 ids, 64 rows", 0, 64, 576, 640, 1.0f, 1)
-    BENCH(sample, "576 ids, 64 rows", 0, 64, 576, 640, 1.0f, 0.9f, 7, 0)
-    BENCH(sumsq, "98304 floats", 0, 98304)
-    BENCH(adamw, "98304 floats", 0, 98304)
+    /* peak_read: blocks, rows, texel */
+    CASE(peak_read, "one block of no rows", USUAL, 0, 1, 0, 0)
+    CASE(peak_read, "9 blocks of 7 rows", USUAL, 0, 9, 7, 0)
+    CASE(peak_read, "3 blocks of 64 rows, by texels", USUAL, 0, 3, 64, 1)
 };
 /* clang-format on */
 

@@ -8,5 +8,8 @@
 
 extern const struct rt_op_case rt_op_case_list[];
 extern const uint32_t rt_op_case_count;
+/* Of sizes worth timing; they come after the others. */
+extern const struct rt_op_case rt_op_bench_list[];
+extern const uint32_t rt_op_bench_count;
 
 #endif

@@ -305,4 +305,29 @@ struct sample_push {
     uint seed_low, seed_high;
 };
 
+/* What the limits of a device are measured with (bench suite `peak`). */
+
+/* y[i] = x[i] after `steps` times v = a v + b, i < count (a multiple of 4). `chains`
+ * (1, 2, 4 or 8) is how many vec4 an invocation carries at once; it changes no result.
+ * 0 x, 1 y. */
+struct peak_fma_push {
+    uint count, steps;
+    float a, b;
+    uint chains;
+};
+
+/* y[i] = x[i], i < count (a multiple of 4). texel 1: x is read by texel buffer where the
+ * device has one that long, else as with 0 by storage.
+ * 0 x, 1 y. */
+struct peak_copy_push {
+    uint count, texel;
+};
+
+/* y[block][c] = sum over rows of x[block][row][c], rows in order; texel as above.
+ * 0 x (float [blocks][rows][PEAK_COLUMNS]), 1 y (float [blocks][PEAK_COLUMNS]). */
+#define PEAK_COLUMNS 32
+struct peak_read_push {
+    uint blocks, rows, texel;
+};
+
 #endif

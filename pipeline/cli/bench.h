@@ -13,6 +13,9 @@ enum { BENCH_SUITE_VERSION = 1 };
 /* Pairs of int64: device ns (-1: not known) and wall ns of one unit of work. */
 #define BENCH_CODEC "i64ns device,wall"
 
+/* Unit of the case that says what starting an op costs. */
+#define BENCH_UNIT_DISPATCH "op/s"
+
 /* ---- one device under measurement ---- */
 
 struct bench {
@@ -39,7 +42,7 @@ struct bench_case {
     char params[640]; /* JSON object */
     bool quick;       /* of the suite `quick` */
     bool wall;        /* timed by the host's clock, else by the device's */
-    double tokens;    /* of one unit of work where the unit is tok/s */
+    double tokens;    /* of one unit of work where the unit is tok/s; ops: 1 */
     double flops, bytes;
     uint32_t op_index;      /* ops: of runtime/op_cases.h */
     uint32_t batch, length; /* sequences at once, tokens of each */
@@ -139,6 +142,51 @@ RT_CHECKED rt_status bench_rows_compare(struct bench_rows *rows, struct store *s
  * intervals; false where no pass has one (then `why` is its status and reason). */
 bool bench_row_value(const struct bench_row *row, double *value, double *half, char *why,
                      size_t size);
+
+/* What a row reached, over all passes. */
+struct bench_facts {
+    double gflops, gbytes; /* counted work at the median time; NaN: not counted */
+    double ns;             /* the median time; NaN: there is none */
+    double ns_min;         /* the median of the fastest pass */
+    double device_share;   /* mean; NaN: not known */
+    double error;
+    uint32_t samples;
+    bool steady, covered; /* every pass; enough samples for an interval */
+};
+struct bench_facts bench_row_facts(const struct bench_row *row);
+
+/* The limits of the device, from the suite `peak` of the same run: the fastest form in its
+ * fastest pass. 0: not measured. The rows they are from are borrowed. */
+struct bench_peaks {
+    double gflops, gbytes, dispatch_ns;
+    const struct bench_row *of_gflops, *of_gbytes;
+};
+struct bench_peaks bench_peaks_of(const struct bench_rows *rows);
+
+/* What no kernel can beat: the work at the device's measured rates, and a dispatch. */
+enum bench_bound {
+    BENCH_BOUND_NONE = 0, /* not known */
+    BENCH_BOUND_FLOPS,
+    BENCH_BOUND_BYTES,
+    BENCH_BOUND_DISPATCH,
+    BENCH_BOUND_COUNT
+};
+extern const char *const bench_bound_names[BENCH_BOUND_COUNT];
+
+/* A row against the limits. With work W and traffic Q the least time is the greatest of
+ * W / peak FLOP/s, Q / peak bytes/s (the roofline of Williams, Waterman and Patterson,
+ * CACM 52(4), 2009) and a dispatch. */
+struct bench_limit {
+    double flops, bytes; /* reached, of the peak; NaN: not known */
+    enum bench_bound bound;
+    double share; /* least time over the measured one; NaN: not known */
+};
+struct bench_limit bench_limit_of(const struct bench_peaks *peaks,
+                                  const struct bench_row *row);
+
+/* The ops furthest from their limit, worst first; at most `most`. Returns how many. */
+uint32_t bench_worst(const struct bench_rows *rows, const struct bench_peaks *peaks,
+                     const struct bench_row **out, uint32_t most);
 
 enum bench_format { BENCH_TABLE, BENCH_MD, BENCH_CSV, BENCH_JSON };
 /* On stdout. JSON: an object a run. */

@@ -1,6 +1,6 @@
 /* pipeline/cli/bench_ops.c
- * Suites `ops` and `cases`: ops at the sizes of runtime/op_cases.h, held against their
- * twins and then timed by the device's clock. An op that takes microseconds is recorded
+ * Suites `peak`, `ops` and `cases`: ops at the sizes of runtime/op_cases.h, held against
+ * their twins and then timed by the device's clock. An op that takes microseconds is recorded
  * several times in one submission, so that the clock's grain and the submission do not
  * count; operations that work in place then read their own results, whose values do not
  * change the work. */
@@ -221,39 +221,74 @@ static bool is_quick(const struct rt_op_case *c)
     return false;
 }
 
+static bool is_attention(enum rt_op op)
+{
+    return op == RT_OP_attention || op == RT_OP_attention_back_q ||
+           op == RT_OP_attention_back_kv;
+}
+
 /* What bounds an op on any device: 8 FLOPs a byte and more is arithmetic. Attention is
  * so too: its cost counts keys and values again for each row, but caches serve them. */
 static bool is_arithmetic(enum rt_op op, const struct rt_op_cost *cost)
 {
-    return op == RT_OP_attention || op == RT_OP_attention_back_q ||
-           op == RT_OP_attention_back_kv || cost->flops >= 8 * cost->bytes;
+    return is_attention(op) || cost->flops >= 8 * cost->bytes;
+}
+
+/* Bytes that have to be moved: each operand once. The cost of attention counts keys again
+ * for every row, which is right only where a row has pages of its own. */
+static double bytes_of(const struct rt_op_case *c, const struct rt_op_cost *cost)
+{
+    const struct attention_push *p = &c->push.attention;
+    double bytes = 0;
+    if (!is_attention(c->op))
+        return cost->bytes;
+    if (c->op == RT_OP_attention && p->page)
+        return 4.0 * p->hd * p->rows *
+               (2.0 * p->heads + 2 * p->heads_k * rt_op_case_keys(c));
+    for (uint32_t i = 0; i < rt_op_table[c->op].binding_count; i++)
+        bytes += (double)c->operand[i].checked;
+    return bytes;
+}
+
+/* What is timed of a case; false: nothing. */
+static bool make_case(const struct rt_op_case *op, struct bench_case *c)
+{
+    static const char *const suites[] = { "cases", "ops", "peak" };
+    const struct rt_op_cost cost = rt_op_cost_of(op->op, &op->push, rt_op_case_keys(op));
+    if (op->push.rope.rows == 0)
+        return false; /* the first parameter of every op is its size */
+    *c = (struct bench_case){
+        .kind = &ops_kind,
+        .suite = suites[op->bench],
+        .explain = op->bench == RT_BENCH_PEAK
+                       ? "a limit of the device, checked like an op; device time"
+                       : "one op, checked against its twin; device time",
+        .quick = op->bench == RT_BENCH_OPS && is_quick(op),
+        .flops = cost.flops,
+        .bytes = bytes_of(op, &cost),
+        .tokens = 1,
+    };
+    c->unit = op->op == RT_OP_add && op->bench == RT_BENCH_PEAK ? BENCH_UNIT_DISPATCH
+              : is_arithmetic(op->op, &cost)                    ? "GFLOP/s"
+                                                                : "GB/s";
+    snprintf(c->name, sizeof c->name, "%s %s", rt_op_table[op->op].name, op->what);
+    print_params(op, c->params, sizeof c->params);
+    return true;
 }
 
 rt_status bench_ops_list(struct rt_ctx *ctx, struct bench_cases *out)
 {
+    static const enum rt_op_bench order[] = { RT_BENCH_PEAK, RT_BENCH_OPS, RT_BENCH_NO };
     rt_status st = RT_OK;
     struct rt_op_case op;
-    for (int bench = 1; bench >= 0; bench--) {
+    struct bench_case c;
+    for (size_t k = 0; k < RT_COUNT(order); k++)
         for (uint32_t i = 0; rt_op_case_get(i, &op); i++) {
-            struct bench_case c = {
-                .kind = &ops_kind,
-                .suite = op.bench ? "ops" : "cases",
-                .explain = "one op, checked against its twin; device time",
-                .quick = op.bench && is_quick(&op),
-                .op_index = i,
-            };
-            if (op.bench != (bench == 1) || op.push.rope.rows == 0)
-                continue; /* the first parameter of every op is its size */
-            const struct rt_op_cost cost =
-                rt_op_cost_of(op.op, &op.push, rt_op_case_keys(&op));
-            c.flops = cost.flops;
-            c.bytes = cost.bytes;
-            c.unit = is_arithmetic(op.op, &cost) ? "GFLOP/s" : "GB/s";
-            snprintf(c.name, sizeof c.name, "%s %s", rt_op_table[op.op].name, op.what);
-            print_params(&op, c.params, sizeof c.params);
+            if (op.bench != order[k] || !make_case(&op, &c))
+                continue;
+            c.op_index = i;
             TRY(bench_cases_add(ctx, out, &c));
         }
-    }
 
 fail:
     return st;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOWEST = 3 }; /* ops named as furthest from the device's rates */
+enum { WORST = 3 }; /* ops named as furthest from their limit */
 
 /* Four digits that mean something, no exponents. */
 static void print_number(char *text, size_t size, double v)
@@ -46,36 +46,6 @@ static void verdict_text(const struct bench_row *r, char *text, size_t size)
         snprintf(text, size, "%s (%s)", name, reasons);
     else
         snprintf(text, size, "%s", name);
-}
-
-/* Of all passes: speed by counted work at the median time, mean share of device time. */
-struct facts_of_row {
-    double gflops, gbytes, share, error;
-    uint32_t samples;
-    bool steady, covered; /* every pass; enough samples for an interval */
-};
-
-static struct facts_of_row facts_of(const struct bench_row *r)
-{
-    struct facts_of_row f = { .error = NAN, .steady = true, .covered = true };
-    uint32_t n = 0;
-    double ns[PIPE_BENCH_PASSES_MAX];
-    for (uint32_t i = 0; i < r->count; i++) {
-        const struct bench_result *p = &r->passes[i];
-        f.error = fmax(f.error, p->error);
-        if (strcmp(p->status, "ok") != 0)
-            continue;
-        ns[n++] = p->median_ns;
-        f.share += p->device_share;
-        f.samples += p->n;
-        f.steady = f.steady && p->steady;
-        f.covered = f.covered && pipe_bench_rank(p->n) > 0;
-    }
-    const double median = n ? pipe_bench_median(ns, n) : NAN;
-    f.gflops = r->flops / median;
-    f.gbytes = r->bytes / median;
-    f.share = n ? f.share / n : NAN;
-    return f;
 }
 
 static void optional(char *text, size_t size, double v, double scale)
@@ -122,82 +92,90 @@ static void print_compared(const struct bench_rows *rows, bool md)
     }
 }
 
-static void print_alone(const struct bench_rows *rows, bool md)
+/* A share of a limit in percent, or '-'. */
+static void percent(char *text, size_t size, double share)
 {
-    printf(md ? "| case | unit | value | samples | GFLOP/s | GB/s | device | |\n"
-                "|---|---|---:|---:|---:|---:|---:|---|\n"
-              : " %-58s %-8s %18s %7s %9s %8s %7s\n",
-           "case", "unit", "value", "samples", "GFLOP/s", "GB/s", "device");
-    for (uint32_t i = 0; i < rows->count; i++) {
-        char value[80], gflops[32], gbytes[32], share[32];
-        const struct bench_row *r = &rows->items[i];
-        const struct facts_of_row f = facts_of(r);
-        value_text(r, value, sizeof value);
-        optional(gflops, sizeof gflops, f.gflops, 1);
-        optional(gbytes, sizeof gbytes, f.gbytes, 1);
-        snprintf(share, sizeof share, isfinite(f.share) ? "%.0f %%" : "-", 100 * f.share);
-        const char *note = f.samples == 0 ? ""
-                           : !f.covered   ? "few samples"
-                           : !f.steady    ? "unsteady"
-                                          : "";
-        if (md)
-            printf("| %s | %s | %s | %u | %s | %s | %s | %s |\n", r->name, r->unit, value,
-                   f.samples, gflops, gbytes, share, note);
-        else
-            printf(" %-58s %-8s %*s %7u %9s %8s %7s  %s\n", r->name, r->unit,
-                   padded(value, 18), value, f.samples, gflops, gbytes, share, note);
-    }
+    if (isfinite(share))
+        snprintf(text, size, "%.*f %%", share < 0.0995 ? 1 : 0, 100 * share);
+    else
+        snprintf(text, size, "-");
 }
 
-/* What the ops of a run reached at most: a lower bound of what the device can do. */
-struct reached {
-    double gflops, gbytes;
-};
-
-/* The greater share of either: an op is bound by arithmetic or by memory. */
-static double share_of(const struct facts_of_row *f, const struct reached *most)
+/* Of the peak GFLOP/s, of the peak GB/s, which limit holds, of that one. */
+static void print_limits(const struct bench_row *r, const struct bench_peaks *peaks,
+                         bool md)
 {
-    return fmax(f->gflops / most->gflops, f->gbytes / most->gbytes);
+    char flops[32], bytes[32], share[32];
+    const struct bench_limit l = bench_limit_of(peaks, r);
+    percent(flops, sizeof flops, l.flops);
+    percent(bytes, sizeof bytes, l.bytes);
+    percent(share, sizeof share, l.share);
+    printf(md ? " | %s | %s | %s | %s" : " %8s %8s %9s %7s", flops, bytes,
+           l.bound ? bench_bound_names[l.bound] : "-", share);
 }
 
-/* Names the three ops that are furthest from what others reached on the same device. */
-static void print_lowest(const struct bench_rows *rows, bool md)
+static void print_row(const struct bench_row *r, const struct bench_peaks *peaks, bool md)
 {
-    struct reached most = { 0, 0 };
-    uint32_t n = 0;
-    double below = -1;
-    for (uint32_t i = 0; i < rows->count; i++) {
-        const struct facts_of_row f = facts_of(&rows->items[i]);
-        if (strcmp(rows->items[i].suite, "ops") != 0 || f.samples == 0)
-            continue;
-        most.gflops = fmax(most.gflops, f.gflops);
-        most.gbytes = fmax(most.gbytes, f.gbytes);
-        n++;
+    char value[80], gflops[32], gbytes[32], device[32];
+    const struct bench_facts f = bench_row_facts(r);
+    const char *note = f.samples == 0 ? ""
+                       : !f.covered   ? "few samples"
+                       : !f.steady    ? "unsteady"
+                                      : "";
+    value_text(r, value, sizeof value);
+    optional(gflops, sizeof gflops, f.gflops, 1);
+    optional(gbytes, sizeof gbytes, f.gbytes, 1);
+    snprintf(device, sizeof device, isfinite(f.device_share) ? "%.0f %%" : "-",
+             100 * f.device_share);
+    if (md)
+        printf("| %s | %s | %s | %u | %s | %s | %s", r->name, r->unit, value, f.samples,
+               gflops, gbytes, device);
+    else
+        printf(" %-58s %-8s %*s %7u %9s %8s %7s", r->name, r->unit, padded(value, 18),
+               value, f.samples, gflops, gbytes, device);
+    if (peaks->of_gflops)
+        print_limits(r, peaks, md);
+    printf(md ? " | %s |\n" : "  %s\n", note);
+}
+
+static void print_alone(const struct bench_rows *rows, const struct bench_peaks *peaks,
+                        bool md)
+{
+    const bool limits = peaks->of_gflops != NULL;
+    if (md)
+        printf("| case | unit | value | samples | GFLOP/s | GB/s | device |%s |\n"
+               "|---|---|---:|---:|---:|---:|---:|%s---|\n",
+               limits ? " of peak GFLOP/s | of peak GB/s | limit | of it |" : "",
+               limits ? "---:|---:|---|---:|" : "");
+    else
+        printf(" %-58s %-8s %18s %7s %9s %8s %7s%s\n", "case", "unit", "value", "samples",
+               "GFLOP/s", "GB/s", "device",
+               limits ? "  GFLOP/s     GB/s     limit   of it" : "");
+    for (uint32_t i = 0; i < rows->count; i++)
+        print_row(&rows->items[i], peaks, md);
+}
+
+/* What the device does at most, and the ops that are furthest from what limits them. */
+static void print_peaks(const struct bench_rows *rows, const struct bench_peaks *peaks,
+                        bool md)
+{
+    const struct bench_row *worst[WORST];
+    const uint32_t n = bench_worst(rows, peaks, worst, WORST);
+    const char *start = md ? "\n" : " ";
+    if (peaks->of_gflops && peaks->of_gbytes)
+        printf("%speaks: %.4g GFLOP/s (%s), %.4g GB/s (%s); a dispatch %.3g us\n", start,
+               peaks->gflops, peaks->of_gflops->name, peaks->gbytes,
+               peaks->of_gbytes->name, peaks->dispatch_ns * 1e-3);
+    for (uint32_t i = 0; i < n; i++) {
+        char share[32];
+        const struct bench_limit l = bench_limit_of(peaks, worst[i]);
+        percent(share, sizeof share, l.share);
+        printf("%s%s (%s of %s)%s",
+               i    ? ", "
+               : md ? "\nfurthest from their limit: "
+                    : " furthest from their limit: ",
+               worst[i]->name, share, bench_bound_names[l.bound], i + 1 == n ? "\n" : "");
     }
-    if (n <= LOWEST)
-        return;
-    printf(
-        "%sthe most that ops of this run reach: %.4g GFLOP/s, %.4g GB/s; furthest from "
-        "either:",
-        md ? "\n" : " ", most.gflops, most.gbytes);
-    for (int rank = 0; rank < LOWEST; rank++) {
-        const struct bench_row *worst = NULL;
-        double least = INFINITY;
-        for (uint32_t i = 0; i < rows->count; i++) {
-            const struct facts_of_row f = facts_of(&rows->items[i]);
-            const double share = share_of(&f, &most);
-            if (strcmp(rows->items[i].suite, "ops") == 0 && f.samples > 0 &&
-                share > below && share < least) {
-                least = share;
-                worst = &rows->items[i];
-            }
-        }
-        if (!worst)
-            break;
-        printf("%s %s (%.0f %%)", rank ? "," : "", worst->name, 100 * least);
-        below = least;
-    }
-    putchar('\n');
 }
 
 static void print_words(const struct bench_rows *rows, bool md)
@@ -206,8 +184,9 @@ static void print_words(const struct bench_rows *rows, bool md)
     if (rows->compared)
         print_compared(rows, md);
     else {
-        print_alone(rows, md);
-        print_lowest(rows, md);
+        const struct bench_peaks peaks = bench_peaks_of(rows);
+        print_alone(rows, &peaks, md);
+        print_peaks(rows, &peaks, md);
     }
     for (uint32_t i = 0; i < rows->count; i++)
         print_reason(&rows->items[i], md);
@@ -230,11 +209,13 @@ static json_t *json_of_comparison(const struct bench_row *r)
                      r->base ? r->base->run_id : "");
 }
 
-static json_t *json_of(const struct bench_row *r, bool compared)
+static json_t *json_of(const struct bench_row *r, const struct bench_peaks *peaks,
+                       bool compared)
 {
     char why[300] = "";
     double v = NAN, half = NAN;
-    const struct facts_of_row f = facts_of(r);
+    const struct bench_facts f = bench_row_facts(r);
+    const struct bench_limit l = bench_limit_of(peaks, r);
     json_t *passes = json_array();
     bench_row_value(r, &v, &half, why, sizeof why);
     for (uint32_t i = 0; i < r->count; i++) {
@@ -246,37 +227,67 @@ static json_t *json_of(const struct bench_row *r, bool compared)
                               real_or_null(p->high), "median_ns",
                               real_or_null(p->median_ns), "steady", (int)p->steady));
     }
-    json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "suite", r->suite,
-        "case", r->name, "unit", r->unit, "value", real_or_null(v), "spread",
-        real_or_null(half), "fault", why, "samples", (int)f.samples, "gflops",
-        real_or_null(f.gflops), "gbytes", real_or_null(f.gbytes), "device_share",
-        real_or_null(f.share), "max_rel_err", real_or_null(f.error), "passes", passes);
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "suite",
+                  r->suite, "case", r->name, "unit", r->unit, "value", real_or_null(v),
+                  "spread", real_or_null(half), "fault", why, "samples", (int)f.samples,
+                  "gflops", real_or_null(f.gflops), "gbytes", real_or_null(f.gbytes),
+                  "device_share", real_or_null(f.device_share), "max_rel_err",
+                  real_or_null(f.error), "passes", passes);
+    json_object_update_new(
+        o, json_pack("{s:o, s:o, s:s, s:o}", "of_peak_flops", real_or_null(l.flops),
+                     "of_peak_bytes", real_or_null(l.bytes), "limit",
+                     bench_bound_names[l.bound], "of_limit", real_or_null(l.share)));
     if (compared)
         json_object_set_new(o, "comparison", json_of_comparison(r));
     return o;
 }
 
+/* Null where the run did not measure the limits. */
+static json_t *json_of_peaks(const struct bench_peaks *p)
+{
+    if (!p->of_gflops || !p->of_gbytes)
+        return json_null();
+    return json_pack("{s:f, s:s, s:f, s:s, s:f}", "gflops", p->gflops, "gflops_case",
+                     p->of_gflops->name, "gbytes", p->gbytes, "gbytes_case",
+                     p->of_gbytes->name, "dispatch_ns", p->dispatch_ns);
+}
+
 static void print_json(const struct bench_rows *rows)
 {
-    json_t *cases = json_array();
+    json_t *cases = json_array(), *names = json_array();
+    const struct bench_row *worst[WORST];
+    const struct bench_peaks peaks = bench_peaks_of(rows);
+    const uint32_t n = bench_worst(rows, &peaks, worst, WORST);
     for (uint32_t i = 0; i < rows->count; i++)
-        json_array_append_new(cases, json_of(&rows->items[i], rows->compared));
-    json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:o}", "run",
-                            rows->count ? rows->items[0].run_id : "", "device",
-                            rows->device, "driver", rows->driver, "environment_differs",
-                            rows->differs, "cases", cases);
+        json_array_append_new(cases, json_of(&rows->items[i], &peaks, rows->compared));
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(names, json_string(worst[i]->name));
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "run",
+                  rows->count ? rows->items[0].run_id : "", "device", rows->device,
+                  "driver", rows->driver, "environment_differs", rows->differs, "peaks",
+                  json_of_peaks(&peaks), "worst", names, "cases", cases);
     json_dumpf(all, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(all);
 }
 
+static void csv_share(double share)
+{
+    if (isfinite(share))
+        printf("%.4g", share);
+    putchar(',');
+}
+
 static void print_csv(const struct bench_rows *rows)
 {
-    puts("suite,case,unit,pass,status,n,value,low,high,median_ns,steady,baseline,verdict,"
-         "reasons");
+    puts("suite,case,unit,pass,status,n,value,low,high,median_ns,steady,of_peak_flops,"
+         "of_peak_bytes,limit,of_limit,baseline,verdict,reasons");
+    const struct bench_peaks peaks = bench_peaks_of(rows);
     for (uint32_t i = 0; i < rows->count; i++) {
         const struct bench_row *r = &rows->items[i];
+        const struct bench_limit l = bench_limit_of(&peaks, r);
         char reasons[96];
         pipe_bench_reasons_print(r->comparison.reasons, reasons, sizeof reasons);
         for (uint32_t p = 0; p < r->count; p++) {
@@ -288,6 +299,10 @@ static void print_csv(const struct bench_rows *rows)
                        b->steady);
             else
                 printf(",,,,,");
+            csv_share(l.flops);
+            csv_share(l.bytes);
+            printf("%s,", bench_bound_names[l.bound]);
+            csv_share(l.share);
             if (rows->compared && r->base)
                 printf("%.6g,%s,\"%s\"\n", r->comparison.base,
                        pipe_bench_verdict_name(r->comparison.verdict), reasons);

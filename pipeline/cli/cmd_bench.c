@@ -310,7 +310,8 @@ fail:
 
 static const struct cli_option options[] = {
     { "suite", "LIST",
-      "of ops, cases, decode, context, prefill, train; quick (default) or full" },
+      "of peak, ops (with peak), cases, decode, context, prefill, train; quick (default) "
+      "or full" },
     { "case", "GLOB", "only cases whose name fits" },
     { "model", "DIR",
       "of decode, context, prefill and train (default: the bundled one)" },

@@ -163,27 +163,32 @@ static rt_status choose_contexts(struct showing *s)
 /* ---- what fits ---- */
 
 /* Requests at once of this context beside the model, up to the engine's 64. */
-static uint32_t slots_that_fit(const struct model_size *size, uint64_t memory,
-                               uint32_t context)
+static uint32_t slots_that_fit(const struct model_size *size, const struct rt_plan *plan,
+                               uint64_t memory, uint32_t context)
 {
     const uint64_t model = model_size_bytes(size, context);
     for (uint32_t slots = SLOTS_MAX; slots > 0; slots--) {
         const struct rt_engine_options o = { .slots = slots, .context = context };
-        if (model + rt_engine_bytes(size, &o) <= memory)
+        if (model + rt_engine_bytes(size, plan, &o) <= memory)
             return slots;
     }
     return 0;
 }
 
-/* The model as the plan of a device holds it. */
-static const struct model_size *size_on(const struct showing *s,
-                                        const struct rt_device_info *device)
+static struct rt_plan plan_of(const struct rt_device_info *device)
 {
     static const struct rt_plan_options any = { 0 };
     struct rt_plan plan = { 0 };
     if (strcmp(device->name, "ref") != 0)
         rt_plan_make(&device->facts, &any, &plan);
-    return plan.wide_weights ? &s->wide : &s->size;
+    return plan;
+}
+
+/* The model as the plan of a device holds it. */
+static const struct model_size *size_on(const struct showing *s,
+                                        const struct rt_plan *plan)
+{
+    return plan->wide_weights ? &s->wide : &s->size;
 }
 
 static uint64_t weight_bytes(const struct model_size *size)
@@ -193,14 +198,15 @@ static uint64_t weight_bytes(const struct model_size *size)
 
 static json_t *device_json(const struct showing *s, const struct rt_device_info *device)
 {
-    const struct model_size *size = size_on(s, device);
+    const struct rt_plan plan = plan_of(device);
+    const struct model_size *size = size_on(s, &plan);
     const uint64_t memory = rt_device_memory_bytes(device);
     json_t *fits = json_array();
     for (uint32_t i = 0; i < s->context_count; i++)
         json_array_append_new(
             fits,
             json_pack("{s:I, s:I}", "context", (json_int_t)s->contexts[i], "requests",
-                      (json_int_t)slots_that_fit(size, memory, s->contexts[i])));
+                      (json_int_t)slots_that_fit(size, &plan, memory, s->contexts[i])));
     return json_pack("{s:s, s:I, s:I, s:o}", "device", device->name, "memory_bytes",
                      (json_int_t)memory, "weight_bytes", (json_int_t)weight_bytes(size),
                      "fits", fits);
@@ -208,11 +214,12 @@ static json_t *device_json(const struct showing *s, const struct rt_device_info 
 
 static void print_device(const struct showing *s, const struct rt_device_info *device)
 {
-    const struct model_size *size = size_on(s, device);
+    const struct rt_plan plan = plan_of(device);
+    const struct model_size *size = size_on(s, &plan);
     const uint64_t memory = rt_device_memory_bytes(device);
     printf("  %-28s %8.2f GiB ", device->name, (double)memory / GIB);
     for (uint32_t i = 0; i < s->context_count; i++) {
-        const uint32_t slots = slots_that_fit(size, memory, s->contexts[i]);
+        const uint32_t slots = slots_that_fit(size, &plan, memory, s->contexts[i]);
         if (slots)
             printf(" %4u x %-6u", slots, s->contexts[i]);
         else

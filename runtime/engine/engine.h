@@ -97,8 +97,9 @@ struct rt_engine_stats {
     double flops;         /* counted, padding apart */
 };
 
-/* Bytes of an engine's buffers for a model of this shape, without adapter. */
-uint64_t rt_engine_bytes(const struct model_size *model,
+/* Bytes of an engine's buffers for a model of this shape, without adapter, on a device of
+ * this plan. */
+uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *plan,
                          const struct rt_engine_options *options);
 /* Allocates everything a run needs: cache, activations, one recording per row
  * bucket. The model, and the adapter (null: none), outlive the engine.

@@ -3,6 +3,8 @@
  * (paged cache) and training (contiguous rows, values kept) record the same ops. */
 #include "runtime/model/model.h"
 
+#include "runtime/model/model_layout.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -39,22 +41,6 @@ static uint32_t widest_u(const struct rt_model *model, const struct rt_adapter *
             ld = lora->ld_u;
     }
     return ld;
-}
-
-/* Bytes of the largest weight of the model decoded to 32 bits. */
-static uint64_t decoded_bytes(const struct rt_model *m)
-{
-    uint64_t most = 256;
-    for (uint32_t l = 0; l < m->config.layers; l++)
-        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++) {
-                const struct rt_weight_shape *s =
-                    &m->layers[l].group[g].run[r].weight.shape;
-                const uint64_t size = (uint64_t)s->out_pad * s->in_pad * sizeof(float);
-                if (s->bits != 32 && size > most)
-                    most = size;
-            }
-    return most;
 }
 
 rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
@@ -100,8 +86,8 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
         TRY(model_buffer(dev, "pass columns", row_bytes(n, model->ld_columns),
                          RT_MEMORY_DEVICE, &pass->columns));
     if (keep || rt_device_plan(dev)->decode_rows)
-        TRY(model_buffer(dev, "pass decoded", decoded_bytes(model), RT_MEMORY_DEVICE,
-                         &pass->decoded));
+        TRY(model_buffer(dev, "pass decoded", model_decoded_bytes(model),
+                         RT_MEMORY_DEVICE, &pass->decoded));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
         const uint32_t ld = widest_u(model, adapter, (enum model_group)g);
         if (ld != 0)

@@ -84,10 +84,31 @@ bool model_has_bias(const struct fmt_config *c, enum model_group g)
 
 /* ---- bytes ---- */
 
+/* Where no weight is packed a binding is still wanted. */
+enum { DECODED_BYTES_MIN = 256 };
+
 /* A vector is padded to a texel row. */
 static uint64_t vector_bytes(uint32_t count)
 {
     return rt_round_up(count, RT_COL_PAD) * sizeof(float);
+}
+
+/* Takes a weight into the size of the buffer for decoded ones. */
+static void add_decoded(const struct rt_weight_shape *s, uint64_t *most)
+{
+    const uint64_t size = (uint64_t)s->out_pad * s->in_pad * sizeof(float);
+    if (s->bits != 32 && size > *most)
+        *most = size;
+}
+
+uint64_t model_decoded_bytes(const struct rt_model *m)
+{
+    uint64_t most = DECODED_BYTES_MIN;
+    for (uint32_t l = 0; l < m->config.layers; l++)
+        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++)
+                add_decoded(&m->layers[l].group[g].run[r].weight.shape, &most);
+    return most;
 }
 
 static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *order,
@@ -103,6 +124,7 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
         TRY(model_plan_group(file, s, layer, order, stride, parts, &runs));
         for (uint32_t r = 0; r < runs.count; r++) {
             size->projections += rt_weight_bytes(&runs.run[r].weight.shape);
+            add_decoded(&runs.run[r].weight.shape, &size->decoded);
             if (!parts[runs.run[r].part0].moved)
                 continue;
             size->rest += 2ull * s->ld_in * sizeof(uint32_t);
@@ -125,7 +147,8 @@ rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
 {
     rt_status st;
     struct rt_weight_shape table;
-    *out = (struct model_size){ .config = *fmt_model_config(file) };
+    *out = (struct model_size){ .config = *fmt_model_config(file),
+                                .decoded = DECODED_BYTES_MIN };
     const struct fmt_config *c = &out->config;
     model_group_shapes(c, out->shape);
     uint32_t *order =

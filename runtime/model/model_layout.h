@@ -38,6 +38,7 @@ struct model_size {
     uint64_t tables;      /* embedding, and head where it is separate */
     uint64_t rest;        /* norms, biases, column orders */
     uint64_t file;        /* of the tensors in the files */
+    uint64_t decoded;     /* the largest packed weight in 32 bits: scratch of a pass */
     uint32_t ld_columns;  /* as in struct rt_model */
 };
 
@@ -45,7 +46,11 @@ RT_CHECKED rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
                                    struct model_size *out);
 /* All of it for contexts of `positions` tokens. */
 uint64_t model_size_bytes(const struct model_size *size, uint32_t positions);
-/* Of the activations of one pass of `rows` rows without adapter (model_pass_init). */
+/* Of the buffer that holds one decoded weight at a time, sized for the largest packed one:
+ * as model_size.decoded. Passes of plans that decode have it (rt_plan.decode_rows). */
+uint64_t model_decoded_bytes(const struct rt_model *model);
+/* Of the activations of one pass of `rows` rows without adapter (model_pass_init), without
+ * the buffer of a decoded weight. */
 uint64_t model_pass_bytes(const struct fmt_config *config,
                           const struct model_group_shape shape[MODEL_GROUP_COUNT],
                           uint32_t ld_columns, uint32_t rows);

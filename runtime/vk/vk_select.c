@@ -149,6 +149,13 @@ static uint64_t item_count(enum rt_op op, const void *push)
         return (((const struct sumsq_push *)push)->count + 1023) / 1024;
     case RT_OP_clip:
         return 1;
+    case RT_OP_peak_fma:
+        return ((const struct peak_fma_push *)push)->count / 4;
+    case RT_OP_peak_copy:
+        return ((const struct peak_copy_push *)push)->count / 4;
+    case RT_OP_peak_read:
+        return (uint64_t)((const struct peak_read_push *)push)->blocks *
+               (PEAK_COLUMNS / 4);
     case RT_OP_matmul:
     case RT_OP_matmul_back:
     case RT_OP_outer:
@@ -167,8 +174,16 @@ static bool is_own(const struct unpack_push *p)
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const uint32_t hd = head_size(op, push);
+    const uint32_t texel = vk_kernel_define(kernel, "TEXEL", 0);
     if (op == RT_OP_unpack)
         return vk_kernel_define(kernel, "OWN", 0) == is_own(push);
+    if (op == RT_OP_peak_fma)
+        return vk_kernel_define(kernel, "CHAINS", 0) ==
+               ((const struct peak_fma_push *)push)->chains;
+    if (op == RT_OP_peak_copy)
+        return texel <= ((const struct peak_copy_push *)push)->texel;
+    if (op == RT_OP_peak_read)
+        return texel <= ((const struct peak_read_push *)push)->texel;
     return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
 }
 

@@ -49,6 +49,26 @@ static const struct scripted now_rows[] = {
     { "added op", "ok", { 5, 5 }, 0.01, 50 },
 };
 
+/* Limits of a device, and ops bound by each of them. */
+struct limit_row {
+    const char *suite, *name, *unit;
+    double flops, bytes, ns;
+    const char *limit; /* wanted; empty: none */
+    double share;
+};
+static const struct limit_row limit_rows[] = {
+    { "peak", "chain a", "GFLOP/s", 1e6, 100, 2e4, "", NAN },
+    { "peak", "chain b", "GFLOP/s", 1e6, 100, 1e4, "", NAN },
+    { "peak", "copy", "GB/s", NAN, 1e6, 1e5, "", NAN },
+    { "peak", "nothing", "op/s", 8, 48, 5e3, "", NAN },
+    /* 20 FLOPs a byte: more than the 10 at which both limits meet. */
+    { "ops", "slow op", "GFLOP/s", 2e6, 1e5, 2e5, "FLOP/s", 0.1 },
+    { "ops", "fast op", "GFLOP/s", 1e6, 1e5, 1.25e4, "FLOP/s", 0.8 },
+    { "ops", "moving op", "GB/s", 1e5, 1e5, 4e4, "bytes/s", 0.25 },
+    { "ops", "small op", "GB/s", 8, 48, 1e5, "dispatch", 0.05 },
+    { "decode", "a step", "tok/s", 1e6, NAN, 1e7, "FLOP/s", 1e-3 },
+};
+
 static void must(rt_status st, struct rt_ctx *ctx)
 {
     if (st != RT_OK)
@@ -251,6 +271,101 @@ static void tables_say_the_same(void **state)
     free(text);
 }
 
+static void put_limit(struct store *s, const char *run, const struct limit_row *row,
+                      int64_t ord)
+{
+    struct rt_ctx ctx = { 0 };
+    struct store_bench_case c = { .suite = row->suite,
+                                  .suite_version = 1,
+                                  .name = row->name,
+                                  .params = "{}",
+                                  .unit = row->unit,
+                                  .higher_better = true,
+                                  .flops = row->flops,
+                                  .bytes = row->bytes };
+    must(store_put_bench_case(s, &c), &ctx);
+    const struct store_bench_result r = { .run_id = run,
+                                          .case_id = c.id,
+                                          .ord = ord,
+                                          .status = "ok",
+                                          .n = 50,
+                                          .value = 1,
+                                          .low = 1,
+                                          .high = 1,
+                                          .median_ns = row->ns,
+                                          .mad_ns = 1,
+                                          .steady = true,
+                                          .error = 0,
+                                          .clock_mhz = NAN };
+    must(store_put_bench_result(s, &r), &ctx);
+}
+
+static const json_t *limit_case(const json_t *report, const char *name)
+{
+    size_t i;
+    const json_t *c;
+    json_array_foreach(json_object_get(report, "cases"), i, c)
+    {
+        if (strcmp(json_string_value(json_object_get(c, "case")), name) == 0)
+            return c;
+    }
+    fail_msg("no case '%s'", name);
+    return NULL;
+}
+
+static void ops_are_held_against_the_limits_of_their_run(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct rt_device *dev = NULL;
+    struct store *s = NULL;
+    char env_id[STORE_ID];
+    const struct rt_device_options options = { .name = "ref" };
+    must(rt_device_create(&ctx, &options, &dev), &ctx);
+    must(store_open(&ctx, "limits.db", STORE_WRITE, &s), &ctx);
+    must(store_begin(s), &ctx);
+    must(store_put_environment(s, dev, env_id), &ctx);
+    struct store_run r = { .kind = "bench", .env_id = env_id, .config = "{}" };
+    must(store_run_open(s, &r), &ctx);
+    for (size_t i = 0; i < RT_COUNT(limit_rows); i++)
+        put_limit(s, r.id, &limit_rows[i], (int64_t)i);
+    must(store_run_close(s, r.id, "done", 0, NULL), &ctx);
+    must(store_commit(s), &ctx);
+    store_close(&s);
+    rt_device_destroy(&dev);
+
+    must_run("--store limits.db --run latest --json", 0);
+    json_t *report = json_load_file("out.txt", 0, NULL);
+    const json_t *peaks = json_object_get(report, "peaks");
+    assert_float_equal(json_number_value(json_object_get(peaks, "gflops")), 100, 1e-9);
+    assert_float_equal(json_number_value(json_object_get(peaks, "gbytes")), 10, 1e-9);
+    for (size_t i = 0; i < RT_COUNT(limit_rows); i++) {
+        const struct limit_row *row = &limit_rows[i];
+        const json_t *c = limit_case(report, row->name);
+        assert_string_equal(json_string_value(json_object_get(c, "limit")), row->limit);
+        if (row->limit[0])
+            assert_float_equal(json_number_value(json_object_get(c, "of_limit")),
+                               row->share, 1e-6);
+        else
+            assert_true(json_is_null(json_object_get(c, "of_limit")));
+    }
+    const json_t *worst = json_object_get(report, "worst");
+    assert_int_equal(json_array_size(worst), 3);
+    assert_string_equal(json_string_value(json_array_get(worst, 0)), "small op");
+    assert_string_equal(json_string_value(json_array_get(worst, 1)), "slow op");
+    assert_string_equal(json_string_value(json_array_get(worst, 2)), "moving op");
+    json_decref(report);
+    must_run("--store limits.db --run latest", 0);
+    char *text = text_of("out.txt");
+    assert_non_null(strstr(text, "peaks: 100 GFLOP/s (chain b), 10 GB/s (copy); a "
+                                 "dispatch 5 us"));
+    assert_non_null(strstr(text,
+                           "furthest from their limit: small op (5.0 % of "
+                           "dispatch), slow op (10 % of FLOP/s), moving op (25 % of "
+                           "bytes/s)"));
+    free(text);
+}
+
 static void gates_give_exit_code_6(void **state)
 {
     (void)state;
@@ -361,6 +476,7 @@ int main(void)
         cmocka_unit_test(verdicts_on_scripted_runs),
         cmocka_unit_test(other_settings_are_named_and_stop_verdicts),
         cmocka_unit_test(tables_say_the_same),
+        cmocka_unit_test(ops_are_held_against_the_limits_of_their_run),
         cmocka_unit_test(gates_give_exit_code_6),
         cmocka_unit_test(a_measured_run_is_stored_with_its_samples),
         cmocka_unit_test(a_case_that_does_not_fit_is_skipped),

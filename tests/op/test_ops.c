@@ -181,7 +181,8 @@ static void run_all_kernels(struct trial *t, struct rt_device *dev)
 /* Large bench cases are left to the bench, which checks them before it times them. */
 static bool small_enough(const struct rt_op_case *c)
 {
-    return !c->bench || rt_op_cost_of(c->op, &c->push, rt_op_case_keys(c)).flops < 2e7;
+    const struct rt_op_cost cost = rt_op_cost_of(c->op, &c->push, rt_op_case_keys(c));
+    return !c->bench || (cost.flops < 2e7 && cost.bytes < 1e8);
 }
 
 static uint32_t check_case(uint32_t device, const struct rt_op_case *c, uint32_t seed,

@@ -1,5 +1,6 @@
 /* What a model and an engine take is known before they are made, to the byte; what does
  * not fit is refused with the numbers before anything is allocated on the device. */
+#include "runtime/device_impl.h"
 #include "runtime/engine/engine.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
@@ -43,7 +44,8 @@ static void size_of(struct rt_ctx *ctx, const char *folder, struct model_size *s
     fmt_model_close(&file);
 }
 
-static void check_folder(const char *folder)
+/* `decode_rows` as of a plan that decodes weights before their products; 0: none does. */
+static void check_on(const char *folder, uint32_t decode_rows)
 {
     struct rt_ctx ctx = { 0 };
     struct model_size size;
@@ -55,6 +57,7 @@ static void check_folder(const char *folder)
     };
     size_of(&ctx, folder, &size);
     struct rt_device *dev = open_ref(&ctx);
+    dev->plan.decode_rows = decode_rows;
     if (rt_model_load(dev, folder, CONTEXT, &model) != RT_OK)
         fail_msg("%s", ctx.message);
     assert_int_equal(live_bytes(dev), model_size_bytes(&size, CONTEXT) + NONE_BYTES);
@@ -62,12 +65,19 @@ static void check_folder(const char *folder)
     for (size_t i = 0; i < RT_COUNT(options); i++) {
         const uint64_t before = live_bytes(dev);
         assert_int_equal(rt_engine_create(model, NULL, &options[i], &engine), RT_OK);
-        assert_int_equal(live_bytes(dev) - before, rt_engine_bytes(&size, &options[i]));
+        assert_int_equal(live_bytes(dev) - before,
+                         rt_engine_bytes(&size, &dev->plan, &options[i]));
         rt_engine_destroy(&engine);
     }
     rt_model_destroy(&model);
     assert_int_equal(live_bytes(dev), 0);
     rt_device_destroy(&dev);
+}
+
+static void check_folder(const char *folder)
+{
+    check_on(folder, 0);
+    check_on(folder, 32);
 }
 
 static void sizes_are_known_to_the_byte(void **state)
