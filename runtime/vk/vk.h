@@ -47,10 +47,14 @@ struct vk_choice {
     uint32_t grid[3];
 };
 
+/* A compiled kernel. It takes megabytes on a software device, so it lives as long as a
+ * list holds it, and after that until IDLE_MAX others are newer. */
 struct vk_pipeline {
     uint32_t kernel;
     uint32_t spec[VK_SPEC_MAX];
     VkPipeline handle;
+    uint32_t lists; /* that hold it */
+    uint64_t left;  /* order in which lists let go of it */
 };
 
 /* Per kernel: layouts made from its paths, at first use. */
@@ -77,8 +81,9 @@ struct vk_device {
     struct vk_block **blocks;
     uint32_t block_count;
     struct vk_layout *layouts; /* [vk_kernel_count] */
-    struct vk_pipeline *pipelines;
+    struct vk_pipeline **pipelines;
     uint32_t pipeline_count, pipeline_capacity;
+    uint64_t pipelines_left; /* counts vk_pipeline_release */
     VkPipelineCache cache;
     char *cache_dir;      /* null: none */
     struct vk_tune *tune; /* null: static choice */
@@ -131,8 +136,13 @@ rt_status vk_list_choice(struct rt_list *list, enum rt_op op, const void *push,
                          const struct rt_slice *slices, const struct vk_choice *choice);
 
 /* vk_pipeline.c */
+/* The kernel of a choice, compiled if it is not there. It may be destroyed by a later call
+ * unless it is held. */
 rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
-                          VkPipeline *pipeline, const struct vk_layout **layout);
+                          struct vk_pipeline **out);
+/* A list lets go of what it holds; nothing of it is pending. */
+void vk_pipelines_release(struct vk_device *dev, struct vk_pipeline *const *held,
+                          uint32_t count);
 /* Compiles a kernel, and its layouts where they are not there yet. The caller owns it. */
 rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choice,
                              VkPipelineCreateFlags flags, VkPipelineCache cache,

@@ -24,6 +24,8 @@ struct vk_list {
     uint32_t pool_count, sets_left;
     VkBufferView *views;
     uint32_t view_count, view_capacity;
+    struct vk_pipeline **held; /* the kernels it runs, each once */
+    uint32_t held_count, held_capacity;
     struct range ranges[RANGES_MAX];
     uint32_t range_count;
     VkQueryPool queries; /* per op with profile, else two per segment */
@@ -83,6 +85,8 @@ void vk_list_destroy(struct rt_list *base)
     for (uint32_t i = 0; i < list->view_count; i++)
         vkDestroyBufferView(dev->handle, list->views[i], NULL);
     vkDestroyQueryPool(dev->handle, list->queries, NULL);
+    vk_pipelines_release(dev, list->held, list->held_count);
+    rt_free(list->held);
     rt_free(list->pools);
     rt_free(list->views);
     rt_free(list->ops);
@@ -332,6 +336,35 @@ fail:
 
 /* ---- ops ---- */
 
+/* The compiled kernel of a choice, held until the list is destroyed. */
+static rt_status pipeline_hold(struct vk_list *list, const struct vk_choice *choice,
+                               VkPipeline *out)
+{
+    rt_status st;
+    struct vk_device *dev = device_of(&list->base);
+    struct vk_pipeline *p = NULL;
+    if (list->held_count == list->held_capacity) {
+        const uint32_t capacity = list->held_capacity ? 2 * list->held_capacity : 16;
+        struct vk_pipeline **held = rt_resize(
+            dev->base.ctx, list->held, list->held_capacity, capacity, sizeof *held);
+        if (!held)
+            return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY, "list '%s'",
+                           list->base.name);
+        list->held = held;
+        list->held_capacity = capacity;
+    }
+    TRY(vk_pipeline_get(dev, choice, &p));
+    *out = p->handle;
+    for (uint32_t i = 0; i < list->held_count; i++)
+        if (list->held[i] == p)
+            return RT_OK;
+    p->lists++;
+    list->held[list->held_count++] = p;
+
+fail:
+    return st;
+}
+
 static rt_status remember_op(struct vk_list *list, enum rt_op op, struct rt_op_cost cost)
 {
     const uint32_t i = list->query_count / 2;
@@ -358,12 +391,12 @@ rt_status vk_list_choice(struct rt_list *base, enum rt_op op, const void *push,
     const struct rt_op_info *info = &rt_op_table[op];
     const struct rt_op_cost cost = rt_op_cost_of(op, push, base->context);
     VkCommandBuffer cmd;
-    VkPipeline pipeline;
-    const struct vk_layout *layout;
+    VkPipeline pipeline = VK_NULL_HANDLE;
+    const struct vk_layout *layout = &dev->layouts[choice->kernel];
     VkDescriptorSet set;
     if (choice->grid[0] == 0 || choice->grid[1] == 0 || choice->grid[2] == 0)
         return RT_OK; /* nothing to do */
-    TRY(vk_pipeline_get(dev, choice, &pipeline, &layout));
+    TRY(pipeline_hold(list, choice, &pipeline));
     TRY(set_create(list, &vk_kernel_table[choice->kernel], layout->set, slices, &set));
     TRY(segment_for(list, cost.flops, &cmd));
     struct range ranges[RT_OP_BINDINGS_MAX];

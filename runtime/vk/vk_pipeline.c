@@ -1,10 +1,14 @@
 /* runtime/vk/vk_pipeline.c
- * Layouts, pipelines and the pipeline cache on disk. Everything is made at first use
- * and kept: a kernel with the same constants is compiled once a device. */
+ * Layouts, pipelines and the pipeline cache on disk. Everything is made at first use; a
+ * pipeline is kept while lists hold it and for some time after. */
 #include "runtime/vk/vk.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* Pipelines that no list holds: more than one step of any kind runs, so that lists that are
+ * made again for every batch find theirs. */
+enum { IDLE_MAX = 32 };
 
 static VkDescriptorType descriptor_of(char path)
 {
@@ -105,23 +109,14 @@ fail:
     return st;
 }
 
-rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
-                          VkPipeline *pipeline, const struct vk_layout **layout)
+static rt_status pipeline_add(struct vk_device *dev, const struct vk_choice *choice,
+                              struct vk_pipeline **out)
 {
     rt_status st;
-    *layout = &dev->layouts[choice->kernel];
-    for (uint32_t i = 0; i < dev->pipeline_count; i++) {
-        const struct vk_pipeline *p = &dev->pipelines[i];
-        if (p->kernel == choice->kernel &&
-            memcmp(p->spec, choice->spec, sizeof p->spec) == 0) {
-            *pipeline = p->handle;
-            return RT_OK;
-        }
-    }
     if (dev->pipeline_count == dev->pipeline_capacity) {
         const uint32_t capacity =
             dev->pipeline_capacity ? 2 * dev->pipeline_capacity : 32;
-        struct vk_pipeline *list =
+        struct vk_pipeline **list =
             rt_resize(dev->base.ctx, dev->pipelines, dev->pipeline_capacity, capacity,
                       sizeof *list);
         if (!list)
@@ -129,7 +124,9 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
         dev->pipelines = list;
         dev->pipeline_capacity = capacity;
     }
-    struct vk_pipeline *p = &dev->pipelines[dev->pipeline_count];
+    struct vk_pipeline *p = rt_alloc(dev->base.ctx, 1, sizeof *p);
+    if (!p)
+        return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY, "pipelines");
     p->kernel = choice->kernel;
     memcpy(p->spec, choice->spec, sizeof p->spec);
     const uint64_t start = rt_time_ns();
@@ -137,12 +134,55 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
     rt_log(dev->base.ctx, RT_LOG_TRACE, "kernel %s/%s compiled in %.1f ms",
            rt_op_table[vk_kernel_table[choice->kernel].op].name,
            vk_kernel_table[choice->kernel].name, (double)(rt_time_ns() - start) * 1e-6);
-    dev->pipeline_count++;
-    *pipeline = p->handle;
+    dev->pipelines[dev->pipeline_count++] = p;
+    *out = p;
     return RT_OK;
 
 fail:
+    rt_free(p);
     return st;
+}
+
+rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
+                          struct vk_pipeline **out)
+{
+    for (uint32_t i = 0; i < dev->pipeline_count; i++) {
+        struct vk_pipeline *p = dev->pipelines[i];
+        if (p->kernel == choice->kernel &&
+            memcmp(p->spec, choice->spec, sizeof p->spec) == 0) {
+            *out = p;
+            return RT_OK;
+        }
+    }
+    return pipeline_add(dev, choice, out);
+}
+
+/* Destroys the one that no list has held for the longest time. */
+static void drop_oldest(struct vk_device *dev)
+{
+    uint32_t oldest = UINT32_MAX;
+    for (uint32_t i = 0; i < dev->pipeline_count; i++)
+        if (dev->pipelines[i]->lists == 0 &&
+            (oldest == UINT32_MAX ||
+             dev->pipelines[i]->left < dev->pipelines[oldest]->left))
+            oldest = i;
+    vkDestroyPipeline(dev->handle, dev->pipelines[oldest]->handle, NULL);
+    rt_free(dev->pipelines[oldest]);
+    dev->pipelines[oldest] = dev->pipelines[--dev->pipeline_count];
+}
+
+void vk_pipelines_release(struct vk_device *dev, struct vk_pipeline *const *held,
+                          uint32_t count)
+{
+    uint32_t idle = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        held[i]->lists--;
+        held[i]->left = dev->pipelines_left++;
+    }
+    for (uint32_t i = 0; i < dev->pipeline_count; i++)
+        idle += dev->pipelines[i]->lists == 0;
+    for (; idle > IDLE_MAX; idle--)
+        drop_oldest(dev);
 }
 
 /* ---- the cache file ---- */
@@ -221,8 +261,10 @@ static void cache_save(struct vk_device *dev)
 void vk_pipelines_deinit(struct vk_device *dev)
 {
     cache_save(dev);
-    for (uint32_t i = 0; i < dev->pipeline_count; i++)
-        vkDestroyPipeline(dev->handle, dev->pipelines[i].handle, NULL);
+    for (uint32_t i = 0; i < dev->pipeline_count; i++) {
+        vkDestroyPipeline(dev->handle, dev->pipelines[i]->handle, NULL);
+        rt_free(dev->pipelines[i]);
+    }
     rt_free(dev->pipelines);
     for (uint32_t i = 0; dev->layouts && i < vk_kernel_count; i++) {
         vkDestroyPipelineLayout(dev->handle, dev->layouts[i].pipeline, NULL);
