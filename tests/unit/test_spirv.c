@@ -167,6 +167,27 @@ static void every_op_has_a_kernel(void **state)
     }
 }
 
+/* Kernels that differ in the operand path alone serve the same plans: a kernel of the
+ * plan's own family goes first, and would otherwise push the faster path aside. */
+static void paths_of_a_kernel_share_a_family(void **state)
+{
+    (void)state;
+    uint32_t pairs = 0;
+    for (uint32_t i = 0; i < vk_kernel_count; i++)
+        for (uint32_t j = 0; j < vk_kernel_count; j++) {
+            const struct vk_kernel_info *a = &vk_kernel_table[i], *b = &vk_kernel_table[j];
+            if (a->op != b->op || strncmp(a->name, "texel", 5) != 0 ||
+                strncmp(b->name, "storage", 7) != 0 ||
+                strcmp(a->name + 5, b->name + 7) != 0)
+                continue;
+            pairs++;
+            if (a->family != b->family)
+                fail_msg("op %s: kernels %s and %s are of different families",
+                         rt_op_table[a->op].name, a->name, b->name);
+        }
+    assert_true(pairs > 0);
+}
+
 static void kernels_are_written_out(void **state)
 {
     (void)state;
@@ -202,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bindings_are_those_of_the_op),
         cmocka_unit_test(every_op_has_a_kernel),
+        cmocka_unit_test(paths_of_a_kernel_share_a_family),
         cmocka_unit_test(kernels_are_written_out),
         cmocka_unit_test(committed_code_matches_its_source),
     };
