@@ -175,7 +175,8 @@ static void paths_of_a_kernel_share_a_family(void **state)
     uint32_t pairs = 0;
     for (uint32_t i = 0; i < vk_kernel_count; i++)
         for (uint32_t j = 0; j < vk_kernel_count; j++) {
-            const struct vk_kernel_info *a = &vk_kernel_table[i], *b = &vk_kernel_table[j];
+            const struct vk_kernel_info *a = &vk_kernel_table[i],
+                                        *b = &vk_kernel_table[j];
             if (a->op != b->op || strncmp(a->name, "texel", 5) != 0 ||
                 strncmp(b->name, "storage", 7) != 0 ||
                 strcmp(a->name + 5, b->name + 7) != 0)
