@@ -20,10 +20,11 @@ void main()
 {
     const int n = int(p.count) / 4;
     const int first = int(gl_WorkGroupID.x) * (WIDTH * EACH) + int(gl_LocalInvocationID.x);
-    vec4 v[EACH];
-    for (int k = 0; k < EACH; k++)
-        v[k] = x(min(first + k * WIDTH, n - 1));
-    for (int k = 0; k < EACH; k++)
-        if (first + k * WIDTH < n)
-            y[first + k * WIDTH] = v[k];
+    /* by name: SwiftShader keeps arrays in memory */
+    const vec4 v0 = x(min(first, n - 1)), v1 = x(min(first + WIDTH, n - 1));
+    const vec4 v2 = x(min(first + 2 * WIDTH, n - 1)), v3 = x(min(first + 3 * WIDTH, n - 1));
+    if (first < n) y[first] = v0;
+    if (first + WIDTH < n) y[first + WIDTH] = v1;
+    if (first + 2 * WIDTH < n) y[first + 2 * WIDTH] = v2;
+    if (first + 3 * WIDTH < n) y[first + 3 * WIDTH] = v3;
 }

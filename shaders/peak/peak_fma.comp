@@ -9,8 +9,22 @@
  * Cost  2 FLOPs a float and step, 8 bytes a float.
  * Twin  runtime/ref/ref_peak.c */
 
-/* Unrolled, so that counting them does not count. */
-#define STEPS 16
+/* Unrolled by hand and with a name for each chain: counting must not count, and
+ * SwiftShader keeps arrays in memory. */
+#define STEPS 16u
+#if CHAINS == 1
+#define EACH(DO) DO(0)
+#elif CHAINS == 2
+#define EACH(DO) DO(0) DO(1)
+#elif CHAINS == 4
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3)
+#else
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#endif
+#define LOAD(c) vec4 v##c = x[min(first + c * WIDTH, n - 1)];
+#define STEP(c) v##c = fma(v##c, a, b);
+#define FOUR(DO) DO DO DO DO
+#define STORE(c) if (first + c * WIDTH < n) y[first + c * WIDTH] = v##c;
 
 layout(local_size_x = WIDTH) in;
 layout(binding = 0) readonly buffer X { vec4 x[]; };
@@ -22,18 +36,16 @@ void main()
     const uint n = p.count / 4;
     const uint first = gl_WorkGroupID.x * (WIDTH * CHAINS) + gl_LocalInvocationID.x;
     const vec4 a = vec4(p.a), b = vec4(p.b);
-    vec4 v[CHAINS];
-    for (uint c = 0; c < CHAINS; c++)
-        v[c] = x[min(first + c * WIDTH, n - 1)];
+    EACH(LOAD)
     uint s = 0;
-    for (; s + STEPS <= p.steps; s += STEPS)
-        for (uint k = 0; k < STEPS; k++)
-            for (uint c = 0; c < CHAINS; c++)
-                v[c] = fma(v[c], a, b);
-    for (; s < p.steps; s++)
-        for (uint c = 0; c < CHAINS; c++)
-            v[c] = fma(v[c], a, b);
-    for (uint c = 0; c < CHAINS; c++)
-        if (first + c * WIDTH < n)
-            y[first + c * WIDTH] = v[c];
+    for (; s + STEPS <= p.steps; s += STEPS) {
+        FOUR(EACH(STEP))
+        FOUR(EACH(STEP))
+        FOUR(EACH(STEP))
+        FOUR(EACH(STEP))
+    }
+    for (; s < p.steps; s++) {
+        EACH(STEP)
+    }
+    EACH(STORE)
 }
