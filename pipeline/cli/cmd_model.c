@@ -44,7 +44,7 @@ struct showing {
     struct model_size size, wide; /* packed weights as they are; widened (rt_plan) */
     struct kind kinds[KINDS];
     uint32_t contexts[CONTEXTS_MAX], context_count;
-    char licence[64]; /* empty: the folder does not say */
+    char licence[64]; /* empty: the model does not say */
 };
 
 /* ---- gathering ---- */
@@ -292,7 +292,7 @@ static rt_status print_text(const struct showing *s)
     for (uint32_t i = 0; i < c->eos_count; i++)
         printf(" %u", c->eos[i]);
     printf(c->eos_count ? "\n" : " no token it names\n");
-    printf("  licence    %s\n", s->licence[0] ? s->licence : "the folder does not say");
+    printf("  licence    %s\n", s->licence[0] ? s->licence : "the model does not say");
     print_kinds(s);
     printf("  bytes      %.1f MiB in files, %.1f on a device (%.2f of it): projections "
            "%.1f, embedding and head %.1f, rest %.1f\n",
@@ -375,4 +375,4 @@ fail:
 }
 
 const struct cli_command cli_model = { "model", "what a model holds and where it fits",
-                                       "show DIR", options, run };
+                                       "show DIR|FILE.gguf", options, run };

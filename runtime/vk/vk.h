@@ -158,6 +158,9 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
 /* Whether a kernel may run these operands under the device's plan. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices);
+/* Whether the rows of an op are too long for one invocation each: a workgroup takes one,
+ * on every device. */
+bool vk_row_is_long(enum rt_op op, const void *push);
 /* Whether a kernel of an op that is not matmul-like serves these parameters. */
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel);
 /* Grid of an op that has one invocation (or group) per item, for one kernel. */

@@ -171,6 +171,24 @@ static bool is_own(const struct unpack_push *p)
     return p->bits >= 16 || (p->form <= RT_FORM_OFFSET && p->bits != 5 && p->bits != 6);
 }
 
+/* Longest row of logits that one invocation may walk: llvmpipe ends every loop of an
+ * invocation after 65,535 rounds together, without a word, and `sample` needs 7.5 a column. */
+enum { ROW_MAX = 8192 };
+
+bool vk_row_is_long(enum rt_op op, const void *push)
+{
+    switch (op) {
+    case RT_OP_logits_stat:
+        return ((const struct logits_stat_push *)push)->vocab > ROW_MAX;
+    case RT_OP_kl:
+        return ((const struct kl_push *)push)->vocab > ROW_MAX;
+    case RT_OP_sample:
+        return ((const struct sample_push *)push)->vocab > ROW_MAX;
+    default:
+        return false;
+    }
+}
+
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const uint32_t hd = head_size(op, push);
@@ -184,6 +202,8 @@ bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
         return texel <= ((const struct peak_copy_push *)push)->texel;
     if (op == RT_OP_peak_read)
         return texel <= ((const struct peak_read_push *)push)->texel;
+    if (vk_row_is_long(op, push) && !vk_kernel_define(kernel, "ROWGROUP", 0))
+        return false;
     return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
 }
 
@@ -196,7 +216,9 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
         !vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     int rank = 1;
-    if (k->family == dev->base.plan.family)
+    const bool tiled = dev->base.plan.family == RT_FAMILY_TILED;
+    if (k->family == dev->base.plan.family ||
+        (tiled && vk_kernel_define(kernel, "ROWGROUP", 0)))
         rank += 4;
     if (strchr(k->paths, 't') || strchr(k->paths, 'u'))
         rank += 2;

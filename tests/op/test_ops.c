@@ -94,7 +94,9 @@ static void check_operand(struct trial *t, uint32_t i, const char *kernel)
 static bool has_tiled_kernel(enum rt_op op)
 {
     for (uint32_t k = 0; k < vk_kernel_count; k++)
-        if (vk_kernel_table[k].op == op && vk_kernel_table[k].family == RT_FAMILY_TILED)
+        if (vk_kernel_table[k].op == op &&
+            (vk_kernel_table[k].family == RT_FAMILY_TILED ||
+             vk_kernel_define(k, "ROWGROUP", 0)))
             return true;
     return false;
 }
@@ -156,7 +158,8 @@ static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t k
     if (vk_is_matmul(t->op.c.op))
         return vk_matmul_fits(t->op.c.op, &t->op.c.push, kernel);
     const bool tiled = rt_device_plan(dev)->family == RT_FAMILY_TILED;
-    if (sums_by_group(kernel) != (tiled && has_group_kernel(t->op.c.op)))
+    const bool grouped = tiled || vk_row_is_long(t->op.c.op, &t->op.c.push);
+    if (sums_by_group(kernel) != (grouped && has_group_kernel(t->op.c.op)))
         return false;
     return vk_item_fits(t->op.c.op, &t->op.c.push, kernel);
 }
