@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <glob.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,29 +18,16 @@
 
 static const double LOGIT_TOLERANCE = 1e-4; /* measured: 1.2e-5 */
 
+enum { FIXTURES_MAX = 512, PATH = 192 };
+
 struct fixture {
-    const char *golden; /* folder with golden.json, below tests/golden */
-    const char *model;  /* model folder or file, below tests/golden */
-    bool adapter;       /* golden folder is an adapter of the model */
+    char golden[PATH]; /* folder with golden.json, below tests/golden */
+    char model[PATH];  /* model folder or file, below tests/golden */
+    bool adapter;      /* golden folder is an adapter of the model */
 };
 
-static const struct fixture fixtures[] = {
-    { "models/qwen2-tiny", "models/qwen2-tiny", false },
-    { "models/qwen2-tiny-untied-bf16", "models/qwen2-tiny-untied-bf16", false },
-    { "models/qwen2-tiny-rtn4-ct", "models/qwen2-tiny-rtn4-ct", false },
-    { "models/qwen3-tiny", "models/qwen3-tiny", false },
-    { "models/llama-tiny", "models/llama-tiny", false },
-    { "models/llama-tiny-linear", "models/llama-tiny-linear", false },
-    { "gguf/model", "gguf/model/qwen2-tiny-q8_0-q4_0.gguf", false },
-    { "lora/qwen2-tiny/plain", "models/qwen2-tiny", true },
-    { "lora/qwen2-tiny/pattern", "models/qwen2-tiny", true },
-    { "lora/qwen2-tiny/rslora", "models/qwen2-tiny", true },
-    { "lora/qwen2-tiny/qv", "models/qwen2-tiny", true },
-    { "lora/llama-tiny/plain", "models/llama-tiny", true },
-    { "lora/llama-tiny/pattern", "models/llama-tiny", true },
-    { "lora/llama-tiny/rslora", "models/llama-tiny", true },
-    { "lora/llama-tiny/qv", "models/llama-tiny", true },
-};
+static struct fixture fixtures[FIXTURES_MAX];
+static size_t fixture_count;
 
 static uint32_t read_ids(const json_t *array, uint32_t *ids, uint32_t max)
 {
@@ -166,6 +154,58 @@ static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev,
     rt_model_destroy(&model);
 }
 
+/* A golden names its model: nothing (the folder itself), a GGUF file in it, or the base
+ * of an adapter, as ../../../models/NAME. */
+static void add_fixture(const char *golden)
+{
+    char path[1024], file[256];
+    snprintf(file, sizeof file, "tests/golden/%s/golden.json", golden);
+    json_t *root = json_load_file(test_path(path, sizeof path, file), 0, NULL);
+    if (!root)
+        return;
+    const char *gguf = json_string_value(json_object_get(root, "file"));
+    const char *base = json_string_value(json_object_get(root, "base"));
+    assert_true(fixture_count < FIXTURES_MAX);
+    struct fixture *f = &fixtures[fixture_count++];
+    snprintf(f->golden, PATH, "%s", golden);
+    f->adapter = base != NULL;
+    if (base) {
+        assert_int_equal(strncmp(base, "../../../", 9), 0);
+        snprintf(f->model, PATH, "%s", base + 9);
+    } else if (gguf) {
+        snprintf(f->model, PATH, "%s/%s", golden, gguf);
+    } else {
+        snprintf(f->model, PATH, "%s", golden);
+    }
+    json_decref(root);
+}
+
+/* Every folder that matches the pattern and holds a golden.json. */
+static void find_fixtures(const char *pattern)
+{
+    char path[1024], relative[256], root[1024];
+    glob_t found;
+    test_path(root, sizeof root, "tests/golden/");
+    snprintf(relative, sizeof relative, "tests/golden/%s/golden.json", pattern);
+    if (glob(test_path(path, sizeof path, relative), 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        char *golden = found.gl_pathv[i] + strlen(root);
+        *strrchr(golden, '/') = 0;
+        add_fixture(golden);
+    }
+    globfree(&found);
+}
+
+static int find_all(void **state)
+{
+    (void)state;
+    find_fixtures("models/*");
+    find_fixtures("gguf/*");
+    find_fixtures("lora/*/*");
+    return fixture_count > 0 ? 0 : -1;
+}
+
 static void logits_agree_on_every_device(void **state)
 {
     (void)state;
@@ -176,7 +216,7 @@ static void logits_agree_on_every_device(void **state)
         struct rt_ctx ctx;
         test_ctx(&ctx);
         struct rt_device *dev = test_device_open(&ctx, &devices[i]);
-        for (size_t f = 0; f < RT_COUNT(fixtures); f++)
+        for (size_t f = 0; f < fixture_count; f++)
             check_fixture(&ctx, dev, &fixtures[f], devices[i].name);
         assert_int_equal(rt_device_validation_count(dev), 0);
         rt_device_destroy(&dev);
@@ -186,5 +226,5 @@ static void logits_agree_on_every_device(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(logits_agree_on_every_device) };
-    return cmocka_run_group_tests_name("golden logits", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("golden logits", tests, find_all, NULL);
 }

@@ -24,7 +24,8 @@ void test_ctx(struct rt_ctx *ctx);
 struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device *device);
 /* A buffer of the device with these bytes; fails the test if it cannot be. */
 struct rt_buffer *test_upload(struct rt_device *dev, const void *data, uint64_t size);
-/* Path of a file below tests/golden or the source tree. */
+/* Path of a file of the source tree. Files below tests/golden are taken from the folder
+ * FAULTLINE_TEST_GOLDEN where that is set (make_golden.py --seed N --out FOLDER). */
 const char *test_path(char *buffer, size_t size, const char *relative);
 /* Reads `count` floats of a raw file; fails the test if it is shorter. */
 float *test_floats(const char *path, size_t count);
