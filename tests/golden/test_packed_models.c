@@ -53,45 +53,10 @@ static float *logits_of(struct rt_model *model)
     return logits;
 }
 
-/* Matrix `i`, side A or B, and how many elements it has. */
-static const float *matrix_of(const struct fmt_adapter *g, const struct fmt_config *c,
-                              uint32_t i, int side, uint32_t *count)
-{
-    uint32_t out, in;
-    fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
-    *count = g->lora[i].rank * (side ? out : in);
-    return side ? g->lora[i].b : g->lora[i].a;
-}
-
-static double norm_of(const float *x, const float *y, uint32_t count)
-{
-    double sum = 0;
-    for (uint32_t k = 0; k < count; k++) {
-        const double d = (double)x[k] - (y ? (double)y[k] : 0);
-        sum += d * d;
-    }
-    return sqrt(sum);
-}
-
-/* Worst ||g - h|| / ||h|| over the matrices of the adapter gradients of two models. A
- * matrix whose gradient nearly cancels (attention that looks at one key only) is held
- * against the largest matrix instead. */
 static double gradients_differ(struct rt_model *a, struct rt_model *b)
 {
     struct fmt_adapter *g = test_gradient(a), *h = test_gradient(b);
-    double worst = 0, largest = 0;
-    uint32_t count;
-    for (uint32_t i = 0; i < 2 * h->layers * FMT_MODULE_COUNT; i++) {
-        const float *y = matrix_of(h, &b->config, i / 2, (int)i % 2, &count);
-        largest = fmax(largest, norm_of(y, NULL, count));
-    }
-    for (uint32_t i = 0; i < 2 * g->layers * FMT_MODULE_COUNT; i++) {
-        const float *x = matrix_of(g, &a->config, i / 2, (int)i % 2, &count);
-        const float *y = matrix_of(h, &b->config, i / 2, (int)i % 2, &count);
-        const double size = fmax(norm_of(y, NULL, count), CANCELLED * largest);
-        const double share = norm_of(x, y, count) / size;
-        worst = share <= worst ? worst : share; /* NaN is the worst */
-    }
+    const double worst = test_gradients_differ(g, h, &b->config, CANCELLED);
     fmt_adapter_destroy(&g);
     fmt_adapter_destroy(&h);
     return worst;

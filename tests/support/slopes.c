@@ -14,20 +14,71 @@ static const double CHANGE = 0.02;
 
 enum { TOKENS = 40, RANK = 4 };
 
-/* A and B of every module at random, so that no gradient vanishes. */
-static struct fmt_adapter *random_adapter(struct rt_ctx *ctx, const struct fmt_config *c)
+struct fmt_adapter *test_random_adapter(struct rt_ctx *ctx, const struct fmt_config *c,
+                                        uint32_t rank, float size)
 {
     struct fmt_adapter *a = NULL;
-    assert_int_equal(fmt_adapter_new(ctx, c, RANK, 8.0f, &a), RT_OK);
+    assert_int_equal(fmt_adapter_new(ctx, c, rank, 2.0f * (float)rank, &a), RT_OK);
     for (uint32_t i = 0; i < a->layers * FMT_MODULE_COUNT; i++) {
         uint32_t out, in;
         fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
-        for (uint32_t k = 0; k < RANK * in; k++)
-            a->lora[i].a[k] = 0.1f * ((float)train_word(1, k, i) / 2147483648.0f - 1);
-        for (uint32_t k = 0; k < RANK * out; k++)
-            a->lora[i].b[k] = 0.1f * ((float)train_word(2, k, i) / 2147483648.0f - 1);
+        for (uint32_t k = 0; k < rank * in; k++)
+            a->lora[i].a[k] = size * ((float)train_word(1, k, i) / 2147483648.0f - 1);
+        for (uint32_t k = 0; k < rank * out; k++)
+            a->lora[i].b[k] = size * ((float)train_word(2, k, i) / 2147483648.0f - 1);
     }
     return a;
+}
+
+/* Matrix `i`: A of module i / 2, or its B; and how many elements it has. */
+static const float *matrix_of(const struct fmt_adapter *g, const struct fmt_config *c,
+                              uint32_t i, uint32_t *count)
+{
+    uint32_t out, in;
+    const struct fmt_lora *l = &g->lora[i / 2];
+    fmt_module_size(c, (enum fmt_module)(i / 2 % FMT_MODULE_COUNT), &out, &in);
+    *count = l->rank * (i % 2 ? out : in);
+    return i % 2 ? l->b : l->a;
+}
+
+static double norm_of(const float *x, const float *y, uint32_t count)
+{
+    double sum = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        const double d = (double)x[k] - (y ? (double)y[k] : 0);
+        sum += d * d;
+    }
+    return sqrt(sum);
+}
+
+double test_gradient_norm(const struct fmt_adapter *g, const struct fmt_config *c)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < 2 * g->layers * FMT_MODULE_COUNT; i++) {
+        uint32_t count;
+        const float *x = matrix_of(g, c, i, &count);
+        const double norm = norm_of(x, NULL, count);
+        sum += norm * norm;
+    }
+    return sqrt(sum);
+}
+
+double test_gradients_differ(const struct fmt_adapter *g, const struct fmt_adapter *h,
+                             const struct fmt_config *c, double cancelled)
+{
+    double worst = 0, largest = 0;
+    uint32_t count;
+    for (uint32_t i = 0; i < 2 * h->layers * FMT_MODULE_COUNT; i++) {
+        const float *y = matrix_of(h, c, i, &count);
+        largest = fmax(largest, norm_of(y, NULL, count));
+    }
+    for (uint32_t i = 0; i < 2 * g->layers * FMT_MODULE_COUNT; i++) {
+        const float *y = matrix_of(h, c, i, &count);
+        const double size = fmax(norm_of(y, NULL, count), cancelled * largest);
+        const double share = norm_of(matrix_of(g, c, i, &count), y, count) / size;
+        worst = share <= worst ? worst : share;
+    }
+    return worst;
 }
 
 /* sum += factor * the elements of one kind of g; returns the norm of those of g. */
@@ -101,9 +152,10 @@ static void session_open(struct session *s, struct rt_model *model)
     }
     train_options_default(&options);
     options.loss = TRAIN_SFT;
-    assert_int_equal(rt_adapter_create(model, random_adapter(b->ctx, &model->config),
-                                       true, &b->adapter),
-                     RT_OK);
+    assert_int_equal(
+        rt_adapter_create(model, test_random_adapter(b->ctx, &model->config, RANK, 0.1f),
+                          true, &b->adapter),
+        RT_OK);
     assert_int_equal(
         rt_trainer_create(model, b->adapter, NULL, &options, TOKENS, 0, &b->trainer),
         RT_OK);

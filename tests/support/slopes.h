@@ -6,6 +6,17 @@
 
 #include "runtime/train/train.h"
 
+/* A and B of every module at random in +-size, so that no gradient vanishes; the same of
+ * every model of a shape. fmt_adapter_destroy it, or give it to rt_adapter_create. */
+struct fmt_adapter *test_random_adapter(struct rt_ctx *ctx, const struct fmt_config *c,
+                                        uint32_t rank, float size);
+/* The norm of all matrices of a gradient. */
+double test_gradient_norm(const struct fmt_adapter *g, const struct fmt_config *c);
+/* Worst ||g - h|| / ||h|| over the matrices of two gradients of the same shapes; NaN is the
+ * worst. A matrix whose gradient nearly cancels (attention that looks at one key only) is
+ * held against that share of the largest matrix instead. */
+double test_gradients_differ(const struct fmt_adapter *g, const struct fmt_adapter *h,
+                             const struct fmt_config *c, double cancelled);
 /* The gradient of an SFT loss on random tokens for a random adapter of rank 4, the same of
  * every model of a shape; fmt_adapter_destroy it. */
 struct fmt_adapter *test_gradient(struct rt_model *model);
