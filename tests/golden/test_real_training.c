@@ -252,9 +252,7 @@ int main(void)
         cmocka_unit_test(smollm2_trains_as_ref_does),
         cmocka_unit_test(qwen2_5_coder_trains_as_ref_does),
     };
-    char path[1024];
-    bool any = false;
-    for (int i = 0; i < TEST_REAL_MODELS; i++)
-        any = test_real_model(i, path, sizeof path) || any;
-    return any ? cmocka_run_group_tests_name("real training", tests, NULL, NULL) : 77;
+    return test_real_models_there()
+               ? cmocka_run_group_tests_name("real training", tests, NULL, NULL)
+               : 77;
 }

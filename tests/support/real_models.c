@@ -19,3 +19,12 @@ bool test_real_model(int which, char *path, size_t size)
     printf("    skipped: %s is not there; bench/models.sh gets it\n", path);
     return false;
 }
+
+bool test_real_models_there(void)
+{
+    char path[1024];
+    bool any = false;
+    for (int i = 0; i < TEST_REAL_MODELS; i++)
+        any = test_real_model(i, path, sizeof path) || any;
+    return any;
+}
