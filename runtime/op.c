@@ -47,12 +47,14 @@ static struct rt_op_cost elementwise(double count, double flops, double words)
     return (struct rt_op_cost){ .flops = count * flops, .bytes = count * words * 4 };
 }
 
-/* Attention of rows x heads over `keys` keys: `products` head-size products a key. */
+/* Attention of rows x heads over `keys` keys, whose elements take `key_bytes`: `products`
+ * head-size products a key. */
 static struct rt_op_cost attention_cost(double rows, double heads, double hd, double keys,
-                                        double products)
+                                        double key_bytes, double products)
 {
-    return (struct rt_op_cost){ .flops = 2 * products * rows * heads * hd * keys,
-                                .bytes = 4 * rows * heads * hd * (2 + 2 * keys) };
+    const double elements = rows * heads * hd;
+    return (struct rt_op_cost){ .flops = 2 * products * elements * keys,
+                                .bytes = elements * (4 * 2 + key_bytes * 2 * keys) };
 }
 
 struct rt_op_cost rt_op_cost_of(enum rt_op op, const void *push, double context)
@@ -76,15 +78,15 @@ struct rt_op_cost rt_op_cost_of(enum rt_op op, const void *push, double context)
     }
     case RT_OP_attention: {
         const struct attention_push *p = push;
-        return attention_cost(p->rows, p->heads, p->hd, context, 2);
+        return attention_cost(p->rows, p->heads, p->hd, context, p->halves ? 2 : 4, 2);
     }
     case RT_OP_attention_back_q: {
         const struct attention_back_q_push *p = push;
-        return attention_cost(p->rows, p->heads, p->hd, context, 3);
+        return attention_cost(p->rows, p->heads, p->hd, context, 4, 3);
     }
     case RT_OP_attention_back_kv: {
         const struct attention_back_kv_push *p = push;
-        return attention_cost(p->rows, p->heads, p->hd, context, 4);
+        return attention_cost(p->rows, p->heads, p->hd, context, 4, 4);
     }
     case RT_OP_embed: {
         const struct embed_push *p = push;

@@ -26,6 +26,18 @@ static struct rt_op_operand rows_of(uint64_t rows, uint32_t ld, enum rt_fill fil
     };
 }
 
+/* Rows of keys and values: floats, or halves. */
+static struct rt_op_operand keys_of(uint64_t rows, uint32_t ld, bool halves)
+{
+    struct rt_op_operand o = rows_of(rows, ld, halves ? RT_FILL_HALVES : RT_FILL_UNIT);
+    if (halves) {
+        o.bytes /= 2;
+        o.checked /= 2;
+        o.content = RT_CONTENT_HALVES;
+    }
+    return o;
+}
+
 /* Codes and scales of a weight. */
 static void weight_of(struct rt_op_operand *o, uint32_t out_pad, uint32_t in_pad,
                       uint32_t bits, uint32_t group, uint32_t form)
@@ -126,8 +138,8 @@ static void make_attention(struct rt_op_case *c)
     const struct attention_push *p = &c->push.attention;
     const uint64_t keys = p->page ? (uint64_t)p->rows * pages_of(c) * p->page : p->rows;
     o[0] = rows_of(p->rows, p->ldq, RT_FILL_UNIT);
-    o[1] = rows_of(keys, p->ldk, RT_FILL_UNIT);
-    o[2] = rows_of(keys, p->ldv, RT_FILL_UNIT);
+    o[1] = keys_of(keys, p->ldk, p->halves != 0);
+    o[2] = keys_of(keys, p->ldv, p->halves != 0);
     o[3] = plain(4ull * p->rows, RT_FILL_META);
     o[4] = plain((uint64_t)p->rows * pages_of(c), RT_FILL_TABLE);
     o[5] = rows_of(p->rows, p->ldo, RT_FILL_UNIT);
@@ -192,7 +204,8 @@ static void make_elementwise(struct rt_op_case *c)
         o[0] = plain((uint64_t)p->positions * p->hd, RT_FILL_UNIT);
         o[1] = plain(4ull * p->rows, RT_FILL_META);
         o[2] = rows_of(p->rows, p->ldx, RT_FILL_UNIT);
-        o[3] = p->store ? rows_of(p->rows, p->ldc, RT_FILL_UNIT) : plain(0, RT_FILL_ZERO);
+        o[3] =
+            p->store ? keys_of(p->rows, p->ldc, p->halves != 0) : plain(0, RT_FILL_ZERO);
     }
 }
 
@@ -525,6 +538,10 @@ void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed
     case RT_FILL_TABLE:
         for (uint64_t i = 0; i < o->checked / 4; i++)
             words[i] = (uint32_t)(o->checked / 4 - 1 - i);
+        break;
+    case RT_FILL_HALVES:
+        for (uint64_t i = 0; i < 2 * n; i++)
+            ((uint16_t *)data)[i] = rt_half_from_float(next_unit(&state));
         break;
     default:
         for (uint64_t i = 0; i < n; i++)

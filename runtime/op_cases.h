@@ -34,11 +34,13 @@ enum rt_fill {
     RT_FILL_HYPER,    /* the hyperparameters of adamw */
     RT_FILL_META,     /* the meta words of the op, made from its parameters */
     RT_FILL_TABLE,    /* page numbers, last page first */
+    RT_FILL_HALVES,   /* halves in (-1, 1), none subnormal, two in a word */
 };
 
 /* How the words of a written operand are compared. */
 enum rt_content {
     RT_CONTENT_FLOATS = 0,
+    RT_CONTENT_HALVES, /* two in a word */
     RT_CONTENT_WORDS,  /* exactly */
     RT_CONTENT_STAT,   /* logits_stat: words 0, 1, 5, 7 of 8 exactly, the rest floats */
     RT_CONTENT_KLSTAT, /* kl: words 1, 2, 3 of 4 exactly, the first a float */
@@ -47,7 +49,7 @@ enum rt_content {
 struct rt_op_operand {
     uint64_t bytes;   /* of the binding; padding rows included */
     uint64_t checked; /* bytes from the start whose content has a meaning */
-    uint32_t ld; /* floats a row, the unit of magnitude in comparisons; 0: all is one */
+    uint32_t ld; /* elements a row, the unit of magnitude in comparisons; 0: all is one */
     enum rt_fill fill;
     enum rt_content content;
     uint32_t arg; /* of fill */

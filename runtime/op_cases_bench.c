@@ -92,15 +92,21 @@ const struct rt_op_case rt_op_bench_list[] = {
     BENCH(embed, "128 columns f32, 256 rows", 0, 256, 128, 576, 128, 32, 0, 0, 128, 0, 576)
 
     BENCH(attention, "prefill of 256", 256,
-         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 128, 0, 0, 0, 0.176777f)
+         256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 128, 0, 0, 0, 0.176777f, 0)
     BENCH(attention, "prefill of 256, heads of 64", 256,
-         256, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 0, 0, 0.125000f)
+         256, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 0, 0, 0.125000f, 0)
     BENCH(attention, "decode at 256 keys, 1 row", 256,
-         1, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f)
+         1, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f, 0)
     BENCH(attention, "decode at 1 to 256 keys, 64 rows", 256,
-         64, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f)
+         64, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f, 0)
     BENCH(attention, "decode at 1 to 256 keys, 64 rows, heads of 64", 256,
-         64, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 16, 0, 0.125000f)
+         64, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 16, 0, 0.125000f, 0)
+    BENCH(attention, "halves: decode at 256 keys, 1 row", 256,
+         1, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f, 1)
+    BENCH(attention, "halves: decode at 1 to 256 keys, 64 rows", 256,
+         64, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 0, 0.176777f, 1)
+    BENCH(attention, "halves: decode at 1 to 256 keys, 64 rows, heads of 64", 256,
+         64, 8, 2, 64, 512, 0, 256, 0, 256, 128, 512, 0, 16, 0, 0.125000f, 1)
     BENCH(attention_back_q, "256 rows", 256,
          256, 4, 2, 32, 128, 0, 256, 0, 256, 64, 256, 0, 128, 128, 0, 0.176777f)
     BENCH(attention_back_kv, "256 rows", 256,
@@ -109,7 +115,7 @@ const struct rt_op_case rt_op_bench_list[] = {
     BENCH(rmsnorm, "2048 columns, 64 rows", 0, 64, 2048, 1, 2048, 0, 2048, 0, 1e-6f)
     BENCH(rmsnorm_back, "128 columns, 256 rows", 0,
          256, 128, 1, 128, 0, 128, 0, 128, 0, 1e-6f, 1)
-    BENCH(rope, "256 rows", 0, 256, 4, 2, 32, 256, 0, 128, 192, 0, 1, 128, 256)
+    BENCH(rope, "256 rows", 0, 256, 4, 2, 32, 256, 0, 128, 192, 0, 1, 128, 256, 0)
     BENCH(swiglu, "384 columns, 256 rows", 0, 256, 384, 768, 0, 384, 384)
     BENCH(swiglu_back, "384 columns, 256 rows", 0, 256, 384, 768, 0, 384, 384, 768)
     BENCH(add, "98304 floats", 0, 98304, 0.5f)

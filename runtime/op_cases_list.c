@@ -279,57 +279,74 @@ const struct rt_op_case rt_op_case_list[] = {
          5, 576, 1, 640, 0, 640, 0, 640, 0, 1e-6f, 0)
 
     /* rope: rows, heads_q, heads_k, hd, ldx, offq, offk, offv, inverse, store, ldc,
-     * positions */
-    CASE(rope, "0 rows, stored", USUAL, 0, 0, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50)
-    CASE(rope, "1 rows, stored", USUAL, 0, 1, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50)
-    CASE(rope, "63 rows, stored", USUAL, 0, 63, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50)
-    CASE(rope, "65 rows, stored", USUAL, 0, 65, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50)
+     * positions, halves */
+    CASE(rope, "0 rows, stored", USUAL, 0, 0, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 0)
+    CASE(rope, "1 rows, stored", USUAL, 0, 1, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 0)
+    CASE(rope, "63 rows, stored", USUAL, 0, 63, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 0)
+    CASE(rope, "65 rows, stored", USUAL, 0, 65, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 0)
     CASE(rope, "inverse, not stored", USUAL, 0,
-         7, 4, 4, 32, 384, 0, 128, 256, 1, 0, 256, 300)
-    CASE(rope, "smallest head", USUAL, 0, 7, 2, 1, 8, 128, 0, 16, 32, 0, 1, 128, 1)
+         7, 4, 4, 32, 384, 0, 128, 256, 1, 0, 256, 300, 0)
+    CASE(rope, "smallest head", USUAL, 0, 7, 2, 1, 8, 128, 0, 16, 32, 0, 1, 128, 1, 0)
+    CASE(rope, "1 rows, halves", USUAL, 0, 1, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 1)
+    CASE(rope, "65 rows, halves", USUAL, 0, 65, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 1)
+    CASE(rope, "smallest head, halves", USUAL, 0, 7, 2, 1, 8, 128, 0, 16, 32, 0, 1, 128, 1, 1)
 
     /* attention: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv, ldo, offo,
-     * page, want_lse, scale */
+     * page, want_lse, scale, halves */
     CASE(attention, "head size 8", USUAL, 19,
-         19, 4, 2, 8, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.353553f)
+         19, 4, 2, 8, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.353553f, 0)
     CASE(attention, "head size 16", USUAL, 19,
-         19, 4, 2, 16, 128, 0, 128, 0, 128, 32, 128, 0, 0, 1, 0.250000f)
+         19, 4, 2, 16, 128, 0, 128, 0, 128, 32, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "head size 32", USUAL, 19,
-         19, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f)
+         19, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f, 0)
     CASE(attention, "head size 64", USUAL, 19,
-         19, 4, 2, 64, 256, 0, 256, 0, 256, 128, 256, 0, 0, 1, 0.125000f)
+         19, 4, 2, 64, 256, 0, 256, 0, 256, 128, 256, 0, 0, 1, 0.125000f, 0)
     CASE(attention, "head size 128", USUAL, 19,
-         19, 4, 2, 128, 512, 0, 512, 0, 512, 256, 512, 0, 0, 1, 0.088388f)
+         19, 4, 2, 128, 512, 0, 512, 0, 512, 256, 512, 0, 0, 1, 0.088388f, 0)
     CASE(attention, "1 rows in sequences of 1", USUAL, 1,
-         1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f)
+         1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "7 rows in sequences of 8", USUAL, 8,
-         7, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f)
+         7, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "9 rows in sequences of 9", USUAL, 9,
-         9, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f)
+         9, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "64 rows in sequences of 63", USUAL, 63,
-         64, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f)
+         64, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "65 rows in sequences of 33", USUAL, 33,
-         65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f)
+         65, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "no rows", USUAL, 5,
-         0, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f)
+         0, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f, 0)
     CASE(attention, "no groups, no lse", USUAL, 33,
-         33, 5, 5, 32, 256, 0, 384, 0, 384, 160, 256, 0, 0, 0, 0.176777f)
+         33, 5, 5, 32, 256, 0, 384, 0, 384, 160, 256, 0, 0, 0, 0.176777f, 0)
     CASE(attention, "seven heads share one", USUAL, 17,
-         17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 512, 0, 0, 1, 0.125000f)
+         17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 512, 0, 0, 1, 0.125000f, 0)
     CASE(attention, "paged by 8", USUAL, 77,
-         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.176777f)
+         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.176777f, 0)
     CASE(attention, "paged by 16", USUAL, 77,
-         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 16, 1, 0.176777f)
+         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 16, 1, 0.176777f, 0)
     CASE(attention, "paged by 64", USUAL, 77,
-         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 64, 1, 0.176777f)
+         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 64, 1, 0.176777f, 0)
     CASE(attention, "paged, one page not full", USUAL, 5,
-         3, 2, 1, 64, 128, 0, 128, 0, 128, 64, 128, 0, 16, 1, 0.125000f)
+         3, 2, 1, 64, 128, 0, 128, 0, 128, 64, 128, 0, 16, 1, 0.125000f, 0)
     CASE(attention, "paged by 8, long heads", USUAL, 77,
-         9, 3, 1, 64, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.125000f)
+         9, 3, 1, 64, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.125000f, 0)
     CASE(attention, "longest heads, odd in number", USUAL, 45,
-         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 384, 0, 0, 1, 0.088388f)
+         47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 384, 0, 0, 1, 0.088388f, 0)
     CASE(attention, "scores far apart", LARGE, 20,
-         20, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f)
+         20, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f, 0)
+    CASE(attention, "halves, head size 8", USUAL, 19,
+         19, 4, 2, 8, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.353553f, 1)
+    CASE(attention, "halves, head size 16", USUAL, 19,
+         19, 4, 2, 16, 128, 0, 128, 0, 128, 32, 128, 0, 0, 1, 0.250000f, 1)
+    CASE(attention, "halves, head size 32, paged by 16", USUAL, 77,
+         9, 6, 2, 32, 256, 0, 128, 0, 128, 64, 256, 0, 16, 1, 0.176777f, 1)
+    CASE(attention, "halves, head size 64, paged by 16", USUAL, 77,
+         9, 7, 1, 64, 512, 0, 128, 0, 128, 64, 512, 0, 16, 1, 0.125000f, 1)
+    CASE(attention, "halves, head size 128, paged by 16", USUAL, 77,
+         9, 4, 2, 128, 512, 0, 512, 0, 512, 256, 512, 0, 16, 1, 0.088388f, 1)
+    CASE(attention, "halves, one row and key", USUAL, 1,
+         1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 16, 1, 0.250000f, 1)
+    CASE(attention, "halves, no rows", USUAL, 5,
+         0, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 16, 1, 0.176777f, 1)
 
     /* attention_back_q: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv, ldo,
      * offo, offdo, lddq, offdq, scale */

@@ -2,6 +2,8 @@
  * The tolerance of every op, once; the reasons are in docs/numerics.md. */
 #include "runtime/op_compare.h"
 
+#include "runtime/weight.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -86,24 +88,38 @@ static bool is_exact(enum rt_content content, uint64_t index)
     case RT_CONTENT_KLSTAT:
         return index % 4 != 0;
     case RT_CONTENT_FLOATS:
+    case RT_CONTENT_HALVES:
         break;
     }
     return false;
 }
 
-static double row_magnitude(const struct rt_op_operand *o, const float *wanted,
+/* Element `index` of what an operand holds. */
+static float element(const struct rt_op_operand *o, const void *data, uint64_t index)
+{
+    return o->content == RT_CONTENT_HALVES
+               ? rt_half_to_float(((const uint16_t *)data)[index])
+               : ((const float *)data)[index];
+}
+
+static double row_magnitude(const struct rt_op_operand *o, const void *wanted,
                             uint64_t row, uint64_t n, uint64_t ld)
 {
     double most = 0;
-    for (uint64_t i = row; i < row + ld && i < n; i++)
-        if (!is_exact(o->content, i) && isfinite(wanted[i]))
-            most = fmax(most, fabs((double)wanted[i]));
+    for (uint64_t i = row; i < row + ld && i < n; i++) {
+        const double value = element(o, wanted, i);
+        if (!is_exact(o->content, i) && isfinite(value))
+            most = fmax(most, fabs(value));
+    }
     return most;
 }
 
 /* Differences below this mean nothing: subnormals may be flushed to zero, and the exp of
  * some devices ends some powers of e before the smallest normal number. */
 static const double FLOOR = 1e-30;
+
+/* Two floats that agree may be rounded to halves on either side of a boundary. */
+static const double HALF_STEP = 1.0 / 1024;
 
 /* Share of the tolerance that one float uses; infinite where NaN or an infinity of one
  * side meets anything else. */
@@ -122,24 +138,26 @@ struct rt_op_distance rt_op_compare(const struct rt_op_case *c, uint32_t binding
                                     const void *got, const void *wanted)
 {
     const struct rt_op_operand *o = &c->operand[binding];
-    const uint64_t n = o->checked / 4, ld = o->ld ? o->ld : n;
-    const float *g = got, *w = wanted;
-    const struct tolerance tolerance = tolerance_of(c);
+    const bool halves = o->content == RT_CONTENT_HALVES;
+    const uint64_t n = o->checked / (halves ? 2 : 4), ld = o->ld ? o->ld : n;
+    struct tolerance tolerance = tolerance_of(c);
+    if (halves)
+        tolerance.relative += HALF_STEP;
     struct rt_op_distance worst = { 0 };
     double magnitude = 0, relative = 0;
     for (uint64_t i = 0; i < n; i++) {
         if (i % ld == 0)
-            magnitude = row_magnitude(o, w, i, n, ld);
-        const bool same = memcmp(&g[i], &w[i], sizeof *g) == 0;
-        if (same)
+            magnitude = row_magnitude(o, wanted, i, n, ld);
+        const float g = element(o, got, i), w = element(o, wanted, i);
+        if (memcmp(&g, &w, sizeof g) == 0)
             continue;
-        const double scale = fmax(magnitude, fabs((double)w[i]));
+        const double scale = fmax(magnitude, fabs((double)w));
         if (!is_exact(o->content, i) && scale > FLOOR)
-            relative = fmax(relative, fabs((double)g[i] - w[i]) / scale);
+            relative = fmax(relative, fabs((double)g - w) / scale);
         const double used =
-            is_exact(o->content, i) ? INFINITY : share(tolerance, g[i], w[i], magnitude);
+            is_exact(o->content, i) ? INFINITY : share(tolerance, g, w, magnitude);
         if (used > worst.used)
-            worst = (struct rt_op_distance){ used, i, g[i], w[i], 0 };
+            worst = (struct rt_op_distance){ used, i, g, w, 0 };
     }
     worst.relative = relative;
     return worst;

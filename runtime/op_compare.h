@@ -6,10 +6,10 @@
 
 #include "runtime/op_cases.h"
 
-/* The worst word of a comparison. */
+/* The worst element of a comparison. */
 struct rt_op_distance {
     double used;        /* share of the tolerance; above 1, or infinite, is a failure */
-    uint64_t index;     /* word of the operand */
+    uint64_t index;     /* element of the operand */
     double got, wanted; /* its values */
     double relative;    /* greatest |got - wanted| / greatest |wanted| of the row */
 };

@@ -384,6 +384,20 @@ float rt_half_to_float(uint16_t half)
     return value;
 }
 
+uint16_t rt_half_from_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    const uint32_t size = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
+    if (size >= 0x7f800000)
+        return (uint16_t)(sign | (size > 0x7f800000 ? 0x7e00 : 0x7c00));
+    const uint32_t rounded = (size + 0xfff + (size >> 13 & 1)) >> 13;
+    if (rounded < 0x1c400) /* exponent of 2^-14 */
+        return (uint16_t)sign;
+    const uint32_t half = rounded - 0x1c000;
+    return (uint16_t)(sign | (half < 0x7bff ? half : 0x7bff));
+}
+
 static void read_float(const struct rt_weight_shape *s, const uint32_t *words, uint32_t m,
                        uint32_t g, const struct rt_weight_scale *packed, float *scale,
                        float *zero)

@@ -132,5 +132,9 @@ extern const int8_t rt_weight_levels[16];
 
 /* IEEE binary16 to float, exact, subnormals included. */
 float rt_half_to_float(uint16_t half);
+/* The nearest binary16, ties to even, but without subnormals and overflow: what would be
+ * below 2^-14 is a zero of its sign, finite numbers beyond 65504 are 65504 of their sign.
+ * Infinities stay, NaN is 0x7e00 of its sign. Twin of half_bits in shaders/lib/half.glsl. */
+uint16_t rt_half_from_float(float value);
 
 #endif

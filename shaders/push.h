@@ -60,8 +60,9 @@ struct rmsnorm_back_push {
  * position, (a, b) = (v[i], v[i + hd/2]) becomes (a c - b s, b c + a s), on the
  * heads_q heads at offq and the heads_k heads at offk of each row of qkv, in place.
  * inverse 1 rotates back (gradients). With store, K (rotated) and V of the row are
- * also written to cache row meta.slot: [heads_k*hd K | heads_k*hd V], ldc floats apart;
- * a slot of 0xffffffff writes nothing.
+ * also written to cache row meta.slot: [heads_k*hd K | heads_k*hd V], ldc elements apart;
+ * a slot of 0xffffffff writes nothing. The cache holds floats or, with halves, two halves
+ * in a word, the first column in the lower bits, rounded as shaders/lib/half.glsl says.
  * 0 table (float [positions][hd/2][2]: cos, sin), 1 meta (uint [rows][4]:
  * position, slot, -, -), 2 qkv, 3 cache. */
 struct rope_push {
@@ -69,6 +70,7 @@ struct rope_push {
     uint ldx, offq, offk, offv;
     uint inverse, store, ldc;
     uint positions; /* rows of the table; larger positions are clamped */
+    uint halves;    /* 1: the cache holds halves */
 };
 
 /* Causal attention, one head at a time: o = softmax(scale q k^T) v over keys
@@ -78,6 +80,8 @@ struct rope_push {
  * meta: uint [rows][4]: position, base, -, -.
  * page 0: key j lies in row base + j of K and V. page > 0: key j lies in row
  * table[base + j / page] * page + j % page.
+ * halves 1: K and V hold halves, two in a word as rope stores them; their ld and off count
+ * halves. They are read as floats: the arithmetic is the same.
  * 0 q, 1 k, 2 v, 3 meta, 4 table (uint), 5 o, 6 lse (float [rows][heads], the log
  * of the sum of exp(scale q k), written if want_lse). */
 struct attention_push {
@@ -85,6 +89,7 @@ struct attention_push {
     uint ldq, offq, ldk, offk, ldv, offv, ldo, offo;
     uint page, want_lse;
     float scale;
+    uint halves;
 };
 
 /* Backward, queries: with p_j = exp(scale q k_j - lse), delta = sum_c do o,

@@ -3,6 +3,8 @@
  * paged keys, and its gradients. */
 #include "runtime/ref/ref.h"
 
+#include "runtime/weight.h"
+
 #include <math.h>
 
 static void rotate(real *v, const float *table, uint32_t hd, int inverse)
@@ -14,6 +16,26 @@ static void rotate(real *v, const float *table, uint32_t hd, int inverse)
         v[i] = (real)(a * c - b * s);
         v[i + half] = (real)(b * c + a * s);
     }
+}
+
+/* n elements of a cache from element `at` on. */
+static void store(void *cache, size_t at, const real *values, uint32_t n, bool halves)
+{
+    for (uint32_t c = 0; c < n; c++)
+        if (halves)
+            ((uint16_t *)cache)[at + c] = rt_half_from_float((float)values[c]);
+        else
+            ((real *)cache)[at + c] = values[c];
+}
+
+/* The same read: where they lie, or as floats in `room`. */
+static const real *load(const void *cache, size_t at, uint32_t n, bool halves, real *room)
+{
+    if (!halves)
+        return (const real *)cache + at;
+    for (uint32_t c = 0; c < n; c++)
+        room[c] = rt_half_to_float(((const uint16_t *)cache)[at + c]);
+    return room;
 }
 
 void REF(rope)(const void *push, void *const *b)
@@ -32,12 +54,10 @@ void REF(rope)(const void *push, void *const *b)
             rotate(row + p->offk + (size_t)h * p->hd, angles, p->hd, p->inverse != 0);
         if (!p->store || meta[4 * r + 1] == 0xffffffff)
             continue;
-        real *cache = (real *)b[3] + (size_t)meta[4 * r + 1] * p->ldc;
+        const size_t at = (size_t)meta[4 * r + 1] * p->ldc;
         const uint32_t n = p->heads_k * p->hd;
-        for (uint32_t c = 0; c < n; c++) {
-            cache[c] = row[p->offk + c];
-            cache[n + c] = row[p->offv + c];
-        }
+        store(b[3], at, row + p->offk, n, p->halves != 0);
+        store(b[3], at + n, row + p->offv, n, p->halves != 0);
     }
 }
 
@@ -59,6 +79,8 @@ void REF(attention)(const void *push, void *const *b)
 {
     const struct attention_push *p = push;
     const uint32_t *meta = b[3], *table = b[4];
+    const bool halves = p->halves != 0;
+    real room[2][512];
     for (uint32_t r = 0; r < p->rows; r++)
         for (uint32_t h = 0; h < p->heads; h++) {
             const uint32_t position = meta[4 * r], base = meta[4 * r + 1];
@@ -69,8 +91,10 @@ void REF(attention)(const void *push, void *const *b)
             double most = -INFINITY, sum = 0, acc[512] = { 0 };
             for (uint32_t j = 0; j <= position; j++) {
                 const size_t row = key_row(p->page, table, base, j);
-                const real *k = (const real *)b[1] + row * p->ldk + p->offk + kv;
-                const real *v = (const real *)b[2] + row * p->ldv + p->offv + kv;
+                const real *k =
+                    load(b[1], row * p->ldk + p->offk + kv, p->hd, halves, room[0]);
+                const real *v =
+                    load(b[2], row * p->ldv + p->offv + kv, p->hd, halves, room[1]);
                 const double score = p->scale * dot(q, k, p->hd);
                 const double top = score > most ? score : most;
                 const double keep = exp(most - top), e = exp(score - top);

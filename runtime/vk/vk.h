@@ -45,6 +45,7 @@ struct vk_choice {
     uint32_t kernel;            /* index into vk_kernel_table */
     uint32_t spec[VK_SPEC_MAX]; /* constants 10 .. */
     uint32_t grid[3];
+    uint32_t halves; /* bit i: the texel view of binding i is of halves */
 };
 
 /* A compiled kernel. It takes megabytes on a software device, so it lives as long as a

@@ -255,7 +255,7 @@ static rt_status pool_grow(struct vk_list *list)
     return st;
 }
 
-static rt_status view_create(struct vk_list *list, struct rt_slice slice, char path,
+static rt_status view_create(struct vk_list *list, struct rt_slice slice, VkFormat format,
                              VkBufferView *out)
 {
     rt_status st;
@@ -274,8 +274,7 @@ static rt_status view_create(struct vk_list *list, struct rt_slice slice, char p
     const VkBufferViewCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
         .buffer = buffer->block->handle,
-        .format =
-            path == 'u' ? VK_FORMAT_R32G32B32A32_UINT : VK_FORMAT_R32G32B32A32_SFLOAT,
+        .format = format,
         .offset = buffer->offset + slice.offset,
         .range = rt_slice_bytes(slice) / 16 * 16,
     };
@@ -287,12 +286,22 @@ fail:
     return st;
 }
 
-static rt_status set_create(struct vk_list *list, const struct vk_kernel_info *kernel,
+/* How the texel view of binding i converts what it reads: halves become floats. */
+static VkFormat format_of(const struct vk_choice *choice, uint32_t i)
+{
+    if (vk_kernel_table[choice->kernel].paths[i] == 'u')
+        return VK_FORMAT_R32G32B32A32_UINT;
+    return choice->halves >> i & 1u ? VK_FORMAT_R16G16B16A16_SFLOAT
+                                    : VK_FORMAT_R32G32B32A32_SFLOAT;
+}
+
+static rt_status set_create(struct vk_list *list, const struct vk_choice *choice,
                             VkDescriptorSetLayout layout, const struct rt_slice *slices,
                             VkDescriptorSet *set)
 {
     rt_status st;
     struct vk_device *dev = device_of(&list->base);
+    const struct vk_kernel_info *kernel = &vk_kernel_table[choice->kernel];
     if (list->sets_left == 0)
         TRY(pool_grow(list));
     const VkDescriptorSetAllocateInfo allocate = {
@@ -324,7 +333,7 @@ static rt_status set_create(struct vk_list *list, const struct vk_kernel_info *k
                                       .range = rt_slice_bytes(slices[i]) };
         if (kernel->paths[i] != 's') {
             writes[i].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
-            TRY(view_create(list, slices[i], kernel->paths[i], &views[i]));
+            TRY(view_create(list, slices[i], format_of(choice, i), &views[i]));
         }
     }
     vkUpdateDescriptorSets(dev->handle, count, writes, 0, NULL);
@@ -397,7 +406,7 @@ rt_status vk_list_choice(struct rt_list *base, enum rt_op op, const void *push,
     if (choice->grid[0] == 0 || choice->grid[1] == 0 || choice->grid[2] == 0)
         return RT_OK; /* nothing to do */
     TRY(pipeline_hold(list, choice, &pipeline));
-    TRY(set_create(list, &vk_kernel_table[choice->kernel], layout->set, slices, &set));
+    TRY(set_create(list, choice, layout->set, slices, &set));
     TRY(segment_for(list, cost.flops, &cmd));
     struct range ranges[RT_OP_BINDINGS_MAX];
     for (uint32_t i = 0; i < info->binding_count; i++)

@@ -58,6 +58,25 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
     return true;
 }
 
+/* Bit per binding that holds halves where an op says so: keys and values. */
+static uint32_t halves_of(enum rt_op op, const void *push)
+{
+    const struct attention_push *p = push;
+    return op == RT_OP_attention && p->halves ? 1u << 1 | 1u << 2 : 0;
+}
+
+/* Texels of halves are half as large: a view then reaches half as far. */
+static bool views_reach(const struct vk_device *dev, enum rt_op op, const void *push,
+                        uint32_t kernel, const struct rt_slice *slices)
+{
+    const uint32_t halves = halves_of(op, push);
+    for (uint32_t i = 0; i < rt_op_table[op].binding_count; i++)
+        if ((halves >> i & 1u) && vk_kernel_table[kernel].paths[i] != 's' &&
+            rt_slice_bytes(slices[i]) > dev->base.plan.texel_bytes_max / 2)
+            return false;
+    return true;
+}
+
 /* Head size of ops whose kernels are compiled for one; 0: any. */
 static uint32_t head_size(enum rt_op op, const void *push)
 {
@@ -204,6 +223,9 @@ bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
         return texel <= ((const struct peak_read_push *)push)->texel;
     if (vk_row_is_long(op, push) && !vk_kernel_define(kernel, "ROWGROUP", 0))
         return false;
+    if (op == RT_OP_attention && vk_kernel_table[kernel].paths[1] == 's' &&
+        vk_kernel_define(kernel, "HALF", 0) != (halves_of(op, push) != 0))
+        return false; /* shaders/lib/keys.glsl */
     return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
 }
 
@@ -213,7 +235,8 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (!vk_item_fits(op, push, kernel) || !vk_kernel_admitted(dev, kernel, slices) ||
-        !vk_kernel_in_plan(&dev->base.plan, kernel))
+        !vk_kernel_in_plan(&dev->base.plan, kernel) ||
+        !views_reach(dev, op, push, kernel, slices))
         return 0;
     int rank = 1;
     const bool tiled = dev->base.plan.family == RT_FAMILY_TILED;
@@ -267,6 +290,7 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
     const bool one = vk_kernel_define(choice->kernel, "ROWGROUP", 0);
     const uint64_t each = one ? 1 : vk_kernel_define(choice->kernel, "ITEMS", width);
     const uint64_t groups = (items + each - 1) / each;
+    choice->halves = halves_of(op, push);
     /* 65,535 groups a dimension is all that every device grants. */
     choice->grid[0] = (uint32_t)groups;
     choice->grid[1] = choice->grid[2] = 1;

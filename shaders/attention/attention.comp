@@ -9,16 +9,17 @@
  * 8 with a running maximum; no shared memory, no barriers. Keys after the row's own
  * position add exactly nothing, so a row gives the same bits in a prefill chunk of any
  * size and in decode.
- * Macros  HD head size (a multiple of 4); WIDTH; TEXEL.
+ * Macros  HD head size (a multiple of 4); WIDTH; TEXEL; HALF keys and values are halves.
  * Grid    rows * heads invocations, the heads of a row side by side (equal lengths).
- * Cost    4 HD FLOPs and 8 HD bytes a key.
+ * Cost    4 HD FLOPs and 8 HD bytes a key, 4 HD of halves.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
 #include "shaders/lib/operand.glsl"
 OPERAND(0, q)
-OPERAND(1, keys)
-OPERAND(2, values)
+#include "shaders/lib/keys.glsl"
+KEYS(1, keys)
+KEYS(2, values)
 layout(binding = 3) readonly buffer Meta { uvec4 meta[]; };
 layout(binding = 4) readonly buffer Table { uint table[]; };
 layout(binding = 5) writeonly buffer O { vec4 o[]; };

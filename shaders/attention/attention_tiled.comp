@@ -9,15 +9,18 @@
  * key of the chunk, then, with all scores in shared memory, sums its own columns of the
  * values over the chunk's keys in order, so that values are read coalesced. Chunks do not
  * depend on the batch, and keys after the row's own add exactly nothing.
- * Macros  HD head size (a multiple of 4); WIDTH.
+ * Macros  HD head size (a multiple of 4); WIDTH; HALF keys and values are halves.
  * Grid    one workgroup per (row, head).
- * Cost    4 HD FLOPs and 8 HD bytes a key; 2 + 2 log2 WIDTH barriers a chunk.
+ * Cost    4 HD FLOPs and 8 HD bytes a key, 4 HD of halves; 2 + 2 log2 WIDTH barriers
+ *         a chunk.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
+#include "shaders/lib/operand.glsl"
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
-layout(binding = 1) readonly buffer Keys { vec4 keys[]; };
-layout(binding = 2) readonly buffer Values { float values[]; };
+#include "shaders/lib/keys.glsl"
+KEYS(1, keys)
+KEYS_SCALAR(2, values)
 layout(binding = 3) readonly buffer Meta { uvec4 meta[]; };
 layout(binding = 4) readonly buffer Table { uint table[]; };
 layout(binding = 5) writeonly buffer O { float o[]; };
@@ -59,7 +62,7 @@ void main()
         const int at = row_of_key(base, min(j, position));
         vec4 t = vec4(0.0);
         [[dont_unroll]] for (int c = 0; c < H4; c++)
-            t = fma(query[c], keys[at * ldk4 + k0 + c], t);
+            t = fma(query[c], keys(at * ldk4 + k0 + c), t);
         const float s = j <= position ? t.x + t.y + t.z + t.w : -1e30;
         const float top = max(most, group_max(vec4(s)).x);
         const float e = exp(s - top); /* exactly 0 for keys not seen */
@@ -74,7 +77,7 @@ void main()
             const int column = lane + c * WIDTH;
             if (column < HD)
                 [[dont_unroll]] for (int i = 0; i < n; i++)
-                    acc[c] = fma(weight[i], values[place[i] * int(p.ldv) + v0 + column],
+                    acc[c] = fma(weight[i], values(place[i] * int(p.ldv) + v0 + column),
                                  acc[c]);
         }
         barrier();
