@@ -40,6 +40,7 @@ struct rt_device_options {
                          name from the list, or its part before or after ':' */
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     enum rt_products products; /* RT_ERR_NO_DEVICE where the device has them not */
+    enum rt_kv kv;             /* what the KV cache of an engine holds */
     bool profile;              /* time every op */
     bool validation;   /* Khronos layer on; a message is an error of the next wait */
     bool compile_only; /* runs nothing: for asking about kernels, vk_statistics.h */

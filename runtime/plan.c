@@ -46,6 +46,7 @@ static uint32_t quirks_of(const struct rt_facts *facts)
 }
 
 const char *const rt_family_names[RT_FAMILY_COUNT] = { "auto", "lanes", "tiled" };
+const char *const rt_kv_names[RT_KV_COUNT] = { "auto", "f32", "f16" };
 const char *const rt_products_names[RT_PRODUCTS_COUNT] = { "f32", "f16", "int8" };
 
 /* shaders/lib/products.glsl: a workgroup of 128, tiles of 64 outputs by 16 or 64 rows, 32
@@ -78,6 +79,13 @@ bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products produ
     return *lack == NULL;
 }
 
+/* GPUs wait for memory, and it is scarce: halves. Software devices keep floats, so that what
+ * is measured there is the model alone (docs/numerics.md). */
+enum rt_kv rt_plan_kv(enum rt_kv asked, bool software)
+{
+    return asked != RT_KV_AUTO ? asked : software ? RT_KV_F32 : RT_KV_F16;
+}
+
 /* A pure function: no Vulkan call, no global, no clock. Everything that may
  * differ between vendors is decided here and nowhere else. */
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
@@ -99,6 +107,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .products = rt_plan_products_there(facts, options->products, &lack)
                         ? options->products
                         : RT_PRODUCTS_F32,
+        .kv = rt_plan_kv(options->kv, facts->software),
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = facts->subgroup_ballot ? facts->subgroup_size : 0,
@@ -127,12 +136,13 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                                      used ? "," : "", rt_quirk_table[i].name);
     const int n =
         snprintf(text, size,
-                 "{\"family\":\"%s\",\"products\":\"%s\",\"path\":\"%s\",\"lanes\":%u,"
+                 "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
+                 "\"lanes\":%u,"
                  "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
                  "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
                  "\"quirks\":[%s]}",
                  rt_family_names[plan->family], rt_products_names[plan->products],
-                 paths[plan->path], plan->lanes, plan->broadcast,
+                 rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
                  plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);

@@ -52,6 +52,15 @@ enum rt_products {
 };
 extern const char *const rt_products_names[RT_PRODUCTS_COUNT];
 
+/* What the KV cache holds (of training: nothing, its keys are activations). */
+enum rt_kv {
+    RT_KV_AUTO = 0, /* as the plan sees fit; in options only */
+    RT_KV_F32,
+    RT_KV_F16, /* rounded as shaders/lib/half.glsl says, two in a word; read as floats */
+    RT_KV_COUNT
+};
+extern const char *const rt_kv_names[RT_KV_COUNT];
+
 /* How kernels of the lanes family read their operands. */
 enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST };
 
@@ -59,6 +68,7 @@ enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST }
 struct rt_plan {
     enum rt_family family;
     enum rt_products products;  /* of the forward pass; as asked for, else F32 */
+    enum rt_kv kv;              /* as asked for, else by the device */
     enum rt_operand_path path;  /* preferred; kernels without that form use storage */
     uint32_t lanes;             /* workgroup width of lane kernels */
     uint32_t broadcast;         /* invocations among which values go round without shared
@@ -89,7 +99,11 @@ bool rt_plan_has_quirk(const struct rt_plan *plan, enum rt_quirk quirk);
 struct rt_plan_options {
     enum rt_family family; /* RT_FAMILY_AUTO or forced */
     enum rt_products products;
+    enum rt_kv kv;
 };
+
+/* What was asked for, or the choice for a device that is software or not. */
+enum rt_kv rt_plan_kv(enum rt_kv asked, bool software);
 
 /* Whether the kernels of such products run there; *lack says what is missing (static
  * text) where they do not. */

@@ -44,6 +44,7 @@ struct showing {
     struct model_size size, wide; /* packed weights as they are; widened (rt_plan) */
     struct kind kinds[KINDS];
     uint32_t contexts[CONTEXTS_MAX], context_count;
+    enum rt_kv kv;    /* asked for */
     char licence[64]; /* empty: the model does not say */
 };
 
@@ -160,6 +161,14 @@ static rt_status choose_contexts(struct showing *s)
     return RT_OK;
 }
 
+static rt_status choose_cache(struct showing *s)
+{
+    int kv;
+    const rt_status st = cli_kv(s->cli, &kv);
+    s->kv = (enum rt_kv)kv;
+    return st;
+}
+
 /* ---- what fits ---- */
 
 /* Requests at once of this context beside the model, up to the engine's 64. */
@@ -175,12 +184,13 @@ static uint32_t slots_that_fit(const struct model_size *size, const struct rt_pl
     return 0;
 }
 
-static struct rt_plan plan_of(const struct rt_device_info *device)
+static struct rt_plan plan_on(const struct showing *s,
+                              const struct rt_device_info *device)
 {
-    static const struct rt_plan_options any = { 0 };
-    struct rt_plan plan = { 0 };
+    const struct rt_plan_options options = { .kv = s->kv };
+    struct rt_plan plan = { .kv = rt_plan_kv(s->kv, true) };
     if (strcmp(device->name, "ref") != 0)
-        rt_plan_make(&device->facts, &any, &plan);
+        rt_plan_make(&device->facts, &options, &plan);
     return plan;
 }
 
@@ -198,7 +208,7 @@ static uint64_t weight_bytes(const struct model_size *size)
 
 static json_t *device_json(const struct showing *s, const struct rt_device_info *device)
 {
-    const struct rt_plan plan = plan_of(device);
+    const struct rt_plan plan = plan_on(s, device);
     const struct model_size *size = size_on(s, &plan);
     const uint64_t memory = rt_device_memory_bytes(device);
     json_t *fits = json_array();
@@ -207,17 +217,18 @@ static json_t *device_json(const struct showing *s, const struct rt_device_info 
             fits,
             json_pack("{s:I, s:I}", "context", (json_int_t)s->contexts[i], "requests",
                       (json_int_t)slots_that_fit(size, &plan, memory, s->contexts[i])));
-    return json_pack("{s:s, s:I, s:I, s:o}", "device", device->name, "memory_bytes",
-                     (json_int_t)memory, "weight_bytes", (json_int_t)weight_bytes(size),
-                     "fits", fits);
+    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "device", device->name, "kv",
+                     rt_kv_names[plan.kv], "memory_bytes", (json_int_t)memory,
+                     "weight_bytes", (json_int_t)weight_bytes(size), "fits", fits);
 }
 
 static void print_device(const struct showing *s, const struct rt_device_info *device)
 {
-    const struct rt_plan plan = plan_of(device);
+    const struct rt_plan plan = plan_on(s, device);
     const struct model_size *size = size_on(s, &plan);
     const uint64_t memory = rt_device_memory_bytes(device);
-    printf("  %-28s %8.2f GiB ", device->name, (double)memory / GIB);
+    printf("  %-28s %8.2f GiB %s", device->name, (double)memory / GIB,
+           rt_kv_names[plan.kv]);
     for (uint32_t i = 0; i < s->context_count; i++) {
         const uint32_t slots = slots_that_fit(size, &plan, memory, s->contexts[i]);
         if (slots)
@@ -304,7 +315,9 @@ static rt_status print_text(const struct showing *s)
                "float "
                "scales faster\n",
                (double)wide / 1048576, (double)wide / (double)z->file);
-    printf("\nrequests at once x tokens of each, beside the model, at most 64:\n");
+    printf("\nrequests at once x tokens of each, beside the model, at most 64, by what "
+           "the KV"
+           " cache holds (--kv):\n");
     return show_devices(s, NULL);
 }
 
@@ -364,6 +377,7 @@ static rt_status run(struct cli *cli)
     fmt_model_widen(s->file, false);
     TRY(rt_model_size(&cli->ctx, s->file, &s->size));
     TRY(choose_contexts(s));
+    TRY(choose_cache(s));
     TRY(gather_kinds(s));
     find_licence(s);
     TRY(cli_flag(cli, "json") ? print_json(s) : print_text(s));

@@ -23,6 +23,8 @@ const struct cli_option cli_global_options[] = {
       "kernels: lanes (CPUs), tiled (GPUs; packed weights as the file has them), auto" },
     { "products", "TYPE",
       "f32 (default), f16 or int8: what is multiplied is rounded to it" },
+    { "kv", "TYPE",
+      "KV cache: f32, f16 (half the memory, rounded), auto (f16 on GPUs; default)" },
     { "tune", "HOW",
       "on: time the kernels that pass a check, once (default); off: by rule" },
     { "json", NULL, "print results as JSON, where a command has any" },

@@ -28,9 +28,14 @@ static uint32_t cache_stride(const struct fmt_config *c)
 }
 
 /* Bytes of a page in the cache of one layer. */
-static uint64_t page_layer_bytes(const struct fmt_config *c)
+static uint64_t page_layer_bytes(const struct fmt_config *c, enum rt_kv kv)
 {
-    return (uint64_t)PAGE * cache_stride(c) * 4;
+    return (uint64_t)PAGE * cache_stride(c) * (kv == RT_KV_F16 ? 2 : 4);
+}
+
+static enum rt_kv kv_of(const struct rt_engine *e)
+{
+    return rt_device_plan(e->model->dev)->kv;
 }
 
 /* The whole forward pass of one step, from ids to one stat row per wanted token. */
@@ -45,7 +50,11 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
     model_record_embed(&e->pass, list, bucket->rows, e->x);
     for (uint32_t l = 0; l < m->config.layers; l++) {
         const struct model_cache cache = {
-            .kv = e->kv[l], .table = e->table, .page = PAGE, .ld = e->ld_kv
+            .kv = e->kv[l],
+            .table = e->table,
+            .page = PAGE,
+            .ld = e->ld_kv,
+            .halves = kv_of(e) == RT_KV_F16,
         };
         model_record_layer(&e->pass, list, l, bucket->rows, &cache, e->x, e->x);
     }
@@ -112,7 +121,8 @@ static rt_status create_buffers(struct rt_engine *e)
                      &e->stat));
     TRY(model_buffer(dev, "page table", (uint64_t)SLOTS_MAX * e->pages_per_slot * 4,
                      RT_MEMORY_UPLOAD, &e->table));
-    const uint64_t cache_bytes = e->options.pages * page_layer_bytes(&m->config);
+    const uint64_t cache_bytes =
+        e->options.pages * page_layer_bytes(&m->config, kv_of(e));
     for (uint32_t l = 0; l < m->config.layers; l++)
         TRY(model_buffer(dev, "kv cache", cache_bytes, RT_MEMORY_DEVICE, &e->kv[l]));
     memset(rt_buffer_map(e->target), 0xff, slots * 4);
@@ -174,7 +184,7 @@ uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *p
     const struct rt_engine_options o = settled(options);
     return fixed_bytes(&model->config, model->shape, model->ld_columns,
                        plan->decode_rows ? model->decoded : 0, &o) +
-           model->config.layers * o.pages * page_layer_bytes(&model->config);
+           model->config.layers * o.pages * page_layer_bytes(&model->config, plan->kv);
 }
 
 static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t left)
@@ -197,7 +207,7 @@ static rt_status choose_pages(struct rt_engine *e)
 {
     const struct rt_model *m = e->model;
     struct rt_engine_options *o = &e->options;
-    const uint64_t layer = page_layer_bytes(&m->config);
+    const uint64_t layer = page_layer_bytes(&m->config, kv_of(e));
     const uint64_t each = layer * m->config.layers, least = e->pages_per_slot;
     const bool decodes = rt_device_plan(m->dev)->decode_rows != 0;
     const uint64_t fixed = fixed_bytes(&m->config, m->shape, m->ld_columns,

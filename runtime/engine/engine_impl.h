@@ -44,11 +44,11 @@ struct rt_engine {
     struct rt_buffer *x, *head_x, *head_y, *logits;
     struct rt_buffer *head_index, *target; /* UPLOAD uint [slots] */
     struct rt_buffer *sample_meta, *sampled;
-    struct rt_buffer *stat;  /* READBACK [slots][8] */
-    struct rt_buffer *table; /* UPLOAD uint [slots][pages_per_slot] */
-    struct rt_buffer **kv;   /* a layer */
-    uint32_t pages_per_slot, ld_kv;
-    struct pages *pages; /* options.pages of them */
+    struct rt_buffer *stat;         /* READBACK [slots][8] */
+    struct rt_buffer *table;        /* UPLOAD uint [slots][pages_per_slot] */
+    struct rt_buffer **kv;          /* a layer */
+    uint32_t pages_per_slot, ld_kv; /* ld_kv: elements of a token's K and V */
+    struct pages *pages;            /* options.pages of them */
     struct bucket buckets[BUCKETS_MAX];
     uint32_t bucket_count;
     struct slot slots[SLOTS_MAX];

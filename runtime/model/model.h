@@ -177,9 +177,10 @@ void model_pass_deinit(struct model_pass *pass);
 
 /* Keys and values of a layer: the pass's own qkv rows (kv null), or a paged cache. */
 struct model_cache {
-    struct rt_buffer *kv;    /* float [pages * page][ld]: K then V of a token */
+    struct rt_buffer *kv;    /* [pages * page][ld]: K then V of a token */
     struct rt_buffer *table; /* UPLOAD uint, page table */
     uint32_t page, ld;
+    bool halves; /* else floats */
 };
 
 /* Records x = embedding of the pass's ids. */

@@ -361,6 +361,7 @@ static void record_attention(struct model_pass *pass, struct rt_list *list, uint
         .store = paged,
         .ldc = cache->ld,
         .positions = m->positions,
+        .halves = paged && cache->halves,
     };
     const struct rt_slice none = model_slice(m->none);
     const struct rt_slice rope_slices[] = {
@@ -386,6 +387,7 @@ static void record_attention(struct model_pass *pass, struct rt_list *list, uint
         .page = paged ? cache->page : 0,
         .want_lse = pass->keep,
         .scale = 1.0f / sqrtf((float)c->head_dim),
+        .halves = paged && cache->halves,
     };
     struct rt_slice keys = model_slice(paged ? cache->kv : pass->qkv);
     const struct rt_slice slices[] = {

@@ -215,6 +215,7 @@ rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *
     dev->profile = options->profile;
     ref_device_info(&dev->info);
     dev->plan = (struct rt_plan){ .family = RT_FAMILY_LANES,
+                                  .kv = rt_plan_kv(options->kv, true),
                                   .lanes = 1,
                                   .binding_bytes_max = UINT64_MAX,
                                   .texel_bytes_max = 0,

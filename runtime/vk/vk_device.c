@@ -261,7 +261,8 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
         goto fail;
     }
     const struct rt_plan_options plan = { .family = options->family,
-                                          .products = options->products };
+                                          .products = options->products,
+                                          .kv = options->kv };
     if (!rt_plan_products_there(&info->facts, options->products, &note)) {
         st =
             rt_fail(ctx, RT_ERR_NO_DEVICE,

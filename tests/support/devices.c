@@ -112,6 +112,7 @@ struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device 
     const struct rt_device_options options = {
         .name = device->device,
         .family = device->family,
+        .kv = device->kv ? device->kv : RT_KV_F32,
         .validation = getenv("FAULTLINE_TEST_NO_VALIDATION") == NULL,
     };
     if (!ctx->log)

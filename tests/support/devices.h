@@ -11,6 +11,7 @@ struct test_device {
     char device[64]; /* name for rt_device_create */
     char name[80];   /* device and family, for messages */
     enum rt_family family;
+    enum rt_kv kv; /* auto: f32, what goldens are of */
 };
 
 /* Fills `out` (at most `max`); ref comes last. Points the Vulkan loader at lavapipe and

@@ -19,10 +19,10 @@
 
 enum { NONE_BYTES = 4096, CONTEXT = 96 };
 
-static struct rt_device *open_ref(struct rt_ctx *ctx)
+static struct rt_device *open_ref(struct rt_ctx *ctx, enum rt_kv kv)
 {
     struct rt_device *dev = NULL;
-    const struct rt_device_options options = { .name = "ref" };
+    const struct rt_device_options options = { .name = "ref", .kv = kv };
     if (rt_device_create(ctx, &options, &dev) != RT_OK)
         fail_msg("%s", ctx->message);
     return dev;
@@ -45,7 +45,7 @@ static void size_of(struct rt_ctx *ctx, const char *folder, struct model_size *s
 }
 
 /* `decode_rows` as of a plan that decodes weights before their products; 0: none does. */
-static void check_on(const char *folder, uint32_t decode_rows)
+static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
 {
     struct rt_ctx ctx = { 0 };
     struct model_size size;
@@ -56,7 +56,7 @@ static void check_on(const char *folder, uint32_t decode_rows)
         { .slots = 3, .rows_max = 64, .context = CONTEXT - 1 },
     };
     size_of(&ctx, folder, &size);
-    struct rt_device *dev = open_ref(&ctx);
+    struct rt_device *dev = open_ref(&ctx, kv);
     dev->plan.decode_rows = decode_rows;
     if (rt_model_load(dev, folder, CONTEXT, &model) != RT_OK)
         fail_msg("%s", ctx.message);
@@ -76,8 +76,9 @@ static void check_on(const char *folder, uint32_t decode_rows)
 
 static void check_folder(const char *folder)
 {
-    check_on(folder, 0);
-    check_on(folder, 32);
+    check_on(folder, 0, RT_KV_F32);
+    check_on(folder, 0, RT_KV_F16);
+    check_on(folder, 32, RT_KV_F32);
 }
 
 static void sizes_are_known_to_the_byte(void **state)
@@ -110,7 +111,7 @@ static void a_model_that_does_not_fit_is_refused_with_numbers(void **state)
     struct rt_model *model = NULL;
     test_folder_init(&folder);
     test_giant(&folder);
-    struct rt_device *dev = open_ref(&ctx);
+    struct rt_device *dev = open_ref(&ctx, RT_KV_F32);
     const rt_status st = rt_model_load(dev, folder.path, 64, &model);
     test_refused(&ctx, st, RT_ERR_NO_DEVICE, folder.path, "GiB on 'ref'", "GiB free",
                  "quantize", "another device", NULL);
