@@ -187,10 +187,10 @@ static uint32_t slots_that_fit(const struct model_size *size, const struct rt_pl
 static struct rt_plan plan_on(const struct showing *s,
                               const struct rt_device_info *device)
 {
-    const struct rt_plan_options options = { .kv = s->kv };
+    const struct rt_plan_options asked = { .kv = s->kv };
     struct rt_plan plan = { .kv = rt_plan_kv(s->kv, true) };
     if (strcmp(device->name, "ref") != 0)
-        rt_plan_make(&device->facts, &options, &plan);
+        rt_plan_make(&device->facts, &asked, &plan);
     return plan;
 }
 

@@ -139,7 +139,7 @@ static void check_device(struct rt_model *model, struct asking *a, const char *n
         for (size_t w = s ? RT_COUNT(ways) - 1 : 0; w < RT_COUNT(ways); w++) {
             const struct rt_engine_stats now = ask(model, a, &ways[w], &sampling[s]);
             expect_same(a, expected, ways[w].what);
-            printf("    %-20s %-42s %4llu rows computed, %4llu shared, %llu put back\n",
+            printf("    %-28s %-42s %4llu rows computed, %4llu shared, %llu put back\n",
                    name, ways[w].what, (unsigned long long)now.rows,
                    (unsigned long long)now.rows_shared, (unsigned long long)now.put_back);
             put_back += now.put_back;
@@ -173,16 +173,21 @@ static void memory_never_shows_in_an_answer(void **state)
             text_encode(tok, text, strlen(text), true, &a.prompt[k], &a.n_prompt[k]),
             RT_OK);
     }
-    for (uint32_t d = 0; d < count; d++) {
+    for (uint32_t d = 0; d < 2 * count; d++) {
         struct rt_device *dev;
         struct rt_model *model = NULL;
-        if (strcmp(devices[d].device, "ref") == 0)
+        struct test_device device = devices[d / 2];
+        char name[96];
+        if (strcmp(device.device, "ref") == 0)
             continue; /* minutes of work, and the same host code */
-        dev = test_device_open(&ctx, &devices[d]);
+        device.kv = d % 2 ? RT_KV_F16 : RT_KV_F32;
+        snprintf(name, sizeof name, "%s, %s", device.name, rt_kv_names[device.kv]);
+        dev = test_device_open(&ctx, &device);
         if (rt_model_load(dev, path, CONTEXT, &model) != RT_OK)
             fail_msg("%s", ctx.message);
-        check_device(model, &a, devices[d].name,
-                     strstr(devices[d].name, "llvmpipe/lanes") != NULL || count == 1);
+        check_device(model, &a, name,
+                     device.kv == RT_KV_F32 &&
+                         (strstr(name, "llvmpipe/lanes") != NULL || count == 1));
         rt_model_destroy(&model);
         rt_device_destroy(&dev);
     }
