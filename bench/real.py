@@ -97,7 +97,7 @@ class Server:
 
 
 def ours(options, tool, lines, *more):
-    command = [options.program, "tool", tool, "--model", options.model, "--device", options.device, *more]
+    command = [options.program, "tool", tool, "--model", options.model, "--device", options.device, "--kv", "f32", *more]
     done = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, encoding="utf-8")
     if done.returncode:
         sys.exit(f"real: {' '.join(command)}: {done.stderr}")
