@@ -8,7 +8,7 @@
 #include "pipeline/cli/cli.h"
 #include "runtime/train/train.h"
 
-enum { BENCH_SUITE_VERSION = 1 };
+enum { BENCH_SUITE_VERSION = 2 };
 
 /* Pairs of int64: device ns (-1: not known) and wall ns of one unit of work. */
 #define BENCH_CODEC "i64ns device,wall"

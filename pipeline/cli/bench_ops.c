@@ -243,8 +243,9 @@ static double bytes_of(const struct rt_op_case *c, const struct rt_op_cost *cost
     if (!is_attention(c->op))
         return cost->bytes;
     if (c->op == RT_OP_attention && p->page)
-        return 4.0 * p->hd * p->rows *
-               (2.0 * p->heads + 2 * p->heads_k * rt_op_case_keys(c));
+        return (double)p->hd * p->rows *
+               (4 * 2.0 * p->heads +
+                (p->halves ? 2 : 4) * 2.0 * p->heads_k * rt_op_case_keys(c));
     for (uint32_t i = 0; i < rt_op_table[c->op].binding_count; i++)
         bytes += (double)c->operand[i].checked;
     return bytes;

@@ -330,7 +330,7 @@ static rt_status run(struct cli *cli)
     g.path = cli_value(cli, "model", NULL);
     g.json = cli_flag(cli, "json");
     if (!g.path)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "generate needs --model with a model folder or GGUF file");
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "generate needs --model DIR|FILE.gguf");
     TRY(cli_number(cli, "n", 256, 1, 1 << 20, &n));
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(cli_real(cli, "temp", 0, 100, &g.sampling.temperature));
@@ -354,4 +354,5 @@ fail:
 }
 
 const struct cli_command cli_generate = { "generate", "the answer of a model to a prompt",
-                                          "--model DIR|FILE.gguf --prompt TEXT", options, run };
+                                          "--model DIR|FILE.gguf --prompt TEXT", options,
+                                          run };

@@ -44,7 +44,7 @@ struct showing {
     struct model_size size, wide; /* packed weights as they are; widened (rt_plan) */
     struct kind kinds[KINDS];
     uint32_t contexts[CONTEXTS_MAX], context_count;
-    enum rt_kv kv;    /* asked for */
+    struct rt_plan_options asked;
     char licence[64]; /* empty: the model does not say */
 };
 
@@ -161,14 +161,6 @@ static rt_status choose_contexts(struct showing *s)
     return RT_OK;
 }
 
-static rt_status choose_cache(struct showing *s)
-{
-    int kv;
-    const rt_status st = cli_kv(s->cli, &kv);
-    s->kv = (enum rt_kv)kv;
-    return st;
-}
-
 /* ---- what fits ---- */
 
 /* Requests at once of this context beside the model, up to the engine's 64. */
@@ -187,10 +179,9 @@ static uint32_t slots_that_fit(const struct model_size *size, const struct rt_pl
 static struct rt_plan plan_on(const struct showing *s,
                               const struct rt_device_info *device)
 {
-    const struct rt_plan_options asked = { .kv = s->kv };
-    struct rt_plan plan = { .kv = rt_plan_kv(s->kv, true) };
+    struct rt_plan plan = { .kv = rt_plan_kv(s->asked.kv, true) };
     if (strcmp(device->name, "ref") != 0)
-        rt_plan_make(&device->facts, &asked, &plan);
+        rt_plan_make(&device->facts, &s->asked, &plan);
     return plan;
 }
 
@@ -315,9 +306,9 @@ static rt_status print_text(const struct showing *s)
                "float "
                "scales faster\n",
                (double)wide / 1048576, (double)wide / (double)z->file);
-    printf("\nrequests at once x tokens of each, beside the model, at most 64, by what "
-           "the KV"
-           " cache holds (--kv):\n");
+    printf(
+        "\nrequests at once x tokens of each, beside the model, at most 64, by what the "
+        "KV cache holds (--kv):\n");
     return show_devices(s, NULL);
 }
 
@@ -377,7 +368,7 @@ static rt_status run(struct cli *cli)
     fmt_model_widen(s->file, false);
     TRY(rt_model_size(&cli->ctx, s->file, &s->size));
     TRY(choose_contexts(s));
-    TRY(choose_cache(s));
+    TRY(cli_plan(cli, &s->asked));
     TRY(gather_kinds(s));
     find_licence(s);
     TRY(cli_flag(cli, "json") ? print_json(s) : print_text(s));

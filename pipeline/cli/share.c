@@ -33,9 +33,19 @@ static rt_status name_of(struct cli *cli, const char *option, const char *const 
                    given);
 }
 
-rt_status cli_kv(struct cli *cli, int *out)
+rt_status cli_plan(struct cli *cli, struct rt_plan_options *out)
 {
-    return name_of(cli, "kv", rt_kv_names, RT_KV_COUNT, "auto, f32 or f16", out);
+    int family, products, kv;
+    if (name_of(cli, "family", rt_family_names, RT_FAMILY_COUNT, "auto, lanes or tiled",
+                &family) != RT_OK ||
+        name_of(cli, "products", rt_products_names, RT_PRODUCTS_COUNT, "f32, f16 or int8",
+                &products) != RT_OK ||
+        name_of(cli, "kv", rt_kv_names, RT_KV_COUNT, "auto, f32 or f16", &kv) != RT_OK)
+        return RT_ERR_USAGE;
+    *out = (struct rt_plan_options){ .family = (enum rt_family)family,
+                                     .products = (enum rt_products)products,
+                                     .kv = (enum rt_kv)kv };
+    return RT_OK;
 }
 
 rt_status cli_tune(struct cli *cli, bool *out)
@@ -68,22 +78,17 @@ rt_status cli_device_open(struct cli *cli, struct rt_device **out)
 rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_device **out)
 {
     bool tune;
-    int family, products, kv;
-    if (cli_tune(cli, &tune) != RT_OK ||
-        name_of(cli, "family", rt_family_names, RT_FAMILY_COUNT, "auto, lanes or tiled",
-                &family) != RT_OK ||
-        name_of(cli, "products", rt_products_names, RT_PRODUCTS_COUNT, "f32, f16 or int8",
-                &products) != RT_OK ||
-        cli_kv(cli, &kv) != RT_OK)
+    struct rt_plan_options plan;
+    if (cli_tune(cli, &tune) != RT_OK || cli_plan(cli, &plan) != RT_OK)
         return RT_ERR_USAGE;
     use_cache_folder(cli);
     const struct rt_device_options options = {
         .name = name,
-        .family = (enum rt_family)family,
+        .family = plan.family,
         .profile = cli_flag(cli, "profile"),
         .validation = cli_flag(cli, "validation"),
-        .products = (enum rt_products)products,
-        .kv = (enum rt_kv)kv,
+        .products = plan.products,
+        .kv = plan.kv,
         .tune = tune,
     };
     const rt_status st = rt_device_create(&cli->ctx, &options, out);

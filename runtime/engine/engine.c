@@ -195,7 +195,7 @@ static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t
         rt_device_ctx(dev), RT_ERR_NO_DEVICE,
         "one request of %u tokens and room for %u at once take %.2f GiB beside "
         "the model on '%s', which has %.2f GiB for it; use a shorter context, "
-        "fewer requests or another device (faultline devices)",
+        "fewer requests, --kv f16 (half the cache) or another device (faultline devices)",
         e->options.context, e->options.slots, (double)need / GIB,
         rt_device_info_of(dev)->name, (double)left / GIB);
 }

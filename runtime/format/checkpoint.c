@@ -13,8 +13,9 @@ static rt_status check_layers(struct fmt_model *m)
     struct fmt_tensor_info info;
     for (uint32_t i = 0; fmt_tensor_at(m, i, &info); i++) {
         unsigned layer;
-        if (sscanf(info.name, "model.layers.%u.", &layer) == 1 &&
-            layer >= m->config.layers)
+        int end = 0; /* of more than nine digits, none is a layer's number */
+        if (sscanf(info.name, "model.layers.%9u%n", &layer, &end) == 1 &&
+            (info.name[end] != '.' || layer >= m->config.layers))
             return rt_fail(m->ctx, RT_ERR_INPUT,
                            "'%s' has a tensor '%s', its config (of a GGUF file its "
                            "metadata) counts %u layers; they do not belong together",

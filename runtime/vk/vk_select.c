@@ -47,7 +47,8 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
                         const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (!serves_products(&dev->base.plan, kernel))
+    if (!serves_products(&dev->base.plan, kernel) ||
+        vk_kernel_define(kernel, "WIDTH", 0) > dev->base.info.facts.lanes_max)
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
         if (k->paths[i] != 's' &&
@@ -191,7 +192,8 @@ static bool is_own(const struct unpack_push *p)
 }
 
 /* Longest row of logits that one invocation may walk: llvmpipe ends every loop of an
- * invocation after 65,535 rounds together, without a word, and `sample` needs 7.5 a column. */
+ * invocation after 65,535 rounds together, without a word, and `sample` needs 7.5 a column
+ * where its loops of 4 are unrolled, as Mesa does. */
 enum { ROW_MAX = 8192 };
 
 bool vk_row_is_long(enum rt_op op, const void *push)

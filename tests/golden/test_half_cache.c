@@ -19,6 +19,7 @@ enum { CONTEXT = 96, NEW_MAX = 24, QUESTIONS = 2 };
 /* A half keeps 11 bits, so keys and values are off by at most 2^-11 of themselves. Of
  * log-probabilities of this model 1.4e-3 was seen, and 4e-5 between devices. */
 #define TOLERANCE 4e-3f
+#define DEVICES_TOLERANCE 2e-4f
 
 static const char *const questions[QUESTIONS] = {
     "Ann has 3 coins. She finds 9 more. How many coins does she have?<|sep|>",
@@ -116,7 +117,7 @@ static void answers_stay_and_differ_by_the_rounding(void **state)
         printf("    %-28s halves against floats %.1e, against the first device %.1e\n",
                device.name, (double)rounding, (double)devices_apart);
         assert_true(rounding > 0 && rounding < TOLERANCE);
-        assert_true(devices_apart < TOLERANCE);
+        assert_true(devices_apart < DEVICES_TOLERANCE);
     }
     for (uint32_t k = 0; k < QUESTIONS; k++)
         rt_free(a.prompt[k]);

@@ -181,7 +181,7 @@ static void memory_never_shows_in_an_answer(void **state)
         if (strcmp(device.device, "ref") == 0)
             continue; /* minutes of work, and the same host code */
         if (d % 2 && device.family == RT_FAMILY_TILED)
-            continue; /* slow here, and held by test_half_cache */
+            continue; /* slow here: two requests in test_half_cache */
         device.kv = d % 2 ? RT_KV_F16 : RT_KV_F32;
         snprintf(name, sizeof name, "%s, %s", device.name, rt_kv_names[device.kv]);
         dev = test_device_open(&ctx, &device);
