@@ -39,6 +39,11 @@ uint64_t rt_device_memory_bytes(const struct rt_device_info *info)
     return is_host_memory(info) ? rt_host_memory_bytes() : info->facts.device_heap_bytes;
 }
 
+bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim)
+{
+    return strcmp(info->name, "ref") == 0 || vk_serves_head(head_dim);
+}
+
 uint64_t rt_device_memory_left(const struct rt_device *dev)
 {
     const uint64_t all = rt_device_memory_bytes(&dev->info);

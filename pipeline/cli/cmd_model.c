@@ -202,15 +202,17 @@ static json_t *device_json(const struct showing *s, const struct rt_device_info 
     const struct rt_plan plan = plan_on(s, device);
     const struct model_size *size = size_on(s, &plan);
     const uint64_t memory = rt_device_memory_bytes(device);
+    const bool served = rt_device_serves_head(device, size->config.head_dim);
     json_t *fits = json_array();
-    for (uint32_t i = 0; i < s->context_count; i++)
+    for (uint32_t i = 0; served && i < s->context_count; i++)
         json_array_append_new(
             fits,
             json_pack("{s:I, s:I}", "context", (json_int_t)s->contexts[i], "requests",
                       (json_int_t)slots_that_fit(size, &plan, memory, s->contexts[i])));
-    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "device", device->name, "kv",
-                     rt_kv_names[plan.kv], "memory_bytes", (json_int_t)memory,
-                     "weight_bytes", (json_int_t)weight_bytes(size), "fits", fits);
+    return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o}", "device", device->name, "kv",
+                     rt_kv_names[plan.kv], "head_size_served", served, "memory_bytes",
+                     (json_int_t)memory, "weight_bytes", (json_int_t)weight_bytes(size),
+                     "fits", fits);
 }
 
 static void print_device(const struct showing *s, const struct rt_device_info *device)
@@ -220,6 +222,10 @@ static void print_device(const struct showing *s, const struct rt_device_info *d
     const uint64_t memory = rt_device_memory_bytes(device);
     printf("  %-28s %8.2f GiB %s", device->name, (double)memory / GIB,
            rt_kv_names[plan.kv]);
+    if (!rt_device_serves_head(device, size->config.head_dim)) {
+        printf(" no kernels for heads of %u\n", size->config.head_dim);
+        return;
+    }
     for (uint32_t i = 0; i < s->context_count; i++) {
         const uint32_t slots = slots_that_fit(size, &plan, memory, s->contexts[i]);
         if (slots)

@@ -66,7 +66,8 @@ static rt_status read_sizes(struct rt_ctx *ctx, const char *path, const json_t *
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': hidden_size %u is no multiple of %u heads", path, c->hidden,
                        c->heads);
-    TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, 512, &c->head_dim));
+    TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, FMT_HEAD_DIM_MAX,
+                  &c->head_dim));
     if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 4 != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': head_dim and hidden_size must be multiples of 8, "

@@ -17,7 +17,7 @@ struct fmt_family {
     bool window;            /* a sliding_window is in use without use_sliding_window */
 };
 
-enum { FMT_EOS_MAX = 8 };
+enum { FMT_EOS_MAX = 8, FMT_HEAD_DIM_MAX = 512 };
 
 struct fmt_config {
     const struct fmt_family *family;

@@ -380,6 +380,25 @@ fail:
 }
 
 /* Before anything is allocated on the device. */
+static rt_status check_heads(struct loader *l, const char *folder)
+{
+    const struct rt_device_info *device = rt_device_info_of(l->model->dev);
+    const uint32_t size = l->model->config.head_dim;
+    char served[128] = "";
+    size_t end = 0;
+    if (rt_device_serves_head(device, size))
+        return RT_OK;
+    for (uint32_t d = 8; d <= FMT_HEAD_DIM_MAX && end < sizeof served; d += 8)
+        if (rt_device_serves_head(device, d))
+            end += (size_t)snprintf(served + end, sizeof served - end, "%s%u",
+                                    end ? ", " : "", d);
+    return rt_fail(l->ctx, RT_ERR_NO_DEVICE,
+                   "'%s' has heads of %u, '%s' has kernels for heads of %s; use "
+                   "--device ref (slow), or another model",
+                   folder, size, device->name, served);
+}
+
+/* Before anything is allocated on the device. */
 static rt_status check_fits(struct loader *l, const char *folder)
 {
     static const double GIB = 1073741824.0;
@@ -423,6 +442,7 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
                      folder, m->positions, most);
         goto fail;
     }
+    TRY(check_heads(&l, folder));
     TRY(check_fits(&l, folder));
     model_group_shapes(&m->config, m->shape);
     m->ld_hidden = rt_round_up32(m->config.hidden, RT_COL_PAD);

@@ -231,6 +231,15 @@ bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
     return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
 }
 
+bool vk_serves_head(uint32_t head_dim)
+{
+    for (uint32_t i = 0; i < vk_kernel_count; i++)
+        if (vk_kernel_table[i].op == RT_OP_attention &&
+            vk_kernel_define(i, "HD", head_dim) == head_dim)
+            return true;
+    return false;
+}
+
 /* Higher is better; 0: cannot run this. */
 static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
                    uint32_t kernel, const struct rt_slice *slices)
@@ -255,8 +264,8 @@ static rt_status no_kernel(struct vk_device *dev, enum rt_op op, uint32_t hd)
     if (hd)
         return rt_fail(
             dev->base.ctx, RT_ERR_INPUT,
-            "op %s: no kernel for a head size of %u (8, 16, 32, 64 and 128 are "
-            "there); this model cannot run on '%s', try --device ref",
+            "op %s: no kernel for a head size of %u; this model cannot run on '%s', "
+            "try --device ref",
             rt_op_table[op].name, hd, dev->base.info.name);
     return rt_fail(dev->base.ctx, RT_ERR_INTERNAL,
                    "op %s: no kernel for these parameters", rt_op_table[op].name);

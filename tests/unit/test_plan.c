@@ -1,5 +1,6 @@
 /* What is decided for a device, from facts alone: rows copied from the reports of real
  * devices and drivers, and the least that Vulkan allows. */
+#include "runtime/device.h"
 #include "runtime/plan.h"
 
 #include <setjmp.h>
@@ -135,12 +136,31 @@ static void a_plan_prints_as_json(void **state)
     assert_true(rt_plan_print(&plan, text, 10) > 10 && strlen(text) == 9);
 }
 
+/* Vulkan devices have kernels for some head sizes only, "ref" needs none. */
+static void head_sizes_are_served(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t size;
+        bool vulkan;
+    } heads[] = { { 8, true },   { 16, true },   { 24, false },  { 32, true },
+                  { 64, true },  { 80, false },  { 96, false },  { 120, false },
+                  { 128, true }, { 136, false }, { 256, false }, { 512, false } };
+    const struct rt_device_info vulkan = { .name = "cpu-0:llvmpipe" };
+    const struct rt_device_info ref = { .name = "ref" };
+    for (size_t i = 0; i < RT_COUNT(heads); i++) {
+        assert_int_equal(rt_device_serves_head(&vulkan, heads[i].size), heads[i].vulkan);
+        assert_true(rt_device_serves_head(&ref, heads[i].size));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_device_gets_its_plan),
         cmocka_unit_test(a_forced_family_is_taken),
         cmocka_unit_test(a_plan_prints_as_json),
+        cmocka_unit_test(head_sizes_are_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
