@@ -127,12 +127,12 @@ static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev,
     struct rt_model *model = NULL;
     struct rt_adapter *adapter = NULL;
     struct rt_scorer *scorer = NULL;
-    snprintf(relative, sizeof relative, "tests/golden/%s", f->model);
+    snprintf(relative, sizeof relative, "tests/golden/%.200s", f->model);
     if (rt_model_load(dev, test_path(path, sizeof path, relative), 0, &model) != RT_OK)
         fail_msg("%s: %s", device, ctx->message);
     if (f->adapter) {
         struct fmt_adapter *source = NULL;
-        snprintf(relative, sizeof relative, "tests/golden/%s", f->golden);
+        snprintf(relative, sizeof relative, "tests/golden/%.200s", f->golden);
         if (fmt_adapter_read(ctx, test_path(path, sizeof path, relative), &model->config,
                              &source) != RT_OK ||
             rt_adapter_create(model, source, false, &adapter) != RT_OK)
@@ -140,7 +140,7 @@ static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev,
     }
     if (rt_scorer_create(model, adapter, NULL, 320, &scorer) != RT_OK)
         fail_msg("%s: %s", device, ctx->message);
-    snprintf(relative, sizeof relative, "tests/golden/%s/golden.json", f->golden);
+    snprintf(relative, sizeof relative, "tests/golden/%.200s/golden.json", f->golden);
     json_t *golden = json_load_file(test_path(path, sizeof path, relative), 0, NULL);
     assert_non_null(golden);
     size_t i;
@@ -159,7 +159,7 @@ static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev,
 static void add_fixture(const char *golden)
 {
     char path[1024], file[256];
-    snprintf(file, sizeof file, "tests/golden/%s/golden.json", golden);
+    snprintf(file, sizeof file, "tests/golden/%.200s/golden.json", golden);
     json_t *root = json_load_file(test_path(path, sizeof path, file), 0, NULL);
     if (!root)
         return;
@@ -186,7 +186,7 @@ static void find_fixtures(const char *pattern)
     char path[1024], relative[256], root[1024];
     glob_t found;
     test_path(root, sizeof root, "tests/golden/");
-    snprintf(relative, sizeof relative, "tests/golden/%s/golden.json", pattern);
+    snprintf(relative, sizeof relative, "tests/golden/%.200s/golden.json", pattern);
     if (glob(test_path(path, sizeof path, relative), 0, NULL, &found) != 0)
         return;
     for (size_t i = 0; i < found.gl_pathc; i++) {
