@@ -49,7 +49,7 @@ static void check_sequence(struct rt_model *model, struct rt_scorer *scorer,
     if (!file)
         file = json_string_value(json_object_get(sequence, "file"));
     assert_non_null(file);
-    snprintf(relative, sizeof relative, "tests/golden/%s/%s", f->golden, file);
+    snprintf(relative, sizeof relative, "tests/golden/%.120s/%.100s", f->golden, file);
     const size_t count = (size_t)n * model->config.vocab;
     float *expected = test_floats(test_path(path, sizeof path, relative), count);
     float *got = calloc(count, sizeof *got);
