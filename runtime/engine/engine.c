@@ -163,10 +163,11 @@ static struct rt_engine_options settled(const struct rt_engine_options *options)
     return o;
 }
 
-/* Without the cache's pages. */
+/* Without the cache's pages. `decoded` is what a plan that decodes weights takes for it. */
 static uint64_t fixed_bytes(const struct fmt_config *c,
                             const struct model_group_shape *shape, uint32_t ld_columns,
-                            uint64_t decoded, const struct rt_engine_options *o)
+                            const struct rt_plan *plan, uint64_t decoded,
+                            const struct rt_engine_options *o)
 {
     const uint64_t slots = rt_round_up(o->slots, RT_ROW_PAD);
     const uint64_t rows = rt_round_up(o->rows_max, RT_ROW_PAD);
@@ -174,7 +175,8 @@ static uint64_t fixed_bytes(const struct fmt_config *c,
     const uint64_t vocab = rt_round_up(c->vocab, RT_COL_PAD);
     /* index, target, sample meta, sampled, stat; then rows of floats */
     const uint64_t per_slot = 1 + 1 + 4 + 2 + STAT_WORDS + 2 * hidden + vocab;
-    return model_pass_bytes(c, shape, ld_columns, o->rows_max) + decoded +
+    return model_pass_bytes(c, shape, ld_columns, o->rows_max) +
+           (plan->decode_rows ? decoded : 0) +
            4 * (rows * hidden + slots * per_slot + SLOTS_MAX * pages_of(o->context));
 }
 
@@ -182,8 +184,8 @@ uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *p
                          const struct rt_engine_options *options)
 {
     const struct rt_engine_options o = settled(options);
-    return fixed_bytes(&model->config, model->shape, model->ld_columns,
-                       plan->decode_rows ? model->decoded : 0, &o) +
+    return fixed_bytes(&model->config, model->shape, model->ld_columns, plan,
+                       model->decoded, &o) +
            model->config.layers * o.pages * page_layer_bytes(&model->config, plan->kv);
 }
 
@@ -209,9 +211,8 @@ static rt_status choose_pages(struct rt_engine *e)
     struct rt_engine_options *o = &e->options;
     const uint64_t layer = page_layer_bytes(&m->config, kv_of(e));
     const uint64_t each = layer * m->config.layers, least = e->pages_per_slot;
-    const bool decodes = rt_device_plan(m->dev)->decode_rows != 0;
     const uint64_t fixed = fixed_bytes(&m->config, m->shape, m->ld_columns,
-                                       decodes ? model_decoded_bytes(m) : 0, o);
+                                       rt_device_plan(m->dev), model_decoded_bytes(m), o);
     const uint64_t left = rt_device_memory_left(m->dev);
     const uint64_t binding = rt_device_plan(m->dev)->binding_bytes_max / layer;
     if (fixed + least * each > left)

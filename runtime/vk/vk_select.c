@@ -213,16 +213,17 @@ bool vk_row_is_long(enum rt_op op, const void *push)
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const uint32_t hd = head_size(op, push);
-    const uint32_t texel = vk_kernel_define(kernel, "TEXEL", 0);
     if (op == RT_OP_unpack)
         return vk_kernel_define(kernel, "OWN", 0) == is_own(push);
     if (op == RT_OP_peak_fma)
         return vk_kernel_define(kernel, "CHAINS", 0) ==
                ((const struct peak_fma_push *)push)->chains;
     if (op == RT_OP_peak_copy)
-        return texel <= ((const struct peak_copy_push *)push)->texel;
+        return vk_kernel_define(kernel, "TEXEL", 0) <=
+               ((const struct peak_copy_push *)push)->texel;
     if (op == RT_OP_peak_read)
-        return texel <= ((const struct peak_read_push *)push)->texel;
+        return vk_kernel_define(kernel, "TEXEL", 0) <=
+               ((const struct peak_read_push *)push)->texel;
     if (vk_row_is_long(op, push) && !vk_kernel_define(kernel, "ROWGROUP", 0))
         return false;
     if (op == RT_OP_attention && vk_kernel_table[kernel].paths[1] == 's' &&

@@ -26,41 +26,18 @@ static const char *const questions[QUESTIONS] = {
     "Tom runs 4 miles a day. How far does he run in 8 days?<|sep|>",
 };
 
-struct asking {
-    uint32_t *prompt[QUESTIONS], n_prompt[QUESTIONS], next;
-    struct test_generated answers[QUESTIONS];
-};
-
-static bool next(void *user, struct rt_request *out)
-{
-    struct asking *a = user;
-    if (a->next == QUESTIONS)
-        return false;
-    *out = (struct rt_request){ .key = a->next,
-                                .prompt = a->prompt[a->next],
-                                .n_prompt = a->n_prompt[a->next],
-                                .max_new = NEW_MAX };
-    a->next++;
-    return true;
-}
-
-static rt_status done(void *user, const struct rt_answer *answer)
-{
-    struct asking *a = user;
-    test_generated_take(answer, &a->answers[answer->key]);
-    return RT_OK;
-}
-
 static void ask(struct rt_ctx *ctx, const struct test_device *device, const char *folder,
-                struct asking *a)
+                struct test_asking *a)
 {
     struct rt_model *model = NULL;
     struct rt_engine *engine = NULL;
     struct rt_device *dev = test_device_open(ctx, device);
     const struct rt_engine_options options = { .slots = QUESTIONS, .context = CONTEXT };
-    const struct rt_engine_calls calls = { .next = next, .done = done, .user = a };
+    const struct rt_engine_calls calls = { .next = test_asking_next,
+                                           .done = test_asking_done,
+                                           .user = a };
     a->next = 0;
-    memset(a->answers, 0, sizeof a->answers);
+    memset(a->answers, 0, QUESTIONS * sizeof *a->answers);
     if (rt_model_load(dev, folder, CONTEXT, &model) != RT_OK ||
         rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
         rt_engine_run(engine, &calls) != RT_OK)
@@ -71,7 +48,7 @@ static void ask(struct rt_ctx *ctx, const struct test_device *device, const char
 }
 
 /* The greatest difference of log-probabilities of answers that are word for word equal. */
-static float distance(const struct asking *a, const struct test_generated *wanted,
+static float distance(const struct test_asking *a, const struct test_generated *wanted,
                       const char *name)
 {
     float most = 0;
@@ -92,7 +69,8 @@ static void answers_stay_and_differ_by_the_rounding(void **state)
     struct rt_ctx ctx;
     struct test_device devices[16];
     struct text_tokenizer *tok = NULL;
-    static struct asking a;
+    struct test_generated answers[QUESTIONS];
+    struct test_asking a = { .count = QUESTIONS, .max_new = NEW_MAX, .answers = answers };
     struct test_generated floats[QUESTIONS], halves[QUESTIONS];
     char path[1024];
     const uint32_t count = test_devices(devices, 16);
@@ -107,11 +85,11 @@ static void answers_stay_and_differ_by_the_rounding(void **state)
         struct test_device device = devices[d];
         device.kv = RT_KV_F32;
         ask(&ctx, &device, path, &a);
-        memcpy(floats, a.answers, sizeof floats);
+        memcpy(floats, answers, sizeof floats);
         device.kv = RT_KV_F16;
         ask(&ctx, &device, path, &a);
         if (d == 0)
-            memcpy(halves, a.answers, sizeof halves);
+            memcpy(halves, answers, sizeof halves);
         const float rounding = distance(&a, floats, device.name);
         const float devices_apart = distance(&a, halves, device.name);
         printf("    %-28s halves against floats %.1e, against the first device %.1e\n",

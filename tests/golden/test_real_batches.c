@@ -19,35 +19,8 @@
 
 enum { REQUESTS = 64, NEW = 4, CONTEXT = 64 };
 
-struct run {
-    uint32_t *prompt[REQUESTS], n_prompt[REQUESTS];
-    uint32_t count, next;
-    struct test_generated *answers;
-};
-
-static bool next(void *user, struct rt_request *out)
-{
-    struct run *r = user;
-    if (r->next == r->count)
-        return false;
-    *out = (struct rt_request){ .key = r->next,
-                                .prompt = r->prompt[r->next],
-                                .n_prompt = r->n_prompt[r->next],
-                                .max_new = NEW,
-                                .draw = r->next };
-    r->next++;
-    return true;
-}
-
-static rt_status done(void *user, const struct rt_answer *a)
-{
-    struct run *r = user;
-    test_generated_take(a, &r->answers[a->key]);
-    return RT_OK;
-}
-
 /* Prompts of different lengths, none the beginning of another. */
-static void make_prompts(struct rt_ctx *ctx, const char *path, struct run *r)
+static void make_prompts(struct rt_ctx *ctx, const char *path, struct test_asking *r)
 {
     struct text_tokenizer *tok = NULL;
     if (text_tokenizer_load(ctx, path, &tok) != RT_OK)
@@ -63,8 +36,8 @@ static void make_prompts(struct rt_ctx *ctx, const char *path, struct run *r)
     text_tokenizer_destroy(&tok);
 }
 
-static void answer(struct rt_model *model, struct run *r, uint32_t count, uint32_t slots,
-                   struct test_generated *answers)
+static void answer(struct rt_model *model, struct test_asking *r, uint32_t count,
+                   uint32_t slots, struct test_generated *answers)
 {
     struct rt_engine *engine = NULL;
     const struct rt_engine_options options = {
@@ -72,7 +45,9 @@ static void answer(struct rt_model *model, struct run *r, uint32_t count, uint32
         .context = CONTEXT,
         .sampling = { .temperature = 0.8f, .top_p = 1, .seed = 5 }
     };
-    const struct rt_engine_calls calls = { .next = next, .done = done, .user = r };
+    const struct rt_engine_calls calls = { .next = test_asking_next,
+                                           .done = test_asking_done,
+                                           .user = r };
     const uint64_t start = rt_time_ns();
     r->count = count;
     r->next = 0;
@@ -91,7 +66,7 @@ static void check_device(const struct test_device *device, const char *path)
         uint32_t slots, requests;
     } narrow[] = { { 7, 15 }, { 1, 4 } };
     struct rt_ctx ctx;
-    struct run r = { .next = 0 };
+    struct test_asking r = { .max_new = NEW };
     struct rt_model *model = NULL;
     static struct test_generated wide[REQUESTS], few[REQUESTS];
     test_ctx(&ctx);

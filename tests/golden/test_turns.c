@@ -29,34 +29,13 @@ static const char *const questions[REQUESTS] = {
 };
 
 struct asking {
-    uint32_t *prompt[REQUESTS], n_prompt[REQUESTS], next;
+    struct test_asking base;
     const struct test_generated *script; /* forced in pieces where not null */
     struct test_generated answers[REQUESTS];
     uint32_t end_at; /* 0: never */
     bool all;        /* force NEW_MAX tokens at once */
     bool forced[REQUESTS][NEW_MAX + PIECE_MAX];
 };
-
-static bool next(void *user, struct rt_request *out)
-{
-    struct asking *a = user;
-    if (a->next == REQUESTS)
-        return false;
-    *out = (struct rt_request){ .key = a->next,
-                                .draw = 1000 + a->next,
-                                .prompt = a->prompt[a->next],
-                                .n_prompt = a->n_prompt[a->next],
-                                .max_new = NEW_MAX };
-    a->next++;
-    return true;
-}
-
-static rt_status done(void *user, const struct rt_answer *answer)
-{
-    struct asking *a = user;
-    test_generated_take(answer, &a->answers[answer->key]);
-    return RT_OK;
-}
 
 static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
                  struct rt_turn *out)
@@ -92,10 +71,11 @@ static void ask(struct rt_model *model, struct asking *a, const struct rt_sampli
     const struct rt_engine_options options = {
         .slots = 4, .context = 160, .stop_ids = { 574 }, .stop_count = 1, .sampling = *how
     };
-    const struct rt_engine_calls calls = {
-        .next = next, .done = done, .turn = turns ? turn : NULL, .user = a
-    };
-    a->next = 0;
+    const struct rt_engine_calls calls = { .next = test_asking_next,
+                                           .done = test_asking_done,
+                                           .turn = turns ? turn : NULL,
+                                           .user = a };
+    a->base.next = 0;
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
         rt_engine_run(engine, &calls) != RT_OK)
         fail_msg("%s", rt_device_ctx(model->dev)->message);
@@ -158,7 +138,8 @@ static void forced_tokens_are_as_if_chosen(void **state)
     struct rt_ctx ctx;
     struct test_device devices[16];
     struct text_tokenizer *tok = NULL;
-    struct asking a = { 0 };
+    struct asking a = { .base = { .count = REQUESTS, .max_new = NEW_MAX, .draw = 1000 } };
+    a.base.answers = a.answers;
     char path[1024];
     const uint32_t count = test_devices(devices, 16);
     test_ctx(&ctx);
@@ -166,7 +147,7 @@ static void forced_tokens_are_as_if_chosen(void **state)
     assert_int_equal(text_tokenizer_load(&ctx, path, &tok), RT_OK);
     for (uint32_t k = 0; k < REQUESTS; k++)
         assert_int_equal(text_encode(tok, questions[k], strlen(questions[k]), true,
-                                     &a.prompt[k], &a.n_prompt[k]),
+                                     &a.base.prompt[k], &a.base.n_prompt[k]),
                          RT_OK);
     for (uint32_t d = 0; d < count; d++) {
         struct rt_device *dev;
@@ -181,7 +162,7 @@ static void forced_tokens_are_as_if_chosen(void **state)
         rt_device_destroy(&dev);
     }
     for (uint32_t k = 0; k < REQUESTS; k++)
-        rt_free(a.prompt[k]);
+        rt_free(a.base.prompt[k]);
     text_tokenizer_destroy(&tok);
 }
 

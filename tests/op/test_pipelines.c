@@ -102,12 +102,7 @@ static void lists_keep_theirs_and_few_others_stay(void **state)
 static int find_device(void **state)
 {
     (void)state;
-    struct test_device list[16];
-    const uint32_t n = test_devices(list, 16);
-    for (uint32_t i = 0; i < n && !device.device[0]; i++)
-        if (strcmp(list[i].device, "ref") != 0)
-            device = list[i];
-    if (!device.device[0]) {
+    if (!test_device_vulkan(&device)) {
         printf("    skipped: no Vulkan device\n");
         skip();
     }

@@ -18,6 +18,7 @@
 
 static char folder[] = "/tmp/faultline-tune-XXXXXX";
 static struct test_device device;
+static bool have_device;
 static char log_text[4096];
 
 static void keep_line(void *user, enum rt_log_level level, const char *line)
@@ -245,20 +246,14 @@ static void a_wrong_kernel_is_not_picked(void **state)
 static int make_folder(void **state)
 {
     (void)state;
-    struct test_device list[16];
-    const uint32_t n = test_devices(list, 16);
-    if (!mkdtemp(folder))
-        return 1;
-    for (uint32_t i = 0; i < n && !device.device[0]; i++)
-        if (strcmp(list[i].device, "ref") != 0)
-            device = list[i];
-    return 0;
+    have_device = test_device_vulkan(&device);
+    return mkdtemp(folder) ? 0 : 1;
 }
 
 static int need_device(void **state)
 {
     (void)state;
-    if (!device.device[0]) {
+    if (!have_device) {
         printf("    skipped: no Vulkan device\n");
         skip();
     }

@@ -106,6 +106,11 @@ uint32_t test_devices(struct test_device *out, uint32_t max)
     return n;
 }
 
+bool test_device_vulkan(struct test_device *out)
+{
+    return test_devices(out, 1) == 1 && strcmp(out->device, "ref") != 0;
+}
+
 struct rt_device *test_device_open(struct rt_ctx *ctx, const struct test_device *device)
 {
     struct rt_device *dev = NULL;

@@ -17,6 +17,8 @@ struct test_device {
 /* Fills `out` (at most `max`); ref comes last. Points the Vulkan loader at lavapipe and
  * SwiftShader where both are installed and nothing else was asked for. */
 uint32_t test_devices(struct test_device *out, uint32_t max);
+/* The first of them that is not ref; false: there is none. */
+bool test_device_vulkan(struct test_device *out);
 /* A context that prints warnings and errors. A message of the validation layer makes the
  * next wait fail, and the whole program when it ends. */
 void test_ctx(struct rt_ctx *ctx);

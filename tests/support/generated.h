@@ -5,12 +5,24 @@
 
 #include "runtime/engine/engine.h"
 
-enum { TEST_GENERATED_MAX = 112 };
+enum { TEST_GENERATED_MAX = 112, TEST_ASKING_MAX = 64 };
 
 struct test_generated {
     uint32_t n, ids[TEST_GENERATED_MAX];
     float logprob[TEST_GENERATED_MAX], margin[TEST_GENERATED_MAX];
 };
+
+/* Prompts that are asked in order, and what is answered: the user of an engine's calls, or
+ * the first member of it. */
+struct test_asking {
+    uint32_t *prompt[TEST_ASKING_MAX], n_prompt[TEST_ASKING_MAX]; /* owned by the test */
+    uint32_t count, next, max_new;
+    uint64_t draw;                  /* of the first; each has the next one */
+    struct test_generated *answers; /* [count], borrowed */
+};
+
+bool test_asking_next(void *user, struct rt_request *out);
+rt_status test_asking_done(void *user, const struct rt_answer *answer);
 
 /* Copies an answer of at most TEST_GENERATED_MAX tokens; the rest is zero. */
 void test_generated_take(const struct rt_answer *answer, struct test_generated *out);
