@@ -58,7 +58,8 @@ const struct rt_device_info *rt_device_info_of(const struct rt_device *dev);
  * and "ref" what the machine has free now (the heap they report is made up: lavapipe's
  * is 2 GiB, and no limit). */
 uint64_t rt_device_memory_bytes(const struct rt_device_info *info);
-/* Whether there are attention kernels for heads of so many columns; "ref" takes any. */
+/* Whether there are attention kernels for heads of so many columns: of multiples of 4 up to
+ * HEAD_MAX (shaders/push.h); "ref" takes any. */
 bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim);
 /* What of them is not taken. */
 uint64_t rt_device_memory_left(const struct rt_device *dev);

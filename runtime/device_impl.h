@@ -62,7 +62,7 @@ rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
                           uint32_t *count, const char **note);
 rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                            const struct rt_device_info *info, struct rt_device **out);
-/* Whether an attention kernel of the table takes the head size. */
+/* Whether the attention kernels take the head size. */
 bool vk_serves_head(uint32_t head_dim);
 
 /* Bytes of a slice: what is left of the buffer where size is 0. */

@@ -290,6 +290,14 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(rope, "1 rows, halves", USUAL, 0, 1, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 1)
     CASE(rope, "65 rows, halves", USUAL, 0, 65, 6, 2, 64, 640, 0, 384, 512, 0, 1, 256, 50, 1)
     CASE(rope, "smallest head, halves", USUAL, 0, 7, 2, 1, 8, 128, 0, 16, 32, 0, 1, 128, 1, 1)
+    CASE(rope, "heads of 80", USUAL, 0,
+         9, 4, 2, 80, 640, 0, 320, 480, 0, 1, 384, 50, 0)
+    CASE(rope, "heads of 100, halves", USUAL, 0,
+         9, 4, 2, 100, 896, 0, 400, 600, 0, 1, 512, 50, 1)
+    CASE(rope, "longest heads, halves", USUAL, 0,
+         9, 2, 1, 256, 1024, 0, 512, 768, 0, 1, 512, 50, 1)
+    CASE(rope, "longest heads, inverse", USUAL, 0,
+         9, 2, 1, 256, 1024, 0, 512, 768, 1, 0, 512, 50, 0)
 
     /* attention: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv, ldo, offo,
      * page, want_lse, scale, halves */
@@ -303,6 +311,22 @@ const struct rt_op_case rt_op_case_list[] = {
          19, 4, 2, 64, 256, 0, 256, 0, 256, 128, 256, 0, 0, 1, 0.125000f, 0)
     CASE(attention, "head size 128", USUAL, 19,
          19, 4, 2, 128, 512, 0, 512, 0, 512, 256, 512, 0, 0, 1, 0.088388f, 0)
+    CASE(attention, "head size 4", USUAL, 19,
+         19, 4, 2, 4, 128, 0, 128, 0, 128, 8, 128, 0, 0, 1, 0.500000f, 0)
+    CASE(attention, "head size 36", USUAL, 19,
+         19, 4, 2, 36, 256, 0, 256, 0, 256, 72, 256, 0, 0, 1, 0.166667f, 0)
+    CASE(attention, "head size 80", USUAL, 19,
+         19, 4, 2, 80, 384, 0, 384, 0, 384, 160, 384, 0, 0, 1, 0.111803f, 0)
+    CASE(attention, "head size 96", USUAL, 19,
+         19, 4, 2, 96, 384, 0, 384, 0, 384, 192, 384, 0, 0, 1, 0.102062f, 0)
+    CASE(attention, "head size 100", USUAL, 19,
+         19, 4, 2, 100, 512, 0, 512, 0, 512, 200, 512, 0, 0, 1, 0.100000f, 0)
+    CASE(attention, "head size 256", USUAL, 19,
+         19, 4, 2, 256, 1024, 0, 1024, 0, 1024, 512, 1024, 0, 0, 1, 0.062500f, 0)
+    CASE(attention, "head size 80, paged by 16", USUAL, 77,
+         9, 6, 2, 80, 512, 0, 384, 0, 384, 160, 512, 0, 16, 1, 0.111803f, 0)
+    CASE(attention, "head size 256, paged by 16", USUAL, 77,
+         9, 2, 1, 256, 512, 0, 512, 0, 512, 256, 512, 0, 16, 1, 0.062500f, 0)
     CASE(attention, "1 rows in sequences of 1", USUAL, 1,
          1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 0, 1, 0.250000f, 0)
     CASE(attention, "7 rows in sequences of 8", USUAL, 8,
@@ -330,6 +354,8 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(attention, "paged by 8, long heads", USUAL, 77,
          9, 3, 1, 64, 256, 0, 128, 0, 128, 64, 256, 0, 8, 1, 0.125000f, 0)
     CASE(attention, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 256, 768, 0, 512, 0, 512, 256, 768, 0, 0, 1, 0.062500f, 0)
+    CASE(attention, "long heads, odd in number", USUAL, 45,
          47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 384, 0, 0, 1, 0.088388f, 0)
     CASE(attention, "scores far apart", LARGE, 20,
          20, 4, 2, 32, 128, 0, 128, 0, 128, 64, 128, 0, 0, 1, 0.176777f, 0)
@@ -343,6 +369,14 @@ const struct rt_op_case rt_op_case_list[] = {
          9, 7, 1, 64, 512, 0, 128, 0, 128, 64, 512, 0, 16, 1, 0.125000f, 1)
     CASE(attention, "halves, head size 128, paged by 16", USUAL, 77,
          9, 4, 2, 128, 512, 0, 512, 0, 512, 256, 512, 0, 16, 1, 0.088388f, 1)
+    CASE(attention, "halves, head size 80, paged by 16", USUAL, 77,
+         9, 4, 2, 80, 384, 0, 384, 0, 384, 160, 384, 0, 16, 1, 0.111803f, 1)
+    CASE(attention, "halves, head size 96, paged by 16", USUAL, 77,
+         9, 4, 2, 96, 384, 0, 384, 0, 384, 192, 384, 0, 16, 1, 0.102062f, 1)
+    CASE(attention, "halves, head size 100, paged by 16", USUAL, 77,
+         9, 4, 2, 100, 512, 0, 512, 0, 512, 200, 512, 0, 16, 1, 0.100000f, 1)
+    CASE(attention, "halves, head size 256, paged by 16", USUAL, 77,
+         9, 4, 2, 256, 1024, 0, 1024, 0, 1024, 512, 1024, 0, 16, 1, 0.062500f, 1)
     CASE(attention, "halves, one row and key", USUAL, 1,
          1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 128, 0, 16, 1, 0.250000f, 1)
     CASE(attention, "halves, no rows", USUAL, 5,
@@ -360,6 +394,18 @@ const struct rt_op_case rt_op_case_list[] = {
          19, 4, 2, 64, 256, 0, 256, 0, 256, 128, 512, 0, 256, 256, 0, 0.125000f)
     CASE(attention_back_q, "head size 128", USUAL, 19,
          19, 4, 2, 128, 512, 0, 512, 0, 512, 256, 1024, 0, 512, 512, 0, 0.088388f)
+    CASE(attention_back_q, "head size 4", USUAL, 19,
+         19, 4, 2, 4, 128, 0, 128, 0, 128, 8, 256, 0, 128, 128, 0, 0.500000f)
+    CASE(attention_back_q, "head size 36", USUAL, 19,
+         19, 4, 2, 36, 256, 0, 256, 0, 256, 72, 512, 0, 256, 256, 0, 0.166667f)
+    CASE(attention_back_q, "head size 80", USUAL, 19,
+         19, 4, 2, 80, 384, 0, 384, 0, 384, 160, 768, 0, 384, 384, 0, 0.111803f)
+    CASE(attention_back_q, "head size 96", USUAL, 19,
+         19, 4, 2, 96, 384, 0, 384, 0, 384, 192, 768, 0, 384, 384, 0, 0.102062f)
+    CASE(attention_back_q, "head size 100", USUAL, 19,
+         19, 4, 2, 100, 512, 0, 512, 0, 512, 200, 1024, 0, 512, 512, 0, 0.100000f)
+    CASE(attention_back_q, "head size 256", USUAL, 19,
+         19, 4, 2, 256, 1024, 0, 1024, 0, 1024, 512, 2048, 0, 1024, 1024, 0, 0.062500f)
     CASE(attention_back_q, "1 rows in sequences of 1", USUAL, 1,
          1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 0, 128, 128, 0, 0.250000f)
     CASE(attention_back_q, "7 rows in sequences of 8", USUAL, 8,
@@ -373,6 +419,10 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(attention_back_q, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 0, 512, 512, 0, 0.125000f)
     CASE(attention_back_q, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 256, 768, 0, 512, 0, 512, 256, 1536, 0, 768, 768, 0, 0.062500f)
+    CASE(attention_back_q, "heads of 80, odd in number", USUAL, 45,
+         47, 5, 1, 80, 512, 0, 256, 0, 256, 80, 1024, 0, 512, 512, 0, 0.111803f)
+    CASE(attention_back_q, "long heads, odd in number", USUAL, 45,
          47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 0, 384, 384, 0, 0.088388f)
 
     /* attention_back_kv: rows, heads, heads_k, hd, ldq, offq, ldk, offk, ldv, offv,
@@ -387,6 +437,18 @@ const struct rt_op_case rt_op_case_list[] = {
          19, 4, 2, 64, 256, 0, 256, 0, 256, 128, 512, 256, 256, 0, 128, 0.125000f)
     CASE(attention_back_kv, "head size 128", USUAL, 19,
          19, 4, 2, 128, 512, 0, 512, 0, 512, 256, 1024, 512, 512, 0, 256, 0.088388f)
+    CASE(attention_back_kv, "head size 4", USUAL, 19,
+         19, 4, 2, 4, 128, 0, 128, 0, 128, 8, 256, 128, 128, 0, 8, 0.500000f)
+    CASE(attention_back_kv, "head size 36", USUAL, 19,
+         19, 4, 2, 36, 256, 0, 256, 0, 256, 72, 512, 256, 256, 0, 72, 0.166667f)
+    CASE(attention_back_kv, "head size 80", USUAL, 19,
+         19, 4, 2, 80, 384, 0, 384, 0, 384, 160, 768, 384, 384, 0, 160, 0.111803f)
+    CASE(attention_back_kv, "head size 96", USUAL, 19,
+         19, 4, 2, 96, 384, 0, 384, 0, 384, 192, 768, 384, 384, 0, 192, 0.102062f)
+    CASE(attention_back_kv, "head size 100", USUAL, 19,
+         19, 4, 2, 100, 512, 0, 512, 0, 512, 200, 1024, 512, 512, 0, 200, 0.100000f)
+    CASE(attention_back_kv, "head size 256", USUAL, 19,
+         19, 4, 2, 256, 1024, 0, 1024, 0, 1024, 512, 2048, 1024, 1024, 0, 512, 0.062500f)
     CASE(attention_back_kv, "1 rows in sequences of 1", USUAL, 1,
          1, 3, 1, 16, 128, 0, 128, 0, 128, 16, 256, 128, 128, 0, 16, 0.250000f)
     CASE(attention_back_kv, "7 rows in sequences of 8", USUAL, 8,
@@ -400,6 +462,10 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(attention_back_kv, "seven heads share one", USUAL, 17,
          17, 7, 1, 64, 512, 0, 128, 0, 128, 64, 1024, 512, 128, 0, 64, 0.125000f)
     CASE(attention_back_kv, "longest heads, odd in number", USUAL, 45,
+         47, 3, 1, 256, 768, 0, 512, 0, 512, 256, 1536, 768, 512, 0, 256, 0.062500f)
+    CASE(attention_back_kv, "heads of 80, odd in number", USUAL, 45,
+         47, 5, 1, 80, 512, 0, 256, 0, 256, 80, 1024, 512, 256, 0, 80, 0.111803f)
+    CASE(attention_back_kv, "long heads, odd in number", USUAL, 45,
          47, 3, 1, 128, 384, 0, 256, 0, 256, 128, 768, 384, 256, 0, 128, 0.088388f)
 
     /* swiglu: rows, cols, ldx, offg, offu, ldh */

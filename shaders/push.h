@@ -73,6 +73,10 @@ struct rope_push {
     uint halves;    /* 1: the cache holds halves */
 };
 
+/* Columns of the longest head that attention and its gradients have kernels for; all have
+ * them for every multiple of 4 up to it. */
+#define HEAD_MAX 256
+
 /* Causal attention, one head at a time: o = softmax(scale q k^T) v over keys
  * 0..position of the row's own sequence; head h reads kv head h / (heads/heads_k).
  * Keys are summed in order 0, 1, 2, ... in blocks of 8 with a running maximum,

@@ -68,9 +68,9 @@ static rt_status read_sizes(struct rt_ctx *ctx, const char *path, const json_t *
                        c->heads);
     TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, FMT_HEAD_DIM_MAX,
                   &c->head_dim));
-    if (c->head_dim % 8 != 0 || c->hidden % 8 != 0 || c->ffn % 4 != 0)
+    if (c->head_dim % 4 != 0 || c->hidden % 8 != 0 || c->ffn % 4 != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': head_dim and hidden_size must be multiples of 8, "
+                       "'%s': hidden_size must be a multiple of 8, head_dim and "
                        "intermediate_size of 4",
                        path);
     return RT_OK;

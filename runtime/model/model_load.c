@@ -384,18 +384,12 @@ static rt_status check_heads(struct loader *l, const char *folder)
 {
     const struct rt_device_info *device = rt_device_info_of(l->model->dev);
     const uint32_t size = l->model->config.head_dim;
-    char served[128] = "";
-    size_t end = 0;
     if (rt_device_serves_head(device, size))
         return RT_OK;
-    for (uint32_t d = 8; d <= FMT_HEAD_DIM_MAX && end < sizeof served; d += 8)
-        if (rt_device_serves_head(device, d))
-            end += (size_t)snprintf(served + end, sizeof served - end, "%s%u",
-                                    end ? ", " : "", d);
     return rt_fail(l->ctx, RT_ERR_NO_DEVICE,
-                   "'%s' has heads of %u, '%s' has kernels for heads of %s; use "
+                   "'%s' has heads of %u, '%s' has kernels for heads of up to %d; use "
                    "--device ref (slow), or another model",
-                   folder, size, device->name, served);
+                   folder, size, device->name, HEAD_MAX);
 }
 
 /* Before anything is allocated on the device. */

@@ -43,22 +43,6 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
 
-bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel,
-                        const struct rt_slice *slices)
-{
-    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (!serves_products(&dev->base.plan, kernel) ||
-        vk_kernel_define(kernel, "WIDTH", 0) > dev->base.info.facts.lanes_max)
-        return false;
-    for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
-        if (k->paths[i] != 's' &&
-            (dev->base.plan.path == RT_PATH_STORAGE ||
-             rt_slice_bytes(slices[i]) > dev->base.plan.texel_bytes_max ||
-             rt_slice_bytes(slices[i]) < 16))
-            return false;
-    return true;
-}
-
 /* Bit per binding that holds halves where an op says so: keys and values. */
 static uint32_t halves_of(enum rt_op op, const void *push)
 {
@@ -66,19 +50,27 @@ static uint32_t halves_of(enum rt_op op, const void *push)
     return op == RT_OP_attention && p->halves ? 1u << 1 | 1u << 2 : 0;
 }
 
-/* Texels of halves are half as large: a view then reaches half as far. */
-static bool views_reach(const struct vk_device *dev, enum rt_op op, const void *push,
-                        uint32_t kernel, const struct rt_slice *slices)
+bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
+                        const struct rt_slice *slices)
 {
-    const uint32_t halves = halves_of(op, push);
-    for (uint32_t i = 0; i < rt_op_table[op].binding_count; i++)
-        if ((halves >> i & 1u) && vk_kernel_table[kernel].paths[i] != 's' &&
-            rt_slice_bytes(slices[i]) > dev->base.plan.texel_bytes_max / 2)
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    const struct rt_plan *plan = &dev->base.plan;
+    const uint32_t halves = halves_of(k->op, push);
+    if (!serves_products(plan, kernel) ||
+        vk_kernel_define(kernel, "WIDTH", 0) > dev->base.info.facts.lanes_max)
+        return false;
+    for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
+        /* Texels of halves are half as large: a view reaches half as far. */
+        const uint64_t most = plan->texel_bytes_max >> (halves >> i & 1u);
+        const uint64_t bytes = rt_slice_bytes(slices[i]);
+        if (k->paths[i] != 's' &&
+            (plan->path == RT_PATH_STORAGE || bytes > most || bytes < 16))
             return false;
+    }
     return true;
 }
 
-/* Head size of ops whose kernels are compiled for one; 0: any. */
+/* Head size of ops whose kernels are specialized for one; 0: of other ops. */
 static uint32_t head_size(enum rt_op op, const void *push)
 {
     switch (op) {
@@ -229,16 +221,12 @@ bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
     if (op == RT_OP_attention && vk_kernel_table[kernel].paths[1] == 's' &&
         vk_kernel_define(kernel, "HALF", 0) != (halves_of(op, push) != 0))
         return false; /* shaders/lib/keys.glsl */
-    return hd == 0 || vk_kernel_define(kernel, "HD", hd) == hd;
+    return hd == 0 || vk_serves_head(hd);
 }
 
 bool vk_serves_head(uint32_t head_dim)
 {
-    for (uint32_t i = 0; i < vk_kernel_count; i++)
-        if (vk_kernel_table[i].op == RT_OP_attention &&
-            vk_kernel_define(i, "HD", head_dim) == head_dim)
-            return true;
-    return false;
+    return head_dim > 0 && head_dim % 4 == 0 && head_dim <= HEAD_MAX;
 }
 
 /* Higher is better; 0: cannot run this. */
@@ -246,9 +234,9 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
                    uint32_t kernel, const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (!vk_item_fits(op, push, kernel) || !vk_kernel_admitted(dev, kernel, slices) ||
-        !vk_kernel_in_plan(&dev->base.plan, kernel) ||
-        !views_reach(dev, op, push, kernel, slices))
+    if (!vk_item_fits(op, push, kernel) ||
+        !vk_kernel_admitted(dev, kernel, push, slices) ||
+        !vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     int rank = 1;
     const bool tiled = dev->base.plan.family == RT_FAMILY_TILED;
@@ -282,8 +270,9 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
             continue;
         int rank;
         if (vk_is_matmul(op))
-            rank =
-                vk_kernel_admitted(dev, i, slices) ? vk_matmul_rank(dev, op, push, i) : 0;
+            rank = vk_kernel_admitted(dev, i, push, slices)
+                       ? vk_matmul_rank(dev, op, push, i)
+                       : 0;
         else
             rank = rank_of(dev, op, push, i, slices);
         if (rank > best) {
@@ -294,15 +283,25 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
     return best ? RT_OK : no_kernel(dev, op, head_size(op, push));
 }
 
+/* Items that a workgroup serves. */
+static uint32_t items_of_group(uint32_t kernel, uint32_t hd)
+{
+    const uint32_t width = vk_kernel_define(kernel, "WIDTH", 64);
+    if (vk_kernel_define(kernel, "ROWGROUP", 0))
+        return 1;
+    if (vk_kernel_define(kernel, "HEADGROUP", 0))
+        return width / (hd / 4); /* shaders/lib/attention_back.glsl */
+    return vk_kernel_define(kernel, "ITEMS", width);
+}
+
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice)
 {
     const uint64_t items = item_count(op, push);
-    const uint32_t width = vk_kernel_define(choice->kernel, "WIDTH", 64);
-    const bool one = vk_kernel_define(choice->kernel, "ROWGROUP", 0);
-    const uint64_t each = one ? 1 : vk_kernel_define(choice->kernel, "ITEMS", width);
+    const uint64_t each = items_of_group(choice->kernel, head_size(op, push));
     const uint64_t groups = (items + each - 1) / each;
     choice->halves = halves_of(op, push);
+    choice->spec[0] = head_size(op, push); /* shaders/lib/head.glsl */
     /* 65,535 groups a dimension is all that every device grants. */
     choice->grid[0] = (uint32_t)groups;
     choice->grid[1] = choice->grid[2] = 1;

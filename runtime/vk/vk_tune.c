@@ -182,7 +182,7 @@ static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *
     if (kernel == best)
         return true;
     if (vk_kernel_table[kernel].op != op ||
-        !vk_kernel_admitted(tune->dev, kernel, slices))
+        !vk_kernel_admitted(tune->dev, kernel, push, slices))
         return false;
     if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
         !strchr(vk_kernel_table[kernel].paths, 't'))
@@ -251,7 +251,8 @@ static bool find_named(const struct vk_device *dev, enum rt_op op, const void *p
 {
     for (uint32_t k = 0; k < vk_kernel_count; k++)
         if (vk_kernel_table[k].op == op && strcmp(vk_kernel_table[k].name, name) == 0 &&
-            vk_matmul_rank(dev, op, push, k) > 0 && vk_kernel_admitted(dev, k, slices)) {
+            vk_matmul_rank(dev, op, push, k) > 0 &&
+            vk_kernel_admitted(dev, k, push, slices)) {
             *kernel = k;
             return true;
         }

@@ -9,12 +9,13 @@
  * 8 with a running maximum; no shared memory, no barriers. Keys after the row's own
  * position add exactly nothing, so a row gives the same bits in a prefill chunk of any
  * size and in decode.
- * Macros  HD head size (a multiple of 4); WIDTH; TEXEL; HALF keys and values are halves.
+ * Macros  WIDTH; TEXEL; HALF keys and values are halves.
  * Grid    rows * heads invocations, the heads of a row side by side (equal lengths).
  * Cost    4 HD FLOPs and 8 HD bytes a key, 4 HD of halves.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
+#include "shaders/lib/head.glsl"
 #include "shaders/lib/operand.glsl"
 OPERAND(0, q)
 #include "shaders/lib/keys.glsl"
@@ -26,7 +27,7 @@ layout(binding = 5) writeonly buffer O { vec4 o[]; };
 layout(binding = 6) writeonly buffer Lse { float lse[]; };
 layout(push_constant) uniform Push { attention_push p; };
 
-const int H4 = HD / 4, KB = 8;
+const int KB = 8;
 
 void main()
 {

@@ -10,6 +10,7 @@
  * Twin  runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
+#include "shaders/lib/head.glsl"
 #include "shaders/lib/operand.glsl"
 OPERAND(0, q)
 OPERAND(1, keys)
@@ -20,8 +21,6 @@ layout(binding = 5) readonly buffer Lse { float lse[]; };
 layout(binding = 6) readonly buffer Delta { float delta[]; };
 layout(binding = 7) writeonly buffer Dkv { vec4 dkv[]; };
 layout(push_constant) uniform Push { attention_back_kv_push p; };
-
-const int H4 = HD / 4;
 
 void main()
 {

@@ -9,13 +9,14 @@
  * key of the chunk, then, with all scores in shared memory, sums its own columns of the
  * values over the chunk's keys in order, so that values are read coalesced. Chunks do not
  * depend on the batch, and keys after the row's own add exactly nothing.
- * Macros  HD head size (a multiple of 4); WIDTH; HALF keys and values are halves.
+ * Macros  WIDTH; HALF keys and values are halves.
  * Grid    one workgroup per (row, head).
  * Cost    4 HD FLOPs and 8 HD bytes a key, 4 HD of halves; 2 + 2 log2 WIDTH barriers
  *         a chunk.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
+#include "shaders/lib/head.glsl"
 #include "shaders/lib/operand.glsl"
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
 #include "shaders/lib/keys.glsl"
@@ -28,7 +29,6 @@ layout(binding = 6) writeonly buffer Lse { float lse[]; };
 layout(push_constant) uniform Push { attention_push p; };
 #include "shaders/lib/group.glsl"
 
-const int H4 = HD / 4;
 const int OWN = (HD + WIDTH - 1) / WIDTH; /* columns an invocation sums */
 shared vec4 query[H4];
 shared float weight[WIDTH];

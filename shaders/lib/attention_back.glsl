@@ -3,11 +3,13 @@
  * vec4 of the head, so that nothing as long as a head is kept in registers. Scores are
  * made H4 at a time, one an invocation, and pass through shared memory; every sum runs
  * in the order of the kernels without shared memory, so that the bits are the same.
- * The including kernel has Meta, p, HD and ITEMS, and WIDTH = ITEMS * HD / 4. */
-const int H4 = HD / 4;
+ * The including kernel has Meta, p, WIDTH and shaders/lib/head.glsl. */
+const int ITEMS = WIDTH / H4;
 
-/* This invocation: item `item` of the workgroup, vec4 `part` of its head. */
-int item() { return int(gl_LocalInvocationIndex) / H4; }
+/* This invocation: item `item` of the workgroup, vec4 `part` of its head. Where H4 does not
+ * divide WIDTH some are spare: they only meet the others at barriers. */
+bool spare() { return int(gl_LocalInvocationIndex) >= ITEMS * H4; }
+int item() { return spare() ? 0 : int(gl_LocalInvocationIndex) / H4; }
 int part() { return int(gl_LocalInvocationIndex) % H4; }
 
 /* Rows of the workgroup's items, of `heads` items each: all invocations must meet at a

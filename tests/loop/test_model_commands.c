@@ -2,6 +2,7 @@
  * codes of models that cannot be read or do not belong together. */
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
+#include "tests/support/random_model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,6 +143,34 @@ static void what_cannot_be_shown_has_its_exit_code(void **state)
     test_folder_deinit(&folder);
 }
 
+/* Heads for which no Vulkan device has kernels: shown, and refused at load. */
+static void a_head_size_without_kernels_is_refused(void **state)
+{
+    (void)state;
+    struct test_device device;
+    struct test_folder folder;
+    char arguments[2048];
+    if (!test_device_vulkan(&device))
+        skip();
+    test_folder_init(&folder);
+    test_random_model(&folder, 264);
+    snprintf(arguments, sizeof arguments, "model show '%s' --device %s", folder.path,
+             device.device);
+    assert_int_equal(run(arguments), 0);
+    assert_says("out", "no kernels for heads of 264");
+    const char *ids = test_folder_file(&scratch, "ids");
+    test_file_write(ids, "[1,2,3]\n", 8);
+    snprintf(arguments, sizeof arguments, "tool logits --model '%s' --device %s <'%s'",
+             folder.path, device.device, ids);
+    assert_int_equal(run(arguments), 3);
+    assert_says("err", "has heads of 264");
+    assert_says("err", "kernels for heads of up to 256; use --device ref");
+    snprintf(arguments, sizeof arguments, "tool logits --model '%s' --device ref <'%s'",
+             folder.path, ids);
+    assert_int_equal(run(arguments), 0);
+    test_folder_deinit(&folder);
+}
+
 /* The demo's tokenizer beside a model with a smaller embedding. */
 static void a_tokenizer_of_another_model_is_refused(void **state)
 {
@@ -186,6 +215,7 @@ int main(void)
         cmocka_unit_test(the_licence_is_the_model_cards),
         cmocka_unit_test(a_tensor_is_written_as_floats),
         cmocka_unit_test(what_cannot_be_shown_has_its_exit_code),
+        cmocka_unit_test(a_head_size_without_kernels_is_refused),
         cmocka_unit_test(a_tokenizer_of_another_model_is_refused),
     };
     return cmocka_run_group_tests_name("model commands", tests, set_up, tear_down);

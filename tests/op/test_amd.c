@@ -57,6 +57,10 @@ static const struct {
     { 8, 0, RT_FORM_FLOAT },       { 16, 0, RT_FORM_BF16 },
     { 32, 0, RT_FORM_ZERO },
 };
+/* Of attention kernels: head sizes of published models, and the ends of what is served. */
+static const uint32_t head_sizes[] = {
+    8, 16, 32, 64, 80, 96, 100, 112, 128, 192, HEAD_MAX
+};
 static const uint32_t flags[] = { 0, MATMUL_BIAS, MATMUL_RESIDUAL,
                                   MATMUL_BIAS | MATMUL_LORA,
                                   MATMUL_RESIDUAL | MATMUL_LORA };
@@ -66,8 +70,11 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
 {
     const enum rt_op op = vk_kernel_table[kernel].op;
     const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
+    const bool heads = op == RT_OP_attention || op == RT_OP_attention_back_q ||
+                       op == RT_OP_attention_back_kv;
     const uint32_t bits = vk_kernel_define(kernel, "BITS", 0);
-    const uint32_t by_group = !product    ? 1
+    const uint32_t by_group = heads       ? RT_COUNT(head_sizes)
+                              : !product  ? 1
                               : bits == 0 ? RT_COUNT(forms)
                               : bits < 16 ? RT_COUNT(groups)
                                           : 1;
@@ -75,6 +82,8 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
     if (i >= by_group * by_flags)
         return false;
     *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
+    if (heads)
+        out->spec[0] = head_sizes[i];
     if (product) {
         const uint32_t which = i % by_group;
         out->spec[0] = bits ? groups[which] : forms[which].group;

@@ -141,10 +141,11 @@ static void swiglu_back_is_its_derivative(void **state)
 
 /* ---- attention ---- */
 
-enum { A_ROWS = 9, A_HEADS = 4, A_KV = 2, A_HD = 8, A_LD = 128 };
+enum { A_ROWS = 9, A_HEADS = 4, A_KV = 2, A_LD_MAX = A_HEADS * HEAD_MAX };
 
 static struct {
-    double q[A_ROWS * A_LD], kv[A_ROWS * A_LD], o_do[A_ROWS * 2 * A_LD];
+    uint32_t hd, ld; /* of o and do, side by side: 2 ld */
+    double q[A_ROWS * A_LD_MAX], kv[A_ROWS * A_LD_MAX], o_do[A_ROWS * 2 * A_LD_MAX];
     double lse[A_ROWS * A_HEADS], delta[A_ROWS * A_HEADS];
     uint32_t meta[4 * A_ROWS], table[4];
 } att;
@@ -155,49 +156,50 @@ static double attention_value(void *user)
     const struct attention_push p = { .rows = A_ROWS,
                                       .heads = A_HEADS,
                                       .heads_k = A_KV,
-                                      .hd = A_HD,
-                                      .ldq = A_LD,
-                                      .ldk = A_LD,
-                                      .ldv = A_LD,
-                                      .offv = 32,
-                                      .ldo = 2 * A_LD,
+                                      .hd = att.hd,
+                                      .ldq = att.ld,
+                                      .ldk = att.ld,
+                                      .ldv = att.ld,
+                                      .offv = A_KV * att.hd,
+                                      .ldo = 2 * att.ld,
                                       .want_lse = 1,
                                       .scale = 0.7f };
     void *const b[] = { att.q, att.kv, att.kv, att.meta, att.table, att.o_do, att.lse };
     refd_attention(&p, b);
     double sum = 0;
     for (uint32_t r = 0; r < A_ROWS; r++)
-        sum +=
-            dot(att.o_do + r * 2 * A_LD, att.o_do + r * 2 * A_LD + A_LD, A_HEADS * A_HD);
+        sum += dot(att.o_do + r * 2 * att.ld, att.o_do + r * 2 * att.ld + att.ld,
+                   A_HEADS * att.hd);
     return sum;
 }
 
-static void attention_back_is_its_derivative(void **state)
+static void attention_back_is_its_derivative(uint32_t hd)
 {
-    (void)state;
-    static double dq[A_ROWS * A_LD], dkv[A_ROWS * A_LD];
+    static double dq[A_ROWS * A_LD_MAX], dkv[A_ROWS * A_LD_MAX];
+    att.hd = hd;
+    att.ld = A_HEADS * hd;
     /* Two sequences: rows 0 to 4 and 5 to 8. */
     for (uint32_t r = 0; r < A_ROWS; r++) {
         att.meta[4 * r] = r < 5 ? r : r - 5;
         att.meta[4 * r + 1] = r < 5 ? 0 : 5;
         att.meta[4 * r + 2] = r < 5 ? 5 : A_ROWS;
     }
-    randomize(att.q, A_ROWS * A_LD);
-    randomize(att.kv, A_ROWS * A_LD);
-    randomize(att.o_do, A_ROWS * 2 * A_LD);
+    randomize(att.q, A_ROWS * att.ld);
+    randomize(att.kv, A_ROWS * att.ld);
+    randomize(att.o_do, A_ROWS * 2 * att.ld);
     attention_value(NULL);
     const struct attention_back_q_push pq = {
         .rows = A_ROWS,
         .heads = A_HEADS,
         .heads_k = A_KV,
-        .hd = A_HD,
-        .ldq = A_LD,
-        .ldk = A_LD,
-        .ldv = A_LD,
-        .offv = 32,
-        .ldo = 2 * A_LD,
-        .offdo = A_LD,
-        .lddq = A_LD,
+        .hd = att.hd,
+        .ldq = att.ld,
+        .ldk = att.ld,
+        .ldv = att.ld,
+        .offv = A_KV * att.hd,
+        .ldo = 2 * att.ld,
+        .offdo = att.ld,
+        .lddq = att.ld,
         .scale = 0.7f,
     };
     void *const bq[] = {
@@ -208,22 +210,41 @@ static void attention_back_is_its_derivative(void **state)
         .rows = A_ROWS,
         .heads = A_HEADS,
         .heads_k = A_KV,
-        .hd = A_HD,
-        .ldq = A_LD,
-        .ldk = A_LD,
-        .ldv = A_LD,
-        .offv = 32,
-        .ldo = 2 * A_LD,
-        .offdo = A_LD,
-        .lddk = A_LD,
-        .offdv = 32,
+        .hd = att.hd,
+        .ldq = att.ld,
+        .ldk = att.ld,
+        .ldv = att.ld,
+        .offv = A_KV * att.hd,
+        .ldo = 2 * att.ld,
+        .offdo = att.ld,
+        .lddk = att.ld,
+        .offdv = A_KV * att.hd,
         .scale = 0.7f,
     };
     void *const bkv[] = { att.q,    att.kv,  att.kv,    att.meta,
                           att.o_do, att.lse, att.delta, dkv };
     refd_attention_back_kv(&pkv, bkv);
-    check("attention_back_q", attention_value, NULL, att.q, dq, A_ROWS * A_LD);
-    check("attention_back_kv", attention_value, NULL, att.kv, dkv, A_ROWS * A_LD);
+    printf("    heads of %u\n", hd);
+    check("attention_back_q", attention_value, NULL, att.q, dq, A_ROWS * att.ld);
+    check("attention_back_kv", attention_value, NULL, att.kv, dkv, A_ROWS * att.ld);
+}
+
+static void attention_back_of_short_heads(void **state)
+{
+    (void)state;
+    attention_back_is_its_derivative(8);
+}
+
+static void attention_back_of_heads_no_power_of_two(void **state)
+{
+    (void)state;
+    attention_back_is_its_derivative(80);
+}
+
+static void attention_back_of_the_longest_heads(void **state)
+{
+    (void)state;
+    attention_back_is_its_derivative(HEAD_MAX);
 }
 
 /* ---- rotary embedding: the inverse is the transpose ---- */
@@ -390,7 +411,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(rmsnorm_back_is_its_derivative, start),
         cmocka_unit_test_setup(swiglu_back_is_its_derivative, start),
-        cmocka_unit_test_setup(attention_back_is_its_derivative, start),
+        cmocka_unit_test_setup(attention_back_of_short_heads, start),
+        cmocka_unit_test_setup(attention_back_of_heads_no_power_of_two, start),
+        cmocka_unit_test_setup(attention_back_of_the_longest_heads, start),
         cmocka_unit_test_setup(inverse_rope_is_the_transpose, start),
         cmocka_unit_test_setup(ce_back_is_the_derivative_of_the_target, start),
         cmocka_unit_test_setup(kl_gradient_is_its_derivative, start),

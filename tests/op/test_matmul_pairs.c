@@ -141,7 +141,7 @@ static void check_kernels(struct rt_device *dev, const char *device, enum rt_op 
     uint32_t tried = 0;
     for (uint32_t k = 0; k < vk_kernel_count; k++) {
         if (vk_kernel_table[k].op != op || !vk_matmul_fits(op, push, k) ||
-            !vk_kernel_admitted((struct vk_device *)dev, k, slices))
+            !vk_kernel_admitted((struct vk_device *)dev, k, push, slices))
             continue;
         assert_int_equal(rt_buffer_write(result, 0, zero, count * sizeof *zero), RT_OK);
         run_choice(dev, op, push, slices, k, result, tried ? got : first, count);

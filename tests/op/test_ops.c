@@ -153,7 +153,7 @@ static void run(struct trial *t, struct rt_device *dev, const struct vk_choice *
 static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t kernel)
 {
     if (vk_kernel_table[kernel].op != t->op.c.op ||
-        !vk_kernel_admitted((struct vk_device *)dev, kernel, t->op.slices))
+        !vk_kernel_admitted((struct vk_device *)dev, kernel, &t->op.c.push, t->op.slices))
         return false;
     if (vk_is_matmul(t->op.c.op))
         return vk_matmul_fits(t->op.c.op, &t->op.c.push, kernel);

@@ -131,7 +131,7 @@ static uint32_t another(uint32_t other)
     make_trial(dev, &t);
     for (uint32_t k = 0; k < vk_kernel_count; k++)
         if (k != other && vk_kernel_table[k].op == RT_OP_matmul &&
-            vk_kernel_admitted(dev, k, t.slices) &&
+            vk_kernel_admitted(dev, k, &t.c.push, t.slices) &&
             vk_matmul_rank(dev, RT_OP_matmul, &t.c.push, k) > 0)
             found = k;
     rt_op_trial_deinit(&t);

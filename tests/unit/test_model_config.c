@@ -25,7 +25,7 @@ static const struct {
     { "\"hidden_size\": 96", "\"hidden_size\": 99999999999999999999", "line" },
     { "\"hidden_size\": 96", "\"hidden_size\": 100", "multiple of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": null, \"hidden_size\": 100", "of 6 heads" },
-    { "\"hidden_size\": 96", "\"head_dim\": 12, \"hidden_size\": 96", "multiples of 8" },
+    { "\"hidden_size\": 96", "\"head_dim\": 18, \"hidden_size\": 96", "head_dim and" },
     { "\"intermediate_size\": 160", "\"intermediate_size\": 162", "of 4" },
     { "\"intermediate_size\": 160,", "", "'intermediate_size'" },
     { "\"num_hidden_layers\": 3", "\"num_hidden_layers\": -3", "'num_hidden_layers'" },
