@@ -44,6 +44,15 @@ bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim)
     return strcmp(info->name, "ref") == 0 || vk_serves_head(head_dim);
 }
 
+void rt_device_plan_make(const struct rt_device_info *info,
+                         const struct rt_plan_options *options, struct rt_plan *plan)
+{
+    if (strcmp(info->name, "ref") == 0)
+        ref_plan_make(options->kv, plan);
+    else
+        rt_plan_make(&info->facts, options, plan);
+}
+
 uint64_t rt_device_memory_left(const struct rt_device *dev)
 {
     const uint64_t all = rt_device_memory_bytes(&dev->info);

@@ -58,6 +58,9 @@ const struct rt_device_info *rt_device_info_of(const struct rt_device *dev);
  * and "ref" what the machine has free now (the heap they report is made up: lavapipe's
  * is 2 GiB, and no limit). */
 uint64_t rt_device_memory_bytes(const struct rt_device_info *info);
+/* The plan that the device gets when it is opened with these options. */
+void rt_device_plan_make(const struct rt_device_info *info,
+                         const struct rt_plan_options *options, struct rt_plan *plan);
 /* Whether there are attention kernels for heads of so many columns: of multiples of 4 up to
  * HEAD_MAX (shaders/push.h); "ref" takes any. */
 bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim);

@@ -58,6 +58,7 @@ struct rt_list {
 rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                             struct rt_device **out);
 void ref_device_info(struct rt_device_info *info);
+void ref_plan_make(enum rt_kv kv, struct rt_plan *plan);
 rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
                           uint32_t *count, const char **note);
 rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,

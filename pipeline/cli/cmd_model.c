@@ -163,25 +163,30 @@ static rt_status choose_contexts(struct showing *s)
 
 /* ---- what fits ---- */
 
-/* Requests at once of this context beside the model, up to the engine's 64. */
-static uint32_t slots_that_fit(const struct model_size *size, const struct rt_plan *plan,
-                               uint64_t memory, uint32_t context)
+/* The largest engine for requests of this context beside the model, up to 64 at once, whose
+ * cache holds all of them in full. */
+static struct rt_engine_pages what_fits(const struct model_size *size,
+                                        const struct rt_plan *plan,
+                                        const struct rt_device_info *device,
+                                        uint32_t context)
 {
+    const uint64_t memory = rt_device_memory_bytes(device);
     const uint64_t model = model_size_bytes(size, context);
-    for (uint32_t slots = SLOTS_MAX; slots > 0; slots--) {
+    for (uint32_t slots = model <= memory ? SLOTS_MAX : 0; slots > 0; slots--) {
         const struct rt_engine_options o = { .slots = slots, .context = context };
-        if (model + rt_engine_bytes(size, plan, &o) <= memory)
-            return slots;
+        const struct rt_engine_pages fit =
+            rt_engine_pages(size, plan, &o, memory - model, device->facts.discrete);
+        if (fit.requests == slots)
+            return fit;
     }
-    return 0;
+    return (struct rt_engine_pages){ 0 };
 }
 
 static struct rt_plan plan_on(const struct showing *s,
                               const struct rt_device_info *device)
 {
-    struct rt_plan plan = { .kv = rt_plan_kv(s->asked.kv, true) };
-    if (strcmp(device->name, "ref") != 0)
-        rt_plan_make(&device->facts, &s->asked, &plan);
+    struct rt_plan plan;
+    rt_device_plan_make(device, &s->asked, &plan);
     return plan;
 }
 
@@ -201,18 +206,19 @@ static json_t *device_json(const struct showing *s, const struct rt_device_info 
 {
     const struct rt_plan plan = plan_on(s, device);
     const struct model_size *size = size_on(s, &plan);
-    const uint64_t memory = rt_device_memory_bytes(device);
     const bool served = rt_device_serves_head(device, size->config.head_dim);
     json_t *fits = json_array();
-    for (uint32_t i = 0; served && i < s->context_count; i++)
-        json_array_append_new(
-            fits,
-            json_pack("{s:I, s:I}", "context", (json_int_t)s->contexts[i], "requests",
-                      (json_int_t)slots_that_fit(size, &plan, memory, s->contexts[i])));
+    for (uint32_t i = 0; served && i < s->context_count; i++) {
+        const struct rt_engine_pages fit = what_fits(size, &plan, device, s->contexts[i]);
+        json_array_append_new(fits, json_pack("{s:I, s:I, s:I}", "context",
+                                              (json_int_t)s->contexts[i], "requests",
+                                              (json_int_t)fit.requests, "pages",
+                                              (json_int_t)fit.pages));
+    }
     return json_pack("{s:s, s:s, s:b, s:I, s:I, s:o}", "device", device->name, "kv",
                      rt_kv_names[plan.kv], "head_size_served", served, "memory_bytes",
-                     (json_int_t)memory, "weight_bytes", (json_int_t)weight_bytes(size),
-                     "fits", fits);
+                     (json_int_t)rt_device_memory_bytes(device), "weight_bytes",
+                     (json_int_t)weight_bytes(size), "fits", fits);
 }
 
 static void print_device(const struct showing *s, const struct rt_device_info *device)
@@ -227,7 +233,7 @@ static void print_device(const struct showing *s, const struct rt_device_info *d
         return;
     }
     for (uint32_t i = 0; i < s->context_count; i++) {
-        const uint32_t slots = slots_that_fit(size, &plan, memory, s->contexts[i]);
+        const uint32_t slots = what_fits(size, &plan, device, s->contexts[i]).requests;
         if (slots)
             printf(" %4u x %-6u", slots, s->contexts[i]);
         else

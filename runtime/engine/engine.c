@@ -189,7 +189,7 @@ uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *p
            model->config.layers * o.pages * page_layer_bytes(&model->config, plan->kv);
 }
 
-static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t left)
+static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t room)
 {
     static const double GIB = 1073741824.0;
     struct rt_device *dev = e->model->dev;
@@ -199,38 +199,66 @@ static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t
         "the model on '%s', which has %.2f GiB for it; use a shorter context, "
         "fewer requests, --kv f16 (half the cache) or another device (faultline devices)",
         e->options.context, e->options.slots, (double)need / GIB,
-        rt_device_info_of(dev)->name, (double)left / GIB);
+        rt_device_info_of(dev)->name, (double)room / GIB);
 }
 
-/* How many pages the cache gets, before anything is allocated: all that the slots can ever
- * use; less where the memory that is left, or what one binding holds, is less. A machine
- * that shares its memory with the device keeps half of it. */
+/* Pages of a cache, `fixed` bytes being taken by the rest of the engine; 0: not even one
+ * request fits. */
+static struct rt_engine_pages pages_that_fit(const struct fmt_config *c,
+                                             const struct rt_plan *plan, uint64_t fixed,
+                                             const struct rt_engine_options *o,
+                                             uint64_t left, bool discrete)
+{
+    const uint64_t layer = page_layer_bytes(c, plan->kv), each = layer * c->layers;
+    const uint64_t least = pages_of(o->context);
+    const uint64_t binding = plan->binding_bytes_max / layer;
+    struct rt_engine_pages fit = { .need = fixed + least * each, .room = left };
+    if (fit.need > left)
+        return fit;
+    if (binding < least) {
+        fit.room = fixed + binding * each;
+        return fit;
+    }
+    const uint64_t spare = (left - fixed) / each;
+    uint64_t pages = discrete ? spare - spare / 10 : spare / 2;
+    pages = pages < o->pages ? pages : o->pages;
+    pages = pages < binding ? pages : binding;
+    fit.pages = (uint32_t)(pages > least ? pages : least);
+    fit.requests = fit.pages / (uint32_t)least;
+    fit.requests = fit.requests < o->slots ? fit.requests : o->slots;
+    return fit;
+}
+
+struct rt_engine_pages rt_engine_pages(const struct model_size *model,
+                                       const struct rt_plan *plan,
+                                       const struct rt_engine_options *options,
+                                       uint64_t left, bool discrete)
+{
+    const struct rt_engine_options o = settled(options);
+    const uint64_t fixed = fixed_bytes(&model->config, model->shape, model->ld_columns,
+                                       plan, model->decoded, &o);
+    return pages_that_fit(&model->config, plan, fixed, &o, left, discrete);
+}
+
+/* How many pages the cache gets, before anything is allocated. */
 static rt_status choose_pages(struct rt_engine *e)
 {
     const struct rt_model *m = e->model;
     struct rt_engine_options *o = &e->options;
-    const uint64_t layer = page_layer_bytes(&m->config, kv_of(e));
-    const uint64_t each = layer * m->config.layers, least = e->pages_per_slot;
-    const uint64_t fixed = fixed_bytes(&m->config, m->shape, m->ld_columns,
-                                       rt_device_plan(m->dev), model_decoded_bytes(m), o);
-    const uint64_t left = rt_device_memory_left(m->dev);
-    const uint64_t binding = rt_device_plan(m->dev)->binding_bytes_max / layer;
-    if (fixed + least * each > left)
-        return does_not_fit(e, fixed + least * each, left);
-    if (binding < least)
-        return does_not_fit(e, fixed + least * each, fixed + binding * each);
-    const uint64_t spare = (left - fixed) / each;
-    const uint64_t most =
-        rt_device_info_of(m->dev)->facts.discrete ? spare - spare / 10 : spare / 2;
-    uint64_t pages = o->pages;
-    pages = pages < most ? pages : most;
-    pages = pages < binding ? pages : binding;
-    if (pages < o->pages)
+    const struct rt_plan *plan = rt_device_plan(m->dev);
+    const uint64_t fixed =
+        fixed_bytes(&m->config, m->shape, m->ld_columns, plan, model_decoded_bytes(m), o);
+    const struct rt_engine_pages fit =
+        pages_that_fit(&m->config, plan, fixed, o, rt_device_memory_left(m->dev),
+                       rt_device_info_of(m->dev)->facts.discrete);
+    if (fit.pages == 0)
+        return does_not_fit(e, fit.need, fit.room);
+    if (fit.pages < o->pages)
         rt_log(rt_device_ctx(m->dev), RT_LOG_INFO,
-               "engine: %llu pages of %u tokens, %u would hold all requests in full; the "
+               "engine: %u pages of %u tokens, %u would hold all requests in full; the "
                "youngest wait where they do not suffice",
-               (unsigned long long)pages, PAGE, o->pages);
-    o->pages = (uint32_t)(pages > least ? pages : least);
+               fit.pages, PAGE, o->pages);
+    o->pages = e->stats.pages = fit.pages;
     return RT_OK;
 }
 

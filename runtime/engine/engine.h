@@ -87,6 +87,7 @@ struct rt_engine_calls {
 };
 
 struct rt_engine_stats {
+    uint32_t pages;       /* of the cache */
     uint64_t steps;       /* submissions of the forward pass */
     uint64_t rows;        /* token rows computed, padding apart */
     uint64_t rows_shared; /* not computed, as another request had */
@@ -101,6 +102,20 @@ struct rt_engine_stats {
  * this plan. */
 uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *plan,
                          const struct rt_engine_options *options);
+/* Pages that the cache gets: all that the slots can ever use (options.pages); less where the
+ * memory that is left, or what one binding holds of a layer, is less. A machine that shares
+ * its memory with the device keeps half of it, of a discrete GPU's a tenth stays. */
+struct rt_engine_pages {
+    uint32_t requests; /* of that context that they hold at once, at most the slots */
+    uint32_t pages;    /* 0: not even one request of that context fits: */
+    uint64_t need;     /* bytes with one request, */
+    uint64_t room;     /* bytes that there are */
+};
+/* Of an engine as above, beside a model that is loaded, with `left` bytes on the device. */
+struct rt_engine_pages rt_engine_pages(const struct model_size *model,
+                                       const struct rt_plan *plan,
+                                       const struct rt_engine_options *options,
+                                       uint64_t left, bool discrete);
 /* Allocates everything a run needs: cache, activations, one recording per row
  * bucket. The model, and the adapter (null: none), outlive the engine.
  * RT_ERR_USAGE if the context exceeds the model's. */

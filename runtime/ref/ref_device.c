@@ -200,6 +200,16 @@ void ref_device_info(struct rt_device_info *info)
     snprintf(info->driver, sizeof info->driver, "faultline");
 }
 
+void ref_plan_make(enum rt_kv kv, struct rt_plan *plan)
+{
+    *plan = (struct rt_plan){ .family = RT_FAMILY_LANES,
+                              .kv = rt_plan_kv(kv, true),
+                              .lanes = 1,
+                              .binding_bytes_max = UINT64_MAX,
+                              .texel_bytes_max = 0,
+                              .submit_flops_max = 1e18 };
+}
+
 rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                             struct rt_device **out)
 {
@@ -214,12 +224,7 @@ rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *
     dev->ctx = ctx;
     dev->profile = options->profile;
     ref_device_info(&dev->info);
-    dev->plan = (struct rt_plan){ .family = RT_FAMILY_LANES,
-                                  .kv = rt_plan_kv(options->kv, true),
-                                  .lanes = 1,
-                                  .binding_bytes_max = UINT64_MAX,
-                                  .texel_bytes_max = 0,
-                                  .submit_flops_max = 1e18 };
+    ref_plan_make(options->kv, &dev->plan);
     *out = dev;
     return RT_OK;
 }

@@ -27,6 +27,13 @@ layout(binding = 5) writeonly buffer O { vec4 o[]; };
 layout(binding = 6) writeonly buffer Lse { float lse[]; };
 layout(push_constant) uniform Push { attention_push p; };
 
+/* Loads from storage are long on software devices: unrolled for the keys of a block, heads
+ * of 128 took llvmpipe half a minute to compile. */
+#if TEXEL
+#define KEYS_OF_BLOCK [[unroll]] for (int b = 0; b < KB; b++)
+#else
+#define KEYS_OF_BLOCK [[dont_unroll]] for (int b = 0; b < KB; b++)
+#endif
 const int KB = 8;
 
 void main()
@@ -54,7 +61,7 @@ void main()
             at = int(table[int(m.y) + j / page]) * page + j % page;
         const int left = position - j; /* keys seen after the block's first */
         float s[KB], top = most;
-        [[unroll]] for (int b = 0; b < KB; b++) {
+        KEYS_OF_BLOCK {
             const int key = (at + min(b, left)) * ldk4 + k0;
             vec4 t = vec4(0.0);
             [[unroll]] for (int c = 0; c < H4; c++) t = fma(qv[c], keys(key + c), t);
@@ -65,7 +72,7 @@ void main()
         most = top;
         sum *= keep;
         [[unroll]] for (int c = 0; c < H4; c++) acc[c] *= keep;
-        [[unroll]] for (int b = 0; b < KB; b++) {
+        KEYS_OF_BLOCK {
             const int value = (at + min(b, left)) * ldv4 + v0;
             const float e = exp(s[b] - top); /* exactly 0 for keys not seen */
             sum += e;

@@ -98,8 +98,9 @@ static void a_head_size_is_served(void **state)
     struct test_device devices[DEVICES_MAX];
     struct test_folder folder;
     struct results want, got;
-    struct fmt_config shape = { .layers = 2, .hidden = 64, .ffn = 96, .heads = 4,
-                                .kv_heads = 2, .head_dim = size };
+    struct fmt_config shape = {
+        .layers = 2, .hidden = 64, .ffn = 96, .heads = 4, .kv_heads = 2, .head_dim = size
+    };
     const uint32_t count = test_devices(devices, DEVICES_MAX);
     test_folder_init(&folder);
     test_random_model(&folder, size);

@@ -1,5 +1,6 @@
 /* `model show` and `tool dequant` as a user runs them: what they print, and the exit
  * codes of models that cannot be read or do not belong together. */
+#include "runtime/engine/engine.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 #include "tests/support/random_model.h"
@@ -143,6 +144,75 @@ static void what_cannot_be_shown_has_its_exit_code(void **state)
     test_folder_deinit(&folder);
 }
 
+enum { LONG_CONTEXT = 4096, LONG_TOKEN = 4096 /* bytes of one in a layer's cache */ };
+
+/* A device that binds less at once than a layer's cache of 64 long requests; null: none. */
+static struct rt_device *narrow_device(struct rt_ctx *ctx, struct test_device *device)
+{
+    struct test_device all[16];
+    const uint32_t count = test_devices(all, 16);
+    for (uint32_t i = 0; i < count; i++) {
+        *device = all[i];
+        device->kv = RT_KV_F32;
+        struct rt_device *dev = test_device_open(ctx, device);
+        if (rt_device_plan(dev)->binding_bytes_max < 64ull * LONG_CONTEXT * LONG_TOKEN)
+            return dev;
+        rt_device_destroy(&dev);
+    }
+    return NULL;
+}
+
+/* What `model show` tells of that context: requests at once, pages. */
+static void read_shown(const struct test_device *device, const char *folder,
+                       json_int_t *requests, json_int_t *pages)
+{
+    char arguments[2048];
+    snprintf(arguments, sizeof arguments,
+             "model show '%s' --device %s --family %s --context %d --kv f32 --json",
+             folder, device->device, rt_family_names[device->family], LONG_CONTEXT);
+    assert_int_equal(run(arguments), 0);
+    json_t *root = json_load_file(test_folder_file(&scratch, "out"), 0, NULL);
+    const json_t *shown = json_array_get(json_object_get(root, "devices"), 0);
+    const json_t *fits = json_array_get(json_object_get(shown, "fits"), 0);
+    *requests = json_integer_value(json_object_get(fits, "requests"));
+    *pages = json_integer_value(json_object_get(fits, "pages"));
+    json_decref(root);
+}
+
+static void what_is_shown_to_fit_is_what_the_engine_makes(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    struct test_device device;
+    struct test_folder folder;
+    struct rt_model *model = NULL;
+    struct rt_engine *engine = NULL;
+    struct rt_engine_stats stats;
+    json_int_t requests, pages;
+    test_ctx(&ctx);
+    struct rt_device *dev = narrow_device(&ctx, &device);
+    if (!dev)
+        skip();
+    test_folder_init(&folder);
+    test_random_model(&folder, 256);
+    read_shown(&device, folder.path, &requests, &pages);
+    const struct rt_engine_options options = { .slots = (uint32_t)requests,
+                                               .rows_max = 64,
+                                               .context = LONG_CONTEXT };
+    if (rt_model_load(dev, folder.path, LONG_CONTEXT, &model) != RT_OK ||
+        rt_engine_create(model, NULL, &options, &engine) != RT_OK)
+        fail_msg("%s", ctx.message);
+    rt_engine_stats_get(engine, &stats);
+    printf("    %s: %lld requests, %lld pages\n", device.name, (long long)requests,
+           (long long)pages);
+    assert_true(requests > 0 && requests < 64);
+    assert_int_equal(stats.pages, pages);
+    rt_engine_destroy(&engine);
+    rt_model_destroy(&model);
+    rt_device_destroy(&dev);
+    test_folder_deinit(&folder);
+}
+
 /* Heads for which no Vulkan device has kernels: shown, and refused at load. */
 static void a_head_size_without_kernels_is_refused(void **state)
 {
@@ -158,15 +228,15 @@ static void a_head_size_without_kernels_is_refused(void **state)
              device.device);
     assert_int_equal(run(arguments), 0);
     assert_says("out", "no kernels for heads of 264");
-    const char *ids = test_folder_file(&scratch, "ids");
-    test_file_write(ids, "[1,2,3]\n", 8);
-    snprintf(arguments, sizeof arguments, "tool logits --model '%s' --device %s <'%s'",
-             folder.path, device.device, ids);
+    static const char logits[] =
+        "tool logits --model '%s' --device %s --ids 1,2,3 -o '%s'";
+    char file[600];
+    snprintf(file, sizeof file, "%s", test_folder_file(&scratch, "logits"));
+    snprintf(arguments, sizeof arguments, logits, folder.path, device.device, file);
     assert_int_equal(run(arguments), 3);
     assert_says("err", "has heads of 264");
     assert_says("err", "kernels for heads of up to 256; use --device ref");
-    snprintf(arguments, sizeof arguments, "tool logits --model '%s' --device ref <'%s'",
-             folder.path, ids);
+    snprintf(arguments, sizeof arguments, logits, folder.path, "ref", file);
     assert_int_equal(run(arguments), 0);
     test_folder_deinit(&folder);
 }
@@ -215,6 +285,7 @@ int main(void)
         cmocka_unit_test(the_licence_is_the_model_cards),
         cmocka_unit_test(a_tensor_is_written_as_floats),
         cmocka_unit_test(what_cannot_be_shown_has_its_exit_code),
+        cmocka_unit_test(what_is_shown_to_fit_is_what_the_engine_makes),
         cmocka_unit_test(a_head_size_without_kernels_is_refused),
         cmocka_unit_test(a_tokenizer_of_another_model_is_refused),
     };

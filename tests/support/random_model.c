@@ -78,9 +78,10 @@ void test_random_model(const struct test_folder *folder, uint32_t head_dim)
         char rows[16] = "";
         if (t->rows)
             snprintf(rows, sizeof rows, "%u,", t->rows);
-        snprintf(header + used, sizeof header - used,
-                 "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s%u],\"data_offsets\":[%zu,%zu]}",
-                 i ? "," : "", t->name, rows, t->cols, 4 * at, 4 * (at + n));
+        snprintf(
+            header + used, sizeof header - used,
+            "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s%u],\"data_offsets\":[%zu,%zu]}",
+            i ? "," : "", t->name, rows, t->cols, 4 * at, 4 * (at + n));
         data = realloc(data, 4 * (at + n));
         assert_non_null(data);
         fill(data + at, t, i, n);
@@ -88,13 +89,14 @@ void test_random_model(const struct test_folder *folder, uint32_t head_dim)
     }
     assert_true(strlen(header) + 2 < sizeof header);
     strcat(header, "}");
-    snprintf(config, sizeof config,
-             "{\"model_type\":\"qwen3\",\"hidden_size\":%d,\"intermediate_size\":%d,"
-             "\"num_hidden_layers\":%d,\"num_attention_heads\":%d,"
-             "\"num_key_value_heads\":%d,\"head_dim\":%u,\"vocab_size\":%d,"
-             "\"max_position_embeddings\":128,\"rms_norm_eps\":1e-6,\"rope_theta\":10000,"
-             "\"hidden_act\":\"silu\",\"tie_word_embeddings\":true,\"eos_token_id\":0}",
-             HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, head_dim, TEST_RANDOM_VOCAB);
+    snprintf(
+        config, sizeof config,
+        "{\"model_type\":\"qwen3\",\"hidden_size\":%d,\"intermediate_size\":%d,"
+        "\"num_hidden_layers\":%d,\"num_attention_heads\":%d,"
+        "\"num_key_value_heads\":%d,\"head_dim\":%u,\"vocab_size\":%d,"
+        "\"max_position_embeddings\":4096,\"rms_norm_eps\":1e-6,\"rope_theta\":10000,"
+        "\"hidden_act\":\"silu\",\"tie_word_embeddings\":true,\"eos_token_id\":0}",
+        HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, head_dim, TEST_RANDOM_VOCAB);
     test_file_write(test_folder_file(folder, "config.json"), config, strlen(config));
     test_file_safetensors(test_folder_file(folder, "model.safetensors"), header, data,
                           4 * at);

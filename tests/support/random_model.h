@@ -8,7 +8,7 @@
 enum { TEST_RANDOM_VOCAB = 97 };
 
 /* Writes config.json and model.safetensors (f32, the same for a head size): two layers, four
- * heads on two of keys, norms of heads, a context of 128; no tokenizer. */
+ * heads on two of keys, norms of heads, a context of 4,096; no tokenizer. */
 void test_random_model(const struct test_folder *folder, uint32_t head_dim);
 
 #endif

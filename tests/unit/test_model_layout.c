@@ -103,6 +103,60 @@ static void sizes_are_known_to_the_byte(void **state)
     test_folder_deinit(&plain);
 }
 
+/* An engine for 4 requests of 100 tokens, 7 pages each, of a model of two layers, whose page
+ * takes 8 KiB a layer in floats. */
+static struct rt_engine_pages pages_of(uint64_t binding, uint64_t spare_pages,
+                                       int64_t extra, bool discrete, enum rt_kv kv)
+{
+    static const struct rt_engine_options options = { .slots = 4, .context = 100 };
+    const uint64_t page = kv == RT_KV_F16 ? 4096 : 8192;
+    const struct rt_plan plan = { .kv = kv, .binding_bytes_max = binding };
+    struct model_size size = { .config = { .hidden = 64,
+                                           .ffn = 96,
+                                           .layers = 2,
+                                           .heads = 2,
+                                           .kv_heads = 1,
+                                           .head_dim = 64,
+                                           .vocab = 100 } };
+    model_group_shapes(&size.config, size.shape);
+    const uint64_t fixed = rt_engine_bytes(&size, &plan, &options) - 2 * 28 * page;
+    return rt_engine_pages(&size, &plan, &options,
+                           fixed + 2 * page * spare_pages + (uint64_t)extra, discrete);
+}
+
+static void pages_are_what_memory_and_one_binding_hold(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *what;
+        uint64_t binding, spare_pages;
+        int64_t extra;
+        bool discrete;
+        enum rt_kv kv;
+        uint32_t pages, requests;
+    } cases[] = {
+        { "room for all", UINT64_MAX, 1000, 0, false, RT_KV_F32, 28, 4 },
+        { "a binding of 3 requests", 21 * 8192, 1000, 0, false, RT_KV_F32, 21, 3 },
+        { "the same in halves", 21 * 8192, 1000, 0, false, RT_KV_F16, 28, 4 },
+        { "a binding of not quite 3", 21 * 8192 - 1, 1000, 0, true, RT_KV_F32, 20, 2 },
+        { "a binding of one", 7 * 8192, 1000, 0, false, RT_KV_F32, 7, 1 },
+        { "a binding of less than one", 7 * 8192 - 1, 1000, 0, false, RT_KV_F32, 0, 0 },
+        { "half of shared memory", UINT64_MAX, 40, 0, false, RT_KV_F32, 20, 2 },
+        { "a discrete GPU's", UINT64_MAX, 30, 0, true, RT_KV_F32, 27, 3 },
+        { "one request at least", UINT64_MAX, 7, 0, false, RT_KV_F32, 7, 1 },
+        { "a byte less than one", UINT64_MAX, 7, -1, false, RT_KV_F32, 0, 0 },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        const struct rt_engine_pages fit =
+            pages_of(cases[i].binding, cases[i].spare_pages, cases[i].extra,
+                     cases[i].discrete, cases[i].kv);
+        if (fit.pages != cases[i].pages || fit.requests != cases[i].requests)
+            fail_msg("%s: %u pages, %u requests", cases[i].what, fit.pages, fit.requests);
+        if (fit.pages == 0)
+            assert_true(fit.room < fit.need);
+    }
+}
+
 static void a_model_that_does_not_fit_is_refused_with_numbers(void **state)
 {
     (void)state;
@@ -127,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_known_to_the_byte),
+        cmocka_unit_test(pages_are_what_memory_and_one_binding_hold),
         cmocka_unit_test(a_model_that_does_not_fit_is_refused_with_numbers),
     };
     return cmocka_run_group_tests_name("model layout", tests, NULL, NULL);
