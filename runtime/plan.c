@@ -13,6 +13,13 @@
  * product: docs/bench.md has what was measured. The values are the same. */
 enum { DECODE_ROWS = 32 };
 
+/* Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, of every version so far. */
+enum { DRIVER_LLVMPIPE = 13, LLVMPIPE_ROUNDS = 65535 };
+
+/* Rounds that attention needs: lanes kernels one for eight keys and, backward, one for a
+ * query and head; tiled kernels up to six for a key or query of the longest heads. */
+enum { KEYS_A_ROUND = 8, TILED_ROUNDS = 6, ROUNDS_BESIDE = 128 };
+
 enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
 
 static const struct {
@@ -117,7 +124,26 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
         .submit_flops_max = rate * SUBMIT_SECONDS_MAX,
         .quirks = quirks_of(facts),
+        .loop_rounds_max = facts->driver_id == DRIVER_LLVMPIPE ? LLVMPIPE_ROUNDS : 0,
     };
+}
+
+uint32_t rt_plan_keys_max(const struct rt_plan *plan)
+{
+    if (plan->loop_rounds_max == 0)
+        return UINT32_MAX;
+    const uint32_t rounds = plan->loop_rounds_max - ROUNDS_BESIDE;
+    return plan->family == RT_FAMILY_TILED ? rounds / TILED_ROUNDS
+                                           : rounds * KEYS_A_ROUND;
+}
+
+uint32_t rt_plan_gradient_rows_max(const struct rt_plan *plan, uint32_t sharing)
+{
+    if (plan->loop_rounds_max == 0)
+        return UINT32_MAX;
+    const uint32_t rounds = plan->loop_rounds_max - ROUNDS_BESIDE;
+    const uint32_t each = plan->family == RT_FAMILY_TILED ? TILED_ROUNDS : 1;
+    return rounds / (each * sharing) - 2;
 }
 
 bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows)

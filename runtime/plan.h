@@ -81,6 +81,9 @@ struct rt_plan {
                                     bits before its product, not within it; 0: never */
     double submit_flops_max; /* a queue submission is cut above this estimate */
     uint32_t quirks;         /* bit per row of quirks.def in force */
+    uint32_t
+        loop_rounds_max; /* after so many rounds of all its loops together an invocation's
+                                     loops end, without a word; 0: never. docs/numerics.md */
 };
 
 /* Bits of rt_plan.quirks. */
@@ -116,6 +119,12 @@ bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
 
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan);
+
+/* The longest sequence, in tokens, that attention serves; and that its gradients do, where
+ * `sharing` heads share one of keys. UINT32_MAX: no limit. Who makes sequences asks; what
+ * ops tell by their parameters is refused by the backend. */
+uint32_t rt_plan_keys_max(const struct rt_plan *plan);
+uint32_t rt_plan_gradient_rows_max(const struct rt_plan *plan, uint32_t sharing);
 
 /* Whether a product of `rows` rows with a weight of `bits` bits has it decoded before. */
 bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows);

@@ -272,6 +272,13 @@ rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
         return rt_fail(ctx, RT_ERR_USAGE,
                        "a context of %u tokens: the model was loaded for 1 to %u",
                        options->context, model->positions);
+    const uint32_t most = rt_plan_keys_max(rt_device_plan(model->dev));
+    if (options->context > most)
+        return rt_fail(
+            ctx, RT_ERR_NO_DEVICE,
+            "a context of %u tokens: attention on '%s' serves at most %u, its "
+            "driver ends longer loops; use a shorter context or another device",
+            options->context, rt_device_info_of(model->dev)->name, most);
     rt_status st;
     struct rt_engine *e = rt_alloc(ctx, 1, sizeof *e);
     if (!e)

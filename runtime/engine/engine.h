@@ -118,7 +118,8 @@ struct rt_engine_pages rt_engine_pages(const struct model_size *model,
                                        uint64_t left, bool discrete);
 /* Allocates everything a run needs: cache, activations, one recording per row
  * bucket. The model, and the adapter (null: none), outlive the engine.
- * RT_ERR_USAGE if the context exceeds the model's. */
+ * RT_ERR_USAGE if the context exceeds the model's, RT_ERR_NO_DEVICE if it exceeds
+ * rt_plan_keys_max or memory. */
 RT_CHECKED rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
                                       const struct rt_engine_options *options,
                                       struct rt_engine **out);

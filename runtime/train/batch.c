@@ -28,9 +28,22 @@ void batch_deinit(struct batch *b)
     rt_buffer_destroy(&b->inverse);
 }
 
+rt_status batch_too_long(struct rt_ctx *ctx, const struct rt_device *dev,
+                         const char *what, uint32_t sequence, uint32_t tokens,
+                         uint32_t most)
+{
+    return rt_fail(
+        ctx, RT_ERR_NO_DEVICE,
+        "sequence %u of the batch has %u tokens: %s on '%s' serves at most %u, "
+        "its driver ends longer loops; cut it, or use another device",
+        sequence, tokens, what, rt_device_info_of(dev)->name, most + 1);
+}
+
 static rt_status check_fits(const struct batch *b, struct rt_ctx *ctx,
+                            const struct rt_device *dev,
                             const struct train_sequence *sequences, uint32_t count)
 {
+    const uint32_t most = rt_plan_keys_max(rt_device_plan(dev));
     uint64_t rows = 0, targets = 0;
     for (uint32_t s = 0; s < count; s++) {
         if (sequences[s].n < 2)
@@ -38,6 +51,8 @@ static rt_status check_fits(const struct batch *b, struct rt_ctx *ctx,
                            "sequence %u of the batch has %u tokens, "
                            "at least 2 are needed",
                            s, sequences[s].n);
+        if (sequences[s].n - 1 > most)
+            return batch_too_long(ctx, dev, "attention", s, sequences[s].n, most);
         rows += sequences[s].n - 1;
         for (uint32_t t = 1; t < sequences[s].n; t++)
             targets += sequences[s].mask[t] != 0;
@@ -76,7 +91,7 @@ rt_status batch_fill(struct batch *b, struct rt_ctx *ctx,
                      const struct train_sequence *sequences, uint32_t count,
                      struct model_pass *pass, struct model_pass *second)
 {
-    const rt_status st = check_fits(b, ctx, sequences, count);
+    const rt_status st = check_fits(b, ctx, pass->model->dev, sequences, count);
     if (st != RT_OK)
         return st;
     uint32_t *index = rt_buffer_map(b->index);

@@ -23,9 +23,14 @@ RT_CHECKED rt_status batch_init(struct batch *b, struct rt_device *dev, uint32_t
                                 uint32_t targets);
 void batch_deinit(struct batch *b);
 /* Fills the batch and the ids and meta of `pass` (and of `second`, if not null).
- * RT_ERR_USAGE if it does not fit. */
+ * RT_ERR_USAGE if it does not fit, RT_ERR_NO_DEVICE if a sequence is longer than
+ * rt_plan_keys_max. */
 RT_CHECKED rt_status batch_fill(struct batch *b, struct rt_ctx *ctx,
                                 const struct train_sequence *sequences, uint32_t count,
                                 struct model_pass *pass, struct model_pass *second);
+/* The message for a sequence of more than `most` rows (a token more), and RT_ERR_NO_DEVICE. */
+rt_status batch_too_long(struct rt_ctx *ctx, const struct rt_device *dev,
+                         const char *what, uint32_t sequence, uint32_t tokens,
+                         uint32_t most);
 
 #endif

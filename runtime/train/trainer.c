@@ -300,6 +300,37 @@ static void measure_pairs(struct rt_trainer *t, uint32_t pairs, struct train_met
     }
 }
 
+/* Lengths that the device's loops do not reach: rt_plan.loop_rounds_max. */
+static rt_status check_lengths(const struct rt_trainer *t,
+                               const struct train_sequence *batch, uint32_t count,
+                               uint32_t pairs)
+{
+    const struct rt_device *dev = t->model->dev;
+    const struct fmt_config *c = &t->model->config;
+    const uint32_t rounds = rt_device_plan(dev)->loop_rounds_max;
+    const uint32_t most =
+        rt_plan_gradient_rows_max(rt_device_plan(dev), c->heads / c->kv_heads);
+    for (uint32_t s = 0; s < count; s++)
+        if (batch[s].n > 1 && batch[s].n - 1 > most)
+            return batch_too_long(rt_device_ctx(dev), dev, "the gradient of attention", s,
+                                  batch[s].n, most);
+    /* `dpo` walks the pairs, and the targets of its own pair twice; several pairs do it
+     * together, so that the longest of either side count. */
+    uint32_t longest[2] = { 0, 0 };
+    for (uint32_t s = 0; s < count; s++)
+        if (batch[s].n > longest[s % 2])
+            longest[s % 2] = batch[s].n;
+    const uint64_t needed = pairs + 2ull * (longest[0] + (uint64_t)longest[1]);
+    if (rounds && pairs && needed > rounds)
+        return rt_fail(rt_device_ctx(dev), RT_ERR_NO_DEVICE,
+                       "the longest pair of the batch has %u and %u tokens: the loss of "
+                       "pairs on '%s' serves at most %u together, its driver ends longer "
+                       "loops; cut them, or use another device",
+                       longest[0], longest[1], rt_device_info_of(dev)->name,
+                       (rounds - pairs) / 2);
+    return RT_OK;
+}
+
 rt_status rt_trainer_gradient(struct rt_trainer *t, const struct train_sequence *batch,
                               uint32_t count, struct train_metrics *out)
 {
@@ -311,6 +342,7 @@ rt_status rt_trainer_gradient(struct rt_trainer *t, const struct train_sequence 
     if (count == 0 || (pairs != 0 && count % 2 != 0) || pairs > t->pairs_max)
         return rt_fail(ctx, RT_ERR_USAGE, "a batch of %u sequences is not possible here",
                        count);
+    TRY(check_lengths(t, batch, count, pairs));
     TRY(batch_fill(&t->batch, ctx, batch, count, &t->pass,
                    t->teacher ? &t->teacher_pass : NULL));
     if (t->batch.targets == 0)

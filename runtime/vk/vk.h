@@ -160,12 +160,16 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
  * op says what they hold: a texel view of halves reaches half as far. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
                         const struct rt_slice *slices);
+/* vk_rounds.c: at most so many rounds of loops take its invocations, as far as parameters
+ * tell; 0: the kernel's own constants or the caller bound them. */
+uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices);
 /* Whether the rows of an op are too long for one invocation each: a workgroup takes one,
  * on every device. */
 bool vk_row_is_long(enum rt_op op, const void *push);
 /* Whether a kernel of an op that is not matmul-like serves these parameters. */
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel);
-/* Grid of an op that has one invocation (or group) per item, for one kernel. */
+/* Grid and constants of an op that has one invocation (or group) per item, for one
+ * kernel. */
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice);
 /* The value of NAME=value among a kernel's macros, `otherwise` if it is not there. */

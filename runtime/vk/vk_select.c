@@ -313,6 +313,21 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
     return RT_OK;
 }
 
+/* Refuses what a device would cut short without a word. */
+static rt_status check_rounds(struct vk_device *dev, enum rt_op op, const void *push,
+                              const struct rt_slice *slices, uint32_t kernel)
+{
+    const uint32_t most = dev->base.plan.loop_rounds_max;
+    const uint64_t rounds = most ? vk_rounds(kernel, push, slices) : 0;
+    if (rounds <= most)
+        return RT_OK;
+    return rt_fail(dev->base.ctx, RT_ERR_NO_DEVICE,
+                   "op %s: up to %llu rounds of a loop, '%s' ends loops after %u; use a "
+                   "smaller batch or adapter, or another device (--device ref is slow)",
+                   rt_op_table[op].name, (unsigned long long)rounds, dev->base.info.name,
+                   most);
+}
+
 rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
                     const struct rt_slice *slices, struct vk_choice *out)
 {
@@ -323,9 +338,10 @@ rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
         if (dev->tune)
             TRY(vk_tune_pick(dev, op, push, slices, &out->kernel));
         vk_matmul_fill(dev, op, push, out);
-        return RT_OK;
+    } else {
+        TRY(vk_item_fill(dev, op, push, out));
     }
-    TRY(vk_item_fill(dev, op, push, out));
+    TRY(check_rounds(dev, op, push, slices, out->kernel));
     return RT_OK;
 
 fail:

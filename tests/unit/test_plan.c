@@ -117,6 +117,26 @@ static void a_forced_family_is_taken(void **state)
     }
 }
 
+/* llvmpipe ends loops of an invocation after 65,535 rounds. */
+static void sequences_are_as_long_as_loops_reach(void **state)
+{
+    (void)state;
+    struct rt_plan plan;
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
+        rt_plan_make(&rows[i].facts, &options, &plan);
+        const bool ends = rows[i].facts.driver_id == 13;
+        assert_int_equal(plan.loop_rounds_max, ends ? 65535 : 0);
+        assert_int_equal(rt_plan_keys_max(&plan), ends ? 523256 : UINT32_MAX);
+        assert_int_equal(rt_plan_gradient_rows_max(&plan, 1), ends ? 65405 : UINT32_MAX);
+        assert_int_equal(rt_plan_gradient_rows_max(&plan, 7), ends ? 9341 : UINT32_MAX);
+    }
+    const struct rt_plan_options tiled = { .family = RT_FAMILY_TILED };
+    rt_plan_make(&rows[0].facts, &tiled, &plan);
+    assert_int_equal(rt_plan_keys_max(&plan), 10901);
+    assert_int_equal(rt_plan_gradient_rows_max(&plan, 7), 1555);
+}
+
 static void a_plan_prints_as_json(void **state)
 {
     (void)state;
@@ -159,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_device_gets_its_plan),
         cmocka_unit_test(a_forced_family_is_taken),
+        cmocka_unit_test(sequences_are_as_long_as_loops_reach),
         cmocka_unit_test(a_plan_prints_as_json),
         cmocka_unit_test(head_sizes_are_served),
     };
