@@ -93,6 +93,13 @@ enum rt_kv rt_plan_kv(enum rt_kv asked, bool software)
     return asked != RT_KV_AUTO ? asked : software ? RT_KV_F32 : RT_KV_F16;
 }
 
+static uint32_t broadcast_of(const struct rt_facts *facts)
+{
+    const bool there =
+        facts->subgroup_size == 4 ? facts->subgroup_quad : facts->subgroup_ballot;
+    return there ? facts->subgroup_size : 0;
+}
+
 /* A pure function: no Vulkan call, no global, no clock. Everything that may
  * differ between vendors is decided here and nowhere else. */
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
@@ -117,7 +124,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .kv = rt_plan_kv(options->kv, facts->software),
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
-        .broadcast = facts->subgroup_ballot ? facts->subgroup_size : 0,
+        .broadcast = broadcast_of(facts),
         .binding_bytes_max = facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
         .wide_weights = family == RT_FAMILY_LANES,

@@ -15,9 +15,10 @@ struct rt_facts {
     bool software; /* VK_PHYSICAL_DEVICE_TYPE_CPU */
     bool discrete, integrated;
     uint32_t subgroup_size; /* 0: the driver does not say */
-    bool subgroup_basic, subgroup_ballot, subgroup_arithmetic; /* in compute */
-    uint32_t shared_bytes;                                     /* per workgroup */
-    uint32_t lanes_max; /* largest workgroup, in invocations */
+    bool subgroup_basic, subgroup_ballot, subgroup_arithmetic,
+        subgroup_quad;     /* in compute */
+    uint32_t shared_bytes; /* per workgroup */
+    uint32_t lanes_max;    /* largest workgroup, in invocations */
     uint32_t push_bytes_max;
     uint64_t storage_range_max;          /* bytes of one storage binding */
     uint64_t texel_count_max;            /* texels of one texel buffer */
@@ -72,7 +73,8 @@ struct rt_plan {
     enum rt_operand_path path;  /* preferred; kernels without that form use storage */
     uint32_t lanes;             /* workgroup width of lane kernels */
     uint32_t broadcast;         /* invocations among which values go round without shared
-                                   memory (the subgroup); 0: kernels do not do it */
+                                   memory (the subgroup; of four, by quad
+                                   operations); 0: kernels do not do it */
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
     bool wide_weights;       /* packed weights have float scales and codes of 4 or 8 bits,

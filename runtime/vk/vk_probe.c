@@ -241,6 +241,8 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
     facts->subgroup_basic = compute;
     facts->subgroup_ballot =
         compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
+    facts->subgroup_quad =
+        compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_QUAD_BIT);
     facts->subgroup_arithmetic =
         compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
     probe_extensions(physical, facts);

@@ -3,6 +3,7 @@
 #extension GL_EXT_control_flow_attributes : enable
 #if BROADCAST
 #extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_quad : enable
 #endif
 #include "shaders/push.h"
 
@@ -14,9 +15,12 @@
  * and batch size never change a bit. Forms and rates: bench/probe/README.md.
  * How the rows of x are read decides the rate (LLVM 22 of Mesa 26: BROADCAST from 8 rows
  * on, X_STORAGE below; older ones: texels): by texels or storage, all lanes alike, or
- * lane i fetches row i, which then goes round the subgroup.
+ * lane i fetches row i, which then goes round the subgroup. In a subgroup of four
+ * (SwiftShader, where a load is a loop over lanes and a broadcast twelve instructions) rows
+ * change places in pairs, one instruction: lane l then holds sums of row i ^ l where
+ * others hold row i.
  * Macros  BITS; TU, TL; WIDTH invocations; TEXEL; UNROLL (unpack steps, TU 1 to 4);
- *         X_STORAGE; BROADCAST (WIDTH is 8, the subgroup; TU a multiple of it);
+ *         X_STORAGE; BROADCAST (WIDTH is 8 or 4, the subgroup; TU a multiple of it);
  *         FORM_OFFSET (lib/weight.glsl); GROUP16 (8 bits): groups are of 16 codes.
  * Grid    (out_pad / (WIDTH TL), rows / TU).
  * Cost    2 rows out in FLOPs; weights once per row tile, x once per column tile.
@@ -53,13 +57,33 @@ const int BL = 8; /* rows interleaved in a weight */
 const int N = TU * TL;
 
 /* One vec4 of the row operand (4 k) against TL lane vectors. */
-#define ROW(i, v)                                    \
-    {                                                \
-        const vec4 r_ = v;                           \
-        [[unroll]] for (int c = 0; c < 4; c++)       \
-            [[unroll]] for (int j = 0; j < TL; j++)  \
-                acc[(i) * TL + j] = fma(r_[c], lv[j][c], acc[(i) * TL + j]); \
+#if BROADCAST && WIDTH == 4 /* few registers: a sum stays in one for four steps */
+#define STEP_ORDER                              \
+    [[unroll]] for (int j = 0; j < TL; j++)     \
+        [[unroll]] for (int c = 0; c < 4; c++)
+#else
+#define STEP_ORDER                              \
+    [[unroll]] for (int c = 0; c < 4; c++)      \
+        [[unroll]] for (int j = 0; j < TL; j++)
+#endif
+#define ROW(i, v)                                                        \
+    {                                                                    \
+        const vec4 r_ = v;                                               \
+        STEP_ORDER                                                       \
+            acc[(i) * TL + j] = fma(r_[c], lv[j][c], acc[(i) * TL + j]); \
     }
+#if BROADCAST && WIDTH == 4
+#define ROW_OF(i) ((i) ^ lane)
+#define RANK4(k)                                            \
+    [[unroll]] for (int h = 0; h < TU; h += 4) {            \
+        const vec4 mine = x(x0[h / 4] + (k));               \
+        ROW(h, mine)                                        \
+        ROW(h + 1, subgroupQuadSwapHorizontal(mine))        \
+        ROW(h + 2, subgroupQuadSwapVertical(mine))          \
+        ROW(h + 3, subgroupQuadSwapDiagonal(mine))          \
+    }
+#else
+#define ROW_OF(i) (i)
 #if BROADCAST
 #define PASS(i) ROW(h + (i), subgroupBroadcast(mine, i))
 #define RANK4(k)                                                  \
@@ -69,6 +93,7 @@ const int N = TU * TL;
     }
 #else
 #define RANK4(k) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k)))
+#endif
 #endif
 #ifdef UNROLL
 #define STEPS [[unroll]]
@@ -90,9 +115,9 @@ void main()
     const int k4 = int(p.in_pad) / 4;
     float acc[N];
 #if BROADCAST
-    int x0[TU / 8]; /* rows of this lane */
-    [[unroll]] for (int i = 0; i < TU / 8; i++)
-        x0[i] = ((row0 + 8 * i + lane) * int(p.ldx) + int(p.offx)) / 4;
+    int x0[TU / WIDTH]; /* rows of this lane */
+    [[unroll]] for (int i = 0; i < TU / WIDTH; i++)
+        x0[i] = ((row0 + WIDTH * i + lane) * int(p.ldx) + int(p.offx)) / 4;
 #else
     int x0[TU];
     [[unroll]] for (int i = 0; i < TU; i++)
@@ -205,13 +230,13 @@ void main()
                 lv[j] = b((m / BL * r4 + k) * BL + m % BL);
             }
             [[unroll]] for (int i = 0; i < TU; i++)
-                ROW(i, u(((row0 + i) * int(p.ldu)) / 4 + part * r4 + k))
+                ROW(i, u(((row0 + ROW_OF(i)) * int(p.ldu)) / 4 + part * r4 + k))
         }
     }
     [[unroll]] for (int i = 0; i < TU; i++)
         [[unroll]] for (int j = 0; j < TL; j++) {
             const int m = m0 + j * WIDTH;
-            const int at = (row0 + i) * int(p.ldy) + int(p.offy) + m;
+            const int at = (row0 + ROW_OF(i)) * int(p.ldy) + int(p.offy) + m;
             float v = acc[i * TL + j];
             if ((FLAGS & int(MATMUL_BIAS)) != 0)
                 v += bias[m];

@@ -1,13 +1,17 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : enable
+#if BROADCAST
+#extension GL_KHR_shader_subgroup_quad : enable
+#endif
 #include "shaders/push.h"
 
 /* dx[row][k] (+)= sum_m dy[row][m] w[m][k], then LoRA: see matmul_back_push. The same
  * stored weight as forward, read along its other axis; no second copy.
  *
  * Lanes lie along vec4 columns k, rows of dy are read by the whole subgroup alike; TU
- * rows by TL vec4 columns in registers; m = 0, 1, 2 ... in order.
+ * rows by TL vec4 columns in registers; m = 0, 1, 2 ... in order. With BROADCAST (WIDTH is
+ * 4, the subgroup) lane l fetches row l, and lanes change rows in pairs: see matmul.comp.
  * Grid    (in_pad / 4 / (WIDTH TL), rows / TU).
  * Cost    2 rows out in FLOPs.
  * Twin    runtime/ref/ref_matmul.c */
@@ -33,6 +37,21 @@ layout(push_constant) uniform Push { matmul_back_push p; };
 
 const int BL = 8;
 
+/* Four rows, of which lane l holds l, to r[0] to r[3] of all lanes: ROW_OF. */
+#if BROADCAST
+#define ROW_OF(i) ((i) ^ lane)
+#define ROWS_OF(r, fetch)                              \
+    [[unroll]] for (int i = 0; i < TU; i += 4) {       \
+        r[i] = fetch;                                  \
+        r[i + 1] = subgroupQuadSwapHorizontal(r[i]);   \
+        r[i + 2] = subgroupQuadSwapVertical(r[i]);     \
+        r[i + 3] = subgroupQuadSwapDiagonal(r[i]);     \
+    }
+#else
+#define ROW_OF(i) (i)
+#define ROWS_OF(r, fetch) [[unroll]] for (int i = 0; i < TU; i++) r[i] = fetch;
+#endif
+
 void main()
 {
     const int lane = int(gl_LocalInvocationID.x), k4 = int(p.in_pad) / 4;
@@ -42,7 +61,7 @@ void main()
     int y0[TU], col[TL];
     [[unroll]] for (int i = 0; i < TU * TL; i++) acc[i] = vec4(0.0);
     [[unroll]] for (int i = 0; i < TU; i++)
-        y0[i] = ((row0 + i) * int(p.lddy) + int(p.offdy)) / 4;
+        y0[i] = ((row0 + ROW_OF(i)) * int(p.lddy) + int(p.offdy)) / 4;
     [[unroll]] for (int j = 0; j < TL; j++) col[j] = min(k0 + j * WIDTH, k4 - 1);
 #if BITS != 32
     const int texels = k4 * BITS / 32;
@@ -55,7 +74,7 @@ void main()
     const int m4 = int(p.out_pad) / 4;
     for (int m = 0; m < m4; m++) { /* four rows of w */
         vec4 yv[TU];
-        [[unroll]] for (int i = 0; i < TU; i++) yv[i] = dy(y0[i] + m);
+        ROWS_OF(yv, dy(y0[i] + m))
         const int blk = m * 4 / BL, in_blk = m * 4 % BL;
         [[unroll]] for (int r = 0; r < 4; r++)
             [[unroll]] for (int j = 0; j < TL; j++) {
@@ -87,8 +106,7 @@ void main()
     const int r4 = int(p.rank) / 4;
     for (int m = 0; m < r4; m++) { /* four rows of a */
         vec4 uv[TU];
-        [[unroll]] for (int i = 0; i < TU; i++)
-            uv[i] = du((row0 + i) * int(p.lddu) / 4 + m);
+        ROWS_OF(uv, du((row0 + ROW_OF(i)) * int(p.lddu) / 4 + m))
         const int blk = m * 4 / BL, in_blk = m * 4 % BL;
         [[unroll]] for (int r = 0; r < 4; r++)
             [[unroll]] for (int j = 0; j < TL; j++) {
@@ -100,7 +118,8 @@ void main()
     [[unroll]] for (int i = 0; i < TU; i++)
         [[unroll]] for (int j = 0; j < TL; j++)
             if (k0 + j * WIDTH < k4) {
-                const int at = ((row0 + i) * int(p.lddx) + int(p.offdx)) / 4 + col[j];
+                const int at =
+                    ((row0 + ROW_OF(i)) * int(p.lddx) + int(p.offdx)) / 4 + col[j];
                 dx[at] = p.accumulate != 0 ? dx[at] + acc[i * TL + j] : acc[i * TL + j];
             }
 }

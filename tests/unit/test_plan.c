@@ -105,6 +105,28 @@ static void every_device_gets_its_plan(void **state)
     }
 }
 
+/* In subgroups of four, rows change places by quad operations only. */
+static void values_go_round_where_the_device_can(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t size;
+        bool ballot, quad;
+        uint32_t broadcast;
+    } cases[] = { { 8, true, false, 8 }, { 8, false, true, 0 },  { 4, true, true, 4 },
+                  { 4, true, false, 0 }, { 64, true, true, 64 }, { 0, false, false, 0 } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct rt_plan plan;
+        const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
+        struct rt_facts facts = rows[0].facts;
+        facts.subgroup_size = cases[i].size;
+        facts.subgroup_ballot = cases[i].ballot;
+        facts.subgroup_quad = cases[i].quad;
+        rt_plan_make(&facts, &options, &plan);
+        assert_int_equal(plan.broadcast, cases[i].broadcast);
+    }
+}
+
 static void a_forced_family_is_taken(void **state)
 {
     (void)state;
@@ -178,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_device_gets_its_plan),
+        cmocka_unit_test(values_go_round_where_the_device_can),
         cmocka_unit_test(a_forced_family_is_taken),
         cmocka_unit_test(sequences_are_as_long_as_loops_reach),
         cmocka_unit_test(a_plan_prints_as_json),
