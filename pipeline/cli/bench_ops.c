@@ -80,6 +80,29 @@ static void close_ops(void *self)
     rt_free(w);
 }
 
+/* Bytes that an op of suite `peak` reads by texels; 0: it does not. */
+static uint64_t texel_bytes(const struct rt_op_case *op)
+{
+    if (op->op == RT_OP_peak_copy && op->push.peak_copy.texel)
+        return 4ull * op->push.peak_copy.count;
+    if (op->op == RT_OP_peak_read && op->push.peak_read.texel)
+        return 4ull * PEAK_COLUMNS * op->push.peak_read.blocks * op->push.peak_read.rows;
+    return 0;
+}
+
+/* By texels only where the plan reads so: else it would be the case by storage again. */
+static rt_status check_texels(struct bench *b, const struct bench_case *c,
+                              const struct rt_op_case *op)
+{
+    const struct rt_plan *plan = rt_device_plan(b->dev);
+    const uint64_t bytes = texel_bytes(op);
+    if (bytes && (plan->path == RT_PATH_STORAGE || bytes > plan->texel_bytes_max))
+        return rt_fail(b->ctx, RT_ERR_USAGE,
+                       "%s: this device reads by storage, see the case by storage",
+                       c->name);
+    return RT_OK;
+}
+
 static rt_status open_ops(struct bench *b, struct bench_case *c, void **self)
 {
     rt_status st;
@@ -91,6 +114,8 @@ static rt_status open_ops(struct bench *b, struct bench_case *c, void **self)
     w->dev = b->dev;
     if (!rt_op_case_get(c->op_index, &op))
         return rt_fail(b->ctx, RT_ERR_INTERNAL, "%s: no such op case", c->name);
+    if (op.bench == RT_BENCH_PEAK)
+        TRY(check_texels(b, c, &op));
     TRY(rt_op_trial_init(&w->trial, b->dev, &op, SEED));
     if (decodes_before(w)) {
         const struct rt_buffer_info info = {

@@ -8,6 +8,8 @@
 #include <string.h>
 
 enum { WORST = 3 }; /* ops named as furthest from their limit */
+/* A line of the table has at most 100 columns; a longer name has a line of its own. */
+enum { NAME = 30, UNIT = 7, VALUE = 13 };
 
 /* Four digits that mean something, no exponents. */
 static void print_number(char *text, size_t size, double v)
@@ -62,6 +64,15 @@ static int padded(const char *text, int width)
     return strstr(text, "±") ? width + 1 : width;
 }
 
+static void print_name(const char *name, const char *unit)
+{
+    if (strlen(name) > NAME)
+        printf(" %s\n %*s", name, NAME, "");
+    else
+        printf(" %-*s", NAME, name);
+    printf(" %-*s", UNIT, unit);
+}
+
 static void print_reason(const struct bench_row *r, bool md)
 {
     char why[300];
@@ -75,9 +86,12 @@ static void print_compared(const struct bench_rows *rows, bool md)
     if (rows->differs[0])
         printf(md ? "environment differs in: %s\n\n" : "environment differs in: %s\n",
                rows->differs);
-    printf(md ? "| case | unit | baseline | now | verdict |\n|---|---|---:|---:|---|\n"
-              : " %-58s %-8s %18s %18s   %s\n",
-           "case", "unit", "baseline", "now", "verdict");
+    if (md)
+        printf("| case | unit | baseline | now | verdict |\n|---|---|---:|---:|---|\n");
+    else {
+        print_name("case", "unit");
+        printf(" %*s %*s   verdict\n", VALUE, "baseline", VALUE, "now");
+    }
     for (uint32_t i = 0; i < rows->count; i++) {
         char base[80], now[80], verdict[160];
         const struct bench_row *r = &rows->items[i];
@@ -86,9 +100,11 @@ static void print_compared(const struct bench_rows *rows, bool md)
         verdict_text(r, verdict, sizeof verdict);
         if (md)
             printf("| %s | %s | %s | %s | %s |\n", r->name, r->unit, base, now, verdict);
-        else
-            printf(" %-58s %-8s %*s %*s   %s\n", r->name, r->unit, padded(base, 18), base,
-                   padded(now, 18), now, verdict);
+        else {
+            print_name(r->name, r->unit);
+            printf(" %*s %*s   %s\n", padded(base, VALUE), base, padded(now, VALUE), now,
+                   verdict);
+        }
     }
 }
 
@@ -110,7 +126,7 @@ static void print_limits(const struct bench_row *r, const struct bench_peaks *pe
     percent(flops, sizeof flops, l.flops);
     percent(bytes, sizeof bytes, l.bytes);
     percent(share, sizeof share, l.share);
-    printf(md ? " | %s | %s | %s | %s" : " %8s %8s %9s %7s", flops, bytes,
+    printf(md ? " | %s | %s | %s | %s" : " %6s %7s %8s %5s", flops, bytes,
            l.bound ? bench_bound_names[l.bound] : "-", share);
 }
 
@@ -130,9 +146,12 @@ static void print_row(const struct bench_row *r, const struct bench_peaks *peaks
     if (md)
         printf("| %s | %s | %s | %u | %s | %s | %s", r->name, r->unit, value, f.samples,
                gflops, gbytes, device);
-    else
-        printf(" %-58s %-8s %*s %7u %9s %8s %7s", r->name, r->unit, padded(value, 18),
-               value, f.samples, gflops, gbytes, device);
+    else {
+        print_name(r->name, r->unit);
+        printf(" %*s %3u", padded(value, VALUE), value, f.samples);
+        if (!peaks->of_gflops)
+            printf(" %8s %7s %6s", gflops, gbytes, device);
+    }
     if (peaks->of_gflops)
         print_limits(r, peaks, md);
     printf(md ? " | %s |\n" : "  %s\n", note);
@@ -147,10 +166,11 @@ static void print_alone(const struct bench_rows *rows, const struct bench_peaks 
                "|---|---|---:|---:|---:|---:|---:|%s---|\n",
                limits ? " of peak GFLOP/s | of peak GB/s | limit | of it |" : "",
                limits ? "---:|---:|---|---:|" : "");
-    else
-        printf(" %-58s %-8s %18s %7s %9s %8s %7s%s\n", "case", "unit", "value", "samples",
-               "GFLOP/s", "GB/s", "device",
-               limits ? "  GFLOP/s     GB/s     limit   of it" : "");
+    else {
+        print_name("case", "unit");
+        printf(" %*s %3s %s\n", VALUE, "value", "n",
+               limits ? "FLOP/s bytes/s    limit of it" : " GFLOP/s    GB/s device");
+    }
     for (uint32_t i = 0; i < rows->count; i++)
         print_row(&rows->items[i], peaks, md);
 }

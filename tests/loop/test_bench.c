@@ -66,6 +66,8 @@ static const struct limit_row limit_rows[] = {
     { "ops", "fast op", "GFLOP/s", 1e6, 1e5, 1.25e4, "FLOP/s", 0.8 },
     { "ops", "moving op", "GB/s", 1e5, 1e5, 4e4, "bytes/s", 0.25 },
     { "ops", "small op", "GB/s", 8, 48, 1e5, "dispatch", 0.05 },
+    { "ops", "an op of a long name, which has a line of its own", "GFLOP/s", 1e6, 1e5,
+      2e4, "FLOP/s", 0.5 },
     { "decode", "a step", "tok/s", 1e6, NAN, 1e7, "FLOP/s", 1e-3 },
 };
 
@@ -313,6 +315,22 @@ static const json_t *limit_case(const json_t *report, const char *name)
     return NULL;
 }
 
+/* Lines of the table, which end where the sentences begin, have at most 100 columns. */
+static void check_width(const char *text)
+{
+    uint32_t columns = 0, lines = 0;
+    for (const char *c = text; *c && strncmp(c, " peaks:", 7) != 0; c++) {
+        columns += ((unsigned char)*c & 0xc0) != 0x80; /* not within a character */
+        if (*c != '\n')
+            continue;
+        if (columns > 101)
+            fail_msg("line %u has %u columns", lines + 1, columns - 1);
+        columns = 0;
+        lines++;
+    }
+    assert_int_equal(lines, 2 + RT_COUNT(limit_rows) + 1); /* one name has its own */
+}
+
 static void ops_are_held_against_the_limits_of_their_run(void **state)
 {
     (void)state;
@@ -357,6 +375,7 @@ static void ops_are_held_against_the_limits_of_their_run(void **state)
     json_decref(report);
     must_run("--store limits.db --run latest", 0);
     char *text = text_of("out.txt");
+    check_width(text);
     assert_non_null(strstr(text, "peaks: 100 GFLOP/s (chain b), 10 GB/s (copy); a "
                                  "dispatch 5 us"));
     assert_non_null(strstr(text,
@@ -467,6 +486,15 @@ static void a_case_that_does_not_fit_is_skipped(void **state)
              0);
     char *text = text_of("out.txt");
     assert_non_null(strstr(text, "prefill,\"prefill, 1024 tokens\",tok/s,0,skipped,0,,"));
+    free(text);
+    must_run("--suite peak --case '*by texels' --device ref --passes 1 --store skip.db "
+             "--progress none -q --out csv",
+             0);
+    text = text_of("out.txt");
+    assert_non_null(
+        strstr(text, "peak,\"peak_copy 64 MiB, by texels\",GB/s,0,skipped,0,,"));
+    assert_non_null(
+        strstr(text, "peak,\"peak_read 120 MiB, by texels\",GB/s,0,skipped,0,,"));
     free(text);
 }
 
