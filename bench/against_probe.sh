@@ -52,7 +52,7 @@ probe()
 ours()
 {
     taskset -c "$core" "$program" bench --suite ops --case "$1" --passes 1 --store "$scratch/bench.db" -o csv 2>/dev/null |
-        awk -F, 'END { print $(NF - 7) }'
+        awk -F, -f bench/value.awk
 }
 
 compare()

@@ -34,7 +34,7 @@ enter() { taskset -c "$core" chroot "$root" env LP_NUM_THREADS=1 "$@" 2>/dev/nul
 ours() # SUITE CASE
 {
     enter LD_LIBRARY_PATH=$inside/lib XDG_CACHE_HOME=$inside/cache $inside/faultline bench --suite "$1" --case "$2" \
-        --model "$file" --passes 1 --seconds 5 --store $inside/bench.db -o csv | awk -F, 'END { print $(NF - 7) }'
+        --model "$file" --passes 1 --seconds 5 --store $inside/bench.db -o csv | awk -F, -f bench/value.awk
 }
 peer() { enter GGML_VK_VISIBLE_DEVICES=0 GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_F16=1 "$@"; }
 peer_bench() { peer llama-bench -m "$file" -ngl 99 -t 1 -r 1 "$@" -o csv | awk -F'","' 'END { print $(NF - 1) }'; }

@@ -20,7 +20,7 @@ static const struct cli_option options[] = {
     { "format", "NAME",
       "demo, gsm8k-8shot-cot, math-4shot-minerva, chat-boxed, chat-steps or aime "
       "(default: the usual one of the data set, else demo)" },
-    { "chat", "NAME", "chat format (default: that of the model's template)" },
+    { "chat-format", "NAME", "chat format (default: that of the model's template)" },
     { "examples", "FILE", "worked examples of a format, once" },
     { "max-new", "N", "tokens of an answer at most (default: the format's)" },
     { "limit", "N", "only the first N problems of each list" },

@@ -41,7 +41,7 @@ RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *m
                                const struct pipe_prompt_format *format,
                                const char *campaign, const char *plan);
 /* Tokenizer and prompts of another model or format. The text of the prompt is in the
- * results file when it returns. Options read where the command has them: --chat,
+ * results file when it returns. Options read where the command has them: --chat-format,
  * --examples, --max-new. */
 RT_CHECKED rt_status loop_use(struct loop *loop, const char *model,
                               const struct pipe_prompt_format *format);

@@ -79,7 +79,7 @@ rt_status loop_use(struct loop *loop, const char *model,
     if (loop->new_tokens_max > f->new_tokens_max)
         loop->context += loop->new_tokens_max - f->new_tokens_max;
     if (f->chat) {
-        TRY(text_chat_pick(loop->ctx, model, cli_value(loop->cli, "chat", NULL),
+        TRY(text_chat_pick(loop->ctx, model, cli_value(loop->cli, "chat-format", NULL),
                            &loop->prompt.chat));
         TRY(text_chat_check(loop->ctx, model, loop->prompt.chat, loop->tok));
     }

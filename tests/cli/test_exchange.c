@@ -371,7 +371,7 @@ static void eval_says_what_it_needs(void **state)
           "problems.jsonl' line 1|'set'", NULL },
         { "a chat format for a model without", NULL, EVAL ONE "--format chat-boxed", 4,
           "chat template fits no known format|chatml", NULL },
-        { "no such chat format", NULL, EVAL ONE "--format chat-boxed --chat x", 2,
+        { "no such chat format", NULL, EVAL ONE "--format chat-boxed --chat-format x", 2,
           "chat format 'x'", NULL },
         { "samples of a greedy answer", NULL, EVAL ONE "--samples 4", 2,
           "all the same|--temp", NULL },

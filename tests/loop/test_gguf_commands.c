@@ -109,7 +109,7 @@ static void a_file_says_how_it_is_quantized(void **state)
     char path[1024];
     test_path(path, sizeof path, "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf");
     free(run(0,
-             "eval --model '%s' --problems '%s' --format chat-boxed --chat plain "
+             "eval --model '%s' --problems '%s' --format chat-boxed --chat-format plain "
              "--max-new 4 --device ref --progress none -q --store q.db",
              path, problems("measure", "0:1")));
     char *out = run(0, "sql --store q.db --json 'SELECT quant FROM variant'");
