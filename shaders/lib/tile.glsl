@@ -1,9 +1,10 @@
 /* shaders/lib/tile.glsl
  * The product of two staged tiles, for GPUs: TILE_N rows by TILE_M columns of the
  * result, four by four an invocation, STEP contracted elements at a time in shared
- * memory. Every element of the result keeps one accumulator and sums in order, as the
+ * memory. Every element of the result sums in order, in blocks (lib/sum.glsl), as the
  * lanes family does, so that the families give the same bits where fma is the same.
  * The including kernel declares local_size_x as TILE_M * TILE_N / 16. */
+#include "shaders/lib/sum.glsl"
 #if TILE_N < 64 /* one subgroup a workgroup: shared memory decides how many there are */
 const int STEP = 16, STEP4 = STEP / 4;
 #else
@@ -14,7 +15,7 @@ const int THREADS = TILE_M * TILE_N / 16;
 
 shared float tile_m[STEP * SPREAD_M]; /* [element][column] */
 shared float tile_n[STEP * SPREAD_N]; /* [element][row] */
-float acc[16];                        /* [row][column] */
+float acc[16], total[16]; /* [row][column]: of this block of the sum, of those before */
 
 /* Rows 4 tile_row() .. + 3 and columns 4 tile_col() .. + 3 belong to this invocation. */
 int tile_col() { return int(gl_LocalInvocationIndex) % (TILE_M / 4); }
@@ -40,4 +41,19 @@ void multiply(int count4)
                 [[unroll]] for (int j = 0; j < 4; j++)
                     acc[4 * i + j] = fma(n[i], m[j], acc[4 * i + j]);
         }
+}
+
+/* Call before the step that begins with element 4 k4: a block may have ended. */
+void sum_begin(int k4)
+{
+    if (k4 % SUM_BLOCK4 == 0)
+        [[unroll]] for (int i = 0; i < 16; i++) {
+            total[i] = k4 == 0 ? 0.0 : total[i] + acc[i];
+            acc[i] = 0.0;
+        }
+}
+
+void sum_end()
+{
+    [[unroll]] for (int i = 0; i < 16; i++) acc[i] = total[i] + acc[i];
 }

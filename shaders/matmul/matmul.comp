@@ -11,8 +11,8 @@
  *
  * No shared memory, no barriers. Lanes lie along m, the rows of x are read by the whole
  * subgroup alike; an invocation keeps TU rows by TL outputs (WIDTH apart) in registers.
- * Every output sums k = 0, 1, 2 ... into one accumulator, so that tile, operand path
- * and batch size never change a bit. Forms and rates: bench/probe/README.md.
+ * Every output sums k = 0, 1, 2 ... in the blocks of lib/sum.glsl, so that tile, operand
+ * path and batch size never change a bit. Forms and rates: bench/probe/README.md.
  * How the rows of x are read decides the rate (LLVM 22 of Mesa 26: BROADCAST from 8 rows
  * on, X_STORAGE below; older ones: texels): by texels or storage, all lanes alike, or
  * lane i fetches row i, which then goes round the subgroup. In a subgroup of four
@@ -31,6 +31,7 @@ layout(constant_id = 10) const int GROUP = 0;
 layout(constant_id = 11) const int FLAGS = 0;
 
 #include "shaders/lib/operand.glsl"
+#include "shaders/lib/sum.glsl"
 #include "shaders/lib/weight.glsl"
 #if BITS == 32
 OPERAND(0, w)
@@ -113,7 +114,7 @@ void main()
     const int tile0 = int(gl_WorkGroupID.x) * (WIDTH * TL);
     const int m0 = tile0 + lane, row0 = int(gl_WorkGroupID.y) * TU;
     const int k4 = int(p.in_pad) / 4;
-    float acc[N];
+    float acc[N], total[N];
 #if BROADCAST
     int x0[TU / WIDTH]; /* rows of this lane */
     [[unroll]] for (int i = 0; i < TU / WIDTH; i++)
@@ -123,7 +124,7 @@ void main()
     [[unroll]] for (int i = 0; i < TU; i++)
         x0[i] = ((row0 + i) * int(p.ldx) + int(p.offx)) / 4;
 #endif
-    [[unroll]] for (int i = 0; i < N; i++) acc[i] = 0.0;
+    [[unroll]] for (int i = 0; i < N; i++) total[i] = 0.0;
 
 #if BITS == 32
     int base[TL];
@@ -131,12 +132,9 @@ void main()
         const int m = m0 + j * WIDTH;
         base[j] = m / BL * k4 * BL + m % BL;
     }
-    for (int k = 0; k < k4; k++) {
-        vec4 lv[TL];
-        [[unroll]] for (int j = 0; j < TL; j++) lv[j] = w(base[j] + k * BL);
-        RANK4(k)
-    }
+#define STRIDE 1
 #else
+#define STRIDE 8
     int qb[TL];
     [[unroll]] for (int j = 0; j < TL; j++) {
         const int m = m0 + j * WIDTH, texels = k4 * BITS / 32;
@@ -154,71 +152,83 @@ void main()
             sc[j] = scales(sb[j]).xy;
     }
 #endif
-    for (int k = 0; k < k4; k += 8) { /* 32 codes of each row */
+#endif
+    for (int from = 0; from < k4; from += SUM_BLOCK4) {
+        [[unroll]] for (int i = 0; i < N; i++) acc[i] = 0.0;
+        const int to = min(from + SUM_BLOCK4, k4);
+        for (int k = from; k < to; k += STRIDE) { /* four inputs, or 32 codes of each row */
+#if BITS == 32
+            vec4 lv[TL];
+            [[unroll]] for (int j = 0; j < TL; j++) lv[j] = w(base[j] + k * BL);
+            RANK4(k)
+#else
 #ifdef GROUP16 /* both groups of these 32 codes lie in one texel */
-        vec4 pair[TL];
-        [[unroll]] for (int j = 0; j < TL; j++) pair[j] = scales(sb[j] + k / 8 * BL);
+            vec4 pair[TL];
+            [[unroll]] for (int j = 0; j < TL; j++) pair[j] = scales(sb[j] + k / 8 * BL);
 #elif BITS < 16
-        if (GROUP != 0) {
-            const int g = k / group4;
-            [[unroll]] for (int j = 0; j < TL; j++) {
-                const vec4 t = scales(sb[j] + g / 2 * BL);
-                sc[j] = (g & 1) == 0 ? t.xy : t.zw;
+            if (GROUP != 0) {
+                const int g = k / group4;
+                [[unroll]] for (int j = 0; j < TL; j++) {
+                    const vec4 t = scales(sb[j] + g / 2 * BL);
+                    sc[j] = (g & 1) == 0 ? t.xy : t.zw;
+                }
             }
-        }
 #endif
 #if BITS == 3
-        uvec4 low[TL], high[TL];
-        [[unroll]] for (int j = 0; j < TL; j++) {
-            low[j] = w(qb[j] + (k / 32 * 3 + (k / 16 & 1)) * BL) >> (k / 8 & 1) * 16;
-            high[j] = w(qb[j] + (k / 32 * 3 + 2) * BL) >> (k / 8 & 3) * 8;
-        }
-        STEPS for (int t = 0; t < 8; t++) {
-            vec4 lv[TL];
+            uvec4 low[TL], high[TL];
             [[unroll]] for (int j = 0; j < TL; j++) {
-                lv[j] = decode4((low[j] & 3u) | (high[j] & 1u) << 2, sc[j]);
-                low[j] >>= 2;
-                high[j] >>= 1;
+                low[j] = w(qb[j] + (k / 32 * 3 + (k / 16 & 1)) * BL) >> (k / 8 & 1) * 16;
+                high[j] = w(qb[j] + (k / 32 * 3 + 2) * BL) >> (k / 8 & 3) * 8;
             }
-            RANK4(k + t)
-        }
-#elif BITS == 2
-        uvec4 q[TL];
-        [[unroll]] for (int j = 0; j < TL; j++)
-            q[j] = w(qb[j] + k / 16 * BL) >> (k / 8 & 1) * 16;
-        STEPS for (int t = 0; t < 8; t++) {
-            vec4 lv[TL];
-            [[unroll]] for (int j = 0; j < TL; j++) {
-                lv[j] = decode4(q[j] & 3u, sc[j]);
-                q[j] >>= 2;
-            }
-            RANK4(k + t)
-        }
-#else
-        TEXELS for (int v = 0; v < BITS / 4; v++) {
-            uvec4 q[TL];
-            [[unroll]] for (int j = 0; j < TL; j++)
-                q[j] = w(qb[j] + (k * BITS / 32 + v) * BL);
-#ifdef GROUP16 /* a texel holds 16 codes */
-            [[unroll]] for (int j = 0; j < TL; j++)
-                sc[j] = v == 0 ? pair[j].xy : pair[j].zw;
-#endif
-            STEPS for (int t = 0; t < 32 / BITS; t++) {
+            STEPS for (int t = 0; t < 8; t++) {
                 vec4 lv[TL];
                 [[unroll]] for (int j = 0; j < TL; j++) {
-#if BITS == 16
-                    lv[j] = half4(q[j] & 0xffffu);
-#else
-                    lv[j] = decode4(q[j] & ((1u << BITS) - 1u), sc[j]);
-#endif
-                    q[j] >>= BITS;
+                    lv[j] = decode4((low[j] & 3u) | (high[j] & 1u) << 2, sc[j]);
+                    low[j] >>= 2;
+                    high[j] >>= 1;
                 }
-                RANK4(k + v * (32 / BITS) + t)
+                RANK4(k + t)
             }
+#elif BITS == 2
+            uvec4 q[TL];
+            [[unroll]] for (int j = 0; j < TL; j++)
+                q[j] = w(qb[j] + k / 16 * BL) >> (k / 8 & 1) * 16;
+            STEPS for (int t = 0; t < 8; t++) {
+                vec4 lv[TL];
+                [[unroll]] for (int j = 0; j < TL; j++) {
+                    lv[j] = decode4(q[j] & 3u, sc[j]);
+                    q[j] >>= 2;
+                }
+                RANK4(k + t)
+            }
+#else
+            TEXELS for (int v = 0; v < BITS / 4; v++) {
+                uvec4 q[TL];
+                [[unroll]] for (int j = 0; j < TL; j++)
+                    q[j] = w(qb[j] + (k * BITS / 32 + v) * BL);
+#ifdef GROUP16 /* a texel holds 16 codes */
+                [[unroll]] for (int j = 0; j < TL; j++)
+                    sc[j] = v == 0 ? pair[j].xy : pair[j].zw;
+#endif
+                STEPS for (int t = 0; t < 32 / BITS; t++) {
+                    vec4 lv[TL];
+                    [[unroll]] for (int j = 0; j < TL; j++) {
+#if BITS == 16
+                        lv[j] = half4(q[j] & 0xffffu);
+#else
+                        lv[j] = decode4(q[j] & ((1u << BITS) - 1u), sc[j]);
+#endif
+                        q[j] >>= BITS;
+                    }
+                    RANK4(k + v * (32 / BITS) + t)
+                }
+            }
+#endif
+#endif
         }
-#endif
+        [[unroll]] for (int i = 0; i < N; i++) total[i] += acc[i];
     }
-#endif
+    [[unroll]] for (int i = 0; i < N; i++) acc[i] = total[i];
 
     if ((FLAGS & int(MATMUL_LORA)) != 0) {
         const int part = (tile0 >= int(p.part1) ? 1 : 0) + (tile0 >= int(p.part2) ? 1 : 0);

@@ -20,6 +20,7 @@ layout(local_size_x = WIDTH) in;
 layout(constant_id = 10) const int GROUP = 0;
 
 #include "shaders/lib/operand.glsl"
+#include "shaders/lib/sum.glsl"
 #include "shaders/lib/weight.glsl"
 #if BITS == 32
 OPERAND(0, w)
@@ -57,9 +58,9 @@ void main()
     const int lane = int(gl_LocalInvocationID.x), k4 = int(p.in_pad) / 4;
     const int k0 = int(gl_WorkGroupID.x) * (WIDTH * TL) + lane;
     const int row0 = int(gl_WorkGroupID.y) * TU;
-    vec4 acc[TU * TL];
+    vec4 acc[TU * TL], total[TU * TL];
     int y0[TU], col[TL];
-    [[unroll]] for (int i = 0; i < TU * TL; i++) acc[i] = vec4(0.0);
+    [[unroll]] for (int i = 0; i < TU * TL; i++) total[i] = vec4(0.0);
     [[unroll]] for (int i = 0; i < TU; i++)
         y0[i] = ((row0 + ROW_OF(i)) * int(p.lddy) + int(p.offdy)) / 4;
     [[unroll]] for (int j = 0; j < TL; j++) col[j] = min(k0 + j * WIDTH, k4 - 1);
@@ -72,37 +73,44 @@ void main()
 #endif
 
     const int m4 = int(p.out_pad) / 4;
-    for (int m = 0; m < m4; m++) { /* four rows of w */
-        vec4 yv[TU];
-        ROWS_OF(yv, dy(y0[i] + m))
-        const int blk = m * 4 / BL, in_blk = m * 4 % BL;
-        [[unroll]] for (int r = 0; r < 4; r++)
-            [[unroll]] for (int j = 0; j < TL; j++) {
-                const int k = col[j];
+    for (int from = 0; from < m4; from += SUM_BLOCK4) {
+        const int to = min(from + SUM_BLOCK4, m4);
+        [[unroll]] for (int i = 0; i < TU * TL; i++) acc[i] = vec4(0.0);
+        for (int m = from; m < to; m++) { /* four rows of w */
+            vec4 yv[TU];
+            ROWS_OF(yv, dy(y0[i] + m))
+            const int blk = m * 4 / BL, in_blk = m * 4 % BL;
+            [[unroll]] for (int r = 0; r < 4; r++)
+                [[unroll]] for (int j = 0; j < TL; j++) {
+                    const int k = col[j];
 #if BITS == 32
-                const vec4 wv = w((blk * k4 + k) * BL + in_blk + r);
+                    const vec4 wv = w((blk * k4 + k) * BL + in_blk + r);
 #elif BITS == 16
-                const uvec4 q = w((blk * texels + k / 2) * BL + in_blk + r) >> (k % 2 * 16);
-                const vec4 wv = half4(q & 0xffffu);
+                    const uvec4 q = w((blk * texels + k / 2) * BL + in_blk + r) >> (k % 2 * 16);
+                    const vec4 wv = half4(q & 0xffffu);
 #else
-                const vec4 s = scales((blk * pairs + k / group4 / 2) * BL + in_blk + r);
-                const vec2 sc = (k / group4 & 1) == 0 ? s.xy : s.zw;
+                    const vec4 s = scales((blk * pairs + k / group4 / 2) * BL + in_blk + r);
+                    const vec2 sc = (k / group4 & 1) == 0 ? s.xy : s.zw;
 #if BITS == 3
-                const int t = (blk * texels + k / 32 * 3) * BL + in_blk + r;
-                const uvec4 low = w(t + (k / 16 & 1) * BL) >> (k % 16 * 2);
-                const uvec4 high = w(t + 2 * BL) >> (k % 32);
-                const vec4 wv = decode4((low & 3u) | (high & 1u) << 2, sc);
+                    const int t = (blk * texels + k / 32 * 3) * BL + in_blk + r;
+                    const uvec4 low = w(t + (k / 16 & 1) * BL) >> (k % 16 * 2);
+                    const uvec4 high = w(t + 2 * BL) >> (k % 32);
+                    const vec4 wv = decode4((low & 3u) | (high & 1u) << 2, sc);
 #else
-                const int spv = 32 / BITS; /* vec4 steps in a texel */
-                const uvec4 q =
-                    w((blk * texels + k / spv) * BL + in_blk + r) >> (k % spv * BITS);
-                const vec4 wv = decode4(q & ((1u << BITS) - 1u), sc);
+                    const int spv = 32 / BITS; /* vec4 steps in a texel */
+                    const uvec4 q =
+                        w((blk * texels + k / spv) * BL + in_blk + r) >> (k % spv * BITS);
+                    const vec4 wv = decode4(q & ((1u << BITS) - 1u), sc);
 #endif
 #endif
-                [[unroll]] for (int i = 0; i < TU; i++)
-                    acc[i * TL + j] = fma(vec4(yv[i][r]), wv, acc[i * TL + j]);
-            }
+                    [[unroll]] for (int i = 0; i < TU; i++)
+                        acc[i * TL + j] = fma(vec4(yv[i][r]), wv, acc[i * TL + j]);
+                }
+        }
+        [[unroll]] for (int i = 0; i < TU * TL; i++) total[i] += acc[i];
     }
+    [[unroll]] for (int i = 0; i < TU * TL; i++) acc[i] = total[i];
+
     const int r4 = int(p.rank) / 4;
     for (int m = 0; m < r4; m++) { /* four rows of a */
         vec4 uv[TU];

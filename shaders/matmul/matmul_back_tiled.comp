@@ -6,7 +6,7 @@
 /* dx[row][k] (+)= sum_m dy[row][m] w[m][k], then LoRA: see matmul_back_push.
  *
  * For GPUs: a tile of the stored weight is decoded into shared memory, m = 0, 1, 2 ...
- * in order into one accumulator an element (shaders/lib/tile.glsl).
+ * in order (shaders/lib/tile.glsl).
  * Macros  TILE_M columns of dx, TILE_N rows; WIDTH = TILE_M TILE_N / 16; TEXEL 0.
  * Grid    (in_pad / TILE_M, rows / TILE_N).
  * Cost    2 rows out in FLOPs.
@@ -36,10 +36,10 @@ void main()
     const int col0 = int(gl_WorkGroupID.x) * (TILE_M / 4); /* in vec4 columns */
     const int row0 = int(gl_WorkGroupID.y) * TILE_N;
     const int k4 = int(p.in_pad) / 4, m4 = int(p.out_pad) / 4, r4 = int(p.rank) / 4;
-    [[unroll]] for (int i = 0; i < 16; i++) acc[i] = 0.0;
 
     for (int m = 0; m < m4; m += STEP4) {
         const int count = min(STEP4, m4 - m);
+        sum_begin(m);
         barrier(); /* the last step has been read */
         for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
             const int i = id + t * THREADS, mm = i % STEP, col = i / STEP;
@@ -55,6 +55,7 @@ void main()
         barrier();
         multiply(count);
     }
+    sum_end();
     for (int m = 0; m < r4; m += STEP4) {
         const int count = min(STEP4, r4 - m);
         barrier();

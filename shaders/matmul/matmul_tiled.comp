@@ -6,7 +6,7 @@
 /* y[row][m] = sum_k x[row][k] w[m][k], then LoRA, bias and residual: see matmul_push.
  *
  * For GPUs: the weight is decoded once a tile into shared memory, k = 0, 1, 2 ... in
- * order into one accumulator an output (shaders/lib/tile.glsl).
+ * order (shaders/lib/tile.glsl).
  * Macros  TILE_M, TILE_N; WIDTH = TILE_M TILE_N / 16 invocations; TEXEL 0.
  * Grid    (out_pad / TILE_M, rows / TILE_N).
  * Cost    2 rows out in FLOPs.
@@ -37,10 +37,10 @@ void main()
     const int id = int(gl_LocalInvocationIndex);
     const int tile0 = int(gl_WorkGroupID.x) * TILE_M, row0 = int(gl_WorkGroupID.y) * TILE_N;
     const int k4 = int(p.in_pad) / 4;
-    [[unroll]] for (int i = 0; i < 16; i++) acc[i] = 0.0;
 
     for (int k = 0; k < k4; k += STEP4) {
         const int count = min(STEP4, k4 - k);
+        sum_begin(k);
         barrier(); /* the last step has been read */
         for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
             const int i = id + t * THREADS, m = i % TILE_M, kk = i / TILE_M;
@@ -55,6 +55,7 @@ void main()
         barrier();
         multiply(count);
     }
+    sum_end();
     if ((FLAGS & int(MATMUL_LORA)) != 0) {
         const int part = (tile0 >= int(p.part1) ? 1 : 0) + (tile0 >= int(p.part2) ? 1 : 0);
         const int r4 = int(p.rank) / 4;

@@ -6,8 +6,8 @@
 /* y[row][m] = sum_k x[row][k] w[m][k], then LoRA, bias and residual: see matmul_push.
  *
  * For GPUs and few rows: an invocation keeps one output of TU rows, and neighbours read
- * neighbouring texels; no shared memory, no barriers. k = 0, 1, 2 ... in order into one
- * accumulator an output.
+ * neighbouring texels; no shared memory, no barriers. k = 0, 1, 2 ... in order, in the
+ * blocks of lib/sum.glsl.
  * Macros  TU rows; WIDTH invocations; TL 1; TEXEL 0.
  * Grid    (out_pad / WIDTH, rows / TU).
  * Cost    2 rows out in FLOPs; weights once per TU rows.
@@ -17,6 +17,7 @@ layout(local_size_x = WIDTH) in;
 layout(constant_id = 11) const int FLAGS = 0;
 
 #include "shaders/lib/operand.glsl"
+#include "shaders/lib/sum.glsl"
 #include "shaders/lib/weight_any.glsl"
 OPERAND(2, x)
 OPERAND(3, u)
@@ -26,7 +27,7 @@ layout(binding = 6) readonly buffer Residual { float residual[]; };
 layout(binding = 7) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { matmul_push p; };
 
-float acc[TU];
+float acc[TU], total[TU];
 int x0[TU];
 
 /* Four inputs of every row against four of this output. */
@@ -43,17 +44,23 @@ void main()
     const int m = int(gl_GlobalInvocationID.x), row0 = int(gl_WorkGroupID.y) * TU;
     const int k4 = int(p.in_pad) / 4;
     [[unroll]] for (int i = 0; i < TU; i++) {
-        acc[i] = 0.0;
+        total[i] = 0.0;
         x0[i] = ((row0 + i) * int(p.ldx) + int(p.offx)) / 4;
     }
-    if (BITS >= 16) {
-        for (int k = 0; k < k4; k++) add4(k, weight_at(m, k, k4));
-    } else {
-        for (int k = 0; k < k4; k += 8) {
-            weight_run run = run_open(m, k, k4, BITS, GROUP, FORM);
-            for (int t = 0; t < 8; t++) add4(k + t, run_take(run, t, BITS, FORM));
+    for (int from = 0; from < k4; from += SUM_BLOCK4) {
+        const int to = min(from + SUM_BLOCK4, k4);
+        [[unroll]] for (int i = 0; i < TU; i++) acc[i] = 0.0;
+        if (BITS >= 16) {
+            for (int k = from; k < to; k++) add4(k, weight_at(m, k, k4));
+        } else {
+            for (int k = from; k < to; k += 8) {
+                weight_run run = run_open(m, k, k4, BITS, GROUP, FORM);
+                for (int t = 0; t < 8; t++) add4(k + t, run_take(run, t, BITS, FORM));
+            }
         }
+        [[unroll]] for (int i = 0; i < TU; i++) total[i] += acc[i];
     }
+    [[unroll]] for (int i = 0; i < TU; i++) acc[i] = total[i];
     if ((FLAGS & int(MATMUL_LORA)) != 0) {
         const int tile0 = int(gl_WorkGroupID.x) * WIDTH;
         const int part = (tile0 >= int(p.part1) ? 1 : 0) + (tile0 >= int(p.part2) ? 1 : 0);
