@@ -284,7 +284,8 @@ static void drawn_answers_depend_on_problem_and_sample_only(void **state)
 static void numbered_lines_are_forced(void **state)
 {
     (void)state;
-    run_well("steps.db", "--limit 6 --format chat-steps --chat-format plain --max-new 60");
+    run_well("steps.db",
+             "--limit 6 --format chat-steps --chat-format plain --max-new 60");
     char *starts = ask("steps.db", "SELECT substr(output,1,7) FROM generation");
     assert_string_equal(starts, "Step 1:\nStep 1:\nStep 1:\nStep 1:\nStep 1:\nStep 1:\n");
     free(starts);

@@ -80,15 +80,15 @@ void test_random_model(const struct test_folder *folder, uint32_t head_dim)
             snprintf(rows, sizeof rows, "%u,", t->rows);
         snprintf(
             header + used, sizeof header - used,
-            "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s%u],\"data_offsets\":[%zu,%zu]}",
-            i ? "," : "", t->name, rows, t->cols, 4 * at, 4 * (at + n));
+            "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s%u],\"data_offsets\":[%zu,%zu]}%s",
+            i ? "," : "", t->name, rows, t->cols, 4 * at, 4 * (at + n),
+            i + 1 == count ? "}" : "");
         data = realloc(data, 4 * (at + n));
         assert_non_null(data);
         fill(data + at, t, i, n);
         at += n;
     }
-    assert_true(strlen(header) + 2 < sizeof header);
-    strcat(header, "}");
+    assert_true(strlen(header) + 1 < sizeof header);
     snprintf(
         config, sizeof config,
         "{\"model_type\":\"qwen3\",\"hidden_size\":%d,\"intermediate_size\":%d,"
