@@ -83,9 +83,9 @@ struct rt_plan {
                                     bits before its product, not within it; 0: never */
     double submit_flops_max; /* a queue submission is cut above this estimate */
     uint32_t quirks;         /* bit per row of quirks.def in force */
-    uint32_t
-        loop_rounds_max; /* after so many rounds of all its loops together an invocation's
-                                     loops end, without a word; 0: never. docs/numerics.md */
+    /* After so many rounds of all its loops together an invocation's loops end, without a
+     * word; 0: never. docs/numerics.md */
+    uint32_t loop_rounds_max;
 };
 
 /* Bits of rt_plan.quirks. */

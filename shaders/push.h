@@ -73,6 +73,9 @@ struct rope_push {
     uint halves;    /* 1: the cache holds halves */
 };
 
+/* Elements of a block of a matrix product's sum: shaders/lib/sum.glsl. */
+#define PRODUCT_BLOCK 256
+
 /* Columns of the longest head that attention and its gradients have kernels for; all have
  * them for every multiple of 4 up to it. */
 #define HEAD_MAX 256

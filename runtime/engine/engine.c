@@ -180,15 +180,6 @@ static uint64_t fixed_bytes(const struct fmt_config *c,
            4 * (rows * hidden + slots * per_slot + SLOTS_MAX * pages_of(o->context));
 }
 
-uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *plan,
-                         const struct rt_engine_options *options)
-{
-    const struct rt_engine_options o = settled(options);
-    return fixed_bytes(&model->config, model->shape, model->ld_columns, plan,
-                       model->decoded, &o) +
-           model->config.layers * o.pages * page_layer_bytes(&model->config, plan->kv);
-}
-
 static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t room)
 {
     static const double GIB = 1073741824.0;
@@ -226,6 +217,7 @@ static struct rt_engine_pages pages_that_fit(const struct fmt_config *c,
     fit.pages = (uint32_t)(pages > least ? pages : least);
     fit.requests = fit.pages / (uint32_t)least;
     fit.requests = fit.requests < o->slots ? fit.requests : o->slots;
+    fit.bytes = fixed + fit.pages * each;
     return fit;
 }
 

@@ -98,10 +98,6 @@ struct rt_engine_stats {
     double flops;         /* counted, padding apart */
 };
 
-/* Bytes of an engine's buffers for a model of this shape, without adapter, on a device of
- * this plan. */
-uint64_t rt_engine_bytes(const struct model_size *model, const struct rt_plan *plan,
-                         const struct rt_engine_options *options);
 /* Pages that the cache gets: all that the slots can ever use (options.pages); less where the
  * memory that is left, or what one binding holds of a layer, is less. A machine that shares
  * its memory with the device keeps half of it, of a discrete GPU's a tenth stays. */
@@ -110,8 +106,10 @@ struct rt_engine_pages {
     uint32_t pages;    /* 0: not even one request of that context fits: */
     uint64_t need;     /* bytes with one request, */
     uint64_t room;     /* bytes that there are */
+    uint64_t bytes;    /* of the engine's buffers with these pages */
 };
-/* Of an engine as above, beside a model that is loaded, with `left` bytes on the device. */
+/* Of an engine without adapter for a model of this shape on a device of this plan, beside
+ * the model, with `left` bytes on the device. */
 struct rt_engine_pages rt_engine_pages(const struct model_size *model,
                                        const struct rt_plan *plan,
                                        const struct rt_engine_options *options,

@@ -5,7 +5,7 @@
 
 /* Of 32 inputs of a product: codes of 16 bits, texel by texel, no loop unrolled, and a block
  * of the sum (shaders/lib/sum.glsl) that ends. Others have fewer. */
-enum { ROUNDS_OF_32 = 19, SUM_BLOCK = 256 };
+enum { ROUNDS_OF_32 = 19 };
 
 static uint64_t product_rounds(uint32_t summed, uint32_t rank)
 {
@@ -35,7 +35,8 @@ uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *sli
     case RT_OP_matmul_back: {
         const struct matmul_back_push *p = push;
         if (vk_kernel_table[kernel].family == RT_FAMILY_LANES) /* four rows at once */
-            return (uint64_t)p->out_pad / 4 + p->out_pad / SUM_BLOCK + p->rank / 4 + 3;
+            return (uint64_t)p->out_pad / 4 + p->out_pad / PRODUCT_BLOCK + p->rank / 4 +
+                   3;
         return product_rounds(p->out_pad, p->rank);
     }
     case RT_OP_outer:

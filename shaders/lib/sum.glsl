@@ -1,8 +1,7 @@
 /* shaders/lib/sum.glsl
- * Long sums of a matrix product go by blocks of SUM_BLOCK elements: a block has a sum of
+ * Long sums of a matrix product go by blocks of PRODUCT_BLOCK elements: a block has a sum of
  * its own, in order, and is then added to the sum of the blocks before. What a large
  * element rounds away is lost for one block only, and errors grow with the block and the
  * number of blocks instead of with the length (docs/numerics.md has both measured).
  * Every matmul and matmul_back kernel does it alike, so they give the same bits. */
-const int SUM_BLOCK = 256;
-const int SUM_BLOCK4 = SUM_BLOCK / 4;
+const int SUM_BLOCK4 = PRODUCT_BLOCK / 4;

@@ -64,9 +64,10 @@ static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
     assert_int_equal(model->weight_bytes, size.projections + size.tables + size.rest);
     for (size_t i = 0; i < RT_COUNT(options); i++) {
         const uint64_t before = live_bytes(dev);
+        const struct rt_engine_pages fit = rt_engine_pages(
+            &size, &dev->plan, &options[i], rt_device_memory_left(dev), false);
         assert_int_equal(rt_engine_create(model, NULL, &options[i], &engine), RT_OK);
-        assert_int_equal(live_bytes(dev) - before,
-                         rt_engine_bytes(&size, &dev->plan, &options[i]));
+        assert_int_equal(live_bytes(dev) - before, fit.bytes);
         rt_engine_destroy(&engine);
     }
     rt_model_destroy(&model);
@@ -119,7 +120,8 @@ static struct rt_engine_pages pages_of(uint64_t binding, uint64_t spare_pages,
                                            .head_dim = 64,
                                            .vocab = 100 } };
     model_group_shapes(&size.config, size.shape);
-    const uint64_t fixed = rt_engine_bytes(&size, &plan, &options) - 2 * 28 * page;
+    const uint64_t fixed =
+        rt_engine_pages(&size, &plan, &options, 0, discrete).need - 2 * 7 * page;
     return rt_engine_pages(&size, &plan, &options,
                            fixed + 2 * page * spare_pages + (uint64_t)extra, discrete);
 }
