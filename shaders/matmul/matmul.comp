@@ -96,6 +96,15 @@ const int N = TU * TL;
 #define RANK4(k) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k)))
 #endif
 #endif
+/* At the start of a block the sum of the last one goes to the total. Few rows of codes ask
+ * in their only loop whether a block starts, because a loop round it costs llvmpipe 8 % of
+ * one row; floats (short steps) and many rows (many sums) would pay a quarter for asking. */
+#define FLAT (TU <= 4 && BITS < 32)
+#define FOLD(starts)                         \
+    [[unroll]] for (int i = 0; i < N; i++) { \
+        total[i] += (starts) ? acc[i] : 0.0; \
+        acc[i] = (starts) ? 0.0 : acc[i];    \
+    }
 #ifdef UNROLL
 #define STEPS [[unroll]]
 #else
@@ -124,7 +133,7 @@ void main()
     [[unroll]] for (int i = 0; i < TU; i++)
         x0[i] = ((row0 + i) * int(p.ldx) + int(p.offx)) / 4;
 #endif
-    [[unroll]] for (int i = 0; i < N; i++) total[i] = 0.0;
+    [[unroll]] for (int i = 0; i < N; i++) acc[i] = total[i] = 0.0;
 
 #if BITS == 32
     int base[TL];
@@ -153,82 +162,89 @@ void main()
     }
 #endif
 #endif
+    /* k: four inputs, or 32 codes of each row */
+#if FLAT
+    for (int k = 0; k < k4; k += STRIDE) {
+        FOLD(k % SUM_BLOCK4 == 0)
+#else
     for (int from = 0; from < k4; from += SUM_BLOCK4) {
-        [[unroll]] for (int i = 0; i < N; i++) acc[i] = 0.0;
+        FOLD(true)
         const int to = min(from + SUM_BLOCK4, k4);
-        for (int k = from; k < to; k += STRIDE) { /* four inputs, or 32 codes of each row */
+        for (int k = from; k < to; k += STRIDE) {
+#endif
 #if BITS == 32
-            vec4 lv[TL];
-            [[unroll]] for (int j = 0; j < TL; j++) lv[j] = w(base[j] + k * BL);
-            RANK4(k)
+        vec4 lv[TL];
+        [[unroll]] for (int j = 0; j < TL; j++) lv[j] = w(base[j] + k * BL);
+        RANK4(k)
 #else
 #ifdef GROUP16 /* both groups of these 32 codes lie in one texel */
-            vec4 pair[TL];
-            [[unroll]] for (int j = 0; j < TL; j++) pair[j] = scales(sb[j] + k / 8 * BL);
+        vec4 pair[TL];
+        [[unroll]] for (int j = 0; j < TL; j++) pair[j] = scales(sb[j] + k / 8 * BL);
 #elif BITS < 16
-            if (GROUP != 0) {
-                const int g = k / group4;
-                [[unroll]] for (int j = 0; j < TL; j++) {
-                    const vec4 t = scales(sb[j] + g / 2 * BL);
-                    sc[j] = (g & 1) == 0 ? t.xy : t.zw;
-                }
+        if (GROUP != 0) {
+            const int g = k / group4;
+            [[unroll]] for (int j = 0; j < TL; j++) {
+                const vec4 t = scales(sb[j] + g / 2 * BL);
+                sc[j] = (g & 1) == 0 ? t.xy : t.zw;
             }
+        }
 #endif
 #if BITS == 3
-            uvec4 low[TL], high[TL];
+        uvec4 low[TL], high[TL];
+        [[unroll]] for (int j = 0; j < TL; j++) {
+            low[j] = w(qb[j] + (k / 32 * 3 + (k / 16 & 1)) * BL) >> (k / 8 & 1) * 16;
+            high[j] = w(qb[j] + (k / 32 * 3 + 2) * BL) >> (k / 8 & 3) * 8;
+        }
+        STEPS for (int t = 0; t < 8; t++) {
+            vec4 lv[TL];
             [[unroll]] for (int j = 0; j < TL; j++) {
-                low[j] = w(qb[j] + (k / 32 * 3 + (k / 16 & 1)) * BL) >> (k / 8 & 1) * 16;
-                high[j] = w(qb[j] + (k / 32 * 3 + 2) * BL) >> (k / 8 & 3) * 8;
+                lv[j] = decode4((low[j] & 3u) | (high[j] & 1u) << 2, sc[j]);
+                low[j] >>= 2;
+                high[j] >>= 1;
             }
-            STEPS for (int t = 0; t < 8; t++) {
-                vec4 lv[TL];
-                [[unroll]] for (int j = 0; j < TL; j++) {
-                    lv[j] = decode4((low[j] & 3u) | (high[j] & 1u) << 2, sc[j]);
-                    low[j] >>= 2;
-                    high[j] >>= 1;
-                }
-                RANK4(k + t)
-            }
+            RANK4(k + t)
+        }
 #elif BITS == 2
+        uvec4 q[TL];
+        [[unroll]] for (int j = 0; j < TL; j++)
+            q[j] = w(qb[j] + k / 16 * BL) >> (k / 8 & 1) * 16;
+        STEPS for (int t = 0; t < 8; t++) {
+            vec4 lv[TL];
+            [[unroll]] for (int j = 0; j < TL; j++) {
+                lv[j] = decode4(q[j] & 3u, sc[j]);
+                q[j] >>= 2;
+            }
+            RANK4(k + t)
+        }
+#else
+        TEXELS for (int v = 0; v < BITS / 4; v++) {
             uvec4 q[TL];
             [[unroll]] for (int j = 0; j < TL; j++)
-                q[j] = w(qb[j] + k / 16 * BL) >> (k / 8 & 1) * 16;
-            STEPS for (int t = 0; t < 8; t++) {
+                q[j] = w(qb[j] + (k * BITS / 32 + v) * BL);
+#ifdef GROUP16 /* a texel holds 16 codes */
+            [[unroll]] for (int j = 0; j < TL; j++)
+                sc[j] = v == 0 ? pair[j].xy : pair[j].zw;
+#endif
+            STEPS for (int t = 0; t < 32 / BITS; t++) {
                 vec4 lv[TL];
                 [[unroll]] for (int j = 0; j < TL; j++) {
-                    lv[j] = decode4(q[j] & 3u, sc[j]);
-                    q[j] >>= 2;
-                }
-                RANK4(k + t)
-            }
-#else
-            TEXELS for (int v = 0; v < BITS / 4; v++) {
-                uvec4 q[TL];
-                [[unroll]] for (int j = 0; j < TL; j++)
-                    q[j] = w(qb[j] + (k * BITS / 32 + v) * BL);
-#ifdef GROUP16 /* a texel holds 16 codes */
-                [[unroll]] for (int j = 0; j < TL; j++)
-                    sc[j] = v == 0 ? pair[j].xy : pair[j].zw;
-#endif
-                STEPS for (int t = 0; t < 32 / BITS; t++) {
-                    vec4 lv[TL];
-                    [[unroll]] for (int j = 0; j < TL; j++) {
 #if BITS == 16
-                        lv[j] = half4(q[j] & 0xffffu);
+                    lv[j] = half4(q[j] & 0xffffu);
 #else
-                        lv[j] = decode4(q[j] & ((1u << BITS) - 1u), sc[j]);
+                    lv[j] = decode4(q[j] & ((1u << BITS) - 1u), sc[j]);
 #endif
-                        q[j] >>= BITS;
-                    }
-                    RANK4(k + v * (32 / BITS) + t)
+                    q[j] >>= BITS;
                 }
+                RANK4(k + v * (32 / BITS) + t)
             }
-#endif
-#endif
         }
-        [[unroll]] for (int i = 0; i < N; i++) total[i] += acc[i];
+#endif
+#endif
     }
-    [[unroll]] for (int i = 0; i < N; i++) acc[i] = total[i];
+#if !FLAT
+    }
+#endif
+    [[unroll]] for (int i = 0; i < N; i++) acc[i] += total[i];
 
     if ((FLAGS & int(MATMUL_LORA)) != 0) {
         const int part = (tile0 >= int(p.part1) ? 1 : 0) + (tile0 >= int(p.part2) ? 1 : 0);
