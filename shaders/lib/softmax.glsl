@@ -1,5 +1,5 @@
 /* shaders/lib/softmax.glsl
- * Log-sum-exp of a row of logits. Needs: vec4 z(int), shaders/lib/group.glsl. */
+ * Log-sum-exp of a row of logits. Needs: vec4 z(int), lib/group.glsl, lib/sum.glsl. */
 bool finite(float v)
 {
     return !isnan(v) && !isinf(v);
@@ -20,10 +20,7 @@ float row_max(int at, int n, float scale)
     return group_max(vec4(most)).x;
 }
 
-/* Sum of exp(scale z - most), finite columns only: four sums by column modulo 4 over
- * blocks of SUM_BLOCK vectors, so that a long row costs no accuracy. */
-const int SUM_BLOCK = 16;
-
+/* Sum of exp(scale z - most), finite columns only: four sums by column modulo 4, in blocks. */
 float row_sum(int at, int n, float scale, float most)
 {
     vec4 sum = vec4(0.0), block = vec4(0.0);
@@ -33,7 +30,7 @@ float row_sum(int at, int n, float scale, float most)
         for (int e = 0; e < 4; e++)
             if (c * 4 + e < n && finite(v[e]))
                 block[e] += exp(v[e] - most);
-        if (++count % SUM_BLOCK == 0) {
+        if (++count % LOGITS_BLOCK4 == 0) {
             sum += block;
             block = vec4(0.0);
         }

@@ -5,7 +5,7 @@
 /* KL(p || q) of two rows of logits and its gradient: see kl_push.
  *
  * Grid  one invocation (ROWGROUP: one workgroup) per row.
- * Sums  float, four by column modulo 4 over blocks of SUM_BLOCK vectors.
+ * Sums  float, four by column modulo 4 over blocks of LOGITS_BLOCK4 vectors.
  * Cost  10 FLOPs and 24 bytes a column.
  * Twin  runtime/ref/ref_loss.c */
 
@@ -17,10 +17,10 @@ layout(binding = 3) writeonly buffer Stat { uint stat[]; };
 layout(push_constant) uniform Push { kl_push p; };
 
 #include "shaders/lib/group.glsl"
+#include "shaders/lib/sum.glsl"
 
 #define NONE uintBitsToFloat(0xff800000u) /* -inf */
 const float LOWEST = -3.0e38;
-const int SUM_BLOCK = 16;
 
 /* Whether a logit cannot be one of a distribution: NaN or +inf. */
 bool broken(float v)
@@ -75,7 +75,7 @@ void main()
         const vec4 b = zq[at + c] * p.inv_temp - most_q;
         block_p += mix(vec4(0.0), exp_or_zero(a), within);
         block_q += mix(vec4(0.0), exp_or_zero(b), within);
-        if (++count % SUM_BLOCK == 0) {
+        if (++count % LOGITS_BLOCK4 == 0) {
             sum_p += block_p;
             sum_q += block_q;
             block_p = block_q = vec4(0.0);
@@ -102,7 +102,7 @@ void main()
             else if (prob[e] > 0.0)
                 block[e] += prob[e] * (lp[e] - lq[e]);
         }
-        if (++count % SUM_BLOCK == 0) {
+        if (++count % LOGITS_BLOCK4 == 0) {
             sum += block;
             block = vec4(0.0);
         }

@@ -16,6 +16,7 @@ layout(binding = 1) readonly buffer Target { uint target[]; };
 layout(binding = 2) writeonly buffer Stat { uint stat[]; };
 layout(push_constant) uniform Push { logits_stat_push p; };
 #include "shaders/lib/group.glsl"
+#include "shaders/lib/sum.glsl"
 #include "shaders/lib/softmax.glsl"
 
 void main()

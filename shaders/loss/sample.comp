@@ -17,6 +17,7 @@ layout(binding = 1) readonly buffer Meta { uvec4 meta[]; };
 layout(binding = 2) writeonly buffer Out { uint result[]; };
 layout(push_constant) uniform Push { sample_push p; };
 #include "shaders/lib/group.glsl"
+#include "shaders/lib/sum.glsl"
 #include "shaders/lib/softmax.glsl"
 #include "shaders/lib/philox.glsl"
 
