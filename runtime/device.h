@@ -62,7 +62,7 @@ uint64_t rt_device_memory_bytes(const struct rt_device_info *info);
 void rt_device_plan_make(const struct rt_device_info *info,
                          const struct rt_plan_options *options, struct rt_plan *plan);
 /* Whether there are attention kernels for heads of so many columns: of multiples of 4 up to
- * HEAD_MAX (shaders/push.h); "ref" takes any. */
+ * HEAD_MAX (shaders/push.h); "ref" takes what a config may have, FMT_HEAD_DIM_MAX. */
 bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim);
 /* What of them is not taken. */
 uint64_t rt_device_memory_left(const struct rt_device *dev);

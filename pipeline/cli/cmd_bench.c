@@ -181,6 +181,9 @@ static rt_status find_base(struct cli *cli, struct asked *a, struct store *store
         return RT_OK;
     if (fmt_exists(a->compare))
         return store_open(&cli->ctx, a->compare, STORE_READ, &a->base);
+    if (strpbrk(a->compare, "/."))
+        return rt_fail(&cli->ctx, RT_ERR_INPUT, "--compare '%s': there is no such file",
+                       a->compare);
     return bench_run_find(store, &cli->ctx, a->compare, a->base_run);
 }
 

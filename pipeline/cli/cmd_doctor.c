@@ -101,15 +101,13 @@ static void check_store(struct cli *cli, struct report *r)
         slash[slash == folder] = '\0';
     else
         snprintf(folder, sizeof folder, ".");
-    if (access(folder, W_OK) != 0) {
+    if (access(folder, W_OK) != 0 || statvfs(folder, &fs) != 0 || fs.f_blocks == 0) {
         add(r, "D20", FINDING_BAD, "--store FILE, in a folder that can be written",
             "results folder '%s' cannot be written", folder);
         return;
     }
     const unsigned long long mib =
-        statvfs(folder, &fs) == 0
-            ? (unsigned long long)fs.f_bavail * fs.f_frsize / 1048576
-            : 0;
+        (unsigned long long)fs.f_bavail * fs.f_frsize / 1048576;
     add(r, "D21", mib < DISK_MIB_MIN ? FINDING_NOTE : FINDING_GOOD,
         mib < DISK_MIB_MIN ? "make room: a demo store takes about 100 MiB" : NULL,
         "results go to %s, %llu MiB free", cli_store_path(cli), mib);

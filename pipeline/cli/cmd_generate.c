@@ -298,6 +298,7 @@ static rt_status done(void *user, const struct rt_answer *a)
     if (st == RT_OK) {
         fwrite(text, 1, size, stdout);
         putchar('\n');
+        fflush(stdout); /* before a line of the other stream */
         rt_free(text);
     }
     if (g->cli->verbosity > 0)

@@ -172,6 +172,8 @@ static struct rt_engine_pages what_fits(const struct model_size *size,
 {
     const uint64_t memory = rt_device_memory_bytes(device);
     const uint64_t model = model_size_bytes(size, context);
+    if (context > rt_plan_keys_max(plan)) /* the engine refuses it */
+        return (struct rt_engine_pages){ 0 };
     for (uint32_t slots = model <= memory ? SLOTS_MAX : 0; slots > 0; slots--) {
         const struct rt_engine_options o = { .slots = slots, .context = context };
         const struct rt_engine_pages fit =

@@ -108,12 +108,14 @@ static void scoring_deinit(struct scoring *s)
     rt_free(s->values);
 }
 
-static rt_status scoring_init(struct scoring *s)
+/* For sequences of up to `longest` ids, RT_POSITIONS_DEFAULT at least. */
+static rt_status scoring_init(struct scoring *s, uint32_t longest)
 {
     rt_status st;
     const char *extra = cli_value(s->cli, "adapter", NULL);
     TRY(cli_device_open(s->cli, &s->dev));
-    TRY(rt_model_load(s->dev, s->path, 0, &s->model));
+    TRY(rt_model_load(s->dev, s->path, longest > RT_POSITIONS_DEFAULT ? longest : 0,
+                      &s->model));
     if (extra)
         TRY(rt_adapter_load(s->model, extra, &s->adapter));
 
@@ -138,19 +140,21 @@ static rt_status scoring_reserve(struct scoring *s, uint32_t rows)
     return st;
 }
 
-/* Logits of n ids into s->values. */
-static rt_status score(struct scoring *s, const uint32_t *ids, uint32_t n)
+/* Logits of n ids into s->values. `from` says where they stand. */
+static rt_status score(struct scoring *s, const char *from, const uint32_t *ids,
+                       uint32_t n)
 {
     const struct rt_model *m = s->model;
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] >= m->config.vocab)
             return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
-                           "--ids: '%s' has no id %u, only 0 to %u", s->path, ids[i],
+                           "%s: '%s' has no id %u, only 0 to %u", from, s->path, ids[i],
                            m->config.vocab - 1);
     if (n > m->positions)
         return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
-                       "--ids: %u ids do not fit the context of '%s', %u", n, s->path,
-                       m->positions);
+                       "%s: %u ids are more than the %u that '%s' is loaded for; --ids "
+                       "takes longer ones",
+                       from, n, m->positions, s->path);
     const rt_status st = scoring_reserve(s, n);
     return st == RT_OK ? rt_scorer_logits(s->scorer, ids, n, s->values) : st;
 }
@@ -189,7 +193,7 @@ static rt_status top_line(struct scoring *s, const char *line, unsigned number,
     const uint32_t vocab = s->model->config.vocab;
     rt_status st = json_ids(s->cli, line, number, vocab, &ids, &n);
     if (st == RT_OK && n)
-        st = score(s, ids, n);
+        st = score(s, "standard input", ids, n);
     for (uint32_t t = 0; st == RT_OK && t < n; t++) {
         putchar(t ? ',' : '[');
         print_top(s->values + (size_t)t * vocab, vocab, k);
@@ -210,7 +214,7 @@ static rt_status top(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool logits needs --model");
     rt_status st = cli_number(cli, "top", 1, 1, TOP_MAX, &k);
     if (st == RT_OK)
-        st = scoring_init(&s);
+        st = scoring_init(&s, 0);
     for (unsigned number = 1; st == RT_OK && getline(&line, &capacity, stdin) >= 0;
          number++)
         st = top_line(&s, line, number, (uint32_t)k);
@@ -232,8 +236,8 @@ static rt_status logits(struct cli *cli)
             &cli->ctx, RT_ERR_USAGE,
             "tool logits needs --model, --ids and --out, or --model and --top");
     TRY(parse_ids(cli, text, &ids, &n));
-    TRY(scoring_init(&s));
-    TRY(score(&s, ids, n));
+    TRY(scoring_init(&s, n));
+    TRY(score(&s, "--ids", ids, n));
     TRY(write_floats(cli, out, s.values, (size_t)n * s.model->config.vocab));
     cli_print_profile(cli, s.dev);
 
@@ -273,6 +277,18 @@ static bool has_tensor(const struct fmt_model *model, const char *module,
     return fmt_tensor_exists(model, module); /* a file's own name */
 }
 
+/* Whether the weight of a module, whose tensor's name goes to `full`, is a norm's. */
+static bool is_vector(const struct fmt_model *model, const char *module, char *full,
+                      size_t size)
+{
+    struct fmt_tensor_info info;
+    snprintf(full, size, "%s.weight", module);
+    for (uint32_t i = 0; fmt_tensor_at(model, i, &info); i++)
+        if (strcmp(info.name, full) == 0)
+            return info.dims == 1;
+    return false;
+}
+
 /* The values of one tensor: a packed or float matrix, or a float tensor of any shape. */
 static rt_status dequant(struct cli *cli)
 {
@@ -289,6 +305,10 @@ static rt_status dequant(struct cli *cli)
     TRY(fmt_model_open_tensors(&cli->ctx, folder, &model));
     uint32_t rows = 1, cols = 0;
     uint64_t count = fmt_tensor_count(model, name);
+    if (count == 0 && is_vector(model, name, module, sizeof module)) {
+        name = module;
+        count = fmt_tensor_count(model, name);
+    }
     if (count == 0) {
         struct fmt_tensor_info example;
         module_of(name, module, sizeof module);

@@ -92,8 +92,9 @@ struct rt_model {
     double bits_per_weight;       /* of the projections: codes, scales, zeros */
 };
 
+enum { RT_POSITIONS_DEFAULT = 4096 };
 /* Loads a folder or GGUF file (fmt_model_open) onto a device. `positions` is the longest context
- * that will be used; 0: the model's own maximum, at most 4096. */
+ * that will be used; 0: the model's own maximum, at most RT_POSITIONS_DEFAULT. */
 RT_CHECKED rt_status rt_model_load(struct rt_device *dev, const char *folder,
                                    uint32_t positions, struct rt_model **out);
 void rt_model_destroy(struct rt_model **model);

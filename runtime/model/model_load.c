@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Rows go through host memory in pieces of about so many bytes of codes. */
-enum { POSITIONS_MAX = 4096, PIECE_BYTES = 2 << 20 };
+enum { PIECE_BYTES = 2 << 20 };
 
 /* What loading needs: the open file and host memory for a piece. */
 struct loader {
@@ -430,7 +430,9 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
     fmt_model_widen(l.file, rt_device_plan(dev)->wide_weights);
     m->config = *fmt_model_config(l.file);
     const uint32_t most = m->config.max_positions;
-    m->positions = positions ? positions : most < POSITIONS_MAX ? most : POSITIONS_MAX;
+    m->positions = positions                     ? positions
+                   : most < RT_POSITIONS_DEFAULT ? most
+                                                 : RT_POSITIONS_DEFAULT;
     if (m->positions > most) {
         st = rt_fail(ctx, RT_ERR_USAGE, "'%s': a context of %u tokens, the model has %u",
                      folder, m->positions, most);

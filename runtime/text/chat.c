@@ -145,7 +145,7 @@ rt_status text_chat_detect(struct rt_ctx *ctx, const char *path, const char *tex
     *out = NULL;
     return rt_fail(ctx, RT_ERR_INPUT,
                    "'%s': its chat template fits %s known format; choose one by name "
-                   "(generate --chat-format, eval --chat): %s",
+                   "(--chat-format NAME): %s",
                    path, count ? "more than one" : "no", choices(names));
 }
 
@@ -228,7 +228,7 @@ rt_status text_chat_pick(struct rt_ctx *ctx, const char *model, const char *name
     if (st == RT_OK && !text)
         st = rt_fail(ctx, RT_ERR_INPUT,
                      "'%s' has no chat template; choose a format by name "
-                     "(generate --chat-format, eval --chat): %s",
+                     "(--chat-format NAME): %s",
                      model, choices(names));
     if (st == RT_OK)
         st = text_chat_detect(ctx, model, text, out);

@@ -321,11 +321,12 @@ static rt_status check_rounds(struct vk_device *dev, enum rt_op op, const void *
     const uint64_t rounds = most ? vk_rounds(kernel, push, slices) : 0;
     if (rounds <= most)
         return RT_OK;
-    return rt_fail(dev->base.ctx, RT_ERR_NO_DEVICE,
-                   "op %s: up to %llu rounds of a loop, '%s' ends loops after %u; use a "
-                   "smaller batch or adapter, or another device (--device ref is slow)",
-                   rt_op_table[op].name, (unsigned long long)rounds, dev->base.info.name,
-                   most);
+    return rt_fail(
+        dev->base.ctx, RT_ERR_NO_DEVICE,
+        "op %s: up to %llu rounds of a loop, '%s' ends loops after %u; use "
+        "%sanother device (--device ref is slow)",
+        rt_op_table[op].name, (unsigned long long)rounds, dev->base.info.name, most,
+        vk_is_matmul(op) ? "" : "fewer tokens at once or a smaller adapter, or ");
 }
 
 rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,

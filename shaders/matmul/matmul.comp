@@ -96,9 +96,10 @@ const int N = TU * TL;
 #define RANK4(k) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k)))
 #endif
 #endif
-/* At the start of a block the sum of the last one goes to the total. Few rows of codes ask
- * in their only loop whether a block starts, because a loop round it costs llvmpipe 8 % of
- * one row; floats (short steps) and many rows (many sums) would pay a quarter for asking. */
+/* At the start of a block the sum of the last one goes to the total. Few rows of codes or
+ * halves ask in their only loop whether a block starts, because a loop round it costs
+ * llvmpipe 8 % of one row; floats (short steps) and many rows (many sums) would pay a
+ * quarter for asking. */
 #define FLAT (TU <= 4 && BITS < 32)
 #define FOLD(starts)                         \
     [[unroll]] for (int i = 0; i < N; i++) { \
