@@ -152,8 +152,7 @@ static rt_status score(struct scoring *s, const char *from, const uint32_t *ids,
                            m->config.vocab - 1);
     if (n > m->positions)
         return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
-                       "%s: %u ids are more than the %u that '%s' is loaded for; --ids "
-                       "takes longer ones",
+                       "%s: %u ids are more than the %u positions '%s' is loaded with",
                        from, n, m->positions, s->path);
     const rt_status st = scoring_reserve(s, n);
     return st == RT_OK ? rt_scorer_logits(s->scorer, ids, n, s->values) : st;
