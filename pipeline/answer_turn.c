@@ -1,3 +1,5 @@
+/* pipeline/answer_turn.c
+ * Reads an answer byte by byte: boxes, stop texts, line ends. */
 #include "pipeline/answer_turn.h"
 
 #include <assert.h>
@@ -74,4 +76,19 @@ enum pipe_turn_act pipe_turn_feed(const struct pipe_prompt_format *format,
         return PIPE_TURN_END;
     t->step++;
     return PIPE_TURN_STEP;
+}
+
+enum pipe_turn_act pipe_turn_start(const struct pipe_prompt_format *format,
+                                   struct pipe_turn *t, const char *given)
+{
+    *t = (struct pipe_turn){ 0 };
+    enum pipe_turn_act act = pipe_turn_feed(format, t, "", 0);
+    for (const char *line = given; line && *line && act != PIPE_TURN_END;) {
+        const char *end = strchr(line, '\n');
+        const size_t size = end ? (size_t)(end - line) + 1 : strlen(line);
+        act =
+            pipe_turn_feed(format, t, line, size); /* a line asks for one step at most */
+        line += size;
+    }
+    return act;
 }

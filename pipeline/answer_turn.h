@@ -28,7 +28,11 @@ enum pipe_turn_act {
     PIPE_TURN_STEP, /* force "Step k:", k = turn->step */
 };
 
-/* Takes the bytes that came since the last call (none at the start). */
+/* Begins an answer whose first bytes are given (null or "": none): what the model does
+ * next is what it would do had it written them itself. `turn` is zeroed first. */
+enum pipe_turn_act pipe_turn_start(const struct pipe_prompt_format *format,
+                                   struct pipe_turn *turn, const char *given);
+/* Takes the bytes that came since the last call. */
 enum pipe_turn_act pipe_turn_feed(const struct pipe_prompt_format *format,
                                   struct pipe_turn *turn, const char *bytes, size_t size);
 /* Whether a format needs any of it. */

@@ -1,3 +1,5 @@
+/* pipeline/curate.c
+ * Candidates, what drops them, and which of the rest are taken. */
 #include "pipeline/curate.h"
 
 #include "pipeline/text_set.h"
@@ -259,46 +261,64 @@ void pipe_curated_deinit(struct pipe_curated *curated)
 
 /* ---- making candidates ---- */
 
+/* The prompt of a question followed by the first `size` bytes of an answer. */
+static const char *asked_text(struct rt_ctx *ctx, struct pipe_pool *pool,
+                              const struct pipe_prompt *prompt, const char *question,
+                              const char *answer, size_t size)
+{
+    char *asked = pipe_prompt_text(ctx, prompt, question);
+    const char *text =
+        asked ? pipe_pool_format(ctx, pool, "%s%.*s", asked, (int)size, answer) : NULL;
+    rt_free(asked);
+    return text;
+}
+
 rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
-                              const struct pipe_prompt_format *format,
+                              const struct pipe_prompt *prompt,
                               const struct pipe_problem *problem, const char *output,
                               int32_t step, const char *continuation,
                               struct pipe_candidate *out)
 {
     struct pipe_step steps[PIPE_STEPS_MAX];
+    const struct pipe_prompt_format *format = prompt->format;
     const uint32_t count = format->split(output, steps, PIPE_STEPS_MAX);
     *out = (struct pipe_candidate){
         .item = { .problem_id = problem->id, .step = step, .prompt = "" },
         .question = problem->question,
+        .given = "",
     };
     if (step < 0 || (uint32_t)step >= count)
         return RT_OK;
     const struct pipe_step *s = &steps[step];
-    struct pipe_step first[2];
     out->item.prompt =
-        pipe_pool_format(ctx, pool, "%s%s%s%.*s", format->before, problem->question,
-                         format->after, (int)s->char_start, output);
+        asked_text(ctx, pool, prompt, problem->question, output, s->char_start);
+    out->given = pipe_pool_copy(ctx, pool, output, s->char_start);
     out->item.rejected =
         pipe_pool_copy(ctx, pool, output + s->char_start, s->char_end - s->char_start);
-    if (!out->item.prompt || !out->item.rejected)
+    out->rejected_ends = (uint32_t)step + 1 == count;
+    if (!out->item.prompt || !out->given || !out->item.rejected)
         return no_memory(ctx);
-    if (!continuation || format->split(continuation, first, 2) == 0)
+    const uint32_t others =
+        continuation ? format->split(continuation, steps, PIPE_STEPS_MAX) : 0;
+    if (others == 0)
         return RT_OK;
-    out->item.chosen = pipe_pool_copy(ctx, pool, continuation, first[0].char_end);
+    out->chosen_ends = others == 1;
+    out->item.chosen = pipe_pool_copy(ctx, pool, continuation, steps[0].char_end);
     return out->item.chosen ? RT_OK : no_memory(ctx);
 }
 
 rt_status pipe_candidate_whole(struct rt_ctx *ctx, struct pipe_pool *pool,
-                               const struct pipe_prompt_format *format,
+                               const struct pipe_prompt *prompt,
                                const struct pipe_problem *problem, int32_t step,
                                const char *solution, struct pipe_candidate *out)
 {
     *out = (struct pipe_candidate){
         .item = { .problem_id = problem->id, .step = step },
         .question = problem->question,
+        .given = "",
+        .chosen_ends = true,
     };
-    out->item.prompt = pipe_pool_format(ctx, pool, "%s%s%s", format->before,
-                                        problem->question, format->after);
+    out->item.prompt = asked_text(ctx, pool, prompt, problem->question, "", 0);
     if (solution)
         out->item.chosen = pipe_pool_copy(ctx, pool, solution, strlen(solution));
     return out->item.prompt && (!solution || out->item.chosen) ? RT_OK : no_memory(ctx);

@@ -1,9 +1,9 @@
 /* pipeline/curate.h
  * The Silver Bullet set: which located faults become training items.
  *
- * Texts of an item follow one rule about ends: a text that ends with a line end goes on
- * with the next step; one that does not is followed by the format's stop token. Prefixes
- * are the wrong answer's own text before the faulty step, unchanged.
+ * The prompt of an item is the text that a model is asked, with worked examples and chat
+ * turns, and the wrong answer's own text before the faulty step, unchanged. A chosen or
+ * rejected step that is the last of its answer is followed by the token that ends answers.
  *
  * Selection is a function of the candidates, the options and the seed: candidates that
  * cannot be used are dropped with a reason, the rest is taken in turns from the cells
@@ -39,7 +39,9 @@ const char *pipe_drop_reason(enum pipe_drop drop);
 struct pipe_candidate {
     struct pipe_item item; /* rejected null for whole solutions; step -1: no fault */
     const char *question;
-    bool verified;  /* after `chosen`, the right answer is reached */
+    const char *given; /* the prefix in item.prompt: text of the answer before the step */
+    bool chosen_ends, rejected_ends; /* the step is the last one of its answer */
+    bool verified;                   /* after `chosen`, the right answer is reached */
     bool truncated; /* the wrong answer hit the token cap within the rejected step */
 };
 
@@ -71,14 +73,15 @@ void pipe_curated_deinit(struct pipe_curated *curated);
  * continuation or no such step: chosen or rejected stay null and pipe_curate drops it.
  * Strings go into `pool`. `category`, `source` and `verified` are the caller's to set. */
 RT_CHECKED rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
-                                         const struct pipe_prompt_format *format,
+                                         const struct pipe_prompt *prompt,
                                          const struct pipe_problem *problem,
                                          const char *output, int32_t step,
                                          const char *continuation,
                                          struct pipe_candidate *out);
-/* Makes a whole-solution item (sft, kl): `solution` as chosen, nothing rejected. */
+/* Makes a whole-solution item (sft, kl): `solution` as chosen, nothing rejected. Null
+ * solution: pipe_curate drops it. */
 RT_CHECKED rt_status pipe_candidate_whole(struct rt_ctx *ctx, struct pipe_pool *pool,
-                                          const struct pipe_prompt_format *format,
+                                          const struct pipe_prompt *prompt,
                                           const struct pipe_problem *problem,
                                           int32_t step, const char *solution,
                                           struct pipe_candidate *out);

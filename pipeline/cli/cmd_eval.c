@@ -183,6 +183,23 @@ fail:
     return st;
 }
 
+/* A model is loaded once for all lists: for the longest context that a format wants. */
+static rt_status plan_positions(struct evaluating *e)
+{
+    int64_t most;
+    e->loop.positions = 0;
+    for (uint32_t i = 0; i < e->plan.bench_count; i++) {
+        const struct pipe_prompt_format *f = eval_format(&e->plan, e->plan.benches[i]);
+        const rt_status st =
+            cli_number(e->loop.cli, "max-new", f->new_tokens_max, 1, 1 << 20, &most);
+        if (st != RT_OK)
+            return st;
+        const uint32_t context = loop_format_context(f, (uint32_t)most);
+        e->loop.positions = context > e->loop.positions ? context : e->loop.positions;
+    }
+    return RT_OK;
+}
+
 /* One variant on all lists. */
 static rt_status measure(struct evaluating *e, const struct eval_variant *v)
 {
@@ -213,6 +230,7 @@ static rt_status run(struct cli *cli)
     TRY(loop_open(&e->loop, cli, e->plan.variants[0].folder,
                   eval_format(&e->plan, e->plan.benches[0]), "eval", "{}"));
     e->loop.lists_by_file = true;
+    TRY(plan_positions(e));
     for (uint32_t i = 0; i < e->plan.bench_count; i++)
         TRY(loop_bench_open(&e->loop, e->plan.benches[i], "measure", &e->benches[i]));
     for (uint32_t i = 0; i < e->plan.variant_count; i++)

@@ -12,8 +12,6 @@
 #include "runtime/train/score.h"
 #include "store/store_claim.h"
 
-enum { LOOP_CONTEXT = 256 }; /* of the demo format: training, roll-outs */
-
 /* One open session: device, store, and what all stages share. */
 struct loop {
     struct cli *cli;
@@ -26,7 +24,9 @@ struct loop {
     struct pipe_prompt prompt; /* of the format, ready for the model */
     char *examples;            /* owned, may be null */
     char format_hash[65];      /* pipe_prompt_hash */
-    uint32_t context;          /* tokens of prompt and answer */
+    uint32_t context;          /* tokens of prompt and answer that the format wants */
+    uint32_t positions;        /* that models are loaded for: the largest context of all
+                                  formats that will be used; 0: of this format */
     uint32_t new_tokens_max;   /* the format's, or what --max-new says */
     struct pipe_grader *grader;
     uint32_t stop_id;   /* UINT32_MAX: the model's own only */
@@ -46,6 +46,9 @@ RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *m
 RT_CHECKED rt_status loop_use(struct loop *loop, const char *model,
                               const struct pipe_prompt_format *format);
 void loop_close(struct loop *loop);
+/* Tokens of prompt and answer that a format wants where answers may have so many. */
+uint32_t loop_format_context(const struct pipe_prompt_format *format,
+                             uint32_t new_tokens_max);
 
 /* What this attempt at a run has taken so far, and how much of it the store knows. A run
  * that was killed and goes on adds to what its earlier attempts saved. */
@@ -62,13 +65,18 @@ void loop_costs_start(struct loop *loop, struct loop_costs *costs);
 RT_CHECKED rt_status loop_costs_save(struct loop *loop, struct loop_costs *costs,
                                      const char *run_id, double flops, double tokens);
 
-/* Loads a model. RT_ERR_INPUT also where the loop's tokenizer has ids that it has no
+/* Loads a model for the context that the formats want, or the longest that it, the device
+ * and its memory have, which is said. RT_ERR_INPUT also where the loop's tokenizer has ids that it has no
  * embedding for. */
 RT_CHECKED rt_status loop_model_load(struct loop *loop, const char *folder,
                                      struct rt_model **out);
 /* Fills in what ends an answer: the format's token, and the model's own end tokens. */
 void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
                    struct rt_engine_options *options);
+
+/* The token that ends an answer: the format's, else the model's first end token;
+ * UINT32_MAX: none is known. */
+uint32_t loop_end_id(const struct loop *loop, const struct rt_model *model);
 
 /* A split under measurement. */
 struct loop_bench {
@@ -158,10 +166,12 @@ RT_CHECKED rt_status loop_decode(struct loop *loop, const uint32_t *ids, uint32_
 /* Bytes of the text of n tokens up to the end of each, for mapping steps to tokens. */
 void loop_token_ends(struct loop *loop, const uint32_t *ids, uint32_t n, uint32_t *ends);
 
-/* One continuation asked of a model: from a prompt to the stop token. */
+/* An answer, or the rest of one, asked of a model for another purpose than measuring. */
 struct loop_job {
-    uint32_t *prompt, n_prompt; /* owned; null: nothing is asked */
-    char *text;                 /* filled, owned; null: no room to continue */
+    const struct pipe_problem *problem; /* borrowed; null: nothing is asked */
+    char *given;                        /* first bytes of the answer, owned; null: none */
+    uint32_t kept, sample;              /* steps in `given`, number of the drawn answer */
+    char *text; /* filled, owned: what follows; null: no room to continue */
     uint32_t n_gen;
     enum pipe_finish finish;
 };
@@ -179,9 +189,13 @@ struct loop_continue {
     rt_status (*between)(void *user);
     void *user;
 };
+/* Jobs in their order. Stops at once where the user asks for it. */
 RT_CHECKED rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
                                    struct loop_job *jobs, uint32_t count);
 void loop_jobs_free(struct loop_job *jobs, uint32_t count);
+/* Whether the whole answer, `given` and what follows, is right; without text it is not. */
+RT_CHECKED rt_status loop_job_grade(struct loop *loop, const struct loop_job *job,
+                                    bool *right);
 
 /* ---- locate ---- */
 struct loop_fault {

@@ -1,6 +1,6 @@
 /* pipeline/cli/loop_continue.c
- * Continuations that are asked of a model: roll-outs, validation. */
-#include "pipeline/cli/loop.h"
+ * Lists of answers and continuations that are asked of a model: roll-outs, validation. */
+#include "pipeline/cli/loop_ask.h"
 
 struct continuing {
     struct loop *loop;
@@ -8,88 +8,102 @@ struct continuing {
     struct loop_job *jobs;
     uint32_t count, next, done, total;
     uint64_t started;
-    rt_status status; /* of `between` and the sign of life */
 };
 
-static bool next_job(void *user, struct rt_request *out)
+static rt_status next_job(void *user, struct loop_question *out, bool *got)
 {
     struct continuing *c = user;
-    while (c->next < c->count && !c->jobs[c->next].prompt)
+    while (c->next < c->count && !c->jobs[c->next].problem)
         c->next++;
-    if (c->next == c->count)
-        return false;
+    *got = c->next < c->count;
+    if (!*got)
+        return RT_OK;
     const struct loop_job *job = &c->jobs[c->next];
-    *out = (struct rt_request){ .key = c->next,
-                                .draw = c->next,
-                                .prompt = job->prompt,
-                                .n_prompt = job->n_prompt,
-                                .max_new = c->loop->format->new_tokens_max };
+    *out = (struct loop_question){ .key = c->next,
+                                   .problem = job->problem,
+                                   .given = job->given,
+                                   .kept = job->kept,
+                                   .sample = job->sample };
     c->next++;
-    return true;
+    return RT_OK;
 }
 
-static rt_status take_job(void *user, const struct rt_answer *a)
+static rt_status take_job(void *user, const struct loop_reply *reply)
 {
     struct continuing *c = user;
-    struct loop_job *job = &c->jobs[a->key];
-    uint32_t size;
-    job->n_gen = a->n_gen;
-    job->finish = a->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
+    struct loop_job *job = &c->jobs[reply->key];
     c->done++;
-    const rt_status st = loop_decode(c->loop, a->ids, a->n_gen, &job->text, &size);
-    return st == RT_OK && c->how->done ? c->how->done(c->how->user, (uint32_t)a->key)
-                                       : st;
+    if (reply->too_long)
+        return RT_OK;
+    job->n_gen = reply->n_gen;
+    job->finish = reply->finish;
+    job->text = rt_strdup(c->loop->ctx, reply->text);
+    if (!job->text)
+        return rt_fail(c->loop->ctx, RT_ERR_HOST_MEMORY, "%s: no memory", c->how->what);
+    return c->how->done ? c->how->done(c->how->user, (uint32_t)reply->key) : RT_OK;
 }
 
-static bool go_on(void *user)
+static rt_status between(void *user)
 {
+    rt_status st = RT_OK;
     struct continuing *c = user;
     if (c->how->between)
-        c->status = c->how->between(c->how->user);
-    if (c->status == RT_OK)
-        c->status = loop_work_beat(c->loop);
+        TRY(c->how->between(c->how->user));
+    TRY(loop_work_beat(c->loop));
     cli_progress(c->loop->cli, c->how->what, c->done, c->total, c->started, "");
-    return c->status == RT_OK && !cli_stopping();
+    if (cli_stopping())
+        st = cli_stop_status(c->loop->ctx);
+
+fail:
+    return st;
 }
 
 rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
                         struct loop_job *jobs, uint32_t count)
 {
-    rt_status st;
-    struct rt_engine *own = NULL, **engine = how->engine ? how->engine : &own;
+    struct rt_engine *own = NULL;
     struct continuing c = {
         .loop = loop, .how = how, .jobs = jobs, .count = count, .started = rt_time_ns()
     };
-    struct rt_engine_options options = { .context = LOOP_CONTEXT,
-                                         .sampling = how->sampling };
-    loop_stop_ids(loop, how->model, &options);
-    const struct rt_engine_calls calls = { next_job, take_job, go_on, NULL, &c };
-    for (uint32_t i = 0; i < count; i++) {
-        if (jobs[i].prompt && jobs[i].n_prompt + 1 >= LOOP_CONTEXT) {
-            rt_free(jobs[i].prompt); /* no room to continue: counts as wrong */
-            jobs[i].prompt = NULL;
-        }
-        c.total += jobs[i].prompt != NULL;
-    }
-    if (c.total == 0)
-        return RT_OK;
-    if (!*engine)
-        TRY(rt_engine_create(how->model, how->adapter, &options, engine));
-    st = rt_engine_run(*engine, &calls);
-    if (st == RT_ERR_INTERRUPTED)
-        st = c.status != RT_OK ? c.status : cli_stop_status(loop->ctx);
-    if (st == RT_OK && how->between)
+    const struct loop_asker asker = { .model = how->model,
+                                      .adapter = how->adapter,
+                                      .sampling = how->sampling,
+                                      .room = 1,
+                                      .engine = how->engine ? how->engine : &own,
+                                      .next = next_job,
+                                      .take = take_job,
+                                      .between = between,
+                                      .user = &c };
+    for (uint32_t i = 0; i < count; i++)
+        c.total += jobs[i].problem != NULL;
+    rt_status st = c.total ? loop_ask_run(loop, &asker) : RT_OK;
+    if (st == RT_OK && c.total && how->between)
         st = how->between(how->user);
-
-fail:
     rt_engine_destroy(&own);
     return st;
+}
+
+rt_status loop_job_grade(struct loop *loop, const struct loop_job *job, bool *right)
+{
+    char extracted[PIPE_EXTRACT_MAX];
+    struct pipe_score score = { 0 };
+    *right = false;
+    if (!job->text)
+        return RT_OK;
+    char *whole = rt_format(loop->ctx, "%s%s", job->given ? job->given : "", job->text);
+    if (!whole)
+        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "grading: no memory");
+    pipe_grade(loop->grader, loop->format, whole, job->finish, job->problem->answer,
+               extracted, &score);
+    *right = score.correct;
+    rt_free(whole);
+    return RT_OK;
 }
 
 void loop_jobs_free(struct loop_job *jobs, uint32_t count)
 {
     for (uint32_t i = 0; jobs && i < count; i++) {
-        rt_free(jobs[i].prompt);
+        rt_free(jobs[i].given);
         rt_free(jobs[i].text);
     }
     rt_free(jobs);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SLOTS_MAX = 64, WAIT_MS = 300 };
+enum { WAIT_MS = 300 };
 
 /* ---- what there is ---- */
 
@@ -81,10 +81,10 @@ static bool stopping(const struct generating *g)
 }
 
 /* Room that a prompt must leave: the whole cap, or half of a short context. */
-static uint32_t room_needed(const struct loop *loop)
+static uint32_t room_needed(const struct generating *g)
 {
-    const uint32_t half = loop->context / 2;
-    return loop->new_tokens_max < half ? loop->new_tokens_max : half;
+    const uint32_t half = g->context / 2;
+    return g->loop->new_tokens_max < half ? g->loop->new_tokens_max : half;
 }
 
 static rt_status save(struct generating *g, const struct loop_task *task,
@@ -112,6 +112,18 @@ fail:
     return st;
 }
 
+/* The problem or sample of a key, and back. */
+static uint64_t key_of(const struct generating *g, struct loop_task task)
+{
+    return (uint64_t)task.problem * g->ask->samples + task.sample;
+}
+
+static struct loop_task task_of(const struct generating *g, uint64_t key)
+{
+    return (struct loop_task){ (uint32_t)(key / g->ask->samples),
+                               (uint32_t)(key % g->ask->samples) };
+}
+
 /* A prompt that does not fit is a row with an error; the run goes on. */
 static rt_status save_too_long(struct generating *g, const struct loop_task *task,
                                uint32_t n_prompt)
@@ -133,42 +145,26 @@ static rt_status save_too_long(struct generating *g, const struct loop_task *tas
         g->loop->ctx, RT_LOG_WARNING,
         "problem '%s': a prompt of %u tokens leaves no room for an answer in the context "
         "of %u; recorded as an error",
-        generation.problem_id, n_prompt, g->loop->context);
+        generation.problem_id, n_prompt, g->context);
     return save(g, task, &generation, &score);
 }
 
-/* The slot that holds a request's prompt and state: one a request under way. */
-static struct loop_flight *free_flight(struct generating *g)
-{
-    for (uint32_t i = 0; i < SLOTS_MAX; i++)
-        if (!g->flights[i].prompt)
-            return &g->flights[i];
-    return NULL;
-}
-
-/* Claims the next task that is nobody's and fits; null: none. */
-static rt_status next_flight(struct generating *g, struct loop_flight **out)
+/* Claims the next task that is nobody's. */
+static rt_status next_question(void *user, struct loop_question *out, bool *got)
 {
     rt_status st = RT_OK;
-    *out = NULL;
+    struct generating *g = user;
+    *got = false;
     while (g->next < g->left && !stopping(g)) {
         const struct loop_task task = g->tasks[g->next++];
         const struct pipe_problem *problem = &g->bench->set.items[task.problem];
-        bool got;
         TRY(begin(g));
-        TRY(store_claim(g->loop->store, &g->attempt, problem->id, task.sample, &got));
-        if (!got)
+        TRY(store_claim(g->loop->store, &g->attempt, problem->id, task.sample, got));
+        if (!*got)
             continue;
-        struct loop_flight *f = free_flight(g);
-        *f = (struct loop_flight){ .task = task };
-        TRY(loop_prompt(g->loop, problem->question, NULL, &f->prompt, &f->n_prompt));
-        if (f->n_prompt + room_needed(g->loop) > g->loop->context) {
-            TRY(save_too_long(g, &task, f->n_prompt));
-            rt_free(f->prompt);
-            f->prompt = NULL;
-            continue;
-        }
-        *out = f;
+        *out = (struct loop_question){ .key = key_of(g, task),
+                                       .problem = problem,
+                                       .sample = task.sample };
         return RT_OK;
     }
 
@@ -176,79 +172,31 @@ fail:
     return st;
 }
 
-static bool next_request(void *user, struct rt_request *out)
+static rt_status take_reply(void *user, const struct loop_reply *a)
 {
     struct generating *g = user;
-    struct loop_flight *f = NULL;
-    if (g->status == RT_OK)
-        g->status = next_flight(g, &f);
-    if (!f)
-        return false;
-    *out = (struct rt_request){
-        .key = (uint64_t)(f - g->flights),
-        .draw = loop_draw(g->bench->set.items[f->task.problem].id, f->task.sample),
-        .prompt = f->prompt,
-        .n_prompt = f->n_prompt,
-        .max_new = g->loop->new_tokens_max,
-    };
-    return true;
-}
-
-static void take_turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
-                      struct rt_turn *out)
-{
-    struct generating *g = user;
-    struct pipe_turn *turn = &g->flights[key].turn;
-    enum pipe_turn_act act = PIPE_TURN_ON;
-    do { /* once, too, where there is no new token: the start */
-        size_t size = 0;
-        const char *bytes = turn->tokens < n
-                                ? text_token_bytes(g->loop->tok, ids[turn->tokens], &size)
-                                : "";
-        turn->tokens += turn->tokens < n;
-        act = pipe_turn_feed(g->loop->format, turn, bytes, size);
-    } while (turn->tokens < n);
-    out->end = act == PIPE_TURN_END;
-    if (act != PIPE_TURN_STEP)
-        return;
-    out->forced = g->marks[turn->step - 1].ids;
-    out->forced_count = g->marks[turn->step - 1].count;
-}
-
-static rt_status take_answer(void *user, const struct rt_answer *a)
-{
-    struct generating *g = user;
-    struct loop_flight *f = &g->flights[a->key];
-    const struct pipe_problem *problem = &g->bench->set.items[f->task.problem];
-    char *text = NULL, extracted[PIPE_EXTRACT_MAX];
-    uint32_t size;
+    const struct loop_task task = task_of(g, a->key);
+    const struct pipe_problem *problem = &g->bench->set.items[task.problem];
+    char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score;
-    rt_status st = loop_decode(g->loop, a->ids, a->n_gen, &text, &size);
-    if (st != RT_OK)
-        return st;
-    pipe_prompt_cut(g->loop->format, text);
-    const enum pipe_finish finish =
-        a->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
-    pipe_grade(g->loop->grader, g->loop->format, text, finish, problem->answer, extracted,
-               &score);
+    if (a->too_long)
+        return save_too_long(g, &task, a->n_prompt);
+    pipe_grade(g->loop->grader, g->loop->format, a->text, a->finish, problem->answer,
+               extracted, &score);
     const struct pipe_generation generation = {
         .problem_id = problem->id,
-        .sample = f->task.sample,
+        .sample = task.sample,
         .prompt_hash = g->loop->format_hash,
-        .output = text,
-        .finish = finish,
+        .output = a->text,
+        .finish = a->finish,
         .segmenter = g->loop->format->segmenter,
-        .n_prompt = f->n_prompt,
+        .n_prompt = a->n_prompt,
         .n_gen = a->n_gen,
         .prefill_us = a->prefill_us,
         .decode_us = a->decode_us,
         .trace = { a->n_gen, a->ids, a->logprob, a->margin, a->alt },
     };
-    st = save(g, &f->task, &generation, &score);
-    rt_free(text);
-    rt_free(f->prompt);
-    f->prompt = NULL;
-    return st;
+    return save(g, &task, &generation, &score);
 }
 
 /* Answers become durable together with what they cost. */
@@ -297,31 +245,34 @@ static void tell(struct generating *g)
 }
 
 /* Between steps: what is finished becomes durable, then it is reported. */
-static bool go_on(void *user)
+static rt_status between(void *user)
 {
+    rt_status st;
     struct generating *g = user;
-    if (g->status == RT_OK)
-        g->status = beat(g);
-    if (g->status == RT_OK && g->open)
-        g->status = commit(g);
+    TRY(beat(g));
+    if (g->open)
+        TRY(commit(g));
     tell(g);
-    return g->status == RT_OK;
+
+fail:
+    return st;
 }
 
 /* One engine run over what is left now. */
-static rt_status run_engine(struct generating *g)
+static rt_status run_engine(struct generating *g, const struct loop_variant *v)
 {
-    const struct rt_engine_calls calls = { next_request, take_answer, go_on,
-                                           pipe_turn_needed(g->loop->format) ? take_turn
-                                                                             : NULL,
-                                           g };
-    g->status = RT_OK;
-    rt_status st = rt_engine_run(g->engine, &calls);
-    if (st == RT_ERR_INTERRUPTED || st == RT_OK)
-        st = g->status;
-    if (st == RT_OK && g->open)
-        st = commit(g);
-    return st;
+    const struct loop_asker asker = { .model = v->model,
+                                      .adapter = v->adapter,
+                                      .sampling = g->ask->sampling,
+                                      .slots = g->ask->slots,
+                                      .room = room_needed(g),
+                                      .engine = &g->engine,
+                                      .next = next_question,
+                                      .take = take_reply,
+                                      .between = between,
+                                      .user = g };
+    const rt_status st = loop_ask_run(g->loop, &asker);
+    return st == RT_OK && g->open ? commit(g) : st;
 }
 
 /* Others hold the rest: look again in a moment, and take what they leave. */
@@ -342,46 +293,12 @@ fail:
 
 /* ---- the whole ---- */
 
-static rt_status encode_marks(struct generating *g)
-{
-    rt_status st = RT_OK;
-    char text[24];
-    for (uint32_t k = 0; g->loop->format->numbered && k < PIPE_NUMBERED_MAX; k++) {
-        snprintf(text, sizeof text, "Step %u:", k + 1);
-        TRY(text_encode(g->loop->tok, text, strlen(text), false, &g->marks[k].ids,
-                        &g->marks[k].count));
-    }
-
-fail:
-    return st;
-}
-
-/* As many requests at once as memory holds. */
-static rt_status open_engine(struct generating *g, const struct loop_variant *v)
-{
-    struct rt_engine_options options = { .context = g->loop->context,
-                                         .sampling = g->ask->sampling,
-                                         .slots =
-                                             g->ask->slots ? g->ask->slots : SLOTS_MAX };
-    loop_stop_ids(g->loop, v->model, &options);
-    options.sampling.seed = g->loop->seed;
-    rt_status st = RT_OK;
-    for (; options.slots > 0; options.slots /= 2) {
-        st = rt_engine_create(v->model, v->adapter, &options, &g->engine);
-        if (st != RT_ERR_NO_DEVICE && st != RT_ERR_DEVICE_MEMORY)
-            break;
-    }
-    return st;
-}
-
 static rt_status work(struct generating *g, const struct loop_variant *v)
 {
     rt_status st;
-    TRY(encode_marks(g));
-    TRY(open_engine(g, v));
     loop_costs_start(g->loop, &g->costs);
     for (;;) {
-        TRY(run_engine(g));
+        TRY(run_engine(g, v));
         if (stopping(g))
             break;
         TRY(list_left(g));
@@ -415,7 +332,7 @@ static rt_status open_run(struct generating *g, const struct loop_variant *v)
     snprintf(config, sizeof config,
              "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":%s,"
              "\"context\":%u,\"new_tokens_max\":%u}",
-             loop->format->name, loop->format_hash, decoding, loop->context,
+             loop->format->name, loop->format_hash, decoding, g->context,
              loop->new_tokens_max);
     struct store_run run = { .campaign_id = loop->campaign_id,
                              .kind = "eval",
@@ -478,10 +395,8 @@ static rt_status allocate(struct generating *g)
     struct rt_ctx *ctx = g->loop->ctx;
     g->done = rt_alloc(ctx, g->total, sizeof *g->done);
     g->tasks = rt_alloc(ctx, g->total, sizeof *g->tasks);
-    g->flights = rt_alloc(ctx, SLOTS_MAX, sizeof *g->flights);
-    g->marks = rt_alloc(ctx, PIPE_NUMBERED_MAX, sizeof *g->marks);
-    g->ends = rt_alloc(ctx, g->loop->context, sizeof *g->ends);
-    return g->done && g->tasks && g->flights && g->marks && g->ends
+    g->ends = rt_alloc(ctx, g->context, sizeof *g->ends);
+    return g->done && g->tasks && g->ends
                ? RT_OK
                : rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for %zu answers", g->total);
 }
@@ -489,14 +404,8 @@ static rt_status allocate(struct generating *g)
 static void deinit(struct generating *g)
 {
     rt_engine_destroy(&g->engine);
-    for (uint32_t i = 0; g->flights && i < SLOTS_MAX; i++)
-        rt_free(g->flights[i].prompt);
-    for (uint32_t i = 0; g->marks && i < PIPE_NUMBERED_MAX; i++)
-        rt_free(g->marks[i].ids);
     rt_free(g->done);
     rt_free(g->tasks);
-    rt_free(g->flights);
-    rt_free(g->marks);
     rt_free(g->ends);
 }
 
@@ -508,8 +417,7 @@ rt_status loop_generate(struct loop *loop, const struct loop_variant *v,
     struct generating g = { .loop = loop, .bench = bench, .ask = ask };
     *made = 0;
     g.started = rt_time_ns();
-    if (loop->context > v->model->positions)
-        loop->context = v->model->positions;
+    g.context = loop_context(loop, v->model);
     g.problems = ask->limit < bench->set.count ? ask->limit : bench->set.count;
     g.total = (size_t)g.problems * ask->samples;
     for (uint32_t p = 0; p < g.problems; p++)

@@ -55,7 +55,7 @@ static rt_status add_trace(struct making *k, uint32_t problem, int32_t step,
     const struct loop_answer *a = &k->m->f->items[problem];
     struct pipe_candidate *c = next(k, problem);
     const rt_status st =
-        pipe_candidate_whole(k->loop->ctx, &k->set->pool, k->loop->format,
+        pipe_candidate_whole(k->loop->ctx, &k->set->pool, &k->loop->prompt,
                              &k->m->mine->set.items[problem], step, a->text, c);
     c->item.category = category;
     c->item.source = "full's whole answer";
@@ -111,14 +111,25 @@ static rt_status add_pair(struct making *k, const struct loop_fault *f, int32_t 
 {
     struct pipe_candidate *c = next(k, f->problem);
     const struct loop_answer *q = &k->m->q->items[f->problem];
-    const rt_status st = pipe_candidate_pair(k->loop->ctx, &k->set->pool, k->loop->format,
-                                             &k->m->mine->set.items[f->problem], q->text,
-                                             step, continuation, c);
+    const rt_status st = pipe_candidate_pair(
+        k->loop->ctx, &k->set->pool, &k->loop->prompt, &k->m->mine->set.items[f->problem],
+        q->text, step, continuation, c);
     c->item.category = f->category;
     c->item.source = source;
     c->verified = verified;
-    c->truncated = q->truncated && c->item.rejected && !strchr(c->item.rejected, '\n');
+    c->truncated = q->truncated && c->rejected_ends;
     return st;
+}
+
+static void swap_sides(struct pipe_candidate *c)
+{
+    const char *chosen = c->item.chosen;
+    const bool ends = c->chosen_ends;
+    c->item.chosen = c->item.rejected;
+    c->item.rejected = chosen;
+    c->chosen_ends = c->rejected_ends;
+    c->rejected_ends = ends;
+    c->item.source = "the same, sides swapped";
 }
 
 static rt_status make_pairs(struct making *k)
@@ -128,14 +139,10 @@ static rt_status make_pairs(struct making *k)
         const struct loop_fault *f = &k->m->faults->items[i];
         st = add_pair(k, f, f->step, f->continuation, f->verified,
                       "full's continuation at the first fault");
-        struct pipe_item *item = &k->set->all[i].item;
-        if (k->set->items == LOOP_ITEMS_SHUFFLED && item->chosen && item->rejected &&
-            pipe_control_swaps(k->loop->seed, i)) {
-            const char *chosen = item->chosen;
-            item->chosen = item->rejected;
-            item->rejected = chosen;
-            item->source = "the same, sides swapped";
-        }
+        struct pipe_candidate *c = &k->set->all[i];
+        if (k->set->items == LOOP_ITEMS_SHUFFLED && c->item.chosen && c->item.rejected &&
+            pipe_control_swaps(k->loop->seed, i))
+            swap_sides(c);
     }
     return st;
 }
@@ -149,7 +156,7 @@ struct others {
 
 static rt_status ask_others(struct making *k, struct others *o)
 {
-    rt_status st = RT_OK;
+    rt_status st;
     struct pipe_step steps[PIPE_STEPS_MAX];
     for (uint32_t i = 0; i < k->m->faults->count; i++) {
         const struct loop_fault *f = &k->m->faults->items[i];
@@ -159,13 +166,11 @@ static rt_status ask_others(struct making *k, struct others *o)
             struct loop_job *job = &o->jobs[o->first[i] + s];
             if ((int32_t)s == f->step)
                 continue;
-            char *prefix =
-                rt_format(k->loop->ctx, "%.*s", (int)steps[s].char_start, text);
-            st = prefix ? loop_prompt(k->loop, k->m->mine->set.items[f->problem].question,
-                                      prefix, &job->prompt, &job->n_prompt)
-                        : no_memory(k->loop);
-            rt_free(prefix);
-            TRY(st);
+            job->problem = &k->m->mine->set.items[f->problem];
+            job->kept = s;
+            job->given = rt_format(k->loop->ctx, "%.*s", (int)steps[s].char_start, text);
+            if (!job->given)
+                return no_memory(k->loop);
         }
     }
     const struct loop_continue how = { .model = k->m->full->model,
@@ -300,6 +305,31 @@ fail:
     if (st != RT_OK)
         store_rollback(loop->store);
     rt_free(rows);
+    return st;
+}
+
+rt_status loop_set_sequences(struct loop *loop, uint32_t end_id,
+                             const struct loop_material *material,
+                             const struct loop_set *set, struct loop_sequences *out)
+{
+    rt_status st;
+    TRY(loop_sequences_init(loop, 2u * set->curated.count, out));
+    for (uint32_t i = 0; i < set->curated.count; i++) {
+        const uint32_t at = set->curated.picked[i];
+        const struct pipe_candidate *c = &set->all[at];
+        if (!c->item.rejected) { /* a whole answer keeps the tokens that full gave */
+            const struct loop_answer *a = &material->f->items[set->problem[at]];
+            TRY(loop_sequences_add(loop, out, c->question, NULL, a->ids, a->n));
+            continue;
+        }
+        out->per_item = 2;
+        TRY(loop_sequences_add_text(loop, out, c->question, c->given, c->item.chosen,
+                                    c->chosen_ends ? end_id : UINT32_MAX));
+        TRY(loop_sequences_add_text(loop, out, c->question, c->given, c->item.rejected,
+                                    c->rejected_ends ? end_id : UINT32_MAX));
+    }
+
+fail:
     return st;
 }
 

@@ -1,16 +1,10 @@
 /* pipeline/cli/loop_items.h
- * Private to the loop: training sequences of a recipe, owned together. */
+ * Private to the loop: training items of a recipe, and where its adapter starts. */
 #ifndef PIPELINE_CLI_LOOP_ITEMS_H
 #define PIPELINE_CLI_LOOP_ITEMS_H
 
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/loop_sequences.h"
 #include "pipeline/curate.h"
-
-struct loop_sequences {
-    struct train_sequence *list; /* pair losses: chosen, rejected, chosen, ... */
-    uint32_t count;
-    uint32_t per_item; /* 1, or 2 for pairs */
-};
 
 /* Candidates of one kind and what was chosen from them. */
 struct loop_set {
@@ -31,12 +25,11 @@ void loop_set_deinit(struct loop_set *set);
 /* All candidates as rows of `run_id`, those not chosen with their reason. */
 RT_CHECKED rt_status loop_set_store(struct loop *loop, const struct loop_set *set,
                                     enum train_loss loss, const char *run_id);
-/* The chosen ones as token sequences. */
-RT_CHECKED rt_status loop_set_sequences(struct loop *loop,
+/* The chosen ones as token sequences; end_id of loop_end_id. */
+RT_CHECKED rt_status loop_set_sequences(struct loop *loop, uint32_t end_id,
                                         const struct loop_material *material,
                                         const struct loop_set *set,
                                         struct loop_sequences *out);
-void loop_sequences_free(struct loop_sequences *s);
 
 /* The start of a recipe: random A and B = 0, or the low-rank fit over the inputs of
  * full's traces of 332 random problems. */

@@ -60,11 +60,13 @@ static rt_status put_places(struct locating *l, const char *prefix)
             continue;
         placed++;
         chance += 1.0 / s->step_count;
-        const int before = k > 0 ? s->known[k - 1].can : -1, after = s->known[k + 1].can;
-        early_asked += before >= 0;
-        early += before == 1;
-        late_asked += after >= 0;
-        late += after == 1;
+        const struct locate_known *after = &s->known[k + 1];
+        if (k > 0) {
+            early_asked += s->known[k - 1].done != 0;
+            early += s->known[k - 1].can;
+        }
+        late_asked += after->done != 0;
+        late += after->can;
     }
     TRY(put(l, prefix, "no_fault", "", none));
     TRY(put(l, prefix, "chance", "", placed ? chance / placed : 0));

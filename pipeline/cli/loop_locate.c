@@ -34,10 +34,11 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
     pipe_steps_map_tokens(steps, s->step_count, ends, s->n);
     memcpy(s->steps, steps, s->step_count * sizeof *steps);
     rt_free(ends);
-    for (uint32_t k = 0; k <= s->step_count; k++)
-        s->known[k].can = -1;
-    s->known[0].can = 1; /* full's own answer */
-    s->known[0].text = rt_strdup(ctx, right);
+    s->known[0] = (struct locate_known){ .done = UINT32_MAX, /* full's own answer */
+                                         .can = true,
+                                         .greedy_right = true,
+                                         .text_right = true,
+                                         .text = rt_strdup(ctx, right) };
     pipe_locate_check(l->bench->set.items[s->problem].question, s->text, &s->check);
     return s->known[0].text ? RT_OK : no_memory(l);
 }
@@ -228,7 +229,7 @@ static rt_status take_faults(struct locating *l, struct loop_faults *out)
         if (step < 0 || (uint32_t)step >= s->step_count)
             continue;
         f->continuation = s->known[step].text;
-        f->verified = s->known[step].can == 1;
+        f->verified = s->known[step].can;
         s->known[step].text = NULL;
     }
     return RT_OK;
@@ -292,6 +293,7 @@ static rt_status list_injected(struct locating *l, const struct loop_answers *f,
 {
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->loop->ctx;
+    const uint32_t end_id = loop_end_id(l->loop, l->full->model);
     l->list = rt_alloc(ctx, want, sizeof *l->list);
     if (!l->list)
         return no_memory(l);
@@ -312,10 +314,11 @@ static rt_status list_injected(struct locating *l, const struct loop_answers *f,
         rt_free(ids);
         if (!kept)
             return no_memory(l);
-        kept[n] = l->loop->stop_id;
+        if (end_id != UINT32_MAX)
+            kept[n++] = end_id;
         struct locate_search *s = &l->list[l->count++];
         *s = (struct locate_search){
-            .problem = i, .text = x.output, .ids = kept, .n = n + 1, .truth = x.step
+            .problem = i, .text = x.output, .ids = kept, .n = n, .truth = x.step
         };
         st = locate_search_init(l, s, f->items[i].text);
     }

@@ -7,9 +7,14 @@
 #include "pipeline/locate_check.h"
 #include "pipeline/locate_rules.h"
 
-/* Full's continuation after the first so many steps. */
+/* Full's continuations after the first so many steps: sample 0 is greedy, the others are
+ * drawn. What is known does not depend on the order in which they come. */
 struct locate_known {
-    int8_t can; /* 1: reaches the right answer, 0: does not, -1: not asked yet */
+    uint32_t done;     /* bit s: sample s is known; 0: not asked yet */
+    uint32_t sample;   /* whose text it is: the first right one, else the greedy one */
+    bool can;          /* one of them reaches the right answer */
+    bool greedy_right; /* sample 0 does */
+    bool text_right;
     char *text; /* owned */
 };
 
@@ -43,7 +48,7 @@ struct locating {
     char run_id[STORE_ID];
     bool open;             /* a transaction is open */
     struct loop_job *jobs; /* of the round; job i belongs to list[i / per_search] */
-    uint32_t per_search, sample_base;
+    uint32_t per_search;
     struct rt_engine *engine[2]; /* of full, owned: greedy, drawn; null until needed */
 };
 

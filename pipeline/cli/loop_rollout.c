@@ -9,64 +9,89 @@
 
 static const struct rt_sampling draw = { .temperature = 0.6f, .top_p = 0.95f };
 
+struct searching {
+    const struct locating *l;
+    struct locate_search *s;
+};
+
+/* Whether nothing is left to ask: drawn continuations are asked where the greedy one fails,
+ * all of them, so that an interrupted search asks what it would have asked. */
+static bool is_settled(const struct locate_known *known, uint32_t samples)
+{
+    const uint32_t all = (2u << samples) - 1;
+    return known->done & 1 && (known->greedy_right || (known->done & all) == all);
+}
+
 static rt_status answer_known(void *user, uint32_t kept, bool *can)
 {
-    struct locate_search *s = user;
-    if (s->known[kept].can < 0) {
-        s->asked = kept;
-        s->pending = true;
-        return RT_ERR_INTERRUPTED; /* never seen by others: see run_search */
-    }
-    *can = s->known[kept].can == 1;
-    return RT_OK;
+    const struct searching *x = user;
+    const struct locate_known *known = &x->s->known[kept];
+    *can = known->can;
+    if (is_settled(known, x->l->samples))
+        return RT_OK;
+    x->s->asked = kept;
+    x->s->pending = true;
+    return RT_ERR_INTERRUPTED; /* ends the search: run_search takes it as pending */
 }
 
 /* Runs a search on what is known; afterwards it is settled or pending. */
-static rt_status run_search(struct locate_search *s)
+static rt_status run_search(const struct locating *l, struct locate_search *s)
 {
+    struct searching x = { l, s };
     const int32_t guess = s->check.step >= 0 ? s->check.step : s->twin;
     s->pending = false;
     const rt_status st =
-        pipe_rollout_search(answer_known, s, s->step_count, guess, &s->rollout);
+        pipe_rollout_search(answer_known, &x, s->step_count, guess, &s->rollout);
     return s->pending ? RT_OK : st;
 }
 
-static rt_status grade(struct locating *l, uint32_t job, bool *correct)
+/* Adds sample `sample` of what full writes after `kept` steps; takes *text where it is
+ * the one to keep. */
+static void learn(struct locate_known *known, uint32_t sample, bool right, char **text)
 {
-    const struct locate_search *s = &l->list[job / l->per_search];
-    char extracted[PIPE_EXTRACT_MAX];
-    struct pipe_score score = { 0 };
-    pipe_grade(l->loop->grader, l->loop->format, l->jobs[job].text, l->jobs[job].finish,
-               l->bench->set.items[s->problem].answer, extracted, &score);
-    *correct = score.correct;
-    return RT_OK;
+    known->done |= 1u << sample;
+    known->greedy_right |= sample == 0 && right;
+    known->can |= right;
+    const bool better = !known->text || (right && !known->text_right) ||
+                        (right == known->text_right && sample < known->sample);
+    if (!better)
+        return;
+    rt_free(known->text);
+    known->text = *text;
+    known->text_right = right;
+    known->sample = sample;
+    *text = NULL;
 }
 
-static rt_status job_done(void *user, uint32_t job)
+static rt_status put_rollout(struct locating *l, const struct locate_search *s,
+                             const struct loop_job *job, bool right)
+{
+    rt_status st = RT_OK;
+    const struct pipe_rollout row = { .step = job->kept - 1,
+                                      .sample = job->sample,
+                                      .output = job->text,
+                                      .correct = right,
+                                      .n_gen = job->n_gen };
+    if (!l->open)
+        TRY(store_begin(l->loop->store));
+    l->open = true;
+    TRY(store_put_rollout(l->loop->store, s->gen, "rollout", l->full->row.id, &row));
+
+fail:
+    return st;
+}
+
+static rt_status job_done(void *user, uint32_t i)
 {
     rt_status st;
     struct locating *l = user;
-    struct locate_search *s = &l->list[job / l->per_search];
-    struct locate_known *known = &s->known[s->asked];
-    bool correct;
-    TRY(grade(l, job, &correct));
-    if (s->gen[0]) {
-        const struct pipe_rollout row = { .step = s->asked - 1,
-                                          .sample = l->sample_base + job % l->per_search,
-                                          .output = l->jobs[job].text,
-                                          .correct = correct,
-                                          .n_gen = l->jobs[job].n_gen };
-        if (!l->open)
-            TRY(store_begin(l->loop->store));
-        l->open = true;
-        TRY(store_put_rollout(l->loop->store, s->gen, "rollout", l->full->row.id, &row));
-    }
-    if (known->can != 1 && (correct || !known->text)) {
-        rt_free(known->text);
-        known->text = l->jobs[job].text;
-        l->jobs[job].text = NULL;
-        known->can = correct;
-    }
+    struct loop_job *job = &l->jobs[i];
+    struct locate_search *s = &l->list[i / l->per_search];
+    bool right;
+    TRY(loop_job_grade(l->loop, job, &right));
+    if (s->gen[0])
+        TRY(put_rollout(l, s, job, right));
+    learn(&s->known[s->asked], job->sample, right, &job->text);
     return RT_OK;
 
 fail:
@@ -82,20 +107,29 @@ static rt_status make_durable(void *user)
     return store_commit(l->loop->store);
 }
 
-static rt_status make_prompt(struct locating *l, const struct locate_search *s,
-                             struct loop_job *job)
+/* Whether a search waits for this continuation. */
+static bool is_wanted(const struct locate_search *s, uint32_t sample)
 {
-    struct rt_ctx *ctx = l->loop->ctx;
-    char *prefix = rt_format(ctx, "%.*s", (int)s->steps[s->asked].char_start, s->text);
-    if (!prefix)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
-    const rt_status st = loop_prompt(l->loop, l->bench->set.items[s->problem].question,
-                                     prefix, &job->prompt, &job->n_prompt);
-    rt_free(prefix);
-    return st;
+    const struct locate_known *known = &s->known[s->asked];
+    return s->pending && !(known->done >> sample & 1) &&
+           (sample == 0 || (known->done & 1 && !known->greedy_right));
 }
 
-/* Asks every pending search, `per_search` times: greedily, or drawn where that failed. */
+static rt_status make_job(struct locating *l, const struct locate_search *s,
+                          uint32_t sample, struct loop_job *job)
+{
+    *job = (struct loop_job){ .kept = s->asked, .sample = sample };
+    if (!is_wanted(s, sample))
+        return RT_OK;
+    job->problem = &l->bench->set.items[s->problem];
+    job->given =
+        rt_format(l->loop->ctx, "%.*s", (int)s->steps[s->asked].char_start, s->text);
+    return job->given ? RT_OK
+                      : rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+}
+
+/* Asks for every pending search what it lacks: the greedy continuation, or `samples`
+ * drawn ones where that failed. */
 static rt_status ask(struct locating *l, bool drawn)
 {
     rt_status st = RT_OK;
@@ -107,20 +141,14 @@ static rt_status ask(struct locating *l, bool drawn)
                                  .done = job_done,
                                  .between = make_durable,
                                  .user = l };
-    if (drawn) {
+    if (drawn)
         how.sampling = draw;
-        how.sampling.seed = l->loop->seed;
-    }
     l->per_search = per;
-    l->sample_base = drawn ? 1 : 0;
     l->jobs = rt_alloc(ctx, (size_t)l->count * per, sizeof *l->jobs);
     if (!l->jobs)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
-    for (uint32_t i = 0; i < l->count * per; i++) {
-        const struct locate_search *s = &l->list[i / per];
-        if (s->pending && s->known[s->asked].can != 1)
-            TRY(make_prompt(l, s, &l->jobs[i]));
-    }
+    for (uint32_t i = 0; i < l->count * per; i++)
+        TRY(make_job(l, &l->list[i / per], drawn ? i % per + 1 : 0, &l->jobs[i]));
     TRY(loop_continue(l->loop, &how, l->jobs, l->count * per));
 
 fail:
@@ -152,16 +180,16 @@ static rt_status find_row(void *user, const struct store_row *row)
     const int64_t kept = store_row_integer(row, 1) + 1;
     if (!found || kept < 0 || kept > (*found)->step_count)
         return RT_OK;
-    struct locate_known *known = &(*found)->known[kept];
-    const bool correct = store_row_integer(row, 3) == 1;
-    if (known->can == 1 || (known->text && !correct))
+    const int64_t sample = store_row_integer(row, 4);
+    if (sample < 0 || sample > f->l->samples)
         return RT_OK;
-    rt_free(known->text);
-    known->can = correct;
-    known->text = rt_strdup(f->l->loop->ctx, store_row_text(row, 2));
-    return known->text
-               ? RT_OK
-               : rt_fail(f->l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    char *text = rt_strdup(f->l->loop->ctx, store_row_text(row, 2));
+    if (!text)
+        return rt_fail(f->l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    learn(&(*found)->known[kept], (uint32_t)sample, store_row_integer(row, 3) == 1,
+          &text);
+    rt_free(text);
+    return RT_OK;
 }
 
 static rt_status find_again(struct locating *l)
@@ -174,12 +202,12 @@ static rt_status find_again(struct locating *l)
     for (uint32_t i = 0; i < l->count; i++)
         f.sorted[i] = &l->list[i];
     qsort(f.sorted, l->count, sizeof *f.sorted, compare_searches);
-    st =
-        store_query(l->loop->store,
-                    "SELECT f.gen_id, r.step_idx, r.output, r.correct FROM fault f JOIN "
-                    "rollout r USING(fault_id) WHERE f.run_id=?1 AND f.locator='rollout' "
-                    "AND (r.sample=0 OR r.correct=1) ORDER BY 1, 2, r.sample",
-                    args, find_row, &f);
+    st = store_query(
+        l->loop->store,
+        "SELECT f.gen_id, r.step_idx, r.output, r.correct, r.sample FROM fault f "
+        "JOIN rollout r USING(fault_id) WHERE f.run_id=?1 AND "
+        "f.locator='rollout' ORDER BY 1, 2, r.sample",
+        args, find_row, &f);
     rt_free(f.sorted);
     return st;
 }
@@ -202,6 +230,14 @@ fail:
     return st;
 }
 
+/* Where the context has no room to go on, full cannot finish. */
+static void close_without_room(struct locate_search *s)
+{
+    struct locate_known *known = &s->known[s->asked];
+    if (s->pending && !(known->done & 1))
+        known->done = UINT32_MAX;
+}
+
 rt_status locate_rollouts(struct locating *l)
 {
     rt_status st;
@@ -210,7 +246,7 @@ rt_status locate_rollouts(struct locating *l)
     for (;;) {
         uint32_t pending = 0;
         for (uint32_t i = 0; i < l->count; i++) {
-            TRY(run_search(&l->list[i]));
+            TRY(run_search(l, &l->list[i]));
             pending += l->list[i].pending;
         }
         if (pending == 0)
@@ -218,9 +254,8 @@ rt_status locate_rollouts(struct locating *l)
         TRY(ask(l, false));
         if (l->samples)
             TRY(ask(l, true));
-        for (uint32_t i = 0; i < l->count; i++) /* no room to go on: cannot */
-            if (l->list[i].pending && l->list[i].known[l->list[i].asked].can < 0)
-                l->list[i].known[l->list[i].asked].can = 0;
+        for (uint32_t i = 0; i < l->count; i++)
+            close_without_room(&l->list[i]);
     }
 
 fail:

@@ -1,12 +1,23 @@
 /* pipeline/cli/loop_sequences.c
- * Silver Bullet items as token sequences with masks. */
-#include "pipeline/cli/loop_items.h"
+ * Prompts and answers as token sequences with masks. */
+#include "pipeline/cli/loop_sequences.h"
 
+#include <assert.h>
 #include <string.h>
+
+enum { ROWS_USUAL = 2048 }; /* of a batch of short sequences */
 
 static rt_status no_memory(struct loop *loop)
 {
-    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
+    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "token sequences: no memory");
+}
+
+rt_status loop_sequences_init(struct loop *loop, uint32_t capacity,
+                              struct loop_sequences *out)
+{
+    *out = (struct loop_sequences){ .per_item = 1, .capacity = capacity };
+    out->list = rt_alloc(loop->ctx, capacity, sizeof *out->list);
+    return out->list ? RT_OK : no_memory(loop);
 }
 
 void loop_sequences_free(struct loop_sequences *s)
@@ -20,12 +31,16 @@ void loop_sequences_free(struct loop_sequences *s)
     *s = (struct loop_sequences){ 0 };
 }
 
-/* Appends prompt ids (owned) + tail ids as a sequence whose tail counts. */
-static rt_status add_sequence(struct loop *loop, uint32_t *prompt, uint32_t n_prompt,
-                              const uint32_t *tail, uint32_t n_tail,
-                              struct loop_sequences *out)
+rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
+                             const char *question, const char *given,
+                             const uint32_t *tail, uint32_t n_tail)
 {
     struct rt_ctx *ctx = loop->ctx;
+    uint32_t *prompt = NULL, n_prompt = 0;
+    assert(s->count < s->capacity);
+    const rt_status st = loop_prompt(loop, question, given, &prompt, &n_prompt);
+    if (st != RT_OK)
+        return st;
     const uint32_t n = n_prompt + n_tail;
     uint32_t *ids = rt_resize(ctx, prompt, n_prompt, n, sizeof *ids);
     uint8_t *mask = rt_alloc(ctx, n, 1);
@@ -38,68 +53,57 @@ static rt_status add_sequence(struct loop *loop, uint32_t *prompt, uint32_t n_pr
     }
     memcpy(ids + n_prompt, tail, n_tail * sizeof *ids);
     memset(mask + n_prompt, 1, n_tail);
-    out->list[out->count++] =
+    s->list[s->count++] =
         (struct train_sequence){ .ids = ids, .mask = mask, .n = n, .ref = ref };
     return RT_OK;
 }
 
-/* A step as text after a prompt, with the stop token where it ends the answer. */
-static rt_status add_step(struct loop *loop, const char *prompt_text, const char *step,
-                          struct loop_sequences *out)
+rt_status loop_sequences_add_text(struct loop *loop, struct loop_sequences *s,
+                                  const char *question, const char *given,
+                                  const char *text, uint32_t end_id)
 {
     rt_status st;
-    uint32_t *prompt = NULL, *tail = NULL, n_prompt, n_tail;
-    TRY(text_encode(loop->tok, prompt_text, strlen(prompt_text), true, &prompt,
-                    &n_prompt));
-    TRY(text_encode(loop->tok, step, strlen(step), false, &tail, &n_tail));
-    if (!strchr(step, '\n')) {
-        uint32_t *more = rt_resize(loop->ctx, tail, n_tail, n_tail + 1u, sizeof *more);
+    uint32_t *tail = NULL, n = 0;
+    TRY(text_encode(loop->tok, text, strlen(text), false, &tail, &n));
+    if (end_id != UINT32_MAX) {
+        uint32_t *more = rt_resize(loop->ctx, tail, n, n + 1u, sizeof *more);
         if (!more) {
             st = no_memory(loop);
             goto fail;
         }
         tail = more;
-        tail[n_tail++] = loop->stop_id;
+        tail[n++] = end_id;
     }
-    st = add_sequence(loop, prompt, n_prompt, tail, n_tail, out);
-    prompt = NULL;
+    st = loop_sequences_add(loop, s, question, given, tail, n);
 
 fail:
-    rt_free(prompt);
     rt_free(tail);
     return st;
 }
 
-/* Whole answers keep the tokens that full gave. */
-static rt_status add_whole(struct loop *loop, const char *prompt_text,
-                           const struct loop_answer *answer, struct loop_sequences *out)
+uint32_t loop_sequences_rows(const struct loop_sequences *s)
 {
-    uint32_t *prompt = NULL, n = 0;
-    const rt_status st =
-        text_encode(loop->tok, prompt_text, strlen(prompt_text), true, &prompt, &n);
-    return st == RT_OK ? add_sequence(loop, prompt, n, answer->ids, answer->n, out) : st;
+    uint64_t all = 0;
+    uint32_t longest = 1;
+    for (uint32_t i = 0; i < s->count; i++) {
+        all += s->list[i].n;
+        longest = s->list[i].n > longest ? s->list[i].n : longest;
+    }
+    const uint32_t usual = all < ROWS_USUAL ? (uint32_t)all : ROWS_USUAL;
+    return longest > usual ? longest : usual;
 }
 
-rt_status loop_set_sequences(struct loop *loop, const struct loop_material *material,
-                             const struct loop_set *set, struct loop_sequences *out)
+uint32_t loop_sequences_batch(const struct loop_sequences *s, uint32_t first,
+                              uint32_t rows, uint32_t *targets)
 {
-    rt_status st = RT_OK;
-    *out = (struct loop_sequences){ .per_item = 1 };
-    out->list = rt_alloc(loop->ctx, 2u * set->curated.count, sizeof *out->list);
-    if (!out->list)
-        return no_memory(loop);
-    for (uint32_t i = 0; i < set->curated.count && st == RT_OK; i++) {
-        const uint32_t at = set->curated.picked[i];
-        const struct pipe_item *item = &set->all[at].item;
-        if (!item->rejected) {
-            st =
-                add_whole(loop, item->prompt, &material->f->items[set->problem[at]], out);
-            continue;
-        }
-        out->per_item = 2;
-        st = add_step(loop, item->prompt, item->chosen, out);
-        if (st == RT_OK)
-            st = add_step(loop, item->prompt, item->rejected, out);
+    uint32_t n = 0;
+    *targets = 0;
+    for (; first + n < s->count && s->list[first + n].n <= rows; n++) {
+        const struct train_sequence *seq = &s->list[first + n];
+        rows -= seq->n;
+        for (uint32_t t = 1; t < seq->n; t++)
+            *targets += seq->mask[t];
     }
-    return st;
+    assert(n > 0 || first == s->count);
+    return n;
 }

@@ -1,6 +1,7 @@
+/* pipeline/cli/loop_session.c
+ * What all stages share: device, store, tokenizer, prompts, models, variants. */
 #include "pipeline/cli/loop.h"
 
-#include "pipeline/cli/loop_generate.h"
 #include "pipeline/cli/problem_source.h"
 #include "pipeline/examples.h"
 #include "pipeline/grade/grade.h"
@@ -11,6 +12,8 @@
 
 #include <stdio.h>
 #include <string.h>
+
+enum { CONTEXT_LEAST = 256 }; /* nothing shorter is tried where memory is short */
 
 /* The worked examples of the format: from --examples, else from the results file. */
 static rt_status take_examples(struct loop *loop, const char *path)
@@ -38,6 +41,13 @@ static rt_status take_examples(struct loop *loop, const char *path)
 
 fail:
     return st;
+}
+
+uint32_t loop_format_context(const struct pipe_prompt_format *f, uint32_t new_tokens_max)
+{
+    return new_tokens_max > f->new_tokens_max
+               ? f->context + new_tokens_max - f->new_tokens_max
+               : f->context;
 }
 
 /* Everything the model sees beside a question, and where that goes. */
@@ -75,9 +85,7 @@ rt_status loop_use(struct loop *loop, const char *model,
             f->stop, f->name);
     TRY(cli_number(loop->cli, "max-new", f->new_tokens_max, 1, 1 << 20, &most));
     loop->new_tokens_max = (uint32_t)most;
-    loop->context = f->context;
-    if (loop->new_tokens_max > f->new_tokens_max)
-        loop->context += loop->new_tokens_max - f->new_tokens_max;
+    loop->context = loop_format_context(f, loop->new_tokens_max);
     if (f->chat) {
         TRY(text_chat_pick(loop->ctx, model, cli_value(loop->cli, "chat-format", NULL),
                            &loop->prompt.chat));
@@ -130,11 +138,69 @@ void loop_close(struct loop *loop)
     rt_device_destroy(&loop->dev);
 }
 
+/* Tokens of prompt and answer that a device can serve of a model, at most `wanted`; *why
+ * says what the limit is. */
+static uint32_t context_within(struct loop *loop, const struct model_size *size,
+                               uint32_t wanted, const char **why)
+{
+    const struct rt_plan *plan = rt_device_plan(loop->dev);
+    const uint32_t most = size->config.max_positions, keys = rt_plan_keys_max(plan);
+    const uint64_t left = rt_device_memory_left(loop->dev);
+    uint32_t context = wanted;
+    if (context > most) {
+        context = most;
+        *why = "the model has no more";
+    }
+    if (context > keys) {
+        context = keys;
+        *why = "the driver ends longer loops of attention";
+    }
+    for (; context > CONTEXT_LEAST; context -= context / 8) {
+        const struct rt_engine_options one = { .slots = 1, .context = context };
+        const uint64_t weights = model_size_bytes(size, context);
+        const uint64_t room = left > weights ? left - weights : 0;
+        if (rt_engine_pages(size, plan, &one, room,
+                            rt_device_info_of(loop->dev)->facts.discrete)
+                .pages)
+            break;
+        *why = "memory holds no more";
+    }
+    return context;
+}
+
+/* The context that a model is loaded for. Less than what the formats want is said. */
+static rt_status choose_positions(struct loop *loop, const char *folder, uint32_t *out)
+{
+    rt_status st;
+    struct fmt_model *file = NULL;
+    struct model_size size;
+    const char *why = "";
+    const uint32_t wanted = loop->positions ? loop->positions : loop->context;
+    *out = wanted;
+    if (wanted == 0) /* nothing is asked */
+        return RT_OK;
+    TRY(fmt_model_open(loop->ctx, folder, &file));
+    fmt_model_widen(file, rt_device_plan(loop->dev)->wide_weights);
+    TRY(rt_model_size(loop->ctx, file, &size));
+    *out = context_within(loop, &size, wanted, &why);
+    if (*out < wanted)
+        rt_log(loop->ctx, RT_LOG_WARNING,
+               "'%s' on '%s': a context of %u tokens instead of %u, %s; longer answers "
+               "are cut there, and the run says so",
+               folder, rt_device_info_of(loop->dev)->name, *out, wanted, why);
+
+fail:
+    fmt_model_close(&file);
+    return st;
+}
+
 rt_status loop_model_load(struct loop *loop, const char *folder, struct rt_model **out)
 {
-    const rt_status st = rt_model_load(loop->dev, folder, 0, out);
-    if (st != RT_OK)
-        return st;
+    rt_status st;
+    uint32_t positions;
+    *out = NULL;
+    TRY(choose_positions(loop, folder, &positions));
+    TRY(rt_model_load(loop->dev, folder, positions, out));
     const uint32_t ids = text_vocab_size(loop->tok), rows = (*out)->config.vocab;
     if (ids <= rows)
         return RT_OK;
@@ -144,6 +210,16 @@ rt_status loop_model_load(struct loop *loop, const char *folder, struct rt_model
         "'%s': the tokenizer has ids up to %u, the embedding of the model has %u "
         "rows; they belong to different models",
         folder, ids - 1, rows);
+
+fail:
+    return st;
+}
+
+uint32_t loop_end_id(const struct loop *loop, const struct rt_model *model)
+{
+    if (loop->stop_id != UINT32_MAX)
+        return loop->stop_id;
+    return model->config.eos_count ? model->config.eos[0] : UINT32_MAX;
 }
 
 void loop_stop_ids(const struct loop *loop, const struct rt_model *model,
@@ -271,22 +347,6 @@ rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
     rt_free(head);
     rt_free(text);
     return st;
-}
-
-uint64_t loop_draw(const char *problem_id, uint32_t sample)
-{
-    struct sha256 s;
-    uint8_t digest[32];
-    uint64_t draw = 0;
-    char number[16];
-    snprintf(number, sizeof number, "%u", sample);
-    sha256_init(&s);
-    sha256_add_text(&s, problem_id);
-    sha256_add_text(&s, number);
-    sha256_end(&s, digest);
-    for (int i = 0; i < 8; i++)
-        draw = draw << 8 | digest[i];
-    return draw;
 }
 
 /* Bytes of a token within a text, where a zero became U+FFFD. */

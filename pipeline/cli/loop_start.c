@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CALIBRATION = 332, CALIBRATION_BATCH = 8 };
+enum { CALIBRATION = 332 };
 
 #define DAMPING 1e-4
 
@@ -67,14 +67,13 @@ static rt_status measure_moments(struct loop *loop, const struct loop_material *
     calibration.faults = NULL;
     TRY(moments_alloc(loop->ctx, material->full->model, m));
     TRY(loop_set_make(loop, &calibration, LOOP_ITEMS_RANDOM, &set));
-    TRY(loop_set_sequences(loop, &calibration, &set, &items));
-    TRY(rt_scorer_create(material->full->model, NULL, NULL,
-                         CALIBRATION_BATCH * LOOP_CONTEXT, &scorer));
-    for (uint32_t i = 0; i < items.count; i += CALIBRATION_BATCH) {
-        const uint32_t left = items.count - i;
-        TRY(rt_scorer_moments(scorer, items.list + i,
-                              left < CALIBRATION_BATCH ? left : CALIBRATION_BATCH, m->sum,
-                              &m->rows));
+    TRY(loop_set_sequences(loop, UINT32_MAX, &calibration, &set, &items));
+    const uint32_t rows = loop_sequences_rows(&items);
+    uint32_t n, targets;
+    TRY(rt_scorer_create(material->full->model, NULL, NULL, rows, &scorer));
+    for (uint32_t i = 0; i < items.count; i += n) {
+        n = loop_sequences_batch(&items, i, rows, &targets);
+        TRY(rt_scorer_moments(scorer, items.list + i, n, m->sum, &m->rows));
     }
     for (uint32_t i = 0; i < m->count; i++) {
         const size_t in = material->full->model->shape[i % MODEL_GROUP_COUNT].in;

@@ -139,13 +139,15 @@ static rt_status fill_reference(struct training *t)
 {
     rt_status st;
     struct rt_scorer *scorer = NULL;
-    float *logprob = rt_alloc(t->loop->ctx, BATCH * LOOP_CONTEXT, sizeof *logprob);
+    uint32_t n, targets;
+    const uint32_t rows = loop_sequences_rows(&t->items);
+    float *logprob = rt_alloc(t->loop->ctx, rows, sizeof *logprob);
     if (!logprob)
         return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "reference: no memory");
-    TRY(rt_scorer_create(t->model, t->adapter, NULL, BATCH * LOOP_CONTEXT, &scorer));
-    for (uint32_t i = 0; i < t->items.count; i += BATCH) {
-        const uint32_t n = t->items.count - i < BATCH ? t->items.count - i : BATCH;
+    TRY(rt_scorer_create(t->model, t->adapter, NULL, rows, &scorer));
+    for (uint32_t i = 0; i < t->items.count; i += n) {
         const struct score_out out = { .logprob = logprob };
+        n = loop_sequences_batch(&t->items, i, rows, &targets);
         TRY(rt_scorer_run(scorer, t->items.list + i, n, &out));
         for (uint32_t s = 0, at = 0; s < n; s++) {
             const struct train_sequence *seq = &t->items.list[i + s];
@@ -175,16 +177,12 @@ static rt_status validate(struct training *t, double *accuracy)
     if (!jobs)
         return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "validation: no memory");
     for (uint32_t i = 0; i < set->count; i++)
-        TRY(loop_prompt(t->loop, set->items[i].question, NULL, &jobs[i].prompt,
-                        &jobs[i].n_prompt));
+        jobs[i].problem = &set->items[i];
     TRY(loop_continue(t->loop, &how, jobs, set->count));
     for (uint32_t i = 0; i < set->count; i++) {
-        char extracted[PIPE_EXTRACT_MAX];
-        struct pipe_score score = { 0 };
-        if (jobs[i].text)
-            pipe_grade(t->loop->grader, t->loop->format, jobs[i].text, jobs[i].finish,
-                       set->items[i].answer, extracted, &score);
-        right += score.correct;
+        bool one;
+        TRY(loop_job_grade(t->loop, &jobs[i], &one));
+        right += one;
     }
     *accuracy = set->count ? (double)right / set->count : 0;
 
@@ -198,7 +196,8 @@ static rt_status save_adapter(struct training *t, const struct fmt_adapter *adap
     const char *const metadata[] = { "format", "pt",           "recipe", t->recipe->name,
                                      "base",   t->model->hash, NULL };
     return fmt_adapter_write(t->loop->ctx, t->folder, adapter, &t->model->config,
-                             "faultline-demo", metadata);
+                             t->recipe->on_full ? t->m->full_folder : t->m->quant_folder,
+                             metadata);
 }
 
 /* In a transaction: what was spent since the last call. */
@@ -367,7 +366,8 @@ static rt_status make_items(struct training *t)
         goto fail;
     }
     TRY(loop_set_store(t->loop, &set, t->recipe->loss, t->run_id));
-    TRY(loop_set_sequences(t->loop, t->m, &set, &t->items));
+    TRY(loop_set_sequences(t->loop, loop_end_id(t->loop, t->model), t->m, &set,
+                           &t->items));
     t->item_count = t->items.count / t->items.per_item;
 
 fail:

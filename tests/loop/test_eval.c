@@ -281,6 +281,30 @@ static void drawn_answers_depend_on_problem_and_sample_only(void **state)
 }
 
 /* The demo model knows no steps and no boxes: what is forced is there all the same. */
+/* B3: a model is loaded for the context that the format wants; where it has less, that is
+ * said, and the run tells what it really had. */
+static void context_is_what_the_format_wants(void **state)
+{
+    (void)state;
+    static const char config[] = "SELECT json_extract(config,'$.context') FROM run";
+    char command[4200];
+    snprintf(
+        command, sizeof command,
+        "mkdir long && cp '%s/pipeline/demo/'*.json '%s/pipeline/demo/'*.safetensors "
+        "long && sed -i 's/\"max_position_embeddings\": 512/"
+        "\"max_position_embeddings\": 8192/' long/config.json",
+        TEST_SOURCE_DIR, TEST_SOURCE_DIR);
+    assert_int_equal(system(command), 0);
+    run_well("long.db", "--max-new 5000 --limit 2 --model long");
+    assert_int_equal(number("long.db", config), 5144);
+    assert_int_equal(system(": >err.txt"), 0);
+    run_well("short.db", "--max-new 5000 --limit 2");
+    assert_int_equal(number("short.db", config), 512);
+    assert_int_equal(system("grep -q 'a context of 512 tokens instead of 5144, the model "
+                            "has no more' err.txt"),
+                     0);
+}
+
 static void numbered_lines_are_forced(void **state)
 {
     (void)state;
@@ -425,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_of_any_shape_give_the_same_rows),
         cmocka_unit_test(drawn_answers_depend_on_problem_and_sample_only),
+        cmocka_unit_test(context_is_what_the_format_wants),
         cmocka_unit_test(numbered_lines_are_forced),
         cmocka_unit_test(status_tells_who_works),
         cmocka_unit_test(grading_again_keeps_what_was_replaced),

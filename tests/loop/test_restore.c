@@ -89,14 +89,15 @@ static void enter(const char *name)
 
 static void plan_line(char *line, size_t size)
 {
-    snprintf(line, size,
-             "demo --device llvmpipe --validation --tune off --progress none -q "
-             "--mine '%s/pipeline/demo/mine.jsonl[0:160]' "
-             "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
-             "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 "
-             "--recipes default,dpo --work work --store loop.db --out loop.html "
-             ">loop.out 2>loop.err",
-             TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
+    snprintf(
+        line, size,
+        "demo --device llvmpipe --validation --tune off --progress none -q "
+        "--mine '%s/pipeline/demo/mine.jsonl[0:160]' "
+        "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
+        "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 "
+        "--recipes default,dpo --samples 2 --work work --store loop.db --out loop.html "
+        ">loop.out 2>loop.err",
+        TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
 }
 
 static void show_error(void)

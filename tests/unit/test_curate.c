@@ -1,6 +1,7 @@
 /* Silver Bullet selection: what is dropped and why, balance, determinism, controls,
  * export. */
 #include "pipeline/curate.h"
+#include "runtime/text/chat.h"
 #include "tests/support/answers.h"
 
 #include <setjmp.h>
@@ -132,12 +133,45 @@ static void selection_is_balanced_and_a_function_of_the_seed(void **state)
     pipe_curated_deinit(&b);
 }
 
+/* B9: what is trained is what is asked, with chat turns, examples and instruction. */
+static void prompts_of_items_are_those_that_are_asked(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_pool pool = { 0 };
+    const struct pipe_problem p = { .id = "p", .question = "Q?", .answer = "4" };
+    struct pipe_prompt prompts[] = {
+        { .format = pipe_prompt_format_find("chat-boxed"),
+          .chat = text_chat_find("chatml") },
+        { .format = pipe_prompt_format_find("gsm8k-8shot-cot"),
+          .examples = "Q: 1\nA: 1" },
+    };
+    for (size_t i = 0; i < RT_COUNT(prompts); i++) {
+        struct pipe_candidate c;
+        char *asked = pipe_prompt_text(&ctx, &prompts[i], "Q?");
+        assert_non_null(asked);
+        assert_int_equal(pipe_candidate_whole(&ctx, &pool, &prompts[i], &p, 0, "4", &c),
+                         RT_OK);
+        assert_string_equal(c.item.prompt, asked);
+        assert_int_equal(pipe_candidate_pair(&ctx, &pool, &prompts[i], &p,
+                                             "One is 1.\n\nTwo is 3.", 1, "Two is 2.",
+                                             &c),
+                         RT_OK);
+        assert_memory_equal(c.item.prompt, asked, strlen(asked));
+        assert_string_equal(c.item.prompt + strlen(asked), c.given);
+        assert_true(c.given[0] && c.rejected_ends && c.chosen_ends);
+        rt_free(asked);
+    }
+    pipe_pool_deinit(&pool);
+}
+
 static void pairs_keep_prefix_and_line_ends(void **state)
 {
     (void)state;
     struct rt_ctx ctx = { 0 };
     struct pipe_pool pool = { 0 };
-    const struct pipe_prompt_format *f = pipe_prompt_format_find("demo");
+    const struct pipe_prompt demo = { .format = pipe_prompt_format_find("demo") };
+    const struct pipe_prompt *f = &demo;
     const struct pipe_problem p = { .id = "p", .question = "Q?", .answer = "4" };
     struct pipe_candidate c;
     assert_int_equal(pipe_candidate_pair(&ctx, &pool, f, &p, "a: 1+1=2\nb: 2+2=5\n#### 5",
@@ -146,11 +180,13 @@ static void pairs_keep_prefix_and_line_ends(void **state)
     assert_string_equal(c.item.prompt, "Q?<|sep|>a: 1+1=2\n");
     assert_string_equal(c.item.rejected, "b: 2+2=5\n");
     assert_string_equal(c.item.chosen, "b: 2+2=4\n");
+    assert_string_equal(c.given, "a: 1+1=2\n");
+    assert_false(c.chosen_ends || c.rejected_ends);
     assert_int_equal(
         pipe_candidate_pair(&ctx, &pool, f, &p, "a: 1+1=2\n#### 5", 1, "#### 2", &c),
         RT_OK);
-    assert_string_equal(c.item.chosen,
-                        "#### 2"); /* no line end: the stop token follows */
+    assert_string_equal(c.item.chosen, "#### 2");
+    assert_true(c.chosen_ends && c.rejected_ends); /* the end token follows */
     assert_int_equal(pipe_candidate_pair(&ctx, &pool, f, &p, "a: 1+1=2", 3, "x", &c),
                      RT_OK);
     assert_null(c.item.chosen);
@@ -234,6 +270,7 @@ int main(void)
         cmocka_unit_test(every_reason_is_given),
         cmocka_unit_test(selection_is_balanced_and_a_function_of_the_seed),
         cmocka_unit_test(pairs_keep_prefix_and_line_ends),
+        cmocka_unit_test(prompts_of_items_are_those_that_are_asked),
         cmocka_unit_test(controls_draw_at_random_and_reproducibly),
         cmocka_unit_test(exports_are_in_the_field_names_of_trl),
     };
