@@ -126,3 +126,34 @@ uint64_t rt_host_memory_bytes(void)
     return kib ? kib * 1024u
                : (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
+
+/* The table of `faultline help exit-codes`; stable. */
+int rt_exit_code(rt_status status)
+{
+    switch (status) {
+    case RT_OK:
+        return 0;
+    case RT_ERR_USAGE:
+        return 2;
+    case RT_ERR_NO_DEVICE:
+        return 3;
+    case RT_ERR_INPUT:
+        return 4;
+    case RT_ERR_TIME_LIMIT:
+        return 5;
+    case RT_ERR_GATE:
+        return 6;
+    case RT_ERR_STORE:
+        return 7;
+    case RT_ERR_DEVICE_LOST:
+    case RT_ERR_DEVICE_MEMORY:
+        return 8;
+    case RT_ERR_INTERRUPTED:
+        return 130;
+    case RT_ERR_IO:
+    case RT_ERR_HOST_MEMORY:
+    case RT_ERR_INTERNAL:
+        break;
+    }
+    return 1;
+}

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every function that can fail returns one of these. The exit code of each is
- * decided in one place, pipeline/cli/exit_code.c. */
+/* Every function that can fail returns one of these. rt_exit_code says what each is to a
+ * shell. */
 typedef enum rt_status {
     RT_OK = 0,
     RT_ERR_USAGE,       /* the caller or the user asked for something impossible */
@@ -26,6 +26,10 @@ typedef enum rt_status {
     RT_ERR_GATE,          /* a --fail-if condition holds */
     RT_ERR_INTERNAL,      /* a bug of ours that could be reported instead of asserted */
 } rt_status;
+
+/* The exit code of a program that ends with this status: the table of
+ * `faultline help exit-codes`; stable. */
+int rt_exit_code(rt_status status);
 
 enum rt_log_level { RT_LOG_ERROR, RT_LOG_WARNING, RT_LOG_INFO, RT_LOG_TRACE };
 

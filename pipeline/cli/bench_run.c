@@ -231,7 +231,12 @@ rt_status bench_measure_all(struct bench *b, struct bench_cases *cases)
         const uint32_t first = (uint32_t)((uint64_t)pass * n / b->passes);
         for (uint32_t i = 0; i < n; i++) {
             struct bench_case *c = &cases->items[(first + i) % n];
-            cli_progress(b->cli, "bench", ordinal, total, start, c->name);
+            const struct pipe_progress now = { .what = "bench",
+                                               .done = ordinal,
+                                               .total = total,
+                                               .started_ns = start,
+                                               .extra = c->name };
+            cli_progress(b->cli, &now);
             TRY(take_turn(b, c, pass, ordinal++));
         }
     }

@@ -4,6 +4,7 @@
 #ifndef PIPELINE_CLI_CLI_H
 #define PIPELINE_CLI_CLI_H
 
+#include "pipeline/host.h"
 #include "runtime/device.h"
 #include "store/store.h"
 
@@ -46,8 +47,9 @@ struct cli {
     bool progress_json;                       /* a JSON object a line */
     uint64_t progress_at;                     /* time of the last progress line */
     uint64_t progress_started, progress_base; /* what was done when it started */
-    char progress_line[256];
-    char demo_beside[560]; /* of cli_demo_folder */
+    char progress_line[256];                  /* the last one shown */
+    struct pipe_host host;                    /* of cli_host */
+    char demo_beside[560];                    /* of cli_demo_folder */
 };
 
 extern const struct cli_command *const cli_commands[]; /* ends with null */
@@ -98,17 +100,17 @@ void cli_print_json_text(const char *text);
 /* The rows of a query: with tabs, or as JSON with --json. args null: the user wrote it. */
 RT_CHECKED rt_status cli_print_query(struct cli *cli, struct store *store,
                                      const char *sql, const char *const *args);
-/* Progress of something countable; at most a few times a second. what: "mine full". */
-void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t total,
-                  uint64_t started_ns, const char *extra);
+/* Shows progress at most a few times per second, and no line twice in a row. */
+void cli_progress(struct cli *cli, const struct pipe_progress *progress);
 void cli_progress_end(struct cli *cli);
 /* True after SIGINT or SIGTERM: finish what is in flight. */
 bool cli_stopping(void);
-rt_status cli_stop_status(struct rt_ctx *ctx); /* of that signal */
+rt_status cli_stop_reason(void);               /* of that signal; RT_OK: none came */
+rt_status cli_stop_status(struct rt_ctx *ctx); /* with its message */
+/* What stages may ask of this program; lives as long as `cli`. */
+const struct pipe_host *cli_host(struct cli *cli);
 void cli_signals(void);
 
-/* The exit code of a status: docs, help exit-codes, store-report-cli.md 12.2. */
-int cli_exit_code(rt_status status);
 /* What to type after such a failure, null where the message says it all. `command` may
  * be null. The text is static or in `buffer`. */
 const char *cli_hint(rt_status status, const char *command, char *buffer, size_t size);

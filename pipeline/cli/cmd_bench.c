@@ -132,7 +132,7 @@ static rt_status close_run(struct bench *b, rt_status st)
                                             st == RT_OK ? "done"
                                             : stopped   ? "interrupted"
                                                         : "failed",
-                                            cli_exit_code(st), st == RT_OK ? NULL : kept);
+                                            rt_exit_code(st), st == RT_OK ? NULL : kept);
     if (st != RT_OK)
         snprintf(b->ctx->message, sizeof kept, "%s", kept);
     return st == RT_OK ? saved : st;

@@ -2,7 +2,8 @@
  * choice: multiple-choice questions, answered by the choice whose letter the model finds
  * most likely after "Answer:". Nothing is generated; answers are rows like any other, so
  * that compare pairs them. */
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/cli.h"
+#include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/problem_source.h"
 
 #include "pipeline/data/data_choice.h"
@@ -26,6 +27,7 @@ static const struct cli_option options[] = {
 };
 
 struct choosing {
+    struct cli *cli;
     struct loop loop;
     struct pipe_problem_set set;
     struct rt_model *model;
@@ -192,7 +194,10 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
         }
         TRY(store_heartbeat(c->loop.store, c->run.id));
         TRY(store_commit(c->loop.store));
-        cli_progress(c->loop.cli, "choice", first, count, started, "");
+        const struct pipe_progress now = {
+            .what = "choice", .done = first, .total = count, .started_ns = started
+        };
+        cli_progress(c->cli, &now);
         if (cli_stopping() && first + BATCH < count)
             return cli_stop_status(c->loop.ctx);
     }
@@ -208,7 +213,7 @@ static rt_status read_questions(struct choosing *c, struct cli *cli, const char 
     rt_status st;
     struct pipe_data_file file = { 0 };
     TRY(pipe_data_file_read(&cli->ctx, path, &file));
-    TRY(pipe_choice_parse(&cli->ctx, path, cli_list_name(path), file.text, file.size,
+    TRY(pipe_choice_parse(&cli->ctx, path, pipe_list_name(path), file.text, file.size,
                           &c->set));
     c->done = rt_alloc(&cli->ctx, c->set.count, sizeof *c->done);
     if (!c->done)
@@ -223,7 +228,7 @@ fail:
 static rt_status load(struct choosing *c, const char *model, struct loop_variant *v)
 {
     rt_status st;
-    struct cli *cli = c->loop.cli;
+    struct cli *cli = c->cli;
     const char *adapter = cli_value(cli, "adapter", NULL);
     const char *role = cli_value(cli, "role", adapter ? "restored" : "full");
     TRY(loop_model_load(&c->loop, model, &c->model));
@@ -240,7 +245,7 @@ fail:
 static void tell(const struct choosing *c, const struct loop_variant *v, uint32_t n)
 {
     const struct pipe_interval w = pipe_wilson(c->right, n);
-    if (cli_flag(c->loop.cli, "json"))
+    if (cli_flag(c->cli, "json"))
         printf("{\"right\":%u,\"n\":%u,\"low\":%.6f,\"high\":%.6f,\"errors\":%u,"
                "\"run\":\"%s\"}\n",
                c->right, n, w.low, w.high, c->errors, c->run.id);
@@ -265,7 +270,8 @@ static rt_status choice(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
     TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
     TRY(read_questions(c, cli, path));
-    TRY(loop_open(&c->loop, cli, model, NULL, "eval", "{}"));
+    c->cli = cli;
+    TRY(cli_session_open(cli, model, NULL, "eval", "{}", &c->loop));
     TRY(load(c, model, &v));
     TRY(open_run(c, &v));
     const uint32_t n = limit < c->set.count ? (uint32_t)limit : c->set.count;

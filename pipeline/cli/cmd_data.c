@@ -1,5 +1,6 @@
 /* pipeline/cli/cmd_data.c
  * Data sets of the results file: add, ls, show, formats. */
+#include "pipeline/cli/cli.h"
 #include "pipeline/cli/problem_source.h"
 #include "pipeline/data/data_leak.h"
 #include "pipeline/data/data_set.h"
@@ -230,7 +231,8 @@ static rt_status show_facts(void *user, const struct store_dataset *d)
 static rt_status show_problems(struct cli *cli, struct store *store, const char *spec)
 {
     struct pipe_problem_set set;
-    rt_status st = cli_problems_open(cli, store, spec, CLI_FOR_MEASURING, &set, NULL);
+    rt_status st = pipe_problems_open(&cli->ctx, cli_host(cli), store, spec,
+                                      PIPE_FOR_MEASURING, &set, NULL);
     if (st == RT_OK && cli_flag(cli, "json"))
         st = pipe_problems_write(&cli->ctx, &set, stdout);
     else if (st == RT_OK)

@@ -1,5 +1,6 @@
 /* pipeline/cli/cmd_eval.c
  * eval: answers of variants to lists of problems, one plan that goes on where it stopped. */
+#include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
 
 #include "pipeline/problem_index.h"
@@ -125,7 +126,7 @@ static void print_words(const struct tally *t, const struct loop_variant *v,
     putchar('\n');
 }
 
-static rt_status tell(struct loop *loop, const struct loop_variant *v,
+static rt_status tell(struct cli *cli, struct loop *loop, const struct loop_variant *v,
                       const struct loop_bench *bench, const struct loop_ask *ask,
                       const char *run_id)
 {
@@ -144,7 +145,7 @@ static rt_status tell(struct loop *loop, const struct loop_variant *v,
     }
     TRY(pipe_index_init(loop->ctx, &bench->set, &index));
     TRY(store_each_answer(loop->store, run_id, count_answer, &t));
-    if (cli_flag(loop->cli, "json"))
+    if (cli_flag(cli, "json"))
         print_json(&t, v, bench->name, run_id, scratch);
     else
         print_words(&t, v, bench->name, scratch);
@@ -160,6 +161,7 @@ fail:
 /* ---- the plan ---- */
 
 struct evaluating {
+    struct cli *cli;
     struct loop loop;
     struct eval_plan plan;
     struct loop_bench benches[EVAL_BENCHES_MAX];
@@ -184,20 +186,16 @@ fail:
 }
 
 /* A model is loaded once for all lists: for the longest context that a format wants. */
-static rt_status plan_positions(struct evaluating *e)
+static void plan_positions(struct evaluating *e)
 {
-    int64_t most;
-    e->loop.positions = 0;
+    struct loop *loop = &e->loop;
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         const struct pipe_prompt_format *f = eval_format(&e->plan, e->plan.benches[i]);
-        const rt_status st =
-            cli_number(e->loop.cli, "max-new", f->new_tokens_max, 1, 1 << 20, &most);
-        if (st != RT_OK)
-            return st;
-        const uint32_t context = loop_format_context(f, (uint32_t)most);
-        e->loop.positions = context > e->loop.positions ? context : e->loop.positions;
+        const uint32_t given = loop->new_tokens_given;
+        const uint32_t context =
+            loop_format_context(f, given ? given : f->new_tokens_max);
+        loop->positions = context > loop->positions ? context : loop->positions;
     }
-    return RT_OK;
 }
 
 /* One variant on all lists. */
@@ -213,7 +211,7 @@ static rt_status measure(struct evaluating *e, const struct eval_variant *v)
         uint32_t made;
         TRY(loop_use(&e->loop, v->folder, eval_format(&e->plan, specs[i])));
         TRY(loop_generate(&e->loop, &row, &e->benches[i], &e->plan.ask, run_id, &made));
-        TRY(tell(&e->loop, &row, &e->benches[i], &e->plan.ask, run_id));
+        TRY(tell(e->cli, &e->loop, &row, &e->benches[i], &e->plan.ask, run_id));
     }
 
 fail:
@@ -227,10 +225,12 @@ static rt_status run(struct cli *cli)
     if (!e)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
     TRY(eval_plan_read(cli, &e->plan));
-    TRY(loop_open(&e->loop, cli, e->plan.variants[0].folder,
-                  eval_format(&e->plan, e->plan.benches[0]), "eval", "{}"));
+    e->cli = cli;
+    TRY(cli_session_open(cli, e->plan.variants[0].folder,
+                         eval_format(&e->plan, e->plan.benches[0]), "eval", "{}",
+                         &e->loop));
     e->loop.lists_by_file = true;
-    TRY(plan_positions(e));
+    plan_positions(e);
     for (uint32_t i = 0; i < e->plan.bench_count; i++)
         TRY(loop_bench_open(&e->loop, e->plan.benches[i], "measure", &e->benches[i]));
     for (uint32_t i = 0; i < e->plan.variant_count; i++)

@@ -1,6 +1,7 @@
 /* pipeline/cli/cmd_grade.c
  * Records of answers graded for others to check: JSON lines in, the same with verdicts
  * out. */
+#include "pipeline/cli/cli.h"
 #include "pipeline/cli/grade_store.h"
 
 #include "pipeline/data/data_file.h"

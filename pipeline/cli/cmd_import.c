@@ -1,6 +1,7 @@
 /* pipeline/cli/cmd_import.c
  * import: answers that another program produced become generations like any other, graded
  * here, with their provenance. All of a file or nothing of it. */
+#include "pipeline/cli/cli.h"
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/problem_source.h"
 
@@ -171,7 +172,8 @@ static rt_status import_file(struct cli *cli, struct store *store, const char *b
     TRY(pipe_import_read(&cli->ctx, path, kind, cli_value(cli, "filter", NULL),
                          &m.import));
     TRY(describe(&m, path));
-    TRY(cli_problems_open(cli, store, bench, CLI_FOR_MEASURING, &m.set, &from_store));
+    TRY(pipe_problems_open(&cli->ctx, cli_host(cli), store, bench, PIPE_FOR_MEASURING,
+                           &m.set, &from_store));
     m.places = rt_alloc(&cli->ctx, m.import.count, sizeof *m.places);
     if (!m.places) {
         st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory to import");
@@ -179,7 +181,7 @@ static rt_status import_file(struct cli *cli, struct store *store, const char *b
     }
     TRY(pipe_import_match(&cli->ctx, path, &m.import, &m.set, m.places));
     TRY(pipe_grader_create(&cli->ctx, NULL, &m.grader));
-    const char *name = from_store ? bench : cli_list_name(bench);
+    const char *name = from_store ? bench : pipe_list_name(bench);
     TRY(store_begin(store));
     st = put_rows(&m, name);
     if (st == RT_OK)

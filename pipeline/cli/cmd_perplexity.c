@@ -3,7 +3,7 @@
  * Windows of `context` tokens that begin `stride` apart; in each the tokens count that no
  * earlier window held, so that every token but the first counts once, with at least
  * context - stride tokens before it from the second window on. */
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/cli_session.h"
 
 #include "pipeline/data/data_file.h"
 #include "pipeline/statistics.h"
@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
 };
 
 struct reading {
+    struct cli *cli;
     struct loop loop;
     struct pipe_data_file text;
     struct rt_model *model, *base;
@@ -85,7 +86,10 @@ static rt_status score_text(struct reading *r)
         const uint32_t end = r->count - start < room ? r->count : start + room;
         TRY(score_window(r, start, from, end));
         from = end;
-        cli_progress(r->loop.cli, "perplexity", from, r->count, started, "");
+        const struct pipe_progress now = {
+            .what = "perplexity", .done = from, .total = r->count, .started_ns = started
+        };
+        cli_progress(r->cli, &now);
         if (cli_stopping() && from < r->count)
             return rt_fail(r->loop.ctx, RT_ERR_INTERRUPTED,
                            "stopped after %u of %u tokens; nothing is saved", from,
@@ -114,7 +118,7 @@ static rt_status allocate(struct reading *r)
 static rt_status load(struct reading *r, const char *model, const char *base)
 {
     rt_status st;
-    struct cli *cli = r->loop.cli;
+    struct cli *cli = r->cli;
     const char *adapter = cli_value(cli, "adapter", NULL);
     TRY(loop_model_load(&r->loop, model, &r->model));
     if (base)
@@ -177,7 +181,7 @@ static void tell(const struct reading *r)
     const double nll = r->nll / (double)r->tokens;
     const double bits = r->nll / log(2) / (double)r->text.size;
     pipe_mean_error(r->means, r->windows, &mean, &error);
-    if (cli_flag(r->loop.cli, "json")) {
+    if (cli_flag(r->cli, "json")) {
         printf("{\"perplexity\":%.10g,\"nll\":%.10g,\"nll_error\":%.6g,"
                "\"bits_per_byte\":%.10g,\"tokens\":%llu,\"windows\":%u",
                exp(nll), nll, error, bits, (unsigned long long)r->tokens, r->windows);
@@ -215,7 +219,7 @@ static void deinit(struct reading *r)
 static rt_status perplexity(struct cli *cli)
 {
     rt_status st;
-    struct reading r = { 0 };
+    struct reading r = { .cli = cli };
     struct loop_variant v;
     const char *model = cli_value(cli, "model", NULL);
     const char *path = cli_value(cli, "text", NULL), *slash;
@@ -225,7 +229,7 @@ static rt_status perplexity(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "perplexity needs --model DIR and --text FILE");
     TRY(pipe_data_file_read(&cli->ctx, path, &r.text));
-    TRY(loop_open(&r.loop, cli, model, NULL, "eval", "{}"));
+    TRY(cli_session_open(cli, model, NULL, "eval", "{}", &r.loop));
     TRY(text_encode(r.loop.tok, r.text.text, r.text.size, false, &r.ids, &r.count));
     if (r.count < 2) {
         st = rt_fail(&cli->ctx, RT_ERR_INPUT, "'%s' is too short: %u tokens", path,

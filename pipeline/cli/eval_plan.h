@@ -3,6 +3,7 @@
 #ifndef PIPELINE_CLI_EVAL_PLAN_H
 #define PIPELINE_CLI_EVAL_PLAN_H
 
+#include "pipeline/cli/cli.h"
 #include "pipeline/cli/loop.h"
 
 enum { EVAL_VARIANTS_MAX = 16, EVAL_BENCHES_MAX = 16 };

@@ -4,7 +4,7 @@
 #ifndef PIPELINE_CLI_LOOP_H
 #define PIPELINE_CLI_LOOP_H
 
-#include "pipeline/cli/cli.h"
+#include "pipeline/host.h"
 #include "pipeline/problems.h"
 #include "pipeline/prompt_format.h"
 #include "runtime/engine/engine.h"
@@ -14,10 +14,13 @@
 
 /* One open session: device, store, and what all stages share. */
 struct loop {
-    struct cli *cli;
-    struct rt_ctx *ctx; /* = &cli->ctx */
-    struct rt_device *dev;
+    struct rt_ctx *ctx;           /* borrowed */
+    const struct pipe_host *host; /* borrowed, may be NULL */
+    struct rt_device *dev;        /* owned, like the store */
     struct store *store;
+    const char *chat_format;   /* borrowed; NULL: that of the model's template */
+    const char *examples_path; /* borrowed; NULL: from the store */
+    uint32_t new_tokens_given; /* 0: the format's */
     char env_id[STORE_ID], campaign_id[STORE_ID];
     struct text_tokenizer *tok;
     const struct pipe_prompt_format *format;
@@ -27,7 +30,7 @@ struct loop {
     uint32_t context;          /* tokens of prompt and answer that the format wants */
     uint32_t positions;        /* that models are loaded for: the largest context of all
                                   formats that will be used; 0: of this format */
-    uint32_t new_tokens_max;   /* the format's, or what --max-new says */
+    uint32_t new_tokens_max;   /* tokens of an answer at most */
     struct pipe_grader *grader;
     uint32_t stop_id;   /* UINT32_MAX: the model's own only */
     bool lists_by_file; /* a list from a file is named after it, not after the format */
@@ -36,13 +39,22 @@ struct loop {
     struct store_attempt attempt; /* at the train or locate run in work; id empty: none */
 };
 
-/* format null: nothing is asked, only given texts are scored. */
-RT_CHECKED rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
-                               const struct pipe_prompt_format *format,
-                               const char *campaign, const char *plan);
+struct loop_options {
+    const struct pipe_host *host; /* borrowed, may be NULL */
+    struct rt_device *dev;        /* taken, also on failure */
+    struct store *store;          /* taken, also on failure; open for writing */
+    const char *model;            /* folder or GGUF file whose tokenizer is used */
+    const struct pipe_prompt_format
+        *format;                 /* NULL: nothing is asked, texts are scored */
+    const char *campaign, *plan; /* its name, and a JSON object */
+    uint64_t seed;
+    const char *chat_format, *examples_path; /* borrowed, may be NULL */
+    uint32_t new_tokens_max;                 /* 0: the format's */
+};
+RT_CHECKED rt_status loop_open(struct loop *loop, struct rt_ctx *ctx,
+                               const struct loop_options *options);
 /* Tokenizer and prompts of another model or format. The text of the prompt is in the
- * results file when it returns. Options read where the command has them: --chat-format,
- * --examples, --max-new. */
+ * results file when it returns. */
 RT_CHECKED rt_status loop_use(struct loop *loop, const char *model,
                               const struct pipe_prompt_format *format);
 void loop_close(struct loop *loop);

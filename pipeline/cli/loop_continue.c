@@ -50,9 +50,11 @@ static rt_status between(void *user)
     if (c->how->between)
         TRY(c->how->between(c->how->user));
     TRY(loop_work_beat(c->loop));
-    cli_progress(c->loop->cli, c->how->what, c->done, c->total, c->started, "");
-    if (cli_stopping())
-        st = cli_stop_status(c->loop->ctx);
+    const struct pipe_progress now = {
+        .what = c->how->what, .done = c->done, .total = c->total, .started_ns = c->started
+    };
+    pipe_progress(c->loop->host, &now);
+    st = pipe_stop_status(c->loop->host, c->loop->ctx);
 
 fail:
     return st;

@@ -77,7 +77,7 @@ static bool out_of_time(const struct generating *g)
 
 static bool stopping(const struct generating *g)
 {
-    return cli_stopping() || out_of_time(g);
+    return pipe_stopping(g->loop->host) || out_of_time(g);
 }
 
 /* Room that a prompt must leave: the whole cap, or half of a short context. */
@@ -226,22 +226,36 @@ fail:
     return st;
 }
 
+/* The most that is left at the pace of the tokens so far: every answer as long as it may
+ * be. Known before the first answer is complete. */
+static double most_left(const struct generating *g, double tokens, double seconds)
+{
+    const double wanted =
+        (double)(g->mine_total - g->mine_done) * g->loop->new_tokens_max;
+    return tokens > 0 ? wanted * seconds / tokens : 0;
+}
+
 static void tell(struct generating *g)
 {
-    char extra[96];
+    char extra[128], right[64] = "";
     struct rt_engine_stats stats;
     const struct pipe_interval w = pipe_wilson(g->correct, g->done_count);
     const double seconds = (double)(rt_time_ns() - g->started) * 1e-9;
     rt_engine_stats_get(g->engine, &stats);
-    const char *stop =
-        stopping(g) ? "  stopping after these answers (again: at once)" : "";
+    const double tokens = (double)stats.tokens;
     if (g->done_count)
-        snprintf(extra, sizeof extra, "acc %.1f %% (%.1f to %.1f)  %.0f tok/s%s",
-                 100.0 * g->correct / g->done_count, 100 * w.low, 100 * w.high,
-                 seconds > 0 ? (double)stats.tokens / seconds : 0.0, stop);
-    else
-        snprintf(extra, sizeof extra, "%s", stop);
-    cli_progress(g->loop->cli, g->label, g->mine_done, g->mine_total, g->started, extra);
+        snprintf(right, sizeof right, "acc %.1f %% (%.1f to %.1f)  ",
+                 100.0 * g->correct / g->done_count, 100 * w.low, 100 * w.high);
+    snprintf(extra, sizeof extra, "%s%.0f tokens, %.1f per s%s", right, tokens,
+             seconds > 0 ? tokens / seconds : 0.0,
+             stopping(g) ? "  stopping after these answers (again: at once)" : "");
+    const struct pipe_progress now = { .what = g->label,
+                                       .done = g->mine_done,
+                                       .total = g->mine_total,
+                                       .started_ns = g->started,
+                                       .left_seconds = most_left(g, tokens, seconds),
+                                       .extra = extra };
+    pipe_progress(g->loop->host, &now);
 }
 
 /* Between steps: what is finished becomes durable, then it is reported. */
@@ -308,9 +322,9 @@ static rt_status work(struct generating *g, const struct loop_variant *v)
         TRY(list_left(g));
     }
     TRY(list_left(g));
-    if (g->left > 0 && cli_stopping())
-        st = cli_stop_status(g->loop->ctx);
-    else if (g->left > 0)
+    if (g->left > 0)
+        TRY(pipe_stop_status(g->loop->host, g->loop->ctx));
+    if (g->left > 0)
         st = rt_fail(g->loop->ctx, RT_ERR_TIME_LIMIT,
                      "the time limit is reached with %u answers left; finished work is "
                      "saved, run the same command to go on",
@@ -378,7 +392,7 @@ static rt_status close_attempt(struct generating *g, rt_status st)
     rt_status closed = store_begin(g->loop->store);
     if (closed == RT_OK)
         closed = store_attempt_close(g->loop->store, &g->attempt,
-                                     done ? "done" : "interrupted", cli_exit_code(st),
+                                     done ? "done" : "interrupted", rt_exit_code(st),
                                      st == RT_OK ? NULL : kept);
     if (closed == RT_OK)
         closed = store_commit(g->loop->store);

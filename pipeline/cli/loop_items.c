@@ -337,12 +337,12 @@ fail:
 
 static void say_dropped(struct loop *loop, const struct loop_set *set, const char *path)
 {
-    cli_say(loop->cli, "%u items of %u candidates -> %s", set->curated.count, set->count,
-            path);
+    pipe_say(loop->host, "%u items of %u candidates -> %s", set->curated.count,
+             set->count, path);
     for (int d = PIPE_DROP_NONE + 1; d < PIPE_DROP_COUNT; d++)
         if (set->curated.dropped[d])
-            cli_say(loop->cli, "  %5u not used: %s", set->curated.dropped[d],
-                    pipe_drop_reason((enum pipe_drop)d));
+            pipe_say(loop->host, "  %5u not used: %s", set->curated.dropped[d],
+                     pipe_drop_reason((enum pipe_drop)d));
 }
 
 rt_status loop_curate(struct loop *loop, const struct loop_material *material,

@@ -33,13 +33,14 @@ static rt_status put_locator(struct locating *l, const char *prefix, int locator
     TRY(put(l, prefix, names[locator], "_said", j->located));
     TRY(put(l, prefix, names[locator], "_right", j->right));
     TRY(put(l, prefix, names[locator], "_near", j->within_one));
-    cli_say(l->loop->cli,
-            "  %-8s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
-            "%.3f], recall %.3f [%.3f, %.3f]",
-            names[locator], j->located, j->total, j->right,
-            j->located ? (double)j->right / j->located : 0.0, j->precision.low,
-            j->precision.high, j->total ? (double)j->right / j->total : 0.0,
-            j->recall.low, j->recall.high);
+    pipe_say(
+        l->loop->host,
+        "  %-8s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
+        "%.3f], recall %.3f [%.3f, %.3f]",
+        names[locator], j->located, j->total, j->right,
+        j->located ? (double)j->right / j->located : 0.0, j->precision.low,
+        j->precision.high, j->total ? (double)j->right / j->total : 0.0, j->recall.low,
+        j->recall.high);
     return RT_OK;
 
 fail:
@@ -93,7 +94,7 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
     }
     for (uint32_t i = 0; i < l->count; i++)
         truth[i] = l->list[i].truth;
-    cli_say(l->loop->cli, "locate %-21s %u wrong answers", what, l->count);
+    pipe_say(l->loop->host, "locate %-21s %u wrong answers", what, l->count);
     for (int k = 0; k < LOCATORS; k++) {
         for (uint32_t i = 0; i < l->count; i++)
             said[i] = named(&l->list[i], k);

@@ -84,10 +84,10 @@ rt_status loop_measure(struct loop *loop, const struct loop_variant *v,
     TRY(pipe_index_init(loop->ctx, &bench->set, &r.index));
     TRY(store_each_answer(loop->store, out->run_id, read_answer, &r));
     count_up(out);
-    cli_say(loop->cli, "%s %-*s %u/%u right (%.2f %%), %u truncated, %u unparsed%s",
-            bench->split, 27 - (int)strlen(bench->split), v->row.label, out->correct, n,
-            100.0 * out->correct / (n ? n : 1), out->truncated, out->unparsed,
-            made ? "" : "  [from before]");
+    pipe_say(loop->host, "%s %-*s %u/%u right (%.2f %%), %u truncated, %u unparsed%s",
+             bench->split, 27 - (int)strlen(bench->split), v->row.label, out->correct, n,
+             100.0 * out->correct / (n ? n : 1), out->truncated, out->unparsed,
+             made ? "" : "  [from before]");
 
 fail:
     pipe_index_deinit(&r.index);

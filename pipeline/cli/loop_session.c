@@ -69,7 +69,6 @@ rt_status loop_use(struct loop *loop, const char *model,
                    const struct pipe_prompt_format *format)
 {
     rt_status st;
-    int64_t most;
     const struct pipe_prompt_format *f = format;
     text_tokenizer_destroy(&loop->tok);
     rt_free(loop->examples);
@@ -83,16 +82,15 @@ rt_status loop_use(struct loop *loop, const char *model,
             loop->ctx, RT_ERR_INPUT,
             "'%s': the tokenizer has no '%s', which ends an answer of format '%s'", model,
             f->stop, f->name);
-    TRY(cli_number(loop->cli, "max-new", f->new_tokens_max, 1, 1 << 20, &most));
-    loop->new_tokens_max = (uint32_t)most;
+    loop->new_tokens_max =
+        loop->new_tokens_given ? loop->new_tokens_given : f->new_tokens_max;
     loop->context = loop_format_context(f, loop->new_tokens_max);
     if (f->chat) {
-        TRY(text_chat_pick(loop->ctx, model, cli_value(loop->cli, "chat-format", NULL),
-                           &loop->prompt.chat));
+        TRY(text_chat_pick(loop->ctx, model, loop->chat_format, &loop->prompt.chat));
         TRY(text_chat_check(loop->ctx, model, loop->prompt.chat, loop->tok));
     }
     TRY(store_begin(loop->store));
-    TRY(take_examples(loop, cli_value(loop->cli, "examples", NULL)));
+    TRY(take_examples(loop, loop->examples_path));
     TRY(put_prompt(loop));
     TRY(store_commit(loop->store));
     return RT_OK;
@@ -102,24 +100,25 @@ fail:
     return st;
 }
 
-rt_status loop_open(struct loop *loop, struct cli *cli, const char *model,
-                    const struct pipe_prompt_format *format, const char *campaign,
-                    const char *plan)
+rt_status loop_open(struct loop *loop, struct rt_ctx *ctx, const struct loop_options *o)
 {
     rt_status st;
-    int64_t seed;
-    *loop = (struct loop){ .cli = cli, .ctx = &cli->ctx };
-    TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
-    loop->seed = (uint64_t)seed;
-    TRY(text_tokenizer_load(loop->ctx, model, &loop->tok)); /* before a store is made */
-    TRY(cli_device_open(cli, &loop->dev));
+    *loop = (struct loop){ .ctx = ctx,
+                           .host = o->host,
+                           .dev = o->dev,
+                           .store = o->store,
+                           .seed = o->seed,
+                           .chat_format = o->chat_format,
+                           .examples_path = o->examples_path,
+                           .new_tokens_given = o->new_tokens_max,
+                           .stop_id = UINT32_MAX };
+    TRY(text_tokenizer_load(loop->ctx, o->model, &loop->tok));
     TRY(pipe_grader_create(loop->ctx, NULL, &loop->grader));
-    TRY(cli_store_open(cli, STORE_WRITE, &loop->store));
-    if (format)
-        TRY(loop_use(loop, model, format));
+    if (o->format)
+        TRY(loop_use(loop, o->model, o->format));
     TRY(store_begin(loop->store));
     TRY(store_put_environment(loop->store, loop->dev, loop->env_id));
-    TRY(store_put_campaign(loop->store, campaign, plan, loop->campaign_id));
+    TRY(store_put_campaign(loop->store, o->campaign, o->plan, loop->campaign_id));
     TRY(store_commit(loop->store));
     return RT_OK;
 
@@ -241,13 +240,13 @@ rt_status loop_bench_open(struct loop *loop, const char *spec, const char *split
     *out = (struct loop_bench){ .split = split };
     bool from_store;
     const bool measured = strcmp(split, "measure") == 0;
-    TRY(cli_problems_open(loop->cli, loop->store, spec,
-                          measured ? CLI_FOR_MEASURING : CLI_FOR_TRAINING, &out->set,
-                          &from_store));
+    TRY(pipe_problems_open(loop->ctx, loop->host, loop->store, spec,
+                           measured ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &out->set,
+                           &from_store));
     TRY(store_begin(loop->store));
     snprintf(out->name, sizeof out->name, "%s",
              from_store            ? spec
-             : loop->lists_by_file ? cli_list_name(spec)
+             : loop->lists_by_file ? pipe_list_name(spec)
                                    : loop->format->name);
     TRY(store_put_benchmark(loop->store, out->name, split, out->set.items, out->set.count,
                             out->id));

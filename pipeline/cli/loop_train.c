@@ -325,7 +325,8 @@ static uint32_t resume(struct training *t)
     t->saved = updates;
     if (updates > t->steps_per_epoch) /* a kill may have left the one before */
         remove_checkpoint(t, updates - t->steps_per_epoch);
-    cli_say(t->loop->cli, "train %-22s goes on after step %u", t->recipe->name, updates);
+    pipe_say(t->loop->host, "train %-22s goes on after step %u", t->recipe->name,
+             updates);
     return updates;
 }
 
@@ -338,13 +339,17 @@ static rt_status run_steps(struct training *t, uint32_t *order)
         struct train_metrics *m = &t->epoch[k % t->steps_per_epoch];
         char extra[64];
         const uint32_t n = batch_of(t, k, order, batch);
-        if (cli_stopping())
-            return cli_stop_status(t->loop->ctx);
+        TRY(pipe_stop_status(t->loop->host, t->loop->ctx));
         TRY(loop_work_beat(t->loop));
         TRY(rt_trainer_gradient(t->trainer, batch, n, m));
         TRY(rt_trainer_update(t->trainer, rate_of(t, k), NULL));
         snprintf(extra, sizeof extra, "loss %.4f", m->loss);
-        cli_progress(t->loop->cli, t->recipe->name, k + 1, steps, t->started, extra);
+        const struct pipe_progress now = { .what = t->recipe->name,
+                                           .done = k + 1,
+                                           .total = steps,
+                                           .started_ns = t->started,
+                                           .extra = extra };
+        pipe_progress(t->loop->host, &now);
         if ((k + 1) % t->steps_per_epoch == 0)
             TRY(end_epoch(t, k + 1));
     }
@@ -435,9 +440,9 @@ static rt_status close_run(struct training *t)
     TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
     TRY(loop_work_done(t->loop));
     TRY(store_commit(t->loop->store));
-    cli_say(t->loop->cli, "train %-22s %u items, %.1f s, %.2f TFLOP%s", t->recipe->name,
-            t->item_count, (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
-            t->recipe->train ? "" : " (no training)");
+    pipe_say(t->loop->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s", t->recipe->name,
+             t->item_count, (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
+             t->recipe->train ? "" : " (no training)");
     return RT_OK;
 
 fail:
@@ -513,7 +518,7 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
     snprintf(stage, sizeof stage, "train %s", recipe->name);
     if (store_stage_done(loop->store, loop->campaign_id, stage, run.id, &done) &&
         fmt_exists(adapter_file)) {
-        cli_say(loop->cli, "train %-22s done [from before]", recipe->name);
+        pipe_say(loop->host, "train %-22s done [from before]", recipe->name);
     } else {
         TRY(train_now(&t));
         TRY(store_put_stage(loop->store, loop->campaign_id, stage, run.id, "{}",

@@ -85,10 +85,7 @@ rt_status locate_twins(struct locating *l)
     for (uint32_t first = 0; first < all.count; first += n) {
         const struct score_out out = { .margin = said.margin, .best = said.best };
         n = loop_sequences_batch(&all, first, rows, &targets);
-        if (cli_stopping()) {
-            st = cli_stop_status(l->loop->ctx);
-            goto fail;
-        }
+        TRY(pipe_stop_status(l->loop->host, l->loop->ctx));
         TRY(loop_work_beat(l->loop));
         TRY(rt_scorer_run(scorer, all.list + first, n, &out));
         for (uint32_t i = first, at = 0; i < first + n; at += l->list[i++].n)

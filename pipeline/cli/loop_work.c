@@ -47,8 +47,8 @@ static void close_early(struct loop *loop, rt_status why, const char *message)
 {
     rt_status st;
     TRY(store_begin(loop->store));
-    TRY(store_attempt_close(loop->store, &loop->attempt, "interrupted",
-                            cli_exit_code(why), message));
+    TRY(store_attempt_close(loop->store, &loop->attempt, "interrupted", rt_exit_code(why),
+                            message));
     TRY(store_commit(loop->store));
     return;
 

@@ -38,10 +38,20 @@ bool cli_stopping(void)
     return stop_signal != 0;
 }
 
+rt_status cli_stop_reason(void)
+{
+    if (stop_signal == 0)
+        return RT_OK;
+    return stop_signal == SIGINT ? RT_ERR_INTERRUPTED : RT_ERR_TIME_LIMIT;
+}
+
 rt_status cli_stop_status(struct rt_ctx *ctx)
 {
-    return rt_fail(ctx, stop_signal == SIGINT ? RT_ERR_INTERRUPTED : RT_ERR_TIME_LIMIT,
-                   "stopped; finished work is saved, run the same command to go on");
+    const rt_status st = cli_stop_reason();
+    return st == RT_OK ? st
+                       : rt_fail(ctx, st,
+                                 "stopped; finished work is saved, run the same command "
+                                 "to go on");
 }
 
 static void print_log(void *user, enum rt_log_level level, const char *line)
@@ -62,7 +72,7 @@ static int unknown_command(const char *name)
     fprintf(stderr,
             "error[E%02d]: there is no command '%.60s'%s%s\n  try:  faultline help\n",
             (int)RT_ERR_USAGE, name, meant ? ", did you mean " : "", meant ? meant : "");
-    return cli_exit_code(RT_ERR_USAGE);
+    return rt_exit_code(RT_ERR_USAGE);
 }
 
 static void print_error(const struct cli *cli, rt_status st)
@@ -115,7 +125,7 @@ int main(int argc, char **argv)
         name = "help";
     if (strcmp(name, "--version") == 0) {
         print_version();
-        return cli_exit_code(finish_output(&cli.ctx));
+        return rt_exit_code(finish_output(&cli.ctx));
     }
     for (int i = 0; cli_commands[i]; i++)
         if (strcmp(cli_commands[i]->name, name) == 0)
@@ -139,5 +149,5 @@ int main(int argc, char **argv)
         print_error(&cli, st);
     free(cli.argv_json); /* lint: jansson's own */
     rt_free(cli.cache_dir);
-    return cli_exit_code(st);
+    return rt_exit_code(st);
 }

@@ -4,23 +4,25 @@
 #ifndef PIPELINE_CLI_PROBLEM_SOURCE_H
 #define PIPELINE_CLI_PROBLEM_SOURCE_H
 
-#include "pipeline/cli/cli.h"
+#include "pipeline/host.h"
 #include "pipeline/problems.h"
+#include "store/store.h"
 
-enum cli_problem_use {
-    CLI_FOR_MEASURING,
-    CLI_FOR_TRAINING, /* anything that shapes an adapter, choosing one included */
+enum pipe_problem_use {
+    PIPE_FOR_MEASURING,
+    PIPE_FOR_TRAINING, /* anything that shapes an adapter, choosing one included */
 };
 
 /* A file of that name goes before a data set. For training, a data set that is for
  * measuring is refused (RT_ERR_USAGE), and problems that stand in any measuring set of the
  * results file too are left out, with a line that says how many. *from_store (may be null)
  * tells which it was. On failure the set is empty. */
-RT_CHECKED rt_status cli_problems_open(struct cli *cli, struct store *store,
-                                       const char *spec, enum cli_problem_use use,
-                                       struct pipe_problem_set *out, bool *from_store);
+RT_CHECKED rt_status pipe_problems_open(struct rt_ctx *ctx, const struct pipe_host *host,
+                                        struct store *store, const char *spec,
+                                        enum pipe_problem_use use,
+                                        struct pipe_problem_set *out, bool *from_store);
 
 /* How a list that is no data set is called: the file's name without its folder. */
-const char *cli_list_name(const char *text);
+const char *pipe_list_name(const char *text);
 
 #endif

@@ -131,8 +131,8 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
         return RT_ERR_USAGE;
     const char *work = cli_value(cli, "work", "faultline-work");
     TRY(fmt_make_folder(&cli->ctx, work));
-    TRY(loop_open(&r->loop, cli, r->full_folder, pipe_prompt_format_find("demo"),
-                  "restore", plan));
+    TRY(cli_session_open(cli, r->full_folder, pipe_prompt_format_find("demo"), "restore",
+                         plan, &r->loop));
     r->loop.work = work;
     TRY(loop_bench_open(&r->loop, mine, "mine", &r->mine));
     TRY(loop_bench_open(&r->loop, validate, "validate", &r->validate));

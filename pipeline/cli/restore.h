@@ -4,7 +4,7 @@
 #ifndef PIPELINE_CLI_RESTORE_H
 #define PIPELINE_CLI_RESTORE_H
 
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/cli_session.h"
 
 enum { RESTORE_ARMS_MAX = 16 };
 

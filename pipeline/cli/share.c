@@ -1,5 +1,5 @@
 /* pipeline/cli/share.c
- * What commands share: opening a device, progress, the profile table. */
+ * What commands share: opening a device and the results file, the profile table. */
 #include "pipeline/cli/cli.h"
 
 #include "runtime/format/file.h"
@@ -189,18 +189,6 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
             (double)s.buffer_bytes_max / 1048576);
 }
 
-void cli_say(struct cli *cli, const char *fmt, ...)
-{
-    if (cli->verbosity < 0)
-        return;
-    cli_progress_end(cli);
-    va_list args;
-    va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
-    va_end(args);
-    fputc('\n', stderr);
-}
-
 void cli_print_json_text(const char *text)
 {
     json_t *string = json_string(text); /* null where it is not UTF-8 */
@@ -219,53 +207,4 @@ void cli_print_json_text(const char *text)
             putchar(*text);
     }
     putchar('"');
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-void cli_progress(struct cli *cli, const char *what, uint64_t done, uint64_t total,
-                  uint64_t started_ns, const char *extra)
-{
-    const uint64_t now = rt_time_ns();
-    if (cli->progress_started != started_ns) {
-        cli->progress_started = started_ns;
-        cli->progress_base = done;
-    }
-    const uint64_t pause =
-        cli->progress_terminal ? UINT64_C(200000000) : UINT64_C(5000000000);
-    if (cli->progress_off || (now - cli->progress_at < pause && done < total))
-        return;
-    if (!cli->progress_terminal && done >= total)
-        return; /* a result line follows */
-    /* The rate is that of this run: what was found done tells nothing about it. */
-    const double seconds = (double)(now - started_ns) * 1e-9;
-    const uint64_t fresh = done - smaller(done, cli->progress_base);
-    const double rate = fresh && seconds > 0 ? (double)fresh / seconds : 0;
-    char left[32] = "null", pace[64] = "";
-    if (rate > 0) {
-        snprintf(left, sizeof left, "%.0f", (double)(total - done) / rate);
-        snprintf(pace, sizeof pace, "  %.1f/s  left %s s", rate, left);
-    }
-    cli->progress_at = now;
-    if (cli->progress_json) {
-        fprintf(stderr,
-                "{\"what\":\"%s\",\"done\":%llu,\"total\":%llu,\"seconds\":%.1f,"
-                "\"left_seconds\":%s}\n",
-                what, (unsigned long long)done, (unsigned long long)total, seconds, left);
-        return;
-    }
-    snprintf(cli->progress_line, sizeof cli->progress_line, "%-24s %llu/%llu%s  %.80s",
-             what, (unsigned long long)done, (unsigned long long)total, pace, extra);
-    fprintf(stderr, cli->progress_terminal ? "\r\033[K%s" : "%s\n", cli->progress_line);
-    fflush(stderr);
-}
-
-void cli_progress_end(struct cli *cli)
-{
-    if (cli->progress_terminal && cli->progress_line[0])
-        fprintf(stderr, "\r\033[K");
-    cli->progress_line[0] = '\0';
 }
