@@ -281,7 +281,7 @@ rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
 {
     struct pipe_step steps[PIPE_STEPS_MAX];
     const struct pipe_prompt_format *format = prompt->format;
-    const uint32_t count = format->split(output, steps, PIPE_STEPS_MAX);
+    const uint32_t count = format->dialect->split(output, steps, PIPE_STEPS_MAX);
     *out = (struct pipe_candidate){
         .item = { .problem_id = problem->id, .step = step, .prompt = "" },
         .question = problem->question,
@@ -299,7 +299,7 @@ rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
     if (!out->item.prompt || !out->given || !out->item.rejected)
         return no_memory(ctx);
     const uint32_t others =
-        continuation ? format->split(continuation, steps, PIPE_STEPS_MAX) : 0;
+        continuation ? format->dialect->split(continuation, steps, PIPE_STEPS_MAX) : 0;
     if (others == 0)
         return RT_OK;
     out->chosen_ends = others == 1;

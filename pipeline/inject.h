@@ -15,16 +15,7 @@
 #ifndef PIPELINE_INJECT_H
 #define PIPELINE_INJECT_H
 
-#include "pipeline/record.h"
-#include "pipeline/text_pool.h"
-
-enum pipe_inject_kind { PIPE_INJECT_VALUE, PIPE_INJECT_OPERAND };
-
-struct pipe_injected {
-    const char *output; /* in the pool; null: no such alteration was found */
-    int32_t step;       /* the altered one */
-    enum pipe_inject_kind kind;
-};
+#include "pipeline/prompt/dialect.h"
 
 /* Alters `output`, a right answer in the demo format to `question`. The draw depends on
  * (seed, index) alone. An answer that cannot be read, or with more than 32 lines, gives

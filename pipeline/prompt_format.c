@@ -1,9 +1,7 @@
 #include "pipeline/prompt_format.h"
 
-#include "pipeline/format_demo.h"
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/grade.h"
-#include "pipeline/step_split.h"
 #include "runtime/format/sha256.h"
 #include "runtime/text/chat.h"
 
@@ -17,20 +15,7 @@ enum { DIVERSITY_INVERSE = 20 }; /* 1 / 0.05 */
     "Please reason step by step, and put your final answer within \\boxed{}."
 
 static const struct pipe_prompt_format formats[] = {
-    {
-        .name = "demo",
-        .summary = "the bundled model's: one equation a line, #### answer",
-        .before = "",
-        .after = "<|sep|>",
-        .stop = "<|endoftext|>",
-        .new_tokens_max = 112,
-        .context = 256,
-        .segmenter = "line",
-        .grader = "demo",
-        .split = pipe_demo_split,
-        .extract = pipe_demo_extract,
-        .equal = pipe_demo_equal,
-    },
+    /* beside pipe_format_demo */
     {
         .name = "gsm8k-8shot-cot",
         .summary = "8 worked examples (Wei et al. 2022), for base models",
@@ -42,10 +27,9 @@ static const struct pipe_prompt_format formats[] = {
         .stop_texts = { "Q:" },
         .new_tokens_max = 400,
         .context = 1536,
-        .segmenter = "sentence",
         .grader = "gsm8k",
         .style = "gsm8k",
-        .split = pipe_split_sentences,
+        .dialect = &pipe_dialect_sentences,
         .data = { "gsm8k", "svamp", "asdiv", "multiarith", "gsm-hard" },
     },
     {
@@ -59,10 +43,9 @@ static const struct pipe_prompt_format formats[] = {
         .stop_texts = { "Problem:", "I hope it is correct." },
         .new_tokens_max = 1024,
         .context = 2560,
-        .segmenter = "sentence",
         .grader = "math",
         .style = "math",
-        .split = pipe_split_sentences,
+        .dialect = &pipe_dialect_sentences,
         .data = { "math", "math500" },
     },
     {
@@ -74,10 +57,9 @@ static const struct pipe_prompt_format formats[] = {
         .after = "",
         .new_tokens_max = 2048,
         .context = 3072,
-        .segmenter = "paragraph",
         .grader = "math",
         .style = "math",
-        .split = pipe_split_paragraphs,
+        .dialect = &pipe_dialect_paragraphs,
     },
     {
         .name = "chat-steps",
@@ -92,10 +74,9 @@ static const struct pipe_prompt_format formats[] = {
         .numbered = true,
         .new_tokens_max = 2048,
         .context = 3072,
-        .segmenter = "step",
         .grader = "math",
         .style = "math",
-        .split = pipe_split_marks,
+        .dialect = &pipe_dialect_marks,
     },
     {
         .name = "aime",
@@ -106,33 +87,36 @@ static const struct pipe_prompt_format formats[] = {
         .after = "",
         .new_tokens_max = 32768,
         .context = 33792,
-        .segmenter = "paragraph",
         .grader = "aime",
         .style = "aime",
-        .split = pipe_split_paragraphs,
+        .dialect = &pipe_dialect_paragraphs,
         .data = { "aime24", "aime25", "amc23" },
     },
 };
 
 const struct pipe_prompt_format *pipe_prompt_format_at(uint32_t i)
 {
-    return i < RT_COUNT(formats) ? &formats[i] : NULL;
+    if (i == 0)
+        return &pipe_format_demo;
+    return i <= RT_COUNT(formats) ? &formats[i - 1] : NULL;
 }
 
 const struct pipe_prompt_format *pipe_prompt_format_find(const char *name)
 {
-    for (size_t i = 0; name && i < RT_COUNT(formats); i++)
-        if (strcmp(formats[i].name, name) == 0)
-            return &formats[i];
+    const struct pipe_prompt_format *f;
+    for (uint32_t i = 0; name && (f = pipe_prompt_format_at(i)); i++)
+        if (strcmp(f->name, name) == 0)
+            return f;
     return NULL;
 }
 
 const struct pipe_prompt_format *pipe_prompt_format_for(const char *data, size_t length)
 {
-    for (size_t i = 0; i < RT_COUNT(formats); i++)
-        for (const char *const *d = formats[i].data; *d; d++)
+    const struct pipe_prompt_format *f;
+    for (uint32_t i = 0; (f = pipe_prompt_format_at(i)); i++)
+        for (const char *const *d = f->data; *d; d++)
             if (strlen(*d) == length && memcmp(*d, data, length) == 0)
-                return &formats[i];
+                return f;
     return NULL;
 }
 

@@ -5,9 +5,9 @@
 #ifndef PIPELINE_PROMPT_FORMAT_H
 #define PIPELINE_PROMPT_FORMAT_H
 
-#include "pipeline/record.h"
+#include "pipeline/prompt/dialect.h"
 
-enum { PIPE_STEPS_MAX = 256, PIPE_EXTRACT_MAX = 1024, PIPE_STOPS_MAX = 3 };
+enum { PIPE_EXTRACT_MAX = 1024, PIPE_STOPS_MAX = 3 };
 
 struct pipe_prompt_format {
     const char *name, *summary;
@@ -26,11 +26,8 @@ struct pipe_prompt_format {
     bool numbered; /* every line begins with "Step k:", by force: answer_turn.h */
     uint32_t new_tokens_max; /* cap of an answer, the stop token counted */
     uint32_t context;        /* tokens of prompt and answer, where the model has them */
-    const char *segmenter;   /* name of the step rule, as stored */
     const char *grader;      /* name of the grader, as stored */
-    /* Cuts an answer (step_split.h). Returns the number of steps, at most `max`; the last
-     * takes the rest. */
-    uint32_t (*split)(const char *output, struct pipe_step *steps, uint32_t max);
+    const struct pipe_dialect *dialect; /* of its solution text */
     /* How the final answer is found (grade/extract.h) and compared (grade/grade.h): name of
      * the style. Null: by the two functions. */
     const char *style;
@@ -42,6 +39,8 @@ struct pipe_prompt_format {
     const char *data[8]; /* data sets whose usual format this is; ends with a null */
 };
 
+/* The bundled model's row. */
+extern const struct pipe_prompt_format pipe_format_demo;
 /* The row with this name, or null. */
 const struct pipe_prompt_format *pipe_prompt_format_find(const char *name);
 /* Row i, null beyond the last: for lists in messages and help. */

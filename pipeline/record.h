@@ -60,6 +60,8 @@ struct pipe_score {
     const char *reason; /* rule that fired, or why not; may be null */
 };
 
+enum { PIPE_STEPS_MAX = 256 }; /* of an answer; the last one takes the rest */
+
 /* One step of an answer: half-open ranges. */
 struct pipe_step {
     uint32_t char_start, char_end; /* bytes of output */

@@ -23,7 +23,7 @@ may()
 none='/nothing'
 may shaders 'shaders/' $none
 may runtime 'shaders/|runtime/' $none
-may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/grade/|pipeline/exchange/|pipeline/demo/' \
+may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/exchange/|pipeline/demo/' \
     'pipeline/cli/'
 may store 'runtime/(rt|device|plan|op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none

@@ -47,7 +47,8 @@ static rt_status put_answer(struct importer *m, const struct pipe_import_answer 
     struct pipe_step steps[PIPE_STEPS_MAX];
     char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score;
-    const uint32_t n = a->error ? 0 : m->format->split(a->output, steps, PIPE_STEPS_MAX);
+    const uint32_t n =
+        a->error ? 0 : m->format->dialect->split(a->output, steps, PIPE_STEPS_MAX);
     pipe_grade(m->grader, m->format, a->output, a->finish, problem->answer, extracted,
                &score);
     m->right += score.correct;
@@ -63,7 +64,7 @@ static rt_status put_answer(struct importer *m, const struct pipe_import_answer 
         .prefill_us = -1,
         .decode_us = -1,
         .error = a->error,
-        .segmenter = m->format->segmenter,
+        .segmenter = m->format->dialect->segmenter,
     };
     return store_put_generation(m->store, m->run.id, &g, &score, steps, n);
 }

@@ -147,19 +147,34 @@ fail:
     return st;
 }
 
+static rt_status read_format(struct cli *cli, const struct pipe_prompt_format **out)
+{
+    const char *name = cli_value(cli, "format", NULL);
+    char names[160] = "";
+    *out = pipe_prompt_format_find(name);
+    if (!name || *out)
+        return RT_OK;
+    for (uint32_t i = 0; pipe_prompt_format_at(i); i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                 i ? ", " : "", pipe_prompt_format_at(i)->name);
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no format '%.40s'; there are %s",
+                   name, names);
+}
+
+rt_status eval_format_named(struct cli *cli, const char *bench,
+                            const struct pipe_prompt_format **out)
+{
+    const rt_status st = read_format(cli, out);
+    if (st == RT_OK && !*out)
+        *out = eval_usual_format(bench);
+    return st;
+}
+
 rt_status eval_plan_read(struct cli *cli, struct eval_plan *out)
 {
     rt_status st;
-    const char *format = cli_value(cli, "format", NULL);
-    *out = (struct eval_plan){ .format = pipe_prompt_format_find(format) };
-    if (format && !out->format) {
-        char names[160] = "";
-        for (uint32_t i = 0; pipe_prompt_format_at(i); i++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
-                     i ? ", " : "", pipe_prompt_format_at(i)->name);
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "there is no format '%.40s'; there are %s", format, names);
-    }
+    *out = (struct eval_plan){ .variant_count = 0 };
+    TRY(read_format(cli, &out->format));
     TRY(read_lists(cli, out));
     TRY(read_ask(cli, &out->ask));
 

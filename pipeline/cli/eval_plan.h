@@ -32,4 +32,8 @@ const struct pipe_prompt_format *eval_format(const struct eval_plan *plan,
 /* Seconds of "90", "90s", "15m", "2h", "1h30m"; false: it is no such text. */
 bool eval_seconds(const char *text, double *out);
 
+/* The format of --format, else the usual one of a list. RT_ERR_USAGE: no such name. */
+RT_CHECKED rt_status eval_format_named(struct cli *cli, const char *bench,
+                                       const struct pipe_prompt_format **out);
+
 #endif

@@ -1,16 +1,10 @@
 #include "pipeline/cli/locate_stored.h"
 
-#include "pipeline/locate_arithmetic.h"
-#include "pipeline/locate_check.h"
 #include "pipeline/prompt_format.h"
 #include "pipeline/text_pool.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Share of answers in which the step that it names is the first faulty one: 5 of the 17
- * that it flags among the 1,182 of ProcessBench's dev half (14 of them are faulty). */
-#define ARITHMETIC_CONFIDENCE 0.29
 
 struct finding {
     struct finding *next;
@@ -42,53 +36,22 @@ static rt_status take_run(void *user, const struct store_row *row)
     return RT_OK;
 }
 
-static struct pipe_fault by_arithmetic(struct locating_stored *l, const char *output,
-                                       const char **evidence)
-{
-    struct pipe_step steps[PIPE_STEPS_MAX];
-    struct pipe_equation e;
-    const uint32_t n = l->format->split(output, steps, PIPE_STEPS_MAX);
-    pipe_locate_arithmetic(output, steps, n, &e);
-    *evidence =
-        e.step < 0
-            ? "{}"
-            : pipe_pool_format(&l->cli->ctx, &l->pool,
-                               "{\"rule\":\"arithmetic\",\"at\":[%u,%u],\"stated\":%.10g,"
-                               "\"value\":%.10g}",
-                               e.char_start, e.char_start + e.size, e.stated, e.value);
-    return (struct pipe_fault){
-        .locator = "check",
-        .step = e.step,
-        .token = -1,
-        .category = e.step < 0 ? PIPE_CAT_NONE : PIPE_CAT_EXECUTION_COMPUTATION,
-        .confidence = e.step < 0 ? 0 : ARITHMETIC_CONFIDENCE,
-    };
-}
-
-static struct pipe_fault by_check(struct locating_stored *l, const char *question,
-                                  const char *output, const char **evidence)
-{
-    struct pipe_check c;
-    pipe_locate_check(question, output, &c);
-    *evidence = pipe_pool_copy(&l->cli->ctx, &l->pool, c.evidence, strlen(c.evidence));
-    return (struct pipe_fault){ .locator = "check",
-                                .step = c.step,
-                                .token = -1,
-                                .category = c.category,
-                                .confidence = c.confidence };
-}
-
 static rt_status take_answer(void *user, const struct store_row *row)
 {
     struct locating_stored *l = user;
     struct finding *f = pipe_pool_take(&l->cli->ctx, &l->pool, 1, sizeof *f);
     const char *id = store_row_text(row, 0);
+    struct pipe_checked c;
+    l->format->dialect->check(store_row_text(row, 1), store_row_text(row, 2), &c);
     if (f) {
         f->gen_id = pipe_pool_copy(&l->cli->ctx, &l->pool, id, strlen(id));
-        f->fault = strcmp(l->format->name, "demo") == 0
-                       ? by_check(l, store_row_text(row, 1), store_row_text(row, 2),
-                                  &f->evidence)
-                       : by_arithmetic(l, store_row_text(row, 2), &f->evidence);
+        f->evidence =
+            pipe_pool_copy(&l->cli->ctx, &l->pool, c.evidence, strlen(c.evidence));
+        f->fault = (struct pipe_fault){ .locator = "check",
+                                        .step = c.step,
+                                        .token = -1,
+                                        .category = c.category,
+                                        .confidence = c.confidence };
     }
     if (!f || !f->gen_id || !f->evidence)
         return rt_fail(&l->cli->ctx, RT_ERR_HOST_MEMORY, "no memory to locate");
@@ -144,7 +107,7 @@ static rt_status print_faults(struct locating_stored *l)
         "FROM fault f JOIN generation g USING(gen_id) LEFT JOIN step s ON "
         "s.gen_id=g.gen_id AND s.segmenter=?2 AND s.idx=f.step_idx WHERE g.run_id=?1 AND "
         "f.locator='check' AND f.step_idx IS NOT NULL ORDER BY g.problem_id, g.sample",
-        (const char *const[]){ l->run, l->format->segmenter, NULL });
+        (const char *const[]){ l->run, l->format->dialect->segmenter, NULL });
 }
 
 rt_status locate_stored(struct cli *cli, const char *run)
@@ -160,11 +123,13 @@ rt_status locate_stored(struct cli *cli, const char *run)
         "(r.run_id, v.label) ORDER BY r.started_ms DESC, r.run_id LIMIT 1",
         (const char *const[]){ run, NULL }, take_run, &l));
     l.format = pipe_prompt_format_find(l.format_name);
-    if (!l.run[0] || !l.format) {
+    if (!l.run[0] || !l.format || !l.format->dialect->check) {
         st = rt_fail(&cli->ctx, RT_ERR_USAGE,
-                     l.run[0] ? "the run '%.80s' has answers of no format that has steps"
-                              : "no eval run '%.80s' is in the results file; see: "
-                                "faultline status",
+                     l.run[0]
+                         ? "the run '%.80s' has answers of no format whose steps can be "
+                           "checked"
+                         : "no eval run '%.80s' is in the results file; see: "
+                           "faultline status",
                      run);
         goto fail;
     }

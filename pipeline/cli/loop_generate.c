@@ -95,8 +95,9 @@ static rt_status save(struct generating *g, const struct loop_task *task,
     struct pipe_step steps[PIPE_STEPS_MAX];
     const struct pipe_trace *trace = &generation->trace;
     const struct pipe_prompt_format *f = g->loop->format;
-    const uint32_t n =
-        generation->error ? 0 : f->split(generation->output, steps, PIPE_STEPS_MAX);
+    const uint32_t n = generation->error
+                           ? 0
+                           : f->dialect->split(generation->output, steps, PIPE_STEPS_MAX);
     loop_token_ends(g->loop, trace->ids, trace->n, g->ends);
     pipe_steps_map_tokens(steps, n, g->ends, trace->n);
     TRY(begin(g));
@@ -189,7 +190,7 @@ static rt_status take_reply(void *user, const struct loop_reply *a)
         .prompt_hash = g->loop->format_hash,
         .output = a->text,
         .finish = a->finish,
-        .segmenter = g->loop->format->segmenter,
+        .segmenter = g->loop->format->dialect->segmenter,
         .n_prompt = a->n_prompt,
         .n_gen = a->n_gen,
         .prefill_us = a->prefill_us,

@@ -161,7 +161,8 @@ static rt_status ask_others(struct making *k, struct others *o)
     for (uint32_t i = 0; i < k->m->faults->count; i++) {
         const struct loop_fault *f = &k->m->faults->items[i];
         const char *text = k->m->q->items[f->problem].text;
-        const uint32_t count = k->loop->format->split(text, steps, PIPE_STEPS_MAX);
+        const uint32_t count =
+            k->loop->format->dialect->split(text, steps, PIPE_STEPS_MAX);
         for (uint32_t s = 0; s < count && f->step >= 0; s++) {
             struct loop_job *job = &o->jobs[o->first[i] + s];
             if ((int32_t)s == f->step)
@@ -189,10 +190,10 @@ static int32_t draw_other(const struct making *k, const struct others *o, uint32
     struct pipe_step own[PIPE_STEPS_MAX], first[2];
     const struct loop_fault *f = &k->m->faults->items[i];
     const char *text = k->m->q->items[f->problem].text;
-    const uint32_t count = k->loop->format->split(text, own, PIPE_STEPS_MAX);
+    const uint32_t count = k->loop->format->dialect->split(text, own, PIPE_STEPS_MAX);
     for (uint32_t s = 0; s < count; s++) {
         const char *other = o->jobs[o->first[i] + s].text;
-        if (!other || k->loop->format->split(other, first, 2) == 0)
+        if (!other || k->loop->format->dialect->split(other, first, 2) == 0)
             continue;
         char *a = rt_format(k->loop->ctx, "%.*s", (int)first[0].char_end, other);
         char *b =
@@ -215,7 +216,7 @@ static rt_status make_other_pairs(struct making *k)
     for (uint32_t i = 0; o.first && i < n; i++) {
         const char *text = k->m->q->items[k->m->faults->items[i].problem].text;
         o.first[i] = o.count;
-        o.count += k->loop->format->split(text, steps, PIPE_STEPS_MAX);
+        o.count += k->loop->format->dialect->split(text, steps, PIPE_STEPS_MAX);
     }
     o.jobs = rt_alloc(k->loop->ctx, o.count, sizeof *o.jobs);
     if (!o.jobs || !o.first) {

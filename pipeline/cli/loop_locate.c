@@ -5,9 +5,6 @@
  * never part of a verdict. */
 #include "pipeline/cli/loop_locate.h"
 
-#include "pipeline/inject.h"
-#include "pipeline/locate_gold.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -21,8 +18,9 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
 {
     struct rt_ctx *ctx = l->loop->ctx;
     struct pipe_step steps[PIPE_STEPS_MAX];
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
     uint32_t *ends = rt_alloc(ctx, s->n, sizeof *ends);
-    s->step_count = l->loop->format->split(s->text, steps, PIPE_STEPS_MAX);
+    s->step_count = dialect->split(s->text, steps, PIPE_STEPS_MAX);
     s->steps = rt_alloc(ctx, s->step_count, sizeof *s->steps);
     s->known = rt_alloc(ctx, s->step_count + 1u, sizeof *s->known);
     s->twin = -1;
@@ -39,7 +37,9 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
                                          .greedy_right = true,
                                          .text_right = true,
                                          .text = rt_strdup(ctx, right) };
-    pipe_locate_check(l->bench->set.items[s->problem].question, s->text, &s->check);
+    s->check = (struct pipe_checked){ .step = -1, .evidence = "{}" };
+    if (dialect->check)
+        dialect->check(l->bench->set.items[s->problem].question, s->text, &s->check);
     return s->known[0].text ? RT_OK : no_memory(l);
 }
 
@@ -63,13 +63,15 @@ static rt_status by_difference(struct locating *l, const struct locate_search *s
                                int32_t step, enum pipe_category *out)
 {
     *out = PIPE_CAT_UNCLASSIFIED;
-    if (step < 0 || (uint32_t)step >= s->step_count || !s->known[step].text)
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    if (!dialect->category || step < 0 || (uint32_t)step >= s->step_count ||
+        !s->known[step].text)
         return RT_OK;
     char *whole = rt_format(l->loop->ctx, "%.*s%s", (int)s->steps[step].char_start,
                             s->text, s->known[step].text);
     if (!whole)
         return no_memory(l);
-    *out = pipe_category_by_difference(s->text, (uint32_t)step, whole);
+    *out = dialect->category(s->text, (uint32_t)step, whole);
     rt_free(whole);
     return RT_OK;
 }
@@ -131,14 +133,11 @@ rt_status locate_verdicts(struct locating *l)
 
 static rt_status judge_gold(struct locating *l, struct locate_search *s)
 {
-    const struct pipe_problem *problem = &l->bench->set.items[s->problem];
-    struct pipe_gold_fault gold = { .step = -1 };
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
     s->truth = -1;
-    if (!problem->program_count)
-        return RT_OK;
-    const rt_status st = pipe_locate_gold(l->loop->ctx, problem, s->text, &gold);
-    s->truth = gold.step;
-    return st;
+    return dialect->gold ? dialect->gold(l->loop->ctx, &l->bench->set.items[s->problem],
+                                         s->text, &s->truth)
+                         : RT_OK;
 }
 
 static bool is_lost(const struct loop_answers *f, const struct loop_answers *q,
@@ -294,6 +293,13 @@ static rt_status list_injected(struct locating *l, const struct loop_answers *f,
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->loop->ctx;
     const uint32_t end_id = loop_end_id(l->loop, l->full->model);
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    if (!dialect->inject)
+        return rt_fail(
+            ctx, RT_ERR_USAGE,
+            "no faults can be injected into answers of format '%s': nothing is "
+            "known of how its steps hang together",
+            l->loop->format->name);
     l->list = rt_alloc(ctx, want, sizeof *l->list);
     if (!l->list)
         return no_memory(l);
@@ -302,9 +308,9 @@ static rt_status list_injected(struct locating *l, const struct loop_answers *f,
         uint32_t *ids = NULL, n = 0;
         if (!f->items[i].correct)
             continue;
-        TRY(pipe_inject(ctx, pool, l->bench->set.items[i].question, f->items[i].text,
-                        l->count % 2 ? PIPE_INJECT_OPERAND : PIPE_INJECT_VALUE,
-                        l->loop->seed, i, &x));
+        TRY(dialect->inject(ctx, pool, l->bench->set.items[i].question, f->items[i].text,
+                            l->count % 2 ? PIPE_INJECT_OPERAND : PIPE_INJECT_VALUE,
+                            l->loop->seed, i, &x));
         if (!x.output)
             continue;
         TRY(text_encode(l->loop->tok, x.output, strlen(x.output), false, &ids, &n));

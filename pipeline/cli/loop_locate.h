@@ -4,7 +4,6 @@
 #define PIPELINE_CLI_LOOP_LOCATE_H
 
 #include "pipeline/cli/loop.h"
-#include "pipeline/locate_check.h"
 #include "pipeline/locate_rules.h"
 
 /* Full's continuations after the first so many steps: sample 0 is greedy, the others are
@@ -31,7 +30,7 @@ struct locate_search {
     struct locate_known *known; /* owned, step_count + 1 */
     uint32_t asked;             /* kept steps of the question that is open */
     bool pending;
-    struct pipe_check check;
+    struct pipe_checked check;
     struct pipe_rollout_result rollout;
     struct pipe_twin_suspect suspect;
     int32_t twin;

@@ -3,6 +3,7 @@
  * recipes and controls, measure all on the other split. */
 #include "pipeline/cli/restore.h"
 
+#include "pipeline/cli/eval_plan.h"
 #include "runtime/format/file.h"
 #include "runtime/quant/rtn.h"
 
@@ -80,17 +81,17 @@ fail:
 }
 
 /* What is asked for, as JSON text (free); null with an error. */
-static char *plan_text(struct restoring *r, const char *quant, const char *mine,
-                       const char *validate, const char *measure)
+static char *plan_text(struct restoring *r, const char *format, const char *quant,
+                       const char *mine, const char *validate, const char *measure)
 {
     int64_t seed;
     if (cli_number(r->cli, "seed", 1, 0, INT64_MAX, &seed) != RT_OK)
         return NULL;
     json_t *plan =
-        json_pack("{s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "full", r->full_folder,
-                  "quant", quant ? quant : "", "bits", (json_int_t)r->bits, "mine", mine,
-                  "validate", validate, "measure", measure, "items", (json_int_t)r->items,
-                  "seed", (json_int_t)seed);
+        json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "format", format,
+                  "full", r->full_folder, "quant", quant ? quant : "", "bits",
+                  (json_int_t)r->bits, "mine", mine, "validate", validate, "measure",
+                  measure, "items", (json_int_t)r->items, "seed", (json_int_t)seed);
     char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     json_decref(plan);
     if (!text &&
@@ -116,6 +117,7 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
 {
     rt_status st;
     char *plan = NULL;
+    const struct pipe_prompt_format *format;
     r->cli = cli;
     TRY(read_options(r));
     const char *mine = cli_value(cli, "mine", NULL),
@@ -126,13 +128,13 @@ rt_status restore_open(struct restoring *r, struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "%s needs --full DIR, --mine, --validate and --measure FILE",
                        cli->command->name);
-    plan = plan_text(r, quant, mine, validate, measure);
+    TRY(eval_format_named(cli, mine, &format));
+    plan = plan_text(r, format->name, quant, mine, validate, measure);
     if (!plan)
         return RT_ERR_USAGE;
     const char *work = cli_value(cli, "work", "faultline-work");
     TRY(fmt_make_folder(&cli->ctx, work));
-    TRY(cli_session_open(cli, r->full_folder, pipe_prompt_format_find("demo"), "restore",
-                         plan, &r->loop));
+    TRY(cli_session_open(cli, r->full_folder, format, "restore", plan, &r->loop));
     r->loop.work = work;
     TRY(loop_bench_open(&r->loop, mine, "mine", &r->mine));
     TRY(loop_bench_open(&r->loop, validate, "validate", &r->validate));

@@ -46,6 +46,12 @@ struct restoring {
           "with [0:1500] a part of it" },                                               \
         { "validate", "P", "problems that choose the checkpoint" },                     \
         { "measure", "P", "problems to measure on, never trained on" },                 \
+        { "format", "NAME",                                                             \
+          "prompt format (default: the usual one of the mined data set, else demo)" },  \
+        { "chat-format", "NAME",                                                        \
+          "chat format (default: that of the model's template)" },                      \
+        { "examples", "FILE", "worked examples of a format, once" },                    \
+        { "max-new", "N", "tokens of an answer at most (default: the format's)" },      \
         { "items", "N", "Silver Bullet items at most (default 332)" },                  \
         { "samples", "N",                                                               \
           "drawn continuations where the greedy one fails (default 0)" },               \

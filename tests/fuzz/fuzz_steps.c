@@ -17,7 +17,7 @@ static void check_formats(const char *text, size_t size)
         const struct pipe_prompt_format *f = pipe_prompt_format_at(i);
         struct pipe_step steps[PIPE_STEPS_MAX];
         struct pipe_turn turn = { 0 };
-        const uint32_t n = f->split(text, steps, PIPE_STEPS_MAX);
+        const uint32_t n = f->dialect->split(text, steps, PIPE_STEPS_MAX);
         for (uint32_t k = 0; k < n; k++)
             if (steps[k].char_start != (k ? steps[k - 1].char_end : 0) ||
                 steps[k].char_end <= steps[k].char_start)

@@ -1,0 +1,57 @@
+/* pipeline/demo/demo_format.c
+ * The prompt format of the bundled model, and all that is known of its solution text. */
+#include "pipeline/format_demo.h"
+#include "pipeline/inject.h"
+#include "pipeline/locate_check.h"
+#include "pipeline/locate_gold.h"
+#include "pipeline/locate_rules.h"
+#include "pipeline/prompt_format.h"
+
+#include <string.h>
+
+static void check(const char *question, const char *output, struct pipe_checked *out)
+{
+    struct pipe_check c;
+    pipe_locate_check(question, output, &c);
+    *out = (struct pipe_checked){ .step = c.step,
+                                  .category = c.category,
+                                  .confidence = c.confidence };
+    memcpy(out->evidence, c.evidence, sizeof out->evidence);
+    _Static_assert(sizeof out->evidence == sizeof c.evidence, "evidence is copied whole");
+}
+
+static rt_status gold(struct rt_ctx *ctx, const struct pipe_problem *problem,
+                      const char *output, int32_t *step)
+{
+    struct pipe_gold_fault fault = { .step = -1 };
+    *step = -1;
+    if (!problem->program_count)
+        return RT_OK;
+    const rt_status st = pipe_locate_gold(ctx, problem, output, &fault);
+    *step = fault.step;
+    return st;
+}
+
+static const struct pipe_dialect dialect = {
+    .name = "demo",
+    .segmenter = "line",
+    .split = pipe_demo_split,
+    .check = check,
+    .category = pipe_category_by_difference,
+    .inject = pipe_inject,
+    .gold = gold,
+};
+
+const struct pipe_prompt_format pipe_format_demo = {
+    .name = "demo",
+    .summary = "the bundled model's: one equation a line, #### answer",
+    .before = "",
+    .after = "<|sep|>",
+    .stop = "<|endoftext|>",
+    .new_tokens_max = 112,
+    .context = 256,
+    .grader = "demo",
+    .dialect = &dialect,
+    .extract = pipe_demo_extract,
+    .equal = pipe_demo_equal,
+};
