@@ -165,25 +165,8 @@ struct evaluating {
     struct loop loop;
     struct eval_plan plan;
     struct loop_bench benches[EVAL_BENCHES_MAX];
-    struct rt_model *model;
-    struct rt_adapter *adapter;
+    struct loop_variant variant;
 };
-
-static rt_status load(struct evaluating *e, const struct eval_variant *v,
-                      struct loop_variant *out)
-{
-    rt_status st;
-    rt_adapter_destroy(&e->adapter);
-    rt_model_destroy(&e->model);
-    TRY(loop_model_load(&e->loop, v->folder, &e->model));
-    if (v->adapter[0])
-        TRY(rt_adapter_load(e->model, v->adapter, &e->adapter));
-    TRY(loop_variant_put(&e->loop, e->model, e->adapter, v->folder, v->role, v->role,
-                         NULL, out));
-
-fail:
-    return st;
-}
 
 /* A model is loaded once for all lists: for the longest context that a format wants. */
 static void plan_positions(struct evaluating *e)
@@ -202,16 +185,18 @@ static void plan_positions(struct evaluating *e)
 static rt_status measure(struct evaluating *e, const struct eval_variant *v)
 {
     rt_status st;
-    struct loop_variant row;
     const char *const *specs = e->plan.benches;
+    loop_variant_close(&e->variant);
     TRY(loop_use(&e->loop, v->folder, eval_format(&e->plan, specs[0])));
-    TRY(load(e, v, &row));
+    TRY(loop_variant_load(&e->loop, v->folder, v->adapter[0] ? v->adapter : NULL, v->role,
+                          v->role, &e->variant));
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         char run_id[STORE_ID] = "";
         uint32_t made;
         TRY(loop_use(&e->loop, v->folder, eval_format(&e->plan, specs[i])));
-        TRY(loop_generate(&e->loop, &row, &e->benches[i], &e->plan.ask, run_id, &made));
-        TRY(tell(e->cli, &e->loop, &row, &e->benches[i], &e->plan.ask, run_id));
+        TRY(loop_generate(&e->loop, &e->variant, &e->benches[i], &e->plan.ask, run_id,
+                          &made));
+        TRY(tell(e->cli, &e->loop, &e->variant, &e->benches[i], &e->plan.ask, run_id));
     }
 
 fail:
@@ -238,8 +223,7 @@ static rt_status run(struct cli *cli)
     cli_print_profile(cli, e->loop.dev);
 
 fail:
-    rt_adapter_destroy(&e->adapter);
-    rt_model_destroy(&e->model);
+    loop_variant_close(&e->variant);
     for (uint32_t i = 0; i < EVAL_BENCHES_MAX; i++)
         loop_bench_close(&e->benches[i]);
     loop_close(&e->loop);

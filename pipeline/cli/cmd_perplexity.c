@@ -4,6 +4,7 @@
  * earlier window held, so that every token but the first counts once, with at least
  * context - stride tokens before it from the second window on. */
 #include "pipeline/cli/cli_session.h"
+#include "runtime/train/score.h"
 
 #include "pipeline/data/data_file.h"
 #include "pipeline/statistics.h"

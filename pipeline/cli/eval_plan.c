@@ -120,17 +120,17 @@ static rt_status read_ask(struct cli *cli, struct loop_ask *ask)
     double seconds;
     const char *time = cli_value(cli, "time-limit", NULL);
     *ask = loop_ask_all();
-    ask->sampling.top_p = 0.95f;
+    ask->top_p = 0.95f;
     TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
     TRY(cli_number(cli, "samples", 1, 1, 4096, &samples));
     TRY(cli_number(cli, "slots", 0, 1, 64, &slots));
     TRY(read_shard(cli, ask));
-    TRY(cli_real(cli, "temp", 0, 100, &ask->sampling.temperature));
-    TRY(cli_real(cli, "top-p", 1e-6, 1, &ask->sampling.top_p));
+    TRY(cli_real(cli, "temp", 0, 100, &ask->temperature));
+    TRY(cli_real(cli, "top-p", 1e-6, 1, &ask->top_p));
     ask->limit = (uint32_t)limit;
     ask->samples = (uint32_t)samples;
     ask->slots = (uint32_t)slots;
-    if (samples > 1 && !(ask->sampling.temperature > 0))
+    if (samples > 1 && !(ask->temperature > 0))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--samples %lld of the greedy answer are all the same; give "
                        "--temp, as in --temp 0.6",

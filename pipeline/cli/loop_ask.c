@@ -3,6 +3,7 @@
 #include "pipeline/cli/loop_ask.h"
 
 #include "pipeline/answer_turn.h"
+#include "runtime/engine/engine.h"
 #include "runtime/format/sha256.h"
 
 #include <assert.h>
@@ -218,11 +219,11 @@ static rt_status open_engine(struct asking *a)
 {
     rt_status st = RT_OK;
     const struct loop_asker *how = a->how;
-    struct rt_engine_options options = { .context = a->context,
-                                         .sampling = how->sampling,
-                                         .slots =
-                                             how->slots ? how->slots : LOOP_SLOTS_MAX };
-    options.sampling.seed = a->loop->seed;
+    struct rt_engine_options options = {
+        .context = a->context,
+        .sampling = { how->temperature, how->top_p, a->loop->seed },
+        .slots = how->slots ? how->slots : LOOP_SLOTS_MAX,
+    };
     loop_stop_ids(a->loop, how->model, &options);
     for (; !*how->engine && options.slots > 0; options.slots /= 2) {
         st = rt_engine_create(how->model, how->adapter, &options, how->engine);

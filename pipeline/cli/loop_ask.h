@@ -34,7 +34,7 @@ struct loop_reply {
 struct loop_asker {
     struct rt_model *model;
     struct rt_adapter *adapter; /* may be null */
-    struct rt_sampling sampling;
+    float temperature, top_p;   /* 0: greedy; 1: everything */
     uint32_t
         slots; /* questions at once at most; 0: as many as fit, LOOP_SLOTS_MAX at most */
     uint32_t room; /* tokens that a prompt must leave for the answer, at least 1 */

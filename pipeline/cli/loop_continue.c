@@ -1,6 +1,11 @@
 /* pipeline/cli/loop_continue.c
  * Lists of answers and continuations that are asked of a model: roll-outs, validation. */
+#include "pipeline/cli/loop_continue.h"
+
 #include "pipeline/cli/loop_ask.h"
+#include "pipeline/cli/loop_work.h"
+#include "pipeline/grade/grade.h"
+#include "runtime/engine/engine.h"
 
 struct continuing {
     struct loop *loop;
@@ -69,7 +74,8 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
     };
     const struct loop_asker asker = { .model = how->model,
                                       .adapter = how->adapter,
-                                      .sampling = how->sampling,
+                                      .temperature = how->temperature,
+                                      .top_p = how->top_p,
                                       .room = 1,
                                       .engine = how->engine ? how->engine : &own,
                                       .next = next_job,

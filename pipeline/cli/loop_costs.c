@@ -1,4 +1,4 @@
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/loop_work.h"
 
 static double busy_seconds(const struct loop *loop)
 {

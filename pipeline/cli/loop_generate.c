@@ -4,7 +4,9 @@
  * loses at most the answers of the step in flight, and several processes share the work. */
 #include "pipeline/cli/loop_generate.h"
 
+#include "pipeline/grade/grade.h"
 #include "pipeline/statistics.h"
+#include "runtime/engine/engine.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -278,7 +280,8 @@ static rt_status run_engine(struct generating *g, const struct loop_variant *v)
 {
     const struct loop_asker asker = { .model = v->model,
                                       .adapter = v->adapter,
-                                      .sampling = g->ask->sampling,
+                                      .temperature = g->ask->temperature,
+                                      .top_p = g->ask->top_p,
                                       .slots = g->ask->slots,
                                       .room = room_needed(g),
                                       .engine = &g->engine,
@@ -340,10 +343,9 @@ static rt_status open_run(struct generating *g, const struct loop_variant *v)
     rt_status st;
     char config[384], decoding[96] = "\"greedy\"";
     const struct loop *loop = g->loop;
-    const struct rt_sampling *s = &g->ask->sampling;
-    if (s->temperature > 0)
+    if (g->ask->temperature > 0)
         snprintf(decoding, sizeof decoding, "{\"temperature\":%.6g,\"top_p\":%.6g}",
-                 (double)s->temperature, (double)s->top_p);
+                 (double)g->ask->temperature, (double)g->ask->top_p);
     snprintf(config, sizeof config,
              "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":%s,"
              "\"context\":%u,\"new_tokens_max\":%u}",

@@ -3,7 +3,9 @@
 #ifndef PIPELINE_CLI_LOOP_GENERATE_H
 #define PIPELINE_CLI_LOOP_GENERATE_H
 
+#include "pipeline/cli/loop_answers.h"
 #include "pipeline/cli/loop_ask.h"
+#include "pipeline/cli/loop_work.h"
 #include "pipeline/problem_index.h"
 #include "store/store_claim.h"
 

@@ -2,6 +2,8 @@
  * From faults and answers to Silver Bullet items: candidates, selection, rows. */
 #include "pipeline/cli/loop_items.h"
 
+#include "pipeline/cli/loop_continue.h"
+
 #include "runtime/format/file.h"
 
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #define PIPELINE_CLI_LOOP_ITEMS_H
 
 #include "pipeline/cli/loop_sequences.h"
+#include "pipeline/cli/loop_train.h"
 #include "pipeline/curate.h"
 
 /* Candidates of one kind and what was chosen from them. */

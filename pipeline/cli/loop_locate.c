@@ -5,6 +5,8 @@
  * never part of a verdict. */
 #include "pipeline/cli/loop_locate.h"
 
+#include "runtime/engine/engine.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -3,7 +3,9 @@
 #ifndef PIPELINE_CLI_LOOP_LOCATE_H
 #define PIPELINE_CLI_LOOP_LOCATE_H
 
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/loop_continue.h"
+#include "pipeline/cli/loop_faults.h"
+#include "pipeline/cli/loop_work.h"
 #include "pipeline/locate_rules.h"
 
 /* Full's continuations after the first so many steps: sample 0 is greedy, the others are

@@ -1,6 +1,6 @@
 /* pipeline/cli/loop_measure.c
  * All answers of one variant to one split, in memory for the stages that follow. */
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/loop_answers.h"
 
 #include "pipeline/problem_index.h"
 

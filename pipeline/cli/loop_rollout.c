@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct rt_sampling draw = { .temperature = 0.6f, .top_p = 0.95f };
+/* Of drawn continuations (design/loop.md: the sampling row). */
+#define DRAW_TEMPERATURE 0.6f
+#define DRAW_TOP_P 0.95f
 
 struct searching {
     const struct locating *l;
@@ -141,8 +143,10 @@ static rt_status ask(struct locating *l, bool drawn)
                                  .done = job_done,
                                  .between = make_durable,
                                  .user = l };
-    if (drawn)
-        how.sampling = draw;
+    if (drawn) {
+        how.temperature = DRAW_TEMPERATURE;
+        how.top_p = DRAW_TOP_P;
+    }
     l->per_search = per;
     l->jobs = rt_alloc(ctx, (size_t)l->count * per, sizeof *l->jobs);
     if (!l->jobs)

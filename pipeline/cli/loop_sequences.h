@@ -5,6 +5,7 @@
 #define PIPELINE_CLI_LOOP_SEQUENCES_H
 
 #include "pipeline/cli/loop.h"
+#include "runtime/train/train.h"
 
 struct loop_sequences {
     struct train_sequence *list; /* pair losses: chosen, rejected, chosen, ... */

@@ -7,6 +7,7 @@
 #include "pipeline/grade/grade.h"
 #include "runtime/format/file.h"
 #include "runtime/format/sha256.h"
+#include "runtime/engine/engine.h"
 #include "runtime/text/chat.h"
 #include "store/store_data.h"
 
@@ -315,6 +316,32 @@ rt_status loop_variant_put(struct loop *loop, struct rt_model *model,
 fail:
     store_rollback(loop->store);
     return st;
+}
+
+rt_status loop_variant_load(struct loop *loop, const char *folder, const char *adapter,
+                            const char *label, const char *role, struct loop_variant *out)
+{
+    rt_status st;
+    struct rt_model *model = NULL;
+    struct rt_adapter *lora = NULL;
+    *out = (struct loop_variant){ 0 };
+    TRY(loop_model_load(loop, folder, &model));
+    if (adapter)
+        TRY(rt_adapter_load(model, adapter, &lora));
+    TRY(loop_variant_put(loop, model, lora, folder, label, role, NULL, out));
+    return RT_OK;
+
+fail:
+    rt_adapter_destroy(&lora);
+    rt_model_destroy(&model);
+    *out = (struct loop_variant){ 0 };
+    return st;
+}
+
+void loop_variant_close(struct loop_variant *variant)
+{
+    rt_adapter_destroy(&variant->adapter);
+    rt_model_destroy(&variant->model);
 }
 
 /* The token before every text of a model that wants one; a chat format writes its own. */

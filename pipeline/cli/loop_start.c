@@ -4,6 +4,7 @@
 #include "pipeline/cli/loop_items.h"
 
 #include "runtime/quant/lowrank.h"
+#include "runtime/train/score.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,11 @@
  * bit for bit. */
 #include "pipeline/cli/loop_items.h"
 
+#include "pipeline/cli/loop_continue.h"
+#include "pipeline/cli/loop_work.h"
+
 #include "runtime/format/file.h"
+#include "runtime/train/score.h"
 
 #include <jansson.h>
 #include <math.h>

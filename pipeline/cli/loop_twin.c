@@ -3,6 +3,7 @@
  * answers (the twin locator), and how far a variant has moved from it. */
 #include "pipeline/cli/loop_locate.h"
 #include "pipeline/cli/loop_sequences.h"
+#include "runtime/train/score.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* pipeline/cli/loop_work.c
  * This process at a train or locate run, as the store sees it. */
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/loop_work.h"
 
 #include <stdio.h>
 

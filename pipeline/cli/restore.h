@@ -5,6 +5,7 @@
 #define PIPELINE_CLI_RESTORE_H
 
 #include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/loop_train.h"
 
 enum { RESTORE_ARMS_MAX = 16 };
 
