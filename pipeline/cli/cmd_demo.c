@@ -1,6 +1,6 @@
 /* pipeline/cli/cmd_demo.c
  * The whole loop on the bundled model, and fresh problems of its family. */
-#include "pipeline/cli/restore.h"
+#include "pipeline/cli/restore_print.h"
 
 #include "pipeline/demo/generator.h"
 #include "runtime/format/file.h"
@@ -101,7 +101,7 @@ static rt_status demo(struct cli *cli)
     if (!store || !store[0])
         otherwise(cli, "store", "faultline-demo/faultline.db");
     otherwise(cli, "out", "faultline-demo/report.html");
-    return restore_run(cli);
+    return cli_restore_run(cli);
 }
 
 const struct cli_command cli_demo = { "demo", "the whole loop on the bundled model", "",

@@ -1,25 +1,133 @@
 /* pipeline/cli/cmd_restore.c
  * restore, and the commands that end the same chain early: locate, curate, train. */
+#include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/locate_stored.h"
-#include "pipeline/cli/restore.h"
+#include "pipeline/cli/restore_print.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static struct restoring *begin(struct cli *cli)
+/* Models, problems and numbers; every command of the chain has them. */
+#define RESTORE_OPTIONS                                                                 \
+    { "full", "DIR", "full-precision model folder or GGUF file" },                      \
+        { "quant", "DIR",                                                               \
+          "quantized folder or GGUF file (default: made from --full with --bits)" },    \
+        { "bits", "N", "bits of the quantized model, one scale a row (default 3)" },    \
+        { "mine", "P",                                                                  \
+          "problems to mine faults from: a JSON Lines file or NAME:SPLIT of data add; " \
+          "with [0:1500] a part of it" },                                               \
+        { "validate", "P", "problems that choose the checkpoint" },                     \
+        { "measure", "P", "problems to measure on, never trained on" },                 \
+        { "format", "NAME",                                                             \
+          "prompt format (default: the usual one of the mined data set, else demo)" },  \
+        { "chat-format", "NAME",                                                        \
+          "chat format (default: that of the model's template)" },                      \
+        { "examples", "FILE", "worked examples of a format, once" },                    \
+        { "max-new", "N", "tokens of an answer at most (default: the format's)" },      \
+        { "items", "N", "Silver Bullet items at most (default 332)" },                  \
+        { "samples", "N",                                                               \
+          "drawn continuations where the greedy one fails (default 0)" },               \
+        { "rank", "N", "of the adapter (default 16)" },                                 \
+        { "epochs", "N", "passes over the items (default 3)" },                         \
+        { "lr", "X", "learning rate (default: the recipe's)" },                         \
+    {                                                                                   \
+        "work", "DIR",                                                                  \
+            "folder of adapters and quantized models (default "                         \
+            "faultline-work)"                                                           \
+    }
+
+/* ---- the chain ---- */
+
+static rt_status read_rate(struct cli *cli, double *out)
 {
-    struct restoring *r = rt_alloc(&cli->ctx, 1, sizeof *r);
-    if (!r && rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory") == RT_OK)
-        return NULL;
-    return r;
+    const char *text = cli_value(cli, "lr", NULL);
+    char *end = NULL;
+    *out = text ? strtod(text, &end) : 0;
+    if (text && (end == text || *end || !(*out > 0 && *out < 1)))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--lr %.30s: a number above 0 and below 1 is needed", text);
+    return RT_OK;
 }
 
-static rt_status end(struct restoring *r, rt_status st)
+static rt_status read_number(struct cli *cli, const char *name, int64_t otherwise,
+                             int64_t low, int64_t high, uint32_t *out)
 {
-    if (st == RT_OK)
-        cli_print_profile(r->cli, r->loop.dev);
-    restore_close(r);
-    rt_free(r);
+    int64_t value;
+    const rt_status st = cli_number(cli, name, otherwise, low, high, &value);
+    *out = (uint32_t)value;
+    return st;
+}
+
+static rt_status read_options(struct cli *cli, struct restore_options *o)
+{
+    rt_status st;
+    *o = (struct restore_options){
+        .full = cli_value(cli, "full", NULL),
+        .quant = cli_value(cli, "quant", NULL),
+        .mine = cli_value(cli, "mine", NULL),
+        .validate = cli_value(cli, "validate", NULL),
+        .measure = cli_value(cli, "measure", NULL),
+        .work = cli_value(cli, "work", "faultline-work"),
+    };
+    if (!o->full || !o->mine || !o->measure || !o->validate)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "%s needs --full DIR, --mine, --validate and --measure FILE",
+                       cli->command->name);
+    TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
+    TRY(read_number(cli, "items", 332, 1, 100000, &o->items));
+    TRY(read_number(cli, "samples", 0, 0, 16, &o->samples));
+    TRY(read_number(cli, "rank", 16, 1, 256, &o->rank));
+    TRY(read_number(cli, "epochs", 3, 1, 100, &o->epochs));
+    TRY(read_rate(cli, &o->lr));
+
+fail:
+    return st;
+}
+
+/* A command of the chain: it opens, mines, and then does the rest. */
+struct chain {
+    struct cli *cli;
+    uint64_t started;
+    struct loop loop;
+    struct restoring *restoring;
+};
+typedef rt_status rest_fn(struct chain *chain);
+
+static rt_status open_chain(struct chain *c, const char *recipes)
+{
+    rt_status st;
+    char *plan = NULL;
+    int64_t seed;
+    struct restore_options o;
+    const struct pipe_prompt_format *format;
+    TRY(read_options(c->cli, &o));
+    o.recipes = recipes;
+    TRY(eval_format_named(c->cli, o.mine, &format));
+    TRY(cli_number(c->cli, "seed", 1, 0, INT64_MAX, &seed));
+    TRY(restore_campaign(&c->cli->ctx, &o, format->name, (uint64_t)seed, &plan));
+    TRY(cli_session_open(c->cli, o.full, format, "restore", plan, &c->loop));
+    TRY(restore_open(&c->loop, &o, &c->restoring));
+
+fail:
+    rt_free(plan);
+    return st;
+}
+
+/* recipes: of the arms that `rest` measures; NULL: none. */
+static rt_status run_chain(struct cli *cli, const char *recipes, rest_fn *rest)
+{
+    rt_status st;
+    struct chain c = { .cli = cli, .started = rt_time_ns() };
+    TRY(open_chain(&c, recipes));
+    TRY(restore_mine(c.restoring));
+    TRY(rest(&c));
+    cli_print_profile(cli, c.loop.dev);
+
+fail:
+    restore_close(&c.restoring);
+    loop_close(&c.loop);
     return st;
 }
 
@@ -35,32 +143,35 @@ static const struct cli_option restore_options[] = {
     { NULL, NULL, NULL },
 };
 
-rt_status restore_run(struct cli *cli)
+static rt_status measure_and_report(struct chain *c)
 {
     rt_status st;
-    const uint64_t start = rt_time_ns();
-    struct restoring *r = begin(cli);
-    if (!r)
-        return RT_ERR_HOST_MEMORY;
-    TRY(restore_open(r, cli));
-    TRY(restore_plan(r));
-    TRY(restore_mine(r));
-    TRY(restore_arms(r));
-    TRY(restore_results(r));
-    TRY(restore_costs(r));
     struct rt_device_stats stats;
-    rt_device_stats_get(r->loop.dev, &stats);
-    cli_say(cli, "%.1f s, %.1f s of it on the device",
-            (double)(rt_time_ns() - start) * 1e-9, stats.busy_seconds);
+    const char *path = cli_value(c->cli, "out", "report.html");
+    TRY(restore_arms(c->restoring));
+    TRY(cli_print_restore(c->restoring));
+    TRY(restore_report(c->restoring, path));
+    cli_say(c->cli, "\nreport: %s", path);
+    TRY(cli_print_restore_costs(c->restoring));
+    rt_device_stats_get(c->loop.dev, &stats);
+    cli_say(c->cli, "%.1f s, %.1f s of it on the device",
+            (double)(rt_time_ns() - c->started) * 1e-9, stats.busy_seconds);
 
 fail:
-    return end(r, st);
+    return st;
+}
+
+rt_status cli_restore_run(struct cli *cli)
+{
+    const char *usual = cli_value(cli, "recipes", restore_usual_recipes);
+    return run_chain(cli, cli_flag(cli, "controls") ? restore_all_recipes : usual,
+                     measure_and_report);
 }
 
 const struct cli_command cli_restore = { "restore",
                                          "measure, locate, repair and measure again",
                                          "--full DIR --mine P --validate P --measure P",
-                                         restore_options, restore_run };
+                                         restore_options, cli_restore_run };
 
 /* ---- locate ---- */
 
@@ -75,37 +186,38 @@ static const struct cli_option locate_options[] = {
 };
 
 /* What each locator says, for programs; steps count from 0 as in the results file. */
-static rt_status print_faults(struct restoring *r)
+static rt_status print_faults(struct chain *c)
 {
-    const char *const args[] = { r->mine_q.run_id, NULL };
+    const char *const args[] = { restore_mined_run(c->restoring), NULL };
     return cli_print_query(
-        r->cli, r->loop.store,
+        c->cli, c->loop.store,
         "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
         "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND "
         "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
         args);
 }
 
-static rt_status locate(struct cli *cli)
+static rt_status tell_faults(struct chain *c)
 {
     rt_status st;
     int64_t injected;
-    if (cli_flag(cli, "run"))
-        return locate_stored(cli, cli_value(cli, "run", ""));
-    struct restoring *r = begin(cli);
-    if (!r)
-        return RT_ERR_HOST_MEMORY;
-    TRY(cli_number(cli, "injected", 0, 0, 100000, &injected));
-    TRY(restore_open(r, cli));
-    TRY(restore_mine(r));
+    TRY(cli_number(c->cli, "injected", 0, 0, 100000, &injected));
     if (injected)
-        TRY(loop_locate_injected(&r->loop, &r->full_row, &r->mine, &r->mine_f,
-                                 (uint32_t)injected, (uint32_t)r->samples));
-    if (cli_flag(cli, "json"))
-        TRY(print_faults(r));
+        TRY(restore_injected(c->restoring, (uint32_t)injected));
+    if (cli_flag(c->cli, "json"))
+        TRY(print_faults(c));
 
 fail:
-    return end(r, st);
+    return st;
+}
+
+static rt_status locate(struct cli *cli)
+{
+    int64_t injected;
+    if (cli_flag(cli, "run"))
+        return locate_stored(cli, cli_value(cli, "run", ""));
+    const rt_status st = cli_number(cli, "injected", 0, 0, 100000, &injected);
+    return st == RT_OK ? run_chain(cli, NULL, tell_faults) : st;
 }
 
 const struct cli_command cli_locate = { "locate",
@@ -122,26 +234,20 @@ static const struct cli_option curate_options[] = {
     { NULL, NULL, NULL },
 };
 
+static rt_status write_items(struct chain *c)
+{
+    return restore_curate(c->restoring, cli_value(c->cli, "kind", "dpo"),
+                          cli_value(c->cli, "out", "items.jsonl"));
+}
+
 static rt_status curate(struct cli *cli)
 {
-    rt_status st;
     const char *kind = cli_value(cli, "kind", "dpo");
     const bool known =
         strcmp(kind, "kl") == 0 || strcmp(kind, "sft") == 0 || strcmp(kind, "dpo") == 0;
-    if (!known)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--kind %.20s: kl, sft or dpo is needed",
-                       kind);
-    struct restoring *r = begin(cli);
-    if (!r)
-        return RT_ERR_HOST_MEMORY;
-    TRY(restore_open(r, cli));
-    TRY(restore_mine(r));
-    const struct loop_material material = restore_material(r);
-    TRY(loop_curate(&r->loop, &material, loop_recipe_find(kind),
-                    cli_value(cli, "out", "items.jsonl")));
-
-fail:
-    return end(r, st);
+    return known ? run_chain(cli, NULL, write_items)
+                 : rt_fail(&cli->ctx, RT_ERR_USAGE,
+                           "--kind %.20s: kl, sft or dpo is needed", kind);
 }
 
 const struct cli_command cli_curate = { "curate",
@@ -157,27 +263,24 @@ static const struct cli_option train_options[] = {
     { NULL, NULL, NULL },
 };
 
+static rt_status train_one(struct chain *c)
+{
+    char folder[600];
+    const rt_status st = restore_train(
+        c->restoring, cli_value(c->cli, "recipe", "default"), folder, sizeof folder);
+    if (st == RT_OK)
+        printf("%s\n", folder);
+    return st;
+}
+
 static rt_status train(struct cli *cli)
 {
-    rt_status st;
-    char folder[600];
     const char *name = cli_value(cli, "recipe", "default");
-    const struct loop_recipe *recipe = loop_recipe_find(name);
-    if (!recipe)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "there is no recipe '%.40s' to train; see: faultline help train",
-                       name);
-    struct restoring *r = begin(cli);
-    if (!r)
-        return RT_ERR_HOST_MEMORY;
-    TRY(restore_open(r, cli));
-    TRY(restore_mine(r));
-    const struct loop_material material = restore_material(r);
-    TRY(loop_train(&r->loop, &material, recipe, folder, sizeof folder));
-    printf("%s\n", folder);
-
-fail:
-    return end(r, st);
+    return restore_is_recipe(name)
+               ? run_chain(cli, NULL, train_one)
+               : rt_fail(&cli->ctx, RT_ERR_USAGE,
+                         "there is no recipe '%.40s' to train; see: faultline help train",
+                         name);
 }
 
 const struct cli_command cli_train = { "train", "train the adapter of one recipe",

@@ -1,12 +1,10 @@
 /* pipeline/cli/restore_costs.c
  * What each stage of the chain computed and how long it took, held against the rate of
  * the device's own matmul on 512 x 512 x 512 floats, measured now. */
-#include "pipeline/cli/restore.h"
+#include "pipeline/cli/restore_impl.h"
 
 #include "runtime/op.h"
 #include "runtime/weight.h"
-
-#include <stdio.h>
 
 enum { PEAK_SIZE = 512, PEAK_BUFFERS = 3, PEAK_REPEATS = 8 };
 
@@ -66,40 +64,32 @@ fail:
     return st;
 }
 
-struct costs {
-    double rate, wall, device, tflop;
+struct giving {
+    restore_cost_fn *fn;
+    void *user;
 };
 
-static void print_cost(const char *stage, const struct costs *c, double wall,
-                       double device, double tflop)
+static rt_status give_stage(void *user, const struct store_row *row)
 {
-    printf("%-32s %8.1f %8.0f %% %9.3f %9.1f %8.0f %%\n", stage, wall,
-           wall > 0 ? 100 * device / wall : 0, tflop, wall > 0 ? 1e3 * tflop / wall : 0,
-           wall > 0 ? 100 * tflop * 1e12 / wall / c->rate : 0);
+    const struct giving *g = user;
+    const struct restore_cost cost = {
+        .stage = store_row_text(row, 0),
+        .wall_seconds = store_row_number(row, 1),
+        .device_seconds = store_row_number(row, 2),
+        .tflop = store_row_number(row, 3),
+    };
+    return g->fn(g->user, &cost);
 }
 
-static rt_status take_stage(void *user, const struct store_row *row)
-{
-    struct costs *c = user;
-    const double wall = store_row_number(row, 1), device = store_row_number(row, 2),
-                 tflop = store_row_number(row, 3);
-    c->wall += wall;
-    c->device += device;
-    c->tflop += tflop;
-    print_cost(store_row_text(row, 0), c, wall, device, tflop);
-    return RT_OK;
-}
-
-rt_status restore_costs(struct restoring *r)
+rt_status restore_each_cost(struct restoring *r, double *matmul_rate, restore_cost_fn *fn,
+                            void *user)
 {
     rt_status st;
-    struct costs c = { 0 };
-    const char *const args[] = { r->loop.campaign_id, NULL };
-    TRY(peak_rate(r->loop.dev, &c.rate));
-    printf("\n%-32s %8s %10s %9s %9s %10s\n", "stage", "seconds", "device", "TFLOP",
-           "GFLOP/s", "of matmul");
+    struct giving giving = { fn, user };
+    const char *const args[] = { r->loop->campaign_id, NULL };
+    TRY(peak_rate(r->loop->dev, matmul_rate));
     TRY(store_query(
-        r->loop.store,
+        r->loop->store,
         "SELECT CASE r.kind WHEN 'train' THEN 'train '||json_extract(r.config,'$.recipe')"
         " ELSE b.split||' '||coalesce(v.arm, v.label) END, sum(m.value*(m.name="
         "'wall_seconds')) wall, sum(m.value*(m.name='device_seconds')), sum(m.value*("
@@ -108,11 +98,7 @@ rt_status restore_costs(struct restoring *r)
         "r.campaign_id=?1 AND r.kind IN ('eval','train') AND m.step=0 AND m.name IN "
         "('wall_seconds','device_seconds','tflop') GROUP BY r.run_id "
         "ORDER BY r.started_ms, r.run_id",
-        args, take_stage, &c));
-    print_cost("all", &c, c.wall, c.device, c.tflop);
-    printf("of matmul: share of %.1f GFLOP/s, this device's 512 x 512 x 512 float "
-           "product\n",
-           c.rate * 1e-9);
+        args, give_stage, &giving));
 
 fail:
     return st;

@@ -1,0 +1,87 @@
+/* pipeline/cli/restore_print.c
+ * The tables that end a restore. */
+#include "pipeline/cli/restore_print.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static double percent(uint32_t part, uint32_t whole)
+{
+    return whole ? 100.0 * part / whole : 0;
+}
+
+static void print_arm(const struct restore_arm_result *a, uint32_t problems)
+{
+    const struct pipe_interval *range = &a->recovery.share_interval;
+    printf("%-16s %6.2f %%  fixed %3u broken %3u  p %.1e  recovered ", a->name,
+           percent(a->right, problems), a->fixed, a->broken, a->p);
+    if (!isfinite(a->recovery.share))
+        printf("nothing: no points were lost");
+    else if (!isfinite(range->low) || !isfinite(range->high))
+        printf("%5.2f (too few problems for an interval)", a->recovery.share);
+    else
+        printf("%5.2f [%.2f, %.2f]", a->recovery.share, range->low, range->high);
+    printf("  %.2f bits a weight\n", a->bits_per_weight);
+}
+
+rt_status cli_print_restore(struct restoring *r)
+{
+    rt_status st;
+    struct restore_result result;
+    TRY(restore_result_get(r, &result));
+    const struct pipe_paired *p = &result.quant;
+    printf("\n%-16s %6.2f %%  n %u\n", "full",
+           percent(result.full_right, result.problems), result.problems);
+    printf("%-16s %6.2f %%  lost %u gained %u  difference %+.2f points [%+.2f, %+.2f]  "
+           "p %.1e  %.2f bits a weight\n",
+           "quant", percent(result.quant_right, result.problems), p->lost, p->gained,
+           100 * p->difference, 100 * p->interval.low, 100 * p->interval.high, p->p_exact,
+           result.quant_bits_per_weight);
+    for (uint32_t i = 0; i < result.arms; i++) {
+        struct restore_arm_result arm;
+        TRY(restore_arm_result_get(r, i, &arm));
+        print_arm(&arm, result.problems);
+    }
+
+fail:
+    return st;
+}
+
+struct costs {
+    double rate;
+    struct restore_cost all;
+};
+
+static void print_cost(const struct restore_cost *c, double rate)
+{
+    const double wall = c->wall_seconds;
+    printf("%-32s %8.1f %8.0f %% %9.3f %9.1f %8.0f %%\n", c->stage, wall,
+           wall > 0 ? 100 * c->device_seconds / wall : 0, c->tflop,
+           wall > 0 ? 1e3 * c->tflop / wall : 0,
+           wall > 0 ? 100 * c->tflop * 1e12 / wall / rate : 0);
+}
+
+static rt_status take_cost(void *user, const struct restore_cost *cost)
+{
+    struct costs *c = user;
+    c->all.wall_seconds += cost->wall_seconds;
+    c->all.device_seconds += cost->device_seconds;
+    c->all.tflop += cost->tflop;
+    print_cost(cost, c->rate);
+    return RT_OK;
+}
+
+rt_status cli_print_restore_costs(struct restoring *r)
+{
+    struct costs c = { .all = { .stage = "all" } };
+    printf("\n%-32s %8s %10s %9s %9s %10s\n", "stage", "seconds", "device", "TFLOP",
+           "GFLOP/s", "of matmul");
+    const rt_status st = restore_each_cost(r, &c.rate, take_cost, &c);
+    if (st != RT_OK)
+        return st;
+    print_cost(&c.all, c.rate);
+    printf("of matmul: share of %.1f GFLOP/s, this device's 512 x 512 x 512 float "
+           "product\n",
+           c.rate * 1e-9);
+    return RT_OK;
+}
