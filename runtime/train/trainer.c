@@ -233,12 +233,13 @@ static rt_status gradient_list(struct rt_trainer *t, uint32_t pairs, struct rt_l
     }
     /* Full: the oldest makes room. */
     struct trainer_recording *r = &t->recordings[t->recording_next];
-    t->recording_next = (t->recording_next + 1) % TRAINER_RECORDINGS;
     rt_list_destroy(&r->list);
+    *r = (struct trainer_recording){ 0 }; /* found by nobody, should recording fail */
     TRY(record_gradient(t, rows, targets, pairs, &r->list));
     r->rows = rows;
     r->targets = targets;
     r->pairs = pairs;
+    t->recording_next = (t->recording_next + 1) % TRAINER_RECORDINGS;
     if (t->recording_count < TRAINER_RECORDINGS)
         t->recording_count++;
     *out = r->list;
