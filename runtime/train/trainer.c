@@ -340,9 +340,13 @@ rt_status rt_trainer_gradient(struct rt_trainer *t, const struct train_sequence 
     const uint64_t start = rt_time_ns();
     const uint32_t pairs = t->options.loss == TRAIN_DPO ? count / 2 : 0;
     *out = (struct train_metrics){ .grad_norm = NAN };
-    if (count == 0 || (pairs != 0 && count % 2 != 0) || pairs > t->pairs_max)
-        return rt_fail(ctx, RT_ERR_USAGE, "a batch of %u sequences is not possible here",
-                       count);
+    if (count == 0)
+        return rt_fail(ctx, RT_ERR_USAGE, "a batch without sequences");
+    if (t->options.loss == TRAIN_DPO && (count % 2 != 0 || pairs > t->pairs_max))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "a batch of %u sequences: a loss of pairs takes 1 to %u pairs, "
+                       "each a chosen and a rejected sequence",
+                       count, t->pairs_max);
     TRY(check_lengths(t, batch, count, pairs));
     TRY(batch_fill(&t->batch, ctx, batch, count, &t->pass,
                    t->teacher ? &t->teacher_pass : NULL));
