@@ -353,6 +353,7 @@ rt_status rt_trainer_gradient(struct rt_trainer *t, const struct train_sequence 
     if (t->batch.targets == 0)
         return rt_fail(ctx, RT_ERR_USAGE, "a batch without target tokens");
     fill_loss(t, batch, count);
+    t->has_gradient = false; /* the one before is overwritten, also where this fails */
     struct rt_list *list;
     TRY(gradient_list(t, pairs, &list));
     TRY(rt_submit(t->model->dev, list));
@@ -400,10 +401,10 @@ rt_status rt_trainer_update(struct rt_trainer *t, double lr, double *grad_norm)
     hyper[4] = t->options.decay;
     hyper[5] = (float)(1.0 - pow(t->options.beta1, n));
     hyper[6] = (float)(1.0 - pow(t->options.beta2, n));
+    t->has_gradient = false; /* it may be applied where this fails */
     TRY(rt_submit(t->model->dev, t->update));
     TRY(rt_wait(t->model->dev));
     t->updates++;
-    t->has_gradient = false;
     t->stats.wall_seconds += (double)(rt_time_ns() - start) * 1e-9;
     return RT_OK;
 
