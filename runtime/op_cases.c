@@ -238,7 +238,7 @@ static void make_loss(struct rt_op_case *c)
     } else {
         const struct sample_push *p = &c->push.sample;
         o[0] = rows_of(p->rows, p->ldl, RT_FILL_LOGITS);
-        o[1] = plain(4ull * p->rows, RT_FILL_WORDS);
+        o[1] = plain(4ull * p->rows, c->length ? RT_FILL_META : RT_FILL_WORDS);
         o[2] = plain(2ull * p->rows, RT_FILL_ZERO);
         o[2].content = RT_CONTENT_WORDS;
     }
@@ -470,6 +470,8 @@ static void fill_meta(const struct rt_op_case *c, uint32_t *m)
         if (c->op == RT_OP_rope) { /* some positions are past the table */
             m[0] = 37 * r % (c->push.rope.positions + 3);
             m[1] = r % 5 == 4 ? 0xffffffffu : rows - 1 - r;
+        } else if (c->op == RT_OP_sample) { /* whose random words are known */
+            m[0] = r;
         } else if (c->op == RT_OP_attention && c->push.attention.page) {
             m[0] = position_of(c, r, length);
             m[1] = r * pages_of(c);

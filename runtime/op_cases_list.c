@@ -564,6 +564,8 @@ const struct rt_op_case rt_op_case_list[] = {
     CASE(sample, "2 rows of 151936, nucleus", USUAL, 0, 2, 151936, 151936, 1.4f, 0.9f, 9, 3)
     CASE(sample, "3 rows of 8192, nucleus", USUAL, 0, 3, 8192, 8192, 1.4f, 0.9f, 8, 3)
     CASE(sample, "masked ids", MASKED, 0, 64, 100, 128, 1.0f, 0.95f, 1, 2)
+    /* The random word of row 12 and id 96 is 0xffffffff: tests/unit/test_philox.c. */
+    CASE(sample, "a random word of ones only", USUAL, 1, 16, 100, 128, 8.0f, 1.0f, 164948, 0)
     CASE(sample, "ties", TIES, 0, 64, 100, 128, 1.0f, 0.8f, 1, 2)
 
     /* dpo: pairs, loss, beta, sft, sft_norm */

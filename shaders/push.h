@@ -307,7 +307,8 @@ struct adamw_push {
 };
 
 /* Draws one token a row: temperature, then nucleus top_p, then the Gumbel maximum
- * with a counter-based generator keyed by (seed, row key, position).
+ * with a counter-based generator keyed by (seed, row key, position): its uniform numbers
+ * are (k + 1/2) / 2^23, k the upper 23 bits of a word, so that none is 0 or 1.
  * out: uint [2][rows]: first the ids (so that it can be logits_stat's target), then
  * the number of ids in each nucleus.
  * 0 logits, 1 meta (uint [rows][4]: key low, key high, position, -), 2 out. */
