@@ -253,26 +253,30 @@ static void deinit(struct observer *o)
 
 /* ---- running ---- */
 
-/* One panel (+)= rows [row, row + rows) of x, by themselves. */
-static void record_panel(struct observer *o, struct rt_list *list, enum model_group g,
-                         uint32_t p, uint32_t row, uint32_t rows, struct rt_slice x,
-                         uint32_t ldx)
+/* One tile of a panel (+)= rows [row, row + rows) of x, by themselves. A tile is as wide as
+ * a panel is high, so that what it reads of x stays in a cache. */
+static void record_tile(struct observer *o, struct rt_list *list, enum model_group g,
+                        uint32_t p, uint32_t column, uint32_t row, uint32_t rows,
+                        struct rt_slice x, uint32_t ldx)
 {
     const struct sums *sums = &o->sums[g];
     const uint32_t in = o->task->model->shape[g].in, at = p * sums->height;
+    const uint32_t left = padded(in) - column;
     const struct outer_push push = {
         .rows = rows,
         .na = panel_rows(in, sums->height, p),
-        .nb = padded(in) - at,
+        .nb = left < sums->height ? left : sums->height,
         .ldp = ldx,
         .offp = row * ldx + at,
         .ldq = ldx,
-        .offq = row * ldx + at,
+        .offq = row * ldx + column,
         .ldd = padded(in) - at,
         .scale = 1.0f,
         .accumulate = o->begun || row > 0,
     };
-    const struct rt_slice slices[] = { x, x, model_slice(sums->panel[p]) };
+    const struct rt_slice slices[] = {
+        x, x, model_slice_at(sums->panel[p], (column - at) * sizeof(float))
+    };
     rt_list_op(list, RT_OP_outer, &push, slices);
 }
 
@@ -285,9 +289,11 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
     (void)rows;
     for (uint32_t row = 0; row < o->batch.rows; row += OBSERVE_BLOCK) {
         const uint32_t left = o->batch.rows - row;
+        const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
         for (uint32_t p = 0; p < sums->panels; p++)
-            record_panel(o, list, g, p, row, left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK,
-                         x, ldx);
+            for (uint32_t c = p * sums->height; c < o->task->model->shape[g].in;
+                 c += sums->height)
+                record_tile(o, list, g, p, c, row, n, x, ldx);
     }
     if (sums->inputs) {
         assert(ldx == sums->ld);
