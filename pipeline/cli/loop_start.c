@@ -3,14 +3,14 @@
  * fit of what quantization took away. */
 #include "pipeline/cli/loop_items.h"
 
+#include "runtime/observe/moments.h"
 #include "runtime/quant/lowrank.h"
-#include "runtime/train/score.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
-enum { CALIBRATION = 332 };
+/* Texts, and tokens of them at most: hidden states of all are kept (observe/moments.h). */
+enum { CALIBRATION = 332, CALIBRATION_ROWS = 65536 };
 
 #define DAMPING 1e-4
 
@@ -28,122 +28,121 @@ static void random_start(struct fmt_adapter *a, const struct fmt_config *c, uint
     }
 }
 
-struct moments {
-    double **sum; /* [layers * MODEL_GROUP_COUNT] */
-    uint32_t count;
-    uint64_t rows;
+/* What a group of the full model is fitted with. */
+struct fitting {
+    struct loop *loop;
+    const struct rt_model *model; /* full */
+    struct fmt_model *full, *quant;
+    struct fmt_adapter *adapter;
+    uint64_t started_ns;
 };
 
-static void moments_free(struct moments *m)
-{
-    for (uint32_t i = 0; m->sum && i < m->count; i++)
-        rt_free(m->sum[i]);
-    rt_free(m->sum);
-}
-
-static rt_status moments_alloc(struct rt_ctx *ctx, const struct rt_model *model,
-                               struct moments *m)
-{
-    m->count = model->config.layers * MODEL_GROUP_COUNT;
-    m->sum = rt_alloc(ctx, m->count, sizeof *m->sum);
-    for (uint32_t i = 0; m->sum && i < m->count; i++) {
-        const size_t in = model->shape[i % MODEL_GROUP_COUNT].in;
-        m->sum[i] = rt_alloc(ctx, in * in, sizeof **m->sum);
-        if (!m->sum[i])
-            return rt_fail(ctx, RT_ERR_HOST_MEMORY, "moments: no memory");
-    }
-    return m->sum ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "moments: no memory");
-}
-
-/* Second moments of full's inputs over its own traces of random solved problems. */
-static rt_status measure_moments(struct loop *loop, const struct loop_material *material,
-                                 struct moments *m)
+static rt_status fit_part(struct fitting *f, const struct observe_group *seen, uint32_t p)
 {
     rt_status st;
-    struct rt_scorer *scorer = NULL;
-    struct loop_set set = { 0 };
-    struct loop_sequences items = { 0 };
-    struct loop_material calibration = *material;
-    calibration.items_max = CALIBRATION;
-    calibration.faults = NULL;
-    TRY(moments_alloc(loop->ctx, material->full->model, m));
-    TRY(loop_set_make(loop, &calibration, LOOP_ITEMS_RANDOM, &set));
-    TRY(loop_set_sequences(loop, UINT32_MAX, &calibration, &set, &items));
-    const uint32_t rows = loop_sequences_rows(&items);
-    uint32_t n, targets;
-    TRY(rt_scorer_create(material->full->model, NULL, NULL, rows, &scorer));
-    for (uint32_t i = 0; i < items.count; i += n) {
-        n = loop_sequences_batch(&items, i, rows, &targets);
-        TRY(rt_scorer_moments(scorer, items.list + i, n, m->sum, &m->rows));
+    struct rt_ctx *ctx = f->loop->ctx;
+    const struct model_group_shape *s = &f->model->shape[seen->group];
+    const struct fmt_lora *l =
+        &f->adapter->lora[seen->layer * FMT_MODULE_COUNT + s->module[p]];
+    const size_t count = (size_t)s->out[p] * s->in;
+    char name[128];
+    snprintf(name, sizeof name, "model.layers.%u.%s", seen->layer,
+             fmt_module_path[s->module[p]]);
+    float *w = rt_alloc(ctx, count, sizeof *w), *wq = rt_alloc(ctx, count, sizeof *wq);
+    if (!w || !wq) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY,
+                     "low-rank start: no host memory for '%s' twice", name);
+        goto fail;
     }
-    for (uint32_t i = 0; i < m->count; i++) {
-        const size_t in = material->full->model->shape[i % MODEL_GROUP_COUNT].in;
-        for (size_t k = 0; k < in * in; k++)
-            m->sum[i][k] /= (double)m->rows;
-    }
+    TRY(fmt_weight_floats(f->full, name, s->out[p], s->in, w));
+    TRY(fmt_weight_floats(f->quant, name, s->out[p], s->in, wq));
+    const struct quant_lowrank_task task = { .w = w,
+                                             .wq = wq,
+                                             .out = s->out[p],
+                                             .in = s->in,
+                                             .moment = seen->moment,
+                                             .damping = DAMPING,
+                                             .rank = l->rank,
+                                             .scale = l->scale };
+    TRY(quant_lowrank(ctx, &task, l->a, l->b, NULL));
 
 fail:
-    rt_scorer_destroy(&scorer);
-    loop_sequences_free(&items);
-    loop_set_deinit(&set);
-    return st;
-}
-
-/* The modules of one group share an input and so its roots. */
-static rt_status fit_group(struct loop *loop, struct fmt_model *full,
-                           struct fmt_model *quant, const struct rt_model *model,
-                           uint32_t index, const double *moment, struct fmt_adapter *a)
-{
-    rt_status st;
-    struct rt_ctx *ctx = loop->ctx;
-    const struct model_group_shape *s = &model->shape[index % MODEL_GROUP_COUNT];
-    const uint32_t layer = index / MODEL_GROUP_COUNT;
-    struct quant_roots roots = { 0 };
-    float *w = NULL, *wq = NULL;
-    TRY(quant_roots_init(ctx, moment, s->in, DAMPING, &roots));
-    for (uint32_t p = 0; p < s->parts; p++) {
-        char name[128];
-        const size_t count = (size_t)s->out[p] * s->in;
-        struct fmt_lora *l = &a->lora[layer * FMT_MODULE_COUNT + s->module[p]];
-        snprintf(name, sizeof name, "model.layers.%u.%s", layer,
-                 fmt_module_path[s->module[p]]);
-        rt_free(w);
-        rt_free(wq);
-        w = rt_alloc(ctx, count, sizeof *w);
-        wq = rt_alloc(ctx, count, sizeof *wq);
-        if (!w || !wq) {
-            st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "low-rank start: no host memory");
-            goto fail;
-        }
-        TRY(fmt_weight_floats(full, name, s->out[p], s->in, w));
-        TRY(fmt_weight_floats(quant, name, s->out[p], s->in, wq));
-        TRY(quant_lowrank(ctx, w, wq, s->out[p], s->in, &roots, l->rank, l->scale, l->a,
-                          l->b));
-    }
-
-fail:
-    quant_roots_deinit(&roots);
     rt_free(w);
     rt_free(wq);
     return st;
 }
 
+static rt_status fit_group(void *user, const struct observe_group *seen)
+{
+    rt_status st = RT_OK;
+    struct fitting *f = user;
+    for (uint32_t p = 0; p < f->model->shape[seen->group].parts; p++) {
+        if (cli_stopping())
+            return cli_stop_status(f->loop->ctx);
+        TRY(fit_part(f, seen, p));
+    }
+
+fail:
+    return st;
+}
+
+static rt_status after_pass(void *user, uint64_t done, uint64_t total)
+{
+    struct fitting *f = user;
+    if (cli_stopping())
+        return cli_stop_status(f->loop->ctx);
+    cli_progress(f->loop->cli, "low-rank start", done, total, f->started_ns, "");
+    return RT_OK;
+}
+
+/* The first sequences that together stay within CALIBRATION_ROWS, at least one. */
+static uint32_t calibration_count(const struct loop_sequences *items)
+{
+    uint32_t count = 0;
+    uint64_t rows = 0;
+    while (count < items->count) {
+        rows += items->list[count].n;
+        if (count > 0 && rows > CALIBRATION_ROWS)
+            break;
+        count++;
+    }
+    return count;
+}
+
+/* Second moments of full's inputs over its own traces of random solved problems, and the
+ * fit of every matrix to those of its inputs. */
 static rt_status lowrank_start(struct loop *loop, const struct loop_material *material,
                                struct fmt_adapter *a)
 {
     rt_status st;
-    struct moments m = { 0 };
-    struct fmt_model *full = NULL, *quant = NULL;
-    TRY(measure_moments(loop, material, &m));
-    TRY(fmt_model_open(loop->ctx, material->full_folder, &full));
-    TRY(fmt_model_open(loop->ctx, material->quant_folder, &quant));
-    for (uint32_t i = 0; i < m.count; i++)
-        TRY(fit_group(loop, full, quant, material->full->model, i, m.sum[i], a));
+    struct loop_set set = { 0 };
+    struct loop_sequences items = { 0 };
+    struct fitting f = { .loop = loop,
+                         .model = material->full->model,
+                         .adapter = a,
+                         .started_ns = rt_time_ns() };
+    struct loop_material calibration = *material;
+    calibration.items_max = CALIBRATION;
+    calibration.faults = NULL;
+    TRY(loop_set_make(loop, &calibration, LOOP_ITEMS_RANDOM, &set));
+    TRY(loop_set_sequences(loop, UINT32_MAX, &calibration, &set, &items));
+    TRY(fmt_model_open(loop->ctx, material->full_folder, &f.full));
+    TRY(fmt_model_open(loop->ctx, material->quant_folder, &f.quant));
+    const struct observe_task task = { .model = material->full->model,
+                                       .sequences = items.list,
+                                       .count = calibration_count(&items),
+                                       .what = OBSERVE_MOMENTS,
+                                       .group = fit_group,
+                                       .pass = after_pass,
+                                       .user = &f };
+    TRY(observe_layers(&task));
+    cli_progress_end(loop->cli);
 
 fail:
-    moments_free(&m);
-    fmt_model_close(&full);
-    fmt_model_close(&quant);
+    loop_sequences_free(&items);
+    loop_set_deinit(&set);
+    fmt_model_close(&f.full);
+    fmt_model_close(&f.quant);
     return st;
 }
 

@@ -151,6 +151,15 @@ const struct model_lora *model_lora_of(const struct rt_adapter *adapter, uint32_
 
 /* ---- the forward pass ---- */
 
+/* Sees the input of every group while its layer is recorded. x holds `rows` rows of ldx
+ * floats between the ops recorded before the call and those recorded after it; later ops
+ * may reuse the buffer. What `input` records runs in that place. */
+struct model_tap {
+    void (*input)(void *user, struct rt_list *list, enum model_group group, uint32_t rows,
+                  struct rt_slice x, uint32_t ldx); /* null: nobody looks */
+    void *user;                                     /* borrowed, handed to input */
+};
+
 /* Activations of one pass of at most `rows` rows, allocated once. */
 struct model_pass {
     struct rt_model *model;     /* borrowed */
@@ -169,6 +178,7 @@ struct model_pass {
     struct rt_buffer *lse;                  /* float [rows][heads] */
     struct rt_buffer *columns; /* input in a stored order [rows][ld_columns], or null */
     struct rt_buffer *decoded; /* one weight in 32 bits; null: products decode */
+    struct model_tap tap;      /* none after model_pass_init */
 };
 
 RT_CHECKED rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,

@@ -307,6 +307,8 @@ static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t
         .ldx = ldx,
         .y = y,
     };
+    if (pass->tap.input)
+        pass->tap.input(pass->tap.user, list, g, rows, x, ldx);
     if (product.lora)
         record_lora_down(pass, list, product.lora, g, rows, x, ldx);
     for (uint32_t r = 0; r < layer->group[g].count; r++)

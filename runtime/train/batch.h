@@ -1,6 +1,6 @@
 /* runtime/train/batch.h
- * Private to runtime/train: token sequences laid end to end in the rows of a pass, and
- * the targets among them in the rows of the head. */
+ * Private to runtime/train and runtime/observe: token sequences laid end to end in the
+ * rows of a pass, and the targets among them in the rows of the head. */
 #ifndef RUNTIME_TRAIN_BATCH_H
 #define RUNTIME_TRAIN_BATCH_H
 

@@ -1,6 +1,6 @@
 /* runtime/train/score.h
- * Teacher-forced passes: what models say about given tokens, and second moments of
- * the inputs of every linear group. No gradients. */
+ * Teacher-forced passes: what models say about given tokens. No gradients. Moments of the
+ * inputs of layers are in runtime/observe/moments.h. */
 #ifndef RUNTIME_TRAIN_SCORE_H
 #define RUNTIME_TRAIN_SCORE_H
 
@@ -30,12 +30,5 @@ RT_CHECKED rt_status rt_scorer_run(struct rt_scorer *scorer,
 /* Logits of all rows of one sequence of n ids, [n][vocab] floats. */
 RT_CHECKED rt_status rt_scorer_logits(struct rt_scorer *scorer, const uint32_t *ids,
                                       uint32_t n, float *out);
-
-/* Sums X^T X of the inputs of every (layer, group) over all rows of the sequences,
- * on the device in float per batch. moments[l * MODEL_GROUP_COUNT + g] holds in x in
- * doubles of the caller and is added to; *count += rows. */
-RT_CHECKED rt_status rt_scorer_moments(struct rt_scorer *scorer,
-                                       const struct train_sequence *batch, uint32_t count,
-                                       double *const *moments, uint64_t *rows);
 
 #endif

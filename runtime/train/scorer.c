@@ -1,6 +1,6 @@
 /* runtime/train/scorer.c
  * Teacher-forced passes without gradients. Recordings are made per batch: these runs
- * are few, and rows must be exact where second moments are summed. */
+ * are few. */
 #include "runtime/train/batch.h"
 #include "runtime/train/score.h"
 
@@ -19,8 +19,6 @@ struct rt_scorer {
     struct rt_buffer *other_x, *other_hn, *other_logits;
     struct rt_buffer *stat, *kl; /* READBACK, 8 and 4 words a target */
     struct rt_buffer *zero;      /* UPLOAD float [targets], stays 0 */
-    struct rt_buffer
-        *moment[MODEL_GROUP_COUNT]; /* READBACK float [in][in], one layer's */
 };
 
 static rt_status create_buffers(struct rt_scorer *s)
@@ -98,8 +96,6 @@ void rt_scorer_destroy(struct rt_scorer **ps)
     };
     for (size_t i = 0; i < RT_COUNT(owned); i++)
         rt_buffer_destroy(owned[i]);
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        rt_buffer_destroy(&s->moment[g]);
     model_pass_deinit(&s->pass);
     model_pass_deinit(&s->other_pass);
     batch_deinit(&s->batch);
@@ -271,99 +267,5 @@ fail:
     rt_list_destroy(&list);
     rt_free(longer);
     rt_free(mask);
-    return st;
-}
-
-/* ---- second moments ---- */
-
-static struct rt_buffer *group_input(struct model_pass *pass, enum model_group g,
-                                     uint32_t *ld)
-{
-    *ld = g == MODEL_O ? pass->ld_att : pass->model->shape[g].ld_in;
-    struct rt_buffer *inputs[MODEL_GROUP_COUNT] = {
-        pass->norm,
-        pass->att,
-        pass->keep ? pass->norm2 : pass->norm,
-        pass->act,
-    };
-    return inputs[g];
-}
-
-static void record_moment(struct rt_scorer *s, struct rt_list *list, enum model_group g)
-{
-    uint32_t ld;
-    struct rt_buffer *x = group_input(&s->pass, g, &ld);
-    const uint32_t in = (uint32_t)rt_round_up(s->model->shape[g].in, 4);
-    const struct outer_push push = { .rows = s->batch.rows,
-                                     .na = in,
-                                     .nb = in,
-                                     .ldp = ld,
-                                     .ldq = ld,
-                                     .ldd = in,
-                                     .scale = 1.0f };
-    const struct rt_slice slices[] = { model_slice(x), model_slice(x),
-                                       model_slice(s->moment[g]) };
-    rt_list_op(list, RT_OP_outer, &push, slices);
-}
-
-static rt_status create_moments(struct rt_scorer *s)
-{
-    rt_status st;
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-        const uint64_t in = rt_round_up(s->model->shape[g].in, 4);
-        if (!s->moment[g])
-            TRY(model_buffer(s->model->dev, "moments", in * in * 4, RT_MEMORY_READBACK,
-                             &s->moment[g]));
-    }
-    return RT_OK;
-
-fail:
-    return st;
-}
-
-static void add_moment(struct rt_scorer *s, enum model_group g, double *sum)
-{
-    const uint32_t in = s->model->shape[g].in;
-    const uint32_t ld = (uint32_t)rt_round_up(in, 4);
-    const float *moment = rt_buffer_map(s->moment[g]);
-    for (uint32_t i = 0; i < in; i++)
-        for (uint32_t j = 0; j < in; j++)
-            sum[(size_t)i * in + j] += moment[(size_t)i * ld + j];
-}
-
-/* Layer by layer, because the inputs of a layer live only while it runs. A pass that
- * keeps is used, so that the inputs of QKV and GATE_UP are apart. */
-rt_status rt_scorer_moments(struct rt_scorer *s, const struct train_sequence *batch,
-                            uint32_t count, double *const *moments, uint64_t *rows)
-{
-    rt_status st;
-    struct rt_list *list = NULL;
-    const struct model_cache contiguous = { 0 };
-    TRY(create_moments(s));
-    if (!s->pass.keep) {
-        model_pass_deinit(&s->pass);
-        TRY(model_pass_init(&s->pass, s->model, s->adapter, s->batch.rows_max, true));
-    }
-    TRY(batch_fill(&s->batch, rt_device_ctx(s->model->dev), batch, count, &s->pass,
-                   NULL));
-    for (uint32_t l = 0; l < s->model->config.layers; l++) {
-        TRY(rt_list_create(s->model->dev, "moments", &list));
-        if (l == 0)
-            model_record_embed(&s->pass, list, s->batch.rows_padded, s->x);
-        model_record_layer(&s->pass, list, l, s->batch.rows_padded, &contiguous, s->x,
-                           s->x);
-        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-            record_moment(s, list, (enum model_group)g);
-        TRY(run_list(s, list));
-        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-            add_moment(s, (enum model_group)g,
-                       moments[l * MODEL_GROUP_COUNT + (uint32_t)g]);
-        rt_list_destroy(&list);
-    }
-    *rows += s->batch.rows;
-    return RT_OK;
-
-fail:
-    rt_list_destroy(&list);
     return st;
 }

@@ -1,7 +1,9 @@
 /* Fail the first allocation, then the second, until none fails: loading a model, an
- * adapter and a tokenizer, decoding, scoring and training each end in an out-of-memory
- * status with a message, and leave no buffer behind (and, under ASan, no host memory). */
+ * adapter and a tokenizer, decoding, scoring, observing and training each end in an
+ * out-of-memory status with a message, and leave no buffer behind (and, under ASan, no
+ * host memory). */
 #include "runtime/engine/engine.h"
+#include "runtime/observe/moments.h"
 #include "runtime/text/tokenizer.h"
 #include "runtime/train/score.h"
 #include "runtime/train/train.h"
@@ -107,6 +109,24 @@ fail:
     return st;
 }
 
+static rt_status take(void *user, const struct observe_group *seen)
+{
+    (void)user, (void)seen;
+    return RT_OK;
+}
+
+static rt_status observe(struct ground *g)
+{
+    const struct observe_task task = { .model = g->model,
+                                       .adapter = g->adapter,
+                                       .sequences = batch,
+                                       .count = 2,
+                                       .what = OBSERVE_MOMENTS | OBSERVE_MAXIMA,
+                                       .pass_rows = 64,
+                                       .group = take };
+    return observe_layers(&task);
+}
+
 static rt_status train(struct ground *g)
 {
     rt_status st;
@@ -199,6 +219,7 @@ static void torture_device(const struct test_device *device, uint64_t stride)
     torture(&g, "decode", decode, stride);
     torture(&g, "adapter", make_adapter, stride);
     torture(&g, "score", score, stride);
+    torture(&g, "observe", observe, stride);
     torture(&g, "train", train, stride);
     torture(&g, "tokenize", tokenize, 23);
     rt_adapter_destroy(&g.adapter);

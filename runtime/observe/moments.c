@@ -1,0 +1,440 @@
+/* runtime/observe/moments.c
+ * All tokens through one layer after the other. A tap on the layer's recording adds the
+ * ops that sum its inputs, between the op that makes an input and the one that reuses its
+ * memory. */
+#include "runtime/observe/moments.h"
+
+#include "runtime/model/model_layout.h"
+#include "runtime/train/batch.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+enum { PANELS_WANTED = 8, COLUMN_ALIGN = 4 /* of the op `outer` */ };
+
+/* Some sequences that go through a layer together. */
+struct part {
+    uint32_t first, count; /* sequences */
+    uint64_t row0;         /* of their rows among all rows */
+    uint32_t rows;
+};
+
+/* What is summed of one group, on the device. */
+struct sums {
+    uint32_t height, panels;
+    struct rt_buffer *panel[OBSERVE_PANELS_MAX]; /* DEVICE, as struct observe_moment */
+    struct rt_buffer *inputs; /* READBACK copy of the group's inputs, for maxima */
+    uint32_t ld;              /* of that copy */
+    float *maxima;            /* [in] */
+};
+
+struct observer {
+    const struct observe_task *task;
+    struct rt_ctx *ctx;
+    struct rt_device *dev;
+    struct part *parts;
+    uint32_t part_count, pass_rows;
+    uint64_t rows; /* of all parts */
+    struct batch batch;
+    struct model_pass pass;
+    struct rt_buffer *x; /* hidden states of the part under way */
+    float *hidden;       /* [rows][ld_hidden]: inputs of the next layer */
+    float *host;         /* panels of the group that is handed over */
+    struct sums sums[MODEL_GROUP_COUNT];
+    bool begun; /* the layer's sums hold an earlier part */
+};
+
+static rt_status no_memory(struct rt_ctx *ctx, const char *what, double bytes)
+{
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY,
+                   "observing layers: no host memory for %.1f MiB of %s; use fewer or "
+                   "shorter sequences",
+                   bytes / 1048576, what);
+}
+
+/* ---- panels ---- */
+
+static uint32_t padded(uint32_t in)
+{
+    return rt_round_up32(in, COLUMN_ALIGN);
+}
+
+/* Rows of a panel: about an eighth of the matrix, and what a binding holds. */
+static uint32_t panel_height(uint32_t in, uint64_t binding)
+{
+    const uint64_t fit = binding / 4 / padded(in) / COLUMN_ALIGN * COLUMN_ALIGN;
+    const uint32_t wanted =
+        rt_round_up32((in + PANELS_WANTED - 1) / PANELS_WANTED, RT_COL_PAD);
+    return wanted <= fit ? wanted : (uint32_t)fit;
+}
+
+static uint32_t panel_rows(uint32_t in, uint32_t height, uint32_t p)
+{
+    const uint32_t left = padded(in) - p * height;
+    return left < height ? left : height;
+}
+
+static uint64_t panel_floats(uint32_t in, uint32_t height, uint32_t p)
+{
+    return (uint64_t)panel_rows(in, height, p) * (padded(in) - p * height);
+}
+
+static uint64_t moment_floats(uint32_t in, uint32_t height)
+{
+    uint64_t floats = 0;
+    for (uint32_t p = 0; p * height < in; p++)
+        floats += panel_floats(in, height, p);
+    return floats;
+}
+
+void observe_moment_rows(const struct observe_moment *m, uint32_t first, uint32_t count,
+                         double *out)
+{
+    assert(first + count <= m->in);
+    for (uint32_t r = 0; r < count; r++, out += m->in) {
+        const uint32_t i = first + r, own = i / m->height;
+        for (uint32_t p = 0; p < own; p++) { /* left of the own panel: a column of p */
+            const uint32_t at = p * m->height, ld = padded(m->in) - at;
+            const float *column = m->panel[p] + (i - at);
+            for (uint32_t k = 0; k < m->height; k++)
+                out[at + k] = column[(size_t)k * ld];
+        }
+        const uint32_t at = own * m->height, ld = padded(m->in) - at;
+        const float *row = m->panel[own] + (size_t)(i - at) * ld;
+        for (uint32_t j = at; j < m->in; j++)
+            out[j] = row[j - at];
+    }
+}
+
+double observe_moment_diagonal(const struct observe_moment *m)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < m->in; i++) {
+        const uint32_t p = i / m->height, k = i - p * m->height;
+        sum += m->panel[p][(size_t)k * (padded(m->in) - p * m->height) + k];
+    }
+    return sum / m->in;
+}
+
+/* ---- preparing ---- */
+
+/* Tokens of a pass: what was asked for, or less where a binding does not hold so many
+ * rows; never less than the longest sequence, whose buffers say what does not fit. */
+static uint32_t pass_rows_of(const struct observer *o)
+{
+    const struct observe_task *t = o->task;
+    uint64_t widest = t->model->ld_hidden, longest = 1;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        if (t->model->shape[g].ld_out > widest)
+            widest = t->model->shape[g].ld_out;
+    const uint64_t fit = rt_device_plan(o->dev)->binding_bytes_max / (4 * widest) /
+                         RT_ROW_PAD * RT_ROW_PAD;
+    uint64_t rows = t->pass_rows ? t->pass_rows : OBSERVE_ROWS_DEFAULT;
+    rows = rows < fit ? rows : fit;
+    for (uint32_t s = 0; s < t->count; s++)
+        longest = t->sequences[s].n > longest ? t->sequences[s].n : longest;
+    return (uint32_t)(rows < longest ? longest : rows);
+}
+
+/* Sequences in order, as many in a part as a pass holds. */
+static rt_status make_parts(struct observer *o)
+{
+    const struct observe_task *t = o->task;
+    struct part *part = NULL;
+    o->parts = rt_alloc(o->ctx, t->count, sizeof *o->parts);
+    if (!o->parts)
+        return no_memory(o->ctx, "bookkeeping", t->count * (double)sizeof *o->parts);
+    for (uint32_t s = 0; s < t->count; s++) {
+        const uint32_t n = t->sequences[s].n;
+        if (n < 2)
+            return rt_fail(o->ctx, RT_ERR_USAGE,
+                           "observing layers: sequence %u has %u tokens, at least 2 are "
+                           "needed",
+                           s, n);
+        if (!part || part->rows + n - 1 > o->pass_rows) {
+            part = &o->parts[o->part_count++];
+            *part = (struct part){ .first = s, .row0 = o->rows };
+        }
+        part->count++;
+        part->rows += n - 1;
+        o->rows += n - 1;
+    }
+    return RT_OK;
+}
+
+static rt_status make_panels(struct observer *o, struct sums *sums, uint32_t in)
+{
+    rt_status st;
+    sums->height = panel_height(in, rt_device_plan(o->dev)->binding_bytes_max);
+    if (sums->height == 0 || (in + sums->height - 1) / sums->height > OBSERVE_PANELS_MAX)
+        return rt_fail(o->ctx, RT_ERR_DEVICE_MEMORY,
+                       "second moments of %u inputs need more than %d bindings of device "
+                       "'%s'; use another device",
+                       in, OBSERVE_PANELS_MAX, rt_device_info_of(o->dev)->name);
+    sums->panels = (in + sums->height - 1) / sums->height;
+    for (uint32_t p = 0; p < sums->panels; p++)
+        TRY(model_buffer(o->dev, "second moments", 4 * panel_floats(in, sums->height, p),
+                         RT_MEMORY_DEVICE, &sums->panel[p]));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status make_sums(struct observer *o)
+{
+    rt_status st;
+    const struct observe_task *t = o->task;
+    uint64_t floats = 0;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        struct sums *sums = &o->sums[g];
+        const uint32_t in = t->model->shape[g].in;
+        if (t->what & OBSERVE_MOMENTS) {
+            TRY(make_panels(o, sums, in));
+            const uint64_t own = moment_floats(in, sums->height);
+            floats = own > floats ? own : floats;
+        }
+        if (!(t->what & OBSERVE_MAXIMA))
+            continue;
+        sums->ld = g == MODEL_O ? o->pass.ld_att : t->model->shape[g].ld_in;
+        TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld,
+                         RT_MEMORY_READBACK, &sums->inputs));
+        sums->maxima = rt_alloc(o->ctx, in, sizeof *sums->maxima);
+        if (!sums->maxima)
+            return no_memory(o->ctx, "maxima", 4.0 * in);
+    }
+    o->host = rt_alloc(o->ctx, floats, sizeof *o->host);
+    return o->host ? RT_OK : no_memory(o->ctx, "second moments", 4.0 * (double)floats);
+
+fail:
+    return st;
+}
+
+static void tap_input(void *user, struct rt_list *list, enum model_group g, uint32_t rows,
+                      struct rt_slice x, uint32_t ldx);
+
+static rt_status prepare(struct observer *o)
+{
+    rt_status st;
+    struct rt_model *model = o->task->model;
+    TRY(make_parts(o));
+    TRY(batch_init(&o->batch, o->dev, o->pass_rows, o->pass_rows));
+    TRY(model_pass_init(&o->pass, model, o->task->adapter, o->pass_rows, false));
+    o->pass.tap = (struct model_tap){ .input = tap_input, .user = o };
+    TRY(model_buffer(o->dev, "hidden states", 4ull * o->pass.rows * model->ld_hidden,
+                     RT_MEMORY_DEVICE, &o->x));
+    TRY(make_sums(o));
+    o->hidden = rt_alloc(o->ctx, o->rows, model->ld_hidden * sizeof *o->hidden);
+    if (!o->hidden)
+        return no_memory(o->ctx, "hidden states",
+                         4.0 * (double)o->rows * model->ld_hidden);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static void deinit(struct observer *o)
+{
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        for (uint32_t p = 0; p < o->sums[g].panels; p++)
+            rt_buffer_destroy(&o->sums[g].panel[p]);
+        rt_buffer_destroy(&o->sums[g].inputs);
+        rt_free(o->sums[g].maxima);
+    }
+    rt_buffer_destroy(&o->x);
+    model_pass_deinit(&o->pass);
+    batch_deinit(&o->batch);
+    rt_free(o->hidden);
+    rt_free(o->host);
+    rt_free(o->parts);
+}
+
+/* ---- running ---- */
+
+/* One tile of a panel (+)= rows [row, row + rows) of x, by themselves. A tile is as wide as
+ * a panel is high, so that what it reads of x stays in a cache. */
+static void record_tile(struct observer *o, struct rt_list *list, enum model_group g,
+                        uint32_t p, uint32_t column, uint32_t row, uint32_t rows,
+                        struct rt_slice x, uint32_t ldx)
+{
+    const struct sums *sums = &o->sums[g];
+    const uint32_t in = o->task->model->shape[g].in, at = p * sums->height;
+    const uint32_t left = padded(in) - column;
+    const struct outer_push push = {
+        .rows = rows,
+        .na = panel_rows(in, sums->height, p),
+        .nb = left < sums->height ? left : sums->height,
+        .ldp = ldx,
+        .offp = row * ldx + at,
+        .ldq = ldx,
+        .offq = row * ldx + column,
+        .ldd = padded(in) - at,
+        .scale = 1.0f,
+        .accumulate = o->begun || row > 0,
+    };
+    const struct rt_slice slices[] = {
+        x, x, model_slice_at(sums->panel[p], (column - at) * sizeof(float))
+    };
+    rt_list_op(list, RT_OP_outer, &push, slices);
+}
+
+/* `rows` counts padding rows too, which hold nothing of the sequences. */
+static void tap_input(void *user, struct rt_list *list, enum model_group g, uint32_t rows,
+                      struct rt_slice x, uint32_t ldx)
+{
+    struct observer *o = user;
+    struct sums *sums = &o->sums[g];
+    (void)rows;
+    for (uint32_t row = 0; row < o->batch.rows; row += OBSERVE_BLOCK) {
+        const uint32_t left = o->batch.rows - row;
+        const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
+        for (uint32_t p = 0; p < sums->panels; p++)
+            for (uint32_t c = p * sums->height; c < o->task->model->shape[g].in;
+                 c += sums->height)
+                record_tile(o, list, g, p, c, row, n, x, ldx);
+    }
+    if (sums->inputs) {
+        assert(ldx == sums->ld);
+        x.size = 4ull * o->batch.rows_padded * ldx;
+        rt_list_copy(list, x,
+                     (struct rt_slice){ .buffer = sums->inputs, .size = x.size });
+    }
+}
+
+static void add_maxima(struct observer *o, enum model_group g)
+{
+    const struct sums *sums = &o->sums[g];
+    const uint32_t in = o->task->model->shape[g].in;
+    const float *x = rt_buffer_map(sums->inputs);
+    for (uint32_t r = 0; r < o->batch.rows; r++, x += sums->ld)
+        for (uint32_t i = 0; i < in; i++)
+            sums->maxima[i] = fmaxf(sums->maxima[i], fabsf(x[i]));
+}
+
+static rt_status run_part(struct observer *o, uint32_t layer, const struct part *part)
+{
+    rt_status st;
+    struct rt_list *list = NULL;
+    const struct observe_task *t = o->task;
+    const struct model_cache contiguous = { 0 };
+    const uint64_t ld = t->model->ld_hidden;
+    float *hidden = o->hidden + part->row0 * ld;
+    TRY(batch_fill(&o->batch, o->ctx, t->sequences + part->first, part->count, &o->pass,
+                   NULL));
+    TRY(rt_list_create(o->dev, "observe", &list));
+    if (layer == 0)
+        model_record_embed(&o->pass, list, o->batch.rows_padded, o->x);
+    else
+        TRY(rt_buffer_write(o->x, 0, hidden, 4 * ld * part->rows));
+    model_record_layer(&o->pass, list, layer, o->batch.rows_padded, &contiguous, o->x,
+                       o->x);
+    TRY(rt_list_end(list));
+    TRY(rt_submit(o->dev, list));
+    TRY(rt_wait(o->dev));
+    for (int g = 0; g < MODEL_GROUP_COUNT && t->what & OBSERVE_MAXIMA; g++)
+        add_maxima(o, (enum model_group)g);
+    if (layer + 1 < t->model->config.layers)
+        TRY(rt_buffer_read(o->x, 0, hidden, 4 * ld * part->rows));
+    o->begun = true;
+
+fail:
+    rt_list_destroy(&list);
+    return st;
+}
+
+static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group g)
+{
+    rt_status st;
+    const struct observe_task *t = o->task;
+    const struct sums *sums = &o->sums[g];
+    struct observe_moment moment = { .in = t->model->shape[g].in,
+                                     .rows = o->rows,
+                                     .height = sums->height,
+                                     .panels = sums->panels };
+    float *to = o->host;
+    for (uint32_t p = 0; p < sums->panels; p++) {
+        const uint64_t floats = panel_floats(moment.in, sums->height, p);
+        TRY(rt_buffer_read(sums->panel[p], 0, to, 4 * floats));
+        moment.panel[p] = to;
+        to += floats;
+    }
+    const struct observe_group seen = {
+        .layer = layer,
+        .group = g,
+        .in = moment.in,
+        .rows = o->rows,
+        .moment = sums->panels ? &moment : NULL,
+        .maxima = sums->maxima,
+    };
+    TRY(t->group(t->user, &seen));
+
+fail:
+    return st;
+}
+
+static rt_status run_layer(struct observer *o, uint32_t layer)
+{
+    rt_status st;
+    const struct observe_task *t = o->task;
+    const uint64_t total = (uint64_t)o->part_count * t->model->config.layers;
+    o->begun = false;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        if (o->sums[g].maxima)
+            memset(o->sums[g].maxima, 0, t->model->shape[g].in * sizeof(float));
+    for (uint32_t p = 0; p < o->part_count; p++) {
+        TRY(run_part(o, layer, &o->parts[p]));
+        if (t->pass)
+            TRY(t->pass(t->user, (uint64_t)layer * o->part_count + p + 1, total));
+    }
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        TRY(hand_over(o, layer, (enum model_group)g));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status observe_layers(const struct observe_task *task)
+{
+    rt_status st = RT_OK;
+    struct observer o = { .task = task, .dev = task->model->dev };
+    assert(task->what & (OBSERVE_MOMENTS | OBSERVE_MAXIMA));
+    o.ctx = rt_device_ctx(o.dev);
+    if (task->count == 0)
+        return rt_fail(o.ctx, RT_ERR_USAGE, "observing layers: there is no sequence");
+    o.pass_rows = pass_rows_of(&o);
+    TRY(prepare(&o));
+    for (uint32_t l = 0; l < task->model->config.layers; l++)
+        TRY(run_layer(&o, l));
+
+fail:
+    deinit(&o);
+    return st;
+}
+
+void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pass_rows,
+                     uint32_t what, struct observe_cost *out)
+{
+    struct model_group_shape shape[MODEL_GROUP_COUNT];
+    const uint64_t hidden = rt_round_up(config->hidden, RT_COL_PAD);
+    const uint64_t pass = rt_round_up(pass_rows, RT_ROW_PAD);
+    uint64_t host = 0;
+    model_group_shapes(config, shape);
+    *out = (struct observe_cost){ .host_bytes = 4 * rows * hidden };
+    out->device_bytes = model_pass_bytes(config, shape, 0, pass_rows) +
+                        pass * (4 * hidden + 12 /* struct batch */);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const uint32_t in = shape[g].in;
+        const uint64_t floats = moment_floats(in, panel_height(in, UINT64_MAX));
+        if (what & OBSERVE_MOMENTS) {
+            host = floats > host ? floats : host;
+            out->device_bytes += 4 * floats;
+            out->flops += 2.0 * (double)rows * (double)floats * config->layers;
+        }
+        if (what & OBSERVE_MAXIMA)
+            out->device_bytes += 4 * pass * shape[g].ld_in;
+    }
+    out->host_bytes += 4 * host;
+}

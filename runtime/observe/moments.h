@@ -1,0 +1,93 @@
+/* runtime/observe/moments.h
+ * What the matrices of a model get as inputs: second moments X^T X and largest magnitudes
+ * of the inputs of every group of every layer, over given tokens (rows), streamed layer by
+ * layer. Rows of X are tokens, columns are the input features of the group.
+ *
+ * How it runs. All tokens go through layer 0, then all through layer 1, and so on: the
+ * hidden states between two layers are kept on the host, so each layer runs once. The
+ * groups of one layer are summed on the device, then handed to the caller one at a time.
+ *
+ * Sums. X^T X is summed in float over blocks of OBSERVE_BLOCK rows, each in order, and the
+ * blocks are added in float in order: an entry (i, j) is within
+ * (OBSERVE_BLOCK + rows / OBSERVE_BLOCK) 2^-24 of sum |x_i x_j|, 3e-5 for 65,536 rows.
+ * Measured over the demo's layers: 2.3e-6 (tests/golden/test_moments.c). Readers get doubles.
+ *
+ * Memory (N tokens, P of them per pass, h hidden size, f ffn size, W the widest group):
+ *     host    4 N h + 2 W^2                 hidden states; half of one group's matrix
+ *     device  2 (3 h^2 + f^2) + P (8 h + 3 f) 4, about: one layer's matrices, a pass
+ * 0.5B (h 896, f 4864), N 65,536: 0.3 GB and 0.15 GB; 7B (h 3584, f 18944): 1.7 GB and
+ * 1.2 GB. Symmetric matrices are kept as panels of rows from the diagonal to the right,
+ * so that they take little more than half.
+ *
+ * FLOPs: the forward pass, and N (3 h^2 + f^2) 1.13 per layer for the moments (7 to 8
+ * panels; a whole product would be 2). Maxima cost one read of the inputs. */
+#ifndef RUNTIME_OBSERVE_MOMENTS_H
+#define RUNTIME_OBSERVE_MOMENTS_H
+
+#include "runtime/train/train.h"
+
+enum { OBSERVE_BLOCK = 256, OBSERVE_ROWS_DEFAULT = 1024, OBSERVE_PANELS_MAX = 128 };
+
+enum observe_what { OBSERVE_MOMENTS = 1, OBSERVE_MAXIMA = 2 }; /* may be or-ed */
+
+/* X^T X of one group, symmetric [in][in]. Panel p holds rows p * height up to the next
+ * panel, columns p * height up to in: value (i, j), i in panel p, j >= p * height, is
+ * panel[p][(i - p * height) * ld + j - p * height], ld = in - p * height, rounded up to 4.
+ * One panel is a whole matrix. */
+struct observe_moment {
+    uint32_t in;
+    uint64_t rows;           /* tokens that were summed */
+    uint32_t height, panels; /* rows of each panel but the last */
+    const float *panel[OBSERVE_PANELS_MAX];
+};
+
+/* Rows [first, first + count) of the sum, both triangles, into out [count][in]. Columns
+ * are the same, the matrix being symmetric. */
+void observe_moment_rows(const struct observe_moment *moment, uint32_t first,
+                         uint32_t count, double *out);
+/* The mean of the sum's diagonal. */
+double observe_moment_diagonal(const struct observe_moment *moment);
+
+/* One group as it is handed over; valid until the callback returns. */
+struct observe_group {
+    uint32_t layer;
+    enum model_group group;
+    uint32_t in;
+    uint64_t rows;                       /* tokens */
+    const struct observe_moment *moment; /* null: not asked for */
+    const float *maxima; /* [in] largest |x| of each column; null: not asked for */
+};
+
+struct observe_task {
+    struct rt_model *model;
+    struct rt_adapter *adapter; /* of the model; null: none */
+    /* Any length that the device's attention serves; every token but the last of each is
+     * a row. Masks are not looked at, but must be there. */
+    const struct train_sequence *sequences;
+    uint32_t count;
+    uint32_t what; /* enum observe_what */
+    /* Tokens of a pass, 0: OBSERVE_ROWS_DEFAULT. A longer sequence makes it longer. */
+    uint32_t pass_rows;
+    /* Called for every layer from the first, for every group in order. A status that is
+     * not RT_OK ends the run and is returned. */
+    rt_status (*group)(void *user, const struct observe_group *seen);
+    /* Called after every pass of `total`: progress, or a status to stop. May be null. */
+    rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+    void *user; /* borrowed */
+};
+
+/* RT_ERR_USAGE for a sequence of fewer than two tokens, RT_ERR_NO_DEVICE for one that is
+ * too long for the device, memory statuses with the numbers. */
+RT_CHECKED rt_status observe_layers(const struct observe_task *task);
+
+/* What that takes beside the model, for a model of these sizes. */
+struct observe_cost {
+    uint64_t host_bytes, device_bytes;
+    double flops; /* of the moments, the forward pass apart */
+};
+/* `rows` tokens in all, `pass_rows` of them per pass. Rounding of the device's allocator
+ * and copies of packed weights in 32 bits (plan.decode_rows) are not counted. */
+void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pass_rows,
+                     uint32_t what, struct observe_cost *out);
+
+#endif
