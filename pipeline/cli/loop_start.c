@@ -77,8 +77,7 @@ static rt_status fit_group(void *user, const struct observe_group *seen)
     rt_status st = RT_OK;
     struct fitting *f = user;
     for (uint32_t p = 0; p < f->model->shape[seen->group].parts; p++) {
-        if (cli_stopping())
-            return cli_stop_status(f->loop->ctx);
+        TRY(pipe_stop_status(f->loop->host, f->loop->ctx));
         TRY(fit_part(f, seen, p));
     }
 
@@ -89,10 +88,12 @@ fail:
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
     struct fitting *f = user;
-    if (cli_stopping())
-        return cli_stop_status(f->loop->ctx);
-    cli_progress(f->loop->cli, "low-rank start", done, total, f->started_ns, "");
-    return RT_OK;
+    const struct pipe_progress now = { .what = "low-rank start",
+                                       .done = done,
+                                       .total = total,
+                                       .started_ns = f->started_ns };
+    pipe_progress(f->loop->host, &now);
+    return pipe_stop_status(f->loop->host, f->loop->ctx);
 }
 
 /* The first sequences that together stay within CALIBRATION_ROWS, at least one. */
@@ -136,7 +137,6 @@ static rt_status lowrank_start(struct loop *loop, const struct loop_material *ma
                                        .pass = after_pass,
                                        .user = &f };
     TRY(observe_layers(&task));
-    cli_progress_end(loop->cli);
 
 fail:
     loop_sequences_free(&items);
