@@ -100,8 +100,11 @@ static uint32_t broadcast_of(const struct rt_facts *facts)
     return there ? facts->subgroup_size : 0;
 }
 
-/* A pure function: no Vulkan call, no global, no clock. Everything that may
- * differ between vendors is decided here and nowhere else. */
+/* A pure function: no Vulkan call, no global, no clock. Which kernels a device may run, and
+ * in what widths and pieces, is decided here. Beside the plan, facts are read where they
+ * are a limit or a size and no choice: the tile of matrix units (vk_matmul.c), the largest
+ * workgroup (vk_select.c), the subgroup size (vk_pipeline.c), types and sizes of memory
+ * (vk_memory.c, engine.c), the clock of timestamps (vk_list.c). */
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan)
 {
@@ -173,11 +176,12 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                  "\"lanes\":%u,"
                  "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
                  "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-                 "\"quirks\":[%s]}",
+                 "\"quirks\":[%s],\"loop_rounds_max\":%u}",
                  rt_family_names[plan->family], rt_products_names[plan->products],
                  rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
+                 plan->loop_rounds_max);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -8,26 +8,34 @@
 
 rt_status vk_check(struct vk_device *dev, VkResult result, const char *what)
 {
+    struct rt_ctx *ctx = dev->base.ctx;
     const char *name = dev->base.info.name;
+    const int n = (int)strcspn(what, "("); /* the function, without what it was given */
     switch (result) {
     case VK_SUCCESS:
         return RT_OK;
     case VK_ERROR_DEVICE_LOST:
-        return rt_fail(dev->base.ctx, RT_ERR_DEVICE_LOST,
-                       "device '%s' was lost in %.40s; finished work is saved, run the "
+        return rt_fail(ctx, RT_ERR_DEVICE_LOST,
+                       "device '%s' was lost in %.*s; finished work is saved, run the "
                        "same command again",
-                       name, what);
+                       name, n, what);
+    case VK_ERROR_INITIALIZATION_FAILED:
+        return rt_fail(
+            ctx, RT_ERR_NO_DEVICE,
+            "device '%s' cannot be used: its driver failed in %.*s; update the "
+            "driver, or use another device",
+            name, n, what);
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
     case VK_ERROR_TOO_MANY_OBJECTS: /* blocks of memory: a driver counts them */
-        return rt_fail(dev->base.ctx, RT_ERR_DEVICE_MEMORY,
-                       "device '%s' is out of memory in %.40s", name, what);
+        return rt_fail(ctx, RT_ERR_DEVICE_MEMORY, "device '%s' is out of memory in %.*s",
+                       name, n, what);
     case VK_ERROR_OUT_OF_HOST_MEMORY:
     case VK_ERROR_MEMORY_MAP_FAILED: /* no room among the addresses of the process */
-        return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY,
-                       "the driver of '%s' is out of host memory in %.40s", name, what);
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY,
+                       "the driver of '%s' is out of host memory in %.*s", name, n, what);
     default:
-        return rt_fail(dev->base.ctx, RT_ERR_INTERNAL,
-                       "device '%s': %.40s failed with Vulkan result %d", name, what,
+        return rt_fail(ctx, RT_ERR_INTERNAL,
+                       "device '%s': %.*s failed with Vulkan result %d", name, n, what,
                        (int)result);
     }
 }
