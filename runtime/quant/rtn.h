@@ -9,6 +9,9 @@ struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */
     uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
+    /* Of a whole model: what is not quantized and is stored in blocks of a GGUF file
+     * becomes F32, which holds their values exactly, instead of F16. */
+    bool keep_f32;
 };
 
 /* RT_ERR_USAGE where an option is impossible. */
@@ -28,10 +31,18 @@ struct quant_report {
     double bits_per_weight; /* codes, scales and zeros of the quantized matrices */
     uint64_t weights;       /* elements quantized */
     uint32_t matrices;
+    /* Tensors of GGUF blocks that were rounded to F16: how many, and the element that
+     * changed most, with the value it had and its tensor (empty: no value changed). */
+    uint32_t halved;
+    double change, changed_value;
+    char changed[160];
 };
 
 /* Reads a Hugging Face folder or GGUF file, quantizes the seven projections of every layer
- * and writes a compressed-tensors folder (docs/formats.md); the rest keeps its values.
+ * and writes a compressed-tensors folder (docs/formats.md). The rest is kept as it is
+ * stored: F32, F16 and BF16 byte for byte, blocks of a GGUF file as F16 (keep_f32: F32). A
+ * head that is the embedding is written once. RT_ERR_INPUT for a value of blocks that F16
+ * has no number for, naming keep_f32's option.
  * The folder appears whole or not at all; one that exists is refused unless `force`. */
 RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
                                   const char *target, const struct quant_options *options,
