@@ -1,6 +1,6 @@
 #include "pipeline/cli/cli.h"
 
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

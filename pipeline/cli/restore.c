@@ -4,7 +4,7 @@
 #include "pipeline/cli/restore.h"
 
 #include "runtime/format/file.h"
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 
 #include <jansson.h>
 #include <stdio.h>

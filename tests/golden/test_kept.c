@@ -3,7 +3,7 @@
  * exactly as F32; a head that is the embedding once. The folder is no larger than that. */
 #include "runtime/format/checkpoint.h"
 #include "runtime/model/model.h"
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 #include "tests/support/gguf_folder.h"

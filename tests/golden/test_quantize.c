@@ -2,7 +2,7 @@
  * survives a round trip through the folder; packed formats decode bit for bit. */
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"

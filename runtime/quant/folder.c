@@ -1,10 +1,11 @@
-/* runtime/quant/quant_folder.c
+/* runtime/quant/folder.c
  * A whole model: float folder or GGUF file in, compressed-tensors "pack-quantized" folder
  * out. */
+#include "runtime/quant/folder.h"
+
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/quant_files.h"
-#include "runtime/quant/rtn.h"
 
 #include <errno.h>
 #include <float.h>
