@@ -5,7 +5,7 @@
 
 #include "pipeline/grade/grade.h"
 #include "runtime/format/file.h"
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 #include "store/report/report.h"
 
 #include <jansson.h>

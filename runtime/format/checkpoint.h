@@ -47,9 +47,13 @@ uint64_t fmt_tensor_count(const struct fmt_model *model, const char *name);
 struct fmt_tensor_info {
     char name[FMT_TENSOR_NAME_MAX];
     enum fmt_dtype dtype; /* of blocks F32, which holds their values */
+    const char
+        *blocks; /* type of blocks of a GGUF file ("Q5_0"); null: dtype's elements */
     uint32_t dims;
     uint64_t shape[FMT_DIMS_MAX]; /* rows first */
-    const void *data; /* borrowed; null: not in the files like this, fmt_tensor_f32 */
+    const void *data;   /* borrowed; null: not in the files like this, fmt_tensor_f32 */
+    const void *stored; /* borrowed: the bytes of the file, whatever they mean */
+    uint64_t stored_size;
 };
 /* Tensor i, in no order that matters; false beyond the last. A tensor that such a folder
  * does not have (rope_freqs.weight of a GGUF file, which its config tells) has no name. */

@@ -93,7 +93,8 @@ static bool folder_at(const struct fmt_model *m, uint32_t i, struct fmt_tensor_i
     info->dtype = t->dtype;
     info->dims = t->dims;
     memcpy(info->shape, t->shape, sizeof info->shape);
-    info->data = t->data;
+    info->data = info->stored = t->data;
+    info->stored_size = t->size;
     return true;
 }
 

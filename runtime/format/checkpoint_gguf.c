@@ -124,10 +124,14 @@ static bool gguf_at(const struct fmt_model *m, uint32_t i, struct fmt_tensor_inf
     info->dims = t->dims;
     for (uint32_t d = 0; d < t->dims; d++)
         info->shape[d] = t->shape[t->dims - 1 - d];
+    info->stored = t->data;
+    info->stored_size = t->size;
+    info->blocks = t->type->name;
     for (size_t k = 0; k < RT_COUNT(floats); k++)
-        if (strcmp(t->type->name, floats[k].type) == 0 && row_of(m, info->name, 1) == 1) {
+        if (strcmp(t->type->name, floats[k].type) == 0) {
             info->dtype = floats[k].dtype;
-            info->data = t->data;
+            info->blocks = NULL;
+            info->data = row_of(m, info->name, 1) == 1 ? t->data : NULL;
         }
     return true;
 }

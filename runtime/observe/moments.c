@@ -60,10 +60,11 @@ static uint32_t padded(uint32_t in)
     return rt_round_up32(in, COLUMN_ALIGN);
 }
 
-/* Rows of a panel: about an eighth of the matrix, and what a binding holds. */
+/* Rows of a panel: about an eighth of the matrix, and what a binding holds. A multiple of
+ * RT_COL_PAD, because a tile begins where a binding may (RT_COL_PAD floats: 512 bytes). */
 static uint32_t panel_height(uint32_t in, uint64_t binding)
 {
-    const uint64_t fit = binding / 4 / padded(in) / COLUMN_ALIGN * COLUMN_ALIGN;
+    const uint64_t fit = binding / 4 / padded(in) / RT_COL_PAD * RT_COL_PAD;
     const uint32_t wanted =
         rt_round_up32((in + PANELS_WANTED - 1) / PANELS_WANTED, RT_COL_PAD);
     return wanted <= fit ? wanted : (uint32_t)fit;

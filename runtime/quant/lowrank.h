@@ -18,7 +18,7 @@
 
 #include "runtime/observe/moments.h"
 
-enum { QUANT_EXACT = 640 };
+enum { QUANT_EXACT = 384 };
 
 struct quant_lowrank_task {
     const float *w, *wq; /* [out][in]: the matrix, and what quantization made of it */

@@ -119,7 +119,7 @@ fail:
 }
 
 rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to,
-                            const struct quant_options *options)
+                            const struct quant_options *options, bool tied)
 {
     rt_status st;
     json_t *config = NULL;
@@ -127,7 +127,8 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
     TRY(fmt_gguf_is(from) ? from_gguf(ctx, from, to, &config)
                           : from_folder(ctx, from, to, &config));
     if (json_object_set_new(config, "quantization_config",
-                            quantization_config(options)) != 0)
+                            quantization_config(options)) != 0 ||
+        (tied && json_object_set_new(config, "tie_word_embeddings", json_true()) != 0))
         st = no_memory(ctx);
     snprintf(path, sizeof path, "%.4100s/config.json", to);
     if (st == RT_OK)

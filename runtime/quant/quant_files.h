@@ -6,10 +6,11 @@
 #include "runtime/quant/rtn.h"
 
 /* config.json, tokenizer and chat template of `from` into the folder `to`: those of a
- * folder copied, those of a GGUF file written from its keys. */
+ * folder copied, those of a GGUF file written from its keys. `tied`: the folder has no
+ * head, so that config.json must say that it is the embedding. */
 RT_CHECKED rt_status quant_files_write(struct rt_ctx *ctx, const char *from,
                                        const char *to,
-                                       const struct quant_options *options);
+                                       const struct quant_options *options, bool tied);
 /* Takes back an unfinished folder, file by file: nothing that we did not write. */
 void quant_files_remove(const char *folder);
 

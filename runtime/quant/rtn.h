@@ -1,5 +1,5 @@
 /* runtime/quant/rtn.h
- * Round-to-nearest quantization of a matrix and of a whole model folder. */
+ * Round-to-nearest quantization of a matrix. */
 #ifndef RUNTIME_QUANT_RTN_H
 #define RUNTIME_QUANT_RTN_H
 
@@ -9,6 +9,9 @@ struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */
     uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
+    /* Of a whole model: what is not quantized and is stored in blocks of a GGUF file
+     * becomes F32, which holds their values exactly, instead of F16. */
+    bool keep_f32;
 };
 
 /* RT_ERR_USAGE where an option is impossible. */
@@ -23,18 +26,5 @@ RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options 
 void quant_rtn(const float *w, uint32_t out, uint32_t in,
                const struct quant_options *options, uint8_t *codes, float *scales,
                uint8_t *zeros);
-
-struct quant_report {
-    double bits_per_weight; /* codes, scales and zeros of the quantized matrices */
-    uint64_t weights;       /* elements quantized */
-    uint32_t matrices;
-};
-
-/* Reads a Hugging Face folder or GGUF file, quantizes the seven projections of every layer
- * and writes a compressed-tensors folder (docs/formats.md); the rest keeps its values.
- * The folder appears whole or not at all; one that exists is refused unless `force`. */
-RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
-                                  const char *target, const struct quant_options *options,
-                                  bool force, struct quant_report *report);
 
 #endif

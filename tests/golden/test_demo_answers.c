@@ -2,7 +2,7 @@
  * another program (reference-answers.jsonl); the same bits at batch 1, 7 and 64.
  * FAULTLINE_TEST_PROBLEMS: how many (default 96, all: 2000). */
 #include "runtime/engine/engine.h"
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/generated.h"

@@ -107,13 +107,17 @@ static void put_config(struct test_gguf *g, const json_t *config)
 
 static void put_tensor(struct test_gguf *g, const struct fmt_tensor *t, uint64_t offset)
 {
+    static const uint32_t types[] = {
+        [FMT_F32] = 0, [FMT_F16] = FMT_BLOCK_ID_F16, [FMT_BF16] = FMT_BLOCK_ID_BF16
+    };
     char name[FMT_GGUF_NAME_MAX];
-    assert_int_equal(t->dtype, FMT_F32);
+    assert_true(fmt_dtype_is_float(t->dtype));
     assert_true(fmt_gguf_name(t->name, name));
+    const uint32_t type = types[t->dtype];
     if (t->dims == 2)
-        test_gguf_tensor(g, name, 0, t->shape[1], t->shape[0], offset);
+        test_gguf_tensor(g, name, type, t->shape[1], t->shape[0], offset);
     else
-        test_gguf_tensor(g, name, 0, t->shape[0], 0, offset);
+        test_gguf_tensor(g, name, type, t->shape[0], 0, offset);
 }
 
 /* Tensors [first, last) of the file as one part. */
@@ -148,7 +152,10 @@ void test_gguf_of_folder(const char *relative, const char *pre, uint32_t parts,
     struct rt_ctx ctx = { 0 };
     struct fmt_safetensors file;
     char folder[1024], name[1100];
-    test_path(folder, sizeof folder, relative);
+    if (relative[0] == '/')
+        snprintf(folder, sizeof folder, "%s", relative);
+    else
+        test_path(folder, sizeof folder, relative);
     snprintf(name, sizeof name, "%s/config.json", folder);
     json_t *config = json_load_file(name, 0, NULL);
     snprintf(name, sizeof name, "%s/tokenizer.json", folder);

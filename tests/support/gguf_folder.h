@@ -23,7 +23,7 @@ enum { TEST_TOKENS_KEYS = 5 };
 /* TEST_TOKENS_KEYS keys: model, pre, tokens, token_type, merges. */
 void test_tokens_put(struct test_gguf *g, const struct test_tokens *t, const char *pre);
 
-/* Writes a folder of the source tree (qwen2, floats, one safetensors file, byte-level
+/* Writes a folder of the source tree, or one of an absolute path (qwen2, floats, one safetensors file, byte-level
  * tokenizer that is split as `pre`) as `parts` files; path[512] gets the first one's. */
 void test_gguf_of_folder(const char *relative, const char *pre, uint32_t parts,
                          const char *stem, char *path);

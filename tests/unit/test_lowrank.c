@@ -168,6 +168,7 @@ static void the_error_left_is_the_least_there_is(void **state)
     check(160, 96, 400, 8, false, 1e-5);
     check(64, 64, 20, 16, false, 1e-5); /* fewer rows than inputs: damping fills up */
     check(5, 40, 100, 8, false, 1e-5);  /* a rank that explains all */
+    check(QUANT_EXACT, 48, 100, 16, true, 1e-5);
     check(1, 4, 10, 1, false, 1e-5);
 }
 
@@ -176,6 +177,7 @@ static void large_matrices_come_close_to_it(void **state)
 {
     (void)state;
     check(720, 300, 900, 16, false, 1e-3);
+    check(QUANT_EXACT + 1, 200, 400, 16, true, 1e-3); /* one more is no longer exact */
     check(900, 500, 1500, 4, true, 1e-3);
     check(700, 700, 1400, 16, true, 1e-3);
 }

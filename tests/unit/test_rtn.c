@@ -2,7 +2,7 @@
  * and the folder writer's promises: whole or not at all, nothing lost, nothing left
  * behind. */
 #include "runtime/format/checkpoint.h"
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/folder.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 

@@ -1,10 +1,11 @@
-/* runtime/quant/quant_folder.c
+/* runtime/quant/folder.c
  * A whole model: float folder or GGUF file in, compressed-tensors "pack-quantized" folder
  * out. */
+#include "runtime/quant/folder.h"
+
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/quant_files.h"
-#include "runtime/quant/rtn.h"
 
 #include <errno.h>
 #include <float.h>
@@ -29,6 +30,7 @@ struct writer {
     struct output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
+    bool tied; /* the head is the embedding, and not written */
 };
 
 static rt_status no_memory(struct writer *w)
@@ -169,24 +171,94 @@ static rt_status check_copied(struct writer *w, const struct fmt_tensor_info *t)
     return st;
 }
 
-/* What is not quantized: copied, or blocks of a GGUF file as the floats they stand for. */
+/* The nearest binary16 of a value within its range, ties to even, subnormals included
+ * (rt_half_from_float, the twin of a kernel, has none). */
+static uint16_t nearest_half(float value)
+{
+    if (fabsf(value) >= 0x1p-14f)
+        return rt_half_from_float(value);
+    const uint16_t sign = signbit(value) ? 0x8000 : 0;
+    return sign | (uint16_t)rintf(fabsf(value) * 0x1p24f);
+}
+
+/* Values to halves, in place; what changed most goes into the report. */
+static rt_status halve(struct writer *w, const struct fmt_tensor_info *t, float *values,
+                       size_t count)
+{
+    struct quant_report *report = w->report;
+    uint16_t *halves = (uint16_t *)values;
+    for (size_t i = 0; i < count; i++) {
+        const float value = values[i];
+        if (!(fabsf(value) <= 65504))
+            return rt_fail(w->ctx, RT_ERR_INPUT,
+                           "'%s': tensor '%s' holds %g at %zu, which F16 has no number "
+                           "for; use --keep f32",
+                           w->from, t->name, (double)value, i);
+        const uint16_t half = nearest_half(value);
+        const double change = fabs((double)rt_half_to_float(half) - (double)value);
+        if (change > report->change) {
+            report->change = change;
+            report->changed_value = (double)value;
+            snprintf(report->changed, sizeof report->changed, "%.159s", t->name);
+        }
+        memcpy(&halves[i], &half, sizeof half);
+    }
+    if (t->blocks)
+        report->halved++;
+    return RT_OK;
+}
+
+/* Values that a BF16 file holds back to its halves of floats, in place. */
+static void cut_to_bf16(float *values, size_t count)
+{
+    uint16_t *halves = (uint16_t *)values;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t word;
+        memcpy(&word, &values[i], sizeof word);
+        const uint16_t half = (uint16_t)(word >> 16);
+        memcpy(&halves[i], &half, sizeof half);
+    }
+}
+
+/* What the files do not have as it is written: blocks, and rows that are in another order
+ * there. *dtype is what they are written in. */
+static rt_status make_kept(struct writer *w, const struct fmt_tensor_info *t,
+                           enum fmt_dtype *dtype, float **out)
+{
+    rt_status st;
+    const uint64_t count = count_of(t);
+    float *values = rt_alloc(w->ctx, count, sizeof *values);
+    if (!values)
+        return no_memory(w);
+    TRY(fmt_tensor_f32(w->model, t->name, count, values));
+    *dtype = t->blocks && !w->options->keep_f32 ? FMT_F16 : t->dtype;
+    if (*dtype == FMT_F16)
+        TRY(halve(w, t, values, count));
+    else if (*dtype == FMT_BF16)
+        cut_to_bf16(values, count);
+    if (*dtype != FMT_F32) { /* the second half is free */
+        float *half = rt_resize(w->ctx, values, count, (count + 1) / 2, sizeof *values);
+        values = half ? half : values;
+    }
+    *out = values;
+    return RT_OK;
+
+fail:
+    rt_free(values);
+    return st;
+}
+
+/* What is not quantized. */
 static rt_status keep_tensor(struct writer *w, const struct fmt_tensor_info *t)
 {
     rt_status st;
     float *values = NULL;
-    if (t->data) {
+    enum fmt_dtype dtype = t->dtype;
+    if (t->data)
         TRY(check_copied(w, t));
-    } else {
-        values = rt_alloc(w->ctx, count_of(t), sizeof *values);
-        if (!values)
-            return no_memory(w);
-        st = fmt_tensor_f32(w->model, t->name, count_of(t), values);
-        if (st != RT_OK) {
-            rt_free(values);
-            return st;
-        }
-    }
-    TRY(add_output(w, t->name, "", t->dtype, 0, 0, values));
+    else
+        TRY(make_kept(w, t, &dtype, &values));
+    TRY(add_output(w, t->name, "", dtype, 0, 0, values));
     struct fmt_tensor_out *o = &w->outputs[w->count - 1].tensor;
     o->dims = t->dims;
     memcpy(o->shape, t->shape, sizeof o->shape);
@@ -195,6 +267,32 @@ static rt_status keep_tensor(struct writer *w, const struct fmt_tensor_info *t)
 
 fail:
     return st;
+}
+
+static bool find_tensor(const struct fmt_model *model, const char *name,
+                        struct fmt_tensor_info *out)
+{
+    for (uint32_t i = 0; fmt_tensor_at(model, i, out); i++)
+        if (strcmp(out->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the model's head is its embedding: config.json says so, and a head in the files
+ * is not read, or both are stored with the same bytes. */
+static bool is_tied(const struct fmt_model *model)
+{
+    struct fmt_tensor_info embed, head;
+    if (fmt_model_config(model)->tied)
+        return true;
+    if (!find_tensor(model, "lm_head.weight", &head) ||
+        !find_tensor(model, "model.embed_tokens.weight", &embed))
+        return false;
+    const bool is_alike = head.blocks && embed.blocks
+                              ? strcmp(head.blocks, embed.blocks) == 0
+                              : head.blocks == embed.blocks && head.dtype == embed.dtype;
+    return is_alike && head.stored_size == embed.stored_size &&
+           memcmp(head.stored, embed.stored, head.stored_size) == 0;
 }
 
 /* `tensor` is NAME.weight. */
@@ -248,7 +346,7 @@ static rt_status make_tensor(struct writer *w, const struct fmt_tensor_info *t)
     enum fmt_module module;
     size_t length;
     uint32_t out, in;
-    if (!t->name[0])
+    if (!t->name[0] || (w->tied && strcmp(t->name, "lm_head.weight") == 0))
         return RT_OK;
     if (!find_module(t->name, &module, &length))
         return keep_tensor(w, t);
@@ -294,7 +392,7 @@ static rt_status write_folder(struct writer *w, const char *from, const char *to
     TRY(fmt_make_folder(w->ctx, to));
     snprintf(path, sizeof path, "%.4100s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
-    TRY(quant_files_write(w->ctx, from, to, w->options));
+    TRY(quant_files_write(w->ctx, from, to, w->options, w->tied));
 
 fail:
     rt_free(tensors);
@@ -378,6 +476,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
         goto fail;
     }
     TRY(check_source(&w));
+    w.tied = is_tied(w.model);
     TRY(make_tensors(&w));
     st = write_folder(&w, from, part);
     if (st == RT_OK)
