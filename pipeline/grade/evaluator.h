@@ -40,6 +40,6 @@ enum { RESIDUE_NONE_BIT = 63 };
 #define RESIDUE_NONE (UINT64_C(1) << RESIDUE_NONE_BIT)
 
 /* Marks what the node is made of in e->needed[start .. node]. */
-void mark_needed(struct evaluator *e, struct item a);
+void grade_mark_needed(struct evaluator *e, struct item a);
 
 #endif

@@ -190,7 +190,7 @@ static struct bound bound_of(struct evaluator *e, const struct node *nodes, uint
 static struct bound tree_bound(struct evaluator *e, struct item a, struct field_degree *f)
 {
     const struct node *nodes = a.t->nodes;
-    if (!residue_of(e, a).valid)
+    if (!grade_residue_of(e, a).valid)
         f->known = false;
     for (uint32_t i = nodes[a.node].start; i <= a.node; i++)
         if (e->needed[i]) {
@@ -200,7 +200,7 @@ static struct bound tree_bound(struct evaluator *e, struct item a, struct field_
     return e->bounds[a.node];
 }
 
-double separation_bits(struct evaluator *e, struct item a, struct item b)
+double grade_separation_bits(struct evaluator *e, struct item a, struct item b)
 {
     struct field_degree f = { .degree = 1.0, .order = 1, .known = true };
     const struct bound x = tree_bound(e, a, &f);
