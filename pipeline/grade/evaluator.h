@@ -1,9 +1,9 @@
 /* pipeline/grade/evaluator.h
- * The workspace of eval.h, for its own files. */
+ * The workspace of tree_value.h, for its own files. */
 #ifndef PIPELINE_GRADE_EVALUATOR_H
 #define PIPELINE_GRADE_EVALUATOR_H
 
-#include "pipeline/grade/eval.h"
+#include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
 #include <flint/nmod_vec.h>

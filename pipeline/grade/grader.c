@@ -1,7 +1,7 @@
 #include "pipeline/grade/grade.h"
 
 #include "pipeline/grade/answer_text.h"
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/extract_find.h"
 #include "pipeline/grade/parse.h"

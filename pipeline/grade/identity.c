@@ -1,4 +1,4 @@
-#include "pipeline/grade/eval.h"
+#include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* pipeline/grade/matrix.c
  * Products, powers, transposes and determinants of small matrices of rational numbers. */
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 #include <flint/fmpq_mat.h>
 

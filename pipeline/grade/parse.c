@@ -2,7 +2,7 @@
 
 #include "pipeline/grade/answer_text.h"
 #include "pipeline/grade/latex_commands.h"
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 #include <string.h>
 

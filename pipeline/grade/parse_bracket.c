@@ -1,6 +1,6 @@
 /* pipeline/grade/parse_bracket.c
  * Brackets, matrices and separators. */
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 /* ---- brackets ---- */
 

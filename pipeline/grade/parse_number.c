@@ -1,4 +1,4 @@
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #include "pipeline/grade/answer_text.h"
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 struct token grade_next_token(struct parser *p)
 {

@@ -2,7 +2,7 @@
  * Sets of real numbers made of intervals, points, inequalities in one variable, unions,
  * intersections and differences. All end points are put in order; then membership is
  * compared at each of them and in each gap between. */
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
 #include <string.h>
 

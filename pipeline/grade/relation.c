@@ -1,4 +1,4 @@
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
-/* pipeline/grade/eval.h
+/* pipeline/grade/tree_value.h
  * Values of nodes: in two prime fields with everything that is no rational function left
  * uninterpreted, and in complex balls. */
-#ifndef PIPELINE_GRADE_EVAL_H
-#define PIPELINE_GRADE_EVAL_H
+#ifndef PIPELINE_GRADE_TREE_VALUE_H
+#define PIPELINE_GRADE_TREE_VALUE_H
 
 #include "pipeline/grade/tree.h"
 #include "runtime/rt.h"

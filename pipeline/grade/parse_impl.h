@@ -1,7 +1,7 @@
-/* pipeline/grade/parser.h
+/* pipeline/grade/parse_impl.h
  * Shared by parse.c (tokens) and parse_stack.c (operators, brackets, nodes). */
-#ifndef PIPELINE_GRADE_PARSER_H
-#define PIPELINE_GRADE_PARSER_H
+#ifndef PIPELINE_GRADE_PARSE_IMPL_H
+#define PIPELINE_GRADE_PARSE_IMPL_H
 
 #include "pipeline/grade/lex.h"
 #include "pipeline/grade/tree.h"

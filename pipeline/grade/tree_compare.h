@@ -1,10 +1,10 @@
-/* pipeline/grade/compare.h
+/* pipeline/grade/tree_compare.h
  * Equality of two trees by what they are: collections, relations, sets of real numbers,
  * quantities, expressions. */
-#ifndef PIPELINE_GRADE_COMPARE_H
-#define PIPELINE_GRADE_COMPARE_H
+#ifndef PIPELINE_GRADE_TREE_COMPARE_H
+#define PIPELINE_GRADE_TREE_COMPARE_H
 
-#include "pipeline/grade/eval.h"
+#include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
 enum { COMPARE_DEPTH_MAX = 8, ITEMS_MAX = 64 };
