@@ -1,5 +1,6 @@
 #include "pipeline/grade/tree_compare.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 static bool is_equation(struct item a)
@@ -122,8 +123,9 @@ static int equations(struct comparer *c, struct item gold, struct item pred)
 {
     struct item name_a, value_a, name_b, value_b;
     const char *rule;
-    grade_relation_value(gold, &name_a, &value_a);
-    grade_relation_value(pred, &name_b, &value_b);
+    const bool both = grade_relation_value(gold, &name_a, &value_a) &&
+                      grade_relation_value(pred, &name_b, &value_b);
+    assert(both); /* two_relations asked */
     const bool names = grade_is_name(name_a) && grade_is_name(name_b);
     if (grade_identity(c->e, name_a, name_b, &rule) == PIPE_VERDICT_EQUAL ||
         (names && !policy(c, PIPE_POLICY_VARIABLE_NAME))) {

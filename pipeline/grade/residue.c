@@ -4,6 +4,8 @@
  * expressions that agree whatever the functions are agree for the functions meant. */
 #include "pipeline/grade/evaluator.h"
 
+#include <assert.h>
+
 enum { UNITS_NODE = 5 };
 
 static uint64_t draw(const struct field *f, uint64_t name)
@@ -102,6 +104,7 @@ static uint64_t interpreted(const struct field *f, const struct node *nodes,
     case N_DIV:
         return divide(f, a, b);
     case N_POW:
+        assert(second);
         if ((second->flags & IS_EXACT) && fmpz_is_one(fmpq_denref(&second->value)))
             return power(f, a, fmpq_numref(&second->value));
         break;
