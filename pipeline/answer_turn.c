@@ -48,8 +48,10 @@ static bool stopped(const struct pipe_prompt_format *format, const struct pipe_t
 {
     for (int i = 0; i < PIPE_STOPS_MAX; i++) {
         const char *stop = format->stop_texts[i];
-        const size_t length = stop ? strlen(stop) : PIPE_TAIL + 1;
-        assert(!stop || length <= PIPE_TAIL / 2);
+        if (!stop)
+            continue;
+        const size_t length = strlen(stop);
+        assert(length <= PIPE_TAIL / 2);
         for (size_t at = 0; at + length <= t->tail_size; at++)
             if (memcmp(t->tail + at, stop, length) == 0)
                 return true;

@@ -109,52 +109,77 @@ struct reading {
     bool percent;        /* a sign % is in it */
 };
 
+/* An expression on its way through the machine. */
+struct scan {
+    const char *start, *at;
+    struct machine m;
+    bool operand; /* the last thing was one */
+    struct reading *out;
+};
+
+static bool push_value(struct machine *m, double value)
+{
+    if (m->value_count == DEPTH_MAX)
+        return false;
+    m->values[m->value_count++] = value;
+    return true;
+}
+
+/* A sign of `size` bytes; false where none may stand. */
+static bool take_sign(struct scan *s, char sign, size_t size)
+{
+    struct machine *m = &s->m;
+    const bool bracket = sign == '(' || sign == ')';
+    const bool first = s->at == s->start + strspn(s->start, " $");
+    bool good;
+    if (bracket && (sign == '(') == s->operand)
+        return false; /* no product without a sign */
+    if (bracket) {
+        good = sign == '(' ? push_sign(m, sign) : close_bracket(m);
+    } else if (sign == '-' && !s->operand && first) {
+        good = push_value(m, 0) && push_sign(m, sign); /* 0 - ... */
+    } else {
+        good = s->operand && push_sign(m, sign);
+        s->out->signs++;
+        s->operand = false;
+    }
+    s->at += size;
+    return good;
+}
+
+/* The next thing before `end`. */
+static bool take(struct scan *s, const char *end)
+{
+    size_t size;
+    double value;
+    const char *next = read_number(s->at, &value, &s->out->decimals);
+    if (is_filler(*s->at)) {
+        s->out->percent |= *s->at++ == '%';
+        return true;
+    }
+    if (next) {
+        const bool good = !s->operand && next <= end && push_value(&s->m, value);
+        s->operand = true;
+        s->at = next;
+        return good;
+    }
+    const char sign = operator_at(s->at, (size_t)(s->at - s->start), &size);
+    return sign && take_sign(s, sign, size);
+}
+
 /* Evaluates [at, end); false where it is no whole expression of numbers. */
 static bool evaluate(const char *at, const char *end, struct reading *out)
 {
-    struct machine m = { .value_count = 0 };
-    bool operand = false; /* the last thing was one */
-    const char *start = at;
+    struct scan s = { .start = at, .at = at, .out = out };
     *out = (struct reading){ 0 };
-    while (at < end) {
-        size_t size;
-        const char sign = operator_at(at, (size_t)(at - start), &size);
-        double value;
-        const char *next = read_number(at, &value, &out->decimals);
-        if (is_filler(*at)) {
-            out->percent |= *at++ == '%';
-        } else if (next) {
-            if (operand || next > end || m.value_count == DEPTH_MAX)
-                return false;
-            m.values[m.value_count++] = value;
-            operand = true;
-            at = next;
-        } else if (sign == '(' || sign == ')') {
-            if ((sign == '(') == operand)
-                return false; /* no product without a sign */
-            if (sign == '(' ? !push_sign(&m, sign) : !close_bracket(&m))
-                return false;
-            at += size;
-        } else if (sign == '-' && !operand && at == start + strspn(start, " $")) {
-            m.values[m.value_count++] = 0; /* a first sign: 0 - ... */
-            if (!push_sign(&m, sign))
-                return false;
-            at += size;
-        } else if (sign && operand) {
-            if (!push_sign(&m, sign))
-                return false;
-            out->signs++;
-            operand = false;
-            at += size;
-        } else {
+    while (s.at < end)
+        if (!take(&s, end))
             return false;
-        }
-    }
-    while (m.sign_count)
-        if (!apply(&m))
+    while (s.m.sign_count)
+        if (!apply(&s.m))
             return false;
-    out->value = m.value_count == 1 ? m.values[0] : NAN;
-    return operand && isfinite(out->value);
+    out->value = s.m.value_count == 1 ? s.m.values[0] : NAN;
+    return s.operand && isfinite(out->value);
 }
 
 /* ---- equations ---- */
@@ -250,10 +275,16 @@ static bool agrees(const struct reading *left, const struct reading *right)
             left->signs > 0);
 }
 
-/* The equation at this sign; false where it holds or cannot be read. */
-static bool is_false(const char *text, const char *equals, struct pipe_equation *out)
-{
+/* What stands on both sides of a sign of equality. */
+struct sides {
+    const char *from, *to, *equals;
+    const char *bare; /* from, behind what may be the mark of a list */
     struct reading left, right;
+};
+
+/* Finds and reads both sides; false where that cannot be, or nothing is calculated. */
+static bool read_sides(const char *text, const char *equals, struct sides *s)
+{
     const char *from = left_of(text, equals), *to = right_of(equals);
     while (to > equals + 1 && (to[-1] == ' ' || to[-1] == '-' || to[-1] == '('))
         to--; /* what follows in the sentence */
@@ -263,29 +294,40 @@ static bool is_false(const char *text, const char *equals, struct pipe_equation 
         return false;
     if (joins_a_letter(text, from, to) || follows_latex(text, from))
         return false;
-    const char *bare = without_dash(from, equals);
-    bool read = evaluate(from, equals, &left);
-    if (!read || left.signs == 0) {
-        read = evaluate(bare, equals, &left);
-        from = bare;
+    *s = (struct sides){ .from = from, .to = to, .equals = equals };
+    s->bare = without_dash(from, equals);
+    bool read = evaluate(from, equals, &s->left);
+    if (!read || s->left.signs == 0) {
+        read = evaluate(s->bare, equals, &s->left);
+        s->from = s->bare;
     }
-    if (!read || left.signs == 0 || !evaluate(equals + 1, to, &right))
-        return false;
-    if (agrees(&left, &right))
-        return false;
+    return read && s->left.signs > 0 && evaluate(equals + 1, to, &s->right);
+}
+
+/* True if another reading of both sides makes them equal. */
+static bool may_be_meant(const struct sides *s)
+{
     /* "3 * 4 = 12 + 1 = 13": run on, but the step meant is true. */
     struct reading other = { 0 };
-    const char *number = equals + 1 + strspn(equals + 1, " $");
-    if (right.signs > 0 && read_number(number, &other.value, &other.decimals) &&
-        agrees(&left, &other))
-        return false;
+    const char *number = s->equals + 1 + strspn(s->equals + 1, " $");
+    if (s->right.signs > 0 && read_number(number, &other.value, &other.decimals) &&
+        agrees(&s->left, &other))
+        return true;
     /* Read from behind a first sign, it may be true. */
-    if (bare != from && evaluate(bare, equals, &other) && agrees(&other, &right))
+    return s->bare != s->from && evaluate(s->bare, s->equals, &other) &&
+           agrees(&other, &s->right);
+}
+
+/* The equation at this sign; false where it holds or cannot be read. */
+static bool is_false(const char *text, const char *equals, struct pipe_equation *out)
+{
+    struct sides s;
+    if (!read_sides(text, equals, &s) || agrees(&s.left, &s.right) || may_be_meant(&s))
         return false;
-    *out = (struct pipe_equation){ .char_start = (uint32_t)(from - text),
-                                   .size = (uint32_t)(to - from),
-                                   .stated = right.value,
-                                   .value = left.value };
+    *out = (struct pipe_equation){ .char_start = (uint32_t)(s.from - text),
+                                   .size = (uint32_t)(s.to - s.from),
+                                   .stated = s.right.value,
+                                   .value = s.left.value };
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "pipeline/problems.h"
 
+#include "pipeline/data/data_spec.h"
 #include "pipeline/text_set.h"
 #include "runtime/format/file.h"
 #include "runtime/format/sha256.h"
@@ -250,17 +251,6 @@ fail:
     return st;
 }
 
-/* Digits to a number; true if there was at least one and it fits. */
-static bool read_bound(const char **text, uint32_t *out)
-{
-    uint64_t value = 0;
-    const char *start = *text;
-    while (**text >= '0' && **text <= '9' && value < UINT32_MAX)
-        value = value * 10 + (uint64_t)(*(*text)++ - '0');
-    *out = (uint32_t)value;
-    return *text > start && value < UINT32_MAX;
-}
-
 /* Splits "path[from:to]"; *length is that of the path. A path without a range, or one
  * whose last part is no range, is taken whole. */
 static rt_status split_spec(struct rt_ctx *ctx, const char *spec, size_t *length,
@@ -272,12 +262,7 @@ static rt_status split_spec(struct rt_ctx *ctx, const char *spec, size_t *length
     const char *open = strrchr(spec, '[');
     if (!open || spec[*length - 1] != ']')
         return RT_OK;
-    const char *at = open + 1;
-    bool good = *at == ':' || read_bound(&at, from);
-    good = good && *at++ == ':';
-    good = good && (*at == ']' || read_bound(&at, to));
-    good = good && at[0] == ']' && at[1] == '\0' && *from < *to;
-    if (!good)
+    if (!pipe_range_read(open + 1, from, to))
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s': a range is written [from:to], from 0, with from < to",
                        spec);

@@ -1,5 +1,7 @@
 #include "runtime/rt.h"
 
+#undef rt_fail /* what the analyzer sees of it */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

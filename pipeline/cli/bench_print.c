@@ -2,6 +2,7 @@
  * The table, and the same for machines. */
 #include "pipeline/cli/bench.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ static int padded(const char *text, int width)
 
 static void print_name(const char *name, const char *unit)
 {
+    assert(name && unit); /* columns that the schema holds to be not null */
     if (strlen(name) > NAME)
         printf(" %s\n %*s", name, NAME, "");
     else

@@ -60,6 +60,7 @@ struct turn {
     struct pipe_bench_series series;
     struct store_bench_result row;
     char reason[256];
+    char case_id[STORE_ID]; /* what row points to, which outlives the case written */
 };
 
 static rt_status check_turn(void *user, struct pipe_bench_check *out)
@@ -179,7 +180,8 @@ static rt_status save(struct turn *t)
     const struct pipe_bench_sample cold = { NAN, t->series.check.cold_ns, 0 };
     TRY(store_begin(t->b->store));
     TRY(store_put_bench_case(t->b->store, &row));
-    t->row.case_id = row.id;
+    snprintf(t->case_id, sizeof t->case_id, "%s", row.id);
+    t->row.case_id = t->case_id;
     TRY(store_put_bench_result(t->b->store, &t->row));
     if (timed) {
         TRY(put_samples(t, "cold", &cold, 1));

@@ -287,7 +287,7 @@ static rt_status check_gate(const struct comparing *c, const char *text)
 static void print_json(const struct comparing *c)
 {
     static const char *const roles[ROLES] = { "full", "quant", "restored" };
-    struct number numbers[NUMBERS_MAX];
+    struct number numbers[NUMBERS_MAX] = { { 0 } };
     const int count = list_numbers(c, numbers);
     printf("{\"comparison\":\"%s\",\"benchmark\":", c->id);
     cli_print_json_text(c->name);

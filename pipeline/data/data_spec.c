@@ -28,6 +28,7 @@ bool pipe_data_name_good(const char *name)
     return n > 0 && n < PIPE_SPEC_NAME && name[n] == '\0';
 }
 
+/* Digits to a number; true if there was at least one and it fits. */
 static bool read_bound(const char **text, uint32_t *out)
 {
     uint64_t value = 0;
@@ -38,12 +39,14 @@ static bool read_bound(const char **text, uint32_t *out)
     return *text > start && value < UINT32_MAX;
 }
 
-static bool read_range(const char *at, struct pipe_data_spec *out)
+bool pipe_range_read(const char *at, uint32_t *from, uint32_t *to)
 {
-    bool good = *at == ':' || read_bound(&at, &out->from);
+    *from = 0;
+    *to = UINT32_MAX;
+    bool good = *at == ':' || read_bound(&at, from);
     good = good && *at++ == ':';
-    good = good && (*at == ']' || read_bound(&at, &out->to));
-    return good && at[0] == ']' && at[1] == '\0' && out->from < out->to;
+    good = good && (*at == ']' || read_bound(&at, to));
+    return good && at[0] == ']' && at[1] == '\0' && *from < *to;
 }
 
 bool pipe_data_spec_parse(struct rt_ctx *ctx, const char *text,
@@ -64,7 +67,8 @@ bool pipe_data_spec_parse(struct rt_ctx *ctx, const char *text,
     memcpy(out->split, split, length);
     if (*rest == '@' && rest[1])
         out->ids = rest + 1;
-    else if (*rest == '@' || (*rest == '[' && !read_range(rest + 1, out)))
+    else if (*rest == '@' ||
+             (*rest == '[' && !pipe_range_read(rest + 1, &out->from, &out->to)))
         *problem = rt_fail(ctx, RT_ERR_USAGE,
                            "'%.200s': a part is written [from:to], from 0, with from < "
                            "to, or @FILE with an id a line",

@@ -20,6 +20,10 @@ struct pipe_data_spec {
 bool pipe_data_spec_parse(struct rt_ctx *ctx, const char *text,
                           struct pipe_data_spec *out, rt_status *problem);
 
+/* The rest of a range behind its '[': "from:to]" and no more, either bound may be left out
+ * (0, UINT32_MAX). False: it is none, or holds nothing. */
+bool pipe_range_read(const char *at, uint32_t *from, uint32_t *to);
+
 /* True for what may name a data set or a split: letters, digits, '.', '_' and '-', the
  * first of them a letter or digit, below 64 bytes. */
 bool pipe_data_name_good(const char *name);

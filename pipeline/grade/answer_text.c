@@ -264,7 +264,7 @@ static bool is_doubled(const char *text)
             return false;
         while (is_letter(c[run + n]))
             n++;
-        command |= n > 1 && command_find(c + run, (uint32_t)n) && run == 2;
+        command |= n > 1 && grade_command_find(c + run, (uint32_t)n) && run == 2;
         c += run - 1;
     }
     return command;
@@ -391,8 +391,8 @@ static void strip(const char **start, const char **end)
     }
 }
 
-bool answer_text(const char *answer, const struct pipe_policies *policies, char *out,
-                 uint32_t size, uint32_t *length)
+bool grade_answer_text(const char *answer, const struct pipe_policies *policies,
+                       char *out, uint32_t size, uint32_t *length)
 {
     const bool unicode = !policies->off[PIPE_POLICY_UNICODE];
     const bool pairs = !policies->off[PIPE_POLICY_DOUBLE_BACKSLASH];
@@ -432,7 +432,7 @@ static char view_next(const char *text, uint32_t *at, uint32_t to)
             uint32_t n = 0;
             while (*at + n < to && is_letter(text[*at + n]))
                 n++;
-            const struct command *command = command_find(text + *at, n);
+            const struct command *command = grade_command_find(text + *at, n);
             if (command && command->kind >= COMMAND_SKIP)
                 *at += n;
             continue;
@@ -445,8 +445,8 @@ static char view_next(const char *text, uint32_t *at, uint32_t to)
     return 0;
 }
 
-bool view_equal(const char *a, uint32_t a_from, uint32_t a_to, const char *b,
-                uint32_t b_from, uint32_t b_to)
+bool grade_view_equal(const char *a, uint32_t a_from, uint32_t a_to, const char *b,
+                      uint32_t b_from, uint32_t b_to)
 {
     bool any = false;
     for (;;) {
@@ -459,7 +459,7 @@ bool view_equal(const char *a, uint32_t a_from, uint32_t a_to, const char *b,
     }
 }
 
-bool view_is(const char *text, uint32_t from, uint32_t to, const char *view)
+bool grade_view_is(const char *text, uint32_t from, uint32_t to, const char *view)
 {
     for (;;) {
         const char c = view_next(text, &from, to);

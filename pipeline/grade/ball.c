@@ -325,24 +325,24 @@ static int64_t units_of(const struct node *n, slong bits)
     return function ? 300 + bits * bits / 2500 : 20 + bits * bits / 100000;
 }
 
-bool ball_of(struct evaluator *e, struct item a, uint32_t point, bool signs, slong bits,
-             acb_t out)
+bool grade_ball_of(struct evaluator *e, struct item a, uint32_t point, bool signs,
+                   slong bits, acb_t out)
 {
     const struct node *nodes = a.t->nodes;
     const struct evaluation v = { e, nodes, point, signs, a.sign, bits };
     if (nodes[a.node].flags & HAS_OPAQUE) {
-        if (!residue_of(e, a).valid)
+        if (!grade_residue_of(e, a).valid)
             return false;
     } else {
-        mark_needed(e, a);
+        grade_mark_needed(e, a);
     }
     if (e->balls_used <= a.node)
         e->balls_used = a.node + 1;
     for (uint32_t i = nodes[a.node].start; i <= a.node; i++) {
         if (!e->needed[i])
             continue;
-        evaluator_spend(e, units_of(&nodes[i], bits));
-        if (evaluator_spent(e))
+        grade_evaluator_spend(e, units_of(&nodes[i], bits));
+        if (grade_evaluator_spent(e))
             return false;
         evaluate(&v, i);
         if (!acb_is_finite(e->balls + i))

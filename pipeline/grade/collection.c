@@ -1,10 +1,10 @@
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
 /* ---- names ---- */
 
 /* A product or quotient of letters, a function of them, a size in bars: what can stand for a
  * thing. */
-bool is_name(struct item a)
+bool grade_is_name(struct item a)
 {
     const struct node *nodes = a.t->nodes, *n = item_node(a);
     bool letters = false;
@@ -63,7 +63,7 @@ static void strip_names(struct items *s)
 {
     struct item name, value;
     for (uint32_t i = 0; i < s->count; i++) {
-        if (!relation_value(s->at[i], &name, &value) || !is_name(name))
+        if (!grade_relation_value(s->at[i], &name, &value) || !grade_is_name(name))
             continue;
         const struct node *a = item_node(name), *b = item_node(s->name);
         if (!s->named)
@@ -73,7 +73,7 @@ static void strip_names(struct items *s)
         s->named = true;
     }
     for (uint32_t i = 0; s->named && i < s->count; i++)
-        if (relation_value(s->at[i], &name, &value))
+        if (grade_relation_value(s->at[i], &name, &value))
             s->at[i] = value;
 }
 
@@ -106,8 +106,8 @@ static int within(struct comparer *c, const struct items *a, const struct items 
     for (uint32_t i = 0; i < a->count; i++) {
         int best = PIPE_VERDICT_DIFFERENT;
         for (uint32_t k = 0; k < b->count && best != PIPE_VERDICT_EQUAL; k++) {
-            const int v =
-                swapped ? compare(c, b->at[k], a->at[i]) : compare(c, a->at[i], b->at[k]);
+            const int v = swapped ? grade_compare(c, b->at[k], a->at[i])
+                                  : grade_compare(c, a->at[i], b->at[k]);
             best = v == PIPE_VERDICT_DIFFERENT ? best : v;
         }
         if (best == PIPE_VERDICT_DIFFERENT)
@@ -139,7 +139,7 @@ static int ordered(struct comparer *c, const struct items *gold, const struct it
     if (gold->count != pred->count)
         return PIPE_VERDICT_DIFFERENT;
     for (uint32_t i = 0; i < gold->count; i++) {
-        const int v = compare(c, gold->at[i], pred->at[i]);
+        const int v = grade_compare(c, gold->at[i], pred->at[i]);
         if (v == PIPE_VERDICT_DIFFERENT)
             return v;
         verdict = v == PIPE_VERDICT_UNDECIDED ? v : verdict;
@@ -170,9 +170,9 @@ static void children_of(struct item a, struct items *out)
 static bool assigned(struct item a, struct assignment *out)
 {
     struct item name, value;
-    if (relation_value(a, &name, &value)) {
+    if (grade_relation_value(a, &name, &value)) {
         if (item_node(name)->kind != N_TUPLE || item_node(value)->kind != N_TUPLE ||
-            item_node(name)->count != item_node(value)->count || !is_name(name))
+            item_node(name)->count != item_node(value)->count || !grade_is_name(name))
             return false;
         children_of(name, &out->names);
         children_of(value, &out->values);
@@ -187,7 +187,8 @@ static bool assigned(struct item a, struct assignment *out)
     out->values.count = out->names.count;
     out->values.set = false;
     for (uint32_t i = 0; i < out->names.count; i++) {
-        if (!relation_value(out->names.at[i], &name, &value) || !is_name(name))
+        if (!grade_relation_value(out->names.at[i], &name, &value) ||
+            !grade_is_name(name))
             return false;
         out->names.at[i] = name;
         out->values.at[i] = value;
@@ -205,12 +206,12 @@ static int assignments(struct comparer *c, struct assignment *gold,
         uint32_t k = 0;
         const char *rule;
         while (k < pred->names.count &&
-               identity(c->e, gold->names.at[i], pred->names.at[k], &rule) !=
+               grade_identity(c->e, gold->names.at[i], pred->names.at[k], &rule) !=
                    PIPE_VERDICT_EQUAL)
             k++;
         if (k == pred->names.count)
             return PIPE_VERDICT_DIFFERENT;
-        const int v = compare(c, gold->values.at[i], pred->values.at[k]);
+        const int v = grade_compare(c, gold->values.at[i], pred->values.at[k]);
         if (v == PIPE_VERDICT_DIFFERENT)
             return v;
         verdict = v == PIPE_VERDICT_UNDECIDED ? v : verdict;
@@ -352,7 +353,7 @@ static int collections(struct comparer *c, struct item gold, struct item pred)
         return PIPE_VERDICT_UNDECIDED;
     if (a.named && b.named && policy(c, PIPE_POLICY_VARIABLE_NAME)) {
         const char *rule;
-        if (identity(c->e, a.name, b.name, &rule) == PIPE_VERDICT_DIFFERENT)
+        if (grade_identity(c->e, a.name, b.name, &rule) == PIPE_VERDICT_DIFFERENT)
             return PIPE_VERDICT_DIFFERENT;
     }
     if (!policy(c, PIPE_POLICY_LIST_ORDER) && x == N_LIST && y == N_LIST)
@@ -363,7 +364,7 @@ static int collections(struct comparer *c, struct item gold, struct item pred)
     return unordered(c, &a, &b);
 }
 
-int compare_collections(struct comparer *c, struct item gold, struct item pred)
+int grade_compare_collections(struct comparer *c, struct item gold, struct item pred)
 {
     const uint8_t x = item_node(gold)->kind, y = item_node(pred)->kind;
     const int assignment = compare_assignments(c, gold, pred);
@@ -372,7 +373,7 @@ int compare_collections(struct comparer *c, struct item gold, struct item pred)
     if (x == N_TUPLE && y == N_TUPLE && !is_collection(gold) && !is_collection(pred))
         return tuples(c, gold, pred);
     const bool sets = !(x == N_TUPLE && y == N_TUPLE);
-    const int as_sets = sets ? compare_sets(c, gold, pred) : -1;
+    const int as_sets = sets ? grade_compare_sets(c, gold, pred) : -1;
     if (as_sets >= 0)
         return as_sets;
     if (x == N_MATRIX && y == N_MATRIX)

@@ -16,7 +16,7 @@ static struct field field_of(uint64_t from, uint64_t seed)
     return f;
 }
 
-struct evaluator *evaluator_create(struct rt_ctx *ctx)
+struct evaluator *grade_evaluator_create(struct rt_ctx *ctx)
 {
     struct evaluator *e = rt_alloc(ctx, 1, sizeof *e);
     acb_ptr balls = rt_alloc(ctx, TREE_NODES_MAX, sizeof *balls);
@@ -31,7 +31,7 @@ struct evaluator *evaluator_create(struct rt_ctx *ctx)
     return e;
 }
 
-void evaluator_destroy(struct evaluator **evaluator)
+void grade_evaluator_destroy(struct evaluator **evaluator)
 {
     struct evaluator *e = *evaluator;
     if (!e)
@@ -43,28 +43,28 @@ void evaluator_destroy(struct evaluator **evaluator)
     *evaluator = NULL;
 }
 
-void evaluator_primes(const struct evaluator *e, uint64_t primes[2])
+void grade_evaluator_primes(const struct evaluator *e, uint64_t primes[2])
 {
     primes[0] = e->fields[0].mod.n;
     primes[1] = e->fields[1].mod.n;
 }
 
-void evaluator_allow(struct evaluator *e, int64_t units)
+void grade_evaluator_allow(struct evaluator *e, int64_t units)
 {
     e->units = units;
 }
 
-void evaluator_spend(struct evaluator *e, int64_t units)
+void grade_evaluator_spend(struct evaluator *e, int64_t units)
 {
     e->units -= units;
 }
 
-bool evaluator_spent(const struct evaluator *e)
+bool grade_evaluator_spent(const struct evaluator *e)
 {
     return e->units <= 0;
 }
 
-void mark_needed(struct evaluator *e, struct item a)
+void grade_mark_needed(struct evaluator *e, struct item a)
 {
     const struct node *nodes = a.t->nodes;
     const uint32_t start = nodes[a.node].start;

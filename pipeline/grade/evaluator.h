@@ -1,9 +1,9 @@
 /* pipeline/grade/evaluator.h
- * The workspace of eval.h, for its own files. */
+ * The workspace of tree_value.h, for its own files. */
 #ifndef PIPELINE_GRADE_EVALUATOR_H
 #define PIPELINE_GRADE_EVALUATOR_H
 
-#include "pipeline/grade/eval.h"
+#include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
 #include <flint/nmod_vec.h>
@@ -40,6 +40,6 @@ enum { RESIDUE_NONE_BIT = 63 };
 #define RESIDUE_NONE (UINT64_C(1) << RESIDUE_NONE_BIT)
 
 /* Marks what the node is made of in e->needed[start .. node]. */
-void mark_needed(struct evaluator *e, struct item a);
+void grade_mark_needed(struct evaluator *e, struct item a);
 
 #endif

@@ -31,37 +31,39 @@ struct pipe_answer_style {
 static const struct pipe_answer_style styles[] = {
     { "gsm8k",
       ANSWER_ANY,
-      { { "hashes", find_hashes_number },
-        { "box", find_box },
-        { "answer is", find_phrase_number },
-        { "last number", find_last_number } } },
+      { { "hashes", grade_find_hashes_number },
+        { "box", grade_find_box },
+        { "answer is", grade_find_phrase_number },
+        { "last number", grade_find_last_number } } },
     { "math",
       ANSWER_ANY,
-      { { "final answer phrase", find_minerva },
-        { "box", find_box },
-        { "hashes", find_hashes },
-        { "answer is", find_phrase },
-        { "last formula", find_formula_or_end },
-        { "whole text", find_whole } } },
+      { { "final answer phrase", grade_find_minerva },
+        { "box", grade_find_box },
+        { "hashes", grade_find_hashes },
+        { "answer is", grade_find_phrase },
+        { "last formula", grade_find_formula_or_end },
+        { "whole text", grade_find_whole } } },
     { "aime",
       ANSWER_WHOLE,
-      { { "final answer phrase", find_minerva },
-        { "box", find_box },
-        { "hashes", find_hashes },
-        { "answer is", find_phrase },
-        { "last formula", find_formula },
-        { "whole text", find_whole } } },
+      { { "final answer phrase", grade_find_minerva },
+        { "box", grade_find_box },
+        { "hashes", grade_find_hashes },
+        { "answer is", grade_find_phrase },
+        { "last formula", grade_find_formula },
+        { "whole text", grade_find_whole } } },
     { "text",
       ANSWER_ANY,
-      { { "final answer phrase", find_minerva },
-        { "box", find_box },
-        { "hashes", find_hashes },
-        { "answer is", find_phrase },
-        { "choice", find_choice },
-        { "end", find_end },
-        { "last formula", find_last } } },
-    { "gsm8k-strict", ANSWER_LITERAL, { { "hashes", find_harness_strict } } },
-    { "gsm8k-flexible", ANSWER_LITERAL, { { "last number", find_harness_flexible } } },
+      { { "final answer phrase", grade_find_minerva },
+        { "box", grade_find_box },
+        { "hashes", grade_find_hashes },
+        { "answer is", grade_find_phrase },
+        { "choice", grade_find_choice },
+        { "end", grade_find_end },
+        { "last formula", grade_find_last } } },
+    { "gsm8k-strict", ANSWER_LITERAL, { { "hashes", grade_find_harness_strict } } },
+    { "gsm8k-flexible",
+      ANSWER_LITERAL,
+      { { "last number", grade_find_harness_flexible } } },
 };
 
 const struct pipe_answer_style *pipe_answer_style_at(unsigned i)
@@ -100,7 +102,8 @@ static struct span cut_at_stops(struct span s)
     for (size_t i = 0; i + 2 < s.size; i++)
         if (s.at[i] == '<' && (s.at[i + 1] == '|' || s.at[i + 1] == '/'))
             for (size_t k = 0; k < RT_COUNT(stops); k++)
-                if (span_starts((struct span){ s.at + i, s.size - i }, stops[k]) && i > 0)
+                if (grade_span_starts((struct span){ s.at + i, s.size - i }, stops[k]) &&
+                    i > 0)
                     return (struct span){ s.at, i };
     return s;
 }
@@ -112,7 +115,7 @@ static struct span before_next_problem(struct span s)
     for (size_t i = 1; i < s.size; i++)
         if (s.at[i - 1] == '\n')
             for (size_t k = 0; k < RT_COUNT(marks); k++)
-                if (span_starts((struct span){ s.at + i, s.size - i }, marks[k]))
+                if (grade_span_starts((struct span){ s.at + i, s.size - i }, marks[k]))
                     return (struct span){ s.at, i };
     return s;
 }
@@ -130,11 +133,11 @@ static struct span tail_of(struct span s)
 static bool after_thinking(struct span *s)
 {
     struct span closing, opening;
-    if (span_last(*s, "</think>", &closing)) {
+    if (grade_span_last(*s, "</think>", &closing)) {
         *s = closing;
         return true;
     }
-    return !span_last(*s, "<think>", &opening);
+    return !grade_span_last(*s, "<think>", &opening);
 }
 
 static bool keep(struct found found, char *extracted, size_t size, const char **rule)
@@ -224,7 +227,7 @@ static char next_literal(struct span s, size_t *at)
 static struct span literal_part(const char *text)
 {
     struct span s = { text, strlen(text) }, after;
-    if (span_last(s, "#### ", &after))
+    if (grade_span_last(s, "#### ", &after))
         s = after;
     size_t end = s.size; /* a full stop that is last once the ignored bytes are gone */
     while (end && (s.at[end - 1] == ',' || s.at[end - 1] == '$'))

@@ -39,7 +39,7 @@ static size_t box_command(struct span s)
     static const char *const names[] = { "\\boxed", "\\fbox", "\boxed", "boxed{" };
     static const size_t sizes[] = { 6, 5, 5, 5 };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        if (span_starts(s, names[i]))
+        if (grade_span_starts(s, names[i]))
             return sizes[i];
     return 0;
 }
@@ -48,7 +48,7 @@ static size_t box_command(struct span s)
  * one's. Where there are too many the first is forgotten. */
 static void add_box(struct boxes *b, struct span whole, struct span inside)
 {
-    inside = span_trim(inside);
+    inside = grade_span_trim(inside);
     while (b->count && b->last[b->count - 1].whole.at > whole.at) {
         const struct box *inner = &b->last[--b->count];
         if (inner->whole.at == inside.at && inner->whole.size == inside.size)
@@ -123,7 +123,7 @@ static bool take_last(struct span *s, const char *word)
     if (s->size < n || strncasecmp(s->at + s->size - n, word, n) != 0)
         return false;
     s->size -= n;
-    *s = span_trim(*s);
+    *s = grade_span_trim(*s);
     return true;
 }
 
@@ -139,7 +139,7 @@ static bool is_joint(struct span gap, bool words)
     for (size_t i = 0; i < gap.size; i++)
         if (gap.at[i] == '.' || gap.at[i] == '=')
             return false;
-    gap = span_trim(gap);
+    gap = grade_span_trim(gap);
     for (size_t i = 0; i < sizeof dressing / sizeof dressing[0]; i++)
         if (take_last(&gap, dressing[i]))
             i = (size_t)-1;
@@ -149,7 +149,7 @@ static bool is_joint(struct span gap, bool words)
     return false;
 }
 
-bool find_box(struct span text, struct found *out)
+bool grade_find_box(struct span text, struct found *out)
 {
     struct boxes b = { .count = 0 };
     out->stop = collect_boxes(text, &b); /* an answer that was cut is none */
@@ -187,7 +187,7 @@ static size_t formula_end(struct span s, size_t at, const char *closing)
     const bool single = strcmp(closing, "$") == 0;
     const bool price = single && at < s.size && is_digit(s.at[at]);
     for (size_t i = at; i < s.size; i++) {
-        if (span_starts(span_from(s, i), closing)) {
+        if (grade_span_starts(span_from(s, i), closing)) {
             const bool digit = i + 1 < s.size && is_digit(s.at[i + 1]);
             return i > at && !(price && (digit || is_space(s.at[i - 1]))) ? i : s.size;
         }
@@ -207,20 +207,20 @@ static bool formula_at(struct span s, struct span *inside, size_t *length)
     };
     for (size_t p = 0; p < 4; p++) {
         const size_t n = strlen(pairs[p][0]);
-        if (!span_starts(s, pairs[p][0]))
+        if (!grade_span_starts(s, pairs[p][0]))
             continue;
         const size_t end = formula_end(s, n, pairs[p][1]);
         if (end >= s.size)
             return false;
         *inside = (struct span){ s.at + n, end - n };
         *length = end + strlen(pairs[p][1]);
-        return span_trim(*inside).size > 0;
+        return grade_span_trim(*inside).size > 0;
     }
     return false;
 }
 
 /* After some opening marks that nothing closes no further one is tried. */
-bool find_formula(struct span text, struct found *out)
+bool grade_find_formula(struct span text, struct found *out)
 {
     struct span inside;
     const char *end = NULL;
@@ -233,7 +233,7 @@ bool find_formula(struct span text, struct found *out)
             if (!end || out->count == FOUND_PARTS_MAX ||
                 !is_joint((struct span){ end, (size_t)(text.at + i - end) }, false))
                 out->count = 0;
-            out->parts[out->count++] = span_trim(inside);
+            out->parts[out->count++] = grade_span_trim(inside);
             end = text.at + i + length;
             i += length - 1;
         } else if (text.at[i] == '\\') {

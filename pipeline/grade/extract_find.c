@@ -20,7 +20,7 @@ static bool is_space(char c)
 
 /* ---- spans ---- */
 
-bool span_starts(struct span s, const char *word)
+bool grade_span_starts(struct span s, const char *word)
 {
     const size_t n = strlen(word);
     return s.size >= n && memcmp(s.at, word, n) == 0;
@@ -31,10 +31,10 @@ static struct span span_from(struct span s, size_t at)
     return (struct span){ s.at + at, s.size - at };
 }
 
-bool span_last(struct span s, const char *word, struct span *after)
+bool grade_span_last(struct span s, const char *word, struct span *after)
 {
     for (size_t i = s.size; i-- > 0;)
-        if (s.at[i] == word[0] && span_starts(span_from(s, i), word)) {
+        if (s.at[i] == word[0] && grade_span_starts(span_from(s, i), word)) {
             *after = span_from(s, i + strlen(word));
             return true;
         }
@@ -55,7 +55,7 @@ static bool last_caseless(struct span s, const char *word, struct span *before,
     return false;
 }
 
-struct span span_trim(struct span s)
+struct span grade_span_trim(struct span s)
 {
     while (s.size && is_space(s.at[0]))
         s = span_from(s, 1);
@@ -72,7 +72,7 @@ static struct span to_line_end(struct span s)
 
 static bool found_one(struct span part, struct found *out)
 {
-    part = span_trim(part);
+    part = grade_span_trim(part);
     if (part.size == 0)
         return false;
     out->parts[0] = part;
@@ -198,31 +198,31 @@ static bool last_number(struct span s, struct found *out)
     return any;
 }
 
-bool find_last_number(struct span text, struct found *out)
+bool grade_find_last_number(struct span text, struct found *out)
 {
     return last_number(text, out);
 }
 
 /* ---- #### ---- */
 
-bool find_hashes(struct span text, struct found *out)
+bool grade_find_hashes(struct span text, struct found *out)
 {
     struct span after;
-    return span_last(text, "####", &after) && found_one(to_line_end(after), out);
+    return grade_span_last(text, "####", &after) && found_one(to_line_end(after), out);
 }
 
-bool find_hashes_number(struct span text, struct found *out)
+bool grade_find_hashes_number(struct span text, struct found *out)
 {
     struct span after;
-    if (!span_last(text, "####", &after))
+    if (!grade_span_last(text, "####", &after))
         return false;
     struct span line = to_line_end(after), box;
     struct found inner = { 0 };
-    if (find_box(line, &inner)) {
+    if (grade_find_box(line, &inner)) {
         *out = inner;
         return true;
     }
-    if (span_last(line, "=", &box) && first_number(box, out))
+    if (grade_span_last(line, "=", &box) && first_number(box, out))
         return true;
     if (!first_number(line, out))
         return false;
@@ -237,10 +237,10 @@ bool find_hashes_number(struct span text, struct found *out)
     return true;
 }
 
-bool find_harness_strict(struct span text, struct found *out)
+bool grade_find_harness_strict(struct span text, struct found *out)
 {
     for (size_t i = 0; i < text.size; i++) {
-        if (!span_starts(span_from(text, i), "#### "))
+        if (!grade_span_starts(span_from(text, i), "#### "))
             continue;
         struct span s = span_from(text, i + 5);
         const size_t sign = s.size && s.at[0] == '-';
@@ -253,7 +253,7 @@ bool find_harness_strict(struct span text, struct found *out)
     return false;
 }
 
-bool find_harness_flexible(struct span text, struct found *out)
+bool grade_find_harness_flexible(struct span text, struct found *out)
 {
     bool any = false;
     for (size_t i = 0; i < text.size;) {
@@ -291,7 +291,8 @@ static struct span sentence(struct span s)
         }
         if (c == '$')
             formula = !formula;
-        if ((c == '\n' && !formula && span_trim((struct span){ s.at, i }).size > 0) ||
+        if ((c == '\n' && !formula &&
+             grade_span_trim((struct span){ s.at, i }).size > 0) ||
             (strchr(".!?", c) && is_space(next) && !formula))
             return (struct span){ s.at, i };
     }
@@ -301,12 +302,12 @@ static struct span sentence(struct span s)
 /* Marks of emphasis and colons around an answer. */
 static struct span undress(struct span s)
 {
-    s = span_trim(s);
+    s = grade_span_trim(s);
     while (s.size && strchr("*:_ ", s.at[0]))
         s = span_from(s, 1);
     while (s.size && strchr("*_ .", s.at[s.size - 1]))
         s.size--;
-    return span_trim(s);
+    return grade_span_trim(s);
 }
 
 /* What follows the last of the phrases that announce an answer, to its sentence's end. */
@@ -354,7 +355,7 @@ static bool choice_and_prose(struct span s, struct found *out)
     size_t n;
     if (!letter_at(s, &letter, &n) || n >= s.size || !strchr(",.:;)", s.at[n]))
         return false;
-    const struct span rest = span_trim(span_from(s, n + 1));
+    const struct span rest = grade_span_trim(span_from(s, n + 1));
     return rest.size > 2 && is_letter(rest.at[0]) && is_letter(rest.at[1]) &&
            found_one(letter, out);
 }
@@ -367,7 +368,7 @@ static bool said(struct span s, struct found *out)
     if (choice_and_prose(s, out))
         return true;
     const bool is = last_caseless(s, " is ", &before, &after) && undress(after).size > 0;
-    if (find_formula(s, &formula) &&
+    if (grade_find_formula(s, &formula) &&
         !(is && after.at > formula.parts[formula.count - 1].at)) {
         *out = formula;
         return true;
@@ -384,11 +385,11 @@ static bool has_mathematics(struct span s)
 }
 
 /* "The final answer is ...", unless a box stands there or comes later. */
-bool find_minerva(struct span text, struct found *out)
+bool grade_find_minerva(struct span text, struct found *out)
 {
     struct span before, after, end, rest, box;
     if (!last_caseless(text, "final answer is", &before, &after) ||
-        span_last(after, "boxed", &box) || span_last(after, "fbox", &box))
+        grade_span_last(after, "boxed", &box) || grade_span_last(after, "fbox", &box))
         return false;
     struct span s = after;
     if (last_caseless(s, "i hope it is correct", &end, &rest))
@@ -396,27 +397,27 @@ bool find_minerva(struct span text, struct found *out)
     else
         s = sentence(s);
     s = undress(s);
-    if (s.size == 0 || ((span_last(before, "boxed", &box)) && !has_mathematics(s)))
+    if (s.size == 0 || ((grade_span_last(before, "boxed", &box)) && !has_mathematics(s)))
         return false;
     return said(s, out);
 }
 
-bool find_phrase(struct span text, struct found *out)
+bool grade_find_phrase(struct span text, struct found *out)
 {
     struct span s;
     return announced(text, &s) && said(s, out);
 }
 
-bool find_phrase_number(struct span text, struct found *out)
+bool grade_find_phrase_number(struct span text, struct found *out)
 {
     struct span s, after, line = text;
     if (!announced(text, &s)) { /* "A: 18" on a line of its own */
-        if (!span_last(text, "\nA:", &line) &&
-            !(span_starts(text, "A:") && span_last(text, "A:", &line)))
+        if (!grade_span_last(text, "\nA:", &line) &&
+            !(grade_span_starts(text, "A:") && grade_span_last(text, "A:", &line)))
             return false;
         s = to_line_end(line);
     }
-    if (span_last(s, "=", &after) && first_number(after, out))
+    if (grade_span_last(s, "=", &after) && first_number(after, out))
         return true;
     return first_number(s, out);
 }
@@ -424,7 +425,7 @@ bool find_phrase_number(struct span text, struct found *out)
 /* ---- choices ---- */
 
 /* Prose that begins with a letter ("D. it cannot be A") or ends with one. */
-bool find_choice(struct span text, struct found *out)
+bool grade_find_choice(struct span text, struct found *out)
 {
     struct span s = undress(text), letter;
     size_t length;
@@ -451,10 +452,10 @@ static struct span behind(struct span text, const struct found *formulas)
 }
 
 /* The last formula, or a number that stands later. */
-bool find_last(struct span text, struct found *out)
+bool grade_find_last(struct span text, struct found *out)
 {
     struct found number = { 0 };
-    if (!find_formula(text, out))
+    if (!grade_find_formula(text, out))
         return false;
     if (last_number(behind(text, out), &number))
         *out = number;
@@ -462,11 +463,11 @@ bool find_last(struct span text, struct found *out)
 }
 
 /* The last formula, unless a text that has some ends with a plain number: "is **7**." */
-bool find_formula_or_end(struct span text, struct found *out)
+bool grade_find_formula_or_end(struct span text, struct found *out)
 {
     struct span before, after;
     struct found number = { 0 };
-    if (!find_formula(text, out))
+    if (!grade_find_formula(text, out))
         return false;
     if (last_caseless(behind(text, out), " is ", &before, &after) &&
         first_number(undress(after), &number) && number.parts[0].at == undress(after).at)
@@ -475,12 +476,12 @@ bool find_formula_or_end(struct span text, struct found *out)
 }
 
 /* A short line without a word: nothing but an answer. Names of commands are no words. */
-bool find_whole(struct span text, struct found *out)
+bool grade_find_whole(struct span text, struct found *out)
 {
     enum { SHORT = 64 };
     struct span box;
     text = undress(text);
-    if (text.size > SHORT || span_last(text, "boxed", &box))
+    if (text.size > SHORT || grade_span_last(text, "boxed", &box))
         return false;
     for (size_t i = 0; i < text.size; i++) {
         if (text.at[i] == '\n')
@@ -496,7 +497,7 @@ bool find_whole(struct span text, struct found *out)
 }
 
 /* What follows the last "is", "are" or "equals", if that is an answer and no word. */
-bool find_end(struct span text, struct found *out)
+bool grade_find_end(struct span text, struct found *out)
 {
     static const char *const verbs[] = { " is ", " are ", " equals " };
     struct span before, after, end = { 0 };
@@ -505,5 +506,5 @@ bool find_end(struct span text, struct found *out)
         if (last_caseless(text, verbs[i], &before, &after) &&
             (!end.at || after.at > end.at))
             end = after;
-    return end.at && find_whole(end, out);
+    return end.at && grade_find_whole(end, out);
 }

@@ -20,25 +20,28 @@ struct found {
     bool stop;  /* did not fire, and no other rule may */
 };
 
-bool span_starts(struct span s, const char *word);
+bool grade_span_starts(struct span s, const char *word);
 /* The last place of `word`; *after gets what follows it. */
-bool span_last(struct span s, const char *word, struct span *after);
-struct span span_trim(struct span s);
+bool grade_span_last(struct span s, const char *word, struct span *after);
+struct span grade_span_trim(struct span s);
 
-bool find_box(struct span text, struct found *out);           /* \boxed, \fbox */
-bool find_hashes(struct span text, struct found *out);        /* the line after #### */
-bool find_hashes_number(struct span text, struct found *out); /* its first number */
-bool find_minerva(struct span text, struct found *out); /* ... I hope it is correct */
-bool find_phrase(struct span text, struct found *out);  /* "answer is", "Answer:" */
-bool find_phrase_number(struct span text, struct found *out); /* its first number */
-bool find_formula(struct span text, struct found *out);       /* $..$ \(..\) \[..\] */
-bool find_last(struct span text, struct found *out); /* that, or a number after it */
-bool find_formula_or_end(struct span text, struct found *out);
-bool find_last_number(struct span text, struct found *out);    /* anywhere */
-bool find_end(struct span text, struct found *out);            /* after the last "is" */
-bool find_whole(struct span text, struct found *out);          /* an answer and no word */
-bool find_choice(struct span text, struct found *out);         /* "C", "(C) name" */
-bool find_harness_strict(struct span text, struct found *out); /* first "#### number" */
-bool find_harness_flexible(struct span text, struct found *out);
+bool grade_find_box(struct span text, struct found *out);    /* \boxed, \fbox */
+bool grade_find_hashes(struct span text, struct found *out); /* the line after #### */
+bool grade_find_hashes_number(struct span text, struct found *out); /* its first number */
+bool grade_find_minerva(struct span text,
+                        struct found *out); /* ... I hope it is correct */
+bool grade_find_phrase(struct span text, struct found *out); /* "answer is", "Answer:" */
+bool grade_find_phrase_number(struct span text, struct found *out); /* its first number */
+bool grade_find_formula(struct span text, struct found *out); /* $..$ \(..\) \[..\] */
+bool grade_find_last(struct span text,
+                     struct found *out); /* that, or a number after it */
+bool grade_find_formula_or_end(struct span text, struct found *out);
+bool grade_find_last_number(struct span text, struct found *out); /* anywhere */
+bool grade_find_end(struct span text, struct found *out);    /* after the last "is" */
+bool grade_find_whole(struct span text, struct found *out);  /* an answer and no word */
+bool grade_find_choice(struct span text, struct found *out); /* "C", "(C) name" */
+bool grade_find_harness_strict(struct span text,
+                               struct found *out); /* first "#### number" */
+bool grade_find_harness_flexible(struct span text, struct found *out);
 
 #endif

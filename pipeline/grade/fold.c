@@ -170,7 +170,7 @@ static bool call(uint8_t function, fmpq_t out, const fmpq_t a, const fmpq_t b)
     }
 }
 
-bool tree_fold(const struct tree *t, const struct node *n, fmpq_t value)
+bool grade_tree_fold(const struct tree *t, const struct node *n, fmpq_t value)
 {
     const struct node *a = &t->nodes[n->first];
     const struct node *b = n->count > 1 ? &t->nodes[a->next] : NULL;

@@ -1,7 +1,7 @@
 #include "pipeline/grade/grade.h"
 
 #include "pipeline/grade/answer_text.h"
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/extract_find.h"
 #include "pipeline/grade/parse.h"
@@ -25,8 +25,8 @@ rt_status pipe_grader_create(struct rt_ctx *ctx, const struct pipe_policies *pol
     struct pipe_grader *g = rt_alloc(ctx, 1, sizeof *g);
     *out = g;
     if (g) {
-        g->evaluator = evaluator_create(ctx);
-        g->line = line_create(ctx);
+        g->evaluator = grade_evaluator_create(ctx);
+        g->line = grade_line_create(ctx);
         g->gold = rt_alloc(ctx, 1, sizeof *g->gold);
         g->pred = rt_alloc(ctx, 1, sizeof *g->pred);
         g->gold_text = rt_alloc(ctx, PIPE_ANSWER_MAX, 1);
@@ -44,8 +44,8 @@ rt_status pipe_grader_create(struct rt_ctx *ctx, const struct pipe_policies *pol
         fmpq_init(&g->gold->nodes[i].value);
         fmpq_init(&g->pred->nodes[i].value);
     }
-    tree_reset(g->gold);
-    tree_reset(g->pred);
+    grade_tree_reset(g->gold);
+    grade_tree_reset(g->pred);
     return RT_OK;
 }
 
@@ -55,10 +55,10 @@ void pipe_grader_destroy(struct pipe_grader **grader)
     if (!g)
         return;
     if (g->gold)
-        tree_reset(g->gold);
+        grade_tree_reset(g->gold);
     if (g->pred)
-        tree_reset(g->pred);
-    evaluator_destroy(&g->evaluator);
+        grade_tree_reset(g->pred);
+    grade_evaluator_destroy(&g->evaluator);
     rt_free(g->line);
     rt_free(g->gold);
     rt_free(g->pred);
@@ -71,9 +71,9 @@ void pipe_grader_destroy(struct pipe_grader **grader)
 static void read_again(struct pipe_grader *g, struct tree *t, enum reading reading)
 {
     const uint32_t size = t->size;
-    tree_reset(t);
+    grade_tree_reset(t);
     t->size = size;
-    parse_answer(t, &g->policies, reading);
+    grade_parse_answer(t, &g->policies, reading);
 }
 
 static int compare_trees(struct pipe_grader *g, int places, const char **rule)
@@ -86,8 +86,8 @@ static int compare_trees(struct pipe_grader *g, int places, const char **rule)
                           .rule = "limit" };
     int verdict = PIPE_VERDICT_UNDECIDED;
     if (g->gold->root != TREE_NONE && g->pred->root != TREE_NONE)
-        verdict = compare(&c, (struct item){ g->gold, g->gold->root, 0 },
-                          (struct item){ g->pred, g->pred->root, 0 });
+        verdict = grade_compare(&c, (struct item){ g->gold, g->gold->root, 0 },
+                                (struct item){ g->pred, g->pred->root, 0 });
     *rule = c.rule;
     return verdict;
 }
@@ -147,8 +147,8 @@ static int other_readings(struct pipe_grader *g, int places, int verdict,
 
 static bool read_answer(struct pipe_grader *g, struct tree *t, const char *answer)
 {
-    tree_reset(t);
-    return answer_text(answer, &g->policies, t->text, sizeof t->text, &t->size);
+    grade_tree_reset(t);
+    return grade_answer_text(answer, &g->policies, t->text, sizeof t->text, &t->size);
 }
 
 void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const char *pred,
@@ -167,9 +167,9 @@ void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const cha
     if (g->gold->size == g->pred->size &&
         memcmp(g->gold->text, g->pred->text, g->gold->size) == 0 && g->gold->size > 0)
         return;
-    parse_answer(g->gold, &g->policies, READ_PLAIN);
-    parse_answer(g->pred, &g->policies, READ_PLAIN);
-    evaluator_allow(g->evaluator, UNITS_MAX);
+    grade_parse_answer(g->gold, &g->policies, READ_PLAIN);
+    grade_parse_answer(g->pred, &g->policies, READ_PLAIN);
+    grade_evaluator_allow(g->evaluator, UNITS_MAX);
     int verdict = compare_trees(g, places, &out->rule);
     if (verdict != PIPE_VERDICT_EQUAL && g->gold->root != TREE_NONE &&
         g->pred->root != TREE_NONE)
@@ -191,7 +191,7 @@ static const char *marked(const char *text, char *out)
 static bool is_prose(const char *text)
 {
     struct found found = { .count = 0 };
-    return !find_whole((struct span){ text, strlen(text) }, &found);
+    return !grade_find_whole((struct span){ text, strlen(text) }, &found);
 }
 
 void pipe_grader_texts(struct pipe_grader *grader, const char *gold, const char *pred,

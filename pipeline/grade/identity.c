@@ -1,4 +1,4 @@
-#include "pipeline/grade/eval.h"
+#include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@ static bool has(struct item a, unsigned flags)
     return (item_node(a)->flags & flags) != 0;
 }
 
-int infinity_sign(struct item a)
+int grade_infinity_sign(struct item a)
 {
     int sign = 1;
     const struct node *n = item_node(a);
@@ -46,8 +46,8 @@ static bool values(struct evaluator *e, struct item a, struct item b, uint32_t p
                    bool signs, struct pair *p)
 {
     for (slong bits = BITS_FIRST; bits <= 8 * BITS_FIRST; bits *= 2) {
-        if (!ball_of(e, a, point, signs, bits, p->a) ||
-            !ball_of(e, b, point, signs, bits, p->b))
+        if (!grade_ball_of(e, a, point, signs, bits, p->a) ||
+            !grade_ball_of(e, b, point, signs, bits, p->b))
             return false;
         if (!acb_overlaps(p->a, p->b))
             return true;
@@ -94,7 +94,8 @@ static int constants_to(struct evaluator *e, struct item a, struct item b, slong
     struct pair p;
     int verdict = PIPE_VERDICT_UNDECIDED;
     pair_init(&p);
-    if (ball_of(e, a, 0, false, bits, p.a) && ball_of(e, b, 0, false, bits, p.b)) {
+    if (grade_ball_of(e, a, 0, false, bits, p.a) &&
+        grade_ball_of(e, b, 0, false, bits, p.b)) {
         mag_t radius;
         mag_init(radius);
         acb_sub(p.a, p.a, p.b, bits);
@@ -115,7 +116,7 @@ static int constants(struct evaluator *e, struct item a, struct item b, const ch
     const int first = constants_to(e, a, b, BITS_FIRST, BITS_FIRST / 2);
     if (first != PIPE_VERDICT_EQUAL && first != PIPE_VERDICT_UNDECIDED)
         return first;
-    const double bits = separation_bits(e, a, b);
+    const double bits = grade_separation_bits(e, a, b);
     if (bits >= 0.0 && bits < BITS_PROOF_MAX) {
         const int proved =
             constants_to(e, a, b, (slong)bits + BITS_FIRST, (slong)ceil(bits));
@@ -128,12 +129,12 @@ static int constants(struct evaluator *e, struct item a, struct item b, const ch
     return verdict;
 }
 
-int identity(struct evaluator *e, struct item a, struct item b, const char **rule)
+int grade_identity(struct evaluator *e, struct item a, struct item b, const char **rule)
 {
     *rule = "identity";
     if (has(a, HAS_DIVISION_BY_ZERO) || has(b, HAS_DIVISION_BY_ZERO))
         return PIPE_VERDICT_DIFFERENT;
-    const int left = infinity_sign(a), right = infinity_sign(b);
+    const int left = grade_infinity_sign(a), right = grade_infinity_sign(b);
     if (left || right)
         return left == right ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
     if (has(a, IS_EXACT) && has(b, IS_EXACT)) {
@@ -142,7 +143,7 @@ int identity(struct evaluator *e, struct item a, struct item b, const char **rul
                    ? PIPE_VERDICT_EQUAL
                    : PIPE_VERDICT_DIFFERENT;
     }
-    const struct residue x = residue_of(e, a), y = residue_of(e, b);
+    const struct residue x = grade_residue_of(e, a), y = grade_residue_of(e, b);
     if (residue_equal(x, y))
         return PIPE_VERDICT_EQUAL;
     if (!x.valid || !y.valid || !(has(a, HAS_FUNCTION) || has(b, HAS_FUNCTION)) ||
@@ -155,9 +156,9 @@ int identity(struct evaluator *e, struct item a, struct item b, const char **rul
     return constants(e, a, b, rule);
 }
 
-int constant_compare(struct evaluator *e, struct item a, struct item b)
+int grade_constant_compare(struct evaluator *e, struct item a, struct item b)
 {
-    const int left = infinity_sign(a), right = infinity_sign(b);
+    const int left = grade_infinity_sign(a), right = grade_infinity_sign(b);
     if (left || right)
         return (left > right) - (left < right);
     if (has(a, IS_EXACT) && has(b, IS_EXACT)) {
@@ -168,15 +169,16 @@ int constant_compare(struct evaluator *e, struct item a, struct item b)
     if (has(a, HAS_SYMBOL | HAS_OPAQUE | HAS_STRUCTURE) ||
         has(b, HAS_SYMBOL | HAS_OPAQUE | HAS_STRUCTURE))
         return 2;
-    const int same = identity(e, a, b, &rule);
+    const int same = grade_identity(e, a, b, &rule);
     if (same != PIPE_VERDICT_DIFFERENT)
         return same == PIPE_VERDICT_EQUAL ? 0 : 2;
     int order = 2;
     struct pair p;
     pair_init(&p);
     for (slong bits = BITS_FIRST; bits <= 16 * BITS_FIRST && order == 2; bits *= 4)
-        if (ball_of(e, a, 0, false, bits, p.a) && ball_of(e, b, 0, false, bits, p.b) &&
-            acb_is_real(p.a) && acb_is_real(p.b))
+        if (grade_ball_of(e, a, 0, false, bits, p.a) &&
+            grade_ball_of(e, b, 0, false, bits, p.b) && acb_is_real(p.a) &&
+            acb_is_real(p.b))
             order = arb_lt(acb_realref(p.a), acb_realref(p.b))   ? -1
                     : arb_gt(acb_realref(p.a), acb_realref(p.b)) ? 1
                                                                  : 2;
@@ -184,11 +186,11 @@ int constant_compare(struct evaluator *e, struct item a, struct item b)
     return order;
 }
 
-int constant_compare_negative(struct evaluator *e, struct item a, struct item b)
+int grade_constant_compare_negative(struct evaluator *e, struct item a, struct item b)
 {
     uint64_t primes[2];
-    evaluator_primes(e, primes);
-    const struct residue x = residue_of(e, a), y = residue_of(e, b);
+    grade_evaluator_primes(e, primes);
+    const struct residue x = grade_residue_of(e, a), y = grade_residue_of(e, b);
     bool zero = x.valid && y.valid;
     for (int k = 0; k < 2; k++)
         zero = zero && (x.value[k] + y.value[k]) % primes[k] == 0;
@@ -197,8 +199,8 @@ int constant_compare_negative(struct evaluator *e, struct item a, struct item b)
     struct pair p;
     int order = 2;
     pair_init(&p);
-    if (ball_of(e, a, 0, false, BITS_FIRST, p.a) &&
-        ball_of(e, b, 0, false, BITS_FIRST, p.b) && acb_is_real(p.a) &&
+    if (grade_ball_of(e, a, 0, false, BITS_FIRST, p.a) &&
+        grade_ball_of(e, b, 0, false, BITS_FIRST, p.b) && acb_is_real(p.a) &&
         acb_is_real(p.b)) {
         acb_neg(p.b, p.b);
         order = arb_lt(acb_realref(p.a), acb_realref(p.b))   ? -1

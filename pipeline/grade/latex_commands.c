@@ -251,7 +251,7 @@ static const struct command commands[] = {
     { "yen", T_CURRENCY, UNIT_KNOWN },
 };
 
-const struct command *command_find(const char *text, uint32_t size)
+const struct command *grade_command_find(const char *text, uint32_t size)
 {
     size_t low = 0, high = RT_COUNT(commands);
     while (low < high) {
@@ -271,9 +271,9 @@ const struct command *command_find(const char *text, uint32_t size)
 }
 
 /* The names that mean the same without a backslash: functions, constants, roots. */
-const struct command *name_find(const char *text, uint32_t size)
+const struct command *grade_name_find(const char *text, uint32_t size)
 {
-    const struct command *c = size > 1 ? command_find(text, size) : NULL;
+    const struct command *c = size > 1 ? grade_command_find(text, size) : NULL;
     const bool plain = c && (c->kind == T_FUNC || c->kind == T_CONST ||
                              c->kind == T_SQRT || (c->kind == T_BIG && size == 3));
     return plain && !(c->kind == T_FUNC && c->op == F_COUNT) ? c : NULL;

@@ -16,7 +16,7 @@ struct command {
     uint8_t kind, op;
 };
 
-const struct command *command_find(const char *text, uint32_t size);
-const struct command *name_find(const char *text, uint32_t size);
+const struct command *grade_command_find(const char *text, uint32_t size);
+const struct command *grade_name_find(const char *text, uint32_t size);
 
 #endif

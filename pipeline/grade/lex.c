@@ -23,8 +23,8 @@ static bool is_vowel(char c)
     return strchr("aeiouyAEIOUY", c) != NULL && c;
 }
 
-void lex_init(struct lexer *lex, const char *text, uint32_t size,
-              const struct pipe_policies *policies)
+void grade_lex_init(struct lexer *lex, const char *text, uint32_t size,
+                    const struct pipe_policies *policies)
 {
     *lex = (struct lexer){ .text = text, .size = size, .policies = policies };
 }
@@ -37,7 +37,7 @@ static uint32_t digits_at(const struct lexer *lex, uint32_t at)
     return n;
 }
 
-char lex_peek(const struct lexer *lex)
+char grade_lex_peek(const struct lexer *lex)
 {
     uint32_t at = lex->at;
     while (lex->text[at] == ' ')
@@ -179,9 +179,9 @@ static struct token symbol(struct lexer *lex, struct token t)
         n++;
     t.kind = T_SYMBOL;
     t.end = lex->at = t.start + n;
-    t.name = hash_bytes(lex->text + t.start, n);
+    t.name = grade_hash_bytes(lex->text + t.start, n);
     if (lex->styles && lex->policies->off[PIPE_POLICY_SYMBOL_STYLE])
-        t.name = hash_mix(t.name, hash_bytes("style", 5));
+        t.name = hash_mix(t.name, grade_hash_bytes("style", 5));
     if (n == 1 && (lex->text[t.start] == 'e' || lex->text[t.start] == 'i')) {
         t.kind = T_CONST;
         t.op = lex->text[t.start] == 'e' ? C_E : C_I;
@@ -194,7 +194,7 @@ static struct token from_command(struct token t, const struct command *c)
     const char *name = c->kind == T_SYMBOL ? "..." : c->name; /* all dots are alike */
     t.kind = c->kind;
     t.op = c->op;
-    t.name = hash_bytes(name, (uint32_t)strlen(name));
+    t.name = grade_hash_bytes(name, (uint32_t)strlen(name));
     return t;
 }
 
@@ -215,7 +215,7 @@ static struct token special_word(const struct lexer *lex, struct token t, uint32
     };
     t.kind = T_END;
     for (size_t i = 0; i < RT_COUNT(rows); i++)
-        if (word_is(lex->text + t.start, n, rows[i].word) &&
+        if (grade_word_is(lex->text + t.start, n, rows[i].word) &&
             ((rows[i].kind != T_SCALE && rows[i].kind != T_COLON) || lex->number)) {
             t.kind = rows[i].kind;
             t.op = rows[i].op;
@@ -233,8 +233,8 @@ static struct token word(struct lexer *lex, struct token t)
         t.op = special.op;
         return t;
     }
-    const struct command *c = name_find(lex->text + t.start, n);
-    if (c && !(lex->number && unit_find(lex->text + t.start, n))) /* "5 min" */
+    const struct command *c = grade_name_find(lex->text + t.start, n);
+    if (c && !(lex->number && grade_unit_find(lex->text + t.start, n))) /* "5 min" */
         return from_command(t, c);
     t.kind = T_WORD;
     return t;
@@ -244,14 +244,14 @@ static struct token word(struct lexer *lex, struct token t)
 static bool is_word(const struct lexer *lex, uint32_t at, uint32_t n)
 {
     const char *text = lex->text + at;
-    if (lex->number && unit_find(text, n) && n > 1)
+    if (lex->number && grade_unit_find(text, n) && n > 1)
         return true;
-    const struct unit_row *unit = n == 3 ? unit_find(text, n) : NULL;
+    const struct unit_row *unit = n == 3 ? grade_unit_find(text, n) : NULL;
     if (unit && strncmp(unit->name, text, n) == 0) /* USD */
         return true;
     if (n > 1 && n < 4 && text[1] >= 'A' && text[1] <= 'Z') /* points, not "no" */
         return false;
-    if (word_is_known(text, n) ||
+    if (grade_word_is_known(text, n) ||
         special_word(lex, (struct token){ .start = at }, n).kind)
         return true;
     if (n == 1) /* an article */
@@ -282,17 +282,18 @@ static struct token letters(struct lexer *lex, struct token t)
         lex->at = t.end = t.start + 1;
         return t;
     }
-    if ((lex->words > 0 && dotted > 1) || (lex->number && n > 1 && unit_find(text, n)) ||
-        (lex->number && dotted > n && unit_find(text, dotted)) ||
-        (lex->number && lex->unit_letters && unit_find(text, n)))
+    if ((lex->words > 0 && dotted > 1) ||
+        (lex->number && n > 1 && grade_unit_find(text, n)) ||
+        (lex->number && dotted > n && grade_unit_find(text, dotted)) ||
+        (lex->number && lex->unit_letters && grade_unit_find(text, n)))
         return word(lex, t);
-    const struct command *c = name_find(text, n);
+    const struct command *c = grade_name_find(text, n);
     if (n == 2 && text[0] == 'i' && text[1] == 'n' && lex->operand && !lex->number)
-        c = command_find("in", 2);
+        c = grade_command_find("in", 2);
     for (uint32_t k = n - 1; !c && k >= 2 && n - k == 1; k--)
-        c = name_find(text, k); /* "sinx" */
+        c = grade_name_find(text, k); /* "sinx" */
     if (!c && n == 3 && strncmp(text, "pi", 2) == 0)
-        c = command_find("pi", 2);
+        c = grade_command_find("pi", 2);
     if (c) {
         t.end = lex->at = t.start + (uint32_t)strlen(c->name);
         return from_command(t, c);
@@ -349,7 +350,7 @@ static struct token environment(struct lexer *lex, struct token t)
     const char *name = lex->text + at;
     while (size && name[size - 1] == '*')
         size--;
-    t.name = hash_bytes(name, size);
+    t.name = grade_hash_bytes(name, size);
     const bool bars = size == 7 && strncmp(name, "vmatrix", 7) == 0;
     const bool matrix = size >= 6 && strncmp(name + size - 6, "matrix", 6) == 0;
     const bool array = size >= 5 && strncmp(name, "array", 5) == 0;
@@ -397,10 +398,10 @@ static struct token command(struct lexer *lex, struct token t)
     const uint32_t n = letters_at(lex, t.start + 1);
     const char *name = lex->text + t.start + 1;
     lex->at = t.end = t.start + 1 + n;
-    const struct command *c = command_find(name, n);
+    const struct command *c = grade_command_find(name, n);
     if (!c) {
         t.kind = T_SYMBOL;
-        t.name = hash_bytes(name, n);
+        t.name = grade_hash_bytes(name, n);
         return t;
     }
     if (c->kind >= COMMAND_SKIP)
@@ -513,7 +514,7 @@ static struct token sign(struct lexer *lex, struct token t)
         if (strncmp(lex->text + t.start, rows[i].text, n) == 0) {
             t.kind = rows[i].kind;
             t.op = rows[i].op;
-            t.name = hash_bytes(rows[i].text, n);
+            t.name = grade_hash_bytes(rows[i].text, n);
             t.end = lex->at = t.start + n;
             return t;
         }
@@ -562,7 +563,7 @@ static struct token lex_once(struct lexer *lex)
     return sign(lex, t);
 }
 
-struct token lex_next(struct lexer *lex)
+struct token grade_lex_next(struct lexer *lex)
 {
     bool spaced = false;
     while (lex->at < lex->size) {

@@ -74,11 +74,11 @@ struct lexer {
     uint32_t environments;
 };
 
-void lex_init(struct lexer *lex, const char *text, uint32_t size,
-              const struct pipe_policies *policies);
-struct token lex_next(struct lexer *lex);
+void grade_lex_init(struct lexer *lex, const char *text, uint32_t size,
+                    const struct pipe_policies *policies);
+struct token grade_lex_next(struct lexer *lex);
 /* The next byte that is no space, without moving. */
-char lex_peek(const struct lexer *lex);
+char grade_lex_peek(const struct lexer *lex);
 
 /* words.c */
 struct unit_row {
@@ -87,16 +87,16 @@ struct unit_row {
     int8_t exponent;  /* that it brings along */
     const char *same; /* the name it is counted under */
 };
-const struct unit_row *unit_find(const char *text, uint32_t size);
+const struct unit_row *grade_unit_find(const char *text, uint32_t size);
 /* A word of filling before an answer ("about", "approximately"). */
-bool word_is_filler(const char *text, uint32_t size);
+bool grade_word_is_filler(const char *text, uint32_t size);
 /* A short word that is never a product of letters ("yes", "two"). */
-bool word_is_known(const char *text, uint32_t size);
+bool grade_word_is_known(const char *text, uint32_t size);
 /* 0 to 90, 100, 1000, 1000000, -1: no word of a number. */
-int64_t word_number(const char *text, uint32_t size);
+int64_t grade_word_number(const char *text, uint32_t size);
 /* Equal without case. */
-bool word_is(const char *text, uint32_t size, const char *word);
+bool grade_word_is(const char *text, uint32_t size, const char *word);
 /* Letters in lower case with a plural s gone. */
-uint64_t word_hash(const char *text, uint32_t size);
+uint64_t grade_word_hash(const char *text, uint32_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /* pipeline/grade/matrix.c
  * Products, powers, transposes and determinants of small matrices of rational numbers. */
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 #include <flint/fmpq_mat.h>
 
@@ -33,7 +33,7 @@ static bool numbers_of(const struct tree *t, uint32_t matrix, fmpq_mat_t out)
 
 static uint32_t rational(struct parser *p, const fmpq_t value, const struct node *where)
 {
-    const uint32_t at = small_number(p, 0, where->from, where->to);
+    const uint32_t at = grade_small_number(p, 0, where->from, where->to);
     fmpq_set(&p->t->nodes[at].value, value);
     return at;
 }
@@ -44,13 +44,13 @@ static uint32_t matrix_node(struct parser *p, const fmpq_mat_t m, uint32_t like)
     for (slong r = 0; r < fmpq_mat_nrows(m); r++) {
         for (slong c = 0; c < fmpq_mat_ncols(m); c++)
             cells[c] = rational(p, fmpq_mat_entry(m, r, c), &p->t->nodes[like]);
-        rows[r] =
-            tree_node(p->t, N_LIST, SEP_COMMA, 0, cells, (uint32_t)fmpq_mat_ncols(m));
+        rows[r] = grade_tree_node(p->t, N_LIST, SEP_COMMA, 0, cells,
+                                  (uint32_t)fmpq_mat_ncols(m));
     }
-    return tree_node(p->t, N_MATRIX, 0, 0, rows, (uint32_t)fmpq_mat_nrows(m));
+    return grade_tree_node(p->t, N_MATRIX, 0, 0, rows, (uint32_t)fmpq_mat_nrows(m));
 }
 
-uint32_t matrix_product(struct parser *p, uint32_t a, uint32_t b)
+uint32_t grade_matrix_product(struct parser *p, uint32_t a, uint32_t b)
 {
     fmpq_mat_t x = { { 0 } }, y = { { 0 } }, product;
     uint32_t out = TREE_NONE;
@@ -86,20 +86,20 @@ static bool whole_power(fmpq_mat_t x, slong exponent)
 }
 
 /* A letter T in a raised place. */
-bool is_transpose(const struct parser *p, uint32_t exponent)
+bool grade_is_transpose(const struct parser *p, uint32_t exponent)
 {
     const struct node *n = &p->t->nodes[exponent];
     return n->kind == N_SYMBOL && n->to == n->from + 1 && p->lex.text[n->from] == 'T';
 }
 
-uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent)
+uint32_t grade_matrix_power(struct parser *p, uint32_t a, uint32_t exponent)
 {
     const struct node *e = &p->t->nodes[exponent];
     fmpq_mat_t x = { { 0 } }, turned;
     uint32_t out = TREE_NONE;
     if (!numbers_of(p->t, a, x))
         return TREE_NONE;
-    if (is_transpose(p, exponent)) {
+    if (grade_is_transpose(p, exponent)) {
         fmpq_mat_init(turned, fmpq_mat_ncols(x), fmpq_mat_nrows(x));
         fmpq_mat_transpose(turned, x);
         out = matrix_node(p, turned, a);
@@ -113,7 +113,7 @@ uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent)
     return out;
 }
 
-uint32_t matrix_determinant(struct parser *p, uint32_t a)
+uint32_t grade_matrix_determinant(struct parser *p, uint32_t a)
 {
     fmpq_mat_t x = { { 0 } };
     fmpq_t value;

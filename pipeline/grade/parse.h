@@ -18,7 +18,7 @@ enum reading {
 };
 
 /* Fills `t` from t->text, t->size. What cannot be read gives a root of kind N_BAD. */
-void parse_answer(struct tree *t, const struct pipe_policies *policies,
-                  enum reading reading);
+void grade_parse_answer(struct tree *t, const struct pipe_policies *policies,
+                        enum reading reading);
 
 #endif

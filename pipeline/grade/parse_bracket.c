@@ -1,6 +1,6 @@
 /* pipeline/grade/parse_bracket.c
  * Brackets, matrices and separators. */
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 /* ---- brackets ---- */
 
@@ -8,7 +8,7 @@ static void on_open(struct parser *p, struct token t, bool left_open)
 {
     struct entry *f = top(p);
     if (t.op == '[' && f->kind == E_SQRT && f->got == 0 && f->sub == TREE_NONE) {
-        push(p, E_INDEX, 0, 0);
+        grade_push(p, E_INDEX, 0, 0);
         return;
     }
     static const struct {
@@ -16,16 +16,16 @@ static void on_open(struct parser *p, struct token t, bool left_open)
         uint8_t kind;
     } rows[] = { { '(', E_PAREN }, { '[', E_PAREN }, { ']', E_PAREN }, { '{', E_BRACE },
                  { 'S', E_SET },   { '|', E_BARS },  { 'F', E_FLOOR }, { 'C', E_CEIL } };
-    if (t.op == '{' && !waits(f) && lex_peek(&p->lex) == '}') { /* {} is nothing */
-        lex_next(&p->lex);
+    if (t.op == '{' && !waits(f) && grade_lex_peek(&p->lex) == '}') { /* {} is nothing */
+        grade_lex_next(&p->lex);
         return;
     }
-    juxtapose(p, T_OPEN);
+    grade_juxtapose(p, T_OPEN);
     for (size_t i = 0; i < RT_COUNT(rows); i++)
         if (rows[i].sign == (char)t.op)
-            push_entry(p, (struct entry){ .kind = rows[i].kind,
-                                          .from = t.start,
-                                          .left_open = left_open || t.op == '(' });
+            grade_push_entry(p, (struct entry){ .kind = rows[i].kind,
+                                                .from = t.start,
+                                                .left_open = left_open || t.op == '(' });
     p->have = false;
 }
 
@@ -52,30 +52,30 @@ static bool fits(uint8_t sign, uint8_t kind)
 
 static void on_close(struct parser *p, struct token t, bool right_open)
 {
-    struct entry *f = frame(p);
+    struct entry *f = grade_frame(p);
     const uint8_t kind = f->kind;
     if (!fits(t.op, kind)) {
         p->bad = true;
         return;
     }
-    const uint32_t node = close_frame(p, right_open);
+    const uint32_t node = grade_close_frame(p, right_open);
     p->have = false;
     if (kind == E_INDEX)
         top(p)->sub = node;
     else if (node != TREE_NONE) {
         p->t->nodes[node].to = t.end;
-        complete(p, node);
+        grade_complete(p, node);
     } else if (waits(top(p)))
         p->bad = true; /* an empty argument */
     else
-        p->have = p->operand_count > frame(p)->row && is_frame(top(p));
+        p->have = p->operand_count > grade_frame(p)->row && is_frame(top(p));
 }
 
 /* Square brackets the other way round are open ends: ]0,1[. */
 static void on_square(struct parser *p, struct token t)
 {
-    const struct entry *f = frame(p);
-    const char next = lex_peek(&p->lex);
+    const struct entry *f = grade_frame(p);
+    const char next = grade_lex_peek(&p->lex);
     const bool list = f->kind == E_PAREN && f->separators;
     if (p->lex.policies->off[PIPE_POLICY_INTERVALS] && t.kind == T_CLOSE && !p->have)
         p->bad = true;
@@ -90,46 +90,46 @@ static void on_square(struct parser *p, struct token t)
         on_open(p, t, false);
 }
 
-void on_bar(struct parser *p, struct token t)
+void grade_on_bar(struct parser *p, struct token t)
 {
-    const struct entry *f = frame(p);
+    const struct entry *f = grade_frame(p);
     t.op = '|';
     if (p->have && f->kind == E_BARS)
         on_close(p, t, false);
     else if (p->have && f->kind == E_SET && !f->builder)
-        on_colon(p, t);
+        grade_on_colon(p, t);
     else
         on_open(p, t, false);
 }
 
 /* ---- environments ---- */
 
-void on_begin(struct parser *p, struct token t)
+void grade_on_begin(struct parser *p, struct token t)
 {
     if (t.op == 2)
         return;
-    juxtapose(p, T_OPEN);
-    push(p, E_MATRIX, t.op, 0);
+    grade_juxtapose(p, T_OPEN);
+    grade_push(p, E_MATRIX, t.op, 0);
 }
 
-void on_finish(struct parser *p, struct token t)
+void grade_on_finish(struct parser *p, struct token t)
 {
     if (t.op == 2)
         return;
-    if (frame(p)->kind != E_MATRIX) {
+    if (grade_frame(p)->kind != E_MATRIX) {
         p->bad = true;
         return;
     }
-    end_row(p);
-    frame(p)->separators = 0;
-    complete(p, close_frame(p, false));
+    grade_end_row(p);
+    grade_frame(p)->separators = 0;
+    grade_complete(p, grade_close_frame(p, false));
 }
 
 /* x=1, y=2 before an "or": one solution of several. */
 static bool row_assigns(struct parser *p)
 {
-    reduce(p, P_NONE);
-    const struct entry *f = frame(p);
+    grade_reduce(p, P_NONE);
+    const struct entry *f = grade_frame(p);
     const struct node *nodes = p->t->nodes, *first = NULL;
     for (uint32_t i = f->row; i < p->operand_count; i++) {
         const struct node *n = &nodes[p->operands[i]];
@@ -142,9 +142,9 @@ static bool row_assigns(struct parser *p)
     return p->operand_count > f->row + 1;
 }
 
-void on_separator(struct parser *p, struct token t)
+void grade_on_separator(struct parser *p, struct token t)
 {
-    const struct entry *f = frame(p);
+    const struct entry *f = grade_frame(p);
     if (waits(top(p)) || f->kind == E_INDEX) {
         p->bad = true;
         return;
@@ -152,28 +152,28 @@ void on_separator(struct parser *p, struct token t)
     if (t.op == SEP_SEMICOLON && p->lex.policies->off[PIPE_POLICY_LIST_SEPARATOR])
         p->bad = true;
     if (t.op == SEP_SEMICOLON || (t.op == SEP_OR && row_assigns(p)))
-        end_row(p);
+        grade_end_row(p);
     else
-        end_item(p, (enum separator)t.op);
+        grade_end_item(p, (enum separator)t.op);
 }
 
-void on_row(struct parser *p, struct token t)
+void grade_on_row(struct parser *p, struct token t)
 {
     (void)t;
-    if (frame(p)->kind == E_MATRIX)
-        end_row(p);
+    if (grade_frame(p)->kind == E_MATRIX)
+        grade_end_row(p);
     else
-        end_item(p, SEP_COMMA);
+        grade_end_item(p, SEP_COMMA);
 }
 
-void on_column(struct parser *p, struct token t)
+void grade_on_column(struct parser *p, struct token t)
 {
     (void)t;
-    if (frame(p)->kind == E_MATRIX)
-        end_item(p, SEP_COMMA);
+    if (grade_frame(p)->kind == E_MATRIX)
+        grade_end_item(p, SEP_COMMA);
 }
 
-void on_bracket(struct parser *p, struct token t)
+void grade_on_bracket(struct parser *p, struct token t)
 {
     if (t.op == '[' || t.op == ']')
         on_square(p, t);

@@ -1,12 +1,12 @@
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
 #include <string.h>
 
 enum { DIGITS_MAX = TREE_BITS_MAX / 4, EXPONENT_MAX = 20000 };
 
-uint32_t small_number(struct parser *p, int64_t value, uint32_t from, uint32_t to)
+uint32_t grade_small_number(struct parser *p, int64_t value, uint32_t from, uint32_t to)
 {
-    const uint32_t at = leaf(p, N_NUMBER, 0, 0, from, to);
+    const uint32_t at = grade_leaf(p, N_NUMBER, 0, 0, from, to);
     fmpq_set_si(&p->t->nodes[at].value, value, 1);
     p->t->nodes[at].flags |= IS_EXACT;
     return at;
@@ -104,11 +104,11 @@ static void repeat(struct digits *d, fmpq_t value)
     fmpz_clear(nines);
 }
 
-uint32_t number_node(struct parser *p, struct token t)
+uint32_t grade_number_node(struct parser *p, struct token t)
 {
     struct digits digits, *d = &digits;
     const char *text = p->t->text + t.start;
-    const uint32_t at = leaf(p, N_NUMBER, 0, 0, t.start, t.end);
+    const uint32_t at = grade_leaf(p, N_NUMBER, 0, 0, t.start, t.end);
     struct node *n = &p->t->nodes[at];
     if (t.end - t.start == 1) {
         fmpq_set_si(&n->value, text[0] - '0', 1);
@@ -155,9 +155,10 @@ static bool add_word(const char *text, uint32_t size, int64_t *total, int64_t *p
     while (size) {
         const char *hyphen = memchr(text, '-', size);
         const uint32_t n = hyphen ? (uint32_t)(hyphen - text) : size;
-        const int64_t value = word_number(text, n);
+        const int64_t value = grade_word_number(text, n);
         for (size_t i = 0; value < 0 && i < sizeof fractions / sizeof fractions[0]; i++)
-            if (word_is(text, n, fractions[i].word) && *part > 0 && *denominator == 1)
+            if (grade_word_is(text, n, fractions[i].word) && *part > 0 &&
+                *denominator == 1)
                 *denominator = fractions[i].value;
         if (value < 0 && *denominator == 1)
             return false;
@@ -176,7 +177,7 @@ static bool add_word(const char *text, uint32_t size, int64_t *total, int64_t *p
     return *total < 1000000000000;
 }
 
-bool number_words(struct parser *p, struct token first, uint32_t *out)
+bool grade_number_words(struct parser *p, struct token first, uint32_t *out)
 {
     int64_t total = 0, part = 0;
     uint32_t denominator = 1, end = first.end;
@@ -186,11 +187,11 @@ bool number_words(struct parser *p, struct token first, uint32_t *out)
                   &denominator))
         return false;
     for (;;) {
-        const struct token t = next_token(p);
+        const struct token t = grade_next_token(p);
         int64_t a = total, b = part;
         uint32_t d = denominator;
         if (t.kind != T_WORD || !add_word(text + t.start, t.end - t.start, &a, &b, &d)) {
-            hold_token(p, t);
+            grade_hold_token(p, t);
             break;
         }
         total = a;
@@ -198,8 +199,9 @@ bool number_words(struct parser *p, struct token first, uint32_t *out)
         denominator = d;
         end = t.end;
     }
-    *out = small_number(p, total + part, first.start, end);
+    *out = grade_small_number(p, total + part, first.start, end);
     if (denominator != 1)
-        *out = node2(p, N_DIV, 0, *out, small_number(p, denominator, end, end));
+        *out =
+            grade_node2(p, N_DIV, 0, *out, grade_small_number(p, denominator, end, end));
     return true;
 }

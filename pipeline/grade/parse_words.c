@@ -1,16 +1,16 @@
 #include "pipeline/grade/answer_text.h"
-#include "pipeline/grade/parser.h"
+#include "pipeline/grade/parse_impl.h"
 
-struct token next_token(struct parser *p)
+struct token grade_next_token(struct parser *p)
 {
     if (p->holding) {
         p->holding = false;
         return p->held;
     }
-    return lex_next(&p->lex);
+    return grade_lex_next(&p->lex);
 }
 
-void hold_token(struct parser *p, struct token t)
+void grade_hold_token(struct parser *p, struct token t)
 {
     p->held = t;
     p->holding = true;
@@ -35,27 +35,27 @@ static bool add_unit_word(struct unit *u, const char *text, uint32_t size)
     } rows[] = { { "square", 2 }, { "sq", 2 },  { "cubic", 3 }, { "cu", 3 },
                  { "of", 0 },     { "the", 0 }, { "a", 0 },     { "an", 0 } };
     for (size_t i = 0; i < RT_COUNT(rows); i++)
-        if (word_is(text, size, rows[i].word)) {
+        if (grade_word_is(text, size, rows[i].word)) {
             u->exponent = rows[i].exponent ? rows[i].exponent : u->exponent;
             return true;
         }
-    if (word_is(text, size, "per")) {
+    if (grade_word_is(text, size, "per")) {
         u->sign = (uint64_t)-1;
         return true;
     }
-    if (word_is(text, size, "squared") || word_is(text, size, "cubed")) {
+    if (grade_word_is(text, size, "squared") || grade_word_is(text, size, "cubed")) {
         const uint64_t more = u->last * (size == 7 ? 1 : 2);
         u->all += more;
         u->known += u->last_known ? more : 0;
         return true;
     }
-    const struct unit_row *row = unit_find(text, size);
+    const struct unit_row *row = grade_unit_find(text, size);
     const char *same = row ? row->same : NULL;
     uint32_t length = 0;
     while (same && same[length])
         length++;
     const uint64_t hash =
-        row ? (length ? hash_bytes(same, length) : 0) : word_hash(text, size);
+        row ? (length ? grade_hash_bytes(same, length) : 0) : grade_word_hash(text, size);
     u->last = hash * u->sign;
     u->last_known = row && row->kind != UNIT_OTHER;
     const uint64_t sum = u->last * u->exponent * (row ? (uint64_t)row->exponent : 1);
@@ -72,17 +72,17 @@ static bool add_unit_word(struct unit *u, const char *text, uint32_t size)
 /* The exponent after ^ in a unit: a digit, in braces or not. 0: something else. */
 static uint64_t unit_exponent(struct parser *p)
 {
-    struct token t = next_token(p);
+    struct token t = grade_next_token(p);
     const bool brace = t.kind == T_OPEN && t.op == '{';
     if (brace)
-        t = next_token(p);
+        t = grade_next_token(p);
     if (t.kind != T_NUMBER || t.end - t.start != 1) {
         p->bad = true;
         return 0;
     }
     const uint64_t n = (uint64_t)(p->lex.text[t.start] - '0');
     if (brace) {
-        t = next_token(p);
+        t = grade_next_token(p);
         p->bad |= t.kind != T_CLOSE;
     }
     return n;
@@ -90,15 +90,15 @@ static uint64_t unit_exponent(struct parser *p)
 
 static bool is_unit_letter(const struct parser *p, struct token t)
 {
-    return t.kind == T_SYMBOL && unit_find(p->lex.text + t.start, t.end - t.start);
+    return t.kind == T_SYMBOL && grade_unit_find(p->lex.text + t.start, t.end - t.start);
 }
 
-void unit_phrase(struct parser *p, struct token first)
+void grade_unit_phrase(struct parser *p, struct token first)
 {
     struct unit u = { .exponent = 1, .sign = 1 };
     struct token t = first;
     uint32_t end = first.end;
-    for (;; t = next_token(p)) {
+    for (;; t = grade_next_token(p)) {
         if (t.kind == T_WORD || is_unit_letter(p, t)) {
             add_unit_word(&u, p->lex.text + t.start, t.end - t.start);
             end = t.end;
@@ -114,12 +114,12 @@ void unit_phrase(struct parser *p, struct token first)
             break;
         }
     }
-    hold_token(p, t);
-    uint32_t a = pop_operand(p);
-    a = tree_node(p->t, N_UNIT, u.known ? u.kind : UNIT_OTHER, u.known ? u.known : u.all,
-                  &a, 1);
+    grade_hold_token(p, t);
+    uint32_t a = grade_pop_operand(p);
+    a = grade_tree_node(p->t, N_UNIT, u.known ? u.kind : UNIT_OTHER,
+                        u.known ? u.known : u.all, &a, 1);
     p->t->nodes[a].to = end;
-    push_operand(p, a);
+    grade_push_operand(p, a);
     p->have = true;
 }
 
@@ -156,23 +156,23 @@ static uint32_t phrase_node(struct parser *p, uint32_t from, uint32_t to)
     };
     if (!p->lex.policies->off[PIPE_POLICY_SET_NAMES])
         for (size_t i = 0; i < RT_COUNT(rows); i++)
-            if (view_is(p->lex.text, from, to, rows[i].view))
-                return leaf(p, rows[i].kind, rows[i].op, 0, from, to);
-    return leaf(p, N_TEXT, 0, 0, from, to);
+            if (grade_view_is(p->lex.text, from, to, rows[i].view))
+                return grade_leaf(p, rows[i].kind, rows[i].op, 0, from, to);
+    return grade_leaf(p, N_TEXT, 0, 0, from, to);
 }
 
-void text_phrase(struct parser *p, struct token first)
+void grade_text_phrase(struct parser *p, struct token first)
 {
     uint32_t depth = 0, end = first.end;
     for (;;) {
-        const struct token t = next_token(p);
+        const struct token t = grade_next_token(p);
         if (ends_phrase(t, depth)) {
-            hold_token(p, t);
+            grade_hold_token(p, t);
             break;
         }
         depth += t.kind == T_OPEN;
         depth -= t.kind == T_CLOSE && depth;
         end = t.end;
     }
-    complete(p, phrase_node(p, first.start, end));
+    grade_complete(p, phrase_node(p, first.start, end));
 }

@@ -1,4 +1,4 @@
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
 enum { BITS = 256 };
 
@@ -11,7 +11,7 @@ static bool scaled(struct comparer *c, struct item a, long places, arb_t out)
     arb_t ten;
     acb_init(x);
     arb_init(ten);
-    const bool real = ball_of(c->e, a, 0, false, BITS, x) && acb_is_real(x);
+    const bool real = grade_ball_of(c->e, a, 0, false, BITS, x) && acb_is_real(x);
     if (real) {
         arb_set_ui(ten, 10);
         arb_pow_ui(ten, ten, (ulong)places, BITS);
@@ -139,7 +139,7 @@ static int values(struct comparer *c, struct item gold, struct item pred)
     if (!policy(c, PIPE_POLICY_PARENTHESES) && a->kind == N_NUMBER &&
         b->kind == N_NUMBER && ((a->flags ^ b->flags) & IS_BRACKETED))
         return PIPE_VERDICT_DIFFERENT;
-    const int verdict = identity(c->e, gold, pred, &c->rule);
+    const int verdict = grade_identity(c->e, gold, pred, &c->rule);
     const bool exact = (a->flags & IS_EXACT) && (b->flags & IS_EXACT);
     if (verdict == PIPE_VERDICT_EQUAL) {
         const bool unreduced = exact && ((a->flags | b->flags) & IS_UNREDUCED);
@@ -176,7 +176,7 @@ static struct quantity quantity_of(struct item a)
             q.unit += n->name;
             q.kind = n->op > q.kind ? n->op : q.kind;
         } else if (n->kind == N_DEGREE) {
-            q.unit += hash_bytes("degree", 6);
+            q.unit += grade_hash_bytes("degree", 6);
             q.kind = UNIT_DEGREE;
         } else if (n->kind == N_PERCENT) {
             q.percent = true;
@@ -317,7 +317,7 @@ static uint64_t digits_of(struct item a)
 {
     const struct node *n = item_node(a);
     return n->kind == N_BASED ? n->name
-                              : digits_hash(a.t->text + n->from, n->to - n->from);
+                              : grade_digits_hash(a.t->text + n->from, n->to - n->from);
 }
 
 static int based(struct comparer *c, struct item gold, struct item pred)
@@ -353,7 +353,7 @@ static int quantities(struct comparer *c, struct quantity a, struct quantity b)
     return values(c, a.value, b.value);
 }
 
-int compare_quantities(struct comparer *c, struct item gold, struct item pred)
+int grade_compare_quantities(struct comparer *c, struct item gold, struct item pred)
 {
     const struct quantity a = quantity_of(gold), b = quantity_of(pred);
     const bool clock =

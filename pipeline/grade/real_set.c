@@ -2,7 +2,7 @@
  * Sets of real numbers made of intervals, points, inequalities in one variable, unions,
  * intersections and differences. All end points are put in order; then membership is
  * compared at each of them and in each gap between. */
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ struct line {
 
 static bool is_bounded(struct item a)
 {
-    return infinity_sign(a) == 0;
+    return grade_infinity_sign(a) == 0;
 }
 
 /* ---- end points ---- */
@@ -34,11 +34,11 @@ static bool is_bounded(struct item a)
 static int order(struct line *s, const struct end *a, const struct end *b)
 {
     if (a->minus == b->minus) {
-        const int v = constant_compare(s->c->e, a->at, b->at);
+        const int v = grade_constant_compare(s->c->e, a->at, b->at);
         return v == 2 ? v : a->minus ? -v : v;
     }
-    const int v = constant_compare_negative(s->c->e, a->minus ? b->at : a->at,
-                                            a->minus ? a->at : b->at);
+    const int v = grade_constant_compare_negative(s->c->e, a->minus ? b->at : a->at,
+                                                  a->minus ? a->at : b->at);
     return v == 2 ? v : a->minus ? -v : v;
 }
 
@@ -137,7 +137,7 @@ static bool add_inequality(struct line *s, struct item relation)
 static bool holds(const struct line *s, uint32_t position, unsigned op, struct item bound,
                   bool minus)
 {
-    const int infinity = infinity_sign(bound) * (minus ? -1 : 1);
+    const int infinity = grade_infinity_sign(bound) * (minus ? -1 : 1);
     const uint32_t at = position_of(s, bound, minus);
     const bool less = infinity ? infinity > 0 : position < at;
     const bool equal = !infinity && position == at;
@@ -272,7 +272,7 @@ static bool part_holds(struct line *s, struct item a, uint32_t position)
 static bool holds_at(struct line *s, struct item a, const uint8_t *active,
                      uint32_t position)
 {
-    evaluator_spend(s->c->e, a.node - item_node(a)->start + ENDS_MAX);
+    grade_evaluator_spend(s->c->e, a.node - item_node(a)->start + ENDS_MAX);
     for (uint32_t i = item_node(a)->start; i <= a.node; i++)
         if (active[i])
             s->member[i] = part_holds(s, (struct item){ a.t, i, a.sign }, position);
@@ -282,15 +282,16 @@ static bool holds_at(struct line *s, struct item a, const uint8_t *active,
 static bool equal_everywhere(struct line *s, struct item gold, struct item pred)
 {
     for (uint32_t position = 0; position <= 2 * s->ranks; position++)
-        if (evaluator_spent(s->c->e) || holds_at(s, gold, s->active[0], position) !=
-                                            holds_at(s, pred, s->active[1], position))
+        if (grade_evaluator_spent(s->c->e) ||
+            holds_at(s, gold, s->active[0], position) !=
+                holds_at(s, pred, s->active[1], position))
             return false;
     return true;
 }
 
 /* ---- all ---- */
 
-struct line *line_create(struct rt_ctx *ctx)
+struct line *grade_line_create(struct rt_ctx *ctx)
 {
     return rt_alloc(ctx, 1, sizeof(struct line));
 }
@@ -334,7 +335,7 @@ static int likeness(struct item a)
     }
 }
 
-int compare_sets(struct comparer *c, struct item gold, struct item pred)
+int grade_compare_sets(struct comparer *c, struct item gold, struct item pred)
 {
     const int x = likeness(gold), y = likeness(pred);
     const bool relation =
@@ -358,5 +359,5 @@ int compare_sets(struct comparer *c, struct item gold, struct item pred)
     s->intersect_lists = true;
     if (equal_everywhere(s, gold, pred))
         return PIPE_VERDICT_EQUAL;
-    return evaluator_spent(c->e) ? PIPE_VERDICT_UNDECIDED : PIPE_VERDICT_DIFFERENT;
+    return grade_evaluator_spent(c->e) ? PIPE_VERDICT_UNDECIDED : PIPE_VERDICT_DIFFERENT;
 }

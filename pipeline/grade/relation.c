@@ -1,5 +1,6 @@
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 static bool is_equation(struct item a)
@@ -13,7 +14,7 @@ static bool is_equation(struct item a)
     return true;
 }
 
-bool relation_value(struct item a, struct item *name, struct item *value)
+bool grade_relation_value(struct item a, struct item *name, struct item *value)
 {
     if (!is_equation(a))
         return false;
@@ -41,7 +42,7 @@ static bool reconstruct(uint64_t r, uint64_t p, int64_t *over, int64_t *under)
 }
 
 /* The sign of the rational factor between two differences, 0: there is none. The fields
- * are those of residue_of; ratio[k] is the quotient in field k. */
+ * are those of grade_residue_of; ratio[k] is the quotient in field k. */
 static int factor_sign(const uint64_t ratio[2], const uint64_t primes[2])
 {
     int64_t over, under;
@@ -59,11 +60,11 @@ static bool difference_of(struct evaluator *e, struct item relation, bool cleare
                           const uint64_t primes[2], uint64_t out[2])
 {
     const struct item left = item_child(relation, 0), right = item_child(relation, 1);
-    const struct residue a = residue_of(e, left), b = residue_of(e, right);
+    const struct residue a = grade_residue_of(e, left), b = grade_residue_of(e, right);
     struct residue under[2] = { { { 1, 1 }, true }, { { 1, 1 }, true } };
     if (cleared) {
-        under[0] = residue_denominator(e, left);
-        under[1] = residue_denominator(e, right);
+        under[0] = grade_residue_denominator(e, left);
+        under[1] = grade_residue_denominator(e, right);
     }
     for (int k = 0; k < 2; k++) {
         const uint64_t p = primes[k], inverse = n_preinvert_limb(p);
@@ -78,7 +79,7 @@ static bool difference_of(struct evaluator *e, struct item relation, bool cleare
 static int proportion(struct comparer *c, struct item a, struct item b, bool cleared)
 {
     uint64_t primes[2], ratio[2], x[2], y[2];
-    evaluator_primes(c->e, primes);
+    grade_evaluator_primes(c->e, primes);
     if (!difference_of(c->e, a, cleared, primes, x) ||
         !difference_of(c->e, b, cleared, primes, y))
         return 0;
@@ -112,7 +113,7 @@ static int same_chain(struct comparer *c, struct item gold, struct item pred)
     if (x->count != y->count || x->name != y->name)
         return PIPE_VERDICT_DIFFERENT;
     for (uint32_t i = 0; i < x->count && verdict != PIPE_VERDICT_DIFFERENT; i++) {
-        const int v = compare(c, item_child(gold, i), item_child(pred, i));
+        const int v = grade_compare(c, item_child(gold, i), item_child(pred, i));
         verdict = v == PIPE_VERDICT_EQUAL ? verdict : v;
     }
     return verdict;
@@ -122,12 +123,13 @@ static int equations(struct comparer *c, struct item gold, struct item pred)
 {
     struct item name_a, value_a, name_b, value_b;
     const char *rule;
-    relation_value(gold, &name_a, &value_a);
-    relation_value(pred, &name_b, &value_b);
-    const bool names = is_name(name_a) && is_name(name_b);
-    if (identity(c->e, name_a, name_b, &rule) == PIPE_VERDICT_EQUAL ||
+    const bool both = grade_relation_value(gold, &name_a, &value_a) &&
+                      grade_relation_value(pred, &name_b, &value_b);
+    assert(both); /* two_relations asked */
+    const bool names = grade_is_name(name_a) && grade_is_name(name_b);
+    if (grade_identity(c->e, name_a, name_b, &rule) == PIPE_VERDICT_EQUAL ||
         (names && !policy(c, PIPE_POLICY_VARIABLE_NAME))) {
-        const int v = compare(c, value_a, value_b);
+        const int v = grade_compare(c, value_a, value_b);
         c->rule = "equation";
         if (v != PIPE_VERDICT_DIFFERENT)
             return v;
@@ -158,7 +160,7 @@ static int two_relations(struct comparer *c, struct item gold, struct item pred)
 {
     if (is_equation(gold) && is_equation(pred))
         return equations(c, gold, pred);
-    const int sets = compare_sets(c, gold, pred);
+    const int sets = grade_compare_sets(c, gold, pred);
     if (sets == PIPE_VERDICT_EQUAL)
         return sets;
     const int chain = same_chain(c, gold, pred);
@@ -177,8 +179,8 @@ static bool is_true_equality(struct comparer *c, struct item relation, struct it
     struct item first;
     const char *rule;
     return !(item_node(relation)->flags & (HAS_SYMBOL | HAS_OPAQUE | HAS_TEXT)) &&
-           relation_value(relation, &first, value) &&
-           identity(c->e, first, *value, &rule) == PIPE_VERDICT_EQUAL;
+           grade_relation_value(relation, &first, value) &&
+           grade_identity(c->e, first, *value, &rule) == PIPE_VERDICT_EQUAL;
 }
 
 /* x = 5 against 5, x in S against S. -1: its left side is not only a name. */
@@ -190,23 +192,24 @@ static int one_relation(struct comparer *c, struct item relation, struct item ot
     const bool membership = n->count == 2 && relation_op(n, 0) == R_IN;
     if (membership && policy(c, PIPE_POLICY_SET_RELATION))
         value = item_child(relation, 1);
-    else if (relation_value(relation, &name, &value) && (c->prose || is_name(name)) &&
-             policy(c, PIPE_POLICY_LHS_DROP)) {
+    else if (grade_relation_value(relation, &name, &value) &&
+             (c->prose || grade_is_name(name)) && policy(c, PIPE_POLICY_LHS_DROP)) {
         /* a = exact = about: either */
         const struct item middle = item_child(relation, n->count - 2);
         if (n->count > 2 && relation_op(n, n->count - 2) == R_APPROX) {
-            const int v =
-                relation_is_gold ? compare(c, middle, other) : compare(c, other, middle);
+            const int v = relation_is_gold ? grade_compare(c, middle, other)
+                                           : grade_compare(c, other, middle);
             if (v == PIPE_VERDICT_EQUAL)
                 return v;
         }
     } else if (!is_true_equality(c, relation, &value)) {
         return -1;
     }
-    return relation_is_gold ? compare(c, value, other) : compare(c, other, value);
+    return relation_is_gold ? grade_compare(c, value, other)
+                            : grade_compare(c, other, value);
 }
 
-int compare_relations(struct comparer *c, struct item gold, struct item pred)
+int grade_compare_relations(struct comparer *c, struct item gold, struct item pred)
 {
     const bool x = item_node(gold)->kind == N_RELATION,
                y = item_node(pred)->kind == N_RELATION;
@@ -227,7 +230,7 @@ int compare_relations(struct comparer *c, struct item gold, struct item pred)
         x ? one_relation(c, gold, pred, true) : one_relation(c, pred, gold, false);
     if (v >= 0)
         return v;
-    const int sets = compare_sets(c, gold, pred);
+    const int sets = grade_compare_sets(c, gold, pred);
     c->rule = sets >= 0 ? c->rule : "relation";
     return sets >= 0 ? sets : PIPE_VERDICT_DIFFERENT;
 }

@@ -4,6 +4,8 @@
  * expressions that agree whatever the functions are agree for the functions meant. */
 #include "pipeline/grade/evaluator.h"
 
+#include <assert.h>
+
 enum { UNITS_NODE = 5 };
 
 static uint64_t draw(const struct field *f, uint64_t name)
@@ -102,6 +104,7 @@ static uint64_t interpreted(const struct field *f, const struct node *nodes,
     case N_DIV:
         return divide(f, a, b);
     case N_POW:
+        assert(second);
         if ((second->flags & IS_EXACT) && fmpz_is_one(fmpq_denref(&second->value)))
             return power(f, a, fmpq_numref(&second->value));
         break;
@@ -118,12 +121,12 @@ static uint64_t interpreted(const struct field *f, const struct node *nodes,
     return uninterpreted(f, nodes, n, values);
 }
 
-struct residue residue_of(struct evaluator *e, struct item a)
+struct residue grade_residue_of(struct evaluator *e, struct item a)
 {
     const struct node *nodes = a.t->nodes;
     struct residue r = { .valid = true };
-    evaluator_spend(e, UNITS_NODE * (int64_t)(a.node - nodes[a.node].start + 1));
-    mark_needed(e, a);
+    grade_evaluator_spend(e, UNITS_NODE * (int64_t)(a.node - nodes[a.node].start + 1));
+    grade_mark_needed(e, a);
     for (int k = 0; k < 2; k++) {
         const struct field *f = &e->fields[k];
         uint64_t *values = e->residues[k];
@@ -170,10 +173,10 @@ static uint64_t denominator(const struct field *f, const struct node *nodes,
     }
 }
 
-struct residue residue_denominator(struct evaluator *e, struct item a)
+struct residue grade_residue_denominator(struct evaluator *e, struct item a)
 {
     const struct node *nodes = a.t->nodes;
-    struct residue r = residue_of(e, a);
+    struct residue r = grade_residue_of(e, a);
     for (int k = 0; k < 2 && r.valid; k++) {
         for (uint32_t i = nodes[a.node].start; i <= a.node; i++)
             if (e->needed[i])

@@ -7,6 +7,7 @@
  * parts of a turn are halves of algebraic integers whose conjugates are at most 2. */
 #include "pipeline/grade/evaluator.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -111,7 +112,7 @@ static struct turn turn_of(const struct evaluator *e, const struct node *nodes,
                               180 * fmpz_get_si(fmpq_denref(&a->value)) };
     if (n->kind == N_NEG)
         return first;
-    if ((n->kind == N_MUL || (n->kind == N_DIV && !exact)) && base.under &&
+    if ((n->kind == N_MUL || (n->kind == N_DIV && !exact)) && base.under && factor &&
         (factor->flags & IS_EXACT) && fmpz_bits(fmpq_numref(&factor->value)) < 16 &&
         fmpz_bits(fmpq_denref(&factor->value)) < 16) {
         int64_t over = fmpz_get_si(fmpq_numref(&factor->value));
@@ -177,6 +178,7 @@ static struct bound bound_of(struct evaluator *e, const struct node *nodes, uint
     case N_DIV:
         return multiply(a, invert(b));
     case N_POW:
+        assert(second);
         return second->flags & IS_EXACT
                    ? power(f, a, &second->value, e->residues[0][n->first])
                    : unknown;
@@ -190,7 +192,7 @@ static struct bound bound_of(struct evaluator *e, const struct node *nodes, uint
 static struct bound tree_bound(struct evaluator *e, struct item a, struct field_degree *f)
 {
     const struct node *nodes = a.t->nodes;
-    if (!residue_of(e, a).valid)
+    if (!grade_residue_of(e, a).valid)
         f->known = false;
     for (uint32_t i = nodes[a.node].start; i <= a.node; i++)
         if (e->needed[i]) {
@@ -200,7 +202,7 @@ static struct bound tree_bound(struct evaluator *e, struct item a, struct field_
     return e->bounds[a.node];
 }
 
-double separation_bits(struct evaluator *e, struct item a, struct item b)
+double grade_separation_bits(struct evaluator *e, struct item a, struct item b)
 {
     struct field_degree f = { .degree = 1.0, .order = 1, .known = true };
     const struct bound x = tree_bound(e, a, &f);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-uint64_t hash_bytes(const char *text, uint32_t size)
+uint64_t grade_hash_bytes(const char *text, uint32_t size)
 {
     uint64_t h = 0xcbf29ce484222325u;
     for (uint32_t i = 0; i < size; i++)
@@ -10,7 +10,7 @@ uint64_t hash_bytes(const char *text, uint32_t size)
     return hash_mix(h, size);
 }
 
-uint64_t digits_hash(const char *text, uint32_t size)
+uint64_t grade_digits_hash(const char *text, uint32_t size)
 {
     uint64_t hash = 0;
     for (uint32_t i = 0; i < size; i++)
@@ -19,7 +19,7 @@ uint64_t digits_hash(const char *text, uint32_t size)
     return hash;
 }
 
-void tree_reset(struct tree *t)
+void grade_tree_reset(struct tree *t)
 {
     for (uint32_t i = 0; i < t->count; i++) {
         fmpq_clear(&t->nodes[i].value);
@@ -141,8 +141,8 @@ static void link_children(struct tree *t, struct node *n, const uint32_t *childr
     }
 }
 
-uint32_t tree_node(struct tree *t, uint8_t kind, uint8_t op, uint64_t name,
-                   const uint32_t *children, uint32_t count)
+uint32_t grade_tree_node(struct tree *t, uint8_t kind, uint8_t op, uint64_t name,
+                         const uint32_t *children, uint32_t count)
 {
     if (t->count == TREE_NODES_MAX) {
         t->full = true;
@@ -150,7 +150,7 @@ uint32_t tree_node(struct tree *t, uint8_t kind, uint8_t op, uint64_t name,
     }
     const uint32_t at = t->count++;
     struct node *n = &t->nodes[at];
-    const fmpq old = n->value; /* zero, of tree_reset */
+    const fmpq old = n->value; /* zero, of grade_tree_reset */
     *n = (struct node){ .kind = kind, .op = op, .name = name, .start = at };
     n->value = old;
     n->first = n->next = TREE_NONE;
@@ -160,7 +160,7 @@ uint32_t tree_node(struct tree *t, uint8_t kind, uint8_t op, uint64_t name,
     if (kind == N_POW && n->count == 2)
         flag_power(t, n);
     if (n->count && !(n->flags & (HAS_SYMBOL | HAS_PM | HAS_STRUCTURE | HAS_TEXT)) &&
-        tree_fold(t, n, &n->value)) {
+        grade_tree_fold(t, n, &n->value)) {
         n->flags |= IS_EXACT;
         n->flags &= (uint16_t) ~(HAS_FUNCTION | HAS_ABS);
         flag_decimal(t, n);

@@ -125,8 +125,8 @@ struct tree {
 
 /* Appends a node over the children (which become linked); folds. TREE_NONE children are
  * left out. When nodes run out, `full` is set and the last node is returned. */
-uint32_t tree_node(struct tree *t, uint8_t kind, uint8_t op, uint64_t name,
-                   const uint32_t *children, uint32_t count);
+uint32_t grade_tree_node(struct tree *t, uint8_t kind, uint8_t op, uint64_t name,
+                         const uint32_t *children, uint32_t count);
 static inline uint32_t tree_child(const struct tree *t, uint32_t node, uint32_t i)
 {
     uint32_t child = t->nodes[node].first;
@@ -134,15 +134,16 @@ static inline uint32_t tree_child(const struct tree *t, uint32_t node, uint32_t 
         child = t->nodes[child].next;
     return child;
 }
-void tree_reset(struct tree *t); /* gives numbers back */
+void grade_tree_reset(struct tree *t); /* gives numbers back */
 
 /* Folding, fold.c: the value of a node over children with values. False: not a rational,
  * or too large. */
-bool tree_fold(const struct tree *t, const struct node *n, fmpq_t value);
+bool grade_tree_fold(const struct tree *t, const struct node *n, fmpq_t value);
 
 /* FNV-1a of bytes, and a mixing of two hashes. */
-uint64_t hash_bytes(const char *text, uint32_t size);
-uint64_t digits_hash(const char *text, uint32_t size); /* of the digits and point in it */
+uint64_t grade_hash_bytes(const char *text, uint32_t size);
+uint64_t grade_digits_hash(const char *text,
+                           uint32_t size); /* of the digits and point in it */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 {
     uint64_t x = a ^ (b + 0x9e3779b97f4a7c15u + (a << 6) + (a >> 2));

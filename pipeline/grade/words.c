@@ -10,7 +10,7 @@ static char lower(char c)
     return (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
 }
 
-bool word_is(const char *text, uint32_t size, const char *word)
+bool grade_word_is(const char *text, uint32_t size, const char *word)
 {
     uint32_t i = 0;
     while (i < size && word[i] && lower(text[i]) == word[i])
@@ -18,7 +18,7 @@ bool word_is(const char *text, uint32_t size, const char *word)
     return i == size && !word[i];
 }
 
-uint64_t word_hash(const char *text, uint32_t size)
+uint64_t grade_word_hash(const char *text, uint32_t size)
 {
     char letters[64];
     uint32_t n = 0;
@@ -27,7 +27,7 @@ uint64_t word_hash(const char *text, uint32_t size)
             letters[n++] = lower(text[i]);
     if (n > 3 && letters[n - 1] == 's' && letters[n - 2] != 's')
         n--;
-    return hash_bytes(letters, n);
+    return grade_hash_bytes(letters, n);
 }
 
 /* Names in lower case count whatever the case; abbreviations as they stand. */
@@ -143,7 +143,7 @@ static const struct unit_row units[] = {
     { "p.m", UNIT_PM, 1, "pm" },
 };
 
-const struct unit_row *unit_find(const char *text, uint32_t size)
+const struct unit_row *grade_unit_find(const char *text, uint32_t size)
 {
     while (size && text[size - 1] == '.')
         size--;
@@ -152,9 +152,9 @@ const struct unit_row *unit_find(const char *text, uint32_t size)
         const size_t n = strlen(u->name);
         if (n == size && strncmp(u->name, text, size) == 0)
             return u;
-        if (n > 2 &&
-            (word_is(text, size, u->name) || (size == n + 1 && lower(text[n]) == 's' &&
-                                              word_is(text, (uint32_t)n, u->name))))
+        if (n > 2 && (grade_word_is(text, size, u->name) ||
+                      (size == n + 1 && lower(text[n]) == 's' &&
+                       grade_word_is(text, (uint32_t)n, u->name))))
             return u;
     }
     return NULL;
@@ -164,12 +164,12 @@ static bool in_list(const char *const *list, size_t count, const char *text,
                     uint32_t size)
 {
     for (size_t i = 0; i < count; i++)
-        if (word_is(text, size, list[i]))
+        if (grade_word_is(text, size, list[i]))
             return true;
     return false;
 }
 
-bool word_is_filler(const char *text, uint32_t size)
+bool grade_word_is_filler(const char *text, uint32_t size)
 {
     static const char *const words[] = { "about",  "approximately", "exactly", "roughly",
                                          "answer", "equals",        "option",  "choice",
@@ -177,7 +177,7 @@ bool word_is_filler(const char *text, uint32_t size)
     return in_list(words, RT_COUNT(words), text, size);
 }
 
-bool word_is_known(const char *text, uint32_t size)
+bool grade_word_is_known(const char *text, uint32_t size)
 {
     static const char *const words[] = {
         "yes",  "no",  "odd",  "all",  "the", "not", "one", "two", "six", "ten",
@@ -187,7 +187,7 @@ bool word_is_known(const char *text, uint32_t size)
     return in_list(words, RT_COUNT(words), text, size);
 }
 
-int64_t word_number(const char *text, uint32_t size)
+int64_t grade_word_number(const char *text, uint32_t size)
 {
     static const char *const small[] = { "zero",    "one",       "two",      "three",
                                          "four",    "five",      "six",      "seven",
@@ -197,13 +197,13 @@ int64_t word_number(const char *text, uint32_t size)
     static const char *const tens[] = { "twenty", "thirty",  "forty",  "fifty",
                                         "sixty",  "seventy", "eighty", "ninety" };
     for (size_t i = 0; i < RT_COUNT(small); i++)
-        if (word_is(text, size, small[i]))
+        if (grade_word_is(text, size, small[i]))
             return (int64_t)i;
     for (size_t i = 0; i < RT_COUNT(tens); i++)
-        if (word_is(text, size, tens[i]))
+        if (grade_word_is(text, size, tens[i]))
             return (int64_t)(20 + 10 * i);
-    return word_is(text, size, "hundred")    ? 100
-           : word_is(text, size, "thousand") ? 1000
-           : word_is(text, size, "million")  ? 1000000
-                                             : -1;
+    return grade_word_is(text, size, "hundred")    ? 100
+           : grade_word_is(text, size, "thousand") ? 1000
+           : grade_word_is(text, size, "million")  ? 1000000
+                                                   : -1;
 }

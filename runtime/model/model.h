@@ -229,6 +229,23 @@ void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
                           struct rt_slice y, uint32_t ldy, uint32_t offy,
                           bool accumulate);
 
+/* Records the rotation of q and k by their positions, in place in `qkv` (rows of the group
+ * MODEL_QKV); inverse: back, for gradients. With pages in `cache` (null: no cache) keys
+ * and values are stored there. */
+void model_record_rope(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                       struct rt_buffer *qkv, const struct model_cache *cache,
+                       bool inverse);
+
+/* The norm of the heads of q, or of k: which columns of a QKV row it takes. */
+struct model_head_norm {
+    uint32_t heads, ld, offset; /* floats per row; first column */
+    struct rt_slice weight;     /* float [head_dim] */
+};
+
+/* q's and k's norms of a layer. Returns how many: 2, or 0 if the family has none. */
+uint32_t model_head_norms(const struct rt_model *model, const struct model_layer *layer,
+                          struct model_head_norm out[2]);
+
 /* FLOPs of a forward pass over `tokens` tokens at a mean context of `keys` keys, with
  * `head_rows` rows of logits, adapter (null: none) included. */
 double model_forward_flops(const struct rt_model *model, const struct rt_adapter *adapter,

@@ -5,6 +5,7 @@
 
 #include "runtime/model/model_layout.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -315,43 +316,60 @@ static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t
         record_run(pass, list, rows, &product, &layer->group[g].run[r]);
 }
 
+uint32_t model_head_norms(const struct rt_model *m, const struct model_layer *layer,
+                          struct model_head_norm out[2])
+{
+    const struct fmt_config *c = &m->config;
+    const struct model_group_shape *s = &m->shape[MODEL_QKV];
+    if (!layer->norm_q)
+        return 0;
+    assert(layer->norm_k);
+    out[0] = (struct model_head_norm){ .heads = c->heads,
+                                       .ld = s->ld_out,
+                                       .offset = s->row0[0],
+                                       .weight = model_slice(layer->norm_q) };
+    out[1] = (struct model_head_norm){ .heads = c->kv_heads,
+                                       .ld = s->ld_out,
+                                       .offset = s->row0[1],
+                                       .weight = model_slice(layer->norm_k) };
+    return 2;
+}
+
 /* Norm of every head of q and of k, in place, where the family has it. */
 static void record_head_norms(struct model_pass *pass, struct rt_list *list,
                               const struct model_layer *layer, uint32_t rows)
 {
     const struct fmt_config *c = &pass->model->config;
-    const struct model_group_shape *s = &pass->model->shape[MODEL_QKV];
-    if (!layer->norm_q)
-        return;
-    if (pass->raw)
-        rt_list_copy(list, model_slice(pass->qkv), model_slice(pass->raw));
-    for (uint32_t p = 0; p < 2; p++) {
+    const struct rt_slice qkv = model_slice(pass->qkv);
+    struct model_head_norm norm[2];
+    const uint32_t count = model_head_norms(pass->model, layer, norm);
+    if (count && pass->raw)
+        rt_list_copy(list, qkv, model_slice(pass->raw));
+    for (uint32_t i = 0; i < count; i++) {
         const struct rmsnorm_push push = {
             .rows = rows,
             .cols = c->head_dim,
-            .heads = p ? c->kv_heads : c->heads,
-            .ldx = s->ld_out,
-            .offx = s->row0[p],
-            .ldy = s->ld_out,
-            .offy = s->row0[p],
+            .heads = norm[i].heads,
+            .ldx = norm[i].ld,
+            .offx = norm[i].offset,
+            .ldy = norm[i].ld,
+            .offy = norm[i].offset,
             .eps = c->rms_eps,
         };
-        const struct rt_slice qkv = model_slice(pass->qkv);
-        const struct rt_slice slices[] = { qkv,
-                                           model_slice(p ? layer->norm_k : layer->norm_q),
-                                           qkv };
+        const struct rt_slice slices[] = { qkv, norm[i].weight, qkv };
         rt_list_op(list, RT_OP_rmsnorm, &push, slices);
     }
 }
 
-static void record_attention(struct model_pass *pass, struct rt_list *list, uint32_t rows,
-                             const struct model_cache *cache)
+void model_record_rope(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                       struct rt_buffer *qkv, const struct model_cache *cache,
+                       bool inverse)
 {
     const struct rt_model *m = pass->model;
     const struct fmt_config *c = &m->config;
     const struct model_group_shape *s = &m->shape[MODEL_QKV];
-    const bool paged = cache->kv != NULL;
-    const struct rope_push rope = {
+    const bool paged = cache && cache->kv;
+    const struct rope_push push = {
         .rows = rows,
         .heads_q = c->heads,
         .heads_k = c->kv_heads,
@@ -361,18 +379,29 @@ static void record_attention(struct model_pass *pass, struct rt_list *list, uint
         .offk = s->row0[1],
         .offv = s->row0[2],
         .store = paged,
-        .ldc = cache->ld,
+        .ldc = paged ? cache->ld : 0,
+        .inverse = inverse,
         .positions = m->positions,
         .halves = paged && cache->halves,
     };
-    const struct rt_slice none = model_slice(m->none);
-    const struct rt_slice rope_slices[] = {
+    const struct rt_slice slices[] = {
         model_slice(m->rope_table),
         model_slice(pass->rope_meta),
-        model_slice(pass->qkv),
-        paged ? model_slice(cache->kv) : none,
+        model_slice(qkv),
+        model_slice(paged ? cache->kv : m->none),
     };
-    rt_list_op(list, RT_OP_rope, &rope, rope_slices);
+    rt_list_op(list, RT_OP_rope, &push, slices);
+}
+
+static void record_attention(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                             const struct model_cache *cache)
+{
+    const struct rt_model *m = pass->model;
+    const struct fmt_config *c = &m->config;
+    const struct model_group_shape *s = &m->shape[MODEL_QKV];
+    const bool paged = cache->kv != NULL;
+    const struct rt_slice none = model_slice(m->none);
+    model_record_rope(pass, list, rows, pass->qkv, cache, false);
 
     const struct attention_push push = {
         .rows = rows,

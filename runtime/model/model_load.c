@@ -201,7 +201,7 @@ static rt_status check_no_bias(struct loader *l, const char *name, uint32_t coun
 
 static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
 {
-    rt_status st;
+    rt_status st = RT_OK;
     struct rt_model *m = l->model;
     const struct model_group_shape *s = &m->shape[g];
     const bool wanted = model_has_bias(&m->config, g);

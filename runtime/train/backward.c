@@ -7,6 +7,7 @@
  * 2r(in + out) twice more than forward. Layer 0 needs no dX of its QKV. */
 #include "runtime/train/backward.h"
 
+#include <assert.h>
 #include <math.h>
 
 enum { SCRATCH_ROWS = 32 };
@@ -116,38 +117,89 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
     rt_list_op(list, RT_OP_matmul_back, &push, slices);
 }
 
+/* One group of a layer on its way back. */
+struct group_call {
+    enum model_group group;
+    uint32_t layer, rows;
+    struct rt_buffer *dy; /* gradient of its output [rows][ld_out] */
+    struct rt_buffer *x;  /* its input, rows of ldx floats */
+    uint32_t ldx;
+    struct rt_buffer *dx; /* gradient of its input is written here; null: not needed */
+    uint32_t lddx, offdx; /* a row of dx, and where in it the gradient begins */
+};
+
+/* grads[grad ...] += scale p^T q: na columns of p by nb columns of q. */
+struct outer_call {
+    uint32_t na, nb;
+    struct rt_buffer *p, *q;
+    uint32_t ldp, offp, ldq, offq; /* floats per row, first column */
+    uint64_t grad;                 /* index in b->grads, in floats */
+    float scale;
+};
+
 static void record_outer(struct backward *b, struct rt_list *list, uint32_t rows,
-                         uint32_t na, uint32_t nb, struct rt_buffer *p, uint32_t ldp,
-                         uint32_t offp, struct rt_buffer *q, uint32_t ldq, uint32_t offq,
-                         uint64_t grad, float scale)
+                         const struct outer_call *call)
 {
+    assert(call->grad + (uint64_t)call->na * call->nb <= b->pass->adapter->param_floats);
     const struct outer_push push = { .rows = rows,
-                                     .na = na,
-                                     .nb = nb,
-                                     .ldp = ldp,
-                                     .offp = offp,
-                                     .ldq = ldq,
-                                     .offq = offq,
-                                     .ldd = nb,
-                                     .scale = scale,
+                                     .na = call->na,
+                                     .nb = call->nb,
+                                     .ldp = call->ldp,
+                                     .offp = call->offp,
+                                     .ldq = call->ldq,
+                                     .offq = call->offq,
+                                     .ldd = call->nb,
+                                     .scale = call->scale,
                                      .accumulate = 1 };
-    const struct rt_slice slices[] = { model_slice(p), model_slice(q),
-                                       model_slice_at(b->grads, grad * sizeof(float)) };
+    const struct rt_slice slices[] = {
+        model_slice(call->p),
+        model_slice(call->q),
+        model_slice_at(b->grads, call->grad * sizeof(float)),
+    };
     rt_list_op(list, RT_OP_outer, &push, slices);
 }
 
+/* Gradients of the adapter's A and B of one part of a group. */
+static void record_lora_outer(struct backward *b, struct rt_list *list,
+                              const struct model_lora *lora,
+                              const struct group_call *call, uint32_t part)
+{
+    const struct model_group_shape *s = &b->pass->model->shape[call->group];
+    const uint32_t row = part * lora->rank;
+    const struct outer_call of_b = { .na = lora->rank,
+                                     .nb = s->out[part],
+                                     .p = b->pass->u[call->group],
+                                     .ldp = lora->ld_u,
+                                     .offp = row,
+                                     .q = call->dy,
+                                     .ldq = s->ld_out,
+                                     .offq = s->row0[part],
+                                     .grad = lora->bt[part],
+                                     .scale = 1.0f };
+    record_outer(b, list, call->rows, &of_b);
+    const struct outer_call of_a = { .na = lora->rank,
+                                     .nb = s->in,
+                                     .p = b->du,
+                                     .ldp = lora->ld_u,
+                                     .offp = row,
+                                     .q = call->x,
+                                     .ldq = call->ldx,
+                                     .grad = lora->a + (uint64_t)row * s->in,
+                                     .scale = lora->scale[part] };
+    record_outer(b, list, call->rows, &of_a);
+}
+
 /* Adapter gradients of one group; leaves du for the dX product. */
-static void record_lora(struct backward *b, struct rt_list *list, uint32_t rows,
-                        const struct model_lora *lora, enum model_group g,
-                        struct rt_buffer *dy, struct rt_buffer *x, uint32_t ldx)
+static void record_lora(struct backward *b, struct rt_list *list,
+                        const struct model_lora *lora, const struct group_call *call)
 {
     const struct rt_model *m = b->pass->model;
-    const struct model_group_shape *s = &m->shape[g];
+    const struct model_group_shape *s = &m->shape[call->group];
     const struct rt_slice none = model_slice(m->none);
     for (uint32_t p = 0; p < s->parts; p++) {
         const struct rt_weight_shape *w = &lora->bt_shape[p];
         const struct matmul_push push = {
-            .rows = rows,
+            .rows = call->rows,
             .out_pad = w->out_pad,
             .in_pad = w->in_pad,
             .bits = 32,
@@ -158,29 +210,29 @@ static void record_lora(struct backward *b, struct rt_list *list, uint32_t rows,
             .part1 = w->out_pad,
             .part2 = w->out_pad,
         };
-        const struct rt_slice slices[] = {
-            model_slice(lora->bt_k4[p]), none, model_slice(dy), none, none, none, none,
-            model_slice(b->du)
-        };
+        const struct rt_slice slices[] = { model_slice(lora->bt_k4[p]),
+                                           none,
+                                           model_slice(call->dy),
+                                           none,
+                                           none,
+                                           none,
+                                           none,
+                                           model_slice(b->du) };
         rt_list_op(list, RT_OP_matmul, &push, slices);
-        record_outer(b, list, rows, lora->rank, s->out[p], b->pass->u[g], lora->ld_u,
-                     p * lora->rank, dy, s->ld_out, s->row0[p], lora->bt[p], 1.0f);
-        record_outer(b, list, rows, lora->rank, s->in, b->du, lora->ld_u, p * lora->rank,
-                     x, ldx, 0, lora->a + (uint64_t)p * lora->rank * s->in,
-                     lora->scale[p]);
+        record_lora_outer(b, list, lora, call, p);
     }
 }
 
 /* dx of a group of several runs, or with columns in a stored order: run by run, then the
  * adapter's share, which knows neither. */
-static void record_runs(struct backward *b, struct rt_list *list, uint32_t l,
-                        enum model_group g, uint32_t rows, const struct model_lora *lora,
+static void record_runs(struct backward *b, struct rt_list *list,
+                        const struct group_call *call, const struct model_lora *lora,
                         const struct backward_product *dx)
 {
     const struct model_pass *pass = b->pass;
     const struct rt_model *m = pass->model;
-    const struct model_group_shape *s = &m->shape[g];
-    const struct model_runs *runs = &m->layers[l].group[g];
+    const struct model_group_shape *s = &m->shape[call->group];
+    const struct model_runs *runs = &m->layers[call->layer].group[call->group];
     for (uint32_t r = 0; r < runs->count; r++) {
         const struct model_weight *w = &runs->run[r].weight;
         struct backward_product own = *dx;
@@ -193,9 +245,10 @@ static void record_runs(struct backward *b, struct rt_list *list, uint32_t l,
             own.offdx = 0;
             own.accumulate = false;
         }
-        backward_record_weight(m, list, rows, w, b->pass->decoded, NULL, NULL, &own);
+        backward_record_weight(m, list, call->rows, w, b->pass->decoded, NULL, NULL,
+                               &own);
         if (w->order)
-            model_record_columns(list, rows, s->ld_in, w->inverse, own.dx, own.lddx,
+            model_record_columns(list, call->rows, s->ld_in, w->inverse, own.dx, own.lddx,
                                  dx->dx, dx->lddx, dx->offdx, r > 0);
     }
     if (lora) {
@@ -204,35 +257,35 @@ static void record_runs(struct backward *b, struct rt_list *list, uint32_t l,
         own.dy = model_slice(b->du);
         own.lddy = lora->ld_u;
         own.accumulate = true;
-        backward_record_weight(m, list, rows, &a, b->pass->decoded, NULL, NULL, &own);
+        backward_record_weight(m, list, call->rows, &a, b->pass->decoded, NULL, NULL,
+                               &own);
     }
 }
 
-/* One group: adapter gradients, then dx (null: not needed). */
-static void record_group(struct backward *b, struct rt_list *list, uint32_t l,
-                         enum model_group g, uint32_t rows, struct rt_buffer *dy,
-                         struct rt_buffer *x, uint32_t ldx, struct rt_buffer *dx,
-                         uint32_t lddx, uint32_t offdx)
+/* One group: adapter gradients, then dx. */
+static void record_group(struct backward *b, struct rt_list *list,
+                         const struct group_call *call)
 {
     const struct rt_model *m = b->pass->model;
-    const struct model_runs *runs = &m->layers[l].group[g];
-    const struct model_lora *lora = model_lora_of(b->pass->adapter, l, g);
+    const struct model_runs *runs = &m->layers[call->layer].group[call->group];
+    const struct model_lora *lora =
+        model_lora_of(b->pass->adapter, call->layer, call->group);
     if (lora)
-        record_lora(b, list, rows, lora, g, dy, x, ldx);
-    if (!dx)
+        record_lora(b, list, lora, call);
+    if (!call->dx)
         return;
     const struct backward_product product = {
-        .dy = model_slice(dy),
-        .dx = model_slice(dx),
-        .lddy = m->shape[g].ld_out,
-        .lddx = lddx,
-        .offdx = offdx,
+        .dy = model_slice(call->dy),
+        .dx = model_slice(call->dx),
+        .lddy = m->shape[call->group].ld_out,
+        .lddx = call->lddx,
+        .offdx = call->offdx,
     };
     if (model_group_is_plain(runs))
-        backward_record_weight(m, list, rows, &runs->run[0].weight, b->pass->decoded,
-                               lora, b->du, &product);
+        backward_record_weight(m, list, call->rows, &runs->run[0].weight,
+                               b->pass->decoded, lora, b->du, &product);
     else
-        record_runs(b, list, l, g, rows, lora, &product);
+        record_runs(b, list, call, lora, &product);
 }
 
 /* g += gradient through a norm whose input was x and output gradient is dnorm. */
@@ -255,95 +308,37 @@ static void record_norm(struct backward *b, struct rt_list *list, uint32_t rows,
     rt_list_op(list, RT_OP_rmsnorm_back, &push, slices);
 }
 
+/* Fields that both halves of attention's backward begin with: q, k and v lie side by
+ * side in the rows of the group MODEL_QKV, whose shape is `s`. */
+#define QKV_FIELDS(rows_, c, s)                                                          \
+    .rows = (rows_), .heads = (c)->heads, .heads_k = (c)->kv_heads, .hd = (c)->head_dim, \
+    .ldq = (s)->ld_out, .offq = (s)->row0[0], .ldk = (s)->ld_out, .offk = (s)->row0[1],  \
+    .ldv = (s)->ld_out, .offv = (s)->row0[2],                                            \
+    .scale = 1.0f / sqrtf((float)(c)->head_dim)
+
 static void record_attention(struct backward *b, struct rt_list *list, uint32_t rows)
 {
     struct model_pass *pass = b->pass;
-    const struct rt_model *m = pass->model;
-    const struct fmt_config *c = &m->config;
-    const struct model_group_shape *s = &m->shape[MODEL_QKV];
-    const uint32_t off_do = pass->ld_att / 2;
-    const float scale = 1.0f / sqrtf((float)c->head_dim);
-    const struct rt_slice qkv = model_slice(pass->qkv),
-                          meta = model_slice(pass->att_meta);
+    const struct fmt_config *c = &pass->model->config;
+    const struct model_group_shape *s = &pass->model->shape[MODEL_QKV];
+    const struct rt_slice qkv = model_slice(pass->qkv), att = model_slice(pass->att),
+                          meta = model_slice(pass->att_meta),
+                          lse = model_slice(pass->lse), dqkv = model_slice(b->dqkv),
+                          delta = model_slice(b->delta);
     const struct attention_back_q_push q = {
-        .rows = rows,
-        .heads = c->heads,
-        .heads_k = c->kv_heads,
-        .hd = c->head_dim,
-        .ldq = s->ld_out,
-        .offq = s->row0[0],
-        .ldk = s->ld_out,
-        .offk = s->row0[1],
-        .ldv = s->ld_out,
-        .offv = s->row0[2],
-        .ldo = pass->ld_att,
-        .offo = 0,
-        .offdo = off_do,
-        .lddq = s->ld_out,
-        .offdq = s->row0[0],
-        .scale = scale,
+        QKV_FIELDS(rows, c, s),    .ldo = pass->ld_att, .offo = 0,
+        .offdo = pass->ld_att / 2, .lddq = s->ld_out,   .offdq = s->row0[0]
     };
-    const struct rt_slice q_slices[] = {
-        qkv,
-        qkv,
-        qkv,
-        meta,
-        model_slice(pass->att),
-        model_slice(pass->lse),
-        model_slice(b->dqkv),
-        model_slice(b->delta),
-    };
+    const struct rt_slice q_slices[] = { qkv, qkv, qkv, meta, att, lse, dqkv, delta };
     rt_list_op(list, RT_OP_attention_back_q, &q, q_slices);
 
     const struct attention_back_kv_push kv = {
-        .rows = rows,
-        .heads = c->heads,
-        .heads_k = c->kv_heads,
-        .hd = c->head_dim,
-        .ldq = s->ld_out,
-        .offq = s->row0[0],
-        .ldk = s->ld_out,
-        .offk = s->row0[1],
-        .ldv = s->ld_out,
-        .offv = s->row0[2],
-        .ldo = pass->ld_att,
-        .offdo = off_do,
-        .lddk = s->ld_out,
-        .offdk = s->row0[1],
-        .offdv = s->row0[2],
-        .scale = scale,
+        QKV_FIELDS(rows, c, s), .ldo = pass->ld_att, .offdo = pass->ld_att / 2,
+        .lddk = s->ld_out,      .offdk = s->row0[1], .offdv = s->row0[2]
     };
-    const struct rt_slice kv_slices[] = {
-        qkv,
-        qkv,
-        qkv,
-        meta,
-        model_slice(pass->att),
-        model_slice(pass->lse),
-        model_slice(b->delta),
-        model_slice(b->dqkv),
-    };
+    const struct rt_slice kv_slices[] = { qkv, qkv, qkv, meta, att, lse, delta, dqkv };
     rt_list_op(list, RT_OP_attention_back_kv, &kv, kv_slices);
-
-    const struct rope_push rope = {
-        .rows = rows,
-        .heads_q = c->heads,
-        .heads_k = c->kv_heads,
-        .hd = c->head_dim,
-        .ldx = s->ld_out,
-        .offq = s->row0[0],
-        .offk = s->row0[1],
-        .offv = s->row0[2],
-        .inverse = 1,
-        .positions = m->positions,
-    };
-    const struct rt_slice rope_slices[] = {
-        model_slice(m->rope_table),
-        model_slice(pass->rope_meta),
-        model_slice(b->dqkv),
-        model_slice(m->none),
-    };
-    rt_list_op(list, RT_OP_rope, &rope, rope_slices);
+    model_record_rope(pass, list, rows, b->dqkv, NULL, true);
 }
 
 /* Gradient through the norms of the heads of q and k, in place. */
@@ -351,45 +346,43 @@ static void record_head_norms(struct backward *b, struct rt_list *list,
                               const struct model_layer *layer, uint32_t rows)
 {
     const struct rt_model *m = b->pass->model;
-    const struct fmt_config *c = &m->config;
-    const struct model_group_shape *s = &m->shape[MODEL_QKV];
-    for (uint32_t p = 0; layer->norm_q && p < 2; p++) {
+    const struct rt_slice dqkv = model_slice(b->dqkv);
+    struct model_head_norm norm[2];
+    const uint32_t count = model_head_norms(m, layer, norm);
+    for (uint32_t i = 0; i < count; i++) {
         const struct rmsnorm_back_push push = {
             .rows = rows,
-            .cols = c->head_dim,
-            .heads = p ? c->kv_heads : c->heads,
-            .ldx = s->ld_out,
-            .offx = s->row0[p],
-            .lddy = s->ld_out,
-            .offdy = s->row0[p],
-            .lddx = s->ld_out,
-            .offdx = s->row0[p],
-            .eps = c->rms_eps,
+            .cols = m->config.head_dim,
+            .heads = norm[i].heads,
+            .ldx = norm[i].ld,
+            .offx = norm[i].offset,
+            .lddy = norm[i].ld,
+            .offdy = norm[i].offset,
+            .lddx = norm[i].ld,
+            .offdx = norm[i].offset,
+            .eps = m->config.rms_eps,
         };
-        const struct rt_slice dqkv = model_slice(b->dqkv);
-        const struct rt_slice slices[] = {
-            model_slice(b->pass->raw),
-            model_slice(p ? layer->norm_k : layer->norm_q),
-            dqkv,
-            dqkv,
-        };
+        const struct rt_slice slices[] = { model_slice(b->pass->raw), norm[i].weight,
+                                           dqkv, dqkv };
         rt_list_op(list, RT_OP_rmsnorm_back, &push, slices);
     }
 }
 
-static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
-                         uint32_t rows)
+static void record_mlp(struct backward *b, struct rt_list *list, uint32_t l,
+                       uint32_t rows)
 {
     struct model_pass *pass = b->pass;
     const struct rt_model *m = pass->model;
     const struct model_group_shape *s = m->shape;
-    const struct model_cache contiguous = { 0 };
-
-    /* The layer's values again; its output is known, so it may overwrite itself. */
-    model_record_layer(pass, list, l, rows, &contiguous, b->x[l], b->x[l + 1]);
-
-    record_group(b, list, l, MODEL_DOWN, rows, b->g, pass->act, s[MODEL_DOWN].ld_in,
-                 b->dact, s[MODEL_DOWN].ld_in, 0);
+    const struct group_call down = { .group = MODEL_DOWN,
+                                     .layer = l,
+                                     .rows = rows,
+                                     .dy = b->g,
+                                     .x = pass->act,
+                                     .ldx = s[MODEL_DOWN].ld_in,
+                                     .dx = b->dact,
+                                     .lddx = s[MODEL_DOWN].ld_in };
+    record_group(b, list, &down);
     const struct swiglu_back_push swiglu = {
         .rows = rows,
         .cols = m->config.ffn,
@@ -399,21 +392,54 @@ static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
         .lddh = s[MODEL_DOWN].ld_in,
         .lddx = s[MODEL_GATE_UP].ld_out,
     };
-    const struct rt_slice swiglu_slices[] = { model_slice(pass->gate_up),
-                                              model_slice(b->dact),
-                                              model_slice(b->dgate_up) };
-    rt_list_op(list, RT_OP_swiglu_back, &swiglu, swiglu_slices);
-    record_group(b, list, l, MODEL_GATE_UP, rows, b->dgate_up, pass->norm2,
-                 s[MODEL_GATE_UP].ld_in, b->dnorm, m->ld_hidden, 0);
+    const struct rt_slice slices[] = { model_slice(pass->gate_up), model_slice(b->dact),
+                                       model_slice(b->dgate_up) };
+    rt_list_op(list, RT_OP_swiglu_back, &swiglu, slices);
+    const struct group_call gate_up = { .group = MODEL_GATE_UP,
+                                        .layer = l,
+                                        .rows = rows,
+                                        .dy = b->dgate_up,
+                                        .x = pass->norm2,
+                                        .ldx = s[MODEL_GATE_UP].ld_in,
+                                        .dx = b->dnorm,
+                                        .lddx = m->ld_hidden };
+    record_group(b, list, &gate_up);
     record_norm(b, list, rows, pass->mid, m->layers[l].norm_ffn);
+}
 
-    record_group(b, list, l, MODEL_O, rows, b->g, pass->att, pass->ld_att, pass->att,
-                 pass->ld_att, pass->ld_att / 2);
+static void record_layer(struct backward *b, struct rt_list *list, uint32_t l,
+                         uint32_t rows)
+{
+    struct model_pass *pass = b->pass;
+    const struct rt_model *m = pass->model;
+    const struct model_cache contiguous = { 0 };
+
+    /* The layer's values again; its output is known, so it may overwrite itself. */
+    model_record_layer(pass, list, l, rows, &contiguous, b->x[l], b->x[l + 1]);
+
+    record_mlp(b, list, l, rows);
+    const struct group_call o = { .group = MODEL_O,
+                                  .layer = l,
+                                  .rows = rows,
+                                  .dy = b->g,
+                                  .x = pass->att,
+                                  .ldx = pass->ld_att,
+                                  .dx = pass->att,
+                                  .lddx = pass->ld_att,
+                                  .offdx = pass->ld_att / 2 };
+    record_group(b, list, &o);
     record_attention(b, list, rows);
     record_head_norms(b, list, &m->layers[l], rows);
-    const bool lowest = l == 0;
-    record_group(b, list, l, MODEL_QKV, rows, b->dqkv, pass->norm, s[MODEL_QKV].ld_in,
-                 lowest ? NULL : b->dnorm, m->ld_hidden, 0);
+    const bool lowest = l == 0; /* nothing below it is trained */
+    const struct group_call qkv = { .group = MODEL_QKV,
+                                    .layer = l,
+                                    .rows = rows,
+                                    .dy = b->dqkv,
+                                    .x = pass->norm,
+                                    .ldx = m->shape[MODEL_QKV].ld_in,
+                                    .dx = lowest ? NULL : b->dnorm,
+                                    .lddx = m->ld_hidden };
+    record_group(b, list, &qkv);
     if (!lowest)
         record_norm(b, list, rows, b->x[l], m->layers[l].norm_attention);
 }

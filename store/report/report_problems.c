@@ -184,7 +184,7 @@ static void put_summary(struct listing *l, const struct store_row *row, unsigned
     }
     const char *question = store_row_text(row, C_QUESTION);
     size_t n = strnlen(question, 100);
-    while (n == 100 && n > 60 && ((unsigned char)question[n] & 0xC0) == 0x80)
+    while (question[n] && n > 60 && ((unsigned char)question[n] & 0xC0) == 0x80)
         n--; /* not within a character */
     html_text_n(h, question, n);
     html_raw(h, "%s</summary>\n", question[n] ? "\xe2\x80\xa6" : "");

@@ -457,20 +457,6 @@ static void adapters_are_refused_by_kind(void **state)
     test_cases_run(&place, cases, RT_COUNT(cases));
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    test_place_init(&place);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_place_deinit(&place);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,5 +465,5 @@ int main(void)
         cmocka_unit_test(packed_folders_are_refused),
         cmocka_unit_test(adapters_are_refused_by_kind),
     };
-    return cmocka_run_group_tests_name("bad formats", tests, set_up, tear_down);
+    return test_place_group("bad formats", &place, tests, RT_COUNT(tests));
 }

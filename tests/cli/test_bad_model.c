@@ -303,25 +303,11 @@ static void tokenizers_and_adapters_are_refused(void **state)
     test_cases_run(&place, cases, RT_COUNT(cases));
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    test_place_init(&place);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_place_deinit(&place);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(models_are_refused),
         cmocka_unit_test(tokenizers_and_adapters_are_refused),
     };
-    return cmocka_run_group_tests_name("bad models", tests, set_up, tear_down);
+    return test_place_group("bad models", &place, tests, RT_COUNT(tests));
 }

@@ -475,20 +475,6 @@ static void an_installed_tree_may_be_moved(void **state)
     test_program_deinit(&p);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    test_place_init(&place);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_place_deinit(&place);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,5 +490,5 @@ int main(void)
         cmocka_unit_test(lines_become_ids_and_come_back),
         cmocka_unit_test(an_installed_tree_may_be_moved),
     };
-    return cmocka_run_group_tests_name("the command line", tests, set_up, tear_down);
+    return test_place_group("the command line", &place, tests, RT_COUNT(tests));
 }

@@ -16,20 +16,6 @@
 
 static struct test_place place;
 
-static int set_up(void **state)
-{
-    (void)state;
-    test_place_init(&place);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_place_deinit(&place);
-    return 0;
-}
-
 static long number(const char *sql)
 {
     sqlite3 *db = NULL;
@@ -402,5 +388,5 @@ int main(void)
         cmocka_unit_test(exports_are_refused_well),
         cmocka_unit_test(eval_says_what_it_needs),
     };
-    return cmocka_run_group_tests_name("exchange", tests, set_up, tear_down);
+    return test_place_group("exchange", &place, tests, RT_COUNT(tests));
 }

@@ -196,21 +196,6 @@ static void a_prompt_longer_than_the_context_is_refused(void **state)
     free(input);
 }
 
-static int start(void **state)
-{
-    (void)state;
-    test_path(gguf, sizeof gguf, "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf");
-    test_place_init(&place);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    test_place_deinit(&place);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,5 +207,6 @@ int main(void)
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_prompt_longer_than_the_context_is_refused),
     };
-    return cmocka_run_group_tests_name("generate", tests, start, stop);
+    test_path(gguf, sizeof gguf, "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf");
+    return test_place_group("generate", &place, tests, RT_COUNT(tests));
 }

@@ -19,20 +19,6 @@ enum { VOCAB = 331, TOKENS_MAX = 256 };
 
 static struct test_place place;
 
-static int set_up(void **state)
-{
-    (void)state;
-    test_place_init(&place);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    test_place_deinit(&place);
-    return 0;
-}
-
 static void write_other(const char *name, const char *text)
 {
     test_file_write(test_folder_file(&place.other, name), text, strlen(text));
@@ -255,5 +241,5 @@ int main(void)
         cmocka_unit_test(a_choice_is_the_likelier_letter),
         cmocka_unit_test(bad_texts_and_tables_are_refused),
     };
-    return cmocka_run_group_tests_name("scoring", tests, set_up, tear_down);
+    return test_place_group("scoring", &place, tests, RT_COUNT(tests));
 }

@@ -5,6 +5,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool in_range(const struct fmt_config *c)
+{
+    return c->family && c->hidden && c->layers && c->vocab &&
+           c->heads % c->kv_heads == 0 && c->rms_eps > 0 && c->rope.theta > 1 &&
+           c->eos_count <= FMT_EOS_MAX && c->quantization.group % 32 == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct rt_ctx ctx = { 0 };
@@ -20,9 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         return 0;
     }
-    if (!c.family || !c.hidden || !c.layers || !c.vocab || c.heads % c.kv_heads != 0 ||
-        !(c.rms_eps > 0) || !(c.rope.theta > 1) || c.eos_count > FMT_EOS_MAX ||
-        c.quantization.group % 32 != 0)
+    if (!in_range(&c))
         abort();
     for (int i = 0; i < FMT_MODULE_COUNT; i++) {
         uint32_t out, in;

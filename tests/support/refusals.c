@@ -48,6 +48,29 @@ void test_place_deinit(struct test_place *place)
     test_folder_deinit(&place->scratch);
 }
 
+static struct test_place *shared; /* of test_place_group */
+
+static int set_up(void **state)
+{
+    (void)state;
+    test_place_init(shared);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_place_deinit(shared);
+    return 0;
+}
+
+int test_place_group(const char *name, struct test_place *place,
+                     const struct CMUnitTest *tests, size_t count)
+{
+    shared = place;
+    return _cmocka_run_group_tests(name, tests, count, set_up, tear_down);
+}
+
 void test_place_expand(const struct test_place *place, const char *args,
                        char line[TEST_LINE_MAX])
 {

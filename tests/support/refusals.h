@@ -7,6 +7,8 @@
 #include "tests/support/files.h"
 #include "tests/support/program.h"
 
+struct CMUnitTest; /* cmocka.h */
+
 enum { TEST_LINE_MAX = 4096 };
 
 /* Folders in one scratch folder. */
@@ -20,6 +22,10 @@ struct test_place {
 
 void test_place_init(struct test_place *place);
 void test_place_deinit(struct test_place *place);
+/* Runs the tests of a program that share one place, made before and removed after them;
+ * for its main(). */
+int test_place_group(const char *name, struct test_place *place,
+                     const struct CMUnitTest *tests, size_t count);
 /* Makes one of its folders, or empties it. */
 void test_place_renew(struct test_folder *folder);
 /* Words of a command line: @M the model folder, @O other, @T the tiny model in the tree,

@@ -52,6 +52,12 @@ static void begin(struct filling *f, const char *name)
                             f->campaign));
 }
 
+/* 98 bytes, then a character of four: the summary's limit of 100 falls within it. */
+#define QUESTION_98                                                                    \
+    "how many? how many? how many? how many? how many? how many? how many? how many? " \
+    "how many? how man"
+#define QUESTION QUESTION_98 "\xf0\x9f\x8d\x8e are there?"
+
 /* `n` problems; those named by `hostile` have text that tries to be markup. */
 static void put_problems(struct filling *f, uint32_t n, bool hostile)
 {
@@ -61,7 +67,7 @@ static void put_problems(struct filling *f, uint32_t n, bool hostile)
     for (uint32_t i = 0; i < n; i++) {
         snprintf(ids[i], sizeof ids[i], "p%05u%s", i, hostile ? HOSTILE : "");
         p[i] = (struct pipe_problem){ .id = ids[i],
-                                      .question = hostile ? HOSTILE : "how many?",
+                                      .question = hostile ? HOSTILE : QUESTION,
                                       .answer = hostile ? HOSTILE : "7",
                                       .subject = hostile ? HOSTILE : "add" };
     }
@@ -257,6 +263,7 @@ static void test_numbers(void **state)
         "id=\"p=p00005\" data-pattern=\"101\" data-category=\"execution/computation\" "
         "data-step=\"2\"");
     has(text, "first faulty step: 2");
+    has(text, QUESTION_98 "\xe2\x80\xa6</summary>"); /* cut between characters */
     has(text,
         "wrong, but no fault found</td><td class=\"n\">0</td><td class=\"n\">1</td>");
     has(text, "5 of 5 problems with a changed verdict are shown");

@@ -1,7 +1,7 @@
-/* pipeline/grade/parser.h
+/* pipeline/grade/parse_impl.h
  * Shared by parse.c (tokens) and parse_stack.c (operators, brackets, nodes). */
-#ifndef PIPELINE_GRADE_PARSER_H
-#define PIPELINE_GRADE_PARSER_H
+#ifndef PIPELINE_GRADE_PARSE_IMPL_H
+#define PIPELINE_GRADE_PARSE_IMPL_H
 
 #include "pipeline/grade/lex.h"
 #include "pipeline/grade/tree.h"
@@ -97,53 +97,53 @@ static inline bool waits(const struct entry *e)
     return e->kind >= E_FRAC;
 }
 
-void push_entry(struct parser *p, struct entry e);
-void push_operand(struct parser *p, uint32_t node);
-uint32_t pop_operand(struct parser *p);
+void grade_push_entry(struct parser *p, struct entry e);
+void grade_push_operand(struct parser *p, uint32_t node);
+uint32_t grade_pop_operand(struct parser *p);
 /* Applies operators of at least this precedence, down to the nearest frame. */
-void reduce(struct parser *p, uint8_t precedence);
+void grade_reduce(struct parser *p, uint8_t precedence);
 /* An operand came to be: arguments, tight prefixes and functions take it. */
-void complete(struct parser *p, uint32_t node);
+void grade_complete(struct parser *p, uint32_t node);
 /* The nearest frame that is not one that waits. */
-struct entry *frame(struct parser *p);
+struct entry *grade_frame(struct parser *p);
 /* A separator or row end within the nearest frame. */
-void end_item(struct parser *p, enum separator separator);
-void end_row(struct parser *p);
+void grade_end_item(struct parser *p, enum separator separator);
+void grade_end_row(struct parser *p);
 /* Closes the nearest frame; its node, TREE_NONE for nothing. */
-uint32_t close_frame(struct parser *p, bool right_open);
+uint32_t grade_close_frame(struct parser *p, bool right_open);
 
-uint32_t leaf(struct parser *p, uint8_t kind, uint8_t op, uint64_t name, uint32_t from,
-              uint32_t to);
-uint32_t node1(struct parser *p, uint8_t kind, uint8_t op, uint32_t a);
-uint32_t node2(struct parser *p, uint8_t kind, uint8_t op, uint32_t a, uint32_t b);
+uint32_t grade_leaf(struct parser *p, uint8_t kind, uint8_t op, uint64_t name,
+                    uint32_t from, uint32_t to);
+uint32_t grade_node1(struct parser *p, uint8_t kind, uint8_t op, uint32_t a);
+uint32_t grade_node2(struct parser *p, uint8_t kind, uint8_t op, uint32_t a, uint32_t b);
 
 /* parse.c */
-void push(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence);
+void grade_push(struct parser *p, uint8_t kind, uint8_t op, uint8_t precedence);
 /* Two operands side by side, the second of which a token of this kind begins. */
-void juxtapose(struct parser *p, uint8_t kind);
-void on_colon(struct parser *p, struct token t);
+void grade_juxtapose(struct parser *p, uint8_t kind);
+void grade_on_colon(struct parser *p, struct token t);
 /* parse_bracket.c */
-void on_bracket(struct parser *p, struct token t);
-void on_bar(struct parser *p, struct token t);
-void on_begin(struct parser *p, struct token t);
-void on_finish(struct parser *p, struct token t);
-void on_separator(struct parser *p, struct token t);
-void on_row(struct parser *p, struct token t);
-void on_column(struct parser *p, struct token t);
+void grade_on_bracket(struct parser *p, struct token t);
+void grade_on_bar(struct parser *p, struct token t);
+void grade_on_begin(struct parser *p, struct token t);
+void grade_on_finish(struct parser *p, struct token t);
+void grade_on_separator(struct parser *p, struct token t);
+void grade_on_row(struct parser *p, struct token t);
+void grade_on_column(struct parser *p, struct token t);
 /* parse_number.c */
-uint32_t number_node(struct parser *p, struct token t);
+uint32_t grade_number_node(struct parser *p, struct token t);
 /* Words of a number from `first` on: false if it is none. */
-bool number_words(struct parser *p, struct token first, uint32_t *out);
-uint32_t small_number(struct parser *p, int64_t value, uint32_t from, uint32_t to);
+bool grade_number_words(struct parser *p, struct token first, uint32_t *out);
+uint32_t grade_small_number(struct parser *p, int64_t value, uint32_t from, uint32_t to);
 /* matrix.c; TREE_NONE: not for small matrices of numbers */
-uint32_t matrix_product(struct parser *p, uint32_t a, uint32_t b);
-uint32_t matrix_power(struct parser *p, uint32_t a, uint32_t exponent);
-bool is_transpose(const struct parser *p, uint32_t exponent); /* the letter T */
-uint32_t matrix_determinant(struct parser *p, uint32_t a);
+uint32_t grade_matrix_product(struct parser *p, uint32_t a, uint32_t b);
+uint32_t grade_matrix_power(struct parser *p, uint32_t a, uint32_t exponent);
+bool grade_is_transpose(const struct parser *p, uint32_t exponent); /* the letter T */
+uint32_t grade_matrix_determinant(struct parser *p, uint32_t a);
 /* parse_words.c */
-void unit_phrase(struct parser *p, struct token first);
-void text_phrase(struct parser *p, struct token first);
-struct token next_token(struct parser *p);
-void hold_token(struct parser *p, struct token t);
+void grade_unit_phrase(struct parser *p, struct token first);
+void grade_text_phrase(struct parser *p, struct token first);
+struct token grade_next_token(struct parser *p);
+void grade_hold_token(struct parser *p, struct token t);
 
 #endif

@@ -1,4 +1,4 @@
-#include "pipeline/grade/compare.h"
+#include "pipeline/grade/tree_compare.h"
 
 #include "pipeline/grade/answer_text.h"
 
@@ -26,7 +26,7 @@ static bool view_of_items_equal(struct item a, struct item b)
     const struct node *x = item_node(a), *y = item_node(b);
     const uint32_t x_from = behind_article(a.t->text, x->from, x->to),
                    y_from = behind_article(b.t->text, y->from, y->to);
-    return view_equal(a.t->text, x_from, x->to, b.t->text, y_from, y->to);
+    return grade_view_equal(a.t->text, x_from, x->to, b.t->text, y_from, y->to);
 }
 
 /* What could not be read equals the same characters only. */
@@ -78,10 +78,10 @@ static int words(struct comparer *c, struct item gold, struct item pred)
     return x->kind == N_TEXT || y->kind == N_TEXT ? PIPE_VERDICT_DIFFERENT : -1;
 }
 
-int compare(struct comparer *c, struct item gold, struct item pred)
+int grade_compare(struct comparer *c, struct item gold, struct item pred)
 {
-    evaluator_spend(c->e, UNITS_COMPARE);
-    if (c->depth >= COMPARE_DEPTH_MAX || evaluator_spent(c->e)) {
+    grade_evaluator_spend(c->e, UNITS_COMPARE);
+    if (c->depth >= COMPARE_DEPTH_MAX || grade_evaluator_spent(c->e)) {
         c->rule = "limit";
         return PIPE_VERDICT_UNDECIDED;
     }
@@ -92,11 +92,11 @@ int compare(struct comparer *c, struct item gold, struct item pred)
         verdict = PIPE_VERDICT_EQUAL;
     }
     if (verdict < 0)
-        verdict = compare_relations(c, gold, pred);
+        verdict = grade_compare_relations(c, gold, pred);
     if (verdict < 0)
-        verdict = compare_collections(c, gold, pred);
+        verdict = grade_compare_collections(c, gold, pred);
     if (verdict < 0)
-        verdict = compare_quantities(c, gold, pred);
+        verdict = grade_compare_quantities(c, gold, pred);
     c->depth--;
     return verdict;
 }

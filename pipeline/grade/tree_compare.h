@@ -1,16 +1,16 @@
-/* pipeline/grade/compare.h
+/* pipeline/grade/tree_compare.h
  * Equality of two trees by what they are: collections, relations, sets of real numbers,
  * quantities, expressions. */
-#ifndef PIPELINE_GRADE_COMPARE_H
-#define PIPELINE_GRADE_COMPARE_H
+#ifndef PIPELINE_GRADE_TREE_COMPARE_H
+#define PIPELINE_GRADE_TREE_COMPARE_H
 
-#include "pipeline/grade/eval.h"
+#include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
 enum { COMPARE_DEPTH_MAX = 8, ITEMS_MAX = 64 };
 
 struct line;
-struct line *line_create(struct rt_ctx *ctx); /* null without memory; rt_free */
+struct line *grade_line_create(struct rt_ctx *ctx); /* null without memory; rt_free */
 
 struct comparer {
     struct evaluator *e;
@@ -28,26 +28,26 @@ static inline bool policy(const struct comparer *c, enum pipe_policy which)
 }
 
 /* Each returns an enum pipe_verdict. gold first: rounding is not symmetric. */
-int compare(struct comparer *c, struct item gold, struct item pred);
+int grade_compare(struct comparer *c, struct item gold, struct item pred);
 
 /* collection.c: lists, sets, tuples, matrices, assignments. -1: not for this. */
-int compare_collections(struct comparer *c, struct item gold, struct item pred);
+int grade_compare_collections(struct comparer *c, struct item gold, struct item pred);
 /* Whether x = ..., f(x) = ..., P(A) = ... name what follows. */
-bool is_name(struct item a);
+bool grade_is_name(struct item a);
 
 /* relation.c. -1: neither is a relation. */
-int compare_relations(struct comparer *c, struct item gold, struct item pred);
+int grade_compare_relations(struct comparer *c, struct item gold, struct item pred);
 static inline unsigned relation_op(const struct node *n, uint32_t i)
 {
     return (unsigned)(n->name >> (4 * i)) & 15u;
 }
 /* A chain of equalities: what it says of its first operand. False: no such chain. */
-bool relation_value(struct item a, struct item *name, struct item *value);
+bool grade_relation_value(struct item a, struct item *name, struct item *value);
 
 /* real_set.c. -1: one of them is no set of real numbers. */
-int compare_sets(struct comparer *c, struct item gold, struct item pred);
+int grade_compare_sets(struct comparer *c, struct item gold, struct item pred);
 
 /* quantity.c: numbers, units, percent, ratios, times, expressions. */
-int compare_quantities(struct comparer *c, struct item gold, struct item pred);
+int grade_compare_quantities(struct comparer *c, struct item gold, struct item pred);
 
 #endif
