@@ -1,6 +1,6 @@
 /* pipeline/cli/bench_print.c
  * The table, and the same for machines. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* pipeline/cli/cmd_bench.c
  * bench: measures cases on devices, stores them, prints them, holds them against another
  * run and that against a gate. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include "runtime/format/file.h"
 

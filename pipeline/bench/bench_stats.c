@@ -1,4 +1,4 @@
-#include "pipeline/bench_stats.h"
+#include "pipeline/bench/bench_stats.h"
 
 #include <assert.h>
 #include <math.h>

@@ -1,8 +1,8 @@
-/* pipeline/cli/bench_run.c
+/* pipeline/bench/bench_run.c
  * The passes: every pass measures all cases, each pass beginning at another case, so that
  * what came before (a warm device, a busy neighbour) is not the same twice. A case is
  * checked each time before it is timed; its row is durable before the next begins. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include <math.h>
 #include <stdio.h>

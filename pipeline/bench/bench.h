@@ -1,10 +1,10 @@
-/* pipeline/cli/bench.h
+/* pipeline/bench/bench.h
  * Private to `faultline bench`: cases, how each kind of case is checked and run, and the
  * rows that come out. How it measures and what verdicts mean: docs/bench.md. */
-#ifndef PIPELINE_CLI_BENCH_H
-#define PIPELINE_CLI_BENCH_H
+#ifndef PIPELINE_BENCH_BENCH_H
+#define PIPELINE_BENCH_BENCH_H
 
-#include "pipeline/bench_measure.h"
+#include "pipeline/bench/bench_measure.h"
 #include "pipeline/cli/cli.h"
 #include "runtime/train/train.h"
 

@@ -1,11 +1,11 @@
-/* pipeline/cli/bench_generate.c
+/* pipeline/bench/bench_generate.c
  * Suites `decode`, `context` and `prefill`: the engine on a whole model, greedy, on made-up tokens
  * (speed does not depend on which). Only steps of the kind that is meant are counted:
  * decode, steps in which every sequence gains one token; prefill, all steps of a prompt.
  * The keys that a case of `context` decodes after are not computed: the cache is as it was
  * made, zeros, which costs what any keys cost.
  * Time is the host's, from step to step: what a user gets, gaps included. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include "runtime/engine/engine.h"
 

@@ -1,4 +1,4 @@
-#include "pipeline/bench_measure.h"
+#include "pipeline/bench/bench_measure.h"
 
 #include <math.h>
 

@@ -1,9 +1,9 @@
-/* pipeline/cli/bench_train.c
+/* pipeline/bench/bench_train.c
  * Suite `train`: whole steps (gradient and AdamW update) of a rank-16 adapter on all
  * projections of the frozen model, eight sequences of 64 made-up tokens of which the
  * second half are targets. The teacher of KL is the model without its adapter; the
  * reference log-probabilities of DPO are given numbers, as they are in a real run. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include <math.h>
 #include <stdio.h>
