@@ -1,6 +1,6 @@
 /* pipeline/bench/bench_cases.c
  * Which cases there are, and which of them are wanted. */
-#include "pipeline/bench/bench.h"
+#include "pipeline/bench/bench_impl.h"
 
 #include <fnmatch.h>
 #include <string.h>

@@ -1,3 +1,5 @@
+/* pipeline/bench/bench_measure.c
+ * Checking, warming up, measuring: when to stop each. */
 #include "pipeline/bench/bench_measure.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
  * several times in one submission, so that the clock's grain and the submission do not
  * count; operations that work in place then read their own results, whose values do not
  * change the work. */
-#include "pipeline/bench/bench.h"
+#include "pipeline/bench/bench_impl.h"
 
 #include "runtime/op_trial.h"
 

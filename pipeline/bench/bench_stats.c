@@ -1,3 +1,5 @@
+/* pipeline/bench/bench_stats.c
+ * The statistics and verdicts of bench_stats.h. */
 #include "pipeline/bench/bench_stats.h"
 
 #include <assert.h>

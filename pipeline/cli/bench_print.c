@@ -1,6 +1,6 @@
 /* pipeline/cli/bench_print.c
  * The table, and the same for machines. */
-#include "pipeline/bench/bench.h"
+#include "pipeline/cli/bench_print.h"
 
 #include <jansson.h>
 #include <math.h>
