@@ -108,23 +108,6 @@ fail:
     return st;
 }
 
-/* A model that wants a start token gets one; a chat format writes its own. */
-static rt_status add_start(struct generating *g)
-{
-    const uint32_t bos = text_bos_id(g->tok);
-    if (bos == UINT32_MAX || (g->n_ids && g->ids[0] == bos))
-        return RT_OK;
-    uint32_t *longer =
-        rt_resize(&g->cli->ctx, g->ids, g->n_ids, g->n_ids + 1u, sizeof *longer);
-    if (!longer)
-        return rt_fail(&g->cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the prompt");
-    memmove(longer + 1, longer, g->n_ids * sizeof *longer);
-    longer[0] = bos;
-    g->ids = longer;
-    g->n_ids++;
-    return RT_OK;
-}
-
 static rt_status encode(struct generating *g)
 {
     rt_status st;
@@ -135,11 +118,13 @@ static rt_status encode(struct generating *g)
                        "--system and --no-thinking are of a chat; add --chat");
     TRY(read_prompt(g));
     TRY(text_tokenizer_load(&g->cli->ctx, g->path, &g->tok));
-    if (chat)
+    if (chat) {
         TRY(render_chat(g, format));
-    TRY(text_encode(g->tok, g->prompt, g->prompt_size, chat, &g->ids, &g->n_ids));
-    if (!chat)
-        TRY(add_start(g));
+        TRY(text_encode(g->tok, g->prompt, g->prompt_size, true, &g->ids, &g->n_ids));
+    } else {
+        TRY(text_encode_prompt(g->tok, g->prompt, g->prompt_size, false, &g->ids,
+                               &g->n_ids));
+    }
     if (g->n_ids == 0)
         return rt_fail(&g->cli->ctx, RT_ERR_USAGE, "the prompt is empty");
 
