@@ -24,9 +24,10 @@ none='/nothing'
 may shaders 'shaders/' $none
 may runtime 'shaders/|runtime/' $none
 may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/demo/' \
-    'pipeline/(cli|exchange|bench)/'
+    'pipeline/(cli|exchange|run|bench)/'
 stage='shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/(data|prompt|grade|demo|exchange)/|store/'
 may pipeline/exchange "$stage" $none
+may pipeline/run "$stage|pipeline/run/" $none
 may pipeline/bench "$stage|runtime/op_(trial|cases)\.h|pipeline/bench/" $none
 may store 'runtime/(rt|device|plan|op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
