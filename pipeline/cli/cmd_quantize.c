@@ -1,9 +1,10 @@
+/* pipeline/cli/cmd_quantize.c
+ * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/cli.h"
 
-#include "runtime/quant/rtn.h"
+#include "pipeline/run/quantize.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option options[] = {
@@ -32,11 +33,12 @@ static rt_status run(struct cli *cli)
     TRY(cli_number(cli, "bits", 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
-    const struct quant_options q = { .bits = (uint32_t)bits,
-                                     .group = (uint32_t)group,
-                                     .asymmetric = cli_flag(cli, "asym") };
-    struct quant_report report;
-    TRY(quant_folder(&cli->ctx, model, out, &q, cli_flag(cli, "force"), &report));
+    const struct pipe_quantize_options q = { .bits = (uint32_t)bits,
+                                             .group = (uint32_t)group,
+                                             .asymmetric = cli_flag(cli, "asym"),
+                                             .force = cli_flag(cli, "force") };
+    struct pipe_quantized report;
+    TRY(pipe_quantize(&cli->ctx, model, out, &q, &report));
     printf("%s: %u matrices, %llu weights, %.3f bits a weight\n", out, report.matrices,
            (unsigned long long)report.weights, report.bits_per_weight);
     return RT_OK;
