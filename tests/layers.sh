@@ -1,7 +1,7 @@
 #!/bin/sh
 # Holds the order of layers: an include that points the wrong way fails the tests.
-#   shaders <- runtime <- pipeline <- pipeline/cli;  store beside pipeline (it may include
-#   runtime/rt.h and pipeline/record.h), store/report on store, cli on top of all.
+#   shaders <- runtime <- pipeline <- store <- stages <- pipeline/cli, store/report on store.
+# Stages (pipeline/exchange, bench, ...) do the work of commands and may use the store.
 # Vulkan headers are included below runtime/vk only. Prints every offence.
 cd "$(dirname "$0")/.." || exit 1
 bad=0
@@ -23,8 +23,12 @@ may()
 none='/nothing'
 may shaders 'shaders/' $none
 may runtime 'shaders/|runtime/' $none
-may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/exchange/|pipeline/demo/' \
-    'pipeline/cli/'
+may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/demo/' \
+    'pipeline/(cli|exchange|run|bench)/'
+stage='shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/(data|prompt|grade|demo|exchange)/|store/'
+may pipeline/exchange "$stage" $none
+may pipeline/run "$stage|pipeline/run/" $none
+may pipeline/bench "$stage|runtime/op_(trial|cases)\.h|pipeline/bench/" $none
 may store 'runtime/(rt|device|plan|op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
 may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|op_trial|version|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/|store/' $none

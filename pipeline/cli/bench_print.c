@@ -1,6 +1,6 @@
 /* pipeline/cli/bench_print.c
  * The table, and the same for machines. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/cli/bench_print.h"
 
 #include <assert.h>
 #include <jansson.h>

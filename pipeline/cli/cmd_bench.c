@@ -1,17 +1,16 @@
 /* pipeline/cli/cmd_bench.c
  * bench: measures cases on devices, stores them, prints them, holds them against another
  * run and that against a gate. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/cli/bench_print.h"
+#include "pipeline/cli/cli.h"
 
 #include "runtime/format/file.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { SAMPLES_MAX = 20000, NAME_MAX_BYTES = 64 };
+enum { NAME_MAX_BYTES = 64 };
 
 /* What the command line asks for. */
 struct asked {
@@ -22,8 +21,7 @@ struct asked {
     double seconds;
     struct store *base;      /* null: no comparison, or one within the store */
     char base_run[STORE_ID]; /* empty: the newest of `base` */
-    uint32_t gate_hits;
-    char worst[96]; /* the first case that the gate names */
+    struct bench_gate_hits hits;
 };
 
 static rt_status read_format(struct cli *cli, enum bench_format *out)
@@ -70,106 +68,30 @@ fail:
 
 /* ---- measuring ---- */
 
-static rt_status open_run(struct bench *b, const struct asked *a, const char *suites)
-{
-    rt_status st;
-    bool tune;
-    char *config = NULL;
-    TRY(cli_tune(b->cli, &tune));
-    char settings[256];
-    /* Profiling, validation and the choice of kernels change what is measured; suites
-     * and the number of passes do not. */
-    snprintf(settings, sizeof settings,
-             "{\"seconds\":%g,\"profile\":%s,\"validation\":%s,\"tune\":%s}", a->seconds,
-             cli_flag(b->cli, "profile") ? "true" : "false",
-             cli_flag(b->cli, "validation") ? "true" : "false", tune ? "true" : "false");
-    /* Every measurement is a run of its own: the time and process make it one. */
-    config = rt_format(b->ctx,
-                       "{\"suites\":\"%.60s\",\"passes\":%u,\"settings\":%s,"
-                       "\"started_ms\":%lld,\"process\":%ld}",
-                       suites, a->passes, settings, (long long)rt_time_unix_ms(),
-                       (long)getpid());
-    struct store_run run = {
-        .kind = "bench", .env_id = b->env_id, .config = config, .seed = 1
-    };
-    if (!config) {
-        st = rt_fail(b->ctx, RT_ERR_HOST_MEMORY, "bench: no memory");
-        goto fail;
-    }
-    TRY(store_begin(b->store));
-    TRY(store_put_environment(b->store, b->dev, b->env_id));
-    TRY(store_run_open(b->store, &run));
-    TRY(store_commit(b->store));
-    snprintf(b->run_id, sizeof b->run_id, "%s", run.id);
-
-fail:
-    store_rollback(b->store);
-    rt_free(config);
-    return st;
-}
-
-/* Which model a case ran belongs to what the case is. */
-static void name_model(const struct bench *b, struct bench_cases *cases)
-{
-    for (uint32_t i = 0; i < cases->count; i++) {
-        struct bench_case *c = &cases->items[i];
-        if (c->kind->needs_model)
-            snprintf(c->params, sizeof c->params,
-                     "{\"model\":\"sha256:%s\",\"bits_per_weight\":%.4f,\"batch\":%u,"
-                     "\"length\":%u}",
-                     b->model->hash, b->model->bits_per_weight, c->batch, c->length);
-    }
-}
-
-static rt_status close_run(struct bench *b, rt_status st)
-{
-    char kept[sizeof b->ctx->message];
-    if (!b->run_id[0])
-        return st;
-    snprintf(kept, sizeof kept, "%s", b->ctx->message);
-    const bool stopped = st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT;
-    const rt_status saved = store_run_close(b->store, b->run_id,
-                                            st == RT_OK ? "done"
-                                            : stopped   ? "interrupted"
-                                                        : "failed",
-                                            rt_exit_code(st), st == RT_OK ? NULL : kept);
-    if (st != RT_OK)
-        snprintf(b->ctx->message, sizeof kept, "%s", kept);
-    return st == RT_OK ? saved : st;
-}
-
 static rt_status measure_device(struct cli *cli, const struct asked *a,
                                 const char *device, struct bench_cases *cases,
                                 struct store *store, char run_id[STORE_ID])
 {
     rt_status st;
-    struct bench b = {
-        .cli = cli,
-        .ctx = &cli->ctx,
+    struct bench_options o = {
+        .host = cli_host(cli),
         .store = store,
-        .passes = a->passes,
-        .budget = { .seconds = a->seconds,
-                    .warm_seconds = a->seconds,
-                    .seconds_max = 20 * a->seconds,
-                    .samples_max = SAMPLES_MAX },
         .model_folder = a->model,
+        .suites = cli_value(cli, "suite", "quick"),
+        .passes = a->passes,
+        .seconds = a->seconds,
+        .profile = cli_flag(cli, "profile"),
+        .validation = cli_flag(cli, "validation"),
     };
-    if (bench_cases_need_model(cases) && !b.model_folder)
-        TRY(cli_demo_folder(cli, &b.model_folder));
-    TRY(cli_device_open_named(cli, device, &b.dev));
-    if (bench_cases_need_model(cases)) {
-        TRY(rt_model_load(b.dev, b.model_folder, 0, &b.model));
-        name_model(&b, cases);
-    }
-    TRY(open_run(&b, a, cli_value(cli, "suite", "quick")));
-    TRY(bench_measure_all(&b, cases));
-    snprintf(run_id, STORE_ID, "%s", b.run_id);
-    cli_print_profile(cli, b.dev);
+    if (bench_cases_need_model(cases) && !o.model_folder)
+        TRY(cli_demo_folder(cli, &o.model_folder));
+    TRY(cli_tune(cli, &o.tune));
+    TRY(cli_device_open_named(cli, device, &o.dev));
+    TRY(bench_run(&cli->ctx, &o, cases, run_id));
+    cli_print_profile(cli, o.dev);
 
 fail:
-    st = close_run(&b, st);
-    rt_model_destroy(&b.model);
-    rt_device_destroy(&b.dev);
+    rt_device_destroy(&o.dev);
     return st;
 }
 
@@ -187,28 +109,6 @@ static rt_status find_base(struct cli *cli, struct asked *a, struct store *store
     return bench_run_find(store, &cli->ctx, a->compare, a->base_run);
 }
 
-static bool is_invalid(const struct bench_row *r)
-{
-    for (uint32_t i = 0; i < r->count; i++)
-        if (strcmp(r->passes[i].status, "invalid") == 0 ||
-            strcmp(r->passes[i].status, "error") == 0)
-            return true;
-    return false;
-}
-
-static void count_gate(struct asked *a, const struct bench_rows *rows)
-{
-    for (uint32_t i = 0; a->gate_text && i < rows->count; i++) {
-        struct pipe_bench_comparison c = rows->items[i].comparison;
-        if (is_invalid(&rows->items[i]))
-            c.verdict = PIPE_BENCH_INVALID;
-        else if (c.verdict == PIPE_BENCH_INVALID)
-            c.verdict = PIPE_BENCH_NEW; /* it is the base that has no time */
-        if (pipe_bench_gate_hits(&a->gate, &c) && a->gate_hits++ == 0)
-            snprintf(a->worst, sizeof a->worst, "%s", rows->items[i].name);
-    }
-}
-
 static rt_status report(struct cli *cli, struct asked *a, struct store *store,
                         const char *run_id)
 {
@@ -219,7 +119,8 @@ static rt_status report(struct cli *cli, struct asked *a, struct store *store,
         TRY(bench_rows_compare(&rows, store, a->base ? a->base : store, &cli->ctx,
                                a->base_run[0] ? a->base_run : NULL));
     bench_rows_print(&rows, a->format);
-    count_gate(a, &rows);
+    if (a->gate_text)
+        bench_gate_count(&a->gate, &rows, &a->hits);
     if (a->format == BENCH_TABLE)
         cli_say(cli, "run %.15s  in %s", run_id, cli_store_path(cli));
 
@@ -228,15 +129,13 @@ fail:
     return st;
 }
 
-/* A gate on counts fires above its limit; one on speed at the first hit. */
 static rt_status check_gate(struct cli *cli, const struct asked *a)
 {
-    const bool counts = a->gate.kind != PIPE_BENCH_GATE_SLOWER;
-    if (!a->gate_text || a->gate_hits <= (counts ? a->gate.limit : 0))
+    if (!a->gate_text || !bench_gate_fires(&a->gate, &a->hits))
         return RT_OK;
     return rt_fail(&cli->ctx, RT_ERR_GATE,
                    "gate: %.60s holds for %u case%s, the first is '%s'", a->gate_text,
-                   a->gate_hits, a->gate_hits == 1 ? "" : "s", a->worst);
+                   a->hits.count, a->hits.count == 1 ? "" : "s", a->hits.first);
 }
 
 static rt_status measure_and_report(struct cli *cli, struct asked *a,

@@ -1,9 +1,10 @@
+/* pipeline/cli/cmd_quantize.c
+ * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/cli.h"
 
-#include "runtime/quant/folder.h"
+#include "pipeline/run/quantize.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option options[] = {
@@ -21,7 +22,7 @@ static const struct cli_option options[] = {
 };
 
 /* What the copy changed of that which it keeps. */
-static void print_changes(const struct quant_report *report)
+static void print_changes(const struct pipe_quantized *report)
 {
     if (report->halved == 0)
         return;
@@ -53,12 +54,13 @@ static rt_status run(struct cli *cli)
     TRY(cli_number(cli, "bits", 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
-    const struct quant_options q = { .bits = (uint32_t)bits,
-                                     .group = (uint32_t)group,
-                                     .asymmetric = cli_flag(cli, "asym"),
-                                     .keep_f32 = strcmp(keep, "f32") == 0 };
-    struct quant_report report;
-    TRY(quant_folder(&cli->ctx, model, out, &q, cli_flag(cli, "force"), &report));
+    const struct pipe_quantize_options q = { .bits = (uint32_t)bits,
+                                             .group = (uint32_t)group,
+                                             .asymmetric = cli_flag(cli, "asym"),
+                                              .keep_f32 = strcmp(keep, "f32") == 0,
+                                             .force = cli_flag(cli, "force") };
+    struct pipe_quantized report;
+    TRY(pipe_quantize(&cli->ctx, model, out, &q, &report));
     printf("%s: %u matrices, %llu weights, %.3f bits a weight\n", out, report.matrices,
            (unsigned long long)report.weights, report.bits_per_weight);
     print_changes(&report);

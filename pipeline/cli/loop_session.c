@@ -344,32 +344,19 @@ void loop_variant_close(struct loop_variant *variant)
     rt_model_destroy(&variant->model);
 }
 
-/* The token before every text of a model that wants one; a chat format writes its own. */
-static rt_status add_start(struct loop *loop, uint32_t **ids, uint32_t *count)
-{
-    const uint32_t bos = text_bos_id(loop->tok);
-    if (bos == UINT32_MAX || loop->format->chat || (*count && **ids == bos))
-        return RT_OK;
-    uint32_t *longer = rt_resize(loop->ctx, *ids, *count, *count + 1u, sizeof **ids);
-    if (!longer)
-        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
-    memmove(longer + 1, longer, *count * sizeof *longer);
-    longer[0] = bos;
-    *ids = longer;
-    ++*count;
-    return RT_OK;
-}
-
 rt_status loop_prompt(struct loop *loop, const char *question, const char *more,
                       uint32_t **ids, uint32_t *count)
 {
     *ids = NULL;
     char *head = pipe_prompt_text(loop->ctx, &loop->prompt, question);
     char *text = head ? rt_format(loop->ctx, "%s%s", head, more ? more : "") : NULL;
-    rt_status st = text ? text_encode(loop->tok, text, strlen(text), true, ids, count)
-                        : rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
-    if (st == RT_OK)
-        st = add_start(loop, ids, count);
+    rt_status st;
+    if (!text)
+        st = rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    else if (loop->format->chat)
+        st = text_encode(loop->tok, text, strlen(text), true, ids, count);
+    else
+        st = text_encode_prompt(loop->tok, text, strlen(text), true, ids, count);
     rt_free(head);
     rt_free(text);
     return st;

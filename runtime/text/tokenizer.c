@@ -496,3 +496,23 @@ rt_status text_encode(struct text_tokenizer *t, const char *text, size_t size,
     *count = ids.count;
     return RT_OK;
 }
+
+rt_status text_encode_prompt(struct text_tokenizer *t, const char *text, size_t size,
+                             bool special, uint32_t **ids, uint32_t *count)
+{
+    const rt_status st = text_encode(t, text, size, special, ids, count);
+    if (st != RT_OK || t->bos == BPE_NO_ID || (*count && **ids == t->bos))
+        return st;
+    uint32_t *longer = rt_resize(t->ctx, *ids, *count, *count + 1u, sizeof *longer);
+    if (!longer) {
+        rt_free(*ids);
+        *ids = NULL;
+        *count = 0;
+        return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "no memory for the prompt");
+    }
+    memmove(longer + 1, longer, *count * sizeof *longer);
+    longer[0] = t->bos;
+    *ids = longer;
+    ++*count;
+    return RT_OK;
+}

@@ -44,6 +44,12 @@ uint32_t text_bos_id(const struct text_tokenizer *tok);
 RT_CHECKED rt_status text_encode(struct text_tokenizer *tok, const char *text,
                                  size_t size, bool special, uint32_t **ids,
                                  uint32_t *count);
+/* text_encode of a text that a model is to read from its start: with text_bos_id before
+ * it where there is one and the text does not begin with it. Not for a chat format, which
+ * writes its own start. */
+RT_CHECKED rt_status text_encode_prompt(struct text_tokenizer *tok, const char *text,
+                                        size_t size, bool special, uint32_t **ids,
+                                        uint32_t *count);
 /* Decodes into fresh memory (rt_free), zero-terminated; *size without the zero. Special
  * tokens are left out where skip_special. Bytes are given as they are: an id sequence
  * that ends inside a character gives half of it. Unknown ids give nothing. */

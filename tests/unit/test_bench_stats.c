@@ -1,6 +1,6 @@
 /* What timings say: intervals, outliers, steadiness, verdicts, gates; and that a case is
  * timed only after a good check, within its budget. No device, no clock. */
-#include "pipeline/bench_measure.h"
+#include "pipeline/bench/bench_measure.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -161,6 +161,38 @@ static void pieces_join_by_score(void **state)
     text_tokenizer_destroy(&tok);
 }
 
+/* Ids as letters, like check. */
+static void check_prompt(struct text_tokenizer *tok, const char *text, bool special,
+                         const char *expected)
+{
+    uint32_t *ids, n;
+    char shown[64] = "";
+    assert_int_equal(text_encode_prompt(tok, text, strlen(text), special, &ids, &n),
+                     RT_OK);
+    for (uint32_t i = 0; i < n && i < 63; i++)
+        shown[i] = (char)('0' + ids[i]);
+    rt_free(ids);
+    assert_string_equal(shown, expected);
+}
+
+static void a_prompt_has_one_start(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    const struct settings s = { .type = 2, .keep_spaces = true };
+    struct text_tokenizer *tok = made(&ctx, &s);
+    check_prompt(tok, "ab", true, "145");
+    check_prompt(tok, "<s>a", true, "17");
+    check_prompt(tok, "", true, "1");
+    text_tokenizer_destroy(&tok);
+    const struct settings bare = {
+        .type = 2, .keep_spaces = true, .no_prefix = true, .bos = 200
+    };
+    tok = made(&ctx, &bare);
+    check_prompt(tok, "a a", true, "27");
+    text_tokenizer_destroy(&tok);
+}
+
 static void settings_count(void **state)
 {
     (void)state;
@@ -256,6 +288,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_join_by_score),
+        cmocka_unit_test(a_prompt_has_one_start),
         cmocka_unit_test(settings_count),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(damaged_files_are_refused),

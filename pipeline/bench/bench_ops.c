@@ -1,10 +1,10 @@
-/* pipeline/cli/bench_ops.c
+/* pipeline/bench/bench_ops.c
  * Suites `peak`, `ops` and `cases`: ops at the sizes of runtime/op_cases.h, held against
  * their twins and then timed by the device's clock. An op that takes microseconds is recorded
  * several times in one submission, so that the clock's grain and the submission do not
  * count; operations that work in place then read their own results, whose values do not
  * change the work. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench_impl.h"
 
 #include "runtime/op_trial.h"
 

@@ -1,10 +1,10 @@
-/* pipeline/bench_measure.h
+/* pipeline/bench/bench_measure.h
  * How one case is measured: its result is checked, and only where that is right it is
  * timed, with samples until it runs at an even speed, then samples for a time. Knows neither device nor clock, only what each sample says it took. */
-#ifndef PIPELINE_BENCH_MEASURE_H
-#define PIPELINE_BENCH_MEASURE_H
+#ifndef PIPELINE_BENCH_BENCH_MEASURE_H
+#define PIPELINE_BENCH_BENCH_MEASURE_H
 
-#include "pipeline/bench_stats.h"
+#include "pipeline/bench/bench_stats.h"
 
 /* Times are of one unit of work, however many a sample holds. */
 struct pipe_bench_sample {

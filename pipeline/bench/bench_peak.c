@@ -1,6 +1,6 @@
-/* pipeline/cli/bench_peak.c
+/* pipeline/bench/bench_peak.c
  * What rows reached, and how far that is from what the device does at most. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include <math.h>
 #include <string.h>

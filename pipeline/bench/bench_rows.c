@@ -1,6 +1,6 @@
-/* pipeline/cli/bench_rows.c
+/* pipeline/bench/bench_rows.c
  * Stored results read back, and held against those of another run. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench.h"
 
 #include <math.h>
 #include <stdio.h>

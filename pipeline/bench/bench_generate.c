@@ -1,11 +1,11 @@
-/* pipeline/cli/bench_generate.c
+/* pipeline/bench/bench_generate.c
  * Suites `decode`, `context` and `prefill`: the engine on a whole model, greedy, on made-up tokens
  * (speed does not depend on which). Only steps of the kind that is meant are counted:
  * decode, steps in which every sequence gains one token; prefill, all steps of a prompt.
  * The keys that a case of `context` decodes after are not computed: the cache is as it was
  * made, zeros, which costs what any keys cost.
  * Time is the host's, from step to step: what a user gets, gaps included. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench_impl.h"
 
 #include "runtime/engine/engine.h"
 
@@ -93,7 +93,7 @@ static bool between_steps(void *user)
     w->before = now;
     w->before_busy = busy;
     w->before_ns = rt_time_ns();
-    return !cli_stopping();
+    return !pipe_stopping(w->b->host);
 }
 
 /* Asks `count` requests from `first` on; the counters hold what was measured. */
@@ -110,7 +110,7 @@ static rt_status generate(struct generate_work *w, struct rt_engine *engine,
     rt_status st = rt_engine_run(engine, &calls);
     if (st == RT_OK)
         between_steps(w);
-    return st == RT_ERR_INTERRUPTED ? bench_stop(w->b->ctx) : st;
+    return st == RT_ERR_INTERRUPTED ? bench_stop(w->b) : st;
 }
 
 static rt_status make_engine(struct generate_work *w, uint32_t slots, uint32_t rows_max,

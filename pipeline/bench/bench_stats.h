@@ -1,4 +1,4 @@
-/* pipeline/bench_stats.h
+/* pipeline/bench/bench_stats.h
  * What repeated timings say, and whether two sets of them differ. Pure functions.
  *
  *   interval  of the median, from order statistics: the narrowest pair (k-th smallest,
@@ -10,8 +10,8 @@
  *             dropped; a MAD below a thousandth of the median counts as that
  *   steady    the medians of the first and the second half differ by at most 2 %, or
  *             their intervals overlap */
-#ifndef PIPELINE_BENCH_STATS_H
-#define PIPELINE_BENCH_STATS_H
+#ifndef PIPELINE_BENCH_BENCH_STATS_H
+#define PIPELINE_BENCH_BENCH_STATS_H
 
 #include "runtime/rt.h"
 

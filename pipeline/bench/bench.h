@@ -1,38 +1,21 @@
-/* pipeline/cli/bench.h
- * Private to `faultline bench`: cases, how each kind of case is checked and run, and the
- * rows that come out. How it measures and what verdicts mean: docs/bench.md. */
-#ifndef PIPELINE_CLI_BENCH_H
-#define PIPELINE_CLI_BENCH_H
+/* pipeline/bench/bench.h
+ * Device benchmark: which cases there are, a run that measures them into the results file,
+ * and the rows that come out. How it measures and what verdicts mean: docs/bench.md. */
+#ifndef PIPELINE_BENCH_BENCH_H
+#define PIPELINE_BENCH_BENCH_H
 
-#include "pipeline/bench_measure.h"
-#include "pipeline/cli/cli.h"
-#include "runtime/train/train.h"
-
-enum { BENCH_SUITE_VERSION = 2 };
-
-/* Pairs of int64: device ns (-1: not known) and wall ns of one unit of work. */
-#define BENCH_CODEC "i64ns device,wall"
+#include "pipeline/bench/bench_stats.h"
+#include "pipeline/host.h"
+#include "store/store.h"
 
 /* Unit of the case that says what starting an op costs. */
 #define BENCH_UNIT_DISPATCH "op/s"
 
-/* ---- one device under measurement ---- */
-
-struct bench {
-    struct cli *cli;
-    struct rt_ctx *ctx; /* = &cli->ctx */
-    struct rt_device *dev;
-    const char *model_folder; /* null: no case needs a model */
-    struct rt_model *model;   /* null: no case needs one */
-    struct store *store;
-    char env_id[STORE_ID], run_id[STORE_ID];
-    uint32_t passes;
-    struct pipe_bench_budget budget;
-};
+struct rt_device;
 
 /* ---- cases ---- */
 
-struct bench_kind;
+struct bench_kind; /* how such cases are run: bench_impl.h */
 
 /* What is timed. `flops`, `bytes` and `params` are filled when it is opened or checked. */
 struct bench_case {
@@ -46,7 +29,7 @@ struct bench_case {
     double flops, bytes;
     uint32_t op_index;      /* ops: of runtime/op_cases.h */
     uint32_t batch, length; /* sequences at once, tokens of each */
-    enum train_loss loss;
+    uint32_t loss;          /* train: an enum train_loss */
 };
 
 struct bench_cases {
@@ -56,9 +39,6 @@ struct bench_cases {
 /* Every case there is, in the order of the suites; `model` as rt_model_load knows it is
  * not needed. bench_cases_deinit frees. */
 RT_CHECKED rt_status bench_cases_all(struct rt_ctx *ctx, struct bench_cases *out);
-/* Adds a copy; for the suites. */
-RT_CHECKED rt_status bench_cases_add(struct rt_ctx *ctx, struct bench_cases *cases,
-                                     const struct bench_case *c);
 /* Keeps what is in one of the suites (comma list; quick, full) and fits the pattern (as
  * of a shell, null: all). RT_ERR_USAGE: unknown suite, or nothing is left. */
 RT_CHECKED rt_status bench_cases_select(struct rt_ctx *ctx, struct bench_cases *cases,
@@ -66,36 +46,24 @@ RT_CHECKED rt_status bench_cases_select(struct rt_ctx *ctx, struct bench_cases *
 bool bench_cases_need_model(const struct bench_cases *cases);
 void bench_cases_deinit(struct bench_cases *cases);
 
-/* The suites' cases. */
-RT_CHECKED rt_status bench_ops_list(struct rt_ctx *ctx, struct bench_cases *out);
-RT_CHECKED rt_status bench_decode_list(struct rt_ctx *ctx, struct bench_cases *out);
-RT_CHECKED rt_status bench_context_list(struct rt_ctx *ctx, struct bench_cases *out);
-RT_CHECKED rt_status bench_prefill_list(struct rt_ctx *ctx, struct bench_cases *out);
-RT_CHECKED rt_status bench_train_list(struct rt_ctx *ctx, struct bench_cases *out);
+/* ---- a run ---- */
 
-/* How cases of one kind are set up, checked, run and taken down. */
-struct bench_kind {
-    bool needs_model;
-    /* RT_ERR_USAGE: the case does not fit the model, it is skipped. */
-    rt_status (*open)(struct bench *b, struct bench_case *c, void **self);
-    /* A wrong result is a finding in `out`, not a failure. */
-    rt_status (*check)(void *self, struct bench_case *c, struct pipe_bench_check *out);
-    pipe_bench_run_fn *run;
-    void (*close)(void *self); /* of what open made, also half of it */
+/* What is borrowed lives until bench_run returns. */
+struct bench_options {
+    const struct pipe_host *host; /* may be NULL */
+    struct rt_device *dev;
+    struct store *store;      /* open for writing */
+    const char *model_folder; /* NULL: no case needs a model */
+    const char *suites;       /* the list that chose the cases, for the run's record */
+    uint32_t passes;          /* 1 to PIPE_BENCH_PASSES_MAX */
+    double seconds;           /* measured in each case and pass */
+    bool profile, validation, tune; /* what `dev` was opened with */
 };
-
-/* Device execution so far, seconds. */
-double bench_busy(const struct rt_device *dev);
-/* Device time of a sample: NaN where the device did not say. */
-double bench_device_ns(double busy_seconds, double units);
-/* The status and message of a run that a signal ends. */
-rt_status bench_stop(struct rt_ctx *ctx);
-/* Deterministic token ids for a model of any vocabulary. */
-uint32_t bench_token(uint32_t vocab, uint32_t sequence, uint32_t position);
-
-/* Measures all passes of all cases into one run of the store; each result is durable
- * before the next case starts. */
-RT_CHECKED rt_status bench_measure_all(struct bench *b, struct bench_cases *cases);
+/* Measures all passes of all cases into a new run of the store; each result is durable
+ * before the next case starts. run_id: of the run, empty where none was opened. A run that
+ * fails or is stopped stays in the store as such. */
+RT_CHECKED rt_status bench_run(struct rt_ctx *ctx, const struct bench_options *options,
+                               struct bench_cases *cases, char run_id[STORE_ID]);
 
 /* ---- stored results ---- */
 
@@ -188,8 +156,18 @@ struct bench_limit bench_limit_of(const struct bench_peaks *peaks,
 uint32_t bench_worst(const struct bench_rows *rows, const struct bench_peaks *peaks,
                      const struct bench_row **out, uint32_t most);
 
-enum bench_format { BENCH_TABLE, BENCH_MD, BENCH_CSV, BENCH_JSON };
-/* On stdout. JSON: an object a run. */
-void bench_rows_print(const struct bench_rows *rows, enum bench_format format);
+/* ---- gates ---- */
+
+/* What a gate looks for, over any number of runs. Zero is a valid start. */
+struct bench_gate_hits {
+    uint32_t count;
+    char first[96]; /* name of the first case */
+};
+/* Adds the rows that the gate looks for. */
+void bench_gate_count(const struct pipe_bench_gate *gate, const struct bench_rows *rows,
+                      struct bench_gate_hits *hits);
+/* A gate on counts fires above its limit; one on speed at the first hit. */
+bool bench_gate_fires(const struct pipe_bench_gate *gate,
+                      const struct bench_gate_hits *hits);
 
 #endif

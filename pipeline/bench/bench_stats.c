@@ -1,4 +1,6 @@
-#include "pipeline/bench_stats.h"
+/* pipeline/bench/bench_stats.c
+ * The statistics and verdicts of bench_stats.h. */
+#include "pipeline/bench/bench_stats.h"
 
 #include <assert.h>
 #include <math.h>

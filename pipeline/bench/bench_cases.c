@@ -1,6 +1,6 @@
-/* pipeline/cli/bench_cases.c
+/* pipeline/bench/bench_cases.c
  * Which cases there are, and which of them are wanted. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench_impl.h"
 
 #include <fnmatch.h>
 #include <string.h>

@@ -1,4 +1,6 @@
-#include "pipeline/bench_measure.h"
+/* pipeline/bench/bench_measure.c
+ * Checking, warming up, measuring: when to stop each. */
+#include "pipeline/bench/bench_measure.h"
 
 #include <math.h>
 

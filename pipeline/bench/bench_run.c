@@ -1,13 +1,18 @@
-/* pipeline/cli/bench_run.c
+/* pipeline/bench/bench_run.c
  * The passes: every pass measures all cases, each pass beginning at another case, so that
  * what came before (a warm device, a busy neighbour) is not the same twice. A case is
  * checked each time before it is timed; its row is durable before the next begins. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench_impl.h"
+
+#include "runtime/train/train.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+enum { SAMPLES_MAX = 20000 };
 
 double bench_busy(const struct rt_device *dev)
 {
@@ -46,9 +51,9 @@ static double clock_mhz(const struct rt_device *dev)
     return count ? sum / count : NAN;
 }
 
-rt_status bench_stop(struct rt_ctx *ctx)
+rt_status bench_stop(const struct bench *b)
 {
-    return rt_fail(ctx, cli_stop_status(ctx),
+    return rt_fail(b->ctx, pipe_stop_status(b->host, b->ctx),
                    "stopped; results so far are stored, the same command measures anew");
 }
 
@@ -72,7 +77,7 @@ static rt_status check_turn(void *user, struct pipe_bench_check *out)
 static rt_status run_turn(void *user, struct pipe_bench_sample *out)
 {
     struct turn *t = user;
-    return cli_stopping() ? bench_stop(t->b->ctx) : t->c->kind->run(t->self, out);
+    return pipe_stopping(t->b->host) ? bench_stop(t->b) : t->c->kind->run(t->self, out);
 }
 
 static rt_status fill_row(struct turn *t)
@@ -223,7 +228,7 @@ static rt_status take_turn(struct bench *b, struct bench_case *c, uint32_t pass,
     return st;
 }
 
-rt_status bench_measure_all(struct bench *b, struct bench_cases *cases)
+static rt_status measure_all(struct bench *b, struct bench_cases *cases)
 {
     rt_status st = RT_OK;
     uint32_t ordinal = 0;
@@ -238,11 +243,108 @@ rt_status bench_measure_all(struct bench *b, struct bench_cases *cases)
                                                .total = total,
                                                .started_ns = start,
                                                .extra = c->name };
-            cli_progress(b->cli, &now);
+            pipe_progress(b->host, &now);
             TRY(take_turn(b, c, pass, ordinal++));
         }
     }
 
 fail:
+    return st;
+}
+
+/* ---- the run ---- */
+
+static rt_status open_run(struct bench *b, const struct bench_options *o)
+{
+    rt_status st;
+    char *config = NULL;
+    char settings[256];
+    /* Profiling, validation and the choice of kernels change what is measured; suites
+     * and the number of passes do not. */
+    snprintf(settings, sizeof settings,
+             "{\"seconds\":%g,\"profile\":%s,\"validation\":%s,\"tune\":%s}", o->seconds,
+             o->profile ? "true" : "false", o->validation ? "true" : "false",
+             o->tune ? "true" : "false");
+    /* Every measurement is a run of its own: the time and process make it one. */
+    config = rt_format(b->ctx,
+                       "{\"suites\":\"%.60s\",\"passes\":%u,\"settings\":%s,"
+                       "\"started_ms\":%lld,\"process\":%ld}",
+                       o->suites, o->passes, settings, (long long)rt_time_unix_ms(),
+                       (long)getpid());
+    struct store_run run = {
+        .kind = "bench", .env_id = b->env_id, .config = config, .seed = 1
+    };
+    if (!config) {
+        st = rt_fail(b->ctx, RT_ERR_HOST_MEMORY, "bench: no memory");
+        goto fail;
+    }
+    TRY(store_begin(b->store));
+    TRY(store_put_environment(b->store, b->dev, b->env_id));
+    TRY(store_run_open(b->store, &run));
+    TRY(store_commit(b->store));
+    snprintf(b->run_id, sizeof b->run_id, "%s", run.id);
+
+fail:
+    store_rollback(b->store);
+    rt_free(config);
+    return st;
+}
+
+/* Which model a case ran belongs to what the case is. */
+static void name_model(const struct bench *b, struct bench_cases *cases)
+{
+    for (uint32_t i = 0; i < cases->count; i++) {
+        struct bench_case *c = &cases->items[i];
+        if (c->kind->needs_model)
+            snprintf(c->params, sizeof c->params,
+                     "{\"model\":\"sha256:%s\",\"bits_per_weight\":%.4f,\"batch\":%u,"
+                     "\"length\":%u}",
+                     b->model->hash, b->model->bits_per_weight, c->batch, c->length);
+    }
+}
+
+static rt_status close_run(struct bench *b, rt_status st)
+{
+    char kept[sizeof b->ctx->message];
+    if (!b->run_id[0])
+        return st;
+    snprintf(kept, sizeof kept, "%s", b->ctx->message);
+    const bool stopped = st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT;
+    const rt_status saved = store_run_close(b->store, b->run_id,
+                                            st == RT_OK ? "done"
+                                            : stopped   ? "interrupted"
+                                                        : "failed",
+                                            rt_exit_code(st), st == RT_OK ? NULL : kept);
+    if (st != RT_OK)
+        snprintf(b->ctx->message, sizeof kept, "%s", kept);
+    return st == RT_OK ? saved : st;
+}
+
+rt_status bench_run(struct rt_ctx *ctx, const struct bench_options *o,
+                    struct bench_cases *cases, char run_id[STORE_ID])
+{
+    rt_status st;
+    struct bench b = {
+        .ctx = ctx,
+        .host = o->host,
+        .dev = o->dev,
+        .store = o->store,
+        .passes = o->passes,
+        .budget = { .seconds = o->seconds,
+                    .warm_seconds = o->seconds,
+                    .seconds_max = 20 * o->seconds,
+                    .samples_max = SAMPLES_MAX },
+    };
+    if (bench_cases_need_model(cases)) {
+        TRY(rt_model_load(b.dev, o->model_folder, 0, &b.model));
+        name_model(&b, cases);
+    }
+    TRY(open_run(&b, o));
+    TRY(measure_all(&b, cases));
+
+fail:
+    st = close_run(&b, st);
+    snprintf(run_id, STORE_ID, "%s", b.run_id);
+    rt_model_destroy(&b.model);
     return st;
 }

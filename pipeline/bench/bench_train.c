@@ -1,9 +1,11 @@
-/* pipeline/cli/bench_train.c
+/* pipeline/bench/bench_train.c
  * Suite `train`: whole steps (gradient and AdamW update) of a rank-16 adapter on all
  * projections of the frozen model, eight sequences of 64 made-up tokens of which the
  * second half are targets. The teacher of KL is the model without its adapter; the
  * reference log-probabilities of DPO are given numbers, as they are in a real run. */
-#include "pipeline/cli/bench.h"
+#include "pipeline/bench/bench_impl.h"
+
+#include "runtime/train/train.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -77,7 +79,7 @@ static rt_status open_train(struct bench *b, struct bench_case *c, void **self)
                                                c->loss == TRAIN_DPO ? w->ref : NULL };
     }
     train_options_default(&options);
-    options.loss = c->loss;
+    options.loss = (enum train_loss)c->loss;
     if (c->loss == TRAIN_DPO)
         options.beta = 0.1f;
     TRY(make_adapter(w));

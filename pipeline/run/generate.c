@@ -1,0 +1,274 @@
+/* pipeline/run/generate.c
+ * A prompt is made ready without a device, so that a mistake in it costs no loading. The
+ * engine then answers one request; text is given out as soon as its characters are whole. */
+#include "pipeline/run/generate.h"
+
+#include "runtime/engine/engine.h"
+#include "runtime/format/checkpoint.h"
+#include "runtime/text/chat.h"
+#include "runtime/text/tokenizer.h"
+
+#include <string.h>
+
+struct pipe_generator {
+    struct rt_ctx *ctx;
+    const char *path; /* of the model, borrowed */
+    struct text_tokenizer *tok;
+    uint32_t *ids, n_ids; /* of the prompt; owned */
+    uint32_t context;     /* tokens of prompt and answer */
+    uint32_t max_new;
+    struct rt_sampling sampling;
+};
+
+/* ---- the prompt ---- */
+
+/* The prompt as a turn of a chat, in fresh memory. */
+static rt_status render_chat(struct pipe_generator *g,
+                             const struct pipe_generate_options *o, char **out)
+{
+    rt_status st;
+    const struct chat_format *format;
+    const struct chat_message messages[] = { { CHAT_SYSTEM, o->system },
+                                             { CHAT_USER, o->prompt } };
+    if (strlen(o->prompt) != o->prompt_size)
+        return rt_fail(g->ctx, RT_ERR_INPUT,
+                       "the prompt has a zero byte, which no chat has");
+    TRY(text_chat_pick(g->ctx, g->path, o->chat_format, &format));
+    TRY(text_chat_check(g->ctx, g->path, format, g->tok));
+    TRY(text_chat_render(g->ctx, format, messages + !o->system, 1 + !!o->system,
+                         !o->no_thinking, out));
+
+fail:
+    return st;
+}
+
+static rt_status encode(struct pipe_generator *g, const struct pipe_generate_options *o)
+{
+    rt_status st;
+    char *chat = NULL;
+    TRY(text_tokenizer_load(g->ctx, g->path, &g->tok));
+    if (o->chat) {
+        TRY(render_chat(g, o, &chat));
+        TRY(text_encode(g->tok, chat, strlen(chat), true, &g->ids, &g->n_ids));
+    } else {
+        TRY(text_encode_prompt(g->tok, o->prompt, o->prompt_size, false, &g->ids,
+                               &g->n_ids));
+    }
+    if (g->n_ids == 0)
+        st = rt_fail(g->ctx, RT_ERR_USAGE, "the prompt is empty");
+
+fail:
+    rt_free(chat);
+    return st;
+}
+
+/* The prompt must leave room for one token; an answer is cut to the room there is. */
+static rt_status check_room(struct pipe_generator *g)
+{
+    struct fmt_model *file = NULL;
+    const rt_status st = fmt_model_open(g->ctx, g->path, &file);
+    if (st != RT_OK)
+        return st;
+    const struct fmt_config *c = fmt_model_config(file);
+    const uint32_t most = c->max_positions, rows = c->vocab;
+    fmt_model_close(&file);
+    if (text_vocab_size(g->tok) > rows)
+        return rt_fail(g->ctx, RT_ERR_INPUT,
+                       "'%s': its tokenizer has %u ids, its embedding %u rows; they do "
+                       "not belong together",
+                       g->path, text_vocab_size(g->tok), rows);
+    if (g->n_ids >= most)
+        return rt_fail(g->ctx, RT_ERR_USAGE,
+                       "the prompt has %u tokens, the context of '%s' %u", g->n_ids,
+                       g->path, most);
+    g->context = most - g->n_ids < g->max_new ? most : g->n_ids + g->max_new;
+    return RT_OK;
+}
+
+rt_status pipe_generator_create(struct rt_ctx *ctx, const struct pipe_generate_options *o,
+                                struct pipe_generator **out)
+{
+    rt_status st;
+    struct pipe_generator *g = rt_alloc(ctx, 1, sizeof *g);
+    *out = g;
+    if (!g)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for the prompt");
+    *g = (struct pipe_generator){
+        .ctx = ctx,
+        .path = o->model,
+        .max_new = o->new_tokens_max,
+        .sampling = { .temperature = o->temperature, .top_p = o->top_p, .seed = o->seed }
+    };
+    TRY(encode(g, o));
+    TRY(check_room(g));
+    return RT_OK;
+
+fail:
+    pipe_generator_destroy(out);
+    return st;
+}
+
+void pipe_generator_destroy(struct pipe_generator **generator)
+{
+    struct pipe_generator *g = *generator;
+    if (!g)
+        return;
+    text_tokenizer_destroy(&g->tok);
+    rt_free(g->ids);
+    rt_free(g);
+    *generator = NULL;
+}
+
+/* ---- the answer ---- */
+
+struct answering {
+    struct pipe_generator *g;
+    const struct pipe_generate_run *run;
+    struct pipe_generated *out;
+    struct text_stream stream;
+    bool asked;
+    uint32_t shown;    /* tokens whose text was given out */
+    bool unread;       /* nobody reads on */
+    rt_status trouble; /* of giving out text */
+};
+
+static bool next(void *user, struct rt_request *request)
+{
+    struct answering *a = user;
+    *request = (struct rt_request){ .prompt = a->g->ids,
+                                    .n_prompt = a->g->n_ids,
+                                    .max_new = a->g->max_new };
+    const bool first = !a->asked;
+    a->asked = true;
+    return first;
+}
+
+/* Adds to the text of the answer, and gives it out. */
+static rt_status give(struct answering *a, const char *text, size_t size)
+{
+    struct pipe_generated *o = a->out;
+    char *longer = rt_resize(a->g->ctx, o->text, o->text_size + (o->text != NULL),
+                             o->text_size + size + 1, 1);
+    if (!longer)
+        return rt_fail(a->g->ctx, RT_ERR_HOST_MEMORY, "no memory for the answer");
+    memcpy(longer + o->text_size, text, size);
+    o->text = longer;
+    o->text_size += size;
+    if (a->run->text && !a->run->text(a->run->user, text, size))
+        a->unread = true;
+    return RT_OK;
+}
+
+/* Text that is complete with the first n ids of the answer. */
+static rt_status show(struct answering *a, const uint32_t *ids, uint32_t n)
+{
+    char *text = NULL;
+    size_t size;
+    rt_status st =
+        text_stream_push(&a->stream, ids + a->shown, n - a->shown, &text, &size);
+    a->shown = n;
+    if (st == RT_OK)
+        st = give(a, text, size);
+    rt_free(text);
+    return st;
+}
+
+static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
+                 struct rt_turn *how)
+{
+    struct answering *a = user;
+    (void)key;
+    if (n > a->shown && a->trouble == RT_OK)
+        a->trouble = show(a, ids, n);
+    how->end = a->trouble != RT_OK || a->unread;
+}
+
+static bool go_on(void *user)
+{
+    const struct answering *a = user;
+    return !pipe_stopping(a->run->host);
+}
+
+static rt_status copy(struct answering *a, const struct rt_answer *answer)
+{
+    struct pipe_generated *o = a->out;
+    struct rt_ctx *ctx = a->g->ctx;
+    o->finish = answer->finish == RT_FINISH_STOP ? PIPE_FINISH_STOP : PIPE_FINISH_LENGTH;
+    o->n_prompt = a->g->n_ids;
+    o->n = answer->n_gen;
+    o->prefill_us = answer->prefill_us;
+    o->decode_us = answer->decode_us;
+    o->ids = rt_alloc(ctx, o->n, sizeof *o->ids);
+    o->logprob = rt_alloc(ctx, o->n, sizeof *o->logprob);
+    o->margin = rt_alloc(ctx, o->n, sizeof *o->margin);
+    if (!o->ids || !o->logprob || !o->margin)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for the answer");
+    memcpy(o->ids, answer->ids, o->n * sizeof *o->ids);
+    memcpy(o->logprob, answer->logprob, o->n * sizeof *o->logprob);
+    memcpy(o->margin, answer->margin, o->n * sizeof *o->margin);
+    return RT_OK;
+}
+
+static rt_status done(void *user, const struct rt_answer *answer)
+{
+    rt_status st;
+    struct answering *a = user;
+    char *tail = NULL;
+    size_t size;
+    TRY(a->trouble);
+    TRY(show(a, answer->ids, answer->n_gen));
+    TRY(text_stream_end(&a->stream, &tail, &size));
+    TRY(give(a, tail, size));
+    TRY(copy(a, answer));
+
+fail:
+    rt_free(tail);
+    return st;
+}
+
+static rt_status ask(struct answering *a, struct rt_engine *engine)
+{
+    const struct rt_engine_calls calls = {
+        .next = next, .done = done, .go_on = go_on, .turn = turn, .user = a
+    };
+    text_stream_init(&a->stream, a->g->tok, true);
+    const rt_status st = rt_engine_run(engine, &calls);
+    return st == RT_ERR_INTERRUPTED ? rt_fail(a->g->ctx, st, "stopped") : st;
+}
+
+rt_status pipe_generator_run(struct pipe_generator *g,
+                             const struct pipe_generate_run *run,
+                             struct pipe_generated *out)
+{
+    rt_status st;
+    struct rt_model *model = NULL;
+    struct rt_adapter *adapter = NULL;
+    struct rt_engine *engine = NULL;
+    struct rt_engine_options o = { .slots = 1,
+                                   .context = g->context,
+                                   .sampling = g->sampling };
+    struct answering a = { .g = g, .run = run, .out = out };
+    *out = (struct pipe_generated){ 0 };
+    TRY(rt_model_load(run->dev, g->path, g->context, &model));
+    if (run->adapter)
+        TRY(rt_adapter_load(model, run->adapter, &adapter));
+    o.stop_count = model->config.eos_count;
+    memcpy(o.stop_ids, model->config.eos, o.stop_count * sizeof *o.stop_ids);
+    TRY(rt_engine_create(model, adapter, &o, &engine));
+    TRY(ask(&a, engine));
+
+fail:
+    rt_engine_destroy(&engine);
+    rt_adapter_destroy(&adapter);
+    rt_model_destroy(&model);
+    return st;
+}
+
+void pipe_generated_deinit(struct pipe_generated *g)
+{
+    rt_free(g->ids);
+    rt_free(g->logprob);
+    rt_free(g->margin);
+    rt_free(g->text);
+    *g = (struct pipe_generated){ 0 };
+}

@@ -1,0 +1,62 @@
+/* pipeline/run/generate.h
+ * One prompt, one answer, as it comes. Nothing is stored. */
+#ifndef PIPELINE_RUN_GENERATE_H
+#define PIPELINE_RUN_GENERATE_H
+
+#include "pipeline/host.h"
+#include "pipeline/record.h"
+
+struct pipe_generator; /* a prompt that is ready for a model */
+struct rt_device;
+
+struct pipe_generate_options {
+    const char *model; /* folder or GGUF file; borrowed as long as the generator */
+    const char *prompt;
+    size_t prompt_size;      /* bytes; a prompt that is no chat may have zeros */
+    bool chat;               /* the prompt is a user's turn */
+    const char *chat_format; /* NULL: that of the model's template */
+    const char *system;      /* NULL: the format's own */
+    bool no_thinking;        /* ask a model with a thinking switch not to */
+    uint32_t new_tokens_max; /* > 0; cut to what the model's context leaves */
+    float temperature;       /* 0: greedy */
+    float top_p;             /* 1: everything */
+    uint64_t seed;
+};
+
+/* Renders and encodes the prompt, and checks that the model has room for it; no device is
+ * needed yet. RT_ERR_USAGE: the prompt is empty or too long. */
+RT_CHECKED rt_status pipe_generator_create(struct rt_ctx *ctx,
+                                           const struct pipe_generate_options *options,
+                                           struct pipe_generator **out);
+void pipe_generator_destroy(struct pipe_generator **generator);
+
+/* Text as it comes, valid UTF-8, often empty; false: nobody reads on, the answer ends. */
+typedef bool pipe_generate_text_fn(void *user, const char *text, size_t size);
+
+struct pipe_generate_run {
+    struct rt_device *dev;
+    const char *adapter;          /* PEFT folder, NULL: none */
+    const struct pipe_host *host; /* may be NULL */
+    pipe_generate_text_fn *text;  /* may be NULL */
+    void *user;
+};
+
+struct pipe_generated {
+    enum pipe_finish finish; /* STOP or LENGTH */
+    uint32_t n_prompt, n;    /* tokens */
+    /* Owned, arrays of n; the stop token is the last. */
+    uint32_t *ids;
+    float *logprob, *margin; /* as in struct pipe_trace */
+    char *text;              /* owned: all that `text` was given */
+    size_t text_size;
+    int64_t prefill_us, decode_us;
+};
+
+/* Loads the model and asks it. RT_ERR_INTERRUPTED: the host wanted it to end. Call once;
+ * pipe_generated_deinit in any case. */
+RT_CHECKED rt_status pipe_generator_run(struct pipe_generator *generator,
+                                        const struct pipe_generate_run *run,
+                                        struct pipe_generated *out);
+void pipe_generated_deinit(struct pipe_generated *generated);
+
+#endif
