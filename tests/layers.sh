@@ -34,7 +34,7 @@ may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $non
 may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|op_trial|version|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/|store/' $none
 
 vulkan=$(grep -rnE 'include <(vulkan/|volk)' runtime pipeline store tests 2>/dev/null |
-    grep -vE '^runtime/vk/')
+    grep -vE '^(runtime/vk|tests/support/layer)/')
 if [ -n "$vulkan" ]; then
     echo "Vulkan outside runtime/vk:"
     echo "$vulkan" | sed 's/^/    /'
