@@ -89,22 +89,36 @@ static uint64_t moment_floats(uint32_t in, uint32_t height)
     return floats;
 }
 
+/* Rows [first, first + count) of one panel. What lies left of it are columns of earlier
+ * panels: read along their rows, so that neither side jumps through memory. */
+static void panel_moment_rows(const struct observe_moment *m, uint32_t first,
+                              uint32_t count, double *out)
+{
+    const uint32_t own = first / m->height;
+    for (uint32_t p = 0; p < own; p++) {
+        const uint32_t at = p * m->height, ld = padded(m->in) - at;
+        const float *from = m->panel[p] + (first - at);
+        for (uint32_t k = 0; k < m->height; k++, from += ld)
+            for (uint32_t r = 0; r < count; r++)
+                out[(size_t)r * m->in + at + k] = from[r];
+    }
+    const uint32_t at = own * m->height, ld = padded(m->in) - at;
+    const float *row = m->panel[own] + (size_t)(first - at) * ld;
+    for (uint32_t r = 0; r < count; r++, row += ld)
+        for (uint32_t j = at; j < m->in; j++)
+            out[(size_t)r * m->in + j] = row[j - at];
+}
+
 void observe_moment_rows(const struct observe_moment *m, uint32_t first, uint32_t count,
                          double *out)
 {
-    assert(first + count <= m->in);
-    for (uint32_t r = 0; r < count; r++, out += m->in) {
-        const uint32_t i = first + r, own = i / m->height;
-        for (uint32_t p = 0; p < own; p++) { /* left of the own panel: a column of p */
-            const uint32_t at = p * m->height, ld = padded(m->in) - at;
-            const float *column = m->panel[p] + (i - at);
-            for (uint32_t k = 0; k < m->height; k++)
-                out[at + k] = column[(size_t)k * ld];
-        }
-        const uint32_t at = own * m->height, ld = padded(m->in) - at;
-        const float *row = m->panel[own] + (size_t)(i - at) * ld;
-        for (uint32_t j = at; j < m->in; j++)
-            out[j] = row[j - at];
+    const uint32_t end = first + count;
+    assert(end <= m->in);
+    for (uint32_t r = first; r < end;) {
+        const uint32_t panel_end = (r / m->height + 1) * m->height;
+        const uint32_t n = (panel_end < end ? panel_end : end) - r;
+        panel_moment_rows(m, r, n, out + (size_t)(r - first) * m->in);
+        r += n;
     }
 }
 
