@@ -1,0 +1,31 @@
+/* pipeline/run/choice.h
+ * Multiple-choice questions, answered by the choice whose letter the model finds most
+ * likely after "Answer:". Nothing is generated; answers are rows like any other, so that
+ * compare pairs them. */
+#ifndef PIPELINE_RUN_CHOICE_H
+#define PIPELINE_RUN_CHOICE_H
+
+#include "pipeline/problems.h"
+#include "store/store.h"
+
+struct loop;
+
+struct pipe_choice_options {
+    const char *model;                  /* folder or GGUF file */
+    const char *adapter;                /* PEFT folder, NULL: none */
+    const char *role;                   /* of the variant in the store */
+    const struct pipe_problem_set *set; /* of pipe_choice_parse */
+    uint32_t limit;                     /* only the first so many */
+};
+struct pipe_choice_result {
+    uint32_t n, right;
+    uint32_t errors; /* questions that are longer than the context */
+    uint32_t fresh;  /* answers that were not in the store yet */
+    char run_id[STORE_ID];
+};
+/* Answers what the store does not have yet; answers are durable in small groups. */
+RT_CHECKED rt_status pipe_choice_run(struct loop *loop,
+                                     const struct pipe_choice_options *options,
+                                     struct pipe_choice_result *out);
+
+#endif
