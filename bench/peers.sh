@@ -24,7 +24,7 @@ ldd "$build/faultline" | awk '/=>/ { print $3 }' |
     grep -vE '/lib(c|m|pthread|dl|rt|vulkan|stdc\+\+|gcc_s)\.so' | xargs -I{} cp -L {} "$there/lib/"
 if [ -z "$model" ]; then
     model=$there/random.gguf
-    [ -f "$model" ] || { cc -O2 -o "$there/random_model" bench/random_model.c && "$there/random_model" "$model"; }
+    [ -f "$model" ] || { cc -O2 -o "$there/random_gguf" bench/random_gguf.c && "$there/random_gguf" "$model"; }
 elif [ ! "$model" -ef "$there/$(basename "$model")" ]; then
     cp "$model" "$there/"
 fi

@@ -3,6 +3,7 @@
  * of place makes every later field wrong. */
 #include "pipeline/data/data_rows.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { COLUMNS_MAX = 1024 };
@@ -46,6 +47,7 @@ static rt_status read_quoted(struct csv *c, size_t *length)
                 break;
         }
         c->line += letter == '\n';
+        assert(*length < c->size); /* a field is no longer than the text */
         c->buffer[(*length)++] = letter;
     }
     if (!ends_field(c))
@@ -99,6 +101,7 @@ static rt_status check_names(const struct csv *c, const json_t *names)
 {
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
+        assert(name); /* read_field put texts only */
         if (!*name)
             return bad(c, 1, "a column without a name; the first line names the columns");
         for (size_t k = 0; k < i; k++)

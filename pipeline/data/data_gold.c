@@ -1,5 +1,6 @@
 #include "pipeline/data/data_gold.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct span {
@@ -34,6 +35,7 @@ static size_t copy_trimmed(struct span s, char *out)
 static const char *last_before(const char *text, const char *end, const char *word)
 {
     const size_t length = strlen(word);
+    assert(text <= end);
     for (const char *at = end; at-- > text;)
         if ((size_t)(end - at) >= length && strncmp(at, word, length) == 0)
             return at;
@@ -60,6 +62,7 @@ static size_t after_hashes(const char *text, char *out)
 static bool balanced(const char *at, size_t *length)
 {
     size_t depth = 0;
+    assert(*at == '{');
     for (const char *c = at; *c; c++) {
         if (*c == '\\' && c[1]) {
             c++;

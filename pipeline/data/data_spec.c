@@ -4,6 +4,7 @@
 #include "pipeline/data/data_recipe.h"
 #include "pipeline/text_set.h"
 
+#include <assert.h>
 #include <string.h>
 
 static bool is_letter(char c)
@@ -100,11 +101,13 @@ static rt_status pick(struct picking *p, const char *text, size_t length)
         !pipe_text_set_find(&p->places, id, &place))
         return rt_fail(p->ctx, RT_ERR_INPUT, "'%s' line %u: %s:%s has no problem '%.80s'",
                        p->spec->ids, p->line, p->spec->name, p->spec->split, own);
+    assert(place < p->set->count && p->line > 0);
     if (p->taken[place])
         return rt_fail(p->ctx, RT_ERR_INPUT,
                        "'%s' line %u: '%.80s' stands in line %u already", p->spec->ids,
                        p->line, own, p->taken[place]);
     p->taken[place] = p->line;
+    assert(p->count < p->set->count); /* each is taken once */
     p->items[p->count++] = p->set->items[place];
     return RT_OK;
 }

@@ -7,6 +7,7 @@
 #include "runtime/format/file.h"
 #include "runtime/format/sha256.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ static const char *const kinds[PIPE_IMPORT_KIND_COUNT] = { "auto", "lm-eval", "i
 
 const char *pipe_import_kind_name(enum pipe_import_kind kind)
 {
+    assert(kind < PIPE_IMPORT_KIND_COUNT);
     return kinds[kind];
 }
 
@@ -64,6 +66,7 @@ rt_status import_add(struct importing *in, const struct pipe_import_answer *answ
         out->answers = grown;
         out->capacity = more;
     }
+    assert(out->count < out->capacity);
     struct pipe_import_answer *a = &out->answers[out->count];
     *a = *answer;
     TRY(import_keep(in, answer->id, &a->id));

@@ -2,6 +2,7 @@
 
 #include "pipeline/text_set.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define NOBODY UINT32_MAX
@@ -67,6 +68,7 @@ static rt_status find(struct matching *m, const struct pipe_import_answer *a,
     if (!a->id || (!pipe_text_set_find(&m->ids, a->id, place) &&
                    !pipe_text_set_find(&m->tails, slash ? slash + 1 : a->id, place)))
         return RT_OK;
+    assert(*place < m->set->count);
     if (question && !strstr(question, m->normal[*place]))
         *place = NOBODY; /* the same id in another list */
     return RT_OK;
@@ -104,6 +106,7 @@ static rt_status check_twice(struct matching *m, const char *name,
     for (uint32_t i = 0; i < import->count; i++) {
         uint32_t before = 0;
         bool is_new = true;
+        assert(places[i] < m->set->count); /* find_all */
         const char *key = pipe_pool_format(m->ctx, &m->pool, "%u %u", places[i],
                                            import->answers[i].sample);
         if (!key) {

@@ -3,6 +3,7 @@
 #include "pipeline/grade/latex_commands.h"
 #include "pipeline/grade/tree.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { LETTERS_MAX = 64 }; /* letters; a longer run is cut, so that none is read twice */
@@ -568,7 +569,9 @@ struct token grade_lex_next(struct lexer *lex)
     bool spaced = false;
     while (lex->at < lex->size) {
         spaced |= lex->text[lex->at] == ' ';
+        const uint32_t before = lex->at;
         struct token t = lex_once(lex);
+        assert(lex->at > before || t.kind != T_END); /* what is left out is passed */
         if (t.kind != T_END) {
             t.spaced = spaced;
             return t;

@@ -2,6 +2,7 @@
  * Products, powers, transposes and determinants of small matrices of rational numbers. */
 #include "pipeline/grade/parse_impl.h"
 
+#include <assert.h>
 #include <flint/fmpq_mat.h>
 
 enum { SIDE_MAX = 8, BITS_EACH_MAX = 2000 };
@@ -27,7 +28,9 @@ static bool numbers_of(const struct tree *t, uint32_t matrix, fmpq_mat_t out)
         slong column = 0;
         for (uint32_t c = nodes[r].first; c != TREE_NONE; c = nodes[c].next)
             fmpq_set(fmpq_mat_entry(out, row, column++), &nodes[c].value);
+        assert(column == (slong)columns);
     }
+    assert(row == (slong)m->count);
     return true;
 }
 
@@ -41,6 +44,7 @@ static uint32_t rational(struct parser *p, const fmpq_t value, const struct node
 static uint32_t matrix_node(struct parser *p, const fmpq_mat_t m, uint32_t like)
 {
     uint32_t rows[SIDE_MAX], cells[SIDE_MAX];
+    assert(fmpq_mat_nrows(m) <= SIDE_MAX && fmpq_mat_ncols(m) <= SIDE_MAX);
     for (slong r = 0; r < fmpq_mat_nrows(m); r++) {
         for (slong c = 0; c < fmpq_mat_ncols(m); c++)
             cells[c] = rational(p, fmpq_mat_entry(m, r, c), &p->t->nodes[like]);

@@ -6,6 +6,7 @@
 #include "pipeline/grade/lex.h"
 #include "pipeline/grade/tree.h"
 
+#include <assert.h>
 enum { STACK_MAX = 400, OPERANDS_MAX = 2048 };
 
 enum entry_kind {
@@ -86,6 +87,7 @@ struct parser {
 
 static inline struct entry *top(struct parser *p)
 {
+    assert(p->depth > 0); /* the frame around all is never closed */
     return &p->stack[p->depth - 1];
 }
 static inline bool is_frame(const struct entry *e)

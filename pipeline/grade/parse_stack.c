@@ -1,5 +1,6 @@
 #include "pipeline/grade/parse_impl.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- stacks ---- */
@@ -36,9 +37,12 @@ uint32_t grade_pop_operand(struct parser *p)
 
 struct entry *grade_frame(struct parser *p)
 {
+    assert(p->depth > 0);
     uint32_t i = p->depth - 1;
-    while (!is_frame(&p->stack[i]))
+    while (!is_frame(&p->stack[i])) {
+        assert(i > 0); /* the lowest entry is a frame */
         i--;
+    }
     return &p->stack[i];
 }
 
@@ -66,6 +70,7 @@ uint32_t grade_node2(struct parser *p, uint8_t kind, uint8_t op, uint32_t a, uin
 
 static struct node *at(struct parser *p, uint32_t node)
 {
+    assert(node < p->t->count);
     return &p->t->nodes[node];
 }
 

@@ -1,5 +1,6 @@
 #include "pipeline/grade/tree.h"
 
+#include <assert.h>
 #include <string.h>
 
 uint64_t grade_hash_bytes(const char *text, uint32_t size)
@@ -88,6 +89,7 @@ static bool is_even_power(const struct tree *t, const struct node *n)
 /* A whole-number exponent keeps a power rational. The square root of x^2 is |x|. */
 static void flag_power(const struct tree *t, struct node *n)
 {
+    assert(n->count == 2);
     const struct node *exponent = &t->nodes[t->nodes[n->first].next];
     if (!(exponent->flags & IS_EXACT) || !fmpz_is_one(fmpq_denref(&exponent->value)))
         n->flags |= HAS_FUNCTION;
@@ -99,6 +101,7 @@ static void flag_power(const struct tree *t, struct node *n)
 /* A decimal stays one under a sign, and times a power of ten. */
 static void flag_decimal(const struct tree *t, struct node *n)
 {
+    assert(n->count > 0);
     const struct node *a = &t->nodes[n->first];
     if (!(n->flags & IS_EXACT))
         return;
@@ -126,6 +129,7 @@ static void link_children(struct tree *t, struct node *n, const uint32_t *childr
     for (uint32_t i = 0; i < count; i++) {
         if (children[i] == TREE_NONE)
             continue;
+        assert(children[i] < t->count);
         struct node *c = &t->nodes[children[i]];
         if (last == TREE_NONE)
             n->first = children[i];

@@ -7,6 +7,7 @@
 #include "pipeline/grade/tree.h"
 #include "runtime/rt.h"
 
+#include <assert.h>
 /* A node of a tree; sign is what its plus-minus signs stand for: 1, -1, 0 where it has
  * none. */
 struct item {
@@ -17,6 +18,7 @@ struct item {
 
 static inline const struct node *item_node(struct item a)
 {
+    assert(a.node < a.t->count);
     return &a.t->nodes[a.node];
 }
 static inline struct item item_child(struct item a, uint32_t i)

@@ -15,15 +15,18 @@
  * one prefix, the oldest computes it and all others read it. */
 #include "runtime/engine/engine_impl.h"
 
+#include <assert.h>
 #include <string.h>
 
 static uint32_t *table_row(struct rt_engine *e, uint32_t slot)
 {
+    assert(slot < SLOTS_MAX);
     return (uint32_t *)rt_buffer_map(e->table) + (size_t)slot * e->pages_per_slot;
 }
 
 static uint32_t token_at(const struct slot *s, uint32_t position)
 {
+    assert(position < engine_known(s));
     return position < s->request.n_prompt ? s->request.prompt[position]
                                           : s->ids[position - s->request.n_prompt];
 }
@@ -43,6 +46,7 @@ static void give_up_pages(struct rt_engine *e, uint32_t slot)
 
 void engine_slot_begin(struct rt_engine *e, uint32_t slot)
 {
+    assert(e->active < SLOTS_MAX && !e->slots[slot].active);
     e->order[e->active++] = slot;
     e->slots[slot].active = true;
     give_up_pages(e, slot);
@@ -51,8 +55,9 @@ void engine_slot_begin(struct rt_engine *e, uint32_t slot)
 void engine_slot_end(struct rt_engine *e, uint32_t slot)
 {
     uint32_t at = 0;
-    while (e->order[at] != slot)
+    while (at < e->active && e->order[at] != slot)
         at++;
+    assert(at < e->active); /* it had begun */
     memmove(&e->order[at], &e->order[at + 1], (--e->active - at) * sizeof *e->order);
     e->slots[slot].active = false;
     give_up_pages(e, slot);
@@ -136,8 +141,10 @@ static bool can_begin(struct rt_engine *e, uint32_t at, uint32_t growing)
 static uint32_t youngest(const struct rt_engine *e)
 {
     uint32_t at = e->active - 1;
-    while (e->slots[e->order[at]].pages == 0)
+    while (e->slots[e->order[at]].pages == 0) {
+        assert(at > 0); /* no page is free, so somebody has some */
         at--;
+    }
     return e->order[at];
 }
 
@@ -153,6 +160,7 @@ static void settle(struct rt_engine *e)
         while (s->pages < pages_wanted(s)) {
             const uint32_t page = pages_take(e->pages);
             if (page != PAGES_NONE) {
+                assert(s->pages < e->pages_per_slot);
                 table_row(e, slot)[s->pages++] = page;
                 continue;
             }
@@ -172,6 +180,7 @@ static void settle(struct rt_engine *e)
 static void fill_row(struct rt_engine *e, uint32_t slot, struct step *step)
 {
     struct slot *s = &e->slots[slot];
+    assert(step->rows < e->pass.rows && s->done < s->pages * PAGE);
     uint32_t *ids = rt_buffer_map(e->pass.ids);
     uint32_t *rope = rt_buffer_map(e->pass.rope_meta);
     uint32_t *att = rt_buffer_map(e->pass.att_meta);
@@ -199,6 +208,8 @@ void engine_fill_padding(struct rt_engine *e, const struct step *step,
     uint32_t *rope = rt_buffer_map(e->pass.rope_meta);
     uint32_t *att = rt_buffer_map(e->pass.att_meta);
     uint32_t *index = rt_buffer_map(e->head_index);
+    assert(bucket->rows <= e->pass.rows && step->rows <= bucket->rows);
+    assert(step->heads <= bucket->head_rows);
     for (uint32_t r = step->rows; r < bucket->rows; r++) {
         ids[r] = 0;
         rope[4 * r] = 0;
@@ -213,6 +224,7 @@ void engine_fill_padding(struct rt_engine *e, const struct step *step,
 /* The slot's last row needs logits: it is the last of what is known. */
 static void want_head(struct rt_engine *e, struct slot *s, struct step *step)
 {
+    assert(step->rows > 0 && step->heads < SLOTS_MAX);
     uint32_t *index = rt_buffer_map(e->head_index);
     uint32_t *meta = rt_buffer_map(e->sample_meta);
     const uint32_t h = step->heads++;

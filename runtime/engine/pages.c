@@ -22,6 +22,8 @@ struct pages {
 
 static void unlink_idle(struct pages *p, uint32_t page)
 {
+    assert(page < p->count && p->free > 0);
+    assert(p->item[page].references <= 1); /* pages_find counts itself first */
     struct page *i = &p->item[page];
     p->item[i->before].after = i->after;
     p->item[i->after].before = i->before;
@@ -30,6 +32,8 @@ static void unlink_idle(struct pages *p, uint32_t page)
 
 static void link_idle(struct pages *p, uint32_t page, uint32_t before)
 {
+    assert(page < p->count && before <= p->count && p->free < p->count);
+    assert(p->item[page].references == 0);
     struct page *i = &p->item[page];
     i->before = before;
     i->after = p->item[before].after;
@@ -79,6 +83,7 @@ uint32_t pages_free(const struct pages *p)
 
 uint64_t pages_id(const struct pages *p, uint32_t page)
 {
+    assert(page < p->count);
     return p->item[page].id;
 }
 
@@ -108,8 +113,10 @@ static void unpublish(struct pages *p, uint32_t page)
     if (i->id == 0)
         return;
     uint32_t *link = bucket_of(p, i->parent, i->tokens);
-    while (*link != page)
+    while (*link != page) {
+        assert(*link != PAGES_NONE); /* a published page is in its bucket */
         link = &p->item[*link].same_hash;
+    }
     *link = i->same_hash;
     i->id = 0;
 }
@@ -121,6 +128,7 @@ uint32_t pages_take(struct pages *p)
         return PAGES_NONE;
     unlink_idle(p, page);
     unpublish(p, page);
+    assert(p->item[page].references == 0);
     p->item[page].references = 1;
     return page;
 }
@@ -128,7 +136,7 @@ uint32_t pages_take(struct pages *p)
 void pages_release(struct pages *p, uint32_t page)
 {
     struct page *i = &p->item[page];
-    assert(i->references > 0);
+    assert(page < p->count && i->references > 0);
     if (--i->references > 0)
         return;
     link_idle(p, page, i->id ? p->item[p->count].before : p->count);
@@ -148,7 +156,7 @@ uint64_t pages_publish(struct pages *p, uint32_t page, uint64_t parent,
                        const uint32_t *tokens)
 {
     struct page *i = &p->item[page];
-    assert(i->references > 0 && i->id == 0);
+    assert(page < p->count && i->references > 0 && i->id == 0);
     const uint32_t other = find(p, parent, tokens);
     if (other != PAGES_NONE)
         return p->item[other].id;

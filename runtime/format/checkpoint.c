@@ -199,6 +199,8 @@ fail:
 void fmt_put_float_row(const struct rt_weight_shape *dest, uint32_t *codes, uint32_t row,
                        const float *values, const uint8_t *halves)
 {
+    assert(dest->bits == 32 || (dest->bits == 16 && halves));
+    assert(row < dest->out_pad);
     for (uint32_t k = 0; k < dest->in; k++) {
         uint32_t word;
         memcpy(&word, &values[k], sizeof word);

@@ -2,6 +2,7 @@
  * Reading the header and the two tables; access to what was read is in gguf_keys.c. */
 #include "runtime/format/gguf.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,7 @@ static rt_status no_memory(const struct cursor *c)
 /* The next n bytes, null: the file ends before. */
 static const uint8_t *take(struct cursor *c, uint64_t n)
 {
+    assert(c->at <= c->map->size);
     if (n > c->map->size - c->at)
         return NULL;
     const uint8_t *p = c->map->data + c->at;
@@ -68,6 +70,7 @@ static const uint8_t *take(struct cursor *c, uint64_t n)
 
 static bool take_number(struct cursor *c, uint32_t bytes, uint64_t *out)
 {
+    assert(bytes <= sizeof *out);
     const uint8_t *p = take(c, bytes);
     *out = 0;
     for (uint32_t i = bytes; p && i-- > 0;)

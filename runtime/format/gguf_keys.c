@@ -2,6 +2,7 @@
  * Typed access to what gguf.c has read and checked. */
 #include "runtime/format/gguf.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,7 @@ const struct fmt_gguf_tensor *fmt_gguf_find(const struct fmt_gguf *f, const char
 static uint64_t bits_at(const uint8_t *p, uint64_t bytes)
 {
     uint64_t value = 0;
+    assert(bytes <= sizeof value);
     for (uint64_t i = bytes; i-- > 0;)
         value = value << 8 | p[i];
     return value;

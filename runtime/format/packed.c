@@ -83,6 +83,7 @@ static rt_status check(const struct opener *o, const struct fmt_tensor *t, uint6
 
 static uint32_t word_at(const struct fmt_tensor *t, uint64_t i)
 {
+    assert(4 * (i + 1) <= t->size);
     const uint8_t *p = t->data + 4 * i;
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }

@@ -1,5 +1,6 @@
 #include "runtime/format/sha256.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const uint32_t k_round[64] = {
@@ -96,6 +97,7 @@ void sha256_end(struct sha256 *s, uint8_t digest[32])
     for (int i = 0; i < 8; i++)
         tail[i] = (uint8_t)(bits >> (56 - 8 * i));
     sha256_add(s, tail, 8);
+    assert(s->length % 64 == 0); /* nothing waits for the next block */
     for (int i = 0; i < 32; i++)
         digest[i] = (uint8_t)(s->state[i / 4] >> (24 - i % 4 * 8));
 }

@@ -126,6 +126,7 @@ void model_record_embed(struct model_pass *pass, struct rt_list *list, uint32_t 
                         struct rt_buffer *x)
 {
     const struct rt_model *m = pass->model;
+    assert(rows <= pass->rows);
     for (uint32_t i = 0; i < m->embed.count; i++) {
         const struct model_weight *w = &m->embed.part[i];
         const struct embed_push push = {
@@ -197,6 +198,7 @@ void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
                           struct rt_buffer *index, struct rt_slice x, uint32_t ldx,
                           struct rt_slice y, uint32_t ldy, uint32_t offy, bool accumulate)
 {
+    assert(x.buffer != y.buffer);
     const struct columns_push push = { .rows = rows,
                                        .cols = cols,
                                        .ldx = ldx,
@@ -252,9 +254,12 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
     const struct model_lora *lora = product->lora;
     const uint64_t row0 = s->row0[run->part0];
     const bool decode = rt_plan_decodes(rt_device_plan(m->dev), w->bits, rows);
+    assert(!decode || pass->decoded);
+    assert(!lora || pass->u[product->group]);
     struct rt_slice x = product->x;
     uint32_t ldx = product->ldx;
     if (run->weight.order) {
+        assert(pass->columns && s->ld_in <= m->ld_columns);
         model_record_columns(list, rows, s->ld_in, run->weight.order, x, ldx,
                              model_slice(pass->columns), m->ld_columns, 0, false);
         x = model_slice(pass->columns);
@@ -440,6 +445,7 @@ void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t 
     const struct rt_model *m = pass->model;
     const struct model_layer *layer = &m->layers[l];
     const struct model_group_shape *s = m->shape;
+    assert(l < m->config.layers && rows <= pass->rows);
     struct rt_buffer *norm2 = pass->keep ? pass->norm2 : pass->norm;
 
     record_norm(m, list, rows, model_slice(in), layer->norm_attention,

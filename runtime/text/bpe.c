@@ -2,6 +2,7 @@
 
 #include "runtime/text/utf8.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ static uint32_t places_for(size_t count)
 /* The place of these bytes in the text table: theirs, or the empty one. */
 static uint32_t text_place(const struct bpe *b, const uint8_t *bytes, size_t size)
 {
+    assert(b->text_places && (b->text_places & (b->text_places - 1)) == 0);
     uint32_t i = hash_bytes(HASH_START, bytes, size) & (b->text_places - 1);
     while (b->by_text[i]) {
         const struct bpe_token *t = &b->tokens[b->by_text[i] - 1];
@@ -49,6 +51,7 @@ uint32_t bpe_find(const struct bpe *b, const char *bytes, size_t size)
 
 uint32_t bpe_find_joined(const struct bpe *b, uint32_t left, uint32_t right)
 {
+    assert(left < b->id_count && right < b->id_count);
     const struct bpe_token *l = &b->tokens[left], *r = &b->tokens[right];
     const uint32_t hash =
         hash_bytes(hash_bytes(HASH_START, l->bytes, l->size), r->bytes, r->size);
@@ -72,6 +75,7 @@ const uint8_t *bpe_text(const struct bpe *b, uint32_t id, size_t *size)
 /* Makes the token findable, unless its text already is. */
 static void put_text(struct bpe *b, uint32_t id)
 {
+    assert(id < b->id_count && b->tokens[id].bytes);
     const uint32_t place = text_place(b, b->tokens[id].bytes, b->tokens[id].size);
     if (!b->by_text[place])
         b->by_text[place] = id + 1;
@@ -146,6 +150,7 @@ rt_status bpe_add(struct bpe *b, struct rt_ctx *ctx, const char *bytes, size_t s
         b->id_count = id + 1;
     if (b->id_count > b->text_places / 2)
         TRY(grow_texts(b, ctx));
+    assert(b->id_count <= b->text_places); /* a search ends at an empty place */
     if (!hidden)
         put_text(b, id);
 
@@ -165,6 +170,7 @@ void bpe_find_bytes(struct bpe *b)
 
 static struct bpe_merge *merge_place(const struct bpe *b, uint32_t left, uint32_t right)
 {
+    assert(b->merges && b->merge_places);
     uint32_t i = hash_pair(left, right) & (b->merge_places - 1);
     while (b->merges[i].left != BPE_NO_ID &&
            (b->merges[i].left != left || b->merges[i].right != right))
@@ -265,6 +271,7 @@ static void heap_push(struct word *w, struct candidate c)
 
 static struct candidate heap_pop(struct word *w)
 {
+    assert(w->heap_count > 0);
     const struct candidate top = w->heap[0], last = w->heap[--w->heap_count];
     uint32_t i = 0;
     for (;;) {
@@ -304,6 +311,7 @@ static void consider(const struct bpe *b, struct word *w, uint32_t at)
     const uint32_t next = at == UINT32_MAX ? UINT32_MAX : w->symbols[at].next;
     if (next == UINT32_MAX)
         return;
+    assert(at < w->count && next < w->count && at < next);
     const struct symbol *left = &w->symbols[at], *right = &w->symbols[next];
     struct candidate c = {
         .at = at, .right = next, .size = left->size, .right_size = right->size
@@ -318,7 +326,8 @@ static void merge_word(const struct bpe *b, struct word *w)
         const struct candidate c = heap_pop(w);
         struct symbol *s = &w->symbols[c.at], *gone = &w->symbols[c.right];
         if (s->size != c.size || s->next != c.right || gone->size != c.right_size)
-            continue; /* one of both has been joined since */
+            continue;                              /* one of both has been joined since */
+        assert(s->start + s->size <= gone->start); /* what a word leaves out is between */
         s->id = c.id;
         s->size += gone->size;
         s->next = gone->next;
@@ -402,6 +411,7 @@ rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *tex
             in_run = false;
         }
     }
+    assert(n <= size); /* room that the caller made */
     *count += n;
     rt_free(w.symbols);
     rt_free(w.heap);

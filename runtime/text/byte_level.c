@@ -1,5 +1,6 @@
 #include "runtime/text/byte_level.h"
 
+#include <assert.h>
 void byte_level_init(struct byte_level *level)
 {
     int16_t next = 256;
@@ -11,6 +12,7 @@ void byte_level_init(struct byte_level *level)
             (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
         level->byte[printable ? byte : next++] = byte;
     }
+    assert(next == BYTE_LEVEL_END); /* every byte has a character */
 }
 
 void byte_level_deinit(struct byte_level *level)
@@ -43,6 +45,7 @@ rt_status byte_level_read(struct byte_level *level, struct rt_ctx *ctx, const ch
             return RT_OK;
         level->bytes[(*out_size)++] = (uint8_t)level->byte[c];
     }
+    assert(*out_size <= level->capacity);
     *good = true;
     return RT_OK;
 }

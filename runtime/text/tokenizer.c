@@ -6,6 +6,7 @@
 #include "runtime/format/gguf.h"
 #include "runtime/text/utf8.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,7 @@ static rt_status add_word(struct ids *ids, const char *text, size_t size)
     if (st == RT_OK)
         st = bpe_encode(&ids->tok->bpe, ids->tok->ctx, (const uint8_t *)text, size,
                         ids->list + ids->count, &ids->count);
+    assert(st != RT_OK || ids->count <= ids->capacity);
     return st;
 }
 
@@ -377,6 +379,7 @@ fail:
 static const struct text_added *added_at(const struct text_tokenizer *t, const char *text,
                                          size_t left, bool special)
 {
+    assert(left > 0);
     if (!t->added_first[(uint8_t)*text])
         return NULL;
     for (uint32_t i = 0; i < t->added_count; i++)
@@ -401,6 +404,7 @@ static size_t white_at(const char *text, size_t left)
 /* Where the white space begins that ends at `end`, not before `from`. */
 static size_t white_before(const char *text, size_t from, size_t end)
 {
+    assert(from <= end);
     while (end > from) {
         size_t at = end - 1;
         while (at > from && ((uint8_t)text[at] & 0xc0) == 0x80)
@@ -417,6 +421,7 @@ static rt_status add_added(struct ids *ids, const struct text_added *a)
     const rt_status st = ids_reserve(ids, 1);
     if (st != RT_OK)
         return st;
+    assert(ids->count < ids->capacity);
     ids->list[ids->count++] = a->id;
     if (ids->tok->prefix >= (a->special ? TEXT_PREFIX_SPECIAL : TEXT_PREFIX_EVERY))
         ids->prefix = true;
@@ -446,6 +451,7 @@ static rt_status encode_valid(struct ids *ids, const char *text, size_t size,
             n = white_at(text + at, size - at);
         from = at;
     }
+    assert(from <= size);
     if (size > from)
         TRY(add_plain(ids, text + from, size - from));
     return RT_OK;

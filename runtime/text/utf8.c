@@ -2,6 +2,7 @@
 
 #include "runtime/text/tokenizer.h"
 
+#include <assert.h>
 #include <string.h>
 
 size_t utf8_character(const uint8_t *p, size_t left, size_t *bad)
@@ -14,6 +15,7 @@ size_t utf8_character(const uint8_t *p, size_t left, size_t *bad)
         { 0xee, 0xef, 3, 0x80, 0xbf }, { 0xf0, 0xf0, 4, 0x90, 0xbf },
         { 0xf1, 0xf3, 4, 0x80, 0xbf }, { 0xf4, 0xf4, 4, 0x80, 0x8f },
     };
+    assert(left > 0);
     *bad = 1;
     if (p[0] < 0x80)
         return 1;
@@ -45,6 +47,7 @@ char *utf8_repaired(struct rt_ctx *ctx, const char *text, size_t size, size_t *o
         n += good ? good : UTF8_REPLACEMENT_SIZE;
         i += good ? good : bad;
     }
+    assert(n <= UTF8_REPLACEMENT_SIZE * size);
     *out_size = n;
     return out;
 }

@@ -23,6 +23,7 @@ rt_status backward_init(struct backward *b, struct model_pass *pass)
     const struct rt_model *m = pass->model;
     struct rt_device *dev = m->dev;
     const uint32_t n = pass->rows;
+    assert(pass->keep && pass->adapter);
     *b = (struct backward){ .pass = pass };
     b->x = rt_alloc(rt_device_ctx(dev), m->config.layers + 1, sizeof *b->x);
     if (!b->x)
@@ -75,6 +76,7 @@ void backward_deinit(struct backward *b)
 void backward_record_forward(struct backward *b, struct rt_list *list, uint32_t rows)
 {
     const struct model_cache contiguous = { 0 };
+    assert(rows <= b->pass->rows);
     model_record_embed(b->pass, list, rows, b->x[0]);
     for (uint32_t l = 0; l < b->pass->model->config.layers; l++)
         model_record_layer(b->pass, list, l, rows, &contiguous, b->x[l], b->x[l + 1]);
@@ -89,6 +91,7 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
     const struct rt_weight_shape *s = &w->shape;
     const struct rt_slice scales = w->scales ? model_slice(w->scales) : none;
     const bool decode = s->bits != 32 && rows >= SCRATCH_ROWS;
+    assert((!decode || scratch) && (!lora || du));
     if (decode)
         model_record_decode(m, list, w, scratch);
     const struct matmul_back_push push = {
@@ -251,6 +254,7 @@ static void record_runs(struct backward *b, struct rt_list *list,
             model_record_columns(list, call->rows, s->ld_in, w->inverse, own.dx, own.lddx,
                                  dx->dx, dx->lddx, dx->offdx, r > 0);
     }
+    assert(runs->count > 0); /* dx is written, not added to */
     if (lora) {
         const struct model_weight a = { .shape = lora->a_shape, .codes = lora->a_k4 };
         struct backward_product own = *dx;

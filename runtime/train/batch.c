@@ -1,5 +1,6 @@
 #include "runtime/train/batch.h"
 
+#include <assert.h>
 #include <string.h>
 
 rt_status batch_init(struct batch *b, struct rt_device *dev, uint32_t rows,
@@ -69,6 +70,7 @@ static rt_status check_fits(const struct batch *b, struct rt_ctx *ctx,
 static void fill_row(struct model_pass *pass, uint32_t row, uint32_t id,
                      uint32_t position, uint32_t base, uint32_t end)
 {
+    assert(row < pass->rows && base <= row && row < end);
     uint32_t *ids = rt_buffer_map(pass->ids);
     uint32_t *rope = rt_buffer_map(pass->rope_meta);
     uint32_t *att = rt_buffer_map(pass->att_meta);
@@ -117,8 +119,10 @@ rt_status batch_fill(struct batch *b, struct rt_ctx *ctx,
         }
         b->rows = end;
     }
+    assert(b->rows <= b->rows_max && b->targets <= b->targets_max); /* check_fits */
     b->rows_padded = rt_round_up32(b->rows, RT_ROW_PAD);
     b->targets_padded = rt_round_up32(b->targets ? b->targets : 1, RT_ROW_PAD);
+    assert(b->rows_padded <= b->rows_max && b->targets_padded <= b->targets_max);
     fill_padding(b, pass);
     if (second)
         fill_padding(b, second);

@@ -1,9 +1,9 @@
-/* bench/random_model.c
+/* bench/random_gguf.c
  * A model of the exact shape of Qwen2.5-0.5B with random weights, as a GGUF file (version
  * 3): speed does not depend on what weights say. Projections are Q4_0, the tied embedding
  * Q8_0, as llama.cpp's own quantizer stores a width that 256 does not divide. The
  * vocabulary has the size of the real one and made-up words.
- * Usage: random_model FILE */
+ * Usage: random_gguf FILE */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static uint64_t next_random(void) /* xorshift64 */
 static void put(const void *data, size_t size)
 {
     if (fwrite(data, 1, size, out) != size) {
-        perror("random_model");
+        perror("random_gguf");
         exit(1);
     }
 }
@@ -197,7 +197,7 @@ static void put_data(const char *name, uint64_t in, uint64_t rows, enum type typ
 int main(int argc, char **argv)
 {
     if (argc != 2 || !(out = fopen(argv[1], "wb"))) {
-        fprintf(stderr, "usage: random_model FILE\n");
+        fprintf(stderr, "usage: random_gguf FILE\n");
         return 2;
     }
     each_tensor(count_tensor);
