@@ -8,7 +8,7 @@
 #ifndef RUNTIME_DEVICE_H
 #define RUNTIME_DEVICE_H
 
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 #include "runtime/plan.h"
 #include "runtime/rt.h"
 

@@ -23,11 +23,11 @@ may()
 none='/nothing'
 may shaders 'shaders/' $none
 may runtime 'shaders/|runtime/' $none
-may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/grade/|pipeline/exchange/|pipeline/demo/' \
+may pipeline 'shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/grade/|pipeline/exchange/|pipeline/demo/' \
     'pipeline/cli/'
-may store 'runtime/(rt|device|plan|op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
+may store 'runtime/(rt|device|plan|op/op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
-may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|op_trial|version|weight)\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/|store/' $none
+may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op/op|op/op_trial|version|weight)\.h|runtime/(model|engine|train|quant|format|text)/|pipeline/|store/' $none
 
 vulkan=$(grep -rnE 'include <(vulkan/|volk)' runtime pipeline store tests 2>/dev/null |
     grep -vE '^runtime/vk/')

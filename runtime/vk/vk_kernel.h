@@ -3,7 +3,7 @@
 #ifndef RUNTIME_VK_VK_KERNEL_H
 #define RUNTIME_VK_VK_KERNEL_H
 
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 #include "runtime/plan.h"
 
 struct vk_kernel_info {

@@ -3,7 +3,7 @@
  * groups, flags and constants of the one that is to be tuned, on made-up operands, against
  * its twin, and must give the bits of the first that passes (batch invariance rests on
  * that). */
-#include "runtime/op_trial.h"
+#include "runtime/op/op_trial.h"
 #include "runtime/vk/vk.h"
 #include "runtime/weight.h"
 

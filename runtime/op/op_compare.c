@@ -1,6 +1,6 @@
-/* runtime/op_compare.c
+/* runtime/op/op_compare.c
  * The tolerance of every op, once; the reasons are in docs/numerics.md. */
-#include "runtime/op_compare.h"
+#include "runtime/op/op_compare.h"
 
 #include "runtime/weight.h"
 

@@ -1,10 +1,10 @@
-/* runtime/op_cases_list.h
- * The rows behind runtime/op_cases.h: op, point, parameters; operands are not yet made.
+/* runtime/op/op_cases_list.h
+ * The rows behind runtime/op/op_cases.h: op, point, parameters; operands are not yet made.
  */
 #ifndef RUNTIME_OP_CASES_LIST_H
 #define RUNTIME_OP_CASES_LIST_H
 
-#include "runtime/op_cases.h"
+#include "runtime/op/op_cases.h"
 
 extern const struct rt_op_case rt_op_case_list[];
 extern const uint32_t rt_op_case_count;

@@ -1,4 +1,4 @@
-#include "runtime/op_trial.h"
+#include "runtime/op/op_trial.h"
 
 #include "runtime/ref/ref.h"
 

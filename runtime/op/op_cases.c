@@ -1,7 +1,7 @@
-/* runtime/op_cases.c
+/* runtime/op/op_cases.c
  * From the parameters of a case to its operands. The cases themselves are rows of
- * runtime/op_cases_list.c and runtime/op_cases_bench.c. */
-#include "runtime/op_cases_list.h"
+ * runtime/op/op_cases_list.c and runtime/op/op_cases_bench.c. */
+#include "runtime/op/op_cases_list.h"
 
 #include "runtime/weight.h"
 

@@ -1,4 +1,4 @@
-#include "runtime/op_cases_list.h"
+#include "runtime/op/op_cases_list.h"
 
 /* One case: op, point, contents (USUAL: what the op usually gets), length of sequences,
  * and the parameters in the order of push.h, which the comment above each op repeats. */

@@ -1,7 +1,7 @@
-/* runtime/op_cases_bench.c
+/* runtime/op/op_cases_bench.c
  * The cases of sizes worth timing, and those that measure the limits of a device.
- * Parameters in the order of push.h, as the comments of runtime/op_cases_list.c say. */
-#include "runtime/op_cases_list.h"
+ * Parameters in the order of push.h, as the comments of runtime/op/op_cases_list.c say. */
+#include "runtime/op/op_cases_list.h"
 
 #define TIMED(kind_, op_, what_, length_, ...) \
     { .op = RT_OP_##op_,                       \

@@ -1,4 +1,4 @@
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 
 #include "runtime/weight.h"
 
