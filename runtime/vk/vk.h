@@ -172,8 +172,6 @@ bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel);
  * kernel. */
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice);
-/* The value of NAME=value among a kernel's macros, `otherwise` if it is not there. */
-uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise);
 /* Constants and grid of a matmul-like op for one kernel (vk_matmul.c). */
 void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,
                     struct vk_choice *choice);

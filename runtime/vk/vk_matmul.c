@@ -3,6 +3,7 @@
  * constants and grid of each. All that fit give the same bits; those of rounded products,
  * in a plan that has them, among themselves. */
 #include "runtime/vk/vk.h"
+#include "runtime/weight.h"
 
 #include <string.h>
 
@@ -41,38 +42,37 @@ static struct shape shape_of(enum rt_op op, const void *push)
 /* What one workgroup covers: rows, and lane steps (vec4 columns but for matmul). */
 static void tile_of(enum rt_op op, uint32_t kernel, uint32_t *rows, uint32_t *lanes)
 {
-    const uint32_t columns = vk_kernel_define(kernel, "TILE_M", 0);
-    if (columns) { /* shared memory; TU and TL are what an invocation holds of it */
-        *rows = vk_kernel_define(kernel, "TILE_N", 1);
-        *lanes = op == RT_OP_matmul ? columns : columns / 4;
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (k->tile_m) { /* shared memory; TU and TL are what an invocation holds of it */
+        *rows = k->tile_n;
+        *lanes = op == RT_OP_matmul ? k->tile_m : k->tile_m / 4;
         return;
     }
-    *rows = vk_kernel_define(kernel, "TU", 1);
-    *lanes = vk_kernel_define(kernel, "WIDTH", 8) * vk_kernel_define(kernel, "TL", 1);
+    *rows = k->tile_u;
+    *lanes = k->width * k->tile_l;
 }
 
 /* Kernels without BITS serve every weight; the others are compiled for one form. */
 static bool serves_form(enum rt_op op, uint32_t kernel, const struct shape *s)
 {
-    const uint32_t bits = vk_kernel_define(kernel, "BITS", 0);
-    const uint32_t form = vk_kernel_define(kernel, "FORM_OFFSET", 0);
-    if (bits == 0)
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    const uint32_t form = k->form_offset ? RT_FORM_OFFSET : RT_FORM_ZERO;
+    if (k->bits == 0)
         return true;
-    if (bits != s->bits || (bits != 32 && form != s->form))
+    if (k->bits != s->bits || (k->bits != 32 && form != s->form))
         return false;
     /* matmul.comp reads scales once for 32 codes, unless it is told of smaller groups. */
-    return op != RT_OP_matmul ||
-           vk_kernel_define(kernel, "GROUP16", 0) == (s->group == 16);
+    return op != RT_OP_matmul || k->group16 == (s->group == 16);
 }
 
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct shape s = shape_of(op, push);
     uint32_t tile_rows, step;
     tile_of(op, kernel, &tile_rows, &step);
-    if (vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32) != RT_PRODUCTS_F32)
-        return s.lanes % step == 0 && s.group != 16 &&
-               s.bits <= vk_kernel_define(kernel, "BITS_MAX", 32);
+    if (k->products != RT_PRODUCTS_F32)
+        return s.lanes % step == 0 && s.group != 16 && s.bits <= k->bits_max;
     return serves_form(op, kernel, &s) && (!s.exact || s.lanes % step == 0);
 }
 
@@ -87,16 +87,14 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     if (!vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     const struct shape s = shape_of(op, push);
-    const uint32_t tu = vk_kernel_define(kernel, "TU", 1);
-    const uint32_t tl = vk_kernel_define(kernel, "TL", 1);
     uint32_t tile_rows, step;
     tile_of(op, kernel, &tile_rows, &step);
     /* Work wasted on padding counts most, then reuse in registers, then the path. */
     const uint32_t rows = (s.rows + tile_rows - 1) / tile_rows * tile_rows;
     const double used = rows ? (double)s.rows / rows : 1;
-    const double reuse = (double)tu * tl / (tu + tl);
+    const double reuse = (double)k->tile_u * k->tile_l / (k->tile_u + k->tile_l);
     double rank = 100 * used * reuse;
-    if (vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32) != RT_PRODUCTS_F32)
+    if (k->products != RT_PRODUCTS_F32)
         return PRODUCTS_RANK +
                (int)rank; /* at every number of rows, or rows would differ */
     if (strchr(k->paths, 't'))
@@ -110,7 +108,7 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
 static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
 {
     const struct rt_facts *f = &dev->base.info.facts;
-    choice->spec[4] = vk_kernel_define(choice->kernel, "TILE_N", 64);
+    choice->spec[4] = vk_kernel_table[choice->kernel].tile_n;
     if (dev->base.plan.products != RT_PRODUCTS_F16)
         return;
     choice->spec[5] = f->coop_rows;
@@ -128,7 +126,7 @@ void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push
     choice->grid[0] = (s.lanes + lanes - 1) / lanes;
     choice->grid[1] = (s.rows + rows - 1) / rows;
     choice->grid[2] = 1;
-    if (vk_kernel_define(choice->kernel, "BITS", 0) == 0) {
+    if (vk_kernel_table[choice->kernel].bits == 0) {
         choice->spec[2] = s.bits;
         choice->spec[3] = s.form;
     }
@@ -136,7 +134,7 @@ void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push
         const struct matmul_push *p = push;
         choice->spec[0] = p->group;
         choice->spec[1] = p->flags;
-        if (vk_kernel_define(choice->kernel, "PRODUCTS", RT_PRODUCTS_F32))
+        if (vk_kernel_table[choice->kernel].products)
             fill_products(dev, choice);
     } else if (op == RT_OP_matmul_back) {
         const struct matmul_back_push *p = push;

@@ -11,10 +11,8 @@ enum { ROUNDS_OF_32 = 19, ROUNDED_OF_32 = 64 };
 
 static uint64_t product_rounds(uint32_t kernel, uint32_t summed, uint32_t rank)
 {
-    const uint32_t each =
-        vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32) == RT_PRODUCTS_F32
-            ? ROUNDS_OF_32
-            : ROUNDED_OF_32;
+    const bool exact = vk_kernel_table[kernel].products == RT_PRODUCTS_F32;
+    const uint32_t each = exact ? ROUNDS_OF_32 : ROUNDED_OF_32;
     return (uint64_t)each * ((summed + 31) / 32 + (rank + 31) / 32 + 1);
 }
 

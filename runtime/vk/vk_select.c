@@ -6,28 +6,10 @@
 
 #include <string.h>
 
-uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise)
-{
-    const size_t length = strlen(name);
-    for (const char *word = vk_kernel_table[kernel].defines; word && *word;) {
-        if (strncmp(word, name, length) == 0 && word[length] == '=') {
-            uint32_t value = 0;
-            for (const char *c = word + length + 1; *c >= '0' && *c <= '9'; c++)
-                value = 10 * value + (uint32_t)(*c - '0');
-            return value;
-        }
-        word = strchr(word, ' ');
-        if (word)
-            word++;
-    }
-    return otherwise;
-}
-
 /* Kernels of rounded products are for plans that have them. */
-static bool serves_products(const struct rt_plan *plan, uint32_t kernel)
+static bool serves_products(const struct rt_plan *plan, const struct vk_kernel_info *k)
 {
-    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
-    return products == RT_PRODUCTS_F32 || products == plan->products;
+    return k->products == RT_PRODUCTS_F32 || k->products == plan->products;
 }
 
 bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
@@ -35,10 +17,9 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (plan->path == RT_PATH_STORAGE && strspn(k->paths, "s") != strlen(k->paths))
         return false;
-    if (vk_kernel_define(kernel, "BROADCAST", 0) &&
-        vk_kernel_define(kernel, "WIDTH", 0) != plan->broadcast)
+    if (k->broadcast && k->width != plan->broadcast)
         return false;
-    if (!serves_products(plan, kernel))
+    if (!serves_products(plan, k))
         return false;
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
@@ -56,8 +37,7 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_plan *plan = &dev->base.plan;
     const uint32_t halves = halves_of(k->op, push);
-    if (!serves_products(plan, kernel) ||
-        vk_kernel_define(kernel, "WIDTH", 0) > dev->base.info.facts.lanes_max)
+    if (!serves_products(plan, k) || k->width > dev->base.info.facts.lanes_max)
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
         /* Texels of halves are half as large: a view reaches half as far. */
@@ -204,22 +184,20 @@ bool vk_row_is_long(enum rt_op op, const void *push)
 
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const uint32_t hd = head_size(op, push);
     if (op == RT_OP_unpack)
-        return vk_kernel_define(kernel, "OWN", 0) == is_own(push);
+        return k->own == is_own(push);
     if (op == RT_OP_peak_fma)
-        return vk_kernel_define(kernel, "CHAINS", 0) ==
-               ((const struct peak_fma_push *)push)->chains;
+        return k->chains == ((const struct peak_fma_push *)push)->chains;
     if (op == RT_OP_peak_copy)
-        return vk_kernel_define(kernel, "TEXEL", 0) <=
-               ((const struct peak_copy_push *)push)->texel;
+        return k->texel <= ((const struct peak_copy_push *)push)->texel;
     if (op == RT_OP_peak_read)
-        return vk_kernel_define(kernel, "TEXEL", 0) <=
-               ((const struct peak_read_push *)push)->texel;
-    if (vk_row_is_long(op, push) && !vk_kernel_define(kernel, "ROWGROUP", 0))
+        return k->texel <= ((const struct peak_read_push *)push)->texel;
+    if (vk_row_is_long(op, push) && !k->row_group)
         return false;
-    if (op == RT_OP_attention && vk_kernel_table[kernel].paths[1] == 's' &&
-        vk_kernel_define(kernel, "HALF", 0) != (halves_of(op, push) != 0))
+    if (op == RT_OP_attention && k->paths[1] == 's' &&
+        k->halves != (halves_of(op, push) != 0))
         return false; /* shaders/lib/keys.glsl */
     return hd == 0 || vk_serves_head(hd);
 }
@@ -240,8 +218,7 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
         return 0;
     int rank = 1;
     const bool tiled = dev->base.plan.family == RT_FAMILY_TILED;
-    if (k->family == dev->base.plan.family ||
-        (tiled && vk_kernel_define(kernel, "ROWGROUP", 0)))
+    if (k->family == dev->base.plan.family || (tiled && k->row_group))
         rank += 4;
     if (strchr(k->paths, 't') || strchr(k->paths, 'u'))
         rank += 2;
@@ -286,12 +263,12 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
 /* Items that a workgroup serves. */
 static uint32_t items_of_group(uint32_t kernel, uint32_t hd)
 {
-    const uint32_t width = vk_kernel_define(kernel, "WIDTH", 64);
-    if (vk_kernel_define(kernel, "ROWGROUP", 0))
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (k->row_group)
         return 1;
-    if (vk_kernel_define(kernel, "HEADGROUP", 0))
-        return width / (hd / 4); /* shaders/lib/attention_back.glsl */
-    return vk_kernel_define(kernel, "ITEMS", width);
+    if (k->head_group)
+        return k->width / (hd / 4); /* shaders/lib/attention_back.glsl */
+    return k->items ? k->items : k->width;
 }
 
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,

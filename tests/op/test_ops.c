@@ -96,7 +96,7 @@ static bool has_tiled_kernel(enum rt_op op)
     for (uint32_t k = 0; k < vk_kernel_count; k++)
         if (vk_kernel_table[k].op == op &&
             (vk_kernel_table[k].family == RT_FAMILY_TILED ||
-             vk_kernel_define(k, "ROWGROUP", 0)))
+             vk_kernel_table[k].row_group))
             return true;
     return false;
 }
@@ -105,7 +105,7 @@ static bool has_tiled_kernel(enum rt_op op)
  * own. All other kernels of an op agree, whatever their family. */
 static bool sums_by_group(uint32_t kernel)
 {
-    return vk_kernel_define(kernel, "ROWGROUP", 0) != 0;
+    return vk_kernel_table[kernel].row_group;
 }
 
 static bool has_group_kernel(enum rt_op op)
