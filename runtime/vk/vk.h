@@ -160,8 +160,9 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
  * op says what they hold: a texel view of halves reaches half as far. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
                         const struct rt_slice *slices);
-/* vk_rounds.c: at most so many rounds of loops take its invocations, as far as parameters
- * tell; 0: the kernel's own constants or the caller bound them. */
+/* At most so many rounds of loops take the invocations of a kernel, as far as parameters
+ * tell; 0: the kernel's own constants or the caller bound them. `slices` may be NULL where
+ * no binding's size counts. */
 uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices);
 /* Whether the rows of an op are too long for one invocation each: a workgroup takes one,
  * on every device. */

@@ -2,6 +2,7 @@
  * Which matmul kernels fit an op, how they rank before anything was measured, and the
  * constants and grid of each. All that fit give the same bits; those of rounded products,
  * in a plan that has them, among themselves. */
+#include "runtime/op/op_row.h"
 #include "runtime/vk/vk.h"
 #include "runtime/weight.h"
 
@@ -10,42 +11,24 @@
 /* Above all others. */
 enum { PRODUCTS_RANK = 1 << 24 };
 
-/* What the three ops have in common for choosing. */
-struct shape {
-    uint32_t rows;  /* along TU (outer: na) */
-    uint32_t lanes; /* along WIDTH x TL, in units of one lane step */
-    uint32_t bits;
-    uint32_t form, group;
-    bool exact; /* lanes must be a multiple of WIDTH x TL */
-};
-
 bool vk_is_matmul(enum rt_op op)
 {
-    return op == RT_OP_matmul || op == RT_OP_matmul_back || op == RT_OP_outer;
+    return rt_op_rows[op]->shape != NULL;
 }
 
-static struct shape shape_of(enum rt_op op, const void *push)
+static struct rt_op_shape shape_of(enum rt_op op, const void *push)
 {
-    if (op == RT_OP_matmul) {
-        const struct matmul_push *p = push;
-        return (struct shape){ p->rows, p->out_pad, p->bits, p->form, p->group, true };
-    }
-    if (op == RT_OP_matmul_back) {
-        const struct matmul_back_push *p = push;
-        return (
-            struct shape){ p->rows, p->in_pad / 4, p->bits, p->form, p->group, false };
-    }
-    const struct outer_push *p = push;
-    return (struct shape){ p->na, p->nb / 4, 0, 0, 0, false };
+    return rt_op_rows[op]->shape(push);
 }
 
-/* What one workgroup covers: rows, and lane steps (vec4 columns but for matmul). */
-static void tile_of(enum rt_op op, uint32_t kernel, uint32_t *rows, uint32_t *lanes)
+/* What one workgroup covers: rows, and lane steps. */
+static void tile_of(uint32_t kernel, const struct rt_op_shape *s, uint32_t *rows,
+                    uint32_t *lanes)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (k->tile_m) { /* shared memory; TU and TL are what an invocation holds of it */
         *rows = k->tile_n;
-        *lanes = op == RT_OP_matmul ? k->tile_m : k->tile_m / 4;
+        *lanes = k->tile_m / s->columns;
         return;
     }
     *rows = k->tile_u;
@@ -53,7 +36,7 @@ static void tile_of(enum rt_op op, uint32_t kernel, uint32_t *rows, uint32_t *la
 }
 
 /* Kernels without BITS serve every weight; the others are compiled for one form. */
-static bool serves_form(enum rt_op op, uint32_t kernel, const struct shape *s)
+static bool serves_form(uint32_t kernel, const struct rt_op_shape *s)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const uint32_t form = k->form_offset ? RT_FORM_OFFSET : RT_FORM_ZERO;
@@ -62,18 +45,18 @@ static bool serves_form(enum rt_op op, uint32_t kernel, const struct shape *s)
     if (k->bits != s->bits || (k->bits != 32 && form != s->form))
         return false;
     /* matmul.comp reads scales once for 32 codes, unless it is told of smaller groups. */
-    return op != RT_OP_matmul || k->group16 == (s->group == 16);
+    return k->group16 == s->groups;
 }
 
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    const struct shape s = shape_of(op, push);
+    const struct rt_op_shape s = shape_of(op, push);
     uint32_t tile_rows, step;
-    tile_of(op, kernel, &tile_rows, &step);
+    tile_of(kernel, &s, &tile_rows, &step);
     if (k->products != RT_PRODUCTS_F32)
         return s.lanes % step == 0 && s.group != 16 && s.bits <= k->bits_max;
-    return serves_form(op, kernel, &s) && (!s.exact || s.lanes % step == 0);
+    return serves_form(kernel, &s) && (!s.exact || s.lanes % step == 0);
 }
 
 int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
@@ -86,9 +69,9 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
      * tiles on a GPU) or crawl (barriers on a software device). */
     if (!vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
-    const struct shape s = shape_of(op, push);
+    const struct rt_op_shape s = shape_of(op, push);
     uint32_t tile_rows, step;
-    tile_of(op, kernel, &tile_rows, &step);
+    tile_of(kernel, &s, &tile_rows, &step);
     /* Work wasted on padding counts most, then reuse in registers, then the path. */
     const uint32_t rows = (s.rows + tile_rows - 1) / tile_rows * tile_rows;
     const double used = rows ? (double)s.rows / rows : 1;
@@ -120,24 +103,19 @@ static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
 void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,
                     struct vk_choice *choice)
 {
-    const struct shape s = shape_of(op, push);
+    const struct vk_kernel_info *k = &vk_kernel_table[choice->kernel];
+    const struct rt_op_shape s = shape_of(op, push);
     uint32_t rows, lanes;
-    tile_of(op, choice->kernel, &rows, &lanes);
+    tile_of(choice->kernel, &s, &rows, &lanes);
     choice->grid[0] = (s.lanes + lanes - 1) / lanes;
     choice->grid[1] = (s.rows + rows - 1) / rows;
     choice->grid[2] = 1;
-    if (vk_kernel_table[choice->kernel].bits == 0) {
+    choice->spec[0] = s.group;
+    choice->spec[1] = s.flags;
+    if (k->bits == 0) {
         choice->spec[2] = s.bits;
         choice->spec[3] = s.form;
     }
-    if (op == RT_OP_matmul) {
-        const struct matmul_push *p = push;
-        choice->spec[0] = p->group;
-        choice->spec[1] = p->flags;
-        if (vk_kernel_table[choice->kernel].products)
-            fill_products(dev, choice);
-    } else if (op == RT_OP_matmul_back) {
-        const struct matmul_back_push *p = push;
-        choice->spec[0] = p->group;
-    }
+    if (k->products != RT_PRODUCTS_F32)
+        fill_products(dev, choice);
 }

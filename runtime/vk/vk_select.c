@@ -1,8 +1,7 @@
 /* runtime/vk/vk_select.c
  * Which kernel runs an op, with which constants and grid. Pure but for the tune. */
+#include "runtime/op/op_row.h"
 #include "runtime/vk/vk.h"
-
-#include "runtime/weight.h"
 
 #include <string.h>
 
@@ -24,19 +23,12 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
 
-/* Bit per binding that holds halves where an op says so: keys and values. */
-static uint32_t halves_of(enum rt_op op, const void *push)
-{
-    const struct attention_push *p = push;
-    return op == RT_OP_attention && p->halves ? 1u << 1 | 1u << 2 : 0;
-}
-
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
                         const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_plan *plan = &dev->base.plan;
-    const uint32_t halves = halves_of(k->op, push);
+    const uint32_t halves = rt_op_needs_of(k->op, push).halves;
     if (!serves_products(plan, k) || k->width > dev->base.info.facts.lanes_max)
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
@@ -50,119 +42,6 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     return true;
 }
 
-/* Head size of ops whose kernels are specialized for one; 0: of other ops. */
-static uint32_t head_size(enum rt_op op, const void *push)
-{
-    switch (op) {
-    case RT_OP_attention:
-        return ((const struct attention_push *)push)->hd;
-    case RT_OP_attention_back_q:
-        return ((const struct attention_back_q_push *)push)->hd;
-    case RT_OP_attention_back_kv:
-        return ((const struct attention_back_kv_push *)push)->hd;
-    default:
-        return 0;
-    }
-}
-
-/* Invocations of ops that have one per item. */
-static uint64_t item_count(enum rt_op op, const void *push)
-{
-    switch (op) {
-    case RT_OP_embed: {
-        const struct embed_push *p = push;
-        return (uint64_t)p->rows * ((p->cols + 3) / 4);
-    }
-    case RT_OP_unpack: {
-        const struct unpack_push *p = push;
-        return (uint64_t)p->out_pad * (p->in_pad / 32); /* 32 codes of a row */
-    }
-    case RT_OP_pack: {
-        const struct pack_push *p = push;
-        return (uint64_t)p->n_out * p->n_in;
-    }
-    case RT_OP_rmsnorm: {
-        const struct rmsnorm_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_rmsnorm_back: {
-        const struct rmsnorm_back_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_rope: {
-        const struct rope_push *p = push;
-        return (uint64_t)p->rows * (p->heads_q + p->heads_k);
-    }
-    case RT_OP_attention: {
-        const struct attention_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_attention_back_q: {
-        const struct attention_back_q_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_attention_back_kv: {
-        const struct attention_back_kv_push *p = push;
-        return (uint64_t)p->rows * p->heads_k;
-    }
-    case RT_OP_swiglu: {
-        const struct swiglu_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_swiglu_back: {
-        const struct swiglu_back_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_gather: {
-        const struct gather_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_columns: {
-        const struct columns_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_ce_back: {
-        const struct ce_back_push *p = push;
-        return (uint64_t)p->rows * (p->ldl / 4);
-    }
-    case RT_OP_logits_stat:
-        return ((const struct logits_stat_push *)push)->rows;
-    case RT_OP_kl:
-        return ((const struct kl_push *)push)->rows;
-    case RT_OP_sample:
-        return ((const struct sample_push *)push)->rows;
-    case RT_OP_dpo:
-        return ((const struct dpo_push *)push)->pairs;
-    case RT_OP_add:
-        return ((const struct add_push *)push)->count / 4;
-    case RT_OP_adamw:
-        return ((const struct adamw_push *)push)->count / 4;
-    case RT_OP_sumsq:
-        return (((const struct sumsq_push *)push)->count + 1023) / 1024;
-    case RT_OP_clip:
-        return 1;
-    case RT_OP_peak_fma:
-        return ((const struct peak_fma_push *)push)->count / 4;
-    case RT_OP_peak_copy:
-        return ((const struct peak_copy_push *)push)->count / 4;
-    case RT_OP_peak_read:
-        return (uint64_t)((const struct peak_read_push *)push)->blocks *
-               (PEAK_COLUMNS / 4);
-    case RT_OP_matmul:
-    case RT_OP_matmul_back:
-    case RT_OP_outer:
-    case RT_OP_COUNT:
-        break;
-    }
-    return 0;
-}
-
-/* Whether a weight is of those that `unpack` has a kernel of its own for. */
-static bool is_own(const struct unpack_push *p)
-{
-    return p->bits >= 16 || (p->form <= RT_FORM_OFFSET && p->bits != 5 && p->bits != 6);
-}
-
 /* Longest row of logits that one invocation may walk: llvmpipe ends every loop of an
  * invocation after 65,535 rounds together, without a word, and `sample` needs 7.5 a column
  * where its loops of 4 are unrolled, as Mesa does. */
@@ -170,36 +49,37 @@ enum { ROW_MAX = 8192 };
 
 bool vk_row_is_long(enum rt_op op, const void *push)
 {
-    switch (op) {
-    case RT_OP_logits_stat:
-        return ((const struct logits_stat_push *)push)->vocab > ROW_MAX;
-    case RT_OP_kl:
-        return ((const struct kl_push *)push)->vocab > ROW_MAX;
-    case RT_OP_sample:
-        return ((const struct sample_push *)push)->vocab > ROW_MAX;
-    default:
-        return false;
-    }
+    return rt_op_needs_of(op, push).columns > ROW_MAX;
+}
+
+/* Bit per binding that the kernel reads by storage. */
+static uint32_t storage_of(const struct vk_kernel_info *k)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
+        bits |= (uint32_t)(k->paths[i] == 's') << i;
+    return bits;
+}
+
+/* A texel view gives halves as floats; by storage a kernel must be compiled for them, and
+ * then reads nothing else (shaders/lib/keys.glsl). */
+static bool reads_halves(const struct vk_kernel_info *k, uint32_t halves)
+{
+    return k->halves ? halves != 0 : (halves & storage_of(k)) == 0;
 }
 
 bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    const uint32_t hd = head_size(op, push);
-    if (op == RT_OP_unpack)
-        return k->own == is_own(push);
-    if (op == RT_OP_peak_fma)
-        return k->chains == ((const struct peak_fma_push *)push)->chains;
-    if (op == RT_OP_peak_copy)
-        return k->texel <= ((const struct peak_copy_push *)push)->texel;
-    if (op == RT_OP_peak_read)
-        return k->texel <= ((const struct peak_read_push *)push)->texel;
-    if (vk_row_is_long(op, push) && !k->row_group)
+    const struct rt_op_needs needs = rt_op_needs_of(op, push);
+    if (k->own != needs.own || k->chains != needs.chains)
         return false;
-    if (op == RT_OP_attention && k->paths[1] == 's' &&
-        k->halves != (halves_of(op, push) != 0))
-        return false; /* shaders/lib/keys.glsl */
-    return hd == 0 || vk_serves_head(hd);
+    if (needs.storage_only && k->texel)
+        return false;
+    if (needs.columns > ROW_MAX && !k->row_group)
+        return false;
+    return reads_halves(k, needs.halves) &&
+           (needs.head == 0 || vk_serves_head(needs.head));
 }
 
 bool vk_serves_head(uint32_t head_dim)
@@ -257,7 +137,7 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
             *out = i;
         }
     }
-    return best ? RT_OK : no_kernel(dev, op, head_size(op, push));
+    return best ? RT_OK : no_kernel(dev, op, rt_op_needs_of(op, push).head);
 }
 
 /* Items that a workgroup serves. */
@@ -274,11 +154,12 @@ static uint32_t items_of_group(uint32_t kernel, uint32_t hd)
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice)
 {
-    const uint64_t items = item_count(op, push);
-    const uint64_t each = items_of_group(choice->kernel, head_size(op, push));
+    const struct rt_op_needs needs = rt_op_needs_of(op, push);
+    const uint64_t items = rt_op_rows[op]->items(push);
+    const uint64_t each = items_of_group(choice->kernel, needs.head);
     const uint64_t groups = (items + each - 1) / each;
-    choice->halves = halves_of(op, push);
-    choice->spec[0] = head_size(op, push); /* shaders/lib/head.glsl */
+    choice->halves = needs.halves;
+    choice->spec[0] = needs.head; /* shaders/lib/head.glsl */
     /* 65,535 groups a dimension is all that every device grants. */
     choice->grid[0] = (uint32_t)groups;
     choice->grid[1] = choice->grid[2] = 1;
@@ -288,6 +169,19 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        "smaller batch",
                        rt_op_table[op].name, (unsigned long long)groups);
     return RT_OK;
+}
+
+uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    struct rt_op_walk walk = {
+        .lanes = k->family == RT_FAMILY_LANES,
+        .rounded = k->products != RT_PRODUCTS_F32,
+        .storage = storage_of(k),
+    };
+    for (uint32_t i = 0; slices && i < rt_op_table[k->op].binding_count; i++)
+        walk.bytes[i] = rt_slice_bytes(slices[i]);
+    return rt_op_rounds_of(k->op, push, &walk);
 }
 
 /* Refuses what a device would cut short without a word. */
