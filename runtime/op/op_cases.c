@@ -1,6 +1,6 @@
 /* runtime/op/op_cases.c
- * From the parameters of a case to its operands. The cases themselves are rows of
- * runtime/op/op_cases_list.c and runtime/op/op_cases_bench.c. */
+ * From the parameters of a case to its operands and their contents. The cases themselves
+ * are rows of op_cases_<family>.c and op_cases_bench.c. */
 #include "runtime/op/op_cases_list.h"
 #include "runtime/op/op_row.h"
 #include "runtime/weight.h"
@@ -13,12 +13,21 @@ void rt_op_case_make(struct rt_op_case *c)
     rt_op_rows[c->op]->operands(c);
 }
 
+/* The indices of cases run through the lists in this order. */
+static const struct rt_op_case_list *const lists[] = {
+    &rt_op_cases_matmul,      &rt_op_cases_norm,  &rt_op_cases_attention,
+    &rt_op_cases_elementwise, &rt_op_cases_loss,  &rt_op_cases_optim,
+    &rt_op_cases_peak,        &rt_op_cases_bench,
+};
+
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out)
 {
-    if (index >= rt_op_case_count + rt_op_bench_count)
+    uint32_t i = 0;
+    while (i < RT_COUNT(lists) && index >= lists[i]->count)
+        index -= lists[i++]->count;
+    if (i == RT_COUNT(lists))
         return false;
-    *out = index < rt_op_case_count ? rt_op_case_list[index]
-                                    : rt_op_bench_list[index - rt_op_case_count];
+    *out = lists[i]->cases[index];
     rt_op_case_make(out);
     if (out->fill)
         out->operand[rt_op_rows[out->op]->filled].fill = out->fill;
