@@ -177,7 +177,7 @@ static struct rt_engine_pages what_fits(const struct model_size *size,
     for (uint32_t slots = model <= memory ? SLOTS_MAX : 0; slots > 0; slots--) {
         const struct rt_engine_options o = { .slots = slots, .context = context };
         const struct rt_engine_pages fit =
-            rt_engine_pages(size, plan, &o, memory - model, device->facts.discrete);
+            rt_engine_pages(size, plan, &o, memory - model);
         if (fit.requests == slots)
             return fit;
     }

@@ -166,9 +166,10 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
 uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices);
 /* Whether the rows of an op are too long for one invocation each: a workgroup takes one,
  * on every device. */
-bool vk_row_is_long(enum rt_op op, const void *push);
+bool vk_row_is_long(const struct rt_plan *plan, enum rt_op op, const void *push);
 /* Whether a kernel of an op that is not matmul-like serves these parameters. */
-bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel);
+bool vk_item_fits(const struct rt_plan *plan, enum rt_op op, const void *push,
+                  uint32_t kernel);
 /* Grid and constants of an op that has one invocation (or group) per item, for one
  * kernel. */
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,

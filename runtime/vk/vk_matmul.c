@@ -90,14 +90,14 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
 /* Constants of shaders/lib/products.glsl and of matmul_f16.comp. */
 static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
 {
-    const struct rt_facts *f = &dev->base.info.facts;
+    const struct rt_plan *plan = &dev->base.plan;
     choice->spec[4] = vk_kernel_table[choice->kernel].tile_n;
-    if (dev->base.plan.products != RT_PRODUCTS_F16)
+    if (plan->products != RT_PRODUCTS_F16)
         return;
-    choice->spec[5] = f->coop_rows;
-    choice->spec[6] = f->coop_outputs;
-    choice->spec[7] = f->coop_inputs;
-    choice->spec[8] = 128 / f->subgroup_size;
+    choice->spec[5] = plan->fragment_rows;
+    choice->spec[6] = plan->fragment_outputs;
+    choice->spec[7] = plan->fragment_inputs;
+    choice->spec[8] = 128 / plan->subgroup_size;
 }
 
 void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,

@@ -29,7 +29,7 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_plan *plan = &dev->base.plan;
     const uint32_t halves = rt_op_needs_of(k->op, push).halves;
-    if (!serves_products(plan, k) || k->width > dev->base.info.facts.lanes_max)
+    if (!serves_products(plan, k) || k->width > plan->lanes_max)
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
         /* Texels of halves are half as large: a view reaches half as far. */
@@ -42,14 +42,9 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     return true;
 }
 
-/* Longest row of logits that one invocation may walk: llvmpipe ends every loop of an
- * invocation after 65,535 rounds together, without a word, and `sample` needs 7.5 a column
- * where its loops of 4 are unrolled, as Mesa does. */
-enum { ROW_MAX = 8192 };
-
-bool vk_row_is_long(enum rt_op op, const void *push)
+bool vk_row_is_long(const struct rt_plan *plan, enum rt_op op, const void *push)
 {
-    return rt_op_needs_of(op, push).columns > ROW_MAX;
+    return rt_op_needs_of(op, push).columns > plan->row_columns_max;
 }
 
 /* Bit per binding that the kernel reads by storage. */
@@ -68,7 +63,8 @@ static bool reads_halves(const struct vk_kernel_info *k, uint32_t halves)
     return k->halves ? halves != 0 : (halves & storage_of(k)) == 0;
 }
 
-bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
+bool vk_item_fits(const struct rt_plan *plan, enum rt_op op, const void *push,
+                  uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_op_needs needs = rt_op_needs_of(op, push);
@@ -76,7 +72,7 @@ bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
         return false;
     if (needs.storage_only && k->texel)
         return false;
-    if (needs.columns > ROW_MAX && !k->row_group)
+    if (needs.columns > plan->row_columns_max && !k->row_group)
         return false;
     return reads_halves(k, needs.halves) &&
            (needs.head == 0 || vk_serves_head(needs.head));
@@ -92,7 +88,7 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
                    uint32_t kernel, const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (!vk_item_fits(op, push, kernel) ||
+    if (!vk_item_fits(&dev->base.plan, op, push, kernel) ||
         !vk_kernel_admitted(dev, kernel, push, slices) ||
         !vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;

@@ -158,10 +158,11 @@ static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t k
     if (vk_is_matmul(t->op.c.op))
         return vk_matmul_fits(t->op.c.op, &t->op.c.push, kernel);
     const bool tiled = rt_device_plan(dev)->family == RT_FAMILY_TILED;
-    const bool grouped = tiled || vk_row_is_long(t->op.c.op, &t->op.c.push);
+    const bool grouped =
+        tiled || vk_row_is_long(rt_device_plan(dev), t->op.c.op, &t->op.c.push);
     if (sums_by_group(kernel) != (grouped && has_group_kernel(t->op.c.op)))
         return false;
-    return vk_item_fits(t->op.c.op, &t->op.c.push, kernel);
+    return vk_item_fits(rt_device_plan(dev), t->op.c.op, &t->op.c.push, kernel);
 }
 
 static void run_all_kernels(struct trial *t, struct rt_device *dev)
