@@ -110,7 +110,10 @@ uint32_t vk_queue_family(VkPhysicalDevice physical);
 /* Devices of an instance in stable order; caller frees with rt_free. */
 rt_status vk_physical_list(struct rt_ctx *ctx, VkInstance instance,
                            VkPhysicalDevice **out, uint32_t *count);
+/* Names of all devices of a list, by their facts. */
 void vk_device_names(struct rt_device_info *infos, uint32_t count);
+rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                          uint32_t *count, const char **note);
 
 /* vk_memory.c */
 rt_status vk_buffer_create(struct rt_device *dev, const struct rt_buffer_info *info,
@@ -170,6 +173,8 @@ bool vk_row_is_long(const struct rt_plan *plan, enum rt_op op, const void *push)
 /* Whether a kernel of an op that is not matmul-like serves these parameters. */
 bool vk_item_fits(const struct rt_plan *plan, enum rt_op op, const void *push,
                   uint32_t kernel);
+/* Whether the attention kernels take the head size. */
+bool vk_serves_head(uint32_t head_dim);
 /* Grid and constants of an op that has one invocation (or group) per item, for one
  * kernel. */
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,

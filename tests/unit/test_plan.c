@@ -1,6 +1,6 @@
 /* What is decided for a device, from facts alone: rows copied from the reports of real
  * devices and drivers, and the least that Vulkan allows. */
-#include "runtime/device.h"
+#include "runtime/device_impl.h"
 #include "runtime/plan.h"
 
 #include <setjmp.h>
@@ -212,8 +212,8 @@ static void head_sizes_are_served(void **state)
     } heads[] = { { 0, false },  { 4, true },    { 8, true },   { 10, false },
                   { 72, true },  { 100, true },  { 128, true }, { 254, false },
                   { 256, true }, { 260, false }, { 512, false } };
-    const struct rt_device_info vulkan = { .name = "cpu-0:llvmpipe" };
-    const struct rt_device_info ref = { .name = "ref" };
+    const struct rt_device_info vulkan = { .backend = &vk_backend };
+    const struct rt_device_info ref = { .backend = &ref_backend };
     for (size_t i = 0; i < RT_COUNT(heads); i++) {
         assert_int_equal(rt_device_serves_head(&vulkan, heads[i].size), heads[i].vulkan);
         assert_true(rt_device_serves_head(&ref, heads[i].size));
