@@ -133,24 +133,38 @@ double rt_op_case_keys(const struct rt_op_case *c)
     return row->keys ? row->keys(c) : 0;
 }
 
+/* One word of a fill that draws all of them alike. */
+static uint32_t drawn_word(const struct rt_op_operand *o, uint64_t index, uint32_t *seed)
+{
+    if (o->fill == RT_FILL_WORDS)
+        return next_word(seed);
+    if (o->fill == RT_FILL_IDS)
+        return index % 5 == 3 ? 0xffffffffu : next_word(seed) % (o->arg + 1);
+    return word_of(next_float(o->fill, seed));
+}
+
+static void fill_halves(const struct rt_op_operand *o, uint32_t *seed, uint16_t *halves)
+{
+    for (uint64_t i = 0; i < o->bytes / 2; i++)
+        halves[i] = rt_half_from_float(next_unit(seed));
+}
+
+static void fill_table(const struct rt_op_operand *o, uint32_t *words)
+{
+    const uint64_t pages = o->checked / 4;
+    for (uint64_t i = 0; i < pages; i++)
+        words[i] = (uint32_t)(pages - 1 - i);
+}
+
 void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed,
                      void *data)
 {
     static const float hyper[8] = { 0.01f, 0.9f, 0.999f, 1e-8f, 0.1f, 0.1f, 0.001f, 0 };
     const struct rt_op_operand *o = &c->operand[binding];
-    const uint64_t n = o->bytes / 4;
     uint32_t *words = data, state = seed * 0x01000193u + binding * 0x10001u;
     memset(data, 0, o->bytes);
     switch (o->fill) {
     case RT_FILL_ZERO:
-        break;
-    case RT_FILL_WORDS:
-        for (uint64_t i = 0; i < n; i++)
-            words[i] = next_word(&state);
-        break;
-    case RT_FILL_IDS:
-        for (uint64_t i = 0; i < n; i++)
-            words[i] = i % 5 == 3 ? 0xffffffffu : next_word(&state) % (o->arg + 1);
         break;
     case RT_FILL_CODES:
         fill_codes(o, &state, words);
@@ -168,15 +182,13 @@ void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed
         rt_op_rows[c->op]->meta(c, words);
         break;
     case RT_FILL_TABLE:
-        for (uint64_t i = 0; i < o->checked / 4; i++)
-            words[i] = (uint32_t)(o->checked / 4 - 1 - i);
+        fill_table(o, words);
         break;
     case RT_FILL_HALVES:
-        for (uint64_t i = 0; i < 2 * n; i++)
-            ((uint16_t *)data)[i] = rt_half_from_float(next_unit(&state));
+        fill_halves(o, &state, data);
         break;
     default:
-        for (uint64_t i = 0; i < n; i++)
-            words[i] = word_of(next_float(o->fill, &state));
+        for (uint64_t i = 0; i < o->bytes / 4; i++)
+            words[i] = drawn_word(o, i, &state);
     }
 }
