@@ -1,7 +1,8 @@
 /* runtime/device.h
  * A device runs ops on buffers. Two backends implement this header with one
- * meaning: Vulkan (runtime/vk) and the CPU twins (runtime/ref); wrappers
- * (runtime/wrap) stand around either. Code above it cannot tell which it has.
+ * meaning: Vulkan (runtime/vk) and the CPU twins (runtime/ref). Code above it
+ * cannot tell which it has. Tests make calls of either fail
+ * (tests/support/faults.h).
  *
  * Threads: one thread uses a device at a time. Ownership: the context outlives
  * devices, a device outlives its buffers and lists. */

@@ -115,8 +115,10 @@ static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
     plan->subgroup_size = facts->subgroup_size;
 }
 
-/* A pure function: no Vulkan call, no global, no clock. Everything that may
- * differ between vendors is decided here and nowhere else. */
+/* A pure function: no Vulkan call, no global, no clock. Which kernels a device may run, in
+ * what widths and pieces, and which memory is taken, is decided here. Beside the plan, facts
+ * are read only where they are no choice: the clock of timestamps (vk_list.c), the size of
+ * the heap (device.c), what a device is called and told apart by. */
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan)
 {
@@ -193,11 +195,12 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                  "\"lanes\":%u,"
                  "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
                  "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-                 "\"quirks\":[%s]}",
+                 "\"quirks\":[%s],\"loop_rounds_max\":%u}",
                  rt_family_names[plan->family], rt_products_names[plan->products],
                  rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
+                 plan->loop_rounds_max);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -170,8 +170,9 @@ struct columns_push {
 #define MATMUL_LORA 4u     /* + sum_k u[row][part*rank + k] b[m][k] */
 
 /* y[row][m] = sum_k x[row][k] w[m][k] (+ LoRA) (+ bias) (+ residual), in this
- * order: k = 0 .. in_pad-1 into one float accumulator, then the LoRA ranks 0 ..
- * rank-1 into the same one, then bias, then residual. This order is part of the
+ * order: k = 0 .. in_pad-1 in blocks of PRODUCT_BLOCK, each block in a float of its own
+ * that is added to the float of the blocks before (shaders/lib/sum.glsl); then the LoRA
+ * ranks 0 .. rank-1 into that float, then bias, then residual. This order is part of the
  * contract: it is what makes tile, kernel and batch size invisible in the bits.
  * 0 codes, 1 scales, 2 x, 3 u (float [rows][ldu]), 4 b (weight of 32 bits
  * [out][rank], LoRA up, layout of runtime/weight.h), 5 bias (float [out_pad]),
@@ -180,10 +181,10 @@ struct matmul_push {
     uint rows;
     uint out_pad; /* rows of the weight, a multiple of 64 or, for adapters, 16 */
     uint in_pad;  /* contracted length; see rt_weight_in_pad() */
-    uint bits;    /* 2, 3, 4, 8 codes; 16 f16 rows; 32 f32 rows */
-    uint group;   /* codes that share a scale: a multiple of 32; with 8 bits also 16;
+    uint bits;  /* 2 to 6, 8: codes; 16: rows of f16 or, by the form, bf16; 32: of f32 */
+    uint group; /* codes that share a scale: a multiple of 32; with 8 bits also 16;
                      0: one per row */
-    uint form;    /* RT_FORM_*: how a code becomes a value */
+    uint form;  /* RT_FORM_*: how a code becomes a value */
     uint ldx, offx, ldy, offy;
     uint flags;
     uint ldu, rank; /* rank a multiple of 4 */
@@ -192,7 +193,7 @@ struct matmul_push {
 };
 
 /* dx[row][k] (+)= sum_m dy[row][m] w[m][k] (+ LoRA: sum_j du[row][j] a[j][k]),
- * m = 0 .. out_pad-1 in order, then j = 0 .. rank-1.
+ * m = 0 .. out_pad-1 in order and in blocks as in matmul, then j = 0 .. rank-1.
  * 0 codes, 1 scales, 2 dy, 3 du (float [rows][lddu]), 4 a (weight of 32 bits
  * [rank][in], LoRA down), 5 dx (added to if accumulate). */
 struct matmul_back_push {
@@ -307,7 +308,8 @@ struct adamw_push {
 };
 
 /* Draws one token a row: temperature, then nucleus top_p, then the Gumbel maximum
- * with a counter-based generator keyed by (seed, row key, position).
+ * with a counter-based generator keyed by (seed, row key, position): its uniform numbers
+ * are (k + 1/2) / 2^23, k the upper 23 bits of a word, so that none is 0 or 1.
  * out: uint [2][rows]: first the ids (so that it can be logits_stat's target), then
  * the number of ids in each nucleus.
  * 0 logits, 1 meta (uint [rows][4]: key low, key high, position, -), 2 out. */

@@ -181,7 +181,7 @@ rt_status fmt_weight_order(struct fmt_model *m, const char *name, uint32_t in,
 
 rt_status fmt_weight_load(struct fmt_model *m, const char *name,
                           const struct rt_weight_shape *dest, uint32_t row0,
-                          uint32_t first, uint32_t rows, uint32_t *codes, float *scales)
+                          uint32_t first, uint32_t rows, uint32_t *codes, void *scales)
 {
     rt_status st;
     struct rt_weight_shape own;

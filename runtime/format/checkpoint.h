@@ -82,11 +82,13 @@ RT_CHECKED rt_status fmt_model_stored(struct fmt_model *model, char *text, size_
 RT_CHECKED rt_status fmt_weight_order(struct fmt_model *model, const char *name,
                                       uint32_t in, uint32_t *order, bool *moved);
 /* Puts `rows` rows of it, from `first` (a multiple of 8) on, at row0 of a zeroed weight of
- * shape `dest` (same bits, group, form, in), columns in that order. */
+ * shape `dest` (same bits, group, form, in), columns in that order. `codes` has
+ * rt_weight_code_bytes, `scales` rt_weight_scale_bytes: floats, halves or bytes, as the
+ * form says. */
 RT_CHECKED rt_status fmt_weight_load(struct fmt_model *model, const char *name,
                                      const struct rt_weight_shape *dest, uint32_t row0,
                                      uint32_t first, uint32_t rows, uint32_t *codes,
-                                     float *scales);
+                                     void *scales);
 /* The same weight as plain floats [out][in], decoded, columns as the model has them. */
 RT_CHECKED rt_status fmt_weight_floats(struct fmt_model *model, const char *name,
                                        uint32_t out, uint32_t in, float *values);

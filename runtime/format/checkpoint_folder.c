@@ -336,7 +336,7 @@ static rt_status take_groups(struct fmt_model *m, struct unpacking *u, uint32_t 
 /* One row into row `to` of the device layout. Padding inside the last group decodes to
  * 0: its code is the zero point. */
 static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uint32_t to,
-                    const uint8_t *from, uint32_t *codes, float *scales)
+                    const uint8_t *from, uint32_t *codes, void *scales)
 {
     const struct fmt_packed *p = &u->p;
     const uint32_t last = p->groups == 1 ? dest->in_pad : p->groups * p->group;
@@ -356,8 +356,7 @@ static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uin
 
 static rt_status load_packed(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
-                             uint32_t first, uint32_t rows, uint32_t *codes,
-                             float *scales)
+                             uint32_t first, uint32_t rows, uint32_t *codes, void *scales)
 {
     rt_status st;
     struct unpacking u;
@@ -379,8 +378,7 @@ fail:
 
 static rt_status folder_load(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
-                             uint32_t first, uint32_t rows, uint32_t *codes,
-                             float *scales)
+                             uint32_t first, uint32_t rows, uint32_t *codes, void *scales)
 {
     return dest->bits >= 16
                ? load_floats(m, name, dest, row0, first, rows, codes)

@@ -222,7 +222,7 @@ static void take_codes(const struct fmt_block_type *type, const struct fmt_block
 
 static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
                                 const struct rt_weight_shape *dest, uint32_t to,
-                                uint32_t *codes, float *scales)
+                                uint32_t *codes, void *scales)
 {
     const struct fmt_block_type *type = u->tensor->type;
     const uint32_t group = dest->group, per = type->block / group;
@@ -262,7 +262,7 @@ static rt_status put_float_row(struct fmt_model *m, struct unpacking *u, uint64_
 
 static rt_status gguf_load(struct fmt_model *m, const char *name,
                            const struct rt_weight_shape *dest, uint32_t row0,
-                           uint32_t first, uint32_t rows, uint32_t *codes, float *scales)
+                           uint32_t first, uint32_t rows, uint32_t *codes, void *scales)
 {
     rt_status st;
     struct unpacking u = { 0 };

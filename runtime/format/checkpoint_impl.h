@@ -44,7 +44,7 @@ struct fmt_source {
                        uint32_t *order, bool *moved);
     rt_status (*load)(struct fmt_model *m, const char *name,
                       const struct rt_weight_shape *dest, uint32_t row0, uint32_t first,
-                      uint32_t rows, uint32_t *codes, float *scales);
+                      uint32_t rows, uint32_t *codes, void *scales);
     rt_status (*matrix)(struct fmt_model *m, const char *name, uint32_t out, uint32_t in,
                         float *values);
     rt_status (*hash)(struct fmt_model *m, struct sha256 *hash);

@@ -15,7 +15,7 @@ struct loader {
     struct fmt_model *file;
     struct rt_ctx *ctx;
     uint32_t *codes;
-    float *scales;
+    void *scales; /* in the form of the weight */
     uint64_t code_bytes, scale_bytes;
     uint32_t *order; /* [MODEL_PARTS_MAX][stride]: of the parts of a group */
     uint32_t stride;

@@ -64,9 +64,10 @@ enum rt_op_bench {
 
 struct rt_op_case {
     enum rt_op op;
-    const char *what;       /* the point of the case, in words */
-    enum rt_fill fill;      /* of the op's first float operand */
-    uint32_t length;        /* of the sequences of attention ops */
+    const char *what;  /* the point of the case, in words */
+    enum rt_fill fill; /* of the op's first float operand */
+    uint32_t length;   /* of the sequences of attention ops; of sample: not 0 where the
+                               key of a row is its number, so that its words are known */
     enum rt_op_bench bench; /* whether it is timed; `what` is unique within the op then */
     union rt_op_push push;
     struct rt_op_operand operand[RT_OP_BINDINGS_MAX];

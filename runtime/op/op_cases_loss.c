@@ -88,6 +88,9 @@ static const struct rt_op_case rows[] = {
          .inv_temp = 1.4f, .top_p = 0.9f, .seed_low = 8, .seed_high = 3),
     FILLED(sample, "masked ids", MASKED, .rows = 64, .vocab = 100, .ldl = 128,
            .inv_temp = 1.0f, .top_p = 0.95f, .seed_low = 1, .seed_high = 2),
+    /* The random word of row 12 and id 96 is 0xffffffff: tests/unit/test_philox.c. */
+    SEQUENCES(sample, "a random word of ones only", 1, .rows = 16, .vocab = 100,
+              .ldl = 128, .inv_temp = 8.0f, .top_p = 1.0f, .seed_low = 164948),
     FILLED(sample, "ties", TIES, .rows = 64, .vocab = 100, .ldl = 128, .inv_temp = 1.0f,
            .top_p = 0.8f, .seed_low = 1, .seed_high = 2),
 

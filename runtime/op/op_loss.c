@@ -139,9 +139,17 @@ static void sample_operands(struct rt_op_case *c)
 {
     const struct sample_push *p = &c->push.sample;
     c->operand[0] = rt_operand_rows(p->rows, p->ldl, RT_FILL_LOGITS);
-    c->operand[1] = rt_operand_plain(4ull * p->rows, RT_FILL_WORDS);
+    c->operand[1] =
+        rt_operand_plain(4ull * p->rows, c->length ? RT_FILL_META : RT_FILL_WORDS);
     c->operand[2] = rt_operand_plain(2ull * p->rows, RT_FILL_ZERO);
     c->operand[2].content = RT_CONTENT_WORDS;
+}
+
+/* The key of a row is its number, so that its random words are known. */
+static void sample_meta(const struct rt_op_case *c, uint32_t *words)
+{
+    for (uint32_t r = 0; r < c->push.sample.rows; r++)
+        words[4 * r] = r;
 }
 
 const struct rt_op_row rt_op_row_sample = {
@@ -149,6 +157,7 @@ const struct rt_op_row rt_op_row_sample = {
     .items = sample_items,
     .needs = sample_needs,
     .operands = sample_operands,
+    .meta = sample_meta,
 };
 
 /* ---- dpo ---- */

@@ -249,7 +249,7 @@ void REF(sample)(const void *push, void *const *b)
                 continue;
             const uint32_t word = philox_word(v, meta[4 * r + 2], meta[4 * r],
                                               meta[4 * r + 1], p->seed_low, p->seed_high);
-            const double u = ((double)(word >> 8) + 0.5) * (1.0 / 16777216.0);
+            const double u = ((double)(word >> 9) + 0.5) * (1.0 / 8388608.0);
             const double gumbel = score - log(-log(u));
             count++;
             if (gumbel > top) {

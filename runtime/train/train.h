@@ -62,12 +62,14 @@ void rt_trainer_destroy(struct rt_trainer **trainer);
 
 /* Gradient of one batch into the trainer (replacing the last). For TRAIN_DPO
  * sequences come in pairs: chosen, rejected, chosen, rejected, ...
- * RT_ERR_USAGE if the batch exceeds the capacity, RT_ERR_NO_DEVICE if a sequence is longer
- * than the device's loops reach (rt_plan_gradient_rows_max). */
+ * RT_ERR_USAGE if the batch exceeds the capacity or a pair is not whole, RT_ERR_NO_DEVICE
+ * if a sequence is longer than the device's loops reach (rt_plan_gradient_rows_max). After
+ * a failure there is no gradient; the call can be made again. */
 RT_CHECKED rt_status rt_trainer_gradient(struct rt_trainer *trainer,
                                          const struct train_sequence *batch,
                                          uint32_t count, struct train_metrics *out);
-/* One AdamW step with that gradient at rate `lr`; refreshes the packed adapter. */
+/* One AdamW step with that gradient at rate `lr`; refreshes the packed adapter. After a
+ * failure of the device the step may be done or not: load a checkpoint. */
 RT_CHECKED rt_status rt_trainer_update(struct rt_trainer *trainer, double lr,
                                        double *grad_norm);
 /* The gradient as an adapter of the same shapes (fmt_adapter_copy of the source). */

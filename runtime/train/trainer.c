@@ -233,12 +233,13 @@ static rt_status gradient_list(struct rt_trainer *t, uint32_t pairs, struct rt_l
     }
     /* Full: the oldest makes room. */
     struct trainer_recording *r = &t->recordings[t->recording_next];
-    t->recording_next = (t->recording_next + 1) % TRAINER_RECORDINGS;
     rt_list_destroy(&r->list);
+    *r = (struct trainer_recording){ 0 }; /* found by nobody, should recording fail */
     TRY(record_gradient(t, rows, targets, pairs, &r->list));
     r->rows = rows;
     r->targets = targets;
     r->pairs = pairs;
+    t->recording_next = (t->recording_next + 1) % TRAINER_RECORDINGS;
     if (t->recording_count < TRAINER_RECORDINGS)
         t->recording_count++;
     *out = r->list;
@@ -339,15 +340,20 @@ rt_status rt_trainer_gradient(struct rt_trainer *t, const struct train_sequence 
     const uint64_t start = rt_time_ns();
     const uint32_t pairs = t->options.loss == TRAIN_DPO ? count / 2 : 0;
     *out = (struct train_metrics){ .grad_norm = NAN };
-    if (count == 0 || (pairs != 0 && count % 2 != 0) || pairs > t->pairs_max)
-        return rt_fail(ctx, RT_ERR_USAGE, "a batch of %u sequences is not possible here",
-                       count);
+    if (count == 0)
+        return rt_fail(ctx, RT_ERR_USAGE, "a batch without sequences");
+    if (t->options.loss == TRAIN_DPO && (count % 2 != 0 || pairs > t->pairs_max))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "a batch of %u sequences: a loss of pairs takes 1 to %u pairs, "
+                       "each a chosen and a rejected sequence",
+                       count, t->pairs_max);
     TRY(check_lengths(t, batch, count, pairs));
     TRY(batch_fill(&t->batch, ctx, batch, count, &t->pass,
                    t->teacher ? &t->teacher_pass : NULL));
     if (t->batch.targets == 0)
         return rt_fail(ctx, RT_ERR_USAGE, "a batch without target tokens");
     fill_loss(t, batch, count);
+    t->has_gradient = false; /* the one before is overwritten, also where this fails */
     struct rt_list *list;
     TRY(gradient_list(t, pairs, &list));
     TRY(rt_submit(t->model->dev, list));
@@ -395,10 +401,10 @@ rt_status rt_trainer_update(struct rt_trainer *t, double lr, double *grad_norm)
     hyper[4] = t->options.decay;
     hyper[5] = (float)(1.0 - pow(t->options.beta1, n));
     hyper[6] = (float)(1.0 - pow(t->options.beta2, n));
+    t->has_gradient = false; /* it may be applied where this fails */
     TRY(rt_submit(t->model->dev, t->update));
     TRY(rt_wait(t->model->dev));
     t->updates++;
-    t->has_gradient = false;
     t->stats.wall_seconds += (double)(rt_time_ns() - start) * 1e-9;
     return RT_OK;
 

@@ -135,6 +135,10 @@ rt_status vk_list_zero(struct rt_list *list, struct rt_slice slice);
 rt_status vk_list_end(struct rt_list *list);
 rt_status vk_submit(struct rt_device *dev, struct rt_list *list);
 rt_status vk_wait(struct rt_device *dev);
+/* After a submission or a wait failed: when it returns the device is not at work, so that
+ * lists, buffers and the fence can be used or destroyed. (One that is lost has ended its
+ * work as well.) */
+void vk_settle(struct vk_device *dev);
 /* Records `op` with exactly this choice (the tune, tests of kernel pairs). */
 rt_status vk_list_choice(struct rt_list *list, enum rt_op op, const void *push,
                          const struct rt_slice *slices, const struct vk_choice *choice);

@@ -18,9 +18,11 @@ rt_status vk_check(struct vk_device *dev, VkResult result, const char *what)
                        "same command again",
                        name, what);
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
+    case VK_ERROR_TOO_MANY_OBJECTS: /* blocks of memory: a driver counts them */
         return rt_fail(dev->base.ctx, RT_ERR_DEVICE_MEMORY,
                        "device '%s' is out of memory in %.40s", name, what);
     case VK_ERROR_OUT_OF_HOST_MEMORY:
+    case VK_ERROR_MEMORY_MAP_FAILED: /* no room among the addresses of the process */
         return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY,
                        "the driver of '%s' is out of host memory in %.40s", name, what);
     default:

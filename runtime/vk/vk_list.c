@@ -486,12 +486,21 @@ rt_status vk_list_end(struct rt_list *base)
 
 /* ---- running ---- */
 
+void vk_settle(struct vk_device *dev)
+{
+    (void)vkDeviceWaitIdle(dev->handle);
+    (void)vkResetFences(dev->handle, 1, &dev->fence);
+    dev->pending = false;
+    dev->pending_list = NULL;
+}
+
 rt_status vk_submit(struct rt_device *base, struct rt_list *list_base)
 {
-    rt_status st;
+    rt_status st = vk_wait(base);
     struct vk_device *dev = (struct vk_device *)base;
     struct vk_list *list = (struct vk_list *)list_base;
-    TRY(vk_wait(base));
+    if (st != RT_OK || list->segment_count == 0)
+        return st;
     for (uint32_t i = 0; i < list->segment_count; i++) {
         const VkSubmitInfo submit = {
             .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
@@ -502,12 +511,13 @@ rt_status vk_submit(struct rt_device *base, struct rt_list *list_base)
         TRY_VK(dev,
                vkQueueSubmit(dev->queue, 1, &submit, last ? dev->fence : VK_NULL_HANDLE));
         base->stats.submissions++;
-        dev->pending = last;
     }
+    dev->pending = true;
     dev->pending_list = list_base;
     return RT_OK;
 
-fail:
+fail: /* segments before this one may be running */
+    vk_settle(dev);
     return st;
 }
 
@@ -540,10 +550,10 @@ rt_status vk_wait(struct rt_device *base)
     struct vk_device *dev = (struct vk_device *)base;
     if (!dev->pending)
         return RT_OK;
-    dev->pending = false;
     TRY_VK(dev, vkWaitForFences(dev->handle, 1, &dev->fence, VK_TRUE, UINT64_MAX));
     TRY_VK(dev, vkResetFences(dev->handle, 1, &dev->fence));
     read_times(dev, (struct vk_list *)dev->pending_list);
+    dev->pending = false;
     dev->pending_list = NULL;
     if (dev->validation && base->validation_count)
         return rt_fail(base->ctx, RT_ERR_INTERNAL,
@@ -552,6 +562,6 @@ rt_status vk_wait(struct rt_device *base)
     return RT_OK;
 
 fail:
-    dev->pending_list = NULL;
+    vk_settle(dev);
     return st;
 }

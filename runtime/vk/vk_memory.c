@@ -218,6 +218,8 @@ static rt_status run_transfer(struct vk_device *dev, const struct transfer *t)
     st = RT_OK;
 
 fail:
+    if (st != RT_OK)
+        vk_settle(dev); /* it may have been submitted, and not have been waited for */
     if (cmd)
         vkFreeCommandBuffers(dev->handle, dev->pool, 1, &cmd);
     return st;

@@ -34,7 +34,8 @@ static rt_status layout_create(struct vk_device *dev, const struct vk_kernel_inf
         .bindingCount = count,
         .pBindings = bindings,
     };
-    TRY_VK(dev, vkCreateDescriptorSetLayout(dev->handle, &set, NULL, &layout->set));
+    if (!layout->set) /* else the pipeline layout failed before */
+        TRY_VK(dev, vkCreateDescriptorSetLayout(dev->handle, &set, NULL, &layout->set));
     const VkPushConstantRange range = {
         .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
         .size = rt_op_table[kernel->op].push_bytes,

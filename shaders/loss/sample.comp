@@ -61,8 +61,10 @@ void main()
             continue;
         const uint word =
             philox_word(uvec4(uint(v), m.z, m.x, m.y), uvec2(p.seed_low, p.seed_high));
-        const float u = (float(int(word >> 8)) + 0.5) * (1.0 / 16777216.0);
-        const float gumbel = score - log(-log(u));
+        /* 23 bits and a half: exact, never 0 or 1. Beside 1 a device's log may be wrong by
+         * 2^-21, and so 0: the least value that it should have bounds it. */
+        const float u = (float(int(word >> 9)) + 0.5) * (1.0 / 8388608.0);
+        const float gumbel = score - log(max(-log(u), 1.0 / 16777216.0));
         count++;
         if (gumbel > top) {
             top = gumbel;

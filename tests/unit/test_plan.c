@@ -202,6 +202,37 @@ static void a_plan_prints_as_json(void **state)
     assert_true(rt_plan_print(&plan, text, 10) > 10 && strlen(text) == 9);
 }
 
+/* Two plans that differ in one field are printed differently: the text stands for the plan
+ * in the id of an environment. */
+static void every_field_of_a_plan_is_printed(void **state)
+{
+    (void)state;
+    char text[14][512];
+    struct rt_plan plan[14];
+    const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
+    for (size_t i = 0; i < RT_COUNT(plan); i++)
+        rt_plan_make(&rows[0].facts, &options, &plan[i]);
+    plan[1].family = RT_FAMILY_TILED;
+    plan[2].products = RT_PRODUCTS_INT8;
+    plan[3].kv = RT_KV_F16;
+    plan[4].path = RT_PATH_TEXEL_BROADCAST;
+    plan[5].lanes++;
+    plan[6].broadcast++;
+    plan[7].binding_bytes_max++;
+    plan[8].texel_bytes_max++;
+    plan[9].wide_weights = !plan[9].wide_weights;
+    plan[10].decode_rows++;
+    plan[11].submit_flops_max++;
+    plan[12].quirks ^= 1u << RT_QUIRK_slow_storage_loads;
+    plan[13].loop_rounds_max++;
+    for (size_t i = 0; i < RT_COUNT(plan); i++) {
+        assert_true(rt_plan_print(&plan[i], text[i], sizeof text[i]) < sizeof text[i]);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(text[i], text[j]) == 0)
+                fail_msg("plans %zu and %zu are both %s", i, j, text[i]);
+    }
+}
+
 /* Vulkan devices have kernels for heads of multiples of 4 up to HEAD_MAX, "ref" needs none. */
 static void head_sizes_are_served(void **state)
 {
@@ -229,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_forced_family_is_taken),
         cmocka_unit_test(sequences_are_as_long_as_loops_reach),
         cmocka_unit_test(a_plan_prints_as_json),
+        cmocka_unit_test(every_field_of_a_plan_is_printed),
         cmocka_unit_test(head_sizes_are_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
