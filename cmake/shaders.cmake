@@ -1,57 +1,58 @@
 # Compiles every line of shaders/kernels.txt to SPIR-V and writes kernels_table.c, a C table
 # of all kernels with their code embedded. The format is explained in kernels.txt.
+include(${CMAKE_CURRENT_LIST_DIR}/kernels.cmake)
 set(KERNELS_TXT ${CMAKE_SOURCE_DIR}/shaders/kernels.txt)
-set(SHADER_DIR ${CMAKE_BINARY_DIR}/shaders)
+set(ATTRIBUTES_DEF ${CMAKE_SOURCE_DIR}/shaders/attributes.def)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${KERNELS_TXT} ${ATTRIBUTES_DEF})
 # The sanitizer and clang builds of ./run take the kernels of build/release: they are the
 # same bytes, and compiling them is the longest part of a build.
-set(FAULTLINE_SHADERS "" CACHE PATH "folder of another build with kernels_table.c, up to date")
+set(FAULTLINE_SHADERS "" CACHE PATH "shaders/ of another build, with its compiled kernels up to date")
 if(FAULTLINE_SHADERS)
     set(SHADER_DIR ${FAULTLINE_SHADERS})
-    set(SHADER_TABLE ${SHADER_DIR}/kernels_table.c)
-    file(GLOB spv CONFIGURE_DEPENDS ${SHADER_DIR}/*.inc)
-    set_source_files_properties(${SHADER_TABLE} PROPERTIES OBJECT_DEPENDS "${spv}")
-    return()
+else()
+    set(SHADER_DIR ${CMAKE_BINARY_DIR}/shaders)
+    file(MAKE_DIRECTORY ${SHADER_DIR})
 endif()
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${KERNELS_TXT})
-file(MAKE_DIRECTORY ${SHADER_DIR})
-file(STRINGS ${KERNELS_TXT} lines)
+
+# Compiles the kernel `id` into SHADER_DIR.
+function(kernel_compile id)
+    set(flags "")
+    foreach(word IN LISTS WORDS_${id})
+        list(APPEND flags -D${word})
+    endforeach()
+    add_custom_command(
+        OUTPUT ${SHADER_DIR}/${id}.inc
+        COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -mfmt=c
+                -I${CMAKE_SOURCE_DIR} ${flags} -MD -MF ${SHADER_DIR}/${id}.d
+                -o ${SHADER_DIR}/${id}.inc ${CMAKE_SOURCE_DIR}/shaders/${FILE_${id}}
+        DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${FILE_${id}}
+        DEPFILE ${SHADER_DIR}/${id}.d
+        COMMENT "glslc ${id}"
+        VERBATIM)
+endfunction()
+
+attributes_read(${ATTRIBUTES_DEF})
+kernels_read(${KERNELS_TXT})
 set(words "")
 set(rows "")
 set(spv "")
-foreach(line ${lines})
-    if(line MATCHES "^ *(#.*)?$")
-        continue()
-    endif()
-    string(REGEX REPLACE " +" ";" field "${line}")
-    list(POP_FRONT field op name file family paths)
-    set(id ${op}_${name})
-    set(flags "")
-    foreach(define ${field})
-        list(APPEND flags -D${define})
-    endforeach()
-    set(source "${id}.inc")
-    if(line MATCHES "SPIRV=([a-z0-9_]+)")
+foreach(id IN LISTS KERNEL_IDS)
+    if("${WORDS_${id}}" MATCHES "SPIRV=([a-z0-9_]+)")
         set(source "shaders/spirv/${CMAKE_MATCH_1}.inc")
         list(APPEND spv ${CMAKE_SOURCE_DIR}/${source})
     else()
-        add_custom_command(
-            OUTPUT ${SHADER_DIR}/${id}.inc
-            COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -mfmt=c
-                    -I${CMAKE_SOURCE_DIR} ${flags} -MD -MF ${SHADER_DIR}/${id}.d
-                    -o ${SHADER_DIR}/${id}.inc ${CMAKE_SOURCE_DIR}/shaders/${file}
-            DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${file}
-            DEPFILE ${SHADER_DIR}/${id}.d
-            COMMENT "glslc ${id}"
-            VERBATIM)
-        list(APPEND spv ${SHADER_DIR}/${id}.inc)
+        set(source "${id}.inc")
+        list(APPEND spv ${SHADER_DIR}/${source})
+        if(NOT FAULTLINE_SHADERS)
+            kernel_compile(${id})
+        endif()
     endif()
-    string(TOUPPER ${family} family)
-    string(JOIN " " defines ${field})
     string(APPEND words "static const uint32_t ${id}[] =\n#include \"${source}\"\n;\n")
-    string(APPEND rows
-           "    { RT_OP_${op}, \"${name}\", RT_FAMILY_${family}, \"${paths}\", \"${defines}\", ${id}, sizeof ${id} },\n")
+    string(APPEND rows "    { .op = RT_OP_${OP_${id}}, .name = \"${NAME_${id}}\", .family = RT_FAMILY_${FAMILY_${id}}, "
+           ".paths = \"${PATHS_${id}}\", .words = ${id}, .size = sizeof ${id}${FIELDS_${id}} },\n")
 endforeach()
-file(CONFIGURE OUTPUT ${SHADER_DIR}/kernels_table.c CONTENT
+set(SHADER_TABLE ${CMAKE_BINARY_DIR}/kernels_table.c)
+file(CONFIGURE OUTPUT ${SHADER_TABLE} CONTENT
 "/* Generated from shaders/kernels.txt by cmake/shaders.cmake. */
 #include \"runtime/vk/vk_kernel.h\"
 @words@
@@ -59,5 +60,4 @@ const struct vk_kernel_info vk_kernel_table[] = {
 @rows@};
 const uint32_t vk_kernel_count = sizeof vk_kernel_table / sizeof vk_kernel_table[0];
 " @ONLY)
-set(SHADER_TABLE ${SHADER_DIR}/kernels_table.c)
 set_source_files_properties(${SHADER_TABLE} PROPERTIES OBJECT_DEPENDS "${spv}")

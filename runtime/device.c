@@ -8,30 +8,67 @@
 
 /* ---- choosing ---- */
 
-rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
-                          uint32_t *count, const char **note)
+/* In the order of their devices in lists. */
+static const struct rt_backend *const backends[] = { &vk_backend, &ref_backend };
+
+/* Adds a backend's devices to a list. */
+static rt_status add_devices(struct rt_ctx *ctx, const struct rt_backend *backend,
+                             struct rt_device_info **list, uint32_t *count,
+                             const char **note)
 {
+    rt_status st;
+    struct rt_device_info *more = NULL;
+    uint32_t n = 0;
+    TRY(backend->list(ctx, &more, &n, note));
+    struct rt_device_info *all = rt_resize(ctx, *list, *count, *count + n, sizeof *all);
+    if (!all) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory for the device list");
+        goto fail;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        all[*count + i] = more[i];
+        all[*count + i].backend = backend;
+        all[*count + i].index = i;
+    }
+    *list = all;
+    *count += n;
+
+fail:
+    rt_free(more);
+    return st;
+}
+
+/* The devices of one backend, or of all (NULL). */
+static rt_status list_devices(struct rt_ctx *ctx, const struct rt_backend *only,
+                              struct rt_device_info **out, uint32_t *count,
+                              const char **note)
+{
+    rt_status st = RT_OK;
     *out = NULL;
     *count = 0;
     *note = NULL;
-    struct rt_device_info *vulkan = NULL;
-    uint32_t n = 0;
-    rt_status st = vk_devices_list(ctx, &vulkan, &n, note);
-    if (st != RT_OK)
-        return st;
-    *out = rt_resize(ctx, vulkan, n, n + 1u, sizeof **out);
-    if (!*out) {
-        rt_free(vulkan);
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory for the device list");
-    }
-    ref_device_info(&(*out)[n]);
-    *count = n + 1;
+    for (size_t i = 0; i < RT_COUNT(backends); i++)
+        if (!only || backends[i] == only)
+            TRY(add_devices(ctx, backends[i], out, count, note));
     return RT_OK;
+
+fail:
+    rt_free(*out);
+    *out = NULL;
+    *count = 0;
+    return st;
 }
 
+rt_status rt_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                          uint32_t *count, const char **note)
+{
+    return list_devices(ctx, NULL, out, count, note);
+}
+
+/* Software devices, the twins among them, compute in the host's memory. */
 static bool is_host_memory(const struct rt_device_info *info)
 {
-    return info->software || strcmp(info->name, "ref") == 0;
+    return info->software;
 }
 
 uint64_t rt_device_memory_bytes(const struct rt_device_info *info)
@@ -41,16 +78,13 @@ uint64_t rt_device_memory_bytes(const struct rt_device_info *info)
 
 bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim)
 {
-    return strcmp(info->name, "ref") == 0 || vk_serves_head(head_dim);
+    return info->backend->serves_head(head_dim);
 }
 
 void rt_device_plan_make(const struct rt_device_info *info,
                          const struct rt_plan_options *options, struct rt_plan *plan)
 {
-    if (strcmp(info->name, "ref") == 0)
-        ref_plan_make(options->kv, plan);
-    else
-        rt_plan_make(&info->facts, options, plan);
+    info->backend->plan_make(info, options, plan);
 }
 
 uint64_t rt_device_memory_left(const struct rt_device *dev)
@@ -58,6 +92,15 @@ uint64_t rt_device_memory_left(const struct rt_device *dev)
     const uint64_t all = rt_device_memory_bytes(&dev->info);
     const uint64_t used = is_host_memory(&dev->info) ? 0 : dev->stats.buffer_bytes;
     return used < all ? all - used : 0;
+}
+
+/* The backend whose one device has this name; NULL: none. */
+static const struct rt_backend *backend_named(const char *name)
+{
+    for (size_t i = 0; name && i < RT_COUNT(backends); i++)
+        if (backends[i]->device && strcmp(backends[i]->device, name) == 0)
+            return backends[i];
+    return NULL;
 }
 
 /* "amd-0:navi33" is found by itself, "amd-0" and "navi33". */
@@ -73,10 +116,10 @@ static bool name_fits(const char *name, const char *wanted)
            (strlen(wanted) == head && strncmp(name, wanted, head) == 0);
 }
 
-/* Discrete before integrated before software; "ref" only when it is named. */
+/* Discrete before integrated before software; 0: only when it is named. */
 static int rank_of(const struct rt_device_info *info)
 {
-    if (!info->usable || strcmp(info->name, "ref") == 0)
+    if (!info->usable || info->backend->device)
         return 0;
     return info->software ? 1 : info->facts.discrete ? 3 : 2;
 }
@@ -116,13 +159,11 @@ rt_status rt_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
                            struct rt_device **out)
 {
     *out = NULL;
-    if (options->name && strcmp(options->name, "ref") == 0)
-        return ref_device_create(ctx, options, out);
     rt_status st;
     struct rt_device_info *list = NULL;
     uint32_t count = 0;
     const char *note = NULL;
-    TRY(rt_devices_list(ctx, &list, &count, &note));
+    TRY(list_devices(ctx, backend_named(options->name), &list, &count, &note));
     const struct rt_device_info *info = choose(list, count, options->name);
     if (!info)
         st = no_such_device(ctx, list, count, options->name, note);
@@ -130,7 +171,7 @@ rt_status rt_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
         st = rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' cannot be used: %s", info->name,
                      info->why);
     else
-        st = vk_device_create(ctx, options, info, out);
+        st = info->backend->open(ctx, options, info, out);
 
 fail:
     rt_free(list);

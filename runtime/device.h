@@ -9,11 +9,12 @@
 #ifndef RUNTIME_DEVICE_H
 #define RUNTIME_DEVICE_H
 
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 #include "runtime/plan.h"
 #include "runtime/rt.h"
 
 struct rt_device;
+struct rt_backend;
 struct rt_buffer;
 struct rt_list;
 
@@ -27,7 +28,9 @@ struct rt_device_info {
     bool software; /* a CPU pretending to be a GPU; used only when alone or named */
     bool usable;   /* false: `why` says what is missing */
     char why[256];
-    struct rt_facts facts; /* of usable devices; zero for "ref" */
+    struct rt_facts facts;            /* of usable devices; zero for "ref" */
+    const struct rt_backend *backend; /* that it belongs to; static */
+    uint32_t index;                   /* in the backend's list */
 };
 
 /* All devices in their stable order, "ref" last. *out is freed with rt_free.

@@ -54,17 +54,25 @@ struct rt_list {
     bool ended;
 };
 
-/* Entries of the backends. */
-rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
-                            struct rt_device **out);
-void ref_device_info(struct rt_device_info *info);
-void ref_plan_make(enum rt_kv kv, struct rt_plan *plan);
-rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
-                          uint32_t *count, const char **note);
-rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
-                           const struct rt_device_info *info, struct rt_device **out);
-/* Whether the attention kernels take the head size. */
-bool vk_serves_head(uint32_t head_dim);
+/* A backend: what is asked before there is a device. */
+struct rt_backend {
+    /* The name of its one device, which is used only where it is named; no other backend is
+     * asked then. NULL: it finds devices, and may be chosen by itself. */
+    const char *device;
+    /* Devices in their stable order; *out is freed with rt_free. None is no error: *note
+     * (static text) says why then. */
+    rt_status (*list)(struct rt_ctx *ctx, struct rt_device_info **out, uint32_t *count,
+                      const char **note);
+    /* `info` is of the list, and usable. */
+    rt_status (*open)(struct rt_ctx *ctx, const struct rt_device_options *options,
+                      const struct rt_device_info *info, struct rt_device **out);
+    void (*plan_make)(const struct rt_device_info *info,
+                      const struct rt_plan_options *options, struct rt_plan *plan);
+    /* Whether its attention takes heads of so many columns. */
+    bool (*serves_head)(uint32_t head_dim);
+};
+
+extern const struct rt_backend vk_backend, ref_backend;
 
 /* Bytes of a slice: what is left of the buffer where size is 0. */
 uint64_t rt_slice_bytes(struct rt_slice slice);

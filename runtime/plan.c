@@ -16,6 +16,11 @@ enum { DECODE_ROWS = 32 };
 /* Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, of every version so far. */
 enum { DRIVER_LLVMPIPE = 13, LLVMPIPE_ROUNDS = 65535 };
 
+/* `sample` needs 7.5 rounds per column where its loops of 4 are unrolled, as Mesa does: what
+ * is left of LLVMPIPE_ROUNDS, rounded down to a power of two. It holds on every device, so
+ * that a row is summed alike on all that one family of kernels serves. */
+enum { ROW_COLUMNS_MAX = 8192 };
+
 /* Rounds that attention needs: lanes kernels one for eight keys and, backward, one for a
  * query and head; tiled kernels up to six for a key or query of the longest heads. */
 enum { KEYS_A_ROUND = 8, TILED_ROUNDS = 6, ROUNDS_BESIDE = 128 };
@@ -100,11 +105,20 @@ static uint32_t broadcast_of(const struct rt_facts *facts)
     return there ? facts->subgroup_size : 0;
 }
 
-/* A pure function: no Vulkan call, no global, no clock. Which kernels a device may run, and
- * in what widths and pieces, is decided here. Beside the plan, facts are read where they
- * are a limit or a size and no choice: the tile of matrix units (vk_matmul.c), the largest
- * workgroup (vk_select.c), the subgroup size (vk_pipeline.c), types and sizes of memory
- * (vk_memory.c, engine.c), the clock of timestamps (vk_list.c). */
+static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
+{
+    if (plan->products != RT_PRODUCTS_F16)
+        return;
+    plan->fragment_rows = facts->coop_rows;
+    plan->fragment_outputs = facts->coop_outputs;
+    plan->fragment_inputs = facts->coop_inputs;
+    plan->subgroup_size = facts->subgroup_size;
+}
+
+/* A pure function: no Vulkan call, no global, no clock. Which kernels a device may run, in
+ * what widths and pieces, and which memory is taken, is decided here. Beside the plan, facts
+ * are read only where they are no choice: the clock of timestamps (vk_list.c), the size of
+ * the heap (device.c), what a device is called and told apart by. */
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan)
 {
@@ -128,6 +142,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = broadcast_of(facts),
+        .lanes_max = facts->lanes_max,
         .binding_bytes_max = facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
         .wide_weights = family == RT_FAMILY_LANES,
@@ -135,7 +150,11 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .submit_flops_max = rate * SUBMIT_SECONDS_MAX,
         .quirks = quirks_of(facts),
         .loop_rounds_max = facts->driver_id == DRIVER_LLVMPIPE ? LLVMPIPE_ROUNDS : 0,
+        .row_columns_max = ROW_COLUMNS_MAX,
+        .host_visible = facts->unified_memory,
+        .own_memory = facts->discrete,
     };
+    plan_fragment(facts, plan);
 }
 
 uint32_t rt_plan_keys_max(const struct rt_plan *plan)

@@ -13,19 +13,18 @@ struct rt_facts {
     uint8_t device_uuid[16];
     uint32_t vendor_id, device_id, driver_id, driver_version, api_version;
     bool software; /* VK_PHYSICAL_DEVICE_TYPE_CPU */
-    bool discrete, integrated;
-    uint32_t subgroup_size; /* 0: the driver does not say */
-    bool subgroup_basic, subgroup_ballot, subgroup_arithmetic,
-        subgroup_quad;     /* in compute */
-    uint32_t shared_bytes; /* per workgroup */
-    uint32_t lanes_max;    /* largest workgroup, in invocations */
+    bool discrete;
+    uint32_t subgroup_size;              /* 0: the driver does not say */
+    bool subgroup_ballot, subgroup_quad; /* in compute */
+    uint32_t shared_bytes;               /* per workgroup */
+    uint32_t lanes_max;                  /* largest workgroup, in invocations */
     uint32_t push_bytes_max;
     uint64_t storage_range_max;          /* bytes of one storage binding */
     uint64_t texel_count_max;            /* texels of one texel buffer */
     uint32_t storage_align, texel_align; /* offset alignment, bytes */
     uint64_t device_heap_bytes;          /* largest device-local heap */
     bool unified_memory;                 /* device-local memory is host-visible */
-    bool fp16, int8, storage16, storage8, int_dot, memory_model;
+    bool fp16, int_dot, memory_model;
     bool subgroup_fixed; /* a kernel can rely on subgroup_size */
     /* Fragment of halves with sums in floats that a subgroup multiplies at once (matrix
      * units): rows, outputs, inputs. The first of the driver's that kernels can use; 0:
@@ -68,13 +67,17 @@ enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST }
 /* What we do about it. Stored beside every result, so a run explains itself. */
 struct rt_plan {
     enum rt_family family;
-    enum rt_products products;  /* of the forward pass; as asked for, else F32 */
-    enum rt_kv kv;              /* as asked for, else by the device */
-    enum rt_operand_path path;  /* preferred; kernels without that form use storage */
-    uint32_t lanes;             /* workgroup width of lane kernels */
-    uint32_t broadcast;         /* invocations among which values go round without shared
+    enum rt_products products; /* of the forward pass; as asked for, else F32 */
+    enum rt_kv kv;             /* as asked for, else by the device */
+    enum rt_operand_path path; /* preferred; kernels without that form use storage */
+    uint32_t lanes;            /* workgroup width of lane kernels */
+    uint32_t broadcast;        /* invocations among which values go round without shared
                                    memory (the subgroup; of four, by quad
                                    operations); 0: kernels do not do it */
+    uint32_t lanes_max;        /* largest workgroup, in invocations */
+    /* Products in F16 only: rows, outputs and inputs of the fragment of matrix units, and
+     * the size of subgroup that kernels ask the driver for. 0: other products. */
+    uint32_t fragment_rows, fragment_outputs, fragment_inputs, subgroup_size;
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
     bool wide_weights;       /* packed weights have float scales and codes of 4 or 8 bits,
@@ -86,6 +89,11 @@ struct rt_plan {
     /* After so many rounds of all its loops together an invocation's loops end, without a
      * word; 0: never. docs/numerics.md */
     uint32_t loop_rounds_max;
+    /* Columns of a row of logits that one invocation walks; a workgroup takes a longer one,
+     * on every device. */
+    uint32_t row_columns_max;
+    bool host_visible; /* device memory is mapped where the driver can */
+    bool own_memory;   /* the device shares none of its memory with the host */
 };
 
 /* Bits of rt_plan.quirks. */

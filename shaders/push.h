@@ -1,7 +1,7 @@
 /* shaders/push.h
  * Parameters of every op, read unchanged by C and by GLSL, and what each
  * binding holds. Four-byte scalars only: then std430 and the C ABI agree
- * without padding. At most 128 bytes each (asserted in runtime/op.h).
+ * without padding. At most 128 bytes each (asserted in runtime/op/op.h).
  *
  * Words used below
  *   row      one token of the batch. Row buffers hold floats, row-major, `ld*`

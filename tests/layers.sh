@@ -23,20 +23,20 @@ may()
 none='/nothing'
 may shaders 'shaders/' $none
 may runtime 'shaders/|runtime/' $none
-may pipeline 'shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/demo/' \
+may pipeline 'shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/demo/' \
     'pipeline/(cli|exchange|run|bench)/'
-stage='shaders/ops|runtime/(rt|device|plan|op|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/(data|prompt|grade|demo)/|store/'
+stage='shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/(data|prompt|grade|demo)/|store/'
 may pipeline/exchange "$stage|pipeline/exchange/" $none
-may pipeline/bench "$stage|runtime/op_(trial|cases)\.h|pipeline/bench/" $none
+may pipeline/bench "$stage|runtime/op/op_(trial|cases)\.h|pipeline/bench/" $none
 # pipeline/cli/loop.h until it is moved to pipeline/run
 may pipeline/run "$stage|pipeline/run/|pipeline/cli/loop\.h" $none
-may store 'runtime/(rt|device|plan|op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
+may store 'runtime/(rt|device|plan|op/op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
 # The command line reads options and prints; models run in stages. loop* and restore* are
 # stages that still lie beside it.
 may pipeline/cli 'runtime/(rt|device|plan|version)\.h|runtime/(format|text)/|pipeline/|store/' \
     'pipeline/cli/(loop|restore)'
-may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op|version|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/|store/' $none
+may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op/op|version|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/|store/' $none
 
 vulkan=$(grep -rnE 'include <(vulkan/|volk)' runtime pipeline store tests 2>/dev/null |
     grep -vE '^(runtime/vk|tests/support/layer)/')

@@ -27,7 +27,7 @@ struct bench_case {
     bool wall;        /* timed by the host's clock, else by the device's */
     double tokens;    /* of one unit of work where the unit is tok/s; ops: 1 */
     double flops, bytes;
-    uint32_t op_index;      /* ops: of runtime/op_cases.h */
+    uint32_t op_index;      /* ops: of runtime/op/op_cases.h */
     uint32_t batch, length; /* sequences at once, tokens of each */
     uint32_t loss;          /* train: an enum train_loss */
 };

@@ -1,12 +1,12 @@
 /* pipeline/bench/bench_ops.c
- * Suites `peak`, `ops` and `cases`: ops at the sizes of runtime/op_cases.h, held against
+ * Suites `peak`, `ops` and `cases`: ops at the sizes of runtime/op/op_cases.h, held against
  * their twins and then timed by the device's clock. An op that takes microseconds is recorded
  * several times in one submission, so that the clock's grain and the submission do not
  * count; operations that work in place then read their own results, whose values do not
  * change the work. */
 #include "pipeline/bench/bench_impl.h"
 
-#include "runtime/op_trial.h"
+#include "runtime/op/op_trial.h"
 
 #include <math.h>
 #include <stdio.h>

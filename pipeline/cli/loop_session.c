@@ -159,9 +159,7 @@ static uint32_t context_within(struct loop *loop, const struct model_size *size,
         const struct rt_engine_options one = { .slots = 1, .context = context };
         const uint64_t weights = model_size_bytes(size, context);
         const uint64_t room = left > weights ? left - weights : 0;
-        if (rt_engine_pages(size, plan, &one, room,
-                            rt_device_info_of(loop->dev)->facts.discrete)
-                .pages)
+        if (rt_engine_pages(size, plan, &one, room).pages)
             break;
         *why = "memory holds no more";
     }

@@ -3,7 +3,7 @@
  * the device's own matmul on 512 x 512 x 512 floats, measured now. */
 #include "pipeline/cli/restore_impl.h"
 
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 #include "runtime/weight.h"
 
 enum { PEAK_SIZE = 512, PEAK_BUFFERS = 3, PEAK_REPEATS = 8 };

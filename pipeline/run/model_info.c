@@ -208,7 +208,7 @@ static struct pipe_model_fit fit_of(const struct model_size *size,
     for (uint32_t slots = PIPE_MODEL_SLOTS_MAX; slots > 0; slots--) {
         const struct rt_engine_options o = { .slots = slots, .context = context };
         const struct rt_engine_pages fit =
-            rt_engine_pages(size, plan, &o, memory - model, device->facts.discrete);
+            rt_engine_pages(size, plan, &o, memory - model);
         if (fit.requests == slots) {
             out.requests = fit.requests;
             out.pages = fit.pages;

@@ -198,7 +198,7 @@ static rt_status does_not_fit(const struct rt_engine *e, uint64_t need, uint64_t
 static struct rt_engine_pages pages_that_fit(const struct fmt_config *c,
                                              const struct rt_plan *plan, uint64_t fixed,
                                              const struct rt_engine_options *o,
-                                             uint64_t left, bool discrete)
+                                             uint64_t left)
 {
     const uint64_t layer = page_layer_bytes(c, plan->kv), each = layer * c->layers;
     const uint64_t least = pages_of(o->context);
@@ -211,7 +211,7 @@ static struct rt_engine_pages pages_that_fit(const struct fmt_config *c,
         return fit;
     }
     const uint64_t spare = (left - fixed) / each;
-    uint64_t pages = discrete ? spare - spare / 10 : spare / 2;
+    uint64_t pages = plan->own_memory ? spare - spare / 10 : spare / 2;
     pages = pages < o->pages ? pages : o->pages;
     pages = pages < binding ? pages : binding;
     fit.pages = (uint32_t)(pages > least ? pages : least);
@@ -224,12 +224,12 @@ static struct rt_engine_pages pages_that_fit(const struct fmt_config *c,
 struct rt_engine_pages rt_engine_pages(const struct model_size *model,
                                        const struct rt_plan *plan,
                                        const struct rt_engine_options *options,
-                                       uint64_t left, bool discrete)
+                                       uint64_t left)
 {
     const struct rt_engine_options o = settled(options);
     const uint64_t fixed = fixed_bytes(&model->config, model->shape, model->ld_columns,
                                        plan, model->decoded, &o);
-    return pages_that_fit(&model->config, plan, fixed, &o, left, discrete);
+    return pages_that_fit(&model->config, plan, fixed, &o, left);
 }
 
 /* How many pages the cache gets, before anything is allocated. */
@@ -241,8 +241,7 @@ static rt_status choose_pages(struct rt_engine *e)
     const uint64_t fixed =
         fixed_bytes(&m->config, m->shape, m->ld_columns, plan, model_decoded_bytes(m), o);
     const struct rt_engine_pages fit =
-        pages_that_fit(&m->config, plan, fixed, o, rt_device_memory_left(m->dev),
-                       rt_device_info_of(m->dev)->facts.discrete);
+        pages_that_fit(&m->config, plan, fixed, o, rt_device_memory_left(m->dev));
     if (fit.pages == 0)
         return does_not_fit(e, fit.need, fit.room);
     if (fit.pages < o->pages)

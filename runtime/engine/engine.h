@@ -113,7 +113,7 @@ struct rt_engine_pages {
 struct rt_engine_pages rt_engine_pages(const struct model_size *model,
                                        const struct rt_plan *plan,
                                        const struct rt_engine_options *options,
-                                       uint64_t left, bool discrete);
+                                       uint64_t left);
 /* Allocates everything a run needs: cache, activations, one recording per row
  * bucket. The model, and the adapter (null: none), outlive the engine.
  * RT_ERR_USAGE if the context exceeds the model's, RT_ERR_NO_DEVICE if it exceeds

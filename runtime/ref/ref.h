@@ -6,7 +6,7 @@
 #ifndef RUNTIME_REF_REF_H
 #define RUNTIME_REF_REF_H
 
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 
 #ifdef REF_DOUBLE
 typedef double real;

@@ -191,28 +191,41 @@ static const struct rt_device_vtable vtable = {
     .wait = wait_all,
 };
 
-void ref_device_info(struct rt_device_info *info)
+static rt_status devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                              uint32_t *count, const char **note)
 {
-    *info = (struct rt_device_info){ .software = true, .usable = true };
-    snprintf(info->name, sizeof info->name, "ref");
+    (void)note;
+    *count = 0;
+    *out = rt_alloc(ctx, 1, sizeof **out);
+    if (!*out)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory for the device list");
+    struct rt_device_info *info = *out;
+    info->software = info->usable = true;
+    snprintf(info->name, sizeof info->name, "%s", ref_backend.device);
     snprintf(info->description, sizeof info->description,
              "reference twins on the CPU, one thread, slow");
     snprintf(info->driver, sizeof info->driver, "faultline");
+    *count = 1;
+    return RT_OK;
 }
 
-void ref_plan_make(enum rt_kv kv, struct rt_plan *plan)
+static void plan_make(const struct rt_device_info *info,
+                      const struct rt_plan_options *options, struct rt_plan *plan)
 {
+    (void)info;
     *plan = (struct rt_plan){ .family = RT_FAMILY_LANES,
-                              .kv = rt_plan_kv(kv, true),
+                              .kv = rt_plan_kv(options->kv, true),
                               .lanes = 1,
                               .binding_bytes_max = UINT64_MAX,
                               .texel_bytes_max = 0,
                               .submit_flops_max = 1e18 };
 }
 
-rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
-                            struct rt_device **out)
+static rt_status device_create(struct rt_ctx *ctx,
+                               const struct rt_device_options *options,
+                               const struct rt_device_info *info, struct rt_device **out)
 {
+    const struct rt_plan_options asked = { .kv = options->kv };
     if (options->products != RT_PRODUCTS_F32)
         return rt_fail(ctx, RT_ERR_NO_DEVICE,
                        "device 'ref' computes products in f32 only, not in %s",
@@ -223,8 +236,22 @@ rt_status ref_device_create(struct rt_ctx *ctx, const struct rt_device_options *
     dev->vt = &vtable;
     dev->ctx = ctx;
     dev->profile = options->profile;
-    ref_device_info(&dev->info);
-    ref_plan_make(options->kv, &dev->plan);
+    dev->info = *info;
+    plan_make(info, &asked, &dev->plan);
     *out = dev;
     return RT_OK;
 }
+
+static bool serves_head(uint32_t head_dim)
+{
+    (void)head_dim;
+    return true;
+}
+
+const struct rt_backend ref_backend = {
+    .device = "ref",
+    .list = devices_list,
+    .open = device_create,
+    .plan_make = plan_make,
+    .serves_head = serves_head,
+};

@@ -110,7 +110,10 @@ uint32_t vk_queue_family(VkPhysicalDevice physical);
 /* Devices of an instance in stable order; caller frees with rt_free. */
 rt_status vk_physical_list(struct rt_ctx *ctx, VkInstance instance,
                            VkPhysicalDevice **out, uint32_t *count);
+/* Names of all devices of a list, by their facts. */
 void vk_device_names(struct rt_device_info *infos, uint32_t count);
+rt_status vk_devices_list(struct rt_ctx *ctx, struct rt_device_info **out,
+                          uint32_t *count, const char **note);
 
 /* vk_memory.c */
 rt_status vk_buffer_create(struct rt_device *dev, const struct rt_buffer_info *info,
@@ -164,20 +167,22 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
  * op says what they hold: a texel view of halves reaches half as far. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
                         const struct rt_slice *slices);
-/* vk_rounds.c: at most so many rounds of loops take its invocations, as far as parameters
- * tell; 0: the kernel's own constants or the caller bound them. */
+/* At most so many rounds of loops take the invocations of a kernel, as far as parameters
+ * tell; 0: the kernel's own constants or the caller bound them. `slices` may be NULL where
+ * no binding's size counts. */
 uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices);
 /* Whether the rows of an op are too long for one invocation each: a workgroup takes one,
  * on every device. */
-bool vk_row_is_long(enum rt_op op, const void *push);
+bool vk_row_is_long(const struct rt_plan *plan, enum rt_op op, const void *push);
 /* Whether a kernel of an op that is not matmul-like serves these parameters. */
-bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel);
+bool vk_item_fits(const struct rt_plan *plan, enum rt_op op, const void *push,
+                  uint32_t kernel);
+/* Whether the attention kernels take the head size. */
+bool vk_serves_head(uint32_t head_dim);
 /* Grid and constants of an op that has one invocation (or group) per item, for one
  * kernel. */
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice);
-/* The value of NAME=value among a kernel's macros, `otherwise` if it is not there. */
-uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise);
 /* Constants and grid of a matmul-like op for one kernel (vk_matmul.c). */
 void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,
                     struct vk_choice *choice);

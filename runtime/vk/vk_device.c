@@ -68,33 +68,34 @@ static rt_status open_messenger(struct vk_device *dev)
         "vkCreateDebugUtilsMessengerEXT");
 }
 
-/* The physical device with the wanted name. */
+static bool is_same(const struct rt_facts *a, const struct rt_facts *b)
+{
+    return memcmp(a->device_uuid, b->device_uuid, sizeof a->device_uuid) == 0 &&
+           strcmp(a->device_name, b->device_name) == 0 && a->driver_id == b->driver_id;
+}
+
+/* The physical device that was listed: of another instance, so probably, but not surely, at
+ * the same place. */
 static rt_status find_physical(struct vk_device *dev, const struct rt_device_info *wanted)
 {
     rt_status st;
     struct rt_ctx *ctx = dev->base.ctx;
     VkPhysicalDevice *physical = NULL;
-    struct rt_device_info *infos = NULL;
     uint32_t count = 0;
     TRY(vk_physical_list(ctx, dev->instance, &physical, &count));
-    infos = rt_alloc(ctx, count, sizeof *infos);
-    if (!infos) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory for the device list");
-        goto fail;
+    for (uint32_t i = 0; i < count && !dev->physical; i++) {
+        const uint32_t at = (wanted->index + i) % count;
+        struct rt_facts facts = { 0 };
+        vk_probe(physical[at], &facts);
+        if (is_same(&facts, &wanted->facts))
+            dev->physical = physical[at];
     }
-    for (uint32_t i = 0; i < count; i++)
-        vk_probe(physical[i], &infos[i].facts);
-    vk_device_names(infos, count);
-    for (uint32_t i = 0; i < count; i++)
-        if (strcmp(infos[i].name, wanted->name) == 0)
-            dev->physical = physical[i];
     st = dev->physical
              ? RT_OK
              : rt_fail(ctx, RT_ERR_NO_DEVICE, "device '%s' has gone", wanted->name);
 
 fail:
     rt_free(physical);
-    rt_free(infos);
     return st;
 }
 
@@ -249,8 +250,9 @@ static const struct rt_device_vtable vtable = {
     .wait = vk_wait,
 };
 
-rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
-                           const struct rt_device_info *info, struct rt_device **out)
+static rt_status device_create(struct rt_ctx *ctx,
+                               const struct rt_device_options *options,
+                               const struct rt_device_info *info, struct rt_device **out)
 {
     rt_status st;
     *out = NULL;
@@ -300,3 +302,16 @@ fail:
     destroy(&dev->base);
     return st;
 }
+
+static void plan_make(const struct rt_device_info *info,
+                      const struct rt_plan_options *options, struct rt_plan *plan)
+{
+    rt_plan_make(&info->facts, options, plan);
+}
+
+const struct rt_backend vk_backend = {
+    .list = vk_devices_list,
+    .open = device_create,
+    .plan_make = plan_make,
+    .serves_head = vk_serves_head,
+};

@@ -38,7 +38,7 @@ static uint32_t type_for(const struct vk_device *dev, uint32_t allowed,
         break;
     }
     return find_type(dev, allowed, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
-                     dev->base.info.facts.unified_memory ? host : 0);
+                     dev->base.plan.host_visible ? host : 0);
 }
 
 static void block_destroy(struct vk_device *dev, struct vk_block *block)
@@ -252,12 +252,12 @@ rt_status vk_buffer_create(struct rt_device *base, const struct rt_buffer_info *
     buffer->base.dev = base;
     buffer->base.size = info->size;
     buffer->base.memory = info->memory;
-    if (info->size > dev->base.info.facts.storage_range_max) {
+    if (info->size > dev->base.plan.binding_bytes_max) {
         st =
             rt_fail(base->ctx, RT_ERR_DEVICE_MEMORY,
                     "buffer '%s' of %.1f MiB: device '%s' binds at most %.1f MiB at once",
                     info->name, (double)info->size / 1048576, base->info.name,
-                    (double)dev->base.info.facts.storage_range_max / 1048576);
+                    (double)dev->base.plan.binding_bytes_max / 1048576);
         goto fail;
     }
     st = span_find(dev, size, info->memory, &buffer->block, &span);

@@ -85,10 +85,9 @@ rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choi
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
         .sType =
             VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-        .requiredSubgroupSize = dev->base.info.facts.subgroup_size,
+        .requiredSubgroupSize = dev->base.plan.subgroup_size,
     };
-    const bool fixed =
-        vk_kernel_define(choice->kernel, "PRODUCTS", RT_PRODUCTS_F32) == RT_PRODUCTS_F16;
+    const bool fixed = kernel->products == RT_PRODUCTS_F16;
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .flags = flags,

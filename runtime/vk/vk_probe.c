@@ -138,8 +138,6 @@ static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
         has_extension(list, count, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
     const bool sizes =
         has_extension(list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
-    facts->storage8 = has_extension(list, count, "VK_KHR_8bit_storage");
-    facts->storage16 = has_extension(list, count, "VK_KHR_16bit_storage");
     VkPhysicalDeviceVulkanMemoryModelFeatures model = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
     };
@@ -160,7 +158,6 @@ static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
     if (coop && facts->api_version >= VK_API_VERSION_1_2)
         probe_fragments(physical, facts);
     facts->fp16 = small.shaderFloat16;
-    facts->int8 = small.shaderInt8;
 }
 
 static void probe_memory(VkPhysicalDevice physical, struct rt_facts *facts)
@@ -190,7 +187,6 @@ static void probe_limits(const VkPhysicalDeviceProperties *p, struct rt_facts *f
     facts->api_version = p->apiVersion;
     facts->software = p->deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     facts->discrete = p->deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
-    facts->integrated = p->deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
     facts->shared_bytes = limits->maxComputeSharedMemorySize;
     facts->lanes_max = limits->maxComputeWorkGroupInvocations;
     facts->push_bytes_max = limits->maxPushConstantsSize;
@@ -238,13 +234,10 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
     memcpy(facts->device_uuid, id.deviceUUID, sizeof facts->device_uuid);
     const bool compute = subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT;
     facts->subgroup_size = subgroup.subgroupSize;
-    facts->subgroup_basic = compute;
     facts->subgroup_ballot =
         compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
     facts->subgroup_quad =
         compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_QUAD_BIT);
-    facts->subgroup_arithmetic =
-        compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT);
     probe_extensions(physical, facts);
     probe_memory(physical, facts);
     const uint32_t family = vk_queue_family(physical);

@@ -1,33 +1,14 @@
 /* runtime/vk/vk_select.c
  * Which kernel runs an op, with which constants and grid. Pure but for the tune. */
+#include "runtime/op/op_row.h"
 #include "runtime/vk/vk.h"
-
-#include "runtime/weight.h"
 
 #include <string.h>
 
-uint32_t vk_kernel_define(uint32_t kernel, const char *name, uint32_t otherwise)
-{
-    const size_t length = strlen(name);
-    for (const char *word = vk_kernel_table[kernel].defines; word && *word;) {
-        if (strncmp(word, name, length) == 0 && word[length] == '=') {
-            uint32_t value = 0;
-            for (const char *c = word + length + 1; *c >= '0' && *c <= '9'; c++)
-                value = 10 * value + (uint32_t)(*c - '0');
-            return value;
-        }
-        word = strchr(word, ' ');
-        if (word)
-            word++;
-    }
-    return otherwise;
-}
-
 /* Kernels of rounded products are for plans that have them. */
-static bool serves_products(const struct rt_plan *plan, uint32_t kernel)
+static bool serves_products(const struct rt_plan *plan, const struct vk_kernel_info *k)
 {
-    const uint32_t products = vk_kernel_define(kernel, "PRODUCTS", RT_PRODUCTS_F32);
-    return products == RT_PRODUCTS_F32 || products == plan->products;
+    return k->products == RT_PRODUCTS_F32 || k->products == plan->products;
 }
 
 bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
@@ -35,19 +16,11 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (plan->path == RT_PATH_STORAGE && strspn(k->paths, "s") != strlen(k->paths))
         return false;
-    if (vk_kernel_define(kernel, "BROADCAST", 0) &&
-        vk_kernel_define(kernel, "WIDTH", 0) != plan->broadcast)
+    if (k->broadcast && k->width != plan->broadcast)
         return false;
-    if (!serves_products(plan, kernel))
+    if (!serves_products(plan, k))
         return false;
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
-}
-
-/* Bit per binding that holds halves where an op says so: keys and values. */
-static uint32_t halves_of(enum rt_op op, const void *push)
-{
-    const struct attention_push *p = push;
-    return op == RT_OP_attention && p->halves ? 1u << 1 | 1u << 2 : 0;
 }
 
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
@@ -55,9 +28,8 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_plan *plan = &dev->base.plan;
-    const uint32_t halves = halves_of(k->op, push);
-    if (!serves_products(plan, kernel) ||
-        vk_kernel_define(kernel, "WIDTH", 0) > dev->base.info.facts.lanes_max)
+    const uint32_t halves = rt_op_needs_of(k->op, push).halves;
+    if (!serves_products(plan, k) || k->width > plan->lanes_max)
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
         /* Texels of halves are half as large: a view reaches half as far. */
@@ -70,158 +42,40 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     return true;
 }
 
-/* Head size of ops whose kernels are specialized for one; 0: of other ops. */
-static uint32_t head_size(enum rt_op op, const void *push)
+bool vk_row_is_long(const struct rt_plan *plan, enum rt_op op, const void *push)
 {
-    switch (op) {
-    case RT_OP_attention:
-        return ((const struct attention_push *)push)->hd;
-    case RT_OP_attention_back_q:
-        return ((const struct attention_back_q_push *)push)->hd;
-    case RT_OP_attention_back_kv:
-        return ((const struct attention_back_kv_push *)push)->hd;
-    default:
-        return 0;
-    }
+    return rt_op_needs_of(op, push).columns > plan->row_columns_max;
 }
 
-/* Invocations of ops that have one per item. */
-static uint64_t item_count(enum rt_op op, const void *push)
+/* Bit per binding that the kernel reads by storage. */
+static uint32_t storage_of(const struct vk_kernel_info *k)
 {
-    switch (op) {
-    case RT_OP_embed: {
-        const struct embed_push *p = push;
-        return (uint64_t)p->rows * ((p->cols + 3) / 4);
-    }
-    case RT_OP_unpack: {
-        const struct unpack_push *p = push;
-        return (uint64_t)p->out_pad * (p->in_pad / 32); /* 32 codes of a row */
-    }
-    case RT_OP_pack: {
-        const struct pack_push *p = push;
-        return (uint64_t)p->n_out * p->n_in;
-    }
-    case RT_OP_rmsnorm: {
-        const struct rmsnorm_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_rmsnorm_back: {
-        const struct rmsnorm_back_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_rope: {
-        const struct rope_push *p = push;
-        return (uint64_t)p->rows * (p->heads_q + p->heads_k);
-    }
-    case RT_OP_attention: {
-        const struct attention_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_attention_back_q: {
-        const struct attention_back_q_push *p = push;
-        return (uint64_t)p->rows * p->heads;
-    }
-    case RT_OP_attention_back_kv: {
-        const struct attention_back_kv_push *p = push;
-        return (uint64_t)p->rows * p->heads_k;
-    }
-    case RT_OP_swiglu: {
-        const struct swiglu_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_swiglu_back: {
-        const struct swiglu_back_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_gather: {
-        const struct gather_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_columns: {
-        const struct columns_push *p = push;
-        return (uint64_t)p->rows * (p->cols / 4);
-    }
-    case RT_OP_ce_back: {
-        const struct ce_back_push *p = push;
-        return (uint64_t)p->rows * (p->ldl / 4);
-    }
-    case RT_OP_logits_stat:
-        return ((const struct logits_stat_push *)push)->rows;
-    case RT_OP_kl:
-        return ((const struct kl_push *)push)->rows;
-    case RT_OP_sample:
-        return ((const struct sample_push *)push)->rows;
-    case RT_OP_dpo:
-        return ((const struct dpo_push *)push)->pairs;
-    case RT_OP_add:
-        return ((const struct add_push *)push)->count / 4;
-    case RT_OP_adamw:
-        return ((const struct adamw_push *)push)->count / 4;
-    case RT_OP_sumsq:
-        return (((const struct sumsq_push *)push)->count + 1023) / 1024;
-    case RT_OP_clip:
-        return 1;
-    case RT_OP_peak_fma:
-        return ((const struct peak_fma_push *)push)->count / 4;
-    case RT_OP_peak_copy:
-        return ((const struct peak_copy_push *)push)->count / 4;
-    case RT_OP_peak_read:
-        return (uint64_t)((const struct peak_read_push *)push)->blocks *
-               (PEAK_COLUMNS / 4);
-    case RT_OP_matmul:
-    case RT_OP_matmul_back:
-    case RT_OP_outer:
-    case RT_OP_COUNT:
-        break;
-    }
-    return 0;
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++)
+        bits |= (uint32_t)(k->paths[i] == 's') << i;
+    return bits;
 }
 
-/* Whether a weight is of those that `unpack` has a kernel of its own for. */
-static bool is_own(const struct unpack_push *p)
+/* A texel view gives halves as floats; by storage a kernel must be compiled for them, and
+ * then reads nothing else (shaders/lib/keys.glsl). */
+static bool reads_halves(const struct vk_kernel_info *k, uint32_t halves)
 {
-    return p->bits >= 16 || (p->form <= RT_FORM_OFFSET && p->bits != 5 && p->bits != 6);
+    return k->halves ? halves != 0 : (halves & storage_of(k)) == 0;
 }
 
-/* Longest row of logits that one invocation may walk: llvmpipe ends every loop of an
- * invocation after 65,535 rounds together, without a word, and `sample` needs 7.5 a column
- * where its loops of 4 are unrolled, as Mesa does. */
-enum { ROW_MAX = 8192 };
-
-bool vk_row_is_long(enum rt_op op, const void *push)
+bool vk_item_fits(const struct rt_plan *plan, enum rt_op op, const void *push,
+                  uint32_t kernel)
 {
-    switch (op) {
-    case RT_OP_logits_stat:
-        return ((const struct logits_stat_push *)push)->vocab > ROW_MAX;
-    case RT_OP_kl:
-        return ((const struct kl_push *)push)->vocab > ROW_MAX;
-    case RT_OP_sample:
-        return ((const struct sample_push *)push)->vocab > ROW_MAX;
-    default:
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    const struct rt_op_needs needs = rt_op_needs_of(op, push);
+    if (k->own != needs.own || k->chains != needs.chains)
         return false;
-    }
-}
-
-bool vk_item_fits(enum rt_op op, const void *push, uint32_t kernel)
-{
-    const uint32_t hd = head_size(op, push);
-    if (op == RT_OP_unpack)
-        return vk_kernel_define(kernel, "OWN", 0) == is_own(push);
-    if (op == RT_OP_peak_fma)
-        return vk_kernel_define(kernel, "CHAINS", 0) ==
-               ((const struct peak_fma_push *)push)->chains;
-    if (op == RT_OP_peak_copy)
-        return vk_kernel_define(kernel, "TEXEL", 0) <=
-               ((const struct peak_copy_push *)push)->texel;
-    if (op == RT_OP_peak_read)
-        return vk_kernel_define(kernel, "TEXEL", 0) <=
-               ((const struct peak_read_push *)push)->texel;
-    if (vk_row_is_long(op, push) && !vk_kernel_define(kernel, "ROWGROUP", 0))
+    if (needs.storage_only && k->texel)
         return false;
-    if (op == RT_OP_attention && vk_kernel_table[kernel].paths[1] == 's' &&
-        vk_kernel_define(kernel, "HALF", 0) != (halves_of(op, push) != 0))
-        return false; /* shaders/lib/keys.glsl */
-    return hd == 0 || vk_serves_head(hd);
+    if (needs.columns > plan->row_columns_max && !k->row_group)
+        return false;
+    return reads_halves(k, needs.halves) &&
+           (needs.head == 0 || vk_serves_head(needs.head));
 }
 
 bool vk_serves_head(uint32_t head_dim)
@@ -234,14 +88,13 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
                    uint32_t kernel, const struct rt_slice *slices)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (!vk_item_fits(op, push, kernel) ||
+    if (!vk_item_fits(&dev->base.plan, op, push, kernel) ||
         !vk_kernel_admitted(dev, kernel, push, slices) ||
         !vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
     int rank = 1;
     const bool tiled = dev->base.plan.family == RT_FAMILY_TILED;
-    if (k->family == dev->base.plan.family ||
-        (tiled && vk_kernel_define(kernel, "ROWGROUP", 0)))
+    if (k->family == dev->base.plan.family || (tiled && k->row_group))
         rank += 4;
     if (strchr(k->paths, 't') || strchr(k->paths, 'u'))
         rank += 2;
@@ -280,28 +133,29 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
             *out = i;
         }
     }
-    return best ? RT_OK : no_kernel(dev, op, head_size(op, push));
+    return best ? RT_OK : no_kernel(dev, op, rt_op_needs_of(op, push).head);
 }
 
 /* Items that a workgroup serves. */
 static uint32_t items_of_group(uint32_t kernel, uint32_t hd)
 {
-    const uint32_t width = vk_kernel_define(kernel, "WIDTH", 64);
-    if (vk_kernel_define(kernel, "ROWGROUP", 0))
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (k->row_group)
         return 1;
-    if (vk_kernel_define(kernel, "HEADGROUP", 0))
-        return width / (hd / 4); /* shaders/lib/attention_back.glsl */
-    return vk_kernel_define(kernel, "ITEMS", width);
+    if (k->head_group)
+        return k->width / (hd / 4); /* shaders/lib/attention_back.glsl */
+    return k->items ? k->items : k->width;
 }
 
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice)
 {
-    const uint64_t items = item_count(op, push);
-    const uint64_t each = items_of_group(choice->kernel, head_size(op, push));
+    const struct rt_op_needs needs = rt_op_needs_of(op, push);
+    const uint64_t items = rt_op_rows[op]->items(push);
+    const uint64_t each = items_of_group(choice->kernel, needs.head);
     const uint64_t groups = (items + each - 1) / each;
-    choice->halves = halves_of(op, push);
-    choice->spec[0] = head_size(op, push); /* shaders/lib/head.glsl */
+    choice->halves = needs.halves;
+    choice->spec[0] = needs.head; /* shaders/lib/head.glsl */
     /* 65,535 groups a dimension is all that every device grants. */
     choice->grid[0] = (uint32_t)groups;
     choice->grid[1] = choice->grid[2] = 1;
@@ -311,6 +165,19 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        "smaller batch",
                        rt_op_table[op].name, (unsigned long long)groups);
     return RT_OK;
+}
+
+uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    struct rt_op_walk walk = {
+        .lanes = k->family == RT_FAMILY_LANES,
+        .rounded = k->products != RT_PRODUCTS_F32,
+        .storage = storage_of(k),
+    };
+    for (uint32_t i = 0; slices && i < rt_op_table[k->op].binding_count; i++)
+        walk.bytes[i] = rt_slice_bytes(slices[i]);
+    return rt_op_rounds_of(k->op, push, &walk);
 }
 
 /* Refuses what a device would cut short without a word. */

@@ -6,6 +6,7 @@
  * memory and in a text file. Name and first line of the file say which device, driver and
  * kernel table it is of; a missing, damaged or foreign one costs some seconds of measuring,
  * nothing else. */
+#include "runtime/op/op_row.h"
 #include "runtime/vk/vk.h"
 
 #include <stdio.h>
@@ -109,31 +110,6 @@ void vk_tune_destroy(struct vk_tune **tune)
         save(*tune);
     rt_free(*tune);
     *tune = NULL;
-}
-
-/* Rows as classes, so that neighbouring batch sizes share a measurement. */
-static uint32_t row_class(uint32_t rows)
-{
-    uint32_t c = 1;
-    while (c < rows && c < 64)
-        c *= 2;
-    return c;
-}
-
-static void class_key(enum rt_op op, const void *push, char *key, size_t size)
-{
-    if (op == RT_OP_matmul) {
-        const struct matmul_push *p = push;
-        snprintf(key, size, "matmul:%u:%u:%u:%u:%u:%u:%u", p->bits, p->form, p->group,
-                 row_class(p->rows), p->out_pad, p->in_pad, p->flags & MATMUL_LORA);
-    } else if (op == RT_OP_matmul_back) {
-        const struct matmul_back_push *p = push;
-        snprintf(key, size, "back:%u:%u:%u:%u:%u:%u:%u", p->bits, p->form, p->group,
-                 row_class(p->rows), p->out_pad, p->in_pad, p->rank != 0);
-    } else {
-        const struct outer_push *p = push;
-        snprintf(key, size, "outer:%u:%u:%u", row_class(p->rows), p->na, p->nb);
-    }
 }
 
 /* One kernel under measurement. */
@@ -266,7 +242,7 @@ rt_status vk_tune_pick(struct vk_device *dev, enum rt_op op, const void *push,
     struct vk_tune *tune = dev->tune;
     char key[64];
     uint32_t at = 0;
-    class_key(op, push, key, sizeof key);
+    rt_op_rows[op]->class_key(push, key, sizeof key);
     while (at < tune->count && strcmp(tune->entries[at].key, key) != 0)
         at++;
     if (at < tune->count &&

@@ -3,57 +3,20 @@
  * groups, flags and constants of the one that is to be tuned, on made-up operands, against
  * its twin, and must give the bits of the first that passes (batch invariance rests on
  * that). */
-#include "runtime/op_trial.h"
+#include "runtime/op/op_row.h"
+#include "runtime/op/op_trial.h"
 #include "runtime/vk/vk.h"
-#include "runtime/weight.h"
 
 #include <string.h>
 
-enum { ROWS = 64, OUTPUTS = 128, INPUTS = 256, SEED = 1 };
-
-static uint32_t at_most(uint32_t value, uint32_t most)
-{
-    return value < most ? value : most;
-}
-
-/* Inputs of the small op: whole groups, and as many as the weight's form asks for. */
-static uint32_t inputs_of(uint32_t in_pad, uint32_t bits, uint32_t group)
-{
-    return at_most(in_pad, rt_weight_in_pad(bits, group > INPUTS ? group : INPUTS));
-}
+enum { SEED = 1 };
 
 /* The same op, smaller: what a kernel is compiled for stays. */
 static void shrink(enum rt_op op, const void *push, struct rt_op_case *c)
 {
     *c = (struct rt_op_case){ .op = op, .what = "tune" };
     memcpy(&c->push, push, rt_op_table[op].push_bytes);
-    if (op == RT_OP_matmul) {
-        struct matmul_push *p = &c->push.matmul;
-        p->rows = at_most(p->rows, ROWS);
-        p->out_pad =
-            p->out_pad % OUTPUTS ? at_most(p->out_pad, RT_WEIGHT_OUT_PAD) : OUTPUTS;
-        p->in_pad = inputs_of(p->in_pad, p->bits, p->group);
-        p->ldx = rt_round_up32(p->in_pad, RT_COL_PAD);
-        p->ldy = OUTPUTS;
-        p->offx = p->offy = 0;
-        p->part1 = at_most(p->part1, p->out_pad);
-        p->part2 = at_most(p->part2, p->out_pad);
-    } else if (op == RT_OP_matmul_back) {
-        struct matmul_back_push *p = &c->push.matmul_back;
-        p->rows = at_most(p->rows, ROWS);
-        p->out_pad = at_most(p->out_pad, OUTPUTS);
-        p->in_pad = inputs_of(p->in_pad, p->bits, p->group);
-        p->lddx = rt_round_up32(p->in_pad, RT_COL_PAD);
-        p->lddy = OUTPUTS;
-        p->offdx = p->offdy = 0;
-    } else {
-        struct outer_push *p = &c->push.outer;
-        p->rows = at_most(p->rows, ROWS);
-        p->na = at_most(p->na, ROWS);
-        p->nb = at_most(p->nb, OUTPUTS);
-        p->ldp = p->ldq = p->ldd = OUTPUTS;
-        p->offp = p->offq = 0;
-    }
+    rt_op_rows[op]->shrink(&c->push);
     rt_op_case_make(c);
 }
 

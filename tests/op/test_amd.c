@@ -72,7 +72,7 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
     const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
     const bool heads = op == RT_OP_attention || op == RT_OP_attention_back_q ||
                        op == RT_OP_attention_back_kv;
-    const uint32_t bits = vk_kernel_define(kernel, "BITS", 0);
+    const uint32_t bits = vk_kernel_table[kernel].bits;
     const uint32_t by_group = heads       ? RT_COUNT(head_sizes)
                               : !product  ? 1
                               : bits == 0 ? RT_COUNT(forms)
@@ -147,7 +147,7 @@ static const char *below_bar(uint32_t kernel, uint32_t bar, const struct vk_stat
         return NULL;
     if (s->subgroups < bar)
         return "has less occupancy than llama.cpp's tile";
-    if (!vk_kernel_define(kernel, "TILE_M", 0) && s->vgprs > MATVEC_VGPRS)
+    if (!vk_kernel_table[kernel].tile_m && s->vgprs > MATVEC_VGPRS)
         return "has more registers than llama.cpp's matvec";
     return NULL;
 }
@@ -155,8 +155,8 @@ static const char *below_bar(uint32_t kernel, uint32_t bar, const struct vk_stat
 static bool is_large_tile(uint32_t kernel)
 {
     return vk_kernel_table[kernel].op == RT_OP_matmul &&
-           vk_kernel_define(kernel, "TILE_M", 0) >= TILE &&
-           vk_kernel_define(kernel, "TILE_N", 0) >= TILE;
+           vk_kernel_table[kernel].tile_m >= TILE &&
+           vk_kernel_table[kernel].tile_n >= TILE;
 }
 
 /* Prints the table of a device; the number of kernels that break the claim. */
@@ -170,7 +170,7 @@ static uint32_t check_kernels(struct rt_device *dev, uint32_t bar)
            "spills", "spills", "tch", "bytes", "bytes", "/SIMD");
     for (uint32_t k = 0; k < vk_kernel_count; k++) {
         const struct vk_kernel_info *info = &vk_kernel_table[k];
-        if (vk_kernel_define(k, "PRODUCTS", 0))
+        if (vk_kernel_table[k].products)
             continue; /* of extensions that this Mesa may not have; only by option */
         const bool in_plan = vk_kernel_in_plan(rt_device_plan(dev), k);
         struct vk_statistics s;

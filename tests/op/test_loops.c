@@ -221,8 +221,7 @@ static void products_are_bounded(void **state)
     for (uint32_t k = 0; k < vk_kernel_count; k++) {
         if (vk_kernel_table[k].op == RT_OP_matmul) {
             assert_true(vk_rounds(k, &large, NULL) > 65535);
-            const bool rounded =
-                vk_kernel_define(k, "PRODUCTS", RT_PRODUCTS_F32) != RT_PRODUCTS_F32;
+            const bool rounded = vk_kernel_table[k].products != RT_PRODUCTS_F32;
             assert_true(vk_rounds(k, &usual, NULL) < (rounded ? 65535 : 20000));
         } else if (vk_kernel_table[k].op == RT_OP_matmul_back &&
                    vk_kernel_table[k].family == RT_FAMILY_LANES) {

@@ -1,7 +1,7 @@
-/* Every op of every device agrees with its twin at every case of runtime/op_cases.h,
+/* Every op of every device agrees with its twin at every case of runtime/op/op_cases.h,
  * writes nothing else, and all its kernels that fit give the same bits.
  * FAULTLINE_TEST_SEED draws other operands. */
-#include "runtime/op_trial.h"
+#include "runtime/op/op_trial.h"
 #include "runtime/vk/vk.h"
 #include "tests/support/devices.h"
 
@@ -96,7 +96,7 @@ static bool has_tiled_kernel(enum rt_op op)
     for (uint32_t k = 0; k < vk_kernel_count; k++)
         if (vk_kernel_table[k].op == op &&
             (vk_kernel_table[k].family == RT_FAMILY_TILED ||
-             vk_kernel_define(k, "ROWGROUP", 0)))
+             vk_kernel_table[k].row_group))
             return true;
     return false;
 }
@@ -105,7 +105,7 @@ static bool has_tiled_kernel(enum rt_op op)
  * own. All other kernels of an op agree, whatever their family. */
 static bool sums_by_group(uint32_t kernel)
 {
-    return vk_kernel_define(kernel, "ROWGROUP", 0) != 0;
+    return vk_kernel_table[kernel].row_group;
 }
 
 static bool has_group_kernel(enum rt_op op)
@@ -158,10 +158,11 @@ static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t k
     if (vk_is_matmul(t->op.c.op))
         return vk_matmul_fits(t->op.c.op, &t->op.c.push, kernel);
     const bool tiled = rt_device_plan(dev)->family == RT_FAMILY_TILED;
-    const bool grouped = tiled || vk_row_is_long(t->op.c.op, &t->op.c.push);
+    const bool grouped =
+        tiled || vk_row_is_long(rt_device_plan(dev), t->op.c.op, &t->op.c.push);
     if (sums_by_group(kernel) != (grouped && has_group_kernel(t->op.c.op)))
         return false;
-    return vk_item_fits(t->op.c.op, &t->op.c.push, kernel);
+    return vk_item_fits(rt_device_plan(dev), t->op.c.op, &t->op.c.push, kernel);
 }
 
 static void run_all_kernels(struct trial *t, struct rt_device *dev)

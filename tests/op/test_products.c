@@ -1,7 +1,7 @@
 /* Products that round their operands (--products f16, int8): where operands need no
  * rounding they give the bits of the exact sum; else they stay within the bound that
  * the rounding allows; and a row is the same whatever is beside it, in every kernel. */
-#include "runtime/op_trial.h"
+#include "runtime/op/op_trial.h"
 #include "runtime/ref/ref.h"
 #include "runtime/vk/vk.h"
 #include "runtime/weight.h"
@@ -196,7 +196,7 @@ static double check_near(const struct rt_op_trial *t, const float *got, const ch
 static bool serves(const struct vk_device *dev, const struct rt_op_case *c, uint32_t k)
 {
     return vk_kernel_table[k].op == RT_OP_matmul &&
-           vk_kernel_define(k, "PRODUCTS", 0) == dev->base.plan.products &&
+           vk_kernel_table[k].products == dev->base.plan.products &&
            vk_matmul_fits(RT_OP_matmul, &c->push, k);
 }
 
@@ -300,7 +300,7 @@ static void the_choice_does_not_depend_on_rows(void **state)
                 const int rank = vk_matmul_rank(&dev, RT_OP_matmul, &c.push, k);
                 if (rank > best) {
                     best = rank;
-                    kind = (int)vk_kernel_define(k, "PRODUCTS", 0);
+                    kind = (int)vk_kernel_table[k].products;
                 }
             }
             assert_true(best > 0);

@@ -1,7 +1,7 @@
 /* The tune: picks only what passes its check on the device, keeps its choice in a file of
  * this device, driver and kernel table, and believes no other file. */
 #include "runtime/vk/vk.h"
-#include "runtime/op_trial.h"
+#include "runtime/op/op_trial.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>
@@ -200,7 +200,7 @@ static void damage_costs_a_measurement_only(void **state)
         snprintf(text, sizeof text, "%.*s%.*s%s", head, mine, key, line, tails[i]);
         write_file(path, text);
         const uint32_t kernel = tuned();
-        assert_int_equal(vk_kernel_define(kernel, "BITS", 0), 32);
+        assert_int_equal(vk_kernel_table[kernel].bits, 32);
         read_file(path, text, sizeof text);
         if (!strstr(text, vk_kernel_table[kernel].name))
             fail_msg("'%s' was not replaced: %s", tails[i], text);

@@ -64,8 +64,8 @@ static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
     assert_int_equal(model->weight_bytes, size.projections + size.tables + size.rest);
     for (size_t i = 0; i < RT_COUNT(options); i++) {
         const uint64_t before = live_bytes(dev);
-        const struct rt_engine_pages fit = rt_engine_pages(
-            &size, &dev->plan, &options[i], rt_device_memory_left(dev), false);
+        const struct rt_engine_pages fit =
+            rt_engine_pages(&size, &dev->plan, &options[i], rt_device_memory_left(dev));
         assert_int_equal(rt_engine_create(model, NULL, &options[i], &engine), RT_OK);
         assert_int_equal(live_bytes(dev) - before, fit.bytes);
         rt_engine_destroy(&engine);
@@ -107,11 +107,13 @@ static void sizes_are_known_to_the_byte(void **state)
 /* An engine for 4 requests of 100 tokens, 7 pages each, of a model of two layers, whose page
  * takes 8 KiB a layer in floats. */
 static struct rt_engine_pages pages_of(uint64_t binding, uint64_t spare_pages,
-                                       int64_t extra, bool discrete, enum rt_kv kv)
+                                       int64_t extra, bool own_memory, enum rt_kv kv)
 {
     static const struct rt_engine_options options = { .slots = 4, .context = 100 };
     const uint64_t page = kv == RT_KV_F16 ? 4096 : 8192;
-    const struct rt_plan plan = { .kv = kv, .binding_bytes_max = binding };
+    const struct rt_plan plan = { .kv = kv,
+                                  .binding_bytes_max = binding,
+                                  .own_memory = own_memory };
     struct model_size size = { .config = { .hidden = 64,
                                            .ffn = 96,
                                            .layers = 2,
@@ -120,10 +122,9 @@ static struct rt_engine_pages pages_of(uint64_t binding, uint64_t spare_pages,
                                            .head_dim = 64,
                                            .vocab = 100 } };
     model_group_shapes(&size.config, size.shape);
-    const uint64_t fixed =
-        rt_engine_pages(&size, &plan, &options, 0, discrete).need - 2 * 7 * page;
+    const uint64_t fixed = rt_engine_pages(&size, &plan, &options, 0).need - 2 * 7 * page;
     return rt_engine_pages(&size, &plan, &options,
-                           fixed + 2 * page * spare_pages + (uint64_t)extra, discrete);
+                           fixed + 2 * page * spare_pages + (uint64_t)extra);
 }
 
 static void pages_are_what_memory_and_one_binding_hold(void **state)
@@ -133,7 +134,7 @@ static void pages_are_what_memory_and_one_binding_hold(void **state)
         const char *what;
         uint64_t binding, spare_pages;
         int64_t extra;
-        bool discrete;
+        bool own_memory;
         enum rt_kv kv;
         uint32_t pages, requests;
     } cases[] = {
@@ -151,7 +152,7 @@ static void pages_are_what_memory_and_one_binding_hold(void **state)
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         const struct rt_engine_pages fit =
             pages_of(cases[i].binding, cases[i].spare_pages, cases[i].extra,
-                     cases[i].discrete, cases[i].kv);
+                     cases[i].own_memory, cases[i].kv);
         if (fit.pages != cases[i].pages || fit.requests != cases[i].requests)
             fail_msg("%s: %u pages, %u requests", cases[i].what, fit.pages, fit.requests);
         if (fit.pages == 0)

@@ -1,6 +1,6 @@
 /* Random words: the published vector of Philox, and the word of ones only that a case of
- * `sample` (runtime/op_cases_list.c) is about. */
-#include "runtime/op_cases.h"
+ * `sample` (runtime/op/op_cases_loss.c) is about. */
+#include "runtime/op/op_cases.h"
 #include "runtime/ref/philox.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* What is decided for a device, from facts alone: rows copied from the reports of real
  * devices and drivers, and the least that Vulkan allows. */
-#include "runtime/device.h"
+#include "runtime/device_impl.h"
 #include "runtime/plan.h"
 
 #include <setjmp.h>
@@ -102,6 +102,10 @@ static void every_device_gets_its_plan(void **state)
                      (int)plan.family, (int)plan.path, plan.lanes, plan.quirks);
         assert_true(plan.binding_bytes_max == rows[i].facts.storage_range_max);
         assert_true(plan.submit_flops_max > 0);
+        assert_int_equal(plan.lanes_max, rows[i].facts.lanes_max);
+        assert_int_equal(plan.row_columns_max, 8192); /* the same everywhere */
+        assert_int_equal(plan.own_memory, rows[i].facts.discrete);
+        assert_int_equal(plan.subgroup_size, 0); /* none is asked for */
     }
 }
 
@@ -124,6 +128,26 @@ static void values_go_round_where_the_device_can(void **state)
         facts.subgroup_quad = cases[i].quad;
         rt_plan_make(&facts, &options, &plan);
         assert_int_equal(plan.broadcast, cases[i].broadcast);
+    }
+}
+
+/* Only products of matrix units ask the driver for a subgroup of a size. */
+static void fragments_are_for_products_in_f16(void **state)
+{
+    (void)state;
+    struct rt_facts facts = rows[3].facts; /* a GPU */
+    facts.coop_rows = 16, facts.coop_outputs = 8, facts.coop_inputs = 4;
+    facts.fp16 = facts.memory_model = facts.subgroup_fixed = facts.int_dot = true;
+    for (int products = 0; products < RT_PRODUCTS_COUNT; products++) {
+        struct rt_plan plan;
+        const struct rt_plan_options options = { .products = (enum rt_products)products };
+        const uint32_t there = products == RT_PRODUCTS_F16;
+        rt_plan_make(&facts, &options, &plan);
+        assert_int_equal(plan.products, products);
+        assert_int_equal(plan.fragment_rows, 16 * there);
+        assert_int_equal(plan.fragment_outputs, 8 * there);
+        assert_int_equal(plan.fragment_inputs, 4 * there);
+        assert_int_equal(plan.subgroup_size, 64 * there);
     }
 }
 
@@ -219,8 +243,8 @@ static void head_sizes_are_served(void **state)
     } heads[] = { { 0, false },  { 4, true },    { 8, true },   { 10, false },
                   { 72, true },  { 100, true },  { 128, true }, { 254, false },
                   { 256, true }, { 260, false }, { 512, false } };
-    const struct rt_device_info vulkan = { .name = "cpu-0:llvmpipe" };
-    const struct rt_device_info ref = { .name = "ref" };
+    const struct rt_device_info vulkan = { .backend = &vk_backend };
+    const struct rt_device_info ref = { .backend = &ref_backend };
     for (size_t i = 0; i < RT_COUNT(heads); i++) {
         assert_int_equal(rt_device_serves_head(&vulkan, heads[i].size), heads[i].vulkan);
         assert_true(rt_device_serves_head(&ref, heads[i].size));
@@ -232,6 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_device_gets_its_plan),
         cmocka_unit_test(values_go_round_where_the_device_can),
+        cmocka_unit_test(fragments_are_for_products_in_f16),
         cmocka_unit_test(a_forced_family_is_taken),
         cmocka_unit_test(sequences_are_as_long_as_loops_reach),
         cmocka_unit_test(a_plan_prints_as_json),

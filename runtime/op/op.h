@@ -1,4 +1,4 @@
-/* runtime/op.h
+/* runtime/op/op.h
  * Ops by number and name, expanded from shaders/ops.def, and what each costs. */
 #ifndef RUNTIME_OP_H
 #define RUNTIME_OP_H

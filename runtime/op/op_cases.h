@@ -1,11 +1,11 @@
-/* runtime/op_cases.h
+/* runtime/op/op_cases.h
  * The one list of op cases: parameters, operand sizes and contents of every op at awkward
  * sizes, and at sizes worth timing. Tests prove an op with it and the bench times it, so
  * that a time without a passed check cannot be printed. */
 #ifndef RUNTIME_OP_CASES_H
 #define RUNTIME_OP_CASES_H
 
-#include "runtime/op.h"
+#include "runtime/op/op.h"
 
 /* Parameters of any op. */
 union rt_op_push {

@@ -1,12 +1,12 @@
-/* runtime/op_trial.h
+/* runtime/op/op_trial.h
  * One op case on one device: its operands on both sides, what the twin makes of them,
  * and how far the device is from that. Tests and bench check an op with it. */
 #ifndef RUNTIME_OP_TRIAL_H
 #define RUNTIME_OP_TRIAL_H
 
 #include "runtime/device.h"
-#include "runtime/op_cases.h"
-#include "runtime/op_compare.h"
+#include "runtime/op/op_cases.h"
+#include "runtime/op/op_compare.h"
 
 /* Bytes behind every operand that an op must leave as they are, and their content. */
 enum { RT_TRIAL_GUARD_BYTES = 256, RT_TRIAL_GUARD = 0xA5 };

@@ -1,4 +1,6 @@
-#include "runtime/op_trial.h"
+/* runtime/op/op_trial.c
+ * Operands on a device and beside them what the twin makes of them. */
+#include "runtime/op/op_trial.h"
 
 #include "runtime/ref/ref.h"
 

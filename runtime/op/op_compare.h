@@ -1,10 +1,10 @@
-/* runtime/op_compare.h
+/* runtime/op/op_compare.h
  * How far an op on a device may be from its twin: the tolerance that tests and bench
  * hold every op to. */
 #ifndef RUNTIME_OP_COMPARE_H
 #define RUNTIME_OP_COMPARE_H
 
-#include "runtime/op_cases.h"
+#include "runtime/op/op_cases.h"
 
 /* The worst element of a comparison. */
 struct rt_op_distance {
