@@ -3,6 +3,7 @@
 #include "pipeline/run/choice.h"
 
 #include "pipeline/cli/loop.h"
+#include "runtime/train/score.h"
 
 #include <math.h>
 #include <stdio.h>

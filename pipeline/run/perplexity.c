@@ -3,6 +3,7 @@
 #include "pipeline/run/perplexity.h"
 
 #include "pipeline/cli/loop.h"
+#include "runtime/train/score.h"
 #include "pipeline/statistics.h"
 
 #include <math.h>
