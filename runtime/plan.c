@@ -173,11 +173,13 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                  "\"lanes\":%u,"
                  "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
                  "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+                 "\"loop_rounds_max\":%u,"
                  "\"quirks\":[%s]}",
                  rt_family_names[plan->family], rt_products_names[plan->products],
                  rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks);
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max,
+                 plan->loop_rounds_max, quirks);
     return n < 0 ? 0 : (size_t)n;
 }
