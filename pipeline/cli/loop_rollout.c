@@ -59,7 +59,8 @@ static rt_status job_done(void *user, uint32_t job)
         if (!l->open)
             TRY(store_begin(l->loop->store));
         l->open = true;
-        TRY(store_put_rollout(l->loop->store, s->gen, "rollout", l->full->row.id, &row));
+        TRY(store_put_rollout(l->loop->store, l->run_id, s->gen, "rollout",
+                              l->full->row.id, &row));
     }
     if (known->can != 1 && (correct || !known->text)) {
         rt_free(known->text);
