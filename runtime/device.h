@@ -31,6 +31,7 @@ struct rt_device_info {
     struct rt_facts facts;            /* of usable devices; zero for "ref" */
     const struct rt_backend *backend; /* that it belongs to; static */
     uint32_t index;                   /* in the backend's list */
+    uint32_t kernels; /* hash of all kernels; 0 until the device is opened */
 };
 
 /* All devices in their stable order, "ref" last. *out is freed with rt_free.

@@ -6,6 +6,7 @@
 #include "pipeline/bench/bench.h"
 #include "pipeline/bench/bench_measure.h"
 #include "runtime/model/model.h"
+#include "store/store_claim.h"
 
 enum { BENCH_SUITE_VERSION = 2 };
 
@@ -20,6 +21,7 @@ struct bench {
     struct store *store;
     struct rt_model *model; /* owned; null: no case needs one */
     char env_id[STORE_ID], run_id[STORE_ID];
+    struct store_attempt attempt; /* at run_id */
     uint32_t passes;
     struct pipe_bench_budget budget;
 };

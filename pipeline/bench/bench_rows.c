@@ -121,12 +121,13 @@ rt_status bench_rows_load(struct store *store, struct rt_ctx *ctx, const char *r
                                    "FROM bench_result f WHERE f.run_id=b.run_id AND "
                                    "f.case_id=b.case_id)",
                     args, take_row, &loading));
-    TRY(store_query(store,
-                    "SELECT d.name,dr.name||CASE WHEN instr(dr.name,dr.info) THEN '' "
-                    "ELSE ' '||dr.info END FROM run r JOIN environment e USING(env_id) "
-                    "JOIN device d USING(device_id) JOIN driver dr USING(driver_id) "
-                    "WHERE r.run_id=?1",
-                    args, take_device, out));
+    TRY(store_query(
+        store,
+        "SELECT d.name,dr.name||CASE WHEN instr(dr.name,dr.info) THEN '' "
+        "ELSE ' '||dr.info END FROM v_run_environment r JOIN environment e USING(env_id) "
+        "JOIN device d USING(device_id) JOIN driver dr USING(driver_id) "
+        "WHERE r.run_id=?1",
+        args, take_device, out));
     return RT_OK;
 
 fail:
@@ -193,7 +194,8 @@ static rt_status load_base(struct bench_row *r, const char *device, struct store
                                  NULL };
     TRY(store_query(base,
                     "SELECT r.run_id FROM bench_result b JOIN run r USING(run_id) JOIN "
-                    "environment e USING(env_id) JOIN device d USING(device_id) WHERE "
+                    "v_run_environment USING(run_id) JOIN environment e USING(env_id) "
+                    "JOIN device d USING(device_id) WHERE "
                     "r.kind='bench' AND b.case_id=?1 AND r.run_id<>?2 AND (?4='' AND "
                     "r.status='done' OR r.run_id=?4) ORDER BY d.name=?3 DESC, "
                     "r.started_ms DESC, r.run_id",
@@ -242,8 +244,10 @@ static rt_status load_facts(struct store *store, const char *run_id, struct fact
         store,
         "SELECT m.label,m.os||' '||m.kernel,m.cpu,m.cpu_cores,d.name,dr.name||' '||"
         "dr.info,dr.api_version,e.caps,e.layers,json_extract(r.config,'$.settings'),"
-        "r.tool_version||coalesce(' '||r.tool_commit,'') FROM run r JOIN environment e "
-        "USING(env_id) JOIN machine m USING(machine_id) JOIN device d USING(device_id) "
+        "r.tool_version||coalesce(' '||r.tool_commit,'') FROM run r JOIN "
+        "v_run_environment "
+        "USING(run_id) JOIN environment e USING(env_id) JOIN machine m USING(machine_id) "
+        "JOIN device d USING(device_id) "
         "JOIN driver dr USING(driver_id) WHERE r.run_id=?1",
         args, take_facts, out);
 }

@@ -193,7 +193,7 @@ static rt_status save(struct turn *t)
         TRY(put_samples(t, "warm", t->series.warm, t->series.warm_count));
         TRY(put_samples(t, "measured", t->series.measured, t->series.count));
     }
-    TRY(store_heartbeat(t->b->store, t->b->run_id));
+    TRY(store_attempt_beat(t->b->store, &t->b->attempt));
     TRY(store_commit(t->b->store));
     return RT_OK;
 
@@ -281,6 +281,7 @@ static rt_status open_run(struct bench *b, const struct bench_options *o)
     TRY(store_begin(b->store));
     TRY(store_put_environment(b->store, b->dev, b->env_id));
     TRY(store_run_open(b->store, &run));
+    TRY(store_attempt_open(b->store, run.id, b->env_id, &b->attempt));
     TRY(store_commit(b->store));
     snprintf(b->run_id, sizeof b->run_id, "%s", run.id);
 
@@ -310,11 +311,15 @@ static rt_status close_run(struct bench *b, rt_status st)
         return st;
     snprintf(kept, sizeof kept, "%s", b->ctx->message);
     const bool stopped = st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT;
-    const rt_status saved = store_run_close(b->store, b->run_id,
-                                            st == RT_OK ? "done"
-                                            : stopped   ? "interrupted"
-                                                        : "failed",
-                                            rt_exit_code(st), st == RT_OK ? NULL : kept);
+    const char *status = st == RT_OK ? "done" : stopped ? "interrupted" : "failed";
+    rt_status saved = store_begin(b->store);
+    if (saved == RT_OK)
+        saved = store_attempt_close(b->store, &b->attempt, status, rt_exit_code(st),
+                                    st == RT_OK ? NULL : kept);
+    if (saved == RT_OK)
+        saved = store_commit(b->store);
+    if (saved != RT_OK)
+        store_rollback(b->store);
     if (st != RT_OK)
         snprintf(b->ctx->message, sizeof kept, "%s", kept);
     return st == RT_OK ? saved : st;

@@ -70,9 +70,10 @@ static rt_status find_side(struct comparing *c, const char *role)
     const rt_status st = store_query(
         c->store,
         "SELECT r.run_id, v.label, v.bits_per_weight, r.benchmark_id, b.name||':'||"
-        "b.split, (SELECT min(grader) FROM score JOIN generation g USING(gen_id) WHERE "
-        "g.run_id=r.run_id) FROM run r JOIN variant v USING(variant_id) JOIN benchmark b "
-        "USING(benchmark_id) WHERE r.campaign_id=?1 AND r.kind='eval' AND "
+        "b.split, (SELECT min(grader) FROM v_verdict s WHERE s.run_id=r.run_id) FROM run "
+        "r JOIN variant v USING(variant_id) JOIN benchmark b "
+        "USING(benchmark_id) WHERE r.run_id IN (SELECT run_id "
+        "FROM campaign_run WHERE campaign_id=?1) AND r.kind='eval' AND "
         "r.status='done' AND b.split=?2 AND (?5='' OR r.benchmark_id=?5) AND CASE ?3 "
         "WHEN '' THEN v.role=?4 ELSE ?3 IN (v.label, v.arm, v.variant_id) END "
         "ORDER BY v.label='default', r.started_ms DESC, r.run_id",
@@ -463,7 +464,8 @@ static rt_status find_benches(struct comparing *model, struct benches *out)
     const rt_status st = store_query(
         model->store,
         "SELECT b.benchmark_id FROM run r JOIN benchmark b USING(benchmark_id) WHERE "
-        "r.campaign_id=?1 AND r.kind='eval' AND r.status='done' AND b.split=?2 AND "
+        "r.run_id IN (SELECT run_id FROM campaign_run WHERE campaign_id=?1) AND "
+        "r.kind='eval' AND r.status='done' AND b.split=?2 AND "
         "(?3='' OR b.name=?3) GROUP BY b.benchmark_id HAVING "
         "count(DISTINCT r.variant_id)>1 ORDER BY b.name, b.benchmark_id",
         (const char *const[]){ model->campaign, split, name, NULL }, take_bench, out);

@@ -2,7 +2,7 @@
  * Every letter is scored as the text that follows the question. */
 #include "pipeline/run/choice.h"
 
-#include "pipeline/cli/loop.h"
+#include "pipeline/cli/loop_work.h"
 #include "runtime/train/score.h"
 
 #include <math.h>
@@ -143,10 +143,12 @@ static rt_status open_run(struct choosing *c, const struct loop_variant *v)
                                  .variant_id = v->row.id,
                                  .benchmark_id = c->benchmark,
                                  .env_id = c->loop->env_id,
+                                 .grader = "choice",
                                  .config = config };
     TRY(store_run_open(s, &c->run));
     TRY(store_commit(s));
     c->run.config = NULL;
+    TRY(loop_work_begin(c->loop, c->run.id));
     TRY(store_each_answer(s, c->run.id, mark_done, c));
     return RT_OK;
 
@@ -167,7 +169,7 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
             TRY(answer(c, &c->set->items[i]));
             c->fresh++;
         }
-        TRY(store_heartbeat(c->loop->store, c->run.id));
+        TRY(store_attempt_beat(c->loop->store, &c->loop->attempt));
         TRY(store_commit(c->loop->store));
         const struct pipe_progress now = {
             .what = "choice", .done = first, .total = count, .started_ns = started
@@ -176,7 +178,10 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
         if (pipe_stopping(c->loop->host) && first + BATCH < count)
             return pipe_stop_status(c->loop->host, c->loop->ctx);
     }
-    return store_run_close(c->loop->store, c->run.id, "done", 0, NULL);
+    TRY(store_begin(c->loop->store));
+    TRY(loop_work_done(c->loop));
+    TRY(store_commit(c->loop->store));
+    return RT_OK;
 
 fail:
     store_rollback(c->loop->store);
@@ -226,6 +231,8 @@ rt_status pipe_choice_run(struct loop *loop, const struct pipe_choice_options *o
     snprintf(out->run_id, sizeof out->run_id, "%s", c->run.id);
 
 fail:
+    if (st != RT_OK)
+        loop_work_stopped(loop, st);
     rt_scorer_destroy(&c->scorer);
     rt_adapter_destroy(&c->adapter);
     rt_model_destroy(&c->model);

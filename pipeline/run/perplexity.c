@@ -164,6 +164,7 @@ static rt_status save(struct pipe_perplexity *p, const struct loop_variant *v,
     rt_status st;
     char config[256], benchmark[STORE_ID], split[32];
     struct store *s = p->loop->store;
+    struct store_attempt attempt;
     const char *slash = strrchr(p->o.path, '/');
     snprintf(split, sizeof split, "text:%.16s", p->o.text->hash);
     snprintf(config, sizeof config,
@@ -179,6 +180,7 @@ static rt_status save(struct pipe_perplexity *p, const struct loop_variant *v,
                              .env_id = p->loop->env_id,
                              .config = config };
     TRY(store_run_open(s, &run));
+    TRY(store_attempt_open(s, run.id, p->loop->env_id, &attempt));
     TRY(store_put_metric(s, run.id, "text_nll", 0, result->nll));
     TRY(store_put_metric(s, run.id, "text_perplexity", 0, result->perplexity));
     TRY(store_put_metric(s, run.id, "text_tokens", 0, (double)result->tokens));
@@ -186,7 +188,7 @@ static rt_status save(struct pipe_perplexity *p, const struct loop_variant *v,
         TRY(store_put_metric(s, run.id, "text_kl", 0, result->kl));
         TRY(store_put_metric(s, run.id, "text_same_top", 0, result->same_top));
     }
-    TRY(store_run_close(s, run.id, "done", 0, NULL));
+    TRY(store_attempt_close(s, &attempt, "done", 0, NULL));
     TRY(store_commit(s));
     return RT_OK;
 
