@@ -117,8 +117,9 @@ struct pipe_item {
     const char *chosen;
     const char *rejected; /* null: none */
     enum pipe_category category;
-    int32_t step;
+    int32_t step;         /* -1: none */
     const char *source;   /* "full-continuation", "gold-step", ... */
+    const char *fault_id; /* row that it was made from; null: none */
     const char *excluded; /* reason it was dropped, else null */
 };
 

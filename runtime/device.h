@@ -28,6 +28,7 @@ struct rt_device_info {
     bool usable;   /* false: `why` says what is missing */
     char why[256];
     struct rt_facts facts; /* of usable devices; zero for "ref" */
+    uint32_t kernels;      /* hash of all kernels; 0 until the device is opened */
 };
 
 /* All devices in their stable order, "ref" last. *out is freed with rt_free.

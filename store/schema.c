@@ -1,6 +1,9 @@
 /* store/schema.c
- * Version 1 of the results file. Times are Unix milliseconds, hashes SHA-256, every table
- * STRICT. What the tables mean, and where they differ from the first design: docs/store.md. */
+ * Version 1 of the results file, never changed again. A new file is version 1 with all
+ * steps of store/migrate.c applied, so that there is one way to every version. Times are
+ * Unix milliseconds, hashes SHA-256, every table STRICT. What the tables mean, and where
+ * they differ from the first design: docs/store.md. `faultline sql "SELECT sql FROM
+ * sqlite_schema"` prints the tables as they are now. */
 #include "store/store_impl.h"
 
 #include <stddef.h>

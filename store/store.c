@@ -1,7 +1,10 @@
+/* store/store.c
+ * The open results file: opening, transactions, prepared statements, reading. */
 #include "store/store_impl.h"
 
 #include "runtime/format/sha256.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,13 +61,14 @@ static int pragma_value(struct store *s, const char *sql, int64_t *out)
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
-static rt_status put_categories(struct store *s)
+rt_status store_put_categories(struct store *s)
 {
     for (int i = 0; i < PIPE_CAT_COUNT; i++) {
         const enum pipe_category c = (enum pipe_category)i;
         const rt_status st = store_run_sql(
             s,
-            "INSERT OR IGNORE INTO fault_category(code,label,description) VALUES(?,?,?)",
+            "INSERT INTO fault_category(code,label,description) VALUES(?,?,?) "
+            "ON CONFLICT(code) DO NOTHING",
             "ttt", pipe_category_code(c), pipe_category_label(c), pipe_category_label(c));
         if (st != RT_OK)
             return st;
@@ -87,12 +91,10 @@ static rt_status create_schema(struct store *s)
     }
     if (tables > 0)
         return exec(s, "COMMIT", "cannot be read");
-    for (int i = 0; store_schema_v1[i]; i++)
-        TRY(exec(s, store_schema_v1[i], "cannot create tables"));
-    snprintf(pragma, sizeof pragma, "PRAGMA application_id=%d; PRAGMA user_version=%d",
-             STORE_APPLICATION, STORE_VERSION);
+    TRY(store_schema_apply(s, 0));
+    snprintf(pragma, sizeof pragma, "PRAGMA application_id=%d", STORE_APPLICATION);
     TRY(exec(s, pragma, "cannot mark the file"));
-    TRY(put_categories(s));
+    TRY(store_put_categories(s));
     TRY(exec(s, "COMMIT", "cannot create tables"));
     return RT_OK;
 
@@ -101,7 +103,8 @@ fail:
     return st;
 }
 
-/* What kind of file this is; creates the tables of an empty one. */
+/* What kind of file this is; creates the tables of an empty one, brings an old one
+ * forward. */
 static rt_status check_version(struct store *s, enum store_mode mode)
 {
     rt_status st = RT_OK;
@@ -129,12 +132,14 @@ static rt_status check_version(struct store *s, enum store_mode mode)
             "results file '%s' is of version %lld, this program knows %d; use a "
             "newer faultline",
             s->path, (long long)version, STORE_VERSION);
-    return RT_OK;
+    if (version == STORE_VERSION)
+        return RT_OK;
+    return mode == STORE_WRITE ? store_migrate_file(s) : store_migrate_copy(s);
 }
 
 /* WAL is a property of the file. Of two processes that turn it on at once, SQLite tells
  * one "busy" without waiting: its lock cannot be raised while the other holds one too. */
-static rt_status use_wal(struct store *s)
+rt_status store_use_wal(struct store *s)
 {
     static const char wal[] = "PRAGMA journal_mode=WAL";
     const uint64_t end = rt_time_ns() + BUSY_MS * UINT64_C(1000000);
@@ -142,6 +147,8 @@ static rt_status use_wal(struct store *s)
     while ((code = sqlite3_exec(s->db, wal, NULL, NULL, NULL)) == SQLITE_BUSY &&
            rt_time_ns() < end)
         sqlite3_sleep(10);
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(s->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
     return code == SQLITE_OK ? RT_OK : store_error(s, "cannot be prepared");
 }
 
@@ -178,10 +185,11 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
         st = store_error(s, "cannot be opened");
         goto fail;
     }
+    /* Off while tables are made anew; a build of SQLite may have them on. */
+    TRY(exec(s, "PRAGMA foreign_keys=OFF", "cannot be prepared"));
     TRY(check_version(s, mode));
     if (mode == STORE_WRITE) {
-        TRY(use_wal(s));
-        TRY(exec(s, "PRAGMA synchronous=FULL", "cannot be prepared"));
+        TRY(store_use_wal(s));
     }
     TRY(exec(s, "PRAGMA foreign_keys=ON", "cannot be prepared"));
     *out = s;
@@ -251,6 +259,7 @@ rt_status store_run_sql(struct store *s, const char *sql, const char *format, ..
     rt_status st = prepare(s, sql, &statement);
     if (st != RT_OK)
         return st;
+    assert((int)strlen(format) == sqlite3_bind_parameter_count(statement));
     va_list args;
     va_start(args, format);
     for (int i = 1; *format; format++, i++) {

@@ -17,8 +17,10 @@ struct store;
 enum store_mode { STORE_READ, STORE_WRITE };
 enum { STORE_ID = 80 }; /* bytes of an id with its end */
 
-/* Opens a file; STORE_WRITE creates it. Refused with a reason: not a results file, of a
- * newer version, read-only, locked by another process for over 10 s, damaged. */
+/* Opens a file; STORE_WRITE creates it. A file of an earlier version is brought forward: for
+ * writing with a copy kept beside it, for reading in a temporary copy (store/migrate.c).
+ * Refused with a reason: not a results file, of a newer version, read-only, locked by
+ * another process for over 10 s, damaged. */
 RT_CHECKED rt_status store_open(struct rt_ctx *ctx, const char *path,
                                 enum store_mode mode, struct store **out);
 void store_close(struct store **store);
@@ -30,7 +32,8 @@ void store_rollback(struct store *store); /* after a failure; never fails itself
 
 /* ---- what and where ---- */
 
-/* Machine, device, driver and environment rows of a device; env_id out. */
+/* Machine, device, driver and environment rows of a device; env_id out. The environment
+ * knows its numerics: a hash of what may change a bit of an answer. */
 RT_CHECKED rt_status store_put_environment(struct store *store,
                                            const struct rt_device *dev,
                                            char env_id[STORE_ID]);
@@ -68,19 +71,31 @@ RT_CHECKED rt_status store_put_campaign(struct store *store, const char *name,
 
 /* ---- runs ---- */
 
+/* The id is a hash of kind, variant, benchmark, seed, config and the environment's numerics:
+ * what is done, not where or for which campaign. */
 struct store_run {
-    char id[STORE_ID]; /* filled */
-    const char *campaign_id, *kind, *variant_id, *benchmark_id, *env_id;
+    char id[STORE_ID];       /* filled */
+    const char *campaign_id; /* that refers to it from now on; may be null */
+    const char *kind, *variant_id, *benchmark_id;
+    const char *env_id; /* for its numerics; null: no device has a part in it */
+    const char *grader; /* whose verdict counts; null: the first by name */
     uint64_t seed;
-    const char *config; /* JSON: everything that could change a result */
+    const char *config; /* JSON: everything else that could change a result */
 };
-/* Starts a run or joins the one that did the same work before. */
+/* Starts a run or joins the one that did the same work before, and says in one line of the
+ * log where an unfinished one of a version 1 file is left behind. */
 RT_CHECKED rt_status store_run_open(struct store *store, struct store_run *run);
 /* status: done, failed, interrupted. */
 RT_CHECKED rt_status store_run_close(struct store *store, const char *run_id,
                                      const char *status, int exit_code,
                                      const char *error);
 RT_CHECKED rt_status store_heartbeat(struct store *store, const char *run_id);
+
+/* A file or adapter that a run was given or made. direction: "in", "out"; role: "answers",
+ * "adapter", ... */
+RT_CHECKED rt_status store_put_run_artifact(struct store *store, const char *run_id,
+                                            const char *artifact_id,
+                                            const char *direction, const char *role);
 
 /* Generation, verdict and steps of one answer. */
 RT_CHECKED rt_status store_put_generation(struct store *store, const char *run_id,
@@ -111,11 +126,16 @@ typedef rt_status store_answer_fn(void *user, const struct store_answer *answer)
 RT_CHECKED rt_status store_each_answer(struct store *store, const char *run_id,
                                        store_answer_fn *fn, void *user);
 
-/* Replaces what the locator said before, unless a person has reviewed it. */
+/* Of a locate run, an answer and a locator: other runs may find other faults. */
+void store_fault_id(const char *run_id, const char *gen_id, const char *locator,
+                    char fault_id[STORE_ID]);
+/* Replaces what the locator said before in this run, unless a person has reviewed it. */
 RT_CHECKED rt_status store_put_fault(struct store *store, const char *run_id,
                                      const char *gen_id, const struct pipe_fault *fault);
-RT_CHECKED rt_status store_put_rollout(struct store *store, const char *gen_id,
-                                       const char *locator, const char *variant_id,
+/* run_id: of the locate run. */
+RT_CHECKED rt_status store_put_rollout(struct store *store, const char *run_id,
+                                       const char *gen_id, const char *locator,
+                                       const char *variant_id,
                                        const struct pipe_rollout *rollout);
 RT_CHECKED rt_status store_put_items(struct store *store, const char *run_id,
                                      const char *kind, const char *recipe,
@@ -135,7 +155,8 @@ RT_CHECKED rt_status store_put_comparison(struct store *store, const char *campa
                                           const char *restored_run,
                                           char comparison_id[STORE_ID]);
 
-/* A finished stage of a plan: its inputs (a hash) and output (JSON). */
+/* A finished stage of a plan: its inputs (a hash) and output (JSON). Other inputs are
+ * another row. */
 RT_CHECKED rt_status store_put_stage(struct store *store, const char *campaign_id,
                                      const char *name, const char *inputs,
                                      const char *output, double seconds);

@@ -11,8 +11,9 @@ rt_status store_put_bench_case(struct store *s, struct store_bench_case *c)
     store_hash(c->id, "bench_case", c->suite, version, c->name, c->params, c->unit, NULL);
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO bench_case(case_id,suite,suite_version,name,params,unit,"
-        "higher_better,work_flops,work_bytes,explain) VALUES(?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO bench_case(case_id,suite,suite_version,name,params,unit,"
+        "higher_better,work_flops,work_bytes,explain) VALUES(?,?,?,?,?,?,?,?,?,?) "
+        "ON CONFLICT(case_id) DO NOTHING",
         "ttitttiddt", c->id, c->suite, c->suite_version, c->name, c->params, c->unit,
         (int64_t)c->higher_better, c->flops, c->bytes, c->explain);
 }

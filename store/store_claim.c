@@ -1,3 +1,5 @@
+/* store/store_claim.c
+ * Attempts at runs, what they claim, and whether their processes are gone. */
 #include "store/store_claim.h"
 
 #include "store/store_impl.h"
@@ -5,20 +7,29 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* The machine and, where there are such, the space in which a process id means something:
- * containers may share a name. */
-static void host_name(char *out, size_t size)
+void store_host_name(char name[STORE_HOST])
 {
     struct utsname u;
-    char space[64] = "";
+    const char *given = getenv("FAULTLINE_HOST");
     if (uname(&u) != 0)
         memset(&u, 0, sizeof u);
+    snprintf(name, STORE_HOST, "%.*s", STORE_HOST - 1,
+             given && given[0] ? given : u.nodename);
+}
+
+/* The machine and, where there are such, the space in which a process id means something:
+ * containers may share a name. */
+static void process_space(char *out, size_t size)
+{
+    char host[STORE_HOST], space[64] = "";
+    store_host_name(host);
     const ssize_t n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
-    snprintf(out, size, "%s %.*s", u.nodename, n > 0 ? (int)n : 0, space);
+    snprintf(out, size, "%s %.*s", host, n > 0 ? (int)n : 0, space);
 }
 
 static bool is_gone(int64_t pid)
@@ -31,7 +42,7 @@ static void process_gone(sqlite3_context *call, int count, sqlite3_value **value
 {
     char host[160];
     (void)count;
-    host_name(host, sizeof host);
+    process_space(host, sizeof host);
     const char *name = (const char *)sqlite3_value_text(values[0]);
     sqlite3_result_int(call, name && strcmp(name, host) == 0 &&
                                  is_gone(sqlite3_value_int64(values[1])));
@@ -76,7 +87,7 @@ rt_status store_attempts_reap(struct store *s, const char *run_id)
 {
     rt_status st;
     char host[160];
-    host_name(host, sizeof host);
+    process_space(host, sizeof host);
     struct gone g = { .count = 0 };
     const char *const args[] = { run_id, host, NULL };
     TRY(store_query(s,
@@ -91,23 +102,23 @@ fail:
     return st;
 }
 
-rt_status store_attempt_open(struct store *s, const char *run_id,
+rt_status store_attempt_open(struct store *s, const char *run_id, const char *env_id,
                              struct store_attempt *out)
 {
     rt_status st;
     char host[160], pid[24], time[24];
     const int64_t now = rt_time_unix_ms();
     *out = (struct store_attempt){ .beat_ms = now };
-    host_name(host, sizeof host);
+    process_space(host, sizeof host);
     snprintf(pid, sizeof pid, "%lld", (long long)getpid());
     snprintf(time, sizeof time, "%llu", (unsigned long long)rt_time_ns());
     snprintf(out->run_id, STORE_ID, "%s", run_id);
     store_hash(out->id, "attempt", run_id, host, pid, time, NULL);
     TRY(store_attempts_reap(s, run_id));
     TRY(store_run_sql(s,
-                      "INSERT INTO attempt(attempt_id,run_id,pid,host,started_ms,"
-                      "heartbeat_ms) VALUES(?1,?2,?3,?4,?5,?5)",
-                      "ttiti", out->id, run_id, (int64_t)getpid(), host, now));
+                      "INSERT INTO attempt(attempt_id,run_id,env_id,pid,host,started_ms,"
+                      "heartbeat_ms) VALUES(?1,?2,?3,?4,?5,?6,?6)",
+                      "tttiti", out->id, run_id, env_id, (int64_t)getpid(), host, now));
     return store_run_sql(s,
                          "UPDATE run SET status='running', heartbeat_ms=?2, "
                          "ended_ms=NULL, exit_code=NULL, error=NULL WHERE run_id=?1",

@@ -2,7 +2,8 @@
  * Several processes at one run. An attempt is one process's work on a run; it claims each
  * answer before it makes it, for STORE_LEASE_MS, and renews what it holds while it lives.
  * A claim that has run out, or whose process is gone, is anybody's. An answer that is
- * there needs no claim: store_put_generation drops it in the same transaction. */
+ * there needs no claim: store_put_generation drops it in the same transaction. Work that
+ * is saved in one transaction opens and closes its attempt in it. */
 #ifndef STORE_STORE_CLAIM_H
 #define STORE_STORE_CLAIM_H
 
@@ -17,10 +18,10 @@ struct store_attempt {
 
 /* All within a transaction of the caller. */
 
-/* Begins; also drops claims of processes of this machine that are gone, and marks the run
+/* Begins in an environment; also drops claims of processes of this machine that are gone, and marks the run
  * running again where it was done or left. */
 RT_CHECKED rt_status store_attempt_open(struct store *store, const char *run_id,
-                                        struct store_attempt *out);
+                                        const char *env_id, struct store_attempt *out);
 /* Says that it lives and renews its claims; at least every STORE_BEAT_MS. */
 RT_CHECKED rt_status store_attempt_beat(struct store *store, struct store_attempt *a);
 /* Ends; its claims are dropped. `status` (done, failed, interrupted) becomes that of the

@@ -152,8 +152,9 @@ static rt_status put_source(struct store *s, const struct store_dataset *d,
     rt_status st;
     if (text)
         st = store_run_sql(s,
-                           "INSERT OR IGNORE INTO artifact(artifact_id,kind,bytes,"
-                           "path_hint,origin,license,meta) VALUES(?,'dataset',?,?,?,?,?)",
+                           "INSERT INTO artifact(artifact_id,kind,bytes,path_hint,origin,"
+                           "license,meta) VALUES(?,'dataset',?,?,?,?,?) "
+                           "ON CONFLICT(artifact_id) DO NOTHING",
                            "titttt", source_id, d->bytes, d->path, d->origin, d->licence,
                            text);
     else
@@ -227,8 +228,9 @@ rt_status store_put_prompt(struct store *s, const char *id, const char *name,
                            const char *text)
 {
     return store_run_sql(s,
-                         "INSERT OR IGNORE INTO artifact(artifact_id,kind,bytes,meta) "
-                         "VALUES(?1,'prompt',?2,json_object('name',?3,'text',?4))",
+                         "INSERT INTO artifact(artifact_id,kind,bytes,meta) "
+                         "VALUES(?1,'prompt',?2,json_object('name',?3,'text',?4)) "
+                         "ON CONFLICT(artifact_id) DO NOTHING",
                          "titt", id, (int64_t)strlen(text), name, text);
 }
 

@@ -16,8 +16,4 @@ struct store_origin {
 
 /* Within a transaction of the caller. */
 RT_CHECKED rt_status store_put_origin(struct store *store, struct store_origin *origin);
-/* Says that the answers of a run came in that file. */
-RT_CHECKED rt_status store_put_run_input(struct store *store, const char *run_id,
-                                         const char *artifact_id, const char *role);
-
 #endif

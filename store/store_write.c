@@ -8,92 +8,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
-
-/* ---- environment ---- */
-
-static void read_cpu(char *name, size_t size)
-{
-    snprintf(name, size, "unknown");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[256];
-    while (file && fgets(line, sizeof line, file)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(name, size, "%.200s", colon + 2);
-        break;
-    }
-    if (file)
-        fclose(file);
-}
-
-static rt_status put_machine(struct store *s, char id[STORE_ID])
-{
-    struct utsname u;
-    char cpu[224];
-    if (uname(&u) != 0)
-        memset(&u, 0, sizeof u);
-    read_cpu(cpu, sizeof cpu);
-    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const int64_t ram = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    store_hash(id, "machine", u.nodename, u.sysname, cpu, NULL);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO machine(machine_id,label,os,kernel,cpu,"
-                         "cpu_cores,ram_bytes) VALUES(?,?,?,?,?,?,?)",
-                         "ttttt"
-                         "ii",
-                         id, u.nodename, u.sysname, u.release, cpu, cores, ram);
-}
-
-static rt_status put_device(struct store *s, const struct rt_device_info *info,
-                            char id[STORE_ID])
-{
-    const struct rt_facts *f = &info->facts;
-    const char *type = info->software ? "cpu" : f->discrete ? "discrete" : "integrated";
-    char uuid[33] = "";
-    for (int i = 0; i < 16; i++)
-        snprintf(uuid + 2 * i, 3, "%02x", f->device_uuid[i]);
-    store_hash(id, "device", info->name, info->description, uuid, NULL);
-    return store_run_sql(s,
-                         "INSERT OR IGNORE INTO device(device_id,name,vendor_id,"
-                         "pci_device_id,device_type,device_uuid,vram_bytes,uma) "
-                         "VALUES(?,?,?,?,?,?,?,?)",
-                         "ttiittii", id, info->description, (int64_t)f->vendor_id,
-                         (int64_t)f->device_id, type, uuid, (int64_t)f->device_heap_bytes,
-                         (int64_t)f->unified_memory);
-}
-
-rt_status store_put_environment(struct store *s, const struct rt_device *dev,
-                                char env_id[STORE_ID])
-{
-    rt_status st;
-    char machine[STORE_ID], device[STORE_ID], driver[STORE_ID], api[32], plan[512];
-    const struct rt_device_info *info = rt_device_info_of(dev);
-    const struct rt_facts *f = &info->facts;
-    TRY(put_machine(s, machine));
-    TRY(put_device(s, info, device));
-    snprintf(api, sizeof api, "%u.%u.%u", f->api_version >> 22,
-             f->api_version >> 12 & 1023, f->api_version & 4095);
-    store_hash(driver, "driver", info->driver, api, NULL);
-    TRY(store_run_sql(s,
-                      "INSERT OR IGNORE INTO driver(driver_id,vk_driver_id,name,info,"
-                      "version_raw,api_version) VALUES(?,?,?,?,?,?)",
-                      "tittit", driver, (int64_t)f->driver_id, info->driver,
-                      f->driver_info, (int64_t)f->driver_version, api));
-    rt_plan_print(rt_device_plan(dev), plan, sizeof plan);
-    store_hash(env_id, "env", machine, device, driver, plan, NULL);
-    TRY(store_run_sql(s,
-                      "INSERT OR IGNORE INTO environment(env_id,machine_id,device_id,"
-                      "driver_id,caps) VALUES(?,?,?,?,?)",
-                      "ttttt", env_id, machine, device, driver, plan));
-    return RT_OK;
-
-fail:
-    return st;
-}
 
 /* ---- what ---- */
 
@@ -101,8 +15,8 @@ rt_status store_put_artifact(struct store *s, const struct store_artifact *a)
 {
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO artifact(artifact_id,kind,bytes,path_hint) "
-        "VALUES(?,?,?,?)",
+        "INSERT INTO artifact(artifact_id,kind,bytes,path_hint) VALUES(?,?,?,?) "
+        "ON CONFLICT(artifact_id) DO NOTHING",
         "ttit", a->id, a->kind, a->bytes, a->path);
 }
 
@@ -110,13 +24,12 @@ rt_status store_put_variant(struct store *s, struct store_variant *v)
 {
     store_hash(v->id, "variant", v->role, v->arm ? v->arm : "", v->weights_id,
                v->adapter_id ? v->adapter_id : "", NULL);
-    return store_run_sql(
-        s,
-        "INSERT OR IGNORE INTO variant(variant_id,label,role,arm,weights_id,"
-        "adapter_id,arch,params,quant,bits_per_weight) "
-        "VALUES(?,?,?,?,?,?,?,?,?,?)",
-        "tttttttitd", v->id, v->label, v->role, v->arm, v->weights_id, v->adapter_id,
-        v->arch, v->params, v->quant, v->bits_per_weight);
+    return store_run_sql(s,
+                         "INSERT INTO variant(variant_id,label,role,arm,weights_id,"
+                         "adapter_id,arch,params,quant,bits_per_weight) "
+                         "VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT(variant_id) DO NOTHING",
+                         "tttttttitd", v->id, v->label, v->role, v->arm, v->weights_id,
+                         v->adapter_id, v->arch, v->params, v->quant, v->bits_per_weight);
 }
 
 struct same_problem {
@@ -173,15 +86,16 @@ rt_status store_put_benchmark(struct store *s, const char *name, const char *spl
     store_benchmark_id(name, split, problems, count, benchmark_id);
     TRY(store_run_sql(
         s,
-        "INSERT OR IGNORE INTO benchmark(benchmark_id,name,split,n_problems) "
-        "VALUES(?,?,?,?)",
+        "INSERT INTO benchmark(benchmark_id,name,split,n_problems) VALUES(?,?,?,?) "
+        "ON CONFLICT(benchmark_id) DO NOTHING",
         "ttti", benchmark_id, name, split, (int64_t)count));
     for (uint32_t i = 0; i < count; i++) {
         const struct pipe_problem *p = &problems[i];
         TRY(store_run_sql(
             s,
-            "INSERT OR IGNORE INTO problem(problem_id,benchmark_id,ordinal,"
-            "subject,level,question,reference,answer) VALUES(?,?,?,?,?,?,?,?)",
+            "INSERT INTO problem(problem_id,benchmark_id,ordinal,subject,level,question,"
+            "reference,answer) VALUES(?,?,?,?,?,?,?,?) ON CONFLICT(problem_id) DO "
+            "NOTHING",
             "ttittttt", p->id, benchmark_id, (int64_t)i, p->subject, p->level,
             p->question, p->reference, p->answer));
         TRY(check_problem(s, p));
@@ -198,37 +112,95 @@ rt_status store_put_campaign(struct store *s, const char *name, const char *plan
     store_hash(campaign_id, "campaign", name, plan, NULL);
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO campaign(campaign_id,name,plan,created_ms) "
-        "VALUES(?,?,?,?)",
+        "INSERT INTO campaign(campaign_id,name,plan,created_ms) VALUES(?,?,?,?) "
+        "ON CONFLICT(campaign_id) DO NOTHING",
         "ttti", campaign_id, name, plan, rt_time_unix_ms());
 }
 
 /* ---- runs ---- */
 
-rt_status store_run_open(struct store *s, struct store_run *r)
+static rt_status take_id(void *user, const struct store_row *row)
 {
-    char seed[24], config_hash[STORE_ID];
-    const int64_t now = rt_time_unix_ms();
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)r->seed);
-    store_hash(config_hash, r->config, NULL);
-    store_hash(r->id, "run", r->campaign_id ? r->campaign_id : "", r->kind,
-               r->variant_id ? r->variant_id : "", r->benchmark_id ? r->benchmark_id : "",
-               r->env_id ? r->env_id : "", r->config, seed, NULL);
+    snprintf(user, STORE_ID, "%s", store_row_text(row, 0));
+    return RT_OK;
+}
+
+static rt_status numerics_of(struct store *s, const char *env_id, char out[STORE_ID])
+{
+    out[0] = '\0';
+    if (!env_id)
+        return RT_OK;
+    const rt_status st = store_query(
+        s, "SELECT coalesce(numerics, env_id) FROM environment WHERE env_id=?1",
+        (const char *const[]){ env_id, NULL }, take_id, out);
+    if (st == RT_OK && !out[0])
+        return rt_fail(s->ctx, RT_ERR_INTERNAL, "results file '%s': no environment '%s'",
+                       s->path, env_id);
+    return st;
+}
+
+/* A run of version 1 that stopped has an id of where it ran, and no one can say whether
+ * this is the same place: it stays as it is. */
+static rt_status say_left_behind(struct store *s, const struct store_run *r)
+{
+    char old[STORE_ID] = "";
+    const char *const args[] = { r->id, r->kind, r->variant_id ? r->variant_id : "",
+                                 r->benchmark_id ? r->benchmark_id : "", NULL };
+    const rt_status st = store_query(
+        s,
+        "SELECT run_id FROM run WHERE id_scheme='v1' AND status<>'done' AND kind=?2 AND "
+        "coalesce(variant_id,'')=?3 AND coalesce(benchmark_id,'')=?4 AND NOT "
+        "EXISTS(SELECT 1 FROM run WHERE run_id=?1) ORDER BY started_ms, run_id",
+        args, take_id, old);
+    if (st == RT_OK && old[0])
+        rt_log(s->ctx, RT_LOG_WARNING,
+               "the %s run %.15s of a version 1 file is unfinished and is not continued: "
+               "it keeps its rows, and a new run %.15s starts",
+               r->kind, old, r->id);
+    return st;
+}
+
+static rt_status put_run(struct store *s, const struct store_run *r,
+                         const char *config_hash, const char *numerics, int64_t now)
+{
     return store_run_sql(
         s,
-        "INSERT INTO "
-        "run(run_id,campaign_id,kind,status,variant_id,benchmark_id,env_id,seed,"
-        "config,config_hash,argv,tool_version,tool_commit,tool_dirty,started_ms,"
-        "heartbeat_ms) "
-        "VALUES(?1,?2,?3,'running',?4,?5,?6,?7,?8,?9,?10,?11,nullif(?12,''),?13,?14,?14) "
-        "ON CONFLICT(run_id) DO UPDATE SET status=CASE status WHEN 'done' THEN 'done' "
-        "ELSE "
-        "'running' END, ended_ms=CASE status WHEN 'done' THEN ended_ms END, "
-        "exit_code=CASE status WHEN 'done' THEN exit_code END, error=CASE status WHEN "
-        "'done' THEN error END, heartbeat_ms=excluded.heartbeat_ms",
-        "ttttttitttttii", r->id, r->campaign_id, r->kind, r->variant_id, r->benchmark_id,
-        r->env_id, (int64_t)r->seed, r->config, config_hash, s->argv, rt_version,
+        "INSERT INTO run(run_id,kind,status,variant_id,benchmark_id,numerics,grader,"
+        "id_scheme,seed,config,config_hash,argv,tool_version,tool_commit,tool_dirty,"
+        "started_ms,heartbeat_ms) "
+        "VALUES(?1,?2,'running',?3,?4,?5,?6,'v2',?7,?8,?9,?10,?11,nullif(?12,''),?13,?14,"
+        "?14) ON CONFLICT(run_id) DO UPDATE SET "
+        "status=CASE status WHEN 'done' THEN 'done' ELSE 'running' END, "
+        "ended_ms=CASE status WHEN 'done' THEN ended_ms END, "
+        "exit_code=CASE status WHEN 'done' THEN exit_code END, "
+        "error=CASE status WHEN 'done' THEN error END, "
+        "heartbeat_ms=excluded.heartbeat_ms",
+        "ttttttitttttii", r->id, r->kind, r->variant_id, r->benchmark_id, numerics,
+        r->grader, (int64_t)r->seed, r->config, config_hash, s->argv, rt_version,
         rt_commit, (int64_t)rt_commit_changed, now);
+}
+
+rt_status store_run_open(struct store *s, struct store_run *r)
+{
+    rt_status st;
+    char seed[24], config_hash[STORE_ID], numerics[STORE_ID];
+    const int64_t now = rt_time_unix_ms();
+    TRY(numerics_of(s, r->env_id, numerics));
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)r->seed);
+    store_hash(config_hash, r->config, NULL);
+    store_hash(r->id, "run 2", r->kind, r->variant_id ? r->variant_id : "",
+               r->benchmark_id ? r->benchmark_id : "", numerics, r->config, seed, NULL);
+    TRY(say_left_behind(s, r));
+    TRY(put_run(s, r, config_hash, numerics, now));
+    if (r->campaign_id)
+        TRY(store_run_sql(s,
+                          "INSERT INTO campaign_run(campaign_id,run_id,joined_ms) "
+                          "VALUES(?,?,?) ON CONFLICT(campaign_id,run_id) DO NOTHING",
+                          "tti", r->campaign_id, r->id, now));
+    return RT_OK;
+
+fail:
+    return st;
 }
 
 rt_status store_run_close(struct store *s, const char *run_id, const char *status,
@@ -261,8 +233,8 @@ static rt_status put_trace(struct store *s, const char *gen_id,
     const int bytes = (int)(t->n * 4);
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO token_trace(gen_id,codec,n,ids,logprob,margin,"
-        "alt_id) VALUES(?,'u32,f32',?,?,?,?,?)",
+        "INSERT INTO token_trace(gen_id,codec,n,ids,logprob,margin,alt_id) "
+        "VALUES(?,'u32,f32',?,?,?,?,?) ON CONFLICT(gen_id) DO NOTHING",
         "tibbbb", gen_id, (int64_t)t->n, t->ids, bytes, t->logprob, bytes, t->margin,
         bytes, t->alt, bytes);
 }
@@ -294,9 +266,10 @@ rt_status store_put_generation(struct store *s, const char *run_id,
     const int64_t now = rt_time_unix_ms();
     store_gen_id(run_id, g->problem_id, g->sample, id);
     TRY(store_run_sql(s,
-                      "INSERT OR IGNORE INTO generation(gen_id,run_id,problem_id,sample,"
+                      "INSERT INTO generation(gen_id,run_id,problem_id,sample,"
                       "prompt_hash,output,finish,n_prompt,n_gen,prefill_us,decode_us,"
-                      "created_ms,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                      "created_ms,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) "
+                      "ON CONFLICT(gen_id) DO NOTHING",
                       "tttitttiiiiit", id, run_id, g->problem_id, (int64_t)g->sample,
                       g->prompt_hash, g->output, finishes[g->finish],
                       (int64_t)g->n_prompt, (int64_t)g->n_gen, g->prefill_us,
@@ -311,8 +284,8 @@ rt_status store_put_generation(struct store *s, const char *run_id,
     for (uint32_t i = 0; i < step_count; i++)
         TRY(store_run_sql(
             s,
-            "INSERT OR IGNORE INTO step(gen_id,segmenter,idx,char_start,char_end,"
-            "tok_start,tok_end) VALUES(?,?,?,?,?,?,?)",
+            "INSERT INTO step(gen_id,segmenter,idx,char_start,char_end,tok_start,"
+            "tok_end) VALUES(?,?,?,?,?,?,?) ON CONFLICT(gen_id,segmenter,idx) DO NOTHING",
             "ttiiiii", id, g->segmenter, (int64_t)i, (int64_t)steps[i].char_start,
             (int64_t)steps[i].char_end, (int64_t)steps[i].tok_start,
             (int64_t)steps[i].tok_end));
@@ -358,20 +331,26 @@ rt_status store_each_answer(struct store *s, const char *run_id, store_answer_fn
     return store_query(
         s,
         "SELECT g.problem_id,g.output,g.finish,s.correct,s.extract_ok,t.ids,"
-        "t.logprob,t.margin,t.alt_id,g.sample,s.reason FROM generation g LEFT JOIN score "
-        "s "
-        "USING(gen_id) LEFT JOIN token_trace t USING(gen_id) WHERE g.run_id=?1 "
+        "t.logprob,t.margin,t.alt_id,g.sample,s.reason FROM generation "
+        "g " STORE_JOIN_VERDICT
+        "LEFT JOIN token_trace t ON t.gen_id=g.gen_id WHERE g.run_id=?1 "
         "ORDER BY g.problem_id, g.sample",
         args, give_answer, &answers);
 }
 
 /* ---- faults, items, metrics ---- */
 
+void store_fault_id(const char *run_id, const char *gen_id, const char *locator,
+                    char fault_id[STORE_ID])
+{
+    store_hash(fault_id, "fault 2", run_id, gen_id, locator, NULL);
+}
+
 rt_status store_put_fault(struct store *s, const char *run_id, const char *gen_id,
                           const struct pipe_fault *f)
 {
     char id[STORE_ID];
-    store_hash(id, "fault", gen_id, f->locator, NULL);
+    store_fault_id(run_id, gen_id, f->locator, id);
     return store_run_sql(
         s,
         "INSERT INTO fault(fault_id,gen_id,run_id,locator,step_idx,"
@@ -384,17 +363,33 @@ rt_status store_put_fault(struct store *s, const char *run_id, const char *gen_i
         pipe_category_code(f->category), f->confidence, f->evidence ? f->evidence : "{}");
 }
 
-rt_status store_put_rollout(struct store *s, const char *gen_id, const char *locator,
-                            const char *variant_id, const struct pipe_rollout *r)
+rt_status store_put_rollout(struct store *s, const char *run_id, const char *gen_id,
+                            const char *locator, const char *variant_id,
+                            const struct pipe_rollout *r)
 {
     char id[STORE_ID];
-    store_hash(id, "fault", gen_id, locator, NULL);
+    store_fault_id(run_id, gen_id, locator, id);
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO rollout(fault_id,step_idx,sample,variant_id,"
-        "output,correct,n_gen) VALUES(?,?,?,?,?,?,?)",
+        "INSERT INTO rollout(fault_id,step_idx,sample,variant_id,output,correct,n_gen) "
+        "VALUES(?,?,?,?,?,?,?) ON CONFLICT(fault_id,variant_id,step_idx,sample) DO "
+        "NOTHING",
         "tiittii", id, (int64_t)r->step, (int64_t)r->sample, variant_id, r->output,
         (int64_t)r->correct, (int64_t)r->n_gen);
+}
+
+static rt_status put_item(struct store *s, const char *dataset_id, uint32_t i,
+                          const struct pipe_item *item)
+{
+    return store_run_sql(
+        s,
+        "INSERT INTO bullet_item(dataset_id,idx,problem_id,fault_id,prompt,chosen,"
+        "rejected,category,step_idx,source,excluded) "
+        "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,nullif(?9,-1),?10,?11) "
+        "ON CONFLICT(dataset_id,idx) DO NOTHING",
+        "tittttttitt", dataset_id, (int64_t)i, item->problem_id, item->fault_id,
+        item->prompt, item->chosen, item->rejected, pipe_category_code(item->category),
+        (int64_t)item->step, item->source, item->excluded);
 }
 
 rt_status store_put_items(struct store *s, const char *run_id, const char *kind,
@@ -405,16 +400,11 @@ rt_status store_put_items(struct store *s, const char *run_id, const char *kind,
     char id[STORE_ID];
     store_hash(id, "bullets", run_id, kind, recipe, NULL);
     TRY(store_run_sql(s,
-                      "INSERT OR IGNORE INTO bullet_set(dataset_id,run_id,kind,recipe) "
-                      "VALUES(?,?,?,?)",
+                      "INSERT INTO bullet_set(dataset_id,run_id,kind,recipe) "
+                      "VALUES(?,?,?,?) ON CONFLICT(dataset_id) DO NOTHING",
                       "tttt", id, run_id, kind, recipe));
     for (uint32_t i = 0; i < count; i++)
-        TRY(store_run_sql(
-            s,
-            "INSERT OR IGNORE INTO bullet_item(dataset_id,idx,problem_id,prompt,"
-            "chosen,rejected,excluded) VALUES(?,?,?,?,?,?,?)",
-            "tittttt", id, (int64_t)i, items[i].problem_id, items[i].prompt,
-            items[i].chosen, items[i].rejected, items[i].excluded));
+        TRY(put_item(s, id, i, &items[i]));
     return RT_OK;
 
 fail:
@@ -425,8 +415,9 @@ rt_status store_put_metric(struct store *s, const char *run_id, const char *name
                            int64_t step, double value)
 {
     return store_run_sql(s,
-                         "INSERT OR REPLACE INTO metric(run_id,name,step,value,t_ms) "
-                         "VALUES(?,?,?,?,?)",
+                         "INSERT INTO metric(run_id,name,step,value,t_ms) "
+                         "VALUES(?,?,?,?,?) ON CONFLICT(run_id,name,step) DO UPDATE SET "
+                         "value=excluded.value, t_ms=excluded.t_ms",
                          "ttidi", run_id, name, step, value, rt_time_unix_ms());
 }
 
@@ -449,20 +440,20 @@ rt_status store_put_comparison(struct store *s, const char *campaign_id,
 {
     rt_status st;
     const char *restored = restored_run ? restored_run : "";
-    store_hash(comparison_id, "comparison", full_run, quant_run, restored, grader, NULL);
+    store_hash(comparison_id, "comparison 2", campaign_id, full_run, quant_run, restored,
+               grader, NULL);
     TRY(store_run_sql(s,
-                      "INSERT OR IGNORE INTO comparison(comparison_id,campaign_id,"
+                      "INSERT INTO comparison(comparison_id,campaign_id,"
                       "benchmark_id,grader,full_variant,quant_variant,restored_variant,"
                       "created_ms) SELECT ?1,?2,?3,?4,(SELECT variant_id FROM run WHERE "
                       "run_id=?5),(SELECT variant_id FROM run WHERE run_id=?6),(SELECT "
-                      "variant_id FROM run WHERE run_id=?7),?8",
-                      "tttttt"
-                      "ti",
-                      comparison_id, campaign_id, benchmark_id, grader, full_run,
-                      quant_run, restored, rt_time_unix_ms()));
+                      "variant_id FROM run WHERE run_id=?7),?8 WHERE true "
+                      "ON CONFLICT(comparison_id) DO NOTHING",
+                      "ttttttti", comparison_id, campaign_id, benchmark_id, grader,
+                      full_run, quant_run, restored, rt_time_unix_ms()));
     return store_run_sql(
         s,
-        "INSERT OR IGNORE INTO comparison_pair(comparison_id,problem_id,sample,full_gen,"
+        "INSERT INTO comparison_pair(comparison_id,problem_id,sample,full_gen,"
         "quant_gen,restored_gen,f,q,r) SELECT ?1,f.problem_id,f.sample,f.gen_id,q.gen_id,"
         "r.gen_id,fs.correct,qs.correct,rs.correct FROM generation f JOIN score fs ON "
         "fs.gen_id=f.gen_id AND fs.grader=?5 JOIN generation q ON q.run_id=?3 AND "
@@ -471,7 +462,7 @@ rt_status store_put_comparison(struct store *s, const char *campaign_id,
         "AND qs.grader=?5 LEFT JOIN generation r ON r.run_id=?4 AND "
         "r.problem_id=f.problem_id "
         "AND r.sample=f.sample LEFT JOIN score rs ON rs.gen_id=r.gen_id AND rs.grader=?5 "
-        "WHERE f.run_id=?2",
+        "WHERE f.run_id=?2 ON CONFLICT(comparison_id,problem_id,sample) DO NOTHING",
         "ttttt", comparison_id, full_run, quant_run, restored, grader);
 
 fail:
@@ -483,8 +474,9 @@ rt_status store_put_stage(struct store *s, const char *campaign_id, const char *
 {
     return store_run_sql(
         s,
-        "INSERT OR REPLACE INTO stage(campaign_id,name,inputs,output,done_ms,"
-        "seconds) VALUES(?,?,?,?,?,?)",
+        "INSERT INTO stage(campaign_id,name,inputs,output,done_ms,seconds) "
+        "VALUES(?,?,?,?,?,?) ON CONFLICT(campaign_id,name,inputs) DO UPDATE SET "
+        "output=excluded.output, done_ms=excluded.done_ms, seconds=excluded.seconds",
         "ttttid", campaign_id, name, inputs, output, rt_time_unix_ms(), seconds);
 }
 

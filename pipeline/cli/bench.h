@@ -7,6 +7,7 @@
 #include "pipeline/bench_measure.h"
 #include "pipeline/cli/cli.h"
 #include "runtime/train/train.h"
+#include "store/store_claim.h"
 
 enum { BENCH_SUITE_VERSION = 2 };
 
@@ -26,6 +27,7 @@ struct bench {
     struct rt_model *model;   /* null: no case needs one */
     struct store *store;
     char env_id[STORE_ID], run_id[STORE_ID];
+    struct store_attempt attempt; /* at run_id */
     uint32_t passes;
     struct pipe_bench_budget budget;
 };

@@ -186,7 +186,7 @@ static rt_status save(struct turn *t)
         TRY(put_samples(t, "warm", t->series.warm, t->series.warm_count));
         TRY(put_samples(t, "measured", t->series.measured, t->series.count));
     }
-    TRY(store_heartbeat(t->b->store, t->b->run_id));
+    TRY(store_attempt_beat(t->b->store, &t->b->attempt));
     TRY(store_commit(t->b->store));
     return RT_OK;
 

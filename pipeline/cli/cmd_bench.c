@@ -99,6 +99,7 @@ static rt_status open_run(struct bench *b, const struct asked *a, const char *su
     TRY(store_begin(b->store));
     TRY(store_put_environment(b->store, b->dev, b->env_id));
     TRY(store_run_open(b->store, &run));
+    TRY(store_attempt_open(b->store, run.id, b->env_id, &b->attempt));
     TRY(store_commit(b->store));
     snprintf(b->run_id, sizeof b->run_id, "%s", run.id);
 
@@ -128,11 +129,15 @@ static rt_status close_run(struct bench *b, rt_status st)
         return st;
     snprintf(kept, sizeof kept, "%s", b->ctx->message);
     const bool stopped = st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT;
-    const rt_status saved = store_run_close(b->store, b->run_id,
-                                            st == RT_OK ? "done"
-                                            : stopped   ? "interrupted"
-                                                        : "failed",
-                                            rt_exit_code(st), st == RT_OK ? NULL : kept);
+    const char *status = st == RT_OK ? "done" : stopped ? "interrupted" : "failed";
+    rt_status saved = store_begin(b->store);
+    if (saved == RT_OK)
+        saved = store_attempt_close(b->store, &b->attempt, status, rt_exit_code(st),
+                                    st == RT_OK ? NULL : kept);
+    if (saved == RT_OK)
+        saved = store_commit(b->store);
+    if (saved != RT_OK)
+        store_rollback(b->store);
     if (st != RT_OK)
         snprintf(b->ctx->message, sizeof kept, "%s", kept);
     return st == RT_OK ? saved : st;

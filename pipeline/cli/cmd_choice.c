@@ -169,10 +169,12 @@ static rt_status open_run(struct choosing *c, const struct loop_variant *v)
                                  .variant_id = v->row.id,
                                  .benchmark_id = c->benchmark,
                                  .env_id = c->loop.env_id,
+                                 .grader = "choice",
                                  .config = config };
     TRY(store_run_open(s, &c->run));
     TRY(store_commit(s));
     c->run.config = NULL;
+    TRY(loop_work_begin(&c->loop, c->run.id));
     TRY(store_each_answer(s, c->run.id, mark_done, c));
     return RT_OK;
 
@@ -193,7 +195,7 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
             TRY(answer(c, &c->set.items[i]));
             c->fresh++;
         }
-        TRY(store_heartbeat(c->loop.store, c->run.id));
+        TRY(store_attempt_beat(c->loop.store, &c->loop.attempt));
         TRY(store_commit(c->loop.store));
         const struct pipe_progress now = {
             .what = "choice", .done = first, .total = count, .started_ns = started
@@ -202,7 +204,10 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
         if (cli_stopping() && first + BATCH < count)
             return cli_stop_status(c->loop.ctx);
     }
-    return store_run_close(c->loop.store, c->run.id, "done", 0, NULL);
+    TRY(store_begin(c->loop.store));
+    TRY(loop_work_done(&c->loop));
+    TRY(store_commit(c->loop.store));
+    return RT_OK;
 
 fail:
     store_rollback(c->loop.store);
@@ -280,6 +285,8 @@ static rt_status choice(struct cli *cli)
     tell(c, &v, n);
 
 fail:
+    if (st != RT_OK)
+        loop_work_stopped(&c->loop, st);
     rt_scorer_destroy(&c->scorer);
     rt_adapter_destroy(&c->adapter);
     rt_model_destroy(&c->model);

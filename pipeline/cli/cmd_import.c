@@ -8,6 +8,8 @@
 #include "pipeline/exchange/import_match.h"
 #include "pipeline/grade/grade.h"
 #include "pipeline/statistics.h"
+#include "store/queries.h"
+#include "store/store_claim.h"
 #include "store/store_origin.h"
 
 #include <stdio.h>
@@ -69,22 +71,11 @@ static rt_status put_answer(struct importer *m, const struct pipe_import_answer 
     return store_put_generation(m->store, m->run.id, &g, &score, steps, n);
 }
 
-static rt_status take_count(void *user, const struct store_row *row)
-{
-    *(int64_t *)user = store_row_integer(row, 0);
-    return RT_OK;
-}
-
-static rt_status count_answers(struct importer *m, int64_t *out)
-{
-    return store_query(m->store, "SELECT count(*) FROM generation WHERE run_id=?1",
-                       (const char *const[]){ m->run.id, NULL }, take_count, out);
-}
-
 static rt_status put_rows(struct importer *m, const char *bench)
 {
     rt_status st;
     int64_t before = 0, after = 0;
+    struct store_attempt attempt;
     TRY(store_put_benchmark(m->store, bench, "measure", m->set.items, m->set.count,
                             m->benchmark));
     TRY(store_put_campaign(m->store, "eval", "{}", m->campaign));
@@ -99,15 +90,17 @@ static rt_status put_rows(struct importer *m, const char *bench)
                                  .variant_id = m->variant.id,
                                  .benchmark_id = m->benchmark,
                                  .env_id = m->origin.env_id,
+                                 .grader = m->format->grader,
                                  .config = m->config };
     TRY(store_run_open(m->store, &m->run));
-    TRY(store_put_run_input(m->store, m->run.id, m->origin.file_id, "answers"));
-    TRY(count_answers(m, &before));
+    TRY(store_put_run_artifact(m->store, m->run.id, m->origin.file_id, "in", "answers"));
+    TRY(store_attempt_open(m->store, m->run.id, m->origin.env_id, &attempt));
+    TRY(store_count_answers(m->store, m->run.id, &before));
     for (uint32_t i = 0; i < m->import.count; i++)
         TRY(put_answer(m, &m->import.answers[i], &m->set.items[m->places[i]]));
-    TRY(count_answers(m, &after));
+    TRY(store_count_answers(m->store, m->run.id, &after));
     m->added = after - before;
-    TRY(store_run_close(m->store, m->run.id, "done", 0, NULL));
+    TRY(store_attempt_close(m->store, &attempt, "done", 0, NULL));
 
 fail:
     return st;

@@ -4,6 +4,7 @@
  * earlier window held, so that every token but the first counts once, with at least
  * context - stride tokens before it from the second window on. */
 #include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/problem_source.h"
 #include "runtime/train/score.h"
 
 #include "pipeline/data/data_file.h"
@@ -144,13 +145,14 @@ static rt_status save(struct reading *r, const struct loop_variant *v, const cha
     rt_status st;
     char config[256], benchmark[STORE_ID], split[32];
     struct store *s = r->loop.store;
+    struct store_attempt attempt;
     snprintf(split, sizeof split, "text:%.16s", r->text.hash);
     snprintf(config, sizeof config,
              "{\"text\":\"sha256:%s\",\"context\":%lld,\"stride\":%lld,\"bos\":%s}",
              r->text.hash, (long long)r->context, (long long)r->stride,
              r->bos == UINT32_MAX ? "false" : "true");
     TRY(store_begin(s));
-    TRY(store_put_benchmark(s, path, split, NULL, 0, benchmark));
+    TRY(store_put_benchmark(s, pipe_list_name(path), split, NULL, 0, benchmark));
     struct store_run run = { .campaign_id = r->loop.campaign_id,
                              .kind = "eval",
                              .variant_id = v->row.id,
@@ -158,6 +160,7 @@ static rt_status save(struct reading *r, const struct loop_variant *v, const cha
                              .env_id = r->loop.env_id,
                              .config = config };
     TRY(store_run_open(s, &run));
+    TRY(store_attempt_open(s, run.id, r->loop.env_id, &attempt));
     const double mean = r->nll / (double)r->tokens;
     TRY(store_put_metric(s, run.id, "text_nll", 0, mean));
     TRY(store_put_metric(s, run.id, "text_perplexity", 0, exp(mean)));
@@ -167,7 +170,7 @@ static rt_status save(struct reading *r, const struct loop_variant *v, const cha
         TRY(store_put_metric(s, run.id, "text_same_top", 0,
                              r->same_sum / (double)r->tokens));
     }
-    TRY(store_run_close(s, run.id, "done", 0, NULL));
+    TRY(store_attempt_close(s, &attempt, "done", 0, NULL));
     TRY(store_commit(s));
     return RT_OK;
 

@@ -188,11 +188,13 @@ static const struct cli_option locate_options[] = {
 /* What each locator says, for programs; steps count from 0 as in the results file. */
 static rt_status print_faults(struct chain *c)
 {
-    const char *const args[] = { restore_mined_run(c->restoring), NULL };
+    const char *const args[] = { restore_mined_run(c->restoring),
+                                 c->loop.campaign_id, NULL };
     return cli_print_query(
         c->cli, c->loop.store,
         "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
-        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND "
+        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND f.run_id="
+        "(SELECT run_id FROM v_locate_run WHERE answers_run=?1 AND campaign_id=?2) AND "
         "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
         args);
 }

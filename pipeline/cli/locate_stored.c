@@ -16,7 +16,7 @@ struct locating_stored {
     struct cli *cli;
     struct store *store;
     const struct pipe_prompt_format *format;
-    char run[STORE_ID], variant[STORE_ID], benchmark[STORE_ID], env[STORE_ID],
+    char run[STORE_ID], locate[STORE_ID], variant[STORE_ID], benchmark[STORE_ID],
         campaign[STORE_ID], format_name[48], label[80];
     struct pipe_pool pool;
     struct finding *first, **last;
@@ -29,10 +29,9 @@ static rt_status take_run(void *user, const struct store_row *row)
     snprintf(l->run, STORE_ID, "%s", store_row_text(row, 0));
     snprintf(l->variant, STORE_ID, "%s", store_row_text(row, 1));
     snprintf(l->benchmark, STORE_ID, "%s", store_row_text(row, 2));
-    snprintf(l->env, STORE_ID, "%s", store_row_text(row, 3));
-    snprintf(l->campaign, STORE_ID, "%s", store_row_text(row, 4));
-    snprintf(l->format_name, sizeof l->format_name, "%.47s", store_row_text(row, 5));
-    snprintf(l->label, sizeof l->label, "%.79s", store_row_text(row, 6));
+    snprintf(l->campaign, STORE_ID, "%s", store_row_text(row, 3));
+    snprintf(l->format_name, sizeof l->format_name, "%.47s", store_row_text(row, 4));
+    snprintf(l->label, sizeof l->label, "%.79s", store_row_text(row, 5));
     return RT_OK;
 }
 
@@ -68,14 +67,14 @@ static rt_status save(struct locating_stored *l)
     char config[160];
     snprintf(config, sizeof config, "{\"answers\":\"%s\",\"locators\":\"check\"}",
              l->run);
-    struct store_run run = { .campaign_id = l->campaign,
+    struct store_run run = { .campaign_id = l->campaign[0] ? l->campaign : NULL,
                              .kind = "locate",
                              .variant_id = l->variant,
                              .benchmark_id = l->benchmark,
-                             .env_id = l->env,
                              .config = config };
     TRY(store_begin(l->store));
     TRY(store_run_open(l->store, &run));
+    snprintf(l->locate, STORE_ID, "%s", run.id);
     for (struct finding *f = l->first; f; f = f->next) {
         f->fault.evidence = f->evidence;
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->fault));
@@ -105,9 +104,9 @@ static rt_status print_faults(struct locating_stored *l)
         "coalesce(json_extract(f.evidence,'$.at[0]'), s.char_start)) AS TEXT), "
         "char(10)) AS text "
         "FROM fault f JOIN generation g USING(gen_id) LEFT JOIN step s ON "
-        "s.gen_id=g.gen_id AND s.segmenter=?2 AND s.idx=f.step_idx WHERE g.run_id=?1 AND "
+        "s.gen_id=g.gen_id AND s.segmenter=?2 AND s.idx=f.step_idx WHERE f.run_id=?1 AND "
         "f.locator='check' AND f.step_idx IS NOT NULL ORDER BY g.problem_id, g.sample",
-        (const char *const[]){ l->run, l->format->dialect->segmenter, NULL });
+        (const char *const[]){ l->locate, l->format->dialect->segmenter, NULL });
 }
 
 rt_status locate_stored(struct cli *cli, const char *run)
@@ -117,8 +116,9 @@ rt_status locate_stored(struct cli *cli, const char *run)
     TRY(cli_store_open(cli, STORE_READ, &l.store));
     TRY(store_query(
         l.store,
-        "SELECT r.run_id, r.variant_id, r.benchmark_id, r.env_id, "
-        "r.campaign_id, json_extract(r.config,'$.format'), v.label FROM run r "
+        "SELECT r.run_id, r.variant_id, r.benchmark_id, (SELECT campaign_id FROM "
+        "campaign_run c WHERE c.run_id=r.run_id ORDER BY joined_ms DESC LIMIT 1), "
+        "json_extract(r.config,'$.format'), v.label FROM run r "
         "JOIN variant v USING(variant_id) WHERE r.kind='eval' AND ?1 IN "
         "(r.run_id, v.label) ORDER BY r.started_ms DESC, r.run_id LIMIT 1",
         (const char *const[]){ run, NULL }, take_run, &l));
@@ -139,7 +139,7 @@ rt_status locate_stored(struct cli *cli, const char *run)
         l.store,
         "SELECT g.gen_id, p.question, g.output FROM generation g JOIN problem "
         "p USING(problem_id) WHERE g.run_id=?1 AND g.error IS NULL AND "
-        "(SELECT max(correct) FROM score s WHERE s.gen_id=g.gen_id)=0 ORDER "
+        "(SELECT correct FROM v_verdict s WHERE s.gen_id=g.gen_id)=0 ORDER "
         "BY g.problem_id, g.sample",
         (const char *const[]){ l.run, NULL }, take_answer, &l));
     TRY(save(&l));

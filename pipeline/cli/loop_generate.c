@@ -356,6 +356,7 @@ static rt_status open_run(struct generating *g, const struct loop_variant *v)
                              .variant_id = v->row.id,
                              .benchmark_id = g->bench->id,
                              .env_id = loop->env_id,
+                             .grader = loop->format->grader,
                              .seed = loop->seed,
                              .config = config };
     TRY(begin(g));
@@ -376,7 +377,7 @@ static rt_status open_attempt(struct generating *g)
     char run_id[STORE_ID];
     snprintf(run_id, sizeof run_id, "%s", g->attempt.run_id);
     TRY(begin(g));
-    TRY(store_attempt_open(g->loop->store, run_id, &g->attempt));
+    TRY(store_attempt_open(g->loop->store, run_id, g->loop->env_id, &g->attempt));
     TRY(store_commit(g->loop->store));
     g->open = false;
 

@@ -256,13 +256,15 @@ rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
                       uint32_t samples, struct loop_faults *out)
 {
     rt_status st;
-    char config[128];
+    char config[384];
     struct locating l = {
         .loop = loop, .bench = bench, .full = full, .samples = samples
     };
     *out = (struct loop_faults){ 0 };
     snprintf(config, sizeof config,
-             "{\"locators\":[\"check\",\"rollout\",\"twin\"],\"samples\":%u}", samples);
+             "{\"locators\":[\"check\",\"rollout\",\"twin\"],\"samples\":%u,"
+             "\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
+             samples, f->run_id, q->run_id);
     TRY(list_lost(&l, f, q));
     TRY(open_run(&l, quant->row.id, config));
     TRY(locate_twins(&l));
@@ -341,12 +343,14 @@ rt_status loop_locate_injected(struct loop *loop, const struct loop_variant *ful
                                uint32_t samples)
 {
     rt_status st;
-    char config[96];
+    char config[224];
     struct pipe_pool pool = { 0 };
     struct locating l = {
         .loop = loop, .bench = bench, .full = full, .samples = samples
     };
-    snprintf(config, sizeof config, "{\"injected\":%u,\"samples\":%u}", count, samples);
+    snprintf(config, sizeof config,
+             "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"}", count, samples,
+             f->run_id);
     TRY(list_injected(&l, f, count, &pool));
     TRY(open_run(&l, full->row.id, config));
     TRY(locate_twins(&l));

@@ -77,7 +77,7 @@ static rt_status put_rollout(struct locating *l, const struct locate_search *s,
     if (!l->open)
         TRY(store_begin(l->loop->store));
     l->open = true;
-    TRY(store_put_rollout(l->loop->store, s->gen, "rollout", l->full->row.id, &row));
+    TRY(store_put_rollout(l->loop->store, l->run_id, s->gen, "rollout", l->full->row.id, &row));
 
 fail:
     return st;

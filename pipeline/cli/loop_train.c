@@ -492,20 +492,22 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
                      const struct loop_recipe *recipe, char *folder, size_t folder_size)
 {
     rt_status st;
-    char config[768], *done = NULL;
+    char config[1152], *done = NULL;
     struct training t = {
         .loop = loop, .m = material, .recipe = recipe, .started = rt_time_ns()
     };
     const struct loop_variant *base = recipe->on_full ? material->full : material->quant;
     t.model = base->model;
     t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
-    snprintf(config, sizeof config,
-             "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
-             "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
-             "\"full\":\"%s\"}",
-             recipe->name, material->rank, BATCH, material->epochs, t.lr,
-             material->items_max, material->samples, material->mine->id,
-             material->validate->id, material->full->row.id);
+    snprintf(
+        config, sizeof config,
+        "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
+        "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
+        "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
+        recipe->name, material->rank, BATCH, material->epochs, t.lr, material->items_max,
+        material->samples, material->mine->id, material->validate->id,
+        material->measure ? material->measure->id : "", material->full->row.id,
+        material->f->run_id, material->q->run_id);
     struct store_run run = { .campaign_id = loop->campaign_id,
                              .kind = "train",
                              .variant_id = base->row.id,

@@ -8,7 +8,7 @@ rt_status loop_work_begin(struct loop *loop, const char *run_id)
 {
     rt_status st;
     TRY(store_begin(loop->store));
-    TRY(store_attempt_open(loop->store, run_id, &loop->attempt));
+    TRY(store_attempt_open(loop->store, run_id, loop->env_id, &loop->attempt));
     TRY(store_commit(loop->store));
     return RT_OK;
 

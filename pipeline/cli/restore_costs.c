@@ -95,7 +95,8 @@ rt_status restore_each_cost(struct restoring *r, double *matmul_rate, restore_co
         "'wall_seconds')) wall, sum(m.value*(m.name='device_seconds')), sum(m.value*("
         "m.name='tflop')) FROM run r JOIN metric m USING(run_id) LEFT JOIN variant v "
         "USING(variant_id) LEFT JOIN benchmark b ON b.benchmark_id=r.benchmark_id WHERE "
-        "r.campaign_id=?1 AND r.kind IN ('eval','train') AND m.step=0 AND m.name IN "
+        "r.run_id IN (SELECT run_id FROM campaign_run WHERE campaign_id=?1) AND r.kind "
+        "IN ('eval','train') AND m.step=0 AND m.name IN "
         "('wall_seconds','device_seconds','tflop') GROUP BY r.run_id "
         "ORDER BY r.started_ms, r.run_id",
         args, give_stage, &giving));

@@ -249,6 +249,20 @@ static const struct rt_device_vtable vtable = {
     .wait = vk_wait,
 };
 
+/* FNV-1a over names and code of all kernels: another build may round otherwise. */
+static uint32_t hash_kernels(void)
+{
+    uint32_t hash = 2166136261u;
+    for (uint32_t i = 0; i < vk_kernel_count; i++) {
+        const struct vk_kernel_info *k = &vk_kernel_table[i];
+        for (size_t w = 0; w < k->size / 4; w++)
+            hash = (hash ^ k->words[w]) * 16777619u;
+        for (const char *c = k->name; *c; c++)
+            hash = (hash ^ (uint8_t)*c) * 16777619u;
+    }
+    return hash;
+}
+
 rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *options,
                            const struct rt_device_info *info, struct rt_device **out)
 {
@@ -262,6 +276,7 @@ rt_status vk_device_create(struct rt_ctx *ctx, const struct rt_device_options *o
     dev->base.vt = &vtable;
     dev->base.ctx = ctx;
     dev->base.info = *info;
+    dev->base.info.kernels = hash_kernels();
     dev->base.profile = options->profile;
     dev->validation = options->validation;
     dev->layouts = rt_alloc(ctx, vk_kernel_count, sizeof *dev->layouts);

@@ -29,20 +29,6 @@ struct vk_tune {
     bool changed;
 };
 
-/* FNV-1a over names and code of all kernels: a new build measures again. */
-static uint32_t hash_table(void)
-{
-    uint32_t hash = 2166136261u;
-    for (uint32_t i = 0; i < vk_kernel_count; i++) {
-        const struct vk_kernel_info *k = &vk_kernel_table[i];
-        for (size_t w = 0; w < k->size / 4; w++)
-            hash = (hash ^ k->words[w]) * 16777619u;
-        for (const char *c = k->name; *c; c++)
-            hash = (hash ^ (uint8_t)*c) * 16777619u;
-    }
-    return hash;
-}
-
 static void load(struct vk_tune *tune)
 {
     FILE *file = tune->path[0] ? fopen(tune->path, "r") : NULL;
@@ -92,8 +78,8 @@ rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
     snprintf(
         tune->head, sizeof tune->head,
         "faultline-tune 3 device %s driver %u %08x kernels %08x family %d products %s\n",
-        uuid, facts->driver_id, facts->driver_version, hash_table(), (int)plan->family,
-        rt_products_names[plan->products]);
+        uuid, facts->driver_id, facts->driver_version, dev->base.info.kernels,
+        (int)plan->family, rt_products_names[plan->products]);
     if (dev->cache_dir)
         snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%u-%08x-%d-%s",
                  dev->cache_dir, uuid, facts->driver_id, facts->driver_version,

@@ -39,7 +39,7 @@ static rt_status put_costs(struct report *r)
         "coalesce(b.split,'')||' '||coalesce(v.label,'') END name, r.status state, "
         "(SELECT count(*) FROM generation g WHERE g.run_id=r.run_id) answers, (SELECT "
         "count(*) FROM generation g WHERE g.run_id=r.run_id AND (SELECT correct FROM "
-        "score x WHERE x.gen_id=g.gen_id ORDER BY grader LIMIT 1)) correct, (SELECT "
+        "v_verdict x WHERE x.gen_id=g.gen_id)) correct, (SELECT "
         "value FROM metric WHERE run_id=r.run_id AND "
         "name='wall_seconds' AND step=0) w, (SELECT value FROM metric WHERE "
         "run_id=r.run_id AND name='device_seconds' AND step=0) d, (SELECT value FROM "
@@ -47,8 +47,8 @@ static rt_status put_costs(struct report *r)
         "FROM "
         "metric WHERE run_id=r.run_id AND name='tflop' AND step=0) f FROM run r LEFT "
         "JOIN variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
-        "WHERE "
-        "r.campaign_id=?1), a AS (SELECT * FROM c UNION ALL SELECT 9e15, '', 'all', '', "
+        "WHERE " OF_CAMPAIGN
+        "), a AS (SELECT * FROM c UNION ALL SELECT 9e15, '', 'all', '', "
         "sum(answers), NULL, sum(w), sum(d), sum(t), sum(f) FROM c) SELECT name, state, "
         "nullif(answers,0), iif(w IS NULL,'',format('%.2f',w)), "
         "iif(d IS NULL,'',format('%.2f',d)), "
@@ -81,9 +81,10 @@ rt_status report_costs(struct report *r)
         "m.label||': '||m.cpu||', '||m.cpu_cores||' cores, '||(m.ram_bytes/1073741824)||"
         "' GiB' AS \"machine\", m.os||' '||coalesce(m.kernel,'') AS \"system\", e.caps "
         "AS "
-        "\"plan\" FROM run r JOIN environment e USING(env_id) JOIN device d "
+        "\"plan\" FROM v_run_environment r JOIN environment e USING(env_id) JOIN device "
+        "d "
         "USING(device_id) JOIN driver dr USING(driver_id) JOIN machine m "
-        "USING(machine_id) WHERE r.campaign_id=?1 ORDER BY 1,4,7,9",
+        "USING(machine_id) WHERE " OF_CAMPAIGN " ORDER BY 1,4,7,9",
         args, put_pairs, r));
     return RT_OK;
 
@@ -171,11 +172,14 @@ rt_status report_reproduce(struct report *r)
         "group_concat(v,', ') FROM (SELECT DISTINCT r.tool_version||coalesce(' '||"
         "r.tool_commit,'')||CASE r.tool_dirty WHEN 1 THEN ' (changed)' ELSE '' END v "
         "FROM "
-        "run r WHERE r.campaign_id=c.campaign_id ORDER BY 1)) AS \"faultline\", (SELECT "
+        "run r WHERE r.run_id IN (SELECT run_id FROM campaign_run WHERE "
+        "campaign_id=c.campaign_id) ORDER BY 1)) AS \"faultline\", (SELECT "
         "group_concat(v,', ') FROM (SELECT DISTINCT r.seed v FROM run r WHERE "
-        "r.campaign_id=c.campaign_id ORDER BY 1)) AS \"seeds\", (SELECT "
+        "r.run_id IN (SELECT run_id FROM campaign_run WHERE "
+        "campaign_id=c.campaign_id) ORDER BY 1)) AS \"seeds\", (SELECT "
         "group_concat(v,' ') FROM (SELECT DISTINCT r.config v FROM run r WHERE "
-        "r.campaign_id=c.campaign_id AND r.kind='eval' ORDER BY 1)) AS \"decoding\" FROM "
+        "r.run_id IN (SELECT run_id FROM campaign_run WHERE "
+        "campaign_id=c.campaign_id) AND r.kind='eval' ORDER BY 1)) AS \"decoding\" FROM "
         "campaign c WHERE c.campaign_id=?1",
         args, put_pairs, r));
     report_table_open(h, "Problem sets");
@@ -183,7 +187,7 @@ rt_status report_reproduce(struct report *r)
                      "class=\"n\">problems</th><th>hash</th></tr>\n");
     TRY(store_query(r->store,
                     "SELECT DISTINCT b.name, b.split, b.n_problems, b.benchmark_id FROM "
-                    "run r JOIN benchmark b USING(benchmark_id) WHERE r.campaign_id=?1 "
+                    "run r JOIN benchmark b USING(benchmark_id) WHERE " OF_CAMPAIGN " "
                     "ORDER BY 2,4",
                     args, report_table_row, r));
     report_table_close(h);
@@ -193,7 +197,7 @@ rt_status report_reproduce(struct report *r)
     TRY(store_query(r->store,
                     "SELECT DISTINCT v.label, coalesce(v.quant,''), v.weights_id, "
                     "coalesce(v.adapter_id,'') FROM run r JOIN variant v "
-                    "USING(variant_id) WHERE r.campaign_id=?1 ORDER BY v.role='control', "
+                    "USING(variant_id) WHERE " OF_CAMPAIGN " ORDER BY v.role='control', "
                     "v.role='restored', 1,3,4",
                     args, report_table_row, r));
     report_table_close(h);

@@ -221,10 +221,9 @@ rt_status report_divergence(struct report *r)
     TRY(prepare(r, &d));
     TRY(store_query(
         r->store,
-        "SELECT (SELECT correct FROM score s WHERE s.gen_id=f.gen_id ORDER BY grader "
-        "LIMIT "
-        "1), (SELECT correct FROM score s WHERE s.gen_id=q.gen_id ORDER BY grader LIMIT "
-        "1), tf.ids, tq.ids, tq.margin, f.n_gen, q.n_gen, m.n_gen FROM generation f JOIN "
+        "SELECT (SELECT correct FROM v_verdict s WHERE s.gen_id=f.gen_id), (SELECT "
+        "correct FROM v_verdict s WHERE s.gen_id=q.gen_id), tf.ids, tq.ids, tq.margin, "
+        "f.n_gen, q.n_gen, m.n_gen FROM generation f JOIN "
         "generation q ON q.run_id=?2 AND q.problem_id=f.problem_id AND q.sample=0 LEFT "
         "JOIN generation m ON m.run_id=?3 AND m.problem_id=f.problem_id AND m.sample=0 "
         "LEFT JOIN token_trace tf ON tf.gen_id=f.gen_id LEFT JOIN token_trace tq ON "

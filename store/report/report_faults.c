@@ -67,21 +67,23 @@ static rt_status load_side(struct report *r, struct faults *f, int side, const c
                            const char *run)
 {
     const char *main_run = r->main_arm < 0 ? "" : r->arms[r->main_arm].run;
-    const char *const args[] = { full, run, main_run, NULL };
+    const char *const args[] = { full, run, main_run, r->campaign, NULL };
     f->side = side;
     return store_query(
         r->store,
         "SELECT x.step_idx, coalesce(x.category,'unclassified'), coalesce(c.label,"
         "'unclassified'), (SELECT max(idx)+1 FROM step WHERE gen_id=g.gen_id), (SELECT "
-        "max(s.correct) FROM generation m JOIN score s ON s.gen_id=m.gen_id WHERE "
+        "s.correct FROM generation m JOIN v_verdict s ON s.gen_id=m.gen_id WHERE "
         "m.run_id=?3 AND m.problem_id=g.problem_id AND m.sample=0), x.fault_id IS NULL "
         "FROM generation f JOIN generation g ON g.run_id=?2 AND "
         "g.problem_id=f.problem_id AND g.sample=0 LEFT JOIN fault x ON "
-        "x.gen_id=g.gen_id AND x.locator='verdict' AND x.review<>'rejected' LEFT JOIN "
-        "fault_category c ON c.code=x.category WHERE f.run_id=?1 AND f.sample=0 AND "
-        "(SELECT correct FROM score s WHERE s.gen_id=f.gen_id ORDER BY grader LIMIT 1)=1 "
-        "AND NOT coalesce((SELECT correct FROM score s WHERE s.gen_id=g.gen_id ORDER BY "
-        "grader LIMIT 1),0) ORDER BY g.problem_id",
+        "x.run_id=" LOCATE_RUN(
+            "?4", "?2") " AND x.gen_id=g.gen_id AND x.locator='verdict' "
+                        "AND x.review<>'rejected' LEFT JOIN fault_category c ON "
+                        "c.code=x.category WHERE f.run_id=?1 AND f.sample=0 AND "
+                        "(SELECT correct FROM v_verdict s WHERE s.gen_id=f.gen_id)=1 "
+                        "AND NOT coalesce((SELECT correct FROM v_verdict s WHERE "
+                        "s.gen_id=g.gen_id),0) ORDER BY g.problem_id",
         args, take_fault, f);
 }
 
@@ -106,7 +108,7 @@ static rt_status load(struct report *r, struct faults *f)
     TRY(store_query(
         r->store,
         "SELECT r.run_id, v.role FROM run r JOIN variant v USING(variant_id) "
-        "JOIN benchmark b USING(benchmark_id) WHERE r.campaign_id=?1 AND "
+        "JOIN benchmark b USING(benchmark_id) WHERE " OF_CAMPAIGN " AND "
         "r.kind='eval' AND b.split='mine' AND v.role IN ('full','quant') ORDER "
         "BY r.started_ms, r.run_id",
         args, take_mined, &m));
@@ -364,8 +366,8 @@ static rt_status put_trust(struct report *r)
         "'_right') JOIN metric j ON j.run_id=r.run_id AND j.step=0 AND j.name='judged' "
         "LEFT JOIN metric c ON c.run_id=r.run_id AND c.step=0 AND c.name='chance' LEFT "
         "JOIN variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
-        "WHERE "
-        "r.campaign_id=?1 AND r.kind='locate' ORDER BY r.started_ms, r.run_id, s.name",
+        "WHERE " OF_CAMPAIGN
+        " AND r.kind='locate' ORDER BY r.started_ms, r.run_id, s.name",
         args, put_locator, r));
     report_table_close(h);
     html_raw_text(h, "<p class=\"sub\">Judged by the problem's own program, which no "
@@ -384,8 +386,8 @@ static rt_status put_trust(struct report *r)
         "ea.name='takeover_earlier_asked' JOIN metric l ON l.run_id=r.run_id AND "
         "l.step=0 AND l.name='takeover_later' JOIN metric la ON la.run_id=r.run_id AND "
         "la.step=0 AND la.name='takeover_later_asked' LEFT JOIN variant v "
-        "USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) WHERE "
-        "r.campaign_id=?1 AND r.kind='locate' ORDER BY r.started_ms, r.run_id",
+        "USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) WHERE " OF_CAMPAIGN
+        " AND r.kind='locate' ORDER BY r.started_ms, r.run_id",
         args, put_takeover, r));
     report_table_close(h);
     html_raw_text(h, "<p class=\"sub\">If the fault is where it is said to be, the first "

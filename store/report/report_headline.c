@@ -223,8 +223,8 @@ static rt_status put_leak(struct report *r)
         "coalesce(sum(i.problem_id IN (SELECT "
         "problem_id FROM m)),0), coalesce(sum(lower(trim(p.question)) IN (SELECT q FROM "
         "m)),0) FROM run r JOIN bullet_set b ON b.run_id=r.run_id JOIN bullet_item i ON "
-        "i.dataset_id=b.dataset_id JOIN problem p ON p.problem_id=i.problem_id WHERE "
-        "r.campaign_id=?1 AND i.excluded IS NULL",
+        "i.dataset_id=b.dataset_id JOIN problem p ON p.problem_id=i.problem_id "
+        "WHERE " OF_CAMPAIGN " AND i.excluded IS NULL",
         args, take_leak, &l));
     if (l.items == 0)
         html_raw_text(&r->h, "<p class=\"note\"><strong>Leak check:</strong> no training "

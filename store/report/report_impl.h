@@ -35,6 +35,13 @@ struct report_arm {
     double p_holm;                  /* of `against`, corrected over all arms */
 };
 
+/* Of the runs (r) those that the campaign ?1 refers to. */
+#define OF_CAMPAIGN "r.run_id IN (SELECT run_id FROM campaign_run WHERE campaign_id=?1)"
+/* The locate run that speaks for the answers of run `answers` in the campaign. */
+#define LOCATE_RUN(campaign, answers)                                    \
+    "(SELECT l.run_id FROM v_locate_run l WHERE l.campaign_id=" campaign \
+    " AND l.answers_run=" answers ")"
+
 struct report {
     struct store *store; /* borrowed */
     struct rt_ctx *ctx;  /* borrowed */

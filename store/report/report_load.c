@@ -32,6 +32,17 @@ static rt_status take_arm(void *user, const struct store_row *row)
     return RT_OK;
 }
 
+/* The train run of the campaign that made the adapter of e; where that was not noted, the
+ * newest one with items of the recipe that e is called after. One run: two runs of one
+ * recipe do not add up. */
+#define TRAIN_RUN                                                                    \
+    "(SELECT r.run_id FROM run r LEFT JOIN run_artifact o ON o.run_id=r.run_id AND " \
+    "o.direction='out' AND o.role='adapter' AND o.artifact_id=e.adapter_id "         \
+    "WHERE " OF_CAMPAIGN " AND r.kind='train' AND (o.run_id IS NOT NULL OR "         \
+    "json_extract(r.config,'$.recipe')=e.label AND EXISTS(SELECT 1 FROM bullet_set " \
+    "s WHERE s.run_id=r.run_id)) ORDER BY o.run_id IS NULL, r.started_ms DESC, "     \
+    "r.run_id LIMIT 1)"
+
 /* The first full and the first quant run lead; others of these roles count as arms. Runs
  * on another benchmark than the first full one are other questions: not compared. */
 static rt_status load_arms(struct report *r)
@@ -40,23 +51,22 @@ static rt_status load_arms(struct report *r)
     return store_query(
         r->store,
         "WITH e AS (SELECT r.run_id,r.variant_id,v.label,v.role,v.bits_per_weight,"
-        "v.quant,r.started_ms,row_number() OVER (PARTITION BY v.role ORDER BY "
-        "r.started_ms,r.run_id) k FROM run r JOIN variant v USING(variant_id) WHERE "
-        "r.campaign_id=?1 AND r.kind='eval' AND r.benchmark_id=?2) "
+        "v.quant,v.adapter_id,r.started_ms,row_number() OVER (PARTITION BY v.role ORDER "
+        "BY "
+        "r.started_ms,r.run_id) k FROM run r JOIN variant v USING(variant_id) "
+        "WHERE " OF_CAMPAIGN " AND r.kind='eval' AND r.benchmark_id=?2) "
         "SELECT run_id,variant_id,label,role,bits_per_weight,"
         "(SELECT sum(finish='length') FROM generation g WHERE g.run_id=e.run_id),"
         "(SELECT count(*) FROM generation g WHERE g.run_id=e.run_id AND sample=0 AND NOT "
-        "EXISTS(SELECT 1 FROM score s WHERE s.gen_id=g.gen_id AND s.extract_ok=1)),"
+        "EXISTS(SELECT 1 FROM v_verdict s WHERE s.gen_id=g.gen_id AND s.extract_ok=1)),"
         "(SELECT sum(finish='error') FROM generation g WHERE g.run_id=e.run_id),"
         "(SELECT count(*) FROM generation g WHERE g.run_id=e.run_id AND sample=0),"
         "(SELECT value FROM metric m WHERE m.run_id=e.run_id AND name='kl_mean' AND "
         "step=0),(SELECT value FROM metric m WHERE m.run_id=e.run_id AND "
         "name='same_top' AND step=0),quant,"
         "(SELECT max(sample)+1 FROM generation g WHERE g.run_id=e.run_id),"
-        "(SELECT count(*) FROM run t JOIN bullet_set b ON b.run_id=t.run_id JOIN "
-        "bullet_item i ON i.dataset_id=b.dataset_id WHERE t.campaign_id=?1 AND "
-        "t.kind='train' AND json_extract(t.config,'$.recipe')=e.label AND i.excluded IS "
-        "NULL) "
+        "(SELECT count(*) FROM bullet_set b JOIN bullet_item i USING(dataset_id) WHERE "
+        "i.excluded IS NULL AND b.run_id=" TRAIN_RUN ") "
         "FROM e ORDER BY CASE WHEN role='full' AND k=1 THEN 0 WHEN role='quant' AND k=1 "
         "THEN 1 WHEN role='restored' THEN 2 ELSE 3 END, label<>'default', started_ms,"
         "run_id",
@@ -92,8 +102,8 @@ static rt_status each_outcome(struct report *r, const char *base, const char *ru
     const char *const args[] = { r->arms[0].run, base, run, NULL };
     return store_query(
         r->store,
-        "SELECT coalesce((SELECT correct FROM score s WHERE s.gen_id=g.gen_id ORDER BY "
-        "grader LIMIT 1),0), g.gen_id IS NULL FROM generation f JOIN generation q ON "
+        "SELECT coalesce((SELECT correct FROM v_verdict s WHERE s.gen_id=g.gen_id),0), "
+        "g.gen_id IS NULL FROM generation f JOIN generation q ON "
         "q.run_id=?2 AND q.problem_id=f.problem_id AND q.sample=0 LEFT JOIN generation g "
         "ON g.run_id=?3 AND g.problem_id=f.problem_id AND g.sample=0 WHERE f.run_id=?1 "
         "AND f.sample=0 ORDER BY f.problem_id",
@@ -206,7 +216,7 @@ rt_status report_load(struct report *r)
     TRY(store_query(
         r->store,
         "SELECT r.benchmark_id FROM run r JOIN benchmark b USING(benchmark_id) JOIN "
-        "variant v USING(variant_id) WHERE r.campaign_id=?1 AND r.kind='eval' AND "
+        "variant v USING(variant_id) WHERE " OF_CAMPAIGN " AND r.kind='eval' AND "
         "b.split='measure' ORDER BY v.role='full' , r.started_ms DESC, r.run_id",
         args, take_benchmark, r)); /* the last row wins: the first full run's */
     TRY(load_arms(r));

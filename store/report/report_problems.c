@@ -262,7 +262,7 @@ static rt_status put_filter(struct report *r)
 {
     rt_status st;
     struct html *h = &r->h;
-    const char *const args[] = { r->arms[1].run, NULL };
+    const char *const args[] = { r->arms[1].run, r->campaign, NULL };
     html_raw_text(h, "<form id=\"filter\" hidden><label>pattern <select name=\"pattern\">"
                      "<option value=\"\">any</option>");
     for (unsigned c = 7; c-- > 1;) {
@@ -275,18 +275,23 @@ static rt_status put_filter(struct report *r)
     }
     html_raw_text(h, "</select></label><label>category of the fault <select "
                      "name=\"category\"><option value=\"\">any</option>");
-    TRY(store_query(r->store,
-                    "SELECT DISTINCT x.category, coalesce(c.label,x.category) FROM "
-                    "generation g JOIN fault x ON x.gen_id=g.gen_id AND "
-                    "x.locator='verdict' LEFT JOIN fault_category c ON c.code=x.category "
-                    "WHERE g.run_id=?1 AND x.category IS NOT NULL ORDER BY 2,1",
-                    args, put_option, r));
+    TRY(store_query(
+        r->store,
+        "SELECT DISTINCT x.category, coalesce(c.label,x.category) FROM "
+        "generation g JOIN fault x ON x.run_id=" LOCATE_RUN(
+            "?2", "?1") " AND "
+                        "x.gen_id=g.gen_id AND x.locator='verdict' LEFT JOIN "
+                        "fault_category c ON c.code=x.category "
+                        "WHERE g.run_id=?1 AND x.category IS NOT NULL ORDER BY 2,1",
+        args, put_option, r));
     html_raw_text(h, "</select></label><label>faulty step <select name=\"step\"><option "
                      "value=\"\">any</option>");
     TRY(store_query(r->store,
                     "SELECT DISTINCT x.step_idx+1, x.step_idx+1 FROM generation g JOIN "
-                    "fault x ON x.gen_id=g.gen_id AND x.locator='verdict' WHERE "
-                    "g.run_id=?1 AND x.step_idx IS NOT NULL ORDER BY 1",
+                    "fault x ON x.run_id=" LOCATE_RUN(
+                        "?2", "?1") " AND x.gen_id=g.gen_id AND "
+                                    "x.locator='verdict' WHERE "
+                                    "g.run_id=?1 AND x.step_idx IS NOT NULL ORDER BY 1",
                     args, put_option, r));
     html_raw_text(h, "</select></label><label>text <input name=\"q\" type=\"search\" "
                      "size=\"14\"></label><p id=\"count\" role=\"status\"></p></form>\n");
@@ -298,27 +303,34 @@ fail:
 
 static const char changed[] =
     "WITH a AS (SELECT f.problem_id pid, f.gen_id fg, q.gen_id qg, m.gen_id mg, "
-    "f.output fo, q.output qo, m.output mo, (SELECT correct FROM score s WHERE "
-    "s.gen_id=f.gen_id ORDER BY grader LIMIT 1) fc, (SELECT correct FROM score s WHERE "
-    "s.gen_id=q.gen_id ORDER BY grader LIMIT 1) qc, (SELECT correct FROM score s WHERE "
-    "s.gen_id=m.gen_id ORDER BY grader LIMIT 1) mc FROM generation f JOIN generation q "
+    "f.output fo, q.output qo, m.output mo, (SELECT correct FROM v_verdict s WHERE "
+    "s.gen_id=f.gen_id) fc, (SELECT correct FROM v_verdict s WHERE s.gen_id=q.gen_id) "
+    "qc, (SELECT correct FROM v_verdict s WHERE s.gen_id=m.gen_id) mc FROM generation f "
+    "JOIN generation q "
     "ON q.run_id=?2 AND q.problem_id=f.problem_id AND q.sample=0 LEFT JOIN generation m "
     "ON m.run_id=?3 AND m.problem_id=f.problem_id AND m.sample=0 WHERE f.run_id=?1 AND "
     "f.sample=0), b AS (SELECT *, 4*coalesce(fc,0)+2*coalesce(qc,0)+coalesce(mc,0) cell "
     "FROM a) SELECT b.pid, p.question, p.answer, p.subject, b.cell, b.fo, b.qo, b.mo, "
     "x.category, coalesce(c.label,x.category), x.confidence, x.evidence, x.step_idx, "
     "(SELECT max(idx)+1 FROM step WHERE gen_id=b.qg), t.char_start, t.char_end, "
-    "y.step_idx, u.char_start, u.char_end, (SELECT extracted FROM score s WHERE "
-    "s.gen_id=b.fg ORDER BY grader LIMIT 1), (SELECT extracted FROM score s WHERE "
-    "s.gen_id=b.qg ORDER BY grader LIMIT 1), (SELECT extracted FROM score s WHERE "
-    "s.gen_id=b.mg ORDER BY grader LIMIT 1) FROM b JOIN problem p ON p.problem_id=b.pid "
-    "LEFT JOIN fault x ON x.gen_id=b.qg AND x.locator='verdict' AND x.review<>'rejected' "
-    "LEFT JOIN fault_category c ON c.code=x.category LEFT JOIN step t ON t.gen_id=b.qg "
-    "AND t.segmenter='line' AND t.idx=x.step_idx LEFT JOIN fault y ON y.gen_id=b.mg AND "
-    "y.locator='verdict' AND y.review<>'rejected' LEFT JOIN step u ON u.gen_id=b.mg AND "
-    "u.segmenter='line' AND u.idx=y.step_idx WHERE b.cell NOT IN (0, CASE ?3 WHEN '' "
-    "THEN 6 ELSE 7 END) ORDER BY CASE "
-    "b.cell WHEN 4 THEN 0 WHEN 5 THEN 1 WHEN 6 THEN 2 ELSE 9-b.cell END, b.pid";
+    "y.step_idx, u.char_start, u.char_end, (SELECT extracted FROM v_verdict s WHERE "
+    "s.gen_id=b.fg), (SELECT extracted FROM v_verdict s WHERE s.gen_id=b.qg), (SELECT "
+    "extracted FROM v_verdict s WHERE s.gen_id=b.mg) FROM b JOIN problem p ON "
+    "p.problem_id=b.pid "
+    "LEFT JOIN fault x ON x.run_id=" LOCATE_RUN(
+        "?4", "?2") " AND x.gen_id=b.qg AND x.locator='verdict' AND x.review<>'rejected' "
+                    "LEFT JOIN fault_category c ON c.code=x.category LEFT JOIN step t ON "
+                    "t.gen_id=b.qg "
+                    "AND t.segmenter='line' AND t.idx=x.step_idx LEFT JOIN fault y ON "
+                    "y.run_id=" LOCATE_RUN(
+                        "?4", "?3") " AND y.gen_id=b.mg AND "
+                                    "y.locator='verdict' AND y.review<>'rejected' LEFT "
+                                    "JOIN step u ON u.gen_id=b.mg AND "
+                                    "u.segmenter='line' AND u.idx=y.step_idx WHERE "
+                                    "b.cell NOT IN (0, CASE ?3 WHEN '' "
+                                    "THEN 6 ELSE 7 END) ORDER BY CASE "
+                                    "b.cell WHEN 4 THEN 0 WHEN 5 THEN 1 WHEN 6 THEN 2 "
+                                    "ELSE 9-b.cell END, b.pid";
 
 rt_status report_problems(struct report *r)
 {
@@ -326,7 +338,8 @@ rt_status report_problems(struct report *r)
     struct html *h = &r->h;
     struct listing l = { .r = r, .cell_last = 8 };
     const char *const args[] = { r->arms[0].run, r->arms[1].run,
-                                 r->main_arm >= 0 ? r->arms[r->main_arm].run : "", NULL };
+                                 r->main_arm >= 0 ? r->arms[r->main_arm].run : "",
+                                 r->campaign, NULL };
     html_raw(
         h,
         "<h2 id=\"problems\">Problems whose verdict changed</h2><p "

@@ -160,11 +160,11 @@ static rt_status put_items(struct report *r)
     int64_t items = 0;
     struct html *h = &r->h;
     const char *const args[] = { r->campaign, NULL };
-    TRY(store_query(r->store,
-                    "SELECT count(*) FROM bullet_item i JOIN bullet_set b "
-                    "USING(dataset_id) JOIN run r ON r.run_id=b.run_id WHERE "
-                    "r.campaign_id=?1",
-                    args, count_row, &items));
+    TRY(store_query(
+        r->store,
+        "SELECT count(*) FROM bullet_item i JOIN bullet_set b "
+        "USING(dataset_id) JOIN run r ON r.run_id=b.run_id WHERE " OF_CAMPAIGN,
+        args, count_row, &items));
     if (items == 0)
         return RT_OK;
     report_table_open(h, "Training items");
@@ -184,7 +184,7 @@ static rt_status put_items(struct report *r)
         "i.problem_id END), sum(i.excluded IS NOT NULL), coalesce((SELECT x.excluded||' "
         "('||x.n||')' FROM x WHERE x.dataset_id=b.dataset_id AND x.k=1),'') FROM run r "
         "JOIN bullet_set b ON b.run_id=r.run_id JOIN bullet_item i "
-        "ON i.dataset_id=b.dataset_id WHERE r.campaign_id=?1 GROUP BY b.dataset_id ORDER "
+        "ON i.dataset_id=b.dataset_id WHERE " OF_CAMPAIGN " GROUP BY b.dataset_id ORDER "
         "BY r.started_ms, b.dataset_id",
         args, report_table_row, r));
     report_table_close(h);
@@ -201,7 +201,7 @@ rt_status report_training(struct report *r)
     const char *const args[] = { r->campaign, NULL };
     html_raw_text(&r->h, "<h2 id=\"training\">Silver Bullet data and training</h2>\n");
     TRY(store_query(r->store,
-                    "SELECT count(*) FROM run WHERE campaign_id=?1 AND kind='train'",
+                    "SELECT count(*) FROM run r WHERE " OF_CAMPAIGN " AND kind='train'",
                     args, count_row, &runs));
     if (runs == 0) {
         html_raw_text(&r->h, "<p class=\"note\">Nothing has been trained.</p>\n");
@@ -216,7 +216,7 @@ rt_status report_training(struct report *r)
         "'||coalesce(json_extract(config,'$.rank'),'?')||', batch '||coalesce("
         "json_extract(config,'$.batch'),'?')||', epochs '||coalesce(json_extract(config,"
         "'$.epochs'),'?')||', learning rate '||coalesce(json_extract(config,'$.lr'),'?') "
-        "FROM run r WHERE campaign_id=?1 AND kind='train' ORDER BY started_ms, run_id",
+        "FROM run r WHERE " OF_CAMPAIGN " AND kind='train' ORDER BY started_ms, run_id",
         args, put_run, r));
     return RT_OK;
 

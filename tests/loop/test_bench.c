@@ -1,6 +1,6 @@
 /* `faultline bench` as a user runs it: what is measured is stored with its samples, and
  * verdicts on scripted results, and gates on them, are as docs/bench.md says. */
-#include "store/store.h"
+#include "store/store_claim.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>
@@ -118,6 +118,7 @@ static void make_store(const char *path, const struct scripted *rows, size_t cou
     struct rt_device *dev = NULL;
     struct store *s = NULL;
     char env_id[STORE_ID], config[200];
+    struct store_attempt attempt;
     const struct rt_device_options options = { .name = "ref" };
     must(rt_device_create(&ctx, &options, &dev), &ctx);
     must(store_open(&ctx, path, STORE_WRITE, &s), &ctx);
@@ -126,10 +127,11 @@ static void make_store(const char *path, const struct scripted *rows, size_t cou
     snprintf(config, sizeof config, "{\"settings\":%s,\"file\":\"%s\"}", settings, path);
     struct store_run run = { .kind = "bench", .env_id = env_id, .config = config };
     must(store_run_open(s, &run), &ctx);
+    must(store_attempt_open(s, run.id, env_id, &attempt), &ctx);
     for (int64_t pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < count; i++)
             put_row(s, run.id, &rows[i], pass, pass * (int64_t)count + (int64_t)i);
-    must(store_run_close(s, run.id, "done", 0, NULL), &ctx);
+    must(store_attempt_close(s, &attempt, "done", 0, NULL), &ctx);
     must(store_commit(s), &ctx);
     store_close(&s);
     rt_device_destroy(&dev);
@@ -338,6 +340,7 @@ static void ops_are_held_against_the_limits_of_their_run(void **state)
     struct rt_device *dev = NULL;
     struct store *s = NULL;
     char env_id[STORE_ID];
+    struct store_attempt attempt;
     const struct rt_device_options options = { .name = "ref" };
     must(rt_device_create(&ctx, &options, &dev), &ctx);
     must(store_open(&ctx, "limits.db", STORE_WRITE, &s), &ctx);
@@ -345,9 +348,10 @@ static void ops_are_held_against_the_limits_of_their_run(void **state)
     must(store_put_environment(s, dev, env_id), &ctx);
     struct store_run r = { .kind = "bench", .env_id = env_id, .config = "{}" };
     must(store_run_open(s, &r), &ctx);
+    must(store_attempt_open(s, r.id, env_id, &attempt), &ctx);
     for (size_t i = 0; i < RT_COUNT(limit_rows); i++)
         put_limit(s, r.id, &limit_rows[i], (int64_t)i);
-    must(store_run_close(s, r.id, "done", 0, NULL), &ctx);
+    must(store_attempt_close(s, &attempt, "done", 0, NULL), &ctx);
     must(store_commit(s), &ctx);
     store_close(&s);
     rt_device_destroy(&dev);
