@@ -4,6 +4,7 @@
  * that compare pairs them. */
 #include "pipeline/cli/cli.h"
 #include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/loop_work.h"
 #include "runtime/train/score.h"
 #include "pipeline/cli/problem_source.h"
 
