@@ -5,6 +5,7 @@
 
 #include "pipeline/statistics.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,7 +288,8 @@ static rt_status check_gate(const struct comparing *c, const char *text)
 static void print_json(const struct comparing *c)
 {
     static const char *const roles[ROLES] = { "full", "quant", "restored" };
-    struct number numbers[NUMBERS_MAX] = { { 0 } };
+    struct number numbers[NUMBERS_MAX];
+    assert(c->found <= ROLES);
     const int count = list_numbers(c, numbers);
     printf("{\"comparison\":\"%s\",\"benchmark\":", c->id);
     cli_print_json_text(c->name);
