@@ -5,6 +5,7 @@
 
 #include "pipeline/statistics.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,11 +289,13 @@ static rt_status check_gate(const struct comparing *c, const char *text)
 static void print_json(const struct comparing *c)
 {
     static const char *const roles[ROLES] = { "full", "quant", "restored" };
-    struct number numbers[NUMBERS_MAX] = { { 0 } };
+    struct number numbers[NUMBERS_MAX];
+    const int found = c->found;
+    assert(found <= ROLES);
     const int count = list_numbers(c, numbers);
     printf("{\"comparison\":\"%s\",\"benchmark\":", c->id);
     cli_print_json_text(c->name);
-    for (int i = 0; i < c->found; i++) {
+    for (int i = 0; i < found; i++) {
         printf(",\"%s_label\":", roles[i]);
         cli_print_json_text(c->sides[i].label);
     }

@@ -2,6 +2,7 @@
 
 #include "pipeline/data/data_rows.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct choosing {
@@ -62,6 +63,7 @@ static rt_status take(void *user, const struct pipe_row *row)
         set->items = grown;
         c->capacity = more;
     }
+    assert(set->count < c->capacity);
     struct pipe_problem *p = &set->items[set->count];
     p->id = pipe_pool_format(c->ctx, &set->pool, "%s/%u", c->name, set->count);
     p->question = question_of(c, row, choices);

@@ -2,6 +2,7 @@
 
 #include "pipeline/text_set.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *strict_form(struct rt_ctx *ctx, struct pipe_pool *pool,
@@ -14,6 +15,7 @@ static const char *strict_form(struct rt_ctx *ctx, struct pipe_pool *pool,
     for (size_t i = 0, n = pipe_text_normalise(text, form); i < n; i++)
         if (form[i] != ' ')
             form[kept++] = form[i];
+    assert(kept <= strlen(text)); /* its room */
     form[kept] = '\0';
     return form;
 }
@@ -40,6 +42,7 @@ rt_status pipe_data_drop_leaks(struct rt_ctx *ctx, struct pipe_problem_set *trai
         if (!pipe_text_set_find(&known, form, NULL))
             train->items[kept++] = train->items[i];
     }
+    assert(kept <= train->count);
     *dropped = train->count - kept;
     train->count = kept;
     st = *dropped ? pipe_problems_rehash(ctx, train) : RT_OK;

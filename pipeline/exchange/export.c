@@ -3,6 +3,7 @@
 #include "runtime/format/sha256.h"
 #include "runtime/text/utf8.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ static const char *const kinds[PIPE_EXPORT_KIND_COUNT] = { "jsonl", "csv", "lm-e
 
 const char *pipe_export_kind_name(enum pipe_export_kind kind)
 {
+    assert(kind < PIPE_EXPORT_KIND_COUNT);
     return kinds[kind];
 }
 

@@ -1,5 +1,6 @@
 #include "pipeline/grade/tree_compare.h"
 
+#include <assert.h>
 /* ---- names ---- */
 
 /* A product or quotient of letters, a function of them, a size in bars: what can stand for a
@@ -158,6 +159,7 @@ static void children_of(struct item a, struct items *out)
     out->count = 0;
     out->overflow = out->set = out->named = false;
     for (uint32_t k = item_node(a)->first; k != TREE_NONE; k = a.t->nodes[k].next) {
+        assert(k < a.t->count && out->count <= ITEMS_MAX);
         if (out->count == ITEMS_MAX) {
             out->overflow = true;
             return;

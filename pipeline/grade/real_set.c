@@ -4,6 +4,7 @@
  * compared at each of them and in each gap between. */
 #include "pipeline/grade/tree_compare.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { ENDS_MAX = 64 };
@@ -63,6 +64,7 @@ static bool add_end(struct line *s, struct item at, bool minus)
         s->ends[i] = s->ends[i - 1];
         i--;
     }
+    assert(i <= s->count && s->count < ENDS_MAX);
     s->ends[i] = e;
     s->count++;
     return true;
@@ -77,6 +79,7 @@ static void rank_ends(struct line *s)
         s->ends[i].rank = s->ranks;
     }
     s->ranks += s->count > 0;
+    assert(s->ranks <= s->count && s->count <= ENDS_MAX);
 }
 
 /* Positions: 0 before the first end, 1 at it, 2 behind it, ... */

@@ -7,6 +7,7 @@
 #include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 
+#include <assert.h>
 enum { COMPARE_DEPTH_MAX = 8, ITEMS_MAX = 64 };
 
 struct line;
@@ -24,6 +25,7 @@ struct comparer {
 
 static inline bool policy(const struct comparer *c, enum pipe_policy which)
 {
+    assert(which < PIPE_POLICY_COUNT);
     return !c->policies->off[which];
 }
 

@@ -13,6 +13,7 @@ static bool take_token(struct rt_engine *e, struct slot *s, enum rt_finish *fini
     const float *value = (const float *)word;
     const uint32_t id = word[5];
     const bool is_best = id == word[0];
+    assert(s->n_gen < s->limit && s->head_row < SLOTS_MAX);
     const uint32_t n = s->n_gen++;
     s->ids[n] = id;
     s->alt[n] = is_best ? word[1] : word[0];
@@ -52,6 +53,7 @@ static rt_status report(struct rt_engine *e, const struct rt_engine_calls *calls
                         uint32_t slot, enum rt_finish finish)
 {
     const struct slot *s = &e->slots[slot];
+    assert(s->active && s->n_gen <= s->limit);
     const struct rt_answer answer = {
         .key = s->request.key,
         .finish = finish,
@@ -70,6 +72,7 @@ static rt_status report(struct rt_engine *e, const struct rt_engine_calls *calls
 static void count_step(struct rt_engine *e, const struct step *step, uint32_t rows_padded)
 {
     struct rt_engine_stats *stats = &e->stats;
+    assert(step->rows > 0 && step->rows <= rows_padded);
     stats->steps++;
     stats->rows += step->rows;
     stats->rows_padded += rows_padded;

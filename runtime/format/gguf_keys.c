@@ -197,6 +197,7 @@ void fmt_gguf_floats(const struct fmt_gguf_tensor *t, uint64_t first, uint64_t n
                      float *out)
 {
     const struct fmt_block_type *type = t->type;
+    assert(first + n <= t->count);
     while (n) {
         const uint64_t block = first / type->block, skip = first % type->block;
         const uint8_t *data = t->data + block * type->bytes;

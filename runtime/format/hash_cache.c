@@ -2,6 +2,7 @@
 
 #include "runtime/format/hash_cache.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ void fmt_hash_key_init(const struct rt_ctx *ctx, const char *path,
     sha256_init(&name);
     sha256_add_text(&name, absolute);
     sha256_end_hex(&name, hex);
+    assert(strlen(hex) == 64);
     const int n =
         snprintf(key->file, sizeof key->file, "%s/hash-%.32s", ctx->cache_dir, hex);
     if (n < 0 || (size_t)n >= sizeof key->file)

@@ -224,6 +224,7 @@ fail:
 static uint32_t field(const struct fmt_tensor *t, uint64_t row_word, uint32_t r,
                       uint32_t bits)
 {
+    assert(bits > 0 && bits < 32);
     const uint64_t bit = (uint64_t)r * bits, at = row_word + bit / 32;
     const uint32_t shift = bit % 32;
     uint32_t value = word_at(t, at) >> shift;
@@ -238,6 +239,7 @@ static const uint8_t awq_nibble[8] = { 0, 4, 1, 5, 2, 6, 3, 7 };
 uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g)
 {
     const uint32_t mask = (1u << p->bits) - 1, per = 32 / p->bits;
+    assert(row < p->out && g < p->groups);
     if (!p->zeros)
         return 1u << (p->bits - 1);
     switch (p->method) {
@@ -322,6 +324,7 @@ float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g,
                        uint16_t *half)
 {
     float scale;
+    assert(row < p->out && g < p->groups);
     const uint64_t at = p->scales->count == 1     ? 0
                         : parts[p->method].across ? (uint64_t)g * p->out + row
                                                   : (uint64_t)row * p->groups + g;

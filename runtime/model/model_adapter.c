@@ -3,6 +3,7 @@
  * packed copies of it, which the matmul kernels read. */
 #include "runtime/model/model.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { RANK_STEP = 8, PARAM_ALIGN = 64 };
@@ -46,6 +47,7 @@ static void plan_group(struct rt_adapter *a, uint32_t layer, enum model_group g)
                                         rt_round_up32(s->out[p], 32));
     }
     /* in_pad as the group's own weight: the backward kernel walks both together. */
+    assert(a->model->layers[layer].group[g].count > 0);
     const uint32_t in_pad = a->model->layers[layer].group[g].run[0].weight.shape.in_pad;
     lora->a_shape = float_shape(rows, rt_round_up32(rows, 16), in_pad);
     lora->b_shape = float_shape(s->out_pad, s->out_pad, lora->rank);
@@ -75,6 +77,7 @@ static void pack(const struct rt_adapter *a, struct rt_list *list, uint64_t from
                  uint32_t lds, struct rt_buffer *to, const struct rt_weight_shape *shape,
                  uint32_t out, uint32_t in, uint32_t m0, bool transpose, float scale)
 {
+    assert(from + (uint64_t)out * in <= a->param_floats);
     const struct pack_push push = { .n_out = out,
                                     .n_in = in,
                                     .lds = lds,
@@ -119,6 +122,7 @@ static void copy_module(const struct rt_adapter *a, struct fmt_adapter *file, fl
     const struct model_group_shape *s = &a->model->shape[g];
     const struct model_lora *l = &a->lora[layer * MODEL_GROUP_COUNT + (uint32_t)g];
     struct fmt_lora *f = &file->lora[layer * FMT_MODULE_COUNT + s->module[p]];
+    assert(f->rank <= l->rank && p < s->parts);
     const float ratio = f->rank ? f->scale / l->scale[0] : 1.0f;
     float *flat_a = flat + l->a + (uint64_t)p * l->rank * s->in;
     float *flat_b = flat + l->bt[p];

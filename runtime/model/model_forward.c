@@ -244,6 +244,24 @@ struct product {
     struct rt_buffer *y;
 };
 
+/* The input of a run: as it lies, or with its columns in the order of the weight. */
+static struct rt_slice input_of(struct model_pass *pass, struct rt_list *list,
+                                uint32_t rows, const struct product *product,
+                                const struct model_run *run, uint32_t *ldx)
+{
+    const struct rt_model *m = pass->model;
+    const uint32_t cols = m->shape[product->group].ld_in;
+    *ldx = product->ldx;
+    if (!run->weight.order)
+        return product->x;
+    assert(pass->columns && cols <= m->ld_columns);
+    const struct rt_slice columns = model_slice(pass->columns);
+    model_record_columns(list, rows, cols, run->weight.order, product->x, product->ldx,
+                         columns, m->ld_columns, 0, false);
+    *ldx = m->ld_columns;
+    return columns;
+}
+
 /* y = x W^T for the parts of one run. */
 static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t rows,
                        const struct product *product, const struct model_run *run)
@@ -256,15 +274,8 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
     const bool decode = rt_plan_decodes(rt_device_plan(m->dev), w->bits, rows);
     assert(!decode || pass->decoded);
     assert(!lora || pass->u[product->group]);
-    struct rt_slice x = product->x;
-    uint32_t ldx = product->ldx;
-    if (run->weight.order) {
-        assert(pass->columns && s->ld_in <= m->ld_columns);
-        model_record_columns(list, rows, s->ld_in, run->weight.order, x, ldx,
-                             model_slice(pass->columns), m->ld_columns, 0, false);
-        x = model_slice(pass->columns);
-        ldx = m->ld_columns;
-    }
+    uint32_t ldx;
+    const struct rt_slice x = input_of(pass, list, rows, product, run, &ldx);
     if (decode)
         model_record_decode(m, list, &run->weight, pass->decoded);
     const struct matmul_push push = {

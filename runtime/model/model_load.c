@@ -2,6 +2,7 @@
  * From a folder or file to device buffers, some rows of a weight at a time. */
 #include "runtime/model/model_layout.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -204,6 +205,7 @@ static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
     rt_status st = RT_OK;
     struct rt_model *m = l->model;
     const struct model_group_shape *s = &m->shape[g];
+    assert(layer < m->config.layers && s->parts > 0);
     const bool wanted = model_has_bias(&m->config, g);
     float *values = rt_alloc(l->ctx, s->out_pad, sizeof *values);
     if (!values)

@@ -4,6 +4,7 @@
 
 #include "runtime/text/utf8.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* The bytes of an id. The space that encoding put before a text is taken from the first
@@ -35,6 +36,7 @@ static rt_status decode(const struct text_tokenizer *t, const uint32_t *ids,
         bpe_text(&t->bpe, ids[i], &length);
         n += length;
     }
+    const size_t most = n;
     *out = rt_alloc(t->ctx, n + 1, 1);
     if (!*out)
         return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "decoding: no memory");
@@ -44,6 +46,7 @@ static rt_status decode(const struct text_tokenizer *t, const uint32_t *ids,
         memcpy(*out + n, bytes, length);
         n += length;
     }
+    assert(n <= most);
     *size = n;
     return RT_OK;
 }
@@ -78,6 +81,7 @@ rt_status text_stream_push(struct text_stream *s, const uint32_t *ids, uint32_t 
     const size_t whole = text_whole_characters(bytes, n);
     *text = utf8_repaired(s->tok->ctx, bytes, whole, size);
     if (*text) {
+        assert(whole <= n && n - whole < sizeof s->pending); /* a part of a character */
         s->pending_size = n - whole;
         memcpy(s->pending, bytes + whole, s->pending_size);
     } else {

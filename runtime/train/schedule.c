@@ -2,6 +2,7 @@
 
 #include "runtime/ref/philox.h"
 
+#include <assert.h>
 #include <math.h>
 
 double train_rate(double lr, uint64_t k, uint64_t n, uint64_t warmup, double last_share)
@@ -27,6 +28,7 @@ void train_order(uint64_t seed, uint64_t epoch, uint32_t n, uint32_t *order)
         const uint32_t word = philox_word(i, 0, (uint32_t)epoch, (uint32_t)(epoch >> 32),
                                           (uint32_t)seed, (uint32_t)(seed >> 32));
         const uint32_t j = (uint32_t)((uint64_t)word * i >> 32), kept = order[i - 1];
+        assert(j < i);
         order[i - 1] = order[j];
         order[j] = kept;
     }

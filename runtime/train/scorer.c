@@ -4,6 +4,7 @@
 #include "runtime/train/batch.h"
 #include "runtime/train/score.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { CHUNK_MAX = 256 };
@@ -131,6 +132,7 @@ static void record_chunk(struct rt_scorer *s, struct rt_list *list, uint32_t fir
                          uint32_t n)
 {
     const struct rt_model *m = s->model;
+    assert(n > 0 && n <= s->chunk && first + n <= s->batch.targets_max);
     model_record_head(m, list, n, rows_at(s->hn, first, m->ld_hidden),
                       model_slice(s->logits));
     const struct logits_stat_push stat = { .rows = n,
