@@ -10,7 +10,8 @@
 #define SUBMIT_SECONDS_MAX 0.4
 
 /* Where operands come by storage loads a software device decodes slowly beside a
- * product: docs/bench.md has what was measured. The values are the same. */
+ * product: docs/log/ops-against-limits.md has what was measured. The values are the
+ * same. */
 enum { DECODE_ROWS = 32 };
 
 /* Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, of every version so far. */
