@@ -1,3 +1,6 @@
+/* runtime/plan.c
+ * The pure function from facts of a device to its plan, and the bounds and words that
+ * follow from a plan. */
 #include "runtime/plan.h"
 
 #include <assert.h>
