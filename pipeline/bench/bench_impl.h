@@ -18,7 +18,7 @@ struct bench {
     const struct pipe_host *host; /* may be NULL */
     struct rt_device *dev;
     struct store *store;
-    struct rt_model *model; /* owned; null: no case needs one */
+    struct rt_model *model; /* owned, NULL if no case needs one */
     char env_id[STORE_ID], run_id[STORE_ID];
     uint32_t passes;
     struct pipe_bench_budget budget;
