@@ -1,3 +1,6 @@
+/* pipeline/binomial.c
+ * The binomial distribution of binomial.h: masses by Loader's method, tails summed
+ * away from the mean. */
 #include "pipeline/binomial.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* pipeline/category.c
+ * Codes and words of the fault categories in record.h. */
 #include "pipeline/record.h"
 
 #include <string.h>

@@ -58,7 +58,7 @@ struct pipe_curate_options {
 struct pipe_curated {
     uint32_t *picked; /* indices of candidates, ascending */
     uint32_t count;
-    enum pipe_drop *drops;             /* one a candidate */
+    enum pipe_drop *drops;             /* one per candidate */
     uint32_t dropped[PIPE_DROP_COUNT]; /* by reason; [PIPE_DROP_NONE] is `count` */
 };
 
@@ -69,7 +69,7 @@ RT_CHECKED rt_status pipe_curate(struct rt_ctx *ctx, const struct pipe_candidate
 void pipe_curated_deinit(struct pipe_curated *curated);
 
 /* Makes a pair: the prefix of `output` before step `step`, that step as rejected, the
- * first step of `continuation` (which goes on from the prefix) as chosen. Null
+ * first step of `continuation` (which continues the prefix) as chosen. Null
  * continuation or no such step: chosen or rejected stay null and pipe_curate drops it.
  * Strings go into `pool`. `category`, `source` and `verified` are the caller's to set. */
 RT_CHECKED rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
@@ -96,7 +96,7 @@ RT_CHECKED rt_status pipe_control_problems(struct rt_ctx *ctx, const bool *eligi
                                            uint32_t count, uint32_t want, uint64_t seed,
                                            uint32_t *picked, uint32_t *picked_count);
 /* random-step: another step than the fault at which the answer also differs from what the
- * full model says there (`differs`, one a step); -1 if there is none. */
+ * full model says there (`differs`, one per step); -1 if there is none. */
 int32_t pipe_control_step(const bool *differs, uint32_t count, int32_t fault,
                           uint64_t seed, uint32_t item);
 /* shuffled: whether chosen and rejected of this item change places. */

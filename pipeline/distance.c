@@ -1,3 +1,6 @@
+/* pipeline/distance.c
+ * Distances between two next-token distributions, from their logits, with sums that
+ * keep their digits. */
 #include "pipeline/distance.h"
 
 #include <assert.h>

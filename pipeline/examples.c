@@ -1,3 +1,6 @@
+/* pipeline/examples.c
+ * Reads the worked examples of a prompt format from JSON Lines and holds their text to
+ * its hash. */
 #include "pipeline/examples.h"
 
 #include "pipeline/data/data_file.h"

@@ -1,3 +1,5 @@
+/* pipeline/format_demo.c
+ * Reads answers of the demo's format: lines, equations, the final answer. */
 #include "pipeline/format_demo.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* pipeline/format_demo.h
- * The answer format of the demo model. One step a line, `label: a<op>b=c` with whole
+ * The answer format of the demo model. One step per line, `label: a<op>b=c` with whole
  * numbers of at most 9 digits and one of + - * /, the last line `#### answer`:
  *
  *     Hugo: 11+40=51

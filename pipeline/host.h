@@ -19,7 +19,7 @@ struct pipe_progress {
 };
 
 struct pipe_host {
-    /* RT_OK: go on; else the status to end with: RT_ERR_INTERRUPTED, RT_ERR_TIME_LIMIT. */
+    /* RT_OK: continue. RT_ERR_INTERRUPTED, RT_ERR_TIME_LIMIT: end with that status. */
     rt_status (*stopping)(void *user);
     void (*say)(void *user, const char *line);
     /* May be called at any rate; the host shows what it likes. */

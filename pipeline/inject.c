@@ -1,3 +1,6 @@
+/* pipeline/inject.c
+ * Alters one step of a right answer in the demo's format and carries the change
+ * through to the end. */
 #include "pipeline/inject.h"
 
 #include "pipeline/format_demo.h"

@@ -1,3 +1,5 @@
+/* pipeline/judge.c
+ * Counts how often a locator names the judge's step, with Wilson intervals. */
 #include "pipeline/judge.h"
 
 void pipe_judge(const int32_t *named, const int32_t *truth, uint32_t count,

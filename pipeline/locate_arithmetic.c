@@ -1,3 +1,6 @@
+/* pipeline/locate_arithmetic.c
+ * Finds equations between numbers in free text and evaluates their sides, to name the
+ * first false one. */
 #include "pipeline/locate_arithmetic.h"
 
 #include <ctype.h>

@@ -1,3 +1,6 @@
+/* pipeline/locate_check.c
+ * The rules of the locator `check` for the demo's format, tried step by step against
+ * what the question states and what was derived so far. */
 #include "pipeline/locate_check.h"
 
 #include "pipeline/format_demo.h"

@@ -1,3 +1,6 @@
+/* pipeline/locate_gold.c
+ * Replays an answer against a gold program to find the first line that is no legal
+ * step. */
 #include "pipeline/locate_gold.h"
 
 #include "pipeline/format_demo.h"

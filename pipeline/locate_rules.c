@@ -1,3 +1,6 @@
+/* pipeline/locate_rules.c
+ * The search of `rollout`, the suspects of `twin`, the verdict, and the category by
+ * difference. Asks no model itself. */
 #include "pipeline/locate_rules.h"
 
 #include "pipeline/format_demo.h"

@@ -60,8 +60,8 @@ struct pipe_twin_suspect {
 /* Margin in nats above which the full model is sure of another token. */
 #define PIPE_TWIN_SURE 0.5f
 
-/* One suspect a step: its first token where the full model would have said something else
- * with at least `sure` nats. In order of steps. Returns the number, at most `max`. */
+/* One suspect per step: its first token where the full model prefers another token by at
+ * least `sure` nats. In order of steps. Returns the number, at most `max`. */
 uint32_t pipe_twin_suspects(const struct pipe_twin_view *view, float sure,
                             struct pipe_twin_suspect *out, uint32_t max);
 /* Step of the first suspect, else of the strongest disagreement, else -1; the confidence
@@ -76,9 +76,9 @@ int32_t pipe_first_difference(const uint32_t *a, uint32_t a_count, const uint32_
 /* ---- verdict ---- */
 
 /* Any of the three may be null or abstain (step < 0). Rule: `check` when it fires, else
- * `rollout`, else `twin`, else none (step -1). The verdict has the locator's evidence;
- * one that another locator agrees with gains half of what its confidence lacks. A
- * category that the speaking locator does not know is taken from `by_difference`. */
+ * `rollout`, else `twin`, else none (step -1). The verdict has the evidence and the
+ * confidence c of that locator; if another locator names the same step, c becomes
+ * c + (1 - c) / 2. A category that the locator does not know is `by_difference`. */
 void pipe_verdict(const struct pipe_fault *check, const struct pipe_fault *rollout,
                   const struct pipe_fault *twin, enum pipe_category by_difference,
                   struct pipe_fault *out);
@@ -89,7 +89,7 @@ void pipe_verdict(const struct pipe_fault *check, const struct pipe_fault *rollo
  * `full` is the full model's own text from the same prefix on, or its whole answer, of
  * which the line with the same label and operator, or the same place, is compared.
  * Same expression, other value: execution. Other operands or operator: method. A step
- * that the other has not, or an early end: method/procedure. Same value, other answer:
+ * that the other lacks, or an early end: method/procedure. Same value, other answer:
  * transfer. Unreadable lines: execution/symbolic. Null `full`: unclassified. */
 enum pipe_category pipe_category_by_difference(const char *quant, uint32_t step,
                                                const char *full);

@@ -1,3 +1,6 @@
+/* pipeline/power.c
+ * Sample sizes and least differences of the exact paired test, by summing over all
+ * outcomes. */
 #include "pipeline/power.h"
 
 #include "pipeline/binomial.h"

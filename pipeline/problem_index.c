@@ -1,3 +1,5 @@
+/* pipeline/problem_index.c
+ * A hash table from a problem's id to its place in a list. */
 #include "pipeline/problem_index.h"
 
 #include <stdlib.h>

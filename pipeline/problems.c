@@ -1,3 +1,6 @@
+/* pipeline/problems.c
+ * Reads and writes lists of problems as JSON Lines, and finds questions that two lists
+ * share. */
 #include "pipeline/problems.h"
 
 #include "pipeline/data/data_spec.h"

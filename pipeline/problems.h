@@ -1,5 +1,5 @@
 /* pipeline/problems.h
- * Problem files: JSON Lines, one problem a line, UTF-8. Fields:
+ * Problem files: JSON Lines, one problem per line, UTF-8. Fields:
  *
  *   id        text, required, unique in the file
  *   question  text, required, not blank

@@ -1,3 +1,6 @@
+/* pipeline/prompt_format.c
+ * The table of prompt formats, and what is the same for all: prompt text, hash,
+ * grading, tokens of steps. */
 #include "pipeline/prompt_format.h"
 
 #include "pipeline/grade/extract.h"

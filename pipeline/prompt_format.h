@@ -15,14 +15,14 @@ struct pipe_prompt_format {
      * SHA-256 of its text, which is not part of this program. Null: none. */
     const char *examples, *examples_hash;
     /* The question is a user turn of the model's chat format; the instruction is the
-     * system text, or stands before the question where the format has none. */
+     * system text, or stands before the question if the chat format has none. */
     bool chat;
     const char *instruction;    /* null: none */
     const char *before, *after; /* around the question */
     const char *stop;           /* text of the token that ends an answer, null:
                                              the model's own end tokens */
     const char *stop_texts[PIPE_STOPS_MAX]; /* the first of them ends an answer and is cut
-                                               off; null: fewer */
+                                               off; NULL after the last */
     bool numbered; /* every line begins with "Step k:", by force: answer_turn.h */
     uint32_t new_tokens_max; /* cap of an answer, the stop token counted */
     uint32_t context;        /* tokens of prompt and answer, where the model has them */
@@ -54,7 +54,7 @@ struct chat_format; /* runtime/text/chat.h */
 struct pipe_prompt {
     const struct pipe_prompt_format *format;
     const struct chat_format *chat; /* of formats that need one, else null */
-    const char *examples;           /* their text; null: none */
+    const char *examples;           /* their text, may be NULL */
 };
 
 /* The prompt of a question in fresh memory (rt_free), null without memory. */

@@ -1,3 +1,6 @@
+/* pipeline/question.c
+ * Reads a question of the demo's kind into sentences, names, numbers and what is
+ * asked. */
 #include "pipeline/question.h"
 
 #include <string.h>

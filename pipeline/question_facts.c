@@ -1,3 +1,6 @@
+/* pipeline/question_facts.c
+ * Lexical rules over the sentences of a question: who has, gives, shares or compares
+ * which number. */
 #include "pipeline/question_facts.h"
 
 uint32_t pipe_fact_count(const struct pipe_question *q)

@@ -48,7 +48,7 @@ struct pipe_generation {
     uint32_t n_prompt, n_gen;      /* tokens */
     int64_t prefill_us, decode_us; /* share of the batch's time; -1: not measured */
     const char *error;             /* of PIPE_FINISH_ERROR, else null */
-    const char *segmenter;         /* rule that cut it into steps; null: no steps */
+    const char *segmenter;         /* rule that cut it into steps, NULL if it has none */
     struct pipe_trace trace;
 };
 

@@ -1,3 +1,6 @@
+/* pipeline/statistics.c
+ * Intervals, paired tests, pass@k and Holm's correction; the bootstrap is in
+ * statistics_boot.c. */
 #include "pipeline/statistics.h"
 
 #include "pipeline/binomial.h"

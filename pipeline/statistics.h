@@ -47,7 +47,7 @@ void pipe_paired_compare(const bool *base, const bool *other, uint32_t n,
                          struct pipe_paired *out);
 
 /* Paired bootstrap of what an arm recovers: (arm - quant) / (full - quant). Each array
- * has one accuracy a problem, 0 to 1 (a mean over samples where there are several). */
+ * has one accuracy per problem, 0 to 1 (the mean of its samples). */
 struct pipe_recovery {
     double difference; /* arm - quant */
     struct pipe_interval difference_interval;
@@ -61,7 +61,7 @@ RT_CHECKED rt_status pipe_bootstrap_recovery(struct rt_ctx *ctx, const double *f
                                              uint32_t n, uint32_t draws, uint64_t seed,
                                              struct pipe_recovery *out);
 
-/* Paired bootstrap of the mean of other - base, one value a problem each. */
+/* Paired bootstrap of the mean of other - base, one value per problem in each. */
 RT_CHECKED rt_status pipe_bootstrap_difference(struct rt_ctx *ctx, const double *base,
                                                const double *other, uint32_t n,
                                                uint32_t draws, uint64_t seed,
@@ -75,7 +75,7 @@ RT_CHECKED rt_status pipe_holm(struct rt_ctx *ctx, const double *p, uint32_t cou
 /* Unbiased pass@k of c right among n samples: 1 - C(n - c, k) / C(n, k); k <= n. Over
  * several problems: pipe_mean_error of these. */
 double pipe_pass_at_k(uint32_t n, uint32_t c, uint32_t k);
-/* Mean of values and its standard error (0 for n < 2): for several samples a problem,
+/* Mean of values and its standard error (0 for n < 2): for several samples per problem,
  * pass the means of the problems. */
 void pipe_mean_error(const double *values, uint32_t n, double *mean, double *error);
 

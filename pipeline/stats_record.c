@@ -1,3 +1,6 @@
+/* pipeline/stats_record.c
+ * Reads a JSON record of `faultline stats`, computes what its kind asks for, and
+ * compares given results. */
 #include "pipeline/stats_record.h"
 
 #include "pipeline/distance.h"

@@ -9,7 +9,7 @@
  *   paired      base, quant: texts of 0 and 1 -> acc_base, acc_quant, diff,
  *               se_paired_diff, flips, flip_rate, right_to_wrong, wrong_to_right,
  *               mcnemar_exact
- *   bootstrap   base, quant: a number a problem; draws, seed (optional) -> diff, interval
+ *   bootstrap   base, quant: one per problem; draws, seed (optional) -> diff, interval
  *   pass_at_k   n, c, k -> value
  *   pass_at_k_over_problems
  *               n, k, c: a list -> value, se

@@ -1,3 +1,5 @@
+/* pipeline/step_split.c
+ * Cuts free text into sentences, paragraphs or "Step k:" pieces that tile it. */
 #include "pipeline/step_split.h"
 
 #include <ctype.h>

@@ -1,3 +1,5 @@
+/* pipeline/text_pool.c
+ * Memory of many small strings that are freed at once: a list of chunks. */
 #include "pipeline/text_pool.h"
 
 #include <stdalign.h>

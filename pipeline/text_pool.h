@@ -7,7 +7,7 @@
 #include "runtime/rt.h"
 
 struct pipe_pool {
-    struct pipe_pool_chunk *chunks; /* newest first; null: empty */
+    struct pipe_pool_chunk *chunks; /* newest first, NULL: empty */
 };
 
 /* `count * size` zeroed bytes, aligned for any type; null without memory. */

@@ -1,3 +1,6 @@
+/* pipeline/text_set.c
+ * A hash map from text to a number with open addressing, and the normal form of
+ * questions. */
 #include "pipeline/text_set.h"
 
 #include <string.h>

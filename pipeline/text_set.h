@@ -8,7 +8,7 @@
 #include "runtime/rt.h"
 
 struct pipe_text_slot {
-    const char *text; /* borrowed; null: free */
+    const char *text; /* borrowed, NULL: the place is free */
     uint32_t value;
 };
 

@@ -44,7 +44,7 @@ struct rt_device_options {
     const char *name;      /* null or "auto": the best GPU, else a software device. Else a
                          name from the list, or its part before or after ':' */
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
-    enum rt_products products; /* RT_ERR_NO_DEVICE where the device has them not */
+    enum rt_products products; /* RT_ERR_NO_DEVICE if the device lacks them */
     enum rt_kv kv;             /* what the KV cache of an engine holds */
     bool profile;              /* time every op */
     bool validation;   /* Khronos layer on; a message is an error of the next wait */

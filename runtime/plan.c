@@ -1,3 +1,6 @@
+/* runtime/plan.c
+ * The pure function from facts of a device to its plan, and the bounds and words that
+ * follow from a plan. */
 #include "runtime/plan.h"
 
 #include <assert.h>
@@ -10,7 +13,8 @@
 #define SUBMIT_SECONDS_MAX 0.4
 
 /* Where operands come by storage loads a software device decodes slowly beside a
- * product: docs/bench.md has what was measured. The values are the same. */
+ * product: docs/log/ops-against-limits.md has what was measured. The values are the
+ * same. */
 enum { DECODE_ROWS = 32 };
 
 /* Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, of every version so far. */

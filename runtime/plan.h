@@ -86,8 +86,8 @@ struct rt_plan {
                                     bits before its product, not within it; 0: never */
     double submit_flops_max; /* a queue submission is cut above this estimate */
     uint32_t quirks;         /* bit per row of quirks.def in force */
-    /* After so many rounds of all its loops together an invocation's loops end, without a
-     * word; 0: never. docs/numerics.md */
+    /* The driver ends the loops of an invocation, without a word, after this many rounds
+     * of all of them together; 0: never. docs/numerics.md */
     uint32_t loop_rounds_max;
     /* Columns of a row of logits that one invocation walks; a workgroup takes a longer one,
      * on every device. */
@@ -131,8 +131,9 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
                   struct rt_plan *plan);
 
 /* The longest sequence, in tokens, that attention serves; and that its gradients do, where
- * `sharing` heads share one of keys. UINT32_MAX: no limit. Who makes sequences asks; what
- * ops tell by their parameters is refused by the backend. */
+ * `sharing` heads share one of keys. UINT32_MAX: no limit. The caller checks these
+ * limits before it builds sequences; limits that show in an op's parameters are checked
+ * by the backend. */
 uint32_t rt_plan_keys_max(const struct rt_plan *plan);
 uint32_t rt_plan_gradient_rows_max(const struct rt_plan *plan, uint32_t sharing);
 

@@ -1,3 +1,5 @@
+/* runtime/rt.c
+ * Messages, counted allocations, clocks and formatted text: what every layer shares. */
 #include "runtime/rt.h"
 
 #undef rt_fail /* what the analyzer sees of it */

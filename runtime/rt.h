@@ -45,7 +45,7 @@ struct rt_ctx {
     uint64_t
         alloc_fail_at; /* 0: never; n: the n-th rt_alloc from the start returns null */
     const char *cache_dir; /* borrowed: folder of what is kept between runs (hashes of
-                              files, pipelines, tune results); null: nothing is */
+                              files, pipelines, tune results), NULL: nothing is */
 };
 
 /* Checks one call. The function keeps its status in `st`, zeroes every handle
@@ -106,7 +106,7 @@ static inline uint32_t rt_round_up32(uint32_t value, uint32_t multiple)
 /* Monotonic time in nanoseconds, and wall-clock time in Unix milliseconds. */
 uint64_t rt_time_ns(void);
 int64_t rt_time_unix_ms(void);
-/* Writes a file of rt_ctx.cache_dir, under a name of its own that is then renamed: several
+/* Writes a file of rt_ctx.cache_dir, under a temporary name that is then renamed: several
  * processes may do it at once. That it cannot be written is no failure: it costs the time
  * again. */
 void rt_cache_write(const char *path, const void *data, size_t size);

@@ -1,3 +1,6 @@
+/* runtime/weight.c
+ * Sizes of a packed weight and the functions that put and get its codes, scales and
+ * zero points. */
 #include "runtime/weight.h"
 
 #include <assert.h>

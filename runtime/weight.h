@@ -23,8 +23,8 @@
  * code q becomes a value in float, each operation rounded once, by a scale and a zero of its
  * group of `group` codes, which the form of the weight (RT_FORM_*) tells:
  *   ZERO     (q - zero) * scale, zero an exact small number: two floats (scale, zero) a
- *            group (a multiple of 32; with 8 bits also 16), two groups a texel: texel
- *            g / 2, floats (g % 2) * 2 and + 1. group 0: one a row
+ *            group (a multiple of 32; with 8 bits also 16), two groups per texel: texel
+ *            g / 2, floats (g % 2) * 2 and + 1. group 0: one per row
  *   OFFSET   q * scale + zero, zero the minimum; stored likewise
  *   HALF     (q - 2^(bits-1)) * d, d a half: half g % 8 of texel g / 8
  *   BFLOAT   the same with d the upper half of a float
@@ -44,7 +44,7 @@
  *            g / 16 is s | l << 4; behind them word b % 4 of texel b / 4 is d, m
  * (first named, lower bits). Products of a half and a byte are exact in float.
  * Padding rows have scale 0 and zero 0; padding columns have code = zero (RT_FORM_ZERO), or
- * lie in groups of their own with scale 0. */
+ * lie in separate groups with scale 0. */
 #ifndef RUNTIME_WEIGHT_H
 #define RUNTIME_WEIGHT_H
 
@@ -76,12 +76,12 @@ struct rt_weight_shape {
     uint32_t out, in;         /* real size */
     uint32_t out_pad, in_pad; /* stored size */
     uint32_t bits;            /* 2 to 6, 8, 16, 32 */
-    uint32_t group;           /* codes that share a scale; 0: one scale a row */
+    uint32_t group;           /* codes that share a scale; 0: one scale per row */
     uint32_t form;            /* RT_FORM_* */
 };
 
-/* What a group of a form from HALF on has of its own, and its block; HALF_ZERO has its zero
- * in l. */
+/* Metadata of one group (forms >= HALF) and of the block that contains it; HALF_ZERO has
+ * its zero in l. */
 struct rt_weight_scale {
     uint16_t d, m; /* halves */
     uint8_t s, l;  /* K forms; zero */

@@ -1,7 +1,7 @@
 /* store/store.h
  * The results file: one SQLite database (WAL, STRICT tables, foreign keys). Everything
  * that happened is a row; ids are content hashes, so that writing twice changes nothing
- * and the same command goes on where it was. Schema: store/schema.c, docs/store.md.
+ * and the same command resumes. Schema: store/schema.c, docs/store.md.
  *
  * A result is durable when store_commit returns. Killing the program at any moment loses
  * at most what was written since. All functions return RT_ERR_STORE with a message that

@@ -42,7 +42,7 @@ RT_CHECKED rt_status store_load_dataset(struct store *store, const char *name,
  * hash. `name` is the format's or the set's. */
 RT_CHECKED rt_status store_put_prompt(struct store *store, const char *id,
                                       const char *name, const char *text);
-/* *text in fresh memory (rt_free), null where there is none of that id. */
+/* *text in fresh memory (rt_free), NULL if none has that id. */
 RT_CHECKED rt_status store_prompt_text(struct store *store, const char *id, char **text);
 
 #endif

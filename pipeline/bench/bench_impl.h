@@ -19,7 +19,7 @@ struct bench {
     const struct pipe_host *host; /* may be NULL */
     struct rt_device *dev;
     struct store *store;
-    struct rt_model *model; /* owned; null: no case needs one */
+    struct rt_model *model; /* owned, NULL if no case needs one */
     char env_id[STORE_ID], run_id[STORE_ID];
     struct store_attempt attempt; /* at run_id */
     uint32_t passes;

@@ -44,7 +44,7 @@ struct cli {
     int verbosity;          /* -1 quiet, 0, 1, 2 */
     bool progress_terminal; /* one line that is rewritten */
     bool progress_off;
-    bool progress_json;                       /* a JSON object a line */
+    bool progress_json;                       /* one JSON object per line */
     uint64_t progress_at;                     /* time of the last progress line */
     uint64_t progress_started, progress_base; /* what was done when it started */
     char progress_line[256];                  /* the last one shown */
@@ -61,7 +61,7 @@ bool cli_flag(const struct cli *cli, const char *name);
 /* A whole number within [low, high]. */
 RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t otherwise,
                                 int64_t low, int64_t high, int64_t *out);
-/* Any number within [low, high]; where it is not given *out stays as it is. */
+/* Any number within [low, high]; if it is not given, *out stays unchanged. */
 RT_CHECKED rt_status cli_real(struct cli *cli, const char *name, double low, double high,
                               float *out);
 RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);

@@ -1,3 +1,5 @@
+/* pipeline/cli/eval_plan.c
+ * Reads the options of `eval` into variants, lists of problems and samples. */
 #include "pipeline/cli/eval_plan.h"
 
 #include "runtime/format/file.h"

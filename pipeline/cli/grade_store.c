@@ -1,3 +1,6 @@
+/* pipeline/cli/grade_store.c
+ * Grades the stored answers again by the format of their run and prints which verdicts
+ * change. */
 #include "pipeline/cli/grade_store.h"
 
 #include "pipeline/grade/grade.h"

@@ -1,3 +1,6 @@
+/* pipeline/cli/locate_stored.c
+ * Reads the wrong answers of a run, asks the check of its dialect, and writes what it
+ * names as faults. */
 #include "pipeline/cli/locate_stored.h"
 
 #include "pipeline/prompt_format.h"

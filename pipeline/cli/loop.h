@@ -48,7 +48,7 @@ struct loop_options {
     struct store *store;          /* taken, also on failure; open for writing */
     const char *model;            /* folder or GGUF file whose tokenizer is used */
     const struct pipe_prompt_format
-        *format;                 /* NULL: nothing is asked, texts are scored */
+        *format;                 /* NULL: no question is asked, texts are scored */
     const char *campaign, *plan; /* its name, and a JSON object */
     uint64_t seed;
     const char *chat_format, *examples_path; /* borrowed, may be NULL */

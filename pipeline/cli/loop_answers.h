@@ -8,9 +8,9 @@
 
 /* Which answers of a run are wanted. Zero is not a valid start: loop_ask_all. */
 struct loop_ask {
-    uint32_t limit;         /* first so many problems of the list */
+    uint32_t limit;         /* the first `limit` problems of the list */
     uint32_t shard, shards; /* of these every shards-th, from shard - 1 */
-    uint32_t samples;       /* answers a problem */
+    uint32_t samples;       /* answers per problem */
     float temperature;      /* 0: greedy */
     float top_p;            /* of drawn answers; 1: everything */
     uint32_t slots;         /* requests at once at most; 0: as many as fit */

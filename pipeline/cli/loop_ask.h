@@ -23,7 +23,7 @@ struct loop_reply {
     uint32_t n_prompt;
     bool too_long;           /* no room in the context: nothing was asked, no text */
     const char *text;        /* what follows `given`, cut at the format's stop texts */
-    enum pipe_finish finish; /* PIPE_FINISH_ERROR where it is too long */
+    enum pipe_finish finish; /* PIPE_FINISH_ERROR if it is too long */
     uint32_t n_gen;
     const uint32_t *ids; /* n_gen of each; null where n_gen is 0 */
     const float *logprob, *margin;
@@ -38,8 +38,8 @@ struct loop_asker {
     uint32_t
         slots; /* questions at once at most; 0: as many as fit, LOOP_SLOTS_MAX at most */
     uint32_t room; /* tokens that a prompt must leave for the answer, at least 1 */
-    /* Made where it is null, and left to the caller: another call with the same model and
-     * sampling finds the beginnings of its prompts in the cache. */
+    /* Created if *engine is NULL; the caller owns it. Another call with the same model
+     * and sampling finds the beginnings of its prompts in the cache. */
     struct rt_engine **engine;
     /* The next question; *got false: none now. */
     rt_status (*next)(void *user, struct loop_question *out, bool *got);

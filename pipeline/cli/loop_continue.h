@@ -7,10 +7,10 @@
 
 /* An answer, or the rest of one. */
 struct loop_job {
-    const struct pipe_problem *problem; /* borrowed; null: nothing is asked */
-    char *given;                        /* first bytes of the answer, owned; null: none */
-    uint32_t kept, sample;              /* steps in `given`, number of the drawn answer */
-    char *text; /* filled, owned: what follows; null: no room to continue */
+    const struct pipe_problem *problem; /* borrowed, NULL: no question */
+    char *given;           /* first bytes of the answer, owned, may be NULL */
+    uint32_t kept, sample; /* steps in `given`, number of the drawn answer */
+    char *text; /* filled, owned: what follows; NULL if the context has no room */
     uint32_t n_gen;
     enum pipe_finish finish;
 };
@@ -19,8 +19,9 @@ struct loop_continue {
     struct rt_adapter *adapter; /* may be null */
     const char *what;           /* for progress */
     float temperature, top_p;   /* 0: greedy; 1: everything */
-    /* Made where it is null, and left to the caller, so that another call with the same
-     * model and sampling finds the beginnings of its prompts in the cache; null: none. */
+    /* An engine that the caller owns: created if *engine is NULL, so that another call
+     * with the same model and sampling finds the beginnings of its prompts in the cache.
+     * NULL: the call makes an engine and frees it. */
     struct rt_engine **engine;
     /* Called for each finished job and between steps of the engine, to make results
      * durable; both may be null. */

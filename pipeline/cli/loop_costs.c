@@ -1,3 +1,6 @@
+/* pipeline/cli/loop_costs.c
+ * What an attempt has taken in seconds, device seconds, FLOPs and tokens, added to the
+ * metrics of its run. */
 #include "pipeline/cli/loop_work.h"
 
 static double busy_seconds(const struct loop *loop)

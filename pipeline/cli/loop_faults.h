@@ -9,7 +9,7 @@ struct loop_fault {
     uint32_t problem; /* index in the split */
     int32_t step;     /* of the verdict, -1: none */
     enum pipe_category category;
-    char *continuation; /* full's own text after the steps before it; null: not known */
+    char *continuation; /* full's own text after the steps before it, NULL if not known */
     bool verified;      /* and that reaches the right answer */
 };
 struct loop_faults {

@@ -47,7 +47,7 @@ fail:
     return st;
 }
 
-/* A random step named at random; full taking over one step earlier or later. */
+/* Controls: a uniformly random step; full taking over one step too early or too late. */
 static rt_status put_places(struct locating *l, const char *prefix)
 {
     rt_status st;

@@ -8,7 +8,7 @@
 #include "pipeline/cli/loop_work.h"
 #include "pipeline/locate_rules.h"
 
-/* Full's continuations after the first so many steps: sample 0 is greedy, the others are
+/* Full's continuations after the first k steps: sample 0 is greedy, the others are
  * drawn. What is known does not depend on the order in which they come. */
 struct locate_known {
     uint32_t done;     /* bit s: sample s is known; 0: not asked yet */
@@ -23,7 +23,7 @@ struct locate_search {
     uint32_t problem;    /* index in the split */
     const char *text;    /* the wrong answer, borrowed */
     const uint32_t *ids; /* its tokens, borrowed */
-    const float *margin; /* of the model that gave it; null: not known */
+    const float *margin; /* of the model that gave it, NULL if not known */
     uint32_t n;
     char gen[STORE_ID]; /* row of the answer; empty: an injected one, not in the store */
     int32_t truth;      /* step of the judge, never part of the verdict; -1: not known */
@@ -64,7 +64,7 @@ RT_CHECKED rt_status locate_rollouts(struct locating *l);
 /* Verdict and category of every search. */
 RT_CHECKED rt_status locate_verdicts(struct locating *l);
 /* How often each locator names the judge's step: metrics of the run under names that
- * begin with `prefix`, and a line for people. */
+ * begin with `prefix`, and one line for people. */
 RT_CHECKED rt_status locate_judge(struct locating *l, const char *prefix,
                                   const char *what);
 

@@ -28,7 +28,7 @@ RT_CHECKED rt_status loop_sequences_add_text(struct loop *loop, struct loop_sequ
 /* Token rows that a pass over batches needs: enough for the longest sequence, and for
  * several where they are short. */
 uint32_t loop_sequences_rows(const struct loop_sequences *s);
-/* How many sequences from `first` on fit in so many rows; *targets of them. */
+/* How many sequences from `first` on fit in `rows` rows; *targets gets their targets. */
 uint32_t loop_sequences_batch(const struct loop_sequences *s, uint32_t first,
                               uint32_t rows, uint32_t *targets);
 

@@ -8,7 +8,7 @@
 /* Work on a train or locate run, one at a time: an attempt that shows signs of life, so
  * that another process sees whether it still lives. */
 RT_CHECKED rt_status loop_work_begin(struct loop *loop, const char *run_id);
-/* A sign of life where it is time for one; between transactions. */
+/* Writes a sign of life if one is due. Call it between transactions. */
 RT_CHECKED rt_status loop_work_beat(struct loop *loop);
 /* The run is done; in the transaction that saves its last rows. */
 RT_CHECKED rt_status loop_work_done(struct loop *loop);
@@ -17,7 +17,7 @@ RT_CHECKED rt_status loop_work_done(struct loop *loop);
 void loop_work_stopped(struct loop *loop, rt_status st);
 
 /* What this attempt at a run has taken so far, and how much of it the store knows. A run
- * that was killed and goes on adds to what its earlier attempts saved. */
+ * that was killed and is resumed adds to what its earlier attempts saved. */
 struct loop_costs {
     uint64_t started_ns;
     double busy_start; /* device seconds when it began */

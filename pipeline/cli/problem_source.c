@@ -1,3 +1,6 @@
+/* pipeline/cli/problem_source.c
+ * Opens problems by what the user types: a file, a part of it, or a part of a stored
+ * data set. */
 #include "pipeline/cli/problem_source.h"
 
 #include "pipeline/data/data_leak.h"

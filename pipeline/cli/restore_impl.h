@@ -12,7 +12,7 @@ enum { RESTORE_ARMS_MAX = 16 };
 struct restore_arm {
     const char *name;
     const struct loop_recipe *recipe; /* NULL: plain quantization */
-    struct rt_model *model;           /* owned where it is plain quantization */
+    struct rt_model *model;           /* owned if it is plain quantization */
     struct rt_adapter *adapter;
     struct loop_variant variant;
     struct loop_answers answers;

@@ -1,3 +1,5 @@
+/* pipeline/data/data_choice.c
+ * Reads multiple-choice questions from CSV as MMLU publishes them. */
 #include "pipeline/data/data_choice.h"
 
 #include "pipeline/data/data_rows.h"

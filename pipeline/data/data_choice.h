@@ -1,7 +1,7 @@
 /* pipeline/data/data_choice.h
- * Multiple-choice questions as MMLU publishes them: CSV without a line of names, each
+ * Multiple-choice questions as MMLU publishes them: CSV without a header line, each
  * record the question, its choices and the letter of the right one. A first record that
- * ends with "answer" is a line of names. */
+ * ends with "answer" is a header line. */
 #ifndef PIPELINE_DATA_DATA_CHOICE_H
 #define PIPELINE_DATA_DATA_CHOICE_H
 

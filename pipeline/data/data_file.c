@@ -1,3 +1,5 @@
+/* pipeline/data/data_file.c
+ * Reads one foreign text file: unpacks gzip, checks UTF-8, hashes the bytes. */
 #include "pipeline/data/data_file.h"
 
 #include "runtime/format/file.h"

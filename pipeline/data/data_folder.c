@@ -1,3 +1,6 @@
+/* pipeline/data/data_folder.c
+ * Reads a folder of JSON files as rows, one problem per file, in the order of their
+ * numbers. */
 #include "pipeline/data/data_folder.h"
 
 #include "pipeline/data/data_file.h"

@@ -1,3 +1,6 @@
+/* pipeline/data/data_gold.c
+ * Finds the gold answer in a field: after ####, in the last box, without what stands
+ * in brackets. */
 #include "pipeline/data/data_gold.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/* pipeline/data/data_leak.c
+ * Finds problems that stand in a training and in a measuring set, by letters and
+ * digits alone. */
 #include "pipeline/data/data_leak.h"
 
 #include "pipeline/text_set.h"

@@ -1,3 +1,6 @@
+/* pipeline/data/data_recipe.c
+ * The tables of data formats and published benchmarks, and the step from a row of a
+ * file to a problem. */
 #include "pipeline/data/data_recipe.h"
 
 #include <math.h>

@@ -1,3 +1,6 @@
+/* pipeline/data/data_set.c
+ * Reads a data set file of any known format into problems and says whether it is the
+ * published one. */
 #include "pipeline/data/data_set.h"
 
 #include "pipeline/data/data_file.h"

@@ -24,12 +24,12 @@ struct pipe_dataset {
 };
 
 struct pipe_dataset_ask {
-    const char *name;   /* "gsm8k", or a name of one's own */
+    const char *name;   /* "gsm8k", or a name that the user gave */
     const char *path;   /* a file, or a folder of the publisher */
     const char *split;  /* null: found by the file's hash or name, or all in a folder */
     const char *format; /* a recipe's name; null: that of the benchmark, or by the file's
                            ending */
-    /* names of fields instead of the recipe's; null: as it says */
+    /* names of fields instead of the recipe's, NULL: the recipe's */
     const char *question_field, *answer_field, *id_field;
     bool accept; /* take it although it is not the published one */
 };

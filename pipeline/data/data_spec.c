@@ -1,3 +1,5 @@
+/* pipeline/data/data_spec.c
+ * Parses "NAME:SPLIT", "[from:to]" and "@ids.txt", and picks those problems of a list. */
 #include "pipeline/data/data_spec.h"
 
 #include "pipeline/data/data_file.h"

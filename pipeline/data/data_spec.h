@@ -1,6 +1,6 @@
 /* pipeline/data/data_spec.h
  * How a part of a data set is named: "gsm8k:test", "gsm8k:train[0:2000]" (half-open, from
- * 0, either bound may be left out), "gsm8k:test@ids.txt" (a file with an id a line, as
+ * 0, either bound may be left out), "gsm8k:test@ids.txt" (a file with one id per line, as
  * `faultline data show` prints them or without "NAME/SPLIT/"; '#' starts a comment). */
 #ifndef PIPELINE_DATA_DATA_SPEC_H
 #define PIPELINE_DATA_DATA_SPEC_H

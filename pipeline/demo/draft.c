@@ -1,3 +1,5 @@
+/* pipeline/demo/draft.c
+ * Random draws and text of one problem in the making; private to the generator. */
 #include "pipeline/demo/draft.h"
 
 #include "runtime/ref/philox.h"

@@ -56,7 +56,7 @@ void draft_sample(struct draft *d, const char *const *from, int total, int count
 void draft_say(struct draft *d, const char *fmt, ...) RT_PRINTF(2, 3);
 /* Moves the sentence said last to position `at`. */
 void draft_move_last(struct draft *d, uint32_t at);
-/* Adds a step and returns its value; sets `bad` where the value is not allowed. */
+/* Adds a step and returns its value; sets `bad` if the value is not allowed. */
 int draft_step(struct draft *d, const char *label, int a, char op, int b);
 /* Picks a divisor of `value` from low to high (below `value` if `proper`); 0 and bad if
  * there is none. */

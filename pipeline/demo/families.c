@@ -1,5 +1,6 @@
-/* The three families of word problems. A function that meets an impossible choice sets
- * `bad` and goes on or returns; the draft is then thrown away as a whole. */
+/* pipeline/demo/families.c
+ * The three families of word problems. A function that meets an impossible choice sets
+ * `bad` and continues or returns; the draft is then thrown away as a whole. */
 #include "pipeline/demo/draft.h"
 
 #include <stdio.h>

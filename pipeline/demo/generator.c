@@ -1,3 +1,6 @@
+/* pipeline/demo/generator.c
+ * Fresh problems of the demo's distribution: draws a draft of a family, keeps it if it
+ * is valid and new. */
 #include "pipeline/demo/generator.h"
 
 #include "pipeline/demo/draft.h"

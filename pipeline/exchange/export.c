@@ -1,3 +1,6 @@
+/* pipeline/exchange/export.c
+ * Writes the answers of a run as JSON Lines, CSV, lm-evaluation-harness samples or an
+ * Inspect log. */
 #include "pipeline/exchange/export.h"
 
 #include "runtime/format/sha256.h"

@@ -1,9 +1,9 @@
 /* pipeline/exchange/export.h
  * Answers in the formats of other programs:
  *
- *   jsonl         a line an answer; what import reads as jsonl, and the verdict
+ *   jsonl         one line per answer; what import reads as jsonl, and the verdict
  *   csv           the same columns, RFC 4180
- *   lm-eval       samples of lm-evaluation-harness: a line a problem, its answers in `resps`
+ *   lm-eval       samples of lm-evaluation-harness: one per problem, answers in `resps`
  *   inspect       a log of Inspect as JSON
  *   inspect-eval  the same as a zip archive
  *
@@ -31,7 +31,7 @@ struct pipe_export_head {
     const char *version;          /* of this program */
 };
 
-/* One answer; strings are valid during the call, null where there is none. */
+/* One answer; strings are valid during the call, NULL if there is none. */
 struct pipe_export_answer {
     const char *problem_id, *question, *gold, *output, *extracted, *rule, *error;
     const char *finish; /* stop, length, error */

@@ -1,3 +1,5 @@
+/* pipeline/exchange/import.c
+ * Reads answers of lm-evaluation-harness, Inspect or JSON Lines into records. */
 #include "pipeline/exchange/import.h"
 
 #include "pipeline/data/data_file.h"

@@ -22,7 +22,7 @@ RT_CHECKED rt_status import_add(struct importing *in,
                                 const struct pipe_import_answer *answer);
 /* Keeps a copy in the pool where the text is one: *to null otherwise. */
 RT_CHECKED rt_status import_keep(struct importing *in, const char *text, const char **to);
-/* A text or a whole number as text in `buffer`, null where it is neither. */
+/* A text, or a whole number as text in `buffer`; NULL if it is neither. */
 const char *import_text(const json_t *value, char buffer[32]);
 
 /* One line of the two kinds that are JSON Lines. */

@@ -1,3 +1,6 @@
+/* pipeline/exchange/import_match.c
+ * Finds the known problem of each imported answer: by question, else by id, else by
+ * place. */
 #include "pipeline/exchange/import_match.h"
 
 #include "pipeline/text_set.h"

@@ -1,3 +1,5 @@
+/* pipeline/grade/answer_text.c
+ * Turns the text of an answer into one line of LaTeX in ASCII, as the lexer wants it. */
 #include "pipeline/grade/answer_text.h"
 
 #include "pipeline/grade/latex_commands.h"

@@ -1,3 +1,6 @@
+/* pipeline/grade/collection.c
+ * Equality of tuples, lists and sets, with or without order, and of values behind
+ * names. */
 #include "pipeline/grade/tree_compare.h"
 
 #include <assert.h>

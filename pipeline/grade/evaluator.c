@@ -1,3 +1,5 @@
+/* pipeline/grade/evaluator.c
+ * Creates the workspace in which trees are evaluated, and keeps its budget of work. */
 #include "pipeline/grade/evaluator.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/* pipeline/grade/extract_find.c
+ * The single rules that find a final answer in a text; extract.c says in which order
+ * they are tried. */
 #include "pipeline/grade/extract_find.h"
 
 #include <string.h>

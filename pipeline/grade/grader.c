@@ -1,3 +1,6 @@
+/* pipeline/grade/grader.c
+ * The grader itself: reads both answers in each way that makes sense and asks whether
+ * one pair is equal. */
 #include "pipeline/grade/grade.h"
 
 #include "pipeline/grade/answer_text.h"

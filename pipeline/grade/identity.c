@@ -1,3 +1,6 @@
+/* pipeline/grade/identity.c
+ * Whether two expressions are equal: modulo primes, at certified points, or as
+ * constants with intervals. */
 #include "pipeline/grade/tree_value.h"
 #include "pipeline/grade/grade.h"
 

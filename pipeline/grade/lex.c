@@ -1,3 +1,5 @@
+/* pipeline/grade/lex.c
+ * Cuts one line of LaTeX into tokens: numbers, letters, words, commands, signs. */
 #include "pipeline/grade/lex.h"
 
 #include "pipeline/grade/latex_commands.h"

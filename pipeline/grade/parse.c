@@ -1,3 +1,5 @@
+/* pipeline/grade/parse.c
+ * Builds the tree of an answer from its tokens by operator precedence. */
 #include "pipeline/grade/parse.h"
 
 #include "pipeline/grade/answer_text.h"

@@ -1,3 +1,6 @@
+/* pipeline/grade/parse_number.c
+ * Numbers as they are written (digits, repeating decimals, powers of ten) and as
+ * words, made exact. */
 #include "pipeline/grade/parse_impl.h"
 
 #include <string.h>

@@ -1,3 +1,6 @@
+/* pipeline/grade/parse_stack.c
+ * The stack of the parser: operands, operators and open brackets, and what happens
+ * when one closes. */
 #include "pipeline/grade/parse_impl.h"
 
 #include <assert.h>

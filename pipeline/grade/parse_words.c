@@ -1,3 +1,5 @@
+/* pipeline/grade/parse_words.c
+ * Words within an answer: units, and phrases that the grader knows. */
 #include "pipeline/grade/answer_text.h"
 #include "pipeline/grade/parse_impl.h"
 

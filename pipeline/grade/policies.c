@@ -1,3 +1,5 @@
+/* pipeline/grade/policies.c
+ * Names and words of the grading rules that can be switched off. */
 #include "pipeline/grade/grade.h"
 
 #include <string.h>

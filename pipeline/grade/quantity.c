@@ -1,3 +1,6 @@
+/* pipeline/grade/quantity.c
+ * Equality of numbers with units, percent, rounding and the number of places that was
+ * asked for. */
 #include "pipeline/grade/tree_compare.h"
 
 enum { BITS = 256 };

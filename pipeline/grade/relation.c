@@ -1,3 +1,6 @@
+/* pipeline/grade/relation.c
+ * Equality of equations and inequalities, up to a factor and the side on which things
+ * stand. */
 #include "pipeline/grade/tree_compare.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* pipeline/grade/tree.c
+ * Nodes of an answer's tree: made, linked, folded where they are rational numbers. */
 #include "pipeline/grade/tree.h"
 
 #include <assert.h>

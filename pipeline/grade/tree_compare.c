@@ -1,3 +1,6 @@
+/* pipeline/grade/tree_compare.c
+ * Decides by the kind of two trees how they are compared, and calls the comparison of
+ * that kind. */
 #include "pipeline/grade/tree_compare.h"
 
 #include "pipeline/grade/answer_text.h"

@@ -22,7 +22,7 @@ struct rt_sampling {
 
 struct rt_engine_options {
     uint32_t slots;    /* requests at once, 1 .. 64; 0: 64 */
-    uint32_t rows_max; /* token rows a step, a multiple of 64; 0: 256 */
+    uint32_t rows_max; /* token rows per step, a multiple of 64; 0: 256 */
     uint32_t context;  /* longest prompt + answer, tokens */
     uint32_t pages;    /* of 16 tokens in the cache; 0: what all slots can use. Less than
                              that where memory is less; requests then wait for pages. */
@@ -64,7 +64,7 @@ typedef rt_status rt_done_fn(void *user, const struct rt_answer *answer);
  * dropped (it was not reported, so it will be done again). May be null. */
 typedef bool rt_go_on_fn(void *user);
 
-/* How a request goes on after its tokens so far; zero: as the model chooses. */
+/* How a request continues after its tokens so far; zero: as the model chooses. */
 struct rt_turn {
     bool end; /* here, as if a stop token had come */
     /* Tokens that come next whatever the model would choose (constrained decoding), copied
@@ -98,9 +98,9 @@ struct rt_engine_stats {
     double flops;         /* counted, padding apart */
 };
 
-/* Pages that the cache gets: all that the slots can ever use (options.pages); less where the
- * memory that is left, or what one binding holds of a layer, is less. A machine that shares
- * its memory with the device keeps half of it, of a discrete GPU's a tenth stays. */
+/* Pages that the cache gets: all that the slots can ever use (options.pages), or fewer if
+ * the free memory, or what one binding holds of a layer, is less. Where host and device
+ * share memory, half of it is left to the host; on a discrete GPU a tenth stays free. */
 struct rt_engine_pages {
     uint32_t requests; /* of that context that they hold at once, at most the slots */
     uint32_t pages;    /* 0: not even one request of that context fits: */

@@ -21,10 +21,10 @@ struct slot {
     bool active;
     struct rt_request request;
     uint32_t pages;   /* entries of its table row; 0: it waits for memory */
-    uint32_t named;   /* of these, the first so many are published, or shared, */
+    uint32_t named;   /* of these, the first `named` are published, or shared, */
     uint64_t chain;   /* and this is the id of the last of them */
     uint32_t done;    /* tokens whose keys are in the cache or in this step, */
-    uint32_t covered; /* but so many are there: the last may be computed again */
+    uint32_t covered; /* of these, there before: the last may be computed again */
     uint32_t n_gen;
     uint32_t limit; /* n_gen at which it ends */
     double prefill_ns, decode_ns;

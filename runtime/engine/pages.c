@@ -1,3 +1,6 @@
+/* runtime/engine/pages.c
+ * Pages of the KV cache: taken, shared, published under their tokens, found again,
+ * given back. */
 #include "runtime/engine/pages.h"
 
 #include <assert.h>

@@ -25,7 +25,7 @@ RT_CHECKED rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *path
                                             struct fmt_model **out);
 void fmt_model_close(struct fmt_model **model);
 /* Whether packed weights of GGUF types take the forms with float scales (RT_FORM_ZERO and
- * OFFSET) and codes of 4 or 8 bits, which some devices read faster, instead of their own:
+ * OFFSET) and codes of 4 or 8 bits, which some devices read faster, not the file's:
  * the same values in up to 1.7 times the bytes. Off after opening. */
 void fmt_model_widen(struct fmt_model *model, bool wide);
 const struct fmt_config *fmt_model_config(const struct fmt_model *model);
@@ -51,7 +51,7 @@ struct fmt_tensor_info {
         *blocks; /* type of blocks of a GGUF file ("Q5_0"); null: dtype's elements */
     uint32_t dims;
     uint64_t shape[FMT_DIMS_MAX]; /* rows first */
-    const void *data;   /* borrowed; null: not in the files like this, fmt_tensor_f32 */
+    const void *data; /* borrowed, NULL if the files hold another form: fmt_tensor_f32 */
     const void *stored; /* borrowed: the bytes of the file, whatever they mean */
     uint64_t stored_size;
 };

@@ -1,3 +1,5 @@
+/* runtime/format/file.c
+ * Maps, reads, and atomically writes files; makes folders and temporary names. */
 #include "runtime/format/file.h"
 
 #include <errno.h>

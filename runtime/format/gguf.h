@@ -3,7 +3,7 @@
  *   "GGUF", u32 version, u64 tensors, u64 keys; then the keys (string name, u32 kind,
  *   value), then the tensors (string name, u32 dims, u64 sizes with the contiguous one
  *   first, u32 type, u64 offset into the data), then, at the next multiple of
- *   general.alignment (32 where it is not given), the data. A string is u64 length and
+ *   general.alignment (32 if not given), the data. A string is u64 length and
  *   bytes; an array u32 kind, u64 count and its elements.
  * A model may be split into NAME-00001-of-0000N.gguf ...: the first file is opened and
  * the others found beside it; keys come from the first.
@@ -61,7 +61,7 @@ struct fmt_gguf {
     struct rt_ctx *ctx; /* borrowed */
     char *path;         /* as opened */
     uint32_t version;
-    struct fmt_map *maps; /* one a file */
+    struct fmt_map *maps; /* one per file */
     uint32_t map_count;
     struct fmt_gguf_key *keys; /* sorted by name; of the first file */
     uint32_t key_count;

@@ -1,3 +1,6 @@
+/* runtime/format/gguf_model.c
+ * Makes a config.json of a GGUF file's keys and finds its tensors by their Hugging
+ * Face names. */
 #include "runtime/format/gguf_model.h"
 
 #include <ctype.h>

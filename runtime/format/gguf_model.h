@@ -27,7 +27,7 @@ RT_CHECKED rt_status fmt_gguf_arch_find(const struct fmt_gguf *file,
  * such parameters give is refused. */
 RT_CHECKED rt_status fmt_gguf_config_json(const struct fmt_gguf *file, json_t **out);
 RT_CHECKED rt_status fmt_gguf_config(const struct fmt_gguf *file, struct fmt_config *out);
-/* A template of tokenizer.chat_template in fresh memory, null: the file has none. */
+/* A template of tokenizer.chat_template in fresh memory, NULL if the file has none. */
 RT_CHECKED rt_status fmt_gguf_chat_template(const struct fmt_gguf *file, char **out);
 
 /* "model.layers.3.self_attn.q_proj.weight" to "blk.3.attn_q.weight" and back; false: no

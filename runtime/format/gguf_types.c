@@ -1,3 +1,5 @@
+/* runtime/format/gguf_types.c
+ * Decodes the blocks of each GGUF type into codes, scales and zero points. */
 #include "runtime/format/gguf_types.h"
 
 #include <assert.h>

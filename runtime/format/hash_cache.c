@@ -1,3 +1,5 @@
+/* runtime/format/hash_cache.c
+ * Reads and writes the kept hash of a file, and drops it when the file has changed. */
 #define _XOPEN_SOURCE 700 /* realpath */
 
 #include "runtime/format/hash_cache.h"

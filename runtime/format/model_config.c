@@ -1,3 +1,6 @@
+/* runtime/format/model_config.c
+ * Reads config.json and generation_config.json, and refuses what the decoder does not
+ * compute. */
 #include "runtime/format/model_config.h"
 
 #include "runtime/format/file.h"

@@ -1,3 +1,6 @@
+/* runtime/format/packed.c
+ * Reads packed matrices of compressed-tensors, AWQ and GPTQ folders to codes, scales
+ * and zero points. */
 #include "runtime/format/packed.h"
 
 #include <assert.h>

@@ -3,7 +3,7 @@
  *   value = (code - zero) * scale, rounded once in float; the difference is exact.
  * A matrix NAME is [out][in]; p = floor(32 / bits), groups = ceil(in / group).
  *
- * pack-quantized  NAME.weight_packed I32 [out][ceil(in / p)]: p codes a word along the
+ * pack-quantized  NAME.weight_packed I32 [out][ceil(in / p)]: p codes per word along the
  *                 input, low bits first, signed + 2^(bits-1); NAME.weight_scale
  *                 [out][groups]; NAME.weight_zero_point I32 [ceil(out / p)][groups],
  *                 packed alike along the output; NAME.weight_shape (out, in);
@@ -35,7 +35,7 @@ struct fmt_packed {
     uint32_t minus;  /* 1: zero points are stored minus one */
     const struct fmt_tensor *codes, *scales;
     const struct fmt_tensor *zeros; /* null: the middle, 2^(bits-1) */
-    const struct fmt_tensor *order; /* group of every column; null: in order */
+    const struct fmt_tensor *order; /* group of every column, NULL: in order */
 };
 
 /* Whether the file has a packed matrix of this name. */

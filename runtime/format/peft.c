@@ -1,3 +1,5 @@
+/* runtime/format/peft.c
+ * Reads and writes LoRA adapters in the layout of Hugging Face PEFT. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "runtime/format/peft.h"
 

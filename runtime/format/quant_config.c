@@ -1,3 +1,5 @@
+/* runtime/format/quant_config.c
+ * Reads quantization_config and refuses, by name, what cannot be read exactly. */
 #include "runtime/format/quant_config.h"
 
 #include "runtime/format/file.h"

@@ -11,7 +11,7 @@
 
 enum fmt_method {
     FMT_PACK_QUANTIZED, /* compressed-tensors, integers packed along the input */
-    FMT_INT_QUANTIZED,  /* compressed-tensors, one byte a weight (W8A8) */
+    FMT_INT_QUANTIZED,  /* compressed-tensors, one byte per weight (W8A8) */
     FMT_AWQ,            /* AutoAWQ, "gemm" */
     FMT_GPTQ,           /* GPTQ, zero points stored minus one (v1) */
     FMT_GPTQ_V2,        /* GPTQ, zero points as they are */
@@ -22,7 +22,7 @@ struct fmt_quantization {
     bool present;
     enum fmt_method method;
     uint32_t bits;
-    uint32_t group; /* 0: one scale a row */
+    uint32_t group; /* 0: one scale per row */
     bool symmetric;
     char algorithm[16]; /* "rtn": what chose the codes, empty where the file is silent */
 };

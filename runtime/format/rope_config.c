@@ -1,3 +1,5 @@
+/* runtime/format/rope_config.c
+ * Reads the rotary embedding of a config.json and computes its frequencies. */
 #include "runtime/format/rope_config.h"
 
 #include "runtime/format/file.h"

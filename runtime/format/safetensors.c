@@ -1,3 +1,5 @@
+/* runtime/format/safetensors.c
+ * Reads and checks the header of a safetensors file and finds tensors in it. */
 #include "runtime/format/safetensors.h"
 
 #include "runtime/weight.h"

@@ -1,3 +1,5 @@
+/* runtime/format/sha256.c
+ * SHA-256 in plain C. */
 #include "runtime/format/sha256.h"
 
 #include <assert.h>

@@ -177,7 +177,7 @@ struct model_pass {
     struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
     struct rt_buffer *lse;                  /* float [rows][heads] */
     struct rt_buffer *columns; /* input in a stored order [rows][ld_columns], or null */
-    struct rt_buffer *decoded; /* one weight in 32 bits; null: products decode */
+    struct rt_buffer *decoded; /* one weight in 32 bits, NULL: products decode */
     struct model_tap tap;      /* none after model_pass_init */
 };
 

@@ -1,3 +1,6 @@
+/* runtime/model/model_layout.c
+ * Plans where each weight of a model lies on a device and what it takes, before
+ * anything is allocated. */
 #include "runtime/model/model_layout.h"
 
 #include <stdio.h>

@@ -35,7 +35,7 @@ struct model_size {
     struct fmt_config config;
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     uint64_t projections; /* of all layers */
-    uint64_t tables;      /* embedding, and head where it is separate */
+    uint64_t tables;      /* embedding, and head if it is separate */
     uint64_t rest;        /* norms, biases, column orders */
     uint64_t file;        /* of the tensors in the files */
     uint64_t decoded;     /* the largest packed weight in 32 bits: scratch of a pass */

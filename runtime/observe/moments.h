@@ -55,12 +55,12 @@ struct observe_group {
     uint32_t in;
     uint64_t rows;                       /* tokens */
     const struct observe_moment *moment; /* null: not asked for */
-    const float *maxima; /* [in] largest |x| of each column; null: not asked for */
+    const float *maxima; /* [in] largest |x| of each column, NULL if not asked for */
 };
 
 struct observe_task {
     struct rt_model *model;
-    struct rt_adapter *adapter; /* of the model; null: none */
+    struct rt_adapter *adapter; /* of the model, may be NULL */
     /* Any length that the device's attention serves; every token but the last of each is
      * a row. Masks are not looked at, but must be there. */
     const struct train_sequence *sequences;

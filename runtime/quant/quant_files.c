@@ -1,3 +1,5 @@
+/* runtime/quant/quant_files.c
+ * Writes config.json, tokenizer and README of a quantized folder. */
 #include "runtime/quant/quant_files.h"
 
 #include "runtime/format/gguf_model.h"

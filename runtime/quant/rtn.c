@@ -1,3 +1,5 @@
+/* runtime/quant/rtn.c
+ * Rounds each group of a matrix to the nearest codes, symmetric or asymmetric. */
 #include "runtime/quant/rtn.h"
 
 #include <math.h>

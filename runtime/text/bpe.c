@@ -1,3 +1,6 @@
+/* runtime/text/bpe.c
+ * The vocabulary of a BPE tokenizer and the merging of a word's pieces, with a heap of
+ * neighbours. */
 #include "runtime/text/bpe.h"
 
 #include "runtime/text/utf8.h"

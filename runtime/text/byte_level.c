@@ -1,3 +1,5 @@
+/* runtime/text/byte_level.c
+ * Maps between bytes and the printable characters that byte-level BPE shows them as. */
 #include "runtime/text/byte_level.h"
 
 #include <assert.h>

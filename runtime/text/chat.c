@@ -1,3 +1,6 @@
+/* runtime/text/chat.c
+ * The table of chat formats, the choice by a model's template, and the text of a
+ * conversation. */
 #include "runtime/text/chat.h"
 
 #include "runtime/format/file.h"

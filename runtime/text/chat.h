@@ -20,10 +20,9 @@ struct chat_format {
     bool system_in_user; /* it stands inside the first user turn, before its text */
     const char *user_before, *user_after;
     const char *answer_before, *answer_after; /* of answers given before */
-    const char *answer_start; /* at the end: the model goes on from here */
-    const char
-        *thinking_off; /* after answer_start where thinking is off; null: no switch */
-    bool trimmed;      /* white space around every content is cut */
+    const char *answer_start; /* at the end: the model continues from here */
+    const char *thinking_off; /* after answer_start if thinking is off, NULL: no switch */
+    bool trimmed;             /* white space around every content is cut */
 };
 
 enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };
@@ -51,7 +50,7 @@ RT_CHECKED rt_status text_chat_check(struct rt_ctx *ctx, const char *model,
                                      struct text_tokenizer *tok);
 /* The prompt in fresh memory (rt_free): at most one system message, first; then user and
  * assistant in turn, a user last. Without a system message the row's default is used.
- * RT_ERR_USAGE: another order, or a system text where the format has none. */
+ * RT_ERR_USAGE: another order, or a system text that the format has no place for. */
 RT_CHECKED rt_status text_chat_render(struct rt_ctx *ctx,
                                       const struct chat_format *format,
                                       const struct chat_message *messages, uint32_t count,

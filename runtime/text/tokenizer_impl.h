@@ -89,7 +89,7 @@ struct text_way {
     const char *patterns[2]; /* one after the other */
     bool ignore_merges, bos;
 };
-/* By any of its names; null: not known. */
+/* By any of its names; NULL if not known. */
 const struct text_way *text_way_find(const char *name);
 /* tokenizer.model of SentencePiece in fresh memory (rt_free) from the keys of a file. */
 RT_CHECKED rt_status text_sentencepiece_make(struct rt_ctx *ctx, const struct fmt_gguf *f,

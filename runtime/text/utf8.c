@@ -1,3 +1,5 @@
+/* runtime/text/utf8.c
+ * Decodes UTF-8, repairs it with U+FFFD, and finds where whole characters end. */
 #include "runtime/text/utf8.h"
 
 #include "runtime/text/tokenizer.h"

@@ -1,3 +1,6 @@
+/* runtime/train/batch.c
+ * Lays token sequences end to end in buffers and finds their targets in the rows of
+ * the head. */
 #include "runtime/train/batch.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/* runtime/train/schedule.c
+ * Learning rate over the steps, and the order of the items in each epoch, from the
+ * seed. */
 #include "runtime/train/train.h"
 
 #include "runtime/ref/philox.h"

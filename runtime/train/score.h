@@ -16,7 +16,7 @@ RT_CHECKED rt_status rt_scorer_create(struct rt_model *model, struct rt_adapter 
 void rt_scorer_destroy(struct rt_scorer **scorer);
 
 /* Per target token, in batch order. Arrays of the caller, as many entries as there
- * are targets; null: not wanted. */
+ * are targets, NULL if not wanted. */
 struct score_out {
     float *logprob; /* log p(token) under the model */
     float *margin;  /* log p(token) - max log p(other token) */

@@ -151,7 +151,7 @@ rt_status vk_pipeline_get(struct vk_device *dev, const struct vk_choice *choice,
 /* A list lets go of what it holds; nothing of it is pending. */
 void vk_pipelines_release(struct vk_device *dev, struct vk_pipeline *const *held,
                           uint32_t count);
-/* Compiles a kernel, and its layouts where they are not there yet. The caller owns it. */
+/* Compiles a kernel, and its layouts if they do not exist yet. The caller owns it. */
 rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choice,
                              VkPipelineCreateFlags flags, VkPipelineCache cache,
                              VkPipeline *out);
@@ -167,9 +167,9 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
  * op says what they hold: a texel view of halves reaches half as far. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,
                         const struct rt_slice *slices);
-/* At most so many rounds of loops take the invocations of a kernel, as far as parameters
- * tell; 0: the kernel's own constants or the caller bound them. `slices` may be NULL where
- * no binding's size counts. */
+/* The most rounds of loops that the invocations of a kernel take, as far as parameters
+ * tell; 0: the kernel's own constants or the caller bound them. `slices` may be NULL if no
+ * binding's size counts. */
 uint64_t vk_rounds(uint32_t kernel, const void *push, const struct rt_slice *slices);
 /* Whether the rows of an op are too long for one invocation each: a workgroup takes one,
  * on every device. */

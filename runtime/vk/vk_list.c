@@ -30,7 +30,7 @@ struct vk_list {
     uint32_t range_count;
     VkQueryPool queries; /* per op with profile, else two per segment */
     uint32_t query_count;
-    bool cut; /* it has more ops than queries, and that was said */
+    bool cut; /* more ops than queries; the warning was already logged */
     struct op_query {
         enum rt_op op;
         struct rt_op_cost cost;

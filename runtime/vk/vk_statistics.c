@@ -1,3 +1,6 @@
+/* runtime/vk/vk_statistics.c
+ * Asks the driver for the registers, spills and occupancy of each kernel that it
+ * compiled. */
 #include "runtime/vk/vk_statistics.h"
 
 #include <string.h>

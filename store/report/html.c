@@ -1,3 +1,5 @@
+/* store/report/html.c
+ * Appends escaped and cleaned text to a growing page. */
 #include "store/report/html.h"
 
 #include "runtime/format/sha256.h"

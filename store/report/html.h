@@ -32,7 +32,7 @@ void html_signed(struct html *h, double value, int decimals);
 /* "p = 0.012", "p = 2.8 x 10^-16" (superscript), "p < 10^-99"; the value alone. */
 void html_p(struct html *h, double p);
 void html_p_value(struct html *h, double p);
-/* "1.20" or "undefined" where it is not finite. */
+/* "1.20", or "undefined" if it is not finite. */
 void html_number(struct html *h, double value, int decimals);
 
 /* A text in pieces that follow each other, null-terminated; written as it is. */

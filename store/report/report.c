@@ -1,3 +1,5 @@
+/* store/report/report.c
+ * Puts the sections of the report together and writes the file. */
 #include "store/report/report.h"
 
 #include "runtime/format/file.h"

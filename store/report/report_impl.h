@@ -52,7 +52,7 @@ struct report {
     uint32_t arm_count, unfinished_count;
     uint32_t left_out; /* runs beyond REPORT_ARMS_MAX */
     uint32_t n;        /* problems that full and quant answered */
-    uint32_t samples;  /* most samples a problem has; only the first is read */
+    uint32_t samples;  /* most samples of a problem; only the first is read */
     uint8_t *outcomes; /* [arm][n]: 1 right */
     bool paired;       /* full and quant are there and share problems */
     int main_arm;      /* index of the first restored arm, -1: none */
@@ -82,7 +82,7 @@ void report_arms_tables(struct report *r);
 
 /* A table row of cells; the first is text, the others numbers. For store_query. */
 RT_CHECKED rt_status report_table_row(void *report, const struct store_row *row);
-/* Opens <div><table> that scrolls by itself where it is too wide; `name` for readers. */
+/* Opens <div><table> that scrolls if it is too wide; `name` for readers. */
 void report_table_open(struct html *h, const char *name);
 void report_table_close(struct html *h);
 double report_percent(uint32_t k, uint32_t n); /* 0 for n = 0 */

@@ -1,3 +1,5 @@
+/* store/report/report_style.c
+ * The style sheet and the script of the report, as text. */
 #include "store/report/report_style.h"
 
 #include <stddef.h>
