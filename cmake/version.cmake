@@ -9,7 +9,7 @@ if(commit AND NOT changed EQUAL 0)
 else()
     set(dirty false)
 endif()
-set(text "#include \"runtime/version.h\"\n
+set(text "#include \"runtime/base/version.h\"\n
 const char rt_version[] = \"${VERSION}\", rt_commit[] = \"${commit}\";
 const bool rt_commit_changed = ${dirty};\n")
 file(CONFIGURE OUTPUT ${OUT} CONTENT "${text}" @ONLY)

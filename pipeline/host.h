@@ -5,7 +5,7 @@
 #ifndef PIPELINE_HOST_H
 #define PIPELINE_HOST_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 /* How far countable work is. */
 struct pipe_progress {

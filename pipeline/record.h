@@ -6,7 +6,7 @@
 #ifndef PIPELINE_RECORD_H
 #define PIPELINE_RECORD_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 /* One word problem. `program` is the gold program of generated problems: the truth
  * that judges locators and is never shown to one. */

@@ -12,7 +12,7 @@
  *   off*     first column (in floats) of the part of a row that is meant; a
  *            multiple of 16. `row0`-like offsets do not exist: bind a range instead.
  *   weight   a packed matrix [out][in], two bindings (codes, scales), in the one
- *            layout that runtime/weight.h defines.
+ *            layout that runtime/op/weight.h defines.
  *   meta     uint words, uploaded each step, so that a recorded step can be
  *            submitted again with other tokens.
  * A binding that a flag switches off is bound to any small buffer. */
@@ -175,7 +175,7 @@ struct columns_push {
  * ranks 0 .. rank-1 into that float, then bias, then residual. This order is part of the
  * contract: it is what makes tile, kernel and batch size invisible in the bits.
  * 0 codes, 1 scales, 2 x, 3 u (float [rows][ldu]), 4 b (weight of 32 bits
- * [out][rank], LoRA up, layout of runtime/weight.h), 5 bias (float [out_pad]),
+ * [out][rank], LoRA up, layout of runtime/op/weight.h), 5 bias (float [out_pad]),
  * 6 residual, 7 y. residual may be the same range as y. */
 struct matmul_push {
     uint rows;

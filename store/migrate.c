@@ -9,7 +9,7 @@
  * put a file of the last version into tests/golden/store. */
 #include "store/store_impl.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "store/store_claim.h"
 
 #include <errno.h>

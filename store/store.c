@@ -2,7 +2,7 @@
  * The open results file: opening, transactions, prepared statements, reading. */
 #include "store/store_impl.h"
 
-#include "runtime/format/sha256.h"
+#include "runtime/base/sha256.h"
 
 #include <assert.h>
 #include <errno.h>

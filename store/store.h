@@ -10,7 +10,7 @@
 #define STORE_STORE_H
 
 #include "pipeline/record.h"
-#include "runtime/device.h"
+#include "runtime/device/device.h"
 
 struct store;
 

@@ -5,7 +5,7 @@
 #ifndef STORE_STORE_DATA_H
 #define STORE_STORE_DATA_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 #include "store/store.h"
 
 struct store_dataset {

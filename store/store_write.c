@@ -2,8 +2,8 @@
  * Rows by purpose. Every insert is idempotent: the key is made from what the row says. */
 #include "store/store_impl.h"
 
-#include "runtime/format/sha256.h"
-#include "runtime/version.h"
+#include "runtime/base/sha256.h"
+#include "runtime/base/version.h"
 
 #include <jansson.h>
 #include <stdio.h>

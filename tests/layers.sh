@@ -28,7 +28,7 @@ may pipeline 'shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/ref/p
 stage='shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/(data|prompt|grade|demo)/|store/'
 may pipeline/exchange "$stage|pipeline/exchange/" $none
 may pipeline/bench "$stage|runtime/op/op_(trial|cases)\.h|pipeline/bench/" $none
-# pipeline/cli/loop.h until it is moved to pipeline/run
+# pipeline/run/session.h until it is moved to pipeline/run
 may pipeline/run "$stage|pipeline/run/|pipeline/cli/loop\.h" $none
 may store 'runtime/(rt|device|plan|op/op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
 may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none

@@ -6,7 +6,7 @@
  * change the work. */
 #include "pipeline/bench/bench_impl.h"
 
-#include "runtime/op/op_trial.h"
+#include "runtime/ref/op_trial.h"
 
 #include <math.h>
 #include <stdio.h>

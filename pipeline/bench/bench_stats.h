@@ -13,7 +13,7 @@
 #ifndef PIPELINE_BENCH_BENCH_STATS_H
 #define PIPELINE_BENCH_BENCH_STATS_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { PIPE_BENCH_SAMPLES_MIN = 6, PIPE_BENCH_PASSES_MAX = 32 };
 

@@ -5,7 +5,7 @@
 #define PIPELINE_CLI_CLI_H
 
 #include "pipeline/host.h"
-#include "runtime/device.h"
+#include "runtime/device/device.h"
 #include "store/store.h"
 
 enum { CLI_OPTIONS_MAX = 64, CLI_POSITIONALS_MAX = 64 };

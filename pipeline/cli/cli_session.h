@@ -4,7 +4,7 @@
 #define PIPELINE_CLI_CLI_SESSION_H
 
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/loop.h"
+#include "pipeline/run/session.h"
 
 /* --device and its kin, --store, --seed, --chat-format, --examples, --max-new. A model that
  * cannot be read is refused before a results file is made. Arguments as in loop_options. */

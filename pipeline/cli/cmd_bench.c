@@ -4,7 +4,7 @@
 #include "pipeline/cli/bench_print.h"
 #include "pipeline/cli/cli.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

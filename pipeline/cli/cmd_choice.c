@@ -3,13 +3,13 @@
  * most likely. */
 #include "pipeline/cli/cli.h"
 #include "pipeline/cli/cli_session.h"
-#include "runtime/train/score.h"
-#include "pipeline/cli/problem_source.h"
+#include "runtime/observe/score.h"
+#include "pipeline/run/problem_source.h"
 
 #include "pipeline/data/data_choice.h"
 #include "pipeline/data/data_file.h"
 #include "pipeline/run/choice.h"
-#include "pipeline/statistics.h"
+#include "pipeline/stats/statistics.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
  * as rows, printed, and held against conditions for a gate in CI. */
 #include "pipeline/cli/cli.h"
 
-#include "pipeline/statistics.h"
+#include "pipeline/stats/statistics.h"
 
 #include <assert.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* pipeline/cli/cmd_data.c
  * Data sets of the results file: add, ls, show, formats. */
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/problem_source.h"
+#include "pipeline/run/problem_source.h"
 #include "pipeline/data/data_leak.h"
 #include "pipeline/data/data_set.h"
 #include "pipeline/data/data_spec.h"

@@ -3,7 +3,7 @@
 #include "pipeline/cli/restore_print.h"
 
 #include "pipeline/demo/generator.h"
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

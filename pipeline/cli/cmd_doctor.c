@@ -2,7 +2,7 @@
  * What works here and what does not: each finding has a code, and says what to type. */
 #include "pipeline/cli/cli.h"
 
-#include "runtime/version.h"
+#include "runtime/base/version.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
 
-#include "pipeline/problem_index.h"
-#include "pipeline/statistics.h"
+#include "pipeline/data/problem_index.h"
+#include "pipeline/stats/statistics.h"
 
 #include <stdio.h>
 #include <string.h>

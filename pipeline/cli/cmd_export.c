@@ -3,7 +3,7 @@
 #include "pipeline/cli/cli.h"
 
 #include "pipeline/exchange/export.h"
-#include "runtime/version.h"
+#include "runtime/base/version.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,11 +3,11 @@
  * here, with their provenance. All of a file or nothing of it. */
 #include "pipeline/cli/cli.h"
 #include "pipeline/cli/eval_plan.h"
-#include "pipeline/cli/problem_source.h"
+#include "pipeline/run/problem_source.h"
 
 #include "pipeline/exchange/import_match.h"
 #include "pipeline/grade/grade.h"
-#include "pipeline/statistics.h"
+#include "pipeline/stats/statistics.h"
 #include "store/store_claim.h"
 #include "store/store_origin.h"
 

@@ -4,8 +4,8 @@
 
 #include "pipeline/data/data_file.h"
 #include "pipeline/data/data_rows.h"
-#include "pipeline/power.h"
-#include "pipeline/stats_record.h"
+#include "pipeline/stats/power.h"
+#include "pipeline/stats/stats_record.h"
 
 #include <jansson.h>
 #include <math.h>

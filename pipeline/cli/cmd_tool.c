@@ -4,7 +4,7 @@
 
 #include "pipeline/run/dequant.h"
 #include "pipeline/run/logits.h"
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "runtime/text/tokenizer.h"
 
 #include <jansson.h>

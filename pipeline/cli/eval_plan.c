@@ -2,7 +2,7 @@
  * Reads the options of `eval` into variants, lists of problems and samples. */
 #include "pipeline/cli/eval_plan.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <math.h>
 #include <stdio.h>

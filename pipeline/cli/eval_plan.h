@@ -4,7 +4,7 @@
 #define PIPELINE_CLI_EVAL_PLAN_H
 
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/loop_answers.h"
+#include "pipeline/run/answers.h"
 
 enum { EVAL_VARIANTS_MAX = 16, EVAL_BENCHES_MAX = 16 };
 

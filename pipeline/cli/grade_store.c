@@ -4,8 +4,8 @@
 #include "pipeline/cli/grade_store.h"
 
 #include "pipeline/grade/grade.h"
-#include "pipeline/prompt_format.h"
-#include "pipeline/text_pool.h"
+#include "pipeline/prompt/prompt_format.h"
+#include "runtime/base/text_pool.h"
 
 #include <stdio.h>
 #include <string.h>

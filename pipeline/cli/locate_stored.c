@@ -3,8 +3,8 @@
  * names as faults. */
 #include "pipeline/cli/locate_stored.h"
 
-#include "pipeline/prompt_format.h"
-#include "pipeline/text_pool.h"
+#include "pipeline/prompt/prompt_format.h"
+#include "runtime/base/text_pool.h"
 
 #include <stdio.h>
 #include <string.h>

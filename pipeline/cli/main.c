@@ -2,7 +2,7 @@
  * Finds the command, parses, runs, turns its status into a message and an exit code. */
 #include "pipeline/cli/cli.h"
 
-#include "runtime/version.h"
+#include "runtime/base/version.h"
 
 #include <errno.h>
 #include <signal.h>

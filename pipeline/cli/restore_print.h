@@ -4,7 +4,7 @@
 #define PIPELINE_CLI_RESTORE_PRINT_H
 
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/restore.h"
+#include "pipeline/restore/restore.h"
 
 /* The table of arms on stdout. */
 RT_CHECKED rt_status cli_print_restore(struct restoring *r);

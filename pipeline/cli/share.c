@@ -2,7 +2,7 @@
  * What commands share: opening a device and the results file, the profile table. */
 #include "pipeline/cli/cli.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef PIPELINE_DATA_DATA_CHOICE_H
 #define PIPELINE_DATA_DATA_CHOICE_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 enum { PIPE_CHOICES_MAX = 10 };
 

@@ -2,8 +2,8 @@
  * Reads one foreign text file: unpacks gzip, checks UTF-8, hashes the bytes. */
 #include "pipeline/data/data_file.h"
 
-#include "runtime/format/file.h"
-#include "runtime/format/sha256.h"
+#include "runtime/base/file.h"
+#include "runtime/base/sha256.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef PIPELINE_DATA_DATA_FILE_H
 #define PIPELINE_DATA_DATA_FILE_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { PIPE_DATA_BYTES_MAX = 1 << 30 }; /* unpacked: a gzip file can hold anything */
 

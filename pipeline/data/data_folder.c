@@ -4,8 +4,8 @@
 #include "pipeline/data/data_folder.h"
 
 #include "pipeline/data/data_file.h"
-#include "pipeline/text_pool.h"
-#include "runtime/format/sha256.h"
+#include "runtime/base/text_pool.h"
+#include "runtime/base/sha256.h"
 
 #include <dirent.h>
 #include <errno.h>

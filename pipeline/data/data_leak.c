@@ -3,7 +3,7 @@
  * digits alone. */
 #include "pipeline/data/data_leak.h"
 
-#include "pipeline/text_set.h"
+#include "runtime/base/text_set.h"
 
 #include <assert.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef PIPELINE_DATA_DATA_LEAK_H
 #define PIPELINE_DATA_DATA_LEAK_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 /* Removes from `train` what also stands in `measured`; the rest keeps its order. *dropped
  * is how many went. With train == measured nothing would be left: do not. */

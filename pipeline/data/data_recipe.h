@@ -7,7 +7,7 @@
 #include "pipeline/data/data_gold.h"
 #include "pipeline/data/data_rows.h"
 #include "pipeline/record.h"
-#include "pipeline/text_pool.h"
+#include "runtime/base/text_pool.h"
 
 enum pipe_container { PIPE_CONTAINER_JSON, PIPE_CONTAINER_CSV, PIPE_CONTAINER_XML };
 

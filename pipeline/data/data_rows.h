@@ -7,7 +7,7 @@
 #ifndef PIPELINE_DATA_DATA_ROWS_H
 #define PIPELINE_DATA_DATA_ROWS_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 #include <jansson.h>
 

@@ -5,9 +5,9 @@
 
 #include "pipeline/data/data_file.h"
 #include "pipeline/data/data_folder.h"
-#include "pipeline/text_set.h"
-#include "runtime/format/file.h"
-#include "runtime/format/sha256.h"
+#include "runtime/base/text_set.h"
+#include "runtime/base/file.h"
+#include "runtime/base/sha256.h"
 
 #include <stdio.h>
 #include <string.h>

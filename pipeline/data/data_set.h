@@ -5,7 +5,7 @@
 #define PIPELINE_DATA_DATA_SET_H
 
 #include "pipeline/data/data_recipe.h"
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 enum { PIPE_DATASET_SPLITS_MAX = 4 };
 

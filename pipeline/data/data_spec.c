@@ -4,7 +4,7 @@
 
 #include "pipeline/data/data_file.h"
 #include "pipeline/data/data_recipe.h"
-#include "pipeline/text_set.h"
+#include "runtime/base/text_set.h"
 
 #include <assert.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #ifndef PIPELINE_DATA_DATA_SPEC_H
 #define PIPELINE_DATA_DATA_SPEC_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 enum { PIPE_SPEC_NAME = 64 };
 

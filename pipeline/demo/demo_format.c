@@ -1,11 +1,11 @@
 /* pipeline/demo/demo_format.c
  * The prompt format of the bundled model, and all that is known of its solution text. */
-#include "pipeline/format_demo.h"
-#include "pipeline/inject.h"
-#include "pipeline/locate_check.h"
-#include "pipeline/locate_gold.h"
-#include "pipeline/locate_rules.h"
-#include "pipeline/prompt_format.h"
+#include "pipeline/demo/format_demo.h"
+#include "pipeline/demo/inject.h"
+#include "pipeline/demo/locate_check.h"
+#include "pipeline/demo/locate_gold.h"
+#include "pipeline/locate/locate_rules.h"
+#include "pipeline/prompt/prompt_format.h"
 
 #include <string.h>
 

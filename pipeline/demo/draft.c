@@ -2,7 +2,7 @@
  * Random draws and text of one problem in the making; private to the generator. */
 #include "pipeline/demo/draft.h"
 
-#include "runtime/ref/philox.h"
+#include "runtime/base/philox.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef PIPELINE_DEMO_DRAFT_H
 #define PIPELINE_DEMO_DRAFT_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum {
     DRAFT_STEPS_MAX = 12,

@@ -4,7 +4,7 @@
 #include "pipeline/demo/generator.h"
 
 #include "pipeline/demo/draft.h"
-#include "pipeline/text_set.h"
+#include "runtime/base/text_set.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #ifndef PIPELINE_DEMO_GENERATOR_H
 #define PIPELINE_DEMO_GENERATOR_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 /* Generates `count` problems with ids "demo-s<seed>-<number>", no two with the same
  * normalised question and none whose question is in one of `avoid` (may be null). The set

@@ -3,8 +3,8 @@
  * Inspect log. */
 #include "pipeline/exchange/export.h"
 
-#include "runtime/format/sha256.h"
-#include "runtime/text/utf8.h"
+#include "runtime/base/sha256.h"
+#include "runtime/base/utf8.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -15,7 +15,7 @@
 #define PIPELINE_EXCHANGE_IMPORT_H
 
 #include "pipeline/record.h"
-#include "pipeline/text_pool.h"
+#include "runtime/base/text_pool.h"
 
 enum pipe_import_kind {
     PIPE_IMPORT_AUTO,

@@ -3,7 +3,7 @@
  * place. */
 #include "pipeline/exchange/import_match.h"
 
-#include "pipeline/text_set.h"
+#include "runtime/base/text_set.h"
 
 #include <assert.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #define PIPELINE_EXCHANGE_IMPORT_MATCH_H
 
 #include "pipeline/exchange/import.h"
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 /* places[i]: of answer i in the set. By the question's letters and digits where the answer
  * has one that only one problem has; else by id, whole or behind the last '/', and then an

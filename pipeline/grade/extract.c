@@ -5,7 +5,7 @@
 
 #include "pipeline/grade/extract_find.h"
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 #include <string.h>
 

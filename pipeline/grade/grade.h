@@ -15,7 +15,7 @@
 #ifndef PIPELINE_GRADE_GRADE_H
 #define PIPELINE_GRADE_GRADE_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { PIPE_ANSWER_MAX = 1 << 16 }; /* bytes; a longer one equals only the same text */
 

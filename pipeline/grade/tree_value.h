@@ -5,7 +5,7 @@
 #define PIPELINE_GRADE_TREE_VALUE_H
 
 #include "pipeline/grade/tree.h"
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 #include <assert.h>
 /* A node of a tree; sign is what its plus-minus signs stand for: 1, -1, 0 where it has

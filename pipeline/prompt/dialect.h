@@ -7,7 +7,7 @@
 #define PIPELINE_PROMPT_DIALECT_H
 
 #include "pipeline/record.h"
-#include "pipeline/text_pool.h"
+#include "runtime/base/text_pool.h"
 
 /* What a mechanical check says of one answer. */
 struct pipe_checked {

@@ -1,9 +1,9 @@
 /* pipeline/prompt/free_text.c
  * The dialects of text that people and models write freely. Only what is certain in any
  * text is checked: equations between numbers. */
-#include "pipeline/locate_arithmetic.h"
+#include "pipeline/prompt/locate_arithmetic.h"
 #include "pipeline/prompt/dialect.h"
-#include "pipeline/step_split.h"
+#include "pipeline/prompt/step_split.h"
 
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
  * Every letter is scored as the text that follows the question. */
 #include "pipeline/run/choice.h"
 
-#include "pipeline/cli/loop_work.h"
-#include "runtime/train/score.h"
+#include "pipeline/run/work.h"
+#include "runtime/observe/score.h"
 
 #include <math.h>
 #include <stdio.h>

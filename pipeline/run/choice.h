@@ -5,7 +5,7 @@
 #ifndef PIPELINE_RUN_CHOICE_H
 #define PIPELINE_RUN_CHOICE_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 #include "store/store.h"
 
 struct loop;

@@ -3,7 +3,7 @@
 #ifndef PIPELINE_RUN_DEQUANT_H
 #define PIPELINE_RUN_DEQUANT_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 /* Floats in fresh memory (rt_free): of a packed or float matrix, by its module's or tensor's
  * name, [out][in]; of a float tensor of any shape. RT_ERR_INPUT: there is no such tensor; the

@@ -2,7 +2,7 @@
  * A scorer is made anew where a sequence is longer than all before it. */
 #include "pipeline/run/logits.h"
 
-#include "runtime/train/score.h"
+#include "runtime/observe/score.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
 #ifndef PIPELINE_RUN_LOGITS_H
 #define PIPELINE_RUN_LOGITS_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 struct pipe_logits; /* a loaded model, and room that grows with what it scores */
 struct rt_device;

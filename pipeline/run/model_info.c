@@ -4,7 +4,7 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/format/checkpoint.h"
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "runtime/format/gguf.h"
 #include "runtime/format/packed.h"
 

@@ -4,7 +4,7 @@
 #ifndef PIPELINE_RUN_MODEL_INFO_H
 #define PIPELINE_RUN_MODEL_INFO_H
 
-#include "runtime/device.h"
+#include "runtime/device/device.h"
 
 enum {
     PIPE_MODEL_KINDS = 9, /* of matrices: those of a layer, the embedding, the head */

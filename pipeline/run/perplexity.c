@@ -2,9 +2,9 @@
  * Windows are scored one after the other; what they sum up to is saved at the end. */
 #include "pipeline/run/perplexity.h"
 
-#include "pipeline/cli/loop.h"
-#include "runtime/train/score.h"
-#include "pipeline/statistics.h"
+#include "pipeline/run/session.h"
+#include "runtime/observe/score.h"
+#include "pipeline/stats/statistics.h"
 
 #include <math.h>
 #include <stdio.h>

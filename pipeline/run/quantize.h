@@ -3,7 +3,7 @@
 #ifndef PIPELINE_RUN_QUANTIZE_H
 #define PIPELINE_RUN_QUANTIZE_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 struct pipe_quantize_options {
     uint32_t bits;  /* 2, 3, 4, 8 */

@@ -11,7 +11,7 @@
 #ifndef RUNTIME_ENGINE_PAGES_H
 #define RUNTIME_ENGINE_PAGES_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { PAGES_TOKENS = 16 };
 #define PAGES_NONE UINT32_MAX

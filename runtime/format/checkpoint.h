@@ -1,6 +1,6 @@
 /* runtime/format/checkpoint.h
  * A model folder or GGUF file as the model loader needs it: sizes, float tensors, and
- * linear weights in the device layout (runtime/weight.h), whatever they are stored as.
+ * linear weights in the device layout (runtime/op/weight.h), whatever they are stored as.
  * Packed matrices of every method of quant_config.h (layouts in packed.h) and every block
  * type of GGUF (gguf_types.h) are converted exactly. Names are those of Hugging Face. */
 #ifndef RUNTIME_FORMAT_CHECKPOINT_H
@@ -8,7 +8,7 @@
 
 #include "runtime/format/model_config.h"
 #include "runtime/format/safetensors.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 enum { FMT_TENSOR_NAME_MAX = 512 };
 

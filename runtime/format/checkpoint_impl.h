@@ -6,7 +6,7 @@
 
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/gguf_model.h"
-#include "runtime/format/hash_cache.h"
+#include "runtime/base/hash_cache.h"
 
 struct fmt_source;
 

@@ -15,7 +15,7 @@
 #ifndef RUNTIME_FORMAT_GGUF_H
 #define RUNTIME_FORMAT_GGUF_H
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "runtime/format/gguf_types.h"
 
 /* Kinds of values, numbered as in the file. */

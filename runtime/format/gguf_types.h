@@ -3,7 +3,7 @@
  *
  * A row is cut into blocks of `block` elements, each stored in `bytes` bytes. A block
  * yields one small unsigned code an element and, per group, the numbers that its form of
- * runtime/weight.h makes a scale and a zero of: the device keeps just those, and the
+ * runtime/op/weight.h makes a scale and a zero of: the device keeps just those, and the
  * values are the form's.
  *
  * This is exact, not near: scales are a half, or a half times a whole number of at most 8
@@ -13,7 +13,7 @@
 #ifndef RUNTIME_FORMAT_GGUF_TYPES_H
 #define RUNTIME_FORMAT_GGUF_TYPES_H
 
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 enum {
     FMT_BLOCK_MAX = 256,

@@ -3,7 +3,7 @@
  * compute. */
 #include "runtime/format/model_config.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,9 +3,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "runtime/format/peft.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "runtime/format/safetensors.h"
-#include "runtime/format/sha256.h"
+#include "runtime/base/sha256.h"
 
 #include <math.h>
 #include <pcre2.h>

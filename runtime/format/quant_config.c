@@ -2,7 +2,7 @@
  * Reads quantization_config and refuses, by name, what cannot be read exactly. */
 #include "runtime/format/quant_config.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum fmt_method {
     FMT_PACK_QUANTIZED, /* compressed-tensors, integers packed along the input */

@@ -2,7 +2,7 @@
  * Reads the rotary embedding of a config.json and computes its frequencies. */
 #include "runtime/format/rope_config.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 #include <math.h>
 #include <stdio.h>

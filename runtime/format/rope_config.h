@@ -17,7 +17,7 @@
 
 #include <jansson.h>
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum fmt_rope_kind {
     FMT_ROPE_DEFAULT,

@@ -2,7 +2,7 @@
  * Reads and checks the header of a safetensors file and finds tensors in it. */
 #include "runtime/format/safetensors.h"
 
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <errno.h>
 #include <stdio.h>

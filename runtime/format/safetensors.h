@@ -7,7 +7,7 @@
 #ifndef RUNTIME_FORMAT_SAFETENSORS_H
 #define RUNTIME_FORMAT_SAFETENSORS_H
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 
 enum fmt_dtype {
     FMT_F32,

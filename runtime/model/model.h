@@ -12,10 +12,10 @@
 #ifndef RUNTIME_MODEL_MODEL_H
 #define RUNTIME_MODEL_MODEL_H
 
-#include "runtime/device.h"
+#include "runtime/device/device.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 enum model_group { MODEL_QKV, MODEL_O, MODEL_GATE_UP, MODEL_DOWN, MODEL_GROUP_COUNT };
 

@@ -5,7 +5,7 @@
 #include "runtime/observe/moments.h"
 
 #include "runtime/model/model_layout.h"
-#include "runtime/train/batch.h"
+#include "runtime/observe/batch.h"
 
 #include <assert.h>
 #include <math.h>

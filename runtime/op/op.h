@@ -3,7 +3,7 @@
 #ifndef RUNTIME_OP_H
 #define RUNTIME_OP_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 #include "shaders/push.h"
 
 enum rt_op {

@@ -3,7 +3,7 @@
  * are rows of op_cases_<family>.c and op_cases_bench.c. */
 #include "runtime/op/op_cases_list.h"
 #include "runtime/op/op_row.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <math.h>
 #include <string.h>

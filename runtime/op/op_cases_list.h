@@ -5,7 +5,7 @@
 #define RUNTIME_OP_OP_CASES_LIST_H
 
 #include "runtime/op/op_cases.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 struct rt_op_case_list {
     const struct rt_op_case *cases;

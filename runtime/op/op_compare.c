@@ -3,7 +3,7 @@
 #include "runtime/op/op_compare.h"
 
 #include "runtime/op/op_row.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <math.h>
 #include <string.h>

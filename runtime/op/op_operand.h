@@ -4,7 +4,7 @@
 #define RUNTIME_OP_OP_OPERAND_H
 
 #include "runtime/op/op_cases.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 /* `words` words of 4 bytes, without rows. */
 struct rt_op_operand rt_operand_plain(uint64_t words, enum rt_fill fill);

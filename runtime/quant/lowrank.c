@@ -3,7 +3,7 @@
  * are column-major, as LAPACK has them; D and H are made in double a few rows at a time. */
 #include "runtime/quant/lowrank.h"
 
-#include "runtime/ref/philox.h"
+#include "runtime/base/philox.h"
 
 #include <cblas.h>
 #include <lapacke.h>

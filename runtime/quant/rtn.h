@@ -3,7 +3,7 @@
 #ifndef RUNTIME_QUANT_RTN_H
 #define RUNTIME_QUANT_RTN_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */

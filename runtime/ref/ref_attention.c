@@ -3,7 +3,7 @@
  * paged keys, and its gradients. */
 #include "runtime/ref/ref.h"
 
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <math.h>
 

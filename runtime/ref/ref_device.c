@@ -1,7 +1,7 @@
 /* runtime/ref/ref_device.c
  * The twins as a device: memory is host memory, a list is an array of calls. Slow and
  * simple; it runs whole models (--device ref) and is what other devices are held to. */
-#include "runtime/device_impl.h"
+#include "runtime/device/device_impl.h"
 #include "runtime/ref/ref.h"
 
 #include <stdio.h>

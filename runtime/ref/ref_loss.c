@@ -2,7 +2,7 @@
  * Twins of shaders/loss/: statistics of logits, losses and their gradients, sampling. */
 #include "runtime/ref/ref.h"
 
-#include "runtime/ref/philox.h"
+#include "runtime/base/philox.h"
 
 #include <math.h>
 #include <string.h>

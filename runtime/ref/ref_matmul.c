@@ -1,7 +1,7 @@
 /* runtime/ref/ref_matmul.c
- * Twins of shaders/matmul/: products with weights in the layout of runtime/weight.h. */
+ * Twins of shaders/matmul/: products with weights in the layout of runtime/op/weight.h. */
 #include "runtime/ref/ref.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <string.h>
 

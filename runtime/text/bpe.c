@@ -3,7 +3,7 @@
  * neighbours. */
 #include "runtime/text/bpe.h"
 
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 #include <assert.h>
 #include <stdlib.h>

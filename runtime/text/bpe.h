@@ -9,7 +9,7 @@
 #ifndef RUNTIME_TEXT_BPE_H
 #define RUNTIME_TEXT_BPE_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { BPE_ID_MAX = 1 << 21 };
 #define BPE_NO_ID UINT32_MAX

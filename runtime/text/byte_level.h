@@ -5,7 +5,7 @@
 #ifndef RUNTIME_TEXT_BYTE_LEVEL_H
 #define RUNTIME_TEXT_BYTE_LEVEL_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { BYTE_LEVEL_END = 256 + 68 }; /* one beyond the last code point that is used */
 

@@ -3,7 +3,7 @@
  * conversation. */
 #include "runtime/text/chat.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "runtime/format/gguf_model.h"
 
 #include <stdio.h>

@@ -2,9 +2,9 @@
  * Loading in general, and encoding. */
 #include "runtime/text/tokenizer_impl.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "runtime/format/gguf.h"
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 #include <assert.h>
 #include <stdio.h>

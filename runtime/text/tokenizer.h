@@ -14,7 +14,7 @@
 #ifndef RUNTIME_TEXT_TOKENIZER_H
 #define RUNTIME_TEXT_TOKENIZER_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 struct text_tokenizer;
 struct fmt_gguf;

@@ -2,7 +2,7 @@
  * Ids to text, at once or as they come. */
 #include "runtime/text/tokenizer_impl.h"
 
-#include "runtime/text/utf8.h"
+#include "runtime/base/utf8.h"
 
 #include <assert.h>
 #include <string.h>

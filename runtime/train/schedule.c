@@ -3,7 +3,7 @@
  * seed. */
 #include "runtime/train/train.h"
 
-#include "runtime/ref/philox.h"
+#include "runtime/base/philox.h"
 
 #include <assert.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #define RUNTIME_TRAIN_TRAINER_H
 
 #include "runtime/train/backward.h"
-#include "runtime/train/batch.h"
+#include "runtime/observe/batch.h"
 #include "runtime/train/train.h"
 
 enum { TRAINER_RECORDINGS = 48 };

@@ -5,7 +5,7 @@
 
 #include <volk.h>
 
-#include "runtime/device_impl.h"
+#include "runtime/device/device_impl.h"
 #include "runtime/vk/vk_kernel.h"
 
 enum {

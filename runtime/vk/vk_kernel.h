@@ -4,7 +4,7 @@
 #define RUNTIME_VK_VK_KERNEL_H
 
 #include "runtime/op/op.h"
-#include "runtime/plan.h"
+#include "runtime/device/plan.h"
 
 struct vk_kernel_info {
     enum rt_op op;

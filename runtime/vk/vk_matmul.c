@@ -4,7 +4,7 @@
  * in a plan that has them, among themselves. */
 #include "runtime/op/op_row.h"
 #include "runtime/vk/vk.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * its twin, and must give the bits of the first that passes (batch invariance rests on
  * that). */
 #include "runtime/op/op_row.h"
-#include "runtime/op/op_trial.h"
+#include "runtime/ref/op_trial.h"
 #include "runtime/vk/vk.h"
 
 #include <string.h>

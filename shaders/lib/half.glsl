@@ -14,7 +14,7 @@ vec4 half4(uvec4 h)
 /* The half nearest to a float, ties to even. What would be subnormal (below 2^-14 once
  * rounded) is a zero of its sign, so that nothing depends on who flushes; finite numbers
  * beyond 65504 are 65504 of their sign; infinities and NaN stay.
- * Twin: rt_half_from_float of runtime/weight.h. */
+ * Twin: rt_half_from_float of runtime/op/weight.h. */
 uint half_bits(float v)
 {
     const uint bits = floatBitsToUint(v), size = bits & 0x7fffffffu;

@@ -1,5 +1,5 @@
 /* shaders/lib/philox.glsl
- * Philox 4x32-10, first word; the same as runtime/ref/philox.h (source there). */
+ * Philox 4x32-10, first word; the same as runtime/base/philox.h (source there). */
 uint philox_word(uvec4 c, uvec2 k)
 {
     for (int i = 0; i < 10; i++) {

@@ -1,5 +1,5 @@
 /* shaders/lib/weight.glsl
- * Decoding of weights in the layout of runtime/weight.h, form RT_FORM_ZERO or, with the
+ * Decoding of weights in the layout of runtime/op/weight.h, form RT_FORM_ZERO or, with the
  * macro FORM_OFFSET, RT_FORM_OFFSET. A macro, not a constant: branches inside unrolled
  * code cost SwiftShader's compiler minutes. */
 

@@ -1,5 +1,5 @@
 /* shaders/lib/weight_read.glsl
- * Weights in the layout of runtime/weight.h, whatever their bits, group and form: these are
+ * Weights in the layout of runtime/op/weight.h, whatever their bits, group and form: these are
  * parameters of every function. Kernels for GPUs give specialization constants, which the
  * driver folds; ops that are not worth a kernel per form give push parameters. Kernels for
  * software devices do neither (lib/weight.glsl): branches inside unrolled code cost

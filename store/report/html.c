@@ -2,7 +2,7 @@
  * Appends escaped and cleaned text to a growing page. */
 #include "store/report/html.h"
 
-#include "runtime/format/sha256.h"
+#include "runtime/base/sha256.h"
 
 #include <math.h>
 #include <stdio.h>

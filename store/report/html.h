@@ -5,7 +5,7 @@
 #ifndef STORE_REPORT_HTML_H
 #define STORE_REPORT_HTML_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 struct html {
     struct rt_ctx *ctx; /* borrowed */

@@ -2,7 +2,7 @@
  * Puts the sections of the report together and writes the file. */
 #include "store/report/report.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "store/report/report_impl.h"
 #include "store/report/report_style.h"
 

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-#include "pipeline/statistics.h"
+#include "pipeline/stats/statistics.h"
 #include "store/report/html.h"
 #include "store/store.h"
 

@@ -1,6 +1,6 @@
 /* Any bytes as a file of worked examples. */
 #include "pipeline/data/data_file.h"
-#include "pipeline/examples.h"
+#include "pipeline/prompt/examples.h"
 
 #include <stdlib.h>
 

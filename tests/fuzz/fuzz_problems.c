@@ -1,5 +1,5 @@
 /* Any bytes as a problem file: a clean set or a clean refusal. */
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Any bytes as a record of statistics: refused with a message, or computed. */
-#include "pipeline/stats_record.h"
+#include "pipeline/stats/stats_record.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* Any text as an answer: steps tile it, lines parse or do not, grading returns. */
-#include "pipeline/answer_turn.h"
-#include "pipeline/format_demo.h"
-#include "pipeline/locate_arithmetic.h"
-#include "pipeline/locate_check.h"
-#include "pipeline/prompt_format.h"
+#include "pipeline/prompt/answer_turn.h"
+#include "pipeline/demo/format_demo.h"
+#include "pipeline/prompt/locate_arithmetic.h"
+#include "pipeline/demo/locate_check.h"
+#include "pipeline/prompt/prompt_format.h"
 
 #include <stdlib.h>
 #include <string.h>

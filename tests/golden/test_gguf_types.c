@@ -17,7 +17,7 @@
 
 enum { ROWS = 16, COLS = 256 };
 
-/* The value of element i as runtime/weight.h states it. */
+/* The value of element i as runtime/op/weight.h states it. */
 static float value_of(const struct fmt_block_type *t, const struct fmt_block *b,
                       uint32_t i)
 {

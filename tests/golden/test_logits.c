@@ -1,7 +1,7 @@
 /* Logits and greedy answers of the goldens (families, adapters, packed 4 bit), on every
  * device. */
 #include "runtime/engine/engine.h"
-#include "runtime/train/score.h"
+#include "runtime/observe/score.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  * over the buffers of a pass that keeps its values, for any lengths of sequences and any
  * size of a pass; what it takes is what observe_cost_of says. */
 #include "runtime/observe/moments.h"
-#include "runtime/train/batch.h"
+#include "runtime/observe/batch.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Whole models in AWQ and GPTQ form, activation order and mixed layers included: the same
  * logits and adapter gradients as the plain model of the same values. */
-#include "runtime/train/score.h"
+#include "runtime/observe/score.h"
 #include "tests/support/devices.h"
 #include "tests/support/pack_model.h"
 #include "tests/support/slopes.h"

@@ -3,7 +3,7 @@
  * (lanes): loss, gradient norm and the gradient of every A and B agree with `ref`, all of
  * it is finite, and a few steps lower the loss. */
 #include "runtime/text/tokenizer.h"
-#include "runtime/train/score.h"
+#include "runtime/observe/score.h"
 #include "tests/support/devices.h"
 #include "tests/support/real_models.h"
 #include "tests/support/slopes.h"

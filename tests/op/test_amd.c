@@ -4,7 +4,7 @@
  * it is told to imagine (RADV_FORCE_FAMILY). Prints registers and occupancy, the worst
  * over the constants a kernel is given. */
 #include "runtime/vk/vk_statistics.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

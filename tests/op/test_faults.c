@@ -2,7 +2,7 @@
  * any other object, submitting, waiting, and a device that is lost. A short evaluation and a
  * short training each end with a status and a message, leave no object behind, use nothing
  * that a device is at work on, and give the same results when they run again. */
-#include "runtime/device_impl.h"
+#include "runtime/device/device_impl.h"
 #include "runtime/engine/engine.h"
 #include "runtime/train/train.h"
 #include "tests/support/devices.h"

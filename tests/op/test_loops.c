@@ -1,7 +1,7 @@
 /* Mesa's llvmpipe ends the loops of an invocation after 65,535 rounds without a word. At the
  * lengths that are allowed there the last round still counts; longer ones are refused, by
  * the backend where an op's parameters tell, by engine and trainer where they do not. */
-#include "runtime/device_impl.h"
+#include "runtime/device/device_impl.h"
 #include "runtime/engine/engine.h"
 #include "runtime/train/train.h"
 #include "runtime/vk/vk.h"

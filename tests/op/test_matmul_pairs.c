@@ -2,7 +2,7 @@
  * count: batch invariance rests on this. And each agrees with its twin. */
 #include "runtime/ref/ref.h"
 #include "runtime/vk/vk.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

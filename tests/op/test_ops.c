@@ -1,7 +1,7 @@
 /* Every op of every device agrees with its twin at every case of runtime/op/op_cases.h,
  * writes nothing else, and all its kernels that fit give the same bits.
  * FAULTLINE_TEST_SEED draws other operands. */
-#include "runtime/op/op_trial.h"
+#include "runtime/ref/op_trial.h"
 #include "runtime/vk/vk.h"
 #include "tests/support/devices.h"
 

@@ -1,7 +1,7 @@
 /* Compiled kernels: a list keeps those it runs, however many come after; of the others the
  * newest stay, so that memory does not grow with what was ever run. */
 #include "runtime/vk/vk.h"
-#include "runtime/op/op_trial.h"
+#include "runtime/ref/op_trial.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

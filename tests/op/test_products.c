@@ -1,10 +1,10 @@
 /* Products that round their operands (--products f16, int8): where operands need no
  * rounding they give the bits of the exact sum; else they stay within the bound that
  * the rounding allows; and a row is the same whatever is beside it, in every kernel. */
-#include "runtime/op/op_trial.h"
+#include "runtime/ref/op_trial.h"
 #include "runtime/ref/ref.h"
 #include "runtime/vk/vk.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

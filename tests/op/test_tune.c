@@ -1,7 +1,7 @@
 /* The tune: picks only what passes its check on the device, keeps its choice in a file of
  * this device, driver and kernel table, and believes no other file. */
 #include "runtime/vk/vk.h"
-#include "runtime/op/op_trial.h"
+#include "runtime/ref/op_trial.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

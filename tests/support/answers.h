@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_ANSWERS_H
 #define TESTS_SUPPORT_ANSWERS_H
 
-#include "pipeline/problems.h"
+#include "pipeline/data/problems.h"
 
 struct test_answer {
     const char *text[2]; /* 0: full, 1: quant; U+0000 became '?' */

@@ -5,7 +5,7 @@
 #ifndef TESTS_SUPPORT_DEVICES_H
 #define TESTS_SUPPORT_DEVICES_H
 
-#include "runtime/device.h"
+#include "runtime/device/device.h"
 
 struct test_device {
     char device[64]; /* name for rt_device_create */

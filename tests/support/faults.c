@@ -2,7 +2,7 @@
  * Counting, and the faults of a backend's table of calls. */
 #include "tests/support/faults.h"
 
-#include "runtime/device_impl.h"
+#include "runtime/device/device_impl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,7 +6,7 @@
 #ifndef TESTS_SUPPORT_FAULTS_H
 #define TESTS_SUPPORT_FAULTS_H
 
-#include "runtime/device.h"
+#include "runtime/device/device.h"
 
 /* Which call fails. On `ref`: buffer_create, -, -, the calls that make and record lists,
  * submit, wait; and for a lost device all that run or copy. */

@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_FILES_H
 #define TESTS_SUPPORT_FILES_H
 
-#include "runtime/rt.h"
+#include "runtime/base/rt.h"
 
 enum { TEST_PATH_MAX = 512 };
 

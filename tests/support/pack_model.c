@@ -3,7 +3,7 @@
 #include "runtime/format/peft.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/train/train.h"
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

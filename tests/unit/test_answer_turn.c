@@ -1,6 +1,6 @@
 /* How an answer goes on: a continuation is treated as if the model had written the given
  * text itself, at every place where it may be cut. */
-#include "pipeline/answer_turn.h"
+#include "pipeline/prompt/answer_turn.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

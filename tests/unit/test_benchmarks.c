@@ -4,7 +4,7 @@
 #include "pipeline/data/data_leak.h"
 #include "pipeline/data/data_set.h"
 #include "pipeline/data/data_spec.h"
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 

@@ -1,7 +1,7 @@
 /* How often each interval holds the truth, by simulation. A short run by default;
  * FAULTLINE_COVERAGE=20000 (experiments a row) prints the table of docs/statistics.md. */
-#include "pipeline/statistics.h"
-#include "runtime/ref/philox.h"
+#include "pipeline/stats/statistics.h"
+#include "runtime/base/philox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

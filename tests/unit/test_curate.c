@@ -1,6 +1,6 @@
 /* Silver Bullet selection: what is dropped and why, balance, determinism, controls,
  * export. */
-#include "pipeline/curate.h"
+#include "pipeline/restore/curate.h"
 #include "runtime/text/chat.h"
 #include "tests/support/answers.h"
 

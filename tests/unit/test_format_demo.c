@@ -1,6 +1,6 @@
 /* The demo format: step splitting, line reading, extraction, grading, degenerate form. */
-#include "pipeline/format_demo.h"
-#include "pipeline/prompt_format.h"
+#include "pipeline/demo/format_demo.h"
+#include "pipeline/prompt/prompt_format.h"
 #include "tests/support/answers.h"
 
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* Generated problems: sound, reproducible, disjoint, and distributed as the bundled ones.
  */
 #include "pipeline/demo/generator.h"
-#include "pipeline/locate_check.h"
-#include "pipeline/locate_gold.h"
-#include "pipeline/text_set.h"
+#include "pipeline/demo/locate_check.h"
+#include "pipeline/demo/locate_gold.h"
+#include "runtime/base/text_set.h"
 #include "tests/support/answers.h"
 
 #include <setjmp.h>

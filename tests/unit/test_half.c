@@ -1,7 +1,7 @@
 /* Rounding of keys and values to halves: every half comes back as it was, every float
  * goes to the nearest, ties to even; what would be subnormal is zero, overflow is clamped.
  * Each against the definition, by the neighbours among all halves. */
-#include "runtime/weight.h"
+#include "runtime/op/weight.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  * folder is asked for again and again; whether it came from the cache shows where the kept
  * line was replaced by another that is right for its key. */
 #include "runtime/format/checkpoint.h"
-#include "runtime/format/hash_cache.h"
+#include "runtime/base/hash_cache.h"
 #include "tests/support/files.h"
 
 #include <setjmp.h>

@@ -1,11 +1,11 @@
 /* Injected faults: one false step at a known place, everything after it consistent; and
  * what the mechanical locator makes of 500 of them. */
-#include "pipeline/format_demo.h"
-#include "pipeline/inject.h"
-#include "pipeline/judge.h"
-#include "pipeline/locate_check.h"
-#include "pipeline/locate_gold.h"
-#include "pipeline/prompt_format.h"
+#include "pipeline/demo/format_demo.h"
+#include "pipeline/demo/inject.h"
+#include "pipeline/locate/judge.h"
+#include "pipeline/demo/locate_check.h"
+#include "pipeline/demo/locate_gold.h"
+#include "pipeline/prompt/prompt_format.h"
 #include "tests/support/answers.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* Equations between numbers in free text: false ones are named with their step, true ones
  * and what cannot be read never are. */
-#include "pipeline/locate_arithmetic.h"
-#include "pipeline/step_split.h"
+#include "pipeline/prompt/locate_arithmetic.h"
+#include "pipeline/prompt/step_split.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

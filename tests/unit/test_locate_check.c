@@ -1,8 +1,8 @@
 /* The mechanical locator: what each rule catches, and its precision against the judge. */
-#include "pipeline/locate_check.h"
-#include "pipeline/locate_gold.h"
-#include "pipeline/question.h"
-#include "pipeline/statistics.h"
+#include "pipeline/demo/locate_check.h"
+#include "pipeline/demo/locate_gold.h"
+#include "pipeline/demo/question.h"
+#include "pipeline/stats/statistics.h"
 #include "tests/support/answers.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The judge: accepts every gold solution, names the first illegal line of others. */
-#include "pipeline/locate_gold.h"
+#include "pipeline/demo/locate_gold.h"
 #include "tests/support/answers.h"
 
 #include <setjmp.h>

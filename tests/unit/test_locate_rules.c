@@ -1,7 +1,7 @@
 /* Rollout bisection, twin suspects, the verdict rule, categories by difference, and the
  * counts by which locators are judged. */
-#include "pipeline/judge.h"
-#include "pipeline/locate_rules.h"
+#include "pipeline/locate/judge.h"
+#include "pipeline/locate/locate_rules.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* What a model and an engine take is known before they are made, to the byte; what does
  * not fit is refused with the numbers before anything is allocated on the device. */
-#include "runtime/device_impl.h"
+#include "runtime/device/device_impl.h"
 #include "runtime/engine/engine.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"

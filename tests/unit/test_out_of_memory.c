@@ -5,7 +5,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/observe/moments.h"
 #include "runtime/text/tokenizer.h"
-#include "runtime/train/score.h"
+#include "runtime/observe/score.h"
 #include "runtime/train/train.h"
 #include "tests/support/devices.h"
 

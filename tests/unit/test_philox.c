@@ -1,7 +1,7 @@
 /* Random words: the published vector of Philox, and the word of ones only that a case of
  * `sample` (runtime/op/op_cases_loss.c) is about. */
 #include "runtime/op/op_cases.h"
-#include "runtime/ref/philox.h"
+#include "runtime/base/philox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

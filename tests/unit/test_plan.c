@@ -1,7 +1,7 @@
 /* What is decided for a device, from facts alone: rows copied from the reports of real
  * devices and drivers, and the least that Vulkan allows. */
-#include "runtime/device_impl.h"
-#include "runtime/plan.h"
+#include "runtime/device/device_impl.h"
+#include "runtime/device/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The problem reader: what it keeps, what it refuses and where it says the fault is. */
-#include "pipeline/problems.h"
-#include "pipeline/text_set.h"
+#include "pipeline/data/problems.h"
+#include "runtime/base/text_set.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

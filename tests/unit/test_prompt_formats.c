@@ -1,10 +1,10 @@
 /* The table of prompt formats: prompts as text, examples, stop texts, forced step marks,
  * rules that cut answers into steps, extraction by style. */
-#include "pipeline/answer_turn.h"
-#include "pipeline/examples.h"
+#include "pipeline/prompt/answer_turn.h"
+#include "pipeline/prompt/examples.h"
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/grade.h"
-#include "pipeline/step_split.h"
+#include "pipeline/prompt/step_split.h"
 #include "runtime/text/chat.h"
 #include "tests/support/files.h"
 

@@ -1,5 +1,5 @@
 /* SHA-256 gives the digests of FIPS 180-4's examples, however the input is cut. */
-#include "runtime/format/sha256.h"
+#include "runtime/base/sha256.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

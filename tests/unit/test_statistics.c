@@ -1,5 +1,5 @@
 /* Statistics against reference values of 40 digits and against their own definitions. */
-#include "pipeline/statistics.h"
+#include "pipeline/stats/statistics.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* JSON records of statistics against reference values of 40 and 60 digits, and what is
  * refused. The vectors are shared reference data; the extremes are made by
  * tests/golden/statistics/make_extremes.py. */
-#include "pipeline/stats_record.h"
-#include "pipeline/power.h"
+#include "pipeline/stats/stats_record.h"
+#include "pipeline/stats/power.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 

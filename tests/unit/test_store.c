@@ -3,7 +3,7 @@
 #include "store/store.h"
 #include "store/store_impl.h"
 
-#include "runtime/version.h"
+#include "runtime/base/version.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

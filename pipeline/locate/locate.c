@@ -1,0 +1,370 @@
+/* pipeline/locate/locate.c
+ * The first faulty step of every lost problem: `check` tests what each step claims, `twin`
+ * reads full's margins along the answer, `rollout` searches with full's continuations. The
+ * verdict is check's where it fires, else rollout's, else twin's. `gold` judges, and is
+ * never part of a verdict. */
+#include "pipeline/locate/locate_impl.h"
+
+#include "runtime/engine/engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static rt_status no_memory(const struct locating *l)
+{
+    return rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+}
+
+rt_status locate_search_init(struct locating *l, struct locate_search *s,
+                             const char *right)
+{
+    struct rt_ctx *ctx = l->loop->ctx;
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    uint32_t *ends = rt_alloc(ctx, s->n, sizeof *ends);
+    s->step_count = dialect->split(s->text, steps, PIPE_STEPS_MAX);
+    s->steps = rt_alloc(ctx, s->step_count, sizeof *s->steps);
+    s->known = rt_alloc(ctx, s->step_count + 1u, sizeof *s->known);
+    s->twin = -1;
+    if (!ends || !s->steps || !s->known) {
+        rt_free(ends);
+        return no_memory(l);
+    }
+    loop_token_ends(l->loop, s->ids, s->n, ends);
+    pipe_steps_map_tokens(steps, s->step_count, ends, s->n);
+    memcpy(s->steps, steps, s->step_count * sizeof *steps);
+    rt_free(ends);
+    s->known[0] = (struct locate_known){ .done = UINT32_MAX, /* full's own answer */
+                                         .can = true,
+                                         .greedy_right = true,
+                                         .text_right = true,
+                                         .text = rt_strdup(ctx, right) };
+    s->check = (struct pipe_checked){ .step = -1, .evidence = "{}" };
+    if (dialect->check)
+        dialect->check(l->bench->set.items[s->problem].question, s->text, &s->check);
+    return s->known[0].text ? RT_OK : no_memory(l);
+}
+
+void locate_free(struct locating *l)
+{
+    for (uint32_t i = 0; l->list && i < l->count; i++) {
+        for (uint32_t k = 0; l->list[i].known && k <= l->list[i].step_count; k++)
+            rt_free(l->list[i].known[k].text);
+        rt_free(l->list[i].known);
+        rt_free(l->list[i].steps);
+    }
+    rt_free(l->list);
+    l->list = NULL;
+    for (size_t i = 0; i < RT_COUNT(l->engine); i++)
+        rt_engine_destroy(&l->engine[i]);
+}
+
+/* What full would have written instead, with the steps before: the category is read off
+ * the difference. */
+static rt_status by_difference(struct locating *l, const struct locate_search *s,
+                               int32_t step, enum pipe_category *out)
+{
+    *out = PIPE_CAT_UNCLASSIFIED;
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    if (!dialect->category || step < 0 || (uint32_t)step >= s->step_count ||
+        !s->known[step].text)
+        return RT_OK;
+    char *whole = rt_format(l->loop->ctx, "%.*s%s", (int)s->steps[step].char_start,
+                            s->text, s->known[step].text);
+    if (!whole)
+        return no_memory(l);
+    *out = dialect->category(s->text, (uint32_t)step, whole);
+    rt_free(whole);
+    return RT_OK;
+}
+
+static struct pipe_fault fault_of_check(const struct locate_search *s)
+{
+    return (
+        struct pipe_fault){ "check",           s->check.step,       -1,
+                            s->check.category, s->check.confidence, s->check.evidence };
+}
+
+static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *evidence,
+                                          size_t size)
+{
+    snprintf(evidence, size, "{\"asked\":%u,\"monotone\":%s,\"lost_from_start\":%s}",
+             s->rollout.asked, s->rollout.monotone ? "true" : "false",
+             s->rollout.lost_from_start ? "true" : "false");
+    return (struct pipe_fault){
+        "rollout", s->rollout.step, -1, PIPE_CAT_UNCLASSIFIED, s->rollout.confidence,
+        evidence
+    };
+}
+
+static struct pipe_fault fault_of_twin(const struct locate_search *s, char *evidence,
+                                       size_t size)
+{
+    snprintf(evidence, size, "{\"full_margin\":%.4f,\"quant_margin\":%.4f}",
+             (double)s->suspect.full_margin, (double)s->suspect.quant_margin);
+    return (struct pipe_fault){ "twin",
+                                s->twin,
+                                s->twin < 0 ? -1 : (int32_t)s->suspect.token,
+                                PIPE_CAT_UNCLASSIFIED,
+                                s->twin_confidence,
+                                evidence };
+}
+
+rt_status locate_verdicts(struct locating *l)
+{
+    rt_status st = RT_OK;
+    char evidence[2][128];
+    for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
+        struct locate_search *s = &l->list[i];
+        enum pipe_category category;
+        const struct pipe_fault check = fault_of_check(s);
+        const struct pipe_fault rollout = fault_of_rollout(s, evidence[0], 128);
+        const struct pipe_fault twin = fault_of_twin(s, evidence[1], 128);
+        pipe_verdict(&check, &rollout, &twin, PIPE_CAT_NONE, &s->verdict);
+        st = by_difference(l, s, s->verdict.step, &category);
+        pipe_verdict(&check, &rollout, &twin, category, &s->verdict);
+        s->verdict.evidence = check.step >= 0        ? "{\"by\":\"check\"}"
+                              : rollout.step >= 0    ? "{\"by\":\"rollout\"}"
+                              : s->verdict.step >= 0 ? "{\"by\":\"twin\"}"
+                                                     : "{\"by\":\"none\"}";
+    }
+    return st;
+}
+
+/* ---- the lost problems of a split ---- */
+
+static rt_status judge_gold(struct locating *l, struct locate_search *s)
+{
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    s->truth = -1;
+    return dialect->gold ? dialect->gold(l->loop->ctx, &l->bench->set.items[s->problem],
+                                         s->text, &s->truth)
+                         : RT_OK;
+}
+
+static bool is_lost(const struct loop_answers *f, const struct loop_answers *q,
+                    uint32_t i)
+{
+    return f->items[i].correct && !q->items[i].correct && q->items[i].n > 0;
+}
+
+static rt_status list_lost(struct locating *l, const struct loop_answers *f,
+                           const struct loop_answers *q)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < q->count; i++)
+        l->count += is_lost(f, q, i);
+    l->list = rt_alloc(l->loop->ctx, l->count, sizeof *l->list);
+    if (!l->list)
+        return no_memory(l);
+    for (uint32_t i = 0, at = 0; i < q->count && st == RT_OK; i++) {
+        if (!is_lost(f, q, i))
+            continue;
+        struct locate_search *s = &l->list[at++];
+        *s = (struct locate_search){ .problem = i,
+                                     .text = q->items[i].text,
+                                     .ids = q->items[i].ids,
+                                     .margin = q->items[i].margin,
+                                     .n = q->items[i].n };
+        store_gen_id(q->run_id, l->bench->set.items[i].id, 0, s->gen);
+        st = locate_search_init(l, s, f->items[i].text);
+        if (st == RT_OK)
+            st = judge_gold(l, s);
+    }
+    return st;
+}
+
+static rt_status put_rows(struct locating *l, const struct locate_search *s)
+{
+    rt_status st;
+    char evidence[2][128];
+    struct store *store = l->loop->store;
+    const struct pipe_fault check = fault_of_check(s);
+    const struct pipe_fault rollout = fault_of_rollout(s, evidence[0], 128);
+    const struct pipe_fault twin = fault_of_twin(s, evidence[1], 128);
+    const struct pipe_fault gold = { "gold", s->truth, -1, PIPE_CAT_UNCLASSIFIED,
+                                     1.0,    "{}" };
+    if (check.step >= 0)
+        TRY(store_put_fault(store, l->run_id, s->gen, &check));
+    TRY(store_put_fault(store, l->run_id, s->gen, &rollout));
+    TRY(store_put_fault(store, l->run_id, s->gen, &twin));
+    TRY(store_put_fault(store, l->run_id, s->gen, &s->verdict));
+    if (s->truth >= 0)
+        TRY(store_put_fault(store, l->run_id, s->gen, &gold));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status save(struct locating *l, const struct loop_bench *bench)
+{
+    rt_status st;
+    TRY(store_begin(l->loop->store));
+    for (uint32_t i = 0; i < l->count; i++)
+        TRY(put_rows(l, &l->list[i]));
+    TRY(locate_judge(l, "", bench->split));
+    TRY(loop_work_done(l->loop));
+    TRY(store_commit(l->loop->store));
+    return RT_OK;
+
+fail:
+    store_rollback(l->loop->store);
+    return st;
+}
+
+/* Hands over what training needs. */
+static rt_status take_faults(struct locating *l, struct loop_faults *out)
+{
+    out->items = rt_alloc(l->loop->ctx, l->count, sizeof *out->items);
+    if (!out->items)
+        return no_memory(l);
+    out->count = l->count;
+    for (uint32_t i = 0; i < l->count; i++) {
+        struct locate_search *s = &l->list[i];
+        const int32_t step = s->verdict.step;
+        struct loop_fault *f = &out->items[i];
+        *f = (struct loop_fault){ .problem = s->problem,
+                                  .step = step,
+                                  .category = s->verdict.category };
+        if (step < 0 || (uint32_t)step >= s->step_count)
+            continue;
+        f->continuation = s->known[step].text;
+        f->verified = s->known[step].can;
+        s->known[step].text = NULL;
+    }
+    return RT_OK;
+}
+
+static rt_status open_run(struct locating *l, const char *variant_id, const char *config)
+{
+    struct store_run run = { .campaign_id = l->loop->campaign_id,
+                             .kind = "locate",
+                             .variant_id = variant_id,
+                             .benchmark_id = l->bench->id,
+                             .env_id = l->loop->env_id,
+                             .seed = l->loop->seed,
+                             .config = config };
+    const rt_status st = store_run_open(l->loop->store, &run);
+    snprintf(l->run_id, sizeof l->run_id, "%s", run.id);
+    return st == RT_OK ? loop_work_begin(l->loop, l->run_id) : st;
+}
+
+rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
+                      const struct loop_variant *quant, const struct loop_bench *bench,
+                      const struct loop_answers *f, const struct loop_answers *q,
+                      uint32_t samples, struct loop_faults *out)
+{
+    rt_status st;
+    char config[384];
+    struct locating l = {
+        .loop = loop, .bench = bench, .full = full, .samples = samples
+    };
+    *out = (struct loop_faults){ 0 };
+    snprintf(config, sizeof config,
+             "{\"locators\":[\"check\",\"rollout\",\"twin\"],\"samples\":%u,"
+             "\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
+             samples, f->run_id, q->run_id);
+    TRY(list_lost(&l, f, q));
+    TRY(open_run(&l, quant->row.id, config));
+    TRY(locate_twins(&l));
+    TRY(locate_rollouts(&l));
+    TRY(locate_verdicts(&l));
+    TRY(save(&l, bench));
+    TRY(take_faults(&l, out));
+
+fail:
+    if (st != RT_OK)
+        loop_work_stopped(loop, st);
+    locate_free(&l);
+    return st;
+}
+
+void loop_faults_deinit(struct loop_faults *faults)
+{
+    for (uint32_t i = 0; i < faults->count; i++)
+        rt_free(faults->items[i].continuation);
+    rt_free(faults->items);
+    *faults = (struct loop_faults){ 0 };
+}
+
+/* ---- injected faults ---- */
+
+/* Alters right answers, value and operand in turns, until `want` are there. */
+static rt_status list_injected(struct locating *l, const struct loop_answers *f,
+                               uint32_t want, struct pipe_pool *pool)
+{
+    rt_status st = RT_OK;
+    struct rt_ctx *ctx = l->loop->ctx;
+    const uint32_t end_id = loop_end_id(l->loop, l->full->model);
+    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    if (!dialect->inject)
+        return rt_fail(
+            ctx, RT_ERR_USAGE,
+            "no faults can be injected into answers of format '%s': nothing is "
+            "known of how its steps hang together",
+            l->loop->format->name);
+    l->list = rt_alloc(ctx, want, sizeof *l->list);
+    if (!l->list)
+        return no_memory(l);
+    for (uint32_t i = 0; i < f->count && l->count < want && st == RT_OK; i++) {
+        struct pipe_injected x = { 0 };
+        uint32_t *ids = NULL, n = 0;
+        if (!f->items[i].correct)
+            continue;
+        TRY(dialect->inject(ctx, pool, l->bench->set.items[i].question, f->items[i].text,
+                            l->count % 2 ? PIPE_INJECT_OPERAND : PIPE_INJECT_VALUE,
+                            l->loop->seed, i, &x));
+        if (!x.output)
+            continue;
+        TRY(text_encode(l->loop->tok, x.output, strlen(x.output), false, &ids, &n));
+        uint32_t *kept = pipe_pool_take(ctx, pool, n + 1u, sizeof *kept);
+        if (kept)
+            memcpy(kept, ids, n * sizeof *ids);
+        rt_free(ids);
+        if (!kept)
+            return no_memory(l);
+        if (end_id != UINT32_MAX)
+            kept[n++] = end_id;
+        struct locate_search *s = &l->list[l->count++];
+        *s = (struct locate_search){
+            .problem = i, .text = x.output, .ids = kept, .n = n, .truth = x.step
+        };
+        st = locate_search_init(l, s, f->items[i].text);
+    }
+
+fail:
+    return st;
+}
+
+rt_status loop_locate_injected(struct loop *loop, const struct loop_variant *full,
+                               const struct loop_bench *bench,
+                               const struct loop_answers *f, uint32_t count,
+                               uint32_t samples)
+{
+    rt_status st;
+    char config[224];
+    struct pipe_pool pool = { 0 };
+    struct locating l = {
+        .loop = loop, .bench = bench, .full = full, .samples = samples
+    };
+    snprintf(config, sizeof config,
+             "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"}", count, samples,
+             f->run_id);
+    TRY(list_injected(&l, f, count, &pool));
+    TRY(open_run(&l, full->row.id, config));
+    TRY(locate_twins(&l));
+    TRY(locate_rollouts(&l));
+    TRY(locate_verdicts(&l));
+    TRY(store_begin(loop->store));
+    TRY(locate_judge(&l, "injected_", "injected faults"));
+    TRY(loop_work_done(loop));
+    TRY(store_commit(loop->store));
+
+fail:
+    if (st != RT_OK)
+        loop_work_stopped(loop, st);
+    locate_free(&l);
+    pipe_pool_deinit(&pool);
+    return st;
+}

@@ -1,0 +1,71 @@
+/* pipeline/locate/locate_impl.h
+ * Private to the locators of the loop: one wrong answer under search. */
+#ifndef PIPELINE_LOCATE_LOCATE_IMPL_H
+#define PIPELINE_LOCATE_LOCATE_IMPL_H
+
+#include "pipeline/run/ask_list.h"
+#include "pipeline/locate/locate.h"
+#include "pipeline/run/work.h"
+#include "pipeline/locate/locate_rules.h"
+
+/* Full's continuations after the first k steps: sample 0 is greedy, the others are
+ * drawn. What is known does not depend on the order in which they come. */
+struct locate_known {
+    uint32_t done;     /* bit s: sample s is known; 0: not asked yet */
+    uint32_t sample;   /* whose text it is: the first right one, else the greedy one */
+    bool can;          /* one of them reaches the right answer */
+    bool greedy_right; /* sample 0 does */
+    bool text_right;
+    char *text; /* owned */
+};
+
+struct locate_search {
+    uint32_t problem;    /* index in the split */
+    const char *text;    /* the wrong answer, borrowed */
+    const uint32_t *ids; /* its tokens, borrowed */
+    const float *margin; /* of the model that gave it, NULL if not known */
+    uint32_t n;
+    char gen[STORE_ID]; /* row of the answer; empty: an injected one, not in the store */
+    int32_t truth;      /* step of the judge, never part of the verdict; -1: not known */
+    struct pipe_step *steps; /* owned, with token ranges */
+    uint32_t step_count;
+    struct locate_known *known; /* owned, step_count + 1 */
+    uint32_t asked;             /* kept steps of the question that is open */
+    bool pending;
+    struct pipe_checked check;
+    struct pipe_rollout_result rollout;
+    struct pipe_twin_suspect suspect;
+    int32_t twin;
+    double twin_confidence;
+    struct pipe_fault verdict;
+};
+
+struct locating {
+    struct loop *loop;
+    const struct loop_bench *bench;
+    const struct loop_variant *full;
+    struct locate_search *list;
+    uint32_t count, samples;
+    char run_id[STORE_ID];
+    bool open;             /* a transaction is open */
+    struct loop_job *jobs; /* of the round; job i belongs to list[i / per_search] */
+    uint32_t per_search;
+    struct rt_engine *engine[2]; /* of full, owned: greedy, drawn; null until needed */
+};
+
+/* Steps, check and the tokens of each step. `right` is full's right answer. */
+RT_CHECKED rt_status locate_search_init(struct locating *l, struct locate_search *s,
+                                        const char *right);
+void locate_free(struct locating *l);
+/* The first suspects, by teacher-forcing full along every wrong answer. */
+RT_CHECKED rt_status locate_twins(struct locating *l);
+/* Rounds of continuations until every search is settled. */
+RT_CHECKED rt_status locate_rollouts(struct locating *l);
+/* Verdict and category of every search. */
+RT_CHECKED rt_status locate_verdicts(struct locating *l);
+/* How often each locator names the judge's step: metrics of the run under names that
+ * begin with `prefix`, and one line for people. */
+RT_CHECKED rt_status locate_judge(struct locating *l, const char *prefix,
+                                  const char *what);
+
+#endif

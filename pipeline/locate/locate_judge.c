@@ -1,0 +1,112 @@
+/* pipeline/locate/locate_judge.c
+ * How good the locators were, where a judge knows the first fault; and what the histogram
+ * of places is worth: the chance rate, and full taking over one step earlier or later. */
+#include "pipeline/locate/locate_impl.h"
+
+#include "pipeline/locate/judge.h"
+
+#include <stdio.h>
+
+enum { LOCATORS = 4 };
+
+static const char *const names[LOCATORS] = { "check", "rollout", "twin", "verdict" };
+
+static int32_t named(const struct locate_search *s, int locator)
+{
+    const int32_t steps[LOCATORS] = { s->check.step, s->rollout.step, s->twin,
+                                      s->verdict.step };
+    return steps[locator];
+}
+
+static rt_status put(struct locating *l, const char *prefix, const char *name,
+                     const char *what, double value)
+{
+    char full[64];
+    snprintf(full, sizeof full, "%s%s%s", prefix, name, what);
+    return store_put_metric(l->loop->store, l->run_id, full, 0, value);
+}
+
+static rt_status put_locator(struct locating *l, const char *prefix, int locator,
+                             const struct pipe_judged *j)
+{
+    rt_status st;
+    TRY(put(l, prefix, names[locator], "_said", j->located));
+    TRY(put(l, prefix, names[locator], "_right", j->right));
+    TRY(put(l, prefix, names[locator], "_near", j->within_one));
+    pipe_say(
+        l->loop->host,
+        "  %-8s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
+        "%.3f], recall %.3f [%.3f, %.3f]",
+        names[locator], j->located, j->total, j->right,
+        j->located ? (double)j->right / j->located : 0.0, j->precision.low,
+        j->precision.high, j->total ? (double)j->right / j->total : 0.0, j->recall.low,
+        j->recall.high);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* Controls: a uniformly random step; full taking over one step too early or too late. */
+static rt_status put_places(struct locating *l, const char *prefix)
+{
+    rt_status st;
+    double chance = 0;
+    uint32_t placed = 0, early_asked = 0, early = 0, late_asked = 0, late = 0, none = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct locate_search *s = &l->list[i];
+        const int32_t k = s->verdict.step;
+        none += k < 0;
+        if (k < 0 || (uint32_t)k >= s->step_count)
+            continue;
+        placed++;
+        chance += 1.0 / s->step_count;
+        const struct locate_known *after = &s->known[k + 1];
+        if (k > 0) {
+            early_asked += s->known[k - 1].done != 0;
+            early += s->known[k - 1].can;
+        }
+        late_asked += after->done != 0;
+        late += after->can;
+    }
+    TRY(put(l, prefix, "no_fault", "", none));
+    TRY(put(l, prefix, "chance", "", placed ? chance / placed : 0));
+    TRY(put(l, prefix, "takeover_earlier", "_asked", early_asked));
+    TRY(put(l, prefix, "takeover_earlier", "", early));
+    TRY(put(l, prefix, "takeover_later", "_asked", late_asked));
+    TRY(put(l, prefix, "takeover_later", "", late));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
+{
+    rt_status st;
+    struct rt_ctx *ctx = l->loop->ctx;
+    int32_t *said = rt_alloc(ctx, l->count, sizeof *said);
+    int32_t *truth = rt_alloc(ctx, l->count, sizeof *truth);
+    struct pipe_judged j = { 0 };
+    if (!said || !truth) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+        goto fail;
+    }
+    for (uint32_t i = 0; i < l->count; i++)
+        truth[i] = l->list[i].truth;
+    pipe_say(l->loop->host, "locate %-21s %u wrong answers", what, l->count);
+    for (int k = 0; k < LOCATORS; k++) {
+        for (uint32_t i = 0; i < l->count; i++)
+            said[i] = named(&l->list[i], k);
+        pipe_judge(said, truth, l->count, &j);
+        if (j.total)
+            TRY(put_locator(l, prefix, k, &j));
+    }
+    TRY(put(l, prefix, "judged", "", j.total));
+    TRY(put_places(l, prefix));
+
+fail:
+    rt_free(said);
+    rt_free(truth);
+    return st;
+}

@@ -1,0 +1,270 @@
+/* pipeline/locate/rollout.c
+ * The searches of pipe_rollout_search, all at once: each is run on what is known; where
+ * it needs an answer that is not there, it becomes a job of the next batch. Answers are
+ * rows before they count, so that a killed search is found again where it was. */
+#include "pipeline/locate/locate_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Of drawn continuations (design/loop.md: the sampling row). */
+#define DRAW_TEMPERATURE 0.6f
+#define DRAW_TOP_P 0.95f
+
+struct searching {
+    const struct locating *l;
+    struct locate_search *s;
+};
+
+/* Whether nothing is left to ask: drawn continuations are asked where the greedy one fails,
+ * all of them, so that an interrupted search asks what it would have asked. */
+static bool is_settled(const struct locate_known *known, uint32_t samples)
+{
+    const uint32_t all = (2u << samples) - 1;
+    return known->done & 1 && (known->greedy_right || (known->done & all) == all);
+}
+
+static rt_status answer_known(void *user, uint32_t kept, bool *can)
+{
+    const struct searching *x = user;
+    const struct locate_known *known = &x->s->known[kept];
+    *can = known->can;
+    if (is_settled(known, x->l->samples))
+        return RT_OK;
+    x->s->asked = kept;
+    x->s->pending = true;
+    return RT_ERR_INTERRUPTED; /* ends the search: run_search takes it as pending */
+}
+
+/* Runs a search on what is known; afterwards it is settled or pending. */
+static rt_status run_search(const struct locating *l, struct locate_search *s)
+{
+    struct searching x = { l, s };
+    const int32_t guess = s->check.step >= 0 ? s->check.step : s->twin;
+    s->pending = false;
+    const rt_status st =
+        pipe_rollout_search(answer_known, &x, s->step_count, guess, &s->rollout);
+    return s->pending ? RT_OK : st;
+}
+
+/* Adds sample `sample` of what full writes after `kept` steps; takes *text where it is
+ * the one to keep. */
+static void learn(struct locate_known *known, uint32_t sample, bool right, char **text)
+{
+    known->done |= 1u << sample;
+    known->greedy_right |= sample == 0 && right;
+    known->can |= right;
+    const bool better = !known->text || (right && !known->text_right) ||
+                        (right == known->text_right && sample < known->sample);
+    if (!better)
+        return;
+    rt_free(known->text);
+    known->text = *text;
+    known->text_right = right;
+    known->sample = sample;
+    *text = NULL;
+}
+
+static rt_status put_rollout(struct locating *l, const struct locate_search *s,
+                             const struct loop_job *job, bool right)
+{
+    rt_status st = RT_OK;
+    const struct pipe_rollout row = { .step = job->kept - 1,
+                                      .sample = job->sample,
+                                      .output = job->text,
+                                      .correct = right,
+                                      .n_gen = job->n_gen };
+    if (!l->open)
+        TRY(store_begin(l->loop->store));
+    l->open = true;
+    TRY(store_put_rollout(l->loop->store, l->run_id, s->gen, "rollout", l->full->row.id, &row));
+
+fail:
+    return st;
+}
+
+static rt_status job_done(void *user, uint32_t i)
+{
+    rt_status st;
+    struct locating *l = user;
+    struct loop_job *job = &l->jobs[i];
+    struct locate_search *s = &l->list[i / l->per_search];
+    bool right;
+    TRY(loop_job_grade(l->loop, job, &right));
+    if (s->gen[0])
+        TRY(put_rollout(l, s, job, right));
+    learn(&s->known[s->asked], job->sample, right, &job->text);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status make_durable(void *user)
+{
+    struct locating *l = user;
+    if (!l->open)
+        return RT_OK;
+    l->open = false;
+    return store_commit(l->loop->store);
+}
+
+/* Whether a search waits for this continuation. */
+static bool is_wanted(const struct locate_search *s, uint32_t sample)
+{
+    const struct locate_known *known = &s->known[s->asked];
+    return s->pending && !(known->done >> sample & 1) &&
+           (sample == 0 || (known->done & 1 && !known->greedy_right));
+}
+
+static rt_status make_job(struct locating *l, const struct locate_search *s,
+                          uint32_t sample, struct loop_job *job)
+{
+    *job = (struct loop_job){ .kept = s->asked, .sample = sample };
+    if (!is_wanted(s, sample))
+        return RT_OK;
+    job->problem = &l->bench->set.items[s->problem];
+    job->given =
+        rt_format(l->loop->ctx, "%.*s", (int)s->steps[s->asked].char_start, s->text);
+    return job->given ? RT_OK
+                      : rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+}
+
+/* Asks for every pending search what it lacks: the greedy continuation, or `samples`
+ * drawn ones where that failed. */
+static rt_status ask(struct locating *l, bool drawn)
+{
+    rt_status st = RT_OK;
+    struct rt_ctx *ctx = l->loop->ctx;
+    const uint32_t per = drawn ? l->samples : 1;
+    struct loop_continue how = { .model = l->full->model,
+                                 .what = "locate roll-outs",
+                                 .engine = &l->engine[drawn],
+                                 .done = job_done,
+                                 .between = make_durable,
+                                 .user = l };
+    if (drawn) {
+        how.temperature = DRAW_TEMPERATURE;
+        how.top_p = DRAW_TOP_P;
+    }
+    l->per_search = per;
+    l->jobs = rt_alloc(ctx, (size_t)l->count * per, sizeof *l->jobs);
+    if (!l->jobs)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    for (uint32_t i = 0; i < l->count * per; i++)
+        TRY(make_job(l, &l->list[i / per], drawn ? i % per + 1 : 0, &l->jobs[i]));
+    TRY(loop_continue(l->loop, &how, l->jobs, l->count * per));
+
+fail:
+    loop_jobs_free(l->jobs, l->count * per);
+    l->jobs = NULL;
+    return st;
+}
+
+/* What an earlier, killed run asked already. */
+static int compare_searches(const void *a, const void *b)
+{
+    return strcmp((*(const struct locate_search *const *)a)->gen,
+                  (*(const struct locate_search *const *)b)->gen);
+}
+
+struct finding {
+    struct locating *l;
+    struct locate_search **sorted;
+};
+
+static rt_status find_row(void *user, const struct store_row *row)
+{
+    struct finding *f = user;
+    struct locate_search key, *at = &key;
+    key.gen[0] = '\0';
+    strncat(key.gen, store_row_text(row, 0), STORE_ID - 1);
+    struct locate_search **found = bsearch(
+        &at, f->sorted, f->l->count, sizeof(struct locate_search *), compare_searches);
+    const int64_t kept = store_row_integer(row, 1) + 1;
+    if (!found || kept < 0 || kept > (*found)->step_count)
+        return RT_OK;
+    const int64_t sample = store_row_integer(row, 4);
+    if (sample < 0 || sample > f->l->samples)
+        return RT_OK;
+    char *text = rt_strdup(f->l->loop->ctx, store_row_text(row, 2));
+    if (!text)
+        return rt_fail(f->l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    learn(&(*found)->known[kept], (uint32_t)sample, store_row_integer(row, 3) == 1,
+          &text);
+    rt_free(text);
+    return RT_OK;
+}
+
+static rt_status find_again(struct locating *l)
+{
+    rt_status st;
+    struct finding f = { l, rt_alloc(l->loop->ctx, l->count, sizeof *f.sorted) };
+    const char *const args[] = { l->run_id, NULL };
+    if (!f.sorted)
+        return rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    for (uint32_t i = 0; i < l->count; i++)
+        f.sorted[i] = &l->list[i];
+    qsort(f.sorted, l->count, sizeof *f.sorted, compare_searches);
+    st = store_query(
+        l->loop->store,
+        "SELECT f.gen_id, r.step_idx, r.output, r.correct, r.sample FROM fault f "
+        "JOIN rollout r USING(fault_id) WHERE f.run_id=?1 AND "
+        "f.locator='rollout' ORDER BY 1, 2, r.sample",
+        args, find_row, &f);
+    rt_free(f.sorted);
+    return st;
+}
+
+/* Rows that continuations hang on; the finding comes with the verdict. */
+static rt_status announce(struct locating *l)
+{
+    rt_status st;
+    static const struct pipe_fault open = { "rollout", -1,  -1, PIPE_CAT_UNCLASSIFIED,
+                                            0,         "{}" };
+    TRY(store_begin(l->loop->store));
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->list[i].gen[0])
+            TRY(store_put_fault(l->loop->store, l->run_id, l->list[i].gen, &open));
+    TRY(store_commit(l->loop->store));
+    return RT_OK;
+
+fail:
+    store_rollback(l->loop->store);
+    return st;
+}
+
+/* Where the context has no room to go on, full cannot finish. */
+static void close_without_room(struct locate_search *s)
+{
+    struct locate_known *known = &s->known[s->asked];
+    if (s->pending && !(known->done & 1))
+        known->done = UINT32_MAX;
+}
+
+rt_status locate_rollouts(struct locating *l)
+{
+    rt_status st;
+    TRY(announce(l));
+    TRY(find_again(l));
+    for (;;) {
+        uint32_t pending = 0;
+        for (uint32_t i = 0; i < l->count; i++) {
+            TRY(run_search(l, &l->list[i]));
+            pending += l->list[i].pending;
+        }
+        if (pending == 0)
+            return RT_OK;
+        TRY(ask(l, false));
+        if (l->samples)
+            TRY(ask(l, true));
+        for (uint32_t i = 0; i < l->count; i++)
+            close_without_room(&l->list[i]);
+    }
+
+fail:
+    if (l->open)
+        store_rollback(l->loop->store);
+    l->open = false;
+    return st;
+}

@@ -1,0 +1,159 @@
+/* pipeline/locate/twin.c
+ * Teacher-forced comparisons with the full-precision model: its choices along wrong
+ * answers (the twin locator), and how far a variant has moved from it. */
+#include "pipeline/locate/locate_impl.h"
+#include "pipeline/run/sequences.h"
+#include "runtime/observe/score.h"
+
+#include <string.h>
+
+enum { DIVERGENCE_PROBLEMS = 64 };
+
+/* What a scorer says of the targets of one batch. */
+struct said {
+    float *margin, *kl;
+    uint32_t *best;
+    uint8_t *same;
+};
+
+static void said_deinit(struct said *s)
+{
+    rt_free(s->margin);
+    rt_free(s->kl);
+    rt_free(s->best);
+    rt_free(s->same);
+}
+
+static rt_status said_init(struct rt_ctx *ctx, uint32_t targets, struct said *s)
+{
+    *s = (struct said){ .margin = rt_alloc(ctx, targets, sizeof *s->margin),
+                        .kl = rt_alloc(ctx, targets, sizeof *s->kl),
+                        .best = rt_alloc(ctx, targets, sizeof *s->best),
+                        .same = rt_alloc(ctx, targets, 1) };
+    return s->margin && s->kl && s->best && s->same
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_HOST_MEMORY, "comparing models: no memory");
+}
+
+/* The suspects of one answer from what full said at its tokens [at, at + n). */
+static rt_status take_suspect(struct rt_ctx *ctx, struct locate_search *s,
+                              const struct said *f, uint32_t at)
+{
+    float *margin = rt_alloc(ctx, s->n, sizeof *margin);
+    if (!margin)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "comparing models: no memory");
+    for (uint32_t t = 0; t < s->n; t++)
+        margin[t] = f->best[at + t] == s->ids[t] ? 0.0f : -f->margin[at + t];
+    const struct pipe_twin_view view = { .n = s->n,
+                                         .ids = s->ids,
+                                         .full_top = f->best + at,
+                                         .full_margin = margin,
+                                         .quant_margin = s->margin,
+                                         .steps = s->steps,
+                                         .step_count = s->step_count };
+    s->twin = pipe_twin_step(&view, &s->suspect, &s->twin_confidence);
+    rt_free(margin);
+    return RT_OK;
+}
+
+/* Every wrong answer after the prompt that it answers. */
+static rt_status add_answers(struct locating *l, struct loop_sequences *out)
+{
+    rt_status st;
+    TRY(loop_sequences_init(l->loop, l->count, out));
+    for (uint32_t i = 0; i < l->count; i++)
+        TRY(loop_sequences_add(l->loop, out,
+                               l->bench->set.items[l->list[i].problem].question, NULL,
+                               l->list[i].ids, l->list[i].n));
+
+fail:
+    return st;
+}
+
+rt_status locate_twins(struct locating *l)
+{
+    rt_status st;
+    struct rt_scorer *scorer = NULL;
+    struct loop_sequences all = { 0 };
+    struct said said = { 0 };
+    uint32_t n, targets;
+    if (l->count == 0)
+        return RT_OK;
+    TRY(add_answers(l, &all));
+    const uint32_t rows = loop_sequences_rows(&all);
+    TRY(said_init(l->loop->ctx, rows, &said));
+    TRY(rt_scorer_create(l->full->model, NULL, NULL, rows, &scorer));
+    for (uint32_t first = 0; first < all.count; first += n) {
+        const struct score_out out = { .margin = said.margin, .best = said.best };
+        n = loop_sequences_batch(&all, first, rows, &targets);
+        TRY(pipe_stop_status(l->loop->host, l->loop->ctx));
+        TRY(loop_work_beat(l->loop));
+        TRY(rt_scorer_run(scorer, all.list + first, n, &out));
+        for (uint32_t i = first, at = 0; i < first + n; at += l->list[i++].n)
+            TRY(take_suspect(l->loop->ctx, &l->list[i], &said, at));
+    }
+
+fail:
+    said_deinit(&said);
+    loop_sequences_free(&all);
+    rt_scorer_destroy(&scorer);
+    return st;
+}
+
+/* ---- divergence ---- */
+
+static rt_status put_divergence(struct loop *loop, const char *run_id, double kl,
+                                double same, double tokens)
+{
+    rt_status st;
+    TRY(store_begin(loop->store));
+    TRY(store_put_metric(loop->store, run_id, "kl_mean", 0, kl / tokens));
+    TRY(store_put_metric(loop->store, run_id, "same_top", 0, same / tokens));
+    TRY(store_put_metric(loop->store, run_id, "kl_tokens", 0, tokens));
+    TRY(store_commit(loop->store));
+    return RT_OK;
+
+fail:
+    store_rollback(loop->store);
+    return st;
+}
+
+rt_status loop_divergence(struct loop *loop, const struct loop_variant *full,
+                          const struct loop_variant *variant,
+                          const struct loop_bench *bench, const struct loop_answers *f,
+                          const char *run_id)
+{
+    rt_status st;
+    struct rt_scorer *scorer = NULL;
+    struct loop_sequences all = { 0 };
+    struct said said = { 0 };
+    double kl = 0, same = 0;
+    uint32_t n, targets, tokens = 0;
+    TRY(loop_sequences_init(loop, DIVERGENCE_PROBLEMS, &all));
+    for (uint32_t i = 0; i < bench->set.count && i < DIVERGENCE_PROBLEMS; i++)
+        if (f->items[i].n)
+            TRY(loop_sequences_add(loop, &all, bench->set.items[i].question, NULL,
+                                   f->items[i].ids, f->items[i].n));
+    if (all.count == 0)
+        goto fail;
+    const uint32_t rows = loop_sequences_rows(&all);
+    TRY(said_init(loop->ctx, rows, &said));
+    TRY(rt_scorer_create(variant->model, variant->adapter, full->model, rows, &scorer));
+    for (uint32_t first = 0; first < all.count; first += n) {
+        const struct score_out out = { .kl = said.kl, .same = said.same };
+        n = loop_sequences_batch(&all, first, rows, &targets);
+        TRY(rt_scorer_run(scorer, all.list + first, n, &out));
+        for (uint32_t t = 0; t < targets; t++) {
+            kl += (double)said.kl[t];
+            same += said.same[t];
+        }
+        tokens += targets;
+    }
+    TRY(put_divergence(loop, run_id, kl, same, tokens));
+
+fail:
+    said_deinit(&said);
+    loop_sequences_free(&all);
+    rt_scorer_destroy(&scorer);
+    return st;
+}

@@ -1,0 +1,100 @@
+/* pipeline/prompt/prompt_format.h
+ * Prompt formats as rows of one table: how a question becomes a prompt, what ends an
+ * answer, how it is cut into steps, how its final answer is found and compared. All text
+ * of a format is hashed into the run, so that a changed prompt is another run. */
+#ifndef PIPELINE_PROMPT_PROMPT_FORMAT_H
+#define PIPELINE_PROMPT_PROMPT_FORMAT_H
+
+#include "pipeline/prompt/dialect.h"
+
+enum { PIPE_EXTRACT_MAX = 1024, PIPE_STOPS_MAX = 3 };
+
+struct pipe_prompt_format {
+    const char *name, *summary;
+    /* Worked examples before the question: the name of the set (examples.h) and the
+     * SHA-256 of its text, which is not part of this program. Null: none. */
+    const char *examples, *examples_hash;
+    /* The question is a user turn of the model's chat format; the instruction is the
+     * system text, or stands before the question if the chat format has none. */
+    bool chat;
+    const char *instruction;    /* null: none */
+    const char *before, *after; /* around the question */
+    const char *stop;           /* text of the token that ends an answer, null:
+                                             the model's own end tokens */
+    const char *stop_texts[PIPE_STOPS_MAX]; /* the first of them ends an answer and is cut
+                                               off; NULL after the last */
+    bool numbered; /* every line begins with "Step k:", by force: answer_turn.h */
+    uint32_t new_tokens_max; /* cap of an answer, the stop token counted */
+    uint32_t context;        /* tokens of prompt and answer, where the model has them */
+    const char *grader;      /* name of the grader, as stored */
+    const struct pipe_dialect *dialect; /* of its solution text */
+    /* How the final answer is found (grade/extract.h) and compared (grade/grade.h): name of
+     * the style. Null: by the two functions. */
+    const char *style;
+    /* False if there is no answer that can be read. `extracted` gets a zero-terminated
+     * copy, cut to `size`; *rule names the rule that fired or the reason why none did. */
+    bool (*extract)(const char *output, char *extracted, size_t size, const char **rule);
+    /* Whether an extracted answer equals the known one. */
+    bool (*equal)(const char *extracted, const char *answer);
+    const char *data[8]; /* data sets whose usual format this is; ends with a null */
+};
+
+/* The bundled model's row. */
+extern const struct pipe_prompt_format pipe_format_demo;
+/* The row with this name, or null. */
+const struct pipe_prompt_format *pipe_prompt_format_find(const char *name);
+/* Row i, null beyond the last: for lists in messages and help. */
+const struct pipe_prompt_format *pipe_prompt_format_at(uint32_t i);
+/* The usual row of a data set (its name without the split), or null. */
+const struct pipe_prompt_format *pipe_prompt_format_for(const char *data, size_t length);
+
+struct chat_format; /* runtime/text/chat.h */
+
+/* A format made ready for a model. All borrowed. */
+struct pipe_prompt {
+    const struct pipe_prompt_format *format;
+    const struct chat_format *chat; /* of formats that need one, else null */
+    const char *examples;           /* their text, may be NULL */
+};
+
+/* The prompt of a question in fresh memory (rt_free), null without memory. */
+char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt *prompt,
+                       const char *question);
+/* SHA-256 of everything that shapes an answer: 64 hex digits. */
+void pipe_prompt_hash(const struct pipe_prompt *prompt, char hex[65]);
+/* Cuts an answer, in place, at the first of the format's stop texts. */
+void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer);
+
+struct pipe_grader; /* grade/grade.h */
+
+/* Grades one answer. `grader` may be null for formats without a style. `extracted`
+ * (PIPE_EXTRACT_MAX bytes) is the caller's and backs out->extracted. An answer that hit the
+ * token cap is graded like any other: the reason says "truncated" where nothing could be
+ * extracted, else the rules that found and compared it. One that cannot be decided is not
+ * correct, and its reason begins with "undecided". */
+void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *format,
+                const char *output, enum pipe_finish finish, const char *answer,
+                char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out);
+
+/* Fills tok_start and tok_end of steps: token t holds the bytes from token_end[t - 1] (0
+ * for the first) to token_end[t], and belongs to the step in which it begins. */
+void pipe_steps_map_tokens(struct pipe_step *steps, uint32_t count,
+                           const uint32_t *token_end, uint32_t token_count);
+/* The step that holds token t, or -1. */
+int32_t pipe_step_of_token(const struct pipe_step *steps, uint32_t count, uint32_t token);
+
+/* What is wrong with the form of an answer, beside being right or wrong. */
+struct pipe_form {
+    bool truncated;  /* hit the token cap */
+    bool loops;      /* the same 3 to 40 tokens at least 4 times at the end */
+    bool monotone;   /* different tokens / tokens under 0.05 */
+    uint32_t period; /* of the loop, in tokens; 0: none */
+};
+void pipe_form_of(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
+                  struct pipe_form *out);
+static inline bool pipe_form_degenerate(const struct pipe_form *form)
+{
+    return form->loops || form->monotone;
+}
+
+#endif

@@ -1,0 +1,380 @@
+/* pipeline/restore/items.c
+ * From faults and answers to Silver Bullet items: candidates, selection, rows. */
+#include "pipeline/restore/items.h"
+
+#include "pipeline/run/ask_list.h"
+
+#include "runtime/base/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct making {
+    struct loop *loop;
+    const struct loop_material *m;
+    struct loop_set *set;
+    uint32_t capacity;
+};
+
+static rt_status no_memory(struct loop *loop)
+{
+    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
+}
+
+static bool is_pair(enum loop_items items)
+{
+    return items == LOOP_ITEMS_PAIRS || items == LOOP_ITEMS_PAIRS_OTHER ||
+           items == LOOP_ITEMS_SHUFFLED;
+}
+
+void loop_set_deinit(struct loop_set *set)
+{
+    pipe_curated_deinit(&set->curated);
+    rt_free(set->all);
+    rt_free(set->problem);
+    pipe_pool_deinit(&set->pool);
+    *set = (struct loop_set){ .count = 0 };
+}
+
+static rt_status reserve(struct making *k, uint32_t count)
+{
+    k->capacity = count;
+    k->set->all = rt_alloc(k->loop->ctx, count, sizeof *k->set->all);
+    k->set->problem = rt_alloc(k->loop->ctx, count, sizeof *k->set->problem);
+    return k->set->all && k->set->problem ? RT_OK : no_memory(k->loop);
+}
+
+static struct pipe_candidate *next(struct making *k, uint32_t problem)
+{
+    k->set->problem[k->set->count] = problem;
+    return &k->set->all[k->set->count++];
+}
+
+/* Full's whole trace of a problem that it solves. */
+static rt_status add_trace(struct making *k, uint32_t problem, int32_t step,
+                           enum pipe_category category)
+{
+    const struct loop_answer *a = &k->m->f->items[problem];
+    struct pipe_candidate *c = next(k, problem);
+    const rt_status st =
+        pipe_candidate_whole(k->loop->ctx, &k->set->pool, &k->loop->prompt,
+                             &k->m->mine->set.items[problem], step, a->text, c);
+    c->item.category = category;
+    c->item.source = "full's whole answer";
+    c->verified = a->correct;
+    c->truncated = a->truncated;
+    return st;
+}
+
+static rt_status make_lost(struct making *k)
+{
+    rt_status st = reserve(k, k->m->faults->count);
+    for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
+        const struct loop_fault *f = &k->m->faults->items[i];
+        st = add_trace(k, f->problem, f->step, f->category);
+    }
+    return st;
+}
+
+/* As many random problems that full solves as the recipe it controls has items. */
+static rt_status make_random(struct making *k)
+{
+    rt_status st;
+    struct rt_ctx *ctx = k->loop->ctx;
+    const uint32_t n = k->m->mine->set.count;
+    uint32_t want = k->m->items_max, count = 0;
+    bool *eligible = rt_alloc(ctx, n, sizeof *eligible);
+    uint32_t *picked = rt_alloc(ctx, n, sizeof *picked);
+    if (!eligible || !picked) {
+        st = no_memory(k->loop);
+        goto fail;
+    }
+    if (k->m->faults) { /* calibration has none: it takes what it asks for */
+        struct loop_set lost = { 0 };
+        TRY(loop_set_make(k->loop, k->m, LOOP_ITEMS_LOST, &lost));
+        want = lost.curated.count;
+        loop_set_deinit(&lost);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        eligible[i] = k->m->f->items[i].correct;
+    TRY(pipe_control_problems(ctx, eligible, n, want, k->loop->seed, picked, &count));
+    TRY(reserve(k, count));
+    for (uint32_t i = 0; i < count; i++)
+        TRY(add_trace(k, picked[i], -1, PIPE_CAT_NONE));
+
+fail:
+    rt_free(eligible);
+    rt_free(picked);
+    return st;
+}
+
+static rt_status add_pair(struct making *k, const struct loop_fault *f, int32_t step,
+                          const char *continuation, bool verified, const char *source)
+{
+    struct pipe_candidate *c = next(k, f->problem);
+    const struct loop_answer *q = &k->m->q->items[f->problem];
+    const rt_status st = pipe_candidate_pair(
+        k->loop->ctx, &k->set->pool, &k->loop->prompt, &k->m->mine->set.items[f->problem],
+        q->text, step, continuation, c);
+    c->item.category = f->category;
+    c->item.source = source;
+    c->verified = verified;
+    c->truncated = q->truncated && c->rejected_ends;
+    return st;
+}
+
+static void swap_sides(struct pipe_candidate *c)
+{
+    const char *chosen = c->item.chosen;
+    const bool ends = c->chosen_ends;
+    c->item.chosen = c->item.rejected;
+    c->item.rejected = chosen;
+    c->chosen_ends = c->rejected_ends;
+    c->rejected_ends = ends;
+    c->item.source = "the same, sides swapped";
+}
+
+static rt_status make_pairs(struct making *k)
+{
+    rt_status st = reserve(k, k->m->faults->count);
+    for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
+        const struct loop_fault *f = &k->m->faults->items[i];
+        st = add_pair(k, f, f->step, f->continuation, f->verified,
+                      "full's continuation at the first fault");
+        struct pipe_candidate *c = &k->set->all[i];
+        if (k->set->items == LOOP_ITEMS_SHUFFLED && c->item.chosen && c->item.rejected &&
+            pipe_control_swaps(k->loop->seed, i))
+            swap_sides(c);
+    }
+    return st;
+}
+
+/* Continuations by full after the steps before every step but the faulty one: jobs
+ * first[i] .. first[i + 1] are those of lost answer i. */
+struct others {
+    struct loop_job *jobs;
+    uint32_t *first, count;
+};
+
+static rt_status ask_others(struct making *k, struct others *o)
+{
+    rt_status st;
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    for (uint32_t i = 0; i < k->m->faults->count; i++) {
+        const struct loop_fault *f = &k->m->faults->items[i];
+        const char *text = k->m->q->items[f->problem].text;
+        const uint32_t count =
+            k->loop->format->dialect->split(text, steps, PIPE_STEPS_MAX);
+        for (uint32_t s = 0; s < count && f->step >= 0; s++) {
+            struct loop_job *job = &o->jobs[o->first[i] + s];
+            if ((int32_t)s == f->step)
+                continue;
+            job->problem = &k->m->mine->set.items[f->problem];
+            job->kept = s;
+            job->given = rt_format(k->loop->ctx, "%.*s", (int)steps[s].char_start, text);
+            if (!job->given)
+                return no_memory(k->loop);
+        }
+    }
+    const struct loop_continue how = { .model = k->m->full->model,
+                                       .what = "other steps" };
+    TRY(loop_continue(k->loop, &how, o->jobs, o->count));
+
+fail:
+    return st;
+}
+
+/* One of the steps at which full says something else, drawn at random; -1: none. The
+ * continuation need not be right: the step may come after the fault. */
+static int32_t draw_other(const struct making *k, const struct others *o, uint32_t i)
+{
+    bool differs[PIPE_STEPS_MAX] = { false };
+    struct pipe_step own[PIPE_STEPS_MAX], first[2];
+    const struct loop_fault *f = &k->m->faults->items[i];
+    const char *text = k->m->q->items[f->problem].text;
+    const uint32_t count = k->loop->format->dialect->split(text, own, PIPE_STEPS_MAX);
+    for (uint32_t s = 0; s < count; s++) {
+        const char *other = o->jobs[o->first[i] + s].text;
+        if (!other || k->loop->format->dialect->split(other, first, 2) == 0)
+            continue;
+        char *a = rt_format(k->loop->ctx, "%.*s", (int)first[0].char_end, other);
+        char *b =
+            rt_format(k->loop->ctx, "%.*s", (int)(own[s].char_end - own[s].char_start),
+                      text + own[s].char_start);
+        differs[s] = a && b && !pipe_same_but_spacing(a, b);
+        rt_free(a);
+        rt_free(b);
+    }
+    return f->step < 0 ? -1
+                       : pipe_control_step(differs, count, f->step, k->loop->seed, i);
+}
+
+static rt_status make_other_pairs(struct making *k)
+{
+    rt_status st;
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    const uint32_t n = k->m->faults->count;
+    struct others o = { .first = rt_alloc(k->loop->ctx, n + 1u, sizeof *o.first) };
+    for (uint32_t i = 0; o.first && i < n; i++) {
+        const char *text = k->m->q->items[k->m->faults->items[i].problem].text;
+        o.first[i] = o.count;
+        o.count += k->loop->format->dialect->split(text, steps, PIPE_STEPS_MAX);
+    }
+    o.jobs = rt_alloc(k->loop->ctx, o.count, sizeof *o.jobs);
+    if (!o.jobs || !o.first) {
+        st = no_memory(k->loop);
+        goto fail;
+    }
+    TRY(reserve(k, n));
+    TRY(ask_others(k, &o));
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t step = draw_other(k, &o, i);
+        TRY(add_pair(k, &k->m->faults->items[i], step,
+                     step < 0 ? NULL : o.jobs[o.first[i] + (uint32_t)step].text, true,
+                     "full's continuation at another step"));
+    }
+
+fail:
+    loop_jobs_free(o.jobs, o.count);
+    rt_free(o.first);
+    return st;
+}
+
+static rt_status make_candidates(struct making *k)
+{
+    switch (k->set->items) {
+    case LOOP_ITEMS_LOST:
+        return make_lost(k);
+    case LOOP_ITEMS_RANDOM:
+        return make_random(k);
+    case LOOP_ITEMS_PAIRS:
+    case LOOP_ITEMS_SHUFFLED:
+        return make_pairs(k);
+    case LOOP_ITEMS_PAIRS_OTHER:
+        return make_other_pairs(k);
+    }
+    return rt_fail(k->loop->ctx, RT_ERR_INTERNAL, "unknown kind of items");
+}
+
+rt_status loop_set_make(struct loop *loop, const struct loop_material *material,
+                        enum loop_items items, struct loop_set *out)
+{
+    rt_status st;
+    struct making k = { .loop = loop, .m = material, .set = out };
+    const struct pipe_problem_set *const measured[] = { material->measure
+                                                            ? &material->measure->set
+                                                            : NULL };
+    const struct pipe_curate_options options = {
+        .kind = is_pair(items) ? PIPE_ITEMS_DPO : PIPE_ITEMS_SFT,
+        .max_items = material->items_max,
+        .seed = loop->seed,
+        .measured = measured,
+        .measured_count = material->measure != NULL,
+    };
+    *out = (struct loop_set){ .items = items };
+    TRY(make_candidates(&k));
+    TRY(pipe_curate(loop->ctx, out->all, out->count, &options, &out->curated));
+    return RT_OK;
+
+fail:
+    loop_set_deinit(out);
+    return st;
+}
+
+static const char *kind_name(enum train_loss loss)
+{
+    return loss == TRAIN_DPO ? "dpo" : loss == TRAIN_SFT ? "sft" : "kl";
+}
+
+rt_status loop_set_store(struct loop *loop, const struct loop_set *set,
+                         enum train_loss loss, const char *run_id)
+{
+    rt_status st;
+    struct pipe_item *rows = rt_alloc(loop->ctx, set->count, sizeof *rows);
+    if (!rows)
+        return no_memory(loop);
+    for (uint32_t i = 0; i < set->count; i++) {
+        rows[i] = set->all[i].item;
+        if (!rows[i].chosen)
+            rows[i].chosen = "";
+        if (set->curated.drops[i] != PIPE_DROP_NONE)
+            rows[i].excluded = pipe_drop_reason(set->curated.drops[i]);
+    }
+    TRY(store_begin(loop->store));
+    TRY(store_put_items(loop->store, run_id, kind_name(loss), "{}", rows, set->count));
+    TRY(store_commit(loop->store));
+
+fail:
+    if (st != RT_OK)
+        store_rollback(loop->store);
+    rt_free(rows);
+    return st;
+}
+
+rt_status loop_set_sequences(struct loop *loop, uint32_t end_id,
+                             const struct loop_material *material,
+                             const struct loop_set *set, struct loop_sequences *out)
+{
+    rt_status st;
+    TRY(loop_sequences_init(loop, 2u * set->curated.count, out));
+    for (uint32_t i = 0; i < set->curated.count; i++) {
+        const uint32_t at = set->curated.picked[i];
+        const struct pipe_candidate *c = &set->all[at];
+        if (!c->item.rejected) { /* a whole answer keeps the tokens that full gave */
+            const struct loop_answer *a = &material->f->items[set->problem[at]];
+            TRY(loop_sequences_add(loop, out, c->question, NULL, a->ids, a->n));
+            continue;
+        }
+        out->per_item = 2;
+        TRY(loop_sequences_add_text(loop, out, c->question, c->given, c->item.chosen,
+                                    c->chosen_ends ? end_id : UINT32_MAX));
+        TRY(loop_sequences_add_text(loop, out, c->question, c->given, c->item.rejected,
+                                    c->rejected_ends ? end_id : UINT32_MAX));
+    }
+
+fail:
+    return st;
+}
+
+/* ---- the set as a file ---- */
+
+static void say_dropped(struct loop *loop, const struct loop_set *set, const char *path)
+{
+    pipe_say(loop->host, "%u items of %u candidates -> %s", set->curated.count,
+             set->count, path);
+    for (int d = PIPE_DROP_NONE + 1; d < PIPE_DROP_COUNT; d++)
+        if (set->curated.dropped[d])
+            pipe_say(loop->host, "  %5u not used: %s", set->curated.dropped[d],
+                     pipe_drop_reason((enum pipe_drop)d));
+}
+
+rt_status loop_curate(struct loop *loop, const struct loop_material *material,
+                      const struct loop_recipe *recipe, const char *path)
+{
+    rt_status st;
+    struct loop_set set = { 0 };
+    struct pipe_item *chosen = NULL;
+    struct fmt_text text = { .size = 0 };
+    TRY(loop_set_make(loop, material, recipe->items, &set));
+    chosen = rt_alloc(loop->ctx, set.curated.count, sizeof *chosen);
+    if (!chosen) {
+        st = no_memory(loop);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < set.curated.count; i++)
+        chosen[i] = set.all[set.curated.picked[i]].item;
+    TRY(fmt_text_open(loop->ctx, &text));
+    TRY(pipe_items_write(loop->ctx, chosen, set.curated.count,
+                         is_pair(set.items)          ? PIPE_ITEMS_DPO
+                         : recipe->loss == TRAIN_SFT ? PIPE_ITEMS_SFT
+                                                     : PIPE_ITEMS_KL,
+                         text.file));
+    TRY(fmt_text_save(loop->ctx, &text, path));
+    say_dropped(loop, &set, path);
+
+fail:
+    fmt_text_close(&text);
+    rt_free(chosen);
+    loop_set_deinit(&set);
+    return st;
+}

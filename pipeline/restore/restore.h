@@ -1,0 +1,91 @@
+/* pipeline/restore/restore.h
+ * The whole chain as stages that are found again: measure full and quant on the mined
+ * problems, locate, train the recipes and controls, measure all on other problems. Commands
+ * that end it early take the same options, so that restore continues from there. */
+#ifndef PIPELINE_RESTORE_RESTORE_H
+#define PIPELINE_RESTORE_RESTORE_H
+
+#include "pipeline/locate/locate.h"
+#include "pipeline/stats/statistics.h"
+
+/* What is asked for. Strings are borrowed and outlive the chain. */
+struct restore_options {
+    const char *full;  /* model folder or GGUF file */
+    const char *quant; /* the same, quantized; NULL: made from `full` with `bits` */
+    const char *mine, *validate, *measure; /* lists of problems, as the user names them */
+    const char *recipes; /* names with commas, for restore_arms; NULL: none is planned */
+    const char *work;    /* folder of adapters, checkpoints and quantized models */
+    uint32_t bits;       /* 2, 3, 4 or 8: one scale per row */
+    uint32_t items;      /* Silver Bullet items at most */
+    uint32_t samples;    /* drawn continuations where the greedy one fails */
+    uint32_t rank, epochs;
+    double lr; /* 0: the recipe's */
+};
+
+/* All recipes and controls, and those that run unless others are named. */
+extern const char restore_all_recipes[], restore_usual_recipes[];
+
+struct restoring;
+
+/* What the campaign is called by: the options as a JSON object in fresh memory (rt_free).
+ * RT_ERR_USAGE where a name is not UTF-8. */
+RT_CHECKED rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
+                                      const char *format, uint64_t seed, char **out);
+/* Opens models and problems on an open session, which is borrowed, and plans the arms.
+ * RT_ERR_USAGE: a recipe that is unknown, named twice or not possible, or problems that
+ * would be mined and measured. */
+RT_CHECKED rt_status restore_open(struct loop *loop, const struct restore_options *o,
+                                  struct restoring **out);
+void restore_close(struct restoring **restoring);
+
+/* Full's and quant's answers to the mined problems, and the first faulty steps. */
+RT_CHECKED rt_status restore_mine(struct restoring *r);
+/* The eval run of quant's answers to the mined problems; after restore_mine. */
+const char *restore_mined_run(const struct restoring *r);
+/* The same locators on `count` right answers of full with one step altered. */
+RT_CHECKED rt_status restore_injected(struct restoring *r, uint32_t count);
+/* The items of a recipe as JSON Lines; after restore_mine. */
+RT_CHECKED rt_status restore_curate(struct restoring *r, const char *recipe,
+                                    const char *path);
+/* The adapter of a recipe; its folder (at most `size` bytes) out. After restore_mine. */
+RT_CHECKED rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
+                                   size_t size);
+bool restore_is_recipe(const char *name);
+/* Measures full, quant and every planned arm on the measured problems. */
+RT_CHECKED rt_status restore_arms(struct restoring *r);
+/* Freezes the comparisons in the store and writes the page. */
+RT_CHECKED rt_status restore_report(struct restoring *r, const char *path);
+
+/* ---- results ---- */
+
+struct restore_arm_result {
+    const char *name;
+    uint32_t right, fixed, broken;
+    double p;                      /* McNemar, exact, against quant */
+    struct pipe_recovery recovery; /* of the lost problems */
+    double bits_per_weight;        /* effective, adapter included */
+};
+struct restore_result {
+    uint32_t problems, full_right, quant_right;
+    struct pipe_paired quant; /* quant against full */
+    double quant_bits_per_weight;
+    uint32_t arms;
+};
+/* After restore_arms. */
+RT_CHECKED rt_status restore_result_get(struct restoring *r, struct restore_result *out);
+/* Arm 0 .. arms - 1. */
+RT_CHECKED rt_status restore_arm_result_get(struct restoring *r, uint32_t arm,
+                                            struct restore_arm_result *out);
+
+/* What one stage took. */
+struct restore_cost {
+    const char *stage; /* borrowed during the call */
+    double wall_seconds, device_seconds, tflop;
+};
+typedef rt_status restore_cost_fn(void *user, const struct restore_cost *cost);
+/* Every stage of the campaign, in the order in which they began. *matmul_rate: FLOP/s of
+ * this device's own product of 512 x 512 x 512 floats, measured now. */
+RT_CHECKED rt_status restore_each_cost(struct restoring *r, double *matmul_rate,
+                                       restore_cost_fn *fn, void *user);
+
+#endif

@@ -1,0 +1,544 @@
+/* pipeline/restore/training.c
+ * Training of one recipe: batches of 8 for some epochs, checked on the validation split
+ * after each, the best kept. A checkpoint after each epoch lets the same command go on,
+ * bit for bit. */
+#include "pipeline/restore/items.h"
+
+#include "pipeline/run/ask_list.h"
+#include "pipeline/run/work.h"
+
+#include "runtime/base/file.h"
+#include "runtime/observe/score.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BATCH = 8 };
+
+static const struct loop_recipe recipes[] = {
+    { .name = "default",
+      .role = "restored",
+      .lowrank = true,
+      .train = true,
+      .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 5e-4f },
+    { .name = "lowrank", .role = "restored", .lowrank = true },
+    { .name = "sft",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_SFT,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 2e-3f },
+    { .name = "kl",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 5e-4f },
+    { .name = "dpo",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS,
+      .lr = 1e-4f },
+    { .name = "dpo+sft",
+      .role = "restored",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS,
+      .lr = 1e-4f,
+      .sft = 1.0f },
+    { .name = "random-problem",
+      .role = "control",
+      .lowrank = true,
+      .train = true,
+      .loss = TRAIN_KL,
+      .items = LOOP_ITEMS_RANDOM,
+      .lr = 5e-4f },
+    { .name = "random-step",
+      .role = "control",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_PAIRS_OTHER,
+      .lr = 1e-4f },
+    { .name = "shuffled",
+      .role = "control",
+      .train = true,
+      .loss = TRAIN_DPO,
+      .items = LOOP_ITEMS_SHUFFLED,
+      .lr = 1e-4f },
+    { .name = "on-full",
+      .role = "control",
+      .train = true,
+      .on_full = true,
+      .loss = TRAIN_SFT,
+      .items = LOOP_ITEMS_LOST,
+      .lr = 2e-3f },
+};
+const struct loop_recipe *loop_recipe_find(const char *name)
+{
+    for (size_t i = 0; i < RT_COUNT(recipes); i++)
+        if (strcmp(recipes[i].name, name) == 0)
+            return &recipes[i];
+    return NULL;
+}
+
+struct training {
+    struct loop *loop;
+    const struct loop_material *m;
+    const struct loop_recipe *recipe;
+    struct rt_model *model;
+    struct rt_adapter *adapter;
+    struct rt_trainer *trainer;
+    struct loop_sequences items;
+    struct fmt_adapter *best;
+    double best_accuracy, lr;
+    uint32_t item_count, steps_per_epoch, epochs;
+    char run_id[STORE_ID];
+    char folder[512], state[560];
+    uint32_t saved; /* updates of the checkpoint that the state names; 0: none */
+    struct train_metrics *epoch; /* [steps_per_epoch] of the epoch so far */
+    uint64_t started;
+    struct loop_costs costs;
+    double step_seconds; /* of which the store knows */
+};
+
+/* Sequences of step k, in a fresh order each epoch. */
+static uint32_t batch_of(const struct training *t, uint32_t k, uint32_t *order,
+                         struct train_sequence *batch)
+{
+    const uint32_t epoch = k / t->steps_per_epoch, first = k % t->steps_per_epoch * BATCH;
+    uint32_t n = 0;
+    train_order(t->loop->seed, epoch, t->item_count, order);
+    for (uint32_t i = first; i < first + BATCH && i < t->item_count; i++)
+        for (uint32_t s = 0; s < t->items.per_item; s++)
+            batch[n++] = t->items.list[order[i] * t->items.per_item + s];
+    return n;
+}
+
+/* The most rows and targets any batch of the plan needs. */
+static void plan_capacity(const struct training *t, uint32_t *order, uint32_t *rows,
+                          uint32_t *targets)
+{
+    struct train_sequence batch[2 * BATCH];
+    *rows = *targets = 0;
+    for (uint32_t k = 0; k < t->epochs * t->steps_per_epoch; k++) {
+        uint32_t r = 0, m = 0;
+        const uint32_t n = batch_of(t, k, order, batch);
+        for (uint32_t i = 0; i < n; i++) {
+            r += batch[i].n - 1;
+            for (uint32_t j = 1; j < batch[i].n; j++)
+                m += batch[i].mask[j];
+        }
+        *rows = r > *rows ? r : *rows;
+        *targets = m > *targets ? m : *targets;
+    }
+}
+
+/* Log-probabilities under the start: the reference of preference losses. */
+static rt_status fill_reference(struct training *t)
+{
+    rt_status st;
+    struct rt_scorer *scorer = NULL;
+    uint32_t n, targets;
+    const uint32_t rows = loop_sequences_rows(&t->items);
+    float *logprob = rt_alloc(t->loop->ctx, rows, sizeof *logprob);
+    if (!logprob)
+        return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "reference: no memory");
+    TRY(rt_scorer_create(t->model, t->adapter, NULL, rows, &scorer));
+    for (uint32_t i = 0; i < t->items.count; i += n) {
+        const struct score_out out = { .logprob = logprob };
+        n = loop_sequences_batch(&t->items, i, rows, &targets);
+        TRY(rt_scorer_run(scorer, t->items.list + i, n, &out));
+        for (uint32_t s = 0, at = 0; s < n; s++) {
+            const struct train_sequence *seq = &t->items.list[i + s];
+            float *ref = (float *)(uintptr_t)seq->ref;
+            for (uint32_t k = 1; k < seq->n; k++)
+                if (seq->mask[k])
+                    ref[k] = logprob[at++];
+        }
+    }
+
+fail:
+    rt_scorer_destroy(&scorer);
+    rt_free(logprob);
+    return st;
+}
+
+/* Share of the validation split that the adapter as it is answers right. */
+static rt_status validate(struct training *t, double *accuracy)
+{
+    rt_status st = RT_OK;
+    const struct pipe_problem_set *set = &t->m->validate->set;
+    const struct loop_continue how = { .model = t->model,
+                                       .adapter = t->adapter,
+                                       .what = "validate" };
+    struct loop_job *jobs = rt_alloc(t->loop->ctx, set->count, sizeof *jobs);
+    uint32_t right = 0;
+    if (!jobs)
+        return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "validation: no memory");
+    for (uint32_t i = 0; i < set->count; i++)
+        jobs[i].problem = &set->items[i];
+    TRY(loop_continue(t->loop, &how, jobs, set->count));
+    for (uint32_t i = 0; i < set->count; i++) {
+        bool one;
+        TRY(loop_job_grade(t->loop, &jobs[i], &one));
+        right += one;
+    }
+    *accuracy = set->count ? (double)right / set->count : 0;
+
+fail:
+    loop_jobs_free(jobs, set->count);
+    return st;
+}
+
+static rt_status save_adapter(struct training *t, const struct fmt_adapter *adapter)
+{
+    const char *const metadata[] = { "format", "pt",           "recipe", t->recipe->name,
+                                     "base",   t->model->hash, NULL };
+    return fmt_adapter_write(t->loop->ctx, t->folder, adapter, &t->model->config,
+                             t->recipe->on_full ? t->m->full_folder : t->m->quant_folder,
+                             metadata);
+}
+
+/* In a transaction: what was spent since the last call. */
+static rt_status save_costs(struct training *t)
+{
+    struct rt_trainer_stats s = { 0 };
+    if (t->trainer)
+        rt_trainer_stats_get(t->trainer, &s);
+    const double more = s.wall_seconds - t->step_seconds;
+    t->step_seconds = s.wall_seconds;
+    const rt_status st = loop_costs_save(t->loop, &t->costs, t->run_id, s.flops, 0);
+    return st == RT_OK ? store_add_metric(t->loop->store, t->run_id, "step_seconds", more)
+                       : st;
+}
+
+/* The checkpoint after `k` steps. */
+static void name_checkpoint(const struct training *t, uint32_t k, char path[560])
+{
+    snprintf(path, 560, "%s-%u.ckpt", t->folder, k);
+}
+
+static void remove_checkpoint(const struct training *t, uint32_t k)
+{
+    char path[560];
+    name_checkpoint(t, k, path);
+    remove(path);
+}
+
+static double rate_of(const struct training *t, uint32_t k)
+{
+    const uint32_t steps = t->epochs * t->steps_per_epoch;
+    return train_rate(t->lr, k, steps, (steps + 9) / 10, 0.1);
+}
+
+static rt_status put_step(struct training *t, uint32_t k, const struct train_metrics *m)
+{
+    rt_status st;
+    struct store *s = t->loop->store;
+    TRY(store_put_metric(s, t->run_id, "loss", k, m->loss));
+    TRY(store_put_metric(s, t->run_id, "grad_norm", k, m->grad_norm));
+    TRY(store_put_metric(s, t->run_id, "lr", k, rate_of(t, k)));
+    if (t->recipe->loss == TRAIN_DPO) {
+        TRY(store_put_metric(s, t->run_id, "logp_chosen", k, m->logp_chosen));
+        TRY(store_put_metric(s, t->run_id, "logp_rejected", k, m->logp_rejected));
+        TRY(store_put_metric(s, t->run_id, "margin", k, m->margin));
+        TRY(store_put_metric(s, t->run_id, "pair_accuracy", k, m->accuracy));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* The rows of the epoch that ends after `k` steps, in one short transaction: nobody waits
+ * for an epoch. */
+static rt_status put_epoch(struct training *t, uint32_t k, double accuracy)
+{
+    rt_status st;
+    struct store *s = t->loop->store;
+    TRY(store_begin(s));
+    for (uint32_t i = 0; i < t->steps_per_epoch; i++)
+        TRY(put_step(t, k - t->steps_per_epoch + i, &t->epoch[i]));
+    TRY(store_put_metric(s, t->run_id, "val_accuracy", k, accuracy));
+    TRY(save_costs(t));
+    TRY(store_commit(s));
+    return RT_OK;
+
+fail:
+    store_rollback(s);
+    return st;
+}
+
+/* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
+ * are durable before the state says that they are done: a kill in between repeats the
+ * epoch and writes the same rows again. The checkpoint that the state names stays until
+ * the state names the next. */
+static rt_status end_epoch(struct training *t, uint32_t k)
+{
+    rt_status st;
+    double accuracy = 0;
+    char checkpoint[560];
+    name_checkpoint(t, k, checkpoint);
+    TRY(validate(t, &accuracy));
+    TRY(put_epoch(t, k, accuracy));
+    TRY(rt_adapter_download(t->adapter));
+    if (!t->best || accuracy >= t->best_accuracy) {
+        fmt_adapter_destroy(&t->best);
+        TRY(fmt_adapter_copy(t->loop->ctx, t->adapter->source, &t->model->config,
+                             &t->best));
+        t->best_accuracy = accuracy;
+    }
+    TRY(save_adapter(t, t->best));
+    TRY(rt_trainer_save(t->trainer, checkpoint));
+    json_t *state = json_pack("{s:i, s:f}", "updates", (int)k, "best", t->best_accuracy);
+    st = fmt_json_write(t->loop->ctx, t->state, state);
+    json_decref(state);
+    TRY(st);
+    if (t->saved)
+        remove_checkpoint(t, t->saved);
+    t->saved = k;
+
+fail:
+    return st;
+}
+
+/* Takes up a killed run where its last checkpoint is. Anything that does not fit is
+ * started anew; a checkpoint that does not fit has changed nothing. */
+static uint32_t resume(struct training *t)
+{
+    json_t *state = NULL;
+    char checkpoint[560];
+    if (!fmt_exists(t->state) || fmt_json_read(t->loop->ctx, t->state, &state) != RT_OK)
+        return 0;
+    const uint32_t updates =
+        (uint32_t)json_integer_value(json_object_get(state, "updates"));
+    t->best_accuracy = json_number_value(json_object_get(state, "best"));
+    json_decref(state);
+    if (fmt_adapter_read(t->loop->ctx, t->folder, &t->model->config, &t->best) != RT_OK)
+        return 0;
+    name_checkpoint(t, updates, checkpoint);
+    if (rt_trainer_load(t->trainer, checkpoint) != RT_OK) {
+        fmt_adapter_destroy(&t->best);
+        return 0;
+    }
+    t->saved = updates;
+    if (updates > t->steps_per_epoch) /* a kill may have left the one before */
+        remove_checkpoint(t, updates - t->steps_per_epoch);
+    pipe_say(t->loop->host, "train %-22s goes on after step %u", t->recipe->name,
+             updates);
+    return updates;
+}
+
+static rt_status run_steps(struct training *t, uint32_t *order)
+{
+    rt_status st = RT_OK;
+    struct train_sequence batch[2 * BATCH];
+    const uint32_t steps = t->epochs * t->steps_per_epoch;
+    for (uint32_t k = resume(t); k < steps; k++) {
+        struct train_metrics *m = &t->epoch[k % t->steps_per_epoch];
+        char extra[64];
+        const uint32_t n = batch_of(t, k, order, batch);
+        TRY(pipe_stop_status(t->loop->host, t->loop->ctx));
+        TRY(loop_work_beat(t->loop));
+        TRY(rt_trainer_gradient(t->trainer, batch, n, m));
+        TRY(rt_trainer_update(t->trainer, rate_of(t, k), NULL));
+        snprintf(extra, sizeof extra, "loss %.4f", m->loss);
+        const struct pipe_progress now = { .what = t->recipe->name,
+                                           .done = k + 1,
+                                           .total = steps,
+                                           .started_ns = t->started,
+                                           .extra = extra };
+        pipe_progress(t->loop->host, &now);
+        if ((k + 1) % t->steps_per_epoch == 0)
+            TRY(end_epoch(t, k + 1));
+    }
+
+fail:
+    return st;
+}
+
+static rt_status make_items(struct training *t)
+{
+    rt_status st;
+    struct loop_set set = { 0 };
+    TRY(loop_set_make(t->loop, t->m, t->recipe->items, &set));
+    if (set.curated.count == 0) {
+        st = rt_fail(t->loop->ctx, RT_ERR_USAGE,
+                     "recipe '%s' finds nothing to train on: the mined split has no lost "
+                     "problem that serves; mine more problems",
+                     t->recipe->name);
+        goto fail;
+    }
+    TRY(loop_set_store(t->loop, &set, t->recipe->loss, t->run_id));
+    TRY(loop_set_sequences(t->loop, loop_end_id(t->loop, t->model), t->m, &set,
+                           &t->items));
+    t->item_count = t->items.count / t->items.per_item;
+
+fail:
+    loop_set_deinit(&set);
+    return st;
+}
+
+/* A control that finds fewer items than what it controls goes over them more often, so
+ * that both take the same number of steps. */
+static rt_status plan_steps(struct training *t)
+{
+    rt_status st = RT_OK;
+    uint32_t like = t->item_count;
+    if (t->recipe->items == LOOP_ITEMS_PAIRS_OTHER) {
+        struct loop_set pairs = { 0 };
+        TRY(loop_set_make(t->loop, t->m, LOOP_ITEMS_PAIRS, &pairs));
+        like = pairs.curated.count > like ? pairs.curated.count : like;
+        loop_set_deinit(&pairs);
+    }
+    t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
+    const uint32_t steps = t->m->epochs * ((like + BATCH - 1) / BATCH);
+    t->epochs = (steps + t->steps_per_epoch - 1) / t->steps_per_epoch;
+
+fail:
+    return st;
+}
+
+static rt_status prepare(struct training *t, uint32_t **order)
+{
+    rt_status st;
+    uint32_t rows, targets;
+    struct train_options o;
+    TRY(make_items(t));
+    TRY(plan_steps(t));
+    *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
+    t->epoch = rt_alloc(t->loop->ctx, t->steps_per_epoch, sizeof *t->epoch);
+    if (!*order || !t->epoch) {
+        st = rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
+        goto fail;
+    }
+    if (t->recipe->loss == TRAIN_DPO)
+        TRY(fill_reference(t));
+    plan_capacity(t, *order, &rows, &targets);
+    train_options_default(&o);
+    o.loss = t->recipe->loss;
+    o.lr = (float)t->lr;
+    o.sft = t->recipe->sft;
+    o.sft_norm = 1;
+    TRY(rt_trainer_create(t->model, t->adapter,
+                          o.loss == TRAIN_KL ? t->m->full->model : NULL, &o, rows,
+                          targets, &t->trainer));
+
+fail:
+    return st;
+}
+
+static rt_status close_run(struct training *t)
+{
+    rt_status st;
+    struct rt_trainer_stats s = { 0 };
+    if (t->trainer)
+        rt_trainer_stats_get(t->trainer, &s);
+    TRY(store_begin(t->loop->store));
+    TRY(save_costs(t));
+    TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
+    TRY(loop_work_done(t->loop));
+    TRY(store_commit(t->loop->store));
+    pipe_say(t->loop->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s", t->recipe->name,
+             t->item_count, (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
+             t->recipe->train ? "" : " (no training)");
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status train_now(struct training *t)
+{
+    rt_status st;
+    struct fmt_adapter *start = NULL;
+    uint32_t *order = NULL;
+    TRY(loop_work_begin(t->loop, t->run_id));
+    loop_costs_start(t->loop, &t->costs);
+    TRY(loop_start_make(t->loop, t->m, t->recipe, &start));
+    if (!t->recipe->train) {
+        st = save_adapter(t, start);
+        fmt_adapter_destroy(&start);
+        TRY(st);
+    } else {
+        TRY(rt_adapter_create(t->model, start, true, &t->adapter)); /* takes start */
+        TRY(prepare(t, &order));
+        TRY(run_steps(t, order));
+    }
+    TRY(close_run(t));
+    remove(t->state);
+    remove_checkpoint(t, t->saved);
+
+fail:
+    rt_free(order);
+    return st;
+}
+
+/* After the run, so that other seeds or rates do not overwrite each other. */
+static void name_files(struct training *t)
+{
+    const char *hash = strchr(t->run_id, ':');
+    snprintf(t->folder, sizeof t->folder, "%.400s/adapter-%s-%.8s", t->loop->work,
+             t->recipe->name, hash ? hash + 1 : t->run_id);
+    snprintf(t->state, sizeof t->state, "%s.json", t->folder);
+}
+
+rt_status loop_train(struct loop *loop, const struct loop_material *material,
+                     const struct loop_recipe *recipe, char *folder, size_t folder_size)
+{
+    rt_status st;
+    char config[1152], *done = NULL;
+    struct training t = {
+        .loop = loop, .m = material, .recipe = recipe, .started = rt_time_ns()
+    };
+    const struct loop_variant *base = recipe->on_full ? material->full : material->quant;
+    t.model = base->model;
+    t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
+    snprintf(
+        config, sizeof config,
+        "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
+        "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
+        "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
+        recipe->name, material->rank, BATCH, material->epochs, t.lr, material->items_max,
+        material->samples, material->mine->id, material->validate->id,
+        material->measure ? material->measure->id : "", material->full->row.id,
+        material->f->run_id, material->q->run_id);
+    struct store_run run = { .campaign_id = loop->campaign_id,
+                             .kind = "train",
+                             .variant_id = base->row.id,
+                             .benchmark_id = material->mine->id,
+                             .env_id = loop->env_id,
+                             .seed = loop->seed,
+                             .config = config };
+    TRY(store_run_open(loop->store, &run));
+    snprintf(t.run_id, STORE_ID, "%s", run.id);
+    name_files(&t);
+    snprintf(folder, folder_size, "%s", t.folder);
+    char adapter_file[600], stage[64];
+    snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
+    snprintf(stage, sizeof stage, "train %s", recipe->name);
+    if (store_stage_done(loop->store, loop->campaign_id, stage, run.id, &done) &&
+        fmt_exists(adapter_file)) {
+        pipe_say(loop->host, "train %-22s done [from before]", recipe->name);
+    } else {
+        TRY(train_now(&t));
+        TRY(store_put_stage(loop->store, loop->campaign_id, stage, run.id, "{}",
+                            (double)(rt_time_ns() - t.started) * 1e-9));
+    }
+
+fail:
+    rt_free(done);
+    if (st != RT_OK)
+        loop_work_stopped(loop, st);
+    rt_trainer_destroy(&t.trainer);
+    rt_adapter_destroy(&t.adapter);
+    fmt_adapter_destroy(&t.best);
+    loop_sequences_free(&t.items);
+    rt_free(t.epoch);
+    return st;
+}

@@ -1,0 +1,109 @@
+/* pipeline/run/sequences.c
+ * Prompts and answers as token sequences with masks. */
+#include "pipeline/run/sequences.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { ROWS_USUAL = 2048 }; /* of a batch of short sequences */
+
+static rt_status no_memory(struct loop *loop)
+{
+    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "token sequences: no memory");
+}
+
+rt_status loop_sequences_init(struct loop *loop, uint32_t capacity,
+                              struct loop_sequences *out)
+{
+    *out = (struct loop_sequences){ .per_item = 1, .capacity = capacity };
+    out->list = rt_alloc(loop->ctx, capacity, sizeof *out->list);
+    return out->list ? RT_OK : no_memory(loop);
+}
+
+void loop_sequences_free(struct loop_sequences *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        rt_free((void *)(uintptr_t)s->list[i].ids);
+        rt_free((void *)(uintptr_t)s->list[i].mask);
+        rt_free((void *)(uintptr_t)s->list[i].ref);
+    }
+    rt_free(s->list);
+    *s = (struct loop_sequences){ 0 };
+}
+
+rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
+                             const char *question, const char *given,
+                             const uint32_t *tail, uint32_t n_tail)
+{
+    struct rt_ctx *ctx = loop->ctx;
+    uint32_t *prompt = NULL, n_prompt = 0;
+    assert(s->count < s->capacity);
+    const rt_status st = loop_prompt(loop, question, given, &prompt, &n_prompt);
+    if (st != RT_OK)
+        return st;
+    const uint32_t n = n_prompt + n_tail;
+    uint32_t *ids = rt_resize(ctx, prompt, n_prompt, n, sizeof *ids);
+    uint8_t *mask = rt_alloc(ctx, n, 1);
+    float *ref = rt_alloc(ctx, n, sizeof *ref);
+    if (!ids || !mask || !ref) {
+        rt_free(ids ? ids : prompt);
+        rt_free(mask);
+        rt_free(ref);
+        return no_memory(loop);
+    }
+    memcpy(ids + n_prompt, tail, n_tail * sizeof *ids);
+    memset(mask + n_prompt, 1, n_tail);
+    s->list[s->count++] =
+        (struct train_sequence){ .ids = ids, .mask = mask, .n = n, .ref = ref };
+    return RT_OK;
+}
+
+rt_status loop_sequences_add_text(struct loop *loop, struct loop_sequences *s,
+                                  const char *question, const char *given,
+                                  const char *text, uint32_t end_id)
+{
+    rt_status st;
+    uint32_t *tail = NULL, n = 0;
+    TRY(text_encode(loop->tok, text, strlen(text), false, &tail, &n));
+    if (end_id != UINT32_MAX) {
+        uint32_t *more = rt_resize(loop->ctx, tail, n, n + 1u, sizeof *more);
+        if (!more) {
+            st = no_memory(loop);
+            goto fail;
+        }
+        tail = more;
+        tail[n++] = end_id;
+    }
+    st = loop_sequences_add(loop, s, question, given, tail, n);
+
+fail:
+    rt_free(tail);
+    return st;
+}
+
+uint32_t loop_sequences_rows(const struct loop_sequences *s)
+{
+    uint64_t all = 0;
+    uint32_t longest = 1;
+    for (uint32_t i = 0; i < s->count; i++) {
+        all += s->list[i].n;
+        longest = s->list[i].n > longest ? s->list[i].n : longest;
+    }
+    const uint32_t usual = all < ROWS_USUAL ? (uint32_t)all : ROWS_USUAL;
+    return longest > usual ? longest : usual;
+}
+
+uint32_t loop_sequences_batch(const struct loop_sequences *s, uint32_t first,
+                              uint32_t rows, uint32_t *targets)
+{
+    uint32_t n = 0;
+    *targets = 0;
+    for (; first + n < s->count && s->list[first + n].n <= rows; n++) {
+        const struct train_sequence *seq = &s->list[first + n];
+        rows -= seq->n;
+        for (uint32_t t = 1; t < seq->n; t++)
+            *targets += seq->mask[t];
+    }
+    assert(n > 0 || first == s->count);
+    return n;
+}

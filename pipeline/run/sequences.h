@@ -1,0 +1,35 @@
+/* pipeline/run/sequences.h
+ * Token sequences that are scored or trained on: a prompt as it is asked, and an answer
+ * whose tokens are the targets. Of any length. */
+#ifndef PIPELINE_RUN_SEQUENCES_H
+#define PIPELINE_RUN_SEQUENCES_H
+
+#include "pipeline/run/session.h"
+#include "runtime/train/train.h"
+
+struct loop_sequences {
+    struct train_sequence *list; /* pair losses: chosen, rejected, chosen, ... */
+    uint32_t count, capacity;
+    uint32_t per_item; /* 1, or 2 for pairs */
+};
+
+RT_CHECKED rt_status loop_sequences_init(struct loop *loop, uint32_t capacity,
+                                         struct loop_sequences *out);
+void loop_sequences_free(struct loop_sequences *s);
+/* Adds the prompt of a question, `given` (null: nothing) as the start of its answer, then
+ * the targets: `tail`, which is copied. */
+RT_CHECKED rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
+                                        const char *question, const char *given,
+                                        const uint32_t *tail, uint32_t n_tail);
+/* The same with text as targets, and end_id behind it unless that is UINT32_MAX. */
+RT_CHECKED rt_status loop_sequences_add_text(struct loop *loop, struct loop_sequences *s,
+                                             const char *question, const char *given,
+                                             const char *text, uint32_t end_id);
+/* Token rows that a pass over batches needs: enough for the longest sequence, and for
+ * several where they are short. */
+uint32_t loop_sequences_rows(const struct loop_sequences *s);
+/* How many sequences from `first` on fit in `rows` rows; *targets gets their targets. */
+uint32_t loop_sequences_batch(const struct loop_sequences *s, uint32_t first,
+                              uint32_t rows, uint32_t *targets);
+
+#endif

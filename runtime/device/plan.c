@@ -1,0 +1,210 @@
+/* runtime/device/plan.c
+ * The pure function from facts of a device to its plan, and the bounds and words that
+ * follow from a plan. */
+#include "runtime/device/plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* A submission may run at most a fifth of what watchdogs allow (2 s), on a device
+ * assumed this slow. */
+#define SOFTWARE_FLOPS_PER_SECOND 8e9
+#define GPU_FLOPS_PER_SECOND 2e11
+#define SUBMIT_SECONDS_MAX 0.4
+
+/* Where operands come by storage loads a software device decodes slowly beside a
+ * product: docs/log/ops-against-limits.md has what was measured. The values are the
+ * same. */
+enum { DECODE_ROWS = 32 };
+
+/* Mesa's LP_MAX_TGSI_LOOP_ITERATIONS, of every version so far. */
+enum { DRIVER_LLVMPIPE = 13, LLVMPIPE_ROUNDS = 65535 };
+
+/* `sample` needs 7.5 rounds per column where its loops of 4 are unrolled, as Mesa does: what
+ * is left of LLVMPIPE_ROUNDS, rounded down to a power of two. It holds on every device, so
+ * that a row is summed alike on all that one family of kernels serves. */
+enum { ROW_COLUMNS_MAX = 8192 };
+
+/* Rounds that attention needs: lanes kernels one for eight keys and, backward, one for a
+ * query and head; tiled kernels up to six for a key or query of the longest heads. */
+enum { KEYS_A_ROUND = 8, TILED_ROUNDS = 6, ROUNDS_BESIDE = 128 };
+
+enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
+
+static const struct {
+    uint32_t driver, first, last; /* of VkPhysicalDeviceDriverProperties, inclusive */
+} quirk_ranges[RT_QUIRK_COUNT] = {
+#define QUIRK(name, driver, first, last, reason, where) { driver, first, last },
+#include "runtime/device/quirks.def"
+#undef QUIRK
+};
+
+const struct rt_quirk_info rt_quirk_table[RT_QUIRK_COUNT] = {
+#define QUIRK(name, driver, first, last, reason, where) { #name, reason, where },
+#include "runtime/device/quirks.def"
+#undef QUIRK
+};
+
+bool rt_plan_has_quirk(const struct rt_plan *plan, enum rt_quirk quirk)
+{
+    return plan->quirks >> quirk & 1u;
+}
+
+static uint32_t quirks_of(const struct rt_facts *facts)
+{
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < RT_QUIRK_COUNT; i++)
+        if (facts->driver_id == quirk_ranges[i].driver &&
+            facts->driver_version >= quirk_ranges[i].first &&
+            facts->driver_version <= quirk_ranges[i].last)
+            bits |= 1u << i;
+    return bits;
+}
+
+const char *const rt_family_names[RT_FAMILY_COUNT] = { "auto", "lanes", "tiled" };
+const char *const rt_kv_names[RT_KV_COUNT] = { "auto", "f32", "f16" };
+const char *const rt_products_names[RT_PRODUCTS_COUNT] = { "f32", "f16", "int8" };
+
+/* shaders/lib/products.glsl: a workgroup of 128, tiles of 64 outputs by 16 or 64 rows, 32
+ * inputs at once. */
+enum { PRODUCT_LANES = 128, PRODUCT_SHARED = 28 << 10 };
+
+bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
+                           uint32_t subgroup_size)
+{
+    if (!rows || !outputs || !inputs || !subgroup_size || 16 % rows || 64 % outputs ||
+        32 % inputs || PRODUCT_LANES % subgroup_size)
+        return false;
+    return 16 / rows * (64 / outputs) % (PRODUCT_LANES / subgroup_size) == 0;
+}
+
+bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
+                            const char **lack)
+{
+    *lack = NULL;
+    if (products == RT_PRODUCTS_F16 && !facts->coop_rows)
+        *lack = "cooperative matrices of halves with sums in floats";
+    else if (products == RT_PRODUCTS_F16 && (!facts->fp16 || !facts->memory_model))
+        *lack = "arithmetic of halves and the Vulkan memory model";
+    else if (products == RT_PRODUCTS_F16 && !facts->subgroup_fixed)
+        *lack = "subgroups of a known size";
+    else if (products == RT_PRODUCTS_INT8 && !facts->int_dot)
+        *lack = "integer dot products";
+    else if (products != RT_PRODUCTS_F32 && facts->shared_bytes < PRODUCT_SHARED)
+        *lack = "28 KiB of shared memory";
+    return *lack == NULL;
+}
+
+/* GPUs wait for memory, and it is scarce: halves. Software devices keep floats, so that what
+ * is measured there is the model alone (docs/numerics.md). */
+enum rt_kv rt_plan_kv(enum rt_kv asked, bool software)
+{
+    return asked != RT_KV_AUTO ? asked : software ? RT_KV_F32 : RT_KV_F16;
+}
+
+static uint32_t broadcast_of(const struct rt_facts *facts)
+{
+    const bool there =
+        facts->subgroup_size == 4 ? facts->subgroup_quad : facts->subgroup_ballot;
+    return there ? facts->subgroup_size : 0;
+}
+
+static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
+{
+    if (plan->products != RT_PRODUCTS_F16)
+        return;
+    plan->fragment_rows = facts->coop_rows;
+    plan->fragment_outputs = facts->coop_outputs;
+    plan->fragment_inputs = facts->coop_inputs;
+    plan->subgroup_size = facts->subgroup_size;
+}
+
+/* A pure function: no Vulkan call, no global, no clock. Which kernels a device may run, in
+ * what widths and pieces, and which memory is taken, is decided here. Beside the plan, facts
+ * are read only where they are no choice: the clock of timestamps (vk_list.c), the size of
+ * the heap (device.c), what a device is called and told apart by. */
+void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
+                  struct rt_plan *plan)
+{
+    assert(facts->lanes_max >= 128);
+    enum rt_family family = options->family;
+    if (family == RT_FAMILY_AUTO)
+        family = facts->software || facts->shared_bytes < 32768 ? RT_FAMILY_LANES
+                                                                : RT_FAMILY_TILED;
+    /* Software devices read texel buffers faster than storage (bench/probe/README.md),
+     * where the driver allows large ones. */
+    const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;
+    const double rate =
+        facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
+    const char *lack;
+    *plan = (struct rt_plan){
+        .family = family,
+        .products = rt_plan_products_there(facts, options->products, &lack)
+                        ? options->products
+                        : RT_PRODUCTS_F32,
+        .kv = rt_plan_kv(options->kv, facts->software),
+        .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
+        .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
+        .broadcast = broadcast_of(facts),
+        .lanes_max = facts->lanes_max,
+        .binding_bytes_max = facts->storage_range_max,
+        .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
+        .wide_weights = family == RT_FAMILY_LANES,
+        .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
+        .submit_flops_max = rate * SUBMIT_SECONDS_MAX,
+        .quirks = quirks_of(facts),
+        .loop_rounds_max = facts->driver_id == DRIVER_LLVMPIPE ? LLVMPIPE_ROUNDS : 0,
+        .row_columns_max = ROW_COLUMNS_MAX,
+        .host_visible = facts->unified_memory,
+        .own_memory = facts->discrete,
+    };
+    plan_fragment(facts, plan);
+}
+
+uint32_t rt_plan_keys_max(const struct rt_plan *plan)
+{
+    if (plan->loop_rounds_max == 0)
+        return UINT32_MAX;
+    const uint32_t rounds = plan->loop_rounds_max - ROUNDS_BESIDE;
+    return plan->family == RT_FAMILY_TILED ? rounds / TILED_ROUNDS
+                                           : rounds * KEYS_A_ROUND;
+}
+
+uint32_t rt_plan_gradient_rows_max(const struct rt_plan *plan, uint32_t sharing)
+{
+    if (plan->loop_rounds_max == 0)
+        return UINT32_MAX;
+    const uint32_t rounds = plan->loop_rounds_max - ROUNDS_BESIDE;
+    const uint32_t each = plan->family == RT_FAMILY_TILED ? TILED_ROUNDS : 1;
+    return rounds / (each * sharing) - 2;
+}
+
+bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows)
+{
+    return bits != 32 && plan->decode_rows && rows >= plan->decode_rows;
+}
+
+size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
+{
+    static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
+    char quirks[256] = "";
+    size_t used = 0;
+    for (uint32_t i = 0; i < RT_QUIRK_COUNT && used < sizeof quirks; i++)
+        if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
+            used += (size_t)snprintf(quirks + used, sizeof quirks - used, "%s\"%s\"",
+                                     used ? "," : "", rt_quirk_table[i].name);
+    const int n =
+        snprintf(text, size,
+                 "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
+                 "\"lanes\":%u,"
+                 "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
+                 "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+                 "\"quirks\":[%s],\"loop_rounds_max\":%u}",
+                 rt_family_names[plan->family], rt_products_names[plan->products],
+                 rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
+                 (unsigned long long)plan->binding_bytes_max,
+                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
+                 plan->loop_rounds_max);
+    return n < 0 ? 0 : (size_t)n;
+}

@@ -1,0 +1,34 @@
+/* runtime/observe/score.h
+ * Teacher-forced passes: what models say about given tokens. No gradients. Moments of the
+ * inputs of layers are in runtime/observe/moments.h. */
+#ifndef RUNTIME_OBSERVE_SCORE_H
+#define RUNTIME_OBSERVE_SCORE_H
+
+#include "runtime/train/train.h"
+
+struct rt_scorer;
+
+/* `other` (null: none) is a second model on the same device and vocabulary; with it
+ * KL(other || model) is measured per token. */
+RT_CHECKED rt_status rt_scorer_create(struct rt_model *model, struct rt_adapter *adapter,
+                                      struct rt_model *other, uint32_t rows,
+                                      struct rt_scorer **out);
+void rt_scorer_destroy(struct rt_scorer **scorer);
+
+/* Per target token, in batch order. Arrays of the caller, as many entries as there
+ * are targets, NULL if not wanted. */
+struct score_out {
+    float *logprob; /* log p(token) under the model */
+    float *margin;  /* log p(token) - max log p(other token) */
+    uint32_t *best; /* the model's own first choice */
+    float *kl;      /* KL(other || model), needs `other` */
+    uint8_t *same;  /* 1: both models' first choices agree, needs `other` */
+};
+RT_CHECKED rt_status rt_scorer_run(struct rt_scorer *scorer,
+                                   const struct train_sequence *batch, uint32_t count,
+                                   const struct score_out *out);
+/* Logits of all rows of one sequence of n ids, [n][vocab] floats. */
+RT_CHECKED rt_status rt_scorer_logits(struct rt_scorer *scorer, const uint32_t *ids,
+                                      uint32_t n, float *out);
+
+#endif
