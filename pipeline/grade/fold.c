@@ -177,6 +177,8 @@ bool grade_tree_fold(const struct tree *t, const struct node *n, fmpq_t value)
     if (!(a->flags & IS_EXACT) || (b && !(b->flags & IS_EXACT)) || n->count > 2 ||
         bits(&a->value) > TREE_BITS_MAX || (b && bits(&b->value) > TREE_BITS_MAX))
         return false;
+    if (!b && n->kind != N_NEG && n->kind != N_CALL)
+        return false; /* an operand was left out */
     switch (n->kind) {
     case N_ADD:
         fmpq_add(value, &a->value, &b->value);
