@@ -4,6 +4,7 @@
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/locate_stored.h"
 #include "pipeline/cli/restore_print.h"
+#include "runtime/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,7 @@ static rt_status open_chain(struct chain *c, const char *recipes)
     TRY(eval_format_named(c->cli, o.mine, &format));
     TRY(cli_number(c->cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(restore_campaign(&c->cli->ctx, &o, format->name, (uint64_t)seed, &plan));
+    TRY(fmt_make_folder(&c->cli->ctx, o.work)); /* the store may lie in it */
     TRY(cli_session_open(c->cli, o.full, format, "restore", plan, &c->loop));
     TRY(restore_open(&c->loop, &o, &c->restoring));
 
