@@ -3,7 +3,6 @@
  * most likely. */
 #include "pipeline/cli/cli.h"
 #include "pipeline/cli/cli_session.h"
-#include "runtime/observe/score.h"
 #include "pipeline/run/problem_source.h"
 
 #include "pipeline/data/data_choice.h"

@@ -2,7 +2,6 @@
  * perplexity: how well a model predicts a text, and how far it is from another model
  * there. */
 #include "pipeline/cli/cli_session.h"
-#include "runtime/observe/score.h"
 
 #include "pipeline/run/perplexity.h"
 

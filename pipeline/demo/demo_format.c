@@ -1,10 +1,10 @@
 /* pipeline/demo/demo_format.c
  * The prompt format of the bundled model, and all that is known of its solution text. */
+#include "pipeline/demo/demo_category.h"
 #include "pipeline/demo/format_demo.h"
 #include "pipeline/demo/inject.h"
 #include "pipeline/demo/locate_check.h"
 #include "pipeline/demo/locate_gold.h"
-#include "pipeline/locate/locate_rules.h"
 #include "pipeline/prompt/prompt_format.h"
 
 #include <string.h>
@@ -37,7 +37,7 @@ static const struct pipe_dialect dialect = {
     .segmenter = "line",
     .split = pipe_demo_split,
     .check = check,
-    .category = pipe_category_by_difference,
+    .category = pipe_demo_category,
     .inject = pipe_inject,
     .gold = gold,
 };

@@ -5,7 +5,7 @@
  *   rollout   bisection over "can the answer still be finished after step k?"
  *   twin      suspects from the margins of both models along one answer
  *   verdict   which locator speaks for a problem
- *   category  from the difference between the two models' steps */
+ */
 #ifndef PIPELINE_LOCATE_LOCATE_RULES_H
 #define PIPELINE_LOCATE_LOCATE_RULES_H
 
@@ -82,16 +82,5 @@ int32_t pipe_first_difference(const uint32_t *a, uint32_t a_count, const uint32_
 void pipe_verdict(const struct pipe_fault *check, const struct pipe_fault *rollout,
                   const struct pipe_fault *twin, enum pipe_category by_difference,
                   struct pipe_fault *out);
-
-/* ---- category ---- */
-
-/* How step `step` of a wrong answer differs from what the full model says in its place:
- * `full` is the full model's own text from the same prefix on, or its whole answer, of
- * which the line with the same label and operator, or the same place, is compared.
- * Same expression, other value: execution. Other operands or operator: method. A step
- * that the other lacks, or an early end: method/procedure. Same value, other answer:
- * transfer. Unreadable lines: execution/symbolic. Null `full`: unclassified. */
-enum pipe_category pipe_category_by_difference(const char *quant, uint32_t step,
-                                               const char *full);
 
 #endif

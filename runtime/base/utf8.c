@@ -2,8 +2,6 @@
  * Decodes UTF-8, repairs it with U+FFFD, and finds where whole characters end. */
 #include "runtime/base/utf8.h"
 
-#include "runtime/text/tokenizer.h"
-
 #include <assert.h>
 #include <string.h>
 

@@ -24,7 +24,7 @@
 #ifndef RUNTIME_OBSERVE_MOMENTS_H
 #define RUNTIME_OBSERVE_MOMENTS_H
 
-#include "runtime/train/train.h"
+#include "runtime/observe/sequence.h"
 
 enum { OBSERVE_BLOCK = 256, OBSERVE_ROWS_DEFAULT = 1024, OBSERVE_PANELS_MAX = 128 };
 

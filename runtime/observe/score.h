@@ -4,7 +4,7 @@
 #ifndef RUNTIME_OBSERVE_SCORE_H
 #define RUNTIME_OBSERVE_SCORE_H
 
-#include "runtime/train/train.h"
+#include "runtime/observe/sequence.h"
 
 struct rt_scorer;
 

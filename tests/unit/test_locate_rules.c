@@ -1,5 +1,6 @@
 /* Rollout bisection, twin suspects, the verdict rule, categories by difference, and the
  * counts by which locators are judged. */
+#include "pipeline/demo/demo_category.h"
 #include "pipeline/locate/judge.h"
 #include "pipeline/locate/locate_rules.h"
 
@@ -171,12 +172,12 @@ static void categories_follow_the_difference_of_the_steps(void **state)
         { "Hugo: 11+40=51", 7, PIPE_CAT_UNCLASSIFIED }, /* no such step */
     };
     for (size_t i = 0; i < RT_COUNT(rows); i++)
-        if (pipe_category_by_difference(rows[i].quant, rows[i].step, full) !=
+        if (pipe_demo_category(rows[i].quant, rows[i].step, full) !=
             rows[i].category)
             fail_msg("'%s' step %u: %s", rows[i].quant, rows[i].step,
                      pipe_category_code(
-                         pipe_category_by_difference(rows[i].quant, rows[i].step, full)));
-    assert_int_equal(pipe_category_by_difference("x", 0, NULL), PIPE_CAT_UNCLASSIFIED);
+                         pipe_demo_category(rows[i].quant, rows[i].step, full)));
+    assert_int_equal(pipe_demo_category("x", 0, NULL), PIPE_CAT_UNCLASSIFIED);
 }
 
 static void the_judge_counts_precision_recall_and_coverage(void **state)

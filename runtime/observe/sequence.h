@@ -1,0 +1,18 @@
+/* runtime/observe/sequence.h
+ * What teacher-forced passes read: token sequences, and which of their tokens count. */
+#ifndef RUNTIME_OBSERVE_SEQUENCE_H
+#define RUNTIME_OBSERVE_SEQUENCE_H
+
+#include "runtime/model/model.h"
+
+/* A token sequence and which of its tokens count. mask[t] != 0: token t (t >= 1), given
+ * the tokens before it, is a target. */
+struct train_sequence {
+    const uint32_t *ids; /* borrowed */
+    const uint8_t *mask; /* borrowed, n entries; entry 0 is ignored */
+    uint32_t n;
+    const float
+        *ref; /* DPO: log p of each token under the reference, n entries; else null */
+};
+
+#endif
