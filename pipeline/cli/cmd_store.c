@@ -1,7 +1,9 @@
 /* pipeline/cli/cmd_store.c
- * Commands that only read the results file: sql, report. */
+ * Commands about the results file: sql, report; store migrate, store merge. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/format/file.h"
+#include "store/merge.h"
 #include "store/report/report.h"
 
 #include <math.h>
@@ -113,3 +115,55 @@ static rt_status report(struct cli *cli)
 
 const struct cli_command cli_report = { "report", "write the HTML page of a campaign", "",
                                         report_options, report };
+
+/* ---- the file itself ---- */
+
+/* Opening it for writing brings it forward. */
+static rt_status migrate(struct cli *cli)
+{
+    struct store *store = NULL;
+    const bool there = fmt_exists(cli_store_path(cli));
+    const rt_status st = cli_store_open(cli, there ? STORE_WRITE : STORE_READ, &store);
+    if (st == RT_OK)
+        cli_say(cli, "%s: of the present version", cli_store_path(cli));
+    store_close(&store);
+    return st;
+}
+
+static rt_status merge(struct cli *cli)
+{
+    rt_status st;
+    struct store *store = NULL;
+    if (cli->positional_count < 2)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "store merge needs the files whose rows go into %s",
+                       cli_store_path(cli));
+    TRY(cli_store_open(cli, STORE_WRITE, &store));
+    for (int i = 1; i < cli->positional_count; i++) {
+        struct store_merge_counts n;
+        TRY(store_merge(store, cli->positional[i], &n));
+        cli_say(cli, "%s: %lld rows added, %lld were there, %lld settled by rule",
+                cli->positional[i], (long long)n.added, (long long)n.same,
+                (long long)n.settled);
+    }
+
+fail:
+    store_close(&store);
+    return st;
+}
+
+static rt_status store_run(struct cli *cli)
+{
+    const char *what = cli->positional_count ? cli->positional[0] : "";
+    if (strcmp(what, "migrate") == 0)
+        return migrate(cli);
+    if (strcmp(what, "merge") == 0)
+        return merge(cli);
+    return rt_fail(&cli->ctx, RT_ERR_USAGE, "store '%.40s': migrate and merge are there",
+                   what);
+}
+
+const struct cli_command cli_store = {
+    "store", "bring a results file forward, merge others into it",
+    "migrate | merge FILE ...", NULL, store_run
+};

@@ -407,6 +407,31 @@ static void test_leak(void **state)
     free(text);
 }
 
+/* B7: the items of two train runs of one recipe added up, whichever adapter was measured. */
+static void test_items_once(void **state)
+{
+    (void)state;
+    struct filling f;
+    struct store_run first, second, run;
+    size_t size;
+    fill(&f, "once.db");
+    const struct pipe_item items[] = {
+        { .problem_id = "p00001", .prompt = "p", .chosen = "c" },
+        { .problem_id = "p00002", .prompt = "p", .chosen = "c" },
+        { .problem_id = "p00003", .prompt = "p", .chosen = "c" },
+    };
+    put_run(&f, "train", "quant", "quant", "{\"recipe\":\"more-bits\"}", &run);
+    must(store_put_items(f.store, run.id, "sft", "{}", items, 1));
+    put_run(&f, "train", "quant", "quant", "{\"recipe\":\"default\",\"lr\":1}", &first);
+    must(store_put_items(f.store, first.id, "sft", "{}", items, 3));
+    put_run(&f, "train", "quant", "quant", "{\"recipe\":\"default\",\"lr\":2}", &second);
+    must(store_put_items(f.store, second.id, "sft", "{}", items, 3));
+    char *text = page(&f, &size);
+    check_page(text, size);
+    has(text, "<em>more-bits</em> was trained on 1 items, the main arm on 3");
+    free(text);
+}
+
 static void test_size(void **state)
 {
     (void)state;
@@ -562,11 +587,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_csp_hash),       cmocka_unit_test(test_p_values),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_hostile),        cmocka_unit_test(test_half_filled),
-        cmocka_unit_test(test_leak),           cmocka_unit_test(test_size),
-        cmocka_unit_test(test_refused_stores), cmocka_unit_test(test_time),
+        cmocka_unit_test(test_csp_hash), cmocka_unit_test(test_p_values),
+        cmocka_unit_test(test_numbers),  cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_half_filled),
+        cmocka_unit_test(test_leak),     cmocka_unit_test(test_items_once),
+        cmocka_unit_test(test_size),     cmocka_unit_test(test_refused_stores),
+        cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
