@@ -17,7 +17,7 @@ static const struct {
                                          "execution: computation" },
     [PIPE_CAT_EXECUTION_SYMBOLIC] = { "execution/symbolic", "execution: symbolic" },
     [PIPE_CAT_REASONING_LOGIC] = { "reasoning/logic", "reasoning: logic" },
-    [PIPE_CAT_DEGENERATE] = { "degenerate", "degenerate: loop, truncated, no answer" },
+    [PIPE_CAT_DEGENERATE] = { "degenerate", "degenerate: session, truncated, no answer" },
     [PIPE_CAT_TRANSFER] = { "transfer", "transfer: right result, wrong final answer" },
     [PIPE_CAT_UNCLASSIFIED] = { "unclassified", "unclassified" },
 };

@@ -68,7 +68,7 @@ struct pipe_step {
     uint32_t tok_start, tok_end;   /* tokens of the generation; both 0: not mapped */
 };
 
-/* Categories of loop.md section 3. */
+/* Categories of session.md section 3. */
 enum pipe_category {
     PIPE_CAT_NONE = 0,
     PIPE_CAT_CONCEPTUAL_MISUNDERSTANDING,

@@ -4,19 +4,19 @@
 
 rt_status cli_session_open(struct cli *cli, const char *model,
                            const struct pipe_prompt_format *format, const char *campaign,
-                           const char *plan, struct loop *out)
+                           const char *plan, struct pipe_session *out)
 {
     rt_status st;
     int64_t seed, new_tokens;
     struct text_tokenizer *tok = NULL;
-    struct loop_options o = { .host = cli_host(cli),
-                              .model = model,
-                              .format = format,
-                              .campaign = campaign,
-                              .plan = plan,
-                              .chat_format = cli_value(cli, "chat-format", NULL),
-                              .examples_path = cli_value(cli, "examples", NULL) };
-    *out = (struct loop){ 0 };
+    struct pipe_session_options o = { .host = cli_host(cli),
+                                      .model = model,
+                                      .format = format,
+                                      .campaign = campaign,
+                                      .plan = plan,
+                                      .chat_format = cli_value(cli, "chat-format", NULL),
+                                      .examples_path = cli_value(cli, "examples", NULL) };
+    *out = (struct pipe_session){ 0 };
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(cli_number(cli, "max-new", 0, 1, 1 << 20, &new_tokens));
     o.seed = (uint64_t)seed;
@@ -24,7 +24,7 @@ rt_status cli_session_open(struct cli *cli, const char *model,
     TRY(text_tokenizer_load(&cli->ctx, model, &tok));
     TRY(cli_device_open(cli, &o.dev));
     TRY(cli_store_open(cli, STORE_WRITE, &o.store));
-    st = loop_open(out, &cli->ctx, &o);
+    st = pipe_session_open(out, &cli->ctx, &o);
     o.dev = NULL; /* the session's now */
     o.store = NULL;
 

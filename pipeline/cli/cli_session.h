@@ -7,10 +7,10 @@
 #include "pipeline/run/session.h"
 
 /* --device and its kin, --store, --seed, --chat-format, --examples, --max-new. A model that
- * cannot be read is refused before a results file is made. Arguments as in loop_options. */
+ * cannot be read is refused before a results file is made. Arguments as in pipe_session_options. */
 RT_CHECKED rt_status cli_session_open(struct cli *cli, const char *model,
                                       const struct pipe_prompt_format *format,
                                       const char *campaign, const char *plan,
-                                      struct loop *out);
+                                      struct pipe_session *out);
 
 #endif

@@ -53,7 +53,7 @@ static rt_status choice(struct cli *cli)
 {
     rt_status st;
     int64_t limit;
-    struct loop loop = { 0 };
+    struct pipe_session session = { 0 };
     struct pipe_problem_set set = { 0 };
     struct pipe_choice_result result;
     const char *path = cli_value(cli, "csv", NULL);
@@ -70,13 +70,13 @@ static rt_status choice(struct cli *cli)
     TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
     o.limit = (uint32_t)limit;
     TRY(read_questions(cli, path, &set));
-    TRY(cli_session_open(cli, o.model, NULL, "eval", "{}", &loop));
-    TRY(pipe_choice_run(&loop, &o, &result));
+    TRY(cli_session_open(cli, o.model, NULL, "eval", "{}", &session));
+    TRY(pipe_choice_run(&session, &o, &result));
     tell(cli, &o, &result);
 
 fail:
     pipe_problems_deinit(&set);
-    loop_close(&loop);
+    pipe_session_close(&session);
     return st;
 }
 

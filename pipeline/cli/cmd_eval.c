@@ -76,7 +76,7 @@ static double mean_pass(const struct tally *t, uint32_t k, double *error, double
     return mean;
 }
 
-static void print_json(const struct tally *t, const struct loop_variant *v,
+static void print_json(const struct tally *t, const struct pipe_variant *v,
                        const char *bench, const char *run_id, double *scratch)
 {
     double error, pass;
@@ -99,7 +99,7 @@ static void print_json(const struct tally *t, const struct loop_variant *v,
     printf("\"run\":\"%s\"}\n", run_id);
 }
 
-static void print_words(const struct tally *t, const struct loop_variant *v,
+static void print_words(const struct tally *t, const struct pipe_variant *v,
                         const char *bench, double *scratch)
 {
     double error;
@@ -126,25 +126,25 @@ static void print_words(const struct tally *t, const struct loop_variant *v,
     putchar('\n');
 }
 
-static rt_status tell(struct cli *cli, struct loop *loop, const struct loop_variant *v,
-                      const struct loop_bench *bench, const struct loop_ask *ask,
-                      const char *run_id)
+static rt_status tell(struct cli *cli, struct pipe_session *session,
+                      const struct pipe_variant *v, const struct pipe_bench *bench,
+                      const struct pipe_wanted *ask, const char *run_id)
 {
     rt_status st;
     struct pipe_index index = { 0 };
     const uint32_t n = ask->limit < bench->set.count ? ask->limit : bench->set.count;
     struct tally t = {
-        .ctx = loop->ctx, .problems = n, .samples = ask->samples, .index = &index
+        .ctx = session->ctx, .problems = n, .samples = ask->samples, .index = &index
     };
-    double *scratch = rt_alloc(loop->ctx, n, sizeof *scratch);
-    t.asked = rt_alloc(loop->ctx, n, sizeof *t.asked);
-    t.solved = rt_alloc(loop->ctx, n, sizeof *t.solved);
+    double *scratch = rt_alloc(session->ctx, n, sizeof *scratch);
+    t.asked = rt_alloc(session->ctx, n, sizeof *t.asked);
+    t.solved = rt_alloc(session->ctx, n, sizeof *t.solved);
     if (!scratch || !t.asked || !t.solved) {
-        st = rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "no memory to count answers");
+        st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory to count answers");
         goto fail;
     }
-    TRY(pipe_index_init(loop->ctx, &bench->set, &index));
-    TRY(store_each_answer(loop->store, run_id, count_answer, &t));
+    TRY(pipe_index_init(session->ctx, &bench->set, &index));
+    TRY(store_each_answer(session->store, run_id, count_answer, &t));
     if (cli_flag(cli, "json"))
         print_json(&t, v, bench->name, run_id, scratch);
     else
@@ -162,22 +162,22 @@ fail:
 
 struct evaluating {
     struct cli *cli;
-    struct loop loop;
+    struct pipe_session session;
     struct eval_plan plan;
-    struct loop_bench benches[EVAL_BENCHES_MAX];
-    struct loop_variant variant;
+    struct pipe_bench benches[EVAL_BENCHES_MAX];
+    struct pipe_variant variant;
 };
 
 /* A model is loaded once for all lists: for the longest context that a format wants. */
 static void plan_positions(struct evaluating *e)
 {
-    struct loop *loop = &e->loop;
+    struct pipe_session *session = &e->session;
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         const struct pipe_prompt_format *f = eval_format(&e->plan, e->plan.benches[i]);
-        const uint32_t given = loop->new_tokens_given;
+        const uint32_t given = session->new_tokens_given;
         const uint32_t context =
-            loop_format_context(f, given ? given : f->new_tokens_max);
-        loop->positions = context > loop->positions ? context : loop->positions;
+            pipe_format_context(f, given ? given : f->new_tokens_max);
+        session->positions = context > session->positions ? context : session->positions;
     }
 }
 
@@ -186,17 +186,17 @@ static rt_status measure(struct evaluating *e, const struct eval_variant *v)
 {
     rt_status st;
     const char *const *specs = e->plan.benches;
-    loop_variant_close(&e->variant);
-    TRY(loop_use(&e->loop, v->folder, eval_format(&e->plan, specs[0])));
-    TRY(loop_variant_load(&e->loop, v->folder, v->adapter[0] ? v->adapter : NULL, v->role,
-                          v->role, &e->variant));
+    pipe_variant_close(&e->variant);
+    TRY(pipe_session_use(&e->session, v->folder, eval_format(&e->plan, specs[0])));
+    TRY(pipe_variant_load(&e->session, v->folder, v->adapter[0] ? v->adapter : NULL,
+                          v->role, v->role, &e->variant));
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         char run_id[STORE_ID] = "";
         uint32_t made;
-        TRY(loop_use(&e->loop, v->folder, eval_format(&e->plan, specs[i])));
-        TRY(loop_generate(&e->loop, &e->variant, &e->benches[i], &e->plan.ask, run_id,
-                          &made));
-        TRY(tell(e->cli, &e->loop, &e->variant, &e->benches[i], &e->plan.ask, run_id));
+        TRY(pipe_session_use(&e->session, v->folder, eval_format(&e->plan, specs[i])));
+        TRY(pipe_answers_make(&e->session, &e->variant, &e->benches[i], &e->plan.ask,
+                              run_id, &made));
+        TRY(tell(e->cli, &e->session, &e->variant, &e->benches[i], &e->plan.ask, run_id));
     }
 
 fail:
@@ -213,20 +213,20 @@ static rt_status run(struct cli *cli)
     e->cli = cli;
     TRY(cli_session_open(cli, e->plan.variants[0].folder,
                          eval_format(&e->plan, e->plan.benches[0]), "eval", "{}",
-                         &e->loop));
-    e->loop.lists_by_file = true;
+                         &e->session));
+    e->session.lists_by_file = true;
     plan_positions(e);
     for (uint32_t i = 0; i < e->plan.bench_count; i++)
-        TRY(loop_bench_open(&e->loop, e->plan.benches[i], "measure", &e->benches[i]));
+        TRY(pipe_bench_open(&e->session, e->plan.benches[i], "measure", &e->benches[i]));
     for (uint32_t i = 0; i < e->plan.variant_count; i++)
         TRY(measure(e, &e->plan.variants[i]));
-    cli_print_profile(cli, e->loop.dev);
+    cli_print_profile(cli, e->session.dev);
 
 fail:
-    loop_variant_close(&e->variant);
+    pipe_variant_close(&e->variant);
     for (uint32_t i = 0; i < EVAL_BENCHES_MAX; i++)
-        loop_bench_close(&e->benches[i]);
-    loop_close(&e->loop);
+        pipe_bench_close(&e->benches[i]);
+    pipe_session_close(&e->session);
     rt_free(e);
     return st;
 }

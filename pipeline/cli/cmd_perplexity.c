@@ -39,14 +39,14 @@ static void print_result(const struct pipe_perplexity_result *r, bool json)
                100 * r->same_top);
 }
 
-static rt_status score(struct cli *cli, struct loop *loop,
+static rt_status score(struct cli *cli, struct pipe_session *session,
                        const struct pipe_perplexity_options *o)
 {
     rt_status st;
     int64_t context, stride;
     struct pipe_perplexity *p = NULL;
     struct pipe_perplexity_result result;
-    TRY(pipe_perplexity_create(loop, o, &p));
+    TRY(pipe_perplexity_create(session, o, &p));
     const int64_t most = pipe_perplexity_context_max(p);
     TRY(cli_number(cli, "context", most < 512 ? most : 512, 8, most, &context));
     TRY(cli_number(cli, "stride", context / 2, 1, context - 1, &stride));
@@ -61,7 +61,7 @@ fail:
 static rt_status perplexity(struct cli *cli)
 {
     rt_status st;
-    struct loop loop = { 0 };
+    struct pipe_session session = { 0 };
     struct pipe_data_file text = { 0 };
     const char *adapter = cli_value(cli, "adapter", NULL);
     const struct pipe_perplexity_options o = {
@@ -76,11 +76,11 @@ static rt_status perplexity(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "perplexity needs --model DIR and --text FILE");
     TRY(pipe_data_file_read(&cli->ctx, o.path, &text));
-    TRY(cli_session_open(cli, o.model, NULL, "eval", "{}", &loop));
-    TRY(score(cli, &loop, &o));
+    TRY(cli_session_open(cli, o.model, NULL, "eval", "{}", &session));
+    TRY(score(cli, &session, &o));
 
 fail:
-    loop_close(&loop);
+    pipe_session_close(&session);
     pipe_data_file_deinit(&text);
     return st;
 }

@@ -57,7 +57,7 @@ static rt_status run(struct cli *cli)
     const struct pipe_quantize_options q = { .bits = (uint32_t)bits,
                                              .group = (uint32_t)group,
                                              .asymmetric = cli_flag(cli, "asym"),
-                                              .keep_f32 = strcmp(keep, "f32") == 0,
+                                             .keep_f32 = strcmp(keep, "f32") == 0,
                                              .force = cli_flag(cli, "force") };
     struct pipe_quantized report;
     TRY(pipe_quantize(&cli->ctx, model, out, &q, &report));

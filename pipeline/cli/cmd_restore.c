@@ -91,7 +91,7 @@ fail:
 struct chain {
     struct cli *cli;
     uint64_t started;
-    struct loop loop;
+    struct pipe_session session;
     struct restoring *restoring;
 };
 typedef rt_status rest_fn(struct chain *chain);
@@ -109,8 +109,8 @@ static rt_status open_chain(struct chain *c, const char *recipes)
     TRY(cli_number(c->cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(restore_campaign(&c->cli->ctx, &o, format->name, (uint64_t)seed, &plan));
     TRY(fmt_make_folder(&c->cli->ctx, o.work)); /* the store may lie in it */
-    TRY(cli_session_open(c->cli, o.full, format, "restore", plan, &c->loop));
-    TRY(restore_open(&c->loop, &o, &c->restoring));
+    TRY(cli_session_open(c->cli, o.full, format, "restore", plan, &c->session));
+    TRY(restore_open(&c->session, &o, &c->restoring));
 
 fail:
     rt_free(plan);
@@ -125,11 +125,11 @@ static rt_status run_chain(struct cli *cli, const char *recipes, rest_fn *rest)
     TRY(open_chain(&c, recipes));
     TRY(restore_mine(c.restoring));
     TRY(rest(&c));
-    cli_print_profile(cli, c.loop.dev);
+    cli_print_profile(cli, c.session.dev);
 
 fail:
     restore_close(&c.restoring);
-    loop_close(&c.loop);
+    pipe_session_close(&c.session);
     return st;
 }
 
@@ -155,7 +155,7 @@ static rt_status measure_and_report(struct chain *c)
     TRY(restore_report(c->restoring, path));
     cli_say(c->cli, "\nreport: %s", path);
     TRY(cli_print_restore_costs(c->restoring));
-    rt_device_stats_get(c->loop.dev, &stats);
+    rt_device_stats_get(c->session.dev, &stats);
     cli_say(c->cli, "%.1f s, %.1f s of it on the device",
             (double)(rt_time_ns() - c->started) * 1e-9, stats.busy_seconds);
 
@@ -190,10 +190,10 @@ static const struct cli_option locate_options[] = {
 /* What each locator says, for programs; steps count from 0 as in the results file. */
 static rt_status print_faults(struct chain *c)
 {
-    const char *const args[] = { restore_mined_run(c->restoring),
-                                 c->loop.campaign_id, NULL };
+    const char *const args[] = { restore_mined_run(c->restoring), c->session.campaign_id,
+                                 NULL };
     return cli_print_query(
-        c->cli, c->loop.store,
+        c->cli, c->session.store,
         "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
         "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND f.run_id="
         "(SELECT run_id FROM v_locate_run WHERE answers_run=?1 AND campaign_id=?2) AND "

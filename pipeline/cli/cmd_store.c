@@ -2,7 +2,7 @@
  * Commands about the results file: sql, report; store migrate, store merge. */
 #include "pipeline/cli/cli.h"
 
-#include "runtime/format/file.h"
+#include "runtime/base/file.h"
 #include "store/merge.h"
 #include "store/report/report.h"
 

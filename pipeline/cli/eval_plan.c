@@ -81,7 +81,7 @@ fail:
     return st;
 }
 
-static rt_status read_shard(struct cli *cli, struct loop_ask *ask)
+static rt_status read_shard(struct cli *cli, struct pipe_wanted *ask)
 {
     const char *text = cli_value(cli, "shard", NULL);
     char *slash = NULL, *end = NULL;
@@ -115,13 +115,13 @@ bool eval_seconds(const char *text, double *out)
     return true;
 }
 
-static rt_status read_ask(struct cli *cli, struct loop_ask *ask)
+static rt_status read_ask(struct cli *cli, struct pipe_wanted *ask)
 {
     rt_status st;
     int64_t limit, samples, slots;
     double seconds;
     const char *time = cli_value(cli, "time-limit", NULL);
-    *ask = loop_ask_all();
+    *ask = pipe_wanted_all();
     ask->top_p = 0.95f;
     TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
     TRY(cli_number(cli, "samples", 1, 1, 4096, &samples));

@@ -19,7 +19,7 @@ struct eval_plan {
     const char *benches[EVAL_BENCHES_MAX]; /* borrowed from the command line */
     uint32_t bench_count;
     const struct pipe_prompt_format *format; /* of --format, null: the usual of each */
-    struct loop_ask ask;
+    struct pipe_wanted ask;
 };
 
 /* From the options of eval. RT_ERR_USAGE. */

@@ -60,8 +60,7 @@ static enum pipe_category of_answer(const struct lines *q, uint32_t step,
     return copied ? PIPE_CAT_UNCLASSIFIED : PIPE_CAT_TRANSFER;
 }
 
-enum pipe_category pipe_demo_category(const char *quant, uint32_t step,
-                                               const char *full)
+enum pipe_category pipe_demo_category(const char *quant, uint32_t step, const char *full)
 {
     if (!full)
         return PIPE_CAT_UNCLASSIFIED;

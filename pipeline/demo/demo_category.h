@@ -1,5 +1,5 @@
 /* pipeline/demo/demo_category.h
- * The categories of loop.md by rules over two answers in the demo's format. */
+ * The categories of session.md by rules over two answers in the demo's format. */
 #ifndef PIPELINE_DEMO_DEMO_CATEGORY_H
 #define PIPELINE_DEMO_DEMO_CATEGORY_H
 
@@ -11,7 +11,6 @@
  * Same expression, other value: execution. Other operands or operator: method. A step
  * that the other lacks, or an early end: method/procedure. Same value, other answer:
  * transfer. Unreadable lines: execution/symbolic. Null `full`: unclassified. */
-enum pipe_category pipe_demo_category(const char *quant, uint32_t step,
-                                               const char *full);
+enum pipe_category pipe_demo_category(const char *quant, uint32_t step, const char *full);
 
 #endif

@@ -504,7 +504,7 @@ static bool same_step(const char *text, const struct pipe_step *a,
 
 /* First step of a loop at the end of the answer that repeats the one before, or -1. A cut
  * last line is not compared. */
-static int32_t loop_start(const char *text, const struct pipe_step *steps, uint32_t count)
+static int32_t pipe_start(const char *text, const struct pipe_step *steps, uint32_t count)
 {
     for (uint32_t cut = 0; cut < 2 && cut < count; cut++)
         for (uint32_t period = 1; period <= LOOP_LINES_MAX; period++) {
@@ -544,12 +544,12 @@ void pipe_locate_check(const char *question, const char *output, struct pipe_che
     struct state st = { .q = &q };
     struct pipe_step steps[PIPE_STEPS_MAX];
     const uint32_t count = pipe_demo_split(output, steps, PIPE_STEPS_MAX);
-    const int32_t loop = loop_start(output, steps, count);
+    const int32_t session = pipe_start(output, steps, count);
     for (uint32_t k = 0; k < count; k++) {
         struct pipe_demo_line line;
         pipe_demo_step_parse(output, &steps[k], &line);
         enum pipe_check_rule rule;
-        if ((int32_t)k == loop)
+        if ((int32_t)k == session)
             rule = PIPE_CHECK_REPETITION;
         else if (line.kind == PIPE_LINE_ANSWER)
             rule = check_answer(&st, &line);

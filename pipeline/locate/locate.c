@@ -12,15 +12,15 @@
 
 static rt_status no_memory(const struct locating *l)
 {
-    return rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    return rt_fail(l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
 }
 
 rt_status locate_search_init(struct locating *l, struct locate_search *s,
                              const char *right)
 {
-    struct rt_ctx *ctx = l->loop->ctx;
+    struct rt_ctx *ctx = l->session->ctx;
     struct pipe_step steps[PIPE_STEPS_MAX];
-    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    const struct pipe_dialect *dialect = l->session->format->dialect;
     uint32_t *ends = rt_alloc(ctx, s->n, sizeof *ends);
     s->step_count = dialect->split(s->text, steps, PIPE_STEPS_MAX);
     s->steps = rt_alloc(ctx, s->step_count, sizeof *s->steps);
@@ -30,7 +30,7 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
         rt_free(ends);
         return no_memory(l);
     }
-    loop_token_ends(l->loop, s->ids, s->n, ends);
+    pipe_token_ends(l->session, s->ids, s->n, ends);
     pipe_steps_map_tokens(steps, s->step_count, ends, s->n);
     memcpy(s->steps, steps, s->step_count * sizeof *steps);
     rt_free(ends);
@@ -65,11 +65,11 @@ static rt_status by_difference(struct locating *l, const struct locate_search *s
                                int32_t step, enum pipe_category *out)
 {
     *out = PIPE_CAT_UNCLASSIFIED;
-    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    const struct pipe_dialect *dialect = l->session->format->dialect;
     if (!dialect->category || step < 0 || (uint32_t)step >= s->step_count ||
         !s->known[step].text)
         return RT_OK;
-    char *whole = rt_format(l->loop->ctx, "%.*s%s", (int)s->steps[step].char_start,
+    char *whole = rt_format(l->session->ctx, "%.*s%s", (int)s->steps[step].char_start,
                             s->text, s->known[step].text);
     if (!whole)
         return no_memory(l);
@@ -135,26 +135,27 @@ rt_status locate_verdicts(struct locating *l)
 
 static rt_status judge_gold(struct locating *l, struct locate_search *s)
 {
-    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    const struct pipe_dialect *dialect = l->session->format->dialect;
     s->truth = -1;
-    return dialect->gold ? dialect->gold(l->loop->ctx, &l->bench->set.items[s->problem],
-                                         s->text, &s->truth)
-                         : RT_OK;
+    return dialect->gold
+               ? dialect->gold(l->session->ctx, &l->bench->set.items[s->problem], s->text,
+                               &s->truth)
+               : RT_OK;
 }
 
-static bool is_lost(const struct loop_answers *f, const struct loop_answers *q,
+static bool is_lost(const struct pipe_answers *f, const struct pipe_answers *q,
                     uint32_t i)
 {
     return f->items[i].correct && !q->items[i].correct && q->items[i].n > 0;
 }
 
-static rt_status list_lost(struct locating *l, const struct loop_answers *f,
-                           const struct loop_answers *q)
+static rt_status list_lost(struct locating *l, const struct pipe_answers *f,
+                           const struct pipe_answers *q)
 {
     rt_status st = RT_OK;
     for (uint32_t i = 0; i < q->count; i++)
         l->count += is_lost(f, q, i);
-    l->list = rt_alloc(l->loop->ctx, l->count, sizeof *l->list);
+    l->list = rt_alloc(l->session->ctx, l->count, sizeof *l->list);
     if (!l->list)
         return no_memory(l);
     for (uint32_t i = 0, at = 0; i < q->count && st == RT_OK; i++) {
@@ -178,7 +179,7 @@ static rt_status put_rows(struct locating *l, const struct locate_search *s)
 {
     rt_status st;
     char evidence[2][128];
-    struct store *store = l->loop->store;
+    struct store *store = l->session->store;
     const struct pipe_fault check = fault_of_check(s);
     const struct pipe_fault rollout = fault_of_rollout(s, evidence[0], 128);
     const struct pipe_fault twin = fault_of_twin(s, evidence[1], 128);
@@ -197,36 +198,36 @@ fail:
     return st;
 }
 
-static rt_status save(struct locating *l, const struct loop_bench *bench)
+static rt_status save(struct locating *l, const struct pipe_bench *bench)
 {
     rt_status st;
-    TRY(store_begin(l->loop->store));
+    TRY(store_begin(l->session->store));
     for (uint32_t i = 0; i < l->count; i++)
         TRY(put_rows(l, &l->list[i]));
     TRY(locate_judge(l, "", bench->split));
-    TRY(loop_work_done(l->loop));
-    TRY(store_commit(l->loop->store));
+    TRY(pipe_work_done(l->session));
+    TRY(store_commit(l->session->store));
     return RT_OK;
 
 fail:
-    store_rollback(l->loop->store);
+    store_rollback(l->session->store);
     return st;
 }
 
 /* Hands over what training needs. */
-static rt_status take_faults(struct locating *l, struct loop_faults *out)
+static rt_status take_faults(struct locating *l, struct pipe_faults *out)
 {
-    out->items = rt_alloc(l->loop->ctx, l->count, sizeof *out->items);
+    out->items = rt_alloc(l->session->ctx, l->count, sizeof *out->items);
     if (!out->items)
         return no_memory(l);
     out->count = l->count;
     for (uint32_t i = 0; i < l->count; i++) {
         struct locate_search *s = &l->list[i];
         const int32_t step = s->verdict.step;
-        struct loop_fault *f = &out->items[i];
-        *f = (struct loop_fault){ .problem = s->problem,
-                                  .step = step,
-                                  .category = s->verdict.category };
+        struct pipe_located *f = &out->items[i];
+        *f = (struct pipe_located){ .problem = s->problem,
+                                    .step = step,
+                                    .category = s->verdict.category };
         if (step < 0 || (uint32_t)step >= s->step_count)
             continue;
         f->continuation = s->known[step].text;
@@ -238,29 +239,29 @@ static rt_status take_faults(struct locating *l, struct loop_faults *out)
 
 static rt_status open_run(struct locating *l, const char *variant_id, const char *config)
 {
-    struct store_run run = { .campaign_id = l->loop->campaign_id,
+    struct store_run run = { .campaign_id = l->session->campaign_id,
                              .kind = "locate",
                              .variant_id = variant_id,
                              .benchmark_id = l->bench->id,
-                             .env_id = l->loop->env_id,
-                             .seed = l->loop->seed,
+                             .env_id = l->session->env_id,
+                             .seed = l->session->seed,
                              .config = config };
-    const rt_status st = store_run_open(l->loop->store, &run);
+    const rt_status st = store_run_open(l->session->store, &run);
     snprintf(l->run_id, sizeof l->run_id, "%s", run.id);
-    return st == RT_OK ? loop_work_begin(l->loop, l->run_id) : st;
+    return st == RT_OK ? pipe_work_begin(l->session, l->run_id) : st;
 }
 
-rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
-                      const struct loop_variant *quant, const struct loop_bench *bench,
-                      const struct loop_answers *f, const struct loop_answers *q,
-                      uint32_t samples, struct loop_faults *out)
+rt_status pipe_locate(struct pipe_session *session, const struct pipe_variant *full,
+                      const struct pipe_variant *quant, const struct pipe_bench *bench,
+                      const struct pipe_answers *f, const struct pipe_answers *q,
+                      uint32_t samples, struct pipe_faults *out)
 {
     rt_status st;
     char config[384];
     struct locating l = {
-        .loop = loop, .bench = bench, .full = full, .samples = samples
+        .session = session, .bench = bench, .full = full, .samples = samples
     };
-    *out = (struct loop_faults){ 0 };
+    *out = (struct pipe_faults){ 0 };
     snprintf(config, sizeof config,
              "{\"locators\":[\"check\",\"rollout\",\"twin\"],\"samples\":%u,"
              "\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
@@ -275,35 +276,35 @@ rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
 
 fail:
     if (st != RT_OK)
-        loop_work_stopped(loop, st);
+        pipe_work_stopped(session, st);
     locate_free(&l);
     return st;
 }
 
-void loop_faults_deinit(struct loop_faults *faults)
+void pipe_faults_deinit(struct pipe_faults *faults)
 {
     for (uint32_t i = 0; i < faults->count; i++)
         rt_free(faults->items[i].continuation);
     rt_free(faults->items);
-    *faults = (struct loop_faults){ 0 };
+    *faults = (struct pipe_faults){ 0 };
 }
 
 /* ---- injected faults ---- */
 
 /* Alters right answers, value and operand in turns, until `want` are there. */
-static rt_status list_injected(struct locating *l, const struct loop_answers *f,
+static rt_status list_injected(struct locating *l, const struct pipe_answers *f,
                                uint32_t want, struct pipe_pool *pool)
 {
     rt_status st = RT_OK;
-    struct rt_ctx *ctx = l->loop->ctx;
-    const uint32_t end_id = loop_end_id(l->loop, l->full->model);
-    const struct pipe_dialect *dialect = l->loop->format->dialect;
+    struct rt_ctx *ctx = l->session->ctx;
+    const uint32_t end_id = pipe_end_id(l->session, l->full->model);
+    const struct pipe_dialect *dialect = l->session->format->dialect;
     if (!dialect->inject)
         return rt_fail(
             ctx, RT_ERR_USAGE,
             "no faults can be injected into answers of format '%s': nothing is "
             "known of how its steps hang together",
-            l->loop->format->name);
+            l->session->format->name);
     l->list = rt_alloc(ctx, want, sizeof *l->list);
     if (!l->list)
         return no_memory(l);
@@ -314,10 +315,10 @@ static rt_status list_injected(struct locating *l, const struct loop_answers *f,
             continue;
         TRY(dialect->inject(ctx, pool, l->bench->set.items[i].question, f->items[i].text,
                             l->count % 2 ? PIPE_INJECT_OPERAND : PIPE_INJECT_VALUE,
-                            l->loop->seed, i, &x));
+                            l->session->seed, i, &x));
         if (!x.output)
             continue;
-        TRY(text_encode(l->loop->tok, x.output, strlen(x.output), false, &ids, &n));
+        TRY(text_encode(l->session->tok, x.output, strlen(x.output), false, &ids, &n));
         uint32_t *kept = pipe_pool_take(ctx, pool, n + 1u, sizeof *kept);
         if (kept)
             memcpy(kept, ids, n * sizeof *ids);
@@ -337,16 +338,17 @@ fail:
     return st;
 }
 
-rt_status loop_locate_injected(struct loop *loop, const struct loop_variant *full,
-                               const struct loop_bench *bench,
-                               const struct loop_answers *f, uint32_t count,
+rt_status pipe_locate_injected(struct pipe_session *session,
+                               const struct pipe_variant *full,
+                               const struct pipe_bench *bench,
+                               const struct pipe_answers *f, uint32_t count,
                                uint32_t samples)
 {
     rt_status st;
     char config[224];
     struct pipe_pool pool = { 0 };
     struct locating l = {
-        .loop = loop, .bench = bench, .full = full, .samples = samples
+        .session = session, .bench = bench, .full = full, .samples = samples
     };
     snprintf(config, sizeof config,
              "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"}", count, samples,
@@ -356,14 +358,14 @@ rt_status loop_locate_injected(struct loop *loop, const struct loop_variant *ful
     TRY(locate_twins(&l));
     TRY(locate_rollouts(&l));
     TRY(locate_verdicts(&l));
-    TRY(store_begin(loop->store));
+    TRY(store_begin(session->store));
     TRY(locate_judge(&l, "injected_", "injected faults"));
-    TRY(loop_work_done(loop));
-    TRY(store_commit(loop->store));
+    TRY(pipe_work_done(session));
+    TRY(store_commit(session->store));
 
 fail:
     if (st != RT_OK)
-        loop_work_stopped(loop, st);
+        pipe_work_stopped(session, st);
     locate_free(&l);
     pipe_pool_deinit(&pool);
     return st;

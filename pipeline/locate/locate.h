@@ -5,40 +5,42 @@
 
 #include "pipeline/run/answers.h"
 
-struct loop_fault {
+struct pipe_located {
     uint32_t problem; /* index in the split */
     int32_t step;     /* of the verdict, -1: none */
     enum pipe_category category;
     char *continuation; /* full's own text after the steps before it, NULL if not known */
     bool verified;      /* and that reaches the right answer */
 };
-struct loop_faults {
-    struct loop_fault *items;
+struct pipe_faults {
+    struct pipe_located *items;
     uint32_t count;
 };
 /* Locates the first faulty step of every wrong answer of `quant` (any variant) that full
  * answers right. What was asked of full is durable as it comes, and found again. `samples`
  * continuations are drawn where the greedy one fails. */
-RT_CHECKED rt_status loop_locate(struct loop *loop, const struct loop_variant *full,
-                                 const struct loop_variant *quant,
-                                 const struct loop_bench *bench,
-                                 const struct loop_answers *f,
-                                 const struct loop_answers *q, uint32_t samples,
-                                 struct loop_faults *out);
-void loop_faults_deinit(struct loop_faults *faults);
+RT_CHECKED rt_status pipe_locate(struct pipe_session *session,
+                                 const struct pipe_variant *full,
+                                 const struct pipe_variant *quant,
+                                 const struct pipe_bench *bench,
+                                 const struct pipe_answers *f,
+                                 const struct pipe_answers *q, uint32_t samples,
+                                 struct pipe_faults *out);
+void pipe_faults_deinit(struct pipe_faults *faults);
 /* The same locators on right answers of full with one step altered at a known place:
  * how often they name it. Half wrong values, half wrong operands or operators. */
-RT_CHECKED rt_status loop_locate_injected(struct loop *loop,
-                                          const struct loop_variant *full,
-                                          const struct loop_bench *bench,
-                                          const struct loop_answers *f, uint32_t count,
+RT_CHECKED rt_status pipe_locate_injected(struct pipe_session *session,
+                                          const struct pipe_variant *full,
+                                          const struct pipe_bench *bench,
+                                          const struct pipe_answers *f, uint32_t count,
                                           uint32_t samples);
 
 /* KL(full || variant) and share of equal first choices, teacher-forced over full's own
  * answers to the first problems of a split; metrics of the variant's run. */
-RT_CHECKED rt_status loop_divergence(struct loop *loop, const struct loop_variant *full,
-                                     const struct loop_variant *variant,
-                                     const struct loop_bench *bench,
-                                     const struct loop_answers *f, const char *run_id);
+RT_CHECKED rt_status pipe_divergence(struct pipe_session *session,
+                                     const struct pipe_variant *full,
+                                     const struct pipe_variant *variant,
+                                     const struct pipe_bench *bench,
+                                     const struct pipe_answers *f, const char *run_id);
 
 #endif

@@ -41,14 +41,14 @@ struct locate_search {
 };
 
 struct locating {
-    struct loop *loop;
-    const struct loop_bench *bench;
-    const struct loop_variant *full;
+    struct pipe_session *session;
+    const struct pipe_bench *bench;
+    const struct pipe_variant *full;
     struct locate_search *list;
     uint32_t count, samples;
     char run_id[STORE_ID];
     bool open;             /* a transaction is open */
-    struct loop_job *jobs; /* of the round; job i belongs to list[i / per_search] */
+    struct pipe_job *jobs; /* of the round; job i belongs to list[i / per_search] */
     uint32_t per_search;
     struct rt_engine *engine[2]; /* of full, owned: greedy, drawn; null until needed */
 };

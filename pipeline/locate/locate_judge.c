@@ -23,7 +23,7 @@ static rt_status put(struct locating *l, const char *prefix, const char *name,
 {
     char full[64];
     snprintf(full, sizeof full, "%s%s%s", prefix, name, what);
-    return store_put_metric(l->loop->store, l->run_id, full, 0, value);
+    return store_put_metric(l->session->store, l->run_id, full, 0, value);
 }
 
 static rt_status put_locator(struct locating *l, const char *prefix, int locator,
@@ -34,7 +34,7 @@ static rt_status put_locator(struct locating *l, const char *prefix, int locator
     TRY(put(l, prefix, names[locator], "_right", j->right));
     TRY(put(l, prefix, names[locator], "_near", j->within_one));
     pipe_say(
-        l->loop->host,
+        l->session->host,
         "  %-8s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
         "%.3f], recall %.3f [%.3f, %.3f]",
         names[locator], j->located, j->total, j->right,
@@ -84,7 +84,7 @@ fail:
 rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
 {
     rt_status st;
-    struct rt_ctx *ctx = l->loop->ctx;
+    struct rt_ctx *ctx = l->session->ctx;
     int32_t *said = rt_alloc(ctx, l->count, sizeof *said);
     int32_t *truth = rt_alloc(ctx, l->count, sizeof *truth);
     struct pipe_judged j = { 0 };
@@ -94,7 +94,7 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
     }
     for (uint32_t i = 0; i < l->count; i++)
         truth[i] = l->list[i].truth;
-    pipe_say(l->loop->host, "locate %-21s %u wrong answers", what, l->count);
+    pipe_say(l->session->host, "locate %-21s %u wrong answers", what, l->count);
     for (int k = 0; k < LOCATORS; k++) {
         for (uint32_t i = 0; i < l->count; i++)
             said[i] = named(&l->list[i], k);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of drawn continuations (design/loop.md: the sampling row). */
+/* Of drawn continuations (design/session.md: the sampling row). */
 #define DRAW_TEMPERATURE 0.6f
 #define DRAW_TOP_P 0.95f
 
@@ -66,7 +66,7 @@ static void learn(struct locate_known *known, uint32_t sample, bool right, char 
 }
 
 static rt_status put_rollout(struct locating *l, const struct locate_search *s,
-                             const struct loop_job *job, bool right)
+                             const struct pipe_job *job, bool right)
 {
     rt_status st = RT_OK;
     const struct pipe_rollout row = { .step = job->kept - 1,
@@ -75,9 +75,10 @@ static rt_status put_rollout(struct locating *l, const struct locate_search *s,
                                       .correct = right,
                                       .n_gen = job->n_gen };
     if (!l->open)
-        TRY(store_begin(l->loop->store));
+        TRY(store_begin(l->session->store));
     l->open = true;
-    TRY(store_put_rollout(l->loop->store, l->run_id, s->gen, "rollout", l->full->row.id, &row));
+    TRY(store_put_rollout(l->session->store, l->run_id, s->gen, "rollout",
+                          l->full->row.id, &row));
 
 fail:
     return st;
@@ -87,10 +88,10 @@ static rt_status job_done(void *user, uint32_t i)
 {
     rt_status st;
     struct locating *l = user;
-    struct loop_job *job = &l->jobs[i];
+    struct pipe_job *job = &l->jobs[i];
     struct locate_search *s = &l->list[i / l->per_search];
     bool right;
-    TRY(loop_job_grade(l->loop, job, &right));
+    TRY(pipe_job_grade(l->session, job, &right));
     if (s->gen[0])
         TRY(put_rollout(l, s, job, right));
     learn(&s->known[s->asked], job->sample, right, &job->text);
@@ -106,7 +107,7 @@ static rt_status make_durable(void *user)
     if (!l->open)
         return RT_OK;
     l->open = false;
-    return store_commit(l->loop->store);
+    return store_commit(l->session->store);
 }
 
 /* Whether a search waits for this continuation. */
@@ -118,16 +119,16 @@ static bool is_wanted(const struct locate_search *s, uint32_t sample)
 }
 
 static rt_status make_job(struct locating *l, const struct locate_search *s,
-                          uint32_t sample, struct loop_job *job)
+                          uint32_t sample, struct pipe_job *job)
 {
-    *job = (struct loop_job){ .kept = s->asked, .sample = sample };
+    *job = (struct pipe_job){ .kept = s->asked, .sample = sample };
     if (!is_wanted(s, sample))
         return RT_OK;
     job->problem = &l->bench->set.items[s->problem];
     job->given =
-        rt_format(l->loop->ctx, "%.*s", (int)s->steps[s->asked].char_start, s->text);
+        rt_format(l->session->ctx, "%.*s", (int)s->steps[s->asked].char_start, s->text);
     return job->given ? RT_OK
-                      : rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+                      : rt_fail(l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
 }
 
 /* Asks for every pending search what it lacks: the greedy continuation, or `samples`
@@ -135,9 +136,9 @@ static rt_status make_job(struct locating *l, const struct locate_search *s,
 static rt_status ask(struct locating *l, bool drawn)
 {
     rt_status st = RT_OK;
-    struct rt_ctx *ctx = l->loop->ctx;
+    struct rt_ctx *ctx = l->session->ctx;
     const uint32_t per = drawn ? l->samples : 1;
-    struct loop_continue how = { .model = l->full->model,
+    struct pipe_ask_list how = { .model = l->full->model,
                                  .what = "locate roll-outs",
                                  .engine = &l->engine[drawn],
                                  .done = job_done,
@@ -153,10 +154,10 @@ static rt_status ask(struct locating *l, bool drawn)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
     for (uint32_t i = 0; i < l->count * per; i++)
         TRY(make_job(l, &l->list[i / per], drawn ? i % per + 1 : 0, &l->jobs[i]));
-    TRY(loop_continue(l->loop, &how, l->jobs, l->count * per));
+    TRY(pipe_ask_list(l->session, &how, l->jobs, l->count * per));
 
 fail:
-    loop_jobs_free(l->jobs, l->count * per);
+    pipe_jobs_free(l->jobs, l->count * per);
     l->jobs = NULL;
     return st;
 }
@@ -187,9 +188,9 @@ static rt_status find_row(void *user, const struct store_row *row)
     const int64_t sample = store_row_integer(row, 4);
     if (sample < 0 || sample > f->l->samples)
         return RT_OK;
-    char *text = rt_strdup(f->l->loop->ctx, store_row_text(row, 2));
+    char *text = rt_strdup(f->l->session->ctx, store_row_text(row, 2));
     if (!text)
-        return rt_fail(f->l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+        return rt_fail(f->l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
     learn(&(*found)->known[kept], (uint32_t)sample, store_row_integer(row, 3) == 1,
           &text);
     rt_free(text);
@@ -199,15 +200,15 @@ static rt_status find_row(void *user, const struct store_row *row)
 static rt_status find_again(struct locating *l)
 {
     rt_status st;
-    struct finding f = { l, rt_alloc(l->loop->ctx, l->count, sizeof *f.sorted) };
+    struct finding f = { l, rt_alloc(l->session->ctx, l->count, sizeof *f.sorted) };
     const char *const args[] = { l->run_id, NULL };
     if (!f.sorted)
-        return rt_fail(l->loop->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+        return rt_fail(l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
     for (uint32_t i = 0; i < l->count; i++)
         f.sorted[i] = &l->list[i];
     qsort(f.sorted, l->count, sizeof *f.sorted, compare_searches);
     st = store_query(
-        l->loop->store,
+        l->session->store,
         "SELECT f.gen_id, r.step_idx, r.output, r.correct, r.sample FROM fault f "
         "JOIN rollout r USING(fault_id) WHERE f.run_id=?1 AND "
         "f.locator='rollout' ORDER BY 1, 2, r.sample",
@@ -222,15 +223,15 @@ static rt_status announce(struct locating *l)
     rt_status st;
     static const struct pipe_fault open = { "rollout", -1,  -1, PIPE_CAT_UNCLASSIFIED,
                                             0,         "{}" };
-    TRY(store_begin(l->loop->store));
+    TRY(store_begin(l->session->store));
     for (uint32_t i = 0; i < l->count; i++)
         if (l->list[i].gen[0])
-            TRY(store_put_fault(l->loop->store, l->run_id, l->list[i].gen, &open));
-    TRY(store_commit(l->loop->store));
+            TRY(store_put_fault(l->session->store, l->run_id, l->list[i].gen, &open));
+    TRY(store_commit(l->session->store));
     return RT_OK;
 
 fail:
-    store_rollback(l->loop->store);
+    store_rollback(l->session->store);
     return st;
 }
 
@@ -264,7 +265,7 @@ rt_status locate_rollouts(struct locating *l)
 
 fail:
     if (l->open)
-        store_rollback(l->loop->store);
+        store_rollback(l->session->store);
     l->open = false;
     return st;
 }

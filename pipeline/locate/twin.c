@@ -57,12 +57,12 @@ static rt_status take_suspect(struct rt_ctx *ctx, struct locate_search *s,
 }
 
 /* Every wrong answer after the prompt that it answers. */
-static rt_status add_answers(struct locating *l, struct loop_sequences *out)
+static rt_status add_answers(struct locating *l, struct pipe_sequences *out)
 {
     rt_status st;
-    TRY(loop_sequences_init(l->loop, l->count, out));
+    TRY(pipe_sequences_init(l->session, l->count, out));
     for (uint32_t i = 0; i < l->count; i++)
-        TRY(loop_sequences_add(l->loop, out,
+        TRY(pipe_sequences_add(l->session, out,
                                l->bench->set.items[l->list[i].problem].question, NULL,
                                l->list[i].ids, l->list[i].n));
 
@@ -74,74 +74,74 @@ rt_status locate_twins(struct locating *l)
 {
     rt_status st;
     struct rt_scorer *scorer = NULL;
-    struct loop_sequences all = { 0 };
+    struct pipe_sequences all = { 0 };
     struct said said = { 0 };
     uint32_t n, targets;
     if (l->count == 0)
         return RT_OK;
     TRY(add_answers(l, &all));
-    const uint32_t rows = loop_sequences_rows(&all);
-    TRY(said_init(l->loop->ctx, rows, &said));
+    const uint32_t rows = pipe_sequences_rows(&all);
+    TRY(said_init(l->session->ctx, rows, &said));
     TRY(rt_scorer_create(l->full->model, NULL, NULL, rows, &scorer));
     for (uint32_t first = 0; first < all.count; first += n) {
         const struct score_out out = { .margin = said.margin, .best = said.best };
-        n = loop_sequences_batch(&all, first, rows, &targets);
-        TRY(pipe_stop_status(l->loop->host, l->loop->ctx));
-        TRY(loop_work_beat(l->loop));
+        n = pipe_sequences_batch(&all, first, rows, &targets);
+        TRY(pipe_stop_status(l->session->host, l->session->ctx));
+        TRY(pipe_work_beat(l->session));
         TRY(rt_scorer_run(scorer, all.list + first, n, &out));
         for (uint32_t i = first, at = 0; i < first + n; at += l->list[i++].n)
-            TRY(take_suspect(l->loop->ctx, &l->list[i], &said, at));
+            TRY(take_suspect(l->session->ctx, &l->list[i], &said, at));
     }
 
 fail:
     said_deinit(&said);
-    loop_sequences_free(&all);
+    pipe_sequences_free(&all);
     rt_scorer_destroy(&scorer);
     return st;
 }
 
 /* ---- divergence ---- */
 
-static rt_status put_divergence(struct loop *loop, const char *run_id, double kl,
-                                double same, double tokens)
+static rt_status put_divergence(struct pipe_session *session, const char *run_id,
+                                double kl, double same, double tokens)
 {
     rt_status st;
-    TRY(store_begin(loop->store));
-    TRY(store_put_metric(loop->store, run_id, "kl_mean", 0, kl / tokens));
-    TRY(store_put_metric(loop->store, run_id, "same_top", 0, same / tokens));
-    TRY(store_put_metric(loop->store, run_id, "kl_tokens", 0, tokens));
-    TRY(store_commit(loop->store));
+    TRY(store_begin(session->store));
+    TRY(store_put_metric(session->store, run_id, "kl_mean", 0, kl / tokens));
+    TRY(store_put_metric(session->store, run_id, "same_top", 0, same / tokens));
+    TRY(store_put_metric(session->store, run_id, "kl_tokens", 0, tokens));
+    TRY(store_commit(session->store));
     return RT_OK;
 
 fail:
-    store_rollback(loop->store);
+    store_rollback(session->store);
     return st;
 }
 
-rt_status loop_divergence(struct loop *loop, const struct loop_variant *full,
-                          const struct loop_variant *variant,
-                          const struct loop_bench *bench, const struct loop_answers *f,
+rt_status pipe_divergence(struct pipe_session *session, const struct pipe_variant *full,
+                          const struct pipe_variant *variant,
+                          const struct pipe_bench *bench, const struct pipe_answers *f,
                           const char *run_id)
 {
     rt_status st;
     struct rt_scorer *scorer = NULL;
-    struct loop_sequences all = { 0 };
+    struct pipe_sequences all = { 0 };
     struct said said = { 0 };
     double kl = 0, same = 0;
     uint32_t n, targets, tokens = 0;
-    TRY(loop_sequences_init(loop, DIVERGENCE_PROBLEMS, &all));
+    TRY(pipe_sequences_init(session, DIVERGENCE_PROBLEMS, &all));
     for (uint32_t i = 0; i < bench->set.count && i < DIVERGENCE_PROBLEMS; i++)
         if (f->items[i].n)
-            TRY(loop_sequences_add(loop, &all, bench->set.items[i].question, NULL,
+            TRY(pipe_sequences_add(session, &all, bench->set.items[i].question, NULL,
                                    f->items[i].ids, f->items[i].n));
     if (all.count == 0)
         goto fail;
-    const uint32_t rows = loop_sequences_rows(&all);
-    TRY(said_init(loop->ctx, rows, &said));
+    const uint32_t rows = pipe_sequences_rows(&all);
+    TRY(said_init(session->ctx, rows, &said));
     TRY(rt_scorer_create(variant->model, variant->adapter, full->model, rows, &scorer));
     for (uint32_t first = 0; first < all.count; first += n) {
         const struct score_out out = { .kl = said.kl, .same = said.same };
-        n = loop_sequences_batch(&all, first, rows, &targets);
+        n = pipe_sequences_batch(&all, first, rows, &targets);
         TRY(rt_scorer_run(scorer, all.list + first, n, &out));
         for (uint32_t t = 0; t < targets; t++) {
             kl += (double)said.kl[t];
@@ -149,11 +149,11 @@ rt_status loop_divergence(struct loop *loop, const struct loop_variant *full,
         }
         tokens += targets;
     }
-    TRY(put_divergence(loop, run_id, kl, same, tokens));
+    TRY(put_divergence(session, run_id, kl, same, tokens));
 
 fail:
     said_deinit(&said);
-    loop_sequences_free(&all);
+    pipe_sequences_free(&all);
     rt_scorer_destroy(&scorer);
     return st;
 }

@@ -88,7 +88,7 @@ struct pipe_form {
     bool truncated;  /* hit the token cap */
     bool loops;      /* the same 3 to 40 tokens at least 4 times at the end */
     bool monotone;   /* different tokens / tokens under 0.05 */
-    uint32_t period; /* of the loop, in tokens; 0: none */
+    uint32_t period; /* of the session, in tokens; 0: none */
 };
 void pipe_form_of(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
                   struct pipe_form *out);

@@ -10,38 +10,38 @@
 #include <string.h>
 
 struct making {
-    struct loop *loop;
-    const struct loop_material *m;
-    struct loop_set *set;
+    struct pipe_session *session;
+    const struct pipe_material *m;
+    struct pipe_item_set *set;
     uint32_t capacity;
 };
 
-static rt_status no_memory(struct loop *loop)
+static rt_status no_memory(struct pipe_session *session)
 {
-    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
+    return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
 }
 
-static bool is_pair(enum loop_items items)
+static bool is_pair(enum pipe_item_source items)
 {
-    return items == LOOP_ITEMS_PAIRS || items == LOOP_ITEMS_PAIRS_OTHER ||
-           items == LOOP_ITEMS_SHUFFLED;
+    return items == PIPE_ITEMS_PAIRS || items == PIPE_ITEMS_PAIRS_OTHER ||
+           items == PIPE_ITEMS_SHUFFLED;
 }
 
-void loop_set_deinit(struct loop_set *set)
+void pipe_item_set_deinit(struct pipe_item_set *set)
 {
     pipe_curated_deinit(&set->curated);
     rt_free(set->all);
     rt_free(set->problem);
     pipe_pool_deinit(&set->pool);
-    *set = (struct loop_set){ .count = 0 };
+    *set = (struct pipe_item_set){ .count = 0 };
 }
 
 static rt_status reserve(struct making *k, uint32_t count)
 {
     k->capacity = count;
-    k->set->all = rt_alloc(k->loop->ctx, count, sizeof *k->set->all);
-    k->set->problem = rt_alloc(k->loop->ctx, count, sizeof *k->set->problem);
-    return k->set->all && k->set->problem ? RT_OK : no_memory(k->loop);
+    k->set->all = rt_alloc(k->session->ctx, count, sizeof *k->set->all);
+    k->set->problem = rt_alloc(k->session->ctx, count, sizeof *k->set->problem);
+    return k->set->all && k->set->problem ? RT_OK : no_memory(k->session);
 }
 
 static struct pipe_candidate *next(struct making *k, uint32_t problem)
@@ -54,10 +54,10 @@ static struct pipe_candidate *next(struct making *k, uint32_t problem)
 static rt_status add_trace(struct making *k, uint32_t problem, int32_t step,
                            enum pipe_category category)
 {
-    const struct loop_answer *a = &k->m->f->items[problem];
+    const struct pipe_answer *a = &k->m->f->items[problem];
     struct pipe_candidate *c = next(k, problem);
     const rt_status st =
-        pipe_candidate_whole(k->loop->ctx, &k->set->pool, &k->loop->prompt,
+        pipe_candidate_whole(k->session->ctx, &k->set->pool, &k->session->prompt,
                              &k->m->mine->set.items[problem], step, a->text, c);
     c->item.category = category;
     c->item.source = "full's whole answer";
@@ -70,7 +70,7 @@ static rt_status make_lost(struct making *k)
 {
     rt_status st = reserve(k, k->m->faults->count);
     for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
-        const struct loop_fault *f = &k->m->faults->items[i];
+        const struct pipe_located *f = &k->m->faults->items[i];
         st = add_trace(k, f->problem, f->step, f->category);
     }
     return st;
@@ -80,24 +80,24 @@ static rt_status make_lost(struct making *k)
 static rt_status make_random(struct making *k)
 {
     rt_status st;
-    struct rt_ctx *ctx = k->loop->ctx;
+    struct rt_ctx *ctx = k->session->ctx;
     const uint32_t n = k->m->mine->set.count;
     uint32_t want = k->m->items_max, count = 0;
     bool *eligible = rt_alloc(ctx, n, sizeof *eligible);
     uint32_t *picked = rt_alloc(ctx, n, sizeof *picked);
     if (!eligible || !picked) {
-        st = no_memory(k->loop);
+        st = no_memory(k->session);
         goto fail;
     }
     if (k->m->faults) { /* calibration has none: it takes what it asks for */
-        struct loop_set lost = { 0 };
-        TRY(loop_set_make(k->loop, k->m, LOOP_ITEMS_LOST, &lost));
+        struct pipe_item_set lost = { 0 };
+        TRY(pipe_item_set_make(k->session, k->m, PIPE_ITEMS_LOST, &lost));
         want = lost.curated.count;
-        loop_set_deinit(&lost);
+        pipe_item_set_deinit(&lost);
     }
     for (uint32_t i = 0; i < n; i++)
         eligible[i] = k->m->f->items[i].correct;
-    TRY(pipe_control_problems(ctx, eligible, n, want, k->loop->seed, picked, &count));
+    TRY(pipe_control_problems(ctx, eligible, n, want, k->session->seed, picked, &count));
     TRY(reserve(k, count));
     for (uint32_t i = 0; i < count; i++)
         TRY(add_trace(k, picked[i], -1, PIPE_CAT_NONE));
@@ -108,14 +108,14 @@ fail:
     return st;
 }
 
-static rt_status add_pair(struct making *k, const struct loop_fault *f, int32_t step,
+static rt_status add_pair(struct making *k, const struct pipe_located *f, int32_t step,
                           const char *continuation, bool verified, const char *source)
 {
     struct pipe_candidate *c = next(k, f->problem);
-    const struct loop_answer *q = &k->m->q->items[f->problem];
+    const struct pipe_answer *q = &k->m->q->items[f->problem];
     const rt_status st = pipe_candidate_pair(
-        k->loop->ctx, &k->set->pool, &k->loop->prompt, &k->m->mine->set.items[f->problem],
-        q->text, step, continuation, c);
+        k->session->ctx, &k->set->pool, &k->session->prompt,
+        &k->m->mine->set.items[f->problem], q->text, step, continuation, c);
     c->item.category = f->category;
     c->item.source = source;
     c->verified = verified;
@@ -138,12 +138,12 @@ static rt_status make_pairs(struct making *k)
 {
     rt_status st = reserve(k, k->m->faults->count);
     for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
-        const struct loop_fault *f = &k->m->faults->items[i];
+        const struct pipe_located *f = &k->m->faults->items[i];
         st = add_pair(k, f, f->step, f->continuation, f->verified,
                       "full's continuation at the first fault");
         struct pipe_candidate *c = &k->set->all[i];
-        if (k->set->items == LOOP_ITEMS_SHUFFLED && c->item.chosen && c->item.rejected &&
-            pipe_control_swaps(k->loop->seed, i))
+        if (k->set->items == PIPE_ITEMS_SHUFFLED && c->item.chosen && c->item.rejected &&
+            pipe_control_swaps(k->session->seed, i))
             swap_sides(c);
     }
     return st;
@@ -152,7 +152,7 @@ static rt_status make_pairs(struct making *k)
 /* Continuations by full after the steps before every step but the faulty one: jobs
  * first[i] .. first[i + 1] are those of lost answer i. */
 struct others {
-    struct loop_job *jobs;
+    struct pipe_job *jobs;
     uint32_t *first, count;
 };
 
@@ -161,24 +161,25 @@ static rt_status ask_others(struct making *k, struct others *o)
     rt_status st;
     struct pipe_step steps[PIPE_STEPS_MAX];
     for (uint32_t i = 0; i < k->m->faults->count; i++) {
-        const struct loop_fault *f = &k->m->faults->items[i];
+        const struct pipe_located *f = &k->m->faults->items[i];
         const char *text = k->m->q->items[f->problem].text;
         const uint32_t count =
-            k->loop->format->dialect->split(text, steps, PIPE_STEPS_MAX);
+            k->session->format->dialect->split(text, steps, PIPE_STEPS_MAX);
         for (uint32_t s = 0; s < count && f->step >= 0; s++) {
-            struct loop_job *job = &o->jobs[o->first[i] + s];
+            struct pipe_job *job = &o->jobs[o->first[i] + s];
             if ((int32_t)s == f->step)
                 continue;
             job->problem = &k->m->mine->set.items[f->problem];
             job->kept = s;
-            job->given = rt_format(k->loop->ctx, "%.*s", (int)steps[s].char_start, text);
+            job->given =
+                rt_format(k->session->ctx, "%.*s", (int)steps[s].char_start, text);
             if (!job->given)
-                return no_memory(k->loop);
+                return no_memory(k->session);
         }
     }
-    const struct loop_continue how = { .model = k->m->full->model,
+    const struct pipe_ask_list how = { .model = k->m->full->model,
                                        .what = "other steps" };
-    TRY(loop_continue(k->loop, &how, o->jobs, o->count));
+    TRY(pipe_ask_list(k->session, &how, o->jobs, o->count));
 
 fail:
     return st;
@@ -190,23 +191,23 @@ static int32_t draw_other(const struct making *k, const struct others *o, uint32
 {
     bool differs[PIPE_STEPS_MAX] = { false };
     struct pipe_step own[PIPE_STEPS_MAX], first[2];
-    const struct loop_fault *f = &k->m->faults->items[i];
+    const struct pipe_located *f = &k->m->faults->items[i];
     const char *text = k->m->q->items[f->problem].text;
-    const uint32_t count = k->loop->format->dialect->split(text, own, PIPE_STEPS_MAX);
+    const uint32_t count = k->session->format->dialect->split(text, own, PIPE_STEPS_MAX);
     for (uint32_t s = 0; s < count; s++) {
         const char *other = o->jobs[o->first[i] + s].text;
-        if (!other || k->loop->format->dialect->split(other, first, 2) == 0)
+        if (!other || k->session->format->dialect->split(other, first, 2) == 0)
             continue;
-        char *a = rt_format(k->loop->ctx, "%.*s", (int)first[0].char_end, other);
+        char *a = rt_format(k->session->ctx, "%.*s", (int)first[0].char_end, other);
         char *b =
-            rt_format(k->loop->ctx, "%.*s", (int)(own[s].char_end - own[s].char_start),
+            rt_format(k->session->ctx, "%.*s", (int)(own[s].char_end - own[s].char_start),
                       text + own[s].char_start);
         differs[s] = a && b && !pipe_same_but_spacing(a, b);
         rt_free(a);
         rt_free(b);
     }
     return f->step < 0 ? -1
-                       : pipe_control_step(differs, count, f->step, k->loop->seed, i);
+                       : pipe_control_step(differs, count, f->step, k->session->seed, i);
 }
 
 static rt_status make_other_pairs(struct making *k)
@@ -214,15 +215,15 @@ static rt_status make_other_pairs(struct making *k)
     rt_status st;
     struct pipe_step steps[PIPE_STEPS_MAX];
     const uint32_t n = k->m->faults->count;
-    struct others o = { .first = rt_alloc(k->loop->ctx, n + 1u, sizeof *o.first) };
+    struct others o = { .first = rt_alloc(k->session->ctx, n + 1u, sizeof *o.first) };
     for (uint32_t i = 0; o.first && i < n; i++) {
         const char *text = k->m->q->items[k->m->faults->items[i].problem].text;
         o.first[i] = o.count;
-        o.count += k->loop->format->dialect->split(text, steps, PIPE_STEPS_MAX);
+        o.count += k->session->format->dialect->split(text, steps, PIPE_STEPS_MAX);
     }
-    o.jobs = rt_alloc(k->loop->ctx, o.count, sizeof *o.jobs);
+    o.jobs = rt_alloc(k->session->ctx, o.count, sizeof *o.jobs);
     if (!o.jobs || !o.first) {
-        st = no_memory(k->loop);
+        st = no_memory(k->session);
         goto fail;
     }
     TRY(reserve(k, n));
@@ -235,7 +236,7 @@ static rt_status make_other_pairs(struct making *k)
     }
 
 fail:
-    loop_jobs_free(o.jobs, o.count);
+    pipe_jobs_free(o.jobs, o.count);
     rt_free(o.first);
     return st;
 }
@@ -243,41 +244,42 @@ fail:
 static rt_status make_candidates(struct making *k)
 {
     switch (k->set->items) {
-    case LOOP_ITEMS_LOST:
+    case PIPE_ITEMS_LOST:
         return make_lost(k);
-    case LOOP_ITEMS_RANDOM:
+    case PIPE_ITEMS_RANDOM:
         return make_random(k);
-    case LOOP_ITEMS_PAIRS:
-    case LOOP_ITEMS_SHUFFLED:
+    case PIPE_ITEMS_PAIRS:
+    case PIPE_ITEMS_SHUFFLED:
         return make_pairs(k);
-    case LOOP_ITEMS_PAIRS_OTHER:
+    case PIPE_ITEMS_PAIRS_OTHER:
         return make_other_pairs(k);
     }
-    return rt_fail(k->loop->ctx, RT_ERR_INTERNAL, "unknown kind of items");
+    return rt_fail(k->session->ctx, RT_ERR_INTERNAL, "unknown kind of items");
 }
 
-rt_status loop_set_make(struct loop *loop, const struct loop_material *material,
-                        enum loop_items items, struct loop_set *out)
+rt_status pipe_item_set_make(struct pipe_session *session,
+                             const struct pipe_material *material,
+                             enum pipe_item_source items, struct pipe_item_set *out)
 {
     rt_status st;
-    struct making k = { .loop = loop, .m = material, .set = out };
+    struct making k = { .session = session, .m = material, .set = out };
     const struct pipe_problem_set *const measured[] = { material->measure
                                                             ? &material->measure->set
                                                             : NULL };
     const struct pipe_curate_options options = {
         .kind = is_pair(items) ? PIPE_ITEMS_DPO : PIPE_ITEMS_SFT,
         .max_items = material->items_max,
-        .seed = loop->seed,
+        .seed = session->seed,
         .measured = measured,
         .measured_count = material->measure != NULL,
     };
-    *out = (struct loop_set){ .items = items };
+    *out = (struct pipe_item_set){ .items = items };
     TRY(make_candidates(&k));
-    TRY(pipe_curate(loop->ctx, out->all, out->count, &options, &out->curated));
+    TRY(pipe_curate(session->ctx, out->all, out->count, &options, &out->curated));
     return RT_OK;
 
 fail:
-    loop_set_deinit(out);
+    pipe_item_set_deinit(out);
     return st;
 }
 
@@ -286,13 +288,14 @@ static const char *kind_name(enum train_loss loss)
     return loss == TRAIN_DPO ? "dpo" : loss == TRAIN_SFT ? "sft" : "kl";
 }
 
-rt_status loop_set_store(struct loop *loop, const struct loop_set *set,
-                         enum train_loss loss, const char *run_id)
+rt_status pipe_item_set_store(struct pipe_session *session,
+                              const struct pipe_item_set *set, enum train_loss loss,
+                              const char *run_id)
 {
     rt_status st;
-    struct pipe_item *rows = rt_alloc(loop->ctx, set->count, sizeof *rows);
+    struct pipe_item *rows = rt_alloc(session->ctx, set->count, sizeof *rows);
     if (!rows)
-        return no_memory(loop);
+        return no_memory(session);
     for (uint32_t i = 0; i < set->count; i++) {
         rows[i] = set->all[i].item;
         if (!rows[i].chosen)
@@ -300,35 +303,36 @@ rt_status loop_set_store(struct loop *loop, const struct loop_set *set,
         if (set->curated.drops[i] != PIPE_DROP_NONE)
             rows[i].excluded = pipe_drop_reason(set->curated.drops[i]);
     }
-    TRY(store_begin(loop->store));
-    TRY(store_put_items(loop->store, run_id, kind_name(loss), "{}", rows, set->count));
-    TRY(store_commit(loop->store));
+    TRY(store_begin(session->store));
+    TRY(store_put_items(session->store, run_id, kind_name(loss), "{}", rows, set->count));
+    TRY(store_commit(session->store));
 
 fail:
     if (st != RT_OK)
-        store_rollback(loop->store);
+        store_rollback(session->store);
     rt_free(rows);
     return st;
 }
 
-rt_status loop_set_sequences(struct loop *loop, uint32_t end_id,
-                             const struct loop_material *material,
-                             const struct loop_set *set, struct loop_sequences *out)
+rt_status pipe_item_set_sequences(struct pipe_session *session, uint32_t end_id,
+                                  const struct pipe_material *material,
+                                  const struct pipe_item_set *set,
+                                  struct pipe_sequences *out)
 {
     rt_status st;
-    TRY(loop_sequences_init(loop, 2u * set->curated.count, out));
+    TRY(pipe_sequences_init(session, 2u * set->curated.count, out));
     for (uint32_t i = 0; i < set->curated.count; i++) {
         const uint32_t at = set->curated.picked[i];
         const struct pipe_candidate *c = &set->all[at];
         if (!c->item.rejected) { /* a whole answer keeps the tokens that full gave */
-            const struct loop_answer *a = &material->f->items[set->problem[at]];
-            TRY(loop_sequences_add(loop, out, c->question, NULL, a->ids, a->n));
+            const struct pipe_answer *a = &material->f->items[set->problem[at]];
+            TRY(pipe_sequences_add(session, out, c->question, NULL, a->ids, a->n));
             continue;
         }
         out->per_item = 2;
-        TRY(loop_sequences_add_text(loop, out, c->question, c->given, c->item.chosen,
+        TRY(pipe_sequences_add_text(session, out, c->question, c->given, c->item.chosen,
                                     c->chosen_ends ? end_id : UINT32_MAX));
-        TRY(loop_sequences_add_text(loop, out, c->question, c->given, c->item.rejected,
+        TRY(pipe_sequences_add_text(session, out, c->question, c->given, c->item.rejected,
                                     c->rejected_ends ? end_id : UINT32_MAX));
     }
 
@@ -338,43 +342,45 @@ fail:
 
 /* ---- the set as a file ---- */
 
-static void say_dropped(struct loop *loop, const struct loop_set *set, const char *path)
+static void say_dropped(struct pipe_session *session, const struct pipe_item_set *set,
+                        const char *path)
 {
-    pipe_say(loop->host, "%u items of %u candidates -> %s", set->curated.count,
+    pipe_say(session->host, "%u items of %u candidates -> %s", set->curated.count,
              set->count, path);
     for (int d = PIPE_DROP_NONE + 1; d < PIPE_DROP_COUNT; d++)
         if (set->curated.dropped[d])
-            pipe_say(loop->host, "  %5u not used: %s", set->curated.dropped[d],
+            pipe_say(session->host, "  %5u not used: %s", set->curated.dropped[d],
                      pipe_drop_reason((enum pipe_drop)d));
 }
 
-rt_status loop_curate(struct loop *loop, const struct loop_material *material,
-                      const struct loop_recipe *recipe, const char *path)
+rt_status pipe_curate_file(struct pipe_session *session,
+                           const struct pipe_material *material,
+                           const struct pipe_restore_recipe *recipe, const char *path)
 {
     rt_status st;
-    struct loop_set set = { 0 };
+    struct pipe_item_set set = { 0 };
     struct pipe_item *chosen = NULL;
     struct fmt_text text = { .size = 0 };
-    TRY(loop_set_make(loop, material, recipe->items, &set));
-    chosen = rt_alloc(loop->ctx, set.curated.count, sizeof *chosen);
+    TRY(pipe_item_set_make(session, material, recipe->items, &set));
+    chosen = rt_alloc(session->ctx, set.curated.count, sizeof *chosen);
     if (!chosen) {
-        st = no_memory(loop);
+        st = no_memory(session);
         goto fail;
     }
     for (uint32_t i = 0; i < set.curated.count; i++)
         chosen[i] = set.all[set.curated.picked[i]].item;
-    TRY(fmt_text_open(loop->ctx, &text));
-    TRY(pipe_items_write(loop->ctx, chosen, set.curated.count,
+    TRY(fmt_text_open(session->ctx, &text));
+    TRY(pipe_items_write(session->ctx, chosen, set.curated.count,
                          is_pair(set.items)          ? PIPE_ITEMS_DPO
                          : recipe->loss == TRAIN_SFT ? PIPE_ITEMS_SFT
                                                      : PIPE_ITEMS_KL,
                          text.file));
-    TRY(fmt_text_save(loop->ctx, &text, path));
-    say_dropped(loop, &set, path);
+    TRY(fmt_text_save(session->ctx, &text, path));
+    say_dropped(session, &set, path);
 
 fail:
     fmt_text_close(&text);
     rt_free(chosen);
-    loop_set_deinit(&set);
+    pipe_item_set_deinit(&set);
     return st;
 }

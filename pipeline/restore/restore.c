@@ -28,27 +28,27 @@ static rt_status ensure_quantized(struct restoring *r, const char *name, uint32_
     const struct quant_options q = { .bits = bits,
                                      .group = group,
                                      .asymmetric = asymmetric };
-    snprintf(folder, size, "%.500s/%s-%.8s", r->loop->work, name, r->full->hash);
+    snprintf(folder, size, "%.500s/%s-%.8s", r->session->work, name, r->full->hash);
     if (fmt_exists(folder))
         return RT_OK;
-    return quant_folder(r->loop->ctx, r->options.full, folder, &q, false, &report);
+    return quant_folder(r->session->ctx, r->options.full, folder, &q, false, &report);
 }
 
 static rt_status check_splits(struct restoring *r)
 {
     struct pipe_leak leak;
     const struct {
-        const struct loop_bench *split;
+        const struct pipe_bench *split;
         const char *name;
     } trained[] = { { &r->mine, "mined" }, { &r->validate, "validation" } };
     for (size_t i = 0; i < RT_COUNT(trained); i++) {
-        const rt_status st = pipe_problems_leak(r->loop->ctx, &trained[i].split->set,
+        const rt_status st = pipe_problems_leak(r->session->ctx, &trained[i].split->set,
                                                 &r->measure.set, &leak);
         if (st != RT_OK)
             return st;
         if (leak.count)
             return rt_fail(
-                r->loop->ctx, RT_ERR_USAGE,
+                r->session->ctx, RT_ERR_USAGE,
                 "%u questions of the %s split are measured too (the first: '%s'); "
                 "results would be in-sample, choose other splits",
                 leak.count, trained[i].name, trained[i].split->set.items[leak.a].id);
@@ -91,9 +91,9 @@ static rt_status open_problems(struct restoring *r)
 {
     rt_status st;
     const struct restore_options *o = &r->options;
-    TRY(loop_bench_open(r->loop, o->mine, "mine", &r->mine));
-    TRY(loop_bench_open(r->loop, o->validate, "validate", &r->validate));
-    TRY(loop_bench_open(r->loop, o->measure, "measure", &r->measure));
+    TRY(pipe_bench_open(r->session, o->mine, "mine", &r->mine));
+    TRY(pipe_bench_open(r->session, o->validate, "validate", &r->validate));
+    TRY(pipe_bench_open(r->session, o->measure, "measure", &r->measure));
     TRY(check_splits(r));
 
 fail:
@@ -107,19 +107,19 @@ static rt_status open_models(struct restoring *r)
     const struct restore_options *o = &r->options;
     r->bits = o->bits;
     snprintf(name, sizeof name, "q%u-row", r->bits);
-    TRY(loop_model_load(r->loop, o->full, &r->full));
+    TRY(pipe_model_load(r->session, o->full, &r->full));
     if (o->quant)
         snprintf(r->quant_folder, sizeof r->quant_folder, "%.590s", o->quant);
     else
         TRY(ensure_quantized(r, name, r->bits, 0, false, r->quant_folder,
                              sizeof r->quant_folder));
-    TRY(loop_model_load(r->loop, r->quant_folder, &r->quant));
+    TRY(pipe_model_load(r->session, r->quant_folder, &r->quant));
     if (o->quant)
         take_bits(r);
-    TRY(loop_variant_put(r->loop, r->full, NULL, o->full, "full", "full", NULL,
+    TRY(pipe_variant_put(r->session, r->full, NULL, o->full, "full", "full", NULL,
                          &r->full_row));
-    TRY(loop_variant_put(r->loop, r->quant, NULL, r->quant_folder, "quant", "quant", NULL,
-                         &r->quant_row));
+    TRY(pipe_variant_put(r->session, r->quant, NULL, r->quant_folder, "quant", "quant",
+                         NULL, &r->quant_row));
 
 fail:
     return st;
@@ -137,8 +137,8 @@ static uint32_t more_bits(uint32_t bits)
 static rt_status plan_arm(struct restoring *r, const char *name)
 {
     static const char *const plain[] = { "more-bits", "smaller-groups" };
-    struct rt_ctx *ctx = r->loop->ctx;
-    struct restore_arm arm = { .recipe = loop_recipe_find(name) };
+    struct rt_ctx *ctx = r->session->ctx;
+    struct restore_arm arm = { .recipe = pipe_restore_recipe_find(name) };
     arm.name = arm.recipe ? arm.recipe->name : NULL;
     for (size_t i = 0; i < RT_COUNT(plain); i++)
         if (strcmp(name, plain[i]) == 0)
@@ -164,7 +164,7 @@ static rt_status plan_arms(struct restoring *r)
 {
     rt_status st = RT_OK;
     char list[512], *save = NULL;
-    struct rt_ctx *ctx = r->loop->ctx;
+    struct rt_ctx *ctx = r->session->ctx;
     const char *recipes = r->options.recipes;
     if (!recipes)
         return RT_OK;
@@ -180,18 +180,18 @@ static rt_status plan_arms(struct restoring *r)
     return st;
 }
 
-rt_status restore_open(struct loop *loop, const struct restore_options *o,
+rt_status restore_open(struct pipe_session *session, const struct restore_options *o,
                        struct restoring **out)
 {
     rt_status st;
     *out = NULL;
-    struct restoring *r = rt_alloc(loop->ctx, 1, sizeof *r);
+    struct restoring *r = rt_alloc(session->ctx, 1, sizeof *r);
     if (!r)
-        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "no memory");
-    r->loop = loop;
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory");
+    r->session = session;
     r->options = *o;
-    loop->work = o->work;
-    TRY(fmt_make_folder(loop->ctx, o->work));
+    session->work = o->work;
+    TRY(fmt_make_folder(session->ctx, o->work));
     TRY(open_problems(r));
     TRY(open_models(r));
     TRY(plan_arms(r));
@@ -208,9 +208,9 @@ fail:
 rt_status restore_mine(struct restoring *r)
 {
     rt_status st;
-    TRY(loop_measure(r->loop, &r->full_row, &r->mine, &r->mine_f));
-    TRY(loop_measure(r->loop, &r->quant_row, &r->mine, &r->mine_q));
-    TRY(loop_locate(r->loop, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
+    TRY(pipe_measure(r->session, &r->full_row, &r->mine, &r->mine_f));
+    TRY(pipe_measure(r->session, &r->quant_row, &r->mine, &r->mine_q));
+    TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
                     &r->mine_q, r->options.samples, &r->faults));
     return RT_OK;
 
@@ -227,8 +227,8 @@ static rt_status plain_arm(struct restoring *r, struct restore_arm *arm)
     const uint32_t bits = more ? more_bits(r->bits) : r->bits;
     snprintf(name, sizeof name, more ? "q%u-row" : "q%u-g32", bits);
     TRY(ensure_quantized(r, name, bits, more ? 0 : 32, !more, folder, sizeof folder));
-    TRY(loop_model_load(r->loop, folder, &arm->model));
-    TRY(loop_variant_put(r->loop, arm->model, NULL, folder, arm->name, "control",
+    TRY(pipe_model_load(r->session, folder, &arm->model));
+    TRY(pipe_variant_put(r->session, arm->model, NULL, folder, arm->name, "control",
                          arm->name, &arm->variant));
     return RT_OK;
 
@@ -243,13 +243,13 @@ const char *restore_mined_run(const struct restoring *r)
 
 rt_status restore_injected(struct restoring *r, uint32_t count)
 {
-    return loop_locate_injected(r->loop, &r->full_row, &r->mine, &r->mine_f, count,
+    return pipe_locate_injected(r->session, &r->full_row, &r->mine, &r->mine_f, count,
                                 r->options.samples);
 }
 
-static struct loop_material material_of(const struct restoring *r)
+static struct pipe_material material_of(const struct restoring *r)
 {
-    return (struct loop_material){
+    return (struct pipe_material){
         .full = &r->full_row,
         .quant = &r->quant_row,
         .full_folder = r->options.full,
@@ -270,32 +270,34 @@ static struct loop_material material_of(const struct restoring *r)
 
 bool restore_is_recipe(const char *name)
 {
-    return loop_recipe_find(name) != NULL;
+    return pipe_restore_recipe_find(name) != NULL;
 }
 
 rt_status restore_curate(struct restoring *r, const char *recipe, const char *path)
 {
-    const struct loop_material material = material_of(r);
-    return loop_curate(r->loop, &material, loop_recipe_find(recipe), path);
+    const struct pipe_material material = material_of(r);
+    return pipe_curate_file(r->session, &material, pipe_restore_recipe_find(recipe),
+                            path);
 }
 
 rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
                         size_t size)
 {
-    const struct loop_material material = material_of(r);
-    return loop_train(r->loop, &material, loop_recipe_find(recipe), folder, size);
+    const struct pipe_material material = material_of(r);
+    return pipe_train(r->session, &material, pipe_restore_recipe_find(recipe), folder,
+                      size);
 }
 
 static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
     char folder[600];
-    const struct loop_recipe *recipe = arm->recipe;
-    const struct loop_material material = material_of(r);
-    TRY(loop_train(r->loop, &material, recipe, folder, sizeof folder));
+    const struct pipe_restore_recipe *recipe = arm->recipe;
+    const struct pipe_material material = material_of(r);
+    TRY(pipe_train(r->session, &material, recipe, folder, sizeof folder));
     struct rt_model *base = recipe->on_full ? r->full : r->quant;
     TRY(rt_adapter_load(base, folder, &arm->adapter));
-    TRY(loop_variant_put(r->loop, base, arm->adapter, folder, arm->name, recipe->role,
+    TRY(pipe_variant_put(r->session, base, arm->adapter, folder, arm->name, recipe->role,
                          arm->name, &arm->variant));
     return RT_OK;
 
@@ -304,12 +306,12 @@ fail:
 }
 
 /* Full's answers are what every variant is held against. */
-static rt_status measure_arm(struct restoring *r, const struct loop_variant *variant,
-                             struct loop_answers *out)
+static rt_status measure_arm(struct restoring *r, const struct pipe_variant *variant,
+                             struct pipe_answers *out)
 {
-    const rt_status st = loop_measure(r->loop, variant, &r->measure, out);
+    const rt_status st = pipe_measure(r->session, variant, &r->measure, out);
     return st != RT_OK ? st
-                       : loop_divergence(r->loop, &r->full_row, variant, &r->measure,
+                       : pipe_divergence(r->session, &r->full_row, variant, &r->measure,
                                          &r->f, out->run_id);
 }
 
@@ -320,20 +322,20 @@ static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
 }
 
 /* Faults on the measured split, before and after: counted by category, never trained on. */
-static rt_status locate_measured(struct restoring *r, const struct loop_variant *variant,
-                                 const struct loop_answers *answers)
+static rt_status locate_measured(struct restoring *r, const struct pipe_variant *variant,
+                                 const struct pipe_answers *answers)
 {
-    struct loop_faults faults = { 0 };
-    const rt_status st = loop_locate(r->loop, &r->full_row, variant, &r->measure, &r->f,
-                                     answers, r->options.samples, &faults);
-    loop_faults_deinit(&faults);
+    struct pipe_faults faults = { 0 };
+    const rt_status st = pipe_locate(r->session, &r->full_row, variant, &r->measure,
+                                     &r->f, answers, r->options.samples, &faults);
+    pipe_faults_deinit(&faults);
     return st;
 }
 
 rt_status restore_arms(struct restoring *r)
 {
     rt_status st;
-    TRY(loop_measure(r->loop, &r->full_row, &r->measure, &r->f));
+    TRY(pipe_measure(r->session, &r->full_row, &r->measure, &r->f));
     TRY(measure_arm(r, &r->quant_row, &r->q));
     TRY(locate_measured(r, &r->quant_row, &r->q));
     for (uint32_t i = 0; i < r->arm_count; i++)
@@ -351,17 +353,17 @@ rt_status restore_report(struct restoring *r, const char *path)
 {
     rt_status st;
     char id[STORE_ID];
-    struct loop *loop = r->loop;
-    TRY(store_begin(loop->store));
+    struct pipe_session *session = r->session;
+    TRY(store_begin(session->store));
     for (uint32_t i = 0; i < r->arm_count; i++)
-        TRY(store_put_comparison(loop->store, loop->campaign_id, r->measure.id,
-                                 loop->format->grader, r->f.run_id, r->q.run_id,
+        TRY(store_put_comparison(session->store, session->campaign_id, r->measure.id,
+                                 session->format->grader, r->f.run_id, r->q.run_id,
                                  r->arms[i].answers.run_id, id));
-    TRY(store_commit(loop->store));
-    return report_write(loop->store, loop->ctx, loop->campaign_id, path);
+    TRY(store_commit(session->store));
+    return report_write(session->store, session->ctx, session->campaign_id, path);
 
 fail:
-    store_rollback(loop->store);
+    store_rollback(session->store);
     return st;
 }
 
@@ -371,20 +373,20 @@ void restore_close(struct restoring **pr)
     if (!r)
         return;
     for (uint32_t i = 0; i < r->arm_count; i++) {
-        loop_answers_deinit(&r->arms[i].answers);
+        pipe_answers_deinit(&r->arms[i].answers);
         rt_adapter_destroy(&r->arms[i].adapter);
         rt_model_destroy(&r->arms[i].model);
     }
-    loop_faults_deinit(&r->faults);
-    loop_answers_deinit(&r->mine_f);
-    loop_answers_deinit(&r->mine_q);
-    loop_answers_deinit(&r->f);
-    loop_answers_deinit(&r->q);
+    pipe_faults_deinit(&r->faults);
+    pipe_answers_deinit(&r->mine_f);
+    pipe_answers_deinit(&r->mine_q);
+    pipe_answers_deinit(&r->f);
+    pipe_answers_deinit(&r->q);
     rt_model_destroy(&r->full);
     rt_model_destroy(&r->quant);
-    loop_bench_close(&r->mine);
-    loop_bench_close(&r->validate);
-    loop_bench_close(&r->measure);
+    pipe_bench_close(&r->mine);
+    pipe_bench_close(&r->validate);
+    pipe_bench_close(&r->measure);
     rt_free(r);
     *pr = NULL;
 }

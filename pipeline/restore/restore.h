@@ -34,7 +34,8 @@ RT_CHECKED rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_o
 /* Opens models and problems on an open session, which is borrowed, and plans the arms.
  * RT_ERR_USAGE: a recipe that is unknown, named twice or not possible, or problems that
  * would be mined and measured. */
-RT_CHECKED rt_status restore_open(struct loop *loop, const struct restore_options *o,
+RT_CHECKED rt_status restore_open(struct pipe_session *session,
+                                  const struct restore_options *o,
                                   struct restoring **out);
 void restore_close(struct restoring **restoring);
 

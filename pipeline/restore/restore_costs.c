@@ -86,10 +86,10 @@ rt_status restore_each_cost(struct restoring *r, double *matmul_rate, restore_co
 {
     rt_status st;
     struct giving giving = { fn, user };
-    const char *const args[] = { r->loop->campaign_id, NULL };
-    TRY(peak_rate(r->loop->dev, matmul_rate));
+    const char *const args[] = { r->session->campaign_id, NULL };
+    TRY(peak_rate(r->session->dev, matmul_rate));
     TRY(store_query(
-        r->loop->store,
+        r->session->store,
         "SELECT CASE r.kind WHEN 'train' THEN 'train '||json_extract(r.config,'$.recipe')"
         " ELSE b.split||' '||coalesce(v.arm, v.label) END, sum(m.value*(m.name="
         "'wall_seconds')) wall, sum(m.value*(m.name='device_seconds')), sum(m.value*("

@@ -11,23 +11,23 @@ enum { RESTORE_ARMS_MAX = 16 };
 /* One variant measured beside full and quant. */
 struct restore_arm {
     const char *name;
-    const struct loop_recipe *recipe; /* NULL: plain quantization */
-    struct rt_model *model;           /* owned if it is plain quantization */
+    const struct pipe_restore_recipe *recipe; /* NULL: plain quantization */
+    struct rt_model *model;                   /* owned if it is plain quantization */
     struct rt_adapter *adapter;
-    struct loop_variant variant;
-    struct loop_answers answers;
+    struct pipe_variant variant;
+    struct pipe_answers answers;
 };
 
 struct restoring {
-    struct loop *loop; /* borrowed */
+    struct pipe_session *session; /* borrowed */
     struct restore_options options;
     uint32_t bits; /* that controls are held against */
     char quant_folder[600];
     struct rt_model *full, *quant;
-    struct loop_variant full_row, quant_row;
-    struct loop_bench mine, validate, measure;
-    struct loop_answers mine_f, mine_q, f, q;
-    struct loop_faults faults;
+    struct pipe_variant full_row, quant_row;
+    struct pipe_bench mine, validate, measure;
+    struct pipe_answers mine_f, mine_q, f, q;
+    struct pipe_faults faults;
     struct restore_arm arms[RESTORE_ARMS_MAX];
     uint32_t arm_count;
 };

@@ -4,10 +4,10 @@
 
 static rt_status no_memory(struct restoring *r)
 {
-    return rt_fail(r->loop->ctx, RT_ERR_HOST_MEMORY, "results: no memory");
+    return rt_fail(r->session->ctx, RT_ERR_HOST_MEMORY, "results: no memory");
 }
 
-static double *accuracies(struct rt_ctx *ctx, const struct loop_answers *a)
+static double *accuracies(struct rt_ctx *ctx, const struct pipe_answers *a)
 {
     double *out = rt_alloc(ctx, a->count, sizeof *out);
     for (uint32_t i = 0; out && i < a->count; i++)
@@ -18,7 +18,7 @@ static double *accuracies(struct rt_ctx *ctx, const struct loop_answers *a)
 rt_status restore_result_get(struct restoring *r, struct restore_result *out)
 {
     rt_status st = RT_OK;
-    struct rt_ctx *ctx = r->loop->ctx;
+    struct rt_ctx *ctx = r->session->ctx;
     bool *full = rt_alloc(ctx, r->f.count, sizeof *full);
     bool *quant = rt_alloc(ctx, r->f.count, sizeof *quant);
     *out = (struct restore_result){ .problems = r->f.count,
@@ -44,7 +44,7 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
                                  struct restore_arm_result *out)
 {
     rt_status st;
-    struct rt_ctx *ctx = r->loop->ctx;
+    struct rt_ctx *ctx = r->session->ctx;
     const struct restore_arm *arm = &r->arms[i];
     double *f = accuracies(ctx, &r->f), *q = accuracies(ctx, &r->q),
            *a = accuracies(ctx, &arm->answers);
@@ -61,7 +61,7 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
         out->broken += a[k] < q[k];
     }
     out->p = pipe_mcnemar_exact(out->broken, out->fixed);
-    TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->loop->seed,
+    TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->session->seed,
                                 &out->recovery));
 
 fail:

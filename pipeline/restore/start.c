@@ -30,7 +30,7 @@ static void random_start(struct fmt_adapter *a, const struct fmt_config *c, uint
 
 /* What a group of the full model is fitted with. */
 struct fitting {
-    struct loop *loop;
+    struct pipe_session *session;
     const struct rt_model *model; /* full */
     struct fmt_model *full, *quant;
     struct fmt_adapter *adapter;
@@ -40,7 +40,7 @@ struct fitting {
 static rt_status fit_part(struct fitting *f, const struct observe_group *seen, uint32_t p)
 {
     rt_status st;
-    struct rt_ctx *ctx = f->loop->ctx;
+    struct rt_ctx *ctx = f->session->ctx;
     const struct model_group_shape *s = &f->model->shape[seen->group];
     const struct fmt_lora *l =
         &f->adapter->lora[seen->layer * FMT_MODULE_COUNT + s->module[p]];
@@ -77,7 +77,7 @@ static rt_status fit_group(void *user, const struct observe_group *seen)
     rt_status st = RT_OK;
     struct fitting *f = user;
     for (uint32_t p = 0; p < f->model->shape[seen->group].parts; p++) {
-        TRY(pipe_stop_status(f->loop->host, f->loop->ctx));
+        TRY(pipe_stop_status(f->session->host, f->session->ctx));
         TRY(fit_part(f, seen, p));
     }
 
@@ -92,12 +92,12 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
                                        .done = done,
                                        .total = total,
                                        .started_ns = f->started_ns };
-    pipe_progress(f->loop->host, &now);
-    return pipe_stop_status(f->loop->host, f->loop->ctx);
+    pipe_progress(f->session->host, &now);
+    return pipe_stop_status(f->session->host, f->session->ctx);
 }
 
 /* The first sequences that together stay within CALIBRATION_ROWS, at least one. */
-static uint32_t calibration_count(const struct loop_sequences *items)
+static uint32_t calibration_count(const struct pipe_sequences *items)
 {
     uint32_t count = 0;
     uint64_t rows = 0;
@@ -112,23 +112,24 @@ static uint32_t calibration_count(const struct loop_sequences *items)
 
 /* Second moments of full's inputs over its own traces of random solved problems, and the
  * fit of every matrix to those of its inputs. */
-static rt_status lowrank_start(struct loop *loop, const struct loop_material *material,
+static rt_status lowrank_start(struct pipe_session *session,
+                               const struct pipe_material *material,
                                struct fmt_adapter *a)
 {
     rt_status st;
-    struct loop_set set = { 0 };
-    struct loop_sequences items = { 0 };
-    struct fitting f = { .loop = loop,
+    struct pipe_item_set set = { 0 };
+    struct pipe_sequences items = { 0 };
+    struct fitting f = { .session = session,
                          .model = material->full->model,
                          .adapter = a,
                          .started_ns = rt_time_ns() };
-    struct loop_material calibration = *material;
+    struct pipe_material calibration = *material;
     calibration.items_max = CALIBRATION;
     calibration.faults = NULL;
-    TRY(loop_set_make(loop, &calibration, LOOP_ITEMS_RANDOM, &set));
-    TRY(loop_set_sequences(loop, UINT32_MAX, &calibration, &set, &items));
-    TRY(fmt_model_open(loop->ctx, material->full_folder, &f.full));
-    TRY(fmt_model_open(loop->ctx, material->quant_folder, &f.quant));
+    TRY(pipe_item_set_make(session, &calibration, PIPE_ITEMS_RANDOM, &set));
+    TRY(pipe_item_set_sequences(session, UINT32_MAX, &calibration, &set, &items));
+    TRY(fmt_model_open(session->ctx, material->full_folder, &f.full));
+    TRY(fmt_model_open(session->ctx, material->quant_folder, &f.quant));
     const struct observe_task task = { .model = material->full->model,
                                        .sequences = items.list,
                                        .count = calibration_count(&items),
@@ -139,23 +140,26 @@ static rt_status lowrank_start(struct loop *loop, const struct loop_material *ma
     TRY(observe_layers(&task));
 
 fail:
-    loop_sequences_free(&items);
-    loop_set_deinit(&set);
+    pipe_sequences_free(&items);
+    pipe_item_set_deinit(&set);
     fmt_model_close(&f.full);
     fmt_model_close(&f.quant);
     return st;
 }
 
-rt_status loop_start_make(struct loop *loop, const struct loop_material *material,
-                          const struct loop_recipe *recipe, struct fmt_adapter **out)
+rt_status pipe_start_make(struct pipe_session *session,
+                          const struct pipe_material *material,
+                          const struct pipe_restore_recipe *recipe,
+                          struct fmt_adapter **out)
 {
     rt_status st;
     const struct fmt_config *c = &material->full->model->config;
-    TRY(fmt_adapter_new(loop->ctx, c, material->rank, 2.0f * (float)material->rank, out));
+    TRY(fmt_adapter_new(session->ctx, c, material->rank, 2.0f * (float)material->rank,
+                        out));
     if (recipe->lowrank)
-        TRY(lowrank_start(loop, material, *out));
+        TRY(lowrank_start(session, material, *out));
     else
-        random_start(*out, c, loop->seed);
+        random_start(*out, c, session->seed);
     return RT_OK;
 
 fail:

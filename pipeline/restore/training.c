@@ -17,38 +17,38 @@
 
 enum { BATCH = 8 };
 
-static const struct loop_recipe recipes[] = {
+static const struct pipe_restore_recipe recipes[] = {
     { .name = "default",
       .role = "restored",
       .lowrank = true,
       .train = true,
       .loss = TRAIN_KL,
-      .items = LOOP_ITEMS_LOST,
+      .items = PIPE_ITEMS_LOST,
       .lr = 5e-4f },
     { .name = "lowrank", .role = "restored", .lowrank = true },
     { .name = "sft",
       .role = "restored",
       .train = true,
       .loss = TRAIN_SFT,
-      .items = LOOP_ITEMS_LOST,
+      .items = PIPE_ITEMS_LOST,
       .lr = 2e-3f },
     { .name = "kl",
       .role = "restored",
       .train = true,
       .loss = TRAIN_KL,
-      .items = LOOP_ITEMS_LOST,
+      .items = PIPE_ITEMS_LOST,
       .lr = 5e-4f },
     { .name = "dpo",
       .role = "restored",
       .train = true,
       .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_PAIRS,
+      .items = PIPE_ITEMS_PAIRS,
       .lr = 1e-4f },
     { .name = "dpo+sft",
       .role = "restored",
       .train = true,
       .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_PAIRS,
+      .items = PIPE_ITEMS_PAIRS,
       .lr = 1e-4f,
       .sft = 1.0f },
     { .name = "random-problem",
@@ -56,29 +56,29 @@ static const struct loop_recipe recipes[] = {
       .lowrank = true,
       .train = true,
       .loss = TRAIN_KL,
-      .items = LOOP_ITEMS_RANDOM,
+      .items = PIPE_ITEMS_RANDOM,
       .lr = 5e-4f },
     { .name = "random-step",
       .role = "control",
       .train = true,
       .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_PAIRS_OTHER,
+      .items = PIPE_ITEMS_PAIRS_OTHER,
       .lr = 1e-4f },
     { .name = "shuffled",
       .role = "control",
       .train = true,
       .loss = TRAIN_DPO,
-      .items = LOOP_ITEMS_SHUFFLED,
+      .items = PIPE_ITEMS_SHUFFLED,
       .lr = 1e-4f },
     { .name = "on-full",
       .role = "control",
       .train = true,
       .on_full = true,
       .loss = TRAIN_SFT,
-      .items = LOOP_ITEMS_LOST,
+      .items = PIPE_ITEMS_LOST,
       .lr = 2e-3f },
 };
-const struct loop_recipe *loop_recipe_find(const char *name)
+const struct pipe_restore_recipe *pipe_restore_recipe_find(const char *name)
 {
     for (size_t i = 0; i < RT_COUNT(recipes); i++)
         if (strcmp(recipes[i].name, name) == 0)
@@ -87,13 +87,13 @@ const struct loop_recipe *loop_recipe_find(const char *name)
 }
 
 struct training {
-    struct loop *loop;
-    const struct loop_material *m;
-    const struct loop_recipe *recipe;
+    struct pipe_session *session;
+    const struct pipe_material *m;
+    const struct pipe_restore_recipe *recipe;
     struct rt_model *model;
     struct rt_adapter *adapter;
     struct rt_trainer *trainer;
-    struct loop_sequences items;
+    struct pipe_sequences items;
     struct fmt_adapter *best;
     double best_accuracy, lr;
     uint32_t item_count, steps_per_epoch, epochs;
@@ -102,7 +102,7 @@ struct training {
     uint32_t saved; /* updates of the checkpoint that the state names; 0: none */
     struct train_metrics *epoch; /* [steps_per_epoch] of the epoch so far */
     uint64_t started;
-    struct loop_costs costs;
+    struct pipe_costs costs;
     double step_seconds; /* of which the store knows */
 };
 
@@ -112,7 +112,7 @@ static uint32_t batch_of(const struct training *t, uint32_t k, uint32_t *order,
 {
     const uint32_t epoch = k / t->steps_per_epoch, first = k % t->steps_per_epoch * BATCH;
     uint32_t n = 0;
-    train_order(t->loop->seed, epoch, t->item_count, order);
+    train_order(t->session->seed, epoch, t->item_count, order);
     for (uint32_t i = first; i < first + BATCH && i < t->item_count; i++)
         for (uint32_t s = 0; s < t->items.per_item; s++)
             batch[n++] = t->items.list[order[i] * t->items.per_item + s];
@@ -144,14 +144,14 @@ static rt_status fill_reference(struct training *t)
     rt_status st;
     struct rt_scorer *scorer = NULL;
     uint32_t n, targets;
-    const uint32_t rows = loop_sequences_rows(&t->items);
-    float *logprob = rt_alloc(t->loop->ctx, rows, sizeof *logprob);
+    const uint32_t rows = pipe_sequences_rows(&t->items);
+    float *logprob = rt_alloc(t->session->ctx, rows, sizeof *logprob);
     if (!logprob)
-        return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "reference: no memory");
+        return rt_fail(t->session->ctx, RT_ERR_HOST_MEMORY, "reference: no memory");
     TRY(rt_scorer_create(t->model, t->adapter, NULL, rows, &scorer));
     for (uint32_t i = 0; i < t->items.count; i += n) {
         const struct score_out out = { .logprob = logprob };
-        n = loop_sequences_batch(&t->items, i, rows, &targets);
+        n = pipe_sequences_batch(&t->items, i, rows, &targets);
         TRY(rt_scorer_run(scorer, t->items.list + i, n, &out));
         for (uint32_t s = 0, at = 0; s < n; s++) {
             const struct train_sequence *seq = &t->items.list[i + s];
@@ -173,25 +173,25 @@ static rt_status validate(struct training *t, double *accuracy)
 {
     rt_status st = RT_OK;
     const struct pipe_problem_set *set = &t->m->validate->set;
-    const struct loop_continue how = { .model = t->model,
+    const struct pipe_ask_list how = { .model = t->model,
                                        .adapter = t->adapter,
                                        .what = "validate" };
-    struct loop_job *jobs = rt_alloc(t->loop->ctx, set->count, sizeof *jobs);
+    struct pipe_job *jobs = rt_alloc(t->session->ctx, set->count, sizeof *jobs);
     uint32_t right = 0;
     if (!jobs)
-        return rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "validation: no memory");
+        return rt_fail(t->session->ctx, RT_ERR_HOST_MEMORY, "validation: no memory");
     for (uint32_t i = 0; i < set->count; i++)
         jobs[i].problem = &set->items[i];
-    TRY(loop_continue(t->loop, &how, jobs, set->count));
+    TRY(pipe_ask_list(t->session, &how, jobs, set->count));
     for (uint32_t i = 0; i < set->count; i++) {
         bool one;
-        TRY(loop_job_grade(t->loop, &jobs[i], &one));
+        TRY(pipe_job_grade(t->session, &jobs[i], &one));
         right += one;
     }
     *accuracy = set->count ? (double)right / set->count : 0;
 
 fail:
-    loop_jobs_free(jobs, set->count);
+    pipe_jobs_free(jobs, set->count);
     return st;
 }
 
@@ -199,7 +199,7 @@ static rt_status save_adapter(struct training *t, const struct fmt_adapter *adap
 {
     const char *const metadata[] = { "format", "pt",           "recipe", t->recipe->name,
                                      "base",   t->model->hash, NULL };
-    return fmt_adapter_write(t->loop->ctx, t->folder, adapter, &t->model->config,
+    return fmt_adapter_write(t->session->ctx, t->folder, adapter, &t->model->config,
                              t->recipe->on_full ? t->m->full_folder : t->m->quant_folder,
                              metadata);
 }
@@ -212,9 +212,10 @@ static rt_status save_costs(struct training *t)
         rt_trainer_stats_get(t->trainer, &s);
     const double more = s.wall_seconds - t->step_seconds;
     t->step_seconds = s.wall_seconds;
-    const rt_status st = loop_costs_save(t->loop, &t->costs, t->run_id, s.flops, 0);
-    return st == RT_OK ? store_add_metric(t->loop->store, t->run_id, "step_seconds", more)
-                       : st;
+    const rt_status st = pipe_costs_save(t->session, &t->costs, t->run_id, s.flops, 0);
+    return st == RT_OK
+               ? store_add_metric(t->session->store, t->run_id, "step_seconds", more)
+               : st;
 }
 
 /* The checkpoint after `k` steps. */
@@ -239,7 +240,7 @@ static double rate_of(const struct training *t, uint32_t k)
 static rt_status put_step(struct training *t, uint32_t k, const struct train_metrics *m)
 {
     rt_status st;
-    struct store *s = t->loop->store;
+    struct store *s = t->session->store;
     TRY(store_put_metric(s, t->run_id, "loss", k, m->loss));
     TRY(store_put_metric(s, t->run_id, "grad_norm", k, m->grad_norm));
     TRY(store_put_metric(s, t->run_id, "lr", k, rate_of(t, k)));
@@ -260,7 +261,7 @@ fail:
 static rt_status put_epoch(struct training *t, uint32_t k, double accuracy)
 {
     rt_status st;
-    struct store *s = t->loop->store;
+    struct store *s = t->session->store;
     TRY(store_begin(s));
     for (uint32_t i = 0; i < t->steps_per_epoch; i++)
         TRY(put_step(t, k - t->steps_per_epoch + i, &t->epoch[i]));
@@ -289,14 +290,14 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
         fmt_adapter_destroy(&t->best);
-        TRY(fmt_adapter_copy(t->loop->ctx, t->adapter->source, &t->model->config,
+        TRY(fmt_adapter_copy(t->session->ctx, t->adapter->source, &t->model->config,
                              &t->best));
         t->best_accuracy = accuracy;
     }
     TRY(save_adapter(t, t->best));
     TRY(rt_trainer_save(t->trainer, checkpoint));
     json_t *state = json_pack("{s:i, s:f}", "updates", (int)k, "best", t->best_accuracy);
-    st = fmt_json_write(t->loop->ctx, t->state, state);
+    st = fmt_json_write(t->session->ctx, t->state, state);
     json_decref(state);
     TRY(st);
     if (t->saved)
@@ -313,13 +314,15 @@ static uint32_t resume(struct training *t)
 {
     json_t *state = NULL;
     char checkpoint[560];
-    if (!fmt_exists(t->state) || fmt_json_read(t->loop->ctx, t->state, &state) != RT_OK)
+    if (!fmt_exists(t->state) ||
+        fmt_json_read(t->session->ctx, t->state, &state) != RT_OK)
         return 0;
     const uint32_t updates =
         (uint32_t)json_integer_value(json_object_get(state, "updates"));
     t->best_accuracy = json_number_value(json_object_get(state, "best"));
     json_decref(state);
-    if (fmt_adapter_read(t->loop->ctx, t->folder, &t->model->config, &t->best) != RT_OK)
+    if (fmt_adapter_read(t->session->ctx, t->folder, &t->model->config, &t->best) !=
+        RT_OK)
         return 0;
     name_checkpoint(t, updates, checkpoint);
     if (rt_trainer_load(t->trainer, checkpoint) != RT_OK) {
@@ -329,7 +332,7 @@ static uint32_t resume(struct training *t)
     t->saved = updates;
     if (updates > t->steps_per_epoch) /* a kill may have left the one before */
         remove_checkpoint(t, updates - t->steps_per_epoch);
-    pipe_say(t->loop->host, "train %-22s goes on after step %u", t->recipe->name,
+    pipe_say(t->session->host, "train %-22s goes on after step %u", t->recipe->name,
              updates);
     return updates;
 }
@@ -343,8 +346,8 @@ static rt_status run_steps(struct training *t, uint32_t *order)
         struct train_metrics *m = &t->epoch[k % t->steps_per_epoch];
         char extra[64];
         const uint32_t n = batch_of(t, k, order, batch);
-        TRY(pipe_stop_status(t->loop->host, t->loop->ctx));
-        TRY(loop_work_beat(t->loop));
+        TRY(pipe_stop_status(t->session->host, t->session->ctx));
+        TRY(pipe_work_beat(t->session));
         TRY(rt_trainer_gradient(t->trainer, batch, n, m));
         TRY(rt_trainer_update(t->trainer, rate_of(t, k), NULL));
         snprintf(extra, sizeof extra, "loss %.4f", m->loss);
@@ -353,7 +356,7 @@ static rt_status run_steps(struct training *t, uint32_t *order)
                                            .total = steps,
                                            .started_ns = t->started,
                                            .extra = extra };
-        pipe_progress(t->loop->host, &now);
+        pipe_progress(t->session->host, &now);
         if ((k + 1) % t->steps_per_epoch == 0)
             TRY(end_epoch(t, k + 1));
     }
@@ -365,22 +368,22 @@ fail:
 static rt_status make_items(struct training *t)
 {
     rt_status st;
-    struct loop_set set = { 0 };
-    TRY(loop_set_make(t->loop, t->m, t->recipe->items, &set));
+    struct pipe_item_set set = { 0 };
+    TRY(pipe_item_set_make(t->session, t->m, t->recipe->items, &set));
     if (set.curated.count == 0) {
-        st = rt_fail(t->loop->ctx, RT_ERR_USAGE,
+        st = rt_fail(t->session->ctx, RT_ERR_USAGE,
                      "recipe '%s' finds nothing to train on: the mined split has no lost "
                      "problem that serves; mine more problems",
                      t->recipe->name);
         goto fail;
     }
-    TRY(loop_set_store(t->loop, &set, t->recipe->loss, t->run_id));
-    TRY(loop_set_sequences(t->loop, loop_end_id(t->loop, t->model), t->m, &set,
-                           &t->items));
+    TRY(pipe_item_set_store(t->session, &set, t->recipe->loss, t->run_id));
+    TRY(pipe_item_set_sequences(t->session, pipe_end_id(t->session, t->model), t->m, &set,
+                                &t->items));
     t->item_count = t->items.count / t->items.per_item;
 
 fail:
-    loop_set_deinit(&set);
+    pipe_item_set_deinit(&set);
     return st;
 }
 
@@ -390,11 +393,11 @@ static rt_status plan_steps(struct training *t)
 {
     rt_status st = RT_OK;
     uint32_t like = t->item_count;
-    if (t->recipe->items == LOOP_ITEMS_PAIRS_OTHER) {
-        struct loop_set pairs = { 0 };
-        TRY(loop_set_make(t->loop, t->m, LOOP_ITEMS_PAIRS, &pairs));
+    if (t->recipe->items == PIPE_ITEMS_PAIRS_OTHER) {
+        struct pipe_item_set pairs = { 0 };
+        TRY(pipe_item_set_make(t->session, t->m, PIPE_ITEMS_PAIRS, &pairs));
         like = pairs.curated.count > like ? pairs.curated.count : like;
-        loop_set_deinit(&pairs);
+        pipe_item_set_deinit(&pairs);
     }
     t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
     const uint32_t steps = t->m->epochs * ((like + BATCH - 1) / BATCH);
@@ -411,10 +414,10 @@ static rt_status prepare(struct training *t, uint32_t **order)
     struct train_options o;
     TRY(make_items(t));
     TRY(plan_steps(t));
-    *order = rt_alloc(t->loop->ctx, t->item_count, sizeof **order);
-    t->epoch = rt_alloc(t->loop->ctx, t->steps_per_epoch, sizeof *t->epoch);
+    *order = rt_alloc(t->session->ctx, t->item_count, sizeof **order);
+    t->epoch = rt_alloc(t->session->ctx, t->steps_per_epoch, sizeof *t->epoch);
     if (!*order || !t->epoch) {
-        st = rt_fail(t->loop->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
+        st = rt_fail(t->session->ctx, RT_ERR_HOST_MEMORY, "training: no memory");
         goto fail;
     }
     if (t->recipe->loss == TRAIN_DPO)
@@ -439,14 +442,14 @@ static rt_status close_run(struct training *t)
     struct rt_trainer_stats s = { 0 };
     if (t->trainer)
         rt_trainer_stats_get(t->trainer, &s);
-    TRY(store_begin(t->loop->store));
+    TRY(store_begin(t->session->store));
     TRY(save_costs(t));
-    TRY(store_put_metric(t->loop->store, t->run_id, "items", 0, t->item_count));
-    TRY(loop_work_done(t->loop));
-    TRY(store_commit(t->loop->store));
-    pipe_say(t->loop->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s", t->recipe->name,
-             t->item_count, (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
-             t->recipe->train ? "" : " (no training)");
+    TRY(store_put_metric(t->session->store, t->run_id, "items", 0, t->item_count));
+    TRY(pipe_work_done(t->session));
+    TRY(store_commit(t->session->store));
+    pipe_say(t->session->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s",
+             t->recipe->name, t->item_count, (double)(rt_time_ns() - t->started) * 1e-9,
+             s.flops * 1e-12, t->recipe->train ? "" : " (no training)");
     return RT_OK;
 
 fail:
@@ -458,9 +461,9 @@ static rt_status train_now(struct training *t)
     rt_status st;
     struct fmt_adapter *start = NULL;
     uint32_t *order = NULL;
-    TRY(loop_work_begin(t->loop, t->run_id));
-    loop_costs_start(t->loop, &t->costs);
-    TRY(loop_start_make(t->loop, t->m, t->recipe, &start));
+    TRY(pipe_work_begin(t->session, t->run_id));
+    pipe_costs_start(t->session, &t->costs);
+    TRY(pipe_start_make(t->session, t->m, t->recipe, &start));
     if (!t->recipe->train) {
         st = save_adapter(t, start);
         fmt_adapter_destroy(&start);
@@ -483,20 +486,21 @@ fail:
 static void name_files(struct training *t)
 {
     const char *hash = strchr(t->run_id, ':');
-    snprintf(t->folder, sizeof t->folder, "%.400s/adapter-%s-%.8s", t->loop->work,
+    snprintf(t->folder, sizeof t->folder, "%.400s/adapter-%s-%.8s", t->session->work,
              t->recipe->name, hash ? hash + 1 : t->run_id);
     snprintf(t->state, sizeof t->state, "%s.json", t->folder);
 }
 
-rt_status loop_train(struct loop *loop, const struct loop_material *material,
-                     const struct loop_recipe *recipe, char *folder, size_t folder_size)
+rt_status pipe_train(struct pipe_session *session, const struct pipe_material *material,
+                     const struct pipe_restore_recipe *recipe, char *folder,
+                     size_t folder_size)
 {
     rt_status st;
     char config[1152], *done = NULL;
     struct training t = {
-        .loop = loop, .m = material, .recipe = recipe, .started = rt_time_ns()
+        .session = session, .m = material, .recipe = recipe, .started = rt_time_ns()
     };
-    const struct loop_variant *base = recipe->on_full ? material->full : material->quant;
+    const struct pipe_variant *base = recipe->on_full ? material->full : material->quant;
     t.model = base->model;
     t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
     snprintf(
@@ -508,37 +512,37 @@ rt_status loop_train(struct loop *loop, const struct loop_material *material,
         material->samples, material->mine->id, material->validate->id,
         material->measure ? material->measure->id : "", material->full->row.id,
         material->f->run_id, material->q->run_id);
-    struct store_run run = { .campaign_id = loop->campaign_id,
+    struct store_run run = { .campaign_id = session->campaign_id,
                              .kind = "train",
                              .variant_id = base->row.id,
                              .benchmark_id = material->mine->id,
-                             .env_id = loop->env_id,
-                             .seed = loop->seed,
+                             .env_id = session->env_id,
+                             .seed = session->seed,
                              .config = config };
-    TRY(store_run_open(loop->store, &run));
+    TRY(store_run_open(session->store, &run));
     snprintf(t.run_id, STORE_ID, "%s", run.id);
     name_files(&t);
     snprintf(folder, folder_size, "%s", t.folder);
     char adapter_file[600], stage[64];
     snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
     snprintf(stage, sizeof stage, "train %s", recipe->name);
-    if (store_stage_done(loop->store, loop->campaign_id, stage, run.id, &done) &&
+    if (store_stage_done(session->store, session->campaign_id, stage, run.id, &done) &&
         fmt_exists(adapter_file)) {
-        pipe_say(loop->host, "train %-22s done [from before]", recipe->name);
+        pipe_say(session->host, "train %-22s done [from before]", recipe->name);
     } else {
         TRY(train_now(&t));
-        TRY(store_put_stage(loop->store, loop->campaign_id, stage, run.id, "{}",
+        TRY(store_put_stage(session->store, session->campaign_id, stage, run.id, "{}",
                             (double)(rt_time_ns() - t.started) * 1e-9));
     }
 
 fail:
     rt_free(done);
     if (st != RT_OK)
-        loop_work_stopped(loop, st);
+        pipe_work_stopped(session, st);
     rt_trainer_destroy(&t.trainer);
     rt_adapter_destroy(&t.adapter);
     fmt_adapter_destroy(&t.best);
-    loop_sequences_free(&t.items);
+    pipe_sequences_free(&t.items);
     rt_free(t.epoch);
     return st;
 }

@@ -33,7 +33,7 @@ static rt_status read_done(void *user, const struct store_row *row)
     if (!*done) {
         g->done_count++;
         g->correct += store_row_integer(row, 2) != 0;
-        g->mine_done += loop_is_mine(g->ask, p);
+        g->mine_done += pipe_is_mine(g->ask, p);
     }
     *done = true;
     return RT_OK;
@@ -45,16 +45,16 @@ static rt_status list_left(struct generating *g)
     rt_status st;
     struct reading r = { .g = g };
     const char *const args[] = { g->attempt.run_id, NULL };
-    TRY(pipe_index_init(g->loop->ctx, &g->bench->set, &r.index));
-    TRY(store_query(g->loop->store,
+    TRY(pipe_index_init(g->session->ctx, &g->bench->set, &r.index));
+    TRY(store_query(g->session->store,
                     "SELECT g.problem_id, g.sample, (SELECT max(correct) FROM score s "
                     "WHERE s.gen_id=g.gen_id) FROM generation g WHERE g.run_id=?1",
                     args, read_done, &r));
     g->left = g->next = 0;
     for (uint32_t p = 0; p < g->problems; p++)
-        for (uint32_t k = 0; loop_is_mine(g->ask, p) && k < g->ask->samples; k++)
+        for (uint32_t k = 0; pipe_is_mine(g->ask, p) && k < g->ask->samples; k++)
             if (!g->done[(size_t)p * g->ask->samples + k])
-                g->tasks[g->left++] = (struct loop_task){ p, k };
+                g->tasks[g->left++] = (struct pipe_task){ p, k };
 
 fail:
     pipe_index_deinit(&r.index);
@@ -67,7 +67,7 @@ static rt_status begin(struct generating *g)
 {
     if (g->open)
         return RT_OK;
-    const rt_status st = store_begin(g->loop->store);
+    const rt_status st = store_begin(g->session->store);
     g->open = st == RT_OK;
     return st;
 }
@@ -79,32 +79,32 @@ static bool out_of_time(const struct generating *g)
 
 static bool stopping(const struct generating *g)
 {
-    return pipe_stopping(g->loop->host) || out_of_time(g);
+    return pipe_stopping(g->session->host) || out_of_time(g);
 }
 
 /* Room that a prompt must leave: the whole cap, or half of a short context. */
 static uint32_t room_needed(const struct generating *g)
 {
     const uint32_t half = g->context / 2;
-    return g->loop->new_tokens_max < half ? g->loop->new_tokens_max : half;
+    return g->session->new_tokens_max < half ? g->session->new_tokens_max : half;
 }
 
-static rt_status save(struct generating *g, const struct loop_task *task,
+static rt_status save(struct generating *g, const struct pipe_task *task,
                       const struct pipe_generation *generation,
                       const struct pipe_score *score)
 {
     rt_status st;
     struct pipe_step steps[PIPE_STEPS_MAX];
     const struct pipe_trace *trace = &generation->trace;
-    const struct pipe_prompt_format *f = g->loop->format;
+    const struct pipe_prompt_format *f = g->session->format;
     const uint32_t n = generation->error
                            ? 0
                            : f->dialect->split(generation->output, steps, PIPE_STEPS_MAX);
-    loop_token_ends(g->loop, trace->ids, trace->n, g->ends);
+    pipe_token_ends(g->session, trace->ids, trace->n, g->ends);
     pipe_steps_map_tokens(steps, n, g->ends, trace->n);
     TRY(begin(g));
-    TRY(store_put_generation(g->loop->store, g->attempt.run_id, generation, score, steps,
-                             n));
+    TRY(store_put_generation(g->session->store, g->attempt.run_id, generation, score,
+                             steps, n));
     g->done[(size_t)task->problem * g->ask->samples + task->sample] = true;
     g->mine_done++;
     g->done_count++;
@@ -116,27 +116,27 @@ fail:
 }
 
 /* The problem or sample of a key, and back. */
-static uint64_t key_of(const struct generating *g, struct loop_task task)
+static uint64_t key_of(const struct generating *g, struct pipe_task task)
 {
     return (uint64_t)task.problem * g->ask->samples + task.sample;
 }
 
-static struct loop_task task_of(const struct generating *g, uint64_t key)
+static struct pipe_task task_of(const struct generating *g, uint64_t key)
 {
-    return (struct loop_task){ (uint32_t)(key / g->ask->samples),
+    return (struct pipe_task){ (uint32_t)(key / g->ask->samples),
                                (uint32_t)(key % g->ask->samples) };
 }
 
 /* A prompt that does not fit is a row with an error; the run goes on. */
-static rt_status save_too_long(struct generating *g, const struct loop_task *task,
+static rt_status save_too_long(struct generating *g, const struct pipe_task *task,
                                uint32_t n_prompt)
 {
-    const struct pipe_score score = { .grader = g->loop->format->grader,
+    const struct pipe_score score = { .grader = g->session->format->grader,
                                       .reason = "prompt too long" };
     const struct pipe_generation generation = {
         .problem_id = g->bench->set.items[task->problem].id,
         .sample = task->sample,
-        .prompt_hash = g->loop->format_hash,
+        .prompt_hash = g->session->format_hash,
         .output = "",
         .finish = PIPE_FINISH_ERROR,
         .n_prompt = n_prompt,
@@ -145,7 +145,7 @@ static rt_status save_too_long(struct generating *g, const struct loop_task *tas
         .error = "the prompt is longer than the context",
     };
     rt_log(
-        g->loop->ctx, RT_LOG_WARNING,
+        g->session->ctx, RT_LOG_WARNING,
         "problem '%s': a prompt of %u tokens leaves no room for an answer in the context "
         "of %u; recorded as an error",
         generation.problem_id, n_prompt, g->context);
@@ -153,21 +153,21 @@ static rt_status save_too_long(struct generating *g, const struct loop_task *tas
 }
 
 /* Claims the next task that is nobody's. */
-static rt_status next_question(void *user, struct loop_question *out, bool *got)
+static rt_status next_question(void *user, struct pipe_asked *out, bool *got)
 {
     rt_status st = RT_OK;
     struct generating *g = user;
     *got = false;
     while (g->next < g->left && !stopping(g)) {
-        const struct loop_task task = g->tasks[g->next++];
+        const struct pipe_task task = g->tasks[g->next++];
         const struct pipe_problem *problem = &g->bench->set.items[task.problem];
         TRY(begin(g));
-        TRY(store_claim(g->loop->store, &g->attempt, problem->id, task.sample, got));
+        TRY(store_claim(g->session->store, &g->attempt, problem->id, task.sample, got));
         if (!*got)
             continue;
-        *out = (struct loop_question){ .key = key_of(g, task),
-                                       .problem = problem,
-                                       .sample = task.sample };
+        *out = (struct pipe_asked){ .key = key_of(g, task),
+                                    .problem = problem,
+                                    .sample = task.sample };
         return RT_OK;
     }
 
@@ -175,24 +175,24 @@ fail:
     return st;
 }
 
-static rt_status take_reply(void *user, const struct loop_reply *a)
+static rt_status take_reply(void *user, const struct pipe_reply *a)
 {
     struct generating *g = user;
-    const struct loop_task task = task_of(g, a->key);
+    const struct pipe_task task = task_of(g, a->key);
     const struct pipe_problem *problem = &g->bench->set.items[task.problem];
     char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score;
     if (a->too_long)
         return save_too_long(g, &task, a->n_prompt);
-    pipe_grade(g->loop->grader, g->loop->format, a->text, a->finish, problem->answer,
-               extracted, &score);
+    pipe_grade(g->session->grader, g->session->format, a->text, a->finish,
+               problem->answer, extracted, &score);
     const struct pipe_generation generation = {
         .problem_id = problem->id,
         .sample = task.sample,
-        .prompt_hash = g->loop->format_hash,
+        .prompt_hash = g->session->format_hash,
         .output = a->text,
         .finish = a->finish,
-        .segmenter = g->loop->format->dialect->segmenter,
+        .segmenter = g->session->format->dialect->segmenter,
         .n_prompt = a->n_prompt,
         .n_gen = a->n_gen,
         .prefill_us = a->prefill_us,
@@ -208,9 +208,9 @@ static rt_status commit(struct generating *g)
     rt_status st;
     struct rt_engine_stats stats;
     rt_engine_stats_get(g->engine, &stats);
-    TRY(loop_costs_save(g->loop, &g->costs, g->attempt.run_id, stats.flops,
+    TRY(pipe_costs_save(g->session, &g->costs, g->attempt.run_id, stats.flops,
                         (double)stats.tokens));
-    TRY(store_commit(g->loop->store));
+    TRY(store_commit(g->session->store));
     g->open = false;
 
 fail:
@@ -223,7 +223,7 @@ static rt_status beat(struct generating *g)
     if (rt_time_unix_ms() - g->attempt.beat_ms < STORE_BEAT_MS)
         return RT_OK;
     TRY(begin(g));
-    TRY(store_attempt_beat(g->loop->store, &g->attempt));
+    TRY(store_attempt_beat(g->session->store, &g->attempt));
 
 fail:
     return st;
@@ -234,7 +234,7 @@ fail:
 static double most_left(const struct generating *g, double tokens, double seconds)
 {
     const double wanted =
-        (double)(g->mine_total - g->mine_done) * g->loop->new_tokens_max;
+        (double)(g->mine_total - g->mine_done) * g->session->new_tokens_max;
     return tokens > 0 ? wanted * seconds / tokens : 0;
 }
 
@@ -258,7 +258,7 @@ static void tell(struct generating *g)
                                        .started_ns = g->started,
                                        .left_seconds = most_left(g, tokens, seconds),
                                        .extra = extra };
-    pipe_progress(g->loop->host, &now);
+    pipe_progress(g->session->host, &now);
 }
 
 /* Between steps: what is finished becomes durable, then it is reported. */
@@ -276,9 +276,9 @@ fail:
 }
 
 /* One engine run over what is left now. */
-static rt_status run_engine(struct generating *g, const struct loop_variant *v)
+static rt_status run_engine(struct generating *g, const struct pipe_variant *v)
 {
-    const struct loop_asker asker = { .model = v->model,
+    const struct pipe_asker asker = { .model = v->model,
                                       .adapter = v->adapter,
                                       .temperature = g->ask->temperature,
                                       .top_p = g->ask->top_p,
@@ -289,7 +289,7 @@ static rt_status run_engine(struct generating *g, const struct loop_variant *v)
                                       .take = take_reply,
                                       .between = between,
                                       .user = g };
-    const rt_status st = loop_ask_run(g->loop, &asker);
+    const rt_status st = pipe_ask(g->session, &asker);
     return st == RT_OK && g->open ? commit(g) : st;
 }
 
@@ -300,7 +300,7 @@ static rt_status wait_for_others(struct generating *g)
     const struct timespec pause = { 0, WAIT_MS * 1000000L };
     nanosleep(&pause, NULL);
     TRY(begin(g));
-    TRY(store_attempts_reap(g->loop->store, g->attempt.run_id));
+    TRY(store_attempts_reap(g->session->store, g->attempt.run_id));
     TRY(beat(g));
     TRY(commit(g));
     tell(g);
@@ -311,10 +311,10 @@ fail:
 
 /* ---- the whole ---- */
 
-static rt_status work(struct generating *g, const struct loop_variant *v)
+static rt_status work(struct generating *g, const struct pipe_variant *v)
 {
     rt_status st;
-    loop_costs_start(g->loop, &g->costs);
+    pipe_costs_start(g->session, &g->costs);
     for (;;) {
         TRY(run_engine(g, v));
         if (stopping(g))
@@ -327,9 +327,9 @@ static rt_status work(struct generating *g, const struct loop_variant *v)
     }
     TRY(list_left(g));
     if (g->left > 0)
-        TRY(pipe_stop_status(g->loop->host, g->loop->ctx));
+        TRY(pipe_stop_status(g->session->host, g->session->ctx));
     if (g->left > 0)
-        st = rt_fail(g->loop->ctx, RT_ERR_TIME_LIMIT,
+        st = rt_fail(g->session->ctx, RT_ERR_TIME_LIMIT,
                      "the time limit is reached with %u answers left; finished work is "
                      "saved, run the same command to go on",
                      g->left);
@@ -338,32 +338,32 @@ fail:
     return st;
 }
 
-static rt_status open_run(struct generating *g, const struct loop_variant *v)
+static rt_status open_run(struct generating *g, const struct pipe_variant *v)
 {
     rt_status st;
     char config[384], decoding[96] = "\"greedy\"";
-    const struct loop *loop = g->loop;
+    const struct pipe_session *session = g->session;
     if (g->ask->temperature > 0)
         snprintf(decoding, sizeof decoding, "{\"temperature\":%.6g,\"top_p\":%.6g}",
                  (double)g->ask->temperature, (double)g->ask->top_p);
     snprintf(config, sizeof config,
              "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":%s,"
              "\"context\":%u,\"new_tokens_max\":%u}",
-             loop->format->name, loop->format_hash, decoding, g->context,
-             loop->new_tokens_max);
-    struct store_run run = { .campaign_id = loop->campaign_id,
+             session->format->name, session->format_hash, decoding, g->context,
+             session->new_tokens_max);
+    struct store_run run = { .campaign_id = session->campaign_id,
                              .kind = "eval",
                              .variant_id = v->row.id,
                              .benchmark_id = g->bench->id,
-                             .env_id = loop->env_id,
-                             .grader = loop->format->grader,
-                             .seed = loop->seed,
+                             .env_id = session->env_id,
+                             .grader = session->format->grader,
+                             .seed = session->seed,
                              .config = config };
     TRY(begin(g));
-    TRY(store_run_open(loop->store, &run));
+    TRY(store_run_open(session->store, &run));
     snprintf(g->attempt.run_id, STORE_ID, "%s", run.id);
-    TRY(store_put_metric(loop->store, run.id, "wanted", 0, (double)g->total));
-    TRY(store_commit(loop->store));
+    TRY(store_put_metric(session->store, run.id, "wanted", 0, (double)g->total));
+    TRY(store_commit(session->store));
     g->open = false;
     return list_left(g);
 
@@ -377,8 +377,8 @@ static rt_status open_attempt(struct generating *g)
     char run_id[STORE_ID];
     snprintf(run_id, sizeof run_id, "%s", g->attempt.run_id);
     TRY(begin(g));
-    TRY(store_attempt_open(g->loop->store, run_id, g->loop->env_id, &g->attempt));
-    TRY(store_commit(g->loop->store));
+    TRY(store_attempt_open(g->session->store, run_id, g->session->env_id, &g->attempt));
+    TRY(store_commit(g->session->store));
     g->open = false;
 
 fail:
@@ -389,19 +389,19 @@ fail:
 static rt_status close_attempt(struct generating *g, rt_status st)
 {
     char kept[1024];
-    struct rt_ctx *ctx = g->loop->ctx;
+    struct rt_ctx *ctx = g->session->ctx;
     snprintf(kept, sizeof kept, "%s", ctx->message);
-    store_rollback(g->loop->store);
+    store_rollback(g->session->store);
     const bool done = st == RT_OK && g->done_count == g->total;
-    rt_status closed = store_begin(g->loop->store);
+    rt_status closed = store_begin(g->session->store);
     if (closed == RT_OK)
-        closed = store_attempt_close(g->loop->store, &g->attempt,
+        closed = store_attempt_close(g->session->store, &g->attempt,
                                      done ? "done" : "interrupted", rt_exit_code(st),
                                      st == RT_OK ? NULL : kept);
     if (closed == RT_OK)
-        closed = store_commit(g->loop->store);
+        closed = store_commit(g->session->store);
     if (closed != RT_OK)
-        store_rollback(g->loop->store);
+        store_rollback(g->session->store);
     if (st == RT_OK)
         return closed;
     snprintf(ctx->message, sizeof kept, "%s", kept);
@@ -410,7 +410,7 @@ static rt_status close_attempt(struct generating *g, rt_status st)
 
 static rt_status allocate(struct generating *g)
 {
-    struct rt_ctx *ctx = g->loop->ctx;
+    struct rt_ctx *ctx = g->session->ctx;
     g->done = rt_alloc(ctx, g->total, sizeof *g->done);
     g->tasks = rt_alloc(ctx, g->total, sizeof *g->tasks);
     g->ends = rt_alloc(ctx, g->context, sizeof *g->ends);
@@ -427,19 +427,19 @@ static void deinit(struct generating *g)
     rt_free(g->ends);
 }
 
-rt_status loop_generate(struct loop *loop, const struct loop_variant *v,
-                        const struct loop_bench *bench, const struct loop_ask *ask,
-                        char *run_id, uint32_t *made)
+rt_status pipe_answers_make(struct pipe_session *session, const struct pipe_variant *v,
+                            const struct pipe_bench *bench, const struct pipe_wanted *ask,
+                            char *run_id, uint32_t *made)
 {
     rt_status st;
-    struct generating g = { .loop = loop, .bench = bench, .ask = ask };
+    struct generating g = { .session = session, .bench = bench, .ask = ask };
     *made = 0;
     g.started = rt_time_ns();
-    g.context = loop_context(loop, v->model);
+    g.context = pipe_session_context(session, v->model);
     g.problems = ask->limit < bench->set.count ? ask->limit : bench->set.count;
     g.total = (size_t)g.problems * ask->samples;
     for (uint32_t p = 0; p < g.problems; p++)
-        g.mine_total += loop_is_mine(ask, p) ? ask->samples : 0;
+        g.mine_total += pipe_is_mine(ask, p) ? ask->samples : 0;
     snprintf(g.label, sizeof g.label, "%.30s %.30s", bench->split, v->row.label);
     TRY(allocate(&g));
     TRY(open_run(&g, v));
@@ -449,12 +449,12 @@ rt_status loop_generate(struct loop *loop, const struct loop_variant *v,
         st = close_attempt(&g, work(&g, v));
         *made = g.made;
     } else if (g.done_count == g.total) {
-        TRY(store_run_close(loop->store, run_id, "done", 0, NULL));
+        TRY(store_run_close(session->store, run_id, "done", 0, NULL));
     }
 
 fail:
     if (st != RT_OK)
-        store_rollback(loop->store);
+        store_rollback(session->store);
     deinit(&g);
     return st;
 }

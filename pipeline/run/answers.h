@@ -6,8 +6,8 @@
 
 #include "pipeline/run/session.h"
 
-/* Which answers of a run are wanted. Zero is not a valid start: loop_ask_all. */
-struct loop_ask {
+/* Which answers of a run are wanted. Zero is not a valid start: pipe_wanted_all. */
+struct pipe_wanted {
     uint32_t limit;         /* the first `limit` problems of the list */
     uint32_t shard, shards; /* of these every shards-th, from shard - 1 */
     uint32_t samples;       /* answers per problem */
@@ -16,9 +16,9 @@ struct loop_ask {
     uint32_t slots;         /* requests at once at most; 0: as many as fit */
     uint64_t deadline_ns;   /* rt_time_ns at which nothing new is begun; 0: none */
 };
-static inline struct loop_ask loop_ask_all(void)
+static inline struct pipe_wanted pipe_wanted_all(void)
 {
-    return (struct loop_ask){
+    return (struct pipe_wanted){
         .limit = UINT32_MAX, .shard = 1, .shards = 1, .samples = 1, .top_p = 1
     };
 }
@@ -27,28 +27,30 @@ static inline struct loop_ask loop_ask_all(void)
  * other process that does the same; each is durable before it is counted. RT_OK: all that
  * was asked for is there. RT_ERR_INTERRUPTED, RT_ERR_TIME_LIMIT: stopped, after the
  * answers that were begun. run_id (STORE_ID bytes) is filled as soon as the run is open. */
-RT_CHECKED rt_status loop_generate(struct loop *loop, const struct loop_variant *variant,
-                                   const struct loop_bench *bench,
-                                   const struct loop_ask *ask, char *run_id,
-                                   uint32_t *made);
+RT_CHECKED rt_status pipe_answers_make(struct pipe_session *session,
+                                       const struct pipe_variant *variant,
+                                       const struct pipe_bench *bench,
+                                       const struct pipe_wanted *ask, char *run_id,
+                                       uint32_t *made);
 
 /* All answers of a variant to a split, in the order of its problems. */
-struct loop_answer {
+struct pipe_answer {
     char *text;
     uint32_t *ids; /* n, the stop token included */
     float *logprob, *margin;
     uint32_t n;
     bool correct, extract_ok, truncated;
 };
-struct loop_answers {
+struct pipe_answers {
     char run_id[STORE_ID];
-    struct loop_answer *items;
+    struct pipe_answer *items;
     uint32_t count, correct, truncated, unparsed, degenerate;
 };
-void loop_answers_deinit(struct loop_answers *answers);
-/* loop_generate of everything, greedy, and all of it read back. */
-RT_CHECKED rt_status loop_measure(struct loop *loop, const struct loop_variant *variant,
-                                  const struct loop_bench *bench,
-                                  struct loop_answers *out);
+void pipe_answers_deinit(struct pipe_answers *answers);
+/* pipe_answers_make of everything, greedy, and all of it read back. */
+RT_CHECKED rt_status pipe_measure(struct pipe_session *session,
+                                  const struct pipe_variant *variant,
+                                  const struct pipe_bench *bench,
+                                  struct pipe_answers *out);
 
 #endif

@@ -12,24 +12,24 @@
 
 /* A question in flight. */
 struct flight {
-    struct loop_question question;
+    struct pipe_asked question;
     uint32_t *prompt, n_prompt; /* owned; null: free */
     struct pipe_turn turn;
     enum pipe_turn_act first; /* what the turn asks for before the first token */
 };
 
 struct asking {
-    struct loop *loop;
-    const struct loop_asker *how;
+    struct pipe_session *session;
+    const struct pipe_asker *how;
     uint32_t context;
-    struct flight *flights; /* [LOOP_SLOTS_MAX] */
+    struct flight *flights; /* [PIPE_SLOTS_MAX] */
     struct mark {
         uint32_t *ids, count; /* of "Step k:" */
     } * marks;                /* [PIPE_NUMBERED_MAX] */
     rt_status status;
 };
 
-uint64_t loop_draw(const struct loop_question *q)
+uint64_t pipe_draw(const struct pipe_asked *q)
 {
     struct sha256 s;
     uint8_t digest[32];
@@ -48,16 +48,17 @@ uint64_t loop_draw(const struct loop_question *q)
     return draw;
 }
 
-uint32_t loop_context(const struct loop *loop, const struct rt_model *model)
+uint32_t pipe_session_context(const struct pipe_session *session,
+                              const struct rt_model *model)
 {
-    return loop->context < model->positions ? loop->context : model->positions;
+    return session->context < model->positions ? session->context : model->positions;
 }
 
 /* ---- questions ---- */
 
 static struct flight *free_flight(struct asking *a)
 {
-    for (uint32_t i = 0; i < LOOP_SLOTS_MAX; i++)
+    for (uint32_t i = 0; i < PIPE_SLOTS_MAX; i++)
         if (!a->flights[i].prompt)
             return &a->flights[i];
     return NULL;
@@ -66,7 +67,7 @@ static struct flight *free_flight(struct asking *a)
 /* A question that needs no model: there is no room, or the given text ends it already. */
 static rt_status reply_at_once(struct asking *a, struct flight *f, bool too_long)
 {
-    const struct loop_reply reply = {
+    const struct pipe_reply reply = {
         .key = f->question.key,
         .n_prompt = f->n_prompt,
         .too_long = too_long,
@@ -93,9 +94,9 @@ static rt_status next_flight(struct asking *a, struct flight **out)
         TRY(a->how->next(a->how->user, &f->question, &got));
         if (!got)
             return RT_OK;
-        TRY(loop_prompt(a->loop, f->question.problem->question, f->question.given,
-                        &f->prompt, &f->n_prompt));
-        f->first = pipe_turn_start(a->loop->format, &f->turn, f->question.given);
+        TRY(pipe_prompt_ids(a->session, f->question.problem->question, f->question.given,
+                            &f->prompt, &f->n_prompt));
+        f->first = pipe_turn_start(a->session->format, &f->turn, f->question.given);
         const bool too_long = f->n_prompt + a->how->room > a->context;
         if (!too_long && f->first != PIPE_TURN_END)
             break;
@@ -116,10 +117,10 @@ static bool next_request(void *user, struct rt_request *out)
     if (!f)
         return false;
     *out = (struct rt_request){ .key = (uint64_t)(f - a->flights),
-                                .draw = loop_draw(&f->question),
+                                .draw = pipe_draw(&f->question),
                                 .prompt = f->prompt,
                                 .n_prompt = f->n_prompt,
-                                .max_new = a->loop->new_tokens_max };
+                                .max_new = a->session->new_tokens_max };
     return true;
 }
 
@@ -134,8 +135,8 @@ static void take_turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
     enum pipe_turn_act act = n == 0 ? f->first : PIPE_TURN_ON;
     for (; turn->tokens < n; turn->tokens++) {
         size_t size = 0;
-        const char *bytes = text_token_bytes(a->loop->tok, ids[turn->tokens], &size);
-        act = pipe_turn_feed(a->loop->format, turn, bytes, size);
+        const char *bytes = text_token_bytes(a->session->tok, ids[turn->tokens], &size);
+        act = pipe_turn_feed(a->session->format, turn, bytes, size);
     }
     out->end = act == PIPE_TURN_END;
     if (act != PIPE_TURN_STEP)
@@ -148,10 +149,10 @@ static void take_turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
 static rt_status cut(struct asking *a, const char *given, char *text)
 {
     const size_t before = given ? strlen(given) : 0;
-    char *whole = rt_format(a->loop->ctx, "%s%s", given ? given : "", text);
+    char *whole = rt_format(a->session->ctx, "%s%s", given ? given : "", text);
     if (!whole)
-        return rt_fail(a->loop->ctx, RT_ERR_HOST_MEMORY, "answer: no memory");
-    pipe_prompt_cut(a->loop->format, whole);
+        return rt_fail(a->session->ctx, RT_ERR_HOST_MEMORY, "answer: no memory");
+    pipe_prompt_cut(a->session->format, whole);
     const size_t size = strlen(whole);
     text[size > before ? size - before : 0] = '\0';
     rt_free(whole);
@@ -165,9 +166,9 @@ static rt_status take_answer(void *user, const struct rt_answer *answer)
     struct flight *f = &a->flights[answer->key];
     char *text = NULL;
     uint32_t size;
-    TRY(loop_decode(a->loop, answer->ids, answer->n_gen, &text, &size));
+    TRY(pipe_decode(a->session, answer->ids, answer->n_gen, &text, &size));
     TRY(cut(a, f->question.given, text));
-    const struct loop_reply reply = {
+    const struct pipe_reply reply = {
         .key = f->question.key,
         .n_prompt = f->n_prompt,
         .text = text,
@@ -204,9 +205,9 @@ static rt_status encode_marks(struct asking *a)
 {
     rt_status st = RT_OK;
     char text[24];
-    for (uint32_t k = 0; a->loop->format->numbered && k < PIPE_NUMBERED_MAX; k++) {
+    for (uint32_t k = 0; a->session->format->numbered && k < PIPE_NUMBERED_MAX; k++) {
         snprintf(text, sizeof text, "Step %u:", k + 1);
-        TRY(text_encode(a->loop->tok, text, strlen(text), false, &a->marks[k].ids,
+        TRY(text_encode(a->session->tok, text, strlen(text), false, &a->marks[k].ids,
                         &a->marks[k].count));
     }
 
@@ -218,13 +219,13 @@ fail:
 static rt_status open_engine(struct asking *a)
 {
     rt_status st = RT_OK;
-    const struct loop_asker *how = a->how;
+    const struct pipe_asker *how = a->how;
     struct rt_engine_options options = {
         .context = a->context,
-        .sampling = { how->temperature, how->top_p, a->loop->seed },
-        .slots = how->slots ? how->slots : LOOP_SLOTS_MAX,
+        .sampling = { how->temperature, how->top_p, a->session->seed },
+        .slots = how->slots ? how->slots : PIPE_SLOTS_MAX,
     };
-    loop_stop_ids(a->loop, how->model, &options);
+    pipe_stop_ids(a->session, how->model, &options);
     for (; !*how->engine && options.slots > 0; options.slots /= 2) {
         st = rt_engine_create(how->model, how->adapter, &options, how->engine);
         if (st != RT_ERR_NO_DEVICE && st != RT_ERR_DEVICE_MEMORY)
@@ -236,8 +237,8 @@ static rt_status open_engine(struct asking *a)
 static rt_status init(struct asking *a)
 {
     rt_status st;
-    struct rt_ctx *ctx = a->loop->ctx;
-    a->flights = rt_alloc(ctx, LOOP_SLOTS_MAX, sizeof *a->flights);
+    struct rt_ctx *ctx = a->session->ctx;
+    a->flights = rt_alloc(ctx, PIPE_SLOTS_MAX, sizeof *a->flights);
     a->marks = rt_alloc(ctx, PIPE_NUMBERED_MAX, sizeof *a->marks);
     if (!a->flights || !a->marks)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to ask a model");
@@ -250,7 +251,7 @@ fail:
 
 static void deinit(struct asking *a)
 {
-    for (uint32_t i = 0; a->flights && i < LOOP_SLOTS_MAX; i++)
+    for (uint32_t i = 0; a->flights && i < PIPE_SLOTS_MAX; i++)
         rt_free(a->flights[i].prompt);
     for (uint32_t i = 0; a->marks && i < PIPE_NUMBERED_MAX; i++)
         rt_free(a->marks[i].ids);
@@ -258,14 +259,14 @@ static void deinit(struct asking *a)
     rt_free(a->marks);
 }
 
-rt_status loop_ask_run(struct loop *loop, const struct loop_asker *asker)
+rt_status pipe_ask(struct pipe_session *session, const struct pipe_asker *asker)
 {
     rt_status st;
-    struct asking a = { .loop = loop, .how = asker };
-    a.context = loop_context(loop, asker->model);
+    struct asking a = { .session = session, .how = asker };
+    a.context = pipe_session_context(session, asker->model);
     const struct rt_engine_calls calls = { next_request, take_answer, go_on,
-                                           pipe_turn_needed(loop->format) ? take_turn
-                                                                          : NULL,
+                                           pipe_turn_needed(session->format) ? take_turn
+                                                                             : NULL,
                                            &a };
     assert(asker->engine && asker->room > 0);
     TRY(init(&a));

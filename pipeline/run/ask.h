@@ -7,9 +7,9 @@
 
 #include "pipeline/run/session.h"
 
-enum { LOOP_SLOTS_MAX = 64 };
+enum { PIPE_SLOTS_MAX = 64 };
 
-struct loop_question {
+struct pipe_asked {
     uint64_t key;                       /* the caller's */
     const struct pipe_problem *problem; /* borrowed until the reply */
     const char *given; /* first bytes of the answer, borrowed; null or "": none */
@@ -18,7 +18,7 @@ struct loop_question {
 };
 
 /* Valid during the call. */
-struct loop_reply {
+struct pipe_reply {
     uint64_t key;
     uint32_t n_prompt;
     bool too_long;           /* no room in the context: nothing was asked, no text */
@@ -31,19 +31,19 @@ struct loop_reply {
     int64_t prefill_us, decode_us; /* -1: not measured */
 };
 
-struct loop_asker {
+struct pipe_asker {
     struct rt_model *model;
     struct rt_adapter *adapter; /* may be null */
     float temperature, top_p;   /* 0: greedy; 1: everything */
     uint32_t
-        slots; /* questions at once at most; 0: as many as fit, LOOP_SLOTS_MAX at most */
+        slots; /* questions at once at most; 0: as many as fit, PIPE_SLOTS_MAX at most */
     uint32_t room; /* tokens that a prompt must leave for the answer, at least 1 */
     /* Created if *engine is NULL; the caller owns it. Another call with the same model
      * and sampling finds the beginnings of its prompts in the cache. */
     struct rt_engine **engine;
     /* The next question; *got false: none now. */
-    rt_status (*next)(void *user, struct loop_question *out, bool *got);
-    rt_status (*take)(void *user, const struct loop_reply *reply);
+    rt_status (*next)(void *user, struct pipe_asked *out, bool *got);
+    rt_status (*take)(void *user, const struct pipe_reply *reply);
     /* Between steps of the engine; anything but RT_OK ends the call at once with it, and
      * questions in flight are dropped. May be null. */
     rt_status (*between)(void *user);
@@ -51,10 +51,12 @@ struct loop_asker {
 };
 
 /* Tokens of prompt and answer that a model has for the loop's format. */
-uint32_t loop_context(const struct loop *loop, const struct rt_model *model);
+uint32_t pipe_session_context(const struct pipe_session *session,
+                              const struct rt_model *model);
 /* Asks until `next` has nothing more and all replies are taken. */
-RT_CHECKED rt_status loop_ask_run(struct loop *loop, const struct loop_asker *asker);
+RT_CHECKED rt_status pipe_ask(struct pipe_session *session,
+                              const struct pipe_asker *asker);
 /* The sampling key: a function of problem, place and sample, never of an order. */
-uint64_t loop_draw(const struct loop_question *question);
+uint64_t pipe_draw(const struct pipe_asked *question);
 
 #endif

@@ -8,14 +8,14 @@
 #include "runtime/engine/engine.h"
 
 struct continuing {
-    struct loop *loop;
-    const struct loop_continue *how;
-    struct loop_job *jobs;
+    struct pipe_session *session;
+    const struct pipe_ask_list *how;
+    struct pipe_job *jobs;
     uint32_t count, next, done, total;
     uint64_t started;
 };
 
-static rt_status next_job(void *user, struct loop_question *out, bool *got)
+static rt_status next_job(void *user, struct pipe_asked *out, bool *got)
 {
     struct continuing *c = user;
     while (c->next < c->count && !c->jobs[c->next].problem)
@@ -23,28 +23,29 @@ static rt_status next_job(void *user, struct loop_question *out, bool *got)
     *got = c->next < c->count;
     if (!*got)
         return RT_OK;
-    const struct loop_job *job = &c->jobs[c->next];
-    *out = (struct loop_question){ .key = c->next,
-                                   .problem = job->problem,
-                                   .given = job->given,
-                                   .kept = job->kept,
-                                   .sample = job->sample };
+    const struct pipe_job *job = &c->jobs[c->next];
+    *out = (struct pipe_asked){ .key = c->next,
+                                .problem = job->problem,
+                                .given = job->given,
+                                .kept = job->kept,
+                                .sample = job->sample };
     c->next++;
     return RT_OK;
 }
 
-static rt_status take_job(void *user, const struct loop_reply *reply)
+static rt_status take_job(void *user, const struct pipe_reply *reply)
 {
     struct continuing *c = user;
-    struct loop_job *job = &c->jobs[reply->key];
+    struct pipe_job *job = &c->jobs[reply->key];
     c->done++;
     if (reply->too_long)
         return RT_OK;
     job->n_gen = reply->n_gen;
     job->finish = reply->finish;
-    job->text = rt_strdup(c->loop->ctx, reply->text);
+    job->text = rt_strdup(c->session->ctx, reply->text);
     if (!job->text)
-        return rt_fail(c->loop->ctx, RT_ERR_HOST_MEMORY, "%s: no memory", c->how->what);
+        return rt_fail(c->session->ctx, RT_ERR_HOST_MEMORY, "%s: no memory",
+                       c->how->what);
     return c->how->done ? c->how->done(c->how->user, (uint32_t)reply->key) : RT_OK;
 }
 
@@ -54,25 +55,27 @@ static rt_status between(void *user)
     struct continuing *c = user;
     if (c->how->between)
         TRY(c->how->between(c->how->user));
-    TRY(loop_work_beat(c->loop));
+    TRY(pipe_work_beat(c->session));
     const struct pipe_progress now = {
         .what = c->how->what, .done = c->done, .total = c->total, .started_ns = c->started
     };
-    pipe_progress(c->loop->host, &now);
-    st = pipe_stop_status(c->loop->host, c->loop->ctx);
+    pipe_progress(c->session->host, &now);
+    st = pipe_stop_status(c->session->host, c->session->ctx);
 
 fail:
     return st;
 }
 
-rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
-                        struct loop_job *jobs, uint32_t count)
+rt_status pipe_ask_list(struct pipe_session *session, const struct pipe_ask_list *how,
+                        struct pipe_job *jobs, uint32_t count)
 {
     struct rt_engine *own = NULL;
-    struct continuing c = {
-        .loop = loop, .how = how, .jobs = jobs, .count = count, .started = rt_time_ns()
-    };
-    const struct loop_asker asker = { .model = how->model,
+    struct continuing c = { .session = session,
+                            .how = how,
+                            .jobs = jobs,
+                            .count = count,
+                            .started = rt_time_ns() };
+    const struct pipe_asker asker = { .model = how->model,
                                       .adapter = how->adapter,
                                       .temperature = how->temperature,
                                       .top_p = how->top_p,
@@ -84,31 +87,33 @@ rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
                                       .user = &c };
     for (uint32_t i = 0; i < count; i++)
         c.total += jobs[i].problem != NULL;
-    rt_status st = c.total ? loop_ask_run(loop, &asker) : RT_OK;
+    rt_status st = c.total ? pipe_ask(session, &asker) : RT_OK;
     if (st == RT_OK && c.total && how->between)
         st = how->between(how->user);
     rt_engine_destroy(&own);
     return st;
 }
 
-rt_status loop_job_grade(struct loop *loop, const struct loop_job *job, bool *right)
+rt_status pipe_job_grade(struct pipe_session *session, const struct pipe_job *job,
+                         bool *right)
 {
     char extracted[PIPE_EXTRACT_MAX];
     struct pipe_score score = { 0 };
     *right = false;
     if (!job->text)
         return RT_OK;
-    char *whole = rt_format(loop->ctx, "%s%s", job->given ? job->given : "", job->text);
+    char *whole =
+        rt_format(session->ctx, "%s%s", job->given ? job->given : "", job->text);
     if (!whole)
-        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "grading: no memory");
-    pipe_grade(loop->grader, loop->format, whole, job->finish, job->problem->answer,
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "grading: no memory");
+    pipe_grade(session->grader, session->format, whole, job->finish, job->problem->answer,
                extracted, &score);
     *right = score.correct;
     rt_free(whole);
     return RT_OK;
 }
 
-void loop_jobs_free(struct loop_job *jobs, uint32_t count)
+void pipe_jobs_free(struct pipe_job *jobs, uint32_t count)
 {
     for (uint32_t i = 0; jobs && i < count; i++) {
         rt_free(jobs[i].given);

@@ -6,7 +6,7 @@
 #include "pipeline/run/session.h"
 
 /* An answer, or the rest of one. */
-struct loop_job {
+struct pipe_job {
     const struct pipe_problem *problem; /* borrowed, NULL: no question */
     char *given;           /* first bytes of the answer, owned, may be NULL */
     uint32_t kept, sample; /* steps in `given`, number of the drawn answer */
@@ -14,7 +14,7 @@ struct loop_job {
     uint32_t n_gen;
     enum pipe_finish finish;
 };
-struct loop_continue {
+struct pipe_ask_list {
     struct rt_model *model;
     struct rt_adapter *adapter; /* may be null */
     const char *what;           /* for progress */
@@ -30,11 +30,12 @@ struct loop_continue {
     void *user;
 };
 /* Jobs in their order. Stops at once where the user asks for it. */
-RT_CHECKED rt_status loop_continue(struct loop *loop, const struct loop_continue *how,
-                                   struct loop_job *jobs, uint32_t count);
-void loop_jobs_free(struct loop_job *jobs, uint32_t count);
+RT_CHECKED rt_status pipe_ask_list(struct pipe_session *session,
+                                   const struct pipe_ask_list *how, struct pipe_job *jobs,
+                                   uint32_t count);
+void pipe_jobs_free(struct pipe_job *jobs, uint32_t count);
 /* Whether the whole answer, `given` and what follows, is right; without text it is not. */
-RT_CHECKED rt_status loop_job_grade(struct loop *loop, const struct loop_job *job,
-                                    bool *right);
+RT_CHECKED rt_status pipe_job_grade(struct pipe_session *session,
+                                    const struct pipe_job *job, bool *right);
 
 #endif

@@ -13,7 +13,7 @@
 enum { CONTEXT_MAX = 2048, BATCH = 16 }; /* BATCH: questions that share a commit */
 
 struct choosing {
-    struct loop *loop;                  /* borrowed */
+    struct pipe_session *session;       /* borrowed */
     const struct pipe_problem_set *set; /* borrowed */
     struct rt_model *model;
     struct rt_adapter *adapter;
@@ -32,10 +32,10 @@ static rt_status score_letter(struct choosing *c, const char *prompt, char lette
     rt_status st;
     float logprob[CONTEXT_MAX];
     uint32_t *ids = NULL, *head = NULL, n, n_head;
-    struct text_tokenizer *tok = c->loop->tok;
-    char *text = rt_format(c->loop->ctx, "%s %c", prompt, letter);
+    struct text_tokenizer *tok = c->session->tok;
+    char *text = rt_format(c->session->ctx, "%s %c", prompt, letter);
     if (!text)
-        return rt_fail(c->loop->ctx, RT_ERR_HOST_MEMORY, "no memory for a question");
+        return rt_fail(c->session->ctx, RT_ERR_HOST_MEMORY, "no memory for a question");
     TRY(text_encode_prompt(tok, prompt, strlen(prompt), false, &head, &n_head));
     TRY(text_encode_prompt(tok, text, strlen(text), false, &ids, &n));
     *fits = n <= c->context;
@@ -82,7 +82,7 @@ static rt_status put_answer(struct choosing *c, const struct pipe_problem *p, ch
     };
     c->right += score.correct;
     c->errors += error;
-    return store_put_generation(c->loop->store, c->run.id, &g, &score, NULL, 0);
+    return store_put_generation(c->session->store, c->run.id, &g, &score, NULL, 0);
 }
 
 static rt_status answer(struct choosing *c, const struct pipe_problem *p)
@@ -93,9 +93,9 @@ static rt_status answer(struct choosing *c, const struct pipe_problem *p)
     double best_log = -INFINITY;
     bool fits = true;
     const long choices = strtol(p->level, NULL, 10);
-    char *prompt = rt_format(c->loop->ctx, "%s\nAnswer:", p->question);
+    char *prompt = rt_format(c->session->ctx, "%s\nAnswer:", p->question);
     if (!prompt)
-        return rt_fail(c->loop->ctx, RT_ERR_HOST_MEMORY, "no memory for a question");
+        return rt_fail(c->session->ctx, RT_ERR_HOST_MEMORY, "no memory for a question");
     for (int i = 0; i < choices && fits; i++) {
         double value = 0;
         const char letter = (char)('A' + i);
@@ -129,26 +129,26 @@ static rt_status mark_done(void *user, const struct store_answer *a)
     return RT_OK;
 }
 
-static rt_status open_run(struct choosing *c, const struct loop_variant *v)
+static rt_status open_run(struct choosing *c, const struct pipe_variant *v)
 {
     rt_status st;
     char config[96];
-    struct store *s = c->loop->store;
+    struct store *s = c->session->store;
     snprintf(config, sizeof config, "{\"format\":\"choice\",\"context\":%u}", c->context);
     TRY(store_begin(s));
     TRY(store_put_benchmark(s, c->set->name, "measure", c->set->items, c->set->count,
                             c->benchmark));
-    c->run = (struct store_run){ .campaign_id = c->loop->campaign_id,
+    c->run = (struct store_run){ .campaign_id = c->session->campaign_id,
                                  .kind = "eval",
                                  .variant_id = v->row.id,
                                  .benchmark_id = c->benchmark,
-                                 .env_id = c->loop->env_id,
+                                 .env_id = c->session->env_id,
                                  .grader = "choice",
                                  .config = config };
     TRY(store_run_open(s, &c->run));
     TRY(store_commit(s));
     c->run.config = NULL;
-    TRY(loop_work_begin(c->loop, c->run.id));
+    TRY(pipe_work_begin(c->session, c->run.id));
     TRY(store_each_answer(s, c->run.id, mark_done, c));
     return RT_OK;
 
@@ -162,63 +162,64 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
     rt_status st = RT_OK;
     const uint64_t started = rt_time_ns();
     for (uint32_t first = 0; first < count; first += BATCH) {
-        TRY(store_begin(c->loop->store));
+        TRY(store_begin(c->session->store));
         for (uint32_t i = first; i < count && i < first + BATCH; i++) {
             if (c->done[i])
                 continue;
             TRY(answer(c, &c->set->items[i]));
             c->fresh++;
         }
-        TRY(store_attempt_beat(c->loop->store, &c->loop->attempt));
-        TRY(store_commit(c->loop->store));
+        TRY(store_attempt_beat(c->session->store, &c->session->attempt));
+        TRY(store_commit(c->session->store));
         const struct pipe_progress now = {
             .what = "choice", .done = first, .total = count, .started_ns = started
         };
-        pipe_progress(c->loop->host, &now);
-        if (pipe_stopping(c->loop->host) && first + BATCH < count)
-            return pipe_stop_status(c->loop->host, c->loop->ctx);
+        pipe_progress(c->session->host, &now);
+        if (pipe_stopping(c->session->host) && first + BATCH < count)
+            return pipe_stop_status(c->session->host, c->session->ctx);
     }
-    TRY(store_begin(c->loop->store));
-    TRY(loop_work_done(c->loop));
-    TRY(store_commit(c->loop->store));
+    TRY(store_begin(c->session->store));
+    TRY(pipe_work_done(c->session));
+    TRY(store_commit(c->session->store));
     return RT_OK;
 
 fail:
-    store_rollback(c->loop->store);
+    store_rollback(c->session->store);
     return st;
 }
 
 static rt_status load(struct choosing *c, const struct pipe_choice_options *o,
-                      struct loop_variant *v)
+                      struct pipe_variant *v)
 {
     rt_status st;
-    TRY(loop_model_load(c->loop, o->model, &c->model));
+    TRY(pipe_model_load(c->session, o->model, &c->model));
     if (o->adapter)
         TRY(rt_adapter_load(c->model, o->adapter, &c->adapter));
     c->context = c->model->positions < CONTEXT_MAX ? c->model->positions : CONTEXT_MAX;
     TRY(rt_scorer_create(c->model, c->adapter, NULL, c->context, &c->scorer));
-    TRY(loop_variant_put(c->loop, c->model, c->adapter, o->model, o->role, o->role, NULL,
-                         v));
+    TRY(pipe_variant_put(c->session, c->model, c->adapter, o->model, o->role, o->role,
+                         NULL, v));
 
 fail:
     return st;
 }
 
-rt_status pipe_choice_run(struct loop *loop, const struct pipe_choice_options *o,
+rt_status pipe_choice_run(struct pipe_session *session,
+                          const struct pipe_choice_options *o,
                           struct pipe_choice_result *out)
 {
     rt_status st;
-    struct loop_variant v;
+    struct pipe_variant v;
     const uint32_t n = o->limit < o->set->count ? o->limit : o->set->count;
-    struct choosing *c = rt_alloc(loop->ctx, 1, sizeof *c);
+    struct choosing *c = rt_alloc(session->ctx, 1, sizeof *c);
     *out = (struct pipe_choice_result){ 0 };
     if (!c)
-        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "no memory");
-    c->loop = loop;
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory");
+    c->session = session;
     c->set = o->set;
-    c->done = rt_alloc(loop->ctx, c->set->count, sizeof *c->done);
+    c->done = rt_alloc(session->ctx, c->set->count, sizeof *c->done);
     if (!c->done) {
-        st = rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "no memory for %u questions",
+        st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory for %u questions",
                      c->set->count);
         goto fail;
     }
@@ -232,7 +233,7 @@ rt_status pipe_choice_run(struct loop *loop, const struct pipe_choice_options *o
 
 fail:
     if (st != RT_OK)
-        loop_work_stopped(loop, st);
+        pipe_work_stopped(session, st);
     rt_scorer_destroy(&c->scorer);
     rt_adapter_destroy(&c->adapter);
     rt_model_destroy(&c->model);

@@ -8,7 +8,7 @@
 #include "pipeline/data/problems.h"
 #include "store/store.h"
 
-struct loop;
+struct pipe_session;
 
 struct pipe_choice_options {
     const char *model;                  /* folder or GGUF file */
@@ -24,7 +24,7 @@ struct pipe_choice_result {
     char run_id[STORE_ID];
 };
 /* Answers what the store does not have yet; answers are durable in small groups. */
-RT_CHECKED rt_status pipe_choice_run(struct loop *loop,
+RT_CHECKED rt_status pipe_choice_run(struct pipe_session *session,
                                      const struct pipe_choice_options *options,
                                      struct pipe_choice_result *out);
 

@@ -3,28 +3,28 @@
  * metrics of its run. */
 #include "pipeline/run/work.h"
 
-static double busy_seconds(const struct loop *loop)
+static double busy_seconds(const struct pipe_session *session)
 {
     struct rt_device_stats stats;
-    rt_device_stats_get(loop->dev, &stats);
+    rt_device_stats_get(session->dev, &stats);
     return stats.busy_seconds;
 }
 
-void loop_costs_start(struct loop *loop, struct loop_costs *costs)
+void pipe_costs_start(struct pipe_session *session, struct pipe_costs *costs)
 {
-    *costs = (struct loop_costs){ .started_ns = rt_time_ns(),
-                                  .busy_start = busy_seconds(loop) };
+    *costs = (struct pipe_costs){ .started_ns = rt_time_ns(),
+                                  .busy_start = busy_seconds(session) };
 }
 
-rt_status loop_costs_save(struct loop *loop, struct loop_costs *costs, const char *run_id,
-                          double flops, double tokens)
+rt_status pipe_costs_save(struct pipe_session *session, struct pipe_costs *costs,
+                          const char *run_id, double flops, double tokens)
 {
     rt_status st;
-    struct store *s = loop->store;
-    const struct loop_cost *old = &costs->stored;
-    const struct loop_cost now = {
+    struct store *s = session->store;
+    const struct pipe_cost *old = &costs->stored;
+    const struct pipe_cost now = {
         .wall = (double)(rt_time_ns() - costs->started_ns) * 1e-9,
-        .device = busy_seconds(loop) - costs->busy_start,
+        .device = busy_seconds(session) - costs->busy_start,
         .tflop = flops * 1e-12,
         .tokens = tokens,
     };

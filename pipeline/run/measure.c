@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void loop_answers_deinit(struct loop_answers *a)
+void pipe_answers_deinit(struct pipe_answers *a)
 {
     for (uint32_t i = 0; i < a->count; i++) {
         rt_free(a->items[i].text);
@@ -16,7 +16,7 @@ void loop_answers_deinit(struct loop_answers *a)
         rt_free(a->items[i].margin);
     }
     rt_free(a->items);
-    *a = (struct loop_answers){ 0 };
+    *a = (struct pipe_answers){ 0 };
 }
 
 static void *copy_of(struct rt_ctx *ctx, const void *data, size_t size)
@@ -28,19 +28,19 @@ static void *copy_of(struct rt_ctx *ctx, const void *data, size_t size)
 }
 
 struct reading {
-    struct loop *loop;
+    struct pipe_session *session;
     struct pipe_index index;
-    struct loop_answers *out;
+    struct pipe_answers *out;
 };
 
 static rt_status read_answer(void *user, const struct store_answer *a)
 {
     struct reading *r = user;
-    struct rt_ctx *ctx = r->loop->ctx;
+    struct rt_ctx *ctx = r->session->ctx;
     const uint32_t p = pipe_index_find(&r->index, a->problem_id);
     if (p == UINT32_MAX || a->sample > 0)
         return RT_OK;
-    struct loop_answer *to = &r->out->items[p];
+    struct pipe_answer *to = &r->out->items[p];
     to->text = rt_strdup(ctx, a->output);
     to->ids = copy_of(ctx, a->ids, a->n_gen * sizeof *a->ids);
     to->logprob = copy_of(ctx, a->logprob, a->n_gen * sizeof *a->logprob);
@@ -54,7 +54,7 @@ static rt_status read_answer(void *user, const struct store_answer *a)
     return RT_OK;
 }
 
-static void count_up(struct loop_answers *a)
+static void count_up(struct pipe_answers *a)
 {
     for (uint32_t i = 0; i < a->count; i++) {
         struct pipe_form form;
@@ -68,23 +68,23 @@ static void count_up(struct loop_answers *a)
     }
 }
 
-rt_status loop_measure(struct loop *loop, const struct loop_variant *v,
-                       const struct loop_bench *bench, struct loop_answers *out)
+rt_status pipe_measure(struct pipe_session *session, const struct pipe_variant *v,
+                       const struct pipe_bench *bench, struct pipe_answers *out)
 {
     rt_status st;
     const uint32_t n = bench->set.count;
-    const struct loop_ask all = loop_ask_all();
-    struct reading r = { .loop = loop, .out = out };
+    const struct pipe_wanted all = pipe_wanted_all();
+    struct reading r = { .session = session, .out = out };
     uint32_t made;
-    *out = (struct loop_answers){ .count = n };
-    out->items = rt_alloc(loop->ctx, n, sizeof *out->items);
+    *out = (struct pipe_answers){ .count = n };
+    out->items = rt_alloc(session->ctx, n, sizeof *out->items);
     if (!out->items)
-        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "no memory for %u problems", n);
-    TRY(loop_generate(loop, v, bench, &all, out->run_id, &made));
-    TRY(pipe_index_init(loop->ctx, &bench->set, &r.index));
-    TRY(store_each_answer(loop->store, out->run_id, read_answer, &r));
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory for %u problems", n);
+    TRY(pipe_answers_make(session, v, bench, &all, out->run_id, &made));
+    TRY(pipe_index_init(session->ctx, &bench->set, &r.index));
+    TRY(store_each_answer(session->store, out->run_id, read_answer, &r));
     count_up(out);
-    pipe_say(loop->host, "%s %-*s %u/%u right (%.2f %%), %u truncated, %u unparsed%s",
+    pipe_say(session->host, "%s %-*s %u/%u right (%.2f %%), %u truncated, %u unparsed%s",
              bench->split, 27 - (int)strlen(bench->split), v->row.label, out->correct, n,
              100.0 * out->correct / (n ? n : 1), out->truncated, out->unparsed,
              made ? "" : "  [from before]");

@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct pipe_perplexity {
-    struct loop *loop; /* borrowed */
+    struct pipe_session *session; /* borrowed */
     struct pipe_perplexity_options o;
     struct rt_model *model, *base;
     struct rt_adapter *adapter;
@@ -27,27 +27,28 @@ struct pipe_perplexity {
     uint64_t tokens;
 };
 
-rt_status pipe_perplexity_create(struct loop *loop,
+rt_status pipe_perplexity_create(struct pipe_session *session,
                                  const struct pipe_perplexity_options *o,
                                  struct pipe_perplexity **out)
 {
     rt_status st;
-    struct pipe_perplexity *p = rt_alloc(loop->ctx, 1, sizeof *p);
+    struct pipe_perplexity *p = rt_alloc(session->ctx, 1, sizeof *p);
     *out = p;
     if (!p)
-        return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "no memory to read the text");
-    p->loop = loop;
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory to read the text");
+    p->session = session;
     p->o = *o;
-    TRY(text_encode(loop->tok, o->text->text, o->text->size, false, &p->ids, &p->count));
+    TRY(text_encode(session->tok, o->text->text, o->text->size, false, &p->ids,
+                    &p->count));
     if (p->count < 2) {
-        st = rt_fail(loop->ctx, RT_ERR_INPUT, "'%s' is too short: %u tokens", o->path,
+        st = rt_fail(session->ctx, RT_ERR_INPUT, "'%s' is too short: %u tokens", o->path,
                      p->count);
         goto fail;
     }
-    p->bos = text_bos_id(loop->tok);
-    TRY(loop_model_load(loop, o->model, &p->model));
+    p->bos = text_bos_id(session->tok);
+    TRY(pipe_model_load(session, o->model, &p->model));
     if (o->base)
-        TRY(loop_model_load(loop, o->base, &p->base));
+        TRY(pipe_model_load(session, o->base, &p->base));
     if (o->adapter)
         TRY(rt_adapter_load(p->model, o->adapter, &p->adapter));
     return RT_OK;
@@ -131,9 +132,9 @@ static rt_status score_text(struct pipe_perplexity *p)
         const struct pipe_progress now = {
             .what = "perplexity", .done = from, .total = p->count, .started_ns = started
         };
-        pipe_progress(p->loop->host, &now);
-        if (pipe_stopping(p->loop->host) && from < p->count)
-            return rt_fail(p->loop->ctx, RT_ERR_INTERRUPTED,
+        pipe_progress(p->session->host, &now);
+        if (pipe_stopping(p->session->host) && from < p->count)
+            return rt_fail(p->session->ctx, RT_ERR_INTERRUPTED,
                            "stopped after %u of %u tokens; nothing is saved", from,
                            p->count);
     }
@@ -144,7 +145,7 @@ fail:
 
 static rt_status allocate(struct pipe_perplexity *p)
 {
-    struct rt_ctx *ctx = p->loop->ctx;
+    struct rt_ctx *ctx = p->session->ctx;
     const size_t n = p->context;
     p->window = rt_alloc(ctx, n, sizeof *p->window);
     p->mask = rt_alloc(ctx, n, 1);
@@ -158,12 +159,12 @@ static rt_status allocate(struct pipe_perplexity *p)
 }
 
 /* The numbers as metrics of a run that the text and the windows name. */
-static rt_status save(struct pipe_perplexity *p, const struct loop_variant *v,
+static rt_status save(struct pipe_perplexity *p, const struct pipe_variant *v,
                       const struct pipe_perplexity_result *result)
 {
     rt_status st;
     char config[256], benchmark[STORE_ID], split[32];
-    struct store *s = p->loop->store;
+    struct store *s = p->session->store;
     struct store_attempt attempt;
     const char *slash = strrchr(p->o.path, '/');
     snprintf(split, sizeof split, "text:%.16s", p->o.text->hash);
@@ -173,14 +174,14 @@ static rt_status save(struct pipe_perplexity *p, const struct loop_variant *v,
              p->bos == UINT32_MAX ? "false" : "true");
     TRY(store_begin(s));
     TRY(store_put_benchmark(s, slash ? slash + 1 : p->o.path, split, NULL, 0, benchmark));
-    struct store_run run = { .campaign_id = p->loop->campaign_id,
+    struct store_run run = { .campaign_id = p->session->campaign_id,
                              .kind = "eval",
                              .variant_id = v->row.id,
                              .benchmark_id = benchmark,
-                             .env_id = p->loop->env_id,
+                             .env_id = p->session->env_id,
                              .config = config };
     TRY(store_run_open(s, &run));
-    TRY(store_attempt_open(s, run.id, p->loop->env_id, &attempt));
+    TRY(store_attempt_open(s, run.id, p->session->env_id, &attempt));
     TRY(store_put_metric(s, run.id, "text_nll", 0, result->nll));
     TRY(store_put_metric(s, run.id, "text_perplexity", 0, result->perplexity));
     TRY(store_put_metric(s, run.id, "text_tokens", 0, (double)result->tokens));
@@ -218,13 +219,13 @@ rt_status pipe_perplexity_run(struct pipe_perplexity *p, uint32_t context,
                               uint32_t stride, struct pipe_perplexity_result *out)
 {
     rt_status st;
-    struct loop_variant v;
+    struct pipe_variant v;
     *out = (struct pipe_perplexity_result){ 0 };
     p->context = context;
     p->stride = stride;
     TRY(rt_scorer_create(p->model, p->adapter, p->base, context, &p->scorer));
-    TRY(loop_variant_put(p->loop, p->model, p->adapter, p->o.model, p->o.role, p->o.role,
-                         NULL, &v));
+    TRY(pipe_variant_put(p->session, p->model, p->adapter, p->o.model, p->o.role,
+                         p->o.role, NULL, &v));
     TRY(allocate(p));
     TRY(score_text(p));
     *out = result_of(p);

@@ -8,7 +8,7 @@
 
 #include "pipeline/data/data_file.h"
 
-struct loop;
+struct pipe_session;
 struct pipe_perplexity; /* models and the tokens of a text */
 
 /* Borrowed until the object is destroyed. */
@@ -22,7 +22,7 @@ struct pipe_perplexity_options {
 };
 /* Loads what is needed into the session, which outlives the object. RT_ERR_INPUT: the text has
  * less than two tokens. */
-RT_CHECKED rt_status pipe_perplexity_create(struct loop *loop,
+RT_CHECKED rt_status pipe_perplexity_create(struct pipe_session *session,
                                             const struct pipe_perplexity_options *options,
                                             struct pipe_perplexity **out);
 void pipe_perplexity_destroy(struct pipe_perplexity **perplexity);

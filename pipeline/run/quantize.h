@@ -10,7 +10,7 @@ struct pipe_quantize_options {
     uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
-    bool force; /* replace a folder that is there */
+    bool force;    /* replace a folder that is there */
 };
 
 struct pipe_quantized {

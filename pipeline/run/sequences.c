@@ -7,20 +7,20 @@
 
 enum { ROWS_USUAL = 2048 }; /* of a batch of short sequences */
 
-static rt_status no_memory(struct loop *loop)
+static rt_status no_memory(struct pipe_session *session)
 {
-    return rt_fail(loop->ctx, RT_ERR_HOST_MEMORY, "token sequences: no memory");
+    return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "token sequences: no memory");
 }
 
-rt_status loop_sequences_init(struct loop *loop, uint32_t capacity,
-                              struct loop_sequences *out)
+rt_status pipe_sequences_init(struct pipe_session *session, uint32_t capacity,
+                              struct pipe_sequences *out)
 {
-    *out = (struct loop_sequences){ .per_item = 1, .capacity = capacity };
-    out->list = rt_alloc(loop->ctx, capacity, sizeof *out->list);
-    return out->list ? RT_OK : no_memory(loop);
+    *out = (struct pipe_sequences){ .per_item = 1, .capacity = capacity };
+    out->list = rt_alloc(session->ctx, capacity, sizeof *out->list);
+    return out->list ? RT_OK : no_memory(session);
 }
 
-void loop_sequences_free(struct loop_sequences *s)
+void pipe_sequences_free(struct pipe_sequences *s)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         rt_free((void *)(uintptr_t)s->list[i].ids);
@@ -28,17 +28,17 @@ void loop_sequences_free(struct loop_sequences *s)
         rt_free((void *)(uintptr_t)s->list[i].ref);
     }
     rt_free(s->list);
-    *s = (struct loop_sequences){ 0 };
+    *s = (struct pipe_sequences){ 0 };
 }
 
-rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
+rt_status pipe_sequences_add(struct pipe_session *session, struct pipe_sequences *s,
                              const char *question, const char *given,
                              const uint32_t *tail, uint32_t n_tail)
 {
-    struct rt_ctx *ctx = loop->ctx;
+    struct rt_ctx *ctx = session->ctx;
     uint32_t *prompt = NULL, n_prompt = 0;
     assert(s->count < s->capacity);
-    const rt_status st = loop_prompt(loop, question, given, &prompt, &n_prompt);
+    const rt_status st = pipe_prompt_ids(session, question, given, &prompt, &n_prompt);
     if (st != RT_OK)
         return st;
     const uint32_t n = n_prompt + n_tail;
@@ -49,7 +49,7 @@ rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
         rt_free(ids ? ids : prompt);
         rt_free(mask);
         rt_free(ref);
-        return no_memory(loop);
+        return no_memory(session);
     }
     memcpy(ids + n_prompt, tail, n_tail * sizeof *ids);
     memset(mask + n_prompt, 1, n_tail);
@@ -58,30 +58,30 @@ rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
     return RT_OK;
 }
 
-rt_status loop_sequences_add_text(struct loop *loop, struct loop_sequences *s,
+rt_status pipe_sequences_add_text(struct pipe_session *session, struct pipe_sequences *s,
                                   const char *question, const char *given,
                                   const char *text, uint32_t end_id)
 {
     rt_status st;
     uint32_t *tail = NULL, n = 0;
-    TRY(text_encode(loop->tok, text, strlen(text), false, &tail, &n));
+    TRY(text_encode(session->tok, text, strlen(text), false, &tail, &n));
     if (end_id != UINT32_MAX) {
-        uint32_t *more = rt_resize(loop->ctx, tail, n, n + 1u, sizeof *more);
+        uint32_t *more = rt_resize(session->ctx, tail, n, n + 1u, sizeof *more);
         if (!more) {
-            st = no_memory(loop);
+            st = no_memory(session);
             goto fail;
         }
         tail = more;
         tail[n++] = end_id;
     }
-    st = loop_sequences_add(loop, s, question, given, tail, n);
+    st = pipe_sequences_add(session, s, question, given, tail, n);
 
 fail:
     rt_free(tail);
     return st;
 }
 
-uint32_t loop_sequences_rows(const struct loop_sequences *s)
+uint32_t pipe_sequences_rows(const struct pipe_sequences *s)
 {
     uint64_t all = 0;
     uint32_t longest = 1;
@@ -93,7 +93,7 @@ uint32_t loop_sequences_rows(const struct loop_sequences *s)
     return longest > usual ? longest : usual;
 }
 
-uint32_t loop_sequences_batch(const struct loop_sequences *s, uint32_t first,
+uint32_t pipe_sequences_batch(const struct pipe_sequences *s, uint32_t first,
                               uint32_t rows, uint32_t *targets)
 {
     uint32_t n = 0;

@@ -7,29 +7,31 @@
 #include "pipeline/run/session.h"
 #include "runtime/train/train.h"
 
-struct loop_sequences {
+struct pipe_sequences {
     struct train_sequence *list; /* pair losses: chosen, rejected, chosen, ... */
     uint32_t count, capacity;
     uint32_t per_item; /* 1, or 2 for pairs */
 };
 
-RT_CHECKED rt_status loop_sequences_init(struct loop *loop, uint32_t capacity,
-                                         struct loop_sequences *out);
-void loop_sequences_free(struct loop_sequences *s);
+RT_CHECKED rt_status pipe_sequences_init(struct pipe_session *session, uint32_t capacity,
+                                         struct pipe_sequences *out);
+void pipe_sequences_free(struct pipe_sequences *s);
 /* Adds the prompt of a question, `given` (null: nothing) as the start of its answer, then
  * the targets: `tail`, which is copied. */
-RT_CHECKED rt_status loop_sequences_add(struct loop *loop, struct loop_sequences *s,
-                                        const char *question, const char *given,
-                                        const uint32_t *tail, uint32_t n_tail);
+RT_CHECKED rt_status pipe_sequences_add(struct pipe_session *session,
+                                        struct pipe_sequences *s, const char *question,
+                                        const char *given, const uint32_t *tail,
+                                        uint32_t n_tail);
 /* The same with text as targets, and end_id behind it unless that is UINT32_MAX. */
-RT_CHECKED rt_status loop_sequences_add_text(struct loop *loop, struct loop_sequences *s,
+RT_CHECKED rt_status pipe_sequences_add_text(struct pipe_session *session,
+                                             struct pipe_sequences *s,
                                              const char *question, const char *given,
                                              const char *text, uint32_t end_id);
 /* Token rows that a pass over batches needs: enough for the longest sequence, and for
  * several where they are short. */
-uint32_t loop_sequences_rows(const struct loop_sequences *s);
+uint32_t pipe_sequences_rows(const struct pipe_sequences *s);
 /* How many sequences from `first` on fit in `rows` rows; *targets gets their targets. */
-uint32_t loop_sequences_batch(const struct loop_sequences *s, uint32_t first,
+uint32_t pipe_sequences_batch(const struct pipe_sequences *s, uint32_t first,
                               uint32_t rows, uint32_t *targets);
 
 #endif

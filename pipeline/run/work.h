@@ -7,28 +7,29 @@
 
 /* Work on a train or locate run, one at a time: an attempt that shows signs of life, so
  * that another process sees whether it still lives. */
-RT_CHECKED rt_status loop_work_begin(struct loop *loop, const char *run_id);
+RT_CHECKED rt_status pipe_work_begin(struct pipe_session *session, const char *run_id);
 /* Writes a sign of life if one is due. Call it between transactions. */
-RT_CHECKED rt_status loop_work_beat(struct loop *loop);
+RT_CHECKED rt_status pipe_work_beat(struct pipe_session *session);
 /* The run is done; in the transaction that saves its last rows. */
-RT_CHECKED rt_status loop_work_done(struct loop *loop);
+RT_CHECKED rt_status pipe_work_done(struct pipe_session *session);
 /* The run ended early: "interrupted" in the store, and what was not committed is given up.
  * The message of `st` survives. Does nothing where no work was begun. */
-void loop_work_stopped(struct loop *loop, rt_status st);
+void pipe_work_stopped(struct pipe_session *session, rt_status st);
 
 /* What this attempt at a run has taken so far, and how much of it the store knows. A run
  * that was killed and is resumed adds to what its earlier attempts saved. */
-struct loop_costs {
+struct pipe_costs {
     uint64_t started_ns;
     double busy_start; /* device seconds when it began */
-    struct loop_cost {
+    struct pipe_cost {
         double wall, device, tflop, tokens; /* seconds, TFLOP, tokens */
     } stored;
 };
-void loop_costs_start(struct loop *loop, struct loop_costs *costs);
+void pipe_costs_start(struct pipe_session *session, struct pipe_costs *costs);
 /* Adds what is new since the last call to the metrics wall_seconds, device_seconds, tflop
  * and (if not 0) tokens, in the caller's transaction. */
-RT_CHECKED rt_status loop_costs_save(struct loop *loop, struct loop_costs *costs,
-                                     const char *run_id, double flops, double tokens);
+RT_CHECKED rt_status pipe_costs_save(struct pipe_session *session,
+                                     struct pipe_costs *costs, const char *run_id,
+                                     double flops, double tokens);
 
 #endif
