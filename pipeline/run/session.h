@@ -61,7 +61,7 @@ RT_CHECKED rt_status loop_open(struct loop *loop, struct rt_ctx *ctx,
 RT_CHECKED rt_status loop_use(struct loop *loop, const char *model,
                               const struct pipe_prompt_format *format);
 void loop_close(struct loop *loop);
-/* Tokens of prompt and answer that a format wants where answers may have so many. */
+/* Tokens of prompt and answer that a format needs for answers of new_tokens_max. */
 uint32_t loop_format_context(const struct pipe_prompt_format *format,
                              uint32_t new_tokens_max);
 
