@@ -119,7 +119,7 @@ struct pipe_item {
     enum pipe_category category;
     int32_t step;         /* -1: none */
     const char *source;   /* "full-continuation", "gold-step", ... */
-    const char *fault_id; /* row that it was made from; null: none */
+    const char *fault_id; /* row that it was made from, may be NULL */
     const char *excluded; /* reason it was dropped, else null */
 };
 

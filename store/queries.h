@@ -36,7 +36,7 @@ struct store_eval_run {
     char format[48];              /* name of the prompt format, empty: none */
     char label[80];               /* of the variant */
     char bench[80];               /* "name:split" */
-    int64_t started_ms, ended_ms; /* ended: of the last sign of life where it has not */
+    int64_t started_ms, ended_ms; /* ended: else of the last sign of life */
 };
 /* The newest eval run of that id or of a variant of that label; "": of any. run_id is
  * empty where there is none. */

@@ -77,8 +77,8 @@ struct store_run {
     char id[STORE_ID];       /* filled */
     const char *campaign_id; /* that refers to it from now on; may be null */
     const char *kind, *variant_id, *benchmark_id;
-    const char *env_id; /* for its numerics; null: no device has a part in it */
-    const char *grader; /* whose verdict counts; null: the first by name */
+    const char *env_id; /* for its numerics, NULL if no device has a part in it */
+    const char *grader; /* whose verdict counts, NULL: the first by name */
     uint64_t seed;
     const char *config; /* JSON: everything else that could change a result */
 };

@@ -1,3 +1,5 @@
+/* store/store_data.c
+ * Adds data sets to the results file, lists them, and reads their problems back. */
 #include "store/store_data.h"
 
 #include "store/store_impl.h"

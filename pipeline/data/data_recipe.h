@@ -48,7 +48,7 @@ const struct pipe_recipe *pipe_recipe_find(const char *name);
 const struct pipe_benchmark *pipe_benchmark_find(const char *name, const char *split);
 
 /* The id that a record has in the store: "NAME/SPLIT/..." with the record's own id, or its
- * place (from 0) where `own` is null. A leading "SPLIT/" and a final ".json" of its own
+ * place (from 0) where `own` is null. A leading "SPLIT/" and a final ".json" of the value
  * are not repeated. Null without memory. */
 const char *pipe_data_id(struct rt_ctx *ctx, struct pipe_pool *pool, const char *name,
                          const char *split, const char *own, uint32_t place);

@@ -1,5 +1,5 @@
 /* pipeline/data/data_set.h
- * Reads what the publishers of a benchmark give out, or a plain file of one's own, into
+ * Reads what the publishers of a benchmark give out, or a plain file of the user, into
  * problems, and says whether it is the published data. */
 #ifndef PIPELINE_DATA_DATA_SET_H
 #define PIPELINE_DATA_DATA_SET_H

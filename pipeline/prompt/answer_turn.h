@@ -1,5 +1,5 @@
 /* pipeline/prompt/answer_turn.h
- * How an answer goes on while it is written: where a format's stop texts end it, and where
+ * How an answer continues while it is written: where stop texts end it, and where
  * a numbered format forces the next line to begin with "Step k:". The rule of a numbered
  * format depends on the text alone, never on a probability, so that it is the same at every
  * precision: the answer begins with "Step 1:"; after a line end it ends if a \boxed{...} has

@@ -15,7 +15,7 @@ struct pipe_choice_options {
     const char *adapter;                /* PEFT folder, NULL: none */
     const char *role;                   /* of the variant in the store */
     const struct pipe_problem_set *set; /* of pipe_choice_parse */
-    uint32_t limit;                     /* only the first so many */
+    uint32_t limit;                     /* only the first `limit` questions */
 };
 struct pipe_choice_result {
     uint32_t n, right;

@@ -66,7 +66,7 @@ uint64_t rt_device_memory_bytes(const struct rt_device_info *info);
 /* The plan that the device gets when it is opened with these options. */
 void rt_device_plan_make(const struct rt_device_info *info,
                          const struct rt_plan_options *options, struct rt_plan *plan);
-/* Whether there are attention kernels for heads of so many columns: of multiples of 4 up to
+/* Whether attention has kernels for heads of this many columns: of multiples of 4 up to
  * HEAD_MAX (shaders/push.h); "ref" takes what a config may have, FMT_HEAD_DIM_MAX. */
 bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim);
 /* What of them is not taken. */

@@ -68,7 +68,7 @@ struct rt_backend {
                       const struct rt_device_info *info, struct rt_device **out);
     void (*plan_make)(const struct rt_device_info *info,
                       const struct rt_plan_options *options, struct rt_plan *plan);
-    /* Whether its attention takes heads of so many columns. */
+    /* Whether its attention takes heads of this many columns. */
     bool (*serves_head)(uint32_t head_dim);
 };
 

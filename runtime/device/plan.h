@@ -82,7 +82,7 @@ struct rt_plan {
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
     bool wide_weights;       /* packed weights have float scales and codes of 4 or 8 bits,
                                    as lane kernels read them; else the file's own form */
-    uint32_t decode_rows;    /* from so many rows on a packed weight is decoded to 32
+    uint32_t decode_rows;    /* from this many rows on, a packed weight is decoded to 32
                                     bits before its product, not within it; 0: never */
     double submit_flops_max; /* a queue submission is cut above this estimate */
     uint32_t quirks;         /* bit per row of quirks.def in force */

@@ -38,7 +38,7 @@ struct rt_request {
     uint32_t n_prompt;      /* > 0 */
     uint32_t max_new;       /* > 0; cut to what the context holds */
     uint64_t draw;          /* the sampling key */
-    uint32_t assumed; /* < n_prompt: so many first tokens are taken to be in the cache,
+    uint32_t assumed; /* < n_prompt: this many first tokens are taken to be in the cache,
                                whatever lies there. For timing only. */
 };
 

@@ -36,7 +36,7 @@ bool fmt_tensor_exists(const struct fmt_model *model, const char *name);
 RT_CHECKED rt_status fmt_tensor_f32(struct fmt_model *model, const char *name,
                                     uint64_t count, float *out);
 
-/* Whether the head is a weight "lm_head" of its own, not the embedding. */
+/* Whether the head is a separate weight "lm_head", not the embedding. */
 bool fmt_has_head(const struct fmt_model *model);
 /* Bytes of all tensors in the files. */
 uint64_t fmt_model_bytes(const struct fmt_model *model);

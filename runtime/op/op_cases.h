@@ -49,7 +49,7 @@ enum rt_content {
 struct rt_op_operand {
     uint64_t bytes;   /* of the binding; padding rows included */
     uint64_t checked; /* bytes from the start whose content has a meaning */
-    uint32_t ld; /* elements a row, the unit of magnitude in comparisons; 0: all is one */
+    uint32_t ld; /* elements per row, the unit of magnitude in comparisons; 0: one row */
     enum rt_fill fill;
     enum rt_content content;
     uint32_t arg; /* of fill */

@@ -43,7 +43,7 @@ extern const struct rt_op_case_list rt_op_cases_bench;
         .op = RT_OP_##op_, .what = what_, .length = length_, .push.op_ = { __VA_ARGS__ } \
     }
 
-/* Floats between rows of so many columns; and where some are left over. */
+/* Floats between rows of this many columns; and if some are left over. */
 #define LD(columns) (((columns) + RT_COL_PAD - 1) / RT_COL_PAD * RT_COL_PAD)
 #define LD_BEYOND(columns) (((columns) / RT_COL_PAD + 1) * RT_COL_PAD)
 

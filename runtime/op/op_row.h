@@ -13,7 +13,7 @@ struct rt_op_needs {
     uint32_t columns; /* of a row that one invocation would walk alone; 0: no such walk */
     uint32_t halves;  /* bit i: binding i holds halves and kernels read it as such */
     uint32_t chains;  /* peak_fma: vec4 that an invocation carries at once */
-    bool own;         /* unpack: of the forms that have a kernel of their own */
+    bool own;         /* unpack: of the forms that have a separate kernel */
     bool storage_only; /* no operand may be read by texel buffer */
 };
 
@@ -54,7 +54,7 @@ struct rt_op_row {
 
     /* Adds to `needs`, which is all 0. NULL: nothing. */
     void (*needs)(const void *push, struct rt_op_needs *needs);
-    /* At most so many rounds of loops take an invocation, as far as parameters tell.
+    /* The most rounds of loops that an invocation takes, as far as parameters tell.
      * NULL or 0: the kernel's own constants or the caller bound them. */
     uint64_t (*rounds)(const void *push, const struct rt_op_walk *walk);
 

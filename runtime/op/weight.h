@@ -19,7 +19,7 @@
  *   bits 32: float (as bits) k in texel k / 4, word k % 4
  *   bits 16: IEEE half bits; with RT_FORM_BF16 the upper half of a float
  *
- * Scales (bits 2 to 8) lie in texels of the same interleaving, in a buffer of their own. A
+ * Scales (bits 2 to 8) lie in texels of the same interleaving, in a separate buffer. A
  * code q becomes a value in float, each operation rounded once, by a scale and a zero of its
  * group of `group` codes, which the form of the weight (RT_FORM_*) tells:
  *   ZERO     (q - zero) * scale, zero an exact small number: two floats (scale, zero) a

@@ -43,7 +43,7 @@ RT_CHECKED rt_status text_chat_detect(struct rt_ctx *ctx, const char *path,
  * file; `name` (may be null) overrides. RT_ERR_USAGE: no such name. */
 RT_CHECKED rt_status text_chat_pick(struct rt_ctx *ctx, const char *model,
                                     const char *name, const struct chat_format **out);
-/* Warns where a mark of the format, as <|im_start|>, is no token of its own for the
+/* Warns where a mark of the format, as <|im_start|>, is no single token for the
  * tokenizer: the model then reads letters where it expects the mark. */
 RT_CHECKED rt_status text_chat_check(struct rt_ctx *ctx, const char *model,
                                      const struct chat_format *format,
