@@ -1,49 +1,100 @@
 #!/bin/sh
-# Holds the order of layers: an include that points the wrong way fails the tests.
-#   shaders <- runtime <- pipeline <- store <- stages <- pipeline/cli, store/report on store.
-# Stages (pipeline/exchange, bench, ...) do the work of commands and may use the store.
-# Vulkan headers are included below runtime/vk only. Prints every offence.
+# Holds the order of folders: an include that runs upward fails the tests. The table names
+# every folder of the product once, lowest first; a folder includes itself and those above
+# its line, narrowed by what stands behind the colon (folders, "-" for none).
+# Also: Vulkan below runtime/vk only, SQL in store/ only, POSIX in runtime/base only, names of
+# the command line in pipeline/cli only. Prints the table and every offence.
 cd "$(dirname "$0")/.." || exit 1
+table='
+shaders             : -
+runtime/base        : -
+runtime/op          : shaders runtime/base
+runtime/device      : runtime/base runtime/op
+runtime/ref         : shaders runtime/base runtime/op runtime/device
+runtime/vk          : shaders runtime/base runtime/op runtime/device runtime/ref
+runtime/format      : runtime/base runtime/op
+runtime/text        : runtime/base runtime/format
+runtime/model       : runtime/base runtime/op runtime/device runtime/format
+runtime/engine      : runtime/base runtime/op runtime/device runtime/format runtime/model
+runtime/observe     : runtime/base runtime/op runtime/device runtime/format runtime/model
+runtime/train       : runtime/base runtime/op runtime/device runtime/format runtime/model runtime/observe
+runtime/quant       : runtime/base runtime/op runtime/format runtime/text runtime/observe
+pipeline            : runtime/base
+pipeline/stats      : runtime/base pipeline
+pipeline/data       : runtime/base pipeline
+pipeline/grade      : runtime/base pipeline
+pipeline/prompt     : runtime/base runtime/text pipeline pipeline/data pipeline/grade
+pipeline/demo       : runtime/base pipeline pipeline/data pipeline/prompt
+store               : runtime/base runtime/device pipeline pipeline/data
+store/report        : runtime/base pipeline pipeline/stats store
+pipeline/exchange   : runtime/base pipeline pipeline/data store
+pipeline/run        : runtime pipeline pipeline/stats pipeline/data pipeline/grade pipeline/prompt store
+pipeline/locate     : runtime pipeline pipeline/stats pipeline/data pipeline/prompt store pipeline/run
+pipeline/restore    : runtime pipeline pipeline/stats pipeline/data pipeline/grade pipeline/prompt store store/report pipeline/run pipeline/locate
+pipeline/bench      : runtime pipeline store
+pipeline/cli        : runtime/base runtime/device runtime/text runtime/format pipeline pipeline/stats pipeline/data pipeline/grade pipeline/prompt pipeline/demo pipeline/exchange pipeline/run pipeline/locate pipeline/restore pipeline/bench store store/report'
 bad=0
+code() { git ls-files --cached --others --exclude-standard "$@" 2>/dev/null | grep -E '\.([ch]|comp|glsl)$'; }
 
-# may FOLDER ALLOWED EXCEPT: files in FOLDER include only what matches ALLOWED
-# (an extended regular expression); files that match EXCEPT are another layer's.
-may()
-{
-    offences=$(grep -rnE '^#[[:space:]]*include "' "$1" --include='*.c' --include='*.h' \
-        --include='*.comp' --include='*.glsl' 2>/dev/null | grep -vE "^($3)" |
-        grep -vE "include \"($2)")
+# folder_of FILE: the folder that a file stands in, of shaders the whole tree.
+folders=$(echo "$table" | sed -n 's/ *:.*//p')
+for dir in $(code 'runtime/*' 'pipeline/*' 'store/*' | sed 's,/[^/]*$,,' | sort -u); do
+    echo "$folders" | grep -qx "$dir" || { echo "$dir is not in the table"; bad=1; }
+done
+seen=
+while read -r line; do
+    [ -n "$line" ] || continue
+    folder=$(echo "${line%%:*}" | tr -d ' ')
+    allowed=$(echo "${line#*:}" | tr -d '-')
+    for a in $allowed; do # the order itself: nothing named before its own line
+        case " $seen runtime " in
+        *" $a "*) ;;
+        *) echo "$folder names $a, which comes later in the table"; bad=1 ;;
+        esac
+    done
+    pattern="$folder"
+    for a in $allowed; do
+        if [ "$a" = runtime ]; then a='runtime/[a-z]+'; fi
+        pattern="$pattern|$a"
+    done
+    [ "$folder" = shaders ] && pattern='shaders(/[a-z]+)*'
+    files=$(code "$folder/*" | if [ "$folder" = shaders ]; then cat; else grep -E "^$folder/[^/]*$"; fi)
+    # shellcheck disable=SC2086
+    offences=$(grep -nHE '^#[[:space:]]*include "' $files /dev/null | grep -vE "include \"($pattern)/[^/]*\"")
     if [ -n "$offences" ]; then
-        echo "$1 may not include:"
+        echo "$folder may not include:"
         echo "$offences" | sed 's/^/    /'
         bad=1
     fi
-}
+    seen="$seen $folder"
+done <<TABLE
+$table
+TABLE
 
-none='/nothing'
-may shaders 'shaders/' $none
-may runtime 'shaders/|runtime/' $none
-may pipeline 'shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/ref/philox\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/data/|pipeline/prompt/|pipeline/grade/|pipeline/demo/' \
-    'pipeline/(cli|exchange|run|bench)/'
-stage='shaders/ops|runtime/(rt|device|plan|op/op|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/[a-z_]+\.h|pipeline/(data|prompt|grade|demo)/|store/'
-may pipeline/exchange "$stage|pipeline/exchange/" $none
-may pipeline/bench "$stage|runtime/op/op_(trial|cases)\.h|pipeline/bench/" $none
-# pipeline/run/session.h until it is moved to pipeline/run
-may pipeline/run "$stage|pipeline/run/|pipeline/cli/loop\.h" $none
-may store 'runtime/(rt|device|plan|op/op|version)\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' store/report
-may store/report 'runtime/rt\.h|runtime/format/|pipeline/[a-z_]+\.h|store/' $none
-# The command line reads options and prints; models run in stages. loop* and restore* are
-# stages that still lie beside it.
-may pipeline/cli 'runtime/(rt|device|plan|version)\.h|runtime/(format|text)/|pipeline/|store/' \
-    'pipeline/cli/(loop|restore)'
-may pipeline/cli 'shaders/ops|runtime/(rt|device|plan|op/op|version|weight)\.h|runtime/(model|engine|observe|train|quant|format|text)/|pipeline/|store/' $none
-
-vulkan=$(grep -rnE 'include <(vulkan/|volk)' runtime pipeline store tests 2>/dev/null |
-    grep -vE '^(runtime/vk|tests/support/layer)/')
-if [ -n "$vulkan" ]; then
-    echo "Vulkan outside runtime/vk:"
-    echo "$vulkan" | sed 's/^/    /'
+# only PLACE WHAT PATTERN FILES: lines that match stand in PLACE only.
+only()
+{
+    place=$1 what=$2 pattern=$3
+    shift 3
+    found=$(grep -nHE "$pattern" "$@" /dev/null | grep -vE "^($place)" | grep -v 'lint:' |
+        grep -vE ':[0-9]+: *(\*|/\*|//)')
+    [ -z "$found" ] && return
+    echo "$what outside $place:"
+    echo "$found" | sed 's/^/    /'
     bad=1
+}
+product=$(code 'runtime/*' 'pipeline/*' 'store/*')
+# shellcheck disable=SC2046,SC2086
+only '(runtime/vk|tests/support/layer)/' Vulkan 'include <(vulkan/|volk)' $product $(code 'tests/*')
+# shellcheck disable=SC2086
+only store/ SQL '"[^"]*(SELECT|INSERT INTO|DELETE FROM|UPDATE [a-z]+ SET) ' $product
+# shellcheck disable=SC2086
+only pipeline/cli/ 'The command line' '\bcli_[a-z]+|"pipeline/cli/' $product
+# shellcheck disable=SC2086
+only runtime/base/ POSIX 'include <(unistd|fcntl|dirent|signal|pthread|dlfcn|sys/[a-z]+)\.h>' $product
+
+if [ $bad = 0 ]; then
+    echo "$table" | sed '/^$/d'
+    echo "layers: in order"
 fi
-[ $bad = 0 ] && echo "layers: in order"
 exit $bad
