@@ -100,4 +100,109 @@ typedef rt_status store_item_fn(void *user, const struct store_item *item);
 RT_CHECKED rt_status store_each_item(struct store *store, const char *dataset_or_run_id,
                                      store_item_fn *fn, void *user);
 
+/* ---- for commands that print: rows, with their columns in this order ---- */
+
+/* What ran and how far: the columns of `faultline status`. */
+RT_CHECKED rt_status store_status_rows(struct store *store, store_row_fn *fn, void *user);
+/* Processes that show signs of life. */
+RT_CHECKED rt_status store_count_working(struct store *store, int64_t *out);
+
+/* problem_id, question, answer; no row where it is not there. */
+RT_CHECKED rt_status store_problem_row(struct store *store, const char *problem_id,
+                                       store_row_fn *fn, void *user);
+/* label, correct, extracted, output, faulty step (from 0, NULL for none) of full, quant and
+ * the variant of that label ("": the default arm). */
+RT_CHECKED rt_status store_side_rows(struct store *store, const char *problem_id,
+                                     const char *label, store_row_fn *fn, void *user);
+/* locator, step (from 1, NULL for none), category in words, confidence: what is said of all
+ * answers to a problem. */
+RT_CHECKED rt_status store_problem_fault_rows(struct store *store, const char *problem_id,
+                                              store_row_fn *fn, void *user);
+
+/* problem_id, question, answer, sample, output, finish, n_prompt, n_gen, error, extracted,
+ * correct, reason: all answers of a run. */
+RT_CHECKED rt_status store_export_rows(struct store *store, const char *run_id,
+                                       store_row_fn *fn, void *user);
+RT_CHECKED rt_status store_count_answers(struct store *store, const char *run_id,
+                                         int64_t *out);
+
+/* gen_id, problem_id, sample, output, finish, answer, format, label, grader, correct,
+ * extracted, extract_ok, reason: every score of the eval runs of that id or label ("": of
+ * all), and answers without one. */
+RT_CHECKED rt_status store_score_rows(struct store *store, const char *id_or_label,
+                                      store_row_fn *fn, void *user);
+RT_CHECKED rt_status store_count_eval_runs(struct store *store, const char *id_or_label,
+                                           int64_t *out);
+
+/* ---- comparing ---- */
+
+/* Empty where there is none. */
+RT_CHECKED rt_status store_newest_campaign(struct store *store,
+                                           char campaign_id[STORE_ID]);
+/* benchmark_id of the lists that at least two variants of a campaign have answered; name
+ * "": of any name. */
+RT_CHECKED rt_status store_compared_rows(struct store *store, const char *campaign_id,
+                                         const char *split, const char *name,
+                                         store_row_fn *fn, void *user);
+/* run_id, label, bits a weight, benchmark_id, "name:split", grader of finished eval runs of a
+ * campaign; the last row fits best. wanted: label, arm or id of the variant, "": any of
+ * the role. benchmark_id "": any. */
+RT_CHECKED rt_status store_side_run_rows(struct store *store, const char *campaign_id,
+                                         const char *split, const char *wanted,
+                                         const char *role, const char *benchmark_id,
+                                         store_row_fn *fn, void *user);
+/* Pairs that both have a verdict. */
+RT_CHECKED rt_status store_count_pairs(struct store *store, const char *comparison_id,
+                                       int64_t *out);
+/* full, quant, restored (0 where there is none), problem_id; by problem. */
+RT_CHECKED rt_status store_pair_rows(struct store *store, const char *comparison_id,
+                                     store_row_fn *fn, void *user);
+/* problem_id, sample, full, quant, restored: pairs whose verdict changes, lost ones first. */
+RT_CHECKED rt_status store_flip_rows(struct store *store, const char *comparison_id,
+                                     store_row_fn *fn, void *user);
+
+/* ---- device benchmark ---- */
+
+/* Columns: enum store_bench_column. case_id null: all cases, by pass and order; else the
+ * passes of one. */
+enum store_bench_column {
+    STORE_BENCH_RUN,
+    STORE_BENCH_CASE,
+    STORE_BENCH_SUITE,
+    STORE_BENCH_NAME,
+    STORE_BENCH_UNIT,
+    STORE_BENCH_HIGHER_BETTER,
+    STORE_BENCH_FLOPS,
+    STORE_BENCH_BYTES,
+    STORE_BENCH_STATUS,
+    STORE_BENCH_REASON,
+    STORE_BENCH_N,
+    STORE_BENCH_VALUE,
+    STORE_BENCH_LOW,
+    STORE_BENCH_HIGH,
+    STORE_BENCH_MEDIAN_NS,
+    STORE_BENCH_CLOCK_MHZ,
+    STORE_BENCH_ERROR,
+    STORE_BENCH_STEADY,
+    STORE_BENCH_SAMPLES,
+};
+RT_CHECKED rt_status store_bench_rows(struct store *store, const char *run_id,
+                                      const char *case_id, store_row_fn *fn, void *user);
+/* device, driver. */
+RT_CHECKED rt_status store_bench_device_row(struct store *store, const char *run_id,
+                                            store_row_fn *fn, void *user);
+/* run_id of bench runs whose id begins with `start`, "": of finished ones; newest first. */
+RT_CHECKED rt_status store_bench_run_rows(struct store *store, const char *start,
+                                          store_row_fn *fn, void *user);
+/* run_id of other runs that measured a case, that of the same device first, then the
+ * newest; base_run "": of all that are finished. */
+RT_CHECKED rt_status store_bench_base_rows(struct store *store, const char *case_id,
+                                           const char *run_id, const char *device,
+                                           const char *base_run, store_row_fn *fn,
+                                           void *user);
+/* machine, kernel, processor, cores, device, driver, Vulkan, plan, layers, settings,
+ * version. */
+RT_CHECKED rt_status store_bench_facts_row(struct store *store, const char *run_id,
+                                           store_row_fn *fn, void *user);
+
 #endif

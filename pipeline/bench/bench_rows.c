@@ -2,17 +2,11 @@
  * Stored results read back, and held against those of another run. */
 #include "pipeline/bench/bench.h"
 
+#include "store/queries.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define RESULT_COLUMNS                                                                \
-    "SELECT b.run_id,c.case_id,c.suite,c.name,c.unit,c.higher_better,c.work_flops,"   \
-    "c.work_bytes,b.status,b.reason,b.n,b.value,b.ci_lo,b.ci_hi,b.median_ns,b.clock_" \
-    "mhz,"                                                                            \
-    "b.max_rel_err,b.steady,s.samples FROM bench_result b JOIN bench_case c "         \
-    "USING(case_id) LEFT JOIN bench_sample s ON s.run_id=b.run_id AND "               \
-    "s.case_id=b.case_id AND s.pass=b.pass AND s.phase='measured' "
 
 static double number(const struct store_row *row, int column)
 {
@@ -39,15 +33,15 @@ static double device_share(const struct store_row *row, int column)
 static void take_case(struct bench_row *r, const struct store_row *row)
 {
     *r = (struct bench_row){
-        .higher_better = store_row_integer(row, 5) != 0,
-        .flops = number(row, 6),
-        .bytes = number(row, 7),
+        .higher_better = store_row_integer(row, STORE_BENCH_HIGHER_BETTER) != 0,
+        .flops = number(row, STORE_BENCH_FLOPS),
+        .bytes = number(row, STORE_BENCH_BYTES),
     };
-    snprintf(r->run_id, sizeof r->run_id, "%s", store_row_text(row, 0));
-    snprintf(r->case_id, sizeof r->case_id, "%s", store_row_text(row, 1));
-    snprintf(r->suite, sizeof r->suite, "%s", store_row_text(row, 2));
-    snprintf(r->name, sizeof r->name, "%s", store_row_text(row, 3));
-    snprintf(r->unit, sizeof r->unit, "%s", store_row_text(row, 4));
+    snprintf(r->run_id, sizeof r->run_id, "%s", store_row_text(row, STORE_BENCH_RUN));
+    snprintf(r->case_id, sizeof r->case_id, "%s", store_row_text(row, STORE_BENCH_CASE));
+    snprintf(r->suite, sizeof r->suite, "%s", store_row_text(row, STORE_BENCH_SUITE));
+    snprintf(r->name, sizeof r->name, "%s", store_row_text(row, STORE_BENCH_NAME));
+    snprintf(r->unit, sizeof r->unit, "%s", store_row_text(row, STORE_BENCH_UNIT));
 }
 
 static void take_result(struct bench_row *r, const struct store_row *row)
@@ -56,18 +50,18 @@ static void take_result(struct bench_row *r, const struct store_row *row)
         return;
     struct bench_result *p = &r->passes[r->count++];
     *p = (struct bench_result){
-        .n = (uint32_t)store_row_integer(row, 10),
-        .value = number(row, 11),
-        .low = number(row, 12),
-        .high = number(row, 13),
-        .median_ns = number(row, 14),
-        .clock_mhz = number(row, 15),
-        .error = number(row, 16),
-        .steady = store_row_integer(row, 17) != 0,
-        .device_share = device_share(row, 18),
+        .n = (uint32_t)store_row_integer(row, STORE_BENCH_N),
+        .value = number(row, STORE_BENCH_VALUE),
+        .low = number(row, STORE_BENCH_LOW),
+        .high = number(row, STORE_BENCH_HIGH),
+        .median_ns = number(row, STORE_BENCH_MEDIAN_NS),
+        .clock_mhz = number(row, STORE_BENCH_CLOCK_MHZ),
+        .error = number(row, STORE_BENCH_ERROR),
+        .steady = store_row_integer(row, STORE_BENCH_STEADY) != 0,
+        .device_share = device_share(row, STORE_BENCH_SAMPLES),
     };
-    snprintf(p->status, sizeof p->status, "%s", store_row_text(row, 8));
-    snprintf(p->reason, sizeof p->reason, "%s", store_row_text(row, 9));
+    snprintf(p->status, sizeof p->status, "%s", store_row_text(row, STORE_BENCH_STATUS));
+    snprintf(p->reason, sizeof p->reason, "%s", store_row_text(row, STORE_BENCH_REASON));
 }
 
 struct loading {
@@ -79,7 +73,7 @@ static rt_status take_row(void *user, const struct store_row *row)
 {
     const struct loading *l = user;
     struct bench_rows *rows = l->rows;
-    const char *id = store_row_text(row, 1);
+    const char *id = store_row_text(row, STORE_BENCH_CASE);
     struct bench_row *r = NULL;
     for (uint32_t i = 0; i < rows->count && !r; i++)
         if (strcmp(rows->items[i].case_id, id) == 0)
@@ -113,21 +107,10 @@ rt_status bench_rows_load(struct store *store, struct rt_ctx *ctx, const char *r
                           struct bench_rows *out)
 {
     rt_status st;
-    const char *const args[] = { run_id, NULL };
     *out = (struct bench_rows){ 0 };
     struct loading loading = { ctx, out };
-    TRY(store_query(store,
-                    RESULT_COLUMNS "WHERE b.run_id=?1 ORDER BY b.pass,(SELECT min(ord) "
-                                   "FROM bench_result f WHERE f.run_id=b.run_id AND "
-                                   "f.case_id=b.case_id)",
-                    args, take_row, &loading));
-    TRY(store_query(
-        store,
-        "SELECT d.name,dr.name||CASE WHEN instr(dr.name,dr.info) THEN '' "
-        "ELSE ' '||dr.info END FROM v_run_environment r JOIN environment e USING(env_id) "
-        "JOIN device d USING(device_id) JOIN driver dr USING(driver_id) "
-        "WHERE r.run_id=?1",
-        args, take_device, out));
+    TRY(store_bench_rows(store, run_id, NULL, take_row, &loading));
+    TRY(store_bench_device_row(store, run_id, take_device, out));
     return RT_OK;
 
 fail:
@@ -162,14 +145,9 @@ rt_status bench_run_find(struct store *store, struct rt_ctx *ctx, const char *wa
                          char run_id[STORE_ID])
 {
     const bool latest = strcmp(wanted, "latest") == 0;
-    const char *const args[] = { latest ? "" : wanted, NULL };
     struct found found = { .count = 0 };
-    const rt_status st = store_query(
-        store,
-        "SELECT run_id FROM run WHERE kind='bench' AND (?1='' AND status='done' OR "
-        "?1<>'' AND (substr(run_id,1,length(?1))=?1 OR "
-        "substr(run_id,8,length(?1))=?1)) ORDER BY started_ms DESC, run_id",
-        args, take_run, &found);
+    const rt_status st =
+        store_bench_run_rows(store, latest ? "" : wanted, take_run, &found);
     if (st != RT_OK)
         return st;
     if (found.count == 0 || (!latest && found.count > 1))
@@ -190,22 +168,11 @@ static rt_status load_base(struct bench_row *r, const char *device, struct store
     struct found found = { .count = 0 };
     struct bench_rows rows = { 0 };
     struct loading loading = { ctx, &rows };
-    const char *const args[] = { r->case_id, r->run_id, device, base_run ? base_run : "",
-                                 NULL };
-    TRY(store_query(base,
-                    "SELECT r.run_id FROM bench_result b JOIN run r USING(run_id) JOIN "
-                    "v_run_environment USING(run_id) JOIN environment e USING(env_id) "
-                    "JOIN device d USING(device_id) WHERE "
-                    "r.kind='bench' AND b.case_id=?1 AND r.run_id<>?2 AND (?4='' AND "
-                    "r.status='done' OR r.run_id=?4) ORDER BY d.name=?3 DESC, "
-                    "r.started_ms DESC, r.run_id",
-                    args, take_run, &found));
+    TRY(store_bench_base_rows(base, r->case_id, r->run_id, device,
+                              base_run ? base_run : "", take_run, &found));
     if (found.count == 0)
         return RT_OK;
-    const char *const of_run[] = { found.run_id, r->case_id, NULL };
-    TRY(store_query(base,
-                    RESULT_COLUMNS "WHERE b.run_id=?1 AND b.case_id=?2 ORDER BY b.pass",
-                    of_run, take_row, &loading));
+    TRY(store_bench_rows(base, found.run_id, r->case_id, take_row, &loading));
     r->base = rt_alloc(ctx, 1, sizeof *r->base);
     if (!r->base)
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for bench results");
@@ -238,18 +205,8 @@ static rt_status take_facts(void *user, const struct store_row *row)
 
 static rt_status load_facts(struct store *store, const char *run_id, struct facts *out)
 {
-    const char *const args[] = { run_id, NULL };
     *out = (struct facts){ { "" } };
-    return store_query(
-        store,
-        "SELECT m.label,m.os||' '||m.kernel,m.cpu,m.cpu_cores,d.name,dr.name||' '||"
-        "dr.info,dr.api_version,e.caps,e.layers,json_extract(r.config,'$.settings'),"
-        "r.tool_version||coalesce(' '||r.tool_commit,'') FROM run r JOIN "
-        "v_run_environment "
-        "USING(run_id) JOIN environment e USING(env_id) JOIN machine m USING(machine_id) "
-        "JOIN device d USING(device_id) "
-        "JOIN driver dr USING(driver_id) WHERE r.run_id=?1",
-        args, take_facts, out);
+    return store_bench_facts_row(store, run_id, take_facts, out);
 }
 
 /* Adds "driver (A -> B)" for what differs and is not there yet. */

@@ -97,7 +97,16 @@ void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
 /* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
  * is not ASCII becomes U+FFFD. */
 void cli_print_json_text(const char *text);
-/* The rows of a query: with tabs, or as JSON with --json. args null: the user wrote it. */
+/* Rows on stdout: with tabs, or as JSON with --json. cli_rows_add is the callback of a
+ * query; cli_rows_end takes the status of the query. */
+struct cli_rows {
+    bool json, headed;
+    uint64_t rows;
+};
+struct cli_rows cli_rows_begin(const struct cli *cli);
+RT_CHECKED rt_status cli_rows_add(void *rows, const struct store_row *row);
+RT_CHECKED rt_status cli_rows_end(struct cli_rows *rows, rt_status st);
+/* The rows of a query. args null: the user wrote it. */
 RT_CHECKED rt_status cli_print_query(struct cli *cli, struct store *store,
                                      const char *sql, const char *const *args);
 /* Shows progress at most a few times per second, and no line twice in a row. */

@@ -4,6 +4,7 @@
 #include "pipeline/cli/cli.h"
 
 #include "pipeline/stats/statistics.h"
+#include "store/queries.h"
 
 #include <assert.h>
 #include <math.h>
@@ -42,12 +43,6 @@ static bool several(const struct comparing *c)
     return c->n > c->problems;
 }
 
-static rt_status take_text(void *user, const struct store_row *row)
-{
-    snprintf(user, STORE_ID, "%s", store_row_text(row, 0));
-    return RT_OK;
-}
-
 static rt_status take_side(void *user, const struct store_row *row)
 {
     struct comparing *c = user;
@@ -66,19 +61,9 @@ static rt_status find_side(struct comparing *c, const char *role)
 {
     const char *wanted = cli_value(c->cli, role, "");
     const char *split = cli_value(c->cli, "split", "measure");
-    const char *const args[] = { c->campaign, split, wanted, role, c->benchmark, NULL };
     c->sides[c->found].run[0] = '\0';
-    const rt_status st = store_query(
-        c->store,
-        "SELECT r.run_id, v.label, v.bits_per_weight, r.benchmark_id, b.name||':'||"
-        "b.split, (SELECT min(grader) FROM v_verdict s WHERE s.run_id=r.run_id) FROM run "
-        "r JOIN variant v USING(variant_id) JOIN benchmark b "
-        "USING(benchmark_id) WHERE r.run_id IN (SELECT run_id "
-        "FROM campaign_run WHERE campaign_id=?1) AND r.kind='eval' AND "
-        "r.status='done' AND b.split=?2 AND (?5='' OR r.benchmark_id=?5) AND CASE ?3 "
-        "WHEN '' THEN v.role=?4 ELSE ?3 IN (v.label, v.arm, v.variant_id) END "
-        "ORDER BY v.label='default', r.started_ms DESC, r.run_id",
-        args, take_side, c);
+    const rt_status st = store_side_run_rows(c->store, c->campaign, split, wanted, role,
+                                             c->benchmark, take_side, c);
     if (st != RT_OK)
         return st;
     if (c->sides[c->found].run[0]) {
@@ -91,13 +76,6 @@ static rt_status find_side(struct comparing *c, const char *role)
                    "no finished run of %s '%.60s' on the split '%.40s'; see: faultline "
                    "status",
                    wanted[0] ? "variant" : "role", wanted[0] ? wanted : role, split);
-}
-
-static rt_status count_pairs(void *user, const struct store_row *row)
-{
-    struct comparing *c = user;
-    c->capacity = (uint32_t)store_row_integer(row, 0);
-    return RT_OK;
 }
 
 /* Rows come by problem: a share is a mean over its pairs. */
@@ -126,16 +104,14 @@ static rt_status take_pair(void *user, const struct store_row *row)
 static rt_status freeze(struct comparing *c)
 {
     rt_status st;
-    const char *const args[] = { c->id, NULL };
+    int64_t pairs = 0;
     const char *restored = c->found == ROLES ? c->sides[2].run : NULL;
     TRY(store_begin(c->store));
     TRY(store_put_comparison(c->store, c->campaign, c->benchmark, c->grader,
                              c->sides[0].run, c->sides[1].run, restored, c->id));
     TRY(store_commit(c->store));
-    TRY(store_query(c->store,
-                    "SELECT count(*) FROM comparison_pair WHERE comparison_id=?1 AND "
-                    "(f+q) IS NOT NULL",
-                    args, count_pairs, c));
+    TRY(store_count_pairs(c->store, c->id, &pairs));
+    c->capacity = (uint32_t)pairs;
     if (c->capacity == 0)
         return rt_fail(&c->cli->ctx, RT_ERR_USAGE,
                        "the runs have no graded problem in common");
@@ -145,10 +121,7 @@ static rt_status freeze(struct comparing *c)
         if (!c->right[i] || !c->share[i])
             return rt_fail(&c->cli->ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
     }
-    TRY(store_query(c->store,
-                    "SELECT f, q, coalesce(r,0), problem_id FROM comparison_pair WHERE "
-                    "comparison_id=?1 AND (f+q) IS NOT NULL ORDER BY problem_id, sample",
-                    args, take_pair, c));
+    TRY(store_pair_rows(c->store, c->id, take_pair, c));
     return RT_OK;
 
 fail:
@@ -417,12 +390,7 @@ static rt_status print_flip(void *user, const struct store_row *row)
 
 static rt_status print_flips(struct comparing *c)
 {
-    return store_query(c->store,
-                       "SELECT problem_id, sample, f, q, coalesce(r,q) FROM "
-                       "comparison_pair WHERE comparison_id=?1 AND (f+q) IS NOT NULL AND "
-                       "(f<>q OR q<>coalesce(r,q)) ORDER BY f DESC, q, r DESC, "
-                       "problem_id, sample",
-                       (const char *const[]){ c->id, NULL }, print_flip, c);
+    return store_flip_rows(c->store, c->id, print_flip, c);
 }
 
 static rt_status find_campaign(struct comparing *c)
@@ -432,10 +400,7 @@ static rt_status find_campaign(struct comparing *c)
         snprintf(c->campaign, sizeof c->campaign, "%.79s", given);
         return RT_OK;
     }
-    const rt_status st = store_query(
-        c->store,
-        "SELECT campaign_id FROM campaign ORDER BY created_ms DESC, campaign_id LIMIT 1",
-        NULL, take_text, c->campaign);
+    const rt_status st = store_newest_campaign(c->store, c->campaign);
     if (st == RT_OK && !c->campaign[0])
         return rt_fail(
             &c->cli->ctx, RT_ERR_USAGE,
@@ -464,14 +429,8 @@ static rt_status find_benches(struct comparing *model, struct benches *out)
     struct cli *cli = model->cli;
     const char *name = cli_value(cli, "bench", "");
     const char *split = cli_value(cli, "split", "measure");
-    const rt_status st = store_query(
-        model->store,
-        "SELECT b.benchmark_id FROM run r JOIN benchmark b USING(benchmark_id) WHERE "
-        "r.run_id IN (SELECT run_id FROM campaign_run WHERE campaign_id=?1) AND "
-        "r.kind='eval' AND r.status='done' AND b.split=?2 AND "
-        "(?3='' OR b.name=?3) GROUP BY b.benchmark_id HAVING "
-        "count(DISTINCT r.variant_id)>1 ORDER BY b.name, b.benchmark_id",
-        (const char *const[]){ model->campaign, split, name, NULL }, take_bench, out);
+    const rt_status st =
+        store_compared_rows(model->store, model->campaign, split, name, take_bench, out);
     if (st == RT_OK && out->count == 0 && name[0])
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "no two variants have finished '%.60s' on the split '%.40s'; see: "

@@ -4,6 +4,7 @@
 
 #include "pipeline/exchange/export.h"
 #include "runtime/base/version.h"
+#include "store/queries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,21 +20,9 @@ static const struct cli_option options[] = {
 struct exporting {
     struct cli *cli;
     struct pipe_export *export;
-    char run[STORE_ID], label[80], bench[80];
-    int64_t started, ended;
+    struct store_eval_run of;
     uint32_t answers;
 };
-
-static rt_status take_run(void *user, const struct store_row *row)
-{
-    struct exporting *e = user;
-    snprintf(e->run, sizeof e->run, "%s", store_row_text(row, 0));
-    snprintf(e->label, sizeof e->label, "%.79s", store_row_text(row, 1));
-    snprintf(e->bench, sizeof e->bench, "%.79s", store_row_text(row, 2));
-    e->started = store_row_integer(row, 3);
-    e->ended = store_row_integer(row, 4);
-    return RT_OK;
-}
 
 static const char *text_or_null(const struct store_row *row, int column)
 {
@@ -63,15 +52,8 @@ static rt_status put_answer(void *user, const struct store_row *row)
 static rt_status find_run(struct exporting *e, struct store *store)
 {
     const char *wanted = cli_value(e->cli, "run", "");
-    const rt_status st = store_query(
-        store,
-        "SELECT r.run_id, v.label, b.name||':'||b.split, r.started_ms, "
-        "coalesce(r.ended_ms, r.heartbeat_ms) FROM run r JOIN variant v "
-        "USING(variant_id) "
-        "JOIN benchmark b USING(benchmark_id) WHERE r.kind='eval' AND (?1='' OR "
-        "?1 IN (r.run_id, v.label)) ORDER BY r.started_ms DESC, r.run_id LIMIT 1",
-        (const char *const[]){ wanted, NULL }, take_run, e);
-    if (st == RT_OK && !e->run[0])
+    const rt_status st = store_find_eval_run(store, wanted, &e->of);
+    if (st == RT_OK && !e->of.run_id[0])
         return rt_fail(&e->cli->ctx, RT_ERR_USAGE,
                        "no eval run%s%.80s is in the results file; see: faultline status",
                        wanted[0] ? " of " : "", wanted);
@@ -91,20 +73,13 @@ static rt_status run(struct cli *cli)
                        "inspect-eval");
     TRY(cli_store_open(cli, STORE_READ, &store));
     TRY(find_run(&e, store));
-    const struct pipe_export_head head = { e.label,   e.bench, e.run,
-                                           e.started, e.ended, rt_version };
+    const struct pipe_export_head head = { e.of.label,      e.of.bench,    e.of.run_id,
+                                           e.of.started_ms, e.of.ended_ms, rt_version };
     TRY(pipe_export_open(&cli->ctx, out, kind, &head, &e.export));
-    TRY(store_query(store,
-                    "SELECT g.problem_id, p.question, p.answer, g.sample, g.output, "
-                    "g.finish, g.n_prompt, g.n_gen, g.error, s.extracted, s.correct, "
-                    "s.reason FROM generation g JOIN problem p USING(problem_id) LEFT "
-                    "JOIN score s ON s.gen_id=g.gen_id AND s.grader=(SELECT min(grader) "
-                    "FROM score WHERE gen_id=g.gen_id) WHERE g.run_id=?1 ORDER BY "
-                    "g.problem_id, g.sample",
-                    (const char *const[]){ e.run, NULL }, put_answer, &e));
+    TRY(store_export_rows(store, e.of.run_id, put_answer, &e));
     TRY(pipe_export_end(e.export));
-    cli_say(cli, "%u answers of %s to %s: %s (%s)", e.answers, e.label, e.bench, out,
-            pipe_export_kind_name(kind));
+    cli_say(cli, "%u answers of %s to %s: %s (%s)", e.answers, e.of.label, e.of.bench,
+            out, pipe_export_kind_name(kind));
 
 fail:
     pipe_export_destroy(&e.export);

@@ -8,6 +8,7 @@
 #include "pipeline/exchange/import_match.h"
 #include "pipeline/grade/grade.h"
 #include "pipeline/stats/statistics.h"
+#include "store/queries.h"
 #include "store/store_claim.h"
 #include "store/store_origin.h"
 
@@ -70,18 +71,6 @@ static rt_status put_answer(struct importer *m, const struct pipe_import_answer 
     return store_put_generation(m->store, m->run.id, &g, &score, steps, n);
 }
 
-static rt_status take_count(void *user, const struct store_row *row)
-{
-    *(int64_t *)user = store_row_integer(row, 0);
-    return RT_OK;
-}
-
-static rt_status count_answers(struct importer *m, int64_t *out)
-{
-    return store_query(m->store, "SELECT count(*) FROM generation WHERE run_id=?1",
-                       (const char *const[]){ m->run.id, NULL }, take_count, out);
-}
-
 static rt_status put_rows(struct importer *m, const char *bench)
 {
     rt_status st;
@@ -106,10 +95,10 @@ static rt_status put_rows(struct importer *m, const char *bench)
     TRY(store_run_open(m->store, &m->run));
     TRY(store_put_run_artifact(m->store, m->run.id, m->origin.file_id, "in", "answers"));
     TRY(store_attempt_open(m->store, m->run.id, m->origin.env_id, &attempt));
-    TRY(count_answers(m, &before));
+    TRY(store_count_answers(m->store, m->run.id, &before));
     for (uint32_t i = 0; i < m->import.count; i++)
         TRY(put_answer(m, &m->import.answers[i], &m->set.items[m->places[i]]));
-    TRY(count_answers(m, &after));
+    TRY(store_count_answers(m->store, m->run.id, &after));
     m->added = after - before;
     TRY(store_attempt_close(m->store, &attempt, "done", 0, NULL));
 

@@ -3,14 +3,11 @@
  * step, and what the locators say. */
 #include "pipeline/cli/cli.h"
 
+#include "store/queries.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The newest of the locate runs that speak for the answers of run g in a campaign. */
-#define LOCATE_RUN                                                                \
-    "(SELECT l.run_id FROM v_locate_run l JOIN run w ON w.run_id=l.run_id WHERE " \
-    "l.answers_run=g.run_id ORDER BY w.started_ms DESC, l.run_id LIMIT 1)"
 
 enum { COLUMNS_MAX = 3, WIDTH_LEAST = 60 };
 
@@ -157,32 +154,14 @@ static int terminal_width(void)
 static rt_status print_problem(struct showing *s, const char *id, const char *arm)
 {
     rt_status st;
-    const char *const args[] = { id, arm, NULL };
     s->arm = arm;
-    TRY(store_query(
-        s->store, "SELECT problem_id, question, answer FROM problem WHERE problem_id=?1",
-        args, take_problem, s));
+    TRY(store_problem_row(s->store, id, take_problem, s));
     if (!s->found)
         return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
                        "the results file knows no problem '%.60s'; see: faultline sql "
                        "\"SELECT problem_id FROM problem\"",
                        id);
-    TRY(store_query(
-        s->store,
-        "SELECT label, correct, extracted, output, step FROM (SELECT v.label label, "
-        "s.correct correct, s.extracted extracted, g.output output, (SELECT step_idx "
-        "FROM fault f WHERE f.run_id=" LOCATE_RUN " AND f.gen_id=g.gen_id AND "
-        "f.locator='verdict') step, "
-        "row_number() "
-        "OVER (PARTITION BY v.role ORDER BY v.label<>'default', g.created_ms DESC, "
-        "g.gen_id) k, v.role role FROM generation g JOIN run r USING(run_id) JOIN "
-        "variant "
-        "v USING(variant_id) LEFT JOIN v_verdict s ON s.gen_id=g.gen_id WHERE "
-        "g.problem_id=?1 AND "
-        "g.sample=0 AND (v.role IN('full','quant') OR v.label=?2 OR (?2='' AND "
-        "v.role='restored'))) WHERE k=1 ORDER BY CASE role WHEN 'full' THEN 0 WHEN "
-        "'quant' THEN 1 ELSE 2 END",
-        args, take_answer, s));
+    TRY(store_side_rows(s->store, id, arm, take_answer, s));
     if (s->count == 0)
         return rt_fail(&s->cli->ctx, RT_ERR_USAGE, "no variant has answered '%.60s' yet",
                        id);
@@ -193,13 +172,7 @@ static rt_status print_problem(struct showing *s, const char *id, const char *ar
                        arm, id);
     print_columns(s, (terminal_width() - 3 * (s->count - 1)) / s->count);
     putchar('\n');
-    TRY(store_query(s->store,
-                    "SELECT f.locator, f.step_idx+1, coalesce(c.label,''), f.confidence "
-                    "FROM fault f JOIN generation g USING(gen_id) LEFT JOIN "
-                    "fault_category c ON c.code=f.category WHERE g.problem_id=?1 AND "
-                    "f.run_id=" LOCATE_RUN " ORDER BY "
-                    "f.locator='verdict', f.locator, f.fault_id",
-                    args, print_fault, s));
+    TRY(store_problem_fault_rows(s->store, id, print_fault, s));
     return RT_OK;
 
 fail:

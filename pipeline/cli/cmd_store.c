@@ -10,11 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct printing {
-    bool json, headed;
-    uint64_t rows;
-};
-
 /* A value between tabs: one line, and nothing that could steer a terminal. */
 static void print_plain(const char *text)
 {
@@ -38,9 +33,9 @@ static void print_json(const struct store_row *row, int i)
         cli_print_json_text(store_row_text(row, i));
 }
 
-static rt_status print_row(void *user, const struct store_row *row)
+rt_status cli_rows_add(void *rows, const struct store_row *row)
 {
-    struct printing *p = user;
+    struct cli_rows *p = rows;
     const int n = store_row_count(row);
     for (int i = 0; !p->json && !p->headed && i < n; i++)
         printf("%s%s", store_row_name(row, i), i + 1 < n ? "\t" : "\n");
@@ -61,17 +56,26 @@ static rt_status print_row(void *user, const struct store_row *row)
     return ferror(stdout) ? RT_ERR_IO : RT_OK;
 }
 
+struct cli_rows cli_rows_begin(const struct cli *cli)
+{
+    return (struct cli_rows){ .json = cli_flag(cli, "json") };
+}
+
+rt_status cli_rows_end(struct cli_rows *rows, rt_status st)
+{
+    if (ferror(stdout))
+        st = RT_OK;
+    if (rows->json && st == RT_OK)
+        puts(rows->rows ? "]" : "[]");
+    return st;
+}
+
 rt_status cli_print_query(struct cli *cli, struct store *store, const char *sql,
                           const char *const *args)
 {
-    struct printing p = { .json = cli_flag(cli, "json") };
-    rt_status st = args ? store_query(store, sql, args, print_row, &p)
-                        : store_query_given(store, sql, print_row, &p);
-    if (ferror(stdout))
-        st = RT_OK;
-    if (p.json && st == RT_OK)
-        puts(p.rows ? "]" : "[]");
-    return st;
+    struct cli_rows rows = cli_rows_begin(cli);
+    return cli_rows_end(&rows, args ? store_query(store, sql, args, cli_rows_add, &rows)
+                                    : store_query_given(store, sql, cli_rows_add, &rows));
 }
 
 static rt_status query(struct cli *cli, const char *sql)

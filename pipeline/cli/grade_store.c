@@ -6,6 +6,7 @@
 #include "pipeline/grade/grade.h"
 #include "pipeline/prompt/prompt_format.h"
 #include "runtime/base/text_pool.h"
+#include "store/queries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static const char *keep(struct regrading *g, const char *text)
     return text ? pipe_pool_copy(&g->cli->ctx, &g->pool, text, strlen(text)) : NULL;
 }
 
-/* columns of `answers_sql` */
+/* columns of store_score_rows */
 enum {
     GEN,
     PROBLEM,
@@ -48,17 +49,6 @@ enum {
     OK,
     REASON
 };
-
-static const char answers_sql[] =
-    "SELECT g.gen_id, g.problem_id, g.sample, g.output, g.finish, p.answer, "
-    "json_extract(r.config,'$.format'), v.label, s.grader, s.correct, s.extracted, "
-    "s.extract_ok, s.reason FROM run r JOIN variant v USING(variant_id) JOIN generation "
-    "g "
-    "USING(run_id) JOIN problem p USING(problem_id) LEFT JOIN score s USING(gen_id) "
-    "WHERE "
-    "r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label)) ORDER BY r.started_ms, "
-    "r.run_id, "
-    "g.problem_id, g.sample";
 
 static void print_change(const struct regrading *g, const struct store_row *row,
                          const struct pipe_score *now)
@@ -149,24 +139,14 @@ static rt_status take_answer(void *user, const struct store_row *row)
     return same(row, &now) ? RT_OK : add_change(g, row, &now);
 }
 
-static rt_status take_count(void *user, const struct store_row *row)
-{
-    ((struct regrading *)user)->runs = store_row_integer(row, 0);
-    return RT_OK;
-}
-
 /* A run that is named must be there: a slip of the pen is no success. */
-static rt_status check_run(struct regrading *g, const char *const *args)
+static rt_status check_run(struct regrading *g, const char *run)
 {
-    const rt_status st =
-        store_query(g->store,
-                    "SELECT count(*) FROM run r JOIN variant v USING(variant_id) WHERE "
-                    "r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label))",
-                    args, take_count, g);
+    const rt_status st = store_count_eval_runs(g->store, run, &g->runs);
     if (st == RT_OK && g->runs == 0)
         return rt_fail(&g->cli->ctx, RT_ERR_USAGE,
                        "no eval run%s%.80s is in the results file; see: faultline status",
-                       args[0][0] ? " of " : "", args[0]);
+                       run[0] ? " of " : "", run);
     return st;
 }
 
@@ -189,7 +169,7 @@ rt_status grade_store(struct cli *cli)
     rt_status st;
     const char *unknown = NULL;
     const bool dry = cli_flag(cli, "dry-run");
-    const char *const args[] = { cli_value(cli, "run", ""), NULL };
+    const char *of = cli_value(cli, "run", "");
     struct pipe_policies policies = { 0 };
     struct regrading g = { .cli = cli, .last = &g.first };
     if (!pipe_policies_switch_off(&policies, cli_value(cli, "without", ""), &unknown))
@@ -201,8 +181,8 @@ rt_status grade_store(struct cli *cli)
         store_close(&g.store);
         TRY(cli_store_open(cli, STORE_WRITE, &g.store));
     }
-    TRY(check_run(&g, args));
-    TRY(store_query(g.store, answers_sql, args, take_answer, &g));
+    TRY(check_run(&g, of));
+    TRY(store_score_rows(g.store, of, take_answer, &g));
     if (!dry)
         TRY(save(&g));
     cli_say(cli,

@@ -271,7 +271,7 @@ static void results_files_are_refused(void **state)
     (void)state;
     static const struct test_case cases[] = {
         { "a newer version", store_newer, STORED, 7,
-          "results.db' is of version 99|knows 1|newer faultline", NULL },
+          "results.db' is of version 99|knows 2|newer faultline", NULL },
         { "a newer version, only read", store_newer, "status --store results.db", 7,
           "results.db' is of version 99|newer faultline", NULL },
         { "a read-only file", store_read_only, STORED, 7,

@@ -1,6 +1,7 @@
 /* What has which id in the results file: a run is what is done, not where or for whom; a
  * fault belongs to its locate run, an item to its fault; one verdict of an answer counts;
  * a row that breaks a rule of its table is an error. */
+#include "store/queries.h"
 #include "store/store.h"
 #include "store/store_claim.h"
 #include "store/store_impl.h"
@@ -297,6 +298,77 @@ static void the_run_s_grader_decides(void **state)
     end(&f);
 }
 
+static rt_status check_done(void *user, const struct store_done *d)
+{
+    ++*(int *)user;
+    assert_true(d->correct == (strcmp(d->problem_id, "p1") == 0));
+    return RT_OK;
+}
+
+static rt_status check_wrong(void *user, const struct store_wrong *w)
+{
+    ++*(int *)user;
+    assert_string_equal(w->question, "one?");
+    return RT_OK;
+}
+
+static rt_status check_fault(void *user, const struct store_fault *f)
+{
+    ++*(int *)user;
+    assert_true(f->step == 1 && f->token == -1);
+    assert_string_equal(f->review, "auto");
+    return RT_OK;
+}
+
+static rt_status check_item(void *user, const struct store_item *i)
+{
+    ++*(int *)user;
+    assert_true(i->item.step == 1 && i->item.category == PIPE_CAT_TRANSFER);
+    assert_null(i->item.rejected);
+    assert_non_null(i->item.fault_id);
+    return RT_OK;
+}
+
+/* What a stage writes the next one reads. */
+static void stages_read_what_was_written(void **state)
+{
+    (void)state;
+    struct filling f;
+    struct store_eval_run found;
+    char gen[STORE_ID], id[STORE_ID], locate_id[STORE_ID];
+    int done = 0, wrong = 0, faults = 0, items = 0;
+    begin(&f, "stages.db", "a");
+    const struct store_run eval = open_run(&f, "eval", "{\"format\":\"demo\"}");
+    put_answer(&f, &eval, "p1", true, gen);
+    put_answer(&f, &eval, "p0", false, gen);
+    const struct store_run locate = open_run(&f, "locate", "{}");
+    const struct pipe_fault fault = { .locator = "verdict", .step = 1, .token = -1 };
+    must(store_put_fault(f.store, locate.id, gen, &fault));
+    store_fault_id(locate.id, gen, "verdict", id);
+    const struct pipe_item item = { .problem_id = "p0",
+                                    .prompt = "p",
+                                    .chosen = "c",
+                                    .category = PIPE_CAT_TRANSFER,
+                                    .step = 1,
+                                    .fault_id = id };
+    must(store_put_items(f.store, locate.id, "sft", "{}", &item, 1));
+    must(store_find_eval_run(f.store, "quant", &found));
+    assert_string_equal(found.run_id, eval.id);
+    assert_string_equal(found.format, "demo");
+    assert_string_equal(found.campaign_id, f.campaign);
+    must(store_find_eval_run(f.store, "nothing", &found));
+    assert_string_equal(found.run_id, "");
+    must(store_find_locate_run(f.store, f.campaign, eval.id, locate_id));
+    assert_string_equal(locate_id, locate.id);
+    must(store_each_done(f.store, eval.id, check_done, &done));
+    must(store_each_wrong(f.store, eval.id, check_wrong, &wrong));
+    must(store_each_fault(f.store, locate.id, "verdict", check_fault, &faults));
+    must(store_each_fault(f.store, locate.id, NULL, check_fault, &faults));
+    must(store_each_item(f.store, locate.id, check_item, &items));
+    assert_true(done == 2 && wrong == 1 && faults == 2 && items == 1);
+    end(&f);
+}
+
 /* B14: INSERT OR IGNORE passed over such a row in silence. */
 static void a_broken_rule_is_an_error(void **state)
 {
@@ -342,6 +414,7 @@ int main(void)
         cmocka_unit_test(an_item_knows_its_fault),
         cmocka_unit_test(a_stage_is_done_once_per_inputs),
         cmocka_unit_test(the_run_s_grader_decides),
+        cmocka_unit_test(stages_read_what_was_written),
         cmocka_unit_test(a_broken_rule_is_an_error),
     };
     return cmocka_run_group_tests_name("identity", tests, set_up, tear_down);
