@@ -29,6 +29,20 @@ typedef rt_status store_wrong_fn(void *user, const struct store_wrong *wrong);
 RT_CHECKED rt_status store_each_wrong(struct store *store, const char *run_id,
                                       store_wrong_fn *fn, void *user);
 
+/* Whether all work of a run is done. */
+RT_CHECKED rt_status store_run_is_done(struct store *store, const char *run_id,
+                                       bool *done);
+
+/* What a run of a campaign took. */
+struct store_cost {
+    const char *stage; /* "train RECIPE", or the split and what was measured */
+    double wall_seconds, device_seconds, tflop;
+};
+typedef rt_status store_cost_fn(void *user, const struct store_cost *cost);
+/* Eval and train runs of a campaign, in the order in which they began. */
+RT_CHECKED rt_status store_each_cost(struct store *store, const char *campaign_id,
+                                     store_cost_fn *fn, void *user);
+
 /* An eval run with what its answers are of. */
 struct store_eval_run {
     char run_id[STORE_ID], variant_id[STORE_ID], benchmark_id[STORE_ID];
@@ -87,6 +101,17 @@ RT_CHECKED rt_status store_find_locate_run(struct store *store, const char *camp
 RT_CHECKED rt_status store_faults_text(struct store *store, const char *run_id,
                                        const char *locator, const char *segmenter,
                                        store_row_fn *fn, void *user);
+
+/* The same of a run that checked the text of answers (locate --run): problem_id, sample,
+ * step, category, text, of those where a step is named. */
+RT_CHECKED rt_status store_checked_text(struct store *store, const char *run_id,
+                                        const char *segmenter, store_row_fn *fn,
+                                        void *user);
+/* What every locator but gold says of the answers of a run, by the locate run that speaks for
+ * them in a campaign: problem_id, locator, step, category, confidence. */
+RT_CHECKED rt_status store_located_text(struct store *store, const char *answers_run,
+                                        const char *campaign_id, store_row_fn *fn,
+                                        void *user);
 
 /* ---- training items ---- */
 

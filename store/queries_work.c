@@ -242,3 +242,81 @@ rt_status store_each_item(struct store *s, const char *dataset_or_run_id,
         "(b.dataset_id, b.run_id) ORDER BY b.dataset_id, i.idx",
         (const char *const[]){ dataset_or_run_id, NULL }, give_item, &a);
 }
+
+rt_status store_checked_text(struct store *s, const char *run_id, const char *segmenter,
+                             store_row_fn *fn, void *user)
+{
+    return store_query(
+        s,
+        "SELECT g.problem_id, g.sample, f.step_idx AS step, f.category, "
+        /* places count bytes, substr of a text characters */
+        "rtrim(CAST(substr(CAST(g.output AS BLOB), "
+        "coalesce(json_extract(f.evidence,'$.at[0]'), s.char_start)+1, "
+        "coalesce(json_extract(f.evidence,'$.at[1]'), s.char_end)-"
+        "coalesce(json_extract(f.evidence,'$.at[0]'), s.char_start)) AS TEXT), "
+        "char(10)) AS text "
+        "FROM fault f JOIN generation g USING(gen_id) LEFT JOIN step s ON "
+        "s.gen_id=g.gen_id AND s.segmenter=?2 AND s.idx=f.step_idx WHERE f.run_id=?1 AND "
+        "f.locator='check' AND f.step_idx IS NOT NULL ORDER BY g.problem_id, g.sample",
+        (const char *const[]){ run_id, segmenter, NULL }, fn, user);
+}
+
+rt_status store_located_text(struct store *s, const char *answers_run,
+                             const char *campaign_id, store_row_fn *fn, void *user)
+{
+    return store_query(
+        s,
+        "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
+        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND f.run_id="
+        "(SELECT run_id FROM v_locate_run WHERE answers_run=?1 AND campaign_id=?2) AND "
+        "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
+        (const char *const[]){ answers_run, campaign_id, NULL }, fn, user);
+}
+
+static rt_status take_done(void *user, const struct store_row *row)
+{
+    *(bool *)user = store_row_integer(row, 0) != 0;
+    return RT_OK;
+}
+
+rt_status store_run_is_done(struct store *s, const char *run_id, bool *done)
+{
+    *done = false;
+    return store_query(s, "SELECT status='done' FROM run WHERE run_id=?1",
+                       (const char *const[]){ run_id, NULL }, take_done, done);
+}
+
+struct costs {
+    store_cost_fn *fn;
+    void *user;
+};
+
+static rt_status give_cost(void *user, const struct store_row *row)
+{
+    const struct costs *c = user;
+    const struct store_cost cost = {
+        .stage = store_row_text(row, 0),
+        .wall_seconds = store_row_number(row, 1),
+        .device_seconds = store_row_number(row, 2),
+        .tflop = store_row_number(row, 3),
+    };
+    return c->fn(c->user, &cost);
+}
+
+rt_status store_each_cost(struct store *s, const char *campaign_id, store_cost_fn *fn,
+                          void *user)
+{
+    struct costs costs = { fn, user };
+    return store_query(
+        s,
+        "SELECT CASE r.kind WHEN 'train' THEN 'train '||json_extract(r.config,'$.recipe')"
+        " ELSE b.split||' '||coalesce(v.arm, v.label) END, sum(m.value*(m.name="
+        "'wall_seconds')) wall, sum(m.value*(m.name='device_seconds')), sum(m.value*("
+        "m.name='tflop')) FROM run r JOIN metric m USING(run_id) LEFT JOIN variant v "
+        "USING(variant_id) LEFT JOIN benchmark b ON b.benchmark_id=r.benchmark_id WHERE "
+        "r.run_id IN (SELECT run_id FROM campaign_run WHERE campaign_id=?1) AND r.kind "
+        "IN ('eval','train') AND m.step=0 AND m.name IN "
+        "('wall_seconds','device_seconds','tflop') GROUP BY r.run_id "
+        "ORDER BY r.started_ms, r.run_id",
+        (const char *const[]){ campaign_id, NULL }, give_cost, &costs);
+}

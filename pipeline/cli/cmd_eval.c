@@ -214,7 +214,6 @@ static rt_status run(struct cli *cli)
     TRY(cli_session_open(cli, e->plan.variants[0].folder,
                          eval_format(&e->plan, e->plan.benches[0]), "eval", "{}",
                          &e->session));
-    e->session.lists_by_file = true;
     plan_positions(e);
     for (uint32_t i = 0; i < e->plan.bench_count; i++)
         TRY(pipe_bench_open(&e->session, e->plan.benches[i], "measure", &e->benches[i]));

@@ -2,9 +2,10 @@
  * restore, and the commands that end the same chain early: locate, curate, train. */
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
-#include "pipeline/cli/locate_stored.h"
 #include "pipeline/cli/restore_print.h"
+#include "pipeline/locate/locate_stored.h"
 #include "runtime/base/file.h"
+#include "store/queries.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,15 +191,10 @@ static const struct cli_option locate_options[] = {
 /* What each locator says, for programs; steps count from 0 as in the results file. */
 static rt_status print_faults(struct chain *c)
 {
-    const char *const args[] = { restore_mined_run(c->restoring), c->session.campaign_id,
-                                 NULL };
-    return cli_print_query(
-        c->cli, c->session.store,
-        "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
-        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND f.run_id="
-        "(SELECT run_id FROM v_locate_run WHERE answers_run=?1 AND campaign_id=?2) AND "
-        "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
-        args);
+    struct cli_rows rows = cli_rows_begin(c->cli);
+    return cli_rows_end(
+        &rows, store_located_text(c->session.store, restore_mined_run(c->restoring),
+                                  c->session.campaign_id, cli_rows_add, &rows));
 }
 
 static rt_status tell_faults(struct chain *c)
@@ -212,6 +208,27 @@ static rt_status tell_faults(struct chain *c)
         TRY(print_faults(c));
 
 fail:
+    return st;
+}
+
+/* locate --run. A file that cannot be read is refused before one is made. */
+static rt_status locate_stored(struct cli *cli, const char *run)
+{
+    rt_status st;
+    struct store *store = NULL;
+    struct pipe_stored_faults found;
+    TRY(cli_store_open(cli, STORE_READ, &store));
+    store_close(&store);
+    TRY(cli_store_open(cli, STORE_WRITE, &store));
+    TRY(pipe_locate_stored(&cli->ctx, store, run, &found));
+    cli_say(cli, "%s: %u wrong answers, a faulty step named in %u", found.label,
+            found.wrong, found.named);
+    struct cli_rows rows = cli_rows_begin(cli);
+    st = cli_rows_end(&rows, store_checked_text(store, found.run_id, found.segmenter,
+                                                cli_rows_add, &rows));
+
+fail:
+    store_close(&store);
     return st;
 }
 

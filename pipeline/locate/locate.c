@@ -6,6 +6,7 @@
 #include "pipeline/locate/locate_impl.h"
 
 #include "runtime/engine/engine.h"
+#include "store/queries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -214,29 +215,6 @@ fail:
     return st;
 }
 
-/* Hands over what training needs. */
-static rt_status take_faults(struct locating *l, struct pipe_faults *out)
-{
-    out->items = rt_alloc(l->session->ctx, l->count, sizeof *out->items);
-    if (!out->items)
-        return no_memory(l);
-    out->count = l->count;
-    for (uint32_t i = 0; i < l->count; i++) {
-        struct locate_search *s = &l->list[i];
-        const int32_t step = s->verdict.step;
-        struct pipe_located *f = &out->items[i];
-        *f = (struct pipe_located){ .problem = s->problem,
-                                    .step = step,
-                                    .category = s->verdict.category };
-        if (step < 0 || (uint32_t)step >= s->step_count)
-            continue;
-        f->continuation = s->known[step].text;
-        f->verified = s->known[step].can;
-        s->known[step].text = NULL;
-    }
-    return RT_OK;
-}
-
 static rt_status open_run(struct locating *l, const char *variant_id, const char *config)
 {
     struct store_run run = { .campaign_id = l->session->campaign_id,
@@ -248,45 +226,53 @@ static rt_status open_run(struct locating *l, const char *variant_id, const char
                              .config = config };
     const rt_status st = store_run_open(l->session->store, &run);
     snprintf(l->run_id, sizeof l->run_id, "%s", run.id);
-    return st == RT_OK ? pipe_work_begin(l->session, l->run_id) : st;
+    return st;
+}
+
+/* The search, from the answers to the rows. */
+static rt_status search(struct locating *l, const struct pipe_answers *f,
+                        const struct pipe_answers *q)
+{
+    rt_status st;
+    TRY(list_lost(l, f, q));
+    TRY(pipe_work_begin(l->session, l->run_id));
+    TRY(locate_twins(l));
+    TRY(locate_rollouts(l));
+    TRY(locate_verdicts(l));
+    TRY(save(l, l->bench));
+
+fail:
+    if (st != RT_OK)
+        pipe_work_stopped(l->session, st);
+    return st;
 }
 
 rt_status pipe_locate(struct pipe_session *session, const struct pipe_variant *full,
                       const struct pipe_variant *quant, const struct pipe_bench *bench,
                       const struct pipe_answers *f, const struct pipe_answers *q,
-                      uint32_t samples, struct pipe_faults *out)
+                      uint32_t samples, char run_id[STORE_ID])
 {
     rt_status st;
     char config[384];
+    bool done;
     struct locating l = {
         .session = session, .bench = bench, .full = full, .samples = samples
     };
-    *out = (struct pipe_faults){ 0 };
     snprintf(config, sizeof config,
              "{\"locators\":[\"check\",\"rollout\",\"twin\"],\"samples\":%u,"
              "\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
              samples, f->run_id, q->run_id);
-    TRY(list_lost(&l, f, q));
     TRY(open_run(&l, quant->row.id, config));
-    TRY(locate_twins(&l));
-    TRY(locate_rollouts(&l));
-    TRY(locate_verdicts(&l));
-    TRY(save(&l, bench));
-    TRY(take_faults(&l, out));
+    snprintf(run_id, STORE_ID, "%s", l.run_id);
+    TRY(store_run_is_done(session->store, l.run_id, &done));
+    if (done)
+        pipe_say(session->host, "locate %-21s done [from before]", bench->split);
+    else
+        TRY(search(&l, f, q));
 
 fail:
-    if (st != RT_OK)
-        pipe_work_stopped(session, st);
     locate_free(&l);
     return st;
-}
-
-void pipe_faults_deinit(struct pipe_faults *faults)
-{
-    for (uint32_t i = 0; i < faults->count; i++)
-        rt_free(faults->items[i].continuation);
-    rt_free(faults->items);
-    *faults = (struct pipe_faults){ 0 };
 }
 
 /* ---- injected faults ---- */
@@ -355,6 +341,7 @@ rt_status pipe_locate_injected(struct pipe_session *session,
              f->run_id);
     TRY(list_injected(&l, f, count, &pool));
     TRY(open_run(&l, full->row.id, config));
+    TRY(pipe_work_begin(session, l.run_id));
     TRY(locate_twins(&l));
     TRY(locate_rollouts(&l));
     TRY(locate_verdicts(&l));

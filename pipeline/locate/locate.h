@@ -5,27 +5,36 @@
 
 #include "pipeline/run/answers.h"
 
-struct pipe_located {
-    uint32_t problem; /* index in the split */
-    int32_t step;     /* of the verdict, -1: none */
-    enum pipe_category category;
-    char *continuation; /* full's own text after the steps before it, NULL if not known */
-    bool verified;      /* and that reaches the right answer */
-};
-struct pipe_faults {
-    struct pipe_located *items;
-    uint32_t count;
-};
 /* Locates the first faulty step of every wrong answer of `quant` (any variant) that full
- * answers right. What was asked of full is durable as it comes, and found again. `samples`
- * continuations are drawn where the greedy one fails. */
+ * answers right: fault rows of a run, whose id (STORE_ID bytes) is out. What was asked of
+ * full is durable as it comes, and found again; a run that is done is left as it is.
+ * `samples` continuations are drawn where the greedy one fails. */
 RT_CHECKED rt_status pipe_locate(struct pipe_session *session,
                                  const struct pipe_variant *full,
                                  const struct pipe_variant *quant,
                                  const struct pipe_bench *bench,
                                  const struct pipe_answers *f,
                                  const struct pipe_answers *q, uint32_t samples,
-                                 struct pipe_faults *out);
+                                 char run_id[STORE_ID]);
+
+/* One located problem, as its rows say. */
+struct pipe_located {
+    uint32_t problem; /* index in the split */
+    int32_t step;     /* of the verdict, -1: none */
+    enum pipe_category category;
+    char *continuation; /* full's own text after the steps before it, NULL if not known */
+    bool verified;      /* and that reaches the right answer */
+    char fault_id[STORE_ID];
+};
+struct pipe_faults {
+    struct pipe_located *items; /* in the order of the problems */
+    uint32_t count;
+};
+/* The verdicts of a locate run that no person has rejected; `f` are full's answers. */
+RT_CHECKED rt_status pipe_faults_read(struct pipe_session *session,
+                                      const struct pipe_bench *bench,
+                                      const struct pipe_answers *f,
+                                      const char *locate_run, struct pipe_faults *out);
 void pipe_faults_deinit(struct pipe_faults *faults);
 /* The same locators on right answers of full with one step altered at a known place:
  * how often they name it. Half wrong values, half wrong operands or operators. */

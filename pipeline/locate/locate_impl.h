@@ -19,6 +19,9 @@ struct locate_known {
     char *text; /* owned */
 };
 
+/* Adds sample `sample` of what full writes; takes *text where it is the one to keep. */
+void locate_learn(struct locate_known *known, uint32_t sample, bool right, char **text);
+
 struct locate_search {
     uint32_t problem;    /* index in the split */
     const char *text;    /* the wrong answer, borrowed */

@@ -4,6 +4,9 @@
  * rows before they count, so that a killed search is found again where it was. */
 #include "pipeline/locate/locate_impl.h"
 
+#include "store/queries.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,9 +50,7 @@ static rt_status run_search(const struct locating *l, struct locate_search *s)
     return s->pending ? RT_OK : st;
 }
 
-/* Adds sample `sample` of what full writes after `kept` steps; takes *text where it is
- * the one to keep. */
-static void learn(struct locate_known *known, uint32_t sample, bool right, char **text)
+void locate_learn(struct locate_known *known, uint32_t sample, bool right, char **text)
 {
     known->done |= 1u << sample;
     known->greedy_right |= sample == 0 && right;
@@ -94,7 +95,7 @@ static rt_status job_done(void *user, uint32_t i)
     TRY(pipe_job_grade(l->session, job, &right));
     if (s->gen[0])
         TRY(put_rollout(l, s, job, right));
-    learn(&s->known[s->asked], job->sample, right, &job->text);
+    locate_learn(&s->known[s->asked], job->sample, right, &job->text);
     return RT_OK;
 
 fail:
@@ -174,45 +175,34 @@ struct finding {
     struct locate_search **sorted;
 };
 
-static rt_status find_row(void *user, const struct store_row *row)
+static rt_status find_row(void *user, const struct store_rollout *row)
 {
     struct finding *f = user;
     struct locate_search key, *at = &key;
-    key.gen[0] = '\0';
-    strncat(key.gen, store_row_text(row, 0), STORE_ID - 1);
+    snprintf(key.gen, sizeof key.gen, "%s", row->gen_id);
     struct locate_search **found = bsearch(
         &at, f->sorted, f->l->count, sizeof(struct locate_search *), compare_searches);
-    const int64_t kept = store_row_integer(row, 1) + 1;
-    if (!found || kept < 0 || kept > (*found)->step_count)
+    const int64_t kept = row->step + 1;
+    if (!found || kept < 0 || kept > (*found)->step_count || row->sample > f->l->samples)
         return RT_OK;
-    const int64_t sample = store_row_integer(row, 4);
-    if (sample < 0 || sample > f->l->samples)
-        return RT_OK;
-    char *text = rt_strdup(f->l->session->ctx, store_row_text(row, 2));
+    char *text = rt_strdup(f->l->session->ctx, row->output);
     if (!text)
         return rt_fail(f->l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
-    learn(&(*found)->known[kept], (uint32_t)sample, store_row_integer(row, 3) == 1,
-          &text);
+    locate_learn(&(*found)->known[kept], row->sample, row->correct, &text);
     rt_free(text);
     return RT_OK;
 }
 
 static rt_status find_again(struct locating *l)
 {
-    rt_status st;
     struct finding f = { l, rt_alloc(l->session->ctx, l->count, sizeof *f.sorted) };
-    const char *const args[] = { l->run_id, NULL };
     if (!f.sorted)
         return rt_fail(l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
     for (uint32_t i = 0; i < l->count; i++)
         f.sorted[i] = &l->list[i];
     qsort(f.sorted, l->count, sizeof *f.sorted, compare_searches);
-    st = store_query(
-        l->session->store,
-        "SELECT f.gen_id, r.step_idx, r.output, r.correct, r.sample FROM fault f "
-        "JOIN rollout r USING(fault_id) WHERE f.run_id=?1 AND "
-        "f.locator='rollout' ORDER BY 1, 2, r.sample",
-        args, find_row, &f);
+    const rt_status st =
+        store_each_rollout(l->session->store, l->run_id, "rollout", find_row, &f);
     rt_free(f.sorted);
     return st;
 }

@@ -72,6 +72,7 @@ static rt_status make_lost(struct making *k)
     for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
         const struct pipe_located *f = &k->m->faults->items[i];
         st = add_trace(k, f->problem, f->step, f->category);
+        k->set->all[i].item.fault_id = f->fault_id;
     }
     return st;
 }
@@ -117,6 +118,7 @@ static rt_status add_pair(struct making *k, const struct pipe_located *f, int32_
         k->session->ctx, &k->set->pool, &k->session->prompt,
         &k->m->mine->set.items[f->problem], q->text, step, continuation, c);
     c->item.category = f->category;
+    c->item.fault_id = f->fault_id;
     c->item.source = source;
     c->verified = verified;
     c->truncated = q->truncated && c->rejected_ends;

@@ -211,7 +211,8 @@ rt_status restore_mine(struct restoring *r)
     TRY(pipe_measure(r->session, &r->full_row, &r->mine, &r->mine_f));
     TRY(pipe_measure(r->session, &r->quant_row, &r->mine, &r->mine_q));
     TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
-                    &r->mine_q, r->options.samples, &r->faults));
+                    &r->mine_q, r->options.samples, r->locate_run));
+    TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));
     return RT_OK;
 
 fail:
@@ -283,23 +284,44 @@ rt_status restore_curate(struct restoring *r, const char *recipe, const char *pa
 rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
                         size_t size)
 {
+    struct pipe_trained trained;
     const struct pipe_material material = material_of(r);
-    return pipe_train(r->session, &material, pipe_restore_recipe_find(recipe), folder,
-                      size);
+    const rt_status st =
+        pipe_train(r->session, &material, pipe_restore_recipe_find(recipe), &trained);
+    if (st == RT_OK)
+        snprintf(folder, size, "%s", trained.folder);
+    return st;
+}
+
+/* Notes that the adapter is what a training run made. */
+static rt_status note_adapter(struct restoring *r, const struct pipe_trained *trained,
+                              const struct pipe_variant *variant)
+{
+    rt_status st;
+    struct store *s = r->session->store;
+    TRY(store_begin(s));
+    TRY(store_put_run_artifact(s, trained->run_id, variant->adapter_id, "out",
+                               "adapter"));
+    TRY(store_commit(s));
+    return RT_OK;
+
+fail:
+    store_rollback(s);
+    return st;
 }
 
 static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
-    char folder[600];
+    struct pipe_trained trained;
     const struct pipe_restore_recipe *recipe = arm->recipe;
     const struct pipe_material material = material_of(r);
-    TRY(pipe_train(r->session, &material, recipe, folder, sizeof folder));
+    TRY(pipe_train(r->session, &material, recipe, &trained));
     struct rt_model *base = recipe->on_full ? r->full : r->quant;
-    TRY(rt_adapter_load(base, folder, &arm->adapter));
-    TRY(pipe_variant_put(r->session, base, arm->adapter, folder, arm->name, recipe->role,
-                         arm->name, &arm->variant));
-    return RT_OK;
+    TRY(rt_adapter_load(base, trained.folder, &arm->adapter));
+    TRY(pipe_variant_put(r->session, base, arm->adapter, trained.folder, arm->name,
+                         recipe->role, arm->name, &arm->variant));
+    TRY(note_adapter(r, &trained, &arm->variant));
 
 fail:
     return st;
@@ -325,11 +347,9 @@ static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
 static rt_status locate_measured(struct restoring *r, const struct pipe_variant *variant,
                                  const struct pipe_answers *answers)
 {
-    struct pipe_faults faults = { 0 };
-    const rt_status st = pipe_locate(r->session, &r->full_row, variant, &r->measure,
-                                     &r->f, answers, r->options.samples, &faults);
-    pipe_faults_deinit(&faults);
-    return st;
+    char run_id[STORE_ID];
+    return pipe_locate(r->session, &r->full_row, variant, &r->measure, &r->f, answers,
+                       r->options.samples, run_id);
 }
 
 rt_status restore_arms(struct restoring *r)

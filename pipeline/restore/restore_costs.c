@@ -5,6 +5,7 @@
 
 #include "runtime/op/op.h"
 #include "runtime/op/weight.h"
+#include "store/queries.h"
 
 enum { PEAK_SIZE = 512, PEAK_BUFFERS = 3, PEAK_REPEATS = 8 };
 
@@ -69,38 +70,20 @@ struct giving {
     void *user;
 };
 
-static rt_status give_stage(void *user, const struct store_row *row)
+static rt_status give_stage(void *user, const struct store_cost *cost)
 {
     const struct giving *g = user;
-    const struct restore_cost cost = {
-        .stage = store_row_text(row, 0),
-        .wall_seconds = store_row_number(row, 1),
-        .device_seconds = store_row_number(row, 2),
-        .tflop = store_row_number(row, 3),
-    };
-    return g->fn(g->user, &cost);
+    const struct restore_cost c = { cost->stage, cost->wall_seconds, cost->device_seconds,
+                                    cost->tflop };
+    return g->fn(g->user, &c);
 }
 
 rt_status restore_each_cost(struct restoring *r, double *matmul_rate, restore_cost_fn *fn,
                             void *user)
 {
-    rt_status st;
     struct giving giving = { fn, user };
-    const char *const args[] = { r->session->campaign_id, NULL };
-    TRY(peak_rate(r->session->dev, matmul_rate));
-    TRY(store_query(
-        r->session->store,
-        "SELECT CASE r.kind WHEN 'train' THEN 'train '||json_extract(r.config,'$.recipe')"
-        " ELSE b.split||' '||coalesce(v.arm, v.label) END, sum(m.value*(m.name="
-        "'wall_seconds')) wall, sum(m.value*(m.name='device_seconds')), sum(m.value*("
-        "m.name='tflop')) FROM run r JOIN metric m USING(run_id) LEFT JOIN variant v "
-        "USING(variant_id) LEFT JOIN benchmark b ON b.benchmark_id=r.benchmark_id WHERE "
-        "r.run_id IN (SELECT run_id FROM campaign_run WHERE campaign_id=?1) AND r.kind "
-        "IN ('eval','train') AND m.step=0 AND m.name IN "
-        "('wall_seconds','device_seconds','tflop') GROUP BY r.run_id "
-        "ORDER BY r.started_ms, r.run_id",
-        args, give_stage, &giving));
-
-fail:
-    return st;
+    const rt_status st = peak_rate(r->session->dev, matmul_rate);
+    return st == RT_OK ? store_each_cost(r->session->store, r->session->campaign_id,
+                                         give_stage, &giving)
+                       : st;
 }

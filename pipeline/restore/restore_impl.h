@@ -27,7 +27,8 @@ struct restoring {
     struct pipe_variant full_row, quant_row;
     struct pipe_bench mine, validate, measure;
     struct pipe_answers mine_f, mine_q, f, q;
-    struct pipe_faults faults;
+    char locate_run[STORE_ID]; /* of the mined problems */
+    struct pipe_faults faults; /* of that run */
     struct restore_arm arms[RESTORE_ARMS_MAX];
     uint32_t arm_count;
 };

@@ -8,7 +8,9 @@
 #include "pipeline/run/work.h"
 
 #include "runtime/base/file.h"
+#include "runtime/base/sha256.h"
 #include "runtime/observe/score.h"
+#include "store/queries.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -491,52 +493,66 @@ static void name_files(struct training *t)
     snprintf(t->state, sizeof t->state, "%s.json", t->folder);
 }
 
-rt_status pipe_train(struct pipe_session *session, const struct pipe_material *material,
-                     const struct pipe_restore_recipe *recipe, char *folder,
-                     size_t folder_size)
+/* The faults that a recipe may train on: what a person rejected makes another run. */
+static void hash_faults(const struct pipe_faults *faults, char hex[65])
 {
-    rt_status st;
-    char config[1152], *done = NULL;
-    struct training t = {
-        .session = session, .m = material, .recipe = recipe, .started = rt_time_ns()
-    };
-    const struct pipe_variant *base = recipe->on_full ? material->full : material->quant;
-    t.model = base->model;
-    t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
+    struct sha256 h;
+    sha256_init(&h);
+    for (uint32_t i = 0; i < faults->count; i++)
+        sha256_add_text(&h, faults->items[i].fault_id);
+    sha256_end_hex(&h, hex);
+}
+
+static rt_status open_run(struct training *t)
+{
+    char config[1280], faults[65];
+    const struct pipe_material *m = t->m;
+    const struct pipe_variant *base = t->recipe->on_full ? m->full : m->quant;
+    hash_faults(m->faults, faults);
     snprintf(
         config, sizeof config,
         "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
         "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
-        "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
-        recipe->name, material->rank, BATCH, material->epochs, t.lr, material->items_max,
-        material->samples, material->mine->id, material->validate->id,
-        material->measure ? material->measure->id : "", material->full->row.id,
-        material->f->run_id, material->q->run_id);
-    struct store_run run = { .campaign_id = session->campaign_id,
+        "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\","
+        "\"faults\":\"%s\"}",
+        t->recipe->name, m->rank, BATCH, m->epochs, t->lr, m->items_max, m->samples,
+        m->mine->id, m->validate->id, m->measure ? m->measure->id : "", m->full->row.id,
+        m->f->run_id, m->q->run_id, faults);
+    struct store_run run = { .campaign_id = t->session->campaign_id,
                              .kind = "train",
                              .variant_id = base->row.id,
-                             .benchmark_id = material->mine->id,
-                             .env_id = session->env_id,
-                             .seed = session->seed,
+                             .benchmark_id = m->mine->id,
+                             .env_id = t->session->env_id,
+                             .seed = t->session->seed,
                              .config = config };
-    TRY(store_run_open(session->store, &run));
-    snprintf(t.run_id, STORE_ID, "%s", run.id);
+    const rt_status st = store_run_open(t->session->store, &run);
+    snprintf(t->run_id, STORE_ID, "%s", run.id);
+    return st;
+}
+
+rt_status pipe_train(struct pipe_session *session, const struct pipe_material *material,
+                     const struct pipe_restore_recipe *recipe, struct pipe_trained *out)
+{
+    rt_status st;
+    char adapter_file[600];
+    bool done;
+    struct training t = {
+        .session = session, .m = material, .recipe = recipe, .started = rt_time_ns()
+    };
+    t.model = recipe->on_full ? material->full->model : material->quant->model;
+    t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
+    TRY(open_run(&t));
     name_files(&t);
-    snprintf(folder, folder_size, "%s", t.folder);
-    char adapter_file[600], stage[64];
+    snprintf(out->run_id, sizeof out->run_id, "%s", t.run_id);
+    snprintf(out->folder, sizeof out->folder, "%s", t.folder);
     snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
-    snprintf(stage, sizeof stage, "train %s", recipe->name);
-    if (store_stage_done(session->store, session->campaign_id, stage, run.id, &done) &&
-        fmt_exists(adapter_file)) {
+    TRY(store_run_is_done(session->store, t.run_id, &done));
+    if (done && fmt_exists(adapter_file))
         pipe_say(session->host, "train %-22s done [from before]", recipe->name);
-    } else {
+    else
         TRY(train_now(&t));
-        TRY(store_put_stage(session->store, session->campaign_id, stage, run.id, "{}",
-                            (double)(rt_time_ns() - t.started) * 1e-9));
-    }
 
 fail:
-    rt_free(done);
     if (st != RT_OK)
         pipe_work_stopped(session, st);
     rt_trainer_destroy(&t.trainer);

@@ -38,12 +38,17 @@ struct pipe_material {
 };
 const struct pipe_restore_recipe *
 pipe_restore_recipe_find(const char *name); /* null: none */
-/* The adapter of a recipe in a folder of session->work named after recipe and run: found
- * again, or made. */
+/* Where an adapter is. */
+struct pipe_trained {
+    char run_id[STORE_ID]; /* of kind train */
+    char folder[512];      /* below session->work, named after recipe and run */
+};
+/* The adapter of a recipe: found again where its run is done, or made. Items are rows of the
+ * run, each with its fault, before the first step. */
 RT_CHECKED rt_status pipe_train(struct pipe_session *session,
                                 const struct pipe_material *material,
-                                const struct pipe_restore_recipe *recipe, char *folder,
-                                size_t folder_size);
+                                const struct pipe_restore_recipe *recipe,
+                                struct pipe_trained *out);
 /* The Silver Bullet set of a recipe as JSON Lines for other trainers, with what could not
  * be used counted by reason. */
 RT_CHECKED rt_status pipe_curate_file(struct pipe_session *session,

@@ -7,6 +7,7 @@
 #include "pipeline/grade/grade.h"
 #include "pipeline/stats/statistics.h"
 #include "runtime/engine/engine.h"
+#include "store/queries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,18 +22,18 @@ struct reading {
     struct pipe_index index;
 };
 
-static rt_status read_done(void *user, const struct store_row *row)
+static rt_status read_done(void *user, const struct store_done *row)
 {
     struct reading *r = user;
     struct generating *g = r->g;
-    const uint32_t p = pipe_index_find(&r->index, store_row_text(row, 0));
-    const int64_t sample = store_row_integer(row, 1);
-    if (p >= g->problems || sample < 0 || sample >= g->ask->samples)
+    const uint32_t p = pipe_index_find(&r->index, row->problem_id);
+    const uint32_t sample = row->sample;
+    if (p >= g->problems || sample >= g->ask->samples)
         return RT_OK;
-    bool *done = &g->done[(size_t)p * g->ask->samples + (size_t)sample];
+    bool *done = &g->done[(size_t)p * g->ask->samples + sample];
     if (!*done) {
         g->done_count++;
-        g->correct += store_row_integer(row, 2) != 0;
+        g->correct += row->correct;
         g->mine_done += pipe_is_mine(g->ask, p);
     }
     *done = true;
@@ -44,12 +45,8 @@ static rt_status list_left(struct generating *g)
 {
     rt_status st;
     struct reading r = { .g = g };
-    const char *const args[] = { g->attempt.run_id, NULL };
     TRY(pipe_index_init(g->session->ctx, &g->bench->set, &r.index));
-    TRY(store_query(g->session->store,
-                    "SELECT g.problem_id, g.sample, (SELECT max(correct) FROM score s "
-                    "WHERE s.gen_id=g.gen_id) FROM generation g WHERE g.run_id=?1",
-                    args, read_done, &r));
+    TRY(store_each_done(g->session->store, g->attempt.run_id, read_done, &r));
     g->left = g->next = 0;
     for (uint32_t p = 0; p < g->problems; p++)
         for (uint32_t k = 0; pipe_is_mine(g->ask, p) && k < g->ask->samples; k++)

@@ -248,10 +248,7 @@ rt_status pipe_bench_open(struct pipe_session *session, const char *spec,
                            measured ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &out->set,
                            &from_store));
     TRY(store_begin(session->store));
-    snprintf(out->name, sizeof out->name, "%s",
-             from_store               ? spec
-             : session->lists_by_file ? pipe_list_name(spec)
-                                      : session->format->name);
+    snprintf(out->name, sizeof out->name, "%s", from_store ? spec : pipe_list_name(spec));
     TRY(store_put_benchmark(session->store, out->name, split, out->set.items,
                             out->set.count, out->id));
     TRY(store_commit(session->store));

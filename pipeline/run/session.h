@@ -35,8 +35,7 @@ struct pipe_session {
                                   formats that will be used; 0: of this format */
     uint32_t new_tokens_max;   /* tokens of an answer at most */
     struct pipe_grader *grader;
-    uint32_t stop_id;   /* UINT32_MAX: the model's own only */
-    bool lists_by_file; /* a list from a file is named after it, not after the format */
+    uint32_t stop_id; /* UINT32_MAX: the model's own only */
     uint64_t seed;
     const char *work;             /* folder of adapters, checkpoints, quantized models */
     struct store_attempt attempt; /* at the train or locate run in work; id empty: none */
