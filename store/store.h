@@ -155,15 +155,6 @@ RT_CHECKED rt_status store_put_comparison(struct store *store, const char *campa
                                           const char *restored_run,
                                           char comparison_id[STORE_ID]);
 
-/* A finished stage of a plan: its inputs (a hash) and output (JSON). Other inputs are
- * another row. */
-RT_CHECKED rt_status store_put_stage(struct store *store, const char *campaign_id,
-                                     const char *name, const char *inputs,
-                                     const char *output, double seconds);
-/* True and *output (rt_free) if the stage is done with the same inputs. */
-bool store_stage_done(struct store *store, const char *campaign_id, const char *name,
-                      const char *inputs, char **output);
-
 /* ---- device benchmark (tables bench_*; docs/bench.md) ---- */
 
 /* What is timed. The id is made of all but work and explanation, so that the same case

@@ -468,39 +468,3 @@ rt_status store_put_comparison(struct store *s, const char *campaign_id,
 fail:
     return st;
 }
-
-rt_status store_put_stage(struct store *s, const char *campaign_id, const char *name,
-                          const char *inputs, const char *output, double seconds)
-{
-    return store_run_sql(
-        s,
-        "INSERT INTO stage(campaign_id,name,inputs,output,done_ms,seconds) "
-        "VALUES(?,?,?,?,?,?) ON CONFLICT(campaign_id,name,inputs) DO UPDATE SET "
-        "output=excluded.output, done_ms=excluded.done_ms, seconds=excluded.seconds",
-        "ttttid", campaign_id, name, inputs, output, rt_time_unix_ms(), seconds);
-}
-
-struct found {
-    struct rt_ctx *ctx;
-    char *output;
-};
-
-static rt_status take_output(void *user, const struct store_row *row)
-{
-    struct found *f = user;
-    rt_free(f->output);
-    f->output = rt_strdup(f->ctx, store_row_text(row, 0));
-    return RT_OK;
-}
-
-bool store_stage_done(struct store *s, const char *campaign_id, const char *name,
-                      const char *inputs, char **output)
-{
-    const char *const args[] = { campaign_id, name, inputs, NULL };
-    struct found f = { .ctx = s->ctx };
-    const rt_status st = store_query(
-        s, "SELECT output FROM stage WHERE campaign_id=?1 AND name=?2 AND inputs=?3",
-        args, take_output, &f);
-    *output = f.output;
-    return st == RT_OK && f.output;
-}

@@ -265,22 +265,6 @@ static void an_item_knows_its_fault(void **state)
     end(&f);
 }
 
-static void a_stage_is_done_once_per_inputs(void **state)
-{
-    (void)state;
-    struct filling f;
-    begin(&f, "stage.db", "a");
-    for (int i = 0; i < 2; i++) {
-        char *output = NULL;
-        const char *inputs = i ? "b" : "a";
-        must(store_put_stage(f.store, f.campaign, "train", inputs, "{}", 1));
-        assert_true(store_stage_done(f.store, f.campaign, "train", "a", &output));
-        rt_free(output);
-    }
-    expect(&f, "SELECT count(*) FROM stage", "2");
-    end(&f);
-}
-
 static void the_run_s_grader_decides(void **state)
 {
     (void)state;
@@ -412,7 +396,6 @@ int main(void)
         cmocka_unit_test(two_locate_runs_keep_their_faults),
         cmocka_unit_test(the_run_with_more_locators_speaks),
         cmocka_unit_test(an_item_knows_its_fault),
-        cmocka_unit_test(a_stage_is_done_once_per_inputs),
         cmocka_unit_test(the_run_s_grader_decides),
         cmocka_unit_test(stages_read_what_was_written),
         cmocka_unit_test(a_broken_rule_is_an_error),
