@@ -31,7 +31,11 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
         rt_free(ends);
         return no_memory(l);
     }
-    pipe_token_ends(l->session, s->ids, s->n, ends);
+    const rt_status st = pipe_token_ends(l->session, s->ids, s->n, ends);
+    if (st != RT_OK) {
+        rt_free(ends);
+        return st;
+    }
     pipe_steps_map_tokens(steps, s->step_count, ends, s->n);
     memcpy(s->steps, steps, s->step_count * sizeof *steps);
     rt_free(ends);

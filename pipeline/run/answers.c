@@ -97,7 +97,7 @@ static rt_status save(struct generating *g, const struct pipe_task *task,
     const uint32_t n = generation->error
                            ? 0
                            : f->dialect->split(generation->output, steps, PIPE_STEPS_MAX);
-    pipe_token_ends(g->session, trace->ids, trace->n, g->ends);
+    TRY(pipe_token_ends(g->session, trace->ids, trace->n, g->ends));
     pipe_steps_map_tokens(steps, n, g->ends, trace->n);
     TRY(begin(g));
     TRY(store_put_generation(g->session->store, g->attempt.run_id, generation, score,

@@ -163,15 +163,16 @@ static rt_status save(struct pipe_perplexity *p, const struct pipe_variant *v,
                       const struct pipe_perplexity_result *result)
 {
     rt_status st;
-    char config[256], benchmark[STORE_ID], split[32];
+    char config[384], benchmark[STORE_ID], split[32];
     struct store *s = p->session->store;
     struct store_attempt attempt;
     const char *slash = strrchr(p->o.path, '/');
     snprintf(split, sizeof split, "text:%.16s", p->o.text->hash);
     snprintf(config, sizeof config,
-             "{\"text\":\"sha256:%s\",\"context\":%u,\"stride\":%u,\"bos\":%s}",
+             "{\"text\":\"sha256:%s\",\"context\":%u,\"stride\":%u,\"bos\":%s,\"base\":"
+             "\"%s\"}",
              p->o.text->hash, p->context, p->stride,
-             p->bos == UINT32_MAX ? "false" : "true");
+             p->bos == UINT32_MAX ? "false" : "true", p->base ? p->base->hash : "");
     TRY(store_begin(s));
     TRY(store_put_benchmark(s, slash ? slash + 1 : p->o.path, split, NULL, 0, benchmark));
     struct store_run run = { .campaign_id = p->session->campaign_id,

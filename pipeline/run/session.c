@@ -373,20 +373,24 @@ static uint32_t token_size(const struct pipe_session *session, uint32_t id)
     return (uint32_t)(size + 2 * zeros);
 }
 
-void pipe_token_ends(struct pipe_session *session, const uint32_t *ids, uint32_t n,
-                     uint32_t *ends)
+rt_status pipe_token_ends(struct pipe_session *session, const uint32_t *ids, uint32_t n,
+                          uint32_t *ends)
 {
     char *first = NULL;
     uint32_t at = 0, size = 0, lead = 0;
-    /* A text may begin without the space of its first token. */
-    if (n && pipe_decode(session, ids, 1, &first, &size) == RT_OK &&
-        size < token_size(session, ids[0]))
-        lead = token_size(session, ids[0]) - size;
+    if (n == 0)
+        return RT_OK;
+    const rt_status st = pipe_decode(session, ids, 1, &first, &size);
+    if (st != RT_OK)
+        return st;
     rt_free(first);
+    if (size < token_size(session, ids[0])) /* a text may begin without its space */
+        lead = token_size(session, ids[0]) - size;
     for (uint32_t i = 0; i < n; i++) {
         at += token_size(session, ids[i]);
         ends[i] = at - lead;
     }
+    return RT_OK;
 }
 
 rt_status pipe_decode(struct pipe_session *session, const uint32_t *ids, uint32_t n,

@@ -116,7 +116,7 @@ RT_CHECKED rt_status pipe_decode(struct pipe_session *session, const uint32_t *i
                                  uint32_t n, char **text, uint32_t *size);
 
 /* Bytes of the text of n tokens up to the end of each, for mapping steps to tokens. */
-void pipe_token_ends(struct pipe_session *session, const uint32_t *ids, uint32_t n,
-                     uint32_t *ends);
+RT_CHECKED rt_status pipe_token_ends(struct pipe_session *session, const uint32_t *ids,
+                                     uint32_t n, uint32_t *ends);
 
 #endif
