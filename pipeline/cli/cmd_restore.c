@@ -73,16 +73,16 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
         .measure = cli_value(cli, "measure", NULL),
         .work = cli_value(cli, "work", "faultline-work"),
     };
-    if (!o->full || !o->mine || !o->measure || !o->validate)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "%s needs --full DIR, --mine, --validate and --measure FILE",
-                       cli->command->name);
     TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
     TRY(read_number(cli, "items", 332, 1, 100000, &o->items));
     TRY(read_number(cli, "samples", 0, 0, 16, &o->samples));
     TRY(read_number(cli, "rank", 16, 1, 256, &o->rank));
     TRY(read_number(cli, "epochs", 3, 1, 100, &o->epochs));
     TRY(read_rate(cli, &o->lr));
+    if (!o->full || !o->mine || !o->measure || !o->validate)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "%s needs --full DIR, --mine, --validate and --measure FILE",
+                       cli->command->name);
 
 fail:
     return st;
