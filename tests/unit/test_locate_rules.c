@@ -172,8 +172,7 @@ static void categories_follow_the_difference_of_the_steps(void **state)
         { "Hugo: 11+40=51", 7, PIPE_CAT_UNCLASSIFIED }, /* no such step */
     };
     for (size_t i = 0; i < RT_COUNT(rows); i++)
-        if (pipe_demo_category(rows[i].quant, rows[i].step, full) !=
-            rows[i].category)
+        if (pipe_demo_category(rows[i].quant, rows[i].step, full) != rows[i].category)
             fail_msg("'%s' step %u: %s", rows[i].quant, rows[i].step,
                      pipe_category_code(
                          pipe_demo_category(rows[i].quant, rows[i].step, full)));

@@ -56,7 +56,8 @@ static void every_row_is_whole(void **state)
         const struct pipe_prompt p = { f, f->chat ? text_chat_find("chatml") : NULL,
                                        f->examples };
         assert_ptr_equal(pipe_prompt_format_find(f->name), f);
-        assert_true(f->summary && f->dialect->segmenter && f->grader && f->dialect->split);
+        assert_true(f->summary && f->dialect->segmenter && f->grader &&
+                    f->dialect->split);
         assert_true(f->style ? pipe_answer_style_find(f->style) != NULL
                              : f->extract && f->equal);
         assert_true(f->new_tokens_max < f->context);
