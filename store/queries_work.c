@@ -4,6 +4,7 @@
 
 #include "store/store_impl.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,6 +66,7 @@ static rt_status give_wrong(void *user, const struct store_row *row)
 rt_status store_each_wrong(struct store *s, const char *run_id, store_wrong_fn *fn,
                            void *user)
 {
+    assert(run_id && fn);
     struct asked a = { .fn.wrong = fn, .user = user };
     return store_query(s,
                        "SELECT g.gen_id, g.problem_id, g.sample, p.question, g.output "
@@ -130,6 +132,7 @@ static rt_status give_fault(void *user, const struct store_row *row)
 rt_status store_each_fault(struct store *s, const char *run_id, const char *locator,
                            store_fault_fn *fn, void *user)
 {
+    assert(run_id && fn);
     struct asked a = { .fn.fault = fn, .user = user };
     return store_query(
         s,
@@ -158,6 +161,7 @@ static rt_status give_rollout(void *user, const struct store_row *row)
 rt_status store_each_rollout(struct store *s, const char *run_id, const char *locator,
                              store_rollout_fn *fn, void *user)
 {
+    assert(run_id && locator && fn);
     struct asked a = { .fn.rollout = fn, .user = user };
     return store_query(
         s,

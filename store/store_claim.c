@@ -4,6 +4,7 @@
 
 #include "store/store_impl.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -105,6 +106,7 @@ fail:
 rt_status store_attempt_open(struct store *s, const char *run_id, const char *env_id,
                              struct store_attempt *out)
 {
+    assert(run_id[0] && env_id);
     rt_status st;
     char host[160], pid[24], time[24];
     const int64_t now = rt_time_unix_ms();
@@ -130,6 +132,7 @@ fail:
 
 rt_status store_attempt_beat(struct store *s, struct store_attempt *a)
 {
+    assert(a->id[0]);
     rt_status st;
     const int64_t now = rt_time_unix_ms();
     TRY(store_run_sql(s, "UPDATE attempt SET heartbeat_ms=?2 WHERE attempt_id=?1", "ti",
@@ -147,6 +150,7 @@ fail:
 rt_status store_attempt_close(struct store *s, struct store_attempt *a,
                               const char *status, int exit_code, const char *error)
 {
+    assert(a->id[0] && status);
     rt_status st;
     const int64_t now = rt_time_unix_ms();
     TRY(end_attempt(s, a->id, exit_code, error));
@@ -165,6 +169,7 @@ fail:
 rt_status store_claim(struct store *s, const struct store_attempt *a,
                       const char *problem_id, uint32_t sample, bool *got)
 {
+    assert(a->id[0] && problem_id[0]);
     const int64_t now = rt_time_unix_ms();
     *got = false;
     const rt_status st = store_run_sql(

@@ -5,6 +5,7 @@
 #include "runtime/base/sha256.h"
 #include "runtime/base/version.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -182,6 +183,7 @@ static rt_status put_run(struct store *s, const struct store_run *r,
 
 rt_status store_run_open(struct store *s, struct store_run *r)
 {
+    assert(r->kind && r->config);
     rt_status st;
     char seed[24], config_hash[STORE_ID], numerics[STORE_ID];
     const int64_t now = rt_time_unix_ms();
@@ -224,6 +226,7 @@ void store_gen_id(const char *run_id, const char *problem_id, uint32_t sample,
 {
     char number[16];
     snprintf(number, sizeof number, "%u", sample);
+    assert(run_id[0] && problem_id[0]);
     store_hash(gen_id, "generation", run_id, problem_id, number, NULL);
 }
 
@@ -242,6 +245,7 @@ static rt_status put_trace(struct store *s, const char *gen_id,
 rt_status store_put_score(struct store *s, const char *gen_id,
                           const struct pipe_score *score)
 {
+    assert(score->grader && (!score->correct || score->extract_ok));
     return store_run_sql(
         s,
         "INSERT INTO score(gen_id,grader,extracted,correct,extract_ok,author,"
@@ -349,6 +353,7 @@ void store_fault_id(const char *run_id, const char *gen_id, const char *locator,
 rt_status store_put_fault(struct store *s, const char *run_id, const char *gen_id,
                           const struct pipe_fault *f)
 {
+    assert(run_id[0] && gen_id[0] && f->locator);
     char id[STORE_ID];
     store_fault_id(run_id, gen_id, f->locator, id);
     return store_run_sql(
@@ -396,6 +401,7 @@ rt_status store_put_items(struct store *s, const char *run_id, const char *kind,
                           const char *recipe, const struct pipe_item *items,
                           uint32_t count)
 {
+    assert(kind && recipe && (items || count == 0));
     rt_status st;
     char id[STORE_ID];
     store_hash(id, "bullets", run_id, kind, recipe, NULL);
@@ -414,6 +420,7 @@ fail:
 rt_status store_put_metric(struct store *s, const char *run_id, const char *name,
                            int64_t step, double value)
 {
+    assert(run_id[0] && name[0]);
     return store_run_sql(s,
                          "INSERT INTO metric(run_id,name,step,value,t_ms) "
                          "VALUES(?,?,?,?,?) ON CONFLICT(run_id,name,step) DO UPDATE SET "
@@ -424,6 +431,7 @@ rt_status store_put_metric(struct store *s, const char *run_id, const char *name
 rt_status store_add_metric(struct store *s, const char *run_id, const char *name,
                            double value)
 {
+    assert(run_id[0] && name[0]);
     return store_run_sql(s,
                          "INSERT INTO metric(run_id,name,step,value,t_ms) "
                          "VALUES(?,?,0,?,?) ON CONFLICT(run_id,name,step) DO UPDATE SET "

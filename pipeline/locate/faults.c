@@ -6,6 +6,7 @@
 #include "pipeline/data/problem_index.h"
 #include "store/queries.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,7 @@ rt_status pipe_faults_read(struct pipe_session *session, const struct pipe_bench
 {
     rt_status st;
     struct reading r = { .session = session, .count = bench->set.count };
+    assert(f->count == bench->set.count && locate_run[0]);
     *out = (struct pipe_faults){ 0 };
     r.entries = rt_alloc(session->ctx, r.count, sizeof *r.entries);
     if (!r.entries)

@@ -2,6 +2,7 @@
  * The search of `rollout`, the suspects of `twin` and the verdict. Asks no model itself. */
 #include "pipeline/locate/locate_rules.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- rollout ---- */
@@ -154,6 +155,7 @@ uint32_t pipe_twin_suspects(const struct pipe_twin_view *view, float sure,
 int32_t pipe_twin_step(const struct pipe_twin_view *view, struct pipe_twin_suspect *out,
                        double *confidence)
 {
+    assert(view->steps || view->step_count == 0);
     *out = (struct pipe_twin_suspect){ 0 };
     *confidence = 0.5;
     if (pipe_twin_suspects(view, PIPE_TWIN_SURE, out, 1) == 1)

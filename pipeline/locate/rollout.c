@@ -6,6 +6,7 @@
 
 #include "store/queries.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,7 @@ static rt_status run_search(const struct locating *l, struct locate_search *s)
 
 void locate_learn(struct locate_known *known, uint32_t sample, bool right, char **text)
 {
+    assert(sample < 32);
     known->done |= 1u << sample;
     known->greedy_right |= sample == 0 && right;
     known->can |= right;
@@ -92,6 +94,7 @@ static rt_status job_done(void *user, uint32_t i)
     struct pipe_job *job = &l->jobs[i];
     struct locate_search *s = &l->list[i / l->per_search];
     bool right;
+    assert(job->kept == s->asked);
     TRY(pipe_job_grade(l->session, job, &right));
     if (s->gen[0])
         TRY(put_rollout(l, s, job, right));

@@ -5,6 +5,7 @@
 #include "runtime/base/text_set.h"
 #include "runtime/base/philox.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,7 @@ rt_status pipe_curate(struct rt_ctx *ctx, const struct pipe_candidate *all,
                       uint32_t count, const struct pipe_curate_options *options,
                       struct pipe_curated *out)
 {
+    assert((all || count == 0) && options);
     rt_status st;
     *out = (struct pipe_curated){ 0 };
     const uint32_t max = options->max_items ? options->max_items : PIPE_ITEMS_DEFAULT;
@@ -279,6 +281,7 @@ rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
                               int32_t step, const char *continuation,
                               struct pipe_candidate *out)
 {
+    assert(prompt->format && output);
     struct pipe_step steps[PIPE_STEPS_MAX];
     const struct pipe_prompt_format *format = prompt->format;
     const uint32_t count = format->dialect->split(output, steps, PIPE_STEPS_MAX);

@@ -6,6 +6,7 @@
 
 #include "runtime/base/file.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,6 +47,7 @@ static rt_status reserve(struct making *k, uint32_t count)
 
 static struct pipe_candidate *next(struct making *k, uint32_t problem)
 {
+    assert(k->set->count < k->capacity && problem < k->m->mine->set.count);
     k->set->problem[k->set->count] = problem;
     return &k->set->all[k->set->count++];
 }

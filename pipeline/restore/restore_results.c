@@ -2,6 +2,8 @@
  * What came out, as numbers. */
 #include "pipeline/restore/restore_impl.h"
 
+#include <assert.h>
+
 static rt_status no_memory(struct restoring *r)
 {
     return rt_fail(r->session->ctx, RT_ERR_HOST_MEMORY, "results: no memory");
@@ -45,6 +47,7 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
 {
     rt_status st;
     struct rt_ctx *ctx = r->session->ctx;
+    assert(i < r->arm_count);
     const struct restore_arm *arm = &r->arms[i];
     double *f = accuracies(ctx, &r->f), *q = accuracies(ctx, &r->q),
            *a = accuracies(ctx, &arm->answers);

@@ -12,6 +12,7 @@
 #include "runtime/observe/score.h"
 #include "store/queries.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -114,6 +115,7 @@ static uint32_t batch_of(const struct training *t, uint32_t k, uint32_t *order,
 {
     const uint32_t epoch = k / t->steps_per_epoch, first = k % t->steps_per_epoch * BATCH;
     uint32_t n = 0;
+    assert(t->steps_per_epoch > 0 && first < t->item_count);
     train_order(t->session->seed, epoch, t->item_count, order);
     for (uint32_t i = first; i < first + BATCH && i < t->item_count; i++)
         for (uint32_t s = 0; s < t->items.per_item; s++)
@@ -286,6 +288,7 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     rt_status st;
     double accuracy = 0;
     char checkpoint[560];
+    assert(k > 0 && k % t->steps_per_epoch == 0);
     name_checkpoint(t, k, checkpoint);
     TRY(validate(t, &accuracy));
     TRY(put_epoch(t, k, accuracy));

@@ -9,6 +9,7 @@
 #include "runtime/engine/engine.h"
 #include "store/queries.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -115,6 +116,7 @@ fail:
 /* The problem or sample of a key, and back. */
 static uint64_t key_of(const struct generating *g, struct pipe_task task)
 {
+    assert(task.problem < g->problems && task.sample < g->ask->samples);
     return (uint64_t)task.problem * g->ask->samples + task.sample;
 }
 
@@ -204,6 +206,7 @@ static rt_status commit(struct generating *g)
 {
     rt_status st;
     struct rt_engine_stats stats;
+    assert(g->open && g->engine);
     rt_engine_stats_get(g->engine, &stats);
     TRY(pipe_costs_save(g->session, &g->costs, g->attempt.run_id, stats.flops,
                         (double)stats.tokens));

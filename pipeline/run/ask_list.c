@@ -7,6 +7,8 @@
 #include "pipeline/grade/grade.h"
 #include "runtime/engine/engine.h"
 
+#include <assert.h>
+
 struct continuing {
     struct pipe_session *session;
     const struct pipe_ask_list *how;
@@ -69,6 +71,7 @@ fail:
 rt_status pipe_ask_list(struct pipe_session *session, const struct pipe_ask_list *how,
                         struct pipe_job *jobs, uint32_t count)
 {
+    assert(how->model && (jobs || count == 0));
     struct rt_engine *own = NULL;
     struct continuing c = { .session = session,
                             .how = how,

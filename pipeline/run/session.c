@@ -11,6 +11,7 @@
 #include "runtime/text/chat.h"
 #include "store/store_data.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -115,6 +116,7 @@ rt_status pipe_session_open(struct pipe_session *session, struct rt_ctx *ctx,
                                       .examples_path = o->examples_path,
                                       .new_tokens_given = o->new_tokens_max,
                                       .stop_id = UINT32_MAX };
+    assert(o->dev && o->store && o->campaign && o->plan);
     TRY(text_tokenizer_load(session->ctx, o->model, &session->tok));
     TRY(pipe_grader_create(session->ctx, NULL, &session->grader));
     if (o->format)
@@ -283,6 +285,7 @@ rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
     rt_status st;
     char hex[65];
     *out = (struct pipe_variant){ .model = model, .adapter = adapter };
+    assert(label && role);
     snprintf(out->weights_id, STORE_ID, "sha256:%s", model->hash);
     const struct store_artifact weights = { out->weights_id, "weights",
                                             (int64_t)model->weight_bytes, folder };
@@ -349,6 +352,7 @@ rt_status pipe_prompt_ids(struct pipe_session *session, const char *question,
                           const char *more, uint32_t **ids, uint32_t *count)
 {
     *ids = NULL;
+    assert(session->format && session->tok);
     char *head = pipe_prompt_text(session->ctx, &session->prompt, question);
     char *text = head ? rt_format(session->ctx, "%s%s", head, more ? more : "") : NULL;
     rt_status st;

@@ -2,11 +2,13 @@
  * This process at a train or locate run, as the store sees it. */
 #include "pipeline/run/work.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 rt_status pipe_work_begin(struct pipe_session *session, const char *run_id)
 {
     rt_status st;
+    assert(!session->attempt.id[0]); /* one run at a time */
     TRY(store_begin(session->store));
     TRY(store_attempt_open(session->store, run_id, session->env_id, &session->attempt));
     TRY(store_commit(session->store));

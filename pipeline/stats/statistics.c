@@ -28,6 +28,7 @@ static struct pipe_interval wilson(double k, double n)
 struct pipe_interval pipe_wilson(uint32_t k, uint32_t n)
 {
     assert(k <= n);
+    assert(k <= n);
     if (n == 0)
         return (struct pipe_interval){ 0.0, 1.0 };
     if (k <= n / 2)
