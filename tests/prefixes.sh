@@ -3,7 +3,7 @@
 # Usage: tests/prefixes.sh BUILD    Prints every offence; needs nm.
 cd "$(dirname "$0")/.." || exit 1
 objects=$(cd "$1/CMakeFiles" && find . -name '*.c.o' | sed 's,^\./,,' |
-    grep -E '^(rt|pipe|store|faultline)\.dir/(runtime|pipeline|store)/')
+    grep -E '^(rt|pipe|store|stages|faultline)\.dir/(runtime|pipeline|store)/')
 [ -n "$objects" ] || { echo "no objects in $1"; exit 1; }
 names=$(mktemp) || exit 1
 trap 'rm -f "$names"' EXIT

@@ -1,7 +1,7 @@
 /* runtime/op/op.h
  * Ops by number and name, expanded from shaders/ops.def, and what each costs. */
-#ifndef RUNTIME_OP_H
-#define RUNTIME_OP_H
+#ifndef RUNTIME_OP_OP_H
+#define RUNTIME_OP_OP_H
 
 #include "runtime/base/rt.h"
 #include "shaders/push.h"

@@ -2,8 +2,8 @@
  * The one list of op cases: parameters, operand sizes and contents of every op at awkward
  * sizes, and at sizes worth timing. Tests prove an op with it and the bench times it, so
  * that a time without a passed check cannot be printed. */
-#ifndef RUNTIME_OP_CASES_H
-#define RUNTIME_OP_CASES_H
+#ifndef RUNTIME_OP_OP_CASES_H
+#define RUNTIME_OP_OP_CASES_H
 
 #include "runtime/op/op.h"
 

@@ -1,8 +1,8 @@
 /* runtime/op/op_compare.h
  * How far an op on a device may be from its twin: the tolerance that tests and bench
  * hold every op to. */
-#ifndef RUNTIME_OP_COMPARE_H
-#define RUNTIME_OP_COMPARE_H
+#ifndef RUNTIME_OP_OP_COMPARE_H
+#define RUNTIME_OP_OP_COMPARE_H
 
 #include "runtime/op/op_cases.h"
 

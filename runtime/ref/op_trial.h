@@ -1,8 +1,8 @@
 /* runtime/ref/op_trial.h
  * One op case on one device: its operands on both sides, what the twin makes of them,
  * and how far the device is from that. Tests and bench check an op with it. */
-#ifndef RUNTIME_OP_TRIAL_H
-#define RUNTIME_OP_TRIAL_H
+#ifndef RUNTIME_REF_OP_TRIAL_H
+#define RUNTIME_REF_OP_TRIAL_H
 
 #include "runtime/device/device.h"
 #include "runtime/op/op_cases.h"

@@ -2,7 +2,7 @@
  * export. */
 #include "pipeline/restore/curate.h"
 #include "runtime/text/chat.h"
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

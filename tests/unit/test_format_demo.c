@@ -1,7 +1,7 @@
 /* The demo format: step splitting, line reading, extraction, grading, degenerate form. */
 #include "pipeline/demo/format_demo.h"
 #include "pipeline/prompt/prompt_format.h"
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

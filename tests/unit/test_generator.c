@@ -4,7 +4,7 @@
 #include "pipeline/demo/locate_check.h"
 #include "pipeline/demo/locate_gold.h"
 #include "runtime/base/text_set.h"
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

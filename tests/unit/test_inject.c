@@ -6,7 +6,7 @@
 #include "pipeline/demo/locate_check.h"
 #include "pipeline/demo/locate_gold.h"
 #include "pipeline/prompt/prompt_format.h"
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #include "pipeline/demo/locate_gold.h"
 #include "pipeline/demo/question.h"
 #include "pipeline/stats/statistics.h"
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The judge: accepts every gold solution, names the first illegal line of others. */
 #include "pipeline/demo/locate_gold.h"
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

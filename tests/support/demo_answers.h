@@ -1,7 +1,7 @@
-/* tests/support/answers.h
+/* tests/support/demo_answers.h
  * The bundled answers of the full and the 3-bit model to the measured problems. */
-#ifndef TESTS_SUPPORT_ANSWERS_H
-#define TESTS_SUPPORT_ANSWERS_H
+#ifndef TESTS_SUPPORT_DEMO_ANSWERS_H
+#define TESTS_SUPPORT_DEMO_ANSWERS_H
 
 #include "pipeline/data/problems.h"
 

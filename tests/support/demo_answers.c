@@ -1,4 +1,4 @@
-#include "tests/support/answers.h"
+#include "tests/support/demo_answers.h"
 
 #include "tests/support/devices.h"
 
