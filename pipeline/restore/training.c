@@ -113,9 +113,10 @@ struct training {
 static uint32_t batch_of(const struct training *t, uint32_t k, uint32_t *order,
                          struct train_sequence *batch)
 {
+    assert(t->steps_per_epoch > 0);
     const uint32_t epoch = k / t->steps_per_epoch, first = k % t->steps_per_epoch * BATCH;
     uint32_t n = 0;
-    assert(t->steps_per_epoch > 0 && first < t->item_count);
+    assert(first < t->item_count);
     train_order(t->session->seed, epoch, t->item_count, order);
     for (uint32_t i = first; i < first + BATCH && i < t->item_count; i++)
         for (uint32_t s = 0; s < t->items.per_item; s++)
