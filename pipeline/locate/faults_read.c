@@ -1,4 +1,4 @@
-/* pipeline/locate/faults.c
+/* pipeline/locate/faults_read.c
  * The verdicts of a locate run as curation needs them, read back from rows, so that another
  * process, another day, or a person's review stands between locating and training. */
 #include "pipeline/locate/locate_impl.h"
