@@ -80,8 +80,9 @@ void pipe_perplexity_destroy(struct pipe_perplexity **perplexity)
 
 uint32_t pipe_perplexity_context_max(const struct pipe_perplexity *p)
 {
-    return p->base && p->base->positions < p->model->positions ? p->base->positions
-                                                               : p->model->positions;
+    const uint32_t own = rt_model_positions(p->model);
+    const uint32_t base = p->base ? rt_model_positions(p->base) : own;
+    return base < own ? base : own;
 }
 
 /* Scores the window that begins at `start`; tokens before `from` are context only. */
