@@ -3,7 +3,8 @@
 # every folder of the product once, lowest first; a folder includes itself and those above
 # its line, narrowed by what stands behind the colon (folders, "-" for none).
 # Also: Vulkan below runtime/vk only, SQL in store/ only, POSIX in runtime/base only, names of
-# the command line in pipeline/cli only. Prints the table and every offence.
+# the command line in pipeline/cli only, the insides of a model in runtime/ and tests/ only.
+# Prints the table and every offence.
 cd "$(dirname "$0")/.." || exit 1
 table='
 shaders             : -
@@ -90,6 +91,8 @@ only '(runtime/vk|tests/support/layer)/' Vulkan 'include <(vulkan/|volk)' $produ
 only store/ SQL '"[^"]*(SELECT|INSERT INTO|DELETE FROM|UPDATE [a-z]+ SET) ' $product
 # shellcheck disable=SC2086
 only pipeline/cli/ 'The command line' '\bcli_[a-z]+|"pipeline/cli/' $product
+# shellcheck disable=SC2046,SC2086
+only '(runtime|tests)/' 'The insides of a model' 'include "runtime/model/model_impl\.h"' $product $(code 'bench/*' 'tests/*')
 # shellcheck disable=SC2086
 only runtime/base/ POSIX 'include <(unistd|fcntl|dirent|signal|pthread|dlfcn|sys/[a-z]+)\.h>' $product
 

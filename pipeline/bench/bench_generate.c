@@ -152,8 +152,9 @@ static rt_status open_generate(struct bench *b, struct bench_case *c, void **sel
     w->logprob = rt_alloc(b->ctx, REQUESTS_MAX * (size_t)w->fresh, sizeof *w->logprob);
     if (!w->prompts || !w->ids || !w->logprob)
         return rt_fail(b->ctx, RT_ERR_HOST_MEMORY, "%s: no memory", c->name);
+    const uint32_t vocab = rt_model_config(b->model)->vocab;
     for (uint32_t i = 0; i < REQUESTS_MAX * w->prompt; i++)
-        w->prompts[i] = bench_token(b->model->config.vocab, i / w->prompt, i % w->prompt);
+        w->prompts[i] = bench_token(vocab, i / w->prompt, i % w->prompt);
     return make_engine(w, c->batch, 0, &w->engine);
 }
 

@@ -300,7 +300,8 @@ static void name_model(const struct bench *b, struct bench_cases *cases)
             snprintf(c->params, sizeof c->params,
                      "{\"model\":\"sha256:%s\",\"bits_per_weight\":%.4f,\"batch\":%u,"
                      "\"length\":%u}",
-                     b->model->hash, b->model->bits_per_weight, c->batch, c->length);
+                     rt_model_hash(b->model), rt_model_bits_per_weight(b->model),
+                     c->batch, c->length);
     }
 }
 

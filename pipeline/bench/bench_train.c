@@ -45,7 +45,7 @@ static void fill(float *values, size_t count, uint32_t salt)
 static rt_status make_adapter(struct train_work *w)
 {
     struct fmt_adapter *source = NULL;
-    const struct fmt_config *config = &w->b->model->config;
+    const struct fmt_config *config = rt_model_config(w->b->model);
     const rt_status st = fmt_adapter_new(w->b->ctx, config, RANK, RANK, &source);
     if (st != RT_OK)
         return st;
@@ -74,7 +74,7 @@ static rt_status open_train(struct bench *b, struct bench_case *c, void **self)
     }
     for (uint32_t s = 0; s < SEQUENCES; s++) {
         for (uint32_t i = 0; i < LENGTH; i++)
-            w->ids[s][i] = bench_token(b->model->config.vocab, s, i);
+            w->ids[s][i] = bench_token(rt_model_config(b->model)->vocab, s, i);
         w->batch[s] = (struct train_sequence){ w->ids[s], w->mask, LENGTH,
                                                c->loss == TRAIN_DPO ? w->ref : NULL };
     }

@@ -28,7 +28,8 @@ static rt_status ensure_quantized(struct restoring *r, const char *name, uint32_
     const struct quant_options q = { .bits = bits,
                                      .group = group,
                                      .asymmetric = asymmetric };
-    snprintf(folder, size, "%.500s/%s-%.8s", r->session->work, name, r->full->hash);
+    snprintf(folder, size, "%.500s/%s-%.8s", r->session->work, name,
+             rt_model_hash(r->full));
     if (fmt_exists(folder))
         return RT_OK;
     return quant_folder(r->session->ctx, r->options.full, folder, &q, false, &report);
@@ -80,8 +81,9 @@ static const uint32_t possible_bits[] = { 2, 3, 4, 8 }; /* of plain quantization
 /* The bits that controls are held against: of the quantized model that was given. */
 static void take_bits(struct restoring *r)
 {
-    const struct fmt_quantization *q = &r->quant->config.quantization;
-    const double bits = q->present && q->bits ? q->bits : r->quant->bits_per_weight;
+    const struct fmt_quantization *q = &rt_model_config(r->quant)->quantization;
+    const double bits =
+        q->present && q->bits ? q->bits : rt_model_bits_per_weight(r->quant);
     for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
         if (i == 0 || possible_bits[i] <= bits)
             r->bits = possible_bits[i];

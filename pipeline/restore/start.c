@@ -3,6 +3,7 @@
  * fit of what quantization took away. */
 #include "pipeline/restore/items.h"
 
+#include "runtime/model/model_layout.h"
 #include "runtime/observe/moments.h"
 #include "runtime/quant/lowrank.h"
 
@@ -31,7 +32,7 @@ static void random_start(struct fmt_adapter *a, const struct fmt_config *c, uint
 /* What a group of the full model is fitted with. */
 struct fitting {
     struct pipe_session *session;
-    const struct rt_model *model; /* full */
+    struct model_group_shape shape[MODEL_GROUP_COUNT]; /* of the full model */
     struct fmt_model *full, *quant;
     struct fmt_adapter *adapter;
     uint64_t started_ns;
@@ -41,7 +42,7 @@ static rt_status fit_part(struct fitting *f, const struct observe_group *seen, u
 {
     rt_status st;
     struct rt_ctx *ctx = f->session->ctx;
-    const struct model_group_shape *s = &f->model->shape[seen->group];
+    const struct model_group_shape *s = &f->shape[seen->group];
     const struct fmt_lora *l =
         &f->adapter->lora[seen->layer * FMT_MODULE_COUNT + s->module[p]];
     const size_t count = (size_t)s->out[p] * s->in;
@@ -76,7 +77,7 @@ static rt_status fit_group(void *user, const struct observe_group *seen)
 {
     rt_status st = RT_OK;
     struct fitting *f = user;
-    for (uint32_t p = 0; p < f->model->shape[seen->group].parts; p++) {
+    for (uint32_t p = 0; p < f->shape[seen->group].parts; p++) {
         TRY(pipe_stop_status(f->session->host, f->session->ctx));
         TRY(fit_part(f, seen, p));
     }
@@ -119,10 +120,8 @@ static rt_status lowrank_start(struct pipe_session *session,
     rt_status st;
     struct pipe_item_set set = { 0 };
     struct pipe_sequences items = { 0 };
-    struct fitting f = { .session = session,
-                         .model = material->full->model,
-                         .adapter = a,
-                         .started_ns = rt_time_ns() };
+    struct fitting f = { .session = session, .adapter = a, .started_ns = rt_time_ns() };
+    model_group_shapes(rt_model_config(material->full->model), f.shape);
     struct pipe_material calibration = *material;
     calibration.items_max = CALIBRATION;
     calibration.faults = NULL;
@@ -153,7 +152,7 @@ rt_status pipe_start_make(struct pipe_session *session,
                           struct fmt_adapter **out)
 {
     rt_status st;
-    const struct fmt_config *c = &material->full->model->config;
+    const struct fmt_config *c = rt_model_config(material->full->model);
     TRY(fmt_adapter_new(session->ctx, c, material->rank, 2.0f * (float)material->rank,
                         out));
     if (recipe->lowrank)

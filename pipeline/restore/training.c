@@ -202,11 +202,12 @@ fail:
 
 static rt_status save_adapter(struct training *t, const struct fmt_adapter *adapter)
 {
-    const char *const metadata[] = { "format", "pt",           "recipe", t->recipe->name,
-                                     "base",   t->model->hash, NULL };
-    return fmt_adapter_write(t->session->ctx, t->folder, adapter, &t->model->config,
-                             t->recipe->on_full ? t->m->full_folder : t->m->quant_folder,
-                             metadata);
+    const char *const metadata[] = {
+        "format", "pt", "recipe", t->recipe->name, "base", rt_model_hash(t->model), NULL
+    };
+    return fmt_adapter_write(
+        t->session->ctx, t->folder, adapter, rt_model_config(t->model),
+        t->recipe->on_full ? t->m->full_folder : t->m->quant_folder, metadata);
 }
 
 /* In a transaction: what was spent since the last call. */
@@ -296,8 +297,8 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     TRY(rt_adapter_download(t->adapter));
     if (!t->best || accuracy >= t->best_accuracy) {
         fmt_adapter_destroy(&t->best);
-        TRY(fmt_adapter_copy(t->session->ctx, t->adapter->source, &t->model->config,
-                             &t->best));
+        TRY(fmt_adapter_copy(t->session->ctx, rt_adapter_source(t->adapter),
+                             rt_model_config(t->model), &t->best));
         t->best_accuracy = accuracy;
     }
     TRY(save_adapter(t, t->best));
@@ -327,8 +328,8 @@ static uint32_t resume(struct training *t)
         (uint32_t)json_integer_value(json_object_get(state, "updates"));
     t->best_accuracy = json_number_value(json_object_get(state, "best"));
     json_decref(state);
-    if (fmt_adapter_read(t->session->ctx, t->folder, &t->model->config, &t->best) !=
-        RT_OK)
+    if (fmt_adapter_read(t->session->ctx, t->folder, rt_model_config(t->model),
+                         &t->best) != RT_OK)
         return 0;
     name_checkpoint(t, updates, checkpoint);
     if (rt_trainer_load(t->trainer, checkpoint) != RT_OK) {

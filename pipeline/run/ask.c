@@ -51,7 +51,8 @@ uint64_t pipe_draw(const struct pipe_asked *q)
 uint32_t pipe_session_context(const struct pipe_session *session,
                               const struct rt_model *model)
 {
-    return session->context < model->positions ? session->context : model->positions;
+    const uint32_t most = rt_model_positions(model);
+    return session->context < most ? session->context : most;
 }
 
 /* ---- questions ---- */

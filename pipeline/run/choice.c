@@ -195,7 +195,8 @@ static rt_status load(struct choosing *c, const struct pipe_choice_options *o,
     TRY(pipe_model_load(c->session, o->model, &c->model));
     if (o->adapter)
         TRY(rt_adapter_load(c->model, o->adapter, &c->adapter));
-    c->context = c->model->positions < CONTEXT_MAX ? c->model->positions : CONTEXT_MAX;
+    const uint32_t most = rt_model_positions(c->model);
+    c->context = most < CONTEXT_MAX ? most : CONTEXT_MAX;
     TRY(rt_scorer_create(c->model, c->adapter, NULL, c->context, &c->scorer));
     TRY(pipe_variant_put(c->session, c->model, c->adapter, o->model, o->role, o->role,
                          NULL, v));

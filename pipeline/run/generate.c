@@ -252,8 +252,9 @@ rt_status pipe_generator_run(struct pipe_generator *g,
     TRY(rt_model_load(run->dev, g->path, g->context, &model));
     if (run->adapter)
         TRY(rt_adapter_load(model, run->adapter, &adapter));
-    o.stop_count = model->config.eos_count;
-    memcpy(o.stop_ids, model->config.eos, o.stop_count * sizeof *o.stop_ids);
+    const struct fmt_config *c = rt_model_config(model);
+    o.stop_count = c->eos_count;
+    memcpy(o.stop_ids, c->eos, o.stop_count * sizeof *o.stop_ids);
     TRY(rt_engine_create(model, adapter, &o, &engine));
     TRY(ask(&a, engine));
 

@@ -53,7 +53,7 @@ void pipe_logits_destroy(struct pipe_logits **logits)
 
 uint32_t pipe_logits_vocab(const struct pipe_logits *l)
 {
-    return l->model->config.vocab;
+    return rt_model_config(l->model)->vocab;
 }
 
 static rt_status reserve(struct pipe_logits *l, uint32_t rows)
@@ -63,8 +63,7 @@ static rt_status reserve(struct pipe_logits *l, uint32_t rows)
     rt_scorer_destroy(&l->scorer);
     rt_free(l->values);
     l->rows = 0;
-    l->values =
-        rt_alloc(l->ctx, (size_t)rows * l->model->config.vocab, sizeof *l->values);
+    l->values = rt_alloc(l->ctx, (size_t)rows * pipe_logits_vocab(l), sizeof *l->values);
     if (!l->values)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no memory for %u rows of logits",
                        rows);
@@ -76,16 +75,17 @@ static rt_status reserve(struct pipe_logits *l, uint32_t rows)
 rt_status pipe_logits_run(struct pipe_logits *l, const char *from, const uint32_t *ids,
                           uint32_t n, const float **out)
 {
-    const struct rt_model *m = l->model;
+    const uint32_t vocab = rt_model_config(l->model)->vocab;
+    const uint32_t positions = rt_model_positions(l->model);
     *out = NULL;
     for (uint32_t i = 0; i < n; i++)
-        if (ids[i] >= m->config.vocab)
+        if (ids[i] >= vocab)
             return rt_fail(l->ctx, RT_ERR_USAGE, "%s: '%s' has no id %u, only 0 to %u",
-                           from, l->path, ids[i], m->config.vocab - 1);
-    if (n > m->positions)
+                           from, l->path, ids[i], vocab - 1);
+    if (n > positions)
         return rt_fail(l->ctx, RT_ERR_USAGE,
                        "%s: %u ids are more than the %u positions '%s' is loaded with",
-                       from, n, m->positions, l->path);
+                       from, n, positions, l->path);
     rt_status st = reserve(l, n);
     if (st == RT_OK)
         st = rt_scorer_logits(l->scorer, ids, n, l->values);

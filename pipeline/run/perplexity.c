@@ -80,8 +80,9 @@ void pipe_perplexity_destroy(struct pipe_perplexity **perplexity)
 
 uint32_t pipe_perplexity_context_max(const struct pipe_perplexity *p)
 {
-    return p->base && p->base->positions < p->model->positions ? p->base->positions
-                                                               : p->model->positions;
+    const uint32_t own = rt_model_positions(p->model);
+    const uint32_t base = p->base ? rt_model_positions(p->base) : own;
+    return base < own ? base : own;
 }
 
 /* Scores the window that begins at `start`; tokens before `from` are context only. */
@@ -172,7 +173,7 @@ static rt_status save(struct pipe_perplexity *p, const struct pipe_variant *v,
              "{\"text\":\"sha256:%s\",\"context\":%u,\"stride\":%u,\"bos\":%s,\"base\":"
              "\"%s\"}",
              p->o.text->hash, p->context, p->stride,
-             p->bos == UINT32_MAX ? "false" : "true", p->base ? p->base->hash : "");
+             p->bos == UINT32_MAX ? "false" : "true", p->base ? rt_model_hash(p->base) : "");
     TRY(store_begin(s));
     TRY(store_put_benchmark(s, slash ? slash + 1 : p->o.path, split, NULL, 0, benchmark));
     struct store_run run = { .campaign_id = p->session->campaign_id,

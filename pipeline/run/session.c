@@ -206,7 +206,8 @@ rt_status pipe_model_load(struct pipe_session *session, const char *folder,
     *out = NULL;
     TRY(choose_positions(session, folder, &positions));
     TRY(rt_model_load(session->dev, folder, positions, out));
-    const uint32_t ids = text_vocab_size(session->tok), rows = (*out)->config.vocab;
+    const uint32_t ids = text_vocab_size(session->tok),
+                   rows = rt_model_config(*out)->vocab;
     if (ids <= rows)
         return RT_OK;
     rt_model_destroy(out);
@@ -224,13 +225,14 @@ uint32_t pipe_end_id(const struct pipe_session *session, const struct rt_model *
 {
     if (session->stop_id != UINT32_MAX)
         return session->stop_id;
-    return model->config.eos_count ? model->config.eos[0] : UINT32_MAX;
+    const struct fmt_config *c = rt_model_config(model);
+    return c->eos_count ? c->eos[0] : UINT32_MAX;
 }
 
 void pipe_stop_ids(const struct pipe_session *session, const struct rt_model *model,
                    struct rt_engine_options *options)
 {
-    const struct fmt_config *c = &model->config;
+    const struct fmt_config *c = rt_model_config(model);
     options->stop_ids[0] = session->stop_id;
     options->stop_count = session->stop_id != UINT32_MAX;
     for (uint32_t i = 0; i < c->eos_count; i++)
@@ -271,10 +273,11 @@ void pipe_bench_close(struct pipe_bench *bench)
 /* Bits a weight of the projections with an adapter kept in 16 bits beside them. */
 static double effective_bits(const struct pipe_variant *v)
 {
+    const struct fmt_config *c = rt_model_config(v->model);
     const double adapter =
-        v->adapter ? (double)fmt_adapter_params(v->adapter->source, &v->model->config)
-                   : 0;
-    return v->model->bits_per_weight + 16 * adapter / v->model->linear_weights;
+        v->adapter ? (double)fmt_adapter_params(rt_adapter_source(v->adapter), c) : 0;
+    return rt_model_bits_per_weight(v->model) +
+           16 * adapter / rt_model_linear_weights(v->model);
 }
 
 rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
@@ -284,28 +287,31 @@ rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
 {
     rt_status st;
     char hex[65];
+    const struct fmt_config *c = rt_model_config(model);
+    const char *stored = rt_model_stored(model);
     *out = (struct pipe_variant){ .model = model, .adapter = adapter };
     assert(label && role);
-    snprintf(out->weights_id, STORE_ID, "sha256:%s", model->hash);
+    snprintf(out->weights_id, STORE_ID, "sha256:%s", rt_model_hash(model));
     const struct store_artifact weights = { out->weights_id, "weights",
-                                            (int64_t)model->weight_bytes, folder };
+                                            (int64_t)rt_model_weight_bytes(model),
+                                            folder };
     if (adapter) {
-        fmt_adapter_hash(adapter->source, &model->config, hex);
+        fmt_adapter_hash(rt_adapter_source(adapter), c, hex);
         snprintf(out->adapter_id, STORE_ID, "sha256:%s", hex);
     }
-    const struct store_artifact lora = { out->adapter_id, "adapter",
-                                         adapter ? (int64_t)adapter->param_floats * 4 : 0,
-                                         NULL };
+    const int64_t lora_bytes =
+        adapter ? (int64_t)rt_adapter_param_floats(adapter) * 4 : 0;
+    const struct store_artifact lora = { out->adapter_id, "adapter", lora_bytes, NULL };
     out->row = (struct store_variant){
         .label = label,
         .role = role,
         .arm = arm,
         .weights_id = out->weights_id,
         .adapter_id = adapter ? out->adapter_id : NULL,
-        .arch = model->config.family->model_type,
-        .params = (int64_t)(model->linear_weights +
-                            (double)model->config.vocab * model->config.hidden),
-        .quant = model->stored[0] ? model->stored : NULL,
+        .arch = c->family->model_type,
+        .params =
+            (int64_t)(rt_model_linear_weights(model) + (double)c->vocab * c->hidden),
+        .quant = stored[0] ? stored : NULL,
     };
     out->row.bits_per_weight = effective_bits(out);
     TRY(store_begin(session->store));

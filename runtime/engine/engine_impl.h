@@ -6,6 +6,7 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/engine/pages.h"
+#include "runtime/model/model_impl.h"
 
 enum { PAGE = PAGES_TOKENS, SLOTS_MAX = 64, BUCKETS_MAX = 16, STAT_WORDS = 8 };
 #define NO_INDEX UINT32_MAX

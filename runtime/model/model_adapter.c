@@ -1,7 +1,7 @@
 /* runtime/model/model_adapter.c
  * LoRA adapters on a device: one flat parameter buffer, which the optimizer updates, and
  * packed copies of it, which the matmul kernels read. */
-#include "runtime/model/model.h"
+#include "runtime/model/model_impl.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,9 +1,7 @@
 /* runtime/model/model_forward.c
  * The forward pass, written once as a list of ops over planned buffers. Inference
  * (paged cache) and training (contiguous rows, values kept) record the same ops. */
-#include "runtime/model/model.h"
-
-#include "runtime/model/model_layout.h"
+#include "runtime/model/model_impl.h"
 
 #include <assert.h>
 #include <math.h>

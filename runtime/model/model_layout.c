@@ -1,7 +1,7 @@
 /* runtime/model/model_layout.c
  * Plans where each weight of a model lies on a device and what it takes, before
  * anything is allocated. */
-#include "runtime/model/model_layout.h"
+#include "runtime/model/model_impl.h"
 
 #include <stdio.h>
 #include <string.h>

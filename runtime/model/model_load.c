@@ -1,6 +1,6 @@
 /* runtime/model/model_load.c
  * From a folder or file to device buffers, some rows of a weight at a time. */
-#include "runtime/model/model_layout.h"
+#include "runtime/model/model_impl.h"
 
 #include <assert.h>
 #include <math.h>

@@ -4,6 +4,7 @@
 #ifndef RUNTIME_OBSERVE_BATCH_H
 #define RUNTIME_OBSERVE_BATCH_H
 
+#include "runtime/model/model_impl.h"
 #include "runtime/observe/sequence.h"
 
 #define BATCH_NONE UINT32_MAX

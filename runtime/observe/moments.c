@@ -4,7 +4,7 @@
  * memory. */
 #include "runtime/observe/moments.h"
 
-#include "runtime/model/model_layout.h"
+#include "runtime/model/model_impl.h"
 #include "runtime/observe/batch.h"
 
 #include <assert.h>

@@ -3,7 +3,7 @@
 #ifndef RUNTIME_TRAIN_BACKWARD_H
 #define RUNTIME_TRAIN_BACKWARD_H
 
-#include "runtime/model/model.h"
+#include "runtime/model/model_impl.h"
 
 /* Everything a backward pass needs beside a keeping model_pass; allocated once. */
 struct backward {

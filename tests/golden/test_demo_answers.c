@@ -112,15 +112,15 @@ static void answer_all(struct rt_model *model, const struct problem *problems,
     };
     const struct rt_engine_calls calls = { .next = next, .done = done, .user = &run };
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK)
-        fail_msg("%s", rt_device_ctx(model->dev)->message);
-    rt_device_stats_reset(model->dev);
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
+    rt_device_stats_reset(rt_model_device(model));
     const double cpu = cpu_seconds();
     if (rt_engine_run(engine, &calls) != RT_OK)
-        fail_msg("%s", rt_device_ctx(model->dev)->message);
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
     struct rt_engine_stats s;
     struct rt_device_stats d;
     rt_engine_stats_get(engine, &s);
-    rt_device_stats_get(model->dev, &d);
+    rt_device_stats_get(rt_model_device(model), &d);
     printf("    %-34s batch %2u: %llu tokens, %.2f s wall, %.2f device, %.2f CPU, %.2f "
            "GFLOP per CPU second, %llu steps, %llu submissions\n",
            what, slots, (unsigned long long)s.tokens, s.wall_seconds, d.busy_seconds,

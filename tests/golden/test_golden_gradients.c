@@ -108,7 +108,7 @@ static struct rt_adapter *open_adapter(struct bench *b, struct rt_model *model)
     struct rt_adapter *adapter = NULL;
     if (fmt_adapter_read(
             &b->ctx, test_path(path, sizeof path, "tests/golden/lora/qwen2-tiny/plain"),
-            &model->config, &source) != RT_OK ||
+            rt_model_config(model), &source) != RT_OK ||
         rt_adapter_create(model, source, true, &adapter) != RT_OK)
         fail_msg("%s: %s", b->name, b->ctx.message);
     return adapter;
@@ -166,10 +166,11 @@ static void check_gradient(struct bench *b, struct rt_model *model,
     struct fmt_adapter *gradient = NULL;
     if (rt_trainer_create(model, adapter, teacher, options, 256, 0, &trainer) != RT_OK ||
         rt_trainer_gradient(trainer, d->batch, d->count, &metrics) != RT_OK ||
-        fmt_adapter_copy(&b->ctx, adapter->source, &model->config, &gradient) != RT_OK ||
+        fmt_adapter_copy(&b->ctx, rt_adapter_source(adapter), rt_model_config(model),
+                         &gradient) != RT_OK ||
         rt_trainer_read_gradient(trainer, gradient) != RT_OK)
         fail_msg("%s %s: %s", b->name, what, b->ctx.message);
-    const double error = compare(gradient, &model->config, file);
+    const double error = compare(gradient, rt_model_config(model), file);
     printf("    %-28s %-14s loss %.6f (%.6f) gradient error %.2e\n", b->name, what,
            metrics.loss, loss, error);
     if (!(fabs(metrics.loss - loss) <= 2e-5 * fabs(loss) + 1e-6))
@@ -271,12 +272,12 @@ static void check_adamw(struct bench *b, const struct data *d)
     assert_int_equal(rt_trainer_update(trainer, 1e-4, NULL), RT_OK);
     assert_int_equal(rt_adapter_download(adapter), RT_OK);
     char first[65], second[65];
-    fmt_adapter_hash(adapter->source, &b->model->config, first);
+    fmt_adapter_hash(rt_adapter_source(adapter), rt_model_config(b->model), first);
     assert_int_equal(rt_trainer_load(trainer, path), RT_OK);
     assert_int_equal(rt_trainer_gradient(trainer, d->batch, d->count, &m), RT_OK);
     assert_int_equal(rt_trainer_update(trainer, 1e-4, NULL), RT_OK);
     assert_int_equal(rt_adapter_download(adapter), RT_OK);
-    fmt_adapter_hash(adapter->source, &b->model->config, second);
+    fmt_adapter_hash(rt_adapter_source(adapter), rt_model_config(b->model), second);
     assert_string_equal(first, second);
     remove(path);
     rt_trainer_destroy(&trainer);

@@ -52,7 +52,7 @@ static void ask(struct rt_model *model, struct test_generated *answers)
     memset(answers, 0, PROMPTS * sizeof *answers);
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
         rt_engine_run(engine, &calls) != RT_OK)
-        fail_msg("%s", rt_device_ctx(model->dev)->message);
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
     rt_engine_destroy(&engine);
 }
 
@@ -70,7 +70,7 @@ static void run(const struct test_device *device, const char *folder, struct res
         ask(model, halves ? out->halves : out->floats);
         if (!halves)
             out->gradient = test_gradient(model);
-        out->config = model->config;
+        out->config = *rt_model_config(model);
         rt_model_destroy(&model);
         rt_device_destroy(&dev);
     }

@@ -2,7 +2,7 @@
  * GGUF files; blocks of GGUF files as the nearest F16, with the largest change told, or
  * exactly as F32; a head that is the embedding once. The folder is no larger than that. */
 #include "runtime/format/checkpoint.h"
-#include "runtime/model/model.h"
+#include "runtime/model/model_impl.h"
 #include "runtime/quant/folder.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
@@ -169,7 +169,7 @@ static void expect_loads(const char *folder, bool tied)
     struct rt_device *dev = test_device_open(&ctx, &ref);
     if (rt_model_load(dev, folder, 64, &model) != RT_OK)
         fail_msg("%s", ctx.message);
-    assert_int_equal(model->config.tied, tied);
+    assert_int_equal(rt_model_config(model)->tied, tied);
     assert_int_equal(model->head.part[0].codes == model->embed.part[0].codes, tied);
     rt_model_destroy(&model);
     rt_device_destroy(&dev);

@@ -50,7 +50,7 @@ static void check_sequence(struct rt_model *model, struct rt_scorer *scorer,
         file = json_string_value(json_object_get(sequence, "file"));
     assert_non_null(file);
     snprintf(relative, sizeof relative, "tests/golden/%.120s/%.100s", f->golden, file);
-    const size_t count = (size_t)n * model->config.vocab;
+    const size_t count = (size_t)n * rt_model_config(model)->vocab;
     float *expected = test_floats(test_path(path, sizeof path, relative), count);
     float *got = calloc(count, sizeof *got);
     assert_int_equal(rt_scorer_logits(scorer, ids, n, got), RT_OK);
@@ -133,8 +133,8 @@ static void check_fixture(struct rt_ctx *ctx, struct rt_device *dev,
     if (f->adapter) {
         struct fmt_adapter *source = NULL;
         snprintf(relative, sizeof relative, "tests/golden/%.200s", f->golden);
-        if (fmt_adapter_read(ctx, test_path(path, sizeof path, relative), &model->config,
-                             &source) != RT_OK ||
+        if (fmt_adapter_read(ctx, test_path(path, sizeof path, relative),
+                             rt_model_config(model), &source) != RT_OK ||
             rt_adapter_create(model, source, false, &adapter) != RT_OK)
             fail_msg("%s: %s", device, ctx->message);
     }

@@ -1,6 +1,7 @@
 /* Moments and maxima of layer inputs: what observe_layers streams equals sums in double
  * over the buffers of a pass that keeps its values, for any lengths of sequences and any
  * size of a pass; what it takes is what observe_cost_of says. */
+#include "runtime/model/model_impl.h"
 #include "runtime/observe/moments.h"
 #include "runtime/observe/batch.h"
 #include "tests/support/devices.h"

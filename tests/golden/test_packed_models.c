@@ -44,9 +44,10 @@ static float *logits_of(struct rt_model *model)
 {
     uint32_t ids[TOKENS];
     struct rt_scorer *scorer = NULL;
-    float *logits = calloc((size_t)TOKENS * model->config.vocab, sizeof *logits);
+    float *logits =
+        calloc((size_t)TOKENS * rt_model_config(model)->vocab, sizeof *logits);
     for (uint32_t t = 0; t < TOKENS; t++)
-        ids[t] = train_word(5, t, 0) % model->config.vocab;
+        ids[t] = train_word(5, t, 0) % rt_model_config(model)->vocab;
     assert_int_equal(rt_scorer_create(model, NULL, NULL, TOKENS, &scorer), RT_OK);
     assert_int_equal(rt_scorer_logits(scorer, ids, TOKENS, logits), RT_OK);
     rt_scorer_destroy(&scorer);
@@ -56,7 +57,7 @@ static float *logits_of(struct rt_model *model)
 static double gradients_differ(struct rt_model *a, struct rt_model *b)
 {
     struct fmt_adapter *g = test_gradient(a), *h = test_gradient(b);
-    const double worst = test_gradients_differ(g, h, &b->config, CANCELLED);
+    const double worst = test_gradients_differ(g, h, rt_model_config(b), CANCELLED);
     fmt_adapter_destroy(&g);
     fmt_adapter_destroy(&h);
     return worst;
@@ -69,11 +70,11 @@ static void check_case(struct rt_device *dev, const char *device, size_t i)
     test_folder_init(&plain);
     test_pack_model(cases[i].source, cases[i].packing, cases[i].bits, &packed, &plain);
     struct rt_model *a = load(dev, &packed), *b = load(dev, &plain);
-    assert_true(a->linear_weights == b->linear_weights);
-    assert_true(a->bits_per_weight < 20 && b->bits_per_weight == 32);
+    assert_true(rt_model_linear_weights(a) == rt_model_linear_weights(b));
+    assert_true(rt_model_bits_per_weight(a) < 20 && rt_model_bits_per_weight(b) == 32);
     float *got = logits_of(a), *expected = logits_of(b);
     const double difference =
-        test_max_difference(expected, got, (size_t)TOKENS * a->config.vocab);
+        test_max_difference(expected, got, (size_t)TOKENS * rt_model_config(a)->vocab);
     const double gradient = gradients_differ(a, b);
     printf("    %-26s %-28s %u bits  logits %.2e  gradients %.2e\n", device,
            test_packing_name(cases[i].packing), cases[i].bits, difference, gradient);

@@ -54,7 +54,7 @@ static void answer(struct rt_model *model, struct test_asking *r, uint32_t count
     r->answers = answers;
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
         rt_engine_run(engine, &calls) != RT_OK)
-        fail_msg("%s", rt_device_ctx(model->dev)->message);
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
     rt_engine_destroy(&engine);
     printf("      %2u requests, %2u at once: %.1f s\n", count, slots,
            1e-9 * (double)(rt_time_ns() - start));

@@ -108,9 +108,10 @@ static void run_open(struct run *r, const struct test_device *device, const char
     ok(r, rt_model_load(r->dev, path, TOKENS, &r->model));
     encode(r, path);
     score(r);
-    ok(r, rt_adapter_create(r->model,
-                            test_random_adapter(&r->ctx, &r->model->config, RANK, 0.02f),
-                            true, &r->adapter));
+    ok(r,
+       rt_adapter_create(
+           r->model, test_random_adapter(&r->ctx, rt_model_config(r->model), RANK, 0.02f),
+           true, &r->adapter));
 }
 
 static void run_close(struct run *r)
@@ -136,10 +137,10 @@ static void gradient_of(struct run *r, struct rt_trainer *trainer, uint32_t coun
                         struct expected *out)
 {
     ok(r, rt_trainer_gradient(trainer, r->batch, count, &out->metrics));
-    ok(r,
-       fmt_adapter_copy(&r->ctx, r->adapter->source, &r->model->config, &out->gradient));
+    ok(r, fmt_adapter_copy(&r->ctx, rt_adapter_source(r->adapter),
+                           rt_model_config(r->model), &out->gradient));
     ok(r, rt_trainer_read_gradient(trainer, out->gradient));
-    out->norm = test_gradient_norm(out->gradient, &r->model->config);
+    out->norm = test_gradient_norm(out->gradient, rt_model_config(r->model));
 }
 
 /* More steps on the supervised batch; the adapter is not what it was any more. */
@@ -161,7 +162,7 @@ static void compare(struct run *r, const char *loss, const struct expected *got,
                     const struct expected *want, double seconds)
 {
     const double worst = test_gradients_differ(got->gradient, want->gradient,
-                                               &r->model->config, CANCELLED);
+                                               rt_model_config(r->model), CANCELLED);
     const double value =
         fabs(got->metrics.loss - want->metrics.loss) / fabs(want->metrics.loss);
     const double norm = fabs(got->norm - want->norm) / want->norm;

@@ -85,13 +85,13 @@ static struct rt_engine_stats ask(struct rt_model *model, struct asking *a,
     };
     const struct rt_engine_calls calls = { .next = next, .done = done, .user = a };
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK)
-        fail_msg("%s", rt_device_ctx(model->dev)->message);
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
     for (uint32_t r = 0; r < way->runs; r++) {
         memset(a->answers, 0, sizeof a->answers);
         a->next = 0;
         a->backwards = way->backwards != (r > 0);
         if (rt_engine_run(engine, &calls) != RT_OK)
-            fail_msg("%s", rt_device_ctx(model->dev)->message);
+            fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
     }
     rt_engine_stats_get(engine, &stats);
     rt_engine_destroy(&engine);

@@ -97,7 +97,7 @@ static bool between_steps(void *user)
 static void check_decoding(struct rt_model *model, const char *name)
 {
     struct rt_engine *engine = NULL;
-    struct decoding d = { .dev = model->dev, .name = name };
+    struct decoding d = { .dev = rt_model_device(model), .name = name };
     const struct rt_engine_options options = { .slots = SLOTS, .context = CONTEXT };
     const struct rt_engine_calls calls = {
         .next = next, .done = done, .go_on = between_steps, .user = &d
@@ -106,8 +106,8 @@ static void check_decoding(struct rt_model *model, const char *name)
         d.ids[i] = 20 + 7 * i;
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
         rt_engine_run(engine, &calls) != RT_OK)
-        fail_msg("%s: %s", name, rt_device_ctx(model->dev)->message);
-    const struct counts end = count(model->dev);
+        fail_msg("%s: %s", name, rt_device_ctx(rt_model_device(model))->message);
+    const struct counts end = count(rt_model_device(model));
     expect_no_growth(name, &d.last, &end, 1);
     assert_int_equal(d.answered, REQUESTS);
     assert_true(d.steps >= 2 * NEW_TOKENS);
@@ -139,7 +139,7 @@ static struct counts train_step(struct rt_trainer *trainer, struct rt_device *de
 
 static void check_training(struct rt_model *model, enum train_loss loss, const char *name)
 {
-    struct rt_device *dev = model->dev;
+    struct rt_device *dev = rt_model_device(model);
     struct fmt_adapter *source = NULL;
     struct rt_adapter *adapter = NULL;
     struct rt_trainer *trainer = NULL;
@@ -153,7 +153,8 @@ static void check_training(struct rt_model *model, enum train_loss loss, const c
     }
     train_options_default(&o);
     o.loss = loss;
-    if (fmt_adapter_new(rt_device_ctx(dev), &model->config, 8, 8, &source) != RT_OK ||
+    if (fmt_adapter_new(rt_device_ctx(dev), rt_model_config(model), 8, 8, &source) !=
+            RT_OK ||
         rt_adapter_create(model, source, true, &adapter) != RT_OK ||
         rt_trainer_create(model, adapter, loss == TRAIN_KL ? model : NULL, &o, 4 * IDS, 0,
                           &trainer) != RT_OK)

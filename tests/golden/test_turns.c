@@ -78,7 +78,7 @@ static void ask(struct rt_model *model, struct asking *a, const struct rt_sampli
     a->base.next = 0;
     if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
         rt_engine_run(engine, &calls) != RT_OK)
-        fail_msg("%s", rt_device_ctx(model->dev)->message);
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
     rt_engine_destroy(&engine);
 }
 

@@ -137,7 +137,7 @@ static rt_status train(struct ground *g)
     train_options_default(&o);
     o.loss = TRAIN_DPO;
     TRY(rt_model_load(g->dev, folder.path, CONTEXT, &model));
-    TRY(fmt_adapter_new(&g->ctx, &model->config, 8, 16, &source));
+    TRY(fmt_adapter_new(&g->ctx, rt_model_config(model), 8, 16, &source));
     TRY(rt_adapter_create(model, source, true, &adapter)); /* takes it over */
     TRY(rt_trainer_create(model, adapter, NULL, &o, 64, 0, &trainer));
     for (int step = 0; step < 2; step++) {
@@ -321,7 +321,7 @@ static void training_init(struct training *t)
     train_options_default(&o);
     o.loss = TRAIN_DPO;
     if (rt_model_load(t->g.dev, folder.path, CONTEXT, &t->model) != RT_OK ||
-        fmt_adapter_new(&t->g.ctx, &t->model->config, 8, 16, &source) != RT_OK ||
+        fmt_adapter_new(&t->g.ctx, rt_model_config(t->model), 8, 16, &source) != RT_OK ||
         rt_adapter_create(t->model, source, true, &t->adapter) != RT_OK ||
         rt_trainer_create(t->model, t->adapter, NULL, &o, 2 * PAIRS, 0, &t->trainer) !=
             RT_OK)

@@ -256,7 +256,7 @@ static void engine_and_trainer_refuse_long_sequences(void **state)
     test_random_model(&folder, 8); /* two heads share one of keys */
     assert_int_equal(rt_device_create(&own, &named, &ref), RT_OK);
     assert_int_equal(rt_model_load(ref, folder.path, POSITIONS, &model), RT_OK);
-    assert_int_equal(fmt_adapter_new(&own, &model->config, 4, 8, &source), RT_OK);
+    assert_int_equal(fmt_adapter_new(&own, rt_model_config(model), 4, 8, &source), RT_OK);
     assert_int_equal(rt_adapter_create(model, source, true, &adapter), RT_OK);
 
     ref->plan.loop_rounds_max = 128 + 7; /* 56 keys */

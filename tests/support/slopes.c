@@ -1,5 +1,7 @@
 #include "tests/support/slopes.h"
 
+#include "runtime/model/model_impl.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -61,7 +61,8 @@ static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
     if (rt_model_load(dev, folder, CONTEXT, &model) != RT_OK)
         fail_msg("%s", ctx.message);
     assert_int_equal(live_bytes(dev), model_size_bytes(&size, CONTEXT) + NONE_BYTES);
-    assert_int_equal(model->weight_bytes, size.projections + size.tables + size.rest);
+    assert_int_equal(rt_model_weight_bytes(model),
+                     size.projections + size.tables + size.rest);
     for (size_t i = 0; i < RT_COUNT(options); i++) {
         const uint64_t before = live_bytes(dev);
         const struct rt_engine_pages fit =

@@ -86,7 +86,7 @@ static rt_status make_adapter(struct ground *g)
     rt_status st;
     struct fmt_adapter *source = NULL;
     struct rt_adapter *adapter = NULL;
-    TRY(fmt_adapter_new(&g->ctx, &g->model->config, 8, 16, &source));
+    TRY(fmt_adapter_new(&g->ctx, rt_model_config(g->model), 8, 16, &source));
     TRY(rt_adapter_create(g->model, source, true, &adapter)); /* takes it over */
     TRY(rt_adapter_download(adapter));
 
@@ -205,7 +205,7 @@ static void lay_ground(struct ground *g)
     struct fmt_adapter *source = NULL;
     test_path(g->folder, sizeof g->folder, "tests/golden/models/qwen2-tiny");
     if (rt_model_load(g->dev, g->folder, CONTEXT, &g->model) != RT_OK ||
-        fmt_adapter_new(&g->ctx, &g->model->config, 8, 16, &source) != RT_OK ||
+        fmt_adapter_new(&g->ctx, rt_model_config(g->model), 8, 16, &source) != RT_OK ||
         rt_adapter_create(g->model, source, true, &g->adapter) != RT_OK)
         fail_msg("%s", g->ctx.message);
 }
