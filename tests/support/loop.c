@@ -92,6 +92,7 @@ struct dump {
     struct store *store;
     FILE *out;
     const char *table;
+    const struct test_left_out *left;
 };
 
 static rt_status append_row(void *user, const struct store_row *row)
@@ -101,39 +102,73 @@ static rt_status append_row(void *user, const struct store_row *row)
     return RT_OK;
 }
 
-static void query(struct dump *d, const char *sql, const char *arg, store_row_fn *fn,
-                  void *user)
+/* ?1 and ?2 of the query; null: none. */
+static void query(struct dump *d, const char *sql, const char *first, const char *second,
+                  store_row_fn *fn, void *user)
 {
-    const char *const args[] = { arg, NULL };
+    const char *const args[] = { first, second, NULL };
     struct rt_ctx *ctx = d->store->ctx;
-    if (store_query(d->store, sql, arg ? args : NULL, fn, user) != RT_OK)
+    if (store_query(d->store, sql, first ? args : NULL, fn, user) != RT_OK)
         fail_msg("%s: %s", sql, ctx->message);
 }
 
 static rt_status append_rows(void *user, const struct store_row *row)
 {
-    query(user, store_row_text(row, 0), NULL, append_row, user);
+    query(user, store_row_text(row, 0), NULL, NULL, append_row, user);
     return RT_OK;
 }
 
-/* SQL that writes the SQL of a table's rows: all columns but times, all metrics but what
- * the work cost. */
+/* SQL that writes the SQL of a table's rows: all columns but times and those left out, all
+ * metrics but what the work cost. */
 static const char rows_sql[] =
     "SELECT 'SELECT ' || group_concat('quote(\"' || name || '\")', '||''|''||') || ' "
     "FROM "
     "\"' || ?1 || '\"' || CASE ?1 WHEN 'metric' THEN ' WHERE name NOT IN (''tokens'', "
     "''tflop'') AND name NOT GLOB ''*_seconds''' ELSE '' END || ' ORDER BY 1' FROM "
-    "pragma_table_info(?1) WHERE name NOT GLOB '*_[mu]s' AND name <> 'seconds'";
+    "pragma_table_info(?1) WHERE name NOT GLOB '*_[mu]s' AND name <> 'seconds' AND "
+    "instr(?2, ' ' || name || ' ') = 0";
 
 static rt_status append_table(void *user, const struct store_row *row)
 {
     struct dump *d = user;
     d->table = store_row_text(row, 0);
-    query(d, rows_sql, d->table, append_rows, d);
+    query(d, rows_sql, d->table, d->left->columns, append_rows, d);
     return RT_OK;
 }
 
+char *test_rows_without(const char *db, const struct test_left_out *left)
+{
+    struct rt_ctx ctx = { 0 };
+    struct dump d = { .left = left };
+    char *text = NULL;
+    size_t size = 0;
+    d.out = open_memstream(&text, &size);
+    if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
+        fail_msg("%s", ctx.message);
+    query(&d,
+          "SELECT name FROM sqlite_schema WHERE type = 'table' AND instr(?1, ' ' || name "
+          "|| ' ') = 0 ORDER BY name",
+          left->tables, NULL, append_table, &d);
+    store_close(&d.store);
+    fclose(d.out);
+    return text;
+}
+
+/* An attempt is a process: there are as many as kills. */
 char *test_rows_of(const char *db)
+{
+    static const struct test_left_out left = { " attempt ", "" };
+    return test_rows_without(db, &left);
+}
+
+static rt_status append_line(void *user, const struct store_row *row)
+{
+    const struct dump *d = user;
+    fprintf(d->out, "%s\n", store_row_text(row, 0));
+    return RT_OK;
+}
+
+char *test_lines_of(const char *db, const char *sql)
 {
     struct rt_ctx ctx = { 0 };
     struct dump d = { 0 };
@@ -142,11 +177,7 @@ char *test_rows_of(const char *db)
     d.out = open_memstream(&text, &size);
     if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
         fail_msg("%s", ctx.message);
-    query(
-        &d,
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'attempt' ORDER "
-        "BY name", /* an attempt is a process: there are as many as kills */
-        NULL, append_table, &d);
+    query(&d, sql, NULL, NULL, append_line, &d);
     store_close(&d.store);
     fclose(d.out);
     return text;
@@ -165,7 +196,7 @@ double test_number_of(const char *db, const char *sql)
     double number = 0;
     if (store_open(&ctx, db, STORE_READ, &d.store) != RT_OK)
         fail_msg("%s", ctx.message);
-    query(&d, sql, NULL, take_number, &number);
+    query(&d, sql, NULL, NULL, take_number, &number);
     store_close(&d.store);
     return number;
 }

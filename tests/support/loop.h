@@ -22,8 +22,16 @@ int test_loop_run(const char *line);
 /* Prints loop.err. */
 void test_loop_show_error(void);
 
+/* What is left out of a comparison: names between spaces, as in " attempt machine ". */
+struct test_left_out {
+    const char *tables, *columns;
+};
 /* Every row of every table, times and costs aside, as one text; free() it. */
 char *test_rows_of(const char *db);
+/* The same with other tables left out than `attempt`, and columns, of every table. */
+char *test_rows_without(const char *db, const struct test_left_out *left);
+/* The first column of a query, a line per row; free() it. */
+char *test_lines_of(const char *db, const char *sql);
 /* The number in the first column of the last row of a query. */
 double test_number_of(const char *db, const char *sql);
 /* Fails, with the first line that differs, unless two such texts are equal. */

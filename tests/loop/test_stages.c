@@ -1,0 +1,140 @@
+/* A stage finds everything in the rows: started one by one, each in a process of its own,
+ * the commands leave the rows of one unbroken restore. */
+#include "tests/support/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What every command of the chain is told; the smallest plan that has lost problems on
+ * both lists, items, and two passes over them. */
+#define DEVICE "--device llvmpipe --tune off --progress none -q --store loop.db "
+#define DEMO TEST_SOURCE_DIR "/pipeline/demo"
+#define MEASURED "'" DEMO "/measure.jsonl[0:32]' "
+#define CHAIN                                              \
+    DEVICE "--format demo --full '" DEMO "' --mine '" DEMO \
+           "/mine.jsonl[0:48]' --validate '" DEMO          \
+           "/validate.jsonl[0:8]' --measure " MEASURED     \
+           "--items 8 --epochs 2 --samples 1 --work work "
+#define SAID ">loop.out 2>loop.err"
+#define RESTORE "restore " CHAIN "--recipes default --out loop.html " SAID
+
+static void run_well(const char *line)
+{
+    if (test_loop_run(line) == 0)
+        return;
+    test_loop_show_error();
+    fail_msg("'%s' failed", line);
+}
+
+static double number(const char *sql)
+{
+    return test_number_of("loop.db", sql);
+}
+
+/* The store that others are held against: one process did all. Made by the first test that
+ * wants it. */
+static void enter_whole(void)
+{
+    static bool made;
+    test_loop_enter("whole");
+    if (!made)
+        run_well(RESTORE);
+    made = true;
+    assert_true(number("SELECT count(*) FROM bullet_item WHERE excluded IS NULL") > 2);
+    assert_true(number("SELECT count(*) FROM rollout") > 0);
+    assert_true(number("SELECT count(*) FROM metric WHERE name='val_accuracy'") == 2);
+}
+
+/* The rows of the store in this folder are those of the unbroken one. */
+static void expect_rows(const char *name, const struct test_left_out *left)
+{
+    char *rows = test_rows_without("loop.db", left);
+    assert_true(strlen(rows) > 100000); /* something was compared */
+    enter_whole();
+    char *whole = test_rows_without("loop.db", left);
+    test_loop_enter(name);
+    test_same_rows(whole, rows);
+    free(whole);
+    free(rows);
+}
+
+/* ---- stages alone ---- */
+
+/* The folder of the quantized model, as restore names it. */
+static void name_quantized(char name[64])
+{
+    FILE *found = popen("basename ../whole/work/q3-row-*", "r");
+    assert_non_null(found);
+    assert_int_equal(fscanf(found, "%63s", name), 1);
+    assert_int_equal(pclose(found), 0);
+}
+
+static void run_stages(void)
+{
+    char line[4000], name[64];
+    name_quantized(name);
+    assert_int_equal(system("mkdir work"), 0);
+    snprintf(line, sizeof line, "quantize -q --model '%s' --bits 3 --out work/%s " SAID,
+             DEMO, name);
+    run_well(line);
+    snprintf(line, sizeof line,
+             "eval " DEVICE "--format demo --variant '%s' --variant quant=work/%s "
+             "--problems " MEASURED SAID,
+             DEMO, name);
+    run_well(line);
+    run_well("locate " CHAIN SAID);
+    run_well("curate " CHAIN "--kind kl --out items.jsonl " SAID);
+    run_well("train " CHAIN "--recipe default " SAID);
+    run_well(RESTORE);
+    run_well("compare --store loop.db --restored default " SAID);
+}
+
+/* What a stage has done is done: the next ones find it. */
+static void expect_once(double tokens, double attempts)
+{
+    assert_true(number("SELECT sum(value) FROM metric WHERE name='tokens'") == tokens);
+    assert_true(number("SELECT count(*) FROM attempt") == attempts);
+    assert_int_equal(system("grep -q '\"prompt\"' items.jsonl"), 0);
+}
+
+static void six_processes_leave_the_rows_of_one(void **state)
+{
+    (void)state;
+    /* An attempt is a process. argv is the command line of the process that opened a run.
+     * eval has a campaign of its own beside restore's: campaigns are compared below. */
+    static const struct test_left_out left = { " attempt campaign campaign_run ",
+                                               " argv " };
+    static const char campaign[] =
+        "SELECT c.campaign_id||c.name||c.plan||r.run_id FROM campaign c JOIN "
+        "campaign_run "
+        "r USING(campaign_id) WHERE c.name='restore' ORDER BY 1";
+    enter_whole();
+    char *whole = test_lines_of("loop.db", campaign);
+    const double tokens = number("SELECT sum(value) FROM metric WHERE name='tokens'");
+    const double attempts = number("SELECT count(*) FROM attempt");
+    test_loop_enter("stages");
+    run_stages();
+    expect_rows("stages", &left);
+    char *staged = test_lines_of("loop.db", campaign);
+    assert_string_equal(whole, staged);
+    expect_once(tokens, attempts);
+    free(whole);
+    free(staged);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(six_processes_leave_the_rows_of_one),
+    };
+    return cmocka_run_group_tests_name("stages", tests, test_loop_set_up,
+                                       test_loop_tear_down);
+}
