@@ -1,6 +1,6 @@
 /* A stage finds everything in the rows: started one by one, each in a process of its own,
  * the commands leave the rows of one unbroken restore; a loop that stops on one host goes
- * on on another with the same rows. */
+ * on on another with the same rows; a fault that a person rejects is not trained on. */
 #include "tests/support/loop.h"
 
 #include <setjmp.h>
@@ -196,11 +196,87 @@ static void another_host_goes_on(void **state)
     expect_rows("hosts", &left);
 }
 
+/* ---- review ---- */
+
+/* Rows of the train runs that are there, other than those of `but`; "": of all. */
+static char *trained(const char *but)
+{
+    char sql[1200];
+    snprintf(sql, sizeof sql,
+             "SELECT r.run_id||r.status||r.config||d.dataset_id||d.kind||i.idx||"
+             "i.problem_id||coalesce(i.fault_id,'')||i.prompt||i.chosen||"
+             "coalesce(i.excluded,'')||(SELECT group_concat(name||step||' '||value) FROM "
+             "(SELECT * FROM metric m WHERE m.run_id=r.run_id ORDER BY name, step)) FROM "
+             "run r JOIN bullet_set d USING(run_id) JOIN bullet_item i USING(dataset_id) "
+             "WHERE r.kind='train' AND r.run_id<>'%s' ORDER BY d.dataset_id, i.idx",
+             but);
+    return test_lines_of("loop.db", sql);
+}
+
+/* The first column of the first row, without its end of line. */
+static void take_one(const char *sql, char out[160])
+{
+    char *lines = test_lines_of("loop.db", sql);
+    assert_int_not_equal(strcspn(lines, "\n"), 0);
+    snprintf(out, 160, "%.*s", (int)strcspn(lines, "\n"), lines);
+    free(lines);
+}
+
+/* A person rejects one of the faults that were trained on. */
+static void reject(const char *fault)
+{
+    char command[400];
+    snprintf(command, sizeof command,
+             "sqlite3 loop.db \"UPDATE fault SET review='rejected', reviewer='test', "
+             "reviewed_ms=1 WHERE fault_id='%s'\"",
+             fault);
+    assert_int_equal(system(command), 0);
+    assert_true(number("SELECT count(*) FROM fault WHERE review='rejected'") == 1);
+}
+
+static void a_rejected_fault_is_not_trained_on(void **state)
+{
+    (void)state;
+    char fault[160], second[160], sql[600];
+    enter_whole();
+    test_loop_enter("");
+    assert_int_equal(system("cp -r whole review"), 0);
+    test_loop_enter("review");
+    take_one(
+        "SELECT i.fault_id FROM bullet_item i WHERE i.excluded IS NULL AND i.fault_id "
+        "IS NOT NULL ORDER BY i.idx",
+        fault);
+    char *before = trained("");
+    const double items = number("SELECT count(*) FROM bullet_item");
+    reject(fault);
+    run_well("train " CHAIN "--recipe default " SAID);
+    /* Another run, whose items know nothing of that fault. */
+    assert_true(number("SELECT count(*) FROM run WHERE kind='train' AND status='done'") ==
+                2);
+    take_one("SELECT run_id FROM run WHERE kind='train' ORDER BY started_ms DESC",
+             second);
+    snprintf(sql, sizeof sql,
+             "SELECT sum(fault_id='%s')*1000+count(*) FROM bullet_item JOIN bullet_set "
+             "USING(dataset_id) WHERE run_id='%s'",
+             fault, second);
+    assert_true(number(sql) == items - 1);
+    /* The earlier one is as it was, adapter and all. */
+    char *after = trained(second);
+    assert_string_equal(before, after);
+    assert_int_equal(system("test $(ls work | grep -c ^adapter-default) = 2"), 0);
+    assert_int_equal(system("cd work && for f in ../../whole/work/adapter-default-*; do "
+                            "diff -r $f ${f##*/} || exit 1; done"),
+                     0);
+    free(before);
+    free(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(six_processes_leave_the_rows_of_one),
         cmocka_unit_test(another_host_goes_on),
+        cmocka_unit_test(a_rejected_fault_is_not_trained_on),
     };
     return cmocka_run_group_tests_name("stages", tests, test_loop_set_up,
                                        test_loop_tear_down);
