@@ -1,5 +1,6 @@
 /* A stage finds everything in the rows: started one by one, each in a process of its own,
- * the commands leave the rows of one unbroken restore. */
+ * the commands leave the rows of one unbroken restore; a loop that stops on one host goes
+ * on on another with the same rows; a fault that a person rejects is not trained on. */
 #include "tests/support/loop.h"
 
 #include <setjmp.h>
@@ -8,10 +9,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <signal.h>
+#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { PACE_MS = 20, PATIENCE = 15000, INTERRUPTED = 130 };
 
 /* What every command of the chain is told; the smallest plan that has lost problems on
  * both lists, items, and two passes over them. */
@@ -130,10 +137,146 @@ static void six_processes_leave_the_rows_of_one(void **state)
     free(staged);
 }
 
+/* ---- two hosts ---- */
+
+/* The number of a query on a store that may be in the making; 0 while it cannot be read. */
+static long number_so_far(const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    long count = 0;
+    if (sqlite3_open_v2("loop.db", &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        count = (long)sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return count;
+}
+
+/* Runs restore as host `host` until the query counts something, and ends it by `how`. */
+static void run_until(const char *host, const char *sql, int how)
+{
+    const struct timespec pause = { 0, PACE_MS * 1000000L };
+    int status = 0, patience = PATIENCE;
+    setenv("FAULTLINE_HOST", host, 1);
+    const pid_t child = test_loop_start(RESTORE);
+    while (number_so_far(sql) == 0 && patience-- > 0)
+        nanosleep(&pause, NULL);
+    kill(-child, how);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (how == SIGKILL ? !WIFSIGNALED(status)
+                       : !WIFEXITED(status) || WEXITSTATUS(status) != INTERRUPTED) {
+        test_loop_show_error();
+        fail_msg("host %s was to be stopped at '%s'; status %d", host, sql, status);
+    }
+}
+
+static void another_host_goes_on(void **state)
+{
+    (void)state;
+    /* Who worked where is told apart, and nothing else is. */
+    static const struct test_left_out left = { " attempt machine environment ", "" };
+    test_loop_enter("hosts");
+    run_until("a", "SELECT count(*) FROM generation", SIGINT);
+    run_until("b", "SELECT count(*) FROM rollout", SIGKILL);
+    run_until("a", "SELECT count(*) FROM metric WHERE name='val_accuracy'", SIGKILL);
+    setenv("FAULTLINE_HOST", "b", 1);
+    run_well(RESTORE);
+    unsetenv("FAULTLINE_HOST");
+    /* One run each of locating the mined problems and of training, on both hosts. */
+    char *hosts = test_lines_of(
+        "loop.db", "SELECT kind||' '||group_concat(h) FROM (SELECT "
+                   "run_id, kind, substr(host,1,1) h FROM attempt JOIN run USING(run_id) "
+                   "WHERE kind IN ('locate','train') ORDER BY "
+                   "attempt.started_ms) GROUP BY run_id HAVING "
+                   "count(DISTINCT h)=2 ORDER BY 1");
+    assert_string_equal(hosts, "locate b,a\ntrain a,b\n");
+    free(hosts);
+    expect_rows("hosts", &left);
+}
+
+/* ---- review ---- */
+
+/* Rows of the train runs that are there, other than those of `but`; "": of all. */
+static char *trained(const char *but)
+{
+    char sql[1200];
+    snprintf(sql, sizeof sql,
+             "SELECT r.run_id||r.status||r.config||d.dataset_id||d.kind||i.idx||"
+             "i.problem_id||coalesce(i.fault_id,'')||i.prompt||i.chosen||"
+             "coalesce(i.excluded,'')||(SELECT group_concat(name||step||' '||value) FROM "
+             "(SELECT * FROM metric m WHERE m.run_id=r.run_id ORDER BY name, step)) FROM "
+             "run r JOIN bullet_set d USING(run_id) JOIN bullet_item i USING(dataset_id) "
+             "WHERE r.kind='train' AND r.run_id<>'%s' ORDER BY d.dataset_id, i.idx",
+             but);
+    return test_lines_of("loop.db", sql);
+}
+
+/* The first column of the first row, without its end of line. */
+static void take_one(const char *sql, char out[160])
+{
+    char *lines = test_lines_of("loop.db", sql);
+    assert_int_not_equal(strcspn(lines, "\n"), 0);
+    snprintf(out, 160, "%.*s", (int)strcspn(lines, "\n"), lines);
+    free(lines);
+}
+
+/* A person rejects one of the faults that were trained on. */
+static void reject(const char *fault)
+{
+    char command[400];
+    snprintf(command, sizeof command,
+             "sqlite3 loop.db \"UPDATE fault SET review='rejected', reviewer='test', "
+             "reviewed_ms=1 WHERE fault_id='%s'\"",
+             fault);
+    assert_int_equal(system(command), 0);
+    assert_true(number("SELECT count(*) FROM fault WHERE review='rejected'") == 1);
+}
+
+static void a_rejected_fault_is_not_trained_on(void **state)
+{
+    (void)state;
+    char fault[160], second[160], sql[600];
+    enter_whole();
+    test_loop_enter("");
+    assert_int_equal(system("cp -r whole review"), 0);
+    test_loop_enter("review");
+    take_one(
+        "SELECT i.fault_id FROM bullet_item i WHERE i.excluded IS NULL AND i.fault_id "
+        "IS NOT NULL ORDER BY i.idx",
+        fault);
+    char *before = trained("");
+    const double items = number("SELECT count(*) FROM bullet_item");
+    reject(fault);
+    run_well("train " CHAIN "--recipe default " SAID);
+    /* Another run, whose items know nothing of that fault. */
+    assert_true(number("SELECT count(*) FROM run WHERE kind='train' AND status='done'") ==
+                2);
+    take_one("SELECT run_id FROM run WHERE kind='train' ORDER BY started_ms DESC",
+             second);
+    snprintf(sql, sizeof sql,
+             "SELECT sum(fault_id='%s')*1000+count(*) FROM bullet_item JOIN bullet_set "
+             "USING(dataset_id) WHERE run_id='%s'",
+             fault, second);
+    assert_true(number(sql) == items - 1);
+    /* The earlier one is as it was, adapter and all. */
+    char *after = trained(second);
+    assert_string_equal(before, after);
+    assert_int_equal(system("test $(ls work | grep -c ^adapter-default) = 2"), 0);
+    assert_int_equal(system("cd work && for f in ../../whole/work/adapter-default-*; do "
+                            "diff -r $f ${f##*/} || exit 1; done"),
+                     0);
+    free(before);
+    free(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(six_processes_leave_the_rows_of_one),
+        cmocka_unit_test(another_host_goes_on),
+        cmocka_unit_test(a_rejected_fault_is_not_trained_on),
     };
     return cmocka_run_group_tests_name("stages", tests, test_loop_set_up,
                                        test_loop_tear_down);

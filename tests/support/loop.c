@@ -201,6 +201,7 @@ double test_number_of(const char *db, const char *sql)
     return number;
 }
 
+/* A row may be long: its beginning, and from where it differs. */
 void test_same_rows(const char *a, const char *b)
 {
     size_t at = 0, line = 0;
@@ -209,5 +210,6 @@ void test_same_rows(const char *a, const char *b)
     for (; a[at] == b[at]; at++)
         if (a[at] == '\n')
             line = at + 1;
-    fail_msg("rows differ: '%.400s' and '%.400s'", a + line, b + line);
+    fail_msg("rows differ: '%.100s', after %zu bytes: '%.300s' and '%.300s'", a + line,
+             at - line, a + at, b + at);
 }
