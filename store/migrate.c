@@ -176,12 +176,14 @@ rt_status store_migrate_file(struct store *s)
     rt_status st;
     int version = 0;
     char *copy = NULL;
+    bool written = false;  /* the copy, by this call */
     TRY(store_use_wal(s)); /* killed, it is then read without being written */
     TRY(store_begin(s));
     TRY(version_of(s, &version)); /* another process may have done it meanwhile */
     if (version < STORE_VERSION) {
         TRY(check_unused(s));
         TRY(keep_copy(s, version, &copy));
+        written = true;
         TRY(apply(s, version));
     }
     TRY(store_commit(s));
@@ -192,8 +194,11 @@ rt_status store_migrate_file(struct store *s)
                s->path, version, STORE_VERSION, copy);
 
 fail:
-    if (st != RT_OK)
+    if (st != RT_OK) {
         store_rollback(s);
+        if (copy && written)
+            remove(copy); /* the file itself is as it was */
+    }
     rt_free(copy);
     return st;
 }

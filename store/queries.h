@@ -107,11 +107,10 @@ RT_CHECKED rt_status store_faults_text(struct store *store, const char *run_id,
 RT_CHECKED rt_status store_checked_text(struct store *store, const char *run_id,
                                         const char *segmenter, store_row_fn *fn,
                                         void *user);
-/* What every locator but gold says of the answers of a run, by the locate run that speaks for
- * them in a campaign: problem_id, locator, step, category, confidence. */
-RT_CHECKED rt_status store_located_text(struct store *store, const char *answers_run,
-                                        const char *campaign_id, store_row_fn *fn,
-                                        void *user);
+/* What every locator but gold says in a locate run: problem_id, locator, step, category,
+ * confidence. */
+RT_CHECKED rt_status store_located_text(struct store *store, const char *run_id,
+                                        store_row_fn *fn, void *user);
 
 /* ---- training items ---- */
 

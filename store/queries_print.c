@@ -163,8 +163,9 @@ rt_status store_newest_campaign(struct store *s, char campaign_id[STORE_ID])
 {
     campaign_id[0] = '\0';
     return store_query(s,
-                       "SELECT campaign_id FROM campaign ORDER BY created_ms DESC, "
-                       "campaign_id LIMIT 1",
+                       "SELECT campaign_id FROM campaign c ORDER BY EXISTS(SELECT 1 "
+                       "FROM campaign_run r WHERE r.campaign_id=c.campaign_id) DESC, "
+                       "created_ms DESC, campaign_id LIMIT 1",
                        NULL, take_id, campaign_id);
 }
 

@@ -265,16 +265,15 @@ rt_status store_checked_text(struct store *s, const char *run_id, const char *se
         (const char *const[]){ run_id, segmenter, NULL }, fn, user);
 }
 
-rt_status store_located_text(struct store *s, const char *answers_run,
-                             const char *campaign_id, store_row_fn *fn, void *user)
+rt_status store_located_text(struct store *s, const char *run_id, store_row_fn *fn,
+                             void *user)
 {
     return store_query(
         s,
         "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
-        "FROM fault f JOIN generation g USING(gen_id) WHERE g.run_id=?1 AND f.run_id="
-        "(SELECT run_id FROM v_locate_run WHERE answers_run=?1 AND campaign_id=?2) AND "
+        "FROM fault f JOIN generation g USING(gen_id) WHERE f.run_id=?1 AND "
         "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
-        (const char *const[]){ answers_run, campaign_id, NULL }, fn, user);
+        (const char *const[]){ run_id, NULL }, fn, user);
 }
 
 static rt_status take_done(void *user, const struct store_row *row)

@@ -192,9 +192,9 @@ static const struct cli_option locate_options[] = {
 static rt_status print_faults(struct chain *c)
 {
     struct cli_rows rows = cli_rows_begin(c->cli);
-    return cli_rows_end(
-        &rows, store_located_text(c->session.store, restore_mined_run(c->restoring),
-                                  c->session.campaign_id, cli_rows_add, &rows));
+    return cli_rows_end(&rows, store_located_text(c->session.store,
+                                                  restore_locate_run(c->restoring),
+                                                  cli_rows_add, &rows));
 }
 
 static rt_status tell_faults(struct chain *c)

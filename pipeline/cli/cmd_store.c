@@ -159,6 +159,11 @@ fail:
 static rt_status store_run(struct cli *cli)
 {
     const char *what = cli->positional_count ? cli->positional[0] : "";
+    if (strcmp(what, "migrate") == 0 && cli->positional_count > 1)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "store migrate takes no file name; the file is named by --store, "
+                       "as in: faultline store migrate --store %.200s",
+                       cli->positional[1]);
     if (strcmp(what, "migrate") == 0)
         return migrate(cli);
     if (strcmp(what, "merge") == 0)

@@ -210,8 +210,7 @@ static rt_status save(struct locating *l, const struct pipe_bench *bench)
     for (uint32_t i = 0; i < l->count; i++)
         TRY(put_rows(l, &l->list[i]));
     TRY(locate_judge(l, "", bench->split));
-    TRY(pipe_work_done(l->session));
-    TRY(store_commit(l->session->store));
+    TRY(pipe_work_commit(l->session));
     return RT_OK;
 
 fail:
@@ -351,8 +350,7 @@ rt_status pipe_locate_injected(struct pipe_session *session,
     TRY(locate_verdicts(&l));
     TRY(store_begin(session->store));
     TRY(locate_judge(&l, "injected_", "injected faults"));
-    TRY(pipe_work_done(session));
-    TRY(store_commit(session->store));
+    TRY(pipe_work_commit(session));
 
 fail:
     if (st != RT_OK)

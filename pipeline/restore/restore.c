@@ -244,6 +244,11 @@ const char *restore_mined_run(const struct restoring *r)
     return r->mine_q.run_id;
 }
 
+const char *restore_locate_run(const struct restoring *r)
+{
+    return r->locate_run;
+}
+
 rt_status restore_injected(struct restoring *r, uint32_t count)
 {
     return pipe_locate_injected(r->session, &r->full_row, &r->mine, &r->mine_f, count,

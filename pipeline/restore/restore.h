@@ -43,6 +43,8 @@ void restore_close(struct restoring **restoring);
 RT_CHECKED rt_status restore_mine(struct restoring *r);
 /* The eval run of quant's answers to the mined problems; after restore_mine. */
 const char *restore_mined_run(const struct restoring *r);
+/* The locate run of these answers; after restore_mine. */
+const char *restore_locate_run(const struct restoring *r);
 /* The same locators on `count` right answers of full with one step altered. */
 RT_CHECKED rt_status restore_injected(struct restoring *r, uint32_t count);
 /* The items of a recipe as JSON Lines; after restore_mine. */

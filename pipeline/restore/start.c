@@ -3,6 +3,8 @@
  * fit of what quantization took away. */
 #include "pipeline/restore/items.h"
 
+#include "pipeline/run/work.h"
+
 #include "runtime/model/model_layout.h"
 #include "runtime/observe/moments.h"
 #include "runtime/quant/lowrank.h"
@@ -78,6 +80,7 @@ static rt_status fit_group(void *user, const struct observe_group *seen)
     rt_status st = RT_OK;
     struct fitting *f = user;
     for (uint32_t p = 0; p < f->shape[seen->group].parts; p++) {
+        TRY(pipe_work_beat(f->session));
         TRY(pipe_stop_status(f->session->host, f->session->ctx));
         TRY(fit_part(f, seen, p));
     }
@@ -94,7 +97,8 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
                                        .total = total,
                                        .started_ns = f->started_ns };
     pipe_progress(f->session->host, &now);
-    return pipe_stop_status(f->session->host, f->session->ctx);
+    const rt_status st = pipe_work_beat(f->session);
+    return st == RT_OK ? pipe_stop_status(f->session->host, f->session->ctx) : st;
 }
 
 /* The first sequences that together stay within CALIBRATION_ROWS, at least one. */
@@ -126,6 +130,12 @@ static rt_status lowrank_start(struct pipe_session *session,
     calibration.items_max = CALIBRATION;
     calibration.faults = NULL;
     TRY(pipe_item_set_make(session, &calibration, PIPE_ITEMS_RANDOM, &set));
+    if (set.curated.count == 0) {
+        st = rt_fail(session->ctx, RT_ERR_USAGE,
+                     "a low-rank start has nothing to measure: full solves none of the "
+                     "mined problems; mine more problems");
+        goto fail;
+    }
     TRY(pipe_item_set_sequences(session, UINT32_MAX, &calibration, &set, &items));
     TRY(fmt_model_open(session->ctx, material->full_folder, &f.full));
     TRY(fmt_model_open(session->ctx, material->quant_folder, &f.quant));

@@ -157,6 +157,8 @@ static rt_status fill_reference(struct training *t)
     for (uint32_t i = 0; i < t->items.count; i += n) {
         const struct score_out out = { .logprob = logprob };
         n = pipe_sequences_batch(&t->items, i, rows, &targets);
+        TRY(pipe_stop_status(t->session->host, t->session->ctx));
+        TRY(pipe_work_beat(t->session));
         TRY(rt_scorer_run(scorer, t->items.list + i, n, &out));
         for (uint32_t s = 0, at = 0; s < n; s++) {
             const struct train_sequence *seq = &t->items.list[i + s];
@@ -452,8 +454,7 @@ static rt_status close_run(struct training *t)
     TRY(store_begin(t->session->store));
     TRY(save_costs(t));
     TRY(store_put_metric(t->session->store, t->run_id, "items", 0, t->item_count));
-    TRY(pipe_work_done(t->session));
-    TRY(store_commit(t->session->store));
+    TRY(pipe_work_commit(t->session));
     pipe_say(t->session->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s",
              t->recipe->name, t->item_count, (double)(rt_time_ns() - t->started) * 1e-9,
              s.flops * 1e-12, t->recipe->train ? "" : " (no training)");
@@ -461,6 +462,19 @@ static rt_status close_run(struct training *t)
 
 fail:
     return st;
+}
+
+/* The state and the checkpoint that it names. */
+static void remove_state(struct training *t)
+{
+    json_t *state = NULL;
+    if (!fmt_exists(t->state))
+        return;
+    if (fmt_json_read(t->session->ctx, t->state, &state) == RT_OK)
+        remove_checkpoint(
+            t, (uint32_t)json_integer_value(json_object_get(state, "updates")));
+    json_decref(state);
+    remove(t->state);
 }
 
 static rt_status train_now(struct training *t)
@@ -481,8 +495,7 @@ static rt_status train_now(struct training *t)
         TRY(run_steps(t, order));
     }
     TRY(close_run(t));
-    remove(t->state);
-    remove_checkpoint(t, t->saved);
+    remove_state(t);
 
 fail:
     rt_free(order);
@@ -552,10 +565,12 @@ rt_status pipe_train(struct pipe_session *session, const struct pipe_material *m
     snprintf(out->folder, sizeof out->folder, "%s", t.folder);
     snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
     TRY(store_run_is_done(session->store, t.run_id, &done));
-    if (done && fmt_exists(adapter_file))
+    if (done && fmt_exists(adapter_file)) {
         pipe_say(session->host, "train %-22s done [from before]", recipe->name);
-    else
+        remove_state(&t); /* a kill after the last row left it */
+    } else {
         TRY(train_now(&t));
+    }
 
 fail:
     if (st != RT_OK)

@@ -1,5 +1,5 @@
 /* pipeline/run/answers_impl.h
- * Private to pipe_answers_make.c and its helpers: one process's work on a run. */
+ * Private to answers.c and its helpers: one process's work on a run. */
 #ifndef PIPELINE_RUN_ANSWERS_IMPL_H
 #define PIPELINE_RUN_ANSWERS_IMPL_H
 

@@ -26,8 +26,20 @@ struct asking {
     struct mark {
         uint32_t *ids, count; /* of "Step k:" */
     } * marks;                /* [PIPE_NUMBERED_MAX] */
-    rt_status status;
+    rt_status
+        status; /* of a call of the asker that failed, and its message: the engine */
+    char
+        message[sizeof((struct rt_ctx *)0)->message]; /* only knows that it was stopped */
 };
+
+/* Keeps the first failure of the asker's own calls. */
+static void keep(struct asking *a, rt_status st)
+{
+    if (st == RT_OK || a->status != RT_OK)
+        return;
+    a->status = st;
+    snprintf(a->message, sizeof a->message, "%s", a->session->ctx->message);
+}
 
 uint64_t pipe_draw(const struct pipe_asked *q)
 {
@@ -114,7 +126,7 @@ static bool next_request(void *user, struct rt_request *out)
     struct asking *a = user;
     struct flight *f = NULL;
     if (a->status == RT_OK)
-        a->status = next_flight(a, &f);
+        keep(a, next_flight(a, &f));
     if (!f)
         return false;
     *out = (struct rt_request){ .key = (uint64_t)(f - a->flights),
@@ -196,7 +208,7 @@ static bool go_on(void *user)
 {
     struct asking *a = user;
     if (a->status == RT_OK && a->how->between)
-        a->status = a->how->between(a->how->user);
+        keep(a, a->how->between(a->how->user));
     return a->status == RT_OK;
 }
 
@@ -272,8 +284,10 @@ rt_status pipe_ask(struct pipe_session *session, const struct pipe_asker *asker)
     assert(asker->engine && asker->room > 0);
     TRY(init(&a));
     st = rt_engine_run(*asker->engine, &calls);
-    if (st == RT_ERR_INTERRUPTED || st == RT_OK)
+    if (a.status != RT_OK) {
         st = a.status;
+        snprintf(session->ctx->message, sizeof a.message, "%s", a.message);
+    }
 
 fail:
     deinit(&a);

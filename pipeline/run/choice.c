@@ -179,8 +179,7 @@ static rt_status answer_all(struct choosing *c, uint32_t count)
             return pipe_stop_status(c->session->host, c->session->ctx);
     }
     TRY(store_begin(c->session->store));
-    TRY(pipe_work_done(c->session));
-    TRY(store_commit(c->session->store));
+    TRY(pipe_work_commit(c->session));
     return RT_OK;
 
 fail:

@@ -173,7 +173,8 @@ static rt_status save(struct pipe_perplexity *p, const struct pipe_variant *v,
              "{\"text\":\"sha256:%s\",\"context\":%u,\"stride\":%u,\"bos\":%s,\"base\":"
              "\"%s\"}",
              p->o.text->hash, p->context, p->stride,
-             p->bos == UINT32_MAX ? "false" : "true", p->base ? rt_model_hash(p->base) : "");
+             p->bos == UINT32_MAX ? "false" : "true",
+             p->base ? rt_model_hash(p->base) : "");
     TRY(store_begin(s));
     TRY(store_put_benchmark(s, slash ? slash + 1 : p->o.path, split, NULL, 0, benchmark));
     struct store_run run = { .campaign_id = p->session->campaign_id,

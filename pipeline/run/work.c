@@ -36,12 +36,16 @@ fail:
     return st;
 }
 
-rt_status pipe_work_done(struct pipe_session *session)
+rt_status pipe_work_commit(struct pipe_session *session)
 {
-    const rt_status st =
-        store_attempt_close(session->store, &session->attempt, "done", 0, NULL);
-    if (st == RT_OK)
-        session->attempt.id[0] = '\0';
+    rt_status st;
+    TRY(store_attempt_close(session->store, &session->attempt, "done", 0, NULL));
+    TRY(store_commit(session->store));
+    session->attempt.id[0] = '\0';
+    return RT_OK;
+
+fail:
+    store_rollback(session->store);
     return st;
 }
 

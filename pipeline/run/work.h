@@ -10,8 +10,9 @@
 RT_CHECKED rt_status pipe_work_begin(struct pipe_session *session, const char *run_id);
 /* Writes a sign of life if one is due. Call it between transactions. */
 RT_CHECKED rt_status pipe_work_beat(struct pipe_session *session);
-/* The run is done; in the transaction that saves its last rows. */
-RT_CHECKED rt_status pipe_work_done(struct pipe_session *session);
+/* The run is done: commits the transaction that saved its last rows. Where that fails the
+ * work is still this attempt's, to be ended by pipe_work_stopped. */
+RT_CHECKED rt_status pipe_work_commit(struct pipe_session *session);
 /* The run ended early: "interrupted" in the store, and what was not committed is given up.
  * The message of `st` survives. Does nothing where no work was begun. */
 void pipe_work_stopped(struct pipe_session *session, rt_status st);
