@@ -10,13 +10,12 @@
 #include "store/store_impl.h"
 
 #include "runtime/base/file.h"
+#include "runtime/base/os.h"
 #include "store/store_claim.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* What makes version i + 1 of version i; of nothing where i is 0. */
 static const char *const *const steps[STORE_VERSION] = { store_schema_v1,
@@ -97,20 +96,11 @@ static char *copy_name(struct store *s, int version)
         if (i > 1)
             snprintf(tail, sizeof tail, "-%d", i);
         char *name = rt_format(s->ctx, "%s.v%d%s", s->path, version, tail);
-        if (!name || access(name, F_OK) != 0)
+        if (!name || !os_exists(name))
             return name;
         rt_free(name);
     }
     return NULL;
-}
-
-static bool sync_file(const char *path)
-{
-    const int file = open(path, O_RDONLY);
-    const bool synced = file >= 0 && fsync(file) == 0;
-    if (file >= 0)
-        close(file);
-    return synced;
 }
 
 /* The content as it is now, through a connection of its own: the caller's is in a
@@ -126,7 +116,7 @@ static rt_status write_copy(struct store *s, const char *part, const char *name)
     if (code != SQLITE_OK || sqlite3_exec(source, sql, NULL, NULL, NULL) != SQLITE_OK)
         st = rt_fail(s->ctx, RT_ERR_STORE, "%s",
                      source ? sqlite3_errmsg(source) : "no memory");
-    else if (!sync_file(part) || rename(part, name) != 0)
+    else if (!os_sync_file(part) || rename(part, name) != 0)
         st = rt_fail(s->ctx, RT_ERR_STORE, "%s", strerror(errno));
     else
         st = fmt_sync_parent(s->ctx, name);

@@ -2,13 +2,13 @@
  * The open results file: opening, transactions, prepared statements, reading. */
 #include "store/store_impl.h"
 
+#include "runtime/base/os.h"
 #include "runtime/base/sha256.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { BUSY_MS = 10000 };
 
@@ -167,7 +167,7 @@ rt_status store_open(struct rt_ctx *ctx, const char *path, enum store_mode mode,
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "results file '%s': no memory", path);
         goto fail;
     }
-    if (mode == STORE_READ && access(path, F_OK) != 0) {
+    if (mode == STORE_READ && !os_exists(path)) {
         st = rt_fail(ctx, RT_ERR_STORE,
                      "results file '%s' cannot be opened: %s; name one with --store, or "
                      "make it with eval, restore or demo",

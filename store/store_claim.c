@@ -2,40 +2,31 @@
  * Attempts at runs, what they claim, and whether their processes are gone. */
 #include "store/store_claim.h"
 
+#include "runtime/base/os.h"
 #include "store/store_impl.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 void store_host_name(char name[STORE_HOST])
 {
-    struct utsname u;
+    struct os_system system;
     const char *given = getenv("FAULTLINE_HOST");
-    if (uname(&u) != 0)
-        memset(&u, 0, sizeof u);
+    os_system_read(&system);
     snprintf(name, STORE_HOST, "%.*s", STORE_HOST - 1,
-             given && given[0] ? given : u.nodename);
+             given && given[0] ? given : system.host);
 }
 
 /* The machine and, where there are such, the space in which a process id means something:
  * containers may share a name. */
 static void process_space(char *out, size_t size)
 {
-    char host[STORE_HOST], space[64] = "";
+    char host[STORE_HOST], space[32]; /* "pid:[4026531836]" */
     store_host_name(host);
-    const ssize_t n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
-    snprintf(out, size, "%s %.*s", host, n > 0 ? (int)n : 0, space);
-}
-
-static bool is_gone(int64_t pid)
-{
-    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    os_process_space(space, sizeof space);
+    snprintf(out, size, "%s %s", host, space);
 }
 
 /* process_gone(host, pid): it was on this machine and is no more. */
@@ -46,7 +37,7 @@ static void process_gone(sqlite3_context *call, int count, sqlite3_value **value
     process_space(host, sizeof host);
     const char *name = (const char *)sqlite3_value_text(values[0]);
     sqlite3_result_int(call, name && strcmp(name, host) == 0 &&
-                                 is_gone(sqlite3_value_int64(values[1])));
+                                 os_process_gone(sqlite3_value_int64(values[1])));
 }
 
 bool store_add_functions(struct store *s)
@@ -64,7 +55,7 @@ struct gone {
 static rt_status take_gone(void *user, const struct store_row *row)
 {
     struct gone *g = user;
-    if (g->count == (int)RT_COUNT(g->ids) || !is_gone(store_row_integer(row, 1)))
+    if (g->count == (int)RT_COUNT(g->ids) || !os_process_gone(store_row_integer(row, 1)))
         return RT_OK;
     snprintf(g->ids[g->count++], STORE_ID, "%s", store_row_text(row, 0));
     return RT_OK;
@@ -112,7 +103,7 @@ rt_status store_attempt_open(struct store *s, const char *run_id, const char *en
     const int64_t now = rt_time_unix_ms();
     *out = (struct store_attempt){ .beat_ms = now };
     process_space(host, sizeof host);
-    snprintf(pid, sizeof pid, "%lld", (long long)getpid());
+    snprintf(pid, sizeof pid, "%lld", (long long)os_process_id());
     snprintf(time, sizeof time, "%llu", (unsigned long long)rt_time_ns());
     snprintf(out->run_id, STORE_ID, "%s", run_id);
     store_hash(out->id, "attempt", run_id, host, pid, time, NULL);
@@ -120,7 +111,7 @@ rt_status store_attempt_open(struct store *s, const char *run_id, const char *en
     TRY(store_run_sql(s,
                       "INSERT INTO attempt(attempt_id,run_id,env_id,pid,host,started_ms,"
                       "heartbeat_ms) VALUES(?1,?2,?3,?4,?5,?6,?6)",
-                      "tttiti", out->id, run_id, env_id, (int64_t)getpid(), host, now));
+                      "tttiti", out->id, run_id, env_id, os_process_id(), host, now));
     return store_run_sql(s,
                          "UPDATE run SET status='running', heartbeat_ms=?2, "
                          "ended_ms=NULL, exit_code=NULL, error=NULL WHERE run_id=?1",

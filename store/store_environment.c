@@ -3,44 +3,24 @@
  * it that may change a bit of an answer. */
 #include "store/store_impl.h"
 
-#include <stdio.h>
-#include <string.h>
-#include <sys/utsname.h>
-#include <unistd.h>
+#include "runtime/base/os.h"
 
-static void read_cpu(char *name, size_t size)
-{
-    snprintf(name, size, "unknown");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[256];
-    while (file && fgets(line, sizeof line, file)) {
-        char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) != 0 || !colon)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        snprintf(name, size, "%.200s", colon + 2);
-        break;
-    }
-    if (file)
-        fclose(file);
-}
+#include <stdio.h>
 
 static rt_status put_machine(struct store *s, char id[STORE_ID])
 {
-    struct utsname u;
+    struct os_system system;
     char cpu[224], host[STORE_HOST];
-    if (uname(&u) != 0)
-        memset(&u, 0, sizeof u);
+    os_system_read(&system);
     store_host_name(host);
-    read_cpu(cpu, sizeof cpu);
-    const int64_t cores = sysconf(_SC_NPROCESSORS_ONLN);
-    const int64_t ram = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    store_hash(id, "machine", host, u.sysname, cpu, NULL);
+    os_cpu_name(cpu, sizeof cpu);
+    store_hash(id, "machine", host, system.name, cpu, NULL);
     return store_run_sql(s,
                          "INSERT INTO machine(machine_id,label,os,kernel,cpu,cpu_cores,"
                          "ram_bytes) VALUES(?,?,?,?,?,?,?) ON CONFLICT(machine_id) DO "
                          "NOTHING",
-                         "tttttii", id, host, u.sysname, u.release, cpu, cores, ram);
+                         "tttttii", id, host, system.name, system.release, cpu,
+                         os_cpu_cores(), (int64_t)os_memory_bytes());
 }
 
 static const char *device_type(const struct rt_device_info *info)

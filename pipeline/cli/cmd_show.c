@@ -157,19 +157,21 @@ static rt_status print_problem(struct showing *s, const char *id, const char *ar
     s->arm = arm;
     TRY(store_problem_row(s->store, id, take_problem, s));
     if (!s->found)
-        return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
-                       "the results file knows no problem '%.60s'; see: faultline sql "
-                       "\"SELECT problem_id FROM problem\"",
-                       id);
+        return rt_fail(
+            &s->cli->ctx, RT_ERR_USAGE,
+            "the results file knows no problem '%.60s'; see: faultline sql "
+            "\"SELECT problem_id FROM problem\"", /* lint: a hint, not a query */
+            id);
     TRY(store_side_rows(s->store, id, arm, take_answer, s));
     if (s->count == 0)
         return rt_fail(&s->cli->ctx, RT_ERR_USAGE, "no variant has answered '%.60s' yet",
                        id);
     if (arm[0] && !s->arm_found)
-        return rt_fail(&s->cli->ctx, RT_ERR_USAGE,
-                       "no variant '%.40s' has answered '%.60s'; faultline sql \"SELECT "
-                       "label FROM variant\" lists them",
-                       arm, id);
+        return rt_fail(
+            &s->cli->ctx, RT_ERR_USAGE,
+            "no variant '%.40s' has answered '%.60s'; faultline sql "
+            "\"SELECT label FROM variant\" lists them", /* lint: a hint, not a query */
+            arm, id);
     print_columns(s, (terminal_width() - 3 * (s->count - 1)) / s->count);
     putchar('\n');
     TRY(store_problem_fault_rows(s->store, id, print_fault, s));

@@ -4,11 +4,10 @@
  * "stopped", whatever its row says. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/os.h"
 #include "store/queries.h"
 
 #include <stdio.h>
-#include <time.h>
-#include <unistd.h>
 
 /* *working: how many processes show signs of life; may be null. */
 static rt_status print_runs(struct cli *cli, int64_t *working)
@@ -40,7 +39,7 @@ static rt_status watch(struct cli *cli)
 {
     rt_status st;
     int64_t every, working = 1;
-    const bool screen = isatty(STDOUT_FILENO) && !cli_flag(cli, "json");
+    const bool screen = os_is_terminal(stdout) && !cli_flag(cli, "json");
     TRY(cli_number(cli, "every", 2, 1, 3600, &every));
     for (;;) {
         if (screen)
@@ -48,8 +47,7 @@ static rt_status watch(struct cli *cli)
         TRY(print_runs(cli, &working));
         if (working == 0 || fflush(stdout) != 0)
             break;
-        const struct timespec pause = { (time_t)every, 0 };
-        nanosleep(&pause, NULL); /* a signal ends it early */
+        os_sleep_ms(every * 1000); /* a signal ends it early */
         if (cli_stopping())
             break;
         if (!screen && !cli_flag(cli, "json"))

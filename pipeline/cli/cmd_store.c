@@ -96,7 +96,8 @@ static rt_status sql(struct cli *cli)
 }
 
 const struct cli_command cli_sql = { "sql", "run a query on the results file",
-                                     "\"SELECT ...\"", NULL, sql };
+                                     "\"SELECT ...\"", /* lint: help, not a query */
+                                     NULL, sql };
 
 static const struct cli_option report_options[] = {
     { "campaign", "ID", "default: the newest" },

@@ -5,6 +5,7 @@
 #include "pipeline/run/dequant.h"
 #include "pipeline/run/logits.h"
 #include "runtime/base/file.h"
+#include "runtime/base/os.h"
 #include "runtime/text/tokenizer.h"
 
 #include <jansson.h>
@@ -142,18 +143,16 @@ static rt_status top(struct cli *cli)
 {
     struct rt_device *dev = NULL;
     struct pipe_logits *l = NULL;
-    char *line = NULL;
-    size_t capacity = 0;
+    struct os_line line = { .text = NULL };
     int64_t k;
     if (!cli_flag(cli, "model"))
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool logits needs --model");
     rt_status st = cli_number(cli, "top", 1, 1, TOP_MAX, &k);
     if (st == RT_OK)
         st = open_logits(cli, 0, &dev, &l);
-    for (unsigned number = 1; st == RT_OK && getline(&line, &capacity, stdin) >= 0;
-         number++)
-        st = top_line(cli, l, line, number, (uint32_t)k);
-    free(line); /* lint: getline's own */
+    for (unsigned number = 1; st == RT_OK && os_line_read(stdin, &line); number++)
+        st = top_line(cli, l, line.text, number, (uint32_t)k);
+    os_line_deinit(&line);
     pipe_logits_destroy(&l);
     rt_device_destroy(&dev);
     return st;
@@ -276,17 +275,15 @@ static rt_status tokenize(struct cli *cli)
     if (!folder)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "tool tokenize needs --model");
     rt_status st = text_tokenizer_load(&cli->ctx, folder, &tok);
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t n;
-    for (unsigned number = 1; st == RT_OK && (n = getline(&line, &capacity, stdin)) >= 0;
-         number++) {
-        if (n > 0 && line[n - 1] == '\n')
-            line[--n] = '\0';
-        st = cli_flag(cli, "decode") ? decode_line(cli, tok, line, number)
-                                     : encode_line(cli, tok, line, (size_t)n, number);
+    struct os_line line = { .text = NULL };
+    for (unsigned number = 1; st == RT_OK && os_line_read(stdin, &line); number++) {
+        if (line.size > 0 && line.text[line.size - 1] == '\n')
+            line.text[--line.size] = '\0';
+        st = cli_flag(cli, "decode")
+                 ? decode_line(cli, tok, line.text, number)
+                 : encode_line(cli, tok, line.text, line.size, number);
     }
-    free(line); /* lint: getline's own */
+    os_line_deinit(&line);
     text_tokenizer_destroy(&tok);
     return st;
 }

@@ -2,47 +2,37 @@
  * Finds the command, parses, runs, turns its status into a message and an exit code. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/os.h"
 #include "runtime/base/version.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* Set by signal handlers only. */
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number)
-{
-    if (stop_signal != 0 && number == SIGINT)
-        _exit(130); /* the second Ctrl-C stops at once; what is committed stays */
-    stop_signal = number;
-}
-
+/* A reader that leaves early must not end a run between two results, nor a file that may
+ * not grow; the second Ctrl-C ends it at once. */
 void cli_signals(void)
 {
-    struct sigaction action = { .sa_handler = on_signal };
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    /* A reader that leaves early must not kill a run between two results. */
-    const struct sigaction ignore = { .sa_handler = SIG_IGN };
-    sigaction(SIGPIPE, &ignore, NULL);
-    /* Nor a file that may not grow: writing fails then, and says so. */
-    sigaction(SIGXFSZ, &ignore, NULL);
+    os_stop_signals(rt_exit_code(RT_ERR_INTERRUPTED));
 }
 
 bool cli_stopping(void)
 {
-    return stop_signal != 0;
+    return os_stop_asked() != OS_STOP_NONE;
 }
 
 rt_status cli_stop_reason(void)
 {
-    if (stop_signal == 0)
-        return RT_OK;
-    return stop_signal == SIGINT ? RT_ERR_INTERRUPTED : RT_ERR_TIME_LIMIT;
+    switch (os_stop_asked()) {
+    case OS_STOP_INTERRUPT:
+        return RT_ERR_INTERRUPTED;
+    case OS_STOP_TERMINATE:
+        return RT_ERR_TIME_LIMIT;
+    case OS_STOP_NONE:
+        break;
+    }
+    return RT_OK;
 }
 
 rt_status cli_stop_status(struct rt_ctx *ctx)
@@ -94,7 +84,7 @@ static rt_status set_progress(struct cli *cli)
                        "--progress %.20s: auto, plain, json or none is needed", how);
     cli->progress_off = none || cli->verbosity < 0;
     cli->progress_json = json;
-    cli->progress_terminal = automatic && isatty(STDERR_FILENO);
+    cli->progress_terminal = automatic && os_is_terminal(stderr);
     return RT_OK;
 }
 
@@ -102,7 +92,7 @@ static rt_status set_progress(struct cli *cli)
 static rt_status finish_output(struct rt_ctx *ctx)
 {
     errno = 0;
-    if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE)
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || os_is_reader_gone(errno))
         return RT_OK;
     return rt_fail(ctx, RT_ERR_IO, "cannot write the output: %s",
                    errno ? strerror(errno) : "the disk may be full");

@@ -3,12 +3,12 @@
 #include "pipeline/cli/cli.h"
 
 #include "runtime/base/file.h"
+#include "runtime/base/os.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static char *cache_folder(struct cli *cli)
 {
@@ -103,11 +103,9 @@ rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_dev
 static void demo_beside_program(char *out, size_t size)
 {
     char program[512];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     out[0] = '\0';
-    if (length <= 0)
+    if (!os_program_path(program, sizeof program))
         return;
-    program[length] = '\0';
     for (int i = 0; i < 2; i++) { /* the name, then its folder */
         char *slash = strrchr(program, '/');
         if (!slash)

@@ -4,14 +4,13 @@
 #include "pipeline/data/data_folder.h"
 
 #include "pipeline/data/data_file.h"
+#include "runtime/base/os.h"
 #include "runtime/base/text_pool.h"
 #include "runtime/base/sha256.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { NAMES_MAX = 1 << 20 };
 
@@ -32,8 +31,7 @@ struct walk {
 
 bool pipe_is_folder(const char *path)
 {
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+    return os_kind_of(path) == OS_KIND_FOLDER;
 }
 
 /* 2.json before 10.json; names that are not numbers after them, by letter. */
@@ -69,18 +67,17 @@ static rt_status list(struct walk *w, const char *path, const char *ending,
                       struct names *out)
 {
     rt_status st = RT_OK;
-    DIR *folder = opendir(path);
+    struct os_folder *folder = os_folder_open(path);
     if (!folder)
         return rt_fail(w->ctx, RT_ERR_INPUT, "cannot open the folder '%s': %s", path,
                        strerror(errno));
     const size_t skip = strlen(ending);
-    for (const struct dirent *e; st == RT_OK && (e = readdir(folder));) {
-        const size_t length = strlen(e->d_name);
-        if (e->d_name[0] != '.' && length > skip &&
-            strcmp(e->d_name + length - skip, ending) == 0)
-            st = add_name(w, out, e->d_name);
+    for (const char *name; st == RT_OK && (name = os_folder_next(folder));) {
+        const size_t length = strlen(name);
+        if (name[0] != '.' && length > skip && strcmp(name + length - skip, ending) == 0)
+            st = add_name(w, out, name);
     }
-    closedir(folder);
+    os_folder_close(folder);
     if (st == RT_OK && out->count)
         qsort((void *)out->items, out->count, sizeof *out->items, by_number);
     return st;

@@ -3,6 +3,7 @@
  * Inspect log. */
 #include "pipeline/exchange/export.h"
 
+#include "runtime/base/os.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/utf8.h"
 
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 #include <zip.h>
 
 static const char *const kinds[PIPE_EXPORT_KIND_COUNT] = { "jsonl", "csv", "lm-eval",
@@ -178,9 +178,8 @@ static rt_status put_harness(struct pipe_export *e, const struct pipe_export_ans
 
 static void time_text(int64_t ms, char out[32])
 {
-    const time_t seconds = (time_t)(ms / 1000);
     struct tm t;
-    if (!gmtime_r(&seconds, &t) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%S+00:00", &t))
+    if (!os_utc(ms / 1000, &t) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%S+00:00", &t))
         snprintf(out, 32, "1970-01-01T00:00:00+00:00");
 }
 
@@ -381,7 +380,7 @@ void pipe_export_destroy(struct pipe_export **pe)
     if (e->zip)
         zip_discard(e->zip);
     if (!e->ended && written)
-        unlink(e->path);
+        remove(e->path);
     json_decref(e->pending);
     json_decref(e->samples);
     json_decref(e->summaries);

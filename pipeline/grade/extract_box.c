@@ -2,8 +2,9 @@
  * Boxes and formulas: what LaTeX marks as an answer, each in one pass over the text. */
 #include "pipeline/grade/extract_find.h"
 
+#include "runtime/base/os.h"
+
 #include <string.h>
-#include <strings.h>
 
 enum { BRACES_MAX = 256 }; /* deeper ones are counted only */
 
@@ -120,7 +121,7 @@ static bool collect_boxes(struct span text, struct boxes *b)
 static bool take_last(struct span *s, const char *word)
 {
     const size_t n = strlen(word);
-    if (s->size < n || strncasecmp(s->at + s->size - n, word, n) != 0)
+    if (s->size < n || !os_same_caseless(s->at + s->size - n, word, n))
         return false;
     s->size -= n;
     *s = grade_span_trim(*s);

@@ -3,8 +3,9 @@
  * they are tried. */
 #include "pipeline/grade/extract_find.h"
 
+#include "runtime/base/os.h"
+
 #include <string.h>
-#include <strings.h>
 
 static bool is_digit(char c)
 {
@@ -50,7 +51,7 @@ static bool last_caseless(struct span s, const char *word, struct span *before,
 {
     const size_t n = strlen(word);
     for (size_t i = s.size; i-- > 0;)
-        if (i + n <= s.size && strncasecmp(s.at + i, word, n) == 0) {
+        if (i + n <= s.size && os_same_caseless(s.at + i, word, n)) {
             *before = (struct span){ s.at, i };
             *after = span_from(s, i + n);
             return true;

@@ -5,6 +5,7 @@
 
 #include "pipeline/grade/grade.h"
 #include "runtime/base/file.h"
+#include "runtime/base/os.h"
 #include "runtime/quant/folder.h"
 #include "store/report/report.h"
 
@@ -173,8 +174,8 @@ static rt_status plan_arms(struct restoring *r)
     if (strlen(recipes) >= sizeof list)
         return rt_fail(ctx, RT_ERR_USAGE, "--recipes is too long a list");
     snprintf(list, sizeof list, "%s", recipes);
-    for (char *name = strtok_r(list, ",", &save); name && st == RT_OK;
-         name = strtok_r(NULL, ",", &save))
+    for (char *name = os_token(list, ",", &save); name && st == RT_OK;
+         name = os_token(NULL, ",", &save))
         st = plan_arm(r, name);
     if (st == RT_OK && r->arm_count == 0)
         st = rt_fail(ctx, RT_ERR_USAGE, "--recipes names none; there are %s",

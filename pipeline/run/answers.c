@@ -6,13 +6,13 @@
 
 #include "pipeline/grade/grade.h"
 #include "pipeline/stats/statistics.h"
+#include "runtime/base/os.h"
 #include "runtime/engine/engine.h"
 #include "store/queries.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { WAIT_MS = 300 };
 
@@ -297,8 +297,7 @@ static rt_status run_engine(struct generating *g, const struct pipe_variant *v)
 static rt_status wait_for_others(struct generating *g)
 {
     rt_status st;
-    const struct timespec pause = { 0, WAIT_MS * 1000000L };
-    nanosleep(&pause, NULL);
+    os_sleep_ms(WAIT_MS);
     TRY(begin(g));
     TRY(store_attempts_reap(g->session->store, g->attempt.run_id));
     TRY(beat(g));

@@ -2,50 +2,31 @@
  * Maps, reads, and atomically writes files; makes folders and temporary names. */
 #include "runtime/base/file.h"
 
+#include "runtime/base/os.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { JSON_BYTES_MAX = 256 << 20 };
-
-static int64_t time_ns(const struct timespec *t)
-{
-    return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
-}
 
 rt_status fmt_map_open(struct rt_ctx *ctx, const char *path, struct fmt_map *out)
 {
     *out = (struct fmt_map){ 0 };
-    struct stat info;
-    /* Without O_NONBLOCK, opening a named pipe would wait for a writer. */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &info) != 0) {
-        const int reason = errno;
-        if (fd >= 0)
-            close(fd);
-        return rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': %s", path, strerror(reason));
-    }
-    if (!S_ISREG(info.st_mode)) {
-        close(fd);
+    struct os_info info;
+    const int file = os_open(path, &info);
+    if (file < 0)
+        return rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': %s", path, strerror(errno));
+    if (info.kind != OS_KIND_FILE) {
+        os_close(file);
         return rt_fail(ctx, RT_ERR_INPUT, "cannot read '%s': it is not a file", path);
     }
-    out->size = (uint64_t)info.st_size;
-    out->stamp =
-        (struct fmt_stamp){ (uint64_t)info.st_dev, (uint64_t)info.st_ino, out->size,
-                            time_ns(&info.st_mtim), time_ns(&info.st_ctim) };
-    void *data = NULL;
-    if (out->size)
-        data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
-    const int reason = errno;
-    close(fd);
-    if (data == MAP_FAILED) {
-        out->size = 0;
-        return rt_fail(ctx, RT_ERR_INPUT, "cannot map '%s': %s", path, strerror(reason));
-    }
+    const void *data = info.size ? os_map(file, info.size) : NULL;
+    os_close(file);
+    if (info.size && !data)
+        return rt_fail(ctx, RT_ERR_INPUT, "cannot map '%s': %s", path, strerror(errno));
+    out->size = info.size;
+    out->stamp = (struct fmt_stamp){ info.device, info.inode, info.size, info.modified_ns,
+                                     info.changed_ns };
     out->data = data;
     return RT_OK;
 }
@@ -53,13 +34,13 @@ rt_status fmt_map_open(struct rt_ctx *ctx, const char *path, struct fmt_map *out
 void fmt_map_close(struct fmt_map *map)
 {
     if (map->data)
-        munmap((void *)(uintptr_t)map->data, map->size);
+        os_unmap(map->data, map->size);
     *map = (struct fmt_map){ 0 };
 }
 
 bool fmt_exists(const char *path)
 {
-    return access(path, F_OK) == 0;
+    return os_exists(path);
 }
 
 char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name)
@@ -105,29 +86,21 @@ rt_status fmt_sync_parent(struct rt_ctx *ctx, const char *path)
         return rt_fail(ctx, RT_ERR_IO, "'%s': the name is too long", path);
     memcpy(folder, path, length);
     folder[length] = '\0';
-    const int fd = open(length ? folder : end ? "/" : ".", O_RDONLY | O_CLOEXEC);
-    /* File systems that cannot sync a folder say EINVAL: nothing more can be done there.
-     */
-    const bool good = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);
-    const int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    return good ? RT_OK
-                : rt_fail(ctx, RT_ERR_IO, "cannot make '%s' durable: %s", path,
-                          strerror(reason));
+    if (os_sync_folder(length ? folder : end ? "/" : "."))
+        return RT_OK;
+    return rt_fail(ctx, RT_ERR_IO, "cannot make '%s' durable: %s", path, strerror(errno));
 }
 
 /* A device or a pipe: written as it is, never replaced or removed. */
 static bool is_device_or_pipe(const char *path)
 {
-    struct stat info;
-    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+    return os_kind_of(path) == OS_KIND_OTHER;
 }
 
 /* Pipes and devices cannot be synced. */
 static bool sync_file(FILE *file)
 {
-    return fflush(file) == 0 && (fsync(fileno(file)) == 0 || errno == EINVAL);
+    return fflush(file) == 0 && (os_sync_stream(file) || errno == EINVAL);
 }
 
 /* `name` is the file as the user knows it. */
@@ -174,7 +147,7 @@ static rt_status no_memory_for_text(struct rt_ctx *ctx)
 rt_status fmt_text_open(struct rt_ctx *ctx, struct fmt_text *text)
 {
     *text = (struct fmt_text){ .size = 0 };
-    text->file = open_memstream(&text->bytes, &text->size);
+    text->file = os_memory_stream(&text->bytes, &text->size);
     return text->file ? RT_OK : no_memory_for_text(ctx);
 }
 
@@ -189,7 +162,7 @@ void fmt_text_close(struct fmt_text *text)
 {
     if (text->file)
         fclose(text->file);
-    free(text->bytes); /* lint: open_memstream's own */
+    rt_free(text->bytes);
     *text = (struct fmt_text){ .size = 0 };
 }
 
@@ -259,7 +232,7 @@ rt_status fmt_make_folder(struct rt_ctx *ctx, const char *path)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+        if (!os_make_folder(part))
             return rt_fail(ctx, RT_ERR_IO, "cannot make folder '%s': %s", part,
                            strerror(errno));
     }

@@ -1,13 +1,11 @@
 /* runtime/base/hash_cache.c
  * Reads and writes the kept hash of a file, and drops it when the file has changed. */
-#define _XOPEN_SOURCE 700 /* realpath */
-
 #include "runtime/base/hash_cache.h"
 
+#include "runtime/base/os.h"
+
 #include <assert.h>
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SETTLED_MS 2000
@@ -15,11 +13,11 @@
 void fmt_hash_key_init(const struct rt_ctx *ctx, const char *path,
                        struct fmt_hash_key *key)
 {
-    char absolute[PATH_MAX], hex[65];
+    char absolute[OS_PATH_MAX], hex[65];
     struct sha256 name;
     *key = (struct fmt_hash_key){ .is_settled = true };
     sha256_init(&key->stamps);
-    if (!ctx->cache_dir || !realpath(path, absolute))
+    if (!ctx->cache_dir || !os_absolute(path, absolute))
         return;
     sha256_add_text(&key->stamps, absolute);
     sha256_init(&name);

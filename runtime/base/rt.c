@@ -2,13 +2,13 @@
  * Messages, counted allocations, clocks and formatted text: what every layer shares. */
 #include "runtime/base/rt.h"
 
+#include "runtime/base/os.h"
+
 #undef rt_fail /* what the analyzer sees of it */
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 rt_status rt_fail(struct rt_ctx *ctx, rt_status status, const char *fmt, ...)
 {
@@ -87,48 +87,27 @@ char *rt_format(struct rt_ctx *ctx, const char *fmt, ...)
     return text;
 }
 
-static uint64_t clock_ns(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 uint64_t rt_time_ns(void)
 {
-    return clock_ns(CLOCK_MONOTONIC);
+    return os_clock_ns();
 }
 
 int64_t rt_time_unix_ms(void)
 {
-    return (int64_t)(clock_ns(CLOCK_REALTIME) / 1000000u);
+    return os_clock_unix_ms();
 }
 
 void rt_cache_write(const char *path, const void *data, size_t size)
 {
     char part[1280];
-    const int n = snprintf(part, sizeof part, "%s.%ld.part", path, (long)getpid());
+    const int n =
+        snprintf(part, sizeof part, "%s.%lld.part", path, (long long)os_process_id());
     FILE *file = n > 0 && (size_t)n < sizeof part ? fopen(part, "wb") : NULL;
     if (!file)
         return;
     const bool wrote = fwrite(data, 1, size, file) == size;
     if (fclose(file) != 0 || !wrote || rename(part, path) != 0)
         remove(part);
-}
-
-uint64_t rt_host_memory_bytes(void)
-{
-    unsigned long long kib = 0;
-    char line[128];
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file && kib == 0 && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu", &kib) != 1)
-            kib = 0;
-    if (file)
-        fclose(file);
-    /* A kernel that does not say: all there is. */
-    return kib ? kib * 1024u
-               : (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* The table of `faultline help exit-codes`; stable. */

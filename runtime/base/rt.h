@@ -110,7 +110,5 @@ int64_t rt_time_unix_ms(void);
  * processes may do it at once. That it cannot be written is no failure: it costs the time
  * again. */
 void rt_cache_write(const char *path, const void *data, size_t size);
-/* Bytes of memory that the machine could give now without swapping. */
-uint64_t rt_host_memory_bytes(void);
 
 #endif

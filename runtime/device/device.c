@@ -2,6 +2,8 @@
  * Choice of a device and forwarding to its backend; what both backends share. */
 #include "runtime/device/device_impl.h"
 
+#include "runtime/base/os.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,7 +75,7 @@ static bool is_host_memory(const struct rt_device_info *info)
 
 uint64_t rt_device_memory_bytes(const struct rt_device_info *info)
 {
-    return is_host_memory(info) ? rt_host_memory_bytes() : info->facts.device_heap_bytes;
+    return is_host_memory(info) ? os_memory_available() : info->facts.device_heap_bytes;
 }
 
 bool rt_device_serves_head(const struct rt_device_info *info, uint32_t head_dim)

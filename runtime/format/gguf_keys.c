@@ -2,12 +2,13 @@
  * Typed access to what gguf.c has read and checked. */
 #include "runtime/format/gguf.h"
 
+#include "runtime/base/os.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 bool fmt_gguf_is(const char *path)
 {
@@ -15,8 +16,7 @@ bool fmt_gguf_is(const char *path)
     const size_t length = strlen(path);
     if (length > 5 && strcmp(path + length - 5, ".gguf") == 0)
         return true;
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode)) /* a pipe would wait */
+    if (os_kind_of(path) != OS_KIND_FILE) /* a pipe would wait */
         return false;
     FILE *file = fopen(path, "rb");
     const bool same =

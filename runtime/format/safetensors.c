@@ -2,13 +2,13 @@
  * Reads and checks the header of a safetensors file and finds tensors in it. */
 #include "runtime/format/safetensors.h"
 
+#include "runtime/base/os.h"
 #include "runtime/op/weight.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { HEADER_BYTES_MAX = 100 << 20 };
 /* So that bytes and sums of them stay far from overflow. */
@@ -444,7 +444,7 @@ static bool write_parts(FILE *file, const char *header,
         const uint64_t size = bytes_of(tensors[i]);
         good = size == 0 || fwrite(tensors[i]->data, 1, size, file) == size;
     }
-    return good && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    return good && fflush(file) == 0 && os_sync_stream(file);
 }
 
 rt_status fmt_safetensors_write(struct rt_ctx *ctx, const char *path,

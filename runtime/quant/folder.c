@@ -3,6 +3,7 @@
  * out. */
 #include "runtime/quant/folder.h"
 
+#include "runtime/base/os.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/quant_files.h"
@@ -12,8 +13,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 /* One output tensor and the memory it owns, if any. */
 struct output {
@@ -399,20 +398,12 @@ fail:
     return st;
 }
 
-/* Both names lead to one folder. */
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
-}
-
 /* Puts the finished folder in place of the target. What was there is moved aside, not
  * deleted: it may hold files that are not ours. */
 static rt_status replace_folder(struct rt_ctx *ctx, const char *part, const char *to)
 {
     char old[4150];
-    snprintf(old, sizeof old, "%s.old-%ld", to, (long)getpid());
+    snprintf(old, sizeof old, "%s.old-%lld", to, (long long)os_process_id());
     const bool there = fmt_exists(to);
     if (there && rename(to, old) != 0)
         return rt_fail(ctx, RT_ERR_IO, "cannot move '%s' aside: %s", to, strerror(errno));
@@ -464,13 +455,13 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
         return rt_fail(ctx, RT_ERR_USAGE,
                        "a folder name is empty or over 4000 characters");
     snprintf(to, sizeof to, "%.*s", (int)length, target);
-    snprintf(part, sizeof part, "%s.part-%ld", to, (long)getpid());
+    snprintf(part, sizeof part, "%s.part-%lld", to, (long long)os_process_id());
     TRY(quant_check(ctx, options));
     if (fmt_exists(to) && !force)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
     TRY(fmt_model_open(ctx, from, &w.model));
-    if (same_folder(from, to)) {
+    if (os_same(from, to)) {
         st = rt_fail(ctx, RT_ERR_USAGE,
                      "'%s' is the model that is read; write to another folder", to);
         goto fail;

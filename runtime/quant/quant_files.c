@@ -2,12 +2,12 @@
  * Writes config.json, tokenizer and README of a quantized folder. */
 #include "runtime/quant/quant_files.h"
 
+#include "runtime/base/os.h"
 #include "runtime/format/gguf_model.h"
 #include "runtime/text/tokenizer.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Files that are the same for the packed model. */
 static const char *const copied[] = {
@@ -153,5 +153,5 @@ void quant_files_remove(const char *folder)
         snprintf(path, sizeof path, "%.4200s/%s", folder, copied[i]);
         remove(path);
     }
-    rmdir(folder);
+    os_remove_folder(folder);
 }

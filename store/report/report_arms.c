@@ -3,6 +3,8 @@
  * and the table with every number. Shape and colour both say the role. */
 #include "store/report/report_impl.h"
 
+#include "runtime/base/os.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -207,7 +209,7 @@ static void put_dots(struct report *r)
         const int y = 16 + (int)i * ROW;
         html_raw(h, "<text class=\"e%s\" x=\"%d\" y=\"%d\">",
                  (int)s.order[i] == r->main_arm ? " b" : "", LEFT - 8, y + 4);
-        html_text_n(h, arm->label, strnlen(arm->label, 16));
+        html_text_n(h, arm->label, os_length(arm->label, 16));
         html_raw(h, "</text><path class=\"%s\" d=\"M%.1f %dH%.1f\" stroke-width=\"2\"/>",
                  class_of(arm), LEFT + (100 * w.low - s.low) * scale, y,
                  LEFT + (100 * w.high - s.low) * scale);

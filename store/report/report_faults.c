@@ -4,6 +4,8 @@
  * Always: wrong answers to problems that full precision solves. */
 #include "store/report/report_impl.h"
 
+#include "runtime/base/os.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -237,7 +239,7 @@ static void put_category_chart(struct report *r, const struct faults *f)
         const uint32_t *count = f->categories[k].count;
         const int y = 4 + (int)k * row;
         html_raw(h, "<text class=\"e\" x=\"190\" y=\"%d\">", y + (both ? 20 : 13));
-        html_text_n(h, f->categories[k].label, strnlen(f->categories[k].label, 28));
+        html_text_n(h, f->categories[k].label, os_length(f->categories[k].label, 28));
         html_raw(h,
                  "</text><rect class=\"cq\" x=\"198\" y=\"%d\" width=\"%.1f\" "
                  "height=\"14\"/><text x=\"%.1f\" y=\"%d\">%u</text>",

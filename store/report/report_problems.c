@@ -4,6 +4,8 @@
  * first difference, where the whole word or number is marked. */
 #include "store/report/report_impl.h"
 
+#include "runtime/base/os.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -138,7 +140,7 @@ static void put_answer(struct listing *l, const struct store_row *row, int colum
         html_raw_text(h, "<span class=\"chip\">no answer read</span>");
     else
         html_text_n(h, store_row_text(row, said),
-                    strnlen(store_row_text(row, said), 200));
+                    os_length(store_row_text(row, said), 200));
     html_raw_text(h, "</h4>");
     if (column == C_FULL) {
         a.mark = a.mark_end = 0; /* nothing dim */
@@ -183,7 +185,7 @@ static void put_summary(struct listing *l, const struct store_row *row, unsigned
         html_raw_text(h, "</span> ");
     }
     const char *question = store_row_text(row, C_QUESTION);
-    size_t n = strnlen(question, 100);
+    size_t n = os_length(question, 100);
     while (question[n] && n > 60 && ((unsigned char)question[n] & 0xC0) == 0x80)
         n--; /* not within a character */
     html_text_n(h, question, n);
@@ -195,10 +197,10 @@ static void put_facts(struct listing *l, const struct store_row *row)
     struct html *h = &l->r->h;
     const char *question = store_row_text(row, C_QUESTION);
     html_raw_text(h, "<p>");
-    html_text_n(h, question, strnlen(question, REPORT_TEXT_MAX));
+    html_text_n(h, question, os_length(question, REPORT_TEXT_MAX));
     html_raw_text(h, "</p><p class=\"sub\">Right answer: <strong>");
     html_text_n(h, store_row_text(row, C_ANSWER),
-                strnlen(store_row_text(row, C_ANSWER), 1000));
+                os_length(store_row_text(row, C_ANSWER), 1000));
     html_raw_text(h, "</strong>");
     if (store_row_text(row, C_SUBJECT)[0]) {
         html_raw_text(h, " \xc2\xb7 skills: ");
@@ -208,7 +210,7 @@ static void put_facts(struct listing *l, const struct store_row *row)
         html_raw(h, " \xc2\xb7 verdict with confidence %.2f, evidence <code>",
                  store_row_number(row, C_CONFIDENCE));
         html_text_n(h, store_row_text(row, C_EVIDENCE),
-                    strnlen(store_row_text(row, C_EVIDENCE), 2000));
+                    os_length(store_row_text(row, C_EVIDENCE), 2000));
         html_raw_text(h, "</code>");
     }
     html_raw(h, " \xc2\xb7 <a href=\"#p=");
