@@ -7,6 +7,8 @@
 
 #include "store/store_impl.h"
 
+#include "runtime/base/os.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -221,6 +223,11 @@ static rt_status check_other(struct store *s, const char *path)
 {
     struct store *other = NULL;
     int64_t version = 0;
+    if (os_same(s->path, path))
+        return rt_fail(s->ctx, RT_ERR_USAGE,
+                       "'%s' is the results file that is merged into; name the others, "
+                       "and this one with --store",
+                       path);
     rt_status st = store_open(s->ctx, path, STORE_READ, &other);
     store_close(&other);
     if (st != RT_OK)

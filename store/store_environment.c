@@ -64,16 +64,18 @@ static rt_status put_driver(struct store *s, const struct rt_device_info *info,
 }
 
 /* What may change a bit of an answer: the kind of device, its driver, the kernels, and the
- * plan, which holds products and cache type. Not the machine, and not which of several
- * equal devices it is. */
+ * plan, which holds products and cache type; of a software device, which compiles for the
+ * processor, that too. Not the machine, and not which of several equal devices it is. */
 static void hash_numerics(const struct rt_device_info *info, const char *driver_id,
                           const char *plan, char numerics[STORE_ID])
 {
-    char pci[24], kernels[16];
+    char pci[24], kernels[16], cpu[160] = "";
+    if (info->software)
+        os_cpu_name(cpu, sizeof cpu);
     snprintf(pci, sizeof pci, "%08x:%08x", info->facts.vendor_id, info->facts.device_id);
     snprintf(kernels, sizeof kernels, "%08x", info->kernels);
     store_hash(numerics, "numerics", device_type(info), pci, info->description, driver_id,
-               kernels, plan, NULL);
+               kernels, plan, cpu, NULL);
 }
 
 rt_status store_put_environment(struct store *s, const struct rt_device *dev,

@@ -67,17 +67,28 @@ static rt_status put_prompt(struct pipe_session *session)
     return st;
 }
 
+/* A vocabulary takes long to read: it stays where the model does. */
+static rt_status use_tokenizer(struct pipe_session *session, const char *model)
+{
+    if (session->tok && strcmp(session->model, model) == 0)
+        return RT_OK;
+    text_tokenizer_destroy(&session->tok);
+    rt_free(session->model);
+    session->model = rt_strdup(session->ctx, model);
+    return session->model ? text_tokenizer_load(session->ctx, model, &session->tok)
+                          : rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory");
+}
+
 rt_status pipe_session_use(struct pipe_session *session, const char *model,
                            const struct pipe_prompt_format *format)
 {
     rt_status st;
     const struct pipe_prompt_format *f = format;
-    text_tokenizer_destroy(&session->tok);
     rt_free(session->examples);
     session->examples = NULL;
     session->format = f;
     session->prompt = (struct pipe_prompt){ .format = f };
-    TRY(text_tokenizer_load(session->ctx, model, &session->tok));
+    TRY(use_tokenizer(session, model));
     session->stop_id = f->stop ? text_token_id(session->tok, f->stop) : UINT32_MAX;
     if (f->stop && session->stop_id == UINT32_MAX)
         return rt_fail(
@@ -117,7 +128,7 @@ rt_status pipe_session_open(struct pipe_session *session, struct rt_ctx *ctx,
                                       .new_tokens_given = o->new_tokens_max,
                                       .stop_id = UINT32_MAX };
     assert(o->dev && o->store && o->campaign && o->plan);
-    TRY(text_tokenizer_load(session->ctx, o->model, &session->tok));
+    TRY(use_tokenizer(session, o->model));
     TRY(pipe_grader_create(session->ctx, NULL, &session->grader));
     if (o->format)
         TRY(pipe_session_use(session, o->model, o->format));
@@ -139,6 +150,8 @@ void pipe_session_close(struct pipe_session *session)
     rt_free(session->examples);
     session->examples = NULL;
     text_tokenizer_destroy(&session->tok);
+    rt_free(session->model);
+    session->model = NULL;
     rt_device_destroy(&session->dev);
 }
 

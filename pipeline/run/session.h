@@ -26,6 +26,7 @@ struct pipe_session {
     uint32_t new_tokens_given; /* 0: the format's */
     char env_id[STORE_ID], campaign_id[STORE_ID];
     struct text_tokenizer *tok;
+    char *model; /* whose tokenizer it is, owned */
     const struct pipe_prompt_format *format;
     struct pipe_prompt prompt; /* of the format, ready for the model */
     char *examples;            /* owned, may be null */
