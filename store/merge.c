@@ -5,9 +5,8 @@
  * scores and reviews have rules of their own. */
 #include "store/merge.h"
 
-#include "store/store_impl.h"
-
 #include "runtime/base/os.h"
+#include "store/store_impl.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -447,7 +447,9 @@ rt_status pipe_answers_make(struct pipe_session *session, const struct pipe_vari
         TRY(open_attempt(&g));
         st = close_attempt(&g, work(&g, v));
         *made = g.made;
-    } else { /* nothing of this shard is left: the run says how far it is */
+    } else if (g.done_count == g.total) {
+        TRY(store_run_close(session->store, run_id, "done", 0, NULL));
+    } else { /* of this shard nothing is left: the run says that others go on */
         TRY(open_attempt(&g));
         st = close_attempt(&g, RT_OK);
     }
