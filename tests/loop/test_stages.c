@@ -29,7 +29,7 @@ enum { PACE_MS = 20, PATIENCE = 15000, INTERRUPTED = 130 };
     DEVICE "--format demo --full '" DEMO "' --mine '" DEMO \
            "/mine.jsonl[0:48]' --validate '" DEMO          \
            "/validate.jsonl[0:8]' --measure " MEASURED     \
-           "--items 8 --epochs 2 --samples 1 --work work "
+           "--items 8 --epochs 2 --samples 1 --work made "
 #define SAID ">loop.out 2>loop.err"
 #define RESTORE "restore " CHAIN "--recipes default --out loop.html " SAID
 
@@ -78,7 +78,7 @@ static void expect_rows(const char *name, const struct test_left_out *left)
 /* The folder of the quantized model, as restore names it. */
 static void name_quantized(char name[64])
 {
-    FILE *found = popen("basename ../whole/work/q3-row-*", "r");
+    FILE *found = popen("basename ../whole/made/q3-row-*", "r");
     assert_non_null(found);
     assert_int_equal(fscanf(found, "%63s", name), 1);
     assert_int_equal(pclose(found), 0);
@@ -88,12 +88,12 @@ static void run_stages(void)
 {
     char line[4000], name[64];
     name_quantized(name);
-    assert_int_equal(system("mkdir work"), 0);
-    snprintf(line, sizeof line, "quantize -q --model '%s' --bits 3 --out work/%s " SAID,
+    assert_int_equal(system("mkdir made"), 0);
+    snprintf(line, sizeof line, "quantize -q --model '%s' --bits 3 --out made/%s " SAID,
              DEMO, name);
     run_well(line);
     snprintf(line, sizeof line,
-             "eval " DEVICE "--format demo --variant '%s' --variant quant=work/%s "
+             "eval " DEVICE "--format demo --variant '%s' --variant quant=made/%s "
              "--problems " MEASURED SAID,
              DEMO, name);
     run_well(line);
@@ -263,8 +263,8 @@ static void a_rejected_fault_is_not_trained_on(void **state)
     /* The earlier one is as it was, adapter and all. */
     char *after = trained(second);
     assert_string_equal(before, after);
-    assert_int_equal(system("test $(ls work | grep -c ^adapter-default) = 2"), 0);
-    assert_int_equal(system("cd work && for f in ../../whole/work/adapter-default-*; do "
+    assert_int_equal(system("test $(ls made | grep -c ^adapter-default) = 2"), 0);
+    assert_int_equal(system("cd made && for f in ../../whole/made/adapter-default-*; do "
                             "diff -r $f ${f##*/} || exit 1; done"),
                      0);
     free(before);
