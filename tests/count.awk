@@ -7,6 +7,8 @@ function end_program()
         return
     if (verdict == "skipped" && p + f + s == 0)
         s = 1
+    else if (verdict == "passed" && p + f + s == 0) # a command that is no test program
+        p = 1
     else if (verdict != "passed" && verdict != "skipped" && f == 0) {
         if (p + s == 0) # it never came to its summary: what ran before it died did pass
             p = ok
@@ -26,7 +28,7 @@ function end_program()
     if ($2 == "FAILED") f += n
     if ($2 == "SKIPPED") s += n
 }
-/^Test Passed\.$/ { verdict = "passed" }
+/^Test (Passed\.|Pass Reason:)$/ { verdict = "passed" }
 /^Test Failed\.$/ { verdict = "failed" }
 /Test Skipped|^Skipped/ { verdict = "skipped" }
 END { end_program(); print passed + 0, failed + 0, skipped + 0 }
