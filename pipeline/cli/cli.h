@@ -114,8 +114,7 @@ void cli_progress(struct cli *cli, const struct pipe_progress *progress);
 void cli_progress_end(struct cli *cli);
 /* True after SIGINT or SIGTERM: finish what is in flight. */
 bool cli_stopping(void);
-rt_status cli_stop_reason(void);               /* of that signal; RT_OK: none came */
-rt_status cli_stop_status(struct rt_ctx *ctx); /* with its message */
+rt_status cli_stop_reason(void); /* of that signal; RT_OK: none came */
 /* What stages may ask of this program; lives as long as `cli`. */
 const struct pipe_host *cli_host(struct cli *cli);
 void cli_signals(void);

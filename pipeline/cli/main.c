@@ -35,15 +35,6 @@ rt_status cli_stop_reason(void)
     return RT_OK;
 }
 
-rt_status cli_stop_status(struct rt_ctx *ctx)
-{
-    const rt_status st = cli_stop_reason();
-    return st == RT_OK ? st
-                       : rt_fail(ctx, st,
-                                 "stopped; finished work is saved, run the same command "
-                                 "to go on");
-}
-
 static void print_log(void *user, enum rt_log_level level, const char *line)
 {
     const struct cli *cli = user;
