@@ -55,7 +55,12 @@ struct store_variant {
     int64_t params;
     const char *quant;      /* "rtn 3 bit per row", may be null */
     double bits_per_weight; /* effective: codes, scales, zeros, adapter */
+    char stored_label[64];  /* filled */
 };
+/* Adds a variant. `label` is a wish: without an arm, and where another variant of the file
+ * has it, the row gets the label with six digits of its hash behind ("quant-1a2b3c"), so
+ * that two quantized models of one plan have two labels. A row that is there keeps its
+ * own. On return `label` points to the stored one, within *variant, which must not move. */
 RT_CHECKED rt_status store_put_variant(struct store *store,
                                        struct store_variant *variant);
 
@@ -103,6 +108,15 @@ RT_CHECKED rt_status store_put_generation(struct store *store, const char *run_i
                                           const struct pipe_score *score,
                                           const struct pipe_step *steps,
                                           uint32_t step_count);
+/* Whether another eval run of the same weights, adapter, config, seed and numerics has
+ * answers: then each that `run_id` lacks may be had from there. */
+RT_CHECKED rt_status store_can_reuse(struct store *store, const char *run_id, bool *out);
+/* Copies the answer to a problem, with its verdicts and steps, from such a run into
+ * `run_id`. *out false: there is none. Within a transaction of the caller. */
+RT_CHECKED rt_status store_reuse_answer(struct store *store, const char *run_id,
+                                        const char *problem_id, uint32_t sample,
+                                        bool *out);
+
 /* A verdict; one that it replaces goes to score_history. */
 RT_CHECKED rt_status store_put_score(struct store *store, const char *gen_id,
                                      const struct pipe_score *score);

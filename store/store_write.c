@@ -21,16 +21,43 @@ rt_status store_put_artifact(struct store *s, const struct store_artifact *a)
         "ttit", a->id, a->kind, a->bytes, a->path);
 }
 
+static rt_status take_label(void *user, const struct store_row *row)
+{
+    struct store_variant *v = user;
+    snprintf(v->stored_label, sizeof v->stored_label, "%s", store_row_text(row, 0));
+    return RT_OK;
+}
+
+/* The first six digits of the hash that tells a variant from others of its role. */
+static const char *short_hash(const struct store_variant *v, char out[7])
+{
+    const char *id = v->adapter_id ? v->adapter_id : v->weights_id;
+    const char *colon = id ? strchr(id, ':') : NULL;
+    snprintf(out, 7, "%s", colon ? colon + 1 : id ? id : "");
+    return out;
+}
+
 rt_status store_put_variant(struct store *s, struct store_variant *v)
 {
+    rt_status st;
+    char hash[7];
     store_hash(v->id, "variant", v->role, v->arm ? v->arm : "", v->weights_id,
                v->adapter_id ? v->adapter_id : "", NULL);
-    return store_run_sql(s,
-                         "INSERT INTO variant(variant_id,label,role,arm,weights_id,"
-                         "adapter_id,arch,params,quant,bits_per_weight) "
-                         "VALUES(?,?,?,?,?,?,?,?,?,?) ON CONFLICT(variant_id) DO NOTHING",
-                         "tttttttitd", v->id, v->label, v->role, v->arm, v->weights_id,
-                         v->adapter_id, v->arch, v->params, v->quant, v->bits_per_weight);
+    TRY(store_run_sql(
+        s,
+        "INSERT INTO variant(variant_id,label,role,arm,weights_id,adapter_id,arch,params,"
+        "quant,bits_per_weight) VALUES(?1,CASE WHEN ?4 IS NULL AND EXISTS(SELECT 1 FROM "
+        "variant WHERE label=?2 AND arm IS NULL AND variant_id<>?1) THEN ?2||'-'||?11 "
+        "ELSE ?2 END,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT(variant_id) DO NOTHING",
+        "tttttttitdt", v->id, v->label, v->role, v->arm, v->weights_id, v->adapter_id,
+        v->arch, v->params, v->quant, v->bits_per_weight, short_hash(v, hash)));
+    TRY(store_query(s, "SELECT label FROM variant WHERE variant_id=?1",
+                    (const char *const[]){ v->id, NULL }, take_label, v));
+    v->label = v->stored_label;
+    return RT_OK;
+
+fail:
+    return st;
 }
 
 struct same_problem {

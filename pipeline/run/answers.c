@@ -337,6 +337,36 @@ fail:
     return st;
 }
 
+/* Takes over what runs like this one have, and lists what is left. */
+static rt_status reuse(struct generating *g)
+{
+    rt_status st;
+    bool some = false, got = false;
+    uint32_t taken = 0;
+    TRY(list_left(g));
+    if (g->left > 0)
+        TRY(store_can_reuse(g->session->store, g->attempt.run_id, &some));
+    if (!some)
+        return RT_OK;
+    TRY(begin(g));
+    for (uint32_t i = 0; i < g->left; i++) {
+        const struct pipe_task task = g->tasks[i];
+        TRY(store_reuse_answer(g->session->store, g->attempt.run_id,
+                               g->bench->set.items[task.problem].id, task.sample, &got));
+        taken += got;
+    }
+    TRY(store_commit(g->session->store));
+    g->open = false;
+    if (taken)
+        rt_log(g->session->ctx, RT_LOG_INFO,
+               "%s: %u answers are there from runs of the same model and settings",
+               g->label, taken);
+    return list_left(g);
+
+fail:
+    return st;
+}
+
 static rt_status open_run(struct generating *g, const struct pipe_variant *v)
 {
     rt_status st;
@@ -364,7 +394,7 @@ static rt_status open_run(struct generating *g, const struct pipe_variant *v)
     TRY(store_put_metric(session->store, run.id, "wanted", 0, (double)g->total));
     TRY(store_commit(session->store));
     g->open = false;
-    return list_left(g);
+    return reuse(g);
 
 fail:
     return st;

@@ -163,6 +163,69 @@ static void campaigns_refer_to_a_run(void **state)
     end(&f);
 }
 
+/* The same weights under another role, and a list with one problem more. */
+static void no_answer_is_made_twice(void **state)
+{
+    (void)state;
+    struct filling f;
+    char gen[STORE_ID];
+    bool some, got;
+    begin(&f, "reuse.db", "one");
+    const struct store_run first = open_run(&f, "eval", "{\"format\":\"x\"}");
+    must(store_can_reuse(f.store, first.id, &some));
+    assert_false(some);
+    put_answer(&f, &first, "p0", true, gen);
+    struct filling other = f;
+    other.variant.role = "control";
+    other.variant.label = "again";
+    must(store_put_variant(f.store, &other.variant));
+    must(store_put_benchmark(f.store, "demo", "mine", problems, 2, other.benchmark));
+    const struct store_run second = open_run(&other, "eval", "{\"format\":\"x\"}");
+    assert_string_not_equal(first.id, second.id);
+    must(store_can_reuse(f.store, second.id, &some));
+    assert_true(some);
+    must(store_reuse_answer(f.store, second.id, "p0", 0, &got));
+    assert_true(got);
+    must(store_reuse_answer(f.store, second.id, "p1", 0, &got));
+    assert_false(got);
+    must(store_reuse_answer(f.store, second.id, "p0", 1, &got));
+    assert_false(got);
+    expect(&f,
+           "SELECT count(*)||' '||count(DISTINCT g.output)||' '||sum(s.correct) FROM "
+           "generation g JOIN score s USING(gen_id)",
+           "2 1 2");
+    /* Other settings or other weights: nothing to take. */
+    const struct store_run third = open_run(&other, "eval", "{\"format\":\"y\"}");
+    must(store_can_reuse(f.store, third.id, &some));
+    assert_false(some);
+    end(&f);
+}
+
+static void two_quantized_models_have_two_labels(void **state)
+{
+    (void)state;
+    struct filling f;
+    begin(&f, "labels.db", "one");
+    const struct store_artifact weights = { "sha256:abcdef99", "weights", 1, NULL };
+    struct store_variant second = f.variant, again;
+    must(store_put_artifact(f.store, &weights));
+    second.label = "quant";
+    second.weights_id = weights.id;
+    must(store_put_variant(f.store, &second));
+    assert_string_equal(second.label, "quant-abcdef");
+    again = f.variant;
+    again.label = "quant";
+    must(store_put_variant(f.store, &again));
+    assert_string_equal(again.label, "quant");
+    /* An arm of a loop is told by its campaign: it keeps the name. */
+    second.label = "quant";
+    second.role = "control";
+    second.arm = "more-bits";
+    must(store_put_variant(f.store, &second));
+    assert_string_equal(second.label, "quant");
+    end(&f);
+}
+
 static void numerics_make_another_run(void **state)
 {
     (void)state;
@@ -392,6 +455,8 @@ int main(void)
         cmocka_unit_test(a_run_is_the_same_on_another_host),
         cmocka_unit_test(two_hosts_work_on_one_run),
         cmocka_unit_test(campaigns_refer_to_a_run),
+        cmocka_unit_test(no_answer_is_made_twice),
+        cmocka_unit_test(two_quantized_models_have_two_labels),
         cmocka_unit_test(numerics_make_another_run),
         cmocka_unit_test(two_locate_runs_keep_their_faults),
         cmocka_unit_test(the_run_with_more_locators_speaks),
