@@ -54,11 +54,19 @@ static const struct merge_table tables[] = {
     { "annotation", "annotation_id", "note" },
 };
 
-/* Metrics that count what work took. */
-#define COSTS "('wall_seconds','device_seconds','step_seconds','tokens','tflop')"
+/* Which value of a metric stays: metrics.def. */
+static const char metric_rules[] =
+    "CREATE TEMP TABLE metric_rule AS SELECT '' AS name, '' AS rule WHERE false "
+#define METRIC(name, unit, rule, what) "UNION ALL SELECT '" #name "', '" #rule "' "
+#include "store/metrics.def"
+#undef METRIC
+    ;
+#define ADDED "(SELECT name FROM temp.metric_rule WHERE rule='SUM')"
+#define MOST "(SELECT name FROM temp.metric_rule WHERE rule='MOST')"
 
 /* Before the rows are added: what the two files say of the same thing. */
 static const char *const before[] = {
+    metric_rules,
     /* What a run took adds up where the attempts are others in both files; where an
      * attempt is in both, the sum would count it twice, and the larger one stays. */
     "CREATE TEMP TABLE apart AS SELECT r.run_id FROM main.run r JOIN other.run o "
@@ -66,17 +74,17 @@ static const char *const before[] = {
     "USING(attempt_id) WHERE a.run_id=r.run_id) AND EXISTS(SELECT 1 FROM other.attempt b "
     "WHERE b.run_id=r.run_id)",
     "UPDATE main.metric AS m SET value=m.value+o.value FROM other.metric o WHERE "
-    "o.run_id=m.run_id AND o.name=m.name AND o.step=m.step AND m.name IN " COSTS
+    "o.run_id=m.run_id AND o.name=m.name AND o.step=m.step AND m.name IN " ADDED
     " AND m.run_id IN (SELECT run_id FROM temp.apart)",
     "UPDATE main.metric AS m SET value=o.value FROM other.metric o WHERE "
     "o.run_id=m.run_id AND o.name=m.name AND o.step=m.step AND o.value>m.value AND "
-    "(m.name='wanted' OR m.name IN " COSTS " AND m.run_id NOT IN (SELECT run_id FROM "
+    "(m.name IN " MOST " OR m.name IN " ADDED " AND m.run_id NOT IN (SELECT run_id FROM "
     "temp.apart))",
     /* Of all other numbers, and of faults, the finished run's. */
     "UPDATE main.metric AS m SET value=o.value, t_ms=o.t_ms FROM other.metric o, "
     "other.run p, main.run r WHERE o.run_id=m.run_id AND o.name=m.name AND "
     "o.step=m.step AND p.run_id=m.run_id AND r.run_id=m.run_id AND p.status='done' AND "
-    "r.status<>'done' AND m.name<>'wanted' AND m.name NOT IN " COSTS,
+    "r.status<>'done' AND m.name NOT IN " ADDED " AND m.name NOT IN " MOST,
     "UPDATE main.fault AS f SET step_idx=o.step_idx, tok_idx=o.tok_idx, "
     "category=o.category, confidence=o.confidence, evidence=o.evidence FROM other.fault "
     "o, other.run p, main.run r WHERE o.fault_id=f.fault_id AND p.run_id=f.run_id AND "
@@ -103,6 +111,7 @@ static const char *const before[] = {
     "error=o.error FROM other.run o WHERE o.run_id=r.run_id AND o.status='done' AND "
     "r.status<>'done'",
     "DROP TABLE temp.apart",
+    "DROP TABLE temp.metric_rule",
     NULL,
 };
 

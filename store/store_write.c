@@ -444,10 +444,31 @@ fail:
     return st;
 }
 
+/* Whether metrics.def has the name, or says how it is made. */
+static bool known_metric(const char *name)
+{
+    static const char *const names[] = {
+#define METRIC(name, unit, merge, what) #name,
+#include "store/metrics.def"
+#undef METRIC
+    };
+    static const char injected[] = "injected_";
+    if (strncmp(name, injected, sizeof injected - 1) == 0)
+        name += sizeof injected - 1;
+    const char *last = strrchr(name, '_');
+    if (last &&
+        (!strcmp(last, "_said") || !strcmp(last, "_right") || !strcmp(last, "_near")))
+        return true;
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 rt_status store_put_metric(struct store *s, const char *run_id, const char *name,
                            int64_t step, double value)
 {
-    assert(run_id[0] && name[0]);
+    assert(run_id[0] && known_metric(name));
     return store_run_sql(s,
                          "INSERT INTO metric(run_id,name,step,value,t_ms) "
                          "VALUES(?,?,?,?,?) ON CONFLICT(run_id,name,step) DO UPDATE SET "
@@ -458,7 +479,7 @@ rt_status store_put_metric(struct store *s, const char *run_id, const char *name
 rt_status store_add_metric(struct store *s, const char *run_id, const char *name,
                            double value)
 {
-    assert(run_id[0] && name[0]);
+    assert(run_id[0] && known_metric(name));
     return store_run_sql(s,
                          "INSERT INTO metric(run_id,name,step,value,t_ms) "
                          "VALUES(?,?,0,?,?) ON CONFLICT(run_id,name,step) DO UPDATE SET "

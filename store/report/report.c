@@ -75,6 +75,16 @@ void report_share(struct html *h, uint32_t k, uint32_t n)
 
 /* ---- the page ---- */
 
+static const struct section {
+    rt_status (*write)(struct report *r);
+    const char *id, *title;
+    bool paired;
+} sections[] = {
+#define SECTION(name, id, title, paired) { report_##name, id, title, paired },
+#include "store/report/sections.def"
+#undef SECTION
+};
+
 static rt_status take_text(void *user, const struct store_row *row)
 {
     struct report *r = user;
@@ -93,12 +103,6 @@ static const char patterns[] =
 
 void report_head(struct report *r)
 {
-    static const char *const links[][2] = {
-        { "recovery", "Recovery" },   { "arms", "Recipes and controls" },
-        { "faults", "First faults" }, { "problems", "Problems" },
-        { "training", "Training" },   { "cost", "Cost" },
-        { "device", "Device" },       { "reproduce", "Reproduce" },
-    };
     struct html *h = &r->h;
     char style[HTML_CSP], script[HTML_CSP];
     html_csp_hash(report_style, style);
@@ -120,9 +124,9 @@ void report_head(struct report *r)
         "<h1>What quantizing cost, and what came back</h1>\n<nav "
         "aria-label=\"Sections\">",
         r->campaign);
-    for (size_t i = 0; i < RT_COUNT(links); i++)
-        if (r->paired || i > 3)
-            html_raw(h, "<a href=\"#%s\">%s</a> ", links[i][0], links[i][1]);
+    for (size_t i = 0; i < RT_COUNT(sections); i++)
+        if (sections[i].id[0] && (r->paired || !sections[i].paired))
+            html_raw(h, "<a href=\"#%s\">%s</a> ", sections[i].id, sections[i].title);
     html_raw_text(h, "</nav>\n");
 }
 
@@ -130,17 +134,9 @@ static rt_status write_sections(struct report *r)
 {
     rt_status st;
     report_head(r);
-    TRY(report_headline(r));
-    if (r->paired) {
-        TRY(report_recovery(r));
-        TRY(report_arms(r));
-        TRY(report_faults(r));
-        TRY(report_divergence(r));
-        TRY(report_problems(r));
-    }
-    TRY(report_training(r));
-    TRY(report_costs(r));
-    TRY(report_reproduce(r));
+    for (size_t i = 0; i < RT_COUNT(sections); i++)
+        if (r->paired || !sections[i].paired)
+            TRY(sections[i].write(r));
     html_raw_text(&r->h, "</main><script>");
     html_pieces(&r->h, report_script);
     html_raw_text(&r->h, "</script></body></html>\n");

@@ -20,7 +20,7 @@ static rt_status put_pairs(void *user, const struct store_row *row)
     return RT_OK;
 }
 
-static rt_status put_costs(struct report *r)
+rt_status report_cost(struct report *r)
 {
     rt_status st;
     struct html *h = &r->h;
@@ -67,11 +67,10 @@ fail:
     return st;
 }
 
-rt_status report_costs(struct report *r)
+rt_status report_device(struct report *r)
 {
     rt_status st;
     const char *const args[] = { r->campaign, NULL };
-    TRY(put_costs(r));
     html_raw_text(&r->h, "<h2 id=\"device\">Device and driver</h2>\n");
     TRY(store_query(
         r->store,

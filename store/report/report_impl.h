@@ -66,15 +66,10 @@ const char *report_pattern_words(const struct report *r, unsigned cell);
 
 RT_CHECKED rt_status report_load(struct report *r);
 void report_head(struct report *r);
-RT_CHECKED rt_status report_headline(struct report *r);
-RT_CHECKED rt_status report_recovery(struct report *r);
-RT_CHECKED rt_status report_arms(struct report *r);
-RT_CHECKED rt_status report_faults(struct report *r);
-RT_CHECKED rt_status report_divergence(struct report *r);
-RT_CHECKED rt_status report_problems(struct report *r);
-RT_CHECKED rt_status report_training(struct report *r);
-RT_CHECKED rt_status report_costs(struct report *r);
-RT_CHECKED rt_status report_reproduce(struct report *r);
+#define SECTION(name, id, title, paired) \
+    RT_CHECKED rt_status report_##name(struct report *r);
+#include "store/report/sections.def"
+#undef SECTION
 
 /* Parts of report_arms: what the arms are, and their tables. */
 void report_arms_words(struct report *r);
