@@ -83,6 +83,11 @@ const struct fmt_gguf_key *fmt_gguf_key_find(const struct fmt_gguf *file,
 RT_CHECKED rt_status fmt_gguf_whole(const struct fmt_gguf *file, const char *name,
                                     int64_t otherwise, int64_t low, int64_t high,
                                     int64_t *out);
+/* The same from a key that may hold an array with one number per layer, which must be
+ * `count` that are all the same. */
+RT_CHECKED rt_status fmt_gguf_whole_each(const struct fmt_gguf *file, const char *name,
+                                         int64_t otherwise, int64_t low, int64_t high,
+                                         uint64_t count, int64_t *out);
 /* A finite number; `otherwise` where the key is missing. */
 RT_CHECKED rt_status fmt_gguf_number(const struct fmt_gguf *file, const char *name,
                                      double otherwise, double *out);

@@ -8,13 +8,21 @@
 #include "runtime/format/quant_config.h"
 #include "runtime/format/rope_config.h"
 
+/* Which layers attend to the last sliding_window positions only. */
+enum fmt_window {
+    FMT_WINDOW_NONE,   /* none but those that layer_types names */
+    FMT_WINDOW_LAYERS, /* with use_sliding_window: by layer_types or max_window_layers */
+    FMT_WINDOW_ALL,    /* all, unless sliding_window is null */
+};
+
 /* What distinguishes one model family from another, as data: a family is a row. */
 struct fmt_family {
     const char *model_type; /* of config.json */
     bool qkv_bias;          /* q, k, v have biases */
     bool bias_keys;         /* attention_bias and mlp_bias say whether there are more */
     bool qk_norm;           /* RMSNorm over each head of q and k */
-    bool window;            /* a sliding_window is in use without use_sliding_window */
+    enum fmt_window window;
+    uint32_t head_dim; /* where the file gives none; 0: hidden over heads */
 };
 
 enum { FMT_EOS_MAX = 8, FMT_HEAD_DIM_MAX = 512 };
