@@ -43,6 +43,7 @@ struct fmt_safetensors {
 };
 
 const char *fmt_dtype_name(enum fmt_dtype dtype);
+uint32_t fmt_dtype_bytes(enum fmt_dtype dtype); /* of an element */
 /* F32, F16 or BF16: what fmt_tensor_floats reads. */
 bool fmt_dtype_is_float(enum fmt_dtype dtype);
 
