@@ -33,6 +33,12 @@ static rt_status folder_open(struct fmt_model *m, bool whole)
     else
         TRY(read_quantization(m));
     TRY(fmt_safetensors_open_folder(m->ctx, m->path, &m->file));
+    if (whole)
+        TRY(fmt_names_settle(m));
+    void *absent = json_object_iter(m->file.absent);
+    if (!whole && absent) /* any tensor may be asked for */
+        TRY(fmt_safetensors_needs(m->ctx, m->path, &m->file,
+                                  json_object_iter_key(absent)));
     return RT_OK;
 
 fail:
@@ -72,8 +78,8 @@ static rt_status folder_floats(struct fmt_model *m, const char *name, uint64_t c
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': tensor '%s' is %s with %llu elements, config.json asks for "
                        "%llu floats",
-                       m->path, name, fmt_dtype_name(t->dtype),
-                       (unsigned long long)t->count, (unsigned long long)count);
+                       m->path, name, fmt_tensor_dtype(t), (unsigned long long)t->count,
+                       (unsigned long long)count);
     fmt_tensor_floats(t, 0, count, out);
     return RT_OK;
 }
@@ -110,8 +116,10 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
     if (st != RT_OK)
         return st;
     if (!fmt_dtype_is_float((*out)->dtype))
-        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
-                       m->path, full, fmt_dtype_name((*out)->dtype));
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' has the unsupported dtype '%s'; F32, F16 and "
+                       "BF16 are supported",
+                       m->path, full, fmt_tensor_dtype(*out));
     if ((*out)->dims != 2 || (*out)->shape[0] == 0 || (*out)->shape[1] == 0 ||
         (*out)->shape[0] > UINT32_MAX || (*out)->shape[1] > UINT32_MAX)
         return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is no matrix", m->path,

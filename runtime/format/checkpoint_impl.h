@@ -54,6 +54,10 @@ struct fmt_source {
 
 extern const struct fmt_source fmt_source_folder, fmt_source_gguf;
 
+/* Gives the tensors of a folder the names of its config's model and settles whether the
+ * head is the embedding, also in the config. RT_ERR_INPUT: something that the index
+ * promises and the model needs is missing. */
+RT_CHECKED rt_status fmt_names_settle(struct fmt_model *m);
 /* RT_ERR_INPUT: a value is not finite. */
 RT_CHECKED rt_status fmt_check_finite(struct fmt_model *m, const char *name,
                                       const float *values, uint64_t count);

@@ -80,7 +80,7 @@ static rt_status check(const struct opener *o, const struct fmt_tensor *t, uint6
                        (unsigned long long)cols);
     if (!kind)
         return rt_fail(o->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, %s is expected",
-                       o->where, t->name, fmt_dtype_name(t->dtype), kinds);
+                       o->where, t->name, fmt_tensor_dtype(t), kinds);
     return RT_OK;
 }
 

@@ -253,6 +253,11 @@ static rt_status keep_tensor(struct writer *w, const struct fmt_tensor_info *t)
     rt_status st;
     float *values = NULL;
     enum fmt_dtype dtype = t->dtype;
+    if (dtype == FMT_OTHER) {
+        rt_log(w->ctx, RT_LOG_WARNING,
+               "tensor '%s' has a type that is not known and is left out", t->name);
+        return RT_OK;
+    }
     if (t->data)
         TRY(check_copied(w, t));
     else
