@@ -19,7 +19,8 @@ static rt_status read_quantization(struct fmt_model *m)
     if (st == RT_OK && fmt_exists(path))
         st = fmt_json_read(m->ctx, path, &root);
     if (st == RT_OK)
-        st = fmt_quantization_find(m->ctx, m->path, path, root, &m->config.quantization);
+        st = fmt_quantization_find(m->ctx, m->path, path, root, &m->config.quantization,
+                                   &m->rules);
     json_decref(root);
     rt_free(path);
     return st;
@@ -29,7 +30,7 @@ static rt_status folder_open(struct fmt_model *m, bool whole)
 {
     rt_status st;
     if (whole)
-        TRY(fmt_config_read(m->ctx, m->path, &m->config));
+        TRY(fmt_config_read_rules(m->ctx, m->path, &m->config, &m->rules));
     else
         TRY(read_quantization(m));
     TRY(fmt_safetensors_open_folder(m->ctx, m->path, &m->file));
@@ -48,6 +49,7 @@ fail:
 static void folder_close(struct fmt_model *m)
 {
     fmt_safetensors_close(&m->file);
+    fmt_quant_rules_free(&m->rules);
 }
 
 static bool folder_exists(const struct fmt_model *m, const char *name)
@@ -127,28 +129,38 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
     return RT_OK;
 }
 
-static bool is_packed(const struct fmt_model *m, const char *name)
+bool fmt_folder_is_packed(const struct fmt_model *m, const char *name)
 {
-    return fmt_packed_exists(&m->file, &m->config.quantization, name);
+    struct rt_ctx quiet = { 0 }; /* who opens it is told what is wrong */
+    struct fmt_quantization q;
+    if (fmt_quant_rules_find(&quiet, m->path, &m->rules, &m->config.quantization, name,
+                             &q) != RT_OK)
+        q = m->config.quantization;
+    return fmt_packed_exists(&m->file, &q, name);
 }
 
 static rt_status open_packed(struct fmt_model *m, const char *name, struct fmt_packed *p)
 {
-    const struct fmt_quantization *q = &m->config.quantization;
-    const rt_status st = fmt_packed_open(m->ctx, m->path, &m->file, q, name, p);
-    if (st == RT_OK && p->method != q->method && !m->warned) {
+    rt_status st;
+    struct fmt_quantization q;
+    TRY(fmt_quant_rules_find(m->ctx, m->path, &m->rules, &m->config.quantization, name,
+                             &q));
+    TRY(fmt_packed_open(m->ctx, m->path, &m->file, &q, name, p));
+    if (p->method != q.method && !m->warned) {
         m->warned = true;
         rt_log(m->ctx, RT_LOG_WARNING,
                "'%s' says that its zero points are stored as in %s, their values say %s; "
                "read as the latter",
-               m->path, fmt_method_name(q->method), fmt_method_name(p->method));
+               m->path, fmt_method_name(q.method), fmt_method_name(p->method));
     }
+
+fail:
     return st;
 }
 
 static bool folder_has_head(const struct fmt_model *m)
 {
-    return folder_exists(m, "lm_head.weight") || is_packed(m, "lm_head");
+    return folder_exists(m, "lm_head.weight") || fmt_folder_is_packed(m, "lm_head");
 }
 
 static uint64_t folder_bytes(const struct fmt_model *m)
@@ -165,7 +177,7 @@ static rt_status folder_size(struct fmt_model *m, const char *name, uint32_t *ou
     rt_status st;
     struct fmt_packed p;
     const struct fmt_tensor *t;
-    if (is_packed(m, name)) {
+    if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
         *out = p.out;
         *in = p.in;
@@ -196,7 +208,7 @@ static rt_status folder_form(struct fmt_model *m, const char *name,
     rt_status st;
     struct fmt_packed p;
     const struct fmt_tensor *t;
-    if (is_packed(m, name)) {
+    if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
         shape->bits = p.bits;
         shape->group = p.groups == 1 ? 0 : p.group;
@@ -220,9 +232,9 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
     rt_status st;
     struct fmt_packed p;
     const struct fmt_tensor *t;
-    if (is_packed(m, name)) {
+    if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
-        const char *method = fmt_method_name(m->config.quantization.method);
+        const char *method = fmt_method_name(p.method);
         if (p.groups == 1)
             snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.bits);
         else
@@ -251,7 +263,7 @@ static rt_status folder_order(struct fmt_model *m, const char *name, uint32_t in
 {
     rt_status st;
     struct fmt_packed p;
-    if (!is_packed(m, name))
+    if (!fmt_folder_is_packed(m, name))
         return RT_OK;
     TRY(open_packed(m, name, &p));
     assert(p.in == in);
@@ -422,7 +434,7 @@ fail:
 static rt_status folder_matrix(struct fmt_model *m, const char *name, uint32_t out,
                                uint32_t in, float *values)
 {
-    if (is_packed(m, name))
+    if (fmt_folder_is_packed(m, name))
         return packed_floats(m, name, values);
     char full[512];
     snprintf(full, sizeof full, "%s.weight", name);

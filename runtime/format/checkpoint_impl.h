@@ -6,6 +6,7 @@
 
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/gguf_model.h"
+#include "runtime/format/quant_rules.h"
 #include "runtime/base/hash_cache.h"
 
 struct fmt_source;
@@ -18,7 +19,8 @@ struct fmt_model {
     struct fmt_config config; /* tensors only: nothing but its quantization */
     /* a folder */
     struct fmt_safetensors file;
-    bool warned; /* that the zero points are labelled wrongly */
+    struct fmt_quant_rules rules; /* beside config.quantization */
+    bool warned;                  /* that the zero points are labelled wrongly */
     /* a GGUF file */
     struct fmt_gguf gguf;
     const struct fmt_gguf_arch *arch; /* null: none that is supported, tensors only */
@@ -54,6 +56,8 @@ struct fmt_source {
 
 extern const struct fmt_source fmt_source_folder, fmt_source_gguf;
 
+/* Whether a module of a folder is packed; its settings are not checked. */
+bool fmt_folder_is_packed(const struct fmt_model *m, const char *name);
 /* Gives the tensors of a folder the names of its config's model and settles whether the
  * head is the embedding, also in the config. RT_ERR_INPUT: something that the index
  * promises and the model needs is missing. */

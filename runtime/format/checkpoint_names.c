@@ -3,7 +3,6 @@
  * though they are tied, and tensors that the index promises and no shard has. */
 #include "runtime/format/checkpoint_impl.h"
 
-#include "runtime/format/packed.h"
 #include "runtime/format/peft.h"
 
 #include <stdio.h>
@@ -86,10 +85,8 @@ static rt_status settle_head(struct fmt_model *m)
     rt_status st = RT_OK;
     const struct fmt_tensor *head = fmt_safetensors_find(&m->file, HEAD);
     const struct fmt_tensor *embedding = fmt_safetensors_find(&m->file, EMBEDDING);
-    const bool packed_head =
-        fmt_packed_exists(&m->file, &m->config.quantization, "lm_head");
-    const bool packed_embedding =
-        fmt_packed_exists(&m->file, &m->config.quantization, "model.embed_tokens");
+    const bool packed_head = fmt_folder_is_packed(m, "lm_head");
+    const bool packed_embedding = fmt_folder_is_packed(m, "model.embed_tokens");
     if (head && !embedding && !packed_embedding) {
         TRY(fmt_safetensors_rename(m->ctx, &m->file, (uint32_t)(head - m->file.tensors),
                                    EMBEDDING));
@@ -157,7 +154,7 @@ static rt_status check_embedding(struct fmt_model *m)
 {
     static const char end[] = "embed_tokens.weight";
     if (fmt_safetensors_find(&m->file, EMBEDDING) ||
-        fmt_packed_exists(&m->file, &m->config.quantization, "model.embed_tokens"))
+        fmt_folder_is_packed(m, "model.embed_tokens"))
         return RT_OK;
     for (uint32_t i = 0; i < m->file.count; i++) {
         const char *name = m->file.tensors[i].name, *at = strstr(name, end);
@@ -178,8 +175,7 @@ rt_status fmt_names_settle(struct fmt_model *m)
     TRY(check_absent(m));
     if (m->config.tied)
         TRY(settle_head(m));
-    else if (!fmt_safetensors_find(&m->file, HEAD) &&
-             !fmt_packed_exists(&m->file, &m->config.quantization, "lm_head"))
+    else if (!fmt_safetensors_find(&m->file, HEAD) && !fmt_folder_is_packed(m, "lm_head"))
         rt_log(m->ctx, RT_LOG_WARNING,
                "'%s' has no head ('" HEAD "') and does not say that it is tied; the "
                "embedding is used",

@@ -249,6 +249,12 @@ fail:
 
 rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_config *out)
 {
+    return fmt_config_read_rules(ctx, folder, out, NULL);
+}
+
+rt_status fmt_config_read_rules(struct rt_ctx *ctx, const char *folder,
+                                struct fmt_config *out, struct fmt_quant_rules *rules)
+{
     rt_status st;
     *out = (struct fmt_config){ 0 };
     json_t *root = NULL, *generation = NULL;
@@ -267,7 +273,7 @@ rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_con
     }
     TRY(fmt_json_read(ctx, path, &root));
     TRY(read_root(ctx, path, root, out));
-    TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization));
+    TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization, rules));
     if (fmt_exists(more)) {
         TRY(fmt_json_read(ctx, more, &generation));
         TRY(read_eos(ctx, more, generation, out));

@@ -42,6 +42,11 @@ struct fmt_config {
 /* RT_ERR_INPUT for anything missing, out of range or not supported, naming the file. */
 RT_CHECKED rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder,
                                      struct fmt_config *out);
+/* The same with the settings of single modules (quant_rules.h; NULL: none): freed by the
+ * caller, also after a failure. */
+RT_CHECKED rt_status fmt_config_read_rules(struct rt_ctx *ctx, const char *folder,
+                                           struct fmt_config *out,
+                                           struct fmt_quant_rules *rules);
 /* The same from the object of a config.json, made elsewhere; path is for messages. */
 RT_CHECKED rt_status fmt_config_parse(struct rt_ctx *ctx, const char *path,
                                       const json_t *root, struct fmt_config *out);

@@ -188,6 +188,25 @@ static rt_status check_zeros(const struct opener *o, const struct fmt_packed *p)
     }
 }
 
+/* Whether the groups of columns are none: never set (-1, its value at the start), empty,
+ * or of GPTQ without desc_act all 0 or -1. vLLM reads such files so; packed.h says it. */
+static bool is_no_order(const struct fmt_packed *p, const struct fmt_quantization *q)
+{
+    const struct fmt_tensor *t = p->order;
+    if (t->count == 0)
+        return true;
+    if (!is_words(t) || q->act_order)
+        return false;
+    uint64_t unset = 0, zero = 0;
+    for (uint64_t k = 0; k < t->count; k++) {
+        unset += word_at(t, k) == UINT32_MAX;
+        zero += word_at(t, k) == 0;
+    }
+    if (p->method == FMT_PACK_QUANTIZED)
+        return unset > 0;
+    return unset == t->count || (zero == t->count && p->groups > 1);
+}
+
 /* Every group but the last is full: the device layout has no others. */
 static rt_status check_order(const struct opener *o, const struct fmt_packed *p)
 {
@@ -313,6 +332,8 @@ rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
     if (p->zeros)
         TRY(check_zeros(&o, p));
     p->order = s->order ? part_of(file, name, s->order) : NULL;
+    if (p->order && is_no_order(p, q))
+        p->order = NULL;
     if (p->order)
         TRY(check_order(&o, p));
     if (gptq && q->symmetric)

@@ -18,6 +18,8 @@
  *                 [groups][out bits / 32], streams along the output, in gptq minus one
  *                 per field, modulo 2^bits; NAME.scales [groups][out]; NAME.g_idx I32
  *                 [in]: the group of every column (absent: in order)
+ * A g_idx that was never set is none: an empty one, one of compressed-tensors with a -1
+ * in it, and one of GPTQ without desc_act that is all 0 or -1.
  * Where columns are not in the order of their groups (act-order), fmt_packed_order gives
  * the order in which they are. */
 #ifndef RUNTIME_FORMAT_PACKED_H

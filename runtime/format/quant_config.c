@@ -3,6 +3,7 @@
 #include "runtime/format/quant_config.h"
 
 #include "runtime/base/file.h"
+#include "runtime/format/quant_rules.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -63,6 +64,9 @@ static rt_status check_kinds(struct rt_ctx *ctx, const char *path, const json_t 
         { "symmetric", FMT_JSON_BOOL },
         { "type", FMT_JSON_TEXT },
         { "is_marlin_format", FMT_JSON_BOOL },
+        { "w_bit", FMT_JSON_WHOLE },
+        { "q_group_size", FMT_JSON_WHOLE },
+        { "desc_act", FMT_JSON_BOOL },
     };
     return fmt_json_check(ctx, path, "quantization_config", object, keys, RT_COUNT(keys));
 }
@@ -70,6 +74,12 @@ static rt_status check_kinds(struct rt_ctx *ctx, const char *path, const json_t 
 static json_int_t integer(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
+}
+
+/* The name of a key, or of the one that other tools have for it. */
+static const char *either(const json_t *object, const char *key, const char *other)
+{
+    return json_object_get(object, key) ? key : other;
 }
 
 /* ---- compressed-tensors ---- */
@@ -153,26 +163,29 @@ static const char *text_of(const json_t *config, const char *key)
 static rt_status read_awq(struct rt_ctx *ctx, const char *path, const json_t *config,
                           struct fmt_quantization *q)
 {
+    const char *version = either(config, "version", "checkpoint_format");
     q->method = FMT_AWQ;
-    if (!is_word_or_none(config, "version", "gemm"))
+    if (!is_word_or_none(config, version, "gemm"))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': AWQ packing '%.60s' is not supported; gemm is", path,
-                       text_of(config, "version"));
-    return take_sizes(ctx, path, integer(config, "bits"), integer(config, "group_size"),
-                      q);
+                       text_of(config, version));
+    return take_sizes(ctx, path, integer(config, either(config, "bits", "w_bit")),
+                      integer(config, either(config, "group_size", "q_group_size")), q);
 }
 
 static rt_status read_gptq(struct rt_ctx *ctx, const char *path, const json_t *config,
                            struct fmt_quantization *q)
 {
-    const bool v1 = is_word_or_none(config, "checkpoint_format", "gptq");
+    const char *format = either(config, "checkpoint_format", "format");
+    const bool v1 = is_word_or_none(config, format, "gptq");
     q->method = v1 ? FMT_GPTQ : FMT_GPTQ_V2;
     q->symmetric = json_is_true(json_object_get(config, "sym"));
-    if (!v1 && !is_word_or_none(config, "checkpoint_format", "gptq_v2"))
+    q->act_order = json_is_true(json_object_get(config, "desc_act"));
+    if (!v1 && !is_word_or_none(config, format, "gptq_v2"))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': GPTQ checkpoint format '%.60s' is not supported; gptq and "
                        "gptq_v2 are",
-                       path, text_of(config, "checkpoint_format"));
+                       path, text_of(config, format));
     if (json_is_true(json_object_get(config, "is_marlin_format")))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': GPTQ weights in marlin order are not supported", path);
@@ -207,26 +220,65 @@ rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
                    path, method ? method : "(none)");
 }
 
-rt_status fmt_quantization_find(struct rt_ctx *ctx, const char *folder, const char *path,
-                                const json_t *root, struct fmt_quantization *q)
+/* ---- where the config is ---- */
+
+/* Reads a file that stands beside config.json, null: there is none. Some tools do not say
+ * in it what they are. */
+static rt_status read_beside(struct rt_ctx *ctx, const char *path, json_t **out)
 {
-    const json_t *config = json_object_get(root, "quantization_config");
-    char *beside = fmt_path(ctx, folder, "quantize_config.json");
-    json_t *own = NULL;
-    if (!beside)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
-    rt_status st;
-    if ((config && !json_is_null(config)) || !fmt_exists(beside)) {
-        st = fmt_quantization_read(ctx, path, config, q);
-    } else {
-        st = fmt_json_read(ctx, beside, &own);
-        /* The file is GPTQ's own, which has no need to say so. */
-        if (st == RT_OK && !json_object_get(own, "quant_method"))
-            json_object_set_new(own, "quant_method", json_string("gptq"));
-        if (st == RT_OK)
-            st = fmt_quantization_read(ctx, beside, own, q);
+    *out = NULL;
+    if (!fmt_exists(path))
+        return RT_OK;
+    const rt_status st = fmt_json_read(ctx, path, out);
+    if (st != RT_OK || json_object_get(*out, "quant_method"))
+        return st;
+    const char *method = json_string_value(json_object_get(*out, "method"));
+    if (!method)
+        method = json_object_get(*out, "w_bit") ? "awq" : "gptq";
+    return json_object_set_new(*out, "quant_method", json_string(method)) == 0
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
+}
+
+/* Of config.json: a new reference, null where there is none or it packs nothing. */
+static json_t *own_config(const json_t *root)
+{
+    json_t *config = json_object_get(root, "quantization_config");
+    json_t *older = json_object_get(root, "compression_config");
+    if (config && !json_is_null(config))
+        return json_incref(config);
+    if (!json_object_get(older, "config_groups"))
+        return NULL;
+    json_t *copy = json_copy(older);
+    if (copy)
+        json_object_set_new(copy, "quant_method", json_string("compressed-tensors"));
+    return copy;
+}
+
+rt_status fmt_quantization_find(struct rt_ctx *ctx, const char *folder, const char *path,
+                                const json_t *root, struct fmt_quantization *q,
+                                struct fmt_quant_rules *rules)
+{
+    static const char *const files[] = { "quantize_config.json", "quant_config.json" };
+    rt_status st = RT_OK;
+    struct fmt_quant_rules own;
+    char *beside = NULL;
+    json_t *config = own_config(root);
+    for (size_t i = 0; i < RT_COUNT(files) && !config; i++) {
+        rt_free(beside);
+        beside = fmt_path(ctx, folder, files[i]);
+        if (!beside)
+            return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+        TRY(read_beside(ctx, beside, &config));
     }
-    json_decref(own);
+    TRY(fmt_quant_rules_read(ctx, beside ? beside : path, config, q, &own));
+    if (rules)
+        *rules = own;
+    else
+        fmt_quant_rules_free(&own);
+
+fail:
+    json_decref(config);
     rt_free(beside);
     return st;
 }

@@ -1,7 +1,8 @@
 /* runtime/format/quant_config.h
  * How a folder says that its matrices are packed: the quantization_config of its
- * config.json, or the quantize_config.json that older GPTQ tools write beside it. What
- * the packings look like is in packed.h. */
+ * config.json (compression_config in older files of compressed-tensors), or else a file
+ * beside it: quantize_config.json of GPTQ tools, quant_config.json of AutoAWQ. What the
+ * packings look like is in packed.h. */
 #ifndef RUNTIME_FORMAT_QUANT_CONFIG_H
 #define RUNTIME_FORMAT_QUANT_CONFIG_H
 
@@ -25,6 +26,8 @@ struct fmt_quantization {
     uint32_t group; /* 0: one scale per row */
     bool symmetric;
     char algorithm[16]; /* "rtn": what chose the codes, empty where the file is silent */
+    bool act_order;     /* GPTQ's desc_act: columns may be in any order */
+    bool mixed; /* modules differ (quant_rules.h); these are the settings of one */
 };
 
 const char *fmt_method_name(enum fmt_method method); /* "gptq_v2" */
@@ -34,9 +37,12 @@ const char *fmt_method_name(enum fmt_method method); /* "gptq_v2" */
 RT_CHECKED rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
                                            const json_t *config,
                                            struct fmt_quantization *out);
-/* The same from a folder: `root` is its config.json, read before. */
+struct fmt_quant_rules;
+/* The same from a folder: `root` is its config.json, read before. `rules`: settings of
+ * single modules (fmt_quant_rules_free), null: they are checked only. */
 RT_CHECKED rt_status fmt_quantization_find(struct rt_ctx *ctx, const char *folder,
                                            const char *path, const json_t *root,
-                                           struct fmt_quantization *out);
+                                           struct fmt_quantization *out,
+                                           struct fmt_quant_rules *rules);
 
 #endif
