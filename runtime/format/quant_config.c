@@ -222,19 +222,34 @@ rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
 
 /* ---- where the config is ---- */
 
-/* Reads a file that stands beside config.json, null: there is none. Some tools do not say
- * in it what they are. */
-static rt_status read_beside(struct rt_ctx *ctx, const char *path, json_t **out)
+/* Files beside config.json, and the method of those that do not say it. */
+static const struct {
+    const char *name, *usual;
+} files[] = {
+    { "quantize_config.json", "gptq" },
+    { "quant_config.json",
+      "awq" }, /* others have files of this name: they do not count */
+};
+
+static rt_status read_beside(struct rt_ctx *ctx, const char *path, const char *usual,
+                             json_t **out)
 {
     *out = NULL;
     if (!fmt_exists(path))
         return RT_OK;
     const rt_status st = fmt_json_read(ctx, path, out);
-    if (st != RT_OK || json_object_get(*out, "quant_method"))
+    if (st != RT_OK)
         return st;
-    const char *method = json_string_value(json_object_get(*out, "method"));
+    const bool is_awq = json_object_get(*out, "w_bit") != NULL;
+    const char *method =
+        json_string_value(json_object_get(*out, either(*out, "quant_method", "method")));
     if (!method)
-        method = json_object_get(*out, "w_bit") ? "awq" : "gptq";
+        method = is_awq ? "awq" : usual;
+    if (strcmp(usual, "awq") == 0 && (!is_awq || strcmp(method, "awq") != 0)) {
+        json_decref(*out);
+        *out = NULL;
+        return RT_OK;
+    }
     return json_object_set_new(*out, "quant_method", json_string(method)) == 0
                ? RT_OK
                : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
@@ -259,17 +274,16 @@ rt_status fmt_quantization_find(struct rt_ctx *ctx, const char *folder, const ch
                                 const json_t *root, struct fmt_quantization *q,
                                 struct fmt_quant_rules *rules)
 {
-    static const char *const files[] = { "quantize_config.json", "quant_config.json" };
     rt_status st = RT_OK;
     struct fmt_quant_rules own;
     char *beside = NULL;
     json_t *config = own_config(root);
     for (size_t i = 0; i < RT_COUNT(files) && !config; i++) {
         rt_free(beside);
-        beside = fmt_path(ctx, folder, files[i]);
+        beside = fmt_path(ctx, folder, files[i].name);
         if (!beside)
             return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
-        TRY(read_beside(ctx, beside, &config));
+        TRY(read_beside(ctx, beside, files[i].usual, &config));
     }
     TRY(fmt_quant_rules_read(ctx, beside ? beside : path, config, q, &own));
     if (rules)

@@ -168,6 +168,10 @@ static void the_files_of_older_tools_count(void **state)
           "{\"zero_point\": true, \"q_group_size\": 64, \"w_bit\": 4, \"version\": "
           "\"GEMM\", \"modules_to_not_convert\": [\"lm_head\"]}",
           IS(FMT_AWQ, 4, 64, false) },
+        /* of another tool */
+        { "quant_config.json",
+          "{\"weights\": \"fp8\", \"quant_method\": \"nobodys\"}",
+          { 0 } },
         /* goes before the one above */
         { "quantize_config.json", "{\"bits\": 3, \"group_size\": -1, \"sym\": true}",
           IS(FMT_GPTQ, 3, 0, true) },
