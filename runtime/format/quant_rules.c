@@ -288,7 +288,8 @@ rt_status fmt_quant_rules_read(struct rt_ctx *ctx, const char *path, const json_
     rt_status st;
     if (method && strcmp(method, "compressed-tensors") == 0 && groups)
         st = read_groups(&r, config, q);
-    else if (method && strcmp(method, "gptq") == 0 && dynamic)
+    else if (method && dynamic &&
+             (strcmp(method, "gptq") == 0 || strcmp(method, "awq") == 0))
         st = read_dynamic(&r, config, q);
     else
         st = fmt_quantization_read(ctx, path, config, q);

@@ -3,7 +3,7 @@
  *   compressed-tensors  config_groups, each with targets: names of modules, "re:" and a
  *                       regular expression, or classes ("Linear"). A name goes before
  *                       expressions, these in alphabetical order before classes
- *   gptq                dynamic: regular expressions, the first that fits counts; "-:" in
+ *   gptq, awq           dynamic: regular expressions, the first that fits counts; "-:" in
  *                       front: the module is not packed, else settings that differ
  * An expression fits from the start of the name on, as in Python's re.match. What cannot
  * be read is refused only if a module of the folder is packed so. */
