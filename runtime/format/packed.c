@@ -1,7 +1,7 @@
 /* runtime/format/packed.c
  * Reads packed matrices of compressed-tensors, AWQ and GPTQ folders to codes, scales
  * and zero points. */
-#include "runtime/format/packed.h"
+#include "runtime/format/packed_impl.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -23,16 +23,8 @@ static const struct parts {
     [FMT_GPTQ_V2] = { ".qweight", ".scales", ".qzeros", ".g_idx", true },
 };
 
-/* What opening needs; the messages name folder and tensor. */
-struct opener {
-    struct rt_ctx *ctx;
-    const char *where;
-    const struct fmt_safetensors *file;
-    const char *name;
-};
-
-static const struct fmt_tensor *part_of(const struct fmt_safetensors *file,
-                                        const char *name, const char *suffix)
+const struct fmt_tensor *fmt_part_of(const struct fmt_safetensors *file, const char *name,
+                                     const char *suffix)
 {
     char full[NAME_MAX_OF_TENSOR];
     snprintf(full, sizeof full, "%s%s", name, suffix);
@@ -42,16 +34,18 @@ static const struct fmt_tensor *part_of(const struct fmt_safetensors *file,
 bool fmt_packed_exists(const struct fmt_safetensors *file,
                        const struct fmt_quantization *q, const char *name)
 {
-    if (part_of(file, name, ".weight_packed") || part_of(file, name, ".qweight"))
+    if (fmt_part_of(file, name, ".weight_packed") || fmt_part_of(file, name, ".qweight"))
         return true;
-    const struct fmt_tensor *t = part_of(file, name, ".weight");
+    if (fmt_levels_exist(file, q, name))
+        return true;
+    const struct fmt_tensor *t = fmt_part_of(file, name, ".weight");
     return t && q->present && q->method == FMT_INT_QUANTIZED && t->dtype == FMT_I8;
 }
 
-static rt_status find(const struct opener *o, const char *suffix,
-                      const struct fmt_tensor **out)
+rt_status fmt_part_find(const struct fmt_opener *o, const char *suffix,
+                        const struct fmt_tensor **out)
 {
-    *out = part_of(o->file, o->name, suffix);
+    *out = fmt_part_of(o->file, o->name, suffix);
     if (*out)
         return RT_OK;
     return rt_fail(o->ctx, RT_ERR_INPUT,
@@ -65,9 +59,8 @@ static bool is_words(const struct fmt_tensor *t)
     return t->dtype == FMT_I32 || t->dtype == FMT_U32;
 }
 
-/* A matrix of this size and kind. */
-static rt_status check(const struct opener *o, const struct fmt_tensor *t, uint64_t rows,
-                       uint64_t cols, bool kind, const char *kinds)
+rt_status fmt_part_check(const struct fmt_opener *o, const struct fmt_tensor *t,
+                         uint64_t rows, uint64_t cols, bool kind, const char *kinds)
 {
     const uint64_t has_rows = t->dims ? t->shape[0] : 0;
     const uint64_t has_cols = t->dims > 1 ? t->shape[1] : 1;
@@ -93,16 +86,29 @@ static uint32_t word_at(const struct fmt_tensor *t, uint64_t i)
 
 /* ---- sizes ---- */
 
+rt_status fmt_part_size(const struct fmt_opener *o, uint64_t out, uint64_t in,
+                        struct fmt_packed *p)
+{
+    if (out == 0 || in == 0 || out > SIZE_MAX_OF_MATRIX || in > SIZE_MAX_OF_MATRIX)
+        return rt_fail(
+            o->ctx, RT_ERR_INPUT,
+            "'%s': tensor '%s' makes a matrix of %llu by %llu, which cannot be", o->where,
+            p->codes->name, (unsigned long long)out, (unsigned long long)in);
+    p->out = (uint32_t)out;
+    p->in = (uint32_t)in;
+    return RT_OK;
+}
+
 /* NAME.weight_shape: two whole numbers of 64 or 32 bits; absent: what the codes hold,
  * which only widths that divide a word tell. */
-static rt_status compressed_sizes(const struct opener *o, const struct fmt_packed *p,
+static rt_status compressed_sizes(const struct fmt_opener *o, const struct fmt_packed *p,
                                   uint64_t *out, uint64_t *in)
 {
-    const struct fmt_tensor *t = part_of(o->file, o->name, ".weight_shape");
+    const struct fmt_tensor *t = fmt_part_of(o->file, o->name, ".weight_shape");
     *out = p->codes->dims ? p->codes->shape[0] : 0;
     *in = p->codes->dims > 1 ? p->codes->shape[1] * (32 / p->stored) : 0;
     if (!t && 32 % p->stored != 0)
-        return find(o, ".weight_shape", &t);
+        return fmt_part_find(o, ".weight_shape", &t);
     if (!t)
         return RT_OK;
     const uint32_t step = t->dtype == FMT_I64 ? 2 : 1; /* words a number */
@@ -115,7 +121,7 @@ static rt_status compressed_sizes(const struct opener *o, const struct fmt_packe
     return RT_OK;
 }
 
-static rt_status find_sizes(const struct opener *o, struct fmt_packed *p)
+static rt_status find_sizes(const struct fmt_opener *o, struct fmt_packed *p)
 {
     const struct fmt_tensor *t = p->codes;
     uint64_t out = t->dims ? t->shape[0] : 0, in = t->dims > 1 ? t->shape[1] : 0;
@@ -132,14 +138,7 @@ static rt_status find_sizes(const struct opener *o, struct fmt_packed *p)
         out = in;
         in = words * 32 / p->stored;
     }
-    if (out == 0 || in == 0 || out > SIZE_MAX_OF_MATRIX || in > SIZE_MAX_OF_MATRIX)
-        return rt_fail(
-            o->ctx, RT_ERR_INPUT,
-            "'%s': tensor '%s' makes a matrix of %llu by %llu, which cannot be", o->where,
-            t->name, (unsigned long long)out, (unsigned long long)in);
-    p->out = (uint32_t)out;
-    p->in = (uint32_t)in;
-    return RT_OK;
+    return fmt_part_size(o, out, in, p);
 }
 
 /* Words that n codes of a width take in compressed-tensors: as one stream of bits, or so
@@ -168,32 +167,34 @@ static bool is_dense(const struct fmt_packed *p)
 }
 
 /* Codes as [rows][columns] of their tensor. */
-static rt_status check_codes(const struct opener *o, const struct fmt_packed *p)
+static rt_status check_codes(const struct fmt_opener *o, const struct fmt_packed *p)
 {
     const struct fmt_tensor *t = p->codes;
     switch (p->method) {
     case FMT_PACK_QUANTIZED:
-        return check(o, t, p->out, words_of(p->in, p->stored, p->dense), is_words(t),
-                     "I32");
+        return fmt_part_check(o, t, p->out, words_of(p->in, p->stored, p->dense),
+                              is_words(t), "I32");
     case FMT_INT_QUANTIZED:
-        return check(o, t, p->out, p->in, t->dtype == FMT_I8, "I8");
+        return fmt_part_check(o, t, p->out, p->in, t->dtype == FMT_I8, "I8");
     case FMT_AWQ:
-        return check(o, t, p->in, p->out / 8, is_words(t), "I32");
+        return fmt_part_check(o, t, p->in, p->out / 8, is_words(t), "I32");
     default:
-        return check(o, t, words_of(p->in, p->stored, true), p->out, is_words(t), "I32");
+        return fmt_part_check(o, t, words_of(p->in, p->stored, true), p->out, is_words(t),
+                              "I32");
     }
 }
 
-static rt_status check_scales(const struct opener *o, const struct fmt_packed *p)
+static rt_status check_scales(const struct fmt_opener *o, const struct fmt_packed *p)
 {
     const struct fmt_tensor *t = p->scales;
     if (parts[p->method].across)
-        return check(o, t, p->groups, p->out, fmt_dtype_is_float(t->dtype),
-                     "a float type");
+        return fmt_part_check(o, t, p->groups, p->out, fmt_dtype_is_float(t->dtype),
+                              "a float type");
     if (t->count == 1) /* one for the whole matrix */
-        return check(o, t, t->dims ? 1 : 0, 1, fmt_dtype_is_float(t->dtype),
-                     "a float type");
-    return check(o, t, p->out, p->groups, fmt_dtype_is_float(t->dtype), "a float type");
+        return fmt_part_check(o, t, t->dims ? 1 : 0, 1, fmt_dtype_is_float(t->dtype),
+                              "a float type");
+    return fmt_part_check(o, t, p->out, p->groups, fmt_dtype_is_float(t->dtype),
+                          "a float type");
 }
 
 /* The zero point of a whole matrix, which is not packed. */
@@ -202,31 +203,31 @@ static bool is_one_byte(const struct fmt_tensor *t)
     return t->dtype == FMT_I8 && t->count == 1;
 }
 
-static rt_status check_zeros(const struct opener *o, const struct fmt_packed *p)
+static rt_status check_zeros(const struct fmt_opener *o, const struct fmt_packed *p)
 {
     const struct fmt_tensor *t = p->zeros;
     switch (p->method) {
     case FMT_PACK_QUANTIZED:
         if (is_one_byte(t))
             return RT_OK;
-        return check(o, t, words_of(p->out, p->stored, p->dense), p->groups, is_words(t),
-                     "I32");
+        return fmt_part_check(o, t, words_of(p->out, p->stored, p->dense), p->groups,
+                              is_words(t), "I32");
     case FMT_INT_QUANTIZED:
-        return check(o, t, p->scales->dims ? p->scales->shape[0] : 0,
-                     p->scales->dims > 1 ? p->scales->shape[1] : 1, t->dtype == FMT_I8,
-                     "I8");
+        return fmt_part_check(o, t, p->scales->dims ? p->scales->shape[0] : 0,
+                              p->scales->dims > 1 ? p->scales->shape[1] : 1,
+                              t->dtype == FMT_I8, "I8");
     case FMT_AWQ:
-        return check(o, t, p->groups, p->out / 8, is_words(t), "I32");
+        return fmt_part_check(o, t, p->groups, p->out / 8, is_words(t), "I32");
     default:
-        return check(o, t, p->groups, words_of(p->out, p->stored, true), is_words(t),
-                     "I32");
+        return fmt_part_check(o, t, p->groups, words_of(p->out, p->stored, true),
+                              is_words(t), "I32");
     }
 }
 
 /* Every group but the last is full: the device layout has no others. */
-static rt_status check_order(const struct opener *o, const struct fmt_packed *p)
+static rt_status check_order(const struct fmt_opener *o, const struct fmt_packed *p)
 {
-    rt_status st = check(o, p->order, p->in, 1, is_words(p->order), "I32");
+    rt_status st = fmt_part_check(o, p->order, p->in, 1, is_words(p->order), "I32");
     if (st != RT_OK)
         return st;
     uint32_t *count = rt_alloc(o->ctx, p->groups, sizeof *count);
@@ -354,8 +355,15 @@ rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
                           struct fmt_packed *p)
 {
     rt_status st;
-    const struct opener o = { ctx, where, file, name };
+    const struct fmt_opener o = { ctx, where, file, name };
     const bool gptq = q->method == FMT_GPTQ || q->method == FMT_GPTQ_V2;
+    if (fmt_levels_exist(file, q, name))
+        return fmt_levels_open(&o, q, p);
+    if (q->present && q->method >= FMT_FLOAT_QUANTIZED)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': '%s' is packed otherwise than its quantization_config (%s) "
+                       "says",
+                       where, name, fmt_method_name(q->method));
     if (!q->present)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': '%s' is packed but config.json has no quantization_config",
@@ -365,10 +373,11 @@ rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
                               .bits = device_bits(q->bits),
                               .stored = q->bits,
                               .minus = q->method == FMT_GPTQ };
-    TRY(find(&o, s->codes, &p->codes));
-    TRY(find(&o, s->scales, &p->scales));
+    TRY(fmt_part_find(&o, s->codes, &p->codes));
+    TRY(fmt_part_find(&o, s->scales, &p->scales));
+    p->scale_dtype = fmt_dtype_is_f8(p->scales->dtype) ? FMT_F32 : p->scales->dtype;
     if (q->method == FMT_AWQ || gptq || !q->symmetric)
-        TRY(find(&o, s->zeros, &p->zeros));
+        TRY(fmt_part_find(&o, s->zeros, &p->zeros));
     TRY(find_sizes(&o, p));
     p->group = q->group && q->group < p->in ? q->group : p->in;
     p->groups = (p->in + p->group - 1) / p->group;
@@ -377,7 +386,7 @@ rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
     TRY(check_scales(&o, p));
     if (p->zeros)
         TRY(check_zeros(&o, p));
-    p->order = s->order ? part_of(file, name, s->order) : NULL;
+    p->order = s->order ? fmt_part_of(file, name, s->order) : NULL;
     if (p->order)
         TRY(check_order(&o, p));
     if (gptq && q->symmetric)
@@ -393,6 +402,8 @@ float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g,
 {
     float scale;
     assert(row < p->out && g < p->groups);
+    if (p->levels)
+        return fmt_levels_scale(p, row, g);
     const uint64_t at = p->scales->count == 1     ? 0
                         : parts[p->method].across ? (uint64_t)g * p->out + row
                                                   : (uint64_t)row * p->groups + g;
@@ -507,8 +518,10 @@ static void byte_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows
 void fmt_packed_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
                       uint8_t *codes)
 {
-    assert(first % 8 == 0 && first + rows <= p->out);
-    if (p->method == FMT_PACK_QUANTIZED)
+    assert((p->levels || first % 8 == 0) && first + rows <= p->out);
+    if (p->levels)
+        fmt_levels_codes(p, first, rows, codes);
+    else if (p->method == FMT_PACK_QUANTIZED)
         compressed_codes(p, first, rows, codes);
     else if (p->method == FMT_INT_QUANTIZED)
         byte_codes(p, first, rows, codes);

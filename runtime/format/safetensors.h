@@ -20,6 +20,9 @@ enum fmt_dtype {
     FMT_I64,
     FMT_F64,
     FMT_BOOL,
+    FMT_F8_E4M3, /* sign, 4 bits of exponent (bias 7), 3 of mantissa; no infinity */
+    FMT_F8_E5M2, /* the upper byte of a half */
+    FMT_F8_E8M0, /* 2^(byte - 127) */
     FMT_DTYPE_COUNT
 };
 
@@ -43,8 +46,10 @@ struct fmt_safetensors {
 };
 
 const char *fmt_dtype_name(enum fmt_dtype dtype);
-/* F32, F16 or BF16: what fmt_tensor_floats reads. */
+/* F32, F16, BF16, F8_E4M3 or F8_E5M2: what fmt_tensor_floats reads. */
 bool fmt_dtype_is_float(enum fmt_dtype dtype);
+/* F8_E4M3 or F8_E5M2. */
+bool fmt_dtype_is_f8(enum fmt_dtype dtype);
 
 /* Opens one file, or a folder's model.safetensors, or its shards through
  * model.safetensors.index.json. */
@@ -56,7 +61,7 @@ void fmt_safetensors_close(struct fmt_safetensors *file);
 const struct fmt_tensor *fmt_safetensors_find(const struct fmt_safetensors *file,
                                               const char *name); /* null: not there */
 
-/* F32, F16, BF16 elements [first, first + n) as float, exactly. */
+/* Elements [first, first + n) as float, exactly. */
 void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n,
                        float *out);
 

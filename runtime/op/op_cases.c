@@ -86,11 +86,15 @@ static uint32_t word_of(float value)
 
 static void fill_codes(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
 {
+    const uint32_t levels = o->arg >> 8 & ~RT_FORM_MASK, bits = o->arg & 255;
+    const bool is_f8 = levels == RT_LEVELS_E4M3 || levels == RT_LEVELS_E5M2;
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
         const uint32_t word = next_word(seed);
-        if (o->arg == 32)
+        if (bits == 32)
             words[i] = word_of(next_unit(seed));
-        else if (o->arg == 16) /* halves of about 0.12 to 0.25, either sign */
+        else if (is_f8) /* numbers below 2 */
+            words[i] = word & 0xbfbfbfbfu;
+        else if (bits == 16) /* halves of about 0.12 to 0.25, either sign */
             words[i] = (word & 0x83FF83FFu) | 0x30003000u;
         else
             words[i] = word;

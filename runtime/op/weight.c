@@ -81,6 +81,10 @@ const char *rt_weight_form_name(uint32_t form)
         { RT_FORM_HALF | RT_LEVELS_TERNARY, "half scale, ternary" },
         { RT_FORM_FLOAT | RT_LEVELS_NF4, "float scale, levels of NF4" },
         { RT_FORM_FLOAT | RT_LEVELS_FP4, "float scale, levels of FP4" },
+        { RT_FORM_FLOAT | RT_LEVELS_E4M3, "float scale, F8_E4M3" },
+        { RT_FORM_FLOAT | RT_LEVELS_E5M2, "float scale, F8_E5M2" },
+        { RT_FORM_BFLOAT | RT_LEVELS_E4M3, "bfloat16 scale, F8_E4M3" },
+        { RT_FORM_BFLOAT | RT_LEVELS_E5M2, "bfloat16 scale, F8_E5M2" },
     };
     for (size_t i = 0; i < RT_COUNT(with_levels); i++)
         if (with_levels[i].form == form)

@@ -56,6 +56,7 @@
  * A form may choose levels (RT_LEVELS_*, added to it): then a code q is level[q] * scale,
  * without a zero. IQ4_NL: the whole numbers of that type; E2M1: 0, .5, 1, 1.5, 2, 3, 4, 6 of
  * either sign (q & 8), doubled; TERNARY: q - 1; NF4, FP4: the floats of bitsandbytes.
+ * E4M3, E5M2: floats of 8 bits, the only levels of codes of 8 bits.
  *
  * Padding rows have scale 0 and zero 0; padding columns have code = zero (RT_FORM_ZERO), or
  * lie in separate groups with scale 0. */
@@ -95,7 +96,9 @@ enum rt_levels {
     RT_LEVELS_TERNARY = 3 << 8,
     RT_LEVELS_NF4 = 4 << 8,
     RT_LEVELS_FP4 = 5 << 8,
-    RT_LEVELS_END = 6 << 8
+    RT_LEVELS_E4M3 = 6 << 8,
+    RT_LEVELS_E5M2 = 7 << 8,
+    RT_LEVELS_END = 8 << 8
 };
 
 /* Of a form: how its scales are stored; the rest are its levels. */
@@ -175,6 +178,9 @@ float rt_scale_e4m3(const struct rt_weight_factor *row, uint32_t s);
 void rt_weight_unpack_scale(uint32_t form, uint32_t bits,
                             const struct rt_weight_scale *packed, float *scale,
                             float *zero);
+/* Floats of 8 bits (OCP): E4M3 has no infinity, 0x7f is NaN; E5M2 is half of a half. */
+float rt_e4m3_to_float(uint8_t code);
+float rt_e5m2_to_float(uint8_t code);
 /* IEEE binary16 to float, exact, subnormals included. */
 float rt_half_to_float(uint16_t half);
 /* The nearest binary16, ties to even, but without subnormals and overflow: what would be

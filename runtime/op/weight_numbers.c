@@ -34,8 +34,12 @@ static const uint8_t e2m1[8] = { 0, 1, 2, 3, 4, 6, 8, 12 }; /* doubled */
 
 float rt_weight_level(uint32_t form, uint32_t code)
 {
+    const uint32_t levels = form & ~RT_FORM_MASK;
+    if (levels == RT_LEVELS_E4M3 || levels == RT_LEVELS_E5M2)
+        return (levels == RT_LEVELS_E4M3 ? rt_e4m3_to_float
+                                         : rt_e5m2_to_float)((uint8_t)code);
     assert(code < 16);
-    switch (form & ~RT_FORM_MASK) {
+    switch (levels) {
     case RT_LEVELS_IQ4_NL:
         return (float)iq4_nl[code];
     case RT_LEVELS_E2M1:
@@ -45,7 +49,7 @@ float rt_weight_level(uint32_t form, uint32_t code)
     case RT_LEVELS_NF4:
         return nf4[code];
     default:
-        assert((form & ~RT_FORM_MASK) == RT_LEVELS_FP4);
+        assert(levels == RT_LEVELS_FP4);
         return code & 8 ? -fp4[code & 7] : fp4[code & 7];
     }
 }

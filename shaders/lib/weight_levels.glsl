@@ -1,9 +1,9 @@
 /* shaders/lib/weight_levels.glsl
- * What the codes of 4 bits of a form with levels stand for (enum rt_levels of
+ * What the codes of a form with levels stand for (enum rt_levels of
  * runtime/op/weight.h). */
 
 const int LEVELS_IQ4_NL = 1, LEVELS_E2M1 = 2, LEVELS_TERNARY = 3, LEVELS_NF4 = 4,
-          LEVELS_FP4 = 5;
+          LEVELS_FP4 = 5, LEVELS_E4M3 = 6, LEVELS_E5M2 = 7;
 
 int levels_of(int form) { return form >> 8; }
 
@@ -37,9 +37,22 @@ vec4 float_of_8(uvec4 q, vec4 low, vec4 high)
     return mix(a, b, notEqual(q & 4u, uvec4(0u)));
 }
 
-/* The levels that are not: those of bitsandbytes. */
+/* Floats of 8 bits. E5M2 is the upper half of a half. */
+vec4 levels_of_f8(uvec4 q, int levels)
+{
+    if (levels == LEVELS_E5M2)
+        return half4(q << 8);
+    const vec4 normal = uintBitsToFloat((q & 0x7fu) << 20) * 1.329227995784915872903807e36;
+    const vec4 tiny = vec4(ivec4(q & 7u)) * 0.001953125;
+    const vec4 v = mix(normal, tiny, equal(q & 0x78u, uvec4(0u)));
+    return uintBitsToFloat(floatBitsToUint(v) | (q & 0x80u) << 24);
+}
+
+/* The levels that are not: those of bitsandbytes, and floats of 8 bits. */
 vec4 float_levels(uvec4 q, int levels)
 {
+    if (levels >= LEVELS_E4M3)
+        return levels_of_f8(q, levels);
     const bvec4 high = notEqual(q & 8u, uvec4(0u));
     if (levels == LEVELS_FP4) {
         const vec4 v = float_of_8(q, vec4(0.0, 0.005208333333, 0.66666667, 1.0),

@@ -75,6 +75,8 @@ static const struct {
     { 2, 256, RT_FORM_HALF | RT_LEVELS_TERNARY },
     { 4, 64, RT_FORM_FLOAT | RT_LEVELS_NF4 },
     { 4, 64, RT_FORM_FLOAT | RT_LEVELS_FP4 },
+    { 8, 128, RT_FORM_FLOAT | RT_LEVELS_E4M3 },
+    { 8, 0, RT_FORM_BFLOAT | RT_LEVELS_E5M2 },
 };
 /* Of attention kernels: head sizes of published models, and the ends of what is served. */
 static const uint32_t head_sizes[] = {

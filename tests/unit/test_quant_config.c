@@ -35,26 +35,26 @@ static const struct {
 } cases[] = {
     { "null", { 0 } },
     { PACKED("\"num_bits\": 4, \"group_size\": null"),
-      { true, FMT_PACK_QUANTIZED, 4, 0, true, "" } },
+      { true, FMT_PACK_QUANTIZED, 4, 0, true, "", { 0 } } },
     { PACKED("\"num_bits\": 3, \"group_size\": -1, \"symmetric\": true"),
-      { true, FMT_PACK_QUANTIZED, 3, 0, true, "" } },
+      { true, FMT_PACK_QUANTIZED, 3, 0, true, "", { 0 } } },
     { PACKED("\"num_bits\": 2, \"group_size\": 96, \"symmetric\": false, "
              "\"actorder\": null"),
-      { true, FMT_PACK_QUANTIZED, 2, 96, false, "" } },
+      { true, FMT_PACK_QUANTIZED, 2, 96, false, "", { 0 } } },
     { PACKED("\"num_bits\": 8, \"group_size\": 128, \"actorder\": \"group\""),
-      { true, FMT_PACK_QUANTIZED, 8, 128, true, "" } },
+      { true, FMT_PACK_QUANTIZED, 8, 128, true, "", { 0 } } },
     { COMPRESSED("int-quantized", "\"num_bits\": 8, \"strategy\": \"channel\""),
-      { true, FMT_INT_QUANTIZED, 8, 0, true, "" } },
+      { true, FMT_INT_QUANTIZED, 8, 0, true, "", { 0 } } },
     { COMPRESSED("naive-quantized", "\"num_bits\": 8, \"symmetric\": false"),
-      { true, FMT_INT_QUANTIZED, 8, 0, false, "" } },
+      { true, FMT_INT_QUANTIZED, 8, 0, false, "", { 0 } } },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 64, \"version\": "
       "\"GEMM\", \"zero_point\": true}",
-      { true, FMT_AWQ, 4, 64, false, "" } },
-    { GPTQ(""), { true, FMT_GPTQ, 4, 128, false, "" } },
+      { true, FMT_AWQ, 4, 64, false, "", { 0 } } },
+    { GPTQ(""), { true, FMT_GPTQ, 4, 128, false, "", { 0 } } },
     { GPTQ(", \"sym\": true, \"checkpoint_format\": \"gptq\", \"dynamic\": {}"),
-      { true, FMT_GPTQ, 4, 128, true, "" } },
+      { true, FMT_GPTQ, 4, 128, true, "", { 0 } } },
     { GPTQ(", \"checkpoint_format\": \"gptq_v2\", \"desc_act\": true"),
-      { true, FMT_GPTQ_V2, 4, 128, false, "" } },
+      { true, FMT_GPTQ_V2, 4, 128, false, "", { 0 } } },
 };
 
 static void assert_same(const struct fmt_quantization *a,
@@ -85,10 +85,23 @@ static const struct {
 } refused[] = {
     { "{}", "'(none)'" },
     { "7", "'(none)'" },
-    { "{\"quant_method\": \"bitsandbytes\"}", "'bitsandbytes'" },
+    { "{\"quant_method\": \"bitsandbytes\"}",
+      "'bitsandbytes' is supported with load_in_4bit" },
+    { "{\"quant_method\": \"exl3\", \"bits\": 3.5}",
+      "'exl3' (ExLlamaV3, trellis codes)" },
+    { "{\"quant_method\": \"hqq\"}", "'hqq' (half-quadratic quantization)" },
+    { "{\"quant_method\": \"nobodys\"}", "'nobodys' is not supported" },
+    { "{\"quant_method\": \"fp8\", \"weight_block_size\": [128]}", "two whole numbers" },
     { COMPRESSED("marlin-24", "\"num_bits\": 4"), "'marlin-24'" },
-    { COMPRESSED("float-quantized", "\"num_bits\": 8, \"type\": \"float\""),
-      "'float-quantized'" },
+    { COMPRESSED("float-quantized", "\"num_bits\": 8, \"type\": \"int\""),
+      "type 'int' are not supported with the format 'float-quantized'" },
+    { COMPRESSED("float-quantized", "\"num_bits\": 4, \"type\": \"float\""),
+      "4-bit weights of 'float-quantized'" },
+    { COMPRESSED("nvfp4-pack-quantized",
+                 "\"num_bits\": 4, \"type\": \"float\", \"group_size\": 32"),
+      "group size of 32" },
+    { COMPRESSED("mxfp6-pack-quantized", "\"num_bits\": 6, \"type\": \"float\""),
+      "'mxfp6-pack-quantized' is not supported" },
     { COMPRESSED("int-quantized", "\"num_bits\": 4"),
       "4-bit weights of 'int-quantized'" },
     { "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"}",
@@ -111,7 +124,7 @@ static const struct {
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": \"128\"}",
       "'group_size' must be a whole number" },
     { PACKED("\"num_bits\": 4294967300"), "4294967300-bit" },
-    { PACKED("\"num_bits\": 8, \"type\": \"float\""), "another type" },
+    { PACKED("\"num_bits\": 8, \"type\": \"float\""), "type 'float' are not supported" },
     { PACKED("\"num_bits\": 4, \"group_size\": 20"), "group size of 20" },
     { PACKED("\"num_bits\": 4, \"group_size\": 4294967328"), "group size of 4294967328" },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 128, \"version\": "
@@ -153,7 +166,7 @@ static void the_file_of_older_tools_counts(void **state)
     test_file_write(path, own, strlen(own));
     assert_int_equal(fmt_quantization_find(&ctx, folder.path, "config.json", root, &q),
                      RT_OK);
-    assert_same(&q, &(struct fmt_quantization){ true, FMT_GPTQ, 3, 0, true, "" });
+    assert_same(&q, &(struct fmt_quantization){ true, FMT_GPTQ, 3, 0, true, "", { 0 } });
     /* config.json has the last word */
     json_object_set_new(root, "quantization_config",
                         json_loads(cases[7].config, 0, NULL));
