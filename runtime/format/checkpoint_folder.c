@@ -2,8 +2,6 @@
  * A Hugging Face folder: safetensors, packed or not (packed.h). */
 #include "runtime/format/checkpoint_impl.h"
 
-#include "runtime/format/packed.h"
-
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -192,16 +190,6 @@ fail:
     return st;
 }
 
-/* The smallest form that holds scales and zero points of a packed matrix exactly. */
-static uint32_t packed_form(const struct fmt_packed *p)
-{
-    if (p->scales->dtype == FMT_F16)
-        return p->zeros ? RT_FORM_HALF_ZERO : RT_FORM_HALF;
-    if (p->scales->dtype == FMT_BF16)
-        return p->zeros ? RT_FORM_BFLOAT_ZERO : RT_FORM_BFLOAT;
-    return p->zeros ? RT_FORM_FLOAT_ZERO : RT_FORM_FLOAT;
-}
-
 static rt_status folder_form(struct fmt_model *m, const char *name,
                              struct rt_weight_shape *shape)
 {
@@ -210,9 +198,7 @@ static rt_status folder_form(struct fmt_model *m, const char *name,
     const struct fmt_tensor *t;
     if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
-        shape->bits = p.bits;
-        shape->group = p.groups == 1 ? 0 : p.group;
-        shape->form = m->wide ? RT_FORM_ZERO : packed_form(&p);
+        fmt_packed_shape(&p, m->wide, shape);
     } else {
         TRY(find_matrix(m, name, &t));
         const bool is_bf16 = t->dtype == FMT_BF16 && !m->wide;
@@ -235,13 +221,20 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
     if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
         const char *method = fmt_method_name(p.method);
-        if (p.groups == 1)
-            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.bits);
+        if (p.levels && !p.scales)
+            snprintf(out->text, sizeof out->text, "%s", fmt_dtype_name(p.codes->dtype));
+        else if (p.place == FMT_SCALE_BLOCKS)
+            snprintf(out->text, sizeof out->text, "%s %u bit, blocks of %u by %u", method,
+                     p.stored, p.block_rows, p.group);
+        else if (p.groups == 1)
+            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.stored);
         else
             snprintf(out->text, sizeof out->text, "%s %u bit, groups of %u", method,
-                     p.bits, p.group);
-        const double zero = m->config.quantization.symmetric ? 0 : p.bits;
-        out->bits = p.out * ((double)p.in * p.bits + p.groups * (32 + zero));
+                     p.stored, p.group);
+        const double zero = m->config.quantization.symmetric ? 0 : p.stored;
+        out->bits = p.out * ((double)p.in * p.stored + p.groups * (32 + zero));
+        if (p.levels)
+            out->bits = 8.0 * (double)(p.codes->size + (p.scales ? p.scales->size : 0));
         out->packed = true;
     } else {
         TRY(find_matrix(m, name, &t));
@@ -368,7 +361,7 @@ static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uin
     rt_weight_put_row(dest, codes, to, u->row, dest->in_pad);
     for (uint32_t g = 0; g < p->groups; g++) {
         const struct rt_weight_scale packed = { .d = u->half[g], .l = u->zero[g] };
-        if (p->scales->dtype == FMT_F16 && dest->form != RT_FORM_ZERO)
+        if (p->scale_dtype == FMT_F16 && dest->form != RT_FORM_ZERO)
             rt_weight_put_packed(dest, scales, to, g, &packed);
         else
             rt_weight_put_scale(dest, scales, to, g, u->scale[g], (float)u->zero[g]);
@@ -401,9 +394,17 @@ static rt_status folder_load(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
                              uint32_t first, uint32_t rows, uint32_t *codes, void *scales)
 {
-    return dest->bits >= 16
-               ? load_floats(m, name, dest, row0, first, rows, codes)
-               : load_packed(m, name, dest, row0, first, rows, codes, scales);
+    rt_status st;
+    struct fmt_packed p;
+    if (!fmt_folder_is_packed(m, name))
+        return load_floats(m, name, dest, row0, first, rows, codes);
+    TRY(open_packed(m, name, &p));
+    if (p.levels)
+        return fmt_levels_load(m, &p, dest, row0, first, rows, codes, scales);
+    return load_packed(m, name, dest, row0, first, rows, codes, scales);
+
+fail:
+    return st;
 }
 
 static rt_status packed_floats(struct fmt_model *m, const char *name, float *values)
@@ -434,11 +435,19 @@ fail:
 static rt_status folder_matrix(struct fmt_model *m, const char *name, uint32_t out,
                                uint32_t in, float *values)
 {
-    if (fmt_folder_is_packed(m, name))
-        return packed_floats(m, name, values);
+    rt_status st;
+    struct fmt_packed p;
     char full[512];
+    if (fmt_folder_is_packed(m, name)) {
+        TRY(open_packed(m, name, &p));
+        return p.levels ? fmt_levels_floats(m, &p, values)
+                        : packed_floats(m, name, values);
+    }
     snprintf(full, sizeof full, "%s.weight", name);
     return fmt_tensor_f32(m, full, (uint64_t)out * in, values);
+
+fail:
+    return st;
 }
 
 static rt_status open_config(struct fmt_model *m, struct fmt_map *config)

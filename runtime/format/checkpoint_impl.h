@@ -6,6 +6,7 @@
 
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/gguf_model.h"
+#include "runtime/format/packed.h"
 #include "runtime/format/quant_rules.h"
 #include "runtime/base/hash_cache.h"
 
@@ -69,5 +70,14 @@ RT_CHECKED rt_status fmt_check_finite(struct fmt_model *m, const char *name,
  * bits of the former. */
 void fmt_put_float_row(const struct rt_weight_shape *dest, uint32_t *codes, uint32_t row,
                        const float *values, const uint8_t *halves);
+
+/* Loads and decodes packed matrices whose codes stand for floats (fmt_packed.levels), as
+ * `load` and `matrix` do. RT_ERR_INPUT: a value is not finite. */
+RT_CHECKED rt_status fmt_levels_load(struct fmt_model *m, const struct fmt_packed *p,
+                                     const struct rt_weight_shape *dest, uint32_t row0,
+                                     uint32_t first, uint32_t rows, uint32_t *codes,
+                                     void *scales);
+RT_CHECKED rt_status fmt_levels_floats(struct fmt_model *m, const struct fmt_packed *p,
+                                       float *values);
 
 #endif

@@ -55,6 +55,7 @@ struct fmt_gguf_tensor {
     uint64_t count;                    /* elements */
     const uint8_t *data;               /* in the mapped file, any alignment */
     uint64_t size;                     /* bytes */
+    float factor; /* of all elements: what NAME.scale beside NAME.weight says; else 1 */
 };
 
 struct fmt_gguf {
@@ -110,7 +111,8 @@ uint32_t fmt_gguf_word(const struct fmt_gguf_key *array, uint64_t i);
 /* ---- tensors ---- */
 const struct fmt_gguf_tensor *fmt_gguf_find(const struct fmt_gguf *file,
                                             const char *name); /* null: not there */
-/* Elements [first, first + n) as float, exactly (gguf_types.h). */
+/* Elements [first, first + n) as float, exactly (gguf_types.h). The factor counts in types
+ * that have one (fmt_block_has_factor). */
 void fmt_gguf_floats(const struct fmt_gguf_tensor *tensor, uint64_t first, uint64_t n,
                      float *out);
 

@@ -234,11 +234,11 @@ void fmt_gguf_floats(const struct fmt_gguf_tensor *t, uint64_t first, uint64_t n
         const uint8_t *data = t->data + block * type->bytes;
         uint64_t done = n - n % type->block;
         if (skip == 0 && done) {
-            fmt_block_floats(type, data, done / type->block, out);
+            fmt_block_floats(type, data, done / type->block, t->factor, out);
         } else { /* the part of a block at either end */
             float values[FMT_BLOCK_MAX];
             done = n < type->block - skip ? n : type->block - skip;
-            fmt_block_floats(type, data, 1, values);
+            fmt_block_floats(type, data, 1, t->factor, values);
             memcpy(out, values + skip, done * sizeof *out);
         }
         first += done;

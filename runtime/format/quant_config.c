@@ -3,47 +3,21 @@
 #include "runtime/format/quant_config.h"
 
 #include "runtime/base/file.h"
+#include "runtime/format/quant_methods.h"
 #include "runtime/format/quant_rules.h"
 
 #include <ctype.h>
 #include <string.h>
 
-enum { GROUP_MAX = 1 << 20 };
-
-static const char *const names[FMT_METHOD_COUNT] = {
-    [FMT_PACK_QUANTIZED] = "pack-quantized",
-    [FMT_INT_QUANTIZED] = "int-quantized",
-    [FMT_AWQ] = "awq",
-    [FMT_GPTQ] = "gptq",
-    [FMT_GPTQ_V2] = "gptq_v2",
-};
-
-const char *fmt_method_name(enum fmt_method method)
-{
-    return names[method];
-}
-
-/* Widths each method packs. */
-static bool has_bits(enum fmt_method method, json_int_t bits)
-{
-    if (method == FMT_AWQ)
-        return bits == 4;
-    if (method == FMT_INT_QUANTIZED)
-        return bits == 8;
-    return bits == 2 || bits == 3 || bits == 4 || bits == 8;
-}
-
 static rt_status take_sizes(struct rt_ctx *ctx, const char *path, json_int_t bits,
                             json_int_t group, struct fmt_quantization *q)
 {
-    if (!has_bits(q->method, bits))
+    if (!fmt_method_has_bits(q->method, bits))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': %lld-bit weights of '%s' are not supported; %s", path,
-                       (long long)bits, names[q->method],
-                       q->method == FMT_AWQ             ? "4 bits are"
-                       : q->method == FMT_INT_QUANTIZED ? "8 bits are"
-                                                        : "2, 3, 4 and 8 bits are");
-    if (group > GROUP_MAX || (group > 0 && group % 32 != 0))
+                       (long long)bits, fmt_method_name(q->method),
+                       fmt_method_widths(q->method));
+    if (!fmt_method_has_group(q->method, group))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': a group size of %lld is not supported; multiples of 32 are",
                        path, (long long)group);
@@ -88,14 +62,11 @@ static const char *either(const json_t *object, const char *key, const char *oth
  * otherwise be read and give wrong answers; null if nothing. */
 static const char *beyond_integers(const json_t *config, const json_t *weights)
 {
-    const char *type = json_string_value(json_object_get(weights, "type"));
     const json_t *transform = json_object_get(config, "transform_config");
     if (json_object_size(json_object_get(config, "config_groups")) != 1)
         return "one config group is supported, neither none nor several";
     if (!json_is_object(weights))
         return "the config group has no weights";
-    if (type && strcmp(type, "int") != 0)
-        return "weights of another type than int are not supported";
     if (json_object_size(transform) > 0)
         return "transformed weights (transform_config) are not supported";
     return NULL;
@@ -104,17 +75,6 @@ static const char *beyond_integers(const json_t *config, const json_t *weights)
 static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                                  const json_t *config, struct fmt_quantization *q)
 {
-    const char *format = json_string_value(json_object_get(config, "format"));
-    if (format && strcmp(format, "pack-quantized") == 0)
-        q->method = FMT_PACK_QUANTIZED;
-    else if (format && (strcmp(format, "int-quantized") == 0 ||
-                        strcmp(format, "naive-quantized") == 0))
-        q->method = FMT_INT_QUANTIZED;
-    else
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': compressed-tensors format '%.60s' is not supported; "
-                       "pack-quantized, int-quantized and naive-quantized are",
-                       path, format ? format : "(none)");
     const char *name = NULL;
     json_t *group = NULL;
     json_object_foreach(json_object_get(config, "config_groups"), name, group) break;
@@ -124,7 +84,16 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
     const char *lack = beyond_integers(config, weights);
     if (lack)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
+    TRY(fmt_method_of_format(
+        ctx, path, json_string_value(json_object_get(config, "format")),
+        json_string_value(json_object_get(weights, "type")), &q->method));
+    TRY(fmt_method_take_block(ctx, path, json_object_get(weights, "block_structure"), q));
     q->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
+    if (!q->symmetric && q->method >= FMT_FLOAT_QUANTIZED)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': quantization_config: zero points of weights that are "
+                       "floats are not supported",
+                       path);
     if (json_is_object(json_object_get(group, "input_activations")))
         rt_log(ctx, RT_LOG_INFO,
                "'%s' was made for activations of few bits; they stay floats here", path);
@@ -204,20 +173,22 @@ rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
     *q = (struct fmt_quantization){ 0 };
     if (!config || json_is_null(config))
         return RT_OK;
+    const char *method = json_string_value(json_object_get(config, "quant_method"));
+    if (method && strcmp(method, "fp8") == 0)
+        return fmt_method_read_fp8(ctx, path, config, q);
+    if (method && strcmp(method, "bitsandbytes") == 0)
+        return fmt_method_read_bitsandbytes(ctx, path, config, q);
+    if (!method || (strcmp(method, "compressed-tensors") != 0 &&
+                    strcmp(method, "awq") != 0 && strcmp(method, "gptq") != 0))
+        return fmt_method_refuse(ctx, path, method);
     const rt_status st = check_kinds(ctx, path, config);
     if (st != RT_OK)
         return st;
-    const char *method = json_string_value(json_object_get(config, "quant_method"));
-    if (method && strcmp(method, "compressed-tensors") == 0)
+    if (strcmp(method, "compressed-tensors") == 0)
         return read_compressed(ctx, path, config, q);
-    if (method && strcmp(method, "awq") == 0)
+    if (strcmp(method, "awq") == 0)
         return read_awq(ctx, path, config, q);
-    if (method && strcmp(method, "gptq") == 0)
-        return read_gptq(ctx, path, config, q);
-    return rt_fail(ctx, RT_ERR_INPUT,
-                   "'%s': quantization '%.60s' is not supported; compressed-tensors, awq "
-                   "and gptq are",
-                   path, method ? method : "(none)");
+    return read_gptq(ctx, path, config, q);
 }
 
 /* ---- where the config is ---- */

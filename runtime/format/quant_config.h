@@ -11,11 +11,17 @@
 #include "runtime/base/rt.h"
 
 enum fmt_method {
-    FMT_PACK_QUANTIZED, /* compressed-tensors, integers packed along the input */
-    FMT_INT_QUANTIZED,  /* compressed-tensors, one byte per weight (W8A8) */
-    FMT_AWQ,            /* AutoAWQ, "gemm" */
-    FMT_GPTQ,           /* GPTQ, zero points stored minus one (v1) */
-    FMT_GPTQ_V2,        /* GPTQ, zero points as they are */
+    FMT_PACK_QUANTIZED,  /* compressed-tensors, integers packed along the input */
+    FMT_INT_QUANTIZED,   /* compressed-tensors, one byte per weight (W8A8) */
+    FMT_AWQ,             /* AutoAWQ, "gemm" */
+    FMT_GPTQ,            /* GPTQ, zero points stored minus one (v1) */
+    FMT_GPTQ_V2,         /* GPTQ, zero points as they are */
+    FMT_FLOAT_QUANTIZED, /* compressed-tensors, F8 */
+    FMT_NVFP4,           /* compressed-tensors, E2M1 with E4M3 scales */
+    FMT_MXFP4,           /* compressed-tensors, E2M1 with E8M0 scales */
+    FMT_MXFP8,           /* compressed-tensors, F8 with E8M0 scales */
+    FMT_FP8,             /* transformers' fine-grained FP8 */
+    FMT_BITSANDBYTES,    /* NF4 and FP4 */
     FMT_METHOD_COUNT
 };
 
@@ -23,9 +29,10 @@ struct fmt_quantization {
     bool present;
     enum fmt_method method;
     uint32_t bits;
-    uint32_t group; /* 0: one scale per row */
+    uint32_t group; /* 0: one scale per row, or by blocks */
     bool symmetric;
     char algorithm[16]; /* "rtn": what chose the codes, empty where the file is silent */
+    uint32_t block[2];  /* rows and columns that share a scale; 0, 0: not in blocks */
     bool act_order;     /* GPTQ's desc_act: columns may be in any order */
     bool mixed; /* modules differ (quant_rules.h); these are the settings of one */
 };

@@ -16,23 +16,15 @@ static const struct {
     const char *name;
     uint32_t bytes;
 } dtypes[FMT_DTYPE_COUNT] = {
-    [FMT_F32] = { "F32", 4 },
-    [FMT_F16] = { "F16", 2 },
-    [FMT_BF16] = { "BF16", 2 },
-    [FMT_I8] = { "I8", 1 },
-    [FMT_U8] = { "U8", 1 },
-    [FMT_I32] = { "I32", 4 },
-    [FMT_U32] = { "U32", 4 },
-    [FMT_I64] = { "I64", 8 },
-    [FMT_F64] = { "F64", 8 },
-    [FMT_BOOL] = { "BOOL", 1 },
-    [FMT_I16] = { "I16", 2 },
-    [FMT_U16] = { "U16", 2 },
-    [FMT_U64] = { "U64", 8 },
-    [FMT_F8_E4M3] = { "F8_E4M3", 1 },
-    [FMT_F8_E5M2] = { "F8_E5M2", 1 },
-    [FMT_C64] = { "C64", 8 },
-    [FMT_OTHER] = { "of an unknown type", 0 },
+    [FMT_F32] = { "F32", 4 },         [FMT_F16] = { "F16", 2 },
+    [FMT_BF16] = { "BF16", 2 },       [FMT_I8] = { "I8", 1 },
+    [FMT_U8] = { "U8", 1 },           [FMT_I32] = { "I32", 4 },
+    [FMT_U32] = { "U32", 4 },         [FMT_I64] = { "I64", 8 },
+    [FMT_F64] = { "F64", 8 },         [FMT_BOOL] = { "BOOL", 1 },
+    [FMT_F8_E4M3] = { "F8_E4M3", 1 }, [FMT_F8_E5M2] = { "F8_E5M2", 1 },
+    [FMT_F8_E8M0] = { "F8_E8M0", 1 }, [FMT_I16] = { "I16", 2 },
+    [FMT_U16] = { "U16", 2 },         [FMT_U64] = { "U64", 8 },
+    [FMT_C64] = { "C64", 8 },         [FMT_OTHER] = { "of an unknown type", 0 },
 };
 
 const char *fmt_dtype_name(enum fmt_dtype dtype)
@@ -50,9 +42,15 @@ uint32_t fmt_dtype_bytes(enum fmt_dtype dtype)
     return dtypes[dtype].bytes;
 }
 
+bool fmt_dtype_is_f8(enum fmt_dtype dtype)
+{
+    return dtype == FMT_F8_E4M3 || dtype == FMT_F8_E5M2;
+}
+
 bool fmt_dtype_is_float(enum fmt_dtype dtype)
 {
-    return dtype == FMT_F32 || dtype == FMT_F16 || dtype == FMT_BF16;
+    return dtype == FMT_F32 || dtype == FMT_F16 || dtype == FMT_BF16 ||
+           fmt_dtype_is_f8(dtype);
 }
 
 /* A type that is not known stops no read: nobody may need the tensor. */
@@ -456,7 +454,10 @@ void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n, f
         memcpy(out, t->data + 4 * first, 4 * n);
         return;
     }
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n && fmt_dtype_is_f8(t->dtype); i++)
+        out[i] = t->dtype == FMT_F8_E4M3 ? rt_e4m3_to_float(t->data[first + i])
+                                         : rt_e5m2_to_float(t->data[first + i]);
+    for (uint64_t i = 0; i < n && !fmt_dtype_is_f8(t->dtype); i++) {
         const uint8_t *p = t->data + 2 * (first + i);
         const uint32_t half = p[0] | (uint32_t)p[1] << 8;
         const uint32_t wide = half << 16;

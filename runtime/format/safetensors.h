@@ -20,11 +20,12 @@ enum fmt_dtype {
     FMT_I64,
     FMT_F64,
     FMT_BOOL,
+    FMT_F8_E4M3, /* sign, 4 bits of exponent (bias 7), 3 of mantissa; no infinity */
+    FMT_F8_E5M2, /* the upper byte of a half */
+    FMT_F8_E8M0, /* 2^(byte - 127) */
     FMT_I16,
     FMT_U16,
     FMT_U64,
-    FMT_F8_E4M3,
-    FMT_F8_E5M2,
     FMT_C64,
     FMT_OTHER, /* a type that is not known; fmt_tensor.other names it */
     FMT_DTYPE_COUNT
@@ -55,8 +56,10 @@ const char *fmt_dtype_name(enum fmt_dtype dtype);
 /* The same of a tensor, whatever its type. */
 const char *fmt_tensor_dtype(const struct fmt_tensor *tensor);
 uint32_t fmt_dtype_bytes(enum fmt_dtype dtype); /* of an element */
-/* F32, F16 or BF16: what fmt_tensor_floats reads. */
+/* F32, F16, BF16, F8_E4M3 or F8_E5M2: what fmt_tensor_floats reads. */
 bool fmt_dtype_is_float(enum fmt_dtype dtype);
+/* F8_E4M3 or F8_E5M2. */
+bool fmt_dtype_is_f8(enum fmt_dtype dtype);
 
 /* Opens one file; of a folder model.safetensors, or else its shards through
  * model.safetensors.index.json. Shards that are missing and names that no shard has stop
@@ -83,7 +86,7 @@ RT_CHECKED rt_status fmt_safetensors_rename(struct rt_ctx *ctx,
 RT_CHECKED rt_status fmt_safetensors_sort(struct rt_ctx *ctx, const char *path,
                                           struct fmt_safetensors *file);
 
-/* F32, F16, BF16 elements [first, first + n) as float, exactly. */
+/* Elements [first, first + n) as float, exactly. */
 void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n,
                        float *out);
 
