@@ -145,6 +145,12 @@ static rt_status from_keys(const struct fmt_gguf *f, const char *arch, const cha
         return rt_fail(f->ctx, RT_ERR_INPUT,
                        "'%s': key '%s.rope.scaling.attn_factor' is %g; 1 is supported",
                        f->path, arch, gain);
+    if (*kind && strcmp(kind, "none") != 0 && strcmp(kind, "linear") != 0 &&
+        strcmp(kind, "yarn") != 0)
+        return rt_fail(f->ctx, RT_ERR_INPUT,
+                       "'%s': key '%s.rope.scaling.type' is '%.60s'; none, linear and "
+                       "yarn are supported",
+                       f->path, arch, kind);
     if (strcmp(kind, "yarn") == 0)
         TRY(check_yarn(f, arch));
     if (strcmp(kind, "none") == 0 || (!*kind && factor == 1))
