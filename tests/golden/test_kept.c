@@ -120,12 +120,12 @@ static void open_tensors(const char *folder, struct fmt_safetensors *file)
         fail_msg("%s", ctx.message);
 }
 
-/* Codes at 10 per word, a float and a zero point per group of 32, and the shape. */
+/* Codes of 3 bits as one stream, a float and a zero point per group of 32, and the shape. */
 static uint64_t packed_bytes(const struct fmt_tensor *t)
 {
     const uint64_t out = t->shape[0], in = t->shape[1], groups = in / 32;
-    return out * ((in + 9) / 10) * 4 + out * groups * 4 + (out + 9) / 10 * groups * 4 +
-           16;
+    return out * ((3 * in + 31) / 32) * 4 + out * groups * 4 +
+           (3 * out + 31) / 32 * groups * 4 + 16;
 }
 
 /* Every kept tensor of `from` (a folder; what a GGUF file was made of) is in `to` with the
