@@ -84,7 +84,7 @@ static void take_bits(struct restoring *r)
 {
     const struct fmt_quantization *q = &rt_model_config(r->quant)->quantization;
     const double bits =
-        q->present && q->bits ? q->bits : rt_model_bits_per_weight(r->quant);
+        q->present && q->bits && !q->mixed ? q->bits : rt_model_bits_per_weight(r->quant);
     for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
         if (i == 0 || possible_bits[i] <= bits)
             r->bits = possible_bits[i];

@@ -2,8 +2,6 @@
  * A Hugging Face folder: safetensors, packed or not (packed.h). */
 #include "runtime/format/checkpoint_impl.h"
 
-#include "runtime/format/packed.h"
-
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +17,8 @@ static rt_status read_quantization(struct fmt_model *m)
     if (st == RT_OK && fmt_exists(path))
         st = fmt_json_read(m->ctx, path, &root);
     if (st == RT_OK)
-        st = fmt_quantization_find(m->ctx, m->path, path, root, &m->config.quantization);
+        st = fmt_quantization_find(m->ctx, m->path, path, root, &m->config.quantization,
+                                   &m->rules);
     json_decref(root);
     rt_free(path);
     return st;
@@ -29,10 +28,16 @@ static rt_status folder_open(struct fmt_model *m, bool whole)
 {
     rt_status st;
     if (whole)
-        TRY(fmt_config_read(m->ctx, m->path, &m->config));
+        TRY(fmt_config_read_rules(m->ctx, m->path, &m->config, &m->rules));
     else
         TRY(read_quantization(m));
     TRY(fmt_safetensors_open_folder(m->ctx, m->path, &m->file));
+    if (whole)
+        TRY(fmt_names_settle(m));
+    void *absent = json_object_iter(m->file.absent);
+    if (!whole && absent) /* any tensor may be asked for */
+        TRY(fmt_safetensors_needs(m->ctx, m->path, &m->file,
+                                  json_object_iter_key(absent)));
     return RT_OK;
 
 fail:
@@ -42,6 +47,7 @@ fail:
 static void folder_close(struct fmt_model *m)
 {
     fmt_safetensors_close(&m->file);
+    fmt_quant_rules_free(&m->rules);
 }
 
 static bool folder_exists(const struct fmt_model *m, const char *name)
@@ -72,8 +78,8 @@ static rt_status folder_floats(struct fmt_model *m, const char *name, uint64_t c
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': tensor '%s' is %s with %llu elements, config.json asks for "
                        "%llu floats",
-                       m->path, name, fmt_dtype_name(t->dtype),
-                       (unsigned long long)t->count, (unsigned long long)count);
+                       m->path, name, fmt_tensor_dtype(t), (unsigned long long)t->count,
+                       (unsigned long long)count);
     fmt_tensor_floats(t, 0, count, out);
     return RT_OK;
 }
@@ -110,8 +116,10 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
     if (st != RT_OK)
         return st;
     if (!fmt_dtype_is_float((*out)->dtype))
-        return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, not floats",
-                       m->path, full, fmt_dtype_name((*out)->dtype));
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' has the unsupported dtype '%s'; F32, F16 and "
+                       "BF16 are supported",
+                       m->path, full, fmt_tensor_dtype(*out));
     if ((*out)->dims != 2 || (*out)->shape[0] == 0 || (*out)->shape[1] == 0 ||
         (*out)->shape[0] > UINT32_MAX || (*out)->shape[1] > UINT32_MAX)
         return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is no matrix", m->path,
@@ -119,28 +127,38 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
     return RT_OK;
 }
 
-static bool is_packed(const struct fmt_model *m, const char *name)
+bool fmt_folder_is_packed(const struct fmt_model *m, const char *name)
 {
-    return fmt_packed_exists(&m->file, &m->config.quantization, name);
+    struct rt_ctx quiet = { 0 }; /* who opens it is told what is wrong */
+    struct fmt_quantization q;
+    if (fmt_quant_rules_find(&quiet, m->path, &m->rules, &m->config.quantization, name,
+                             &q) != RT_OK)
+        q = m->config.quantization;
+    return fmt_packed_exists(&m->file, &q, name);
 }
 
 static rt_status open_packed(struct fmt_model *m, const char *name, struct fmt_packed *p)
 {
-    const struct fmt_quantization *q = &m->config.quantization;
-    const rt_status st = fmt_packed_open(m->ctx, m->path, &m->file, q, name, p);
-    if (st == RT_OK && p->method != q->method && !m->warned) {
+    rt_status st;
+    struct fmt_quantization q;
+    TRY(fmt_quant_rules_find(m->ctx, m->path, &m->rules, &m->config.quantization, name,
+                             &q));
+    TRY(fmt_packed_open(m->ctx, m->path, &m->file, &q, name, p));
+    if (p->method != q.method && !m->warned) {
         m->warned = true;
         rt_log(m->ctx, RT_LOG_WARNING,
                "'%s' says that its zero points are stored as in %s, their values say %s; "
                "read as the latter",
-               m->path, fmt_method_name(q->method), fmt_method_name(p->method));
+               m->path, fmt_method_name(q.method), fmt_method_name(p->method));
     }
+
+fail:
     return st;
 }
 
 static bool folder_has_head(const struct fmt_model *m)
 {
-    return folder_exists(m, "lm_head.weight") || is_packed(m, "lm_head");
+    return folder_exists(m, "lm_head.weight") || fmt_folder_is_packed(m, "lm_head");
 }
 
 static uint64_t folder_bytes(const struct fmt_model *m)
@@ -157,7 +175,7 @@ static rt_status folder_size(struct fmt_model *m, const char *name, uint32_t *ou
     rt_status st;
     struct fmt_packed p;
     const struct fmt_tensor *t;
-    if (is_packed(m, name)) {
+    if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
         *out = p.out;
         *in = p.in;
@@ -172,27 +190,15 @@ fail:
     return st;
 }
 
-/* The smallest form that holds scales and zero points of a packed matrix exactly. */
-static uint32_t packed_form(const struct fmt_packed *p)
-{
-    if (p->scales->dtype == FMT_F16)
-        return p->zeros ? RT_FORM_HALF_ZERO : RT_FORM_HALF;
-    if (p->scales->dtype == FMT_BF16)
-        return p->zeros ? RT_FORM_BFLOAT_ZERO : RT_FORM_BFLOAT;
-    return p->zeros ? RT_FORM_FLOAT_ZERO : RT_FORM_FLOAT;
-}
-
 static rt_status folder_form(struct fmt_model *m, const char *name,
                              struct rt_weight_shape *shape)
 {
     rt_status st;
     struct fmt_packed p;
     const struct fmt_tensor *t;
-    if (is_packed(m, name)) {
+    if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
-        shape->bits = p.bits;
-        shape->group = p.groups == 1 ? 0 : p.group;
-        shape->form = m->wide ? RT_FORM_ZERO : packed_form(&p);
+        fmt_packed_shape(&p, m->wide, shape);
     } else {
         TRY(find_matrix(m, name, &t));
         const bool is_bf16 = t->dtype == FMT_BF16 && !m->wide;
@@ -212,16 +218,23 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
     rt_status st;
     struct fmt_packed p;
     const struct fmt_tensor *t;
-    if (is_packed(m, name)) {
+    if (fmt_folder_is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
-        const char *method = fmt_method_name(m->config.quantization.method);
-        if (p.groups == 1)
-            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.bits);
+        const char *method = fmt_method_name(p.method);
+        if (p.levels && !p.scales)
+            snprintf(out->text, sizeof out->text, "%s", fmt_dtype_name(p.codes->dtype));
+        else if (p.place == FMT_SCALE_BLOCKS)
+            snprintf(out->text, sizeof out->text, "%s %u bit, blocks of %u by %u", method,
+                     p.stored, p.block_rows, p.group);
+        else if (p.groups == 1)
+            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.stored);
         else
             snprintf(out->text, sizeof out->text, "%s %u bit, groups of %u", method,
-                     p.bits, p.group);
-        const double zero = m->config.quantization.symmetric ? 0 : p.bits;
-        out->bits = p.out * ((double)p.in * p.bits + p.groups * (32 + zero));
+                     p.stored, p.group);
+        const double zero = m->config.quantization.symmetric ? 0 : p.stored;
+        out->bits = p.out * ((double)p.in * p.stored + p.groups * (32 + zero));
+        if (p.levels)
+            out->bits = 8.0 * (double)(p.codes->size + (p.scales ? p.scales->size : 0));
         out->packed = true;
     } else {
         TRY(find_matrix(m, name, &t));
@@ -243,7 +256,7 @@ static rt_status folder_order(struct fmt_model *m, const char *name, uint32_t in
 {
     rt_status st;
     struct fmt_packed p;
-    if (!is_packed(m, name))
+    if (!fmt_folder_is_packed(m, name))
         return RT_OK;
     TRY(open_packed(m, name, &p));
     assert(p.in == in);
@@ -348,7 +361,7 @@ static void put_row(struct unpacking *u, const struct rt_weight_shape *dest, uin
     rt_weight_put_row(dest, codes, to, u->row, dest->in_pad);
     for (uint32_t g = 0; g < p->groups; g++) {
         const struct rt_weight_scale packed = { .d = u->half[g], .l = u->zero[g] };
-        if (p->scales->dtype == FMT_F16 && dest->form != RT_FORM_ZERO)
+        if (p->scale_dtype == FMT_F16 && dest->form != RT_FORM_ZERO)
             rt_weight_put_packed(dest, scales, to, g, &packed);
         else
             rt_weight_put_scale(dest, scales, to, g, u->scale[g], (float)u->zero[g]);
@@ -381,9 +394,17 @@ static rt_status folder_load(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
                              uint32_t first, uint32_t rows, uint32_t *codes, void *scales)
 {
-    return dest->bits >= 16
-               ? load_floats(m, name, dest, row0, first, rows, codes)
-               : load_packed(m, name, dest, row0, first, rows, codes, scales);
+    rt_status st;
+    struct fmt_packed p;
+    if (!fmt_folder_is_packed(m, name))
+        return load_floats(m, name, dest, row0, first, rows, codes);
+    TRY(open_packed(m, name, &p));
+    if (p.levels)
+        return fmt_levels_load(m, &p, dest, row0, first, rows, codes, scales);
+    return load_packed(m, name, dest, row0, first, rows, codes, scales);
+
+fail:
+    return st;
 }
 
 static rt_status packed_floats(struct fmt_model *m, const char *name, float *values)
@@ -414,11 +435,19 @@ fail:
 static rt_status folder_matrix(struct fmt_model *m, const char *name, uint32_t out,
                                uint32_t in, float *values)
 {
-    if (is_packed(m, name))
-        return packed_floats(m, name, values);
+    rt_status st;
+    struct fmt_packed p;
     char full[512];
+    if (fmt_folder_is_packed(m, name)) {
+        TRY(open_packed(m, name, &p));
+        return p.levels ? fmt_levels_floats(m, &p, values)
+                        : packed_floats(m, name, values);
+    }
     snprintf(full, sizeof full, "%s.weight", name);
     return fmt_tensor_f32(m, full, (uint64_t)out * in, values);
+
+fail:
+    return st;
 }
 
 static rt_status open_config(struct fmt_model *m, struct fmt_map *config)

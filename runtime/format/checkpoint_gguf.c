@@ -1,8 +1,8 @@
 /* runtime/format/checkpoint_gguf.c
  * The tensors of a GGUF file as weights in the device layout, every value exactly:
  *   packed         the type's own bits and form (gguf_types.h)
- *   packed, wide   of 4 bits 4, else 8, with a float scale and zero a group; levels of IQ4_NL
- *                  plus 128 as codes with zero 128
+ *   packed, wide   of 4 bits 4, else 8, with a float scale and zero a group; levels plus 128
+ *                  as codes with zero 128, ternary ones of 2 bits with zero 1
  *   F16, F32; BF16 16 bits; 32 bits
  * Names are those
  * of Hugging Face; where tensors alone are asked for, the file's own names are known too
@@ -49,6 +49,11 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
         t->shape[0] > UINT32_MAX || t->shape[1] > UINT32_MAX)
         return rt_fail(m->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is no matrix", m->path,
                        t->name);
+    if (t->factor != 1 && !fmt_block_has_factor(t->type))
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' of type %s has a scale of its own beside it, "
+                       "which is supported of NVFP4 only",
+                       m->path, t->name, t->type->name);
     return RT_OK;
 }
 
@@ -161,6 +166,14 @@ static rt_status gguf_size(struct fmt_model *m, const char *name, uint32_t *out,
     return st;
 }
 
+/* Whether codes can stand for themselves in the wide form too: those of 4 bits without
+ * levels, and ternary ones, whose zero is 1. */
+static bool is_plain(const struct fmt_block_type *type)
+{
+    const uint32_t levels = type->form & ~RT_FORM_MASK;
+    return levels == RT_LEVELS_TERNARY || (levels == RT_LEVELS_NONE && type->bits == 4);
+}
+
 static rt_status gguf_form(struct fmt_model *m, const char *name,
                            struct rt_weight_shape *shape)
 {
@@ -179,8 +192,7 @@ static rt_status gguf_form(struct fmt_model *m, const char *name,
     shape->form = type->form;
     shape->group = rt_weight_form_group(type->form);
     if (m->wide) {
-        const bool levels = type->form == RT_FORM_LEVELS;
-        shape->bits = type->bits == 4 && !levels ? 4 : 8;
+        shape->bits = is_plain(type) ? type->bits : 8;
         shape->form = rt_weight_form_wide(type->form);
     }
     return RT_OK;
@@ -216,12 +228,19 @@ struct unpacking {
     float *values;  /* [in]: of floats; else (scale, zero) of the groups */
 };
 
+/* Zero of the levels of a type as codes. */
+static uint8_t level_zero(const struct fmt_block_type *type)
+{
+    return is_plain(type) ? 1 : 128;
+}
+
 static void take_codes(const struct fmt_block_type *type, const struct fmt_block *block,
                        bool as_levels, uint8_t *codes)
 {
     memcpy(codes, block->code, type->block);
     for (uint32_t i = 0; as_levels && i < type->block; i++)
-        codes[i] = (uint8_t)(rt_weight_levels[block->code[i]] + 128);
+        codes[i] = (uint8_t)(level_zero(type) +
+                             (int)rt_weight_level(type->form, block->code[i]));
 }
 
 static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
@@ -231,21 +250,23 @@ static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64
     const struct fmt_block_type *type = u->tensor->type;
     const uint32_t group = dest->group, per = type->block / group;
     const bool is_wide = dest->form <= RT_FORM_OFFSET;
-    const bool as_levels = is_wide && type->form == RT_FORM_LEVELS;
+    const bool as_levels = is_wide && type->form > RT_FORM_MASK;
     const uint8_t *data = u->tensor->data + from * (dest->in / type->block) * type->bytes;
     for (uint32_t b = 0; b < dest->in / type->block; b++, data += type->bytes) {
-        fmt_block_split(type, data, &u->block);
+        fmt_block_split(type, data, u->tensor->factor, &u->block);
         take_codes(type, &u->block, as_levels, u->codes + b * type->block);
         for (uint32_t i = 0; i < per; i++) {
             float *v = u->values + 2ull * (b * per + i);
             rt_weight_unpack_scale(type->form, type->bits, &u->block.scale[i], &v[0],
                                    &v[1]);
             if (as_levels)
-                v[1] = 128;
+                v[1] = level_zero(type);
             if (is_wide)
                 rt_weight_put_scale(dest, scales, to, b * per + i, v[0], v[1]);
             else
                 rt_weight_put_packed(dest, scales, to, b * per + i, &u->block.scale[i]);
+            if (type->form > RT_FORM_MASK) /* the greatest value of E2M1 */
+                v[1] = v[0] * rt_weight_level(type->form, 7);
         }
     }
     rt_weight_put_row(dest, codes, to, u->codes, dest->in);

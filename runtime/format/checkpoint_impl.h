@@ -6,6 +6,8 @@
 
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/gguf_model.h"
+#include "runtime/format/packed.h"
+#include "runtime/format/quant_rules.h"
 #include "runtime/base/hash_cache.h"
 
 struct fmt_source;
@@ -18,7 +20,8 @@ struct fmt_model {
     struct fmt_config config; /* tensors only: nothing but its quantization */
     /* a folder */
     struct fmt_safetensors file;
-    bool warned; /* that the zero points are labelled wrongly */
+    struct fmt_quant_rules rules; /* beside config.quantization */
+    bool warned;                  /* that the zero points are labelled wrongly */
     /* a GGUF file */
     struct fmt_gguf gguf;
     const struct fmt_gguf_arch *arch; /* null: none that is supported, tensors only */
@@ -54,6 +57,12 @@ struct fmt_source {
 
 extern const struct fmt_source fmt_source_folder, fmt_source_gguf;
 
+/* Whether a module of a folder is packed; its settings are not checked. */
+bool fmt_folder_is_packed(const struct fmt_model *m, const char *name);
+/* Gives the tensors of a folder the names of its config's model and settles whether the
+ * head is the embedding, also in the config. RT_ERR_INPUT: something that the index
+ * promises and the model needs is missing. */
+RT_CHECKED rt_status fmt_names_settle(struct fmt_model *m);
 /* RT_ERR_INPUT: a value is not finite. */
 RT_CHECKED rt_status fmt_check_finite(struct fmt_model *m, const char *name,
                                       const float *values, uint64_t count);
@@ -61,5 +70,14 @@ RT_CHECKED rt_status fmt_check_finite(struct fmt_model *m, const char *name,
  * bits of the former. */
 void fmt_put_float_row(const struct rt_weight_shape *dest, uint32_t *codes, uint32_t row,
                        const float *values, const uint8_t *halves);
+
+/* Loads and decodes packed matrices whose codes stand for floats (fmt_packed.levels), as
+ * `load` and `matrix` do. RT_ERR_INPUT: a value is not finite. */
+RT_CHECKED rt_status fmt_levels_load(struct fmt_model *m, const struct fmt_packed *p,
+                                     const struct rt_weight_shape *dest, uint32_t row0,
+                                     uint32_t first, uint32_t rows, uint32_t *codes,
+                                     void *scales);
+RT_CHECKED rt_status fmt_levels_floats(struct fmt_model *m, const struct fmt_packed *p,
+                                       float *values);
 
 #endif

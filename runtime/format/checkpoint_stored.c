@@ -68,7 +68,7 @@ rt_status fmt_model_stored(struct fmt_model *m, char *text, size_t size)
     struct tally t = { .count = 0 };
     const struct fmt_quantization *q = &fmt_model_config(m)->quantization;
     text[0] = '\0';
-    if (q->present) {
+    if (q->present && !q->mixed) {
         snprintf(text, size, "%s %u bit%s%s",
                  q->algorithm[0] ? q->algorithm : fmt_method_name(q->method), q->bits,
                  q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");

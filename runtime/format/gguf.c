@@ -3,6 +3,7 @@
 #include "runtime/format/gguf.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,7 +241,7 @@ static rt_status read_shape(struct cursor *c, struct fmt_gguf_tensor *t)
 
 static rt_status read_type(struct cursor *c, struct fmt_gguf_tensor *t, uint64_t id)
 {
-    char names[160];
+    char names[256];
     t->type = fmt_block_type_find((uint32_t)id);
     if (!t->type || !t->type->bytes)
         return rt_fail(c->file->ctx, RT_ERR_INPUT,
@@ -483,6 +484,41 @@ fail:
     return st;
 }
 
+/* The factor of a tensor NAME.weight, if there is a NAME.scale. */
+static rt_status read_factor(struct fmt_gguf *f, struct fmt_gguf_tensor *t)
+{
+    const size_t length = strlen(t->name), ending = sizeof ".weight" - 1;
+    char name[TENSOR_NAME_BYTES_MAX + 1];
+    t->factor = 1;
+    if (length < ending || strcmp(t->name + length - ending, ".weight") != 0)
+        return RT_OK;
+    snprintf(name, sizeof name, "%.*s.scale", (int)(length - ending), t->name);
+    const struct fmt_gguf_tensor *scale = fmt_gguf_find(f, name);
+    if (!scale)
+        return RT_OK;
+    if (scale->count != 1 || scale->type->block != 1)
+        return rt_fail(f->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' has %llu elements of type %s; one float that "
+                       "multiplies '%s' is expected",
+                       f->path, name, (unsigned long long)scale->count, scale->type->name,
+                       t->name);
+    fmt_block_floats(scale->type, scale->data, 1, 1, &t->factor);
+    if (!isfinite(t->factor))
+        return rt_fail(f->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' is not finite; the file is damaged, get it "
+                       "again",
+                       f->path, name);
+    return RT_OK;
+}
+
+static rt_status read_factors(struct fmt_gguf *f)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < f->tensor_count && st == RT_OK; i++)
+        st = read_factor(f, &f->tensors[i]);
+    return st;
+}
+
 rt_status fmt_gguf_open(struct rt_ctx *ctx, const char *path, struct fmt_gguf *out)
 {
     rt_status st;
@@ -492,6 +528,7 @@ rt_status fmt_gguf_open(struct rt_ctx *ctx, const char *path, struct fmt_gguf *o
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
     TRY(add_file(out, path));
     TRY(add_parts(out));
+    TRY(read_factors(out));
     return RT_OK;
 
 fail:

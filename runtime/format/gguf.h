@@ -55,6 +55,7 @@ struct fmt_gguf_tensor {
     uint64_t count;                    /* elements */
     const uint8_t *data;               /* in the mapped file, any alignment */
     uint64_t size;                     /* bytes */
+    float factor; /* of all elements: what NAME.scale beside NAME.weight says; else 1 */
 };
 
 struct fmt_gguf {
@@ -83,6 +84,11 @@ const struct fmt_gguf_key *fmt_gguf_key_find(const struct fmt_gguf *file,
 RT_CHECKED rt_status fmt_gguf_whole(const struct fmt_gguf *file, const char *name,
                                     int64_t otherwise, int64_t low, int64_t high,
                                     int64_t *out);
+/* The same from a key that may hold an array with one number per layer, which must be
+ * `count` that are all the same. */
+RT_CHECKED rt_status fmt_gguf_whole_each(const struct fmt_gguf *file, const char *name,
+                                         int64_t otherwise, int64_t low, int64_t high,
+                                         uint64_t count, int64_t *out);
 /* A finite number; `otherwise` where the key is missing. */
 RT_CHECKED rt_status fmt_gguf_number(const struct fmt_gguf *file, const char *name,
                                      double otherwise, double *out);
@@ -105,7 +111,8 @@ uint32_t fmt_gguf_word(const struct fmt_gguf_key *array, uint64_t i);
 /* ---- tensors ---- */
 const struct fmt_gguf_tensor *fmt_gguf_find(const struct fmt_gguf *file,
                                             const char *name); /* null: not there */
-/* Elements [first, first + n) as float, exactly (gguf_types.h). */
+/* Elements [first, first + n) as float, exactly (gguf_types.h). The factor counts in types
+ * that have one (fmt_block_has_factor). */
 void fmt_gguf_floats(const struct fmt_gguf_tensor *tensor, uint64_t first, uint64_t n,
                      float *out);
 

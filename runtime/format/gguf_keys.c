@@ -94,6 +94,17 @@ static bool whole_of(const struct fmt_gguf_key *key, int64_t *out)
     }
 }
 
+static rt_status check_whole(const struct fmt_gguf *f, const char *name,
+                             const struct fmt_gguf_key *key, int64_t low, int64_t high,
+                             int64_t *out)
+{
+    if (whole_of(key, out) && *out >= low && *out <= high)
+        return RT_OK;
+    return rt_fail(f->ctx, RT_ERR_INPUT,
+                   "'%s': key '%s' must be a whole number from %lld to %lld", f->path,
+                   name, (long long)low, (long long)high);
+}
+
 rt_status fmt_gguf_whole(const struct fmt_gguf *f, const char *name, int64_t otherwise,
                          int64_t low, int64_t high, int64_t *out)
 {
@@ -103,11 +114,31 @@ rt_status fmt_gguf_whole(const struct fmt_gguf *f, const char *name, int64_t oth
         return RT_OK;
     if (!key)
         return rt_fail(f->ctx, RT_ERR_INPUT, "'%s': key '%s' is missing", f->path, name);
-    if (!whole_of(key, out) || *out < low || *out > high)
+    return check_whole(f, name, key, low, high, out);
+}
+
+rt_status fmt_gguf_whole_each(const struct fmt_gguf *f, const char *name,
+                              int64_t otherwise, int64_t low, int64_t high,
+                              uint64_t count, int64_t *out)
+{
+    const struct fmt_gguf_key *key = fmt_gguf_key_find(f, name);
+    if (!key || !key->array || key->kind == FMT_GGUF_STRING)
+        return fmt_gguf_whole(f, name, otherwise, low, high, out);
+    if (key->count != count || count == 0)
         return rt_fail(f->ctx, RT_ERR_INPUT,
-                       "'%s': key '%s' must be a whole number from %lld to %lld", f->path,
-                       name, (long long)low, (long long)high);
-    return RT_OK;
+                       "'%s': key '%s' has %llu numbers for %llu layers", f->path, name,
+                       (unsigned long long)key->count, (unsigned long long)count);
+    struct fmt_gguf_key one = *key;
+    one.array = false;
+    one.size = key->size / count;
+    for (uint64_t i = 0; i < count; i++, one.data += one.size)
+        if (memcmp(one.data, key->data, one.size) != 0)
+            return rt_fail(f->ctx, RT_ERR_INPUT,
+                           "'%s': key '%s' gives layer %llu another number than layer 0; "
+                           "layers that differ are not supported",
+                           f->path, name, (unsigned long long)i);
+    one.data = key->data;
+    return check_whole(f, name, &one, low, high, out);
 }
 
 rt_status fmt_gguf_number(const struct fmt_gguf *f, const char *name, double otherwise,
@@ -203,11 +234,11 @@ void fmt_gguf_floats(const struct fmt_gguf_tensor *t, uint64_t first, uint64_t n
         const uint8_t *data = t->data + block * type->bytes;
         uint64_t done = n - n % type->block;
         if (skip == 0 && done) {
-            fmt_block_floats(type, data, done / type->block, out);
+            fmt_block_floats(type, data, done / type->block, t->factor, out);
         } else { /* the part of a block at either end */
             float values[FMT_BLOCK_MAX];
             done = n < type->block - skip ? n : type->block - skip;
-            fmt_block_floats(type, data, 1, values);
+            fmt_block_floats(type, data, 1, t->factor, values);
             memcpy(out, values + skip, done * sizeof *out);
         }
         first += done;

@@ -162,16 +162,15 @@ rt_status fmt_gguf_weight(const struct fmt_gguf *f, const struct fmt_gguf_arch *
 /* Which key of a config.json each key "ARCH.KEY" is. */
 static const struct {
     const char *gguf, *hf;
-    bool needed;
+    bool needed, per_layer; /* may be an array with one number per layer */
 } wholes[] = {
-    { "embedding_length", "hidden_size", true },
-    { "feed_forward_length", "intermediate_size", true },
-    { "block_count", "num_hidden_layers", true },
-    { "attention.head_count", "num_attention_heads", true },
-    { "attention.head_count_kv", "num_key_value_heads", false },
-    { "attention.key_length", "head_dim", false },
-    { "context_length", "max_position_embeddings", true },
-    { "attention.sliding_window", "sliding_window", false },
+    { "block_count", "num_hidden_layers", true, false },
+    { "embedding_length", "hidden_size", true, false },
+    { "feed_forward_length", "intermediate_size", true, true },
+    { "attention.head_count", "num_attention_heads", true, true },
+    { "attention.head_count_kv", "num_key_value_heads", false, true },
+    { "attention.key_length", "head_dim", false, false },
+    { "context_length", "max_position_embeddings", true, false },
 };
 
 struct config_reader {
@@ -188,12 +187,20 @@ static rt_status put(const struct config_reader *r, const char *key, json_t *val
                          r->file->path);
 }
 
-/* ARCH.KEY as a whole number, 0 where it is missing and not needed. */
+static uint32_t size_of(const struct config_reader *r, const char *key)
+{
+    return (uint32_t)json_integer_value(json_object_get(r->root, key));
+}
+
+/* ARCH.KEY as a whole number, 0 where it is missing and not needed; `each`:
+ * layers that may have one each, 0: none. */
 static rt_status arch_whole(const struct config_reader *r, const char *key, bool needed,
-                            int64_t *out)
+                            uint32_t each, int64_t *out)
 {
     char name[128];
     snprintf(name, sizeof name, "%s.%s", r->arch, key);
+    if (each)
+        return fmt_gguf_whole_each(r->file, name, needed ? -1 : 0, 0, 1 << 30, each, out);
     return fmt_gguf_whole(r->file, name, needed ? -1 : 0, 0, 1 << 30, out);
 }
 
@@ -202,31 +209,33 @@ static rt_status read_wholes(const struct config_reader *r)
     rt_status st;
     int64_t value;
     for (size_t i = 0; i < RT_COUNT(wholes); i++) {
-        TRY(arch_whole(r, wholes[i].gguf, wholes[i].needed, &value));
+        const uint32_t each = wholes[i].per_layer ? size_of(r, "num_hidden_layers") : 0;
+        TRY(arch_whole(r, wholes[i].gguf, wholes[i].needed, each, &value));
         if (value || wholes[i].needed)
             TRY(put(r, wholes[i].hf, json_integer(value)));
     }
-    if (json_object_get(r->root, "sliding_window"))
-        TRY(put(r, "use_sliding_window", json_true()));
     return RT_OK;
 
 fail:
     return st;
 }
 
-static uint32_t size_of(const struct config_reader *r, const char *key)
-{
-    return (uint32_t)json_integer_value(json_object_get(r->root, key));
-}
-
 /* Things a file may ask for that would otherwise be read past and give wrong answers. */
 static rt_status check_unsupported(const struct config_reader *r, uint32_t head_dim)
 {
     rt_status st;
-    int64_t experts, values, rotated;
-    TRY(arch_whole(r, "expert_count", false, &experts));
-    TRY(arch_whole(r, "attention.value_length", false, &values));
-    TRY(arch_whole(r, "rope.dimension_count", false, &rotated));
+    int64_t experts, values, rotated, window;
+    const uint32_t context = size_of(r, "max_position_embeddings");
+    TRY(arch_whole(r, "expert_count", false, 0, &experts));
+    TRY(arch_whole(r, "attention.value_length", false, 0, &values));
+    TRY(arch_whole(r, "rope.dimension_count", false, 0, &rotated));
+    TRY(arch_whole(r, "attention.sliding_window", false, 0, &window));
+    if (window && window < context)
+        return rt_fail(r->file->ctx, RT_ERR_INPUT,
+                       "'%s': sliding-window attention (%s.attention.sliding_window %lld "
+                       "of %u positions) is not supported: answers would be wrong beyond "
+                       "the window; use a model without it",
+                       r->file->path, r->arch, (long long)window, context);
     if (experts)
         return rt_fail(r->file->ctx, RT_ERR_INPUT,
                        "'%s': a mixture of %lld experts is not supported", r->file->path,
@@ -326,8 +335,10 @@ static rt_status fill(const struct config_reader *r)
     TRY(read_wholes(r));
     uint32_t head_dim = size_of(r, "head_dim");
     const uint32_t heads = size_of(r, "num_attention_heads");
-    if (!head_dim && heads)
+    if (!head_dim && heads) {
         head_dim = size_of(r, "hidden_size") / heads;
+        TRY(put(r, "head_dim", json_integer(head_dim)));
+    }
     TRY(check_unsupported(r, head_dim));
     TRY(read_biases(r));
     TRY(read_numbers(r));

@@ -106,6 +106,32 @@ static rt_status number(const struct fmt_gguf *f, const char *arch, const char *
     return fmt_gguf_number(f, name, otherwise, out);
 }
 
+/* Keys of yarn that the format has and llama.cpp reads for other architectures only:
+ * other values than those it takes here would be read past. -1 leaves it to the program. */
+static rt_status check_yarn(const struct fmt_gguf *f, const char *arch)
+{
+    static const struct {
+        const char *key;
+        double usual, or_else;
+    } keys[] = {
+        { "scaling.yarn_ext_factor", 1, -1 },    { "scaling.yarn_attn_factor", 1, -1 },
+        { "scaling.yarn_beta_fast", 32, -1 },    { "scaling.yarn_beta_slow", 1, -1 },
+        { "scaling.yarn_log_multiplier", 0, 0 },
+    };
+    for (size_t i = 0; i < RT_COUNT(keys); i++) {
+        double value;
+        const rt_status st = number(f, arch, keys[i].key, keys[i].usual, &value);
+        if (st != RT_OK)
+            return st;
+        if (value != keys[i].usual && value != keys[i].or_else)
+            return rt_fail(f->ctx, RT_ERR_INPUT,
+                           "'%s': key '%s.rope.%s' is %g; llama.cpp does not read it for "
+                           "this architecture, and %g is supported",
+                           f->path, arch, keys[i].key, value, keys[i].usual);
+    }
+    return RT_OK;
+}
+
 static rt_status from_keys(const struct fmt_gguf *f, const char *arch, const char *kind,
                            json_t **out)
 {
@@ -119,6 +145,14 @@ static rt_status from_keys(const struct fmt_gguf *f, const char *arch, const cha
         return rt_fail(f->ctx, RT_ERR_INPUT,
                        "'%s': key '%s.rope.scaling.attn_factor' is %g; 1 is supported",
                        f->path, arch, gain);
+    if (*kind && strcmp(kind, "none") != 0 && strcmp(kind, "linear") != 0 &&
+        strcmp(kind, "yarn") != 0)
+        return rt_fail(f->ctx, RT_ERR_INPUT,
+                       "'%s': key '%s.rope.scaling.type' is '%.60s'; none, linear and "
+                       "yarn are supported",
+                       f->path, arch, kind);
+    if (strcmp(kind, "yarn") == 0)
+        TRY(check_yarn(f, arch));
     if (strcmp(kind, "none") == 0 || (!*kind && factor == 1))
         return RT_OK;
     *out =

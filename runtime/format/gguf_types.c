@@ -89,6 +89,24 @@ static void split_iq4_nl(const uint8_t *p, struct fmt_block *b)
     split_nibbles(p + 2, b->code);
 }
 
+/* E8M0 scale, nibbles that index the levels of E2M1 */
+static void split_mxfp4(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0].s = p[0];
+    split_nibbles(p + 1, b->code);
+}
+
+/* Four E4M3 scales without a sign, then for each 16 elements 8 bytes: element j in the low
+ * nibble of byte j, element j + 8 in the high one. 0x7f, no number in E4M3, is read as 0;
+ * behind a set highest bit it is 480, as the format's readers have it. */
+static void split_nvfp4(const uint8_t *p, struct fmt_block *b)
+{
+    for (int g = 0; g < 4; g++)
+        b->scale[g].s = p[g] == 0x7f ? 0 : p[g] & 0x7f;
+    for (int i = 0; i < 64; i++)
+        b->code[i] = p[4 + i / 16 * 8 + i % 8] >> (4 * (i % 16 / 8)) & 15;
+}
+
 /* ---- blocks of 256 with scales of their own for every 16 or 32 elements ---- */
 
 /* 64 bytes of 2-bit codes: each half of 128 elements has 32 bytes, and bits 2 s, 2 s + 1
@@ -105,8 +123,9 @@ static void split_q2_k(const uint8_t *p, struct fmt_block *b)
 {
     split_pairs(p + 16, b->code);
     for (int g = 0; g < 16; g++)
-        b->scale[g] = (struct rt_weight_scale){ bits_at(p + 80), bits_at(p + 82),
-                                                p[g] & 15, p[g] >> 4 };
+        b->scale[g] = (struct rt_weight_scale){
+            .d = bits_at(p + 80), .m = bits_at(p + 82), .s = p[g] & 15, .l = p[g] >> 4
+        };
 }
 
 /* 32 bytes of third bits (bit 4 h + s of byte l: element 128 h + 32 s + l), 64 bytes of
@@ -138,8 +157,10 @@ static void scales_of_eight(const uint8_t *p, struct fmt_block *b)
             scale = (q[g + 4] & 15) | q[g - 4] >> 6 << 4;
             minimum = q[g + 4] >> 4 | q[g] >> 6 << 4;
         }
-        b->scale[g] = (struct rt_weight_scale){ bits_at(p), bits_at(p + 2),
-                                                (uint8_t)scale, (uint8_t)minimum };
+        b->scale[g] = (struct rt_weight_scale){ .d = bits_at(p),
+                                                .m = bits_at(p + 2),
+                                                .s = (uint8_t)scale,
+                                                .l = (uint8_t)minimum };
     }
 }
 
@@ -179,6 +200,27 @@ static void split_q6_k(const uint8_t *p, struct fmt_block *b)
     }
 }
 
+/* half d, eight pairs of high bits of the scales, eight nibbles of their low bits, 128
+ * bytes of nibbles that index the levels: every 32 elements have 16 bytes;
+ * d (scale - 32) level */
+static void split_iq4_xs(const uint8_t *p, struct fmt_block *b)
+{
+    const uint32_t high = bits_at(p + 2);
+    for (int g = 0; g < 8; g++) {
+        const uint32_t low = p[4 + g / 2] >> (4 * (g % 2)) & 15;
+        b->scale[g].d = bits_at(p);
+        b->scale[g].s = (uint8_t)((low | (high >> (2 * g) & 3) << 4) - 32);
+        split_nibbles(p + 8 + 16 * g, b->code + 32 * g);
+    }
+}
+
+/* 64 bytes of 2-bit codes as Q2_K's, half d; d (q - 1) */
+static void split_tq2_0(const uint8_t *p, struct fmt_block *b)
+{
+    b->scale[0].d = bits_at(p + 64);
+    split_pairs(p, b->code);
+}
+
 /* ---- the list ---- */
 
 static const struct fmt_block_type types[] = {
@@ -194,8 +236,12 @@ static const struct fmt_block_type types[] = {
     { 12, "Q4_K", 256, 144, 4, RT_FORM_K32, split_q4_k },
     { 13, "Q5_K", 256, 176, 5, RT_FORM_K32, split_q5_k },
     { 14, "Q6_K", 256, 210, 6, RT_FORM_K16, split_q6_k },
-    { 20, "IQ4_NL", 32, 18, 4, RT_FORM_LEVELS, split_iq4_nl },
+    { 20, "IQ4_NL", 32, 18, 4, RT_FORM_HALF | RT_LEVELS_IQ4_NL, split_iq4_nl },
+    { 23, "IQ4_XS", 256, 136, 4, RT_FORM_S32 | RT_LEVELS_IQ4_NL, split_iq4_xs },
     { 30, "BF16", 1, 2, 0, 0, NULL },
+    { 35, "TQ2_0", 256, 66, 2, RT_FORM_HALF | RT_LEVELS_TERNARY, split_tq2_0 },
+    { 39, "MXFP4", 32, 17, 4, RT_FORM_E8M0 | RT_LEVELS_E2M1, split_mxfp4 },
+    { 40, "NVFP4", 64, 36, 4, RT_FORM_E4M3 | RT_LEVELS_E2M1, split_nvfp4 },
     /* Known by name, so that a refusal can say what the file holds. */
     { .id = 9, .name = "Q8_1" },
     { .id = 15, .name = "Q8_K" },
@@ -205,7 +251,6 @@ static const struct fmt_block_type types[] = {
     { .id = 19, .name = "IQ1_S" },
     { .id = 21, .name = "IQ3_S" },
     { .id = 22, .name = "IQ2_S" },
-    { .id = 23, .name = "IQ4_XS" },
     { .id = 24, .name = "I8" },
     { .id = 25, .name = "I16" },
     { .id = 26, .name = "I32" },
@@ -213,8 +258,8 @@ static const struct fmt_block_type types[] = {
     { .id = 28, .name = "F64" },
     { .id = 29, .name = "IQ1_M" },
     { .id = 34, .name = "TQ1_0" },
-    { .id = 35, .name = "TQ2_0" },
-    { .id = 39, .name = "MXFP4" },
+    { .id = 41, .name = "Q1_0" },
+    { .id = 42, .name = "Q2_0" },
 };
 
 const struct fmt_block_type *fmt_block_type_find(uint32_t id)
@@ -236,12 +281,19 @@ const char *fmt_block_type_names(char *buffer, size_t size)
     return buffer;
 }
 
-void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data,
+bool fmt_block_has_factor(const struct fmt_block_type *type)
+{
+    return (type->form & RT_FORM_MASK) == RT_FORM_E4M3;
+}
+
+void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data, float factor,
                      struct fmt_block *out)
 {
     assert(type->split);
     memset(out->scale, 0, sizeof out->scale);
     type->split(data, out);
+    for (uint32_t g = 0; fmt_block_has_factor(type) && g < FMT_BLOCK_GROUPS_MAX; g++)
+        out->scale[g].row.factor = factor;
 }
 
 static void plain_floats(const struct fmt_block_type *type, const uint8_t *data,
@@ -258,7 +310,7 @@ static void plain_floats(const struct fmt_block_type *type, const uint8_t *data,
 }
 
 void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
-                      uint64_t blocks, float *out)
+                      uint64_t blocks, float factor, float *out)
 {
     struct fmt_block b;
     float scale = 0, zero = 0;
@@ -268,7 +320,7 @@ void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
     }
     const uint32_t group = rt_weight_form_group(type->form);
     for (uint64_t k = 0; k < blocks; k++, data += type->bytes, out += type->block) {
-        fmt_block_split(type, data, &b);
+        fmt_block_split(type, data, factor, &b);
         for (uint32_t i = 0; i < type->block; i++) {
             if (i % group == 0)
                 rt_weight_unpack_scale(type->form, type->bits, &b.scale[i / group],

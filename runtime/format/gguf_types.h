@@ -7,8 +7,9 @@
  * values are the form's.
  *
  * This is exact, not near: scales are a half, or a half times a whole number of at most 8
- * bits, so that the scale and its product with a code fit in the 24 bits of a float; only
- * a sum with a minimum is rounded, once, as the format's own definition does.
+ * bits, or a float of 8 bits, so that the scale and its product with a code fit in the 24
+ * bits of a float; only a sum with a minimum is rounded, once, as the format's own
+ * definition does. A factor of a whole tensor (NVFP4) is rounded into the scales, once.
  * Layouts: docs of the container (ggml's gguf.md), restated beside each decoder. */
 #ifndef RUNTIME_FORMAT_GGUF_TYPES_H
 #define RUNTIME_FORMAT_GGUF_TYPES_H
@@ -41,11 +42,14 @@ const struct fmt_block_type *fmt_block_type_find(uint32_t id);
 /* The names of all supported types, with commas. */
 const char *fmt_block_type_names(char *buffer, size_t size);
 
-/* One block as codes and scales; not of floats. */
-void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data,
+/* One block as codes and scales; not of floats. `factor` as below. */
+void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data, float factor,
                      struct fmt_block *out);
-/* `blocks` blocks that lie one after the other as floats. */
+/* Whether a float beside the tensor (NAME.scale of NAME.weight) multiplies its scales. */
+bool fmt_block_has_factor(const struct fmt_block_type *type);
+/* `blocks` blocks that lie one after the other as floats. `factor`: of the tensor; 1 if its
+ * type has none. */
 void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
-                      uint64_t blocks, float *out);
+                      uint64_t blocks, float factor, float *out);
 
 #endif

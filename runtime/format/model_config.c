@@ -9,10 +9,14 @@
 #include <string.h>
 
 static const struct fmt_family families[] = {
-    { .model_type = "qwen2", .qkv_bias = true },
-    { .model_type = "qwen3", .bias_keys = true, .qk_norm = true },
-    { .model_type = "llama", .bias_keys = true },
-    { .model_type = "mistral", .window = true },
+    { .model_type = "qwen2", .qkv_bias = true, .window = FMT_WINDOW_LAYERS },
+    { .model_type = "qwen3",
+      .bias_keys = true,
+      .qk_norm = true,
+      .window = FMT_WINDOW_LAYERS,
+      .head_dim = 128 },
+    { .model_type = "llama", .bias_keys = true, .window = FMT_WINDOW_NONE },
+    { .model_type = "mistral", .window = FMT_WINDOW_ALL },
 };
 
 static rt_status find_family(struct rt_ctx *ctx, const char *path, const json_t *root,
@@ -65,12 +69,14 @@ static rt_status read_sizes(struct rt_ctx *ctx, const char *path, const json_t *
     if (c->heads % c->kv_heads != 0)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': %u heads cannot share %u key heads",
                        path, c->heads, c->kv_heads);
-    if (!json_is_integer(json_object_get(root, "head_dim")) && c->hidden % c->heads != 0)
+    if (!json_is_integer(json_object_get(root, "head_dim")) && !c->family->head_dim &&
+        c->hidden % c->heads != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': hidden_size %u is no multiple of %u heads", path, c->hidden,
                        c->heads);
-    TRY(read_size(ctx, path, root, "head_dim", c->hidden / c->heads, FMT_HEAD_DIM_MAX,
-                  &c->head_dim));
+    TRY(read_size(ctx, path, root, "head_dim",
+                  c->family->head_dim ? c->family->head_dim : c->hidden / c->heads,
+                  FMT_HEAD_DIM_MAX, &c->head_dim));
     if (c->head_dim % 4 != 0 || c->hidden % 8 != 0 || c->ffn % 4 != 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': hidden_size must be a multiple of 8, head_dim and "
@@ -116,36 +122,73 @@ static rt_status read_eos(struct rt_ctx *ctx, const char *path, const json_t *ro
     return st;
 }
 
+/* ---- sliding windows ---- */
+
+enum { WINDOW_USUAL = 4096, WINDOW_FROM_LAYER_USUAL = 28 }; /* where the key is missing */
+
 /* True if a layer is declared to slide (transformers 5 lists the kind of every layer). */
-static bool slides(const json_t *root)
+static bool is_declared(const json_t *root)
 {
     const json_t *types = json_object_get(root, "layer_types");
     for (size_t i = 0; i < json_array_size(types); i++) {
         const char *type = json_string_value(json_array_get(types, i));
-        if (!type || strcmp(type, "full_attention") != 0)
+        if (!type ||
+            (strcmp(type, "full_attention") != 0 && strcmp(type, "attention") != 0))
             return true;
     }
     return false;
+}
+
+/* A whole number that is looked at only here, so that nobody else minds what it holds. */
+static rt_status read_window(struct rt_ctx *ctx, const char *path, const json_t *root,
+                             const char *key, json_int_t usual, json_int_t *out)
+{
+    const struct fmt_json_key keys[] = { { key, FMT_JSON_WHOLE } };
+    const json_t *value = json_object_get(root, key);
+    *out = value ? json_integer_value(value) : usual;
+    return fmt_json_check(ctx, path, "", root, keys, 1);
+}
+
+/* Whether layers slide: what the family makes of the keys, as transformers does. */
+static rt_status find_sliding(struct rt_ctx *ctx, const char *path, const json_t *root,
+                              const struct fmt_config *c, bool *slides)
+{
+    json_int_t first = 0;
+    *slides = is_declared(root);
+    if (c->family->window == FMT_WINDOW_ALL)
+        *slides = *slides || !json_is_null(json_object_get(root, "sliding_window"));
+    if (c->family->window != FMT_WINDOW_LAYERS ||
+        !json_is_true(json_object_get(root, "use_sliding_window")) ||
+        json_is_array(json_object_get(root, "layer_types")) ||
+        json_is_null(json_object_get(root, "sliding_window")))
+        return RT_OK;
+    const rt_status st = read_window(ctx, path, root, "max_window_layers",
+                                     WINDOW_FROM_LAYER_USUAL, &first);
+    *slides = first < (json_int_t)c->layers;
+    return st;
 }
 
 /* A window that no context of the model reaches beyond changes nothing. */
 static rt_status check_window(struct rt_ctx *ctx, const char *path, const json_t *root,
                               const struct fmt_config *c)
 {
-    const json_t *size = json_object_get(root, "sliding_window");
-    const bool wanted =
-        c->family->window || json_is_true(json_object_get(root, "use_sliding_window"));
-    const bool harmless = json_is_integer(size)
-                              ? json_integer_value(size) >= (json_int_t)c->max_positions
-                              : !slides(root);
-    if ((!wanted && !slides(root)) || harmless)
+    rt_status st;
+    bool slides;
+    json_int_t size = 0;
+    TRY(find_sliding(ctx, path, root, c, &slides));
+    if (!slides)
         return RT_OK;
-    return rt_fail(
-        ctx, RT_ERR_INPUT,
-        "'%s': sliding-window attention (sliding_window %lld of %u positions) is "
-        "not supported: answers would be wrong beyond the window; use a model "
-        "without it",
-        path, (long long)json_integer_value(size), c->max_positions);
+    TRY(read_window(ctx, path, root, "sliding_window", WINDOW_USUAL, &size));
+    if (size < (json_int_t)c->max_positions)
+        return rt_fail(
+            ctx, RT_ERR_INPUT,
+            "'%s': sliding-window attention (sliding_window %lld of %u positions) is "
+            "not supported: answers would be wrong beyond the window; use a model "
+            "without it",
+            path, (long long)size, c->max_positions);
+
+fail:
+    return st;
 }
 
 static void read_biases(const json_t *root, struct fmt_config *c)
@@ -166,7 +209,6 @@ static const struct fmt_json_key optional[] = {
     { "mlp_bias", FMT_JSON_BOOL },
     { "tie_word_embeddings", FMT_JSON_BOOL },
     { "use_sliding_window", FMT_JSON_BOOL },
-    { "sliding_window", FMT_JSON_WHOLE },
     { "layer_types", FMT_JSON_LIST },
     { "rope_scaling", FMT_JSON_OBJECT },
     { "rope_parameters", FMT_JSON_OBJECT },
@@ -182,11 +224,11 @@ static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *r
     TRY(find_family(ctx, path, root, &c->family));
     TRY(read_sizes(ctx, path, root, c));
     TRY(fmt_rope_read(ctx, path, root, c->max_positions, &c->rope));
-    TRY(check_window(ctx, path, root, c));
     /* A yarn config may give the context before or after it was stretched. */
     const double reach = c->rope.original * c->rope.factor;
     if (c->rope.kind == FMT_ROPE_YARN && reach > c->max_positions && reach < 1u << 24)
         c->max_positions = (uint32_t)reach;
+    TRY(check_window(ctx, path, root, c));
     const json_t *eps = json_object_get(root, "rms_norm_eps");
     c->rms_eps = eps ? (float)json_number_value(eps) : 1e-6f;
     c->tied = json_is_true(json_object_get(root, "tie_word_embeddings"));
@@ -207,6 +249,12 @@ fail:
 
 rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_config *out)
 {
+    return fmt_config_read_rules(ctx, folder, out, NULL);
+}
+
+rt_status fmt_config_read_rules(struct rt_ctx *ctx, const char *folder,
+                                struct fmt_config *out, struct fmt_quant_rules *rules)
+{
     rt_status st;
     *out = (struct fmt_config){ 0 };
     json_t *root = NULL, *generation = NULL;
@@ -225,7 +273,7 @@ rt_status fmt_config_read(struct rt_ctx *ctx, const char *folder, struct fmt_con
     }
     TRY(fmt_json_read(ctx, path, &root));
     TRY(read_root(ctx, path, root, out));
-    TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization));
+    TRY(fmt_quantization_find(ctx, folder, path, root, &out->quantization, rules));
     if (fmt_exists(more)) {
         TRY(fmt_json_read(ctx, more, &generation));
         TRY(read_eos(ctx, more, generation, out));

@@ -3,46 +3,21 @@
 #include "runtime/format/quant_config.h"
 
 #include "runtime/base/file.h"
+#include "runtime/format/quant_methods.h"
+#include "runtime/format/quant_rules.h"
 
 #include <ctype.h>
 #include <string.h>
 
-enum { GROUP_MAX = 1 << 20 };
-
-static const char *const names[FMT_METHOD_COUNT] = {
-    [FMT_PACK_QUANTIZED] = "pack-quantized",
-    [FMT_INT_QUANTIZED] = "int-quantized",
-    [FMT_AWQ] = "awq",
-    [FMT_GPTQ] = "gptq",
-    [FMT_GPTQ_V2] = "gptq_v2",
-};
-
-const char *fmt_method_name(enum fmt_method method)
-{
-    return names[method];
-}
-
-/* Widths each method packs. */
-static bool has_bits(enum fmt_method method, json_int_t bits)
-{
-    if (method == FMT_AWQ)
-        return bits == 4;
-    if (method == FMT_INT_QUANTIZED)
-        return bits == 8;
-    return bits == 2 || bits == 3 || bits == 4 || bits == 8;
-}
-
 static rt_status take_sizes(struct rt_ctx *ctx, const char *path, json_int_t bits,
                             json_int_t group, struct fmt_quantization *q)
 {
-    if (!has_bits(q->method, bits))
+    if (!fmt_method_has_bits(q->method, bits))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': %lld-bit weights of '%s' are not supported; %s", path,
-                       (long long)bits, names[q->method],
-                       q->method == FMT_AWQ             ? "4 bits are"
-                       : q->method == FMT_INT_QUANTIZED ? "8 bits are"
-                                                        : "2, 3, 4 and 8 bits are");
-    if (group > GROUP_MAX || (group > 0 && group % 32 != 0))
+                       (long long)bits, fmt_method_name(q->method),
+                       fmt_method_widths(q->method));
+    if (!fmt_method_has_group(q->method, group))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': a group size of %lld is not supported; multiples of 32 are",
                        path, (long long)group);
@@ -63,6 +38,9 @@ static rt_status check_kinds(struct rt_ctx *ctx, const char *path, const json_t 
         { "symmetric", FMT_JSON_BOOL },
         { "type", FMT_JSON_TEXT },
         { "is_marlin_format", FMT_JSON_BOOL },
+        { "w_bit", FMT_JSON_WHOLE },
+        { "q_group_size", FMT_JSON_WHOLE },
+        { "desc_act", FMT_JSON_BOOL },
     };
     return fmt_json_check(ctx, path, "quantization_config", object, keys, RT_COUNT(keys));
 }
@@ -72,20 +50,23 @@ static json_int_t integer(const json_t *object, const char *key)
     return json_integer_value(json_object_get(object, key));
 }
 
+/* The name of a key, or of the one that other tools have for it. */
+static const char *either(const json_t *object, const char *key, const char *other)
+{
+    return json_object_get(object, key) ? key : other;
+}
+
 /* ---- compressed-tensors ---- */
 
 /* What a configuration asks for beyond plain packed integers, all of which would
  * otherwise be read and give wrong answers; null if nothing. */
 static const char *beyond_integers(const json_t *config, const json_t *weights)
 {
-    const char *type = json_string_value(json_object_get(weights, "type"));
     const json_t *transform = json_object_get(config, "transform_config");
     if (json_object_size(json_object_get(config, "config_groups")) != 1)
         return "one config group is supported, neither none nor several";
     if (!json_is_object(weights))
         return "the config group has no weights";
-    if (type && strcmp(type, "int") != 0)
-        return "weights of another type than int are not supported";
     if (json_object_size(transform) > 0)
         return "transformed weights (transform_config) are not supported";
     return NULL;
@@ -94,17 +75,6 @@ static const char *beyond_integers(const json_t *config, const json_t *weights)
 static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                                  const json_t *config, struct fmt_quantization *q)
 {
-    const char *format = json_string_value(json_object_get(config, "format"));
-    if (format && strcmp(format, "pack-quantized") == 0)
-        q->method = FMT_PACK_QUANTIZED;
-    else if (format && (strcmp(format, "int-quantized") == 0 ||
-                        strcmp(format, "naive-quantized") == 0))
-        q->method = FMT_INT_QUANTIZED;
-    else
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': compressed-tensors format '%.60s' is not supported; "
-                       "pack-quantized, int-quantized and naive-quantized are",
-                       path, format ? format : "(none)");
     const char *name = NULL;
     json_t *group = NULL;
     json_object_foreach(json_object_get(config, "config_groups"), name, group) break;
@@ -114,7 +84,16 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
     const char *lack = beyond_integers(config, weights);
     if (lack)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': quantization_config: %s", path, lack);
+    TRY(fmt_method_of_format(
+        ctx, path, json_string_value(json_object_get(config, "format")),
+        json_string_value(json_object_get(weights, "type")), &q->method));
+    TRY(fmt_method_take_block(ctx, path, json_object_get(weights, "block_structure"), q));
     q->symmetric = !json_is_false(json_object_get(weights, "symmetric"));
+    if (!q->symmetric && q->method >= FMT_FLOAT_QUANTIZED)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': quantization_config: zero points of weights that are "
+                       "floats are not supported",
+                       path);
     if (json_is_object(json_object_get(group, "input_activations")))
         rt_log(ctx, RT_LOG_INFO,
                "'%s' was made for activations of few bits; they stay floats here", path);
@@ -153,26 +132,29 @@ static const char *text_of(const json_t *config, const char *key)
 static rt_status read_awq(struct rt_ctx *ctx, const char *path, const json_t *config,
                           struct fmt_quantization *q)
 {
+    const char *version = either(config, "version", "checkpoint_format");
     q->method = FMT_AWQ;
-    if (!is_word_or_none(config, "version", "gemm"))
+    if (!is_word_or_none(config, version, "gemm"))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': AWQ packing '%.60s' is not supported; gemm is", path,
-                       text_of(config, "version"));
-    return take_sizes(ctx, path, integer(config, "bits"), integer(config, "group_size"),
-                      q);
+                       text_of(config, version));
+    return take_sizes(ctx, path, integer(config, either(config, "bits", "w_bit")),
+                      integer(config, either(config, "group_size", "q_group_size")), q);
 }
 
 static rt_status read_gptq(struct rt_ctx *ctx, const char *path, const json_t *config,
                            struct fmt_quantization *q)
 {
-    const bool v1 = is_word_or_none(config, "checkpoint_format", "gptq");
+    const char *format = either(config, "checkpoint_format", "format");
+    const bool v1 = is_word_or_none(config, format, "gptq");
     q->method = v1 ? FMT_GPTQ : FMT_GPTQ_V2;
     q->symmetric = json_is_true(json_object_get(config, "sym"));
-    if (!v1 && !is_word_or_none(config, "checkpoint_format", "gptq_v2"))
+    q->act_order = json_is_true(json_object_get(config, "desc_act"));
+    if (!v1 && !is_word_or_none(config, format, "gptq_v2"))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': GPTQ checkpoint format '%.60s' is not supported; gptq and "
                        "gptq_v2 are",
-                       path, text_of(config, "checkpoint_format"));
+                       path, text_of(config, format));
     if (json_is_true(json_object_get(config, "is_marlin_format")))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': GPTQ weights in marlin order are not supported", path);
@@ -191,42 +173,97 @@ rt_status fmt_quantization_read(struct rt_ctx *ctx, const char *path,
     *q = (struct fmt_quantization){ 0 };
     if (!config || json_is_null(config))
         return RT_OK;
+    const char *method = json_string_value(json_object_get(config, "quant_method"));
+    if (method && strcmp(method, "fp8") == 0)
+        return fmt_method_read_fp8(ctx, path, config, q);
+    if (method && strcmp(method, "bitsandbytes") == 0)
+        return fmt_method_read_bitsandbytes(ctx, path, config, q);
+    if (!method || (strcmp(method, "compressed-tensors") != 0 &&
+                    strcmp(method, "awq") != 0 && strcmp(method, "gptq") != 0))
+        return fmt_method_refuse(ctx, path, method);
     const rt_status st = check_kinds(ctx, path, config);
     if (st != RT_OK)
         return st;
-    const char *method = json_string_value(json_object_get(config, "quant_method"));
-    if (method && strcmp(method, "compressed-tensors") == 0)
+    if (strcmp(method, "compressed-tensors") == 0)
         return read_compressed(ctx, path, config, q);
-    if (method && strcmp(method, "awq") == 0)
+    if (strcmp(method, "awq") == 0)
         return read_awq(ctx, path, config, q);
-    if (method && strcmp(method, "gptq") == 0)
-        return read_gptq(ctx, path, config, q);
-    return rt_fail(ctx, RT_ERR_INPUT,
-                   "'%s': quantization '%.60s' is not supported; compressed-tensors, awq "
-                   "and gptq are",
-                   path, method ? method : "(none)");
+    return read_gptq(ctx, path, config, q);
+}
+
+/* ---- where the config is ---- */
+
+/* Files beside config.json, and the method of those that do not say it. */
+static const struct {
+    const char *name, *usual;
+} files[] = {
+    { "quantize_config.json", "gptq" },
+    { "quant_config.json",
+      "awq" }, /* others have files of this name: they do not count */
+};
+
+static rt_status read_beside(struct rt_ctx *ctx, const char *path, const char *usual,
+                             json_t **out)
+{
+    *out = NULL;
+    if (!fmt_exists(path))
+        return RT_OK;
+    const rt_status st = fmt_json_read(ctx, path, out);
+    if (st != RT_OK)
+        return st;
+    const bool is_awq = json_object_get(*out, "w_bit") != NULL;
+    const char *method =
+        json_string_value(json_object_get(*out, either(*out, "quant_method", "method")));
+    if (!method)
+        method = is_awq ? "awq" : usual;
+    if (strcmp(usual, "awq") == 0 && (!is_awq || strcmp(method, "awq") != 0)) {
+        json_decref(*out);
+        *out = NULL;
+        return RT_OK;
+    }
+    return json_object_set_new(*out, "quant_method", json_string(method)) == 0
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
+}
+
+/* Of config.json: a new reference, null where there is none or it packs nothing. */
+static json_t *own_config(const json_t *root)
+{
+    json_t *config = json_object_get(root, "quantization_config");
+    json_t *older = json_object_get(root, "compression_config");
+    if (config && !json_is_null(config))
+        return json_incref(config);
+    if (!json_object_get(older, "config_groups"))
+        return NULL;
+    json_t *copy = json_copy(older);
+    if (copy)
+        json_object_set_new(copy, "quant_method", json_string("compressed-tensors"));
+    return copy;
 }
 
 rt_status fmt_quantization_find(struct rt_ctx *ctx, const char *folder, const char *path,
-                                const json_t *root, struct fmt_quantization *q)
+                                const json_t *root, struct fmt_quantization *q,
+                                struct fmt_quant_rules *rules)
 {
-    const json_t *config = json_object_get(root, "quantization_config");
-    char *beside = fmt_path(ctx, folder, "quantize_config.json");
-    json_t *own = NULL;
-    if (!beside)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
-    rt_status st;
-    if ((config && !json_is_null(config)) || !fmt_exists(beside)) {
-        st = fmt_quantization_read(ctx, path, config, q);
-    } else {
-        st = fmt_json_read(ctx, beside, &own);
-        /* The file is GPTQ's own, which has no need to say so. */
-        if (st == RT_OK && !json_object_get(own, "quant_method"))
-            json_object_set_new(own, "quant_method", json_string("gptq"));
-        if (st == RT_OK)
-            st = fmt_quantization_read(ctx, beside, own, q);
+    rt_status st = RT_OK;
+    struct fmt_quant_rules own;
+    char *beside = NULL;
+    json_t *config = own_config(root);
+    for (size_t i = 0; i < RT_COUNT(files) && !config; i++) {
+        rt_free(beside);
+        beside = fmt_path(ctx, folder, files[i].name);
+        if (!beside)
+            return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+        TRY(read_beside(ctx, beside, files[i].usual, &config));
     }
-    json_decref(own);
+    TRY(fmt_quant_rules_read(ctx, beside ? beside : path, config, q, &own));
+    if (rules)
+        *rules = own;
+    else
+        fmt_quant_rules_free(&own);
+
+fail:
+    json_decref(config);
     rt_free(beside);
     return st;
 }

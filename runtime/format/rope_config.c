@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const double TURN = 6.283185307179586;
+static const double THETA = 10000; /* where the file gives none */
 
 static const char *const kinds[FMT_ROPE_KIND_COUNT] = {
     [FMT_ROPE_DEFAULT] = "default",
@@ -71,14 +72,17 @@ fail:
     return st;
 }
 
+static const char *kind_of(const json_t *parameters)
+{
+    const char *name = json_string_value(json_object_get(parameters, "rope_type"));
+    if (!name)
+        name = json_string_value(json_object_get(parameters, "type"));
+    return name ? name : "default";
+}
+
 static rt_status find_kind(const struct reader *r, enum fmt_rope_kind *out)
 {
-    const char *name = json_string_value(json_object_get(r->scaling, "rope_type"));
-    *out = FMT_ROPE_DEFAULT;
-    if (!name)
-        name = json_string_value(json_object_get(r->scaling, "type"));
-    if (!name)
-        return RT_OK;
+    const char *name = kind_of(r->scaling);
     char known[128] = "";
     for (int i = 0; i < FMT_ROPE_KIND_COUNT; i++) {
         *out = (enum fmt_rope_kind)i;
@@ -122,40 +126,115 @@ fail:
     return st;
 }
 
+/* ---- where the keys are ---- */
+
+/* Of transformers 5, one object per kind of layer. All layers here attend fully, so that
+ * `full_attention` counts; another one that layer_types names must say the same. */
+static rt_status take_full(const struct reader *r, const json_t *root, const json_t **out)
+{
+    const char *kind;
+    json_t *other;
+    const json_t *full = json_object_get(*out, "full_attention");
+    const json_t *types = json_object_get(root, "layer_types");
+    bool nested = false;
+    json_object_foreach((json_t *)(uintptr_t)*out, kind, other)
+    {
+        nested = nested || json_is_object(other);
+        bool named = false;
+        for (size_t i = 0; i < json_array_size(types) && !named; i++) {
+            const char *type = json_string_value(json_array_get(types, i));
+            named = type && strcmp(type, kind) == 0;
+        }
+        if (json_is_object(full) && named && !json_equal(other, full))
+            return rt_fail(r->ctx, RT_ERR_INPUT,
+                           "'%s': rope parameters of '%.60s' differ from those of "
+                           "'full_attention'; one set for all layers is supported",
+                           r->path, kind);
+    }
+    if (nested && !json_is_object(full))
+        return rt_fail(r->ctx, RT_ERR_INPUT,
+                       "'%s': rope parameters per kind of layer have none of "
+                       "'full_attention', the only kind that is supported",
+                       r->path);
+    *out = nested ? full : *out;
+    return RT_OK;
+}
+
+/* rope_scaling counts, as in transformers 5. The base it does not give would be 10000
+ * there, whatever rope_parameters say, which nobody can mean. */
+static rt_status check_both(const struct reader *r, const json_t *parameters,
+                            const json_t *theta)
+{
+    const json_t *other = json_object_get(parameters, "rope_theta");
+    if (!theta && json_is_number(other) && json_number_value(other) != THETA)
+        return rt_fail(r->ctx, RT_ERR_INPUT,
+                       "'%s': rope_scaling stands beside rope_parameters and has no "
+                       "rope_theta, they have %g; put it into rope_scaling or the "
+                       "scaling into rope_parameters",
+                       r->path, json_number_value(other));
+    if (strcmp(kind_of(parameters), "default") != 0 &&
+        !json_equal(parameters, r->scaling))
+        rt_log(r->ctx, RT_LOG_WARNING,
+               "'%s' has rope_scaling and rope_parameters; rope_scaling counts", r->path);
+    return RT_OK;
+}
+
+/* Finds the object with the parameters, null where none is needed, and rope_theta. */
+static rt_status find_parameters(struct reader *r, const json_t *root,
+                                 const json_t **theta)
+{
+    rt_status st;
+    const json_t *scaling = json_object_get(root, "rope_scaling");
+    const json_t *parameters = json_object_get(root, "rope_parameters");
+    const bool has_scaling = json_object_size(scaling) > 0;
+    r->scaling = has_scaling ? scaling : parameters;
+    TRY(take_full(r, root, &r->scaling));
+    *theta = json_object_get(r->scaling, "rope_theta");
+    if (!*theta)
+        *theta = json_object_get(root, "rope_theta");
+    if (has_scaling && json_object_size(parameters) > 0) {
+        TRY(take_full(r, root, &parameters));
+        TRY(check_both(r, parameters, *theta));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 rt_status fmt_rope_read(struct rt_ctx *ctx, const char *path, const json_t *root,
                         uint32_t max_positions, struct fmt_rope *out)
 {
-    const json_t *parameters = json_object_get(root, "rope_parameters");
-    const json_t *holder = json_is_object(parameters) ? parameters : root;
-    const json_t *own = json_object_get(holder, "rope_theta");
-    const json_t *theta = own ? own : json_object_get(root, "rope_theta");
-    const json_t *part = json_object_get(holder, "partial_rotary_factor");
-    const struct reader r = { ctx, path,
-                              json_is_object(parameters)
-                                  ? parameters
-                                  : json_object_get(root, "rope_scaling") };
     static const struct fmt_json_key optional[] = {
         { "rope_type", FMT_JSON_TEXT },
         { "type", FMT_JSON_TEXT },
         { "truncate", FMT_JSON_BOOL },
     };
-    const rt_status st = fmt_json_check(ctx, path, "rope scaling", r.scaling, optional,
-                                        RT_COUNT(optional));
-    if (st != RT_OK)
-        return st;
-    *out = (struct fmt_rope){ .theta = theta ? json_number_value(theta) : 10000.0,
+    rt_status st;
+    struct reader r = { .ctx = ctx, .path = path };
+    const json_t *theta, *part;
+    TRY(find_parameters(&r, root, &theta));
+    TRY(fmt_json_check(ctx, path, "rope scaling", r.scaling, optional,
+                       RT_COUNT(optional)));
+    *out = (struct fmt_rope){ .theta = theta ? json_number_value(theta) : THETA,
                               .factor = 1,
                               .original = max_positions,
                               .gain = 1 };
     if (!(out->theta > 1 && out->theta < 1e15))
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': rope_theta must be a number above 1",
                        path);
-    if (json_is_number(part) && json_number_value(part) != 1)
+    part = json_object_get(r.scaling, "partial_rotary_factor");
+    if (!part)
+        part = json_object_get(root, "partial_rotary_factor");
+    if (part && !json_is_null(part) && json_number_value(part) != 1)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': heads that are rotated in part (partial_rotary_factor) are "
                        "not supported",
                        path);
-    return read_scaling(&r, max_positions, out);
+    TRY(read_scaling(&r, max_positions, out));
+
+fail:
+    return st;
 }
 
 /* ---- frequencies ---- */

@@ -40,9 +40,10 @@ struct fmt_rope {
 
 const char *fmt_rope_name(enum fmt_rope_kind kind); /* "llama3" */
 
-/* Reads rope_parameters (transformers 5), or rope_theta and rope_scaling with rope_type
- * or the older key type. max_positions: the model's, which stands for `original` where
- * none is given. RT_ERR_INPUT names path and key. */
+/* Reads rope_parameters (transformers 5, flat or one object per kind of layer), or
+ * rope_theta and rope_scaling with rope_type or the older key type. Where both are there,
+ * rope_scaling counts, as in transformers 5. max_positions: the model's, which stands for
+ * `original` where none is given. RT_ERR_INPUT names path and key. */
 RT_CHECKED rt_status fmt_rope_read(struct rt_ctx *ctx, const char *path,
                                    const json_t *root, uint32_t max_positions,
                                    struct fmt_rope *out);

@@ -2,10 +2,8 @@
  * Reads and checks the header of a safetensors file and finds tensors in it. */
 #include "runtime/format/safetensors.h"
 
-#include "runtime/base/os.h"
 #include "runtime/op/weight.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +16,15 @@ static const struct {
     const char *name;
     uint32_t bytes;
 } dtypes[FMT_DTYPE_COUNT] = {
-    [FMT_F32] = { "F32", 4 },   [FMT_F16] = { "F16", 2 }, [FMT_BF16] = { "BF16", 2 },
-    [FMT_I8] = { "I8", 1 },     [FMT_U8] = { "U8", 1 },   [FMT_I32] = { "I32", 4 },
-    [FMT_U32] = { "U32", 4 },   [FMT_I64] = { "I64", 8 }, [FMT_F64] = { "F64", 8 },
-    [FMT_BOOL] = { "BOOL", 1 },
+    [FMT_F32] = { "F32", 4 },         [FMT_F16] = { "F16", 2 },
+    [FMT_BF16] = { "BF16", 2 },       [FMT_I8] = { "I8", 1 },
+    [FMT_U8] = { "U8", 1 },           [FMT_I32] = { "I32", 4 },
+    [FMT_U32] = { "U32", 4 },         [FMT_I64] = { "I64", 8 },
+    [FMT_F64] = { "F64", 8 },         [FMT_BOOL] = { "BOOL", 1 },
+    [FMT_F8_E4M3] = { "F8_E4M3", 1 }, [FMT_F8_E5M2] = { "F8_E5M2", 1 },
+    [FMT_F8_E8M0] = { "F8_E8M0", 1 }, [FMT_I16] = { "I16", 2 },
+    [FMT_U16] = { "U16", 2 },         [FMT_U64] = { "U64", 8 },
+    [FMT_C64] = { "C64", 8 },         [FMT_OTHER] = { "of an unknown type", 0 },
 };
 
 const char *fmt_dtype_name(enum fmt_dtype dtype)
@@ -29,19 +32,34 @@ const char *fmt_dtype_name(enum fmt_dtype dtype)
     return dtypes[dtype].name;
 }
 
-bool fmt_dtype_is_float(enum fmt_dtype dtype)
+const char *fmt_tensor_dtype(const struct fmt_tensor *t)
 {
-    return dtype == FMT_F32 || dtype == FMT_F16 || dtype == FMT_BF16;
+    return t->other ? t->other : fmt_dtype_name(t->dtype);
 }
 
-static bool find_dtype(const char *name, enum fmt_dtype *out)
+uint32_t fmt_dtype_bytes(enum fmt_dtype dtype)
 {
-    for (int i = 0; name && i < FMT_DTYPE_COUNT; i++)
-        if (strcmp(dtypes[i].name, name) == 0) {
-            *out = (enum fmt_dtype)i;
-            return true;
-        }
-    return false;
+    return dtypes[dtype].bytes;
+}
+
+bool fmt_dtype_is_f8(enum fmt_dtype dtype)
+{
+    return dtype == FMT_F8_E4M3 || dtype == FMT_F8_E5M2;
+}
+
+bool fmt_dtype_is_float(enum fmt_dtype dtype)
+{
+    return dtype == FMT_F32 || dtype == FMT_F16 || dtype == FMT_BF16 ||
+           fmt_dtype_is_f8(dtype);
+}
+
+/* A type that is not known stops no read: nobody may need the tensor. */
+static enum fmt_dtype find_dtype(const char *name)
+{
+    for (int i = 0; i < FMT_OTHER; i++)
+        if (strcmp(dtypes[i].name, name) == 0)
+            return (enum fmt_dtype)i;
+    return FMT_OTHER;
 }
 
 /* Reads shape into t; false if it is not a list of sizes or too large to count. */
@@ -70,10 +88,9 @@ static rt_status read_tensor(struct rt_ctx *ctx, const char *path, const char *n
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    if (!find_dtype(dtype, &t->dtype))
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s' has the unsupported dtype '%s'", path, name,
-                       dtype ? dtype : "(none)");
+    if (!dtype)
+        return rt_fail(ctx, RT_ERR_INPUT, "'%s': tensor '%s' has no dtype", path, name);
+    t->dtype = find_dtype(dtype);
     if (!read_shape(json_object_get(entry, "shape"), t))
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': tensor '%s' has an impossible shape",
                        path, name);
@@ -89,14 +106,17 @@ static rt_status read_tensor(struct rt_ctx *ctx, const char *path, const char *n
             "data; it is cut short or damaged, get it again",
             path, name, (long long)begin, (long long)end, (unsigned long long)data_size);
     t->size = (uint64_t)(end - begin);
-    if (t->size != t->count * dtypes[t->dtype].bytes)
+    if (t->dtype != FMT_OTHER && t->size != t->count * dtypes[t->dtype].bytes)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': tensor '%s' has %llu bytes, its shape needs %llu", path,
                        name, (unsigned long long)t->size,
                        (unsigned long long)(t->count * dtypes[t->dtype].bytes));
     t->data = data + begin;
     t->name = rt_strdup(ctx, name);
-    return t->name ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
+    t->other = t->dtype == FMT_OTHER ? rt_strdup(ctx, dtype) : NULL;
+    return t->name && (t->other || t->dtype != FMT_OTHER)
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
 }
 
 static int by_address(const void *a, const void *b)
@@ -162,8 +182,8 @@ static rt_status read_header(struct rt_ctx *ctx, const char *path,
             "safetensors file",
             path, (unsigned long long)length, (int)HEADER_BYTES_MAX);
     json_error_t error;
-    *header =
-        json_loadb((const char *)map->data + 8, length, JSON_REJECT_DUPLICATES, &error);
+    *header = fmt_json_parse(ctx, (const char *)map->data + 8, length,
+                             JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(*header)) {
         json_decref(*header);
         *header = NULL;
@@ -205,9 +225,9 @@ static rt_status add_file(struct rt_ctx *ctx, const char *path,
     {
         if (strcmp(name, "__metadata__") == 0)
             continue;
+        out->count++; /* first, so that closing frees what was read of it */
         TRY(read_tensor(ctx, path, name, entry, map->data + data_at, map->size - data_at,
-                        &out->tensors[out->count]));
-        out->count++;
+                        &out->tensors[out->count - 1]));
     }
     st = check_tiling(ctx, path, map->data + data_at, map->size - data_at,
                       out->tensors + before, out->count - before);
@@ -217,8 +237,8 @@ fail:
     return st;
 }
 
-static rt_status sort_names(struct rt_ctx *ctx, const char *path,
-                            struct fmt_safetensors *file)
+rt_status fmt_safetensors_sort(struct rt_ctx *ctx, const char *path,
+                               struct fmt_safetensors *file)
 {
     if (file->count == 0)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s' holds no tensors; get it again", path);
@@ -230,13 +250,24 @@ static rt_status sort_names(struct rt_ctx *ctx, const char *path,
     return RT_OK;
 }
 
+rt_status fmt_safetensors_rename(struct rt_ctx *ctx, struct fmt_safetensors *file,
+                                 uint32_t tensor, const char *name)
+{
+    char *copy = rt_strdup(ctx, name);
+    if (!copy)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tensor '%s': no memory", name);
+    rt_free(file->tensors[tensor].name);
+    file->tensors[tensor].name = copy;
+    return RT_OK;
+}
+
 rt_status fmt_safetensors_open(struct rt_ctx *ctx, const char *path,
                                struct fmt_safetensors *out)
 {
     rt_status st;
     *out = (struct fmt_safetensors){ 0 };
     TRY(add_file(ctx, path, out));
-    TRY(sort_names(ctx, path, out));
+    TRY(fmt_safetensors_sort(ctx, path, out));
     return RT_OK;
 
 fail:
@@ -244,71 +275,135 @@ fail:
     return st;
 }
 
-/* Opens every distinct file that the index names. */
-static rt_status add_shards(struct rt_ctx *ctx, const char *folder, const json_t *index,
+/* ---- shards ---- */
+
+enum { SHARDS_MAX = 4096 };
+
+/* Notes that no shard has the tensor. */
+static rt_status add_absent(struct rt_ctx *ctx, const char *folder, const char *name,
+                            const char *shard, struct fmt_safetensors *out)
+{
+    if (!out->absent)
+        out->absent = json_object();
+    return json_object_set_new(out->absent, name, json_string(shard)) == 0
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+}
+
+/* Opens a shard unless that was done; *there: whether it exists. `files` has the shards
+ * so far, true for those that exist. */
+static rt_status open_shard(struct rt_ctx *ctx, const char *folder, const char *shard,
+                            json_t *files, struct fmt_safetensors *out, bool *there)
+{
+    rt_status st = RT_OK;
+    json_t *known = json_object_get(files, shard);
+    *there = json_is_true(known);
+    if (known)
+        return RT_OK;
+    if (json_object_size(files) == SHARDS_MAX)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s/model.safetensors.index.json' names more than %d files",
+                       folder, (int)SHARDS_MAX);
+    char *path = fmt_path(ctx, folder, shard);
+    *there = path && fmt_exists(path);
+    if (!path || json_object_set_new(files, shard, json_boolean(*there)) != 0)
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+    else if (*there)
+        st = add_file(ctx, path, out);
+    rt_free(path);
+    return st;
+}
+
+/* A file of the folder itself; "" for what can be none. */
+static const char *shard_of(const json_t *value)
+{
+    const char *shard = json_string_value(value);
+    return shard && !strchr(shard, '/') && !fmt_json_odd(value) ? shard : "";
+}
+
+static rt_status needs_shard(struct rt_ctx *ctx, const char *folder, const char *name,
+                             const char *shard)
+{
+    char *path = fmt_path(ctx, folder, shard);
+    rt_status st;
+    if (!path)
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+    else if (!shard[0])
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s/model.safetensors.index.json': tensor '%s' has no valid file",
+                     folder, name);
+    else if (!fmt_exists(path))
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s' is missing, and model.safetensors.index.json names it for "
+                     "'%s'; the folder is incomplete, get the file",
+                     path, name);
+    else
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s/model.safetensors.index.json': tensor '%s' should be in '%s' "
+                     "and is in no shard; get the folder again",
+                     folder, name, shard);
+    rt_free(path);
+    return st;
+}
+
+rt_status fmt_safetensors_needs(struct rt_ctx *ctx, const char *folder,
+                                const struct fmt_safetensors *file, const char *name)
+{
+    const json_t *shard = json_object_get(file->absent, name);
+    return shard ? needs_shard(ctx, folder, name, json_string_value(shard)) : RT_OK;
+}
+
+/* Opens every distinct file that the index names and that is there. */
+static rt_status add_shards(struct rt_ctx *ctx, const char *folder, const json_t *map,
                             struct fmt_safetensors *out)
 {
     rt_status st = RT_OK;
-    json_t *files = json_object();
-    const json_t *map = json_object_get(index, "weight_map");
+    json_t *files = json_object(), *value;
     const char *name;
-    json_t *value;
     json_object_foreach((json_t *)(uintptr_t)map, name, value)
     {
-        const char *file = json_string_value(value);
-        if (!file || strchr(file, '/') || json_object_size(files) > 4096) {
-            st = rt_fail(
-                ctx, RT_ERR_INPUT,
-                "'%s/model.safetensors.index.json': tensor '%s' has no valid file",
-                folder, name);
-            goto fail;
-        }
-        json_object_set_new(files, file, json_true());
+        const char *shard = shard_of(value);
+        bool there = false;
+        if (shard[0])
+            TRY(open_shard(ctx, folder, shard, files, out, &there));
+        if (!there)
+            TRY(add_absent(ctx, folder, name, shard, out));
     }
-    if (json_object_size(files) == 0) {
+    if (json_object_size(map) == 0)
         st =
             rt_fail(ctx, RT_ERR_INPUT,
                     "'%s/model.safetensors.index.json' names no files: its weight_map is "
                     "missing or empty",
                     folder);
-        goto fail;
-    }
-    json_object_foreach(files, name, value)
-    {
-        char *path = fmt_path(ctx, folder, name);
-        if (!path)
-            st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
-        else if (!fmt_exists(path))
-            st = rt_fail(ctx, RT_ERR_INPUT,
-                         "'%s' is missing, and model.safetensors.index.json names it; "
-                         "the folder is incomplete, get the file",
-                         path);
-        else
-            st = add_file(ctx, path, out);
-        rt_free(path);
-        TRY(st);
-    }
+    else if (out->map_count == 0) /* any of them says what is wrong */
+        json_object_foreach((json_t *)(uintptr_t)map, name, value)
+        {
+            st = needs_shard(ctx, folder, name, shard_of(value));
+            break;
+        }
 
 fail:
     json_decref(files);
     return st;
 }
 
-/* Every tensor that the index names is in some shard. */
-static rt_status check_index(struct rt_ctx *ctx, const char *folder, const json_t *index,
-                             const struct fmt_safetensors *file)
+static rt_status open_index(struct rt_ctx *ctx, const char *folder, const char *path,
+                            struct fmt_safetensors *out)
 {
+    rt_status st;
+    json_t *index = NULL, *value;
     const char *name;
-    json_t *shard;
-    json_object_foreach(json_object_get(index, "weight_map"), name, shard)
-    {
-        if (!fmt_safetensors_find(file, name))
-            return rt_fail(ctx, RT_ERR_INPUT,
-                           "'%s/model.safetensors.index.json': tensor '%s' should be in "
-                           "'%s' and is in no shard; get the folder again",
-                           folder, name, json_string_value(shard));
-    }
-    return RT_OK;
+    TRY(fmt_json_read(ctx, path, &index));
+    const json_t *map = json_object_get(index, "weight_map");
+    TRY(add_shards(ctx, folder, map, out));
+    TRY(fmt_safetensors_sort(ctx, folder, out));
+    json_object_foreach((json_t *)(uintptr_t)map, name,
+                        value) if (!fmt_safetensors_find(out, name))
+        TRY(add_absent(ctx, folder, name, shard_of(value), out));
+
+fail:
+    json_decref(index);
+    return st;
 }
 
 rt_status fmt_safetensors_open_folder(struct rt_ctx *ctx, const char *folder,
@@ -316,25 +411,16 @@ rt_status fmt_safetensors_open_folder(struct rt_ctx *ctx, const char *folder,
 {
     rt_status st;
     *out = (struct fmt_safetensors){ 0 };
-    json_t *index = NULL;
     char *single = fmt_path(ctx, folder, "model.safetensors");
     char *sharded = fmt_path(ctx, folder, "model.safetensors.index.json");
-    if (!single || !sharded) {
+    if (!single || !sharded)
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
-    } else if (!fmt_exists(sharded)) {
+    else if (fmt_exists(single) || !fmt_exists(sharded))
         st = fmt_safetensors_open(ctx, single, out);
-    } else {
-        st = fmt_json_read(ctx, sharded, &index);
-        if (st == RT_OK)
-            st = add_shards(ctx, folder, index, out);
-        if (st == RT_OK)
-            st = sort_names(ctx, folder, out);
-        if (st == RT_OK)
-            st = check_index(ctx, folder, index, out);
-        if (st != RT_OK)
-            fmt_safetensors_close(out);
-    }
-    json_decref(index);
+    else
+        st = open_index(ctx, folder, sharded, out);
+    if (st != RT_OK)
+        fmt_safetensors_close(out);
     rt_free(single);
     rt_free(sharded);
     return st;
@@ -342,9 +428,12 @@ rt_status fmt_safetensors_open_folder(struct rt_ctx *ctx, const char *folder,
 
 void fmt_safetensors_close(struct fmt_safetensors *file)
 {
-    for (uint32_t i = 0; i < file->count; i++)
+    for (uint32_t i = 0; i < file->count; i++) {
         rt_free(file->tensors[i].name);
+        rt_free(file->tensors[i].other);
+    }
     rt_free(file->tensors);
+    json_decref(file->absent);
     for (uint32_t i = 0; i < file->map_count; i++)
         fmt_map_close(&file->maps[i]);
     rt_free(file->maps);
@@ -365,7 +454,10 @@ void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n, f
         memcpy(out, t->data + 4 * first, 4 * n);
         return;
     }
-    for (uint64_t i = 0; i < n; i++) {
+    for (uint64_t i = 0; i < n && fmt_dtype_is_f8(t->dtype); i++)
+        out[i] = t->dtype == FMT_F8_E4M3 ? rt_e4m3_to_float(t->data[first + i])
+                                         : rt_e5m2_to_float(t->data[first + i]);
+    for (uint64_t i = 0; i < n && !fmt_dtype_is_f8(t->dtype); i++) {
         const uint8_t *p = t->data + 2 * (first + i);
         const uint32_t half = p[0] | (uint32_t)p[1] << 8;
         const uint32_t wide = half << 16;
@@ -374,111 +466,4 @@ void fmt_tensor_floats(const struct fmt_tensor *t, uint64_t first, uint64_t n, f
         else
             memcpy(&out[i], &wide, sizeof wide);
     }
-}
-
-/* ---- writing ---- */
-
-static uint64_t bytes_of(const struct fmt_tensor_out *t)
-{
-    uint64_t size = dtypes[t->dtype].bytes;
-    for (uint32_t d = 0; d < t->dims; d++)
-        size *= t->shape[d];
-    return size;
-}
-
-/* Wide elements first, then by name: as data starts at a multiple of 8, every tensor then
- * lies at a multiple of its element size, which other readers of the format rely on. */
-static int by_width(const void *a, const void *b)
-{
-    const struct fmt_tensor_out *x = *(const struct fmt_tensor_out *const *)a;
-    const struct fmt_tensor_out *y = *(const struct fmt_tensor_out *const *)b;
-    const uint32_t wx = dtypes[x->dtype].bytes, wy = dtypes[y->dtype].bytes;
-    return wx != wy ? (wx > wy ? -1 : 1) : strcmp(x->name, y->name);
-}
-
-/* Null without memory, and where a name or a text is not UTF-8. */
-static json_t *header_of(const struct fmt_tensor_out *const *tensors, uint32_t count,
-                         const char *const *metadata)
-{
-    json_t *header = json_object();
-    bool good = header != NULL;
-    if (metadata) {
-        json_t *meta = json_object();
-        for (size_t i = 0; metadata[i] && metadata[i + 1]; i += 2)
-            good &=
-                json_object_set_new(meta, metadata[i], json_string(metadata[i + 1])) == 0;
-        good &= json_object_set_new(header, "__metadata__", meta) == 0;
-    }
-    uint64_t at = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct fmt_tensor_out *t = tensors[i];
-        const uint64_t end = at + bytes_of(t);
-        json_t *shape = json_array();
-        for (uint32_t d = 0; d < t->dims; d++)
-            good &=
-                json_array_append_new(shape, json_integer((json_int_t)t->shape[d])) == 0;
-        json_t *entry =
-            json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t->dtype].name, "shape",
-                      shape, "data_offsets", (json_int_t)at, (json_int_t)end);
-        good &= json_object_set_new(header, t->name, entry) == 0;
-        at = end;
-    }
-    if (good)
-        return header;
-    json_decref(header);
-    return NULL;
-}
-
-static bool write_parts(FILE *file, const char *header,
-                        const struct fmt_tensor_out *const *tensors, uint32_t count)
-{
-    const size_t length = strlen(header), padded = (size_t)rt_round_up(length, 8);
-    uint8_t prefix[8];
-    for (int i = 0; i < 8; i++)
-        prefix[i] = (uint8_t)((uint64_t)padded >> (8 * i));
-    bool good =
-        fwrite(prefix, 1, 8, file) == 8 && fwrite(header, 1, length, file) == length;
-    for (size_t i = length; good && i < padded; i++)
-        good = fputc(' ', file) != EOF;
-    for (uint32_t i = 0; good && i < count; i++) {
-        const uint64_t size = bytes_of(tensors[i]);
-        good = size == 0 || fwrite(tensors[i]->data, 1, size, file) == size;
-    }
-    return good && fflush(file) == 0 && os_sync_stream(file);
-}
-
-rt_status fmt_safetensors_write(struct rt_ctx *ctx, const char *path,
-                                const struct fmt_tensor_out *tensors, uint32_t count,
-                                const char *const *metadata)
-{
-    rt_status st = RT_OK;
-    const struct fmt_tensor_out **order = rt_alloc(ctx, count, sizeof *order);
-    for (uint32_t i = 0; order && i < count; i++)
-        order[i] = &tensors[i];
-    if (order)
-        qsort(order, count, sizeof *order, by_width);
-    json_t *header = order ? header_of(order, count, metadata) : NULL;
-    char *text = json_dumps(header, JSON_COMPACT); /* null of null */
-    char *part = rt_format(ctx, "%s.part", path);
-    FILE *file = part && text ? fopen(part, "wb") : NULL;
-    if (!text || !part) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);
-    } else if (!file) {
-        st = rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-    } else {
-        const bool good = write_parts(file, text, order, count);
-        const int reason = errno;
-        if (fclose(file) != 0 || !good || rename(part, path) != 0) {
-            st = rt_fail(ctx, RT_ERR_IO, "cannot write '%s': %s", path,
-                         strerror(good ? errno : reason));
-            remove(part);
-        } else {
-            st = fmt_sync_parent(ctx, path);
-        }
-    }
-    rt_free(order);
-    json_decref(header);
-    rt_free(text);
-    rt_free(part);
-    return st;
 }

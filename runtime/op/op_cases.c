@@ -86,11 +86,15 @@ static uint32_t word_of(float value)
 
 static void fill_codes(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
 {
+    const uint32_t levels = o->arg >> 8 & ~RT_FORM_MASK, bits = o->arg & 255;
+    const bool is_f8 = levels == RT_LEVELS_E4M3 || levels == RT_LEVELS_E5M2;
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
         const uint32_t word = next_word(seed);
-        if (o->arg == 32)
+        if (bits == 32)
             words[i] = word_of(next_unit(seed));
-        else if (o->arg == 16) /* halves of about 0.12 to 0.25, either sign */
+        else if (is_f8) /* numbers below 2 */
+            words[i] = word & 0xbfbfbfbfu;
+        else if (bits == 16) /* halves of about 0.12 to 0.25, either sign */
             words[i] = (word & 0x83FF83FFu) | 0x30003000u;
         else
             words[i] = word;
@@ -102,13 +106,17 @@ static void fill_codes(const struct rt_op_operand *o, uint32_t *seed, uint32_t *
  * another is a scale as good as any. */
 static void fill_scales(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
 {
-    const uint32_t form = o->arg >> 8, bits = o->arg & 255;
+    const uint32_t form = o->arg >> 8 & RT_FORM_MASK, bits = o->arg & 255;
     const float middle = (float)(1u << (bits < 16 ? bits - 1 : 0));
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
         if (form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO)
             words[i] = word_of(0.1f + 0.05f * next_unit(seed));
         else if (form == RT_FORM_BFLOAT || form == RT_FORM_BFLOAT_ZERO)
             words[i] = (next_word(seed) & 0x807f807fu) | 0x3d803d80u;
+        else if (form == RT_FORM_E8M0) /* 2^-8 to 2^-1 */
+            words[i] = (next_word(seed) & 0x07070707u) | 0x78787878u;
+        else if (form == RT_FORM_E4M3) /* up to 2; and a factor of about 0.05 */
+            words[i] = (next_word(seed) & 0x003f3f3fu) | 0x3d000000u;
         else if (form > RT_FORM_OFFSET)
             words[i] = (next_word(seed) & 0x83FF83FFu) | 0x1C001C00u;
         else if (i % 2 == 0)

@@ -28,7 +28,7 @@ enum rt_fill {
     RT_FILL_TINY,     /* floats in (-1e-18, 1e-18) */
     RT_FILL_WORDS,    /* any words */
     RT_FILL_IDS,      /* words below `arg` + 1; some are 0xffffffff */
-    RT_FILL_CODES,    /* a packed weight of `arg` bits */
+    RT_FILL_CODES,    /* a packed weight of `arg` & 255 bits and form `arg` >> 8 */
     RT_FILL_SCALES,   /* of a weight of `arg` & 255 bits and form `arg` >> 8 */
     RT_FILL_STAT,     /* rows of logits_stat with targets below `arg` */
     RT_FILL_HYPER,    /* the hyperparameters of adamw */

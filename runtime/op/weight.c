@@ -6,9 +6,20 @@
 #include <assert.h>
 #include <string.h>
 
+/* The part of a form that tells how its scales are stored. */
+static uint32_t scales_of(uint32_t form)
+{
+    return form & RT_FORM_MASK;
+}
+
+static uint32_t levels_of(uint32_t form)
+{
+    return form & ~RT_FORM_MASK;
+}
+
 /* How a form stores its scales: bits of a group's own; bits of a block of 256, or of a
  * group's zero, behind. */
-static const struct {
+static const struct form {
     const char *name;
     uint32_t group, own, block, zero;
     bool is_offset; /* what belongs to a scale is added, not taken off before */
@@ -18,7 +29,7 @@ static const struct {
     [RT_FORM_OFFSET] = { "float scale and minimum", 0, 64, 0, 0, true, false },
     [RT_FORM_HALF] = { "half scale", 32, 16, 0, 0, false, false },
     [RT_FORM_HALVES] = { "half scale and minimum", 32, 32, 0, 0, true, false },
-    [RT_FORM_LEVELS] = { "half scale, 16 levels", 32, 16, 0, 0, false, false },
+    [RT_FORM_S32] = { "8-bit scale, a half a 256", 32, 8, 16, 0, false, false },
     [RT_FORM_K32] = { "8-bit scale and minimum, two halves a 256", 32, 16, 32, 0, true,
                       false },
     [RT_FORM_K16] = { "8-bit scale, a half a 256", 16, 8, 16, 0, false, false },
@@ -30,24 +41,55 @@ static const struct {
     [RT_FORM_FLOAT_ZERO] = { "float scale, 8-bit zero", 0, 32, 0, 8, false, true },
     [RT_FORM_BFLOAT] = { "bfloat16 scale", 0, 16, 0, 0, false, true },
     [RT_FORM_BFLOAT_ZERO] = { "bfloat16 scale, 8-bit zero", 0, 16, 0, 8, false, true },
+    [RT_FORM_E8M0] = { "E8M0 scale", 32, 8, 0, 0, false, false },
+    [RT_FORM_E4M3] = { "E4M3 scale, a float a row", 16, 8, 0, 0, false, false },
 };
 
-const int8_t rt_weight_levels[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
-                                      1,    13,   25,  38,  53,  69,  89,  113 };
+static const struct form *form_of(uint32_t form)
+{
+    assert(scales_of(form) < RT_FORM_COUNT);
+    return &forms[scales_of(form)];
+}
 
 uint32_t rt_weight_form_group(uint32_t form)
 {
-    return forms[form].group;
+    if (levels_of(form) == RT_LEVELS_TERNARY)
+        return RT_WEIGHT_K_BLOCK;
+    return form_of(form)->group;
 }
 
 uint32_t rt_weight_form_wide(uint32_t form)
 {
-    return forms[form].is_offset ? RT_FORM_OFFSET : RT_FORM_ZERO;
+    return form_of(form)->is_offset ? RT_FORM_OFFSET : RT_FORM_ZERO;
+}
+
+bool rt_weight_form_is_whole(uint32_t form)
+{
+    return levels_of(form) < RT_LEVELS_NF4;
 }
 
 const char *rt_weight_form_name(uint32_t form)
 {
-    return forms[form].name;
+    static const struct {
+        uint32_t form;
+        const char *name;
+    } with_levels[] = {
+        { RT_FORM_HALF | RT_LEVELS_IQ4_NL, "half scale, levels of IQ4_NL" },
+        { RT_FORM_S32 | RT_LEVELS_IQ4_NL, "8-bit scale, a half a 256, levels of IQ4_NL" },
+        { RT_FORM_E8M0 | RT_LEVELS_E2M1, "E8M0 scale, levels of E2M1" },
+        { RT_FORM_E4M3 | RT_LEVELS_E2M1, "E4M3 scale, a float a row, levels of E2M1" },
+        { RT_FORM_HALF | RT_LEVELS_TERNARY, "half scale, ternary" },
+        { RT_FORM_FLOAT | RT_LEVELS_NF4, "float scale, levels of NF4" },
+        { RT_FORM_FLOAT | RT_LEVELS_FP4, "float scale, levels of FP4" },
+        { RT_FORM_FLOAT | RT_LEVELS_E4M3, "float scale, F8_E4M3" },
+        { RT_FORM_FLOAT | RT_LEVELS_E5M2, "float scale, F8_E5M2" },
+        { RT_FORM_BFLOAT | RT_LEVELS_E4M3, "bfloat16 scale, F8_E4M3" },
+        { RT_FORM_BFLOAT | RT_LEVELS_E5M2, "bfloat16 scale, F8_E5M2" },
+    };
+    for (size_t i = 0; i < RT_COUNT(with_levels); i++)
+        if (with_levels[i].form == form)
+            return with_levels[i].name;
+    return form_of(form)->name;
 }
 
 uint32_t rt_weight_in_pad(uint32_t bits, uint32_t in)
@@ -82,7 +124,7 @@ static uint32_t group_count(const struct rt_weight_shape *s)
 /* Texels of what groups have of their own. */
 static uint32_t own_texels(const struct rt_weight_shape *s)
 {
-    return texels_of(group_count(s), forms[s->form].own);
+    return texels_of(group_count(s), form_of(s->form)->own);
 }
 
 uint32_t rt_weight_scale_texels(const struct rt_weight_shape *s)
@@ -90,8 +132,9 @@ uint32_t rt_weight_scale_texels(const struct rt_weight_shape *s)
     const uint32_t blocks = (s->in_pad + RT_WEIGHT_K_BLOCK - 1) / RT_WEIGHT_K_BLOCK;
     if (s->bits >= 16)
         return 0;
-    return own_texels(s) + texels_of(blocks, forms[s->form].block) +
-           texels_of(group_count(s), forms[s->form].zero);
+    return own_texels(s) + texels_of(blocks, form_of(s->form)->block) +
+           texels_of(group_count(s), form_of(s->form)->zero) +
+           (scales_of(s->form) == RT_FORM_E4M3);
 }
 
 static uint64_t rows_stored(const struct rt_weight_shape *s)
@@ -241,25 +284,25 @@ static struct place item_at(const struct rt_weight_shape *s, uint32_t m, uint32_
 
 static struct place own_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
 {
-    return item_at(s, m, 0, g, forms[s->form].own);
+    return item_at(s, m, 0, g, form_of(s->form)->own);
 }
 
 static struct place block_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
 {
-    const uint32_t b = g * forms[s->form].group / RT_WEIGHT_K_BLOCK;
-    return item_at(s, m, own_texels(s), b, forms[s->form].block);
+    const uint32_t b = g * form_of(s->form)->group / RT_WEIGHT_K_BLOCK;
+    return item_at(s, m, own_texels(s), b, form_of(s->form)->block);
 }
 
 static struct place zero_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
 {
-    return item_at(s, m, own_texels(s), g, forms[s->form].zero);
+    return item_at(s, m, own_texels(s), g, form_of(s->form)->zero);
 }
 
 static void put_zero(const struct rt_weight_shape *s, uint32_t *words, uint32_t m,
                      uint32_t g, uint32_t zero)
 {
     assert(zero < 256);
-    if (!forms[s->form].zero)
+    if (!form_of(s->form)->zero)
         return;
     const struct place at = zero_at(s, m, g);
     words[at.word] |= zero << at.bit;
@@ -275,22 +318,25 @@ void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t
         to[1] = zero;
         return;
     }
-    assert(forms[s->form].is_float);
+    assert(form_of(s->form)->is_float);
     const struct place own = own_at(s, m, g);
     memcpy(&bits, &scale, sizeof bits);
-    words[own.word] |= forms[s->form].own == 32 ? bits : bits >> 16 << own.bit;
+    words[own.word] |= form_of(s->form)->own == 32 ? bits : bits >> 16 << own.bit;
     put_zero(s, words, m, g, (uint32_t)zero);
 }
 
 /* What a group has of its own, as the bits that are stored. */
 static uint32_t own_bits(uint32_t form, const struct rt_weight_scale *p)
 {
-    switch (form) {
+    switch (scales_of(form)) {
     case RT_FORM_HALVES:
         return p->d | (uint32_t)p->m << 16;
     case RT_FORM_K32:
         return p->s | (uint32_t)p->l << 8;
     case RT_FORM_K16:
+    case RT_FORM_S32:
+    case RT_FORM_E8M0:
+    case RT_FORM_E4M3:
         return p->s;
     case RT_FORM_K16_MIN:
         return (p->s & 15u) | (uint32_t)p->l << 4;
@@ -299,37 +345,53 @@ static uint32_t own_bits(uint32_t form, const struct rt_weight_scale *p)
     }
 }
 
+/* The texel of a row that holds its factor. */
+static uint64_t factor_at(const struct rt_weight_shape *s, uint32_t m)
+{
+    return word_at(rt_weight_scale_texels(s), m, own_texels(s));
+}
+
 void rt_weight_put_packed(const struct rt_weight_shape *s, void *scales, uint32_t m,
                           uint32_t g, const struct rt_weight_scale *packed)
 {
     uint32_t *words = scales;
+    const struct form *form = form_of(s->form);
     const struct place own = own_at(s, m, g);
     words[own.word] |= own_bits(s->form, packed) << own.bit;
     put_zero(s, words, m, g, packed->l);
-    if (!forms[s->form].block || g * forms[s->form].group % RT_WEIGHT_K_BLOCK)
+    if (scales_of(s->form) == RT_FORM_E4M3)
+        memcpy(words + factor_at(s, m), &packed->row, sizeof packed->row);
+    if (!form->block || g * form->group % RT_WEIGHT_K_BLOCK)
         return;
     const struct place block = block_at(s, m, g);
     words[block.word] |= (uint32_t)packed->d << block.bit;
-    if (forms[s->form].block == 32)
+    if (form->block == 32)
         words[block.word] |= (uint32_t)packed->m << 16;
 }
 
 static struct rt_weight_scale get_packed(const struct rt_weight_shape *s,
                                          const uint32_t *words, uint32_t m, uint32_t g)
 {
+    const struct form *form = form_of(s->form);
     const struct place own = own_at(s, m, g);
     const uint32_t v = words[own.word] >> own.bit;
     struct rt_weight_scale p = { .d = (uint16_t)v, .m = (uint16_t)(v >> 16) };
-    if (forms[s->form].zero) {
+    if (form->own == 8 && !form->block)
+        p.s = (uint8_t)v;
+    if (scales_of(s->form) == RT_FORM_E4M3)
+        memcpy(&p.row, words + factor_at(s, m), sizeof p.row);
+    if (form->zero) {
         const struct place zero = zero_at(s, m, g);
         p.l = (uint8_t)(words[zero.word] >> zero.bit);
     }
-    if (!forms[s->form].block)
+    if (!form->block)
         return p;
     const struct place block = block_at(s, m, g);
     const uint32_t w = words[block.word] >> block.bit;
-    p = (struct rt_weight_scale){ (uint16_t)w, (uint16_t)(w >> 16), (uint8_t)v,
-                                  (uint8_t)(v >> 8) };
+    p = (struct rt_weight_scale){ .d = (uint16_t)w,
+                                  .m = (uint16_t)(w >> 16),
+                                  .s = (uint8_t)v,
+                                  .l = (uint8_t)(v >> 8) };
     if (s->form == RT_FORM_K16_MIN) {
         p.s = v & 15;
         p.l = v >> 4 & 15;
@@ -342,63 +404,42 @@ void rt_weight_unpack_scale(uint32_t form, uint32_t bits, const struct rt_weight
 {
     const float d = rt_half_to_float(p->d), m = rt_half_to_float(p->m);
     *scale = d;
-    *zero = form == RT_FORM_LEVELS ? 0 : (float)(1u << (bits - 1));
-    if (form == RT_FORM_HALVES)
+    *zero = (float)(1u << (bits - 1));
+    switch (scales_of(form)) {
+    case RT_FORM_HALVES:
         *zero = m;
-    if (form == RT_FORM_HALF_ZERO)
+        break;
+    case RT_FORM_HALF_ZERO:
         *zero = p->l;
-    if (form == RT_FORM_K16)
+        break;
+    case RT_FORM_K16:
+    case RT_FORM_S32:
         *scale = d * (float)(int8_t)p->s;
-    if (form == RT_FORM_K32 || form == RT_FORM_K16_MIN) {
+        break;
+    case RT_FORM_K32:
+    case RT_FORM_K16_MIN:
         *scale = d * (float)p->s;
         *zero = -(m * (float)p->l);
+        break;
+    case RT_FORM_E8M0:
+        *scale = rt_scale_e8m0(p->s);
+        break;
+    case RT_FORM_E4M3:
+        *scale = rt_scale_e4m3(&p->row, p->s);
+        break;
+    default:
+        break;
     }
+    if (levels_of(form))
+        *zero = 0;
 }
 
 float rt_weight_decode(uint32_t form, uint32_t code, float scale, float zero)
 {
-    if (form == RT_FORM_LEVELS)
-        return (float)rt_weight_levels[code] * scale;
-    return forms[form].is_offset ? (float)code * scale + zero
-                                 : ((float)code - zero) * scale;
-}
-
-float rt_half_to_float(uint16_t half)
-{
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    uint32_t exponent = (half >> 10) & 31, mantissa = half & 1023;
-    uint32_t bits;
-    if (exponent == 31) {
-        bits = sign | 0x7f800000 | mantissa << 13;
-    } else if (exponent != 0) {
-        bits = sign | (exponent + 112) << 23 | mantissa << 13;
-    } else if (mantissa == 0) {
-        bits = sign;
-    } else { /* subnormal: normalise */
-        exponent = 113;
-        while (!(mantissa & 1024)) {
-            mantissa <<= 1;
-            exponent--;
-        }
-        bits = sign | exponent << 23 | (mantissa & 1023) << 13;
-    }
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-uint16_t rt_half_from_float(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t size = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
-    if (size >= 0x7f800000)
-        return (uint16_t)(sign | (size > 0x7f800000 ? 0x7e00 : 0x7c00));
-    const uint32_t rounded = (size + 0xfff + (size >> 13 & 1)) >> 13;
-    if (rounded < 0x1c400) /* exponent of 2^-14 */
-        return (uint16_t)sign;
-    const uint32_t half = rounded - 0x1c000;
-    return (uint16_t)(sign | (half < 0x7bff ? half : 0x7bff));
+    if (levels_of(form))
+        return rt_weight_level(form, code) * scale;
+    return form_of(form)->is_offset ? (float)code * scale + zero
+                                    : ((float)code - zero) * scale;
 }
 
 static void read_float(const struct rt_weight_shape *s, const uint32_t *words, uint32_t m,
@@ -406,9 +447,9 @@ static void read_float(const struct rt_weight_shape *s, const uint32_t *words, u
                        float *zero)
 {
     const uint32_t word = words[own_at(s, m, g).word];
-    const uint32_t bits = forms[s->form].own == 32 ? word : (uint32_t)packed->d << 16;
+    const uint32_t bits = form_of(s->form)->own == 32 ? word : (uint32_t)packed->d << 16;
     memcpy(scale, &bits, sizeof bits);
-    if (forms[s->form].zero)
+    if (form_of(s->form)->zero)
         *zero = packed->l;
 }
 
@@ -433,7 +474,7 @@ float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
     } else {
         const struct rt_weight_scale packed = get_packed(s, scales, m, g);
         rt_weight_unpack_scale(s->form, s->bits, &packed, &scale, &zero);
-        if (forms[s->form].is_float)
+        if (form_of(s->form)->is_float)
             read_float(s, scales, m, g, &packed, &scale, &zero);
     }
     return rt_weight_decode(s->form, code, scale, zero);

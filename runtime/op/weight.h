@@ -34,7 +34,6 @@
  *            is zero
  * The others keep the bytes of the GGUF types. Their groups are fixed; d and m are halves:
  *   HALVES   q * d + m, groups of 32: word g % 4 of texel g / 4 is d, m
- *   LEVELS   level[q] * d, the levels of IQ4_NL, 4 bits; stored as HALF
  *   K32      q * (d s) + -(m l), groups of 32 in blocks of 256, s and l a byte each:
  *            half g % 8 of texel g / 8 is s, l; behind these texels word b % 4 of texel
  *            b / 4 is d, m of block b
@@ -42,7 +41,23 @@
  *            g / 16; behind them half b % 8 of texel b / 8 is d of block b
  *   K16_MIN  q * (d s) + -(m l), groups of 16, s and l four bits each: byte g % 16 of texel
  *            g / 16 is s | l << 4; behind them word b % 4 of texel b / 4 is d, m
+ *   S32      (q - 2^(bits-1)) * (d s), groups of 32, s a signed byte: byte g % 16 of texel
+ *            g / 16; behind them half b % 8 of texel b / 8 is d of block b
  * (first named, lower bits). Products of a half and a byte are exact in float.
+ * Scales of 8 bits that are floats, group g in byte g % 16 of texel g / 16:
+ *   E8M0     groups of 32: 2^(s - 128), with s = 0 too
+ *   E4M3     groups of 16: half of the E4M3 number s (sign, 4 bits of exponent, 3 of
+ *            mantissa; no NaN) times the row's factor. Behind these texels one texel per row:
+ *            the factor, a float r, and a word of eight numbers of 4 bits, c. The product of
+ *            r and the number's significand 8 + i is rounded to a float, which is then moved
+ *            by c[i] places (-8 to 7). So a row can be divided by a float as well, and
+ *            rounded as a division is: rt_weight_divisor
+ *
+ * A form may choose levels (RT_LEVELS_*, added to it): then a code q is level[q] * scale,
+ * without a zero. IQ4_NL: the whole numbers of that type; E2M1: 0, .5, 1, 1.5, 2, 3, 4, 6 of
+ * either sign (q & 8), doubled; TERNARY: q - 1; NF4, FP4: the floats of bitsandbytes.
+ * E4M3, E5M2: floats of 8 bits, the only levels of codes of 8 bits.
+ *
  * Padding rows have scale 0 and zero 0; padding columns have code = zero (RT_FORM_ZERO), or
  * lie in separate groups with scale 0. */
 #ifndef RUNTIME_OP_WEIGHT_H
@@ -58,7 +73,7 @@ enum rt_form {
     RT_FORM_OFFSET,
     RT_FORM_HALF, /* from here on by halves and whole numbers, as files have them */
     RT_FORM_HALVES,
-    RT_FORM_LEVELS,
+    RT_FORM_S32,
     RT_FORM_K32,
     RT_FORM_K16,
     RT_FORM_K16_MIN,
@@ -68,8 +83,26 @@ enum rt_form {
     RT_FORM_FLOAT_ZERO,
     RT_FORM_BFLOAT,
     RT_FORM_BFLOAT_ZERO,
+    RT_FORM_E8M0,
+    RT_FORM_E4M3,
     RT_FORM_COUNT
 };
+
+/* What the codes of a form stand for, added to it: RT_FORM_HALF | RT_LEVELS_IQ4_NL. */
+enum rt_levels {
+    RT_LEVELS_NONE = 0, /* for themselves */
+    RT_LEVELS_IQ4_NL = 1 << 8,
+    RT_LEVELS_E2M1 = 2 << 8,
+    RT_LEVELS_TERNARY = 3 << 8,
+    RT_LEVELS_NF4 = 4 << 8,
+    RT_LEVELS_FP4 = 5 << 8,
+    RT_LEVELS_E4M3 = 6 << 8,
+    RT_LEVELS_E5M2 = 7 << 8,
+    RT_LEVELS_END = 8 << 8
+};
+
+/* Of a form: how its scales are stored; the rest are its levels. */
+#define RT_FORM_MASK 255u
 
 /* Shape and form of one weight. */
 struct rt_weight_shape {
@@ -77,14 +110,22 @@ struct rt_weight_shape {
     uint32_t out_pad, in_pad; /* stored size */
     uint32_t bits;            /* 2 to 6, 8, 16, 32 */
     uint32_t group;           /* codes that share a scale; 0: one scale per row */
-    uint32_t form;            /* RT_FORM_* */
+    uint32_t form;            /* RT_FORM_*, RT_LEVELS_* */
+};
+
+/* What multiplies the scales of a row of the form E4M3: a factor, and corrections. */
+struct rt_weight_factor {
+    float factor;
+    uint32_t
+        places; /* bits 4 i .. 4 i + 3: by how many floats the i-th product is moved */
 };
 
 /* Metadata of one group (forms >= HALF) and of the block that contains it; HALF_ZERO has
  * its zero in l. */
 struct rt_weight_scale {
-    uint16_t d, m; /* halves */
-    uint8_t s, l;  /* K forms; zero */
+    uint16_t d, m;               /* halves */
+    uint8_t s, l;                /* K forms; zero; scales of 8 bits */
+    struct rt_weight_factor row; /* E4M3: the same for all groups of a row */
 };
 
 /* in rounded up to what `bits` needs. */
@@ -100,7 +141,11 @@ uint64_t rt_weight_bytes(const struct rt_weight_shape *s);
 uint32_t rt_weight_form_group(uint32_t form);
 /* ZERO or OFFSET, by which the same values can be had. */
 uint32_t rt_weight_form_wide(uint32_t form);
+/* Whether its values are whole numbers of at most 8 bits times the scale of a group. */
+bool rt_weight_form_is_whole(uint32_t form);
 const char *rt_weight_form_name(uint32_t form);
+/* The factor by which scales are what they are when divided by `divisor`, bit for bit. */
+struct rt_weight_factor rt_weight_divisor(float divisor);
 
 /* Element access on host memory in the layout above; m < out_pad, k < in_pad.
  * `codes` and `scales` are zeroed before the first put. */
@@ -123,13 +168,19 @@ float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
 
 /* A value from its code, by the scale and zero of its group. */
 float rt_weight_decode(uint32_t form, uint32_t code, float scale, float zero);
+/* The level of a code of a form with levels. */
+float rt_weight_level(uint32_t form, uint32_t code);
+/* Scales of 8 bits: 2^(s - 128); half of an E4M3 number times a factor, both exactly as the
+ * kernels compute them. */
+float rt_scale_e8m0(uint32_t s);
+float rt_scale_e4m3(const struct rt_weight_factor *row, uint32_t s);
 /* Scale and zero of a packed group. */
 void rt_weight_unpack_scale(uint32_t form, uint32_t bits,
                             const struct rt_weight_scale *packed, float *scale,
                             float *zero);
-/* The levels of IQ4_NL. */
-extern const int8_t rt_weight_levels[16];
-
+/* Floats of 8 bits (OCP): E4M3 has no infinity, 0x7f is NaN; E5M2 is half of a half. */
+float rt_e4m3_to_float(uint8_t code);
+float rt_e5m2_to_float(uint8_t code);
 /* IEEE binary16 to float, exact, subnormals included. */
 float rt_half_to_float(uint16_t half);
 /* The nearest binary16, ties to even, but without subnormals and overflow: what would be

@@ -130,7 +130,8 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
                           : from_folder(ctx, from, to, &config));
     if (json_object_set_new(config, "quantization_config",
                             quantization_config(options)) != 0 ||
-        (tied && json_object_set_new(config, "tie_word_embeddings", json_true()) != 0))
+        (tied != json_is_true(json_object_get(config, "tie_word_embeddings")) &&
+         json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) != 0))
         st = no_memory(ctx);
     snprintf(path, sizeof path, "%.4100s/config.json", to);
     if (st == RT_OK)

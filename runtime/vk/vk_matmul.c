@@ -55,7 +55,8 @@ bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel)
     uint32_t tile_rows, step;
     tile_of(kernel, &s, &tile_rows, &step);
     if (k->products != RT_PRODUCTS_F32)
-        return s.lanes % step == 0 && s.group != 16 && s.bits <= k->bits_max;
+        return s.lanes % step == 0 && s.group != 16 && s.bits <= k->bits_max &&
+               (k->products != RT_PRODUCTS_INT8 || rt_weight_form_is_whole(s.form));
     return serves_form(kernel, &s) && (!s.exact || s.lanes % step == 0);
 }
 

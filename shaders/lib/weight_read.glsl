@@ -7,27 +7,22 @@
  * Needs: uvec4 codes(int), uvec4 scales(int). k counts vec4 of a row, k4 is all of them. */
 #include "shaders/lib/half.glsl"
 
+#include "shaders/lib/weight_levels.glsl"
+
 /* enum rt_form */
-const int FORM_ZERO = 0, FORM_OFFSET_ = 1, FORM_HALF = 2, FORM_HALVES = 3, FORM_LEVELS = 4,
+const int FORM_ZERO = 0, FORM_OFFSET_ = 1, FORM_HALF = 2, FORM_HALVES = 3, FORM_S32 = 4,
           FORM_K32 = 5, FORM_K16 = 6, FORM_K16_MIN = 7, FORM_BF16 = 8, FORM_HALF_ZERO = 9,
-          FORM_FLOAT = 10, FORM_FLOAT_ZERO = 11, FORM_BFLOAT = 12, FORM_BFLOAT_ZERO = 13;
+          FORM_FLOAT = 10, FORM_FLOAT_ZERO = 11, FORM_BFLOAT = 12, FORM_BFLOAT_ZERO = 13,
+          FORM_E8M0 = 14, FORM_E4M3 = 15;
 
-/* The levels of IQ4_NL plus 128, four a word. */
-const uint LEVELS_0 = 0x3f2d1801u, LEVELS_1 = 0x766a5d4fu, LEVELS_2 = 0xa6998d81u,
-           LEVELS_3 = 0xf1d9c5b5u;
-
-uvec4 level4(uvec4 q)
-{
-    const bvec4 odd = notEqual(q & 4u, uvec4(0u)), high = notEqual(q & 8u, uvec4(0u));
-    const uvec4 a = mix(uvec4(LEVELS_0), uvec4(LEVELS_1), odd);
-    const uvec4 b = mix(uvec4(LEVELS_2), uvec4(LEVELS_3), odd);
-    return mix(a, b, high) >> (q & 3u) * 8u & 255u;
-}
+/* How the scales of a form are stored, apart from its levels. */
+int scales_of(int form) { return form & 255; }
 
 /* A value from its code, by what scale2 gives. */
 vec4 decode_any(uvec4 q, vec2 sc, int form)
 {
-    const vec4 v = vec4(ivec4(form == FORM_LEVELS ? level4(q) : q));
+    const int levels = levels_of(form);
+    const vec4 v = levels >= LEVELS_NF4 ? float_levels(q, levels) : vec4(whole_levels(q, levels));
     precise vec4 r;
     if (form == FORM_OFFSET_ || form == FORM_HALVES || form == FORM_K32 ||
         form == FORM_K16_MIN)
@@ -99,43 +94,76 @@ int own_bits(int form)
 {
     if (form == FORM_HALVES || form == FORM_FLOAT || form == FORM_FLOAT_ZERO)
         return 32;
-    return form == FORM_K16 || form == FORM_K16_MIN ? 8 : 16;
+    return form == FORM_K16 || form == FORM_K16_MIN || form == FORM_S32 ||
+                   form == FORM_E8M0 || form == FORM_E4M3
+               ? 8
+               : 16;
 }
 
-/* Scale and zero of a group of the K forms: behind what it has of its own (texels of one
- * block each) lie the halves of the blocks. `row` is its first texel before interleaving. */
-vec2 block_scale(int row, int in_blk, int g, uint own, int blocks, int form, float middle)
+/* Scale and zero of a group of the K forms: behind what groups have of their own (`texels`)
+ * lie the halves of the blocks. `row` is the row's first texel before interleaving. */
+vec2 block_scale(int row, int in_blk, int g, uint own, int texels, int form, float middle)
 {
-    const int b = form == FORM_K32 ? g / 8 : g / 16;
-    if (form == FORM_K16) {
-        const uint d = bits_at(scales((row + blocks + b / 8) * 8 + in_blk), b * 16);
+    const int b = form == FORM_K32 || form == FORM_S32 ? g / 8 : g / 16;
+    if (form == FORM_K16 || form == FORM_S32) {
+        const uint d = bits_at(scales((row + texels + b / 8) * 8 + in_blk), b * 16);
         return vec2(halves(d & 0xffffu).x * float(int(own << 24) >> 24), middle);
     }
-    const vec2 dm = halves(bits_at(scales((row + blocks + b / 4) * 8 + in_blk), b * 32));
+    const vec2 dm = halves(bits_at(scales((row + texels + b / 4) * 8 + in_blk), b * 32));
     const uvec2 sl = form == FORM_K32 ? uvec2(own & 255u, own >> 8 & 255u)
                                       : uvec2(own & 15u, own >> 4 & 15u);
     return vec2(dm.x * float(sl.x), -(dm.y * float(sl.y)));
 }
 
-/* Scale and zero (or minimum) of group g of `groups` of row m in the packed forms. */
-vec2 packed_scale(int m, int g, int groups, int k4, int bits, int form)
+/* 2^(s - 128). */
+float e8m0_scale(uint s)
 {
+    return uintBitsToFloat(s < 2u ? 0x200000u << s : s - 1u << 23);
+}
+
+/* Half of an E4M3 number times the factor of the row: see runtime/op/weight.h. */
+float e4m3_scale(uint s, uvec4 row)
+{
+    uint i = s & 7u, exponent = s >> 3 & 15u;
+    const bool is_zero = (s & 127u) == 0u;
+    if (exponent == 0u) {
+        const uint up = i >= 4u ? 1u : i >= 2u ? 2u : 3u;
+        i = i << up & 7u;
+        exponent = 1u - up;
+    }
+    precise float v = uintBitsToFloat(row.x) * float(8u + i);
+    const int move = int(row.y << 28u - 4u * i) >> 28;
+    v = uintBitsToFloat(floatBitsToUint(v) + uint(move)) *
+        uintBitsToFloat(exponent + 116u << 23);
+    return is_zero ? 0.0 : (s & 128u) != 0u ? -v : v;
+}
+
+/* Scale and zero (or minimum) of group g of `groups` of row m in the packed forms. */
+vec2 packed_scale(int m, int g, int groups, int k4, int bits, int with_levels)
+{
+    const int form = scales_of(with_levels);
     const int each = own_bits(form), per = 128 / each, own = (groups + per - 1) / per;
     const int blocks = (k4 + 63) / 64, in_blk = m % 8;
     int texels = own;
     if (has_zero(form))
         texels += (groups + 15) / 16;
-    else if (form == FORM_K16)
+    else if (form == FORM_K16 || form == FORM_S32)
         texels += (blocks + 7) / 8;
+    else if (form == FORM_E4M3)
+        texels++;
     else if (form == FORM_K32 || form == FORM_K16_MIN)
         texels += (blocks + 3) / 4;
     const int row = m / 8 * texels;
     const uint word = bits_at(scales((row + g / per) * 8 + in_blk), g * each);
-    float zero = form == FORM_LEVELS ? 128.0 : float(1u << (bits - 1));
+    float zero = levels_of(with_levels) != 0 ? 0.0 : float(1u << (bits - 1));
     if (form == FORM_HALVES)
         return halves(word);
-    if (form == FORM_K32 || form == FORM_K16 || form == FORM_K16_MIN)
-        return block_scale(row, in_blk, g, word, blocks, form, zero);
+    if (form == FORM_E8M0)
+        return vec2(e8m0_scale(word & 255u), zero);
+    if (form == FORM_E4M3)
+        return vec2(e4m3_scale(word & 255u, scales((row + own) * 8 + in_blk)), zero);
+    if (form == FORM_K32 || form == FORM_K16 || form == FORM_K16_MIN || form == FORM_S32)
+        return block_scale(row, in_blk, g, word, own, form, zero);
     if (has_zero(form))
         zero = float(bits_at(scales((row + own + g / 16) * 8 + in_blk), g * 8) & 255u);
     if (form == FORM_FLOAT || form == FORM_FLOAT_ZERO)

@@ -6,7 +6,8 @@
 
 /* y[row][m] = sum over blocks of 32 inputs of sx sw (sum_k xq q - zero sum_k xq), then LoRA,
  * bias and residual in floats (minimum form: sx (sw sum_k xq q + min sum_k xq)).
- * Codes of 8 bits and levels are taken 128 lower: products of two signed bytes are what most GPUs have.
+ * Codes of 8 bits are taken 128 lower: products of two signed bytes are what most GPUs have. Of levels those that
+ * are whole numbers enter as these.
  *
  * Activations are rounded to 8 bits, a scale sx = max|x| / 127 for each row and 32 inputs
  * (this is what makes llama.cpp's quantized paths fast too); codes enter as they are, sums
@@ -20,7 +21,7 @@
 
 #include "shaders/lib/products.glsl"
 
-const bool BYTES = BITS == 8 || FORM == FORM_LEVELS;
+const bool BYTES = BITS == 8;
 const float LOWER = BYTES ? 128.0 : 0.0;
 const bool MINIMUM = FORM == FORM_OFFSET_ || FORM == FORM_HALVES || FORM == FORM_K32;
 
@@ -37,8 +38,8 @@ void stage_w(int id, int tile0, int k)
     for (int i = id; i < TILE_M * 8; i += THREADS) {
         const int m = i % TILE_M, kk = i / TILE_M;
         uvec4 q = code4(tile0 + m, k / 4 + kk, k4, BITS);
-        if (FORM == FORM_LEVELS)
-            q = level4(q);
+        if (levels_of(FORM) != 0)
+            q = uvec4(whole_levels(q, levels_of(FORM))) & 255u;
         const uint word = q.x | q.y << 8 | q.z << 16 | q.w << 24;
         tile_w[m * 9 + kk] = int(BYTES ? word ^ 0x80808080u : word);
     }

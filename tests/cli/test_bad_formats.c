@@ -397,6 +397,26 @@ static void gptq_bits(void)
     test_file_replace(in_model("config.json"), "\"bits\": 4", "\"bits\": 8");
 }
 
+static void gptq_rule(const char *rule)
+{
+    char text[160];
+    pack(TEST_GPTQ, 4);
+    snprintf(text, sizeof text, "\"bits\": 4, \"dynamic\": {%s}", rule);
+    test_file_replace(in_model("config.json"), "\"bits\": 4", text);
+}
+static void gptq_skips(void)
+{
+    gptq_rule("\"-:.*down_proj\": {}");
+}
+static void gptq_rule_bits(void)
+{
+    gptq_rule("\"+:.*down_proj\": {\"bits\": 6}");
+}
+static void gptq_rule_pattern(void)
+{
+    gptq_rule("\"+:(\": {\"bits\": 8}");
+}
+
 static void packed_folders_are_refused(void **state)
 {
     (void)state;
@@ -413,6 +433,12 @@ static void packed_folders_are_refused(void **state)
           "/model|'" DOWN ".g_idx' puts column 5 into group -1", NULL },
         { "GPTQ: other bits", gptq_bits, SHOW "@M", 4,
           "/model|is expected|belong together", NULL },
+        { "GPTQ: a rule that skips what is packed", gptq_skips, SHOW "@M", 4,
+          "/model|'" DOWN "' is packed|'-:.*down_proj' says that it is not", NULL },
+        { "GPTQ: a rule of other bits", gptq_rule_bits, SHOW "@M", 4,
+          "/model/config.json|6-bit weights|'+:.*down_proj'|'" DOWN "'", NULL },
+        { "GPTQ: a rule that is none", gptq_rule_pattern, SHOW "@M", 4,
+          "/model/config.json|'+:(' is not a regular expression", NULL },
     };
     test_cases_run(&place, cases, RT_COUNT(cases));
 }
@@ -436,6 +462,14 @@ static void adapter_saves(void)
 {
     adapter("\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]");
 }
+static void adapter_rank(void)
+{
+    adapter("\"r\": 4", "\"r\": 100000000000000000000");
+}
+static void adapter_alpha(void)
+{
+    adapter("\"lora_alpha\": 8", "\"lora_alpha\": NaN");
+}
 static void adapter_scale(void)
 {
     adapter("\"use_rslora\": false", "\"use_rslora\": \"no\"");
@@ -451,6 +485,10 @@ static void adapters_are_refused_by_kind(void **state)
         { "a kind", adapter_kind, ADAPTED, 4, ADAPTER "'IA3'|LORA is", NULL },
         { "DoRA", adapter_dora, ADAPTED, 4, ADAPTER "DoRA", NULL },
         { "saved modules", adapter_saves, ADAPTED, 4, ADAPTER "modules_to_save", NULL },
+        { "a rank beyond 64 bits", adapter_rank, ADAPTED, 4,
+          ADAPTER "'r' must be a whole number", NULL },
+        { "a scale that is NaN", adapter_alpha, ADAPTED, 4,
+          ADAPTER "'lora_alpha' must be a number", NULL },
         { "a text for a truth", adapter_scale, ADAPTED, 4,
           ADAPTER "'use_rslora' must be true or false", NULL },
     };

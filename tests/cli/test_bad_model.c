@@ -150,6 +150,35 @@ static void dtype_unknown(void)
     edit_header(retype);
 }
 
+static void put_inside(json_t *header)
+{
+    json_object_set(header, "language_model.model.embed_tokens.weight",
+                    json_object_get(header, "model.embed_tokens.weight"));
+    json_object_del(header, "model.embed_tokens.weight");
+}
+static void names_inside(void)
+{
+    edit_header(put_inside);
+}
+static void heads_beyond(void)
+{
+    test_file_replace(in_model("config.json"), "\"num_attention_heads\": 6",
+                      "\"num_attention_heads\": 100000000000000000000");
+}
+static void rope_twice(void)
+{
+    test_file_replace(in_model("config.json"), "\"rope_theta\": 1000000.0",
+                      "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, "
+                      "\"rope_parameters\": {\"rope_theta\": 500000}");
+}
+static void window_in_use(void)
+{
+    test_file_replace(in_model("config.json"), "\"use_sliding_window\": false",
+                      "\"use_sliding_window\": true");
+    test_file_replace(in_model("config.json"), "\"max_window_layers\": 3",
+                      "\"max_window_layers\": 2");
+}
+
 /* A float in the middle of layer 0's down projection. */
 static void put_float(float value)
 {
@@ -211,7 +240,17 @@ static void models_are_refused(void **state)
         { "a missing tensor", tensor_missing, LOGITS "--model @M", 4,
           "/model|" DOWN "|is missing|incomplete", NULL },
         { "an unknown type", dtype_unknown, LOGITS "--model @M", 4,
-          "/model/model.safetensors|" DOWN "|unsupported dtype 'F4'", NULL },
+          "/model|" DOWN "|unsupported dtype 'F4'", NULL },
+        { "a language model inside a larger one", names_inside, LOGITS "--model @M", 4,
+          "/model|there is 'language_model.model.embed_tokens.weight'|save it alone",
+          NULL },
+        { "a number that is needed and beyond 64 bits", heads_beyond, LOGITS "--model @M",
+          4, "/model/config.json|'num_attention_heads' must be", NULL },
+        { "rope_scaling without the base beside rope_parameters", rope_twice,
+          LOGITS "--model @M", 4,
+          "/model/config.json|has no rope_theta, they have 500000", NULL },
+        { "a sliding window that is in use", window_in_use, LOGITS "--model @M", 4,
+          "/model/config.json|sliding_window 32 of 512", NULL },
         { "NaN", weights_nan, LOGITS "--model @M", 4,
           "/model|" DOWN "|not finite|get it again", NULL },
         { "infinity", weights_infinite, LOGITS "--model @M", 4,

@@ -11,11 +11,20 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ROWS = 16, COLS = 256 };
+
+/* An E4M3 number without a sign. */
+static float e4m3(uint32_t s)
+{
+    const int exponent = (int)(s >> 3);
+    return exponent ? ldexpf((float)(8 + (s & 7)), exponent - 10)
+                    : ldexpf((float)(s & 7), -9);
+}
 
 /* The value of element i as runtime/op/weight.h states it. */
 static float value_of(const struct fmt_block_type *t, const struct fmt_block *b,
@@ -23,15 +32,23 @@ static float value_of(const struct fmt_block_type *t, const struct fmt_block *b,
 {
     const struct rt_weight_scale *v = &b->scale[i / rt_weight_form_group(t->form)];
     const float d = rt_half_to_float(v->d), m = rt_half_to_float(v->m), q = b->code[i];
-    const float middle = (float)(1u << (t->bits - 1));
+    const float middle = (float)(1u << (t->bits - 1)),
+                level = t->form > RT_FORM_MASK ? rt_weight_level(t->form, b->code[i]) : 0;
     assert_true(b->code[i] < 1u << t->bits);
     switch (t->form) {
     case RT_FORM_HALF:
         return (q - middle) * d;
     case RT_FORM_HALVES:
         return q * d + m;
-    case RT_FORM_LEVELS:
-        return (float)rt_weight_levels[b->code[i]] * d;
+    case RT_FORM_HALF | RT_LEVELS_IQ4_NL:
+    case RT_FORM_HALF | RT_LEVELS_TERNARY:
+        return level * d;
+    case RT_FORM_S32 | RT_LEVELS_IQ4_NL:
+        return level * (d * (float)(int8_t)v->s);
+    case RT_FORM_E8M0 | RT_LEVELS_E2M1:
+        return level * ldexpf(1, v->s - 128);
+    case RT_FORM_E4M3 | RT_LEVELS_E2M1:
+        return level * e4m3(v->s) / 2;
     case RT_FORM_K16:
         return (q - middle) * (d * (float)(int8_t)v->s);
     default:
@@ -75,7 +92,7 @@ static void check_type(const char *name, const char *file, const char *expected_
     check_same(name, values, expected);
     for (uint64_t k = 0; w->type->split && k < w->count / w->type->block; k++) {
         struct fmt_block b;
-        fmt_block_split(w->type, w->data + k * w->type->bytes, &b);
+        fmt_block_split(w->type, w->data + k * w->type->bytes, w->factor, &b);
         for (uint32_t i = 0; i < w->type->block; i++)
             values[k * w->type->block + i] = value_of(w->type, &b, i);
     }
@@ -93,7 +110,7 @@ static void types_are_exact(void **state)
                NULL),
            *entry;
     size_t i;
-    assert_true(json_array_size(index) == 14);
+    assert_true(json_array_size(index) == 18);
     json_array_foreach(index, i, entry)
     {
         const char *name = json_string_value(json_object_get(entry, "type"));

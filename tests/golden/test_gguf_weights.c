@@ -4,6 +4,7 @@
 #include "runtime/format/checkpoint.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
+#include "tests/support/gguf_bytes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,9 +122,79 @@ static void every_type_is_exact_in_the_layout(void **state)
         *index = json_load_file(
             test_path(path, sizeof path, "tests/golden/gguf/types/index.json"), 0, NULL);
     size_t i;
-    assert_int_equal(json_array_size(index), 14);
+    assert_int_equal(json_array_size(index), 18);
     json_array_foreach(index, i, entry) check_type(entry);
     json_decref(index);
+}
+
+/* A matrix of one row of 64 columns with a scale of its own beside it. */
+static void write_scaled(const char *path, uint32_t type, size_t size, float scale)
+{
+    struct test_gguf g = { 0 };
+    uint8_t block[36] = { 0x38, 0x01, 0x7e, 0x2b };
+    for (size_t i = 4; i < sizeof block; i++)
+        block[i] = (uint8_t)(i * 37);
+    test_gguf_begin(&g, 2, 0);
+    test_gguf_tensor(&g, "w.weight", type, 64, 1, 0);
+    test_gguf_tensor(&g, "w.scale", 0, 1, 0, 64);
+    test_gguf_data(&g, block, size);
+    test_gguf_data(&g, &scale, sizeof scale);
+    test_gguf_write(&g, path);
+}
+
+/* The scale of a whole tensor counts: in each 16 elements the product with theirs is
+ * rounded, then multiplied with the level. */
+static void check_scaled(struct fmt_model *model, float scale)
+{
+    static const float of_16[4] = { 1, 0x1p-9f, 448, 0.34375f };
+    static const float levels[8] = { 0, 0.5f, 1, 1.5f, 2, 3, 4, 6 };
+    float expected[64], got[64];
+    for (uint32_t i = 0; i < 64; i++) {
+        const uint32_t byte = (4 + i / 16 * 8 + i % 8) * 37 & 255;
+        const uint32_t q = i % 16 < 8 ? byte & 15 : byte >> 4;
+        const float own = of_16[i / 16] * scale;
+        expected[i] = (q & 8 ? -levels[q & 7] : levels[q & 7]) * own;
+    }
+    assert_int_equal(fmt_weight_floats(model, "w", 1, 64, got), RT_OK);
+    for (uint32_t i = 0; i < 64; i++)
+        assert_true(same(got[i], expected[i]));
+    for (int wide = 0; wide < 2; wide++) {
+        struct rt_weight_shape s;
+        fmt_model_widen(model, wide);
+        assert_int_equal(fmt_weight_shape(model, "w", 1, 64, &s), RT_OK);
+        uint32_t *codes = calloc(1, rt_weight_code_bytes(&s));
+        float *scales = calloc(1, rt_weight_scale_bytes(&s));
+        assert_int_equal(fmt_weight_load(model, "w", &s, 0, 0, 1, codes, scales), RT_OK);
+        for (uint32_t i = 0; i < 64; i++)
+            assert_true(same(rt_weight_value(&s, codes, scales, 0, i), expected[i]));
+        free(codes);
+        free(scales);
+    }
+}
+
+static void a_scale_beside_a_tensor_counts(void **state)
+{
+    (void)state;
+    struct test_folder folder;
+    struct rt_ctx ctx = { 0 };
+    struct fmt_model *model;
+    struct rt_weight_shape s;
+    test_folder_init(&folder);
+    const char *path = test_folder_file(&folder, "scaled.gguf");
+    write_scaled(path, 40, 36, 0.0123f);
+    if (fmt_model_open_tensors(&ctx, path, &model) != RT_OK)
+        fail_msg("%s", ctx.message);
+    check_scaled(model, 0.0123f);
+    fmt_model_close(&model);
+    write_scaled(path, 2, 36, 0.5f); /* Q4_0 */
+    assert_int_equal(fmt_model_open_tensors(&ctx, path, &model), RT_OK);
+    test_refused(&ctx, fmt_weight_shape(model, "w", 1, 64, &s), RT_ERR_INPUT,
+                 "'w.weight' of type Q4_0", "NVFP4 only", NULL);
+    fmt_model_close(&model);
+    write_scaled(path, 40, 36, NAN);
+    test_refused(&ctx, fmt_model_open_tensors(&ctx, path, &model), RT_ERR_INPUT,
+                 "'w.scale'", "not finite", NULL);
+    test_folder_deinit(&folder);
 }
 
 /* As a model by Hugging Face names only; its tensors also by the file's own. */
@@ -165,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_exact_in_the_layout),
+        cmocka_unit_test(a_scale_beside_a_tensor_counts),
         cmocka_unit_test(names_are_those_of_the_folder),
     };
     return cmocka_run_group_tests_name("weights of GGUF files", tests, NULL, NULL);

@@ -120,12 +120,12 @@ static void open_tensors(const char *folder, struct fmt_safetensors *file)
         fail_msg("%s", ctx.message);
 }
 
-/* Codes at 10 per word, a float and a zero point per group of 32, and the shape. */
+/* Codes of 3 bits as one stream, a float and a zero point per group of 32, and the shape. */
 static uint64_t packed_bytes(const struct fmt_tensor *t)
 {
     const uint64_t out = t->shape[0], in = t->shape[1], groups = in / 32;
-    return out * ((in + 9) / 10) * 4 + out * groups * 4 + (out + 9) / 10 * groups * 4 +
-           16;
+    return out * ((3 * in + 31) / 32) * 4 + out * groups * 4 +
+           (3 * out + 31) / 32 * groups * 4 + 16;
 }
 
 /* Every kept tensor of `from` (a folder; what a GGUF file was made of) is in `to` with the
@@ -201,23 +201,29 @@ static void floats_are_kept_byte_for_byte(void **state)
     }
 }
 
-/* A folder may hold a head that its config says is the embedding: nobody reads it. */
-static void a_head_that_is_not_read_is_left_out(void **state)
+/* A folder may hold a head that its config says is the embedding: it counts where it is
+ * another. */
+static void a_tied_head_is_kept_if_it_differs(void **state)
 {
     (void)state;
-    struct test_folder from, to;
-    struct quant_report report;
-    test_folder_init(&from);
-    test_folder_init(&to);
-    make_source(&from, FMT_F32, OTHER_HEAD);
-    test_file_replace(test_folder_file(&from, "config.json"),
-                      "\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
-    const char *target = test_folder_file(&to, "a");
-    quantize(from.path, target, false, &report);
-    expect_kept(from.path, target, false);
-    expect_loads(target, true);
-    test_folder_deinit(&from);
-    test_folder_deinit(&to);
+    static const enum head heads[] = { SAME_HEAD, OTHER_HEAD };
+    for (size_t i = 0; i < RT_COUNT(heads); i++) {
+        const bool differs = heads[i] == OTHER_HEAD;
+        struct test_folder from, to;
+        struct quant_report report;
+        test_folder_init(&from);
+        test_folder_init(&to);
+        make_source(&from, FMT_F32, heads[i]);
+        test_file_replace(test_folder_file(&from, "config.json"),
+                          "\"tie_word_embeddings\": false",
+                          "\"tie_word_embeddings\": true");
+        const char *target = test_folder_file(&to, "a");
+        quantize(from.path, target, false, &report);
+        expect_kept(from.path, target, differs);
+        expect_loads(target, !differs);
+        test_folder_deinit(&from);
+        test_folder_deinit(&to);
+    }
 }
 
 /* The distance to the nearest binary16, told without rounding to one: half the distance of
@@ -332,7 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floats_are_kept_byte_for_byte),
-        cmocka_unit_test(a_head_that_is_not_read_is_left_out),
+        cmocka_unit_test(a_tied_head_is_kept_if_it_differs),
         cmocka_unit_test(blocks_become_halves_or_floats),
         cmocka_unit_test(what_halves_cannot_hold_is_refused),
     };

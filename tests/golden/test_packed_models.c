@@ -1,4 +1,4 @@
-/* Whole models in AWQ and GPTQ form, activation order and mixed layers included: the same
+/* Whole models in AWQ, GPTQ, FP8, NVFP4, MXFP4 and NF4 form, activation order and mixed layers included: the same
  * logits and adapter gradients as the plain model of the same values. */
 #include "runtime/observe/score.h"
 #include "tests/support/devices.h"
@@ -29,7 +29,9 @@ static const struct {
 } cases[] = {
     { TEST_AWQ, 4, "qwen2-tiny" },        { TEST_GPTQ, 4, "llama-tiny" },
     { TEST_GPTQ_ORDER, 3, "qwen2-tiny" }, { TEST_GPTQ_OWN_ORDERS, 8, "llama-tiny" },
-    { TEST_GPTQ_MIXED, 2, "llama-tiny" },
+    { TEST_GPTQ_MIXED, 2, "llama-tiny" }, { TEST_FP8, 8, "qwen2-tiny" },
+    { TEST_NVFP4, 4, "qwen2-tiny" },      { TEST_MXFP4, 4, "llama-tiny" },
+    { TEST_NF4, 4, "qwen2-tiny" },
 };
 
 static struct rt_model *load(struct rt_device *dev, const struct test_folder *folder)
@@ -71,7 +73,11 @@ static void check_case(struct rt_device *dev, const char *device, size_t i)
     test_pack_model(cases[i].source, cases[i].packing, cases[i].bits, &packed, &plain);
     struct rt_model *a = load(dev, &packed), *b = load(dev, &plain);
     assert_true(rt_model_linear_weights(a) == rt_model_linear_weights(b));
-    assert_true(rt_model_bits_per_weight(a) < 20 && rt_model_bits_per_weight(b) == 32);
+    /* CPUs hold levels that are no whole numbers as floats */
+    const bool as_floats = rt_device_plan(dev)->wide_weights &&
+                           (cases[i].packing == TEST_FP8 || cases[i].packing == TEST_NF4);
+    assert_true(rt_model_bits_per_weight(b) == 32);
+    assert_true(rt_model_bits_per_weight(a) < 20 || as_floats);
     float *got = logits_of(a), *expected = logits_of(b);
     const double difference =
         test_max_difference(expected, got, (size_t)TOKENS * rt_model_config(a)->vocab);

@@ -201,19 +201,22 @@ static void gguf_types_are_exact_on_devices(void **state)
         check_everywhere(d, path, 16, 256, relative, text(item, "type"));
     }
     printf("    %zu types on %u devices\n", i, d->count);
-    assert_int_equal(i, 14);
+    assert_int_equal(i, 18);
     json_decref(index);
 }
 
-static void packed_forms_are_exact_on_devices(void **state)
+/* Every file of tests/golden/<name>. */
+static size_t check_folder(struct devices *d, const char *name)
 {
-    struct devices *d = *state;
-    json_t *item, *index = load_index("tests/golden/quant/index.json");
+    char relative[256];
+    json_t *item;
     size_t i;
+    snprintf(relative, sizeof relative, "tests/golden/%s/index.json", name);
+    json_t *index = load_index(relative);
     json_array_foreach(index, i, item)
     {
         struct test_folder folder;
-        char path[1024], relative[256];
+        char path[1024];
         size_t size;
         test_folder_init(&folder);
         json_t *config = json_pack("{s:O}", "quantization_config",
@@ -221,19 +224,27 @@ static void packed_forms_are_exact_on_devices(void **state)
         assert_int_equal(
             json_dump_file(config, test_folder_file(&folder, "config.json"), 0), 0);
         json_decref(config);
-        snprintf(relative, sizeof relative, "tests/golden/quant/%s", text(item, "file"));
+        snprintf(relative, sizeof relative, "tests/golden/%s/%s", name,
+                 text(item, "file"));
         char *data = test_file_read(test_path(path, sizeof path, relative), &size);
         test_file_write(test_folder_file(&folder, "model.safetensors"), data, size);
         free(data);
-        snprintf(relative, sizeof relative, "tests/golden/quant/%s",
+        snprintf(relative, sizeof relative, "tests/golden/%s/%s", name,
                  text(item, "expected"));
         check_everywhere(d, folder.path, size_at(item, 0), size_at(item, 1), relative,
                          text(item, "file"));
         test_folder_deinit(&folder);
     }
-    printf("    %zu files on %u devices\n", i, d->count);
-    assert_true(i >= 17);
     json_decref(index);
+    return i;
+}
+
+static void packed_forms_are_exact_on_devices(void **state)
+{
+    struct devices *d = *state;
+    const size_t count = check_folder(d, "quant") + check_folder(d, "packed");
+    printf("    %zu files on %u devices\n", count, d->count);
+    assert_true(count >= 52);
 }
 
 static int set_up(void **state)

@@ -48,19 +48,24 @@ static void put_scale(struct operands *o, uint32_t m, uint32_t g)
     const float scale = 0.1f * (1.5f + random_float());
     const float zero =
         s->form == RT_FORM_ZERO ? (float)(1u << (s->bits - 1)) : -random_float();
-    if (s->form <= RT_FORM_OFFSET || s->form >= RT_FORM_FLOAT) {
+    const uint32_t form = s->form & RT_FORM_MASK;
+    const bool is_float = form >= RT_FORM_FLOAT && form <= RT_FORM_BFLOAT_ZERO;
+    if (form <= RT_FORM_OFFSET || is_float) {
         rt_weight_put_scale(s, o->scales, m, g, scale,
-                            s->form >= RT_FORM_FLOAT ? (float)(seed >> 29) : zero);
+                            is_float ? (float)(seed >> 29) : zero);
         return;
     }
     random_float();
     const uint32_t word = seed;
-    const struct rt_weight_scale packed = {
+    struct rt_weight_scale packed = {
         .d = (uint16_t)(0x1c00 | (word >> 4 & 0x83ff)), /* near 0.005 */
         .m = (uint16_t)(0x2000 | (word >> 16 & 0x83ff)),
         .s = (uint8_t)(s->form == RT_FORM_K16_MIN ? word >> 9 & 15 : word >> 9),
         .l = (uint8_t)(s->form == RT_FORM_K16_MIN ? word >> 19 & 15 : word >> 19),
+        .row = rt_weight_divisor(5.5f + (float)m),
     };
+    if (form == RT_FORM_E8M0)
+        packed.s = (uint8_t)(120 + packed.s % 8);
     rt_weight_put_packed(s, o->scales, m, g, &packed);
 }
 
@@ -88,6 +93,8 @@ static void make_operands(struct operands *o, uint32_t bits, uint32_t group,
                 word = 0x3000 + (word & 0x83ff); /* halves of about 0.1 to 0.25 */
             else if (bits != 32)
                 word = word >> 7 & ((1u << bits) - 1);
+            if (form > RT_FORM_MASK && bits == 8) /* numbers of F8 below 2 */
+                word &= 0xbf;
             rt_weight_put_code(s, o->codes, m, k, word);
         }
         const uint32_t groups = group ? s->in_pad / group : 1;
@@ -293,7 +300,15 @@ static void kernels_agree_bit_for_bit(void **state)
         { 8, 32, RT_FORM_HALF },
         { 4, 32, RT_FORM_HALVES },
         { 5, 32, RT_FORM_HALVES },
-        { 4, 32, RT_FORM_LEVELS },
+        { 4, 32, RT_FORM_HALF | RT_LEVELS_IQ4_NL },
+        { 4, 32, RT_FORM_S32 | RT_LEVELS_IQ4_NL },
+        { 4, 32, RT_FORM_E8M0 | RT_LEVELS_E2M1 },
+        { 4, 16, RT_FORM_E4M3 | RT_LEVELS_E2M1 },
+        { 4, 64, RT_FORM_FLOAT | RT_LEVELS_NF4 },
+        { 4, 64, RT_FORM_FLOAT | RT_LEVELS_FP4 },
+        { 8, 128, RT_FORM_FLOAT | RT_LEVELS_E4M3 },
+        { 8, 32, RT_FORM_BFLOAT | RT_LEVELS_E5M2 },
+        { 2, 256, RT_FORM_HALF | RT_LEVELS_TERNARY },
         { 4, 32, RT_FORM_K32 },
         { 5, 32, RT_FORM_K32 },
         { 3, 16, RT_FORM_K16 },

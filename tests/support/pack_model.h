@@ -13,6 +13,11 @@ enum test_packing {
     TEST_GPTQ_ORDER,      /* the matrices of a group share a column order */
     TEST_GPTQ_OWN_ORDERS, /* every matrix has its own */
     TEST_GPTQ_MIXED,      /* own orders; k_proj and up_proj stay floats */
+    /* codes that stand for floats */
+    TEST_FP8,   /* F8_E4M3, blocks of 32 by 32 */
+    TEST_NVFP4, /* compressed-tensors */
+    TEST_MXFP4,
+    TEST_NF4, /* bitsandbytes, blocks of 32 */
     TEST_PACKING_COUNT
 };
 

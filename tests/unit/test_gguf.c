@@ -203,7 +203,7 @@ static void type_unknown(struct test_gguf *g)
 
 static void type_not_supported(struct test_gguf *g)
 {
-    tensor(g, 16, 256, 1, 0);
+    tensor(g, 41, 256, 1, 0);
 }
 
 static void row_not_whole(struct test_gguf *g)
@@ -292,7 +292,9 @@ static const struct damage {
     { "dims many", dims_many, { "'w'", "5 dimensions" } },
     { "dims none", dims_none, { "'w'", "0 dimensions" } },
     { "type unknown", type_unknown, { "'w'", "number 77" } },
-    { "type not supported", type_not_supported, { "IQ2_XXS", "IQ4_NL, BF16 are" } },
+    { "type not supported",
+      type_not_supported,
+      { "Q1_0 (number 41)", "MXFP4, NVFP4 are" } },
     { "row not whole", row_not_whole, { "'w'", "96 elements, Q4_K" } },
     { "offset odd", offset_odd, { "'w'", "no multiple" } },
     { "tensor beyond the end", tensor_beyond, { "'w'", "288 bytes at 0" } },

@@ -55,6 +55,14 @@ struct llama {
     bool bias;
     const char *scaling; /* type; null: none */
     float theta;
+    uint32_t layers;       /* 0: one */
+    const uint32_t *heads; /* one number per layer; null: one for all */
+    uint32_t head_numbers;
+    uint32_t window; /* sliding; 0: none */
+    struct {
+        const char *key; /* of rope.scaling; null: none */
+        float value;
+    } yarn;
 };
 
 static void write_llama(const char *path, const struct llama *m)
@@ -69,16 +77,25 @@ static void write_llama(const char *path, const struct llama *m)
         "context_length",   "attention.head_count", "attention.head_count_kv",
         "expert_count",     "rope.dimension_count", "attention.key_length"
     };
-    const uint32_t values[9] = { 32,    96,    1,          1024,
-                                 HEADS, HEADS, m->experts, m->rotated ? m->rotated : HEAD,
-                                 HEAD };
+    const uint32_t values[9] = {
+        32,    96,         m->layers ? m->layers : 1,      1024, HEADS,
+        HEADS, m->experts, m->rotated ? m->rotated : HEAD, HEAD
+    };
     test_gguf_begin(&g, 2u + (m->divisors ? 1 : 0) + (m->bias ? 1 : 0),
-                    14u + (m->scaling ? 2 : 0));
+                    14u + (m->scaling ? 2 : 0) + (m->window ? 1 : 0) +
+                        (m->yarn.key ? 1 : 0));
     test_gguf_key_text(&g, "general.architecture", m->architecture);
     for (int i = 0; i < 9; i++) {
         snprintf(keys[i], sizeof keys[i], "llama.%s", names[i]);
-        test_gguf_key_u32(&g, keys[i], values[i]);
+        if (m->heads && (i == 4 || i == 5))
+            test_gguf_key_words(&g, keys[i], FMT_GGUF_U32, m->heads, m->head_numbers);
+        else
+            test_gguf_key_u32(&g, keys[i], values[i]);
     }
+    if (m->window)
+        test_gguf_key_u32(&g, "llama.attention.sliding_window", m->window);
+    if (m->yarn.key)
+        test_gguf_key_f32(&g, m->yarn.key, m->yarn.value);
     test_gguf_key_f32(&g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
     test_gguf_key_f32(&g, "llama.rope.freq_base", m->theta);
     test_gguf_key_u32(&g, "tokenizer.ggml.eos_token_id", 2);
@@ -203,6 +220,7 @@ static void what_is_not_supported_is_named(void **state)
 {
     (void)state;
     static const float odd[PAIRS] = { 1, 3, 2, 5 };
+    static const uint32_t same[] = { HEADS, HEADS }, differ[] = { HEADS, HEADS / 2 };
     static const struct {
         struct llama m;
         const char *parts[2];
@@ -214,6 +232,39 @@ static void what_is_not_supported_is_named(void **state)
           { "with biases of q, k, v and without" } },
         { { .architecture = "llama", .theta = 1e4f, .divisors = odd },
           { "rope_freqs.weight", "not llama3's" } },
+        { { .architecture = "llama", .theta = 1e4f, .scaling = "longrope" },
+          { "llama.rope.scaling.type' is 'longrope'", "linear and yarn" } },
+        { { .architecture = "llama", .theta = 1e4f, .scaling = "\xff" },
+          { "llama.rope.scaling.type'" } },
+        { { .architecture = "llama", .theta = 1e4f, .window = 512 },
+          { "llama.attention.sliding_window 512 of 1024", "wrong beyond" } },
+        { { .architecture = "llama",
+            .theta = 1e4f,
+            .layers = 2,
+            .heads = differ,
+            .head_numbers = 2 },
+          { "llama.attention.head_count'", "layers that differ are not" } },
+        { { .architecture = "llama",
+            .theta = 1e4f,
+            .layers = 3,
+            .heads = same,
+            .head_numbers = 2 },
+          { "llama.attention.head_count'", "2 numbers for 3 layers" } },
+        { { .architecture = "llama",
+            .theta = 1e4f,
+            .scaling = "yarn",
+            .yarn = { "llama.rope.scaling.yarn_beta_fast", 4 } },
+          { "'llama.rope.scaling.yarn_beta_fast' is 4", "32 is supported" } },
+        { { .architecture = "llama",
+            .theta = 1e4f,
+            .scaling = "yarn",
+            .yarn = { "llama.rope.scaling.yarn_ext_factor", 0 } },
+          { "yarn_ext_factor' is 0", "1 is supported" } },
+        { { .architecture = "llama",
+            .theta = 1e4f,
+            .scaling = "yarn",
+            .yarn = { "llama.rope.scaling.yarn_log_multiplier", 0.1f } },
+          { "yarn_log_multiplier' is 0.1", "0 is supported" } },
     };
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         struct rt_ctx ctx = { 0 };
@@ -222,6 +273,43 @@ static void what_is_not_supported_is_named(void **state)
         test_refused(&ctx, st, RT_ERR_INPUT, "llama.gguf", cases[i].parts[0],
                      cases[i].parts[1], NULL);
         assert_null(root);
+    }
+}
+
+/* Keys that say what would be done without them. */
+static void keys_that_change_nothing_are_read(void **state)
+{
+    (void)state;
+    static const uint32_t same[] = { HEADS, HEADS };
+    static const struct llama cases[] = {
+        { .architecture = "llama",
+          .theta = 1e4f,
+          .layers = 2,
+          .heads = same,
+          .head_numbers = 2 },
+        { .architecture = "llama", .theta = 1e4f, .window = 1024 },
+        { .architecture = "llama",
+          .theta = 1e4f,
+          .scaling = "yarn",
+          .yarn = { "llama.rope.scaling.yarn_beta_fast", 32 } },
+        { .architecture = "llama",
+          .theta = 1e4f,
+          .scaling = "yarn",
+          .yarn = { "llama.rope.scaling.yarn_ext_factor", -1 } },
+        { .architecture = "llama",
+          .theta = 1e4f,
+          .scaling = "linear",
+          .yarn = { "llama.rope.scaling.yarn_beta_slow", 2 } },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        json_t *root;
+        if (read_llama(&ctx, &cases[i], &root) != RT_OK)
+            fail_msg("case %zu: %s", i, ctx.message);
+        assert_true(number_of(root, "num_attention_heads") == HEADS);
+        assert_true(number_of(root, "num_key_value_heads") == HEADS);
+        assert_null(json_object_get(root, "sliding_window"));
+        json_decref(root);
     }
 }
 
@@ -300,6 +388,7 @@ int main(void)
         cmocka_unit_test(keys_become_a_config),
         cmocka_unit_test(llama3_scaling_is_recovered),
         cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(keys_that_change_nothing_are_read),
         cmocka_unit_test(names_go_both_ways),
         cmocka_unit_test(rows_of_llama_are_put_back),
     };

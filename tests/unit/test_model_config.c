@@ -22,7 +22,11 @@ static const struct {
     { "\"hidden_size\": 96", "\"hidden_size\": \"96\"", "'hidden_size'" },
     { "\"hidden_size\": 96", "\"hidden_size\": 96.0", "'hidden_size'" },
     { "\"hidden_size\": 96", "\"hidden_size\": 4294967392", "'hidden_size'" },
-    { "\"hidden_size\": 96", "\"hidden_size\": 99999999999999999999", "line" },
+    { "\"hidden_size\": 96", "\"hidden_size\": 99999999999999999999", "'hidden_size'" },
+    { "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": NaN", "rms_norm_eps" },
+    { "\"rope_theta\": 1000000.0", "\"rope_theta\": Infinity", "rope_theta" },
+    { "\"eos_token_id\": 330", "\"eos_token_id\": -Infinity", "'eos_token_id'" },
+    { "\"silu\"", "NaN", "'hidden_act' must be a text" },
     { "\"hidden_size\": 96", "\"hidden_size\": 100", "multiple of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": null, \"hidden_size\": 100", "of 6 heads" },
     { "\"hidden_size\": 96", "\"head_dim\": 18, \"hidden_size\": 96", "head_dim and" },
@@ -43,7 +47,9 @@ static const struct {
       "\"rope_parameters\": {\"rope_type\": \"longrope\", \"rope_theta\": 1e6}",
       "'longrope'" },
     { "\"silu\"", "\"gelu\"", "'gelu'" },
-    { "\"use_sliding_window\": false", "\"use_sliding_window\": true", "sliding-window" },
+    { "\"use_sliding_window\": false",
+      "\"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\"]",
+      "sliding-window" },
     { "\"use_cache\": true",
       "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", "sliding-window" },
     { "\"use_cache\": true", "\"use_cache\": true, \"vocab_size\": 331", "duplicate" },
@@ -158,21 +164,75 @@ static void damaged_generation_configs_are_refused(void **state)
     test_folder_deinit(&folder);
 }
 
+#define WINDOW "\"sliding_window\": "
+#define USE "\"use_sliding_window\": "
+#define FIRST "\"max_window_layers\": "
+#define FULL                                                \
+    "\"layer_types\": [\"full_attention\", \"attention\", " \
+    "\"full_attention\"]"
+#define SLIDING "\"layer_types\": [\"full_attention\", \"sliding_attention\"]"
+#define STRETCHED "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}"
+
+/* A window that is in use and no whole number is named. */
+static void needed_window_keys_are_named(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        { WINDOW "1e999", FIRST "0", "'sliding_window' must be a whole number" },
+        { WINDOW "32", FIRST "\"3\"", "'max_window_layers' must be a whole number" },
+        { WINDOW "32", FIRST "100000000000000000000", "'max_window_layers' must be" },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_config c;
+        struct test_folder folder;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        const char *path = test_folder_file(&folder, "config.json");
+        test_file_replace(path, "\"use_sliding_window\": false", USE "true");
+        test_file_replace(path, "\"sliding_window\": 32", cases[i][0]);
+        test_file_replace(path, "\"max_window_layers\": 3", cases[i][1]);
+        const rt_status st = fmt_config_read(&ctx, folder.path, &c);
+        test_refused(&ctx, st, RT_ERR_INPUT, "config.json", cases[i][2], NULL);
+        test_folder_deinit(&folder);
+    }
+}
+
 /* The window of each family counts where the family uses it, and only if it is shorter
  * than the context. */
 static void windows_that_are_in_use_are_refused(void **state)
 {
     (void)state;
     static const struct {
-        const char *family, *window;
+        const char *family, *window, *use, *first;
         bool refused;
     } cases[] = {
-        { "mistral", "\"sliding_window\": 32", true },
-        { "mistral", "\"sliding_window\": 511", true },
-        { "mistral", "\"sliding_window\": 512", false },
-        { "mistral", "\"sliding_window\": null", false },
-        { "qwen3", "\"sliding_window\": 32", false },
-        { "llama", "\"sliding_window\": 32", false },
+        { "mistral", WINDOW "32", USE "false", FIRST "3", true },
+        { "mistral", WINDOW "511", USE "false", FIRST "3", true },
+        { "mistral", WINDOW "512", USE "false", FIRST "3", false },
+        { "mistral", WINDOW "null", USE "false", FIRST "3", false },
+        /* it takes layer_types for nothing */
+        { "mistral", WINDOW "32", USE "false", FIRST "3, " FULL, true },
+        { "qwen3", WINDOW "32", USE "false", FIRST "0", false },
+        { "qwen2", WINDOW "32", USE "true", FIRST "2", true },
+        { "qwen2", WINDOW "32", USE "true", FIRST "0", true },
+        { "qwen2", WINDOW "32", USE "true", FIRST "null", true },
+        { "qwen2", WINDOW "512", USE "true", FIRST "0", false },
+        { "qwen2", WINDOW "null", USE "true", FIRST "0", false },
+        { "qwen2", WINDOW "32", USE "true", FIRST "3", false },
+        { "qwen3", WINDOW "32", USE "true", FIRST "70", false },
+        { "qwen3", WINDOW "32", USE "true", FIRST "0, " FULL, false },
+        { "qwen2", WINDOW "32", USE "true", "\"none\": 1", false }, /* 28 */
+        { "qwen2", WINDOW "32", USE "false", FIRST "0, " SLIDING, true },
+        { "qwen2", WINDOW "512", USE "true", FIRST "0, " SLIDING, false },
+        { "qwen2", WINDOW "null", USE "true", FIRST "0, " SLIDING, true },
+        /* values that nobody looks at */
+        { "qwen2", WINDOW "1e999", USE "false", FIRST "NaN", false },
+        { "qwen2", WINDOW "\"32\"", USE "false", FIRST "\"none\"", false },
+        { "llama", WINDOW "32", USE "true", FIRST "0", false },
+        { "llama", WINDOW "32", USE "false", FIRST "0, " SLIDING, true },
+        /* the stretched context counts */
+        { "mistral", WINDOW "512", USE "false", FIRST "3, " STRETCHED, true },
     };
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         struct rt_ctx ctx = { 0 };
@@ -185,12 +245,15 @@ static void windows_that_are_in_use_are_refused(void **state)
         const char *path = test_folder_file(&folder, "config.json");
         test_file_replace(path, "\"qwen2\"", family);
         test_file_replace(path, "\"sliding_window\": 32", cases[i].window);
+        test_file_replace(path, "\"use_sliding_window\": false", cases[i].use);
+        test_file_replace(path, "\"max_window_layers\": 3", cases[i].first);
         const rt_status st = fmt_config_read(&ctx, folder.path, &c);
         if (cases[i].refused)
             test_refused(&ctx, st, RT_ERR_INPUT, "config.json", "sliding_window",
                          "wrong beyond the window", NULL);
         else if (st != RT_OK)
-            fail_msg("%s, %s: %s", cases[i].family, cases[i].window, ctx.message);
+            fail_msg("case %zu, %s, %s: %s", i, cases[i].family, cases[i].window,
+                     ctx.message);
         test_folder_deinit(&folder);
     }
 }
@@ -256,6 +319,7 @@ int main(void)
         cmocka_unit_test(end_tokens_of_both_files_count),
         cmocka_unit_test(damaged_generation_configs_are_refused),
         cmocka_unit_test(windows_that_are_in_use_are_refused),
+        cmocka_unit_test(needed_window_keys_are_named),
         cmocka_unit_test(families_say_where_biases_are),
         cmocka_unit_test(folders_that_are_none_are_refused),
     };

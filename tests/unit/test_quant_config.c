@@ -16,6 +16,11 @@
     "{\"quant_method\": \"compressed-tensors\", \"format\": \"" format \
     "\", \"config_groups\": {\"group_0\": {\"weights\": {" weights "}}}}"
 #define PACKED(weights) COMPRESSED("pack-quantized", weights)
+#define IS(what, width, columns, is_symmetric)                                  \
+    {                                                                           \
+        .present = true, .method = (what), .bits = (width), .group = (columns), \
+        .symmetric = (is_symmetric)                                             \
+    }
 #define GPTQ(more) \
     "{\"quant_method\": \"gptq\", \"bits\": 4, \"group_size\": 128" more "}"
 
@@ -35,26 +40,30 @@ static const struct {
 } cases[] = {
     { "null", { 0 } },
     { PACKED("\"num_bits\": 4, \"group_size\": null"),
-      { true, FMT_PACK_QUANTIZED, 4, 0, true, "" } },
+      IS(FMT_PACK_QUANTIZED, 4, 0, true) },
     { PACKED("\"num_bits\": 3, \"group_size\": -1, \"symmetric\": true"),
-      { true, FMT_PACK_QUANTIZED, 3, 0, true, "" } },
+      IS(FMT_PACK_QUANTIZED, 3, 0, true) },
     { PACKED("\"num_bits\": 2, \"group_size\": 96, \"symmetric\": false, "
              "\"actorder\": null"),
-      { true, FMT_PACK_QUANTIZED, 2, 96, false, "" } },
+      IS(FMT_PACK_QUANTIZED, 2, 96, false) },
     { PACKED("\"num_bits\": 8, \"group_size\": 128, \"actorder\": \"group\""),
-      { true, FMT_PACK_QUANTIZED, 8, 128, true, "" } },
+      IS(FMT_PACK_QUANTIZED, 8, 128, true) },
     { COMPRESSED("int-quantized", "\"num_bits\": 8, \"strategy\": \"channel\""),
-      { true, FMT_INT_QUANTIZED, 8, 0, true, "" } },
+      IS(FMT_INT_QUANTIZED, 8, 0, true) },
     { COMPRESSED("naive-quantized", "\"num_bits\": 8, \"symmetric\": false"),
-      { true, FMT_INT_QUANTIZED, 8, 0, false, "" } },
+      IS(FMT_INT_QUANTIZED, 8, 0, false) },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 64, \"version\": "
       "\"GEMM\", \"zero_point\": true}",
-      { true, FMT_AWQ, 4, 64, false, "" } },
-    { GPTQ(""), { true, FMT_GPTQ, 4, 128, false, "" } },
+      IS(FMT_AWQ, 4, 64, false) },
+    { "{\"quant_method\": \"awq\", \"w_bit\": 4, \"q_group_size\": 128, \"version\": "
+      "\"GEMM\"}",
+      IS(FMT_AWQ, 4, 128, false) },
+    { GPTQ(", \"format\": \"gptq_v2\""), IS(FMT_GPTQ_V2, 4, 128, false) },
+    { GPTQ(""), IS(FMT_GPTQ, 4, 128, false) },
     { GPTQ(", \"sym\": true, \"checkpoint_format\": \"gptq\", \"dynamic\": {}"),
-      { true, FMT_GPTQ, 4, 128, true, "" } },
+      IS(FMT_GPTQ, 4, 128, true) },
     { GPTQ(", \"checkpoint_format\": \"gptq_v2\", \"desc_act\": true"),
-      { true, FMT_GPTQ_V2, 4, 128, false, "" } },
+      IS(FMT_GPTQ_V2, 4, 128, false) },
 };
 
 static void assert_same(const struct fmt_quantization *a,
@@ -66,6 +75,7 @@ static void assert_same(const struct fmt_quantization *a,
     assert_int_equal(a->group, b->group);
     assert_int_equal(a->symmetric, b->symmetric);
     assert_string_equal(a->algorithm, b->algorithm);
+    assert_int_equal(a->mixed, b->mixed);
 }
 
 static void every_method_is_read(void **state)
@@ -85,10 +95,23 @@ static const struct {
 } refused[] = {
     { "{}", "'(none)'" },
     { "7", "'(none)'" },
-    { "{\"quant_method\": \"bitsandbytes\"}", "'bitsandbytes'" },
+    { "{\"quant_method\": \"bitsandbytes\"}",
+      "'bitsandbytes' is supported with load_in_4bit" },
+    { "{\"quant_method\": \"exl3\", \"bits\": 3.5}",
+      "'exl3' (ExLlamaV3, trellis codes)" },
+    { "{\"quant_method\": \"hqq\"}", "'hqq' (half-quadratic quantization)" },
+    { "{\"quant_method\": \"nobodys\"}", "'nobodys' is not supported" },
+    { "{\"quant_method\": \"fp8\", \"weight_block_size\": [128]}", "two whole numbers" },
     { COMPRESSED("marlin-24", "\"num_bits\": 4"), "'marlin-24'" },
-    { COMPRESSED("float-quantized", "\"num_bits\": 8, \"type\": \"float\""),
-      "'float-quantized'" },
+    { COMPRESSED("float-quantized", "\"num_bits\": 8, \"type\": \"int\""),
+      "type 'int' are not supported with the format 'float-quantized'" },
+    { COMPRESSED("float-quantized", "\"num_bits\": 4, \"type\": \"float\""),
+      "4-bit weights of 'float-quantized'" },
+    { COMPRESSED("nvfp4-pack-quantized",
+                 "\"num_bits\": 4, \"type\": \"float\", \"group_size\": 32"),
+      "group size of 32" },
+    { COMPRESSED("mxfp6-pack-quantized", "\"num_bits\": 6, \"type\": \"float\""),
+      "'mxfp6-pack-quantized' is not supported" },
     { COMPRESSED("int-quantized", "\"num_bits\": 4"),
       "4-bit weights of 'int-quantized'" },
     { "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"}",
@@ -104,14 +127,14 @@ static const struct {
       "{\"num_bits\": 4}}}}",
       "transform_config" },
     { PACKED(""), "0-bit" },
-    { PACKED("\"num_bits\": 5"), "5-bit" },
+    { PACKED("\"num_bits\": 9"), "9-bit" },
     { PACKED("\"num_bits\": \"4\""), "'num_bits' must be a whole number" },
     { PACKED("\"num_bits\": 4, \"symmetric\": 0"), "'symmetric' must be true or false" },
     { GPTQ(", \"sym\": \"yes\""), "'sym' must be true or false" },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": \"128\"}",
       "'group_size' must be a whole number" },
     { PACKED("\"num_bits\": 4294967300"), "4294967300-bit" },
-    { PACKED("\"num_bits\": 8, \"type\": \"float\""), "another type" },
+    { PACKED("\"num_bits\": 8, \"type\": \"float\""), "type 'float' are not supported" },
     { PACKED("\"num_bits\": 4, \"group_size\": 20"), "group size of 20" },
     { PACKED("\"num_bits\": 4, \"group_size\": 4294967328"), "group size of 4294967328" },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 128, \"version\": "
@@ -122,7 +145,7 @@ static const struct {
       "AWQ packing" },
     { GPTQ(", \"checkpoint_format\": \"marlin\""), "'marlin'" },
     { GPTQ(", \"is_marlin_format\": true"), "marlin" },
-    { GPTQ(", \"dynamic\": {\"-:lm_head\": {}}"), "dynamic" },
+    { GPTQ(", \"desc_act\": 1"), "'desc_act' must be true or false" },
     { "{\"quant_method\": \"gptq\", \"bits\": 6, \"group_size\": 128}", "6-bit" },
 };
 
@@ -137,36 +160,78 @@ static void what_is_not_supported_is_refused_by_name(void **state)
     }
 }
 
-static void the_file_of_older_tools_counts(void **state)
+static struct fmt_quantization find_in(const char *folder, const json_t *root)
+{
+    struct rt_ctx ctx = { 0 };
+    struct fmt_quantization q;
+    if (fmt_quantization_find(&ctx, folder, "config.json", root, &q, NULL) != RT_OK)
+        fail_msg("%s", ctx.message);
+    return q;
+}
+
+/* A file beside config.json, where that has no such key. */
+static void the_files_of_older_tools_count(void **state)
 {
     (void)state;
-    static const char own[] = "{\"bits\": 3, \"group_size\": -1, \"sym\": true}";
+    static const struct {
+        const char *name, *text;
+        struct fmt_quantization expected;
+    } files[] = {
+        { "quant_config.json",
+          "{\"zero_point\": true, \"q_group_size\": 64, \"w_bit\": 4, \"version\": "
+          "\"GEMM\", \"modules_to_not_convert\": [\"lm_head\"]}",
+          IS(FMT_AWQ, 4, 64, false) },
+        /* of another tool */
+        { "quant_config.json",
+          "{\"weights\": \"fp8\", \"quant_method\": \"nobodys\"}",
+          { 0 } },
+        /* goes before the one above */
+        { "quantize_config.json", "{\"bits\": 3, \"group_size\": -1, \"sym\": true}",
+          IS(FMT_GPTQ, 3, 0, true) },
+        { "quantize_config.json",
+          "{\"bits\": 4, \"group_size\": 128, \"damp_percent\": NaN, \"dynamic\": "
+          "{\"-:lm_head\": {}}}",
+          IS(FMT_GPTQ, 4, 128, false) },
+        { "quantize_config.json",
+          "{\"method\": \"awq\", \"bits\": 4, \"group_size\": 32, "
+          "\"checkpoint_format\": \"gemm\"}",
+          IS(FMT_AWQ, 4, 32, false) },
+    };
     struct rt_ctx ctx = { 0 };
     struct test_folder folder;
     struct fmt_quantization q;
     json_t *root = json_object();
     test_folder_init(&folder);
-    assert_int_equal(fmt_quantization_find(&ctx, folder.path, "config.json", root, &q),
-                     RT_OK);
-    assert_false(q.present);
-    const char *path = test_folder_file(&folder, "quantize_config.json");
-    test_file_write(path, own, strlen(own));
-    assert_int_equal(fmt_quantization_find(&ctx, folder.path, "config.json", root, &q),
-                     RT_OK);
-    assert_same(&q, &(struct fmt_quantization){ true, FMT_GPTQ, 3, 0, true, "" });
+    assert_false(find_in(folder.path, root).present);
+    for (size_t i = 0; i < RT_COUNT(files); i++) {
+        test_file_write(test_folder_file(&folder, files[i].name), files[i].text,
+                        strlen(files[i].text));
+        q = find_in(folder.path, root);
+        assert_same(&q, &files[i].expected);
+    }
     /* config.json has the last word */
     json_object_set_new(root, "quantization_config",
-                        json_loads(cases[7].config, 0, NULL));
-    assert_int_equal(fmt_quantization_find(&ctx, folder.path, "config.json", root, &q),
-                     RT_OK);
-    assert_int_equal(q.method, FMT_AWQ);
+                        json_loads(cases[5].config, 0, NULL));
+    assert_int_equal(find_in(folder.path, root).method, FMT_INT_QUANTIZED);
     json_object_clear(root);
-    test_file_write(path, "{", 1);
+    test_file_write(test_folder_file(&folder, "quantize_config.json"), "{", 1);
     const rt_status st =
-        fmt_quantization_find(&ctx, folder.path, "config.json", root, &q);
+        fmt_quantization_find(&ctx, folder.path, "config.json", root, &q, NULL);
     test_refused(&ctx, st, RT_ERR_INPUT, "quantize_config.json", "line 1", NULL);
     json_decref(root);
     test_folder_deinit(&folder);
+}
+
+/* The key that compressed-tensors had before transformers had one. */
+static void the_older_key_counts(void **state)
+{
+    (void)state;
+    json_t *root = json_pack("{s:{s:s, s:{s:{s:{s:i, s:i}}}}}", "compression_config",
+                             "format", "pack-quantized", "config_groups", "a", "weights",
+                             "num_bits", 4, "group_size", 32);
+    const struct fmt_quantization q = find_in("/no/such/folder", root);
+    assert_same(&q, &(struct fmt_quantization)IS(FMT_PACK_QUANTIZED, 4, 32, true));
+    json_decref(root);
 }
 
 int main(void)
@@ -174,7 +239,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_method_is_read),
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
-        cmocka_unit_test(the_file_of_older_tools_counts),
+        cmocka_unit_test(the_files_of_older_tools_count),
+        cmocka_unit_test(the_older_key_counts),
     };
     return cmocka_run_group_tests_name("quantization config", tests, NULL, NULL);
 }

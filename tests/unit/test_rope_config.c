@@ -73,6 +73,34 @@ static const struct {
       { 0.22399466759526021, 0.041666666666666671, 0.0039528470752104739, 0.00125,
         3.9528470752104742e-05 },
       1 },
+    /* both spellings: rope_scaling counts, with the base that is anywhere but in
+     * rope_parameters */
+    { "\"rope_theta\": 1e4, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, "
+      "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 5e5}",
+      8,
+      { 0, 1, 2, 3, 3 },
+      { 0.5, 0.05, 0.005, 0.0005, 0.0005 },
+      1 },
+    { "\"rope_scaling\": {\"rope_type\": \"default\", \"rope_theta\": 1e4}, "
+      "\"rope_parameters\": {\"rope_type\": \"linear\", \"factor\": 2}",
+      8,
+      { 0, 1, 2, 3, 3 },
+      { 1, 0.1, 0.01, 0.001, 0.001 },
+      1 },
+    { "\"rope_theta\": 7, \"rope_scaling\": {}, \"rope_parameters\": {\"rope_type\": "
+      "\"linear\", \"factor\": 2, \"rope_theta\": 1e4}",
+      8,
+      { 0, 1, 2, 3, 3 },
+      { 0.5, 0.05, 0.005, 0.0005, 0.0005 },
+      1 },
+    /* one object per kind of layer */
+    { "\"layer_types\": [\"full_attention\"], \"rope_parameters\": {"
+      "\"sliding_attention\": {\"rope_type\": \"default\"}, \"full_attention\": "
+      "{\"rope_type\": \"linear\", \"factor\": 2, \"rope_theta\": 1e4}}",
+      8,
+      { 0, 1, 2, 3, 3 },
+      { 0.5, 0.05, 0.005, 0.0005, 0.0005 },
+      1 },
     /* no room for a ramp: a step after pair 0 */
     { "\"rope_scaling\": {\"type\": \"yarn\", \"original_max_position_embeddings\": 8, "
       "\"beta_slow\": 1.5, \"factor\": 8}",
@@ -146,6 +174,17 @@ static const struct {
     { "\"rope_theta\": 1", "rope_theta" },
     { "\"rope_parameters\": {\"rope_theta\": null}", "rope_theta" },
     { "\"partial_rotary_factor\": 0.5", "partial_rotary_factor" },
+    { "\"partial_rotary_factor\": 0.5, \"rope_parameters\": {\"rope_theta\": 1e4}",
+      "partial_rotary_factor" },
+    { "\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}, \"rope_parameters\": "
+      "{\"rope_theta\": 5e5}",
+      "has no rope_theta, they have 500000" },
+    { "\"layer_types\": [\"full_attention\", \"sliding_attention\"], "
+      "\"rope_parameters\": {\"sliding_attention\": {\"rope_theta\": 2e4}, "
+      "\"full_attention\": {\"rope_theta\": 1e4}}",
+      "'sliding_attention' differ" },
+    { "\"rope_parameters\": {\"sliding_attention\": {\"rope_theta\": 2e4}}",
+      "have none of 'full_attention'" },
 };
 
 static void what_cannot_be_is_refused_by_key(void **state)

@@ -45,8 +45,12 @@ static const struct damaged damaged[] = {
       12, "belongs to no tensor" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[0,12]}}", 12,
       "needs 16" },
-    { "{\"a\":{\"dtype\":\"F7\",\"shape\":[4],\"data_offsets\":[0,16]}}", 16, "'F7'" },
-    { "{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 16, "(none)" },
+    { "{\"a\":{\"shape\":[4],\"data_offsets\":[0,16]}}", 16, "no dtype" },
+    { "{\"a\":{\"dtype\":7,\"shape\":[4],\"data_offsets\":[0,16]}}", 16, "no dtype" },
+    { "{\"a\":{\"dtype\":\"U16\",\"shape\":[4],\"data_offsets\":[0,16]}}", 16,
+      "needs 8" },
+    { "{\"a\":{\"dtype\":\"F7\",\"shape\":[4],\"data_offsets\":[0,17]}}", 16,
+      "cut short" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":4,\"data_offsets\":[0,16]}}", 16, "shape" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[-4],\"data_offsets\":[0,16]}}", 16, "shape" },
     { "{\"a\":{\"dtype\":\"F32\",\"shape\":[4.0],\"data_offsets\":[0,16]}}", 16,
@@ -132,8 +136,7 @@ static void damaged_shard_lists_are_refused(void **state)
         { "{\"weight_map\":{\"a\":\"../x\"}}", "no valid file" },
         { "{\"weight_map\":{\"a\":\"gone\"}}", "/gone' is missing" },
         { "{\"weight_map\":{\"a\":\"one\",\"b\":\"two\"}}", "occurs twice" },
-        { "{\"weight_map\":{\"a\":\"one\",\"b\":\"one\"}}",
-          "'b' should be in 'one' and is in no shard" },
+        { "{\"weight_map\":{\"a\":Infinity,\"b\":null}}", "no valid file" },
         { "{\"weight_map\":", "line 1" },
         { "[]", "JSON object" },
         { "", "is empty" },
@@ -151,6 +154,76 @@ static void damaged_shard_lists_are_refused(void **state)
         test_file_write(index, cases[i].index, strlen(cases[i].index));
         const rt_status st = fmt_safetensors_open_folder(&ctx, folder.path, &file);
         test_refused(&ctx, st, RT_ERR_INPUT, cases[i].message, NULL);
+    }
+    test_folder_deinit(&folder);
+}
+
+/* Nobody may need them: who does is told. */
+static void names_without_a_shard_stop_nothing(void **state)
+{
+    (void)state;
+    static const char index[] = "{\"weight_map\":{\"a\":\"one\",\"b\":\"one\","
+                                "\"c\":\"gone\",\"d\":7,\"e\":\"../x\"}}";
+    static const char *const names[][2] = {
+        { "b", "'b' should be in 'one' and is in no shard" },
+        { "c", "/gone' is missing, and model.safetensors.index.json names it for 'c'" },
+        { "d", "'d' has no valid file" },
+        { "e", "'e' has no valid file" },
+    };
+    struct rt_ctx ctx = { 0 };
+    struct fmt_safetensors file;
+    struct test_folder folder;
+    test_folder_init(&folder);
+    test_file_safetensors(test_folder_file(&folder, "one"), "{\"a\":" F32_4 "}", NULL,
+                          16);
+    test_file_write(test_folder_file(&folder, "model.safetensors.index.json"), index,
+                    strlen(index));
+    assert_int_equal(fmt_safetensors_open_folder(&ctx, folder.path, &file), RT_OK);
+    assert_int_equal(file.count, 1);
+    assert_int_equal(fmt_safetensors_needs(&ctx, folder.path, &file, "a"), RT_OK);
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        test_refused(&ctx, fmt_safetensors_needs(&ctx, folder.path, &file, names[i][0]),
+                     RT_ERR_INPUT, names[i][1], NULL);
+    fmt_safetensors_close(&file);
+    /* a whole file beside the list counts, as in transformers */
+    test_file_safetensors(test_folder_file(&folder, "model.safetensors"),
+                          "{\"x\":" F32_4 "}", NULL, 16);
+    assert_int_equal(fmt_safetensors_open_folder(&ctx, folder.path, &file), RT_OK);
+    assert_non_null(fmt_safetensors_find(&file, "x"));
+    assert_null(file.absent);
+    fmt_safetensors_close(&file);
+    test_folder_deinit(&folder);
+}
+
+/* Types that nobody here needs, and one that nobody knows, with its bytes. */
+static void every_type_is_opened(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type;
+        uint32_t bytes;
+    } types[] = {
+        { "I16", 2 },     { "U16", 2 }, { "U64", 8 },  { "F8_E4M3", 1 },
+        { "F8_E5M2", 1 }, { "C64", 8 }, { "BOOL", 1 }, { "F6_E2M3", 3 },
+    };
+    struct test_folder folder;
+    test_folder_init(&folder);
+    const char *path = test_folder_file(&folder, "types");
+    for (size_t i = 0; i < RT_COUNT(types); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_safetensors file;
+        char header[128];
+        snprintf(header, sizeof header,
+                 "{\"x\":{\"dtype\":\"%s\",\"shape\":[4],\"data_offsets\":[0,%u]}}",
+                 types[i].type, 4 * types[i].bytes);
+        test_file_safetensors(path, header, NULL, 4 * types[i].bytes);
+        if (fmt_safetensors_open(&ctx, path, &file) != RT_OK)
+            fail_msg("%s", ctx.message);
+        const struct fmt_tensor *t = fmt_safetensors_find(&file, "x");
+        assert_string_equal(fmt_tensor_dtype(t), types[i].type);
+        assert_int_equal(t->size, 4 * types[i].bytes);
+        assert_int_equal(t->dtype == FMT_OTHER, types[i].bytes == 3);
+        fmt_safetensors_close(&file);
     }
     test_folder_deinit(&folder);
 }
@@ -280,6 +353,8 @@ int main(void)
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(headers_that_lie_about_their_length_are_refused),
         cmocka_unit_test(damaged_shard_lists_are_refused),
+        cmocka_unit_test(names_without_a_shard_stop_nothing),
+        cmocka_unit_test(every_type_is_opened),
         cmocka_unit_test(halves_and_bfloats_widen_exactly),
         cmocka_unit_test(written_files_come_back_aligned),
         cmocka_unit_test(a_failed_write_leaves_the_old_file),
