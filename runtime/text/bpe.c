@@ -39,16 +39,16 @@ static uint32_t text_place(const struct bpe *b, const uint8_t *bytes, size_t siz
     uint32_t i = hash_bytes(HASH_START, bytes, size) & (b->text_places - 1);
     while (b->by_text[i]) {
         const struct bpe_token *t = &b->tokens[b->by_text[i] - 1];
-        if (t->size == size && memcmp(t->bytes, bytes, size) == 0)
+        if (t->key_size == size && memcmp(t->key, bytes, size) == 0)
             break;
         i = (i + 1) & (b->text_places - 1);
     }
     return i;
 }
 
-uint32_t bpe_find(const struct bpe *b, const char *bytes, size_t size)
+uint32_t bpe_find(const struct bpe *b, const char *key, size_t size)
 {
-    const uint32_t id = b->by_text[text_place(b, (const uint8_t *)bytes, size)];
+    const uint32_t id = b->by_text[text_place(b, (const uint8_t *)key, size)];
     return id ? id - 1 : BPE_NO_ID;
 }
 
@@ -57,12 +57,13 @@ uint32_t bpe_find_joined(const struct bpe *b, uint32_t left, uint32_t right)
     assert(left < b->id_count && right < b->id_count);
     const struct bpe_token *l = &b->tokens[left], *r = &b->tokens[right];
     const uint32_t hash =
-        hash_bytes(hash_bytes(HASH_START, l->bytes, l->size), r->bytes, r->size);
+        hash_bytes(hash_bytes(HASH_START, l->key, l->key_size), r->key, r->key_size);
     for (uint32_t i = hash & (b->text_places - 1); b->by_text[i];
          i = (i + 1) & (b->text_places - 1)) {
         const struct bpe_token *t = &b->tokens[b->by_text[i] - 1];
-        if (t->size == l->size + r->size && memcmp(t->bytes, l->bytes, l->size) == 0 &&
-            memcmp(t->bytes + l->size, r->bytes, r->size) == 0)
+        if (t->key_size == l->key_size + r->key_size &&
+            memcmp(t->key, l->key, l->key_size) == 0 &&
+            memcmp(t->key + l->key_size, r->key, r->key_size) == 0)
             return b->by_text[i] - 1;
     }
     return BPE_NO_ID;
@@ -79,7 +80,7 @@ const uint8_t *bpe_text(const struct bpe *b, uint32_t id, size_t *size)
 static void put_text(struct bpe *b, uint32_t id)
 {
     assert(id < b->id_count && b->tokens[id].bytes);
-    const uint32_t place = text_place(b, b->tokens[id].bytes, b->tokens[id].size);
+    const uint32_t place = text_place(b, b->tokens[id].key, b->tokens[id].key_size);
     if (!b->by_text[place])
         b->by_text[place] = id + 1;
 }
@@ -115,8 +116,11 @@ rt_status bpe_init(struct bpe *b, struct rt_ctx *ctx, size_t expected)
 
 void bpe_deinit(struct bpe *b)
 {
-    for (uint32_t i = 0; i < b->id_count; i++)
+    for (uint32_t i = 0; i < b->id_count; i++) {
+        if (b->tokens[i].key != b->tokens[i].bytes)
+            rt_free(b->tokens[i].key);
         rt_free(b->tokens[i].bytes);
+    }
     rt_free(b->tokens);
     rt_free(b->by_text);
     rt_free(b->merges);
@@ -148,7 +152,8 @@ rt_status bpe_add(struct bpe *b, struct rt_ctx *ctx, const char *bytes, size_t s
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
     if (size) /* bytes of an empty token may be null */
         memcpy(copy, bytes, size);
-    b->tokens[id] = (struct bpe_token){ copy, (uint32_t)size, BPE_NO_RANK, false };
+    b->tokens[id] = (struct bpe_token){ copy,           copy,        (uint32_t)size,
+                                        (uint32_t)size, BPE_NO_RANK, false };
     if (id >= b->id_count)
         b->id_count = id + 1;
     if (b->id_count > b->text_places / 2)
@@ -161,12 +166,23 @@ fail:
     return st;
 }
 
-void bpe_find_bytes(struct bpe *b)
+rt_status bpe_show(struct bpe *b, struct rt_ctx *ctx, uint32_t id, const char *bytes,
+                   size_t size)
 {
-    for (int byte = 0; byte < 256; byte++) {
-        const char c = (char)byte;
-        b->byte_id[byte] = bpe_find(b, &c, 1);
-    }
+    assert(id < b->id_count && b->tokens[id].bytes);
+    struct bpe_token *t = &b->tokens[id];
+    if (t->size == size && (size == 0 || memcmp(t->bytes, bytes, size) == 0))
+        return RT_OK;
+    uint8_t *copy = rt_alloc(ctx, size + 1, 1);
+    if (!copy)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "tokenizer: no memory");
+    if (size)
+        memcpy(copy, bytes, size);
+    if (t->key != t->bytes)
+        rt_free(t->bytes);
+    t->bytes = copy;
+    t->size = (uint32_t)size;
+    return RT_OK;
 }
 
 /* ---- what goes first ---- */
@@ -199,7 +215,7 @@ void bpe_merge_add(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank,
                    uint32_t id)
 {
     struct bpe_merge *place = merge_place(b, left, right);
-    if (place->left == BPE_NO_ID)
+    if (place->left == BPE_NO_ID || b->last_pair_counts)
         *place = (struct bpe_merge){ left, right, rank, id };
 }
 
@@ -342,24 +358,68 @@ static void merge_word(const struct bpe *b, struct word *w)
     }
 }
 
-/* The symbols a word starts as. A byte without a token is left out of byte-level BPE: it
- * has no id to give. */
+/* Adds a symbol of `size` bytes after the others. */
+static void add_symbol(struct word *w, uint32_t id, size_t start, size_t size)
+{
+    const uint32_t n = w->count++;
+    w->symbols[n] = (struct symbol){ id, (uint32_t)start, (uint32_t)size,
+                                     n ? n - 1 : UINT32_MAX, UINT32_MAX };
+    if (n)
+        w->symbols[n - 1].next = n;
+}
+
+static bool has_bytes(const struct bpe *b, const uint8_t *bytes, size_t size)
+{
+    bool all = true;
+    for (size_t k = 0; k < size; k++)
+        all &= b->byte_id[bytes[k]] != BPE_NO_ID;
+    return all;
+}
+
+/* The characters of a word, those without a token too. */
 static void start_word(const struct bpe *b, struct word *w, size_t size)
 {
     size_t step, bad;
     for (size_t i = 0; i < size; i += step) {
-        step = b->characters ? utf8_character(w->text + i, size - i, &bad) : 1;
+        step = utf8_character(w->text + i, size - i, &bad);
         step = step ? step : 1;
-        const uint32_t id = b->characters ? bpe_find(b, (const char *)w->text + i, step)
-                                          : b->byte_id[w->text[i]];
-        if (id == BPE_NO_ID && !b->characters)
-            continue;
-        const uint32_t n = w->count++;
-        w->symbols[n] = (struct symbol){ id, (uint32_t)i, (uint32_t)step,
-                                         n ? n - 1 : UINT32_MAX, UINT32_MAX };
-        if (n)
-            w->symbols[n - 1].next = n;
+        add_symbol(w, bpe_find(b, (const char *)w->text + i, step), i, step);
     }
+}
+
+/* The same as the tokenizers package has it: a character without a token is its bytes
+ * where all of them have tokens, else the unknown token, else nothing. An unknown token
+ * is written when a known character comes, so bytes pass it. Here `start` is the place
+ * among the symbols. */
+static void start_known(const struct bpe *b, struct word *w, size_t size)
+{
+    size_t step, bad, at = 0, unknown = 0; /* bytes of the unknown token to come */
+    for (size_t i = 0; i < size; i += step) {
+        const uint8_t *c = w->text + i;
+        step = utf8_character(c, size - i, &bad);
+        step = step ? step : 1;
+        const uint32_t id = bpe_find(b, (const char *)c, step);
+        if (id == BPE_NO_ID && has_bytes(b, c, step)) {
+            for (size_t k = 0; k < step; k++)
+                add_symbol(w, b->byte_id[c[k]], at++, 1);
+            continue;
+        }
+        if (id == BPE_NO_ID && b->unknown == BPE_NO_ID)
+            continue;
+        if (unknown && !(id == BPE_NO_ID && b->one_unknown)) {
+            add_symbol(w, b->unknown, at, unknown);
+            at += unknown;
+            unknown = 0;
+        }
+        if (id == BPE_NO_ID) {
+            unknown += step;
+        } else {
+            add_symbol(w, id, at, step);
+            at += step;
+        }
+    }
+    if (unknown)
+        add_symbol(w, b->unknown, at, unknown);
 }
 
 /* A character without a token: its bytes where they have some, else the unknown token,
@@ -367,9 +427,7 @@ static void start_word(const struct bpe *b, struct word *w, size_t size)
 static void put_unknown(const struct bpe *b, const uint8_t *bytes, uint32_t size,
                         bool *in_run, uint32_t *out, uint32_t *count)
 {
-    bool all = true;
-    for (uint32_t k = 0; k < size; k++)
-        all &= b->byte_id[bytes[k]] != BPE_NO_ID;
+    const bool all = has_bytes(b, bytes, size);
     for (uint32_t k = 0; all && k < size; k++)
         out[(*count)++] = b->byte_id[bytes[k]];
     if (!all && b->unknown != BPE_NO_ID && !*in_run)
@@ -377,46 +435,80 @@ static void put_unknown(const struct bpe *b, const uint8_t *bytes, uint32_t size
     *in_run = !all;
 }
 
-rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *text,
-                     size_t size, uint32_t *out, uint32_t *count)
+static uint32_t put_word(const struct bpe *b, const struct word *w, uint32_t *out)
 {
-    if (size > UINT32_MAX / 4)
-        return rt_fail(ctx, RT_ERR_INPUT, "encoding: a word of %zu bytes is too long",
-                       size);
-    if (b->ignore_merges) {
-        const uint32_t whole = bpe_find(b, (const char *)text, size);
-        if (whole != BPE_NO_ID) {
-            out[0] = whole;
-            *count += 1;
-            return RT_OK;
-        }
-    }
-    struct word w = { .text = text };
-    w.symbols = rt_alloc(ctx, size, sizeof *w.symbols);
-    w.heap = rt_alloc(ctx, 3 * size, sizeof *w.heap); /* each merge adds at most two */
-    if (!w.symbols || !w.heap) {
-        rt_free(w.symbols);
-        rt_free(w.heap);
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
-    }
-    start_word(b, &w, size);
-    for (uint32_t i = 0; i < w.count; i++)
-        consider(b, &w, i);
-    merge_word(b, &w);
     bool in_run = false;
     uint32_t n = 0;
-    for (uint32_t i = w.count ? 0 : UINT32_MAX; i != UINT32_MAX; i = w.symbols[i].next) {
-        const struct symbol *s = &w.symbols[i];
+    for (uint32_t i = w->count ? 0 : UINT32_MAX; i != UINT32_MAX;
+         i = w->symbols[i].next) {
+        const struct symbol *s = &w->symbols[i];
         if (s->id == BPE_NO_ID) {
-            put_unknown(b, text + s->start, s->size, &in_run, out, &n);
+            put_unknown(b, w->text + s->start, s->size, &in_run, out, &n);
         } else {
             out[n++] = s->id;
             in_run = false;
         }
     }
-    assert(n <= size); /* room that the caller made */
-    *count += n;
-    rt_free(w.symbols);
-    rt_free(w.heap);
+    return n;
+}
+
+/* Most words are short: up to this many bytes they need no memory of their own. */
+enum { SHORT_WORD = 48 };
+
+static rt_status check_word(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *text,
+                            size_t size)
+{
+    size_t step, bad;
+    if (size > UINT32_MAX / 4)
+        return rt_fail(ctx, RT_ERR_INPUT, "encoding: a word of %zu bytes is too long",
+                       size);
+    for (size_t i = 0; b->unknown_missing && i < size; i += step) {
+        step = utf8_character(text + i, size - i, &bad);
+        step = step ? step : 1;
+        if (bpe_find(b, (const char *)text + i, step) == BPE_NO_ID &&
+            !has_bytes(b, text + i, step))
+            return rt_fail(ctx, RT_ERR_INPUT,
+                           "encoding: '%.*s' needs the unknown token (unk_token), which "
+                           "the vocabulary lacks",
+                           (int)step, (const char *)text + i);
+    }
     return RT_OK;
+}
+
+rt_status bpe_encode(const struct bpe *b, struct rt_ctx *ctx, const uint8_t *text,
+                     size_t size, uint32_t *out, uint32_t *count)
+{
+    struct symbol symbols[SHORT_WORD];
+    struct candidate heap[3 * SHORT_WORD];
+    struct word w = { .text = text, .symbols = symbols, .heap = heap };
+    rt_status st = check_word(b, ctx, text, size);
+    if (st != RT_OK)
+        return st;
+    const uint32_t whole =
+        b->ignore_merges ? bpe_find(b, (const char *)text, size) : BPE_NO_ID;
+    if (whole != BPE_NO_ID) {
+        out[0] = whole;
+        ++*count;
+        return RT_OK;
+    }
+    if (size > SHORT_WORD) {
+        w.symbols = rt_alloc(ctx, size, sizeof *w.symbols);
+        w.heap = rt_alloc(ctx, 3 * size, sizeof *w.heap); /* a merge adds at most two */
+    }
+    if (w.symbols && w.heap) {
+        (b->unknown_first ? start_known : start_word)(b, &w, size);
+        for (uint32_t i = 0; i < w.count; i++)
+            consider(b, &w, i);
+        merge_word(b, &w);
+        const uint32_t n = put_word(b, &w, out);
+        assert(n <= size); /* room that the caller made */
+        *count += n;
+    } else {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
+    }
+    if (size > SHORT_WORD) {
+        rt_free(w.symbols);
+        rt_free(w.heap);
+    }
+    return st;
 }

@@ -3,18 +3,38 @@
 #include "runtime/text/byte_level.h"
 
 #include <assert.h>
+
+/* The code point of a byte: bytes that cannot be shown are counted from U+0100. */
+static uint32_t code_of(uint32_t byte)
+{
+    if ((byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174)
+        return byte;
+    if (byte < 33)
+        return 256 + byte;
+    return byte == 173 ? 256 + 67 : 256 + 33 + (byte - 127);
+}
+
+size_t byte_level_put(uint8_t byte, char out[2])
+{
+    const uint32_t c = code_of(byte);
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    out[0] = (char)(0xc0 | c >> 6);
+    out[1] = (char)(0x80 | (c & 0x3f));
+    return 2;
+}
+
 void byte_level_init(struct byte_level *level)
 {
-    int16_t next = 256;
     *level = (struct byte_level){ 0 };
     for (int c = 0; c < BYTE_LEVEL_END; c++)
         level->byte[c] = -1;
     for (int16_t byte = 0; byte < 256; byte++) {
-        const bool printable =
-            (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-        level->byte[printable ? byte : next++] = byte;
+        assert(level->byte[code_of((uint32_t)byte)] < 0); /* no character is two bytes */
+        level->byte[code_of((uint32_t)byte)] = byte;
     }
-    assert(next == BYTE_LEVEL_END); /* every byte has a character */
 }
 
 void byte_level_deinit(struct byte_level *level)

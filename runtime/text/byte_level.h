@@ -15,6 +15,8 @@ struct byte_level {
     size_t capacity;
 };
 
+/* Writes the character that a byte is shown as (at most 2 bytes); returns its bytes. */
+size_t byte_level_put(uint8_t byte, char out[2]);
 void byte_level_init(struct byte_level *level);
 void byte_level_deinit(struct byte_level *level);
 /* Turns shown text into the bytes it stands for, in level->bytes. *good is false if a

@@ -244,7 +244,6 @@ static rt_status read_pieces(struct model *m, struct message all)
     bool good = true;
     uint32_t id = 0;
     TRY(bpe_init(&m->t->bpe, m->t->ctx, m->count));
-    m->t->bpe.characters = true;
     m->scores = rt_alloc(m->t->ctx, m->count, sizeof *m->scores);
     m->never = rt_alloc(m->t->ctx, m->count, sizeof *m->never);
     if (!m->scores || !m->never)
@@ -280,6 +279,7 @@ rt_status text_load_sentencepiece(struct text_tokenizer *t, const uint8_t *data,
     t->marks_are_spaces = true;
     t->one_space = m.one_space != 0;
     t->prefix = m.prefix ? TEXT_PREFIX_SPECIAL : TEXT_PREFIX_NONE;
+    t->strip = m.prefix != 0;
     t->prefix_stands_alone = true;
     /* Llama's way unless the folder says otherwise; the file itself says nothing. */
     if (!json_is_false(json_object_get(config, "add_bos_token")) && m.bos < m.count &&

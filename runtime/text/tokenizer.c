@@ -3,6 +3,7 @@
 #include "runtime/text/tokenizer_impl.h"
 
 #include "runtime/base/file.h"
+#include "runtime/text/byte_level.h"
 #include "runtime/format/gguf.h"
 #include "runtime/base/utf8.h"
 
@@ -10,69 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
+
+enum { TOKEN_TEXT_MAX = 128 }; /* bytes of a text that is looked up as a token */
 
 /* ---- what loaders share ---- */
 
-rt_status text_add_pattern(struct text_tokenizer *t, const char *text)
-{
-    int error;
-    PCRE2_SIZE at;
-    struct text_pattern *p = &t->patterns[t->pattern_count];
-    if (t->pattern_count == TEXT_PATTERNS_MAX)
-        return rt_fail(t->ctx, RT_ERR_INPUT,
-                       "'%s': more than %d splitting patterns are not supported", t->path,
-                       (int)TEXT_PATTERNS_MAX);
-    p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED,
-                            PCRE2_UTF | PCRE2_UCP, &error, &at, NULL);
-    if (!p->code)
-        return rt_fail(t->ctx, RT_ERR_INPUT,
-                       "'%s': the splitting pattern does not compile", t->path);
-    t->pattern_count++;
-    pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE); /* slower without, not wrong */
-    p->match = pcre2_match_data_create_from_pattern(p->code, NULL);
-    return p->match ? RT_OK
-                    : rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", t->path);
-}
-
-rt_status text_add_added(struct text_tokenizer *t, const char *text, size_t size,
-                         uint32_t id, bool special)
-{
-    if (t->added_count == t->added_capacity) {
-        const uint32_t capacity = 2 * t->added_capacity + 64;
-        struct text_added *list =
-            rt_resize(t->ctx, t->added, t->added_capacity, capacity, sizeof *list);
-        if (!list)
-            return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", t->path);
-        t->added = list;
-        t->added_capacity = capacity;
-    }
-    struct text_added *a = &t->added[t->added_count];
-    *a = (struct text_added){ .size = size, .id = id, .special = special };
-    a->text = rt_alloc(t->ctx, size + 1, 1);
-    if (!a->text)
-        return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", t->path);
-    memcpy(a->text, text, size);
-    t->added_count++;
-    t->added_first[(uint8_t)text[0]] = true;
-    t->bpe.tokens[id].special = special;
-    return RT_OK;
-}
-
-static int longer_first(const void *a, const void *b)
-{
-    const struct text_added *x = a, *y = b;
-    return x->size > y->size ? -1 : x->size < y->size;
-}
-
-void text_sort_added(struct text_tokenizer *t)
-{
-    if (t->added_count)
-        qsort(t->added, t->added_count, sizeof *t->added, longer_first);
-}
-
-/* Marks to spaces; returns the new size, which is not larger. out may be text. */
-static size_t unmark(const char *text, size_t size, char *out)
+size_t text_unmark(const char *text, size_t size, char *out)
 {
     const size_t mark = sizeof TEXT_SPACE_MARK - 1;
     size_t n = 0;
@@ -94,7 +38,7 @@ rt_status text_add_piece(struct text_tokenizer *t, const char *text, size_t size
     if (!spaced)
         return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", t->path);
     const rt_status st =
-        bpe_add(&t->bpe, t->ctx, spaced, unmark(text, size, spaced), id, hidden);
+        bpe_add(&t->bpe, t->ctx, spaced, text_unmark(text, size, spaced), id, hidden);
     rt_free(spaced);
     return st;
 }
@@ -183,7 +127,7 @@ rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *where,
         t->path = json; /* a missing one is named as such */
         TRY(load_json(t));
     }
-    text_sort_added(t);
+    TRY(text_plant_added(t));
     *out = t;
     t = NULL;
 
@@ -200,10 +144,11 @@ void text_tokenizer_destroy(struct text_tokenizer **pt)
     if (!t)
         return;
     bpe_deinit(&t->bpe);
-    for (uint32_t i = 0; i < t->pattern_count; i++) {
-        pcre2_match_data_free(t->patterns[i].match);
-        pcre2_code_free(t->patterns[i].code);
-    }
+    text_steps_deinit(&t->normalizers);
+    text_steps_deinit(&t->splitters);
+    text_pattern_deinit(&t->word);
+    rt_free(t->raw.nodes);
+    rt_free(t->normal.nodes);
     for (uint32_t i = 0; i < t->added_count; i++)
         rt_free(t->added[i].text);
     rt_free(t->added);
@@ -222,7 +167,13 @@ uint32_t text_token_id(const struct text_tokenizer *t, const char *text)
     for (uint32_t i = 0; i < t->added_count; i++)
         if (t->added[i].size == size && memcmp(t->added[i].text, text, size) == 0)
             return t->added[i].id;
-    return bpe_find(&t->bpe, text, size);
+    char key[2 * TOKEN_TEXT_MAX];
+    size_t n = 0;
+    if (!t->byte_level || size > TOKEN_TEXT_MAX)
+        return bpe_find(&t->bpe, text, size);
+    for (size_t i = 0; i < size; i++)
+        n += byte_level_put((uint8_t)text[i], key + n);
+    return bpe_find(&t->bpe, key, n);
 }
 
 uint32_t text_bos_id(const struct text_tokenizer *t)
@@ -236,7 +187,8 @@ struct ids {
     struct text_tokenizer *tok;
     uint32_t *list;
     uint32_t count, capacity;
-    bool prefix; /* the next text starts with a space */
+    bool prefix; /* the next text starts with a space (SentencePiece) */
+    struct text_work all, part;
 };
 
 static rt_status ids_reserve(struct ids *ids, size_t more)
@@ -255,6 +207,16 @@ static rt_status ids_reserve(struct ids *ids, size_t more)
     return RT_OK;
 }
 
+static rt_status add_id(struct ids *ids, uint32_t id)
+{
+    const rt_status st = ids_reserve(ids, 1);
+    if (st != RT_OK)
+        return st;
+    assert(ids->count < ids->capacity);
+    ids->list[ids->count++] = id;
+    return RT_OK;
+}
+
 static rt_status add_word(struct ids *ids, const char *text, size_t size)
 {
     rt_status st = ids_reserve(ids, size);
@@ -265,195 +227,76 @@ static rt_status add_word(struct ids *ids, const char *text, size_t size)
     return st;
 }
 
-/* Splits by pattern `level`, what comes of it by the next one; matches and what lies
- * between them are pieces alike. Each pattern sees a piece as if it were all the text;
- * `seen` is what it sees of it, of the same size. */
-static rt_status add_pieces(struct ids *ids, const char *text, const char *seen,
-                            size_t size, uint32_t level)
+/* Text without those added tokens that are recognised in it as it is: normalized, cut at
+ * the other added tokens, split, merged. */
+static rt_status add_text(struct ids *ids, const char *text, size_t size, bool first,
+                          bool special)
 {
     rt_status st;
-    if (size == 0)
-        return RT_OK;
-    if (level == ids->tok->pattern_count)
-        return add_word(ids, text, size);
-    const struct text_pattern *p = &ids->tok->patterns[level];
-    for (size_t at = 0, first, last; at < size; at = last) {
-        const int found = pcre2_match(p->code, (PCRE2_SPTR)seen, size, at,
-                                      PCRE2_NO_UTF_CHECK, p->match, NULL);
-        if (found < 0 && found != PCRE2_ERROR_NOMATCH)
-            return rt_fail(ids->tok->ctx, RT_ERR_INPUT,
-                           "encoding: the splitting pattern fails (PCRE2 error %d)",
-                           found);
-        const PCRE2_SIZE *range = pcre2_get_ovector_pointer(p->match);
-        first = found > 0 ? range[0] : size;
-        last = found > 0 ? range[1] : size;
-        if (last <= first) /* an empty match splits nothing */
-            first = last = size;
-        TRY(add_pieces(ids, text + at, seen + at, first - at, level + 1));
-        TRY(add_pieces(ids, text + first, seen + first, last - first, level + 1));
-    }
-    return RT_OK;
-
-fail:
-    return st;
-}
-
-/* U+180E is white space to PCRE2 but not to Unicode since 6.3, nor to the tokenizers that
- * are followed here. Patterns see U+200B in its place, which is like it in all else. */
-static rt_status split(struct ids *ids, const char *text, size_t size)
-{
-    enum { SIZE = 3 };
-    size_t at = 0;
-    while (at + SIZE <= size && memcmp(text + at, "\xe1\xa0\x8e", SIZE) != 0)
-        at++;
-    if (at + SIZE > size || ids->tok->pattern_count == 0)
-        return add_pieces(ids, text, text, size, 0);
-    char *seen = rt_alloc(ids->tok->ctx, size, 1);
-    if (!seen)
-        return rt_fail(ids->tok->ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
-    memcpy(seen, text, size);
-    for (; at + SIZE <= size; at++)
-        if (memcmp(seen + at, "\xe1\xa0\x8e", SIZE) == 0)
-            memcpy(seen + at, "\xe2\x80\x8b", SIZE);
-    const rt_status st = add_pieces(ids, text, seen, size, 0);
-    rt_free(seen);
-    return st;
-}
-
-static bool starts_with_space(const char *text, size_t size)
-{
-    const size_t mark = sizeof TEXT_SPACE_MARK - 1;
-    return size &&
-           (text[0] == ' ' || (size >= mark && memcmp(text, TEXT_SPACE_MARK, mark) == 0));
-}
-
-/* The text as SentencePiece sees it: marks as spaces, a space before it. Fresh memory. */
-static char *spaced(const struct ids *ids, const char *text, size_t *size)
-{
-    char *out = rt_alloc(ids->tok->ctx, *size + 1, 1);
-    const bool put =
-        ids->prefix && !(ids->tok->prefix_unless_space && starts_with_space(text, *size));
-    if (!out)
-        return NULL;
-    out[0] = ' ';
-    *size = (put ? 1 : 0) + unmark(text, *size, out + (put ? 1 : 0));
-    return out;
-}
-
-/* Text without added tokens: normalise, split, merge. */
-static rt_status add_plain(struct ids *ids, const char *text, size_t size)
-{
     struct text_tokenizer *t = ids->tok;
-    rt_status st;
-    uint8_t *composed = NULL;
-    char *own = NULL;
-    if (size == 0 && !(ids->prefix && t->prefix_stands_alone))
-        return RT_OK;
-    if (t->nfc) {
-        const utf8proc_ssize_t n =
-            utf8proc_map((const uint8_t *)text, (utf8proc_ssize_t)size, &composed,
-                         UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-        if (n < 0)
-            return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "encoding: cannot normalise");
-        text = (const char *)composed;
-        size = (size_t)n;
+    struct text_work *w = &ids->part;
+    TRY(text_work_set(w, text, size, first));
+    TRY(text_work_run(w, &t->normalizers));
+    TRY(text_work_cut(w, t, &t->normal, special));
+    TRY(text_work_run(w, &t->splitters));
+    for (size_t i = 0; i < w->count; i++) {
+        const struct text_piece *p = &w->pieces[i];
+        TRY(p->id == BPE_NO_ID ? add_word(ids, w->bytes + p->start, p->size)
+                               : add_id(ids, p->id));
     }
-    if (t->marks_are_spaces) {
-        own = spaced(ids, text, &size);
-        if (!own) {
-            st = rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
-            goto fail;
-        }
-        text = own;
-    }
-    ids->prefix = false;
-    TRY(split(ids, text, size));
 
 fail:
-    rt_free(composed);
+    return st;
+}
+
+/* ---- SentencePiece ---- */
+
+/* Text without added tokens as SentencePiece sees it: marks as spaces, perhaps a space
+ * before it. */
+static rt_status add_spaced(struct ids *ids, const char *text, size_t size)
+{
+    const bool put = ids->prefix;
+    if (size == 0 && !(put && ids->tok->prefix_stands_alone))
+        return RT_OK;
+    char *own = rt_alloc(ids->tok->ctx, size + 1, 1);
+    if (!own)
+        return rt_fail(ids->tok->ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
+    own[0] = ' ';
+    size = (put ? 1 : 0) + text_unmark(text, size, own + (put ? 1 : 0));
+    ids->prefix = false;
+    const rt_status st = size ? add_word(ids, own, size) : RT_OK;
     rt_free(own);
     return st;
 }
 
-/* The added token at this place, null: none. */
-static const struct text_added *added_at(const struct text_tokenizer *t, const char *text,
-                                         size_t left, bool special)
+static rt_status add_added(struct ids *ids, uint32_t id)
 {
-    assert(left > 0);
-    if (!t->added_first[(uint8_t)*text])
-        return NULL;
-    for (uint32_t i = 0; i < t->added_count; i++)
-        if ((special || !t->added[i].special) && t->added[i].size <= left &&
-            memcmp(t->added[i].text, text, t->added[i].size) == 0)
-            return &t->added[i];
-    return NULL;
-}
-
-/* Length of the white space that starts here (White_Space of Unicode), 0: none. */
-static size_t white_at(const char *text, size_t left)
-{
-    utf8proc_int32_t c;
-    const utf8proc_ssize_t n =
-        utf8proc_iterate((const uint8_t *)text, (utf8proc_ssize_t)left, &c);
-    const bool white = (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 ||
-                       c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
-                       c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-    return n > 0 && white ? (size_t)n : 0;
-}
-
-/* Where the white space begins that ends at `end`, not before `from`. */
-static size_t white_before(const char *text, size_t from, size_t end)
-{
-    assert(from <= end);
-    while (end > from) {
-        size_t at = end - 1;
-        while (at > from && ((uint8_t)text[at] & 0xc0) == 0x80)
-            at--;
-        if (white_at(text + at, end - at) != end - at)
-            break;
-        end = at;
-    }
-    return end;
-}
-
-static rt_status add_added(struct ids *ids, const struct text_added *a)
-{
-    const rt_status st = ids_reserve(ids, 1);
-    if (st != RT_OK)
-        return st;
-    assert(ids->count < ids->capacity);
-    ids->list[ids->count++] = a->id;
-    if (ids->tok->prefix >= (a->special ? TEXT_PREFIX_SPECIAL : TEXT_PREFIX_EVERY))
+    const struct text_tokenizer *t = ids->tok;
+    const rt_status st = add_id(ids, id);
+    if (t->prefix >=
+        (t->bpe.tokens[id].special ? TEXT_PREFIX_SPECIAL : TEXT_PREFIX_EVERY))
         ids->prefix = true;
-    else if (!ids->tok->prefix_stands_alone)
+    else if (!t->prefix_stands_alone)
         ids->prefix = false;
-    return RT_OK;
+    return st;
 }
 
-static rt_status encode_valid(struct ids *ids, const char *text, size_t size,
-                              bool special)
+/* A special token ends one text and starts another: nothing stands before it. */
+static rt_status add_pieces(struct ids *ids)
 {
     rt_status st;
-    size_t from = 0;
-    for (size_t at = 0; at < size;) {
-        const struct text_added *a = added_at(ids->tok, text + at, size - at, special);
-        if (!a) {
-            at++;
-            continue;
+    bool text = false; /* the piece before is text */
+    for (size_t i = 0; i < ids->all.count; i++) {
+        const struct text_piece *p = &ids->all.pieces[i];
+        if (p->id == BPE_NO_ID) {
+            TRY(add_spaced(ids, ids->all.bytes + p->start, p->size));
+        } else {
+            if (!text && !ids->tok->bpe.tokens[p->id].special)
+                TRY(add_spaced(ids, "", 0));
+            TRY(add_added(ids, p->id));
         }
-        const size_t end = a->eats_left ? white_before(text, from, at) : at;
-        /* A special token ends one text and starts another: nothing stands before it. */
-        if (end > from || !a->special)
-            TRY(add_plain(ids, text + from, end - from));
-        TRY(add_added(ids, a));
-        at += a->size;
-        for (size_t n = 1; a->eats_right && at < size && n; at += n)
-            n = white_at(text + at, size - at);
-        from = at;
+        text = p->id == BPE_NO_ID;
     }
-    assert(from <= size);
-    if (size > from)
-        TRY(add_plain(ids, text + from, size - from));
     return RT_OK;
 
 fail:
@@ -478,10 +321,36 @@ static size_t one_space(char *text, size_t size)
     }
 }
 
+/* ---- all kinds ---- */
+
+static rt_status encode_valid(struct ids *ids, const char *text, size_t size,
+                              bool special)
+{
+    rt_status st;
+    struct text_tokenizer *t = ids->tok;
+    TRY(ids_reserve(ids, 1));
+    TRY(text_work_set(&ids->all, text, size, true));
+    TRY(text_work_cut(&ids->all, t, &t->raw, special));
+    if (t->marks_are_spaces)
+        return add_pieces(ids);
+    for (size_t i = 0; i < ids->all.count; i++) {
+        const struct text_piece *p = &ids->all.pieces[i];
+        TRY(p->id == BPE_NO_ID
+                ? add_text(ids, ids->all.bytes + p->start, p->size, p->first, special)
+                : add_id(ids, p->id));
+    }
+
+fail:
+    return st;
+}
+
 rt_status text_encode(struct text_tokenizer *t, const char *text, size_t size,
                       bool special, uint32_t **out, uint32_t *count)
 {
-    struct ids ids = { .tok = t, .prefix = t->prefix != TEXT_PREFIX_NONE };
+    struct ids ids = { .tok = t,
+                       .prefix = t->prefix != TEXT_PREFIX_NONE,
+                       .all.ctx = t->ctx,
+                       .part.ctx = t->ctx };
     *out = NULL;
     *count = 0;
     size_t valid_size;
@@ -490,10 +359,10 @@ rt_status text_encode(struct text_tokenizer *t, const char *text, size_t size,
         return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "encoding: no memory");
     if (t->one_space)
         valid_size = one_space(valid, valid_size);
-    rt_status st = ids_reserve(&ids, 1);
-    if (st == RT_OK)
-        st = encode_valid(&ids, valid, valid_size, special);
+    const rt_status st = encode_valid(&ids, valid, valid_size, special);
     rt_free(valid);
+    text_work_deinit(&ids.all);
+    text_work_deinit(&ids.part);
     if (st != RT_OK) {
         rt_free(ids.list);
         return st;

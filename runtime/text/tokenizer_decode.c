@@ -7,22 +7,25 @@
 #include <assert.h>
 #include <string.h>
 
-/* The bytes of an id. The space that encoding put before a text is taken from the first
- * piece again, which makes the text begun. */
+/* The bytes of an id. Spaces that encoding put before a text are taken from its start
+ * again, which makes the text begun: `strip` of them, or all of the first token. */
 static const uint8_t *piece(const struct text_tokenizer *t, uint32_t id,
                             bool skip_special, bool *begun, size_t *size)
 {
     const uint8_t *bytes = bpe_text(&t->bpe, id, size);
     const bool special = *size && t->bpe.tokens[id].special;
+    const bool there = *size > 0;
     if (special && skip_special)
         *size = 0;
-    if (!*begun && *size && !special && bytes[0] == ' ' &&
-        t->prefix != TEXT_PREFIX_NONE) {
-        *size -= 1;
-        bytes++;
-        *begun = *size || !t->one_space;
+    if (!*begun && *size && !(special && t->marks_are_spaces)) {
+        uint32_t n = 0;
+        for (; *size && bytes[0] == ' ' && (t->strip_token || n < t->strip); n++) {
+            *size -= 1;
+            bytes++;
+        }
+        *begun = n && (*size || !t->one_space);
     }
-    *begun |= *size > 0;
+    *begun |= *size > 0 || (there && t->strip_token && !(special && skip_special));
     return bytes;
 }
 

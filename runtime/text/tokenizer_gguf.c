@@ -1,6 +1,6 @@
 /* runtime/text/tokenizer_gguf.c
  * The tokenizer in the keys of a GGUF file. The file names the way of splitting and does
- * not hold it: the ways are here, as llama.cpp has them. */
+ * not hold it: the ways are in tokenizer_ways.c. */
 #include "runtime/text/tokenizer_impl.h"
 
 #include "runtime/format/gguf.h"
@@ -9,41 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define CONTRACTIONS "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|"
-#define WORDS_AND_SPACES "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-/* Ways of splitting by tokenizer.ggml.pre. */
-static const struct text_way ways[] = {
-    { "gpt-2", { TEXT_GPT2_PATTERN, NULL }, false, false },
-    { "qwen2",
-      { CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" WORDS_AND_SPACES, NULL },
-      false,
-      false },
-    { "llama-bpe",
-      { CONTRACTIONS "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" WORDS_AND_SPACES, NULL },
-      true,
-      true },
-    { "smollm", { "\\p{N}", TEXT_GPT2_PATTERN }, false, false },
-};
-
-/* Other names of the same ways. */
-static const char *const aliases[][2] = {
-    { "deepseek-r1-qwen", "qwen2" },
-    { "llama3", "llama-bpe" },
-    { "llama-v3", "llama-bpe" },
-};
-
-const struct text_way *text_way_find(const char *name)
-{
-    for (size_t i = 0; i < RT_COUNT(aliases); i++)
-        if (strcmp(name, aliases[i][0]) == 0)
-            name = aliases[i][1];
-    for (size_t i = 0; i < RT_COUNT(ways); i++)
-        if (strcmp(ways[i].name, name) == 0)
-            return &ways[i];
-    return NULL;
-}
 
 struct reader {
     struct text_tokenizer *t;
@@ -89,87 +54,79 @@ static rt_status add_recognised(struct reader *r, const char *text, size_t size,
 
 /* ---- byte-level BPE ---- */
 
-/* Normal tokens are written in the alphabet of byte-level BPE, others as they are. */
+/* Normal tokens are written in the alphabet of byte-level BPE, others as they are. One
+ * outside the alphabet cannot come of text; it decodes to itself. */
 static rt_status add_byte_level(struct reader *r, const char *text, size_t size,
                                 uint32_t id)
 {
     rt_status st;
     bool good;
     size_t n;
+    struct bpe *b = &r->t->bpe;
     const int32_t kind = kind_of(r, id);
-    if (kind != KIND_NORMAL) {
-        TRY(bpe_add(&r->t->bpe, r->t->ctx, text, size, id, true));
+    TRY(bpe_add(b, r->t->ctx, text, size, id, false));
+    if (kind != KIND_NORMAL)
         return add_recognised(r, text, size, id, kind);
-    }
     TRY(byte_level_read(&r->level, r->t->ctx, text, size, &n, &good));
-    if (!good)
-        return rt_fail(r->t->ctx, RT_ERR_INPUT,
-                       "'%s': key 'tokenizer.ggml.tokens': token %u, '%.*s', is not "
-                       "byte-level text",
-                       r->t->path, id, size < 40 ? (int)size : 40, text);
-    TRY(bpe_add(&r->t->bpe, r->t->ctx, (const char *)r->level.bytes, n, id, false));
+    if (good)
+        TRY(bpe_show(b, r->t->ctx, id, (const char *)r->level.bytes, n));
 
 fail:
-    return st;
-}
-
-/* The id of a part of a merge, which is written in the alphabet. */
-static rt_status part_of(struct reader *r, const char *text, size_t size, uint32_t *id)
-{
-    bool good;
-    size_t n;
-    const rt_status st = byte_level_read(&r->level, r->t->ctx, text, size, &n, &good);
-    *id = st == RT_OK && good ? bpe_find(&r->t->bpe, (const char *)r->level.bytes, n)
-                              : BPE_NO_ID;
     return st;
 }
 
 /* "left right". The file is made from a vocabulary that has the parts and the whole. */
 static rt_status add_merge(struct reader *r, const char *text, size_t size, uint32_t rank)
 {
-    rt_status st;
-    uint32_t left, right, id = BPE_NO_ID;
+    struct bpe *b = &r->t->bpe;
+    uint32_t id = BPE_NO_ID;
     const char *space = size > 2 ? memchr(text + 1, ' ', size - 2) : NULL;
     if (!space)
         return rt_fail(r->t->ctx, RT_ERR_INPUT,
                        "'%s': key 'tokenizer.ggml.merges': merge %u is not a pair",
                        r->t->path, rank);
     const size_t left_size = (size_t)(space - text);
-    TRY(part_of(r, text, left_size, &left));
-    TRY(part_of(r, space + 1, size - left_size - 1, &right));
+    const uint32_t left = bpe_find(b, text, left_size);
+    const uint32_t right = bpe_find(b, space + 1, size - left_size - 1);
     if (left != BPE_NO_ID && right != BPE_NO_ID)
-        id = bpe_find_joined(&r->t->bpe, left, right);
+        id = bpe_find_joined(b, left, right);
     if (id == BPE_NO_ID)
         return rt_fail(r->t->ctx, RT_ERR_INPUT,
                        "'%s': key 'tokenizer.ggml.merges': merge %u, '%.*s', has no "
                        "token in the vocabulary",
                        r->t->path, rank, size < 60 ? (int)size : 60, text);
-    bpe_merge_add(&r->t->bpe, left, right, rank, id);
-
-fail:
-    return st;
+    bpe_merge_add(b, left, right, rank, id);
+    return RT_OK;
 }
 
-static rt_status find_way(struct reader *r, const char *name)
+static rt_status unknown_way(const struct reader *r, const char *name)
 {
-    rt_status st;
-    char known[128] = "";
-    const struct text_way *way = text_way_find(name ? name : "");
-    for (size_t k = 0; way && k < RT_COUNT(way->patterns) && way->patterns[k]; k++)
-        TRY(text_add_pattern(r->t, way->patterns[k]));
-    if (way) {
-        r->t->bpe.ignore_merges = way->ignore_merges;
-        r->t->bos = way->bos ? 0 : BPE_NO_ID; /* which one: read_bos */
-        return RT_OK;
-    }
-    for (size_t i = 0; i < RT_COUNT(ways); i++)
+    char known[1024] = "";
+    for (size_t i = 0; text_way_name(i); i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s",
-                 i ? ", " : "", ways[i].name);
+                 i ? ", " : "", text_way_name(i));
     return rt_fail(
         r->t->ctx, RT_ERR_INPUT,
         "'%s': key 'tokenizer.ggml.pre' is '%.60s', a way of splitting that is "
         "not known; %s are",
         r->t->path, name ? name : "(missing)", known);
+}
+
+static rt_status find_way(struct reader *r, const char *name)
+{
+    rt_status st;
+    struct text_tokenizer *t = r->t;
+    const struct text_way *way = text_way_find(name ? name : "");
+    if (!way)
+        return unknown_way(r, name);
+    for (size_t k = 0; k < TEXT_WAY_PATTERNS && way->patterns[k]; k++)
+        TRY(text_add_split(t, way->patterns[k], TEXT_ONIGURUMA));
+    if (!text_step_new(t, &t->splitters, TEXT_STEP_BYTES))
+        return RT_ERR_INPUT;
+    t->bpe.ignore_merges = way->ignore_merges;
+    t->bos = way->bos ? 0 : BPE_NO_ID; /* which one: read_bos */
+    t->byte_level = true;
+    return RT_OK;
 
 fail:
     return st;
@@ -188,7 +145,6 @@ static rt_status load_byte_level(struct reader *r)
         const char *text = fmt_gguf_string_next(r->tokens, &at, &size);
         TRY(add_byte_level(r, text, size, (uint32_t)id));
     }
-    bpe_find_bytes(&r->t->bpe);
     TRY(fmt_gguf_array(r->file, "tokenizer.ggml.merges", FMT_GGUF_STRING, &merges));
     if (!merges) {
         st = rt_fail(r->t->ctx, RT_ERR_INPUT,
@@ -279,7 +235,6 @@ static rt_status load_pieces(struct reader *r)
     rt_status st;
     bool prefix;
     int64_t unknown;
-    r->t->bpe.characters = true;
     r->t->marks_are_spaces = true;
     r->t->bos = 0; /* unless the file says otherwise */
     TRY(add_pieces(r));
@@ -288,6 +243,7 @@ static rt_status load_pieces(struct reader *r)
     TRY(fmt_gguf_whole(r->file, "tokenizer.ggml.unknown_token_id", 0, 0,
                        r->t->bpe.id_count - 1, &unknown));
     r->t->prefix = prefix ? TEXT_PREFIX_EVERY : TEXT_PREFIX_NONE;
+    r->t->strip = prefix;
     r->t->bpe.unknown = (uint32_t)unknown;
 
 fail:
@@ -318,6 +274,7 @@ rt_status text_load_gguf(struct text_tokenizer *t, const struct fmt_gguf *f)
     char *model = NULL;
     struct reader r = { .t = t, .file = f };
     byte_level_init(&r.level);
+    t->overlap = TEXT_LONGEST;
     TRY(fmt_gguf_text(f, "tokenizer.ggml.model", &model));
     TRY(read_lists(&r));
     if (model && strcmp(model, "gpt2") == 0) {

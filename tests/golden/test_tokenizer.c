@@ -180,26 +180,34 @@ static void broken_files_are_refused(void **state)
           "valid id" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}",
           "lacks" },
-        { MODEL "\"normalizer\":{\"type\":\"NFKC\"}}", "normalizer 'NFKC'" },
-        { MODEL "\"normalizer\":{\"type\":\"Prepend\",\"prepend\":\"x\"}}",
-          "normalizer 'Prepend'" },
+        { MODEL "\"normalizer\":{\"type\":\"Nmt\"}}", "normalizer 'Nmt'" },
+        { MODEL "\"normalizer\":{\"type\":\"Prepend\"}}", "no text" },
+        { MODEL "\"normalizer\":{\"type\":\"Replace\",\"content\":\"\"}}",
+          "normalizer Replace" },
+        { MODEL "\"decoder\":{\"type\":\"WordPiece\"}}", "decoder 'WordPiece'" },
         { MODEL "\"pre_tokenizer\":{\"type\":\"Whitespace\"}}",
           "pre-tokenizer 'Whitespace'" },
         { MODEL "\"pre_tokenizer\":{\"type\":\"Metaspace\"}}", "Metaspace" },
         { MODEL "\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":["
-                "{\"type\":\"Sequence\"}]}}",
-          "pre-tokenizer 'Sequence'" },
+                "{\"type\":\"BertPreTokenizer\"}]}}",
+          "pre-tokenizer 'BertPreTokenizer'" },
         { MODEL "\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":"
                 "{\"Regex\":\"(\"}}}",
-          "does not compile" },
-        { MODEL "\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Removed\","
+          "a group without end" },
+        { MODEL "\"pre_tokenizer\":{\"type\":\"Split\",\"behavior\":\"Odd\","
                 "\"pattern\":{\"Regex\":\"a\"}}}",
-          "'Removed'" },
-        { MODEL "\"added_tokens\":[{\"id\":1,\"content\":\"\"}]}", "added token 0" },
-        { MODEL "\"added_tokens\":[{\"id\":1,\"content\":\"x\",\"single_word\":true}]}",
-          "single_word" },
-        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\u20ac\":0},\"merges\":[]}}",
-          "byte_fallback" },
+          "'Odd'" },
+        { MODEL "\"added_tokens\":[{\"id\":1}]}", "added token 0" },
+        { MODEL "\"normalizer\":{\"type\":\"Lowercase\"},\"added_tokens\":["
+                "{\"id\":1,\"content\":\"x\",\"normalized\":true},"
+                "{\"id\":2,\"content\":\"X\",\"normalized\":true}]}",
+          "both 'x' when normalized" },
+        { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}",
+          "another token" },
+        { "{\"model\":{\"type\":\"BPE\",\"dropout\":0.1,\"vocab\":{\"a\":0},"
+          "\"merges\":[]}}",
+          "'dropout'" },
+        { "{\"model\":{\"vocab\":{\"a\":0}}}", "type '(none)'" },
         { "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[7]}}",
           "not a pair" },
     };
