@@ -217,7 +217,7 @@ void text_jinja_free(struct text_jinja *t)
 /* ---- render ---- */
 
 /* What the template reads of its caller: variables first, then the functions that are
- * always there. */
+ * always there; strftime_now is there if there is a date. */
 static bool read_globals(struct jinja_run *run, const json_t *variables)
 {
     const struct text_jinja *t = run->t;
@@ -231,7 +231,8 @@ static bool read_globals(struct jinja_run *run, const json_t *variables)
         if (value) {
             if (!jinja_from_json(run, value, &run->globals[i]))
                 return false;
-        } else if (function) {
+        } else if (function && !(run->date == TEXT_JINJA_NO_DATE &&
+                                 strcmp(name, "strftime_now") == 0)) {
             run->globals[i] =
                 (struct jinja_value){ .kind = JINJA_FUNCTION, .as.function = function };
         }

@@ -52,11 +52,14 @@ enum text_jinja_outcome {
 RT_CHECKED rt_status text_jinja_compile(struct rt_ctx *ctx, const char *path,
                                         const char *text, size_t size,
                                         struct text_jinja **out);
+/* No date is given: strftime_now is then not defined. */
+#define TEXT_JINJA_NO_DATE INT64_MIN
+
 /* Renders. `variables` is an object: messages, add_generation_prompt, bos_token and so on;
  * null is none, a missing key is undefined. `date` is what strftime_now sees: days since
- * 1970-01-01, at 00:00:00. `limits` may be null: the defaults. *outcome is always set.
- * *out is zero-terminated, in fresh memory (rt_free), null on failure; *size is without the
- * zero. */
+ * 1970-01-01, at 00:00:00, or TEXT_JINJA_NO_DATE. `limits` may be null: the defaults.
+ * *outcome is always set. *out is zero-terminated, in fresh memory (rt_free), null on
+ * failure; *size is without the zero. */
 RT_CHECKED rt_status text_jinja_render(struct rt_ctx *ctx, const struct text_jinja *t,
                                        const json_t *variables, int64_t date,
                                        const struct text_jinja_limits *limits,
