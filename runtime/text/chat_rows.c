@@ -14,40 +14,27 @@
 static const struct chat_format formats[] = {
     { .name = "chatml",
       .summary = "ChatML without a system text of its own (SmolLM, Qwen's form)",
-      .has = { "<|im_start|>" },
-      .lacks = { "You are ", "</think>" },
       CHATML },
     { .name = "qwen2",
       .summary = "ChatML, 'You are a helpful assistant.'",
-      .has = { "<|im_start|>", "You are a helpful assistant" },
-      .lacks = { "Alibaba", "</think>", "SmolLM" },
       .system_default = "You are a helpful assistant.",
       CHATML },
     { .name = "qwen2.5",
       .summary = "ChatML, 'You are Qwen, created by Alibaba Cloud. ...'",
-      .has = { "<|im_start|>", "You are Qwen, created by Alibaba Cloud. You are a "
-                               "helpful assistant." },
-      .lacks = { "</think>" },
       .system_default =
           "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
       CHATML },
     { .name = "qwen3",
       .summary = "ChatML with a switch for thinking",
-      .has = { "<|im_start|>", "</think>", "enable_thinking" },
-      .lacks = { "You are " },
       .thinking_off = "<think>\n\n</think>\n\n",
       CHATML },
     { .name = "smollm2",
       .summary = "ChatML, 'You are a helpful AI assistant named SmolLM, ...'",
-      .has = { "<|im_start|>", "You are a helpful AI assistant named SmolLM, trained by "
-                               "Hugging Face" },
-      .lacks = { "</think>" },
       .system_default =
           "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
       CHATML },
     { .name = "llama-2",
       .summary = "[INST] with <<SYS>>",
-      .has = { "[INST] ", "<<SYS>>" },
       .start = "",
       .system_before = "<<SYS>>\n",
       .system_after = "\n<</SYS>>\n\n",
@@ -60,8 +47,6 @@ static const struct chat_format formats[] = {
       .trimmed = true },
     { .name = "mistral",
       .summary = "[INST] without a system text",
-      .has = { "[INST] ", "[/INST]" },
-      .lacks = { "<<SYS>>", "[SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]" },
       .start = "<s>",
       .user_before = "[INST] ",
       .user_after = " [/INST]",
@@ -70,8 +55,6 @@ static const struct chat_format formats[] = {
       .answer_start = "" },
     { .name = "llama-3",
       .summary = "headers, without a date (3.0)",
-      .has = { "<|start_header_id|>", "<|eot_id|>" },
-      .lacks = { "Knowledge Date", "strftime_now" },
       .start = "<|begin_of_text|>",
       .system_before = "<|start_header_id|>system<|end_header_id|>\n\n",
       .system_after = "<|eot_id|>",
@@ -81,7 +64,6 @@ static const struct chat_format formats[] = {
       .answer_after = "<|eot_id|>",
       .answer_start = "<|start_header_id|>assistant<|end_header_id|>\n\n",
       .trimmed = true },
-    /* By name only: nothing in a template can mean it. */
     { .name = "plain",
       .summary = "contents one after the other, nothing else",
       .start = "",
@@ -94,12 +76,12 @@ static const struct chat_format formats[] = {
       .answer_start = "" },
 };
 
-const struct chat_format *text_chat_at(uint32_t i)
+const struct chat_format *text_chat_row_at(uint32_t i)
 {
     return i < RT_COUNT(formats) ? &formats[i] : NULL;
 }
 
-const struct chat_format *text_chat_find(const char *name)
+const struct chat_format *text_chat_row_find(const char *name)
 {
     for (size_t i = 0; i < RT_COUNT(formats); i++)
         if (strcmp(formats[i].name, name) == 0)
@@ -180,32 +162,16 @@ static void write_all(struct writer *w, const struct chat_format *f, const char 
         put(w, f->thinking_off, strlen(f->thinking_off));
 }
 
-rt_status text_chat_render(struct rt_ctx *ctx, const struct chat_format *f,
-                           const struct chat_message *messages, uint32_t count,
-                           bool thinking, char **out)
+char *text_chat_row_render(struct rt_ctx *ctx, const struct chat_format *row,
+                           const char *system, const struct chat_message *turns,
+                           uint32_t count, bool thinking)
 {
     struct writer w = { 0 };
-    const char *system = f->system_default;
-    *out = NULL;
-    if (count && messages->role == CHAT_SYSTEM) {
-        system = messages->content;
-        messages++;
-        count--;
-        if (!f->system_before)
-            return rt_fail(ctx, RT_ERR_USAGE, "chat format '%s' has no system text",
-                           f->name);
-    }
-    for (uint32_t i = 0; i < count; i++)
-        if (messages[i].role != (i % 2 ? CHAT_ASSISTANT : CHAT_USER))
-            count = 0;
-    if (count % 2 == 0)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "chat: user and assistant must take turns, a user first and last");
-    write_all(&w, f, system, messages, count, thinking);
-    *out = rt_alloc(ctx, w.size + 1, 1);
-    if (!*out)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "chat: no memory");
-    w = (struct writer){ .at = *out };
-    write_all(&w, f, system, messages, count, thinking);
-    return RT_OK;
+    system = system ? system : row->system_default;
+    write_all(&w, row, system, turns, count, thinking);
+    char *out = rt_alloc(ctx, w.size + 1, 1);
+    w = (struct writer){ .at = out };
+    if (out)
+        write_all(&w, row, system, turns, count, thinking);
+    return out;
 }
