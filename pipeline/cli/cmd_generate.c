@@ -16,7 +16,8 @@ static const struct cli_option options[] = {
     { "chat-format", "NAME", "chat format, whatever the model's template is" },
     { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
     { "system", "TEXT", "system text of the chat (default: the template's own)" },
-    { "no-thinking", NULL, "ask a model with a thinking switch not to" },
+    { "thinking", NULL, "ask a model with a thinking switch to think" },
+    { "no-thinking", NULL, "ask it not to" },
     { "print-prompt", NULL,
       "print what the model would be given, without an answer; with --json also its "
       "tokens and what ends an answer" },
@@ -73,6 +74,7 @@ static rt_status read_options(struct cli *cli, struct pipe_generate_options *o)
         .chat_format = cli_value(cli, "chat-format", NULL),
         .chat_date = cli_value(cli, "chat-date", NULL),
         .system = cli_value(cli, "system", NULL),
+        .thinking = cli_flag(cli, "thinking"),
         .no_thinking = cli_flag(cli, "no-thinking"),
         .top_p = 0.95f,
     };
@@ -85,9 +87,12 @@ static rt_status read_options(struct cli *cli, struct pipe_generate_options *o)
     TRY(cli_real(cli, "top-p", 1e-6, 1, &o->top_p));
     o->new_tokens_max = (uint32_t)n;
     o->seed = (uint64_t)seed;
-    if (!o->chat && (o->system || o->no_thinking || o->chat_date))
+    if (o->thinking && o->no_thinking)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--thinking or --no-thinking, not both");
+    if (!o->chat && (o->system || o->thinking || o->no_thinking || o->chat_date))
         st = rt_fail(&cli->ctx, RT_ERR_USAGE,
-                     "--system, --no-thinking and --chat-date are of a chat; add --chat");
+                     "--system, --thinking, --no-thinking and --chat-date are of a chat; "
+                     "add --chat");
 
 fail:
     return st;

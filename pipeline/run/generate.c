@@ -33,7 +33,10 @@ static rt_status render_chat(struct pipe_generator *g,
     const struct text_chat_options how = { .model = g->path,
                                            .format = o->chat_format,
                                            .date = o->chat_date,
-                                           .no_thinking = o->no_thinking };
+                                           .thinking = o->thinking ? CHAT_THINKING_ON
+                                                       : o->no_thinking
+                                                           ? CHAT_THINKING_OFF
+                                                           : CHAT_THINKING_USUAL };
     const struct chat_message messages[] = { { CHAT_SYSTEM, o->system },
                                              { CHAT_USER, o->prompt } };
     if (strlen(o->prompt) != o->prompt_size)

@@ -17,10 +17,11 @@ struct pipe_generate_options {
     const char *chat_format; /* NULL: the model's own template */
     const char *chat_date;   /* YYYY-MM-DD, for templates that ask for it; NULL: none */
     const char *system;      /* NULL: the template's own */
-    bool no_thinking;        /* ask a model with a thinking switch not to */
-    uint32_t new_tokens_max; /* > 0; cut to what the model's context leaves */
-    float temperature;       /* 0: greedy */
-    float top_p;             /* 1: everything */
+    bool thinking, no_thinking; /* ask a model with a switch to think, or not to; neither:
+                                   the template's own way */
+    uint32_t new_tokens_max;    /* > 0; cut to what the model's context leaves */
+    float temperature;          /* 0: greedy */
+    float top_p;                /* 1: everything */
     uint64_t seed;
 };
 

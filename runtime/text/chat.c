@@ -20,13 +20,15 @@
 #define TRIAL_ANSWER "Trialanswertext7"
 #define TRIAL_NEXT "Trialnexttext7"
 
+enum { END_TEXT_MIN = 3 };
+
 struct text_chat {
     struct rt_ctx *ctx;            /* borrowed */
     char *model;                   /* owned: its path, for messages */
     const struct chat_format *row; /* NULL: the template */
     struct chat_source source;
     struct text_jinja *jinja; /* owned */
-    bool no_thinking;
+    enum text_chat_thinking thinking;
     int64_t date; /* days since 1970-01-01; TEXT_JINJA_NO_DATE: none was given */
     char
         date_string[CHAT_DATE_MAX]; /* the same as Llama's templates write it; "": none */
@@ -81,8 +83,9 @@ static json_t *variables_of(const struct text_chat *c,
            json_object_set_new(out, "tools", json_null()) == 0 &&
            json_object_set_new(out, "documents", json_null()) == 0 &&
            json_object_set_new(out, "add_generation_prompt", json_boolean(answer)) == 0;
-    if (good && c->no_thinking)
-        good = json_object_set_new(out, "enable_thinking", json_false()) == 0;
+    if (good && c->thinking != CHAT_THINKING_USUAL)
+        good = json_object_set_new(out, "enable_thinking",
+                                   json_boolean(c->thinking == CHAT_THINKING_ON)) == 0;
     if (good && c->date_string[0])
         good = json_object_set_new(out, "date_string", json_string(c->date_string)) == 0;
     json_decref(list);
@@ -254,7 +257,8 @@ static rt_status open_row(struct text_chat *c, const char *name)
                        text_chat_choices(names));
     c->row = row;
     c->no_system = !row->system_before;
-    c->trial = text_chat_row_render(c->ctx, row, NULL, trial + 1, 1, !c->no_thinking);
+    c->trial = text_chat_row_render(c->ctx, row, NULL, trial + 1, 1,
+                                    c->thinking != CHAT_THINKING_OFF);
     c->after_last = rt_strdup(c->ctx, row->answer_after);
     c->between = rt_format(c->ctx, "%s%s", row->answer_after, row->user_before);
     return c->trial && c->after_last && c->between ? RT_OK : no_memory(c);
@@ -281,7 +285,7 @@ static void warn_of_options(const struct text_chat *c)
     if (c->date_string[0] && !has_date(c))
         rt_log(c->ctx, RT_LOG_WARNING,
                "'%s': its chats have no date, the given one changes nothing", what);
-    if (c->no_thinking && !has_switch(c))
+    if (c->thinking != CHAT_THINKING_USUAL && !has_switch(c))
         rt_log(c->ctx, RT_LOG_WARNING,
                "'%s': its chats have no switch for thinking, nothing changes", what);
 }
@@ -326,13 +330,14 @@ static void add_template(struct sha256 *s, const struct text_chat *c)
 
 static void make_hash(struct text_chat *c)
 {
+    static const char *const modes[] = { "", "no thinking", "thinking" };
     struct sha256 s;
     sha256_init(&s);
     if (c->row)
         add_row(&s, c->row);
     else
         add_template(&s, c);
-    sha256_add_text(&s, c->no_thinking && has_switch(c) ? "no thinking" : "");
+    sha256_add_text(&s, has_switch(c) ? modes[c->thinking] : "");
     sha256_end_hex(&s, c->hash);
 }
 
@@ -344,7 +349,7 @@ rt_status text_chat_create(struct rt_ctx *ctx, const struct text_chat_options *o
     *out = c;
     if (!c)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for a chat");
-    *c = (struct text_chat){ .ctx = ctx, .no_thinking = o->no_thinking };
+    *c = (struct text_chat){ .ctx = ctx, .thinking = o->thinking };
     c->model = rt_strdup(ctx, o->model);
     if (!c->model) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for a chat");
@@ -398,8 +403,8 @@ static rt_status render_turns(const struct text_chat *c, const char *system,
 {
     enum text_jinja_outcome outcome;
     if (c->row) {
-        *out =
-            text_chat_row_render(c->ctx, c->row, system, turns, count, !c->no_thinking);
+        *out = text_chat_row_render(c->ctx, c->row, system, turns, count,
+                                    c->thinking != CHAT_THINKING_OFF);
         return *out ? RT_OK : no_memory(c);
     }
     struct chat_message *all = rt_alloc(c->ctx, count + 1u, sizeof *all);
@@ -458,7 +463,7 @@ rt_status text_chat_render(struct text_chat *c, const struct chat_message *messa
 static const char blank[] = " \t\n\v\f\r";
 
 /* The text of an end that no token stands for: its first line, cut to what fits, with the
- * line end before it. */
+ * line end before it. Less than END_TEXT_MIN bytes, as a full stop, may stand anywhere. */
 static void take_text(const char *text, size_t size, char out[CHAT_END_TEXT_MAX + 1])
 {
     const size_t skip = strspn(text, blank);
@@ -474,7 +479,8 @@ static void take_text(const char *text, size_t size, char out[CHAT_END_TEXT_MAX 
     size = text_whole_characters(text, size);
     while (size && strchr(blank, text[size - 1]))
         size--;
-    snprintf(out, CHAT_END_TEXT_MAX + 1, "%s%.*s", line ? "\n" : "", (int)size, text);
+    if (size + line >= END_TEXT_MIN)
+        snprintf(out, CHAT_END_TEXT_MAX + 1, "%s%.*s", line ? "\n" : "", (int)size, text);
 }
 
 static void add_id(struct text_chat_end *end, uint32_t id)

@@ -18,12 +18,18 @@ enum {
     CHAT_END_TEXT_MAX = 32 /* bytes */
 };
 
+enum text_chat_thinking {
+    CHAT_THINKING_USUAL, /* enable_thinking is not defined */
+    CHAT_THINKING_OFF,
+    CHAT_THINKING_ON
+};
+
 struct text_chat_options {
     const char *model;  /* folder or GGUF file */
     const char *format; /* name of a row; NULL: the model's own template */
     const char *date;   /* YYYY-MM-DD, what strftime_now sees; NULL: the template's own
                            fallback, where it has none 2024-07-26 */
-    bool no_thinking;   /* enable_thinking is false; else it is not defined */
+    enum text_chat_thinking thinking;
 };
 
 enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };

@@ -1,6 +1,7 @@
 /* Any text as tokenizer_config.json (or, behind a first 0 byte, as chat_template.jinja):
  * refused with a message, or a chat that can be rendered, or refuses these messages. */
 #include "runtime/text/chat.h"
+#include "runtime/text/tokenizer_impl.h"
 #include "tests/fuzz/fuzz_folder.h"
 
 #include <unistd.h>
@@ -19,10 +20,17 @@ static void render(struct rt_ctx *ctx, struct text_chat *chat)
                                                 { CHAT_USER, "hello" },
                                                 { CHAT_ASSISTANT, "a</think>\n b" },
                                                 { CHAT_USER, "\xff{{ 1 }}" } };
+    static const struct text_tokenizer no_tokens;
     char *text = NULL;
     const rt_status st = text_chat_render(chat, talk, 4, &text);
     check(ctx, st);
     if ((st == RT_OK) != (text != NULL) || strlen(text_chat_hash(chat)) != 64)
+        abort();
+    /* Without added tokens an end is a text: short, and more than white space. */
+    struct text_chat_end end;
+    text_chat_end(chat, &no_tokens, &end);
+    if (end.count || strlen(end.text) > CHAT_END_TEXT_MAX ||
+        (end.text[0] && strspn(end.text, " \t\n\v\f\r") == strlen(end.text)))
         abort();
     rt_free(text);
 }

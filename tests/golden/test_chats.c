@@ -116,7 +116,9 @@ static uint32_t check_model(const json_t *entry, const char *model)
         const struct text_chat_options o = {
             .model = model,
             .date = text_of(one, "date"),
-            .no_thinking = json_is_false(json_object_get(one, "thinking")),
+            .thinking = json_is_false(json_object_get(one, "thinking"))
+                            ? CHAT_THINKING_OFF
+                            : CHAT_THINKING_USUAL,
         };
         struct chat_message messages[MESSAGES_MAX];
         const uint32_t n = read_messages(json_object_get(one, "messages"), messages);

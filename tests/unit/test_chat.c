@@ -66,7 +66,8 @@ static struct text_chat *row_chat(struct rt_ctx *ctx, const char *name, bool thi
     struct text_chat *chat = NULL;
     const struct text_chat_options o = { .model = "none",
                                          .format = name,
-                                         .no_thinking = !thinking };
+                                         .thinking = thinking ? CHAT_THINKING_USUAL
+                                                              : CHAT_THINKING_OFF };
     if (text_chat_create(ctx, &o, &chat) != RT_OK)
         fail_msg("%s", ctx->message);
     return chat;
@@ -310,11 +311,15 @@ static void options_without_use_are_warned_of(void **state)
         text_chat_destroy(&chat);
         line[0] = '\0';
         o.date = NULL;
-        o.no_thinking = true;
+        o.thinking = CHAT_THINKING_OFF;
         assert_int_equal(text_chat_create(&ctx, &o, &chat), RT_OK);
         assert_true((strstr(line, "no switch for thinking") == NULL) == (i == 1));
         assert_true((strcmp(usual, text_chat_hash(chat)) != 0) == (i == 1));
         expect_text(chat, talk + 1, 1, i ? "2+3?26.07.24False" : "2+3?");
+        text_chat_destroy(&chat);
+        o.thinking = CHAT_THINKING_ON;
+        assert_int_equal(text_chat_create(&ctx, &o, &chat), RT_OK);
+        expect_text(chat, talk + 1, 1, i ? "2+3?26.07.24True" : "2+3?");
         text_chat_destroy(&chat);
         test_folder_deinit(&folder);
     }
@@ -369,6 +374,55 @@ static void bad_bytes_become_the_replacement(void **state)
                 "a\xEF\xBF\xBD"
                 "b");
     text_chat_destroy(&chat);
+    test_folder_deinit(&folder);
+}
+
+/* An end without a token: by its letters, if these are enough to be told from an answer. */
+static void ends_of_letters_are_cut_to_a_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *end, *text;
+    } cases[] = {
+        { "", "" },
+        { "\\n\\n", "" },
+        { ".", "" },
+        { "\\n#", "" },
+        { " ##", "" },
+        { "\\n##", "\n##" },
+        { " END \\n more", "END" },
+        { "\\n\\nHuman: ", "\nHuman:" },
+        { "0123456789012345678901234567890123456789",
+          "01234567890123456789012345678901" },
+        { "\\n0123456789012345678901234567890123", "\n0123456789012345678901234567890" },
+        { "012345678901234567890123456789\u00e9\u00e9",
+          "012345678901234567890123456789\u00e9" },
+        { "0123456789012345678901234567890\u00e9", "0123456789012345678901234567890" },
+    };
+    char path[1024];
+    struct rt_ctx ctx = { 0 };
+    struct text_tokenizer *tok = NULL;
+    struct test_folder folder;
+    test_path(path, sizeof path, "tests/golden/tokenizer/qwen2");
+    assert_int_equal(text_tokenizer_load(&ctx, path, &tok), RT_OK);
+    test_folder_init(&folder);
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        char text[256];
+        struct text_chat *chat;
+        struct text_chat_end end;
+        snprintf(text, sizeof text,
+                 "{%% for m in messages %%}{{ m.content + '%s' }}{%% endfor %%}",
+                 cases[i].end);
+        put(&folder, "chat_template.jinja", text);
+        if (open_model(&ctx, folder.path, &chat) != RT_OK)
+            fail_msg("%s", ctx.message);
+        text_chat_end(chat, tok, &end);
+        assert_int_equal(end.count, 0);
+        if (strcmp(end.text, cases[i].text) != 0)
+            fail_msg("'%s' gives '%s'", cases[i].end, end.text);
+        text_chat_destroy(&chat);
+    }
+    text_tokenizer_destroy(&tok);
     test_folder_deinit(&folder);
 }
 
@@ -463,6 +517,7 @@ int main(void)
         cmocka_unit_test(options_without_use_are_warned_of),
         cmocka_unit_test(the_hash_is_of_all_that_shapes_a_prompt),
         cmocka_unit_test(bad_bytes_become_the_replacement),
+        cmocka_unit_test(ends_of_letters_are_cut_to_a_line),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests_name("chat", tests, NULL, NULL);
