@@ -56,7 +56,7 @@ def text(depth):
         lambda: f"({value(d)}|tojson{pick(['', '', '(indent=2)', '(ensure_ascii=true)', '(sort_keys=true)', '(separators=(`,`, `:`))'])})",
         lambda: f"({a()} * {pick(['0', '2', 'n', 'm', '1'])})",
         lambda: f"{a()}|indent({pick(['', '2', 'first=true', '3, true, true', 'width=`> `', 'blank=true'])})",
-        lambda: f"{a()}|center({number(0)})",
+        lambda: f"{a()}|center({pick(['3', '12', '20', 'n', 'm', 'f'])})",
         lambda: f"{a()}|truncate({pick(['5', '8, true', '6, false, ``', '4, true, `~`, 0', 'length=9, leeway=0'])})",
         lambda: f"{a()}.{pick(['center', 'ljust', 'rjust', 'zfill'])}({pick(['3', '12', '20'])})",
         lambda: f"('%s|%d' % ({value(d)}, {number(d)}))",

@@ -486,7 +486,11 @@ const struct jinja_method *jinja_method_find(const struct jinja_value *self,
 bool jinja_attribute_path(struct jinja_run *run, const struct jinja_value *item,
                           const struct jinja_value *path,
                           const struct jinja_value *otherwise, struct jinja_value *out);
+/* A whole number that may be missing. */
+bool jinja_whole_argument(struct jinja_run *run, const char *what,
+                          const struct jinja_value *v, int64_t otherwise, int64_t *out);
 extern const struct jinja_function jinja_text_filters[];
+extern const struct jinja_function jinja_number_filters[];
 extern const struct jinja_function jinja_sequence_filters[];
 extern const struct jinja_function jinja_select_filters[];
 extern const struct jinja_method jinja_string_methods[];
@@ -510,6 +514,7 @@ bool jinja_swapcase(struct jinja_run *run, const struct jinja_text *text,
 /* Python's str.isX by its name without "is" */
 bool jinja_text_is(const struct jinja_text *text, const char *what);
 bool jinja_is_alnum(uint32_t c);
+bool jinja_is_decimal(uint32_t c);
 
 /* jinja_text.c */
 const char *jinja_find_bytes(const char *in, size_t size, const char *what,
