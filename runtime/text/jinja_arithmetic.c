@@ -266,7 +266,7 @@ bool jinja_binary(struct jinja_run *run, enum jinja_op op, const struct jinja_va
         return repeat(run, a, jinja_whole(b), out);
     if (op == OP_MUL && is_sequence(b) && jinja_is_whole(a))
         return repeat(run, b, jinja_whole(a), out);
-    if (a->kind == JINJA_VIEW || b->kind == JINJA_VIEW)
+    if (op == OP_SUB && (a->kind == JINJA_VIEW || b->kind == JINJA_VIEW))
         return jinja_unsupported(run, "an operator on views of dicts");
     return jinja_fail(run, "`%s` of a %s and a %s", signs[op], jinja_type_name(a),
                       jinja_type_name(b));

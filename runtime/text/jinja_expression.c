@@ -181,10 +181,14 @@ static struct jinja_node *postfix(struct jinja_compiler *c, struct jinja_node *n
 /* The name of a filter or test, with dots. */
 static const struct jinja_text *dotted(struct jinja_compiler *c)
 {
+    char room[200];
     const struct jinja_text *name = jinja_expect_any_name(c);
-    if (name && jinja_is_op(c, ".")) {
-        jinja_refuse(c, line_here(c), "a filter or test with a dot in its name");
-        return NULL;
+    while (name && jinja_skip_op(c, ".")) { /* no filter has one */
+        const struct jinja_text *more = jinja_expect_any_name(c);
+        if (!more)
+            return NULL;
+        const int n = snprintf(room, sizeof room, "%.90s.%.90s", name->data, more->data);
+        name = jinja_copy_text(c, room, (size_t)n);
     }
     return name;
 }

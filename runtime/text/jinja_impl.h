@@ -87,22 +87,6 @@ struct jinja_view {
     const struct jinja_dict *dict;
 };
 
-struct jinja_iterator {
-    struct jinja_items *items;
-    size_t next;
-};
-
-struct jinja_undefined {
-    const char *hint; /* a whole message, or NULL */
-    const char *name; /* of the variable or attribute, or NULL */
-    const char *of;   /* type of the object that lacks it, or NULL */
-};
-
-struct jinja_cycler { /* also the joiner: used or not */
-    struct jinja_items *items;
-    size_t next;
-};
-
 struct jinja_named {
     const struct jinja_text *name;
     struct jinja_value value;
@@ -119,6 +103,25 @@ struct jinja_run;
 
 typedef bool jinja_call_fn(struct jinja_run *run, struct jinja_args *args,
                            struct jinja_value *out);
+struct jinja_iterator {
+    struct jinja_items *items; /* NULL: not made yet */
+    size_t next;
+    jinja_call_fn *make; /* gives them as a list, at the first reading: errors of a
+                            generator that nobody reads do not show */
+    struct jinja_args args;
+};
+
+struct jinja_undefined {
+    const char *hint; /* a whole message, or NULL */
+    const char *name; /* of the variable or attribute, or NULL */
+    const char *of;   /* type of the object that lacks it, or NULL */
+};
+
+struct jinja_cycler { /* also the joiner: used or not */
+    struct jinja_items *items;
+    size_t next;
+};
+
 typedef bool jinja_method_fn(struct jinja_run *run, const struct jinja_value *self,
                              struct jinja_args *args, struct jinja_value *out);
 
@@ -347,6 +350,8 @@ bool jinja_pair(struct jinja_run *run, struct jinja_value a, struct jinja_value 
                 struct jinja_value *out);
 bool jinja_iterator_of(struct jinja_run *run, struct jinja_items *items,
                        struct jinja_value *out);
+bool jinja_generator(struct jinja_run *run, jinja_call_fn *make,
+                     const struct jinja_args *args, struct jinja_value *out);
 bool jinja_dict_make(struct jinja_run *run, struct jinja_value *out);
 bool jinja_dict_set(struct jinja_run *run, struct jinja_dict *dict,
                     struct jinja_value key, struct jinja_value value);
@@ -481,7 +486,11 @@ const struct jinja_method *jinja_method_find(const struct jinja_value *self,
 bool jinja_attribute_path(struct jinja_run *run, const struct jinja_value *item,
                           const struct jinja_value *path,
                           const struct jinja_value *otherwise, struct jinja_value *out);
+/* A whole number that may be missing. */
+bool jinja_whole_argument(struct jinja_run *run, const char *what,
+                          const struct jinja_value *v, int64_t otherwise, int64_t *out);
 extern const struct jinja_function jinja_text_filters[];
+extern const struct jinja_function jinja_number_filters[];
 extern const struct jinja_function jinja_sequence_filters[];
 extern const struct jinja_function jinja_select_filters[];
 extern const struct jinja_method jinja_string_methods[];
@@ -505,6 +514,7 @@ bool jinja_swapcase(struct jinja_run *run, const struct jinja_text *text,
 /* Python's str.isX by its name without "is" */
 bool jinja_text_is(const struct jinja_text *text, const char *what);
 bool jinja_is_alnum(uint32_t c);
+bool jinja_is_decimal(uint32_t c);
 
 /* jinja_text.c */
 const char *jinja_find_bytes(const char *in, size_t size, const char *what,

@@ -54,6 +54,20 @@ static bool next_of_dict(struct jinja_run *run, const struct jinja_dict *dict,
     return true;
 }
 
+static bool next_of_iterator(struct jinja_run *run, struct jinja_iterator *iterator,
+                             struct jinja_value *item)
+{
+    struct jinja_value list;
+    if (!iterator->items) {
+        if (!iterator->make(run, &iterator->args, &list))
+            return false;
+        iterator->items = list.as.items;
+    }
+    if (iterator->next < iterator->items->count)
+        *item = iterator->items->at[iterator->next++];
+    return true;
+}
+
 bool jinja_next(struct jinja_run *run, struct jinja_cursor *cursor,
                 struct jinja_value *item)
 {
@@ -71,9 +85,7 @@ bool jinja_next(struct jinja_run *run, struct jinja_cursor *cursor,
             *item = of->as.items->at[i];
         return true;
     case JINJA_ITERATOR:
-        if (of->as.iterator->next < of->as.iterator->items->count)
-            *item = of->as.iterator->items->at[of->as.iterator->next++];
-        return true;
+        return next_of_iterator(run, of->as.iterator, item);
     case JINJA_RANGE:
         if (i < of->as.range->count)
             *item = jinja_int(of->as.range->start + (int64_t)i * of->as.range->step);

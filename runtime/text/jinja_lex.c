@@ -364,6 +364,18 @@ static bool is_name_byte(char b)
     return is_digit(b) || (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '_';
 }
 
+/* Behind the letter of a name at `at`, or `at`. */
+static size_t name_end(const struct jinja_compiler *c, size_t at)
+{
+    if (at >= c->size)
+        return at;
+    size_t next = at;
+    const uint32_t letter = jinja_decode(c->text, &next);
+    return letter < 0x80            ? at + is_name_byte(c->text[at])
+           : jinja_is_alnum(letter) ? next
+                                    : at;
+}
+
 static bool lex_operator(struct jinja_compiler *c, char *open, size_t *depth, size_t most)
 {
     static const char *two[] = { "//", "**", "==", "!=", ">=", "<=" };
@@ -394,10 +406,10 @@ static bool lex_one(struct jinja_compiler *c, char *open, size_t *depth, size_t 
     const char first = c->text[c->at];
     if (is_digit(first))
         return lex_number(c);
-    if (is_name_byte(first)) {
+    if (name_end(c, c->at) > c->at) {
         size_t end = c->at;
-        while (end < c->size && is_name_byte(c->text[end]))
-            end++;
+        for (size_t next = end; (next = name_end(c, end)) > end;)
+            end = next;
         const size_t from = c->at;
         c->at = end;
         return text_add(c, TOKEN_NAME, c->line, c->text + from, end - from);

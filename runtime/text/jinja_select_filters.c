@@ -3,6 +3,7 @@
  * forms for attributes; and attr. */
 #include "runtime/text/jinja_impl.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* A filter or test by the name that a template gives, with its arguments behind the item. */
@@ -46,12 +47,10 @@ static bool apply(struct jinja_run *run, struct applied *applied,
     return good;
 }
 
-static bool all_items(struct jinja_run *run, const char *what,
-                      const struct jinja_args *args, struct jinja_items **items,
-                      struct jinja_value *list)
+static bool all_items(struct jinja_run *run, const struct jinja_args *args,
+                      struct jinja_items **items, struct jinja_value *list)
 {
-    if (!args->count)
-        return jinja_fail(run, "%s needs a value", what);
+    assert(args->count > 0); /* the value */
     *items = NULL;
     if (!jinja_list_make(run, JINJA_LIST, 0, list))
         return false;
@@ -84,13 +83,13 @@ static bool map_attribute(struct jinja_run *run, const struct jinja_args *args,
     return true;
 }
 
-static bool filter_map(struct jinja_run *run, struct jinja_args *args,
-                       struct jinja_value *out)
+static bool make_map(struct jinja_run *run, struct jinja_args *args,
+                     struct jinja_value *out)
 {
     struct jinja_items *items;
     struct jinja_value list, value;
     struct applied applied;
-    if (!all_items(run, "map", args, &items, &list))
+    if (!all_items(run, args, &items, &list))
         return false;
     if (items && args->count == 1 && named(args, "attribute")) {
         if (!map_attribute(run, args, items, list.as.items))
@@ -105,7 +104,8 @@ static bool filter_map(struct jinja_run *run, struct jinja_args *args,
                 !jinja_list_add(run, list.as.items, value))
                 return false;
     }
-    return jinja_iterator_of(run, list.as.items, out);
+    *out = list;
+    return true;
 }
 
 static bool select_items(struct jinja_run *run, const char *what, struct jinja_args *args,
@@ -115,7 +115,7 @@ static bool select_items(struct jinja_run *run, const char *what, struct jinja_a
     struct jinja_value list, value, result;
     struct applied applied = { 0 };
     const size_t off = by_attribute ? 2 : 1;
-    if (!all_items(run, what, args, &items, &list))
+    if (!all_items(run, args, &items, &list))
         return false;
     if (items && args->count < off)
         return jinja_fail(run, "%s needs an attribute", what);
@@ -134,31 +134,62 @@ static bool select_items(struct jinja_run *run, const char *what, struct jinja_a
             !jinja_list_add(run, list.as.items, items->at[i]))
             return false;
     }
-    return jinja_iterator_of(run, list.as.items, out);
+    *out = list;
+    return true;
+}
+
+static bool make_select(struct jinja_run *run, struct jinja_args *args,
+                        struct jinja_value *out)
+{
+    return select_items(run, "select", args, false, true, out);
+}
+
+static bool make_reject(struct jinja_run *run, struct jinja_args *args,
+                        struct jinja_value *out)
+{
+    return select_items(run, "reject", args, false, false, out);
+}
+
+static bool make_selectattr(struct jinja_run *run, struct jinja_args *args,
+                            struct jinja_value *out)
+{
+    return select_items(run, "selectattr", args, true, true, out);
+}
+
+static bool make_rejectattr(struct jinja_run *run, struct jinja_args *args,
+                            struct jinja_value *out)
+{
+    return select_items(run, "rejectattr", args, true, false, out);
+}
+
+static bool filter_map(struct jinja_run *run, struct jinja_args *args,
+                       struct jinja_value *out)
+{
+    return jinja_generator(run, make_map, args, out);
 }
 
 static bool filter_select(struct jinja_run *run, struct jinja_args *args,
                           struct jinja_value *out)
 {
-    return select_items(run, "select", args, false, true, out);
+    return jinja_generator(run, make_select, args, out);
 }
 
 static bool filter_reject(struct jinja_run *run, struct jinja_args *args,
                           struct jinja_value *out)
 {
-    return select_items(run, "reject", args, false, false, out);
+    return jinja_generator(run, make_reject, args, out);
 }
 
 static bool filter_selectattr(struct jinja_run *run, struct jinja_args *args,
                               struct jinja_value *out)
 {
-    return select_items(run, "selectattr", args, true, true, out);
+    return jinja_generator(run, make_selectattr, args, out);
 }
 
 static bool filter_rejectattr(struct jinja_run *run, struct jinja_args *args,
                               struct jinja_value *out)
 {
-    return select_items(run, "rejectattr", args, true, false, out);
+    return jinja_generator(run, make_rejectattr, args, out);
 }
 
 const struct jinja_function jinja_select_filters[] = {

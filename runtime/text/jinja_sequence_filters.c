@@ -50,7 +50,8 @@ static bool filter_first(struct jinja_run *run, struct jinja_args *args,
 static bool is_reversible(const struct jinja_value *v)
 {
     return v->kind == JINJA_STRING || v->kind == JINJA_LIST || v->kind == JINJA_TUPLE ||
-           v->kind == JINJA_DICT || v->kind == JINJA_RANGE || v->kind == JINJA_VIEW;
+           v->kind == JINJA_DICT || v->kind == JINJA_RANGE || v->kind == JINJA_VIEW ||
+           v->kind == JINJA_UNDEFINED;
 }
 
 static bool filter_last(struct jinja_run *run, struct jinja_args *args,
@@ -139,17 +140,18 @@ static bool keys_of(struct jinja_run *run, const struct jinja_items *items,
     return true;
 }
 
-/* Keys of "a,b": one tuple of attributes per item. */
+/* Keys of "a,b": one list of attributes per item. */
 static bool several_keys(struct jinja_run *run, const struct jinja_items *items,
                          const struct jinja_value *path, bool with_case,
                          struct jinja_value **keys)
 {
     struct jinja_value comma, parts, key;
-    if (path->kind != JINJA_STRING || !strchr(path->as.text->data, ','))
-        return keys_of(run, items, path, NULL, with_case, keys);
     *keys = jinja_take(run, items->count + 1, sizeof **keys);
     if (!*keys || !jinja_string(run, ",", 1, &comma) ||
-        !jinja_split(run, path->as.text, &comma, -1, false, &parts))
+        !jinja_list_make(run, JINJA_LIST, 1, &parts) ||
+        (path->kind == JINJA_STRING
+             ? !jinja_split(run, path->as.text, &comma, -1, false, &parts)
+             : !jinja_list_add(run, parts.as.items, *path)))
         return false;
     for (size_t i = 0; i < items->count; i++) {
         if (!jinja_list_make(run, JINJA_LIST, 0, &(*keys)[i]))
@@ -213,8 +215,8 @@ static bool filter_dictsort(struct jinja_run *run, struct jinja_args *args,
            sorted(run, items, keys, missing_or(&v[3], false), out);
 }
 
-static bool filter_unique(struct jinja_run *run, struct jinja_args *args,
-                          struct jinja_value *out)
+static bool make_unique(struct jinja_run *run, struct jinja_args *args,
+                        struct jinja_value *out)
 {
     struct jinja_value v[3], *keys, seen, list, found;
     struct jinja_items *items;
@@ -231,7 +233,17 @@ static bool filter_unique(struct jinja_run *run, struct jinja_args *args,
              !jinja_list_add(run, list.as.items, items->at[i])))
             return false;
     }
-    return jinja_iterator_of(run, list.as.items, out);
+    *out = list;
+    return true;
+}
+
+static bool filter_unique(struct jinja_run *run, struct jinja_args *args,
+                          struct jinja_value *out)
+{
+    struct jinja_value v[3];
+    return jinja_bind(run, "unique", "value | case_sensitive attribute", false, args,
+                      v) &&
+           jinja_generator(run, make_unique, args, out);
 }
 
 static bool extreme(struct jinja_run *run, struct jinja_args *args, int wanted,
@@ -326,8 +338,8 @@ static bool filter_list(struct jinja_run *run, struct jinja_args *args,
     return true;
 }
 
-static bool filter_items(struct jinja_run *run, struct jinja_args *args,
-                         struct jinja_value *out)
+static bool make_items(struct jinja_run *run, struct jinja_args *args,
+                       struct jinja_value *out)
 {
     struct jinja_value v;
     struct jinja_items *items;
@@ -342,7 +354,18 @@ static bool filter_items(struct jinja_run *run, struct jinja_args *args,
         *view = (struct jinja_view){ .kind = JINJA_ITEMS, .dict = v.as.dict };
         v = (struct jinja_value){ .kind = JINJA_VIEW, .as.view = view };
     }
-    return jinja_to_items(run, &v, &items) && jinja_iterator_of(run, items, out);
+    if (!jinja_to_items(run, &v, &items))
+        return false;
+    *out = (struct jinja_value){ .kind = JINJA_LIST, .as.items = items };
+    return true;
+}
+
+static bool filter_items(struct jinja_run *run, struct jinja_args *args,
+                         struct jinja_value *out)
+{
+    struct jinja_value v[1];
+    return jinja_bind(run, "items", "value", false, args, v) &&
+           jinja_generator(run, make_items, args, out);
 }
 
 static bool filter_reverse(struct jinja_run *run, struct jinja_args *args,
@@ -383,8 +406,8 @@ static bool add_range(struct jinja_run *run, const struct jinja_items *from, siz
     return true;
 }
 
-static bool filter_batch(struct jinja_run *run, struct jinja_args *args,
-                         struct jinja_value *out)
+static bool make_batch(struct jinja_run *run, struct jinja_args *args,
+                       struct jinja_value *out)
 {
     struct jinja_value v[3], all, part;
     struct jinja_items *items;
@@ -407,11 +430,20 @@ static bool filter_batch(struct jinja_run *run, struct jinja_args *args,
         if (end == items->count)
             break;
     }
-    return jinja_iterator_of(run, all.as.items, out);
+    *out = all;
+    return true;
 }
 
-static bool filter_slice(struct jinja_run *run, struct jinja_args *args,
+static bool filter_batch(struct jinja_run *run, struct jinja_args *args,
                          struct jinja_value *out)
+{
+    struct jinja_value v[3];
+    return jinja_bind(run, "batch", "value linecount | fill_with", false, args, v) &&
+           jinja_generator(run, make_batch, args, out);
+}
+
+static bool make_slice(struct jinja_run *run, struct jinja_args *args,
+                       struct jinja_value *out)
 {
     struct jinja_value v[3], all, part;
     struct jinja_items *items;
@@ -434,7 +466,16 @@ static bool filter_slice(struct jinja_run *run, struct jinja_args *args,
             return false;
         start = end;
     }
-    return jinja_iterator_of(run, all.as.items, out);
+    *out = all;
+    return true;
+}
+
+static bool filter_slice(struct jinja_run *run, struct jinja_args *args,
+                         struct jinja_value *out)
+{
+    struct jinja_value v[3];
+    return jinja_bind(run, "slice", "value slices | fill_with", false, args, v) &&
+           jinja_generator(run, make_slice, args, out);
 }
 
 static bool filter_groupby(struct jinja_run *run, struct jinja_args *args,

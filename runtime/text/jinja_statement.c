@@ -74,6 +74,15 @@ static bool captured(struct jinja_run *run, const struct jinja_list *body,
     return jinja_buffer_take(run, &buffer, good, out);
 }
 
+/* What a filter block or a call gives is joined to the text as it is: only texts can be. */
+static bool write_result(struct jinja_run *run, const struct jinja_value *result)
+{
+    return result->kind == JINJA_STRING
+               ? jinja_print(run, run->out, result)
+               : jinja_fail(run, "a block gives a %s, which is no text",
+                            jinja_type_name(result));
+}
+
 /* SET_BLOCK and FILTER_BLOCK. */
 static bool run_captured(struct jinja_run *run, const struct jinja_node *node,
                          enum jinja_type *flow)
@@ -86,7 +95,7 @@ static bool run_captured(struct jinja_run *run, const struct jinja_node *node,
     if (node->right && !jinja_filter(run, node->right, &text, &text))
         return false;
     if (node->type == NODE_FILTER_BLOCK)
-        return jinja_print(run, run->out, &text);
+        return write_result(run, &text);
     return jinja_assign(run, node->left, &text);
 }
 
@@ -135,8 +144,7 @@ static bool run_call_block(struct jinja_run *run, const struct jinja_node *node)
                jinja_print(run, run->out, &result);
     return jinja_eval(run, node->right->left, &callee) &&
            jinja_arguments(run, node->right, NULL, &caller, &args) &&
-           jinja_call(run, &callee, &args, &result) &&
-           jinja_print(run, run->out, &result);
+           jinja_call(run, &callee, &args, &result) && write_result(run, &result);
 }
 
 /* ---- loops ---- */

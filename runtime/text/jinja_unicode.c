@@ -73,14 +73,14 @@ static bool is_alpha(uint32_t c)
     return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
 }
 
-static bool is_decimal(uint32_t c)
+bool jinja_is_decimal(uint32_t c)
 {
     return category(c) == UTF8PROC_CATEGORY_ND;
 }
 
 static bool is_digit(uint32_t c)
 {
-    return is_decimal(c) || in_spans(jinja_digits, c);
+    return jinja_is_decimal(c) || in_spans(jinja_digits, c);
 }
 
 static bool is_numeric(uint32_t c)
@@ -321,7 +321,7 @@ bool jinja_text_is(const struct jinja_text *text, const char *what)
         { "alnum", jinja_is_alnum, false },
         { "alpha", is_alpha, false },
         { "ascii", is_ascii, true },
-        { "decimal", is_decimal, false },
+        { "decimal", jinja_is_decimal, false },
         { "digit", is_digit, false },
         { "numeric", is_numeric, false },
         { "printable", jinja_is_printable, true },

@@ -117,6 +117,16 @@ bool jinja_iterator_of(struct jinja_run *run, struct jinja_items *items,
     return true;
 }
 
+bool jinja_generator(struct jinja_run *run, jinja_call_fn *make,
+                     const struct jinja_args *args, struct jinja_value *out)
+{
+    if (!jinja_iterator_of(run, NULL, out))
+        return false;
+    out->as.iterator->make = make;
+    out->as.iterator->args = *args;
+    return true;
+}
+
 /* ---- dicts: pairs in their order, searched one by one ---- */
 
 bool jinja_dict_make(struct jinja_run *run, struct jinja_value *out)
