@@ -123,7 +123,10 @@ static void check_generate(size_t i, const char *model)
     if (strcmp(p.out, stream) != 0)
         fail_msg("%s: '%s'", cases[i].what, p.out);
     test_program_deinit(&p);
-    strcat(args, " --json");
+    snprintf(
+        args, sizeof args,
+        "generate --device ref --tune off --chat --n 20 --prompt 2+2? --json --model %s",
+        model);
     test_expect_success(&place, args, &p);
     json_t *root = json_loads(p.out, 0, NULL);
     assert_non_null(root);

@@ -166,7 +166,8 @@ static void the_prompt_can_be_printed(void **state)
         char *text = output_of(args, NULL);
         assert_string_equal(text, rows[i].text);
         free(text);
-        strcat(args, " --json");
+        snprintf(args, sizeof args, GENERATE "--model @T --print-prompt --json %s",
+                 rows[i].args);
         json_t *root = json_of(args);
         assert_string_equal(json_string_value(json_object_get(root, "prompt")),
                             rows[i].text);
