@@ -15,6 +15,7 @@ rt_status cli_session_open(struct cli *cli, const char *model,
                                       .campaign = campaign,
                                       .plan = plan,
                                       .chat_format = cli_value(cli, "chat-format", NULL),
+                                      .chat_date = cli_value(cli, "chat-date", NULL),
                                       .examples_path = cli_value(cli, "examples", NULL) };
     *out = (struct pipe_session){ 0 };
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));

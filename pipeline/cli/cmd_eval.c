@@ -21,7 +21,8 @@ static const struct cli_option options[] = {
     { "format", "NAME",
       "demo, gsm8k-8shot-cot, math-4shot-minerva, chat-boxed, chat-steps or aime "
       "(default: the usual one of the data set, else demo)" },
-    { "chat-format", "NAME", "chat format (default: that of the model's template)" },
+    { "chat-format", "NAME", "chat format (default: the model's own chat template)" },
+    { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
     { "examples", "FILE", "worked examples of a format, once" },
     { "max-new", "N", "tokens of an answer at most (default: the format's)" },
     { "limit", "N", "only the first N problems of each list" },

@@ -11,10 +11,16 @@
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder or GGUF file" },
     { "prompt", "TEXT", "the prompt; -, or none: standard input, less a last newline" },
-    { "chat", NULL, "the prompt is a user's turn in the chat format of the model" },
+    { "chat", NULL,
+      "the prompt is a user's turn in a chat, by the model's own template" },
     { "chat-format", "NAME", "chat format, whatever the model's template is" },
-    { "system", "TEXT", "system text of the chat (default: the format's own)" },
-    { "no-thinking", NULL, "ask a model with a thinking switch not to" },
+    { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
+    { "system", "TEXT", "system text of the chat (default: the template's own)" },
+    { "thinking", NULL, "ask a model with a thinking switch to think" },
+    { "no-thinking", NULL, "ask it not to" },
+    { "print-prompt", NULL,
+      "print what the model would be given, without an answer; with --json also its "
+      "tokens and what ends an answer" },
     { "adapter", "DIR", "PEFT adapter folder" },
     { "n", "N", "tokens of the answer at most (default 256)" },
     { "temp", "T", "draw at this temperature (default 0: greedy)" },
@@ -66,7 +72,9 @@ static rt_status read_options(struct cli *cli, struct pipe_generate_options *o)
     *o = (struct pipe_generate_options){
         .model = cli_value(cli, "model", NULL),
         .chat_format = cli_value(cli, "chat-format", NULL),
+        .chat_date = cli_value(cli, "chat-date", NULL),
         .system = cli_value(cli, "system", NULL),
+        .thinking = cli_flag(cli, "thinking"),
         .no_thinking = cli_flag(cli, "no-thinking"),
         .top_p = 0.95f,
     };
@@ -79,15 +87,50 @@ static rt_status read_options(struct cli *cli, struct pipe_generate_options *o)
     TRY(cli_real(cli, "top-p", 1e-6, 1, &o->top_p));
     o->new_tokens_max = (uint32_t)n;
     o->seed = (uint64_t)seed;
-    if (!o->chat && (o->system || o->no_thinking))
+    if (o->thinking && o->no_thinking)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--thinking or --no-thinking, not both");
+    if (!o->chat && (o->system || o->thinking || o->no_thinking || o->chat_date))
         st = rt_fail(&cli->ctx, RT_ERR_USAGE,
-                     "--system and --no-thinking are of a chat; add --chat");
+                     "--system, --thinking, --no-thinking and --chat-date are of a chat; "
+                     "add --chat");
 
 fail:
     return st;
 }
 
 /* ---- the answer ---- */
+
+static json_t *json_ids(const uint32_t *ids, uint32_t n)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(list, json_integer(ids[i]));
+    return list;
+}
+
+static rt_status print_root(struct cli *cli, json_t *root)
+{
+    rt_status st = RT_OK;
+    if (!root || json_dumpf(root, stdout, 0) != 0)
+        st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for what is printed");
+    putchar('\n');
+    json_decref(root);
+    return st;
+}
+
+/* The text as it is, without a line end behind it. */
+static rt_status print_prompt(struct cli *cli, const struct pipe_generator *generator)
+{
+    struct pipe_generate_prompt p;
+    pipe_generator_prompt(generator, &p);
+    if (cli_flag(cli, "json"))
+        return print_root(
+            cli, json_pack("{s:o, s:o, s:o, s:s}", "prompt", json_stringn(p.text, p.size),
+                           "ids", json_ids(p.ids, p.count), "stop_ids",
+                           json_ids(p.stop_ids, p.stop_count), "stop_text", p.stop_text));
+    fwrite(p.text, 1, p.size, stdout);
+    return RT_OK;
+}
 
 static bool print_piece(void *user, const char *text, size_t size)
 {
@@ -99,10 +142,9 @@ static bool print_piece(void *user, const char *text, size_t size)
 
 static rt_status print_json(struct cli *cli, const struct pipe_generated *g)
 {
-    rt_status st = RT_OK;
-    json_t *ids = json_array(), *logprobs = json_array(), *margins = json_array();
+    json_t *ids = json_ids(g->ids, g->n), *logprobs = json_array(),
+           *margins = json_array();
     for (uint32_t i = 0; i < g->n; i++) {
-        json_array_append_new(ids, json_integer(g->ids[i]));
         json_array_append_new(logprobs, json_real((double)g->logprob[i]));
         json_array_append_new(margins, json_real((double)g->margin[i]));
     }
@@ -113,11 +155,7 @@ static rt_status print_json(struct cli *cli, const struct pipe_generated *g)
                   (int)g->n_prompt, "ids", ids, "logprobs", logprobs, "margins", margins,
                   "prefill_seconds", 1e-6 * (double)g->prefill_us, "decode_seconds",
                   1e-6 * (double)g->decode_us);
-    if (!root || json_dumpf(root, stdout, 0) != 0)
-        st = rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the answer");
-    putchar('\n');
-    json_decref(root);
-    return st;
+    return print_root(cli, root);
 }
 
 /* The end of an answer whose text is out. */
@@ -164,6 +202,10 @@ static rt_status run(struct cli *cli)
     TRY(read_prompt(cli, &prompt, &o.prompt_size));
     o.prompt = prompt;
     TRY(pipe_generator_create(&cli->ctx, &o, &generator));
+    if (cli_flag(cli, "print-prompt")) {
+        st = print_prompt(cli, generator);
+        goto fail;
+    }
     TRY(cli_device_open(cli, &dev));
     TRY(answer(cli, generator, dev));
     cli_print_profile(cli, dev);

@@ -25,7 +25,8 @@
         { "format", "NAME",                                                             \
           "prompt format (default: the usual one of the mined data set, else demo)" },  \
         { "chat-format", "NAME",                                                        \
-          "chat format (default: that of the model's template)" },                      \
+          "chat format (default: the model's own chat template)" },                     \
+        { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },          \
         { "examples", "FILE", "worked examples of a format, once" },                    \
         { "max-new", "N", "tokens of an answer at most (default: the format's)" },      \
         { "items", "N", "Silver Bullet items at most (default 332)" },                  \

@@ -42,21 +42,24 @@ static void keep_tail(struct pipe_turn *t, const char *bytes, size_t size)
     t->tail_size = (uint32_t)(kept + size);
 }
 
+static bool holds(const struct pipe_turn *t, const char *stop)
+{
+    const size_t length = stop ? strlen(stop) : 0;
+    assert(length <= PIPE_TAIL / 2);
+    for (size_t at = 0; stop && at + length <= t->tail_size; at++)
+        if (memcmp(t->tail + at, stop, length) == 0)
+            return true;
+    return false;
+}
+
 /* Whether a stop text lies in the tail: one that ended before the new bytes would have
  * been found before. */
 static bool stopped(const struct pipe_prompt_format *format, const struct pipe_turn *t)
 {
-    for (int i = 0; i < PIPE_STOPS_MAX; i++) {
-        const char *stop = format->stop_texts[i];
-        if (!stop)
-            continue;
-        const size_t length = strlen(stop);
-        assert(length <= PIPE_TAIL / 2);
-        for (size_t at = 0; at + length <= t->tail_size; at++)
-            if (memcmp(t->tail + at, stop, length) == 0)
-                return true;
-    }
-    return false;
+    bool found = holds(t, t->stop);
+    for (int i = 0; i < PIPE_STOPS_MAX; i++)
+        found |= holds(t, format->stop_texts[i]);
+    return found;
 }
 
 bool pipe_turn_needed(const struct pipe_prompt_format *format)
@@ -83,7 +86,7 @@ enum pipe_turn_act pipe_turn_feed(const struct pipe_prompt_format *format,
 enum pipe_turn_act pipe_turn_start(const struct pipe_prompt_format *format,
                                    struct pipe_turn *t, const char *given)
 {
-    *t = (struct pipe_turn){ 0 };
+    *t = (struct pipe_turn){ .stop = t->stop };
     enum pipe_turn_act act = pipe_turn_feed(format, t, "", 0);
     for (const char *line = given; line && *line && act != PIPE_TURN_END;) {
         const char *end = strchr(line, '\n');

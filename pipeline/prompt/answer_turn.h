@@ -20,6 +20,8 @@ struct pipe_turn {
     bool escaped;
     uint32_t tail_size;
     char tail[PIPE_TAIL]; /* the last bytes */
+    const char *stop;     /* of the caller: pipe_prompt.chat_end; at most PIPE_TAIL / 2
+                             bytes, NULL: none */
 };
 
 enum pipe_turn_act {
@@ -29,13 +31,14 @@ enum pipe_turn_act {
 };
 
 /* Begins an answer whose first bytes are given (null or "": none): what the model does
- * next is what it would do had it written them itself. `turn` is zeroed first. */
+ * next is what it would do had it written them itself. `turn` is zeroed first, but `stop`
+ * stays. */
 enum pipe_turn_act pipe_turn_start(const struct pipe_prompt_format *format,
                                    struct pipe_turn *turn, const char *given);
 /* Takes the bytes that came since the last call. */
 enum pipe_turn_act pipe_turn_feed(const struct pipe_prompt_format *format,
                                   struct pipe_turn *turn, const char *bytes, size_t size);
-/* Whether a format needs any of it. */
+/* Whether a format needs any of it, beside `stop`. */
 bool pipe_turn_needed(const struct pipe_prompt_format *format);
 
 #endif

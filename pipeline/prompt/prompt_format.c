@@ -124,34 +124,28 @@ const struct pipe_prompt_format *pipe_prompt_format_for(const char *data, size_t
 }
 
 /* Of a chat: at most a system text and the question. */
-static char *chat_text(struct rt_ctx *ctx, const struct pipe_prompt *p,
-                       const char *question)
+static rt_status chat_text(const struct pipe_prompt *p, const char *question, char **out)
 {
     const char *instruction = p->format->instruction;
-    const bool system = instruction && p->chat->system_before;
-    char *out = NULL,
-         *user = rt_format(ctx, "%s%s%s", !system && instruction ? instruction : "",
-                           !system && instruction ? "\n\n" : "", question);
     const struct chat_message messages[] = { { CHAT_SYSTEM, instruction },
-                                             { CHAT_USER, user } };
-    if (user && text_chat_render(ctx, p->chat, system ? messages : messages + 1,
-                                 system ? 2 : 1, true, &out) != RT_OK)
-        out = NULL;
-    rt_free(user);
-    return out;
+                                             { CHAT_USER, question } };
+    return text_chat_render(p->chat, messages + !instruction, 1 + !!instruction, out);
 }
 
-char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt *p,
-                       const char *question)
+rt_status pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt *p,
+                           const char *question, char **out)
 {
     const struct pipe_prompt_format *f = p->format;
     char *body = rt_format(ctx, "%s%s%s%s", p->examples ? p->examples : "", f->before,
                            question, f->after);
-    if (!body || !f->chat)
-        return body;
-    char *out = chat_text(ctx, p, body);
+    *out = f->chat ? NULL : body;
+    if (!body)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    if (!f->chat)
+        return RT_OK;
+    const rt_status st = chat_text(p, body, out);
     rt_free(body);
-    return out;
+    return st;
 }
 
 void pipe_prompt_hash(const struct pipe_prompt *p, char hex[65])
@@ -161,7 +155,7 @@ void pipe_prompt_hash(const struct pipe_prompt *p, char hex[65])
     snprintf(cap, sizeof cap, "%u", f->new_tokens_max);
     const char *const texts[] = { f->name,
                                   p->examples ? p->examples : "",
-                                  p->chat ? p->chat->name : "",
+                                  p->chat ? text_chat_hash(p->chat) : "",
                                   f->instruction ? f->instruction : "",
                                   f->before,
                                   f->after,
@@ -177,14 +171,18 @@ void pipe_prompt_hash(const struct pipe_prompt *p, char hex[65])
     sha256_end_hex(&s, hex);
 }
 
-void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer)
+static void cut_at(const char *stop, char *answer)
 {
-    for (int i = 0; i < PIPE_STOPS_MAX; i++) {
-        char *found =
-            format->stop_texts[i] ? strstr(answer, format->stop_texts[i]) : NULL;
-        if (found)
-            *found = '\0'; /* a later text is sought in what is left */
-    }
+    char *found = stop ? strstr(answer, stop) : NULL;
+    if (found)
+        *found = '\0';
+}
+
+void pipe_prompt_cut(const struct pipe_prompt *prompt, char *answer)
+{
+    cut_at(prompt->chat_end, answer);
+    for (int i = 0; i < PIPE_STOPS_MAX; i++) /* a later text is sought in what is left */
+        cut_at(prompt->format->stop_texts[i], answer);
 }
 
 static bool extract(const struct pipe_prompt_format *f, const char *output,

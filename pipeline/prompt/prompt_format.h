@@ -14,8 +14,8 @@ struct pipe_prompt_format {
     /* Worked examples before the question: the name of the set (examples.h) and the
      * SHA-256 of its text, which is not part of this program. Null: none. */
     const char *examples, *examples_hash;
-    /* The question is a user turn of the model's chat format; the instruction is the
-     * system text, or stands before the question if the chat format has none. */
+    /* The question is a user turn of the model's chat; the instruction is the system text,
+     * or stands before the question if the chat has none (text_chat_render). */
     bool chat;
     const char *instruction;    /* null: none */
     const char *before, *after; /* around the question */
@@ -48,22 +48,26 @@ const struct pipe_prompt_format *pipe_prompt_format_at(uint32_t i);
 /* The usual row of a data set (its name without the split), or null. */
 const struct pipe_prompt_format *pipe_prompt_format_for(const char *data, size_t length);
 
-struct chat_format; /* runtime/text/chat.h */
+struct text_chat; /* runtime/text/chat.h */
 
 /* A format made ready for a model. All borrowed. */
 struct pipe_prompt {
     const struct pipe_prompt_format *format;
-    const struct chat_format *chat; /* of formats that need one, else null */
-    const char *examples;           /* their text, may be NULL */
+    struct text_chat *chat; /* of formats that need one, else null */
+    const char *examples;   /* their text, may be NULL */
+    const char *chat_end;   /* text that ends an answer of the chat, as its mark is no
+                                 special token of the tokenizer; NULL: none */
 };
 
-/* The prompt of a question in fresh memory (rt_free), null without memory. */
-char *pipe_prompt_text(struct rt_ctx *ctx, const struct pipe_prompt *prompt,
-                       const char *question);
+/* The prompt of a question in fresh memory (rt_free). RT_ERR_INPUT: the chat template
+ * cannot render it. */
+RT_CHECKED rt_status pipe_prompt_text(struct rt_ctx *ctx,
+                                      const struct pipe_prompt *prompt,
+                                      const char *question, char **out);
 /* SHA-256 of everything that shapes an answer: 64 hex digits. */
 void pipe_prompt_hash(const struct pipe_prompt *prompt, char hex[65]);
-/* Cuts an answer, in place, at the first of the format's stop texts. */
-void pipe_prompt_cut(const struct pipe_prompt_format *format, char *answer);
+/* Cuts an answer, in place, at the first of the format's stop texts and of the chat's. */
+void pipe_prompt_cut(const struct pipe_prompt *prompt, char *answer);
 
 struct pipe_grader; /* grade/grade.h */
 

@@ -264,15 +264,17 @@ void pipe_curated_deinit(struct pipe_curated *curated)
 /* ---- making candidates ---- */
 
 /* The prompt of a question followed by the first `size` bytes of an answer. */
-static const char *asked_text(struct rt_ctx *ctx, struct pipe_pool *pool,
-                              const struct pipe_prompt *prompt, const char *question,
-                              const char *answer, size_t size)
+static rt_status asked_text(struct rt_ctx *ctx, struct pipe_pool *pool,
+                            const struct pipe_prompt *prompt, const char *question,
+                            const char *answer, size_t size, const char **out)
 {
-    char *asked = pipe_prompt_text(ctx, prompt, question);
-    const char *text =
-        asked ? pipe_pool_format(ctx, pool, "%s%.*s", asked, (int)size, answer) : NULL;
+    char *asked;
+    const rt_status st = pipe_prompt_text(ctx, prompt, question, &asked);
+    if (st != RT_OK)
+        return st;
+    *out = pipe_pool_format(ctx, pool, "%s%.*s", asked, (int)size, answer);
     rt_free(asked);
-    return text;
+    return *out ? RT_OK : no_memory(ctx);
 }
 
 rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
@@ -293,13 +295,15 @@ rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
     if (step < 0 || (uint32_t)step >= count)
         return RT_OK;
     const struct pipe_step *s = &steps[step];
-    out->item.prompt =
-        asked_text(ctx, pool, prompt, problem->question, output, s->char_start);
+    const rt_status st = asked_text(ctx, pool, prompt, problem->question, output,
+                                    s->char_start, &out->item.prompt);
+    if (st != RT_OK)
+        return st;
     out->given = pipe_pool_copy(ctx, pool, output, s->char_start);
     out->item.rejected =
         pipe_pool_copy(ctx, pool, output + s->char_start, s->char_end - s->char_start);
     out->rejected_ends = (uint32_t)step + 1 == count;
-    if (!out->item.prompt || !out->given || !out->item.rejected)
+    if (!out->given || !out->item.rejected)
         return no_memory(ctx);
     const uint32_t others =
         continuation ? format->dialect->split(continuation, steps, PIPE_STEPS_MAX) : 0;
@@ -321,10 +325,13 @@ rt_status pipe_candidate_whole(struct rt_ctx *ctx, struct pipe_pool *pool,
         .given = "",
         .chosen_ends = true,
     };
-    out->item.prompt = asked_text(ctx, pool, prompt, problem->question, "", 0);
+    const rt_status st =
+        asked_text(ctx, pool, prompt, problem->question, "", 0, &out->item.prompt);
+    if (st != RT_OK)
+        return st;
     if (solution)
         out->item.chosen = pipe_pool_copy(ctx, pool, solution, strlen(solution));
-    return out->item.prompt && (!solution || out->item.chosen) ? RT_OK : no_memory(ctx);
+    return !solution || out->item.chosen ? RT_OK : no_memory(ctx);
 }
 
 /* ---- controls ---- */

@@ -109,6 +109,7 @@ static rt_status next_flight(struct asking *a, struct flight **out)
             return RT_OK;
         TRY(pipe_prompt_ids(a->session, f->question.problem->question, f->question.given,
                             &f->prompt, &f->n_prompt));
+        f->turn.stop = a->session->prompt.chat_end;
         f->first = pipe_turn_start(a->session->format, &f->turn, f->question.given);
         const bool too_long = f->n_prompt + a->how->room > a->context;
         if (!too_long && f->first != PIPE_TURN_END)
@@ -165,7 +166,7 @@ static rt_status cut(struct asking *a, const char *given, char *text)
     char *whole = rt_format(a->session->ctx, "%s%s", given ? given : "", text);
     if (!whole)
         return rt_fail(a->session->ctx, RT_ERR_HOST_MEMORY, "answer: no memory");
-    pipe_prompt_cut(a->session->format, whole);
+    pipe_prompt_cut(&a->session->prompt, whole);
     const size_t size = strlen(whole);
     text[size > before ? size - before : 0] = '\0';
     rt_free(whole);
@@ -277,10 +278,9 @@ rt_status pipe_ask(struct pipe_session *session, const struct pipe_asker *asker)
     rt_status st;
     struct asking a = { .session = session, .how = asker };
     a.context = pipe_session_context(session, asker->model);
+    const bool turns = pipe_turn_needed(session->format) || session->prompt.chat_end;
     const struct rt_engine_calls calls = { next_request, take_answer, go_on,
-                                           pipe_turn_needed(session->format) ? take_turn
-                                                                             : NULL,
-                                           &a };
+                                           turns ? take_turn : NULL, &a };
     assert(asker->engine && asker->room > 0);
     TRY(init(&a));
     st = rt_engine_run(*asker->engine, &calls);

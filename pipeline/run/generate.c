@@ -14,51 +14,64 @@ struct pipe_generator {
     struct rt_ctx *ctx;
     const char *path; /* of the model, borrowed */
     struct text_tokenizer *tok;
+    char *text;           /* of the prompt, owned */
+    size_t text_size;     /* bytes */
     uint32_t *ids, n_ids; /* of the prompt; owned */
-    uint32_t context;     /* tokens of prompt and answer */
     uint32_t max_new;
-    struct rt_sampling sampling;
+    struct rt_engine_options engine; /* context, sampling, stop ids */
+    struct text_chat_end end;        /* of an answer; zero for a prompt that is no chat */
 };
 
 /* ---- the prompt ---- */
 
-/* The prompt as a turn of a chat, in fresh memory. */
+/* The prompt as a turn of a chat. */
 static rt_status render_chat(struct pipe_generator *g,
-                             const struct pipe_generate_options *o, char **out)
+                             const struct pipe_generate_options *o)
 {
     rt_status st;
-    const struct chat_format *format;
+    struct text_chat *chat = NULL;
+    const struct text_chat_options how = { .model = g->path,
+                                           .format = o->chat_format,
+                                           .date = o->chat_date,
+                                           .thinking = o->thinking ? CHAT_THINKING_ON
+                                                       : o->no_thinking
+                                                           ? CHAT_THINKING_OFF
+                                                           : CHAT_THINKING_USUAL };
     const struct chat_message messages[] = { { CHAT_SYSTEM, o->system },
                                              { CHAT_USER, o->prompt } };
     if (strlen(o->prompt) != o->prompt_size)
         return rt_fail(g->ctx, RT_ERR_INPUT,
                        "the prompt has a zero byte, which no chat has");
-    TRY(text_chat_pick(g->ctx, g->path, o->chat_format, &format));
-    TRY(text_chat_check(g->ctx, g->path, format, g->tok));
-    TRY(text_chat_render(g->ctx, format, messages + !o->system, 1 + !!o->system,
-                         !o->no_thinking, out));
+    TRY(text_chat_create(g->ctx, &how, &chat));
+    TRY(text_chat_check(chat, g->tok));
+    TRY(text_chat_render(chat, messages + !o->system, 1 + !!o->system, &g->text));
+    g->text_size = strlen(g->text);
+    text_chat_end(chat, g->tok, &g->end);
 
 fail:
+    text_chat_destroy(&chat);
     return st;
 }
 
 static rt_status encode(struct pipe_generator *g, const struct pipe_generate_options *o)
 {
     rt_status st;
-    char *chat = NULL;
     TRY(text_tokenizer_load(g->ctx, g->path, &g->tok));
     if (o->chat) {
-        TRY(render_chat(g, o, &chat));
-        TRY(text_encode(g->tok, chat, strlen(chat), true, &g->ids, &g->n_ids));
+        TRY(render_chat(g, o));
+        TRY(text_encode(g->tok, g->text, g->text_size, true, &g->ids, &g->n_ids));
     } else {
-        TRY(text_encode_prompt(g->tok, o->prompt, o->prompt_size, false, &g->ids,
-                               &g->n_ids));
+        g->text_size = o->prompt_size;
+        g->text = rt_alloc(g->ctx, o->prompt_size + 1, 1);
+        if (!g->text)
+            return rt_fail(g->ctx, RT_ERR_HOST_MEMORY, "no memory for the prompt");
+        memcpy(g->text, o->prompt, o->prompt_size);
+        TRY(text_encode_prompt(g->tok, g->text, g->text_size, false, &g->ids, &g->n_ids));
     }
     if (g->n_ids == 0)
         st = rt_fail(g->ctx, RT_ERR_USAGE, "the prompt is empty");
 
 fail:
-    rt_free(chat);
     return st;
 }
 
@@ -71,6 +84,8 @@ static rt_status check_room(struct pipe_generator *g)
         return st;
     const struct fmt_config *c = fmt_model_config(file);
     const uint32_t most = c->max_positions, rows = c->vocab;
+    rt_engine_stop_at(&g->engine, g->end.ids, g->end.count);
+    rt_engine_stop_at(&g->engine, c->eos, c->eos_count);
     fmt_model_close(&file);
     if (text_vocab_size(g->tok) > rows)
         return rt_fail(g->ctx, RT_ERR_INPUT,
@@ -81,7 +96,7 @@ static rt_status check_room(struct pipe_generator *g)
         return rt_fail(g->ctx, RT_ERR_USAGE,
                        "the prompt has %u tokens, the context of '%s' %u", g->n_ids,
                        g->path, most);
-    g->context = most - g->n_ids < g->max_new ? most : g->n_ids + g->max_new;
+    g->engine.context = most - g->n_ids < g->max_new ? most : g->n_ids + g->max_new;
     return RT_OK;
 }
 
@@ -97,7 +112,10 @@ rt_status pipe_generator_create(struct rt_ctx *ctx, const struct pipe_generate_o
         .ctx = ctx,
         .path = o->model,
         .max_new = o->new_tokens_max,
-        .sampling = { .temperature = o->temperature, .top_p = o->top_p, .seed = o->seed }
+        .engine = { .slots = 1,
+                    .sampling = { .temperature = o->temperature,
+                                  .top_p = o->top_p,
+                                  .seed = o->seed } },
     };
     TRY(encode(g, o));
     TRY(check_room(g));
@@ -114,9 +132,22 @@ void pipe_generator_destroy(struct pipe_generator **generator)
     if (!g)
         return;
     text_tokenizer_destroy(&g->tok);
+    rt_free(g->text);
     rt_free(g->ids);
     rt_free(g);
     *generator = NULL;
+}
+
+void pipe_generator_prompt(const struct pipe_generator *g,
+                           struct pipe_generate_prompt *out)
+{
+    *out = (struct pipe_generate_prompt){ .text = g->text,
+                                          .size = g->text_size,
+                                          .ids = g->ids,
+                                          .count = g->n_ids,
+                                          .stop_ids = g->engine.stop_ids,
+                                          .stop_count = g->engine.stop_count,
+                                          .stop_text = g->end.text };
 }
 
 /* ---- the answer ---- */
@@ -127,7 +158,9 @@ struct answering {
     struct pipe_generated *out;
     struct text_stream stream;
     bool asked;
-    uint32_t shown;    /* tokens whose text was given out */
+    uint32_t shown;    /* tokens whose text is known */
+    size_t given;      /* bytes of out->text that were given out */
+    bool ended;        /* the text that ends an answer has come */
     bool unread;       /* nobody reads on */
     rt_status trouble; /* of giving out text */
 };
@@ -143,10 +176,41 @@ static bool next(void *user, struct rt_request *request)
     return first;
 }
 
-/* Adds to the text of the answer, and gives it out. */
-static rt_status give(struct answering *a, const char *text, size_t size)
+/* Bytes at the end of a text that may be the start of `stop`. */
+static size_t started(const char *text, size_t size, const char *stop)
+{
+    const size_t length = strlen(stop);
+    size_t n = size < length ? size : length;
+    while (n && memcmp(text + size - n, stop, n) != 0)
+        n--;
+    return n;
+}
+
+/* Gives out what is known to belong to the answer. */
+static void give_out(struct answering *a, bool last)
 {
     struct pipe_generated *o = a->out;
+    const char *stop = a->g->end.text;
+    char *found = *stop ? strstr(o->text + a->given, stop) : NULL;
+    if (found) {
+        a->ended = true;
+        *found = '\0';
+        o->text_size = (size_t)(found - o->text);
+    }
+    const char *rest = o->text + a->given;
+    const size_t left = o->text_size - a->given;
+    const size_t held = last || a->ended ? 0 : started(rest, left, stop);
+    a->given += left - held;
+    if (a->run->text && !a->run->text(a->run->user, rest, left - held))
+        a->unread = true;
+}
+
+/* Adds to the text of the answer. */
+static rt_status give(struct answering *a, const char *text, size_t size, bool last)
+{
+    struct pipe_generated *o = a->out;
+    if (a->ended)
+        return RT_OK;
     char *longer = rt_resize(a->g->ctx, o->text, o->text_size + (o->text != NULL),
                              o->text_size + size + 1, 1);
     if (!longer)
@@ -154,8 +218,7 @@ static rt_status give(struct answering *a, const char *text, size_t size)
     memcpy(longer + o->text_size, text, size);
     o->text = longer;
     o->text_size += size;
-    if (a->run->text && !a->run->text(a->run->user, text, size))
-        a->unread = true;
+    give_out(a, last);
     return RT_OK;
 }
 
@@ -168,7 +231,7 @@ static rt_status show(struct answering *a, const uint32_t *ids, uint32_t n)
         text_stream_push(&a->stream, ids + a->shown, n - a->shown, &text, &size);
     a->shown = n;
     if (st == RT_OK)
-        st = give(a, text, size);
+        st = give(a, text, size, false);
     rt_free(text);
     return st;
 }
@@ -180,7 +243,7 @@ static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
     (void)key;
     if (n > a->shown && a->trouble == RT_OK)
         a->trouble = show(a, ids, n);
-    how->end = a->trouble != RT_OK || a->unread;
+    how->end = a->trouble != RT_OK || a->unread || a->ended;
 }
 
 static bool go_on(void *user)
@@ -218,7 +281,7 @@ static rt_status done(void *user, const struct rt_answer *answer)
     TRY(a->trouble);
     TRY(show(a, answer->ids, answer->n_gen));
     TRY(text_stream_end(&a->stream, &tail, &size));
-    TRY(give(a, tail, size));
+    TRY(give(a, tail, size, true));
     TRY(copy(a, answer));
 
 fail:
@@ -244,18 +307,12 @@ rt_status pipe_generator_run(struct pipe_generator *g,
     struct rt_model *model = NULL;
     struct rt_adapter *adapter = NULL;
     struct rt_engine *engine = NULL;
-    struct rt_engine_options o = { .slots = 1,
-                                   .context = g->context,
-                                   .sampling = g->sampling };
     struct answering a = { .g = g, .run = run, .out = out };
     *out = (struct pipe_generated){ 0 };
-    TRY(rt_model_load(run->dev, g->path, g->context, &model));
+    TRY(rt_model_load(run->dev, g->path, g->engine.context, &model));
     if (run->adapter)
         TRY(rt_adapter_load(model, run->adapter, &adapter));
-    const struct fmt_config *c = rt_model_config(model);
-    o.stop_count = c->eos_count;
-    memcpy(o.stop_ids, c->eos, o.stop_count * sizeof *o.stop_ids);
-    TRY(rt_engine_create(model, adapter, &o, &engine));
+    TRY(rt_engine_create(model, adapter, &g->engine, &engine));
     TRY(ask(&a, engine));
 
 fail:

@@ -14,12 +14,14 @@ struct pipe_generate_options {
     const char *prompt;
     size_t prompt_size;      /* bytes; a prompt that is no chat may have zeros */
     bool chat;               /* the prompt is a user's turn */
-    const char *chat_format; /* NULL: that of the model's template */
-    const char *system;      /* NULL: the format's own */
-    bool no_thinking;        /* ask a model with a thinking switch not to */
-    uint32_t new_tokens_max; /* > 0; cut to what the model's context leaves */
-    float temperature;       /* 0: greedy */
-    float top_p;             /* 1: everything */
+    const char *chat_format; /* NULL: the model's own template */
+    const char *chat_date;   /* YYYY-MM-DD, for templates that ask for it; NULL: none */
+    const char *system;      /* NULL: the template's own */
+    bool thinking, no_thinking; /* ask a model with a switch to think, or not to; neither:
+                                   the template's own way */
+    uint32_t new_tokens_max;    /* > 0; cut to what the model's context leaves */
+    float temperature;          /* 0: greedy */
+    float top_p;                /* 1: everything */
     uint64_t seed;
 };
 
@@ -28,6 +30,18 @@ struct pipe_generate_options {
 RT_CHECKED rt_status pipe_generator_create(struct rt_ctx *ctx,
                                            const struct pipe_generate_options *options,
                                            struct pipe_generator **out);
+/* What a model is given, and what ends its answer. Borrowed from the generator. */
+struct pipe_generate_prompt {
+    const char *text; /* the chat with all its marks, or the prompt as it is */
+    size_t size;
+    const uint32_t *ids;
+    uint32_t count;
+    const uint32_t *stop_ids;
+    uint32_t stop_count;
+    const char *stop_text; /* where the end of a turn is no special token; "": none */
+};
+void pipe_generator_prompt(const struct pipe_generator *generator,
+                           struct pipe_generate_prompt *out);
 void pipe_generator_destroy(struct pipe_generator **generator);
 
 /* Text as it comes, valid UTF-8, often empty; false: nobody reads on, the answer ends. */
@@ -47,7 +61,7 @@ struct pipe_generated {
     /* Owned, arrays of n; the stop token is the last. */
     uint32_t *ids;
     float *logprob, *margin; /* as in struct pipe_trace */
-    char *text;              /* owned: all that `text` was given */
+    char *text; /* owned: all that `text` was given, without the end of a turn */
     size_t text_size;
     int64_t prefill_us, decode_us;
 };

@@ -8,7 +8,6 @@
 #include "runtime/base/file.h"
 #include "runtime/base/sha256.h"
 #include "runtime/engine/engine.h"
-#include "runtime/text/chat.h"
 #include "store/store_data.h"
 
 #include <assert.h>
@@ -56,12 +55,12 @@ uint32_t pipe_format_context(const struct pipe_prompt_format *f, uint32_t new_to
 static rt_status put_prompt(struct pipe_session *session)
 {
     rt_status st;
-    char id[STORE_ID];
+    char id[STORE_ID], *text;
     pipe_prompt_hash(&session->prompt, session->format_hash);
     snprintf(id, sizeof id, "sha256:%s", session->format_hash);
-    char *text = pipe_prompt_text(session->ctx, &session->prompt, "{question}");
-    if (!text)
-        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
+    st = pipe_prompt_text(session->ctx, &session->prompt, "{question}", &text);
+    if (st != RT_OK)
+        return st;
     st = store_put_prompt(session->store, id, session->format->name, text);
     rt_free(text);
     return st;
@@ -72,11 +71,33 @@ static rt_status use_tokenizer(struct pipe_session *session, const char *model)
 {
     if (session->tok && strcmp(session->model, model) == 0)
         return RT_OK;
+    text_chat_destroy(&session->chat);
     text_tokenizer_destroy(&session->tok);
     rt_free(session->model);
     session->model = rt_strdup(session->ctx, model);
     return session->model ? text_tokenizer_load(session->ctx, model, &session->tok)
                           : rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory");
+}
+
+/* The chat of the model whose tokenizer is used; it stays as long as that. */
+static rt_status use_chat(struct pipe_session *session)
+{
+    rt_status st;
+    const struct text_chat_options o = { .model = session->model,
+                                         .format = session->chat_format,
+                                         .date = session->chat_date };
+    if (!session->chat) {
+        TRY(text_chat_create(session->ctx, &o, &session->chat));
+        TRY(text_chat_check(session->chat, session->tok));
+    }
+    session->prompt.chat = session->chat;
+    text_chat_end(session->chat, session->tok, &session->chat_end);
+    if (session->chat_end.text[0])
+        session->prompt.chat_end = session->chat_end.text;
+    return RT_OK;
+
+fail:
+    return st;
 }
 
 rt_status pipe_session_use(struct pipe_session *session, const char *model,
@@ -98,11 +119,9 @@ rt_status pipe_session_use(struct pipe_session *session, const char *model,
     session->new_tokens_max =
         session->new_tokens_given ? session->new_tokens_given : f->new_tokens_max;
     session->context = pipe_format_context(f, session->new_tokens_max);
-    if (f->chat) {
-        TRY(text_chat_pick(session->ctx, model, session->chat_format,
-                           &session->prompt.chat));
-        TRY(text_chat_check(session->ctx, model, session->prompt.chat, session->tok));
-    }
+    session->chat_end = (struct text_chat_end){ .count = 0 };
+    if (f->chat)
+        TRY(use_chat(session));
     TRY(store_begin(session->store));
     TRY(take_examples(session, session->examples_path));
     TRY(put_prompt(session));
@@ -124,6 +143,7 @@ rt_status pipe_session_open(struct pipe_session *session, struct rt_ctx *ctx,
                                       .store = o->store,
                                       .seed = o->seed,
                                       .chat_format = o->chat_format,
+                                      .chat_date = o->chat_date,
                                       .examples_path = o->examples_path,
                                       .new_tokens_given = o->new_tokens_max,
                                       .stop_id = UINT32_MAX };
@@ -149,6 +169,7 @@ void pipe_session_close(struct pipe_session *session)
     pipe_grader_destroy(&session->grader);
     rt_free(session->examples);
     session->examples = NULL;
+    text_chat_destroy(&session->chat);
     text_tokenizer_destroy(&session->tok);
     rt_free(session->model);
     session->model = NULL;
@@ -238,6 +259,8 @@ uint32_t pipe_end_id(const struct pipe_session *session, const struct rt_model *
 {
     if (session->stop_id != UINT32_MAX)
         return session->stop_id;
+    if (session->chat_end.count)
+        return session->chat_end.ids[0];
     const struct fmt_config *c = rt_model_config(model);
     return c->eos_count ? c->eos[0] : UINT32_MAX;
 }
@@ -246,12 +269,12 @@ void pipe_stop_ids(const struct pipe_session *session, const struct rt_model *mo
                    struct rt_engine_options *options)
 {
     const struct fmt_config *c = rt_model_config(model);
-    options->stop_ids[0] = session->stop_id;
-    options->stop_count = session->stop_id != UINT32_MAX;
-    for (uint32_t i = 0; i < c->eos_count; i++)
-        if (c->eos[i] != session->stop_id &&
-            options->stop_count < RT_COUNT(options->stop_ids))
-            options->stop_ids[options->stop_count++] = c->eos[i];
+    const struct text_chat_end *end = &session->chat_end;
+    options->stop_count = 0;
+    if (session->stop_id != UINT32_MAX)
+        rt_engine_stop_at(options, &session->stop_id, 1);
+    rt_engine_stop_at(options, end->ids, end->count);
+    rt_engine_stop_at(options, c->eos, c->eos_count);
 }
 
 rt_status pipe_bench_open(struct pipe_session *session, const char *spec,
@@ -370,11 +393,13 @@ void pipe_variant_close(struct pipe_variant *variant)
 rt_status pipe_prompt_ids(struct pipe_session *session, const char *question,
                           const char *more, uint32_t **ids, uint32_t *count)
 {
+    char *head;
     *ids = NULL;
     assert(session->format && session->tok);
-    char *head = pipe_prompt_text(session->ctx, &session->prompt, question);
-    char *text = head ? rt_format(session->ctx, "%s%s", head, more ? more : "") : NULL;
-    rt_status st;
+    rt_status st = pipe_prompt_text(session->ctx, &session->prompt, question, &head);
+    if (st != RT_OK)
+        return st;
+    char *text = rt_format(session->ctx, "%s%s", head, more ? more : "");
     if (!text)
         st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "prompt: no memory");
     else if (session->format->chat)

@@ -7,7 +7,7 @@
 #include "pipeline/host.h"
 #include "pipeline/data/problems.h"
 #include "pipeline/prompt/prompt_format.h"
-#include "runtime/text/tokenizer.h"
+#include "runtime/text/chat.h"
 #include "store/store_claim.h"
 
 struct rt_adapter;
@@ -21,12 +21,15 @@ struct pipe_session {
     const struct pipe_host *host; /* borrowed, may be NULL */
     struct rt_device *dev;        /* owned, like the store */
     struct store *store;
-    const char *chat_format;   /* borrowed; NULL: that of the model's template */
+    const char *chat_format;   /* borrowed; NULL: the model's own template */
+    const char *chat_date;     /* borrowed; NULL: none (text_chat_options) */
     const char *examples_path; /* borrowed; NULL: from the store */
     uint32_t new_tokens_given; /* 0: the format's */
     char env_id[STORE_ID], campaign_id[STORE_ID];
     struct text_tokenizer *tok;
-    char *model; /* whose tokenizer it is, owned */
+    char *model;                   /* whose tokenizer it is, owned */
+    struct text_chat *chat;        /* of that model, owned; NULL: not asked for yet */
+    struct text_chat_end chat_end; /* of it; zero for a format that is no chat */
     const struct pipe_prompt_format *format;
     struct pipe_prompt prompt; /* of the format, ready for the model */
     char *examples;            /* owned, may be null */
@@ -51,8 +54,9 @@ struct pipe_session_options {
         *format;                 /* NULL: no question is asked, texts are scored */
     const char *campaign, *plan; /* its name, and a JSON object */
     uint64_t seed;
-    const char *chat_format, *examples_path; /* borrowed, may be NULL */
-    uint32_t new_tokens_max;                 /* 0: the format's */
+    const char *chat_format, *chat_date; /* borrowed, may be NULL */
+    const char *examples_path;           /* the same */
+    uint32_t new_tokens_max;             /* 0: the format's */
 };
 RT_CHECKED rt_status pipe_session_open(struct pipe_session *session, struct rt_ctx *ctx,
                                        const struct pipe_session_options *options);
@@ -70,12 +74,13 @@ uint32_t pipe_format_context(const struct pipe_prompt_format *format,
  * model has no embedding for. */
 RT_CHECKED rt_status pipe_model_load(struct pipe_session *session, const char *folder,
                                      struct rt_model **out);
-/* Fills in what ends an answer: the format's token, and the model's own end tokens. */
+/* Fills in what ends an answer: the format's token, what the chat writes after an answer,
+ * and the model's own end tokens. */
 void pipe_stop_ids(const struct pipe_session *session, const struct rt_model *model,
                    struct rt_engine_options *options);
 
-/* The token that ends an answer: the format's, else the model's first end token;
- * UINT32_MAX: none is known. */
+/* The token that ends an answer: the format's, else the chat's, else the model's first end
+ * token; UINT32_MAX: none is known. */
 uint32_t pipe_end_id(const struct pipe_session *session, const struct rt_model *model);
 
 /* A split under measurement. */

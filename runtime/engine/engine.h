@@ -27,10 +27,24 @@ struct rt_engine_options {
     uint32_t pages;    /* of 16 tokens in the cache; 0: what all slots can use. Less than
                              that where memory is less; requests then wait for pages. */
     bool no_sharing;   /* every request computes all of its tokens (tests, timing) */
-    uint32_t stop_ids[8]; /* generation ends after one of these */
+    uint32_t stop_ids[12]; /* generation ends after one of these: the 8 of a config and
+                              others (rt_engine_stop_at) */
     uint32_t stop_count;
     struct rt_sampling sampling;
 };
+
+/* Adds stop ids that are not there yet; those beyond the room are left out. */
+static inline void rt_engine_stop_at(struct rt_engine_options *o, const uint32_t *ids,
+                                     uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t k = 0;
+        while (k < o->stop_count && o->stop_ids[k] != ids[i])
+            k++;
+        if (k == o->stop_count && k < RT_COUNT(o->stop_ids))
+            o->stop_ids[o->stop_count++] = ids[i];
+    }
+}
 
 struct rt_request {
     uint64_t key;           /* the caller's */

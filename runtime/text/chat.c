@@ -1,243 +1,518 @@
 /* runtime/text/chat.c
- * The table of chat formats, the choice by a model's template, and the text of a
- * conversation. */
+ * The chats of a model: its template is tried on three short conversations, which tell
+ * whether it can be evaluated, takes a system text, and what it writes after an answer. */
 #include "runtime/text/chat.h"
 
-#include "runtime/base/file.h"
-#include "runtime/format/gguf_model.h"
+#include "runtime/base/sha256.h"
+#include "runtime/base/utf8.h"
+#include "runtime/text/chat_date.h"
+#include "runtime/text/chat_rows.h"
+#include "runtime/text/chat_source.h"
+#include "runtime/text/jinja.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CHATML                                                                  \
-    .system_before = "<|im_start|>system\n", .system_after = "<|im_end|>\n",    \
-    .user_before = "<|im_start|>user\n", .user_after = "<|im_end|>\n",          \
-    .answer_before = "<|im_start|>assistant\n", .answer_after = "<|im_end|>\n", \
-    .answer_start = "<|im_start|>assistant\n", .start = ""
+/* Texts of the trial conversations: no template has them, none changes them. */
+#define TRIAL_SYSTEM "Trialsystemtext7"
+#define TRIAL_USER "Trialusertext7"
+#define TRIAL_ANSWER "Trialanswertext7"
+#define TRIAL_NEXT "Trialnexttext7"
 
-static const struct chat_format formats[] = {
-    { .name = "chatml",
-      .summary = "ChatML without a system text of its own (SmolLM, Qwen's form)",
-      .has = { "<|im_start|>" },
-      .lacks = { "You are ", "</think>" },
-      CHATML },
-    { .name = "qwen2",
-      .summary = "ChatML, 'You are a helpful assistant.'",
-      .has = { "<|im_start|>", "You are a helpful assistant" },
-      .lacks = { "Alibaba", "</think>", "SmolLM" },
-      .system_default = "You are a helpful assistant.",
-      CHATML },
-    { .name = "qwen2.5",
-      .summary = "ChatML, 'You are Qwen, created by Alibaba Cloud. ...'",
-      .has = { "<|im_start|>", "You are Qwen, created by Alibaba Cloud. You are a "
-                               "helpful assistant." },
-      .lacks = { "</think>" },
-      .system_default =
-          "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
-      CHATML },
-    { .name = "qwen3",
-      .summary = "ChatML with a switch for thinking",
-      .has = { "<|im_start|>", "</think>", "enable_thinking" },
-      .lacks = { "You are " },
-      .thinking_off = "<think>\n\n</think>\n\n",
-      CHATML },
-    { .name = "smollm2",
-      .summary = "ChatML, 'You are a helpful AI assistant named SmolLM, ...'",
-      .has = { "<|im_start|>", "You are a helpful AI assistant named SmolLM, trained by "
-                               "Hugging Face" },
-      .lacks = { "</think>" },
-      .system_default =
-          "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
-      CHATML },
-    { .name = "llama-2",
-      .summary = "[INST] with <<SYS>>",
-      .has = { "[INST] ", "<<SYS>>" },
-      .start = "",
-      .system_before = "<<SYS>>\n",
-      .system_after = "\n<</SYS>>\n\n",
-      .system_in_user = true,
-      .user_before = "<s>[INST] ",
-      .user_after = " [/INST]",
-      .answer_before = " ",
-      .answer_after = " </s>",
-      .answer_start = "",
-      .trimmed = true },
-    { .name = "mistral",
-      .summary = "[INST] without a system text",
-      .has = { "[INST] ", "[/INST]" },
-      .lacks = { "<<SYS>>", "[SYSTEM_PROMPT]", "[AVAILABLE_TOOLS]" },
-      .start = "<s>",
-      .user_before = "[INST] ",
-      .user_after = " [/INST]",
-      .answer_before = "",
-      .answer_after = "</s>",
-      .answer_start = "" },
-    { .name = "llama-3",
-      .summary = "headers, without a date (3.0)",
-      .has = { "<|start_header_id|>", "<|eot_id|>" },
-      .lacks = { "Knowledge Date", "strftime_now" },
-      .start = "<|begin_of_text|>",
-      .system_before = "<|start_header_id|>system<|end_header_id|>\n\n",
-      .system_after = "<|eot_id|>",
-      .user_before = "<|start_header_id|>user<|end_header_id|>\n\n",
-      .user_after = "<|eot_id|>",
-      .answer_before = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-      .answer_after = "<|eot_id|>",
-      .answer_start = "<|start_header_id|>assistant<|end_header_id|>\n\n",
-      .trimmed = true },
-    /* By name only: nothing in a template can mean it. */
-    { .name = "plain",
-      .summary = "contents one after the other, nothing else",
-      .start = "",
-      .system_before = "",
-      .system_after = "",
-      .user_before = "",
-      .user_after = "",
-      .answer_before = "",
-      .answer_after = "",
-      .answer_start = "" },
+enum { END_TEXT_MIN = 3 };
+
+struct text_chat {
+    struct rt_ctx *ctx;            /* borrowed */
+    char *model;                   /* owned: its path, for messages */
+    const struct chat_format *row; /* NULL: the template */
+    struct chat_source source;
+    struct text_jinja *jinja; /* owned */
+    enum text_chat_thinking thinking;
+    int64_t date; /* days since 1970-01-01; TEXT_JINJA_NO_DATE: none was given */
+    char
+        date_string[CHAT_DATE_MAX]; /* the same as Llama's templates write it; "": none */
+    bool in_parts;                  /* contents are lists of parts, not texts */
+    bool no_system;                 /* a system text goes into the first user turn */
+    bool said;                      /* that it does */
+    char *trial;                    /* a prompt, owned */
+    char *after_last, *between; /* what follows the last answer; what stands between one
+                                   and the next user's text. Owned, NULL: not known */
+    char hash[65];
 };
 
-const struct chat_format *text_chat_at(uint32_t i)
+static rt_status no_memory(const struct text_chat *c)
 {
-    return i < RT_COUNT(formats) ? &formats[i] : NULL;
+    return rt_fail(c->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory for its chats", c->model);
 }
 
-const struct chat_format *text_chat_find(const char *name)
+static rt_status read_date(struct text_chat *c, const char *text)
 {
-    for (size_t i = 0; i < RT_COUNT(formats); i++)
-        if (strcmp(formats[i].name, name) == 0)
-            return &formats[i];
+    c->date = TEXT_JINJA_NO_DATE;
+    if (!text || text_chat_date_read(text, &c->date, c->date_string))
+        return RT_OK;
+    return rt_fail(c->ctx, RT_ERR_USAGE,
+                   "chat date '%.40s': a date as 2024-07-26 is needed", text);
+}
+
+/* ---- one rendering ---- */
+
+static json_t *content_of(const struct text_chat *c, const char *text)
+{
+    size_t size;
+    char *good = utf8_repaired(c->ctx, text, strlen(text), &size);
+    json_t *value = good ? json_stringn(good, size) : NULL;
+    rt_free(good);
+    return value && c->in_parts ? json_pack("[{s:s, s:o}]", "type", "text", "text", value)
+                                : value;
+}
+
+/* All that a template sees; null: no memory. */
+static json_t *variables_of(const struct text_chat *c,
+                            const struct chat_message *messages, uint32_t count,
+                            bool answer)
+{
+    static const char *const roles[] = { "system", "user", "assistant" };
+    json_t *list = json_array(), *out = json_deep_copy(c->source.tokens);
+    bool good = list && out;
+    for (uint32_t i = 0; i < count && good; i++)
+        good = json_array_append_new(
+                   list, json_pack("{s:s, s:o}", "role", roles[messages[i].role],
+                                   "content", content_of(c, messages[i].content))) == 0;
+    good = good && json_object_set(out, "messages", list) == 0 &&
+           json_object_set_new(out, "tools", json_null()) == 0 &&
+           json_object_set_new(out, "documents", json_null()) == 0 &&
+           json_object_set_new(out, "add_generation_prompt", json_boolean(answer)) == 0;
+    if (good && c->thinking != CHAT_THINKING_USUAL)
+        good = json_object_set_new(out, "enable_thinking",
+                                   json_boolean(c->thinking == CHAT_THINKING_ON)) == 0;
+    if (good && c->date_string[0])
+        good = json_object_set_new(out, "date_string", json_string(c->date_string)) == 0;
+    json_decref(list);
+    if (good)
+        return out;
+    json_decref(out);
     return NULL;
 }
 
-static const char *choices(char buffer[160])
+/* The text by the template. The clock is no input: strftime_now is not there unless a date
+ * was given; a template that cannot do without gets the usual one. */
+static rt_status render(const struct text_chat *c, const struct chat_message *messages,
+                        uint32_t count, bool answer, enum text_jinja_outcome *outcome,
+                        char **out)
 {
-    buffer[0] = '\0';
-    for (size_t i = 0; i < RT_COUNT(formats); i++)
-        snprintf(buffer + strlen(buffer), 160 - strlen(buffer), "%s%s", i ? ", " : "",
-                 formats[i].name);
-    return buffer;
+    size_t size;
+    *outcome = TEXT_JINJA_LIMIT;
+    *out = NULL;
+    json_t *variables = variables_of(c, messages, count, answer);
+    if (!variables)
+        return no_memory(c);
+    rt_status st = text_jinja_render(c->ctx, c->jinja, variables, c->date, NULL, outcome,
+                                     out, &size);
+    if (*outcome == TEXT_JINJA_FAILED && c->date == TEXT_JINJA_NO_DATE &&
+        text_jinja_reads(c->jinja, "strftime_now"))
+        st = text_jinja_render(c->ctx, c->jinja, variables, text_chat_date_usual(), NULL,
+                               outcome, out, &size);
+    json_decref(variables);
+    if (st != RT_OK || strlen(*out) == size)
+        return st;
+    rt_free(*out);
+    *out = NULL;
+    *outcome = TEXT_JINJA_UNSUPPORTED;
+    return rt_fail(c->ctx, RT_ERR_INPUT,
+                   "'%s': the chat template writes a zero byte, which no prompt has",
+                   c->source.path);
 }
 
-/* ---- picking ---- */
-
-static bool fits(const struct chat_format *f, const char *text)
+/* Adds what can be done to the message of a template that cannot be used. */
+static rt_status advise(const struct text_chat *c, rt_status st)
 {
-    bool good = f->has[0] != NULL;
-    for (int i = 0; i < CHAT_MARKS_MAX; i++) {
-        good &= !f->has[i] || strstr(text, f->has[i]);
-        good &= !f->lacks[i] || !strstr(text, f->lacks[i]);
+    char names[CHAT_CHOICES_MAX], message[sizeof c->ctx->message];
+    if (st != RT_ERR_INPUT)
+        return st;
+    snprintf(message, sizeof message, "%.700s", c->ctx->message);
+    return rt_fail(c->ctx, st,
+                   "%s; choose a chat format by name (--chat-format NAME): %s", message,
+                   text_chat_choices(names));
+}
+
+/* ---- the trial ---- */
+
+static const struct chat_message trial[] = {
+    { CHAT_SYSTEM, TRIAL_SYSTEM },
+    { CHAT_USER, TRIAL_USER },
+    { CHAT_ASSISTANT, TRIAL_ANSWER },
+    { CHAT_USER, TRIAL_NEXT },
+};
+
+/* The first question in parts: whether it comes out so. */
+static bool comes_in_parts(struct text_chat *c)
+{
+    enum text_jinja_outcome outcome;
+    char *text;
+    c->in_parts = true;
+    const bool good = render(c, trial + 1, 1, true, &outcome, &text) == RT_OK &&
+                      strstr(text, TRIAL_USER);
+    c->in_parts = good;
+    if (good) {
+        rt_free(c->trial);
+        c->trial = text;
+    } else {
+        rt_free(text);
     }
     return good;
 }
 
-rt_status text_chat_detect(struct rt_ctx *ctx, const char *path, const char *text,
-                           const struct chat_format **out)
+/* A question alone must come out, its content as a text or as a list of parts. */
+static rt_status try_user(struct text_chat *c)
 {
-    char names[160];
-    uint32_t count = 0;
-    *out = NULL;
-    for (size_t i = 0; i < RT_COUNT(formats); i++)
-        if (fits(&formats[i], text)) {
-            *out = &formats[i];
-            count++;
-        }
-    if (count == 1)
+    enum text_jinja_outcome outcome;
+    char message[sizeof c->ctx->message];
+    const rt_status st = render(c, trial + 1, 1, true, &outcome, &c->trial);
+    if (st == RT_OK && strstr(c->trial, TRIAL_USER))
         return RT_OK;
+    snprintf(message, sizeof message, "%s", c->ctx->message);
+    if ((st == RT_OK || outcome == TEXT_JINJA_FAILED) && comes_in_parts(c))
+        return RT_OK;
+    return st == RT_OK
+               ? rt_fail(c->ctx, RT_ERR_INPUT,
+                         "'%s': the chat template leaves the text of the user out",
+                         c->source.path)
+               : rt_fail(c->ctx, st, "%s", message);
+}
+
+/* Whether it refuses a system text, or leaves it out. */
+static rt_status try_system(struct text_chat *c)
+{
+    enum text_jinja_outcome outcome;
+    char *text;
+    const rt_status st = render(c, trial, 2, true, &outcome, &text);
+    const bool refused = outcome == TEXT_JINJA_RAISED || outcome == TEXT_JINJA_FAILED;
+    c->no_system = refused || (st == RT_OK && !strstr(text, TRIAL_SYSTEM));
+    rt_free(text);
+    return refused ? RT_OK : st;
+}
+
+/* The last place of a mark in a text, behind it; null: it is not there. */
+static const char *behind(const char *text, const char *mark)
+{
+    const char *found = NULL;
+    for (const char *at = text; (at = strstr(at, mark)); at++)
+        found = at;
+    return found ? found + strlen(mark) : NULL;
+}
+
+/* What stands between an answer and the text of the next user, if `next`, else up to the
+ * end. NULL where the template does not write such a conversation. */
+static rt_status try_answer(const struct text_chat *c, bool next, char **out)
+{
+    enum text_jinja_outcome outcome;
+    char *text;
     *out = NULL;
-    return rt_fail(ctx, RT_ERR_INPUT,
-                   "'%s': its chat template fits %s known format; choose one by name "
-                   "(--chat-format NAME): %s",
-                   path, count ? "more than one" : "no", choices(names));
-}
-
-/* chat_template of tokenizer_config.json: a text, or a list of which "default" counts. */
-static const char *template_of(const json_t *config)
-{
-    const json_t *value = json_object_get(config, "chat_template");
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const json_t *entry = json_array_get(value, i);
-        const char *name = json_string_value(json_object_get(entry, "name"));
-        if (name && strcmp(name, "default") == 0)
-            return json_string_value(json_object_get(entry, "template"));
-    }
-    return json_string_value(value);
-}
-
-static rt_status copy_text(struct rt_ctx *ctx, const char *path, const void *text,
-                           size_t size, char **out)
-{
-    *out = rt_alloc(ctx, size + 1, 1);
-    if (!*out)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", path);
-    if (size)
-        memcpy(*out, text, size);
-    return RT_OK;
-}
-
-static rt_status read_folder(struct rt_ctx *ctx, const char *folder, char **out)
-{
-    rt_status st = RT_OK;
-    struct fmt_map map = { 0 };
-    json_t *config = NULL;
-    char *own = fmt_path(ctx, folder, "chat_template.jinja");
-    char *path = fmt_path(ctx, folder, "tokenizer_config.json");
-    if (!own || !path) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
-        goto fail;
-    }
-    if (fmt_exists(own)) {
-        TRY(fmt_map_open(ctx, own, &map));
-        TRY(copy_text(ctx, own, map.data, map.size, out));
-    } else if (fmt_exists(path)) {
-        TRY(fmt_json_read(ctx, path, &config));
-        const char *text = template_of(config);
-        if (text)
-            TRY(copy_text(ctx, path, text, strlen(text), out));
-    }
-
-fail:
-    fmt_map_close(&map);
-    json_decref(config);
-    rt_free(own);
-    rt_free(path);
-    return st;
-}
-
-static rt_status read_gguf(struct rt_ctx *ctx, const char *path, char **out)
-{
-    struct fmt_gguf file;
-    rt_status st = fmt_gguf_open(ctx, path, &file);
+    const rt_status st = render(c, trial + 1, next ? 3 : 2, false, &outcome, &text);
+    if (outcome == TEXT_JINJA_RAISED || outcome == TEXT_JINJA_FAILED)
+        return RT_OK;
     if (st != RT_OK)
         return st;
-    st = fmt_gguf_chat_template(&file, out);
-    fmt_gguf_close(&file);
+    const char *from = behind(text, TRIAL_ANSWER);
+    char *to = from && next ? strstr(from, TRIAL_NEXT) : NULL;
+    const bool known = from && (!next || to);
+    if (to)
+        *to = '\0';
+    if (known)
+        *out = rt_strdup(c->ctx, from);
+    rt_free(text);
+    return !known || *out ? RT_OK : no_memory(c);
+}
+
+static rt_status open_template(struct text_chat *c)
+{
+    rt_status st;
+    char names[CHAT_CHOICES_MAX];
+    TRY(text_chat_source_read(c->ctx, c->model, &c->source));
+    if (!c->source.text)
+        return rt_fail(c->ctx, RT_ERR_INPUT,
+                       "'%s' has no chat template; choose a format by name "
+                       "(--chat-format NAME): %s",
+                       c->model, text_chat_choices(names));
+    TRY(text_jinja_compile(c->ctx, c->source.path, c->source.text, c->source.size,
+                           &c->jinja));
+    TRY(try_user(c));
+    TRY(try_system(c));
+    TRY(try_answer(c, false, &c->after_last));
+    TRY(try_answer(c, true, &c->between));
+    return RT_OK;
+
+fail:
+    return advise(c, st);
+}
+
+static rt_status open_row(struct text_chat *c, const char *name)
+{
+    char names[CHAT_CHOICES_MAX];
+    const struct chat_format *row = text_chat_row_find(name);
+    if (!row)
+        return rt_fail(c->ctx, RT_ERR_USAGE,
+                       "chat format '%.40s' is not known; there are %s", name,
+                       text_chat_choices(names));
+    c->row = row;
+    c->no_system = !row->system_before;
+    c->trial = text_chat_row_render(c->ctx, row, NULL, trial + 1, 1,
+                                    c->thinking != CHAT_THINKING_OFF);
+    c->after_last = rt_strdup(c->ctx, row->answer_after);
+    c->between = rt_format(c->ctx, "%s%s", row->answer_after, row->user_before);
+    return c->trial && c->after_last && c->between ? RT_OK : no_memory(c);
+}
+
+/* ---- the whole ---- */
+
+/* Whether the date, or the switch for thinking, changes anything. */
+static bool has_date(const struct text_chat *c)
+{
+    return c->jinja && (text_jinja_reads(c->jinja, "strftime_now") ||
+                        text_jinja_reads(c->jinja, "date_string"));
+}
+
+static bool has_switch(const struct text_chat *c)
+{
+    return c->row ? c->row->thinking_off != NULL
+                  : text_jinja_reads(c->jinja, "enable_thinking");
+}
+
+static void warn_of_options(const struct text_chat *c)
+{
+    const char *what = c->row ? c->row->name : c->source.path;
+    if (c->date_string[0] && !has_date(c))
+        rt_log(c->ctx, RT_LOG_WARNING,
+               "'%s': its chats have no date, the given one changes nothing", what);
+    if (c->thinking != CHAT_THINKING_USUAL && !has_switch(c))
+        rt_log(c->ctx, RT_LOG_WARNING,
+               "'%s': its chats have no switch for thinking, nothing changes", what);
+}
+
+static void add_row(struct sha256 *s, const struct chat_format *f)
+{
+    const char *const texts[] = { f->name,         f->start,          f->system_before,
+                                  f->system_after, f->system_default, f->user_before,
+                                  f->user_after,   f->answer_before,  f->answer_after,
+                                  f->answer_start };
+    sha256_add_text(s, "row");
+    for (size_t i = 0; i < RT_COUNT(texts); i++)
+        sha256_add_text(s, texts[i] ? texts[i] : "");
+    sha256_add_text(s, f->system_in_user ? "system in user" : "");
+    sha256_add_text(s, f->trimmed ? "trimmed" : "");
+}
+
+/* Names and tokens in the order of the names: what the template reads, no more, so that a
+ * GGUF file and a folder with the same template agree. */
+static void add_template(struct sha256 *s, const struct text_chat *c)
+{
+    const char *last = "";
+    sha256_add_text(s, "template");
+    sha256_add_text(s, c->source.text);
+    for (;;) {
+        const char *key, *least = NULL;
+        json_t *value;
+        json_object_foreach(c->source.tokens, key,
+                            value) if (strcmp(key, last) > 0 &&
+                                       (!least || strcmp(key, least) < 0)) least = key;
+        if (!least)
+            break;
+        if (text_jinja_reads(c->jinja, least)) {
+            sha256_add_text(s, least);
+            sha256_add_text(s,
+                            json_string_value(json_object_get(c->source.tokens, least)));
+        }
+        last = least;
+    }
+    sha256_add_text(s, has_date(c) ? c->date_string : "");
+}
+
+static void make_hash(struct text_chat *c)
+{
+    static const char *const modes[] = { "", "no thinking", "thinking" };
+    struct sha256 s;
+    sha256_init(&s);
+    if (c->row)
+        add_row(&s, c->row);
+    else
+        add_template(&s, c);
+    sha256_add_text(&s, has_switch(c) ? modes[c->thinking] : "");
+    sha256_end_hex(&s, c->hash);
+}
+
+rt_status text_chat_create(struct rt_ctx *ctx, const struct text_chat_options *o,
+                           struct text_chat **out)
+{
+    rt_status st;
+    struct text_chat *c = rt_alloc(ctx, 1, sizeof *c);
+    *out = c;
+    if (!c)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for a chat");
+    *c = (struct text_chat){ .ctx = ctx, .thinking = o->thinking };
+    c->model = rt_strdup(ctx, o->model);
+    if (!c->model) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for a chat");
+        goto fail;
+    }
+    TRY(read_date(c, o->date));
+    TRY(o->format ? open_row(c, o->format) : open_template(c));
+    warn_of_options(c);
+    make_hash(c);
+    return RT_OK;
+
+fail:
+    text_chat_destroy(out);
     return st;
 }
 
-rt_status text_chat_pick(struct rt_ctx *ctx, const char *model, const char *name,
-                         const struct chat_format **out)
+void text_chat_destroy(struct text_chat **chat)
 {
-    char names[160], *text = NULL;
-    *out = name ? text_chat_find(name) : NULL;
-    if (name)
-        return *out ? RT_OK
-                    : rt_fail(ctx, RT_ERR_USAGE,
-                              "chat format '%.40s' is not known; there are %s", name,
-                              choices(names));
-    rt_status st = fmt_gguf_is(model) ? read_gguf(ctx, model, &text)
-                                      : read_folder(ctx, model, &text);
-    if (st == RT_OK && !text)
-        st = rt_fail(ctx, RT_ERR_INPUT,
-                     "'%s' has no chat template; choose a format by name "
-                     "(--chat-format NAME): %s",
-                     model, choices(names));
-    if (st == RT_OK)
-        st = text_chat_detect(ctx, model, text, out);
-    rt_free(text);
+    struct text_chat *c = *chat;
+    if (!c)
+        return;
+    text_chat_source_deinit(&c->source);
+    text_jinja_free(c->jinja);
+    rt_free(c->model);
+    rt_free(c->trial);
+    rt_free(c->after_last);
+    rt_free(c->between);
+    rt_free(c);
+    *chat = NULL;
+}
+
+const char *text_chat_hash(const struct text_chat *chat)
+{
+    return chat->hash;
+}
+
+/* ---- messages ---- */
+
+static void say_where(struct text_chat *c)
+{
+    if (!c->said)
+        rt_log(c->ctx, RT_LOG_WARNING,
+               "'%s': its %s no system text; it stands before the first question",
+               c->model, c->row ? "chat format has" : "chat template writes");
+    c->said = true;
+}
+
+static rt_status render_turns(const struct text_chat *c, const char *system,
+                              const struct chat_message *turns, uint32_t count,
+                              char **out)
+{
+    enum text_jinja_outcome outcome;
+    if (c->row) {
+        *out = text_chat_row_render(c->ctx, c->row, system, turns, count,
+                                    c->thinking != CHAT_THINKING_OFF);
+        return *out ? RT_OK : no_memory(c);
+    }
+    struct chat_message *all = rt_alloc(c->ctx, count + 1u, sizeof *all);
+    if (!all)
+        return no_memory(c);
+    all[0] = (struct chat_message){ CHAT_SYSTEM, system };
+    memcpy(all + 1, turns, count * sizeof *all);
+    const rt_status st = render(c, all + !system, count + !!system, true, &outcome, out);
+    rt_free(all);
+    return advise(c, st);
+}
+
+/* The same with the system text before that of the first user. */
+static rt_status render_joined(struct text_chat *c, const char *system,
+                               const struct chat_message *turns, uint32_t count,
+                               char **out)
+{
+    rt_status st;
+    struct chat_message *all = rt_alloc(c->ctx, count, sizeof *all);
+    char *first = rt_format(c->ctx, "%s\n\n%s", system, turns->content);
+    if (all && first) {
+        say_where(c);
+        memcpy(all, turns, count * sizeof *all);
+        all[0].content = first;
+        st = render_turns(c, NULL, all, count, out);
+    } else {
+        st = no_memory(c);
+    }
+    rt_free(all);
+    rt_free(first);
     return st;
 }
+
+rt_status text_chat_render(struct text_chat *c, const struct chat_message *messages,
+                           uint32_t count, char **out)
+{
+    const char *system = NULL;
+    *out = NULL;
+    if (count && messages->role == CHAT_SYSTEM) {
+        system = messages->content;
+        messages++;
+        count--;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (messages[i].role != (i % 2 ? CHAT_ASSISTANT : CHAT_USER))
+            count = 0;
+    if (count % 2 == 0)
+        return rt_fail(c->ctx, RT_ERR_USAGE,
+                       "chat: user and assistant must take turns, a user first and last");
+    return system && c->no_system ? render_joined(c, system, messages, count, out)
+                                  : render_turns(c, system, messages, count, out);
+}
+
+/* ---- the end of an answer ---- */
+
+static const char blank[] = " \t\n\v\f\r";
+
+/* The text of an end that no token stands for: its first line, cut to what fits, with the
+ * line end before it. Less than END_TEXT_MIN bytes, as a full stop, may stand anywhere. */
+static void take_text(const char *text, size_t size, char out[CHAT_END_TEXT_MAX + 1])
+{
+    const size_t skip = strspn(text, blank);
+    const bool line = memchr(text, '\n', skip < size ? skip : size) != NULL;
+    if (out[0] || skip >= size)
+        return;
+    text += skip;
+    size -= skip;
+    const size_t first = strcspn(text, "\n");
+    size = size < first ? size : first;
+    const size_t room = (size_t)CHAT_END_TEXT_MAX - line;
+    size = size < room ? size : room;
+    size = text_whole_characters(text, size);
+    while (size && strchr(blank, text[size - 1]))
+        size--;
+    if (size + line >= END_TEXT_MIN)
+        snprintf(out, CHAT_END_TEXT_MAX + 1, "%s%.*s", line ? "\n" : "", (int)size, text);
+}
+
+static void add_id(struct text_chat_end *end, uint32_t id)
+{
+    for (uint32_t i = 0; i < end->count; i++)
+        if (end->ids[i] == id)
+            return;
+    if (end->count < CHAT_END_IDS_MAX)
+        end->ids[end->count++] = id;
+}
+
+void text_chat_end(const struct text_chat *c, const struct text_tokenizer *tok,
+                   struct text_chat_end *out)
+{
+    const char *const tails[] = { c->after_last, c->between };
+    *out = (struct text_chat_end){ .count = 0 };
+    for (size_t i = 0; i < RT_COUNT(tails); i++) {
+        size_t at, size, shown = 0;
+        if (!tails[i])
+            continue;
+        const uint32_t id = text_mark_find(tok, tails[i], &at, &size);
+        if (id != UINT32_MAX) {
+            add_id(out, id);
+            (void)text_token_bytes(tok, id, &shown);
+        }
+        take_text(tails[i], at, out->text);
+        if (shown)
+            take_text(tails[i] + at, size, out->text);
+    }
+}
+
+/* ---- marks that are letters ---- */
 
 /* Sets *whole to false if the mark is more than one token. */
 static rt_status check_mark(struct text_tokenizer *tok, const char *mark, size_t size,
@@ -250,122 +525,38 @@ static rt_status check_mark(struct text_tokenizer *tok, const char *mark, size_t
     return st;
 }
 
-rt_status text_chat_check(struct rt_ctx *ctx, const char *model,
-                          const struct chat_format *format, struct text_tokenizer *tok)
+/* The next <|...|> of a text, or null. */
+static const char *next_mark(const char *text, size_t *size)
 {
-    const char *const parts[] = { format->start, format->user_before, format->user_after,
-                                  format->answer_start };
-    for (size_t i = 0; i < RT_COUNT(parts); i++)
-        for (const char *at = parts[i] ? parts[i] : ""; (at = strstr(at, "<|"));) {
-            const char *end = strstr(at, "|>");
-            const size_t size = end ? (size_t)(end - at) + 2 : 2;
+    for (; (text = strstr(text, "<|")); text += 2) {
+        *size = strcspn(text + 2, "<> \n") + 3;
+        if (text[*size - 1] == '>' && text[*size - 2] == '|' && *size > 4)
+            return text;
+    }
+    return NULL;
+}
+
+rt_status text_chat_check(const struct text_chat *c, struct text_tokenizer *tok)
+{
+    const char *const texts[] = { c->trial, c->after_last };
+    size_t size;
+    for (size_t i = 0; i < RT_COUNT(texts); i++)
+        for (const char *at = texts[i] ? texts[i] : ""; (at = next_mark(at, &size));
+             at += size) {
             bool whole = false;
             const rt_status st = check_mark(tok, at, size, &whole);
             if (st != RT_OK)
                 return st;
-            if (!whole) {
-                rt_log(ctx, RT_LOG_WARNING,
-                       "'%s': '%.*s' of chat format '%s' is no special token of the "
-                       "tokenizer: the model reads letters where it may expect a mark; "
-                       "choose another format or a file made by a newer converter",
-                       model, (int)size, at, format->name);
-                return RT_OK;
-            }
-            at += size;
+            if (whole)
+                continue;
+            rt_log(c->ctx, RT_LOG_WARNING,
+                   "'%s': '%.*s' of %s%s%s is no special token of the tokenizer: the "
+                   "model reads letters where it may expect a mark; choose another "
+                   "format or a file made by a newer converter",
+                   c->model, (int)size, at,
+                   c->row ? "chat format '" : "its chat template",
+                   c->row ? c->row->name : "", c->row ? "'" : "");
+            return RT_OK;
         }
-    return RT_OK;
-}
-
-/* ---- rendering ---- */
-
-/* Counts first, then writes: `at` is null in the first pass. */
-struct writer {
-    char *at;
-    size_t size;
-};
-
-static void put(struct writer *w, const char *text, size_t size)
-{
-    if (w->at)
-        memcpy(w->at + w->size, text, size);
-    w->size += size;
-}
-
-static void put_turn(struct writer *w, const char *before, const char *content,
-                     const char *after, bool trimmed)
-{
-    static const char white[] = " \t\n\v\f\r";
-    size_t size = strlen(content);
-    if (trimmed) {
-        const size_t skip = strspn(content, white);
-        content += skip;
-        size -= skip;
-        while (size && strchr(white, content[size - 1]))
-            size--;
-    }
-    put(w, before, strlen(before));
-    put(w, content, size);
-    put(w, after, strlen(after));
-}
-
-/* An earlier answer without its reasoning, where the format has a switch for it. */
-static const char *spoken(const struct chat_format *f, const char *content)
-{
-    static const char end[] = "</think>";
-    for (const char *p; f->thinking_off && (p = strstr(content, end));)
-        content = p + sizeof end - 1 + strspn(p + sizeof end - 1, "\n");
-    return content;
-}
-
-static void write_all(struct writer *w, const struct chat_format *f, const char *system,
-                      const struct chat_message *turns, uint32_t count, bool thinking)
-{
-    put(w, f->start, strlen(f->start));
-    if (system && !f->system_in_user)
-        put_turn(w, f->system_before, system, f->system_after, f->trimmed);
-    for (uint32_t i = 0; i < count; i++) {
-        const bool user = turns[i].role == CHAT_USER;
-        if (!user) {
-            put_turn(w, f->answer_before, spoken(f, turns[i].content), f->answer_after,
-                     f->trimmed);
-            continue;
-        }
-        put(w, f->user_before, strlen(f->user_before));
-        if (i == 0 && system && f->system_in_user)
-            put_turn(w, f->system_before, system, f->system_after, false);
-        put_turn(w, "", turns[i].content, f->user_after, f->trimmed);
-    }
-    put(w, f->answer_start, strlen(f->answer_start));
-    if (!thinking && f->thinking_off)
-        put(w, f->thinking_off, strlen(f->thinking_off));
-}
-
-rt_status text_chat_render(struct rt_ctx *ctx, const struct chat_format *f,
-                           const struct chat_message *messages, uint32_t count,
-                           bool thinking, char **out)
-{
-    struct writer w = { 0 };
-    const char *system = f->system_default;
-    *out = NULL;
-    if (count && messages->role == CHAT_SYSTEM) {
-        system = messages->content;
-        messages++;
-        count--;
-        if (!f->system_before)
-            return rt_fail(ctx, RT_ERR_USAGE, "chat format '%s' has no system text",
-                           f->name);
-    }
-    for (uint32_t i = 0; i < count; i++)
-        if (messages[i].role != (i % 2 ? CHAT_ASSISTANT : CHAT_USER))
-            count = 0;
-    if (count % 2 == 0)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "chat: user and assistant must take turns, a user first and last");
-    write_all(&w, f, system, messages, count, thinking);
-    *out = rt_alloc(ctx, w.size + 1, 1);
-    if (!*out)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "chat: no memory");
-    w = (struct writer){ .at = *out };
-    write_all(&w, f, system, messages, count, thinking);
     return RT_OK;
 }

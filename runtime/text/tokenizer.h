@@ -59,6 +59,10 @@ RT_CHECKED rt_status text_decode(const struct text_tokenizer *tok, const uint32_
 /* The bytes that an id adds within a text, borrowed, not terminated: none for special
  * tokens and unknown ids. */
 const char *text_token_bytes(const struct text_tokenizer *tok, uint32_t id, size_t *size);
+/* Id of the first added token in a text, other than white space: *at is where it begins,
+ * *size its bytes. UINT32_MAX: there is none, *at is the end. */
+uint32_t text_mark_find(const struct text_tokenizer *tok, const char *text, size_t *at,
+                        size_t *size);
 /* How many of `size` bytes may be shown now: all but an unfinished character at the end. */
 size_t text_whole_characters(const char *text, size_t size);
 

@@ -108,3 +108,28 @@ const char *text_token_bytes(const struct text_tokenizer *t, uint32_t id, size_t
     bool begun = true;
     return (const char *)piece(t, id, true, &begun, size);
 }
+
+/* Whether a token is white space alone, as some vocabularies have it. */
+static bool is_white(const struct text_added *a)
+{
+    for (size_t i = 0; i < a->size; i++)
+        if (!strchr(" \t\n\v\f\r", a->text[i]) || !a->text[i])
+            return false;
+    return true;
+}
+
+uint32_t text_mark_find(const struct text_tokenizer *t, const char *text, size_t *at,
+                        size_t *size)
+{
+    const size_t end = strlen(text);
+    for (*at = 0; *at < end; ++*at)
+        for (uint32_t i = 0; i < t->added_count; i++) { /* longest first */
+            const struct text_added *a = &t->added[i];
+            *size = a->size;
+            if (a->size && a->size <= end - *at && !is_white(a) &&
+                memcmp(a->text, text + *at, a->size) == 0)
+                return a->id;
+        }
+    *size = 0;
+    return UINT32_MAX;
+}

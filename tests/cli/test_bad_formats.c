@@ -297,9 +297,55 @@ static void tokenizer_folder(void)
     assert_int_equal(remove(in_model("tokenizer.json")), 0);
     assert_int_equal(mkdir(in_model("tokenizer.json"), 0777), 0);
 }
-static void template_unknown(void)
+static void put_template(const char *text)
 {
-    test_file_write(in_model("chat_template.jinja"), "{{ messages }}", 14);
+    test_file_write(in_model("chat_template.jinja"), text, strlen(text));
+}
+static void template_including(void)
+{
+    put_template("{{ messages[0].content }}\n\n{% include 'x' %}");
+}
+static void template_broken(void)
+{
+    put_template("{% if messages %}\n{{ messages[0].content }");
+}
+static void template_raising(void)
+{
+    put_template("{{ raise_exception('Only tools may talk') }}");
+}
+static void template_silent(void)
+{
+    put_template("{{ bos_token }}Hello");
+}
+static void template_failing(void)
+{
+    put_template("{{ messages[0].content }}\n{{ messages[0].name.first }}");
+}
+static void template_endless(void)
+{
+    put_template("{% for a in range(99999) %}{% for b in range(99999) %}{{ a * b }}"
+                 "{% endfor %}{% endfor %}");
+}
+static void template_huge(void)
+{
+    put_template("{% set ns = namespace(x='0123456789abcdef') %}{% for i in range(60) %}"
+                 "{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}");
+}
+static void template_deep(void)
+{
+    enum { DEEP = 10000 };
+    static char text[2 * DEEP + 8];
+    memset(text, '(', DEEP);
+    memcpy(text, "{{", 2);
+    memset(text + DEEP, ')', DEEP - 2);
+    memcpy(text + 2 * DEEP - 2, "}}", 3);
+    put_template(text);
+}
+static void template_unnamed(void)
+{
+    static const char text[] =
+        "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"x\"}]}";
+    test_file_write(in_model("tokenizer_config.json"), text, sizeof text - 1);
 }
 static void giant(void)
 {
@@ -337,8 +383,26 @@ static void folders_are_refused(void **state)
           "/model|332 ids|331 rows|belong together", NULL },
         { "a folder for a tokenizer", tokenizer_folder, GENERATE "@M", 4,
           "/model/tokenizer.json|it is not a file", NULL },
-        { "an unknown chat template", template_unknown, CHAT "@M", 4,
-          "/model|chat template|--chat-format|chatml, qwen2", NULL },
+        { "a template of other files", template_including, CHAT "@M", 4,
+          "/model/chat_template.jinja|3|include|--chat-format NAME): chatml, qwen2",
+          NULL },
+        { "a template that breaks off", template_broken, CHAT "@M", 4,
+          "/model/chat_template.jinja|2|--chat-format", NULL },
+        { "a template that refuses to talk", template_raising, CHAT "@M", 4,
+          "/model/chat_template.jinja|Only tools may talk|--chat-format", NULL },
+        { "a template without the question", template_silent, CHAT "@M", 4,
+          "/model/chat_template.jinja|leaves the text of the user out|--chat-format",
+          NULL },
+        { "a template that fails", template_failing, CHAT "@M", 4,
+          "/model/chat_template.jinja|2|--chat-format", NULL },
+        { "a template without end", template_endless, CHAT "@M", 4,
+          "/model/chat_template.jinja|--chat-format", NULL },
+        { "a template that makes gigabytes", template_huge, CHAT "@M", 4,
+          "/model/chat_template.jinja|--chat-format", NULL },
+        { "a template nested 10,000 deep", template_deep, CHAT "@M", 4,
+          "/model/chat_template.jinja|--chat-format", NULL },
+        { "templates without a default", template_unnamed, CHAT "@M", 4,
+          "/model/tokenizer_config.json|several|'default'|--chat-format", NULL },
         { "a tensor that is not there", NULL,
           "tool dequant --out x --tensor model.nrom --model @M", 4,
           "/model|'model.nrom'|named as in 'model.", NULL },

@@ -344,6 +344,11 @@ static void exports_are_refused_well(void **state)
 #define EVAL "eval --device ref --store results.db --progress none --model @D "
 #define ONE "--problems @D/measure.jsonl[0:1] "
 
+static void no_template(void)
+{
+    assert_int_equal(remove(test_folder_file(&place.model, "tokenizer_config.json")), 0);
+}
+
 static void eval_says_what_it_needs(void **state)
 {
     (void)state;
@@ -355,8 +360,13 @@ static void eval_says_what_it_needs(void **state)
         { "examples of another kind", fill_other,
           EVAL ONE "--format gsm8k-8shot-cot --examples @O/problems.jsonl", 4,
           "problems.jsonl' line 1|'set'", NULL },
-        { "a chat format for a model without", NULL, EVAL ONE "--format chat-boxed", 4,
-          "chat template fits no known format|chatml", NULL },
+        { "a chat with a model without a template", no_template,
+          "eval --device ref --store results.db --progress none --model @M " ONE
+          "--format chat-boxed",
+          4, "has no chat template|--chat-format NAME|chatml", NULL },
+        { "a chat date that is none", NULL,
+          EVAL ONE "--format chat-boxed --chat-date today", 2,
+          "chat date 'today'|2024-07-26", NULL },
         { "no such chat format", NULL, EVAL ONE "--format chat-boxed --chat-format x", 2,
           "chat format 'x'", NULL },
         { "samples of a greedy answer", NULL, EVAL ONE "--samples 4", 2,

@@ -144,6 +144,40 @@ static void a_chat_has_the_format_around_it(void **state)
     }
 }
 
+/* What the model is given can be seen: the text alone, or with ids and ends. */
+static void the_prompt_can_be_printed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *args, *text;
+    } rows[] = {
+        { "--prompt Hi", "Hi" },
+        { "--prompt Hi --chat",
+          "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n" },
+        { "--prompt Hi --chat --system Short.",
+          "<|im_start|>system\nShort.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+          "<|im_start|>assistant\n" },
+        { "--prompt Hi --chat-format llama-2", "<s>[INST] Hi [/INST]" },
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        char args[TEST_LINE_MAX];
+        snprintf(args, sizeof args, GENERATE "--model @T --print-prompt %s",
+                 rows[i].args);
+        char *text = output_of(args, NULL);
+        assert_string_equal(text, rows[i].text);
+        free(text);
+        snprintf(args, sizeof args, GENERATE "--model @T --print-prompt --json %s",
+                 rows[i].args);
+        json_t *root = json_of(args);
+        assert_string_equal(json_string_value(json_object_get(root, "prompt")),
+                            rows[i].text);
+        assert_true(json_array_size(json_object_get(root, "ids")) > 0);
+        /* The config's two ends; that of the turn is one of them. */
+        assert_int_equal(json_array_size(json_object_get(root, "stop_ids")), 2);
+        json_decref(root);
+    }
+}
+
 static void an_adapter_changes_the_answer(void **state)
 {
     (void)state;
@@ -168,8 +202,14 @@ static void what_cannot_be_is_refused(void **state)
           "--temp -1|from 0", NULL },
         { "a system text without a chat", NULL,
           GENERATE "--model @T --prompt x --system y", 2, "--chat", NULL },
-        { "a template that is unknown", NULL, GENERATE "--model @D --prompt x --chat", 4,
-          "fits no known format|chatml", NULL },
+        { "a date without a chat", NULL,
+          GENERATE "--model @T --prompt x --chat-date 2024-01-01", 2, "--chat", NULL },
+        { "thinking and not", NULL,
+          GENERATE "--model @T --prompt x --chat --thinking --no-thinking", 2, "not both",
+          NULL },
+        { "a date that is none", NULL,
+          GENERATE "--model @T --prompt x --chat --chat-date 2024-02-30", 2,
+          "chat date '2024-02-30'|2024-07-26", NULL },
         { "a chat format that is none", NULL,
           GENERATE "--model @T --prompt x --chat-format moon", 2, "moon|chatml", NULL },
         { "no such file", NULL, GENERATE "--model none.gguf --prompt x", 4,
@@ -203,6 +243,7 @@ int main(void)
         cmocka_unit_test(characters_stay_whole),
         cmocka_unit_test(the_likeliest_tokens_are_the_greedy_ones),
         cmocka_unit_test(a_chat_has_the_format_around_it),
+        cmocka_unit_test(the_prompt_can_be_printed),
         cmocka_unit_test(an_adapter_changes_the_answer),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_prompt_longer_than_the_context_is_refused),

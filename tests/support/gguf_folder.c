@@ -160,6 +160,9 @@ void test_gguf_of_folder(const char *relative, const char *pre, uint32_t parts,
     json_t *config = json_load_file(name, 0, NULL);
     snprintf(name, sizeof name, "%s/tokenizer.json", folder);
     json_t *root = json_load_file(name, 0, NULL);
+    snprintf(name, sizeof name, "%s/tokenizer_config.json", folder);
+    json_t *more = json_load_file(name, 0, NULL);
+    const char *chat = json_string_value(json_object_get(more, "chat_template"));
     assert_true(config && root);
     test_tokens_read(root, &tokens);
     assert_int_equal(fmt_safetensors_open_folder(&ctx, folder, &file), RT_OK);
@@ -168,12 +171,15 @@ void test_gguf_of_folder(const char *relative, const char *pre, uint32_t parts,
         const uint32_t first = file.count * p / parts,
                        last = file.count * (p + 1) / parts;
         test_gguf_begin(&g, last - first,
-                        (parts > 1 ? 3u : 0) + (p ? 0 : CONFIG_KEYS + TEST_TOKENS_KEYS));
+                        (parts > 1 ? 3u : 0) +
+                            (p ? 0 : CONFIG_KEYS + TEST_TOKENS_KEYS + (chat ? 1u : 0)));
         if (parts > 1)
             put_split(&g, p, parts, file.count);
         if (p == 0) {
             put_config(&g, config);
             test_tokens_put(&g, &tokens, pre);
+            if (chat)
+                test_gguf_key_text(&g, "tokenizer.chat_template", chat);
         }
         put_tensors(&g, &file, first, last);
         if (parts > 1)
@@ -186,4 +192,5 @@ void test_gguf_of_folder(const char *relative, const char *pre, uint32_t parts,
     fmt_safetensors_close(&file);
     json_decref(config);
     json_decref(root);
+    json_decref(more);
 }

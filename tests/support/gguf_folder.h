@@ -24,7 +24,8 @@ enum { TEST_TOKENS_KEYS = 5 };
 void test_tokens_put(struct test_gguf *g, const struct test_tokens *t, const char *pre);
 
 /* Writes a folder of the source tree, or one of an absolute path (qwen2, floats, one safetensors file, byte-level
- * tokenizer that is split as `pre`) as `parts` files; path[512] gets the first one's. */
+ * tokenizer that is split as `pre`) as `parts` files, with the chat template of
+ * tokenizer_config.json; path[512] gets the first one's. */
 void test_gguf_of_folder(const char *relative, const char *pre, uint32_t parts,
                          const char *stem, char *path);
 

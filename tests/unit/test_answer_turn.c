@@ -23,7 +23,7 @@ static enum pipe_turn_act feed(const struct pipe_prompt_format *f, struct pipe_t
 static void check(const struct pipe_prompt_format *f, const char *whole)
 {
     const size_t size = strlen(whole);
-    struct pipe_turn own, given;
+    struct pipe_turn own = { 0 }, given = { 0 };
     for (size_t cut = 1; cut <= size; cut++) {
         char start[512];
         memcpy(start, whole, cut);
@@ -50,7 +50,7 @@ static void given_text_counts_as_written(void **state)
 static void the_next_step_is_asked_for(void **state)
 {
     (void)state;
-    struct pipe_turn t;
+    struct pipe_turn t = { 0 };
     const struct pipe_prompt_format *f = pipe_prompt_format_find("chat-steps");
     assert_int_equal(pipe_turn_start(f, &t, ""), PIPE_TURN_STEP);
     assert_int_equal(t.step, 1);

@@ -141,15 +141,16 @@ static void prompts_of_items_are_those_that_are_asked(void **state)
     struct pipe_pool pool = { 0 };
     const struct pipe_problem p = { .id = "p", .question = "Q?", .answer = "4" };
     struct pipe_prompt prompts[] = {
-        { .format = pipe_prompt_format_find("chat-boxed"),
-          .chat = text_chat_find("chatml") },
+        { .format = pipe_prompt_format_find("chat-boxed") },
         { .format = pipe_prompt_format_find("gsm8k-8shot-cot"),
           .examples = "Q: 1\nA: 1" },
     };
+    const struct text_chat_options chatml = { .model = "none", .format = "chatml" };
+    assert_int_equal(text_chat_create(&ctx, &chatml, &prompts[0].chat), RT_OK);
     for (size_t i = 0; i < RT_COUNT(prompts); i++) {
         struct pipe_candidate c;
-        char *asked = pipe_prompt_text(&ctx, &prompts[i], "Q?");
-        assert_non_null(asked);
+        char *asked;
+        assert_int_equal(pipe_prompt_text(&ctx, &prompts[i], "Q?", &asked), RT_OK);
         assert_int_equal(pipe_candidate_whole(&ctx, &pool, &prompts[i], &p, 0, "4", &c),
                          RT_OK);
         assert_string_equal(c.item.prompt, asked);
@@ -162,6 +163,7 @@ static void prompts_of_items_are_those_that_are_asked(void **state)
         assert_true(c.given[0] && c.rejected_ends && c.chosen_ends);
         rt_free(asked);
     }
+    text_chat_destroy(&prompts[0].chat);
     pipe_pool_deinit(&pool);
 }
 

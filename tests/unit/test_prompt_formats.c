@@ -18,16 +18,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct text_chat *row_chat(struct rt_ctx *ctx, const char *name)
+{
+    struct text_chat *chat = NULL;
+    const struct text_chat_options o = { .model = "none", .format = name };
+    assert_int_equal(text_chat_create(ctx, &o, &chat), RT_OK);
+    return chat;
+}
+
 static void expect_prompt(const char *format, const char *chat, const char *examples,
                           const char *expected)
 {
     struct rt_ctx ctx = { 0 };
-    const struct pipe_prompt p = { pipe_prompt_format_find(format),
-                                   chat ? text_chat_find(chat) : NULL, examples };
+    char *text;
+    struct pipe_prompt p = { .format = pipe_prompt_format_find(format),
+                             .examples = examples };
     assert_non_null(p.format);
-    char *text = pipe_prompt_text(&ctx, &p, "How many?");
+    if (chat)
+        p.chat = row_chat(&ctx, chat);
+    assert_int_equal(pipe_prompt_text(&ctx, &p, "How many?", &text), RT_OK);
     assert_string_equal(text, expected);
     rt_free(text);
+    text_chat_destroy(&p.chat);
 }
 
 #define BOXED "Please reason step by step, and put your final answer within \\boxed{}."
@@ -51,10 +63,13 @@ static void every_row_is_whole(void **state)
     (void)state;
     char hashes[16][65];
     uint32_t n = 0;
+    struct rt_ctx ctx = { 0 };
+    struct text_chat *chat = row_chat(&ctx, "chatml");
     for (; pipe_prompt_format_at(n); n++) {
         const struct pipe_prompt_format *f = pipe_prompt_format_at(n);
-        const struct pipe_prompt p = { f, f->chat ? text_chat_find("chatml") : NULL,
-                                       f->examples };
+        const struct pipe_prompt p = { .format = f,
+                                       .chat = f->chat ? chat : NULL,
+                                       .examples = f->examples };
         assert_ptr_equal(pipe_prompt_format_find(f->name), f);
         assert_true(f->summary && f->dialect->segmenter && f->grader &&
                     f->dialect->split);
@@ -69,6 +84,7 @@ static void every_row_is_whole(void **state)
             assert_string_not_equal(hashes[k], hashes[n]);
     }
     assert_int_equal(n, 6);
+    text_chat_destroy(&chat);
     assert_null(pipe_prompt_format_for("gsm8", 4));
 }
 
@@ -151,7 +167,9 @@ static void stop_texts_end_an_answer(void **state)
         assert_int_equal(feed("gsm8k-8shot-cot", text, piece, &turn, &at), PIPE_TURN_END);
         assert_true(at >= 32 && at < 32 + piece); /* behind "Q:" */
         memcpy(answer, text, sizeof text);
-        pipe_prompt_cut(pipe_prompt_format_find("gsm8k-8shot-cot"), answer);
+        const struct pipe_prompt p = { .format =
+                                           pipe_prompt_format_find("gsm8k-8shot-cot") };
+        pipe_prompt_cut(&p, answer);
         assert_string_equal(answer, " 3 + 4 = 7. The answer is 7.\n\n");
     }
     struct pipe_turn turn = { 0 };
