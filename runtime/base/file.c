@@ -62,8 +62,8 @@ rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
     } else if (map.size == 0) {
         st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is empty", path);
     } else {
-        *out =
-            json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &error);
+        *out = fmt_json_parse(ctx, (const char *)map.data, map.size,
+                              JSON_REJECT_DUPLICATES, &error);
         if (!*out)
             st = rt_fail(ctx, RT_ERR_INPUT, "'%s', line %d, column %d: %s", path,
                          error.line, error.column, error.text);
@@ -176,7 +176,7 @@ static bool is_kind(const json_t *value, enum fmt_json_kind kind)
     case FMT_JSON_NUMBER:
         return json_is_number(value);
     case FMT_JSON_TEXT:
-        return json_is_string(value);
+        return json_is_string(value) && !fmt_json_odd(value);
     case FMT_JSON_LIST:
         return json_is_array(value);
     default:
@@ -201,7 +201,7 @@ rt_status fmt_json_check(struct rt_ctx *ctx, const char *path, const char *where
 
 rt_status fmt_json_write(struct rt_ctx *ctx, const char *path, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_INDENT(2) | JSON_SORT_KEYS);
+    char *text = fmt_json_dumps(value, JSON_INDENT(2) | JSON_SORT_KEYS);
     if (!text)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to write '%s'", path);
     const rt_status st = fmt_write_atomic(ctx, path, text, strlen(text));

@@ -3,9 +3,9 @@
 #ifndef RUNTIME_BASE_FILE_H
 #define RUNTIME_BASE_FILE_H
 
-#include <jansson.h>
 #include <stdio.h>
 
+#include "runtime/base/json.h"
 #include "runtime/base/rt.h"
 
 /* Tells a file, and this state of it, from others. */
@@ -28,7 +28,8 @@ void fmt_map_close(struct fmt_map *map);
 bool fmt_exists(const char *path);
 /* folder/name in fresh memory (rt_free), null without memory. */
 char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name);
-/* Parses a JSON object file of at most 256 MiB. RT_ERR_INPUT names file, line, column. */
+/* Parses a JSON object file of at most 256 MiB, odd numbers as json.h says. RT_ERR_INPUT
+ * names file, line, column. */
 RT_CHECKED rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out);
 /* Keys of a JSON object and what each may hold; null may stand for any. */
 enum fmt_json_kind {
@@ -67,6 +68,7 @@ RT_CHECKED rt_status fmt_text_open(struct rt_ctx *ctx, struct fmt_text *text);
 RT_CHECKED rt_status fmt_text_save(struct rt_ctx *ctx, struct fmt_text *text,
                                    const char *path);
 void fmt_text_close(struct fmt_text *text); /* accepts one that is zero */
+/* Odd numbers are written as they were read. */
 RT_CHECKED rt_status fmt_json_write(struct rt_ctx *ctx, const char *path,
                                     const json_t *value);
 /* Copies a file; RT_OK and nothing done if `from` does not exist. */

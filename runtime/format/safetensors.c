@@ -162,8 +162,8 @@ static rt_status read_header(struct rt_ctx *ctx, const char *path,
             "safetensors file",
             path, (unsigned long long)length, (int)HEADER_BYTES_MAX);
     json_error_t error;
-    *header =
-        json_loadb((const char *)map->data + 8, length, JSON_REJECT_DUPLICATES, &error);
+    *header = fmt_json_parse(ctx, (const char *)map->data + 8, length,
+                             JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(*header)) {
         json_decref(*header);
         *header = NULL;
