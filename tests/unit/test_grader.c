@@ -113,7 +113,7 @@ static void run_cases(const char *path, pipe_row_fn *fn, struct cases *c)
     if (pipe_data_file_read(&ctx, path, &file) != RT_OK)
         fail_msg("%s", ctx.message);
     const struct pipe_rows_text text = { path, file.text, file.size };
-    if (pipe_rows_jsonl(&ctx, &text, fn, c) != RT_OK)
+    if (pipe_rows_json(&ctx, &text, fn, c) != RT_OK)
         fail_msg("%s", ctx.message);
     pipe_data_file_deinit(&file);
 }
