@@ -322,6 +322,16 @@ const char *store_row_text(const struct store_row *row, int column)
     return text ? (const char *)text : "";
 }
 
+size_t store_row_size(const struct store_row *row, int column)
+{
+    return (size_t)sqlite3_column_bytes(statement_of(row), column);
+}
+
+bool store_row_is_blob(const struct store_row *row, int column)
+{
+    return sqlite3_column_type(statement_of(row), column) == SQLITE_BLOB;
+}
+
 bool store_row_is_number(const struct store_row *row, int column)
 {
     const int type = sqlite3_column_type(statement_of(row), column);

@@ -212,7 +212,10 @@ RT_CHECKED rt_status store_put_bench_sample(struct store *store,
 struct store_row;
 int store_row_count(const struct store_row *row);
 const char *store_row_name(const struct store_row *row, int column);
-const char *store_row_text(const struct store_row *row, int column); /* "" for NULL */
+/* Ends with a zero, "" for NULL; store_row_size: its bytes, which may hold zeros too. */
+const char *store_row_text(const struct store_row *row, int column);
+size_t store_row_size(const struct store_row *row, int column);
+bool store_row_is_blob(const struct store_row *row, int column);
 bool store_row_null(const struct store_row *row, int column);
 bool store_row_is_number(const struct store_row *row, int column);
 double store_row_number(const struct store_row *row, int column);

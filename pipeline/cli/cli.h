@@ -97,10 +97,15 @@ void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
 /* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
  * is not ASCII becomes U+FFFD. */
 void cli_print_json_text(const char *text);
-/* Rows on stdout: with tabs, or as JSON with --json. cli_rows_add is the callback of a
+/* The same of so many bytes, zero bytes among them. */
+void cli_print_json_bytes(const char *text, size_t size);
+/* Rows on stdout: with tabs, or as JSON with --json. Values are whole: a blob is its bytes
+ * in capital hexadecimal digits, a zero byte of a text is \u0000, in a table \0. Of columns
+ * with one name the second is NAME_2, the third NAME_3. cli_rows_add is the callback of a
  * query; cli_rows_end takes the status of the query. */
 struct cli_rows {
     bool json, headed;
+    bool renamed; /* two columns have the same name */
     uint64_t rows;
 };
 struct cli_rows cli_rows_begin(const struct cli *cli);

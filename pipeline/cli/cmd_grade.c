@@ -8,6 +8,7 @@
 #include "pipeline/data/data_rows.h"
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/grade.h"
+#include "runtime/base/json.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ static rt_status text_of(struct grading *g, const struct pipe_row *row, const ch
                          bool needed, const char **out)
 {
     const json_t *value = json_object_get(row->fields, key);
-    *out = json_string_value(value);
+    *out = pipe_json_text(value);
     if (*out || (!needed && (!value || json_is_null(value))))
         return RT_OK;
     return rt_fail(&g->cli->ctx, RT_ERR_INPUT, "'%s' %s %u: '%s' is %s; a text is needed",
@@ -169,9 +170,9 @@ static rt_status on_record(void *user, const struct pipe_row *row)
     g->correct += result.verdict == PIPE_VERDICT_EQUAL;
     g->undecided += result.verdict == PIPE_VERDICT_UNDECIDED;
     g->unanswered += answer == NULL;
-    char *text = json_dumps(row->fields, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *text = fmt_json_dumps(row->fields, JSON_COMPACT | JSON_REAL_PRECISION(6));
     puts(text ? text : "");
-    free(text); /* lint: jansson's own */
+    rt_free(text);
 
 fail:
     return st;
@@ -203,8 +204,8 @@ static rt_status records(struct cli *cli, const char *path)
     TRY(pipe_grader_create(&cli->ctx, &policies, &g.grader));
     TRY(pipe_data_file_read(&cli->ctx, path, &file));
     const struct pipe_rows_text text = { path, file.text, file.size };
-    TRY(pipe_rows_jsonl(&cli->ctx, &text, on_check, &g));
-    TRY(pipe_rows_jsonl(&cli->ctx, &text, on_record, &g));
+    TRY(pipe_rows_json(&cli->ctx, &text, on_check, &g));
+    TRY(pipe_rows_json(&cli->ctx, &text, on_record, &g));
     cli_say(cli,
             "%u records: %u correct, %u wrong, %u of these without an answer, %u "
             "undecided",

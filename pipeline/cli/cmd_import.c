@@ -23,7 +23,8 @@ static const struct cli_option options[] = {
       "how answers are cut into steps and graded (default: the usual one of the data "
       "set)" },
     { "as", "KIND", "lm-eval, inspect or jsonl (default: told by the content)" },
-    { "filter", "NAME", "of lm-eval (default: the first)" },
+    { "filter", "NAME",
+      "of lm-eval, whose lines are taken (default: the first of the file)" },
     { NULL, NULL, NULL },
 };
 
@@ -138,6 +139,10 @@ static void tell(const struct importer *m, const char *bench)
     if (cli_flag(m->cli, "json")) {
         fputs("{\"variant\":", stdout);
         cli_print_json_text(m->variant.label);
+        if (m->import.filter) {
+            fputs(",\"filter\":", stdout);
+            cli_print_json_text(m->import.filter);
+        }
         printf(",\"kind\":\"%s\",\"answers\":%u,\"added\":%lld,\"right\":%u,"
                "\"unparsed\":%u,\"run\":\"%s\"}\n",
                m->origin.kind, m->import.count, (long long)m->added, m->right,
@@ -150,6 +155,18 @@ static void tell(const struct importer *m, const char *bench)
         bench, m->variant.label, m->import.count, m->origin.kind, (long long)m->added,
         m->right, 100.0 * m->right / m->import.count, 100 * w.low, 100 * w.high,
         m->unparsed);
+}
+
+/* The harness writes every answer once per filter; one record of each is taken. */
+static void tell_filter(const struct importer *m)
+{
+    const struct pipe_import *in = &m->import;
+    if (in->filter_count > 1)
+        cli_say(m->cli,
+                "the file has each answer once per filter (%s%s%s%s); those of '%s' were "
+                "taken, --filter names another",
+                in->filters[0], ", ", in->filters[1], in->filter_count > 2 ? ", ..." : "",
+                in->filter);
 }
 
 static rt_status import_file(struct cli *cli, struct store *store, const char *bench,
@@ -183,6 +200,7 @@ static rt_status import_file(struct cli *cli, struct store *store, const char *b
     if (st != RT_OK)
         store_rollback(store);
     TRY(st);
+    tell_filter(&m);
     tell(&m, name);
 
 fail:

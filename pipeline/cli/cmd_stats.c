@@ -6,6 +6,7 @@
 #include "pipeline/data/data_rows.h"
 #include "pipeline/stats/power.h"
 #include "pipeline/stats/stats_record.h"
+#include "runtime/base/json.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -75,11 +76,11 @@ static rt_status on_record(void *user, const struct pipe_row *row)
             compare(c, where, key, json_object_get(record, key),
                     json_object_iter_value(at));
         }
-        text = json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        text = fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
         puts(text ? text : "");
         c->records++;
     }
-    free(text); /* lint: jansson's own */
+    rt_free(text);
     json_decref(record);
     return st;
 }
@@ -106,7 +107,7 @@ static rt_status records(struct cli *cli, const char *path)
     TRY(read_share(cli, "check", -1.0, &c.limit));
     TRY(pipe_data_file_read(&cli->ctx, path, &file));
     const struct pipe_rows_text text = { path, file.text, file.size };
-    TRY(pipe_rows_jsonl(&cli->ctx, &text, on_record, &c));
+    TRY(pipe_rows_json(&cli->ctx, &text, on_record, &c));
     if (c.limit > 0.0)
         cli_say(cli, "%u records, largest relative deviation %.2g%s%s%s", c.records,
                 c.worst, c.worst > 0.0 ? " (" : "", c.worst_at, c.worst > 0.0 ? ")" : "");

@@ -6,47 +6,142 @@
 #include "store/merge.h"
 #include "store/report/report.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* A value between tabs: one line, and nothing that could steer a terminal. */
-static void print_plain(const char *text)
+static void print_plain(const char *text, size_t size)
 {
-    for (; *text; text++) {
-        if (*text == '\n' || *text == '\t')
-            fputs(*text == '\n' ? "\\n" : "\\t", stdout);
+    for (const char *end = text + size; text < end; text++) {
+        if (*text == '\n' || *text == '\t' || *text == '\0')
+            fputs(*text == '\n' ? "\\n" : *text ? "\\t" : "\\0", stdout);
         else
             putchar((unsigned char)*text < 32 || *text == 127 ? '?' : *text);
     }
 }
 
+static void print_blob(const struct store_row *row, int i)
+{
+    int size;
+    const uint8_t *bytes = store_row_blob(row, i, &size);
+    for (int k = 0; k < size; k++)
+        printf("%02X", bytes[k]);
+}
+
+/* ---- names of columns ---- */
+
+static bool is_named(const struct store_row *row, int i, const char *name)
+{
+    return strcmp(store_row_name(row, i), name) == 0;
+}
+
+static bool any_twice(const struct store_row *row)
+{
+    for (int i = 1; i < store_row_count(row); i++)
+        for (int k = 0; k < i; k++)
+            if (is_named(row, i, store_row_name(row, k)))
+                return true;
+    return false;
+}
+
+/* Whether a column is called NAME_number already. */
+static bool is_taken(const struct store_row *row, const char *name, int number)
+{
+    char suffix[16];
+    const size_t length = strlen(name);
+    snprintf(suffix, sizeof suffix, "_%d", number);
+    for (int i = 0; i < store_row_count(row); i++) {
+        const char *other = store_row_name(row, i);
+        if (strncmp(other, name, length) == 0 && strcmp(other + length, suffix) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is appended to the name of a column: 0 nothing, else "_2", "_3", ... */
+static int suffix_of(const struct store_row *row, int column)
+{
+    const char *name = store_row_name(row, column);
+    int number = 0;
+    for (int i = 0; i <= column; i++) {
+        if (!is_named(row, i, name))
+            continue;
+        number = number ? number + 1 : 1;
+        while (number > 1 && is_taken(row, name, number))
+            number++;
+    }
+    return number > 1 ? number : 0;
+}
+
+static void print_name(const struct cli_rows *p, const struct store_row *row, int i)
+{
+    const char *name = store_row_name(row, i);
+    const int suffix = p->renamed ? suffix_of(row, i) : 0;
+    json_t *longer = suffix ? json_sprintf("%s_%d", name, suffix) : NULL;
+    if (suffix && !longer) /* a name that is not UTF-8 */
+        longer = json_sprintf("column_%d", i + 1);
+    const char *text = longer ? json_string_value(longer) : name;
+    if (p->json)
+        cli_print_json_text(text);
+    else
+        fputs(text, stdout);
+    json_decref(longer);
+}
+
+/* ---- values ---- */
+
 static void print_json(const struct store_row *row, int i)
 {
-    cli_print_json_text(store_row_name(row, i));
-    putchar(':');
+    const char *text = store_row_text(row, i);
     if (store_row_null(row, i))
         fputs("null", stdout);
     else if (store_row_is_number(row, i) && isfinite(store_row_number(row, i)))
-        fputs(store_row_text(row, i), stdout);
+        fputs(text, stdout);
     else
-        cli_print_json_text(store_row_text(row, i));
+        cli_print_json_bytes(text, store_row_size(row, i));
+}
+
+static void print_value(const struct cli_rows *p, const struct store_row *row, int i)
+{
+    if (store_row_is_blob(row, i)) {
+        fputs(p->json ? "\"" : "", stdout);
+        print_blob(row, i);
+        fputs(p->json ? "\"" : "", stdout);
+    } else if (p->json) {
+        print_json(row, i);
+    } else {
+        const char *text = store_row_text(row, i);
+        print_plain(text, store_row_size(row, i));
+    }
+}
+
+static void print_head(struct cli_rows *p, const struct store_row *row)
+{
+    const int n = store_row_count(row);
+    p->renamed = any_twice(row);
+    for (int i = 0; !p->json && i < n; i++) {
+        print_name(p, row, i);
+        putchar(i + 1 < n ? '\t' : '\n');
+    }
+    p->headed = true;
 }
 
 rt_status cli_rows_add(void *rows, const struct store_row *row)
 {
     struct cli_rows *p = rows;
     const int n = store_row_count(row);
-    for (int i = 0; !p->json && !p->headed && i < n; i++)
-        printf("%s%s", store_row_name(row, i), i + 1 < n ? "\t" : "\n");
-    p->headed = true;
+    if (!p->headed)
+        print_head(p, row);
     if (p->json)
         fputs(p->rows ? ",\n{" : "[{", stdout);
     for (int i = 0; i < n; i++) {
-        if (p->json)
-            print_json(row, i);
-        else
-            print_plain(store_row_text(row, i));
+        if (p->json) {
+            print_name(p, row, i);
+            putchar(':');
+        }
+        print_value(p, row, i);
         if (i + 1 < n)
             putchar(p->json ? ',' : '\t');
     }
@@ -95,9 +190,11 @@ static rt_status sql(struct cli *cli)
     return query(cli, cli->positional[0]);
 }
 
-const struct cli_command cli_sql = { "sql", "run a query on the results file",
-                                     "\"SELECT ...\"", /* lint: help, not a query */
-                                     NULL, sql };
+const struct cli_command cli_sql = {
+    "sql", "query the results file; blobs as hexadecimal, a second column A as A_2",
+    "\"SELECT ...\"", /* lint: help, not a query */
+    NULL, sql
+};
 
 static const struct cli_option report_options[] = {
     { "campaign", "ID", "default: the newest" },

@@ -187,16 +187,16 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
             (double)s.buffer_bytes_max / 1048576);
 }
 
-void cli_print_json_text(const char *text)
+void cli_print_json_bytes(const char *text, size_t size)
 {
-    json_t *string = json_string(text); /* null where it is not UTF-8 */
+    json_t *string = json_stringn(text, size); /* null where it is not UTF-8 */
     if (string) {
         json_dumpf(string, stdout, JSON_ENCODE_ANY);
         json_decref(string);
         return;
     }
     putchar('"');
-    for (; *text; text++) {
+    for (const char *end = text + size; text < end; text++) {
         if ((unsigned char)*text >= 128)
             fputs("\xef\xbf\xbd", stdout);
         else if ((unsigned char)*text < 32 || *text == '"' || *text == '\\')
@@ -205,4 +205,9 @@ void cli_print_json_text(const char *text)
             putchar(*text);
     }
     putchar('"');
+}
+
+void cli_print_json_text(const char *text)
+{
+    cli_print_json_bytes(text, strlen(text));
 }

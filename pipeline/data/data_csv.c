@@ -1,5 +1,5 @@
 /* pipeline/data/data_csv.c
- * Comma-separated values as rows: RFC 4180, with LF or CRLF. Strict, because a quote out
+ * Comma-separated values as rows: RFC 4180, with LF, CRLF or CR. Strict, because a quote out
  * of place makes every later field wrong. */
 #include "pipeline/data/data_rows.h"
 
@@ -24,8 +24,16 @@ static rt_status bad(const struct csv *c, uint32_t line, const char *why)
 
 static bool ends_line(const struct csv *c)
 {
-    return c->at >= c->size || c->text[c->at] == '\n' ||
-           (c->text[c->at] == '\r' && c->at + 1 < c->size && c->text[c->at + 1] == '\n');
+    return c->at >= c->size || c->text[c->at] == '\n' || c->text[c->at] == '\r';
+}
+
+/* Moves behind the end of a line. */
+static void pass_line_end(struct csv *c)
+{
+    const bool two =
+        c->at + 1 < c->size && c->text[c->at] == '\r' && c->text[c->at + 1] == '\n';
+    c->at += two ? 2 : c->at < c->size;
+    c->line++;
 }
 
 static bool ends_field(const struct csv *c)
@@ -46,7 +54,9 @@ static rt_status read_quoted(struct csv *c, size_t *length)
             if (c->at >= c->size || c->text[c->at] != '"')
                 break;
         }
-        c->line += letter == '\n';
+        c->line +=
+            letter == '\n' ||
+            (letter == '\r' && (c->at + 1 >= c->size || c->text[c->at + 1] != '\n'));
         assert(*length < c->size); /* a field is no longer than the text */
         c->buffer[(*length)++] = letter;
     }
@@ -91,9 +101,7 @@ static rt_status read_record(struct csv *c)
             break;
         c->at++; /* the comma */
     }
-    if (c->at < c->size)
-        c->at += c->text[c->at] == '\r' ? 2 : 1;
-    c->line++;
+    pass_line_end(c);
     return RT_OK;
 }
 
@@ -173,8 +181,7 @@ static rt_status read_rows(struct rt_ctx *ctx, const struct pipe_rows_text *in,
     }
     while (c.at < c.size) {
         if (blank_line(&c)) {
-            c.at += c.text[c.at] == '\r' ? 2 : 1;
-            c.line++;
+            pass_line_end(&c);
             continue;
         }
         const uint32_t line = c.line;

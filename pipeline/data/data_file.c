@@ -11,7 +11,7 @@
 #define ZLIB_CONST /* input is only read */
 #include <zlib.h>
 
-enum { UNPACK_START = 1 << 16, GZIP_WINDOW = 16 + MAX_WBITS };
+enum { UNPACK_START = 1 << 16, GZIP_WINDOW = 16 + MAX_WBITS, PROBE_BYTES = 4096 };
 
 /* Room for at least one more byte and the terminating zero. */
 static rt_status grow(struct rt_ctx *ctx, const char *name, struct pipe_data_file *out,
@@ -83,10 +83,52 @@ static rt_status copy(struct rt_ctx *ctx, const char *name, const uint8_t *data,
     return RT_OK;
 }
 
+/* Told by where zero bytes stand: a line end, a quote or a brace has them in each unit. */
+static const char *unmarked_encoding(const uint8_t *bytes, size_t size)
+{
+    size_t zeros[4] = { 0 };
+    const size_t n = size < PROBE_BYTES ? size : PROBE_BYTES;
+    for (size_t i = 0; i < n; i++)
+        zeros[i % 4] += bytes[i] == 0;
+    const size_t even = zeros[0] + zeros[2], odd = zeros[1] + zeros[3];
+    if (size % 2 || n < 2)
+        return NULL;
+    if (size % 4 == 0 && 4 * zeros[3] == n && 8 * zeros[2] >= n)
+        return "UTF-32LE";
+    if (size % 4 == 0 && 4 * zeros[0] == n && 8 * zeros[1] >= n)
+        return "UTF-32BE";
+    if (even == 0 && 32 * odd >= n)
+        return "UTF-16LE";
+    return odd == 0 && 32 * even >= n ? "UTF-16BE" : NULL;
+}
+
+/* The encoding of a text in units of 2 or 4 bytes, as iconv names it. NULL: another one. */
+static const char *wide_encoding(const char *text, size_t size)
+{
+    static const struct {
+        const char *mark;
+        size_t size;
+        const char *name;
+    } marks[] = { { "\xff\xfe\0\0", 4, "UTF-32" },
+                  { "\0\0\xfe\xff", 4, "UTF-32" },
+                  { "\xff\xfe", 2, "UTF-16" },
+                  { "\xfe\xff", 2, "UTF-16" } };
+    for (size_t i = 0; i < RT_COUNT(marks); i++)
+        if (size >= marks[i].size && memcmp(text, marks[i].mark, marks[i].size) == 0)
+            return marks[i].name;
+    return unmarked_encoding((const uint8_t *)text, size);
+}
+
 static rt_status check_text(struct rt_ctx *ctx, const char *name, const char *text,
                             size_t size)
 {
     size_t line = 1, start = 0;
+    const char *wide = wide_encoding(text, size);
+    if (wide)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s' line 1, column 1: the text is %.6s, not UTF-8; convert the "
+                       "file (iconv -f %s -t UTF-8)",
+                       name, wide, wide);
     for (size_t i = 0; i < size;) {
         utf8proc_int32_t code;
         const utf8proc_ssize_t length = utf8proc_iterate(
@@ -98,11 +140,10 @@ static rt_status check_text(struct rt_ctx *ctx, const char *name, const char *te
                            name, line, i - start + 1, (uint8_t)text[i]);
         if (code == 0)
             return rt_fail(ctx, RT_ERR_INPUT,
-                           "'%s' line %zu, column %zu: a zero byte; the file is not text "
-                           "(UTF-16? iconv -f UTF-16 -t UTF-8)",
+                           "'%s' line %zu, column %zu: a zero byte; the file is not text",
                            name, line, i - start + 1);
         i += (size_t)length;
-        if (code == '\n') {
+        if (code == '\n' || (code == '\r' && (i >= size || text[i] != '\n'))) {
             line++;
             start = i;
         }

@@ -13,8 +13,9 @@ struct pipe_data_file {
     char hash[65]; /* SHA-256 of the unpacked bytes, the mark included: hexadecimal */
 };
 
-/* "-" is the standard input. RT_ERR_INPUT: missing, cut short, too large, not UTF-8 (with line and column in bytes,
- * from 1), a zero byte. */
+/* "-" is the standard input. RT_ERR_INPUT: missing, cut short, too large, not UTF-8 (with
+ * line and column in bytes, from 1; UTF-16 and UTF-32 by name, with or without a byte order
+ * mark), a zero byte. */
 RT_CHECKED rt_status pipe_data_file_read(struct rt_ctx *ctx, const char *path,
                                          struct pipe_data_file *out);
 /* The same from bytes in memory; `name` is for messages. */

@@ -4,6 +4,7 @@
 #include "pipeline/data/data_folder.h"
 
 #include "pipeline/data/data_file.h"
+#include "pipeline/data/data_rows.h"
 #include "runtime/base/os.h"
 #include "runtime/base/text_pool.h"
 #include "runtime/base/sha256.h"
@@ -90,7 +91,8 @@ static rt_status read_one(struct walk *w, const char *path, const char *id)
     json_t *object = NULL;
     json_error_t error;
     TRY(pipe_data_file_read(w->ctx, path, &file));
-    object = json_loadb(file.text, file.size, JSON_REJECT_DUPLICATES, &error);
+    object =
+        pipe_json_parse(w->ctx, file.text, file.size, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(object)) {
         st = object
                  ? rt_fail(w->ctx, RT_ERR_INPUT, "'%s': not a JSON object", path)

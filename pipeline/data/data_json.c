@@ -2,7 +2,8 @@
  * JSON Lines and JSON arrays as rows. */
 #include "pipeline/data/data_rows.h"
 
-#include <stdlib.h>
+#include "runtime/base/json.h"
+
 #include <string.h>
 
 static bool is_blank(const char *text, size_t size)
@@ -51,25 +52,37 @@ static bool mend_escapes(char *text, size_t size)
     return mended;
 }
 
-json_t *pipe_json_parse(const char *text, size_t size, size_t flags, json_error_t *error)
+json_t *pipe_json_parse(struct rt_ctx *ctx, const char *text, size_t size, size_t flags,
+                        json_error_t *error)
 {
-    json_t *out = json_loadb(text, size, flags, error);
-    char *copy = out ? NULL : malloc(size + 1); /* lint: no context at hand */
+    json_t *out = fmt_json_parse(ctx, text, size, flags, error);
+    char *copy = out ? NULL : rt_alloc(ctx, size + 1, 1);
     if (copy) {
         memcpy(copy, text, size);
         if (mend_escapes(copy, size))
-            out = json_loadb(copy, size, flags, error);
+            out = fmt_json_parse(ctx, copy, size, flags, error);
     }
-    free(copy); /* lint: see above */
+    rt_free(copy);
     return out;
+}
+
+const char *pipe_json_text(const json_t *value)
+{
+    return fmt_json_odd(value) ? NULL : json_string_value(value);
+}
+
+const char *pipe_json_digits(const json_t *value)
+{
+    const char *text = fmt_json_odd(value);
+    return text && !strchr("NI", text[*text == '-']) ? text : NULL;
 }
 
 static rt_status read_line(struct rt_ctx *ctx, const struct pipe_row *where,
                            const char *text, size_t size, pipe_row_fn *fn, void *user)
 {
     json_error_t error;
-    json_t *object =
-        pipe_json_parse(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *object = pipe_json_parse(ctx, text, size,
+                                     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!object)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s' line %u, column %d: not JSON: %s",
                        where->file, where->at, error.column, error.text);
@@ -86,20 +99,29 @@ static rt_status read_line(struct rt_ctx *ctx, const struct pipe_row *where,
     return st;
 }
 
-rt_status pipe_rows_jsonl(struct rt_ctx *ctx, const struct pipe_rows_text *in,
-                          pipe_row_fn *fn, void *user)
+/* Bytes up to the end of the line, which is LF, CR LF or CR: JSON has neither in a text. */
+static size_t line_length(const char *text, size_t size)
+{
+    const char *end = memchr(text, '\n', size);
+    const size_t length = end ? (size_t)(end - text) : size;
+    end = memchr(text, '\r', length);
+    return end ? (size_t)(end - text) : length;
+}
+
+static rt_status read_lines(struct rt_ctx *ctx, const struct pipe_rows_text *in,
+                            pipe_row_fn *fn, void *user)
 {
     struct pipe_row where = { .file = in->name, .unit = "line" };
     for (size_t at = 0; at < in->size;) {
-        const char *end = memchr(in->text + at, '\n', in->size - at);
-        const size_t length = end ? (size_t)(end - in->text) - at : in->size - at;
+        const size_t length = line_length(in->text + at, in->size - at);
         where.at++;
         if (!is_blank(in->text + at, length)) {
             const rt_status st = read_line(ctx, &where, in->text + at, length, fn, user);
             if (st != RT_OK)
                 return st;
         }
-        at += length + 1;
+        at += length;
+        at += at + 1 < in->size && memcmp(in->text + at, "\r\n", 2) == 0 ? 2 : 1;
     }
     return RT_OK;
 }
@@ -109,7 +131,8 @@ static rt_status read_array(struct rt_ctx *ctx, const struct pipe_rows_text *in,
 {
     rt_status st = RT_OK;
     json_error_t error;
-    json_t *array = pipe_json_parse(in->text, in->size, JSON_REJECT_DUPLICATES, &error);
+    json_t *array =
+        pipe_json_parse(ctx, in->text, in->size, JSON_REJECT_DUPLICATES, &error);
     if (!array)
         return rt_fail(ctx, RT_ERR_INPUT, "'%s' line %d, column %d: not JSON: %s",
                        in->name, error.line, error.column, error.text);
@@ -131,6 +154,5 @@ rt_status pipe_rows_json(struct rt_ctx *ctx, const struct pipe_rows_text *in,
                          pipe_row_fn *fn, void *user)
 {
     const char first = in->text[strspn(in->text, " \t\r\n")];
-    return first == '[' ? read_array(ctx, in, fn, user)
-                        : pipe_rows_jsonl(ctx, in, fn, user);
+    return first == '[' ? read_array(ctx, in, fn, user) : read_lines(ctx, in, fn, user);
 }

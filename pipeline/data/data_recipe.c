@@ -3,6 +3,9 @@
  * file to a problem. */
 #include "pipeline/data/data_recipe.h"
 
+#include "pipeline/data/data_rows.h"
+#include "runtime/base/json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +111,12 @@ static rt_status read_field(const struct reading *r, const char *key, bool requi
     const json_t *value = *key ? json_object_get(r->row->fields, key) : NULL;
     if (!value || json_is_null(value))
         return required ? bad_field(r, key, "is missing") : RT_OK;
-    if (json_is_string(value)) {
+    const char *digits = pipe_json_digits(value);
+    if (digits) {
+        *out = pipe_pool_copy(r->ctx, r->pool, digits, strlen(digits));
+    } else if (fmt_json_odd(value)) {
+        return bad_field(r, key, "is NaN or an infinity; it must be text or a number");
+    } else if (json_is_string(value)) {
         if (is_blank(json_string_value(value)))
             return required ? bad_field(r, key, "is empty") : RT_OK;
         *out = pipe_pool_copy(r->ctx, r->pool, json_string_value(value),

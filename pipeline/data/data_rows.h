@@ -27,14 +27,20 @@ struct pipe_rows_text {
     size_t size;
 };
 
-/* json_loadb, but for what valid JSON can say and no text here can hold: a zero character
- * or half of a surrogate pair (\u0000, \ud800) is read as U+FFFD. The caller owns it. */
-json_t *pipe_json_parse(const char *text, size_t size, size_t flags, json_error_t *error);
+/* fmt_json_parse (runtime/base/json.h: odd numbers are kept), but for what valid JSON can
+ * say and no text here can hold: a zero character or half of a surrogate pair (\u0000,
+ * \ud800) is read as U+FFFD. The caller owns it. */
+json_t *pipe_json_parse(struct rt_ctx *ctx, const char *text, size_t size, size_t flags,
+                        json_error_t *error);
+/* json_string_value, but NULL for an odd number. */
+const char *pipe_json_text(const json_t *value);
+/* The digits of a number beyond 64 bits or beyond a double, as written; NULL: another
+ * value, NaN and infinities too. Borrowed. */
+const char *pipe_json_digits(const json_t *value);
 
-/* Blank lines are skipped. Broken JSON: RT_ERR_INPUT with file, line and column. */
-RT_CHECKED rt_status pipe_rows_jsonl(struct rt_ctx *ctx, const struct pipe_rows_text *in,
-                                     pipe_row_fn *fn, void *user);
-/* JSON Lines, or one array of objects where the text starts with '['. */
+/* JSON Lines; or one array of objects, on one line or many, where the text starts with '['.
+ * Lines end with LF, CR LF or CR; blank ones are skipped. Odd
+ * numbers are kept. Broken JSON: RT_ERR_INPUT with file, line and column. */
 RT_CHECKED rt_status pipe_rows_json(struct rt_ctx *ctx, const struct pipe_rows_text *in,
                                     pipe_row_fn *fn, void *user);
 /* Every record must have as many fields as there are names, and names must differ. Fields

@@ -117,9 +117,9 @@ static rt_status pick(struct picking *p, const char *text, size_t length)
 static rt_status pick_lines(struct picking *p, const char *text)
 {
     while (*text) {
-        const size_t line = strcspn(text, "\n");
+        const size_t line = strcspn(text, "\r\n");
         const char *start = text;
-        size_t length = strcspn(text, "\n#");
+        size_t length = strcspn(text, "\r\n#");
         p->line++;
         while (length && strchr(" \t\r", *start)) {
             start++;
@@ -132,7 +132,8 @@ static rt_status pick_lines(struct picking *p, const char *text)
             if (st != RT_OK)
                 return st;
         }
-        text += line + (text[line] == '\n');
+        text += line;
+        text += strncmp(text, "\r\n", 2) == 0 ? 2 : *text ? 1 : 0;
     }
     return p->count
                ? RT_OK

@@ -1,11 +1,14 @@
 /* pipeline/data/problems.c
- * Reads and writes lists of problems as JSON Lines, and finds questions that two lists
+ * Reads and writes lists of problems as JSON, and finds questions that two lists
  * share. */
 #include "pipeline/data/problems.h"
 
+#include "pipeline/data/data_file.h"
+#include "pipeline/data/data_rows.h"
 #include "pipeline/data/data_spec.h"
 #include "runtime/base/text_set.h"
 #include "runtime/base/file.h"
+#include "runtime/base/json.h"
 #include "runtime/base/sha256.h"
 
 #include <jansson.h>
@@ -15,8 +18,8 @@
 struct reader {
     struct rt_ctx *ctx;
     struct pipe_problem_set *set;
-    const char *name;
-    uint32_t line;            /* from 1 */
+    const char *name, *unit;  /* of the file; "line" or "item" */
+    uint32_t line;            /* or item, from 1 */
     uint32_t from, to, seen;  /* range wanted; problems seen so far */
     uint32_t capacity;        /* of set->items */
     struct pipe_text_set ids; /* id -> line */
@@ -24,16 +27,16 @@ struct reader {
 
 static rt_status no_memory(struct reader *r)
 {
-    return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory at line %u", r->name,
-                   r->line);
+    return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory at %s %u", r->name,
+                   r->unit, r->line);
 }
 
 static rt_status bad_field(struct reader *r, const char *key, const char *why)
 {
     return rt_fail(r->ctx, RT_ERR_INPUT,
-                   "'%s' line %u: field '%s' %s; every line is one JSON problem with id, "
+                   "'%s' %s %u: field '%s' %s; every %s is one JSON problem with id, "
                    "question and answer",
-                   r->name, r->line, key, why);
+                   r->name, r->unit, r->line, key, why, r->unit);
 }
 
 static bool is_blank(const char *text, size_t size)
@@ -52,6 +55,9 @@ static rt_status read_text(struct reader *r, const json_t *object, const char *k
     *out = NULL;
     if (!value || json_is_null(value))
         return required ? bad_field(r, key, "is missing") : RT_OK;
+    if (fmt_json_odd(value))
+        return bad_field(
+            r, key, pipe_json_digits(value) ? "must be text" : "is NaN or an infinity");
     if (!json_is_string(value))
         return bad_field(r, key, "must be text");
     const size_t size = json_string_length(value);
@@ -64,10 +70,14 @@ static rt_status read_text(struct reader *r, const json_t *object, const char *k
 static rt_status read_answer(struct reader *r, const json_t *object, const char **out)
 {
     const json_t *value = json_object_get(object, "answer");
-    if (!json_is_integer(value))
+    const char *digits = pipe_json_digits(value);
+    if (!json_is_integer(value) && !digits)
         return read_text(r, object, "answer", true, out);
-    *out = pipe_pool_format(r->ctx, &r->set->pool, "%lld",
-                            (long long)json_integer_value(value));
+    if (digits)
+        *out = pipe_pool_copy(r->ctx, &r->set->pool, digits, strlen(digits));
+    else
+        *out = pipe_pool_format(r->ctx, &r->set->pool, "%lld",
+                                (long long)json_integer_value(value));
     return *out ? RT_OK : no_memory(r);
 }
 
@@ -113,7 +123,7 @@ static rt_status read_subject(struct reader *r, const json_t *object,
         return bad_field(r, "skills", "must be a list of texts");
     size_t length = 0;
     for (size_t i = 0; i < json_array_size(skills); i++) {
-        if (!json_is_string(json_array_get(skills, i)))
+        if (!pipe_json_text(json_array_get(skills, i)))
             return bad_field(r, "skills", "must be a list of texts");
         length += json_string_length(json_array_get(skills, i)) + 1;
     }
@@ -156,8 +166,8 @@ static rt_status read_problem(struct reader *r, const json_t *object,
     TRY(pipe_text_set_add(r->ctx, &r->ids, p->id, r->line, &is_new, &line));
     if (!is_new)
         return rt_fail(r->ctx, RT_ERR_INPUT,
-                       "'%s' line %u: id '%s' was used in line %u; ids must be unique",
-                       r->name, r->line, p->id, line);
+                       "'%s' %s %u: id '%s' was used in %s %u; ids must be unique",
+                       r->name, r->unit, r->line, p->id, r->unit, line);
     return RT_OK;
 
 fail:
@@ -178,50 +188,30 @@ static rt_status make_room(struct reader *r)
     return RT_OK;
 }
 
-static rt_status read_line(struct reader *r, const char *text, size_t size)
+static rt_status on_row(void *user, const struct pipe_row *row)
 {
     rt_status st;
-    json_error_t error;
-    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-    if (!object) {
-        st = rt_fail(r->ctx, RT_ERR_INPUT, "'%s' line %u, column %d: not JSON: %s",
-                     r->name, r->line, error.column, error.text);
-        goto fail;
-    }
-    if (!json_is_object(object)) {
-        st = rt_fail(r->ctx, RT_ERR_INPUT,
-                     "'%s' line %u: not a JSON object; every line is one problem",
-                     r->name, r->line);
-        goto fail;
-    }
+    struct reader *r = user;
     struct pipe_problem problem;
-    TRY(read_problem(r, object, &problem));
+    r->unit = row->unit;
+    r->line = row->at;
+    TRY(read_problem(r, row->fields, &problem));
     if (r->seen >= r->from && r->seen < r->to) {
         TRY(make_room(r));
         r->set->items[r->set->count++] = problem;
     }
     r->seen++;
-    st = RT_OK;
 
 fail:
-    json_decref(object);
     return st;
 }
 
-static rt_status read_lines(struct reader *r, const char *text, size_t size)
+static rt_status read_all(struct reader *r, const struct pipe_data_file *file)
 {
-    size_t at = 0;
-    while (at < size) {
-        const char *end = memchr(text + at, '\n', size - at);
-        const size_t length = end ? (size_t)(end - text) - at : size - at;
-        r->line++;
-        if (!is_blank(text + at, length)) {
-            const rt_status st = read_line(r, text + at, length);
-            if (st != RT_OK)
-                return st;
-        }
-        at += length + 1;
-    }
+    const struct pipe_rows_text text = { r->name, file->text, file->size };
+    const rt_status st = pipe_rows_json(r->ctx, &text, on_row, r);
+    if (st != RT_OK)
+        return st;
     if (r->seen == 0)
         return rt_fail(r->ctx, RT_ERR_INPUT, "'%s' holds no problem", r->name);
     if (r->from >= r->seen || (r->to != UINT32_MAX && r->to > r->seen))
@@ -237,20 +227,24 @@ rt_status pipe_problems_parse(struct rt_ctx *ctx, const char *name, const char *
 {
     rt_status st;
     *out = (struct pipe_problem_set){ 0 };
-    struct reader r = { .ctx = ctx, .set = out, .name = name, .from = from, .to = to };
+    struct pipe_data_file file = { 0 };
+    struct reader r = {
+        .ctx = ctx, .set = out, .name = name, .unit = "line", .from = from, .to = to
+    };
     out->name = pipe_pool_copy(ctx, &out->pool, name, strlen(name));
     if (!out->name) {
         st = no_memory(&r);
         goto fail;
     }
-    TRY(read_lines(&r, text, size));
+    TRY(pipe_data_file_parse(ctx, name, text, size, &file));
+    TRY(read_all(&r, &file));
     TRY(pipe_problems_rehash(ctx, out));
-    pipe_text_set_deinit(&r.ids);
-    return RT_OK;
 
 fail:
+    pipe_data_file_deinit(&file);
     pipe_text_set_deinit(&r.ids);
-    pipe_problems_deinit(out);
+    if (st != RT_OK)
+        pipe_problems_deinit(out);
     return st;
 }
 

@@ -1,9 +1,10 @@
 /* pipeline/data/problems.h
- * Problem files: JSON Lines, one problem per line, UTF-8. Fields:
+ * Problem files: JSON Lines, one problem per line, or one JSON list of them; UTF-8, gzip or
+ * not. Fields:
  *
  *   id        text, required, unique in the file
  *   question  text, required, not blank
- *   answer    text (or whole number), required
+ *   answer    text (or whole number of any length), required
  *   solution  text, optional: a reference solution
  *   steps     array of { label, expr, value }, optional: the gold program of generated
  *             problems, whole-number values

@@ -3,19 +3,25 @@
  *
  *   lm-eval   samples_*.jsonl of lm-evaluation-harness: a line for each document and
  *             filter, all answers of a document in `resps`. The first filter of the file
- *             is taken, or one by name; its extraction and score are not used.
+ *             is taken, or one by name; its extraction and score are not used. Versions
+ *             before 0.4.3 write the same lines without the filter's name: what repeats
+ *             the answers of a document is left out.
  *   inspect   logs of Inspect: .json, or .eval (a zip archive, stored, deflate or zstd),
- *             an answer for each sample and epoch; attachments are put back.
+ *             an answer for each sample and epoch; attachments are put back, the text
+ *             parts of a message are joined with line ends, reasoning is no text.
  *   jsonl     one's own lines: `output` (or `text`, `response`), with `id` or `question`,
  *             and optional `sample` (from 0), `finish` (stop, length), `model`.
  *
- * Told by the content unless said. Anything else is RT_ERR_INPUT with file and line, entry
+ * Lines may be one JSON list. Numbers that JSON or 64 bits cannot hold stop nothing where
+ * nobody needs them. Told by the content unless said. Anything else is RT_ERR_INPUT with file and line, entry
  * or sample; of a damaged file nothing is kept. */
 #ifndef PIPELINE_EXCHANGE_IMPORT_H
 #define PIPELINE_EXCHANGE_IMPORT_H
 
 #include "pipeline/record.h"
 #include "runtime/base/text_pool.h"
+
+enum { PIPE_IMPORT_FILTERS_MAX = 16 }; /* that are named to the user */
 
 enum pipe_import_kind {
     PIPE_IMPORT_AUTO,
@@ -44,6 +50,9 @@ struct pipe_import {
     int64_t bytes;               /* of the file */
     const char *tool, *model;    /* "inspect_ai 0.3.285", "openai/gpt": null: not said */
     const char *task, *produced; /* what it was run on and when; may be null */
+    const char *filter;          /* of lm-eval, that was taken; null: none is named */
+    const char *filters[PIPE_IMPORT_FILTERS_MAX]; /* that the file names, in its order */
+    uint32_t filter_count;
     struct pipe_import_answer *answers;
     uint32_t count, capacity;
     struct pipe_pool pool;

@@ -104,7 +104,7 @@ static rt_status read_json(struct importing *in, zip_t *zip, zip_uint64_t index,
     *out = NULL;
     rt_status st = read_entry(in, zip, index, &e);
     if (st == RT_OK) {
-        *out = pipe_json_parse(e.text, e.size, 0, &error);
+        *out = pipe_json_parse(in->ctx, e.text, e.size, 0, &error);
         if (!*out)
             st = rt_fail(in->ctx, RT_ERR_INPUT,
                          "'%s', entry '%.80s' line %d, column %d: not JSON: %s", in->name,

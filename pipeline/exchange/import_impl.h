@@ -5,16 +5,20 @@
 
 #include <jansson.h>
 
+#include "pipeline/data/data_rows.h"
 #include "pipeline/exchange/import.h"
+
+enum { IMPORT_TEXT = 32 }; /* bytes of a whole number as text */
 
 struct importing {
     struct rt_ctx *ctx;
     const char *name;   /* of the file, for messages */
     const char *filter; /* of lm-eval; null until the first line has named one */
     struct pipe_import *out;
+    struct pipe_pool scratch; /* texts that are needed until the answer is added */
 };
 
-/* A place in the file for messages: unit is "line" or "sample". */
+/* A place in the file for messages: unit is "line", "item" or "sample". */
 RT_CHECKED rt_status import_fail(const struct importing *in, const char *unit,
                                  uint32_t at, const char *why);
 /* Appends; strings are copied. */
@@ -22,13 +26,20 @@ RT_CHECKED rt_status import_add(struct importing *in,
                                 const struct pipe_import_answer *answer);
 /* Keeps a copy in the pool where the text is one: *to null otherwise. */
 RT_CHECKED rt_status import_keep(struct importing *in, const char *text, const char **to);
-/* A text, or a whole number as text in `buffer`; NULL if it is neither. */
-const char *import_text(const json_t *value, char buffer[32]);
+/* Fails because none of these fields holds what is needed: names the one that is NaN, an
+ * infinity or another number, else says `why`. */
+RT_CHECKED rt_status import_missing(const struct importing *in, const char *unit,
+                                    uint32_t at, const json_t *object,
+                                    const char *const *names, const char *why);
+/* A text, or a whole number as text, in `buffer` or borrowed: one beyond 64 bits keeps its
+ * digits. NULL if it is neither. */
+const char *import_text(const json_t *value, char buffer[IMPORT_TEXT]);
 
-/* One line of the two kinds that are JSON Lines. */
-RT_CHECKED rt_status import_lm_eval(struct importing *in, const json_t *line,
-                                    uint32_t at);
-RT_CHECKED rt_status import_own(struct importing *in, const json_t *line, uint32_t at);
+/* One record of the two kinds that are JSON Lines or a JSON list. */
+RT_CHECKED rt_status import_lm_eval(struct importing *in, const struct pipe_row *row);
+RT_CHECKED rt_status import_own(struct importing *in, const struct pipe_row *row);
+/* The filters of the file as one text, for messages. */
+void import_filters(const struct importing *in, char *out, size_t size);
 /* A whole log, and the entries of a zip archive. */
 RT_CHECKED rt_status import_inspect(struct importing *in, const json_t *log);
 RT_CHECKED rt_status import_archive(struct importing *in, const void *data, size_t size);

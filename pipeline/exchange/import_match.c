@@ -1,8 +1,8 @@
 /* pipeline/exchange/import_match.c
- * Finds the known problem of each imported answer: by question, else by id, else by
- * place. */
+ * Finds the known problem of each imported answer: by question, else by id. */
 #include "pipeline/exchange/import_match.h"
 
+#include "pipeline/exchange/import_fold.h"
 #include "runtime/base/text_set.h"
 
 #include <assert.h>
@@ -10,13 +10,19 @@
 
 #define NOBODY UINT32_MAX
 
+/* Questions in one form: text -> place, or of the first of several. */
+struct questions {
+    struct pipe_text_set places;
+    bool *shared; /* [set count]: another problem has the same text */
+};
+
 struct matching {
     struct rt_ctx *ctx;
     const struct pipe_problem_set *set;
-    struct pipe_pool pool;
-    const char **normal;             /* [set count] normalised questions, in the pool */
-    struct pipe_text_set questions;  /* normalised -> place, or of the first of several */
-    bool *shared;                    /* [set count]: another has the same question */
+    struct pipe_pool pool;           /* what lasts: problems */
+    struct pipe_pool scratch;        /* of one answer */
+    const char **folded;             /* [set count], in the pool */
+    struct questions exact, alike;   /* as they stand; folded */
     struct pipe_text_set ids, tails; /* whole id; what is behind its last '/' */
 };
 
@@ -25,12 +31,34 @@ static rt_status no_memory(struct rt_ctx *ctx)
     return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to find the problems");
 }
 
-static const char *normalised(struct matching *m, const char *text)
+static const char *fold(struct matching *m, struct pipe_pool *pool, const char *text)
 {
-    char *out = pipe_pool_take(m->ctx, &m->pool, strlen(text) + 1, 1);
+    char *out = pipe_pool_take(m->ctx, pool, IMPORT_FOLD_FACTOR * strlen(text) + 1, 1);
     if (out)
-        (void)pipe_text_normalise(text, out);
+        (void)import_fold(text, out);
     return out;
+}
+
+/* Without white space at its ends, which one file has and another lacks. */
+static const char *trimmed(struct matching *m, struct pipe_pool *pool, const char *text)
+{
+    text += strspn(text, " \t\r\n");
+    size_t n = strlen(text);
+    while (n && strchr(" \t\r\n", text[n - 1]))
+        n--;
+    return pipe_pool_copy(m->ctx, pool, text, n);
+}
+
+static rt_status add_question(struct matching *m, struct questions *q, const char *text,
+                              uint32_t place)
+{
+    bool is_new;
+    uint32_t before;
+    const rt_status st =
+        pipe_text_set_add(m->ctx, &q->places, text, place, &is_new, &before);
+    if (st == RT_OK && !is_new)
+        q->shared[place] = q->shared[before] = true;
+    return st;
 }
 
 static rt_status index_problems(struct matching *m)
@@ -41,12 +69,12 @@ static rt_status index_problems(struct matching *m)
         const char *slash = strrchr(p->id, '/');
         uint32_t before;
         bool is_new;
-        m->normal[i] = normalised(m, p->question);
-        if (!m->normal[i])
+        const char *exact = trimmed(m, &m->pool, p->question);
+        m->folded[i] = fold(m, &m->pool, p->question);
+        if (!exact || !m->folded[i])
             return no_memory(m->ctx);
-        TRY(pipe_text_set_add(m->ctx, &m->questions, m->normal[i], i, &is_new, &before));
-        if (!is_new)
-            m->shared[i] = m->shared[before] = true;
+        TRY(add_question(m, &m->exact, exact, i));
+        TRY(add_question(m, &m->alike, m->folded[i], i));
         TRY(pipe_text_set_add(m->ctx, &m->ids, p->id, i, &is_new, &before));
         TRY(pipe_text_set_add(m->ctx, &m->tails, slash ? slash + 1 : p->id, i, &is_new,
                               &before));
@@ -56,23 +84,81 @@ fail:
     return st;
 }
 
+/* ---- a question within a prompt ---- */
+
+static bool ends_word(char c)
+{
+    return c == '\0' || strchr(" \t\r\n\"'`;:?$", c) != NULL;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether a character at the edge of a question could be continued by its neighbour: a
+ * letter, a digit, a sign. */
+static bool is_open(char c)
+{
+    return !ends_word(c) && c != '.' && c != ',';
+}
+
+/* The question stands in the prompt and neither of its ends goes on there: "7-4" is not
+ * in "7-41", "x" not in "x^2". */
+static bool holds(const char *prompt, const char *question)
+{
+    const size_t n = strlen(question);
+    for (const char *at = prompt; n && (at = strstr(at, question)); at++) {
+        const char after = at[n], before = at > prompt ? at[-1] : '\0';
+        const bool point = (after == '.' || after == ',') && !is_digit(at[n + 1]);
+        const bool opened = before && strchr("([.,", before) && !is_digit(*at);
+        if ((!is_open(question[n - 1]) || ends_word(after) || point) &&
+            (!is_open(*question) || ends_word(before) || opened))
+            return true;
+    }
+    return false;
+}
+
+/* ---- finding ---- */
+
+static bool find_id(const struct matching *m, const char *id, uint32_t *place)
+{
+    const char *slash = strrchr(id, '/');
+    return pipe_text_set_find(&m->ids, id, place) ||
+           pipe_text_set_find(&m->tails, slash ? slash + 1 : id, place);
+}
+
+/* By the question alone: as it stands, else folded. Identical questions are told apart by
+ * the id, not by what is alike. */
+static bool find_by_question(const struct matching *m, const char *exact,
+                             const char *folded, uint32_t *place)
+{
+    if (pipe_text_set_find(&m->exact.places, exact, place))
+        return !m->exact.shared[*place];
+    return pipe_text_set_find(&m->alike.places, folded, place) &&
+           !m->alike.shared[*place];
+}
+
 static rt_status find(struct matching *m, const struct pipe_import_answer *a,
                       uint32_t *place)
 {
-    const char *question = a->question ? normalised(m, a->question) : NULL;
-    *place = NOBODY;
-    if (a->question && !question)
-        return no_memory(m->ctx);
-    if (question && pipe_text_set_find(&m->questions, question, place) &&
-        !m->shared[*place])
+    const char *exact = NULL, *folded = NULL;
+    pipe_pool_deinit(&m->scratch);
+    if (a->question) {
+        exact = trimmed(m, &m->scratch, a->question);
+        folded = fold(m, &m->scratch, a->question);
+        if (!exact || !folded)
+            return no_memory(m->ctx);
+        if (find_by_question(m, exact, folded, place))
+            return RT_OK;
+    }
+    if (!a->id || !find_id(m, a->id, place)) {
+        *place = NOBODY;
         return RT_OK;
-    *place = NOBODY;
-    const char *slash = a->id ? strrchr(a->id, '/') : NULL;
-    if (!a->id || (!pipe_text_set_find(&m->ids, a->id, place) &&
-                   !pipe_text_set_find(&m->tails, slash ? slash + 1 : a->id, place)))
-        return RT_OK;
+    }
     assert(*place < m->set->count);
-    if (question && !strstr(question, m->normal[*place]))
+    if (folded && !holds(a->question, m->set->items[*place].question) &&
+        !holds(folded, m->folded[*place]))
         *place = NOBODY; /* the same id in another list */
     return RT_OK;
 }
@@ -139,9 +225,10 @@ rt_status pipe_import_match(struct rt_ctx *ctx, const char *name,
 {
     rt_status st;
     struct matching m = { .ctx = ctx, .set = set };
-    m.normal = rt_alloc(ctx, set->count, sizeof *m.normal);
-    m.shared = rt_alloc(ctx, set->count, sizeof *m.shared);
-    if (!m.normal || !m.shared) {
+    m.folded = rt_alloc(ctx, set->count, sizeof *m.folded);
+    m.exact.shared = rt_alloc(ctx, set->count, sizeof *m.exact.shared);
+    m.alike.shared = rt_alloc(ctx, set->count, sizeof *m.alike.shared);
+    if (!m.folded || !m.exact.shared || !m.alike.shared) {
         st = no_memory(ctx);
         goto fail;
     }
@@ -150,11 +237,14 @@ rt_status pipe_import_match(struct rt_ctx *ctx, const char *name,
     TRY(check_twice(&m, name, import, places));
 
 fail:
-    pipe_text_set_deinit(&m.questions);
+    pipe_text_set_deinit(&m.exact.places);
+    pipe_text_set_deinit(&m.alike.places);
     pipe_text_set_deinit(&m.ids);
     pipe_text_set_deinit(&m.tails);
     pipe_pool_deinit(&m.pool);
-    rt_free(m.normal);
-    rt_free(m.shared);
+    pipe_pool_deinit(&m.scratch);
+    rt_free(m.folded);
+    rt_free(m.exact.shared);
+    rt_free(m.alike.shared);
     return st;
 }

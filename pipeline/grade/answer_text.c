@@ -362,6 +362,16 @@ static size_t add_ascii(struct cleaning *c, const char *at, bool inside)
     return n;
 }
 
+/* 1,2,3,... goes on; the dots are no full stops. */
+static bool goes_on(const char *start, const char *end)
+{
+    if (end - start < 4 || strncmp(end - 3, "...", 3) != 0)
+        return false;
+    for (end -= 3; end > start && end[-1] == ' ';)
+        end--;
+    return end > start && end[-1] == ',';
+}
+
 /* What stands around an answer. */
 static void strip(const char **start, const char **end)
 {
@@ -370,7 +380,7 @@ static void strip(const char **start, const char **end)
         while (from < to && strchr(" \t\r\n=:", *from))
             from++;
         while (to > from && strchr(" \t\r\n.,;:", to[-1]) &&
-               !(to - from > 1 && to[-2] == '\\'))
+               !(to - from > 1 && to[-2] == '\\') && !goes_on(from, to))
             to--;
         if (to - from >= 4 && strncmp(from, "**", 2) == 0 &&
             strncmp(to - 2, "**", 2) == 0) {
@@ -416,7 +426,7 @@ bool grade_answer_text(const char *answer, const struct pipe_policies *policies,
     }
     free(composed); /* lint: utf8proc's own */
     while (b.length && strchr(" .", out[b.length - 1]) &&
-           !(b.length > 1 && out[b.length - 2] == '\\'))
+           !(b.length > 1 && out[b.length - 2] == '\\') && !goes_on(out, out + b.length))
         b.length--;
     out[b.length] = '\0';
     *length = b.length;

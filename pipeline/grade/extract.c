@@ -7,7 +7,9 @@
 
 #include "runtime/base/rt.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 /* One rule: null name ends a list. False: it did not fire, the next is tried; with `stop`
  * set, none is tried. */
@@ -25,7 +27,7 @@ struct pipe_answer_style {
         ANSWER_LITERAL, /* compared as strings */
         ANSWER_WHOLE    /* a whole number: of an equation, the right side is meant */
     } kind;
-    struct finder rules[8];
+    struct finder rules[10];
 };
 
 static const struct pipe_answer_style styles[] = {
@@ -42,7 +44,10 @@ static const struct pipe_answer_style styles[] = {
         { "hashes", grade_find_hashes },
         { "answer is", grade_find_phrase },
         { "last formula", grade_find_formula_or_end },
-        { "whole text", grade_find_whole } } },
+        { "whole text", grade_find_whole },
+        { "bold text", grade_find_bold },
+        { "last number", grade_find_number_said },
+        { "last formula", grade_find_inequality } } },
     { "aime",
       ANSWER_WHOLE,
       { { "final answer phrase", grade_find_minerva },
@@ -59,7 +64,8 @@ static const struct pipe_answer_style styles[] = {
         { "answer is", grade_find_phrase },
         { "choice", grade_find_choice },
         { "end", grade_find_end },
-        { "last formula", grade_find_last } } },
+        { "last formula", grade_find_last },
+        { "last formula", grade_find_inequality } } },
     { "gsm8k-strict", ANSWER_LITERAL, { { "hashes", grade_find_harness_strict } } },
     { "gsm8k-flexible",
       ANSWER_LITERAL,
@@ -183,10 +189,69 @@ static const char *run_rules(const struct pipe_answer_style *style, struct span 
     return NULL;
 }
 
+/* ---- full-width characters ---- */
+
+/* The ASCII that a character at `at` stands for in East Asian type, or a digit in a
+ * mathematical alphabet: its bytes are *taken. 0: another one. */
+static char narrow_of(struct span s, size_t at, size_t *taken)
+{
+    utf8proc_int32_t code = 0;
+    if ((unsigned char)s.at[at] < 0xe3)
+        return 0;
+    const utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s.at + at,
+                                                (utf8proc_ssize_t)(s.size - at), &code);
+    *taken = n > 0 ? (size_t)n : 1;
+    if (n <= 0)
+        return 0;
+    if (code >= 0xff01 && code <= 0xff5e)
+        return (char)(code - 0xff01 + '!');
+    if (code >= 0x1d7ce && code <= 0x1d7ff)
+        return (char)('0' + (code - 0x1d7ce) % 10);
+    return code == 0x3000 ? ' ' : 0;
+}
+
+/* A copy in which these are ASCII, as the rules look for it. NULL: there is none of them, or
+ * no memory. An ideographic full stop becomes one with a space. */
+static char *narrowed(struct span *s)
+{
+    size_t at = 0, n = 0, taken;
+    while (at < s->size && !narrow_of(*s, at, &taken))
+        at++;
+    char *out = at < s->size ? malloc(s->size + 1) : NULL; /* lint: no context at hand */
+    if (!out)
+        return NULL;
+    for (at = 0; at < s->size;) {
+        const char c = narrow_of(*s, at, &taken);
+        const bool stop = s->size - at >= 3 && memcmp(s->at + at, "\xe3\x80\x82", 3) == 0;
+        if (stop)
+            out[n++] = '.';
+        out[n++] = stop ? ' ' : c ? c : s->at[at];
+        at += stop ? 3 : c ? taken : 1;
+    }
+    out[n] = '\0';
+    *s = (struct span){ out, n };
+    return out;
+}
+
+/* ---- all ---- */
+
+/* The rule that fires in the text, before a made-up next problem if there is one. */
+static const char *find_answer(const struct pipe_answer_style *style, struct span whole,
+                               struct found *found)
+{
+    const bool literal = style->kind == ANSWER_LITERAL;
+    const struct span text = literal ? whole : before_next_problem(whole);
+    const char *fired = run_rules(style, text, found);
+    if (!fired && text.size < whole.size)
+        fired = run_rules(style, whole, found);
+    return fired;
+}
+
 bool pipe_extract(const struct pipe_answer_style *style, const char *output,
                   char *extracted, size_t size, const char **rule)
 {
     struct span text = { output, strlen(output) };
+    char *copy = NULL;
     if (size)
         extracted[0] = '\0';
     if (style->kind != ANSWER_LITERAL) {
@@ -194,21 +259,19 @@ bool pipe_extract(const struct pipe_answer_style *style, const char *output,
         *rule = "thinking does not end";
         if (!after_thinking(&text))
             return false;
+        text = tail_of(text);
+        copy = narrowed(&text);
     }
     *rule = "no answer";
-    const struct span whole = style->kind == ANSWER_LITERAL ? text : tail_of(text);
-    text = style->kind == ANSWER_LITERAL ? whole : before_next_problem(whole);
     struct found found;
-    const char *fired = run_rules(style, text, &found);
-    if (!fired && text.size < whole.size)
-        fired = run_rules(style, whole, &found);
+    const char *fired = find_answer(style, text, &found);
     if (fired)
         *rule = fired;
-    if (!fired || !keep(found, extracted, size, rule))
-        return false;
-    if (style->kind == ANSWER_WHOLE)
+    const bool kept = fired && keep(found, extracted, size, rule);
+    free(copy); /* lint: see above */
+    if (kept && style->kind == ANSWER_WHOLE)
         keep_right_side(extracted);
-    return true;
+    return kept;
 }
 
 /* ---- the harness's comparison ---- */

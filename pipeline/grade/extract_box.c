@@ -220,31 +220,86 @@ static bool formula_at(struct span s, struct span *inside, size_t *length)
     return false;
 }
 
-/* After some opening marks that nothing closes no further one is tried. */
+/* The formulas of a text in order. Some opening marks that nothing closes end the search. */
+struct formulas {
+    struct span text;
+    size_t at; /* the next byte to be looked at */
+    unsigned failures;
+};
+
+static bool next_formula(struct formulas *f, struct span *whole, struct span *inside)
+{
+    for (; f->at < f->text.size && f->failures < 8; f->at++) {
+        size_t length = 0;
+        const char c = f->text.at[f->at];
+        if (c != '$' && c != '\\')
+            continue;
+        if (formula_at(span_from(f->text, f->at), inside, &length)) {
+            *whole = (struct span){ f->text.at + f->at, length };
+            f->at += length;
+            return true;
+        }
+        if (c == '\\') {
+            const char next = f->at + 1 < f->text.size ? f->text.at[f->at + 1] : ' ';
+            f->failures += next == '[' || next == '(';
+            f->at++;
+        }
+    }
+    return false;
+}
+
+/* "$k$ cannot be $0$": the gap makes the first formula the subject of the denial. */
+static bool is_verb(struct span gap)
+{
+    static const char *const verbs[] = { "is ",  "isn't", "can",  "could", "does",
+                                         "was ", "must",  "will", "never", "are " };
+    gap = grade_span_trim(gap);
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (grade_span_starts(gap, verbs[i]))
+            return gap.size < 32 && !memchr(gap.at, '.', gap.size) &&
+                   !memchr(gap.at, ',', gap.size);
+    return false;
+}
+
 bool grade_find_formula(struct span text, struct found *out)
 {
-    struct span inside;
+    struct formulas f = { .text = text };
+    struct span whole, inside;
+    struct found before = { 0 }; /* what was found before the last formula */
     const char *end = NULL;
-    unsigned failures = 0;
-    for (size_t i = 0; i < text.size && failures < 8; i++) {
-        size_t length = 0;
-        if (text.at[i] != '$' && text.at[i] != '\\')
+    while (next_formula(&f, &whole, &inside)) {
+        if (grade_span_denied(text, whole.at)) {
+            if (end && is_verb((struct span){ end, (size_t)(whole.at - end) }))
+                *out = before;
+            end = NULL;
             continue;
-        if (formula_at(span_from(text, i), &inside, &length)) {
-            if (!end || out->count == FOUND_PARTS_MAX ||
-                !is_joint((struct span){ end, (size_t)(text.at + i - end) }, false))
-                out->count = 0;
-            out->parts[out->count++] = grade_span_trim(inside);
-            end = text.at + i + length;
-            i += length - 1;
-        } else if (text.at[i] == '\\') {
-            failures +=
-                i + 1 < text.size && (text.at[i + 1] == '[' || text.at[i + 1] == '(');
-            i++;
         }
+        if (grade_formula_denies(text, inside) ||
+            grade_span_refused(text, whole.at + whole.size))
+            continue;
+        if (!end || out->count == FOUND_PARTS_MAX ||
+            !is_joint((struct span){ end, (size_t)(whole.at - end) }, false)) {
+            before = *out;
+            out->count = 0;
+        }
+        out->parts[out->count++] = grade_span_trim(inside);
+        end = whole.at + whole.size;
     }
     out->all = 0;
     for (unsigned i = 0; i < out->count; i++)
         out->all += out->parts[i].size + (i > 0);
+    return out->count > 0;
+}
+
+bool grade_find_inequality(struct span text, struct found *out)
+{
+    struct formulas f = { .text = text };
+    struct span whole, inside;
+    while (next_formula(&f, &whole, &inside))
+        if (!grade_span_denied(text, whole.at) && grade_formula_denies(text, inside)) {
+            out->parts[0] = grade_span_trim(inside);
+            out->count = 1;
+            out->all = out->parts[0].size;
+        }
     return out->count > 0;
 }

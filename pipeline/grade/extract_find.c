@@ -185,20 +185,31 @@ static bool next_number(struct span s, size_t *at, struct span *out)
     return false;
 }
 
-static bool first_number(struct span s, struct found *out)
+bool grade_find_next_number(struct span text, struct span *rest, struct found *out)
 {
-    size_t at = 0;
+    size_t at = (size_t)(rest->at - text.at);
     struct span number;
-    return next_number(s, &at, &number) && found_one(number, out);
+    while (next_number(text, &at, &number)) {
+        *rest = span_from(text, at);
+        if (!grade_span_denied(text, number.at) &&
+            !grade_span_refused(text, number.at + number.size))
+            return found_one(number, out);
+    }
+    return false;
+}
+
+bool grade_find_first_number(struct span text, struct found *out)
+{
+    struct span rest = text;
+    return grade_find_next_number(text, &rest, out);
 }
 
 static bool last_number(struct span s, struct found *out)
 {
-    size_t at = 0;
-    struct span number;
+    struct span rest = s;
     bool any = false;
-    while (next_number(s, &at, &number))
-        any = found_one(number, out);
+    while (grade_find_next_number(s, &rest, out))
+        any = true;
     return any;
 }
 
@@ -215,30 +226,77 @@ bool grade_find_hashes(struct span text, struct found *out)
     return grade_span_last(text, "####", &after) && found_one(to_line_end(after), out);
 }
 
+/* Whether both numbers are one as it is written: 3 1/2, 2:30, 1,23. */
+static bool is_one_number(struct span a, struct span b)
+{
+    const char *between = a.at + a.size;
+    const size_t n = (size_t)(b.at - between);
+    if (n == 1 && (*between == ',' || *between == ':'))
+        return true;
+    return n == 1 && *between == ' ' && memchr(b.at, '/', b.size) &&
+           !memchr(a.at, '/', a.size) && !memchr(a.at, '.', a.size);
+}
+
+/* A remark in brackets that names no second answer: "18 (3 times 6)". */
+static bool in_remark(struct span line, const char *number)
+{
+    struct span before = { line.at, (size_t)(number - line.at) }, after;
+    if (!grade_span_last(before, "(", &after) || memchr(after.at, ')', after.size))
+        return false;
+    after = grade_span_trim(after);
+    return before.size > after.size + 1 && !os_same_caseless(after.at, "or ", 3);
+}
+
+/* A digit of m^2. */
+static bool is_exponent(struct span line, const char *number)
+{
+    const size_t n = (size_t)(number - line.at);
+    return (n > 0 && number[-1] == '^') ||
+           (n > 1 && number[-1] == '{' && number[-2] == '^');
+}
+
+/* The only number of a line; two candidates are no answer. */
+static bool only_number(struct span line, struct found *out)
+{
+    struct found next = { 0 };
+    struct span rest = line;
+    if (!grade_find_first_number(line, out))
+        return false;
+    while (grade_find_next_number(line, &rest, &next)) {
+        struct span *one = &out->parts[0];
+        const struct span other = next.parts[0];
+        if (other.at < one->at + one->size || in_remark(line, other.at) ||
+            is_exponent(line, other.at) ||
+            (other.size == one->size && memcmp(other.at, one->at, one->size) == 0))
+            continue;
+        if (!is_one_number(*one, other)) {
+            out->stop = true;
+            return false;
+        }
+        one->size = (size_t)(other.at + other.size - one->at);
+        out->all = one->size;
+    }
+    return true;
+}
+
+enum { HASHES_MAX = 1024 };
+
 bool grade_find_hashes_number(struct span text, struct found *out)
 {
     struct span after;
     if (!grade_span_last(text, "####", &after))
         return false;
-    struct span line = to_line_end(after), box;
+    struct span line = to_line_end(after), side;
     struct found inner = { 0 };
+    if (line.size > HASHES_MAX) /* so that looking back stays cheap */
+        line.size = HASHES_MAX;
     if (grade_find_box(line, &inner)) {
         *out = inner;
         return true;
     }
-    if (grade_span_last(line, "=", &box) && first_number(box, out))
+    if (grade_span_last(line, "=", &side) && only_number(side, out))
         return true;
-    if (!first_number(line, out))
-        return false;
-    struct span *number = &out->parts[0]; /* commas elsewhere are the answer's own */
-    const char *end = line.at + line.size;
-    while (number->at + number->size + 1 < end && number->at[number->size] == ',' &&
-           is_digit(number->at[number->size + 1]))
-        number->size +=
-            1 +
-            digits_at(span_from(line, (size_t)(number->at + number->size + 1 - line.at)));
-    out->all = number->size;
-    return true;
+    return !out->stop && only_number(line, out);
 }
 
 bool grade_find_harness_strict(struct span text, struct found *out)
@@ -278,6 +336,15 @@ bool grade_find_harness_flexible(struct span text, struct found *out)
 
 /* ---- "the answer is" ---- */
 
+/* A full stop before a space, or the first of several question or exclamation marks. */
+static bool ends_sentence(struct span s, size_t at)
+{
+    size_t n = at + 1;
+    while (s.at[at] != '.' && n < s.size && (s.at[n] == '!' || s.at[n] == '?'))
+        n++;
+    return n >= s.size || is_space(s.at[n]);
+}
+
 /* The end of the sentence at the start: a line end that is not within a formula, or a full
  * stop, question or exclamation mark before a space. */
 static struct span sentence(struct span s)
@@ -297,14 +364,13 @@ static struct span sentence(struct span s)
             formula = !formula;
         if ((c == '\n' && !formula &&
              grade_span_trim((struct span){ s.at, i }).size > 0) ||
-            (strchr(".!?", c) && is_space(next) && !formula))
+            (strchr(".!?", c) && !formula && ends_sentence(s, i)))
             return (struct span){ s.at, i };
     }
     return s;
 }
 
-/* Marks of emphasis and colons around an answer. */
-static struct span undress(struct span s)
+struct span grade_span_undress(struct span s)
 {
     s = grade_span_trim(s);
     while (s.size && strchr("*:_ ", s.at[0]))
@@ -321,18 +387,25 @@ static bool announced(struct span text, struct span *out)
         "answer is",        "answer:",  "answer**:", "answers are",
         "answer should be", "answer =", "option is", "choice is"
     };
-    bool any = false;
-    struct span before, after;
-    *out = text;
-    for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
-        if (last_caseless(text, phrases[i], &before, &after) &&
-            (!any || after.at > out->at) && undress(after).size > 0) {
-            *out = undress(after);
-            any = true;
-        }
-    if (any)
-        *out = undress(sentence(*out));
-    return any && out->size > 0;
+    enum { TRIES = 4 }; /* "the answer is not 5" says nothing; what was said before? */
+    for (int k = 0; k < TRIES; k++) {
+        struct span before, after, earlier = { text.at, 0 };
+        *out = (struct span){ text.at, 0 };
+        for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++)
+            if (last_caseless(text, phrases[i], &before, &after) &&
+                (!out->size || after.at > out->at) &&
+                grade_span_undress(after).size > 0) {
+                *out = grade_span_undress(after);
+                earlier = before;
+            }
+        if (!out->size)
+            return false;
+        *out = grade_span_undress(sentence(*out));
+        if (out->size && grade_span_without_denial(out))
+            return true;
+        text = earlier;
+    }
+    return false;
 }
 
 /* A letter A to J that stands alone at the start, in round brackets or not. */
@@ -357,7 +430,11 @@ static bool choice_and_prose(struct span s, struct found *out)
 {
     struct span letter;
     size_t n;
-    if (!letter_at(s, &letter, &n) || n >= s.size || !strchr(",.:;)", s.at[n]))
+    if (!letter_at(s, &letter, &n))
+        return false;
+    while (n < s.size && (s.at[n] == '*' || s.at[n] == '_'))
+        n++;
+    if (n >= s.size || !strchr(",.:;)", s.at[n]))
         return false;
     const struct span rest = grade_span_trim(span_from(s, n + 1));
     return rest.size > 2 && is_letter(rest.at[0]) && is_letter(rest.at[1]) &&
@@ -371,13 +448,14 @@ static bool said(struct span s, struct found *out)
     struct span after, before;
     if (choice_and_prose(s, out))
         return true;
-    const bool is = last_caseless(s, " is ", &before, &after) && undress(after).size > 0;
+    const bool is =
+        last_caseless(s, " is ", &before, &after) && grade_span_undress(after).size > 0;
     if (grade_find_formula(s, &formula) &&
         !(is && after.at > formula.parts[formula.count - 1].at)) {
         *out = formula;
         return true;
     }
-    return found_one(is ? undress(after) : s, out);
+    return found_one(is ? grade_span_undress(after) : s, out);
 }
 
 static bool has_mathematics(struct span s)
@@ -400,8 +478,10 @@ bool grade_find_minerva(struct span text, struct found *out)
         s = end;
     else
         s = sentence(s);
-    s = undress(s);
-    if (s.size == 0 || ((grade_span_last(before, "boxed", &box)) && !has_mathematics(s)))
+    s = grade_span_undress(s);
+    if (s.size == 0 ||
+        ((grade_span_last(before, "boxed", &box)) && !has_mathematics(s)) ||
+        !grade_span_without_denial(&s))
         return false;
     return said(s, out);
 }
@@ -421,9 +501,9 @@ bool grade_find_phrase_number(struct span text, struct found *out)
             return false;
         s = to_line_end(line);
     }
-    if (grade_span_last(s, "=", &after) && first_number(after, out))
+    if (grade_span_last(s, "=", &after) && grade_find_first_number(after, out))
         return true;
-    return first_number(s, out);
+    return grade_find_first_number(s, out);
 }
 
 /* ---- choices ---- */
@@ -431,7 +511,7 @@ bool grade_find_phrase_number(struct span text, struct found *out)
 /* Prose that begins with a letter ("D. it cannot be A") or ends with one. */
 bool grade_find_choice(struct span text, struct found *out)
 {
-    struct span s = undress(text), letter;
+    struct span s = grade_span_undress(text), letter;
     size_t length;
     if (letter_at(s, &letter, &length) &&
         (length == s.size || strchr(".,:;)\n", s.at[length]) || /* "C name", no article */
@@ -441,7 +521,7 @@ bool grade_find_choice(struct span text, struct found *out)
         return found_one(letter, out);
     for (size_t back = 1; back <= 3 && back <= s.size; back++) {
         const struct span tail = span_from(s, s.size - back);
-        if ((back == s.size || strchr(" \n\t_:", s.at[s.size - back - 1])) &&
+        if ((back == s.size || strchr(" \n\t_:*", s.at[s.size - back - 1])) &&
             letter_at(tail, &letter, &length) && length == tail.size)
             return found_one(letter, out);
     }
@@ -466,15 +546,19 @@ bool grade_find_last(struct span text, struct found *out)
     return true;
 }
 
-/* The last formula, unless a text that has some ends with a plain number: "is **7**." */
+/* The last formula, unless a text that has some ends with a plain number: "is 7.", "**7**". */
 bool grade_find_formula_or_end(struct span text, struct found *out)
 {
     struct span before, after;
     struct found number = { 0 };
     if (!grade_find_formula(text, out))
         return false;
-    if (last_caseless(behind(text, out), " is ", &before, &after) &&
-        first_number(undress(after), &number) && number.parts[0].at == undress(after).at)
+    const struct span later = behind(text, out);
+    if (last_caseless(later, " is ", &before, &after) &&
+        grade_find_first_number(grade_span_undress(after), &number) &&
+        number.parts[0].at == grade_span_undress(after).at)
+        *out = number;
+    else if (grade_find_bold(later, &number))
         *out = number;
     return true;
 }
@@ -484,7 +568,7 @@ bool grade_find_whole(struct span text, struct found *out)
 {
     enum { SHORT = 64 };
     struct span box;
-    text = undress(text);
+    text = grade_span_undress(text);
     if (text.size > SHORT || grade_span_last(text, "boxed", &box))
         return false;
     for (size_t i = 0; i < text.size; i++) {
@@ -505,7 +589,7 @@ bool grade_find_end(struct span text, struct found *out)
 {
     static const char *const verbs[] = { " is ", " are ", " equals " };
     struct span before, after, end = { 0 };
-    text = undress(text);
+    text = grade_span_undress(text);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (last_caseless(text, verbs[i], &before, &after) &&
             (!end.at || after.at > end.at))

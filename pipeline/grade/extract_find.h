@@ -24,19 +24,41 @@ bool grade_span_starts(struct span s, const char *word);
 /* The last place of `word`; *after gets what follows it. */
 bool grade_span_last(struct span s, const char *word, struct span *after);
 struct span grade_span_trim(struct span s);
+/* Trimmed, without marks of emphasis, colons and full stops around it. */
+struct span grade_span_undress(struct span s);
+
+/* extract_denial.c. Whether the text says that the value which begins there is not the
+ * answer; whether a formula in it says so of its right side (x \neq 3). */
+bool grade_span_denied(struct span text, const char *value);
+/* "... is extraneous" follows. */
+bool grade_span_refused(struct span text, const char *after);
+bool grade_formula_denies(struct span text, struct span formula);
+/* Cuts ", not 5" off; of "not 5 but 4" 4 is left. False: nothing is left. */
+bool grade_span_without_denial(struct span *s);
+
+/* The first number that is not denied; the next one from *rest, which lies in the text and
+ * is moved behind it. */
+bool grade_find_first_number(struct span text, struct found *out);
+bool grade_find_next_number(struct span text, struct span *rest, struct found *out);
 
 bool grade_find_box(struct span text, struct found *out);    /* \boxed, \fbox */
 bool grade_find_hashes(struct span text, struct found *out); /* the line after #### */
-bool grade_find_hashes_number(struct span text, struct found *out); /* its first number */
+bool grade_find_hashes_number(struct span text,
+                              struct found *out); /* its only number; two: stop */
 bool grade_find_minerva(struct span text,
                         struct found *out); /* ... I hope it is correct */
 bool grade_find_phrase(struct span text, struct found *out); /* "answer is", "Answer:" */
 bool grade_find_phrase_number(struct span text, struct found *out); /* its first number */
 bool grade_find_formula(struct span text, struct found *out); /* $..$ \(..\) \[..\] */
+bool grade_find_inequality(struct span text,
+                           struct found *out); /* x \neq 3, where nothing else is said */
 bool grade_find_last(struct span text,
                      struct found *out); /* that, or a number after it */
 bool grade_find_formula_or_end(struct span text, struct found *out);
 bool grade_find_last_number(struct span text, struct found *out); /* anywhere */
+bool grade_find_bold(struct span text, struct found *out);        /* **7**, last one */
+bool grade_find_number_said(struct span text,
+                            struct found *out); /* the last that numbers no part */
 bool grade_find_end(struct span text, struct found *out);    /* after the last "is" */
 bool grade_find_whole(struct span text, struct found *out);  /* an answer and no word */
 bool grade_find_choice(struct span text, struct found *out); /* "C", "(C) name" */

@@ -96,6 +96,18 @@ static bool logarithm(fmpq_t out, const fmpq_t a, const fmpq_t b)
     return found;
 }
 
+/* n (n - k) (n - 2k) ... */
+static bool multifactorial(fmpz_t out, const fmpq_t a, const fmpq_t step)
+{
+    slong n, k;
+    if (!whole_within(a, 0, 4000, &n) || !whole_within(step, 2, 4000, &k))
+        return false;
+    fmpz_one(out);
+    for (; n > 1; n -= k)
+        fmpz_mul_ui(out, out, (ulong)n);
+    return true;
+}
+
 static bool whole_call(uint8_t function, fmpq_t out, const fmpq_t a, const fmpq_t b)
 {
     slong n, k;
@@ -107,6 +119,8 @@ static bool whole_call(uint8_t function, fmpq_t out, const fmpq_t a, const fmpq_
             return false;
         fmpz_fac_ui(value, (ulong)n);
         return true;
+    case F_MULTIFACTORIAL:
+        return multifactorial(value, a, b);
     case F_BINOMIAL:
         if (!whole_within(a, 0, 20000, &n) || !whole_within(b, 0, 20000, &k))
             return false;

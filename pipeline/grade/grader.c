@@ -4,6 +4,7 @@
 #include "pipeline/grade/grade.h"
 
 #include "pipeline/grade/answer_text.h"
+#include "pipeline/grade/choice_label.h"
 #include "pipeline/grade/tree_compare.h"
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/extract_find.h"
@@ -124,8 +125,11 @@ static enum reading other_reading(const struct pipe_grader *g, const struct tree
         return READ_RADIANS;
     const bool units =
         o->kind == N_UNIT || (o->kind == N_LIST && other->nodes[o->first].kind == N_UNIT);
+    const bool in_a_row = n->kind == N_LIST && n->op == SEP_AND; /* 2 kg 500 g */
+    if (units && n->kind == N_BAD)                               /* 2h15min */
+        return READ_UNITS;
     if (units && (n->flags & HAS_SYMBOL) &&
-        (n->kind == N_MUL || n->kind == N_DIV || n->kind == N_UNIT))
+        (n->kind == N_MUL || n->kind == N_DIV || n->kind == N_UNIT || in_a_row))
         return READ_UNITS;
     if ((o->flags & IS_EXACT) && n->kind == N_DIV && (n->flags & HAS_SYMBOL))
         return READ_UNITS; /* 15 m/s: more than one letter of chance */
@@ -154,10 +158,9 @@ static bool read_answer(struct pipe_grader *g, struct tree *t, const char *answe
     return grade_answer_text(answer, &g->policies, t->text, sizeof t->text, &t->size);
 }
 
-void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const char *pred,
-                         int places, struct pipe_grading *out)
+static void grade_pair(struct pipe_grader *g, const char *gold, const char *pred,
+                       int places, struct pipe_grading *out)
 {
-    struct pipe_grader *g = grader;
     *out = (struct pipe_grading){ PIPE_VERDICT_EQUAL, "same text" };
     if (strcmp(gold, pred) == 0)
         return;
@@ -178,6 +181,61 @@ void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const cha
         g->pred->root != TREE_NONE)
         verdict = other_readings(g, places, verdict, &out->rule);
     out->verdict = (enum pipe_verdict)verdict;
+}
+
+/* ---- a choice and its value ---- */
+
+enum { LABELLED_MAX = 1024 };
+
+struct labelled {
+    bool is; /* \textbf{(B)} 12 */
+    char letter[2];
+    char value[LABELLED_MAX];
+};
+
+static void read_label(const char *text, struct labelled *out)
+{
+    size_t at, size;
+    out->is = memchr(text, 0, LABELLED_MAX) != NULL &&
+              grade_choice_split(text, out->letter, &at, &size);
+    out->letter[1] = '\0';
+    if (!out->is)
+        return;
+    memcpy(out->value, text + at, size);
+    out->value[size] = '\0';
+}
+
+/* One that names a letter and a value is that letter and that value. Of two, both count. */
+static void grade_labelled(struct pipe_grader *g, const char *gold, const char *pred,
+                           int places, struct pipe_grading *out)
+{
+    struct labelled a, b;
+    struct pipe_grading part;
+    read_label(gold, &a);
+    read_label(pred, &b);
+    if (!a.is && !b.is)
+        return;
+    if (a.is && b.is && a.letter[0] != b.letter[0])
+        return;
+    if (!(a.is && b.is)) {
+        grade_pair(g, a.is ? a.letter : gold, b.is ? b.letter : pred, -1, &part);
+        if (part.verdict == PIPE_VERDICT_EQUAL)
+            *out = (struct pipe_grading){ PIPE_VERDICT_EQUAL, "choice and value" };
+    }
+    if (out->verdict == PIPE_VERDICT_EQUAL)
+        return;
+    grade_pair(g, a.is ? a.value : gold, b.is ? b.value : pred, places, &part);
+    if (part.verdict == PIPE_VERDICT_EQUAL)
+        *out = (struct pipe_grading){ PIPE_VERDICT_EQUAL, "choice and value" };
+}
+
+void pipe_grader_answers(struct pipe_grader *grader, const char *gold, const char *pred,
+                         int places, struct pipe_grading *out)
+{
+    grade_pair(grader, gold, pred, places, out);
+    if (out->verdict != PIPE_VERDICT_EQUAL &&
+        !grader->policies.off[PIPE_POLICY_CHOICE_VALUE])
+        grade_labelled(grader, gold, pred, places, out);
 }
 
 /* ---- prose ---- */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { LETTERS_MAX = 64 }; /* letters; a longer run is cut, so that none is read twice */
+enum { FACTORIALS_MAX = 64 };
 enum { BRACE_GROUP, BRACE_CLEAR = 1, BRACE_WORDS = 2, BRACE_STYLE = 4 }; /* bits */
 
 static bool is_digit(char c)
@@ -526,6 +527,18 @@ static struct token sign(struct lexer *lex, struct token t)
     return t;
 }
 
+/* 5!! is one sign: the product of every second factor. */
+static struct token factorials(struct lexer *lex, struct token t)
+{
+    uint32_t n = 0;
+    while (lex->text[t.start + n] == '!')
+        n++;
+    t.kind = n <= FACTORIALS_MAX ? T_FACTORIAL : T_BAD;
+    t.op = (uint8_t)(n > 1 && n <= FACTORIALS_MAX ? n : 0);
+    t.end = lex->at = t.start + n;
+    return t;
+}
+
 /* A full stop before a closing brace ends a sentence. */
 static bool ends_group(const struct lexer *lex, uint32_t at)
 {
@@ -563,7 +576,11 @@ static struct token lex_once(struct lexer *lex)
         t.kind = T_END;
         return t;
     }
-    return sign(lex, t);
+    /* 5!=120 is no inequality. */
+    const bool number = lex->at > 1 && (is_digit(lex->text[lex->at - 2]) ||
+                                        lex->text[lex->at - 2] == ')');
+    return c == '!' && (number || lex->text[lex->at] == '!') ? factorials(lex, t)
+                                                             : sign(lex, t);
 }
 
 struct token grade_lex_next(struct lexer *lex)

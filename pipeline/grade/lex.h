@@ -33,8 +33,8 @@ enum token_kind {
     T_BINOM,
     T_INFIX, /* of a whole group: \over, op 1: \choose */
     T_SQRT,
-    T_ACCENT, /* one argument, name */
-    T_FACTORIAL,
+    T_ACCENT,    /* one argument, name */
+    T_FACTORIAL, /* op: how many signs stand together, 0: one */
     T_PERCENT,
     T_DEGREE,
     T_PRIME,

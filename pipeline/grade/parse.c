@@ -246,7 +246,10 @@ static void on_postfix(struct parser *p, struct token t)
     if (t.kind != T_FACTORIAL)
         grade_reduce(p, P_MIXED);
     uint32_t a = grade_pop_operand(p);
-    if (t.kind == T_FACTORIAL)
+    if (t.kind == T_FACTORIAL && t.op)
+        a = grade_node2(p, N_CALL, F_MULTIFACTORIAL, a,
+                        grade_small_number(p, t.op, t.start, t.end));
+    else if (t.kind == T_FACTORIAL)
         a = grade_node1(p, N_CALL, F_FACTORIAL, a);
     else if (t.kind == T_PERCENT)
         a = grade_node1(p, N_PERCENT, 0, a);

@@ -78,6 +78,7 @@ enum function {
     F_GCD,
     F_LCM,
     F_MOD,
+    F_MULTIFACTORIAL, /* of a, every second, third, ... factor */
     F_COUNT
 };
 

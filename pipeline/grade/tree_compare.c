@@ -95,6 +95,10 @@ int grade_compare(struct comparer *c, struct item gold, struct item pred)
         verdict = PIPE_VERDICT_EQUAL;
     }
     if (verdict < 0)
+        verdict = grade_compare_measures(c, gold, pred);
+    if (verdict < 0)
+        verdict = grade_compare_progressions(c, gold, pred);
+    if (verdict < 0)
         verdict = grade_compare_relations(c, gold, pred);
     if (verdict < 0)
         verdict = grade_compare_collections(c, gold, pred);

@@ -37,6 +37,13 @@ int grade_compare_collections(struct comparer *c, struct item gold, struct item 
 /* Whether x = ..., f(x) = ..., P(A) = ... name what follows. */
 bool grade_is_name(struct item a);
 
+/* unit_measure.c: numbers with several units in a row, and cents against dollars. -1: not for
+ * this. */
+int grade_compare_measures(struct comparer *c, struct item gold, struct item pred);
+
+/* progression.c: lists with dots. -1: neither has them, or the items alone decide. */
+int grade_compare_progressions(struct comparer *c, struct item gold, struct item pred);
+
 /* relation.c. -1: neither is a relation. */
 int grade_compare_relations(struct comparer *c, struct item gold, struct item pred);
 static inline unsigned relation_op(const struct node *n, uint32_t i)

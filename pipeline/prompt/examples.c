@@ -35,7 +35,7 @@ static rt_status append(struct collecting *c, const char *text, size_t size)
 static rt_status field(struct collecting *c, const struct pipe_row *row, const char *name,
                        const char **out)
 {
-    *out = json_string_value(json_object_get(row->fields, name));
+    *out = pipe_json_text(json_object_get(row->fields, name));
     return *out ? RT_OK
                 : rt_fail(c->ctx, RT_ERR_INPUT,
                           "'%s' %s %u: an example needs the text '%.40s'", row->file,
@@ -92,7 +92,7 @@ rt_status pipe_examples_parse(struct rt_ctx *ctx, const char *name, const char *
     struct collecting c = { .ctx = ctx, .set = set };
     const struct pipe_rows_text in = { name, text, size };
     *out = NULL;
-    rt_status st = pipe_rows_jsonl(ctx, &in, take, &c);
+    rt_status st = pipe_rows_json(ctx, &in, take, &c);
     if (st == RT_OK && !c.text)
         st = rt_fail(ctx, RT_ERR_INPUT, "'%s': no record of the set '%s'", name, set);
     if (st == RT_OK)

@@ -146,7 +146,7 @@ static json_t *parsed(const char *args)
     struct test_program p;
     json_error_t error;
     test_expect_success(&place, args, &p);
-    json_t *value = json_loads(p.out, 0, &error);
+    json_t *value = json_loads(p.out, JSON_ALLOW_NUL, &error);
     if (!value)
         fail_msg("'%s' does not print JSON: %s: %s", args, error.text, p.out);
     test_program_deinit(&p);
@@ -209,6 +209,42 @@ static void results_for_programs_are_json(void **state)
     v = parsed("sql --json --store results.db 'SELECT 1 WHERE 0'");
     assert_int_equal(json_array_size(v), 0);
     json_decref(v);
+}
+
+/* Blobs and texts are whole, and no key stands twice. */
+static void query_results_are_whole(void **state)
+{
+    (void)state;
+    static const char query[] =
+        "'SELECT CAST(char(20,8,0,0,106,21) AS BLOB) AS b, zeroblob(0) AS e, "
+        "\"a\"||char(0)||\"b\" AS t, 1 AS a, 2 AS a, 3 AS a_2, 4 AS a'";
+    static const char *const names[] = { "a", "a_3", "a_2", "a_4" };
+    char args[512];
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_folder_fill(&place.run, "tests/golden/exchange");
+    test_expect_success(
+        &place,
+        "import own_words.eval --bench problems.jsonl --role full --format "
+        "gsm8k-8shot-cot --store results.db",
+        &p);
+    test_program_deinit(&p);
+    snprintf(args, sizeof args, "sql --json --store results.db %s", query);
+    json_t *v = parsed(args);
+    const json_t *row = json_array_get(v, 0);
+    assert_string_equal(json_string_value(field(row, "b")), "140800006A15");
+    assert_string_equal(json_string_value(field(row, "e")), "");
+    assert_int_equal(json_string_length(field(row, "t")), 3);
+    assert_memory_equal(json_string_value(field(row, "t")), "a\0b", 3);
+    static const int values[] = { 1, 2, 3, 4 };
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        assert_int_equal(json_integer_value(field(row, names[i])), values[i]);
+    json_decref(v);
+    snprintf(args, sizeof args, "sql --store results.db %s", query);
+    test_expect_success(&place, args, &p);
+    assert_string_equal(p.out, "b\te\tt\ta\ta_3\ta_2\ta_4\n"
+                               "140800006A15\t\ta\\0b\t1\t2\t3\t4\n");
+    test_program_deinit(&p);
 }
 
 static void locate_prints_json(void **state)
@@ -481,6 +517,7 @@ int main(void)
         cmocka_unit_test(wrong_usage_is_exit_code_2),
         cmocka_unit_test(everything_has_help),
         cmocka_unit_test(results_for_programs_are_json),
+        cmocka_unit_test(query_results_are_whole),
         cmocka_unit_test(locate_prints_json),
         cmocka_unit_test(gates_are_exit_code_6),
         cmocka_unit_test(progress_is_as_asked_for),

@@ -99,6 +99,12 @@ static void every_format_is_read(void **state)
         "a.csv", NULL,
         "id,question,answer\r\nq1,\"two\nlines, \"\"quoted\"\"\",  5 \r\n\r\nq2,b,6\r\n",
         "own/test/q1", "two\nlines, \"quoted\"", "5");
+    reads("a.csv", NULL, "id,question,answer\rq1,two,5\r\rq2,b,6\r", "own/test/q1", "two",
+          "5");
+    reads("a.jsonl", NULL,
+          "{\"question\":\"x?\",\"answer\":36893488147419103232}\r{\"question\":\"y?\","
+          "\"answer\":1}\r",
+          "own/test/0", "x?", "36893488147419103232");
     reads("a.jsonl", NULL, "\xef\xbb\xbf{\"question\":\"x?\",\"answer\":\"y\"}\n",
           "own/test/0", "x?", "y");
 }
@@ -172,7 +178,16 @@ static void bad_files_are_refused_with_their_place(void **state)
             "line 3: id 'q'", "line 1");
     REFUSES("a.jsonl", NULL, "{\"question\":\"x?\",\n \"a\xe9\"", "line 2, column 4",
             "UTF-8");
-    REFUSES("a.jsonl", NULL, "\xff\xfe{\0", "line 1, column 1", "UTF-8");
+    REFUSES("a.jsonl", NULL, "\xff\xfe{\0", "UTF-16", "iconv -f UTF-16 -t UTF-8");
+    REFUSES("a.jsonl", NULL, "\xfe\xff\0{", "UTF-16", "iconv -f UTF-16 -t UTF-8");
+    REFUSES("a.jsonl", NULL, "\xff\xfe\0\0{\0\0", "UTF-32", "iconv -f UTF-32 -t UTF-8");
+    REFUSES("a.jsonl", NULL, "\0\0\xfe\xff\0\0\0{", "UTF-32", "iconv -f UTF-32 -t");
+    REFUSES("a.csv", NULL, "q\0,\0a\0\n\0", "UTF-16", "iconv -f UTF-16LE -t UTF-8");
+    REFUSES("a.csv", NULL, "\0q\0,\0a\0\n", "UTF-16", "iconv -f UTF-16BE -t UTF-8");
+    REFUSES("a.csv", NULL, "q\0\0\0,\0\0\0", "UTF-32", "iconv -f UTF-32LE -t UTF-8");
+    REFUSES("a.csv", NULL, "\0\0\0q\0\0\0,", "UTF-32", "iconv -f UTF-32BE -t UTF-8");
+    REFUSES("a.jsonl", NULL, "{\"question\":\"x?\",\"answer\":NaN}", "'answer' is NaN",
+            "line 1");
     REFUSES("a.jsonl", NULL, "{\0}", "line 1, column 2", "zero byte");
     REFUSES("a.csv", NULL, "question,answer\nx,1\ny\n", "line 3: 1 field", "2 columns");
     REFUSES("a.csv", NULL, "question,answer\nx,1,2\n", "line 2: 3 fields", "2 columns");

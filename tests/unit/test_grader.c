@@ -113,7 +113,7 @@ static void run_cases(const char *path, pipe_row_fn *fn, struct cases *c)
     if (pipe_data_file_read(&ctx, path, &file) != RT_OK)
         fail_msg("%s", ctx.message);
     const struct pipe_rows_text text = { path, file.text, file.size };
-    if (pipe_rows_jsonl(&ctx, &text, fn, c) != RT_OK)
+    if (pipe_rows_json(&ctx, &text, fn, c) != RT_OK)
         fail_msg("%s", ctx.message);
     pipe_data_file_deinit(&file);
 }
@@ -182,6 +182,11 @@ static void rules_can_be_switched_off(void **state)
         { "juxtaposition", "9/2", "3 1\\frac{1}{2}", true, false },
         { "juxtaposition", "1.55", "3.1 \\frac{1}{2}", true, false },
         { "double-backslash", "\\frac{1}{2}", "\\\\frac{1}{2}", true, false },
+        { "unit-conversion", "3.5\\text{ hours}", "3\\text{ h }30\\text{ min}", true,
+          false },
+        { "unit-conversion", "\\$3.50", "350 cents", true, false },
+        { "dots", "1,2,\\ldots,n", "1,2,3,\\ldots,n", true, false },
+        { "choice-value", "12", "\\textbf{(B)}\\ 12", true, false },
         { "approx-chain", "11", "x \\approx 11", true, false },
         { "unevaluated", "120", "5!", true, false },
         { "cancellation", "x+1", "\\frac{x^2-1}{x-1}", true, false },

@@ -2,7 +2,7 @@
  * as an archive) and lines of one's own; what is damaged is refused with the place; every
  * format that is written is read back as the same answers. */
 #include "pipeline/exchange/export.h"
-#include "pipeline/exchange/import_match.h"
+#include "pipeline/exchange/import.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 
@@ -40,14 +40,6 @@ static void read_golden(const char *file, struct pipe_import *out)
     if (pipe_import_read(&ctx, test_path(path, sizeof path, name), PIPE_IMPORT_AUTO, NULL,
                          out) != RT_OK)
         fail_msg("%s", ctx.message);
-}
-
-static void read_problems(struct pipe_problem_set *set)
-{
-    struct rt_ctx ctx = { 0 };
-    char path[1024];
-    test_path(path, sizeof path, "tests/golden/exchange/problems.jsonl");
-    assert_int_equal(pipe_problems_read(&ctx, path, set), RT_OK);
 }
 
 static const struct pipe_import_answer *answer_of(const struct pipe_import *in,
@@ -139,6 +131,174 @@ static void own_lines_are_read(void **state)
     pipe_import_deinit(&in);
 }
 
+/* ---- records as others write them ---- */
+
+/* One JSON list, indented or on one line, is as good as lines, whatever ends these. */
+static void lists_and_lines_are_read_alike(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"id\":\"a\",\"output\":\"1\"}\n{\"id\":\"b\",\"output\":\"2\"}\n",
+        "{\"id\":\"a\",\"output\":\"1\"}\r\n\r\n{\"id\":\"b\",\"output\":\"2\"}",
+        "{\"id\":\"a\",\"output\":\"1\"}\r{\"id\":\"b\",\"output\":\"2\"}\r",
+        "\xef\xbb\xbf{\"id\":\"a\",\"output\":\"1\"}\n{\"id\":\"b\",\"output\":\"2\"}",
+        "[{\"id\":\"a\",\"output\":\"1\"},{\"id\":\"b\",\"output\":\"2\"}]\n",
+        "\n[\n {\n  \"id\": \"a\",\n  \"output\": \"1\"\n },\n {\n  \"id\": \"b\",\n"
+        "  \"output\": \"2\"\n }\n]",
+    };
+    for (size_t i = 0; i < RT_COUNT(texts); i++) {
+        struct rt_ctx ctx;
+        struct pipe_import in;
+        if (parse(&ctx, texts[i], strlen(texts[i]), &in) != RT_OK)
+            fail_msg("text %zu: %s", i, ctx.message);
+        assert_int_equal(in.kind, PIPE_IMPORT_JSONL);
+        assert_int_equal(in.count, 2);
+        assert_string_equal(answer_of(&in, "a", 0)->output, "1");
+        assert_string_equal(answer_of(&in, "b", 0)->output, "2");
+        pipe_import_deinit(&in);
+    }
+}
+
+/* Python's NaN, Infinity and long numbers stop nothing where nobody reads them. */
+static void odd_numbers_that_nobody_needs_stop_nothing(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{\"id\":\"a\",\"output\":\"1\",\"score\":NaN,\"seed\":1180591620717411303424}",
+        "[{\"id\":\"a\",\"output\":\"1\",\"x\":[-Infinity,1e999,{\"y\":Infinity}]}]",
+        "{\"doc_id\":0,\"doc\":{\"id\":\"a\",\"n\":10000000000000000000000000},"
+        "\"resps\":[[\"1\"]],\"exact_match\":NaN,\"filter\":\"none\"}",
+        "{\n\"eval\":{\"config\":{\"seed\":18446744073709551616}},\n\"results\":[NaN],"
+        "\"samples\":[{\"id\":\"a\",\"output\":{\"completion\":\"1\"},\"scores\":"
+        "{\"m\":{\"value\":-Infinity}}}]}",
+    };
+    for (size_t i = 0; i < RT_COUNT(texts); i++) {
+        struct rt_ctx ctx;
+        struct pipe_import in;
+        if (parse(&ctx, texts[i], strlen(texts[i]), &in) != RT_OK)
+            fail_msg("text %zu: %s", i, ctx.message);
+        assert_int_equal(in.count, 1);
+        assert_string_equal(answer_of(&in, "a", 0)->output, "1");
+        pipe_import_deinit(&in);
+    }
+}
+
+/* Where one is needed: digits are a text, NaN is none and is named. */
+static void odd_numbers_that_are_needed_are_texts_or_named(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    struct pipe_import in;
+    static const char digits[] = "{\"id\":36893488147419103232,\"output\":"
+                                 "-100000000000000000000000}";
+    assert_int_equal(parse(&ctx, digits, sizeof digits - 1, &in), RT_OK);
+    assert_string_equal(in.answers[0].id, "36893488147419103232");
+    assert_string_equal(in.answers[0].output, "-100000000000000000000000");
+    pipe_import_deinit(&in);
+    static const struct {
+        const char *text, *part, *more;
+    } bad[] = {
+        { "{\"id\":\"a\",\"output\":NaN}", "line 1: 'output' is NaN",
+          "a text is needed" },
+        { "[{\"id\":\"a\",\"output\":1e999}]", "item 1: 'output' is 1e999", "x.jsonl" },
+        { "{\"id\":-Infinity,\"output\":\"1\"}", "'id' is -Infinity", "line 1" },
+        { "{\"question\":NaN,\"output\":\"1\"}", "'question' is NaN", "line 1" },
+        { "{\"id\":\"a\",\"output\":\"1\",\"sample\":NaN}", "'sample' is no whole",
+          "line 1" },
+        { "{\"doc\":{\"id\":1},\"resps\":[[NaN]]}", "'resps' is a number", "line 1" },
+        { "{\n\"eval\":{},\"samples\":[{\"id\":1,\"epoch\":NaN}]}", "'epoch'",
+          "sample 1" },
+        { "{\n\"eval\":{},\"samples\":[{\"id\":1,\"output\":{\"completion\":NaN}}]}",
+          "'completion' is NaN", "sample 1" },
+    };
+    for (size_t i = 0; i < RT_COUNT(bad); i++)
+        test_refused(&ctx, parse(&ctx, bad[i].text, strlen(bad[i].text), &in),
+                     RT_ERR_INPUT, bad[i].part, bad[i].more, NULL);
+}
+
+#define DOC(id, answer, filter)                                                          \
+    "{\"doc_id\":" id ",\"doc\":{\"id\":\"" id "\"},\"resps\":[[" answer "]]" filter "}" \
+    "\n"
+
+/* The harness writes a document once per filter; before 0.4.3 without the filter's name. */
+static void an_answer_per_filter_is_one_answer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *filter;
+        uint32_t count;
+    } rows[] = {
+        { DOC("0", "\"a\"", "") DOC("1", "\"b\"", "") DOC("0", "\"a\"", "")
+              DOC("1", "\"b\"", ""),
+          NULL, 2 },
+        { DOC("0", "\"a\",\"c\"", "") DOC("0", "\"a\",\"c\"", ""), NULL, 2 },
+        { DOC("0", "\"a\"", ",\"filter\":\"strict\"")
+              DOC("0", "\"a\"", ",\"filter\":\"flexible\"")
+                  DOC("1", "\"b\"", ",\"filter\":\"strict\"")
+                      DOC("1", "\"b\"", ",\"filter\":\"flexible\""),
+          "strict", 2 },
+    };
+    struct rt_ctx ctx;
+    struct pipe_import in;
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        if (parse(&ctx, rows[i].text, strlen(rows[i].text), &in) != RT_OK)
+            fail_msg("text %zu: %s", i, ctx.message);
+        assert_int_equal(in.count, rows[i].count);
+        assert_string_equal(in.filter ? in.filter : "-",
+                            rows[i].filter ? rows[i].filter : "-");
+        pipe_import_deinit(&in);
+    }
+    static const char other[] = DOC("0", "\"a\"", "") DOC("0", "\"b\"", "");
+    test_refused(&ctx, parse(&ctx, other, sizeof other - 1, &in), RT_ERR_INPUT,
+                 "is there twice", NULL);
+    ctx = (struct rt_ctx){ 0 };
+    test_refused(&ctx,
+                 pipe_import_parse(&ctx, "x", rows[2].text, strlen(rows[2].text),
+                                   PIPE_IMPORT_AUTO, "majority", &in),
+                 RT_ERR_INPUT, "no answer of the filter majority",
+                 "its filters are: strict, flexible", NULL);
+}
+
+/* What Inspect calls the text of a message: its text parts with line ends between. */
+static void parts_of_a_message_are_one_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sample, *question, *output;
+    } rows[] = {
+        { "\"input\":\"q\",\"output\":{\"choices\":[{\"message\":{\"content\":["
+          "{\"type\":\"reasoning\",\"reasoning\":\"r\",\"text\":\"no\"},"
+          "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}}]}",
+          "q", "a\nb" },
+        { "\"input\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"user\","
+          "\"content\":[{\"type\":\"text\",\"text\":\"attachment://1\"},"
+          "{\"type\":\"image\",\"image\":\"x\"},{\"type\":\"text\",\"text\":\"?\"}]}],"
+          "\"attachments\":{\"1\":\"long\",\"2\":\"c\"},\"output\":{\"completion\":\"\","
+          "\"choices\":[{\"message\":{\"content\":[{\"type\":\"text\",\"text\":"
+          "\"attachment://2\"},{\"type\":\"text\",\"text\":\"d\"}]}}]}",
+          "long\n?", "c\nd" },
+        { "\"input\":\"q\",\"output\":{\"completion\":\"whole\",\"choices\":[{"
+          "\"message\":{\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}}]}",
+          "q", "whole" },
+        { "\"input\":\"q\",\"output\":{\"choices\":[{\"message\":{\"content\":["
+          "{\"type\":\"reasoning\",\"reasoning\":\"r\"}]}}]}",
+          "q", "" },
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        struct rt_ctx ctx;
+        struct pipe_import in;
+        char text[1024];
+        const int n =
+            snprintf(text, sizeof text, "{\n\"eval\":{},\"samples\":[{\"id\":\"a\",%s}]}",
+                     rows[i].sample);
+        if (parse(&ctx, text, (size_t)n, &in) != RT_OK)
+            fail_msg("sample %zu: %s", i, ctx.message);
+        assert_string_equal(in.answers[0].question, rows[i].question);
+        assert_string_equal(in.answers[0].output, rows[i].output);
+        pipe_import_deinit(&in);
+    }
+}
+
 static void damaged_files_are_refused_with_the_place(void **state)
 {
     (void)state;
@@ -213,89 +373,6 @@ static void damaged_archives_never_give_half(void **state)
     }
     assert_true(refused > size / 31 / 4);
     free(bytes);
-}
-
-/* ---- which problem ---- */
-
-static void answers_find_their_problems(void **state)
-{
-    (void)state;
-    struct rt_ctx ctx;
-    struct pipe_import in;
-    struct pipe_problem_set set;
-    uint32_t places[4];
-    read_problems(&set);
-    static const char good[] =
-        "{\"question\":\"leo had 31 cards; and gave away 12 - how many are "
-        "LEFT\",\"output\":\"1\"}\n"
-        "{\"id\":\"own-0\",\"output\":\"1\"}\n"
-        "{\"id\":\"own/test/own-3\",\"output\":\"1\"}\n"
-        "{\"id\":\"own-1\",\"question\":\"Think. A rope of 20 m is cut into 5 equal "
-        "pieces. How long is a piece, in m? Now!\",\"output\":\"1\"}\n";
-    assert_int_equal(parse(&ctx, good, sizeof good - 1, &in), RT_OK);
-    assert_int_equal(pipe_import_match(&ctx, "x", &in, &set, places), RT_OK);
-    assert_int_equal(places[0], 2);
-    assert_int_equal(places[1], 0);
-    assert_int_equal(places[2], 3);
-    assert_int_equal(places[3], 1);
-    pipe_import_deinit(&in);
-    static const struct {
-        const char *text, *part;
-    } bad[] = {
-        { "{\"id\":\"own-9\",\"output\":\"1\"}\n", "1 of 1 answers are to no problem" },
-        { "{\"id\":\"own-1\",\"question\":\"Another rope?\",\"output\":\"1\"}\n",
-          "first to 'own-1'" },
-        { "{\"id\":\"own-1\",\"output\":\"1\"}\n{\"id\":\"x/own-1\",\"output\":\"1\"}\n",
-          "two answers of sample 0 to 'own-1', numbers 1 and 2" },
-    };
-    for (size_t i = 0; i < RT_COUNT(bad); i++) {
-        assert_int_equal(parse(&ctx, bad[i].text, strlen(bad[i].text), &in), RT_OK);
-        test_refused(&ctx, pipe_import_match(&ctx, "x", &in, &set, places), RT_ERR_INPUT,
-                     bad[i].part, NULL);
-        pipe_import_deinit(&in);
-    }
-    pipe_problems_deinit(&set);
-}
-
-/* Where `doc` has no field that is known as the question, the prompt decides; the place in
- * the task's list alone never does: another list has a document 0 as well. */
-static void the_place_in_a_task_names_no_problem(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *arguments;
-        bool known;
-    } rows[] = {
-        { "{\"gen_args_0\":{\"arg_0\":\"Q: What is 1+1?\\nA: 2\\nQ: Leo had 7 cards. How "
-          "many?\\nA:\"}}",
-          true },
-        { "[[\"Q: Leo had 7 cards. How many?\\nA:\",{}]]", true },
-        { "{\"gen_args_0\":{\"arg_0\":\"Q: What is 1+1?\\nA:\"}}", false },
-    };
-    struct pipe_problem leo = { .id = "set/0",
-                                .question = "Leo had 7 cards. How many?",
-                                .answer = "7" };
-    const struct pipe_problem_set set = { .items = &leo, .count = 1, .name = "set" };
-    for (size_t i = 0; i < RT_COUNT(rows); i++) {
-        struct rt_ctx ctx;
-        struct pipe_import in;
-        char line[512];
-        uint32_t place = 9;
-        const int n =
-            snprintf(line, sizeof line,
-                     "{\"doc_id\":0,\"doc\":{\"story\":\"Leo\"},\"arguments\":%s,"
-                     "\"resps\":[[\"7\"]]}\n",
-                     rows[i].arguments);
-        assert_int_equal(parse(&ctx, line, (size_t)n, &in), RT_OK);
-        const rt_status st = pipe_import_match(&ctx, "x", &in, &set, &place);
-        if (rows[i].known) {
-            assert_int_equal(st, RT_OK);
-            assert_int_equal(place, 0);
-        } else {
-            test_refused(&ctx, st, RT_ERR_INPUT, "to no problem of 'set'", NULL);
-        }
-        pipe_import_deinit(&in);
-    }
 }
 
 /* ---- there and back ---- */
@@ -379,10 +456,13 @@ int main(void)
         cmocka_unit_test(harness_samples_are_read),
         cmocka_unit_test(inspect_logs_are_read_in_both_forms),
         cmocka_unit_test(own_lines_are_read),
+        cmocka_unit_test(lists_and_lines_are_read_alike),
+        cmocka_unit_test(odd_numbers_that_nobody_needs_stop_nothing),
+        cmocka_unit_test(odd_numbers_that_are_needed_are_texts_or_named),
+        cmocka_unit_test(an_answer_per_filter_is_one_answer),
+        cmocka_unit_test(parts_of_a_message_are_one_text),
         cmocka_unit_test(damaged_files_are_refused_with_the_place),
         cmocka_unit_test(damaged_archives_never_give_half),
-        cmocka_unit_test(answers_find_their_problems),
-        cmocka_unit_test(the_place_in_a_task_names_no_problem),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(a_file_that_is_not_finished_is_removed),
     };

@@ -67,7 +67,11 @@ static void names_line_and_column_of_what_it_refuses(void **state)
     refuses("{\"id\":\"a\",\"question\":\"q\",\"answer\":\"1\"}\n{\"id\":",
             "line 2, column");
     refuses("{\"id\":\"a\" \"question\"}", "line 1, column 20");
-    refuses("[1]", "line 1: not a JSON object");
+    refuses("[1]", "item 1: not a JSON object");
+    refuses("1", "line 1: not a JSON object");
+    refuses("{\"id\":\"a\",\"question\":\"q\",\"answer\":NaN}", "'answer' is NaN");
+    refuses("{\"id\":NaN,\"question\":\"q\",\"answer\":\"1\"}", "'id' is NaN");
+    refuses("\xff\xfe{", "UTF-16");
     refuses("{\"id\":\"a\",\"answer\":\"1\"}", "'question' is missing");
     refuses("{\"id\":\"a\",\"question\":\" \",\"answer\":\"1\"}", "'question' is empty");
     refuses("{\"id\":3,\"question\":\"q\",\"answer\":\"1\"}", "'id' must be text");
@@ -80,6 +84,26 @@ static void names_line_and_column_of_what_it_refuses(void **state)
             "{\"id\":\"a\",\"question\":\"r\",\"answer\":\"1\"}",
             "line 3: id 'a' was used in line 1");
     refuses("{\"id\":\"a\xff\",\"question\":\"q\",\"answer\":\"1\"}", "line 1");
+}
+
+/* A list, a mark at the start, numbers of any length. */
+static void other_layouts_give_the_same_set(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "[{\"id\":\"b\",\"question\":\"q\",\"answer\":100000000000000000000}]",
+        "\xef\xbb\xbf{\"id\":\"b\",\"question\":\"q\",\"answer\":100000000000000000000,"
+        "\"extra\":NaN}\r",
+    };
+    for (size_t i = 0; i < RT_COUNT(texts); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct pipe_problem_set set;
+        if (parse(&ctx, texts[i], &set) != RT_OK)
+            fail_msg("text %zu: %s", i, ctx.message);
+        assert_int_equal(set.count, 1);
+        assert_string_equal(set.items[0].answer, "100000000000000000000");
+        pipe_problems_deinit(&set);
+    }
 }
 
 static void a_written_set_reads_back_the_same(void **state)
@@ -197,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_fields_and_order),
         cmocka_unit_test(names_line_and_column_of_what_it_refuses),
+        cmocka_unit_test(other_layouts_give_the_same_set),
         cmocka_unit_test(a_written_set_reads_back_the_same),
         cmocka_unit_test(hash_sees_content_not_layout),
         cmocka_unit_test(splits_are_ranges_of_the_bundled_files),
