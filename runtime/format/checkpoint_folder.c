@@ -190,7 +190,8 @@ static rt_status folder_form(struct fmt_model *m, const char *name,
     const struct fmt_tensor *t;
     if (is_packed(m, name)) {
         TRY(open_packed(m, name, &p));
-        shape->bits = p.bits;
+        const bool has_kernels = p.bits != 5 && p.bits != 6;
+        shape->bits = m->wide && !has_kernels ? 8 : p.bits; /* on CPUs */
         shape->group = p.groups == 1 ? 0 : p.group;
         shape->form = m->wide ? RT_FORM_ZERO : packed_form(&p);
     } else {
@@ -216,12 +217,12 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
         TRY(open_packed(m, name, &p));
         const char *method = fmt_method_name(m->config.quantization.method);
         if (p.groups == 1)
-            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.bits);
+            snprintf(out->text, sizeof out->text, "%s %u bit, rows", method, p.stored);
         else
             snprintf(out->text, sizeof out->text, "%s %u bit, groups of %u", method,
-                     p.bits, p.group);
-        const double zero = m->config.quantization.symmetric ? 0 : p.bits;
-        out->bits = p.out * ((double)p.in * p.bits + p.groups * (32 + zero));
+                     p.stored, p.group);
+        const double zero = m->config.quantization.symmetric ? 0 : p.stored;
+        out->bits = p.out * ((double)p.in * p.stored + p.groups * (32 + zero));
         out->packed = true;
     } else {
         TRY(find_matrix(m, name, &t));

@@ -93,13 +93,16 @@ static uint32_t word_at(const struct fmt_tensor *t, uint64_t i)
 
 /* ---- sizes ---- */
 
-/* NAME.weight_shape: two whole numbers of 64 or 32 bits; absent: what the codes hold. */
+/* NAME.weight_shape: two whole numbers of 64 or 32 bits; absent: what the codes hold,
+ * which only widths that divide a word tell. */
 static rt_status compressed_sizes(const struct opener *o, const struct fmt_packed *p,
                                   uint64_t *out, uint64_t *in)
 {
     const struct fmt_tensor *t = part_of(o->file, o->name, ".weight_shape");
     *out = p->codes->dims ? p->codes->shape[0] : 0;
-    *in = p->codes->dims > 1 ? p->codes->shape[1] * (32 / p->bits) : 0;
+    *in = p->codes->dims > 1 ? p->codes->shape[1] * (32 / p->stored) : 0;
+    if (!t && 32 % p->stored != 0)
+        return find(o, ".weight_shape", &t);
     if (!t)
         return RT_OK;
     const uint32_t step = t->dtype == FMT_I64 ? 2 : 1; /* words a number */
@@ -127,7 +130,7 @@ static rt_status find_sizes(const struct opener *o, struct fmt_packed *p)
     } else if (p->method != FMT_INT_QUANTIZED) {
         const uint64_t words = out;
         out = in;
-        in = words * 32 / p->bits;
+        in = words * 32 / p->stored;
     }
     if (out == 0 || in == 0 || out > SIZE_MAX_OF_MATRIX || in > SIZE_MAX_OF_MATRIX)
         return rt_fail(
@@ -139,21 +142,45 @@ static rt_status find_sizes(const struct opener *o, struct fmt_packed *p)
     return RT_OK;
 }
 
+/* Words that n codes of a width take in compressed-tensors: as one stream of bits, or so
+ * many whole codes per word. */
+static uint32_t words_of(uint32_t n, uint32_t bits, bool dense)
+{
+    const uint32_t per = 32 / bits;
+    return dense ? (uint32_t)(((uint64_t)n * bits + 31) / 32) : (n + per - 1) / per;
+}
+
+/* Whether codes are one stream of bits, as they are since 2026. The number of words tells.
+ * Where it does not (few columns), the bits that whole codes leave over do. */
+static bool is_dense(const struct fmt_packed *p)
+{
+    const struct fmt_tensor *t = p->codes;
+    const uint64_t words = t->dims > 1 ? t->shape[1] : 1;
+    const uint32_t used = 32 / p->stored * p->stored;
+    if (used == 32 || words != words_of(p->in, p->stored, true))
+        return false;
+    if (words != words_of(p->in, p->stored, false))
+        return true;
+    for (uint64_t i = 0; 4 * (i + 1) <= t->size; i++)
+        if (word_at(t, i) >> used)
+            return true;
+    return false;
+}
+
 /* Codes as [rows][columns] of their tensor. */
 static rt_status check_codes(const struct opener *o, const struct fmt_packed *p)
 {
-    const uint32_t per = 32 / p->bits;
     const struct fmt_tensor *t = p->codes;
     switch (p->method) {
     case FMT_PACK_QUANTIZED:
-        return check(o, t, p->out, (p->in + per - 1) / per, is_words(t), "I32");
+        return check(o, t, p->out, words_of(p->in, p->stored, p->dense), is_words(t),
+                     "I32");
     case FMT_INT_QUANTIZED:
         return check(o, t, p->out, p->in, t->dtype == FMT_I8, "I8");
     case FMT_AWQ:
         return check(o, t, p->in, p->out / 8, is_words(t), "I32");
     default:
-        return check(o, t, ((uint64_t)p->in * p->bits + 31) / 32, p->out, is_words(t),
-                     "I32");
+        return check(o, t, words_of(p->in, p->stored, true), p->out, is_words(t), "I32");
     }
 }
 
@@ -163,19 +190,27 @@ static rt_status check_scales(const struct opener *o, const struct fmt_packed *p
     if (parts[p->method].across)
         return check(o, t, p->groups, p->out, fmt_dtype_is_float(t->dtype),
                      "a float type");
-    if (p->method == FMT_INT_QUANTIZED && t->count == 1) /* one for the whole matrix */
+    if (t->count == 1) /* one for the whole matrix */
         return check(o, t, t->dims ? 1 : 0, 1, fmt_dtype_is_float(t->dtype),
                      "a float type");
     return check(o, t, p->out, p->groups, fmt_dtype_is_float(t->dtype), "a float type");
 }
 
+/* The zero point of a whole matrix, which is not packed. */
+static bool is_one_byte(const struct fmt_tensor *t)
+{
+    return t->dtype == FMT_I8 && t->count == 1;
+}
+
 static rt_status check_zeros(const struct opener *o, const struct fmt_packed *p)
 {
-    const uint32_t per = 32 / p->bits;
     const struct fmt_tensor *t = p->zeros;
     switch (p->method) {
     case FMT_PACK_QUANTIZED:
-        return check(o, t, (p->out + per - 1) / per, p->groups, is_words(t), "I32");
+        if (is_one_byte(t))
+            return RT_OK;
+        return check(o, t, words_of(p->out, p->stored, p->dense), p->groups, is_words(t),
+                     "I32");
     case FMT_INT_QUANTIZED:
         return check(o, t, p->scales->dims ? p->scales->shape[0] : 0,
                      p->scales->dims > 1 ? p->scales->shape[1] : 1, t->dtype == FMT_I8,
@@ -183,7 +218,7 @@ static rt_status check_zeros(const struct opener *o, const struct fmt_packed *p)
     case FMT_AWQ:
         return check(o, t, p->groups, p->out / 8, is_words(t), "I32");
     default:
-        return check(o, t, p->groups, ((uint64_t)p->out * p->bits + 31) / 32, is_words(t),
+        return check(o, t, p->groups, words_of(p->out, p->stored, true), is_words(t),
                      "I32");
     }
 }
@@ -223,17 +258,37 @@ fail:
 
 /* ---- zero points ---- */
 
-/* Field r of a stream of `bits`-bit fields along a row of words. */
-static uint32_t field(const struct fmt_tensor *t, uint64_t row_word, uint32_t r,
-                      uint32_t bits)
+/* Words that hold fields: the first, and the distance from one to the next. */
+struct words {
+    const struct fmt_tensor *tensor;
+    uint64_t first, stride;
+};
+
+/* Field r of a stream of `bits`-bit fields, low bits first. */
+static uint32_t field(struct words w, uint32_t r, uint32_t bits)
 {
     assert(bits > 0 && bits < 32);
-    const uint64_t bit = (uint64_t)r * bits, at = row_word + bit / 32;
+    const uint64_t bit = (uint64_t)r * bits, at = w.first + bit / 32 * w.stride;
     const uint32_t shift = bit % 32;
-    uint32_t value = word_at(t, at) >> shift;
+    uint32_t value = word_at(w.tensor, at) >> shift;
     if (shift + bits > 32)
-        value |= word_at(t, at + 1) << (32 - shift);
+        value |= word_at(w.tensor, at + w.stride) << (32 - shift);
     return value & ((1u << bits) - 1);
+}
+
+/* The same where words hold whole fields. */
+static uint32_t whole_field(struct words w, uint32_t r, uint32_t bits)
+{
+    const uint32_t per = 32 / bits;
+    return word_at(w.tensor, w.first + r / per * w.stride) >> (r % per * bits) &
+           ((1u << bits) - 1);
+}
+
+/* What codes and zero points of a width without a layout of its own are moved by, so that
+ * the middle stays the middle. */
+static uint32_t shift_of(const struct fmt_packed *p)
+{
+    return (1u << (p->bits - 1)) - (1u << (p->stored - 1));
 }
 
 /* Nibble of a word in which AutoAWQ keeps output r of its eight. */
@@ -241,15 +296,16 @@ static const uint8_t awq_nibble[8] = { 0, 4, 1, 5, 2, 6, 3, 7 };
 
 uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g)
 {
-    const uint32_t mask = (1u << p->bits) - 1, per = 32 / p->bits;
+    const uint32_t mask = (1u << p->bits) - 1;
     assert(row < p->out && g < p->groups);
     if (!p->zeros)
         return 1u << (p->bits - 1);
+    const struct words along = { p->zeros, g, p->groups };
     switch (p->method) {
     case FMT_PACK_QUANTIZED:
-        return word_at(p->zeros, (uint64_t)(row / per) * p->groups + g) >>
-                   (row % per * p->bits) &
-               mask;
+        if (is_one_byte(p->zeros))
+            return (p->zeros->data[0] + (1u << (p->bits - 1))) & mask;
+        return (p->dense ? field : whole_field)(along, row, p->stored) + shift_of(p);
     case FMT_INT_QUANTIZED:
         return p->zeros->data[p->zeros->count == 1 ? 0 : (uint64_t)row * p->groups + g] ^
                0x80u;
@@ -258,8 +314,9 @@ uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g)
                    (4 * awq_nibble[row % 8]) &
                mask;
     default:
-        return (field(p->zeros, g * (((uint64_t)p->out * p->bits + 31) / 32), row,
-                      p->bits) +
+        return (field((struct words){ p->zeros,
+                                      (uint64_t)g * words_of(p->out, p->bits, true), 1 },
+                      row, p->bits) +
                 p->minus) &
                mask;
     }
@@ -285,6 +342,12 @@ static void settle_version(struct fmt_packed *p)
 
 /* ---- opening ---- */
 
+/* The next width that the device layout has. */
+static uint32_t device_bits(uint32_t bits)
+{
+    return bits == 1 ? 2 : bits == 7 ? 8 : bits;
+}
+
 rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
                           const struct fmt_safetensors *file,
                           const struct fmt_quantization *q, const char *name,
@@ -299,7 +362,8 @@ rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
                        where, name);
     const struct parts *s = &parts[q->method];
     *p = (struct fmt_packed){ .method = q->method,
-                              .bits = q->bits,
+                              .bits = device_bits(q->bits),
+                              .stored = q->bits,
                               .minus = q->method == FMT_GPTQ };
     TRY(find(&o, s->codes, &p->codes));
     TRY(find(&o, s->scales, &p->scales));
@@ -308,6 +372,7 @@ rt_status fmt_packed_open(struct rt_ctx *ctx, const char *where,
     TRY(find_sizes(&o, p));
     p->group = q->group && q->group < p->in ? q->group : p->in;
     p->groups = (p->in + p->group - 1) / p->group;
+    p->dense = q->method == FMT_PACK_QUANTIZED && is_dense(p);
     TRY(check_codes(&o, p));
     TRY(check_scales(&o, p));
     if (p->zeros)
@@ -393,19 +458,42 @@ static void awq_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
         }
 }
 
+/* Whole codes in each word. */
+static void whole_codes(const struct fmt_packed *p, uint64_t word, uint8_t *codes)
+{
+    const uint32_t per = 32 / p->stored, mask = (1u << p->stored) - 1;
+    const uint32_t shift = shift_of(p);
+    for (uint32_t k = 0; k < p->in; word++) {
+        uint32_t bits = word_at(p->codes, word);
+        for (uint32_t i = 0; i < per && k < p->in; i++, bits >>= p->stored)
+            codes[k++] = (uint8_t)((bits & mask) + shift);
+    }
+}
+
+/* One stream of bits. */
+static void dense_codes(const struct fmt_packed *p, uint64_t word, uint8_t *codes)
+{
+    const uint32_t mask = (1u << p->stored) - 1, shift = shift_of(p);
+    uint64_t bits = 0;
+    uint32_t held = 0; /* bits of `bits` that are not taken yet */
+    for (uint32_t k = 0; k < p->in; k++) {
+        if (held < p->stored) {
+            bits |= (uint64_t)word_at(p->codes, word++) << held;
+            held += 32;
+        }
+        codes[k] = (uint8_t)((bits & mask) + shift);
+        bits >>= p->stored;
+        held -= p->stored;
+    }
+}
+
 static void compressed_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
                              uint8_t *codes)
 {
-    const uint32_t per = 32 / p->bits, words = (p->in + per - 1) / per;
-    const uint32_t mask = (1u << p->bits) - 1;
+    const uint32_t words = words_of(p->in, p->stored, p->dense);
     for (uint32_t r = 0; r < rows; r++)
-        for (uint32_t w = 0; w < words; w++) {
-            const uint32_t word = word_at(p->codes, (uint64_t)(first + r) * words + w);
-            uint8_t *to = codes + (uint64_t)r * p->in + (uint64_t)w * per;
-            const uint32_t n = p->in - w * per < per ? p->in - w * per : per;
-            for (uint32_t i = 0; i < n; i++)
-                to[i] = (uint8_t)(word >> (i * p->bits) & mask);
-        }
+        (p->dense ? dense_codes : whole_codes)(p, (uint64_t)(first + r) * words,
+                                               codes + (uint64_t)r * p->in);
 }
 
 static void byte_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,

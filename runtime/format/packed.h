@@ -1,13 +1,15 @@
 /* runtime/format/packed.h
  * Packed matrices of quantized folders, read to unsigned codes, scales and zero points:
  *   value = (code - zero) * scale, rounded once in float; the difference is exact.
- * A matrix NAME is [out][in]; p = floor(32 / bits), groups = ceil(in / group).
+ * A matrix NAME is [out][in]; groups = ceil(in / group).
  *
- * pack-quantized  NAME.weight_packed I32 [out][ceil(in / p)]: p codes per word along the
- *                 input, low bits first, signed + 2^(bits-1); NAME.weight_scale
- *                 [out][groups]; NAME.weight_zero_point I32 [ceil(out / p)][groups],
- *                 packed alike along the output; NAME.weight_shape (out, in);
- *                 NAME.weight_g_idx I32 [in]: the group of every column
+ * pack-quantized  NAME.weight_packed I32 [out][w(in)]: codes along the input, low bits
+ *                 first, signed + 2^(bits-1); NAME.weight_scale [out][groups];
+ *                 NAME.weight_zero_point I32 [w(out)][groups], packed alike along the
+ *                 output; NAME.weight_shape (out, in); NAME.weight_g_idx I32 [in]: the
+ *                 group of every column. Since 2026 codes are one stream of bits, and
+ *                 w(n) = ceil(n bits / 32). Before, a word held p = floor(32 / bits) whole
+ *                 codes, and w(n) = ceil(n / p). The number of words tells them apart
  * int-quantized   NAME.weight I8 [out][in]; NAME.weight_scale [out] or [out][groups];
  *                 NAME.weight_zero_point I8 alike
  * awq             NAME.qweight I32 [in][out / 8]: nibble i of a word is output
@@ -29,7 +31,10 @@
 /* A packed matrix of an open file; borrows its tensors. */
 struct fmt_packed {
     enum fmt_method method;
-    uint32_t out, in, bits;
+    uint32_t out, in;
+    uint32_t bits;   /* of the codes that are handed out: 2 to 6, 8 */
+    uint32_t stored; /* of those in the file; 1 and 7 are handed out as 2 and 8 */
+    bool dense;      /* pack-quantized: one stream of bits */
     uint32_t group;  /* codes that share a scale; in, where one serves a row */
     uint32_t groups; /* of a row */
     uint32_t minus;  /* 1: zero points are stored minus one */

@@ -29,6 +29,8 @@ static bool has_bits(enum fmt_method method, json_int_t bits)
         return bits == 4;
     if (method == FMT_INT_QUANTIZED)
         return bits == 8;
+    if (method == FMT_PACK_QUANTIZED)
+        return bits >= 1 && bits <= 8;
     return bits == 2 || bits == 3 || bits == 4 || bits == 8;
 }
 
@@ -39,9 +41,10 @@ static rt_status take_sizes(struct rt_ctx *ctx, const char *path, json_int_t bit
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': %lld-bit weights of '%s' are not supported; %s", path,
                        (long long)bits, names[q->method],
-                       q->method == FMT_AWQ             ? "4 bits are"
-                       : q->method == FMT_INT_QUANTIZED ? "8 bits are"
-                                                        : "2, 3, 4 and 8 bits are");
+                       q->method == FMT_AWQ              ? "4 bits are"
+                       : q->method == FMT_INT_QUANTIZED  ? "8 bits are"
+                       : q->method == FMT_PACK_QUANTIZED ? "1 to 8 bits are"
+                                                         : "2, 3, 4 and 8 bits are");
     if (group > GROUP_MAX || (group > 0 && group % 32 != 0))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': a group size of %lld is not supported; multiples of 32 are",

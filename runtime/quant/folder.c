@@ -29,7 +29,8 @@ struct writer {
     struct output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
-    bool tied; /* the head is the embedding, and not written */
+    bool tied;   /* the head is the embedding, and not written */
+    bool warned; /* that a matrix has a group that is not full */
 };
 
 static rt_status no_memory(struct writer *w)
@@ -66,30 +67,44 @@ static rt_status add_output(struct writer *w, const char *name, const char *suff
     return RT_OK;
 }
 
-/* Codes of a matrix along its rows (or, transposed use, zeros along their columns):
- * 32 / bits of them a word, low bits first. */
+/* Words that n codes take. */
+static uint32_t words_of(const struct writer *w, uint32_t n)
+{
+    return (uint32_t)(((uint64_t)n * w->options->bits + 31) / 32);
+}
+
+/* Puts code k of a stream of bits, low bits first, over words `stride` apart. */
+static void put_code(const struct writer *w, uint32_t *words, size_t stride, uint32_t k,
+                     uint32_t code)
+{
+    const uint32_t bits = w->options->bits;
+    const uint64_t at = (uint64_t)k * bits;
+    words[at / 32 * stride] |= code << at % 32;
+    if (at % 32 + bits > 32)
+        words[(at / 32 + 1) * stride] |= code >> (32 - at % 32);
+}
+
+/* Codes of a matrix, a stream per row. */
 static int32_t *pack_rows(struct writer *w, const uint8_t *codes, uint32_t out,
                           uint32_t in)
 {
-    const uint32_t bits = w->options->bits, per = 32 / bits, words = (in + per - 1) / per;
+    const uint32_t words = words_of(w, in);
     uint32_t *packed = rt_alloc(w->ctx, (size_t)out * words, sizeof *packed);
     for (uint32_t r = 0; packed && r < out; r++)
         for (uint32_t k = 0; k < in; k++)
-            packed[(size_t)r * words + k / per] |= (uint32_t)codes[(size_t)r * in + k]
-                                                   << (k % per * bits);
+            put_code(w, packed + (size_t)r * words, 1, k, codes[(size_t)r * in + k]);
     return (int32_t *)packed;
 }
 
+/* Zero points, a stream per group along the rows. */
 static int32_t *pack_zeros(struct writer *w, const uint8_t *zeros, uint32_t out,
                            uint32_t groups)
 {
-    const uint32_t bits = w->options->bits, per = 32 / bits,
-                   words = (out + per - 1) / per;
-    uint32_t *packed = rt_alloc(w->ctx, (size_t)words * groups, sizeof *packed);
+    uint32_t *packed =
+        rt_alloc(w->ctx, (size_t)words_of(w, out) * groups, sizeof *packed);
     for (uint32_t r = 0; packed && r < out; r++)
         for (uint32_t g = 0; g < groups; g++)
-            packed[(size_t)(r / per) * groups + g] |=
-                (uint32_t)zeros[(size_t)r * groups + g] << (r % per * bits);
+            put_code(w, packed + g, groups, r, zeros[(size_t)r * groups + g]);
     return (int32_t *)packed;
 }
 
@@ -99,13 +114,12 @@ static rt_status add_packed(struct writer *w, const char *name, uint32_t out, ui
 {
     rt_status st;
     const uint32_t group = w->options->group ? w->options->group : in;
-    const uint32_t groups = (in + group - 1) / group, per = 32 / w->options->bits;
+    const uint32_t groups = (in + group - 1) / group;
     TRY(add_output(w, name, ".weight_scale", FMT_F32, out, groups, scales));
     int32_t *packed = pack_rows(w, codes, out, in);
     if (!packed)
         return no_memory(w);
-    TRY(add_output(w, name, ".weight_packed", FMT_I32, out, (in + per - 1) / per,
-                   packed));
+    TRY(add_output(w, name, ".weight_packed", FMT_I32, out, words_of(w, in), packed));
     int64_t *shape = rt_alloc(w->ctx, 2, sizeof *shape);
     if (!shape)
         return no_memory(w);
@@ -116,8 +130,8 @@ static rt_status add_packed(struct writer *w, const char *name, uint32_t out, ui
         int32_t *z = pack_zeros(w, zeros, out, groups);
         if (!z)
             return no_memory(w);
-        TRY(add_output(w, name, ".weight_zero_point", FMT_I32, (out + per - 1) / per,
-                       groups, z));
+        TRY(add_output(w, name, ".weight_zero_point", FMT_I32, words_of(w, out), groups,
+                       z));
     }
     w->report->weights += (uint64_t)out * in;
     w->report->matrices++;
@@ -295,6 +309,20 @@ static bool is_tied(const struct fmt_model *model)
 }
 
 /* `tensor` is NAME.weight. */
+/* Others read only full groups. */
+static void warn_of_short_group(struct writer *w, const char *name, uint32_t in)
+{
+    const uint32_t group = w->options->group;
+    if (group == 0 || in % group == 0 || w->warned)
+        return;
+    w->warned = true;
+    rt_log(
+        w->ctx, RT_LOG_WARNING,
+        "'%s' has %u columns, which groups of %u do not divide: faultline reads such a "
+        "folder, transformers and vLLM do not; --group row is read by all",
+        name, in, group);
+}
+
 static rt_status quantize_module(struct writer *w, const char *tensor, const char *name,
                                  uint32_t out, uint32_t in)
 {
@@ -311,6 +339,7 @@ static rt_status quantize_module(struct writer *w, const char *tensor, const cha
     }
     TRY(fmt_weight_floats(w->model, name, out, in, values));
     TRY(check_finite(w, tensor, 0, values, count));
+    warn_of_short_group(w, name, (uint32_t)in);
     quant_rtn(values, out, in, w->options, codes, scales, zeros);
     st = add_packed(w, name, out, in, codes, scales, zeros); /* takes scales */
     scales = NULL;

@@ -188,6 +188,29 @@ static void a_gguf_file_becomes_a_folder(void **state)
     test_folder_deinit(&to);
 }
 
+/* Since 2026 compressed-tensors has no other packing than one stream of bits. */
+static void three_bits_are_one_stream(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    struct test_folder to;
+    struct fmt_safetensors file;
+    test_ctx(&ctx);
+    test_folder_init(&to);
+    const char *folder = test_folder_file(&to, "q");
+    quantize(&ctx, folder, (struct quant_options){ .bits = 3, .asymmetric = true });
+    assert_int_equal(fmt_safetensors_open_folder(&ctx, folder, &file), RT_OK);
+    const struct fmt_tensor *codes = fmt_safetensors_find(
+                                &file, "model.layers.0.mlp.down_proj.weight_packed"),
+                            *zeros = fmt_safetensors_find(
+                                &file, "model.layers.0.mlp.up_proj.weight_zero_point");
+    assert_true(codes && zeros);
+    assert_int_equal(codes->shape[1], 160 * 3 / 32);
+    assert_int_equal(zeros->shape[0], 160 * 3 / 32);
+    fmt_safetensors_close(&file);
+    test_folder_deinit(&to);
+}
+
 static void impossible_options_are_refused(void **state)
 {
     (void)state;
@@ -204,6 +227,7 @@ int main(void)
         cmocka_unit_test(golden_codes_are_reproduced),
         cmocka_unit_test(every_form_round_trips),
         cmocka_unit_test(a_gguf_file_becomes_a_folder),
+        cmocka_unit_test(three_bits_are_one_stream),
         cmocka_unit_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests_name("quantize", tests, NULL, NULL);

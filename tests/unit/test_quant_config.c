@@ -104,7 +104,7 @@ static const struct {
       "{\"num_bits\": 4}}}}",
       "transform_config" },
     { PACKED(""), "0-bit" },
-    { PACKED("\"num_bits\": 5"), "5-bit" },
+    { PACKED("\"num_bits\": 9"), "9-bit" },
     { PACKED("\"num_bits\": \"4\""), "'num_bits' must be a whole number" },
     { PACKED("\"num_bits\": 4, \"symmetric\": 0"), "'symmetric' must be true or false" },
     { GPTQ(", \"sym\": \"yes\""), "'sym' must be true or false" },
