@@ -111,11 +111,13 @@ static rt_status make_tensor(struct quant_writer *w, const struct fmt_tensor_inf
         return RT_OK;
     if (!find_module(t->name, &module, &length))
         return quant_keep_tensor(w, t);
+    if (w->calibration) /* made already */
+        return RT_OK;
     char *name = rt_format(w->ctx, "%.*s", (int)length, t->name);
     if (!name)
         return quant_no_memory(w);
     fmt_module_size(fmt_model_config(w->model), module, &out, &in);
-    const rt_status st = quant_module(w, t->name, name, out, in);
+    const rt_status st = quant_module(w, name, out, in);
     rt_free(name);
     return st;
 }
@@ -125,6 +127,8 @@ static rt_status make_tensors(struct quant_writer *w)
     rt_status st;
     struct fmt_tensor_info t;
     const uint32_t asked = fmt_model_config(w->model)->layers * FMT_MODULE_COUNT;
+    if (w->calibration)
+        TRY(quant_modules_calibrated(w));
     for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
         TRY(make_tensor(w, &t));
     if (w->report->matrices != asked)
@@ -203,15 +207,18 @@ static rt_status check_source(struct quant_writer *w)
 }
 
 rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
-                       const struct quant_options *options, bool force,
+                       const struct quant_options *options,
+                       const struct quant_calibration *calibration, bool force,
                        struct quant_report *report)
 {
     rt_status st;
     char part[4150], to[4001];
     *report = (struct quant_report){ 0 };
-    struct quant_writer w = {
-        .ctx = ctx, .from = from, .options = options, .report = report
-    };
+    struct quant_writer w = { .ctx = ctx,
+                              .from = from,
+                              .options = options,
+                              .calibration = calibration,
+                              .report = report };
     size_t length = strlen(target);
     while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
         length--;
@@ -221,6 +228,9 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     snprintf(to, sizeof to, "%.*s", (int)length, target);
     snprintf(part, sizeof part, "%s.part-%lld", to, (long long)os_process_id());
     TRY(quant_check(ctx, options));
+    if (quant_method_of(options)->calibrated && !calibration)
+        return rt_fail(ctx, RT_ERR_USAGE, "method %s needs calibration text (--calib)",
+                       quant_method_of(options)->name);
     if (fmt_exists(to) && !force)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);

@@ -18,7 +18,8 @@ struct quant_writer {
     struct rt_ctx *ctx;
     const char *from; /* what is read */
     const struct quant_options *options;
-    struct fmt_model *model; /* the same, open */
+    const struct quant_calibration *calibration; /* NULL: none */
+    struct fmt_model *model;                     /* the same, open */
     struct quant_output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
@@ -38,8 +39,10 @@ RT_CHECKED rt_status quant_check_finite(struct quant_writer *w, const char *name
 /* What is not quantized. */
 RT_CHECKED rt_status quant_keep_tensor(struct quant_writer *w,
                                        const struct fmt_tensor_info *tensor);
-/* One projection; `tensor` is NAME.weight. */
-RT_CHECKED rt_status quant_module(struct quant_writer *w, const char *tensor,
-                                  const char *name, uint32_t out, uint32_t in);
+/* One projection, without calibration. */
+RT_CHECKED rt_status quant_module(struct quant_writer *w, const char *name, uint32_t out,
+                                  uint32_t in);
+/* All projections, each by its inputs on the calibration text. */
+RT_CHECKED rt_status quant_modules_calibrated(struct quant_writer *w);
 
 #endif

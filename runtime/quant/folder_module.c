@@ -1,6 +1,13 @@
 /* runtime/quant/folder_module.c
- * One projection of a folder: its values read, quantized, and packed as tensors. */
+ * The projections of a folder: values read, quantized, and packed as tensors; one by one, or
+ * layer by layer as their inputs become known. */
 #include "runtime/quant/folder_impl.h"
+
+#include "runtime/format/peft.h"
+#include "runtime/model/model_layout.h"
+#include "runtime/quant/rtn.h"
+
+#include <stdio.h>
 
 /* Words that n codes take. */
 static uint32_t words_of(const struct quant_writer *w, uint32_t n)
@@ -95,31 +102,143 @@ static void warn_of_short_group(struct quant_writer *w, const char *name, uint32
         name, in, group);
 }
 
-rt_status quant_module(struct quant_writer *w, const char *tensor, const char *name,
-                       uint32_t out, uint32_t in)
+/* Values, codes, scales and zeros of one matrix. */
+struct module {
+    struct quant_matrix matrix;
+    float *values;
+    struct quant_codes codes;
+};
+
+static void deinit_module(struct module *m)
+{
+    rt_free(m->values);
+    rt_free(m->codes.codes);
+    rt_free(m->codes.scales);
+    rt_free(m->codes.zeros);
+}
+
+static rt_status init_module(struct quant_writer *w, const char *name, uint32_t out,
+                             uint32_t in, struct module *m)
 {
     rt_status st;
-    const uint32_t group = w->options->group ? w->options->group : in;
-    const size_t count = (size_t)out * in, groups = (in + group - 1) / group;
-    float *values = rt_alloc(w->ctx, count, sizeof *values);
-    uint8_t *codes = rt_alloc(w->ctx, count, 1),
-            *zeros = rt_alloc(w->ctx, out * groups, 1);
-    float *scales = rt_alloc(w->ctx, out * groups, sizeof *scales);
-    if (!values || !codes || !zeros || !scales) {
-        st = quant_no_memory(w);
-        goto fail;
-    }
-    TRY(fmt_weight_floats(w->model, name, out, in, values));
-    TRY(quant_check_finite(w, tensor, 0, values, count));
-    warn_of_short_group(w, name, (uint32_t)in);
-    quant_rtn(values, out, in, w->options, codes, scales, zeros);
-    st = add_packed(w, name, out, in, codes, scales, zeros); /* takes scales */
-    scales = NULL;
+    const size_t count = (size_t)out * in,
+                 scales = (size_t)out * quant_groups(w->options, in);
+    *m = (struct module){ .values = rt_alloc(w->ctx, count, sizeof *m->values),
+                          .codes = { .codes = rt_alloc(w->ctx, count, 1),
+                                     .scales = rt_alloc(w->ctx, scales, sizeof(float)),
+                                     .zeros = rt_alloc(w->ctx, scales, 1) } };
+    if (!m->values || !m->codes.codes || !m->codes.scales || !m->codes.zeros)
+        return quant_no_memory(w);
+    m->matrix =
+        (struct quant_matrix){ .name = name, .w = m->values, .out = out, .in = in };
+    TRY(fmt_weight_floats(w->model, name, out, in, m->values));
+    char tensor[160];
+    snprintf(tensor, sizeof tensor, "%.150s.weight", name);
+    TRY(quant_check_finite(w, tensor, 0, m->values, count));
+    warn_of_short_group(w, name, in);
+    return RT_OK;
 
 fail:
-    rt_free(values);
-    rt_free(codes);
-    rt_free(zeros);
-    rt_free(scales);
     return st;
+}
+
+static rt_status pack_module(struct quant_writer *w, struct module *m)
+{
+    float *scales = m->codes.scales;
+    m->codes.scales = NULL; /* taken */
+    return add_packed(w, m->matrix.name, m->matrix.out, m->matrix.in, m->codes.codes,
+                      scales, m->codes.zeros);
+}
+
+rt_status quant_module(struct quant_writer *w, const char *name, uint32_t out,
+                       uint32_t in)
+{
+    rt_status st;
+    struct module m;
+    TRY(init_module(w, name, out, in, &m));
+    TRY(quant_method_of(w->options)->quantize(w->ctx, w->options, &m.matrix, &m.codes));
+    TRY(pack_module(w, &m));
+
+fail:
+    deinit_module(&m);
+    return st;
+}
+
+/* ---- with calibration ---- */
+
+struct calibrating {
+    struct quant_writer *w;
+    struct model_group_shape shape[MODEL_GROUP_COUNT];
+};
+
+/* The objective of rounding to nearest, in the codes of the module. */
+static rt_status measure_nearest(struct quant_writer *w, struct module *m, double *out)
+{
+    rt_status st;
+    struct quant_options nearest = *w->options;
+    nearest.search = false;
+    TRY(quant_rtn(w->ctx, &nearest, &m->matrix, &m->codes));
+    TRY(quant_objective(w->ctx, &nearest, &m->matrix, &m->codes, out));
+
+fail:
+    return st;
+}
+
+static rt_status calibrated_module(struct quant_writer *w, struct module *m)
+{
+    rt_status st;
+    struct quant_fared fared = { .name = m->matrix.name };
+    const struct quant_calibration *c = w->calibration;
+    TRY(measure_nearest(w, m, &fared.rtn));
+    TRY(quant_method_of(w->options)->quantize(w->ctx, w->options, &m->matrix, &m->codes));
+    TRY(quant_objective(w->ctx, w->options, &m->matrix, &m->codes, &fared.objective));
+    w->report->objective += fared.objective;
+    w->report->objective_rtn += fared.rtn;
+    w->report->not_better += fared.objective >= fared.rtn;
+    if (c->matrix)
+        TRY(c->matrix(c->user, &fared));
+    TRY(pack_module(w, m));
+
+fail:
+    return st;
+}
+
+static rt_status take_group(void *user, const struct observe_group *seen)
+{
+    rt_status st = RT_OK;
+    struct calibrating *c = user;
+    const struct model_group_shape *s = &c->shape[seen->group];
+    for (uint32_t p = 0; p < s->parts && st == RT_OK; p++) {
+        char name[128];
+        struct module m;
+        snprintf(name, sizeof name, "model.layers.%u.%s", seen->layer,
+                 fmt_module_path[s->module[p]]);
+        st = init_module(c->w, name, s->out[p], s->in, &m);
+        m.matrix.moment = seen->moment;
+        if (st == RT_OK)
+            st = calibrated_module(c->w, &m);
+        deinit_module(&m);
+    }
+    return st;
+}
+
+static rt_status after_pass(void *user, uint64_t done, uint64_t total)
+{
+    const struct calibrating *c = user;
+    const struct quant_calibration *calibration = c->w->calibration;
+    return calibration->pass ? calibration->pass(calibration->user, done, total) : RT_OK;
+}
+
+rt_status quant_modules_calibrated(struct quant_writer *w)
+{
+    struct calibrating c = { .w = w };
+    const struct observe_task task = { .model = w->calibration->model,
+                                       .sequences = w->calibration->sequences,
+                                       .count = w->calibration->count,
+                                       .what = OBSERVE_MOMENTS,
+                                       .group = take_group,
+                                       .pass = after_pass,
+                                       .user = &c };
+    model_group_shapes(fmt_model_config(w->model), c.shape);
+    return observe_layers(&task);
 }
