@@ -11,7 +11,7 @@
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder or GGUF file to read" },
     { "out", "DIR", "folder to write; made, with those above it" },
-    { "method", "NAME", "rtn (default), or gptq, which needs --calib" },
+    { "method", "NAME", "rtn (default); gptq and awq, which need --calib" },
     { "bits", "N", "2, 3, 4 or 8" },
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },

@@ -10,7 +10,7 @@
 bool pipe_quantize_method(const char *name, bool *calibrated)
 {
     const struct quant_method *method = quant_method_find(name);
-    *calibrated = method && method->calibrated;
+    *calibrated = method && method->needs != 0;
     return method != NULL;
 }
 

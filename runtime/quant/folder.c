@@ -228,7 +228,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     snprintf(to, sizeof to, "%.*s", (int)length, target);
     snprintf(part, sizeof part, "%s.part-%lld", to, (long long)os_process_id());
     TRY(quant_check(ctx, options));
-    if (quant_method_of(options)->calibrated && !calibration)
+    if (quant_method_of(options)->needs && !calibration)
         return rt_fail(ctx, RT_ERR_USAGE, "method %s needs calibration text (--calib)",
                        quant_method_of(options)->name);
     if (fmt_exists(to) && !force)
@@ -255,6 +255,9 @@ fail:
         rt_free(w.outputs[i].name);
     }
     rt_free(w.outputs);
+    for (uint32_t i = 0; i < w.divided_count; i++)
+        rt_free(w.divided[i].divisors);
+    rt_free(w.divided);
     fmt_model_close(&w.model);
     return st;
 }

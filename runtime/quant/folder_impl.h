@@ -14,7 +14,16 @@ struct quant_output {
     void *owned;
 };
 
+/* A kept tensor that is divided element by element: a norm, or a bias. */
+struct quant_divided {
+    char name[160];
+    float *divisors; /* owned */
+    uint32_t count;
+};
+
 struct quant_writer {
+    struct quant_divided *divided;
+    uint32_t divided_count, divided_capacity;
     struct rt_ctx *ctx;
     const char *from; /* what is read */
     const struct quant_options *options;
@@ -42,6 +51,9 @@ RT_CHECKED rt_status quant_keep_tensor(struct quant_writer *w,
 /* One projection, without calibration. */
 RT_CHECKED rt_status quant_module(struct quant_writer *w, const char *name, uint32_t out,
                                   uint32_t in);
+/* What a kept tensor is divided by, NULL: nothing. */
+const struct quant_divided *quant_divided_find(const struct quant_writer *w,
+                                               const char *name);
 /* All projections, each by its inputs on the calibration text. */
 RT_CHECKED rt_status quant_modules_calibrated(struct quant_writer *w);
 

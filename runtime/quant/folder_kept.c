@@ -3,6 +3,7 @@
  * halves. */
 #include "runtime/quant/folder_impl.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -109,12 +110,38 @@ fail:
     return st;
 }
 
+/* A tensor that takes over factors of columns (awq.h), in floats. */
+static rt_status make_divided(struct quant_writer *w, const struct fmt_tensor_info *t,
+                              const struct quant_divided *d, float **out)
+{
+    rt_status st;
+    const uint64_t count = count_of(t);
+    float *values = rt_alloc(w->ctx, count, sizeof *values);
+    if (!values)
+        return quant_no_memory(w);
+    assert(count == d->count);
+    TRY(fmt_tensor_f32(w->model, t->name, count, values));
+    TRY(quant_check_finite(w, t->name, 0, values, count));
+    for (uint64_t i = 0; i < count; i++)
+        values[i] /= d->divisors[i];
+    *out = values;
+    return RT_OK;
+
+fail:
+    rt_free(values);
+    return st;
+}
+
 rt_status quant_keep_tensor(struct quant_writer *w, const struct fmt_tensor_info *t)
 {
     rt_status st;
     float *values = NULL;
     enum fmt_dtype dtype = t->dtype;
-    if (t->data)
+    const struct quant_divided *divided = quant_divided_find(w, t->name);
+    if (divided) {
+        dtype = FMT_F32;
+        TRY(make_divided(w, t, divided, &values));
+    } else if (t->data)
         TRY(check_copied(w, t));
     else
         TRY(make_kept(w, t, &dtype, &values));

@@ -7,7 +7,9 @@
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/rtn.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Words that n codes take. */
 static uint32_t words_of(const struct quant_writer *w, uint32_t n)
@@ -184,12 +186,17 @@ fail:
     return st;
 }
 
-static rt_status calibrated_module(struct quant_writer *w, struct module *m)
+static rt_status calibrated_module(struct quant_writer *w, struct module *m,
+                                   const float *factors)
 {
     rt_status st;
     struct quant_fared fared = { .name = m->matrix.name };
     const struct quant_calibration *c = w->calibration;
     TRY(measure_nearest(w, m, &fared.rtn));
+    for (size_t r = 0; factors && r < m->matrix.out; r++)
+        for (size_t k = 0; k < m->matrix.in; k++)
+            m->values[r * m->matrix.in + k] *= factors[k];
+    m->matrix.divisors = factors;
     TRY(quant_method_of(w->options)->quantize(w->ctx, w->options, &m->matrix, &m->codes));
     TRY(quant_objective(w->ctx, w->options, &m->matrix, &m->codes, &fared.objective));
     w->report->objective += fared.objective;
@@ -203,22 +210,133 @@ fail:
     return st;
 }
 
+/* ---- factors of columns ---- */
+
+const struct quant_divided *quant_divided_find(const struct quant_writer *w,
+                                               const char *name)
+{
+    for (uint32_t i = 0; i < w->divided_count; i++)
+        if (strcmp(w->divided[i].name, name) == 0)
+            return &w->divided[i];
+    return NULL;
+}
+
+/* The kept tensor "model.layers.<layer>.<name>" is divided when its turn comes. */
+static rt_status add_divided(struct quant_writer *w, uint32_t layer, const char *name,
+                             const float *divisors, uint32_t count)
+{
+    float *own = rt_alloc(w->ctx, count, sizeof *own);
+    if (w->divided_count == w->divided_capacity) {
+        const uint32_t capacity = w->divided_capacity ? 2 * w->divided_capacity : 64;
+        struct quant_divided *list =
+            rt_resize(w->ctx, w->divided, w->divided_capacity, capacity, sizeof *list);
+        if (list) {
+            w->divided = list;
+            w->divided_capacity = capacity;
+        }
+    }
+    if (!own || w->divided_count == w->divided_capacity) {
+        rt_free(own);
+        return quant_no_memory(w);
+    }
+    memcpy(own, divisors, count * sizeof *own);
+    struct quant_divided *d = &w->divided[w->divided_count++];
+    d->divisors = own;
+    d->count = count;
+    snprintf(d->name, sizeof d->name, "model.layers.%u.%.120s", layer, name);
+    return RT_OK;
+}
+
+/* The rows of a matrix that is packed already: a row of scales each. */
+static void divide_rows(struct quant_writer *w, uint32_t layer, const char *module,
+                        const float *divisors, uint32_t rows)
+{
+    char name[160];
+    snprintf(name, sizeof name, "model.layers.%u.%s.weight_scale", layer, module);
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct quant_output *o = &w->outputs[i];
+        if (strcmp(o->name, name) != 0)
+            continue;
+        float *scales = o->owned;
+        const uint64_t groups = o->tensor.shape[1];
+        assert(o->tensor.shape[0] == rows);
+        for (uint32_t r = 0; r < rows; r++)
+            for (uint64_t g = 0; g < groups; g++)
+                scales[r * groups + g] /= divisors[r];
+        return;
+    }
+    assert(!"the matrix is packed");
+}
+
+/* What makes the input of a group, and what of it is divided; false: nothing can be. The
+ * values of v reach o unchanged only where there are as many heads of v as of q. */
+static bool has_producer(const struct calibrating *c, enum model_group g)
+{
+    return g != MODEL_O || c->shape[MODEL_QKV].out[2] == c->shape[MODEL_O].in;
+}
+
+static rt_status divide_producer(struct calibrating *c, uint32_t layer,
+                                 enum model_group g, const float *factors)
+{
+    rt_status st = RT_OK;
+    struct quant_writer *w = c->w;
+    const uint32_t in = c->shape[g].in;
+    const char *made_by = g == MODEL_O ? "self_attn.v_proj" : "mlp.up_proj";
+    char bias[64];
+    if (g == MODEL_QKV)
+        return add_divided(w, layer, "input_layernorm.weight", factors, in);
+    if (g == MODEL_GATE_UP)
+        return add_divided(w, layer, "post_attention_layernorm.weight", factors, in);
+    divide_rows(w, layer, made_by, factors, in);
+    snprintf(bias, sizeof bias, "%s.bias", made_by);
+    st = add_divided(w, layer, bias, factors, in);
+    return st;
+}
+
+/* ---- a group ---- */
+
+static rt_status quantize_group(struct calibrating *c, const struct observe_group *seen,
+                                struct module modules[MODEL_PARTS_MAX], uint32_t parts)
+{
+    rt_status st = RT_OK;
+    struct quant_writer *w = c->w;
+    const struct quant_method *method = quant_method_of(w->options);
+    struct quant_matrix matrices[MODEL_PARTS_MAX];
+    float *factors = NULL;
+    for (uint32_t p = 0; p < parts; p++)
+        matrices[p] = modules[p].matrix;
+    if (method->scale && has_producer(c, seen->group)) {
+        factors = rt_alloc(w->ctx, seen->in, sizeof *factors);
+        if (!factors)
+            return quant_no_memory(w);
+        TRY(method->scale(w->ctx, w->options, matrices, parts, seen->means, factors));
+        TRY(divide_producer(c, seen->layer, seen->group, factors));
+    }
+    for (uint32_t p = 0; p < parts; p++)
+        TRY(calibrated_module(w, &modules[p], factors));
+
+fail:
+    rt_free(factors);
+    return st;
+}
+
 static rt_status take_group(void *user, const struct observe_group *seen)
 {
     rt_status st = RT_OK;
     struct calibrating *c = user;
     const struct model_group_shape *s = &c->shape[seen->group];
+    struct module modules[MODEL_PARTS_MAX] = { 0 };
+    char names[MODEL_PARTS_MAX][128];
     for (uint32_t p = 0; p < s->parts && st == RT_OK; p++) {
-        char name[128];
-        struct module m;
-        snprintf(name, sizeof name, "model.layers.%u.%s", seen->layer,
+        snprintf(names[p], sizeof names[p], "model.layers.%u.%s", seen->layer,
                  fmt_module_path[s->module[p]]);
-        st = init_module(c->w, name, s->out[p], s->in, &m);
-        m.matrix.moment = seen->moment;
-        if (st == RT_OK)
-            st = calibrated_module(c->w, &m);
-        deinit_module(&m);
+        st = init_module(c->w, names[p], s->out[p], s->in, &modules[p]);
+        modules[p].matrix.moment = seen->moment;
     }
+    if (st == RT_OK)
+        st = quantize_group(c, seen, modules, s->parts);
+    for (uint32_t p = 0; p < s->parts; p++)
+        deinit_module(&modules[p]);
     return st;
 }
 
@@ -235,7 +353,8 @@ rt_status quant_modules_calibrated(struct quant_writer *w)
     const struct observe_task task = { .model = w->calibration->model,
                                        .sequences = w->calibration->sequences,
                                        .count = w->calibration->count,
-                                       .what = OBSERVE_MOMENTS,
+                                       .what = OBSERVE_MOMENTS |
+                                               quant_method_of(w->options)->needs,
                                        .group = take_group,
                                        .pass = after_pass,
                                        .user = &c };

@@ -83,7 +83,7 @@ static void load_moment(struct gptq *g, double added)
         at[g->column[r]] = r;
     for (uint32_t k = 0; k < in; k += CHUNK) {
         const uint32_t n = in - k < CHUNK ? in - k : CHUNK;
-        observe_moment_rows(g->m->moment, k, n, g->chunk);
+        quant_moment_rows(g->m, k, n, g->chunk);
         for (uint32_t i = 0; i < n; i++) {
             double *to = g->l + (size_t)at[k + i] * in;
             const double *from = g->chunk + (size_t)i * in;
@@ -209,7 +209,7 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
     struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
     assert(m->moment && m->moment->in == m->in && m->moment->rows > 0);
     TRY(allocate(&g));
-    TRY(quant_diagonal(ctx, m->moment, g.diagonal));
+    TRY(quant_diagonal(ctx, m, g.diagonal));
     TRY(make_order(&g));
     TRY(make_factor(&g, &good));
     if (!good) {

@@ -30,16 +30,16 @@ static struct range range_of(const float *v, uint32_t n)
     return r;
 }
 
-static void grid_of(const struct quant_options *o, struct range r, float *scale,
-                    uint8_t *zero)
+void quant_grid_of(const struct quant_options *o, float low, float high, float *scale,
+                   uint8_t *zero)
 {
     if (o->asymmetric) {
         const float top = (float)((1u << o->bits) - 1);
-        *scale = positive((r.high - r.low) / top);
-        *zero = (uint8_t)clamp(rintf(-r.low / *scale), 0, top);
+        *scale = positive((high - low) / top);
+        *zero = (uint8_t)clamp(rintf(-low / *scale), 0, top);
         return;
     }
-    const float most = -r.low > r.high ? -r.low : r.high;
+    const float most = -low > high ? -low : high;
     *scale = positive(most / (float)((1u << (o->bits - 1)) - 1));
     *zero = (uint8_t)(1u << (o->bits - 1));
 }
@@ -69,16 +69,15 @@ void quant_grid_fit(const struct quant_options *o, const float *v, uint32_t n,
                     const double *weights, float *scale, uint8_t *zero)
 {
     const struct range whole = range_of(v, n);
-    grid_of(o, whole, scale, zero);
+    quant_grid_of(o, whole.low, whole.high, scale, zero);
     if (!o->search)
         return;
     double least = error_of(o, v, n, weights, *scale, *zero);
     for (int i = 1; i < QUANT_SHRINKS && least > 0; i++) {
         const float p = (float)(1 - (1 - QUANT_SHRINK_MIN) * i / (QUANT_SHRINKS - 1));
-        const struct range r = { whole.low * p, whole.high * p };
         float s;
         uint8_t z;
-        grid_of(o, r, &s, &z);
+        quant_grid_of(o, whole.low * p, whole.high * p, &s, &z);
         const double error = error_of(o, v, n, weights, s, z);
         if (error < least) {
             least = error;
@@ -88,13 +87,13 @@ void quant_grid_fit(const struct quant_options *o, const float *v, uint32_t n,
     }
 }
 
-rt_status quant_diagonal(struct rt_ctx *ctx, const struct observe_moment *m, double *out)
+rt_status quant_diagonal(struct rt_ctx *ctx, const struct quant_matrix *m, double *out)
 {
     double *row = rt_alloc(ctx, m->in, sizeof *row);
     if (!row)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     for (uint32_t i = 0; i < m->in; i++) {
-        observe_moment_rows(m, i, 1, row);
+        quant_moment_rows(m, i, 1, row);
         out[i] = row[i];
     }
     rt_free(row);
@@ -109,7 +108,7 @@ rt_status quant_grid_matrix(struct rt_ctx *ctx, const struct quant_options *o,
     double *weights = NULL;
     if (o->search && m->moment) {
         weights = rt_alloc(ctx, m->in, sizeof *weights);
-        st = weights ? quant_diagonal(ctx, m->moment, weights)
+        st = weights ? quant_diagonal(ctx, m, weights)
                      : rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     }
     for (uint32_t r = 0; st == RT_OK && r < m->out; r++)

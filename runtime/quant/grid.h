@@ -36,8 +36,11 @@ RT_CHECKED rt_status quant_grid_matrix(struct rt_ctx *ctx,
                                        const struct quant_options *options,
                                        const struct quant_matrix *matrix,
                                        struct quant_codes *out);
-/* Diagonal of a second moment, [in]. */
-RT_CHECKED rt_status quant_diagonal(struct rt_ctx *ctx,
-                                    const struct observe_moment *moment, double *out);
+/* Diagonal of the second moments of a matrix' inputs, [in]. */
+RT_CHECKED rt_status quant_diagonal(struct rt_ctx *ctx, const struct quant_matrix *matrix,
+                                    double *out);
+/* Scale and zero of a range that holds 0. */
+void quant_grid_of(const struct quant_options *options, float low, float high,
+                   float *scale, uint8_t *zero);
 
 #endif

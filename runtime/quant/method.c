@@ -3,6 +3,7 @@
  * measured by. */
 #include "runtime/quant/method.h"
 
+#include "runtime/quant/awq.h"
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/grid.h"
 #include "runtime/quant/rtn.h"
@@ -13,7 +14,8 @@
 enum { CHUNK = 64 /* rows of a matrix, columns of H at once */ };
 
 static const struct quant_method methods[] = {
-#define METHOD(name, calibrated, summary) { #name, summary, calibrated, quant_##name },
+#define METHOD(name, needs, scale, summary) \
+    { #name, summary, needs, scale, quant_##name },
 #include "runtime/quant/methods.def"
 #undef METHOD
 };
@@ -55,50 +57,63 @@ uint32_t quant_groups(const struct quant_options *o, uint32_t in)
 
 /* ---- the objective ---- */
 
-/* Rows [first, first + count) of W - Q(W) into d [count][in]. */
-static void load_difference(const struct quant_options *o, const struct quant_matrix *m,
-                            const struct quant_codes *c, uint32_t first, uint32_t count,
-                            double *d)
+void quant_moment_rows(const struct quant_matrix *m, uint32_t first, uint32_t count,
+                       double *out)
 {
-    const uint32_t groups = quant_groups(o, m->in), group = o->group ? o->group : m->in;
-    for (uint32_t r = first; r < first + count; r++)
-        for (uint32_t k = 0; k < m->in; k++) {
-            const size_t at = (size_t)r * m->in + k, g = (size_t)r * groups + k / group;
-            const float q = quant_grid_value(c->codes[at], c->scales[g], c->zeros[g]);
-            *d++ = (double)m->w[at] - (double)q;
-        }
+    observe_moment_rows(m->moment, first, count, out);
+    if (!m->divisors)
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t j = 0; j < m->in; j++)
+            *out++ /= (double)m->divisors[first + i] * (double)m->divisors[j];
 }
 
 /* H is made a few columns at a time and meets all rows, so that it is read once. */
-rt_status quant_objective(struct rt_ctx *ctx, const struct quant_options *o,
-                          const struct quant_matrix *m, const struct quant_codes *c,
-                          double *out)
+rt_status quant_output_error(struct rt_ctx *ctx, const struct quant_matrix *m,
+                             const double *d, double *out)
 {
     rt_status st = RT_OK;
-    const size_t out_rows = m->out, in = m->in;
+    const size_t rows = m->out, in = m->in;
     double sum = 0;
-    double *d = rt_alloc(ctx, out_rows * in, sizeof *d);
     double *h = rt_alloc(ctx, CHUNK * in, sizeof *h);
-    double *y = rt_alloc(ctx, out_rows * CHUNK, sizeof *y);
-    if (!d || !h || !y) {
+    double *y = rt_alloc(ctx, rows * CHUNK, sizeof *y);
+    if (!h || !y) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory to compare '%s'",
                      m->name);
         goto fail;
     }
-    load_difference(o, m, c, 0, m->out, d);
     for (uint32_t k = 0; k < m->in; k += CHUNK) {
         const uint32_t n = m->in - k < CHUNK ? m->in - k : CHUNK;
-        observe_moment_rows(m->moment, k, n, h);
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)out_rows, (int)n,
-                    (int)in, 1, d, (int)in, h, (int)in, 0, y, (int)n);
-        for (size_t r = 0; r < out_rows; r++)
+        quant_moment_rows(m, k, n, h);
+        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)n, (int)in,
+                    1, d, (int)in, h, (int)in, 0, y, (int)n);
+        for (size_t r = 0; r < rows; r++)
             sum += cblas_ddot((int)n, d + r * in + k, 1, y + r * n, 1);
     }
     *out = sum / (double)m->moment->rows;
 
 fail:
-    rt_free(d);
     rt_free(h);
     rt_free(y);
+    return st;
+}
+
+rt_status quant_objective(struct rt_ctx *ctx, const struct quant_options *o,
+                          const struct quant_matrix *m, const struct quant_codes *c,
+                          double *out)
+{
+    const uint32_t groups = quant_groups(o, m->in), group = o->group ? o->group : m->in;
+    double *d = rt_alloc(ctx, (size_t)m->out * m->in, sizeof *d);
+    if (!d)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'",
+                       m->name);
+    for (uint32_t r = 0; r < m->out; r++)
+        for (uint32_t k = 0; k < m->in; k++) {
+            const size_t at = (size_t)r * m->in + k, g = (size_t)r * groups + k / group;
+            const float q = quant_grid_value(c->codes[at], c->scales[g], c->zeros[g]);
+            d[at] = (double)m->w[at] - (double)q;
+        }
+    const rt_status st = quant_output_error(ctx, m, d, out);
+    rt_free(d);
     return st;
 }

@@ -30,7 +30,13 @@ struct quant_matrix {
     const float *w;
     uint32_t out, in;
     const struct observe_moment *moment; /* of its inputs; NULL: no calibration */
+    /* [in], NULL: 1. The inputs are those of the moment, each divided by this (awq.h). */
+    const float *divisors;
 };
+
+/* Rows [first, first + count) of the sum X^T X of a matrix' inputs, [count][in]. */
+void quant_moment_rows(const struct quant_matrix *matrix, uint32_t first, uint32_t count,
+                       double *out);
 
 /* Where its codes go: codes [out][in], scales and zeros [out][groups], unsigned, as they
  * are stored. All of the caller. */
@@ -42,7 +48,13 @@ struct quant_codes {
 
 struct quant_method {
     const char *name, *summary;
-    bool calibrated; /* it needs second moments */
+    uint32_t needs; /* enum observe_what; 0: no calibration */
+    /* Factors of the columns of matrices that read the same input, chosen before they are
+     * quantized; the matrices are multiplied by them and what makes the input is divided.
+     * `means` is the mean magnitude of the input. NULL: the method has none. */
+    rt_status (*scale)(struct rt_ctx *ctx, const struct quant_options *options,
+                       const struct quant_matrix *matrices, uint32_t count,
+                       const double *means, float *factors);
     rt_status (*quantize)(struct rt_ctx *ctx, const struct quant_options *options,
                           const struct quant_matrix *matrix, struct quant_codes *out);
 };
@@ -57,6 +69,10 @@ RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options 
 /* Scales of a row of `in` codes. */
 uint32_t quant_groups(const struct quant_options *options, uint32_t in);
 
+/* trace(D H D^T) of a difference d [out][in] of the matrix, H = X^T X / rows. */
+RT_CHECKED rt_status quant_output_error(struct rt_ctx *ctx,
+                                        const struct quant_matrix *matrix,
+                                        const double *d, double *out);
 /* What quantizing did to the outputs of a matrix on the calibration text: the mean over
  * tokens of |(W - Q(W)) x|^2, summed over outputs, which is trace(D H D^T) with H = X^T X /
  * rows. In double. 2 out in^2 FLOPs. */

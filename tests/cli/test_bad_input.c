@@ -352,7 +352,7 @@ static void calibration_is_checked(void **state)
     static const struct test_case cases[] = {
         { "a method that needs text", NULL, QUANTIZE, 2, "gptq|needs --calib", NULL },
         { "an unknown method", NULL, "quantize --model @D --out q --method awk", 2,
-          "--method awk|rtn, gptq", NULL },
+          "--method awk|rtn, gptq, awq", NULL },
         { "an unknown order", NULL, QUANTIZE "--calib problems.jsonl.txt --order up", 2,
           "--order up|activation or natural", NULL },
         { "no such text", NULL, QUANTIZE "--calib none.txt", 4, "none.txt|No such file",

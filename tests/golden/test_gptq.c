@@ -3,6 +3,7 @@
  * moment says nothing; how a search and calibration order the methods. */
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/rtn.h"
+#include "tests/support/calibrated.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 
@@ -18,76 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The generator of make_gptq.py. */
-static double next_number(uint64_t *x)
-{
-    *x = *x * 6364136223846793005u + 1442695040888963407u;
-    return (double)(*x >> 40) / 16777216 - 0.5;
-}
-
-/* A matrix, the moments of its inputs, and room for codes. */
-struct example {
-    uint32_t out, in, tokens;
-    float *w, *h;
-    struct observe_moment moment;
-    struct quant_matrix matrix;
-    struct quant_codes codes;
-};
-
-static void add_token(struct example *e, uint64_t *seed, double *x, double *sums)
-{
-    double before = 0;
-    for (uint32_t k = 0; k < e->in; k++) {
-        before = next_number(seed) + 0.75 * before;
-        x[k] = before * (k * 37 % 11 == 0 ? 4.0 : 1.0);
-    }
-    for (uint32_t i = 0; i < e->in; i++)
-        for (uint32_t j = 0; j < e->in; j++)
-            sums[(size_t)i * e->in + j] += x[i] * x[j];
-}
-
-static void example_init(struct example *e, uint32_t out, uint32_t in, uint32_t tokens)
-{
-    const size_t count = (size_t)out * in, square = (size_t)in * in;
-    uint64_t seed = out * UINT64_C(1000003) + in;
-    *e = (struct example){ .out = out, .in = in, .tokens = tokens };
-    e->w = malloc(count * sizeof *e->w);
-    e->h = malloc(square * sizeof *e->h);
-    double *sums = calloc(square, sizeof *sums), *x = calloc(in, sizeof *x);
-    e->codes = (struct quant_codes){ malloc(count), malloc(count * sizeof(float)),
-                                     malloc(count) };
-    for (size_t i = 0; i < count; i++)
-        e->w[i] = (float)next_number(&seed);
-    for (uint32_t t = 0; t < tokens; t++)
-        add_token(e, &seed, x, sums);
-    for (size_t i = 0; i < square; i++)
-        e->h[i] = (float)sums[i];
-    free(sums);
-    free(x);
-    e->moment = (struct observe_moment){
-        .in = in, .rows = tokens, .height = in, .panels = 1, .panel = { e->h }
-    };
-    e->matrix = (struct quant_matrix){
-        .name = "example", .w = e->w, .out = out, .in = in, .moment = &e->moment
-    };
-}
-
-static void example_deinit(struct example *e)
-{
-    free(e->w);
-    free(e->h);
-    free(e->codes.codes);
-    free(e->codes.scales);
-    free(e->codes.zeros);
-}
-
 static uint32_t number(const json_t *c, const char *key)
 {
     return (uint32_t)json_integer_value(json_object_get(c, key));
 }
 
-static void expect_case(struct example *e, const json_t *c, const uint8_t *expected,
-                        uint64_t *equal)
+static void expect_case(struct test_calibrated *e, const json_t *c,
+                        const uint8_t *expected, uint64_t *equal)
 {
     struct rt_ctx ctx = { 0 };
     double objective;
@@ -99,9 +37,10 @@ static void expect_case(struct example *e, const json_t *c, const uint8_t *expec
         .natural_order =
             strcmp(json_string_value(json_object_get(c, "order")), "natural") == 0,
     };
-    assert_int_equal(quant_gptq(&ctx, &o, &e->matrix, &e->codes), RT_OK);
-    assert_int_equal(quant_objective(&ctx, &o, &e->matrix, &e->codes, &objective), RT_OK);
-    for (size_t i = 0; i < (size_t)e->out * e->in; i++)
+    assert_int_equal(quant_gptq(&ctx, &o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, &o, &e->matrix[0], &e->codes, &objective),
+                     RT_OK);
+    for (size_t i = 0; i < (size_t)e->out[0] * e->in; i++)
         *equal += e->codes.codes[i] == expected[i];
     const double wanted = json_real_value(json_object_get(c, "objective"));
     if (!(fabs(objective - wanted) <= 1e-4 * wanted))
@@ -115,7 +54,7 @@ static void codes_equal_the_reference(void **state)
     char path[1024];
     size_t size, at = 0;
     uint64_t equal = 0;
-    struct example e = { 0 };
+    struct test_calibrated e = { 0 };
     json_t *cases = json_load_file(
         test_path(path, sizeof path, "tests/golden/quant/gptq.json"), 0, NULL);
     uint8_t *codes = (uint8_t *)test_file_read(
@@ -124,28 +63,31 @@ static void codes_equal_the_reference(void **state)
     for (size_t i = 0; i < json_array_size(cases); i++) {
         const json_t *c = json_array_get(cases, i);
         if (e.in != number(c, "in")) {
-            example_deinit(&e);
-            example_init(&e, number(c, "out"), number(c, "in"), number(c, "tokens"));
+            test_calibrated_deinit(&e);
+            const uint32_t out = number(c, "out");
+            test_calibrated_init(&e, &out, 1, number(c, "in"), number(c, "tokens"));
         }
-        assert_true(at + (size_t)e.out * e.in <= size);
+        assert_true(at + (size_t)e.out[0] * e.in <= size);
         expect_case(&e, c, codes + at, &equal);
-        at += (size_t)e.out * e.in;
+        at += (size_t)e.out[0] * e.in;
     }
     assert_int_equal(at, size);
     printf("    %llu of %zu codes equal\n", (unsigned long long)equal, size);
     assert_true((double)equal >= 0.999 * (double)size);
-    example_deinit(&e);
+    test_calibrated_deinit(&e);
     json_decref(cases);
     free(codes);
 }
 
-static double objective_of(struct example *e, struct quant_options o, const char *method)
+static double objective_of(struct test_calibrated *e, struct quant_options o,
+                           const char *method)
 {
     struct rt_ctx ctx = { 0 };
     double objective;
     const struct quant_method *m = quant_method_find(method);
-    assert_int_equal(m->quantize(&ctx, &o, &e->matrix, &e->codes), RT_OK);
-    assert_int_equal(quant_objective(&ctx, &o, &e->matrix, &e->codes, &objective), RT_OK);
+    assert_int_equal(m->quantize(&ctx, &o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, &o, &e->matrix[0], &e->codes, &objective),
+                     RT_OK);
     return objective;
 }
 
@@ -153,8 +95,8 @@ static double objective_of(struct example *e, struct quant_options o, const char
 static void better_methods_lose_less(void **state)
 {
     (void)state;
-    struct example e;
-    example_init(&e, 64, 256, 900);
+    struct test_calibrated e;
+    test_calibrated_init(&e, &(const uint32_t){ 64 }, 1, 256, 900);
     for (uint32_t bits = 2; bits <= 4; bits++)
         for (uint32_t group = 0; group <= 64; group += 32)
             for (int asymmetric = 0; asymmetric < 2; asymmetric++) {
@@ -170,7 +112,7 @@ static void better_methods_lose_less(void **state)
                     fail_msg("%u bits, group %u: rtn %.4g, gptq %.4g, searched %.4g",
                              bits, group, rtn, gptq, both);
             }
-    example_deinit(&e);
+    test_calibrated_deinit(&e);
 }
 
 /* Inputs that are always zero, and inputs that are all alike. */
@@ -178,42 +120,42 @@ static void moments_that_say_nothing(void **state)
 {
     (void)state;
     struct rt_ctx ctx = { 0 };
-    struct example e;
+    struct test_calibrated e;
     const struct quant_options o = { .bits = 4, .group = 32 };
-    example_init(&e, 8, 64, 4);
-    const size_t square = (size_t)e.in * e.in, count = (size_t)e.out * e.in;
+    test_calibrated_init(&e, &(const uint32_t){ 8 }, 1, 64, 4);
+    const size_t square = (size_t)e.in * e.in, count = (size_t)e.out[0] * e.in;
     uint8_t *nearest = malloc(count);
     assert_non_null(nearest);
-    assert_int_equal(quant_rtn(&ctx, &o, &e.matrix, &e.codes), RT_OK);
+    assert_int_equal(quant_rtn(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
     memcpy(nearest, e.codes.codes, count);
     for (size_t i = 0; i < square; i++)
         e.h[i] = 0;
-    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix, &e.codes), RT_OK);
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
     assert_memory_equal(e.codes.codes, nearest, count);
     for (size_t i = 0; i < square; i++)
         e.h[i] = 1;
-    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix, &e.codes), RT_OK);
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
     e.h[65] = NAN; /* on the diagonal */
-    const rt_status st = quant_gptq(&ctx, &o, &e.matrix, &e.codes);
+    const rt_status st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
     test_refused(&ctx, st, RT_ERR_INPUT, "'example'", "not finite", NULL);
     free(nearest);
-    example_deinit(&e);
+    test_calibrated_deinit(&e);
 }
 
 static void no_memory_is_an_error(void **state)
 {
     (void)state;
-    struct example e;
+    struct test_calibrated e;
     const struct quant_options o = { .bits = 4, .group = 32, .search = true };
-    example_init(&e, 8, 64, 70);
+    test_calibrated_init(&e, &(const uint32_t){ 8 }, 1, 64, 70);
     rt_status st = RT_ERR_HOST_MEMORY;
     for (uint64_t n = 1; st != RT_OK; n++) {
         struct rt_ctx ctx = { .alloc_fail_at = n };
         assert_true(n < 100);
-        st = quant_gptq(&ctx, &o, &e.matrix, &e.codes);
+        st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
         assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
     }
-    example_deinit(&e);
+    test_calibrated_deinit(&e);
 }
 
 int main(void)
