@@ -19,7 +19,7 @@ runtime/model       : runtime/base runtime/op runtime/device runtime/format
 runtime/engine      : runtime/base runtime/op runtime/device runtime/format runtime/model
 runtime/observe     : runtime/base runtime/op runtime/device runtime/format runtime/model
 runtime/train       : runtime/base runtime/op runtime/device runtime/format runtime/model runtime/observe
-runtime/quant       : runtime/base runtime/op runtime/format runtime/text runtime/observe
+runtime/quant       : runtime/base runtime/op runtime/format runtime/text runtime/model runtime/observe
 pipeline            : runtime/base
 pipeline/stats      : runtime/base pipeline
 pipeline/data       : runtime/base pipeline

@@ -1,6 +1,7 @@
 /* pipeline/cli/cmd_quantize.c
  * quantize: a low-bit copy of a model. */
-#include "pipeline/cli/cli.h"
+#include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/eval_plan.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -10,10 +11,17 @@
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder or GGUF file to read" },
     { "out", "DIR", "folder to write; made, with those above it" },
-    { "method", "NAME", "rtn (default)" },
+    { "method", "NAME", "rtn (default); gptq and awq, which need --calib" },
     { "bits", "N", "2, 3, 4 or 8" },
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },
+    { "search", NULL, "search the range of every group, weighted by --calib if given" },
+    { "calib", "P", "text (.txt), or problems with solutions, to see inputs on" },
+    { "calib-items", "N", "texts of --calib at most (default 512)" },
+    { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
+    { "format", "NAME", "prompt format of the problems of --calib" },
+    { "order", "NAME", "gptq: columns by activation (default) or natural" },
+    { "damping", "X", "gptq: share of the mean diagonal (default 0.01)" },
     { "keep", "f16|f32",
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
@@ -35,38 +43,138 @@ static void print_changes(const struct pipe_quantized *report)
         printf("no value changed\n");
 }
 
-static rt_status run(struct cli *cli)
+/* Every matrix beside rounding to nearest: a lower number is nearer to the outputs. */
+static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
+{
+    for (uint32_t i = 0; cli_flag(cli, "verbose") && i < q->list_count; i++)
+        printf("  %-44s %.6g, rtn %.6g\n", q->list[i].name, q->list[i].objective,
+               q->list[i].rtn);
+    printf(
+        "output error on %llu tokens: %.6g, rtn on the same grid %.6g (%.1f %%); %u of "
+        "%u matrices no better than rtn\n",
+        (unsigned long long)q->tokens, q->objective, q->objective_rtn,
+        q->objective_rtn > 0 ? 100 * q->objective / q->objective_rtn : 100.0,
+        q->not_better, q->list_count);
+}
+
+static void print_json(const char *out, const struct pipe_quantized *q)
+{
+    fputs("{\"out\":", stdout);
+    cli_print_json_text(out);
+    printf(",\"matrices\":%u,\"weights\":%llu,\"bits_per_weight\":%.6g,\"halved\":%u",
+           q->matrices, (unsigned long long)q->weights, q->bits_per_weight, q->halved);
+    if (q->list_count) {
+        printf(",\"tokens\":%llu,\"objective\":%.9g,\"objective_rtn\":%.9g,"
+               "\"not_better\":%u,\"list\":[",
+               (unsigned long long)q->tokens, q->objective, q->objective_rtn,
+               q->not_better);
+        for (uint32_t i = 0; i < q->list_count; i++)
+            printf("%s{\"name\":\"%s\",\"objective\":%.9g,\"rtn\":%.9g}", i ? "," : "",
+                   q->list[i].name, q->list[i].objective, q->list[i].rtn);
+        fputs("]", stdout);
+    }
+    puts("}");
+}
+
+static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
+{
+    bool calibrated;
+    char names[80];
+    const char *order = cli_value(cli, "order", "activation");
+    q->method = cli_value(cli, "method", "rtn");
+    if (!pipe_quantize_method(q->method, &calibrated))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--method %s is not known; there are %s",
+                       q->method, pipe_quantize_methods(names, sizeof names));
+    if (calibrated && !cli_value(cli, "calib", NULL))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--method %s needs --calib P: a text file, or problems with "
+                       "solutions",
+                       q->method);
+    q->natural_order = strcmp(order, "natural") == 0;
+    if (!q->natural_order && strcmp(order, "activation") != 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--order %s: activation or natural is possible", order);
+    q->search = cli_flag(cli, "search");
+    float damping = 0;
+    const rt_status st = cli_real(cli, "damping", 0, 1, &damping);
+    q->damping = (double)damping;
+    return st;
+}
+
+static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
 {
     rt_status st;
     int64_t bits, group = 0;
-    const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
     const char *group_text = cli_value(cli, "group", "row");
-    if (!model || !out)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "quantize needs --model DIR and --out DIR");
-    if (strcmp(cli_value(cli, "method", "rtn"), "rtn") != 0)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--method %s is not known; rtn is",
-                       cli_value(cli, "method", ""));
     const char *keep = cli_value(cli, "keep", "f16");
+    TRY(read_method(cli, q));
     if (strcmp(keep, "f16") != 0 && strcmp(keep, "f32") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--keep %s: f16 or f32 is possible",
                        keep);
     TRY(cli_number(cli, "bits", 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
-    const struct pipe_quantize_options q = { .bits = (uint32_t)bits,
-                                             .group = (uint32_t)group,
-                                             .asymmetric = cli_flag(cli, "asym"),
-                                             .keep_f32 = strcmp(keep, "f32") == 0,
-                                             .force = cli_flag(cli, "force") };
-    struct pipe_quantized report;
-    TRY(pipe_quantize(&cli->ctx, model, out, &q, &report));
-    printf("%s: %u matrices, %llu weights, %.3f bits a weight\n", out, report.matrices,
-           (unsigned long long)report.weights, report.bits_per_weight);
-    print_changes(&report);
+    q->bits = (uint32_t)bits;
+    q->group = (uint32_t)group;
+    q->asymmetric = cli_flag(cli, "asym");
+    q->keep_f32 = strcmp(keep, "f32") == 0;
+    q->force = cli_flag(cli, "force");
     return RT_OK;
 
 fail:
+    return st;
+}
+
+static rt_status calibrated(struct cli *cli, const char *model, const char *out,
+                            const struct pipe_quantize_options *q,
+                            struct pipe_quantized *result)
+{
+    rt_status st;
+    int64_t items, length;
+    struct pipe_session session = { 0 };
+    const struct pipe_prompt_format *format = NULL;
+    const char *from = cli_value(cli, "calib", NULL);
+    TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
+    TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
+    const struct pipe_calibration_options calibration = { .from = from,
+                                                          .length = (uint32_t)length,
+                                                          .items = (uint32_t)items };
+    if (!pipe_calibration_is_text(from))
+        TRY(eval_format_named(cli, from, &format));
+    TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
+    TRY(pipe_quantize_calibrated(&session, model, out, q, &calibration, result));
+
+fail:
+    pipe_session_close(&session);
+    return st;
+}
+
+static rt_status run(struct cli *cli)
+{
+    rt_status st;
+    struct pipe_quantize_options q = { 0 };
+    struct pipe_quantized result = { 0 };
+    const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    if (!model || !out)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "quantize needs --model DIR and --out DIR");
+    TRY(read_options(cli, &q));
+    TRY(cli_value(cli, "calib", NULL)
+            ? calibrated(cli, model, out, &q, &result)
+            : pipe_quantize(&cli->ctx, model, out, &q, &result));
+    if (cli_flag(cli, "json")) {
+        print_json(out, &result);
+    } else {
+        printf("%s: %u matrices, %llu weights, %.3f bits a weight\n", out,
+               result.matrices, (unsigned long long)result.weights,
+               result.bits_per_weight);
+        print_changes(&result);
+        if (result.list_count)
+            print_fared(cli, &result);
+    }
+
+fail:
+    pipe_quantized_deinit(&result);
     return st;
 }
 

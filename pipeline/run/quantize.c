@@ -1,27 +1,152 @@
 /* pipeline/run/quantize.c
- * Round to nearest, the one method there is. */
+ * Runs a quantizer over a model, with or without calibration text. */
 #include "pipeline/run/quantize.h"
 
 #include "runtime/quant/folder.h"
 
 #include <stdio.h>
+#include <string.h>
+
+bool pipe_quantize_method(const char *name, bool *calibrated)
+{
+    const struct quant_method *method = quant_method_find(name);
+    *calibrated = method && method->needs != 0;
+    return method != NULL;
+}
+
+const char *pipe_quantize_methods(char *buffer, size_t size)
+{
+    buffer[0] = '\0';
+    for (uint32_t i = 0; quant_method_at(i); i++)
+        snprintf(buffer + strlen(buffer), size - strlen(buffer), "%s%s", i ? ", " : "",
+                 quant_method_at(i)->name);
+    return buffer;
+}
+
+static struct quant_options options_of(const struct pipe_quantize_options *o)
+{
+    return (struct quant_options){ .bits = o->bits,
+                                   .group = o->group,
+                                   .asymmetric = o->asymmetric,
+                                   .keep_f32 = o->keep_f32,
+                                   .method =
+                                       o->method ? quant_method_find(o->method) : NULL,
+                                   .search = o->search,
+                                   .natural_order = o->natural_order,
+                                   .damping = o->damping };
+}
+
+static void take_report(const struct quant_report *report, struct pipe_quantized *out)
+{
+    out->matrices = report->matrices;
+    out->weights = report->weights;
+    out->bits_per_weight = report->bits_per_weight;
+    out->halved = report->halved;
+    out->change = report->change;
+    out->changed_value = report->changed_value;
+    snprintf(out->changed, sizeof out->changed, "%s", report->changed);
+    out->objective = report->objective;
+    out->objective_rtn = report->objective_rtn;
+    out->not_better = report->not_better;
+}
 
 rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                         const struct pipe_quantize_options *o,
                         struct pipe_quantized *result)
 {
     struct quant_report report = { 0 };
-    const struct quant_options q = { .bits = o->bits,
-                                     .group = o->group,
-                                     .asymmetric = o->asymmetric,
-                                     .keep_f32 = o->keep_f32 };
-    const rt_status st = quant_folder(ctx, model, out, &q, o->force, &report);
-    *result = (struct pipe_quantized){ .matrices = report.matrices,
-                                       .weights = report.weights,
-                                       .bits_per_weight = report.bits_per_weight,
-                                       .halved = report.halved,
-                                       .change = report.change,
-                                       .changed_value = report.changed_value };
-    snprintf(result->changed, sizeof result->changed, "%s", report.changed);
+    const struct quant_options q = options_of(o);
+    *result = (struct pipe_quantized){ 0 };
+    const rt_status st = quant_folder(ctx, model, out, &q, NULL, o->force, &report);
+    take_report(&report, result);
     return st;
+}
+
+/* ---- with calibration ---- */
+
+struct running {
+    struct pipe_session *session;
+    struct pipe_quantized *result;
+    uint32_t capacity;
+    uint64_t started_ns, done, total;
+    char last[96];
+};
+
+static void tell(struct running *r)
+{
+    const struct pipe_progress now = { .what = "quantize",
+                                       .done = r->done,
+                                       .total = r->total,
+                                       .started_ns = r->started_ns,
+                                       .extra = r->last };
+    pipe_progress(r->session->host, &now);
+}
+
+static rt_status after_pass(void *user, uint64_t done, uint64_t total)
+{
+    struct running *r = user;
+    r->done = done;
+    r->total = total;
+    tell(r);
+    return pipe_stop_status(r->session->host, r->session->ctx);
+}
+
+static rt_status after_matrix(void *user, const struct quant_fared *fared)
+{
+    struct running *r = user;
+    struct pipe_quantized *q = r->result;
+    if (q->list_count < r->capacity) {
+        struct pipe_quantized_matrix *m = &q->list[q->list_count++];
+        snprintf(m->name, sizeof m->name, "%.95s", fared->name);
+        m->objective = fared->objective;
+        m->rtn = fared->rtn;
+    }
+    snprintf(r->last, sizeof r->last, "%.48s %.4g of %.4g", fared->name, fared->objective,
+             fared->rtn);
+    tell(r);
+    return pipe_stop_status(r->session->host, r->session->ctx);
+}
+
+rt_status pipe_quantize_calibrated(struct pipe_session *session, const char *model,
+                                   const char *out, const struct pipe_quantize_options *o,
+                                   const struct pipe_calibration_options *from,
+                                   struct pipe_quantized *result)
+{
+    rt_status st;
+    struct rt_model *full = NULL;
+    struct pipe_calibration c = { 0 };
+    struct quant_report report = { 0 };
+    const struct quant_options q = options_of(o);
+    struct running r = { .session = session,
+                         .result = result,
+                         .started_ns = rt_time_ns() };
+    *result = (struct pipe_quantized){ 0 };
+    TRY(pipe_model_load(session, model, &full));
+    TRY(pipe_calibration_read(session, from, pipe_end_id(session, full), &c));
+    result->tokens = c.tokens;
+    r.capacity = 7 * rt_model_config(full)->layers;
+    result->list = rt_alloc(session->ctx, r.capacity, sizeof *result->list);
+    if (!result->list) {
+        st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+        goto fail;
+    }
+    const struct quant_calibration calibration = { .model = full,
+                                                   .sequences = c.sequences.list,
+                                                   .count = c.sequences.count,
+                                                   .pass = after_pass,
+                                                   .matrix = after_matrix,
+                                                   .user = &r };
+    st = quant_folder(session->ctx, model, out, &q, &calibration, o->force, &report);
+    take_report(&report, result);
+
+fail:
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&full);
+    return st;
+}
+
+void pipe_quantized_deinit(struct pipe_quantized *result)
+{
+    rt_free(result->list);
+    *result = (struct pipe_quantized){ 0 };
 }

@@ -3,14 +3,24 @@
 #ifndef PIPELINE_RUN_QUANTIZE_H
 #define PIPELINE_RUN_QUANTIZE_H
 
-#include "runtime/base/rt.h"
+#include "pipeline/run/calibration.h"
 
 struct pipe_quantize_options {
-    uint32_t bits;  /* 2, 3, 4, 8 */
-    uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
+    const char *method; /* name, NULL: the first of the table */
+    uint32_t bits;      /* 2, 3, 4, 8 */
+    uint32_t group;     /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
+    bool search;        /* for the range of every group */
+    bool natural_order; /* gptq: not by activation */
+    double damping;     /* gptq; 0: the usual */
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
+};
+
+/* How a matrix fared on the calibration text; both numbers as quant_objective. */
+struct pipe_quantized_matrix {
+    char name[96];
+    double objective, rtn;
 };
 
 struct pipe_quantized {
@@ -22,11 +32,29 @@ struct pipe_quantized {
     uint32_t halved;
     double change, changed_value;
     char changed[160];
+    /* With calibration: how many tokens, sums over matrices, the matrices that fared no
+     * better than rounded to nearest, and each one; owned. */
+    uint64_t tokens;
+    double objective, objective_rtn;
+    uint32_t not_better, list_count;
+    struct pipe_quantized_matrix *list;
 };
+
+/* Whether a method of this name exists, and needs calibration. */
+bool pipe_quantize_method(const char *name, bool *calibrated);
+/* "rtn, gptq". */
+const char *pipe_quantize_methods(char *buffer, size_t size);
 
 /* Reads `model`, writes the folder `out`, which appears whole or not at all. */
 RT_CHECKED rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                                    const struct pipe_quantize_options *options,
                                    struct pipe_quantized *result);
+/* The same with the inputs of matrices seen on calibration text. The session has a device,
+ * and the prompt format where the text is problems. */
+RT_CHECKED rt_status pipe_quantize_calibrated(
+    struct pipe_session *session, const char *model, const char *out,
+    const struct pipe_quantize_options *options,
+    const struct pipe_calibration_options *calibration, struct pipe_quantized *result);
+void pipe_quantized_deinit(struct pipe_quantized *result);
 
 #endif

@@ -31,17 +31,14 @@ void pipe_sequences_free(struct pipe_sequences *s)
     *s = (struct pipe_sequences){ 0 };
 }
 
-rt_status pipe_sequences_add(struct pipe_session *session, struct pipe_sequences *s,
-                             const char *question, const char *given,
-                             const uint32_t *tail, uint32_t n_tail)
+/* Takes `prompt`, also on failure. */
+static rt_status add(struct pipe_session *session, struct pipe_sequences *s,
+                     uint32_t *prompt, uint32_t n_prompt, const uint32_t *tail,
+                     uint32_t n_tail)
 {
     struct rt_ctx *ctx = session->ctx;
-    uint32_t *prompt = NULL, n_prompt = 0;
-    assert(s->count < s->capacity);
-    const rt_status st = pipe_prompt_ids(session, question, given, &prompt, &n_prompt);
-    if (st != RT_OK)
-        return st;
     const uint32_t n = n_prompt + n_tail;
+    assert(s->count < s->capacity);
     uint32_t *ids = rt_resize(ctx, prompt, n_prompt, n, sizeof *ids);
     uint8_t *mask = rt_alloc(ctx, n, 1);
     float *ref = rt_alloc(ctx, n, sizeof *ref);
@@ -56,6 +53,21 @@ rt_status pipe_sequences_add(struct pipe_session *session, struct pipe_sequences
     s->list[s->count++] =
         (struct train_sequence){ .ids = ids, .mask = mask, .n = n, .ref = ref };
     return RT_OK;
+}
+
+rt_status pipe_sequences_add(struct pipe_session *session, struct pipe_sequences *s,
+                             const char *question, const char *given,
+                             const uint32_t *tail, uint32_t n_tail)
+{
+    uint32_t *prompt = NULL, n_prompt = 0;
+    const rt_status st = pipe_prompt_ids(session, question, given, &prompt, &n_prompt);
+    return st == RT_OK ? add(session, s, prompt, n_prompt, tail, n_tail) : st;
+}
+
+rt_status pipe_sequences_add_ids(struct pipe_session *session, struct pipe_sequences *s,
+                                 const uint32_t *ids, uint32_t n)
+{
+    return add(session, s, NULL, 0, ids, n);
 }
 
 rt_status pipe_sequences_add_text(struct pipe_session *session, struct pipe_sequences *s,

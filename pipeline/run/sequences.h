@@ -22,7 +22,11 @@ RT_CHECKED rt_status pipe_sequences_add(struct pipe_session *session,
                                         struct pipe_sequences *s, const char *question,
                                         const char *given, const uint32_t *tail,
                                         uint32_t n_tail);
-/* The same with text as targets, and end_id behind it unless that is UINT32_MAX. */
+/* Tokens without a prompt, all of them targets; copied. */
+RT_CHECKED rt_status pipe_sequences_add_ids(struct pipe_session *session,
+                                            struct pipe_sequences *s, const uint32_t *ids,
+                                            uint32_t n);
+/* pipe_sequences_add with text as targets, and end_id behind it unless that is UINT32_MAX. */
 RT_CHECKED rt_status pipe_sequences_add_text(struct pipe_session *session,
                                              struct pipe_sequences *s,
                                              const char *question, const char *given,

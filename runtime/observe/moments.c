@@ -26,7 +26,8 @@ struct sums {
     struct rt_buffer *panel[OBSERVE_PANELS_MAX]; /* DEVICE, as struct observe_moment */
     struct rt_buffer *inputs; /* READBACK copy of the group's inputs, for maxima */
     uint32_t ld;              /* of that copy */
-    float *maxima;            /* [in] */
+    float *maxima;            /* [in], NULL: not asked for */
+    double *means;            /* [in], sums until they are handed over; the same */
 };
 
 struct observer {
@@ -197,6 +198,30 @@ fail:
     return st;
 }
 
+/* What maxima and means of a group need, where they are asked for. */
+static rt_status make_magnitudes(struct observer *o, enum model_group g)
+{
+    rt_status st;
+    struct sums *sums = &o->sums[g];
+    const uint32_t what = o->task->what, in = o->task->model->shape[g].in;
+    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS)))
+        return RT_OK;
+    sums->ld = g == MODEL_O ? o->pass.ld_att : o->task->model->shape[g].ld_in;
+    TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld, RT_MEMORY_READBACK,
+                     &sums->inputs));
+    if (what & OBSERVE_MAXIMA)
+        sums->maxima = rt_alloc(o->ctx, in, sizeof *sums->maxima);
+    if (what & OBSERVE_MEANS)
+        sums->means = rt_alloc(o->ctx, in, sizeof *sums->means);
+    if ((what & OBSERVE_MAXIMA && !sums->maxima) ||
+        (what & OBSERVE_MEANS && !sums->means))
+        return no_memory(o->ctx, "magnitudes", 12.0 * in);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 static rt_status make_sums(struct observer *o)
 {
     rt_status st;
@@ -210,14 +235,7 @@ static rt_status make_sums(struct observer *o)
             const uint64_t own = moment_floats(in, sums->height);
             floats = own > floats ? own : floats;
         }
-        if (!(t->what & OBSERVE_MAXIMA))
-            continue;
-        sums->ld = g == MODEL_O ? o->pass.ld_att : t->model->shape[g].ld_in;
-        TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld,
-                         RT_MEMORY_READBACK, &sums->inputs));
-        sums->maxima = rt_alloc(o->ctx, in, sizeof *sums->maxima);
-        if (!sums->maxima)
-            return no_memory(o->ctx, "maxima", 4.0 * in);
+        TRY(make_magnitudes(o, (enum model_group)g));
     }
     o->host = rt_alloc(o->ctx, floats, sizeof *o->host);
     return o->host ? RT_OK : no_memory(o->ctx, "second moments", 4.0 * (double)floats);
@@ -257,6 +275,7 @@ static void deinit(struct observer *o)
             rt_buffer_destroy(&o->sums[g].panel[p]);
         rt_buffer_destroy(&o->sums[g].inputs);
         rt_free(o->sums[g].maxima);
+        rt_free(o->sums[g].means);
     }
     rt_buffer_destroy(&o->x);
     model_pass_deinit(&o->pass);
@@ -318,14 +337,18 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
     }
 }
 
-static void add_maxima(struct observer *o, enum model_group g)
+static void add_magnitudes(struct observer *o, enum model_group g)
 {
     const struct sums *sums = &o->sums[g];
     const uint32_t in = o->task->model->shape[g].in;
     const float *x = rt_buffer_map(sums->inputs);
     for (uint32_t r = 0; r < o->batch.rows; r++, x += sums->ld)
-        for (uint32_t i = 0; i < in; i++)
-            sums->maxima[i] = fmaxf(sums->maxima[i], fabsf(x[i]));
+        for (uint32_t i = 0; i < in; i++) {
+            if (sums->maxima)
+                sums->maxima[i] = fmaxf(sums->maxima[i], fabsf(x[i]));
+            if (sums->means)
+                sums->means[i] += (double)fabsf(x[i]);
+        }
 }
 
 static rt_status run_part(struct observer *o, uint32_t layer, const struct part *part)
@@ -348,8 +371,9 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     TRY(rt_list_end(list));
     TRY(rt_submit(o->dev, list));
     TRY(rt_wait(o->dev));
-    for (int g = 0; g < MODEL_GROUP_COUNT && t->what & OBSERVE_MAXIMA; g++)
-        add_maxima(o, (enum model_group)g);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        if (o->sums[g].inputs)
+            add_magnitudes(o, (enum model_group)g);
     if (layer + 1 < t->model->config.layers)
         TRY(rt_buffer_read(o->x, 0, hidden, 4 * ld * part->rows));
     o->begun = true;
@@ -382,7 +406,10 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
         .rows = o->rows,
         .moment = sums->panels ? &moment : NULL,
         .maxima = sums->maxima,
+        .means = sums->means,
     };
+    for (uint32_t i = 0; sums->means && i < moment.in; i++)
+        sums->means[i] /= (double)o->rows;
     TRY(t->group(t->user, &seen));
 
 fail:
@@ -395,9 +422,13 @@ static rt_status run_layer(struct observer *o, uint32_t layer)
     const struct observe_task *t = o->task;
     const uint64_t total = (uint64_t)o->part_count * t->model->config.layers;
     o->begun = false;
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const uint32_t in = t->model->shape[g].in;
         if (o->sums[g].maxima)
-            memset(o->sums[g].maxima, 0, t->model->shape[g].in * sizeof(float));
+            memset(o->sums[g].maxima, 0, in * sizeof *o->sums[g].maxima);
+        if (o->sums[g].means)
+            memset(o->sums[g].means, 0, in * sizeof *o->sums[g].means);
+    }
     for (uint32_t p = 0; p < o->part_count; p++) {
         TRY(run_part(o, layer, &o->parts[p]));
         if (t->pass)
@@ -415,7 +446,7 @@ rt_status observe_layers(const struct observe_task *task)
 {
     rt_status st = RT_OK;
     struct observer o = { .task = task, .dev = task->model->dev };
-    assert(task->what & (OBSERVE_MOMENTS | OBSERVE_MAXIMA));
+    assert(task->what & (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS));
     o.ctx = rt_device_ctx(o.dev);
     if (task->count == 0)
         return rt_fail(o.ctx, RT_ERR_USAGE, "observing layers: there is no sequence");
@@ -448,7 +479,7 @@ void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pa
             out->device_bytes += 4 * floats;
             out->flops += 2.0 * (double)rows * (double)floats * config->layers;
         }
-        if (what & OBSERVE_MAXIMA)
+        if (what & (OBSERVE_MAXIMA | OBSERVE_MEANS))
             out->device_bytes += 4 * pass * shape[g].ld_in;
     }
     out->host_bytes += 4 * host;

@@ -1,5 +1,5 @@
 /* runtime/observe/moments.h
- * What the matrices of a model get as inputs: second moments X^T X and largest magnitudes
+ * What the matrices of a model get as inputs: second moments X^T X, largest and mean magnitudes
  * of the inputs of every group of every layer, over given tokens (rows), streamed layer by
  * layer. Rows of X are tokens, columns are the input features of the group.
  *
@@ -20,7 +20,8 @@
  * so that they take little more than half.
  *
  * FLOPs: the forward pass, and N (3 h^2 + f^2) 1.13 per layer for the moments (7 to 8
- * panels; a whole product would be 2). Maxima cost one read of the inputs. */
+ * panels; a whole product would be 2). Maxima and means cost one read of
+ * the inputs on the host. */
 #ifndef RUNTIME_OBSERVE_MOMENTS_H
 #define RUNTIME_OBSERVE_MOMENTS_H
 
@@ -28,7 +29,8 @@
 
 enum { OBSERVE_BLOCK = 256, OBSERVE_ROWS_DEFAULT = 1024, OBSERVE_PANELS_MAX = 128 };
 
-enum observe_what { OBSERVE_MOMENTS = 1, OBSERVE_MAXIMA = 2 }; /* may be or-ed */
+/* May be or-ed. */
+enum observe_what { OBSERVE_MOMENTS = 1, OBSERVE_MAXIMA = 2, OBSERVE_MEANS = 4 };
 
 /* X^T X of one group, symmetric [in][in]. Panel p holds rows p * height up to the next
  * panel, columns p * height up to in: value (i, j), i in panel p, j >= p * height, is
@@ -56,6 +58,7 @@ struct observe_group {
     uint64_t rows;                       /* tokens */
     const struct observe_moment *moment; /* null: not asked for */
     const float *maxima; /* [in] largest |x| of each column, NULL if not asked for */
+    const double *means; /* [in] mean |x| of each column, NULL if not asked for */
 };
 
 struct observe_task {

@@ -3,9 +3,31 @@
 #ifndef RUNTIME_QUANT_FOLDER_H
 #define RUNTIME_QUANT_FOLDER_H
 
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/method.h"
+
+/* How a matrix fared: mean squared output error per token (quant_objective), its own and
+ * that of rounding to nearest on the same grid without a search. */
+struct quant_fared {
+    const char *name; /* "model.layers.3.mlp.up_proj", valid until the callback returns */
+    double objective, rtn;
+};
+
+/* What the inputs of the matrices are seen on. The model is run layer by layer, and each
+ * matrix is quantized when its inputs are known. */
+struct quant_calibration {
+    struct rt_model *model; /* the same files, loaded in full precision; borrowed */
+    const struct train_sequence *sequences; /* borrowed */
+    uint32_t count;
+    /* Both may be NULL; what they return other than RT_OK ends the work. */
+    rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+    rt_status (*matrix)(void *user, const struct quant_fared *fared);
+    void *user;
+};
 
 struct quant_report {
+    /* With calibration: sums over matrices, and matrices no better than rounded to nearest. */
+    double objective, objective_rtn;
+    uint32_t not_better;
     double bits_per_weight; /* codes, scales and zeros of the quantized matrices */
     uint64_t weights;       /* elements quantized */
     uint32_t matrices;
@@ -16,14 +38,16 @@ struct quant_report {
     char changed[160];
 };
 
-/* Reads a Hugging Face folder or GGUF file, quantizes the seven projections of every layer
+/* Reads a Hugging Face folder or GGUF file, quantizes by the options' method the seven projections of every layer
  * and writes a compressed-tensors folder (docs/formats.md). The rest is kept as it is
  * stored: F32, F16 and BF16 byte for byte, blocks of a GGUF file as F16 (keep_f32: F32). A
  * head that is the embedding is written once. RT_ERR_INPUT for a value of blocks that F16
  * has no number for, naming keep_f32's option.
+ * `calibration` may be NULL for a method that needs none (RT_ERR_USAGE for others).
  * The folder appears whole or not at all; one that exists is refused unless `force`. */
 RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
                                   const char *target, const struct quant_options *options,
-                                  bool force, struct quant_report *report);
+                                  const struct quant_calibration *calibration, bool force,
+                                  struct quant_report *report);
 
 #endif

@@ -31,7 +31,7 @@ static json_t *quantization_config(const struct quant_options *o)
         "quantization_status", "compressed", "config_groups", "group_0", "targets",
         "Linear", "weights", "num_bits", (int)o->bits, "type", "int", "symmetric",
         !o->asymmetric, "strategy", o->group ? "group" : "channel", "group_size", group,
-        "dynamic", 0, "ignore", "lm_head", "algorithm", "rtn");
+        "dynamic", 0, "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
 }
 
 static rt_status no_memory(struct rt_ctx *ctx)

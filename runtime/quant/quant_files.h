@@ -3,7 +3,7 @@
 #ifndef RUNTIME_QUANT_QUANT_FILES_H
 #define RUNTIME_QUANT_QUANT_FILES_H
 
-#include "runtime/quant/rtn.h"
+#include "runtime/quant/method.h"
 
 /* config.json, tokenizer and chat template of `from` into the folder `to`: those of a
  * folder copied, those of a GGUF file written from its keys. `tied`: the folder has no

@@ -331,6 +331,64 @@ static void a_full_disk_loses_nothing(void **state)
     test_program_deinit(&p);
 }
 
+/* ---- calibration ---- */
+
+static void text_empty(void)
+{
+    test_file_write(test_folder_file(&place.run, "problems.jsonl.txt"), "", 0);
+}
+static void text_of_one_token(void)
+{
+    test_file_write(test_folder_file(&place.run, "problems.jsonl.txt"), "7", 1);
+}
+
+#define QUANTIZE                                                                    \
+    "quantize --device ref --store results.db --progress none --model @D --bits 4 " \
+    "--out q --method gptq "
+
+static void calibration_is_checked(void **state)
+{
+    (void)state;
+    static const struct test_case cases[] = {
+        { "a method that needs text", NULL, QUANTIZE, 2, "gptq|needs --calib", NULL },
+        { "an unknown method", NULL, "quantize --model @D --out q --method awk", 2,
+          "--method awk|rtn, gptq, awq", NULL },
+        { "an unknown order", NULL, QUANTIZE "--calib problems.jsonl.txt --order up", 2,
+          "--order up|activation or natural", NULL },
+        { "no such text", NULL, QUANTIZE "--calib none.txt", 4, "none.txt|No such file",
+          NULL },
+        { "an empty text", text_empty, QUANTIZE "--calib problems.jsonl.txt", 4,
+          "problems.jsonl.txt|0 tokens|at least 64", NULL },
+        { "a text of one token", text_of_one_token, QUANTIZE "--calib problems.jsonl.txt",
+          4, "problems.jsonl.txt|tokens|at least 64", NULL },
+        { "problems without solutions", one_problem, QUANTIZE "--calib @P", 4,
+          "problems.jsonl|0 tokens|problems with solutions", NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+}
+
+/* What a small run says, as text and as JSON; the folder answers as a quantized model. */
+static void a_calibrated_folder_is_made(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_expect_success(&place,
+                        QUANTIZE "--calib @D/calibrate.jsonl --calib-items 4 --json", &p);
+    json_t *result = json_loads(p.out, 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(result, "list")), 28);
+    assert_int_equal(json_integer_value(json_object_get(result, "not_better")), 0);
+    assert_true(json_real_value(json_object_get(result, "objective")) <
+                0.7 * json_real_value(json_object_get(result, "objective_rtn")));
+    json_decref(result);
+    test_program_deinit(&p);
+    test_expect_success(&place,
+                        "eval --device ref --store results.db --progress none "
+                        "--model q --role quant --problems @D/measure.jsonl[0:1]",
+                        &p);
+    test_program_deinit(&p);
+}
+
 static void outputs_that_cannot_be_written_are_said(void **state)
 {
     (void)state;
@@ -420,6 +478,8 @@ int main(void)
         cmocka_unit_test(a_prompt_that_is_too_long_is_recorded),
         cmocka_unit_test(results_files_are_refused),
         cmocka_unit_test(a_full_disk_loses_nothing),
+        cmocka_unit_test(calibration_is_checked),
+        cmocka_unit_test(a_calibrated_folder_is_made),
         cmocka_unit_test(outputs_that_cannot_be_written_are_said),
         cmocka_unit_test(a_locked_file_is_said),
     };

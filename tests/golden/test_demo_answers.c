@@ -239,7 +239,7 @@ static void answers_are_as_recorded_at_any_batch(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(to, sizeof to, "%s/q3", folder);
     assert_int_equal(quant_folder(&ctx, test_path(path, sizeof path, "pipeline/demo"), to,
-                                  &options, false, &report),
+                                  &options, NULL, false, &report),
                      RT_OK);
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);

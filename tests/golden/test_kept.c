@@ -109,7 +109,7 @@ static void quantize(const char *from, const char *to, bool keep_f32,
     struct quant_options o = options;
     test_ctx(&ctx);
     o.keep_f32 = keep_f32;
-    if (quant_folder(&ctx, from, to, &o, false, report) != RT_OK)
+    if (quant_folder(&ctx, from, to, &o, NULL, false, report) != RT_OK)
         fail_msg("%s", ctx.message);
 }
 
@@ -324,12 +324,12 @@ static void what_halves_cannot_hold_is_refused(void **state)
     test_file_write(source, data, size);
     free(data);
     rt_status st =
-        quant_folder(&ctx, source, test_folder_file(&to, "a"), &o, false, &report);
+        quant_folder(&ctx, source, test_folder_file(&to, "a"), &o, NULL, false, &report);
     test_refused(&ctx, st, RT_ERR_INPUT, "model.embed_tokens.weight", "holds 131008 at 0",
                  "--keep f32", NULL);
     assert_false(fmt_exists(test_folder_file(&to, "a")));
     o.keep_f32 = true;
-    st = quant_folder(&ctx, source, test_folder_file(&to, "a"), &o, false, &report);
+    st = quant_folder(&ctx, source, test_folder_file(&to, "a"), &o, NULL, false, &report);
     assert_int_equal(st, RT_OK);
     test_folder_deinit(&to);
 }

@@ -26,6 +26,7 @@ static const uint32_t lengths[SEQUENCES] = { 3, LONGEST, 2, 65, 64 };
 struct expected {
     double *moment; /* [in][in] */
     float *maxima;  /* [in] */
+    double *sums;   /* [in] of magnitudes */
     uint32_t in;
 };
 
@@ -52,6 +53,7 @@ static void add_input(struct ground *g, uint32_t index, struct rt_buffer *x, uin
         for (uint32_t i = 0; i < e->in; i++) {
             const float *row = values + (size_t)r * ld;
             e->maxima[i] = fmaxf(e->maxima[i], fabsf(row[i]));
+            e->sums[i] += (double)fabsf(row[i]);
             for (uint32_t j = 0; j < e->in; j++)
                 e->moment[(size_t)i * e->in + j] += (double)row[i] * row[j];
         }
@@ -72,6 +74,7 @@ static void expect(struct ground *g)
         e->in = m->shape[i % MODEL_GROUP_COUNT].in;
         e->moment = calloc((size_t)e->in * e->in, sizeof *e->moment);
         e->maxima = calloc(e->in, sizeof *e->maxima);
+        e->sums = calloc(e->in, sizeof *e->sums);
     }
     assert_int_equal(model_pass_init(&pass, m, NULL, LONGEST, true), RT_OK);
     assert_int_equal(batch_init(&batch, g->dev, LONGEST, LONGEST), RT_OK);
@@ -141,6 +144,9 @@ static rt_status take_group(void *user, const struct observe_group *seen)
         compare_moment(g, e, seen->moment);
     if (seen->maxima)
         assert_memory_equal(seen->maxima, e->maxima, e->in * sizeof(float));
+    for (uint32_t i = 0; seen->means && i < e->in; i++)
+        assert_true(fabs(seen->means[i] * (double)seen->rows - e->sums[i]) <=
+                    1e-12 * e->sums[i]);
     g->seen++;
     return RT_OK;
 }
@@ -195,12 +201,14 @@ static void run_device(const struct test_device *device, const char *name)
     expect(&g);
     observe(&g, OBSERVE_MOMENTS | OBSERVE_MAXIMA, 0);
     observe(&g, OBSERVE_MOMENTS, 64);
-    observe(&g, OBSERVE_MAXIMA, 128);
+    observe(&g, OBSERVE_MAXIMA | OBSERVE_MEANS, 128);
+    observe(&g, OBSERVE_MEANS, 0);
     printf("    %-26s %-32s worst %.2e\n", device->name, name, g.worst);
     assert_true(g.worst < (OBSERVE_BLOCK + 2) / 16777216.0); /* the header's bound */
     for (int i = 0; i < GROUPS_MAX; i++) {
         free(g.expected[i].moment);
         free(g.expected[i].maxima);
+        free(g.expected[i].sums);
     }
     rt_model_destroy(&g.model);
     assert_int_equal(rt_device_validation_count(g.dev), 0);

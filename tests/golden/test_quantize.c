@@ -95,7 +95,7 @@ static void quantize(struct rt_ctx *ctx, const char *to, struct quant_options o)
     char path[1024];
     struct quant_report report;
     if (quant_folder(ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
-                     to, &o, true, &report) != RT_OK)
+                     to, &o, NULL, true, &report) != RT_OK)
         fail_msg("%s", ctx->message);
     printf("    %u bits, group %u%s: %.3f bits a weight\n", o.bits, o.group,
            o.asymmetric ? ", asymmetric" : "", report.bits_per_weight);
@@ -147,7 +147,7 @@ static void every_form_round_trips(void **state)
                         test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
                         to, steps);
         struct quant_report report;
-        assert_int_equal(quant_folder(&ctx, path, to, &options[i], false, &report),
+        assert_int_equal(quant_folder(&ctx, path, to, &options[i], NULL, false, &report),
                          RT_ERR_USAGE); /* exists */
         remove_folder(folder);
     }
@@ -168,7 +168,7 @@ static void a_gguf_file_becomes_a_folder(void **state)
     test_folder_init(&to);
     test_path(path, sizeof path, "tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf");
     const char *folder = test_folder_file(&to, "a");
-    if (quant_folder(&ctx, path, folder, &o, false, &report) != RT_OK)
+    if (quant_folder(&ctx, path, folder, &o, NULL, false, &report) != RT_OK)
         fail_msg("%s", ctx.message);
     compare_folders(&ctx, path, folder, 15);
     if (text_tokenizer_load(&ctx, folder, &tok) != RT_OK)
@@ -181,8 +181,8 @@ static void a_gguf_file_becomes_a_folder(void **state)
     test_path(plain, sizeof plain, "pipeline/demo");
     folder = test_folder_file(&to, "b");
     const char *other = test_folder_file(&to, "c");
-    if (quant_folder(&ctx, split, folder, &o, false, &report) != RT_OK ||
-        quant_folder(&ctx, plain, other, &o, false, &report) != RT_OK)
+    if (quant_folder(&ctx, split, folder, &o, NULL, false, &report) != RT_OK ||
+        quant_folder(&ctx, plain, other, &o, NULL, false, &report) != RT_OK)
         fail_msg("%s", ctx.message);
     compare_folders(&ctx, folder, other, 0);
     test_folder_deinit(&to);

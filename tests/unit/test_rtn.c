@@ -3,6 +3,7 @@
  * behind. */
 #include "runtime/format/checkpoint.h"
 #include "runtime/quant/folder.h"
+#include "runtime/quant/rtn.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 
@@ -20,6 +21,15 @@
 
 #define TINY "tests/golden/models/qwen2-tiny"
 
+static void round_matrix(const struct quant_options *o, const float *w, uint32_t out,
+                         uint32_t in, uint8_t *codes, float *scales, uint8_t *zeros)
+{
+    struct rt_ctx ctx = { 0 };
+    const struct quant_matrix m = { .name = "m", .w = w, .out = out, .in = in };
+    struct quant_codes c = { codes, scales, zeros };
+    assert_int_equal(quant_rtn(&ctx, o, &m, &c), RT_OK);
+}
+
 static void symmetric_codes_round_half_to_even(void **state)
 {
     (void)state;
@@ -29,7 +39,7 @@ static void symmetric_codes_round_half_to_even(void **state)
     const struct quant_options o = { .bits = 3 };
     uint8_t codes[8], zero;
     float scale;
-    quant_rtn(w, 1, 8, &o, codes, &scale, &zero);
+    round_matrix(&o, w, 1, 8, codes, &scale, &zero);
     assert_true(scale == 2.0f);
     assert_int_equal(zero, 4);
     assert_memory_equal(codes, expected, sizeof codes);
@@ -47,7 +57,7 @@ static void asymmetric_ranges_hold_zero(void **state)
     uint8_t codes[128], zeros[4];
     for (int i = 0; i < 128; i++)
         w[i] = ends[i / 32][i % 2];
-    quant_rtn(w, 2, 64, &o, codes, scales, zeros);
+    round_matrix(&o, w, 2, 64, codes, scales, zeros);
     assert_memory_equal(zeros, zero, sizeof zero);
     for (int i = 0; i < 128; i++) {
         assert_true(scales[i / 32] == 1.0f);
@@ -68,7 +78,7 @@ static void extreme_groups_have_a_usable_scale(void **state)
                 const float w[4] = { extremes[i], 0, extremes[i] / 3, extremes[i] / 2 };
                 uint8_t codes[4], zero;
                 float scale;
-                quant_rtn(w, 1, 4, &o, codes, &scale, &zero);
+                round_matrix(&o, w, 1, 4, codes, &scale, &zero);
                 assert_true(scale > 0 && isfinite(scale));
                 for (int k = 0; k < 4; k++) {
                     const float value = ((float)codes[k] - zero) * scale;
@@ -117,7 +127,7 @@ static void folders_that_cannot_be_quantized_leave_nothing(void **state)
             test_file_replace(test_folder_file(&from, cases[i].file), cases[i].from,
                               cases[i].to);
         const rt_status st = quant_folder(&ctx, from.path, test_folder_file(&to, "q"),
-                                          &options, false, &report);
+                                          &options, NULL, false, &report);
         test_refused(&ctx, st, RT_ERR_INPUT, cases[i].message, NULL);
         assert_int_equal(count_files(&to), 0);
         test_folder_deinit(&from);
@@ -154,7 +164,7 @@ static void weights_that_are_not_finite_are_refused(void **state)
         test_file_write(path, data, size);
         free(data);
         const rt_status st = quant_folder(&ctx, from.path, test_folder_file(&from, "q"),
-                                          &options, false, &report);
+                                          &options, NULL, false, &report);
         test_refused(&ctx, st, RT_ERR_INPUT, name, "at 2000", NULL);
         assert_false(fmt_exists(test_folder_file(&from, "q")));
         test_folder_deinit(&from);
@@ -172,16 +182,18 @@ static void a_folder_in_the_way_is_kept(void **state)
     test_path(from, sizeof from, TINY);
     test_folder_init(&to);
     const char *target = test_folder_file(&to, "q/"); /* the slash must not matter */
-    rt_status st = quant_folder(&ctx, from, target, &options, false, &report);
+    rt_status st = quant_folder(&ctx, from, target, &options, NULL, false, &report);
     if (st != RT_OK)
         fail_msg("%s", ctx.message);
     test_file_write(test_folder_file(&to, "q/mine"), "keep", 4);
-    st = quant_folder(&ctx, from, target, &options, false, &report);
+    st = quant_folder(&ctx, from, target, &options, NULL, false, &report);
     test_refused(&ctx, st, RT_ERR_USAGE, "exists already", "--force", NULL);
-    assert_int_equal(quant_folder(&ctx, from, target, &options, true, &report), RT_OK);
+    assert_int_equal(quant_folder(&ctx, from, target, &options, NULL, true, &report),
+                     RT_OK);
     assert_false(fmt_exists(test_folder_file(&to, "q/mine")));
     assert_int_equal(count_files(&to), 2); /* the new one, and the old one moved aside */
-    st = quant_folder(&ctx, test_folder_file(&to, "q"), target, &options, true, &report);
+    st = quant_folder(&ctx, test_folder_file(&to, "q"), target, &options, NULL, true,
+                      &report);
     test_refused(&ctx, st, RT_ERR_USAGE, "is the model that is read", NULL);
     assert_int_equal(count_files(&to), 2);
     test_folder_deinit(&to);
@@ -208,7 +220,7 @@ static void the_report_counts_codes_scales_and_zeros(void **state)
         struct test_folder to;
         test_folder_init(&to);
         assert_int_equal(quant_folder(&ctx, from, test_folder_file(&to, "q"),
-                                      &cases[i].options, false, &report),
+                                      &cases[i].options, NULL, false, &report),
                          RT_OK);
         assert_int_equal(report.matrices, 21);
         assert_int_equal(report.weights, 3 * 70656);
@@ -230,7 +242,7 @@ static void running_out_of_memory_leaves_nothing(void **state)
         struct rt_ctx ctx = { .alloc_fail_at = n };
         struct quant_report report;
         const rt_status st = quant_folder(&ctx, from, test_folder_file(&to, "q"),
-                                          &options, false, &report);
+                                          &options, NULL, false, &report);
         if (st == RT_OK)
             break;
         assert_int_equal(st, RT_ERR_HOST_MEMORY);

@@ -1,0 +1,147 @@
+/* pipeline/run/calibration.c
+ * Reads calibration text into token sequences, and keeps what was used as an artifact. */
+#include "pipeline/run/calibration.h"
+
+#include "pipeline/data/data_file.h"
+#include "pipeline/run/problem_source.h"
+#include "runtime/base/sha256.h"
+#include "store/store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool pipe_calibration_is_text(const char *from)
+{
+    static const char *const endings[] = { ".txt", ".txt.gz", ".md" };
+    const size_t length = strlen(from);
+    for (size_t i = 0; i < RT_COUNT(endings); i++) {
+        const size_t n = strlen(endings[i]);
+        if (length > n && strcmp(from + length - n, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Windows of `length` tokens, the last one shorter if it has at least two. */
+static rt_status cut_text(struct pipe_session *session,
+                          const struct pipe_calibration_options *o,
+                          const struct pipe_data_file *file, struct pipe_calibration *c)
+{
+    rt_status st;
+    uint32_t *ids = NULL, count = 0;
+    TRY(text_encode(session->tok, file->text, file->size, false, &ids, &count));
+    const uint32_t windows = (count + o->length - 1) / o->length;
+    TRY(pipe_sequences_init(session, windows < o->items ? windows : o->items,
+                            &c->sequences));
+    for (uint32_t i = 0; i < windows && i < o->items; i++) {
+        const uint32_t at = i * o->length;
+        const uint32_t n = count - at < o->length ? count - at : o->length;
+        if (n >= 2)
+            TRY(pipe_sequences_add_ids(session, &c->sequences, ids + at, n));
+    }
+
+fail:
+    rt_free(ids);
+    return st;
+}
+
+static rt_status read_text(struct pipe_session *session,
+                           const struct pipe_calibration_options *o,
+                           struct pipe_calibration *c)
+{
+    struct pipe_data_file file = { 0 };
+    rt_status st = pipe_data_file_read(session->ctx, o->from, &file);
+    if (st == RT_OK)
+        st = cut_text(session, o, &file, c);
+    pipe_data_file_deinit(&file);
+    return st;
+}
+
+static rt_status read_problems(struct pipe_session *session,
+                               const struct pipe_calibration_options *o, uint32_t end_id,
+                               struct pipe_calibration *c)
+{
+    rt_status st;
+    uint32_t without = 0;
+    struct pipe_problem_set set = { 0 };
+    TRY(pipe_problems_open(session->ctx, session->host, session->store, o->from,
+                           PIPE_FOR_TRAINING, &set, NULL));
+    const uint32_t count = set.count < o->items ? set.count : o->items;
+    TRY(pipe_sequences_init(session, count, &c->sequences));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pipe_problem *p = &set.items[i];
+        if (!p->reference) {
+            without++;
+            continue;
+        }
+        TRY(pipe_sequences_add_text(session, &c->sequences, p->question, NULL,
+                                    p->reference, end_id));
+    }
+    if (without && c->sequences.count)
+        rt_log(session->ctx, RT_LOG_WARNING,
+               "'%s': %u of %u problems have no solution and are left out", o->from,
+               without, count);
+
+fail:
+    pipe_problems_deinit(&set);
+    return st;
+}
+
+static void hash_tokens(struct pipe_calibration *c)
+{
+    struct sha256 hash;
+    char hex[65];
+    sha256_init(&hash);
+    c->tokens = 0;
+    for (uint32_t i = 0; i < c->sequences.count; i++) {
+        const struct train_sequence *s = &c->sequences.list[i];
+        sha256_add(&hash, &s->n, sizeof s->n);
+        sha256_add(&hash, s->ids, s->n * sizeof *s->ids);
+        c->tokens += s->n;
+    }
+    sha256_end_hex(&hash, hex);
+    snprintf(c->id, sizeof c->id, "sha256:%s", hex);
+}
+
+static rt_status store(struct pipe_session *session,
+                       const struct pipe_calibration_options *o,
+                       const struct pipe_calibration *c)
+{
+    rt_status st;
+    const struct store_artifact artifact = { c->id, "dataset", (int64_t)c->tokens * 4,
+                                             o->from };
+    TRY(store_begin(session->store));
+    TRY(store_put_artifact(session->store, &artifact));
+    TRY(store_commit(session->store));
+    return RT_OK;
+
+fail:
+    store_rollback(session->store);
+    return st;
+}
+
+rt_status pipe_calibration_read(struct pipe_session *session,
+                                const struct pipe_calibration_options *o, uint32_t end_id,
+                                struct pipe_calibration *c)
+{
+    rt_status st;
+    *c = (struct pipe_calibration){ .problems = !pipe_calibration_is_text(o->from) };
+    TRY(c->problems ? read_problems(session, o, end_id, c) : read_text(session, o, c));
+    hash_tokens(c);
+    if (c->tokens < PIPE_CALIBRATION_TOKENS_MIN)
+        return rt_fail(session->ctx, RT_ERR_INPUT,
+                       "'%s' gives %llu tokens of calibration text in %u sequences, at "
+                       "least %d are needed; give more text, or problems with solutions",
+                       o->from, (unsigned long long)c->tokens, c->sequences.count,
+                       PIPE_CALIBRATION_TOKENS_MIN);
+    TRY(store(session, o, c));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+void pipe_calibration_deinit(struct pipe_calibration *c)
+{
+    pipe_sequences_free(&c->sequences);
+}

@@ -1,0 +1,162 @@
+/* runtime/quant/folder_kept.c
+ * Tensors that a quantized folder keeps: as they are stored, or blocks of a GGUF file as
+ * halves. */
+#include "runtime/quant/folder_impl.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t count_of(const struct fmt_tensor_info *t)
+{
+    uint64_t count = 1;
+    for (uint32_t d = 0; d < t->dims; d++)
+        count *= t->shape[d];
+    return count;
+}
+
+/* A tensor that is copied as it is: a model with a broken one would not load. */
+static rt_status check_copied(struct quant_writer *w, const struct fmt_tensor_info *t)
+{
+    float values[1024];
+    const struct fmt_tensor tensor = { .dtype = t->dtype, .data = t->data };
+    const uint64_t count = count_of(t);
+    if (!fmt_dtype_is_float(t->dtype))
+        return RT_OK;
+    rt_status st = RT_OK;
+    for (uint64_t i = 0; i < count && st == RT_OK; i += RT_COUNT(values)) {
+        const size_t n = count - i < RT_COUNT(values) ? count - i : RT_COUNT(values);
+        fmt_tensor_floats(&tensor, i, n, values);
+        st = quant_check_finite(w, t->name, i, values, n);
+    }
+    return st;
+}
+
+/* The nearest binary16 of a value within its range, ties to even, subnormals included
+ * (rt_half_from_float, the twin of a kernel, has none). */
+static uint16_t nearest_half(float value)
+{
+    if (fabsf(value) >= 0x1p-14f)
+        return rt_half_from_float(value);
+    const uint16_t sign = signbit(value) ? 0x8000 : 0;
+    return sign | (uint16_t)rintf(fabsf(value) * 0x1p24f);
+}
+
+/* Values to halves, in place; what changed most goes into the report. */
+static rt_status halve(struct quant_writer *w, const struct fmt_tensor_info *t,
+                       float *values, size_t count)
+{
+    struct quant_report *report = w->report;
+    uint16_t *halves = (uint16_t *)values;
+    for (size_t i = 0; i < count; i++) {
+        const float value = values[i];
+        if (!(fabsf(value) <= 65504))
+            return rt_fail(w->ctx, RT_ERR_INPUT,
+                           "'%s': tensor '%s' holds %g at %zu, which F16 has no number "
+                           "for; use --keep f32",
+                           w->from, t->name, (double)value, i);
+        const uint16_t half = nearest_half(value);
+        const double change = fabs((double)rt_half_to_float(half) - (double)value);
+        if (change > report->change) {
+            report->change = change;
+            report->changed_value = (double)value;
+            snprintf(report->changed, sizeof report->changed, "%.159s", t->name);
+        }
+        memcpy(&halves[i], &half, sizeof half);
+    }
+    if (t->blocks)
+        report->halved++;
+    return RT_OK;
+}
+
+/* Values that a BF16 file holds back to its halves of floats, in place. */
+static void cut_to_bf16(float *values, size_t count)
+{
+    uint16_t *halves = (uint16_t *)values;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t word;
+        memcpy(&word, &values[i], sizeof word);
+        const uint16_t half = (uint16_t)(word >> 16);
+        memcpy(&halves[i], &half, sizeof half);
+    }
+}
+
+/* What the files do not have as it is written: blocks, and rows that are in another order
+ * there. *dtype is what they are written in. */
+static rt_status make_kept(struct quant_writer *w, const struct fmt_tensor_info *t,
+                           enum fmt_dtype *dtype, float **out)
+{
+    rt_status st;
+    const uint64_t count = count_of(t);
+    float *values = rt_alloc(w->ctx, count, sizeof *values);
+    if (!values)
+        return quant_no_memory(w);
+    TRY(fmt_tensor_f32(w->model, t->name, count, values));
+    *dtype = t->blocks && !w->options->keep_f32 ? FMT_F16 : t->dtype;
+    if (*dtype == FMT_F16)
+        TRY(halve(w, t, values, count));
+    else if (*dtype == FMT_BF16)
+        cut_to_bf16(values, count);
+    if (*dtype != FMT_F32) { /* the second half is free */
+        float *half = rt_resize(w->ctx, values, count, (count + 1) / 2, sizeof *values);
+        values = half ? half : values;
+    }
+    *out = values;
+    return RT_OK;
+
+fail:
+    rt_free(values);
+    return st;
+}
+
+/* A tensor that takes over factors of columns (awq.h), in floats. */
+static rt_status make_divided(struct quant_writer *w, const struct fmt_tensor_info *t,
+                              const struct quant_divided *d, float **out)
+{
+    rt_status st;
+    const uint64_t count = count_of(t);
+    float *values = rt_alloc(w->ctx, count, sizeof *values);
+    if (!values)
+        return quant_no_memory(w);
+    assert(count == d->count);
+    TRY(fmt_tensor_f32(w->model, t->name, count, values));
+    TRY(quant_check_finite(w, t->name, 0, values, count));
+    for (uint64_t i = 0; i < count; i++)
+        values[i] /= d->divisors[i];
+    *out = values;
+    return RT_OK;
+
+fail:
+    rt_free(values);
+    return st;
+}
+
+rt_status quant_keep_tensor(struct quant_writer *w, const struct fmt_tensor_info *t)
+{
+    rt_status st;
+    float *values = NULL;
+    enum fmt_dtype dtype = t->dtype;
+    if (dtype == FMT_OTHER) {
+        rt_log(w->ctx, RT_LOG_WARNING,
+               "tensor '%s' has a type that is not known and is left out", t->name);
+        return RT_OK;
+    }
+    const struct quant_divided *divided = quant_divided_find(w, t->name);
+    if (divided) {
+        dtype = FMT_F32;
+        TRY(make_divided(w, t, divided, &values));
+    } else if (t->data)
+        TRY(check_copied(w, t));
+    else
+        TRY(make_kept(w, t, &dtype, &values));
+    TRY(quant_add_output(w, t->name, "", dtype, 0, 0, values));
+    struct fmt_tensor_out *o = &w->outputs[w->count - 1].tensor;
+    o->dims = t->dims;
+    memcpy(o->shape, t->shape, sizeof o->shape);
+    o->data = values ? (const void *)values : t->data;
+    return RT_OK;
+
+fail:
+    return st;
+}

@@ -1,0 +1,230 @@
+/* runtime/quant/gptq.c
+ * Columns are kept in the reverse of the order of visit, because LAPACK factors L L^T with
+ * L lower triangular: column r is visited before column r - 1, and L is the factor M of
+ * the header read backwards. */
+#include "runtime/quant/gptq.h"
+
+#include "runtime/quant/grid.h"
+#include "runtime/quant/rtn.h"
+
+#include <assert.h>
+#include <cblas.h>
+#include <lapacke.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK = QUANT_GPTQ_BLOCK, ROWS = QUANT_GPTQ_ROWS, CHUNK = 64, TRIES = 4 };
+
+struct gptq {
+    struct rt_ctx *ctx;
+    const struct quant_options *o;
+    const struct quant_matrix *m;
+    struct quant_codes *out;
+    uint32_t *column; /* [in] of the matrix, at r: r = in - 1 is visited first */
+    double *diagonal; /* [in] of the matrix' columns */
+    double *l;        /* [in][in] column-major: the factor */
+    double *chunk;    /* [CHUNK][in] of H */
+    double *error;    /* [ROWS][in]: w - q of the columns visited so far, at r */
+    double *gained;   /* [ROWS][BLOCK]: what columns of a block take over, times L_rr */
+    double *corner;   /* [BLOCK][BLOCK]: the block of l on the diagonal, by rows */
+};
+
+static rt_status no_memory(const struct gptq *g)
+{
+    return rt_fail(g->ctx, RT_ERR_HOST_MEMORY,
+                   "quantize: no host memory for the %u x %u moments of '%s'", g->m->in,
+                   g->m->in, g->m->name);
+}
+
+/* ---- order ---- */
+
+struct visit {
+    double diagonal;
+    uint32_t column;
+};
+
+/* Least activation first; of equals the later column, so that it is visited later. */
+static int compare_visits(const void *a, const void *b)
+{
+    const struct visit *x = a, *y = b;
+    if (x->diagonal != y->diagonal)
+        return x->diagonal < y->diagonal ? -1 : 1;
+    return x->column > y->column ? -1 : x->column < y->column;
+}
+
+static rt_status make_order(struct gptq *g)
+{
+    const uint32_t in = g->m->in;
+    struct visit *visits = rt_alloc(g->ctx, in, sizeof *visits);
+    if (!visits)
+        return no_memory(g);
+    for (uint32_t k = 0; k < in; k++) {
+        const struct visit v = { g->diagonal[k], k };
+        visits[g->o->natural_order ? in - 1 - k : k] = v;
+    }
+    if (!g->o->natural_order)
+        qsort(visits, in, sizeof *visits, compare_visits);
+    for (uint32_t r = 0; r < in; r++)
+        g->column[r] = visits[r].column;
+    rt_free(visits);
+    return RT_OK;
+}
+
+/* ---- the factor ---- */
+
+/* H in the reverse order of visit, damped. */
+static void load_moment(struct gptq *g, double added)
+{
+    const uint32_t in = g->m->in;
+    const double rows = (double)g->m->moment->rows;
+    uint32_t *at = (uint32_t *)g->error; /* [in]: r of a column; error is free still */
+    for (uint32_t r = 0; r < in; r++)
+        at[g->column[r]] = r;
+    for (uint32_t k = 0; k < in; k += CHUNK) {
+        const uint32_t n = in - k < CHUNK ? in - k : CHUNK;
+        quant_moment_rows(g->m, k, n, g->chunk);
+        for (uint32_t i = 0; i < n; i++) {
+            double *to = g->l + (size_t)at[k + i] * in;
+            const double *from = g->chunk + (size_t)i * in;
+            for (uint32_t j = 0; j < in; j++)
+                to[at[j]] = from[j] / rows;
+        }
+    }
+    for (uint32_t r = 0; r < in; r++)
+        g->l[(size_t)r * in + r] += added;
+}
+
+/* *good false: not positive definite, however damped. */
+static rt_status make_factor(struct gptq *g, bool *good)
+{
+    const uint32_t in = g->m->in;
+    double mean = 0, damping = g->o->damping > 0 ? g->o->damping : QUANT_DAMPING;
+    for (uint32_t k = 0; k < in; k++)
+        mean += g->diagonal[k] / (double)g->m->moment->rows / in;
+    if (!isfinite(mean))
+        return rt_fail(g->ctx, RT_ERR_INPUT,
+                       "the inputs of '%s' are not finite on the calibration text: the "
+                       "model's activations overflow there; use other text or another "
+                       "model",
+                       g->m->name);
+    *good = false;
+    for (int i = 0; i < TRIES && mean > 0 && !*good; i++, damping *= 10) {
+        load_moment(g, damping * mean);
+        *good = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)in, g->l, (int)in) == 0;
+    }
+    return RT_OK;
+}
+
+/* ---- rounding ---- */
+
+/* Column r of row `row`, whose values and errors are of row `row` of ROWS: what it is
+ * rounded to leaves *error. */
+static void round_one(struct gptq *g, uint32_t row, uint32_t r, double gained,
+                      double *error)
+{
+    const uint32_t k = g->column[r], groups = quant_groups(g->o, g->m->in);
+    const uint32_t group = g->o->group ? g->o->group : g->m->in;
+    const size_t at = (size_t)row * g->m->in + k, s = (size_t)row * groups + k / group;
+    const double w = (double)g->m->w[at];
+    const float scale = g->out->scales[s];
+    const uint8_t zero = g->out->zeros[s];
+    const uint8_t code = quant_grid_code(g->o, (float)(w + gained), scale, zero);
+    g->out->codes[at] = code;
+    *error = w - (double)quant_grid_value(code, scale, zero);
+}
+
+/* Columns [first, first + n), last first, of `count` rows from `row0` on. */
+static void round_block(struct gptq *g, uint32_t row0, uint32_t count, uint32_t first,
+                        uint32_t n)
+{
+    const uint32_t in = g->m->in;
+    for (uint32_t row = 0; row < count; row++) {
+        double *gained = g->gained + (size_t)row * BLOCK;
+        double *error = g->error + (size_t)row * in + first;
+        for (uint32_t j = n; j-- > 0;) {
+            const double *l = g->corner + (size_t)j * BLOCK;
+            round_one(g, row0 + row, first + j, gained[j] / l[j], &error[j]);
+            for (uint32_t k = 0; k < j; k++)
+                gained[k] += error[j] * l[k];
+        }
+    }
+}
+
+/* `count` rows from row0 on. */
+static void round_rows(struct gptq *g, uint32_t row0, uint32_t count)
+{
+    const uint32_t in = g->m->in;
+    for (uint32_t end = in; end > 0;) {
+        const uint32_t n = end % BLOCK ? end % BLOCK : BLOCK, first = end - n;
+        for (uint32_t j = 0; j < n; j++)
+            for (uint32_t k = 0; k <= j; k++)
+                g->corner[(size_t)j * BLOCK + k] =
+                    g->l[(size_t)(first + k) * in + first + j];
+        if (end < in)
+            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)count, (int)n,
+                        (int)(in - end), 1, g->error + end, (int)in,
+                        g->l + (size_t)first * in + end, (int)in, 0, g->gained, BLOCK);
+        else
+            memset(g->gained, 0, (size_t)ROWS * BLOCK * sizeof *g->gained);
+        round_block(g, row0, count, first, n);
+        end = first;
+    }
+}
+
+/* ---- the whole ---- */
+
+static rt_status allocate(struct gptq *g)
+{
+    const size_t in = g->m->in;
+    g->column = rt_alloc(g->ctx, in, sizeof *g->column);
+    g->diagonal = rt_alloc(g->ctx, in, sizeof *g->diagonal);
+    g->l = rt_alloc(g->ctx, in * in, sizeof *g->l);
+    g->chunk = rt_alloc(g->ctx, CHUNK * in, sizeof *g->chunk);
+    g->error = rt_alloc(g->ctx, ROWS * in, sizeof *g->error);
+    g->gained = rt_alloc(g->ctx, (size_t)ROWS * BLOCK, sizeof *g->gained);
+    g->corner = rt_alloc(g->ctx, (size_t)BLOCK * BLOCK, sizeof *g->corner);
+    return g->column && g->diagonal && g->l && g->chunk && g->error && g->gained &&
+                   g->corner
+               ? RT_OK
+               : no_memory(g);
+}
+
+static void deinit(struct gptq *g)
+{
+    rt_free(g->column);
+    rt_free(g->diagonal);
+    rt_free(g->l);
+    rt_free(g->chunk);
+    rt_free(g->error);
+    rt_free(g->gained);
+    rt_free(g->corner);
+}
+
+rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
+                     const struct quant_matrix *m, struct quant_codes *out)
+{
+    rt_status st;
+    bool good;
+    struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
+    assert(m->moment && m->moment->in == m->in && m->moment->rows > 0);
+    TRY(allocate(&g));
+    TRY(quant_diagonal(ctx, m, g.diagonal));
+    TRY(make_order(&g));
+    TRY(make_factor(&g, &good));
+    if (!good) {
+        rt_log(ctx, RT_LOG_WARNING,
+               "'%s': its inputs are zero or all alike on the calibration text; it is "
+               "rounded to nearest; use more text",
+               m->name);
+        st = quant_rtn(ctx, o, m, out);
+        goto fail;
+    }
+    TRY(quant_grid_matrix(ctx, o, m, out));
+    for (uint32_t row = 0; row < m->out; row += ROWS)
+        round_rows(&g, row, m->out - row < ROWS ? m->out - row : ROWS);
+
+fail:
+    deinit(&g);
+    return st;
+}

@@ -1,0 +1,29 @@
+/* runtime/quant/gptq.h
+ * GPTQ (arXiv 2210.17323) in the form of LDLQ (arXiv 2307.13304): columns are rounded one
+ * after the other, and each takes over what rounding those before it did to the outputs.
+ *
+ * With H = X^T X / rows + damping mean(diag) I, in the order of visit, and H = M M^T, M
+ * upper triangular:
+ *     t_j = w_j + sum over i < j of (w_i - q_i) M_ij / M_jj,    q_j = round(t_j)
+ * This equals GPTQ's update by the inverse's Cholesky factor, without an inverse. Grids are
+ * fixed beforehand from the matrix itself ("static groups"), so that visiting columns by
+ * descending activation (the default) leaves the stored layout as it is.
+ *
+ * In double; the value that is rounded, scale and code are floats, as they are stored.
+ * FLOPs: in^3 / 3 for the factor, out in^2 for the rounding. Memory beside the arguments:
+ * 8 in^2 for the factor and 16 rows in, rows at most QUANT_GPTQ_ROWS. */
+#ifndef RUNTIME_QUANT_GPTQ_H
+#define RUNTIME_QUANT_GPTQ_H
+
+#include "runtime/quant/method.h"
+
+enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ROWS = 256 };
+
+/* A moment that is not positive definite gets ten times the damping, three times at most;
+ * then the matrix is rounded to nearest, which is a warning with its name. RT_ERR_INPUT:
+ * the moment is not finite. */
+RT_CHECKED rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *options,
+                                const struct quant_matrix *matrix,
+                                struct quant_codes *out);
+
+#endif

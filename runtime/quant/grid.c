@@ -1,0 +1,125 @@
+/* runtime/quant/grid.c
+ * Scales, zeros and codes of one group, and the search for the range of a group. */
+#include "runtime/quant/grid.h"
+
+#include <math.h>
+
+static float clamp(float v, float low, float high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* A scale that can divide: 1 for a group of zeros, also where the quotient underflows. */
+static float positive(float scale)
+{
+    return scale > 0 ? scale : 1.0f;
+}
+
+/* The range of a group: 0 is in it. */
+struct range {
+    float low, high;
+};
+
+static struct range range_of(const float *v, uint32_t n)
+{
+    struct range r = { 0, 0 };
+    for (uint32_t i = 0; i < n; i++) {
+        r.low = v[i] < r.low ? v[i] : r.low;
+        r.high = v[i] > r.high ? v[i] : r.high;
+    }
+    return r;
+}
+
+void quant_grid_of(const struct quant_options *o, float low, float high, float *scale,
+                   uint8_t *zero)
+{
+    if (o->asymmetric) {
+        const float top = (float)((1u << o->bits) - 1);
+        *scale = positive((high - low) / top);
+        *zero = (uint8_t)clamp(rintf(-low / *scale), 0, top);
+        return;
+    }
+    const float most = -low > high ? -low : high;
+    *scale = positive(most / (float)((1u << (o->bits - 1)) - 1));
+    *zero = (uint8_t)(1u << (o->bits - 1));
+}
+
+uint8_t quant_grid_code(const struct quant_options *o, float v, float scale, uint8_t zero)
+{
+    const float top = (float)((1u << o->bits) - 1);
+    if (o->asymmetric)
+        return (uint8_t)clamp(rintf(v / scale) + (float)zero, 0, top);
+    const float half = (float)((1u << (o->bits - 1)) - 1);
+    return (uint8_t)(clamp(rintf(v / scale), -half, half) + (float)zero);
+}
+
+static double error_of(const struct quant_options *o, const float *v, uint32_t n,
+                       const double *weights, float scale, uint8_t zero)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint8_t code = quant_grid_code(o, v[i], scale, zero);
+        const double d = (double)v[i] - (double)quant_grid_value(code, scale, zero);
+        sum += weights ? weights[i] * d * d : d * d;
+    }
+    return sum;
+}
+
+void quant_grid_fit(const struct quant_options *o, const float *v, uint32_t n,
+                    const double *weights, float *scale, uint8_t *zero)
+{
+    const struct range whole = range_of(v, n);
+    quant_grid_of(o, whole.low, whole.high, scale, zero);
+    if (!o->search)
+        return;
+    double least = error_of(o, v, n, weights, *scale, *zero);
+    for (int i = 1; i < QUANT_SHRINKS && least > 0; i++) {
+        const float p = (float)(1 - (1 - QUANT_SHRINK_MIN) * i / (QUANT_SHRINKS - 1));
+        float s;
+        uint8_t z;
+        quant_grid_of(o, whole.low * p, whole.high * p, &s, &z);
+        const double error = error_of(o, v, n, weights, s, z);
+        if (error < least) {
+            least = error;
+            *scale = s;
+            *zero = z;
+        }
+    }
+}
+
+rt_status quant_diagonal(struct rt_ctx *ctx, const struct quant_matrix *m, double *out)
+{
+    double *row = rt_alloc(ctx, m->in, sizeof *row);
+    if (!row)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    for (uint32_t i = 0; i < m->in; i++) {
+        quant_moment_rows(m, i, 1, row);
+        out[i] = row[i];
+    }
+    rt_free(row);
+    return RT_OK;
+}
+
+rt_status quant_grid_matrix(struct rt_ctx *ctx, const struct quant_options *o,
+                            const struct quant_matrix *m, struct quant_codes *out)
+{
+    rt_status st = RT_OK;
+    const uint32_t groups = quant_groups(o, m->in), group = o->group ? o->group : m->in;
+    double *weights = NULL;
+    if (o->search && m->moment) {
+        weights = rt_alloc(ctx, m->in, sizeof *weights);
+        st = weights ? quant_diagonal(ctx, m, weights)
+                     : rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    }
+    for (uint32_t r = 0; st == RT_OK && r < m->out; r++)
+        for (uint32_t g = 0; g < groups; g++) {
+            const uint32_t first = g * group;
+            const uint32_t n = m->in - first < group ? m->in - first : group;
+            const size_t at = (size_t)r * groups + g;
+            quant_grid_fit(o, m->w + (size_t)r * m->in + first, n,
+                           weights ? weights + first : NULL, out->scales + at,
+                           out->zeros + at);
+        }
+    rt_free(weights);
+    return st;
+}

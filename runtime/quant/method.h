@@ -1,0 +1,84 @@
+/* runtime/quant/method.h
+ * Quantizers as rows of one table (methods.def). A method gets one matrix, and what its
+ * inputs were on calibration text if it needs that, and gives codes, scales and zeros of
+ * the grid that the options name (grid.h). */
+#ifndef RUNTIME_QUANT_METHOD_H
+#define RUNTIME_QUANT_METHOD_H
+
+#include "runtime/observe/moments.h"
+
+struct quant_method;
+
+struct quant_options {
+    uint32_t bits;  /* 2, 3, 4, 8 */
+    uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
+    bool asymmetric;
+    /* Of a whole model: what is not quantized and is stored in blocks of a GGUF file
+     * becomes F32, which holds their values exactly, instead of F16. */
+    bool keep_f32;
+    const struct quant_method *method; /* NULL: the first of the table, rtn */
+    bool search;                       /* the range of every group is searched (grid.h) */
+    bool natural_order;                /* gptq: columns as they are, not by activation */
+    double damping; /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
+};
+
+#define QUANT_DAMPING 0.01
+
+/* One matrix w [out][in], finite. */
+struct quant_matrix {
+    const char *name; /* for messages */
+    const float *w;
+    uint32_t out, in;
+    const struct observe_moment *moment; /* of its inputs; NULL: no calibration */
+    /* [in], NULL: 1. The inputs are those of the moment, each divided by this (awq.h). */
+    const float *divisors;
+};
+
+/* Rows [first, first + count) of the sum X^T X of a matrix' inputs, [count][in]. */
+void quant_moment_rows(const struct quant_matrix *matrix, uint32_t first, uint32_t count,
+                       double *out);
+
+/* Where its codes go: codes [out][in], scales and zeros [out][groups], unsigned, as they
+ * are stored. All of the caller. */
+struct quant_codes {
+    uint8_t *codes;
+    float *scales;
+    uint8_t *zeros;
+};
+
+struct quant_method {
+    const char *name, *summary;
+    uint32_t needs; /* enum observe_what; 0: no calibration */
+    /* Factors of the columns of matrices that read the same input, chosen before they are
+     * quantized; the matrices are multiplied by them and what makes the input is divided.
+     * `means` is the mean magnitude of the input. NULL: the method has none. */
+    rt_status (*scale)(struct rt_ctx *ctx, const struct quant_options *options,
+                       const struct quant_matrix *matrices, uint32_t count,
+                       const double *means, float *factors);
+    rt_status (*quantize)(struct rt_ctx *ctx, const struct quant_options *options,
+                          const struct quant_matrix *matrix, struct quant_codes *out);
+};
+
+/* Row i, NULL beyond the last; by name, NULL: there is none; of options. */
+const struct quant_method *quant_method_at(uint32_t i);
+const struct quant_method *quant_method_find(const char *name);
+const struct quant_method *quant_method_of(const struct quant_options *options);
+
+/* RT_ERR_USAGE where an option is impossible. */
+RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *options);
+/* Scales of a row of `in` codes. */
+uint32_t quant_groups(const struct quant_options *options, uint32_t in);
+
+/* trace(D H D^T) of a difference d [out][in] of the matrix, H = X^T X / rows. */
+RT_CHECKED rt_status quant_output_error(struct rt_ctx *ctx,
+                                        const struct quant_matrix *matrix,
+                                        const double *d, double *out);
+/* What quantizing did to the outputs of a matrix on the calibration text: the mean over
+ * tokens of |(W - Q(W)) x|^2, summed over outputs, which is trace(D H D^T) with H = X^T X /
+ * rows. In double. 2 out in^2 FLOPs. */
+RT_CHECKED rt_status quant_objective(struct rt_ctx *ctx,
+                                     const struct quant_options *options,
+                                     const struct quant_matrix *matrix,
+                                     const struct quant_codes *codes, double *out);
+
+#endif

@@ -1,0 +1,170 @@
+/* GPTQ against a reference in float64 that inverts the Hessian as the paper does
+ * (make_gptq.py): codes and output error of 54 matrices; what the method does where a
+ * moment says nothing; how a search and calibration order the methods. */
+#include "runtime/quant/gptq.h"
+#include "runtime/quant/rtn.h"
+#include "tests/support/calibrated.h"
+#include "tests/support/devices.h"
+#include "tests/support/files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t number(const json_t *c, const char *key)
+{
+    return (uint32_t)json_integer_value(json_object_get(c, key));
+}
+
+static void expect_case(struct test_calibrated *e, const json_t *c,
+                        const uint8_t *expected, uint64_t *equal)
+{
+    struct rt_ctx ctx = { 0 };
+    double objective;
+    const struct quant_options o = {
+        .bits = number(c, "bits"),
+        .group = number(c, "group"),
+        .asymmetric = json_is_true(json_object_get(c, "asym")),
+        .search = json_is_true(json_object_get(c, "search")),
+        .natural_order =
+            strcmp(json_string_value(json_object_get(c, "order")), "natural") == 0,
+    };
+    assert_int_equal(quant_gptq(&ctx, &o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, &o, &e->matrix[0], &e->codes, &objective),
+                     RT_OK);
+    for (size_t i = 0; i < (size_t)e->out[0] * e->in; i++)
+        *equal += e->codes.codes[i] == expected[i];
+    const double wanted = json_real_value(json_object_get(c, "objective"));
+    if (!(fabs(objective - wanted) <= 1e-4 * wanted))
+        fail_msg("%u bits, group %u%s: output error %.9g, the reference has %.9g", o.bits,
+                 o.group, o.asymmetric ? ", asymmetric" : "", objective, wanted);
+}
+
+static void codes_equal_the_reference(void **state)
+{
+    (void)state;
+    char path[1024];
+    size_t size, at = 0;
+    uint64_t equal = 0;
+    struct test_calibrated e = { 0 };
+    json_t *cases = json_load_file(
+        test_path(path, sizeof path, "tests/golden/quant/gptq.json"), 0, NULL);
+    uint8_t *codes = (uint8_t *)test_file_read(
+        test_path(path, sizeof path, "tests/golden/quant/gptq.codes"), &size);
+    assert_int_equal(json_array_size(cases), 54);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        const json_t *c = json_array_get(cases, i);
+        if (e.in != number(c, "in")) {
+            test_calibrated_deinit(&e);
+            const uint32_t out = number(c, "out");
+            test_calibrated_init(&e, &out, 1, number(c, "in"), number(c, "tokens"));
+        }
+        assert_true(at + (size_t)e.out[0] * e.in <= size);
+        expect_case(&e, c, codes + at, &equal);
+        at += (size_t)e.out[0] * e.in;
+    }
+    assert_int_equal(at, size);
+    printf("    %llu of %zu codes equal\n", (unsigned long long)equal, size);
+    assert_true((double)equal >= 0.999 * (double)size);
+    test_calibrated_deinit(&e);
+    json_decref(cases);
+    free(codes);
+}
+
+static double objective_of(struct test_calibrated *e, struct quant_options o,
+                           const char *method)
+{
+    struct rt_ctx ctx = { 0 };
+    double objective;
+    const struct quant_method *m = quant_method_find(method);
+    assert_int_equal(m->quantize(&ctx, &o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, &o, &e->matrix[0], &e->codes, &objective),
+                     RT_OK);
+    return objective;
+}
+
+/* Each step loses less than the one before it, on every grid. */
+static void better_methods_lose_less(void **state)
+{
+    (void)state;
+    struct test_calibrated e;
+    test_calibrated_init(&e, &(const uint32_t){ 64 }, 1, 256, 900);
+    for (uint32_t bits = 2; bits <= 4; bits++)
+        for (uint32_t group = 0; group <= 64; group += 32)
+            for (int asymmetric = 0; asymmetric < 2; asymmetric++) {
+                const struct quant_options o = { .bits = bits,
+                                                 .group = group,
+                                                 .asymmetric = asymmetric };
+                struct quant_options searched = o;
+                searched.search = true;
+                const double rtn = objective_of(&e, o, "rtn");
+                const double gptq = objective_of(&e, o, "gptq");
+                const double both = objective_of(&e, searched, "gptq");
+                if (!(gptq < rtn && both < rtn))
+                    fail_msg("%u bits, group %u: rtn %.4g, gptq %.4g, searched %.4g",
+                             bits, group, rtn, gptq, both);
+            }
+    test_calibrated_deinit(&e);
+}
+
+/* Inputs that are always zero, and inputs that are all alike. */
+static void moments_that_say_nothing(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_calibrated e;
+    const struct quant_options o = { .bits = 4, .group = 32 };
+    test_calibrated_init(&e, &(const uint32_t){ 8 }, 1, 64, 4);
+    const size_t square = (size_t)e.in * e.in, count = (size_t)e.out[0] * e.in;
+    uint8_t *nearest = malloc(count);
+    assert_non_null(nearest);
+    assert_int_equal(quant_rtn(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    memcpy(nearest, e.codes.codes, count);
+    for (size_t i = 0; i < square; i++)
+        e.h[i] = 0;
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    assert_memory_equal(e.codes.codes, nearest, count);
+    for (size_t i = 0; i < square; i++)
+        e.h[i] = 1;
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    e.h[65] = NAN; /* on the diagonal */
+    const rt_status st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
+    test_refused(&ctx, st, RT_ERR_INPUT, "'example'", "not finite", NULL);
+    free(nearest);
+    test_calibrated_deinit(&e);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct test_calibrated e;
+    const struct quant_options o = { .bits = 4, .group = 32, .search = true };
+    test_calibrated_init(&e, &(const uint32_t){ 8 }, 1, 64, 70);
+    rt_status st = RT_ERR_HOST_MEMORY;
+    for (uint64_t n = 1; st != RT_OK; n++) {
+        struct rt_ctx ctx = { .alloc_fail_at = n };
+        assert_true(n < 100);
+        st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
+        assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+    }
+    test_calibrated_deinit(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(codes_equal_the_reference),
+        cmocka_unit_test(better_methods_lose_less),
+        cmocka_unit_test(moments_that_say_nothing),
+        cmocka_unit_test(no_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
