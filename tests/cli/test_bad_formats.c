@@ -480,6 +480,79 @@ static void gptq_rule_pattern(void)
 {
     gptq_rule("\"+:(\": {\"bits\": 8}");
 }
+static void fp8_nan(void)
+{
+    pack(TEST_FP8, 8);
+    poke(WEIGHTS, DOWN ".weight", 7, "\x7f", 1);
+}
+static void fp8_scale_nan(void)
+{
+    pack(TEST_FP8, 8);
+    poke(WEIGHTS, DOWN ".weight_scale_inv", 0, "\0\0\xc0\x7f", 4);
+}
+static void fp8_block(void)
+{
+    pack(TEST_FP8, 8);
+    test_file_replace(in_model("config.json"), "[32, 32]", "[32, 64]");
+}
+static void fp8_no_config(void)
+{
+    pack(TEST_FP8, 8);
+    test_file_replace(in_model("config.json"), "\"quantization_config\"", "\"other\"");
+}
+static void fp8_no_scale(void)
+{
+    pack(TEST_FP8, 8);
+    test_file_replace(in_model(WEIGHTS), "\"" DOWN ".weight_scale_inv\"",
+                      "\"" DOWN ".weight_scale_out\"");
+}
+static void nvfp4_factor(void)
+{
+    pack(TEST_NVFP4, 4);
+    poke(WEIGHTS, DOWN ".weight_global_scale", 0, "\0\0\0\0", 4);
+}
+static void mxfp4_scale(void)
+{
+    pack(TEST_MXFP4, 4);
+    poke(WEIGHTS, DOWN ".weight_scale", 0, "\xff", 1);
+}
+static void nf4_state(void)
+{
+    pack(TEST_NF4, 4);
+    poke(WEIGHTS, DOWN ".weight.quant_state.bitsandbytes__nf4", 0, "[", 1);
+}
+static void nf4_shape(void)
+{
+    pack(TEST_NF4, 4);
+    poke(WEIGHTS, DOWN ".weight.quant_state.bitsandbytes__nf4", 49, "8", 1);
+}
+static void nf4_eight_bits(void)
+{
+    pack(TEST_NF4, 4);
+    test_file_replace(in_model("config.json"), "load_in_4bit", "load_in_8bit");
+}
+static void method(const char *from, const char *to)
+{
+    pack(TEST_AWQ, 4);
+    test_file_replace(in_model("config.json"), from, to);
+}
+static void method_exl3(void)
+{
+    method("\"awq\", \"bits\": 4", "\"exl3\", \"bits\": 4.25");
+}
+static void method_hqq(void)
+{
+    method("\"awq\"", "\"hqq\"");
+}
+static void method_torchao(void)
+{
+    method("\"awq\"", "\"torchao\"");
+}
+static void format_mxfp6(void)
+{
+    pack(TEST_MXFP4, 4);
+    test_file_replace(in_model("config.json"), "mxfp4-pack", "mxfp6-pack");
+}
 
 static void packed_folders_are_refused(void **state)
 {
@@ -503,58 +576,36 @@ static void packed_folders_are_refused(void **state)
           "/model/config.json|6-bit weights|'+:.*down_proj'|'" DOWN "'", NULL },
         { "GPTQ: a rule that is none", gptq_rule_pattern, SHOW "@M", 4,
           "/model/config.json|'+:(' is not a regular expression", NULL },
-    };
-    test_cases_run(&place, cases, RT_COUNT(cases));
-}
-
-/* ---- adapters ---- */
-
-static void adapter(const char *from, const char *to)
-{
-    fill("tests/golden/lora/qwen2-tiny/plain");
-    test_file_replace(in_model("adapter_config.json"), from, to);
-}
-static void adapter_kind(void)
-{
-    adapter("\"LORA\"", "\"IA3\"");
-}
-static void adapter_dora(void)
-{
-    adapter("\"use_dora\": false", "\"use_dora\": true");
-}
-static void adapter_saves(void)
-{
-    adapter("\"modules_to_save\": null", "\"modules_to_save\": [\"lm_head\"]");
-}
-static void adapter_rank(void)
-{
-    adapter("\"r\": 4", "\"r\": 100000000000000000000");
-}
-static void adapter_alpha(void)
-{
-    adapter("\"lora_alpha\": 8", "\"lora_alpha\": NaN");
-}
-static void adapter_scale(void)
-{
-    adapter("\"use_rslora\": false", "\"use_rslora\": \"no\"");
-}
-
-#define ADAPTED GENERATE "@T --adapter @M"
-#define ADAPTER "/model/adapter_config.json|"
-
-static void adapters_are_refused_by_kind(void **state)
-{
-    (void)state;
-    static const struct test_case cases[] = {
-        { "a kind", adapter_kind, ADAPTED, 4, ADAPTER "'IA3'|LORA is", NULL },
-        { "DoRA", adapter_dora, ADAPTED, 4, ADAPTER "DoRA", NULL },
-        { "saved modules", adapter_saves, ADAPTED, 4, ADAPTER "modules_to_save", NULL },
-        { "a rank beyond 64 bits", adapter_rank, ADAPTED, 4,
-          ADAPTER "'r' must be a whole number", NULL },
-        { "a scale that is NaN", adapter_alpha, ADAPTED, 4,
-          ADAPTER "'lora_alpha' must be a number", NULL },
-        { "a text for a truth", adapter_scale, ADAPTED, 4,
-          ADAPTER "'use_rslora' must be true or false", NULL },
+        { "FP8: a code that is NaN", fp8_nan, UNPACK, 4,
+          "/model|'" DOWN ".weight'|not finite at [0, 7]|get it again", NULL },
+        { "FP8: a scale that is NaN", fp8_scale_nan, UNPACK, 4,
+          "/model|'" DOWN ".weight_scale_inv'|not finite|get it again", NULL },
+        { "FP8: another block size", fp8_block, SHOW "@M", 4,
+          "/model|.weight_scale_inv' is [|is expected|belong together", NULL },
+        { "FP8: scales without a configuration", fp8_no_config, SHOW "@M", 4,
+          "/model|.weight_scale_inv' lies beside|quantization_config", NULL },
+        { "FP8: no scales", fp8_no_scale, UNPACK, 4,
+          "/model|'" DOWN ".weight_scale_inv' is missing|incomplete", NULL },
+        { "NVFP4: nothing to divide by", nvfp4_factor, UNPACK, 4,
+          "/model|'" DOWN ".weight_global_scale' is 0|get it again", NULL },
+        { "MXFP4: a scale that is NaN", mxfp4_scale, UNPACK, 4,
+          "/model|'" DOWN ".weight_scale'|not finite|get it again", NULL },
+        { "NF4: a state that is no JSON", nf4_state, UNPACK, 4,
+          "/model|.quant_state.bitsandbytes__nf4' is not JSON|blocksize", NULL },
+        { "NF4: another shape", nf4_shape, UNPACK, 4,
+          "/model|'" DOWN ".weight' has |bytes, a matrix of|needs", NULL },
+        { "bitsandbytes: 8 bits", nf4_eight_bits, SHOW "@M", 4,
+          "/model/config.json|'bitsandbytes'|load_in_4bit|quantize --bits 8", NULL },
+        { "EXL3", method_exl3, SHOW "@M", 4,
+          "/model/config.json|'exl3' (ExLlamaV3|not supported|GGUF|faultline quantize",
+          NULL },
+        { "HQQ", method_hqq, SHOW "@M", 4,
+          "/model/config.json|'hqq' (half-quadratic|not supported|faultline quantize",
+          NULL },
+        { "torchao", method_torchao, SHOW "@M", 4,
+          "/model/config.json|'torchao'|not supported|faultline quantize", NULL },
+        { "MXFP6", format_mxfp6, SHOW "@M", 4,
+          "/model/config.json|'mxfp6-pack-quantized' is not supported", NULL },
     };
     test_cases_run(&place, cases, RT_COUNT(cases));
 }
@@ -565,7 +616,6 @@ int main(void)
         cmocka_unit_test(gguf_files_are_refused),
         cmocka_unit_test(folders_are_refused),
         cmocka_unit_test(packed_folders_are_refused),
-        cmocka_unit_test(adapters_are_refused_by_kind),
     };
     return test_place_group("bad formats", &place, tests, RT_COUNT(tests));
 }

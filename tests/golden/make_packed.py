@@ -253,4 +253,5 @@ def main():
     print(f"{len(index)} matrices")
 
 
-main()
+if __name__ == "__main__":
+    main()
