@@ -85,6 +85,7 @@ static rt_status load_model(struct text_tokenizer *t, const char *folder)
         TRY(fmt_json_read(t->ctx, path, &config));
     TRY(fmt_map_open(t->ctx, t->path, &map));
     TRY(text_load_sentencepiece(t, map.data, map.size, config));
+    TRY(text_load_extra(t, folder, config));
 
 fail:
     fmt_map_close(&map);
@@ -269,12 +270,20 @@ static rt_status add_spaced(struct ids *ids, const char *text, size_t size)
     return st;
 }
 
+/* Whether a token was added to the pieces of SentencePiece by another file. */
+static bool is_extra(const struct text_tokenizer *t, uint32_t id)
+{
+    return t->piece_count && id >= t->piece_count;
+}
+
 static rt_status add_added(struct ids *ids, uint32_t id)
 {
     const struct text_tokenizer *t = ids->tok;
     const rt_status st = add_id(ids, id);
-    if (t->prefix >=
-        (t->bpe.tokens[id].special ? TEXT_PREFIX_SPECIAL : TEXT_PREFIX_EVERY))
+    if (is_extra(t, id))
+        ids->prefix = false;
+    else if (t->prefix >=
+             (t->bpe.tokens[id].special ? TEXT_PREFIX_SPECIAL : TEXT_PREFIX_EVERY))
         ids->prefix = true;
     else if (!t->prefix_stands_alone)
         ids->prefix = false;
@@ -291,7 +300,8 @@ static rt_status add_pieces(struct ids *ids)
         if (p->id == BPE_NO_ID) {
             TRY(add_spaced(ids, ids->all.bytes + p->start, p->size));
         } else {
-            if (!text && !ids->tok->bpe.tokens[p->id].special)
+            if (!text && !ids->tok->bpe.tokens[p->id].special &&
+                !is_extra(ids->tok, p->id))
                 TRY(add_spaced(ids, "", 0));
             TRY(add_added(ids, p->id));
         }

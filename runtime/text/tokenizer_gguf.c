@@ -120,7 +120,7 @@ static rt_status find_way(struct reader *r, const char *name)
     if (!way)
         return unknown_way(r, name);
     for (size_t k = 0; k < TEXT_WAY_PATTERNS && way->patterns[k]; k++)
-        TRY(text_add_split(t, way->patterns[k], TEXT_ONIGURUMA));
+        TRY(text_add_split(t, way->patterns[k], TEXT_LLAMA_CPP));
     if (!text_step_new(t, &t->splitters, TEXT_STEP_BYTES))
         return RT_ERR_INPUT;
     t->bpe.ignore_merges = way->ignore_merges;

@@ -137,7 +137,8 @@ struct text_tokenizer {
     bool marks_are_spaces; /* U+2581 in text means a space too */
     enum text_prefix prefix;
     bool prefix_stands_alone; /* it is there before an added token too */
-    bool one_space;           /* runs are one space, those at the ends nothing */
+    uint32_t piece_count; /* tokens from here on are none of tokenizer.model; 0: none */
+    bool one_space;       /* runs are one space, those at the ends nothing */
 };
 
 /* ---- what loaders share; RT_ERR_INPUT names t->path ---- */
@@ -199,6 +200,9 @@ RT_CHECKED rt_status text_load_added(struct text_tokenizer *t, const json_t *lis
 RT_CHECKED rt_status text_load_sentencepiece(struct text_tokenizer *t,
                                              const uint8_t *data, size_t size,
                                              const json_t *config);
+/* Tokens that other files of the folder add to it. */
+RT_CHECKED rt_status text_load_extra(struct text_tokenizer *t, const char *folder,
+                                     const json_t *config);
 RT_CHECKED rt_status text_load_gguf(struct text_tokenizer *t, const struct fmt_gguf *f);
 
 /* ---- ways of splitting that a GGUF file names (tokenizer.ggml.pre) ---- */

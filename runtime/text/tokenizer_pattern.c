@@ -54,9 +54,9 @@ rt_status text_pattern_init(struct text_pattern *p, struct rt_ctx *ctx, const ch
                             const char *pattern, size_t size, enum text_dialect dialect)
 {
     char *own = NULL;
-    *p = (struct text_pattern){ .as_is = dialect != TEXT_ONIGURUMA };
+    *p = (struct text_pattern){ .dialect = dialect };
     rt_status st = RT_OK;
-    if (dialect == TEXT_ONIGURUMA)
+    if (dialect == TEXT_ONIGURUMA || dialect == TEXT_LLAMA_CPP)
         st = text_onig_translate(ctx, path, pattern, size, &own);
     if (st == RT_OK)
         st = compile(p, ctx, path, pattern, own ? own : pattern, own ? strlen(own) : size,
@@ -128,13 +128,18 @@ bool text_pattern_is(struct text_pattern *p, const char *text, size_t size)
                        PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED, p->match, p->limits) > 0;
 }
 
-rt_status text_pattern_seen(struct rt_ctx *ctx, const char *text, size_t size, char **out)
+rt_status text_pattern_seen(const struct text_pattern *p, struct rt_ctx *ctx,
+                            const char *text, size_t size, char **out)
 {
     *out = NULL;
+    if (p->dialect != TEXT_ONIGURUMA && p->dialect != TEXT_LLAMA_CPP)
+        return RT_OK;
     for (size_t i = 0; i < size;) {
-        uint32_t c;
+        uint32_t c, old;
         const size_t n = text_character(text + i, size - i, &c);
-        const uint32_t old = n >= 3 ? text_stand_in(c) : c;
+        old = n < 3                          ? c
+              : p->dialect == TEXT_LLAMA_CPP ? text_stand_in_of_15(c)
+                                             : text_stand_in(c);
         if (old != c) {
             if (!*out) {
                 *out = rt_alloc(ctx, size, 1);

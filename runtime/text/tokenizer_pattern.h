@@ -12,6 +12,7 @@
 
 enum text_dialect {
     TEXT_ONIGURUMA, /* written by others */
+    TEXT_LLAMA_CPP, /* the same, with the tables of llama.cpp (Unicode 15.1) */
     TEXT_LITERAL,   /* no pattern but a text */
     TEXT_PCRE,      /* written here; it sees the text as it is */
 };
@@ -21,7 +22,7 @@ struct text_pattern {
     pcre2_match_data *match;
     pcre2_match_context *limits;
     pcre2_jit_stack *stack;
-    bool as_is; /* code points are not replaced by old ones (text_pattern_seen) */
+    enum text_dialect dialect;
 };
 
 /* Compiles a pattern. RT_ERR_INPUT: it is not supported; names `path`, pattern and
@@ -45,12 +46,12 @@ RT_CHECKED rt_status text_search_next(struct text_search *s, struct rt_ctx *ctx,
 /* Whether the first character of a text matches the pattern (of one character). */
 bool text_pattern_is(struct text_pattern *p, const char *text, size_t size);
 
-/* The text as patterns see it. Tables of PCRE2 may be older than Oniguruma's (Unicode 16):
- * a newer code point is replaced by an old one of its length, category and script. U+180E
- * is white space to PCRE2 but not to Unicode since 6.3, so U+200B stands in. Null in *out:
- * nothing differs. Else fresh memory (rt_free). RT_ERR_HOST_MEMORY. */
-RT_CHECKED rt_status text_pattern_seen(struct rt_ctx *ctx, const char *text, size_t size,
-                                       char **out);
+/* The text as a pattern sees it. Tables of PCRE2 may be older than Oniguruma's (Unicode
+ * 16): a newer code point is replaced by an old one of its length, category and script.
+ * U+180E is white space to PCRE2 but not to Unicode since 6.3, so U+200B stands in. Null
+ * in *out: nothing differs. Else fresh memory (rt_free). RT_ERR_HOST_MEMORY. */
+RT_CHECKED rt_status text_pattern_seen(const struct text_pattern *p, struct rt_ctx *ctx,
+                                       const char *text, size_t size, char **out);
 
 /* Translates a pattern of Oniguruma for PCRE2 into fresh memory (rt_free). RT_ERR_INPUT:
  * as text_pattern_init. */

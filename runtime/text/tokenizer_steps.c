@@ -152,8 +152,7 @@ static rt_status replace(struct text_work *w, struct text_step *step, const char
     char *seen = NULL;
     size_t first, last, from = 0;
     bool found;
-    if (!step->pattern.as_is)
-        TRY(text_pattern_seen(w->ctx, text, size, &seen));
+    TRY(text_pattern_seen(&step->pattern, w->ctx, text, size, &seen));
     struct text_search search = { &step->pattern, seen ? seen : text, size, 0, false, 0 };
     for (;;) {
         TRY(text_search_next(&search, w->ctx, &first, &last, &found));
@@ -292,8 +291,7 @@ static rt_status cut(struct text_work *w, struct text_step *step,
     struct cutter c = { .w = w,
                         .behavior = step->behavior,
                         .held = { 0, 0, BPE_NO_ID, piece->first } };
-    if (!step->pattern.as_is)
-        TRY(text_pattern_seen(w->ctx, text, piece->size, &seen));
+    TRY(text_pattern_seen(&step->pattern, w->ctx, text, piece->size, &seen));
     struct text_search search = { &step->pattern, seen ? seen : text,
                                   piece->size,    0,
                                   false,          0 };

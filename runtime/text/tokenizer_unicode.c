@@ -84,6 +84,21 @@ static const struct mapped stand_ins[] = {
     { 0x31350, 0x323af, 0x20000 },
 };
 
+/* Code points of Unicode 16, which llama.cpp does not know (its tables are of 15.1). What
+ * is unassigned between them is in the ranges too. */
+static const uint32_t newest[][2] = {
+    { 0x0897, 0x0897 },   { 0x1b4e, 0x1b4f },   { 0x1b7f, 0x1b7f },
+    { 0x1c89, 0x1c8a },   { 0x2427, 0x2429 },   { 0x31e4, 0x31e5 },
+    { 0xa7cb, 0xa7cd },   { 0xa7da, 0xa7dc },   { 0x105c0, 0x105f3 },
+    { 0x10d40, 0x10d8f }, { 0x10ec2, 0x10efc }, { 0x11380, 0x113e2 },
+    { 0x116d0, 0x116e3 }, { 0x11bc0, 0x11bf9 }, { 0x11f5a, 0x11f5a },
+    { 0x13460, 0x143fa }, { 0x16100, 0x16139 }, { 0x16d40, 0x16d79 },
+    { 0x18cff, 0x18cff }, { 0x1cc00, 0x1ceb3 }, { 0x1e5d0, 0x1e5ff },
+    { 0x1f8b2, 0x1f8c1 }, { 0x1fa89, 0x1fa8f }, { 0x1fabe, 0x1fabe },
+    { 0x1fac6, 0x1fac6 }, { 0x1fadc, 0x1fadf }, { 0x1fae9, 0x1fae9 },
+    { 0x1fbcb, 0x1fbef },
+};
+
 /* Code points that decompose, or have a combining class, since Unicode 9 only: the
  * package's normalizers leave them where they are. */
 static const uint32_t unmoved[][2] = {
@@ -154,18 +169,29 @@ uint32_t text_stand_in(uint32_t c)
     return m ? m->to : c;
 }
 
+static bool is_in(const uint32_t (*table)[2], size_t count, uint32_t c)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (table[middle][1] < c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && table[low][0] <= c;
+}
+
+uint32_t text_stand_in_of_15(uint32_t c)
+{
+    if (is_in(newest, RT_COUNT(newest), c))
+        return c < 0x4e00 ? 0x2fe0 : c < 0x10000 ? 0xffff : 0x1ffff; /* unassigned */
+    return text_stand_in(c);
+}
+
 bool text_is_unmoved(uint32_t c)
 {
-    size_t low_at = 0, high_at = RT_COUNT(unmoved);
-    while (low_at < high_at) {
-        const size_t middle = (low_at + high_at) / 2;
-        if (unmoved[middle][1] < c)
-            low_at = middle + 1;
-        else
-            high_at = middle;
-    }
-    return (low_at < RT_COUNT(unmoved) && unmoved[low_at][0] <= c) ||
-           text_stand_in(c) != c;
+    return is_in(unmoved, RT_COUNT(unmoved), c) || text_stand_in(c) != c;
 }
 
 uint32_t text_lower(uint32_t c)

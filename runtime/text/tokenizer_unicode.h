@@ -12,6 +12,8 @@ size_t text_put_character(uint32_t c, char *out);
 /* An older code point that patterns see in place of this one; most stand for
  * themselves. */
 uint32_t text_stand_in(uint32_t c);
+/* The same with the tables of Unicode 15.1: what is newer is unassigned. */
+uint32_t text_stand_in_of_15(uint32_t c);
 /* Whether normalization leaves a code point and its place alone, whatever newer tables
  * say. */
 bool text_is_unmoved(uint32_t c);

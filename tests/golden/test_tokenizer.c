@@ -1,6 +1,7 @@
 /* Tokenizers: every golden vector exactly, decoding, and broken files. */
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
+#include "tests/support/files.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -228,6 +229,84 @@ static void broken_files_are_refused(void **state)
     rmdir(folder);
 }
 
+/* Tokens that other files of the folder add to tokenizer.model; ids of transformers 5.24
+ * (texts that begin with a space apart, of which it drops one). */
+static void pieces_are_added_by_other_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *content, *text;
+        uint32_t ids[8], count;
+    } cases[] = {
+        { "added_tokens.json",
+          "{\"<x>\":700,\"<y>\":701}",
+          "a <x> b<x>c <y>",
+          { 261, 627, 700, 340, 700, 651, 627, 701 },
+          8 },
+        { "tokenizer_config.json",
+          "{\"added_tokens_decoder\":{\"0\":{\"content\":\"<unk>\",\"special\":true},"
+          "\"700\":{\"content\":\"<x>\",\"lstrip\":true,\"special\":true}}}",
+          "a <x> b<x>c <x>",
+          { 261, 700, 340, 700, 651, 700 },
+          6 },
+        { "special_tokens_map.json",
+          "{\"bos_token\":\"<s>\",\"pad_token\":{\"content\":\"<pad>\"},"
+          "\"additional_special_tokens\":[\"<x>\"]}",
+          "<x>the<pad>",
+          { 701, 633, 260, 700 },
+          4 },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct test_folder folder;
+        struct text_tokenizer *tok;
+        uint32_t *ids, n;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, FOLDER "sp-llama");
+        FILE *file = fopen(test_folder_file(&folder, cases[i].file), "w");
+        assert_non_null(file);
+        fputs(cases[i].content, file);
+        fclose(file);
+        if (text_tokenizer_load(&ctx, folder.path, &tok) != RT_OK)
+            fail_msg("%s", ctx.message);
+        assert_int_equal(
+            text_encode(tok, cases[i].text, strlen(cases[i].text), true, &ids, &n),
+            RT_OK);
+        assert_int_equal(n, cases[i].count);
+        assert_memory_equal(ids, cases[i].ids, n * sizeof *ids);
+        rt_free(ids);
+        text_tokenizer_destroy(&tok);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void pieces_beside_a_model_are_checked(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        { "{\"added_tokens_decoder\":{\"5\":{\"content\":\"<x>\"}}}", "another piece" },
+        { "{\"added_tokens_decoder\":{\"-5\":{\"content\":\"<x>\"}}}", "no valid id" },
+        { "{\"added_tokens_decoder\":{\"700\":{}}}", "no text" },
+        { "{\"added_tokens_decoder\":{\"700\":{\"content\":\"<x>\","
+          "\"single_word\":true}}}",
+          "single_word" },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct test_folder folder;
+        struct text_tokenizer *tok;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, FOLDER "sp-llama");
+        FILE *file = fopen(test_folder_file(&folder, "tokenizer_config.json"), "w");
+        assert_non_null(file);
+        fputs(cases[i][0], file);
+        fclose(file);
+        test_refused(&ctx, text_tokenizer_load(&ctx, folder.path, &tok), RT_ERR_INPUT,
+                     "tokenizer.model", cases[i][1], NULL);
+        test_folder_deinit(&folder);
+    }
+}
+
 static void a_character_is_never_split(void **state)
 {
     (void)state;
@@ -369,6 +448,8 @@ int main(void)
         cmocka_unit_test(bad_utf8_is_replaced),
         cmocka_unit_test(demo_problems_round_trip),
         cmocka_unit_test(broken_files_are_refused),
+        cmocka_unit_test(pieces_are_added_by_other_files),
+        cmocka_unit_test(pieces_beside_a_model_are_checked),
         cmocka_unit_test(a_character_is_never_split),
         cmocka_unit_test(a_stream_gives_the_same_text),
         cmocka_unit_test(a_stream_replaces_what_is_no_text),

@@ -1,6 +1,7 @@
 /* Tokenizers in the keys of a GGUF file: made here from the golden tokenizer.json files
  * they give the golden ids; what is damaged is refused by key. */
 #include "runtime/format/gguf.h"
+#include "runtime/text/byte_level.h"
 #include "runtime/text/chat.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
@@ -157,6 +158,82 @@ static void pieces_survive_a_folder(void **state)
         "sp-llama", false, false);
 }
 
+/* ---- ways of splitting ---- */
+
+enum { BYTES = 256, PAIRS = BYTES * BYTES, SPECIAL = 3, ALL = SPECIAL + BYTES + PAIRS };
+
+/* The vocabulary of bench/against_llama_ways.py: every byte, and every pair of them, merged
+ * in an order of no sense. */
+static void put_pairs(struct test_gguf *g)
+{
+    static char letters[BYTES][3], pairs[PAIRS][5], merges[PAIRS][6];
+    static const char *tokens[ALL], *merge_list[PAIRS];
+    static int32_t kinds[ALL];
+    const char *const special[SPECIAL] = { "<|endoftext|>", "<|a|>", "<|a|>b" };
+    for (size_t i = 0; i < SPECIAL; i++) {
+        tokens[i] = special[i];
+        kinds[i] = i + 1 < SPECIAL ? 3 : 4;
+    }
+    for (size_t i = 0; i < BYTES; i++) {
+        letters[i][byte_level_put((uint8_t)i, letters[i])] = '\0';
+        tokens[SPECIAL + i] = letters[i];
+    }
+    for (size_t i = 0; i < PAIRS; i++) {
+        const size_t k = (i * 40503 + 12345) % PAIRS;
+        const char *left = letters[k / BYTES], *right = letters[k % BYTES];
+        snprintf(pairs[i], sizeof pairs[i], "%s%s", left, right);
+        snprintf(merges[i], sizeof merges[i], "%s %s", left, right);
+        tokens[SPECIAL + BYTES + i] = pairs[i];
+        merge_list[i] = merges[i];
+    }
+    for (size_t i = SPECIAL; i < ALL; i++)
+        kinds[i] = NORMAL;
+    test_gguf_key_texts(g, "tokenizer.ggml.tokens", tokens, ALL);
+    test_gguf_key_words(g, "tokenizer.ggml.token_type", FMT_GGUF_I32, kinds, ALL);
+    test_gguf_key_texts(g, "tokenizer.ggml.merges", merge_list, PAIRS);
+}
+
+static void ways_split_as_llama_cpp(void **state)
+{
+    (void)state;
+    struct test_folder folder;
+    char path[1024];
+    const char *way;
+    json_t *lists;
+    json_t *root = json_load_file(
+        test_path(path, sizeof path, "tests/golden/tokenizer/ways.json"), 0, NULL);
+    assert_non_null(root);
+    const json_t *texts = json_object_get(root, "texts");
+    json_t *ways = json_object_get(root, "ways");
+    assert_true(json_object_size(ways) > 20 && json_array_size(texts) > 5);
+    test_folder_init(&folder);
+    const char *file = test_folder_file(&folder, "ways.gguf");
+    json_object_foreach(ways, way, lists)
+    {
+        struct rt_ctx ctx = { 0 };
+        struct text_tokenizer *tok;
+        struct test_gguf g;
+        test_gguf_begin(&g, 0, 5);
+        test_gguf_key_text(&g, "tokenizer.ggml.model", "gpt2");
+        test_gguf_key_text(&g, "tokenizer.ggml.pre", way);
+        put_pairs(&g);
+        test_gguf_write(&g, file);
+        if (text_tokenizer_load(&ctx, file, &tok) != RT_OK)
+            fail_msg("%s", ctx.message);
+        for (size_t i = 0; i < json_array_size(texts); i++) {
+            json_t *vector = json_pack("{s:O, s:O}", "text", json_array_get(texts, i),
+                                       "ids", json_array_get(lists, i));
+            check_line(tok, vector, way);
+            json_decref(vector);
+        }
+        text_tokenizer_destroy(&tok);
+    }
+    printf("    %zu ways, %zu texts each\n", json_object_size(ways),
+           json_array_size(texts));
+    test_folder_deinit(&folder);
+    json_decref(root);
+}
+
 /* ---- damage ---- */
 
 struct keys {
@@ -229,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(golden_ids_come_from_keys_too),
         cmocka_unit_test(pieces_survive_a_folder),
+        cmocka_unit_test(ways_split_as_llama_cpp),
         cmocka_unit_test(damaged_keys_are_named),
     };
     return cmocka_run_group_tests_name("tokenizer in GGUF", tests, NULL, NULL);
