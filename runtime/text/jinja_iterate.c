@@ -291,29 +291,40 @@ static bool slice_text(struct jinja_run *run, const struct jinja_value *of, int6
     return good;
 }
 
-bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
-                 const struct jinja_value bounds[3], struct jinja_value *out)
+bool jinja_can_be_cut(const struct jinja_value *v)
 {
-    size_t length;
-    if (of->kind == JINJA_UNDEFINED)
-        return jinja_fail_undefined(run, of);
-    if (of->kind != JINJA_STRING && of->kind != JINJA_LIST && of->kind != JINJA_TUPLE &&
-        of->kind != JINJA_RANGE)
-        return jinja_fail(run, "a %s cannot be cut by a slice", jinja_type_name(of));
+    return v->kind == JINJA_STRING || v->kind == JINJA_LIST || v->kind == JINJA_TUPLE ||
+           v->kind == JINJA_RANGE;
+}
+
+/* The step of a slice of n items. One beyond all of them takes the first item only. */
+static bool step_of(struct jinja_run *run, const struct jinja_value bounds[3], int64_t n,
+                    int64_t *step)
+{
     for (int i = 0; i < 3; i++)
         if (bounds[i].kind != JINJA_NONE && !jinja_is_whole(&bounds[i]))
             return jinja_fail(run, "a slice with a %s", jinja_type_name(&bounds[i]));
-    int64_t step = bounds[2].kind == JINJA_NONE ? 1 : jinja_whole(&bounds[2]);
-    if (step == 0)
-        return jinja_fail(run, "a slice with a step of 0");
-    if (!jinja_length(run, of, &length))
+    *step = bounds[2].kind == JINJA_NONE ? 1 : jinja_whole(&bounds[2]);
+    if (*step > n + 1)
+        *step = n + 1;
+    if (*step < -n - 1)
+        *step = -n - 1;
+    return *step != 0 || jinja_fail(run, "a slice with a step of 0");
+}
+
+bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
+                 const struct jinja_value bounds[3], struct jinja_value *out)
+{
+    size_t length, count = 0;
+    int64_t step = 1;
+    if (of->kind == JINJA_UNDEFINED)
+        return jinja_fail_undefined(run, of);
+    if (!jinja_can_be_cut(of))
+        return jinja_fail(run, "a %s cannot be cut by a slice", jinja_type_name(of));
+    if (!jinja_length(run, of, &length) || !step_of(run, bounds, (int64_t)length, &step))
         return false;
-    const int64_t n = (int64_t)length;
-    if (step > n + 1 || step < -n - 1)
-        step = step > 0 ? n + 1 : -n - 1; /* takes the first item only */
-    const int64_t start = bound_of(&bounds[0], n, step, false),
-                  stop = bound_of(&bounds[1], n, step, true);
-    size_t count = 0;
+    const int64_t start = bound_of(&bounds[0], (int64_t)length, step, false),
+                  stop = bound_of(&bounds[1], (int64_t)length, step, true);
     if (step > 0 ? start < stop : start > stop)
         count = (size_t)((stop - start + step - (step > 0 ? 1 : -1)) / step);
     if (of->kind == JINJA_STRING)
