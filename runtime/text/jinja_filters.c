@@ -244,10 +244,31 @@ static bool cut_text(struct jinja_run *run, const struct jinja_value *text,
     return true;
 }
 
+/* Texts that are short enough, and everything that is empty, stay as they are. */
+static bool truncate_text(struct jinja_run *run, const struct jinja_value *v,
+                          int64_t length, int64_t leeway, bool inside,
+                          const struct jinja_value *mark, struct jinja_value *out)
+{
+    struct jinja_value cut;
+    size_t size;
+    const int64_t end = (int64_t)mark->as.text->count;
+    if (length < end || leeway < 0)
+        return jinja_fail(run, "truncate to fewer characters than its end has");
+    if (!jinja_length(run, v, &size))
+        return false;
+    *out = *v;
+    if ((int64_t)size <= length + leeway)
+        return true;
+    if (v->kind != JINJA_STRING || v->is_safe)
+        return jinja_unsupported(run, "truncate of a %s", jinja_type_name(v));
+    return cut_text(run, v, length - end, inside, &cut) &&
+           jinja_binary(run, OP_ADD, &cut, mark, out);
+}
+
 static bool filter_truncate(struct jinja_run *run, struct jinja_args *args,
                             struct jinja_value *out)
 {
-    struct jinja_value v[5], cut;
+    struct jinja_value v[5];
     int64_t length, leeway;
     if (!jinja_bind(run, "truncate", "s | length killwords end leeway", false, args, v))
         return false;
@@ -257,15 +278,10 @@ static bool filter_truncate(struct jinja_run *run, struct jinja_args *args,
         !jinja_whole_argument(run, "truncate", &v[4], 5, &leeway) ||
         (v[3].kind == JINJA_MISSING && !jinja_string(run, "...", 3, &v[3])))
         return false;
-    if (v[0].kind != JINJA_STRING || v[3].kind != JINJA_STRING || v[0].is_safe)
-        return jinja_unsupported(run, "truncate of a %s", jinja_type_name(&v[0]));
-    const int64_t end = (int64_t)v[3].as.text->count;
-    if (length < end || leeway < 0)
-        return jinja_fail(run, "truncate to fewer characters than its end has");
-    *out = v[0];
-    return (int64_t)v[0].as.text->count <= length + leeway ||
-           (cut_text(run, &v[0], length - end, jinja_truth(&v[2]), &cut) &&
-            jinja_binary(run, OP_ADD, &cut, &v[3], out));
+    if (v[3].kind != JINJA_STRING)
+        return jinja_unsupported(run, "truncate with an end that is a %s",
+                                 jinja_type_name(&v[3]));
+    return truncate_text(run, &v[0], length, leeway, jinja_truth(&v[2]), &v[3], out);
 }
 
 static bool filter_wordcount(struct jinja_run *run, struct jinja_args *args,

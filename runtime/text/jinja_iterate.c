@@ -312,6 +312,26 @@ static bool step_of(struct jinja_run *run, const struct jinja_value bounds[3], i
     return *step != 0 || jinja_fail(run, "a slice with a step of 0");
 }
 
+/* Python shows the step as it was given, also if it is beyond all items. */
+static bool slice_range(struct jinja_run *run, const struct jinja_range *of,
+                        int64_t start, int64_t stop, const struct jinja_value *given,
+                        size_t count, struct jinja_value *out)
+{
+    const int64_t most = 1000000000,
+                  step = given->kind == JINJA_NONE ? 1 : jinja_whole(given);
+    struct jinja_range *range = jinja_take(run, 1, sizeof *range);
+    if (!range)
+        return false;
+    if (step > most || step < -most || of->step > most || of->step < -most)
+        return jinja_unsupported(run, "a slice of a range with a step of this size");
+    *range = (struct jinja_range){ .start = of->start + start * of->step,
+                                   .stop = of->start + stop * of->step,
+                                   .step = of->step * step,
+                                   .count = count };
+    *out = (struct jinja_value){ .kind = JINJA_RANGE, .as.range = range };
+    return true;
+}
+
 bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
                  const struct jinja_value bounds[3], struct jinja_value *out)
 {
@@ -330,7 +350,7 @@ bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
     if (of->kind == JINJA_STRING)
         return slice_text(run, of, start, step, count, out);
     if (of->kind == JINJA_RANGE)
-        return jinja_unsupported(run, "a slice of a range");
+        return slice_range(run, of->as.range, start, stop, &bounds[2], count, out);
     if (!jinja_list_make(run, of->kind, count, out))
         return false;
     for (size_t i = 0; i < count; i++)

@@ -203,12 +203,28 @@ static bool filter_rejectattr(struct jinja_run *run, struct jinja_args *args,
     return jinja_generator(run, make_rejectattr, args, out);
 }
 
+/* An attribute, never an item. */
+static bool filter_attr(struct jinja_run *run, struct jinja_args *args,
+                        struct jinja_value *out)
+{
+    struct jinja_value v[2];
+    if (!jinja_bind(run, "attr", "obj name", false, args, v))
+        return false;
+    if (v[1].kind != JINJA_STRING)
+        return jinja_fail(run, "attr of a %s", jinja_type_name(&v[1]));
+    if (v[0].kind == JINJA_UNDEFINED)
+        return jinja_fail_undefined(run, &v[0]);
+    if (v[0].kind == JINJA_DICT && !jinja_method_find(&v[0], v[1].as.text->data))
+        return jinja_undefined_of(run, v[1].as.text->data, "dict", out);
+    return jinja_getattr(run, &v[0], v[1].as.text, out);
+}
+
 const struct jinja_function jinja_select_filters[] = {
     { "map", filter_map },
     { "select", filter_select },
     { "reject", filter_reject },
     { "selectattr", filter_selectattr },
     { "rejectattr", filter_rejectattr },
-    { "attr", NULL },
+    { "attr", filter_attr },
     { 0 },
 };
