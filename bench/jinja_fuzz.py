@@ -149,7 +149,7 @@ def value(depth):
                  lambda d: f"{value(d - 1)}[{value(d - 2)}]",
                  lambda d: f"{mapping(d)}.{pick(['get(`a`)', 'get(`q`, 5)', 'items()|list', 'keys()|list', 'values()|list', 'items()', 'keys()', 'pop(`a`)', 'update({})', 'copy()'])}",
                  lambda d: f"({value(d - 1)} if {test(d - 1)})",
-                 lambda d: f"{value(d - 1)}|{pick(['first', 'last', 'length', 'list', 'string', 'int', 'float', 'default(3)', 'd(`x`, true)', 'tojson', 'sum', 'abs', 'items', 'upper', 'join', 'round', 'unknown_filter'])}"])(depth)
+                 lambda d: f"{value(d - 1)}|{pick(['first', 'last', 'length', 'list', 'string', 'int', 'float', 'default(3)', 'd(`x`, true)', 'tojson', 'sum', 'abs', 'items', 'upper', 'join', 'round', 'unknown_filter', 'attr(`a`)', 'attr(`items`)|string|length'])}"])(depth)
 
 
 def blank():

@@ -98,7 +98,12 @@ def main():
         if digest in seen:
             continue
         seen[digest] = name
-        answers = ask(program, [request(template, *c) for c in CONVERSATIONS])
+        # The least of three times: the clock also runs while other programs do.
+        answers, *again = [ask(program, [request(template, *c) for c in CONVERSATIONS])
+                           for _ in range(3)]
+        for other in again:
+            for a, b in zip(answers, other):
+                a["us"] = min(a["us"], b["us"])
         expected = [reference(template, *c) for c in CONVERSATIONS]
         results = [compare(e, a) for e, a in zip(expected, answers)]
         slowest = max([slowest] + [a["us"] for a in answers])

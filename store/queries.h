@@ -151,8 +151,8 @@ RT_CHECKED rt_status store_count_answers(struct store *store, const char *run_id
                                          int64_t *out);
 
 /* gen_id, problem_id, sample, output, finish, answer, format, label, grader, correct,
- * extracted, extract_ok, reason: every score of the eval runs of that id or label ("": of
- * all), and answers without one. */
+ * extracted, extract_ok, reason, and whether the prompt ends with <think>: every score of
+ * the eval runs of that id or label ("": of all), and answers without one. */
 RT_CHECKED rt_status store_score_rows(struct store *store, const char *id_or_label,
                                       store_row_fn *fn, void *user);
 RT_CHECKED rt_status store_count_eval_runs(struct store *store, const char *id_or_label,

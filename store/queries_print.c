@@ -139,7 +139,10 @@ rt_status store_score_rows(struct store *s, const char *id_or_label, store_row_f
         s,
         "SELECT g.gen_id, g.problem_id, g.sample, g.output, g.finish, p.answer, "
         "json_extract(r.config,'$.format'), v.label, s.grader, s.correct, s.extracted, "
-        "s.extract_ok, s.reason FROM run r JOIN variant v USING(variant_id) JOIN "
+        "s.extract_ok, s.reason, coalesce((SELECT rtrim(json_extract(a.meta,'$.text'),' "
+        "'||char(10)) LIKE '%<think>' FROM artifact a WHERE a.kind='prompt' AND "
+        "a.artifact_id='sha256:'||g.prompt_hash),0) "
+        "FROM run r JOIN variant v USING(variant_id) JOIN "
         "generation g USING(run_id) JOIN problem p USING(problem_id) LEFT JOIN score s "
         "USING(gen_id) WHERE r.kind='eval' AND (?1='' OR ?1 IN (r.run_id, v.label)) "
         "ORDER BY r.started_ms, r.run_id, g.problem_id, g.sample, s.grader",

@@ -47,7 +47,8 @@ enum {
     CORRECT,
     EXTRACTED,
     OK,
-    REASON
+    REASON,
+    THINKS
 };
 
 static void print_change(const struct regrading *g, const struct store_row *row,
@@ -129,11 +130,14 @@ static rt_status take_answer(void *user, const struct store_row *row)
         g->unknown++;
         return RT_OK;
     }
-    pipe_grade(g->grader, format, store_row_text(row, OUTPUT),
-               strcmp(finish, "stop") == 0     ? PIPE_FINISH_STOP
-               : strcmp(finish, "length") == 0 ? PIPE_FINISH_LENGTH
-                                               : PIPE_FINISH_ERROR,
-               store_row_text(row, GOLD), extracted, &now);
+    const enum pipe_finish end = strcmp(finish, "stop") == 0     ? PIPE_FINISH_STOP
+                                 : strcmp(finish, "length") == 0 ? PIPE_FINISH_LENGTH
+                                                                 : PIPE_FINISH_ERROR;
+    const char *output = store_row_text(row, OUTPUT);
+    if (!pipe_grade_thought(format, store_row_integer(row, THINKS) != 0, output, end,
+                            &now))
+        pipe_grade(g->grader, format, output, end, store_row_text(row, GOLD), extracted,
+                   &now);
     g->answers++;
     g->undecided += now.reason && strncmp(now.reason, "undecided", 9) == 0;
     return same(row, &now) ? RT_OK : add_change(g, row, &now);

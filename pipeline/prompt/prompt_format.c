@@ -193,6 +193,30 @@ static bool extract(const struct pipe_prompt_format *f, const char *output,
                     : f->extract(output, extracted, PIPE_EXTRACT_MAX, rule);
 }
 
+bool pipe_prompt_thinks(const char *prompt)
+{
+    static const char opener[] = "<think>";
+    size_t size = strlen(prompt);
+    while (size && strchr(" \n", prompt[size - 1]))
+        size--;
+    return size >= sizeof opener - 1 &&
+           memcmp(prompt + size - (sizeof opener - 1), opener, sizeof opener - 1) == 0;
+}
+
+bool pipe_grade_thought(const struct pipe_prompt_format *format, bool thinks,
+                        const char *output, enum pipe_finish finish,
+                        struct pipe_score *out)
+{
+    if (!format->chat || !thinks || finish == PIPE_FINISH_ERROR ||
+        strstr(output, "</think>"))
+        return false;
+    *out = (struct pipe_score){ .grader = format->grader,
+                                .reason = finish == PIPE_FINISH_LENGTH
+                                              ? "truncated before an answer"
+                                              : "thinking does not end" };
+    return true;
+}
+
 void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *f,
                 const char *output, enum pipe_finish finish, const char *answer,
                 char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out)

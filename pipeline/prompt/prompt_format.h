@@ -55,7 +55,9 @@ struct pipe_prompt {
     const struct pipe_prompt_format *format;
     struct text_chat *chat; /* of formats that need one, else null */
     const char *examples;   /* their text, may be NULL */
-    const char *chat_end;   /* text that ends an answer of the chat, as its mark is no
+    bool thinks; /* the prompt ends with <think>: an answer begins within its reasoning
+                    (pipe_prompt_thinks) */
+    const char *chat_end; /* text that ends an answer of the chat, as its mark is no
                                  special token of the tokenizer; NULL: none */
 };
 
@@ -69,7 +71,16 @@ void pipe_prompt_hash(const struct pipe_prompt *prompt, char hex[65]);
 /* Cuts an answer, in place, at the first of the format's stop texts and of the chat's. */
 void pipe_prompt_cut(const struct pipe_prompt *prompt, char *answer);
 
+/* Whether a prompt ends with an opener of reasoning, <think>, white space apart. */
+bool pipe_prompt_thinks(const char *prompt);
+
 struct pipe_grader; /* grade/grade.h */
+
+/* The verdict on an answer of a chat that began within its reasoning (`thinks`) and does not
+ * leave it: not correct, whatever stands there. False: it is to be graded. */
+bool pipe_grade_thought(const struct pipe_prompt_format *format, bool thinks,
+                        const char *output, enum pipe_finish finish,
+                        struct pipe_score *out);
 
 /* Grades one answer. `grader` may be null for formats without a style. `extracted`
  * (PIPE_EXTRACT_MAX bytes) is the caller's and backs out->extracted. An answer that hit the

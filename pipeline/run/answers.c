@@ -183,8 +183,10 @@ static rt_status take_reply(void *user, const struct pipe_reply *a)
     struct pipe_score score;
     if (a->too_long)
         return save_too_long(g, &task, a->n_prompt);
-    pipe_grade(g->session->grader, g->session->format, a->text, a->finish,
-               problem->answer, extracted, &score);
+    if (!pipe_grade_thought(g->session->format, g->session->prompt.thinks, a->text,
+                            a->finish, &score))
+        pipe_grade(g->session->grader, g->session->format, a->text, a->finish,
+                   problem->answer, extracted, &score);
     const struct pipe_generation generation = {
         .problem_id = problem->id,
         .sample = task.sample,

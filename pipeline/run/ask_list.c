@@ -109,8 +109,10 @@ rt_status pipe_job_grade(struct pipe_session *session, const struct pipe_job *jo
         rt_format(session->ctx, "%s%s", job->given ? job->given : "", job->text);
     if (!whole)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "grading: no memory");
-    pipe_grade(session->grader, session->format, whole, job->finish, job->problem->answer,
-               extracted, &score);
+    if (!pipe_grade_thought(session->format, session->prompt.thinks, whole, job->finish,
+                            &score))
+        pipe_grade(session->grader, session->format, whole, job->finish,
+                   job->problem->answer, extracted, &score);
     *right = score.correct;
     rt_free(whole);
     return RT_OK;

@@ -61,6 +61,7 @@ static rt_status put_prompt(struct pipe_session *session)
     st = pipe_prompt_text(session->ctx, &session->prompt, "{question}", &text);
     if (st != RT_OK)
         return st;
+    session->prompt.thinks = pipe_prompt_thinks(text);
     st = store_put_prompt(session->store, id, session->format->name, text);
     rt_free(text);
     return st;

@@ -172,7 +172,8 @@ static rt_status try_user(struct text_chat *c)
     if (st == RT_OK && strstr(c->trial, TRIAL_USER))
         return RT_OK;
     snprintf(message, sizeof message, "%s", c->ctx->message);
-    if ((st == RT_OK || outcome == TEXT_JINJA_FAILED) && comes_in_parts(c))
+    if ((st == RT_OK || outcome == TEXT_JINJA_FAILED || outcome == TEXT_JINJA_RAISED) &&
+        comes_in_parts(c))
         return RT_OK;
     return st == RT_OK
                ? rt_fail(c->ctx, RT_ERR_INPUT,

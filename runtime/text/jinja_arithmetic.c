@@ -241,24 +241,20 @@ static bool is_sequence(const struct jinja_value *v)
     return v->kind == JINJA_STRING || v->kind == JINJA_LIST || v->kind == JINJA_TUPLE;
 }
 
-bool jinja_binary(struct jinja_run *run, enum jinja_op op, const struct jinja_value *a,
-                  const struct jinja_value *b, struct jinja_value *out)
+static bool is_undefined(const struct jinja_value *v)
+{
+    return v->kind == JINJA_UNDEFINED;
+}
+
+/* Operators of values that are no numbers. */
+static bool sequences(struct jinja_run *run, enum jinja_op op,
+                      const struct jinja_value *a, const struct jinja_value *b,
+                      struct jinja_value *out)
 {
     static const char *const signs[] = {
         [OP_ADD] = "+",       [OP_SUB] = "-", [OP_MUL] = "*", [OP_DIV] = "/",
         [OP_FLOORDIV] = "//", [OP_MOD] = "%", [OP_POW] = "**"
     };
-    if (jinja_is_whole(a) && jinja_is_whole(b))
-        return whole(run, op, jinja_whole(a), jinja_whole(b), out);
-    if (jinja_is_number(a) && jinja_is_number(b))
-        return floats(run, op, jinja_number(a), jinja_number(b), out);
-    if (op == OP_MOD && a->kind == JINJA_STRING) {
-        if (a->is_safe)
-            return jinja_unsupported(run, "%% of a text that is marked as safe");
-        return jinja_percent(run, a->as.text, b, out);
-    }
-    if (a->kind == JINJA_UNDEFINED || b->kind == JINJA_UNDEFINED)
-        return jinja_fail_undefined(run, a->kind == JINJA_UNDEFINED ? a : b);
     if (op == OP_ADD && a->kind == b->kind && is_sequence(a))
         return a->kind == JINJA_STRING ? join_texts(run, a, b, out)
                                        : join_lists(run, a, b, out);
@@ -270,6 +266,21 @@ bool jinja_binary(struct jinja_run *run, enum jinja_op op, const struct jinja_va
         return jinja_unsupported(run, "an operator on views of dicts");
     return jinja_fail(run, "`%s` of a %s and a %s", signs[op], jinja_type_name(a),
                       jinja_type_name(b));
+}
+
+bool jinja_binary(struct jinja_run *run, enum jinja_op op, const struct jinja_value *a,
+                  const struct jinja_value *b, struct jinja_value *out)
+{
+    if (jinja_is_whole(a) && jinja_is_whole(b))
+        return whole(run, op, jinja_whole(a), jinja_whole(b), out);
+    if (jinja_is_number(a) && jinja_is_number(b))
+        return floats(run, op, jinja_number(a), jinja_number(b), out);
+    if (op == OP_MOD && a->kind == JINJA_STRING)
+        return a->is_safe ? jinja_unsupported(run, "%% of a text that is marked as safe")
+                          : jinja_percent(run, a->as.text, b, out);
+    if (is_undefined(a) || is_undefined(b))
+        return jinja_fail_undefined(run, is_undefined(a) ? a : b);
+    return sequences(run, op, a, b, out);
 }
 
 bool jinja_negative(struct jinja_run *run, const struct jinja_value *v,

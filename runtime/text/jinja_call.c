@@ -103,12 +103,24 @@ static const char *word_at(const char *spec, size_t i, size_t *n)
     }
 }
 
+/* The place of a name in a list of words, `count` if it is not there. */
+static size_t place_of(const char *spec, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t n = 0;
+        const char *word = word_at(spec, i, &n);
+        if (word && strlen(name) == n && memcmp(word, name, n) == 0)
+            return i;
+    }
+    return count;
+}
+
 bool jinja_bind(struct jinja_run *run, const char *what, const char *spec,
                 bool is_positional, const struct jinja_args *args,
                 struct jinja_value *values)
 {
     const char *bar = strchr(spec, '|'), *word;
-    size_t count = 0, n;
+    size_t count = 0, n = 0;
     while (word_at(spec, count, &n))
         count++;
     if (args->count > count)
@@ -118,11 +130,8 @@ bool jinja_bind(struct jinja_run *run, const char *what, const char *spec,
         values[i] = i < args->count ? args->at[i] : jinja_missing();
     for (size_t j = 0; j < args->named_count; j++) {
         const char *name = args->named[j].name->data;
-        size_t i = 0;
-        while ((word = word_at(spec, i, &n)) != NULL &&
-               (strlen(name) != n || memcmp(word, name, n) != 0))
-            i++;
-        if (!word || is_positional || i < args->count)
+        const size_t i = place_of(spec, count, name);
+        if (i == count || is_positional || i < args->count)
             return jinja_fail(run, "%s takes no argument %.60s, or takes it twice", what,
                               name);
         values[i] = args->named[j].value;
@@ -183,6 +192,21 @@ static bool rest_tuple(struct jinja_run *run, const struct jinja_args *args, siz
     return true;
 }
 
+/* The named parameters; *has_caller: `caller` is one of them. */
+static void bind_parameters(struct jinja_run *run, const struct jinja_node *node,
+                            struct jinja_args *args, bool *has_caller)
+{
+    for (uint32_t i = 0; i < node->named.count; i++) {
+        struct jinja_value *slot = &run->frame->slots[i];
+        const char *parameter = node->named.at[i]->name->data;
+        *has_caller = *has_caller || strcmp(parameter, "caller") == 0;
+        if (i < args->count)
+            *slot = args->at[i];
+        else if (!take_named(args, parameter, slot))
+            *slot = jinja_missing();
+    }
+}
+
 /* The parameters of a macro in its new frame, which is run->frame. */
 static bool bind_macro(struct jinja_run *run, const struct jinja_node *node,
                        struct jinja_args *args)
@@ -190,15 +214,7 @@ static bool bind_macro(struct jinja_run *run, const struct jinja_node *node,
     const char *name = node->name ? node->name->data : "a call block";
     bool has_caller = false;
     struct jinja_value caller;
-    for (uint32_t i = 0; i < node->named.count; i++) {
-        struct jinja_value *slot = &run->frame->slots[i];
-        const char *parameter = node->named.at[i]->name->data;
-        has_caller = has_caller || strcmp(parameter, "caller") == 0;
-        if (i < args->count)
-            *slot = args->at[i];
-        else if (!take_named(args, parameter, slot))
-            *slot = jinja_missing();
-    }
+    bind_parameters(run, node, args, &has_caller);
     if (node->has_caller && !has_caller) {
         if ((!take_named(args, "caller", &caller) || caller.kind == JINJA_NONE) &&
             !jinja_undefined_hint(run, "no caller is defined", &caller))

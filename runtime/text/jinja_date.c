@@ -47,8 +47,8 @@ static bool date_of(int64_t days, struct date *date)
     return true;
 }
 
-/* One letter behind a %; `plain` writes numbers without a leading zero. */
-static bool format_one(const struct date *date, char letter, bool is_plain, char room[64])
+static bool format_number(const struct date *date, char letter, bool is_plain,
+                          char room[64])
 {
     const struct {
         char letter;
@@ -67,52 +67,49 @@ static bool format_one(const struct date *date, char letter, bool is_plain, char
         { 'S', 2, 0 },
         { 'f', 6, 0 },
     };
-    for (size_t i = 0; i < RT_COUNT(numbers); i++)
-        if (numbers[i].letter == letter) {
-            snprintf(room, 64, "%0*d", is_plain ? 1 : numbers[i].width, numbers[i].value);
-            return true;
-        }
-    if (is_plain)
-        return false;
+    for (size_t i = 0; i < RT_COUNT(numbers); i++) {
+        if (numbers[i].letter != letter)
+            continue;
+        snprintf(room, 64, "%0*d", is_plain ? 1 : numbers[i].width, numbers[i].value);
+        return true;
+    }
+    return false;
+}
+
+/* One letter behind a %; `is_plain` (%-d) writes numbers without a leading zero. */
+static bool format_one(const struct date *date, char letter, bool is_plain, char room[64])
+{
+    char whole[64], slashes[64], date_time[64], day[8];
     const char *month = months[date->month - 1], *weekday = weekdays[date->weekday];
-    switch (letter) {
-    case 'B':
-        snprintf(room, 64, "%s", month);
+    const int year = (int)date->year;
+    if (format_number(date, letter, is_plain, room))
         return true;
-    case 'b':
-    case 'h':
-        snprintf(room, 64, "%.3s", month);
+    snprintf(whole, sizeof whole, "%d-%02d-%02d", year, date->month, date->day);
+    snprintf(slashes, sizeof slashes, "%02d/%02d/%02d", date->month, date->day,
+             year % 100);
+    snprintf(date_time, sizeof date_time, "%.3s %.3s %2d 00:00:00 %d", weekday, month,
+             date->day, year);
+    snprintf(day, sizeof day, "%2d", date->day % 100);
+    const struct {
+        char letter;
+        int most; /* letters */
+        const char *words;
+    } words[] = {
+        { 'B', 63, month },     { 'b', 3, month },       { 'h', 3, month },
+        { 'A', 63, weekday },   { 'a', 3, weekday },     { 'e', 2, day },
+        { 'F', 63, whole },     { 'D', 63, slashes },    { 'x', 63, slashes },
+        { 'c', 63, date_time }, { 'T', 63, "00:00:00" }, { 'X', 63, "00:00:00" },
+        { 'R', 63, "00:00" },   { 'p', 63, "AM" },       { 'Z', 63, "" },
+        { 'z', 63, "" },        { '%', 63, "%" },        { 'n', 63, "\n" },
+        { 't', 63, "\t" },
+    };
+    for (size_t i = 0; i < RT_COUNT(words) && !is_plain; i++) {
+        if (words[i].letter != letter)
+            continue;
+        snprintf(room, 64, "%.*s", words[i].most, words[i].words);
         return true;
-    case 'A':
-        snprintf(room, 64, "%s", weekday);
-        return true;
-    case 'a':
-        snprintf(room, 64, "%.3s", weekday);
-        return true;
-    case 'e':
-        snprintf(room, 64, "%2d", date->day);
-        return true;
-    case 'F':
-        snprintf(room, 64, "%d-%02d-%02d", (int)date->year, date->month, date->day);
-        return true;
-    case 'D':
-    case 'x':
-        snprintf(room, 64, "%02d/%02d/%02d", date->month, date->day,
-                 (int)(date->year % 100));
-        return true;
-    case 'c':
-        snprintf(room, 64, "%.3s %.3s %2d 00:00:00 %d", weekday, month, date->day,
-                 (int)date->year);
-        return true;
-    default: {
-        static const char letters[] = "TXRpZz%nt";
-        static const char *const words[] = { "00:00:00", "00:00:00", "00:00", "AM", "",
-                                             "",         "%",        "\n",    "\t" };
-        const char *at = letter ? strchr(letters, letter) : NULL;
-        snprintf(room, 64, "%s", at ? words[at - letters] : "");
-        return at != NULL;
     }
-    }
+    return false;
 }
 
 bool jinja_strftime(struct jinja_run *run, struct jinja_args *args,

@@ -126,6 +126,23 @@ static bool eval_condition(struct jinja_run *run, const struct jinja_node *node,
     return jinja_undefined_hint(run, "an inline if without else was false", out);
 }
 
+/* Whether jinja2 computes this before it renders: there is no name and no call in it. */
+static bool is_constant(const struct jinja_node *node)
+{
+    if (!node)
+        return true;
+    if (node->type == NODE_NAME || node->type == NODE_CALL)
+        return false;
+    for (uint32_t i = 0; i < node->items.count; i++)
+        if (!is_constant(node->items.at[i]))
+            return false;
+    for (uint32_t i = 0; i < node->named.count; i++)
+        if (!is_constant(node->named.at[i]))
+            return false;
+    return is_constant(node->left) && is_constant(node->right) &&
+           is_constant(node->third);
+}
+
 static bool eval_getitem(struct jinja_run *run, const struct jinja_node *node,
                          struct jinja_value *out)
 {
@@ -142,6 +159,9 @@ static bool eval_getitem(struct jinja_run *run, const struct jinja_node *node,
         if (parts[i] && !jinja_eval(run, parts[i], &bounds[i]))
             return false;
     }
+    /* A slice of a constant that has none is undefined there, of other values an error. */
+    if (!jinja_can_be_cut(&of) && of.kind != JINJA_UNDEFINED && is_constant(node))
+        return jinja_undefined_of(run, NULL, jinja_type_name(&of), out);
     return jinja_slice(run, &of, bounds, out);
 }
 

@@ -26,39 +26,51 @@ static uint32_t line_here(const struct jinja_compiler *c)
 
 /* ---- calls, subscripts, filters, tests ---- */
 
+static const char wrong_order[] = "the arguments of a call are in a wrong order";
+
+/* *list or **dict */
+static bool spread_argument(struct jinja_compiler *c, struct jinja_node *node,
+                            uint32_t line)
+{
+    const bool is_named = jinja_skip_op(c, "**");
+    if (node->third || (node->right && !is_named))
+        return jinja_refuse(c, line, wrong_order);
+    if (!is_named)
+        jinja_skip_op(c, "*");
+    struct jinja_node **to = is_named ? &node->third : &node->right;
+    *to = jinja_expression(c, true);
+    return *to != NULL;
+}
+
+static bool named_argument(struct jinja_compiler *c, struct jinja_node *node,
+                           uint32_t line)
+{
+    if (node->third)
+        return jinja_refuse(c, line, wrong_order);
+    struct jinja_node *named = jinja_make(c, NODE_KEYWORD, line_here(c));
+    if (!named)
+        return false;
+    named->name = jinja_expect_any_name(c);
+    jinja_skip_op(c, "=");
+    named->left = jinja_expression(c, true);
+    for (uint32_t i = 0; i < node->named.count; i++)
+        if (strcmp(node->named.at[i]->name->data, named->name->data) == 0)
+            return jinja_refuse(c, line, "the argument %.60s is given twice",
+                                named->name->data);
+    return named->left && jinja_append(c, &node->named, jinja_finish(c, named));
+}
+
 /* One argument of a call into the lists of `node`. */
 static bool argument(struct jinja_compiler *c, struct jinja_node *node, uint32_t line)
 {
-    static const char wrong[] = "the arguments of a call are in a wrong order";
-    if (jinja_is_op(c, "*") || jinja_is_op(c, "**")) {
-        const bool is_named = jinja_skip_op(c, "**");
-        if (node->third || (node->right && !is_named))
-            return jinja_refuse(c, line, wrong);
-        if (!is_named)
-            jinja_skip_op(c, "*");
-        struct jinja_node **to = is_named ? &node->third : &node->right;
-        *to = jinja_expression(c, true);
-        return *to != NULL;
-    }
+    if (jinja_is_op(c, "*") || jinja_is_op(c, "**"))
+        return spread_argument(c, node, line);
     const struct jinja_token *next = jinja_peek(c, 1);
     if (jinja_peek(c, 0)->type == TOKEN_NAME && next->type == TOKEN_OPERATOR &&
-        strcmp(next->op, "=") == 0) {
-        if (node->third)
-            return jinja_refuse(c, line, wrong);
-        struct jinja_node *named = jinja_make(c, NODE_KEYWORD, line_here(c));
-        if (!named)
-            return false;
-        named->name = jinja_expect_any_name(c);
-        jinja_skip_op(c, "=");
-        named->left = jinja_expression(c, true);
-        for (uint32_t i = 0; i < node->named.count; i++)
-            if (strcmp(node->named.at[i]->name->data, named->name->data) == 0)
-                return jinja_refuse(c, line, "the argument %s is given twice",
-                                    named->name->data);
-        return named->left && jinja_append(c, &node->named, jinja_finish(c, named));
-    }
+        strcmp(next->op, "=") == 0)
+        return named_argument(c, node, line);
     if (node->right || node->third || node->named.count)
-        return jinja_refuse(c, line, wrong);
+        return jinja_refuse(c, line, wrong_order);
     return jinja_append(c, &node->items, jinja_expression(c, true));
 }
 
@@ -119,26 +131,33 @@ static struct jinja_node *subscribed(struct jinja_compiler *c)
     return jinja_finish(c, node);
 }
 
+/* More keys with commas make a tuple; none at all is the empty one. */
+static struct jinja_node *key_tuple(struct jinja_compiler *c, struct jinja_node *first,
+                                    uint32_t line)
+{
+    struct jinja_node *tuple = jinja_make(c, NODE_TUPLE, line);
+    if (!tuple || (first && !jinja_append(c, &tuple->items, first)))
+        return NULL;
+    while (first && jinja_skip_op(c, ","))
+        if (!jinja_append(c, &tuple->items, subscribed(c)))
+            return NULL;
+    for (uint32_t i = 0; i < tuple->items.count; i++)
+        if (tuple->items.at[i]->type == NODE_SLICE) {
+            jinja_refuse(c, line, "a slice with a comma is not supported");
+            return NULL;
+        }
+    return jinja_finish(c, tuple);
+}
+
 static struct jinja_node *brackets(struct jinja_compiler *c, struct jinja_node *left)
 {
     const uint32_t line = line_here(c);
     if (!jinja_expect_op(c, "["))
         return NULL;
-    struct jinja_node *key = subscribed(c);
-    if (key && jinja_is_op(c, ",")) {
-        struct jinja_node *tuple = jinja_make(c, NODE_TUPLE, line);
-        if (!tuple || !jinja_append(c, &tuple->items, key))
-            return NULL;
-        while (jinja_skip_op(c, ","))
-            if (!jinja_append(c, &tuple->items, subscribed(c)))
-                return NULL;
-        for (uint32_t i = 0; i < tuple->items.count; i++)
-            if (tuple->items.at[i]->type == NODE_SLICE) {
-                jinja_refuse(c, line, "a slice with a comma is not supported");
-                return NULL;
-            }
-        key = jinja_finish(c, tuple);
-    }
+    const bool is_empty = jinja_is_op(c, "]");
+    struct jinja_node *key = is_empty ? NULL : subscribed(c);
+    if (is_empty || (key && jinja_is_op(c, ",")))
+        key = key_tuple(c, key, line);
     return key && jinja_expect_op(c, "]") ? wrap(c, NODE_GETITEM, line, left, key) : NULL;
 }
 
@@ -495,96 +514,4 @@ struct jinja_node *jinja_expression(struct jinja_compiler *c, bool with_conditio
     struct jinja_node *node = with_condition ? condition(c) : disjunction(c);
     c->nesting--;
     return node;
-}
-
-static bool tuple_ends(const struct jinja_compiler *c, const char *end)
-{
-    const struct jinja_token *token = jinja_peek(c, 0);
-    return token->type == TOKEN_VARIABLE_END || token->type == TOKEN_BLOCK_END ||
-           jinja_is_op(c, ")") || (end && jinja_is_name(c, end));
-}
-
-/* Both forms of a tuple: of expressions, and of targets. */
-static struct jinja_node *tuple_of(struct jinja_compiler *c, const char *end,
-                                   bool in_parentheses,
-                                   struct jinja_node *(*item)(struct jinja_compiler *c))
-{
-    struct jinja_node *node = jinja_make(c, NODE_TUPLE, line_here(c));
-    bool is_tuple = false;
-    if (!node)
-        return NULL;
-    for (;;) {
-        if (node->items.count && !jinja_expect_op(c, ","))
-            return NULL;
-        if (tuple_ends(c, end))
-            break;
-        if (!jinja_append(c, &node->items, item(c)))
-            return NULL;
-        if (!jinja_is_op(c, ","))
-            break;
-        is_tuple = true;
-    }
-    if (!is_tuple && node->items.count)
-        return node->items.at[0];
-    if (!is_tuple && !in_parentheses) {
-        char room[80];
-        jinja_refuse(c, node->line, "an expression is missing before %s",
-                     jinja_token_words(jinja_peek(c, 0), room));
-        return NULL;
-    }
-    return jinja_finish(c, node);
-}
-
-static struct jinja_node *item_with_condition(struct jinja_compiler *c)
-{
-    return jinja_expression(c, true);
-}
-
-static struct jinja_node *item_without_condition(struct jinja_compiler *c)
-{
-    return jinja_expression(c, false);
-}
-
-struct jinja_node *jinja_tuple(struct jinja_compiler *c, bool with_condition,
-                               const char *end, bool in_parentheses)
-{
-    return tuple_of(c, end, in_parentheses,
-                    with_condition ? item_with_condition : item_without_condition);
-}
-
-static struct jinja_node *target_item(struct jinja_compiler *c)
-{
-    return jinja_primary(c, false);
-}
-
-static struct jinja_node *target_item_or_attribute(struct jinja_compiler *c)
-{
-    return jinja_primary(c, true);
-}
-
-/* Names and tuples of them become stores. */
-static bool make_store(struct jinja_compiler *c, struct jinja_node *node)
-{
-    if (node->type == NODE_NAME) {
-        node->is_store = true;
-        return true;
-    }
-    if (node->type == NODE_ATTRIBUTE_TARGET)
-        return true;
-    if (node->type != NODE_TUPLE && node->type != NODE_LIST)
-        return jinja_refuse(c, node->line, "only names and tuples can be assigned to");
-    for (uint32_t i = 0; i < node->items.count; i++)
-        if (!make_store(c, node->items.at[i]))
-            return false;
-    if (node->type == NODE_LIST)
-        return jinja_refuse(c, node->line, "a list as target is not supported");
-    return true;
-}
-
-struct jinja_node *jinja_target(struct jinja_compiler *c, bool with_namespace,
-                                const char *end)
-{
-    struct jinja_node *node =
-        tuple_of(c, end, false, with_namespace ? target_item_or_attribute : target_item);
-    return node && make_store(c, node) ? node : NULL;
 }

@@ -91,41 +91,41 @@ static bool filter_trim(struct jinja_run *run, struct jinja_args *args,
     return true;
 }
 
+static bool begins_word(uint32_t c)
+{
+    return jinja_is_space(c) || (c && c < 128 && strchr("-({[<", (int)c));
+}
+
+/* The rest of a word from *at, in small letters. */
+static bool write_rest(struct jinja_run *run, struct jinja_buffer *buffer,
+                       const struct jinja_text *text, size_t *at)
+{
+    struct jinja_value word;
+    const size_t from = *at;
+    for (size_t next = *at; next < text->size; *at = next)
+        if (begins_word(jinja_decode(text->data, &next)))
+            break;
+    return jinja_string(run, text->data + from, *at - from, &word) &&
+           jinja_cased(run, word.as.text, JINJA_LOWER, &word) &&
+           jinja_print(run, buffer, &word);
+}
+
 /* Words begin behind white space, - and opening brackets. */
 static bool filter_title(struct jinja_run *run, struct jinja_args *args,
                          struct jinja_value *out)
 {
-    struct jinja_value v, word;
+    struct jinja_value v;
     struct jinja_buffer buffer = { 0 };
     const struct jinja_text *text;
-    bool is_safe, good = true, begins = true;
+    bool is_safe, good = true;
     if (!jinja_bind(run, "title", "s", false, args, &v) ||
         !text_of(run, &v, &text, &is_safe))
         return false;
     for (size_t at = 0; good && at < text->size;) {
-        size_t from = at, end = at;
         const uint32_t c = jinja_decode(text->data, &at);
-        if (jinja_is_space(c) || (c < 128 && strchr("-({[<", (int)c) && c)) {
-            good = jinja_write(run, &buffer, text->data + from, at - from);
-            begins = true;
-            continue;
-        }
-        if (begins)
-            good = jinja_write_case(run, &buffer, c, JINJA_UPPER);
-        from = begins ? at : from;
-        begins = false;
-        for (at = end = from; at < text->size; end = at) { /* the rest of the word */
-            const uint32_t next = jinja_decode(text->data, &at);
-            if (jinja_is_space(next) ||
-                (next < 128 && next && strchr("-({[<", (int)next)))
-                break;
-        }
-        at = end;
-        const struct jinja_text *rest;
-        good = good && jinja_string(run, text->data + from, end - from, &word) &&
-               jinja_cased(run, word.as.text, JINJA_LOWER, &word);
-        rest = good ? word.as.text : NULL;
-        good = good && jinja_write(run, &buffer, rest->data, rest->size);
+        good = begins_word(c) ? jinja_write_character(run, &buffer, c)
+                              : jinja_write_case(run, &buffer, c, JINJA_UPPER) &&
+                                    write_rest(run, &buffer, text, &at);
     }
     return jinja_buffer_take(run, &buffer, good, out);
 }
@@ -228,40 +228,60 @@ static bool filter_indent(struct jinja_run *run, struct jinja_args *args,
     return jinja_buffer_take(run, &buffer, good, out);
 }
 
+/* The first `length` characters, up to the last blank of them unless `inside`. */
+static bool cut_text(struct jinja_run *run, const struct jinja_value *text,
+                     int64_t length, bool inside, struct jinja_value *out)
+{
+    struct jinja_value space, list;
+    const struct jinja_value bounds[3] = { jinja_none(), jinja_int(length),
+                                           jinja_none() };
+    if (!jinja_slice(run, text, bounds, out) || inside)
+        return inside && run->st == RT_OK;
+    if (!jinja_string(run, " ", 1, &space) ||
+        !jinja_split(run, out->as.text, &space, 1, true, &list))
+        return false;
+    *out = list.as.items->at[0];
+    return true;
+}
+
+/* Texts that are short enough, and everything that is empty, stay as they are. */
+static bool truncate_text(struct jinja_run *run, const struct jinja_value *v,
+                          int64_t length, int64_t leeway, bool inside,
+                          const struct jinja_value *mark, struct jinja_value *out)
+{
+    struct jinja_value cut;
+    size_t size;
+    const int64_t end = (int64_t)mark->as.text->count;
+    if (length < end || leeway < 0)
+        return jinja_fail(run, "truncate to fewer characters than its end has");
+    if (!jinja_length(run, v, &size))
+        return false;
+    *out = *v;
+    if ((int64_t)size <= length + leeway)
+        return true;
+    if (v->kind != JINJA_STRING || v->is_safe)
+        return jinja_unsupported(run, "truncate of a %s", jinja_type_name(v));
+    return cut_text(run, v, length - end, inside, &cut) &&
+           jinja_binary(run, OP_ADD, &cut, mark, out);
+}
+
 static bool filter_truncate(struct jinja_run *run, struct jinja_args *args,
                             struct jinja_value *out)
 {
-    struct jinja_value v[5], cut, bounds[3] = { { 0 } };
+    struct jinja_value v[5];
     int64_t length, leeway;
-    if (!jinja_bind(run, "truncate", "s | length killwords end leeway", false, args, v) ||
-        !jinja_whole_argument(run, "truncate", &v[1], 255, &length))
+    if (!jinja_bind(run, "truncate", "s | length killwords end leeway", false, args, v))
         return false;
     if (v[4].kind == JINJA_NONE)
         v[4] = jinja_missing();
-    if (!jinja_whole_argument(run, "truncate", &v[4], 5, &leeway) ||
+    if (!jinja_whole_argument(run, "truncate", &v[1], 255, &length) ||
+        !jinja_whole_argument(run, "truncate", &v[4], 5, &leeway) ||
         (v[3].kind == JINJA_MISSING && !jinja_string(run, "...", 3, &v[3])))
         return false;
-    if (v[0].kind != JINJA_STRING || v[3].kind != JINJA_STRING || v[0].is_safe)
-        return jinja_unsupported(run, "truncate of a %s", jinja_type_name(&v[0]));
-    const int64_t end = (int64_t)v[3].as.text->count;
-    if (length < end || leeway < 0)
-        return jinja_fail(run, "truncate to fewer characters than its end has");
-    if ((int64_t)v[0].as.text->count <= length + leeway) {
-        *out = v[0];
-        return true;
-    }
-    bounds[0] = bounds[2] = jinja_none();
-    bounds[1] = jinja_int(length - end);
-    if (!jinja_slice(run, &v[0], bounds, &cut))
-        return false;
-    if (!jinja_truth(&v[2])) {
-        struct jinja_value space, list;
-        if (!jinja_string(run, " ", 1, &space) ||
-            !jinja_split(run, cut.as.text, &space, 1, true, &list))
-            return false;
-        cut = list.as.items->at[0];
-    }
-    return jinja_binary(run, OP_ADD, &cut, &v[3], out);
+    if (v[3].kind != JINJA_STRING)
+        return jinja_unsupported(run, "truncate with an end that is a %s",
+                                 jinja_type_name(&v[3]));
+    return truncate_text(run, &v[0], length, leeway, jinja_truth(&v[2]), &v[3], out);
 }
 
 static bool filter_wordcount(struct jinja_run *run, struct jinja_args *args,

@@ -401,6 +401,7 @@ bool jinja_getattr(struct jinja_run *run, const struct jinja_value *of,
                    const struct jinja_text *name, struct jinja_value *out);
 bool jinja_getitem(struct jinja_run *run, const struct jinja_value *of,
                    const struct jinja_value *key, struct jinja_value *out);
+bool jinja_can_be_cut(const struct jinja_value *v); /* whether it has slices */
 bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
                  const struct jinja_value bounds[3], struct jinja_value *out);
 bool jinja_loop_attribute(struct jinja_run *run, struct jinja_loop *loop,

@@ -291,35 +291,66 @@ static bool slice_text(struct jinja_run *run, const struct jinja_value *of, int6
     return good;
 }
 
-bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
-                 const struct jinja_value bounds[3], struct jinja_value *out)
+bool jinja_can_be_cut(const struct jinja_value *v)
 {
-    size_t length;
-    if (of->kind == JINJA_UNDEFINED)
-        return jinja_fail_undefined(run, of);
-    if (of->kind != JINJA_STRING && of->kind != JINJA_LIST && of->kind != JINJA_TUPLE &&
-        of->kind != JINJA_RANGE)
-        return jinja_fail(run, "a %s cannot be cut by a slice", jinja_type_name(of));
+    return v->kind == JINJA_STRING || v->kind == JINJA_LIST || v->kind == JINJA_TUPLE ||
+           v->kind == JINJA_RANGE;
+}
+
+/* The step of a slice of n items. One beyond all of them takes the first item only. */
+static bool step_of(struct jinja_run *run, const struct jinja_value bounds[3], int64_t n,
+                    int64_t *step)
+{
     for (int i = 0; i < 3; i++)
         if (bounds[i].kind != JINJA_NONE && !jinja_is_whole(&bounds[i]))
             return jinja_fail(run, "a slice with a %s", jinja_type_name(&bounds[i]));
-    int64_t step = bounds[2].kind == JINJA_NONE ? 1 : jinja_whole(&bounds[2]);
-    if (step == 0)
-        return jinja_fail(run, "a slice with a step of 0");
-    if (!jinja_length(run, of, &length))
+    *step = bounds[2].kind == JINJA_NONE ? 1 : jinja_whole(&bounds[2]);
+    if (*step > n + 1)
+        *step = n + 1;
+    if (*step < -n - 1)
+        *step = -n - 1;
+    return *step != 0 || jinja_fail(run, "a slice with a step of 0");
+}
+
+/* Python shows the step as it was given, also if it is beyond all items. */
+static bool slice_range(struct jinja_run *run, const struct jinja_range *of,
+                        int64_t start, int64_t stop, const struct jinja_value *given,
+                        size_t count, struct jinja_value *out)
+{
+    const int64_t most = 1000000000,
+                  step = given->kind == JINJA_NONE ? 1 : jinja_whole(given);
+    struct jinja_range *range = jinja_take(run, 1, sizeof *range);
+    if (!range)
         return false;
-    const int64_t n = (int64_t)length;
-    if (step > n + 1 || step < -n - 1)
-        step = step > 0 ? n + 1 : -n - 1; /* takes the first item only */
-    const int64_t start = bound_of(&bounds[0], n, step, false),
-                  stop = bound_of(&bounds[1], n, step, true);
-    size_t count = 0;
+    if (step > most || step < -most || of->step > most || of->step < -most)
+        return jinja_unsupported(run, "a slice of a range with a step of this size");
+    *range = (struct jinja_range){ .start = of->start + start * of->step,
+                                   .stop = of->start + stop * of->step,
+                                   .step = of->step * step,
+                                   .count = count };
+    *out = (struct jinja_value){ .kind = JINJA_RANGE, .as.range = range };
+    return true;
+}
+
+bool jinja_slice(struct jinja_run *run, const struct jinja_value *of,
+                 const struct jinja_value bounds[3], struct jinja_value *out)
+{
+    size_t length, count = 0;
+    int64_t step = 1;
+    if (of->kind == JINJA_UNDEFINED)
+        return jinja_fail_undefined(run, of);
+    if (!jinja_can_be_cut(of))
+        return jinja_fail(run, "a %s cannot be cut by a slice", jinja_type_name(of));
+    if (!jinja_length(run, of, &length) || !step_of(run, bounds, (int64_t)length, &step))
+        return false;
+    const int64_t start = bound_of(&bounds[0], (int64_t)length, step, false),
+                  stop = bound_of(&bounds[1], (int64_t)length, step, true);
     if (step > 0 ? start < stop : start > stop)
         count = (size_t)((stop - start + step - (step > 0 ? 1 : -1)) / step);
     if (of->kind == JINJA_STRING)
         return slice_text(run, of, start, step, count, out);
     if (of->kind == JINJA_RANGE)
-        return jinja_unsupported(run, "a slice of a range");
+        return slice_range(run, of->as.range, start, stop, &bounds[2], count, out);
     if (!jinja_list_make(run, of->kind, count, out))
         return false;
     for (size_t i = 0; i < count; i++)

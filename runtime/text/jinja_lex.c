@@ -202,36 +202,35 @@ static int digit_value(char d)
 }
 
 /* Behind a whole number at `at`; its base in *base, its digits from *from. */
+/* Behind digits of a base with single underlines, from `at` on; one may stand first. */
+static size_t based_digits(const struct jinja_compiler *c, size_t at, int base)
+{
+    for (;;) {
+        const size_t digit = at + (at < c->size && c->text[at] == '_');
+        if (digit >= c->size || digit_value(c->text[digit]) >= base)
+            return at;
+        at = digit + 1;
+    }
+}
+
+/* Behind a whole number at `at`; its base in *base, its digits from *from. */
 static size_t int_end(const struct jinja_compiler *c, size_t at, int *base, size_t *from)
 {
-    static const struct {
-        char letter;
-        int base;
-    } prefixes[] = { { 'b', 2 }, { 'o', 8 }, { 'x', 16 } };
+    static const char letters[] = "box";
+    static const int bases[] = { 2, 8, 16 };
+    const char *letter = NULL;
     *base = 10;
     *from = at;
-    for (size_t i = 0; c->text[at] == '0' && at + 2 < c->size && i < 3; i++) {
-        if ((c->text[at + 1] | 32) != prefixes[i].letter)
-            continue;
-        size_t end = at + 2;
-        while (end < c->size && (digit_value(c->text[end]) < prefixes[i].base ||
-                                 (c->text[end] == '_' && end + 1 < c->size &&
-                                  digit_value(c->text[end + 1]) < prefixes[i].base)))
-            end++;
-        if (end == at + 2)
-            break;
-        *base = prefixes[i].base;
+    if (c->text[at] != '0')
+        return based_digits(c, at + 1, 10);
+    if (at + 1 < c->size && (c->text[at + 1] | 32) > ' ')
+        letter = strchr(letters, c->text[at + 1] | 32);
+    if (letter && based_digits(c, at + 2, bases[letter - letters]) > at + 2) {
+        *base = bases[letter - letters];
         *from = at + 2;
-        return end;
+        return based_digits(c, at + 2, *base);
     }
-    size_t end = at + 1; /* no digit but zeros may follow a zero */
-    while (
-        end < c->size &&
-        ((c->text[at] != '0' && is_digit(c->text[end])) || c->text[end] == '0' ||
-         (c->text[end] == '_' && end + 1 < c->size &&
-          (c->text[at] != '0' ? is_digit(c->text[end + 1]) : c->text[end + 1] == '0'))))
-        end++;
-    return end;
+    return based_digits(c, at + 1, 1); /* zeros only */
 }
 
 static bool lex_number(struct jinja_compiler *c)

@@ -102,6 +102,31 @@ static bool list_index(struct jinja_run *run, const struct jinja_value *self,
     return jinja_fail(run, "index: the value is not in the list");
 }
 
+static bool range_list(struct jinja_run *run, const struct jinja_value *self,
+                       struct jinja_value *list)
+{
+    struct jinja_items *items;
+    if (!jinja_to_items(run, self, &items))
+        return false;
+    *list = (struct jinja_value){ .kind = JINJA_LIST, .as.items = items };
+    return true;
+}
+
+static bool range_count(struct jinja_run *run, const struct jinja_value *self,
+                        struct jinja_args *args, struct jinja_value *out)
+{
+    struct jinja_value list;
+    return range_list(run, self, &list) && list_count(run, &list, args, out);
+}
+
+static bool range_index(struct jinja_run *run, const struct jinja_value *self,
+                        struct jinja_args *args, struct jinja_value *out)
+{
+    struct jinja_value list, value;
+    return jinja_bind(run, "index", "value", true, args, &value) &&
+           range_list(run, self, &list) && list_index(run, &list, args, out);
+}
+
 static bool cycler_next(struct jinja_run *run, const struct jinja_value *self,
                         struct jinja_args *args, struct jinja_value *out)
 {
@@ -179,8 +204,9 @@ static const struct jinja_method int_methods[] = {
 };
 
 static const struct jinja_method range_methods[] = {
-    { "start", NULL, false }, { "stop", NULL, false },  { "step", NULL, false },
-    { "count", NULL, false }, { "index", NULL, false }, { 0 },
+    { "start", NULL, false },        { "stop", NULL, false },
+    { "step", NULL, false },         { "count", range_count, false },
+    { "index", range_index, false }, { 0 },
 };
 
 static const struct jinja_method view_methods[] = {

@@ -61,46 +61,67 @@ static bool filter_round(struct jinja_run *run, struct jinja_args *args,
 }
 
 /* A text as Python's float() reads it; false: it is none. */
-static bool read_float(const struct jinja_text *text, double *number)
+static void cut_blanks(const struct jinja_text *text, size_t *from, size_t *to)
 {
-    static const char *const words[] = { "inf", "infinity", "nan" };
-    char room[400];
-    size_t from = 0, to = text->size, n = 0;
-    while (from < to && jinja_is_space((uint8_t)text->data[from]))
-        from++;
-    while (to > from && jinja_is_space((uint8_t)text->data[to - 1]))
-        to--;
-    bool digit = false, has_digit = false;
-    for (size_t i = from; i < to && n + 1 < sizeof room; i++) {
-        const char c = text->data[i];
-        const bool is_digit = c >= '0' && c <= '9';
-        if (c == '_') {
-            if (!digit || i + 1 == to || text->data[i + 1] < '0' ||
-                text->data[i + 1] > '9')
-                return false;
-            continue;
-        }
-        digit = is_digit;
-        has_digit = has_digit || is_digit;
-        room[n++] = c;
+    *from = 0;
+    *to = text->size;
+    while (*from < *to && jinja_is_space((uint8_t)text->data[*from]))
+        ++*from;
+    while (*to > *from && jinja_is_space((uint8_t)text->data[*to - 1]))
+        --*to;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* A copy without the underlines that stand between digits; false: one stands elsewhere, or
+ * the text is too long to be a number. */
+static bool without_underlines(const struct jinja_text *text, char *room, size_t most)
+{
+    size_t from, to, n = 0;
+    cut_blanks(text, &from, &to);
+    if (to - from >= most)
+        return false;
+    for (size_t i = from; i < to; i++) {
+        const bool between = i > from && is_digit(text->data[i - 1]) && i + 1 < to &&
+                             is_digit(text->data[i + 1]);
+        if (text->data[i] != '_')
+            room[n++] = text->data[i];
+        else if (!between)
+            return false;
     }
     room[n] = 0;
-    if (to - from >= sizeof room - 1 || strspn(room, "+-.0123456789eE") != n) {
-        const char *word = room + (room[0] == '+' || room[0] == '-');
-        for (size_t w = 0; w < RT_COUNT(words); w++) {
-            size_t i = 0;
-            while (words[w][i] && (word[i] | 32) == words[w][i])
-                i++;
-            if (!words[w][i] && !word[i]) {
-                *number = w == 2 ? NAN : room[0] == '-' ? -INFINITY : INFINITY;
-                return true;
-            }
-        }
-        return false;
+    return true;
+}
+
+/* inf, infinity and nan in any case, with a sign. */
+static bool read_word(const char *room, double *number)
+{
+    static const char *const words[] = { "inf", "infinity", "nan" };
+    const char *word = room + (room[0] == '+' || room[0] == '-');
+    for (size_t w = 0; w < RT_COUNT(words); w++) {
+        size_t i = 0;
+        while (words[w][i] && (word[i] | 32) == words[w][i])
+            i++;
+        if (words[w][i] || word[i])
+            continue;
+        *number = w == 2 ? NAN : room[0] == '-' ? -INFINITY : INFINITY;
+        return true;
     }
-    char *end = room;
+    return false;
+}
+
+static bool read_float(const struct jinja_text *text, double *number)
+{
+    char room[400], *end = room;
+    if (!without_underlines(text, room, sizeof room))
+        return false;
+    if (room[strspn(room, "+-.0123456789eE")])
+        return read_word(room, number);
     *number = strtod(room, &end);
-    return has_digit && *end == 0;
+    return end != room && *end == 0;
 }
 
 /* Where the digits of a text begin for int(text, base): its sign and prefix are skipped. */
@@ -135,29 +156,22 @@ static bool ascii_digits(struct jinja_run *run, const struct jinja_text *text)
 
 enum int_read { INT_READ, INT_NONE, INT_LARGE };
 
-static enum int_read read_int(const struct jinja_text *text, int base, int64_t *out)
+static int digit_of(char c)
 {
-    struct jinja_text const *t = text;
-    size_t from = 0, to = t->size;
-    bool is_negative = false, digit = false, zeros = true;
-    while (from < to && jinja_is_space((uint8_t)t->data[from]))
-        from++;
-    while (to > from && jinja_is_space((uint8_t)t->data[to - 1]))
-        to--;
-    const bool any_base = base == 0;
-    size_t i = from + skip_prefix(t->data + from, to - from, &base, &is_negative);
-    const bool has_prefix = any_base && base != 0;
-    if (base == 0)
-        base = 10;
-    const size_t first = i;
+    const char lower = (char)(c | 32);
+    if (is_digit(c))
+        return c - '0';
+    return lower >= 'a' && lower <= 'z' ? lower - 'a' + 10 : 99;
+}
+
+/* Digits of a base with single underlines between them. */
+static enum int_read read_digits(const char *s, size_t size, int base, uint64_t *out)
+{
+    bool digit = false, large = false;
     uint64_t v = 0;
-    bool large = false;
-    for (; i < to; i++) {
-        const char c = t->data[i], lower = (char)(c | 32);
-        const int value = c >= '0' && c <= '9'           ? c - '0'
-                          : lower >= 'a' && lower <= 'z' ? lower - 'a' + 10
-                                                         : 99;
-        if (c == '_' && digit && i + 1 < to) {
+    for (size_t i = 0; i < size; i++) {
+        const int value = digit_of(s[i]);
+        if (s[i] == '_' && digit) {
             digit = false;
             continue;
         }
@@ -165,16 +179,29 @@ static enum int_read read_int(const struct jinja_text *text, int base, int64_t *
             return INT_NONE;
         large = large || v > (UINT64_MAX - (unsigned)value) / (unsigned)base;
         v = v * (unsigned)base + (unsigned)value;
-        zeros = zeros && value == 0;
         digit = true;
     }
-    if (!digit || i == first ||
-        (any_base && !has_prefix && t->data[first] == '0' && !zeros))
+    *out = v;
+    if (!digit)
         return INT_NONE;
-    if (large || v > (uint64_t)INT64_MAX)
-        return INT_LARGE;
+    return large || v > (uint64_t)INT64_MAX ? INT_LARGE : INT_READ;
+}
+
+static enum int_read read_int(const struct jinja_text *text, int base, int64_t *out)
+{
+    size_t from, to;
+    bool is_negative = false;
+    uint64_t v = 0;
+    const int asked = base;
+    cut_blanks(text, &from, &to);
+    from += skip_prefix(text->data + from, to - from, &base, &is_negative);
+    const bool plain = asked == 0 && base == 0; /* then no zeros may lead */
+    const enum int_read read =
+        read_digits(text->data + from, to - from, base ? base : 10, &v);
+    if (read == INT_READ && plain && text->data[from] == '0' && v != 0)
+        return INT_NONE;
     *out = is_negative ? -(int64_t)v : (int64_t)v;
-    return INT_READ;
+    return read;
 }
 
 /* int(float(text)), else the default. */
@@ -189,42 +216,51 @@ static bool int_of_float_text(struct jinja_run *run, const struct jinja_text *te
     return jinja_int_of_float(run, number, out);
 }
 
-static bool filter_int(struct jinja_run *run, struct jinja_args *args,
-                       struct jinja_value *out)
+/* int(text, base), else int(float(text)), else the default. */
+static bool int_of_text(struct jinja_run *run, const struct jinja_text *text,
+                        int64_t base, const struct jinja_value *otherwise,
+                        struct jinja_value *out)
 {
-    struct jinja_value v[3];
-    int64_t base, whole;
-    if (!jinja_bind(run, "int", "value | default base", false, args, v) ||
-        !jinja_whole_argument(run, "int", &v[2], 10, &base))
-        return false;
-    if (v[1].kind == JINJA_MISSING)
-        v[1] = jinja_int(0);
-    if (v[0].kind == JINJA_UNDEFINED)
-        return jinja_fail_undefined(run, &v[0]);
-    if (jinja_is_whole(&v[0])) {
-        *out = jinja_int(jinja_whole(&v[0]));
-        return true;
-    }
-    if (v[0].kind == JINJA_FLOAT) {
-        if (isinf(v[0].as.number))
-            return jinja_fail(run, "int of infinity");
-        *out = v[1];
-        return isnan(v[0].as.number) || jinja_int_of_float(run, v[0].as.number, out);
-    }
-    *out = v[1];
-    if (v[0].kind != JINJA_STRING)
-        return true;
+    int64_t whole;
     const bool good_base = base == 0 || (base >= 2 && base <= 36);
-    if (!ascii_digits(run, v[0].as.text))
+    if (!ascii_digits(run, text))
         return false;
-    switch (good_base ? read_int(v[0].as.text, (int)base, &whole) : INT_NONE) {
+    switch (good_base ? read_int(text, (int)base, &whole) : INT_NONE) {
     case INT_READ:
         *out = jinja_int(whole);
         return true;
     case INT_LARGE:
         return jinja_unsupported(run, "a whole number of more than 64 bits");
     default:
-        return int_of_float_text(run, v[0].as.text, &v[1], out);
+        return int_of_float_text(run, text, otherwise, out);
+    }
+}
+
+static bool filter_int(struct jinja_run *run, struct jinja_args *args,
+                       struct jinja_value *out)
+{
+    struct jinja_value v[3];
+    int64_t base;
+    if (!jinja_bind(run, "int", "value | default base", false, args, v) ||
+        !jinja_whole_argument(run, "int", &v[2], 10, &base))
+        return false;
+    *out = v[1].kind == JINJA_MISSING ? jinja_int(0) : v[1];
+    switch (v[0].kind) {
+    case JINJA_UNDEFINED:
+        return jinja_fail_undefined(run, &v[0]);
+    case JINJA_BOOL:
+    case JINJA_INT:
+        *out = jinja_int(jinja_whole(&v[0]));
+        return true;
+    case JINJA_FLOAT:
+        if (isinf(v[0].as.number))
+            return jinja_fail(run, "int of infinity");
+        return isnan(v[0].as.number) || jinja_int_of_float(run, v[0].as.number, out);
+    case JINJA_STRING:
+        v[1] = *out;
+        return int_of_text(run, v[0].as.text, base, &v[1], out);
+    default:
+        return true;
     }
 }
 

@@ -1,5 +1,6 @@
 /* runtime/text/jinja_primary.c
- * The smallest expressions of templates: literals, names, what stands in brackets. */
+ * The smallest expressions of templates: literals, names, what stands in brackets; tuples,
+ * and what can be assigned to. */
 #include "runtime/text/jinja_compile.h"
 
 #include <stdio.h>
@@ -106,4 +107,98 @@ struct jinja_node *jinja_primary(struct jinja_compiler *c, bool with_namespace)
         return NULL;
     }
     }
+}
+
+/* ---- tuples and targets ---- */
+
+static bool tuple_ends(const struct jinja_compiler *c, const char *end)
+{
+    const struct jinja_token *token = jinja_peek(c, 0);
+    return token->type == TOKEN_VARIABLE_END || token->type == TOKEN_BLOCK_END ||
+           jinja_is_op(c, ")") || (end && jinja_is_name(c, end));
+}
+
+/* Both forms of a tuple: of expressions, and of targets. */
+static struct jinja_node *tuple_of(struct jinja_compiler *c, const char *end,
+                                   bool in_parentheses,
+                                   struct jinja_node *(*item)(struct jinja_compiler *c))
+{
+    struct jinja_node *node = jinja_make(c, NODE_TUPLE, jinja_peek(c, 0)->line);
+    bool is_tuple = false;
+    if (!node)
+        return NULL;
+    for (;;) {
+        if (node->items.count && !jinja_expect_op(c, ","))
+            return NULL;
+        if (tuple_ends(c, end))
+            break;
+        if (!jinja_append(c, &node->items, item(c)))
+            return NULL;
+        if (!jinja_is_op(c, ","))
+            break;
+        is_tuple = true;
+    }
+    if (!is_tuple && node->items.count)
+        return node->items.at[0];
+    if (!is_tuple && !in_parentheses) {
+        char room[80];
+        jinja_refuse(c, node->line, "an expression is missing before %s",
+                     jinja_token_words(jinja_peek(c, 0), room));
+        return NULL;
+    }
+    return jinja_finish(c, node);
+}
+
+static struct jinja_node *item_with_condition(struct jinja_compiler *c)
+{
+    return jinja_expression(c, true);
+}
+
+static struct jinja_node *item_without_condition(struct jinja_compiler *c)
+{
+    return jinja_expression(c, false);
+}
+
+struct jinja_node *jinja_tuple(struct jinja_compiler *c, bool with_condition,
+                               const char *end, bool in_parentheses)
+{
+    return tuple_of(c, end, in_parentheses,
+                    with_condition ? item_with_condition : item_without_condition);
+}
+
+static struct jinja_node *target_item(struct jinja_compiler *c)
+{
+    return jinja_primary(c, false);
+}
+
+static struct jinja_node *target_item_or_attribute(struct jinja_compiler *c)
+{
+    return jinja_primary(c, true);
+}
+
+/* Names and tuples of them become stores. */
+static bool make_store(struct jinja_compiler *c, struct jinja_node *node)
+{
+    if (node->type == NODE_NAME) {
+        node->is_store = true;
+        return true;
+    }
+    if (node->type == NODE_ATTRIBUTE_TARGET)
+        return true;
+    if (node->type != NODE_TUPLE && node->type != NODE_LIST)
+        return jinja_refuse(c, node->line, "only names and tuples can be assigned to");
+    for (uint32_t i = 0; i < node->items.count; i++)
+        if (!make_store(c, node->items.at[i]))
+            return false;
+    if (node->type == NODE_LIST)
+        return jinja_refuse(c, node->line, "a list as target is not supported");
+    return true;
+}
+
+struct jinja_node *jinja_target(struct jinja_compiler *c, bool with_namespace,
+                                const char *end)
+{
+    struct jinja_node *node =
+        tuple_of(c, end, false, with_namespace ? target_item_or_attribute : target_item);
+    return node && make_store(c, node) ? node : NULL;
 }

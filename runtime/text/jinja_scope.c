@@ -185,6 +185,22 @@ static bool analyze_if(struct jinja_compiler *c, struct jinja_scope *scope,
     return true;
 }
 
+static bool analyze_children(struct jinja_compiler *c, struct jinja_scope *scope,
+                             struct jinja_node *node)
+{
+    return analyze(c, scope, node->left) && analyze(c, scope, node->right) &&
+           analyze_list(c, scope, &node->items) && analyze_list(c, scope, &node->named) &&
+           analyze_list(c, scope, &node->more) && analyze(c, scope, node->third);
+}
+
+static bool analyze_name(struct jinja_compiler *c, struct jinja_scope *scope,
+                         struct jinja_node *node)
+{
+    const bool is_store = node->is_store || node->type == NODE_MACRO;
+    return is_store ? store(c, scope, node->name) : load(c, scope, node->name);
+}
+
+/* Bodies with a scope of their own are not looked into: only at what stands outside. */
 static bool analyze(struct jinja_compiler *c, struct jinja_scope *scope,
                     struct jinja_node *node)
 {
@@ -192,19 +208,16 @@ static bool analyze(struct jinja_compiler *c, struct jinja_scope *scope,
         return true;
     switch (node->type) {
     case NODE_NAME:
-        return node->is_store ? store(c, scope, node->name) : load(c, scope, node->name);
     case NODE_ATTRIBUTE_TARGET:
-        return load(c, scope, node->name);
+    case NODE_MACRO:
+        return analyze_name(c, scope, node);
     case NODE_IF:
         return analyze_if(c, scope, node);
-    case NODE_MACRO:
-        return store(c, scope, node->name);
     case NODE_FOR:
     case NODE_CALL_BLOCK:
     case NODE_FILTER_BLOCK:
+    case NODE_GENERATION: /* which has no right side */
         return analyze(c, scope, node->right);
-    case NODE_GENERATION:
-        return true;
     case NODE_WITH:
         return analyze_list(c, scope, &node->more);
     case NODE_SET:
@@ -212,10 +225,7 @@ static bool analyze(struct jinja_compiler *c, struct jinja_scope *scope,
     case NODE_SET_BLOCK:
         return analyze(c, scope, node->left);
     default:
-        return analyze(c, scope, node->left) && analyze(c, scope, node->right) &&
-               analyze_list(c, scope, &node->items) &&
-               analyze_list(c, scope, &node->named) &&
-               analyze_list(c, scope, &node->more) && analyze(c, scope, node->third);
+        return analyze_children(c, scope, node);
     }
 }
 
@@ -237,7 +247,6 @@ static enum search list_reads(const struct jinja_list *list, const char *name)
 
 static enum search reads(const struct jinja_node *node, const char *name)
 {
-    enum search found = SEARCH_ON;
     if (!node)
         return SEARCH_ON;
     if (node->type == NODE_NAME) {
@@ -248,19 +257,13 @@ static enum search reads(const struct jinja_node *node, const char *name)
     const bool parameters_first = node->type == NODE_MACRO ||
                                   node->type == NODE_CALL_BLOCK ||
                                   node->type == NODE_WITH;
-    found = reads(node->left, name);
+    const struct jinja_list *usual[] = { &node->items, &node->named, &node->more },
+                            *first[] = { &node->named, &node->more, &node->items };
+    enum search found = reads(node->left, name);
     if (found == SEARCH_ON)
         found = reads(node->right, name);
-    if (found == SEARCH_ON && parameters_first)
-        found = list_reads(&node->named, name);
-    if (found == SEARCH_ON && parameters_first)
-        found = list_reads(&node->more, name);
-    if (found == SEARCH_ON)
-        found = list_reads(&node->items, name);
-    if (found == SEARCH_ON && !parameters_first)
-        found = list_reads(&node->named, name);
-    if (found == SEARCH_ON && !parameters_first)
-        found = list_reads(&node->more, name);
+    for (size_t i = 0; i < 3 && found == SEARCH_ON; i++)
+        found = list_reads(parameters_first ? first[i] : usual[i], name);
     return found == SEARCH_ON ? reads(node->third, name) : found;
 }
 
@@ -495,6 +498,20 @@ static bool resolve_soft(struct jinja_compiler *c, struct jinja_scope *scope,
     return good;
 }
 
+static bool has_inner_scope(const struct jinja_node *node)
+{
+    return node->type == NODE_SET_BLOCK || node->type == NODE_FILTER_BLOCK ||
+           node->type == NODE_WITH;
+}
+
+static bool resolve_macro(struct jinja_compiler *c, struct jinja_scope *scope,
+                          struct jinja_node *node)
+{
+    if (node->type == NODE_MACRO)
+        return resolve_name(c, scope, node) && resolve_function(c, scope, node);
+    return resolve(c, scope, node->right) && resolve_function(c, scope, node);
+}
+
 static bool resolve(struct jinja_compiler *c, struct jinja_scope *scope,
                     struct jinja_node *node)
 {
@@ -513,18 +530,12 @@ static bool resolve(struct jinja_compiler *c, struct jinja_scope *scope,
     case NODE_FOR:
         return resolve_for(c, scope, node);
     case NODE_MACRO:
-        return find(scope, scope, node->name, &node->ref) &&
-               resolve_function(c, scope, node);
     case NODE_CALL_BLOCK:
-        return resolve(c, scope, node->right) && resolve_function(c, scope, node);
     case NODE_GENERATION:
-        return resolve_function(c, scope, node);
-    case NODE_SET_BLOCK:
-    case NODE_FILTER_BLOCK:
-    case NODE_WITH:
-        return resolve_inner(c, scope, node);
+        return resolve_macro(c, scope, node);
     default:
-        return resolve_children(c, scope, node);
+        return has_inner_scope(node) ? resolve_inner(c, scope, node)
+                                     : resolve_children(c, scope, node);
     }
 }
 

@@ -108,33 +108,44 @@ static bool make_map(struct jinja_run *run, struct jinja_args *args,
     return true;
 }
 
+/* Whether an item is taken: by its truth, or a test of it, or of its attribute. */
+static bool is_taken(struct jinja_run *run, struct applied *applied,
+                     const struct jinja_value *item, const struct jinja_value *path,
+                     bool *taken)
+{
+    struct jinja_value value = *item, result;
+    if (path && !jinja_attribute_path(run, item, path, NULL, &value))
+        return false;
+    result = value;
+    if (applied->function && !apply(run, applied, &value, &result))
+        return false;
+    *taken = jinja_truth(&result);
+    return true;
+}
+
 static bool select_items(struct jinja_run *run, const char *what, struct jinja_args *args,
                          bool by_attribute, bool wanted, struct jinja_value *out)
 {
     struct jinja_items *items;
-    struct jinja_value list, value, result;
+    struct jinja_value list;
     struct applied applied = { 0 };
     const size_t off = by_attribute ? 2 : 1;
+    bool taken;
     if (!all_items(run, args, &items, &list))
         return false;
-    if (items && args->count < off)
+    *out = list;
+    if (!items)
+        return true;
+    if (args->count < off)
         return jinja_fail(run, "%s needs an attribute", what);
-    if (items && args->count > off &&
+    if (args->count > off &&
         !applied_init(run, &args->at[off], false, args, off + 1, &applied))
         return false;
-    for (size_t i = 0; items && i < items->count; i++) {
-        value = items->at[i];
-        if (by_attribute &&
-            !jinja_attribute_path(run, &items->at[i], &args->at[1], NULL, &value))
+    for (size_t i = 0; i < items->count; i++)
+        if (!is_taken(run, &applied, &items->at[i], by_attribute ? &args->at[1] : NULL,
+                      &taken) ||
+            (taken == wanted && !jinja_list_add(run, list.as.items, items->at[i])))
             return false;
-        result = value;
-        if (applied.function && !apply(run, &applied, &value, &result))
-            return false;
-        if (jinja_truth(&result) == wanted &&
-            !jinja_list_add(run, list.as.items, items->at[i]))
-            return false;
-    }
-    *out = list;
     return true;
 }
 
@@ -192,12 +203,28 @@ static bool filter_rejectattr(struct jinja_run *run, struct jinja_args *args,
     return jinja_generator(run, make_rejectattr, args, out);
 }
 
+/* An attribute, never an item. */
+static bool filter_attr(struct jinja_run *run, struct jinja_args *args,
+                        struct jinja_value *out)
+{
+    struct jinja_value v[2];
+    if (!jinja_bind(run, "attr", "obj name", false, args, v))
+        return false;
+    if (v[1].kind != JINJA_STRING)
+        return jinja_fail(run, "attr of a %s", jinja_type_name(&v[1]));
+    if (v[0].kind == JINJA_UNDEFINED)
+        return jinja_fail_undefined(run, &v[0]);
+    if (v[0].kind == JINJA_DICT && !jinja_method_find(&v[0], v[1].as.text->data))
+        return jinja_undefined_of(run, v[1].as.text->data, "dict", out);
+    return jinja_getattr(run, &v[0], v[1].as.text, out);
+}
+
 const struct jinja_function jinja_select_filters[] = {
     { "map", filter_map },
     { "select", filter_select },
     { "reject", filter_reject },
     { "selectattr", filter_selectattr },
     { "rejectattr", filter_rejectattr },
-    { "attr", NULL },
+    { "attr", filter_attr },
     { 0 },
 };

@@ -478,10 +478,38 @@ static bool filter_slice(struct jinja_run *run, struct jinja_args *args,
            jinja_generator(run, make_slice, args, out);
 }
 
+/* The end of the run of equal keys that begins at i. */
+static bool run_end(struct jinja_run *run, const struct jinja_value *keys, size_t count,
+                    size_t i, size_t *end)
+{
+    bool equal = true;
+    for (*end = i + 1; *end < count; ++*end) {
+        if (!jinja_equal(run, &keys[i], &keys[*end], &equal))
+            return false;
+        if (!equal)
+            break;
+    }
+    return true;
+}
+
+/* A pair of the attribute, as the first item has it, and the items. */
+static bool add_group(struct jinja_run *run, const struct jinja_items *items, size_t i,
+                      size_t end, const struct jinja_value *path,
+                      const struct jinja_value *otherwise, struct jinja_items *to)
+{
+    struct jinja_value group, real, pair;
+    if (!add_range(run, items, i, end, &group) ||
+        !jinja_attribute_path(run, &items->at[i], path, otherwise, &real) ||
+        !jinja_pair(run, real, group, &pair))
+        return false;
+    pair.is_safe = true; /* a tuple with the names grouper and list */
+    return jinja_list_add(run, to, pair);
+}
+
 static bool filter_groupby(struct jinja_run *run, struct jinja_args *args,
                            struct jinja_value *out)
 {
-    struct jinja_value v[4], *keys, ordered, *groups_keys, group, pair, real;
+    struct jinja_value v[4], *keys, ordered, groups;
     struct jinja_items *items;
     if (!jinja_bind(run, "groupby", "value attribute | default case_sensitive", false,
                     args, v) ||
@@ -492,29 +520,14 @@ static bool filter_groupby(struct jinja_run *run, struct jinja_args *args,
     const bool with_case = missing_or(&v[3], false);
     if (!keys_of(run, items, &v[1], otherwise, with_case, &keys) ||
         !sorted(run, items, keys, false, &ordered) ||
-        !keys_of(run, ordered.as.items, &v[1], otherwise, with_case, &groups_keys) ||
-        !jinja_list_make(run, JINJA_LIST, 0, out))
+        !keys_of(run, ordered.as.items, &v[1], otherwise, with_case, &keys) ||
+        !jinja_list_make(run, JINJA_LIST, 0, &groups))
         return false;
-    for (size_t i = 0; i < items->count;) {
-        size_t end = i + 1;
-        bool equal = true;
-        while (end < items->count) {
-            if (!jinja_equal(run, &groups_keys[i], &groups_keys[end], &equal))
-                return false;
-            if (!equal)
-                break;
-            end++;
-        }
-        if (!add_range(run, ordered.as.items, i, end, &group) ||
-            !jinja_attribute_path(run, &ordered.as.items->at[i], &v[1], otherwise,
-                                  &real) ||
-            !jinja_pair(run, real, group, &pair))
+    for (size_t i = 0, end; i < items->count; i = end)
+        if (!run_end(run, keys, items->count, i, &end) ||
+            !add_group(run, ordered.as.items, i, end, &v[1], otherwise, groups.as.items))
             return false;
-        pair.is_safe = true; /* a tuple with the names grouper and list */
-        if (!jinja_list_add(run, out->as.items, pair))
-            return false;
-        i = end;
-    }
+    *out = groups;
     return true;
 }
 

@@ -156,34 +156,43 @@ static bool write_fold(struct jinja_run *run, struct jinja_buffer *buffer, uint3
     return true;
 }
 
-bool jinja_write_case(struct jinja_run *run, struct jinja_buffer *buffer, uint32_t c,
-                      enum jinja_case how)
+/* The capital or title letters of a letter beyond ASCII. */
+static bool write_capital(struct jinja_run *run, struct jinja_buffer *buffer, uint32_t c,
+                          bool is_title)
 {
     const utf8proc_int32_t u = (utf8proc_int32_t)c;
-    if (c < 0x80) {
-        const bool is_letter = (c | 32) >= 'a' && (c | 32) <= 'z';
-        const bool up = how == JINJA_UPPER || how == JINJA_TITLE;
-        return jinja_write_character(run, buffer,
-                                     !is_letter ? c
-                                     : up       ? c & ~32u
-                                                : c | 32u);
-    }
-    if (how == JINJA_FOLD)
-        return write_fold(run, buffer, c);
-    if (how == JINJA_LOWER)
-        return jinja_write_character(run, buffer,
-                                     c == 0x130 ? 'i' : (uint32_t)utf8proc_tolower(u)) &&
-               (c != 0x130 || jinja_write_character(run, buffer, 0x307));
     const struct jinja_special_case *s = special_case(c);
     if (!s)
         return jinja_write_character(
             run, buffer,
-            (uint32_t)(how == JINJA_UPPER ? utf8proc_toupper(u) : utf8proc_totitle(u)));
-    const uint32_t *letters = how == JINJA_UPPER ? s->upper : s->title;
+            (uint32_t)(is_title ? utf8proc_totitle(u) : utf8proc_toupper(u)));
+    const uint32_t *letters = is_title ? s->title : s->upper;
     for (int i = 0; i < 3 && letters[i]; i++)
         if (!jinja_write_character(run, buffer, letters[i]))
             return false;
     return true;
+}
+
+static uint32_t ascii_case(uint32_t c, enum jinja_case how)
+{
+    if ((c | 32) < 'a' || (c | 32) > 'z')
+        return c;
+    return how == JINJA_UPPER || how == JINJA_TITLE ? c & ~32u : c | 32u;
+}
+
+bool jinja_write_case(struct jinja_run *run, struct jinja_buffer *buffer, uint32_t c,
+                      enum jinja_case how)
+{
+    if (c < 0x80)
+        return jinja_write_character(run, buffer, ascii_case(c, how));
+    if (how == JINJA_FOLD)
+        return write_fold(run, buffer, c);
+    if (how != JINJA_LOWER)
+        return write_capital(run, buffer, c, how == JINJA_TITLE);
+    if (c == 0x130) /* the one letter that becomes two */
+        return jinja_write(run, buffer, "i\xcc\x87", 3);
+    return jinja_write_character(run, buffer,
+                                 (uint32_t)utf8proc_tolower((utf8proc_int32_t)c));
 }
 
 /* Whether the sigma before `at` ends a word: a letter before it, none behind. */

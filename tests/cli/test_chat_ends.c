@@ -169,6 +169,38 @@ static void the_end_of_a_turn_ends_an_answer(void **state)
     }
 }
 
+/* A box within reasoning that the prompt opens and the answer does not leave is no answer;
+ * the stored answer is graded the same way. */
+static void reasoning_that_does_not_end_is_no_answer(void **state)
+{
+    (void)state;
+    static const struct test_link links[] = { { LINE_END, ANSWER },
+                                              { ANSWER, "<|im_end|>" } };
+    static const char config[] =
+        "{\"chat_template\":\"{% for m in messages %}{{ m.content }}<|im_end|>"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}\"}";
+    static const char problem[] =
+        "{\"id\":\"a\",\"question\":\"What is 2+2?\",\"answer\":\"4\"}\n";
+    struct test_program p;
+    test_place_renew(&place.other);
+    test_chain_model(&place.other, links, RT_COUNT(links), "0", config);
+    test_file_write(test_folder_file(&place.other, "p.jsonl"), problem,
+                    sizeof problem - 1);
+    test_expect_success(
+        &place,
+        "eval --device ref --tune off --progress none --format chat-boxed "
+        "--max-new 20 --problems @O/p.jsonl --store @O/s.db --model @O",
+        &p);
+    assert_non_null(strstr(p.out, "0 of 1 right"));
+    test_program_deinit(&p);
+    test_expect_success(&place, "sql --store @O/s.db 'SELECT reason FROM score'", &p);
+    assert_non_null(strstr(p.out, "thinking does not end"));
+    test_program_deinit(&p);
+    test_expect_success(&place, "grade --store @O/s.db --dry-run", &p);
+    assert_null(strstr(p.out, "->"));
+    test_program_deinit(&p);
+}
+
 static void open_session(struct pipe_session *session, struct rt_ctx *ctx)
 {
     struct pipe_session_options o = { .model = place.other.path,
@@ -227,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_of_a_turn_ends_an_answer),
+        cmocka_unit_test(reasoning_that_does_not_end_is_no_answer),
         cmocka_unit_test(training_targets_end_as_answers_do),
     };
     return test_place_group("ends of turns", &place, tests, RT_COUNT(tests));

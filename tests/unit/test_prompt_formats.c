@@ -241,6 +241,41 @@ static void answers_are_found_by_the_style_of_the_format(void **state)
     pipe_grader_destroy(&grader);
 }
 
+/* The prompt opened the reasoning: what stands in it is no answer. */
+static void reasoning_that_the_prompt_opens_must_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *format, *output;
+        bool thinks;
+        enum pipe_finish finish;
+        const char *reason; /* NULL: graded like any other */
+    } rows[] = {
+        { "chat-boxed", "So \\boxed{4}, or not?", true, PIPE_FINISH_STOP,
+          "thinking does not end" },
+        { "chat-boxed", "So \\boxed{4}, or not?", true, PIPE_FINISH_LENGTH,
+          "truncated before an answer" },
+        { "chat-boxed", "So \\boxed{4}, or not?", true, PIPE_FINISH_ERROR, NULL },
+        { "chat-boxed", "So \\boxed{4}.", false, PIPE_FINISH_STOP, NULL },
+        { "chat-boxed", "So.\n</think>\\boxed{4}.", true, PIPE_FINISH_STOP, NULL },
+        { "gsm8k-8shot-cot", "The answer is 4.", true, PIPE_FINISH_STOP, NULL },
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        struct pipe_score score = { .correct = true };
+        const bool done =
+            pipe_grade_thought(pipe_prompt_format_find(rows[i].format), rows[i].thinks,
+                               rows[i].output, rows[i].finish, &score);
+        assert_int_equal(done, rows[i].reason != NULL);
+        if (done) {
+            assert_string_equal(score.reason, rows[i].reason);
+            assert_false(score.correct || score.extract_ok);
+        }
+    }
+    assert_true(pipe_prompt_thinks("<think>") && pipe_prompt_thinks("a <think>\n\n"));
+    assert_false(pipe_prompt_thinks("<think>\n\n</think>\n") || pipe_prompt_thinks("") ||
+                 pipe_prompt_thinks("think>"));
+}
+
 /* ---- examples ---- */
 
 static void examples_are_filled_in(void **state)
@@ -301,6 +336,7 @@ int main(void)
         cmocka_unit_test(stop_texts_end_an_answer),
         cmocka_unit_test(step_marks_are_forced_by_the_text_alone),
         cmocka_unit_test(answers_are_found_by_the_style_of_the_format),
+        cmocka_unit_test(reasoning_that_the_prompt_opens_must_end),
         cmocka_unit_test(examples_are_filled_in),
         cmocka_unit_test(other_examples_are_refused),
     };
