@@ -116,27 +116,32 @@ static bool same_subscript_steps(const struct item *at, uint32_t count)
     return true;
 }
 
-/* Whether the longer of two beginnings continues the shorter, which has `given` items. A
- * single item says nothing of the step: it is one. */
+/* 1, 2 or x_1, x_2: what a single item before dots is taken to mean. */
+static bool is_unit_step(struct item first, struct item second)
+{
+    const struct node *a = item_node(first), *b = item_node(second);
+    uint32_t letters[2];
+    int64_t number[2];
+    if (subscript_of(first, &letters[0], &number[0]) &&
+        subscript_of(second, &letters[1], &number[1]))
+        return number[1] - number[0] == 1 || number[0] - number[1] == 1;
+    if (!(a->flags & IS_EXACT) || !(b->flags & IS_EXACT))
+        return false;
+    fmpq_t step;
+    fmpq_init(step);
+    fmpq_sub(step, &a->value, &b->value);
+    fmpq_abs(step, step);
+    const bool one = fmpq_is_one(step);
+    fmpq_clear(step);
+    return one;
+}
+
+/* Whether the longer of two beginnings continues the shorter, which has `given` items. */
 static bool continues(struct comparer *c, const struct item *at, uint32_t count,
                       uint32_t given)
 {
-    if (given == 0)
+    if (given == 0 || (given == 1 && count > 1 && !is_unit_step(at[0], at[1])))
         return false;
-    if (given == 1 && count > 1) {
-        const struct node *a = item_node(at[0]), *b = item_node(at[1]);
-        bool one = (a->flags & IS_EXACT) && (b->flags & IS_EXACT);
-        fmpq_t step;
-        fmpq_init(step);
-        if (one) {
-            fmpq_sub(step, &a->value, &b->value);
-            fmpq_abs(step, step);
-            one = fmpq_is_one(step);
-        }
-        fmpq_clear(step);
-        if (!one)
-            return false;
-    }
     return same_subscript_steps(at, count) || same_steps(c, at, count, STEP_SUM) ||
            (given > 2 && same_steps(c, at, count, STEP_RATIO));
 }
