@@ -197,23 +197,37 @@ static bool written_out(struct comparer *c, const struct sequence *dotted,
     return same && continues(c, whole->at, whole->count, head);
 }
 
+/* n,...,2,1 for 1,2,...,n, where order does not matter. */
+static void reverse(struct sequence *s)
+{
+    for (uint32_t i = 0; i < s->count / 2; i++) {
+        const struct item swap = s->at[i];
+        s->at[i] = s->at[s->count - 1 - i];
+        s->at[s->count - 1 - i] = swap;
+    }
+    s->head = s->dots ? s->count - s->head : s->count;
+}
+
+static bool same_sequence(struct comparer *c, const struct sequence *a,
+                          const struct sequence *b)
+{
+    return a->dots && b->dots ? both_with_dots(c, a, b)
+           : a->dots          ? written_out(c, a, b, true)
+                              : written_out(c, b, a, false);
+}
+
 int grade_compare_progressions(struct comparer *c, struct item gold, struct item pred)
 {
     struct sequence a, b;
     if (!policy(c, PIPE_POLICY_DOTS) || !read_sequence(gold, &a) ||
-        !read_sequence(pred, &b) || (!a.dots && !b.dots))
+        !read_sequence(pred, &b) || (!a.dots && !b.dots) || (a.set && b.tuple) ||
+        (a.tuple && b.set))
         return -1;
-    if ((a.set && b.tuple) || (a.tuple && b.set))
-        return -1;
-    const bool same = a.dots && b.dots ? both_with_dots(c, &a, &b)
-                      : a.dots         ? written_out(c, &a, &b, true)
-                                       : written_out(c, &b, &a, false);
-    if (same) {
-        c->rule = "dots";
-        return PIPE_VERDICT_EQUAL;
+    bool same = same_sequence(c, &a, &b);
+    if (!same && !a.tuple && !b.tuple && policy(c, PIPE_POLICY_LIST_ORDER)) {
+        reverse(&b);
+        same = same_sequence(c, &a, &b);
     }
     c->rule = "dots";
-    return a.dots && b.dots && a.count == b.count && a.head == b.head
-               ? -1
-               : PIPE_VERDICT_DIFFERENT;
+    return same ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
 }
