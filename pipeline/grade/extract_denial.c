@@ -60,8 +60,9 @@ bool grade_span_denied(struct span text, const char *value)
                                          "other than",   "\\neq",       "\\ne",
                                          "\\not=",       " !=",         "<>",
                                          "\xe2\x89\xa0" };
-    const struct span s =
-        before_value((struct span){ text.at, (size_t)(value - text.at) });
+    struct span s = before_value((struct span){ text.at, (size_t)(value - text.at) });
+    if (ends_with(s, "the")) /* rather than the 8 */
+        s = before_value((struct span){ s.at, s.size - 3 });
     if (s.size == 0 || !strchr("tredlosnfqTREDLOSNFQ=>\xa0", s.at[s.size - 1]))
         return false; /* none of the words ends so */
     for (size_t i = 0; i < RT_COUNT(words); i++)

@@ -116,27 +116,32 @@ static bool same_subscript_steps(const struct item *at, uint32_t count)
     return true;
 }
 
-/* Whether the longer of two beginnings continues the shorter, which has `given` items. A
- * single item says nothing of the step: it is one. */
+/* 1, 2 or x_1, x_2: what a single item before dots is taken to mean. */
+static bool is_unit_step(struct item first, struct item second)
+{
+    const struct node *a = item_node(first), *b = item_node(second);
+    uint32_t letters[2];
+    int64_t number[2];
+    if (subscript_of(first, &letters[0], &number[0]) &&
+        subscript_of(second, &letters[1], &number[1]))
+        return number[1] - number[0] == 1 || number[0] - number[1] == 1;
+    if (!(a->flags & IS_EXACT) || !(b->flags & IS_EXACT))
+        return false;
+    fmpq_t step;
+    fmpq_init(step);
+    fmpq_sub(step, &a->value, &b->value);
+    fmpq_abs(step, step);
+    const bool one = fmpq_is_one(step);
+    fmpq_clear(step);
+    return one;
+}
+
+/* Whether the longer of two beginnings continues the shorter, which has `given` items. */
 static bool continues(struct comparer *c, const struct item *at, uint32_t count,
                       uint32_t given)
 {
-    if (given == 0)
+    if (given == 0 || (given == 1 && count > 1 && !is_unit_step(at[0], at[1])))
         return false;
-    if (given == 1 && count > 1) {
-        const struct node *a = item_node(at[0]), *b = item_node(at[1]);
-        bool one = (a->flags & IS_EXACT) && (b->flags & IS_EXACT);
-        fmpq_t step;
-        fmpq_init(step);
-        if (one) {
-            fmpq_sub(step, &a->value, &b->value);
-            fmpq_abs(step, step);
-            one = fmpq_is_one(step);
-        }
-        fmpq_clear(step);
-        if (!one)
-            return false;
-    }
     return same_subscript_steps(at, count) || same_steps(c, at, count, STEP_SUM) ||
            (given > 2 && same_steps(c, at, count, STEP_RATIO));
 }
@@ -192,23 +197,37 @@ static bool written_out(struct comparer *c, const struct sequence *dotted,
     return same && continues(c, whole->at, whole->count, head);
 }
 
+/* n,...,2,1 for 1,2,...,n, where order does not matter. */
+static void reverse(struct sequence *s)
+{
+    for (uint32_t i = 0; i < s->count / 2; i++) {
+        const struct item swap = s->at[i];
+        s->at[i] = s->at[s->count - 1 - i];
+        s->at[s->count - 1 - i] = swap;
+    }
+    s->head = s->dots ? s->count - s->head : s->count;
+}
+
+static bool same_sequence(struct comparer *c, const struct sequence *a,
+                          const struct sequence *b)
+{
+    return a->dots && b->dots ? both_with_dots(c, a, b)
+           : a->dots          ? written_out(c, a, b, true)
+                              : written_out(c, b, a, false);
+}
+
 int grade_compare_progressions(struct comparer *c, struct item gold, struct item pred)
 {
     struct sequence a, b;
     if (!policy(c, PIPE_POLICY_DOTS) || !read_sequence(gold, &a) ||
-        !read_sequence(pred, &b) || (!a.dots && !b.dots))
+        !read_sequence(pred, &b) || (!a.dots && !b.dots) || (a.set && b.tuple) ||
+        (a.tuple && b.set))
         return -1;
-    if ((a.set && b.tuple) || (a.tuple && b.set))
-        return -1;
-    const bool same = a.dots && b.dots ? both_with_dots(c, &a, &b)
-                      : a.dots         ? written_out(c, &a, &b, true)
-                                       : written_out(c, &b, &a, false);
-    if (same) {
-        c->rule = "dots";
-        return PIPE_VERDICT_EQUAL;
+    bool same = same_sequence(c, &a, &b);
+    if (!same && !a.tuple && !b.tuple && policy(c, PIPE_POLICY_LIST_ORDER)) {
+        reverse(&b);
+        same = same_sequence(c, &a, &b);
     }
     c->rule = "dots";
-    return a.dots && b.dots && a.count == b.count && a.head == b.head
-               ? -1
-               : PIPE_VERDICT_DIFFERENT;
+    return same ? PIPE_VERDICT_EQUAL : PIPE_VERDICT_DIFFERENT;
 }

@@ -238,6 +238,25 @@ static void no_answers(void)
     fill_other();
     write("x.jsonl", "\n");
 }
+static void output_not_a_number(void)
+{
+    fill_other();
+    write("x.jsonl", KNOWN "{\"id\":\"own-1\",\"output\":NaN,\"score\":NaN}\n");
+}
+static void utf_16(void)
+{
+    static const char text[] = "\xff\xfe{\0\"\0i\0d\0\"\0:\0001\0}\0\n";
+    fill_other();
+    test_file_write(test_folder_file(&place.other, "x.jsonl"), text, sizeof text);
+}
+static void other_question(void)
+{
+    fill_other();
+    write("problems.jsonl", "[{\"id\":\"u1\",\"question\":\"Compute $7+4$.\","
+                            "\"answer\":11}]");
+    write("x.jsonl", "[{\"id\":\"u1\",\"question\":\"Compute $7-4$.\","
+                     "\"output\":\"3\"}]");
+}
 static void archive_cut(void)
 {
     fill_other();
@@ -256,6 +275,13 @@ static void bad_imports_add_nothing(void **state)
           "x.jsonl' line 2, column|not JSON", NULL },
         { "Latin-1", wrong_encoding, "import @O/x.jsonl" THERE, 4,
           "x.jsonl' line 2, column|not UTF-8", NULL },
+        { "UTF-16", utf_16, "import @O/x.jsonl" THERE, 4,
+          "x.jsonl' line 1|the text is UTF-16, not UTF-8|iconv -f UTF-16 -t UTF-8",
+          NULL },
+        { "an answer that is no number", output_not_a_number, "import @O/x.jsonl" THERE,
+          4, "x.jsonl' line 2: 'output' is NaN; a text is needed", NULL },
+        { "a question with another sign", other_question, "import @O/x.jsonl" THERE, 4,
+          "1 of 1 answers are to no problem|'u1'", NULL },
         { "an answer twice", id_twice, "import @O/x.jsonl" THERE, 4,
           "own-0' is there twice|1 and 3", NULL },
         { "no output", answer_missing, "import @O/x.jsonl" THERE, 4,
