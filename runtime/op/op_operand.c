@@ -35,7 +35,7 @@ void rt_operand_weight(struct rt_op_operand *o, const struct rt_weight_shape *sh
 {
     o[0] = rt_operand_plain(rt_weight_code_bytes(shape) / 4, RT_FILL_CODES);
     o[1] = rt_operand_plain(rt_weight_scale_bytes(shape) / 4, RT_FILL_SCALES);
-    o[0].arg = shape->bits;
+    o[0].arg = shape->form << 8 | shape->bits;
     o[1].arg = shape->form << 8 | shape->bits;
 }
 
