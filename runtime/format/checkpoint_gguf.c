@@ -171,7 +171,8 @@ static rt_status gguf_size(struct fmt_model *m, const char *name, uint32_t *out,
 static bool is_plain(const struct fmt_block_type *type)
 {
     const uint32_t levels = type->form & ~RT_FORM_MASK;
-    return levels == RT_LEVELS_TERNARY || (levels == RT_LEVELS_NONE && type->bits == 4);
+    return levels == RT_LEVELS_TERNARY || type->form == RT_FORM_TRITS ||
+           (levels == RT_LEVELS_NONE && type->bits == 4);
 }
 
 static rt_status gguf_form(struct fmt_model *m, const char *name,
@@ -243,6 +244,33 @@ static void take_codes(const struct fmt_block_type *type, const struct fmt_block
                              (int)rt_weight_level(type->form, block->code[i]));
 }
 
+/* A row of a block form: its blocks, or its levels and float scales. */
+static rt_status put_block_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
+                               const struct rt_weight_shape *dest, uint32_t to,
+                               uint32_t *codes, void *scales)
+{
+    const struct fmt_block_type *type = u->tensor->type;
+    const uint32_t per = type->block / rt_weight_form_group(type->form);
+    const uint32_t blocks = dest->in / type->block, zero = level_zero(type);
+    const uint8_t *data = u->tensor->data + from * blocks * type->bytes;
+    const bool is_wide = dest->form != type->form;
+    for (uint32_t b = 0; b < blocks; b++, data += type->bytes) {
+        int8_t level[FMT_BLOCK_MAX];
+        float *scale = u->values + (size_t)b * per;
+        fmt_block_split(type, data, 1, &u->block);
+        rt_weight_block_split(type->form, &u->block.whole, level, scale);
+        for (uint32_t i = 0; i < type->block; i++)
+            u->codes[b * type->block + i] = (uint8_t)(level[i] + (int)zero);
+        for (uint32_t i = 0; is_wide && i < per; i++)
+            rt_weight_put_scale(dest, scales, to, b * per + i, scale[i], (float)zero);
+        if (!is_wide)
+            rt_weight_put_block(dest, codes, scales, to, b, &u->block.whole);
+    }
+    if (is_wide)
+        rt_weight_put_row(dest, codes, to, u->codes, dest->in);
+    return fmt_check_finite(m, u->tensor->name, u->values, (uint64_t)blocks * per);
+}
+
 static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
                                 const struct rt_weight_shape *dest, uint32_t to,
                                 uint32_t *codes, void *scales)
@@ -300,9 +328,12 @@ static rt_status gguf_load(struct fmt_model *m, const char *name,
         st = rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", m->path);
         goto fail;
     }
+    rt_weight_put_grid(dest->form, scales);
     for (uint32_t r = 0; r < rows; r++) {
         const uint64_t from = row_of(m, full, first + r);
-        if (u.tensor->type->split)
+        if (u.tensor->type->split && rt_weight_is_blocks(u.tensor->type->form))
+            TRY(put_block_row(m, &u, from, dest, row0 + r, codes, scales));
+        else if (u.tensor->type->split)
             TRY(put_packed_row(m, &u, from, dest, row0 + r, codes, scales));
         else
             TRY(put_float_row(m, &u, from, dest, row0 + r, codes));

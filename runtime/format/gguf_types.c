@@ -221,6 +221,137 @@ static void split_tq2_0(const uint8_t *p, struct fmt_block *b)
     split_pairs(p, b->code);
 }
 
+/* Trit i of a byte: the byte is a fraction of 256, and the digits of its thirds follow. */
+static uint8_t trit_of(uint32_t byte, uint32_t i)
+{
+    static const uint32_t powers[5] = { 1, 3, 9, 27, 81 };
+    return (uint8_t)((byte * powers[i] & 255) * 3 >> 8);
+}
+
+/* Five trits of 32 bytes, five of 16, four of 4, each digit of all bytes before the next;
+ * half d; d (trit - 1) */
+static void split_tq1_0(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p + 52);
+    for (uint32_t i = 0; i < 160; i++)
+        b->whole.trit[i] = trit_of(p[i % 32], i / 32);
+    for (uint32_t i = 0; i < 80; i++)
+        b->whole.trit[160 + i] = trit_of(p[32 + i % 16], i / 16);
+    for (uint32_t i = 0; i < 16; i++)
+        b->whole.trit[240 + i] = trit_of(p[48 + i % 4], i / 4);
+}
+
+/* ---- rows of grids ---- */
+
+/* The eighth sign makes the number of minuses even. */
+static uint8_t signs_of(uint32_t seven)
+{
+    uint32_t odd = 0;
+    for (uint32_t bits = seven & 127; bits; bits &= bits - 1)
+        odd ^= 128;
+    return (uint8_t)((seven & 127) | odd);
+}
+
+/* Words of 32 elements: four times seven signs, scale above. */
+static void split_sign_words(const uint8_t *p, uint32_t step, struct rt_weight_block *w)
+{
+    for (uint32_t g = 0; g < 8; g++) {
+        const uint32_t word = word_at(p + step * g);
+        for (uint32_t i = 0; i < 4; i++)
+            w->sign[4 * g + i] = signs_of(word >> (7 * i));
+        w->scale[g] = (uint8_t)(word >> 28);
+    }
+}
+
+/* Nibbles, the low one first. */
+static void split_scales(const uint8_t *p, uint32_t n, struct rt_weight_block *w)
+{
+    for (uint32_t i = 0; i < n; i++)
+        w->scale[i] = p[i / 2] >> (4 * (i % 2)) & 15;
+}
+
+/* half d, 64 bytes of rows of four, eight words of signs and scales */
+static void split_iq3_xxs(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p);
+    for (uint32_t i = 0; i < 64; i++)
+        b->whole.row[i] = p[2 + i];
+    split_sign_words(p + 66, 4, &b->whole);
+}
+
+/* half d, 64 bytes of rows of four, 8 of their ninth bits, 32 of signs, 4 of scales */
+static void split_iq3_s(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p);
+    for (uint32_t i = 0; i < 64; i++)
+        b->whole.row[i] = (uint16_t)(p[2 + i] | (p[66 + i / 8] >> (i % 8) & 1) << 8);
+    memcpy(b->whole.sign, p + 74, 32);
+    split_scales(p + 106, 8, &b->whole);
+}
+
+/* half d, then for each 32 elements four bytes of rows of eight and a word of signs and
+ * scale */
+static void split_iq2_xxs(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p);
+    for (uint32_t i = 0; i < 32; i++)
+        b->whole.row[i] = p[2 + i / 4 * 8 + i % 4];
+    split_sign_words(p + 6, 8, &b->whole);
+}
+
+/* half d, for each 8 elements nine bits of row and seven signs, 8 bytes of scales */
+static void split_iq2_xs(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p);
+    for (uint32_t i = 0; i < 32; i++) {
+        b->whole.row[i] = bits_at(p + 2 + 2 * i) & 511;
+        b->whole.sign[i] = signs_of((uint32_t)bits_at(p + 2 + 2 * i) >> 9);
+    }
+    split_scales(p + 66, 16, &b->whole);
+}
+
+/* half d, 32 bytes of rows of eight, 32 of signs, 8 of two more bits per row, 8 of scales */
+static void split_iq2_s(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p);
+    for (uint32_t i = 0; i < 32; i++)
+        b->whole.row[i] =
+            (uint16_t)(p[2 + i] | (p[66 + i / 4] >> (2 * (i % 4)) & 3) << 8);
+    memcpy(b->whole.sign, p + 34, 32);
+    split_scales(p + 74, 16, &b->whole);
+}
+
+/* half d, 32 bytes of rows of eight, for each 32 elements 16 bits: three more per row, three
+ * of scale, the sign of the delta */
+static void split_iq1_s(const uint8_t *p, struct fmt_block *b)
+{
+    b->whole.d = bits_at(p);
+    for (uint32_t i = 0; i < 32; i++) {
+        const uint32_t high = bits_at(p + 34 + 2 * (i / 4));
+        b->whole.row[i] = (uint16_t)(p[2 + i] | (high >> (3 * (i % 4)) & 7) << 8);
+        b->whole.sign[i] = (uint8_t)(high >> 15);
+        b->whole.scale[i / 4] = high >> 12 & 7;
+    }
+}
+
+/* 32 bytes of rows of eight, a nibble per row: three more bits and the sign of the delta;
+ * for each 64 elements 16 bits: four scales of three bits and, above, four bits of d */
+static void split_iq1_m(const uint8_t *p, struct fmt_block *b)
+{
+    for (uint32_t i = 0; i < 32; i++) {
+        const uint32_t high = p[32 + i / 2] >> (4 * (i % 2)) & 15;
+        b->whole.row[i] = (uint16_t)(p[i] | (high & 7) << 8);
+        b->whole.sign[i] = (uint8_t)(high >> 3);
+    }
+    b->whole.d = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t word = bits_at(p + 48 + 2 * i);
+        b->whole.d |= (uint16_t)(word >> 12 << (4 * i));
+        for (uint32_t j = 0; j < 4; j++)
+            b->whole.scale[4 * i + j] = word >> (3 * j) & 7;
+    }
+}
+
 /* ---- the list ---- */
 
 static const struct fmt_block_type types[] = {
@@ -236,28 +367,28 @@ static const struct fmt_block_type types[] = {
     { 12, "Q4_K", 256, 144, 4, RT_FORM_K32, split_q4_k },
     { 13, "Q5_K", 256, 176, 5, RT_FORM_K32, split_q5_k },
     { 14, "Q6_K", 256, 210, 6, RT_FORM_K16, split_q6_k },
+    { 16, "IQ2_XXS", 256, 66, 2, RT_FORM_IQ2_XXS, split_iq2_xxs },
+    { 17, "IQ2_XS", 256, 74, 2, RT_FORM_IQ2_XS, split_iq2_xs },
+    { 18, "IQ3_XXS", 256, 98, 3, RT_FORM_IQ3_XXS, split_iq3_xxs },
+    { 19, "IQ1_S", 256, 50, 2, RT_FORM_IQ1_S, split_iq1_s },
     { 20, "IQ4_NL", 32, 18, 4, RT_FORM_HALF | RT_LEVELS_IQ4_NL, split_iq4_nl },
+    { 21, "IQ3_S", 256, 110, 3, RT_FORM_IQ3_S, split_iq3_s },
+    { 22, "IQ2_S", 256, 82, 2, RT_FORM_IQ2_S, split_iq2_s },
     { 23, "IQ4_XS", 256, 136, 4, RT_FORM_S32 | RT_LEVELS_IQ4_NL, split_iq4_xs },
+    { 29, "IQ1_M", 256, 56, 2, RT_FORM_IQ1_M, split_iq1_m },
     { 30, "BF16", 1, 2, 0, 0, NULL },
+    { 34, "TQ1_0", 256, 54, 2, RT_FORM_TRITS, split_tq1_0 },
     { 35, "TQ2_0", 256, 66, 2, RT_FORM_HALF | RT_LEVELS_TERNARY, split_tq2_0 },
     { 39, "MXFP4", 32, 17, 4, RT_FORM_E8M0 | RT_LEVELS_E2M1, split_mxfp4 },
     { 40, "NVFP4", 64, 36, 4, RT_FORM_E4M3 | RT_LEVELS_E2M1, split_nvfp4 },
     /* Known by name, so that a refusal can say what the file holds. */
     { .id = 9, .name = "Q8_1" },
     { .id = 15, .name = "Q8_K" },
-    { .id = 16, .name = "IQ2_XXS" },
-    { .id = 17, .name = "IQ2_XS" },
-    { .id = 18, .name = "IQ3_XXS" },
-    { .id = 19, .name = "IQ1_S" },
-    { .id = 21, .name = "IQ3_S" },
-    { .id = 22, .name = "IQ2_S" },
     { .id = 24, .name = "I8" },
     { .id = 25, .name = "I16" },
     { .id = 26, .name = "I32" },
     { .id = 27, .name = "I64" },
     { .id = 28, .name = "F64" },
-    { .id = 29, .name = "IQ1_M" },
-    { .id = 34, .name = "TQ1_0" },
     { .id = 41, .name = "Q1_0" },
     { .id = 42, .name = "Q2_0" },
 };
@@ -309,6 +440,17 @@ static void plain_floats(const struct fmt_block_type *type, const uint8_t *data,
     }
 }
 
+static void whole_floats(const struct fmt_block_type *type, const struct fmt_block *b,
+                         float *out)
+{
+    int8_t level[FMT_BLOCK_MAX];
+    float scale[FMT_BLOCK_GROUPS_MAX];
+    const uint32_t group = rt_weight_form_group(type->form);
+    rt_weight_block_split(type->form, &b->whole, level, scale);
+    for (uint32_t i = 0; i < type->block; i++)
+        out[i] = (float)level[i] * scale[i / group];
+}
+
 void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
                       uint64_t blocks, float factor, float *out)
 {
@@ -321,6 +463,10 @@ void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,
     const uint32_t group = rt_weight_form_group(type->form);
     for (uint64_t k = 0; k < blocks; k++, data += type->bytes, out += type->block) {
         fmt_block_split(type, data, factor, &b);
+        if (rt_weight_is_blocks(type->form)) {
+            whole_floats(type, &b, out);
+            continue;
+        }
         for (uint32_t i = 0; i < type->block; i++) {
             if (i % group == 0)
                 rt_weight_unpack_scale(type->form, type->bits, &b.scale[i / group],

@@ -8,13 +8,13 @@
  *
  * This is exact, not near: scales are a half, or a half times a whole number of at most 8
  * bits, or a float of 8 bits, so that the scale and its product with a code fit in the 24
- * bits of a float; only a sum with a minimum is rounded, once, as the format's own
+ * bits of a float, and so do the numbers of the grids; only a sum with a minimum is rounded, once, as the format's own
  * definition does. A factor of a whole tensor (NVFP4) is rounded into the scales, once.
  * Layouts: docs of the container (ggml's gguf.md), restated beside each decoder. */
 #ifndef RUNTIME_FORMAT_GGUF_TYPES_H
 #define RUNTIME_FORMAT_GGUF_TYPES_H
 
-#include "runtime/op/weight.h"
+#include "runtime/op/weight_blocks.h"
 
 enum {
     FMT_BLOCK_MAX = 256,
@@ -26,6 +26,7 @@ enum {
 struct fmt_block {
     uint8_t code[FMT_BLOCK_MAX];
     struct rt_weight_scale scale[FMT_BLOCK_GROUPS_MAX];
+    struct rt_weight_block whole; /* instead of both, of block forms (weight_blocks.h) */
 };
 
 struct fmt_block_type {

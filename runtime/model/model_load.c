@@ -1,6 +1,7 @@
 /* runtime/model/model_load.c
  * From a folder or file to device buffers, some rows of a weight at a time. */
 #include "runtime/model/model_impl.h"
+#include "runtime/op/weight_blocks.h"
 
 #include <assert.h>
 #include <math.h>
@@ -77,6 +78,7 @@ static rt_status fill_weight(struct loader *l, const char *name, struct model_we
     rt_status st;
     const uint64_t code_row = rt_weight_texels(&w->shape) * 16ull;
     const uint64_t scale_row = rt_weight_scale_texels(&w->shape) * 16ull;
+    const uint64_t grid = rt_weight_grid_texels(w->shape.form) * 16ull;
     const uint32_t step = piece_rows(&w->shape);
     for (uint32_t done = 0; done < rows; done += step) {
         const uint32_t n = rows - done < step ? rows - done : step;
@@ -89,9 +91,12 @@ static rt_status fill_weight(struct loader *l, const char *name, struct model_we
                             l->scales));
         TRY(rt_buffer_write(w->codes, at * code_row, l->codes,
                             rt_weight_code_bytes(&piece)));
-        if (w->scales)
-            TRY(rt_buffer_write(w->scales, at * scale_row, l->scales,
-                                rt_weight_scale_bytes(&piece)));
+        if (!w->scales)
+            continue;
+        if (grid) /* at the front, the same of every piece */
+            TRY(rt_buffer_write(w->scales, 0, l->scales, grid));
+        TRY(rt_buffer_write(w->scales, grid + at * scale_row, (char *)l->scales + grid,
+                            rt_weight_scale_bytes(&piece) - grid));
     }
     return RT_OK;
 

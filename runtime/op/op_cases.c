@@ -3,7 +3,7 @@
  * are rows of op_cases_<family>.c and op_cases_bench.c. */
 #include "runtime/op/op_cases_list.h"
 #include "runtime/op/op_row.h"
-#include "runtime/op/weight.h"
+#include "runtime/op/weight_blocks.h"
 
 #include <math.h>
 #include <string.h>
@@ -94,11 +94,24 @@ static void fill_codes(const struct rt_op_operand *o, uint32_t *seed, uint32_t *
             words[i] = word_of(next_unit(seed));
         else if (is_f8) /* numbers below 2 */
             words[i] = word & 0xbfbfbfbfu;
+        else if (o->arg >> 8 == RT_FORM_TRITS) /* some of them halves */
+            words[i] = (word & 0x83FF83FFu) | 0x1C001C00u;
         else if (bits == 16) /* halves of about 0.12 to 0.25, either sign */
             words[i] = (word & 0x83FF83FFu) | 0x30003000u;
         else
             words[i] = word;
     }
+}
+
+/* Scales of the block forms: what is there is a half or small numbers. */
+static void fill_block_scales(const struct rt_op_operand *o, uint32_t *seed,
+                              uint32_t *words)
+{
+    const uint32_t grid = 4 * rt_weight_grid_texels(o->arg >> 8);
+    memset(words, 0, o->bytes);
+    rt_weight_put_grid(o->arg >> 8, words);
+    for (uint64_t i = grid; i < o->bytes / 4; i++)
+        words[i] = (next_word(seed) & 0x83FF83FFu) | 0x1C001C00u;
 }
 
 /* Of the forms with floats: zeros in the middle of the codes, or minima. Of the others any
@@ -108,6 +121,10 @@ static void fill_scales(const struct rt_op_operand *o, uint32_t *seed, uint32_t 
 {
     const uint32_t form = o->arg >> 8 & RT_FORM_MASK, bits = o->arg & 255;
     const float middle = (float)(1u << (bits < 16 ? bits - 1 : 0));
+    if (rt_weight_is_blocks(o->arg >> 8)) {
+        fill_block_scales(o, seed, words);
+        return;
+    }
     for (uint64_t i = 0; i < o->bytes / 4; i++) {
         if (form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO)
             words[i] = word_of(0.1f + 0.05f * next_unit(seed));

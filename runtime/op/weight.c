@@ -1,7 +1,7 @@
 /* runtime/op/weight.c
  * Sizes of a packed weight and the functions that put and get its codes, scales and
  * zero points. */
-#include "runtime/op/weight.h"
+#include "runtime/op/weight_blocks.h"
 
 #include <assert.h>
 #include <string.h>
@@ -43,6 +43,14 @@ static const struct form {
     [RT_FORM_BFLOAT_ZERO] = { "bfloat16 scale, 8-bit zero", 0, 16, 0, 8, false, true },
     [RT_FORM_E8M0] = { "E8M0 scale", 32, 8, 0, 0, false, false },
     [RT_FORM_E4M3] = { "E4M3 scale, a float a row", 16, 8, 0, 0, false, false },
+    [RT_FORM_TRITS] = { .name = "ternary, five a byte", .group = 256 },
+    [RT_FORM_IQ3_XXS] = { .name = "grid of 256 fours, 4-bit scale", .group = 32 },
+    [RT_FORM_IQ3_S] = { .name = "grid of 512 fours, 4-bit scale", .group = 32 },
+    [RT_FORM_IQ2_XXS] = { .name = "grid of 256 eights, 4-bit scale", .group = 32 },
+    [RT_FORM_IQ2_XS] = { .name = "grid of 512 eights, 4-bit scale", .group = 16 },
+    [RT_FORM_IQ2_S] = { .name = "grid of 1024 eights, 4-bit scale", .group = 16 },
+    [RT_FORM_IQ1_S] = { .name = "grid of 2048 eights, 3-bit scale", .group = 32 },
+    [RT_FORM_IQ1_M] = { .name = "grid of 2048 eights, 3-bit scale", .group = 16 },
 };
 
 static const struct form *form_of(uint32_t form)
@@ -65,7 +73,7 @@ uint32_t rt_weight_form_wide(uint32_t form)
 
 bool rt_weight_form_is_whole(uint32_t form)
 {
-    return levels_of(form) < RT_LEVELS_NF4;
+    return levels_of(form) < RT_LEVELS_NF4 && !rt_weight_is_blocks(form);
 }
 
 const char *rt_weight_form_name(uint32_t form)
@@ -111,6 +119,8 @@ static uint32_t texels_of(uint32_t codes, uint32_t bits)
 uint32_t rt_weight_texels(const struct rt_weight_shape *s)
 {
     const uint32_t high = high_bits(s->bits);
+    if (rt_weight_is_blocks(s->form))
+        return rt_weight_block_texels(s);
     if (s->bits == 3)
         return s->in_pad / 128 * 3;
     return texels_of(s->in_pad, s->bits - high) + texels_of(s->in_pad, high);
@@ -132,6 +142,8 @@ uint32_t rt_weight_scale_texels(const struct rt_weight_shape *s)
     const uint32_t blocks = (s->in_pad + RT_WEIGHT_K_BLOCK - 1) / RT_WEIGHT_K_BLOCK;
     if (s->bits >= 16)
         return 0;
+    if (rt_weight_is_blocks(s->form))
+        return rt_weight_block_scale_texels(s);
     return own_texels(s) + texels_of(blocks, form_of(s->form)->block) +
            texels_of(group_count(s), form_of(s->form)->zero) +
            (scales_of(s->form) == RT_FORM_E4M3);
@@ -149,7 +161,9 @@ uint64_t rt_weight_code_bytes(const struct rt_weight_shape *s)
 
 uint64_t rt_weight_scale_bytes(const struct rt_weight_shape *s)
 {
-    const uint64_t bytes = rows_stored(s) * rt_weight_scale_texels(s) * 16;
+    const uint64_t bytes =
+        (rows_stored(s) * rt_weight_scale_texels(s) + rt_weight_grid_texels(s->form)) *
+        16;
     return bytes ? bytes : 16;
 }
 
@@ -158,8 +172,7 @@ uint64_t rt_weight_bytes(const struct rt_weight_shape *s)
     return rt_weight_code_bytes(s) + (s->bits < 16 ? rt_weight_scale_bytes(s) : 0);
 }
 
-/* Word index of texel t of row m of `texels`, before the word within the texel. */
-static uint64_t word_at(uint32_t texels, uint32_t m, uint32_t t)
+uint64_t rt_weight_word(uint32_t texels, uint32_t m, uint32_t t)
 {
     const uint64_t texel =
         ((uint64_t)(m / RT_WEIGHT_BLOCK) * texels + t) * RT_WEIGHT_BLOCK +
@@ -169,7 +182,7 @@ static uint64_t word_at(uint32_t texels, uint32_t m, uint32_t t)
 
 static uint64_t texel_word(const struct rt_weight_shape *s, uint32_t m, uint32_t t)
 {
-    return word_at(rt_weight_texels(s), m, t);
+    return rt_weight_word(rt_weight_texels(s), m, t);
 }
 
 /* Where a piece of a code lies: word and bit. */
@@ -252,6 +265,7 @@ void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_
                        const uint8_t *row, uint32_t n)
 {
     assert(m < rows_stored(s) && n <= s->in_pad && s->bits <= 8);
+    assert(!rt_weight_is_blocks(s->form));
     const uint32_t more = high_bits(s->bits);
     for (uint32_t k = 0; s->bits == 3 && k < n; k += 128) {
         const uint32_t left = n - k < 128 ? n - k : 128;
@@ -270,7 +284,7 @@ void rt_weight_put_row(const struct rt_weight_shape *s, uint32_t *codes, uint32_
 /* Word index of (scale, zero) of group g of row m. */
 static uint64_t scale_at(const struct rt_weight_shape *s, uint32_t m, uint32_t g)
 {
-    return word_at(rt_weight_scale_texels(s), m, g / 2) + g % 2 * 2;
+    return rt_weight_word(rt_weight_scale_texels(s), m, g / 2) + g % 2 * 2;
 }
 
 /* Item i of `bits` bits of a row, from texel t on. */
@@ -278,7 +292,8 @@ static struct place item_at(const struct rt_weight_shape *s, uint32_t m, uint32_
                             uint32_t i, uint32_t bits)
 {
     const uint32_t bit = i % (128 / bits) * bits;
-    const uint64_t word = word_at(rt_weight_scale_texels(s), m, t + i / (128 / bits));
+    const uint64_t word =
+        rt_weight_word(rt_weight_scale_texels(s), m, t + i / (128 / bits));
     return (struct place){ word + bit / 32, bit % 32 };
 }
 
@@ -348,7 +363,7 @@ static uint32_t own_bits(uint32_t form, const struct rt_weight_scale *p)
 /* The texel of a row that holds its factor. */
 static uint64_t factor_at(const struct rt_weight_shape *s, uint32_t m)
 {
-    return word_at(rt_weight_scale_texels(s), m, own_texels(s));
+    return rt_weight_word(rt_weight_scale_texels(s), m, own_texels(s));
 }
 
 void rt_weight_put_packed(const struct rt_weight_shape *s, void *scales, uint32_t m,
@@ -456,6 +471,8 @@ static void read_float(const struct rt_weight_shape *s, const uint32_t *words, u
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const void *scales, uint32_t m, uint32_t k)
 {
+    if (rt_weight_is_blocks(s->form))
+        return rt_weight_block_value(s, codes, scales, m, k);
     const uint32_t code = rt_weight_get_code(s, codes, m, k);
     float scale, zero;
     if (s->bits == 32 || s->form == RT_FORM_BF16) {

@@ -53,6 +53,8 @@
  *            by c[i] places (-8 to 7). So a row can be divided by a float as well, and
  *            rounded as a division is: rt_weight_divisor
  *
+ * Forms of blocks of 256 elements (TRITS, IQ...) are laid out as weight_blocks.h says.
+ *
  * A form may choose levels (RT_LEVELS_*, added to it): then a code q is level[q] * scale,
  * without a zero. IQ4_NL: the whole numbers of that type; E2M1: 0, .5, 1, 1.5, 2, 3, 4, 6 of
  * either sign (q & 8), doubled; TERNARY: q - 1; NF4, FP4: the floats of bitsandbytes.
@@ -85,6 +87,14 @@ enum rt_form {
     RT_FORM_BFLOAT_ZERO,
     RT_FORM_E8M0,
     RT_FORM_E4M3,
+    RT_FORM_TRITS, /* from here on blocks of 256: weight_blocks.h */
+    RT_FORM_IQ3_XXS,
+    RT_FORM_IQ3_S,
+    RT_FORM_IQ2_XXS,
+    RT_FORM_IQ2_XS,
+    RT_FORM_IQ2_S,
+    RT_FORM_IQ1_S,
+    RT_FORM_IQ1_M,
     RT_FORM_COUNT
 };
 

@@ -84,6 +84,8 @@ vec2 halves(uint word)
 /* Word and bit i of an array in texels. */
 uint bits_at(uvec4 texel, int bit) { return texel[bit / 32 & 3] >> (bit & 31); }
 
+#include "shaders/lib/weight_blocks.glsl"
+
 bool has_zero(int form)
 {
     return form == FORM_HALF_ZERO || form == FORM_FLOAT_ZERO || form == FORM_BFLOAT_ZERO;
@@ -196,6 +198,10 @@ vec4 weight4(int m, int k, int k4, int bits, int group, int form)
         const uvec4 h = codes((blk * (k4 / 2) + k / 2) * 8 + in_blk) >> (k % 2 * 16);
         return form == FORM_BF16 ? uintBitsToFloat(h << 16) : half4(h & 0xffffu);
     }
+    if (form == FORM_TRITS)
+        return trits4(m, k, k4);
+    if (is_blocks(form))
+        return grid_take(grid_open(m, k & ~7, k4, form), k & 7, form);
     return decode_any(code4(m, k, k4, bits), scale2(m, k, k4, bits, group, form), form);
 }
 
@@ -204,11 +210,19 @@ vec4 weight4(int m, int k, int k4, int bits, int group, int form)
 struct weight_run {
     uvec4 low, next, high;
     vec4 scale; /* of the first 16 codes, of the others */
+    grid_run grid;
+    ivec3 at; /* of trits */
 };
 
 weight_run run_open(int m, int k, int k4, int bits, int group, int form)
 {
     weight_run r;
+    if (form == FORM_TRITS)
+        r.at = ivec3(m, k, k4);
+    else if (is_blocks(form))
+        r.grid = grid_open(m, k, k4, form);
+    if (is_blocks(form))
+        return r;
     r.low = low_codes(m, k, k4, bits);
     r.next = bits == 8 ? low_codes(m, k + 4, k4, bits) : r.low;
     r.high = high_bits(bits) != 0 ? high_codes(m, k, k4, bits) : r.low;
@@ -221,6 +235,10 @@ weight_run run_open(int m, int k, int k4, int bits, int group, int form)
 vec4 run_take(inout weight_run r, int t, int bits, int form)
 {
     const int low = low_bits(bits), high = high_bits(bits);
+    if (form == FORM_TRITS)
+        return trits4(r.at.x, r.at.y + t, r.at.z);
+    if (is_blocks(form))
+        return grid_take(r.grid, t, form);
     if (bits == 8 && t == 4)
         r.low = r.next;
     uvec4 q = r.low & (1u << low) - 1u;

@@ -57,6 +57,16 @@ static float value_of(const struct fmt_block_type *t, const struct fmt_block *b,
     }
 }
 
+/* The same of the block forms. */
+static float value_of_whole(const struct fmt_block_type *t,
+                            const struct rt_weight_block *b, uint32_t i)
+{
+    int8_t level[FMT_BLOCK_MAX];
+    float scale[FMT_BLOCK_GROUPS_MAX];
+    rt_weight_block_split(t->form, b, level, scale);
+    return (float)level[i] * scale[i / rt_weight_form_group(t->form)];
+}
+
 static void check_same(const char *name, const float *values, const float *expected)
 {
     for (size_t i = 0; i < (size_t)ROWS * COLS; i++)
@@ -94,7 +104,9 @@ static void check_type(const char *name, const char *file, const char *expected_
         struct fmt_block b;
         fmt_block_split(w->type, w->data + k * w->type->bytes, w->factor, &b);
         for (uint32_t i = 0; i < w->type->block; i++)
-            values[k * w->type->block + i] = value_of(w->type, &b, i);
+            values[k * w->type->block + i] = rt_weight_is_blocks(w->type->form)
+                                                 ? value_of_whole(w->type, &b.whole, i)
+                                                 : value_of(w->type, &b, i);
     }
     check_same(name, values, expected);
     free(expected);
@@ -110,7 +122,7 @@ static void types_are_exact(void **state)
                NULL),
            *entry;
     size_t i;
-    assert_true(json_array_size(index) == 18);
+    assert_true(json_array_size(index) == 26);
     json_array_foreach(index, i, entry)
     {
         const char *name = json_string_value(json_object_get(entry, "type"));
@@ -119,6 +131,50 @@ static void types_are_exact(void **state)
         printf("    %s: %d values equal\n", name, ROWS * COLS);
     }
     json_decref(index);
+}
+
+/* FNV-1a of the numbers of a grid, as signed bytes, row by row. */
+static uint64_t hash_grid(const uint16_t *grid, uint32_t rows, uint32_t bits,
+                          const int8_t *numbers)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t i = 0; i < 16; i += bits)
+            hash = (hash ^ (uint8_t)numbers[grid[r] >> i & ((1u << bits) - 1)]) *
+                   0x100000001b3u;
+    return hash;
+}
+
+/* Golden files reach some rows of a grid only. Hashes are of the gguf package's grids. */
+static void grids_are_those_of_the_format(void **state)
+{
+    (void)state;
+    static const int8_t by_8[8] = { 4, 12, 20, 28, 36, 44, 52, 62 };
+    static const int8_t odd[8] = { 1, 3, 5, 7, 9, 11, 13, 15 };
+    static const int8_t three[4] = { 8, 25, 43 }, signs[4] = { -1, 0, 1 };
+    assert_true(hash_grid(rt_grid_iq3_xxs, 256, 4, by_8) == 0xdfa5dc83d6a155d5u);
+    assert_true(hash_grid(rt_grid_iq3_s, 512, 4, odd) == 0xfa37020c25b44829u);
+    assert_true(hash_grid(rt_grid_iq2_xxs, 256, 2, three) == 0xbb4ee025b5ac6e8eu);
+    assert_true(hash_grid(rt_grid_iq2_xs, 512, 2, three) == 0xc9b1ee61e79909bdu);
+    assert_true(hash_grid(rt_grid_iq2_s, 1024, 2, three) == 0x123edd38a3b62b90u);
+    assert_true(hash_grid(rt_grid_iq1, 2048, 2, signs) == 0x6703ed863501ae2eu);
+}
+
+/* Of MXFP4, the scales that the golden file has not: below a float's normal numbers, and
+ * the greatest. */
+static void the_ends_of_scales_are_exact(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t scale;
+        float expected;
+    } ends[] = { { 0, 0x1p-128f },
+                 { 1, 0x1p-127f },
+                 { 2, 0x1p-126f },
+                 { 254, 0x1p126f },
+                 { 255, 0x1p127f } };
+    for (size_t i = 0; i < RT_COUNT(ends); i++)
+        assert_true(rt_scale_e8m0(ends[i].scale) == ends[i].expected);
 }
 
 static void a_whole_model_is_read(void **state)
@@ -149,6 +205,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types_are_exact),
+        cmocka_unit_test(grids_are_those_of_the_format),
+        cmocka_unit_test(the_ends_of_scales_are_exact),
         cmocka_unit_test(a_whole_model_is_read),
     };
     return cmocka_run_group_tests_name("gguf types", tests, NULL, NULL);

@@ -201,7 +201,7 @@ static void gguf_types_are_exact_on_devices(void **state)
         check_everywhere(d, path, 16, 256, relative, text(item, "type"));
     }
     printf("    %zu types on %u devices\n", i, d->count);
-    assert_int_equal(i, 18);
+    assert_int_equal(i, 26);
     json_decref(index);
 }
 

@@ -77,6 +77,14 @@ static const struct {
     { 4, 64, RT_FORM_FLOAT | RT_LEVELS_FP4 },
     { 8, 128, RT_FORM_FLOAT | RT_LEVELS_E4M3 },
     { 8, 0, RT_FORM_BFLOAT | RT_LEVELS_E5M2 },
+    { 2, 256, RT_FORM_TRITS },
+    { 3, 32, RT_FORM_IQ3_XXS },
+    { 3, 32, RT_FORM_IQ3_S },
+    { 2, 32, RT_FORM_IQ2_XXS },
+    { 2, 16, RT_FORM_IQ2_XS },
+    { 2, 16, RT_FORM_IQ2_S },
+    { 2, 32, RT_FORM_IQ1_S },
+    { 2, 16, RT_FORM_IQ1_M },
 };
 /* Of attention kernels: head sizes of published models, and the ends of what is served. */
 static const uint32_t head_sizes[] = {

@@ -2,7 +2,7 @@
  * count: batch invariance rests on this. And each agrees with its twin. */
 #include "runtime/ref/ref.h"
 #include "runtime/vk/vk.h"
-#include "runtime/op/weight.h"
+#include "runtime/op/weight_blocks.h"
 #include "tests/support/devices.h"
 
 #include <setjmp.h>
@@ -42,6 +42,20 @@ static float *random_floats(size_t n)
     return f;
 }
 
+/* A block form: halves and small numbers wherever it has them, behind its grid. */
+static void put_blocks(struct operands *o)
+{
+    const struct rt_weight_shape *s = &o->shape;
+    const uint64_t grid = 4 * rt_weight_grid_texels(s->form);
+    uint32_t *words = s->form == RT_FORM_TRITS ? o->codes : (uint32_t *)o->scales;
+    const uint64_t bytes = s->form == RT_FORM_TRITS ? o->code_bytes : o->scale_bytes;
+    rt_weight_put_grid(s->form, words);
+    for (uint64_t i = grid; i < bytes / 4; i++) {
+        random_float();
+        words[i] = (seed & 0x83ff83ff) | 0x1c001c00; /* halves near 0.005 */
+    }
+}
+
 static void put_scale(struct operands *o, uint32_t m, uint32_t g)
 {
     const struct rt_weight_shape *s = &o->shape;
@@ -77,14 +91,18 @@ static void make_operands(struct operands *o, uint32_t bits, uint32_t group,
                                    .in = IN,
                                    .out_pad = OUT,
                                    .bits = bits,
-                                   .in_pad = rt_weight_in_pad(bits, IN),
+                                   .in_pad = rt_weight_is_blocks(form)
+                                                 ? 256
+                                                 : rt_weight_in_pad(bits, IN),
                                    .group = group,
                                    .form = form };
     o->code_bytes = rt_weight_code_bytes(s);
     o->scale_bytes = rt_weight_scale_bytes(s);
     o->codes = calloc(1, o->code_bytes);
     o->scales = calloc(1, o->scale_bytes);
-    for (uint32_t m = 0; m < OUT; m++) {
+    if (rt_weight_is_blocks(form))
+        put_blocks(o);
+    for (uint32_t m = 0; m < OUT && !rt_weight_is_blocks(form); m++) {
         for (uint32_t k = 0; k < IN; k++) {
             const float v = random_float();
             uint32_t word;
@@ -309,6 +327,14 @@ static void kernels_agree_bit_for_bit(void **state)
         { 8, 128, RT_FORM_FLOAT | RT_LEVELS_E4M3 },
         { 8, 32, RT_FORM_BFLOAT | RT_LEVELS_E5M2 },
         { 2, 256, RT_FORM_HALF | RT_LEVELS_TERNARY },
+        { 2, 256, RT_FORM_TRITS },
+        { 3, 32, RT_FORM_IQ3_XXS },
+        { 3, 32, RT_FORM_IQ3_S },
+        { 2, 32, RT_FORM_IQ2_XXS },
+        { 2, 16, RT_FORM_IQ2_XS },
+        { 2, 16, RT_FORM_IQ2_S },
+        { 2, 32, RT_FORM_IQ1_S },
+        { 2, 16, RT_FORM_IQ1_M },
         { 4, 32, RT_FORM_K32 },
         { 5, 32, RT_FORM_K32 },
         { 3, 16, RT_FORM_K16 },
