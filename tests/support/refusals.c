@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -194,4 +195,25 @@ void test_cases_run(struct test_place *place, const struct test_case *cases, siz
         test_program_deinit(&p);
     }
     printf("    %zu cases\n", count);
+}
+
+void test_place_poke(const struct test_place *place, const char *file, const char *tensor,
+                     size_t at, const void *bytes, size_t count)
+{
+    size_t size;
+    uint64_t length = 0;
+    char path[TEST_PATH_MAX];
+    snprintf(path, sizeof path, "%s", test_folder_file(&place->model, file));
+    char *all = test_file_read(path, &size);
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | (unsigned char)all[i];
+    json_t *header = json_loadb(all + 8, length, 0, NULL);
+    const json_t *offsets =
+        json_object_get(json_object_get(header, tensor), "data_offsets");
+    assert_int_equal(json_array_size(offsets), 2);
+    const json_int_t begin = json_integer_value(json_array_get(offsets, 0));
+    memcpy(all + 8 + length + (size_t)begin + at, bytes, count);
+    test_file_write(path, all, size);
+    free(all);
+    json_decref(header);
 }

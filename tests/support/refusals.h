@@ -56,4 +56,9 @@ struct test_case {
 void test_cases_run(struct test_place *place, const struct test_case *cases,
                     size_t count);
 
+/* Overwrites `count` bytes of a tensor, from its byte `at` on, in a safetensors file of the
+ * model folder. */
+void test_place_poke(const struct test_place *place, const char *file, const char *tensor,
+                     size_t at, const void *bytes, size_t count);
+
 #endif
