@@ -71,7 +71,10 @@ rt_status fmt_model_stored(struct fmt_model *m, char *text, size_t size)
     if (q->present && !q->mixed) {
         snprintf(text, size, "%s %u bit%s%s",
                  q->algorithm[0] ? q->algorithm : fmt_method_name(q->method), q->bits,
-                 q->group ? " grouped" : " per row", q->symmetric ? "" : " asymmetric");
+                 q->block[0] ? " in blocks"
+                 : q->group  ? " grouped"
+                             : " per row",
+                 q->symmetric ? "" : " asymmetric");
         return RT_OK;
     }
     TRY(count_modules(m, &t));

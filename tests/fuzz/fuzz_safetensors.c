@@ -14,7 +14,7 @@ static void read_all(const struct fmt_safetensors *file)
             abort();
         for (uint64_t k = 0; k < t->size; k++)
             sum += t->data[k];
-        if (t->dtype == FMT_F32 || t->dtype == FMT_F16 || t->dtype == FMT_BF16)
+        if (fmt_dtype_is_float(t->dtype))
             for (uint64_t k = 0; k < t->count; k++) {
                 float value;
                 fmt_tensor_floats(t, k, 1, &value);
