@@ -26,7 +26,7 @@ RT_CHECKED rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *path
 void fmt_model_close(struct fmt_model **model);
 /* Whether packed weights of GGUF types take the forms with float scales (RT_FORM_ZERO and
  * OFFSET) and codes of 4 or 8 bits, which some devices read faster, not the file's:
- * the same values in up to 1.7 times the bytes. Off after opening. */
+ * the same values in up to 6.9 times the bytes (docs/formats.md). Off after opening. */
 void fmt_model_widen(struct fmt_model *model, bool wide);
 const struct fmt_config *fmt_model_config(const struct fmt_model *model);
 

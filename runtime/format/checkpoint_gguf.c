@@ -10,6 +10,7 @@
 #include "runtime/format/checkpoint_impl.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -271,6 +272,16 @@ static rt_status put_block_row(struct fmt_model *m, struct unpacking *u, uint64_
     return fmt_check_finite(m, u->tensor->name, u->values, (uint64_t)blocks * per);
 }
 
+/* Of a group's codes: a scale of 8 bits may be finite and its products not. */
+static float greatest_level(const struct fmt_block_type *type, const uint8_t *codes,
+                            uint32_t n)
+{
+    float greatest = 0;
+    for (uint32_t i = 0; i < n; i++)
+        greatest = fmaxf(greatest, fabsf(rt_weight_level(type->form, codes[i])));
+    return greatest;
+}
+
 static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64_t from,
                                 const struct rt_weight_shape *dest, uint32_t to,
                                 uint32_t *codes, void *scales)
@@ -293,8 +304,8 @@ static rt_status put_packed_row(struct fmt_model *m, struct unpacking *u, uint64
                 rt_weight_put_scale(dest, scales, to, b * per + i, v[0], v[1]);
             else
                 rt_weight_put_packed(dest, scales, to, b * per + i, &u->block.scale[i]);
-            if (type->form > RT_FORM_MASK) /* the greatest value of E2M1 */
-                v[1] = v[0] * rt_weight_level(type->form, 7);
+            if ((type->form & RT_FORM_MASK) >= RT_FORM_E8M0)
+                v[1] = v[0] * greatest_level(type, u->block.code + i * group, group);
         }
     }
     rt_weight_put_row(dest, codes, to, u->codes, dest->in);

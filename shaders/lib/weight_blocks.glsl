@@ -31,7 +31,7 @@ vec4 trits4(int m, int k, int k4)
 
 /* ---- grids ---- */
 
-/* Texels of the grid, of indices of 32 elements eight words or four. */
+/* Texels of the grid. */
 int grid_texels(int form)
 {
     if (form == FORM_IQ3_XXS || form == FORM_IQ2_XXS)

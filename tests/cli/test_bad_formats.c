@@ -40,14 +40,13 @@ static void fill(const char *relative)
 
 #define GGUF "/model/m.gguf"
 
-/* Writes m.gguf: the golden file with `count` bytes overwritten, `skip` bytes after the
+/* Writes m.gguf: a golden file with `count` bytes overwritten, `skip` bytes after the
  * end of the first `mark` (null: from the start). Its size, if `size` is not 0. */
-static void damage_gguf(const char *mark, long skip, const void *bytes, size_t count,
-                        size_t size)
+static void damage_file(const char *file, const char *mark, long skip, const void *bytes,
+                        size_t count, size_t size)
 {
     size_t all, end = 0; /* of the mark */
-    char *data = test_file_read(
-        TEST_SOURCE_DIR "/tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf", &all);
+    char *data = test_file_read(file, &all);
     if (mark) {
         const size_t n = strlen(mark);
         while (end + n < all && memcmp(data + end, mark, n) != 0)
@@ -60,6 +59,20 @@ static void damage_gguf(const char *mark, long skip, const void *bytes, size_t c
         memcpy(data + at, bytes, count);
     test_file_write(in_model("m.gguf"), data, size ? size : all);
     free(data);
+}
+
+static void damage_gguf(const char *mark, long skip, const void *bytes, size_t count,
+                        size_t size)
+{
+    damage_file(TEST_SOURCE_DIR "/tests/golden/gguf/model/qwen2-tiny-q8_0-q4_0.gguf",
+                mark, skip, bytes, count, size);
+}
+
+/* The scale of an NVFP4 matrix: takes the name of another's, or is no number. */
+static void damage_scale(long skip, const void *bytes, size_t count)
+{
+    damage_file(TEST_SOURCE_DIR "/tests/golden/gguf/mixed/qwen2-tiny-mixed.gguf",
+                "blk.0.attn_v.scale", skip, bytes, count, 0);
 }
 
 #define Q "blk.1.attn_q.weight"
@@ -111,7 +124,15 @@ static void gguf_type(void)
 }
 static void gguf_type_named(void)
 {
-    damage_gguf(Q, 20, "\x10", 1, 0);
+    damage_gguf(Q, 20, "\x29", 1, 0);
+}
+static void gguf_scale_beside(void)
+{
+    damage_scale(-7, "q", 1);
+}
+static void gguf_scale_type(void) /* its number 26 instead of 0: I32 */
+{
+    damage_scale(12, "\x1a", 1);
 }
 static void gguf_beyond(void)
 {
@@ -185,7 +206,11 @@ static void gguf_files_are_refused(void **state)
           GGUF "|'" Q "'|number 77|Q4_0, Q4_1", NULL },
         { "a type that is not supported", gguf_type_named,
           "tool dequant --out x --tensor model.norm.weight --model @M/m.gguf", 4,
-          GGUF "|'" Q "'|IQ2_XXS", NULL },
+          GGUF "|'" Q "'|Q1_0", NULL },
+        { "a scale beside a type without", gguf_scale_beside, SHOW "@M/m.gguf", 4,
+          GGUF "|'blk.0.attn_q.weight' of type IQ4_XS|NVFP4 only", NULL },
+        { "a scale of another type", gguf_scale_type, SHOW "@M/m.gguf", 4,
+          GGUF "|'blk.0.attn_v.scale' is of type I32", NULL },
         { "a tensor past the end", gguf_beyond, SHOW "@M/m.gguf", 4,
           GGUF "|'" Q "'|get it again", NULL },
         { "a tensor twice", gguf_twice, SHOW "@M/m.gguf", 4,
