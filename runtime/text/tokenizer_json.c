@@ -241,10 +241,10 @@ static rt_status load_added(struct text_json *j, const json_t *entry, size_t pla
     if (id > BPE_ID_MAX)
         return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': there are too many added tokens",
                        t->path);
-    if (id != json_integer_value(given))
+    if (id != json_integer_value(given) && j->other_ids++ == 0)
         rt_log(t->ctx, RT_LOG_WARNING,
                "'%s': added token '%.40s' has the id %lld there, and %u by its place, "
-               "which counts",
+               "which counts; so may others",
                t->path, text, (long long)json_integer_value(given), id);
     TRY(entry_for(t, text, size, id, &a));
     a->special = json_is_true(json_object_get(entry, "special"));
