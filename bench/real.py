@@ -5,8 +5,6 @@ tokens    ids of mixed texts, then of as many of each kind in bench/texts.py, wi
           package does with the model's own tokenizer.json and llama.cpp does not:
           - recognised only: a token that the file calls normal and llama.cpp makes special
             because of its looks (its log says which)
-          - bytes that the vocabulary has no token for: left out before tokens are merged, not
-            after
 greedy    of each prompt 32 tokens: our first choice after each is the server's, up to the
           first difference, where our margin must be under 1e-3
 logprobs  of the server's 20 likeliest tokens at each of them: ours within 2e-3
@@ -110,13 +108,6 @@ def overridden(log):
         return re.findall(r"control-looking token: +\d+ '(.*?)' was not control-type", file.read())
 
 
-def without_token(options, lines):
-    """Characters that the vocabulary has no token for."""
-    characters = sorted(set("".join(lines)))
-    ids = ours(options, "tokenize", [json.dumps(c) for c in characters], "--json", "--plain")
-    return [c for c, i in zip(characters, ids) if not i]
-
-
 def compare(options, server, lines, special, apart):
     """How many are equal, how many set apart, and the first that differ."""
     got = ours(options, "tokenize", [json.dumps(t) for t in lines], "--json", *([] if special else ["--plain"]))
@@ -131,9 +122,9 @@ def check_tokens(options, server):
     lists = {"mixed": texts(options.texts), **kinds_of_texts.kinds(options.texts)}
     marked, good = overridden(options.log), True
     for name, lines in lists.items():
-        missing, counts = without_token(options, lines), []
+        counts = []
         for special in (True, False):
-            equal, apart, all_equal = compare(options, server, lines, special, missing + (marked if special else []))
+            equal, apart, all_equal = compare(options, server, lines, special, marked if special else [])
             counts.append(f"{equal} equal" + (f", {apart} set apart" if apart else ""))
             good = good and all_equal
         print(f"  {name}, {len(lines)} texts: special tokens recognised {counts[0]}; plain {counts[1]}", flush=True)

@@ -150,8 +150,10 @@ void text_tokenizer_destroy(struct text_tokenizer **pt)
     text_pattern_deinit(&t->word);
     rt_free(t->raw.nodes);
     rt_free(t->normal.nodes);
-    for (uint32_t i = 0; i < t->added_count; i++)
+    for (uint32_t i = 0; i < t->added_count; i++) {
         rt_free(t->added[i].text);
+        rt_free(t->added[i].given);
+    }
     rt_free(t->added);
     rt_free(t);
     *pt = NULL;
@@ -165,9 +167,9 @@ uint32_t text_vocab_size(const struct text_tokenizer *t)
 uint32_t text_token_id(const struct text_tokenizer *t, const char *text)
 {
     const size_t size = strlen(text);
-    for (uint32_t i = 0; i < t->added_count; i++)
-        if (t->added[i].size == size && memcmp(t->added[i].text, text, size) == 0)
-            return t->added[i].id;
+    const struct text_added *added = text_find_added(t, text, size);
+    if (added)
+        return added->id;
     char key[2 * TOKEN_TEXT_MAX];
     size_t n = 0;
     if (!t->byte_level || size > TOKEN_TEXT_MAX)
@@ -345,9 +347,9 @@ static rt_status encode_valid(struct ids *ids, const char *text, size_t size,
         return add_pieces(ids);
     for (size_t i = 0; i < ids->all.count; i++) {
         const struct text_piece *p = &ids->all.pieces[i];
-        TRY(p->id == BPE_NO_ID
-                ? add_text(ids, ids->all.bytes + p->start, p->size, p->first, special)
-                : add_id(ids, p->id));
+        TRY(p->id == BPE_NO_ID ? add_text(ids, ids->all.bytes + p->start, p->size,
+                                          p->origin > 0, special)
+                               : add_id(ids, p->id));
     }
 
 fail:

@@ -1,14 +1,11 @@
 /* runtime/text/tokenizer.h
  * Text to ids and back, as the model's own tokenizer does it.
- *   tokenizer.json    BPE of the Hugging Face library: byte-level (GPT-2, Qwen2, Llama 3,
- *                     SmolLM), or of characters with byte fallback (Llama 2): optional
- *                     NFC, splitting patterns one after the other, merges by rank,
- *                     ignore_merges, added and special tokens
+ *   tokenizer.json    BPE of the Hugging Face library: the ids of tokenizers 0.23, step by
+ *                     step (docs/formats.md says which steps)
  *   tokenizer.model   SentencePiece BPE: scores, byte fallback, prefix space,
- *                     user-defined pieces
- *   a GGUF file       both kinds, from its keys. As llama.cpp has it, Qwen2 text is not
- *                     brought to NFC there, which the Hugging Face tokenizer of the same
- *                     model does: decomposed accents give other ids
+ *                     user-defined pieces; and tokens that other files of the folder add
+ *   a GGUF file       both kinds, from its keys: the ids of llama.cpp, which brings no
+ *                     text to NFC, unlike the model's own tokenizer.json
  * Text that is not UTF-8 is taken as if each bad sequence were U+FFFD (the WHATWG rule).
  */
 #ifndef RUNTIME_TEXT_TOKENIZER_H
@@ -21,7 +18,7 @@ struct fmt_gguf;
 
 /* Loads the tokenizer of a model folder (tokenizer.json, else tokenizer.model) or of a
  * GGUF file. RT_ERR_INPUT names file and reason: not BPE, missing merges, a merge of
- * unknown tokens, a pattern that does not compile, a rule that is not known. */
+ * unknown tokens, a step or a construct of a pattern that is not supported. */
 RT_CHECKED rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *path,
                                          struct text_tokenizer **out);
 /* Writes the tokenizer of a GGUF file into a folder as others read it: tokenizer.json of

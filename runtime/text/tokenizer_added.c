@@ -31,6 +31,18 @@ rt_status text_add_added(struct text_tokenizer *t, const char *text, size_t size
     return RT_OK;
 }
 
+const struct text_added *text_find_added(const struct text_tokenizer *t, const char *text,
+                                         size_t size)
+{
+    for (uint32_t i = 0; i < t->added_count; i++) {
+        const struct text_added *a = &t->added[i];
+        const size_t have = a->given ? strlen(a->given) : a->size;
+        if (have == size && memcmp(a->given ? a->given : a->text, text, size) == 0)
+            return a;
+    }
+    return NULL;
+}
+
 /* ---- the tree ---- */
 
 static uint32_t child_of(const struct text_tree *tree, uint32_t node, uint8_t byte)
@@ -96,7 +108,8 @@ struct cutting {
     const char *text;
     size_t size, start; /* start: of the text within the work */
     size_t from;        /* behind the last token */
-    bool special, first;
+    size_t origin;      /* of the piece */
+    bool special;
 };
 
 /* Where special tokens are no tokens, llama.cpp and SentencePiece do not look for them;
@@ -125,8 +138,9 @@ static const struct text_added *token_at(const struct cutting *c, size_t at)
 
 static rt_status put_text(struct cutting *c, size_t from, size_t end)
 {
-    return text_work_put(c->w, (struct text_piece){ c->start + from, end - from,
-                                                    BPE_NO_ID, c->first && from == 0 });
+    const size_t origin = from < c->origin ? c->origin - from : 0;
+    return text_work_put(
+        c->w, (struct text_piece){ c->start + from, end - from, BPE_NO_ID, origin });
 }
 
 /* Whether a character of words touches the token. */
@@ -154,8 +168,8 @@ static rt_status put_token(struct cutting *c, const struct text_added *a, size_t
         end += n = text_white_at(c->text + end, c->size - end);
     if (c->from < start)
         TRY(put_text(c, c->from, start));
-    TRY(text_work_put(
-        c->w, (struct text_piece){ c->start + start, end - start, a->id, false }));
+    TRY(text_work_put(c->w,
+                      (struct text_piece){ c->start + start, end - start, a->id, 0 }));
     c->from = end;
 
 fail:
@@ -295,7 +309,7 @@ rt_status text_work_cut(struct text_work *w, struct text_tokenizer *t,
                              .size = piece.size,
                              .start = piece.start,
                              .special = special,
-                             .first = piece.first };
+                             .origin = piece.origin };
         if (piece.id != BPE_NO_ID) {
             TRY(text_work_put(w, piece));
             continue;

@@ -11,14 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t id_of(const struct text_tokenizer *t, const char *text, size_t size)
-{
-    for (uint32_t i = 0; i < t->added_count; i++)
-        if (t->added[i].size == size && memcmp(t->added[i].text, text, size) == 0)
-            return t->added[i].id;
-    return BPE_NO_ID;
-}
-
 /* The piece of the model at this id must be the same token, where there is one. Marks of
  * pieces are held as spaces. */
 static rt_status check_piece(const struct text_tokenizer *t, const char *text,
@@ -50,7 +42,7 @@ static rt_status add_token(struct text_tokenizer *t, const json_t *content, int6
         return rt_fail(t->ctx, RT_ERR_INPUT,
                        "'%s': an added token beside it has no text or no valid id",
                        t->path);
-    if (id_of(t, text, size) != BPE_NO_ID)
+    if (text_find_added(t, text, size))
         return RT_OK;
     if ((uint32_t)id < t->bpe.id_count && t->bpe.tokens[id].bytes)
         TRY(check_piece(t, text, size, (uint32_t)id));
@@ -103,37 +95,45 @@ static rt_status add_list(struct text_tokenizer *t, const json_t *list)
     return st;
 }
 
-/* A special token by its text, or an object with it, that has no id yet. */
-static rt_status add_special(struct text_tokenizer *t, const json_t *value)
+/* A special token by its text, or an object with it, that is no token yet: the piece of
+ * that text, else the next id, if the model (`rows` of its embedding) has it. */
+static rt_status add_special(struct text_tokenizer *t, const json_t *value, int64_t rows)
 {
     const json_t *content =
         json_is_object(value) ? json_object_get(value, "content") : value;
-    if (json_string_length(content) == 0 ||
-        id_of(t, json_string_value(content), json_string_length(content)) != BPE_NO_ID)
+    const char *text = json_string_value(content);
+    const size_t size = json_string_length(content);
+    if (size == 0 || text_find_added(t, text, size))
         return RT_OK;
+    const uint32_t piece = bpe_find(&t->bpe, text, size);
+    const int64_t id = piece != BPE_NO_ID ? piece : t->bpe.id_count;
+    if (id >= rows) {
+        rt_log(t->ctx, RT_LOG_WARNING,
+               "'%s': special token '%.40s' is not in the vocabulary; it is read as text",
+               t->path, text);
+        return RT_OK;
+    }
     json_t *flags = json_pack("{s:b}", "special", 1);
-    const uint32_t piece =
-        bpe_find(&t->bpe, json_string_value(content), json_string_length(content));
     const rt_status st =
-        flags ? add_token(t, content, piece != BPE_NO_ID ? piece : t->bpe.id_count, flags)
+        flags ? add_token(t, content, id, flags)
               : rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", t->path);
     json_decref(flags);
     return st;
 }
 
-static rt_status add_specials(struct text_tokenizer *t, const json_t *map)
+static rt_status add_specials(struct text_tokenizer *t, const json_t *map, int64_t rows)
 {
     static const char *const names[] = { "bos_token", "eos_token", "unk_token",
                                          "sep_token", "pad_token", "cls_token",
                                          "mask_token" };
     const json_t *more = json_object_get(map, "additional_special_tokens");
     for (size_t i = 0; i < RT_COUNT(names); i++) {
-        const rt_status st = add_special(t, json_object_get(map, names[i]));
+        const rt_status st = add_special(t, json_object_get(map, names[i]), rows);
         if (st != RT_OK)
             return st;
     }
     for (size_t i = 0; i < json_array_size(more); i++) {
-        const rt_status st = add_special(t, json_array_get(more, i));
+        const rt_status st = add_special(t, json_array_get(more, i), rows);
         if (st != RT_OK)
             return st;
     }
@@ -158,16 +158,20 @@ rt_status text_load_extra(struct text_tokenizer *t, const char *folder,
                           const json_t *config)
 {
     rt_status st;
-    json_t *list = NULL, *map = NULL;
+    json_t *list = NULL, *map = NULL, *model = NULL;
     const json_t *decoder = json_object_get(config, "added_tokens_decoder");
     t->piece_count = t->bpe.id_count;
     TRY(read_file(t, folder, "added_tokens.json", &list));
     TRY(read_file(t, folder, "special_tokens_map.json", &map));
     TRY(json_object_size(decoder) ? add_decoder(t, decoder) : add_list(t, list));
-    TRY(add_specials(t, map));
-    TRY(add_specials(t, config));
+    TRY(read_file(t, folder, "config.json", &model));
+    const json_t *size = json_object_get(model, "vocab_size");
+    const int64_t rows = json_is_integer(size) ? json_integer_value(size) : BPE_ID_MAX;
+    TRY(add_specials(t, map, rows));
+    TRY(add_specials(t, config, rows));
 
 fail:
+    json_decref(model);
     json_decref(list);
     json_decref(map);
     return st;

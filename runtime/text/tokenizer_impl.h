@@ -24,6 +24,7 @@ enum { KIND_NORMAL = 1, KIND_UNKNOWN, KIND_CONTROL, KIND_USER, KIND_UNUSED, KIND
 struct text_added {
     char *text; /* what is looked for */
     size_t size;
+    char *given; /* its text in the file, owned; null: as above */
     uint32_t id;
     bool special;
     bool normalized;            /* looked for in normalized text, after the others */
@@ -94,8 +95,8 @@ struct text_steps {
 /* A part of text, or an added token. */
 struct text_piece {
     size_t start, size;
-    uint32_t id; /* BPE_NO_ID: text */
-    bool first;  /* nothing of the whole text stands before it */
+    uint32_t id;   /* BPE_NO_ID: text */
+    size_t origin; /* bytes at its start that come of the first character of all text */
 };
 
 /* Text on its way through the steps, with the pieces it is cut into. */
@@ -145,6 +146,9 @@ struct text_tokenizer {
 /* Adds the token to the list; it must be in the vocabulary, where it is marked. */
 RT_CHECKED rt_status text_add_added(struct text_tokenizer *t, const char *text,
                                     size_t size, uint32_t id, bool special);
+/* The added token by its text in the file, null: there is none. */
+const struct text_added *text_find_added(const struct text_tokenizer *t, const char *text,
+                                         size_t size);
 /* Builds both trees when all are there. Of equal texts the first counts. */
 RT_CHECKED rt_status text_plant_added(struct text_tokenizer *t);
 /* Adds a token of SentencePiece: its marks become spaces. */

@@ -196,9 +196,9 @@ fail:
 static uint32_t id_for(const struct text_tokenizer *t, const char *text, size_t size,
                        uint32_t *next)
 {
-    for (uint32_t i = 0; i < t->added_count; i++)
-        if (t->added[i].size == size && memcmp(t->added[i].text, text, size) == 0)
-            return t->added[i].id;
+    const struct text_added *added = text_find_added(t, text, size);
+    if (added)
+        return added->id;
     const uint32_t id = bpe_find(&t->bpe, text, size);
     return id != BPE_NO_ID ? id : (*next)++;
 }
@@ -241,10 +241,10 @@ static rt_status load_added(struct text_json *j, const json_t *entry, size_t pla
     if (id > BPE_ID_MAX)
         return rt_fail(t->ctx, RT_ERR_INPUT, "'%s': there are too many added tokens",
                        t->path);
-    if (id != json_integer_value(given))
+    if (id != json_integer_value(given) && j->other_ids++ == 0)
         rt_log(t->ctx, RT_LOG_WARNING,
                "'%s': added token '%.40s' has the id %lld there, and %u by its place, "
-               "which counts",
+               "which counts; so may others",
                t->path, text, (long long)json_integer_value(given), id);
     TRY(entry_for(t, text, size, id, &a));
     a->special = json_is_true(json_object_get(entry, "special"));
@@ -280,7 +280,7 @@ static rt_status normalize_added(struct text_json *j)
         }
         if (size)
             memcpy(text, w.bytes + w.pieces[0].start, size);
-        rt_free(a->text);
+        a->given = a->text;
         a->text = text;
         a->size = size;
         TRY(text_show(j, a->id, text, size));
@@ -352,9 +352,9 @@ static void load_bos(struct text_tokenizer *t, const json_t *step)
     const json_t *first = json_array_get(json_object_get(step, "single"), 0);
     const char *text =
         json_string_value(json_object_get(json_object_get(first, "SpecialToken"), "id"));
-    for (uint32_t i = 0; text && i < t->added_count; i++)
-        if (strcmp(t->added[i].text, text) == 0)
-            t->bos = t->added[i].id;
+    const struct text_added *added = text ? text_find_added(t, text, strlen(text)) : NULL;
+    if (added)
+        t->bos = added->id;
 }
 
 rt_status text_load_json(struct text_tokenizer *t, const json_t *root)

@@ -17,6 +17,7 @@ struct text_json {
     bool from_bytes;    /* keys are in the alphabet of byte-level BPE */
     bool byte_tokens;   /* <0x0A> is a byte */
     bool fused;         /* tokens are one text for what follows */
+    uint32_t other_ids; /* added tokens whose id in the file does not count */
     const json_t *from; /* every such text becomes the next; null: none */
     const json_t *to;   /* null: a space */
 };

@@ -19,7 +19,8 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { DEPTH_MAX = 64, REPEAT_MAX = 60000, NO_END = UINT32_MAX };
+enum { DEPTH_MAX = 64, REPEAT_MAX = 60000 };
+#define NO_END UINT32_MAX
 
 rt_status text_onig_refuse(const struct onig *o, const char *from, const char *what)
 {

@@ -91,6 +91,8 @@ rt_status text_work_put(struct text_work *w, struct text_piece piece)
         w->other_pieces = grown;
         w->other_piece_capacity = capacity;
     }
+    if (piece.origin > piece.size)
+        piece.origin = piece.size;
     w->other_pieces[w->other_count++] = piece;
     return RT_OK;
 }
@@ -124,9 +126,11 @@ static void turn(struct text_work *w)
 rt_status text_work_set(struct text_work *w, const char *text, size_t size, bool first)
 {
     rt_status st;
+    uint32_t c;
+    const size_t origin = first && size ? text_character(text, size, &c) : 0;
     w->other_size = w->other_count = 0;
     TRY(put_bytes(w, text, size));
-    TRY(text_work_put(w, (struct text_piece){ 0, size, BPE_NO_ID, first }));
+    TRY(text_work_put(w, (struct text_piece){ 0, size, BPE_NO_ID, origin }));
     turn(w);
 
 fail:
@@ -135,20 +139,18 @@ fail:
 
 /* ---- steps that change text ---- */
 
-/* Text whose start is gone is not the first any more, nor is one that begins with what
- * stands for several characters. */
-static bool keeps_start(const struct text_step *step, const char *text, size_t first,
-                        size_t last)
+/* What of the first `origin` bytes lies in [from, end). */
+static size_t overlap(size_t from, size_t end, size_t origin)
 {
-    uint32_t c;
-    return first > 0 || first == last ||
-           (step->size && text_character(text, last, &c) == last);
+    return origin <= from ? 0 : (origin < end ? origin : end) - from;
 }
 
+/* What replaces a match comes of the last character that it replaces. */
 static rt_status replace(struct text_work *w, struct text_step *step, const char *text,
-                         size_t size, bool *is_first)
+                         size_t size, size_t *origin)
 {
     rt_status st;
+    size_t new_origin = 0;
     char *seen = NULL;
     size_t first, last, from = 0;
     bool found;
@@ -158,12 +160,14 @@ static rt_status replace(struct text_work *w, struct text_step *step, const char
         TRY(text_search_next(&search, w->ctx, &first, &last, &found));
         if (!found)
             break;
-        *is_first &= keeps_start(step, text, first, last);
+        new_origin += overlap(from, first, *origin);
+        new_origin += *origin && last <= *origin ? step->size : 0;
         TRY(put_bytes(w, text + from, first - from));
         TRY(put_bytes(w, step->text, step->size));
         from = last;
     }
     TRY(put_bytes(w, text + from, size - from));
+    *origin = new_origin + overlap(from, size, *origin);
 
 fail:
     rt_free(seen);
@@ -171,12 +175,12 @@ fail:
 }
 
 static rt_status strip(struct text_work *w, const struct text_step *step,
-                       const char *text, size_t size, bool *is_first)
+                       const char *text, size_t size, size_t *origin)
 {
     size_t from = 0, n = 1;
     while (step->left && from < size && n)
         from += n = text_white_at(text + from, size - from);
-    *is_first &= from == 0;
+    *origin = overlap(from, size, *origin);
     if (step->right)
         size = text_white_before(text, from, size);
     return put_bytes(w, text + from, size - from);
@@ -186,10 +190,39 @@ static rt_status put_in_alphabet(struct text_work *w, const char *text, size_t s
 {
     rt_status st;
     for (size_t i = 0; i < size; i++) {
-        char c[2];
+        char c[2] = "";
         TRY(put_bytes(w, c, byte_level_put((uint8_t)text[i], c)));
     }
     return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status put_before(struct text_work *w, const struct text_step *step,
+                            const char *text, size_t size, size_t *origin)
+{
+    rt_status st;
+    TRY(put_bytes(w, step->text, step->size));
+    TRY(put_bytes(w, text, size));
+    *origin += *origin ? step->size : 0;
+
+fail:
+    return st;
+}
+
+static rt_status put_normalized(struct text_work *w, const struct text_step *step,
+                                const char *text, size_t size, size_t *origin)
+{
+    rt_status st;
+    char *out = NULL;
+    TRY(text_normalized(w->ctx, step->kind, text, *origin, &out, origin));
+    rt_free(out);
+    TRY(text_normalized(w->ctx, step->kind, text, size, &out, &size));
+    while (*origin < size && ((uint8_t)out[*origin] & 0xc0) == 0x80)
+        ++*origin; /* it was composed with what follows */
+    st = put_bytes(w, out, size);
+    rt_free(out);
 
 fail:
     return st;
@@ -199,31 +232,33 @@ static rt_status change(struct text_work *w, struct text_step *step,
                         struct text_piece *piece)
 {
     rt_status st;
-    char *out = NULL;
-    size_t size = piece->size;
+    const size_t size = piece->size, old = w->other_size;
+    size_t origin;
     const char *text = w->bytes + piece->start;
+    assert(piece->origin <= size);
     switch (step->kind) {
     case TEXT_STEP_STRIP:
-        return strip(w, step, text, size, &piece->first);
+        return strip(w, step, text, size, &piece->origin);
     case TEXT_STEP_REPLACE:
-        return replace(w, step, text, size, &piece->first);
+        return replace(w, step, text, size, &piece->origin);
     case TEXT_STEP_BYTES:
-        return put_in_alphabet(w, text, size);
+        TRY(put_in_alphabet(w, text, piece->origin));
+        origin = w->other_size - old;
+        TRY(put_in_alphabet(w, text + piece->origin, size - piece->origin));
+        piece->origin = origin;
+        return RT_OK;
     case TEXT_STEP_PREFIX:
-        if ((step->first && !piece->first) ||
+        if ((step->first && !piece->origin) ||
             (size >= step->size && memcmp(text, step->text, step->size) == 0))
             return put_bytes(w, text, size);
-        /* fall through */
+        return put_before(w, step, text, size, &piece->origin);
     case TEXT_STEP_PREPEND:
-        TRY(put_bytes(w, step->text, step->size));
-        return put_bytes(w, text, size);
+        return put_before(w, step, text, size, &piece->origin);
     default:
-        TRY(text_normalized(w->ctx, step->kind, text, size, &out, &size));
-        TRY(put_bytes(w, out, size));
+        return put_normalized(w, step, text, size, &piece->origin);
     }
 
 fail:
-    rt_free(out);
     return st;
 }
 
@@ -234,9 +269,10 @@ fail:
 struct cutter {
     struct text_work *w;
     enum text_behavior behavior;
-    struct text_piece held; /* size 0: none */
-    bool matched;           /* what came last was a match */
-    bool any;               /* something has come */
+    const struct text_piece *whole; /* borrowed */
+    struct text_piece held;         /* size 0: none */
+    bool matched;                   /* what came last was a match */
+    bool any;                       /* something has come */
 };
 
 static rt_status release(struct cutter *c)
@@ -272,8 +308,10 @@ static rt_status cut_at(struct cutter *c, size_t start, size_t size, bool match)
     if (join) {
         c->held.size += size;
     } else {
-        const bool first = c->held.first && !c->any;
-        c->held = (struct text_piece){ start, size, BPE_NO_ID, first };
+        const size_t from = start - c->whole->start, all = c->whole->size;
+        assert(from <= all);
+        c->held = (struct text_piece){ start, size, BPE_NO_ID,
+                                       overlap(from, all, c->whole->origin) };
     }
     c->any = true;
     c->matched = match;
@@ -288,9 +326,9 @@ static rt_status cut(struct text_work *w, struct text_step *step,
     size_t first, last, from = 0;
     bool found;
     const char *text = w->bytes + piece->start;
-    struct cutter c = { .w = w,
-                        .behavior = step->behavior,
-                        .held = { 0, 0, BPE_NO_ID, piece->first } };
+    struct cutter c = {
+        .w = w, .behavior = step->behavior, .whole = piece, .held.id = BPE_NO_ID
+    };
     TRY(text_pattern_seen(&step->pattern, w->ctx, text, piece->size, &seen));
     struct text_search search = { &step->pattern, seen ? seen : text,
                                   piece->size,    0,

@@ -288,6 +288,15 @@ static void merge_unknown(void)
 {
     test_file_replace(in_model("tokenizer.json"), "\"h e\"", "\"hh zzz\"");
 }
+static void pattern_unknown(void)
+{
+    test_file_replace(in_model("tokenizer.json"), "\\\\s+(?!\\\\S)", "\\\\X(?!\\\\S)");
+}
+static void normalizer_unknown(void)
+{
+    test_file_replace(in_model("tokenizer.json"), "\"normalizer\"",
+                      "\"normalizer\": {\"type\": \"Nmt\"}, \"was\"");
+}
 static void stop_missing(void)
 {
     test_file_replace(in_model("tokenizer.json"), "\"<|endoftext|>\"", "\"<|end|>\"");
@@ -322,6 +331,11 @@ static void tokenizers_and_adapters_are_refused(void **state)
           NULL },
         { "a merge of unknown tokens", merge_unknown, TOKENIZE, 4,
           "/model/tokenizer.json|zzz", NULL },
+        { "a construct that PCRE2 has otherwise", pattern_unknown, TOKENIZE, 4,
+          "/model/tokenizer.json|the escape '\\X' in the splitting pattern|not supported",
+          NULL },
+        { "a normalizer that is not known", normalizer_unknown, TOKENIZE, 4,
+          "/model/tokenizer.json|normalizer 'Nmt' is not supported", NULL },
         { "a tokenizer without the end of an answer", stop_missing,
           "eval --device ref --store results.db --model @M --problems @D/measure.jsonl",
           4, "/model|tokenizer|<|endoftext|format 'demo'", NULL },

@@ -73,6 +73,11 @@ def by_hand():
                        decoder={"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": split}, byte_fallback=True)
     for name in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase"):
         yield case(name, "bytes", ["Å\u212b ﬁ ẛ\u0323 İ ß e\u0301\u0323 \u1100\u1161", "\u1e9b\u0323 \u03a3ας 1½ \u0345\u0301 \u0897\u0301 a\u1dfa\u0301"], normalizer={"type": name})
+    first = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    for name, normalizer in (("Prepend", {"type": "Prepend", "prepend": " "}), ("Strip", {"type": "Strip", "strip_left": True, "strip_right": True}),
+                             ("Replace", {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": ""})):
+        yield case(f"{name} before a first Metaspace", "bytes", ["12 3", " 1 ab", "  12", "a  1"], normalizer=normalizer,
+                   splitters=[{"type": "Digits", "individual_digits": True}, first, BYTES])
     overlap = [token("<|a|>", special=True), token("<|a|>b", normalized=True), token("abc"), token("bcd"), token("<|a"), token("é", normalized=True)]
     yield case("overlap", "bytes", ["<|a|>b abcd bcd <|a|", "e\u0301 é <|a|>bc"], normalizer={"type": "NFC"}, added=overlap)
     yield case("white space", "bytes", ["a <s>  b <m> \u00a0c<s>", "<s>\n\n<m> <m>"], added=[token("<s>", lstrip=True), token("<m>", rstrip=True), token(" <m>")])

@@ -421,6 +421,7 @@ static void running_out_of_memory_is_an_error_not_a_crash(void **state)
 {
     (void)state;
     static const char *const models[] = { "tests/golden/models/qwen2-tiny",
+                                          FOLDER "llama2", FOLDER "llama3",
                                           FOLDER "sp-llama",
                                           FOLDER "sp-llama/tokenizer.gguf" };
     for (size_t i = 0; i < RT_COUNT(models); i++)
