@@ -160,9 +160,10 @@ bool jinja_order(struct jinja_run *run, const struct jinja_value *a,
     bool good = true;
     if (jinja_is_number(a) && jinja_is_number(b))
         *order = order_numbers(a, b);
-    else if (a->kind == JINJA_STRING && b->kind == JINJA_STRING)
+    else if (a->kind == JINJA_STRING && b->kind == JINJA_STRING) {
         *order = order_texts(a->as.text, b->as.text);
-    else if (a->kind == b->kind && (a->kind == JINJA_LIST || a->kind == JINJA_TUPLE))
+        good = jinja_step(run, a->as.text->size / 256);
+    } else if (a->kind == b->kind && (a->kind == JINJA_LIST || a->kind == JINJA_TUPLE))
         good = order_items(run, a->as.items, b->as.items, order);
     else if (a->kind == JINJA_UNDEFINED || b->kind == JINJA_UNDEFINED)
         good = jinja_fail_undefined(run, a->kind == JINJA_UNDEFINED ? a : b);
@@ -214,7 +215,7 @@ static bool contains_text(struct jinja_run *run, const struct jinja_value *item,
         return jinja_fail(run, "a %s cannot be in a string", jinja_type_name(item));
     const struct jinja_text *what = item->as.text;
     *result = jinja_find_bytes(in->data, in->size, what->data, what->size) != NULL;
-    return jinja_step(run, in->size / 64);
+    return jinja_step(run, in->size / 16);
 }
 
 bool jinja_contains(struct jinja_run *run, const struct jinja_value *item,

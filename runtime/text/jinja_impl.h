@@ -520,6 +520,8 @@ bool jinja_is_decimal(uint32_t c);
 /* jinja_text.c */
 const char *jinja_find_bytes(const char *in, size_t size, const char *what,
                              size_t what_size);
+const char *jinja_find_last_bytes(const char *in, size_t size, const char *what,
+                                  size_t what_size);
 bool jinja_strip(struct jinja_run *run, const struct jinja_text *text,
                  const struct jinja_value *chars, bool left, bool right,
                  struct jinja_value *out);

@@ -200,6 +200,8 @@ static bool item_at(struct jinja_run *run, const struct jinja_value *of, int64_t
     if (of->kind == JINJA_STRING) {
         const size_t from = jinja_byte_of(of->as.text, (size_t)i);
         size_t to = from;
+        if (of->as.text->count != of->as.text->size && !jinja_step(run, from / 16))
+            return false;
         jinja_decode(of->as.text->data, &to);
         if (!jinja_string(run, of->as.text->data + from, to - from, out))
             return false;
@@ -272,6 +274,8 @@ static bool slice_text(struct jinja_run *run, const struct jinja_value *of, int6
     if (step == 1 || count == 0) {
         const size_t from = count ? jinja_byte_of(text, (size_t)start) : 0;
         const size_t to = count ? jinja_byte_of(text, (size_t)start + count) : 0;
+        if (text->count != text->size && !jinja_step(run, to / 16))
+            return false;
         if (!jinja_string(run, text->data + from, to - from, out))
             return false;
         out->is_safe = of->is_safe;
@@ -283,7 +287,7 @@ static bool slice_text(struct jinja_run *run, const struct jinja_value *of, int6
         const size_t from = jinja_byte_of(text, (size_t)(start + (int64_t)i * step));
         size_t to = from;
         jinja_decode(text->data, &to);
-        good = jinja_step(run, 1 + text->size / 256) &&
+        good = jinja_step(run, 1 + (text->count != text->size ? from / 16 : 0)) &&
                jinja_write(run, &buffer, text->data + from, to - from);
     }
     good = jinja_buffer_take(run, &buffer, good, out);

@@ -146,6 +146,8 @@ static size_t skip_prefix(const char *s, size_t size, int *base, bool *is_negati
 /* Python reads the digits and blanks of all scripts: those beyond ASCII are refused. */
 static bool ascii_digits(struct jinja_run *run, const struct jinja_text *text)
 {
+    if (!jinja_step(run, text->size / 8))
+        return false;
     for (size_t at = 0; at < text->size;) {
         const uint32_t c = jinja_decode(text->data, &at);
         if (c >= 0x80 && (jinja_is_space(c) || jinja_is_decimal(c)))

@@ -216,6 +216,9 @@ static bool bound(struct jinja_run *run, const struct jinja_value *v, int64_t le
 static bool span_of(struct jinja_run *run, const struct jinja_text *text,
                     const struct jinja_value bounds[2], struct span *span)
 {
+    const bool is_whole = bounds[0].kind <= JINJA_NONE && bounds[1].kind <= JINJA_NONE;
+    if (!is_whole && !jinja_step(run, text->size / 16))
+        return false;
     const int64_t length = (int64_t)text->count;
     int64_t start, end;
     if (!bound(run, &bounds[0], length, 0, &start) ||
@@ -238,20 +241,15 @@ static bool search(struct jinja_run *run, const struct jinja_value *self,
     struct span span;
     if (!jinja_bind(run, "find", "sub | start end", true, args, v) ||
         !need_text(run, "find", &v[0]) || !span_of(run, self->as.text, &v[1], &span) ||
-        !jinja_step(run, self->as.text->size / 64))
+        !jinja_step(run, self->as.text->size / 16))
         return false;
     const char *data = self->as.text->data;
     const struct jinja_text *what = v[0].as.text;
-    const char *found =
-        jinja_find_bytes(data + span.from, span.to - span.from, what->data, what->size);
+    const char *found = (last ? jinja_find_last_bytes : jinja_find_bytes)(
+        data + span.from, span.to - span.from, what->data, what->size);
     *place = -1;
     if (!found || span.is_empty)
         return true;
-    if (last) {
-        found = data + span.to - what->size;
-        while (memcmp(found, what->data, what->size) != 0)
-            found--;
-    }
     *place = (int64_t)jinja_code_points(data, (size_t)(found - data));
     return true;
 }
@@ -337,7 +335,8 @@ static bool ends(struct jinja_run *run, const struct jinja_value *self,
     struct span span;
     bool found = false;
     if (!jinja_bind(run, what, "prefix | start end", true, args, v) ||
-        !span_of(run, self->as.text, &v[1], &span))
+        !span_of(run, self->as.text, &v[1], &span) ||
+        !jinja_step(run, self->as.text->size / 256))
         return false;
     if (v[0].kind == JINJA_TUPLE) {
         for (size_t i = 0; !found && i < v[0].as.items->count; i++) {

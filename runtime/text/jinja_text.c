@@ -4,11 +4,49 @@
 
 #include <string.h>
 
+/* For long texts: windows are compared by a rolling hash first, so that the time is that of
+ * reading, also for texts made to be nearly equal everywhere. */
+static const uint64_t hash_base = 0x9e3779b97f4a7c15;
+
+static uint64_t hash_of(const char *data, size_t size)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < size; i++)
+        hash = hash * hash_base + (uint8_t)data[i];
+    return hash;
+}
+
+static uint64_t power_of(size_t n)
+{
+    uint64_t power = 1;
+    while (n--)
+        power *= hash_base;
+    return power;
+}
+
+static const char *find_long(const char *in, size_t size, const char *what, size_t n)
+{
+    const uint64_t wanted = hash_of(what, n), first = power_of(n - 1);
+    uint64_t hash = hash_of(in, n);
+    for (size_t i = 0;; i++) {
+        if (hash == wanted && memcmp(in + i, what, n) == 0)
+            return in + i;
+        if (i + n >= size)
+            return NULL;
+        hash = (hash - first * (uint8_t)in[i]) * hash_base + (uint8_t)in[i + n];
+    }
+}
+
 const char *jinja_find_bytes(const char *in, size_t size, const char *what,
                              size_t what_size)
 {
+    enum { SHORT = 64 };
     if (what_size == 0)
         return in;
+    if (what_size > size)
+        return NULL;
+    if (what_size > SHORT)
+        return find_long(in, size, what, what_size);
     const char *end = in + size;
     while ((size_t)(end - in) >= what_size) {
         const char *at = memchr(in, what[0], (size_t)(end - in) - what_size + 1);
@@ -19,6 +57,35 @@ const char *jinja_find_bytes(const char *in, size_t size, const char *what,
         in = at + 1;
     }
     return NULL;
+}
+
+/* The hash of the other direction: the first byte counts least. */
+static uint64_t hash_backward(const char *data, size_t size)
+{
+    uint64_t hash = 0;
+    while (size--)
+        hash = hash * hash_base + (uint8_t)data[size];
+    return hash;
+}
+
+const char *jinja_find_last_bytes(const char *in, size_t size, const char *what,
+                                  size_t what_size)
+{
+    if (what_size > size)
+        return NULL;
+    if (what_size == 0)
+        return in + size;
+    const uint64_t wanted = hash_backward(what, what_size),
+                   last = power_of(what_size - 1);
+    uint64_t hash = hash_backward(in + size - what_size, what_size);
+    for (size_t i = size - what_size;; i--) {
+        if (hash == wanted && memcmp(in + i, what, what_size) == 0)
+            return in + i;
+        if (i == 0)
+            return NULL;
+        hash = (uint8_t)in[i - 1] +
+               hash_base * (hash - last * (uint8_t)in[i + what_size - 1]);
+    }
 }
 
 size_t jinja_byte_of(const struct jinja_text *text, size_t code_point)
@@ -66,7 +133,8 @@ bool jinja_strip(struct jinja_run *run, const struct jinja_text *text,
             break;
         to = start;
     }
-    return jinja_step(run, set ? (text->size - to + from) * (1 + set->size / 16) : 1) &&
+    return jinja_step(run, set ? (text->size - to + from) * (1 + set->size / 16)
+                               : (text->size - to + from) / 16) &&
            jinja_string(run, text->data + from, to - from, out);
 }
 
@@ -130,7 +198,7 @@ bool jinja_splitlines(struct jinja_run *run, const struct jinja_text *text, bool
 {
     struct jinja_value list;
     size_t from = 0;
-    if (!jinja_list_make(run, JINJA_LIST, 0, &list))
+    if (!jinja_step(run, text->size / 16) || !jinja_list_make(run, JINJA_LIST, 0, &list))
         return false;
     for (size_t at = 0; at < text->size;) {
         const size_t here = at;
@@ -150,20 +218,6 @@ bool jinja_splitlines(struct jinja_run *run, const struct jinja_text *text, bool
     return true;
 }
 
-/* The first or last separator within [from, to), or NULL. */
-static const char *separator_in(const char *from, const char *to,
-                                const struct jinja_text *separator, bool last)
-{
-    const char *found =
-        jinja_find_bytes(from, (size_t)(to - from), separator->data, separator->size);
-    if (!last || !found)
-        return found;
-    for (const char *at = to - separator->size; at >= from; at--)
-        if (memcmp(at, separator->data, separator->size) == 0)
-            return at;
-    return found;
-}
-
 static void turn_around(struct jinja_items *items)
 {
     for (size_t i = 0; i < items->count / 2; i++) {
@@ -178,7 +232,9 @@ static bool split_by(struct jinja_run *run, const struct jinja_text *text,
                      struct jinja_items *items)
 {
     const char *from = text->data, *to = from + text->size, *found;
-    while (most != 0 && (found = separator_in(from, to, separator, from_right))) {
+    while (most != 0 &&
+           (found = (from_right ? jinja_find_last_bytes : jinja_find_bytes)(
+                from, (size_t)(to - from), separator->data, separator->size))) {
         const char *behind = found + separator->size;
         if (from_right ? !add_part(run, items, behind, (size_t)(to - behind))
                        : !add_part(run, items, from, (size_t)(found - from)))
@@ -260,7 +316,7 @@ bool jinja_split(struct jinja_run *run, const struct jinja_text *text,
 {
     struct jinja_value list;
     bool good;
-    if (!jinja_list_make(run, JINJA_LIST, 0, &list))
+    if (!jinja_step(run, text->size / 16) || !jinja_list_make(run, JINJA_LIST, 0, &list))
         return false;
     if (separator->kind == JINJA_NONE || separator->kind == JINJA_MISSING) {
         good = from_right ? split_space_right(run, text, most, list.as.items)

@@ -153,21 +153,24 @@ static bool find_key(struct jinja_run *run, const struct jinja_dict *dict,
                      const struct jinja_value *key, size_t *place)
 {
     const bool is_text = key->kind == JINJA_STRING;
+    size_t compared = 0; /* bytes */
     if (!jinja_hashable(key))
         return jinja_fail(run, "a %s cannot be a key of a dict", jinja_type_name(key));
     for (*place = 0; *place < dict->count; ++*place) {
         const struct jinja_value *at = &dict->keys[*place];
         bool equal;
         if (is_text) {
-            equal = at->kind == JINJA_STRING && at->as.text->size == key->as.text->size &&
-                    memcmp(at->as.text->data, key->as.text->data, at->as.text->size) == 0;
+            equal = at->kind == JINJA_STRING && at->as.text->size == key->as.text->size;
+            compared += equal ? key->as.text->size : 0;
+            equal = equal && memcmp(at->as.text->data, key->as.text->data,
+                                    key->as.text->size) == 0;
         } else if (!jinja_equal(run, at, key, &equal)) {
             return false;
         }
         if (equal)
             break;
     }
-    return jinja_step(run, *place / 16);
+    return jinja_step(run, *place / 16 + compared / 256);
 }
 
 bool jinja_dict_set(struct jinja_run *run, struct jinja_dict *dict,

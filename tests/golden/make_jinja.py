@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """make_jinja.py: templates written for this project, with the texts that jinja2 makes of them as
-transformers 5.24 sets it up. Writes golden/jinja/cases.jsonl, one object per line: template,
+transformers 5.24 sets it up. Writes DIR/cases.jsonl, one object per line: template,
 text (null: an error), and seeds of fuzz_jinja. The variables are in the first line.
 
     python make_jinja.py DIR [--seeds FOLDER] [--random N]

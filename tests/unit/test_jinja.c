@@ -189,6 +189,12 @@ static void limits(void **state)
           "more than 16777216 bytes of text" },
         { "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
           "more than 600 levels inside each other" },
+        { "{% set x = 'é' * 3000000 %}{% for i in range(99999) %}{% set y = x[2000000] %}"
+          "{% endfor %}",
+          "more than 20000000 steps" },
+        { "{% set x = 'a' * 4000000 %}{% set y = 'a' * 400000 ~ 'b' %}"
+          "{% for i in range(99999) %}{% set z = x.rfind(y) %}{% endfor %}",
+          "more than 20000000 steps" },
         { "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
           "more than 600 levels inside each other" },
         { "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
