@@ -33,7 +33,8 @@ static rt_status ensure_quantized(struct restoring *r, const char *name, uint32_
              rt_model_hash(r->full));
     if (fmt_exists(folder))
         return RT_OK;
-    return quant_folder(r->session->ctx, r->options.full, folder, &q, NULL, false, &report);
+    return quant_folder(r->session->ctx, r->options.full, folder, &q, NULL, false,
+                        &report);
 }
 
 static rt_status check_splits(struct restoring *r)
