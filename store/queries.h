@@ -168,7 +168,7 @@ RT_CHECKED rt_status store_newest_campaign(struct store *store,
 RT_CHECKED rt_status store_compared_rows(struct store *store, const char *campaign_id,
                                          const char *split, const char *name,
                                          store_row_fn *fn, void *user);
-/* run_id, label, bits a weight, benchmark_id, "name:split", grader of finished eval runs of a
+/* run_id, label, bits per weight, benchmark_id, "name:split", grader of finished eval runs of a
  * campaign; the last row fits best. wanted: label, arm or id of the variant, "": any of
  * the role. benchmark_id "": any. */
 RT_CHECKED rt_status store_side_run_rows(struct store *store, const char *campaign_id,

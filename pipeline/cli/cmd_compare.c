@@ -292,7 +292,7 @@ static void print_side(const struct comparing *c, int i, uint32_t right, bool md
         pipe_mean_error(c->share[i], c->problems, &mean, &error);
         printf(md ? "| %s | %u / %u | %.1f %% | standard error %.1f | %s |\n"
                   : "  %-22s %6u of %u  %6.1f %%   (standard error over problems %.1f)   "
-                    "%5s bits a weight\n",
+                    "%5s bits per weight\n",
                c->sides[i].label, right, c->n, 100 * mean, 100 * error, bits);
         return;
     }
@@ -346,7 +346,7 @@ static void print_gain(const struct comparing *c, const char *lead)
 static void print_words(const struct comparing *c, bool md)
 {
     const char *lead = md ? "\n- " : "  ";
-    printf(md ? "**%s**\n\n| variant | right | accuracy | 95 %% | bits a weight |\n"
+    printf(md ? "**%s**\n\n| variant | right | accuracy | 95 %% | bits per weight |\n"
                 "|---|---:|---:|---:|---:|\n"
               : "%s\n",
            c->name);

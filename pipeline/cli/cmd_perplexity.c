@@ -30,13 +30,14 @@ static void print_result(const struct pipe_perplexity_result *r, bool json)
         puts("}");
         return;
     }
-    printf("perplexity %.4f (%.4f nats a token, standard error over windows %.4f), %.4f "
-           "bits a byte, %llu tokens in %u windows\n",
-           r->perplexity, r->nll, r->nll_error, r->bits_per_byte,
-           (unsigned long long)r->tokens, r->windows);
+    printf(
+        "perplexity %.4f (%.4f nats per token, standard error over windows %.4f), %.4f "
+        "bits per byte, %llu tokens in %u windows\n",
+        r->perplexity, r->nll, r->nll_error, r->bits_per_byte,
+        (unsigned long long)r->tokens, r->windows);
     if (r->compared)
-        printf("KL(base || model) %.6f nats a token, same first choice %.2f %%\n", r->kl,
-               100 * r->same_top);
+        printf("KL(base || model) %.6f nats per token, same first choice %.2f %%\n",
+               r->kl, 100 * r->same_top);
 }
 
 static rt_status score(struct cli *cli, struct pipe_session *session,

@@ -20,6 +20,9 @@ static const struct cli_option options[] = {
     { "calib-items", "N", "texts of --calib at most (default 512)" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
+    { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
+    { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
+    { "examples", "FILE", "worked examples of that format, once" },
     { "order", "NAME", "gptq: columns by activation (default) or natural" },
     { "damping", "X", "gptq: share of the mean diagonal (default 0.01)" },
     { "keep", "f16|f32",
@@ -76,6 +79,30 @@ static void print_json(const char *out, const struct pipe_quantized *q)
     puts("}");
 }
 
+/* Options that change nothing here are a mistake. */
+static rt_status check_used(struct cli *cli, const char *method)
+{
+    static const char *const of_gptq[] = { "order", "damping" };
+    static const char *const of_calib[] = { "calib-items", "calib-length", "format",
+                                            "chat-format", "chat-date",    "examples" };
+    const char *from = cli_value(cli, "calib", NULL);
+    for (size_t i = 0; i < RT_COUNT(of_gptq); i++)
+        if (cli_value(cli, of_gptq[i], NULL) && strcmp(method, "gptq") != 0)
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of --method gptq, not of %s",
+                           of_gptq[i], method);
+    for (size_t i = 0; i < RT_COUNT(of_calib); i++) {
+        if (!cli_value(cli, of_calib[i], NULL))
+            continue;
+        if (!from)
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs --calib P", of_calib[i]);
+        if (pipe_calibration_is_text(from) ? i >= 2 : i == 1)
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of %s, '%s' is %s",
+                           of_calib[i], i == 1 ? "texts" : "problems", from,
+                           i == 1 ? "a list of problems" : "a text");
+    }
+    return RT_OK;
+}
+
 static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
 {
     bool calibrated;
@@ -90,6 +117,9 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
                        "--method %s needs --calib P: a text file, or problems with "
                        "solutions",
                        q->method);
+    const rt_status used = check_used(cli, q->method);
+    if (used != RT_OK)
+        return used;
     q->natural_order = strcmp(order, "natural") == 0;
     if (!q->natural_order && strcmp(order, "activation") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
@@ -165,7 +195,7 @@ static rt_status run(struct cli *cli)
     if (cli_flag(cli, "json")) {
         print_json(out, &result);
     } else {
-        printf("%s: %u matrices, %llu weights, %.3f bits a weight\n", out,
+        printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,
                result.matrices, (unsigned long long)result.weights,
                result.bits_per_weight);
         print_changes(&result);

@@ -21,7 +21,7 @@ static void print_arm(const struct restore_arm_result *a, uint32_t problems)
         printf("%5.2f (too few problems for an interval)", a->recovery.share);
     else
         printf("%5.2f [%.2f, %.2f]", a->recovery.share, range->low, range->high);
-    printf("  %.2f bits a weight\n", a->bits_per_weight);
+    printf("  %.2f bits per weight\n", a->bits_per_weight);
 }
 
 rt_status cli_print_restore(struct restoring *r)
@@ -33,7 +33,7 @@ rt_status cli_print_restore(struct restoring *r)
     printf("\n%-16s %6.2f %%  n %u\n", "full",
            percent(result.full_right, result.problems), result.problems);
     printf("%-16s %6.2f %%  lost %u gained %u  difference %+.2f points [%+.2f, %+.2f]  "
-           "p %.1e  %.2f bits a weight\n",
+           "p %.1e  %.2f bits per weight\n",
            "quant", percent(result.quant_right, result.problems), p->lost, p->gained,
            100 * p->difference, 100 * p->interval.low, 100 * p->interval.high, p->p_exact,
            result.quant_bits_per_weight);

@@ -62,7 +62,6 @@ static rt_status read_problems(struct pipe_session *session,
                                struct pipe_calibration *c)
 {
     rt_status st;
-    uint32_t without = 0;
     struct pipe_problem_set set = { 0 };
     TRY(pipe_problems_open(session->ctx, session->host, session->store, o->from,
                            PIPE_FOR_TRAINING, &set, NULL));
@@ -71,20 +70,61 @@ static rt_status read_problems(struct pipe_session *session,
     for (uint32_t i = 0; i < count; i++) {
         const struct pipe_problem *p = &set.items[i];
         if (!p->reference) {
-            without++;
+            c->without++;
             continue;
         }
         TRY(pipe_sequences_add_text(session, &c->sequences, p->question, NULL,
                                     p->reference, end_id));
     }
-    if (without && c->sequences.count)
-        rt_log(session->ctx, RT_LOG_WARNING,
-               "'%s': %u of %u problems have no solution and are left out", o->from,
-               without, count);
-
 fail:
     pipe_problems_deinit(&set);
     return st;
+}
+
+/* Drops sequences that the model has no positions for. */
+static void drop_longer(struct pipe_calibration *c, uint32_t positions)
+{
+    struct pipe_sequences *s = &c->sequences;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct train_sequence one = s->list[i];
+        if (one.n <= positions) {
+            s->list[i] = s->list[kept];
+            s->list[kept++] = one;
+        }
+    }
+    c->longer = s->count - kept;
+    pipe_sequences_cut(s, kept);
+}
+
+static void say_left_out(struct pipe_session *session, const char *from,
+                         const struct pipe_calibration *c, uint32_t positions)
+{
+    if (c->sequences.count == 0)
+        return; /* the refusal says it */
+    if (c->without)
+        rt_log(session->ctx, RT_LOG_WARNING,
+               "'%s': %u problems have no solution and are left out", from, c->without);
+    if (c->longer)
+        rt_log(session->ctx, RT_LOG_WARNING,
+               "'%s': %u problems are longer than the model's context of %u tokens and "
+               "are left out",
+               from, c->longer, positions);
+}
+
+static rt_status too_little(struct pipe_session *session, const char *from,
+                            const struct pipe_calibration *c)
+{
+    if (c->without && !c->sequences.count && !c->longer)
+        return rt_fail(session->ctx, RT_ERR_INPUT,
+                       "'%s': none of its %u problems has a solution to see inputs on; "
+                       "give problems with solutions, or a text (.txt)",
+                       from, c->without);
+    return rt_fail(session->ctx, RT_ERR_INPUT,
+                   "'%s' gives %llu tokens of calibration text in %u sequences, at least "
+                   "%d are needed; give more text, or problems with solutions",
+                   from, (unsigned long long)c->tokens, c->sequences.count,
+                   PIPE_CALIBRATION_TOKENS_MIN);
 }
 
 static void hash_tokens(struct pipe_calibration *c)
@@ -122,18 +162,20 @@ fail:
 
 rt_status pipe_calibration_read(struct pipe_session *session,
                                 const struct pipe_calibration_options *o, uint32_t end_id,
-                                struct pipe_calibration *c)
+                                uint32_t positions, struct pipe_calibration *c)
 {
     rt_status st;
     *c = (struct pipe_calibration){ .problems = !pipe_calibration_is_text(o->from) };
+    if (!c->problems && o->length > positions)
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "--calib-length %u: the model has a context of %u tokens",
+                       o->length, positions);
     TRY(c->problems ? read_problems(session, o, end_id, c) : read_text(session, o, c));
+    drop_longer(c, positions);
     hash_tokens(c);
     if (c->tokens < PIPE_CALIBRATION_TOKENS_MIN)
-        return rt_fail(session->ctx, RT_ERR_INPUT,
-                       "'%s' gives %llu tokens of calibration text in %u sequences, at "
-                       "least %d are needed; give more text, or problems with solutions",
-                       o->from, (unsigned long long)c->tokens, c->sequences.count,
-                       PIPE_CALIBRATION_TOKENS_MIN);
+        return too_little(session, o->from, c);
+    say_left_out(session, o->from, c, positions);
     TRY(store(session, o, c));
     return RT_OK;
 

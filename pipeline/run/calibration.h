@@ -20,18 +20,22 @@ struct pipe_calibration_options {
 struct pipe_calibration {
     struct pipe_sequences sequences;
     uint64_t tokens;
+    uint32_t without;  /* problems that have no solution, left out */
+    uint32_t longer;   /* problems longer than the model's context, left out */
     char id[STORE_ID]; /* hash of all tokens: an artifact of kind dataset */
     bool problems;     /* not plain text */
 };
 
 /* Whether `from` names a plain text, which needs no prompt format. */
 bool pipe_calibration_is_text(const char *from);
-/* RT_ERR_INPUT where there is too little text (PIPE_CALIBRATION_TOKENS_MIN), and for
- * problems without solutions. The model's end token `end_id` (UINT32_MAX: none) closes a
- * solution. Free in any case. */
+/* RT_ERR_INPUT where there is too little text (PIPE_CALIBRATION_TOKENS_MIN); RT_ERR_USAGE
+ * for windows that are longer than the `positions` of the model. Problems without a
+ * solution, or longer than that, are left out with a warning. The model's end token
+ * `end_id` (UINT32_MAX: none) closes a solution. Free in any case. */
 RT_CHECKED rt_status pipe_calibration_read(struct pipe_session *session,
                                            const struct pipe_calibration_options *options,
-                                           uint32_t end_id, struct pipe_calibration *out);
+                                           uint32_t end_id, uint32_t positions,
+                                           struct pipe_calibration *out);
 void pipe_calibration_deinit(struct pipe_calibration *calibration);
 
 #endif

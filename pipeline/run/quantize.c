@@ -122,7 +122,8 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session, const char *mod
                          .started_ns = rt_time_ns() };
     *result = (struct pipe_quantized){ 0 };
     TRY(pipe_model_load(session, model, &full));
-    TRY(pipe_calibration_read(session, from, pipe_end_id(session, full), &c));
+    TRY(pipe_calibration_read(session, from, pipe_end_id(session, full),
+                              rt_model_positions(full), &c));
     result->tokens = c.tokens;
     r.capacity = 7 * rt_model_config(full)->layers;
     result->list = rt_alloc(session->ctx, r.capacity, sizeof *result->list);

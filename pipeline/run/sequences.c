@@ -20,13 +20,20 @@ rt_status pipe_sequences_init(struct pipe_session *session, uint32_t capacity,
     return out->list ? RT_OK : no_memory(session);
 }
 
-void pipe_sequences_free(struct pipe_sequences *s)
+void pipe_sequences_cut(struct pipe_sequences *s, uint32_t count)
 {
-    for (uint32_t i = 0; i < s->count; i++) {
+    assert(count <= s->count);
+    for (uint32_t i = count; i < s->count; i++) {
         rt_free((void *)(uintptr_t)s->list[i].ids);
         rt_free((void *)(uintptr_t)s->list[i].mask);
         rt_free((void *)(uintptr_t)s->list[i].ref);
     }
+    s->count = count;
+}
+
+void pipe_sequences_free(struct pipe_sequences *s)
+{
+    pipe_sequences_cut(s, 0);
     rt_free(s->list);
     *s = (struct pipe_sequences){ 0 };
 }

@@ -16,6 +16,8 @@ struct pipe_sequences {
 RT_CHECKED rt_status pipe_sequences_init(struct pipe_session *session, uint32_t capacity,
                                          struct pipe_sequences *out);
 void pipe_sequences_free(struct pipe_sequences *s);
+/* Keeps the first `count`. */
+void pipe_sequences_cut(struct pipe_sequences *s, uint32_t count);
 /* Adds the prompt of a question, `given` (null: nothing) as the start of its answer, then
  * the targets: `tail`, which is copied. */
 RT_CHECKED rt_status pipe_sequences_add(struct pipe_session *session,

@@ -154,7 +154,6 @@ static rt_status write_folder(struct quant_writer *w, const char *from, const ch
         tensors[i] = w->outputs[i].tensor;
         tensors[i].name = w->outputs[i].name;
     }
-    TRY(fmt_make_folder(w->ctx, to));
     snprintf(path, sizeof path, "%.4100s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
     TRY(quant_files_write(w->ctx, from, to, w->options, w->tied));
@@ -242,8 +241,10 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     }
     TRY(check_source(&w));
     w.tied = is_tied(w.model);
-    TRY(make_tensors(&w));
-    st = write_folder(&w, from, part);
+    TRY(fmt_make_folder(ctx, part)); /* before the work: it may be impossible */
+    st = make_tensors(&w);
+    if (st == RT_OK)
+        st = write_folder(&w, from, part);
     if (st == RT_OK)
         st = replace_folder(ctx, part, to);
     if (st != RT_OK)

@@ -124,10 +124,11 @@ static void put_axes(struct html *h, const struct scatter *s)
                      "<path class=\"g\" d=\"M%.1f %dv5\"/><text class=\"d m\" x=\"%.1f\" "
                      "y=\"%d\">%g</text>",
                      at_bits(s, ticks[i]), Y1, at_bits(s, ticks[i]), Y1 + 18, ticks[i]);
-    html_raw(h,
-             "<text class=\"d m\" x=\"%d\" y=\"%d\">effective bits a weight (log scale): "
-             "codes, scales, zeros, adapter in 16 bits</text>",
-             (X0 + X1) / 2, Y1 + 36);
+    html_raw(
+        h,
+        "<text class=\"d m\" x=\"%d\" y=\"%d\">effective bits per weight (log scale): "
+        "codes, scales, zeros, adapter in 16 bits</text>",
+        (X0 + X1) / 2, Y1 + 36);
 }
 
 /* Not where it would cover one that was drawn: those are in the chart by arm. */
@@ -227,7 +228,7 @@ static void put_dots(struct report *r)
 rt_status report_arms(struct report *r)
 {
     html_raw_text(&r->h, "<h2 id=\"arms\">Recipes, controls and plain alternatives</h2>\n"
-                         "<h3>Accuracy against effective bits a weight</h3>\n");
+                         "<h3>Accuracy against effective bits per weight</h3>\n");
     put_scatter(r);
     html_raw_text(&r->h, "<div class=\"pair\"><div><h3>Accuracy by arm</h3>\n");
     put_dots(r);

@@ -143,7 +143,7 @@ void report_arms_tables(struct report *r)
     report_table_open(h, "Arms against the quantized model");
     html_raw_text(h,
                   "<tr><th>arm</th><th>role</th><th class=\"n\">items</th><th "
-                  "class=\"n\">bits a weight</th><th "
+                  "class=\"n\">bits per weight</th><th "
                   "class=\"n\">accuracy [95\xc2\xa0%]</th>"
                   "<th class=\"n\">fixed / broken</th><th class=\"n\">points over "
                   "quantized [95\xc2\xa0%]</th><th class=\"n\">McNemar exact p</th></tr>"
@@ -165,7 +165,7 @@ void report_arms_tables(struct report *r)
         html_text(h, r->arms[r->main_arm].label);
     html_raw_text(
         h, " less this, points [95\xc2\xa0%]</th><th class=\"n\">p after Holm</th><th "
-           "class=\"n\">KL, nats a token</th><th class=\"n\">same top "
+           "class=\"n\">KL, nats per token</th><th class=\"n\">same top "
            "token</th></tr>\n");
     for (uint32_t a = 1; a < r->arm_count; a++)
         put_recovered(r, a);

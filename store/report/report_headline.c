@@ -22,7 +22,7 @@ static void put_card(struct report *r, uint32_t index)
         "of %u right</span><span>",
         report_percent(a->right, r->n), 100 * w.low, 100 * w.high, a->right, r->n);
     html_text(h, a->quant);
-    html_raw(h, "%s%.2f bits a weight</span></div>", a->quant[0] ? ", " : "", a->bits);
+    html_raw(h, "%s%.2f bits per weight</span></div>", a->quant[0] ? ", " : "", a->bits);
 }
 
 static void put_points(struct html *h, const struct pipe_paired *p)
@@ -132,10 +132,11 @@ static void put_cheaper(struct report *r)
     uint32_t count = 0;
     html_raw(h, "<p><strong>Bits:</strong> <em>");
     html_text(h, own->label);
-    html_raw(h,
-             "</em> takes %.2f effective bits a weight (codes, scales and the adapter in "
-             "16 bits) where the quantized model takes %.2f. ",
-             own->bits, r->arms[1].bits);
+    html_raw(
+        h,
+        "</em> takes %.2f effective bits per weight (codes, scales and the adapter in "
+        "16 bits) where the quantized model takes %.2f. ",
+        own->bits, r->arms[1].bits);
     for (uint32_t a = 2; a < r->arm_count; a++) {
         const struct report_arm *arm = &r->arms[a];
         if ((int)a == r->main_arm || verdict_of(arm) == BEATS || !(arm->bits < own->bits))

@@ -362,7 +362,17 @@ static void calibration_is_checked(void **state)
         { "a text of one token", text_of_one_token, QUANTIZE "--calib problems.jsonl.txt",
           4, "problems.jsonl.txt|tokens|at least 64", NULL },
         { "problems without solutions", one_problem, QUANTIZE "--calib @P", 4,
-          "problems.jsonl|0 tokens|problems with solutions", NULL },
+          "problems.jsonl|none of its 1 problems has a solution|.txt", NULL },
+        { "an option of another method", NULL,
+          "quantize --model @D --out q --method rtn --damping 0.1", 2,
+          "--damping is of --method gptq|rtn", NULL },
+        { "an option of calibration", NULL, "quantize --model @D --out q --calib-items 3",
+          2, "--calib-items needs --calib", NULL },
+        { "a format for a text", NULL, QUANTIZE "--calib c.txt --format demo", 2,
+          "--format is of problems|'c.txt' is a text", NULL },
+        { "windows beyond the context", text_of_one_token,
+          QUANTIZE "--calib problems.jsonl.txt --calib-length 100000", 2,
+          "--calib-length 100000|context of ", NULL },
     };
     test_cases_run(&place, cases, RT_COUNT(cases));
 }

@@ -150,7 +150,7 @@ static void the_harness_and_our_engine_agree(void **state)
             "w.variant_id=s.variant_id WHERE v.label='harness' AND w.label='quant'"),
         8);
     run_well("compare --full harness --quant quant --store results.db", &out);
-    assert_non_null(strstr(out, "? bits a weight"));
+    assert_non_null(strstr(out, "? bits per weight"));
     assert_non_null(strstr(out, "lost by quantizing: 0.0 points"));
     assert_non_null(strstr(out, "0 lost, 0 gained"));
     free(out);

@@ -97,7 +97,7 @@ static void quantize(struct rt_ctx *ctx, const char *to, struct quant_options o)
     if (quant_folder(ctx, test_path(path, sizeof path, "tests/golden/models/qwen2-tiny"),
                      to, &o, NULL, true, &report) != RT_OK)
         fail_msg("%s", ctx->message);
-    printf("    %u bits, group %u%s: %.3f bits a weight\n", o.bits, o.group,
+    printf("    %u bits, group %u%s: %.3f bits per weight\n", o.bits, o.group,
            o.asymmetric ? ", asymmetric" : "", report.bits_per_weight);
     assert_true(report.bits_per_weight > o.bits);
 }
