@@ -180,6 +180,11 @@ static void check_device(const struct test_device *device, const char *quant_pat
     uint32_t count = wanted ? (uint32_t)strtoul(wanted, NULL, 10) : 96;
     if (strcmp(device->device, "ref") == 0 && count > 8)
         count = 8;
+    /* Tiled kernels on SwiftShader, which folds no constants: 0.3 s per token at batch 1. */
+    const bool slow =
+        strstr(device->name, "swiftshader") && strstr(device->name, "tiled");
+    if (slow && !wanted)
+        count = 32;
     struct text_tokenizer *tok = NULL;
     assert_int_equal(
         text_tokenizer_load(&ctx, test_path(path, sizeof path, "pipeline/demo"), &tok),
@@ -202,10 +207,9 @@ static void check_device(const struct test_device *device, const char *quant_pat
         const double share = compare(tok, problems, wide, count, which);
         printf("    %-34s %.4f word for word as recorded (n %u)\n", what, share, count);
         assert_true(share >= bars[which]);
-        /* Tiled kernels on SwiftShader take 10 s a problem at batch 1. */
-        static const struct {
+        const struct {
             uint32_t batch, problems;
-        } narrower[] = { { 7, 24 }, { 1, 4 } };
+        } narrower[] = { { 7, slow ? 8 : 24 }, { 1, slow ? 1 : 4 } };
         for (size_t b = 0; b < RT_COUNT(narrower); b++) {
             const uint32_t few =
                 count < narrower[b].problems ? count : narrower[b].problems;
