@@ -139,6 +139,34 @@ static bool is_declared(const json_t *root)
     return false;
 }
 
+/* Transformers refuses a list of another length; other kinds than the two compute
+ * something else. */
+static rt_status check_layer_types(struct rt_ctx *ctx, const char *path,
+                                   const json_t *root, const struct fmt_config *c)
+{
+    static const char *const kinds[] = { "full_attention", "attention",
+                                         "sliding_attention" };
+    const json_t *types = json_object_get(root, "layer_types");
+    if (!json_is_array(types))
+        return RT_OK;
+    for (size_t i = 0; i < json_array_size(types); i++) {
+        const char *type = json_string_value(json_array_get(types, i));
+        bool known = false;
+        for (size_t k = 0; type && k < RT_COUNT(kinds); k++)
+            known = known || strcmp(kinds[k], type) == 0;
+        if (!known)
+            return rt_fail(ctx, RT_ERR_INPUT,
+                           "'%s': layer_types: layer %zu is of the kind '%.60s', which "
+                           "is not supported; full_attention is",
+                           path, i, type ? type : "(no text)");
+    }
+    if (json_array_size(types) != c->layers)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': layer_types names %zu layers, num_hidden_layers says %u",
+                       path, json_array_size(types), c->layers);
+    return RT_OK;
+}
+
 /* A whole number that is looked at only here, so that nobody else minds what it holds. */
 static rt_status read_window(struct rt_ctx *ctx, const char *path, const json_t *root,
                              const char *key, json_int_t usual, json_int_t *out)
@@ -228,6 +256,7 @@ static rt_status read_root(struct rt_ctx *ctx, const char *path, const json_t *r
     const double reach = c->rope.original * c->rope.factor;
     if (c->rope.kind == FMT_ROPE_YARN && reach > c->max_positions && reach < 1u << 24)
         c->max_positions = (uint32_t)reach;
+    TRY(check_layer_types(ctx, path, root, c));
     TRY(check_window(ctx, path, root, c));
     const json_t *eps = json_object_get(root, "rms_norm_eps");
     c->rms_eps = eps ? (float)json_number_value(eps) : 1e-6f;

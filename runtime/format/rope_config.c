@@ -26,7 +26,7 @@ const char *fmt_rope_name(enum fmt_rope_kind kind)
 struct reader {
     struct rt_ctx *ctx;
     const char *path;
-    const json_t *scaling;
+    const json_t *root, *scaling;
 };
 
 /* A number of the scaling within [low, high]; `otherwise` where the key is missing or
@@ -96,6 +96,19 @@ static rt_status find_kind(const struct reader *r, enum fmt_rope_kind *out)
                    known);
 }
 
+/* The context before it was stretched. As in transformers 5, the key beside the scaling
+ * goes before the one in it; kinds without a use for it take the one in it. */
+static rt_status read_original(const struct reader *r, uint32_t max_positions,
+                               struct fmt_rope *rope)
+{
+    static const char key[] = "original_max_position_embeddings";
+    const json_t *outer = json_object_get(r->root, key);
+    struct reader from = *r;
+    if (outer && !json_is_null(outer) && rope->kind != FMT_ROPE_LINEAR)
+        from.scaling = r->root;
+    return number(&from, key, max_positions, 1, 1u << 24, &rope->original);
+}
+
 static rt_status read_scaling(const struct reader *r, uint32_t max_positions,
                               struct fmt_rope *rope)
 {
@@ -103,8 +116,7 @@ static rt_status read_scaling(const struct reader *r, uint32_t max_positions,
     TRY(find_kind(r, &rope->kind));
     if (rope->kind == FMT_ROPE_DEFAULT)
         return RT_OK;
-    TRY(number(r, "original_max_position_embeddings", max_positions, 1, 1u << 24,
-               &rope->original));
+    TRY(read_original(r, max_positions, rope));
     const double ratio = max_positions / rope->original;
     TRY(number(r, "factor",
                rope->kind == FMT_ROPE_YARN && ratio > 1 ? ratio : (double)NAN, 1, 1e6,
@@ -211,7 +223,7 @@ rt_status fmt_rope_read(struct rt_ctx *ctx, const char *path, const json_t *root
         { "truncate", FMT_JSON_BOOL },
     };
     rt_status st;
-    struct reader r = { .ctx = ctx, .path = path };
+    struct reader r = { .ctx = ctx, .path = path, .root = root };
     const json_t *theta, *part;
     TRY(find_parameters(&r, root, &theta));
     TRY(fmt_json_check(ctx, path, "rope scaling", r.scaling, optional,

@@ -48,10 +48,19 @@ static const struct {
       "'longrope'" },
     { "\"silu\"", "\"gelu\"", "'gelu'" },
     { "\"use_sliding_window\": false",
-      "\"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\"]",
+      "\"use_sliding_window\": true, \"layer_types\": [\"full_attention\", "
+      "\"full_attention\", \"sliding_attention\"]",
       "sliding-window" },
     { "\"use_cache\": true",
-      "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", "sliding-window" },
+      "\"layer_types\": [\"full_attention\", \"sliding_attention\", "
+      "\"full_attention\"]",
+      "sliding-window" },
+    { "\"use_cache\": true", "\"layer_types\": [\"full_attention\", \"full_attention\"]",
+      "layer_types names 2 layers, num_hidden_layers says 3" },
+    { "\"use_cache\": true",
+      "\"layer_types\": [\"full_attention\", \"linear_attention\", "
+      "\"full_attention\"]",
+      "layer 1 is of the kind 'linear_attention'" },
     { "\"use_cache\": true", "\"use_cache\": true, \"vocab_size\": 331", "duplicate" },
     { "\"vocab_size\": 331", "\"vocab_size\": 331,", "line" },
     { "\"use_cache\": true", "\"rope_scaling\": [1]",
@@ -170,7 +179,8 @@ static void damaged_generation_configs_are_refused(void **state)
 #define FULL                                                \
     "\"layer_types\": [\"full_attention\", \"attention\", " \
     "\"full_attention\"]"
-#define SLIDING "\"layer_types\": [\"full_attention\", \"sliding_attention\"]"
+#define SLIDING \
+    "\"layer_types\": [\"full_attention\", \"sliding_attention\", \"attention\"]"
 #define STRETCHED "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4}"
 
 /* A window that is in use and no whole number is named. */

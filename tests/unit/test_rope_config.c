@@ -53,6 +53,24 @@ static const struct {
       { 1, 0.0032114459947525909, 9.7082878026276702e-05, 8.5702554898814781e-06,
         9.41830672543491e-08 },
       1 },
+    /* the key beside the scaling goes before the one in it */
+    { "\"original_max_position_embeddings\": 8192, \"rope_theta\": 500000.0, "
+      "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 32, "
+      "\"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0, "
+      "\"original_max_position_embeddings\": 128}",
+      64,
+      { 0, 14, 17, 20, 31 },
+      { 1, 0.0032114459947525909, 9.7082878026276702e-05, 8.5702554898814781e-06,
+        9.41830672543491e-08 },
+      1 },
+    { "\"original_max_position_embeddings\": 64, \"rope_parameters\": {\"rope_theta\": "
+      "1e4, \"rope_type\": \"yarn\", \"factor\": 8, \"beta_fast\": 4, \"beta_slow\": "
+      "0.5, \"mscale\": 1.0, \"mscale_all_dim\": 1.0}",
+      16,
+      { 1, 2, 3, 4, 7 },
+      { 0.22399466759526021, 0.041666666666666671, 0.0039528470752104739, 0.00125,
+        3.9528470752104742e-05 },
+      1 },
     { YARN "\"factor\": 4.0, \"original_max_position_embeddings\": 32768}",
       64,
       { 0, 15, 20, 24, 31 },
@@ -170,6 +188,9 @@ static const struct {
     { "\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8, "
       "\"low_freq_factor\": 1, \"high_freq_factor\": 4, "
       "\"original_max_position_embeddings\": 0}",
+      "'original_max_position_embeddings'" },
+    { "\"original_max_position_embeddings\": \"8k\", \"rope_scaling\": {\"type\": "
+      "\"yarn\", \"factor\": 4, \"original_max_position_embeddings\": 8192}",
       "'original_max_position_embeddings'" },
     { "\"rope_theta\": 1", "rope_theta" },
     { "\"rope_parameters\": {\"rope_theta\": null}", "rope_theta" },
