@@ -12,6 +12,11 @@
 static rt_status take_sizes(struct rt_ctx *ctx, const char *path, json_int_t bits,
                             json_int_t group, struct fmt_quantization *q)
 {
+    if (bits == 0)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "'%s': quantization_config does not say how many bits the weights "
+                       "have (missing or 0); for '%s' %s supported",
+                       path, fmt_method_name(q->method), fmt_method_widths(q->method));
     if (!fmt_method_has_bits(q->method, bits))
         return rt_fail(ctx, RT_ERR_INPUT,
                        "'%s': %lld-bit weights of '%s' are not supported; %s", path,
@@ -64,7 +69,7 @@ static const char *beyond_integers(const json_t *config, const json_t *weights)
 {
     const json_t *transform = json_object_get(config, "transform_config");
     if (json_object_size(json_object_get(config, "config_groups")) != 1)
-        return "one config group is supported, neither none nor several";
+        return "it has no config group (config_groups)";
     if (!json_is_object(weights))
         return "the config group has no weights";
     if (json_object_size(transform) > 0)
@@ -94,8 +99,9 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                        "'%s': quantization_config: zero points of weights that are "
                        "floats are not supported",
                        path);
-    if (json_is_object(json_object_get(group, "input_activations")))
-        rt_log(ctx, RT_LOG_INFO,
+    if (json_is_object(json_object_get(group, "input_activations")) ||
+        json_is_object(json_object_get(group, "output_activations")))
+        rt_log(ctx, RT_LOG_WARNING,
                "'%s' was made for activations of few bits; they stay floats here", path);
     const char *algorithm = json_string_value(json_object_get(config, "algorithm"));
     snprintf(q->algorithm, sizeof q->algorithm, "%s", algorithm ? algorithm : "");

@@ -4,6 +4,8 @@
 
 #include "runtime/base/file.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- what is read ---- */
@@ -91,18 +93,37 @@ rt_status fmt_method_of_format(struct rt_ctx *ctx, const char *path, const char 
                    path, format ? format : "(none)");
 }
 
+/* "ROWSxCOLUMNS"; zeros where it is not that. */
+static void block_of_text(const char *text, long long sizes[2])
+{
+    char *end;
+    const long long rows = strtoll(text, &end, 10);
+    if (*end != 'x' || !isdigit((unsigned char)end[1]))
+        return;
+    const long long columns = strtoll(end + 1, &end, 10);
+    if (*end == '\0') {
+        sizes[0] = rows;
+        sizes[1] = columns;
+    }
+}
+
 rt_status fmt_method_take_block(struct rt_ctx *ctx, const char *path, const json_t *block,
                                 struct fmt_quantization *q)
 {
+    long long sizes[2] = { 0, 0 };
     q->block[0] = q->block[1] = 0;
     if (!block || json_is_null(block))
         return RT_OK;
+    if (json_is_string(block))
+        block_of_text(json_string_value(block), sizes);
     for (size_t i = 0; i < 2; i++) {
-        const json_int_t n = json_integer_value(json_array_get(block, i));
-        if (json_array_size(block) != 2 || n <= 0 || n > GROUP_MAX)
+        if (json_array_size(block) == 2)
+            sizes[i] = json_integer_value(json_array_get(block, i));
+        const long long n = sizes[i];
+        if (n <= 0 || n > GROUP_MAX)
             return rt_fail(ctx, RT_ERR_INPUT,
                            "'%s': quantization_config: a block size must be two whole "
-                           "numbers of 1 to %d, as [128, 128]",
+                           "numbers of 1 to %d, as [128, 128] or \"128x128\"",
                            path, (int)GROUP_MAX);
         q->block[i] = (uint32_t)n;
     }
@@ -117,7 +138,7 @@ rt_status fmt_method_read_fp8(struct rt_ctx *ctx, const char *path, const json_t
     q->method = FMT_FP8;
     q->bits = 8;
     q->symmetric = q->present = true;
-    rt_log(ctx, RT_LOG_INFO,
+    rt_log(ctx, RT_LOG_WARNING,
            "'%s' was made for activations of 8 bits; they stay floats here", path);
     q->block[0] = q->block[1] = 128; /* transformers' default */
     const json_t *block = json_object_get(config, "weight_block_size");

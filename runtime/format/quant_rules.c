@@ -189,6 +189,24 @@ static bool are_equal(const json_t *groups)
     return true;
 }
 
+/* One group, or several that say the same: what it says holds for all modules, and the
+ * targets say which of them may be packed. A group without the key takes any. */
+static rt_status add_equal(const struct reader *r, const char *name, const json_t *group,
+                           const json_t *config, struct fmt_quantization *q)
+{
+    const json_t *targets = json_object_get(group, "targets");
+    if (!q->present) {
+        const rt_status st = fmt_quantization_read(r->ctx, r->path, config, q);
+        if (st != RT_OK)
+            return st;
+        r->rules->closed = true;
+    }
+    if (targets && !json_is_null(targets))
+        return add_targets(r, name, group, config);
+    r->rules->closed = false;
+    return RT_OK;
+}
+
 static rt_status read_groups(const struct reader *r, const json_t *config,
                              struct fmt_quantization *q)
 {
@@ -202,13 +220,14 @@ static rt_status read_groups(const struct reader *r, const json_t *config,
         if (!alone && !json_is_object(json_object_get(group, "weights")))
             continue; /* of activations or the cache only */
         TRY(one_group(r, config, name, group, &single));
-        st = alone ? fmt_quantization_read(r->ctx, r->path, single, q)
+        st = alone ? add_equal(r, name, group, single, q)
                    : add_targets(r, name, group, single);
         json_decref(single);
         single = NULL;
-        if (alone || st != RT_OK)
-            goto fail;
+        TRY(st);
     }
+    if (alone)
+        goto fail;
     if (r->rules->count == 0)
         return rt_fail(r->ctx, RT_ERR_INPUT,
                        "'%s': quantization_config: no config group has weights", r->path);
@@ -231,7 +250,8 @@ static rt_status add_dynamic(const struct reader *r, const char *key, const json
     struct fmt_quant_rule *rule;
     json_t *config = json_copy(base);
     const char *pattern = key[0] && strncmp(key + 1, ":", 1) == 0 ? key + 2 : key;
-    if (!config || json_object_update(config, (json_t *)(uintptr_t)own) != 0) {
+    if (!config || (json_is_object(own) && /* "-:" needs no settings */
+                    json_object_update(config, (json_t *)(uintptr_t)own) != 0)) {
         st = no_memory(r->ctx, r->path);
         goto fail;
     }
@@ -260,7 +280,7 @@ static rt_status read_dynamic(const struct reader *r, const json_t *config,
     TRY(fmt_quantization_read(r->ctx, r->path, base, q));
     json_object_foreach(json_object_get(config, "dynamic"), key, own)
     {
-        if (json_is_object(own))
+        if (json_is_object(own) || strncmp(key, "-:", 2) == 0)
             st = add_dynamic(r, key, own, base, &differs);
         else
             st = rt_fail(r->ctx, RT_ERR_INPUT,

@@ -20,8 +20,8 @@ struct fmt_quant_rules {
     bool closed; /* a packed module that no rule fits is an error */
 };
 
-/* Reads a quantization config with its rules; what the base says is in *q. No rule is kept
- * if none changes anything. RT_ERR_INPUT: the base cannot be read, a rule is no rule. */
+/* Reads a quantization config with its rules; what the base says is in *q.
+ * RT_ERR_INPUT: the base cannot be read, a rule is no rule. */
 RT_CHECKED rt_status fmt_quant_rules_read(struct rt_ctx *ctx, const char *path,
                                           const json_t *config,
                                           struct fmt_quantization *q,

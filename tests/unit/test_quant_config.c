@@ -102,6 +102,8 @@ static const struct {
     { "{\"quant_method\": \"hqq\"}", "'hqq' (half-quadratic quantization)" },
     { "{\"quant_method\": \"nobodys\"}", "'nobodys' is not supported" },
     { "{\"quant_method\": \"fp8\", \"weight_block_size\": [128]}", "two whole numbers" },
+    { "{\"quant_method\": \"fp8\", \"weight_block_size\": \"32x\"}",
+      "two whole numbers" },
     { COMPRESSED("marlin-24", "\"num_bits\": 4"), "'marlin-24'" },
     { COMPRESSED("float-quantized", "\"num_bits\": 8, \"type\": \"int\""),
       "type 'int' are not supported with the format 'float-quantized'" },
@@ -115,10 +117,7 @@ static const struct {
     { COMPRESSED("int-quantized", "\"num_bits\": 4"),
       "4-bit weights of 'int-quantized'" },
     { "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\"}",
-      "one config group" },
-    { "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", "
-      "\"config_groups\": {\"a\": {}, \"b\": {}}}",
-      "one config group" },
+      "it has no config group" },
     { "{\"quant_method\": \"compressed-tensors\", \"format\": \"pack-quantized\", "
       "\"config_groups\": {\"a\": {\"weights\": null}}}",
       "no weights" },
@@ -126,7 +125,7 @@ static const struct {
       "\"transform_config\": {\"R1\": {}}, \"config_groups\": {\"a\": {\"weights\": "
       "{\"num_bits\": 4}}}}",
       "transform_config" },
-    { PACKED(""), "0-bit" },
+    { PACKED(""), "does not say how many bits" },
     { PACKED("\"num_bits\": 9"), "9-bit" },
     { PACKED("\"num_bits\": \"4\""), "'num_bits' must be a whole number" },
     { PACKED("\"num_bits\": 4, \"symmetric\": 0"), "'symmetric' must be true or false" },
@@ -157,6 +156,26 @@ static void what_is_not_supported_is_refused_by_name(void **state)
         struct fmt_quantization q;
         const rt_status st = read(&ctx, refused[i].config, &q);
         test_refused(&ctx, st, RT_ERR_INPUT, "config.json", refused[i].message, NULL);
+    }
+}
+
+/* compressed-tensors takes the text of a block too. */
+static void blocks_are_read_in_both_forms(void **state)
+{
+    (void)state;
+    static const char *const forms[] = { "[32, 64]", "\"32x64\"" };
+    for (size_t i = 0; i < RT_COUNT(forms); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_quantization q;
+        char text[256];
+        snprintf(text, sizeof text,
+                 COMPRESSED("float-quantized", "\"num_bits\": 8, \"type\": \"float\", "
+                                               "\"block_structure\": %s"),
+                 forms[i]);
+        if (read(&ctx, text, &q) != RT_OK)
+            fail_msg("%s", ctx.message);
+        assert_int_equal(q.block[0], 32);
+        assert_int_equal(q.block[1], 64);
     }
 }
 
@@ -239,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_method_is_read),
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
+        cmocka_unit_test(blocks_are_read_in_both_forms),
         cmocka_unit_test(the_files_of_older_tools_count),
         cmocka_unit_test(the_older_key_counts),
     };

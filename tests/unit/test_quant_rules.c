@@ -46,12 +46,14 @@ static const struct {
     { SPLIT, "model.layers.0.self_attn.q_proj", FMT_PACK_QUANTIZED, 4, 32, true },
     { SPLIT, "model.layers.0.mlp.up_proj", FMT_INT_QUANTIZED, 8, 32, true },
     { SPLIT, "lm_head", FMT_INT_QUANTIZED, 8, 32, true },
-    /* equal groups are one, whatever they target */
+    /* equal groups are one */
     { GROUPS(GROUP("a", "\"re:.*attn.*\"", "4", "") ", " GROUP("b", "\"re:.*mlp.*\"", "4",
                                                                "")),
-      "lm_head", FMT_PACK_QUANTIZED, 4, 32, false },
-    { GROUPS(GROUP("a", "\"nothing\"", "4", "")), "lm_head", FMT_PACK_QUANTIZED, 4, 32,
+      "model.layers.0.mlp.up_proj", FMT_PACK_QUANTIZED, 4, 32, false },
+    { GROUPS(GROUP("a", "\"Linear\"", "4", "")), "lm_head", FMT_PACK_QUANTIZED, 4, 32,
       false },
+    { GROUPS("\"a\": {\"weights\": {\"num_bits\": 4, \"group_size\": 32}}"), "lm_head",
+      FMT_PACK_QUANTIZED, 4, 32, false },
 /* a name before an expression, expressions by alphabet, both before a class */
 #define ORDER                                                            \
     GROUPS(GROUP("a", "\"Linear\", \"re:model.*\"", "8", "") ", " GROUP( \
@@ -74,6 +76,8 @@ static const struct {
       "lm_head", FMT_PACK_QUANTIZED, 8, 32, true },
     /* gptq: the first that fits */
     { DYNAMIC("\"-:model.layers.1.*\": {}"), "model.layers.0.mlp.up_proj", FMT_GPTQ, 4,
+      32, false },
+    { DYNAMIC("\"-:model.layers.1.*\": null"), "model.layers.0.mlp.up_proj", FMT_GPTQ, 4,
       32, false },
     { DYNAMIC("\"+:.*down.*\": {\"bits\": 8, \"group_size\": 64}, \".*\": {\"bits\": 2}"),
       "model.layers.0.mlp.down_proj", FMT_GPTQ, 8, 64, true },
@@ -115,6 +119,13 @@ static void what_a_module_needs_is_refused_by_name(void **state)
         { SPLIT,
           "model.embed_tokens",
           { "'model.embed_tokens' is packed", "no config group has it" } },
+        { GROUPS(GROUP("a", "\"re:.*mlp.*\"", "4", "")),
+          "model.layers.0.self_attn.q_proj",
+          { "q_proj' is packed", "no config group has it" } },
+        { GROUPS(GROUP("a", "\"re:.*attn.*\"", "4", "") ", " GROUP("b", "\"re:.*mlp.*\"",
+                                                                   "4", "")),
+          "lm_head",
+          { "'lm_head' is packed", "no config group has it" } },
         { GROUPS(GROUP("a", "\"Linear\"", "8", "") ", " GROUP("b", "\"re:.*mlp.*\"", "77",
                                                               "")),
           "model.layers.0.mlp.up_proj",
