@@ -261,7 +261,12 @@ static rt_status read_biases(const struct config_reader *r)
     const bool o = fmt_gguf_find(r->file, "blk.0.attn_output.bias") != NULL;
     const bool mlp = fmt_gguf_find(r->file, "blk.0.ffn_up.bias") != NULL;
     const bool by_nature = strcmp(r->arch, "qwen2") == 0;
-    if (q != (o || by_nature) || (by_nature && (o || mlp)))
+    if (mlp && strcmp(r->arch, "llama") != 0)
+        return rt_fail(r->file->ctx, RT_ERR_INPUT,
+                       "'%s': %s with biases of gate, up and down (blk.0.ffn_up.bias) is "
+                       "not supported",
+                       r->file->path, r->arch);
+    if (q != (o || by_nature) || (by_nature && o))
         return rt_fail(r->file->ctx, RT_ERR_INPUT,
                        "'%s': %s %s biases of q, k, v and %s one of the attention output "
                        "is not supported",
@@ -272,6 +277,94 @@ static rt_status read_biases(const struct config_reader *r)
     return RT_OK;
 
 fail:
+    return st;
+}
+
+/* Whether the model has "STEM.END" in each layer. */
+static bool is_of_layer(const struct config_reader *r, const char *name)
+{
+    static const char *const scales[] = { ".scale", ".input_scale" };
+    const bool norms = strcmp(r->arch, "qwen3") == 0;
+    const bool biases = fmt_gguf_find(r->file, "blk.0.attn_q.bias") != NULL;
+    const char *end = NULL;
+    for (size_t i = 0; i < RT_COUNT(blocks); i++) {
+        const char *hf = blocks[i].hf, *stem = blocks[i].gguf;
+        const size_t length = strlen(stem);
+        const bool is_norm = strstr(hf, "norm") != NULL;
+        if (strstr(hf, "_norm") && !norms) /* of heads */
+            continue;
+        for (size_t k = 0; k < RT_COUNT(scales) && !is_norm; k++)
+            if (strncmp(name, stem, length) == 0 && strcmp(name + length, scales[k]) == 0)
+                return true;
+        if (!(end = end_after(name, stem)))
+            continue;
+        if (strcmp(end, ".weight") == 0)
+            return true;
+        if (strncmp(hf, "mlp.", 4) == 0)
+            return json_is_true(json_object_get(r->root, "mlp_bias"));
+        if (strcmp(stem, "attn_output") == 0)
+            return json_is_true(json_object_get(r->root, "attention_bias"));
+        return biases && !is_norm;
+    }
+    return strcmp(name, "attn_rot_embd.weight") == 0; /* made by old converters */
+}
+
+/* A tensor that the model does not compute with would change its answers. Other names
+ * (rope_freqs, those of other models) belong to nothing here. */
+static rt_status check_tensors(const struct config_reader *r)
+{
+    static const char *const stems[] = { "output",         "token_embd",  "output_norm",
+                                         "output_scale",   "token_types", "position_embd",
+                                         "token_embd_norm" };
+    static const char *const known[] = { "output.weight",      "output.scale",
+                                         "output.input_scale", "output_norm.weight",
+                                         "token_embd.weight",  "token_embd.scale" };
+    for (uint32_t t = 0; t < r->file->tensor_count; t++) {
+        char layer[8];
+        const char *name = r->file->tensors[t].name;
+        const char *rest = after_number(name, "blk.", layer);
+        bool strange = strncmp(name, "blk.", 4) == 0 && !(rest && is_of_layer(r, rest));
+        bool is_known = false;
+        for (size_t i = 0; i < RT_COUNT(known); i++)
+            is_known = is_known || strcmp(name, known[i]) == 0;
+        for (size_t i = 0; i < RT_COUNT(stems) && !is_known; i++) {
+            const size_t length = strlen(stems[i]);
+            strange =
+                strange || (strncmp(name, stems[i], length) == 0 && name[length] == '.');
+        }
+        if (strange)
+            return rt_fail(
+                r->file->ctx, RT_ERR_INPUT,
+                "'%s': tensor '%s' is none of architecture '%s'; answers would "
+                "be wrong without it",
+                r->file->path, name, r->arch);
+    }
+    return RT_OK;
+}
+
+/* What the file holds if it is no model, and attention that looks ahead. */
+static rt_status check_purpose(const struct config_reader *r)
+{
+    static const char *const others[] = { "adapter", "mmproj", "imatrix" };
+    rt_status st;
+    bool causal;
+    char name[128], *type = NULL;
+    snprintf(name, sizeof name, "%s.attention.causal", r->arch);
+    TRY(fmt_gguf_text(r->file, "general.type", &type));
+    TRY(fmt_gguf_bool(r->file, name, true, &causal));
+    for (size_t i = 0; type && i < RT_COUNT(others); i++)
+        if (strcmp(type, others[i]) == 0) {
+            st = rt_fail(r->file->ctx, RT_ERR_INPUT,
+                         "'%s' is no model: general.type is '%s'", r->file->path, type);
+            goto fail;
+        }
+    if (!causal)
+        st = rt_fail(r->file->ctx, RT_ERR_INPUT,
+                     "'%s': attention to later tokens (%s is false) is not supported",
+                     r->file->path, name);
+
+fail:
+    rt_free(type);
     return st;
 }
 
@@ -330,6 +423,7 @@ static rt_status fill(const struct config_reader *r)
 {
     rt_status st;
     json_t *scaling = NULL;
+    TRY(check_purpose(r));
     TRY(put(r, "model_type", json_string(r->arch)));
     TRY(put(r, "hidden_act", json_string("silu")));
     TRY(read_wholes(r));
@@ -341,6 +435,7 @@ static rt_status fill(const struct config_reader *r)
     }
     TRY(check_unsupported(r, head_dim));
     TRY(read_biases(r));
+    TRY(check_tensors(r));
     TRY(read_numbers(r));
     TRY(read_tokens(r));
     TRY(fmt_gguf_rope(r->file, r->arch, head_dim, &scaling));

@@ -58,12 +58,22 @@ struct llama {
     uint32_t layers;       /* 0: one */
     const uint32_t *heads; /* one number per layer; null: one for all */
     uint32_t head_numbers;
-    uint32_t window; /* sliding; 0: none */
+    uint32_t window;    /* sliding; 0: none */
+    const char *tensor; /* one more, of F32; null: none */
+    const char *type;   /* general.type; null: none */
+    bool ahead;         /* attention is not causal */
     struct {
         const char *key; /* of rope.scaling; null: none */
         float value;
     } yarn;
 };
+
+/* Into buffer[64]: "ARCH.NAME". */
+static const char *key_of(char *buffer, const struct llama *m, const char *name)
+{
+    snprintf(buffer, 64, "%s.%s", m->architecture, name);
+    return buffer;
+}
 
 static void write_llama(const char *path, const struct llama *m)
 {
@@ -71,7 +81,7 @@ static void write_llama(const char *path, const struct llama *m)
     float rows[HIDDEN * 32];
     for (int i = 0; i < HIDDEN * 32; i++)
         rows[i] = (float)(i / 32);
-    char keys[9][64];
+    char keys[9][64], key[64];
     static const char *const names[9] = {
         "embedding_length", "feed_forward_length",  "block_count",
         "context_length",   "attention.head_count", "attention.head_count_kv",
@@ -81,28 +91,33 @@ static void write_llama(const char *path, const struct llama *m)
         32,    96,         m->layers ? m->layers : 1,      1024, HEADS,
         HEADS, m->experts, m->rotated ? m->rotated : HEAD, HEAD
     };
-    test_gguf_begin(&g, 2u + (m->divisors ? 1 : 0) + (m->bias ? 1 : 0),
+    test_gguf_begin(&g,
+                    2u + (m->divisors ? 1 : 0) + (m->bias ? 1 : 0) + (m->tensor ? 1 : 0),
                     14u + (m->scaling ? 2 : 0) + (m->window ? 1 : 0) +
-                        (m->yarn.key ? 1 : 0));
+                        (m->yarn.key ? 1 : 0) + (m->type ? 1 : 0) + (m->ahead ? 1 : 0));
     test_gguf_key_text(&g, "general.architecture", m->architecture);
     for (int i = 0; i < 9; i++) {
-        snprintf(keys[i], sizeof keys[i], "llama.%s", names[i]);
+        snprintf(keys[i], sizeof keys[i], "%s.%s", m->architecture, names[i]);
         if (m->heads && (i == 4 || i == 5))
             test_gguf_key_words(&g, keys[i], FMT_GGUF_U32, m->heads, m->head_numbers);
         else
             test_gguf_key_u32(&g, keys[i], values[i]);
     }
     if (m->window)
-        test_gguf_key_u32(&g, "llama.attention.sliding_window", m->window);
+        test_gguf_key_u32(&g, key_of(key, m, "attention.sliding_window"), m->window);
+    if (m->type)
+        test_gguf_key_text(&g, "general.type", m->type);
+    if (m->ahead)
+        test_gguf_key_bool(&g, key_of(key, m, "attention.causal"), false);
     if (m->yarn.key)
         test_gguf_key_f32(&g, m->yarn.key, m->yarn.value);
-    test_gguf_key_f32(&g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    test_gguf_key_f32(&g, "llama.rope.freq_base", m->theta);
+    test_gguf_key_f32(&g, key_of(key, m, "attention.layer_norm_rms_epsilon"), 1e-5f);
+    test_gguf_key_f32(&g, key_of(key, m, "rope.freq_base"), m->theta);
     test_gguf_key_u32(&g, "tokenizer.ggml.eos_token_id", 2);
     test_gguf_key_u32(&g, "tokenizer.ggml.eot_token_id", 4);
     if (m->scaling) {
-        test_gguf_key_text(&g, "llama.rope.scaling.type", m->scaling);
-        test_gguf_key_f32(&g, "llama.rope.scaling.factor", 4);
+        test_gguf_key_text(&g, key_of(key, m, "rope.scaling.type"), m->scaling);
+        test_gguf_key_f32(&g, key_of(key, m, "rope.scaling.factor"), 4);
     }
     test_gguf_tensor(&g, "token_embd.weight", 0, 32, 5, 0);
     test_gguf_tensor(&g, "blk.0.attn_q.weight", 0, 32, HIDDEN, 640);
@@ -110,10 +125,14 @@ static void write_llama(const char *path, const struct llama *m)
         test_gguf_tensor(&g, "blk.0.attn_q.bias", 0, HIDDEN, 0, 4096);
     if (m->divisors)
         test_gguf_tensor(&g, "rope_freqs.weight", 0, PAIRS, 0, 4096 + 64);
+    if (m->tensor)
+        test_gguf_tensor(&g, m->tensor, 0, PAIRS, 0, 4096 + 128);
     test_gguf_data(&g, NULL, 640);
     test_gguf_put(&g, rows, sizeof rows);
     test_gguf_put(&g, NULL, 4096 - 640 - sizeof rows + 64);
     test_gguf_put(&g, m->divisors, m->divisors ? PAIRS * sizeof(float) : 0);
+    if (m->tensor)
+        test_gguf_put(&g, NULL, 64 + PAIRS * sizeof(float));
     test_gguf_write(&g, path);
 }
 
@@ -216,62 +235,95 @@ static void llama3_scaling_is_recovered(void **state)
     }
 }
 
+static const float odd[PAIRS] = { 1, 3, 2, 5 };
+static const uint32_t same[] = { HEADS, HEADS }, differ[] = { HEADS, HEADS / 2 };
+static const struct {
+    struct llama m;
+    const char *parts[2];
+} refused[] = {
+    { { .architecture = "gemma2", .theta = 1e4f }, { "'gemma2'", "qwen3 are" } },
+    { { .architecture = "llama", .theta = 1e4f, .experts = 8 }, { "8 experts" } },
+    { { .architecture = "llama", .theta = 1e4f, .rotated = 4 }, { "4 are rotated" } },
+    { { .architecture = "llama", .theta = 1e4f, .bias = true },
+      { "with biases of q, k, v and without" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "blk.0.attn_q_norm.weight" },
+      { "'blk.0.attn_q_norm.weight' is none of architecture 'llama'" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "blk.0.attn_sinks.weight" },
+      { "'blk.0.attn_sinks.weight' is none of architecture 'llama'" } },
+    { { .architecture = "llama",
+        .theta = 1e4f,
+        .tensor = "blk.0.post_attention_norm.weight" },
+      { "'blk.0.post_attention_norm.weight' is none of architecture 'llama'" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "blk.0.attn_norm.bias" },
+      { "'blk.0.attn_norm.bias' is none of architecture 'llama'" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "blk.0.attn_v.bias" },
+      { "'blk.0.attn_v.bias' is none of architecture 'llama'" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "output_norm.bias" },
+      { "'output_norm.bias' is none of architecture 'llama'" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "output.bias" },
+      { "'output.bias' is none of architecture 'llama'" } },
+    { { .architecture = "llama", .theta = 1e4f, .tensor = "position_embd.weight" },
+      { "'position_embd.weight' is none of architecture 'llama'" } },
+    { { .architecture = "qwen2",
+        .theta = 1e4f,
+        .bias = true,
+        .tensor = "blk.0.attn_q_norm.weight" },
+      { "'blk.0.attn_q_norm.weight' is none of architecture 'qwen2'" } },
+    { { .architecture = "qwen2",
+        .theta = 1e4f,
+        .bias = true,
+        .tensor = "blk.0.ffn_up.bias" },
+      { "qwen2 with biases of gate, up and down (blk.0.ffn_up.bias)" } },
+    { { .architecture = "llama", .theta = 1e4f, .ahead = true },
+      { "llama.attention.causal is false" } },
+    { { .architecture = "llama", .theta = 1e4f, .type = "adapter" },
+      { "is no model: general.type is 'adapter'" } },
+    { { .architecture = "llama", .theta = 1e4f, .divisors = odd },
+      { "rope_freqs.weight", "not llama3's" } },
+    { { .architecture = "llama", .theta = 1e4f, .scaling = "longrope" },
+      { "llama.rope.scaling.type' is 'longrope'", "linear and yarn" } },
+    { { .architecture = "llama", .theta = 1e4f, .scaling = "\xff" },
+      { "llama.rope.scaling.type'" } },
+    { { .architecture = "llama", .theta = 1e4f, .window = 512 },
+      { "llama.attention.sliding_window 512 of 1024", "wrong beyond" } },
+    { { .architecture = "llama",
+        .theta = 1e4f,
+        .layers = 2,
+        .heads = differ,
+        .head_numbers = 2 },
+      { "llama.attention.head_count'", "layers that differ are not" } },
+    { { .architecture = "llama",
+        .theta = 1e4f,
+        .layers = 3,
+        .heads = same,
+        .head_numbers = 2 },
+      { "llama.attention.head_count'", "2 numbers for 3 layers" } },
+    { { .architecture = "llama",
+        .theta = 1e4f,
+        .scaling = "yarn",
+        .yarn = { "llama.rope.scaling.yarn_beta_fast", 4 } },
+      { "'llama.rope.scaling.yarn_beta_fast' is 4", "32 is supported" } },
+    { { .architecture = "llama",
+        .theta = 1e4f,
+        .scaling = "yarn",
+        .yarn = { "llama.rope.scaling.yarn_ext_factor", 0 } },
+      { "yarn_ext_factor' is 0", "1 is supported" } },
+    { { .architecture = "llama",
+        .theta = 1e4f,
+        .scaling = "yarn",
+        .yarn = { "llama.rope.scaling.yarn_log_multiplier", 0.1f } },
+      { "yarn_log_multiplier' is 0.1", "0 is supported" } },
+};
+
 static void what_is_not_supported_is_named(void **state)
 {
     (void)state;
-    static const float odd[PAIRS] = { 1, 3, 2, 5 };
-    static const uint32_t same[] = { HEADS, HEADS }, differ[] = { HEADS, HEADS / 2 };
-    static const struct {
-        struct llama m;
-        const char *parts[2];
-    } cases[] = {
-        { { .architecture = "gemma2", .theta = 1e4f }, { "'gemma2'", "qwen3 are" } },
-        { { .architecture = "llama", .theta = 1e4f, .experts = 8 }, { "8 experts" } },
-        { { .architecture = "llama", .theta = 1e4f, .rotated = 4 }, { "4 are rotated" } },
-        { { .architecture = "llama", .theta = 1e4f, .bias = true },
-          { "with biases of q, k, v and without" } },
-        { { .architecture = "llama", .theta = 1e4f, .divisors = odd },
-          { "rope_freqs.weight", "not llama3's" } },
-        { { .architecture = "llama", .theta = 1e4f, .scaling = "longrope" },
-          { "llama.rope.scaling.type' is 'longrope'", "linear and yarn" } },
-        { { .architecture = "llama", .theta = 1e4f, .scaling = "\xff" },
-          { "llama.rope.scaling.type'" } },
-        { { .architecture = "llama", .theta = 1e4f, .window = 512 },
-          { "llama.attention.sliding_window 512 of 1024", "wrong beyond" } },
-        { { .architecture = "llama",
-            .theta = 1e4f,
-            .layers = 2,
-            .heads = differ,
-            .head_numbers = 2 },
-          { "llama.attention.head_count'", "layers that differ are not" } },
-        { { .architecture = "llama",
-            .theta = 1e4f,
-            .layers = 3,
-            .heads = same,
-            .head_numbers = 2 },
-          { "llama.attention.head_count'", "2 numbers for 3 layers" } },
-        { { .architecture = "llama",
-            .theta = 1e4f,
-            .scaling = "yarn",
-            .yarn = { "llama.rope.scaling.yarn_beta_fast", 4 } },
-          { "'llama.rope.scaling.yarn_beta_fast' is 4", "32 is supported" } },
-        { { .architecture = "llama",
-            .theta = 1e4f,
-            .scaling = "yarn",
-            .yarn = { "llama.rope.scaling.yarn_ext_factor", 0 } },
-          { "yarn_ext_factor' is 0", "1 is supported" } },
-        { { .architecture = "llama",
-            .theta = 1e4f,
-            .scaling = "yarn",
-            .yarn = { "llama.rope.scaling.yarn_log_multiplier", 0.1f } },
-          { "yarn_log_multiplier' is 0.1", "0 is supported" } },
-    };
-    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+    for (size_t i = 0; i < RT_COUNT(refused); i++) {
         struct rt_ctx ctx = { 0 };
         json_t *root;
-        const rt_status st = read_llama(&ctx, &cases[i].m, &root);
-        test_refused(&ctx, st, RT_ERR_INPUT, "llama.gguf", cases[i].parts[0],
-                     cases[i].parts[1], NULL);
+        const rt_status st = read_llama(&ctx, &refused[i].m, &root);
+        test_refused(&ctx, st, RT_ERR_INPUT, "llama.gguf", refused[i].parts[0],
+                     refused[i].parts[1], NULL);
         assert_null(root);
     }
 }
@@ -280,7 +332,6 @@ static void what_is_not_supported_is_named(void **state)
 static void keys_that_change_nothing_are_read(void **state)
 {
     (void)state;
-    static const uint32_t same[] = { HEADS, HEADS };
     static const struct llama cases[] = {
         { .architecture = "llama",
           .theta = 1e4f,
@@ -288,6 +339,12 @@ static void keys_that_change_nothing_are_read(void **state)
           .heads = same,
           .head_numbers = 2 },
         { .architecture = "llama", .theta = 1e4f, .window = 1024 },
+        { .architecture = "llama",
+          .theta = 1e4f,
+          .tensor = "blk.0.attn_rot_embd.weight" },
+        { .architecture = "llama", .theta = 1e4f, .tensor = "mm.0.weight" },
+        { .architecture = "llama", .theta = 1e4f, .tensor = "blk.0.ffn_up.weight" },
+        { .architecture = "llama", .theta = 1e4f, .type = "model" },
         { .architecture = "llama",
           .theta = 1e4f,
           .scaling = "yarn",
