@@ -48,6 +48,19 @@ char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name)
     return rt_format(ctx, "%s/%s", folder, name);
 }
 
+/* Bytes of the mark of UTF-8 that some editors put in front. */
+static size_t mark_of(const struct fmt_map *map)
+{
+    return map->size >= 3 && memcmp(map->data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
+static bool is_utf16(const struct fmt_map *map)
+{
+    return map->size >= 2 &&
+           (memcmp(map->data, "\xff\xfe", 2) == 0 ||
+            memcmp(map->data, "\xfe\xff", 2) == 0 || !map->data[0] || !map->data[1]);
+}
+
 rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
 {
     *out = NULL;
@@ -61,8 +74,11 @@ rt_status fmt_json_read(struct rt_ctx *ctx, const char *path, json_t **out)
                      path);
     } else if (map.size == 0) {
         st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is empty", path);
+    } else if (is_utf16(&map)) {
+        st = rt_fail(ctx, RT_ERR_INPUT, "'%s' is UTF-16; save it as UTF-8", path);
     } else {
-        *out = fmt_json_parse(ctx, (const char *)map.data, map.size,
+        const size_t mark = mark_of(&map);
+        *out = fmt_json_parse(ctx, (const char *)map.data + mark, map.size - mark,
                               JSON_REJECT_DUPLICATES, &error);
         if (!*out)
             st = rt_fail(ctx, RT_ERR_INPUT, "'%s', line %d, column %d: %s", path,

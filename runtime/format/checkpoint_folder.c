@@ -117,8 +117,8 @@ static rt_status find_matrix(struct fmt_model *m, const char *name,
         return st;
     if (!fmt_dtype_is_float((*out)->dtype))
         return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s' has the unsupported dtype '%s'; F32, F16 and "
-                       "BF16 are supported",
+                       "'%s': tensor '%s' has the unsupported dtype '%s'; F32, F16, "
+                       "BF16, F8_E4M3 and F8_E5M2 are supported",
                        m->path, full, fmt_tensor_dtype(*out));
     if ((*out)->dims != 2 || (*out)->shape[0] == 0 || (*out)->shape[1] == 0 ||
         (*out)->shape[0] > UINT32_MAX || (*out)->shape[1] > UINT32_MAX)

@@ -148,8 +148,26 @@ static rt_status check_absent(struct fmt_model *m)
     return RT_OK;
 }
 
-/* A language model inside a larger one has other names; which of them would count differs
- * by architecture. */
+/* What a name without its usual beginning says about the folder, and what to do. */
+static const char *place_of(const char *name)
+{
+    static const char *const starts[][2] = {
+        { "base_model.model.", "this is the prefix of an adapter's wrapper (PEFT): merge "
+                               "the adapter and save the model without it" },
+        { "module.", "this is the prefix of a training wrapper (DataParallel): save the "
+                     "model that it holds" },
+        { "_orig_mod.",
+          "this is the prefix of a compiled model (torch.compile): save the "
+          "model that it holds" },
+    };
+    for (size_t i = 0; i < RT_COUNT(starts); i++)
+        if (strncmp(name, starts[i][0], strlen(starts[i][0])) == 0)
+            return starts[i][1];
+    return "a language model inside a larger one is not supported, save it alone";
+}
+
+/* A language model inside a larger one or in a wrapper has other names; which of them
+ * would count differs by architecture. */
 static rt_status check_embedding(struct fmt_model *m)
 {
     static const char end[] = "embed_tokens.weight";
@@ -160,10 +178,8 @@ static rt_status check_embedding(struct fmt_model *m)
         const char *name = m->file.tensors[i].name, *at = strstr(name, end);
         if (at && strcmp(at, end) == 0)
             return rt_fail(m->ctx, RT_ERR_INPUT,
-                           "'%s': tensor '" EMBEDDING "' is missing, there is '%s'; a "
-                           "language model inside a larger one is not supported, save "
-                           "it alone",
-                           m->path, name);
+                           "'%s': tensor '" EMBEDDING "' is missing, there is '%s'; %s",
+                           m->path, name, place_of(name));
     }
     return RT_OK;
 }

@@ -59,17 +59,30 @@ static bool is_words(const struct fmt_tensor *t)
     return t->dtype == FMT_I32 || t->dtype == FMT_U32;
 }
 
+/* For messages: "[3, 5]". */
+static void shape_text(const struct fmt_tensor *t, char *out, size_t size)
+{
+    if (t->dims == 0)
+        snprintf(out, size, "one number without dimensions");
+    else if (t->dims > 2)
+        snprintf(out, size, "of %u dimensions", t->dims);
+    else
+        snprintf(out, size, "[%llu, %llu]", (unsigned long long)t->shape[0],
+                 (unsigned long long)(t->dims > 1 ? t->shape[1] : 1));
+}
+
 rt_status fmt_part_check(const struct fmt_opener *o, const struct fmt_tensor *t,
                          uint64_t rows, uint64_t cols, bool kind, const char *kinds)
 {
     const uint64_t has_rows = t->dims ? t->shape[0] : 0;
     const uint64_t has_cols = t->dims > 1 ? t->shape[1] : 1;
+    char has[64];
+    shape_text(t, has, sizeof has);
     if (t->dims > 2 || has_rows != rows || has_cols != cols)
         return rt_fail(o->ctx, RT_ERR_INPUT,
-                       "'%s': tensor '%s' is [%llu, %llu], [%llu, %llu] is expected; "
-                       "config.json and the weights do not belong together",
-                       o->where, t->name, (unsigned long long)has_rows,
-                       (unsigned long long)has_cols, (unsigned long long)rows,
+                       "'%s': tensor '%s' is %s, [%llu, %llu] is expected; config.json "
+                       "and the weights do not belong together",
+                       o->where, t->name, has, (unsigned long long)rows,
                        (unsigned long long)cols);
     if (!kind)
         return rt_fail(o->ctx, RT_ERR_INPUT, "'%s': tensor '%s' is %s, %s is expected",

@@ -99,10 +99,8 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                        "'%s': quantization_config: zero points of weights that are "
                        "floats are not supported",
                        path);
-    if (json_is_object(json_object_get(group, "input_activations")) ||
-        json_is_object(json_object_get(group, "output_activations")))
-        rt_log(ctx, RT_LOG_WARNING,
-               "'%s' was made for activations of few bits; they stay floats here", path);
+    q->activations = json_is_object(json_object_get(group, "input_activations")) ||
+                     json_is_object(json_object_get(group, "output_activations"));
     const char *algorithm = json_string_value(json_object_get(config, "algorithm"));
     snprintf(q->algorithm, sizeof q->algorithm, "%s", algorithm ? algorithm : "");
     TRY(take_sizes(ctx, path, integer(weights, "num_bits"),

@@ -33,6 +33,7 @@ struct fmt_quantization {
     bool symmetric;
     char algorithm[16]; /* "rtn": what chose the codes, empty where the file is silent */
     uint32_t block[2];  /* rows and columns that share a scale; 0, 0: not in blocks */
+    bool activations;   /* made for activations of few bits too, which stay floats here */
     bool act_order;     /* GPTQ's desc_act: columns may be in any order */
     bool mixed; /* modules differ (quant_rules.h); these are the settings of one */
 };

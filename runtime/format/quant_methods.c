@@ -138,8 +138,7 @@ rt_status fmt_method_read_fp8(struct rt_ctx *ctx, const char *path, const json_t
     q->method = FMT_FP8;
     q->bits = 8;
     q->symmetric = q->present = true;
-    rt_log(ctx, RT_LOG_WARNING,
-           "'%s' was made for activations of 8 bits; they stay floats here", path);
+    q->activations = true;
     q->block[0] = q->block[1] = 128; /* transformers' default */
     const json_t *block = json_object_get(config, "weight_block_size");
     return block ? fmt_method_take_block(ctx, path, block, q) : RT_OK;

@@ -296,6 +296,18 @@ fail:
     return st;
 }
 
+static void warn_of_activations(struct rt_ctx *ctx, const char *path,
+                                const struct fmt_quantization *q,
+                                const struct fmt_quant_rules *rules)
+{
+    bool any = q->activations;
+    for (uint32_t i = 0; i < rules->count; i++)
+        any = any || rules->items[i].use.activations;
+    if (any)
+        rt_log(ctx, RT_LOG_WARNING,
+               "'%s' was made for activations of few bits; they stay floats here", path);
+}
+
 rt_status fmt_quant_rules_read(struct rt_ctx *ctx, const char *path, const json_t *config,
                                struct fmt_quantization *q, struct fmt_quant_rules *rules)
 {
@@ -313,7 +325,9 @@ rt_status fmt_quant_rules_read(struct rt_ctx *ctx, const char *path, const json_
         st = read_dynamic(&r, config, q);
     else
         st = fmt_quantization_read(ctx, path, config, q);
-    if (st != RT_OK)
+    if (st == RT_OK)
+        warn_of_activations(ctx, path, q, rules);
+    else
         fmt_quant_rules_free(rules);
     return st;
 }

@@ -87,8 +87,9 @@ static rt_status read_tensor(struct rt_ctx *ctx, const char *path, const char *n
 {
     const json_t *offsets = json_object_get(entry, "data_offsets");
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
-    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
-    if (!dtype)
+    const json_t *type = json_object_get(entry, "dtype");
+    const char *dtype = json_string_value(type);
+    if (!dtype || strlen(dtype) != json_string_length(type))
         return rt_fail(ctx, RT_ERR_INPUT, "'%s': tensor '%s' has no dtype", path, name);
     t->dtype = find_dtype(dtype);
     if (!read_shape(json_object_get(entry, "shape"), t))
@@ -183,7 +184,7 @@ static rt_status read_header(struct rt_ctx *ctx, const char *path,
             path, (unsigned long long)length, (int)HEADER_BYTES_MAX);
     json_error_t error;
     *header = fmt_json_parse(ctx, (const char *)map->data + 8, length,
-                             JSON_REJECT_DUPLICATES, &error);
+                             JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (!json_is_object(*header)) {
         json_decref(*header);
         *header = NULL;

@@ -150,11 +150,30 @@ static void dtype_unknown(void)
     edit_header(retype);
 }
 
+static void move_embedding(json_t *header, const char *name)
+{
+    json_object_set(header, name, json_object_get(header, "model.embed_tokens.weight"));
+    json_object_del(header, "model.embed_tokens.weight");
+}
 static void put_inside(json_t *header)
 {
-    json_object_set(header, "language_model.model.embed_tokens.weight",
-                    json_object_get(header, "model.embed_tokens.weight"));
-    json_object_del(header, "model.embed_tokens.weight");
+    move_embedding(header, "language_model.model.embed_tokens.weight");
+}
+static void put_in_peft(json_t *header)
+{
+    move_embedding(header, "base_model.model.model.embed_tokens.weight");
+}
+static void put_in_module(json_t *header)
+{
+    move_embedding(header, "module.model.embed_tokens.weight");
+}
+static void names_of_peft(void)
+{
+    edit_header(put_in_peft);
+}
+static void names_of_module(void)
+{
+    edit_header(put_in_module);
 }
 static void names_inside(void)
 {
@@ -240,10 +259,14 @@ static void models_are_refused(void **state)
         { "a missing tensor", tensor_missing, LOGITS "--model @M", 4,
           "/model|" DOWN "|is missing|incomplete", NULL },
         { "an unknown type", dtype_unknown, LOGITS "--model @M", 4,
-          "/model|" DOWN "|unsupported dtype 'F4'", NULL },
+          "/model|" DOWN "|unsupported dtype 'F4'|F8_E4M3 and F8_E5M2 are", NULL },
         { "a language model inside a larger one", names_inside, LOGITS "--model @M", 4,
           "/model|there is 'language_model.model.embed_tokens.weight'|save it alone",
           NULL },
+        { "a model in an adapter's wrapper", names_of_peft, LOGITS "--model @M", 4,
+          "/model|there is 'base_model.model.model.embed|merge the adapter", NULL },
+        { "a model in a training wrapper", names_of_module, LOGITS "--model @M", 4,
+          "/model|there is 'module.model.embed_tokens.weight'|training wrapper", NULL },
         { "a number that is needed and beyond 64 bits", heads_beyond, LOGITS "--model @M",
           4, "/model/config.json|'num_attention_heads' must be", NULL },
         { "rope_scaling without the base beside rope_parameters", rope_twice,

@@ -149,12 +149,39 @@ static void a_needed_number_is_refused(void **state)
     test_folder_deinit(&folder);
 }
 
+/* Editors of some systems write a mark in front of UTF-8, or UTF-16. */
+static void other_encodings_are_read_or_named(void **state)
+{
+    (void)state;
+    static const char marked[] = "\xef\xbb\xbf{\"a\": 1}", wide[] = "{\0\"\0a\0\"\0";
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    json_t *root;
+    test_folder_init(&folder);
+    const char *path = test_folder_file(&folder, "config.json");
+    test_file_write(path, marked, sizeof marked - 1);
+    if (fmt_json_read(&ctx, path, &root) != RT_OK)
+        fail_msg("%s", ctx.message);
+    assert_int_equal(json_integer_value(json_object_get(root, "a")), 1);
+    json_decref(root);
+    test_file_write(path, "\xff\xfe{\0", 4);
+    test_refused(&ctx, fmt_json_read(&ctx, path, &root), RT_ERR_INPUT, "config.json",
+                 "UTF-16", NULL);
+    test_file_write(path, wide, sizeof wide - 1);
+    test_refused(&ctx, fmt_json_read(&ctx, path, &root), RT_ERR_INPUT, "config.json",
+                 "save it as UTF-8", NULL);
+    test_folder_deinit(&folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_numbers_are_read),       cmocka_unit_test(other_values_stay),
-        cmocka_unit_test(what_is_no_json_is_refused), cmocka_unit_test(marked_texts_stay),
+        cmocka_unit_test(odd_numbers_are_read),
+        cmocka_unit_test(other_values_stay),
+        cmocka_unit_test(what_is_no_json_is_refused),
+        cmocka_unit_test(marked_texts_stay),
         cmocka_unit_test(a_needed_number_is_refused),
+        cmocka_unit_test(other_encodings_are_read_or_named),
     };
     return cmocka_run_group_tests_name("json of others", tests, NULL, NULL);
 }

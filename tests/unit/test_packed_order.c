@@ -1,6 +1,7 @@
 /* Groups of columns (g_idx) that were never set mean columns in order, as in vLLM; what is
  * neither an order nor unset is refused. */
 #include "runtime/format/checkpoint.h"
+#include "runtime/format/packed_impl.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 
@@ -145,9 +146,35 @@ static void unset_groups_are_none(void **state)
     }
 }
 
+/* A scale without dimensions has no sizes to print. */
+static void shapes_that_do_not_fit_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t dims;
+        const char *message;
+    } shapes[] = {
+        { 0, "'x' is one number without dimensions, [3, 1] is expected" },
+        { 1, "'x' is [5, 1], [3, 1]" },
+        { 2, "'x' is [5, 7], [3, 1]" },
+        { 3, "'x' is of 3 dimensions, [3, 1]" },
+    };
+    for (size_t i = 0; i < RT_COUNT(shapes); i++) {
+        struct rt_ctx ctx = { 0 };
+        const struct fmt_opener o = { .ctx = &ctx, .where = "folder" };
+        char name[] = "x";
+        const struct fmt_tensor t = { .name = name,
+                                      .dims = shapes[i].dims,
+                                      .shape = { 5, 7, 1 } };
+        test_refused(&ctx, fmt_part_check(&o, &t, 3, 1, true, "F32"), RT_ERR_INPUT,
+                     "folder", shapes[i].message, NULL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes_that_do_not_fit_are_named),
         cmocka_unit_test(unset_groups_are_none),
     };
     return cmocka_run_group_tests_name("groups of columns", tests, NULL, NULL);

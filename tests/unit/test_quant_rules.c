@@ -191,6 +191,43 @@ static void what_is_no_rule_is_refused(void **state)
     }
 }
 
+static void count_warning(void *user, enum rt_log_level level, const char *line)
+{
+    if (level == RT_LOG_WARNING && strstr(line, "they stay floats here"))
+        ++*(int *)user;
+}
+
+/* One warning per model, however many modules are named. */
+static void activations_of_few_bits_are_a_warning(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *config;
+        int warnings;
+    } cases[] = {
+        { GROUPS(GROUP("a", "\"Linear\"", "4", "")), 0 },
+        { GROUPS(GROUP("a", "\"Linear\"", "4", ", \"input_activations\": null")), 0 },
+        { GROUPS(GROUP("a", "\"Linear\", \"x\"", "4", ", \"input_activations\": {}")),
+          1 },
+        { GROUPS(GROUP("a", "\"Linear\"", "4", ", \"output_activations\": {}")), 1 },
+        { GROUPS(GROUP("a", "\"Linear\"", "8", "") ", " GROUP(
+              "b", "\"re:.*mlp.*\"", "4", ", \"input_activations\": {}")),
+          1 },
+        { "{\"quant_method\": \"fp8\"}", 1 },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        int warnings = 0;
+        struct rt_ctx ctx = { .log = count_warning, .log_user = &warnings };
+        struct fmt_quantization base;
+        struct fmt_quant_rules rules;
+        if (read(&ctx, cases[i].config, &base, &rules) != RT_OK)
+            fail_msg("case %zu: %s", i, ctx.message);
+        fmt_quant_rules_free(&rules);
+        if (warnings != cases[i].warnings)
+            fail_msg("case %zu: %d warnings, not %d", i, warnings, cases[i].warnings);
+    }
+}
+
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
@@ -214,6 +251,7 @@ int main(void)
         cmocka_unit_test(modules_have_their_settings),
         cmocka_unit_test(what_a_module_needs_is_refused_by_name),
         cmocka_unit_test(what_is_no_rule_is_refused),
+        cmocka_unit_test(activations_of_few_bits_are_a_warning),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests_name("quantization rules", tests, NULL, NULL);

@@ -74,7 +74,29 @@ static const struct damaged damaged[] = {
       "}",
       16, "cut short" },
     { "{\"a\":7}", 0, "dtype" },
+    { "{\"a\":{\"dtype\":\"F32\\u0000\",\"shape\":[4],\"data_offsets\":[0,16]}}", 16,
+      "no dtype" },
 };
+
+/* Nobody needs what the metadata say. */
+static void a_zero_in_the_metadata_stops_nothing(void **state)
+{
+    (void)state;
+    struct test_folder folder;
+    struct rt_ctx ctx = { 0 };
+    struct fmt_safetensors file;
+    test_folder_init(&folder);
+    const char *path = test_folder_file(&folder, "zero.safetensors");
+    test_file_safetensors(path,
+                          "{\"__metadata__\":{\"a\":\"x\\u0000y\"},\"a\":{\"dtype\":"
+                          "\"F32\",\"shape\":[4],\"data_offsets\":[0,16]}}",
+                          NULL, 16);
+    if (fmt_safetensors_open(&ctx, path, &file) != RT_OK)
+        fail_msg("%s", ctx.message);
+    assert_int_equal(file.count, 1);
+    fmt_safetensors_close(&file);
+    test_folder_deinit(&folder);
+}
 
 static void damaged_files_are_refused(void **state)
 {
@@ -351,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_files_are_refused),
+        cmocka_unit_test(a_zero_in_the_metadata_stops_nothing),
         cmocka_unit_test(headers_that_lie_about_their_length_are_refused),
         cmocka_unit_test(damaged_shard_lists_are_refused),
         cmocka_unit_test(names_without_a_shard_stop_nothing),
