@@ -203,7 +203,6 @@ RT_CHECKED rt_status text_config_apply(struct text_tokenizer *t, json_t *root,
 /* The normalizer, pre_tokenizer and decoder of a tokenizer.json. */
 RT_CHECKED rt_status text_load_normalizer(struct text_tokenizer *t, const json_t *step);
 RT_CHECKED rt_status text_load_splitter(struct text_tokenizer *t, const json_t *step);
-RT_CHECKED rt_status text_load_added(struct text_tokenizer *t, const json_t *list);
 /* folder/tokenizer.model; config (may be null): tokenizer_config.json. */
 RT_CHECKED rt_status text_load_sentencepiece(struct text_tokenizer *t,
                                              const uint8_t *data, size_t size,
