@@ -258,7 +258,9 @@ static rt_status open_template(struct text_chat *c)
 {
     rt_status st;
     char names[CHAT_CHOICES_MAX];
-    TRY(text_chat_source_read(c->ctx, c->model, &c->source));
+    st = text_chat_source_read(c->ctx, c->model, &c->source);
+    if (st != RT_OK)
+        return st; /* a broken file, which no choice of a format mends */
     if (!c->source.text)
         return rt_fail(c->ctx, RT_ERR_INPUT,
                        "'%s' has no chat template; choose a format by name "

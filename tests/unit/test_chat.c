@@ -267,6 +267,22 @@ static void what_cannot_be_rendered_is_refused(void **state)
     }
 }
 
+/* No choice of a format mends a broken file. */
+static void a_broken_file_comes_without_advice(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    struct text_chat *chat;
+    test_folder_init(&folder);
+    put(&folder, "chat_template.jinja", "{{ messages[0].content }}");
+    put(&folder, "tokenizer_config.json", "{\"chat_template\":");
+    test_refused(&ctx, open_model(&ctx, folder.path, &chat), RT_ERR_INPUT,
+                 "tokenizer_config.json", NULL);
+    assert_null(strstr(ctx.message, "--chat-format"));
+    test_folder_deinit(&folder);
+}
+
 /* The question alone is refused, and how to ask it is said. */
 static void a_template_may_need_a_system_text(void **state)
 {
@@ -548,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_template_is_found_where_transformers_finds_it),
         cmocka_unit_test(special_tokens_are_those_of_transformers),
         cmocka_unit_test(what_cannot_be_rendered_is_refused),
+        cmocka_unit_test(a_broken_file_comes_without_advice),
         cmocka_unit_test(a_template_may_need_a_system_text),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(options_without_use_are_warned_of),
