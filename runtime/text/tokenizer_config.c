@@ -11,8 +11,10 @@
 
 struct merging {
     struct text_tokenizer *t;
-    json_t *list;   /* borrowed: added_tokens of tokenizer.json */
-    json_t *places; /* owned: text to entry of the list */
+    json_t *list;        /* borrowed: added_tokens of tokenizer.json */
+    json_t *places;      /* owned: text to entry of the list */
+    const json_t *vocab; /* borrowed */
+    int64_t next, rows;  /* id of the next new token; ids that the model has */
 };
 
 static rt_status no_memory(const struct text_tokenizer *t)
@@ -48,6 +50,23 @@ static rt_status append(struct merging *m, const char *text, int64_t id,
                       json_array_append(m->list, entry) == 0;
     json_decref(entry);
     return good ? RT_OK : no_memory(m->t);
+}
+
+/* A token that is only in the decoder. One beyond the embedding is left out: the model
+ * cannot read it. */
+static rt_status append_new(struct merging *m, const char *text, int64_t id,
+                            const json_t *flags)
+{
+    const bool known = json_object_get(m->vocab, text) != NULL;
+    if (!known && m->next >= m->rows) {
+        rt_log(m->t->ctx, RT_LOG_WARNING,
+               "'%s': token '%.40s' of the tokenizer_config.json beside it has no row in "
+               "the embedding; it is read as text",
+               m->t->path, text);
+        return RT_OK;
+    }
+    m->next += !known;
+    return append(m, text, id, flags);
 }
 
 struct decoded {
@@ -96,7 +115,7 @@ static rt_status merge_decoder(struct merging *m, const json_t *decoder)
     for (size_t i = 0; i < count; i++) {
         json_t *entry = json_object_get(m->places, list[i].text);
         if (!entry)
-            TRY(append(m, list[i].text, list[i].id, list[i].flags));
+            TRY(append_new(m, list[i].text, list[i].id, list[i].flags));
         else if (!put_flags(entry, list[i].flags)) {
             st = no_memory(m->t);
             goto fail;
@@ -109,13 +128,13 @@ fail:
 }
 
 /* A special token by its text, or an object with it, that only the vocabulary has. */
-static rt_status add_special(struct merging *m, const json_t *vocab, const json_t *value)
+static rt_status add_special(struct merging *m, const json_t *value)
 {
     rt_status st;
     const bool whole = json_is_object(value);
     const char *text =
         json_string_value(whole ? json_object_get(value, "content") : value);
-    const json_t *id = text ? json_object_get(vocab, text) : NULL;
+    const json_t *id = text ? json_object_get(m->vocab, text) : NULL;
     if (!json_is_integer(id) || json_object_get(m->places, text))
         return RT_OK;
     json_t *flags = whole ? json_copy((json_t *)(uintptr_t)value) : json_object();
@@ -126,8 +145,7 @@ static rt_status add_special(struct merging *m, const json_t *vocab, const json_
     return st;
 }
 
-static rt_status add_specials(struct merging *m, const json_t *vocab,
-                              const json_t *config)
+static rt_status add_specials(struct merging *m, const json_t *config)
 {
     static const char *const names[] = { "bos_token", "eos_token", "unk_token",
                                          "sep_token", "pad_token", "cls_token",
@@ -136,13 +154,13 @@ static rt_status add_specials(struct merging *m, const json_t *vocab,
                                          "extra_special_tokens" };
     rt_status st;
     for (size_t i = 0; i < RT_COUNT(names); i++)
-        TRY(add_special(m, vocab, json_object_get(config, names[i])));
+        TRY(add_special(m, json_object_get(config, names[i])));
     for (size_t i = 0; i < RT_COUNT(lists); i++) {
         json_t *more = json_object_get(config, lists[i]), *value;
         const char *key;
         for (size_t k = 0; k < json_array_size(more); k++)
-            TRY(add_special(m, vocab, json_array_get(more, k)));
-        json_object_foreach(more, key, value) TRY(add_special(m, vocab, value));
+            TRY(add_special(m, json_array_get(more, k)));
+        json_object_foreach(more, key, value) TRY(add_special(m, value));
     }
     return RT_OK;
 
@@ -150,7 +168,24 @@ fail:
     return st;
 }
 
-static rt_status merge_added(struct text_tokenizer *t, json_t *root, const json_t *config)
+/* The list as it is: a token whose text the vocabulary lacks has the next id. */
+static bool find_places(struct merging *m)
+{
+    m->next = (int64_t)json_object_size(m->vocab);
+    for (size_t i = 0; i < json_array_size(m->list); i++) {
+        json_t *entry = json_array_get(m->list, i);
+        const char *text = json_string_value(json_object_get(entry, "content"));
+        if (!text)
+            continue;
+        m->next += !json_object_get(m->places, text) && !json_object_get(m->vocab, text);
+        if (json_object_set(m->places, text, entry) != 0)
+            return false;
+    }
+    return true;
+}
+
+static rt_status merge_added(struct text_tokenizer *t, json_t *root, const json_t *config,
+                             const json_t *model)
 {
     rt_status st;
     struct merging m = { .t = t, .places = json_object() };
@@ -160,19 +195,15 @@ static rt_status merge_added(struct text_tokenizer *t, json_t *root, const json_
         if (json_object_set_new(root, "added_tokens", m.list) != 0)
             m.list = NULL;
     }
-    bool good = m.list && m.places;
-    for (size_t i = 0; good && i < json_array_size(m.list); i++) {
-        json_t *entry = json_array_get(m.list, i);
-        const char *text = json_string_value(json_object_get(entry, "content"));
-        good = !text || json_object_set(m.places, text, entry) == 0;
-    }
-    if (!good) {
+    const json_t *rows = json_object_get(model, "vocab_size");
+    m.rows = json_is_integer(rows) ? json_integer_value(rows) : BPE_ID_MAX;
+    m.vocab = json_object_get(json_object_get(root, "model"), "vocab");
+    if (!m.list || !m.places || !find_places(&m)) {
         st = no_memory(t);
         goto fail;
     }
     TRY(merge_decoder(&m, json_object_get(config, "added_tokens_decoder")));
-    TRY(add_specials(&m, json_object_get(json_object_get(root, "model"), "vocab"),
-                     config));
+    TRY(add_specials(&m, config));
 
 fail:
     json_decref(m.places);
@@ -234,6 +265,6 @@ static rt_status set_prefix(struct text_tokenizer *t, const json_t *root,
 rt_status text_config_apply(struct text_tokenizer *t, json_t *root, const json_t *config,
                             const json_t *model)
 {
-    const rt_status st = merge_added(t, root, config);
+    const rt_status st = merge_added(t, root, config, model);
     return st == RT_OK ? set_prefix(t, root, config, model) : st;
 }

@@ -394,6 +394,9 @@ static void a_config_that_does_not_fit_is_named(void **state)
         { "{\"added_tokens_decoder\":{\"331\":7}}", "'331'" },
         { "{\"added_tokens_decoder\":", "tokenizer_config.json" },
         { "{\"add_prefix_space\":true}", NULL, "add_prefix_space" },
+        { "{\"added_tokens_decoder\":{\"331\":{\"content\":\"<y>\"},\"332\":{\"content\":"
+          "\"<z>\"}}}",
+          NULL, "'<z>' of the tokenizer_config.json beside it has no row" },
         { "{\"added_tokens_decoder\":{\"400\":{\"content\":\"<x>\"}}}", NULL, "'<x>'" },
     };
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
@@ -408,7 +411,7 @@ static void a_config_that_does_not_fit_is_named(void **state)
         test_file_write(path, cases[i][0], strlen(cases[i][0]));
         path = test_folder_file(&folder, "config.json");
         (void)unlink(path);
-        test_file_write(path, "{}", 2);
+        test_file_write(path, "{\"vocab_size\":332}", 18);
         const rt_status st = text_tokenizer_load(&ctx, folder.path, &tok);
         if (cases[i][1])
             test_refused(&ctx, st, RT_ERR_INPUT, "tokenizer_config.json", cases[i][1],
