@@ -34,7 +34,8 @@ struct text_chat {
         date_string[CHAT_DATE_MAX]; /* the same as Llama's templates write it; "": none */
     bool in_parts;                  /* contents are lists of parts, not texts */
     bool no_system;                 /* a system text goes into the first user turn */
-    bool said;                      /* that it does */
+    bool needs_system;              /* a conversation without one is refused */
+    bool said;                      /* that it goes into the first user turn */
     char *trial;                    /* a prompt, owned */
     char *after_last, *between; /* what follows the last answer; what stands between one
                                    and the next user's text. Owned, NULL: not known */
@@ -145,14 +146,23 @@ static const struct chat_message trial[] = {
     { CHAT_USER, TRIAL_NEXT },
 };
 
-/* The first question in parts: whether it comes out so. */
-static bool comes_in_parts(struct text_chat *c)
+/* A template that prints its content whole, or cut to a few characters, prints a part as
+ * Python or JSON writes it: it does not know parts. */
+static bool prints_a_part(const char *text)
+{
+    return (strstr(text, "'type'") && strstr(text, "'text'")) ||
+           strstr(text, "\"text\": \"" TRIAL_USER);
+}
+
+/* The conversation in parts: whether its question comes out so. */
+static bool comes_in_parts(struct text_chat *c, const struct chat_message *talk,
+                           uint32_t count)
 {
     enum text_jinja_outcome outcome;
     char *text;
     c->in_parts = true;
-    const bool good = render(c, trial + 1, 1, true, &outcome, &text) == RT_OK &&
-                      strstr(text, TRIAL_USER);
+    const bool good = render(c, talk, count, true, &outcome, &text) == RT_OK &&
+                      strstr(text, TRIAL_USER) && !prints_a_part(text);
     c->in_parts = good;
     if (good) {
         rt_free(c->trial);
@@ -163,23 +173,39 @@ static bool comes_in_parts(struct text_chat *c)
     return good;
 }
 
-/* A question alone must come out, its content as a text or as a list of parts. */
-static rt_status try_user(struct text_chat *c)
+/* A question must come out, its content as a text or as a list of parts. *outcome is that
+ * of the text. */
+static rt_status try_question(struct text_chat *c, const struct chat_message *talk,
+                              uint32_t count, enum text_jinja_outcome *outcome)
 {
-    enum text_jinja_outcome outcome;
     char message[sizeof c->ctx->message];
-    const rt_status st = render(c, trial + 1, 1, true, &outcome, &c->trial);
+    rt_free(c->trial);
+    const rt_status st = render(c, talk, count, true, outcome, &c->trial);
     if (st == RT_OK && strstr(c->trial, TRIAL_USER))
         return RT_OK;
     snprintf(message, sizeof message, "%s", c->ctx->message);
-    if ((st == RT_OK || outcome == TEXT_JINJA_FAILED || outcome == TEXT_JINJA_RAISED) &&
-        comes_in_parts(c))
+    if ((st == RT_OK || *outcome == TEXT_JINJA_FAILED || *outcome == TEXT_JINJA_RAISED) &&
+        comes_in_parts(c, talk, count))
         return RT_OK;
     return st == RT_OK
                ? rt_fail(c->ctx, RT_ERR_INPUT,
                          "'%s': the chat template leaves the text of the user out",
                          c->source.path)
                : rt_fail(c->ctx, st, "%s", message);
+}
+
+/* The question alone, or with a system text if the template refuses it alone. */
+static rt_status try_user(struct text_chat *c)
+{
+    enum text_jinja_outcome outcome, with_system;
+    char message[sizeof c->ctx->message];
+    const rt_status st = try_question(c, trial + 1, 1, &outcome);
+    if (st == RT_OK || outcome != TEXT_JINJA_RAISED)
+        return st;
+    snprintf(message, sizeof message, "%s", c->ctx->message);
+    c->needs_system = try_question(c, trial, 2, &with_system) == RT_OK &&
+                      strstr(c->trial, TRIAL_SYSTEM);
+    return c->needs_system ? RT_OK : rt_fail(c->ctx, st, "%s", message);
 }
 
 /* Whether it refuses a system text, or leaves it out. */
@@ -210,7 +236,9 @@ static rt_status try_answer(const struct text_chat *c, bool next, char **out)
     enum text_jinja_outcome outcome;
     char *text;
     *out = NULL;
-    const rt_status st = render(c, trial + 1, next ? 3 : 2, false, &outcome, &text);
+    const rt_status st =
+        render(c, trial + !c->needs_system, (next ? 3u : 2u) + c->needs_system, false,
+               &outcome, &text);
     if (outcome == TEXT_JINJA_RAISED || outcome == TEXT_JINJA_FAILED)
         return RT_OK;
     if (st != RT_OK)
@@ -230,7 +258,9 @@ static rt_status open_template(struct text_chat *c)
 {
     rt_status st;
     char names[CHAT_CHOICES_MAX];
-    TRY(text_chat_source_read(c->ctx, c->model, &c->source));
+    st = text_chat_source_read(c->ctx, c->model, &c->source);
+    if (st != RT_OK)
+        return st; /* a broken file, which no choice of a format mends */
     if (!c->source.text)
         return rt_fail(c->ctx, RT_ERR_INPUT,
                        "'%s' has no chat template; choose a format by name "
@@ -408,6 +438,10 @@ static rt_status render_turns(const struct text_chat *c, const char *system,
                                     c->thinking != CHAT_THINKING_OFF);
         return *out ? RT_OK : no_memory(c);
     }
+    if (!system && c->needs_system)
+        return rt_fail(c->ctx, RT_ERR_USAGE,
+                       "'%s': the chat template needs a system text; give --system TEXT",
+                       c->source.path);
     struct chat_message *all = rt_alloc(c->ctx, count + 1u, sizeof *all);
     if (!all)
         return no_memory(c);

@@ -76,11 +76,6 @@ static const struct chat_format formats[] = {
       .answer_start = "" },
 };
 
-const struct chat_format *text_chat_row_at(uint32_t i)
-{
-    return i < RT_COUNT(formats) ? &formats[i] : NULL;
-}
-
 const struct chat_format *text_chat_row_find(const char *name)
 {
     for (size_t i = 0; i < RT_COUNT(formats); i++)

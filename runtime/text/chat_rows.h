@@ -22,8 +22,6 @@ struct chat_format {
 };
 
 const struct chat_format *text_chat_row_find(const char *name); /* null: there is none */
-/* Row i, null beyond the last. */
-const struct chat_format *text_chat_row_at(uint32_t i);
 /* The names of all rows, for messages; returns `buffer`. */
 const char *text_chat_choices(char buffer[CHAT_CHOICES_MAX]);
 /* The text of messages whose order was checked: `count` turns after the system text (null:

@@ -72,7 +72,8 @@ static rt_status no_default(const struct reader *r, const char *where)
 {
     return rt_fail(r->ctx, RT_ERR_INPUT,
                    "'%s/%s' has several chat templates and none of the name 'default'; "
-                   "give the right one this name",
+                   "give the right one this name, or choose a chat format by name "
+                   "(--chat-format NAME)",
                    r->folder, where);
 }
 
@@ -96,7 +97,8 @@ static rt_status take_key(const struct reader *r, const json_t *config)
         return no_default(r, file);
     if (!json_is_string(text))
         return rt_fail(r->ctx, RT_ERR_INPUT,
-                       "'%s/%s': 'chat_template' must be a text or a list of named ones",
+                       "'%s/%s': 'chat_template' must be a text or a list of named ones; "
+                       "choose a chat format by name (--chat-format NAME)",
                        r->folder, file);
     return take(r, file, json_string_value(text), json_string_length(text));
 }

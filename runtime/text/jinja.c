@@ -25,7 +25,7 @@ bool jinja_refuse(struct jinja_compiler *c, uint32_t line, const char *fmt, ...)
     va_end(args);
     if (c->st == RT_OK)
         c->st = rt_fail(c->ctx, RT_ERR_INPUT,
-                        "%s: the chat template cannot be used, line %u: %s", c->t->path,
+                        "'%s': the chat template cannot be used, line %u: %s", c->t->path,
                         line, words);
     return false;
 }
@@ -34,7 +34,7 @@ bool jinja_out_of_memory(struct jinja_compiler *c)
 {
     if (c->st == RT_OK)
         c->st = rt_fail(c->ctx, RT_ERR_HOST_MEMORY,
-                        "%s: not enough memory for the chat template", c->t->path);
+                        "'%s': not enough memory for the chat template", c->t->path);
     return false;
 }
 
@@ -60,8 +60,9 @@ static bool run_fail(struct jinja_run *run, enum text_jinja_outcome outcome,
 {
     if (run->st == RT_OK) {
         run->outcome = outcome;
-        run->st = rt_fail(run->ctx, RT_ERR_INPUT, "%s: the chat template%s, line %u: %s",
-                          run->t->path, what, run->line, words);
+        run->st =
+            rt_fail(run->ctx, RT_ERR_INPUT, "'%s': the chat template%s, line %u: %s",
+                    run->t->path, what, run->line, words);
     }
     return false;
 }
@@ -104,7 +105,7 @@ bool jinja_no_memory(struct jinja_run *run)
         run->outcome = TEXT_JINJA_LIMIT;
         run->st =
             rt_fail(run->ctx, RT_ERR_HOST_MEMORY,
-                    "%s: not enough memory to render the chat template", run->t->path);
+                    "'%s': not enough memory to render the chat template", run->t->path);
     }
     return false;
 }
@@ -180,7 +181,7 @@ rt_status text_jinja_compile(struct rt_ctx *ctx, const char *path, const char *t
     c.t = rt_alloc(ctx, 1, sizeof *c.t);
     if (!c.t)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY,
-                       "%s: not enough memory for the chat template", path);
+                       "'%s': not enough memory for the chat template", path);
     c.t->path = path;
     const char *copy = pipe_pool_copy(ctx, &c.t->pool, path, strlen(path));
     if (!copy)

@@ -421,7 +421,7 @@ static bool lex_one(struct jinja_compiler *c, char *open, size_t *depth, size_t 
 /* From behind the start of a tag to behind its end. */
 static bool lex_tag(struct jinja_compiler *c, bool is_variable)
 {
-    enum { BRACKETS_MAX = 200 };
+    enum { BRACKETS_MAX = 150 };
     char open[BRACKETS_MAX];
     size_t depth = 0;
     const struct jinja_value nothing = jinja_none();

@@ -94,13 +94,36 @@ fail:
     return st;
 }
 
-static rt_status load_json(struct text_tokenizer *t)
+/* folder/name, null where there is no such file. */
+static rt_status read_beside(struct text_tokenizer *t, const char *folder,
+                             const char *name, json_t **out)
 {
-    json_t *root;
-    rt_status st = fmt_json_read(t->ctx, t->path, &root);
-    if (st == RT_OK)
-        st = text_load_json(t, root);
+    char *path = fmt_path(t->ctx, folder, name);
+    *out = NULL;
+    if (!path)
+        return rt_fail(t->ctx, RT_ERR_HOST_MEMORY, "'%s': no memory", folder);
+    const rt_status st =
+        fmt_exists(path) ? fmt_json_read(t->ctx, path, out) : (rt_status)RT_OK;
+    rt_free(path);
+    return st;
+}
+
+static rt_status load_json(struct text_tokenizer *t, const char *folder)
+{
+    rt_status st;
+    json_t *root = NULL, *config = NULL, *model = NULL;
+    TRY(fmt_json_read(t->ctx, t->path, &root));
+    TRY(read_beside(t, folder, "tokenizer_config.json", &config));
+    if (config) {
+        TRY(read_beside(t, folder, "config.json", &model));
+        TRY(text_config_apply(t, root, config, model));
+    }
+    st = text_load_json(t, root);
+
+fail:
     json_decref(root);
+    json_decref(config);
+    json_decref(model);
     return st;
 }
 
@@ -126,7 +149,7 @@ rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *where,
         TRY(load_model(t, where));
     } else {
         t->path = json; /* a missing one is named as such */
-        TRY(load_json(t));
+        TRY(load_json(t, where));
     }
     TRY(text_plant_added(t));
     *out = t;

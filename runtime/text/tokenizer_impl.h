@@ -196,10 +196,13 @@ RT_CHECKED rt_status text_normalized(struct rt_ctx *ctx, enum text_step_kind kin
 
 /* ---- the loaders ---- */
 RT_CHECKED rt_status text_load_json(struct text_tokenizer *t, const json_t *root);
+/* Changes root, a tokenizer.json, by the tokenizer_config.json beside it; model (may be
+ * null): config.json. RT_ERR_INPUT: a token of it is not valid; RT_ERR_HOST_MEMORY. */
+RT_CHECKED rt_status text_config_apply(struct text_tokenizer *t, json_t *root,
+                                       const json_t *config, const json_t *model);
 /* The normalizer, pre_tokenizer and decoder of a tokenizer.json. */
 RT_CHECKED rt_status text_load_normalizer(struct text_tokenizer *t, const json_t *step);
 RT_CHECKED rt_status text_load_splitter(struct text_tokenizer *t, const json_t *step);
-RT_CHECKED rt_status text_load_added(struct text_tokenizer *t, const json_t *list);
 /* folder/tokenizer.model; config (may be null): tokenizer_config.json. */
 RT_CHECKED rt_status text_load_sentencepiece(struct text_tokenizer *t,
                                              const uint8_t *data, size_t size,

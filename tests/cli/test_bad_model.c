@@ -323,6 +323,7 @@ static void normalizer_unknown(void)
 static void stop_missing(void)
 {
     test_file_replace(in_model("tokenizer.json"), "\"<|endoftext|>\"", "\"<|end|>\"");
+    test_file_write(in_model("tokenizer_config.json"), "{}", 2);
 }
 static void copy_adapter(void)
 {

@@ -307,6 +307,122 @@ static void pieces_beside_a_model_are_checked(void **state)
     }
 }
 
+/* A folder of qwen2-tiny whose tokenizer.json and tokenizer_config.json are changed; ids by
+ * transformers 5.24 (the ids of <x> and <y>: class TokenizersBackend). */
+static const struct {
+    const char *rstrip, *config, *text; /* rstrip: of <|im_end|> in tokenizer.json */
+    uint32_t ids[6], count;
+} configs[] = {
+    { "true", "{}", "a<|im_end|>  b", { 64, 330, 65 }, 3 },
+    { "true",
+      "{\"added_tokens_decoder\":{\"330\":{\"content\":\"<|im_end|>\",\"special\":"
+      "true,"
+      "\"rstrip\":false}}}",
+      "a<|im_end|>  b",
+      { 64, 330, 220, 220, 65 },
+      5 },
+    { "false",
+      "{\"added_tokens_decoder\":{\"3\":{\"content\":\"<|im_end|>\",\"special\":true,"
+      "\"rstrip\":true}}}",
+      "a<|im_end|>  b",
+      { 64, 330, 65 },
+      3 },
+    { "false",
+      "{\"added_tokens_decoder\":{\"335\":{\"content\":\"<x>\"},\"333\":{\"content\":"
+      "\"<y>\",\"special\":true}}}",
+      "a<x> b<y><|im_start|>",
+      { 64, 332, 220, 65, 331, 329 },
+      6 },
+    { "false", "{\"pad_token\":\"\\u0120t\"}", "x\u0120tx", { 87, 256, 87 }, 3 },
+    { "false",
+      "{\"extra_special_tokens\":{\"i_token\":\"\\u0120t\"}}",
+      "x\u0120tx",
+      { 87, 256, 87 },
+      3 },
+    { "false",
+      "{\"add_prefix_space\":true,\"tokenizer_class\":\"Qwen2Tokenizer\"}",
+      "the",
+      { 261 },
+      1 },
+};
+
+static void a_config_changes_tokenizer_json(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < RT_COUNT(configs); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct test_folder folder;
+        struct text_tokenizer *tok;
+        char path[1024];
+        uint32_t *ids, n;
+        test_folder_init(&folder);
+        json_t *root = json_load_file(
+            test_path(path, sizeof path, "tests/golden/models/qwen2-tiny/tokenizer.json"),
+            0, NULL);
+        assert_non_null(root);
+        json_object_set_new(json_array_get(json_object_get(root, "added_tokens"), 2),
+                            "rstrip", json_boolean(*configs[i].rstrip == 't'));
+        assert_int_equal(
+            json_dump_file(root, test_folder_file(&folder, "tokenizer.json"), 0), 0);
+        json_decref(root);
+        test_file_write(test_folder_file(&folder, "tokenizer_config.json"),
+                        configs[i].config, strlen(configs[i].config));
+        if (text_tokenizer_load(&ctx, folder.path, &tok) != RT_OK)
+            fail_msg("%s", ctx.message);
+        assert_int_equal(
+            text_encode(tok, configs[i].text, strlen(configs[i].text), true, &ids, &n),
+            RT_OK);
+        if (n != configs[i].count || memcmp(ids, configs[i].ids, n * sizeof *ids) != 0)
+            fail_msg("case %zu", i);
+        rt_free(ids);
+        text_tokenizer_destroy(&tok);
+        test_folder_deinit(&folder);
+    }
+}
+
+static void keep_line(void *user, enum rt_log_level level, const char *line)
+{
+    if (level == RT_LOG_WARNING)
+        snprintf(user, 512, "%s", line);
+}
+
+static void a_config_that_does_not_fit_is_named(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        { "{\"added_tokens_decoder\":{\"x\":{\"content\":\"<x>\"}}}", "no valid id" },
+        { "{\"added_tokens_decoder\":{\"331\":7}}", "'331'" },
+        { "{\"added_tokens_decoder\":", "tokenizer_config.json" },
+        { "{\"add_prefix_space\":true}", NULL, "add_prefix_space" },
+        { "{\"added_tokens_decoder\":{\"331\":{\"content\":\"<y>\"},\"332\":{\"content\":"
+          "\"<z>\"}}}",
+          NULL, "'<z>' of the tokenizer_config.json beside it has no row" },
+        { "{\"added_tokens_decoder\":{\"400\":{\"content\":\"<x>\"}}}", NULL, "'<x>'" },
+    };
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        char line[512] = "";
+        struct rt_ctx ctx = { .log = keep_line, .log_user = line };
+        struct test_folder folder;
+        struct text_tokenizer *tok;
+        test_folder_init(&folder);
+        test_folder_fill(&folder, "tests/golden/models/qwen2-tiny");
+        const char *path = test_folder_file(&folder, "tokenizer_config.json");
+        (void)unlink(path);
+        test_file_write(path, cases[i][0], strlen(cases[i][0]));
+        path = test_folder_file(&folder, "config.json");
+        (void)unlink(path);
+        test_file_write(path, "{\"vocab_size\":332}", 18);
+        const rt_status st = text_tokenizer_load(&ctx, folder.path, &tok);
+        if (cases[i][1])
+            test_refused(&ctx, st, RT_ERR_INPUT, "tokenizer_config.json", cases[i][1],
+                         NULL);
+        else if (st != RT_OK || !strstr(line, cases[i][2]))
+            fail_msg("case %zu: '%s'", i, line);
+        text_tokenizer_destroy(&tok);
+        test_folder_deinit(&folder);
+    }
+}
+
 static void a_character_is_never_split(void **state)
 {
     (void)state;
@@ -451,6 +567,8 @@ int main(void)
         cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(pieces_are_added_by_other_files),
         cmocka_unit_test(pieces_beside_a_model_are_checked),
+        cmocka_unit_test(a_config_changes_tokenizer_json),
+        cmocka_unit_test(a_config_that_does_not_fit_is_named),
         cmocka_unit_test(a_character_is_never_split),
         cmocka_unit_test(a_stream_gives_the_same_text),
         cmocka_unit_test(a_stream_replaces_what_is_no_text),

@@ -236,6 +236,11 @@ static void what_cannot_be_rendered_is_refused(void **state)
           "tokenizer_config.json' has several", "'default'" },
         { "{\"chat_template\":7}", NULL, "must be a text", "tokenizer_config.json" },
         { "{}", "Hello", "leaves the text of the user out", "--chat-format" },
+        { "{}", "{{ messages[0].content[:4] }}", "leaves the text of the user out",
+          NULL },
+        { "{}", "{{ messages[0].content|first }}", "leaves the text of the user", NULL },
+        { "{}", "{{ messages[0].content|list }}", "leaves the text of the user", NULL },
+        { "{}", "{{ messages[0].content[:4]|tojson }}", "leaves the text of the", NULL },
         { "{}", "", "leaves the text of the user out", "chat_template.jinja" },
         { "{}", "{% for %}", "chat_template.jinja", "--chat-format" },
         { "{}", "a\n{% include 'x' %}", "include", "--chat-format" },
@@ -260,6 +265,52 @@ static void what_cannot_be_rendered_is_refused(void **state)
         assert_null(chat);
         test_folder_deinit(&folder);
     }
+}
+
+/* No choice of a format mends a broken file. */
+static void a_broken_file_comes_without_advice(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    struct text_chat *chat;
+    test_folder_init(&folder);
+    put(&folder, "chat_template.jinja", "{{ messages[0].content }}");
+    put(&folder, "tokenizer_config.json", "{\"chat_template\":");
+    test_refused(&ctx, open_model(&ctx, folder.path, &chat), RT_ERR_INPUT,
+                 "tokenizer_config.json", NULL);
+    assert_null(strstr(ctx.message, "--chat-format"));
+    test_folder_deinit(&folder);
+}
+
+/* The question alone is refused, and how to ask it is said. */
+static void a_template_may_need_a_system_text(void **state)
+{
+    (void)state;
+    static const char needs[] =
+        "{% if messages[0].role != 'system' %}{{ raise_exception('system first') }}"
+        "{% endif %}";
+    static const char *const contents[] = { "m.content", "m.content[0].text" };
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    test_folder_init(&folder);
+    for (size_t i = 0; i < RT_COUNT(contents); i++) {
+        char text[512], *out;
+        struct text_chat *chat;
+        snprintf(text, sizeof text,
+                 "%s{%% for m in messages %%}{%% set c = %s %%}{{ m.role + ':' + c }}."
+                 "{%% if c is not string %%}{{ raise_exception('no') }}{%% endif %%}"
+                 "{%% endfor %%}",
+                 needs, contents[i]);
+        put(&folder, "chat_template.jinja", text);
+        if (open_model(&ctx, folder.path, &chat) != RT_OK)
+            fail_msg("%s", ctx.message);
+        expect_text(chat, talk, 2, "system:Be brief..user:2+3?.");
+        test_refused(&ctx, text_chat_render(chat, talk + 1, 1, &out), RT_ERR_USAGE,
+                     "chat_template.jinja", "give --system", NULL);
+        text_chat_destroy(&chat);
+    }
+    test_folder_deinit(&folder);
 }
 
 static void wrong_options_are_refused(void **state)
@@ -513,6 +564,8 @@ int main(void)
         cmocka_unit_test(a_template_is_found_where_transformers_finds_it),
         cmocka_unit_test(special_tokens_are_those_of_transformers),
         cmocka_unit_test(what_cannot_be_rendered_is_refused),
+        cmocka_unit_test(a_broken_file_comes_without_advice),
+        cmocka_unit_test(a_template_may_need_a_system_text),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(options_without_use_are_warned_of),
         cmocka_unit_test(the_hash_is_of_all_that_shapes_a_prompt),

@@ -94,7 +94,8 @@ static void refusals(void **state)
     static const struct {
         const char *text, *words;
     } cases[] = {
-        { "a\n{% include 'x' %}", "line 2: the tag `include` is not supported" },
+        { "a\n{% include 'x' %}", "': the chat template cannot be used, line 2: the tag "
+                                  "`include` is not supported" },
         { "{% import 'x' as y %}", "line 1: the tag `import` is not supported" },
         { "{% from 'x' import y %}", "the tag `from` is not supported" },
         { "{% extends 'x' %}", "the tag `extends` is not supported" },
@@ -124,7 +125,7 @@ static void refusals(void **state)
         const struct result r =
             render(&ctx, cases[i].text, strlen(cases[i].text), NULL, NULL);
         if (r.compiled || r.status != RT_ERR_INPUT ||
-            !strstr(ctx.message, cases[i].words) || !strstr(ctx.message, "some.jinja: "))
+            !strstr(ctx.message, cases[i].words) || !strstr(ctx.message, "some.jinja': "))
             fail_msg("%s: %s", cases[i].text, ctx.message);
         assert_int_equal(rt_exit_code(r.status), 4);
     }
@@ -139,11 +140,13 @@ static void outcomes(void **state)
         enum text_jinja_outcome outcome;
     } cases[] = {
         { "\n{{ raise_exception('No system role, please.') }}",
-          "some.jinja: the chat template refuses this conversation, line 2: No system "
+          "some.jinja': the chat template refuses this conversation, line 2: No system "
           "role, please.",
           TEXT_JINJA_RAISED },
         { "{{ x.y }}", "x is undefined", TEXT_JINJA_FAILED },
-        { "{% set d = {} %}{{ d.a.b }}", "a dict has no element a", TEXT_JINJA_FAILED },
+        { "{% set d = {} %}{{ d.a.b }}",
+          "': the chat template fails, line 1: a dict has no element a",
+          TEXT_JINJA_FAILED },
         { "{{ [1].append(2) }}", "cannot be changed by a chat template",
           TEXT_JINJA_FAILED },
         { "{{ 'a' + 1 }}", "`+` of a string and a whole number", TEXT_JINJA_FAILED },
@@ -247,6 +250,9 @@ static void deep_nests(void **state)
         const struct result r = render(&ctx, text, strlen(text), NULL, NULL);
         if (r.status != RT_ERR_INPUT || r.text || !ctx.message[0])
             fail_msg("10,000 x %s: %d %s", cases[i].part, r.status, ctx.message);
+        if (i < 2)
+            assert_non_null(
+                strstr(ctx.message, "more than 150 brackets")); /* templates.md */
         free(text);
     }
 }
@@ -312,7 +318,7 @@ static void memory_runs_out(void **state)
         finished = r.status == RT_OK;
         if (!finished) {
             assert_int_equal(r.status, RT_ERR_HOST_MEMORY);
-            assert_non_null(strstr(ctx.message, "some.jinja: not enough memory"));
+            assert_non_null(strstr(ctx.message, "some.jinja': not enough memory"));
             assert_null(r.text);
         }
         rt_free(r.text);
