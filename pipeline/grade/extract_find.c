@@ -3,24 +3,10 @@
  * they are tried. */
 #include "pipeline/grade/extract_find.h"
 
+#include "pipeline/grade/chars.h"
 #include "runtime/base/os.h"
 
 #include <string.h>
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 /* ---- spans ---- */
 
@@ -28,11 +14,6 @@ bool grade_span_starts(struct span s, const char *word)
 {
     const size_t n = strlen(word);
     return s.size >= n && memcmp(s.at, word, n) == 0;
-}
-
-static struct span span_from(struct span s, size_t at)
-{
-    return (struct span){ s.at + at, s.size - at };
 }
 
 bool grade_span_last(struct span s, const char *word, struct span *after)

@@ -11,6 +11,12 @@ struct span { /* borrowed bytes */
     size_t size;
 };
 
+/* What is left of it from the byte `at`, which is at most its size. */
+static inline struct span span_from(struct span s, size_t at)
+{
+    return (struct span){ s.at + at, s.size - at };
+}
+
 enum { FOUND_PARTS_MAX = 32 };
 
 struct found {
