@@ -30,6 +30,10 @@ bool grade_span_starts(struct span s, const char *word);
 /* The last place of `word`; *after gets what follows it. */
 bool grade_span_last(struct span s, const char *word, struct span *after);
 struct span grade_span_trim(struct span s);
+struct span grade_span_line(struct span s); /* up to the end of its line */
+size_t grade_span_digits(struct span s);    /* how many it begins with */
+/* Trimmed; false: nothing is left. */
+bool grade_found_one(struct span part, struct found *out);
 /* Trimmed, without marks of emphasis, colons and full stops around it. */
 struct span grade_span_undress(struct span s);
 
