@@ -55,6 +55,9 @@ bool grade_find_box(struct span text, struct found *out);    /* \boxed, \fbox */
 bool grade_find_hashes(struct span text, struct found *out); /* the line after #### */
 bool grade_find_hashes_number(struct span text,
                               struct found *out); /* its only number; two: stop */
+/* extract_touch.c. *out is the only number of the line. Takes the expression instead where
+ * the number is a part of one; false: that is none which the grader can read. */
+bool grade_find_expression(struct span line, struct found *out);
 bool grade_find_minerva(struct span text,
                         struct found *out); /* ... I hope it is correct */
 bool grade_find_phrase(struct span text, struct found *out); /* "answer is", "Answer:" */

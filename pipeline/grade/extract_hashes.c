@@ -83,8 +83,8 @@ bool grade_find_hashes_number(struct span text, struct found *out)
         return true;
     }
     if (grade_span_last(line, "=", &side) && only_number(side, out))
-        return true;
-    return !out->stop && only_number(line, out);
+        return grade_find_expression(side, out);
+    return !out->stop && only_number(line, out) && grade_find_expression(line, out);
 }
 
 bool grade_find_harness_strict(struct span text, struct found *out)
