@@ -57,7 +57,7 @@ static bool styled(struct span s, struct span *inside, struct span *after)
     return false;
 }
 
-/* "(B)", "B)", "B." at the start, or the letter alone: bytes, 0: none. */
+/* "(B)", "B)", "B." at the start, or the letter alone, or "B:" alone: bytes, 0: none. */
 static size_t label_at(struct span s, char *letter)
 {
     const size_t open = s.size && s.at[0] == '(';
@@ -65,7 +65,7 @@ static size_t label_at(struct span s, char *letter)
         return 0;
     *letter = s.at[open];
     const char next = open + 1 < s.size ? s.at[open + 1] : '\0';
-    if (next == ')' || (next == '.' && !open))
+    if (next == ')' || (next == '.' && !open) || (next == ':' && !open && s.size == 2))
         return open + 2;
     return next == '\0' && !open ? 1 : 0;
 }
@@ -87,6 +87,8 @@ bool grade_choice_split(const char *text, char *letter, size_t *value_at,
     if (label == 0 || (!style && (label == 1 || label == inside.size)))
         return false;
     struct span value = span_from(inside, label);
+    if (!style && grade_span_starts(value, "** ")) /* of "**Answer: (B)** 12" */
+        value = span_from(value, 2);
     const struct span spaced = pass_space(value);
     if (!style && spaced.size == value.size)
         return false; /* (B)12 is a product */

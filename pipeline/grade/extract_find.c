@@ -236,11 +236,33 @@ static struct span sentence(struct span s)
     return s;
 }
 
+/* The label of a choice at the start that is all of what marks of emphasis are around, and
+ * a value behind them: "(B)** 12". */
+static bool marked_label(struct span s, const char *mark)
+{
+    const size_t open = s.size && s.at[0] == '(';
+    size_t n = open + 1;
+    if (s.size < 2 || s.at[open] < 'A' || s.at[open] > 'J')
+        return false;
+    if (n < s.size && (s.at[n] == ')' || (!open && strchr(".:", s.at[n]))))
+        n++;
+    else if (open)
+        return false;
+    if (!grade_span_starts(span_from(s, n), mark))
+        return false;
+    const struct span value = span_from(s, n + 2);
+    return value.size > 1 && (is_space(value.at[0]) || strchr("$\\", value.at[0]));
+}
+
 struct span grade_span_undress(struct span s)
 {
     s = grade_span_trim(s);
+    const char *start = s.at;
     while (s.size && strchr("*:_ ", s.at[0]))
         s = span_from(s, 1);
+    if (s.at - start >= 2 && strchr("*_", s.at[-1]) && s.at[-2] == s.at[-1] &&
+        marked_label(s, s.at[-1] == '*' ? "**" : "__"))
+        s = (struct span){ s.at - 2, s.size + 2 }; /* the mark before it is no rest */
     while (s.size && strchr("*_ .", s.at[s.size - 1]))
         s.size--;
     return grade_span_trim(s);
