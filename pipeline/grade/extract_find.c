@@ -390,8 +390,8 @@ bool grade_find_phrase_number(struct span text, struct found *out)
         s = grade_span_line(line);
     }
     if (grade_span_last(s, "=", &after) && grade_find_first_number(after, out))
-        return true;
-    return grade_find_first_number(s, out);
+        return grade_find_expression(after, out);
+    return grade_find_first_number(s, out) && grade_find_expression(s, out);
 }
 
 /* ---- choices ---- */
