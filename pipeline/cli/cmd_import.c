@@ -143,6 +143,8 @@ static void tell(const struct importer *m, const char *bench)
             fputs(",\"filter\":", stdout);
             cli_print_json_text(m->import.filter);
         }
+        if (m->import.left_out)
+            printf(",\"left_out\":%u", m->import.left_out);
         printf(",\"kind\":\"%s\",\"answers\":%u,\"added\":%lld,\"right\":%u,"
                "\"unparsed\":%u,\"run\":\"%s\"}\n",
                m->origin.kind, m->import.count, (long long)m->added, m->right,
@@ -161,12 +163,17 @@ static void tell(const struct importer *m, const char *bench)
 static void tell_filter(const struct importer *m)
 {
     const struct pipe_import *in = &m->import;
+    char left_out[64] = "";
+    if (in->left_out)
+        snprintf(left_out, sizeof left_out, "; documents left out that it lacks: %u",
+                 in->left_out);
     if (in->filter_count > 1)
-        cli_say(m->cli,
-                "the file has each answer once per filter (%s%s%s%s); those of '%s' were "
-                "taken, --filter names another",
-                in->filters[0], ", ", in->filters[1], in->filter_count > 2 ? ", ..." : "",
-                in->filter);
+        cli_say(
+            m->cli,
+            "the file has answers under several filters (%s, %s%s); those of '%s' were "
+            "taken, --filter names another%s",
+            in->filters[0], in->filters[1], in->filter_count > 2 ? ", ..." : "",
+            in->filter, left_out);
 }
 
 static rt_status import_file(struct cli *cli, struct store *store, const char *bench,

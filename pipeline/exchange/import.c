@@ -208,7 +208,11 @@ rt_status pipe_import_parse(struct rt_ctx *ctx, const char *name, const void *da
     struct pipe_data_file file = { 0 };
     const uint8_t *bytes = data;
     *out = (struct pipe_import){ .kind = kind, .bytes = (int64_t)size };
-    struct importing in = { .ctx = ctx, .name = name, .filter = filter, .out = out };
+    struct importing in = { .ctx = ctx,
+                            .name = name,
+                            .filter = filter,
+                            .filter_chosen = filter != NULL,
+                            .out = out };
     sha256_init(&hash);
     sha256_add(&hash, data, size);
     sha256_end_hex(&hash, out->hash);
@@ -230,9 +234,12 @@ rt_status pipe_import_parse(struct rt_ctx *ctx, const char *name, const void *da
         goto fail;
     }
     TRY(check_twice(&in));
+    TRY(import_compare_filters(&in));
 
 fail:
     pipe_data_file_deinit(&file);
+    rt_free(in.lines);
+    pipe_pool_deinit(&in.texts);
     pipe_pool_deinit(&in.scratch);
     if (st != RT_OK)
         pipe_import_deinit(out);

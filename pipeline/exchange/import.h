@@ -3,8 +3,9 @@
  *
  *   lm-eval   samples_*.jsonl of lm-evaluation-harness: a line for each document and
  *             filter, all answers of a document in `resps`. The first filter of the file
- *             is taken, or one by name; its extraction and score are not used. Versions
- *             before 0.4.3 write the same lines without the filter's name: what repeats
+ *             is taken, or one by name; its extraction and score are not used. Documents
+ *             that it lacks stop the import unless it was named; answers that are
+ *             others under another filter always do. Versions before 0.4.3 write the same lines without the filter's name: what repeats
  *             the answers of a document is left out.
  *   inspect   logs of Inspect: .json, or .eval (a zip archive, stored, deflate or zstd),
  *             an answer for each sample and epoch; attachments are put back, the text
@@ -53,6 +54,7 @@ struct pipe_import {
     const char *filter;          /* of lm-eval, that was taken; null: none is named */
     const char *filters[PIPE_IMPORT_FILTERS_MAX]; /* that the file names, in its order */
     uint32_t filter_count;
+    uint32_t left_out; /* documents that only other filters have */
     struct pipe_import_answer *answers;
     uint32_t count, capacity;
     struct pipe_pool pool;

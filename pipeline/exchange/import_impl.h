@@ -10,10 +10,16 @@
 
 enum { IMPORT_TEXT = 32 }; /* bytes of a whole number as text */
 
+struct import_line; /* import_filters.c */
+
 struct importing {
     struct rt_ctx *ctx;
-    const char *name;   /* of the file, for messages */
-    const char *filter; /* of lm-eval; null until the first line has named one */
+    const char *name;          /* of the file, for messages */
+    const char *filter;        /* of lm-eval; null until the first line has named one */
+    bool filter_chosen;        /* by the caller, not by the file */
+    struct import_line *lines; /* those of lm-eval that name a filter */
+    uint32_t line_count, line_capacity;
+    struct pipe_pool texts; /* theirs */
     struct pipe_import *out;
     struct pipe_pool scratch; /* texts that are needed until the answer is added */
 };
@@ -38,8 +44,16 @@ const char *import_text(const json_t *value, char buffer[IMPORT_TEXT]);
 /* One record of the two kinds that are JSON Lines or a JSON list. */
 RT_CHECKED rt_status import_lm_eval(struct importing *in, const struct pipe_row *row);
 RT_CHECKED rt_status import_own(struct importing *in, const struct pipe_row *row);
-/* The filters of the file as one text, for messages. */
+/* import_filters.c. The filters of the file as one text, for messages. */
 void import_filters(const struct importing *in, char *out, size_t size);
+/* Keeps what a line of lm-eval says, taken or not: copies of its document and filter, the
+ * hash of its answers. */
+RT_CHECKED rt_status import_note_line(struct importing *in, const char *filter,
+                                      bool taken, const char *document,
+                                      const json_t *answers, uint32_t at);
+/* Fails if a document's answers are others under another filter, or if the taken filter
+ * lacks documents and the caller has not chosen it; else counts these in left_out. */
+RT_CHECKED rt_status import_compare_filters(struct importing *in);
 /* A whole log, and the entries of a zip archive. */
 RT_CHECKED rt_status import_inspect(struct importing *in, const json_t *log);
 RT_CHECKED rt_status import_archive(struct importing *in, const void *data, size_t size);

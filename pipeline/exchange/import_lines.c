@@ -4,7 +4,6 @@
 
 #include "runtime/base/json.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* The first of these fields that is a text (or a whole number). */
@@ -32,15 +31,6 @@ static rt_status add_filter(struct importing *in, const char *name)
     return out->filter_count < PIPE_IMPORT_FILTERS_MAX
                ? import_keep(in, name, &out->filters[out->filter_count++])
                : RT_OK;
-}
-
-void import_filters(const struct importing *in, char *out, size_t size)
-{
-    size_t used = 0;
-    out[0] = '\0';
-    for (uint32_t i = 0; i < in->out->filter_count && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, "%s%.60s", i ? ", " : "",
-                                 in->out->filters[i]);
 }
 
 static rt_status check_filter(struct importing *in, const json_t *line, bool *wanted)
@@ -96,13 +86,8 @@ rt_status import_lm_eval(struct importing *in, const struct pipe_row *row)
     const json_t *line = row->fields, *doc = json_object_get(line, "doc");
     const json_t *resps = json_object_get(line, "resps");
     TRY(check_filter(in, line, &wanted));
-    if (!wanted)
-        return RT_OK;
     const json_t *answers = json_array_get(resps, 0);
-    if (!json_is_array(answers) || json_array_size(answers) == 0)
-        return import_fail(in, row->unit, row->at,
-                           "'resps' is no list of lists of texts; only samples of "
-                           "generating tasks can be read");
+    const bool usable = json_is_array(answers) && json_array_size(answers) > 0;
     const char *doc_id = import_text(json_object_get(line, "doc_id"), place);
     struct pipe_import_answer a = {
         .id = import_text(json_object_get(doc, "id"), own),
@@ -113,6 +98,16 @@ rt_status import_lm_eval(struct importing *in, const struct pipe_row *row)
     /* A place in a list is no id: which list it was, only the words tell. */
     if (!a.id && !a.question)
         a.question = prompt_of(line);
+    const char *document = a.id ? a.id : a.question;
+    const char *filter = pipe_json_text(json_object_get(line, "filter"));
+    if (filter && usable && document)
+        TRY(import_note_line(in, filter, wanted, document, answers, row->at));
+    if (!wanted)
+        return RT_OK;
+    if (!usable)
+        return import_fail(in, row->unit, row->at,
+                           "'resps' is no list of lists of texts; only samples of "
+                           "generating tasks can be read");
     if (!a.id && !a.question)
         return import_missing(in, row->unit, row->at, doc, names,
                               "neither 'id' nor a question in 'doc', nor a prompt in "

@@ -2,6 +2,7 @@
  * Turns the text of an answer into one line of LaTeX in ASCII, as the lexer wants it. */
 #include "pipeline/grade/answer_text.h"
 
+#include "pipeline/grade/chars.h"
 #include "pipeline/grade/latex_commands.h"
 
 #include <string.h>
@@ -248,11 +249,6 @@ struct cleaning {
     bool prices;      /* an odd number of dollar signs: they are currency */
     struct buffer *out;
 };
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 /* Whether all backslashes come in pairs, one of them before the name of a command. */
 static bool is_doubled(const char *text)

@@ -6,11 +6,6 @@
 
 #include <string.h>
 
-static struct span from(struct span s, size_t at)
-{
-    return (struct span){ s.at + at, s.size - at };
-}
-
 /* White space of text and of LaTeX at the start. */
 static struct span pass_space(struct span s)
 {
@@ -18,11 +13,11 @@ static struct span pass_space(struct span s)
                                           "~",      " ",       "\t",  "\n",  "$" };
     for (size_t i = 0; i < sizeof spaces / sizeof spaces[0]; i++)
         if (grade_span_starts(s, spaces[i])) {
-            s = from(s, strlen(spaces[i]));
+            s = span_from(s, strlen(spaces[i]));
             i = (size_t)-1;
         }
     if (s.size == 1 && s.at[0] == '\\') /* of "\ " whose space was trimmed */
-        s = from(s, 1);
+        s = span_from(s, 1);
     return s;
 }
 
@@ -43,7 +38,7 @@ static bool styled(struct span s, struct span *inside, struct span *after)
         if (depth)
             return false;
         *inside = (struct span){ s.at + start, n - 1 - start };
-        *after = from(s, n);
+        *after = span_from(s, n);
         return true;
     }
     static const char *const marks[] = { "**", "__" };
@@ -51,18 +46,18 @@ static bool styled(struct span s, struct span *inside, struct span *after)
         size_t n = 2;
         if (!grade_span_starts(s, marks[i]))
             continue;
-        while (n < s.size && !grade_span_starts(from(s, n), marks[i]))
+        while (n < s.size && !grade_span_starts(span_from(s, n), marks[i]))
             n++;
         if (n >= s.size)
             return false;
         *inside = (struct span){ s.at + 2, n - 2 };
-        *after = from(s, n + 2);
+        *after = span_from(s, n + 2);
         return true;
     }
     return false;
 }
 
-/* "(B)", "B)", "B." at the start, or the letter alone: bytes, 0: none. */
+/* "(B)", "B)", "B." at the start, or the letter alone, or "B:" alone: bytes, 0: none. */
 static size_t label_at(struct span s, char *letter)
 {
     const size_t open = s.size && s.at[0] == '(';
@@ -70,7 +65,7 @@ static size_t label_at(struct span s, char *letter)
         return 0;
     *letter = s.at[open];
     const char next = open + 1 < s.size ? s.at[open + 1] : '\0';
-    if (next == ')' || (next == '.' && !open))
+    if (next == ')' || (next == '.' && !open) || (next == ':' && !open && s.size == 2))
         return open + 2;
     return next == '\0' && !open ? 1 : 0;
 }
@@ -91,7 +86,9 @@ bool grade_choice_split(const char *text, char *letter, size_t *value_at,
     const size_t label = label_at(inside, letter);
     if (label == 0 || (!style && (label == 1 || label == inside.size)))
         return false;
-    struct span value = from(inside, label);
+    struct span value = span_from(inside, label);
+    if (!style && grade_span_starts(value, "** ")) /* of "**Answer: (B)** 12" */
+        value = span_from(value, 2);
     const struct span spaced = pass_space(value);
     if (!style && spaced.size == value.size)
         return false; /* (B)12 is a product */

@@ -2,6 +2,7 @@
  * Boxes and formulas: what LaTeX marks as an answer, each in one pass over the text. */
 #include "pipeline/grade/extract_find.h"
 
+#include "pipeline/grade/chars.h"
 #include "runtime/base/os.h"
 
 #include <string.h>
@@ -17,21 +18,6 @@ struct boxes {
     struct box last[FOUND_PARTS_MAX]; /* in order */
     unsigned count;
 };
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static struct span span_from(struct span s, size_t at)
-{
-    return (struct span){ s.at + at, s.size - at };
-}
 
 /* The length of a box command at the start, 0: none. A backslash that was read as an
  * escape has left a backspace, or nothing. */

@@ -3,17 +3,13 @@
  * number or formula is no candidate for the answer. */
 #include "pipeline/grade/extract_find.h"
 
+#include "pipeline/grade/chars.h"
 #include "runtime/base/os.h"
 #include "runtime/base/rt.h"
 
 #include <string.h>
 
 enum { SENTENCE_MAX = 200 }; /* bytes looked at before a formula */
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
 
 /* Takes a word off the end, whatever its case, if no letter stands before it. */
 static bool ends_with(struct span s, const char *word)

@@ -3,24 +3,10 @@
  * they are tried. */
 #include "pipeline/grade/extract_find.h"
 
+#include "pipeline/grade/chars.h"
 #include "runtime/base/os.h"
 
 #include <string.h>
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
 
 /* ---- spans ---- */
 
@@ -28,11 +14,6 @@ bool grade_span_starts(struct span s, const char *word)
 {
     const size_t n = strlen(word);
     return s.size >= n && memcmp(s.at, word, n) == 0;
-}
-
-static struct span span_from(struct span s, size_t at)
-{
-    return (struct span){ s.at + at, s.size - at };
 }
 
 bool grade_span_last(struct span s, const char *word, struct span *after)
@@ -68,13 +49,13 @@ struct span grade_span_trim(struct span s)
     return s;
 }
 
-static struct span to_line_end(struct span s)
+struct span grade_span_line(struct span s)
 {
     const char *end = memchr(s.at, '\n', s.size);
     return end ? (struct span){ s.at, (size_t)(end - s.at) } : s;
 }
 
-static bool found_one(struct span part, struct found *out)
+bool grade_found_one(struct span part, struct found *out)
 {
     part = grade_span_trim(part);
     if (part.size == 0)
@@ -98,7 +79,7 @@ static size_t group_at(struct span s)
     return s.size > 4 && is_digit(s.at[4]) ? 0 : 4;
 }
 
-static size_t digits_at(struct span s)
+size_t grade_span_digits(struct span s)
 {
     size_t n = 0;
     while (n < s.size && is_digit(s.at[n]))
@@ -111,7 +92,7 @@ static size_t exponent_at(struct span s)
     size_t n = 0;
     if (s.size > 1 && (s.at[0] == 'e' || s.at[0] == 'E')) {
         const size_t sign = s.at[1] == '-' || s.at[1] == '+';
-        const size_t digits = digits_at(span_from(s, 1 + sign));
+        const size_t digits = grade_span_digits(span_from(s, 1 + sign));
         if (digits && !(1 + sign + digits < s.size && is_letter(s.at[1 + sign + digits])))
             n = 1 + sign + digits;
     }
@@ -122,19 +103,19 @@ static size_t exponent_at(struct span s)
  * over a number belong to it. */
 static size_t number_at(struct span s)
 {
-    size_t n = digits_at(s);
+    size_t n = grade_span_digits(s);
     if (n > 0 && n <= 3)
         for (size_t g; (g = group_at(span_from(s, n))) > 0;)
             n += g;
     if (n < s.size && s.at[n] == '.') {
-        const size_t places = digits_at(span_from(s, n + 1));
+        const size_t places = grade_span_digits(span_from(s, n + 1));
         n += places ? 1 + places : 0;
     }
     if (n == 0)
         return 0;
     n += exponent_at(span_from(s, n));
     if (n + 1 < s.size && s.at[n] == '/' && is_digit(s.at[n + 1]))
-        n += 1 + digits_at(span_from(s, n + 1));
+        n += 1 + grade_span_digits(span_from(s, n + 1));
     if (n < s.size && s.at[n] == '%')
         n++;
     else if (n + 1 < s.size && s.at[n] == '\\' && s.at[n + 1] == '%')
@@ -176,8 +157,9 @@ static bool next_number(struct span s, size_t *at, struct span *out)
             *out = (struct span){ s.at + i, n };
         *at = i + n;
         if (*at < s.size && (is_letter(s.at[*at]) || is_digit(s.at[*at])) &&
-            strncmp(s.at + *at, "m²", 3) != 0 && n == digits_at(span_from(s, i)) &&
-            *at + 1 < s.size && is_digit(s.at[*at + 1]))
+            strncmp(s.at + *at, "m²", 3) != 0 &&
+            n == grade_span_digits(span_from(s, i)) && *at + 1 < s.size &&
+            is_digit(s.at[*at + 1]))
             continue; /* "3x4y": part of a name */
         return true;
     }
@@ -193,7 +175,7 @@ bool grade_find_next_number(struct span text, struct span *rest, struct found *o
         *rest = span_from(text, at);
         if (!grade_span_denied(text, number.at) &&
             !grade_span_refused(text, number.at + number.size))
-            return found_one(number, out);
+            return grade_found_one(number, out);
     }
     return false;
 }
@@ -216,122 +198,6 @@ static bool last_number(struct span s, struct found *out)
 bool grade_find_last_number(struct span text, struct found *out)
 {
     return last_number(text, out);
-}
-
-/* ---- #### ---- */
-
-bool grade_find_hashes(struct span text, struct found *out)
-{
-    struct span after;
-    return grade_span_last(text, "####", &after) && found_one(to_line_end(after), out);
-}
-
-/* Whether both numbers are one as it is written: 3 1/2, 2:30, 1,23. */
-static bool is_one_number(struct span a, struct span b)
-{
-    const char *between = a.at + a.size;
-    const size_t n = (size_t)(b.at - between);
-    if (n == 1 && (*between == ',' || *between == ':'))
-        return true;
-    return n == 1 && *between == ' ' && memchr(b.at, '/', b.size) &&
-           !memchr(a.at, '/', a.size) && !memchr(a.at, '.', a.size);
-}
-
-/* A remark in brackets that names no second answer: "18 (3 times 6)". */
-static bool in_remark(struct span line, const char *number)
-{
-    struct span before = { line.at, (size_t)(number - line.at) }, after;
-    if (!grade_span_last(before, "(", &after) || memchr(after.at, ')', after.size))
-        return false;
-    after = grade_span_trim(after);
-    return before.size > after.size + 1 && !os_same_caseless(after.at, "or ", 3);
-}
-
-/* A digit of m^2. */
-static bool is_exponent(struct span line, const char *number)
-{
-    const size_t n = (size_t)(number - line.at);
-    return (n > 0 && number[-1] == '^') ||
-           (n > 1 && number[-1] == '{' && number[-2] == '^');
-}
-
-/* The only number of a line; two candidates are no answer. */
-static bool only_number(struct span line, struct found *out)
-{
-    struct found next = { 0 };
-    struct span rest = line;
-    if (!grade_find_first_number(line, out))
-        return false;
-    while (grade_find_next_number(line, &rest, &next)) {
-        struct span *one = &out->parts[0];
-        const struct span other = next.parts[0];
-        if (other.at < one->at + one->size || in_remark(line, other.at) ||
-            is_exponent(line, other.at) ||
-            (other.size == one->size && memcmp(other.at, one->at, one->size) == 0))
-            continue;
-        if (!is_one_number(*one, other)) {
-            out->stop = true;
-            return false;
-        }
-        one->size = (size_t)(other.at + other.size - one->at);
-        out->all = one->size;
-    }
-    return true;
-}
-
-enum { HASHES_MAX = 1024 };
-
-bool grade_find_hashes_number(struct span text, struct found *out)
-{
-    struct span after;
-    if (!grade_span_last(text, "####", &after))
-        return false;
-    struct span line = to_line_end(after), side;
-    struct found inner = { 0 };
-    if (line.size > HASHES_MAX) /* so that looking back stays cheap */
-        line.size = HASHES_MAX;
-    if (grade_find_box(line, &inner)) {
-        *out = inner;
-        return true;
-    }
-    if (grade_span_last(line, "=", &side) && only_number(side, out))
-        return true;
-    return !out->stop && only_number(line, out);
-}
-
-bool grade_find_harness_strict(struct span text, struct found *out)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        if (!grade_span_starts(span_from(text, i), "#### "))
-            continue;
-        struct span s = span_from(text, i + 5);
-        const size_t sign = s.size && s.at[0] == '-';
-        size_t n = sign;
-        while (n < s.size && (is_digit(s.at[n]) || s.at[n] == '.' || s.at[n] == ','))
-            n++;
-        if (n > sign)
-            return found_one((struct span){ s.at, n }, out);
-    }
-    return false;
-}
-
-bool grade_find_harness_flexible(struct span text, struct found *out)
-{
-    bool any = false;
-    for (size_t i = 0; i < text.size;) {
-        const size_t sign = text.at[i] == '-';
-        size_t n = 0, digits;
-        struct span s = span_from(text, i + sign);
-        while (n < s.size &&
-               (is_digit(s.at[n]) || s.at[n] == '.' || s.at[n] == ',' || s.at[n] == '$'))
-            n++;
-        digits = digits_at(s);
-        n = n >= 2 ? n : digits;
-        if (n)
-            any = found_one((struct span){ text.at + i, sign + n }, out);
-        i += n ? sign + n : 1;
-    }
-    return any;
 }
 
 /* ---- "the answer is" ---- */
@@ -370,11 +236,33 @@ static struct span sentence(struct span s)
     return s;
 }
 
+/* The label of a choice at the start that is all of what marks of emphasis are around, and
+ * a value behind them: "(B)** 12". */
+static bool marked_label(struct span s, const char *mark)
+{
+    const size_t open = s.size && s.at[0] == '(';
+    size_t n = open + 1;
+    if (s.size < 2 || s.at[open] < 'A' || s.at[open] > 'J')
+        return false;
+    if (n < s.size && (s.at[n] == ')' || (!open && strchr(".:", s.at[n]))))
+        n++;
+    else if (open)
+        return false;
+    if (!grade_span_starts(span_from(s, n), mark))
+        return false;
+    const struct span value = span_from(s, n + 2);
+    return value.size > 1 && (is_space(value.at[0]) || strchr("$\\", value.at[0]));
+}
+
 struct span grade_span_undress(struct span s)
 {
     s = grade_span_trim(s);
+    const char *start = s.at;
     while (s.size && strchr("*:_ ", s.at[0]))
         s = span_from(s, 1);
+    if (s.at - start >= 2 && strchr("*_", s.at[-1]) && s.at[-2] == s.at[-1] &&
+        marked_label(s, s.at[-1] == '*' ? "**" : "__"))
+        s = (struct span){ s.at - 2, s.size + 2 }; /* the mark before it is no rest */
     while (s.size && strchr("*_ .", s.at[s.size - 1]))
         s.size--;
     return grade_span_trim(s);
@@ -438,7 +326,7 @@ static bool choice_and_prose(struct span s, struct found *out)
         return false;
     const struct span rest = grade_span_trim(span_from(s, n + 1));
     return rest.size > 2 && is_letter(rest.at[0]) && is_letter(rest.at[1]) &&
-           found_one(letter, out);
+           grade_found_one(letter, out);
 }
 
 /* What a sentence says in the end: its last formulas, or what follows a later "is". */
@@ -455,7 +343,7 @@ static bool said(struct span s, struct found *out)
         *out = formula;
         return true;
     }
-    return found_one(is ? grade_span_undress(after) : s, out);
+    return grade_found_one(is ? grade_span_undress(after) : s, out);
 }
 
 static bool has_mathematics(struct span s)
@@ -499,11 +387,11 @@ bool grade_find_phrase_number(struct span text, struct found *out)
         if (!grade_span_last(text, "\nA:", &line) &&
             !(grade_span_starts(text, "A:") && grade_span_last(text, "A:", &line)))
             return false;
-        s = to_line_end(line);
+        s = grade_span_line(line);
     }
     if (grade_span_last(s, "=", &after) && grade_find_first_number(after, out))
-        return true;
-    return grade_find_first_number(s, out);
+        return grade_find_expression(after, out);
+    return grade_find_first_number(s, out) && grade_find_expression(s, out);
 }
 
 /* ---- choices ---- */
@@ -518,12 +406,12 @@ bool grade_find_choice(struct span text, struct found *out)
          (s.at[length] == ' ' && length + 1 < s.size && s.at[length + 1] >= 'A' &&
           s.at[length + 1] <= 'Z')) &&
         letter.at[0] != 'I')
-        return found_one(letter, out);
+        return grade_found_one(letter, out);
     for (size_t back = 1; back <= 3 && back <= s.size; back++) {
         const struct span tail = span_from(s, s.size - back);
         if ((back == s.size || strchr(" \n\t_:*", s.at[s.size - back - 1])) &&
             letter_at(tail, &letter, &length) && length == tail.size)
-            return found_one(letter, out);
+            return grade_found_one(letter, out);
     }
     return false;
 }
@@ -581,7 +469,7 @@ bool grade_find_whole(struct span text, struct found *out)
             return false;
         i += n ? n - 1 : 0;
     }
-    return found_one(text, out);
+    return grade_found_one(text, out);
 }
 
 /* What follows the last "is", "are" or "equals", if that is an answer and no word. */

@@ -11,6 +11,12 @@ struct span { /* borrowed bytes */
     size_t size;
 };
 
+/* What is left of it from the byte `at`, which is at most its size. */
+static inline struct span span_from(struct span s, size_t at)
+{
+    return (struct span){ s.at + at, s.size - at };
+}
+
 enum { FOUND_PARTS_MAX = 32 };
 
 struct found {
@@ -24,6 +30,10 @@ bool grade_span_starts(struct span s, const char *word);
 /* The last place of `word`; *after gets what follows it. */
 bool grade_span_last(struct span s, const char *word, struct span *after);
 struct span grade_span_trim(struct span s);
+struct span grade_span_line(struct span s); /* up to the end of its line */
+size_t grade_span_digits(struct span s);    /* how many it begins with */
+/* Trimmed; false: nothing is left. */
+bool grade_found_one(struct span part, struct found *out);
 /* Trimmed, without marks of emphasis, colons and full stops around it. */
 struct span grade_span_undress(struct span s);
 
@@ -45,6 +55,9 @@ bool grade_find_box(struct span text, struct found *out);    /* \boxed, \fbox */
 bool grade_find_hashes(struct span text, struct found *out); /* the line after #### */
 bool grade_find_hashes_number(struct span text,
                               struct found *out); /* its only number; two: stop */
+/* extract_touch.c. *out is the only number of the line. Takes the expression instead where
+ * the number is a part of one; false: that is none which the grader can read. */
+bool grade_find_expression(struct span line, struct found *out);
 bool grade_find_minerva(struct span text,
                         struct found *out); /* ... I hope it is correct */
 bool grade_find_phrase(struct span text, struct found *out); /* "answer is", "Answer:" */

@@ -2,22 +2,13 @@
  * Guesses where nothing marks the answer: what is printed in bold last, the last number. */
 #include "pipeline/grade/extract_find.h"
 
+#include "pipeline/grade/chars.h"
 #include "runtime/base/os.h"
 #include "runtime/base/rt.h"
 
 #include <string.h>
 
 enum { BOLD_MAX = 96 }; /* bytes within; more is a heading or a sentence */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static struct span span_from(struct span s, size_t at)
-{
-    return (struct span){ s.at + at, s.size - at };
-}
 
 static bool has_digit(struct span s)
 {

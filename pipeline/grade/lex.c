@@ -2,6 +2,7 @@
  * Cuts one line of LaTeX into tokens: numbers, letters, words, commands, signs. */
 #include "pipeline/grade/lex.h"
 
+#include "pipeline/grade/chars.h"
 #include "pipeline/grade/latex_commands.h"
 #include "pipeline/grade/tree.h"
 
@@ -12,12 +13,7 @@ enum { LETTERS_MAX = 64 }; /* letters; a longer run is cut, so that none is read
 enum { FACTORIALS_MAX = 64 };
 enum { BRACE_GROUP, BRACE_CLEAR = 1, BRACE_WORDS = 2, BRACE_STYLE = 4 }; /* bits */
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
+static bool is_word_byte(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80;
 }
@@ -86,8 +82,8 @@ static uint32_t exponent_at(const struct lexer *lex, uint32_t at)
         return 0;
     const uint32_t sign = lex->text[at + 1] == '-' || lex->text[at + 1] == '+';
     const uint32_t digits = digits_at(lex, at + 1 + sign);
-    return digits && !is_letter(lex->text[at + 1 + sign + digits]) ? 1 + sign + digits
-                                                                   : 0;
+    return digits && !is_word_byte(lex->text[at + 1 + sign + digits]) ? 1 + sign + digits
+                                                                      : 0;
 }
 
 /* "\overline{3}" and its like after a decimal fraction: the length, 0 none. */
@@ -139,7 +135,7 @@ static struct token number(struct lexer *lex, struct token t)
     if (point && (is_digit(lex->text[at + 1]) || repeating_at(lex, at + 1))) {
         at += 1 + digits_at(lex, at + 1);
         at += repeating_at(lex, at);
-    } else if (lex->text[at] == '.' && !is_letter(lex->text[at + 1]) && at > t.start) {
+    } else if (lex->text[at] == '.' && !is_word_byte(lex->text[at + 1]) && at > t.start) {
         at++;
     }
     if (lex->text[at] == ',' && is_digit(lex->text[at + 1]))
@@ -154,7 +150,7 @@ static struct token number(struct lexer *lex, struct token t)
 static uint32_t letters_at(const struct lexer *lex, uint32_t at)
 {
     uint32_t n = 0;
-    while (n < LETTERS_MAX && is_letter(lex->text[at + n]))
+    while (n < LETTERS_MAX && is_word_byte(lex->text[at + n]))
         n++;
     return n;
 }
@@ -168,7 +164,7 @@ static uint32_t word_at(const struct lexer *lex, uint32_t at)
         if (n >= LETTERS_MAX)
             return n;
         const char c = lex->text[at + n];
-        if ((c == '-' || c == '\'' || c == '.') && is_letter(lex->text[at + n + 1]))
+        if ((c == '-' || c == '\'' || c == '.') && is_word_byte(lex->text[at + n + 1]))
             n++;
         else
             return n;
@@ -342,7 +338,7 @@ static uint32_t argument_name(struct lexer *lex, uint32_t *size)
         *size = end - start - 2;
         return start + 1;
     }
-    *size = is_letter(lex->text[start]);
+    *size = is_word_byte(lex->text[start]);
     lex->at += *size;
     return start;
 }
@@ -426,7 +422,7 @@ static struct token command(struct lexer *lex, struct token t)
 static struct token backslash(struct lexer *lex, struct token t)
 {
     const char c = lex->text[t.start + 1];
-    if (is_letter(c))
+    if (is_word_byte(c))
         return command(lex, t);
     t.end = lex->at = t.start + 1 + (c != '\0');
     switch (c) {
@@ -556,7 +552,7 @@ static struct token lex_once(struct lexer *lex)
         t.kind = T_NUMBER;
         return number(lex, t);
     }
-    if (is_letter(c))
+    if (is_word_byte(c))
         return letters(lex, t);
     if (c == '\\')
         return backslash(lex, t);
@@ -570,7 +566,7 @@ static struct token lex_once(struct lexer *lex)
     if (c == '}')
         return close_brace(lex, t);
     const bool abbreviation =
-        c == '.' && lex->at > 1 && is_letter(lex->text[lex->at - 2]);
+        c == '.' && lex->at > 1 && is_word_byte(lex->text[lex->at - 2]);
     if (c == ' ' || abbreviation || (c == '.' && ends_group(lex, lex->at + 1)) ||
         (c == '.' && lex->words > 0)) {
         t.kind = T_END;

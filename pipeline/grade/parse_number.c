@@ -3,6 +3,8 @@
  * words, made exact. */
 #include "pipeline/grade/parse_impl.h"
 
+#include "pipeline/grade/chars.h"
+
 #include <string.h>
 
 enum { DIGITS_MAX = TREE_BITS_MAX / 4, EXPONENT_MAX = 20000 };
@@ -23,11 +25,6 @@ struct digits {
     long exponent;
     bool fits;
 };
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
 
 /* Gathers what the lexer took for a number. */
 static void read_digits(const char *text, uint32_t size, bool decimal_comma,

@@ -233,6 +233,19 @@ static void unknown_problem(void)
     fill_other();
     write("x.jsonl", KNOWN "{\"id\":\"own-7\",\"output\":\"4\"}\n");
 }
+#define HARNESS(id, answer, filter)                                   \
+    "{\"doc_id\":0,\"doc\":{\"id\":\"" id "\"},\"resps\":[[\"" answer \
+    "\"]],\"filter\":\"" filter "\"}\n"
+static void filter_lacks(void)
+{
+    fill_other();
+    write("x.jsonl", HARNESS("own-0", "12", "strict") HARNESS("own-1", "4", "flex"));
+}
+static void filters_differ(void)
+{
+    fill_other();
+    write("x.jsonl", HARNESS("own-0", "12", "strict") HARNESS("own-0", "4", "flex"));
+}
 static void no_answers(void)
 {
     fill_other();
@@ -304,6 +317,10 @@ static void bad_imports_add_nothing(void **state)
           2, "no format 'x'", NULL },
         { "no problems", fill_other, "import @O/own_words.eval --store results.db", 2,
           "--bench", NULL },
+        { "a filter lacks a document", filter_lacks, "import @O/x.jsonl" THERE, 4,
+          "'strict' lacks 1 of the documents|own-1|--filter NAME", NULL },
+        { "filters with other answers", filters_differ, "import @O/x.jsonl" THERE, 4,
+          "'own-0' has other answers|'flex' (line 2)|'strict' (line 1)", NULL },
         { "no such filter", fill_other,
           "import @O/samples_own_words.jsonl --filter x" THERE, 4,
           "no answer of the filter x", NULL },
@@ -320,6 +337,20 @@ static void bad_imports_add_nothing(void **state)
                             "FROM run)+(SELECT count(*) FROM variant)+(SELECT count(*) "
                             "FROM benchmark)+(SELECT count(*) FROM artifact)"),
                      0);
+}
+
+/* The user chose: what is left out is said, and is no error. */
+static void a_chosen_filter_leaves_documents_out(void **state)
+{
+    (void)state;
+    test_place_renew(&place.run);
+    filter_lacks();
+    struct test_program p;
+    test_expect_success(&place, "import @O/x.jsonl --filter flex" THERE, &p);
+    assert_non_null(strstr(p.err, "several filters (strict, flex); those of 'flex'"));
+    assert_non_null(strstr(p.err, "documents left out that it lacks: 1\n"));
+    test_program_deinit(&p);
+    assert_int_equal(number("SELECT count(*) FROM generation"), 1);
 }
 
 /* An id that stands for another problem: earlier answers refer to that. */
@@ -420,6 +451,7 @@ int main(void)
         cmocka_unit_test(the_harness_and_our_engine_agree),
         cmocka_unit_test(the_faulty_step_is_shown_whole),
         cmocka_unit_test(bad_imports_add_nothing),
+        cmocka_unit_test(a_chosen_filter_leaves_documents_out),
         cmocka_unit_test(an_id_keeps_its_problem),
         cmocka_unit_test(exports_are_refused_well),
         cmocka_unit_test(eval_says_what_it_needs),

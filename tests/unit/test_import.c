@@ -259,6 +259,55 @@ static void an_answer_per_filter_is_one_answer(void **state)
                  "its filters are: strict, flexible", NULL);
 }
 
+#define STRICT ",\"filter\":\"strict\""
+#define FLEX ",\"filter\":\"flex\""
+
+/* A document that only another filter has is lost only where the user chose the filter. */
+static void filters_have_the_same_documents(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *filter;
+        uint32_t count, left_out; /* count 0: refused */
+        const char *part, *more;
+    } rows[] = {
+        { DOC("0", "\"a\"", STRICT) DOC("1", "\"b\"", FLEX), NULL, 0, 0,
+          "the filter 'strict' lacks 1 of the documents, such as '1' (line 2, filter "
+          "'flex')",
+          "--filter NAME" },
+        { DOC("0", "\"a\"", STRICT) DOC("1", "\"b\"", FLEX) DOC("0", "\"a\"", FLEX)
+              DOC("2", "\"b\"", FLEX),
+          NULL, 0, 0, "lacks 2 of the documents", "strict, flex" },
+        { DOC("0", "\"a\"", STRICT) DOC("1", "\"b\"", FLEX), "strict", 1, 1, NULL, NULL },
+        { DOC("0", "\"a\"", STRICT) DOC("1", "\"b\"", FLEX), "flex", 1, 1, NULL, NULL },
+        { DOC("0", "\"a\"", STRICT) DOC("1", "\"b\"", STRICT) DOC("1", "\"b\"", FLEX),
+          NULL, 2, 0, NULL, NULL },
+        { DOC("0", "\"a\"", STRICT) DOC("0", "\"b\"", FLEX), NULL, 0, 0,
+          "'0' has other answers under the filter 'flex' (line 2) than under 'strict' "
+          "(line 1)",
+          "two runs" },
+        { DOC("0", "\"a\"", STRICT) DOC("0", "\"a\",\"a\"", FLEX), "flex", 0, 0,
+          "'0' has other answers under the filter 'strict' (line 1) than under 'flex'",
+          "two runs" },
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct pipe_import in;
+        const rt_status st =
+            pipe_import_parse(&ctx, "x.jsonl", rows[i].text, strlen(rows[i].text),
+                              PIPE_IMPORT_AUTO, rows[i].filter, &in);
+        if (!rows[i].count) {
+            test_refused(&ctx, st, RT_ERR_INPUT, rows[i].part, rows[i].more, NULL);
+            continue;
+        }
+        if (st != RT_OK)
+            fail_msg("text %zu: %s", i, ctx.message);
+        assert_int_equal(in.count, rows[i].count);
+        assert_int_equal(in.left_out, rows[i].left_out);
+        pipe_import_deinit(&in);
+    }
+}
+
 /* What Inspect calls the text of a message: its text parts with line ends between. */
 static void parts_of_a_message_are_one_text(void **state)
 {
@@ -460,6 +509,7 @@ int main(void)
         cmocka_unit_test(odd_numbers_that_nobody_needs_stop_nothing),
         cmocka_unit_test(odd_numbers_that_are_needed_are_texts_or_named),
         cmocka_unit_test(an_answer_per_filter_is_one_answer),
+        cmocka_unit_test(filters_have_the_same_documents),
         cmocka_unit_test(parts_of_a_message_are_one_text),
         cmocka_unit_test(damaged_files_are_refused_with_the_place),
         cmocka_unit_test(damaged_archives_never_give_half),
