@@ -168,3 +168,8 @@ double test_max_difference(const float *a, const float *b, size_t count)
     }
     return most;
 }
+
+bool test_device_is_slow(const struct test_device *device)
+{
+    return strstr(device->name, "swiftshader") && device->family == RT_FAMILY_TILED;
+}

@@ -35,4 +35,8 @@ float *test_floats(const char *path, size_t count);
 /* Largest absolute difference; NaN counts as infinite. */
 double test_max_difference(const float *a, const float *b, size_t count);
 
+/* Tiled kernels on SwiftShader: it folds no constants, and each form of weights takes it
+ * seconds to compile. Tests that would take minutes there do less. */
+bool test_device_is_slow(const struct test_device *device);
+
 #endif
