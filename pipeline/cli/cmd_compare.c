@@ -297,7 +297,7 @@ static void print_side(const struct comparing *c, int i, uint32_t right, bool md
         return;
     }
     printf(md ? "| %s | %u / %u | %.1f %% | %.1f to %.1f | %s |\n"
-              : "  %-22s %6u of %u  %6.1f %%   (95 %% %.1f to %.1f)   %5s bits a "
+              : "  %-22s %6u of %u  %6.1f %%   (95 %% %.1f to %.1f)   %5s bits per "
                 "weight\n",
            c->sides[i].label, right, c->n, 100.0 * right / c->n, 100 * w.low,
            100 * w.high, bits);

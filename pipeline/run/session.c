@@ -307,7 +307,7 @@ void pipe_bench_close(struct pipe_bench *bench)
     pipe_problems_deinit(&bench->set);
 }
 
-/* Bits a weight of the projections with an adapter kept in 16 bits beside them. */
+/* Bits per weight of the projections with an adapter kept in 16 bits beside them. */
 static double effective_bits(const struct pipe_variant *v)
 {
     const struct fmt_config *c = rt_model_config(v->model);

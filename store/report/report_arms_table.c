@@ -48,7 +48,7 @@ static const struct {
                      "matter?" },
     { "shuffled", "control: chosen and rejected swapped at random. Is there a signal?" },
     { "on-full", "control: sft on the full-precision model. New skill or repair?" },
-    { "more-bits", "plain: one more bit a weight, no adapter" },
+    { "more-bits", "plain: one more bit per weight, no adapter" },
     { "smaller-groups", "plain: groups of 32 with zero points, no adapter" },
 };
 
