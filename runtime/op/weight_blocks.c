@@ -101,14 +101,16 @@ static uint32_t *item(const struct field *f, uint32_t i, uint32_t bits, uint32_t
 
 static void put(const struct field *f, uint32_t i, uint32_t bits, uint32_t value)
 {
-    uint32_t shift, *word = item(f, i, bits, &shift);
+    uint32_t shift = 0;
+    uint32_t *word = item(f, i, bits, &shift);
     *word |= value << shift;
 }
 
 static uint32_t get(const struct field *f, uint32_t i, uint32_t bits)
 {
-    uint32_t shift;
-    const uint32_t word = *item(f, i, bits, &shift) >> shift;
+    uint32_t shift = 0; /* the call comes first: its order in an expression is open */
+    const uint32_t *at = item(f, i, bits, &shift);
+    const uint32_t word = *at >> shift;
     return bits < 32 ? word & ((1u << bits) - 1) : word;
 }
 
