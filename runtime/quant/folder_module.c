@@ -265,7 +265,7 @@ static void divide_rows(struct quant_writer *w, uint32_t layer, const char *modu
                 scales[r * groups + g] /= divisors[r];
         return;
     }
-    assert(!"the matrix is packed");
+    assert(false); /* the matrix is packed */
 }
 
 /* What makes the input of a group, and what of it is divided; false: nothing can be. The
