@@ -143,8 +143,8 @@ static void lists_and_lines_are_read_alike(void **state)
         "{\"id\":\"a\",\"output\":\"1\"}\r{\"id\":\"b\",\"output\":\"2\"}\r",
         "\xef\xbb\xbf{\"id\":\"a\",\"output\":\"1\"}\n{\"id\":\"b\",\"output\":\"2\"}",
         "[{\"id\":\"a\",\"output\":\"1\"},{\"id\":\"b\",\"output\":\"2\"}]\n",
-        "\n[\n {\n  \"id\": \"a\",\n  \"output\": \"1\"\n },\n {\n  \"id\": \"b\",\n"
-        "  \"output\": \"2\"\n }\n]",
+        ("\n[\n {\n  \"id\": \"a\",\n  \"output\": \"1\"\n },\n {\n  \"id\": \"b\",\n"
+         "  \"output\": \"2\"\n }\n]"),
     };
     for (size_t i = 0; i < RT_COUNT(texts); i++) {
         struct rt_ctx ctx;
