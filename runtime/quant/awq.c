@@ -43,7 +43,7 @@ static float largest_of(const float *w, uint32_t n)
 
 static void mean_weights(struct search *s)
 {
-    const uint32_t in = s->matrices->in, group = s->o->group ? s->o->group : in;
+    const uint32_t in = s->matrices->in, group = quant_group(s->o, in);
     uint64_t rows = 0;
     memset(s->weights, 0, in * sizeof *s->weights);
     for (uint32_t m = 0; m < s->count; m++)
@@ -95,7 +95,7 @@ static void difference(struct search *s, const float *w, const float *scaled,
 static rt_status error_of(struct search *s, double *out)
 {
     rt_status st = RT_OK;
-    const uint32_t in = s->matrices->in, group = s->o->group ? s->o->group : in;
+    const uint32_t in = s->matrices->in, group = quant_group(s->o, in);
     *out = 0;
     for (uint32_t m = 0; m < s->count; m++) {
         const struct quant_matrix *matrix = &s->matrices[m];
@@ -186,17 +186,14 @@ static void try_cut(struct cutting *c, uint32_t row0, uint32_t rows, uint32_t fi
                     uint32_t n, int cut)
 {
     const uint32_t in = c->m->in, groups = quant_groups(c->o, in);
-    const uint32_t group = c->o->group ? c->o->group : in;
+    const uint32_t group = quant_group(c->o, in);
     float scale[ROWS];
     uint8_t zero[ROWS];
     for (uint32_t r = 0; r < rows; r++) {
         const float *w = c->m->w + (size_t)(row0 + r) * in + first;
-        const float most = largest_of(w, n) * (float)(1 - cut / 20.0);
-        float low = 0, high = 0;
-        for (uint32_t k = 0; k < n; k++) {
-            low = w[k] < low ? w[k] : low;
-            high = w[k] > high ? w[k] : high;
-        }
+        float low, high;
+        quant_grid_range(w, n, &low, &high);
+        const float most = (-low > high ? -low : high) * (float)(1 - cut / 20.0);
         quant_grid_of(c->o, low < -most ? -most : low, high > most ? most : high,
                       &scale[r], &zero[r]);
         for (uint32_t k = 0; k < n; k++) {
@@ -268,17 +265,10 @@ static bool is_query_or_key(const char *name)
 rt_status quant_awq(struct rt_ctx *ctx, const struct quant_options *o,
                     const struct quant_matrix *m, struct quant_codes *out)
 {
-    rt_status st;
-    const uint32_t groups = quant_groups(o, m->in), group = o->group ? o->group : m->in;
     if (o->search || is_query_or_key(m->name))
         return quant_rtn(ctx, o, m, out);
-    TRY(cut_ranges(ctx, o, m, out));
-    for (uint32_t r = 0; r < m->out; r++)
-        for (uint32_t k = 0; k < m->in; k++) {
-            const size_t at = (size_t)r * m->in + k, g = (size_t)r * groups + k / group;
-            out->codes[at] = quant_grid_code(o, m->w[at], out->scales[g], out->zeros[g]);
-        }
-
-fail:
+    const rt_status st = cut_ranges(ctx, o, m, out);
+    if (st == RT_OK)
+        quant_grid_codes(o, m, out);
     return st;
 }

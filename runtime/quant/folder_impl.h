@@ -23,7 +23,7 @@ struct quant_divided {
 
 struct quant_writer {
     struct quant_divided *divided;
-    uint32_t divided_count, divided_capacity;
+    uint32_t divided_count; /* at most one per group of a layer */
     struct rt_ctx *ctx;
     const char *from; /* what is read */
     const struct quant_options *options;

@@ -58,8 +58,7 @@ static rt_status add_packed(struct quant_writer *w, const char *name, uint32_t o
                             const uint8_t *zeros)
 {
     rt_status st;
-    const uint32_t group = w->options->group ? w->options->group : in;
-    const uint32_t groups = (in + group - 1) / group;
+    const uint32_t groups = quant_groups(w->options, in);
     TRY(quant_add_output(w, name, ".weight_scale", FMT_F32, out, groups, scales));
     int32_t *packed = pack_rows(w, codes, out, in);
     if (!packed)
@@ -226,19 +225,8 @@ static rt_status add_divided(struct quant_writer *w, uint32_t layer, const char 
                              const float *divisors, uint32_t count)
 {
     float *own = rt_alloc(w->ctx, count, sizeof *own);
-    if (w->divided_count == w->divided_capacity) {
-        const uint32_t capacity = w->divided_capacity ? 2 * w->divided_capacity : 64;
-        struct quant_divided *list =
-            rt_resize(w->ctx, w->divided, w->divided_capacity, capacity, sizeof *list);
-        if (list) {
-            w->divided = list;
-            w->divided_capacity = capacity;
-        }
-    }
-    if (!own || w->divided_count == w->divided_capacity) {
-        rt_free(own);
+    if (!own)
         return quant_no_memory(w);
-    }
     memcpy(own, divisors, count * sizeof *own);
     struct quant_divided *d = &w->divided[w->divided_count++];
     d->divisors = own;
@@ -278,7 +266,6 @@ static bool has_producer(const struct calibrating *c, enum model_group g)
 static rt_status divide_producer(struct calibrating *c, uint32_t layer,
                                  enum model_group g, const float *factors)
 {
-    rt_status st = RT_OK;
     struct quant_writer *w = c->w;
     const uint32_t in = c->shape[g].in;
     const char *made_by = g == MODEL_O ? "self_attn.v_proj" : "mlp.up_proj";
@@ -289,8 +276,7 @@ static rt_status divide_producer(struct calibrating *c, uint32_t layer,
         return add_divided(w, layer, "post_attention_layernorm.weight", factors, in);
     divide_rows(w, layer, made_by, factors, in);
     snprintf(bias, sizeof bias, "%s.bias", made_by);
-    st = add_divided(w, layer, bias, factors, in);
-    return st;
+    return add_divided(w, layer, bias, factors, in);
 }
 
 /* ---- a group ---- */
@@ -358,6 +344,11 @@ rt_status quant_modules_calibrated(struct quant_writer *w)
                                        .group = take_group,
                                        .pass = after_pass,
                                        .user = &c };
-    model_group_shapes(fmt_model_config(w->model), c.shape);
+    const struct fmt_config *config = fmt_model_config(w->model);
+    w->divided =
+        rt_alloc(w->ctx, (size_t)config->layers * MODEL_GROUP_COUNT, sizeof *w->divided);
+    if (!w->divided)
+        return quant_no_memory(w);
+    model_group_shapes(config, c.shape);
     return observe_layers(&task);
 }

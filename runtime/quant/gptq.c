@@ -124,7 +124,7 @@ static void round_one(struct gptq *g, uint32_t row, uint32_t r, double gained,
                       double *error)
 {
     const uint32_t k = g->column[r], groups = quant_groups(g->o, g->m->in);
-    const uint32_t group = g->o->group ? g->o->group : g->m->in;
+    const uint32_t group = quant_group(g->o, g->m->in);
     const size_t at = (size_t)row * g->m->in + k, s = (size_t)row * groups + k / group;
     const double w = (double)g->m->w[at];
     const float scale = g->out->scales[s];

@@ -15,19 +15,13 @@ static float positive(float scale)
     return scale > 0 ? scale : 1.0f;
 }
 
-/* The range of a group: 0 is in it. */
-struct range {
-    float low, high;
-};
-
-static struct range range_of(const float *v, uint32_t n)
+void quant_grid_range(const float *v, uint32_t n, float *low, float *high)
 {
-    struct range r = { 0, 0 };
+    *low = *high = 0;
     for (uint32_t i = 0; i < n; i++) {
-        r.low = v[i] < r.low ? v[i] : r.low;
-        r.high = v[i] > r.high ? v[i] : r.high;
+        *low = v[i] < *low ? v[i] : *low;
+        *high = v[i] > *high ? v[i] : *high;
     }
-    return r;
 }
 
 void quant_grid_of(const struct quant_options *o, float low, float high, float *scale,
@@ -68,8 +62,9 @@ static double error_of(const struct quant_options *o, const float *v, uint32_t n
 void quant_grid_fit(const struct quant_options *o, const float *v, uint32_t n,
                     const double *weights, float *scale, uint8_t *zero)
 {
-    const struct range whole = range_of(v, n);
-    quant_grid_of(o, whole.low, whole.high, scale, zero);
+    float low, high;
+    quant_grid_range(v, n, &low, &high);
+    quant_grid_of(o, low, high, scale, zero);
     if (!o->search)
         return;
     double least = error_of(o, v, n, weights, *scale, *zero);
@@ -77,7 +72,7 @@ void quant_grid_fit(const struct quant_options *o, const float *v, uint32_t n,
         const float p = (float)(1 - (1 - QUANT_SHRINK_MIN) * i / (QUANT_SHRINKS - 1));
         float s;
         uint8_t z;
-        quant_grid_of(o, whole.low * p, whole.high * p, &s, &z);
+        quant_grid_of(o, low * p, high * p, &s, &z);
         const double error = error_of(o, v, n, weights, s, z);
         if (error < least) {
             least = error;
@@ -104,7 +99,7 @@ rt_status quant_grid_matrix(struct rt_ctx *ctx, const struct quant_options *o,
                             const struct quant_matrix *m, struct quant_codes *out)
 {
     rt_status st = RT_OK;
-    const uint32_t groups = quant_groups(o, m->in), group = o->group ? o->group : m->in;
+    const uint32_t groups = quant_groups(o, m->in), group = quant_group(o, m->in);
     double *weights = NULL;
     if (o->search && m->moment) {
         weights = rt_alloc(ctx, m->in, sizeof *weights);
@@ -122,4 +117,15 @@ rt_status quant_grid_matrix(struct rt_ctx *ctx, const struct quant_options *o,
         }
     rt_free(weights);
     return st;
+}
+
+void quant_grid_codes(const struct quant_options *o, const struct quant_matrix *m,
+                      struct quant_codes *out)
+{
+    const uint32_t groups = quant_groups(o, m->in), group = quant_group(o, m->in);
+    for (uint32_t r = 0; r < m->out; r++)
+        for (uint32_t k = 0; k < m->in; k++) {
+            const size_t at = (size_t)r * m->in + k, g = (size_t)r * groups + k / group;
+            out->codes[at] = quant_grid_code(o, m->w[at], out->scales[g], out->zeros[g]);
+        }
 }

@@ -36,6 +36,11 @@ RT_CHECKED rt_status quant_grid_matrix(struct rt_ctx *ctx,
                                        const struct quant_options *options,
                                        const struct quant_matrix *matrix,
                                        struct quant_codes *out);
+/* Codes of all values by the scales and zeros that are there. */
+void quant_grid_codes(const struct quant_options *options,
+                      const struct quant_matrix *matrix, struct quant_codes *out);
+/* The range of n values and 0. */
+void quant_grid_range(const float *values, uint32_t n, float *low, float *high);
 /* Diagonal of the second moments of a matrix' inputs, [in]. */
 RT_CHECKED rt_status quant_diagonal(struct rt_ctx *ctx, const struct quant_matrix *matrix,
                                     double *out);

@@ -50,9 +50,15 @@ rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
     return RT_OK;
 }
 
+uint32_t quant_group(const struct quant_options *o, uint32_t in)
+{
+    return o->group ? o->group : in;
+}
+
 uint32_t quant_groups(const struct quant_options *o, uint32_t in)
 {
-    return o->group ? (in + o->group - 1) / o->group : 1;
+    const uint32_t group = quant_group(o, in);
+    return (in + group - 1) / group;
 }
 
 /* ---- the objective ---- */
@@ -102,7 +108,7 @@ rt_status quant_objective(struct rt_ctx *ctx, const struct quant_options *o,
                           const struct quant_matrix *m, const struct quant_codes *c,
                           double *out)
 {
-    const uint32_t groups = quant_groups(o, m->in), group = o->group ? o->group : m->in;
+    const uint32_t groups = quant_groups(o, m->in), group = quant_group(o, m->in);
     double *d = rt_alloc(ctx, (size_t)m->out * m->in, sizeof *d);
     if (!d)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'",

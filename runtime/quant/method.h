@@ -66,7 +66,8 @@ const struct quant_method *quant_method_of(const struct quant_options *options);
 
 /* RT_ERR_USAGE where an option is impossible. */
 RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *options);
-/* Scales of a row of `in` codes. */
+/* Codes that share a scale, and scales of a row, of a matrix of `in` columns. */
+uint32_t quant_group(const struct quant_options *options, uint32_t in);
 uint32_t quant_groups(const struct quant_options *options, uint32_t in);
 
 /* trace(D H D^T) of a difference d [out][in] of the matrix, H = X^T X / rows. */
