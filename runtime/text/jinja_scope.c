@@ -159,13 +159,26 @@ static bool load(struct jinja_compiler *c, struct jinja_scope *scope,
     return global_of(c, name, &symbol->global);
 }
 
-static bool analyze_list(struct jinja_compiler *c, struct jinja_scope *scope,
-                         const struct jinja_list *list)
+/* A pass over a node: analyze or resolve. */
+typedef bool visit_fn(struct jinja_compiler *c, struct jinja_scope *scope,
+                      struct jinja_node *node);
+
+static bool visit_list(struct jinja_compiler *c, struct jinja_scope *scope,
+                       const struct jinja_list *list, visit_fn *visit)
 {
     for (uint32_t i = 0; i < list->count; i++)
-        if (!analyze(c, scope, list->at[i]))
+        if (!visit(c, scope, list->at[i]))
             return false;
     return true;
+}
+
+static bool visit_children(struct jinja_compiler *c, struct jinja_scope *scope,
+                           struct jinja_node *node, visit_fn *visit)
+{
+    return visit(c, scope, node->left) && visit(c, scope, node->right) &&
+           visit_list(c, scope, &node->items, visit) &&
+           visit_list(c, scope, &node->named, visit) &&
+           visit_list(c, scope, &node->more, visit) && visit(c, scope, node->third);
 }
 
 /* What a branch stores may not have run: such a name starts with the value outside. */
@@ -175,22 +188,15 @@ static bool analyze_if(struct jinja_compiler *c, struct jinja_scope *scope,
     if (!analyze(c, scope, node->left))
         return false;
     const uint32_t before = scope->clock;
-    if (!analyze_list(c, scope, &node->items) || !analyze_list(c, scope, &node->named) ||
-        !analyze_list(c, scope, &node->more))
+    if (!visit_list(c, scope, &node->items, analyze) ||
+        !visit_list(c, scope, &node->named, analyze) ||
+        !visit_list(c, scope, &node->more, analyze))
         return false;
     for (uint32_t i = 0; i < scope->count; i++)
         if (scope->symbols[i].stored_at > before &&
             !load_from_outside(c, scope, &scope->symbols[i]))
             return false;
     return true;
-}
-
-static bool analyze_children(struct jinja_compiler *c, struct jinja_scope *scope,
-                             struct jinja_node *node)
-{
-    return analyze(c, scope, node->left) && analyze(c, scope, node->right) &&
-           analyze_list(c, scope, &node->items) && analyze_list(c, scope, &node->named) &&
-           analyze_list(c, scope, &node->more) && analyze(c, scope, node->third);
 }
 
 static bool analyze_name(struct jinja_compiler *c, struct jinja_scope *scope,
@@ -219,13 +225,13 @@ static bool analyze(struct jinja_compiler *c, struct jinja_scope *scope,
     case NODE_GENERATION: /* which has no right side */
         return analyze(c, scope, node->right);
     case NODE_WITH:
-        return analyze_list(c, scope, &node->more);
+        return visit_list(c, scope, &node->more, analyze);
     case NODE_SET:
         return analyze(c, scope, node->right) && analyze(c, scope, node->left);
     case NODE_SET_BLOCK:
         return analyze(c, scope, node->left);
     default:
-        return analyze_children(c, scope, node);
+        return visit_children(c, scope, node, analyze);
     }
 }
 
@@ -284,19 +290,11 @@ static bool stores_loop(const struct jinja_node *node)
 
 /* ---- nested scopes ---- */
 
-static bool resolve_list(struct jinja_compiler *c, struct jinja_scope *scope,
-                         const struct jinja_list *list)
-{
-    for (uint32_t i = 0; i < list->count; i++)
-        if (!resolve(c, scope, list->at[i]))
-            return false;
-    return true;
-}
-
 static bool inner_list(struct jinja_compiler *c, struct jinja_scope *scope,
                        const struct jinja_list *list)
 {
-    return scope && analyze_list(c, scope, list) && resolve_list(c, scope, list);
+    return scope && visit_list(c, scope, list, analyze) &&
+           visit_list(c, scope, list, resolve);
 }
 
 /* Names of a target become parameters. */
@@ -337,9 +335,9 @@ static bool resolve_for_parts(struct jinja_compiler *c, struct jinja_scope *scop
             return false;
     }
     if (!targets(c, node->scope, node->left) ||
-        !analyze_list(c, node->scope, &node->items) ||
+        !visit_list(c, node->scope, &node->items, analyze) ||
         !resolve(c, node->scope, node->left) ||
-        !resolve_list(c, node->scope, &node->items))
+        !visit_list(c, node->scope, &node->items, resolve))
         return false;
     if (!node->named.count)
         return true;
@@ -416,11 +414,11 @@ static bool resolve_function(struct jinja_compiler *c, struct jinja_scope *scope
         return false;
     const bool soft = c->is_soft;
     c->is_soft = false;
-    const bool good = analyze_list(c, node->scope, &node->more) &&
-                      analyze_list(c, node->scope, &node->items) &&
-                      resolve_list(c, node->scope, &node->named) &&
-                      resolve_list(c, node->scope, &node->more) &&
-                      resolve_list(c, node->scope, &node->items);
+    const bool good = visit_list(c, node->scope, &node->more, analyze) &&
+                      visit_list(c, node->scope, &node->items, analyze) &&
+                      visit_list(c, node->scope, &node->named, resolve) &&
+                      visit_list(c, node->scope, &node->more, resolve) &&
+                      visit_list(c, node->scope, &node->items, resolve);
     c->is_soft = soft;
     return good;
 }
@@ -433,7 +431,7 @@ static bool resolve_inner(struct jinja_compiler *c, struct jinja_scope *scope,
     if (!node->scope)
         return false;
     if (node->type == NODE_WITH) {
-        if (!resolve_list(c, scope, &node->more))
+        if (!visit_list(c, scope, &node->more, resolve))
             return false;
         for (uint32_t i = 0; i < node->named.count; i++)
             if (!targets(c, node->scope, node->named.at[i]) ||
@@ -480,20 +478,12 @@ static bool resolve_known(struct jinja_compiler *c, struct jinja_node *node)
     return true;
 }
 
-static bool resolve_children(struct jinja_compiler *c, struct jinja_scope *scope,
-                             struct jinja_node *node)
-{
-    return resolve(c, scope, node->left) && resolve(c, scope, node->right) &&
-           resolve_list(c, scope, &node->items) && resolve_list(c, scope, &node->named) &&
-           resolve_list(c, scope, &node->more) && resolve(c, scope, node->third);
-}
-
 static bool resolve_soft(struct jinja_compiler *c, struct jinja_scope *scope,
                          struct jinja_node *node)
 {
     const bool soft = c->is_soft;
     c->is_soft = true;
-    const bool good = resolve_children(c, scope, node);
+    const bool good = visit_children(c, scope, node, resolve);
     c->is_soft = soft;
     return good;
 }
@@ -523,7 +513,7 @@ static bool resolve(struct jinja_compiler *c, struct jinja_scope *scope,
         return resolve_name(c, scope, node);
     case NODE_FILTER:
     case NODE_TEST:
-        return resolve_known(c, node) && resolve_children(c, scope, node);
+        return resolve_known(c, node) && visit_children(c, scope, node, resolve);
     case NODE_IF:
     case NODE_COND:
         return resolve_soft(c, scope, node);
@@ -535,7 +525,7 @@ static bool resolve(struct jinja_compiler *c, struct jinja_scope *scope,
         return resolve_macro(c, scope, node);
     default:
         return has_inner_scope(node) ? resolve_inner(c, scope, node)
-                                     : resolve_children(c, scope, node);
+                                     : visit_children(c, scope, node, resolve);
     }
 }
 
