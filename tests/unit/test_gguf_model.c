@@ -75,13 +75,10 @@ static const char *key_of(char *buffer, const struct llama *m, const char *name)
     return buffer;
 }
 
-static void write_llama(const char *path, const struct llama *m)
+/* The dimensions: nine numbers; heads may be one number per layer. */
+static void put_dimensions(struct test_gguf *g, const struct llama *m)
 {
-    struct test_gguf g;
-    float rows[HIDDEN * 32];
-    for (int i = 0; i < HIDDEN * 32; i++)
-        rows[i] = (float)(i / 32);
-    char keys[9][64], key[64];
+    char key[64];
     static const char *const names[9] = {
         "embedding_length", "feed_forward_length",  "block_count",
         "context_length",   "attention.head_count", "attention.head_count_kv",
@@ -91,48 +88,79 @@ static void write_llama(const char *path, const struct llama *m)
         32,    96,         m->layers ? m->layers : 1,      1024, HEADS,
         HEADS, m->experts, m->rotated ? m->rotated : HEAD, HEAD
     };
-    test_gguf_begin(&g,
-                    2u + (m->divisors ? 1 : 0) + (m->bias ? 1 : 0) + (m->tensor ? 1 : 0),
-                    14u + (m->scaling ? 2 : 0) + (m->window ? 1 : 0) +
-                        (m->yarn.key ? 1 : 0) + (m->type ? 1 : 0) + (m->ahead ? 1 : 0));
-    test_gguf_key_text(&g, "general.architecture", m->architecture);
     for (int i = 0; i < 9; i++) {
-        snprintf(keys[i], sizeof keys[i], "%s.%s", m->architecture, names[i]);
         if (m->heads && (i == 4 || i == 5))
-            test_gguf_key_words(&g, keys[i], FMT_GGUF_U32, m->heads, m->head_numbers);
+            test_gguf_key_words(g, key_of(key, m, names[i]), FMT_GGUF_U32, m->heads,
+                                m->head_numbers);
         else
-            test_gguf_key_u32(&g, keys[i], values[i]);
+            test_gguf_key_u32(g, key_of(key, m, names[i]), values[i]);
     }
+}
+
+/* Keys that only some models have. */
+static void put_options(struct test_gguf *g, const struct llama *m)
+{
+    char key[64];
     if (m->window)
-        test_gguf_key_u32(&g, key_of(key, m, "attention.sliding_window"), m->window);
+        test_gguf_key_u32(g, key_of(key, m, "attention.sliding_window"), m->window);
     if (m->type)
-        test_gguf_key_text(&g, "general.type", m->type);
+        test_gguf_key_text(g, "general.type", m->type);
     if (m->ahead)
-        test_gguf_key_bool(&g, key_of(key, m, "attention.causal"), false);
+        test_gguf_key_bool(g, key_of(key, m, "attention.causal"), false);
     if (m->yarn.key)
-        test_gguf_key_f32(&g, m->yarn.key, m->yarn.value);
+        test_gguf_key_f32(g, m->yarn.key, m->yarn.value);
+    if (m->scaling) {
+        test_gguf_key_text(g, key_of(key, m, "rope.scaling.type"), m->scaling);
+        test_gguf_key_f32(g, key_of(key, m, "rope.scaling.factor"), 4);
+    }
+}
+
+/* The tensors' entries, then their bytes. */
+static void put_tensors(struct test_gguf *g, const struct llama *m)
+{
+    float rows[HIDDEN * 32];
+    for (int i = 0; i < HIDDEN * 32; i++)
+        rows[i] = (float)(i / 32);
+    test_gguf_tensor(g, "token_embd.weight", 0, 32, 5, 0);
+    test_gguf_tensor(g, "blk.0.attn_q.weight", 0, 32, HIDDEN, 640);
+    if (m->bias)
+        test_gguf_tensor(g, "blk.0.attn_q.bias", 0, HIDDEN, 0, 4096);
+    if (m->divisors)
+        test_gguf_tensor(g, "rope_freqs.weight", 0, PAIRS, 0, 4096 + 64);
+    if (m->tensor)
+        test_gguf_tensor(g, m->tensor, 0, PAIRS, 0, 4096 + 128);
+    test_gguf_data(g, NULL, 640);
+    test_gguf_put(g, rows, sizeof rows);
+    test_gguf_put(g, NULL, 4096 - 640 - sizeof rows + 64);
+    test_gguf_put(g, m->divisors, m->divisors ? PAIRS * sizeof(float) : 0);
+    if (m->tensor)
+        test_gguf_put(g, NULL, 64 + PAIRS * sizeof(float));
+}
+
+static unsigned count_tensors(const struct llama *m)
+{
+    return 2u + (m->divisors ? 1 : 0) + (m->bias ? 1 : 0) + (m->tensor ? 1 : 0);
+}
+
+static unsigned count_keys(const struct llama *m)
+{
+    return 14u + (m->scaling ? 2 : 0) + (m->window ? 1 : 0) + (m->yarn.key ? 1 : 0) +
+           (m->type ? 1 : 0) + (m->ahead ? 1 : 0);
+}
+
+static void write_llama(const char *path, const struct llama *m)
+{
+    struct test_gguf g;
+    char key[64];
+    test_gguf_begin(&g, count_tensors(m), count_keys(m));
+    test_gguf_key_text(&g, "general.architecture", m->architecture);
+    put_dimensions(&g, m);
     test_gguf_key_f32(&g, key_of(key, m, "attention.layer_norm_rms_epsilon"), 1e-5f);
     test_gguf_key_f32(&g, key_of(key, m, "rope.freq_base"), m->theta);
     test_gguf_key_u32(&g, "tokenizer.ggml.eos_token_id", 2);
     test_gguf_key_u32(&g, "tokenizer.ggml.eot_token_id", 4);
-    if (m->scaling) {
-        test_gguf_key_text(&g, key_of(key, m, "rope.scaling.type"), m->scaling);
-        test_gguf_key_f32(&g, key_of(key, m, "rope.scaling.factor"), 4);
-    }
-    test_gguf_tensor(&g, "token_embd.weight", 0, 32, 5, 0);
-    test_gguf_tensor(&g, "blk.0.attn_q.weight", 0, 32, HIDDEN, 640);
-    if (m->bias)
-        test_gguf_tensor(&g, "blk.0.attn_q.bias", 0, HIDDEN, 0, 4096);
-    if (m->divisors)
-        test_gguf_tensor(&g, "rope_freqs.weight", 0, PAIRS, 0, 4096 + 64);
-    if (m->tensor)
-        test_gguf_tensor(&g, m->tensor, 0, PAIRS, 0, 4096 + 128);
-    test_gguf_data(&g, NULL, 640);
-    test_gguf_put(&g, rows, sizeof rows);
-    test_gguf_put(&g, NULL, 4096 - 640 - sizeof rows + 64);
-    test_gguf_put(&g, m->divisors, m->divisors ? PAIRS * sizeof(float) : 0);
-    if (m->tensor)
-        test_gguf_put(&g, NULL, 64 + PAIRS * sizeof(float));
+    put_options(&g, m);
+    put_tensors(&g, m);
     test_gguf_write(&g, path);
 }
 
