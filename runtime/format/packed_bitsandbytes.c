@@ -1,5 +1,6 @@
 /* runtime/format/packed_bitsandbytes.c
  * Opens matrices of bitsandbytes: NF4 and FP4, whose scales may be packed once more. */
+#include "runtime/base/json.h"
 #include "runtime/format/packed_impl.h"
 
 #include <assert.h>
@@ -32,7 +33,7 @@ static rt_status read_state(const struct fmt_opener *o, const struct fmt_tensor 
     json_error_t error;
     if (t->dtype != FMT_U8 || t->size > STATE_BYTES_MAX)
         return bad_state(o, t, "is no text");
-    json_t *root = json_loadb((const char *)t->data, t->size, 0, &error);
+    json_t *root = fmt_json_parse(o->ctx, (const char *)t->data, t->size, 0, &error);
     if (!json_is_object(root)) {
         json_decref(root);
         return bad_state(o, t, "is not JSON");
