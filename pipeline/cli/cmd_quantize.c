@@ -58,6 +58,8 @@ static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
         (unsigned long long)q->tokens, q->objective, q->objective_rtn,
         q->objective_rtn > 0 ? 100 * q->objective / q->objective_rtn : 100.0,
         q->not_better, q->list_count);
+    printf("time: forward %.1f s, sums of inputs %.1f s, quantizer %.1f s\n", q->forward,
+           q->sums, q->method);
 }
 
 static void print_json(const char *out, const struct pipe_quantized *q)
@@ -68,9 +70,10 @@ static void print_json(const char *out, const struct pipe_quantized *q)
            q->matrices, (unsigned long long)q->weights, q->bits_per_weight, q->halved);
     if (q->list_count) {
         printf(",\"tokens\":%llu,\"objective\":%.9g,\"objective_rtn\":%.9g,"
-               "\"not_better\":%u,\"list\":[",
+               "\"not_better\":%u,\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,"
+               "\"method\":%.3f},\"list\":[",
                (unsigned long long)q->tokens, q->objective, q->objective_rtn,
-               q->not_better);
+               q->not_better, q->forward, q->sums, q->method);
         for (uint32_t i = 0; i < q->list_count; i++)
             printf("%s{\"name\":\"%s\",\"objective\":%.9g,\"rtn\":%.9g}", i ? "," : "",
                    q->list[i].name, q->list[i].objective, q->list[i].rtn);

@@ -2,6 +2,7 @@
  * Finds the command, parses, runs, turns its status into a message and an exit code. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/blas.h"
 #include "runtime/base/os.h"
 #include "runtime/base/version.h"
 
@@ -97,10 +98,25 @@ static void print_version(void)
     printf("\n");
 }
 
+/* Commands that multiply matrices on the host. A library that does not know the processor
+ * is told which kernels fit, which it reads before main only. */
+static void start_blas(const char *name, char **argv)
+{
+    static const char *const names[] = { "quantize", "restore", "train", "demo" };
+    const char *core = NULL;
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            core = rt_blas_better_core();
+    if (core)
+        os_restart(argv, RT_BLAS_VARIABLE, core);
+    rt_blas_init();
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = { .argc = argc, .argv = argv };
     const char *name = argc > 1 ? argv[1] : "help";
+    start_blas(name, argv);
     cli_signals();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         name = "help";

@@ -48,6 +48,9 @@ static void take_report(const struct quant_report *report, struct pipe_quantized
     out->objective = report->objective;
     out->objective_rtn = report->objective_rtn;
     out->not_better = report->not_better;
+    out->forward = (double)report->times.forward_ns / 1e9;
+    out->sums = (double)report->times.sums_ns / 1e9;
+    out->method = (double)report->times.group_ns / 1e9;
 }
 
 rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,

@@ -36,6 +36,8 @@ struct pipe_quantized {
      * better than rounded to nearest, and each one; owned. */
     uint64_t tokens;
     double objective, objective_rtn;
+    /* Seconds: layers of the model, sums of their inputs on the host, the quantizer. */
+    double forward, sums, method;
     uint32_t not_better, list_count;
     struct pipe_quantized_matrix *list;
 };

@@ -27,6 +27,10 @@ void os_process_space(char *out, size_t size);
 /* The path of the running program, links followed, cut to `size` bytes with its end. False
  * where it cannot be known: then `out` is empty and errno means nothing. */
 bool os_program_path(char *out, size_t size);
+/* Starts this program again in its place, with a variable of the environment set to a
+ * value. Comes back, with false, where the variable is set already or that fails. `argv`
+ * is that of main. */
+bool os_restart(char **argv, const char *variable, const char *value);
 
 /* ---- the machine ---- */
 

@@ -50,6 +50,15 @@ bool os_program_path(char *out, size_t size)
     return read_link("/proc/self/exe", out, size);
 }
 
+bool os_restart(char **argv, const char *variable, const char *value)
+{
+    if (getenv(variable) || setenv(variable, value, 0) != 0)
+        return false;
+    execv("/proc/self/exe", argv);
+    unsetenv(variable);
+    return false;
+}
+
 /* ---- the machine ---- */
 
 void os_system_read(struct os_system *out)

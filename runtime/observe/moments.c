@@ -8,6 +8,7 @@
 #include "runtime/observe/batch.h"
 
 #include <assert.h>
+#include <cblas.h>
 #include <math.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@ struct part {
 struct sums {
     uint32_t height, panels;
     struct rt_buffer *panel[OBSERVE_PANELS_MAX]; /* DEVICE, as struct observe_moment */
-    struct rt_buffer *inputs; /* READBACK copy of the group's inputs, for maxima */
+    float *on_host;           /* the panels where the host sums; NULL: the device does */
+    struct rt_buffer *inputs; /* READBACK copy of the group's inputs, for the host */
     uint32_t ld;              /* of that copy */
     float *maxima;            /* [in], NULL: not asked for */
     double *means;            /* [in], sums until they are handed over; the same */
@@ -41,9 +43,11 @@ struct observer {
     struct model_pass pass;
     struct rt_buffer *x; /* hidden states of the part under way */
     float *hidden;       /* [rows][ld_hidden]: inputs of the next layer */
-    float *host;         /* panels of the group that is handed over */
+    float *host;         /* panels of the group that is handed over, of the device's */
+    bool host_sums;      /* the device is the host's processor: BLAS is faster there */
     struct sums sums[MODEL_GROUP_COUNT];
     bool begun; /* the layer's sums hold an earlier part */
+    struct observe_times times;
 };
 
 static rt_status no_memory(struct rt_ctx *ctx, const char *what, double bytes)
@@ -123,13 +127,23 @@ void observe_moment_rows(const struct observe_moment *m, uint32_t first, uint32_
     }
 }
 
+const float *observe_moment_right(const struct observe_moment *m, uint32_t i)
+{
+    assert(i < m->in);
+    const uint32_t p = i / m->height, k = i - p * m->height;
+    return m->panel[p] + (size_t)k * (padded(m->in) - p * m->height) + k;
+}
+
+uint32_t observe_moment_stride(const struct observe_moment *m, uint32_t i)
+{
+    return padded(m->in) - i / m->height * m->height;
+}
+
 double observe_moment_diagonal(const struct observe_moment *m)
 {
     double sum = 0;
-    for (uint32_t i = 0; i < m->in; i++) {
-        const uint32_t p = i / m->height, k = i - p * m->height;
-        sum += m->panel[p][(size_t)k * (padded(m->in) - p * m->height) + k];
-    }
+    for (uint32_t i = 0; i < m->in; i++)
+        sum += *observe_moment_right(m, i);
     return sum / m->in;
 }
 
@@ -182,13 +196,21 @@ static rt_status make_parts(struct observer *o)
 static rt_status make_panels(struct observer *o, struct sums *sums, uint32_t in)
 {
     rt_status st;
-    sums->height = panel_height(in, rt_device_plan(o->dev)->binding_bytes_max);
+    const uint64_t binding =
+        o->host_sums ? UINT64_MAX : rt_device_plan(o->dev)->binding_bytes_max;
+    sums->height = panel_height(in, binding);
     if (sums->height == 0 || (in + sums->height - 1) / sums->height > OBSERVE_PANELS_MAX)
         return rt_fail(o->ctx, RT_ERR_DEVICE_MEMORY,
                        "second moments of %u inputs need more than %d bindings of device "
                        "'%s'; use another device",
                        in, OBSERVE_PANELS_MAX, rt_device_info_of(o->dev)->name);
     sums->panels = (in + sums->height - 1) / sums->height;
+    if (o->host_sums) {
+        const uint64_t floats = moment_floats(in, sums->height);
+        sums->on_host = rt_alloc(o->ctx, floats, sizeof *sums->on_host);
+        return sums->on_host ? RT_OK
+                             : no_memory(o->ctx, "second moments", 4.0 * (double)floats);
+    }
     for (uint32_t p = 0; p < sums->panels; p++)
         TRY(model_buffer(o->dev, "second moments", 4 * panel_floats(in, sums->height, p),
                          RT_MEMORY_DEVICE, &sums->panel[p]));
@@ -198,13 +220,13 @@ fail:
     return st;
 }
 
-/* What maxima and means of a group need, where they are asked for. */
+/* What sums on the host need of a group, where they are asked for. */
 static rt_status make_magnitudes(struct observer *o, enum model_group g)
 {
     rt_status st;
     struct sums *sums = &o->sums[g];
     const uint32_t what = o->task->what, in = o->task->model->shape[g].in;
-    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS)))
+    if (!(what & ~(uint32_t)OBSERVE_MOMENTS) && !sums->on_host)
         return RT_OK;
     sums->ld = g == MODEL_O ? o->pass.ld_att : o->task->model->shape[g].ld_in;
     TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld, RT_MEMORY_READBACK,
@@ -233,12 +255,15 @@ static rt_status make_sums(struct observer *o)
         if (t->what & OBSERVE_MOMENTS) {
             TRY(make_panels(o, sums, in));
             const uint64_t own = moment_floats(in, sums->height);
-            floats = own > floats ? own : floats;
+            floats = own > floats && !o->host_sums ? own : floats;
         }
         TRY(make_magnitudes(o, (enum model_group)g));
     }
-    o->host = rt_alloc(o->ctx, floats, sizeof *o->host);
-    return o->host ? RT_OK : no_memory(o->ctx, "second moments", 4.0 * (double)floats);
+    if (floats > 0)
+        o->host = rt_alloc(o->ctx, floats, sizeof *o->host);
+    return o->host || floats == 0
+               ? RT_OK
+               : no_memory(o->ctx, "second moments", 4.0 * (double)floats);
 
 fail:
     return st;
@@ -274,6 +299,7 @@ static void deinit(struct observer *o)
         for (uint32_t p = 0; p < o->sums[g].panels; p++)
             rt_buffer_destroy(&o->sums[g].panel[p]);
         rt_buffer_destroy(&o->sums[g].inputs);
+        rt_free(o->sums[g].on_host);
         rt_free(o->sums[g].maxima);
         rt_free(o->sums[g].means);
     }
@@ -321,7 +347,7 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
     struct observer *o = user;
     struct sums *sums = &o->sums[g];
     (void)rows;
-    for (uint32_t row = 0; row < o->batch.rows; row += OBSERVE_BLOCK) {
+    for (uint32_t row = 0; !sums->on_host && row < o->batch.rows; row += OBSERVE_BLOCK) {
         const uint32_t left = o->batch.rows - row;
         const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
         for (uint32_t p = 0; p < sums->panels; p++)
@@ -334,6 +360,27 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
         x.size = 4ull * o->batch.rows_padded * ldx;
         rt_list_copy(list, x,
                      (struct rt_slice){ .buffer = sums->inputs, .size = x.size });
+    }
+}
+
+/* The panels of a group += the inputs of a part, in blocks of rows as on the device. */
+static void add_moments(struct observer *o, enum model_group g)
+{
+    const struct sums *sums = &o->sums[g];
+    const uint32_t in = o->task->model->shape[g].in;
+    const float *x = rt_buffer_map(sums->inputs);
+    for (uint32_t row = 0; row < o->batch.rows; row += OBSERVE_BLOCK) {
+        const uint32_t left = o->batch.rows - row;
+        const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
+        float *to = sums->on_host;
+        for (uint32_t at = 0; at < in; at += sums->height) {
+            const uint32_t rows = in - at < sums->height ? in - at : sums->height;
+            const float *from = x + (size_t)row * sums->ld + at;
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)rows,
+                        (int)(in - at), (int)n, 1, from, (int)sums->ld, from,
+                        (int)sums->ld, o->begun || row > 0, to, (int)(padded(in) - at));
+            to += panel_floats(in, sums->height, at / sums->height);
+        }
     }
 }
 
@@ -351,6 +398,14 @@ static void add_magnitudes(struct observer *o, enum model_group g)
         }
 }
 
+/* Adds what passed since *from, which becomes now. */
+static void count_time(uint64_t *sum, uint64_t *from)
+{
+    const uint64_t now = rt_time_ns();
+    *sum += now - *from;
+    *from = now;
+}
+
 static rt_status run_part(struct observer *o, uint32_t layer, const struct part *part)
 {
     rt_status st;
@@ -359,6 +414,7 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     const struct model_cache contiguous = { 0 };
     const uint64_t ld = t->model->ld_hidden;
     float *hidden = o->hidden + part->row0 * ld;
+    uint64_t now = rt_time_ns();
     TRY(batch_fill(&o->batch, o->ctx, t->sequences + part->first, part->count, &o->pass,
                    NULL));
     TRY(rt_list_create(o->dev, "observe", &list));
@@ -371,9 +427,14 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     TRY(rt_list_end(list));
     TRY(rt_submit(o->dev, list));
     TRY(rt_wait(o->dev));
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        if (o->sums[g].inputs)
+    count_time(&o->times.forward_ns, &now);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        if (o->sums[g].on_host)
+            add_moments(o, (enum model_group)g);
+        if (t->what & ~(uint32_t)OBSERVE_MOMENTS)
             add_magnitudes(o, (enum model_group)g);
+    }
+    count_time(&o->times.sums_ns, &now);
     if (layer + 1 < t->model->config.layers)
         TRY(rt_buffer_read(o->x, 0, hidden, 4 * ld * part->rows));
     o->begun = true;
@@ -392,10 +453,11 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
                                      .rows = o->rows,
                                      .height = sums->height,
                                      .panels = sums->panels };
-    float *to = o->host;
+    float *to = sums->on_host ? sums->on_host : o->host;
     for (uint32_t p = 0; p < sums->panels; p++) {
         const uint64_t floats = panel_floats(moment.in, sums->height, p);
-        TRY(rt_buffer_read(sums->panel[p], 0, to, 4 * floats));
+        if (!sums->on_host)
+            TRY(rt_buffer_read(sums->panel[p], 0, to, 4 * floats));
         moment.panel[p] = to;
         to += floats;
     }
@@ -410,7 +472,9 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
     };
     for (uint32_t i = 0; sums->means && i < moment.in; i++)
         sums->means[i] /= (double)o->rows;
+    uint64_t now = rt_time_ns();
     TRY(t->group(t->user, &seen));
+    count_time(&o->times.group_ns, &now);
 
 fail:
     return st;
@@ -448,6 +512,7 @@ rt_status observe_layers(const struct observe_task *task)
     struct observer o = { .task = task, .dev = task->model->dev };
     assert(task->what & (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS));
     o.ctx = rt_device_ctx(o.dev);
+    o.host_sums = rt_device_info_of(o.dev)->software;
     if (task->count == 0)
         return rt_fail(o.ctx, RT_ERR_USAGE, "observing layers: there is no sequence");
     o.pass_rows = pass_rows_of(&o);
@@ -456,12 +521,14 @@ rt_status observe_layers(const struct observe_task *task)
         TRY(run_layer(&o, l));
 
 fail:
+    if (task->times)
+        *task->times = o.times;
     deinit(&o);
     return st;
 }
 
 void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pass_rows,
-                     uint32_t what, struct observe_cost *out)
+                     uint32_t what, bool software, struct observe_cost *out)
 {
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     const uint64_t hidden = rt_round_up(config->hidden, RT_COL_PAD);
@@ -475,11 +542,11 @@ void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pa
         const uint32_t in = shape[g].in;
         const uint64_t floats = moment_floats(in, panel_height(in, UINT64_MAX));
         if (what & OBSERVE_MOMENTS) {
-            host = floats > host ? floats : host;
-            out->device_bytes += 4 * floats;
+            host = software ? host + floats : floats > host ? floats : host;
+            out->device_bytes += software ? 0 : 4 * floats;
             out->flops += 2.0 * (double)rows * (double)floats * config->layers;
         }
-        if (what & (OBSERVE_MAXIMA | OBSERVE_MEANS))
+        if (what & ~(uint32_t)OBSERVE_MOMENTS || software)
             out->device_bytes += 4 * pass * shape[g].ld_in;
     }
     out->host_bytes += 4 * host;

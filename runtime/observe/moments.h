@@ -6,6 +6,7 @@
  * How it runs. All tokens go through layer 0, then all through layer 1, and so on: the
  * hidden states between two layers are kept on the host, so each layer runs once. The
  * groups of one layer are summed on the device, then handed to the caller one at a time.
+ * Where the device is software, that is the host's processor, the host sums with BLAS.
  *
  * Sums. X^T X is summed in float over blocks of OBSERVE_BLOCK rows, each in order, and the
  * blocks are added in float in order: an entry (i, j) is within
@@ -47,6 +48,10 @@ struct observe_moment {
  * are the same, the matrix being symmetric. */
 void observe_moment_rows(const struct observe_moment *moment, uint32_t first,
                          uint32_t count, double *out);
+/* Values (i, i), (i, i + 1) ... (i, in - 1) of the sum, as they are kept. */
+const float *observe_moment_right(const struct observe_moment *moment, uint32_t i);
+/* Floats from there to value (i + 1, j) of the same panel. */
+uint32_t observe_moment_stride(const struct observe_moment *moment, uint32_t i);
 /* The mean of the sum's diagonal. */
 double observe_moment_diagonal(const struct observe_moment *moment);
 
@@ -59,6 +64,13 @@ struct observe_group {
     const struct observe_moment *moment; /* null: not asked for */
     const float *maxima; /* [in] largest |x| of each column, NULL if not asked for */
     const double *means; /* [in] mean |x| of each column, NULL if not asked for */
+};
+
+/* Where the time of a task went, nanoseconds. */
+struct observe_times {
+    uint64_t forward_ns; /* layers, with the sums where the device makes them */
+    uint64_t sums_ns;    /* sums on the host */
+    uint64_t group_ns;   /* the callback `group` */
 };
 
 struct observe_task {
@@ -76,7 +88,8 @@ struct observe_task {
     rt_status (*group)(void *user, const struct observe_group *seen);
     /* Called after every pass of `total`: progress, or a status to stop. May be null. */
     rt_status (*pass)(void *user, uint64_t done, uint64_t total);
-    void *user; /* borrowed */
+    void *user;                  /* borrowed */
+    struct observe_times *times; /* set at the end; may be NULL */
 };
 
 /* RT_ERR_USAGE for a sequence of fewer than two tokens, RT_ERR_NO_DEVICE for one that is
@@ -89,8 +102,9 @@ struct observe_cost {
     double flops; /* of the moments, the forward pass apart */
 };
 /* `rows` tokens in all, `pass_rows` of them per pass. Rounding of the device's allocator
- * and copies of packed weights in 32 bits (plan.decode_rows) are not counted. */
+ * and copies of packed weights in 32 bits (plan.decode_rows) are not counted. `software`:
+ * as rt_device_info, the sums are the host's. */
 void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pass_rows,
-                     uint32_t what, struct observe_cost *out);
+                     uint32_t what, bool software, struct observe_cost *out);
 
 #endif

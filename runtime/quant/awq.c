@@ -30,7 +30,7 @@ struct search {
     double *weights; /* [in] mean share of the largest magnitude of the group */
     float *factors;  /* [in] under trial */
     float *scaled;   /* [out][in] */
-    double *d;       /* [out][in] */
+    float *d;        /* [out][in] */
 };
 
 static float largest_of(const float *w, uint32_t n)
@@ -80,16 +80,14 @@ static void factors_of(struct search *s, double ratio)
 
 /* W - Q(W s) / s of a row's group. */
 static void difference(struct search *s, const float *w, const float *scaled,
-                       const float *factors, uint32_t n, double *d)
+                       const float *factors, uint32_t n, float *d)
 {
     float scale;
     uint8_t zero;
     quant_grid_fit(s->o, scaled, n, NULL, &scale, &zero);
-    for (uint32_t k = 0; k < n; k++) {
-        const uint8_t code = quant_grid_code(s->o, scaled[k], scale, zero);
-        const double q = (double)quant_grid_value(code, scale, zero);
-        d[k] = (double)w[k] - q / (double)factors[k];
-    }
+    quant_grid_values(s->o, scaled, n, scale, zero, d);
+    for (uint32_t k = 0; k < n; k++)
+        d[k] = w[k] - d[k] / factors[k];
 }
 
 static rt_status error_of(struct search *s, double *out)
@@ -176,8 +174,8 @@ struct cutting {
     const struct quant_options *o;
     const struct quant_matrix *m;
     struct quant_codes *out;
-    double *h;     /* [n][n]: the moments of the group's inputs */
-    double *e, *y; /* [ROWS][n] */
+    float *h;      /* [n][n]: the moments of the group's inputs */
+    float *e, *y;  /* [ROWS][n] */
     double *least; /* [ROWS] */
 };
 
@@ -196,18 +194,18 @@ static void try_cut(struct cutting *c, uint32_t row0, uint32_t rows, uint32_t fi
         const float most = (-low > high ? -low : high) * (float)(1 - cut / 20.0);
         quant_grid_of(c->o, low < -most ? -most : low, high > most ? most : high,
                       &scale[r], &zero[r]);
-        for (uint32_t k = 0; k < n; k++) {
-            const uint8_t code = quant_grid_code(c->o, w[k], scale[r], zero[r]);
-            c->e[(size_t)r * n + k] =
-                (double)w[k] - (double)quant_grid_value(code, scale[r], zero[r]);
-        }
+        float *e = c->e + (size_t)r * n;
+        quant_grid_values(c->o, w, n, scale[r], zero[r], e);
+        for (uint32_t k = 0; k < n; k++)
+            e[k] = w[k] - e[k];
     }
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)n, (int)n, 1,
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)n, (int)n, 1,
                 c->e, (int)n, c->h, (int)n, 0, c->y, (int)n);
     for (uint32_t r = 0; r < rows; r++) {
         const size_t at = (size_t)(row0 + r) * groups + first / group;
-        const double error =
-            cblas_ddot((int)n, c->e + (size_t)r * n, 1, c->y + (size_t)r * n, 1);
+        double error = 0;
+        for (size_t k = (size_t)r * n; k < (size_t)(r + 1) * n; k++)
+            error += (double)c->e[k] * (double)c->y[k];
         if (cut > 0 && !(error < c->least[r]))
             continue;
         c->least[r] = error;
@@ -216,12 +214,25 @@ static void try_cut(struct cutting *c, uint32_t row0, uint32_t rows, uint32_t fi
     }
 }
 
-static void cut_group(struct cutting *c, double *chunk, uint32_t first, uint32_t n)
+/* The moments of a group's inputs, divided as they are. */
+static void load_moment(struct cutting *c, uint32_t first, uint32_t n)
 {
+    const float *divisors = c->m->divisors;
     for (uint32_t i = 0; i < n; i++) {
-        quant_moment_rows(c->m, first + i, 1, chunk);
-        memcpy(c->h + (size_t)i * n, chunk + first, n * sizeof *c->h);
+        const float *from = observe_moment_right(c->m->moment, first + i);
+        for (uint32_t j = i; j < n; j++) {
+            const double by =
+                divisors ? (double)divisors[first + i] * (double)divisors[first + j]
+                         : 1.0;
+            const float h = (float)((double)from[j - i] / by);
+            c->h[(size_t)i * n + j] = c->h[(size_t)j * n + i] = h;
+        }
     }
+}
+
+static void cut_group(struct cutting *c, uint32_t first, uint32_t n)
+{
+    load_moment(c, first, n);
     for (uint32_t row = 0; row < c->m->out; row += ROWS) {
         const uint32_t rows = c->m->out - row < ROWS ? c->m->out - row : ROWS;
         for (int cut = 0; cut < QUANT_AWQ_CUTS; cut++)
@@ -234,7 +245,6 @@ static rt_status cut_ranges(struct rt_ctx *ctx, const struct quant_options *o,
 {
     rt_status st = RT_OK;
     const size_t in = m->in, group = o->group && o->group < m->in ? o->group : m->in;
-    double *chunk = rt_alloc(ctx, in, sizeof *chunk);
     struct cutting c = { .o = o,
                          .m = m,
                          .out = out,
@@ -242,11 +252,10 @@ static rt_status cut_ranges(struct rt_ctx *ctx, const struct quant_options *o,
                          .e = rt_alloc(ctx, ROWS * group, sizeof *c.e),
                          .y = rt_alloc(ctx, ROWS * group, sizeof *c.y),
                          .least = rt_alloc(ctx, ROWS, sizeof *c.least) };
-    if (!chunk || !c.h || !c.e || !c.y || !c.least)
+    if (!c.h || !c.e || !c.y || !c.least)
         st = no_memory(ctx, m);
     for (size_t k = 0; st == RT_OK && k < in; k += group)
-        cut_group(&c, chunk, (uint32_t)k, (uint32_t)(in - k < group ? in - k : group));
-    rt_free(chunk);
+        cut_group(&c, (uint32_t)k, (uint32_t)(in - k < group ? in - k : group));
     rt_free(c.h);
     rt_free(c.e);
     rt_free(c.y);

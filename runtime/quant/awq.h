@@ -15,7 +15,7 @@
  * of itself, i = 0 .. 9, with the least error of the group's own share of an output: e H_gg
  * e^T over the group's columns; of equals the widest.
  *
- * FLOPs: 21 x 2 out in^2 for the factors, 10 x 2 out in group for the ranges. */
+ * FLOPs: 21 x 1.1 out in^2 for the factors, 10 x 2 out in group for the ranges. */
 #ifndef RUNTIME_QUANT_AWQ_H
 #define RUNTIME_QUANT_AWQ_H
 

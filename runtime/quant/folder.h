@@ -36,6 +36,7 @@ struct quant_report {
     uint32_t halved;
     double change, changed_value;
     char changed[160];
+    struct observe_times times; /* with calibration */
 };
 
 /* Reads a Hugging Face folder or GGUF file, quantizes by the options' method the seven projections of every layer

@@ -8,6 +8,7 @@
 #include "runtime/quant/rtn.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -185,6 +186,26 @@ fail:
     return st;
 }
 
+/* The codes of the method, and their objective; codes of rounding to nearest are there. */
+static rt_status quantize_measured(struct quant_writer *w, struct module *m,
+                                   double nearest, double *out)
+{
+    rt_status st;
+    const struct quant_method *method = quant_method_of(w->options);
+    *out = nearest;
+    if (method->quantize == quant_rtn && !w->options->search)
+        return RT_OK;
+    m->codes.objective = NAN;
+    TRY(method->quantize(w->ctx, w->options, &m->matrix, &m->codes));
+    *out = m->codes.objective;
+    if (isnan(*out))
+        TRY(quant_objective(w->ctx, w->options, &m->matrix, &m->codes, out));
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 static rt_status calibrated_module(struct quant_writer *w, struct module *m,
                                    const float *factors)
 {
@@ -196,8 +217,7 @@ static rt_status calibrated_module(struct quant_writer *w, struct module *m,
         for (size_t k = 0; k < m->matrix.in; k++)
             m->values[r * m->matrix.in + k] *= factors[k];
     m->matrix.divisors = factors;
-    TRY(quant_method_of(w->options)->quantize(w->ctx, w->options, &m->matrix, &m->codes));
-    TRY(quant_objective(w->ctx, w->options, &m->matrix, &m->codes, &fared.objective));
+    TRY(quantize_measured(w, m, fared.rtn, &fared.objective));
     w->report->objective += fared.objective;
     w->report->objective_rtn += fared.rtn;
     w->report->not_better += fared.objective >= fared.rtn;
@@ -343,7 +363,8 @@ rt_status quant_modules_calibrated(struct quant_writer *w)
                                                quant_method_of(w->options)->needs,
                                        .group = take_group,
                                        .pass = after_pass,
-                                       .user = &c };
+                                       .user = &c,
+                                       .times = &w->report->times };
     const struct fmt_config *config = fmt_model_config(w->model);
     w->divided =
         rt_alloc(w->ctx, (size_t)config->layers * MODEL_GROUP_COUNT, sizeof *w->divided);

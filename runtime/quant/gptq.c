@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = QUANT_GPTQ_BLOCK, ROWS = QUANT_GPTQ_ROWS, CHUNK = 64, TRIES = 4 };
+enum { BLOCK = QUANT_GPTQ_BLOCK, ROWS = QUANT_GPTQ_ROWS, INNER = 32, TRIES = 4 };
 
 struct gptq {
     struct rt_ctx *ctx;
@@ -24,10 +24,13 @@ struct gptq {
     uint32_t *column; /* [in] of the matrix, at r: r = in - 1 is visited first */
     double *diagonal; /* [in] of the matrix' columns */
     double *l;        /* [in][in] column-major: the factor */
-    double *chunk;    /* [CHUNK][in] of H */
+    uint32_t *at;     /* [in] r of each column of the matrix */
     double *error;    /* [ROWS][in]: w - q of the columns visited so far, at r */
     double *gained;   /* [ROWS][BLOCK]: what columns of a block take over, times L_rr */
     double *corner;   /* [BLOCK][BLOCK]: the block of l on the diagonal, by rows */
+    double added;     /* to the diagonal of H */
+    double damped;    /* the objective so far, with what was added */
+    double squares;   /* sum of (w - q)^2 so far */
 };
 
 static rt_status no_memory(const struct gptq *g)
@@ -73,26 +76,28 @@ static rt_status make_order(struct gptq *g)
 
 /* ---- the factor ---- */
 
-/* H in the reverse order of visit, damped. */
+/* The lower triangle of H in the reverse order of visit, damped. */
 static void load_moment(struct gptq *g, double added)
 {
     const uint32_t in = g->m->in;
     const double rows = (double)g->m->moment->rows;
-    uint32_t *at = (uint32_t *)g->error; /* [in]: r of a column; error is free still */
+    const float *divisors = g->m->divisors;
     for (uint32_t r = 0; r < in; r++)
-        at[g->column[r]] = r;
-    for (uint32_t k = 0; k < in; k += CHUNK) {
-        const uint32_t n = in - k < CHUNK ? in - k : CHUNK;
-        quant_moment_rows(g->m, k, n, g->chunk);
-        for (uint32_t i = 0; i < n; i++) {
-            double *to = g->l + (size_t)at[k + i] * in;
-            const double *from = g->chunk + (size_t)i * in;
-            for (uint32_t j = 0; j < in; j++)
-                to[at[j]] = from[j] / rows;
+        g->at[g->column[r]] = r;
+    for (uint32_t i = 0; i < in; i++) {
+        const float *from = observe_moment_right(g->m->moment, i);
+        const double by = rows * (divisors ? (double)divisors[i] : 1.0);
+        const size_t r = g->at[i];
+        for (uint32_t j = i; j < in; j++) {
+            const size_t s = g->at[j];
+            const double h = (double)from[j - i] / by;
+            g->l[r < s ? r * in + s : s * in + r] =
+                divisors ? h / (double)divisors[j] : h;
         }
     }
     for (uint32_t r = 0; r < in; r++)
         g->l[(size_t)r * in + r] += added;
+    g->added = added;
 }
 
 /* *good false: not positive definite, however damped. */
@@ -134,20 +139,44 @@ static void round_one(struct gptq *g, uint32_t row, uint32_t r, double gained,
     *error = w - (double)quant_grid_value(code, scale, zero);
 }
 
-/* Columns [first, first + n), last first, of `count` rows from `row0` on. */
-static void round_block(struct gptq *g, uint32_t row0, uint32_t count, uint32_t first,
-                        uint32_t n)
+/* Columns [first + j0, first + end) of a block, last first, of `count` rows from row0 on.
+ * Their share of what columns before them gained is in `gained` already. */
+static void round_inner(struct gptq *g, uint32_t row0, uint32_t count, uint32_t first,
+                        uint32_t j0, uint32_t end)
 {
     const uint32_t in = g->m->in;
     for (uint32_t row = 0; row < count; row++) {
         double *gained = g->gained + (size_t)row * BLOCK;
         double *error = g->error + (size_t)row * in + first;
-        for (uint32_t j = n; j-- > 0;) {
+        double damped = 0, squares = 0;
+        for (uint32_t j = end; j-- > j0;) {
             const double *l = g->corner + (size_t)j * BLOCK;
             round_one(g, row0 + row, first + j, gained[j] / l[j], &error[j]);
-            for (uint32_t k = 0; k < j; k++)
-                gained[k] += error[j] * l[k];
+            const double e = error[j], whole = gained[j] + e * l[j];
+            damped += whole * whole;
+            squares += e * e;
+            for (uint32_t k = j0; k < j; k++)
+                gained[k] += e * l[k];
         }
+        g->damped += damped;
+        g->squares += squares;
+    }
+}
+
+/* Columns [first, first + n) of `count` rows from row0 on: a few at a time by scalars, and
+ * what those give to the rest of the block as a product. */
+static void round_block(struct gptq *g, uint32_t row0, uint32_t count, uint32_t first,
+                        uint32_t n)
+{
+    const uint32_t in = g->m->in;
+    for (uint32_t end = n; end > 0;) {
+        const uint32_t inner = end % INNER ? end % INNER : INNER, j0 = end - inner;
+        round_inner(g, row0, count, first, j0, end);
+        if (j0 > 0)
+            cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)j0,
+                        (int)inner, 1, g->error + first + j0, (int)in,
+                        g->corner + (size_t)j0 * BLOCK, BLOCK, 1, g->gained, BLOCK);
+        end = j0;
     }
 }
 
@@ -180,12 +209,11 @@ static rt_status allocate(struct gptq *g)
     g->column = rt_alloc(g->ctx, in, sizeof *g->column);
     g->diagonal = rt_alloc(g->ctx, in, sizeof *g->diagonal);
     g->l = rt_alloc(g->ctx, in * in, sizeof *g->l);
-    g->chunk = rt_alloc(g->ctx, CHUNK * in, sizeof *g->chunk);
+    g->at = rt_alloc(g->ctx, in, sizeof *g->at);
     g->error = rt_alloc(g->ctx, ROWS * in, sizeof *g->error);
     g->gained = rt_alloc(g->ctx, (size_t)ROWS * BLOCK, sizeof *g->gained);
     g->corner = rt_alloc(g->ctx, (size_t)BLOCK * BLOCK, sizeof *g->corner);
-    return g->column && g->diagonal && g->l && g->chunk && g->error && g->gained &&
-                   g->corner
+    return g->column && g->diagonal && g->l && g->at && g->error && g->gained && g->corner
                ? RT_OK
                : no_memory(g);
 }
@@ -195,7 +223,7 @@ static void deinit(struct gptq *g)
     rt_free(g->column);
     rt_free(g->diagonal);
     rt_free(g->l);
-    rt_free(g->chunk);
+    rt_free(g->at);
     rt_free(g->error);
     rt_free(g->gained);
     rt_free(g->corner);
@@ -209,7 +237,7 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
     struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
     assert(m->moment && m->moment->in == m->in && m->moment->rows > 0);
     TRY(allocate(&g));
-    TRY(quant_diagonal(ctx, m, g.diagonal));
+    quant_diagonal(m, g.diagonal);
     TRY(make_order(&g));
     TRY(make_factor(&g, &good));
     if (!good) {
@@ -223,6 +251,7 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
     TRY(quant_grid_matrix(ctx, o, m, out));
     for (uint32_t row = 0; row < m->out; row += ROWS)
         round_rows(&g, row, m->out - row < ROWS ? m->out - row : ROWS);
+    out->objective = g.damped - g.added * g.squares;
 
 fail:
     deinit(&g);

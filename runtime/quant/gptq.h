@@ -9,6 +9,8 @@
  * fixed beforehand from the matrix itself ("static groups"), so that visiting columns by
  * descending activation (the default) leaves the stored layout as it is.
  *
+ * The output error comes with it: the sum of L_jj^2 (t_j - q_j)^2 is that of the damped H.
+ *
  * In double; the value that is rounded, scale and code are floats, as they are stored.
  * FLOPs: in^3 / 3 for the factor, out in^2 for the rounding. Memory beside the arguments:
  * 8 in^2 for the factor and 16 rows in, rows at most QUANT_GPTQ_ROWS. */
@@ -17,7 +19,7 @@
 
 #include "runtime/quant/method.h"
 
-enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ROWS = 256 };
+enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ROWS = 512 };
 
 /* A moment that is not positive definite gets ten times the damping, three times at most;
  * then the matrix is rounded to nearest, which is a warning with its name. RT_ERR_INPUT:

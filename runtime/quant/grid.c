@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+enum { CHUNK = 256 /* values that are rounded at once */ };
+
 static float clamp(float v, float low, float high)
 {
     return v < low ? low : v > high ? high : v;
@@ -47,14 +49,38 @@ uint8_t quant_grid_code(const struct quant_options *o, float v, float scale, uin
     return (uint8_t)(clamp(rintf(v / scale), -half, half) + (float)zero);
 }
 
+/* Half to even below 2^22, without a call. */
+static inline float nearest(float v)
+{
+    const float shift = 0x1.8p23f;
+    return (v + shift) - shift;
+}
+
+/* Cutting a quotient to whole bounds before it is rounded gives what rounding first does. */
+void quant_grid_values(const struct quant_options *o, const float *v, uint32_t n,
+                       float scale, uint8_t zero, float *out)
+{
+    const float half = (float)((1u << (o->bits - 1)) - 1);
+    const float low = o->asymmetric ? -(float)zero : -half;
+    const float high = o->asymmetric ? (float)((1u << o->bits) - 1) - (float)zero : half;
+    for (uint32_t i = 0; i < n; i++) {
+        const float x = v[i] / scale, above = x < low ? low : x;
+        out[i] = nearest(above > high ? high : above) * scale;
+    }
+}
+
 static double error_of(const struct quant_options *o, const float *v, uint32_t n,
                        const double *weights, float scale, uint8_t zero)
 {
+    float q[CHUNK];
     double sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const uint8_t code = quant_grid_code(o, v[i], scale, zero);
-        const double d = (double)v[i] - (double)quant_grid_value(code, scale, zero);
-        sum += weights ? weights[i] * d * d : d * d;
+    for (uint32_t at = 0; at < n; at += CHUNK) {
+        const uint32_t count = n - at < CHUNK ? n - at : CHUNK;
+        quant_grid_values(o, v + at, count, scale, zero, q);
+        for (uint32_t i = 0; i < count; i++) {
+            const double d = (double)v[at + i] - (double)q[i];
+            sum += weights ? weights[at + i] * d * d : d * d;
+        }
     }
     return sum;
 }
@@ -82,31 +108,26 @@ void quant_grid_fit(const struct quant_options *o, const float *v, uint32_t n,
     }
 }
 
-rt_status quant_diagonal(struct rt_ctx *ctx, const struct quant_matrix *m, double *out)
+void quant_diagonal(const struct quant_matrix *m, double *out)
 {
-    double *row = rt_alloc(ctx, m->in, sizeof *row);
-    if (!row)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     for (uint32_t i = 0; i < m->in; i++) {
-        quant_moment_rows(m, i, 1, row);
-        out[i] = row[i];
+        const double d = m->divisors ? (double)m->divisors[i] : 1.0;
+        out[i] = (double)*observe_moment_right(m->moment, i) / (d * d);
     }
-    rt_free(row);
-    return RT_OK;
 }
 
 rt_status quant_grid_matrix(struct rt_ctx *ctx, const struct quant_options *o,
                             const struct quant_matrix *m, struct quant_codes *out)
 {
-    rt_status st = RT_OK;
     const uint32_t groups = quant_groups(o, m->in), group = quant_group(o, m->in);
     double *weights = NULL;
     if (o->search && m->moment) {
         weights = rt_alloc(ctx, m->in, sizeof *weights);
-        st = weights ? quant_diagonal(ctx, m, weights)
-                     : rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+        if (!weights)
+            return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+        quant_diagonal(m, weights);
     }
-    for (uint32_t r = 0; st == RT_OK && r < m->out; r++)
+    for (uint32_t r = 0; r < m->out; r++)
         for (uint32_t g = 0; g < groups; g++) {
             const uint32_t first = g * group;
             const uint32_t n = m->in - first < group ? m->in - first : group;
@@ -116,7 +137,7 @@ rt_status quant_grid_matrix(struct rt_ctx *ctx, const struct quant_options *o,
                            out->zeros + at);
         }
     rt_free(weights);
-    return st;
+    return RT_OK;
 }
 
 void quant_grid_codes(const struct quant_options *o, const struct quant_matrix *m,

@@ -26,6 +26,10 @@ void quant_grid_fit(const struct quant_options *options, const float *values, ui
 uint8_t quant_grid_code(const struct quant_options *options, float value, float scale,
                         uint8_t zero);
 
+/* The values that n values are rounded to: quant_grid_value of their codes. */
+void quant_grid_values(const struct quant_options *options, const float *values,
+                       uint32_t n, float scale, uint8_t zero, float *out);
+
 static inline float quant_grid_value(uint8_t code, float scale, uint8_t zero)
 {
     return (float)((int)code - (int)zero) * scale;
@@ -42,8 +46,7 @@ void quant_grid_codes(const struct quant_options *options,
 /* The range of n values and 0. */
 void quant_grid_range(const float *values, uint32_t n, float *low, float *high);
 /* Diagonal of the second moments of a matrix' inputs, [in]. */
-RT_CHECKED rt_status quant_diagonal(struct rt_ctx *ctx, const struct quant_matrix *matrix,
-                                    double *out);
+void quant_diagonal(const struct quant_matrix *matrix, double *out);
 /* Scale and zero of a range that holds 0. */
 void quant_grid_of(const struct quant_options *options, float low, float high,
                    float *scale, uint8_t *zero);

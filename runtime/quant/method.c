@@ -11,7 +11,7 @@
 #include <cblas.h>
 #include <string.h>
 
-enum { CHUNK = 64 /* rows of a matrix, columns of H at once */ };
+enum { CHUNK = 1024 /* rows of a matrix at once */ };
 
 static const struct quant_method methods[] = {
 #define METHOD(name, needs, scale, summary) \
@@ -63,43 +63,67 @@ uint32_t quant_groups(const struct quant_options *o, uint32_t in)
 
 /* ---- the objective ---- */
 
-void quant_moment_rows(const struct quant_matrix *m, uint32_t first, uint32_t count,
-                       double *out)
+/* The panel of H from row `at` on, `height` rows, against `count` rows of d: what they
+ * give with the columns of the panel itself, and twice what they give with those to its
+ * right, whose other half lies below the diagonal. The diagonal tile holds both halves
+ * only in an upper triangle, which is made whole in `tile`. */
+static double panel_error(const struct quant_matrix *m, const float *d, uint32_t count,
+                          uint32_t at, uint32_t height, const float *tile, float *y)
 {
-    observe_moment_rows(m->moment, first, count, out);
-    if (!m->divisors)
-        return;
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t j = 0; j < m->in; j++)
-            *out++ /= (double)m->divisors[first + i] * (double)m->divisors[j];
+    const int in = (int)m->in, n = (int)height, rows = (int)count;
+    const uint32_t right = at + height;
+    double sum = 0;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, n, n, 1, d + at, in,
+                tile, n, 0, y, n);
+    if (right < m->in) {
+        const float *h = observe_moment_right(m->moment, at) + height;
+        const int ld = (int)(observe_moment_stride(m->moment, at));
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, n, in - (int)right, 2,
+                    d + right, in, h, ld, 1, y, n);
+    }
+    for (uint32_t r = 0; r < count; r++)
+        for (uint32_t k = 0; k < height; k++)
+            sum +=
+                (double)d[(size_t)r * m->in + at + k] * (double)y[(size_t)r * height + k];
+    return sum;
 }
 
-/* H is made a few columns at a time and meets all rows, so that it is read once. */
+/* Rows and columns [at, at + n) of H, both triangles. */
+static void make_tile(const struct observe_moment *m, uint32_t at, uint32_t n,
+                      float *tile)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        const float *row = observe_moment_right(m, at + i);
+        for (uint32_t j = i; j < n; j++)
+            tile[(size_t)i * n + j] = tile[(size_t)j * n + i] = row[j - i];
+    }
+}
+
 rt_status quant_output_error(struct rt_ctx *ctx, const struct quant_matrix *m,
-                             const double *d, double *out)
+                             const float *d, double *out)
 {
     rt_status st = RT_OK;
-    const size_t rows = m->out, in = m->in;
     double sum = 0;
-    double *h = rt_alloc(ctx, CHUNK * in, sizeof *h);
-    double *y = rt_alloc(ctx, rows * CHUNK, sizeof *y);
-    if (!h || !y) {
+    const uint32_t most = m->moment->height < m->in ? m->moment->height : m->in;
+    float *tile = rt_alloc(ctx, (size_t)most * most, sizeof *tile);
+    float *y = rt_alloc(ctx, (size_t)CHUNK * most, sizeof *y);
+    if (!tile || !y) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory to compare '%s'",
                      m->name);
         goto fail;
     }
-    for (uint32_t k = 0; k < m->in; k += CHUNK) {
-        const uint32_t n = m->in - k < CHUNK ? m->in - k : CHUNK;
-        quant_moment_rows(m, k, n, h);
-        cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)n, (int)in,
-                    1, d, (int)in, h, (int)in, 0, y, (int)n);
-        for (size_t r = 0; r < rows; r++)
-            sum += cblas_ddot((int)n, d + r * in + k, 1, y + r * n, 1);
+    for (uint32_t at = 0; at < m->in; at += most) {
+        const uint32_t height = m->in - at < most ? m->in - at : most;
+        make_tile(m->moment, at, height, tile);
+        for (uint32_t r = 0; r < m->out; r += CHUNK)
+            sum +=
+                panel_error(m, d + (size_t)r * m->in,
+                            m->out - r < CHUNK ? m->out - r : CHUNK, at, height, tile, y);
     }
     *out = sum / (double)m->moment->rows;
 
 fail:
-    rt_free(h);
+    rt_free(tile);
     rt_free(y);
     return st;
 }
@@ -109,15 +133,16 @@ rt_status quant_objective(struct rt_ctx *ctx, const struct quant_options *o,
                           double *out)
 {
     const uint32_t groups = quant_groups(o, m->in), group = quant_group(o, m->in);
-    double *d = rt_alloc(ctx, (size_t)m->out * m->in, sizeof *d);
+    float *d = rt_alloc(ctx, (size_t)m->out * m->in, sizeof *d);
     if (!d)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'",
                        m->name);
     for (uint32_t r = 0; r < m->out; r++)
         for (uint32_t k = 0; k < m->in; k++) {
             const size_t at = (size_t)r * m->in + k, g = (size_t)r * groups + k / group;
-            const float q = quant_grid_value(c->codes[at], c->scales[g], c->zeros[g]);
-            d[at] = (double)m->w[at] - (double)q;
+            d[at] = m->w[at] - quant_grid_value(c->codes[at], c->scales[g], c->zeros[g]);
+            if (m->divisors)
+                d[at] /= m->divisors[k];
         }
     const rt_status st = quant_output_error(ctx, m, d, out);
     rt_free(d);

@@ -34,16 +34,14 @@ struct quant_matrix {
     const float *divisors;
 };
 
-/* Rows [first, first + count) of the sum X^T X of a matrix' inputs, [count][in]. */
-void quant_moment_rows(const struct quant_matrix *matrix, uint32_t first, uint32_t count,
-                       double *out);
-
 /* Where its codes go: codes [out][in], scales and zeros [out][groups], unsigned, as they
- * are stored. All of the caller. */
+ * are stored. All of the caller. A method that knows their objective (quant_objective)
+ * anyhow sets that too; others leave it. */
 struct quant_codes {
     uint8_t *codes;
     float *scales;
     uint8_t *zeros;
+    double objective;
 };
 
 struct quant_method {
@@ -70,13 +68,15 @@ RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options 
 uint32_t quant_group(const struct quant_options *options, uint32_t in);
 uint32_t quant_groups(const struct quant_options *options, uint32_t in);
 
-/* trace(D H D^T) of a difference d [out][in] of the matrix, H = X^T X / rows. */
+/* trace(D H D^T) of a difference d [out][in] of the matrix, H = X^T X / rows, X as the
+ * moment has it (divisors are the caller's). Products in float, sums of them in double.
+ * 1.1 out in^2 FLOPs where H comes in panels. */
 RT_CHECKED rt_status quant_output_error(struct rt_ctx *ctx,
-                                        const struct quant_matrix *matrix,
-                                        const double *d, double *out);
+                                        const struct quant_matrix *matrix, const float *d,
+                                        double *out);
 /* What quantizing did to the outputs of a matrix on the calibration text: the mean over
  * tokens of |(W - Q(W)) x|^2, summed over outputs, which is trace(D H D^T) with H = X^T X /
- * rows. In double. 2 out in^2 FLOPs. */
+ * rows. As quant_output_error. */
 RT_CHECKED rt_status quant_objective(struct rt_ctx *ctx,
                                      const struct quant_options *options,
                                      const struct quant_matrix *matrix,

@@ -261,7 +261,7 @@ static void buffers_take_what_was_said(void **state)
                                            .group = take_nothing };
         assert_int_equal(observe_layers(&task), RT_OK);
         rt_device_stats_get(dev, &after);
-        observe_cost_of(&model->config, 99, 512, whats[i], &cost);
+        observe_cost_of(&model->config, 99, 512, whats[i], true, &cost);
         const double took = (double)(after.buffer_bytes_max - before.buffer_bytes);
         printf("    %.0f bytes of buffers, %.0f were said\n", took,
                (double)cost.device_bytes);
@@ -348,7 +348,7 @@ static void costs_stay_within_bounds(void **state)
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         struct observe_cost cost;
         const struct fmt_config *c = &cases[i].config;
-        observe_cost_of(c, 65536, OBSERVE_ROWS_DEFAULT, OBSERVE_MOMENTS, &cost);
+        observe_cost_of(c, 65536, OBSERVE_ROWS_DEFAULT, OBSERVE_MOMENTS, false, &cost);
         const double fit = 2.0 * 4 * c->hidden * c->ffn;
         const double all = (double)(cost.host_bytes + cost.device_bytes) + fit;
         printf("    %-10s host %4.0f MB, device %4.0f MB, fit %4.0f MB, all %4.0f MB; "

@@ -64,7 +64,7 @@ void test_calibrated_init(struct test_calibrated *c, const uint32_t *out, uint32
         };
     }
     c->codes = (struct quant_codes){ malloc(largest), malloc(largest * sizeof(float)),
-                                     malloc(largest) };
+                                     malloc(largest), 0 };
     make_inputs(c, seed);
 }
 
