@@ -2,6 +2,7 @@
  * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_compare.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -29,6 +30,7 @@ static const struct cli_option options[] = {
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
     { "force", NULL, "replace a folder that is there" },
+    CLI_COMPARE_OPTIONS,
     { NULL, NULL, NULL },
 };
 
@@ -185,6 +187,8 @@ static rt_status run(struct cli *cli)
     struct pipe_quantize_options q = { 0 };
     struct pipe_quantized result = { 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    if (cli_value(cli, "compare", NULL))
+        return cli_quantize_compare(cli);
     if (!model || !out)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
