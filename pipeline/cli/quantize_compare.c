@@ -82,7 +82,33 @@ static void print_json_kl(const struct printing *p, const struct pipe_compared *
     putchar(']');
 }
 
-static void print_json_row(const struct printing *p, const struct pipe_compared *row)
+struct layers {
+    uint32_t count;
+};
+
+static rt_status print_layer(void *user, const struct store_row *row)
+{
+    struct layers *l = user;
+    printf("%s{\"error\":%.9g,\"rtn\":%.9g}", l->count++ ? "," : "",
+           store_row_number(row, 0), store_row_number(row, 1));
+    return RT_OK;
+}
+
+static rt_status print_json_made(const struct printing *p, const struct store_made *made)
+{
+    struct layers l = { 0 };
+    print_number("made_seconds", made->wall_seconds);
+    print_number("made_peak_bytes", made->peak_bytes);
+    print_number("layer_error", made->layer_error);
+    print_number("layer_error_rtn", made->layer_error_rtn);
+    fputs(",\"layers\":[", stdout);
+    const rt_status st =
+        store_layer_error_rows(p->session->store, made->run_id, print_layer, &l);
+    putchar(']');
+    return st;
+}
+
+static rt_status print_json_row(const struct printing *p, const struct pipe_compared *row)
 {
     fputs(p->rows ? ",{\"variant\":" : "{\"variants\":[{\"variant\":", stdout);
     cli_print_json_text(row->path);
@@ -92,7 +118,9 @@ static void print_json_row(const struct printing *p, const struct pipe_compared 
     print_number("bits_all", row->bits_all);
     if (row->kl->tokens)
         print_json_kl(p, row);
+    const rt_status st = row->made.run_id[0] ? print_json_made(p, &row->made) : RT_OK;
     putchar('}');
+    return st;
 }
 
 /* ---- the table ---- */
@@ -102,9 +130,9 @@ static void print_head(const struct pipe_compared *row)
     const struct pipe_calibration *c = row->text;
     printf("%llu tokens counted in %u %s\n", (unsigned long long)c->targets,
            c->sequences.count, c->problems ? "solutions" : "windows");
-    printf("%-28s %6s %6s  %-28s %8s %8s %8s %8s %7s %10s %7s\n", "variant", "bits",
-           "all", "KL(full || variant) (95 %)", "median", "90 %", "99 %", "max", "same",
-           "perplexity", "ratio");
+    printf("%-28s %6s %6s  %-28s %8s %8s %8s %8s %7s %10s %7s %7s %8s %6s\n", "variant",
+           "bits", "all", "KL(full || variant) (95 %)", "median", "90 %", "99 %", "max",
+           "same", "perplexity", "ratio", "of rtn", "seconds", "MiB");
 }
 
 static void print_row(const struct pipe_compared *row)
@@ -119,22 +147,27 @@ static void print_row(const struct pipe_compared *row)
                k->most, 100 * k->same_top, exp(k->nll), exp(k->nll - k->nll_full));
     else
         fputs("  the full model", stdout);
+    if (row->made.layer_error_rtn > 0)
+        printf(" %5.1f %% %8.1f %6.0f",
+               100 * row->made.layer_error / row->made.layer_error_rtn,
+               row->made.wall_seconds, row->made.peak_bytes / 1048576);
     putchar('\n');
     fflush(stdout);
 }
 
 static rt_status take_row(void *user, const struct pipe_compared *row)
 {
+    rt_status st = RT_OK;
     struct printing *p = user;
     if (cli_flag(p->cli, "json")) {
-        print_json_row(p, row);
+        st = print_json_row(p, row);
     } else {
         if (p->rows == 0)
             print_head(row);
         print_row(row);
     }
     p->rows++;
-    return RT_OK;
+    return st;
 }
 
 /* ---- options ---- */

@@ -113,8 +113,9 @@ static rt_status compare_one(struct comparing *c, const char *path)
     snprintf(what, sizeof what, "compare %.60s", name && name[1] ? name + 1 : path);
     TRY(pipe_variant_load(c->session, path, NULL, "quant", "quant", &v));
     TRY(describe(c, path, v.model, &row));
+    TRY(store_find_made(c->session->store, v.weights_id, &row.made));
     TRY(pipe_kl_measure(c->session, c->full, v.model, NULL, &c->text.sequences, what,
-                        kl));
+                        NULL, kl));
     TRY(save(c, &v, kl));
     row.kl = kl;
     TRY(c->calls->row(c->calls->user, &row));

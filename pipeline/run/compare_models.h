@@ -6,6 +6,7 @@
 
 #include "pipeline/run/calibration.h"
 #include "pipeline/run/kl.h"
+#include "store/queries.h"
 
 struct pipe_compare_options {
     const char *full;            /* folder or GGUF file */
@@ -21,6 +22,7 @@ struct pipe_compared {
     double bits;     /* per weight of the projections: codes, scales, zeros */
     double
         bits_all; /* all bytes of the file's tensors, per parameter of the full model */
+    struct store_made made; /* its time, memory and layers, if this program made it */
     const struct pipe_kl *kl;
     const struct pipe_calibration *text;
 };

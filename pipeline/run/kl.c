@@ -19,6 +19,7 @@ struct summing {
     const char *what;
     uint64_t started_ns;
     uint32_t *bins; /* [BINS], by the leading bits of a KL */
+    double *sums;   /* of each sequence, borrowed, may be NULL */
     double kl, same, nll, nll_full;
     /* The block under way, and sums over finished ones for the error of a mean. */
     double block;
@@ -80,6 +81,8 @@ static void take_token(void *user, const struct observe_pair_token *token)
     s->block += kl;
     s->block_count++;
     s->kl += kl;
+    if (s->sums)
+        s->sums[token->sequence] += kl;
     s->same += token->best_full == token->best;
     s->nll -= (double)token->logprob;
     s->nll_full -= (double)token->logprob_full;
@@ -150,12 +153,13 @@ static void sum_up(struct summing *s)
 rt_status pipe_kl_measure(struct pipe_session *session, struct rt_model *full,
                           struct rt_model *model, struct rt_adapter *adapter,
                           const struct pipe_sequences *text, const char *what,
-                          struct pipe_kl *out)
+                          double *sums, struct pipe_kl *out)
 {
     rt_status st;
     struct summing s = { .session = session,
                          .out = out,
                          .what = what,
+                         .sums = sums,
                          .started_ns = rt_time_ns(),
                          .bins = rt_alloc(session->ctx, BINS, sizeof *s.bins) };
     const struct observe_pair_task task = { .full = full,
@@ -169,6 +173,8 @@ rt_status pipe_kl_measure(struct pipe_session *session, struct rt_model *full,
     *out = (struct pipe_kl){ 0 };
     if (!s.bins)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "comparing models: no memory");
+    for (uint32_t i = 0; sums && i < text->count; i++)
+        sums[i] = 0;
     TRY(observe_pair(&task));
     assert(out->tokens > 0); /* callers read texts that have targets */
     sum_up(&s);

@@ -27,12 +27,13 @@ struct pipe_kl {
     uint32_t worst_count;
 };
 
-/* Both models over all targets. `what` names the work for progress. RT_ERR_INTERRUPTED:
- * the host wanted it to end. */
+/* Both models over all targets. `what` names the work for progress. `sums` gets the KL of
+ * each sequence, the sum over its targets; NULL: not wanted. RT_ERR_INTERRUPTED: the host
+ * wanted it to end. */
 RT_CHECKED rt_status pipe_kl_measure(struct pipe_session *session, struct rt_model *full,
                                      struct rt_model *model, struct rt_adapter *adapter,
                                      const struct pipe_sequences *text, const char *what,
-                                     struct pipe_kl *out);
+                                     double *sums, struct pipe_kl *out);
 
 /* Saves it as metrics of a run of the variant on a text that has a name and a hash;
  * `config` is a JSON object that says how the text was cut. */
