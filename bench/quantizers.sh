@@ -15,7 +15,7 @@ row()
     name=$1
     shift
     [ -d "$folder/$name" ] || $faultline quantize --model $demo --out "$folder/$name" "$@" \
-        --calib $demo/calibrate.jsonl --device "$device" --store "$folder/results.db" \
+        --calib $demo/calibrate.jsonl --select none --device "$device" --store "$folder/results.db" \
         --progress none >"$folder/$name.txt" || exit 1
     printf '%-20s %s\n' "$name" "$(tail -n 1 "$folder/$name.txt")"
     $faultline eval --model "$folder/$name" --role quant --problems $demo/measure.jsonl \

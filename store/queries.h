@@ -57,6 +57,22 @@ struct store_eval_run {
 RT_CHECKED rt_status store_find_eval_run(struct store *store, const char *id_or_label,
                                          struct store_eval_run *out);
 
+/* ---- quantized models ---- */
+
+/* How one was made; what is not known is 0. */
+struct store_made {
+    char run_id[STORE_ID];               /* empty: the file does not know */
+    double wall_seconds, peak_bytes;     /* host memory of the process */
+    uint32_t layers;                     /* matrices whose error is known */
+    double layer_error, layer_error_rtn; /* sums over them: metrics.def */
+};
+/* The newest run that made these weights. */
+RT_CHECKED rt_status store_find_made(struct store *store, const char *weights_id,
+                                     struct store_made *out);
+/* error, rtn: one row per matrix of such a run, in the order of the model. */
+RT_CHECKED rt_status store_layer_error_rows(struct store *store, const char *run_id,
+                                            store_row_fn *fn, void *user);
+
 /* ---- faults of a locate run ---- */
 
 struct store_fault {

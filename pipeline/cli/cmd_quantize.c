@@ -2,6 +2,8 @@
  * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_compare.h"
+#include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -29,6 +31,8 @@ static const struct cli_option options[] = {
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
     { "force", NULL, "replace a folder that is there" },
+    CLI_SELECT_OPTIONS,
+    CLI_COMPARE_OPTIONS,
     { NULL, NULL, NULL },
 };
 
@@ -62,7 +66,8 @@ static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
            q->sums, q->method);
 }
 
-static void print_json(const char *out, const struct pipe_quantized *q)
+static void print_json(const char *out, const struct pipe_quantized *q,
+                       const struct pipe_selected *selected)
 {
     fputs("{\"out\":", stdout);
     cli_print_json_text(out);
@@ -79,6 +84,7 @@ static void print_json(const char *out, const struct pipe_quantized *q)
                    q->list[i].name, q->list[i].objective, q->list[i].rtn);
         fputs("]", stdout);
     }
+    cli_select_print_json(selected);
     puts("}");
 }
 
@@ -120,16 +126,18 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
                        "--method %s needs --calib P: a text file, or problems with "
                        "solutions",
                        q->method);
-    const rt_status used = check_used(cli, q->method);
-    if (used != RT_OK)
-        return used;
+    rt_status st = check_used(cli, q->method);
+    if (st == RT_OK)
+        st = cli_select_check(cli);
+    if (st != RT_OK)
+        return st;
     q->natural_order = strcmp(order, "natural") == 0;
     if (!q->natural_order && strcmp(order, "activation") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--order %s: activation or natural is possible", order);
     q->search = cli_flag(cli, "search");
     float damping = 0;
-    const rt_status st = cli_real(cli, "damping", 0, 1, &damping);
+    st = cli_real(cli, "damping", 0, 1, &damping);
     q->damping = (double)damping;
     return st;
 }
@@ -159,8 +167,8 @@ fail:
 }
 
 static rt_status calibrated(struct cli *cli, const char *model, const char *out,
-                            const struct pipe_quantize_options *q,
-                            struct pipe_quantized *result)
+                            struct pipe_quantize_options *q,
+                            struct pipe_selected *selected, struct pipe_quantized *result)
 {
     rt_status st;
     int64_t items, length;
@@ -172,10 +180,13 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     const struct pipe_calibration_options calibration = { .from = from,
                                                           .length = (uint32_t)length,
                                                           .items = (uint32_t)items };
-    if (!pipe_calibration_is_text(from))
-        TRY(eval_format_named(cli, from, &format));
+    const char *held_out = cli_value(cli, "select-text", from);
+    const char *problems = pipe_calibration_is_text(from) ? held_out : from;
+    if (!pipe_calibration_is_text(problems))
+        TRY(eval_format_named(cli, problems, &format));
     TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
-    TRY(pipe_quantize_calibrated(&session, model, out, q, &calibration, result));
+    TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
+                                result));
 
 fail:
     pipe_session_close(&session);
@@ -187,16 +198,19 @@ static rt_status run(struct cli *cli)
     rt_status st;
     struct pipe_quantize_options q = { 0 };
     struct pipe_quantized result = { 0 };
+    struct pipe_selected selected = { 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    if (cli_value(cli, "compare", NULL))
+        return cli_quantize_compare(cli);
     if (!model || !out)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
     TRY(cli_value(cli, "calib", NULL)
-            ? calibrated(cli, model, out, &q, &result)
+            ? calibrated(cli, model, out, &q, &selected, &result)
             : pipe_quantize(&cli->ctx, model, out, &q, &result));
     if (cli_flag(cli, "json")) {
-        print_json(out, &result);
+        print_json(out, &result, &selected);
     } else {
         printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,
                result.matrices, (unsigned long long)result.weights,

@@ -7,6 +7,7 @@
 #include "runtime/base/sha256.h"
 #include "store/store.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,13 +24,12 @@ bool pipe_calibration_is_text(const char *from)
 }
 
 /* Windows of `length` tokens, the last one shorter if it has at least two. */
-static rt_status cut_text(struct pipe_session *session,
-                          const struct pipe_calibration_options *o,
-                          const struct pipe_data_file *file, struct pipe_calibration *c)
+static rt_status add_windows(struct pipe_session *session,
+                             const struct pipe_calibration_options *o,
+                             const uint32_t *ids, uint32_t count,
+                             struct pipe_calibration *c)
 {
-    rt_status st;
-    uint32_t *ids = NULL, count = 0;
-    TRY(text_encode(session->tok, file->text, file->size, false, &ids, &count));
+    rt_status st = RT_OK;
     const uint32_t windows = (count + o->length - 1) / o->length;
     TRY(pipe_sequences_init(session, windows < o->items ? windows : o->items,
                             &c->sequences));
@@ -39,6 +39,51 @@ static rt_status cut_text(struct pipe_session *session,
         if (n >= 2)
             TRY(pipe_sequences_add_ids(session, &c->sequences, ids + at, n));
     }
+
+fail:
+    return st;
+}
+
+/* Windows that begin `stride` tokens apart, so that every token but the first of the text
+ * is a target once. */
+static rt_status add_measured(struct pipe_session *session,
+                              const struct pipe_calibration_options *o,
+                              const uint32_t *ids, uint32_t count,
+                              struct pipe_calibration *c)
+{
+    rt_status st = RT_OK;
+    const uint32_t bos = text_bos_id(session->tok), lead = bos != UINT32_MAX;
+    const uint32_t room = o->length - lead;
+    uint32_t from = 0, at = 0;
+    assert(o->stride >= 1 && o->stride <= room);
+    uint32_t *given = rt_alloc(session->ctx, o->length, sizeof *given);
+    if (!given)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "text: no memory");
+    given[0] = bos;
+    TRY(pipe_sequences_init(session, count / o->stride + 1, &c->sequences));
+    for (; from < count && c->sequences.count < o->items; at += o->stride) {
+        const uint32_t end = count - at < room ? count : at + room, old = from - at;
+        memcpy(given + lead, ids + at, old * sizeof *given);
+        if (end - at + lead >= 2)
+            TRY(pipe_sequences_add_after(session, &c->sequences, given, old + lead,
+                                         ids + from, end - from));
+        from = end;
+    }
+
+fail:
+    rt_free(given);
+    return st;
+}
+
+static rt_status cut_text(struct pipe_session *session,
+                          const struct pipe_calibration_options *o,
+                          const struct pipe_data_file *file, struct pipe_calibration *c)
+{
+    rt_status st;
+    uint32_t *ids = NULL, count = 0;
+    TRY(text_encode(session->tok, file->text, file->size, false, &ids, &count));
+    TRY(o->measuring ? add_measured(session, o, ids, count, c)
+                     : add_windows(session, o, ids, count, c));
 
 fail:
     rt_free(ids);
@@ -64,7 +109,8 @@ static rt_status read_problems(struct pipe_session *session,
     rt_status st;
     struct pipe_problem_set set = { 0 };
     TRY(pipe_problems_open(session->ctx, session->host, session->store, o->from,
-                           PIPE_FOR_TRAINING, &set, NULL));
+                           o->measuring ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &set,
+                           NULL));
     const uint32_t count = set.count < o->items ? set.count : o->items;
     TRY(pipe_sequences_init(session, count, &c->sequences));
     for (uint32_t i = 0; i < count; i++) {
@@ -112,19 +158,21 @@ static void say_left_out(struct pipe_session *session, const char *from,
                from, c->longer, positions);
 }
 
-static rt_status too_little(struct pipe_session *session, const char *from,
+static rt_status too_little(struct pipe_session *session,
+                            const struct pipe_calibration_options *o,
                             const struct pipe_calibration *c)
 {
     if (c->without && !c->sequences.count && !c->longer)
         return rt_fail(session->ctx, RT_ERR_INPUT,
                        "'%s': none of its %u problems has a solution to see inputs on; "
                        "give problems with solutions, or a text (.txt)",
-                       from, c->without);
+                       o->from, c->without);
     return rt_fail(session->ctx, RT_ERR_INPUT,
-                   "'%s' gives %llu tokens of calibration text in %u sequences, at least "
-                   "%d are needed; give more text, or problems with solutions",
-                   from, (unsigned long long)c->tokens, c->sequences.count,
-                   PIPE_CALIBRATION_TOKENS_MIN);
+                   "'%s' gives %llu tokens of %s in %u sequences, at least %d are "
+                   "needed; give more text, or problems with solutions",
+                   o->from, (unsigned long long)c->tokens,
+                   o->measuring ? "text" : "calibration text", c->sequences.count,
+                   o->measuring ? 2 : PIPE_CALIBRATION_TOKENS_MIN);
 }
 
 static void hash_tokens(struct pipe_calibration *c)
@@ -132,12 +180,14 @@ static void hash_tokens(struct pipe_calibration *c)
     struct sha256 hash;
     char hex[65];
     sha256_init(&hash);
-    c->tokens = 0;
+    c->tokens = c->targets = 0;
     for (uint32_t i = 0; i < c->sequences.count; i++) {
         const struct train_sequence *s = &c->sequences.list[i];
         sha256_add(&hash, &s->n, sizeof s->n);
         sha256_add(&hash, s->ids, s->n * sizeof *s->ids);
         c->tokens += s->n;
+        for (uint32_t t = 1; t < s->n; t++)
+            c->targets += s->mask[t] != 0;
     }
     sha256_end_hex(&hash, hex);
     snprintf(c->id, sizeof c->id, "sha256:%s", hex);
@@ -167,14 +217,14 @@ rt_status pipe_calibration_read(struct pipe_session *session,
     rt_status st;
     *c = (struct pipe_calibration){ .problems = !pipe_calibration_is_text(o->from) };
     if (!c->problems && o->length > positions)
-        return rt_fail(session->ctx, RT_ERR_USAGE,
-                       "--calib-length %u: the model has a context of %u tokens",
-                       o->length, positions);
+        return rt_fail(
+            session->ctx, RT_ERR_USAGE, "%s %u: the model has a context of %u tokens",
+            o->measuring ? "--context" : "--calib-length", o->length, positions);
     TRY(c->problems ? read_problems(session, o, end_id, c) : read_text(session, o, c));
     drop_longer(c, positions);
     hash_tokens(c);
-    if (c->tokens < PIPE_CALIBRATION_TOKENS_MIN)
-        return too_little(session, o->from, c);
+    if (o->measuring ? c->targets == 0 : c->tokens < PIPE_CALIBRATION_TOKENS_MIN)
+        return too_little(session, o, c);
     say_left_out(session, o->from, c, positions);
     TRY(store(session, o, c));
     return RT_OK;

@@ -15,11 +15,16 @@ struct pipe_calibration_options {
     const char *from;
     uint32_t length; /* tokens of a window of plain text */
     uint32_t items;  /* windows or problems at most, the first ones */
+    /* To measure on, not to shape a model: any text of a target or more, problems that
+     * are for measuring too; a window of plain text begins with the token that texts of
+     * the model begin with, and counts only what no window before it held. */
+    bool measuring;
+    uint32_t stride; /* measuring: tokens between the starts of windows */
 };
 
 struct pipe_calibration {
     struct pipe_sequences sequences;
-    uint64_t tokens;
+    uint64_t tokens, targets;
     uint32_t without;  /* problems that have no solution, left out */
     uint32_t longer;   /* problems longer than the model's context, left out */
     char id[STORE_ID]; /* hash of all tokens: an artifact of kind dataset */
@@ -28,7 +33,8 @@ struct pipe_calibration {
 
 /* Whether `from` names a plain text, which needs no prompt format. */
 bool pipe_calibration_is_text(const char *from);
-/* RT_ERR_INPUT where there is too little text (PIPE_CALIBRATION_TOKENS_MIN); RT_ERR_USAGE
+/* RT_ERR_INPUT where there is too little text (PIPE_CALIBRATION_TOKENS_MIN; measuring: one
+ * target); RT_ERR_USAGE
  * for windows that are longer than the `positions` of the model. Problems without a
  * solution, or longer than that, are left out with a warning. The model's end token
  * `end_id` (UINT32_MAX: none) closes a solution. Free in any case. */

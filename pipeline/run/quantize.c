@@ -110,42 +110,33 @@ static rt_status after_matrix(void *user, const struct quant_fared *fared)
     return pipe_stop_status(r->session->host, r->session->ctx);
 }
 
-rt_status pipe_quantize_calibrated(struct pipe_session *session, const char *model,
-                                   const char *out, const struct pipe_quantize_options *o,
-                                   const struct pipe_calibration_options *from,
-                                   struct pipe_quantized *result)
+rt_status pipe_quantize_on(struct pipe_session *session, struct rt_model *full,
+                           const struct train_sequence *sequences, uint32_t count,
+                           const char *model, const char *out,
+                           const struct pipe_quantize_options *o,
+                           struct pipe_quantized *result)
 {
-    rt_status st;
-    struct rt_model *full = NULL;
-    struct pipe_calibration c = { 0 };
     struct quant_report report = { 0 };
     const struct quant_options q = options_of(o);
     struct running r = { .session = session,
                          .result = result,
+                         .capacity = 7 * rt_model_config(full)->layers,
                          .started_ns = rt_time_ns() };
-    *result = (struct pipe_quantized){ 0 };
-    TRY(pipe_model_load(session, model, &full));
-    TRY(pipe_calibration_read(session, from, pipe_end_id(session, full),
-                              rt_model_positions(full), &c));
-    result->tokens = c.tokens;
-    r.capacity = 7 * rt_model_config(full)->layers;
-    result->list = rt_alloc(session->ctx, r.capacity, sizeof *result->list);
-    if (!result->list) {
-        st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
-        goto fail;
-    }
     const struct quant_calibration calibration = { .model = full,
-                                                   .sequences = c.sequences.list,
-                                                   .count = c.sequences.count,
+                                                   .sequences = sequences,
+                                                   .count = count,
                                                    .pass = after_pass,
                                                    .matrix = after_matrix,
                                                    .user = &r };
-    st = quant_folder(session->ctx, model, out, &q, &calibration, o->force, &report);
+    *result = (struct pipe_quantized){ 0 };
+    for (uint32_t i = 0; i < count; i++)
+        result->tokens += sequences[i].n;
+    result->list = rt_alloc(session->ctx, r.capacity, sizeof *result->list);
+    if (!result->list)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    const rt_status st =
+        quant_folder(session->ctx, model, out, &q, &calibration, o->force, &report);
     take_report(&report, result);
-
-fail:
-    pipe_calibration_deinit(&c);
-    rt_model_destroy(&full);
     return st;
 }
 

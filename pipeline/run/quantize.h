@@ -51,12 +51,13 @@ const char *pipe_quantize_methods(char *buffer, size_t size);
 RT_CHECKED rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                                    const struct pipe_quantize_options *options,
                                    struct pipe_quantized *result);
-/* The same with the inputs of matrices seen on calibration text. The session has a device,
- * and the prompt format where the text is problems. */
-RT_CHECKED rt_status pipe_quantize_calibrated(
-    struct pipe_session *session, const char *model, const char *out,
-    const struct pipe_quantize_options *options,
-    const struct pipe_calibration_options *calibration, struct pipe_quantized *result);
+/* The same with the inputs of matrices seen on calibration text, the model being on the
+ * device. */
+RT_CHECKED rt_status pipe_quantize_on(struct pipe_session *session, struct rt_model *full,
+                                      const struct train_sequence *sequences,
+                                      uint32_t count, const char *model, const char *out,
+                                      const struct pipe_quantize_options *options,
+                                      struct pipe_quantized *result);
 void pipe_quantized_deinit(struct pipe_quantized *result);
 
 #endif

@@ -77,6 +77,17 @@ rt_status pipe_sequences_add_ids(struct pipe_session *session, struct pipe_seque
     return add(session, s, NULL, 0, ids, n);
 }
 
+rt_status pipe_sequences_add_after(struct pipe_session *session, struct pipe_sequences *s,
+                                   const uint32_t *given, uint32_t n_given,
+                                   const uint32_t *tail, uint32_t n_tail)
+{
+    uint32_t *own = rt_alloc(session->ctx, n_given + 1u, sizeof *own);
+    if (!own)
+        return no_memory(session);
+    memcpy(own, given, n_given * sizeof *own);
+    return add(session, s, own, n_given, tail, n_tail);
+}
+
 rt_status pipe_sequences_add_text(struct pipe_session *session, struct pipe_sequences *s,
                                   const char *question, const char *given,
                                   const char *text, uint32_t end_id)

@@ -28,6 +28,11 @@ RT_CHECKED rt_status pipe_sequences_add(struct pipe_session *session,
 RT_CHECKED rt_status pipe_sequences_add_ids(struct pipe_session *session,
                                             struct pipe_sequences *s, const uint32_t *ids,
                                             uint32_t n);
+/* Tokens that are only read, then targets; both are copied. */
+RT_CHECKED rt_status pipe_sequences_add_after(struct pipe_session *session,
+                                              struct pipe_sequences *s,
+                                              const uint32_t *given, uint32_t n_given,
+                                              const uint32_t *tail, uint32_t n_tail);
 /* pipe_sequences_add with text as targets, and end_id behind it unless that is UINT32_MAX. */
 RT_CHECKED rt_status pipe_sequences_add_text(struct pipe_session *session,
                                              struct pipe_sequences *s,

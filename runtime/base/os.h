@@ -48,6 +48,8 @@ double os_cpu_mhz(void);
  * is, where the system does not say). */
 uint64_t os_memory_bytes(void);
 uint64_t os_memory_available(void);
+/* The most that this process has had in memory at once, 0: the system does not say. */
+uint64_t os_memory_peak_bytes(void);
 
 /* ---- time ---- */
 

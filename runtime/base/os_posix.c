@@ -14,6 +14,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -128,6 +129,12 @@ uint64_t os_memory_available(void)
     if (file)
         fclose(file);
     return kib ? kib * 1024u : os_memory_bytes();
+}
+
+uint64_t os_memory_peak_bytes(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024u : 0;
 }
 
 /* ---- time ---- */

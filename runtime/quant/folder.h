@@ -51,4 +51,9 @@ RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
                                   const struct quant_calibration *calibration, bool force,
                                   struct quant_report *report);
 
+/* Puts a finished folder in place of `to`. What is there is moved aside, not deleted: it
+ * may hold files that are not ours. */
+RT_CHECKED rt_status quant_folder_place(struct rt_ctx *ctx, const char *part,
+                                        const char *to);
+
 #endif

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <math.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -370,6 +371,21 @@ static void calibration_is_checked(void **state)
           2, "--calib-items needs --calib", NULL },
         { "a format for a text", NULL, QUANTIZE "--calib c.txt --format demo", 2,
           "--format is of problems|'c.txt' is a text", NULL },
+        { "another way to choose", NULL, QUANTIZE "--calib c.txt --select best", 2,
+          "--select best: kl or none", NULL },
+        { "a choice without text", NULL,
+          "quantize --model @D --out q --method rtn --select kl", 2,
+          "--select kl needs --calib", NULL },
+        { "a text for no choice", NULL,
+          QUANTIZE "--calib c.txt --select none --select-text d.txt", 2,
+          "--select-text has no part", NULL },
+        { "a choice on what calibrates", NULL,
+          QUANTIZE
+          "--calib @D/calibrate.jsonl[0:2] --select-text @D/calibrate.jsonl[0:2]",
+          4, "--select-text is the calibration text", NULL },
+        { "nothing to hold out", NULL,
+          QUANTIZE "--calib @D/calibrate.jsonl[0:1] --select kl", 4,
+          "one sequence|--select-text T or --select none", NULL },
         { "windows beyond the context", text_of_one_token,
           QUANTIZE "--calib problems.jsonl.txt --calib-length 100000", 2,
           "--calib-length 100000|context of ", NULL },
@@ -384,7 +400,9 @@ static void a_calibrated_folder_is_made(void **state)
     struct test_program p;
     test_place_renew(&place.run);
     test_expect_success(&place,
-                        QUANTIZE "--calib @D/calibrate.jsonl --calib-items 4 --json", &p);
+                        QUANTIZE "--calib @D/calibrate.jsonl --calib-items 4 --select "
+                                 "none --json",
+                        &p);
     json_t *result = json_loads(p.out, 0, NULL);
     assert_int_equal(json_array_size(json_object_get(result, "list")), 28);
     assert_int_equal(json_integer_value(json_object_get(result, "not_better")), 0);
@@ -397,6 +415,50 @@ static void a_calibrated_folder_is_made(void **state)
                         "--model q --role quant --problems @D/measure.jsonl[0:1]",
                         &p);
     test_program_deinit(&p);
+}
+
+static double member(const json_t *v, const char *key)
+{
+    return json_number_value(json_object_get(v, key));
+}
+
+/* The nearest of two candidates stays, alone, and the comparison knows how it was made. */
+static void the_nearest_candidate_is_kept(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_expect_success(&place,
+                        QUANTIZE "--calib @D/calibrate.jsonl[0:3] --order natural "
+                                 "--damping 0.01 --bits 2 --json",
+                        &p);
+    json_t *result = json_loads(p.out, 0, NULL);
+    const json_t *select = json_object_get(result, "select"),
+                 *list = json_object_get(select, "candidates");
+    assert_int_equal(json_array_size(list), 2);
+    assert_true(member(select, "held_out") == 1 && member(select, "calibrate") == 2);
+    const size_t chosen = (size_t)member(select, "chosen");
+    const json_t *best = json_array_get(list, chosen),
+                 *other = json_array_get(list, 1 - chosen);
+    assert_true(member(best, "kl") <= member(other, "kl"));
+    assert_true(member(best, "behind") == 0 && member(other, "behind") >= 0);
+    assert_true(member(best, "objective") == member(result, "objective"));
+    test_program_deinit(&p);
+    assert_true(access(test_folder_file(&place.run, "q.try-1"), F_OK) != 0);
+    assert_true(access(test_folder_file(&place.run, "q.try-2"), F_OK) != 0);
+    test_expect_success(&place,
+                        "quantize --compare q --model @D --device ref --store results.db "
+                        "--progress none --text @D/validate.jsonl[0:1] --json",
+                        &p);
+    json_t *compared = json_loads(p.out, 0, NULL);
+    const json_t *row = json_array_get(json_object_get(compared, "variants"), 1);
+    assert_int_equal(json_array_size(json_object_get(row, "layers")), 28);
+    assert_true(fabs(member(row, "layer_error") / member(result, "objective") - 1) <
+                1e-6);
+    assert_true(member(row, "made_seconds") > 0 && member(row, "kl") > 0);
+    test_program_deinit(&p);
+    json_decref(compared);
+    json_decref(result);
 }
 
 static void outputs_that_cannot_be_written_are_said(void **state)
@@ -490,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_loses_nothing),
         cmocka_unit_test(calibration_is_checked),
         cmocka_unit_test(a_calibrated_folder_is_made),
+        cmocka_unit_test(the_nearest_candidate_is_kept),
         cmocka_unit_test(outputs_that_cannot_be_written_are_said),
         cmocka_unit_test(a_locked_file_is_said),
     };

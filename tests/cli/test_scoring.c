@@ -123,6 +123,38 @@ static void perplexity_is_that_of_the_logits(void **state)
     json_decref(v);
 }
 
+/* A model beside itself: no divergence, the perplexity of `perplexity`; rows are kept. */
+static void a_comparison_is_perplexity_and_more(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_other("text.txt", TEXT);
+    json_t *v = run_json("perplexity --device ref --model @T --text @O/text.txt --store "
+                         "results.db --json --context 24 --stride 10");
+    json_t *c =
+        run_json("quantize --compare @T --device ref --model @T --text "
+                 "@O/text.txt --store results.db --json --context 24 --stride 10");
+    const json_t *rows = json_object_get(c, "variants");
+    assert_int_equal(json_array_size(rows), 2);
+    const json_t *row = json_array_get(rows, 1), *worst = json_object_get(row, "worst");
+    assert_true(fabs(number(row, "perplexity") / number(v, "perplexity") - 1) < 1e-6);
+    assert_true(number(row, "kl") >= 0 && number(row, "kl") < 1e-6);
+    assert_true(number(row, "same_top") == 1 && number(row, "perplexity_ratio") == 1);
+    assert_true(number(row, "bits") == 32 && number(row, "bits_all") == 32);
+    assert_int_equal(json_array_size(worst), (size_t)number(v, "tokens"));
+    assert_true(json_is_string(json_object_get(json_array_get(worst, 0), "before")));
+    json_decref(v);
+    json_decref(c);
+    test_expect_success(&place,
+                        "sql --store results.db 'SELECT count(*) FROM metric WHERE "
+                        "step=1'",
+                        &p);
+    assert_non_null(strstr(p.out, "\n6\n"));
+    test_program_deinit(&p);
+}
+
 #define QUESTION "\"Ana has 2, and 2 more\",2,\"4, or so\",6,B\n"
 #define PROMPT "Ana has 2, and 2 more\nA. 2\nB. 4, or so\nC. 6\nAnswer:"
 
@@ -178,6 +210,11 @@ static void short_text(void)
     begin();
     write_other("x", "a");
 }
+static void a_text(void)
+{
+    begin();
+    write_other("x.txt", TEXT);
+}
 static void latin1(void)
 {
     begin();
@@ -210,6 +247,7 @@ static void nothing(void)
 }
 
 #define PERPLEXITY "perplexity --device ref --model @T --store results.db --text @O/x "
+#define COMPARE "quantize --device ref --model @T --store results.db --compare "
 #define CHOICE "choice --device ref --model @T --store results.db --csv @O/x "
 
 static void bad_texts_and_tables_are_refused(void **state)
@@ -221,6 +259,13 @@ static void bad_texts_and_tables_are_refused(void **state)
         { "Latin-1", latin1, PERPLEXITY, 4, "line 2, column 3|not UTF-8", NULL },
         { "a window beyond the model", latin1, PERPLEXITY "--context 100000", 4,
           "not UTF-8", NULL },
+        { "nothing to compare on", begin, COMPARE "@T", 2, "--text T", NULL },
+        { "an empty name", begin, COMPARE "@T, --text @O/x", 2, "1 to 64 folders", NULL },
+        { "a folder to write", begin, COMPARE "@T --out q --text @O/x", 2,
+          "writes nothing, so --out", NULL },
+        { "no text to compare on", begin, COMPARE "@T --text @O/x.txt", 4,
+          "x.txt|No such file", NULL },
+        { "no variant", a_text, COMPARE "@T,@O/none --text @O/x.txt", 4, "none", NULL },
         { "no file", begin, CHOICE, 4, "/x|No such file", NULL },
         { "a ragged row", ragged, CHOICE, 4, "line 2|4 fields where the first line has 5",
           NULL },
@@ -238,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity_is_that_of_the_logits),
+        cmocka_unit_test(a_comparison_is_perplexity_and_more),
         cmocka_unit_test(a_choice_is_the_likelier_letter),
         cmocka_unit_test(bad_texts_and_tables_are_refused),
     };

@@ -1,0 +1,24 @@
+/* pipeline/cli/quantize_compare.h
+ * quantize --compare: variants beside the full model on a text. */
+#ifndef PIPELINE_CLI_QUANTIZE_COMPARE_H
+#define PIPELINE_CLI_QUANTIZE_COMPARE_H
+
+#include "pipeline/cli/cli.h"
+
+/* Rows of the command's table of options. */
+#define CLI_COMPARE_OPTIONS                                                             \
+    { "compare", "A,B,...",                                                             \
+      "write nothing: folders or GGUF files beside --model on --text" },                \
+        { "text", "T", "of --compare: text (.txt), or problems with solutions" },       \
+        { "context", "N",                                                               \
+          "of --compare: tokens of a window of a text (default 512, or what the model " \
+          "has)" },                                                                     \
+    {                                                                                   \
+        "stride", "N",                                                                  \
+            "of --compare: tokens between windows (default: half of the context)"       \
+    }
+
+/* Prints the table, or JSON. */
+RT_CHECKED rt_status cli_quantize_compare(struct cli *cli);
+
+#endif

@@ -1,0 +1,129 @@
+/* pipeline/cli/quantize_select.c
+ * quantize --select: which candidates, and their table. */
+#include "pipeline/cli/quantize_select.h"
+
+#include "pipeline/run/made.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+rt_status cli_select_check(struct cli *cli)
+{
+    const char *select = cli_value(cli, "select", NULL);
+    const char *text = cli_value(cli, "select-text", NULL);
+    if (select && strcmp(select, "kl") != 0 && strcmp(select, "none") != 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--select %.40s: kl or none is possible",
+                       select);
+    if (!cli_value(cli, "calib", NULL) &&
+        (text || (select && strcmp(select, "none") != 0)))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs --calib P",
+                       text ? "select-text" : "select kl");
+    if (text && select && strcmp(select, "none") == 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--select-text has no part in --select none");
+    return RT_OK;
+}
+
+/* What the user left open. False: nothing, or there is to be no choice. */
+static bool read_open(const struct cli *cli, const char *method,
+                      struct pipe_select_options *out)
+{
+    const bool gptq = strcmp(method, "gptq") == 0;
+    *out = (struct pipe_select_options){
+        .search = !cli_flag(cli, "search"),
+        .order = gptq && !cli_value(cli, "order", NULL),
+        .damping = gptq && !cli_value(cli, "damping", NULL),
+        .text = cli_value(cli, "select-text", NULL),
+    };
+    return strcmp(cli_value(cli, "select", "kl"), "kl") == 0 &&
+           (out->search || out->order || out->damping);
+}
+
+static void print_table(const struct pipe_selected *s)
+{
+    printf("candidates on %llu tokens of %u sequences that none was calibrated on:\n",
+           (unsigned long long)s->tokens, s->held_out);
+    printf("    %-44s %10s %23s %7s %12s %8s\n", "", "KL", "behind the chosen", "same",
+           "layer error", "seconds");
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct pipe_candidate *c = &s->list[i];
+        printf("  %c %-44s %10.6f %9.6f +- %9.6f  %5.1f %% %12.6g %8.1f\n",
+               i == s->chosen ? '*' : ' ', c->name, c->kl, c->behind,
+               1.96 * c->behind_error, 100 * c->same_top, c->objective, c->seconds);
+    }
+}
+
+static void print_number(const char *name, double value)
+{
+    if (isfinite(value))
+        printf(",\"%s\":%.9g", name, value);
+    else
+        printf(",\"%s\":null", name);
+}
+
+void cli_select_print_json(const struct pipe_selected *s)
+{
+    if (s->count == 0)
+        return;
+    printf(",\"select\":{\"held_out\":%u,\"calibrate\":%u,\"tokens\":%llu,\"chosen\":%u,"
+           "\"candidates\":[",
+           s->held_out, s->used, (unsigned long long)s->tokens, s->chosen);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct pipe_candidate *c = &s->list[i];
+        printf("%s{\"name\":\"%s\"", i ? "," : "", c->name);
+        print_number("kl", c->kl);
+        print_number("kl_error", c->kl_error);
+        print_number("behind", c->behind);
+        print_number("behind_error", c->behind_error);
+        print_number("same_top", c->same_top);
+        print_number("objective", c->objective);
+        print_number("seconds", c->seconds);
+        putchar('}');
+    }
+    fputs("]}", stdout);
+}
+
+rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
+                                  const char *model, const char *out,
+                                  struct pipe_quantize_options *options,
+                                  const struct pipe_calibration_options *read,
+                                  struct pipe_selected *selected,
+                                  struct pipe_quantized *result)
+{
+    rt_status st;
+    struct rt_model *full = NULL;
+    struct pipe_calibration c = { 0 };
+    struct pipe_select_options open;
+    const uint64_t started = rt_time_ns();
+    bool choose = read_open(cli, options->method, &open);
+    *selected = (struct pipe_selected){ 0 };
+    TRY(pipe_model_load(session, model, &full));
+    TRY(pipe_calibration_read(session, read, pipe_end_id(session, full),
+                              rt_model_positions(full), &c));
+    if (choose && !open.text && c.sequences.count < 2 &&
+        !cli_value(cli, "select", NULL)) {
+        cli_say(cli, "the calibration text is one sequence, nothing is held out: one "
+                     "candidate is made, as the options say");
+        choose = false;
+    }
+    if (choose) {
+        const struct pipe_select_from from = { full, model, &c, read };
+        TRY(pipe_quantize_select(session, &from, out, options, &open, selected, result));
+        *options = selected->list[selected->chosen].options;
+        if (!cli_flag(cli, "json"))
+            print_table(selected);
+    } else {
+        TRY(pipe_quantize_on(session, full, c.sequences.list, c.sequences.count, model,
+                             out, options, result));
+    }
+    const struct pipe_made made = {
+        model, out, options, &c, selected, result, (double)(rt_time_ns() - started) / 1e9
+    };
+    TRY(pipe_made_save(session, full, &made));
+
+fail:
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&full);
+    return st;
+}

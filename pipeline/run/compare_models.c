@@ -1,0 +1,151 @@
+/* pipeline/run/compare_models.c
+ * Loads variants one after the other beside the full model and measures each. */
+#include "pipeline/run/compare_models.h"
+
+#include "runtime/format/checkpoint.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct comparing {
+    struct pipe_session *session; /* borrowed */
+    const struct pipe_compare_options *o;
+    const struct pipe_compare_calls *calls;
+    struct rt_model *full;
+    struct pipe_calibration text;
+    double parameters; /* of the full model's files */
+};
+
+rt_status pipe_compare_context(struct rt_ctx *ctx, const char *model, uint32_t *out)
+{
+    struct fmt_model *file = NULL;
+    const rt_status st = fmt_model_open(ctx, model, &file);
+    *out = st == RT_OK ? fmt_model_config(file)->max_positions : 0;
+    fmt_model_close(&file);
+    return st;
+}
+
+/* Bytes of all tensors of a file, and how many elements they stand for where none is
+ * packed. */
+static rt_status sum_file(struct pipe_session *session, const char *path, double *bytes,
+                          double *elements)
+{
+    struct fmt_model *file = NULL;
+    struct fmt_tensor_info t;
+    *bytes = *elements = 0;
+    const rt_status st = fmt_model_open(session->ctx, path, &file);
+    for (uint32_t i = 0; st == RT_OK && fmt_tensor_at(file, i, &t); i++) {
+        double size = 1;
+        for (uint32_t d = 0; d < t.dims; d++)
+            size *= (double)t.shape[d];
+        *bytes += (double)t.stored_size;
+        *elements += size;
+    }
+    fmt_model_close(&file);
+    return st;
+}
+
+/* Before the first hour of work: each can be read, and has the full model's tokens. */
+static rt_status check_variants(struct comparing *c)
+{
+    for (uint32_t i = 0; i < c->o->count; i++) {
+        struct fmt_model *file = NULL;
+        const rt_status st = fmt_model_open(c->session->ctx, c->o->variants[i], &file);
+        const uint32_t vocab = st == RT_OK ? fmt_model_config(file)->vocab : 0,
+                       expected = rt_model_config(c->full)->vocab;
+        fmt_model_close(&file);
+        if (st != RT_OK)
+            return st;
+        if (vocab != expected)
+            return rt_fail(
+                c->session->ctx, RT_ERR_INPUT,
+                "'%s' has a vocabulary of %u tokens, '%s' of %u; only variants "
+                "of one model can be compared",
+                c->o->variants[i], vocab, c->o->full, expected);
+    }
+    return RT_OK;
+}
+
+static rt_status describe(struct comparing *c, const char *path,
+                          const struct rt_model *model, struct pipe_compared *out)
+{
+    double bytes, elements;
+    const rt_status st = sum_file(c->session, path, &bytes, &elements);
+    if (st != RT_OK)
+        return st;
+    if (c->parameters <= 0)
+        c->parameters = elements;
+    *out = (struct pipe_compared){ .path = path,
+                                   .bits = rt_model_bits_per_weight(model),
+                                   .bits_all = 8 * bytes / c->parameters,
+                                   .text = &c->text };
+    snprintf(out->stored, sizeof out->stored, "%.63s", rt_model_stored(model));
+    return RT_OK;
+}
+
+static rt_status save(struct comparing *c, const struct pipe_variant *v,
+                      const struct pipe_kl *kl)
+{
+    char config[400];
+    const char *name = strrchr(c->o->text.from, '/');
+    const struct pipe_kl_text text = { .name = name ? name + 1 : c->o->text.from,
+                                       .hash = c->text.id + strlen("sha256:"),
+                                       .config = config };
+    snprintf(config, sizeof config,
+             "{\"text\":\"%s\",\"context\":%u,\"stride\":%u,\"base\":\"%s\"}", c->text.id,
+             c->text.problems ? 0 : c->o->text.length,
+             c->text.problems ? 0 : c->o->text.stride, rt_model_hash(c->full));
+    return pipe_kl_save(c->session, v, &text, kl);
+}
+
+static rt_status compare_one(struct comparing *c, const char *path)
+{
+    rt_status st;
+    char what[80];
+    const char *name = strrchr(path, '/');
+    struct pipe_variant v = { 0 };
+    struct pipe_compared row;
+    struct pipe_kl *kl = rt_alloc(c->session->ctx, 1, sizeof *kl);
+    if (!kl)
+        return rt_fail(c->session->ctx, RT_ERR_HOST_MEMORY,
+                       "comparing models: no memory");
+    snprintf(what, sizeof what, "compare %.60s", name && name[1] ? name + 1 : path);
+    TRY(pipe_variant_load(c->session, path, NULL, "quant", "quant", &v));
+    TRY(describe(c, path, v.model, &row));
+    TRY(store_find_made(c->session->store, v.weights_id, &row.made));
+    TRY(pipe_kl_measure(c->session, c->full, v.model, NULL, &c->text.sequences, what,
+                        NULL, kl));
+    TRY(save(c, &v, kl));
+    row.kl = kl;
+    TRY(c->calls->row(c->calls->user, &row));
+
+fail:
+    pipe_variant_close(&v);
+    rt_free(kl);
+    return st;
+}
+
+rt_status pipe_compare_models(struct pipe_session *session,
+                              const struct pipe_compare_options *o,
+                              const struct pipe_compare_calls *calls)
+{
+    rt_status st;
+    const struct pipe_kl none = { 0 };
+    struct comparing c = { .session = session, .o = o, .calls = calls };
+    struct pipe_compared row;
+    TRY(pipe_model_load(session, o->full, &c.full));
+    TRY(pipe_calibration_read(session, &o->text, pipe_end_id(session, c.full),
+                              rt_model_positions(c.full), &c.text));
+    TRY(check_variants(&c));
+    TRY(describe(&c, o->full, c.full, &row));
+    row.kl = &none;
+    TRY(calls->row(calls->user, &row));
+    for (uint32_t i = 0; i < o->count; i++)
+        TRY(compare_one(&c, o->variants[i]));
+
+fail:
+    pipe_calibration_deinit(&c.text);
+    rt_model_destroy(&c.full);
+    return st;
+}

@@ -1,0 +1,49 @@
+/* pipeline/run/kl.h
+ * How far a model is from its full-precision original on a text. Both run over the text in
+ * pieces (runtime/observe/pair.h); what stays are sums, a histogram and the worst tokens,
+ * so memory does not grow with the text. */
+#ifndef PIPELINE_RUN_KL_H
+#define PIPELINE_RUN_KL_H
+
+#include "pipeline/run/sequences.h"
+#include "pipeline/stats/statistics.h"
+#include "runtime/observe/pair.h"
+
+enum { PIPE_KL_WORST = 100 };
+
+struct pipe_kl {
+    uint64_t tokens; /* targets */
+    /* KL(full || model), nats per token. The interval is 1.96 standard errors of the mean
+     * over blocks of up to 64 neighbouring targets, whose errors belong together; infinite
+     * with fewer than two. Quantiles are those of a histogram, within 0.2 %. NaN where a
+     * model gives no number for a token. */
+    double mean, error, median, p90, p99, most;
+    struct pipe_interval interval;
+    double same_top;      /* share of tokens with the same first choice */
+    double nll, nll_full; /* nats per token */
+    double seconds;       /* that both models took */
+    /* The tokens of the largest KL, the worst first; equal ones by place. */
+    struct observe_pair_token worst[PIPE_KL_WORST];
+    uint32_t worst_count;
+};
+
+/* Both models over all targets. `what` names the work for progress. `sums` gets the KL of
+ * each sequence, the sum over its targets; NULL: not wanted. RT_ERR_INTERRUPTED: the host
+ * wanted it to end. */
+RT_CHECKED rt_status pipe_kl_measure(struct pipe_session *session, struct rt_model *full,
+                                     struct rt_model *model, struct rt_adapter *adapter,
+                                     const struct pipe_sequences *text, const char *what,
+                                     double *sums, struct pipe_kl *out);
+
+/* Saves it as metrics of a run of the variant on a text that has a name and a hash;
+ * `config` is a JSON object that says how the text was cut. */
+struct pipe_kl_text {
+    const char *name, *hash; /* the hash is hexadecimal */
+    const char *config;
+};
+RT_CHECKED rt_status pipe_kl_save(struct pipe_session *session,
+                                  const struct pipe_variant *variant,
+                                  const struct pipe_kl_text *text,
+                                  const struct pipe_kl *kl);
+
+#endif

@@ -1,0 +1,83 @@
+/* pipeline/run/made.c
+ * One run per quantized model: options as its configuration, cost and errors as metrics. */
+#include "pipeline/run/made.h"
+
+#include "runtime/base/os.h"
+#include "runtime/quant/method.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *boolean(bool value)
+{
+    return value ? "true" : "false";
+}
+
+static void write_config(const struct rt_model *full, const struct pipe_made *m,
+                         char *out, size_t size)
+{
+    const struct pipe_quantize_options *o = m->options;
+    snprintf(out, size,
+             "{\"made\":\"quantize\",\"method\":\"%s\",\"bits\":%u,\"group\":%u,\"asym\":"
+             "%s,\"search\":%s,\"order\":\"%s\",\"damping\":%.9g,\"calibration\":\"%s\","
+             "\"candidates\":%u,\"from\":\"%s\"}",
+             o->method ? o->method : quant_method_at(0)->name, o->bits, o->group,
+             boolean(o->asymmetric), boolean(o->search),
+             o->natural_order ? "natural" : "activation",
+             o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id,
+             m->selected->count, rt_model_hash(full));
+}
+
+static rt_status put_numbers(struct store *s, const char *run, const struct pipe_made *m)
+{
+    rt_status st;
+    const struct pipe_quantized *q = m->quantized;
+    TRY(store_put_metric(s, run, "wall_seconds", 0, m->seconds));
+    TRY(store_put_metric(s, run, "peak_bytes", 0, (double)os_memory_peak_bytes()));
+    TRY(store_put_metric(s, run, "tokens", 0, (double)q->tokens));
+    for (uint32_t i = 0; i < q->list_count; i++) {
+        TRY(store_put_metric(s, run, "layer_error", i, q->list[i].objective));
+        TRY(store_put_metric(s, run, "layer_error_rtn", i, q->list[i].rtn));
+    }
+    for (uint32_t i = 0; i < m->selected->count; i++)
+        if (isfinite(m->selected->list[i].kl))
+            TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
+    st = RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status pipe_made_save(struct pipe_session *session, const struct rt_model *full,
+                         const struct pipe_made *m)
+{
+    rt_status st;
+    char config[512];
+    struct store *s = session->store;
+    struct store_attempt attempt;
+    struct pipe_variant v = { 0 };
+    write_config(full, m, config, sizeof config);
+    st = pipe_variant_load(session, m->out, NULL, "quant", "quant", &v);
+    if (st != RT_OK)
+        return st;
+    TRY(store_begin(s));
+    struct store_run run = { .campaign_id = session->campaign_id,
+                             .kind = "train",
+                             .variant_id = v.row.id,
+                             .env_id = session->env_id,
+                             .config = config };
+    TRY(store_run_open(s, &run));
+    TRY(store_attempt_open(s, run.id, session->env_id, &attempt));
+    TRY(store_put_run_artifact(s, run.id, m->calibration->id, "in", "calibration"));
+    TRY(store_put_run_artifact(s, run.id, v.weights_id, "out", "weights"));
+    TRY(put_numbers(s, run.id, m));
+    TRY(store_attempt_close(s, &attempt, "done", 0, NULL));
+    TRY(store_commit(s));
+
+fail:
+    if (st != RT_OK)
+        store_rollback(s);
+    pipe_variant_close(&v);
+    return st;
+}

@@ -1,0 +1,24 @@
+/* pipeline/run/made.h
+ * How a quantized model was made, as a run of the results file: by which options, on which
+ * text, at what cost, and the error of every layer. */
+#ifndef PIPELINE_RUN_MADE_H
+#define PIPELINE_RUN_MADE_H
+
+#include "pipeline/run/calibration.h"
+#include "pipeline/run/quantize.h"
+#include "pipeline/run/select.h"
+
+struct pipe_made {
+    const char *model, *out; /* the full model's files; the folder that was written */
+    const struct pipe_quantize_options *options;
+    const struct pipe_calibration *calibration;
+    const struct pipe_selected *selected; /* count 0: there was no choice */
+    const struct pipe_quantized *quantized;
+    double seconds; /* candidates and their comparison included */
+};
+/* Loads the folder, which must be readable, and saves a run of it. */
+RT_CHECKED rt_status pipe_made_save(struct pipe_session *session,
+                                    const struct rt_model *full,
+                                    const struct pipe_made *made);
+
+#endif

@@ -1,0 +1,258 @@
+/* pipeline/run/select.c
+ * Candidates are whole folders beside the wanted one: each is measured as it would be
+ * read, and the chosen one is put in place by its name alone. */
+#include "pipeline/run/select.h"
+
+#include "runtime/base/file.h"
+#include "runtime/base/os.h"
+#include "runtime/quant/folder.h"
+#include "runtime/quant/quant_files.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DAMPING_HIGH 0.1 /* the other candidate: ten times the usual */
+
+struct selecting {
+    struct pipe_session *session;
+    const struct pipe_select_from *from;
+    const char *out;
+    struct pipe_selected *selected;
+    struct pipe_quantized *result; /* of the best so far */
+    struct train_sequence *used;   /* calibrate; of the calibration's memory */
+    struct pipe_sequences held;    /* the same, or of `other` */
+    struct pipe_calibration other; /* --select-text */
+    uint32_t used_count;
+    double *sums[PIPE_CANDIDATES_MAX]; /* KL of each held-out sequence */
+};
+
+/* ---- what is held out ---- */
+
+static rt_status split(struct selecting *s, const struct pipe_select_options *o)
+{
+    rt_status st;
+    const struct pipe_calibration *c = s->from->calibration;
+    const uint32_t n = c->sequences.count;
+    struct rt_ctx *ctx = s->session->ctx;
+    if (!o->text && n < 2)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "the calibration text is one sequence, nothing can be held out to "
+                       "choose by; give more text, --select-text T or --select none");
+    s->used = rt_alloc(ctx, n, sizeof *s->used);
+    s->held.list = rt_alloc(ctx, n, sizeof *s->held.list);
+    if (!s->used || !s->held.list)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    for (uint32_t i = 0; i < n; i++) {
+        const bool last = i % PIPE_HELD_OUT_EVERY == PIPE_HELD_OUT_EVERY - 1 ||
+                          (n < PIPE_HELD_OUT_EVERY && i + 1 == n);
+        if (last && !o->text)
+            s->held.list[s->held.count++] = c->sequences.list[i];
+        else
+            s->used[s->used_count++] = c->sequences.list[i];
+    }
+    if (!o->text)
+        return RT_OK;
+    struct pipe_calibration_options read = *s->from->read;
+    read.from = o->text;
+    TRY(pipe_calibration_read(s->session, &read, pipe_end_id(s->session, s->from->full),
+                              rt_model_positions(s->from->full), &s->other));
+    if (strcmp(s->other.id, c->id) == 0)
+        return rt_fail(ctx, RT_ERR_INPUT,
+                       "--select-text is the calibration text; candidates are chosen on "
+                       "text that none was calibrated on");
+    s->held.count = 0;
+
+fail:
+    return st;
+}
+
+static const struct pipe_sequences *held_out(const struct selecting *s)
+{
+    return s->other.sequences.count ? &s->other.sequences : &s->held;
+}
+
+/* ---- a candidate ---- */
+
+static void folder_of(const struct selecting *s, uint32_t i, char *out, size_t size)
+{
+    size_t length = strlen(s->out);
+    while (length > 1 && s->out[length - 1] == '/') /* beside, not within */
+        length--;
+    snprintf(out, size, "%.*s.try-%u", (int)length, s->out, i + 1);
+}
+
+static void name_candidate(struct pipe_candidate *c)
+{
+    const struct pipe_quantize_options *o = &c->options;
+    const bool gptq = o->method && strcmp(o->method, "gptq") == 0;
+    snprintf(c->name, sizeof c->name, "%s%s%s",
+             gptq && o->natural_order ? "natural order, "
+             : gptq                   ? "by activation, "
+                                      : "",
+             o->search ? "searched" : "not searched", "");
+    if (gptq)
+        snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name),
+                 ", damping %g", o->damping > 0 ? o->damping : QUANT_DAMPING);
+}
+
+static rt_status measure(struct selecting *s, struct pipe_candidate *c,
+                         const char *folder)
+{
+    rt_status st;
+    struct rt_model *model = NULL;
+    const uint32_t i = (uint32_t)(c - s->selected->list);
+    struct pipe_kl *kl = rt_alloc(s->session->ctx, 1, sizeof *kl);
+    s->sums[i] = rt_alloc(s->session->ctx, held_out(s)->count, sizeof *s->sums[i]);
+    if (!kl || !s->sums[i]) {
+        rt_free(kl);
+        return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    }
+    TRY(pipe_model_load(s->session, folder, &model));
+    TRY(pipe_kl_measure(s->session, s->from->full, model, NULL, held_out(s), "select",
+                        s->sums[i], kl));
+    c->kl = kl->mean;
+    c->kl_error = kl->error;
+    c->same_top = kl->same_top;
+    s->selected->tokens = kl->tokens;
+
+fail:
+    rt_model_destroy(&model);
+    rt_free(kl);
+    return st;
+}
+
+/* Makes and measures one; *better: it is nearer than the best so far, whose place it
+ * takes. */
+static rt_status try_one(struct selecting *s, const struct pipe_quantize_options *o)
+{
+    rt_status st;
+    char folder[4200];
+    struct pipe_selected *all = s->selected;
+    struct pipe_quantized result = { 0 };
+    const uint64_t started = rt_time_ns();
+    assert(all->count < PIPE_CANDIDATES_MAX);
+    struct pipe_candidate *c = &all->list[all->count];
+    *c = (struct pipe_candidate){ .options = *o };
+    folder_of(s, all->count, folder, sizeof folder);
+    name_candidate(c);
+    quant_files_remove(folder); /* of a run that was killed */
+    TRY(pipe_quantize_on(s->session, s->from->full, s->used, s->used_count,
+                         s->from->model, folder, o, &result));
+    all->count++;
+    TRY(measure(s, c, folder));
+    c->objective = result.objective;
+    c->seconds = (double)(rt_time_ns() - started) / 1e9;
+    pipe_say(s->session->host, "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s",
+             all->count, c->name, c->kl, c->objective, c->seconds);
+    /* NaN is never nearer; the first one stands where all are NaN. */
+    if (all->count == 1 || c->kl < all->list[all->chosen].kl ||
+        (isnan(all->list[all->chosen].kl) && !isnan(c->kl))) {
+        all->chosen = all->count - 1;
+        pipe_quantized_deinit(s->result);
+        *s->result = result;
+        result = (struct pipe_quantized){ 0 };
+    }
+
+fail:
+    pipe_quantized_deinit(&result);
+    return st;
+}
+
+static rt_status try_all(struct selecting *s, const struct pipe_quantize_options *first,
+                         const struct pipe_select_options *o)
+{
+    rt_status st;
+    const struct pipe_candidate *best = s->selected->list;
+    struct pipe_quantize_options next = *first;
+    TRY(try_one(s, &next));
+    if (o->search) {
+        next.search = !next.search;
+        TRY(try_one(s, &next));
+    }
+    if (o->order) {
+        next = best[s->selected->chosen].options;
+        next.natural_order = !next.natural_order;
+        TRY(try_one(s, &next));
+    }
+    if (o->damping) {
+        next = best[s->selected->chosen].options;
+        next.damping = DAMPING_HIGH;
+        TRY(try_one(s, &next));
+    }
+
+fail:
+    return st;
+}
+
+/* The distance of each candidate to the chosen one. */
+static void compare(const struct selecting *s)
+{
+    struct pipe_selected *all = s->selected;
+    const uint32_t n = held_out(s)->count;
+    const double *best = s->sums[all->chosen], tokens = (double)all->tokens;
+    for (uint32_t i = 0; i < all->count; i++) {
+        double squares = 0;
+        const double mean = (all->list[i].kl - all->list[all->chosen].kl) * tokens / n;
+        for (uint32_t k = 0; k < n; k++) {
+            const double d = s->sums[i][k] - best[k] - mean;
+            squares += d * d;
+        }
+        all->list[i].behind = all->list[i].kl - all->list[all->chosen].kl;
+        all->list[i].behind_error =
+            n < 2 ? INFINITY : sqrt(squares * n / (n - 1.0)) / tokens;
+    }
+}
+
+static void remove_candidates(const struct selecting *s)
+{
+    char folder[4200];
+    for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++) {
+        folder_of(s, i, folder, sizeof folder);
+        quant_files_remove(folder);
+    }
+}
+
+rt_status pipe_quantize_select(struct pipe_session *session,
+                               const struct pipe_select_from *from, const char *out,
+                               const struct pipe_quantize_options *options,
+                               const struct pipe_select_options *select,
+                               struct pipe_selected *selected,
+                               struct pipe_quantized *result)
+{
+    rt_status st;
+    char folder[4200], to[4200];
+    struct pipe_quantize_options first = *options;
+    struct selecting s = { .session = session,
+                           .from = from,
+                           .out = out,
+                           .selected = selected,
+                           .result = result };
+    *selected = (struct pipe_selected){ 0 };
+    *result = (struct pipe_quantized){ 0 };
+    if (fmt_exists(out) && !options->force) /* before the work */
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "'%s' exists already; use --force or another name", out);
+    if (os_same(from->model, out))
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "'%s' is the model that is read; write to another folder", out);
+    first.force = false;
+    TRY(split(&s, select));
+    selected->held_out = held_out(&s)->count;
+    selected->used = s.used_count;
+    TRY(try_all(&s, &first, select));
+    compare(&s);
+    folder_of(&s, selected->chosen, folder, sizeof folder);
+    snprintf(to, sizeof to, "%.*s", (int)(strlen(folder) - strlen(".try-1")), folder);
+    TRY(quant_folder_place(session->ctx, folder, to));
+
+fail:
+    remove_candidates(&s);
+    for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
+        rt_free(s.sums[i]);
+    rt_free(s.used);
+    rt_free(s.held.list);
+    pipe_calibration_deinit(&s.other);
+    return st;
+}

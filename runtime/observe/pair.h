@@ -1,0 +1,49 @@
+/* runtime/observe/pair.h
+ * Two models on the same tokens: at every target KL(full || other), the log-probability that
+ * each gives to the token, and each one's first choice.
+ *
+ * How it runs. Tokens pass in pieces. Sequences that fit are laid end to end in one piece;
+ * a longer one takes several, and keys and values of its earlier tokens wait in a cache of
+ * floats. Attention over the cache gives the same bits as one pass over all tokens. Logits
+ * are reduced on the device and never come to the host.
+ *
+ * Memory beside the models (P tokens of a piece, C of the longest sequence or P, h hidden
+ * size, f ffn size, k heads of keys, d their size, L layers, V vocabulary), for each model:
+ *     device  4 (P (8 h + 3 f) + 2 C k d L + 128 V)
+ * 0.5B (h 896, f 4864, 2 x 64, 24 layers, V 151,936): 0.13 GB, and 0.8 GB of cache for
+ * 32,768 tokens; the model in BF16 has 1 GB. */
+#ifndef RUNTIME_OBSERVE_PAIR_H
+#define RUNTIME_OBSERVE_PAIR_H
+
+#include "runtime/observe/sequence.h"
+
+enum { OBSERVE_PIECE = 512 };
+
+/* One target. */
+struct observe_pair_token {
+    uint32_t sequence, at;       /* its place: token `at` of a sequence */
+    uint32_t id;                 /* the token that stands there */
+    uint32_t best_full, best;    /* first choices */
+    float kl;                    /* KL(full || other), nats */
+    float logprob_full, logprob; /* of the token */
+};
+
+struct observe_pair_task {
+    struct rt_model *full, *other; /* on one device, of one vocabulary; may be the same */
+    struct rt_adapter *adapter;    /* of `other`, may be null */
+    const struct train_sequence *sequences; /* of two tokens or more */
+    uint32_t count;
+    uint32_t piece; /* tokens that pass at once, a multiple of 64; 0: OBSERVE_PIECE */
+    /* Called for every target, in order. */
+    void (*token)(void *user, const struct observe_pair_token *token);
+    /* Called after every piece: tokens that have passed, of all. A status that is not
+     * RT_OK ends the run and is returned. May be null. */
+    rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+    void *user; /* borrowed */
+};
+
+/* RT_ERR_USAGE where the vocabularies differ, or a sequence has more tokens than a model
+ * has positions; RT_ERR_NO_DEVICE for one that is too long for the device. */
+RT_CHECKED rt_status observe_pair(const struct observe_pair_task *task);
+
+#endif
