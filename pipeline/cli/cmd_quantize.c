@@ -3,6 +3,7 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/quantize_compare.h"
+#include "pipeline/cli/quantize_gguf.h"
 #include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/quantize.h"
@@ -12,8 +13,8 @@
 
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder or GGUF file to read" },
-    { "out", "DIR", "folder to write; made, with those above it" },
-    { "method", "NAME", "rtn (default); gptq and awq, which need --calib" },
+    { "out", "DIR", "folder to write; made, with those above it. gguf: a file" },
+    { "method", "NAME", "rtn (default); gptq and awq, which need --calib; gguf" },
     { "bits", "N", "2, 3, 4 or 8" },
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },
@@ -30,7 +31,13 @@ static const struct cli_option options[] = {
     { "keep", "f16|f32",
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
-    { "force", NULL, "replace a folder that is there" },
+    { "type", "NAME", "gguf: Q4_K_M (default), Q8_0, Q6_K, IQ4_XS, Q2_K and others" },
+    { "plan", "FILE", "gguf: lines TENSOR TYPE that count before --type" },
+    { "write-plan", "FILE", "gguf: write such a file to edit, and no model" },
+    { "imatrix", "FILE", "gguf: importance of columns as llama.cpp has it, for --calib" },
+    { "imatrix-out", "FILE", "gguf: write that of --calib, for others" },
+    { "plain", NULL, "gguf: round to nearest, without a search" },
+    { "force", NULL, "replace a folder or file that is there" },
     CLI_SELECT_OPTIONS,
     CLI_COMPARE_OPTIONS,
     { NULL, NULL, NULL },
@@ -202,6 +209,11 @@ static rt_status run(struct cli *cli)
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
     if (cli_value(cli, "compare", NULL))
         return cli_quantize_compare(cli);
+    TRY(cli_quantize_gguf_used(cli));
+    if (cli_quantize_is_gguf(cli)) {
+        TRY(check_used(cli, "gguf"));
+        return cli_quantize_gguf(cli);
+    }
     if (!model || !out)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");

@@ -31,6 +31,15 @@ rt_status fmt_gguf_arch_find(const struct fmt_gguf *f, const struct fmt_gguf_arc
     return st;
 }
 
+const struct fmt_gguf_arch *fmt_gguf_arch_of(const char *model_type)
+{
+    const char *name = strcmp(model_type, "mistral") == 0 ? "llama" : model_type;
+    for (size_t i = 0; i < RT_COUNT(archs); i++)
+        if (strcmp(archs[i].name, name) == 0)
+            return &archs[i];
+    return NULL;
+}
+
 /* ---- names ---- */
 
 static const struct {
@@ -116,14 +125,27 @@ bool fmt_gguf_hf_name(const char *name, char *buffer)
 
 /* ---- rows ---- */
 
+static bool is_permuted(const struct fmt_gguf_arch *arch, const char *hf_name)
+{
+    return arch->permuted && (strstr(hf_name, ".q_proj.") || strstr(hf_name, ".k_proj."));
+}
+
 uint32_t fmt_gguf_row(const struct fmt_gguf_arch *arch, const char *hf_name,
                       uint32_t head_dim, uint32_t row)
 {
-    const bool rotated = strstr(hf_name, ".q_proj.") || strstr(hf_name, ".k_proj.");
-    if (!arch->permuted || !rotated)
+    if (!is_permuted(arch, hf_name))
         return row;
     const uint32_t head = row / head_dim, in_head = row % head_dim, half = head_dim / 2;
     return head * head_dim + in_head % half * 2 + in_head / half;
+}
+
+uint32_t fmt_gguf_hf_row(const struct fmt_gguf_arch *arch, const char *hf_name,
+                         uint32_t head_dim, uint32_t row)
+{
+    if (!is_permuted(arch, hf_name))
+        return row;
+    const uint32_t head = row / head_dim, in_head = row % head_dim, half = head_dim / 2;
+    return head * head_dim + in_head % 2 * half + in_head / 2;
 }
 
 rt_status fmt_gguf_weight(const struct fmt_gguf *f, const struct fmt_gguf_arch *arch,

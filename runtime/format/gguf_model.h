@@ -21,6 +21,8 @@ struct fmt_gguf_arch {
 /* RT_ERR_INPUT names an architecture that is not supported and those that are. */
 RT_CHECKED rt_status fmt_gguf_arch_find(const struct fmt_gguf *file,
                                         const struct fmt_gguf_arch **out);
+/* That of a model_type of config.json, NULL: there is none. Mistral's is llama. */
+const struct fmt_gguf_arch *fmt_gguf_arch_of(const char *model_type);
 /* The keys as the object of a config.json (json_decref). Sizes are checked where they
  * are read from it. The scaling of llama3 rotary embedding, which the file stores as one
  * divisor a frequency (rope_freqs.weight), is recovered as its four parameters; what no
@@ -34,9 +36,12 @@ RT_CHECKED rt_status fmt_gguf_chat_template(const struct fmt_gguf *file, char **
  * such name. buffer: FMT_GGUF_NAME_MAX bytes. */
 bool fmt_gguf_name(const char *hf_name, char *buffer);
 bool fmt_gguf_hf_name(const char *name, char *buffer);
-/* Where in the file row `row` of this Hugging Face tensor lies. */
+/* Where in the file row `row` of this Hugging Face tensor lies, and which one of that lies
+ * in row `row` of the file. */
 uint32_t fmt_gguf_row(const struct fmt_gguf_arch *arch, const char *hf_name,
                       uint32_t head_dim, uint32_t row);
+uint32_t fmt_gguf_hf_row(const struct fmt_gguf_arch *arch, const char *hf_name,
+                         uint32_t head_dim, uint32_t row);
 /* The whole tensor as float in Hugging Face order; a vector has `rows` 1. RT_ERR_INPUT:
  * not there, of another shape, or not finite. */
 RT_CHECKED rt_status fmt_gguf_weight(const struct fmt_gguf *file,

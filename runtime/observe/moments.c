@@ -30,6 +30,7 @@ struct sums {
     uint32_t ld;              /* of that copy */
     float *maxima;            /* [in], NULL: not asked for */
     double *means;            /* [in], sums until they are handed over; the same */
+    double *squares;          /* [in], likewise */
 };
 
 struct observer {
@@ -226,7 +227,7 @@ static rt_status make_magnitudes(struct observer *o, enum model_group g)
     rt_status st;
     struct sums *sums = &o->sums[g];
     const uint32_t what = o->task->what, in = o->task->model->shape[g].in;
-    if (!(what & ~(uint32_t)OBSERVE_MOMENTS) && !sums->on_host)
+    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES)) && !sums->on_host)
         return RT_OK;
     sums->ld = g == MODEL_O ? o->pass.ld_att : o->task->model->shape[g].ld_in;
     TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld, RT_MEMORY_READBACK,
@@ -235,9 +236,12 @@ static rt_status make_magnitudes(struct observer *o, enum model_group g)
         sums->maxima = rt_alloc(o->ctx, in, sizeof *sums->maxima);
     if (what & OBSERVE_MEANS)
         sums->means = rt_alloc(o->ctx, in, sizeof *sums->means);
+    if (what & OBSERVE_SQUARES)
+        sums->squares = rt_alloc(o->ctx, in, sizeof *sums->squares);
     if ((what & OBSERVE_MAXIMA && !sums->maxima) ||
-        (what & OBSERVE_MEANS && !sums->means))
-        return no_memory(o->ctx, "magnitudes", 12.0 * in);
+        (what & OBSERVE_MEANS && !sums->means) ||
+        (what & OBSERVE_SQUARES && !sums->squares))
+        return no_memory(o->ctx, "magnitudes", 20.0 * in);
     return RT_OK;
 
 fail:
@@ -302,6 +306,7 @@ static void deinit(struct observer *o)
         rt_free(o->sums[g].on_host);
         rt_free(o->sums[g].maxima);
         rt_free(o->sums[g].means);
+        rt_free(o->sums[g].squares);
     }
     rt_buffer_destroy(&o->x);
     model_pass_deinit(&o->pass);
@@ -395,6 +400,8 @@ static void add_magnitudes(struct observer *o, enum model_group g)
                 sums->maxima[i] = fmaxf(sums->maxima[i], fabsf(x[i]));
             if (sums->means)
                 sums->means[i] += (double)fabsf(x[i]);
+            if (sums->squares)
+                sums->squares[i] += (double)x[i] * (double)x[i];
         }
 }
 
@@ -469,9 +476,12 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
         .moment = sums->panels ? &moment : NULL,
         .maxima = sums->maxima,
         .means = sums->means,
+        .squares = sums->squares,
     };
     for (uint32_t i = 0; sums->means && i < moment.in; i++)
         sums->means[i] /= (double)o->rows;
+    for (uint32_t i = 0; sums->squares && i < moment.in; i++)
+        sums->squares[i] /= (double)o->rows;
     uint64_t now = rt_time_ns();
     TRY(t->group(t->user, &seen));
     count_time(&o->times.group_ns, &now);
@@ -492,6 +502,8 @@ static rt_status run_layer(struct observer *o, uint32_t layer)
             memset(o->sums[g].maxima, 0, in * sizeof *o->sums[g].maxima);
         if (o->sums[g].means)
             memset(o->sums[g].means, 0, in * sizeof *o->sums[g].means);
+        if (o->sums[g].squares)
+            memset(o->sums[g].squares, 0, in * sizeof *o->sums[g].squares);
     }
     for (uint32_t p = 0; p < o->part_count; p++) {
         TRY(run_part(o, layer, &o->parts[p]));

@@ -31,7 +31,12 @@
 enum { OBSERVE_BLOCK = 256, OBSERVE_ROWS_DEFAULT = 1024, OBSERVE_PANELS_MAX = 128 };
 
 /* May be or-ed. */
-enum observe_what { OBSERVE_MOMENTS = 1, OBSERVE_MAXIMA = 2, OBSERVE_MEANS = 4 };
+enum observe_what {
+    OBSERVE_MOMENTS = 1,
+    OBSERVE_MAXIMA = 2,
+    OBSERVE_MEANS = 4,
+    OBSERVE_SQUARES = 8 /* the diagonal of the moments alone, at the cost of maxima */
+};
 
 /* X^T X of one group, symmetric [in][in]. Panel p holds rows p * height up to the next
  * panel, columns p * height up to in: value (i, j), i in panel p, j >= p * height, is
@@ -62,8 +67,9 @@ struct observe_group {
     uint32_t in;
     uint64_t rows;                       /* tokens */
     const struct observe_moment *moment; /* null: not asked for */
-    const float *maxima; /* [in] largest |x| of each column, NULL if not asked for */
-    const double *means; /* [in] mean |x| of each column, NULL if not asked for */
+    const float *maxima;   /* [in] largest |x| of each column, NULL if not asked for */
+    const double *means;   /* [in] mean |x| of each column, NULL if not asked for */
+    const double *squares; /* [in] mean x^2 of each column, NULL if not asked for */
 };
 
 /* Where the time of a task went, nanoseconds. */

@@ -262,6 +262,35 @@ fail:
     return st;
 }
 
+rt_status text_sentencepiece_walk(struct rt_ctx *ctx, const char *path,
+                                  const uint8_t *data, size_t size,
+                                  rt_status (*piece)(void *user, uint32_t id,
+                                                     const char *text, size_t size,
+                                                     int32_t kind, float score),
+                                  void *user)
+{
+    struct field f;
+    bool good = true;
+    uint32_t id = 0;
+    struct message all = { data, data + size };
+    while (next_field(&all, &f, &good)) {
+        struct piece p;
+        if (!is(&f, 1, WIRE_BYTES))
+            continue;
+        if (!read_piece(f.bytes, &p))
+            break;
+        const rt_status st =
+            piece(user, id++, p.text, p.size, (int32_t)(p.kind & 7), p.score);
+        if (st != RT_OK)
+            return st;
+    }
+    return good ? RT_OK
+                : rt_fail(
+                      ctx, RT_ERR_INPUT,
+                      "'%s': a piece cannot be read; the file is damaged, get it again",
+                      path);
+}
+
 rt_status text_load_sentencepiece(struct text_tokenizer *t, const uint8_t *data,
                                   size_t size, const json_t *config)
 {

@@ -15,6 +15,8 @@
 
 struct text_tokenizer;
 struct fmt_gguf;
+struct fmt_gguf_out;
+struct fmt_config;
 
 /* Loads the tokenizer of a model folder (tokenizer.json, else tokenizer.model) or of a
  * GGUF file. RT_ERR_INPUT names file and reason: not BPE, missing merges, a merge of
@@ -27,6 +29,12 @@ RT_CHECKED rt_status text_tokenizer_load(struct rt_ctx *ctx, const char *path,
  * tokens inside a text, where that library puts spaces its own way. */
 RT_CHECKED rt_status text_gguf_export(struct rt_ctx *ctx, const struct fmt_gguf *file,
                                       const char *folder);
+/* The other way: the tokenizer and chat template of a folder as keys of a GGUF file (of a
+ * folder without one: nothing, with a warning). RT_ERR_INPUT: text is split in a way that
+ * such a file has no name for, or a token has an id that the model lacks. */
+RT_CHECKED rt_status text_gguf_put(struct rt_ctx *ctx, const char *folder,
+                                   const struct fmt_config *config,
+                                   struct fmt_gguf_out *out);
 void text_tokenizer_destroy(struct text_tokenizer **tok);
 /* Largest id + 1. */
 uint32_t text_vocab_size(const struct text_tokenizer *tok);

@@ -222,6 +222,16 @@ struct text_way {
 const struct text_way *text_way_find(const char *name);
 /* Every name by its place; NULL behind the last. */
 const char *text_way_name(size_t i);
+/* The name of the first way that splits text as this byte-level tokenizer does, by what both
+ * make of a text; NULL: there is none. */
+RT_CHECKED rt_status text_way_like(struct text_tokenizer *t, const char **name);
+/* Every piece of a tokenizer.model in order, as it is in the file; `text` has no zero at its
+ * end and lives as long as `data`. */
+RT_CHECKED rt_status text_sentencepiece_walk(
+    struct rt_ctx *ctx, const char *path, const uint8_t *data, size_t size,
+    rt_status (*piece)(void *user, uint32_t id, const char *text, size_t size,
+                       int32_t kind, float score),
+    void *user);
 /* tokenizer.model of SentencePiece in fresh memory (rt_free) from the keys of a file. */
 RT_CHECKED rt_status text_sentencepiece_make(struct rt_ctx *ctx, const struct fmt_gguf *f,
                                              uint8_t **out, size_t *size);

@@ -1,0 +1,175 @@
+/* pipeline/cli/quantize_gguf.c
+ * quantize --method gguf. */
+#include "pipeline/cli/quantize_gguf.h"
+
+#include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/eval_plan.h"
+#include "pipeline/run/quantize_gguf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool cli_quantize_is_gguf(const struct cli *cli)
+{
+    return strcmp(cli_value(cli, "method", ""), "gguf") == 0;
+}
+
+rt_status cli_quantize_gguf_used(struct cli *cli)
+{
+    static const char *const of_gguf[] = { "type",    "plan",        "write-plan",
+                                           "imatrix", "imatrix-out", "plain" };
+    static const char *const of_others[] = { "bits",  "group",   "asym", "search",
+                                             "order", "damping", "keep" };
+    const bool is_gguf = cli_quantize_is_gguf(cli);
+    for (size_t i = 0; !is_gguf && i < RT_COUNT(of_gguf); i++)
+        if (cli_flag(cli, of_gguf[i]))
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of --method gguf",
+                           of_gguf[i]);
+    for (size_t i = 0; is_gguf && i < RT_COUNT(of_others); i++)
+        if (cli_flag(cli, of_others[i]))
+            return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                           "--%s is not of --method gguf; --type NAME says it all",
+                           of_others[i]);
+    return RT_OK;
+}
+
+static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
+                       const char *model, const char *out)
+{
+    const char *calib = cli_value(cli, "calib", NULL);
+    if (!model || (!out && !o->write_plan))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "quantize --method gguf needs --model M and --out FILE.gguf");
+    if (out && o->write_plan)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--write-plan writes the plan and no model: leave --out away");
+    if (calib && o->imatrix)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--calib and --imatrix both say what columns count; give one");
+    if (o->imatrix_out && !calib)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--imatrix-out needs --calib P");
+    return pipe_gguf_check(&cli->ctx, o);
+}
+
+static rt_status calibrated(struct cli *cli, const char *model, const char *out,
+                            const struct pipe_gguf_options *o,
+                            struct pipe_gguf_made *made)
+{
+    rt_status st;
+    int64_t items, length;
+    struct pipe_session session = { 0 };
+    const struct pipe_prompt_format *format = NULL;
+    const char *from = cli_value(cli, "calib", NULL);
+    TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
+    TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
+    const struct pipe_calibration_options calibration = { .from = from,
+                                                          .length = (uint32_t)length,
+                                                          .items = (uint32_t)items };
+    if (!pipe_calibration_is_text(from))
+        TRY(eval_format_named(cli, from, &format));
+    TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
+    TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));
+
+fail:
+    pipe_session_close(&session);
+    return st;
+}
+
+/* ---- printing ---- */
+
+static void print_json(const char *out, const struct pipe_gguf_made *m)
+{
+    fputs("{\"out\":", stdout);
+    cli_print_json_text(out);
+    printf(",\"bytes\":%llu,\"matrices\":%u,\"weights\":%llu,\"bits_per_weight\":%.6g,"
+           "\"tokens\":%llu,\"fallbacks\":%u,\"not_better\":%u,\"list\":[",
+           (unsigned long long)m->bytes, m->count, (unsigned long long)m->weights,
+           m->bits_per_weight, (unsigned long long)m->tokens, m->fallbacks,
+           m->not_better);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"wanted\":\"%s\",\"rows\":%llu,"
+               "\"columns\":%llu,\"weighted\":%s,\"error\":%.9g,\"rtn\":%.9g}",
+               i ? "," : "", t->name, t->type, t->wanted, (unsigned long long)t->rows,
+               (unsigned long long)t->columns, t->is_weighted ? "true" : "false",
+               t->error, t->rtn);
+    }
+    puts("]}");
+}
+
+/* Types that differ from what was asked for, and for how many matrices of what rows. */
+static void print_fallbacks(const struct pipe_gguf_made *m)
+{
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        uint32_t same = 0;
+        bool is_told = false;
+        for (uint32_t k = 0; k < m->count; k++) {
+            const struct pipe_gguf_tensor *u = &m->list[k];
+            if (strcmp(t->type, u->type) != 0 || strcmp(t->wanted, u->wanted) != 0 ||
+                t->columns != u->columns)
+                continue;
+            is_told = is_told || k < i;
+            same++;
+        }
+        if (!is_told && strcmp(t->type, t->wanted) != 0)
+            printf("rows of %llu do not divide by 256: %s instead of %s for %u matri%s\n",
+                   (unsigned long long)t->columns, t->type, t->wanted, same,
+                   same == 1 ? "x" : "ces");
+    }
+}
+
+static void print_made(const struct cli *cli, const char *out,
+                       const struct pipe_gguf_made *m)
+{
+    double error = 0, rtn = 0;
+    printf("%s: %.1f MiB, %u matrices, %llu weights, %.3f bits per weight\n", out,
+           (double)m->bytes / 1048576, m->count, (unsigned long long)m->weights,
+           m->bits_per_weight);
+    print_fallbacks(m);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        error += t->error / m->count;
+        rtn += t->rtn / m->count;
+        if (cli_flag(cli, "verbose"))
+            printf("  %-28s %-6s %s %.4e, rtn %.4e\n", t->name, t->type,
+                   t->is_weighted ? "weighted error" : "error", t->error, t->rtn);
+    }
+    printf("%serror, a share of the squares, mean over matrices: %.4e, rtn of the same "
+           "types %.4e; %u of %u matrices no better than rtn\n",
+           m->count > m->unweighted && m->tokens ? "weighted " : "", error, rtn,
+           m->not_better, m->count);
+    if (m->unweighted)
+        printf("%u matri%s counted without weights: no inputs of theirs were seen\n",
+               m->unweighted, m->unweighted == 1 ? "x" : "ces");
+}
+
+rt_status cli_quantize_gguf(struct cli *cli)
+{
+    rt_status st;
+    struct pipe_gguf_made made = { 0 };
+    const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    const struct pipe_gguf_options o = {
+        .type = cli_value(cli, "type", NULL),
+        .plan = cli_value(cli, "plan", NULL),
+        .write_plan = cli_value(cli, "write-plan", NULL),
+        .imatrix = cli_value(cli, "imatrix", NULL),
+        .imatrix_out = cli_value(cli, "imatrix-out", NULL),
+        .plain = cli_flag(cli, "plain"),
+        .force = cli_flag(cli, "force"),
+    };
+    TRY(check(cli, &o, model, out));
+    TRY(cli_value(cli, "calib", NULL)
+            ? calibrated(cli, model, out, &o, &made)
+            : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
+    if (o.write_plan)
+        cli_say(cli, "plan of types per tensor: %s", o.write_plan);
+    else if (cli_flag(cli, "json"))
+        print_json(out, &made);
+    else
+        print_made(cli, out, &made);
+
+fail:
+    pipe_gguf_made_deinit(&made);
+    return st;
+}

@@ -1,0 +1,167 @@
+/* pipeline/run/quantize_gguf.c
+ * Importance from where the caller says, then the file. */
+#include "pipeline/run/quantize_gguf.h"
+
+#include "runtime/quant/gguf_file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct making {
+    struct rt_ctx *ctx;
+    const struct pipe_host *host; /* NULL: nobody looks on */
+    struct pipe_gguf_made *made;
+    uint64_t started_ns;
+    const char *what; /* of the progress line */
+};
+
+static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
+{
+    const struct pipe_progress now = { .what = m->what,
+                                       .done = done,
+                                       .total = total,
+                                       .started_ns = m->started_ns,
+                                       .extra = name };
+    if (!m->host)
+        return RT_OK;
+    pipe_progress(m->host, &now);
+    return pipe_stop_status(m->host, m->ctx);
+}
+
+static rt_status after_chunk(void *user, const char *name, uint64_t done, uint64_t total)
+{
+    return tell(user, name, done, total);
+}
+
+static rt_status after_pass(void *user, uint64_t done, uint64_t total)
+{
+    return tell(user, "", done, total);
+}
+
+static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
+{
+    struct making *m = user;
+    struct pipe_gguf_made *made = m->made;
+    if (made->count == made->capacity) {
+        const uint32_t capacity = made->capacity ? 2 * made->capacity : 128;
+        struct pipe_gguf_tensor *list =
+            rt_resize(m->ctx, made->list, made->capacity, capacity, sizeof *list);
+        if (!list)
+            return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+        made->list = list;
+        made->capacity = capacity;
+    }
+    struct pipe_gguf_tensor *t = &made->list[made->count++];
+    *t = (struct pipe_gguf_tensor){ .type = fared->row->type->name,
+                                    .wanted = fared->row->wanted->name,
+                                    .rows = fared->row->rows,
+                                    .columns = fared->row->columns,
+                                    .error = fared->error,
+                                    .rtn = fared->rtn,
+                                    .is_weighted = fared->is_weighted };
+    snprintf(t->name, sizeof t->name, "%s", fared->row->name);
+    return RT_OK;
+}
+
+static const struct quant_gguf_mix *mix_of(const struct pipe_gguf_options *o)
+{
+    return quant_gguf_mix_find(o->type ? o->type : "Q4_K_M");
+}
+
+rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)
+{
+    char names[320];
+    if (mix_of(o))
+        return RT_OK;
+    return rt_fail(ctx, RT_ERR_USAGE, "--type %s is not known; there are %s", o->type,
+                   quant_gguf_mix_names(names, sizeof names));
+}
+
+static rt_status make(struct making *m, const char *model, const char *out,
+                      const struct pipe_gguf_options *o,
+                      const struct quant_importance *importance, const char *from)
+{
+    struct quant_gguf_report report = { 0 };
+    const struct quant_gguf_options options = { .mix = mix_of(o),
+                                                .plan = o->plan,
+                                                .importance = importance,
+                                                .importance_from = from,
+                                                .plain = o->plain,
+                                                .force = o->force,
+                                                .matrix = after_matrix,
+                                                .progress = after_chunk,
+                                                .user = m };
+    if (o->write_plan)
+        return quant_gguf_plan_file(m->ctx, model, o->write_plan, &options);
+    m->what = "quantize";
+    m->started_ns = rt_time_ns();
+    const rt_status st = quant_gguf_file(m->ctx, model, out, &options, &report);
+    m->made->bytes = report.bytes;
+    m->made->weights = report.weights;
+    m->made->bits_per_weight = report.bits_per_weight;
+    m->made->fallbacks = report.fallbacks;
+    m->made->unweighted = report.unweighted;
+    m->made->not_better = report.not_better;
+    return st;
+}
+
+rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_host *host,
+                             const char *model, const char *out,
+                             const struct pipe_gguf_options *o,
+                             struct pipe_gguf_made *made)
+{
+    rt_status st;
+    struct quant_importance importance = { 0 };
+    struct making m = { .ctx = ctx, .host = host, .made = made };
+    *made = (struct pipe_gguf_made){ 0 };
+    TRY(pipe_gguf_check(ctx, o));
+    if (o->imatrix)
+        TRY(quant_importance_read(ctx, o->imatrix, &importance));
+    TRY(make(&m, model, out, o, o->imatrix ? &importance : NULL, o->imatrix));
+
+fail:
+    quant_importance_deinit(&importance);
+    return st;
+}
+
+rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char *model,
+                                        const char *out,
+                                        const struct pipe_gguf_options *o,
+                                        const struct pipe_calibration_options *from,
+                                        struct pipe_gguf_made *made)
+{
+    rt_status st;
+    struct rt_model *full = NULL;
+    struct pipe_calibration c = { 0 };
+    struct quant_importance importance = { 0 };
+    struct making m = { .ctx = session->ctx,
+                        .host = session->host,
+                        .made = made,
+                        .started_ns = rt_time_ns(),
+                        .what = "calibrate" };
+    *made = (struct pipe_gguf_made){ 0 };
+    TRY(pipe_gguf_check(session->ctx, o));
+    TRY(pipe_model_load(session, model, &full));
+    TRY(pipe_calibration_read(session, from, pipe_end_id(session, full),
+                              rt_model_positions(full), &c));
+    TRY(quant_importance_observe(session->ctx, full, c.sequences.list, c.sequences.count,
+                                 after_pass, &m, &importance));
+    rt_model_destroy(&full);
+    if (o->imatrix_out)
+        TRY(quant_importance_write(session->ctx, o->imatrix_out, from->from, from->length,
+                                   &importance));
+    TRY(make(&m, model, out, o, &importance, from->from));
+    made->tokens = c.tokens;
+
+fail:
+    quant_importance_deinit(&importance);
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&full);
+    return st;
+}
+
+void pipe_gguf_made_deinit(struct pipe_gguf_made *made)
+{
+    rt_free(made->list);
+    *made = (struct pipe_gguf_made){ 0 };
+}

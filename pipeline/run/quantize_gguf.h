@@ -1,0 +1,52 @@
+/* pipeline/run/quantize_gguf.h
+ * A low-bit copy of a model as a GGUF file (runtime/quant/gguf_file.h). */
+#ifndef PIPELINE_RUN_QUANTIZE_GGUF_H
+#define PIPELINE_RUN_QUANTIZE_GGUF_H
+
+#include "pipeline/run/calibration.h"
+
+struct pipe_gguf_options {
+    const char *type;        /* mix, NULL: Q4_K_M */
+    const char *plan;        /* file of types per tensor, NULL: none */
+    const char *write_plan;  /* NULL, or where to: then nothing else is written */
+    const char *imatrix;     /* importance in llama.cpp's format, NULL: none */
+    const char *imatrix_out; /* NULL, or where to write what calibration gives */
+    bool plain;              /* no search */
+    bool force;              /* replace a file that is there */
+};
+
+/* A quantized tensor. */
+struct pipe_gguf_tensor {
+    char name[65];
+    const char *type, *wanted; /* names; they differ where rows do not divide */
+    uint64_t rows, columns;
+    double error, rtn; /* quant_gguf_fared */
+    bool is_weighted;
+};
+
+struct pipe_gguf_made {
+    uint64_t bytes, weights;
+    double bits_per_weight;
+    uint32_t fallbacks, unweighted, not_better;
+    uint64_t tokens; /* of calibration, 0: none */
+    uint32_t count, capacity;
+    struct pipe_gguf_tensor *list; /* owned */
+};
+
+/* RT_ERR_USAGE names a type that is not known and those that are. */
+RT_CHECKED rt_status pipe_gguf_check(struct rt_ctx *ctx,
+                                     const struct pipe_gguf_options *options);
+/* Writes the file `out`, whole or not at all. `host` may be NULL. Deinit in any case. */
+RT_CHECKED rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_host *host,
+                                        const char *model, const char *out,
+                                        const struct pipe_gguf_options *options,
+                                        struct pipe_gguf_made *made);
+/* The same with the inputs of matrices seen on calibration text, as
+ * pipe_quantize_calibrated. */
+RT_CHECKED rt_status pipe_quantize_gguf_calibrated(
+    struct pipe_session *session, const char *model, const char *out,
+    const struct pipe_gguf_options *options,
+    const struct pipe_calibration_options *calibration, struct pipe_gguf_made *made);
+void pipe_gguf_made_deinit(struct pipe_gguf_made *made);
+
+#endif

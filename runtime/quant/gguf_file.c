@@ -1,0 +1,286 @@
+/* runtime/quant/gguf_file.c
+ * Reads a model tensor by tensor and writes it as blocks. */
+#include "runtime/quant/gguf_file.h"
+
+#include "runtime/base/os.h"
+#include "runtime/quant/gguf_source.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CHUNK_FLOATS = 1 << 20, QUANTIZATION_VERSION = 2 };
+
+struct making {
+    struct rt_ctx *ctx;
+    const struct quant_gguf_options *options;
+    struct quant_source source;
+    struct fmt_gguf_out out;
+    struct quant_gguf_report *report;
+    uint64_t done, total; /* elements */
+    float *values,
+        *read;      /* [CHUNK_FLOATS or a row]: as they are, as they are read back */
+    uint8_t *bytes; /* of both chunks of blocks */
+};
+
+static rt_status no_memory(struct rt_ctx *ctx)
+{
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+}
+
+/* ---- before ---- */
+
+static rt_status plan(struct making *m)
+{
+    struct quant_source *s = &m->source;
+    s->sizes.is_calibrated = m->options->importance != NULL;
+    return quant_gguf_plan(m->ctx, m->options->mix, m->options->plan, &s->sizes, s->rows,
+                           s->count);
+}
+
+/* Importance of other columns is of another model. */
+static rt_status check_importance(const struct making *m)
+{
+    uint32_t found = 0;
+    const struct quant_importance *all = m->options->importance;
+    for (uint32_t i = 0; all && i < m->source.count; i++) {
+        const struct quant_gguf_row *r = &m->source.rows[i];
+        const struct quant_importance_row *row = quant_importance_find(all, r->name);
+        if (row && !r->is_kept && row->columns != r->columns)
+            return rt_fail(m->ctx, RT_ERR_INPUT,
+                           "importance of '%s' has %u columns, the model's tensor has "
+                           "%llu; it is of another model",
+                           r->name, row->columns, (unsigned long long)r->columns);
+        found += row && !r->is_kept;
+    }
+    if (all && !found)
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "the importance is of no tensor of '%s'; it is of another model",
+                       m->source.path);
+    return RT_OK;
+}
+
+static rt_status describe(struct making *m)
+{
+    rt_status st;
+    struct quant_source *s = &m->source;
+    const struct quant_importance *importance = m->options->importance;
+    TRY(quant_source_keys(s, &m->out));
+    fmt_gguf_put_u32(&m->out, "general.quantization_version", QUANTIZATION_VERSION);
+    fmt_gguf_put_u32(&m->out, "general.file_type",
+                     quant_gguf_mix_number(m->options->mix));
+    if (importance) {
+        fmt_gguf_put_u32(&m->out, "quantize.imatrix.entries_count", importance->count);
+        if (m->options->importance_from)
+            fmt_gguf_put_text(&m->out, "quantize.imatrix.dataset",
+                              m->options->importance_from);
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct quant_gguf_row *r = &s->rows[i];
+        const uint64_t shape[2] = { r->columns, r->rows };
+        TRY(fmt_gguf_out_add(&m->out, r->name, r->type, r->is_matrix ? 2 : 1, shape));
+        m->total += r->rows * r->columns;
+    }
+
+fail:
+    return st;
+}
+
+static rt_status make_room(struct making *m)
+{
+    uint64_t floats = CHUNK_FLOATS;
+    for (uint32_t i = 0; i < m->source.count; i++)
+        floats = m->source.rows[i].columns > floats ? m->source.rows[i].columns : floats;
+    m->values = rt_alloc(m->ctx, floats, sizeof *m->values);
+    m->read = rt_alloc(m->ctx, floats, sizeof *m->read);
+    m->bytes = rt_alloc(m->ctx, floats, sizeof(float));
+    return m->values && m->read && m->bytes ? RT_OK : no_memory(m->ctx);
+}
+
+/* ---- tensors ---- */
+
+/* Weighted squares of a chunk, and of what its blocks make of it. */
+static void add_error(struct making *m, const struct quant_gguf_row *r, uint64_t rows,
+                      const float *importance, double *error, double *square)
+{
+    const uint64_t n = rows * r->columns;
+    fmt_block_floats(r->type, m->bytes, n / r->type->block, 1, m->read);
+    for (uint64_t i = 0; i < n; i++) {
+        const double w = importance ? (double)importance[i % r->columns] : 1;
+        const double x = (double)m->values[i], d = x - (double)m->read[i];
+        *error += w * d * d;
+        *square += w * x * x;
+    }
+}
+
+static rt_status to_blocks(struct making *m, const struct quant_gguf_row *r,
+                           uint64_t rows, const float *importance, bool plain)
+{
+    const uint64_t row_bytes = r->columns / r->type->block * r->type->bytes;
+    for (uint64_t i = 0; i < rows; i++)
+        if (!quant_blocks_row(r->type, m->values + i * r->columns, importance,
+                              (uint32_t)r->columns, plain, m->bytes + i * row_bytes))
+            return rt_fail(m->ctx, RT_ERR_INPUT,
+                           "'%s': tensor '%s' holds a value that is too large for %s; "
+                           "give it another type by --plan",
+                           m->source.path, r->name, r->type->name);
+    return RT_OK;
+}
+
+struct squares {
+    double error, rtn, all;
+};
+
+static rt_status make_chunk(struct making *m, uint32_t row, uint64_t first, uint64_t rows,
+                            const float *importance, struct squares *sums)
+{
+    rt_status st;
+    double ignored = 0;
+    const struct quant_gguf_row *r = &m->source.rows[row];
+    const bool is_coded = r->type->split != NULL;
+    TRY(quant_source_floats(&m->source, row, first, rows, m->values));
+    if (is_coded && !m->options->plain) {
+        TRY(to_blocks(m, r, rows, importance, true));
+        add_error(m, r, rows, importance, &sums->rtn, &ignored);
+    }
+    TRY(to_blocks(m, r, rows, importance, m->options->plain));
+    add_error(m, r, rows, importance, &sums->error, &sums->all);
+    TRY(fmt_gguf_out_data(&m->out, m->bytes,
+                          rows * (r->columns / r->type->block * r->type->bytes)));
+
+fail:
+    return st;
+}
+
+static rt_status tell_matrix(struct making *m, const struct quant_gguf_row *r,
+                             bool is_weighted, const struct squares *sums)
+{
+    struct quant_gguf_report *report = m->report;
+    const double rtn = m->options->plain || !r->type->split ? sums->error : sums->rtn;
+    const double all = sums->all > 0 ? sums->all : 1;
+    const struct quant_gguf_fared fared = { r, sums->error / all, rtn / all,
+                                            is_weighted };
+    report->matrices++;
+    report->weights += r->rows * r->columns;
+    report->bits_per_weight +=
+        8.0 * (double)r->rows * (double)(r->columns / r->type->block) * r->type->bytes;
+    report->fallbacks += r->type != r->wanted;
+    report->unweighted += m->options->importance && !is_weighted;
+    report->not_better += r->type->split && !(sums->error < rtn) && rtn > 0;
+    return m->options->matrix ? m->options->matrix(m->options->user, &fared) : RT_OK;
+}
+
+static rt_status make_matrix(struct making *m, uint32_t row)
+{
+    rt_status st;
+    struct squares sums = { 0 };
+    const struct quant_gguf_row *r = &m->source.rows[row];
+    const struct quant_importance_row *known =
+        m->options->importance ? quant_importance_find(m->options->importance, r->name)
+                               : NULL;
+    const uint64_t most = r->columns < CHUNK_FLOATS ? CHUNK_FLOATS / r->columns : 1;
+    for (uint64_t first = 0; first < r->rows; first += most) {
+        const uint64_t rows = r->rows - first < most ? r->rows - first : most;
+        TRY(make_chunk(m, row, first, rows, known ? known->values : NULL, &sums));
+        m->done += rows * r->columns;
+        if (m->options->progress)
+            TRY(m->options->progress(m->options->user, r->name, m->done, m->total));
+    }
+    TRY(tell_matrix(m, r, known != NULL, &sums));
+
+fail:
+    return st;
+}
+
+static rt_status keep(struct making *m, uint32_t row)
+{
+    const struct quant_gguf_row *r = &m->source.rows[row];
+    const uint8_t *bytes = quant_source_bytes(&m->source, row);
+    m->done += r->rows * r->columns;
+    if (bytes)
+        return fmt_gguf_out_data(
+            &m->out, bytes, r->rows * (r->columns / r->type->block * r->type->bytes));
+    assert(r->rows == 1);
+    const rt_status st = quant_source_floats(&m->source, row, 0, 1, m->values);
+    if (st != RT_OK)
+        return st;
+    const bool good =
+        quant_blocks_row(r->type, m->values, NULL, (uint32_t)r->columns, true, m->bytes);
+    assert(good); /* F32 holds all that is finite */
+    return fmt_gguf_out_data(&m->out, m->bytes, r->columns * r->type->bytes);
+}
+
+static rt_status make(struct making *m, const char *to)
+{
+    rt_status st;
+    TRY(make_room(m));
+    TRY(fmt_gguf_out_begin(&m->out, to));
+    for (uint32_t i = 0; i < m->source.count; i++)
+        TRY(m->source.rows[i].is_kept ? keep(m, i) : make_matrix(m, i));
+    if (m->report->weights)
+        m->report->bits_per_weight /= (double)m->report->weights;
+    TRY(fmt_gguf_out_end(&m->out));
+
+fail:
+    return st;
+}
+
+static rt_status check_target(struct rt_ctx *ctx, const char *from, const char *to,
+                              bool force)
+{
+    if (os_kind_of(to) == OS_KIND_FOLDER)
+        return rt_fail(ctx, RT_ERR_USAGE, "'%s' is a folder; name a file (.gguf)", to);
+    if (os_same(from, to))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "'%s' is the model that is read; write to another file", to);
+    if (fmt_exists(to) && !force)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "'%s' exists already; use --force or another name", to);
+    return RT_OK;
+}
+
+rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
+                          const struct quant_gguf_options *options,
+                          struct quant_gguf_report *report)
+{
+    rt_status st;
+    *report = (struct quant_gguf_report){ 0 };
+    struct making m = {
+        .ctx = ctx, .options = options, .out = { .ctx = ctx }, .report = report
+    };
+    TRY(check_target(ctx, from, to, options->force));
+    TRY(quant_source_open(ctx, from, &m.source));
+    if (m.source.is_packed)
+        rt_log(ctx, RT_LOG_WARNING,
+               "'%s' is quantized already: its values stand in for those of a "
+               "full-precision model",
+               from);
+    TRY(plan(&m));
+    TRY(check_importance(&m));
+    TRY(describe(&m));
+    report->bytes = fmt_gguf_out_bytes(&m.out);
+    TRY(make(&m, to));
+
+fail:
+    fmt_gguf_out_deinit(&m.out);
+    quant_source_close(&m.source);
+    rt_free(m.values);
+    rt_free(m.read);
+    rt_free(m.bytes);
+    return st;
+}
+
+rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from, const char *to,
+                               const struct quant_gguf_options *options)
+{
+    rt_status st;
+    struct making m = { .ctx = ctx, .options = options };
+    TRY(check_target(ctx, from, to, options->force));
+    TRY(quant_source_open(ctx, from, &m.source));
+    TRY(plan(&m));
+    TRY(quant_gguf_plan_write(ctx, to, options->mix, m.source.rows, m.source.count));
+
+fail:
+    quant_source_close(&m.source);
+    return st;
+}

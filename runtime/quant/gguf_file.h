@@ -1,0 +1,54 @@
+/* runtime/quant/gguf_file.h
+ * A whole model as a quantized GGUF file: from a Hugging Face folder or another GGUF file,
+ * tensor by tensor. Vectors, and tensors that no mix quantizes, are kept. */
+#ifndef RUNTIME_QUANT_GGUF_FILE_H
+#define RUNTIME_QUANT_GGUF_FILE_H
+
+#include "runtime/quant/gguf_plan.h"
+#include "runtime/quant/importance.h"
+
+/* How a quantized matrix fared: sum over elements of w (x - y)^2 over the sum of w x^2, w
+ * the importance of the column (1 without), for it and for every group rounded to nearest
+ * from its own extremes. */
+struct quant_gguf_fared {
+    const struct quant_gguf_row *row; /* valid until the callback returns */
+    double error, rtn;
+    bool is_weighted; /* there was importance */
+};
+
+struct quant_gguf_options {
+    const struct quant_gguf_mix *mix;
+    const char *plan;                          /* file, NULL: none */
+    const struct quant_importance *importance; /* NULL: none */
+    const char
+        *importance_from; /* what it was seen on, for the file's keys; may be NULL */
+    bool plain;           /* no search */
+    bool force;           /* replace a file that is there */
+    /* May be NULL. After each matrix; a status that is not RT_OK ends the work. */
+    rt_status (*matrix)(void *user, const struct quant_gguf_fared *fared);
+    /* May be NULL. Of all elements. */
+    rt_status (*progress)(void *user, const char *name, uint64_t done, uint64_t total);
+    void *user;
+};
+
+struct quant_gguf_report {
+    uint64_t bytes;         /* of the file */
+    uint64_t weights;       /* elements quantized */
+    double bits_per_weight; /* of these */
+    uint32_t matrices;
+    uint32_t fallbacks;  /* matrices of another type than wanted */
+    uint32_t unweighted; /* matrices without importance where others have it */
+    uint32_t not_better; /* than rounded to nearest */
+};
+
+/* Writes `to`, which appears whole or not at all. RT_ERR_INPUT names a tensor with values
+ * that are not finite or too large for its type. */
+RT_CHECKED rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
+                                     const struct quant_gguf_options *options,
+                                     struct quant_gguf_report *report);
+/* The plan alone, as a file to edit. */
+RT_CHECKED rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from,
+                                          const char *to,
+                                          const struct quant_gguf_options *options);
+
+#endif
