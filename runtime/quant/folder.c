@@ -163,9 +163,7 @@ fail:
     return st;
 }
 
-/* Puts the finished folder in place of the target. What was there is moved aside, not
- * deleted: it may hold files that are not ours. */
-static rt_status replace_folder(struct rt_ctx *ctx, const char *part, const char *to)
+rt_status quant_replace_folder(struct rt_ctx *ctx, const char *part, const char *to)
 {
     char old[4150];
     snprintf(old, sizeof old, "%s.old-%lld", to, (long long)os_process_id());
@@ -246,7 +244,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     if (st == RT_OK)
         st = write_folder(&w, from, part);
     if (st == RT_OK)
-        st = replace_folder(ctx, part, to);
+        st = quant_replace_folder(ctx, part, to);
     if (st != RT_OK)
         quant_files_remove(part);
 

@@ -36,6 +36,10 @@ struct quant_writer {
     bool warned; /* that a matrix has a group that is not full */
 };
 
+/* Puts the finished folder `part` in place of `to`. What was there is moved aside, not
+ * deleted: it may hold files that are not ours. */
+RT_CHECKED rt_status quant_replace_folder(struct rt_ctx *ctx, const char *part,
+                                          const char *to);
 rt_status quant_no_memory(struct quant_writer *w);
 /* Takes `owned`, also on failure. cols 0: one dimension. */
 RT_CHECKED rt_status quant_add_output(struct quant_writer *w, const char *name,
