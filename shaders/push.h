@@ -344,4 +344,46 @@ struct peak_read_push {
     uint blocks, rows, texel;
 };
 
+/* ---- scales of a packed weight as parameters ---- */
+
+/* Columns whose gradients scale_back sums: a group is some of these segments. */
+#define SCALE_SEGMENT 16
+
+/* How the parameter of a scale becomes the scale: base times parameter, rounded to what the
+ * file of the weight holds, ties to even. */
+#define SCALE_F32 0u
+#define SCALE_F16 1u  /* subnormals included; 65504 at most */
+#define SCALE_BF16 2u /* the upper half of a float */
+
+/* Gradient of a weight, summed over segments. D[m][k] = sum over rows of dy[row][m]
+ * x[row][k], rows in order;
+ *   d[m][s] = sum over the SCALE_SEGMENT columns k of segment s, in order, of D[m][k] w[m][k].
+ * D is not stored. 0 w (codes of a 32-bit weight), 1 x, 2 dy, 3 d (float
+ * [out_pad][in_pad / SCALE_SEGMENT]). */
+struct scale_back_push {
+    uint rows, out_pad, in_pad; /* in_pad a multiple of SCALE_SEGMENT */
+    uint ldx, offx, lddy, offdy;
+};
+
+/* Gradient of the parameters of scales, rounding taken for the identity (straight through):
+ *   grad[m][g] = base[m][g] / scale[m][g] * sum over the segments s of group g, in order, of
+ *   d[m][s]; 0 where the scale is 0.
+ * A value is (code - zero) scale, and d has it times its gradient.
+ * 0 d of scale_back, 1 base, 2 parameter, 3 grad: float [out_pad][groups] each. */
+struct scale_fold_push {
+    uint out_pad, in_pad;
+    uint group, groups; /* columns of a group, 0: all; groups of a row */
+    uint rounding;      /* SCALE_* */
+};
+
+/* Writes the scales of a packed weight: SCALE_* of base times parameter. Zeros that lie
+ * among them stay. form: ZERO or OFFSET, HALF, FLOAT or BFLOAT with or without zeros; the
+ * last two halves of a float, so that rounding is F16 for HALF and BF16 for BFLOAT.
+ * 0 base, 1 parameter (float [out_pad][groups]), 2 scales. */
+struct scale_pack_push {
+    uint out_pad, groups;
+    uint texels; /* of a row of scales, zeros behind them included */
+    uint form, rounding;
+};
+
 #endif

@@ -80,6 +80,16 @@ RT_CHECKED rt_status fmt_weight_stored(struct fmt_model *model, const char *name
 /* How the projections of all layers are stored, the most usual first: "rtn 4 bit
  * grouped", "Q5_0, Q6_K, Q4_K"; empty where all are floats. */
 RT_CHECKED rt_status fmt_model_stored(struct fmt_model *model, char *text, size_t size);
+/* The tensor that holds the scales of a packed weight of whole codes. */
+struct fmt_scales {
+    char name[FMT_TENSOR_NAME_MAX]; /* as fmt_tensor_at has it; empty: the weight is floats */
+    enum fmt_dtype dtype;           /* F32, F16 or BF16 */
+    uint32_t groups;                /* scales of a row */
+    bool across;                    /* they lie [groups][out], else [out][groups] */
+};
+/* RT_ERR_INPUT: its scales are no such tensor (a GGUF file, codes that stand for floats). */
+RT_CHECKED rt_status fmt_weight_scales(struct fmt_model *model, const char *name,
+                                       struct fmt_scales *out);
 /* Which column of the matrix lies in each column of the device layout, order[in]; *moved
  * is false, and the order 0, 1, 2 ..., but for packed weights in activation order, whose
  * groups are brought together. */

@@ -251,6 +251,29 @@ fail:
     return st;
 }
 
+static rt_status folder_scales(struct fmt_model *m, const char *name,
+                               struct fmt_scales *out)
+{
+    rt_status st;
+    struct fmt_packed p;
+    if (!fmt_folder_is_packed(m, name))
+        return RT_OK;
+    TRY(open_packed(m, name, &p));
+    if (p.levels || !p.scales)
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': '%s' is stored as %s, whose scales cannot be replaced; "
+                       "compressed-tensors of whole numbers, AWQ and GPTQ can be",
+                       m->path, name, fmt_method_name(p.method));
+    snprintf(out->name, sizeof out->name, "%s", p.scales->name);
+    out->dtype = p.scales->dtype;
+    out->groups = p.groups;
+    out->across = fmt_packed_scales_across(&p);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 static rt_status folder_order(struct fmt_model *m, const char *name, uint32_t in,
                               uint32_t *order, bool *moved)
 {
@@ -494,4 +517,5 @@ const struct fmt_source fmt_source_folder = {
     folder_floats, folder_at,     folder_has_head, folder_bytes,
     folder_size,   folder_form,   folder_stored,   folder_order,
     folder_load,   folder_matrix, folder_hash,     folder_stamp,
+    folder_scales,
 };

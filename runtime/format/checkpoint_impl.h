@@ -53,6 +53,8 @@ struct fmt_source {
     rt_status (*hash)(struct fmt_model *m, struct sha256 *hash);
     /* Adds the state of every file that the hash covers. */
     rt_status (*stamp)(struct fmt_model *m, struct fmt_hash_key *key);
+    /* NULL: the source has no tensors of scales. */
+    rt_status (*scales)(struct fmt_model *m, const char *name, struct fmt_scales *out);
 };
 
 extern const struct fmt_source fmt_source_folder, fmt_source_gguf;

@@ -31,6 +31,11 @@ const struct fmt_tensor *fmt_part_of(const struct fmt_safetensors *file, const c
     return fmt_safetensors_find(file, full);
 }
 
+bool fmt_packed_scales_across(const struct fmt_packed *p)
+{
+    return parts[p->method].across;
+}
+
 bool fmt_packed_exists(const struct fmt_safetensors *file,
                        const struct fmt_quantization *q, const char *name)
 {

@@ -114,6 +114,8 @@ void fmt_packed_shape(const struct fmt_packed *p, bool wide,
 uint8_t fmt_packed_level_zero(const struct fmt_packed *p);
 void fmt_packed_put_scale(const struct fmt_packed *p, const struct rt_weight_shape *dest,
                           void *scales, uint32_t to, uint32_t row, uint32_t g);
+/* Whether the scales lie [groups][out], not [out][groups]. */
+bool fmt_packed_scales_across(const struct fmt_packed *p);
 /* Group of column k. */
 uint32_t fmt_packed_group(const struct fmt_packed *p, uint32_t k);
 /* Columns sorted by group, within one by position: order[j] is the column in place j.

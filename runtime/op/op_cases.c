@@ -72,6 +72,8 @@ static float next_float(enum rt_fill fill, uint32_t *seed)
         return 1e4f * unit;
     case RT_FILL_TINY:
         return 1e-18f * unit;
+    case RT_FILL_EDGES:
+        return ldexpf(unit, (int)(next_word(seed) % 51) - 30);
     default:
         return unit;
     }

@@ -34,6 +34,7 @@ enum rt_fill {
     RT_FILL_HYPER,    /* the hyperparameters of adamw */
     RT_FILL_META,     /* the meta words of the op, made from its parameters */
     RT_FILL_TABLE,    /* page numbers, last page first */
+    RT_FILL_EDGES,    /* floats of magnitudes from 2^-30 to 2^20 */
     RT_FILL_HALVES,   /* halves in (-1, 1), none subnormal, two in a word */
 };
 

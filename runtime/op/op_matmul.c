@@ -1,6 +1,6 @@
 /* runtime/op/op_matmul.c
  * Ops on weights and matrices: embed, unpack, pack, and the matmul-like ops matmul,
- * matmul_back and outer. */
+ * matmul_back, outer and scale_back. */
 #include "runtime/op/op_operand.h"
 #include "runtime/op/op_row.h"
 
@@ -377,5 +377,70 @@ const struct rt_op_row rt_op_row_outer = {
     .class_key = outer_key,
     .shrink = outer_shrink,
     .operands = outer_operands,
+    .tolerance = { .relative = 2e-6, .of_row = 2e-6 },
+};
+
+/* ---- scale_back ---- */
+
+static struct rt_op_cost scale_back_cost(const void *push, double context)
+{
+    const struct scale_back_push *p = push;
+    const double rows = p->rows, out = p->out_pad, in = p->in_pad;
+    (void)context;
+    return (struct rt_op_cost){
+        .flops = 2 * (rows + 1) * out * in,
+        .bytes = 4 * (rows * (in + out) + out * in + out * in / SCALE_SEGMENT),
+    };
+}
+
+static struct rt_op_shape scale_back_shape(const void *push)
+{
+    const struct scale_back_push *p = push;
+    return (struct rt_op_shape){
+        .rows = p->in_pad, .lanes = p->out_pad / 4, .columns = 4
+    };
+}
+
+static uint64_t scale_back_rounds(const void *push, const struct rt_op_walk *walk)
+{
+    const struct scale_back_push *p = push;
+    (void)walk;
+    return (uint64_t)p->rows + 1;
+}
+
+static void scale_back_key(const void *push, char *key, size_t size)
+{
+    const struct scale_back_push *p = push;
+    snprintf(key, size, "scale_back:%u:%u:%u", row_class(p->rows), p->out_pad, p->in_pad);
+}
+
+static void scale_back_shrink(union rt_op_push *push)
+{
+    struct scale_back_push *p = &push->scale_back;
+    p->rows = at_most(p->rows, SMALL_ROWS);
+    p->out_pad = at_most(p->out_pad, SMALL_OUTPUTS);
+    p->in_pad = at_most(p->in_pad, SMALL_INPUTS);
+    p->ldx = rt_round_up32(p->in_pad, RT_COL_PAD);
+    p->lddy = SMALL_OUTPUTS;
+    p->offx = p->offdy = 0;
+}
+
+static void scale_back_operands(struct rt_op_case *c)
+{
+    const struct scale_back_push *p = &c->push.scale_back;
+    c->operand[0] = rt_operand_adapter(p->out_pad, p->in_pad);
+    c->operand[1] = rt_operand_rows(p->rows, p->ldx, RT_FILL_UNIT);
+    c->operand[2] = rt_operand_rows(p->rows, p->lddy, RT_FILL_UNIT);
+    c->operand[3] =
+        rt_operand_plain((uint64_t)p->out_pad * (p->in_pad / SCALE_SEGMENT), RT_FILL_UNIT);
+}
+
+const struct rt_op_row rt_op_row_scale_back = {
+    .cost = scale_back_cost,
+    .shape = scale_back_shape,
+    .rounds = scale_back_rounds,
+    .class_key = scale_back_key,
+    .shrink = scale_back_shrink,
+    .operands = scale_back_operands,
     .tolerance = { .relative = 2e-6, .of_row = 2e-6 },
 };

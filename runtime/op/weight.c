@@ -468,6 +468,38 @@ static void read_float(const struct rt_weight_shape *s, const uint32_t *words, u
         *zero = packed->l;
 }
 
+static void read_scale(const struct rt_weight_shape *s, const void *scales, uint32_t m,
+                       uint32_t g, float *scale, float *zero)
+{
+    if (s->form <= RT_FORM_OFFSET) {
+        const float *pair = (const float *)scales + scale_at(s, m, g);
+        *scale = pair[0];
+        *zero = pair[1];
+        return;
+    }
+    const struct rt_weight_scale packed = get_packed(s, scales, m, g);
+    rt_weight_unpack_scale(s->form, s->bits, &packed, scale, zero);
+    if (form_of(s->form)->is_float)
+        read_float(s, scales, m, g, &packed, scale, zero);
+}
+
+bool rt_weight_form_has_scales(uint32_t form)
+{
+    form = scales_of(form);
+    return form <= RT_FORM_HALF || form == RT_FORM_HALF_ZERO || form == RT_FORM_FLOAT ||
+           form == RT_FORM_FLOAT_ZERO || form == RT_FORM_BFLOAT ||
+           form == RT_FORM_BFLOAT_ZERO;
+}
+
+float rt_weight_get_scale(const struct rt_weight_shape *s, const void *scales, uint32_t m,
+                          uint32_t g)
+{
+    float scale, zero;
+    assert(rt_weight_form_has_scales(s->form) && s->bits < 16);
+    read_scale(s, scales, m, g, &scale, &zero);
+    return scale;
+}
+
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const void *scales, uint32_t m, uint32_t k)
 {
@@ -483,16 +515,6 @@ float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
     }
     if (s->bits == 16)
         return rt_half_to_float((uint16_t)code);
-    const uint32_t g = s->group == 0 ? 0 : k / s->group;
-    if (s->form <= RT_FORM_OFFSET) {
-        const float *pair = (const float *)scales + scale_at(s, m, g);
-        scale = pair[0];
-        zero = pair[1];
-    } else {
-        const struct rt_weight_scale packed = get_packed(s, scales, m, g);
-        rt_weight_unpack_scale(s->form, s->bits, &packed, &scale, &zero);
-        if (form_of(s->form)->is_float)
-            read_float(s, scales, m, g, &packed, &scale, &zero);
-    }
+    read_scale(s, scales, m, s->group == 0 ? 0 : k / s->group, &scale, &zero);
     return rt_weight_decode(s->form, code, scale, zero);
 }

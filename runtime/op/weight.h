@@ -172,6 +172,12 @@ void rt_weight_put_scale(const struct rt_weight_shape *s, void *scales, uint32_t
                          uint32_t g, float scale, float zero);
 void rt_weight_put_packed(const struct rt_weight_shape *s, void *scales, uint32_t m,
                           uint32_t g, const struct rt_weight_scale *packed);
+/* Whether the scales of a form are single numbers of a group that may be replaced: ZERO,
+ * OFFSET, HALF, FLOAT, BFLOAT, with or without zeros or levels. */
+bool rt_weight_form_has_scales(uint32_t form);
+/* The scale of a group of such a form. */
+float rt_weight_get_scale(const struct rt_weight_shape *s, const void *scales, uint32_t m,
+                          uint32_t g);
 /* The float value of element (m, k), exactly as the kernels decode it. */
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const void *scales, uint32_t m, uint32_t k);
@@ -197,5 +203,8 @@ float rt_half_to_float(uint16_t half);
  * below 2^-14 is a zero of its sign, finite numbers beyond 65504 are 65504 of their sign.
  * Infinities stay, NaN is 0x7e00 of its sign. Twin of half_bits in shaders/lib/half.glsl. */
 uint16_t rt_half_from_float(float value);
+/* The nearest binary16 of a finite value, ties to even, subnormals included; 65504 of its
+ * sign at most: what a scale becomes in a file. */
+uint16_t rt_half_nearest(float value);
 
 #endif

@@ -3,6 +3,7 @@
 #include "runtime/op/weight.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 /* ---- levels ---- */
@@ -147,4 +148,13 @@ uint16_t rt_half_from_float(float value)
         return (uint16_t)sign;
     const uint32_t half = rounded - 0x1c000;
     return (uint16_t)(sign | (half < 0x7bff ? half : 0x7bff));
+}
+
+uint16_t rt_half_nearest(float value)
+{
+    const uint32_t size = bits_of(value) & 0x7fffffff;
+    if (size >= 0x38800000) /* 2^-14 */
+        return rt_half_from_float(value);
+    const uint32_t sign = bits_of(value) >> 16 & 0x8000;
+    return (uint16_t)(sign | (uint32_t)rintf(float_of(size) * 0x1p24f));
 }

@@ -103,18 +103,45 @@ fail:
 
 /* ---- from a folder ---- */
 
-static rt_status from_folder(struct rt_ctx *ctx, const char *from, const char *to,
-                             json_t **config)
+static rt_status copy_files(struct rt_ctx *ctx, const char *from, const char *to)
 {
     rt_status st;
     char path[4200], source[4200];
-    snprintf(source, sizeof source, "%.4100s/config.json", from);
-    TRY(fmt_json_read(ctx, source, config));
     for (size_t i = 0; i < RT_COUNT(copied); i++) {
         snprintf(source, sizeof source, "%.4100s/%s", from, copied[i]);
         snprintf(path, sizeof path, "%.4100s/%s", to, copied[i]);
         TRY(fmt_copy_if_there(ctx, source, path));
     }
+
+fail:
+    return st;
+}
+
+static rt_status from_folder(struct rt_ctx *ctx, const char *from, const char *to,
+                             json_t **config)
+{
+    rt_status st;
+    char source[4200];
+    snprintf(source, sizeof source, "%.4100s/config.json", from);
+    TRY(fmt_json_read(ctx, source, config));
+    TRY(copy_files(ctx, from, to));
+
+fail:
+    return st;
+}
+
+rt_status quant_files_copy(struct rt_ctx *ctx, const char *from, const char *to)
+{
+    static const char *const more[] = { "config.json", "quantize_config.json",
+                                        "README.md" };
+    rt_status st;
+    char path[4200], source[4200];
+    for (size_t i = 0; i < RT_COUNT(more); i++) {
+        snprintf(source, sizeof source, "%.4100s/%s", from, more[i]);
+        snprintf(path, sizeof path, "%.4100s/%s", to, more[i]);
+        TRY(fmt_copy_if_there(ctx, source, path));
+    }
+    TRY(copy_files(ctx, from, to));
 
 fail:
     return st;
@@ -144,7 +171,8 @@ fail:
 
 void quant_files_remove(const char *folder)
 {
-    static const char *const own[] = { "model.safetensors", "config.json", "README.md" };
+    static const char *const own[] = { "model.safetensors", "config.json", "README.md",
+                                       "quantize_config.json" };
     char path[4300];
     for (size_t i = 0; i < RT_COUNT(own); i++) {
         snprintf(path, sizeof path, "%.4200s/%s", folder, own[i]);

@@ -11,6 +11,9 @@
 RT_CHECKED rt_status quant_files_write(struct rt_ctx *ctx, const char *from,
                                        const char *to,
                                        const struct quant_options *options, bool tied);
+/* The same files of a folder that is quantized already, config.json as it is. */
+RT_CHECKED rt_status quant_files_copy(struct rt_ctx *ctx, const char *from,
+                                      const char *to);
 /* Takes back an unfinished folder, file by file: nothing that we did not write. */
 void quant_files_remove(const char *folder);
 

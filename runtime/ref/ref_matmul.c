@@ -167,6 +167,29 @@ void REF(outer)(const void *push, void *const *b)
         }
 }
 
+void REF(scale_back)(const void *push, void *const *b)
+{
+    const struct scale_back_push *p = push;
+    const uint32_t *w = b[0], segments = p->in_pad / SCALE_SEGMENT;
+    const real *x = b[1], *dy = b[2];
+    real *d = b[3];
+    const struct rt_weight_shape shape = shape_of(p->out_pad, p->in_pad, 32, 0, 0);
+    for (uint32_t m = 0; m < p->out_pad; m++)
+        for (uint32_t s = 0; s < segments; s++) {
+            double sum[SCALE_SEGMENT] = { 0 }, all = 0;
+            for (uint32_t r = 0; r < p->rows; r++) {
+                const double g = dy[(size_t)r * p->lddy + p->offdy + m];
+                const real *row = x + (size_t)r * p->ldx + p->offx + s * SCALE_SEGMENT;
+                for (uint32_t i = 0; i < SCALE_SEGMENT; i++)
+                    sum[i] += g * row[i];
+            }
+            for (uint32_t i = 0; i < SCALE_SEGMENT; i++)
+                all += sum[i] *
+                       (double)rt_weight_value(&shape, w, NULL, m, s * SCALE_SEGMENT + i);
+            d[(size_t)m * segments + s] = (real)all;
+        }
+}
+
 void REF(pack)(const void *push, void *const *b)
 {
     const struct pack_push *p = push;

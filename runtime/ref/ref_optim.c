@@ -1,9 +1,11 @@
 /* runtime/ref/ref_optim.c
  * Twins of shaders/optim/: gradient norm, clipping, AdamW (Loshchilov and Hutter,
- * arXiv 1711.05101). */
+ * arXiv 1711.05101), and scales of packed weights as parameters. */
 #include "runtime/ref/ref.h"
+#include "runtime/op/weight.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { SUMSQ_BLOCK = 1024 };
 
@@ -47,4 +49,75 @@ void REF(adamw)(const void *push, void *const *b)
         w[i] = (real)(kept - lr * ((double)m[i] / (double)hyper[5]) /
                                  (sqrt((double)v[i] / (double)hyper[6]) + eps));
     }
+}
+
+/* ---- scales ---- */
+
+/* Rounded in float also where reals are doubles: the file has no other number. */
+static real scale_of(real base, real parameter, uint32_t rounding)
+{
+    if (rounding == SCALE_F32)
+        return base * parameter;
+    float v = (float)base * (float)parameter;
+    if (rounding == SCALE_F16)
+        return rt_half_to_float(rt_half_nearest(v));
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+/* Groups whose scales share a texel. */
+static uint32_t groups_of_texel(uint32_t form)
+{
+    form &= RT_FORM_MASK;
+    return form <= RT_FORM_OFFSET                                  ? 2
+           : form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO ? 4
+                                                                   : 8;
+}
+
+void REF(scale_fold)(const void *push, void *const *b)
+{
+    const struct scale_fold_push *p = push;
+    const real *d = b[0], *base = b[1], *parameter = b[2];
+    real *grad = b[3];
+    const uint32_t segments = p->in_pad / SCALE_SEGMENT;
+    const uint32_t each = p->group ? p->group / SCALE_SEGMENT : segments;
+    for (uint32_t m = 0; m < p->out_pad; m++)
+        for (uint32_t g = 0; g < p->groups; g++) {
+            const size_t i = (size_t)m * p->groups + g;
+            const real scale = scale_of(base[i], parameter[i], p->rounding);
+            double sum = 0;
+            for (uint32_t s = g * each; s < segments && s < (g + 1) * each; s++)
+                sum += d[(size_t)m * segments + s];
+            grad[i] = scale == 0 ? 0 : (real)(sum * ((double)base[i] / (double)scale));
+        }
+}
+
+void REF(scale_pack)(const void *push, void *const *b)
+{
+    const struct scale_pack_push *p = push;
+    const real *base = b[0], *parameter = b[1];
+    uint32_t *scales = b[2];
+    const uint32_t each = groups_of_texel(p->form);
+    for (uint32_t m = 0; m < p->out_pad; m++)
+        for (uint32_t g = 0; g < p->groups; g++) {
+            const size_t i = (size_t)m * p->groups + g;
+            const float v = (float)scale_of(base[i], parameter[i], p->rounding);
+            uint32_t *texel =
+                scales + ((size_t)(m / RT_WEIGHT_BLOCK * p->texels + g / each) *
+                              RT_WEIGHT_BLOCK +
+                          m % RT_WEIGHT_BLOCK) *
+                             4;
+            uint32_t bits;
+            memcpy(&bits, &v, sizeof bits);
+            if (each < 8) {
+                texel[g % each * (4 / each)] = bits;
+                continue;
+            }
+            bits = p->rounding == SCALE_F16 ? rt_half_nearest(v) : bits >> 16;
+            const uint32_t shift = g % 2 * 16;
+            texel[g % 8 / 2] = (texel[g % 8 / 2] & ~(0xffffu << shift)) | bits << shift;
+        }
 }

@@ -1,10 +1,11 @@
 /* runtime/train/backward.c
- * Gradients of the adapter through frozen packed weights. Per layer the forward values
+ * Gradients of the adapter, and of the scales, of packed weights. Per layer the forward values
  * are computed again from the layer's input, then, in reverse order,
  *   linear   du = dY B, dB += dY^T u, dA += scale du^T x, dX = dY W + du A'
+ *            scales: dY^T x times W, summed over groups (ops scale_back, scale_fold)
  *   and the backward ops of norm, SwiGLU, attention and RoPE.
  * FLOPs a token of a layer: forward 2W, again 2W, dX 2W (W weights), adapter products
- * 2r(in + out) twice more than forward. Layer 0 needs no dX of its QKV. */
+ * 2r(in + out) twice more than forward, scales 2W. Layer 0 needs no dX of its QKV. */
 #include "runtime/train/backward.h"
 
 #include <assert.h>
@@ -17,14 +18,44 @@ static uint64_t bytes_of(uint32_t rows, uint32_t ld)
     return (uint64_t)rows * ld * sizeof(float);
 }
 
-rt_status backward_init(struct backward *b, struct model_pass *pass)
+/* Gradients of what is trained, and what their ops need. */
+static rt_status init_parameters(struct backward *b)
+{
+    rt_status st;
+    const struct model_pass *pass = b->pass;
+    struct rt_device *dev = pass->model->dev;
+    const uint32_t groups = pass->model->config.layers * MODEL_GROUP_COUNT;
+    if (pass->adapter) {
+        uint32_t ld_u = RT_COL_PAD;
+        for (uint32_t i = 0; i < groups; i++)
+            if (pass->adapter->lora[i].ld_u > ld_u)
+                ld_u = pass->adapter->lora[i].ld_u;
+        TRY(model_buffer(dev, "train du", bytes_of(pass->rows, ld_u), RT_MEMORY_DEVICE,
+                         &b->du));
+        TRY(model_buffer(dev, "train grads", pass->adapter->param_floats * 4,
+                         RT_MEMORY_DEVICE, &b->grads));
+    }
+    if (b->scales) {
+        TRY(model_buffer(dev, "train scale grads", b->scales->floats * 4,
+                         RT_MEMORY_DEVICE, &b->scale_grads));
+        TRY(model_buffer(dev, "train segments", b->scales->segments_max * 4,
+                         RT_MEMORY_DEVICE, &b->segments));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status backward_init(struct backward *b, struct model_pass *pass,
+                        const struct rt_scales *scales)
 {
     rt_status st;
     const struct rt_model *m = pass->model;
     struct rt_device *dev = m->dev;
     const uint32_t n = pass->rows;
-    assert(pass->keep && pass->adapter);
-    *b = (struct backward){ .pass = pass };
+    assert(pass->keep && (pass->adapter || scales));
+    *b = (struct backward){ .pass = pass, .scales = scales };
     b->x = rt_alloc(rt_device_ctx(dev), m->config.layers + 1, sizeof *b->x);
     if (!b->x)
         return rt_fail(rt_device_ctx(dev), RT_ERR_HOST_MEMORY,
@@ -32,10 +63,6 @@ rt_status backward_init(struct backward *b, struct model_pass *pass)
     for (uint32_t l = 0; l <= m->config.layers; l++)
         TRY(model_buffer(dev, "train x", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE,
                          &b->x[l]));
-    uint32_t ld_u = RT_COL_PAD;
-    for (uint32_t i = 0; i < m->config.layers * MODEL_GROUP_COUNT; i++)
-        if (pass->adapter->lora[i].ld_u > ld_u)
-            ld_u = pass->adapter->lora[i].ld_u;
     TRY(model_buffer(dev, "train g", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE, &b->g));
     TRY(model_buffer(dev, "train dnorm", bytes_of(n, m->ld_hidden), RT_MEMORY_DEVICE,
                      &b->dnorm));
@@ -47,9 +74,7 @@ rt_status backward_init(struct backward *b, struct model_pass *pass)
                      RT_MEMORY_DEVICE, &b->dact));
     TRY(model_buffer(dev, "train delta", (uint64_t)n * m->config.heads * 4,
                      RT_MEMORY_DEVICE, &b->delta));
-    TRY(model_buffer(dev, "train du", bytes_of(n, ld_u), RT_MEMORY_DEVICE, &b->du));
-    TRY(model_buffer(dev, "train grads", pass->adapter->param_floats * 4,
-                     RT_MEMORY_DEVICE, &b->grads));
+    TRY(init_parameters(b));
     return RT_OK;
 
 fail:
@@ -71,6 +96,8 @@ void backward_deinit(struct backward *b)
     rt_buffer_destroy(&b->delta);
     rt_buffer_destroy(&b->du);
     rt_buffer_destroy(&b->grads);
+    rt_buffer_destroy(&b->scale_grads);
+    rt_buffer_destroy(&b->segments);
 }
 
 void backward_record_forward(struct backward *b, struct rt_list *list, uint32_t rows)
@@ -226,6 +253,43 @@ static void record_lora(struct backward *b, struct rt_list *list,
     }
 }
 
+/* Gradient of the scales of a run. Returns the weight for the product dX = dY W: the run's
+ * own, or *floats, the same decoded, which is at hand then. */
+static const struct model_weight *record_scales(struct backward *b, struct rt_list *list,
+                                                const struct group_call *call, uint32_t r,
+                                                struct model_weight *floats)
+{
+    const struct model_pass *pass = b->pass;
+    const struct rt_model *m = pass->model;
+    const struct model_group_shape *s = &m->shape[call->group];
+    const struct model_run *run = &m->layers[call->layer].group[call->group].run[r];
+    const struct model_weight *w = &run->weight;
+    const struct train_scale_set *set =
+        train_scale_set_of(b->scales, call->layer, call->group, r);
+    if (!set)
+        return w;
+    model_record_decode(m, list, w, pass->decoded);
+    struct train_scale_rows rows = {
+        .rows = call->rows,
+        .x = model_slice(call->x),
+        .ldx = call->ldx,
+        .dy = model_slice_at(call->dy, s->row0[run->part0] * sizeof(float)),
+        .lddy = s->ld_out,
+    };
+    if (w->order) {
+        model_record_columns(list, call->rows, s->ld_in, w->order, rows.x, rows.ldx,
+                             model_slice(pass->columns), m->ld_columns, 0, false);
+        rows.x = model_slice(pass->columns);
+        rows.ldx = m->ld_columns;
+    }
+    train_scales_record_back(b->scales, set, list, &rows, pass->decoded, b->segments,
+                             b->scale_grads);
+    *floats = (struct model_weight){ .shape = w->shape, .codes = pass->decoded };
+    floats->shape.bits = 32;
+    floats->shape.group = floats->shape.form = 0;
+    return floats;
+}
+
 /* dx of a group of several runs, or with columns in a stored order: run by run, then the
  * adapter's share, which knows neither. */
 static void record_runs(struct backward *b, struct rt_list *list,
@@ -238,6 +302,8 @@ static void record_runs(struct backward *b, struct rt_list *list,
     const struct model_runs *runs = &m->layers[call->layer].group[call->group];
     for (uint32_t r = 0; r < runs->count; r++) {
         const struct model_weight *w = &runs->run[r].weight;
+        struct model_weight floats;
+        const struct model_weight *of_product = record_scales(b, list, call, r, &floats);
         struct backward_product own = *dx;
         own.dy =
             model_slice_at(dx->dy.buffer, s->row0[runs->run[r].part0] * sizeof(float));
@@ -248,8 +314,8 @@ static void record_runs(struct backward *b, struct rt_list *list,
             own.offdx = 0;
             own.accumulate = false;
         }
-        backward_record_weight(m, list, call->rows, w, b->pass->decoded, NULL, NULL,
-                               &own);
+        backward_record_weight(m, list, call->rows, of_product, b->pass->decoded, NULL,
+                               NULL, &own);
         if (w->order)
             model_record_columns(list, call->rows, s->ld_in, w->inverse, own.dx, own.lddx,
                                  dx->dx, dx->lddx, dx->offdx, r > 0);
@@ -266,7 +332,7 @@ static void record_runs(struct backward *b, struct rt_list *list,
     }
 }
 
-/* One group: adapter gradients, then dx. */
+/* One group: gradients of adapter and scales, then dx. */
 static void record_group(struct backward *b, struct rt_list *list,
                          const struct group_call *call)
 {
@@ -276,6 +342,9 @@ static void record_group(struct backward *b, struct rt_list *list,
         model_lora_of(b->pass->adapter, call->layer, call->group);
     if (lora)
         record_lora(b, list, lora, call);
+    struct model_weight floats;
+    for (uint32_t r = 0; r < runs->count && !call->dx; r++)
+        record_scales(b, list, call, r, &floats);
     if (!call->dx)
         return;
     const struct backward_product product = {
@@ -286,7 +355,8 @@ static void record_group(struct backward *b, struct rt_list *list,
         .offdx = call->offdx,
     };
     if (model_group_is_plain(runs))
-        backward_record_weight(m, list, call->rows, &runs->run[0].weight,
+        backward_record_weight(m, list, call->rows,
+                               record_scales(b, list, call, 0, &floats),
                                b->pass->decoded, lora, b->du, &product);
     else
         record_runs(b, list, call, lora, &product);

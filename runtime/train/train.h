@@ -1,11 +1,13 @@
 /* runtime/train/train.h
- * Training of a LoRA adapter on a frozen (packed) model, on the device: supervised
- * fine-tuning, preference losses (DPO and kin) and distillation (KL to another model).
+ * Training on a (packed) model with frozen codes, on the device: of a LoRA adapter, of the
+ * model's own scales, or of both; supervised fine-tuning, preference losses (DPO and kin)
+ * and distillation (KL to another model).
  * Formulas and their sources: shaders/push.h and docs/numerics.md. */
 #ifndef RUNTIME_TRAIN_TRAIN_H
 #define RUNTIME_TRAIN_TRAIN_H
 
 #include "runtime/observe/sequence.h"
+#include "runtime/train/scales.h"
 
 enum train_loss {
     TRAIN_SFT, /* mean over the batch's target tokens of -log p */
@@ -40,10 +42,23 @@ struct train_metrics {
 
 struct rt_trainer;
 
+/* What is trained; both borrowed, of the same model, at least one not NULL. */
+struct train_parameters {
+    struct rt_adapter *adapter; /* made trainable */
+    struct rt_scales *scales;
+};
+
 /* Allocates everything for batches of at most `rows` token rows (a sequence of n
  * tokens takes n - 1) and `targets` target tokens (0: rows). `teacher` (TRAIN_KL only)
  * is a model on the same device with the same vocabulary; may equal `model` with the
- * adapter off. */
+ * adapter off, unless scales are trained. */
+RT_CHECKED rt_status rt_trainer_create_for(struct rt_model *model,
+                                           const struct train_parameters *parameters,
+                                           struct rt_model *teacher,
+                                           const struct train_options *options,
+                                           uint32_t rows, uint32_t targets,
+                                           struct rt_trainer **out);
+/* The same of an adapter alone. */
 RT_CHECKED rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
                                        struct rt_model *teacher,
                                        const struct train_options *options, uint32_t rows,
@@ -58,7 +73,7 @@ void rt_trainer_destroy(struct rt_trainer **trainer);
 RT_CHECKED rt_status rt_trainer_gradient(struct rt_trainer *trainer,
                                          const struct train_sequence *batch,
                                          uint32_t count, struct train_metrics *out);
-/* One AdamW step with that gradient at rate `lr`; refreshes the packed adapter. After a
+/* One AdamW step with that gradient at rate `lr`; refreshes the packed adapter and scales. After a
  * failure of the device the step may be done or not: load a checkpoint. */
 RT_CHECKED rt_status rt_trainer_update(struct rt_trainer *trainer, double lr,
                                        double *grad_norm);

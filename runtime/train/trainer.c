@@ -5,10 +5,9 @@
  * kept, so that later batches of the same size record nothing. */
 #include "runtime/train/trainer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
-
-enum { SUMSQ_BLOCK = 1024 };
 
 void train_options_default(struct train_options *options)
 {
@@ -165,13 +164,17 @@ static void record_teacher(struct rt_trainer *t, struct rt_list *list, uint32_t 
 
 static void record_norm_of_gradient(struct rt_trainer *t, struct rt_list *list)
 {
-    const uint32_t count = (uint32_t)t->adapter->param_floats;
-    const struct sumsq_push sumsq = { .count = count };
-    const struct rt_slice sumsq_slices[] = { model_slice(t->backward.grads),
-                                             model_slice(t->partial) };
-    rt_list_op(list, RT_OP_sumsq, &sumsq, sumsq_slices);
-    const struct clip_push clip = { .count = (count + SUMSQ_BLOCK - 1) / SUMSQ_BLOCK,
-                                    .max_norm = t->options.clip };
+    if (t->part_count > 1)
+        rt_list_zero(list, model_slice(t->partial)); /* what lies between two parts */
+    for (uint32_t i = 0; i < t->part_count; i++) {
+        const struct trainer_part *part = &t->parts[i];
+        const struct sumsq_push sumsq = { .count = (uint32_t)part->floats };
+        const struct rt_slice sumsq_slices[] = {
+            model_slice(part->grads), model_slice_at(t->partial, part->partial * 4ull)
+        };
+        rt_list_op(list, RT_OP_sumsq, &sumsq, sumsq_slices);
+    }
+    const struct clip_push clip = { .count = t->partials, .max_norm = t->options.clip };
     const struct rt_slice clip_slices[] = { model_slice(t->partial),
                                             model_slice(t->clip_state) };
     rt_list_op(list, RT_OP_clip, &clip, clip_slices);
@@ -184,7 +187,8 @@ static rt_status record_gradient(struct rt_trainer *t, uint32_t rows, uint32_t t
     const struct rt_model *m = t->model;
     struct rt_list *list = NULL;
     TRY(rt_list_create(m->dev, "training step", &list));
-    rt_list_zero(list, model_slice(t->backward.grads));
+    for (uint32_t i = 0; i < t->part_count; i++)
+        rt_list_zero(list, model_slice(t->parts[i].grads));
     if (t->teacher)
         record_teacher(t, list, rows, targets);
     backward_record_forward(&t->backward, list, rows);
@@ -414,6 +418,7 @@ fail:
 
 rt_status rt_trainer_read_gradient(struct rt_trainer *t, struct fmt_adapter *out)
 {
+    assert(t->adapter);
     return model_adapter_read(t->adapter, t->backward.grads, out);
 }
 
@@ -427,7 +432,8 @@ void rt_trainer_stats_get(const struct rt_trainer *t, struct rt_trainer_stats *o
     *out = t->stats;
 }
 
-/* Forward, again in backward, dX of the weights; the adapter's products twice more. */
+/* Forward, again in backward, dX of the weights, and dY^T X if scales are trained; the
+ * adapter's products twice more. */
 double trainer_flops(const struct rt_trainer *t, double rows, double targets)
 {
     const double keys = 40; /* a mean context; attention is a few percent */
@@ -437,6 +443,8 @@ double trainer_flops(const struct rt_trainer *t, double rows, double targets)
     double flops = 2 * adapted + plain + 2 * (adapted - plain) + 2 * head;
     if (t->options.loss == TRAIN_DPO && targets > t->chunk)
         flops += head;
+    if (t->scales)
+        flops += 2 * rows * t->model->linear_weights;
     if (t->teacher)
         flops += model_forward_flops(t->teacher, NULL, rows, keys, targets);
     return flops;

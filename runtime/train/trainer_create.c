@@ -2,9 +2,12 @@
  * Everything a trainer allocates, once. */
 #include "runtime/train/trainer.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { LOGITS_BYTES_MAX = 64 << 20, PAIRS_MAX = 64 };
+/* Floats of a partial sum (sumsq); floats that a binding of partial sums begins at. */
+enum { SUMSQ_BLOCK = 1024, PARTIAL_ALIGN = 64 };
 
 /* Target rows a chunk of logits holds: at most 512, at most 64 MiB. */
 static uint32_t chunk_rows(const struct rt_model *m, uint32_t targets)
@@ -63,30 +66,56 @@ fail:
     return st;
 }
 
+/* ---- parameters ---- */
+
+static void add_part(struct rt_trainer *t, const char *prefix, struct rt_buffer *params,
+                     struct rt_buffer *grads, uint64_t floats)
+{
+    assert(t->part_count < TRAINER_PARTS_MAX);
+    const uint32_t partial = (uint32_t)rt_round_up(t->partials, PARTIAL_ALIGN);
+    t->parts[t->part_count++] = (struct trainer_part){ .prefix = prefix,
+                                                       .params = params,
+                                                       .grads = grads,
+                                                       .floats = floats,
+                                                       .partial = partial };
+    t->partials = partial + (uint32_t)((floats + SUMSQ_BLOCK - 1) / SUMSQ_BLOCK);
+}
+
+void trainer_record_pack(const struct rt_trainer *t, struct rt_list *list)
+{
+    if (t->adapter)
+        model_record_pack(t->adapter, list);
+    if (t->scales)
+        train_scales_record_pack(t->scales, list);
+}
+
 static rt_status create_optimizer(struct rt_trainer *t)
 {
     rt_status st;
     struct rt_device *dev = t->model->dev;
-    const uint64_t bytes = t->adapter->param_floats * 4;
-    TRY(model_buffer(dev, "train partial", bytes / 1024 + 256, RT_MEMORY_DEVICE,
+    if (t->adapter)
+        add_part(t, "", t->adapter->params, t->backward.grads, t->adapter->param_floats);
+    if (t->scales)
+        add_part(t, "scales.", t->scales->params, t->backward.scale_grads,
+                 t->scales->floats);
+    TRY(model_buffer(dev, "train partial", t->partials * 4ull + 256, RT_MEMORY_DEVICE,
                      &t->partial));
     TRY(model_buffer(dev, "train clip", 256, RT_MEMORY_READBACK, &t->clip_state));
     TRY(model_buffer(dev, "train hyper", 256, RT_MEMORY_UPLOAD, &t->hyper));
-    TRY(model_buffer(dev, "train m", bytes, RT_MEMORY_DEVICE, &t->m));
-    TRY(model_buffer(dev, "train v", bytes, RT_MEMORY_DEVICE, &t->v));
-
     TRY(rt_list_create(dev, "optimizer", &t->update));
-    const struct adamw_push push = { .count = (uint32_t)t->adapter->param_floats };
-    const struct rt_slice slices[] = {
-        model_slice(t->hyper),
-        model_slice(t->clip_state),
-        model_slice(t->backward.grads),
-        model_slice(t->adapter->params),
-        model_slice(t->m),
-        model_slice(t->v),
-    };
-    rt_list_op(t->update, RT_OP_adamw, &push, slices);
-    model_record_pack(t->adapter, t->update);
+    for (uint32_t i = 0; i < t->part_count; i++) {
+        struct trainer_part *part = &t->parts[i];
+        TRY(model_buffer(dev, "train m", part->floats * 4, RT_MEMORY_DEVICE, &part->m));
+        TRY(model_buffer(dev, "train v", part->floats * 4, RT_MEMORY_DEVICE, &part->v));
+        const struct adamw_push push = { .count = (uint32_t)part->floats };
+        const struct rt_slice slices[] = {
+            model_slice(t->hyper),      model_slice(t->clip_state),
+            model_slice(part->grads),   model_slice(part->params),
+            model_slice(part->m),       model_slice(part->v),
+        };
+        rt_list_op(t->update, RT_OP_adamw, &push, slices);
+    }
+    trainer_record_pack(t, t->update);
     TRY(rt_list_end(t->update));
     return RT_OK;
 
@@ -94,17 +123,23 @@ fail:
     return st;
 }
 
-rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
-                            struct rt_model *teacher, const struct train_options *options,
-                            uint32_t rows, uint32_t targets, struct rt_trainer **out)
+rt_status rt_trainer_create_for(struct rt_model *model,
+                                const struct train_parameters *parameters,
+                                struct rt_model *teacher,
+                                const struct train_options *options, uint32_t rows,
+                                uint32_t targets, struct rt_trainer **out)
 {
     *out = NULL;
     struct rt_ctx *ctx = rt_device_ctx(model->dev);
-    if (!adapter->trainable || rows == 0)
+    struct rt_adapter *adapter = parameters->adapter;
+    struct rt_scales *scales = parameters->scales;
+    assert(adapter || scales);
+    if ((adapter && !adapter->trainable) || rows == 0)
         return rt_fail(ctx, RT_ERR_USAGE, "training needs a trainable adapter and rows");
-    if (options->loss == TRAIN_KL && (!teacher || teacher->dev != model->dev ||
-                                      teacher->config.vocab != model->config.vocab ||
-                                      teacher->ld_hidden != model->ld_hidden))
+    if (options->loss == TRAIN_KL &&
+        (!teacher || teacher->dev != model->dev || (scales && teacher == model) ||
+         teacher->config.vocab != model->config.vocab ||
+         teacher->ld_hidden != model->ld_hidden))
         return rt_fail(ctx, RT_ERR_USAGE,
                        "distillation needs a teacher of the same "
                        "shape on the same device");
@@ -114,13 +149,14 @@ rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "trainer: no host memory");
     t->model = model;
     t->adapter = adapter;
+    t->scales = scales;
     t->teacher = options->loss == TRAIN_KL ? teacher : NULL;
     t->options = *options;
     t->pairs_max = PAIRS_MAX;
     TRY(batch_init(&t->batch, model->dev, rows, targets ? targets : rows));
     t->chunk = chunk_rows(model, t->batch.targets_max);
     TRY(model_pass_init(&t->pass, model, adapter, t->batch.rows_max, true));
-    TRY(backward_init(&t->backward, &t->pass));
+    TRY(backward_init(&t->backward, &t->pass, scales));
     TRY(create_head(t));
     if (t->teacher)
         TRY(create_teacher(t));
@@ -131,6 +167,15 @@ rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
 fail:
     rt_trainer_destroy(&t);
     return st;
+}
+
+rt_status rt_trainer_create(struct rt_model *model, struct rt_adapter *adapter,
+                            struct rt_model *teacher, const struct train_options *options,
+                            uint32_t rows, uint32_t targets, struct rt_trainer **out)
+{
+    const struct train_parameters parameters = { .adapter = adapter };
+    return rt_trainer_create_for(model, &parameters, teacher, options, rows, targets,
+                                 out);
 }
 
 void rt_trainer_destroy(struct rt_trainer **pt)
@@ -147,11 +192,14 @@ void rt_trainer_destroy(struct rt_trainer **pt)
         &t->dhx,        &t->logits,     &t->head_scratch,
         &t->stat,       &t->seed,       &t->ref,
         &t->pair,       &t->pair_out,   &t->partial,
-        &t->clip_state, &t->hyper,      &t->m,
-        &t->v,
+        &t->clip_state, &t->hyper,
     };
     for (size_t i = 0; i < RT_COUNT(owned); i++)
         rt_buffer_destroy(owned[i]);
+    for (uint32_t i = 0; i < t->part_count; i++) {
+        rt_buffer_destroy(&t->parts[i].m);
+        rt_buffer_destroy(&t->parts[i].v);
+    }
     backward_deinit(&t->backward);
     model_pass_deinit(&t->pass);
     model_pass_deinit(&t->teacher_pass);

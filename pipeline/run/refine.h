@@ -1,0 +1,36 @@
+/* pipeline/run/refine.h
+ * Restoring a quantized model inside its format, at no extra bit: its scales are trained by
+ * KL to the full-precision model, codes and zero points stay (runtime/train/scales.h). */
+#ifndef PIPELINE_RUN_REFINE_H
+#define PIPELINE_RUN_REFINE_H
+
+#include "pipeline/run/calibration.h"
+
+enum { PIPE_REFINE_BATCH = 8, PIPE_REFINE_EPOCHS = 3 };
+#define PIPE_REFINE_RATE 3e-3
+
+struct pipe_refine_options {
+    const char *full, *model, *out;    /* folders; full may be a GGUF file */
+    struct pipe_calibration_options on; /* problems with solutions, or a text */
+    uint32_t batch, epochs;
+    double rate; /* of AdamW, at the top of the warm-up */
+    bool force;  /* replace a folder that is there */
+};
+
+struct pipe_refined {
+    uint32_t items, steps;
+    uint64_t scales;                /* that were trained */
+    double kl_first, kl_last;       /* mean loss of the first and the last epoch, nats */
+    double seconds, tflop;          /* of this process */
+};
+
+/* Writes options->out, a folder like options->model with other scales. The answers of that
+ * folder are those of the model that was trained, word for word. A call that was cut goes
+ * on where its last checkpoint is, beside the folder to write; the result is the same, bit
+ * for bit. RT_ERR_INPUT: a model that is not packed, or in a format whose scales cannot be
+ * replaced. */
+RT_CHECKED rt_status pipe_refine(struct pipe_session *session,
+                                 const struct pipe_refine_options *options,
+                                 struct pipe_refined *result);
+
+#endif
