@@ -192,6 +192,43 @@ struct matmul_push {
         part2; /* rows where LoRA part 1 and 2 begin (multiples of 64; out_pad if none) */
 };
 
+/* Rows of floats as whole numbers of 8 bits with one scale per row, for matmul_w8a8.
+ * scale[row] = max_c |x[row][c]| / 127, rounded to the nearest float; with `given` it is
+ * the float of binding 1. code = x / scale, the quotient itself (not a float near it)
+ * rounded to the nearest whole number, half to even, and cut to -128 .. 127.
+ * A row whose largest magnitude is below 2^-64 has scale 0 and codes 0 (given: its codes);
+ * one that holds an infinity or NaN has scale NaN and codes 0. All of it is exact: every
+ * device gives the same bits.
+ * Of q, a row is ldq words, ldq a multiple of 4 and at least cols / 4 + 4: texel k / 16
+ * holds codes 16 (k / 16) .. + 15 as a weight of 8 bits has them (code k in word k % 4,
+ * byte k % 16 / 4), as two's complement bytes; the texel behind the codes is the scale (a
+ * float) and three words 0. What lies behind it stays as it is.
+ * 0 x, 1 given (float [1]), 2 q. cols a multiple of 16. */
+struct quantize_push {
+    uint rows, cols;
+    uint ldx, offx, ldq;
+    uint given;
+};
+
+/* Instead of y: the sums of whole numbers, as words. For tests. */
+#define MATMUL_SUMS 8u
+
+/* y[row][m] = float(sum_k q[row][k] c[m][k]) sx[row] sw[m] (+ LoRA) (+ bias) (+ residual), q
+ * and sx of quantize, c the codes of a weight of 8 bits less 128, sw its scale. The sum is a
+ * whole number, exact in 32 bits: in_pad at most W8A8_INPUTS_MAX. It becomes the nearest
+ * float, is multiplied by sx, then by sw, each product rounded; what is added comes as in
+ * matmul, u being the product of the adapter with the floats that q was made of.
+ * 0 codes, 1 scales (one per row, no zero other than 128: forms ZERO, HALF, FLOAT, BFLOAT
+ * of group 0), 2 q (uint [rows][ldq]), 3 u, 4 b, 5 bias, 6 residual, 7 y as in matmul. */
+#define W8A8_INPUTS_MAX 131040u
+struct matmul_w8a8_push {
+    uint rows, out_pad, in_pad, form;
+    uint ldq, ldy, offy;
+    uint flags; /* MATMUL_* */
+    uint ldu, rank;
+    uint part1, part2;
+};
+
 /* dx[row][k] (+)= sum_m dy[row][m] w[m][k] (+ LoRA: sum_j du[row][j] a[j][k]),
  * m = 0 .. out_pad-1 in order and in blocks as in matmul, then j = 0 .. rank-1.
  * 0 codes, 1 scales, 2 dy, 3 du (float [rows][lddu]), 4 a (weight of 32 bits

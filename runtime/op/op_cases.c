@@ -15,9 +15,9 @@ void rt_op_case_make(struct rt_op_case *c)
 
 /* The indices of cases run through the lists in this order. */
 static const struct rt_op_case_list *const lists[] = {
-    &rt_op_cases_matmul,      &rt_op_cases_norm,  &rt_op_cases_attention,
-    &rt_op_cases_elementwise, &rt_op_cases_loss,  &rt_op_cases_optim,
-    &rt_op_cases_peak,        &rt_op_cases_bench,
+    &rt_op_cases_matmul,      &rt_op_cases_norm, &rt_op_cases_attention,
+    &rt_op_cases_elementwise, &rt_op_cases_loss, &rt_op_cases_optim,
+    &rt_op_cases_peak,        &rt_op_cases_w8a8, &rt_op_cases_bench,
 };
 
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out)
@@ -183,6 +183,13 @@ static void fill_table(const struct rt_op_operand *o, uint32_t *words)
         words[i] = (uint32_t)(pages - 1 - i);
 }
 
+static void fill_quantized(const struct rt_op_operand *o, uint32_t *seed, uint32_t *words)
+{
+    for (uint64_t i = 0; i < o->bytes / 4; i++)
+        words[i] = i % o->ld == o->arg ? word_of(0.1f + 0.05f * next_unit(seed))
+                                       : next_word(seed);
+}
+
 void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed,
                      void *data)
 {
@@ -213,6 +220,9 @@ void rt_op_case_fill(const struct rt_op_case *c, uint32_t binding, uint32_t seed
         break;
     case RT_FILL_HALVES:
         fill_halves(o, &state, data);
+        break;
+    case RT_FILL_QUANTIZED:
+        fill_quantized(o, &state, words);
         break;
     default:
         for (uint64_t i = 0; i < o->bytes / 4; i++)

@@ -18,24 +18,25 @@ union rt_op_push {
 enum rt_fill {
     RT_FILL_USUAL = 0, /* what the op usually gets; in cases only */
     RT_FILL_ZERO,
-    RT_FILL_UNIT,     /* floats in (-1, 1) */
-    RT_FILL_POSITIVE, /* floats in (0.5, 1.5) */
-    RT_FILL_LOGITS,   /* floats in (-8, 8) */
-    RT_FILL_TIES,     /* whole numbers -4 .. 4 */
-    RT_FILL_BROKEN,   /* logits with some -inf, +inf and NaN */
-    RT_FILL_MASKED,   /* logits with some -inf */
-    RT_FILL_LARGE,    /* floats in (-10000, 10000) */
-    RT_FILL_TINY,     /* floats in (-1e-18, 1e-18) */
-    RT_FILL_WORDS,    /* any words */
-    RT_FILL_IDS,      /* words below `arg` + 1; some are 0xffffffff */
-    RT_FILL_CODES,    /* a packed weight of `arg` & 255 bits and form `arg` >> 8 */
-    RT_FILL_SCALES,   /* of a weight of `arg` & 255 bits and form `arg` >> 8 */
-    RT_FILL_STAT,     /* rows of logits_stat with targets below `arg` */
-    RT_FILL_HYPER,    /* the hyperparameters of adamw */
-    RT_FILL_META,     /* the meta words of the op, made from its parameters */
-    RT_FILL_TABLE,    /* page numbers, last page first */
-    RT_FILL_EDGES,    /* floats of magnitudes from 2^-30 to 2^20 */
-    RT_FILL_HALVES,   /* halves in (-1, 1), none subnormal, two in a word */
+    RT_FILL_UNIT,      /* floats in (-1, 1) */
+    RT_FILL_POSITIVE,  /* floats in (0.5, 1.5) */
+    RT_FILL_LOGITS,    /* floats in (-8, 8) */
+    RT_FILL_TIES,      /* whole numbers -4 .. 4 */
+    RT_FILL_BROKEN,    /* logits with some -inf, +inf and NaN */
+    RT_FILL_MASKED,    /* logits with some -inf */
+    RT_FILL_LARGE,     /* floats in (-10000, 10000) */
+    RT_FILL_TINY,      /* floats in (-1e-18, 1e-18) */
+    RT_FILL_WORDS,     /* any words */
+    RT_FILL_IDS,       /* words below `arg` + 1; some are 0xffffffff */
+    RT_FILL_CODES,     /* a packed weight of `arg` & 255 bits and form `arg` >> 8 */
+    RT_FILL_SCALES,    /* of a weight of `arg` & 255 bits and form `arg` >> 8 */
+    RT_FILL_STAT,      /* rows of logits_stat with targets below `arg` */
+    RT_FILL_HYPER,     /* the hyperparameters of adamw */
+    RT_FILL_META,      /* the meta words of the op, made from its parameters */
+    RT_FILL_TABLE,     /* page numbers, last page first */
+    RT_FILL_EDGES,     /* floats of magnitudes from 2^-30 to 2^20 */
+    RT_FILL_HALVES,    /* halves in (-1, 1), none subnormal, two in a word */
+    RT_FILL_QUANTIZED, /* rows of quantize: `arg` words of codes, then a scale */
 };
 
 /* How the words of a written operand are compared. */
