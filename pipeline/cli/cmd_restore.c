@@ -190,6 +190,11 @@ static const struct cli_option locate_options[] = {
     { "score", "FORMAT",
       "only judge the locators on files of labelled solutions: processbench, "
       "bigbench-mistake, mr-ben, prmbench, gsm8k" },
+    { "kinds", NULL, "with --score: each generator or kind of fault by itself, too" },
+    { "inject", "FORMAT",
+      "only alter --injected right solutions of a file, such as GSM8K's, and print them "
+      "as "
+      "JSON Lines in processbench's fields" },
     { NULL, NULL, NULL },
 };
 
@@ -240,6 +245,8 @@ fail:
 static rt_status locate(struct cli *cli)
 {
     int64_t injected;
+    if (cli_flag(cli, "inject"))
+        return cli_locate_inject(cli, cli_value(cli, "inject", ""));
     if (cli_flag(cli, "score"))
         return cli_locate_score(cli, cli_value(cli, "score", ""));
     if (cli_flag(cli, "run"))

@@ -3,6 +3,7 @@
  * name the labelled step. */
 #include "pipeline/cli/locate_score.h"
 
+#include "pipeline/locate/inject_set.h"
 #include "pipeline/locate/score.h"
 #include "pipeline/prompt/locate_check.h"
 
@@ -68,20 +69,42 @@ static void print_row(const struct scoring *s, uint32_t k, const char *kind, boo
            r->f1_interval.low, r->f1_interval.high);
 }
 
-static rt_status print_scores(struct scoring *s)
+/* All locators that speak, over one kind of records (null: all). The final answer may be known
+ * or not, where the records tell it. */
+static rt_status print_kind(struct scoring *s, const char *kind)
 {
     rt_status st;
-    struct pipe_locator_score r;
+    bool told = false;
+    for (uint32_t i = 0; i < s->set.count; i++)
+        told |= s->set.items[i].final == PIPE_FINAL_RIGHT;
     for (uint32_t k = 0; k < LOCATORS; k++) {
         bool any = false;
         for (uint32_t i = 0; i < s->set.count; i++)
             any |= s->said[k][i] >= 0;
-        if (!any)
-            continue;
-        for (int known = 1; known >= 0; known--) {
-            TRY(pipe_locator_score(&s->cli->ctx, &s->set, s->said[k], known != 0, 1, &r));
-            print_row(s, k, NULL, known != 0, &r);
+        for (int known = told; any && known >= 0; known--) {
+            struct pipe_locator_score r;
+            TRY(pipe_locator_score_kind(&s->cli->ctx, &s->set, s->said[k], known != 0,
+                                        kind, 1, &r));
+            print_row(s, k, kind, known != 0, &r);
         }
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* With --kinds also each generator, or kind of fault, by itself. */
+static rt_status print_scores(struct scoring *s)
+{
+    rt_status st;
+    TRY(print_kind(s, NULL));
+    for (uint32_t i = 0; cli_flag(s->cli, "kinds") && i < s->set.count; i++) {
+        bool seen = false;
+        for (uint32_t e = 0; e < i && !seen; e++)
+            seen = strcmp(s->set.items[e].kind, s->set.items[i].kind) == 0;
+        if (!seen)
+            TRY(print_kind(s, s->set.items[i].kind));
     }
     return RT_OK;
 
@@ -118,5 +141,43 @@ rt_status cli_locate_score(struct cli *cli, const char *format)
     return RT_OK;
 
 fail:
+    return st;
+}
+
+/* ---- injected faults ---- */
+
+static rt_status write_set(struct cli *cli, const struct pipe_labelled_set *set)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < set->count; i++) {
+        char *line = NULL;
+        TRY(pipe_labelled_line(&cli->ctx, &set->items[i], &line));
+        puts(line);
+        rt_free(line);
+    }
+
+fail:
+    return st;
+}
+
+rt_status cli_locate_inject(struct cli *cli, const char *format)
+{
+    rt_status st;
+    int64_t want, seed;
+    struct pipe_labelled_set from = { 0 }, made = { 0 };
+    TRY(cli_number(cli, "injected", 500, 1, 100000, &want));
+    TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
+    if (cli->positional_count != 1)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "locate --inject %.40s: one file of right solutions is needed",
+                       format);
+    TRY(pipe_labelled_read(&cli->ctx, format, cli->positional[0], &from));
+    TRY(pipe_inject_set(&cli->ctx, &from, (uint32_t)want, (uint64_t)seed, &made));
+    cli_say(cli, "%u solutions altered, of %u", made.count, from.count);
+    TRY(write_set(cli, &made));
+
+fail:
+    pipe_labelled_deinit(&made);
+    pipe_labelled_deinit(&from);
     return st;
 }

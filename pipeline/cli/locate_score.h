@@ -7,5 +7,7 @@
 
 /* Every positional argument is a file in this format. */
 RT_CHECKED rt_status cli_locate_score(struct cli *cli, const char *format);
+/* Alters --injected right solutions of the file and prints them as JSON Lines. */
+RT_CHECKED rt_status cli_locate_inject(struct cli *cli, const char *format);
 
 #endif

@@ -203,6 +203,8 @@ rt_status pipe_inject(struct rt_ctx *ctx, struct pipe_pool *pool, const char *qu
 {
     *out = (struct pipe_injected){ .step = -1, .kind = kind };
     struct altered a = { .count = 0 };
+    if (kind > PIPE_INJECT_OPERAND)
+        return RT_OK;
     read_question(question, &a);
     if (!read_answer(output, &a))
         return RT_OK;

@@ -29,7 +29,15 @@ struct pipe_checked {
     char evidence[192];                    /* a JSON object; "{}" where it abstains */
 };
 
-enum pipe_inject_kind { PIPE_INJECT_VALUE, PIPE_INJECT_OPERAND, PIPE_INJECT_COUNT };
+/* Kinds of injected faults: inject_text.h; the demo knows the first two. */
+enum pipe_inject_kind {
+    PIPE_INJECT_VALUE,
+    PIPE_INJECT_OPERAND,
+    PIPE_INJECT_OPERATOR,
+    PIPE_INJECT_DROPPED,
+    PIPE_INJECT_OWNER,
+    PIPE_INJECT_COUNT
+};
 
 /* A right answer with one step altered. */
 struct pipe_injected {
@@ -64,5 +72,7 @@ struct pipe_dialect {
  * is locate_check.h. */
 extern const struct pipe_dialect pipe_dialect_sentences, pipe_dialect_paragraphs,
     pipe_dialect_marks;
+/* Lines, for solutions that no prompt format made. */
+extern const struct pipe_dialect pipe_dialect_lines;
 
 #endif

@@ -331,11 +331,16 @@ static bool readings_agree(const struct pipe_math_token *all, uint32_t from,
     return any && agrees(&p);
 }
 
-/* Whether a side may begin at this token: at the start, or behind what may be a dash. */
+/* Whether a side may begin at this token: at the start, or behind a dash that may be the mark
+ * of a list, "2 - 5 + 4 = 9" at the start of a line. */
 static bool may_begin(const struct pipe_math_token *all, uint32_t from, uint32_t i)
 {
-    return i == from || (all[i - 1].kind == PIPE_MATH_SIGN && all[i - 1].sign == '-' &&
-                         (i - 1 == from || !all[i - 1].tight));
+    if (i == from)
+        return true;
+    const bool dash = all[i - 1].kind == PIPE_MATH_SIGN && all[i - 1].sign == '-';
+    return dash && (i - 1 == from ||
+                    (i - 2 == from && !all[i - 1].tight && begins_line(all, from) &&
+                     all[from].kind == PIPE_MATH_NUMBER));
 }
 
 /* Whether the right side may end before token i. */
