@@ -2,6 +2,7 @@
  * restore, and the commands that end the same chain early: locate, curate, train. */
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/locate_score.h"
 #include "pipeline/cli/restore_print.h"
 #include "pipeline/locate/locate_stored.h"
 #include "runtime/base/file.h"
@@ -186,6 +187,14 @@ static const struct cli_option locate_options[] = {
       "text, without models" },
     { "injected", "N",
       "also alter N right answers at a known step and see whether it is named" },
+    { "score", "FORMAT",
+      "only judge the locators on files of labelled solutions: processbench, "
+      "bigbench-mistake, mr-ben, prmbench, gsm8k" },
+    { "kinds", NULL, "with --score: each generator or kind of fault by itself, too" },
+    { "inject", "FORMAT",
+      "only alter --injected right solutions of a file, such as GSM8K's, and print them "
+      "as "
+      "JSON Lines in processbench's fields" },
     { NULL, NULL, NULL },
 };
 
@@ -236,6 +245,10 @@ fail:
 static rt_status locate(struct cli *cli)
 {
     int64_t injected;
+    if (cli_flag(cli, "inject"))
+        return cli_locate_inject(cli, cli_value(cli, "inject", ""));
+    if (cli_flag(cli, "score"))
+        return cli_locate_score(cli, cli_value(cli, "score", ""));
     if (cli_flag(cli, "run"))
         return locate_stored(cli, cli_value(cli, "run", ""));
     const rt_status st = cli_number(cli, "injected", 0, 0, 100000, &injected);
@@ -244,7 +257,8 @@ static rt_status locate(struct cli *cli)
 
 const struct cli_command cli_locate = { "locate",
                                         "first faulty step of every lost problem",
-                                        "--full DIR --mine P --validate P --measure P",
+                                        "[--score FORMAT FILE... | --run ID | --full DIR "
+                                        "--mine P --validate P --measure P]",
                                         locate_options, locate };
 
 /* ---- curate ---- */

@@ -3,21 +3,15 @@
 #include "pipeline/demo/demo_category.h"
 #include "pipeline/demo/format_demo.h"
 #include "pipeline/demo/inject.h"
-#include "pipeline/demo/locate_check.h"
 #include "pipeline/demo/locate_gold.h"
+#include "pipeline/prompt/locate_check.h"
 #include "pipeline/prompt/prompt_format.h"
-
-#include <string.h>
 
 static void check(const char *question, const char *output, struct pipe_checked *out)
 {
-    struct pipe_check c;
-    pipe_locate_check(question, output, &c);
-    *out = (struct pipe_checked){ .step = c.step,
-                                  .category = c.category,
-                                  .confidence = c.confidence };
-    memcpy(out->evidence, c.evidence, sizeof out->evidence);
-    _Static_assert(sizeof out->evidence == sizeof c.evidence, "evidence is copied whole");
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    pipe_locate_check(question, output, steps,
+                      pipe_demo_split(output, steps, PIPE_STEPS_MAX), out);
 }
 
 static rt_status gold(struct rt_ctx *ctx, const struct pipe_problem *problem,

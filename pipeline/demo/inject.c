@@ -5,19 +5,27 @@
 
 #include "pipeline/demo/format_demo.h"
 #include "pipeline/prompt/prompt_format.h"
-#include "pipeline/demo/question.h"
 #include "runtime/base/philox.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { LINES_MAX = 32, TRIES = 64, RESULT_MAX = 99999, TEXT_MAX = 4096 };
+enum {
+    LINES_MAX = 32,
+    TRIES = 64,
+    RESULT_MAX = 99999,
+    TEXT_MAX = 4096,
+    STATED_MAX = 64,
+    DIGITS_MAX = 9
+};
 
 /* One answer, before and after. */
 struct altered {
     struct pipe_demo_line before[LINES_MAX], after[LINES_MAX];
-    uint32_t count; /* equations; the answer comes after them */
-    struct pipe_question question;
+    uint32_t count;             /* equations; the answer comes after them */
+    int64_t stated[STATED_MAX]; /* the numbers of the question, in its order */
+    uint32_t stated_count;
 };
 
 struct draws {
@@ -49,10 +57,20 @@ static bool read_answer(const char *output, struct altered *a)
     return a->before[n - 1].c == a->before[n - 2].c;
 }
 
-static bool states(const struct pipe_question *q, int64_t number)
+static void read_question(const char *text, struct altered *a)
 {
-    for (uint32_t i = 0; i < q->count; i++)
-        if (pipe_sentence_states(&q->sentences[i], number))
+    while (*text && a->stated_count < STATED_MAX) {
+        const size_t digits = strspn(text, "0123456789");
+        if (digits > 0 && digits <= DIGITS_MAX)
+            a->stated[a->stated_count++] = strtoll(text, NULL, 10);
+        text += digits ? digits : 1;
+    }
+}
+
+static bool states(const struct altered *a, int64_t number)
+{
+    for (uint32_t i = 0; i < a->stated_count; i++)
+        if (a->stated[i] == number)
             return true;
     return false;
 }
@@ -75,11 +93,10 @@ static int64_t wrong_value(struct draws *d, int64_t value)
 /* Another number that is there before step k: stated, or an earlier result. */
 static int64_t other_number(struct draws *d, const struct altered *a, uint32_t k)
 {
-    int64_t known[PIPE_SENTENCES_MAX * PIPE_NUMBERS_MAX + LINES_MAX];
+    int64_t known[STATED_MAX + LINES_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < a->question.count; i++)
-        for (uint32_t j = 0; j < a->question.sentences[i].stated_count; j++)
-            known[count++] = a->question.sentences[i].stated[j];
+    for (uint32_t i = 0; i < a->stated_count; i++)
+        known[count++] = a->stated[i];
     for (uint32_t i = 0; i < k; i++)
         known[count++] = a->before[i].c;
     return count ? known[draw(d, count)] : 0;
@@ -120,7 +137,7 @@ static bool follow_operand(const struct altered *a, uint32_t j, int64_t *operand
             continue;
         if (a->after[i].c == *operand)
             return true;
-        if (states(&a->question, *operand))
+        if (states(a, *operand))
             return false;
         *operand = a->after[i].c;
         return true;
@@ -186,7 +203,9 @@ rt_status pipe_inject(struct rt_ctx *ctx, struct pipe_pool *pool, const char *qu
 {
     *out = (struct pipe_injected){ .step = -1, .kind = kind };
     struct altered a = { .count = 0 };
-    pipe_question_read(question, &a.question);
+    if (kind > PIPE_INJECT_OPERAND)
+        return RT_OK;
+    read_question(question, &a);
     if (!read_answer(output, &a))
         return RT_OK;
     struct draws d = { .seed = seed, .index = index };

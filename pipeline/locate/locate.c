@@ -85,9 +85,8 @@ static rt_status by_difference(struct locating *l, const struct locate_search *s
 
 static struct pipe_fault fault_of_check(const struct locate_search *s)
 {
-    return (
-        struct pipe_fault){ "check",           s->check.step,       -1,
-                            s->check.category, s->check.confidence, s->check.evidence };
+    return (struct pipe_fault){ "check",           s->check.step, -1,
+                                s->check.category, 0.5,           s->check.evidence };
 }
 
 static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *evidence,

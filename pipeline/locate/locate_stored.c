@@ -40,7 +40,7 @@ static rt_status take_answer(void *user, const struct store_wrong *a)
                                         .step = c.step,
                                         .token = -1,
                                         .category = c.category,
-                                        .confidence = c.confidence };
+                                        .confidence = 0.5 };
     }
     if (!f || !f->gen_id || !f->evidence)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no memory to locate");

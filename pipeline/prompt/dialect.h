@@ -9,15 +9,35 @@
 #include "pipeline/record.h"
 #include "runtime/base/text_pool.h"
 
-/* What a mechanical check says of one answer. */
-struct pipe_checked {
-    int32_t step;                /* the first faulty one; -1: abstains */
-    enum pipe_category category; /* PIPE_CAT_NONE: abstains */
-    double confidence;           /* measured share of right steps under its rule */
-    char evidence[192];          /* a JSON object; "{}" where it abstains */
+/* Rules of the mechanical check: locate_check.h. NONE: a dialect's own check. */
+enum pipe_check_rule {
+    PIPE_CHECK_NONE,
+    PIPE_CHECK_REPETITION,
+    PIPE_CHECK_ARITHMETIC,
+    PIPE_CHECK_COPY,
+    PIPE_CHECK_UNKNOWN,
+    PIPE_CHECK_ANSWER,
+    PIPE_CHECK_RULE_COUNT
 };
 
-enum pipe_inject_kind { PIPE_INJECT_VALUE, PIPE_INJECT_OPERAND, PIPE_INJECT_COUNT };
+/* What a mechanical check says of one answer. */
+struct pipe_checked {
+    int32_t step;                          /* the first faulty one; -1: abstains */
+    enum pipe_check_rule rule;             /* that names it */
+    enum pipe_category category;           /* PIPE_CAT_NONE: abstains */
+    uint32_t named[PIPE_CHECK_RULE_COUNT]; /* by rule: first step + 1; 0: none */
+    char evidence[192];                    /* a JSON object; "{}" where it abstains */
+};
+
+/* Kinds of injected faults: inject_text.h; the demo knows the first two. */
+enum pipe_inject_kind {
+    PIPE_INJECT_VALUE,
+    PIPE_INJECT_OPERAND,
+    PIPE_INJECT_OPERATOR,
+    PIPE_INJECT_DROPPED,
+    PIPE_INJECT_OWNER,
+    PIPE_INJECT_COUNT
+};
 
 /* A right answer with one step altered. */
 struct pipe_injected {
@@ -49,8 +69,10 @@ struct pipe_dialect {
 };
 
 /* Free text, cut into sentences, paragraphs or "Step k:" lines: step_split.h. Their check
- * is locate_arithmetic.h. */
+ * is locate_check.h. */
 extern const struct pipe_dialect pipe_dialect_sentences, pipe_dialect_paragraphs,
     pipe_dialect_marks;
+/* Lines, for solutions that no prompt format made. */
+extern const struct pipe_dialect pipe_dialect_lines;
 
 #endif

@@ -100,6 +100,11 @@ static bool ends_mark(const char *text, uint32_t white, uint32_t at)
     return line_ends(text, white, at) > 0 && is_mark(text + at);
 }
 
+uint32_t pipe_split_lines(const char *output, struct pipe_step *steps, uint32_t max)
+{
+    return cut(output, steps, max, ends_line);
+}
+
 uint32_t pipe_split_sentences(const char *output, struct pipe_step *steps, uint32_t max)
 {
     return cut(output, steps, max, ends_sentence);

@@ -16,6 +16,7 @@
 
 #include "pipeline/record.h"
 
+uint32_t pipe_split_lines(const char *output, struct pipe_step *steps, uint32_t max);
 uint32_t pipe_split_sentences(const char *output, struct pipe_step *steps, uint32_t max);
 uint32_t pipe_split_paragraphs(const char *output, struct pipe_step *steps, uint32_t max);
 uint32_t pipe_split_marks(const char *output, struct pipe_step *steps, uint32_t max);

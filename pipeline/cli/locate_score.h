@@ -1,0 +1,13 @@
+/* pipeline/cli/locate_score.h
+ * locate --score: the locators on labelled solutions. */
+#ifndef PIPELINE_CLI_LOCATE_SCORE_H
+#define PIPELINE_CLI_LOCATE_SCORE_H
+
+#include "pipeline/cli/cli.h"
+
+/* Every positional argument is a file in this format. */
+RT_CHECKED rt_status cli_locate_score(struct cli *cli, const char *format);
+/* Alters --injected right solutions of the file and prints them as JSON Lines. */
+RT_CHECKED rt_status cli_locate_inject(struct cli *cli, const char *format);
+
+#endif

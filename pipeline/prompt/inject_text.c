@@ -1,0 +1,474 @@
+/* pipeline/prompt/inject_text.c
+ * Alters one equation of a solution and rewrites the numbers behind it. */
+#include "pipeline/prompt/inject_text.h"
+
+#include "pipeline/prompt/equation.h"
+#include "pipeline/prompt/given.h"
+#include "runtime/base/philox.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    TEXT_MAX = 16384,
+    TOKENS_MAX = 1024,
+    TRIES = 64,
+    CHANGES_MAX = 32,
+    NUMBER_MAX = 24
+};
+
+const char *pipe_inject_kind_name(enum pipe_inject_kind kind)
+{
+    static const char *const names[PIPE_INJECT_COUNT] = { "value", "operand", "operator",
+                                                          "dropped", "owner" };
+    return names[kind];
+}
+
+/* One equation: tokens of its sides, its result. */
+struct equation {
+    struct pipe_sides sides;
+    uint32_t result; /* token of its only number on the right */
+};
+
+/* A number that has become another one, from some byte on. */
+struct change {
+    struct pipe_exact before, after;
+};
+
+struct injecting {
+    char text[TEXT_MAX]; /* the solution without marks */
+    struct pipe_math_token tokens[TOKENS_MAX];
+    uint32_t count;
+    struct equation equations[CHANGES_MAX];
+    uint32_t equation_count;
+    struct pipe_given asked;          /* numbers of the question */
+    int32_t sentence[PIPE_GIVEN_MAX]; /* in which each stands as digits, -1: in none */
+    const char *question;
+    struct change changes[CHANGES_MAX];
+    uint32_t change_count;
+    char out[TEXT_MAX]; /* the altered one */
+    uint32_t size;
+    uint32_t place; /* byte of `out` at which the fault stands */
+    uint64_t seed;
+    uint32_t index, try, drawn;
+};
+
+static uint32_t draw(struct injecting *j, uint32_t below)
+{
+    const uint32_t word = philox_word(j->drawn++, j->index, j->try, 0x74657874u,
+                                      (uint32_t)j->seed, (uint32_t)(j->seed >> 32));
+    return (uint32_t)(((uint64_t)word * below) >> 32);
+}
+
+/* ---- reading ---- */
+
+static bool copy_without_marks(const char *from, char *to)
+{
+    size_t n = 0;
+    while (*from) {
+        const char *end = strncmp(from, "<<", 2) == 0 ? strstr(from, ">>") : NULL;
+        if (end) {
+            from = end + 2;
+            continue;
+        }
+        if (n + 1 == TEXT_MAX)
+            return false;
+        to[n++] = *from++;
+    }
+    to[n] = '\0';
+    return true;
+}
+
+/* The only number of [from, to), or UINT32_MAX. */
+static uint32_t only_number(const struct injecting *j, uint32_t from, uint32_t to)
+{
+    uint32_t found = UINT32_MAX;
+    for (uint32_t i = from; i < to; i++) {
+        if (j->tokens[i].kind == PIPE_MATH_UNIT)
+            continue;
+        if (j->tokens[i].kind != PIPE_MATH_NUMBER || found != UINT32_MAX ||
+            j->tokens[i].percent)
+            return UINT32_MAX;
+        found = i;
+    }
+    return found;
+}
+
+static void read_equations(struct injecting *j)
+{
+    j->count =
+        pipe_math_tokens(j->text, 0, (uint32_t)strlen(j->text), j->tokens, TOKENS_MAX);
+    for (uint32_t i = 0; i < j->count && j->equation_count < CHANGES_MAX; i++) {
+        struct equation e;
+        if (j->tokens[i].kind != PIPE_MATH_EQUALS ||
+            !pipe_sides_read(j->tokens, j->count, i, &e.sides))
+            continue;
+        e.result = only_number(j, e.sides.right, e.sides.end);
+        if (e.result != UINT32_MAX && e.sides.signs && e.sides.trusted &&
+            pipe_exact_same(e.sides.value, e.sides.stated))
+            j->equations[j->equation_count++] = e;
+    }
+}
+
+/* ---- numbers as text ---- */
+
+/* With at most two decimals and no sign; false: it cannot be written so. */
+static bool write_number(struct pipe_exact value, char out[NUMBER_MAX])
+{
+    const struct pipe_exact cents = pipe_exact_multiply(value, pipe_exact_of(100, 1));
+    if (!pipe_exact_known(value) || value.num <= 0 || !pipe_exact_whole(cents) ||
+        value.num / value.den > 99999999)
+        return false;
+    const long long whole = cents.num / 100, rest = cents.num % 100;
+    if (rest == 0)
+        snprintf(out, NUMBER_MAX, "%lld", whole);
+    else
+        snprintf(out, NUMBER_MAX, rest % 10 ? "%lld.%02lld" : "%lld.%01lld", whole,
+                 rest % 10 ? rest : rest / 10);
+    return true;
+}
+
+static bool append(struct injecting *j, const char *text, size_t size)
+{
+    if (j->size + size + 1 > TEXT_MAX)
+        return false;
+    memcpy(j->out + j->size, text, size);
+    j->size += (uint32_t)size;
+    j->out[j->size] = '\0';
+    return true;
+}
+
+/* ---- the altered equation ---- */
+
+/* An alteration: token `token` (a number or a sign) becomes something else, and the result of
+ * equation `at` is `result`. */
+struct alteration {
+    uint32_t at, token;
+    char sign;                /* of an operator */
+    struct pipe_exact number; /* of an operand */
+    struct pipe_exact result;
+};
+
+/* The value of an equation's left side with changes, and with the alteration if it is there. */
+static struct pipe_exact evaluate(struct injecting *j, const struct equation *e,
+                                  const struct alteration *a)
+{
+    struct pipe_math_token side[96];
+    const uint32_t n = e->sides.equals - e->sides.left;
+    if (n > RT_COUNT(side))
+        return (struct pipe_exact){ 0, 0 };
+    for (uint32_t i = 0; i < n; i++) {
+        struct pipe_math_token t = j->tokens[e->sides.left + i];
+        for (uint32_t c = 0; t.kind == PIPE_MATH_NUMBER && c < j->change_count; c++)
+            if (pipe_exact_same(t.value, j->changes[c].before)) {
+                t.value = j->changes[c].after;
+                break;
+            }
+        if (a && e->sides.left + i == a->token) {
+            t.value = a->number;
+            t.sign = a->sign;
+        }
+        side[i] = t;
+    }
+    return pipe_math_value(side, 0, n, true);
+}
+
+static struct pipe_exact wrong_value(struct injecting *j, struct pipe_exact value)
+{
+    static const int offsets[4] = { 1, -1, 10, -10 };
+    int64_t place = 1;
+    if (!pipe_exact_whole(value))
+        return pipe_exact_add(value, pipe_exact_of(offsets[draw(j, 2)], 1));
+    if (draw(j, 2))
+        return pipe_exact_of(value.num + offsets[draw(j, 4)], 1);
+    uint32_t digits = 1;
+    for (int64_t rest = value.num / 10; rest; rest /= 10)
+        digits++;
+    for (uint32_t i = draw(j, digits); i > 0; i--)
+        place *= 10;
+    const int64_t digit = value.num / place % 10;
+    return pipe_exact_of(
+        value.num + ((digit + 1 + (int64_t)draw(j, 9)) % 10 - digit) * place, 1);
+}
+
+/* Some token of a kind on the left side, or UINT32_MAX. */
+static uint32_t pick(struct injecting *j, const struct equation *e,
+                     enum pipe_math_kind kind)
+{
+    uint32_t found[96], n = 0;
+    for (uint32_t i = e->sides.left; i < e->sides.equals && n < RT_COUNT(found); i++)
+        if (j->tokens[i].kind == kind && !j->tokens[i].percent)
+            found[n++] = i;
+    return n ? found[draw(j, n)] : UINT32_MAX;
+}
+
+/* The number of the sentence of the question in which a value stands, -1: in none. */
+static int32_t sentence_of(const char *question, struct pipe_exact value)
+{
+    struct pipe_step steps[64];
+    struct pipe_math_token tokens[256];
+    uint32_t count = 0, start = 0;
+    for (uint32_t i = 0; question[i] && count < 64; i++)
+        if (strchr(".?!", question[i]) && (question[i + 1] == ' ' || !question[i + 1])) {
+            steps[count++] = (struct pipe_step){ .char_start = start, .char_end = i + 1 };
+            start = i + 1;
+        }
+    for (uint32_t k = 0; k < count; k++) {
+        const uint32_t n = pipe_math_tokens(question, steps[k].char_start,
+                                            steps[k].char_end, tokens, 256);
+        for (uint32_t i = 0; i < n; i++)
+            if (tokens[i].kind == PIPE_MATH_NUMBER &&
+                pipe_exact_same(tokens[i].value, value))
+                return (int32_t)k;
+    }
+    return -1;
+}
+
+/* Another number that is there before equation `at`: stated, or an earlier result. For an
+ * owner only numbers of another sentence than the operand's. */
+static struct pipe_exact other_number(struct injecting *j, uint32_t at, uint32_t token,
+                                      bool owner)
+{
+    struct pipe_exact all[PIPE_GIVEN_MAX + CHANGES_MAX];
+    uint32_t n = 0;
+    const int32_t here = sentence_of(j->question, j->tokens[token].value);
+    for (uint32_t i = 0; i < j->asked.count; i++) {
+        const int32_t there = j->sentence[i];
+        if (there >= 0 && (!owner || (here >= 0 && there != here)))
+            all[n++] = j->asked.values[i];
+    }
+    for (uint32_t i = 0; !owner && i < at; i++)
+        all[n++] = j->equations[i].sides.stated;
+    return n ? all[draw(j, n)] : (struct pipe_exact){ 0, 0 };
+}
+
+static bool choose(struct injecting *j, enum pipe_inject_kind kind, struct alteration *a)
+{
+    static const char signs[] = "+-*/";
+    if (j->equation_count == 0)
+        return false;
+    *a = (struct alteration){ .at = draw(j, j->equation_count), .token = UINT32_MAX };
+    const struct equation *e = &j->equations[a->at];
+    const struct pipe_exact stated = e->sides.stated;
+    if (kind == PIPE_INJECT_VALUE) {
+        a->result = wrong_value(j, stated);
+    } else if (kind == PIPE_INJECT_DROPPED) {
+        /* what used the result uses the first operand, which must be an earlier result */
+        a->result = j->tokens[e->sides.left].value;
+        bool earlier = false;
+        for (uint32_t i = 0; i < a->at; i++)
+            earlier |= pipe_exact_same(j->equations[i].sides.stated, a->result);
+        if (j->tokens[e->sides.left].kind != PIPE_MATH_NUMBER || !earlier)
+            return false;
+    } else {
+        const bool sign = kind == PIPE_INJECT_OPERATOR;
+        a->token = pick(j, e, sign ? PIPE_MATH_SIGN : PIPE_MATH_NUMBER);
+        if (a->token == UINT32_MAX)
+            return false;
+        a->sign = j->tokens[a->token].sign;
+        a->number = j->tokens[a->token].value;
+        if (sign)
+            a->sign = signs[draw(j, 4)];
+        else
+            a->number = other_number(j, a->at, a->token, kind == PIPE_INJECT_OWNER);
+        if (sign ? a->sign == j->tokens[a->token].sign
+                 : pipe_exact_same(a->number, j->tokens[a->token].value))
+            return false;
+        a->result = evaluate(j, e, a);
+    }
+    return pipe_exact_known(a->result) && !pipe_exact_same(a->result, stated);
+}
+
+/* ---- carrying it through ---- */
+
+/* Whether an old result stands for that result alone. */
+static bool is_unique(const struct injecting *j, uint32_t at)
+{
+    const struct pipe_exact value = j->equations[at].sides.stated;
+    if (pipe_given_has(&j->asked, value))
+        return false;
+    for (uint32_t i = 0; i < j->equation_count; i++)
+        if (i != at && pipe_exact_same(j->equations[i].sides.stated, value))
+            return false;
+    for (uint32_t i = 0; i < j->equations[at].sides.left; i++)
+        if (j->tokens[i].kind == PIPE_MATH_NUMBER &&
+            pipe_exact_same(j->tokens[i].value, value))
+            return false;
+    return true;
+}
+
+static bool is_plausible(struct pipe_exact before, struct pipe_exact after)
+{
+    char text[NUMBER_MAX];
+    return write_number(after, text) &&
+           !(pipe_exact_whole(before) && !pipe_exact_whole(after));
+}
+
+/* New results of the equations behind the altered one. */
+static bool propagate(struct injecting *j, const struct alteration *a)
+{
+    j->change_count = 0;
+    j->changes[j->change_count++] =
+        (struct change){ j->equations[a->at].sides.stated, a->result };
+    if (!is_unique(j, a->at) ||
+        !is_plausible(j->equations[a->at].sides.stated, a->result))
+        return false;
+    for (uint32_t i = a->at + 1; i < j->equation_count; i++) {
+        const struct equation *e = &j->equations[i];
+        const struct pipe_exact value = evaluate(j, e, NULL);
+        if (pipe_exact_same(value, e->sides.stated))
+            continue;
+        if (!is_plausible(e->sides.stated, value) || !is_unique(j, i) ||
+            j->change_count == CHANGES_MAX)
+            return false;
+        j->changes[j->change_count++] = (struct change){ e->sides.stated, value };
+    }
+    return true;
+}
+
+/* A number that nothing read may hang on the change: an equation that was not understood, or
+ * a number of two decimals that was rounded. */
+static bool is_understood(const struct injecting *j, uint32_t from)
+{
+    for (uint32_t i = from; i < j->count; i++) {
+        bool known = j->tokens[i].kind != PIPE_MATH_EQUALS;
+        for (uint32_t e = 0; e < j->equation_count; e++)
+            known |= j->equations[e].sides.equals == i;
+        if (!known)
+            return false;
+    }
+    return true;
+}
+
+static bool write_token(struct injecting *j, uint32_t i, const struct alteration *a)
+{
+    const struct pipe_math_token *t = &j->tokens[i];
+    const uint32_t size = t->end - t->at;
+    char number[NUMBER_MAX];
+    if (i == a->token) {
+        const bool good = t->kind == PIPE_MATH_SIGN || write_number(a->number, number);
+        return good && (t->kind == PIPE_MATH_SIGN ? append(j, &a->sign, 1)
+                                                  : append(j, number, strlen(number)));
+    }
+    const bool behind = i >= j->equations[a->at].result;
+    for (uint32_t c = 0; behind && t->kind == PIPE_MATH_NUMBER && c < j->change_count;
+         c++)
+        if (pipe_exact_same(t->value, j->changes[c].before))
+            return write_number(j->changes[c].after, number) &&
+                   append(j, number, strlen(number));
+    return append(j, j->text + t->at, size);
+}
+
+/* The line of the equation: it is left out whole. */
+static void line_of(const struct injecting *j, uint32_t at, uint32_t *from, uint32_t *to)
+{
+    *from = j->tokens[j->equations[at].sides.left].at;
+    *to = *from + (uint32_t)strcspn(j->text + *from, "\n");
+    while (*from > 0 && j->text[*from - 1] != '\n')
+        --*from;
+    *to += j->text[*to] == '\n';
+}
+
+/* Writes the altered text; false if it does not come out whole or the end is the same. */
+static bool write_text(struct injecting *j, const struct alteration *a, bool dropped)
+{
+    uint32_t at = 0, from = 0, to = 0, last = UINT32_MAX;
+    bool placed = !dropped;
+    j->size = j->place = 0;
+    if (dropped)
+        line_of(j, a->at, &from, &to);
+    for (uint32_t i = 0; i < j->count; i++) {
+        const struct pipe_math_token *t = &j->tokens[i];
+        if (t->kind == PIPE_MATH_NUMBER)
+            last = i;
+        if (dropped && t->at >= from && t->at < to) {
+            at = to;
+            continue;
+        }
+        if (t->at < at)
+            continue; /* of no bytes, or within the one before */
+        if (!append(j, j->text + at,
+                    (dropped && at < from && t->at >= to ? from : t->at) - at))
+            return false;
+        const uint32_t before = j->size;
+        if (i == j->equations[a->at].sides.equals && !dropped)
+            j->place = before;
+        if (!write_token(j, i, a))
+            return false;
+        at = t->end;
+        const bool changed =
+            j->size - before != t->end - t->at ||
+            memcmp(j->out + before, j->text + t->at, j->size - before) != 0;
+        if (changed && !placed) {
+            j->place = before;
+            placed = true;
+        }
+        if (i == last && i + 1 == j->count && !changed)
+            return false;
+    }
+    const char *rest = j->text + at;
+    if (!append(j, rest, strlen(rest)) || !placed || last == UINT32_MAX)
+        return false;
+    for (uint32_t c = 0; c < j->change_count; c++) /* the final answer changes */
+        if (pipe_exact_same(j->tokens[last].value, j->changes[c].before))
+            return true;
+    return false;
+}
+
+static bool alter(struct injecting *j, enum pipe_inject_kind kind)
+{
+    struct alteration a;
+    const bool dropped = kind == PIPE_INJECT_DROPPED;
+    j->change_count = 0;
+    if (!choose(j, kind, &a) || !propagate(j, &a) ||
+        !is_understood(j, j->equations[a.at].sides.left))
+        return false;
+    if (a.token != UINT32_MAX && j->tokens[a.token].kind == PIPE_MATH_NUMBER) {
+        /* the same number in the same line would contradict it */
+        uint32_t from, to, same = 0;
+        line_of(j, a.at, &from, &to);
+        for (uint32_t i = 0; i < j->count; i++)
+            same += j->tokens[i].kind == PIPE_MATH_NUMBER && j->tokens[i].at >= from &&
+                    j->tokens[i].at < to &&
+                    pipe_exact_same(j->tokens[i].value, j->tokens[a.token].value);
+        if (same != 1)
+            return false;
+    }
+    return write_text(j, &a, dropped);
+}
+
+rt_status pipe_inject_text(struct rt_ctx *ctx, struct pipe_pool *pool,
+                           const struct pipe_dialect *dialect, const char *question,
+                           const char *output, enum pipe_inject_kind kind, uint64_t seed,
+                           uint32_t index, struct pipe_injected *out)
+{
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    *out = (struct pipe_injected){ .step = -1, .kind = kind };
+    struct injecting *j = rt_alloc(ctx, 1, sizeof *j);
+    if (!j)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for an answer");
+    j->question = question;
+    j->seed = seed;
+    j->index = index;
+    pipe_given_add_text(&j->asked, question);
+    for (uint32_t i = 0; i < j->asked.count; i++)
+        j->sentence[i] = sentence_of(question, j->asked.values[i]);
+    if (copy_without_marks(output, j->text))
+        read_equations(j);
+    bool found = false;
+    for (; j->try < TRIES && !found; j->try++) {
+        j->drawn = 0;
+        found = j->count < TOKENS_MAX && alter(j, kind);
+    }
+    if (found) {
+        const uint32_t n = dialect->split(j->out, steps, PIPE_STEPS_MAX);
+        for (uint32_t k = 0; k < n; k++)
+            if (j->place >= steps[k].char_start && j->place < steps[k].char_end)
+                out->step = (int32_t)k;
+        out->output = pipe_pool_copy(ctx, pool, j->out, j->size);
+    }
+    rt_free(j);
+    return !found || out->output
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for an answer");
+}
