@@ -7,6 +7,10 @@ set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${KERNELS_TXT} ${
 # The sanitizer and clang builds of ./run take the kernels of build/release: they are the
 # same bytes, and compiling them is the longest part of a build.
 set(FAULTLINE_SHADERS "" CACHE PATH "shaders/ of another build, with its compiled kernels up to date")
+set(GLSLC_OPTIONS -O --target-env=vulkan1.1 -fshader-stage=compute -mfmt=c)
+string(JOIN " " options ${GLSLC_OPTIONS})
+set(SHADER_HASH ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} "-DOPTIONS=${options}")
+set(SHADER_HASH_CMAKE ${CMAKE_CURRENT_LIST_DIR}/shader_hash.cmake)
 if(FAULTLINE_SHADERS)
     set(SHADER_DIR ${FAULTLINE_SHADERS})
 else()
@@ -22,8 +26,7 @@ function(kernel_compile id)
     endforeach()
     add_custom_command(
         OUTPUT ${SHADER_DIR}/${id}.inc
-        COMMAND ${GLSLC} -O --target-env=vulkan1.1 -fshader-stage=compute -mfmt=c
-                -I${CMAKE_SOURCE_DIR} ${flags} -MD -MF ${SHADER_DIR}/${id}.d
+        COMMAND ${GLSLC} ${GLSLC_OPTIONS} -I${CMAKE_SOURCE_DIR} ${flags} -MD -MF ${SHADER_DIR}/${id}.d
                 -o ${SHADER_DIR}/${id}.inc ${CMAKE_SOURCE_DIR}/shaders/${FILE_${id}}
         DEPENDS ${CMAKE_SOURCE_DIR}/shaders/${FILE_${id}}
         DEPFILE ${SHADER_DIR}/${id}.d
@@ -60,4 +63,27 @@ const struct vk_kernel_info vk_kernel_table[] = {
 @rows@};
 const uint32_t vk_kernel_count = sizeof vk_kernel_table / sizeof vk_kernel_table[0];
 " @ONLY)
+# A folder of kernels carries the hash of their sources; one that is given must have ours.
+file(GLOB_RECURSE hashed CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/shaders/*.comp
+     ${CMAKE_SOURCE_DIR}/shaders/*.glsl)
+list(APPEND hashed ${CMAKE_SOURCE_DIR}/shaders/push.h ${KERNELS_TXT} ${SHADER_HASH_CMAKE})
+if(FAULTLINE_SHADERS)
+    set(checked ${CMAKE_BINARY_DIR}/shaders_checked)
+    add_custom_command(
+        OUTPUT ${checked} DEPENDS ${hashed} ${SHADER_DIR}/sources.hash
+        COMMAND ${SHADER_HASH} -DGIVEN=${SHADER_DIR} -P ${SHADER_HASH_CMAKE}
+        COMMAND ${CMAKE_COMMAND} -E touch ${checked}
+        COMMENT "kernels of ${SHADER_DIR}: are they of these sources"
+        VERBATIM)
+    list(APPEND spv ${checked})
+    execute_process(COMMAND ${SHADER_HASH} -DGIVEN=${SHADER_DIR} -P ${SHADER_HASH_CMAKE}
+                    COMMAND_ERROR_IS_FATAL ANY)
+else()
+    add_custom_command(
+        OUTPUT ${SHADER_DIR}/sources.hash DEPENDS ${hashed} ${spv}
+        COMMAND ${SHADER_HASH} -DOUT=${SHADER_DIR}/sources.hash -P ${SHADER_HASH_CMAKE}
+        COMMENT "hash of the shader sources"
+        VERBATIM)
+    list(APPEND spv ${SHADER_DIR}/sources.hash)
+endif()
 set_source_files_properties(${SHADER_TABLE} PROPERTIES OBJECT_DEPENDS "${spv}")

@@ -2,6 +2,7 @@
  * Layouts, pipelines and the pipeline cache on disk. Everything is made at first use; a
  * pipeline is kept while lists hold it and for some time after. */
 #include "runtime/vk/vk.h"
+#include "runtime/vk/vk_freeze.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,25 +63,18 @@ rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choi
     const struct vk_kernel_info *kernel = &vk_kernel_table[choice->kernel];
     struct vk_layout *layout = &dev->layouts[choice->kernel];
     VkShaderModule module = VK_NULL_HANDLE;
+    uint32_t *words = NULL;
     if (!layout->pipeline)
         TRY(layout_create(dev, kernel, layout));
+    size_t size = 0;
+    TRY(vk_freeze(dev->base.ctx, kernel->words, kernel->size, choice->spec, VK_SPEC_MAX,
+                  &words, &size));
     const VkShaderModuleCreateInfo module_info = {
         .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-        .codeSize = kernel->size,
-        .pCode = kernel->words,
+        .codeSize = size,
+        .pCode = words,
     };
     TRY_VK(dev, vkCreateShaderModule(dev->handle, &module_info, NULL, &module));
-    VkSpecializationMapEntry entries[VK_SPEC_MAX];
-    for (uint32_t i = 0; i < VK_SPEC_MAX; i++)
-        entries[i] = (VkSpecializationMapEntry){ .constantID = 10 + i,
-                                                 .offset = 4 * i,
-                                                 .size = 4 };
-    const VkSpecializationInfo special = {
-        .mapEntryCount = VK_SPEC_MAX,
-        .pMapEntries = entries,
-        .dataSize = sizeof choice->spec,
-        .pData = choice->spec,
-    };
     /* Matrix units: the kernel divides its tile among subgroups of this size. */
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
         .sType =
@@ -98,7 +92,6 @@ rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choi
             .stage = VK_SHADER_STAGE_COMPUTE_BIT,
             .module = module,
             .pName = "main",
-            .pSpecializationInfo = &special,
         },
         .layout = layout->pipeline,
     };
@@ -106,6 +99,7 @@ rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choi
 
 fail:
     vkDestroyShaderModule(dev->handle, module, NULL);
+    rt_free(words);
     return st;
 }
 

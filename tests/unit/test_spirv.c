@@ -2,7 +2,9 @@
  * With FAULTLINE_SPIRV_DIR set, every kernel is also written there as <op>_<name>.spv,
  * for spirv-val and other tools. Committed SPIR-V is what its source gives, where the glslc
  * that made it is there (GLSLC, bench/spirv.sh). */
-#include "runtime/vk/vk_kernel.h"
+#include "runtime/op/weight.h"
+#include "runtime/vk/vk.h"
+#include "runtime/vk/vk_freeze.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -189,9 +191,19 @@ static void paths_of_a_kernel_share_a_family(void **state)
     assert_true(pairs > 0);
 }
 
+static void write_words(const char *path, const uint32_t *words, size_t size)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file || fwrite(words, 1, size, file) != size)
+        fail_msg("%s: cannot be written", path);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Each as it was compiled, and as drivers get it: with plain constants. */
 static void kernels_are_written_out(void **state)
 {
     (void)state;
+    static const uint32_t spec[VK_SPEC_MAX] = { 32, 5, 4, RT_FORM_K32, 64 };
     const char *folder = getenv("FAULTLINE_SPIRV_DIR");
     if (!folder) {
         print_message("FAULTLINE_SPIRV_DIR is not set\n");
@@ -200,12 +212,19 @@ static void kernels_are_written_out(void **state)
     for (uint32_t k = 0; k < vk_kernel_count; k++) {
         const struct vk_kernel_info *kernel = &vk_kernel_table[k];
         char path[1024];
+        struct rt_ctx ctx = { 0 };
+        uint32_t *frozen = NULL;
+        size_t size = 0;
         snprintf(path, sizeof path, "%s/%s_%s.spv", folder, rt_op_table[kernel->op].name,
                  kernel->name);
-        FILE *file = fopen(path, "wb");
-        if (!file || fwrite(kernel->words, 1, kernel->size, file) != kernel->size)
-            fail_msg("%s: cannot be written", path);
-        assert_int_equal(fclose(file), 0);
+        write_words(path, kernel->words, kernel->size);
+        assert_int_equal(vk_freeze(&ctx, kernel->words, kernel->size, spec, VK_SPEC_MAX,
+                                   &frozen, &size),
+                         RT_OK);
+        snprintf(path, sizeof path, "%s/%s_%s.frozen.spv", folder,
+                 rt_op_table[kernel->op].name, kernel->name);
+        write_words(path, frozen, size);
+        rt_free(frozen);
     }
 }
 
