@@ -512,6 +512,10 @@ static rt_status run_layer(struct observer *o, uint32_t layer)
     }
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         TRY(hand_over(o, layer, (enum model_group)g));
+    if (t->layer)
+        TRY(t->layer(t->user, layer,
+                     layer + 1 < t->model->config.layers ? o->hidden : NULL,
+                     o->rows * t->model->ld_hidden));
     return RT_OK;
 
 fail:
@@ -529,7 +533,10 @@ rt_status observe_layers(const struct observe_task *task)
         return rt_fail(o.ctx, RT_ERR_USAGE, "observing layers: there is no sequence");
     o.pass_rows = pass_rows_of(&o);
     TRY(prepare(&o));
-    for (uint32_t l = 0; l < task->model->config.layers; l++)
+    if (task->first_layer > 0 && task->first_layer < task->model->config.layers)
+        TRY(task->hidden(task->user, task->first_layer, o.hidden,
+                         o.rows * task->model->ld_hidden));
+    for (uint32_t l = task->first_layer; l < task->model->config.layers; l++)
         TRY(run_layer(&o, l));
 
 fail:

@@ -94,6 +94,13 @@ struct observe_task {
     rt_status (*group)(void *user, const struct observe_group *seen);
     /* Called after every pass of `total`: progress, or a status to stop. May be null. */
     rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+    /* Layers before this one are left out: `hidden` fills the inputs of this one, `floats`
+     * of them, as `layer` was given them. 0: all layers, from the tokens. */
+    uint32_t first_layer;
+    rt_status (*hidden)(void *user, uint32_t layer, float *hidden, uint64_t floats);
+    /* Called after all groups of a layer, with the inputs of the next one; NULL after the
+     * last. May be null. */
+    rt_status (*layer)(void *user, uint32_t layer, const float *hidden, uint64_t floats);
     void *user;                  /* borrowed */
     struct observe_times *times; /* set at the end; may be NULL */
 };

@@ -102,42 +102,111 @@ static bool find_module(const char *tensor, enum fmt_module *module, size_t *len
     return false;
 }
 
-static rt_status make_tensor(struct quant_writer *w, const struct fmt_tensor_info *t)
+/* ---- layers ---- */
+
+rt_status quant_end_layer(struct quant_writer *w, uint32_t layer)
 {
+    rt_status st = RT_OK;
+    struct fmt_tensor_info t;
+    for (uint32_t i = 0; i < w->divided_count; i++)
+        if (find_tensor(w->model, w->divided[i].name, &t))
+            TRY(quant_keep_tensor(w, &t));
+    TRY(quant_part_layer(w, layer));
+
+fail:
+    for (uint32_t i = 0; i < w->divided_count; i++)
+        rt_free(w->divided[i].divisors);
+    w->divided_count = 0;
+    return st;
+}
+
+/* The projections of a layer, without calibration. */
+static rt_status make_layer(struct quant_writer *w, uint32_t layer)
+{
+    rt_status st;
+    struct fmt_tensor_info t;
     enum fmt_module module;
     size_t length;
     uint32_t out, in;
-    if (!t->name[0] || (w->tied && strcmp(t->name, "lm_head.weight") == 0))
-        return RT_OK;
-    if (!find_module(t->name, &module, &length))
-        return quant_keep_tensor(w, t);
-    if (w->calibration) /* made already */
-        return RT_OK;
-    char *name = rt_format(w->ctx, "%.*s", (int)length, t->name);
-    if (!name)
-        return quant_no_memory(w);
-    fmt_module_size(fmt_model_config(w->model), module, &out, &in);
-    const rt_status st = quant_module(w, name, out, in);
-    rt_free(name);
+    char begin[64], name[FMT_TENSOR_NAME_MAX];
+    snprintf(begin, sizeof begin, "model.layers.%u.", layer);
+    for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++) {
+        if (strncmp(t.name, begin, strlen(begin)) != 0 ||
+            !find_module(t.name, &module, &length))
+            continue;
+        snprintf(name, sizeof name, "%.*s", (int)length, t.name);
+        fmt_module_size(fmt_model_config(w->model), module, &out, &in);
+        TRY(quant_module(w, name, out, in));
+    }
+    TRY(quant_end_layer(w, layer));
+
+fail:
+    return st;
+}
+
+static rt_status make_layers(struct quant_writer *w)
+{
+    rt_status st;
+    uint32_t done;
+    const uint32_t layers = fmt_model_config(w->model)->layers;
+    TRY(quant_part_resume(w, &done));
+    if (w->calibration && done < layers)
+        return quant_modules_calibrated(w, done);
+    for (uint32_t l = done; l < layers; l++)
+        TRY(make_layer(w, l));
+
+fail:
+    return st;
+}
+
+static rt_status check_complete(struct quant_writer *w)
+{
+    struct fmt_tensor_info t;
+    enum fmt_module module;
+    size_t length;
+    uint32_t there = 0;
+    const uint32_t asked = fmt_model_config(w->model)->layers * FMT_MODULE_COUNT;
+    for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
+        there += find_module(t.name, &module, &length);
+    if (there != asked)
+        return rt_fail(w->ctx, RT_ERR_INPUT,
+                       "'%s' has %u projection matrices, its config.json asks for %u; "
+                       "it is incomplete, get it again",
+                       w->from, there, asked);
+    return RT_OK;
+}
+
+/* ---- the rest ---- */
+
+static bool is_made(const struct quant_writer *w, const char *name)
+{
+    for (uint32_t i = 0; i < w->flushed; i++)
+        if (strcmp(w->outputs[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static rt_status keep_tensors(struct quant_writer *w)
+{
+    rt_status st = RT_OK;
+    struct fmt_tensor_info t;
+    enum fmt_module module;
+    size_t length;
+    for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
+        if (t.name[0] && !(w->tied && strcmp(t.name, "lm_head.weight") == 0) &&
+            !find_module(t.name, &module, &length) && !is_made(w, t.name))
+            TRY(quant_keep_tensor(w, &t));
+
+fail:
     return st;
 }
 
 static rt_status make_tensors(struct quant_writer *w)
 {
     rt_status st;
-    struct fmt_tensor_info t;
-    const uint32_t asked = fmt_model_config(w->model)->layers * FMT_MODULE_COUNT;
-    if (w->calibration)
-        TRY(quant_modules_calibrated(w));
-    for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
-        TRY(make_tensor(w, &t));
-    if (w->report->matrices != asked)
-        return rt_fail(w->ctx, RT_ERR_INPUT,
-                       "'%s' has %u projection matrices, its config.json asks for %u; "
-                       "it is incomplete, get it again",
-                       w->from, w->report->matrices, asked);
+    TRY(make_layers(w));
+    TRY(keep_tensors(w));
     w->report->bits_per_weight /= (double)w->report->weights;
-    return RT_OK;
 
 fail:
     return st;
@@ -146,7 +215,7 @@ fail:
 static rt_status write_folder(struct quant_writer *w, const char *from, const char *to)
 {
     rt_status st;
-    char path[4200];
+    char path[4300];
     struct fmt_tensor_out *tensors = rt_alloc(w->ctx, w->count, sizeof *tensors);
     if (!tensors)
         return quant_no_memory(w);
@@ -154,7 +223,7 @@ static rt_status write_folder(struct quant_writer *w, const char *from, const ch
         tensors[i] = w->outputs[i].tensor;
         tensors[i].name = w->outputs[i].name;
     }
-    snprintf(path, sizeof path, "%.4100s/model.safetensors", to);
+    snprintf(path, sizeof path, "%.4200s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
     TRY(quant_files_write(w->ctx, from, to, w->options, w->tied));
 
@@ -203,13 +272,60 @@ static rt_status check_source(struct quant_writer *w)
     return st;
 }
 
+/* What can be taken up again is kept: all but work that fails the same way next time. */
+static void keep_or_remove(struct quant_writer *w, rt_status st)
+{
+    if (st == RT_OK || st == RT_ERR_USAGE || st == RT_ERR_INPUT || w->file_count == 0) {
+        quant_part_remove(w);
+        return;
+    }
+    rt_log(w->ctx, RT_LOG_WARNING,
+           "%u of %u layers are kept in '%s': the same command continues there",
+           w->file_count, fmt_model_config(w->model)->layers, w->part);
+}
+
+/* The folder in its part, then in its place. */
+static rt_status make_folder(struct quant_writer *w, const char *to)
+{
+    rt_status st;
+    char whole[4300];
+    snprintf(whole, sizeof whole, "%.4200s/whole", w->part);
+    TRY(make_tensors(w));
+    TRY(fmt_make_folder(w->ctx, whole));
+    st = write_folder(w, w->from, whole);
+    if (st == RT_OK)
+        st = quant_folder_place(w->ctx, whole, to);
+    if (st != RT_OK)
+        quant_files_remove(whole);
+
+fail:
+    return st;
+}
+
+static rt_status check_names(struct rt_ctx *ctx, const struct quant_options *options,
+                             const struct quant_calibration *calibration, const char *to,
+                             bool force)
+{
+    rt_status st;
+    TRY(quant_check(ctx, options));
+    if (quant_method_of(options)->needs && !calibration)
+        return rt_fail(ctx, RT_ERR_USAGE, "method %s needs calibration text (--calib)",
+                       quant_method_of(options)->name);
+    if (fmt_exists(to) && !force)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "'%s' exists already; use --force or another name", to);
+
+fail:
+    return st;
+}
+
 rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                        const struct quant_options *options,
                        const struct quant_calibration *calibration, bool force,
                        struct quant_report *report)
 {
     rt_status st;
-    char part[4150], to[4001];
+    char to[4001];
     *report = (struct quant_report){ 0 };
     struct quant_writer w = { .ctx = ctx,
                               .from = from,
@@ -223,14 +339,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
         return rt_fail(ctx, RT_ERR_USAGE,
                        "a folder name is empty or over 4000 characters");
     snprintf(to, sizeof to, "%.*s", (int)length, target);
-    snprintf(part, sizeof part, "%s.part-%lld", to, (long long)os_process_id());
-    TRY(quant_check(ctx, options));
-    if (quant_method_of(options)->needs && !calibration)
-        return rt_fail(ctx, RT_ERR_USAGE, "method %s needs calibration text (--calib)",
-                       quant_method_of(options)->name);
-    if (fmt_exists(to) && !force)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "'%s' exists already; use --force or another name", to);
+    TRY(check_names(ctx, options, calibration, to, force));
     TRY(fmt_model_open(ctx, from, &w.model));
     if (os_same(from, to)) {
         st = rt_fail(ctx, RT_ERR_USAGE,
@@ -238,25 +347,16 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
         goto fail;
     }
     TRY(check_source(&w));
+    TRY(check_complete(&w));
     w.tied = is_tied(w.model);
-    TRY(fmt_make_folder(ctx, part)); /* before the work: it may be impossible */
-    st = make_tensors(&w);
-    if (st == RT_OK)
-        st = write_folder(&w, from, part);
-    if (st == RT_OK)
-        st = quant_folder_place(ctx, part, to);
-    if (st != RT_OK)
-        quant_files_remove(part);
+    TRY(quant_part_open(&w, to)); /* before the work: it may be impossible */
+    st = make_folder(&w, to);
+    keep_or_remove(&w, st);
 
 fail:
-    for (uint32_t i = 0; i < w.count; i++) {
-        rt_free(w.outputs[i].owned);
-        rt_free(w.outputs[i].name);
-    }
-    rt_free(w.outputs);
     for (uint32_t i = 0; i < w.divided_count; i++)
         rt_free(w.divided[i].divisors);
-    rt_free(w.divided);
+    quant_part_close(&w);
     fmt_model_close(&w.model);
     return st;
 }

@@ -22,8 +22,8 @@ struct quant_divided {
 };
 
 struct quant_writer {
-    struct quant_divided *divided;
-    uint32_t divided_count; /* at most one per group of a layer */
+    struct quant_divided divided[MODEL_GROUP_COUNT]; /* of the layer under way */
+    uint32_t divided_count;
     struct rt_ctx *ctx;
     const char *from; /* what is read */
     const struct quant_options *options;
@@ -32,8 +32,12 @@ struct quant_writer {
     struct quant_output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
-    bool tied;   /* the head is the embedding, and not written */
-    bool warned; /* that a matrix has a group that is not full */
+    bool tied;                     /* the head is the embedding, and not written */
+    bool warned;                   /* that a matrix has a group that is not full */
+    char part[4200];               /* folder of finished layers */
+    struct fmt_safetensors *files; /* [layers] the finished ones, open */
+    uint32_t file_count;
+    uint32_t flushed; /* outputs before this one are in files */
 };
 
 rt_status quant_no_memory(struct quant_writer *w);
@@ -54,7 +58,32 @@ RT_CHECKED rt_status quant_module(struct quant_writer *w, const char *name, uint
 /* What a kept tensor is divided by, NULL: nothing. */
 const struct quant_divided *quant_divided_find(const struct quant_writer *w,
                                                const char *name);
-/* All projections, each by its inputs on the calibration text. */
-RT_CHECKED rt_status quant_modules_calibrated(struct quant_writer *w);
+/* All projections of layers from `first` on, each by its inputs on the calibration text. */
+RT_CHECKED rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t first);
+/* Adds a matrix to the sizes of the report; how it fared to the rest, and tells the caller. */
+void quant_count_matrix(struct quant_writer *w, uint32_t out, uint32_t in);
+RT_CHECKED rt_status quant_tell_fared(struct quant_writer *w,
+                                      const struct quant_fared *fared);
+/* Ends a layer: what its matrices divide of kept tensors is made, and all is written. */
+RT_CHECKED rt_status quant_end_layer(struct quant_writer *w, uint32_t layer);
+/* The device that a calibration's model lies on. */
+const char *quant_calibration_device(const struct quant_calibration *calibration);
+
+/* ---- finished layers, folder_part.c ---- */
+
+/* Opens TARGET.part for this work; layers of another are removed. RT_ERR_USAGE: another
+ * process has it. */
+RT_CHECKED rt_status quant_part_open(struct quant_writer *w, const char *to);
+/* Takes the finished layers over: how many. */
+RT_CHECKED rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers);
+/* Writes a layer, all outputs since the last one; they are read from there from now on. */
+RT_CHECKED rt_status quant_part_layer(struct quant_writer *w, uint32_t layer);
+/* The inputs of a layer that comes next. */
+RT_CHECKED rt_status quant_part_put_hidden(struct quant_writer *w, uint32_t layer,
+                                           const float *hidden, uint64_t floats);
+RT_CHECKED rt_status quant_part_get_hidden(struct quant_writer *w, uint32_t layer,
+                                           float *hidden, uint64_t floats);
+void quant_part_remove(struct quant_writer *w); /* the folder */
+void quant_part_close(struct quant_writer *w);  /* outputs and open files */
 
 #endif

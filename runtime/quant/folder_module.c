@@ -53,6 +53,16 @@ static int32_t *pack_zeros(struct quant_writer *w, const uint8_t *zeros, uint32_
     return (int32_t *)packed;
 }
 
+void quant_count_matrix(struct quant_writer *w, uint32_t out, uint32_t in)
+{
+    const uint32_t groups = quant_groups(w->options, in);
+    w->report->weights += (uint64_t)out * in;
+    w->report->matrices++;
+    w->report->bits_per_weight +=
+        out * ((double)in * w->options->bits +
+               groups * (32.0 + (w->options->asymmetric ? w->options->bits : 0)));
+}
+
 /* Takes `scales`, also on failure. */
 static rt_status add_packed(struct quant_writer *w, const char *name, uint32_t out,
                             uint32_t in, const uint8_t *codes, float *scales,
@@ -79,11 +89,7 @@ static rt_status add_packed(struct quant_writer *w, const char *name, uint32_t o
         TRY(quant_add_output(w, name, ".weight_zero_point", FMT_I32, words_of(w, out),
                              groups, z));
     }
-    w->report->weights += (uint64_t)out * in;
-    w->report->matrices++;
-    w->report->bits_per_weight +=
-        out * ((double)in * w->options->bits +
-               groups * (32.0 + (w->options->asymmetric ? w->options->bits : 0)));
+    quant_count_matrix(w, out, in);
     return RT_OK;
 
 fail:
@@ -206,23 +212,39 @@ fail:
     return st;
 }
 
+rt_status quant_tell_fared(struct quant_writer *w, const struct quant_fared *fared)
+{
+    const struct quant_calibration *c = w->calibration;
+    w->report->objective += fared->objective;
+    w->report->objective_rtn += fared->rtn;
+    w->report->not_better += fared->objective >= fared->rtn;
+    return c && c->matrix ? c->matrix(c->user, fared) : RT_OK;
+}
+
+/* For the finished layer's file. */
+static rt_status add_fared(struct quant_writer *w, const struct quant_fared *fared)
+{
+    double *both = rt_alloc(w->ctx, 2, sizeof *both);
+    if (!both)
+        return quant_no_memory(w);
+    both[0] = fared->objective;
+    both[1] = fared->rtn;
+    return quant_add_output(w, fared->name, ".fared", FMT_I64, 2, 0, both);
+}
+
 static rt_status calibrated_module(struct quant_writer *w, struct module *m,
                                    const float *factors)
 {
     rt_status st;
     struct quant_fared fared = { .name = m->matrix.name };
-    const struct quant_calibration *c = w->calibration;
     TRY(measure_nearest(w, m, &fared.rtn));
     for (size_t r = 0; factors && r < m->matrix.out; r++)
         for (size_t k = 0; k < m->matrix.in; k++)
             m->values[r * m->matrix.in + k] *= factors[k];
     m->matrix.divisors = factors;
     TRY(quantize_measured(w, m, fared.rtn, &fared.objective));
-    w->report->objective += fared.objective;
-    w->report->objective_rtn += fared.rtn;
-    w->report->not_better += fared.objective >= fared.rtn;
-    if (c->matrix)
-        TRY(c->matrix(c->user, &fared));
+    TRY(quant_tell_fared(w, &fared));
+    TRY(add_fared(w, &fared));
     TRY(pack_module(w, m));
 
 fail:
@@ -353,7 +375,31 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
     return calibration->pass ? calibration->pass(calibration->user, done, total) : RT_OK;
 }
 
-rt_status quant_modules_calibrated(struct quant_writer *w)
+static rt_status get_hidden(void *user, uint32_t layer, float *hidden, uint64_t floats)
+{
+    const struct calibrating *c = user;
+    return quant_part_get_hidden(c->w, layer, hidden, floats);
+}
+
+static rt_status end_layer(void *user, uint32_t layer, const float *hidden,
+                           uint64_t floats)
+{
+    rt_status st;
+    const struct calibrating *c = user;
+    if (hidden)
+        TRY(quant_part_put_hidden(c->w, layer + 1, hidden, floats));
+    TRY(quant_end_layer(c->w, layer));
+
+fail:
+    return st;
+}
+
+const char *quant_calibration_device(const struct quant_calibration *calibration)
+{
+    return rt_device_info_of(rt_model_device(calibration->model))->name;
+}
+
+rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t first)
 {
     struct calibrating c = { .w = w };
     const struct observe_task task = { .model = w->calibration->model,
@@ -363,13 +409,11 @@ rt_status quant_modules_calibrated(struct quant_writer *w)
                                                quant_method_of(w->options)->needs,
                                        .group = take_group,
                                        .pass = after_pass,
+                                       .first_layer = first,
+                                       .hidden = get_hidden,
+                                       .layer = end_layer,
                                        .user = &c,
                                        .times = &w->report->times };
-    const struct fmt_config *config = fmt_model_config(w->model);
-    w->divided =
-        rt_alloc(w->ctx, (size_t)config->layers * MODEL_GROUP_COUNT, sizeof *w->divided);
-    if (!w->divided)
-        return quant_no_memory(w);
-    model_group_shapes(config, c.shape);
+    model_group_shapes(fmt_model_config(w->model), c.shape);
     return observe_layers(&task);
 }

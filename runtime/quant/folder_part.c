@@ -1,0 +1,322 @@
+/* runtime/quant/folder_part.c
+ * The work that is done of a folder, layer by layer, in TARGET.part: a later start with the
+ * same source, options and calibration continues there.
+ *
+ *     job.json                what is made (a hash), and the process that does so
+ *     layer-N.safetensors     the tensors of a finished layer, and how its matrices fared:
+ *                             NAME.fared, two doubles as I64
+ *     hidden-N.safetensors    with calibration: the inputs of layer N, the next one
+ *     whole/                  the folder while it is put together
+ * Files appear whole or not at all. A layer's file is written after the inputs of the next
+ * one, so that it stands for both. */
+#include "runtime/quant/folder_impl.h"
+
+#include "runtime/base/os.h"
+#include "runtime/base/sha256.h"
+#include "runtime/base/version.h"
+#include "runtime/quant/quant_files.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char fared_suffix[] = ".fared";
+
+static void part_path(const struct quant_writer *w, const char *kind, uint32_t n,
+                      char out[4300])
+{
+    snprintf(out, 4300, "%.4200s/%s-%04u.safetensors", w->part, kind, n);
+}
+
+/* ---- what is made ---- */
+
+static void hash_calibration(const struct quant_calibration *c, struct sha256 *hash)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        sha256_add(hash, &c->sequences[i].n, sizeof c->sequences[i].n);
+        sha256_add(hash, c->sequences[i].ids,
+                   c->sequences[i].n * sizeof *c->sequences[i].ids);
+    }
+}
+
+/* What bytes depend on: the program, the source, the options, the device, the text. */
+static rt_status make_key(struct quant_writer *w, char key[65])
+{
+    rt_status st;
+    struct sha256 hash;
+    char model[65], text[512];
+    const struct quant_options *o = w->options;
+    TRY(fmt_model_hash(w->model, model));
+    const int n =
+        snprintf(text, sizeof text,
+                 "part 1 %s %s %s bits %u group %u asym %d f32 %d "
+                 "search %d natural %d damping %a device %s",
+                 rt_version, model, quant_method_of(o)->name, o->bits, o->group,
+                 o->asymmetric, o->keep_f32, o->search, o->natural_order, o->damping,
+                 w->calibration ? quant_calibration_device(w->calibration) : "none");
+    sha256_init(&hash);
+    sha256_add(&hash, text, (size_t)n);
+    if (w->calibration)
+        hash_calibration(w->calibration, &hash);
+    sha256_end_hex(&hash, key);
+
+fail:
+    return st;
+}
+
+/* ---- opening ---- */
+
+/* Removes what is ours of the part: whole files, and those that a kill cut short. */
+static void clear(struct quant_writer *w)
+{
+    char path[4300];
+    const char *name;
+    struct os_folder *folder = os_folder_open(w->part);
+    snprintf(path, sizeof path, "%.4200s/whole", w->part);
+    quant_files_remove(path);
+    while (folder && (name = os_folder_next(folder)))
+        if (os_pattern_fits("layer-*.safetensors*", name) ||
+            os_pattern_fits("hidden-*.safetensors*", name)) {
+            snprintf(path, sizeof path, "%.4050s/%.200s", w->part, name);
+            remove(path);
+        }
+    os_folder_close(folder);
+}
+
+void quant_part_remove(struct quant_writer *w)
+{
+    char path[4300];
+    clear(w);
+    snprintf(path, sizeof path, "%.4200s/job.json", w->part);
+    remove(path);
+    os_remove_folder(w->part);
+}
+
+static rt_status write_job(struct quant_writer *w, const char *path, const char *key)
+{
+    json_t *job =
+        json_pack("{s:s, s:I}", "key", key, "process", (json_int_t)os_process_id());
+    const rt_status st = job ? fmt_json_write(w->ctx, path, job) : quant_no_memory(w);
+    json_decref(job);
+    return st;
+}
+
+/* *same: the part holds layers of this work. RT_ERR_USAGE: another process works there. */
+static rt_status read_job(struct quant_writer *w, const char *path, const char *key,
+                          bool *same)
+{
+    json_t *job = NULL;
+    *same = false;
+    if (!fmt_exists(path))
+        return RT_OK;
+    if (fmt_json_read(w->ctx, path, &job) != RT_OK)
+        return RT_OK; /* not ours to read: made anew */
+    const int64_t process = json_integer_value(json_object_get(job, "process"));
+    const char *stored = json_string_value(json_object_get(job, "key"));
+    *same = stored && strcmp(stored, key) == 0;
+    json_decref(job);
+    if (process > 0 && process != os_process_id() && !os_process_gone(process))
+        return rt_fail(w->ctx, RT_ERR_USAGE,
+                       "process %lld works in '%s' already; wait for it, or delete that "
+                       "folder if no quantize runs",
+                       (long long)process, w->part);
+    return RT_OK;
+}
+
+rt_status quant_part_open(struct quant_writer *w, const char *to)
+{
+    rt_status st;
+    bool same;
+    char key[65], path[4300];
+    snprintf(w->part, sizeof w->part, "%.4100s.part", to);
+    snprintf(path, sizeof path, "%.4200s/job.json", w->part);
+    const uint32_t layers = fmt_model_config(w->model)->layers;
+    w->files = rt_alloc(w->ctx, layers, sizeof *w->files);
+    if (!w->files)
+        return quant_no_memory(w);
+    TRY(make_key(w, key));
+    TRY(fmt_make_folder(w->ctx, w->part));
+    TRY(read_job(w, path, key, &same));
+    if (!same)
+        clear(w);
+    TRY(write_job(w, path, key));
+
+fail:
+    return st;
+}
+
+/* ---- layers ---- */
+
+/* Outputs from `first` on are tensors of an open file. */
+static rt_status take_file(struct quant_writer *w, const struct fmt_safetensors *file)
+{
+    rt_status st;
+    for (uint32_t i = 0; i < file->count; i++) {
+        const struct fmt_tensor *t = &file->tensors[i];
+        const size_t length = strlen(t->name), suffix = sizeof fared_suffix - 1;
+        if (length > suffix && strcmp(t->name + length - suffix, fared_suffix) == 0)
+            continue;
+        TRY(quant_add_output(w, t->name, "", t->dtype, 0, 0, NULL));
+        struct fmt_tensor_out *o = &w->outputs[w->count - 1].tensor;
+        o->dims = t->dims;
+        memcpy(o->shape, t->shape, sizeof o->shape);
+        o->data = t->data;
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static void drop_outputs(struct quant_writer *w, uint32_t first)
+{
+    for (uint32_t i = first; i < w->count; i++) {
+        rt_free(w->outputs[i].owned);
+        rt_free(w->outputs[i].name);
+    }
+    w->count = first;
+}
+
+/* Frees what a layer's tensors hold: they are read from the file from now on. */
+static rt_status reopen(struct quant_writer *w, const char *path, uint32_t layer)
+{
+    rt_status st;
+    TRY(fmt_safetensors_open(w->ctx, path, &w->files[layer]));
+    w->file_count = layer + 1;
+    drop_outputs(w, w->flushed);
+    TRY(take_file(w, &w->files[layer]));
+    w->flushed = w->count;
+
+fail:
+    return st;
+}
+
+rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
+{
+    rt_status st;
+    char path[4300];
+    assert(layer == w->file_count);
+    const uint32_t count = w->count - w->flushed;
+    struct fmt_tensor_out *tensors = rt_alloc(w->ctx, count, sizeof *tensors);
+    if (!tensors)
+        return quant_no_memory(w);
+    for (uint32_t i = 0; i < count; i++) {
+        tensors[i] = w->outputs[w->flushed + i].tensor;
+        tensors[i].name = w->outputs[w->flushed + i].name;
+    }
+    part_path(w, "layer", layer, path);
+    TRY(fmt_safetensors_write(w->ctx, path, tensors, count, NULL));
+    TRY(reopen(w, path, layer));
+    part_path(w, "hidden", layer, path);
+    remove(path);
+
+fail:
+    rt_free(tensors);
+    return st;
+}
+
+/* What the report and the caller are told of a matrix that was made before. */
+static rt_status tell_matrix(struct quant_writer *w, const struct fmt_tensor *t)
+{
+    char name[200];
+    double both[2];
+    const size_t length = strlen(t->name) - (sizeof fared_suffix - 1);
+    if (t->size != sizeof both || length >= sizeof name)
+        return RT_OK;
+    snprintf(name, sizeof name, "%.*s", (int)length, t->name);
+    memcpy(both, t->data, sizeof both);
+    const struct quant_fared fared = { name, both[0], both[1] };
+    return quant_tell_fared(w, &fared);
+}
+
+static rt_status tell_layer(struct quant_writer *w, const struct fmt_safetensors *file)
+{
+    rt_status st;
+    for (uint32_t i = 0; i < file->count; i++) {
+        const struct fmt_tensor *t = &file->tensors[i];
+        const char *dot = strrchr(t->name, '.');
+        int64_t shape[2];
+        if (dot && strcmp(dot, ".weight_shape") == 0 && t->size == sizeof shape) {
+            memcpy(shape, t->data, sizeof shape);
+            quant_count_matrix(w, (uint32_t)shape[0], (uint32_t)shape[1]);
+        }
+        if (dot && strcmp(dot, fared_suffix) == 0)
+            TRY(tell_matrix(w, t));
+    }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers)
+{
+    rt_status st;
+    char path[4300];
+    const uint32_t all = fmt_model_config(w->model)->layers;
+    uint32_t n = 0;
+    for (*layers = 0; n < all; n++) {
+        part_path(w, "layer", n, path);
+        if (!fmt_exists(path))
+            break;
+    }
+    part_path(w, "hidden", n, path);
+    if (n == 0 || (w->calibration && n < all && !fmt_exists(path)))
+        return RT_OK;
+    for (uint32_t l = 0; l < n; l++) {
+        part_path(w, "layer", l, path);
+        TRY(reopen(w, path, l));
+        TRY(tell_layer(w, &w->files[l]));
+    }
+    *layers = n;
+    rt_log(w->ctx, RT_LOG_WARNING, "'%s': %u of %u layers are there and are kept",
+           w->part, n, all);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* ---- inputs of the next layer ---- */
+
+rt_status quant_part_put_hidden(struct quant_writer *w, uint32_t layer,
+                                const float *hidden, uint64_t floats)
+{
+    char path[4300];
+    const struct fmt_tensor_out tensor = {
+        .name = "hidden", .dtype = FMT_F32, .dims = 1, .shape = { floats }, .data = hidden
+    };
+    part_path(w, "hidden", layer, path);
+    return fmt_safetensors_write(w->ctx, path, &tensor, 1, NULL);
+}
+
+rt_status quant_part_get_hidden(struct quant_writer *w, uint32_t layer, float *hidden,
+                                uint64_t floats)
+{
+    rt_status st;
+    char path[4300];
+    struct fmt_safetensors file = { 0 };
+    part_path(w, "hidden", layer, path);
+    TRY(fmt_safetensors_open(w->ctx, path, &file));
+    const struct fmt_tensor *t = fmt_safetensors_find(&file, "hidden");
+    if (t && t->dtype == FMT_F32 && t->count == floats)
+        memcpy(hidden, t->data, t->size);
+    else
+        st = rt_fail(w->ctx, RT_ERR_INPUT,
+                     "'%s' does not hold the inputs of a layer; delete '%s' and start "
+                     "again",
+                     path, w->part);
+
+fail:
+    fmt_safetensors_close(&file);
+    return st;
+}
+
+void quant_part_close(struct quant_writer *w)
+{
+    for (uint32_t i = 0; i < w->file_count; i++)
+        fmt_safetensors_close(&w->files[i]);
+    rt_free(w->files);
+    drop_outputs(w, 0);
+    rt_free(w->outputs);
+}

@@ -1,0 +1,215 @@
+/* A quantize run that ends early continues: finished layers are taken over and the files are
+ * those of a run that was not stopped; another work starts anew; a disk that is full leaves
+ * nothing half written; a process that works there is not disturbed. */
+#include "runtime/base/os.h"
+#include "runtime/quant/folder.h"
+#include "tests/support/devices.h"
+#include "tests/support/files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { TOKENS = 48, MATRICES = 7 /* of a layer */, LAYERS = 3 };
+
+struct ground {
+    struct rt_ctx ctx;
+    struct rt_device *dev;
+    struct rt_model *model;
+    struct test_folder to;
+    char from[1024];
+    uint32_t ids[TOKENS];
+    uint8_t mask[TOKENS];
+    struct train_sequence sequence;
+    uint32_t left;          /* matrices before the work is stopped */
+    uint32_t passes, heard; /* of the last run */
+};
+
+static rt_status after_matrix(void *user, const struct quant_fared *fared)
+{
+    struct ground *g = user;
+    assert_true(fared->objective >= 0 && fared->rtn > 0);
+    g->heard++;
+    return g->left-- == 0 ? RT_ERR_INTERRUPTED : RT_OK;
+}
+
+static rt_status after_pass(void *user, uint64_t done, uint64_t total)
+{
+    struct ground *g = user;
+    assert_true(done <= total);
+    g->passes++;
+    return RT_OK;
+}
+
+static rt_status run(struct ground *g, const char *to, const char *method, uint32_t bits,
+                     uint32_t matrices)
+{
+    struct quant_report report;
+    const struct quant_options o = {
+        .bits = bits, .group = 32, .asymmetric = true, .method = quant_method_find(method)
+    };
+    const struct quant_calibration c = { .model = g->model,
+                                         .sequences = &g->sequence,
+                                         .count = 1,
+                                         .pass = after_pass,
+                                         .matrix = after_matrix,
+                                         .user = g };
+    g->left = matrices;
+    g->passes = g->heard = 0;
+    const rt_status st = quant_folder(&g->ctx, g->from, to, &o, &c, false, &report);
+    if (st == RT_OK)
+        assert_int_equal(report.matrices, LAYERS * MATRICES);
+    return st;
+}
+
+static void expect_same(const char *a, const char *b)
+{
+    static const char *const names[] = { "model.safetensors", "config.json" };
+    char path[1200];
+    size_t size[2];
+    for (size_t i = 0; i < RT_COUNT(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", a, names[i]);
+        char *x = test_file_read(path, &size[0]);
+        snprintf(path, sizeof path, "%s/%s", b, names[i]);
+        char *y = test_file_read(path, &size[1]);
+        assert_int_equal(size[0], size[1]);
+        assert_memory_equal(x, y, size[0]);
+        free(x);
+        free(y);
+    }
+}
+
+static void part_of(const char *to, const char *file, char path[1200])
+{
+    snprintf(path, 1200, "%s.part%s%s", to, file ? "/" : "", file ? file : "");
+}
+
+static void init(struct ground *g)
+{
+    const struct rt_device_options options = { .name = "ref" };
+    *g = (struct ground){ 0 };
+    test_ctx(&g->ctx);
+    test_folder_init(&g->to);
+    test_path(g->from, sizeof g->from, "tests/golden/models/qwen2-tiny");
+    assert_int_equal(rt_device_create(&g->ctx, &options, &g->dev), RT_OK);
+    if (rt_model_load(g->dev, g->from, 64, &g->model) != RT_OK)
+        fail_msg("%s", g->ctx.message);
+    assert_int_equal(rt_model_config(g->model)->layers, LAYERS);
+    for (uint32_t t = 0; t < TOKENS; t++)
+        g->ids[t] = (t * 7 + t * t) % rt_model_config(g->model)->vocab;
+    g->sequence = (struct train_sequence){ .ids = g->ids, .mask = g->mask, .n = TOKENS };
+}
+
+static void deinit(struct ground *g)
+{
+    rt_model_destroy(&g->model);
+    rt_device_destroy(&g->dev);
+    test_folder_deinit(&g->to);
+}
+
+/* Stopped in the first layer, at its end, in the second and at the last matrix. */
+static void a_stopped_run_continues(void **state)
+{
+    (void)state;
+    static const char *const methods[] = { "gptq", "awq", "rtn" };
+    static const uint32_t stops[] = { 2, MATRICES, 2 * MATRICES + 3, 3 * MATRICES - 1 };
+    struct ground g;
+    char once[1024], part[1200], path[64];
+    init(&g);
+    for (size_t m = 0; m < RT_COUNT(methods); m++) {
+        snprintf(path, sizeof path, "once-%s", methods[m]);
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, path));
+        assert_int_equal(run(&g, once, methods[m], 3, UINT32_MAX), RT_OK);
+        for (size_t i = 0; i < RT_COUNT(stops); i++) {
+            snprintf(path, sizeof path, "%s-%zu", methods[m], i);
+            const char *to = test_folder_file(&g.to, path);
+            assert_int_equal(run(&g, to, methods[m], 3, stops[i]), RT_ERR_INTERRUPTED);
+            assert_false(os_exists(to));
+            part_of(to, NULL, part);
+            assert_int_equal(os_exists(part), stops[i] >= MATRICES);
+            assert_int_equal(run(&g, to, methods[m], 3, UINT32_MAX), RT_OK);
+            assert_int_equal(g.heard, LAYERS * MATRICES);
+            assert_int_equal(g.passes, LAYERS - stops[i] / MATRICES);
+            assert_false(os_exists(part));
+            expect_same(once, to);
+        }
+    }
+    deinit(&g);
+}
+
+/* Layers of other options are no use, and are not taken. */
+static void another_work_starts_anew(void **state)
+{
+    (void)state;
+    struct ground g;
+    char once[1024];
+    init(&g);
+    snprintf(once, sizeof once, "%s", test_folder_file(&g.to, "once"));
+    assert_int_equal(run(&g, once, "gptq", 4, UINT32_MAX), RT_OK);
+    const char *to = test_folder_file(&g.to, "to");
+    assert_int_equal(run(&g, to, "gptq", 3, MATRICES + 1), RT_ERR_INTERRUPTED);
+    assert_int_equal(run(&g, to, "gptq", 4, UINT32_MAX), RT_OK);
+    assert_int_equal(g.passes, LAYERS);
+    expect_same(once, to);
+    deinit(&g);
+}
+
+static void a_full_disk_leaves_nothing_half_written(void **state)
+{
+    (void)state;
+    struct ground g;
+    struct rlimit before, small;
+    char part[1200];
+    init(&g);
+    const char *to = test_folder_file(&g.to, "to");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 8192;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const rt_status st = run(&g, to, "gptq", 3, UINT32_MAX);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    test_refused(&g.ctx, st, RT_ERR_IO, "cannot write", "to.part/", NULL);
+    assert_false(os_exists(to));
+    part_of(to, NULL, part);
+    assert_false(os_exists(part));
+    assert_int_equal(run(&g, to, "gptq", 3, UINT32_MAX), RT_OK);
+    deinit(&g);
+}
+
+static void a_working_process_is_not_disturbed(void **state)
+{
+    (void)state;
+    struct ground g;
+    char path[1200];
+    init(&g);
+    const char *to = test_folder_file(&g.to, "to");
+    assert_int_equal(run(&g, to, "gptq", 3, MATRICES), RT_ERR_INTERRUPTED);
+    part_of(to, "job.json", path);
+    static const char job[] = "{\"key\":\"\",\"process\":1}";
+    assert_int_equal(fmt_write_atomic(&g.ctx, path, job, strlen(job)), RT_OK);
+    const rt_status st = run(&g, to, "gptq", 3, UINT32_MAX);
+    test_refused(&g.ctx, st, RT_ERR_USAGE, "process 1 works", NULL);
+    part_of(to, "layer-0000.safetensors", path);
+    assert_true(os_exists(path));
+    deinit(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stopped_run_continues),
+        cmocka_unit_test(another_work_starts_anew),
+        cmocka_unit_test(a_full_disk_leaves_nothing_half_written),
+        cmocka_unit_test(a_working_process_is_not_disturbed),
+    };
+    return cmocka_run_group_tests_name("quantize_resume", tests, NULL, NULL);
+}
