@@ -18,7 +18,10 @@ static const struct cli_option options[] = {
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },
     { "search", NULL, "search the range of every group, weighted by --calib if given" },
-    { "calib", "P", "text (.txt), or problems with solutions, to see inputs on" },
+    { "calib", "P",
+      "to see inputs on: text (.txt), problems with solutions, self:PROBLEMS that the "
+      "model "
+      "answers, run:ID of the results file (run:ID,right; ,wrong; ,lost=ID; ,kept=ID)" },
     { "calib-items", "N", "texts of --calib at most (default 512)" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
@@ -174,13 +177,12 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     const char *from = cli_value(cli, "calib", NULL);
     TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
     TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
-    const struct pipe_calibration_options calibration = { .from = from,
-                                                          .length = (uint32_t)length,
-                                                          .items = (uint32_t)items };
+    const struct pipe_calibration_options calibration = {
+        .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
+    };
     const char *held_out = cli_value(cli, "select-text", from);
-    const char *problems = pipe_calibration_is_text(from) ? held_out : from;
-    if (!pipe_calibration_is_text(problems))
-        TRY(eval_format_named(cli, problems, &format));
+    TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
+                               &format));
     TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
     TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
                                 result));
