@@ -3,6 +3,7 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/quantize_compare.h"
+#include "pipeline/cli/quantize_plan.h"
 #include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/quantize.h"
@@ -34,6 +35,7 @@ static const struct cli_option options[] = {
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
     { "force", NULL, "replace a folder that is there" },
+    CLI_PLAN_OPTIONS,
     CLI_SELECT_OPTIONS,
     CLI_COMPARE_OPTIONS,
     { NULL, NULL, NULL },
@@ -198,6 +200,7 @@ static rt_status run(struct cli *cli)
     struct pipe_quantize_options q = { 0 };
     struct pipe_quantized result = { 0 };
     struct pipe_selected selected = { 0 };
+    struct quant_plan plan = { .count = 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
     if (cli_value(cli, "compare", NULL))
         return cli_quantize_compare(cli);
@@ -205,6 +208,7 @@ static rt_status run(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
+    TRY(cli_plan_read(cli, &plan, &q));
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &q, &selected, &result)
             : pipe_quantize(&cli->ctx, model, out, &q, &result));
@@ -220,6 +224,7 @@ static rt_status run(struct cli *cli)
     }
 
 fail:
+    quant_plan_deinit(&plan);
     pipe_quantized_deinit(&result);
     return st;
 }
