@@ -47,6 +47,10 @@ struct store_artifact {
 RT_CHECKED rt_status store_put_artifact(struct store *store,
                                         const struct store_artifact *a);
 
+/* What else is known of one that is there, a JSON object; what was said before stays. */
+RT_CHECKED rt_status store_describe_artifact(struct store *store, const char *id,
+                                             const char *meta);
+
 struct store_variant {
     char id[STORE_ID];                   /* filled from role, arm, weights and adapter */
     const char *label, *role, *arm;      /* arm may be null */

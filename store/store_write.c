@@ -21,6 +21,13 @@ rt_status store_put_artifact(struct store *s, const struct store_artifact *a)
         "ttit", a->id, a->kind, a->bytes, a->path);
 }
 
+rt_status store_describe_artifact(struct store *s, const char *id, const char *meta)
+{
+    return store_run_sql(s,
+                         "UPDATE artifact SET meta=? WHERE artifact_id=? AND meta='{}'",
+                         "tt", meta, id);
+}
+
 static rt_status take_label(void *user, const struct store_row *row)
 {
     struct store_variant *v = user;

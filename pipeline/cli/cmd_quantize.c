@@ -4,6 +4,7 @@
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/quantize_compare.h"
 #include "pipeline/cli/quantize_gguf.h"
+#include "pipeline/cli/quantize_plan.h"
 #include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/quantize.h"
@@ -19,7 +20,10 @@ static const struct cli_option options[] = {
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },
     { "search", NULL, "search the range of every group, weighted by --calib if given" },
-    { "calib", "P", "text (.txt), or problems with solutions, to see inputs on" },
+    { "calib", "P",
+      "to see inputs on: text (.txt), problems with solutions, self:PROBLEMS that the "
+      "model "
+      "answers, run:ID of the results file (run:ID,right; ,wrong; ,lost=ID; ,kept=ID)" },
     { "calib-items", "N", "texts of --calib at most (default 512)" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
@@ -32,12 +36,12 @@ static const struct cli_option options[] = {
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
     { "type", "NAME", "gguf: Q4_K_M (default), Q8_0, Q6_K, IQ4_XS, Q2_K and others" },
-    { "plan", "FILE", "gguf: lines TENSOR TYPE that count before --type" },
     { "write-plan", "FILE", "gguf: write such a file to edit, and no model" },
     { "imatrix", "FILE", "gguf: importance of columns as llama.cpp has it, for --calib" },
     { "imatrix-out", "FILE", "gguf: write that of --calib, for others" },
     { "plain", NULL, "gguf: round to nearest, without a search" },
     { "force", NULL, "replace a folder or file that is there" },
+    CLI_PLAN_OPTIONS,
     CLI_SELECT_OPTIONS,
     CLI_COMPARE_OPTIONS,
     { NULL, NULL, NULL },
@@ -184,13 +188,12 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     const char *from = cli_value(cli, "calib", NULL);
     TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
     TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
-    const struct pipe_calibration_options calibration = { .from = from,
-                                                          .length = (uint32_t)length,
-                                                          .items = (uint32_t)items };
+    const struct pipe_calibration_options calibration = {
+        .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
+    };
     const char *held_out = cli_value(cli, "select-text", from);
-    const char *problems = pipe_calibration_is_text(from) ? held_out : from;
-    if (!pipe_calibration_is_text(problems))
-        TRY(eval_format_named(cli, problems, &format));
+    TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
+                               &format));
     TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
     TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
                                 result));
@@ -206,6 +209,7 @@ static rt_status run(struct cli *cli)
     struct pipe_quantize_options q = { 0 };
     struct pipe_quantized result = { 0 };
     struct pipe_selected selected = { 0 };
+    struct quant_plan plan = { .count = 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
     if (cli_value(cli, "compare", NULL))
         return cli_quantize_compare(cli);
@@ -218,6 +222,7 @@ static rt_status run(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
+    TRY(cli_plan_read(cli, &plan, &q));
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &q, &selected, &result)
             : pipe_quantize(&cli->ctx, model, out, &q, &result));
@@ -233,6 +238,7 @@ static rt_status run(struct cli *cli)
     }
 
 fail:
+    quant_plan_deinit(&plan);
     pipe_quantized_deinit(&result);
     return st;
 }

@@ -3,7 +3,7 @@
 #include "pipeline/cli/quantize_compare.h"
 
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_select.h"
 #include "pipeline/run/compare_models.h"
 
 #include <math.h>
@@ -218,6 +218,7 @@ static rt_status read_text_options(struct cli *cli, const char *model,
     TRY(cli_number(cli, "context", most < 512 ? most : 512, 8, most, &context));
     TRY(cli_number(cli, "stride", context / 2, 1, context - 1, &stride));
     *out = (struct pipe_calibration_options){ .from = cli_value(cli, "text", NULL),
+                                              .model = model,
                                               .length = (uint32_t)context,
                                               .stride = (uint32_t)stride,
                                               .items = UINT32_MAX,
@@ -242,8 +243,7 @@ rt_status cli_quantize_compare(struct cli *cli)
     TRY(check_used(cli));
     TRY(split(cli, list, variants, &o.count));
     TRY(read_text_options(cli, model, &o.text));
-    if (!pipe_calibration_is_text(o.text.from))
-        TRY(eval_format_named(cli, o.text.from, &format));
+    TRY(cli_calibration_format(cli, o.text.from, &format));
     TRY(cli_session_open(cli, model, format, "compare", "{}", &session));
     if (!format)
         session.positions = o.text.length;

@@ -16,8 +16,8 @@ bool cli_quantize_is_gguf(const struct cli *cli)
 
 rt_status cli_quantize_gguf_used(struct cli *cli)
 {
-    static const char *const of_gguf[] = { "type",    "plan",        "write-plan",
-                                           "imatrix", "imatrix-out", "plain" };
+    static const char *const of_gguf[] = { "type", "write-plan", "imatrix", "imatrix-out",
+                                           "plain" };
     static const char *const of_others[] = { "bits",  "group",   "asym", "search",
                                              "order", "damping", "keep" };
     const bool is_gguf = cli_quantize_is_gguf(cli);

@@ -2,6 +2,7 @@
  * quantize --select: which candidates, and their table. */
 #include "pipeline/cli/quantize_select.h"
 
+#include "pipeline/cli/eval_plan.h"
 #include "pipeline/run/made.h"
 
 #include <math.h>
@@ -23,6 +24,30 @@ rt_status cli_select_check(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--select-text has no part in --select none");
     return RT_OK;
+}
+
+rt_status cli_calibration_format(struct cli *cli, const char *from,
+                                 const struct pipe_prompt_format **out)
+{
+    rt_status st;
+    char name[48] = "";
+    struct store *store = NULL;
+    const char *self = pipe_calibration_self(from);
+    *out = NULL;
+    if (pipe_calibration_is_text(from))
+        return RT_OK;
+    if (pipe_calibration_kind_of(from) == PIPE_CALIBRATION_RUN) {
+        TRY(cli_store_open(cli, STORE_READ, &store));
+        TRY(pipe_calibration_run_format(&cli->ctx, store, from, name));
+        *out = name[0] ? pipe_prompt_format_find(name) : NULL;
+    }
+    if (!*out || cli_value(cli, "format", NULL))
+        TRY(eval_format_named(cli, self ? self : from, out));
+    st = RT_OK;
+
+fail:
+    store_close(&store);
+    return st;
 }
 
 /* What the user left open. False: nothing, or there is to be no choice. */
@@ -99,8 +124,7 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
     bool choose = read_open(cli, options->method, &open);
     *selected = (struct pipe_selected){ 0 };
     TRY(pipe_model_load(session, model, &full));
-    TRY(pipe_calibration_read(session, read, pipe_end_id(session, full),
-                              rt_model_positions(full), &c));
+    TRY(pipe_calibration_read(session, read, full, &c));
     if (choose && !open.text && c.sequences.count < 2 &&
         !cli_value(cli, "select", NULL)) {
         cli_say(cli, "the calibration text is one sequence, nothing is held out: one "

@@ -18,6 +18,10 @@
 
 /* RT_ERR_USAGE where --select does not fit the other options. */
 RT_CHECKED rt_status cli_select_check(struct cli *cli);
+/* The prompt format that calibration or other text needs: of --format, of the run, or the
+ * usual one of the problems; NULL for plain text. */
+RT_CHECKED rt_status cli_calibration_format(struct cli *cli, const char *from,
+                                            const struct pipe_prompt_format **out);
 /* Quantizes by --select, prints the candidates, and saves how the folder was made.
  * `options` become those of the chosen one. */
 RT_CHECKED rt_status

@@ -3,6 +3,7 @@
 #include "pipeline/run/calibration.h"
 
 #include "pipeline/data/data_file.h"
+#include "pipeline/run/calibration_answers.h"
 #include "pipeline/run/problem_source.h"
 #include "runtime/base/sha256.h"
 #include "store/store.h"
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool pipe_calibration_is_text(const char *from)
+static bool is_text(const char *from)
 {
     static const char *const endings[] = { ".txt", ".txt.gz", ".md" };
     const size_t length = strlen(from);
@@ -21,6 +22,25 @@ bool pipe_calibration_is_text(const char *from)
             return true;
     }
     return false;
+}
+
+enum pipe_calibration_kind pipe_calibration_kind_of(const char *from)
+{
+    if (strncmp(from, "self:", 5) == 0)
+        return PIPE_CALIBRATION_SELF;
+    if (strncmp(from, "run:", 4) == 0)
+        return PIPE_CALIBRATION_RUN;
+    return is_text(from) ? PIPE_CALIBRATION_TEXT : PIPE_CALIBRATION_PROBLEMS;
+}
+
+bool pipe_calibration_is_text(const char *from)
+{
+    return pipe_calibration_kind_of(from) == PIPE_CALIBRATION_TEXT;
+}
+
+const char *pipe_calibration_self(const char *from)
+{
+    return pipe_calibration_kind_of(from) == PIPE_CALIBRATION_SELF ? from + 5 : NULL;
 }
 
 /* Windows of `length` tokens, the last one shorter if it has at least two. */
@@ -150,7 +170,9 @@ static void say_left_out(struct pipe_session *session, const char *from,
         return; /* the refusal says it */
     if (c->without)
         rt_log(session->ctx, RT_LOG_WARNING,
-               "'%s': %u problems have no solution and are left out", from, c->without);
+               "'%s': %u problems have no %s and are left out", from, c->without,
+               pipe_calibration_kind_of(from) >= PIPE_CALIBRATION_SELF ? "finished answer"
+                                                                       : "solution");
     if (c->longer)
         rt_log(session->ctx, RT_LOG_WARNING,
                "'%s': %u problems are longer than the model's context of %u tokens and "
@@ -193,15 +215,21 @@ static void hash_tokens(struct pipe_calibration *c)
     snprintf(c->id, sizeof c->id, "sha256:%s", hex);
 }
 
+/* Once by hash: a second source of the same tokens keeps the first one's name. */
 static rt_status store(struct pipe_session *session,
                        const struct pipe_calibration_options *o,
                        const struct pipe_calibration *c)
 {
     rt_status st;
+    char meta[160];
     const struct store_artifact artifact = { c->id, "dataset", (int64_t)c->tokens * 4,
                                              o->from };
+    snprintf(meta, sizeof meta, "{\"sequences\":%u,\"tokens\":%llu,\"targets\":%llu}",
+             c->sequences.count, (unsigned long long)c->tokens,
+             (unsigned long long)c->targets);
     TRY(store_begin(session->store));
     TRY(store_put_artifact(session->store, &artifact));
+    TRY(store_describe_artifact(session->store, c->id, meta));
     TRY(store_commit(session->store));
     return RT_OK;
 
@@ -210,17 +238,35 @@ fail:
     return st;
 }
 
+static rt_status read_kind(struct pipe_session *session,
+                           const struct pipe_calibration_options *o,
+                           struct rt_model *full, struct pipe_calibration *c)
+{
+    switch (pipe_calibration_kind_of(o->from)) {
+    case PIPE_CALIBRATION_TEXT:
+        return read_text(session, o, c);
+    case PIPE_CALIBRATION_SELF:
+        return pipe_calibration_of_self(session, o, full, c);
+    case PIPE_CALIBRATION_RUN:
+        return pipe_calibration_of_run(session, o, full, c);
+    case PIPE_CALIBRATION_PROBLEMS:
+        break;
+    }
+    return read_problems(session, o, pipe_end_id(session, full), c);
+}
+
 rt_status pipe_calibration_read(struct pipe_session *session,
-                                const struct pipe_calibration_options *o, uint32_t end_id,
-                                uint32_t positions, struct pipe_calibration *c)
+                                const struct pipe_calibration_options *o,
+                                struct rt_model *full, struct pipe_calibration *c)
 {
     rt_status st;
+    const uint32_t positions = rt_model_positions(full);
     *c = (struct pipe_calibration){ .problems = !pipe_calibration_is_text(o->from) };
     if (!c->problems && o->length > positions)
         return rt_fail(
             session->ctx, RT_ERR_USAGE, "%s %u: the model has a context of %u tokens",
             o->measuring ? "--context" : "--calib-length", o->length, positions);
-    TRY(c->problems ? read_problems(session, o, end_id, c) : read_text(session, o, c));
+    TRY(read_kind(session, o, full, c));
     drop_longer(c, positions);
     hash_tokens(c);
     if (o->measuring ? c->targets == 0 : c->tokens < PIPE_CALIBRATION_TOKENS_MIN)

@@ -1,7 +1,7 @@
 /* pipeline/run/calibration.h
  * Text that a quantizer sees the inputs of matrices on: a plain text, cut into windows of
- * equal length, or problems with reference solutions, each a prompt of the session's format
- * with its solution as the answer. */
+ * equal length, or problems, each a prompt of the session's format with an answer: the
+ * reference solution, what the full model answers, or what a stored run has answered. */
 #ifndef PIPELINE_RUN_CALIBRATION_H
 #define PIPELINE_RUN_CALIBRATION_H
 
@@ -10,11 +10,21 @@
 
 enum { PIPE_CALIBRATION_LENGTH = 512, PIPE_CALIBRATION_TOKENS_MIN = 64 };
 
+enum pipe_calibration_kind {
+    PIPE_CALIBRATION_TEXT,     /* "words.txt": a file, .txt, .txt.gz or .md */
+    PIPE_CALIBRATION_PROBLEMS, /* "mine.jsonl[0:200]": as pipe_problems_open takes them */
+    PIPE_CALIBRATION_SELF,     /* "self:mine.jsonl[0:200]": the full model answers them */
+    /* "run:ID": finished answers of an eval run or of the variant of that label. Behind it
+     * ",right" or ",wrong": those alone; ",lost=ID", ",kept=ID": right, and of a problem
+     * that the other run answered wrong, or right. */
+    PIPE_CALIBRATION_RUN,
+};
+
 struct pipe_calibration_options {
-    /* A .txt file, or problems as pipe_problems_open takes them. */
     const char *from;
-    uint32_t length; /* tokens of a window of plain text */
-    uint32_t items;  /* windows or problems at most, the first ones */
+    const char *model; /* self: files of the full model, for its row; else unused */
+    uint32_t length;   /* tokens of a window of plain text */
+    uint32_t items;    /* windows or problems at most, the first ones */
     /* To measure on, not to shape a model: any text of a target or more, problems that
      * are for measuring too; a window of plain text begins with the token that texts of
      * the model begin with, and counts only what no window before it held. */
@@ -31,16 +41,23 @@ struct pipe_calibration {
     bool problems;     /* not plain text */
 };
 
-/* Whether `from` names a plain text, which needs no prompt format. */
+/* What `from` names; only a plain text needs no prompt format. */
+enum pipe_calibration_kind pipe_calibration_kind_of(const char *from);
 bool pipe_calibration_is_text(const char *from);
+/* The problems of "self:...", NULL: it is no such. */
+const char *pipe_calibration_self(const char *from);
+/* The name of the prompt format of the run of "run:...", empty: not known. RT_ERR_USAGE:
+ * there is no such run or other run, or the condition is not known. */
+RT_CHECKED rt_status pipe_calibration_run_format(struct rt_ctx *ctx, struct store *store,
+                                                 const char *from, char format[48]);
 /* RT_ERR_INPUT where there is too little text (PIPE_CALIBRATION_TOKENS_MIN; measuring: one
- * target); RT_ERR_USAGE
- * for windows that are longer than the `positions` of the model. Problems without a
- * solution, or longer than that, are left out with a warning. The model's end token
- * `end_id` (UINT32_MAX: none) closes a solution. Free in any case. */
+ * target); RT_ERR_USAGE for windows that are longer than the context of the model. Problems
+ * without a solution, or longer than that, are left out with a warning. The model's end
+ * token closes a solution. What was read is an artifact of the results file: its hash,
+ * source and size. Free in any case. */
 RT_CHECKED rt_status pipe_calibration_read(struct pipe_session *session,
                                            const struct pipe_calibration_options *options,
-                                           uint32_t end_id, uint32_t positions,
+                                           struct rt_model *full,
                                            struct pipe_calibration *out);
 void pipe_calibration_deinit(struct pipe_calibration *calibration);
 

@@ -135,8 +135,7 @@ rt_status pipe_compare_models(struct pipe_session *session,
     struct comparing c = { .session = session, .o = o, .calls = calls };
     struct pipe_compared row;
     TRY(pipe_model_load(session, o->full, &c.full));
-    TRY(pipe_calibration_read(session, &o->text, pipe_end_id(session, c.full),
-                              rt_model_positions(c.full), &c.text));
+    TRY(pipe_calibration_read(session, &o->text, c.full, &c.text));
     TRY(check_variants(&c));
     TRY(describe(&c, o->full, c.full, &row));
     row.kl = &none;

@@ -33,7 +33,8 @@ static struct quant_options options_of(const struct pipe_quantize_options *o)
                                        o->method ? quant_method_find(o->method) : NULL,
                                    .search = o->search,
                                    .natural_order = o->natural_order,
-                                   .damping = o->damping };
+                                   .damping = o->damping,
+                                   .plan = o->plan };
 }
 
 static void take_report(const struct quant_report *report, struct pipe_quantized *out)

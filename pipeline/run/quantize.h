@@ -4,6 +4,7 @@
 #define PIPELINE_RUN_QUANTIZE_H
 
 #include "pipeline/run/calibration.h"
+#include "runtime/quant/plan.h"
 
 struct pipe_quantize_options {
     const char *method; /* name, NULL: the first of the table */
@@ -15,6 +16,7 @@ struct pipe_quantize_options {
     double damping;     /* gptq; 0: the usual */
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
+    const struct quant_plan *plan; /* widths of single matrices; NULL: none */
 };
 
 /* How a matrix fared on the calibration text; both numbers as quant_objective. */

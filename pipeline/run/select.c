@@ -56,8 +56,7 @@ static rt_status split(struct selecting *s, const struct pipe_select_options *o)
         return RT_OK;
     struct pipe_calibration_options read = *s->from->read;
     read.from = o->text;
-    TRY(pipe_calibration_read(s->session, &read, pipe_end_id(s->session, s->from->full),
-                              rt_model_positions(s->from->full), &s->other));
+    TRY(pipe_calibration_read(s->session, &read, s->from->full, &s->other));
     if (strcmp(s->other.id, c->id) == 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "--select-text is the calibration text; candidates are chosen on "
@@ -87,11 +86,9 @@ static void name_candidate(struct pipe_candidate *c)
 {
     const struct pipe_quantize_options *o = &c->options;
     const bool gptq = o->method && strcmp(o->method, "gptq") == 0;
-    snprintf(c->name, sizeof c->name, "%s%s%s",
-             gptq && o->natural_order ? "natural order, "
-             : gptq                   ? "by activation, "
-                                      : "",
-             o->search ? "searched" : "not searched", "");
+    const char *order = o->natural_order ? "natural order, " : "by activation, ";
+    snprintf(c->name, sizeof c->name, "%s%s", gptq ? order : "",
+             o->search ? "searched" : "not searched");
     if (gptq)
         snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name),
                  ", damping %g", o->damping > 0 ? o->damping : QUANT_DAMPING);
@@ -123,8 +120,36 @@ fail:
     return st;
 }
 
-/* Makes and measures one; *better: it is nearer than the best so far, whose place it
- * takes. */
+/* How much higher the mean KL of candidate i is than that of j, and the standard error of
+ * that over the sequences that both have seen; infinite where there is one. */
+static double behind(const struct selecting *s, uint32_t i, uint32_t j, double *error)
+{
+    const struct pipe_selected *all = s->selected;
+    const double n = held_out(s)->count, tokens = (double)all->tokens;
+    const double difference = all->list[i].kl - all->list[j].kl;
+    double squares = 0;
+    for (uint32_t k = 0; k < held_out(s)->count; k++) {
+        const double d = s->sums[i][k] - s->sums[j][k] - difference * tokens / n;
+        squares += d * d;
+    }
+    *error = n < 2 ? INFINITY : sqrt(squares * n / (n - 1)) / tokens;
+    return difference;
+}
+
+/* Whether the newest candidate takes the place of the chosen one: it is nearer by more than
+ * the standard error, so that chance does not move what was asked for. NaN is never nearer;
+ * the first one stands where all are NaN. */
+static bool is_nearer(const struct selecting *s)
+{
+    const struct pipe_selected *all = s->selected;
+    const uint32_t newest = all->count - 1;
+    double error;
+    if (newest == 0 || isnan(all->list[all->chosen].kl))
+        return newest == 0 || !isnan(all->list[newest].kl);
+    const double difference = behind(s, newest, all->chosen, &error);
+    return difference < 0 && (isinf(error) || -difference > error);
+}
+
 static rt_status try_one(struct selecting *s, const struct pipe_quantize_options *o)
 {
     rt_status st;
@@ -146,9 +171,7 @@ static rt_status try_one(struct selecting *s, const struct pipe_quantize_options
     c->seconds = (double)(rt_time_ns() - started) / 1e9;
     pipe_say(s->session->host, "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s",
              all->count, c->name, c->kl, c->objective, c->seconds);
-    /* NaN is never nearer; the first one stands where all are NaN. */
-    if (all->count == 1 || c->kl < all->list[all->chosen].kl ||
-        (isnan(all->list[all->chosen].kl) && !isnan(c->kl))) {
+    if (is_nearer(s)) {
         all->chosen = all->count - 1;
         pipe_quantized_deinit(s->result);
         *s->result = result;
@@ -186,22 +209,12 @@ fail:
     return st;
 }
 
-/* The distance of each candidate to the chosen one. */
 static void compare(const struct selecting *s)
 {
     struct pipe_selected *all = s->selected;
-    const uint32_t n = held_out(s)->count;
-    const double *best = s->sums[all->chosen], tokens = (double)all->tokens;
     for (uint32_t i = 0; i < all->count; i++) {
-        double squares = 0;
-        const double mean = (all->list[i].kl - all->list[all->chosen].kl) * tokens / n;
-        for (uint32_t k = 0; k < n; k++) {
-            const double d = s->sums[i][k] - best[k] - mean;
-            squares += d * d;
-        }
-        all->list[i].behind = all->list[i].kl - all->list[all->chosen].kl;
-        all->list[i].behind_error =
-            n < 2 ? INFINITY : sqrt(squares * n / (n - 1.0)) / tokens;
+        struct pipe_candidate *c = &all->list[i];
+        c->behind = behind(s, i, all->chosen, &c->behind_error);
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "runtime/base/os.h"
 #include "runtime/format/peft.h"
+#include "runtime/quant/plan.h"
 #include "runtime/quant/quant_files.h"
 
 #include <errno.h>
@@ -225,7 +226,7 @@ static rt_status write_folder(struct quant_writer *w, const char *from, const ch
     }
     snprintf(path, sizeof path, "%.4200s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
-    TRY(quant_files_write(w->ctx, from, to, w->options, w->tied));
+    TRY(quant_files_write(w->ctx, from, to, w->asked, w->tied));
 
 fail:
     rt_free(tensors);
@@ -329,6 +330,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     *report = (struct quant_report){ 0 };
     struct quant_writer w = { .ctx = ctx,
                               .from = from,
+                              .asked = options,
                               .options = options,
                               .calibration = calibration,
                               .report = report };
@@ -348,6 +350,8 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     }
     TRY(check_source(&w));
     TRY(check_complete(&w));
+    if (options->plan)
+        TRY(quant_plan_check(ctx, options->plan, fmt_model_config(w.model)->layers));
     w.tied = is_tied(w.model);
     TRY(quant_part_open(&w, to)); /* before the work: it may be impossible */
     st = make_folder(&w, to);

@@ -25,8 +25,10 @@ struct quant_writer {
     struct quant_divided divided[MODEL_GROUP_COUNT]; /* of the layer under way */
     uint32_t divided_count;
     struct rt_ctx *ctx;
-    const char *from; /* what is read */
-    const struct quant_options *options;
+    const char *from;                            /* what is read */
+    const struct quant_options *asked;           /* of the whole model */
+    const struct quant_options *options;         /* of the matrix under way */
+    struct quant_options own;                    /* these, if a plan gives it its width */
     const struct quant_calibration *calibration; /* NULL: none */
     struct fmt_model *model;                     /* the same, open */
     struct quant_output *outputs;
@@ -52,6 +54,8 @@ RT_CHECKED rt_status quant_check_finite(struct quant_writer *w, const char *name
 /* What is not quantized. */
 RT_CHECKED rt_status quant_keep_tensor(struct quant_writer *w,
                                        const struct fmt_tensor_info *tensor);
+/* Makes the options those of a projection. */
+void quant_use_module(struct quant_writer *w, const char *name);
 /* One projection, without calibration. */
 RT_CHECKED rt_status quant_module(struct quant_writer *w, const char *name, uint32_t out,
                                   uint32_t in);

@@ -5,12 +5,22 @@
 
 #include "runtime/format/peft.h"
 #include "runtime/model/model_layout.h"
+#include "runtime/quant/plan.h"
 #include "runtime/quant/rtn.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+void quant_use_module(struct quant_writer *w, const char *name)
+{
+    if (!w->asked->plan)
+        return;
+    w->own = *w->asked;
+    w->own.bits = quant_plan_bits(w->asked->plan, name, w->asked->bits);
+    w->options = &w->own;
+}
 
 /* Words that n codes take. */
 static uint32_t words_of(const struct quant_writer *w, uint32_t n)
@@ -129,6 +139,7 @@ static rt_status init_module(struct quant_writer *w, const char *name, uint32_t 
                              uint32_t in, struct module *m)
 {
     rt_status st;
+    quant_use_module(w, name);
     const size_t count = (size_t)out * in,
                  scales = (size_t)out * quant_groups(w->options, in);
     *m = (struct module){ .values = rt_alloc(w->ctx, count, sizeof *m->values),
@@ -237,6 +248,7 @@ static rt_status calibrated_module(struct quant_writer *w, struct module *m,
 {
     rt_status st;
     struct quant_fared fared = { .name = m->matrix.name };
+    quant_use_module(w, m->matrix.name);
     TRY(measure_nearest(w, m, &fared.rtn));
     for (size_t r = 0; factors && r < m->matrix.out; r++)
         for (size_t k = 0; k < m->matrix.in; k++)
@@ -333,6 +345,7 @@ static rt_status quantize_group(struct calibrating *c, const struct observe_grou
     float *factors = NULL;
     for (uint32_t p = 0; p < parts; p++)
         matrices[p] = modules[p].matrix;
+    quant_use_module(w, matrices[0].name);
     if (method->scale && has_producer(c, seen->group)) {
         factors = rt_alloc(w->ctx, seen->in, sizeof *factors);
         if (!factors)

@@ -45,7 +45,7 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     rt_status st;
     struct sha256 hash;
     char model[65], text[512];
-    const struct quant_options *o = w->options;
+    const struct quant_options *o = w->asked;
     TRY(fmt_model_hash(w->model, model));
     const int n =
         snprintf(text, sizeof text,
@@ -56,6 +56,10 @@ static rt_status make_key(struct quant_writer *w, char key[65])
                  w->calibration ? quant_calibration_device(w->calibration) : "none");
     sha256_init(&hash);
     sha256_add(&hash, text, (size_t)n);
+    for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {
+        sha256_add(&hash, o->plan->rows[i].pattern, strlen(o->plan->rows[i].pattern) + 1);
+        sha256_add(&hash, &o->plan->rows[i].bits, sizeof o->plan->rows[i].bits);
+    }
     if (w->calibration)
         hash_calibration(w->calibration, &hash);
     sha256_end_hex(&hash, key);

@@ -8,6 +8,7 @@
 #include "runtime/observe/moments.h"
 
 struct quant_method;
+struct quant_plan;
 
 struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */
@@ -20,6 +21,8 @@ struct quant_options {
     bool search;                       /* the range of every group is searched (grid.h) */
     bool natural_order;                /* gptq: columns as they are, not by activation */
     double damping; /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
+    /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */
+    const struct quant_plan *plan;
 };
 
 #define QUANT_DAMPING 0.01

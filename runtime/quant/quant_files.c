@@ -4,6 +4,8 @@
 
 #include "runtime/base/os.h"
 #include "runtime/format/gguf_model.h"
+#include "runtime/format/peft.h"
+#include "runtime/quant/plan.h"
 #include "runtime/text/tokenizer.h"
 
 #include <stdio.h>
@@ -21,17 +23,58 @@ static const char *const copied[] = {
     "chat_template.jinja",
 };
 
-static json_t *quantization_config(const struct quant_options *o)
+/* Takes `targets`. */
+static json_t *config_group(const struct quant_options *o, uint32_t bits, json_t *targets)
 {
     json_t *group = o->group ? json_integer(o->group) : json_null();
-    return json_pack(
-        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s], "
-        "s:s}",
-        "quant_method", "compressed-tensors", "format", "pack-quantized",
-        "quantization_status", "compressed", "config_groups", "group_0", "targets",
-        "Linear", "weights", "num_bits", (int)o->bits, "type", "int", "symmetric",
-        !o->asymmetric, "strategy", o->group ? "group" : "channel", "group_size", group,
-        "dynamic", 0, "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
+    return json_pack("{s:o, s:{s:i, s:s, s:b, s:s, s:o, s:b}}", "targets", targets,
+                     "weights", "num_bits", (int)bits, "type", "int", "symmetric",
+                     !o->asymmetric, "strategy", o->group ? "group" : "channel",
+                     "group_size", group, "dynamic", 0);
+}
+
+/* Names of the projections that a plan gives this width. */
+static json_t *targets_of(const struct quant_options *o, uint32_t bits, uint32_t layers)
+{
+    char name[128];
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < layers * FMT_MODULE_COUNT; i++) {
+        snprintf(name, sizeof name, "model.layers.%u.%s", i / FMT_MODULE_COUNT,
+                 fmt_module_path[i % FMT_MODULE_COUNT]);
+        if (quant_plan_bits(o->plan, name, o->bits) == bits)
+            json_array_append_new(names, json_string(name));
+    }
+    return names;
+}
+
+/* One group of all, or one per width of the plan. */
+static json_t *config_groups(const struct quant_options *o, uint32_t layers)
+{
+    char key[24];
+    json_t *groups = json_object();
+    if (!o->plan)
+        json_object_set_new(groups, "group_0",
+                            config_group(o, o->bits, json_pack("[s]", "Linear")));
+    for (int i = 0; o->plan && i < QUANT_PLAN_WIDTHS; i++) {
+        json_t *targets = targets_of(o, quant_plan_widths[i], layers);
+        snprintf(key, sizeof key, "group_%zu", json_object_size(groups));
+        if (json_array_size(targets))
+            json_object_set_new(groups, key,
+                                config_group(o, quant_plan_widths[i], targets));
+        else
+            json_decref(targets);
+    }
+    return groups;
+}
+
+static json_t *quantization_config(const struct quant_options *o, const json_t *config)
+{
+    const json_t *layers = json_object_get(config, "num_hidden_layers");
+    return json_pack("{s:s, s:s, s:s, s:o, s:[s], s:s}", "quant_method",
+                     "compressed-tensors", "format", "pack-quantized",
+                     "quantization_status", "compressed", "config_groups",
+                     config_groups(o, (uint32_t)json_integer_value(layers)), "ignore",
+                     "lm_head", "algorithm", quant_method_of(o)->name);
 }
 
 static rt_status no_memory(struct rt_ctx *ctx)
@@ -156,7 +199,7 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
     TRY(fmt_gguf_is(from) ? from_gguf(ctx, from, to, &config)
                           : from_folder(ctx, from, to, &config));
     if (json_object_set_new(config, "quantization_config",
-                            quantization_config(options)) != 0 ||
+                            quantization_config(options, config)) != 0 ||
         (tied != json_is_true(json_object_get(config, "tie_word_embeddings")) &&
          json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) != 0))
         st = no_memory(ctx);

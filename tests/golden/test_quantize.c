@@ -3,6 +3,7 @@
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/folder.h"
+#include "runtime/quant/plan.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
@@ -211,6 +212,45 @@ static void three_bits_are_one_stream(void **state)
     test_folder_deinit(&to);
 }
 
+/* Each matrix is that of a folder of its width, and config.json says which. */
+static void a_plan_gives_each_matrix_its_width(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_folder to;
+    struct quant_plan plan = { .count = 0 };
+    float a[160 * 96], b[160 * 96];
+    test_folder_init(&to);
+    assert_int_equal(quant_plan_add(&ctx, &plan, "*.mlp.*", 3), RT_OK);
+    assert_int_equal(quant_plan_add(&ctx, &plan, "model.layers.1.mlp.up_proj", 8), RT_OK);
+    const struct {
+        const char *folder;
+        uint32_t bits;
+    } cases[] = { { "w3", 3 }, { "w4", 4 }, { "w8", 8 } };
+    char mixed[600];
+    snprintf(mixed, sizeof mixed, "%s", test_folder_file(&to, "mixed"));
+    quantize(&ctx, mixed,
+             (struct quant_options){ .bits = 4, .group = 32, .plan = &plan });
+    struct fmt_model *m = open_model(&ctx, mixed);
+    for (size_t i = 0; i < RT_COUNT(cases); i++) {
+        const char *names[] = { "model.layers.1.mlp.gate_proj",
+                                "model.layers.1.self_attn.q_proj",
+                                "model.layers.1.mlp.up_proj" };
+        const uint32_t rows = i == 1 ? 96 : 160;
+        const char *folder = test_folder_file(&to, cases[i].folder);
+        quantize(&ctx, folder,
+                 (struct quant_options){ .bits = cases[i].bits, .group = 32 });
+        struct fmt_model *w = open_model(&ctx, folder);
+        assert_int_equal(fmt_weight_floats(m, names[i], rows, 96, a), RT_OK);
+        assert_int_equal(fmt_weight_floats(w, names[i], rows, 96, b), RT_OK);
+        assert_memory_equal(a, b, rows * 96 * sizeof *a);
+        fmt_model_close(&w);
+    }
+    fmt_model_close(&m);
+    quant_plan_deinit(&plan);
+    test_folder_deinit(&to);
+}
+
 static void impossible_options_are_refused(void **state)
 {
     (void)state;
@@ -228,6 +268,7 @@ int main(void)
         cmocka_unit_test(every_form_round_trips),
         cmocka_unit_test(a_gguf_file_becomes_a_folder),
         cmocka_unit_test(three_bits_are_one_stream),
+        cmocka_unit_test(a_plan_gives_each_matrix_its_width),
         cmocka_unit_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests_name("quantize", tests, NULL, NULL);
