@@ -30,7 +30,7 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
 {
     rt_status st;
     int64_t items, length, epochs, batch;
-    float rate = (float)PIPE_REFINE_RATE;
+    float rate = 0;
     *o = (struct pipe_refine_options){ .full = cli_value(cli, "full", NULL),
                                        .model = cli_value(cli, "model", NULL),
                                        .out = cli_value(cli, "out", NULL),
@@ -48,7 +48,7 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
     o->on.length = (uint32_t)length;
     o->epochs = (uint32_t)epochs;
     o->batch = (uint32_t)batch;
-    o->rate = (double)rate;
+    o->rate = cli_value(cli, "rate", NULL) ? (double)rate : PIPE_REFINE_RATE;
     return RT_OK;
 
 fail:
@@ -86,6 +86,7 @@ static rt_status run(struct cli *cli)
     TRY(cli_session_open(cli, o.model, format, "refine", "{}", &session));
     TRY(pipe_refine(&session, &o, &result));
     print_result(cli, &o, &result);
+    cli_print_profile(cli, session.dev);
 
 fail:
     pipe_session_close(&session);

@@ -1,6 +1,7 @@
 /* The gradient ops are derivatives of the forward ops: central differences of the double
  * twins, where an error of 1e-7 cannot hide behind rounding. */
 #include "runtime/ref/ref.h"
+#include "runtime/op/weight.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -406,6 +407,67 @@ static int start(void **state)
     return 0;
 }
 
+/* ---- scales ---- */
+
+enum { S_ROWS = 3, S_OUT = 16, S_IN = 64, S_GROUP = 32, S_GROUPS = S_IN / S_GROUP };
+
+static struct {
+    double code[S_OUT * S_IN]; /* less the zero point */
+    double base[S_OUT * S_GROUPS], parameter[S_OUT * S_GROUPS];
+    double x[S_ROWS * 128], dy[S_ROWS * 128];
+} scales;
+
+static double scale_value(void *user)
+{
+    double sum = 0;
+    (void)user;
+    for (uint32_t r = 0; r < S_ROWS; r++)
+        for (uint32_t m = 0; m < S_OUT; m++)
+            for (uint32_t k = 0; k < S_IN; k++) {
+                const uint32_t g = m * S_GROUPS + k / S_GROUP;
+                sum += scales.dy[r * 128 + m] * scales.x[r * 128 + k] *
+                       scales.code[m * S_IN + k] * scales.base[g] * scales.parameter[g];
+            }
+    return sum;
+}
+
+/* The weight that the op reads is of floats: codes and scales are numbers of few bits, so
+ * that their product is exact. */
+static void scales_follow_their_parameters(void **state)
+{
+    (void)state;
+    static uint32_t w[S_OUT * S_IN];
+    static double d[S_OUT * (S_IN / SCALE_SEGMENT)], grad[S_OUT * S_GROUPS];
+    const struct rt_weight_shape shape = { .out_pad = S_OUT, .in_pad = S_IN, .bits = 32 };
+    randomize(scales.x, S_ROWS * 128);
+    randomize(scales.dy, S_ROWS * 128);
+    for (uint32_t g = 0; g < S_OUT * S_GROUPS; g++) {
+        scales.base[g] = (1 + g % 7) / 64.0;
+        scales.parameter[g] = 1 + (g % 5) / 8.0;
+    }
+    for (uint32_t i = 0; i < S_OUT * S_IN; i++) {
+        const uint32_t g = i / S_GROUP;
+        scales.code[i] = floor(8 * random_unit());
+        const float value =
+            (float)(scales.code[i] * scales.base[g] * scales.parameter[g]);
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        rt_weight_put_code(&shape, w, i / S_IN, i % S_IN, bits);
+    }
+    const struct scale_back_push back = {
+        .rows = S_ROWS, .out_pad = S_OUT, .in_pad = S_IN, .ldx = 128, .lddy = 128
+    };
+    void *const back_b[] = { w, scales.x, scales.dy, d };
+    refd_scale_back(&back, back_b);
+    const struct scale_fold_push fold = {
+        .out_pad = S_OUT, .in_pad = S_IN, .group = S_GROUP, .groups = S_GROUPS
+    };
+    void *const fold_b[] = { d, scales.base, scales.parameter, grad };
+    refd_scale_fold(&fold, fold_b);
+    check("scale_back, scale_fold", scale_value, NULL, scales.parameter, grad,
+          S_OUT * S_GROUPS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +480,7 @@ int main(void)
         cmocka_unit_test_setup(ce_back_is_the_derivative_of_the_target, start),
         cmocka_unit_test_setup(kl_gradient_is_its_derivative, start),
         cmocka_unit_test_setup(dpo_seeds_are_the_derivative_of_the_loss, start),
+        cmocka_unit_test_setup(scales_follow_their_parameters, start),
     };
     return cmocka_run_group_tests_name("gradients against differences", tests, NULL,
                                        NULL);

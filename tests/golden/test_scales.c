@@ -1,0 +1,324 @@
+/* Scales of packed models as parameters: the loss follows their gradient, training lowers
+ * the distance to the full model, a checkpoint goes on bit for bit, and the folder that is
+ * written is the model that was trained. AWQ and GPTQ (halves; column orders; a layer that
+ * is not packed) and what `quantize` writes (floats). */
+#include "runtime/quant/folder.h"
+#include "runtime/quant/rescale.h"
+#include "runtime/train/trainer.h"
+#include "tests/support/devices.h"
+#include "tests/support/pack_model.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOKENS = 40, STEPS = 3 };
+
+static const double CHANGE = 0.02;    /* of the loss, either way */
+static const double TOLERANCE = 5e-3; /* of a slope of 1: curvature and rounding */
+
+static const struct {
+    const char *source;
+    bool quantized; /* by us; else by test_pack_model */
+    enum test_packing packing;
+    struct quant_options options; /* of the former; bits of both */
+} cases[] = {
+    { "qwen3-tiny", true, TEST_AWQ, { .bits = 3 } },
+    { "qwen2-tiny", true, TEST_AWQ, { .bits = 2, .group = 32, .asymmetric = true } },
+    { "qwen2-tiny", false, TEST_AWQ, { .bits = 4 } },
+    { "llama-tiny", false, TEST_GPTQ_OWN_ORDERS, { .bits = 8 } },
+    { "llama-tiny", false, TEST_GPTQ_MIXED, { .bits = 2 } },
+};
+
+struct bench {
+    struct rt_ctx *ctx;
+    struct rt_model *full, *model;
+    struct rt_scales *scales;
+    struct rt_trainer *trainer;
+    struct train_sequence batch;
+    uint32_t ids[TOKENS];
+    uint8_t mask[TOKENS];
+};
+
+static void make_folders(struct rt_ctx *ctx, size_t i, const struct test_folder *packed,
+                         const struct test_folder *plain)
+{
+    char path[1024], relative[128];
+    struct quant_report report;
+    snprintf(relative, sizeof relative, "tests/golden/models/%s", cases[i].source);
+    if (!cases[i].quantized) {
+        test_pack_model(cases[i].source, cases[i].packing, cases[i].options.bits, packed,
+                        plain);
+        return;
+    }
+    test_folder_fill(plain, relative);
+    char to[128];
+    snprintf(to, sizeof to, "%s/q", packed->path);
+    if (quant_folder(ctx, test_path(path, sizeof path, relative), to, &cases[i].options,
+                     NULL, true, &report) != RT_OK)
+        fail_msg("%s", ctx->message);
+}
+
+static const char *packed_path(size_t i, const struct test_folder *folder, char *buffer,
+                               size_t size)
+{
+    snprintf(buffer, size, "%s%s", folder->path, cases[i].quantized ? "/q" : "");
+    return buffer;
+}
+
+static void open_bench(struct bench *b, struct rt_device *dev, const char *packed,
+                       const char *full)
+{
+    struct train_options options;
+    *b = (struct bench){ .ctx = rt_device_ctx(dev),
+                         .batch = { .ids = b->ids, .mask = b->mask, .n = TOKENS } };
+    if (rt_model_load(dev, packed, 64, &b->model) != RT_OK ||
+        rt_model_load(dev, full, 64, &b->full) != RT_OK ||
+        rt_scales_create(b->model, packed, &b->scales) != RT_OK)
+        fail_msg("%s", b->ctx->message);
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        b->ids[t] = train_word(3, t, 0) % b->model->config.vocab;
+        b->mask[t] = t % 3 != 0;
+    }
+    train_options_default(&options);
+    options.clip = 0;
+    const struct train_parameters parameters = { .scales = b->scales };
+    if (rt_trainer_create_for(b->model, &parameters, b->full, &options, TOKENS, 0,
+                              &b->trainer) != RT_OK)
+        fail_msg("%s", b->ctx->message);
+}
+
+static void close_bench(struct bench *b)
+{
+    rt_trainer_destroy(&b->trainer);
+    rt_scales_destroy(&b->scales);
+    rt_model_destroy(&b->model);
+    rt_model_destroy(&b->full);
+}
+
+static double loss_of(struct bench *b)
+{
+    struct train_metrics metrics;
+    if (rt_trainer_gradient(b->trainer, &b->batch, 1, &metrics) != RT_OK)
+        fail_msg("%s", b->ctx->message);
+    return metrics.loss;
+}
+
+/* ---- gradients ---- */
+
+static void put_params(struct bench *b, const float *params)
+{
+    const struct rt_scales *s = b->scales;
+    assert_int_equal(rt_buffer_write(s->params, 0, params, s->floats * 4), RT_OK);
+    assert_int_equal(rt_submit(b->model->dev, s->pack), RT_OK);
+    assert_int_equal(rt_wait(b->model->dev), RT_OK);
+}
+
+/* All scales of the model at random within 30 %, so that it is far from its teacher. */
+static void disturb(struct bench *b, float *params)
+{
+    for (uint64_t i = 0; i < b->scales->floats; i++)
+        params[i] =
+            1 + 0.3f * ((float)train_word(7, (uint32_t)i, 0) / 2147483648.0f - 1);
+    put_params(b, params);
+}
+
+/* Rounding hides small steps, so it is off: a form with float scales holds any. */
+static double slope(struct bench *b)
+{
+    const uint64_t n = b->scales->floats;
+    const uint32_t sets = b->model->config.layers * MODEL_GROUP_COUNT * MODEL_PARTS_MAX;
+    float *params = calloc(n, sizeof *params), *moved = calloc(n, sizeof *moved),
+          *grad = calloc(n, sizeof *grad);
+    double squares = 0, loss[2];
+    for (uint32_t i = 0; i < sets; i++)
+        b->scales->sets[i].rounding = SCALE_F32;
+    rt_list_destroy(&b->scales->pack);
+    assert_int_equal(rt_list_create(b->model->dev, "pack", &b->scales->pack), RT_OK);
+    train_scales_record_pack(b->scales, b->scales->pack);
+    assert_int_equal(rt_list_end(b->scales->pack), RT_OK);
+    disturb(b, params);
+    loss_of(b);
+    assert_int_equal(rt_buffer_read(b->trainer->backward.scale_grads, 0, grad, n * 4),
+                     RT_OK);
+    for (uint64_t i = 0; i < n; i++)
+        squares += (double)grad[i] * grad[i];
+    const double norm = ((const float *)rt_buffer_map(b->trainer->clip_state))[0];
+    assert_true(fabs(norm / sqrt(squares) - 1) <= 1e-4);
+    const double change = fmin(CHANGE, 0.002 * sqrt(squares)); /* 0.2 % of a scale */
+    for (int side = 0; side < 2; side++) {
+        const double step = (side ? -1 : 1) * change / squares;
+        for (uint64_t i = 0; i < n; i++)
+            moved[i] = (float)(params[i] + step * grad[i]);
+        put_params(b, moved);
+        loss[side] = loss_of(b);
+    }
+    free(params);
+    free(moved);
+    free(grad);
+    return (loss[0] - loss[1]) / (2 * change);
+}
+
+/* Tiled kernels are slow to compile on a CPU, and `ref` is slow: two cases are enough. */
+static bool is_taken(const struct rt_device *dev, const struct test_device *d, size_t i)
+{
+    const bool is_ref = strcmp(rt_device_info_of(dev)->name, "ref") == 0;
+    return (d->family == RT_FAMILY_LANES && !is_ref) || i == 0 || i == 3;
+}
+
+static void for_each_device(void (*run)(struct rt_device *dev, const char *device,
+                                        size_t i))
+{
+    struct test_device devices[16];
+    const uint32_t n = test_devices(devices, 16);
+    assert_true(n > 0);
+    for (uint32_t d = 0; d < n; d++) {
+        struct rt_ctx ctx;
+        if (test_device_is_slow(&devices[d]))
+            continue;
+        test_ctx(&ctx);
+        struct rt_device *dev = test_device_open(&ctx, &devices[d]);
+        for (size_t i = 0; i < RT_COUNT(cases); i++)
+            if (is_taken(dev, &devices[d], i))
+                run(dev, devices[d].name, i);
+        assert_int_equal(rt_device_validation_count(dev), 0);
+        rt_device_destroy(&dev);
+    }
+}
+
+static void check_slope(struct rt_device *dev, const char *device, size_t i)
+{
+    char path[128];
+    struct bench b;
+    struct test_folder packed, plain;
+    if (!rt_device_plan(dev)->wide_weights)
+        return;
+    test_folder_init(&packed);
+    test_folder_init(&plain);
+    make_folders(rt_device_ctx(dev), i, &packed, &plain);
+    open_bench(&b, dev, packed_path(i, &packed, path, sizeof path), plain.path);
+    const double got = slope(&b);
+    printf("    %-26s case %zu: slope %.6f\n", device, i, got);
+    assert_true(fabs(got - 1) <= TOLERANCE);
+    close_bench(&b);
+    test_folder_deinit(&packed);
+    test_folder_deinit(&plain);
+}
+
+static void the_loss_follows_the_gradient(void **state)
+{
+    (void)state;
+    for_each_device(check_slope);
+}
+
+/* ---- training, checkpoint, folder ---- */
+
+static void step(struct bench *b)
+{
+    loss_of(b);
+    if (rt_trainer_update(b->trainer, 3e-3, NULL) != RT_OK)
+        fail_msg("%s", b->ctx->message);
+}
+
+static rt_status take(void *user, uint32_t layer, enum fmt_module module, uint32_t groups,
+                      float *values)
+{
+    return rt_scales_read(user, layer, module, groups, values);
+}
+
+static bool same_buffer(struct rt_buffer *a, struct rt_buffer *b, uint64_t bytes)
+{
+    void *x = malloc(bytes), *y = malloc(bytes);
+    assert_int_equal(rt_buffer_read(a, 0, x, bytes), RT_OK);
+    assert_int_equal(rt_buffer_read(b, 0, y, bytes), RT_OK);
+    const bool same = memcmp(x, y, bytes) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+/* All bits of all projections; returns how many weights have other scales. */
+static uint32_t compare_models(const struct rt_model *a, const struct rt_model *b)
+{
+    uint32_t others = 0;
+    for (uint32_t l = 0; l < a->config.layers; l++)
+        for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+            for (uint32_t r = 0; r < a->layers[l].group[g].count; r++) {
+                const struct model_weight *x = &a->layers[l].group[g].run[r].weight;
+                const struct model_weight *y = &b->layers[l].group[g].run[r].weight;
+                assert_true(
+                    same_buffer(x->codes, y->codes, rt_weight_code_bytes(&x->shape)));
+                others += x->scales && !same_buffer(x->scales, y->scales,
+                                                    rt_weight_scale_bytes(&x->shape));
+            }
+    return others;
+}
+
+static void check_training(struct rt_device *dev, const char *device, size_t i)
+{
+    char path[128], out[128], saved[128];
+    struct bench b, c;
+    struct rt_model *again = NULL, *before = NULL;
+    struct test_folder packed, plain;
+    test_folder_init(&packed);
+    test_folder_init(&plain);
+    make_folders(rt_device_ctx(dev), i, &packed, &plain);
+    packed_path(i, &packed, path, sizeof path);
+    snprintf(out, sizeof out, "%s/refined", plain.path);
+    snprintf(saved, sizeof saved, "%s/state", plain.path);
+    open_bench(&b, dev, path, plain.path);
+    open_bench(&c, dev, path, plain.path);
+    float *params = calloc(b.scales->floats, sizeof *params);
+    disturb(&b, params);
+    free(params);
+    const double first = loss_of(&b);
+    for (uint32_t k = 0; k < STEPS; k++) {
+        step(&b);
+        if (k == 0)
+            assert_int_equal(rt_trainer_save(b.trainer, saved), RT_OK);
+    }
+    const double last = loss_of(&b);
+    printf("    %-26s case %zu: KL %.5f to %.5f, %llu scales\n", device, i, first, last,
+           (unsigned long long)rt_scales_count(b.scales));
+    assert_true(last < first);
+
+    assert_int_equal(rt_trainer_load(c.trainer, saved), RT_OK);
+    for (uint32_t k = 1; k < STEPS; k++)
+        step(&c);
+    assert_int_equal(compare_models(b.model, c.model), 0);
+
+    if (quant_rescale(b.ctx, path, out, take, b.scales) != RT_OK ||
+        rt_model_load(dev, out, 64, &again) != RT_OK ||
+        rt_model_load(dev, path, 64, &before) != RT_OK)
+        fail_msg("%s", b.ctx->message);
+    assert_int_equal(compare_models(b.model, again), 0);
+    assert_true(compare_models(b.model, before) > 0);
+    rt_model_destroy(&again);
+    rt_model_destroy(&before);
+    close_bench(&b);
+    close_bench(&c);
+    test_folder_deinit(&packed);
+    test_folder_deinit(&plain);
+}
+
+static void what_is_written_is_what_was_trained(void **state)
+{
+    (void)state;
+    for_each_device(check_training);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_loss_follows_the_gradient),
+        cmocka_unit_test(what_is_written_is_what_was_trained),
+    };
+    return cmocka_run_group_tests_name("scales", tests, NULL, NULL);
+}
