@@ -164,172 +164,6 @@ static void record_norm(const struct rt_model *m, struct rt_list *list, uint32_t
     rt_list_op(list, RT_OP_rmsnorm, &push, slices);
 }
 
-/* u = x A'^T of one group. */
-static void record_lora_down(struct model_pass *pass, struct rt_list *list,
-                             const struct model_lora *lora, enum model_group g,
-                             uint32_t rows, struct rt_slice x, uint32_t ldx)
-{
-    const struct rt_model *m = pass->model;
-    const struct matmul_push push = {
-        .rows = rows,
-        .out_pad = lora->a_shape.out_pad,
-        .in_pad = lora->a_shape.in_pad,
-        .bits = 32,
-        .ldx = ldx,
-        .ldy = lora->ld_u,
-        .part1 = lora->a_shape.out_pad,
-        .part2 = lora->a_shape.out_pad,
-    };
-    const struct rt_slice none = model_slice(m->none);
-    const struct rt_slice slices[] = {
-        model_slice(lora->a_k4), none, x, none, none, none, none, model_slice(pass->u[g])
-    };
-    rt_list_op(list, RT_OP_matmul, &push, slices);
-}
-
-bool model_group_is_plain(const struct model_runs *group)
-{
-    return group->count == 1 && !group->run[0].weight.order;
-}
-
-void model_record_columns(struct rt_list *list, uint32_t rows, uint32_t cols,
-                          struct rt_buffer *index, struct rt_slice x, uint32_t ldx,
-                          struct rt_slice y, uint32_t ldy, uint32_t offy, bool accumulate)
-{
-    assert(x.buffer != y.buffer);
-    const struct columns_push push = { .rows = rows,
-                                       .cols = cols,
-                                       .ldx = ldx,
-                                       .ldy = ldy,
-                                       .offy = offy,
-                                       .accumulate = accumulate };
-    const struct rt_slice slices[] = { model_slice(index), x, y };
-    rt_list_op(list, RT_OP_columns, &push, slices);
-}
-
-void model_record_decode(const struct rt_model *m, struct rt_list *list,
-                         const struct model_weight *w, struct rt_buffer *decoded)
-{
-    const struct unpack_push push = { .out_pad = w->shape.out_pad,
-                                      .in_pad = w->shape.in_pad,
-                                      .bits = w->shape.bits,
-                                      .group = w->shape.group,
-                                      .form = w->shape.form };
-    const struct rt_slice slices[] = { model_slice(w->codes),
-                                       model_slice(w->scales ? w->scales : m->none),
-                                       model_slice(decoded) };
-    rt_list_op(list, RT_OP_unpack, &push, slices);
-}
-
-/* Row in a run where part `part` of its group begins: 0 for those before the run, its
- * end for those behind. */
-static uint32_t part_row(const struct model_group_shape *s, const struct model_run *run,
-                         uint32_t part)
-{
-    const uint32_t end = run->weight.shape.out_pad;
-    if (part <= run->part0)
-        return 0;
-    return part < run->part0 + run->parts ? s->row0[part] - s->row0[run->part0] : end;
-}
-
-/* A group's product: where its input and output lie, and what belongs to it. */
-struct product {
-    enum model_group group;
-    const struct model_lora *lora;     /* null: none */
-    struct rt_buffer *bias, *residual; /* null: none */
-    struct rt_slice x;
-    uint32_t ldx;
-    struct rt_buffer *y;
-};
-
-/* The input of a run: as it lies, or with its columns in the order of the weight. */
-static struct rt_slice input_of(struct model_pass *pass, struct rt_list *list,
-                                uint32_t rows, const struct product *product,
-                                const struct model_run *run, uint32_t *ldx)
-{
-    const struct rt_model *m = pass->model;
-    const uint32_t cols = m->shape[product->group].ld_in;
-    *ldx = product->ldx;
-    if (!run->weight.order)
-        return product->x;
-    assert(pass->columns && cols <= m->ld_columns);
-    const struct rt_slice columns = model_slice(pass->columns);
-    model_record_columns(list, rows, cols, run->weight.order, product->x, product->ldx,
-                         columns, m->ld_columns, 0, false);
-    *ldx = m->ld_columns;
-    return columns;
-}
-
-/* y = x W^T for the parts of one run. */
-static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t rows,
-                       const struct product *product, const struct model_run *run)
-{
-    const struct rt_model *m = pass->model;
-    const struct model_group_shape *s = &m->shape[product->group];
-    const struct rt_weight_shape *w = &run->weight.shape;
-    const struct model_lora *lora = product->lora;
-    const uint64_t row0 = s->row0[run->part0];
-    const bool decode = rt_plan_decodes(rt_device_plan(m->dev), w->bits, rows);
-    assert(!decode || pass->decoded);
-    assert(!lora || pass->u[product->group]);
-    uint32_t ldx;
-    const struct rt_slice x = input_of(pass, list, rows, product, run, &ldx);
-    if (decode)
-        model_record_decode(m, list, &run->weight, pass->decoded);
-    const struct matmul_push push = {
-        .rows = rows,
-        .out_pad = w->out_pad,
-        .in_pad = w->in_pad,
-        .bits = decode ? 32 : w->bits,
-        .group = decode ? 0 : w->group,
-        .form = decode ? 0 : w->form,
-        .ldx = ldx,
-        .ldy = s->ld_out,
-        .offy = (uint32_t)row0,
-        .flags = (product->bias ? MATMUL_BIAS : 0) |
-                 (product->residual ? MATMUL_RESIDUAL : 0) | (lora ? MATMUL_LORA : 0),
-        .ldu = lora ? lora->ld_u : 0,
-        .rank = lora ? lora->rank : 0,
-        .part1 = part_row(s, run, 1),
-        .part2 = part_row(s, run, 2),
-    };
-    const struct rt_slice none = model_slice(m->none);
-    const struct rt_slice slices[] = {
-        model_slice(decode ? pass->decoded : run->weight.codes),
-        run->weight.scales && !decode ? model_slice(run->weight.scales) : none,
-        x,
-        lora ? model_slice(pass->u[product->group]) : none,
-        lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none,
-        product->bias ? model_slice_at(product->bias, row0 * sizeof(float)) : none,
-        product->residual ? model_slice(product->residual) : none,
-        model_slice(product->y),
-    };
-    rt_list_op(list, RT_OP_matmul, &push, slices);
-}
-
-/* y = x W^T of one group, with what belongs to it: adapter, bias, residual. */
-static void record_group(struct model_pass *pass, struct rt_list *list, uint32_t l,
-                         enum model_group g, uint32_t rows, struct rt_slice x,
-                         uint32_t ldx, struct rt_buffer *residual, struct rt_buffer *y)
-{
-    const struct model_layer *layer = &pass->model->layers[l];
-    const struct product product = {
-        .group = g,
-        .lora = model_lora_of(pass->adapter, l, g),
-        .bias = layer->bias[g],
-        .residual = residual,
-        .x = x,
-        .ldx = ldx,
-        .y = y,
-    };
-    if (pass->tap.input)
-        pass->tap.input(pass->tap.user, list, g, rows, x, ldx);
-    if (product.lora)
-        record_lora_down(pass, list, product.lora, g, rows, x, ldx);
-    for (uint32_t r = 0; r < layer->group[g].count; r++)
-        record_run(pass, list, rows, &product, &layer->group[g].run[r]);
-}
-
 uint32_t model_head_norms(const struct rt_model *m, const struct model_layer *layer,
                           struct model_head_norm out[2])
 {
@@ -459,17 +293,17 @@ void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t 
 
     record_norm(m, list, rows, model_slice(in), layer->norm_attention,
                 model_slice(pass->norm));
-    record_group(pass, list, l, MODEL_QKV, rows, model_slice(pass->norm),
-                 s[MODEL_QKV].ld_in, NULL, pass->qkv);
+    model_record_group(pass, list, l, MODEL_QKV, rows, model_slice(pass->norm),
+                       s[MODEL_QKV].ld_in, NULL, pass->qkv);
     record_head_norms(pass, list, layer, rows);
     record_attention(pass, list, rows, cache);
-    record_group(pass, list, l, MODEL_O, rows, model_slice(pass->att), pass->ld_att, in,
-                 pass->mid);
+    model_record_group(pass, list, l, MODEL_O, rows, model_slice(pass->att), pass->ld_att,
+                       in, pass->mid);
 
     record_norm(m, list, rows, model_slice(pass->mid), layer->norm_ffn,
                 model_slice(norm2));
-    record_group(pass, list, l, MODEL_GATE_UP, rows, model_slice(norm2),
-                 s[MODEL_GATE_UP].ld_in, NULL, pass->gate_up);
+    model_record_group(pass, list, l, MODEL_GATE_UP, rows, model_slice(norm2),
+                       s[MODEL_GATE_UP].ld_in, NULL, pass->gate_up);
     const struct swiglu_push swiglu = {
         .rows = rows,
         .cols = m->config.ffn,
@@ -481,8 +315,8 @@ void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t 
     const struct rt_slice slices[] = { model_slice(pass->gate_up),
                                        model_slice(pass->act) };
     rt_list_op(list, RT_OP_swiglu, &swiglu, slices);
-    record_group(pass, list, l, MODEL_DOWN, rows, model_slice(pass->act),
-                 s[MODEL_DOWN].ld_in, pass->mid, out);
+    model_record_group(pass, list, l, MODEL_DOWN, rows, model_slice(pass->act),
+                       s[MODEL_DOWN].ld_in, pass->mid, out);
 }
 
 void model_record_final_norm(const struct rt_model *model, struct rt_list *list,

@@ -189,6 +189,11 @@ void model_record_embed(struct model_pass *pass, struct rt_list *list, uint32_t 
 void model_record_layer(struct model_pass *pass, struct rt_list *list, uint32_t l,
                         uint32_t rows, const struct model_cache *cache,
                         struct rt_buffer *in, struct rt_buffer *out);
+/* Records y = x W^T of one group of layer `l`, with what belongs to it: adapter, bias,
+ * residual (null: none). */
+void model_record_group(struct model_pass *pass, struct rt_list *list, uint32_t l,
+                        enum model_group g, uint32_t rows, struct rt_slice x,
+                        uint32_t ldx, struct rt_buffer *residual, struct rt_buffer *y);
 /* Records y = rmsnorm(x) with the final norm; logits = y head^T. */
 void model_record_final_norm(const struct rt_model *model, struct rt_list *list,
                              uint32_t rows, struct rt_slice x, struct rt_slice y);
