@@ -458,7 +458,8 @@ rt_status observe_layers(const struct observe_task *task)
 {
     rt_status st = RT_OK;
     struct observer o = { .task = task, .dev = task->model->dev };
-    assert(task->what & (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS));
+    assert(task->what &
+           (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES));
     o.ctx = rt_device_ctx(o.dev);
     if (task->count == 0)
         return rt_fail(o.ctx, RT_ERR_USAGE, "observing layers: there is no sequence");

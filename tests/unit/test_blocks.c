@@ -132,8 +132,10 @@ static void search_is_within_its_bound(void **state)
         assert_true(quant_blocks_row(type, x, NULL, COUNT, true, plain));
         assert_true(quant_blocks_row(type, x, w, COUNT, false, weighted));
         assert_memory_equal(found, again, size);
-        const double e = error_of(type, found, x, NULL), p = error_of(type, plain, x, NULL);
-        const double ew = error_of(type, weighted, x, w), e0 = error_of(type, found, x, w);
+        const double e = error_of(type, found, x, NULL),
+                     p = error_of(type, plain, x, NULL);
+        const double ew = error_of(type, weighted, x, w),
+                     e0 = error_of(type, found, x, w);
         const double most = bound_of(t, x);
         printf("    %-6s %.3e of the squares (bound %.3e), rounded to nearest %.3e; "
                "weighted %.3f of unweighted\n",
@@ -218,7 +220,8 @@ static void floats_are_rounded_once(void **state)
                         fmax(share[t] * fabs((double)x[i]), t == 1 ? 0x1p-25 : 0));
     }
     const float over = 65520;
-    assert_false(quant_blocks_row(quant_blocks_find("f16"), &over, NULL, 1, false, bytes));
+    assert_false(
+        quant_blocks_row(quant_blocks_find("f16"), &over, NULL, 1, false, bytes));
     assert_null(quant_blocks_find("Q9_K"));
     assert_null(quant_blocks_find("IQ2_XS")); /* read, not written */
 }

@@ -1,5 +1,6 @@
 /* Models as GGUF files: tensors, sizes and tokens are those of the folder; types are those of
  * the mix or the plan; what is wrong is refused by name, and nothing is left behind. */
+#include "pipeline/run/export_lora.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/gguf.h"
 #include "runtime/quant/gguf_file.h"
@@ -15,6 +16,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +95,8 @@ static void an_f32_file_is_the_folder(void **state)
         const char *two = test_folder_file(&folder, "two.gguf");
         quantize(&ctx, path, one, options_of("F32"));
         quantize(&ctx, one, two, options_of("F32"));
-        if (fmt_model_open(&ctx, path, &a) != RT_OK || fmt_model_open(&ctx, two, &b) != RT_OK)
+        if (fmt_model_open(&ctx, path, &a) != RT_OK ||
+            fmt_model_open(&ctx, two, &b) != RT_OK)
             fail_msg("%s", ctx.message);
         check_config(fmt_model_config(a), fmt_model_config(b));
         for (uint32_t t = 0; fmt_tensor_at(a, t, &info); t++)
@@ -184,8 +187,7 @@ static void every_way_is_found(void **state)
         for (size_t k = 0; k < TEXT_WAY_PATTERNS; k++)
             if (!is_equal(found, text_way_name(i)) &&
                 (!way->patterns[k] != !other->patterns[k] ||
-                 (way->patterns[k] &&
-                  strcmp(way->patterns[k], other->patterns[k]) != 0)))
+                 (way->patterns[k] && strcmp(way->patterns[k], other->patterns[k]) != 0)))
                 fail_msg("%s is taken for %s", text_way_name(i), found);
         text_steps_deinit(&t.splitters);
     }
@@ -195,10 +197,9 @@ static void every_way_is_found(void **state)
 
 static struct quant_gguf_row row_of(const char *name, uint64_t columns, bool kept)
 {
-    struct quant_gguf_row r = { .columns = columns,
-                                .rows = kept ? 1 : 8,
-                                .is_matrix = !kept,
-                                .is_kept = kept };
+    struct quant_gguf_row r = {
+        .columns = columns, .rows = kept ? 1 : 8, .is_matrix = !kept, .is_kept = kept
+    };
     snprintf(r.name, sizeof r.name, "%s", name);
     r.wanted = r.type = quant_blocks_find("F32");
     return r;
@@ -212,8 +213,8 @@ static void mixes_are_those_of_llama_cpp(void **state)
     char path[1024], *text, *rest = NULL;
     size_t size, lines = 0;
     test_ctx(&ctx);
-    text = test_file_read(
-        test_path(path, sizeof path, "tests/golden/gguf/mixes.txt"), &size);
+    text = test_file_read(test_path(path, sizeof path, "tests/golden/gguf/mixes.txt"),
+                          &size);
     for (char *line = strtok_r(text, "\n", &rest); line;
          line = strtok_r(NULL, "\n", &rest)) {
         char mix[16], tensor[65], types[512], *next = NULL;
@@ -221,9 +222,9 @@ static void mixes_are_those_of_llama_cpp(void **state)
         unsigned columns, tied, calibrated, layer = 0;
         if (line[0] == '#')
             continue;
-        assert_int_equal(sscanf(line, "%u %u %u %u %u %15s %64s %u %511[^\n]", &sizes.layers,
-                                &sizes.heads, &sizes.kv_heads, &tied, &calibrated, mix,
-                                tensor, &columns, types),
+        assert_int_equal(sscanf(line, "%u %u %u %u %u %15s %64s %u %511[^\n]",
+                                &sizes.layers, &sizes.heads, &sizes.kv_heads, &tied,
+                                &calibrated, mix, tensor, &columns, types),
                          9);
         sizes.is_tied = tied;
         sizes.is_calibrated = calibrated;
@@ -382,6 +383,94 @@ static void importance_is_written_and_read(void **state)
     test_folder_deinit(&folder);
 }
 
+/* ---- adapters ---- */
+
+static void check_adapter(struct rt_ctx *ctx, const char *model, const char *adapter,
+                          const char *to)
+{
+    char folder[1024], lora[1024], name[160];
+    struct fmt_model *m;
+    struct fmt_adapter *a;
+    struct fmt_adapter_gguf made;
+    struct fmt_gguf file;
+    double alpha;
+    test_path(folder, sizeof folder, model);
+    test_path(lora, sizeof lora, adapter);
+    if (pipe_export_lora(ctx, folder, lora, to, true, &made) != RT_OK ||
+        fmt_model_open(ctx, folder, &m) != RT_OK ||
+        fmt_adapter_read(ctx, lora, fmt_model_config(m), &a) != RT_OK ||
+        fmt_gguf_open(ctx, to, &file) != RT_OK ||
+        fmt_gguf_number(&file, "adapter.lora.alpha", 0, &alpha) != RT_OK)
+        fail_msg("%s", ctx->message);
+    const struct fmt_config *c = fmt_model_config(m);
+    const struct fmt_gguf_arch *arch = fmt_gguf_arch_of(c->family->model_type);
+    assert_int_equal(file.tensor_count, 2 * made.matrices);
+    for (uint32_t i = 0; i < a->layers * FMT_MODULE_COUNT; i++) {
+        const struct fmt_lora *l = &a->lora[i];
+        uint32_t out, in;
+        char hf[160], own[FMT_GGUF_NAME_MAX];
+        if (!l->rank)
+            continue;
+        fmt_module_size(c, (enum fmt_module)(i % FMT_MODULE_COUNT), &out, &in);
+        snprintf(hf, sizeof hf, "model.layers.%u.%s.weight", i / FMT_MODULE_COUNT,
+                 fmt_module_path[i % FMT_MODULE_COUNT]);
+        assert_true(fmt_gguf_name(hf, own));
+        snprintf(name, sizeof name, "%.120s.lora_a", own);
+        const struct fmt_gguf_tensor *t = fmt_gguf_find(&file, name);
+        assert_non_null(t);
+        assert_int_equal(t->shape[0], in);
+        assert_int_equal(t->shape[1], l->rank);
+        assert_memory_equal(t->data, l->a, (size_t)l->rank * in * sizeof(float));
+        snprintf(name, sizeof name, "%.120s.lora_b", own);
+        t = fmt_gguf_find(&file, name);
+        assert_non_null(t);
+        assert_int_equal(t->shape[0], l->rank);
+        assert_int_equal(t->shape[1], out);
+        /* llama.cpp multiplies by alpha / rank */
+        const double factor = (double)l->scale * l->rank / alpha;
+        for (uint32_t r = 0; r < out; r++) {
+            float row[64];
+            const uint32_t at = fmt_gguf_row(arch, hf, c->head_dim, r);
+            fmt_gguf_floats(t, (uint64_t)at * l->rank, l->rank, row);
+            for (uint32_t k = 0; k < l->rank; k++)
+                if (!(fabs((double)row[k] - factor * (double)l->b[r * l->rank + k]) <=
+                      1e-6 * fabs((double)row[k])))
+                    fail_msg("%s row %u differs", name, r);
+        }
+    }
+    fmt_gguf_close(&file);
+    fmt_adapter_destroy(&a);
+    fmt_model_close(&m);
+}
+
+static void adapters_are_those_of_the_folder(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    struct test_folder folder;
+    struct fmt_adapter_gguf made;
+    char path[1024], lora[1024];
+    test_ctx(&ctx);
+    test_folder_init(&folder);
+    const char *to = test_folder_file(&folder, "lora.gguf");
+    static const char *const kinds[] = { "plain", "qv", "rslora", "pattern" };
+    static const char *const models[] = { "llama-tiny", "qwen2-tiny" };
+    for (size_t i = 0; i < 2 * RT_COUNT(kinds); i++) {
+        snprintf(path, sizeof path, "tests/golden/models/%s", models[i % 2]);
+        snprintf(lora, sizeof lora, "tests/golden/lora/%s/%s", models[i % 2],
+                 kinds[i / 2]);
+        check_adapter(&ctx, path, lora, to);
+    }
+    test_path(path, sizeof path, "tests/golden/models/qwen2-tiny");
+    test_refused(&ctx,
+                 pipe_export_lora(
+                     &ctx, path,
+                     test_path(lora, sizeof lora, "tests/golden/lora/qwen2-tiny/plain"),
+                     to, false, &made),
+                 RT_ERR_USAGE, "exists", NULL);
+    test_folder_deinit(&folder);
+}
+
 /* ---- what is wrong ---- */
 
 static void what_is_wrong_is_refused(void **state)
@@ -433,6 +522,7 @@ int main(void)
         cmocka_unit_test(plans_say_types),
         cmocka_unit_test(a_written_plan_changes_nothing),
         cmocka_unit_test(importance_is_written_and_read),
+        cmocka_unit_test(adapters_are_those_of_the_folder),
         cmocka_unit_test(what_is_wrong_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
