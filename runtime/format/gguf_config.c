@@ -87,6 +87,7 @@ rt_status fmt_gguf_rope_divisors(struct rt_ctx *ctx, const struct fmt_config *co
     if (!frequency)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "rotary embedding: no memory");
     plain.kind = FMT_ROPE_DEFAULT;
+    plain.factor = 1;
     fmt_rope_frequencies(&plain, config->head_dim, frequency);
     fmt_rope_frequencies(&config->rope, config->head_dim, frequency + n);
     for (uint32_t i = 0; i < n; i++)

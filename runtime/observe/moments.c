@@ -526,7 +526,8 @@ rt_status observe_layers(const struct observe_task *task)
 {
     rt_status st = RT_OK;
     struct observer o = { .task = task, .dev = task->model->dev };
-    assert(task->what & (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS));
+    assert(task->what &
+           (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES));
     o.ctx = rt_device_ctx(o.dev);
     o.host_sums = rt_device_info_of(o.dev)->software;
     if (task->count == 0)

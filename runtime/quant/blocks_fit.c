@@ -3,6 +3,7 @@
  * least when nothing rounds them. */
 #include "runtime/quant/blocks_impl.h"
 
+#include <float.h>
 #include <math.h>
 
 /* Loops run over BLOCKS_LANES neighbours at once, each with a sum of its own, so that a
@@ -130,9 +131,12 @@ static struct fit solve(const struct quant_block_grid *g,
     return f;
 }
 
-static bool take_better(struct fit *best, struct fit f)
+/* With a minimum, levels that are all one higher fit as well: what is better by no more
+ * than rounding errors is not taken, so that the least minimum of equals stays. */
+static bool take_better(const struct quant_block_grid *g, struct fit *best, struct fit f)
 {
-    if (!(f.gain > best->gain) || (f.scale == 0 && best->scale != 0))
+    const float margin = g->has_minimum ? 4e-6f * fabsf(best->gain) : 0;
+    if (!(f.gain > best->gain + margin) || (f.scale == 0 && best->scale != 0))
         return false;
     *best = f;
     return true;
@@ -144,7 +148,7 @@ static void try_range(const struct quant_block_grid *g,
 {
     float level[BLOCKS_GROUP_MAX];
     quant_block_levels(g, group->x, inverse, minimum, level);
-    take_better(best, solve(g, group, level));
+    take_better(g, best, solve(g, group, level));
 }
 
 /* Levels for the best fit give a fit that is as good or better. */
@@ -154,7 +158,7 @@ static void repeat(const struct quant_block_grid *g,
     float level[BLOCKS_GROUP_MAX];
     for (int i = 0; i < 4 && best->scale != 0; i++) {
         quant_block_levels(g, group->x, 1 / best->scale, best->minimum, level);
-        if (!take_better(best, solve(g, group, level)))
+        if (!take_better(g, best, solve(g, group, level)))
             return;
     }
 }
@@ -211,7 +215,7 @@ void quant_block_fit(const struct quant_block_grid *g,
                      const struct quant_block_group *group, bool plain, float *scale,
                      float *minimum)
 {
-    struct fit best = { 0, 0, -INFINITY };
+    struct fit best = { 0, 0, -FLT_MAX };
     (g->has_minimum ? fit_range : fit_scale)(g, group, plain, &best);
     *scale = best.scale;
     *minimum = best.minimum;

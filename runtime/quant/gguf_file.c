@@ -170,6 +170,8 @@ static rt_status tell_matrix(struct making *m, const struct quant_gguf_row *r,
     return m->options->matrix ? m->options->matrix(m->options->user, &fared) : RT_OK;
 }
 
+static rt_status keep(struct making *m, uint32_t row);
+
 static rt_status make_matrix(struct making *m, uint32_t row)
 {
     rt_status st;
@@ -179,6 +181,11 @@ static rt_status make_matrix(struct making *m, uint32_t row)
         m->options->importance ? quant_importance_find(m->options->importance, r->name)
                                : NULL;
     const uint64_t most = r->columns < CHUNK_FLOATS ? CHUNK_FLOATS / r->columns : 1;
+    if (quant_source_is(&m->source, row, r->type)) { /* nothing could be nearer */
+        TRY(keep(m, row));
+        TRY(tell_matrix(m, r, known != NULL, &sums));
+        return RT_OK;
+    }
     for (uint64_t first = 0; first < r->rows; first += most) {
         const uint64_t rows = r->rows - first < most ? r->rows - first : most;
         TRY(make_chunk(m, row, first, rows, known ? known->values : NULL, &sums));

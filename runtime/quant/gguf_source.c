@@ -321,6 +321,12 @@ rt_status quant_source_floats(struct quant_source *s, uint32_t row, uint64_t fir
     return check_finite(s, r->name, out, n * r->columns);
 }
 
+bool quant_source_is(const struct quant_source *s, uint32_t row,
+                     const struct fmt_block_type *type)
+{
+    return s->is_gguf && s->tensors[row]->type == type && s->tensors[row]->factor == 1;
+}
+
 const uint8_t *quant_source_bytes(const struct quant_source *s, uint32_t row)
 {
     return s->is_gguf ? s->tensors[row]->data : NULL;

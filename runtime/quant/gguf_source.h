@@ -41,6 +41,9 @@ RT_CHECKED rt_status quant_source_keys(struct quant_source *source,
 /* Rows [first, first + n) of tensor `row`. RT_ERR_INPUT: a value is not finite. */
 RT_CHECKED rt_status quant_source_floats(struct quant_source *source, uint32_t row,
                                          uint64_t first, uint64_t n, float *out);
+/* Whether the tensor is stored as this type already. */
+bool quant_source_is(const struct quant_source *source, uint32_t row,
+                     const struct fmt_block_type *type);
 /* The bytes of a tensor that is kept, null: it is F32 and quant_source_floats has it. */
 const uint8_t *quant_source_bytes(const struct quant_source *source, uint32_t row);
 

@@ -24,7 +24,7 @@ static const char probe[] =
     "\xf0\x9f\x98\x80\xf0\x9f\x91\x8d ...!!!??? --- ==> /* x */ //\n\t\tif (a<=b)\n\n    "
     "return -1;\n"
     "     \xe2\x80\xa6 \xe2\x80\x9cquoted\xe2\x80\x9d a\xcc\x81 <sentinel:3> IMGIMGABZ "
-    "1.5e-3 'x' 's";
+    "1.5e-3 'x' 's it'sabc";
 
 /* Whether both cut the probe at the same places. */
 static rt_status cut_alike(struct rt_ctx *ctx, struct text_steps *a, struct text_steps *b,

@@ -1,0 +1,143 @@
+/* `faultline quantize --method gguf` and `export-lora` as a user runs them: the file runs,
+ * options that do not belong together are refused, a full disk leaves nothing behind. */
+#include "tests/support/files.h"
+#include "tests/support/refusals.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GGUF "quantize --method gguf --model @T --progress none "
+
+static struct test_place place;
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const char text[] = "blk.77.attn_q.weight Q8_0\n";
+    test_place_init(&place);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "bad.txt"), text, strlen(text));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    test_place_deinit(&place);
+    return 0;
+}
+
+static void a_file_is_written_and_runs(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_expect_success(&place, GGUF "--type Q4_K_M --out m.gguf", &p);
+    assert_non_null(strstr(p.out, "bits per weight"));
+    assert_non_null(strstr(p.out, "instead of Q4_K")); /* rows of 64 */
+    test_program_deinit(&p);
+    test_expect_success(
+        &place, "tool logits --device ref --model m.gguf --ids 1,2,3 -o x.f32", &p);
+    test_program_deinit(&p);
+    test_expect_success(&place, GGUF "--type Q8_0 --write-plan plan.txt", &p);
+    test_program_deinit(&p);
+    test_expect_success(&place, GGUF "--plan plan.txt --out n.gguf --json", &p);
+    assert_non_null(strstr(p.out, "\"type\":\"Q8_0\",\"wanted\":\"Q8_0\""));
+    test_program_deinit(&p);
+    test_expect_success(&place,
+                        "export-lora --model m.gguf --adapter @A --gguf "
+                        "lora.gguf",
+                        &p);
+    assert_non_null(strstr(p.out, "alpha"));
+    test_program_deinit(&p);
+}
+
+/* Calibration text gives weights, and the same file twice. */
+static void calibration_gives_weights(void **state)
+{
+    (void)state;
+    struct test_program p;
+    char text[4096] = "";
+    size_t n, m;
+    for (int i = 0; i < 40; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "Line %d of a text about nothing in particular, number %d.\n", i, i * i);
+    test_file_write(test_folder_file(&place.run, "text.txt"), text, strlen(text));
+    static const char *const outs[] = { "a.gguf", "b.gguf" };
+    char *files[2];
+    for (int i = 0; i < 2; i++) {
+        char args[256];
+        snprintf(args, sizeof args,
+                 GGUF "--type Q4_0 --device ref --calib text.txt --calib-length 32 "
+                      "--imatrix-out i%d.gguf --out %s",
+                 i, outs[i]);
+        test_expect_success(&place, args, &p);
+        assert_non_null(strstr(p.out, "weighted error"));
+        test_program_deinit(&p);
+    }
+    files[0] = test_file_read(test_folder_file(&place.run, "a.gguf"), &n);
+    files[1] = test_file_read(test_folder_file(&place.run, "b.gguf"), &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(files[0], files[1], n);
+    free(files[1]);
+    test_expect_success(&place, GGUF "--type Q4_0 --imatrix i0.gguf --out c.gguf", &p);
+    test_program_deinit(&p);
+    free(files[0]);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    const struct test_case cases[] = {
+        { "a type that is none", NULL, GGUF "--type Q9_K --out x.gguf", 2, "Q9_K|Q4_K_M",
+          NULL },
+        { "no file", NULL, "quantize --method gguf --model @T", 2, "--out FILE.gguf",
+          NULL },
+        { "bits", NULL, GGUF "--bits 4 --out x.gguf", 2, "--type", NULL },
+        { "a plan for another method", NULL, "quantize --model @T --out y --plan bad.txt",
+          2, "--method gguf", NULL },
+        { "a tensor that is none", NULL, GGUF "--plan @O/bad.txt --out x.gguf", 4,
+          "bad.txt|line 1|blk.77.attn_q.weight", NULL },
+        { "no importance matrix", NULL, GGUF "--imatrix @O/bad.txt --out x.gguf", 4,
+          "bad.txt", NULL },
+        { "an imatrix without text", NULL, GGUF "--imatrix-out i.gguf --out x.gguf", 2,
+          "--calib", NULL },
+        { "an adapter that is none", NULL,
+          "export-lora --model @T --adapter @D --gguf l.gguf", 4, "adapter_config",
+          NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+}
+
+static void a_full_disk_leaves_nothing(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_place_run(&place, GGUF "--type F32 --out full.gguf",
+                   &(struct test_run){ .file_bytes = 100000 }, &p);
+    assert_int_equal(p.code, 1);
+    assert_non_null(strstr(p.err, "cannot write"));
+    test_program_deinit(&p);
+    FILE *whole = fopen(test_folder_file(&place.run, "full.gguf"), "rb");
+    FILE *part = fopen(test_folder_file(&place.run, "full.gguf.part"), "rb");
+    assert_null(whole);
+    assert_null(part);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_is_written_and_runs),
+        cmocka_unit_test(calibration_gives_weights),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(a_full_disk_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
