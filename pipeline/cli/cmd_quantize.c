@@ -140,6 +140,8 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
     rt_status st = check_used(cli, q->method);
     if (st == RT_OK)
         st = cli_select_check(cli);
+    if (st == RT_OK)
+        st = cli_budget_check(cli, q->method);
     if (st != RT_OK)
         return st;
     q->natural_order = strcmp(order, "natural") == 0;

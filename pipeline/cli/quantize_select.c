@@ -3,6 +3,7 @@
 #include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_plan.h"
 #include "pipeline/run/made.h"
 
 #include <math.h>
@@ -120,11 +121,15 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
     struct pipe_select_options open;
+    struct pipe_budget budget = { .count = 0 };
+    const struct quant_plan *plan = options->plan;
     const uint64_t started = rt_time_ns();
     bool choose = read_open(cli, options->method, &open);
     *selected = (struct pipe_selected){ 0 };
     TRY(pipe_model_load(session, model, &full));
     TRY(pipe_calibration_read(session, read, full, &c));
+    const struct pipe_select_from from = { full, model, &c, read };
+    TRY(cli_budget_plan(cli, session, &from, out, &budget, options));
     if (choose && !open.text && c.sequences.count < 2 &&
         !cli_value(cli, "select", NULL)) {
         cli_say(cli, "the calibration text is one sequence, nothing is held out: one "
@@ -132,7 +137,6 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
         choose = false;
     }
     if (choose) {
-        const struct pipe_select_from from = { full, model, &c, read };
         TRY(pipe_quantize_select(session, &from, out, options, &open, selected, result));
         *options = selected->list[selected->chosen].options;
         if (!cli_flag(cli, "json"))
@@ -147,6 +151,8 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
     TRY(pipe_made_save(session, full, &made));
 
 fail:
+    options->plan = plan;
+    pipe_budget_deinit(&budget);
     pipe_calibration_deinit(&c);
     rt_model_destroy(&full);
     return st;

@@ -21,12 +21,12 @@ static void write_config(const struct rt_model *full, const struct pipe_made *m,
     snprintf(out, size,
              "{\"made\":\"quantize\",\"method\":\"%s\",\"bits\":%u,\"group\":%u,\"asym\":"
              "%s,\"search\":%s,\"order\":\"%s\",\"damping\":%.9g,\"calibration\":\"%s\","
-             "\"candidates\":%u,\"from\":\"%s\"}",
+             "\"planned\":%u,\"candidates\":%u,\"from\":\"%s\"}",
              o->method ? o->method : quant_method_at(0)->name, o->bits, o->group,
              boolean(o->asymmetric), boolean(o->search),
              o->natural_order ? "natural" : "activation",
              o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id,
-             m->selected->count, rt_model_hash(full));
+             o->plan ? o->plan->count : 0, m->selected->count, rt_model_hash(full));
 }
 
 static rt_status put_numbers(struct store *s, const char *run, const struct pipe_made *m)

@@ -142,8 +142,7 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check(session->ctx, o));
     TRY(pipe_model_load(session, model, &full));
-    TRY(pipe_calibration_read(session, from, pipe_end_id(session, full),
-                              rt_model_positions(full), &c));
+    TRY(pipe_calibration_read(session, from, full, &c));
     TRY(quant_importance_observe(session->ctx, full, c.sequences.list, c.sequences.count,
                                  after_pass, &m, &importance));
     rt_model_destroy(&full);

@@ -90,10 +90,7 @@ static rt_status prepare(struct refining *r)
     TRY(pipe_model_load(s, r->o->full, &r->full));
     TRY(pipe_model_load(s, r->o->model, &r->model));
     TRY(rt_scales_create(r->model, r->o->model, &r->scales));
-    TRY(pipe_calibration_read(s, &r->o->on, pipe_end_id(s, r->full),
-                              least(rt_model_positions(r->full),
-                                    rt_model_positions(r->model)),
-                              &r->items));
+    TRY(pipe_calibration_read(s, &r->o->on, r->full, &r->items));
     const uint32_t count = r->items.sequences.count;
     r->steps_per_epoch = (count + r->o->batch - 1) / r->o->batch;
     r->steps = r->o->epochs * r->steps_per_epoch;

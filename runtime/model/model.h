@@ -51,6 +51,16 @@ uint64_t rt_model_weight_bytes(const struct rt_model *model);
 double rt_model_linear_weights(const struct rt_model *model);
 double rt_model_bits_per_weight(const struct rt_model *model);
 
+/* ---- models made of two ---- */
+
+/* A model with the weights of `base`, which it borrows. Then it takes the weights of single
+ * groups from others of the same sizes on the same device; biases and norms stay. Both must
+ * outlive it. It is never given to rt_model_destroy. */
+RT_CHECKED rt_status rt_model_hybrid_create(struct rt_model *base, struct rt_model **out);
+void rt_model_hybrid_take(struct rt_model *hybrid, const struct rt_model *from,
+                          uint32_t layer, enum model_group group);
+void rt_model_hybrid_destroy(struct rt_model **hybrid);
+
 /* ---- adapters ---- */
 
 /* Puts an adapter (read from PEFT or made by us) on the model's device. Takes

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct test_place place;
@@ -62,6 +63,45 @@ static void the_models_own_answers_calibrate(void **state)
     assert_int_equal(tokens_of("run:full,kept=full"), right);
 }
 
+#define WORDS                                                                            \
+    "Ana has 3 boxes with 4 pens in each box. How many pens does Ana have? She has 12. " \
+    "Ben takes 5 of them and gives 2 back. How many pens does Ana have then? She has 9."
+#define TINY                                                                          \
+    "quantize --device ref --store results.db --progress none --model @T --group 32 " \
+    "--method gptq --select none --calib @O/words.txt --calib-length 64 --json "
+
+static double bits_of(const char *args)
+{
+    struct test_program p;
+    test_expect_success(&place, args, &p);
+    json_t *result = json_loads(p.out, 0, NULL);
+    const double bits = json_number_value(json_object_get(result, "bits_per_weight"));
+    json_decref(result);
+    test_program_deinit(&p);
+    return bits;
+}
+
+/* A plan within the budget; the folder is what the plan alone gives. */
+static void a_budget_is_a_plan(void **state)
+{
+    (void)state;
+    size_t a_size, b_size;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    const double bits = bits_of(TINY "--out q --budget 4.2");
+    assert_true(bits > 3.5 && bits <= 4.2);
+    assert_true(bits_of(TINY "--out p --bits 8 --plan q.plan") == bits);
+    char *a =
+        test_file_read(test_folder_file(&place.run, "q/model.safetensors"), &a_size);
+    char *b =
+        test_file_read(test_folder_file(&place.run, "p/model.safetensors"), &b_size);
+    assert_int_equal(a_size, b_size);
+    assert_memory_equal(a, b, a_size);
+    free(a);
+    free(b);
+}
+
 static void one_answered(void)
 {
     struct test_program p;
@@ -76,6 +116,14 @@ static void what_cannot_calibrate_is_refused(void **state)
 {
     (void)state;
     static const struct test_case cases[] = {
+        { "a budget without text", NULL, "quantize --model @T --out q --budget 3", 2,
+          "--budget needs --calib", NULL },
+        { "a budget and a width", NULL,
+          "quantize --model @T --out q --budget 3 --bits 3 --calib x.txt", 2,
+          "--budget chooses the widths, --bits", NULL },
+        { "a budget for awq", NULL,
+          "quantize --model @T --out q --budget 3 --method awq --calib x.txt", 2,
+          "which awq cannot", NULL },
         { "no list to answer", NULL, QUANTIZE "self:none.jsonl", 4,
           "none.jsonl|No such file", NULL },
         { "no such run", one_answered, QUANTIZE "run:other", 2,
@@ -92,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_models_own_answers_calibrate),
+        cmocka_unit_test(a_budget_is_a_plan),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
     };
     return test_place_group("calibration", &place, tests, RT_COUNT(tests));
