@@ -28,6 +28,7 @@ struct sums {
     uint32_t ld;              /* of that copy */
     float *maxima;            /* [in], NULL: not asked for */
     double *means;            /* [in], sums until they are handed over; the same */
+    float *sample;            /* [OBSERVE_SAMPLED][in]; the same */
 };
 
 struct observer {
@@ -204,7 +205,7 @@ static rt_status make_magnitudes(struct observer *o, enum model_group g)
     rt_status st;
     struct sums *sums = &o->sums[g];
     const uint32_t what = o->task->what, in = o->task->model->shape[g].in;
-    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS)))
+    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SAMPLE)))
         return RT_OK;
     sums->ld = g == MODEL_O ? o->pass.ld_att : o->task->model->shape[g].ld_in;
     TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld, RT_MEMORY_READBACK,
@@ -213,8 +214,11 @@ static rt_status make_magnitudes(struct observer *o, enum model_group g)
         sums->maxima = rt_alloc(o->ctx, in, sizeof *sums->maxima);
     if (what & OBSERVE_MEANS)
         sums->means = rt_alloc(o->ctx, in, sizeof *sums->means);
+    if (what & OBSERVE_SAMPLE)
+        sums->sample = rt_alloc(o->ctx, OBSERVE_SAMPLED, in * sizeof *sums->sample);
     if ((what & OBSERVE_MAXIMA && !sums->maxima) ||
-        (what & OBSERVE_MEANS && !sums->means))
+        (what & OBSERVE_MEANS && !sums->means) ||
+        (what & OBSERVE_SAMPLE && !sums->sample))
         return no_memory(o->ctx, "magnitudes", 12.0 * in);
     return RT_OK;
 
@@ -276,6 +280,7 @@ static void deinit(struct observer *o)
         rt_buffer_destroy(&o->sums[g].inputs);
         rt_free(o->sums[g].maxima);
         rt_free(o->sums[g].means);
+        rt_free(o->sums[g].sample);
     }
     rt_buffer_destroy(&o->x);
     model_pass_deinit(&o->pass);
@@ -337,11 +342,33 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
     }
 }
 
-static void add_magnitudes(struct observer *o, enum model_group g)
+static uint32_t sampled_of(const struct observer *o)
+{
+    return o->rows < OBSERVE_SAMPLED ? (uint32_t)o->rows : OBSERVE_SAMPLED;
+}
+
+/* Keeps the rows of a part that belong to the sample; `x` is the first. */
+static void add_sample(const struct observer *o, const struct part *part,
+                       const struct sums *sums, const float *x, uint32_t in)
+{
+    const uint64_t count = sampled_of(o);
+    uint64_t i = (part->row0 * count + o->rows - 1) / o->rows;
+    for (; i < count; i++) {
+        const uint64_t row = i * o->rows / count;
+        if (row >= part->row0 + part->rows)
+            return;
+        memcpy(sums->sample + i * in, x + (row - part->row0) * sums->ld, in * sizeof *x);
+    }
+}
+
+static void add_magnitudes(struct observer *o, const struct part *part,
+                           enum model_group g)
 {
     const struct sums *sums = &o->sums[g];
     const uint32_t in = o->task->model->shape[g].in;
     const float *x = rt_buffer_map(sums->inputs);
+    if (sums->sample)
+        add_sample(o, part, sums, x, in);
     for (uint32_t r = 0; r < o->batch.rows; r++, x += sums->ld)
         for (uint32_t i = 0; i < in; i++) {
             if (sums->maxima)
@@ -373,7 +400,7 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     TRY(rt_wait(o->dev));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         if (o->sums[g].inputs)
-            add_magnitudes(o, (enum model_group)g);
+            add_magnitudes(o, part, (enum model_group)g);
     if (layer + 1 < t->model->config.layers)
         TRY(rt_buffer_read(o->x, 0, hidden, 4 * ld * part->rows));
     o->begun = true;
@@ -407,6 +434,8 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
         .moment = sums->panels ? &moment : NULL,
         .maxima = sums->maxima,
         .means = sums->means,
+        .sample = sums->sample,
+        .sampled = sums->sample ? sampled_of(o) : 0,
     };
     for (uint32_t i = 0; sums->means && i < moment.in; i++)
         sums->means[i] /= (double)o->rows;

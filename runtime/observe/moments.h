@@ -27,10 +27,20 @@
 
 #include "runtime/observe/sequence.h"
 
-enum { OBSERVE_BLOCK = 256, OBSERVE_ROWS_DEFAULT = 1024, OBSERVE_PANELS_MAX = 128 };
+enum {
+    OBSERVE_BLOCK = 256,
+    OBSERVE_ROWS_DEFAULT = 1024,
+    OBSERVE_PANELS_MAX = 128,
+    OBSERVE_SAMPLED = 128
+};
 
 /* May be or-ed. */
-enum observe_what { OBSERVE_MOMENTS = 1, OBSERVE_MAXIMA = 2, OBSERVE_MEANS = 4 };
+enum observe_what {
+    OBSERVE_MOMENTS = 1,
+    OBSERVE_MAXIMA = 2,
+    OBSERVE_MEANS = 4,
+    OBSERVE_SAMPLE = 8
+};
 
 /* X^T X of one group, symmetric [in][in]. Panel p holds rows p * height up to the next
  * panel, columns p * height up to in: value (i, j), i in panel p, j >= p * height, is
@@ -59,6 +69,10 @@ struct observe_group {
     const struct observe_moment *moment; /* null: not asked for */
     const float *maxima; /* [in] largest |x| of each column, NULL if not asked for */
     const double *means; /* [in] mean |x| of each column, NULL if not asked for */
+    /* [sampled][in]: OBSERVE_SAMPLED of the rows, or all if there are fewer, evenly from the
+     * first on: row i is that of the token i rows / sampled. NULL if not asked for. */
+    const float *sample;
+    uint32_t sampled;
 };
 
 struct observe_task {

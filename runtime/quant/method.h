@@ -9,6 +9,13 @@
 
 struct quant_method;
 
+/* What a folder asks of the inputs of its matrices. */
+enum quant_inputs {
+    QUANT_INPUTS_FLOATS, /* nothing */
+    QUANT_INPUTS_ROWS,   /* 8 bits, a scale for every token as it comes */
+    QUANT_INPUTS_GIVEN,  /* 8 bits, one scale per matrix, of the calibration text */
+};
+
 struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */
     uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
@@ -19,7 +26,8 @@ struct quant_options {
     const struct quant_method *method; /* NULL: the first of the table, rtn */
     bool search;                       /* the range of every group is searched (grid.h) */
     bool natural_order;                /* gptq: columns as they are, not by activation */
-    double damping; /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
+    enum quant_inputs inputs; /* not floats: 8 bits per row, symmetric (int8.h) */
+    double damping;           /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
 };
 
 #define QUANT_DAMPING 0.01
@@ -30,6 +38,7 @@ struct quant_matrix {
     const float *w;
     uint32_t out, in;
     const struct observe_moment *moment; /* of its inputs; NULL: no calibration */
+    const struct observe_group *seen;    /* what else is known of them; the same */
     /* [in], NULL: 1. The inputs are those of the moment, each divided by this (awq.h). */
     const float *divisors;
 };

@@ -21,8 +21,25 @@ static const char *const copied[] = {
     "chat_template.jinja",
 };
 
+/* Of weights and activations of 8 bits. */
+static json_t *int8_config(const struct quant_options *o)
+{
+    const bool given = o->inputs == QUANT_INPUTS_GIVEN;
+    return json_pack(
+        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:b}, "
+        "s:{s:i, s:s, s:b, s:s, s:b}, s:n}}, s:[s], s:s}",
+        "quant_method", "compressed-tensors", "format", "int-quantized",
+        "quantization_status", "compressed", "config_groups", "group_0", "targets",
+        "Linear", "weights", "num_bits", 8, "type", "int", "symmetric", 1, "strategy",
+        "channel", "dynamic", 0, "input_activations", "num_bits", 8, "type", "int",
+        "symmetric", 1, "strategy", given ? "tensor" : "token", "dynamic", !given,
+        "output_activations", "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
+}
+
 static json_t *quantization_config(const struct quant_options *o)
 {
+    if (o->inputs != QUANT_INPUTS_FLOATS)
+        return int8_config(o);
     json_t *group = o->group ? json_integer(o->group) : json_null();
     return json_pack(
         "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:o, s:b}}}, s:[s], "
