@@ -73,7 +73,7 @@ const char *cli_similar_command(const char *name);
 /* ---- what commands share ---- */
 /* Whether --tune is on. */
 RT_CHECKED rt_status cli_tune(struct cli *cli, bool *out);
-/* --family, --products, --kv. */
+/* --family, --products, --kv, --int8. */
 RT_CHECKED rt_status cli_plan(struct cli *cli, struct rt_plan_options *out);
 /* --device, --profile, --validation, --products, --kv, --tune, --cache-dir. */
 RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);

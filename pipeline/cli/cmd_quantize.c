@@ -6,6 +6,7 @@
 #include "pipeline/cli/quantize_gguf.h"
 #include "pipeline/cli/quantize_plan.h"
 #include "pipeline/cli/quantize_select.h"
+#include "pipeline/cli/quantize_int8.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -15,7 +16,8 @@
 static const struct cli_option options[] = {
     { "model", "DIR", "model folder or GGUF file to read" },
     { "out", "DIR", "folder to write; made, with those above it. gguf: a file" },
-    { "method", "NAME", "rtn (default); gptq and awq, which need --calib; gguf" },
+    { "method", "NAME",
+      "rtn (default); gptq, awq and smoothquant, which need --calib; gguf" },
     { "bits", "N", "2, 3, 4 or 8" },
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },
@@ -30,6 +32,9 @@ static const struct cli_option options[] = {
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
     { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
     { "examples", "FILE", "worked examples of that format, once" },
+    { "activations", "HOW",
+      "float (default), dynamic (8 bits, a scale per token; default of smoothquant), "
+      "static" },
     { "order", "NAME", "gptq: columns by activation (default) or natural" },
     { "damping", "X", "gptq: share of the mean diagonal (default 0.01)" },
     { "keep", "f16|f32",
@@ -165,7 +170,8 @@ static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
     if (strcmp(keep, "f16") != 0 && strcmp(keep, "f32") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--keep %s: f16 or f32 is possible",
                        keep);
-    TRY(cli_number(cli, "bits", 4, 2, 8, &bits));
+    TRY(cli_quantize_int8(cli, q));
+    TRY(cli_number(cli, "bits", q->int8 ? 8 : 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
     q->bits = (uint32_t)bits;

@@ -25,6 +25,9 @@ const struct cli_option cli_global_options[] = {
       "f32 (default), f16 or int8: what is multiplied is rounded to it" },
     { "kv", "TYPE",
       "KV cache: f32, f16 (half the memory, rounded), auto (f16 on GPUs; default)" },
+    { "int8", "HOW",
+      "on: a folder made for 8-bit activations is multiplied so (default); off: in "
+      "floats" },
     { "tune", "HOW",
       "on: time the kernels that pass a check, once (default); off: by rule" },
     { "json", NULL, "print results as JSON, where a command has any" },

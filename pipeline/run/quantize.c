@@ -33,6 +33,9 @@ static struct quant_options options_of(const struct pipe_quantize_options *o)
                                        o->method ? quant_method_find(o->method) : NULL,
                                    .search = o->search,
                                    .natural_order = o->natural_order,
+                                   .inputs = o->given  ? QUANT_INPUTS_GIVEN
+                                             : o->int8 ? QUANT_INPUTS_ROWS
+                                                       : QUANT_INPUTS_FLOATS,
                                    .damping = o->damping,
                                    .plan = o->plan };
 }

@@ -14,6 +14,8 @@ struct pipe_quantize_options {
     bool search;        /* for the range of every group */
     bool natural_order; /* gptq: not by activation */
     double damping;     /* gptq; 0: the usual */
+    bool int8;          /* activations of 8 bits too, a scale per token */
+    bool given;         /* the same, one scale per matrix, of the calibration text */
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
     const struct quant_plan *plan; /* widths of single matrices; NULL: none */

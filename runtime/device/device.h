@@ -46,7 +46,8 @@ struct rt_device_options {
     enum rt_family family; /* RT_FAMILY_AUTO, or forced (tests) */
     enum rt_products products; /* RT_ERR_NO_DEVICE if the device lacks them */
     enum rt_kv kv;             /* what the KV cache of an engine holds */
-    bool profile;              /* time every op */
+    bool float_inputs; /* inputs of matrices stay floats, whatever a folder says */
+    bool profile;      /* time every op */
     bool validation;   /* Khronos layer on; a message is an error of the next wait */
     bool compile_only; /* runs nothing: for asking about kernels, vk_statistics.h */
     bool tune;         /* measure matmul variants at first use (cached on disk) */

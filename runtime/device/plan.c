@@ -143,6 +143,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
                         ? options->products
                         : RT_PRODUCTS_F32,
         .kv = rt_plan_kv(options->kv, facts->software),
+        .float_inputs = options->float_inputs,
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = broadcast_of(facts),
@@ -199,12 +200,12 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                  "\"lanes\":%u,"
                  "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
                  "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-                 "\"quirks\":[%s],\"loop_rounds_max\":%u}",
+                 "\"quirks\":[%s],\"loop_rounds_max\":%u%s}",
                  rt_family_names[plan->family], rt_products_names[plan->products],
                  rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
                  plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
-                 plan->loop_rounds_max);
+                 plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "");
     return n < 0 ? 0 : (size_t)n;
 }

@@ -92,6 +92,7 @@ struct rt_plan {
     /* Columns of a row of logits that one invocation walks; a workgroup takes a longer one,
      * on every device. */
     uint32_t row_columns_max;
+    bool float_inputs; /* of folders made for inputs of 8 bits too (--int8 off) */
     bool host_visible; /* device memory is mapped where the driver can */
     bool own_memory;   /* the device shares none of its memory with the host */
 };
@@ -113,6 +114,7 @@ struct rt_plan_options {
     enum rt_family family; /* RT_FAMILY_AUTO or forced */
     enum rt_products products;
     enum rt_kv kv;
+    bool float_inputs;
 };
 
 /* What was asked for, or the choice for a device that is software or not. */

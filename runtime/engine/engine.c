@@ -227,8 +227,9 @@ struct rt_engine_pages rt_engine_pages(const struct model_size *model,
                                        uint64_t left)
 {
     const struct rt_engine_options o = settled(options);
-    const uint64_t fixed = fixed_bytes(&model->config, model->shape, model->ld_columns,
-                                       plan, model->decoded, &o);
+    const uint64_t fixed =
+        fixed_bytes(&model->config, model->shape, model->ld_columns + model->ld_int8,
+                    plan, model->decoded, &o);
     return pages_that_fit(&model->config, plan, fixed, &o, left);
 }
 
@@ -238,8 +239,8 @@ static rt_status choose_pages(struct rt_engine *e)
     const struct rt_model *m = e->model;
     struct rt_engine_options *o = &e->options;
     const struct rt_plan *plan = rt_device_plan(m->dev);
-    const uint64_t fixed =
-        fixed_bytes(&m->config, m->shape, m->ld_columns, plan, model_decoded_bytes(m), o);
+    const uint64_t fixed = fixed_bytes(&m->config, m->shape, m->ld_columns + m->ld_int8,
+                                       plan, model_decoded_bytes(m), o);
     const struct rt_engine_pages fit =
         pages_that_fit(&m->config, plan, fixed, o, rt_device_memory_left(m->dev));
     if (fit.pages == 0)

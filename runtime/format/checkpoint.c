@@ -71,6 +71,21 @@ void fmt_model_close(struct fmt_model **model)
     *model = NULL;
 }
 
+void fmt_model_float_inputs(struct fmt_model *m, bool floats)
+{
+    m->float_inputs = floats;
+}
+
+rt_status fmt_weight_inputs(struct fmt_model *m, const char *name,
+                            enum fmt_inputs *inputs, float *scale)
+{
+    *inputs = FMT_INPUTS_FLOATS;
+    *scale = 0;
+    return m->source->inputs && !m->float_inputs
+               ? m->source->inputs(m, name, inputs, scale)
+               : RT_OK;
+}
+
 void fmt_model_widen(struct fmt_model *m, bool wide)
 {
     m->wide = wide;

@@ -30,6 +30,9 @@ void fmt_model_close(struct fmt_model **model);
 void fmt_model_widen(struct fmt_model *model, bool wide);
 const struct fmt_config *fmt_model_config(const struct fmt_model *model);
 
+/* Whether inputs of matrices stay floats whatever the files say. Off after opening. */
+void fmt_model_float_inputs(struct fmt_model *model, bool floats);
+
 bool fmt_tensor_exists(const struct fmt_model *model, const char *name);
 /* All `count` elements of a float tensor, or of any tensor of a GGUF file. RT_ERR_INPUT:
  * not there, another size, another type, or not finite. */
@@ -69,6 +72,11 @@ RT_CHECKED rt_status fmt_weight_size(struct fmt_model *model, const char *name,
 RT_CHECKED rt_status fmt_weight_shape(struct fmt_model *model, const char *name,
                                       uint32_t out, uint32_t in,
                                       struct rt_weight_shape *shape);
+/* How the inputs of a weight are rounded before they are multiplied: as the file says,
+ * where matmul_w8a8 (shaders/push.h) can do it. *scale: FMT_INPUTS_GIVEN only. RT_ERR_INPUT:
+ * the scale is not there, or no number that can divide. */
+RT_CHECKED rt_status fmt_weight_inputs(struct fmt_model *model, const char *name,
+                                       enum fmt_inputs *inputs, float *scale);
 /* What the file says of a weight, for people. */
 struct fmt_stored {
     char text[64]; /* "Q4_K", "awq 4 bit, groups of 128", "16-bit floats" */

@@ -1,6 +1,7 @@
 /* runtime/format/checkpoint_folder.c
  * A Hugging Face folder: safetensors, packed or not (packed.h). */
 #include "runtime/format/checkpoint_impl.h"
+#include "shaders/push.h"
 
 #include <assert.h>
 #include <math.h>
@@ -290,6 +291,46 @@ fail:
     return st;
 }
 
+/* NAME.input_scale, one number that x / scale is a float for, as quantize needs it. */
+static rt_status input_scale(struct fmt_model *m, const char *name, float *scale)
+{
+    rt_status st;
+    char full[512];
+    snprintf(full, sizeof full, "%s.input_scale", name);
+    TRY(folder_floats(m, full, 1, scale));
+    if (!(*scale >= 0x1p-64f && *scale <= 0x1p64f))
+        return rt_fail(m->ctx, RT_ERR_INPUT,
+                       "'%s': tensor '%s' holds %g, which is no scale of activations",
+                       m->path, full, (double)*scale);
+
+fail:
+    return st;
+}
+
+static rt_status folder_inputs(struct fmt_model *m, const char *name,
+                               enum fmt_inputs *inputs, float *scale)
+{
+    rt_status st;
+    struct fmt_packed p;
+    struct fmt_quantization q;
+    if (!fmt_folder_is_packed(m, name))
+        return RT_OK;
+    TRY(fmt_quant_rules_find(m->ctx, m->path, &m->rules, &m->config.quantization, name,
+                             &q));
+    if (q.inputs == FMT_INPUTS_FLOATS)
+        return RT_OK;
+    TRY(open_packed(m, name, &p));
+    if (p.levels || p.zeros || p.groups != 1 || p.in > W8A8_INPUTS_MAX)
+        return RT_OK;
+    if (q.inputs == FMT_INPUTS_GIVEN)
+        TRY(input_scale(m, name, scale));
+    *inputs = q.inputs;
+    return RT_OK;
+
+fail:
+    return st;
+}
+
 static rt_status load_floats(struct fmt_model *m, const char *name,
                              const struct rt_weight_shape *dest, uint32_t row0,
                              uint32_t first, uint32_t rows, uint32_t *codes)
@@ -513,9 +554,8 @@ static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 }
 
 const struct fmt_source fmt_source_folder = {
-    folder_open,   folder_close,  folder_exists,   folder_count,
-    folder_floats, folder_at,     folder_has_head, folder_bytes,
-    folder_size,   folder_form,   folder_stored,   folder_order,
-    folder_load,   folder_matrix, folder_hash,     folder_stamp,
-    folder_scales,
+    folder_open,   folder_close,    folder_exists, folder_count,  folder_floats,
+    folder_at,     folder_has_head, folder_bytes,  folder_size,   folder_form,
+    folder_stored, folder_order,    folder_load,   folder_matrix, folder_hash,
+    folder_stamp,  folder_scales,   folder_inputs,
 };

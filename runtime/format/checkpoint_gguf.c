@@ -389,5 +389,5 @@ static rt_status gguf_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 const struct fmt_source fmt_source_gguf = {
     gguf_open,     gguf_close,  gguf_exists, gguf_count, gguf_floats, gguf_at,
     gguf_has_head, gguf_bytes,  gguf_size,   gguf_form,  gguf_stored, gguf_order,
-    gguf_load,     gguf_matrix, gguf_hash,   gguf_stamp, NULL,
+    gguf_load,     gguf_matrix, gguf_hash,   gguf_stamp, NULL,        NULL,
 };

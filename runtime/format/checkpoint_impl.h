@@ -17,6 +17,7 @@ struct fmt_model {
     struct rt_ctx *ctx; /* borrowed */
     char *path;
     bool wide;                /* fmt_model_widen */
+    bool float_inputs;        /* fmt_model_float_inputs */
     struct fmt_config config; /* tensors only: nothing but its quantization */
     /* a folder */
     struct fmt_safetensors file;
@@ -55,6 +56,9 @@ struct fmt_source {
     rt_status (*stamp)(struct fmt_model *m, struct fmt_hash_key *key);
     /* NULL: the source has no tensors of scales. */
     rt_status (*scales)(struct fmt_model *m, const char *name, struct fmt_scales *out);
+    /* NULL: floats. */
+    rt_status (*inputs)(struct fmt_model *m, const char *name, enum fmt_inputs *inputs,
+                        float *scale);
 };
 
 extern const struct fmt_source fmt_source_folder, fmt_source_gguf;

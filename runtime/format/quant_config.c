@@ -77,6 +77,26 @@ static const char *beyond_integers(const json_t *config, const json_t *weights)
     return NULL;
 }
 
+/* What of input_activations is executed as it says (shaders/push.h: quantize): 8 bits,
+ * symmetric, a scale per token or a given one; weights of a scale per row. */
+static enum fmt_inputs inputs_of(const json_t *inputs, const json_t *weights,
+                                 const struct fmt_quantization *q)
+{
+    const char *strategy = json_string_value(json_object_get(inputs, "strategy"));
+    const char *type = json_string_value(json_object_get(inputs, "type"));
+    const bool is_dynamic = json_is_true(json_object_get(inputs, "dynamic"));
+    const bool is_local = json_is_string(json_object_get(inputs, "dynamic"));
+    if (q->method != FMT_INT_QUANTIZED || !q->symmetric || q->block[0] ||
+        integer(weights, "group_size") > 0 || integer(inputs, "num_bits") != 8 ||
+        (type && strcmp(type, "int") != 0) || !strategy || is_local ||
+        json_is_false(json_object_get(inputs, "symmetric")))
+        return FMT_INPUTS_FLOATS;
+    if (strcmp(strategy, "token") == 0 && is_dynamic)
+        return FMT_INPUTS_ROWS;
+    return strcmp(strategy, "tensor") == 0 && !is_dynamic ? FMT_INPUTS_GIVEN
+                                                          : FMT_INPUTS_FLOATS;
+}
+
 static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                                  const json_t *config, struct fmt_quantization *q)
 {
@@ -99,7 +119,9 @@ static rt_status read_compressed(struct rt_ctx *ctx, const char *path,
                        "'%s': quantization_config: zero points of weights that are "
                        "floats are not supported",
                        path);
-    q->activations = json_is_object(json_object_get(group, "input_activations")) ||
+    const json_t *inputs = json_object_get(group, "input_activations");
+    q->inputs = inputs_of(inputs, weights, q);
+    q->activations = (json_is_object(inputs) && q->inputs == FMT_INPUTS_FLOATS) ||
                      json_is_object(json_object_get(group, "output_activations"));
     const char *algorithm = json_string_value(json_object_get(config, "algorithm"));
     snprintf(q->algorithm, sizeof q->algorithm, "%s", algorithm ? algorithm : "");

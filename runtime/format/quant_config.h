@@ -25,6 +25,13 @@ enum fmt_method {
     FMT_METHOD_COUNT
 };
 
+/* How the inputs of packed matrices are rounded before they are multiplied. */
+enum fmt_inputs {
+    FMT_INPUTS_FLOATS, /* not at all */
+    FMT_INPUTS_ROWS,   /* to 8 bits, a scale for every token, as it comes ("dynamic") */
+    FMT_INPUTS_GIVEN,  /* to 8 bits by NAME.input_scale ("static") */
+};
+
 struct fmt_quantization {
     bool present;
     enum fmt_method method;
@@ -33,9 +40,10 @@ struct fmt_quantization {
     bool symmetric;
     char algorithm[16]; /* "rtn": what chose the codes, empty where the file is silent */
     uint32_t block[2];  /* rows and columns that share a scale; 0, 0: not in blocks */
-    bool activations;   /* made for activations of few bits too, which stay floats here */
-    bool act_order;     /* GPTQ's desc_act: columns may be in any order */
-    bool mixed; /* modules differ (quant_rules.h); these are the settings of one */
+    enum fmt_inputs inputs; /* of int-quantized: rounded as the file says */
+    bool activations; /* made for activations of few bits too, which stay floats here */
+    bool act_order;   /* GPTQ's desc_act: columns may be in any order */
+    bool mixed;       /* modules differ (quant_rules.h); these are the settings of one */
 };
 
 const char *fmt_method_name(enum fmt_method method); /* "gptq_v2" */

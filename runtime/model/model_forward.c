@@ -84,6 +84,9 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
     if (model->ld_columns)
         TRY(model_buffer(dev, "pass columns", row_bytes(n, model->ld_columns),
                          RT_MEMORY_DEVICE, &pass->columns));
+    if (model->ld_int8)
+        TRY(model_buffer(dev, "pass int8", row_bytes(n, model->ld_int8), RT_MEMORY_DEVICE,
+                         &pass->int8));
     if (keep || rt_device_plan(dev)->decode_rows)
         TRY(model_buffer(dev, "pass decoded", model_decoded_bytes(model),
                          RT_MEMORY_DEVICE, &pass->decoded));
@@ -115,6 +118,7 @@ void model_pass_deinit(struct model_pass *pass)
     rt_buffer_destroy(&pass->act);
     rt_buffer_destroy(&pass->lse);
     rt_buffer_destroy(&pass->columns);
+    rt_buffer_destroy(&pass->int8);
     rt_buffer_destroy(&pass->decoded);
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         rt_buffer_destroy(&pass->u[g]);

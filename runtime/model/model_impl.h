@@ -22,6 +22,10 @@ struct model_weight {
      * uint [ld_in], the input column of each stored one, and the way back; columns that
      * are padding have 0xffffffff. Null: as they are. */
     struct rt_buffer *order, *inverse;
+    /* Inputs are rounded to 8 bits and multiplied as whole numbers (matmul_w8a8), by a scale
+     * per row, or by the float of `given`. */
+    bool int8;
+    struct rt_buffer *given; /* null: a scale per row */
 };
 
 enum { MODEL_TABLE_PARTS_MAX = 32 };
@@ -67,10 +71,11 @@ struct rt_model {
     uint32_t positions;           /* longest context the table serves */
     struct rt_buffer *none;       /* small: stands for bindings that are switched off */
     uint32_t ld_hidden, ld_vocab; /* row strides, floats */
-    uint32_t ld_columns;          /* of inputs in a stored order; 0: no weight has one */
-    uint64_t weight_bytes;        /* device bytes of all weights */
-    double linear_weights;        /* elements of the projections of all layers */
-    double bits_per_weight;       /* of the projections: codes, scales, zeros */
+    uint32_t ld_int8;       /* of inputs as rows of 8 bits, words; 0: all stay floats */
+    uint32_t ld_columns;    /* of inputs in a stored order; 0: no weight has one */
+    uint64_t weight_bytes;  /* device bytes of all weights */
+    double linear_weights;  /* elements of the projections of all layers */
+    double bits_per_weight; /* of the projections: codes, scales, zeros */
 };
 
 /* ---- where its weights lie ---- */
@@ -81,6 +86,8 @@ struct model_part {
     struct rt_weight_shape shape;
     uint32_t *order; /* [in], memory of the caller */
     bool moved;      /* the order is not 0, 1, 2 ... */
+    enum fmt_inputs inputs;
+    float input_scale; /* FMT_INPUTS_GIVEN */
 };
 
 /* Words that the orders of the parts of a group need: MODEL_PARTS_MAX rows of the
@@ -93,6 +100,8 @@ RT_CHECKED rt_status model_plan_group(struct fmt_model *file,
                                       uint32_t layer, uint32_t *order, uint32_t stride,
                                       struct model_part parts[MODEL_PARTS_MAX],
                                       struct model_runs *runs);
+/* Words of a row of inputs in 8 bits of a weight: codes and the texel of the scale. */
+uint32_t model_int8_words(const struct rt_weight_shape *shape);
 /* Whether config.json gives the projections of a group biases. */
 bool model_has_bias(const struct fmt_config *config, enum model_group g);
 /* Device bytes of the buffer that holds one decoded weight at a time, sized for the largest packed one:
@@ -165,6 +174,7 @@ struct model_pass {
     struct rt_buffer *u[MODEL_GROUP_COUNT]; /* LoRA x A'^T */
     struct rt_buffer *lse;                  /* float [rows][heads] */
     struct rt_buffer *columns; /* input in a stored order [rows][ld_columns], or null */
+    struct rt_buffer *int8;    /* input in 8 bits [rows][ld_int8], null: none is */
     struct rt_buffer *decoded; /* one weight in 32 bits, NULL: products decode */
     struct model_tap tap;      /* none after model_pass_init */
 };

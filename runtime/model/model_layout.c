@@ -46,7 +46,8 @@ static bool stored_alike(const struct model_part *a, const struct model_part *b)
 {
     const struct rt_weight_shape *s = &a->shape, *t = &b->shape;
     return s->bits == t->bits && s->group == t->group && s->form == t->form &&
-           a->moved == b->moved &&
+           a->moved == b->moved && a->inputs == b->inputs &&
+           !(a->input_scale != b->input_scale) &&
            memcmp(a->order, b->order, s->in * sizeof *a->order) == 0;
 }
 
@@ -64,6 +65,7 @@ rt_status model_plan_group(struct fmt_model *file, const struct model_group_shap
         part->order = order + (uint64_t)p * stride;
         TRY(fmt_weight_shape(file, part->name, s->out[p], s->in, &part->shape));
         TRY(fmt_weight_order(file, part->name, s->in, part->order, &part->moved));
+        TRY(fmt_weight_inputs(file, part->name, &part->inputs, &part->input_scale));
     }
     for (uint32_t p = 0, end; p < s->parts; p = end) {
         for (end = p + 1; end < s->parts && stored_alike(&parts[p], &parts[end]);)
@@ -71,6 +73,7 @@ rt_status model_plan_group(struct fmt_model *file, const struct model_group_shap
         struct model_run *run = &runs->run[runs->count++];
         *run = (struct model_run){ .part0 = p, .parts = end - p };
         run->weight.shape = parts[p].shape;
+        run->weight.int8 = parts[p].inputs != FMT_INPUTS_FLOATS;
         run->weight.shape.out = run->weight.shape.out_pad =
             (end < s->parts ? s->row0[end] : s->out_pad) - s->row0[p];
     }
@@ -78,6 +81,11 @@ rt_status model_plan_group(struct fmt_model *file, const struct model_group_shap
 
 fail:
     return st;
+}
+
+uint32_t model_int8_words(const struct rt_weight_shape *s)
+{
+    return s->in_pad / 4 + 4;
 }
 
 bool model_has_bias(const struct fmt_config *c, enum model_group g)
@@ -128,6 +136,9 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
         for (uint32_t r = 0; r < runs.count; r++) {
             size->projections += rt_weight_bytes(&runs.run[r].weight.shape);
             add_decoded(&runs.run[r].weight.shape, &size->decoded);
+            const uint32_t int8 = model_int8_words(&runs.run[r].weight.shape);
+            if (runs.run[r].weight.int8 && int8 > size->ld_int8)
+                size->ld_int8 = int8;
             if (!parts[runs.run[r].part0].moved)
                 continue;
             size->rest += 2ull * s->ld_in * sizeof(uint32_t);

@@ -20,6 +20,7 @@ struct model_size {
     uint64_t file;        /* of the tensors in the files */
     uint64_t decoded;     /* the largest packed weight in 32 bits: scratch of a pass */
     uint32_t ld_columns;  /* of inputs in a stored order; 0: no weight has one */
+    uint32_t ld_int8;     /* of inputs in 8 bits, words; 0: all stay floats */
 };
 
 RT_CHECKED rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
@@ -27,7 +28,7 @@ RT_CHECKED rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
 /* All of it for contexts of `positions` tokens. */
 uint64_t model_size_bytes(const struct model_size *size, uint32_t positions);
 /* Of the activations of one pass of `rows` rows without adapter (model_pass_init), without
- * the buffer of a decoded weight. */
+ * the buffer of a decoded weight. ld_columns: of inputs in a stored order and in 8 bits. */
 uint64_t model_pass_bytes(const struct fmt_config *config,
                           const struct model_group_shape shape[MODEL_GROUP_COUNT],
                           uint32_t ld_columns, uint32_t rows);

@@ -132,6 +132,22 @@ fail:
     return st;
 }
 
+/* A scale that the file gives for the inputs of a weight. */
+static rt_status put_inputs(struct loader *l, const struct model_part *part,
+                            struct model_weight *w)
+{
+    rt_status st = RT_OK;
+    const uint32_t words = model_int8_words(&w->shape);
+    l->model->ld_int8 = words > l->model->ld_int8 ? words : l->model->ld_int8;
+    if (part->inputs != FMT_INPUTS_GIVEN)
+        return RT_OK;
+    TRY(model_buffer(l->model->dev, part->name, 16, RT_MEMORY_DEVICE, &w->given));
+    TRY(rt_buffer_write(w->given, 0, &part->input_scale, sizeof part->input_scale));
+
+fail:
+    return st;
+}
+
 static rt_status load_run(struct loader *l, const struct model_group_shape *s,
                           const struct model_part *parts, struct model_run *run)
 {
@@ -149,6 +165,8 @@ static rt_status load_run(struct loader *l, const struct model_group_shape *s,
     }
     if (first->moved)
         TRY(put_order(l, first, s->ld_in, w));
+    if (w->int8)
+        TRY(put_inputs(l, first, w));
     return RT_OK;
 
 fail:
@@ -421,6 +439,22 @@ static rt_status check_fits(struct loader *l, const char *folder)
         (double)size.tables / GIB, (double)have / GIB);
 }
 
+/* How the inputs of a folder that was made for 8 bits are taken. */
+static void tell_inputs(const struct rt_model *m, const char *folder)
+{
+    struct rt_ctx *ctx = rt_device_ctx(m->dev);
+    if (m->ld_int8)
+        rt_log(ctx, RT_LOG_INFO,
+               "'%s': activations are rounded to 8 bits and multiplied as whole numbers, "
+               "as the folder says",
+               folder);
+    else if (rt_device_plan(m->dev)->float_inputs &&
+             m->config.quantization.inputs != FMT_INPUTS_FLOATS)
+        rt_log(ctx, RT_LOG_WARNING,
+               "'%s' was made for activations of 8 bits; they stay floats (--int8 off)",
+               folder);
+}
+
 rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t positions,
                         struct rt_model **out)
 {
@@ -435,6 +469,7 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
     l.model = m;
     TRY(fmt_model_open(ctx, folder, &l.file));
     fmt_model_widen(l.file, rt_device_plan(dev)->wide_weights);
+    fmt_model_float_inputs(l.file, rt_device_plan(dev)->float_inputs);
     m->config = *fmt_model_config(l.file);
     const uint32_t most = m->config.max_positions;
     m->positions = positions                     ? positions
@@ -458,6 +493,7 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
         goto fail;
     }
     TRY(load_all(&l));
+    tell_inputs(m, folder);
     *out = m;
     m = NULL;
 
@@ -476,6 +512,7 @@ static void weight_destroy(struct model_weight *w)
     rt_buffer_destroy(&w->scales);
     rt_buffer_destroy(&w->order);
     rt_buffer_destroy(&w->inverse);
+    rt_buffer_destroy(&w->given);
 }
 
 void rt_model_destroy(struct rt_model **pm)

@@ -101,6 +101,55 @@ static struct rt_slice input_of(struct model_pass *pass, struct rt_list *list,
     return columns;
 }
 
+/* y = x W^T for the parts of one run, x rounded to 8 bits first. */
+static void record_int8_run(struct model_pass *pass, struct rt_list *list, uint32_t rows,
+                            const struct product *product, const struct model_run *run)
+{
+    const struct rt_model *m = pass->model;
+    const struct model_group_shape *s = &m->shape[product->group];
+    const struct model_weight *w = &run->weight;
+    const struct model_lora *lora = product->lora;
+    const uint64_t row0 = s->row0[run->part0];
+    const struct rt_slice none = model_slice(m->none);
+    uint32_t ldx;
+    const struct rt_slice x = input_of(pass, list, rows, product, run, &ldx);
+    assert(pass->int8 && model_int8_words(&w->shape) <= m->ld_int8);
+    const struct quantize_push rounding = { .rows = rows,
+                                            .cols = w->shape.in_pad,
+                                            .ldx = ldx,
+                                            .ldq = m->ld_int8,
+                                            .given = w->given != NULL };
+    const struct rt_slice rounded[] = { x, w->given ? model_slice(w->given) : none,
+                                        model_slice(pass->int8) };
+    rt_list_op(list, RT_OP_quantize, &rounding, rounded);
+    const struct matmul_w8a8_push push = {
+        .rows = rows,
+        .out_pad = w->shape.out_pad,
+        .in_pad = w->shape.in_pad,
+        .form = w->shape.form,
+        .ldq = m->ld_int8,
+        .ldy = s->ld_out,
+        .offy = (uint32_t)row0,
+        .flags = (product->bias ? MATMUL_BIAS : 0) |
+                 (product->residual ? MATMUL_RESIDUAL : 0) | (lora ? MATMUL_LORA : 0),
+        .ldu = lora ? lora->ld_u : 0,
+        .rank = lora ? lora->rank : 0,
+        .part1 = part_row(s, run, 1),
+        .part2 = part_row(s, run, 2),
+    };
+    const struct rt_slice slices[] = {
+        model_slice(w->codes),
+        model_slice(w->scales),
+        model_slice(pass->int8),
+        lora ? model_slice(pass->u[product->group]) : none,
+        lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none,
+        product->bias ? model_slice_at(product->bias, row0 * sizeof(float)) : none,
+        product->residual ? model_slice(product->residual) : none,
+        model_slice(product->y),
+    };
+    rt_list_op(list, RT_OP_matmul_w8a8, &push, slices);
+}
+
 /* y = x W^T for the parts of one run. */
 static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t rows,
                        const struct product *product, const struct model_run *run)
@@ -167,5 +216,8 @@ void model_record_group(struct model_pass *pass, struct rt_list *list, uint32_t 
     if (product.lora)
         record_lora_down(pass, list, product.lora, g, rows, x, ldx);
     for (uint32_t r = 0; r < layer->group[g].count; r++)
-        record_run(pass, list, rows, &product, &layer->group[g].run[r]);
+        if (layer->group[g].run[r].weight.int8)
+            record_int8_run(pass, list, rows, &product, &layer->group[g].run[r]);
+        else
+            record_run(pass, list, rows, &product, &layer->group[g].run[r]);
 }

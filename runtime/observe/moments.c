@@ -31,6 +31,7 @@ struct sums {
     float *maxima;            /* [in], NULL: not asked for */
     double *means;            /* [in], sums until they are handed over; the same */
     double *squares;          /* [in], likewise */
+    float *sample;            /* [OBSERVE_SAMPLED][in]; the same */
 };
 
 struct observer {
@@ -227,7 +228,8 @@ static rt_status make_magnitudes(struct observer *o, enum model_group g)
     rt_status st;
     struct sums *sums = &o->sums[g];
     const uint32_t what = o->task->what, in = o->task->model->shape[g].in;
-    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES)) && !sums->on_host)
+    if (!(what & (OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES | OBSERVE_SAMPLE)) &&
+        !sums->on_host)
         return RT_OK;
     sums->ld = g == MODEL_O ? o->pass.ld_att : o->task->model->shape[g].ld_in;
     TRY(model_buffer(o->dev, "inputs", 4ull * o->pass.rows * sums->ld, RT_MEMORY_READBACK,
@@ -238,9 +240,12 @@ static rt_status make_magnitudes(struct observer *o, enum model_group g)
         sums->means = rt_alloc(o->ctx, in, sizeof *sums->means);
     if (what & OBSERVE_SQUARES)
         sums->squares = rt_alloc(o->ctx, in, sizeof *sums->squares);
+    if (what & OBSERVE_SAMPLE)
+        sums->sample = rt_alloc(o->ctx, OBSERVE_SAMPLED, in * sizeof *sums->sample);
     if ((what & OBSERVE_MAXIMA && !sums->maxima) ||
         (what & OBSERVE_MEANS && !sums->means) ||
-        (what & OBSERVE_SQUARES && !sums->squares))
+        (what & OBSERVE_SQUARES && !sums->squares) ||
+        (what & OBSERVE_SAMPLE && !sums->sample))
         return no_memory(o->ctx, "magnitudes", 20.0 * in);
     return RT_OK;
 
@@ -307,6 +312,7 @@ static void deinit(struct observer *o)
         rt_free(o->sums[g].maxima);
         rt_free(o->sums[g].means);
         rt_free(o->sums[g].squares);
+        rt_free(o->sums[g].sample);
     }
     rt_buffer_destroy(&o->x);
     model_pass_deinit(&o->pass);
@@ -389,11 +395,33 @@ static void add_moments(struct observer *o, enum model_group g)
     }
 }
 
-static void add_magnitudes(struct observer *o, enum model_group g)
+static uint32_t sampled_of(const struct observer *o)
+{
+    return o->rows < OBSERVE_SAMPLED ? (uint32_t)o->rows : OBSERVE_SAMPLED;
+}
+
+/* Keeps the rows of a part that belong to the sample; `x` is the first. */
+static void add_sample(const struct observer *o, const struct part *part,
+                       const struct sums *sums, const float *x, uint32_t in)
+{
+    const uint64_t count = sampled_of(o);
+    uint64_t i = (part->row0 * count + o->rows - 1) / o->rows;
+    for (; i < count; i++) {
+        const uint64_t row = i * o->rows / count;
+        if (row >= part->row0 + part->rows)
+            return;
+        memcpy(sums->sample + i * in, x + (row - part->row0) * sums->ld, in * sizeof *x);
+    }
+}
+
+static void add_magnitudes(struct observer *o, const struct part *part,
+                           enum model_group g)
 {
     const struct sums *sums = &o->sums[g];
     const uint32_t in = o->task->model->shape[g].in;
     const float *x = rt_buffer_map(sums->inputs);
+    if (sums->sample)
+        add_sample(o, part, sums, x, in);
     for (uint32_t r = 0; r < o->batch.rows; r++, x += sums->ld)
         for (uint32_t i = 0; i < in; i++) {
             if (sums->maxima)
@@ -439,7 +467,7 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
         if (o->sums[g].on_host)
             add_moments(o, (enum model_group)g);
         if (t->what & ~(uint32_t)OBSERVE_MOMENTS)
-            add_magnitudes(o, (enum model_group)g);
+            add_magnitudes(o, part, (enum model_group)g);
     }
     count_time(&o->times.sums_ns, &now);
     if (layer + 1 < t->model->config.layers)
@@ -477,6 +505,8 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
         .maxima = sums->maxima,
         .means = sums->means,
         .squares = sums->squares,
+        .sample = sums->sample,
+        .sampled = sums->sample ? sampled_of(o) : 0,
     };
     for (uint32_t i = 0; sums->means && i < moment.in; i++)
         sums->means[i] /= (double)o->rows;

@@ -28,14 +28,20 @@
 
 #include "runtime/observe/sequence.h"
 
-enum { OBSERVE_BLOCK = 256, OBSERVE_ROWS_DEFAULT = 1024, OBSERVE_PANELS_MAX = 128 };
+enum {
+    OBSERVE_BLOCK = 256,
+    OBSERVE_ROWS_DEFAULT = 1024,
+    OBSERVE_PANELS_MAX = 128,
+    OBSERVE_SAMPLED = 128
+};
 
 /* May be or-ed. */
 enum observe_what {
     OBSERVE_MOMENTS = 1,
     OBSERVE_MAXIMA = 2,
     OBSERVE_MEANS = 4,
-    OBSERVE_SQUARES = 8 /* the diagonal of the moments alone, at the cost of maxima */
+    OBSERVE_SQUARES = 8, /* the diagonal of the moments alone, at the cost of maxima */
+    OBSERVE_SAMPLE = 16
 };
 
 /* X^T X of one group, symmetric [in][in]. Panel p holds rows p * height up to the next
@@ -70,6 +76,10 @@ struct observe_group {
     const float *maxima;   /* [in] largest |x| of each column, NULL if not asked for */
     const double *means;   /* [in] mean |x| of each column, NULL if not asked for */
     const double *squares; /* [in] mean x^2 of each column, NULL if not asked for */
+    /* [sampled][in]: OBSERVE_SAMPLED of the rows, or all if there are fewer, evenly from the
+     * first on: row i is that of the token i rows / sampled. NULL if not asked for. */
+    const float *sample;
+    uint32_t sampled;
 };
 
 /* Where the time of a task went, nanoseconds. */

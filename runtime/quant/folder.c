@@ -312,6 +312,9 @@ static rt_status check_names(struct rt_ctx *ctx, const struct quant_options *opt
     if (quant_method_of(options)->needs && !calibration)
         return rt_fail(ctx, RT_ERR_USAGE, "method %s needs calibration text (--calib)",
                        quant_method_of(options)->name);
+    if (options->inputs == QUANT_INPUTS_GIVEN && !calibration)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "--activations static needs calibration text (--calib)");
     if (fmt_exists(to) && !force)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);

@@ -5,6 +5,7 @@
 
 #include "runtime/format/peft.h"
 #include "runtime/model/model_layout.h"
+#include "runtime/quant/int8.h"
 #include "runtime/quant/plan.h"
 #include "runtime/quant/rtn.h"
 
@@ -165,6 +166,8 @@ static rt_status pack_module(struct quant_writer *w, struct module *m)
 {
     float *scales = m->codes.scales;
     m->codes.scales = NULL; /* taken */
+    if (w->options->inputs != QUANT_INPUTS_FLOATS)
+        return quant_int8_pack(w, &m->matrix, m->codes.codes, scales);
     return add_packed(w, m->matrix.name, m->matrix.out, m->matrix.in, m->codes.codes,
                       scales, m->codes.zeros);
 }
@@ -373,6 +376,7 @@ static rt_status take_group(void *user, const struct observe_group *seen)
                  fmt_module_path[s->module[p]]);
         st = init_module(c->w, names[p], s->out[p], s->in, &modules[p]);
         modules[p].matrix.moment = seen->moment;
+        modules[p].matrix.seen = seen;
     }
     if (st == RT_OK)
         st = quantize_group(c, seen, modules, s->parts);
@@ -419,7 +423,8 @@ rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t first)
                                        .sequences = w->calibration->sequences,
                                        .count = w->calibration->count,
                                        .what = OBSERVE_MOMENTS |
-                                               quant_method_of(w->options)->needs,
+                                               quant_method_of(w->options)->needs |
+                                               quant_int8_needs(w->options),
                                        .group = take_group,
                                        .pass = after_pass,
                                        .first_layer = first,

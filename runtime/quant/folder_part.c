@@ -47,13 +47,13 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     char model[65], text[512];
     const struct quant_options *o = w->asked;
     TRY(fmt_model_hash(w->model, model));
-    const int n =
-        snprintf(text, sizeof text,
-                 "part 1 %s %s %s bits %u group %u asym %d f32 %d "
-                 "search %d natural %d damping %a device %s",
-                 rt_version, model, quant_method_of(o)->name, o->bits, o->group,
-                 o->asymmetric, o->keep_f32, o->search, o->natural_order, o->damping,
-                 w->calibration ? quant_calibration_device(w->calibration) : "none");
+    const int n = snprintf(
+        text, sizeof text,
+        "part 1 %s %s %s bits %u group %u asym %d f32 %d "
+        "search %d natural %d damping %a inputs %d device %s",
+        rt_version, model, quant_method_of(o)->name, o->bits, o->group, o->asymmetric,
+        o->keep_f32, o->search, o->natural_order, o->damping, (int)o->inputs,
+        w->calibration ? quant_calibration_device(w->calibration) : "none");
     sha256_init(&hash);
     sha256_add(&hash, text, (size_t)n);
     for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {

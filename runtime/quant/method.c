@@ -6,7 +6,9 @@
 #include "runtime/quant/awq.h"
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/grid.h"
+#include "runtime/quant/int8.h"
 #include "runtime/quant/rtn.h"
+#include "runtime/quant/smoothquant.h"
 
 #include <cblas.h>
 #include <string.h>
@@ -45,6 +47,14 @@ rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
     if (o->group % 32 != 0)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "--group %u: a multiple of 32, or 'row', is possible", o->group);
+    if (o->inputs != QUANT_INPUTS_FLOATS && (o->bits != 8 || o->group || o->asymmetric))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "activations of 8 bits need --bits 8 --group row, without --asym");
+    if (o->method && o->method->quantize == quant_smoothquant &&
+        o->inputs == QUANT_INPUTS_FLOATS)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "smoothquant is for activations of 8 bits: --activations dynamic "
+                       "or static");
     if (!(o->damping >= 0 && o->damping <= 1))
         return rt_fail(ctx, RT_ERR_USAGE, "--damping %g: 0 to 1 is possible", o->damping);
     return RT_OK;
@@ -132,6 +142,8 @@ rt_status quant_objective(struct rt_ctx *ctx, const struct quant_options *o,
                           const struct quant_matrix *m, const struct quant_codes *c,
                           double *out)
 {
+    if (o->inputs != QUANT_INPUTS_FLOATS && m->seen)
+        return quant_int8_objective(ctx, o, m, c, out);
     const uint32_t groups = quant_groups(o, m->in), group = quant_group(o, m->in);
     float *d = rt_alloc(ctx, (size_t)m->out * m->in, sizeof *d);
     if (!d)

@@ -10,6 +10,13 @@
 struct quant_method;
 struct quant_plan;
 
+/* What a folder asks of the inputs of its matrices. */
+enum quant_inputs {
+    QUANT_INPUTS_FLOATS, /* nothing */
+    QUANT_INPUTS_ROWS,   /* 8 bits, a scale for every token as it comes */
+    QUANT_INPUTS_GIVEN,  /* 8 bits, one scale per matrix, of the calibration text */
+};
+
 struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */
     uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
@@ -20,7 +27,8 @@ struct quant_options {
     const struct quant_method *method; /* NULL: the first of the table, rtn */
     bool search;                       /* the range of every group is searched (grid.h) */
     bool natural_order;                /* gptq: columns as they are, not by activation */
-    double damping; /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
+    enum quant_inputs inputs; /* not floats: 8 bits per row, symmetric (int8.h) */
+    double damping;           /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
     /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */
     const struct quant_plan *plan;
 };
@@ -33,6 +41,7 @@ struct quant_matrix {
     const float *w;
     uint32_t out, in;
     const struct observe_moment *moment; /* of its inputs; NULL: no calibration */
+    const struct observe_group *seen;    /* what else is known of them; the same */
     /* [in], NULL: 1. The inputs are those of the moment, each divided by this (awq.h). */
     const float *divisors;
 };

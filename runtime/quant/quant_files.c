@@ -23,6 +23,21 @@ static const char *const copied[] = {
     "chat_template.jinja",
 };
 
+/* Of weights and activations of 8 bits. */
+static json_t *int8_config(const struct quant_options *o)
+{
+    const bool given = o->inputs == QUANT_INPUTS_GIVEN;
+    return json_pack(
+        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:b}, "
+        "s:{s:i, s:s, s:b, s:s, s:b}, s:n}}, s:[s], s:s}",
+        "quant_method", "compressed-tensors", "format", "int-quantized",
+        "quantization_status", "compressed", "config_groups", "group_0", "targets",
+        "Linear", "weights", "num_bits", 8, "type", "int", "symmetric", 1, "strategy",
+        "channel", "dynamic", 0, "input_activations", "num_bits", 8, "type", "int",
+        "symmetric", 1, "strategy", given ? "tensor" : "token", "dynamic", !given,
+        "output_activations", "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
+}
+
 /* Takes `targets`. */
 static json_t *config_group(const struct quant_options *o, uint32_t bits, json_t *targets)
 {
@@ -69,6 +84,8 @@ static json_t *config_groups(const struct quant_options *o, uint32_t layers)
 
 static json_t *quantization_config(const struct quant_options *o, const json_t *config)
 {
+    if (o->inputs != QUANT_INPUTS_FLOATS)
+        return int8_config(o);
     const json_t *layers = json_object_get(config, "num_hidden_layers");
     return json_pack("{s:s, s:s, s:s, s:o, s:[s], s:s}", "quant_method",
                      "compressed-tensors", "format", "pack-quantized",

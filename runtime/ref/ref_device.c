@@ -220,6 +220,7 @@ static void plan_make(const struct rt_device_info *info,
     (void)info;
     *plan = (struct rt_plan){ .family = RT_FAMILY_LANES,
                               .kv = rt_plan_kv(options->kv, true),
+                              .float_inputs = options->float_inputs,
                               .lanes = 1,
                               .binding_bytes_max = UINT64_MAX,
                               .texel_bytes_max = 0,
@@ -230,7 +231,8 @@ static rt_status device_create(struct rt_ctx *ctx,
                                const struct rt_device_options *options,
                                const struct rt_device_info *info, struct rt_device **out)
 {
-    const struct rt_plan_options asked = { .kv = options->kv };
+    const struct rt_plan_options asked = { .kv = options->kv,
+                                           .float_inputs = options->float_inputs };
     if (options->products != RT_PRODUCTS_F32)
         return rt_fail(ctx, RT_ERR_NO_DEVICE,
                        "device 'ref' computes products in f32 only, not in %s",

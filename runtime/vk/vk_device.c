@@ -289,7 +289,8 @@ static rt_status device_create(struct rt_ctx *ctx,
     }
     const struct rt_plan_options plan = { .family = options->family,
                                           .products = options->products,
-                                          .kv = options->kv };
+                                          .kv = options->kv,
+                                          .float_inputs = options->float_inputs };
     if (!rt_plan_products_there(&info->facts, options->products, &note)) {
         st =
             rt_fail(ctx, RT_ERR_NO_DEVICE,

@@ -11,6 +11,18 @@ static double next_number(uint64_t *x)
     return (double)(*x >> 40) / 16777216 - 0.5;
 }
 
+/* Token t, if it is one of those that are kept. */
+static void keep_token(struct test_calibrated *c, uint32_t t, const double *x)
+{
+    const uint32_t n = c->seen.sampled,
+                   i = (uint32_t)(((uint64_t)t * n + c->tokens - 1) / c->tokens);
+    for (uint32_t k = 0; k < c->in; k++) {
+        c->maxima[k] = fmaxf(c->maxima[k], fabsf((float)x[k]));
+        if (i < n && (uint64_t)i * c->tokens / n == t)
+            c->sample[(size_t)i * c->in + k] = (float)x[k];
+    }
+}
+
 static void add_token(struct test_calibrated *c, uint64_t *seed, double *x, double *sums)
 {
     double before = 0;
@@ -28,8 +40,10 @@ static void make_inputs(struct test_calibrated *c, uint64_t seed)
 {
     const size_t square = (size_t)c->in * c->in;
     double *sums = calloc(square, sizeof *sums), *x = calloc(c->in, sizeof *x);
-    for (uint32_t t = 0; t < c->tokens; t++)
+    for (uint32_t t = 0; t < c->tokens; t++) {
         add_token(c, &seed, x, sums);
+        keep_token(c, t, x);
+    }
     for (uint32_t k = 0; k < c->in; k++)
         c->means[k] /= c->tokens;
     for (size_t i = 0; i < square; i++)
@@ -49,6 +63,15 @@ void test_calibrated_init(struct test_calibrated *c, const uint32_t *out, uint32
     c->moment = (struct observe_moment){
         .in = in, .rows = tokens, .height = in, .panels = 1, .panel = { c->h }
     };
+    c->maxima = calloc(in, sizeof *c->maxima);
+    c->sample = calloc((size_t)OBSERVE_SAMPLED * in, sizeof *c->sample);
+    c->seen =
+        (struct observe_group){ .in = in,
+                                .rows = tokens,
+                                .maxima = c->maxima,
+                                .sample = c->sample,
+                                .sampled =
+                                    tokens < OBSERVE_SAMPLED ? tokens : OBSERVE_SAMPLED };
     for (uint32_t p = 0; p < parts; p++)
         seed += out[p] * UINT64_C(1000003);
     seed += in;
@@ -59,9 +82,12 @@ void test_calibrated_init(struct test_calibrated *c, const uint32_t *out, uint32
         c->w[p] = malloc(count * sizeof *c->w[p]);
         for (size_t i = 0; i < count; i++)
             c->w[p][i] = (float)next_number(&seed);
-        c->matrix[p] = (struct quant_matrix){
-            .name = "example", .w = c->w[p], .out = out[p], .in = in, .moment = &c->moment
-        };
+        c->matrix[p] = (struct quant_matrix){ .name = "example",
+                                              .w = c->w[p],
+                                              .out = out[p],
+                                              .in = in,
+                                              .moment = &c->moment,
+                                              .seen = &c->seen };
     }
     c->codes = (struct quant_codes){ malloc(largest), malloc(largest * sizeof(float)),
                                      malloc(largest), 0 };
@@ -74,6 +100,8 @@ void test_calibrated_deinit(struct test_calibrated *c)
         free(c->w[p]);
     free(c->h);
     free(c->means);
+    free(c->maxima);
+    free(c->sample);
     free(c->codes.codes);
     free(c->codes.scales);
     free(c->codes.zeros);

@@ -12,6 +12,8 @@ struct test_calibrated {
     uint32_t parts, in, tokens, out[MODEL_PARTS_MAX];
     float *w[MODEL_PARTS_MAX], *h;
     double *means;
+    float *maxima, *sample; /* of `seen`, as observe.h says */
+    struct observe_group seen;
     struct observe_moment moment;
     struct quant_matrix matrix[MODEL_PARTS_MAX];
     struct quant_codes codes;

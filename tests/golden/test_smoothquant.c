@@ -1,0 +1,345 @@
+/* SmoothQuant and W8A8 against a reference in float64 and whole numbers
+ * (make_smoothquant.py): the exponent that is chosen, its factors and error, codes of weights
+ * and inputs, scales, sums. Folders compute what the model does, on every device, with the
+ * same bits at batch 1, 7 and 64, and in floats if asked for. */
+#include "runtime/engine/engine.h"
+#include "runtime/observe/score.h"
+#include "runtime/quant/folder.h"
+#include "runtime/quant/int8.h"
+#include "runtime/quant/smoothquant.h"
+#include "runtime/ref/ref.h"
+#include "tests/support/calibrated.h"
+#include "tests/support/devices.h"
+#include "tests/support/files.h"
+#include "tests/support/generated.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double number(const json_t *c, const char *key)
+{
+    return json_number_value(json_object_get(c, key));
+}
+
+/* What the op makes of a row: the same codes and scale as the search assumed. */
+static void expect_op(const float *x, uint32_t in, float given, const double *codes,
+                      float scale)
+{
+    uint32_t q[80] = { 0 };
+    float s;
+    const struct quantize_push push = {
+        .rows = 1, .cols = in, .ldx = in, .ldq = in / 4 + 4, .given = given != 0
+    };
+    void *const bindings[] = { (void *)(uintptr_t)x, &given, q };
+    assert_true(in / 4 + 4 <= RT_COUNT(q));
+    ref_table[RT_OP_quantize](&push, bindings);
+    memcpy(&s, &q[in / 4], sizeof s);
+    assert_true(s == scale);
+    for (uint32_t k = 0; k < in; k++) {
+        const uint32_t byte = q[k / 16 * 4 + k % 4] >> 8 * (k % 16 / 4) & 255u;
+        assert_int_equal((int8_t)byte, (int)codes[k]);
+    }
+}
+
+/* Codes of inputs and their sums with the codes of the first matrix, of three rows. */
+static size_t expect_rows(const json_t *c, const struct test_calibrated *e,
+                          const float *factors, float given, const int8_t *expected)
+{
+    enum { ROWS = 3 };
+    const size_t in = e->in, out = e->out[0];
+    const int8_t *sums = expected + ROWS * in;
+    for (size_t r = 0; r < ROWS; r++) {
+        double codes[288];
+        float x[288], scale;
+        assert_true(in <= RT_COUNT(codes));
+        quant_int8_row(e->sample + r * in, factors, e->in, given, codes, &scale);
+        for (size_t k = 0; k < in; k++) {
+            x[k] = e->sample[r * in + k] / factors[k];
+            assert_int_equal((int)codes[k], expected[r * in + k]);
+        }
+        assert_true((double)scale ==
+                    json_number_value(json_array_get(json_object_get(c, "scales"), r)));
+        expect_op(x, e->in, given, codes, scale);
+        for (size_t o = 0; o < out; o++) {
+            int32_t sum = 0, wanted;
+            memcpy(&wanted, sums + 4 * (r * out + o), sizeof wanted);
+            for (size_t k = 0; k < in; k++)
+                sum += (int)codes[k] * (e->codes.codes[o * in + k] - 128);
+            assert_int_equal(sum, wanted);
+        }
+    }
+    return ROWS * (in + 4 * out);
+}
+
+static size_t expect_case(const json_t *c, const int8_t *expected)
+{
+    struct rt_ctx ctx = { 0 };
+    struct test_calibrated e;
+    uint32_t out[MODEL_PARTS_MAX];
+    double error = 0, one;
+    const json_t *outs = json_object_get(c, "outs");
+    const bool given = json_is_true(json_object_get(c, "static"));
+    for (size_t p = 0; p < json_array_size(outs); p++)
+        out[p] = (uint32_t)json_integer_value(json_array_get(outs, p));
+    const struct quant_options o = { .bits = 8,
+                                     .inputs =
+                                         given ? QUANT_INPUTS_GIVEN : QUANT_INPUTS_ROWS };
+    test_calibrated_init(&e, out, (uint32_t)json_array_size(outs),
+                         (uint32_t)number(c, "in"), (uint32_t)number(c, "tokens"));
+    float *factors = malloc(e.in * sizeof *factors);
+    assert_non_null(factors);
+    assert_int_equal(quant_smoothquant_scale(&ctx, &o, e.matrix, e.parts, NULL, factors),
+                     RT_OK);
+    assert_true(fabs((double)factors[0] - number(c, "first")) < 1e-6);
+    assert_true(fabs((double)factors[e.in - 1] - number(c, "last")) < 1e-6);
+    for (uint32_t p = e.parts; p-- > 0;) {
+        for (size_t i = 0; i < (size_t)e.out[p] * e.in; i++)
+            e.w[p][i] *= factors[i % e.in];
+        e.matrix[p].divisors = factors;
+        assert_int_equal(quant_smoothquant(&ctx, &o, &e.matrix[p], &e.codes), RT_OK);
+        assert_int_equal(quant_objective(&ctx, &o, &e.matrix[p], &e.codes, &one), RT_OK);
+        error += one;
+    }
+    assert_true(fabs(error / number(c, "error") - 1) < 1e-9);
+    const size_t count = (size_t)e.out[0] * e.in;
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(e.codes.codes[i] - 128, expected[i]);
+    const float scale = given ? quant_int8_given(&e.matrix[0]) : 0;
+    const size_t rest = expect_rows(c, &e, factors, scale, expected + count);
+    free(factors);
+    test_calibrated_deinit(&e);
+    return count + rest;
+}
+
+static void all_of_it_equals_the_reference(void **state)
+{
+    (void)state;
+    char path[1024];
+    size_t size, at = 0;
+    json_t *cases = json_load_file(
+        test_path(path, sizeof path, "tests/golden/quant/smoothquant.json"), 0, NULL);
+    char *codes = test_file_read(
+        test_path(path, sizeof path, "tests/golden/quant/smoothquant.codes"), &size);
+    assert_int_equal(json_array_size(cases), 6);
+    for (size_t i = 0; i < json_array_size(cases); i++)
+        at += expect_case(json_array_get(cases, i), (const int8_t *)codes + at);
+    assert_int_equal(at, size);
+    json_decref(cases);
+    free(codes);
+}
+
+static void no_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct test_calibrated e;
+    float factors[64];
+    const struct quant_options o = { .bits = 8, .inputs = QUANT_INPUTS_ROWS };
+    test_calibrated_init(&e, (const uint32_t[]){ 8, 16 }, 2, 64, 70);
+    rt_status st = RT_ERR_HOST_MEMORY;
+    for (uint64_t n = 1; st != RT_OK; n++) {
+        struct rt_ctx ctx = { .alloc_fail_at = n };
+        assert_true(n < 500);
+        st = quant_smoothquant_scale(&ctx, &o, e.matrix, 2, NULL, factors);
+        assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+    }
+    test_calibrated_deinit(&e);
+}
+
+/* ---- folders ---- */
+
+enum { TOKENS = 48, PROMPTS = 16, PROMPT = 9, NEW = 6 };
+
+static uint32_t id_at(uint32_t t, uint32_t vocab)
+{
+    return (t * 7 + t * t) % vocab;
+}
+
+/* Logits of all of some tokens by a folder; *vocab per token, owned by the caller. */
+static float *logits_of(struct rt_device *dev, const char *folder, uint32_t *vocab)
+{
+    uint32_t ids[TOKENS];
+    struct rt_model *model = NULL;
+    struct rt_scorer *scorer = NULL;
+    if (rt_model_load(dev, folder, 64, &model) != RT_OK ||
+        rt_scorer_create(model, NULL, NULL, 64, &scorer) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    *vocab = rt_model_config(model)->vocab;
+    for (uint32_t t = 0; t < TOKENS; t++)
+        ids[t] = id_at(t, *vocab);
+    float *logits = malloc((size_t)TOKENS * *vocab * sizeof *logits);
+    assert_int_equal(rt_scorer_logits(scorer, ids, TOKENS, logits), RT_OK);
+    rt_scorer_destroy(&scorer);
+    rt_model_destroy(&model);
+    return logits;
+}
+
+/* Root of the mean squared difference of the logits of two folders, each on a device. */
+static double apart(struct rt_device *a, const char *from, struct rt_device *b,
+                    const char *to)
+{
+    uint32_t vocab;
+    double sum = 0;
+    float *x = logits_of(a, from, &vocab), *y = logits_of(b, to, &vocab);
+    for (size_t i = 0; i < (size_t)TOKENS * vocab; i++)
+        sum += pow((double)x[i] - (double)y[i], 2);
+    free(x);
+    free(y);
+    return sqrt(sum / ((double)TOKENS * vocab));
+}
+
+static void quantize(struct rt_device *dev, const char *from, const char *to,
+                     const char *method, enum quant_inputs inputs)
+{
+    uint32_t ids[TOKENS];
+    uint8_t mask[TOKENS] = { 0 };
+    struct quant_report report;
+    struct rt_model *model = NULL;
+    if (rt_model_load(dev, from, 64, &model) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    for (uint32_t t = 0; t < TOKENS; t++)
+        ids[t] = id_at(t, rt_model_config(model)->vocab);
+    const struct train_sequence sequence = { .ids = ids, .mask = mask, .n = TOKENS };
+    const struct quant_calibration c = { .model = model,
+                                         .sequences = &sequence,
+                                         .count = 1 };
+    const struct quant_options o = { .bits = 8,
+                                     .inputs = inputs,
+                                     .method = quant_method_find(method) };
+    if (quant_folder(rt_device_ctx(dev), from, to, &o, &c, false, &report) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    rt_model_destroy(&model);
+}
+
+static struct rt_device *open_ref(struct rt_ctx *ctx, bool float_inputs)
+{
+    struct rt_device *dev = NULL;
+    const struct rt_device_options options = { .name = "ref",
+                                               .float_inputs = float_inputs };
+    assert_int_equal(rt_device_create(ctx, &options, &dev), RT_OK);
+    return dev;
+}
+
+/* Biases and shared heads; norms of heads; as many heads of v as of q. */
+static void a_folder_computes_what_the_model_does(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "qwen2-tiny", "qwen3-tiny",
+                                         "llama-tiny-linear" };
+    for (size_t i = 0; i < RT_COUNT(names); i++) {
+        struct rt_ctx ctx;
+        struct test_folder to;
+        char relative[128], from[1024], folder[4][1024];
+        test_ctx(&ctx);
+        test_folder_init(&to);
+        snprintf(relative, sizeof relative, "tests/golden/models/%s", names[i]);
+        test_path(from, sizeof from, relative);
+        struct rt_device *dev = open_ref(&ctx, false), *floats = open_ref(&ctx, true);
+        const struct {
+            const char *name, *method;
+            enum quant_inputs inputs;
+        } made[] = { { "w8", "rtn", QUANT_INPUTS_FLOATS },
+                     { "w8a8", "rtn", QUANT_INPUTS_ROWS },
+                     { "smooth", "smoothquant", QUANT_INPUTS_ROWS },
+                     { "static", "smoothquant", QUANT_INPUTS_GIVEN } };
+        double off[4];
+        for (size_t m = 0; m < RT_COUNT(made); m++) {
+            snprintf(folder[m], sizeof folder[m], "%s",
+                     test_folder_file(&to, made[m].name));
+            quantize(dev, from, folder[m], made[m].method, made[m].inputs);
+            off[m] = apart(dev, from, dev, folder[m]);
+        }
+        const double in_floats = apart(dev, from, floats, folder[2]);
+        printf("    %-20s logits off by: w8 %.5f, w8a8 %.5f, smoothquant %.5f (in "
+               "floats %.5f), static %.5f\n",
+               names[i], off[0], off[1], off[2], in_floats, off[3]);
+        assert_true(off[2] < 1.2 * off[1] && off[3] < 2 * off[1] && off[1] < 6 * off[0]);
+        assert_true(in_floats < off[2]);
+        /* without smoothing, in floats: the codes of weights alone */
+        assert_true(apart(dev, folder[0], floats, folder[1]) == 0);
+        rt_device_destroy(&dev);
+        rt_device_destroy(&floats);
+        test_folder_deinit(&to);
+    }
+}
+
+static void ask(struct rt_model *model, uint32_t slots, uint32_t count,
+                struct test_generated *answers)
+{
+    struct rt_engine *engine = NULL;
+    struct test_asking asking = { .count = count, .max_new = NEW, .answers = answers };
+    const uint32_t vocab = rt_model_config(model)->vocab;
+    for (uint32_t i = 0; i < count; i++) {
+        asking.n_prompt[i] = 1 + i % PROMPT;
+        asking.prompt[i] = calloc(PROMPT, sizeof *asking.prompt[i]);
+        for (uint32_t t = 0; t < PROMPT; t++)
+            asking.prompt[i][t] = id_at(5 * i + t, vocab);
+    }
+    const struct rt_engine_options options = { .slots = slots, .context = 32 };
+    const struct rt_engine_calls calls = { .next = test_asking_next,
+                                           .done = test_asking_done,
+                                           .user = &asking };
+    if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
+        rt_engine_run(engine, &calls) != RT_OK)
+        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
+    rt_engine_destroy(&engine);
+    for (uint32_t i = 0; i < count; i++)
+        free(asking.prompt[i]);
+}
+
+static void any_batch_gives_the_same_bits(void **state)
+{
+    (void)state;
+    static struct test_generated wide[TEST_ASKING_MAX], narrow[TEST_ASKING_MAX];
+    struct test_device devices[16];
+    struct test_folder to;
+    struct rt_ctx ctx;
+    char from[1024], folder[1024];
+    const uint32_t n = test_devices(devices, 16);
+    test_ctx(&ctx);
+    test_folder_init(&to);
+    snprintf(folder, sizeof folder, "%s", test_folder_file(&to, "smooth"));
+    test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
+    struct rt_device *ref = open_ref(&ctx, false);
+    quantize(ref, from, folder, "smoothquant", QUANT_INPUTS_ROWS);
+    for (uint32_t d = 0; d < n; d++) {
+        struct rt_model *model = NULL;
+        struct rt_device *dev = test_device_open(&ctx, &devices[d]);
+        if (rt_model_load(dev, folder, 32, &model) != RT_OK)
+            fail_msg("%s", ctx.message);
+        memset(wide, 0, sizeof wide);
+        ask(model, 64, TEST_ASKING_MAX, wide);
+        for (uint32_t slots = 1; slots <= 7; slots += 6) {
+            memset(narrow, 0, sizeof narrow);
+            ask(model, slots, PROMPTS, narrow);
+            if (memcmp(wide, narrow, PROMPTS * sizeof *wide) != 0)
+                fail_msg("%s: batch %u changes bits", devices[d].name, slots);
+        }
+        rt_model_destroy(&model);
+        const double off = apart(ref, folder, dev, folder);
+        printf("    %-28s logits %.2e from those of ref\n", devices[d].name, off);
+        assert_true(off < 1e-3);
+        rt_device_destroy(&dev);
+    }
+    rt_device_destroy(&ref);
+    test_folder_deinit(&to);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_of_it_equals_the_reference),
+        cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(a_folder_computes_what_the_model_does),
+        cmocka_unit_test(any_batch_gives_the_same_bits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
