@@ -35,6 +35,7 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
                                        .model = cli_value(cli, "model", NULL),
                                        .out = cli_value(cli, "out", NULL),
                                        .on.from = cli_value(cli, "on", NULL),
+                                       .on.model = cli_value(cli, "full", NULL),
                                        .force = cli_flag(cli, "force") };
     if (!o->full || !o->model || !o->out || !o->on.from)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,

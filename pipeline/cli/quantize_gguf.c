@@ -62,9 +62,9 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     const char *from = cli_value(cli, "calib", NULL);
     TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
     TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
-    const struct pipe_calibration_options calibration = { .from = from,
-                                                          .length = (uint32_t)length,
-                                                          .items = (uint32_t)items };
+    const struct pipe_calibration_options calibration = {
+        .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
+    };
     if (!pipe_calibration_is_text(from))
         TRY(eval_format_named(cli, from, &format));
     TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));

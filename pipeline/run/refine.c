@@ -25,10 +25,10 @@ struct refining {
     struct train_sequence *batch; /* [o->batch] */
     uint32_t *order;              /* [items] */
     uint32_t steps_per_epoch, steps;
-    double first, last;  /* sums of the loss over the first and the last epoch */
-    char identity[65];   /* of everything that the result depends on */
+    double first, last; /* sums of the loss over the first and the last epoch */
+    char identity[65];  /* of everything that the result depends on */
     char to[QUANT_PATH_MAX];
-    uint32_t saved;      /* steps of the checkpoint that the state names; 0: none */
+    uint32_t saved; /* steps of the checkpoint that the state names; 0: none */
     uint64_t started_ns, saved_ns;
 };
 
@@ -74,11 +74,6 @@ static void name_work(struct refining *r)
     sha256_init(&hash);
     sha256_add_text(&hash, text);
     sha256_end_hex(&hash, r->identity);
-}
-
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
 }
 
 static rt_status prepare(struct refining *r)
@@ -233,13 +228,14 @@ static void fill_result(const struct refining *r, struct pipe_refined *out)
     struct rt_trainer_stats stats;
     assert(r->steps_per_epoch > 0);
     rt_trainer_stats_get(r->trainer, &stats);
-    *out = (struct pipe_refined){ .items = r->items.sequences.count,
-                                  .steps = r->steps,
-                                  .scales = rt_scales_count(r->scales),
-                                  .kl_first = r->first / r->steps_per_epoch,
-                                  .kl_last = r->last / r->steps_per_epoch,
-                                  .seconds = (double)(rt_time_ns() - r->started_ns) * 1e-9,
-                                  .tflop = stats.flops * 1e-12 };
+    *out =
+        (struct pipe_refined){ .items = r->items.sequences.count,
+                               .steps = r->steps,
+                               .scales = rt_scales_count(r->scales),
+                               .kl_first = r->first / r->steps_per_epoch,
+                               .kl_last = r->last / r->steps_per_epoch,
+                               .seconds = (double)(rt_time_ns() - r->started_ns) * 1e-9,
+                               .tflop = stats.flops * 1e-12 };
 }
 
 rt_status pipe_refine(struct pipe_session *session, const struct pipe_refine_options *o,

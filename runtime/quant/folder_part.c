@@ -15,6 +15,7 @@
 #include "runtime/base/sha256.h"
 #include "runtime/base/version.h"
 #include "runtime/quant/quant_files.h"
+#include "runtime/quant/plan.h"
 
 #include <assert.h>
 #include <stdio.h>
