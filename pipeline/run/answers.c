@@ -242,7 +242,7 @@ static double most_left(const struct generating *g, double tokens, double second
 
 static void tell(struct generating *g)
 {
-    char extra[128], right[64] = "";
+    char extra[768], right[64] = ""; /* room for two numbers of any size */
     struct rt_engine_stats stats;
     const struct pipe_interval w = pipe_wilson(g->correct, g->done_count);
     const double seconds = (double)(rt_time_ns() - g->started) * 1e-9;
