@@ -103,11 +103,13 @@ static uint32_t expect_same(const struct asking *a,
     return forced;
 }
 
-static void check_device(struct rt_model *model, struct asking *a, const char *name)
+/* `briefly`: greedy answers alone; the host's code is the same everywhere. */
+static void check_device(struct rt_model *model, struct asking *a, bool briefly,
+                         const char *name)
 {
     static const struct rt_sampling ways[] = { { 0 }, { 0.8f, 0.95f, 7 } };
     static struct test_generated free_answers[REQUESTS];
-    for (size_t w = 0; w < RT_COUNT(ways); w++) {
+    for (size_t w = 0; w < (briefly ? 1 : RT_COUNT(ways)); w++) {
         memset(a->forced, 0, sizeof a->forced);
         ask(model, a, &ways[w], false);
         memcpy(free_answers, a->answers, sizeof free_answers);
@@ -118,6 +120,8 @@ static void check_device(struct rt_model *model, struct asking *a, const char *n
         printf("    %-24s temperature %.1f: %u tokens forced, the rest unchanged\n", name,
                (double)ways[w].temperature, forced);
     }
+    if (briefly)
+        return;
     a->end_at = 3;
     ask(model, a, &ways[0], true);
     for (uint32_t k = 0; k < REQUESTS; k++)
@@ -157,7 +161,7 @@ static void forced_tokens_are_as_if_chosen(void **state)
         dev = test_device_open(&ctx, &devices[d]);
         if (rt_model_load(dev, path, 160, &model) != RT_OK)
             fail_msg("%s", ctx.message);
-        check_device(model, &a, devices[d].name);
+        check_device(model, &a, test_device_is_slow(&devices[d]), devices[d].name);
         rt_model_destroy(&model);
         rt_device_destroy(&dev);
     }

@@ -6,6 +6,7 @@
 #include "runtime/vk/vk_statistics.h"
 #include "runtime/op/weight.h"
 #include "tests/support/devices.h"
+#include "tests/support/weight_forms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -36,56 +37,9 @@ enum { MATVEC_VGPRS = 48, TILE = 64 };
 enum { GOOD = 0, BAD = 1, NO_DRIVER = 77 };
 
 /* The constants of matmul kernels: group sizes, as far as code differs by them, or, of
- * kernels that serve every weight, whole forms; and what model_forward.c adds to a
+ * kernels that serve every weight, the forms of tests/support/weight_forms.c; and what model_forward.c adds to a
  * product. */
 static const uint32_t groups[] = { 0, 32, 128 };
-static const struct {
-    uint32_t bits, group, form;
-} forms[] = {
-    { 2, 32, RT_FORM_ZERO },
-    { 3, 128, RT_FORM_ZERO },
-    { 4, 0, RT_FORM_ZERO },
-    { 4, 128, RT_FORM_ZERO },
-    { 8, 0, RT_FORM_ZERO },
-    { 4, 32, RT_FORM_OFFSET },
-    { 4, 32, RT_FORM_HALF },
-    { 5, 32, RT_FORM_HALF },
-    { 8, 32, RT_FORM_HALF },
-    { 4, 32, RT_FORM_HALVES },
-    { 5, 32, RT_FORM_HALVES },
-    { 4, 32, RT_FORM_HALF | RT_LEVELS_IQ4_NL },
-    { 2, 16, RT_FORM_K16_MIN },
-    { 3, 16, RT_FORM_K16 },
-    { 6, 16, RT_FORM_K16 },
-    { 4, 32, RT_FORM_K32 },
-    { 5, 32, RT_FORM_K32 },
-    { 16, 0, RT_FORM_ZERO },
-    { 4, 128, RT_FORM_HALF },
-    { 3, 64, RT_FORM_HALF_ZERO },
-    { 4, 128, RT_FORM_HALF_ZERO },
-    { 4, 128, RT_FORM_FLOAT },
-    { 4, 32, RT_FORM_FLOAT_ZERO },
-    { 4, 128, RT_FORM_BFLOAT_ZERO },
-    { 8, 0, RT_FORM_FLOAT },
-    { 16, 0, RT_FORM_BF16 },
-    { 32, 0, RT_FORM_ZERO },
-    { 4, 32, RT_FORM_S32 | RT_LEVELS_IQ4_NL },
-    { 4, 32, RT_FORM_E8M0 | RT_LEVELS_E2M1 },
-    { 4, 16, RT_FORM_E4M3 | RT_LEVELS_E2M1 },
-    { 2, 256, RT_FORM_HALF | RT_LEVELS_TERNARY },
-    { 4, 64, RT_FORM_FLOAT | RT_LEVELS_NF4 },
-    { 4, 64, RT_FORM_FLOAT | RT_LEVELS_FP4 },
-    { 8, 128, RT_FORM_FLOAT | RT_LEVELS_E4M3 },
-    { 8, 0, RT_FORM_BFLOAT | RT_LEVELS_E5M2 },
-    { 2, 256, RT_FORM_TRITS },
-    { 3, 32, RT_FORM_IQ3_XXS },
-    { 3, 32, RT_FORM_IQ3_S },
-    { 2, 32, RT_FORM_IQ2_XXS },
-    { 2, 16, RT_FORM_IQ2_XS },
-    { 2, 16, RT_FORM_IQ2_S },
-    { 2, 32, RT_FORM_IQ1_S },
-    { 2, 16, RT_FORM_IQ1_M },
-};
 /* Of attention kernels: head sizes of published models, and the ends of what is served. */
 static const uint32_t head_sizes[] = {
     8, 16, 32, 64, 80, 96, 100, 112, 128, 192, HEAD_MAX
@@ -93,6 +47,16 @@ static const uint32_t head_sizes[] = {
 static const uint32_t flags[] = { 0, MATMUL_BIAS, MATMUL_RESIDUAL,
                                   MATMUL_BIAS | MATMUL_LORA,
                                   MATMUL_RESIDUAL | MATMUL_LORA };
+
+/* Weights of different code: their number; *out is the i-th, if it is wanted. */
+static uint32_t first_forms(struct test_weight_form *out, uint32_t i)
+{
+    uint32_t n = 0;
+    for (uint32_t f = 0; f < test_weight_form_count; f++)
+        if (test_weight_form_is_first(f) && n++ == i && out)
+            *out = test_weight_forms[f];
+    return n;
+}
 
 /* The i-th set of constants of a kernel; false after the last. */
 static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
@@ -104,7 +68,7 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
     const uint32_t bits = vk_kernel_table[kernel].bits;
     const uint32_t by_group = heads       ? RT_COUNT(head_sizes)
                               : !product  ? 1
-                              : bits == 0 ? RT_COUNT(forms)
+                              : bits == 0 ? first_forms(NULL, 0)
                               : bits < 16 ? RT_COUNT(groups)
                                           : 1;
     const uint32_t by_flags = op == RT_OP_matmul ? RT_COUNT(flags) : 1;
@@ -115,9 +79,12 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
         out->spec[0] = head_sizes[i];
     if (product) {
         const uint32_t which = i % by_group;
-        out->spec[0] = bits ? groups[which] : forms[which].group;
-        out->spec[2] = bits ? 0 : forms[which].bits;
-        out->spec[3] = bits ? 0 : forms[which].form;
+        struct test_weight_form w = { .group = groups[bits ? which : 0] };
+        if (bits == 0)
+            first_forms(&w, which);
+        out->spec[0] = w.group;
+        out->spec[2] = w.bits;
+        out->spec[3] = w.form;
         out->spec[1] = flags[i / by_group];
     }
     return true;

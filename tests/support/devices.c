@@ -173,3 +173,8 @@ bool test_device_is_slow(const struct test_device *device)
 {
     return strstr(device->name, "swiftshader") && device->family == RT_FAMILY_TILED;
 }
+
+bool test_device_compiles_slowly(const struct test_device *device)
+{
+    return strstr(device->name, "swiftshader") != NULL;
+}
