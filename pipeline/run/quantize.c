@@ -33,6 +33,7 @@ static struct quant_options options_of(const struct pipe_quantize_options *o)
                                        o->method ? quant_method_find(o->method) : NULL,
                                    .search = o->search,
                                    .natural_order = o->natural_order,
+                                   .true_sequential = o->true_sequential,
                                    .damping = o->damping };
 }
 
@@ -124,7 +125,7 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session, const char *mod
                          .result = result,
                          .started_ns = rt_time_ns() };
     *result = (struct pipe_quantized){ 0 };
-    TRY(pipe_model_load(session, model, &full));
+    TRY(pipe_model_load_streamed(session, model, &full));
     TRY(pipe_calibration_read(session, from, pipe_end_id(session, full),
                               rt_model_positions(full), &c));
     result->tokens = c.tokens;

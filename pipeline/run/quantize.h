@@ -10,9 +10,10 @@ struct pipe_quantize_options {
     uint32_t bits;      /* 2, 3, 4, 8 */
     uint32_t group;     /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
-    bool search;        /* for the range of every group */
-    bool natural_order; /* gptq: not by activation */
-    double damping;     /* gptq; 0: the usual */
+    bool search;          /* for the range of every group */
+    bool natural_order;   /* gptq: not by activation */
+    bool true_sequential; /* with calibration: inputs of the quantized layers before */
+    double damping;       /* gptq; 0: the usual */
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
 };
