@@ -37,6 +37,8 @@ static const struct cli_option options[] = {
       "static" },
     { "order", "NAME", "gptq: columns by activation (default) or natural" },
     { "damping", "X", "gptq: share of the mean diagonal (default 0.01)" },
+    { "true-sequential", NULL,
+      "inputs of a layer are those of the quantized ones before" },
     { "keep", "f16|f32",
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
@@ -154,6 +156,9 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--order %s: activation or natural is possible", order);
     q->search = cli_flag(cli, "search");
+    q->true_sequential = cli_flag(cli, "true-sequential");
+    if (q->true_sequential && !cli_value(cli, "calib", NULL))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--true-sequential needs --calib P");
     float damping = 0;
     st = cli_real(cli, "damping", 0, 1, &damping);
     q->damping = (double)damping;

@@ -109,7 +109,6 @@ static void start_blas(const char *name, char **argv)
             core = rt_blas_better_core();
     if (core)
         os_restart(argv, RT_BLAS_VARIABLE, core);
-    rt_blas_init();
 }
 
 int main(int argc, char **argv)

@@ -124,9 +124,17 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
     struct pipe_budget budget = { .count = 0 };
     const struct quant_plan *plan = options->plan;
     const uint64_t started = rt_time_ns();
-    bool choose = read_open(cli, options->method, &open);
+    bool choose = read_open(cli, options->method, &open) &&
+                  (!options->true_sequential || cli_value(cli, "select", NULL));
     *selected = (struct pipe_selected){ 0 };
-    TRY(pipe_model_load(session, model, &full));
+    const bool whole = choose || cli_value(cli, "budget", NULL) ||
+                       pipe_calibration_kind_of(read->from) == PIPE_CALIBRATION_SELF;
+    if (options->true_sequential && whole)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--true-sequential holds one layer at a time: it needs --select "
+                       "none, no --budget, and text or stored answers as --calib");
+    TRY(whole ? pipe_model_load(session, model, &full)
+              : pipe_model_load_streamed(session, model, &full));
     TRY(pipe_calibration_read(session, read, full, &c));
     const struct pipe_select_from from = { full, model, &c, read };
     TRY(cli_budget_plan(cli, session, &from, out, &budget, options));

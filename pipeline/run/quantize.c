@@ -36,6 +36,7 @@ static struct quant_options options_of(const struct pipe_quantize_options *o)
                                    .inputs = o->given  ? QUANT_INPUTS_GIVEN
                                              : o->int8 ? QUANT_INPUTS_ROWS
                                                        : QUANT_INPUTS_FLOATS,
+                                   .true_sequential = o->true_sequential,
                                    .damping = o->damping,
                                    .plan = o->plan };
 }

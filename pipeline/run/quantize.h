@@ -11,11 +11,12 @@ struct pipe_quantize_options {
     uint32_t bits;      /* 2, 3, 4, 8 */
     uint32_t group;     /* codes that share a scale, a multiple of 32; 0: one per row */
     bool asymmetric;
-    bool search;        /* for the range of every group */
-    bool natural_order; /* gptq: not by activation */
-    double damping;     /* gptq; 0: the usual */
-    bool int8;          /* activations of 8 bits too, a scale per token */
-    bool given;         /* the same, one scale per matrix, of the calibration text */
+    bool search;          /* for the range of every group */
+    bool natural_order;   /* gptq: not by activation */
+    bool true_sequential; /* with calibration: inputs of the quantized layers before */
+    double damping;       /* gptq; 0: the usual */
+    bool int8;            /* activations of 8 bits too, a scale per token */
+    bool given;           /* the same, one scale per matrix, of the calibration text */
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
     const struct quant_plan *plan; /* widths of single matrices; NULL: none */

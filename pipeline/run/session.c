@@ -233,6 +233,22 @@ fail:
     return st;
 }
 
+/* A model that the tokenizer fits; another one is destroyed. */
+static rt_status check_vocabulary(struct pipe_session *session, const char *folder,
+                                  struct rt_model **model)
+{
+    const uint32_t ids = text_vocab_size(session->tok),
+                   rows = rt_model_config(*model)->vocab;
+    if (ids <= rows)
+        return RT_OK;
+    rt_model_destroy(model);
+    return rt_fail(
+        session->ctx, RT_ERR_INPUT,
+        "'%s': the tokenizer has ids up to %u, the embedding of the model has %u "
+        "rows; they belong to different models",
+        folder, ids - 1, rows);
+}
+
 rt_status pipe_model_load(struct pipe_session *session, const char *folder,
                           struct rt_model **out)
 {
@@ -241,16 +257,19 @@ rt_status pipe_model_load(struct pipe_session *session, const char *folder,
     *out = NULL;
     TRY(choose_positions(session, folder, &positions));
     TRY(rt_model_load(session->dev, folder, positions, out));
-    const uint32_t ids = text_vocab_size(session->tok),
-                   rows = rt_model_config(*out)->vocab;
-    if (ids <= rows)
-        return RT_OK;
-    rt_model_destroy(out);
-    return rt_fail(
-        session->ctx, RT_ERR_INPUT,
-        "'%s': the tokenizer has ids up to %u, the embedding of the model has %u "
-        "rows; they belong to different models",
-        folder, ids - 1, rows);
+    TRY(check_vocabulary(session, folder, out));
+
+fail:
+    return st;
+}
+
+rt_status pipe_model_load_streamed(struct pipe_session *session, const char *folder,
+                                   struct rt_model **out)
+{
+    rt_status st;
+    *out = NULL;
+    TRY(rt_model_load_streamed(session->dev, folder, 0, out));
+    TRY(check_vocabulary(session, folder, out));
 
 fail:
     return st;

@@ -74,6 +74,9 @@ uint32_t pipe_format_context(const struct pipe_prompt_format *format,
  * model has no embedding for. */
 RT_CHECKED rt_status pipe_model_load(struct pipe_session *session, const char *folder,
                                      struct rt_model **out);
+/* rt_model_load_streamed, for the context that the model has; the same check. */
+RT_CHECKED rt_status pipe_model_load_streamed(struct pipe_session *session,
+                                              const char *folder, struct rt_model **out);
 /* Fills in what ends an answer: the format's token, what the chat writes after an answer,
  * and the model's own end tokens. */
 void pipe_stop_ids(const struct pipe_session *session, const struct rt_model *model,

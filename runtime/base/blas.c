@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { THREADS_MAX = 16 };
+#define SMALL 2e8 /* FLOPs that one thread takes alone: some milliseconds */
 
 #ifdef FAULTLINE_OPENBLAS
 
@@ -17,12 +18,13 @@ void openblas_set_num_threads(int threads);
 int openblas_get_num_threads(void);
 char *openblas_get_corename(void);
 
-void rt_blas_init(void)
+void rt_blas_threads(double flops)
 {
     const int64_t cores = os_cpu_cores();
-    openblas_set_num_threads((int)(cores < 1             ? 1
-                                   : cores > THREADS_MAX ? THREADS_MAX
-                                                         : cores));
+    const int most = cores > THREADS_MAX ? THREADS_MAX : cores < 1 ? 1 : (int)cores;
+    const int wanted = flops < SMALL ? 1 : most;
+    if (openblas_get_num_threads() != wanted)
+        openblas_set_num_threads(wanted);
 }
 
 const char *rt_blas_better_core(void)
@@ -55,8 +57,9 @@ void rt_blas_describe(char *out, size_t size)
 
 #else
 
-void rt_blas_init(void)
+void rt_blas_threads(double flops)
 {
+    (void)flops;
 }
 
 const char *rt_blas_better_core(void)

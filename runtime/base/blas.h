@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As many threads as the machine has cores, at most 16, whatever the environment says.
- * A product is cut by their number, so two runs of a machine give equal bytes. Nothing
- * where the library is not OpenBLAS. */
-void rt_blas_init(void);
+/* Sets the threads of the calls that follow, each of about so many FLOPs: as many as the
+ * machine has cores, at most 16, or one for small products, which would wait longer for
+ * each other than they compute, above all on a busy machine. Says nothing else about the
+ * sums of a product, so two runs of a machine give equal bytes whatever the environment
+ * says. Nothing where the library is not OpenBLAS. */
+void rt_blas_threads(double flops);
 /* OpenBLAS takes its oldest kernels, several times slower, on a processor that is newer
  * than the library. Returns the value of the environment's RT_BLAS_VARIABLE that fits
  * better, NULL: the library's choice is good. The library reads it before main. */

@@ -37,6 +37,17 @@ enum { RT_POSITIONS_DEFAULT = 4096 };
 RT_CHECKED rt_status rt_model_load(struct rt_device *dev, const char *folder,
                                    uint32_t positions, struct rt_model **out);
 void rt_model_destroy(struct rt_model **model);
+/* The same without layers on the device, and without a head that is not the embedding: for
+ * work that takes one layer after the other (runtime/observe/moments.h). */
+RT_CHECKED rt_status rt_model_load_streamed(struct rt_device *dev, const char *folder,
+                                            uint32_t positions, struct rt_model **out);
+bool rt_model_is_streamed(const struct rt_model *model);
+/* Puts a layer of a streamed model on the device, which holds none of that number, and
+ * takes it from there. `from`: another model of the same sizes that has the tensors; those
+ * that it lacks, and all if it is NULL, are the model's own. */
+RT_CHECKED rt_status rt_model_layer_load(struct rt_model *model, uint32_t layer,
+                                         struct fmt_model *from);
+void rt_model_layer_drop(struct rt_model *model, uint32_t layer);
 
 struct rt_device *rt_model_device(const struct rt_model *model); /* the one it is on */
 const struct fmt_config *rt_model_config(const struct rt_model *model);

@@ -76,6 +76,10 @@ struct rt_model {
     uint64_t weight_bytes;  /* device bytes of all weights */
     double linear_weights;  /* elements of the projections of all layers */
     double bits_per_weight; /* of the projections: codes, scales, zeros */
+    /* The files, open, of a model whose layers come and go (rt_model_load_streamed); NULL:
+     * all layers are loaded. */
+    struct fmt_model *stream;
+    uint64_t stream_decoded; /* bytes, as model_decoded_bytes of all layers, any format */
 };
 
 /* ---- where its weights lie ---- */

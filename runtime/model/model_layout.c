@@ -115,6 +115,8 @@ static void add_decoded(const struct rt_weight_shape *s, uint64_t *most)
 uint64_t model_decoded_bytes(const struct rt_model *m)
 {
     uint64_t most = DECODED_BYTES_MIN;
+    if (m->stream)
+        return m->stream_decoded;
     for (uint32_t l = 0; l < m->config.layers; l++)
         for (int g = 0; g < MODEL_GROUP_COUNT; g++)
             for (uint32_t r = 0; r < m->layers[l].group[g].count; r++)

@@ -15,6 +15,7 @@ enum { PIECE_BYTES = 2 << 20 };
 struct loader {
     struct rt_model *model;
     struct fmt_model *file;
+    struct fmt_model *own; /* of what `file` may lack; NULL: it lacks nothing */
     struct rt_ctx *ctx;
     uint32_t *codes;
     void *scales; /* in the form of the weight */
@@ -188,6 +189,12 @@ fail:
     return st;
 }
 
+/* The file that has a tensor of floats. */
+static struct fmt_model *having(const struct loader *l, const char *name)
+{
+    return !l->own || fmt_tensor_exists(l->file, name) ? l->file : l->own;
+}
+
 static rt_status load_vector(struct loader *l, const char *name, uint32_t count,
                              struct rt_buffer **out)
 {
@@ -197,7 +204,7 @@ static rt_status load_vector(struct loader *l, const char *name, uint32_t count,
     float *values = rt_alloc(l->ctx, bytes, 1);
     if (!values)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory to load '%s'", name);
-    TRY(fmt_tensor_f32(l->file, name, count, values));
+    TRY(fmt_tensor_f32(having(l, name), name, count, values));
     TRY(model_buffer(l->model->dev, name, bytes, RT_MEMORY_DEVICE, out));
     TRY(rt_buffer_write(*out, 0, values, bytes));
     l->model->weight_bytes += bytes;
@@ -238,7 +245,7 @@ static rt_status load_bias(struct loader *l, uint32_t layer, enum model_group g)
         snprintf(name, sizeof name, "model.layers.%u.%s.bias", layer,
                  fmt_module_path[s->module[p]]);
         if (wanted)
-            TRY(fmt_tensor_f32(l->file, name, s->out[p], values + s->row0[p]));
+            TRY(fmt_tensor_f32(having(l, name), name, s->out[p], values + s->row0[p]));
         else
             TRY(check_no_bias(l, name, s->out[p], values));
     }
@@ -389,12 +396,14 @@ static rt_status load_all(struct loader *l)
     TRY(fmt_model_stored(l->file, m->stored, sizeof m->stored));
     TRY(model_buffer(m->dev, "none", 4096, RT_MEMORY_DEVICE, &m->none));
     TRY(load_table(l, "model.embed_tokens", &m->embed));
-    if (fmt_has_head(l->file))
-        TRY(load_table(l, "lm_head", &m->head));
-    else
+    if (!fmt_has_head(l->file))
         m->head = m->embed;
+    else if (!m->stream)
+        TRY(load_table(l, "lm_head", &m->head));
     TRY(load_vector(l, "model.norm.weight", m->config.hidden, &m->norm_final));
     TRY(make_rope(l));
+    if (m->stream)
+        return RT_OK;
     for (uint32_t i = 0; i < m->config.layers; i++)
         TRY(load_layer(l, i));
     m->bits_per_weight /= m->linear_weights;
@@ -417,6 +426,19 @@ static rt_status check_heads(struct loader *l, const char *folder)
                    folder, size, device->name, HEAD_MAX);
 }
 
+/* Room for any packed weight of a layer in 32 bits, whatever its files pad. */
+static uint64_t widest_decoded(const struct model_size *size)
+{
+    uint64_t most = size->decoded;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const struct model_group_shape *s = &size->shape[g];
+        const uint64_t bytes =
+            (uint64_t)s->out_pad * rt_round_up(s->in, 4 * RT_COL_PAD) * sizeof(float);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
 /* Before anything is allocated on the device. */
 static rt_status check_fits(struct loader *l, const char *folder)
 {
@@ -426,6 +448,10 @@ static rt_status check_fits(struct loader *l, const char *folder)
     const rt_status st = rt_model_size(l->ctx, l->file, &size);
     if (st != RT_OK)
         return st;
+    if (l->model->stream) {
+        size.projections = 2 * size.projections / size.config.layers;
+        l->model->stream_decoded = widest_decoded(&size);
+    }
     const uint64_t need = model_size_bytes(&size, l->model->positions);
     const uint64_t have = rt_device_memory_left(l->model->dev);
     if (need <= have)
@@ -455,8 +481,15 @@ static void tell_inputs(const struct rt_model *m, const char *folder)
                folder);
 }
 
-rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t positions,
-                        struct rt_model **out)
+static void loader_deinit(struct loader *l)
+{
+    rt_free(l->codes);
+    rt_free(l->scales);
+    rt_free(l->order);
+}
+
+static rt_status load(struct rt_device *dev, const char *folder, uint32_t positions,
+                      bool streamed, struct rt_model **out)
 {
     rt_status st;
     *out = NULL;
@@ -470,6 +503,7 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
     TRY(fmt_model_open(ctx, folder, &l.file));
     fmt_model_widen(l.file, rt_device_plan(dev)->wide_weights);
     fmt_model_float_inputs(l.file, rt_device_plan(dev)->float_inputs);
+    m->stream = streamed ? l.file : NULL;
     m->config = *fmt_model_config(l.file);
     const uint32_t most = m->config.max_positions;
     m->positions = positions                     ? positions
@@ -494,15 +528,52 @@ rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t posi
     }
     TRY(load_all(&l));
     tell_inputs(m, folder);
+    if (streamed)
+        l.file = NULL; /* the model's */
     *out = m;
     m = NULL;
 
 fail:
+    if (m)
+        m->stream = NULL; /* closed here */
     rt_model_destroy(&m);
     fmt_model_close(&l.file);
-    rt_free(l.codes);
-    rt_free(l.scales);
-    rt_free(l.order);
+    loader_deinit(&l);
+    return st;
+}
+
+rt_status rt_model_load(struct rt_device *dev, const char *folder, uint32_t positions,
+                        struct rt_model **out)
+{
+    return load(dev, folder, positions, false, out);
+}
+
+rt_status rt_model_load_streamed(struct rt_device *dev, const char *folder,
+                                 uint32_t positions, struct rt_model **out)
+{
+    return load(dev, folder, positions, true, out);
+}
+
+bool rt_model_is_streamed(const struct rt_model *model)
+{
+    return model->stream != NULL;
+}
+
+rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_model *from)
+{
+    rt_status st;
+    struct loader l = { .ctx = rt_device_ctx(m->dev),
+                        .model = m,
+                        .file = from ? from : m->stream,
+                        .own = from ? m->stream : NULL,
+                        .stride = model_order_stride(m->shape) };
+    assert(m->stream && layer < m->config.layers && !m->layers[layer].norm_attention);
+    if (from)
+        fmt_model_widen(from, rt_device_plan(m->dev)->wide_weights);
+    l.order = rt_alloc(l.ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
+    st = l.order ? load_layer(&l, layer)
+                 : rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a layer");
+    loader_deinit(&l);
     return st;
 }
 
@@ -515,22 +586,29 @@ static void weight_destroy(struct model_weight *w)
     rt_buffer_destroy(&w->given);
 }
 
+void rt_model_layer_drop(struct rt_model *m, uint32_t layer)
+{
+    struct model_layer *l = &m->layers[layer];
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        for (uint32_t r = 0; r < l->group[g].count; r++)
+            weight_destroy(&l->group[g].run[r].weight);
+        rt_buffer_destroy(&l->bias[g]);
+    }
+    rt_buffer_destroy(&l->norm_attention);
+    rt_buffer_destroy(&l->norm_ffn);
+    rt_buffer_destroy(&l->norm_q);
+    rt_buffer_destroy(&l->norm_k);
+    *l = (struct model_layer){ 0 };
+}
+
 void rt_model_destroy(struct rt_model **pm)
 {
     struct rt_model *m = *pm;
     if (!m)
         return;
-    for (uint32_t l = 0; m->layers && l < m->config.layers; l++) {
-        for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-            for (uint32_t r = 0; r < m->layers[l].group[g].count; r++)
-                weight_destroy(&m->layers[l].group[g].run[r].weight);
-            rt_buffer_destroy(&m->layers[l].bias[g]);
-        }
-        rt_buffer_destroy(&m->layers[l].norm_attention);
-        rt_buffer_destroy(&m->layers[l].norm_ffn);
-        rt_buffer_destroy(&m->layers[l].norm_q);
-        rt_buffer_destroy(&m->layers[l].norm_k);
-    }
+    for (uint32_t l = 0; m->layers && l < m->config.layers; l++)
+        rt_model_layer_drop(m, l);
+    fmt_model_close(&m->stream);
     const bool is_tied = m->head.part[0].codes == m->embed.part[0].codes;
     for (uint32_t i = 0; i < MODEL_TABLE_PARTS_MAX; i++) {
         if (!is_tied)

@@ -4,6 +4,7 @@
  * memory. */
 #include "runtime/observe/moments.h"
 
+#include "runtime/base/blas.h"
 #include "runtime/model/model_impl.h"
 #include "runtime/observe/batch.h"
 
@@ -49,6 +50,7 @@ struct observer {
     bool host_sums;      /* the device is the host's processor: BLAS is faster there */
     struct sums sums[MODEL_GROUP_COUNT];
     bool begun; /* the layer's sums hold an earlier part */
+    bool again; /* the layer runs once more, as it was replaced: nothing is summed */
     struct observe_times times;
 };
 
@@ -358,6 +360,8 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
     struct observer *o = user;
     struct sums *sums = &o->sums[g];
     (void)rows;
+    if (o->again)
+        return;
     for (uint32_t row = 0; !sums->on_host && row < o->batch.rows; row += OBSERVE_BLOCK) {
         const uint32_t left = o->batch.rows - row;
         const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
@@ -387,6 +391,7 @@ static void add_moments(struct observer *o, enum model_group g)
         for (uint32_t at = 0; at < in; at += sums->height) {
             const uint32_t rows = in - at < sums->height ? in - at : sums->height;
             const float *from = x + (size_t)row * sums->ld + at;
+            rt_blas_threads(2.0 * rows * (in - at) * n);
             cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)rows,
                         (int)(in - at), (int)n, 1, from, (int)sums->ld, from,
                         (int)sums->ld, o->begun || row > 0, to, (int)(padded(in) - at));
@@ -463,14 +468,14 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     TRY(rt_submit(o->dev, list));
     TRY(rt_wait(o->dev));
     count_time(&o->times.forward_ns, &now);
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+    for (int g = 0; g < MODEL_GROUP_COUNT && !o->again; g++) {
         if (o->sums[g].on_host)
             add_moments(o, (enum model_group)g);
         if (t->what & ~(uint32_t)OBSERVE_MOMENTS)
             add_magnitudes(o, part, (enum model_group)g);
     }
     count_time(&o->times.sums_ns, &now);
-    if (layer + 1 < t->model->config.layers)
+    if (layer + 1 < t->model->config.layers && (o->again || !t->replace))
         TRY(rt_buffer_read(o->x, 0, hidden, 4 * ld * part->rows));
     o->begun = true;
 
@@ -520,14 +525,11 @@ fail:
     return st;
 }
 
-static rt_status run_layer(struct observer *o, uint32_t layer)
+static void clear_sums(struct observer *o)
 {
-    rt_status st;
-    const struct observe_task *t = o->task;
-    const uint64_t total = (uint64_t)o->part_count * t->model->config.layers;
     o->begun = false;
     for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-        const uint32_t in = t->model->shape[g].in;
+        const uint32_t in = o->task->model->shape[g].in;
         if (o->sums[g].maxima)
             memset(o->sums[g].maxima, 0, in * sizeof *o->sums[g].maxima);
         if (o->sums[g].means)
@@ -535,13 +537,56 @@ static rt_status run_layer(struct observer *o, uint32_t layer)
         if (o->sums[g].squares)
             memset(o->sums[g].squares, 0, in * sizeof *o->sums[g].squares);
     }
+}
+
+/* All parts through a layer; `before` passes of the whole task came before. */
+static rt_status run_parts(struct observer *o, uint32_t layer, uint64_t before)
+{
+    rt_status st;
+    const struct observe_task *t = o->task;
+    const uint64_t total =
+        (uint64_t)o->part_count * t->model->config.layers * (t->replace ? 2 : 1);
     for (uint32_t p = 0; p < o->part_count; p++) {
         TRY(run_part(o, layer, &o->parts[p]));
         if (t->pass)
-            TRY(t->pass(t->user, (uint64_t)layer * o->part_count + p + 1, total));
+            TRY(t->pass(t->user, before + p + 1, total));
     }
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+/* The layer once more, from what it was replaced by. */
+static rt_status run_replaced(struct observer *o, uint32_t layer, uint64_t before)
+{
+    rt_status st;
+    const struct observe_task *t = o->task;
+    struct fmt_model *from;
+    TRY(t->replace(t->user, layer, &from));
+    if (layer + 1 == t->model->config.layers)
+        return RT_OK;
+    rt_model_layer_drop(t->model, layer);
+    TRY(rt_model_layer_load(t->model, layer, from));
+    o->again = true;
+    st = run_parts(o, layer, before);
+    o->again = false;
+
+fail:
+    return st;
+}
+
+static rt_status run_layer(struct observer *o, uint32_t layer)
+{
+    rt_status st;
+    const struct observe_task *t = o->task;
+    const uint64_t before = (uint64_t)layer * o->part_count * (t->replace ? 2 : 1);
+    clear_sums(o);
+    TRY(run_parts(o, layer, before));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         TRY(hand_over(o, layer, (enum model_group)g));
+    if (t->replace)
+        TRY(run_replaced(o, layer, before + o->part_count));
     if (t->layer)
         TRY(t->layer(t->user, layer,
                      layer + 1 < t->model->config.layers ? o->hidden : NULL,
@@ -552,10 +597,24 @@ fail:
     return st;
 }
 
+/* With its weights on the device for as long as it runs, if the model is streamed. */
+static rt_status stream_layer(struct observer *o, uint32_t layer)
+{
+    struct rt_model *m = o->task->model;
+    if (!m->stream)
+        return run_layer(o, layer);
+    rt_status st = rt_model_layer_load(m, layer, NULL);
+    if (st == RT_OK)
+        st = run_layer(o, layer);
+    rt_model_layer_drop(m, layer);
+    return st;
+}
+
 rt_status observe_layers(const struct observe_task *task)
 {
     rt_status st = RT_OK;
     struct observer o = { .task = task, .dev = task->model->dev };
+    assert(!task->replace || task->model->stream);
     assert(task->what &
            (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES));
     o.ctx = rt_device_ctx(o.dev);
@@ -568,7 +627,7 @@ rt_status observe_layers(const struct observe_task *task)
         TRY(task->hidden(task->user, task->first_layer, o.hidden,
                          o.rows * task->model->ld_hidden));
     for (uint32_t l = task->first_layer; l < task->model->config.layers; l++)
-        TRY(run_layer(&o, l));
+        TRY(stream_layer(&o, l));
 
 fail:
     if (task->times)

@@ -111,6 +111,10 @@ struct observe_task {
     /* Called after all groups of a layer, with the inputs of the next one; NULL after the
      * last. May be null. */
     rt_status (*layer)(void *user, uint32_t layer, const float *hidden, uint64_t floats);
+    /* Called after all groups of a layer of a streamed model: *from, borrowed, has the layer
+     * as it is from now on, and the next layers see what that one makes of the tokens. NULL:
+     * layers stay as they are. */
+    rt_status (*replace)(void *user, uint32_t layer, struct fmt_model **from);
     void *user;                  /* borrowed */
     struct observe_times *times; /* set at the end; may be NULL */
 };

@@ -2,6 +2,7 @@
  * The search for factors of columns, and the search for ranges of groups. */
 #include "runtime/quant/awq.h"
 
+#include "runtime/base/blas.h"
 #include "runtime/quant/grid.h"
 #include "runtime/quant/rtn.h"
 
@@ -199,6 +200,7 @@ static void try_cut(struct cutting *c, uint32_t row0, uint32_t rows, uint32_t fi
         for (uint32_t k = 0; k < n; k++)
             e[k] = w[k] - e[k];
     }
+    rt_blas_threads(2.0 * rows * n * n);
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)n, (int)n, 1,
                 c->e, (int)n, c->h, (int)n, 0, c->y, (int)n);
     for (uint32_t r = 0; r < rows; r++) {

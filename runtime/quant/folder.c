@@ -105,14 +105,13 @@ static bool find_module(const char *tensor, enum fmt_module *module, size_t *len
 
 /* ---- layers ---- */
 
-rt_status quant_end_layer(struct quant_writer *w, uint32_t layer)
+rt_status quant_finish_layer(struct quant_writer *w)
 {
     rt_status st = RT_OK;
     struct fmt_tensor_info t;
     for (uint32_t i = 0; i < w->divided_count; i++)
         if (find_tensor(w->model, w->divided[i].name, &t))
             TRY(quant_keep_tensor(w, &t));
-    TRY(quant_part_layer(w, layer));
 
 fail:
     for (uint32_t i = 0; i < w->divided_count; i++)
@@ -139,7 +138,7 @@ static rt_status make_layer(struct quant_writer *w, uint32_t layer)
         fmt_module_size(fmt_model_config(w->model), module, &out, &in);
         TRY(quant_module(w, name, out, in));
     }
-    TRY(quant_end_layer(w, layer));
+    TRY(quant_part_layer(w, layer));
 
 fail:
     return st;

@@ -39,7 +39,8 @@ struct quant_writer {
     char part[4200];               /* folder of finished layers */
     struct fmt_safetensors *files; /* [layers] the finished ones, open */
     uint32_t file_count;
-    uint32_t flushed; /* outputs before this one are in files */
+    uint32_t flushed;        /* outputs before this one are in files */
+    struct fmt_model *trial; /* a layer to run, NULL: none */
 };
 
 rt_status quant_no_memory(struct quant_writer *w);
@@ -68,8 +69,8 @@ RT_CHECKED rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t f
 void quant_count_matrix(struct quant_writer *w, uint32_t out, uint32_t in);
 RT_CHECKED rt_status quant_tell_fared(struct quant_writer *w,
                                       const struct quant_fared *fared);
-/* Ends a layer: what its matrices divide of kept tensors is made, and all is written. */
-RT_CHECKED rt_status quant_end_layer(struct quant_writer *w, uint32_t layer);
+/* Makes what the matrices of the layer under way divide of kept tensors. */
+RT_CHECKED rt_status quant_finish_layer(struct quant_writer *w);
 /* The device that a calibration's model lies on. */
 const char *quant_calibration_device(const struct quant_calibration *calibration);
 
@@ -87,6 +88,9 @@ RT_CHECKED rt_status quant_part_put_hidden(struct quant_writer *w, uint32_t laye
                                            const float *hidden, uint64_t floats);
 RT_CHECKED rt_status quant_part_get_hidden(struct quant_writer *w, uint32_t layer,
                                            float *hidden, uint64_t floats);
+/* The outputs since the last layer as a model that has no others, in TARGET.part/trial;
+ * open until the next call. */
+RT_CHECKED rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out);
 void quant_part_remove(struct quant_writer *w); /* the folder */
 void quant_part_close(struct quant_writer *w);  /* outputs and open files */
 

@@ -3,6 +3,8 @@
  * halves. */
 #include "runtime/quant/folder_impl.h"
 
+#include "runtime/format/gguf_types.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -43,19 +45,21 @@ static uint16_t nearest_half(float value)
     return sign | (uint16_t)rintf(fabsf(value) * 0x1p24f);
 }
 
-/* Values to halves, in place; what changed most goes into the report. */
+/* Values from `first` on of a tensor to halves, which may lie in the same place; what
+ * changed most goes into the report. */
 static rt_status halve(struct quant_writer *w, const struct fmt_tensor_info *t,
-                       float *values, size_t count)
+                       uint64_t first, const float *values, size_t count,
+                       uint16_t *halves)
 {
     struct quant_report *report = w->report;
-    uint16_t *halves = (uint16_t *)values;
     for (size_t i = 0; i < count; i++) {
         const float value = values[i];
         if (!(fabsf(value) <= 65504))
             return rt_fail(w->ctx, RT_ERR_INPUT,
-                           "'%s': tensor '%s' holds %g at %zu, which F16 has no number "
+                           "'%s': tensor '%s' holds %g at %llu, which F16 has no number "
                            "for; use --keep f32",
-                           w->from, t->name, (double)value, i);
+                           w->from, t->name, (double)value,
+                           (unsigned long long)(first + i));
         const uint16_t half = nearest_half(value);
         const double change = fabs((double)rt_half_to_float(half) - (double)value);
         if (change > report->change) {
@@ -65,9 +69,58 @@ static rt_status halve(struct quant_writer *w, const struct fmt_tensor_info *t,
         }
         memcpy(&halves[i], &half, sizeof half);
     }
-    if (t->blocks)
-        report->halved++;
     return RT_OK;
+}
+
+/* ---- large tables ---- */
+
+enum { PIECE = 1 << 18 /* elements that are decoded at once */ };
+
+/* The type of a table's blocks if pieces of them can be decoded by themselves. */
+static const struct fmt_block_type *table_type(const struct fmt_tensor_info *t)
+{
+    if (!t->blocks || t->dims != 2 ||
+        (strcmp(t->name, "model.embed_tokens.weight") != 0 &&
+         strcmp(t->name, "lm_head.weight") != 0))
+        return NULL;
+    for (uint32_t id = 0; id < 64; id++) {
+        const struct fmt_block_type *type = fmt_block_type_find(id);
+        if (type && strcmp(type->name, t->blocks) == 0)
+            return type->bytes && type->split && PIECE % type->block == 0 &&
+                           !fmt_block_has_factor(type) && t->shape[1] % type->block == 0
+                       ? type
+                       : NULL;
+    }
+    return NULL;
+}
+
+/* Halves of a table without all of its floats, which take more than the model itself. */
+static rt_status halve_table(struct quant_writer *w, const struct fmt_tensor_info *t,
+                             const struct fmt_block_type *type, void **out)
+{
+    rt_status st = RT_OK;
+    const uint64_t count = count_of(t);
+    uint16_t *halves = rt_alloc(w->ctx, count, sizeof *halves);
+    float *values = rt_alloc(w->ctx, PIECE, sizeof *values);
+    if (!halves || !values) {
+        st = quant_no_memory(w);
+        goto fail;
+    }
+    for (uint64_t at = 0; at < count; at += PIECE) {
+        const size_t n = count - at < PIECE ? (size_t)(count - at) : PIECE;
+        const uint8_t *from = (const uint8_t *)t->stored + at / type->block * type->bytes;
+        fmt_block_floats(type, from, n / type->block, 1, values);
+        TRY(quant_check_finite(w, t->name, at, values, n));
+        TRY(halve(w, t, at, values, n, halves + at));
+    }
+    w->report->halved++;
+    *out = halves;
+    halves = NULL;
+
+fail:
+    rt_free(halves);
+    rt_free(values);
+    return st;
 }
 
 /* Values that a BF16 file holds back to its halves of floats, in place. */
@@ -85,18 +138,24 @@ static void cut_to_bf16(float *values, size_t count)
 /* What the files do not have as it is written: blocks, and rows that are in another order
  * there. *dtype is what they are written in. */
 static rt_status make_kept(struct quant_writer *w, const struct fmt_tensor_info *t,
-                           enum fmt_dtype *dtype, float **out)
+                           enum fmt_dtype *dtype, void **out)
 {
     rt_status st;
     const uint64_t count = count_of(t);
+    const struct fmt_block_type *type = w->options->keep_f32 ? NULL : table_type(t);
+    if (type) {
+        *dtype = FMT_F16;
+        return halve_table(w, t, type, out);
+    }
     float *values = rt_alloc(w->ctx, count, sizeof *values);
     if (!values)
         return quant_no_memory(w);
     TRY(fmt_tensor_f32(w->model, t->name, count, values));
     *dtype = t->blocks && !w->options->keep_f32 ? FMT_F16 : t->dtype;
-    if (*dtype == FMT_F16)
-        TRY(halve(w, t, values, count));
-    else if (*dtype == FMT_BF16)
+    if (*dtype == FMT_F16) {
+        TRY(halve(w, t, 0, values, count, (uint16_t *)values));
+        w->report->halved += t->blocks != NULL;
+    } else if (*dtype == FMT_BF16)
         cut_to_bf16(values, count);
     if (*dtype != FMT_F32) { /* the second half is free */
         float *half = rt_resize(w->ctx, values, count, (count + 1) / 2, sizeof *values);
@@ -112,7 +171,7 @@ fail:
 
 /* A tensor that takes over factors of columns (awq.h), in floats. */
 static rt_status make_divided(struct quant_writer *w, const struct fmt_tensor_info *t,
-                              const struct quant_divided *d, float **out)
+                              const struct quant_divided *d, void **out)
 {
     rt_status st;
     const uint64_t count = count_of(t);
@@ -135,7 +194,7 @@ fail:
 rt_status quant_keep_tensor(struct quant_writer *w, const struct fmt_tensor_info *t)
 {
     rt_status st;
-    float *values = NULL;
+    void *values = NULL;
     enum fmt_dtype dtype = t->dtype;
     if (dtype == FMT_OTHER) {
         rt_log(w->ctx, RT_LOG_WARNING,

@@ -403,9 +403,22 @@ static rt_status end_layer(void *user, uint32_t layer, const float *hidden,
 {
     rt_status st;
     const struct calibrating *c = user;
+    TRY(quant_finish_layer(c->w));
     if (hidden)
         TRY(quant_part_put_hidden(c->w, layer + 1, hidden, floats));
-    TRY(quant_end_layer(c->w, layer));
+    TRY(quant_part_layer(c->w, layer));
+
+fail:
+    return st;
+}
+
+static rt_status replace_layer(void *user, uint32_t layer, struct fmt_model **from)
+{
+    rt_status st;
+    const struct calibrating *c = user;
+    (void)layer;
+    TRY(quant_finish_layer(c->w));
+    TRY(quant_part_trial(c->w, from));
 
 fail:
     return st;
@@ -419,19 +432,21 @@ const char *quant_calibration_device(const struct quant_calibration *calibration
 rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t first)
 {
     struct calibrating c = { .w = w };
-    const struct observe_task task = { .model = w->calibration->model,
-                                       .sequences = w->calibration->sequences,
-                                       .count = w->calibration->count,
-                                       .what = OBSERVE_MOMENTS |
-                                               quant_method_of(w->options)->needs |
-                                               quant_int8_needs(w->options),
-                                       .group = take_group,
-                                       .pass = after_pass,
-                                       .first_layer = first,
-                                       .hidden = get_hidden,
-                                       .layer = end_layer,
-                                       .user = &c,
-                                       .times = &w->report->times };
+    const struct observe_task task = {
+        .model = w->calibration->model,
+        .sequences = w->calibration->sequences,
+        .count = w->calibration->count,
+        .what = OBSERVE_MOMENTS | quant_method_of(w->options)->needs |
+                quant_int8_needs(w->options),
+        .group = take_group,
+        .pass = after_pass,
+        .first_layer = first,
+        .hidden = get_hidden,
+        .layer = end_layer,
+        .replace = w->options->true_sequential ? replace_layer : NULL,
+        .user = &c,
+        .times = &w->report->times
+    };
     model_group_shapes(fmt_model_config(w->model), c.shape);
     return observe_layers(&task);
 }

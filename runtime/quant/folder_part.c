@@ -6,6 +6,7 @@
  *     layer-N.safetensors     the tensors of a finished layer, and how its matrices fared:
  *                             NAME.fared, two doubles as I64
  *     hidden-N.safetensors    with calibration: the inputs of layer N, the next one
+ *     trial/                  a layer as a model, for --true-sequential
  *     whole/                  the folder while it is put together
  * Files appear whole or not at all. A layer's file is written after the inputs of the next
  * one, so that it stands for both. */
@@ -48,13 +49,14 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     char model[65], text[512];
     const struct quant_options *o = w->asked;
     TRY(fmt_model_hash(w->model, model));
-    const int n = snprintf(
-        text, sizeof text,
-        "part 1 %s %s %s bits %u group %u asym %d f32 %d "
-        "search %d natural %d damping %a inputs %d device %s",
-        rt_version, model, quant_method_of(o)->name, o->bits, o->group, o->asymmetric,
-        o->keep_f32, o->search, o->natural_order, o->damping, (int)o->inputs,
-        w->calibration ? quant_calibration_device(w->calibration) : "none");
+    const int n =
+        snprintf(text, sizeof text,
+                 "part 1 %s %s %s bits %u group %u asym %d f32 %d "
+                 "search %d natural %d sequential %d damping %a inputs %d device %s",
+                 rt_version, model, quant_method_of(o)->name, o->bits, o->group,
+                 o->asymmetric, o->keep_f32, o->search, o->natural_order,
+                 o->true_sequential, o->damping, (int)o->inputs,
+                 w->calibration ? quant_calibration_device(w->calibration) : "none");
     sha256_init(&hash);
     sha256_add(&hash, text, (size_t)n);
     for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {
@@ -78,6 +80,8 @@ static void clear(struct quant_writer *w)
     const char *name;
     struct os_folder *folder = os_folder_open(w->part);
     snprintf(path, sizeof path, "%.4200s/whole", w->part);
+    quant_files_remove(path);
+    snprintf(path, sizeof path, "%.4200s/trial", w->part);
     quant_files_remove(path);
     while (folder && (name = os_folder_next(folder)))
         if (os_pattern_fits("layer-*.safetensors*", name) ||
@@ -196,11 +200,9 @@ fail:
     return st;
 }
 
-rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
+/* The outputs since the last layer. */
+static rt_status write_outputs(struct quant_writer *w, const char *path)
 {
-    rt_status st;
-    char path[4300];
-    assert(layer == w->file_count);
     const uint32_t count = w->count - w->flushed;
     struct fmt_tensor_out *tensors = rt_alloc(w->ctx, count, sizeof *tensors);
     if (!tensors)
@@ -209,14 +211,41 @@ rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
         tensors[i] = w->outputs[w->flushed + i].tensor;
         tensors[i].name = w->outputs[w->flushed + i].name;
     }
+    const rt_status st = fmt_safetensors_write(w->ctx, path, tensors, count, NULL);
+    rt_free(tensors);
+    return st;
+}
+
+rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
+{
+    rt_status st;
+    char path[4300];
+    assert(layer == w->file_count);
     part_path(w, "layer", layer, path);
-    TRY(fmt_safetensors_write(w->ctx, path, tensors, count, NULL));
+    TRY(write_outputs(w, path));
     TRY(reopen(w, path, layer));
     part_path(w, "hidden", layer, path);
     remove(path);
 
 fail:
-    rt_free(tensors);
+    return st;
+}
+
+rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out)
+{
+    rt_status st;
+    char folder[4300], path[4400];
+    snprintf(folder, sizeof folder, "%.4200s/trial", w->part);
+    snprintf(path, sizeof path, "%.4250s/model.safetensors", folder);
+    TRY(fmt_make_folder(w->ctx, folder));
+    if (!w->trial) /* config.json, which stays */
+        TRY(quant_files_write(w->ctx, w->from, folder, w->options, w->tied));
+    fmt_model_close(&w->trial);
+    TRY(write_outputs(w, path));
+    TRY(fmt_model_open(w->ctx, folder, &w->trial));
+    *out = w->trial;
+
+fail:
     return st;
 }
 
@@ -319,6 +348,7 @@ fail:
 
 void quant_part_close(struct quant_writer *w)
 {
+    fmt_model_close(&w->trial);
     for (uint32_t i = 0; i < w->file_count; i++)
         fmt_safetensors_close(&w->files[i]);
     rt_free(w->files);

@@ -4,6 +4,7 @@
  * the header read backwards. */
 #include "runtime/quant/gptq.h"
 
+#include "runtime/base/blas.h"
 #include "runtime/quant/grid.h"
 #include "runtime/quant/rtn.h"
 
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = QUANT_GPTQ_BLOCK, ROWS = QUANT_GPTQ_ROWS, INNER = 32, TRIES = 4 };
+enum { BLOCK = QUANT_GPTQ_BLOCK, ROWS_MIN = 128, INNER = 32, TRIES = 4 };
 
 struct gptq {
     struct rt_ctx *ctx;
@@ -25,9 +26,10 @@ struct gptq {
     double *diagonal; /* [in] of the matrix' columns */
     double *l;        /* [in][in] column-major: the factor */
     uint32_t *at;     /* [in] r of each column of the matrix */
-    double *error;    /* [ROWS][in]: w - q of the columns visited so far, at r */
-    double *gained;   /* [ROWS][BLOCK]: what columns of a block take over, times L_rr */
+    double *error;    /* [rows][in]: w - q of the columns visited so far, at r */
+    double *gained;   /* [rows][BLOCK]: what columns of a block take over, times L_rr */
     double *corner;   /* [BLOCK][BLOCK]: the block of l on the diagonal, by rows */
+    uint32_t rows;    /* of the matrix that go together */
     double added;     /* to the diagonal of H */
     double damped;    /* the objective so far, with what was added */
     double squares;   /* sum of (w - q)^2 so far */
@@ -116,6 +118,7 @@ static rt_status make_factor(struct gptq *g, bool *good)
     *good = false;
     for (int i = 0; i < TRIES && mean > 0 && !*good; i++, damping *= 10) {
         load_moment(g, damping * mean);
+        rt_blas_threads((double)in * in * in / 3);
         *good = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)in, g->l, (int)in) == 0;
     }
     return RT_OK;
@@ -123,7 +126,7 @@ static rt_status make_factor(struct gptq *g, bool *good)
 
 /* ---- rounding ---- */
 
-/* Column r of row `row`, whose values and errors are of row `row` of ROWS: what it is
+/* Column r of row `row`, whose values and errors are of row `row` of those: what it is
  * rounded to leaves *error. */
 static void round_one(struct gptq *g, uint32_t row, uint32_t r, double gained,
                       double *error)
@@ -172,6 +175,7 @@ static void round_block(struct gptq *g, uint32_t row0, uint32_t count, uint32_t 
     for (uint32_t end = n; end > 0;) {
         const uint32_t inner = end % INNER ? end % INNER : INNER, j0 = end - inner;
         round_inner(g, row0, count, first, j0, end);
+        rt_blas_threads(2.0 * count * j0 * inner);
         if (j0 > 0)
             cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)count, (int)j0,
                         (int)inner, 1, g->error + first + j0, (int)in,
@@ -190,12 +194,13 @@ static void round_rows(struct gptq *g, uint32_t row0, uint32_t count)
             for (uint32_t k = 0; k <= j; k++)
                 g->corner[(size_t)j * BLOCK + k] =
                     g->l[(size_t)(first + k) * in + first + j];
+        rt_blas_threads(2.0 * count * n * (in - end));
         if (end < in)
             cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)count, (int)n,
                         (int)(in - end), 1, g->error + end, (int)in,
                         g->l + (size_t)first * in + end, (int)in, 0, g->gained, BLOCK);
         else
-            memset(g->gained, 0, (size_t)ROWS * BLOCK * sizeof *g->gained);
+            memset(g->gained, 0, (size_t)g->rows * BLOCK * sizeof *g->gained);
         round_block(g, row0, count, first, n);
         end = first;
     }
@@ -210,8 +215,8 @@ static rt_status allocate(struct gptq *g)
     g->diagonal = rt_alloc(g->ctx, in, sizeof *g->diagonal);
     g->l = rt_alloc(g->ctx, in * in, sizeof *g->l);
     g->at = rt_alloc(g->ctx, in, sizeof *g->at);
-    g->error = rt_alloc(g->ctx, ROWS * in, sizeof *g->error);
-    g->gained = rt_alloc(g->ctx, (size_t)ROWS * BLOCK, sizeof *g->gained);
+    g->error = rt_alloc(g->ctx, (size_t)g->rows * in, sizeof *g->error);
+    g->gained = rt_alloc(g->ctx, (size_t)g->rows * BLOCK, sizeof *g->gained);
     g->corner = rt_alloc(g->ctx, (size_t)BLOCK * BLOCK, sizeof *g->corner);
     return g->column && g->diagonal && g->l && g->at && g->error && g->gained && g->corner
                ? RT_OK
@@ -236,6 +241,8 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
     bool good;
     struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
     assert(m->moment && m->moment->in == m->in && m->moment->rows > 0);
+    g.rows = QUANT_GPTQ_ERRORS / m->in < ROWS_MIN ? ROWS_MIN : QUANT_GPTQ_ERRORS / m->in;
+    g.rows = m->out < g.rows ? m->out : g.rows;
     TRY(allocate(&g));
     quant_diagonal(m, g.diagonal);
     TRY(make_order(&g));
@@ -249,8 +256,8 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
         goto fail;
     }
     TRY(quant_grid_matrix(ctx, o, m, out));
-    for (uint32_t row = 0; row < m->out; row += ROWS)
-        round_rows(&g, row, m->out - row < ROWS ? m->out - row : ROWS);
+    for (uint32_t row = 0; row < m->out; row += g.rows)
+        round_rows(&g, row, m->out - row < g.rows ? m->out - row : g.rows);
     out->objective = g.damped - g.added * g.squares;
 
 fail:

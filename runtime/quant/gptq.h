@@ -13,13 +13,13 @@
  *
  * In double; the value that is rounded, scale and code are floats, as they are stored.
  * FLOPs: in^3 / 3 for the factor, out in^2 for the rounding. Memory beside the arguments:
- * 8 in^2 for the factor and 16 rows in, rows at most QUANT_GPTQ_ROWS. */
+ * 8 in^2 for the factor, and 16 MB (QUANT_GPTQ_ERRORS doubles) or 128 rows of errors. */
 #ifndef RUNTIME_QUANT_GPTQ_H
 #define RUNTIME_QUANT_GPTQ_H
 
 #include "runtime/quant/method.h"
 
-enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ROWS = 512 };
+enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ERRORS = 1 << 21 };
 
 /* A moment that is not positive definite gets ten times the damping, three times at most;
  * then the matrix is rounded to nearest, which is a warning with its name. RT_ERR_INPUT:

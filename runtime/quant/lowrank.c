@@ -3,6 +3,7 @@
  * are column-major, as LAPACK has them; D and H are made in double a few rows at a time. */
 #include "runtime/quant/lowrank.h"
 
+#include "runtime/base/blas.h"
 #include "runtime/base/philox.h"
 
 #include <cblas.h>
@@ -285,6 +286,7 @@ rt_status quant_lowrank(struct rt_ctx *ctx, const struct quant_lowrank_task *tas
     struct fit f = { .ctx = ctx, .task = task };
     struct quant_lowrank_report own = { 0 };
     uint32_t found = 0;
+    rt_blas_threads(2.0 * task->out * task->in * task->rank);
     memset(a, 0, (size_t)task->rank * task->in * sizeof *a);
     memset(b, 0, (size_t)task->rank * task->out * sizeof *b);
     TRY(fit_init(&f));

@@ -3,6 +3,7 @@
  * measured by. */
 #include "runtime/quant/method.h"
 
+#include "runtime/base/blas.h"
 #include "runtime/quant/awq.h"
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/grid.h"
@@ -83,6 +84,7 @@ static double panel_error(const struct quant_matrix *m, const float *d, uint32_t
     const int in = (int)m->in, n = (int)height, rows = (int)count;
     const uint32_t right = at + height;
     double sum = 0;
+    rt_blas_threads(2.0 * count * height * (m->in - at));
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, n, n, 1, d + at, in,
                 tile, n, 0, y, n);
     if (right < m->in) {

@@ -27,6 +27,9 @@ struct quant_options {
     const struct quant_method *method; /* NULL: the first of the table, rtn */
     bool search;                       /* the range of every group is searched (grid.h) */
     bool natural_order;                /* gptq: columns as they are, not by activation */
+    /* With calibration: each layer sees what the quantized layers before it make of the
+     * text, not what the full model does. */
+    bool true_sequential;
     enum quant_inputs inputs; /* not floats: 8 bits per row, symmetric (int8.h) */
     double damping;           /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
     /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */

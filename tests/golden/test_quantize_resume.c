@@ -2,6 +2,7 @@
  * those of a run that was not stopped; another work starts anew; a disk that is full leaves
  * nothing half written; a process that works there is not disturbed. */
 #include "runtime/base/os.h"
+#include "runtime/format/safetensors.h"
 #include "runtime/quant/folder.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
@@ -29,6 +30,7 @@ struct ground {
     uint32_t ids[TOKENS];
     uint8_t mask[TOKENS];
     struct train_sequence sequence;
+    bool sequential;
     uint32_t left;          /* matrices before the work is stopped */
     uint32_t passes, heard; /* of the last run */
 };
@@ -54,7 +56,11 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
 {
     struct quant_report report;
     const struct quant_options o = {
-        .bits = bits, .group = 32, .asymmetric = true, .method = quant_method_find(method)
+        .bits = bits,
+        .group = 32,
+        .asymmetric = true,
+        .method = quant_method_find(method),
+        .true_sequential = g->sequential,
     };
     const struct quant_calibration c = { .model = g->model,
                                          .sequences = &g->sequence,
@@ -92,7 +98,7 @@ static void part_of(const char *to, const char *file, char path[1200])
     snprintf(path, 1200, "%s.part%s%s", to, file ? "/" : "", file ? file : "");
 }
 
-static void init(struct ground *g)
+static void init(struct ground *g, bool streamed)
 {
     const struct rt_device_options options = { .name = "ref" };
     *g = (struct ground){ 0 };
@@ -100,7 +106,8 @@ static void init(struct ground *g)
     test_folder_init(&g->to);
     test_path(g->from, sizeof g->from, "tests/golden/models/qwen2-tiny");
     assert_int_equal(rt_device_create(&g->ctx, &options, &g->dev), RT_OK);
-    if (rt_model_load(g->dev, g->from, 64, &g->model) != RT_OK)
+    if ((streamed ? rt_model_load_streamed(g->dev, g->from, 64, &g->model)
+                  : rt_model_load(g->dev, g->from, 64, &g->model)) != RT_OK)
         fail_msg("%s", g->ctx.message);
     assert_int_equal(rt_model_config(g->model)->layers, LAYERS);
     for (uint32_t t = 0; t < TOKENS; t++)
@@ -123,7 +130,7 @@ static void a_stopped_run_continues(void **state)
     static const uint32_t stops[] = { 2, MATRICES, 2 * MATRICES + 3, 3 * MATRICES - 1 };
     struct ground g;
     char once[1024], part[1200], path[64];
-    init(&g);
+    init(&g, true);
     for (size_t m = 0; m < RT_COUNT(methods); m++) {
         snprintf(path, sizeof path, "once-%s", methods[m]);
         snprintf(once, sizeof once, "%s", test_folder_file(&g.to, path));
@@ -151,7 +158,7 @@ static void another_work_starts_anew(void **state)
     (void)state;
     struct ground g;
     char once[1024];
-    init(&g);
+    init(&g, true);
     snprintf(once, sizeof once, "%s", test_folder_file(&g.to, "once"));
     assert_int_equal(run(&g, once, "gptq", 4, UINT32_MAX), RT_OK);
     const char *to = test_folder_file(&g.to, "to");
@@ -162,13 +169,84 @@ static void another_work_starts_anew(void **state)
     deinit(&g);
 }
 
+/* Scales of the first layer are the same in both folders; those of the second are not. */
+static void expect_inputs(struct ground *g, const char *a, const char *b)
+{
+    struct fmt_safetensors file[2];
+    bool equal[2];
+    char path[1200], name[128];
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/model.safetensors", i ? b : a);
+        assert_int_equal(fmt_safetensors_open(&g->ctx, path, &file[i]), RT_OK);
+    }
+    for (int l = 0; l < 2; l++) {
+        snprintf(name, sizeof name, "model.layers.%d.mlp.down_proj.weight_packed", l);
+        const struct fmt_tensor *x = fmt_safetensors_find(&file[0], name),
+                                *y = fmt_safetensors_find(&file[1], name);
+        assert_non_null(x);
+        assert_non_null(y);
+        equal[l] = x->size == y->size && memcmp(x->data, y->data, x->size) == 0;
+    }
+    assert_true(equal[0] && !equal[1]);
+    for (int i = 0; i < 2; i++)
+        fmt_safetensors_close(&file[i]);
+}
+
+/* A model whose layers come and go gives the same bytes as one that is loaded whole. */
+static void streaming_changes_nothing(void **state)
+{
+    (void)state;
+    struct ground whole, streamed;
+    char a[1024], b[1024];
+    init(&whole, false);
+    init(&streamed, true);
+    snprintf(a, sizeof a, "%s", test_folder_file(&whole.to, "a"));
+    snprintf(b, sizeof b, "%s", test_folder_file(&streamed.to, "b"));
+    assert_int_equal(run(&whole, a, "awq", 3, UINT32_MAX), RT_OK);
+    assert_int_equal(run(&streamed, b, "awq", 3, UINT32_MAX), RT_OK);
+    expect_same(a, b);
+    assert_true(rt_model_weight_bytes(whole.model) > 0);
+    deinit(&whole);
+    deinit(&streamed);
+}
+
+/* With true_sequential: the first layer is as without, later ones are not. Stopped, it
+ * continues. */
+static void layers_see_the_quantized_ones(void **state)
+{
+    (void)state;
+    static const char *const methods[] = { "gptq", "awq" };
+    struct ground g;
+    char once[1024], other[1024], path[64];
+    init(&g, true);
+    for (size_t m = 0; m < RT_COUNT(methods); m++) {
+        g.sequential = true;
+        snprintf(path, sizeof path, "%s-once", methods[m]);
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, path));
+        if (run(&g, once, methods[m], 2, UINT32_MAX) != RT_OK)
+            fail_msg("%s", g.ctx.message);
+        assert_int_equal(g.passes, 2 * LAYERS - 1);
+        snprintf(path, sizeof path, "%s-stopped", methods[m]);
+        const char *to = test_folder_file(&g.to, path);
+        assert_int_equal(run(&g, to, methods[m], 2, MATRICES + 2), RT_ERR_INTERRUPTED);
+        assert_int_equal(run(&g, to, methods[m], 2, UINT32_MAX), RT_OK);
+        expect_same(once, to);
+        g.sequential = false;
+        snprintf(path, sizeof path, "%s-full", methods[m]);
+        snprintf(other, sizeof other, "%s", test_folder_file(&g.to, path));
+        assert_int_equal(run(&g, other, methods[m], 2, UINT32_MAX), RT_OK);
+        expect_inputs(&g, once, other);
+    }
+    deinit(&g);
+}
+
 static void a_full_disk_leaves_nothing_half_written(void **state)
 {
     (void)state;
     struct ground g;
     struct rlimit before, small;
     char part[1200];
-    init(&g);
+    init(&g, true);
     const char *to = test_folder_file(&g.to, "to");
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
@@ -190,7 +268,7 @@ static void a_working_process_is_not_disturbed(void **state)
     (void)state;
     struct ground g;
     char path[1200];
-    init(&g);
+    init(&g, true);
     const char *to = test_folder_file(&g.to, "to");
     assert_int_equal(run(&g, to, "gptq", 3, MATRICES), RT_ERR_INTERRUPTED);
     part_of(to, "job.json", path);
@@ -208,6 +286,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stopped_run_continues),
         cmocka_unit_test(another_work_starts_anew),
+        cmocka_unit_test(streaming_changes_nothing),
+        cmocka_unit_test(layers_see_the_quantized_ones),
         cmocka_unit_test(a_full_disk_leaves_nothing_half_written),
         cmocka_unit_test(a_working_process_is_not_disturbed),
     };
