@@ -207,7 +207,7 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     const char *held_out = cli_value(cli, "select-text", from);
     TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
                                &format));
-    TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
+    TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
                                 result));
 

@@ -244,7 +244,7 @@ rt_status cli_quantize_compare(struct cli *cli)
     TRY(split(cli, list, variants, &o.count));
     TRY(read_text_options(cli, model, &o.text));
     TRY(cli_calibration_format(cli, o.text.from, &format));
-    TRY(cli_session_open(cli, model, format, "compare", "{}", &session));
+    TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     if (!format)
         session.positions = o.text.length;
     TRY(pipe_compare_models(&session, &o, &calls));

@@ -56,8 +56,9 @@ static bool read_open(const struct cli *cli, const char *method,
                       struct pipe_select_options *out)
 {
     const bool gptq = strcmp(method, "gptq") == 0;
+    const bool grid = gptq || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
     *out = (struct pipe_select_options){
-        .search = !cli_flag(cli, "search"),
+        .search = grid && !cli_flag(cli, "search"),
         .order = gptq && !cli_value(cli, "order", NULL),
         .damping = gptq && !cli_value(cli, "damping", NULL),
         .text = cli_value(cli, "select-text", NULL),

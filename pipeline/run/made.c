@@ -62,8 +62,8 @@ rt_status pipe_made_save(struct pipe_session *session, const struct rt_model *fu
     if (st != RT_OK)
         return st;
     TRY(store_begin(s));
-    struct store_run run = { .campaign_id = session->campaign_id,
-                             .kind = "train",
+    /* Of no campaign: what a report is about stays the newest. */
+    struct store_run run = { .kind = "train",
                              .variant_id = v.row.id,
                              .env_id = session->env_id,
                              .config = config };
