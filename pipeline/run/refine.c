@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A checkpoint is written after so many seconds of steps. */
-enum { CHECKPOINT_SECONDS = 30, PATH = QUANT_PATH_MAX + 40 };
+enum { PATH = QUANT_PATH_MAX + 40 };
 
 struct refining {
     struct pipe_session *session;
@@ -25,10 +24,10 @@ struct refining {
     struct train_sequence *batch; /* [o->batch] */
     uint32_t *order;              /* [items] */
     uint32_t steps_per_epoch, steps;
-    double first, last;  /* sums of the loss over the first and the last epoch */
-    char identity[65];   /* of everything that the result depends on */
+    double first, last; /* sums of the loss over the first and the last epoch */
+    char identity[65];  /* of everything that the result depends on */
     char to[QUANT_PATH_MAX];
-    uint32_t saved;      /* steps of the checkpoint that the state names; 0: none */
+    uint32_t saved; /* steps of the checkpoint that the state names; 0: none */
     uint64_t started_ns, saved_ns;
 };
 
@@ -90,10 +89,9 @@ static rt_status prepare(struct refining *r)
     TRY(pipe_model_load(s, r->o->full, &r->full));
     TRY(pipe_model_load(s, r->o->model, &r->model));
     TRY(rt_scales_create(r->model, r->o->model, &r->scales));
-    TRY(pipe_calibration_read(s, &r->o->on, pipe_end_id(s, r->full),
-                              least(rt_model_positions(r->full),
-                                    rt_model_positions(r->model)),
-                              &r->items));
+    TRY(pipe_calibration_read(
+        s, &r->o->on, pipe_end_id(s, r->full),
+        least(rt_model_positions(r->full), rt_model_positions(r->model)), &r->items));
     const uint32_t count = r->items.sequences.count;
     r->steps_per_epoch = (count + r->o->batch - 1) / r->o->batch;
     r->steps = r->o->epochs * r->steps_per_epoch;
@@ -209,6 +207,8 @@ static rt_status run_steps(struct refining *r)
     for (uint32_t k = resume(r); k < r->steps; k++) {
         struct train_metrics m;
         const uint32_t n = batch_of(r, k);
+        if (pipe_stopping(r->session->host) && k > r->saved)
+            TRY(save(r, k));
         TRY(pipe_stop_status(r->session->host, r->session->ctx));
         TRY(rt_trainer_gradient(r->trainer, r->batch, n, &m));
         TRY(rt_trainer_update(r->trainer,
@@ -216,7 +216,7 @@ static rt_status run_steps(struct refining *r)
         r->first += k < r->steps_per_epoch ? m.loss : 0;
         r->last += k >= r->steps - r->steps_per_epoch ? m.loss : 0;
         tell(r, k + 1, &m);
-        if (rt_time_ns() - r->saved_ns > CHECKPOINT_SECONDS * UINT64_C(1000000000))
+        if ((double)(rt_time_ns() - r->saved_ns) * 1e-9 >= r->o->checkpoint_seconds)
             TRY(save(r, k + 1));
     }
 
@@ -236,13 +236,14 @@ static void fill_result(const struct refining *r, struct pipe_refined *out)
     struct rt_trainer_stats stats;
     assert(r->steps_per_epoch > 0);
     rt_trainer_stats_get(r->trainer, &stats);
-    *out = (struct pipe_refined){ .items = r->items.sequences.count,
-                                  .steps = r->steps,
-                                  .scales = rt_scales_count(r->scales),
-                                  .kl_first = r->first / r->steps_per_epoch,
-                                  .kl_last = r->last / r->steps_per_epoch,
-                                  .seconds = (double)(rt_time_ns() - r->started_ns) * 1e-9,
-                                  .tflop = stats.flops * 1e-12 };
+    *out =
+        (struct pipe_refined){ .items = r->items.sequences.count,
+                               .steps = r->steps,
+                               .scales = rt_scales_count(r->scales),
+                               .kl_first = r->first / r->steps_per_epoch,
+                               .kl_last = r->last / r->steps_per_epoch,
+                               .seconds = (double)(rt_time_ns() - r->started_ns) * 1e-9,
+                               .tflop = stats.flops * 1e-12 };
 }
 
 rt_status pipe_refine(struct pipe_session *session, const struct pipe_refine_options *o,

@@ -259,10 +259,11 @@ static rt_status folder_scales(struct fmt_model *m, const char *name,
     if (!fmt_folder_is_packed(m, name))
         return RT_OK;
     TRY(open_packed(m, name, &p));
-    if (p.levels || !p.scales)
+    if (p.levels || !p.scales || p.scales->count != (uint64_t)p.out * p.groups)
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': '%s' is stored as %s, whose scales cannot be replaced; "
-                       "compressed-tensors of whole numbers, AWQ and GPTQ can be",
+                       "compressed-tensors of whole numbers, AWQ and GPTQ with a scale "
+                       "per row or group can be",
                        m->path, name, fmt_method_name(p.method));
     snprintf(out->name, sizeof out->name, "%s", p.scales->name);
     out->dtype = p.scales->dtype;
@@ -513,9 +514,8 @@ static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 }
 
 const struct fmt_source fmt_source_folder = {
-    folder_open,   folder_close,  folder_exists,   folder_count,
-    folder_floats, folder_at,     folder_has_head, folder_bytes,
-    folder_size,   folder_form,   folder_stored,   folder_order,
-    folder_load,   folder_matrix, folder_hash,     folder_stamp,
-    folder_scales,
+    folder_open,   folder_close,    folder_exists, folder_count,  folder_floats,
+    folder_at,     folder_has_head, folder_bytes,  folder_size,   folder_form,
+    folder_stored, folder_order,    folder_load,   folder_matrix, folder_hash,
+    folder_stamp,  folder_scales,
 };
