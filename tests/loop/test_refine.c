@@ -24,7 +24,7 @@ static char demo[512];
 static const char *line(const char *words)
 {
     static char text[4096];
-    snprintf(text, sizeof text, "%s --tune off --progress none >loop.out 2>loop.err",
+    snprintf(text, sizeof text, "%s --device ref --progress none >loop.out 2>loop.err",
              words);
     return text;
 }
@@ -33,17 +33,22 @@ static const char *refine(const char *out, const char *more)
 {
     static char words[2048];
     snprintf(words, sizeof words,
-             "refine --full %s --model q --out %s --on %s/mine.jsonl[0:8] --batch 2 "
-             "--epochs 1 --checkpoint 0 %s",
-             demo, out, demo, more);
+             "refine --full %s --model q --out %s --on text.txt --length 16 --items 4 "
+             "--batch 1 --epochs 1 --checkpoint 0 %s",
+             demo, out, more);
     return line(words);
 }
 
 static void quantize(void)
 {
+    static const char text[] =
+        "Tom has 3 apples and buys 4 more. He gives 2 of them to Ann, who has 5 pears. "
+        "How many apples has Tom now, and how many fruits have both of them together? "
+        "A shop sells 12 pens for 6 coins each and 7 books for 11 coins each.";
     char words[2048];
     if (access("q/config.json", F_OK) == 0)
         return;
+    test_file_write("text.txt", text, sizeof text - 1);
     snprintf(words, sizeof words, "quantize --model %s --out q --bits 3", demo);
     assert_int_equal(test_loop_run(line(words)), 0);
 }
@@ -99,8 +104,7 @@ static void what_cannot_be_refined_is_refused(void **state)
     expect(refine("whole", ""), 2, "exists already");
     expect(line("refine --full x --model q --out y"), 2, "--on P");
     snprintf(words, sizeof words,
-             "refine --full %s --model %s --out y --on %s/mine.jsonl[0:2]", demo, demo,
-             demo);
+             "refine --full %s --model %s --out y --on text.txt --length 16", demo, demo);
     expect(line(words), 4, "has no packed weight");
 }
 
