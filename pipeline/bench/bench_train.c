@@ -75,8 +75,9 @@ static rt_status open_train(struct bench *b, struct bench_case *c, void **self)
     for (uint32_t s = 0; s < SEQUENCES; s++) {
         for (uint32_t i = 0; i < LENGTH; i++)
             w->ids[s][i] = bench_token(rt_model_config(b->model)->vocab, s, i);
-        w->batch[s] = (struct train_sequence){ w->ids[s], w->mask, LENGTH,
-                                               c->loss == TRAIN_DPO ? w->ref : NULL };
+        w->batch[s] =
+            (struct train_sequence){ w->ids[s], w->mask, LENGTH,
+                                     c->loss == TRAIN_DPO ? w->ref : NULL, NULL };
     }
     train_options_default(&options);
     options.loss = (enum train_loss)c->loss;

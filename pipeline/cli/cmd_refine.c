@@ -18,6 +18,7 @@ static const struct cli_option options[] = {
     { "epochs", "N", "passes over --on (default 3)" },
     { "batch", "N", "problems or windows of a step (default 8)" },
     { "rate", "X", "learning rate of AdamW (default 0.003)" },
+    { "checkpoint", "SECONDS", "between two checkpoints (default 30; 0: every step)" },
     { "format", "NAME", "prompt format of the problems of --on" },
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
     { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
@@ -29,7 +30,7 @@ static const struct cli_option options[] = {
 static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
 {
     rt_status st;
-    int64_t items, length, epochs, batch;
+    int64_t items, length, epochs, batch, checkpoint;
     float rate = 0;
     *o = (struct pipe_refine_options){ .full = cli_value(cli, "full", NULL),
                                        .model = cli_value(cli, "model", NULL),
@@ -44,11 +45,13 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
     TRY(cli_number(cli, "length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
     TRY(cli_number(cli, "epochs", PIPE_REFINE_EPOCHS, 1, 1000, &epochs));
     TRY(cli_number(cli, "batch", PIPE_REFINE_BATCH, 1, 4096, &batch));
+    TRY(cli_number(cli, "checkpoint", PIPE_REFINE_CHECKPOINT, 0, 1 << 30, &checkpoint));
     TRY(cli_real(cli, "rate", 0, 1, &rate));
     o->on.items = (uint32_t)items;
     o->on.length = (uint32_t)length;
     o->epochs = (uint32_t)epochs;
     o->batch = (uint32_t)batch;
+    o->checkpoint_seconds = (double)checkpoint;
     o->rate = cli_value(cli, "rate", NULL) ? (double)rate : PIPE_REFINE_RATE;
     return RT_OK;
 

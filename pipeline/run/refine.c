@@ -12,8 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A checkpoint is written after so many seconds of steps. */
-enum { CHECKPOINT_SECONDS = 30, PATH = QUANT_PATH_MAX + 40 };
+enum { PATH = QUANT_PATH_MAX + 40 };
 
 struct refining {
     struct pipe_session *session;
@@ -201,6 +200,8 @@ static rt_status run_steps(struct refining *r)
     for (uint32_t k = resume(r); k < r->steps; k++) {
         struct train_metrics m;
         const uint32_t n = batch_of(r, k);
+        if (pipe_stopping(r->session->host) && k > r->saved)
+            TRY(save(r, k));
         TRY(pipe_stop_status(r->session->host, r->session->ctx));
         TRY(rt_trainer_gradient(r->trainer, r->batch, n, &m));
         TRY(rt_trainer_update(r->trainer,
@@ -208,7 +209,7 @@ static rt_status run_steps(struct refining *r)
         r->first += k < r->steps_per_epoch ? m.loss : 0;
         r->last += k >= r->steps - r->steps_per_epoch ? m.loss : 0;
         tell(r, k + 1, &m);
-        if (rt_time_ns() - r->saved_ns > CHECKPOINT_SECONDS * UINT64_C(1000000000))
+        if ((double)(rt_time_ns() - r->saved_ns) * 1e-9 >= r->o->checkpoint_seconds)
             TRY(save(r, k + 1));
     }
 

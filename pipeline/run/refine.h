@@ -6,22 +6,27 @@
 
 #include "pipeline/run/calibration.h"
 
-enum { PIPE_REFINE_BATCH = 8, PIPE_REFINE_EPOCHS = 3 };
+enum {
+    PIPE_REFINE_BATCH = 8,
+    PIPE_REFINE_EPOCHS = 3,
+    PIPE_REFINE_CHECKPOINT = 30 /* seconds */
+};
 #define PIPE_REFINE_RATE 3e-3
 
 struct pipe_refine_options {
-    const char *full, *model, *out;    /* folders; full may be a GGUF file */
+    const char *full, *model, *out;     /* folders; full may be a GGUF file */
     struct pipe_calibration_options on; /* problems with solutions, or a text */
     uint32_t batch, epochs;
-    double rate; /* of AdamW, at the top of the warm-up */
-    bool force;  /* replace a folder that is there */
+    double rate;               /* of AdamW, at the top of the warm-up */
+    double checkpoint_seconds; /* of steps, between two checkpoints */
+    bool force;                /* replace a folder that is there */
 };
 
 struct pipe_refined {
     uint32_t items, steps;
-    uint64_t scales;                /* that were trained */
-    double kl_first, kl_last;       /* mean loss of the first and the last epoch, nats */
-    double seconds, tflop;          /* of this process */
+    uint64_t scales;          /* that were trained */
+    double kl_first, kl_last; /* mean loss of the first and the last epoch, nats */
+    double seconds, tflop;    /* of this process */
 };
 
 /* Writes options->out, a folder like options->model with other scales. The answers of that

@@ -90,10 +90,11 @@ RT_CHECKED rt_status fmt_weight_stored(struct fmt_model *model, const char *name
 RT_CHECKED rt_status fmt_model_stored(struct fmt_model *model, char *text, size_t size);
 /* The tensor that holds the scales of a packed weight of whole codes. */
 struct fmt_scales {
-    char name[FMT_TENSOR_NAME_MAX]; /* as fmt_tensor_at has it; empty: the weight is floats */
-    enum fmt_dtype dtype;           /* F32, F16 or BF16 */
-    uint32_t groups;                /* scales of a row */
-    bool across;                    /* they lie [groups][out], else [out][groups] */
+    char name
+        [FMT_TENSOR_NAME_MAX]; /* as fmt_tensor_at has it; empty: the weight is floats */
+    enum fmt_dtype dtype;      /* F32, F16 or BF16 */
+    uint32_t groups;           /* scales of a row */
+    bool across;               /* they lie [groups][out], else [out][groups] */
 };
 /* RT_ERR_INPUT: its scales are no such tensor (a GGUF file, codes that stand for floats). */
 RT_CHECKED rt_status fmt_weight_scales(struct fmt_model *model, const char *name,

@@ -260,10 +260,11 @@ static rt_status folder_scales(struct fmt_model *m, const char *name,
     if (!fmt_folder_is_packed(m, name))
         return RT_OK;
     TRY(open_packed(m, name, &p));
-    if (p.levels || !p.scales)
+    if (p.levels || !p.scales || p.scales->count != (uint64_t)p.out * p.groups)
         return rt_fail(m->ctx, RT_ERR_INPUT,
                        "'%s': '%s' is stored as %s, whose scales cannot be replaced; "
-                       "compressed-tensors of whole numbers, AWQ and GPTQ can be",
+                       "compressed-tensors of whole numbers, AWQ and GPTQ with a scale "
+                       "per row or group can be",
                        m->path, name, fmt_method_name(p.method));
     snprintf(out->name, sizeof out->name, "%s", p.scales->name);
     out->dtype = p.scales->dtype;

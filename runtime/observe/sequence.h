@@ -13,6 +13,9 @@ struct train_sequence {
     uint32_t n;
     const float
         *ref; /* DPO: log p of each token under the reference, n entries; else null */
+    const float
+        *weight; /* SFT, KL: of each token in the loss, n entries from 0 on, not all
+                            targets' 0; null: 1 */
 };
 
 #endif

@@ -396,9 +396,8 @@ static struct rt_op_cost scale_back_cost(const void *push, double context)
 static struct rt_op_shape scale_back_shape(const void *push)
 {
     const struct scale_back_push *p = push;
-    return (struct rt_op_shape){
-        .rows = p->in_pad, .lanes = p->out_pad / 4, .columns = 4
-    };
+    return (
+        struct rt_op_shape){ .rows = p->in_pad, .lanes = p->out_pad / 4, .columns = 4 };
 }
 
 static uint64_t scale_back_rounds(const void *push, const struct rt_op_walk *walk)
@@ -431,8 +430,8 @@ static void scale_back_operands(struct rt_op_case *c)
     c->operand[0] = rt_operand_adapter(p->out_pad, p->in_pad);
     c->operand[1] = rt_operand_rows(p->rows, p->ldx, RT_FILL_UNIT);
     c->operand[2] = rt_operand_rows(p->rows, p->lddy, RT_FILL_UNIT);
-    c->operand[3] =
-        rt_operand_plain((uint64_t)p->out_pad * (p->in_pad / SCALE_SEGMENT), RT_FILL_UNIT);
+    c->operand[3] = rt_operand_plain((uint64_t)p->out_pad * (p->in_pad / SCALE_SEGMENT),
+                                     RT_FILL_UNIT);
 }
 
 const struct rt_op_row rt_op_row_scale_back = {

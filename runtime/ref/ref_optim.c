@@ -72,9 +72,9 @@ static real scale_of(real base, real parameter, uint32_t rounding)
 static uint32_t groups_of_texel(uint32_t form)
 {
     form &= RT_FORM_MASK;
-    return form <= RT_FORM_OFFSET                                  ? 2
+    return form <= RT_FORM_OFFSET                                ? 2
            : form == RT_FORM_FLOAT || form == RT_FORM_FLOAT_ZERO ? 4
-                                                                   : 8;
+                                                                 : 8;
 }
 
 void REF(scale_fold)(const void *push, void *const *b)
@@ -106,10 +106,10 @@ void REF(scale_pack)(const void *push, void *const *b)
             const size_t i = (size_t)m * p->groups + g;
             const float v = (float)scale_of(base[i], parameter[i], p->rounding);
             uint32_t *texel =
-                scales + ((size_t)(m / RT_WEIGHT_BLOCK * p->texels + g / each) *
-                              RT_WEIGHT_BLOCK +
-                          m % RT_WEIGHT_BLOCK) *
-                             4;
+                scales +
+                ((size_t)(m / RT_WEIGHT_BLOCK * p->texels + g / each) * RT_WEIGHT_BLOCK +
+                 m % RT_WEIGHT_BLOCK) *
+                    4;
             uint32_t bits;
             memcpy(&bits, &v, sizeof bits);
             if (each < 8) {

@@ -356,8 +356,8 @@ static void record_group(struct backward *b, struct rt_list *list,
     };
     if (model_group_is_plain(runs))
         backward_record_weight(m, list, call->rows,
-                               record_scales(b, list, call, 0, &floats),
-                               b->pass->decoded, lora, b->du, &product);
+                               record_scales(b, list, call, 0, &floats), b->pass->decoded,
+                               lora, b->du, &product);
     else
         record_runs(b, list, call, lora, &product);
 }

@@ -13,9 +13,9 @@ struct backward {
     struct rt_buffer *g;     /* gradient of the residual stream [rows][ld_hidden] */
     struct rt_buffer *dnorm; /* gradient of a norm's output */
     struct rt_buffer *dqkv, *dgate_up, *dact;
-    struct rt_buffer *delta; /* float [rows][heads] */
-    struct rt_buffer *du;    /* gradient of x A'^T, the widest group */
-    struct rt_buffer *grads; /* like the adapter's params; NULL: there is none */
+    struct rt_buffer *delta;       /* float [rows][heads] */
+    struct rt_buffer *du;          /* gradient of x A'^T, the widest group */
+    struct rt_buffer *grads;       /* like the adapter's params; NULL: there is none */
     struct rt_buffer *scale_grads; /* like the params of scales; NULL: as scales */
     struct rt_buffer *segments;    /* of the weight whose scales are at work */
 };

@@ -18,11 +18,12 @@ struct rt_scales {
     struct rt_model *model; /* borrowed */
     /* [layers][MODEL_GROUP_COUNT][MODEL_PARTS_MAX]: of each run of a group */
     struct train_scale_set *sets;
-    struct rt_buffer *base, *params; /* float, flat; each set [out_pad][groups], 64-aligned */
-    uint64_t floats;                 /* of each, with padding */
-    uint64_t count;                  /* scales, padding apart */
-    uint64_t segments_max;           /* floats that scale_back writes of the largest weight */
-    struct rt_list *pack;            /* refreshes all weights from params */
+    struct rt_buffer *base,
+        *params;           /* float, flat; each set [out_pad][groups], 64-aligned */
+    uint64_t floats;       /* of each, with padding */
+    uint64_t count;        /* scales, padding apart */
+    uint64_t segments_max; /* floats that scale_back writes of the largest weight */
+    struct rt_list *pack;  /* refreshes all weights from params */
 };
 
 /* NULL: nothing of this run is trained. */

@@ -10,8 +10,8 @@
 #include "runtime/train/scales.h"
 
 enum train_loss {
-    TRAIN_SFT, /* mean over the batch's target tokens of -log p */
-    TRAIN_KL,  /* mean over target tokens of KL(teacher || model) at temperature */
+    TRAIN_SFT, /* mean over the batch's target tokens of -log p, by their weights */
+    TRAIN_KL,  /* the same of KL(teacher || model) at temperature */
     TRAIN_DPO, /* preference pairs; plus sft x the supervised term where sft > 0 */
 };
 

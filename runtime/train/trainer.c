@@ -255,17 +255,29 @@ fail:
 
 /* ---- a step ---- */
 
+/* The share of every target in a mean over targets, by their weights; padding has 0. */
+static void fill_shares(struct rt_trainer *t, const struct train_sequence *batch,
+                        uint32_t count)
+{
+    float *seed = rt_buffer_map(t->seed);
+    uint32_t at = 0;
+    double all = 0;
+    for (uint32_t s = 0; s < count; s++)
+        for (uint32_t k = 1; k < batch[s].n; k++)
+            if (batch[s].mask[k])
+                all += (double)(seed[at++] = batch[s].weight ? batch[s].weight[k] : 1.0f);
+    assert(at == t->batch.targets && all > 0);
+    const float each = (t->options.loss == TRAIN_KL ? 1.0f : -1.0f) / (float)all;
+    for (uint32_t i = 0; i < t->batch.targets_padded; i++)
+        seed[i] = i < at ? seed[i] * each : 0;
+}
+
 /* Uploads what the loss needs besides tokens: seeds, or pair ranges and reference. */
 static void fill_loss(struct rt_trainer *t, const struct train_sequence *batch,
                       uint32_t count)
 {
     if (t->options.loss != TRAIN_DPO) {
-        float *seed = rt_buffer_map(t->seed);
-        const float each = 1.0f / (float)t->batch.targets;
-        for (uint32_t i = 0; i < t->batch.targets_padded; i++)
-            seed[i] = i >= t->batch.targets         ? 0
-                      : t->options.loss == TRAIN_KL ? each
-                                                    : -each;
+        fill_shares(t, batch, count);
         return;
     }
     uint32_t *pair = rt_buffer_map(t->pair);
@@ -283,12 +295,16 @@ static void fill_loss(struct rt_trainer *t, const struct train_sequence *batch,
 
 static void measure_tokens(struct rt_trainer *t, struct train_metrics *out)
 {
-    const float *stat = rt_buffer_map(t->stat);
-    double sum = 0;
-    for (uint32_t i = 0; i < t->batch.targets; i++)
-        sum +=
+    const float *stat = rt_buffer_map(t->stat), *seed = rt_buffer_map(t->seed);
+    double sum = 0, all = 0;
+    for (uint32_t i = 0; i < t->batch.targets; i++) {
+        const double share = fabs((double)seed[i]);
+        const float own =
             t->options.loss == TRAIN_KL ? stat[4 * i] : stat[8 * i + 4] - stat[8 * i + 6];
-    out->loss = sum / t->batch.targets;
+        sum += share * (double)own;
+        all += share;
+    }
+    out->loss = sum / all;
 }
 
 static void measure_pairs(struct rt_trainer *t, uint32_t pairs, struct train_metrics *out)

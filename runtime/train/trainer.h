@@ -11,7 +11,7 @@ enum { TRAINER_RECORDINGS = 48, TRAINER_PARTS_MAX = 2 };
 
 /* Parameters of one kind as the optimizer sees them: flat buffers of `floats` floats. */
 struct trainer_part {
-    const char *prefix; /* of its tensors in a checkpoint */
+    const char *prefix;               /* of its tensors in a checkpoint */
     struct rt_buffer *params, *grads; /* borrowed */
     struct rt_buffer *m, *v;          /* owned: moments */
     uint64_t floats;

@@ -109,9 +109,9 @@ static rt_status create_optimizer(struct rt_trainer *t)
         TRY(model_buffer(dev, "train v", part->floats * 4, RT_MEMORY_DEVICE, &part->v));
         const struct adamw_push push = { .count = (uint32_t)part->floats };
         const struct rt_slice slices[] = {
-            model_slice(t->hyper),      model_slice(t->clip_state),
-            model_slice(part->grads),   model_slice(part->params),
-            model_slice(part->m),       model_slice(part->v),
+            model_slice(t->hyper),    model_slice(t->clip_state),
+            model_slice(part->grads), model_slice(part->params),
+            model_slice(part->m),     model_slice(part->v),
         };
         rt_list_op(t->update, RT_OP_adamw, &push, slices);
     }
@@ -187,11 +187,9 @@ void rt_trainer_destroy(struct rt_trainer **pt)
         rt_list_destroy(&t->recordings[i].list);
     rt_list_destroy(&t->update);
     struct rt_buffer **owned[] = {
-        &t->teacher_x,  &t->teacher_hn, &t->teacher_logits,
-        &t->hx,         &t->hn,         &t->dhn,
-        &t->dhx,        &t->logits,     &t->head_scratch,
-        &t->stat,       &t->seed,       &t->ref,
-        &t->pair,       &t->pair_out,   &t->partial,
+        &t->teacher_x,  &t->teacher_hn, &t->teacher_logits, &t->hx,           &t->hn,
+        &t->dhn,        &t->dhx,        &t->logits,         &t->head_scratch, &t->stat,
+        &t->seed,       &t->ref,        &t->pair,           &t->pair_out,     &t->partial,
         &t->clip_state, &t->hyper,
     };
     for (size_t i = 0; i < RT_COUNT(owned); i++)

@@ -125,8 +125,7 @@ static void put_params(struct bench *b, const float *params)
 static void disturb(struct bench *b, float *params)
 {
     for (uint64_t i = 0; i < b->scales->floats; i++)
-        params[i] =
-            1 + 0.3f * ((float)train_word(7, (uint32_t)i, 0) / 2147483648.0f - 1);
+        params[i] = 1 + 0.3f * ((float)train_word(7, (uint32_t)i, 0) / 2147483648.0f - 1);
     put_params(b, params);
 }
 

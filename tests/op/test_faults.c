@@ -38,8 +38,8 @@ static const double SUBMIT_FLOPS = 3e6;
 static const uint32_t ids[IDS] = { 3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26 };
 static const uint8_t mask[IDS] = { 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 static const float ref[IDS];
-static const struct train_sequence batch[2] = { { ids, mask, IDS, ref },
-                                                { ids, mask, IDS / 2, ref } };
+static const struct train_sequence batch[2] = { { ids, mask, IDS, ref, NULL },
+                                                { ids, mask, IDS / 2, ref, NULL } };
 
 static struct test_folder folder; /* of the model */
 
@@ -327,7 +327,8 @@ static void training_init(struct training *t)
             RT_OK)
         fail_msg("%s", t->g.ctx.message);
     for (uint32_t s = 0; s < 2 * PAIRS; s++)
-        t->batch[s] = (struct train_sequence){ ids + s % 2, mask + 1, PAIR_IDS, ref };
+        t->batch[s] =
+            (struct train_sequence){ ids + s % 2, mask + 1, PAIR_IDS, ref, NULL };
 }
 
 static void training_deinit(struct training *t)

@@ -23,8 +23,8 @@ enum { CONTEXT = 32, IDS = 12 };
 static const uint32_t ids[IDS] = { 3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26 };
 static const uint8_t mask[IDS] = { 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
 static const float ref[IDS];
-static const struct train_sequence batch[2] = { { ids, mask, IDS, ref },
-                                                { ids, mask, IDS / 2, ref } };
+static const struct train_sequence batch[2] = { { ids, mask, IDS, ref, NULL },
+                                                { ids, mask, IDS / 2, ref, NULL } };
 
 /* What attempts stand on. */
 struct ground {
