@@ -1,7 +1,6 @@
 /* runtime/format/checkpoint_folder.c
  * A Hugging Face folder: safetensors, packed or not (packed.h). */
 #include "runtime/format/checkpoint_impl.h"
-#include "shaders/push.h"
 
 #include <assert.h>
 #include <math.h>
@@ -321,7 +320,7 @@ static rt_status folder_inputs(struct fmt_model *m, const char *name,
     if (q.inputs == FMT_INPUTS_FLOATS)
         return RT_OK;
     TRY(open_packed(m, name, &p));
-    if (p.levels || p.zeros || p.groups != 1 || p.in > W8A8_INPUTS_MAX)
+    if (p.levels || p.zeros || p.groups != 1 || p.in > FMT_INT8_INPUTS_MAX)
         return RT_OK;
     if (q.inputs == FMT_INPUTS_GIVEN)
         TRY(input_scale(m, name, scale));

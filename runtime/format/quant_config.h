@@ -31,6 +31,8 @@ enum fmt_inputs {
     FMT_INPUTS_ROWS,   /* to 8 bits, a scale for every token, as it comes ("dynamic") */
     FMT_INPUTS_GIVEN,  /* to 8 bits by NAME.input_scale ("static") */
 };
+/* Inputs of a matrix whose sums of products of 8 bits fit 32: more stay floats. */
+enum { FMT_INT8_INPUTS_MAX = 131040 };
 
 struct fmt_quantization {
     bool present;

@@ -481,6 +481,8 @@ static void tell_inputs(const struct rt_model *m, const char *folder)
                folder);
 }
 
+_Static_assert(FMT_INT8_INPUTS_MAX == W8A8_INPUTS_MAX, "what the op takes");
+
 static void loader_deinit(struct loader *l)
 {
     rt_free(l->codes);

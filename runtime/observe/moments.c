@@ -7,13 +7,12 @@
 #include "runtime/base/blas.h"
 #include "runtime/model/model_impl.h"
 #include "runtime/observe/batch.h"
+#include "runtime/observe/panels.h"
 
 #include <assert.h>
 #include <cblas.h>
 #include <math.h>
 #include <string.h>
-
-enum { PANELS_WANTED = 8, COLUMN_ALIGN = 4 /* of the op `outer` */ };
 
 /* Some sequences that go through a layer together. */
 struct part {
@@ -60,95 +59,6 @@ static rt_status no_memory(struct rt_ctx *ctx, const char *what, double bytes)
                    "observing layers: no host memory for %.1f MiB of %s; use fewer or "
                    "shorter sequences",
                    bytes / 1048576, what);
-}
-
-/* ---- panels ---- */
-
-static uint32_t padded(uint32_t in)
-{
-    return rt_round_up32(in, COLUMN_ALIGN);
-}
-
-/* Rows of a panel: about an eighth of the matrix, and what a binding holds. A multiple of
- * RT_COL_PAD, because a tile begins where a binding may (RT_COL_PAD floats: 512 bytes). */
-static uint32_t panel_height(uint32_t in, uint64_t binding)
-{
-    const uint64_t fit = binding / 4 / padded(in) / RT_COL_PAD * RT_COL_PAD;
-    const uint32_t wanted =
-        rt_round_up32((in + PANELS_WANTED - 1) / PANELS_WANTED, RT_COL_PAD);
-    return wanted <= fit ? wanted : (uint32_t)fit;
-}
-
-static uint32_t panel_rows(uint32_t in, uint32_t height, uint32_t p)
-{
-    const uint32_t left = padded(in) - p * height;
-    return left < height ? left : height;
-}
-
-static uint64_t panel_floats(uint32_t in, uint32_t height, uint32_t p)
-{
-    return (uint64_t)panel_rows(in, height, p) * (padded(in) - p * height);
-}
-
-static uint64_t moment_floats(uint32_t in, uint32_t height)
-{
-    uint64_t floats = 0;
-    for (uint32_t p = 0; p * height < in; p++)
-        floats += panel_floats(in, height, p);
-    return floats;
-}
-
-/* Rows [first, first + count) of one panel. What lies left of it are columns of earlier
- * panels: read along their rows, so that neither side jumps through memory. */
-static void panel_moment_rows(const struct observe_moment *m, uint32_t first,
-                              uint32_t count, double *out)
-{
-    const uint32_t own = first / m->height;
-    for (uint32_t p = 0; p < own; p++) {
-        const uint32_t at = p * m->height, ld = padded(m->in) - at;
-        const float *from = m->panel[p] + (first - at);
-        for (uint32_t k = 0; k < m->height; k++, from += ld)
-            for (uint32_t r = 0; r < count; r++)
-                out[(size_t)r * m->in + at + k] = from[r];
-    }
-    const uint32_t at = own * m->height, ld = padded(m->in) - at;
-    const float *row = m->panel[own] + (size_t)(first - at) * ld;
-    for (uint32_t r = 0; r < count; r++, row += ld)
-        for (uint32_t j = at; j < m->in; j++)
-            out[(size_t)r * m->in + j] = row[j - at];
-}
-
-void observe_moment_rows(const struct observe_moment *m, uint32_t first, uint32_t count,
-                         double *out)
-{
-    const uint32_t end = first + count;
-    assert(end <= m->in);
-    for (uint32_t r = first; r < end;) {
-        const uint32_t panel_end = (r / m->height + 1) * m->height;
-        const uint32_t n = (panel_end < end ? panel_end : end) - r;
-        panel_moment_rows(m, r, n, out + (size_t)(r - first) * m->in);
-        r += n;
-    }
-}
-
-const float *observe_moment_right(const struct observe_moment *m, uint32_t i)
-{
-    assert(i < m->in);
-    const uint32_t p = i / m->height, k = i - p * m->height;
-    return m->panel[p] + (size_t)k * (padded(m->in) - p * m->height) + k;
-}
-
-uint32_t observe_moment_stride(const struct observe_moment *m, uint32_t i)
-{
-    return padded(m->in) - i / m->height * m->height;
-}
-
-double observe_moment_diagonal(const struct observe_moment *m)
-{
-    double sum = 0;
-    for (uint32_t i = 0; i < m->in; i++)
-        sum += *observe_moment_right(m, i);
-    return sum / m->in;
 }
 
 /* ---- preparing ---- */
@@ -202,7 +112,7 @@ static rt_status make_panels(struct observer *o, struct sums *sums, uint32_t in)
     rt_status st;
     const uint64_t binding =
         o->host_sums ? UINT64_MAX : rt_device_plan(o->dev)->binding_bytes_max;
-    sums->height = panel_height(in, binding);
+    sums->height = observe_panel_height(in, binding);
     if (sums->height == 0 || (in + sums->height - 1) / sums->height > OBSERVE_PANELS_MAX)
         return rt_fail(o->ctx, RT_ERR_DEVICE_MEMORY,
                        "second moments of %u inputs need more than %d bindings of device "
@@ -210,14 +120,15 @@ static rt_status make_panels(struct observer *o, struct sums *sums, uint32_t in)
                        in, OBSERVE_PANELS_MAX, rt_device_info_of(o->dev)->name);
     sums->panels = (in + sums->height - 1) / sums->height;
     if (o->host_sums) {
-        const uint64_t floats = moment_floats(in, sums->height);
+        const uint64_t floats = observe_moment_floats(in, sums->height);
         sums->on_host = rt_alloc(o->ctx, floats, sizeof *sums->on_host);
         return sums->on_host ? RT_OK
                              : no_memory(o->ctx, "second moments", 4.0 * (double)floats);
     }
     for (uint32_t p = 0; p < sums->panels; p++)
-        TRY(model_buffer(o->dev, "second moments", 4 * panel_floats(in, sums->height, p),
-                         RT_MEMORY_DEVICE, &sums->panel[p]));
+        TRY(model_buffer(o->dev, "second moments",
+                         4 * observe_panel_floats(in, sums->height, p), RT_MEMORY_DEVICE,
+                         &sums->panel[p]));
     return RT_OK;
 
 fail:
@@ -265,7 +176,7 @@ static rt_status make_sums(struct observer *o)
         const uint32_t in = t->model->shape[g].in;
         if (t->what & OBSERVE_MOMENTS) {
             TRY(make_panels(o, sums, in));
-            const uint64_t own = moment_floats(in, sums->height);
+            const uint64_t own = observe_moment_floats(in, sums->height);
             floats = own > floats && !o->host_sums ? own : floats;
         }
         TRY(make_magnitudes(o, (enum model_group)g));
@@ -334,16 +245,16 @@ static void record_tile(struct observer *o, struct rt_list *list, enum model_gro
 {
     const struct sums *sums = &o->sums[g];
     const uint32_t in = o->task->model->shape[g].in, at = p * sums->height;
-    const uint32_t left = padded(in) - column;
+    const uint32_t left = observe_padded(in) - column;
     const struct outer_push push = {
         .rows = rows,
-        .na = panel_rows(in, sums->height, p),
+        .na = observe_panel_rows(in, sums->height, p),
         .nb = left < sums->height ? left : sums->height,
         .ldp = ldx,
         .offp = row * ldx + at,
         .ldq = ldx,
         .offq = row * ldx + column,
-        .ldd = padded(in) - at,
+        .ldd = observe_padded(in) - at,
         .scale = 1.0f,
         .accumulate = o->begun || row > 0,
     };
@@ -394,8 +305,9 @@ static void add_moments(struct observer *o, enum model_group g)
             rt_blas_threads(2.0 * rows * (in - at) * n);
             cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)rows,
                         (int)(in - at), (int)n, 1, from, (int)sums->ld, from,
-                        (int)sums->ld, o->begun || row > 0, to, (int)(padded(in) - at));
-            to += panel_floats(in, sums->height, at / sums->height);
+                        (int)sums->ld, o->begun || row > 0, to,
+                        (int)(observe_padded(in) - at));
+            to += observe_panel_floats(in, sums->height, at / sums->height);
         }
     }
 }
@@ -495,7 +407,7 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
                                      .panels = sums->panels };
     float *to = sums->on_host ? sums->on_host : o->host;
     for (uint32_t p = 0; p < sums->panels; p++) {
-        const uint64_t floats = panel_floats(moment.in, sums->height, p);
+        const uint64_t floats = observe_panel_floats(moment.in, sums->height, p);
         if (!sums->on_host)
             TRY(rt_buffer_read(sums->panel[p], 0, to, 4 * floats));
         moment.panel[p] = to;
@@ -634,29 +546,4 @@ fail:
         *task->times = o.times;
     deinit(&o);
     return st;
-}
-
-void observe_cost_of(const struct fmt_config *config, uint64_t rows, uint32_t pass_rows,
-                     uint32_t what, bool software, struct observe_cost *out)
-{
-    struct model_group_shape shape[MODEL_GROUP_COUNT];
-    const uint64_t hidden = rt_round_up(config->hidden, RT_COL_PAD);
-    const uint64_t pass = rt_round_up(pass_rows, RT_ROW_PAD);
-    uint64_t host = 0;
-    model_group_shapes(config, shape);
-    *out = (struct observe_cost){ .host_bytes = 4 * rows * hidden };
-    out->device_bytes = model_pass_bytes(config, shape, 0, pass_rows) +
-                        pass * (4 * hidden + 12 /* struct batch */);
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-        const uint32_t in = shape[g].in;
-        const uint64_t floats = moment_floats(in, panel_height(in, UINT64_MAX));
-        if (what & OBSERVE_MOMENTS) {
-            host = software ? host + floats : floats > host ? floats : host;
-            out->device_bytes += software ? 0 : 4 * floats;
-            out->flops += 2.0 * (double)rows * (double)floats * config->layers;
-        }
-        if (what & ~(uint32_t)OBSERVE_MOMENTS || software)
-            out->device_bytes += 4 * pass * shape[g].ld_in;
-    }
-    out->host_bytes += 4 * host;
 }
