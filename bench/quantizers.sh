@@ -1,5 +1,6 @@
 #!/bin/sh
-# The table of docs/quantizers.md: the bundled model by every method, 2,000 problems each.
+# The tables of docs/quantizers.md: the bundled model by every method, right answers to 2,000
+# problems each and KL to the full model on 500 others.
 # A run that was cut goes on: folders and answers that are there are kept.
 # Usage: bench/quantizers.sh [FOLDER] [DEVICE]
 cd "$(dirname "$0")/.." || exit 1
@@ -9,6 +10,7 @@ faultline=build/release/faultline
 demo=pipeline/demo
 mkdir -p "$folder" || exit 1
 
+variants=
 # row NAME OPTION...: one variant.
 row()
 {
@@ -17,6 +19,7 @@ row()
     [ -d "$folder/$name" ] || $faultline quantize --model $demo --out "$folder/$name" "$@" \
         --calib $demo/calibrate.jsonl --select none --device "$device" --store "$folder/results.db" \
         --progress none >"$folder/$name.txt" || exit 1
+    variants=$variants${variants:+,}$folder/$name
     printf '%-20s %s\n' "$name" "$(tail -n 1 "$folder/$name.txt")"
     $faultline eval --model "$folder/$name" --role quant --problems $demo/measure.jsonl \
         --device "$device" --store "$folder/results.db" --progress none || exit 1
@@ -32,3 +35,5 @@ for bits in "3 --group row" "2 --group 32 --asym"; do
         done
     done
 done
+$faultline quantize --compare "$variants" --model $demo --text $demo/validate.jsonl \
+    --device "$device" --store "$folder/results.db" --progress none
