@@ -113,6 +113,7 @@ static rt_status open_chain(struct chain *c, const char *recipes)
     TRY(restore_campaign(&c->cli->ctx, &o, format->name, (uint64_t)seed, &plan));
     TRY(fmt_make_folder(&c->cli->ctx, o.work)); /* the store may lie in it */
     TRY(cli_session_open(c->cli, o.full, format, "restore", plan, &c->session));
+    c->session.evidence = cli_value(c->cli, "evidence", NULL);
     TRY(restore_open(&c->session, &o, &c->restoring));
 
 fail:
@@ -190,6 +191,11 @@ static const struct cli_option locate_options[] = {
     { "score", "FORMAT",
       "only judge the locators on files of labelled solutions: processbench, "
       "bigbench-mistake, mr-ben, prmbench, gsm8k" },
+    { "evidence", "FILE",
+      "add what the locators say about answers whose first fault is known, for --fit" },
+    { "fit", NULL, "only fit the weights of the verdict on files of --evidence" },
+    { "model", "DIR", "with --score: a model that judges, too" },
+    { "limit", "N", "with --score: so many records of each file, drawn by --seed" },
     { "kinds", NULL, "with --score: each generator or kind of fault by itself, too" },
     { "inject", "FORMAT",
       "only alter --injected right solutions of a file, such as GSM8K's, and print them "
@@ -245,6 +251,8 @@ fail:
 static rt_status locate(struct cli *cli)
 {
     int64_t injected;
+    if (cli_flag(cli, "fit"))
+        return cli_locate_fit(cli);
     if (cli_flag(cli, "inject"))
         return cli_locate_inject(cli, cli_value(cli, "inject", ""));
     if (cli_flag(cli, "score"))

@@ -10,4 +10,8 @@ RT_CHECKED rt_status cli_locate_score(struct cli *cli, const char *format);
 /* Alters --injected right solutions of the file and prints them as JSON Lines. */
 RT_CHECKED rt_status cli_locate_inject(struct cli *cli, const char *format);
 
+/* Fits the weights of the verdict on evidence files, prints weights.def, and how each locator
+ * and the verdict do on every set, the verdict with weights fitted on the other sets. */
+RT_CHECKED rt_status cli_locate_fit(struct cli *cli);
+
 #endif

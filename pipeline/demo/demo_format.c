@@ -33,6 +33,7 @@ static const struct pipe_dialect dialect = {
     .check = check,
     .category = pipe_demo_category,
     .inject = pipe_inject,
+    .inject_kinds = PIPE_INJECT_OPERAND + 1,
     .gold = gold,
 };
 

@@ -1,13 +1,13 @@
 /* pipeline/locate/locate.c
  * The first faulty step of every lost problem: `check` tests what each step claims, `twin`
  * reads full's margins along the answer, `rollout` searches with full's continuations. The
- * verdict is check's where it fires, else rollout's, else twin's. `gold` judges, and is
- * never part of a verdict. */
+ * verdict weighs all of them (evidence.h). `gold` judges, and is never part of a verdict. */
 #include "pipeline/locate/locate_impl.h"
 
 #include "runtime/engine/engine.h"
 #include "store/queries.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,52 +85,75 @@ static rt_status by_difference(struct locating *l, const struct locate_search *s
 
 static struct pipe_fault fault_of_check(const struct locate_search *s)
 {
-    return (struct pipe_fault){ "check",           s->check.step, -1,
-                                s->check.category, 0.5,           s->check.evidence };
+    const struct pipe_testimony alone = { .step_count = s->step_count,
+                                          .check = &s->check,
+                                          .twin = -1 };
+    return (struct pipe_fault){ .locator = "check",
+                                .step = s->check.step,
+                                .token = -1,
+                                .category = s->check.category,
+                                .confidence = pipe_probability(&alone, s->check.step),
+                                .evidence = s->check.evidence };
 }
 
 static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *evidence,
                                           size_t size)
 {
+    const struct pipe_testimony alone = { .step_count = s->step_count,
+                                          .rollout = &s->rollout,
+                                          .twin = -1 };
     snprintf(evidence, size, "{\"asked\":%u,\"monotone\":%s,\"lost_from_start\":%s}",
              s->rollout.asked, s->rollout.monotone ? "true" : "false",
              s->rollout.lost_from_start ? "true" : "false");
-    return (struct pipe_fault){
-        "rollout", s->rollout.step, -1, PIPE_CAT_UNCLASSIFIED, s->rollout.confidence,
-        evidence
-    };
+    return (struct pipe_fault){ .locator = "rollout",
+                                .step = s->rollout.step,
+                                .token = -1,
+                                .category = PIPE_CAT_UNCLASSIFIED,
+                                .confidence = pipe_probability(&alone, s->rollout.step),
+                                .evidence = evidence };
 }
 
 static struct pipe_fault fault_of_twin(const struct locate_search *s, char *evidence,
                                        size_t size)
 {
+    const struct pipe_testimony alone = { .step_count = s->step_count,
+                                          .twin = s->twin,
+                                          .twin_sure =
+                                              s->suspect.full_margin >= PIPE_TWIN_SURE };
     snprintf(evidence, size, "{\"full_margin\":%.4f,\"quant_margin\":%.4f}",
              (double)s->suspect.full_margin, (double)s->suspect.quant_margin);
-    return (struct pipe_fault){ "twin",
-                                s->twin,
-                                s->twin < 0 ? -1 : (int32_t)s->suspect.token,
-                                PIPE_CAT_UNCLASSIFIED,
-                                s->twin_confidence,
-                                evidence };
+    return (struct pipe_fault){ .locator = "twin",
+                                .step = s->twin,
+                                .token = s->twin < 0 ? -1 : (int32_t)s->suspect.token,
+                                .category = PIPE_CAT_UNCLASSIFIED,
+                                .confidence = pipe_probability(&alone, s->twin),
+                                .evidence = evidence };
+}
+
+struct pipe_testimony locate_testimony(const struct locate_search *s)
+{
+    return (struct pipe_testimony){ .step_count = s->step_count,
+                                    .check = &s->check,
+                                    .rollout = &s->rollout,
+                                    .twin = s->twin,
+                                    .twin_sure = s->suspect.full_margin >= PIPE_TWIN_SURE };
 }
 
 rt_status locate_verdicts(struct locating *l)
 {
     rt_status st = RT_OK;
-    char evidence[2][128];
+    char evidence[128];
     for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
         struct locate_search *s = &l->list[i];
         enum pipe_category category;
+        const struct pipe_testimony t = locate_testimony(s);
         const struct pipe_fault check = fault_of_check(s);
-        const struct pipe_fault rollout = fault_of_rollout(s, evidence[0], 128);
-        const struct pipe_fault twin = fault_of_twin(s, evidence[1], 128);
-        pipe_verdict(&check, &rollout, &twin, PIPE_CAT_NONE, &s->verdict);
+        const struct pipe_fault twin = fault_of_twin(s, evidence, sizeof evidence);
+        pipe_verdict(&t, &check, &twin, PIPE_CAT_NONE, &s->verdict);
         st = by_difference(l, s, s->verdict.step, &category);
-        pipe_verdict(&check, &rollout, &twin, category, &s->verdict);
-        s->verdict.evidence = check.step >= 0        ? "{\"by\":\"check\"}"
-                              : rollout.step >= 0    ? "{\"by\":\"rollout\"}"
-                              : s->verdict.step >= 0 ? "{\"by\":\"twin\"}"
-                                                     : "{\"by\":\"none\"}";
+        pipe_verdict(&t, &check, &twin, category, &s->verdict);
+        s->verdict.evidence =
+            s->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
     }
     return st;
 }
@@ -279,7 +302,7 @@ fail:
 
 /* ---- injected faults ---- */
 
-/* Alters right answers, value and operand in turns, until `want` are there. */
+/* Alters right answers, kinds in turns, until `want` are there. */
 static rt_status list_injected(struct locating *l, const struct pipe_answers *f,
                                uint32_t want, struct pipe_pool *pool)
 {
@@ -296,13 +319,14 @@ static rt_status list_injected(struct locating *l, const struct pipe_answers *f,
     l->list = rt_alloc(ctx, want, sizeof *l->list);
     if (!l->list)
         return no_memory(l);
+    assert(dialect->inject_kinds > 0);
     for (uint32_t i = 0; i < f->count && l->count < want && st == RT_OK; i++) {
         struct pipe_injected x = { 0 };
         uint32_t *ids = NULL, n = 0;
         if (!f->items[i].correct)
             continue;
         TRY(dialect->inject(ctx, pool, l->bench->set.items[i].question, f->items[i].text,
-                            l->count % 2 ? PIPE_INJECT_OPERAND : PIPE_INJECT_VALUE,
+                            (enum pipe_inject_kind)(l->count % dialect->inject_kinds),
                             l->session->seed, i, &x));
         if (!x.output)
             continue;

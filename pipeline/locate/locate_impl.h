@@ -6,7 +6,7 @@
 #include "pipeline/run/ask_list.h"
 #include "pipeline/locate/locate.h"
 #include "pipeline/run/work.h"
-#include "pipeline/locate/locate_rules.h"
+#include "pipeline/locate/evidence.h"
 
 /* Full's continuations after the first k steps: sample 0 is greedy, the others are
  * drawn. What is known does not depend on the order in which they come. */
@@ -39,7 +39,6 @@ struct locate_search {
     struct pipe_rollout_result rollout;
     struct pipe_twin_suspect suspect;
     int32_t twin;
-    double twin_confidence;
     struct pipe_fault verdict;
 };
 
@@ -64,6 +63,8 @@ void locate_free(struct locating *l);
 RT_CHECKED rt_status locate_twins(struct locating *l);
 /* Rounds of continuations until every search is settled. */
 RT_CHECKED rt_status locate_rollouts(struct locating *l);
+/* What all locators say about one answer. */
+struct pipe_testimony locate_testimony(const struct locate_search *s);
 /* Verdict and category of every search. */
 RT_CHECKED rt_status locate_verdicts(struct locating *l);
 /* How often each locator names the judge's step: metrics of the run under names that

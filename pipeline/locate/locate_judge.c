@@ -4,8 +4,10 @@
 #include "pipeline/locate/locate_impl.h"
 
 #include "pipeline/locate/judge.h"
+#include "pipeline/locate/weights_fit.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { LOCATORS = 4 };
 
@@ -81,6 +83,38 @@ fail:
     return st;
 }
 
+/* What stands behind the last '/' of a path: the name of the set. */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static rt_status write_evidence(struct locating *l, const char *path, const char *prefix)
+{
+    rt_status st = RT_OK;
+    struct rt_ctx *ctx = l->session->ctx;
+    char set[160];
+    FILE *file = fopen(path, "a");
+    snprintf(set, sizeof set, "%s%s", prefix, base_name(path));
+    if (!file)
+        return rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
+    for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
+        const struct locate_search *s = &l->list[i];
+        const struct pipe_testimony t = locate_testimony(s);
+        char *line = NULL;
+        if (s->truth < 0 || (uint32_t)s->truth >= s->step_count)
+            continue;
+        st = pipe_case_line(ctx, set, (uint32_t)s->truth, &t, &line);
+        if (st == RT_OK && fprintf(file, "%s\n", line) < 0)
+            st = rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
+        rt_free(line);
+    }
+    if (fclose(file) != 0 && st == RT_OK)
+        st = rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
+    return st;
+}
+
 rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
 {
     rt_status st;
@@ -102,6 +136,8 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
         if (j.total)
             TRY(put_locator(l, prefix, k, &j));
     }
+    if (l->session->evidence)
+        TRY(write_evidence(l, l->session->evidence, prefix));
     TRY(put(l, prefix, "judged", "", j.total));
     TRY(put_places(l, prefix));
 

@@ -1,5 +1,5 @@
 /* pipeline/locate/locate_rules.c
- * The search of `rollout`, the suspects of `twin` and the verdict. Asks no model itself. */
+ * The search of `rollout`, the suspects of `twin`. Asks no model itself. */
 #include "pipeline/locate/locate_rules.h"
 
 #include <assert.h>
@@ -113,7 +113,6 @@ rt_status pipe_rollout_search(pipe_can_fn *can, void *user, uint32_t count, int3
         TRY(bisect(&s, low, kept - 1, &kept));
     }
     out->step = earliest_change(&s);
-    out->confidence = out->monotone ? 0.9 : 0.6;
     return RT_OK;
 
 fail:
@@ -152,15 +151,12 @@ uint32_t pipe_twin_suspects(const struct pipe_twin_view *view, float sure,
     return count;
 }
 
-int32_t pipe_twin_step(const struct pipe_twin_view *view, struct pipe_twin_suspect *out,
-                       double *confidence)
+int32_t pipe_twin_step(const struct pipe_twin_view *view, struct pipe_twin_suspect *out)
 {
     assert(view->steps || view->step_count == 0);
     *out = (struct pipe_twin_suspect){ 0 };
-    *confidence = 0.5;
     if (pipe_twin_suspects(view, PIPE_TWIN_SURE, out, 1) == 1)
         return (int32_t)out->step;
-    *confidence = 0.3;
     int32_t found = -1;
     for (uint32_t k = 0; k < view->step_count; k++)
         for (uint32_t t = view->steps[k].tok_start;
@@ -170,8 +166,6 @@ int32_t pipe_twin_step(const struct pipe_twin_view *view, struct pipe_twin_suspe
                 found = (int32_t)k;
                 *out = suspect_at(view, k, t);
             }
-    if (found < 0)
-        *confidence = 0.0;
     return found;
 }
 
@@ -183,42 +177,4 @@ int32_t pipe_first_difference(const uint32_t *a, uint32_t a_count, const uint32_
         if (a[i] != b[i])
             return (int32_t)i;
     return a_count == b_count ? -1 : (int32_t)both;
-}
-
-/* ---- verdict ---- */
-
-static bool speaks(const struct pipe_fault *fault)
-{
-    return fault && fault->step >= 0;
-}
-
-void pipe_verdict(const struct pipe_fault *check, const struct pipe_fault *rollout,
-                  const struct pipe_fault *twin, enum pipe_category by_difference,
-                  struct pipe_fault *out)
-{
-    const struct pipe_fault *const order[] = { check, rollout, twin };
-    *out = (struct pipe_fault){
-        .locator = "verdict", .step = -1, .token = -1, .evidence = "{}"
-    };
-    const struct pipe_fault *speaker = NULL;
-    for (size_t i = 0; i < RT_COUNT(order) && !speaker; i++)
-        if (speaks(order[i]))
-            speaker = order[i];
-    if (!speaker)
-        return;
-    *out = *speaker;
-    out->locator = "verdict";
-    bool agreed = false;
-    for (size_t i = 0; i < RT_COUNT(order); i++) {
-        if (order[i] == speaker || !speaks(order[i]) || order[i]->step != speaker->step)
-            continue;
-        agreed = true;
-        if (out->token < 0)
-            out->token = order[i]->token;
-    }
-    if (agreed)
-        out->confidence += (1.0 - out->confidence) / 2.0;
-    if (out->category == PIPE_CAT_NONE || out->category == PIPE_CAT_UNCLASSIFIED)
-        out->category =
-            by_difference == PIPE_CAT_NONE ? PIPE_CAT_UNCLASSIFIED : by_difference;
 }

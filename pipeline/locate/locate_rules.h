@@ -4,7 +4,7 @@
  *
  *   rollout   bisection over "can the answer still be finished after step k?"
  *   twin      suspects from the margins of both models along one answer
- *   verdict   which locator speaks for a problem
+ * The verdict over all locators is in evidence.h.
  */
 #ifndef PIPELINE_LOCATE_LOCATE_RULES_H
 #define PIPELINE_LOCATE_LOCATE_RULES_H
@@ -26,7 +26,6 @@ struct pipe_rollout_result {
     int32_t step;
     bool monotone;        /* the neighbours agree with the search */
     bool lost_from_start; /* the empty prefix cannot be finished: no step can be blamed */
-    double confidence;    /* 0.9 confirmed by both neighbours, 0.6 not monotone, 0 none */
     uint32_t asked;       /* calls of `can` */
     int8_t can[PIPE_ROLLOUT_MAX + 1]; /* by kept steps: 1 yes, 0 no, -1 not asked */
 };
@@ -64,23 +63,11 @@ struct pipe_twin_suspect {
  * least `sure` nats. In order of steps. Returns the number, at most `max`. */
 uint32_t pipe_twin_suspects(const struct pipe_twin_view *view, float sure,
                             struct pipe_twin_suspect *out, uint32_t max);
-/* Step of the first suspect, else of the strongest disagreement, else -1; the confidence
- * is 0.5 for a sure suspect, 0.3 else. */
-int32_t pipe_twin_step(const struct pipe_twin_view *view, struct pipe_twin_suspect *out,
-                       double *confidence);
+/* Step of the first suspect, else of the strongest disagreement, else -1. */
+int32_t pipe_twin_step(const struct pipe_twin_view *view, struct pipe_twin_suspect *out);
 
 /* First token at which two generations differ, -1 if neither differs from the other. */
 int32_t pipe_first_difference(const uint32_t *a, uint32_t a_count, const uint32_t *b,
                               uint32_t b_count);
-
-/* ---- verdict ---- */
-
-/* Any of the three may be null or abstain (step < 0). Rule: `check` when it fires, else
- * `rollout`, else `twin`, else none (step -1). The verdict has the evidence and the
- * confidence c of that locator; if another locator names the same step, c becomes
- * c + (1 - c) / 2. A category that the locator does not know is `by_difference`. */
-void pipe_verdict(const struct pipe_fault *check, const struct pipe_fault *rollout,
-                  const struct pipe_fault *twin, enum pipe_category by_difference,
-                  struct pipe_fault *out);
 
 #endif

@@ -3,6 +3,7 @@
  * names as faults. */
 #include "pipeline/locate/locate_stored.h"
 
+#include "pipeline/locate/evidence.h"
 #include "pipeline/prompt/prompt_format.h"
 #include "runtime/base/text_pool.h"
 #include "store/queries.h"
@@ -14,6 +15,8 @@ struct finding {
     struct finding *next;
     const char *gen_id, *evidence; /* in the pool */
     struct pipe_fault fault;
+    int32_t verdict; /* its step */
+    double verdict_confidence;
 };
 
 struct locating_stored {
@@ -32,7 +35,13 @@ static rt_status take_answer(void *user, const struct store_wrong *a)
     struct locating_stored *l = user;
     struct finding *f = pipe_pool_take(l->ctx, &l->pool, 1, sizeof *f);
     struct pipe_checked c;
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    struct pipe_fault verdict;
     l->format->dialect->check(a->question, a->output, &c);
+    const struct pipe_testimony t = { .step_count = l->format->dialect->split(
+                                          a->output, steps, PIPE_STEPS_MAX),
+                                      .check = &c,
+                                      .twin = -1 };
     if (f) {
         f->gen_id = pipe_pool_copy(l->ctx, &l->pool, a->gen_id, strlen(a->gen_id));
         f->evidence = pipe_pool_copy(l->ctx, &l->pool, c.evidence, strlen(c.evidence));
@@ -40,7 +49,10 @@ static rt_status take_answer(void *user, const struct store_wrong *a)
                                         .step = c.step,
                                         .token = -1,
                                         .category = c.category,
-                                        .confidence = 0.5 };
+                                        .confidence = pipe_probability(&t, c.step) };
+        pipe_verdict(&t, &f->fault, NULL, PIPE_CAT_NONE, &verdict);
+        f->verdict = verdict.step;
+        f->verdict_confidence = verdict.confidence;
     }
     if (!f || !f->gen_id || !f->evidence)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no memory to locate");
@@ -70,8 +82,11 @@ static rt_status save(struct locating_stored *l)
         f->fault.evidence = f->evidence;
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->fault));
         f->fault.locator = "verdict";
-        f->fault.evidence =
-            f->fault.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"check\"}";
+        f->fault.step = f->verdict;
+        f->fault.confidence = f->verdict_confidence;
+        if (f->verdict < 0)
+            f->fault.category = PIPE_CAT_NONE;
+        f->fault.evidence = f->verdict < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->fault));
     }
     TRY(store_run_close(l->store, run.id, "done", 0, NULL));

@@ -51,7 +51,7 @@ static rt_status take_suspect(struct rt_ctx *ctx, struct locate_search *s,
                                          .quant_margin = s->margin,
                                          .steps = s->steps,
                                          .step_count = s->step_count };
-    s->twin = pipe_twin_step(&view, &s->suspect, &s->twin_confidence);
+    s->twin = pipe_twin_step(&view, &s->suspect);
     rt_free(margin);
     return RT_OK;
 }

@@ -58,10 +58,11 @@ struct pipe_dialect {
     /* The category of step `step` of a wrong answer, from the difference to `right`: a
      * right answer with the same steps before it. PIPE_CAT_UNCLASSIFIED: cannot tell. */
     enum pipe_category (*category)(const char *wrong, uint32_t step, const char *right);
-    /* Alters a right answer at a known step. The draw depends on (seed, index) alone. */
+    /* Alters a right answer at a known step; kinds 0 to inject_kinds - 1 are known. The draw depends on (seed, index) alone. */
     rt_status (*inject)(struct rt_ctx *ctx, struct pipe_pool *pool, const char *question,
                         const char *output, enum pipe_inject_kind kind, uint64_t seed,
                         uint32_t index, struct pipe_injected *out);
+    uint32_t inject_kinds;
     /* The first faulty step by the problem's gold program; -1: not known. It knows the
      * truth, so it judges locators and is never part of a verdict. */
     rt_status (*gold)(struct rt_ctx *ctx, const struct pipe_problem *problem,

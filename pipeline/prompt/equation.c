@@ -274,8 +274,6 @@ static bool agrees(const struct pair *p)
     const double away = distance(p), size = fabs(pipe_exact_double(p->left));
     if (p->one && p->decimals && away < pow(10, -p->decimals) * 1.0000001)
         return true;
-    if (p->one && pipe_exact_whole(p->right) && !pipe_exact_whole(p->left) && away < 1)
-        return true;
     return p->rounded && away <= 0.01 * size;
 }
 

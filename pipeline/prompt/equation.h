@@ -5,9 +5,9 @@
  *   start     the left side may begin at any of its numbers ("2 - 5 + 4 = 9" may be a list)
  *   end       the right side may end after any of its values ("3 * 4 = 12 + 1 = 13")
  *   percent   20% is 20 or 0.2, and the sides may differ by 100
- *   rounding  the last digit of a stated decimal may be rounded or cut; a whole number may
- *             stand for a value that is not whole; factors with two decimals or more may have
- *             been rounded themselves
+ *   rounding  the last digit of a stated decimal may be rounded or cut; factors with two
+ *             decimals or more may have been rounded themselves. A whole number for a value
+ *             that is not whole is false: of 7,473 right GSM8K solutions 1 writes so
  *   units     sides in different measures that convert (feet, inches) may differ by a factor */
 #ifndef PIPELINE_PROMPT_EQUATION_H
 #define PIPELINE_PROMPT_EQUATION_H

@@ -37,6 +37,7 @@ const struct pipe_dialect pipe_dialect_sentences = {
     .split = pipe_split_sentences,
     .check = check_sentences,
     .inject = inject_sentences,
+    .inject_kinds = PIPE_INJECT_COUNT,
 };
 
 /* ---- paragraphs ---- */
@@ -62,6 +63,7 @@ const struct pipe_dialect pipe_dialect_paragraphs = {
     .split = pipe_split_paragraphs,
     .check = check_paragraphs,
     .inject = inject_paragraphs,
+    .inject_kinds = PIPE_INJECT_COUNT,
 };
 
 /* ---- marks ---- */
@@ -87,6 +89,7 @@ const struct pipe_dialect pipe_dialect_marks = {
     .split = pipe_split_marks,
     .check = check_marks,
     .inject = inject_marks,
+    .inject_kinds = PIPE_INJECT_COUNT,
 };
 
 /* ---- lines ---- */
@@ -112,4 +115,5 @@ const struct pipe_dialect pipe_dialect_lines = {
     .split = pipe_split_lines,
     .check = check_lines,
     .inject = inject_lines,
+    .inject_kinds = PIPE_INJECT_COUNT,
 };

@@ -41,7 +41,9 @@ struct pipe_session {
     struct pipe_grader *grader;
     uint32_t stop_id; /* UINT32_MAX: the model's own only */
     uint64_t seed;
-    const char *work;             /* folder of adapters, checkpoints, quantized models */
+    const char *evidence; /* file that located answers whose first fault is known are
+                                     added to; borrowed, NULL: none */
+    const char *work;     /* folder of adapters, checkpoints, quantized models */
     struct store_attempt attempt; /* at the train or locate run in work; id empty: none */
 };
 

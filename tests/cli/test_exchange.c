@@ -155,7 +155,7 @@ static void the_harness_and_our_engine_agree(void **state)
     assert_non_null(strstr(out, "0 lost, 0 gained"));
     free(out);
     run_well("locate --run harness --store results.db", &out);
-    assert_non_null(strstr(out, "\t0\t5\tmethod/formula\tEach: 91/3=30\n"));
+    assert_non_null(strstr(out, "\t0\t5\texecution/computation\t91/3=30\n"));
     free(out);
     /* Out and in again: the same file. */
     static const char *const labels[] = { "harness", "noise" };

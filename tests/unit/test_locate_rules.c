@@ -1,7 +1,8 @@
-/* Rollout bisection, twin suspects, the verdict rule, categories by difference, and the
+/* Rollout bisection, twin suspects, the verdict, categories by difference, and the
  * counts by which locators are judged. */
 #include "pipeline/demo/demo_category.h"
 #include "pipeline/locate/judge.h"
+#include "pipeline/locate/evidence.h"
 #include "pipeline/locate/locate_rules.h"
 
 #include <setjmp.h>
@@ -53,7 +54,7 @@ static void rollout_finds_every_monotone_change(void **state)
                 memset(script, '0', n);
                 memset(script, '1', fault + 1);
                 const struct pipe_rollout_result r = search(script, guess);
-                if (r.step != (int32_t)fault || !r.monotone || r.confidence < 0.9)
+                if (r.step != (int32_t)fault || !r.monotone)
                     fail_msg("%s guess %d: step %d", script, guess, r.step);
                 if (r.asked > 9)
                     fail_msg("%s guess %d: %u questions", script, guess, r.asked);
@@ -70,7 +71,7 @@ static void rollout_reports_what_it_cannot_blame(void **state)
     assert_true(r.step == -1 && r.asked == 0);
     /* found at 3, but the neighbour before cannot be finished: an earlier change wins */
     r = search("10010000", 3);
-    assert_true(r.step == 0 && !r.monotone && r.confidence < 0.9);
+    assert_true(r.step == 0 && !r.monotone);
     r = search("11010", -1);
     assert_true(!r.monotone && r.step == 1);
     struct script broken = { .can = "1100", .fail_with = RT_ERR_DEVICE_LOST };
@@ -94,17 +95,16 @@ static void twin_names_the_first_sure_disagreement(void **state)
         .step_count = 3,
     };
     struct pipe_twin_suspect found[4], one;
-    double confidence;
     assert_int_equal(pipe_twin_suspects(&view, PIPE_TWIN_SURE, found, 4), 2);
     assert_int_equal(found[0].step, 1);
     assert_int_equal(found[0].token, 3);
     assert_int_equal(found[1].token, 4);
     assert_int_equal(pipe_twin_suspects(&view, PIPE_TWIN_SURE, found, 1), 1);
-    assert_int_equal(pipe_twin_step(&view, &one, &confidence), 1);
+    assert_int_equal(pipe_twin_step(&view, &one), 1);
     margin[3] = 0.2f;
     margin[4] = 0.3f;
-    assert_int_equal(pipe_twin_step(&view, &one, &confidence), 2); /* the strongest */
-    assert_true(one.token == 4 && confidence < 0.5);
+    assert_int_equal(pipe_twin_step(&view, &one), 2); /* the strongest */
+    assert_int_equal(one.token, 4);
     margin[4] = NAN;
     margin[3] = NAN; /* not a number is never sure */
     assert_int_equal(pipe_twin_suspects(&view, PIPE_TWIN_SURE, found, 4), 0);
@@ -116,40 +116,64 @@ static void twin_names_the_first_sure_disagreement(void **state)
         .steps = steps,
         .step_count = 3,
     };
-    assert_int_equal(pipe_twin_step(&agrees, &one, &confidence), -1);
+    assert_int_equal(pipe_twin_step(&agrees, &one), -1);
     const uint32_t other[5] = { 1, 2, 7, 4, 5 };
     assert_int_equal(pipe_first_difference(ids, 6, other, 5), 2);
     assert_int_equal(pipe_first_difference(ids, 6, ids, 4), 4);
     assert_int_equal(pipe_first_difference(ids, 6, ids, 6), -1);
 }
 
-static void the_verdict_prefers_check_then_rollout_then_twin(void **state)
+static struct pipe_checked named_at(enum pipe_check_rule rule, int32_t step)
+{
+    struct pipe_checked c = { .step = step, .rule = rule };
+    if (rule != PIPE_CHECK_NONE && step >= 0)
+        c.named[rule] = (uint32_t)step + 1;
+    return c;
+}
+
+static void the_verdict_weighs_what_all_say(void **state)
 {
     (void)state;
-    const struct pipe_fault check = {
-        "check", 2, -1, PIPE_CAT_METHOD_FORMULA, 0.9, "{}"
-    };
-    const struct pipe_fault silent = { "check", -1, -1, PIPE_CAT_NONE, 0, "{}" };
-    const struct pipe_fault rollout = {
-        "rollout", 1, -1, PIPE_CAT_UNCLASSIFIED, 0.9, "{}"
-    };
-    const struct pipe_fault twin = { "twin", 1, 17, PIPE_CAT_NONE, 0.5, "{\"t\": 1}" };
+    const struct pipe_checked sum = named_at(PIPE_CHECK_ARITHMETIC, 2);
+    const struct pipe_checked silent = named_at(PIPE_CHECK_NONE, -1);
+    struct pipe_rollout_result rollout = search("1100", -1);
+    struct pipe_testimony t = { .step_count = 4, .check = &sum, .twin = -1 };
+    const struct pipe_fault check = { .step = 2, .category = PIPE_CAT_METHOD_FORMULA };
+    const struct pipe_fault twin = { .step = 1, .token = 17 };
     struct pipe_fault v;
-    pipe_verdict(&check, &rollout, &twin, PIPE_CAT_EXECUTION_COMPUTATION, &v);
-    assert_int_equal(v.step, 2);
+    assert_int_equal(rollout.step, 1);
+    pipe_verdict(&t, &check, NULL, PIPE_CAT_EXECUTION_COMPUTATION, &v);
+    assert_int_equal(v.step, 2); /* the only one that speaks */
     assert_int_equal(v.category, PIPE_CAT_METHOD_FORMULA);
     assert_string_equal(v.locator, "verdict");
-    assert_true(fabs(v.confidence - 0.9) < 1e-12); /* nobody agrees */
-    pipe_verdict(&silent, &rollout, &twin, PIPE_CAT_EXECUTION_COMPUTATION, &v);
-    assert_int_equal(v.step, 1);
-    assert_int_equal(v.token, 17); /* from the one that agrees */
+    const double alone = v.confidence;
+    t.rollout = &rollout;
+    t.twin = 1;
+    t.twin_sure = true;
+    pipe_verdict(&t, &check, &twin, PIPE_CAT_EXECUTION_COMPUTATION, &v);
+    assert_int_equal(v.step, 1); /* two against one, and what is false can stand behind */
+    assert_int_equal(v.token, 17);
     assert_int_equal(v.category, PIPE_CAT_EXECUTION_COMPUTATION);
-    assert_true(fabs(v.confidence - 0.95) < 1e-12);
-    pipe_verdict(NULL, NULL, &twin, PIPE_CAT_NONE, &v);
-    assert_int_equal(v.category, PIPE_CAT_UNCLASSIFIED);
-    assert_string_equal(v.evidence, "{\"t\": 1}");
-    pipe_verdict(&silent, NULL, NULL, PIPE_CAT_NONE, &v);
+    t.twin = 2;
+    rollout = search("1110", -1);
+    pipe_verdict(&t, &check, &twin, PIPE_CAT_NONE, &v);
+    assert_true(v.step == 2 && v.token == -1 && v.confidence > alone);
+    t = (struct pipe_testimony){ .step_count = 4, .check = &silent, .twin = -1 };
+    pipe_verdict(&t, NULL, NULL, PIPE_CAT_NONE, &v);
     assert_true(v.step == -1 && v.token == -1 && v.category == PIPE_CAT_NONE);
+    t = (struct pipe_testimony){ .step_count = 0, .twin = -1 };
+    pipe_verdict(&t, NULL, NULL, PIPE_CAT_NONE, &v);
+    assert_int_equal(v.step, -1);
+}
+
+static void it_abstains_below_the_stated_confidence(void **state)
+{
+    (void)state;
+    const double flat[4] = { -1.38, -1.39, -1.40, -1.37 };
+    const struct pipe_testimony t = { .step_count = 4, .twin = -1, .judge = flat };
+    struct pipe_fault v;
+    pipe_verdict(&t, NULL, NULL, PIPE_CAT_NONE, &v);
+    assert_true(v.step == -1 && v.confidence > 0 && v.confidence < PIPE_VERDICT_LEAST);
 }
 
 static void categories_follow_the_difference_of_the_steps(void **state)
@@ -202,7 +226,8 @@ int main(void)
         cmocka_unit_test(rollout_finds_every_monotone_change),
         cmocka_unit_test(rollout_reports_what_it_cannot_blame),
         cmocka_unit_test(twin_names_the_first_sure_disagreement),
-        cmocka_unit_test(the_verdict_prefers_check_then_rollout_then_twin),
+        cmocka_unit_test(the_verdict_weighs_what_all_say),
+        cmocka_unit_test(it_abstains_below_the_stated_confidence),
         cmocka_unit_test(categories_follow_the_difference_of_the_steps),
         cmocka_unit_test(the_judge_counts_precision_recall_and_coverage),
     };

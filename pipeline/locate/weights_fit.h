@@ -1,0 +1,44 @@
+/* pipeline/locate/weights_fit.h
+ * Fits the weights of evidence: the maximum of the likelihood of the known first faulty steps
+ * under the softmax of evidence.h, with a normal prior on each weight (mean 0, standard
+ * deviation 3 nats, so that a sign that no set shows stays at 0). Newton's method; two runs give
+ * the same bits. */
+#ifndef PIPELINE_LOCATE_WEIGHTS_FIT_H
+#define PIPELINE_LOCATE_WEIGHTS_FIT_H
+
+#include "pipeline/locate/evidence.h"
+#include "runtime/base/text_pool.h"
+
+enum { PIPE_SAID_CHECK, PIPE_SAID_ROLLOUT, PIPE_SAID_TWIN, PIPE_SAID_JUDGE, PIPE_SAID };
+
+/* One answer whose first faulty step is known, as a line of an evidence file:
+ * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1],"signs":[[...],...]}, one list per step, in
+ * the order of weights.def. */
+struct pipe_case {
+    const char *set;
+    uint32_t step_count, truth;
+    int32_t said[PIPE_SAID];
+    const double *signs; /* step_count * PIPE_SIGNS */
+};
+struct pipe_cases {
+    struct pipe_case *items;
+    uint32_t count;
+    struct pipe_pool pool;
+};
+const char *pipe_said_name(int locator);
+
+/* The line of a testimony, without a line end; rt_free. */
+RT_CHECKED rt_status pipe_case_line(struct rt_ctx *ctx, const char *set, uint32_t truth,
+                                    const struct pipe_testimony *t, char **out);
+/* Adds the cases of an evidence file. RT_ERR_INPUT with the line. */
+RT_CHECKED rt_status pipe_cases_read(struct rt_ctx *ctx, const char *path,
+                                     struct pipe_cases *cases);
+void pipe_cases_deinit(struct pipe_cases *cases);
+
+/* Fits on all cases but those of set `but` (null: on all). */
+RT_CHECKED rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
+                                      const char *but, double weights[PIPE_SIGNS]);
+/* The step that weights name in a case, -1 below PIPE_VERDICT_LEAST. */
+int32_t pipe_case_verdict(const struct pipe_case *c, const double *weights);
+
+#endif

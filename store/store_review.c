@@ -1,0 +1,75 @@
+/* store/store_review.c
+ * Reads verdicts with the steps of their answers; writes reviews. */
+#include "store/store_review.h"
+
+#include "store/store_impl.h"
+
+#include <stdio.h>
+
+struct asked {
+    store_review_fn *fn;
+    void *user;
+};
+
+static rt_status give_step(void *user, const struct store_row *row)
+{
+    const struct asked *a = user;
+    const struct store_review_step step = {
+        .fault_id = store_row_text(row, 0),
+        .gen_id = store_row_text(row, 1),
+        .problem_id = store_row_text(row, 2),
+        .question = store_row_text(row, 3),
+        .output = store_row_text(row, 4),
+        .named = (int32_t)store_row_integer(row, 5),
+        .category = store_row_text(row, 6),
+        .confidence = store_row_number(row, 7),
+        .review = store_row_text(row, 8),
+        .index = (uint32_t)store_row_integer(row, 9),
+        .char_start = (uint32_t)store_row_integer(row, 10),
+        .char_end = (uint32_t)store_row_integer(row, 11),
+    };
+    return a->fn(a->user, &step);
+}
+
+rt_status store_each_review_step(struct store *s, const char *run_id, store_review_fn *fn,
+                                 void *user)
+{
+    struct asked a = { fn, user };
+    return store_query(
+        s,
+        "SELECT f.fault_id, g.gen_id, g.problem_id, p.question, g.output, "
+        "coalesce(f.step_idx,-1), coalesce(f.category,''), coalesce(f.confidence,0), "
+        "f.review, coalesce(t.idx,0), coalesce(t.char_start,0), "
+        "coalesce(t.char_end,length(CAST(g.output AS BLOB))) FROM fault f JOIN generation g "
+        "USING(gen_id) JOIN problem p USING(problem_id) LEFT JOIN step t ON "
+        "t.gen_id=g.gen_id AND t.segmenter=(SELECT min(o.segmenter) FROM step o WHERE "
+        "o.gen_id=g.gen_id) WHERE f.run_id=?1 AND f.locator='verdict' ORDER BY "
+        "g.problem_id, g.gen_id, t.idx",
+        (const char *const[]){ run_id, NULL }, give_step, &a);
+}
+
+static rt_status take_id(void *user, const struct store_row *row)
+{
+    snprintf(user, STORE_ID, "%s", store_row_text(row, 0));
+    return RT_OK;
+}
+
+rt_status store_find_review_run(struct store *s, const char *id, char run_id[STORE_ID])
+{
+    run_id[0] = '\0';
+    return store_query(s,
+                       "SELECT r.run_id FROM run r WHERE r.kind='locate' AND (?1='' OR "
+                       "r.run_id=?1) AND EXISTS(SELECT 1 FROM fault f WHERE "
+                       "f.run_id=r.run_id AND f.locator='verdict') ORDER BY r.started_ms "
+                       "DESC, r.run_id LIMIT 1",
+                       (const char *const[]){ id, NULL }, take_id, run_id);
+}
+
+rt_status store_put_review(struct store *s, const char *fault_id, const char *review,
+                           const char *reviewer)
+{
+    return store_run_sql(s,
+                         "UPDATE fault SET review=?2, reviewer=?3, reviewed_ms=?4 WHERE "
+                         "fault_id=?1",
+                         "ttti", fault_id, review, reviewer, rt_time_unix_ms());
+}

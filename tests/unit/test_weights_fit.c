@@ -1,0 +1,124 @@
+/* The fit of the verdict's weights on made-up evidence, the joint score of the judge, and the
+ * agreement of judges. */
+#include "pipeline/locate/judge_model.h"
+#include "pipeline/locate/review.h"
+#include "pipeline/locate/weights_fit.h"
+#include "runtime/base/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A locator that is right in 9 of 10 answers, else one step early. */
+static void the_fit_finds_what_a_locator_is_worth(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    char path[] = "/tmp/faultline-evidence-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < 400; i++) {
+        struct pipe_checked c = { .step = i % 4, .rule = PIPE_CHECK_ARITHMETIC };
+        c.named[PIPE_CHECK_ARITHMETIC] = (uint32_t)(i % 4) + 1;
+        const struct pipe_testimony t = { .step_count = 4, .check = &c, .twin = -1 };
+        char *line;
+        const uint32_t truth = (uint32_t)(i % 10 ? i % 4 : (i + 1) % 4);
+        assert_int_equal(pipe_case_line(&ctx, i % 2 ? "a" : "b", truth, &t, &line), RT_OK);
+        fprintf(file, "%s\n", line);
+        rt_free(line);
+    }
+    assert_int_equal(fclose(file), 0);
+    struct pipe_cases cases = { 0 };
+    double weights[PIPE_SIGNS], again[PIPE_SIGNS];
+    assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_OK);
+    assert_int_equal(cases.count, 400);
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, weights), RT_OK);
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, again), RT_OK);
+    assert_memory_equal(weights, again, sizeof weights);
+    /* the truth is the named step or a later one, never one before */
+    assert_true(weights[PIPE_SIGN_check_false] > weights[PIPE_SIGN_check_passed] + 1);
+    assert_true(weights[PIPE_SIGN_check_passed] > 0);
+    assert_true(weights[PIPE_SIGN_twin_sure] == 0); /* never seen */
+    for (uint32_t i = 0; i < cases.count; i++)
+        assert_int_equal(pipe_case_verdict(&cases.items[i], weights),
+                         cases.items[i].said[PIPE_SAID_CHECK]);
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, "a", weights), RT_OK);
+    pipe_cases_deinit(&cases);
+    static const char *const bad[] = {
+        "{\"set\":\"a\"}\n",
+        "{\"set\":\"a\",\"truth\":1,\"said\":[0,0,0,0],\"signs\":[[0]]}\n",
+        "{\"set\":\"a\",\"truth\":0,\"said\":[0,0,0,0],\"signs\":[[1]]}\n",
+        "{\"set\":\"a\",\"truth\":-1,\"said\":[],\"signs\":[]}\n",
+        "{\"set\":",
+    };
+    for (size_t i = 0; i < RT_COUNT(bad); i++) {
+        write_file(path, bad[i]);
+        assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_ERR_INPUT);
+        pipe_cases_deinit(&cases);
+    }
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, weights), RT_ERR_INPUT);
+    unlink(path);
+}
+
+/* What a model answers everywhere cancels out; the doubt that stands out is the first fault. */
+static void the_judge_is_scored_jointly(void **state)
+{
+    (void)state;
+    double doubts[7] = { -2, -2, 1, -2, -2, -2, -2 }, shifted[7], none[2], other[2];
+    const uint32_t steps[2] = { 4, 3 };
+    for (int i = 0; i < 7; i++)
+        shifted[i] = 3 * doubts[i] + 20;
+    pipe_judge_joint(doubts, steps, 2, none);
+    pipe_judge_joint(shifted, steps, 2, other);
+    for (int i = 0; i < 7; i++)
+        assert_true(fabs(doubts[i] - shifted[i]) < 1e-9);
+    assert_true(doubts[2] > doubts[0] && doubts[2] > doubts[1] && doubts[2] > doubts[3]);
+    double total = exp(none[0]);
+    for (int i = 0; i < 4; i++)
+        total += exp(doubts[i]);
+    assert_true(fabs(total - 1) < 1e-9);
+    assert_true(none[1] > none[0]); /* nothing stands out in the second */
+    double flat[2] = { 1, 1 };
+    pipe_judge_joint(flat, (const uint32_t[]){ 2 }, 1, none);
+    assert_true(flat[0] == flat[0] && flat[1] == flat[1]);
+}
+
+static void agreement_is_kappa(void **state)
+{
+    (void)state;
+    const int32_t a[6] = { 0, 0, 1, 1, -2, 2 }, b[6] = { 0, 1, 1, 1, 0, -2 };
+    /* 3 of 4 agree; by chance 2/4 * 1/4 + 2/4 * 3/4 = 1/2 */
+    assert_true(fabs(pipe_kappa(a, b, 6) - 0.5) < 1e-12);
+    assert_true(isnan(pipe_kappa(a, b, 0)));
+    assert_true(isnan(pipe_kappa(a + 4, b + 4, 2)));
+    assert_true(fabs(pipe_kappa(a, a, 6) - 1) < 1e-12);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fit_finds_what_a_locator_is_worth),
+        cmocka_unit_test(the_judge_is_scored_jointly),
+        cmocka_unit_test(agreement_is_kappa),
+    };
+    return cmocka_run_group_tests_name("weights, judge, agreement", tests, NULL, NULL);
+}
