@@ -144,11 +144,15 @@ rt_status quant_part_open(struct quant_writer *w, const char *to)
     if (!w->files)
         return quant_no_memory(w);
     TRY(make_key(w, key));
+    const bool made = !fmt_exists(w->part);
     TRY(fmt_make_folder(w->ctx, w->part));
-    TRY(read_job(w, path, key, &same));
-    if (!same)
+    st = read_job(w, path, key, &same);
+    if (st == RT_OK && !same)
         clear(w);
-    TRY(write_job(w, path, key));
+    if (st == RT_OK)
+        st = write_job(w, path, key);
+    if (st != RT_OK && made)
+        quant_part_remove(w);
 
 fail:
     return st;
