@@ -37,8 +37,8 @@ enum { MATVEC_VGPRS = 48, TILE = 64 };
 enum { GOOD = 0, BAD = 1, NO_DRIVER = 77 };
 
 /* The constants of matmul kernels: group sizes, as far as code differs by them, or, of
- * kernels that serve every weight, the forms of tests/support/weight_forms.c; and what model_forward.c adds to a
- * product. */
+ * kernels that serve every weight, the forms of tests/support/weight_forms.c; and what
+ * model_forward.c adds to a product. */
 static const uint32_t groups[] = { 0, 32, 128 };
 /* Of attention kernels: head sizes of published models, and the ends of what is served. */
 static const uint32_t head_sizes[] = {
@@ -58,6 +58,20 @@ static uint32_t first_forms(struct test_weight_form *out, uint32_t i)
     return n;
 }
 
+/* Weight and flags of the i-th set of a product that serves every weight: each weight with
+ * the least and the most that is added, the second also with what lies between. */
+static bool any_weight(uint32_t i, uint32_t by_flags, struct test_weight_form *w,
+                       uint32_t *flag)
+{
+    const uint32_t by_form = first_forms(NULL, 0), ends = by_flags > 1 ? 2 : 1;
+    const bool between = i >= ends * by_form;
+    if (i >= ends * by_form + by_flags - ends)
+        return false;
+    first_forms(w, between ? 1 : i % by_form);
+    *flag = between ? i - ends * by_form + 1 : i < by_form ? 0 : by_flags - 1;
+    return true;
+}
+
 /* The i-th set of constants of a kernel; false after the last. */
 static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
 {
@@ -66,27 +80,28 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
     const bool heads = op == RT_OP_attention || op == RT_OP_attention_back_q ||
                        op == RT_OP_attention_back_kv;
     const uint32_t bits = vk_kernel_table[kernel].bits;
-    const uint32_t by_group = heads       ? RT_COUNT(head_sizes)
-                              : !product  ? 1
-                              : bits == 0 ? first_forms(NULL, 0)
-                              : bits < 16 ? RT_COUNT(groups)
-                                          : 1;
     const uint32_t by_flags = op == RT_OP_matmul ? RT_COUNT(flags) : 1;
-    if (i >= by_group * by_flags)
-        return false;
     *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
-    if (heads)
+    if (heads && i < RT_COUNT(head_sizes))
         out->spec[0] = head_sizes[i];
-    if (product) {
-        const uint32_t which = i % by_group;
-        struct test_weight_form w = { .group = groups[bits ? which : 0] };
-        if (bits == 0)
-            first_forms(&w, which);
-        out->spec[0] = w.group;
-        out->spec[2] = w.bits;
-        out->spec[3] = w.form;
-        out->spec[1] = flags[i / by_group];
+    if (!product)
+        return i < (heads ? RT_COUNT(head_sizes) : 1);
+    struct test_weight_form w = { 0 };
+    uint32_t flag = 0;
+    if (bits == 0) {
+        if (!any_weight(i, by_flags, &w, &flag))
+            return false;
+    } else {
+        const uint32_t by_group = bits < 16 ? RT_COUNT(groups) : 1;
+        if (i >= by_group * by_flags)
+            return false;
+        w.group = groups[i % by_group];
+        flag = i / by_group;
     }
+    out->spec[0] = w.group;
+    out->spec[1] = flags[flag];
+    out->spec[2] = w.bits;
+    out->spec[3] = w.form;
     return true;
 }
 
