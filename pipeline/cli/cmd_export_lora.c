@@ -16,7 +16,7 @@ static const struct cli_option options[] = {
 
 static rt_status run(struct cli *cli)
 {
-    struct fmt_adapter_gguf made;
+    struct fmt_adapter_gguf made = { 0 };
     const char *model = cli_value(cli, "model", NULL);
     const char *adapter = cli_value(cli, "adapter", NULL);
     const char *out = cli_value(cli, "gguf", NULL);

@@ -80,7 +80,7 @@ static rt_status run(struct cli *cli)
         "faultline measures what low-bit quantization does to step-by-step reasoning,\n"
         "finds the first step that goes wrong, and repairs it there.\n\n");
     for (int i = 0; cli_commands[i]; i++)
-        printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+        printf("  %-11s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     printf("\n  faultline help COMMAND, faultline help exit-codes, faultline help "
            "environment\n");
     return RT_OK;

@@ -4,7 +4,7 @@
 
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
-#include "pipeline/run/quantize_gguf.h"
+#include "pipeline/run/make_gguf.h"
 
 #include <stdio.h>
 #include <string.h>

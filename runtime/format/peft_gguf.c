@@ -28,7 +28,7 @@ static void names_of(uint32_t i, char hf[FMT_GGUF_NAME_MAX], char own[FMT_GGUF_N
 
 static rt_status describe(struct writing *w)
 {
-    rt_status st;
+    rt_status st = RT_OK;
     const struct fmt_block_type *f32 = fmt_block_type_find(FMT_BLOCK_ID_F32);
     fmt_gguf_put_text(&w->out, "general.architecture", w->arch->name);
     fmt_gguf_put_text(&w->out, "general.type", "adapter");

@@ -389,11 +389,11 @@ static void check_adapter(struct rt_ctx *ctx, const char *model, const char *ada
                           const char *to)
 {
     char folder[1024], lora[1024], name[160];
-    struct fmt_model *m;
-    struct fmt_adapter *a;
+    struct fmt_model *m = NULL;
+    struct fmt_adapter *a = NULL;
     struct fmt_adapter_gguf made;
     struct fmt_gguf file;
-    double alpha;
+    double alpha = 0;
     test_path(folder, sizeof folder, model);
     test_path(lora, sizeof lora, adapter);
     if (pipe_export_lora(ctx, folder, lora, to, true, &made) != RT_OK ||

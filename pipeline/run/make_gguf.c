@@ -1,6 +1,6 @@
-/* pipeline/run/quantize_gguf.c
+/* pipeline/run/make_gguf.c
  * Importance from where the caller says, then the file. */
-#include "pipeline/run/quantize_gguf.h"
+#include "pipeline/run/make_gguf.h"
 
 #include "runtime/quant/gguf_file.h"
 

@@ -1,7 +1,7 @@
-/* pipeline/run/quantize_gguf.h
+/* pipeline/run/make_gguf.h
  * A low-bit copy of a model as a GGUF file (runtime/quant/gguf_file.h). */
-#ifndef PIPELINE_RUN_QUANTIZE_GGUF_H
-#define PIPELINE_RUN_QUANTIZE_GGUF_H
+#ifndef PIPELINE_RUN_MAKE_GGUF_H
+#define PIPELINE_RUN_MAKE_GGUF_H
 
 #include "pipeline/run/calibration.h"
 
