@@ -1,7 +1,7 @@
 /* runtime/format/checkpoint_folder.c
  * A Hugging Face folder: safetensors, packed or not (packed.h). */
 #include "runtime/format/checkpoint_impl.h"
-#include "shaders/push.h"
+#include "runtime/op/op.h"
 
 #include <assert.h>
 #include <math.h>
