@@ -86,6 +86,9 @@ static const struct {
     { 2, 32, RT_FORM_IQ1_S },
     { 2, 16, RT_FORM_IQ1_M },
 };
+/* Of products of 8 by 8 bits. */
+static const uint32_t int8_forms[] = { RT_FORM_ZERO, RT_FORM_HALF, RT_FORM_FLOAT,
+                                       RT_FORM_BFLOAT };
 /* Of attention kernels: head sizes of published models, and the ends of what is served. */
 static const uint32_t head_sizes[] = {
     8, 16, 32, 64, 80, 96, 100, 112, 128, 192, HEAD_MAX
@@ -99,20 +102,28 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
 {
     const enum rt_op op = vk_kernel_table[kernel].op;
     const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
+    const bool int8 = op == RT_OP_matmul_w8a8;
     const bool heads = op == RT_OP_attention || op == RT_OP_attention_back_q ||
                        op == RT_OP_attention_back_kv;
     const uint32_t bits = vk_kernel_table[kernel].bits;
     const uint32_t by_group = heads       ? RT_COUNT(head_sizes)
+                              : int8      ? RT_COUNT(int8_forms)
                               : !product  ? 1
                               : bits == 0 ? RT_COUNT(forms)
                               : bits < 16 ? RT_COUNT(groups)
                                           : 1;
-    const uint32_t by_flags = op == RT_OP_matmul ? RT_COUNT(flags) : 1;
+    const uint32_t by_flags = op == RT_OP_matmul || int8 ? RT_COUNT(flags) : 1;
     if (i >= by_group * by_flags)
         return false;
     *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
     if (heads)
         out->spec[0] = head_sizes[i];
+    if (int8) {
+        out->spec[1] = flags[i / by_group];
+        out->spec[2] = 8;
+        out->spec[3] = int8_forms[i % by_group];
+        out->spec[4] = vk_kernel_table[kernel].tile_n;
+    }
     if (product) {
         const uint32_t which = i % by_group;
         out->spec[0] = bits ? groups[which] : forms[which].group;
