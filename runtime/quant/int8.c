@@ -117,6 +117,11 @@ rt_status quant_int8_objective(struct rt_ctx *ctx, const struct quant_options *o
             *out += d * d;
         }
     *out /= (double)count;
+    if (!isfinite(*out)) /* weights are finite: quant_check_finite */
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s': the inputs of this matrix are not finite on the calibration "
+                     "text; use other text or another device",
+                     m->name);
 
 fail:
     deinit(&p);

@@ -40,6 +40,9 @@ enum { GOOD = 0, BAD = 1, NO_DRIVER = 77 };
  * kernels that serve every weight, the forms of tests/support/weight_forms.c; and what
  * model_forward.c adds to a product. */
 static const uint32_t groups[] = { 0, 32, 128 };
+/* Of products of 8 by 8 bits. */
+static const uint32_t int8_forms[] = { RT_FORM_ZERO, RT_FORM_HALF, RT_FORM_FLOAT,
+                                       RT_FORM_BFLOAT };
 /* Of attention kernels: head sizes of published models, and the ends of what is served. */
 static const uint32_t head_sizes[] = {
     8, 16, 32, 64, 80, 96, 100, 112, 128, 192, HEAD_MAX
@@ -77,6 +80,7 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
 {
     const enum rt_op op = vk_kernel_table[kernel].op;
     const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
+    const bool int8 = op == RT_OP_matmul_w8a8;
     const bool heads = op == RT_OP_attention || op == RT_OP_attention_back_q ||
                        op == RT_OP_attention_back_kv;
     const uint32_t bits = vk_kernel_table[kernel].bits;
@@ -84,6 +88,15 @@ static bool constants(uint32_t kernel, uint32_t i, struct vk_choice *out)
     *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
     if (heads && i < RT_COUNT(head_sizes))
         out->spec[0] = head_sizes[i];
+    if (int8) {
+        if (i >= RT_COUNT(int8_forms) * RT_COUNT(flags))
+            return false;
+        out->spec[1] = flags[i / RT_COUNT(int8_forms)];
+        out->spec[2] = 8;
+        out->spec[3] = int8_forms[i % RT_COUNT(int8_forms)];
+        out->spec[4] = vk_kernel_table[kernel].tile_n;
+        return true;
+    }
     if (!product)
         return i < (heads ? RT_COUNT(head_sizes) : 1);
     struct test_weight_form w = { 0 };
