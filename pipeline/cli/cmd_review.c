@@ -29,16 +29,18 @@ static rt_status review(struct cli *cli)
     const char *run = cli_value(cli, "run", "");
     TRY(cli_store_open(cli, STORE_READ, &store));
     if (!votes) {
-        st = pipe_review_questions(&cli->ctx, store, run, cli_flag(cli, "blind"), print_line,
-                                   NULL);
+        st = pipe_review_questions(&cli->ctx, store, run, cli_flag(cli, "blind"),
+                                   print_line, NULL);
         goto fail;
     }
     store_close(&store);
     TRY(cli_store_open(cli, STORE_WRITE, &store));
     TRY(pipe_review_votes(&cli->ctx, store, run, cli->positional,
                           (uint32_t)cli->positional_count, &r));
-    cli_say(cli, "%u faults, %u judges: %u decided, %u tied; %u verdicts confirmed, %u rejected",
-            r.faults, r.judges, r.voted, r.tied, r.confirmed, r.rejected);
+    cli_say(
+        cli,
+        "%u faults, %u judges: %u decided, %u tied; %u verdicts confirmed, %u rejected",
+        r.faults, r.judges, r.voted, r.tied, r.confirmed, r.rejected);
     if (!isnan(r.kappa))
         cli_say(cli, "agreement of the judges: kappa %.3f (mean over pairs)", r.kappa);
     if (!isnan(r.kappa_verdict))
@@ -50,6 +52,7 @@ fail:
     return st;
 }
 
-const struct cli_command cli_review = { "review",
-                                        "verdicts for judges as JSON Lines, and their votes",
-                                        "[VOTES.jsonl...]", options, review };
+const struct cli_command cli_review = {
+    "review", "verdicts for judges as JSON Lines, and their votes", "[VOTES.jsonl...]",
+    options, review
+};

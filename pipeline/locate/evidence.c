@@ -45,7 +45,8 @@ static void signs_of_check(const struct pipe_checked *c, uint32_t k, double *sig
 
 /* Beside the step that the search names: whether a prefix without step k cannot be finished
  * any more, so that the harm is before it. */
-static void signs_of_rollout(const struct pipe_rollout_result *r, uint32_t k, double *signs)
+static void signs_of_rollout(const struct pipe_rollout_result *r, uint32_t k,
+                             double *signs)
 {
     if (!r || r->lost_from_start)
         return;

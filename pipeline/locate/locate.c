@@ -136,7 +136,8 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
                                     .check = &s->check,
                                     .rollout = &s->rollout,
                                     .twin = s->twin,
-                                    .twin_sure = s->suspect.full_margin >= PIPE_TWIN_SURE };
+                                    .twin_sure =
+                                        s->suspect.full_margin >= PIPE_TWIN_SURE };
 }
 
 rt_status locate_verdicts(struct locating *l)

@@ -58,8 +58,8 @@ static rt_status take_question(void *user, const struct store_review_step *s)
         }
     }
     if (!a->open || s->char_end > size || s->char_start > s->char_end)
-        return rt_fail(a->ctx, RT_ERR_INPUT, "fault '%.80s': its steps do not fit its answer",
-                       s->fault_id);
+        return rt_fail(a->ctx, RT_ERR_INPUT,
+                       "fault '%.80s': its steps do not fit its answer", s->fault_id);
     uint32_t end = s->char_end;
     while (end > s->char_start && strchr(" \n\r\t", s->output[end - 1]))
         end--;
@@ -135,17 +135,18 @@ static rt_status take_fault(void *user, const struct store_review_step *s)
         return no_memory(v);
     v->list = more;
     struct fault *f = &more[v->count];
-    *f = (struct fault){ .id = pipe_pool_copy(v->ctx, &v->pool, s->fault_id,
-                                              strlen(s->fault_id)),
-                         .gen = pipe_pool_copy(v->ctx, &v->pool, s->gen_id,
-                                               strlen(s->gen_id)),
-                         .named = s->named,
-                         .steps = 1 };
+    *f = (struct fault){
+        .id = pipe_pool_copy(v->ctx, &v->pool, s->fault_id, strlen(s->fault_id)),
+        .gen = pipe_pool_copy(v->ctx, &v->pool, s->gen_id, strlen(s->gen_id)),
+        .named = s->named,
+        .steps = 1
+    };
     for (int j = 0; j < PIPE_JUDGES_MAX; j++)
         f->votes[j] = ABSTAINS;
     if (!f->id || !f->gen)
         return no_memory(v);
-    return pipe_text_set_add(v->ctx, &v->index, f->id, v->count++, &(bool){ false }, NULL);
+    return pipe_text_set_add(v->ctx, &v->index, f->id, v->count++, &(bool){ false },
+                             NULL);
 }
 
 /* Index of a judge; PIPE_JUDGES_MAX: there are too many. UINT32_MAX: no memory. */
@@ -171,10 +172,11 @@ static rt_status take_vote(void *user, const struct pipe_row *row)
     const char *name = pipe_json_text(json_object_get(row->fields, "judge"));
     const json_t *step = json_object_get(row->fields, "step");
     if (!fault || !name || !*name || !(json_is_integer(step) || json_is_null(step)))
-        return rt_fail(v->ctx, RT_ERR_INPUT,
-                       "'%s' %s %u: fault and judge (texts) and step (a number from 0, -1 "
-                       "or null) are needed",
-                       row->file, row->unit, row->at);
+        return rt_fail(
+            v->ctx, RT_ERR_INPUT,
+            "'%s' %s %u: fault and judge (texts) and step (a number from 0, -1 "
+            "or null) are needed",
+            row->file, row->unit, row->at);
     if (!pipe_text_set_find(&v->index, fault, &at))
         return rt_fail(v->ctx, RT_ERR_INPUT,
                        "'%s' %s %u: the locate run has no fault '%.80s'", row->file,
@@ -184,10 +186,10 @@ static rt_status take_vote(void *user, const struct pipe_row *row)
     if (j == UINT32_MAX)
         return no_memory(v);
     if (j == PIPE_JUDGES_MAX || f->votes[j] != ABSTAINS)
-        return rt_fail(v->ctx, RT_ERR_INPUT, "'%s' %s %u: %s", row->file, row->unit,
-                       row->at,
-                       j == PIPE_JUDGES_MAX ? "more than 16 judges"
-                                            : "this judge has voted on this fault before");
+        return rt_fail(
+            v->ctx, RT_ERR_INPUT, "'%s' %s %u: %s", row->file, row->unit, row->at,
+            j == PIPE_JUDGES_MAX ? "more than 16 judges"
+                                 : "this judge has voted on this fault before");
     if (json_is_null(step))
         return RT_OK;
     if (json_integer_value(step) < -1 || json_integer_value(step) >= f->steps)
@@ -235,9 +237,11 @@ double pipe_kappa(const int32_t *a, const int32_t *b, uint32_t count)
 }
 
 /* Agreement of the judges with each other. */
-static rt_status agree(struct voting *v, const int32_t *decided, struct pipe_review_result *out)
+static rt_status agree(struct voting *v, const int32_t *decided,
+                       struct pipe_review_result *out)
 {
-    int32_t *all = rt_alloc(v->ctx, (size_t)v->count * (PIPE_JUDGES_MAX + 1), sizeof *all);
+    int32_t *all =
+        rt_alloc(v->ctx, (size_t)v->count * (PIPE_JUDGES_MAX + 1), sizeof *all);
     double sum = 0;
     uint32_t pairs = 0;
     if (!all)
@@ -296,7 +300,9 @@ static rt_status read_votes(struct voting *v, const char *path)
 {
     struct pipe_data_file file = { 0 };
     rt_status st = pipe_data_file_read(v->ctx, path, &file);
-    const struct pipe_rows_text in = { .name = path, .text = file.text, .size = file.size };
+    const struct pipe_rows_text in = { .name = path,
+                                       .text = file.text,
+                                       .size = file.size };
     if (st == RT_OK)
         st = pipe_rows_json(v->ctx, &in, take_vote, v);
     pipe_data_file_deinit(&file);

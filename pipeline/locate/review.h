@@ -28,8 +28,8 @@ RT_CHECKED rt_status pipe_review_questions(struct rt_ctx *ctx, struct store *sto
 struct pipe_review_result {
     uint32_t faults, voted, confirmed, rejected, tied;
     uint32_t judges;
-    double kappa;          /* Cohen's, mean over pairs of judges; NaN: no pair */
-    double kappa_verdict;  /* of the majority and the verdict; NaN: no majority */
+    double kappa;         /* Cohen's, mean over pairs of judges; NaN: no pair */
+    double kappa_verdict; /* of the majority and the verdict; NaN: no majority */
 };
 
 /* Reads votes of files (JSON Lines) on the verdicts of a run and writes rows. RT_ERR_INPUT: a

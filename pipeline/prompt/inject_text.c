@@ -369,50 +369,66 @@ static void line_of(const struct injecting *j, uint32_t at, uint32_t *from, uint
     *to += j->text[*to] == '\n';
 }
 
+/* Copies what stands before byte `to`, from *at on. */
+static bool copy_gap(struct injecting *j, uint32_t *at, uint32_t to)
+{
+    const bool good = to < *at || append(j, j->text + *at, to - *at);
+    *at = to > *at ? to : *at;
+    return good;
+}
+
+/* Whether the final answer, the last number of the text, hangs on the alteration. */
+static bool changes_answer(const struct injecting *j)
+{
+    uint32_t last = j->count;
+    while (last > 0 && j->tokens[last - 1].kind != PIPE_MATH_NUMBER)
+        last--;
+    for (uint32_t c = 0; last > 0 && c < j->change_count; c++)
+        if (pipe_exact_same(j->tokens[last - 1].value, j->changes[c].before))
+            return true;
+    return false;
+}
+
+/* Writes token i behind what stands before it. The fault stands at the sign of equality, of a
+ * step that is left out at the first number that has changed. */
+static bool write_next(struct injecting *j, const struct alteration *a, bool dropped,
+                       uint32_t i, uint32_t *at)
+{
+    const struct pipe_math_token *t = &j->tokens[i];
+    if (!copy_gap(j, at, t->at))
+        return false;
+    const uint32_t before = j->size;
+    if (!write_token(j, i, a))
+        return false;
+    *at = t->end;
+    const bool changed = j->size - before != t->end - t->at ||
+                         memcmp(j->out + before, j->text + t->at, j->size - before) != 0;
+    if (dropped ? changed && j->place == UINT32_MAX
+                : i == j->equations[a->at].sides.equals)
+        j->place = before;
+    return true;
+}
+
 /* Writes the altered text; false if it does not come out whole or the end is the same. */
 static bool write_text(struct injecting *j, const struct alteration *a, bool dropped)
 {
-    uint32_t at = 0, from = 0, to = 0, last = UINT32_MAX;
-    bool placed = !dropped;
-    j->size = j->place = 0;
+    uint32_t at = 0, from = 0, to = 0;
+    j->size = 0;
+    j->place = UINT32_MAX;
     if (dropped)
         line_of(j, a->at, &from, &to);
     for (uint32_t i = 0; i < j->count; i++) {
         const struct pipe_math_token *t = &j->tokens[i];
-        if (t->kind == PIPE_MATH_NUMBER)
-            last = i;
-        if (dropped && t->at >= from && t->at < to) {
+        if (t->at >= from && t->at < to) { /* the line that is left out */
+            if (!copy_gap(j, &at, from))
+                return false;
             at = to;
-            continue;
+        } else if (t->at >= at && !write_next(j, a, dropped, i, &at)) {
+            return false;
         }
-        if (t->at < at)
-            continue; /* of no bytes, or within the one before */
-        if (!append(j, j->text + at,
-                    (dropped && at < from && t->at >= to ? from : t->at) - at))
-            return false;
-        const uint32_t before = j->size;
-        if (i == j->equations[a->at].sides.equals && !dropped)
-            j->place = before;
-        if (!write_token(j, i, a))
-            return false;
-        at = t->end;
-        const bool changed =
-            j->size - before != t->end - t->at ||
-            memcmp(j->out + before, j->text + t->at, j->size - before) != 0;
-        if (changed && !placed) {
-            j->place = before;
-            placed = true;
-        }
-        if (i == last && i + 1 == j->count && !changed)
-            return false;
     }
-    const char *rest = j->text + at;
-    if (!append(j, rest, strlen(rest)) || !placed || last == UINT32_MAX)
-        return false;
-    for (uint32_t c = 0; c < j->change_count; c++) /* the final answer changes */
-        if (pipe_exact_same(j->tokens[last].value, j->changes[c].before))
-            return true;
-    return false;
+    return append(j, j->text + at, strlen(j->text + at)) && j->place != UINT32_MAX &&
+           changes_answer(j);
 }
 
 static bool alter(struct injecting *j, enum pipe_inject_kind kind)

@@ -42,7 +42,8 @@ static void the_fit_finds_what_a_locator_is_worth(void **state)
         const struct pipe_testimony t = { .step_count = 4, .check = &c, .twin = -1 };
         char *line;
         const uint32_t truth = (uint32_t)(i % 10 ? i % 4 : (i + 1) % 4);
-        assert_int_equal(pipe_case_line(&ctx, i % 2 ? "a" : "b", truth, &t, &line), RT_OK);
+        assert_int_equal(pipe_case_line(&ctx, i % 2 ? "a" : "b", truth, &t, &line),
+                         RT_OK);
         fprintf(file, "%s\n", line);
         rt_free(line);
     }
