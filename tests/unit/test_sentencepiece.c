@@ -1,5 +1,7 @@
 /* tokenizer.model: a small one made here encodes as SentencePiece defines it, and whatever
  * is damaged or not supported is refused with a message. */
+#include "runtime/format/gguf_write.h"
+#include "runtime/format/model_config.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/files.h"
 
@@ -213,6 +215,46 @@ static void settings_count(void **state)
     text_tokenizer_destroy(&tok);
 }
 
+/* As keys of a GGUF file the pieces give the same ids (save for spaces beside user tokens,
+ * which llama.cpp sees its own way); ids that only the model has are
+ * fillers. */
+static void a_gguf_file_has_the_pieces(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "ab ba", "abab a bab", "", "bab  b" };
+    struct rt_ctx ctx = { 0 };
+    struct test_folder folder;
+    struct bytes b = { .size = 0 };
+    struct text_tokenizer *one, *two;
+    struct fmt_gguf_out out = { .ctx = &ctx };
+    const struct fmt_config config = { .vocab = 12, .eos = { 1 }, .eos_count = 1 };
+    put_model(&b, &(struct settings){ .type = 2, .keep_spaces = true });
+    test_folder_init(&folder);
+    test_file_write(test_folder_file(&folder, "tokenizer.model"), b.data, b.size);
+    const char *file = test_folder_file(&folder, "t.gguf");
+    if (text_gguf_put(&ctx, folder.path, &config, &out) != RT_OK ||
+        fmt_gguf_out_begin(&out, file) != RT_OK || fmt_gguf_out_end(&out) != RT_OK ||
+        text_tokenizer_load(&ctx, folder.path, &one) != RT_OK ||
+        text_tokenizer_load(&ctx, file, &two) != RT_OK)
+        fail_msg("%s", ctx.message);
+    fmt_gguf_out_deinit(&out);
+    assert_int_equal(text_vocab_size(two), 12);
+    assert_int_equal(text_bos_id(one), text_bos_id(two));
+    for (size_t i = 0; i < RT_COUNT(texts); i++) {
+        uint32_t *x, *y, n, m;
+        const size_t size = strlen(texts[i]);
+        assert_int_equal(text_encode(one, texts[i], size, true, &x, &n), RT_OK);
+        assert_int_equal(text_encode(two, texts[i], size, true, &y, &m), RT_OK);
+        if (n != m || memcmp(x, y, n * sizeof *x) != 0)
+            fail_msg("'%s' has other ids", texts[i]);
+        rt_free(x);
+        rt_free(y);
+    }
+    text_tokenizer_destroy(&one);
+    text_tokenizer_destroy(&two);
+    test_folder_deinit(&folder);
+}
+
 static void what_is_not_supported_is_named(void **state)
 {
     (void)state;
@@ -290,6 +332,7 @@ int main(void)
         cmocka_unit_test(pieces_join_by_score),
         cmocka_unit_test(a_prompt_has_one_start),
         cmocka_unit_test(settings_count),
+        cmocka_unit_test(a_gguf_file_has_the_pieces),
         cmocka_unit_test(what_is_not_supported_is_named),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(every_cut_ends_in_a_message),
