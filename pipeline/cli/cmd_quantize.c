@@ -2,6 +2,7 @@
  * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_dry.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -30,6 +31,7 @@ static const struct cli_option options[] = {
     { "keep", "f16|f32",
       "what blocks of a GGUF file become where they are not quantized: f16 (default), or "
       "f32, which is exact" },
+    { "dry-run", NULL, "tell bytes, bits, memory and time, and write nothing" },
     { "force", NULL, "replace a folder that is there" },
     { NULL, NULL, NULL },
 };
@@ -180,10 +182,29 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     if (!pipe_calibration_is_text(from))
         TRY(eval_format_named(cli, from, &format));
     TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
+    if (cli_flag(cli, "dry-run")) {
+        struct pipe_quantize_cost cost;
+        TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &calibration, &cost));
+        cli_quantize_print_cost(cli, &cost);
+        goto fail;
+    }
     TRY(pipe_quantize_calibrated(&session, model, out, q, &calibration, result));
 
 fail:
     pipe_session_close(&session);
+    return st;
+}
+
+static rt_status plain(struct cli *cli, const char *model, const char *out,
+                       const struct pipe_quantize_options *q,
+                       struct pipe_quantized *result)
+{
+    struct pipe_quantize_cost cost;
+    if (!cli_flag(cli, "dry-run"))
+        return pipe_quantize(&cli->ctx, model, out, q, result);
+    const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
+    if (st == RT_OK)
+        cli_quantize_print_cost(cli, &cost);
     return st;
 }
 
@@ -193,14 +214,15 @@ static rt_status run(struct cli *cli)
     struct pipe_quantize_options q = { 0 };
     struct pipe_quantized result = { 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
-    if (!model || !out)
+    if (!model || (!out && !cli_flag(cli, "dry-run")))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
-    TRY(cli_value(cli, "calib", NULL)
-            ? calibrated(cli, model, out, &q, &result)
-            : pipe_quantize(&cli->ctx, model, out, &q, &result));
-    if (cli_flag(cli, "json")) {
+    TRY(cli_value(cli, "calib", NULL) ? calibrated(cli, model, out, &q, &result)
+                                      : plain(cli, model, out, &q, &result));
+    if (cli_flag(cli, "dry-run")) {
+        goto fail; /* printed already */
+    } else if (cli_flag(cli, "json")) {
         print_json(out, &result);
     } else {
         printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,

@@ -23,7 +23,7 @@ const char *pipe_quantize_methods(char *buffer, size_t size)
     return buffer;
 }
 
-static struct quant_options options_of(const struct pipe_quantize_options *o)
+struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options *o)
 {
     return (struct quant_options){ .bits = o->bits,
                                    .group = o->group,
@@ -59,7 +59,7 @@ rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                         struct pipe_quantized *result)
 {
     struct quant_report report = { 0 };
-    const struct quant_options q = options_of(o);
+    const struct quant_options q = pipe_quantize_options_of(o);
     *result = (struct pipe_quantized){ 0 };
     const rt_status st = quant_folder(ctx, model, out, &q, NULL, o->force, &report);
     take_report(&report, result);
@@ -120,7 +120,7 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session, const char *mod
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
     struct quant_report report = { 0 };
-    const struct quant_options q = options_of(o);
+    const struct quant_options q = pipe_quantize_options_of(o);
     struct running r = { .session = session,
                          .result = result,
                          .started_ns = rt_time_ns() };
