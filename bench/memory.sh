@@ -1,12 +1,18 @@
 #!/bin/sh
 # usage: bench/memory.sh PROGRAM MODEL [options of generate]
-# Peak of the anonymous memory of `generate` (RssAnon + RssShmem of /proc, every 20 ms), in bytes and over the file's. On CPU
+#        bench/memory.sh PROGRAM MODEL quantize --out DIR [options of quantize]
+# Peak of the anonymous memory of `generate` or `quantize` (RssAnon + RssShmem of /proc, every 20 ms), in bytes and over the file's. On CPU
 # devices and on ref that is all there is: device memory is host memory and counted once. What a GPU holds on its own comes on
 # top: `model show` prints it.
 set -eu
 program=$1 model=$2
 shift 2
-"$program" generate --model "$model" --prompt 'def fibonacci(n):' --n 2 --progress none "$@" >/dev/null 2>&1 &
+if [ "${1:-}" = quantize ]; then
+    shift
+    "$program" quantize --model "$model" --progress none "$@" >/dev/null 2>&1 &
+else
+    "$program" generate --model "$model" --prompt 'def fibonacci(n):' --n 2 --progress none "$@" >/dev/null 2>&1 &
+fi
 pid=$!
 peak=0
 while kill -0 $pid 2>/dev/null; do

@@ -3,10 +3,11 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/quantize_compare.h"
+#include "pipeline/cli/quantize_dry.h"
 #include "pipeline/cli/quantize_gguf.h"
+#include "pipeline/cli/quantize_int8.h"
 #include "pipeline/cli/quantize_plan.h"
 #include "pipeline/cli/quantize_select.h"
-#include "pipeline/cli/quantize_int8.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -47,6 +48,7 @@ static const struct cli_option options[] = {
     { "imatrix", "FILE", "gguf: importance of columns as llama.cpp has it, for --calib" },
     { "imatrix-out", "FILE", "gguf: write that of --calib, for others" },
     { "plain", NULL, "gguf: round to nearest, without a search" },
+    { "dry-run", NULL, "tell bytes, bits, memory and time, and write nothing" },
     { "force", NULL, "replace a folder or file that is there" },
     CLI_PLAN_OPTIONS,
     CLI_SELECT_OPTIONS,
@@ -208,11 +210,30 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
                                &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
+    if (cli_flag(cli, "dry-run")) {
+        struct pipe_quantize_cost cost;
+        TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &calibration, &cost));
+        cli_quantize_print_cost(cli, &cost);
+        goto fail;
+    }
     TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
                                 result));
 
 fail:
     pipe_session_close(&session);
+    return st;
+}
+
+static rt_status plain(struct cli *cli, const char *model, const char *out,
+                       const struct pipe_quantize_options *q,
+                       struct pipe_quantized *result)
+{
+    struct pipe_quantize_cost cost;
+    if (!cli_flag(cli, "dry-run"))
+        return pipe_quantize(&cli->ctx, model, out, q, result);
+    const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
+    if (st == RT_OK)
+        cli_quantize_print_cost(cli, &cost);
     return st;
 }
 
@@ -231,15 +252,17 @@ static rt_status run(struct cli *cli)
         TRY(check_used(cli, "gguf"));
         return cli_quantize_gguf(cli);
     }
-    if (!model || !out)
+    if (!model || (!out && !cli_flag(cli, "dry-run")))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
     TRY(cli_plan_read(cli, &plan, &q));
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &q, &selected, &result)
-            : pipe_quantize(&cli->ctx, model, out, &q, &result));
-    if (cli_flag(cli, "json")) {
+            : plain(cli, model, out, &q, &result));
+    if (cli_flag(cli, "dry-run")) {
+        goto fail; /* printed already */
+    } else if (cli_flag(cli, "json")) {
         print_json(out, &result, &selected);
     } else {
         printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,

@@ -23,7 +23,7 @@ const char *pipe_quantize_methods(char *buffer, size_t size)
     return buffer;
 }
 
-static struct quant_options options_of(const struct pipe_quantize_options *o)
+struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options *o)
 {
     return (struct quant_options){ .bits = o->bits,
                                    .group = o->group,
@@ -63,7 +63,7 @@ rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                         struct pipe_quantized *result)
 {
     struct quant_report report = { 0 };
-    const struct quant_options q = options_of(o);
+    const struct quant_options q = pipe_quantize_options_of(o);
     *result = (struct pipe_quantized){ 0 };
     const rt_status st = quant_folder(ctx, model, out, &q, NULL, o->force, &report);
     take_report(&report, result);
@@ -122,7 +122,7 @@ rt_status pipe_quantize_on(struct pipe_session *session, struct rt_model *full,
                            struct pipe_quantized *result)
 {
     struct quant_report report = { 0 };
-    const struct quant_options q = options_of(o);
+    const struct quant_options q = pipe_quantize_options_of(o);
     struct running r = { .session = session,
                          .result = result,
                          .capacity = 7 * rt_model_config(full)->layers,

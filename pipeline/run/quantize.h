@@ -5,6 +5,7 @@
 
 #include "pipeline/run/calibration.h"
 #include "runtime/quant/plan.h"
+#include "runtime/quant/method.h"
 
 struct pipe_quantize_options {
     const char *method; /* name, NULL: the first of the table */
@@ -47,6 +48,9 @@ struct pipe_quantized {
     struct pipe_quantized_matrix *list;
 };
 
+/* The same for the quantizers. */
+struct quant_options
+pipe_quantize_options_of(const struct pipe_quantize_options *options);
 /* Whether a method of this name exists, and needs calibration. */
 bool pipe_quantize_method(const char *name, bool *calibrated);
 /* "rtn, gptq". */

@@ -524,20 +524,49 @@ static rt_status open_config(struct fmt_model *m, struct fmt_map *config)
     return st;
 }
 
-/* config.json, then names and bytes of all tensors in name order. */
+/* Files beside config.json that may say how matrices are packed: into a hash, or a key. */
+static rt_status add_beside(struct fmt_model *m, struct sha256 *hash,
+                            struct fmt_hash_key *key)
+{
+    static const char *const names[] = { "quantize_config.json", "quant_config.json" };
+    rt_status st = RT_OK;
+    for (size_t i = 0; i < RT_COUNT(names) && st == RT_OK; i++) {
+        struct fmt_map file;
+        char *path = fmt_path(m->ctx, m->path, names[i]);
+        if (!path)
+            return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "'%s': no host memory", m->path);
+        const bool there = fmt_exists(path);
+        if (there)
+            st = fmt_map_open(m->ctx, path, &file);
+        rt_free(path);
+        if (!there || st != RT_OK)
+            continue;
+        if (hash) {
+            sha256_add_text(hash, names[i]);
+            sha256_add(hash, file.data, file.size);
+        } else {
+            fmt_hash_key_add(key, &file.stamp);
+        }
+        fmt_map_close(&file);
+    }
+    return st;
+}
+
+/* config.json and what is like it, then names and bytes of all tensors in name order. */
 static rt_status folder_hash(struct fmt_model *m, struct sha256 *hash)
 {
     struct fmt_map config;
-    const rt_status st = open_config(m, &config);
+    rt_status st = open_config(m, &config);
     if (st != RT_OK)
         return st;
     sha256_add(hash, config.data, config.size);
+    st = add_beside(m, hash, NULL);
     for (uint32_t i = 0; i < m->file.count; i++) {
         sha256_add_text(hash, m->file.tensors[i].name);
         sha256_add(hash, m->file.tensors[i].data, m->file.tensors[i].size);
     }
     fmt_map_close(&config);
-    return RT_OK;
+    return st;
 }
 
 static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
@@ -550,7 +579,7 @@ static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
     fmt_map_close(&config);
     for (uint32_t i = 0; i < m->file.map_count; i++)
         fmt_hash_key_add(key, &m->file.maps[i].stamp);
-    return RT_OK;
+    return add_beside(m, NULL, key);
 }
 
 const struct fmt_source fmt_source_folder = {

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LARGE = 16 << 20 /* bytes of a kept tensor that does not stay in memory */ };
+
 rt_status quant_no_memory(struct quant_writer *w)
 {
     return rt_fail(w->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
@@ -194,8 +196,11 @@ static rt_status keep_tensors(struct quant_writer *w)
     size_t length;
     for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
         if (t.name[0] && !(w->tied && strcmp(t.name, "lm_head.weight") == 0) &&
-            !find_module(t.name, &module, &length) && !is_made(w, t.name))
+            !find_module(t.name, &module, &length) && !is_made(w, t.name)) {
             TRY(quant_keep_tensor(w, &t));
+            if (t.blocks && t.stored_size >= LARGE)
+                TRY(quant_part_kept(w));
+        }
 
 fail:
     return st;
@@ -279,9 +284,10 @@ static void keep_or_remove(struct quant_writer *w, rt_status st)
         quant_part_remove(w);
         return;
     }
+    const uint32_t layers = fmt_model_config(w->model)->layers;
     rt_log(w->ctx, RT_LOG_WARNING,
            "%u of %u layers are kept in '%s': the same command continues there",
-           w->file_count, fmt_model_config(w->model)->layers, w->part);
+           w->file_count < layers ? w->file_count : layers, layers, w->part);
 }
 
 /* The folder in its part, then in its place. */

@@ -38,7 +38,7 @@ struct quant_writer {
     bool warned;                   /* that a matrix has a group that is not full */
     char part[4200];               /* folder of finished layers */
     struct fmt_safetensors *files; /* [layers] the finished ones, open */
-    uint32_t file_count;
+    uint32_t file_count, file_capacity;
     uint32_t flushed;        /* outputs before this one are in files */
     struct fmt_model *trial; /* a layer to run, NULL: none */
 };
@@ -83,6 +83,8 @@ RT_CHECKED rt_status quant_part_open(struct quant_writer *w, const char *to);
 RT_CHECKED rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers);
 /* Writes a layer, all outputs since the last one; they are read from there from now on. */
 RT_CHECKED rt_status quant_part_layer(struct quant_writer *w, uint32_t layer);
+/* The same for what else was made, so that it need not stay in memory. */
+RT_CHECKED rt_status quant_part_kept(struct quant_writer *w);
 /* The inputs of a layer that comes next. */
 RT_CHECKED rt_status quant_part_put_hidden(struct quant_writer *w, uint32_t layer,
                                            const float *hidden, uint64_t floats);

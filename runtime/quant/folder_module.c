@@ -364,6 +364,20 @@ fail:
     return st;
 }
 
+/* An input that is not finite makes every error so, which no method can compare. */
+static rt_status check_inputs(struct quant_writer *w, const struct observe_group *seen,
+                              const char *name)
+{
+    for (uint32_t i = 0; i < seen->in; i++)
+        if (!isfinite(*observe_moment_right(seen->moment, i)))
+            return rt_fail(w->ctx, RT_ERR_INPUT,
+                           "'%s': input %u of '%s' is not finite on the calibration "
+                           "text: the model's activations overflow there; use other text "
+                           "or another model",
+                           w->from, i, name);
+    return RT_OK;
+}
+
 static rt_status take_group(void *user, const struct observe_group *seen)
 {
     rt_status st = RT_OK;
@@ -378,6 +392,8 @@ static rt_status take_group(void *user, const struct observe_group *seen)
         modules[p].matrix.moment = seen->moment;
         modules[p].matrix.seen = seen;
     }
+    if (st == RT_OK)
+        st = check_inputs(c->w, seen, names[0]);
     if (st == RT_OK)
         st = quantize_group(c, seen, modules, s->parts);
     for (uint32_t p = 0; p < s->parts; p++)

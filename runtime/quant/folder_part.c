@@ -6,6 +6,7 @@
  *     layer-N.safetensors     the tensors of a finished layer, and how its matrices fared:
  *                             NAME.fared, two doubles as I64
  *     hidden-N.safetensors    with calibration: the inputs of layer N, the next one
+ *     kept-N.safetensors      a large tensor that is not quantized, made of blocks
  *     trial/                  a layer as a model, for --true-sequential
  *     whole/                  the folder while it is put together
  * Files appear whole or not at all. A layer's file is written after the inputs of the next
@@ -21,6 +22,8 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+enum { TABLES_MAX = 8 /* kept tensors that get a file */ };
 
 static const char fared_suffix[] = ".fared";
 
@@ -85,7 +88,8 @@ static void clear(struct quant_writer *w)
     quant_files_remove(path);
     while (folder && (name = os_folder_next(folder)))
         if (os_pattern_fits("layer-*.safetensors*", name) ||
-            os_pattern_fits("hidden-*.safetensors*", name)) {
+            os_pattern_fits("hidden-*.safetensors*", name) ||
+            os_pattern_fits("kept-*.safetensors*", name)) {
             snprintf(path, sizeof path, "%.4050s/%.200s", w->part, name);
             remove(path);
         }
@@ -139,8 +143,8 @@ rt_status quant_part_open(struct quant_writer *w, const char *to)
     char key[65], path[4300];
     snprintf(w->part, sizeof w->part, "%.4100s.part", to);
     snprintf(path, sizeof path, "%.4200s/job.json", w->part);
-    const uint32_t layers = fmt_model_config(w->model)->layers;
-    w->files = rt_alloc(w->ctx, layers, sizeof *w->files);
+    w->file_capacity = fmt_model_config(w->model)->layers + TABLES_MAX;
+    w->files = rt_alloc(w->ctx, w->file_capacity, sizeof *w->files);
     if (!w->files)
         return quant_no_memory(w);
     TRY(make_key(w, key));
@@ -230,6 +234,20 @@ rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
     TRY(reopen(w, path, layer));
     part_path(w, "hidden", layer, path);
     remove(path);
+
+fail:
+    return st;
+}
+
+rt_status quant_part_kept(struct quant_writer *w)
+{
+    rt_status st;
+    char path[4300];
+    if (w->file_count == w->file_capacity)
+        return RT_OK;
+    part_path(w, "kept", w->file_count, path);
+    TRY(write_outputs(w, path));
+    TRY(reopen(w, path, w->file_count));
 
 fail:
     return st;

@@ -263,6 +263,66 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
     deinit(&g);
 }
 
+/* A copy of the model with one norm so large that what it makes overflows when squared. */
+static void write_overflowing(struct ground *g, const char *to)
+{
+    struct fmt_safetensors file;
+    char path[1200];
+    assert_int_equal(fmt_make_folder(&g->ctx, to), RT_OK);
+    snprintf(path, sizeof path, "%s/config.json", g->from);
+    char other[1200];
+    snprintf(other, sizeof other, "%s/config.json", to);
+    assert_int_equal(fmt_copy_if_there(&g->ctx, path, other), RT_OK);
+    snprintf(path, sizeof path, "%s/model.safetensors", g->from);
+    assert_int_equal(fmt_safetensors_open(&g->ctx, path, &file), RT_OK);
+    struct fmt_tensor_out *tensors = calloc(file.count, sizeof *tensors);
+    float large[1024];
+    for (size_t i = 0; i < RT_COUNT(large); i++)
+        large[i] = 1e25f;
+    for (uint32_t i = 0; i < file.count; i++) {
+        const struct fmt_tensor *t = &file.tensors[i];
+        tensors[i] = (struct fmt_tensor_out){
+            .name = t->name, .dtype = t->dtype, .dims = t->dims, .data = t->data
+        };
+        memcpy(tensors[i].shape, t->shape, sizeof t->shape);
+        if (strcmp(t->name, "model.layers.1.post_attention_layernorm.weight") == 0) {
+            assert_true(t->count <= RT_COUNT(large));
+            tensors[i].dtype = FMT_F32;
+            tensors[i].data = large;
+        }
+    }
+    snprintf(path, sizeof path, "%s/model.safetensors", to);
+    assert_int_equal(fmt_safetensors_write(&g->ctx, path, tensors, file.count, NULL),
+                     RT_OK);
+    fmt_safetensors_close(&file);
+    free(tensors);
+}
+
+/* Every method says which layer's inputs overflow, and leaves nothing. */
+static void inputs_that_are_not_finite_are_named(void **state)
+{
+    (void)state;
+    static const char *const methods[] = { "rtn", "gptq", "awq" };
+    struct ground g;
+    char part[1200];
+    init(&g, true);
+    rt_model_destroy(&g.model);
+    const char *bad = test_folder_file(&g.to, "bad");
+    write_overflowing(&g, bad);
+    snprintf(g.from, sizeof g.from, "%s", bad);
+    if (rt_model_load_streamed(g.dev, g.from, 64, &g.model) != RT_OK)
+        fail_msg("%s", g.ctx.message);
+    for (size_t i = 0; i < RT_COUNT(methods); i++) {
+        const char *to = test_folder_file(&g.to, "to");
+        const rt_status st = run(&g, to, methods[i], 4, UINT32_MAX);
+        test_refused(&g.ctx, st, RT_ERR_INPUT, "model.layers.1.mlp.gate_proj",
+                     "not finite", NULL);
+        part_of(to, NULL, part);
+        assert_false(os_exists(part) || os_exists(to));
+    }
+    deinit(&g);
+}
+
 static void a_working_process_is_not_disturbed(void **state)
 {
     (void)state;
@@ -289,6 +349,7 @@ int main(void)
         cmocka_unit_test(streaming_changes_nothing),
         cmocka_unit_test(layers_see_the_quantized_ones),
         cmocka_unit_test(a_full_disk_leaves_nothing_half_written),
+        cmocka_unit_test(inputs_that_are_not_finite_are_named),
         cmocka_unit_test(a_working_process_is_not_disturbed),
     };
     return cmocka_run_group_tests_name("quantize_resume", tests, NULL, NULL);

@@ -1,0 +1,143 @@
+/* pipeline/run/quantize_cost.c
+ * Sizes by the headers of the files; time by one pass through the first layer. */
+#include "pipeline/run/quantize_cost.h"
+
+#include "runtime/base/blas.h"
+#include "runtime/quant/cost.h"
+
+#include <cblas.h>
+
+enum { SIDE = 1024, PRODUCTS = 4 };
+#define WEIGHTS_PER_SECOND 3e7 /* rounded to nearest and packed, measured on one core */
+
+/* FLOP/s of float products on the host; 0 without memory. */
+static double host_rate(struct rt_ctx *ctx)
+{
+    float *a = rt_alloc(ctx, (size_t)SIDE * SIDE, sizeof *a);
+    float *b = rt_alloc(ctx, (size_t)SIDE * SIDE, sizeof *b);
+    double rate = 0;
+    if (a && b) {
+        const double flops = 2.0 * SIDE * SIDE * SIDE;
+        rt_blas_threads(flops);
+        uint64_t start = 0;
+        for (int i = 0; i <= PRODUCTS; i++) {
+            if (i == 1) /* the first warms up */
+                start = rt_time_ns();
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SIDE, SIDE, SIDE, 1, a,
+                        SIDE, a, SIDE, 0, b, SIDE);
+        }
+        rate = PRODUCTS * flops / ((double)(rt_time_ns() - start + 1) / 1e9);
+    }
+    rt_free(a);
+    rt_free(b);
+    return rate;
+}
+
+static rt_status take_nothing(void *user, const struct observe_group *seen)
+{
+    (void)user, (void)seen;
+    return RT_OK;
+}
+
+struct timing {
+    uint64_t started_ns, first_ns, passes;
+    bool over;
+};
+
+/* The first pass compiles kernels, the second is timed. */
+static rt_status after_pass(void *user, uint64_t done, uint64_t total)
+{
+    struct timing *t = user;
+    const uint64_t now = rt_time_ns();
+    t->passes = total;
+    if (done == 1 && total > 1) {
+        t->started_ns = now;
+        return RT_OK;
+    }
+    t->first_ns = now - t->started_ns;
+    t->over = true;
+    return RT_ERR_INTERRUPTED;
+}
+
+/* Seconds of the whole forward pass and the sums, from one pass of the first layer. */
+static rt_status time_passes(struct pipe_session *session, struct rt_model *model,
+                             const struct pipe_calibration *c, double *seconds)
+{
+    struct timing t = { .started_ns = rt_time_ns() };
+    const struct observe_task task = { .model = model,
+                                       .sequences = c->sequences.list,
+                                       .count = c->sequences.count,
+                                       .what = OBSERVE_MOMENTS,
+                                       .group = take_nothing,
+                                       .pass = after_pass,
+                                       .user = &t };
+    const rt_status st = observe_layers(&task);
+    if (!t.over)
+        return st;
+    (void)session;
+    *seconds = (double)t.first_ns / 1e9 * (double)t.passes;
+    return RT_OK;
+}
+
+static rt_status with_text(struct pipe_session *session, const char *folder,
+                           const struct pipe_quantize_options *o,
+                           const struct pipe_calibration_options *from,
+                           const struct quant_options *q, struct quant_cost *cost,
+                           struct pipe_quantize_cost *out)
+{
+    rt_status st;
+    struct rt_model *model = NULL;
+    struct pipe_calibration c = { 0 };
+    const bool software = rt_device_info_of(session->dev)->software;
+    out->device_has = rt_device_memory_left(session->dev);
+    TRY(pipe_model_load_streamed(session, folder, &model));
+    TRY(pipe_calibration_read(session, from, pipe_end_id(session, model),
+                              rt_model_positions(model), &c));
+    out->tokens = c.tokens;
+    TRY(quant_cost_of(session->ctx, folder, q, c.tokens, OBSERVE_ROWS_DEFAULT, software,
+                      cost));
+    if (cost->device_bytes > out->device_has)
+        goto fail;
+    TRY(time_passes(session, model, &c, &out->forward));
+    const double rate = host_rate(session->ctx);
+    if (rate > 0) {
+        out->sums = software ? cost->sums_flops / rate : 0;
+        out->method =
+            cost->method_flops / rate + (double)cost->weights / WEIGHTS_PER_SECOND;
+    }
+    /* What was timed holds the sums. */
+    out->forward = out->forward > out->sums ? out->forward - out->sums : out->forward;
+    if (o->true_sequential)
+        out->forward *= 2;
+
+fail:
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&model);
+    return st;
+}
+
+rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
+                             const char *model, const struct pipe_quantize_options *o,
+                             const struct pipe_calibration_options *calibration,
+                             struct pipe_quantize_cost *out)
+{
+    rt_status st;
+    struct quant_cost cost;
+    const struct quant_options q = pipe_quantize_options_of(o);
+    *out = (struct pipe_quantize_cost){ 0 };
+    if (calibration) {
+        TRY(with_text(session, model, o, calibration, &q, &cost, out));
+    } else {
+        TRY(quant_cost_of(ctx, model, &q, 0, 0, false, &cost));
+        out->method = (double)cost.weights / WEIGHTS_PER_SECOND;
+    }
+    out->source_bytes = cost.source_bytes;
+    out->out_bytes = cost.packed_bytes + cost.kept_bytes;
+    out->bits = cost.bits;
+    out->bits_all = cost.bits_all;
+    out->host_bytes = cost.host_bytes;
+    out->device_bytes = cost.device_bytes;
+
+fail:
+    return st;
+}

@@ -1,0 +1,26 @@
+/* pipeline/run/quantize_cost.h
+ * What a quantize run will take and give, before it is begun. */
+#ifndef PIPELINE_RUN_QUANTIZE_COST_H
+#define PIPELINE_RUN_QUANTIZE_COST_H
+
+#include "pipeline/run/quantize.h"
+
+struct pipe_quantize_cost {
+    uint64_t source_bytes, out_bytes; /* of tensors */
+    double bits, bits_all; /* per quantized weight; per weight of the whole model */
+    uint64_t host_bytes, device_bytes; /* peaks, estimates */
+    uint64_t device_has;               /* 0: no calibration, no device */
+    uint64_t tokens;
+    /* Seconds, an estimate: the forward pass by one that was timed (some rows of text
+     * through the first layer on the session's device), the rest by FLOPs that were timed on
+     * the host. 0: the model does not fit the device. */
+    double forward, sums, method;
+};
+
+/* Without calibration: `session` and `calibration` may be NULL. */
+RT_CHECKED rt_status pipe_quantize_cost(
+    struct rt_ctx *ctx, struct pipe_session *session, const char *model,
+    const struct pipe_quantize_options *options,
+    const struct pipe_calibration_options *calibration, struct pipe_quantize_cost *out);
+
+#endif

@@ -1,0 +1,150 @@
+/* runtime/quant/cost.c
+ * Bytes of a quantized folder, and memory and operations of making it. */
+#include "runtime/quant/cost.h"
+
+#include "runtime/format/checkpoint.h"
+#include "runtime/model/model_layout.h"
+#include "runtime/quant/awq.h"
+#include "runtime/quant/gptq.h"
+
+#include <string.h>
+
+static uint64_t words(uint64_t codes, uint32_t bits)
+{
+    return (codes * bits + 31) / 32;
+}
+
+/* Codes, scales, zeros and shape of a matrix, as folder_module.c writes them. */
+static uint64_t packed_bytes(const struct quant_options *o, uint32_t out, uint32_t in)
+{
+    const uint64_t groups = quant_groups(o, in);
+    return 4 * out * words(in, o->bits) + 4 * out * groups + 16 +
+           (o->asymmetric ? 4 * words(out, o->bits) * groups : 0);
+}
+
+/* What the method works in for a matrix of `in` columns, beside values and codes. */
+static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64_t in)
+{
+    const char *name = quant_method_of(o)->name;
+    const uint64_t differences = 4 * out * in; /* of the objective */
+    if (strcmp(name, "gptq") != 0)
+        return differences;
+    const uint64_t own = 8 * in * in + 8 * (uint64_t)QUANT_GPTQ_ERRORS;
+    return own > differences ? own : differences;
+}
+
+static double method_flops(const struct quant_options *o, double out, double in)
+{
+    const char *name = quant_method_of(o)->name;
+    const double objective = 1.13 * out * in * in; /* of rounding to nearest */
+    if (strcmp(name, "gptq") == 0)
+        return objective + in * in * in / 3 + out * in * in;
+    if (strcmp(name, "awq") == 0)
+        return objective * (2 + QUANT_AWQ_RATIOS + 1) +
+               2 * QUANT_AWQ_CUTS * out * in * quant_group(o, (uint32_t)in);
+    return objective * (o->search ? 2 : 1);
+}
+
+/* All matrices, and the largest group of a layer: its parts are in memory at once. */
+static void add_matrices(const struct quant_options *o, const struct fmt_config *config,
+                         bool calibrated, struct quant_cost *c)
+{
+    uint64_t most = 0, layer = 0;
+    struct model_group_shape shape[MODEL_GROUP_COUNT];
+    model_group_shapes(config, shape);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const uint64_t in = shape[g].in;
+        uint64_t held = 0, works = 0;
+        for (uint32_t p = 0; p < shape[g].parts; p++) {
+            const uint64_t out = shape[g].out[p];
+            const uint64_t own = method_bytes(o, out, in);
+            held += 5 * out * in; /* values and codes */
+            works = own > works ? own : works;
+            layer += packed_bytes(o, (uint32_t)out, (uint32_t)in);
+            c->weights += config->layers * out * in;
+            c->method_flops +=
+                calibrated ? config->layers * method_flops(o, (double)out, (double)in)
+                           : 0;
+        }
+        most = held + works > most ? held + works : most;
+    }
+    c->packed_bytes = config->layers * layer;
+    c->host_bytes += most + layer;
+}
+
+static bool is_projection(const char *name)
+{
+    const char *end = strstr(name, ".weight");
+    if (strncmp(name, "model.layers.", 13) != 0 || !end)
+        return false;
+    for (int i = 0; i < FMT_MODULE_COUNT; i++) {
+        const size_t n = strlen(fmt_module_path[i]);
+        if ((size_t)(end - name) > n && strncmp(end - n, fmt_module_path[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Returns the bytes of the largest one that is made: it is in memory until it is written. */
+static uint64_t add_kept(const struct quant_options *o, const struct fmt_model *model,
+                         struct quant_cost *c)
+{
+    uint64_t most = 0;
+    struct fmt_tensor_info t;
+    for (uint32_t i = 0; fmt_tensor_at(model, i, &t); i++) {
+        uint64_t count = 1;
+        if (!t.name[0] || is_projection(t.name) ||
+            (fmt_model_config(model)->tied && strcmp(t.name, "lm_head.weight") == 0))
+            continue;
+        for (uint32_t d = 0; d < t.dims; d++)
+            count *= t.shape[d];
+        c->kept += count;
+        const uint64_t made =
+            count * (t.blocks && !o->keep_f32 ? 2 : fmt_dtype_bytes(t.dtype));
+        c->kept_bytes += made;
+        most = !t.data && made > most ? made : most;
+    }
+    return most;
+}
+
+static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pass_rows,
+                     bool software, bool means, struct quant_cost *c)
+{
+    struct observe_cost cost;
+    const struct fmt_config *f = &size->config;
+    observe_cost_of(f, tokens, pass_rows, OBSERVE_MOMENTS | (means ? OBSERVE_MEANS : 0),
+                    software, &cost);
+    c->host_bytes += cost.host_bytes;
+    c->device_bytes = cost.device_bytes + size->tables + size->rest + size->decoded +
+                      size->projections / f->layers +
+                      (uint64_t)RT_POSITIONS_DEFAULT * f->head_dim * 4;
+    c->sums_flops = cost.flops;
+    c->forward_flops = 2.0 * (double)tokens * (double)c->weights;
+}
+
+rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
+                        const struct quant_options *o, uint64_t tokens,
+                        uint32_t pass_rows, bool software, struct quant_cost *out)
+{
+    rt_status st;
+    struct fmt_model *model = NULL;
+    struct model_size size;
+    *out = (struct quant_cost){ 0 };
+    TRY(quant_check(ctx, o));
+    TRY(fmt_model_open(ctx, from, &model));
+    TRY(rt_model_size(ctx, model, &size));
+    out->source_bytes = size.file;
+    add_matrices(o, &size.config, tokens > 0, out);
+    const uint64_t table = add_kept(o, model, out);
+    if (tokens > 0)
+        add_pass(&size, tokens, pass_rows, software,
+                 (quant_method_of(o)->needs & OBSERVE_MEANS) != 0, out);
+    out->host_bytes = table > out->host_bytes ? table : out->host_bytes;
+    out->bits = 8.0 * (double)out->packed_bytes / (double)out->weights;
+    out->bits_all = 8.0 * (double)(out->packed_bytes + out->kept_bytes) /
+                    (double)(out->weights + out->kept);
+
+fail:
+    fmt_model_close(&model);
+    return st;
+}
