@@ -90,9 +90,13 @@ static rt_status with_text(struct pipe_session *session, const char *folder,
     struct pipe_calibration c = { 0 };
     const bool software = rt_device_info_of(session->dev)->software;
     out->device_has = rt_device_memory_left(session->dev);
+    if (pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF)
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "--dry-run runs no model: '%s' would have it answer first; give "
+                       "the problems without self:",
+                       from->from);
     TRY(pipe_model_load_streamed(session, folder, &model));
-    TRY(pipe_calibration_read(session, from, pipe_end_id(session, model),
-                              rt_model_positions(model), &c));
+    TRY(pipe_calibration_read(session, from, model, &c));
     out->tokens = c.tokens;
     TRY(quant_cost_of(session->ctx, folder, q, c.tokens, OBSERVE_ROWS_DEFAULT, software,
                       cost));
