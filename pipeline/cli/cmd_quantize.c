@@ -76,14 +76,14 @@ static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
     for (uint32_t i = 0; cli_flag(cli, "verbose") && i < q->list_count; i++)
         printf("  %-44s %.6g, rtn %.6g\n", q->list[i].name, q->list[i].objective,
                q->list[i].rtn);
+    printf("time: forward %.1f s, sums of inputs %.1f s, quantizer %.1f s\n", q->forward,
+           q->sums, q->method);
     printf(
         "output error on %llu tokens: %.6g, rtn on the same grid %.6g (%.1f %%); %u of "
         "%u matrices no better than rtn\n",
         (unsigned long long)q->tokens, q->objective, q->objective_rtn,
         q->objective_rtn > 0 ? 100 * q->objective / q->objective_rtn : 100.0,
         q->not_better, q->list_count);
-    printf("time: forward %.1f s, sums of inputs %.1f s, quantizer %.1f s\n", q->forward,
-           q->sums, q->method);
 }
 
 static void print_json(const char *out, const struct pipe_quantized *q,

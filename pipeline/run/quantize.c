@@ -77,6 +77,8 @@ struct running {
     struct pipe_quantized *result;
     uint32_t capacity;
     uint64_t started_ns, done, total;
+    uint64_t before; /* passes of an earlier run, which say nothing of the pace */
+    bool begun;
     char last[96];
 };
 
@@ -93,8 +95,11 @@ static void tell(struct running *r)
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
     struct running *r = user;
-    r->done = done;
-    r->total = total;
+    if (!r->begun)
+        r->before = done - 1;
+    r->begun = true;
+    r->done = done - r->before;
+    r->total = total - r->before;
     tell(r);
     return pipe_stop_status(r->session->host, r->session->ctx);
 }
