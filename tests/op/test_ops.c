@@ -165,10 +165,21 @@ static bool kernel_fits(const struct trial *t, struct rt_device *dev, uint32_t k
     return vk_item_fits(rt_device_plan(dev), t->op.c.op, &t->op.c.push, kernel);
 }
 
-static void run_all_kernels(struct trial *t, struct rt_device *dev)
+static uint32_t kernels_that_fit(const struct trial *t, struct rt_device *dev)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < vk_kernel_count; k++)
+        n += kernel_fits(t, dev, k);
+    return n;
+}
+
+/* `thrifty`: not one that was chosen because no other fits; it has just run. */
+static void run_all_kernels(struct trial *t, struct rt_device *dev, bool thrifty)
 {
     if (t->op.c.op == RT_OP_matmul || t->op.c.op == RT_OP_matmul_back)
         return; /* test_matmul_pairs.c: there are many, and they compile slowly */
+    if (thrifty && kernels_that_fit(t, dev) == 1)
+        return;
     for (uint32_t k = 0; k < vk_kernel_count; k++) {
         struct vk_choice choice = { .kernel = k };
         if (!kernel_fits(t, dev, k))
@@ -198,7 +209,7 @@ static uint32_t check_case(uint32_t device, const struct rt_op_case *c, uint32_t
         fail_msg("%s: %s", t.device, rt_device_ctx(dev)->message);
     run(&t, dev, NULL);
     if (strcmp(devices[device].id.device, "ref") != 0)
-        run_all_kernels(&t, dev);
+        run_all_kernels(&t, dev, test_device_compiles_slowly(&devices[device].id));
     trial_free(&t);
     *worst = t.worst;
     return t.failures;
