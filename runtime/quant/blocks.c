@@ -308,9 +308,9 @@ static void weigh(const float *importance, uint32_t count, float *weight)
     for (uint32_t i = 0; importance && i < count; i++)
         sum += importance[i];
     const float mean = sum / (float)count;
-    const bool is_use = importance && mean > 0 && isfinite(mean);
+    const bool is_use = mean > 0 && isfinite(mean);
     for (uint32_t i = 0; i < count; i++)
-        weight[i] = is_use ? importance[i] / mean + FLOOR : 1;
+        weight[i] = importance && is_use ? importance[i] / mean + FLOOR : 1;
 }
 
 bool quant_blocks_row(const struct fmt_block_type *type, const float *x,
