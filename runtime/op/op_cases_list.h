@@ -48,18 +48,19 @@ extern const struct rt_op_case_list rt_op_cases_bench;
 #define LD_BEYOND(columns) (((columns) / RT_COL_PAD + 1) * RT_COL_PAD)
 
 /* Parameters of a product and of its gradient, of a whole weight and nothing else. */
-#define PLAIN_MATMUL(rows_, out_, in_, bits_, group_)                              \
-    .rows = rows_, .out_pad = out_, .in_pad = in_, .bits = bits_, .group = group_, \
-    .ldx = LD(in_), .ldy = LD(out_), .ldu = 128, .part1 = out_, .part2 = out_
-#define PLAIN_BACK(rows_, out_, in_, bits_, group_)                                \
-    .rows = rows_, .out_pad = out_, .in_pad = in_, .bits = bits_, .group = group_, \
-    .lddy = LD(out_), .lddx = LD(in_), .lddu = 128
+#define PLAIN_MATMUL(rows_, out_, in_, bits_, group_)                                \
+    .rows = (rows_), .out_pad = (out_), .in_pad = (in_), .bits = (bits_),            \
+    .group = (group_), .ldx = LD(in_), .ldy = LD(out_), .ldu = 128, .part1 = (out_), \
+    .part2 = (out_)
+#define PLAIN_BACK(rows_, out_, in_, bits_, group_)                       \
+    .rows = (rows_), .out_pad = (out_), .in_pad = (in_), .bits = (bits_), \
+    .group = (group_), .lddy = LD(out_), .lddx = LD(in_), .lddu = 128
 
 /* Heads of attention in row buffers of their own: q; keys and, behind them, values; o. For
  * the gradients o is followed by its gradient, and dkv is laid out as k and v. */
-#define HEADS_READ(heads_, heads_k_, hd_)                                         \
-    .heads = heads_, .heads_k = heads_k_, .hd = hd_, .ldq = LD((heads_) * (hd_)), \
-    .ldk = LD(2 * (heads_k_) * (hd_)), .ldv = LD(2 * (heads_k_) * (hd_)),         \
+#define HEADS_READ(heads_, heads_k_, hd_)                                               \
+    .heads = (heads_), .heads_k = (heads_k_), .hd = (hd_), .ldq = LD((heads_) * (hd_)), \
+    .ldk = LD(2 * (heads_k_) * (hd_)), .ldv = LD(2 * (heads_k_) * (hd_)),               \
     .offv = (heads_k_) * (hd_)
 #define HEADS(heads_, heads_k_, hd_) \
     HEADS_READ(heads_, heads_k_, hd_), .ldo = LD((heads_) * (hd_))

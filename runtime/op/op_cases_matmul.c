@@ -5,19 +5,19 @@
 #include "runtime/op/op_cases_list.h"
 
 /* A table of 100 rows, nine of which are read. */
-#define TABLE(bits_, group_, form_, cols_)                                  \
-    .rows = 9, .cols = cols_, .vocab = 100, .in_pad = cols_, .bits = bits_, \
-    .group = group_, .form = form_, .ldy = LD_BEYOND(cols_), .part = 100
+#define TABLE(bits_, group_, form_, cols_)                                        \
+    .rows = 9, .cols = (cols_), .vocab = 100, .in_pad = (cols_), .bits = (bits_), \
+    .group = (group_), .form = (form_), .ldy = LD_BEYOND(cols_), .part = 100
 /* Seven rows with everything that a product can add: bias, residual, an adapter. */
-#define EVERYTHING(bits_, group_, form_, in_)                                     \
-    .rows = 7, .out_pad = 192, .in_pad = in_, .bits = bits_, .group = group_,     \
-    .form = form_, .ldx = LD_BEYOND(in_), .offx = 16, .ldy = 256,                 \
-    .flags = MATMUL_BIAS | MATMUL_RESIDUAL | MATMUL_LORA, .ldu = 128, .rank = 16, \
+#define EVERYTHING(bits_, group_, form_, in_)                                       \
+    .rows = 7, .out_pad = 192, .in_pad = (in_), .bits = (bits_), .group = (group_), \
+    .form = (form_), .ldx = LD_BEYOND(in_), .offx = 16, .ldy = 256,                 \
+    .flags = MATMUL_BIAS | MATMUL_RESIDUAL | MATMUL_LORA, .ldu = 128, .rank = 16,   \
     .part1 = 64, .part2 = 128
 /* The gradient of seven rows, with an adapter, added to what is there. */
-#define WITH_ADAPTER(bits_, group_, form_, in_)                                   \
-    .rows = 7, .out_pad = 192, .in_pad = in_, .bits = bits_, .group = group_,     \
-    .form = form_, .lddy = 256, .offdy = 16, .lddx = LD_BEYOND(in_), .offdx = 32, \
+#define WITH_ADAPTER(bits_, group_, form_, in_)                                     \
+    .rows = 7, .out_pad = 192, .in_pad = (in_), .bits = (bits_), .group = (group_), \
+    .form = (form_), .lddy = 256, .offdy = 16, .lddx = LD_BEYOND(in_), .offdx = 32, \
     .accumulate = 1, .lddu = 128, .rank = 16
 
 static const struct rt_op_case rows[] = {

@@ -7,6 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* what the analyzer sees of them */
+#undef jinja_fail
+#undef jinja_unsupported
+#undef jinja_limit
+
 const struct text_jinja_limits text_jinja_limits_default = {
     .steps = 20000000,
     .value_bytes = 64u << 20,

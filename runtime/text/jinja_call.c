@@ -2,6 +2,7 @@
  * Calls: arguments, macros, the functions that every template has, and `loop`. */
 #include "runtime/text/jinja_impl.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- arguments ---- */
@@ -123,6 +124,7 @@ bool jinja_bind(struct jinja_run *run, const char *what, const char *spec,
     size_t count = 0, n = 0;
     while (word_at(spec, count, &n))
         count++;
+    assert(values || count == 0);
     if (args->count > count)
         return jinja_fail(run, "%s has %zu arguments too many", what,
                           args->count - count);
@@ -136,9 +138,11 @@ bool jinja_bind(struct jinja_run *run, const char *what, const char *spec,
                               name);
         values[i] = args->named[j].value;
     }
-    for (size_t i = 0; (word = word_at(spec, i, &n)) != NULL; i++)
+    for (size_t i = 0; i < count; i++) {
+        word = word_at(spec, i, &n);
         if (values[i].kind == JINJA_MISSING && (!bar || word < bar))
             return jinja_fail(run, "%s needs the argument %.*s", what, (int)n, word);
+    }
     return true;
 }
 

@@ -2,6 +2,7 @@
  * Expressions of a rendering. */
 #include "runtime/text/jinja_impl.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct jinja_value *jinja_slot(struct jinja_run *run, struct jinja_ref ref)
@@ -189,9 +190,10 @@ bool jinja_filter(struct jinja_run *run, const struct jinja_node *node,
     struct jinja_value value;
     struct jinja_args args;
     /* The innermost filter of a block's chain takes the text of the block. */
-    if (!node->left)
+    if (!node->left) {
+        assert(input); /* the parser makes such a filter for a block only */
         value = *input;
-    else if (input && node->left->type == NODE_FILTER) {
+    } else if (input && node->left->type == NODE_FILTER) {
         if (!jinja_filter(run, node->left, input, &value))
             return false;
     } else if (!jinja_eval(run, node->left, &value)) {

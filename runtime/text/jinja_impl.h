@@ -324,9 +324,17 @@ struct jinja_loop {
 /* Failures; each returns false. */
 bool jinja_fail(struct jinja_run *run, const char *fmt, ...) RT_PRINTF(2, 3);
 bool jinja_unsupported(struct jinja_run *run, const char *fmt, ...) RT_PRINTF(2, 3);
+/* Of an undefined value (jinja_value.c). */
+bool jinja_fail_undefined(struct jinja_run *run, const struct jinja_value *v);
 bool jinja_raise(struct jinja_run *run, const char *words);
 bool jinja_limit(struct jinja_run *run, const char *what, uint64_t limit);
 bool jinja_no_memory(struct jinja_run *run);
+#ifdef __clang_analyzer__ /* it cannot see that they return false */
+#define jinja_fail(run, ...) ((void)jinja_fail(run, __VA_ARGS__), false)
+#define jinja_unsupported(run, ...) ((void)jinja_unsupported(run, __VA_ARGS__), false)
+#define jinja_limit(run, what, limit) ((void)jinja_limit(run, what, limit), false)
+#define jinja_fail_undefined(run, v) ((void)jinja_fail_undefined(run, v), false)
+#endif
 bool jinja_step(struct jinja_run *run, uint64_t steps);
 bool jinja_enter(struct jinja_run *run); /* one level deeper; leave: run->depth-- */
 /* Zeroed memory of the run, null after a failure. */
@@ -364,7 +372,6 @@ bool jinja_undefined_hint(struct jinja_run *run, const char *hint,
                           struct jinja_value *out);
 bool jinja_undefined_of(struct jinja_run *run, const char *name, const char *of,
                         struct jinja_value *out);
-bool jinja_fail_undefined(struct jinja_run *run, const struct jinja_value *v);
 bool jinja_truth(const struct jinja_value *v);
 bool jinja_length(struct jinja_run *run, const struct jinja_value *v, size_t *length);
 bool jinja_is_number(const struct jinja_value *v); /* bool, int, float */

@@ -407,7 +407,7 @@ static bool lex_one(struct jinja_compiler *c, char *open, size_t *depth, size_t 
         return lex_number(c);
     if (name_end(c, c->at) > c->at) {
         size_t end = c->at;
-        for (size_t next = end; (next = name_end(c, end)) > end;)
+        for (size_t next; (next = name_end(c, end)) > end;)
             end = next;
         const size_t from = c->at;
         c->at = end;

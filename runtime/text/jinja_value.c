@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#undef jinja_fail_undefined /* what the analyzer sees of it */
+
 struct jinja_value jinja_missing(void)
 {
     return (struct jinja_value){ .kind = JINJA_MISSING };
@@ -365,11 +367,13 @@ static bool from_object(struct jinja_run *run, const json_t *json,
         return false;
     struct jinja_dict *dict = out->as.dict;
     const size_t room = json_object_size(json);
-    struct jinja_value *keys = room ? jinja_take(run, 2 * room, sizeof *keys) : NULL;
-    if (room && !keys)
+    if (room == 0)
+        return true;
+    struct jinja_value *keys = jinja_take(run, 2 * room, sizeof *keys);
+    if (!keys)
         return false;
     dict->keys = keys;
-    dict->values = room ? keys + room : NULL;
+    dict->values = keys + room;
     dict->room = room;
     json_object_foreach((json_t *)(uintptr_t)json, name, child)
     {

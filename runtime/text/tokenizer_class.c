@@ -336,6 +336,7 @@ fail:
 static rt_status class_code(struct onig *o, uint32_t *c)
 {
     const char *from = o->at;
+    *c = 0;
     if (o->at == o->end)
         return text_onig_refuse(o, from, "a class without end");
     if (*o->at != '\\') {

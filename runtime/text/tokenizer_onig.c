@@ -138,6 +138,7 @@ rt_status text_onig_escaped_code(struct onig *o, uint32_t *c)
 {
     static const char names[] = "tnrfvae", codes[] = "\t\n\r\f\v\a\x1b";
     const char *from = o->at - 1;
+    *c = 0;
     if (o->at == o->end)
         return text_onig_refuse(o, from, "the escape");
     o->at += text_character(o->at, (size_t)(o->end - o->at), c);

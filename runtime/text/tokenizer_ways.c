@@ -29,10 +29,10 @@
     ASCII_SIGNS "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| " \
                 "?[\\p{P}\\p{S}]+"
 /* U+0800 to U+4E00 but for white space, and Hangul. */
-#define ASIAN                                                                      \
-    "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}" \
-    "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{4e00}" \
-    "\\x{ac00}-\\x{d7ff}]+"
+#define ASIAN                                                                       \
+    ("[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{167f}\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}" \
+     "\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}\\x{3001}-\\x{4e00}" \
+     "\\x{ac00}-\\x{d7ff}]+")
 /* Letters with case of the Latin, Greek, Cyrillic, Armenian and rarer scripts. */
 #define CASED_SCRIPTS                                                                \
     "[A-Za-z\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\\x{1bc}-\\x{1bf}"  \
