@@ -5,7 +5,7 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/locate/inject_set.h"
 #include "pipeline/locate/judge_model.h"
-#include "pipeline/locate/score.h"
+#include "pipeline/locate/score_labelled.h"
 #include "pipeline/locate/weights_fit.h"
 #include "pipeline/prompt/locate_check.h"
 #include "runtime/base/philox.h"

@@ -4,7 +4,7 @@
 #define PIPELINE_RUN_QUANTIZE_H
 
 #include "pipeline/run/calibration.h"
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 #include "runtime/quant/method.h"
 
 struct pipe_quantize_options {

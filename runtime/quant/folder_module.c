@@ -6,7 +6,7 @@
 #include "runtime/format/peft.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/int8.h"
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 #include "runtime/quant/rtn.h"
 
 #include <assert.h>

@@ -17,7 +17,7 @@
 #include "runtime/base/sha256.h"
 #include "runtime/base/version.h"
 #include "runtime/quant/quant_files.h"
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 
 #include <assert.h>
 #include <stdio.h>

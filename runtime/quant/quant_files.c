@@ -5,7 +5,7 @@
 #include "runtime/base/os.h"
 #include "runtime/format/gguf_model.h"
 #include "runtime/format/peft.h"
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 #include "runtime/text/tokenizer.h"
 
 #include <stdio.h>

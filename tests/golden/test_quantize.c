@@ -3,7 +3,7 @@
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/folder.h"
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"

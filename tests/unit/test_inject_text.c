@@ -1,7 +1,7 @@
 /* Faults injected into real solutions: one altered step, all that hangs on it carried through,
  * nothing else changed; the file that they make reads back. */
 #include "pipeline/locate/inject_set.h"
-#include "pipeline/locate/score.h"
+#include "pipeline/locate/score_labelled.h"
 #include "pipeline/prompt/inject_text.h"
 #include "pipeline/prompt/locate_check.h"
 

@@ -1,6 +1,6 @@
 /* Plan files: what is written is read; the last line that fits counts; every line that is
  * no line is refused by its number; a plan that fits no model is too. */
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 #include "tests/support/files.h"
 
 #include <setjmp.h>

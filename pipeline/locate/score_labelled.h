@@ -1,10 +1,10 @@
-/* pipeline/locate/score.h
+/* pipeline/locate/score_labelled.h
  * How good locators are on labelled solutions, as ProcessBench counts it: exact accuracy on
  * those with a fault, accuracy on those without, and the harmonic mean of the two (F1).
  * Beside it: within one step, how often a step is named, precision of what is named, and the
  * mean signed distance. Intervals: bootstrap over problems, 2,000 draws, 95 %. */
-#ifndef PIPELINE_LOCATE_SCORE_H
-#define PIPELINE_LOCATE_SCORE_H
+#ifndef PIPELINE_LOCATE_SCORE_LABELLED_H
+#define PIPELINE_LOCATE_SCORE_LABELLED_H
 
 #include "pipeline/locate/labelled.h"
 #include "pipeline/stats/statistics.h"

@@ -1,6 +1,6 @@
-/* runtime/quant/plan.c
+/* runtime/quant/width_plan.c
  * Reads, writes and asks plans. */
-#include "runtime/quant/plan.h"
+#include "runtime/quant/width_plan.h"
 
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"

@@ -1,11 +1,11 @@
-/* runtime/quant/plan.h
+/* runtime/quant/width_plan.h
  * A plan: the width of each projection, as a file that one can read and edit. Text, a line
  * "TENSOR TYPE" or "TENSOR = TYPE" each; '#' begins a comment. TENSOR is the name of a
  * matrix ("model.layers.3.mlp.down_proj", with or without ".weight") or a pattern of the
  * shell with * ? [a-z]; TYPE is int2, int3, int4 or int8. Of lines that fit the last counts;
  * what no line fits gets the width of the options. */
-#ifndef RUNTIME_QUANT_PLAN_H
-#define RUNTIME_QUANT_PLAN_H
+#ifndef RUNTIME_QUANT_WIDTH_PLAN_H
+#define RUNTIME_QUANT_WIDTH_PLAN_H
 
 #include "runtime/base/rt.h"
 

@@ -1,6 +1,6 @@
-/* pipeline/locate/score.c
+/* pipeline/locate/score_labelled.c
  * Counts per problem, and a bootstrap that draws problems with all their records. */
-#include "pipeline/locate/score.h"
+#include "pipeline/locate/score_labelled.h"
 
 #include "runtime/base/philox.h"
 
