@@ -8,7 +8,7 @@
 #include <cblas.h>
 
 enum { SIDE = 1024, PRODUCTS = 4 };
-#define WEIGHTS_PER_SECOND 3e7 /* rounded to nearest and packed, measured on one core */
+#define WEIGHTS_PER_SECOND 3e7 /* rounded to nearest and packed, one core: assumed */
 
 /* FLOP/s of float products on the host; 0 without memory. */
 static double host_rate(struct rt_ctx *ctx)

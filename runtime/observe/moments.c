@@ -61,45 +61,6 @@ static rt_status no_memory(struct rt_ctx *ctx, const char *what, double bytes)
                    bytes / 1048576, what);
 }
 
-<<<<<<< HEAD
-=======
-/* ---- panels ---- */
-
-static uint32_t padded(uint32_t in)
-{
-    return rt_round_up32(in, COLUMN_ALIGN);
-}
-
-/* Rows of a panel: about an eighth of the matrix, and what a binding holds. A multiple of
- * RT_COL_PAD, because a tile begins where a binding may (RT_COL_PAD floats: 512 bytes). */
-static uint32_t panel_height(uint32_t in, uint64_t binding)
-{
-    const uint64_t fit = binding / 4 / padded(in) / RT_COL_PAD * RT_COL_PAD;
-    const uint32_t wanted =
-        rt_round_up32((in + PANELS_WANTED - 1) / PANELS_WANTED, RT_COL_PAD);
-    return wanted <= fit ? wanted : (uint32_t)fit;
-}
-
-static uint32_t panel_rows(uint32_t in, uint32_t height, uint32_t p)
-{
-    const uint32_t left = padded(in) - p * height;
-    return left < height ? left : height;
-}
-
-static uint64_t panel_floats(uint32_t in, uint32_t height, uint32_t p)
-{
-    return (uint64_t)panel_rows(in, height, p) * (padded(in) - p * height);
-}
-
-static uint64_t moment_floats(uint32_t in, uint32_t height)
-{
-    uint64_t floats = 0;
-    for (uint32_t p = 0; p * height < in; p++)
-        floats += panel_floats(in, height, p);
-    return floats;
-}
-
->>>>>>> pass
 /* ---- preparing ---- */
 
 /* Tokens of a pass: what was asked for, or less where a binding does not hold so many
