@@ -218,7 +218,7 @@ static rt_status quantize_measured(struct quant_writer *w, struct module *m,
     m->codes.objective = NAN;
     TRY(method->quantize(w->ctx, w->options, &m->matrix, &m->codes));
     *out = m->codes.objective;
-    if (isnan(*out))
+    if (isnan(*out) || w->options->inputs != QUANT_INPUTS_FLOATS) /* as rtn's is */
         TRY(quant_objective(w->ctx, w->options, &m->matrix, &m->codes, out));
     return RT_OK;
 

@@ -261,7 +261,7 @@ rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out)
     snprintf(path, sizeof path, "%.4250s/model.safetensors", folder);
     TRY(fmt_make_folder(w->ctx, folder));
     if (!w->trial) /* config.json, which stays */
-        TRY(quant_files_write(w->ctx, w->from, folder, w->options, w->tied));
+        TRY(quant_files_write(w->ctx, w->from, folder, w->asked, w->tied));
     fmt_model_close(&w->trial);
     TRY(write_outputs(w, path));
     TRY(fmt_model_open(w->ctx, folder, &w->trial));
@@ -285,18 +285,35 @@ static rt_status tell_matrix(struct quant_writer *w, const struct fmt_tensor *t)
     return quant_tell_fared(w, &fared);
 }
 
+/* Counts the matrix that a tensor stands for, if it does: the shape of packed codes, or
+ * the codes of 8 bits themselves. `dot` is the last one of its name. */
+static void count_packed(struct quant_writer *w, const struct fmt_tensor *t,
+                         const char *dot)
+{
+    char name[200];
+    int64_t shape[2];
+    if (strcmp(dot, ".weight_shape") == 0 && t->size == sizeof shape)
+        memcpy(shape, t->data, sizeof shape);
+    else if (strcmp(dot, ".weight") == 0 && t->dtype == FMT_I8 && t->dims == 2) {
+        shape[0] = (int64_t)t->shape[0];
+        shape[1] = (int64_t)t->shape[1];
+    } else
+        return;
+    snprintf(name, sizeof name, "%.*s", (int)(dot - t->name), t->name);
+    quant_use_module(w, name);
+    quant_count_matrix(w, (uint32_t)shape[0], (uint32_t)shape[1]);
+}
+
 static rt_status tell_layer(struct quant_writer *w, const struct fmt_safetensors *file)
 {
     rt_status st;
     for (uint32_t i = 0; i < file->count; i++) {
         const struct fmt_tensor *t = &file->tensors[i];
         const char *dot = strrchr(t->name, '.');
-        int64_t shape[2];
-        if (dot && strcmp(dot, ".weight_shape") == 0 && t->size == sizeof shape) {
-            memcpy(shape, t->data, sizeof shape);
-            quant_count_matrix(w, (uint32_t)shape[0], (uint32_t)shape[1]);
-        }
-        if (dot && strcmp(dot, fared_suffix) == 0)
+        if (!dot)
+            continue;
+        count_packed(w, t, dot);
+        if (strcmp(dot, fared_suffix) == 0)
             TRY(tell_matrix(w, t));
     }
     return RT_OK;

@@ -51,6 +51,11 @@ rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
     if (o->inputs != QUANT_INPUTS_FLOATS && (o->bits != 8 || o->group || o->asymmetric))
         return rt_fail(ctx, RT_ERR_USAGE,
                        "activations of 8 bits need --bits 8 --group row, without --asym");
+    if (o->inputs != QUANT_INPUTS_FLOATS && o->plan)
+        return rt_fail(
+            ctx, RT_ERR_USAGE,
+            "activations of 8 bits need weights of 8 bits everywhere, so a plan "
+            "of widths (--plan, --budget) has no place beside them");
     if (o->method && o->method->quantize == quant_smoothquant &&
         o->inputs == QUANT_INPUTS_FLOATS)
         return rt_fail(ctx, RT_ERR_USAGE,

@@ -4,6 +4,7 @@
 #include "runtime/base/os.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/quant/folder.h"
+#include "runtime/quant/width_plan.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 
@@ -31,8 +32,10 @@ struct ground {
     uint8_t mask[TOKENS];
     struct train_sequence sequence;
     bool sequential;
-    uint32_t left;          /* matrices before the work is stopped */
-    uint32_t passes, heard; /* of the last run */
+    const struct quant_plan *plan; /* NULL: none */
+    double bits;                   /* per weight, of the last run */
+    uint32_t left;                 /* matrices before the work is stopped */
+    uint32_t passes, heard;        /* of the last run */
 };
 
 static rt_status after_matrix(void *user, const struct quant_fared *fared)
@@ -55,12 +58,15 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
                      uint32_t matrices)
 {
     struct quant_report report;
+    const bool int8 = strcmp(method, "smoothquant") == 0;
     const struct quant_options o = {
-        .bits = bits,
-        .group = 32,
-        .asymmetric = true,
+        .bits = int8 ? 8 : bits,
+        .group = int8 ? 0 : 32,
+        .asymmetric = !int8,
         .method = quant_method_find(method),
+        .inputs = int8 ? QUANT_INPUTS_GIVEN : QUANT_INPUTS_FLOATS,
         .true_sequential = g->sequential,
+        .plan = g->plan,
     };
     const struct quant_calibration c = { .model = g->model,
                                          .sequences = &g->sequence,
@@ -73,6 +79,7 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
     const rt_status st = quant_folder(&g->ctx, g->from, to, &o, &c, false, &report);
     if (st == RT_OK)
         assert_int_equal(report.matrices, LAYERS * MATRICES);
+    g->bits = report.bits_per_weight;
     return st;
 }
 
@@ -149,6 +156,34 @@ static void a_stopped_run_continues(void **state)
             expect_same(once, to);
         }
     }
+    deinit(&g);
+}
+
+/* Widths of a plan are those of the layer that runs once more, and of the report of a run
+ * that took layers over; so are the matrices of a folder of 8 by 8 bits. */
+static void widths_outlive_a_stop(void **state)
+{
+    (void)state;
+    struct ground g;
+    struct quant_plan plan = { .count = 0 };
+    char once[1024];
+    init(&g, true);
+    assert_int_equal(quant_plan_add(&g.ctx, &plan, "*.down_proj", 8), RT_OK);
+    for (int i = 0; i < 2; i++) {
+        const char *method = i ? "smoothquant" : "gptq";
+        g.plan = i ? NULL : &plan;
+        g.sequential = i == 0;
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, i ? "c" : "a"));
+        if (run(&g, once, method, 4, UINT32_MAX) != RT_OK)
+            fail_msg("%s", g.ctx.message);
+        const double bits = g.bits;
+        const char *to = test_folder_file(&g.to, i ? "d" : "b");
+        assert_int_equal(run(&g, to, method, 4, MATRICES + 2), RT_ERR_INTERRUPTED);
+        assert_int_equal(run(&g, to, method, 4, UINT32_MAX), RT_OK);
+        expect_same(once, to);
+        assert_true(bits > 4 && g.bits == bits);
+    }
+    quant_plan_deinit(&plan);
     deinit(&g);
 }
 
@@ -345,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stopped_run_continues),
+        cmocka_unit_test(widths_outlive_a_stop),
         cmocka_unit_test(another_work_starts_anew),
         cmocka_unit_test(streaming_changes_nothing),
         cmocka_unit_test(layers_see_the_quantized_ones),
