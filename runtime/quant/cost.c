@@ -5,8 +5,12 @@
 #include "runtime/format/checkpoint.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/awq.h"
+#include "runtime/quant/folder_impl.h"
 #include "runtime/quant/gptq.h"
+#include "runtime/quant/smoothquant.h"
+#include "runtime/quant/width_plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t words(uint64_t codes, uint32_t bits)
@@ -27,6 +31,8 @@ static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64
 {
     const char *name = quant_method_of(o)->name;
     const uint64_t differences = 4 * out * in; /* of the objective */
+    if (o->inputs != QUANT_INPUTS_FLOATS) /* doubles of inputs, weights and outputs */
+        return 8 * (OBSERVE_SAMPLED * (in + 2 * out) + out * in) + differences;
     if (strcmp(name, "gptq") != 0)
         return differences;
     const uint64_t own = 8 * in * in + 8 * (uint64_t)QUANT_GPTQ_ERRORS;
@@ -36,13 +42,35 @@ static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64
 static double method_flops(const struct quant_options *o, double out, double in)
 {
     const char *name = quant_method_of(o)->name;
-    const double objective = 1.13 * out * in * in; /* of rounding to nearest */
+    const double objective = /* of rounding to nearest */
+        o->inputs == QUANT_INPUTS_FLOATS ? 1.13 * out * in * in
+                                         : 4.0 * OBSERVE_SAMPLED * out * in;
     if (strcmp(name, "gptq") == 0)
         return objective + in * in * in / 3 + out * in * in;
     if (strcmp(name, "awq") == 0)
         return objective * (2 + QUANT_AWQ_RATIOS + 1) +
                2 * QUANT_AWQ_CUTS * out * in * quant_group(o, (uint32_t)in);
+    if (strcmp(name, "smoothquant") == 0)
+        return objective * (1 + QUANT_SMOOTH_STEPS + 2);
     return objective * (o->search ? 2 : 1);
+}
+
+/* The matrices of a layer as they are written, by the widths of a plan if there is one. */
+static uint64_t layer_bytes(const struct quant_options *o,
+                            const struct model_group_shape shape[MODEL_GROUP_COUNT],
+                            uint32_t layer)
+{
+    uint64_t sum = 0;
+    char name[128];
+    struct quant_options own = *o;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        for (uint32_t p = 0; p < shape[g].parts; p++) {
+            snprintf(name, sizeof name, "model.layers.%u.%s", layer,
+                     fmt_module_path[shape[g].module[p]]);
+            own.bits = o->plan ? quant_plan_bits(o->plan, name, o->bits) : o->bits;
+            sum += packed_bytes(&own, shape[g].out[p], shape[g].in);
+        }
+    return sum;
 }
 
 /* All matrices, and the largest group of a layer: its parts are in memory at once. */
@@ -60,7 +88,6 @@ static void add_matrices(const struct quant_options *o, const struct fmt_config 
             const uint64_t own = method_bytes(o, out, in);
             held += 5 * out * in; /* values and codes */
             works = own > works ? own : works;
-            layer += packed_bytes(o, (uint32_t)out, (uint32_t)in);
             c->weights += config->layers * out * in;
             c->method_flops +=
                 calibrated ? config->layers * method_flops(o, (double)out, (double)in)
@@ -68,7 +95,11 @@ static void add_matrices(const struct quant_options *o, const struct fmt_config 
         }
         most = held + works > most ? held + works : most;
     }
-    c->packed_bytes = config->layers * layer;
+    for (uint32_t l = 0; l < config->layers; l++) {
+        const uint64_t bytes = layer_bytes(o, shape, l);
+        c->packed_bytes += bytes;
+        layer = bytes > layer ? bytes : layer;
+    }
     c->host_bytes += most + layer;
 }
 
@@ -132,6 +163,9 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
     *out = (struct quant_cost){ 0 };
     TRY(quant_check(ctx, o));
     TRY(fmt_model_open(ctx, from, &model));
+    TRY(quant_check_source(ctx, from, model));
+    if (o->plan)
+        TRY(quant_plan_check(ctx, o->plan, fmt_model_config(model)->layers));
     TRY(rt_model_size(ctx, model, &size));
     out->source_bytes = size.file;
     add_matrices(o, &size.config, tokens > 0, out);

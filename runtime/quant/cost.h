@@ -23,7 +23,8 @@ struct quant_cost {
 };
 
 /* Of a folder or file, with `tokens` of calibration text (0: none) of which `pass_rows` go
- * through a layer at once. `software`: as rt_device_info. RT_ERR_INPUT: it cannot be read. */
+ * through a layer at once. `software`: as rt_device_info. RT_ERR_INPUT: it
+ * cannot be read, is quantized already, or a line of a plan fits none of its matrices. */
 RT_CHECKED rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
                                    const struct quant_options *options, uint64_t tokens,
                                    uint32_t pass_rows, bool software,

@@ -256,24 +256,22 @@ rt_status quant_folder_place(struct rt_ctx *ctx, const char *part, const char *t
     return fmt_sync_parent(ctx, to);
 }
 
-/* Folders of packed matrices are refused: there is a model that they were made from. A
- * GGUF file may be all there is, so its values are taken, and that is said. */
-static rt_status check_source(struct quant_writer *w)
+rt_status quant_check_source(struct rt_ctx *ctx, const char *from,
+                             struct fmt_model *model)
 {
     struct fmt_stored stored;
-    const struct fmt_quantization *q = &fmt_model_config(w->model)->quantization;
+    const struct fmt_quantization *q = &fmt_model_config(model)->quantization;
     if (q->present)
         return rt_fail(
-            w->ctx, RT_ERR_INPUT,
-            "'%s' is quantized already (%u bits); give the full-precision model", w->from,
+            ctx, RT_ERR_INPUT,
+            "'%s' is quantized already (%u bits); give the full-precision model", from,
             q->bits);
-    const rt_status st =
-        fmt_weight_stored(w->model, "model.layers.0.mlp.up_proj", &stored);
+    const rt_status st = fmt_weight_stored(model, "model.layers.0.mlp.up_proj", &stored);
     if (st == RT_OK && stored.packed)
-        rt_log(w->ctx, RT_LOG_WARNING,
+        rt_log(ctx, RT_LOG_WARNING,
                "'%s' is quantized already (%s, ...): its values stand in for those of a "
                "full-precision model",
-               w->from, stored.text);
+               from, stored.text);
     return st;
 }
 
@@ -356,7 +354,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                      "'%s' is the model that is read; write to another folder", to);
         goto fail;
     }
-    TRY(check_source(&w));
+    TRY(quant_check_source(ctx, from, w.model));
     TRY(check_complete(&w));
     if (options->plan)
         TRY(quant_plan_check(ctx, options->plan, fmt_model_config(w.model)->layers));

@@ -52,6 +52,10 @@ RT_CHECKED rt_status quant_add_output(struct quant_writer *w, const char *name,
  * from `first` on of a tensor. */
 RT_CHECKED rt_status quant_check_finite(struct quant_writer *w, const char *name,
                                         size_t first, const float *values, size_t count);
+/* Folders of packed matrices are refused: there is a model that they were made from. A
+ * GGUF file may be all there is, so its values are taken, and that is said. */
+RT_CHECKED rt_status quant_check_source(struct rt_ctx *ctx, const char *from,
+                                        struct fmt_model *model);
 /* What is not quantized. */
 RT_CHECKED rt_status quant_keep_tensor(struct quant_writer *w,
                                        const struct fmt_tensor_info *tensor);
