@@ -8,6 +8,7 @@
 #include "pipeline/cli/quantize_int8.h"
 #include "pipeline/cli/quantize_plan.h"
 #include "pipeline/cli/quantize_select.h"
+#include "pipeline/cli/quantize_used.h"
 
 #include "pipeline/run/quantize.h"
 
@@ -19,7 +20,7 @@ static const struct cli_option options[] = {
     { "out", "DIR", "folder to write; made, with those above it. gguf: a file" },
     { "method", "NAME",
       "rtn (default); gptq, awq and smoothquant, which need --calib; gguf" },
-    { "bits", "N", "2, 3, 4 or 8" },
+    { "bits", "N", "2, 3, 4 or 8 (default 4; 8 with activations of 8 bits)" },
     { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
     { "asym", NULL, "asymmetric: with zero points" },
     { "search", NULL, "search the range of every group, weighted by --calib if given" },
@@ -108,27 +109,14 @@ static void print_json(const char *out, const struct pipe_quantized *q,
     puts("}");
 }
 
-/* Options that change nothing here are a mistake. */
-static rt_status check_used(struct cli *cli, const char *method)
+/* Options of gptq alone. */
+static rt_status check_gptq(struct cli *cli, const char *method)
 {
     static const char *const of_gptq[] = { "order", "damping" };
-    static const char *const of_calib[] = { "calib-items", "calib-length", "format",
-                                            "chat-format", "chat-date",    "examples" };
-    const char *from = cli_value(cli, "calib", NULL);
     for (size_t i = 0; i < RT_COUNT(of_gptq); i++)
         if (cli_value(cli, of_gptq[i], NULL) && strcmp(method, "gptq") != 0)
             return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of --method gptq, not of %s",
                            of_gptq[i], method);
-    for (size_t i = 0; i < RT_COUNT(of_calib); i++) {
-        if (!cli_value(cli, of_calib[i], NULL))
-            continue;
-        if (!from)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs --calib P", of_calib[i]);
-        if (pipe_calibration_is_text(from) ? i >= 2 : i == 1)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of %s, '%s' is %s",
-                           of_calib[i], i == 1 ? "texts" : "problems", from,
-                           i == 1 ? "a list of problems" : "a text");
-    }
     return RT_OK;
 }
 
@@ -139,16 +127,17 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
     const char *order = cli_value(cli, "order", "activation");
     q->method = cli_value(cli, "method", "rtn");
     if (!pipe_quantize_method(q->method, &calibrated))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--method %s is not known; there are %s",
-                       q->method, pipe_quantize_methods(names, sizeof names));
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--method %s is not known; there are %s, gguf", q->method,
+                       pipe_quantize_methods(names, sizeof names));
     if (calibrated && !cli_value(cli, "calib", NULL))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--method %s needs --calib P: a text file, or problems with "
                        "solutions",
                        q->method);
-    rt_status st = check_used(cli, q->method);
+    rt_status st = check_gptq(cli, q->method);
     if (st == RT_OK)
-        st = cli_select_check(cli);
+        st = cli_select_check(cli, q->method);
     if (st == RT_OK)
         st = cli_budget_check(cli, q->method);
     if (st != RT_OK)
@@ -245,18 +234,18 @@ static rt_status run(struct cli *cli)
     struct pipe_selected selected = { 0 };
     struct quant_plan plan = { .count = 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    TRY(cli_quantize_used(cli));
     if (cli_value(cli, "compare", NULL))
         return cli_quantize_compare(cli);
-    TRY(cli_quantize_gguf_used(cli));
-    if (cli_quantize_is_gguf(cli)) {
-        TRY(check_used(cli, "gguf"));
+    if (cli_quantize_is_gguf(cli))
         return cli_quantize_gguf(cli);
-    }
     if (!model || (!out && !cli_flag(cli, "dry-run")))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
     TRY(cli_plan_read(cli, &plan, &q));
+    if (!cli_flag(cli, "dry-run")) /* before the work */
+        TRY(pipe_quantize_target(&cli->ctx, model, out, q.force));
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &q, &selected, &result)
             : plain(cli, model, out, &q, &result));

@@ -1,7 +1,7 @@
 /* pipeline/cli/cmd_refine.c
  * refine: the scales of a quantized model, trained against the full-precision one. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/refine.h"
 
@@ -85,8 +85,7 @@ static rt_status run(struct cli *cli)
     struct pipe_session session = { 0 };
     const struct pipe_prompt_format *format = NULL;
     TRY(read_options(cli, &o));
-    if (!pipe_calibration_is_text(o.on.from))
-        TRY(eval_format_named(cli, o.on.from, &format));
+    TRY(cli_calibration_format(cli, o.on.from, &format));
     TRY(cli_session_open(cli, o.model, format, "refine", "{}", &session));
     TRY(pipe_refine(&session, &o, &result));
     print_result(cli, &o, &result);

@@ -191,23 +191,6 @@ static rt_status split(struct cli *cli, char *text, const char **out, uint32_t *
     return RT_OK;
 }
 
-/* What makes a variant has no place here. */
-static rt_status check_used(struct cli *cli)
-{
-    static const char *const makes[] = { "out",   "method",  "bits",   "group",
-                                         "asym",  "search",  "calib",  "order",
-                                         "force", "damping", "select", "keep" };
-    for (size_t i = 0; i < RT_COUNT(makes); i++)
-        if (cli_value(cli, makes[i], NULL))
-            return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                           "--compare writes nothing, so --%s has no place beside it",
-                           makes[i]);
-    if (!cli_value(cli, "model", NULL) || !cli_value(cli, "text", NULL))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "quantize --compare needs --model FULL and --text T");
-    return RT_OK;
-}
-
 static rt_status read_text_options(struct cli *cli, const char *model,
                                    struct pipe_calibration_options *out)
 {
@@ -234,13 +217,19 @@ rt_status cli_quantize_compare(struct cli *cli)
     const char *variants[VARIANTS_MAX], *model = cli_value(cli, "model", NULL);
     const struct pipe_prompt_format *format = NULL;
     struct pipe_session session = { 0 };
-    struct pipe_compare_options o = { .full = model, .variants = variants };
+    struct pipe_compare_options o = { .full = model,
+                                      .variants = variants,
+                                      .text.from = cli_value(cli, "text", NULL) };
     struct printing p = { .cli = cli, .session = &session };
     const struct pipe_compare_calls calls = { take_row, &p };
     char *list = rt_strdup(&cli->ctx, cli_value(cli, "compare", ""));
     if (!list)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
-    TRY(check_used(cli));
+    if (!model || !o.text.from) {
+        st = rt_fail(&cli->ctx, RT_ERR_USAGE,
+                     "quantize --compare needs --model FULL and --text T");
+        goto fail;
+    }
     TRY(split(cli, list, variants, &o.count));
     TRY(read_text_options(cli, model, &o.text));
     TRY(cli_calibration_format(cli, o.text.from, &format));

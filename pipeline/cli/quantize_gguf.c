@@ -3,8 +3,9 @@
 #include "pipeline/cli/quantize_gguf.h"
 
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/quantize_select.h"
 #include "pipeline/run/make_gguf.h"
+#include "pipeline/run/quantize.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,25 +13,6 @@
 bool cli_quantize_is_gguf(const struct cli *cli)
 {
     return strcmp(cli_value(cli, "method", ""), "gguf") == 0;
-}
-
-rt_status cli_quantize_gguf_used(struct cli *cli)
-{
-    static const char *const of_gguf[] = { "type", "write-plan", "imatrix", "imatrix-out",
-                                           "plain" };
-    static const char *const of_others[] = { "bits",  "group",   "asym", "search",
-                                             "order", "damping", "keep" };
-    const bool is_gguf = cli_quantize_is_gguf(cli);
-    for (size_t i = 0; !is_gguf && i < RT_COUNT(of_gguf); i++)
-        if (cli_flag(cli, of_gguf[i]))
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of --method gguf",
-                           of_gguf[i]);
-    for (size_t i = 0; is_gguf && i < RT_COUNT(of_others); i++)
-        if (cli_flag(cli, of_others[i]))
-            return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                           "--%s is not of --method gguf; --type NAME says it all",
-                           of_others[i]);
-    return RT_OK;
 }
 
 static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
@@ -48,6 +30,11 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
                        "--calib and --imatrix both say what columns count; give one");
     if (o->imatrix_out && !calib)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--imatrix-out needs --calib P");
+    if (out) { /* before the work */
+        const rt_status st = pipe_quantize_target(&cli->ctx, model, out, o->force);
+        if (st != RT_OK)
+            return st;
+    }
     return pipe_gguf_check(&cli->ctx, o);
 }
 
@@ -65,8 +52,7 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     const struct pipe_calibration_options calibration = {
         .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
     };
-    if (!pipe_calibration_is_text(from))
-        TRY(eval_format_named(cli, from, &format));
+    TRY(cli_calibration_format(cli, from, &format));
     TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
     TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));
 

@@ -7,8 +7,6 @@
 
 /* Whether --method is gguf. */
 bool cli_quantize_is_gguf(const struct cli *cli);
-/* RT_ERR_USAGE: an option of the one is given to the other. */
-RT_CHECKED rt_status cli_quantize_gguf_used(struct cli *cli);
 RT_CHECKED rt_status cli_quantize_gguf(struct cli *cli);
 
 #endif

@@ -30,10 +30,19 @@ rt_status cli_budget_check(struct cli *cli, const char *method)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--budget chooses the widths, --%s says them; give one",
                        cli_value(cli, "plan", NULL) ? "plan" : "bits");
-    if (strcmp(method, "awq") == 0)
+    if (strcmp(method, "awq") == 0 || strcmp(method, "smoothquant") == 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--budget quantizes single groups of matrices, which awq cannot: "
-                       "it changes norms too; use rtn or gptq");
+                       "--budget quantizes single groups of matrices, which %s cannot: "
+                       "it changes norms too; use rtn or gptq",
+                       method);
+    if (strcmp(cli_value(cli, "activations", "float"), "float") != 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--budget chooses widths, activations of 8 bits need 8 bits "
+                       "everywhere; leave one away");
+    if (cli_flag(cli, "dry-run"))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--dry-run does not measure what widths --budget chooses; give "
+                       "--bits or a plan");
     if (sensitivity && strcmp(sensitivity, "all") != 0 &&
         strcmp(sensitivity, "estimate") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,

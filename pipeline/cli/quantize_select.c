@@ -10,7 +10,33 @@
 #include <stdio.h>
 #include <string.h>
 
-rt_status cli_select_check(struct cli *cli)
+/* What the user left open. False: nothing, or there is to be no choice. With
+ * --true-sequential there is one only where it is asked for. */
+static bool read_open(const struct cli *cli, const char *method,
+                      struct pipe_select_options *out)
+{
+    const bool gptq = strcmp(method, "gptq") == 0;
+    const bool grid = gptq || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
+    *out = (struct pipe_select_options){
+        .search = grid && !cli_flag(cli, "search"),
+        .order = gptq && !cli_value(cli, "order", NULL),
+        .damping = gptq && !cli_value(cli, "damping", NULL),
+        .text = cli_value(cli, "select-text", NULL),
+    };
+    const char *usual = cli_flag(cli, "true-sequential") ? "none" : "kl";
+    return strcmp(cli_value(cli, "select", usual), "kl") == 0 &&
+           (out->search || out->order || out->damping);
+}
+
+uint32_t cli_select_candidates(const struct cli *cli, const char *method)
+{
+    struct pipe_select_options open;
+    if (!cli_value(cli, "calib", NULL) || !read_open(cli, method, &open))
+        return 1;
+    return 1u + open.search + open.order + open.damping;
+}
+
+rt_status cli_select_check(struct cli *cli, const char *method)
 {
     const char *select = cli_value(cli, "select", NULL);
     const char *text = cli_value(cli, "select-text", NULL);
@@ -24,6 +50,14 @@ rt_status cli_select_check(struct cli *cli)
     if (text && select && strcmp(select, "none") == 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--select-text has no part in --select none");
+    if ((text || (select && strcmp(select, "kl") == 0)) &&
+        cli_select_candidates(cli, method) == 1)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--%s: %s, so there are no candidates to choose among",
+                       text ? "select-text" : "select kl",
+                       cli_flag(cli, "true-sequential") && !select
+                           ? "--true-sequential makes one folder"
+                           : "the method and the options leave nothing open");
     return RT_OK;
 }
 
@@ -49,22 +83,6 @@ rt_status cli_calibration_format(struct cli *cli, const char *from,
 fail:
     store_close(&store);
     return st;
-}
-
-/* What the user left open. False: nothing, or there is to be no choice. */
-static bool read_open(const struct cli *cli, const char *method,
-                      struct pipe_select_options *out)
-{
-    const bool gptq = strcmp(method, "gptq") == 0;
-    const bool grid = gptq || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
-    *out = (struct pipe_select_options){
-        .search = grid && !cli_flag(cli, "search"),
-        .order = gptq && !cli_value(cli, "order", NULL),
-        .damping = gptq && !cli_value(cli, "damping", NULL),
-        .text = cli_value(cli, "select-text", NULL),
-    };
-    return strcmp(cli_value(cli, "select", "kl"), "kl") == 0 &&
-           (out->search || out->order || out->damping);
 }
 
 static void print_table(const struct pipe_selected *s)
@@ -125,8 +143,7 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
     struct pipe_budget budget = { .count = 0 };
     const struct quant_plan *plan = options->plan;
     const uint64_t started = rt_time_ns();
-    bool choose = read_open(cli, options->method, &open) &&
-                  (!options->true_sequential || cli_value(cli, "select", NULL));
+    bool choose = read_open(cli, options->method, &open);
     *selected = (struct pipe_selected){ 0 };
     const bool whole = choose || cli_value(cli, "budget", NULL) ||
                        pipe_calibration_kind_of(read->from) == PIPE_CALIBRATION_SELF;

@@ -16,8 +16,10 @@
         "select-text", "T", "text to choose by; then all of --calib calibrates"          \
     }
 
-/* RT_ERR_USAGE where --select does not fit the other options. */
-RT_CHECKED rt_status cli_select_check(struct cli *cli);
+/* RT_ERR_USAGE where --select does not fit the other options, or leaves nothing to choose. */
+RT_CHECKED rt_status cli_select_check(struct cli *cli, const char *method);
+/* Folders that --select makes at most; 1: there is no choice. */
+uint32_t cli_select_candidates(const struct cli *cli, const char *method);
 /* The prompt format that calibration or other text needs: of --format, of the run, or the
  * usual one of the problems; NULL for plain text. */
 RT_CHECKED rt_status cli_calibration_format(struct cli *cli, const char *from,

@@ -3,6 +3,7 @@
 #include "pipeline/run/quantize.h"
 
 #include "runtime/quant/folder.h"
+#include "runtime/quant/rescale.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,13 @@ struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options
                                    .true_sequential = o->true_sequential,
                                    .damping = o->damping,
                                    .plan = o->plan };
+}
+
+rt_status pipe_quantize_target(struct rt_ctx *ctx, const char *model, const char *out,
+                               bool force)
+{
+    char to[QUANT_PATH_MAX];
+    return quant_target(ctx, model, out, force, to);
 }
 
 static void take_report(const struct quant_report *report, struct pipe_quantized *out)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,21 @@ static void a_budget_is_a_plan(void **state)
     free(b);
 }
 
+/* The dry run counts the widths of a plan as quantize does. */
+static void a_dry_run_knows_a_plan(void **state)
+{
+    (void)state;
+    static const char plan[] = "*.down_proj int8\n";
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "plan"), plan, sizeof plan - 1);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    const double whole = bits_of(TINY "--out q --dry-run");
+    const double planned = bits_of(TINY "--out q --dry-run --plan @O/plan");
+    assert_true(planned > whole + 0.5 && planned < whole + 4);
+    assert_true(fabs(bits_of(TINY "--out r --plan @O/plan") / planned - 1) < 0.01);
+}
+
 static void one_answered(void)
 {
     struct test_program p;
@@ -124,6 +140,26 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "a budget for awq", NULL,
           "quantize --model @T --out q --budget 3 --method awq --calib x.txt", 2,
           "which awq cannot", NULL },
+        { "a budget for smoothquant", NULL,
+          "quantize --model @T --out q --budget 3 --method smoothquant --calib x.txt", 2,
+          "which smoothquant cannot", NULL },
+        { "a budget for activations of 8 bits", NULL,
+          "quantize --model @T --out q --activations static --budget 5 --calib x.txt", 2,
+          "--budget chooses widths", NULL },
+        { "nothing to choose among", NULL,
+          "quantize --model @T --out q --method smoothquant --select kl --calib x.txt", 2,
+          "--select kl|nothing open", NULL },
+        { "a dry run of a GGUF file", NULL,
+          "quantize --model @T --out q.gguf --method gguf --dry-run", 2,
+          "--dry-run is not of --method gguf", NULL },
+        { "candidates of a GGUF file", NULL,
+          "quantize --model @T --out q.gguf --method gguf --select kl --calib x.txt", 2,
+          "--select is not of --method gguf", NULL },
+        { "a text that nothing is compared on", NULL,
+          "quantize --model @T --out q --text x.txt", 2, "--text is of --compare", NULL },
+        { "a way to make what is there", NULL,
+          "quantize --model @T --compare q --text x.txt --true-sequential", 2,
+          "--true-sequential has no place", NULL },
         { "no list to answer", NULL, QUANTIZE "self:none.jsonl", 4,
           "none.jsonl|No such file", NULL },
         { "no such run", one_answered, QUANTIZE "run:other", 2,
@@ -141,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_models_own_answers_calibrate),
         cmocka_unit_test(a_budget_is_a_plan),
+        cmocka_unit_test(a_dry_run_knows_a_plan),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
     };
     return test_place_group("calibration", &place, tests, RT_COUNT(tests));
