@@ -202,7 +202,7 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     if (cli_flag(cli, "dry-run")) {
         struct pipe_quantize_cost cost;
         TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &calibration, &cost));
-        cli_quantize_print_cost(cli, &cost);
+        cli_quantize_print_cost(cli, &cost, cli_select_candidates(cli, q->method));
         goto fail;
     }
     TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
@@ -222,7 +222,7 @@ static rt_status plain(struct cli *cli, const char *model, const char *out,
         return pipe_quantize(&cli->ctx, model, out, q, result);
     const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
     if (st == RT_OK)
-        cli_quantize_print_cost(cli, &cost);
+        cli_quantize_print_cost(cli, &cost, 1);
     return st;
 }
 

@@ -4,23 +4,38 @@
 
 #include <stdio.h>
 
-static void print_json(const struct pipe_quantize_cost *c)
+static void print_json(const struct pipe_quantize_cost *c, uint32_t candidates)
 {
     printf("{\"source_bytes\":%llu,\"bytes\":%llu,\"bits_per_weight\":%.6g,"
            "\"bits_of_all\":%.6g,\"host_bytes\":%llu,\"device_bytes\":%llu,"
+           "\"device_free\":%llu,"
            "\"tokens\":%llu,\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,"
-           "\"method\":%.1f}}\n",
+           "\"method\":%.1f},\"candidates\":%u,\"compared_bytes\":%llu}\n",
            (unsigned long long)c->source_bytes, (unsigned long long)c->out_bytes, c->bits,
            c->bits_all, (unsigned long long)c->host_bytes,
-           (unsigned long long)c->device_bytes, (unsigned long long)c->tokens, c->forward,
-           c->sums, c->method);
+           (unsigned long long)c->device_bytes, (unsigned long long)c->device_has,
+           (unsigned long long)c->tokens, c->forward, c->sums, c->method, candidates,
+           (unsigned long long)(candidates > 1 ? c->compared_bytes : 0));
 }
 
-void cli_quantize_print_cost(struct cli *cli, const struct pipe_quantize_cost *c)
+/* What the numbers leave out. */
+static void print_choice(const struct pipe_quantize_cost *c, uint32_t candidates)
+{
+    const double mib = 1048576;
+    if (candidates <= 1)
+        return;
+    printf("choice   that is one folder (--select none); --select kl makes up to %u and "
+           "compares them, with the whole model on the device: about %.0f MiB%s\n",
+           candidates, (double)c->compared_bytes / mib,
+           c->compared_bytes > c->device_has ? ", which does not fit it" : "");
+}
+
+void cli_quantize_print_cost(struct cli *cli, const struct pipe_quantize_cost *c,
+                             uint32_t candidates)
 {
     const double mib = 1048576;
     if (cli_flag(cli, "json")) {
-        print_json(c);
+        print_json(c, candidates);
         return;
     }
     printf(
@@ -41,4 +56,5 @@ void cli_quantize_print_cost(struct cli *cli, const struct pipe_quantize_cost *c
                c->forward, c->sums, c->method);
     else
         printf("time     about %.0f s (an estimate)\n", c->method);
+    print_choice(c, candidates);
 }

@@ -6,6 +6,8 @@
 #include "pipeline/cli/cli.h"
 #include "pipeline/run/quantize_cost.h"
 
-void cli_quantize_print_cost(struct cli *cli, const struct pipe_quantize_cost *cost);
+/* `candidates`: as cli_select_candidates. Costs are those of one. */
+void cli_quantize_print_cost(struct cli *cli, const struct pipe_quantize_cost *cost,
+                             uint32_t candidates);
 
 #endif

@@ -137,6 +137,7 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
                                   struct pipe_quantized *result)
 {
     rt_status st;
+    char hash[65];
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
     struct pipe_select_options open;
@@ -171,10 +172,12 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
         TRY(pipe_quantize_on(session, full, c.sequences.list, c.sequences.count, model,
                              out, options, result));
     }
+    snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
+    rt_model_destroy(&full); /* makes room for the folder */
     const struct pipe_made made = {
-        model, out, options, &c, selected, result, (double)(rt_time_ns() - started) / 1e9
+        hash, out, options, &c, selected, result, (double)(rt_time_ns() - started) / 1e9
     };
-    TRY(pipe_made_save(session, full, &made));
+    TRY(pipe_made_save(session, &made));
 
 fail:
     options->plan = plan;

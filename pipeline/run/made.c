@@ -14,19 +14,23 @@ static const char *boolean(bool value)
     return value ? "true" : "false";
 }
 
-static void write_config(const struct rt_model *full, const struct pipe_made *m,
-                         char *out, size_t size)
+static void write_config(const struct pipe_made *m, char *out, size_t size)
 {
     const struct pipe_quantize_options *o = m->options;
     snprintf(out, size,
              "{\"made\":\"quantize\",\"method\":\"%s\",\"bits\":%u,\"group\":%u,\"asym\":"
-             "%s,\"search\":%s,\"order\":\"%s\",\"damping\":%.9g,\"calibration\":\"%s\","
-             "\"planned\":%u,\"candidates\":%u,\"from\":\"%s\"}",
+             "%s,\"search\":%s,\"order\":\"%s\",\"damping\":%.9g,\"activations\":\"%s\","
+             "\"true_sequential\":%s,\"calibration\":\"%s\",\"planned\":%u,"
+             "\"candidates\":%u,\"from\":\"%s\"}",
              o->method ? o->method : quant_method_at(0)->name, o->bits, o->group,
              boolean(o->asymmetric), boolean(o->search),
              o->natural_order ? "natural" : "activation",
-             o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id,
-             o->plan ? o->plan->count : 0, m->selected->count, rt_model_hash(full));
+             o->damping > 0 ? o->damping : QUANT_DAMPING,
+             o->given  ? "static"
+             : o->int8 ? "dynamic"
+                       : "float",
+             boolean(o->true_sequential), m->calibration->id,
+             o->plan ? o->plan->count : 0, m->selected->count, m->full_hash);
 }
 
 static rt_status put_numbers(struct store *s, const char *run, const struct pipe_made *m)
@@ -49,16 +53,23 @@ fail:
     return st;
 }
 
-rt_status pipe_made_save(struct pipe_session *session, const struct rt_model *full,
-                         const struct pipe_made *m)
+rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m)
 {
     rt_status st;
-    char config[512];
+    char config[640];
     struct store *s = session->store;
     struct store_attempt attempt;
     struct pipe_variant v = { 0 };
-    write_config(full, m, config, sizeof config);
+    write_config(m, config, sizeof config);
     st = pipe_variant_load(session, m->out, NULL, "quant", "quant", &v);
+    if (st == RT_ERR_NO_DEVICE) { /* made layer by layer, which the device has room for */
+        rt_log(
+            session->ctx, RT_LOG_WARNING,
+            "'%s' is written; the results file gets no run of it, which needs it on the "
+            "device: %s",
+            m->out, session->ctx->message);
+        return RT_OK;
+    }
     if (st != RT_OK)
         return st;
     TRY(store_begin(s));

@@ -9,16 +9,16 @@
 #include "pipeline/run/select.h"
 
 struct pipe_made {
-    const char *model, *out; /* the full model's files; the folder that was written */
+    const char *full_hash, *out; /* of the full model; the folder that was written */
     const struct pipe_quantize_options *options;
     const struct pipe_calibration *calibration;
     const struct pipe_selected *selected; /* count 0: there was no choice */
     const struct pipe_quantized *quantized;
     double seconds; /* candidates and their comparison included */
 };
-/* Loads the folder, which must be readable, and saves a run of it. */
+/* Loads the folder, which must be readable, and saves a run of it. One that the device has
+ * no room for is said, and no failure: the folder is written. */
 RT_CHECKED rt_status pipe_made_save(struct pipe_session *session,
-                                    const struct rt_model *full,
                                     const struct pipe_made *made);
 
 #endif

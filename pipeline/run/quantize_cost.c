@@ -141,6 +141,7 @@ rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
     out->bits_all = cost.bits_all;
     out->host_bytes = cost.host_bytes;
     out->device_bytes = cost.device_bytes;
+    out->compared_bytes = cost.compared_bytes;
 
 fail:
     return st;

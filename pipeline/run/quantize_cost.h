@@ -9,7 +9,8 @@ struct pipe_quantize_cost {
     uint64_t source_bytes, out_bytes; /* of tensors */
     double bits, bits_all; /* per quantized weight; per weight of the whole model */
     uint64_t host_bytes, device_bytes; /* peaks, estimates */
-    uint64_t device_has;               /* 0: no calibration, no device */
+    uint64_t compared_bytes; /* on the device, where candidates are compared; the same */
+    uint64_t device_has;     /* 0: no calibration, no device */
     uint64_t tokens;
     /* Seconds, an estimate: the forward pass by one that was timed (some rows of text
      * through the first layer on the session's device), the rest by FLOPs that were timed on

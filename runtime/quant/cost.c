@@ -149,6 +149,8 @@ static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pa
     c->device_bytes = cost.device_bytes + size->tables + size->rest + size->decoded +
                       size->projections / f->layers +
                       (uint64_t)RT_POSITIONS_DEFAULT * f->head_dim * 4;
+    c->compared_bytes = c->device_bytes + size->projections -
+                        size->projections / f->layers + c->packed_bytes + size->tables;
     c->sums_flops = cost.flops;
     c->forward_flops = 2.0 * (double)tokens * (double)c->weights;
 }

@@ -17,6 +17,8 @@ struct quant_cost {
      * layer's results; and on the device, without calibration 0. Estimates: allocators
      * round, drivers add their own. */
     uint64_t host_bytes, device_bytes;
+    /* On the device with the whole model and what is made of it, as candidates are compared. */
+    uint64_t compared_bytes;
     double forward_flops; /* layers over the calibration text */
     double sums_flops;    /* second moments */
     double method_flops;
