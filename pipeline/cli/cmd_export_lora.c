@@ -27,6 +27,13 @@ static rt_status run(struct cli *cli)
         pipe_export_lora(&cli->ctx, model, adapter, out, cli_flag(cli, "force"), &made);
     if (st != RT_OK)
         return st;
+    if (cli_flag(cli, "json")) {
+        fputs("{\"out\":", stdout);
+        cli_print_json_text(out);
+        printf(",\"matrices\":%u,\"alpha\":%.9g,\"adjusted\":%u}\n", made.matrices,
+               (double)made.alpha, made.adjusted);
+        return RT_OK;
+    }
     printf("%s: %u matrices, alpha %g\n", out, made.matrices, (double)made.alpha);
     if (made.adjusted)
         printf("%u matrices have another alpha: their B is multiplied by the quotient\n",

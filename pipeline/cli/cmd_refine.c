@@ -86,7 +86,7 @@ static rt_status run(struct cli *cli)
     const struct pipe_prompt_format *format = NULL;
     TRY(read_options(cli, &o));
     TRY(cli_calibration_format(cli, o.on.from, &format));
-    TRY(cli_session_open(cli, o.model, format, "refine", "{}", &session));
+    TRY(cli_session_open(cli, o.model, format, "eval", "{}", &session));
     TRY(pipe_refine(&session, &o, &result));
     print_result(cli, &o, &result);
     cli_print_profile(cli, session.dev);

@@ -5,7 +5,6 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/quantize_select.h"
 #include "pipeline/run/make_gguf.h"
-#include "pipeline/run/quantize.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -30,11 +29,6 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
                        "--calib and --imatrix both say what columns count; give one");
     if (o->imatrix_out && !calib)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--imatrix-out needs --calib P");
-    if (out) { /* before the work */
-        const rt_status st = pipe_quantize_target(&cli->ctx, model, out, o->force);
-        if (st != RT_OK)
-            return st;
-    }
     return pipe_gguf_check(&cli->ctx, o);
 }
 
@@ -53,7 +47,7 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
         .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
     };
     TRY(cli_calibration_format(cli, from, &format));
-    TRY(cli_session_open(cli, model, format, "quantize", "{}", &session));
+    TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));
 
 fail:
@@ -148,7 +142,11 @@ rt_status cli_quantize_gguf(struct cli *cli)
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &o, &made)
             : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
-    if (o.write_plan)
+    if (o.write_plan && cli_flag(cli, "json")) {
+        fputs("{\"plan\":", stdout);
+        cli_print_json_text(o.write_plan);
+        puts("}");
+    } else if (o.write_plan)
         cli_say(cli, "plan of types per tensor: %s", o.write_plan);
     else if (cli_flag(cli, "json"))
         print_json(out, &made);

@@ -11,7 +11,7 @@
 #define CLI_PLAN_OPTIONS \
     { "plan", "FILE", \
       "widths of single matrices: lines TENSOR TYPE, with * ? [a-z] in TENSOR and int2, " \
-      "int3, int4 or int8 as TYPE; the rest gets --bits" }, \
+      "int3, int4 or int8 as TYPE; the rest gets --bits. gguf: as --write-plan writes it" }, \
     { "budget", "BITS", \
       "per weight, scales included: widths by how much the model suffers on --calib, " \
       "written as the plan OUT.plan" }, \

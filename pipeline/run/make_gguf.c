@@ -141,6 +141,11 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
                         .what = "calibrate" };
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check(session->ctx, o));
+    const struct quant_gguf_options early = { .mix = mix_of(o),
+                                              .plan = o->plan,
+                                              .force = o->force };
+    TRY(quant_gguf_check(session->ctx, model, o->write_plan ? o->write_plan : out,
+                         &early));
     TRY(pipe_model_load(session, model, &full));
     TRY(pipe_calibration_read(session, from, full, &c));
     TRY(quant_importance_observe(session->ctx, full, c.sequences.list, c.sequences.count,

@@ -277,6 +277,20 @@ fail:
     return st;
 }
 
+rt_status quant_gguf_check(struct rt_ctx *ctx, const char *from, const char *to,
+                           const struct quant_gguf_options *options)
+{
+    rt_status st;
+    struct making m = { .ctx = ctx, .options = options };
+    TRY(check_target(ctx, from, to, options->force));
+    TRY(quant_source_open(ctx, from, &m.source));
+    TRY(plan(&m));
+
+fail:
+    quant_source_close(&m.source);
+    return st;
+}
+
 rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from, const char *to,
                                const struct quant_gguf_options *options)
 {

@@ -46,6 +46,11 @@ struct quant_gguf_report {
 RT_CHECKED rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
                                      const struct quant_gguf_options *options,
                                      struct quant_gguf_report *report);
+/* Fails as that does, or as the plan alone, but for values and importance: before long work
+ * that gives the importance. */
+RT_CHECKED rt_status quant_gguf_check(struct rt_ctx *ctx, const char *from,
+                                      const char *to,
+                                      const struct quant_gguf_options *options);
 /* The plan alone, as a file to edit. */
 RT_CHECKED rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from,
                                           const char *to,
