@@ -244,8 +244,8 @@ static rt_status run(struct cli *cli)
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
     TRY(cli_plan_read(cli, &plan, &q));
-    if (!cli_flag(cli, "dry-run")) /* before the work */
-        TRY(pipe_quantize_target(&cli->ctx, model, out, q.force));
+    /* Before the work. */
+    TRY(pipe_quantize_check(&cli->ctx, model, cli_flag(cli, "dry-run") ? NULL : out, &q));
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &q, &selected, &result)
             : plain(cli, model, out, &q, &result));

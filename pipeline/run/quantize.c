@@ -42,11 +42,13 @@ struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options
                                    .plan = o->plan };
 }
 
-rt_status pipe_quantize_target(struct rt_ctx *ctx, const char *model, const char *out,
-                               bool force)
+rt_status pipe_quantize_check(struct rt_ctx *ctx, const char *model, const char *out,
+                              const struct pipe_quantize_options *o)
 {
     char to[QUANT_PATH_MAX];
-    return quant_target(ctx, model, out, force, to);
+    const struct quant_options q = pipe_quantize_options_of(o);
+    const rt_status st = quant_check(ctx, &q);
+    return st == RT_OK && out ? quant_target(ctx, model, out, o->force, to) : st;
 }
 
 static void take_report(const struct quant_report *report, struct pipe_quantized *out)

@@ -56,10 +56,11 @@ bool pipe_quantize_method(const char *name, bool *calibrated);
 /* "rtn, gptq". */
 const char *pipe_quantize_methods(char *buffer, size_t size);
 
-/* RT_ERR_USAGE: `out` is `model`, or exists and `force` is not given. Asked before the work
- * and anew by it. */
-RT_CHECKED rt_status pipe_quantize_target(struct rt_ctx *ctx, const char *model,
-                                          const char *out, bool force);
+/* RT_ERR_USAGE: options do not go together; `out` (NULL: none) is `model`, or exists and
+ * options->force is not given. Asked before the work and anew by it. */
+RT_CHECKED rt_status pipe_quantize_check(struct rt_ctx *ctx, const char *model,
+                                         const char *out,
+                                         const struct pipe_quantize_options *options);
 /* Reads `model`, writes the folder `out`, which appears whole or not at all. */
 RT_CHECKED rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                                    const struct pipe_quantize_options *options,

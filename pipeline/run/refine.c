@@ -67,9 +67,9 @@ static void name_work(struct refining *r)
     char text[512];
     const struct pipe_refine_options *o = r->o;
     struct sha256 hash;
-    snprintf(text, sizeof text, "%s %s %s %u %u %.17g %llu", rt_model_hash(r->full),
-             rt_model_hash(r->model), r->items.id, o->batch, o->epochs, o->rate,
-             (unsigned long long)r->session->seed);
+    snprintf(text, sizeof text, "%s %s %s %s %u %u %.17g %llu", r->session->env_id,
+             rt_model_hash(r->full), rt_model_hash(r->model), r->items.id, o->batch,
+             o->epochs, o->rate, (unsigned long long)r->session->seed);
     sha256_init(&hash);
     sha256_add_text(&hash, text);
     sha256_end_hex(&hash, r->identity);

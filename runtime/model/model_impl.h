@@ -106,6 +106,9 @@ RT_CHECKED rt_status model_plan_group(struct fmt_model *file,
                                       struct model_runs *runs);
 /* Words of a row of inputs in 8 bits of a weight: codes and the texel of the scale. */
 uint32_t model_int8_words(const struct rt_weight_shape *shape);
+/* Passes that are made from now on have room for such rows of any layer: one that is loaded
+ * later may need them. */
+void model_expect_int8(struct rt_model *model);
 /* Whether config.json gives the projections of a group biases. */
 bool model_has_bias(const struct fmt_config *config, enum model_group g);
 /* Device bytes of the buffer that holds one decoded weight at a time, sized for the largest packed one:

@@ -88,6 +88,16 @@ uint32_t model_int8_words(const struct rt_weight_shape *s)
     return s->in_pad / 4 + 4;
 }
 
+void model_expect_int8(struct rt_model *m)
+{
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        const struct rt_weight_shape shape = { .in_pad =
+                                                   rt_weight_in_pad(8, m->shape[g].in) };
+        const uint32_t words = model_int8_words(&shape);
+        m->ld_int8 = words > m->ld_int8 ? words : m->ld_int8;
+    }
+}
+
 bool model_has_bias(const struct fmt_config *c, enum model_group g)
 {
     return g == MODEL_QKV ? c->bias_qkv : g == MODEL_O ? c->bias_o : c->bias_mlp;

@@ -570,8 +570,10 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
                         .own = from ? m->stream : NULL,
                         .stride = model_order_stride(m->shape) };
     assert(m->stream && layer < m->config.layers && !m->layers[layer].norm_attention);
-    if (from)
+    if (from) {
         fmt_model_widen(from, rt_device_plan(m->dev)->wide_weights);
+        fmt_model_float_inputs(from, rt_device_plan(m->dev)->float_inputs);
+    }
     l.order = rt_alloc(l.ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
     st = l.order ? load_layer(&l, layer)
                  : rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a layer");

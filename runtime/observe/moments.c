@@ -200,6 +200,8 @@ static rt_status prepare(struct observer *o)
     struct rt_model *model = o->task->model;
     TRY(make_parts(o));
     TRY(batch_init(&o->batch, o->dev, o->pass_rows, o->pass_rows));
+    if (o->task->replace) /* by layers that may want it */
+        model_expect_int8(o->task->model);
     TRY(model_pass_init(&o->pass, model, o->task->adapter, o->pass_rows, false));
     o->pass.tap = (struct model_tap){ .input = tap_input, .user = o };
     TRY(model_buffer(o->dev, "hidden states", 4ull * o->pass.rows * model->ld_hidden,

@@ -44,6 +44,14 @@ static void hash_calibration(const struct quant_calibration *c, struct sha256 *h
     }
 }
 
+/* What hidden states are computed in: options of every command choose it. */
+static void hash_numerics(const struct quant_calibration *c, struct sha256 *hash)
+{
+    const struct rt_plan *p = rt_device_plan(rt_model_device(c->model));
+    const uint32_t words[] = { p->family, p->products, p->float_inputs };
+    sha256_add(hash, words, sizeof words);
+}
+
 /* What bytes depend on: the program, the source, the options, the device, the text. */
 static rt_status make_key(struct quant_writer *w, char key[65])
 {
@@ -66,8 +74,10 @@ static rt_status make_key(struct quant_writer *w, char key[65])
         sha256_add(&hash, o->plan->rows[i].pattern, strlen(o->plan->rows[i].pattern) + 1);
         sha256_add(&hash, &o->plan->rows[i].bits, sizeof o->plan->rows[i].bits);
     }
-    if (w->calibration)
+    if (w->calibration) {
+        hash_numerics(w->calibration, &hash);
         hash_calibration(w->calibration, &hash);
+    }
     sha256_end_hex(&hash, key);
 
 fail:
