@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: bench/kill_quantize.sh PROGRAM MODEL CALIB [options of quantize]
 # A quantize run that is killed (SIGKILL) ten times at moments spread over its length, and one that is not: their files must be
-# equal byte for byte. KILLS and FOLDER may be set. Prints one line per kill and the verdict.
+# equal byte for byte. One candidate: several begin anew with the first one. KILLS and FOLDER may be set. Prints one line per kill and the verdict.
 set -eu
 program=$1 model=$2 calib=$3
 shift 3
@@ -10,7 +10,8 @@ kills=${KILLS:-10}
 run() {
     out=$1
     shift
-    exec "$program" quantize --model "$model" --calib "$calib" --out "$out" --store "$folder/results.db" --progress none "$@"
+    exec "$program" quantize --model "$model" --calib "$calib" --out "$out" --store "$folder/results.db" \
+        --select none --progress none "$@"
 }
 start=$(date +%s%N)
 (run "$folder/once" "$@") >/dev/null 2>"$folder/log"

@@ -24,7 +24,7 @@ start()
     name=$1
     shift
     [ -d "$folder/$name" ] || $faultline quantize --model $demo --out "$folder/$name" \
-        --method gptq --calib $demo/calibrate.jsonl --device "$device" "$@" \
+        --method gptq --calib $demo/calibrate.jsonl --select none --device "$device" "$@" \
         --store "$folder/results.db" --progress none || exit 1
     measure "$name"
 }
