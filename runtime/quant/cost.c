@@ -139,12 +139,12 @@ static uint64_t add_kept(const struct quant_options *o, const struct fmt_model *
 }
 
 static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pass_rows,
-                     bool software, bool means, struct quant_cost *c)
+                     bool software, bool magnitudes, struct quant_cost *c)
 {
     struct observe_cost cost;
     const struct fmt_config *f = &size->config;
-    observe_cost_of(f, tokens, pass_rows, OBSERVE_MOMENTS | (means ? OBSERVE_MEANS : 0),
-                    software, &cost);
+    observe_cost_of(f, tokens, pass_rows,
+                    OBSERVE_MOMENTS | (magnitudes ? OBSERVE_MEANS : 0), software, &cost);
     c->host_bytes += cost.host_bytes;
     c->device_bytes = cost.device_bytes + size->tables + size->rest + size->decoded +
                       size->projections / f->layers +
@@ -174,7 +174,9 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
     const uint64_t table = add_kept(o, model, out);
     if (tokens > 0)
         add_pass(&size, tokens, pass_rows, software,
-                 (quant_method_of(o)->needs & OBSERVE_MEANS) != 0, out);
+                 (quant_method_of(o)->needs & ~(uint32_t)OBSERVE_MOMENTS) != 0 ||
+                     o->inputs != QUANT_INPUTS_FLOATS,
+                 out);
     out->host_bytes = table > out->host_bytes ? table : out->host_bytes;
     out->bits = 8.0 * (double)out->packed_bytes / (double)out->weights;
     out->bits_all = 8.0 * (double)(out->packed_bytes + out->kept_bytes) /
