@@ -268,6 +268,9 @@ rt_status pipe_budget_make(struct pipe_session *session,
     TRY(write_plan(&s));
 
 fail:
+    if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
+        rt_log(session->ctx, RT_LOG_WARNING,
+               "finished widths are removed: the same command begins with 2 bits again");
     for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++) {
         folder_of(&s, w, folder, sizeof folder);
         quant_files_remove(folder);

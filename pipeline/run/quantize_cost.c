@@ -129,7 +129,7 @@ rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
     struct quant_cost cost;
     const struct quant_options q = pipe_quantize_options_of(o);
     *out = (struct pipe_quantize_cost){ 0 };
-    if (calibration) {
+    if (session && calibration) {
         TRY(with_text(session, model, o, calibration, &q, &cost, out));
     } else {
         TRY(quant_cost_of(ctx, model, &q, 0, 0, false, &cost));

@@ -261,6 +261,10 @@ rt_status pipe_quantize_select(struct pipe_session *session,
     TRY(quant_folder_place(session->ctx, folder, to));
 
 fail:
+    if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
+        rt_log(session->ctx, RT_LOG_WARNING,
+               "finished candidates are removed: the same command begins with the first "
+               "one again (--select none continues within its one folder)");
     remove_candidates(&s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s.sums[i]);
