@@ -196,9 +196,9 @@ static void take_word(struct scan *s)
 static bool is_times(const struct scan *s)
 {
     const char c = char_at(s, s->at);
-    const uint32_t next = s->at + 1 + (uint32_t)strspn(s->text + s->at + 1, " ");
     if ((c != 'x' && c != 'X') || s->count == 0 || is_letter(char_at(s, s->at + 1)))
         return false;
+    const uint32_t next = s->at + 1 + (uint32_t)strspn(s->text + s->at + 1, " ");
     const uint8_t before = s->out[s->count - 1].kind;
     const char after = char_at(s, next);
     if (before != PIPE_MATH_NUMBER && before != PIPE_MATH_CLOSE &&
