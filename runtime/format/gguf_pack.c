@@ -4,22 +4,14 @@
 #include "runtime/format/gguf_pack.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 uint16_t fmt_half_near(float value)
 {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    const uint32_t size = bits & 0x7fffffff, sign = bits >> 16 & 0x8000;
-    if (size < 0x38800000) { /* below 2^-14: a multiple of 2^-24 */
-        const float magnitude = value < 0 ? -value : value;
-        const float shifted = magnitude + 0.5f; /* its last bit is 2^-24 */
-        memcpy(&bits, &shifted, sizeof bits);
-        return (uint16_t)(sign | (bits - 0x3f000000));
-    }
-    const uint32_t rounded = (size + 0xfff + (size >> 13 & 1)) >> 13;
-    const uint32_t half = rounded - 0x1c000;
-    return (uint16_t)(sign | (half < 0x7c00 ? half : 0x7c00));
+    if (fabsf(value) < 65520)
+        return rt_half_nearest(value);
+    return signbit(value) ? 0xfc00 : 0x7c00;
 }
 
 static void put_half(uint8_t *p, uint16_t half)

@@ -35,16 +35,6 @@ static rt_status check_copied(struct quant_writer *w, const struct fmt_tensor_in
     return st;
 }
 
-/* The nearest binary16 of a value within its range, ties to even, subnormals included
- * (rt_half_from_float, the twin of a kernel, has none). */
-static uint16_t nearest_half(float value)
-{
-    if (fabsf(value) >= 0x1p-14f)
-        return rt_half_from_float(value);
-    const uint16_t sign = signbit(value) ? 0x8000 : 0;
-    return sign | (uint16_t)rintf(fabsf(value) * 0x1p24f);
-}
-
 /* Values from `first` on of a tensor to halves, which may lie in the same place; what
  * changed most goes into the report. */
 static rt_status halve(struct quant_writer *w, const struct fmt_tensor_info *t,
@@ -60,7 +50,7 @@ static rt_status halve(struct quant_writer *w, const struct fmt_tensor_info *t,
                            "for; use --keep f32",
                            w->from, t->name, (double)value,
                            (unsigned long long)(first + i));
-        const uint16_t half = nearest_half(value);
+        const uint16_t half = rt_half_nearest(value);
         const double change = fabs((double)rt_half_to_float(half) - (double)value);
         if (change > report->change) {
             report->change = change;
