@@ -7,13 +7,6 @@
 #include "pipeline/prompt/locate_check.h"
 #include "pipeline/prompt/prompt_format.h"
 
-static void check(const char *question, const char *output, struct pipe_checked *out)
-{
-    struct pipe_step steps[PIPE_STEPS_MAX];
-    pipe_locate_check(question, output, steps,
-                      pipe_demo_split(output, steps, PIPE_STEPS_MAX), out);
-}
-
 static rt_status gold(struct rt_ctx *ctx, const struct pipe_problem *problem,
                       const char *output, int32_t *step)
 {
@@ -30,7 +23,7 @@ static const struct pipe_dialect dialect = {
     .name = "demo",
     .segmenter = "line",
     .split = pipe_demo_split,
-    .check = check,
+    .check = pipe_locate_check_cut,
     .category = pipe_demo_category,
     .inject = pipe_inject,
     .inject_kinds = PIPE_INJECT_OPERAND + 1,

@@ -197,10 +197,12 @@ static rt_status write_answer(struct rt_ctx *ctx, struct pipe_pool *pool,
     return *out ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for an answer");
 }
 
-rt_status pipe_inject(struct rt_ctx *ctx, struct pipe_pool *pool, const char *question,
+rt_status pipe_inject(struct rt_ctx *ctx, struct pipe_pool *pool,
+                      const struct pipe_dialect *dialect, const char *question,
                       const char *output, enum pipe_inject_kind kind, uint64_t seed,
                       uint32_t index, struct pipe_injected *out)
 {
+    (void)dialect; /* it knows its own text */
     *out = (struct pipe_injected){ .step = -1, .kind = kind };
     struct altered a = { .count = 0 };
     if (kind > PIPE_INJECT_OPERAND)

@@ -21,8 +21,9 @@
  * (seed, index) alone. An answer that cannot be read, or with more than 32 lines, gives
  * none. */
 RT_CHECKED rt_status pipe_inject(struct rt_ctx *ctx, struct pipe_pool *pool,
-                                 const char *question, const char *output,
-                                 enum pipe_inject_kind kind, uint64_t seed,
-                                 uint32_t index, struct pipe_injected *out);
+                                 const struct pipe_dialect *dialect, const char *question,
+                                 const char *output, enum pipe_inject_kind kind,
+                                 uint64_t seed, uint32_t index,
+                                 struct pipe_injected *out);
 
 #endif

@@ -46,7 +46,8 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
                                          .text = rt_strdup(ctx, right) };
     s->check = (struct pipe_checked){ .step = -1, .evidence = "{}" };
     if (dialect->check)
-        dialect->check(l->bench->set.items[s->problem].question, s->text, &s->check);
+        dialect->check(dialect, l->bench->set.items[s->problem].question, s->text,
+                       &s->check);
     return s->known[0].text ? RT_OK : no_memory(l);
 }
 
@@ -326,7 +327,8 @@ static rt_status list_injected(struct locating *l, const struct pipe_answers *f,
         uint32_t *ids = NULL, n = 0;
         if (!f->items[i].correct)
             continue;
-        TRY(dialect->inject(ctx, pool, l->bench->set.items[i].question, f->items[i].text,
+        TRY(dialect->inject(ctx, pool, dialect, l->bench->set.items[i].question,
+                            f->items[i].text,
                             (enum pipe_inject_kind)(l->count % dialect->inject_kinds),
                             l->session->seed, i, &x));
         if (!x.output)

@@ -37,7 +37,7 @@ static rt_status take_answer(void *user, const struct store_wrong *a)
     struct pipe_checked c;
     struct pipe_step steps[PIPE_STEPS_MAX];
     struct pipe_fault verdict;
-    l->format->dialect->check(a->question, a->output, &c);
+    l->format->dialect->check(l->format->dialect, a->question, a->output, &c);
     const struct pipe_testimony t = { .step_count = l->format->dialect->split(
                                           a->output, steps, PIPE_STEPS_MAX),
                                       .check = &c,

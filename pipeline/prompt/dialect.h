@@ -54,12 +54,14 @@ struct pipe_dialect {
     uint32_t (*split)(const char *output, struct pipe_step *steps, uint32_t max);
     /* Names the first step that is false by itself. Sees question and answer only. Never
      * fails: text that it cannot follow makes it abstain. */
-    void (*check)(const char *question, const char *output, struct pipe_checked *out);
+    void (*check)(const struct pipe_dialect *self, const char *question,
+                  const char *output, struct pipe_checked *out);
     /* The category of step `step` of a wrong answer, from the difference to `right`: a
      * right answer with the same steps before it. PIPE_CAT_UNCLASSIFIED: cannot tell. */
     enum pipe_category (*category)(const char *wrong, uint32_t step, const char *right);
     /* Alters a right answer at a known step; kinds 0 to inject_kinds - 1 are known. The draw depends on (seed, index) alone. */
-    rt_status (*inject)(struct rt_ctx *ctx, struct pipe_pool *pool, const char *question,
+    rt_status (*inject)(struct rt_ctx *ctx, struct pipe_pool *pool,
+                        const struct pipe_dialect *self, const char *question,
                         const char *output, enum pipe_inject_kind kind, uint64_t seed,
                         uint32_t index, struct pipe_injected *out);
     uint32_t inject_kinds;

@@ -242,3 +242,11 @@ void pipe_locate_check(const char *question, const char *output,
     check_answer(&c, c.given.count > asked);
     check_repetition(&c);
 }
+
+void pipe_locate_check_cut(const struct pipe_dialect *dialect, const char *question,
+                           const char *output, struct pipe_checked *out)
+{
+    struct pipe_step steps[PIPE_STEPS_MAX];
+    pipe_locate_check(question, output, steps,
+                      dialect->split(output, steps, PIPE_STEPS_MAX), out);
+}

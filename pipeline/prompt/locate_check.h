@@ -27,5 +27,8 @@ const char *pipe_check_rule_name(enum pipe_check_rule rule);
 void pipe_locate_check(const char *question, const char *output,
                        const struct pipe_step *steps, uint32_t count,
                        struct pipe_checked *out);
+/* The same of an answer that the dialect cuts: its `check` (dialect.h). */
+void pipe_locate_check_cut(const struct pipe_dialect *dialect, const char *question,
+                           const char *output, struct pipe_checked *out);
 
 #endif

@@ -52,14 +52,15 @@ static void locators_are_judged_on_500_injected_faults(void **state)
         const enum pipe_inject_kind kind =
             count % 2 ? PIPE_INJECT_OPERAND : PIPE_INJECT_VALUE;
         assert_int_equal(
-            pipe_inject(&ctx, &set.pool, p->question, p->reference, kind, 1, i, &x),
+            pipe_inject(&ctx, &set.pool, NULL, p->question, p->reference, kind, 1, i, &x),
             RT_OK);
         if (!x.output)
             continue;
         struct pipe_checked check;
         struct pipe_gold_fault gold;
         check_consistency(&x);
-        pipe_prompt_format_find("demo")->dialect->check(p->question, x.output, &check);
+        const struct pipe_dialect *demo = pipe_prompt_format_find("demo")->dialect;
+        demo->check(demo, p->question, x.output, &check);
         assert_int_equal(pipe_locate_gold(&ctx, p, x.output, &gold), RT_OK);
         truth[count] = x.step;
         judged[count] = gold.step;
@@ -93,14 +94,17 @@ static void a_draw_depends_on_seed_and_index_alone(void **state)
     struct pipe_injected a, b;
     uint32_t differ = 0;
     for (uint32_t i = 0; i < 20; i++) {
-        assert_int_equal(pipe_inject(&ctx, &pool, q, answer, PIPE_INJECT_VALUE, 7, i, &a),
-                         RT_OK);
-        assert_int_equal(pipe_inject(&ctx, &pool, q, answer, PIPE_INJECT_VALUE, 7, i, &b),
-                         RT_OK);
+        assert_int_equal(
+            pipe_inject(&ctx, &pool, NULL, q, answer, PIPE_INJECT_VALUE, 7, i, &a),
+            RT_OK);
+        assert_int_equal(
+            pipe_inject(&ctx, &pool, NULL, q, answer, PIPE_INJECT_VALUE, 7, i, &b),
+            RT_OK);
         assert_string_equal(a.output, b.output);
         assert_string_not_equal(a.output, answer);
-        assert_int_equal(pipe_inject(&ctx, &pool, q, answer, PIPE_INJECT_VALUE, 8, i, &b),
-                         RT_OK);
+        assert_int_equal(
+            pipe_inject(&ctx, &pool, NULL, q, answer, PIPE_INJECT_VALUE, 8, i, &b),
+            RT_OK);
         differ += strcmp(a.output, b.output) != 0;
     }
     assert_true(differ > 10);
@@ -116,8 +120,8 @@ static void what_cannot_be_read_is_not_altered(void **state)
     struct pipe_pool pool = { 0 };
     for (size_t i = 0; i < RT_COUNT(answers); i++) {
         struct pipe_injected x;
-        assert_int_equal(pipe_inject(&ctx, &pool, "Ana has 1 pen. How many?", answers[i],
-                                     PIPE_INJECT_OPERAND, 1, 0, &x),
+        assert_int_equal(pipe_inject(&ctx, &pool, NULL, "Ana has 1 pen. How many?",
+                                     answers[i], PIPE_INJECT_OPERAND, 1, 0, &x),
                          RT_OK);
         assert_true(!x.output && x.step == -1);
     }

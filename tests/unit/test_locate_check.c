@@ -69,7 +69,8 @@ static void each_rule_names_its_step(void **state)
 
 static void check(const char *question, const char *output, struct pipe_checked *c)
 {
-    pipe_prompt_format_find("demo")->dialect->check(question, output, c);
+    const struct pipe_dialect *demo = pipe_prompt_format_find("demo")->dialect;
+    demo->check(demo, question, output, c);
 }
 
 static void right_solutions_are_never_accused(void **state)
