@@ -97,6 +97,8 @@ void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
 /* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
  * is not ASCII becomes U+FFFD. */
 void cli_print_json_text(const char *text);
+/* ,"NAME":VALUE on stdout; what is not finite is null. */
+void cli_print_json_number(const char *name, double value);
 /* The same of so many bytes, zero bytes among them. */
 void cli_print_json_bytes(const char *text, size_t size);
 /* Rows on stdout: with tabs, or as JSON with --json. Values are whole: a blob is its bytes

@@ -186,15 +186,11 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
                             struct pipe_selected *selected, struct pipe_quantized *result)
 {
     rt_status st;
-    int64_t items, length;
     struct pipe_session session = { 0 };
+    struct pipe_calibration_options calibration;
     const struct pipe_prompt_format *format = NULL;
     const char *from = cli_value(cli, "calib", NULL);
-    TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
-    TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
-    const struct pipe_calibration_options calibration = {
-        .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
-    };
+    TRY(cli_calibration_options(cli, model, &calibration));
     const char *held_out = cli_value(cli, "select-text", from);
     TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
                                &format));

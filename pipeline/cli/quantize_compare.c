@@ -20,14 +20,6 @@ struct printing {
 
 /* ---- JSON ---- */
 
-static void print_number(const char *name, double value)
-{
-    if (isfinite(value))
-        printf(",\"%s\":%.9g", name, value);
-    else
-        printf(",\"%s\":null", name);
-}
-
 static void print_tokens(const char *name, const struct pipe_session *session,
                          const uint32_t *ids, uint32_t n)
 {
@@ -49,9 +41,9 @@ static void print_worst(const struct printing *p, const struct pipe_compared *ro
     const struct train_sequence *s = &row->text->sequences.list[t->sequence];
     const uint32_t n = t->at < BEFORE ? t->at : BEFORE;
     printf("%s{\"sequence\":%u,\"at\":%u", i ? "," : "", t->sequence, t->at);
-    print_number("kl", (double)t->kl);
-    print_number("logprob", (double)t->logprob);
-    print_number("logprob_full", (double)t->logprob_full);
+    cli_print_json_number("kl", (double)t->kl);
+    cli_print_json_number("logprob", (double)t->logprob);
+    cli_print_json_number("logprob_full", (double)t->logprob_full);
     print_tokens("before", p->session, s->ids + t->at - n, n);
     print_tokens("token", p->session, &t->id, 1);
     print_tokens("full", p->session, &t->best_full, 1);
@@ -63,19 +55,19 @@ static void print_json_kl(const struct printing *p, const struct pipe_compared *
 {
     const struct pipe_kl *k = row->kl;
     printf(",\"tokens\":%llu", (unsigned long long)k->tokens);
-    print_number("kl", k->mean);
-    print_number("kl_error", k->error);
-    print_number("kl_low", k->interval.low);
-    print_number("kl_high", k->interval.high);
-    print_number("kl_median", k->median);
-    print_number("kl_p90", k->p90);
-    print_number("kl_p99", k->p99);
-    print_number("kl_max", k->most);
-    print_number("same_top", k->same_top);
-    print_number("perplexity", exp(k->nll));
-    print_number("perplexity_full", exp(k->nll_full));
-    print_number("perplexity_ratio", exp(k->nll - k->nll_full));
-    print_number("seconds", k->seconds);
+    cli_print_json_number("kl", k->mean);
+    cli_print_json_number("kl_error", k->error);
+    cli_print_json_number("kl_low", k->interval.low);
+    cli_print_json_number("kl_high", k->interval.high);
+    cli_print_json_number("kl_median", k->median);
+    cli_print_json_number("kl_p90", k->p90);
+    cli_print_json_number("kl_p99", k->p99);
+    cli_print_json_number("kl_max", k->most);
+    cli_print_json_number("same_top", k->same_top);
+    cli_print_json_number("perplexity", exp(k->nll));
+    cli_print_json_number("perplexity_full", exp(k->nll_full));
+    cli_print_json_number("perplexity_ratio", exp(k->nll - k->nll_full));
+    cli_print_json_number("seconds", k->seconds);
     fputs(",\"worst\":[", stdout);
     for (uint32_t i = 0; i < k->worst_count; i++)
         print_worst(p, row, i);
@@ -97,10 +89,10 @@ static rt_status print_layer(void *user, const struct store_row *row)
 static rt_status print_json_made(const struct printing *p, const struct store_made *made)
 {
     struct layers l = { 0 };
-    print_number("made_seconds", made->wall_seconds);
-    print_number("made_peak_bytes", made->peak_bytes);
-    print_number("layer_error", made->layer_error);
-    print_number("layer_error_rtn", made->layer_error_rtn);
+    cli_print_json_number("made_seconds", made->wall_seconds);
+    cli_print_json_number("made_peak_bytes", made->peak_bytes);
+    cli_print_json_number("layer_error", made->layer_error);
+    cli_print_json_number("layer_error_rtn", made->layer_error_rtn);
     fputs(",\"layers\":[", stdout);
     const rt_status st =
         store_layer_error_rows(p->session->store, made->run_id, print_layer, &l);
@@ -114,8 +106,8 @@ static rt_status print_json_row(const struct printing *p, const struct pipe_comp
     cli_print_json_text(row->path);
     fputs(",\"stored\":", stdout);
     cli_print_json_text(row->stored);
-    print_number("bits", row->bits);
-    print_number("bits_all", row->bits_all);
+    cli_print_json_number("bits", row->bits);
+    cli_print_json_number("bits_all", row->bits_all);
     if (row->kl->tokens)
         print_json_kl(p, row);
     const rt_status st = row->made.run_id[0] ? print_json_made(p, &row->made) : RT_OK;

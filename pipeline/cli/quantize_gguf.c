@@ -37,15 +37,11 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
                             struct pipe_gguf_made *made)
 {
     rt_status st;
-    int64_t items, length;
     struct pipe_session session = { 0 };
+    struct pipe_calibration_options calibration;
     const struct pipe_prompt_format *format = NULL;
     const char *from = cli_value(cli, "calib", NULL);
-    TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
-    TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
-    const struct pipe_calibration_options calibration = {
-        .from = from, .model = model, .length = (uint32_t)length, .items = (uint32_t)items
-    };
+    TRY(cli_calibration_options(cli, model, &calibration));
     TRY(cli_calibration_format(cli, from, &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));

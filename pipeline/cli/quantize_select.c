@@ -6,7 +6,6 @@
 #include "pipeline/cli/quantize_plan.h"
 #include "pipeline/run/made.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,6 +60,22 @@ rt_status cli_select_check(struct cli *cli, const char *method)
     return RT_OK;
 }
 
+rt_status cli_calibration_options(struct cli *cli, const char *model,
+                                  struct pipe_calibration_options *out)
+{
+    rt_status st;
+    int64_t items, length;
+    TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
+    TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
+    *out = (struct pipe_calibration_options){ .from = cli_value(cli, "calib", NULL),
+                                              .model = model,
+                                              .length = (uint32_t)length,
+                                              .items = (uint32_t)items };
+
+fail:
+    return st;
+}
+
 rt_status cli_calibration_format(struct cli *cli, const char *from,
                                  const struct pipe_prompt_format **out)
 {
@@ -99,14 +114,6 @@ static void print_table(const struct pipe_selected *s)
     }
 }
 
-static void print_number(const char *name, double value)
-{
-    if (isfinite(value))
-        printf(",\"%s\":%.9g", name, value);
-    else
-        printf(",\"%s\":null", name);
-}
-
 void cli_select_print_json(const struct pipe_selected *s)
 {
     if (s->count == 0)
@@ -117,13 +124,13 @@ void cli_select_print_json(const struct pipe_selected *s)
     for (uint32_t i = 0; i < s->count; i++) {
         const struct pipe_candidate *c = &s->list[i];
         printf("%s{\"name\":\"%s\"", i ? "," : "", c->name);
-        print_number("kl", c->kl);
-        print_number("kl_error", c->kl_error);
-        print_number("behind", c->behind);
-        print_number("behind_error", c->behind_error);
-        print_number("same_top", c->same_top);
-        print_number("objective", c->objective);
-        print_number("seconds", c->seconds);
+        cli_print_json_number("kl", c->kl);
+        cli_print_json_number("kl_error", c->kl_error);
+        cli_print_json_number("behind", c->behind);
+        cli_print_json_number("behind_error", c->behind_error);
+        cli_print_json_number("same_top", c->same_top);
+        cli_print_json_number("objective", c->objective);
+        cli_print_json_number("seconds", c->seconds);
         putchar('}');
     }
     fputs("]}", stdout);

@@ -20,6 +20,9 @@
 RT_CHECKED rt_status cli_select_check(struct cli *cli, const char *method);
 /* Folders that --select makes at most; 1: there is no choice. */
 uint32_t cli_select_candidates(const struct cli *cli, const char *method);
+/* --calib, --calib-items and --calib-length, of the full model in `model`. */
+RT_CHECKED rt_status cli_calibration_options(struct cli *cli, const char *model,
+                                             struct pipe_calibration_options *out);
 /* The prompt format that calibration or other text needs: of --format, of the run, or the
  * usual one of the problems; NULL for plain text. */
 RT_CHECKED rt_status cli_calibration_format(struct cli *cli, const char *from,

@@ -6,6 +6,7 @@
 #include "runtime/base/os.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,14 @@ void cli_print_json_bytes(const char *text, size_t size)
             putchar(*text);
     }
     putchar('"');
+}
+
+void cli_print_json_number(const char *name, double value)
+{
+    if (isfinite(value))
+        printf(",\"%s\":%.9g", name, value);
+    else
+        printf(",\"%s\":null", name);
 }
 
 void cli_print_json_text(const char *text)
