@@ -246,6 +246,18 @@ static rt_status check_target(struct rt_ctx *ctx, const char *from, const char *
     return RT_OK;
 }
 
+/* A target that may be written, the source open, the type of every tensor planned. */
+static rt_status begin(struct making *m, const char *from, const char *to)
+{
+    rt_status st;
+    TRY(check_target(m->ctx, from, to, m->options->force));
+    TRY(quant_source_open(m->ctx, from, &m->source));
+    TRY(plan(m));
+
+fail:
+    return st;
+}
+
 rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
                           const struct quant_gguf_options *options,
                           struct quant_gguf_report *report)
@@ -280,13 +292,8 @@ fail:
 rt_status quant_gguf_check(struct rt_ctx *ctx, const char *from, const char *to,
                            const struct quant_gguf_options *options)
 {
-    rt_status st;
     struct making m = { .ctx = ctx, .options = options };
-    TRY(check_target(ctx, from, to, options->force));
-    TRY(quant_source_open(ctx, from, &m.source));
-    TRY(plan(&m));
-
-fail:
+    const rt_status st = begin(&m, from, to);
     quant_source_close(&m.source);
     return st;
 }
@@ -296,9 +303,7 @@ rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from, const char 
 {
     rt_status st;
     struct making m = { .ctx = ctx, .options = options };
-    TRY(check_target(ctx, from, to, options->force));
-    TRY(quant_source_open(ctx, from, &m.source));
-    TRY(plan(&m));
+    TRY(begin(&m, from, to));
     TRY(quant_gguf_plan_write(ctx, to, options->mix, m.source.rows, m.source.count));
 
 fail:
