@@ -83,6 +83,25 @@ struct product {
     struct rt_buffer *y;
 };
 
+static uint32_t flags_of(const struct product *p)
+{
+    return (p->bias ? MATMUL_BIAS : 0) | (p->residual ? MATMUL_RESIDUAL : 0) |
+           (p->lora ? MATMUL_LORA : 0);
+}
+
+/* What a product adds, and where it goes: the last five operands of both ops. */
+static void put_added(const struct model_pass *pass, const struct product *p,
+                      uint64_t row0, struct rt_slice out[5])
+{
+    const struct rt_slice none = model_slice(pass->model->none);
+    const struct model_lora *lora = p->lora;
+    out[0] = lora ? model_slice(pass->u[p->group]) : none;
+    out[1] = lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none;
+    out[2] = p->bias ? model_slice_at(p->bias, row0 * sizeof(float)) : none;
+    out[3] = p->residual ? model_slice(p->residual) : none;
+    out[4] = model_slice(p->y);
+}
+
 /* The input of a run: as it lies, or with its columns in the order of the weight. */
 static struct rt_slice input_of(struct model_pass *pass, struct rt_list *list,
                                 uint32_t rows, const struct product *product,
@@ -130,23 +149,18 @@ static void record_int8_run(struct model_pass *pass, struct rt_list *list, uint3
         .ldq = m->ld_int8,
         .ldy = s->ld_out,
         .offy = (uint32_t)row0,
-        .flags = (product->bias ? MATMUL_BIAS : 0) |
-                 (product->residual ? MATMUL_RESIDUAL : 0) | (lora ? MATMUL_LORA : 0),
+        .flags = flags_of(product),
         .ldu = lora ? lora->ld_u : 0,
         .rank = lora ? lora->rank : 0,
         .part1 = part_row(s, run, 1),
         .part2 = part_row(s, run, 2),
     };
-    const struct rt_slice slices[] = {
+    struct rt_slice slices[8] = {
         model_slice(w->codes),
         model_slice(w->scales),
         model_slice(pass->int8),
-        lora ? model_slice(pass->u[product->group]) : none,
-        lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none,
-        product->bias ? model_slice_at(product->bias, row0 * sizeof(float)) : none,
-        product->residual ? model_slice(product->residual) : none,
-        model_slice(product->y),
     };
+    put_added(pass, product, row0, slices + 3);
     rt_list_op(list, RT_OP_matmul_w8a8, &push, slices);
 }
 
@@ -176,24 +190,18 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
         .ldx = ldx,
         .ldy = s->ld_out,
         .offy = (uint32_t)row0,
-        .flags = (product->bias ? MATMUL_BIAS : 0) |
-                 (product->residual ? MATMUL_RESIDUAL : 0) | (lora ? MATMUL_LORA : 0),
+        .flags = flags_of(product),
         .ldu = lora ? lora->ld_u : 0,
         .rank = lora ? lora->rank : 0,
         .part1 = part_row(s, run, 1),
         .part2 = part_row(s, run, 2),
     };
-    const struct rt_slice none = model_slice(m->none);
-    const struct rt_slice slices[] = {
+    struct rt_slice slices[8] = {
         model_slice(decode ? pass->decoded : run->weight.codes),
-        run->weight.scales && !decode ? model_slice(run->weight.scales) : none,
+        model_slice(run->weight.scales && !decode ? run->weight.scales : m->none),
         x,
-        lora ? model_slice(pass->u[product->group]) : none,
-        lora ? model_slice_at(lora->b_k4, row0 * lora->rank * sizeof(float)) : none,
-        product->bias ? model_slice_at(product->bias, row0 * sizeof(float)) : none,
-        product->residual ? model_slice(product->residual) : none,
-        model_slice(product->y),
     };
+    put_added(pass, product, row0, slices + 3);
     rt_list_op(list, RT_OP_matmul, &push, slices);
 }
 
