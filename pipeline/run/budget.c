@@ -35,11 +35,12 @@ static double bits_of(const struct budgeting *s, const struct model_group_shape 
                       uint32_t bits)
 {
     const uint32_t group = s->o->group ? s->o->group : g->in;
-    const double groups = (g->in + group - 1) / group;
+    const uint32_t groups = (g->in + group - 1) / group;
     double rows = 0;
     for (uint32_t p = 0; p < g->parts; p++)
         rows += g->out[p];
-    return rows * ((double)g->in * bits + groups * (32 + (s->o->asymmetric ? bits : 0)));
+    return rows *
+           ((double)g->in * bits + (double)groups * (32 + (s->o->asymmetric ? bits : 0)));
 }
 
 /* ---- what is known before ---- */

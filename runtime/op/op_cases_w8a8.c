@@ -4,10 +4,10 @@
 #include "runtime/op/op_cases_list.h"
 
 #define ROWS8(rows_, cols_) \
-    .rows = rows_, .cols = cols_, .ldx = LD(cols_), .ldq = (cols_) / 4 + 4
-#define W8A8(rows_, out_, in_, form_)                                       \
-    .rows = rows_, .out_pad = out_, .in_pad = in_, .form = RT_FORM_##form_, \
-    .ldq = (in_) / 4 + 4, .ldy = LD(out_), .ldu = 128, .part1 = out_, .part2 = out_
+    .rows = (rows_), .cols = (cols_), .ldx = LD(cols_), .ldq = (cols_) / 4 + 4
+#define W8A8(rows_, out_, in_, form_)                                             \
+    .rows = (rows_), .out_pad = (out_), .in_pad = (in_), .form = RT_FORM_##form_, \
+    .ldq = (in_) / 4 + 4, .ldy = LD(out_), .ldu = 128, .part1 = (out_), .part2 = (out_)
 
 static const struct rt_op_case rows[] = {
     CASE(quantize, "no rows", ROWS8(0, 128)),

@@ -316,13 +316,13 @@ static void weigh(const float *importance, uint32_t count, float *weight)
 bool quant_blocks_row(const struct fmt_block_type *type, const float *x,
                       const float *importance, uint32_t count, bool plain, uint8_t *out)
 {
-    float weight[FMT_BLOCK_MAX];
+    float weight[FMT_BLOCK_MAX] = { 0 };
     const struct quant_block_grid *grid = grid_of(type);
     if (!grid) {
         float_row(type, x, count, out);
         return floats_fit(type, x, count);
     }
-    assert(count % type->block == 0);
+    assert(type->block > 0 && count % type->block == 0);
     weigh(NULL, type->block, weight);
     for (uint32_t i = 0; i < count; i += type->block, out += type->bytes) {
         if (importance)

@@ -3,12 +3,13 @@
  * least when nothing rounds them. */
 #include "runtime/quant/blocks_impl.h"
 
+#include <assert.h>
 #include <float.h>
 #include <math.h>
 
 /* Loops run over BLOCKS_LANES neighbours at once, each with a sum of its own, so that a
  * compiler may use vectors without changing an order of sums. */
-#define EACH_LANE(k) for (uint32_t k = 0; k < BLOCKS_LANES; k++)
+#define EACH_LANE for (uint32_t k = 0; k < BLOCKS_LANES; k++)
 
 /* Added and taken away again, it rounds floats below 2^22 to whole numbers, ties to even. */
 static const float ROUNDER = 12582912.0f;
@@ -42,13 +43,15 @@ static float total(const float *lane)
 
 static void uneven_levels(uint32_t size, const float *x, float inverse, float *level)
 {
-    for (uint32_t i = 0; i < size; i++) {
-        float t = x[i] * inverse;
-        t = t > -128 ? t : -128;
-        t = t < 127 ? t : 127;
-        const float *part = near[(uint32_t)((t + 128) * 0.125f)];
-        level[i] = part[t > part[0] ? 2 : 1];
-    }
+    for (uint32_t i = 0; i < size; i += BLOCKS_LANES)
+        EACH_LANE
+        {
+            float t = x[i + k] * inverse;
+            t = t > -128 ? t : -128;
+            t = t < 127 ? t : 127;
+            const float *part = near[(uint32_t)((t + 128) * 0.125f)];
+            level[i + k] = part[t > part[0] ? 2 : 1];
+        }
 }
 
 void quant_block_levels(const struct quant_block_grid *g, const float *restrict x,
@@ -60,7 +63,7 @@ void quant_block_levels(const struct quant_block_grid *g, const float *restrict 
         return;
     }
     for (uint32_t i = 0; i < g->size; i += BLOCKS_LANES)
-        EACH_LANE(k)
+        EACH_LANE
         {
             float t = (x[i + k] + minimum) * inverse;
             t = t > bottom ? t : bottom;
@@ -75,7 +78,7 @@ struct quant_block_sums quant_block_sum(const struct quant_block_grid *g,
 {
     float l[BLOCKS_LANES] = { 0 }, ll[BLOCKS_LANES] = { 0 }, xl[BLOCKS_LANES] = { 0 };
     for (uint32_t i = 0; i < g->size; i += BLOCKS_LANES)
-        EACH_LANE(k)
+        EACH_LANE
         {
             const float wl = group->w[i + k] * level[i + k];
             l[k] += wl;
@@ -92,7 +95,7 @@ float quant_block_error(const struct quant_block_grid *g,
     float sum[BLOCKS_LANES] = { 0 };
     quant_block_levels(g, group->x, scale != 0 ? 1 / scale : 0, minimum, level);
     for (uint32_t i = 0; i < g->size; i += BLOCKS_LANES)
-        EACH_LANE(k)
+        EACH_LANE
         {
             const float d = group->x[i + k] - (scale * level[i + k] - minimum);
             sum[k] += group->w[i + k] * d * d;
@@ -216,6 +219,7 @@ void quant_block_fit(const struct quant_block_grid *g,
                      float *minimum)
 {
     struct fit best = { 0, 0, -FLT_MAX };
+    assert(g->size % BLOCKS_LANES == 0);
     (g->has_minimum ? fit_range : fit_scale)(g, group, plain, &best);
     *scale = best.scale;
     *minimum = best.minimum;

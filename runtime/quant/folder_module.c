@@ -346,6 +346,7 @@ static rt_status quantize_group(struct calibrating *c, const struct observe_grou
     const struct quant_method *method = quant_method_of(w->options);
     struct quant_matrix matrices[MODEL_PARTS_MAX];
     float *factors = NULL;
+    assert(parts > 0);
     for (uint32_t p = 0; p < parts; p++)
         matrices[p] = modules[p].matrix;
     quant_use_module(w, matrices[0].name);

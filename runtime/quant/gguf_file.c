@@ -162,8 +162,8 @@ static rt_status tell_matrix(struct making *m, const struct quant_gguf_row *r,
                                             is_weighted };
     report->matrices++;
     report->weights += r->rows * r->columns;
-    report->bits_per_weight +=
-        8.0 * (double)r->rows * (double)(r->columns / r->type->block) * r->type->bytes;
+    const uint64_t blocks = r->rows * (r->columns / r->type->block);
+    report->bits_per_weight += 8.0 * (double)(blocks * r->type->bytes);
     report->fallbacks += r->type != r->wanted;
     report->unweighted += m->options->importance && !is_weighted;
     report->not_better += r->type->split && !(sums->error < rtn) && rtn > 0;

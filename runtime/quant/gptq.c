@@ -238,7 +238,7 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
                      const struct quant_matrix *m, struct quant_codes *out)
 {
     rt_status st;
-    bool good;
+    bool good = false;
     struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
     assert(m->moment && m->moment->in == m->in && m->moment->rows > 0);
     g.rows = QUANT_GPTQ_ERRORS / m->in < ROWS_MIN ? ROWS_MIN : QUANT_GPTQ_ERRORS / m->in;
