@@ -180,10 +180,10 @@ static void check_device(const struct test_device *device, const char *quant_pat
     uint32_t count = wanted ? (uint32_t)strtoul(wanted, NULL, 10) : 96;
     if (strcmp(device->device, "ref") == 0 && count > 8)
         count = 8;
-    /* 0.1 CPU seconds per token at batch 1. */
-    const bool slow = test_device_is_slow(device);
+    /* The tiled kernels are for GPUs: here a token takes up to 0.1 CPU seconds. */
+    const bool slow = device->family == RT_FAMILY_TILED;
     if (slow && !wanted)
-        count = 16;
+        count = test_device_is_slow(device) ? 8 : 24;
     struct text_tokenizer *tok = NULL;
     assert_int_equal(
         text_tokenizer_load(&ctx, test_path(path, sizeof path, "pipeline/demo"), &tok),
@@ -208,7 +208,7 @@ static void check_device(const struct test_device *device, const char *quant_pat
         assert_true(share >= bars[which]);
         const struct {
             uint32_t batch, problems;
-        } narrower[] = { { 7, slow ? 8 : 24 }, { 1, slow ? 1 : 4 } };
+        } narrower[] = { { 7, slow ? 7 : 24 }, { 1, slow ? 1 : 4 } };
         for (size_t b = 0; b < RT_COUNT(narrower); b++) {
             const uint32_t few =
                 count < narrower[b].problems ? count : narrower[b].problems;
