@@ -61,15 +61,7 @@ rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m
     struct store_attempt attempt;
     struct pipe_variant v = { 0 };
     write_config(m, config, sizeof config);
-    st = pipe_variant_load(session, m->out, NULL, "quant", "quant", &v);
-    if (st == RT_ERR_NO_DEVICE) { /* made layer by layer, which the device has room for */
-        rt_log(
-            session->ctx, RT_LOG_WARNING,
-            "'%s' is written; the results file gets no run of it, which needs it on the "
-            "device: %s",
-            m->out, session->ctx->message);
-        return RT_OK;
-    }
+    st = pipe_variant_note(session, m->out, "quant", "quant", &v);
     if (st != RT_OK)
         return st;
     TRY(store_begin(s));
@@ -89,6 +81,5 @@ rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m
 fail:
     if (st != RT_OK)
         store_rollback(s);
-    pipe_variant_close(&v);
     return st;
 }

@@ -326,14 +326,58 @@ void pipe_bench_close(struct pipe_bench *bench)
     pipe_problems_deinit(&bench->set);
 }
 
-/* Bits per weight of the projections with an adapter kept in 16 bits beside them. */
-static double effective_bits(const struct pipe_variant *v)
+/* What the row of a model says of its weights. */
+struct weights {
+    const struct fmt_config *config;
+    const char *hash, *stored, *path;
+    uint64_t bytes; /* on the device */
+    double linear, bits_per_weight;
+};
+
+/* Writes the row of weights and of out->adapter. */
+static rt_status put_variant(struct pipe_session *session, const struct weights *w,
+                             const char *label, const char *role, const char *arm,
+                             struct pipe_variant *out)
 {
-    const struct fmt_config *c = rt_model_config(v->model);
-    const double adapter =
-        v->adapter ? (double)fmt_adapter_params(rt_adapter_source(v->adapter), c) : 0;
-    return rt_model_bits_per_weight(v->model) +
-           16 * adapter / rt_model_linear_weights(v->model);
+    rt_status st;
+    char hex[65];
+    const struct fmt_config *c = w->config;
+    const struct fmt_adapter *lora =
+        out->adapter ? rt_adapter_source(out->adapter) : NULL;
+    assert(label && role);
+    snprintf(out->weights_id, STORE_ID, "sha256:%s", w->hash);
+    const struct store_artifact weights = { out->weights_id, "weights", (int64_t)w->bytes,
+                                            w->path };
+    if (lora) {
+        fmt_adapter_hash(lora, c, hex);
+        snprintf(out->adapter_id, STORE_ID, "sha256:%s", hex);
+    }
+    const int64_t bytes = lora ? (int64_t)rt_adapter_param_floats(out->adapter) * 4 : 0;
+    const struct store_artifact adapter = { out->adapter_id, "adapter", bytes, NULL };
+    /* An adapter is kept in 16 bits beside the projections. */
+    const double more = lora ? 16 * (double)fmt_adapter_params(lora, c) / w->linear : 0;
+    out->row = (struct store_variant){
+        .label = label,
+        .role = role,
+        .arm = arm,
+        .weights_id = out->weights_id,
+        .adapter_id = lora ? out->adapter_id : NULL,
+        .arch = c->family->model_type,
+        .params = (int64_t)(w->linear + (double)c->vocab * c->hidden),
+        .quant = w->stored[0] ? w->stored : NULL,
+        .bits_per_weight = w->bits_per_weight + more,
+    };
+    TRY(store_begin(session->store));
+    TRY(store_put_artifact(session->store, &weights));
+    if (lora)
+        TRY(store_put_artifact(session->store, &adapter));
+    TRY(store_put_variant(session->store, &out->row));
+    TRY(store_commit(session->store));
+    return RT_OK;
+
+fail:
+    store_rollback(session->store);
+    return st;
 }
 
 rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
@@ -341,45 +385,44 @@ rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
                            const char *label, const char *role, const char *arm,
                            struct pipe_variant *out)
 {
-    rt_status st;
-    char hex[65];
-    const struct fmt_config *c = rt_model_config(model);
-    const char *stored = rt_model_stored(model);
+    const struct weights w = { .config = rt_model_config(model),
+                               .hash = rt_model_hash(model),
+                               .stored = rt_model_stored(model),
+                               .path = folder,
+                               .bytes = rt_model_weight_bytes(model),
+                               .linear = rt_model_linear_weights(model),
+                               .bits_per_weight = rt_model_bits_per_weight(model) };
     *out = (struct pipe_variant){ .model = model, .adapter = adapter };
-    assert(label && role);
-    snprintf(out->weights_id, STORE_ID, "sha256:%s", rt_model_hash(model));
-    const struct store_artifact weights = { out->weights_id, "weights",
-                                            (int64_t)rt_model_weight_bytes(model),
-                                            folder };
-    if (adapter) {
-        fmt_adapter_hash(rt_adapter_source(adapter), c, hex);
-        snprintf(out->adapter_id, STORE_ID, "sha256:%s", hex);
-    }
-    const int64_t lora_bytes =
-        adapter ? (int64_t)rt_adapter_param_floats(adapter) * 4 : 0;
-    const struct store_artifact lora = { out->adapter_id, "adapter", lora_bytes, NULL };
-    out->row = (struct store_variant){
-        .label = label,
-        .role = role,
-        .arm = arm,
-        .weights_id = out->weights_id,
-        .adapter_id = adapter ? out->adapter_id : NULL,
-        .arch = c->family->model_type,
-        .params =
-            (int64_t)(rt_model_linear_weights(model) + (double)c->vocab * c->hidden),
-        .quant = stored[0] ? stored : NULL,
-    };
-    out->row.bits_per_weight = effective_bits(out);
-    TRY(store_begin(session->store));
-    TRY(store_put_artifact(session->store, &weights));
-    if (adapter)
-        TRY(store_put_artifact(session->store, &lora));
-    TRY(store_put_variant(session->store, &out->row));
-    TRY(store_commit(session->store));
-    return RT_OK;
+    return put_variant(session, &w, label, role, arm, out);
+}
+
+rt_status pipe_variant_note(struct pipe_session *session, const char *folder,
+                            const char *label, const char *role, struct pipe_variant *out)
+{
+    rt_status st;
+    struct fmt_model *file = NULL;
+    struct model_size size;
+    char hash[65];
+    const struct rt_plan *plan = rt_device_plan(session->dev);
+    *out = (struct pipe_variant){ 0 };
+    TRY(fmt_model_open(session->ctx, folder, &file));
+    fmt_model_widen(file, plan->wide_weights);
+    fmt_model_float_inputs(file, plan->float_inputs);
+    TRY(rt_model_size(session->ctx, file, &size));
+    TRY(fmt_model_hash(file, hash));
+    TRY(fmt_model_stored(file, out->stored, sizeof out->stored));
+    const struct weights w = { .config = &size.config,
+                               .hash = hash,
+                               .stored = out->stored,
+                               .path = folder,
+                               .bytes = size.projections + size.tables + size.rest,
+                               .linear = size.linear_weights,
+                               .bits_per_weight =
+                                   size.stored_bits / size.linear_weights };
+    st = put_variant(session, &w, label, role, NULL, out);
 
 fail:
-    store_rollback(session->store);
+    fmt_model_close(&file);
     return st;
 }
 

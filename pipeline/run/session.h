@@ -104,6 +104,7 @@ struct pipe_variant {
     struct rt_adapter *adapter; /* the same; may be null */
     struct store_variant row;
     char weights_id[STORE_ID], adapter_id[STORE_ID];
+    char stored[128]; /* row.quant of pipe_variant_note */
 };
 RT_CHECKED rt_status pipe_variant_put(struct pipe_session *session,
                                       struct rt_model *model, struct rt_adapter *adapter,
@@ -115,6 +116,10 @@ RT_CHECKED rt_status pipe_variant_put(struct pipe_session *session,
 RT_CHECKED rt_status pipe_variant_load(struct pipe_session *session, const char *folder,
                                        const char *adapter, const char *label,
                                        const char *role, struct pipe_variant *out);
+/* The row of a folder or GGUF file of which nothing is loaded: `model` is null. */
+RT_CHECKED rt_status pipe_variant_note(struct pipe_session *session, const char *folder,
+                                       const char *label, const char *role,
+                                       struct pipe_variant *out);
 void pipe_variant_close(struct pipe_variant *variant);
 
 /* Prompt ids of a question followed by `more` (null: nothing); fresh memory. */

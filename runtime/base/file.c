@@ -38,6 +38,12 @@ void fmt_map_close(struct fmt_map *map)
     *map = (struct fmt_map){ 0 };
 }
 
+void fmt_map_forget(const struct fmt_map *map)
+{
+    if (map->data)
+        os_map_forget(map->data, map->size);
+}
+
 bool fmt_exists(const char *path)
 {
     return os_exists(path);

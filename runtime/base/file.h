@@ -24,6 +24,8 @@ struct fmt_map {
 RT_CHECKED rt_status fmt_map_open(struct rt_ctx *ctx, const char *path,
                                   struct fmt_map *out);
 void fmt_map_close(struct fmt_map *map);
+/* What was read of it leaves the process's memory, and comes back when it is used. */
+void fmt_map_forget(const struct fmt_map *map);
 
 bool fmt_exists(const char *path);
 /* folder/name in fresh memory (rt_free), null without memory. */

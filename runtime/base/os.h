@@ -106,6 +106,8 @@ void os_close(int handle); /* leaves errno as it is */
 /* The first `size` bytes (not 0) of a file, read-only; stays when the handle is closed. */
 const void *os_map(int handle, uint64_t size);
 void os_unmap(const void *data, uint64_t size);
+/* Takes the pages of a mapping out of the process's memory; they come back when used. */
+void os_map_forget(const void *data, uint64_t size);
 
 /* Waits until the content is on the disk. A file system that cannot do so: EINVAL. */
 bool os_sync_file(const char *path);

@@ -1,6 +1,7 @@
 /* runtime/base/os_posix.c
  * The operating system by POSIX.1-2008; what POSIX lacks is read from Linux's /proc. */
 #define _XOPEN_SOURCE 700 /* realpath, and all of POSIX.1-2008 */
+#define _DEFAULT_SOURCE   /* madvise: what posix_madvise is there for does nothing */
 
 #include "runtime/base/os.h"
 
@@ -282,6 +283,11 @@ const void *os_map(int handle, uint64_t size)
 void os_unmap(const void *data, uint64_t size)
 {
     munmap((void *)(uintptr_t)data, size);
+}
+
+void os_map_forget(const void *data, uint64_t size)
+{
+    madvise((void *)(uintptr_t)data, size, MADV_DONTNEED);
 }
 
 bool os_sync_file(const char *path)

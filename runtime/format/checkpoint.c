@@ -71,6 +71,14 @@ void fmt_model_close(struct fmt_model **model)
     *model = NULL;
 }
 
+void fmt_model_forget(const struct fmt_model *m)
+{
+    for (uint32_t i = 0; i < m->file.map_count; i++)
+        fmt_map_forget(&m->file.maps[i]);
+    for (uint32_t i = 0; i < m->gguf.map_count; i++)
+        fmt_map_forget(&m->gguf.maps[i]);
+}
+
 void fmt_model_float_inputs(struct fmt_model *m, bool floats)
 {
     m->float_inputs = floats;

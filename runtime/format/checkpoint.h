@@ -24,6 +24,9 @@ RT_CHECKED rt_status fmt_model_open(struct rt_ctx *ctx, const char *path,
 RT_CHECKED rt_status fmt_model_open_tensors(struct rt_ctx *ctx, const char *path,
                                             struct fmt_model **out);
 void fmt_model_close(struct fmt_model **model);
+/* Its files are mapped: what was read of them leaves the process's memory. For who reads a
+ * part after the other, so that the peak is not the size of the files. */
+void fmt_model_forget(const struct fmt_model *model);
 /* Whether packed weights of GGUF types take the forms with float scales (RT_FORM_ZERO and
  * OFFSET) and codes of 4 or 8 bits, which some devices read faster, not the file's:
  * the same values in up to 6.9 times the bytes (docs/formats.md). Off after opening. */

@@ -134,6 +134,21 @@ uint64_t model_decoded_bytes(const struct rt_model *m)
     return most;
 }
 
+static rt_status add_stored(struct fmt_model *file, const struct model_group_shape *s,
+                            const struct model_part *parts, struct model_size *size)
+{
+    rt_status st = RT_OK;
+    struct fmt_stored stored;
+    for (uint32_t p = 0; p < s->parts; p++) {
+        TRY(fmt_weight_stored(file, parts[p].name, &stored));
+        size->linear_weights += (double)s->out[p] * s->in;
+        size->stored_bits += stored.bits;
+    }
+
+fail:
+    return st;
+}
+
 static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *order,
                            struct model_size *size)
 {
@@ -145,6 +160,7 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
         struct model_part parts[MODEL_PARTS_MAX];
         struct model_runs runs;
         TRY(model_plan_group(file, s, layer, order, stride, parts, &runs));
+        TRY(add_stored(file, s, parts, size));
         for (uint32_t r = 0; r < runs.count; r++) {
             size->projections += rt_weight_bytes(&runs.run[r].weight.shape);
             add_decoded(&runs.run[r].weight.shape, &size->decoded);

@@ -19,8 +19,9 @@ struct model_size {
     uint64_t rest;        /* norms, biases, column orders */
     uint64_t file;        /* of the tensors in the files */
     uint64_t decoded;     /* the largest packed weight in 32 bits: scratch of a pass */
-    uint32_t ld_columns;  /* of inputs in a stored order; 0: no weight has one */
-    uint32_t ld_int8;     /* of inputs in 8 bits, words; 0: all stay floats */
+    double linear_weights, stored_bits; /* of the projections; what they take in files */
+    uint32_t ld_columns; /* of inputs in a stored order; 0: no weight has one */
+    uint32_t ld_int8;    /* of inputs in 8 bits, words; 0: all stay floats */
 };
 
 RT_CHECKED rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,

@@ -404,8 +404,10 @@ static rt_status load_all(struct loader *l)
     TRY(make_rope(l));
     if (m->stream)
         return RT_OK;
-    for (uint32_t i = 0; i < m->config.layers; i++)
+    for (uint32_t i = 0; i < m->config.layers; i++) {
         TRY(load_layer(l, i));
+        fmt_model_forget(l->file);
+    }
     m->bits_per_weight /= m->linear_weights;
     return RT_OK;
 
@@ -577,6 +579,9 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
     l.order = rt_alloc(l.ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
     st = l.order ? load_layer(&l, layer)
                  : rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a layer");
+    fmt_model_forget(l.file);
+    if (l.own)
+        fmt_model_forget(l.own);
     loader_deinit(&l);
     return st;
 }

@@ -244,6 +244,7 @@ rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
     TRY(reopen(w, path, layer));
     part_path(w, "hidden", layer, path);
     remove(path);
+    fmt_model_forget(w->model);
 
 fail:
     return st;
@@ -258,6 +259,7 @@ rt_status quant_part_kept(struct quant_writer *w)
     part_path(w, "kept", w->file_count, path);
     TRY(write_outputs(w, path));
     TRY(reopen(w, path, w->file_count));
+    fmt_model_forget(w->model);
 
 fail:
     return st;

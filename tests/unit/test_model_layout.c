@@ -63,6 +63,9 @@ static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
     assert_int_equal(live_bytes(dev), model_size_bytes(&size, CONTEXT) + NONE_BYTES);
     assert_int_equal(rt_model_weight_bytes(model),
                      size.projections + size.tables + size.rest);
+    assert_true(size.linear_weights == rt_model_linear_weights(model));
+    assert_true(size.stored_bits / size.linear_weights ==
+                rt_model_bits_per_weight(model));
     for (size_t i = 0; i < RT_COUNT(options); i++) {
         const uint64_t before = live_bytes(dev);
         const struct rt_engine_pages fit =
