@@ -25,6 +25,12 @@ rt_status vk_check(struct vk_device *dev, VkResult result, const char *what)
             "device '%s' cannot be used: its driver failed in %.*s; update the "
             "driver, or use another device",
             name, n, what);
+    case VK_ERROR_FEATURE_NOT_PRESENT:
+    case VK_ERROR_EXTENSION_NOT_PRESENT:
+        return rt_fail(ctx, RT_ERR_NO_DEVICE,
+                       "device '%s': its driver lists a feature and refuses it in %.*s; "
+                       "update the driver, or use --products f32",
+                       name, n, what);
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
     case VK_ERROR_TOO_MANY_OBJECTS: /* blocks of memory: a driver counts them */
         return rt_fail(ctx, RT_ERR_DEVICE_MEMORY, "device '%s' is out of memory in %.*s",

@@ -95,9 +95,9 @@ static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
     choice->spec[4] = vk_kernel_table[choice->kernel].tile_n;
     if (plan->products != RT_PRODUCTS_F16)
         return;
-    choice->spec[5] = plan->fragment_rows;
-    choice->spec[6] = plan->fragment_outputs;
-    choice->spec[7] = plan->fragment_inputs;
+    choice->spec[5] = plan->fragment.rows;
+    choice->spec[6] = plan->fragment.outputs;
+    choice->spec[7] = plan->fragment.inputs;
     choice->spec[8] = 128 / plan->subgroup_size;
 }
 
