@@ -8,7 +8,7 @@
  *   Intel has no shim there.
  *
  * FAULTLINE_TEST_VENDORS: parts of names of devices, by commas, or "all"; then every
- * constant is compiled on each, and the kernels of no plan once. Otherwise constants take
+ * constant is compiled on each, and the kernels of no plan once per driver. Otherwise constants take
  * turns among devices, so that each is compiled somewhere. Prints registers and occupancy, the worst over the constants. */
 #include "runtime/vk/vk_statistics.h"
 #include "runtime/op/weight.h"
@@ -282,6 +282,15 @@ static bool is_large_tile(uint32_t kernel)
     return k->op == RT_OP_matmul && k->tile_m >= TILE && k->tile_n >= TILE;
 }
 
+/* Whether a device is the first of its driver in the table. */
+static bool is_first(const struct vendor *v)
+{
+    for (const struct vendor *other = vendors; other < v; other++)
+        if (strcmp(other->driver, v->driver) == 0)
+            return false;
+    return true;
+}
+
 /* A kernel that the plan does not choose compiles, at least with its first constants. */
 static void check_other(struct check *c, uint32_t k)
 {
@@ -351,7 +360,7 @@ static void check_kernels(struct check *c)
             continue;
         if (vk_kernel_in_plan(rt_device_plan(c->dev), k))
             check_kernel(c, k);
-        else if (c->turn == UINT32_MAX)
+        else if (c->turn == UINT32_MAX && is_first(c->vendor))
             check_other(c, k);
     }
     printf("    %u kernels that the plan can choose, %u pipelines, %u faults, %.1f s\n",
