@@ -139,9 +139,26 @@ static uint32_t broadcast_of(const struct rt_facts *facts)
     return there ? facts->subgroup_size : 0;
 }
 
+bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products)
+{
+    return plan->products == products || plan->rounded == products;
+}
+
+/* Software devices emulate matrix units, slowly. */
+static void plan_products(const struct rt_facts *facts, enum rt_products asked,
+                          struct rt_plan *plan)
+{
+    const char *lack;
+    const bool automatic = asked == RT_PRODUCTS_AUTO;
+    const enum rt_products most = automatic ? RT_PRODUCTS_F16 : asked;
+    const bool there = rt_plan_products_there(facts, most, &lack);
+    plan->products = there && !automatic ? asked : RT_PRODUCTS_F32;
+    plan->rounded = there && !(automatic && facts->software) ? most : RT_PRODUCTS_F32;
+}
+
 static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
 {
-    if (plan->products != RT_PRODUCTS_F16)
+    if (!rt_plan_uses(plan, RT_PRODUCTS_F16))
         return;
     plan->fragment = *choose_fragment(facts, &plan->subgroup_size);
     plan->subgroup_ask = facts->subgroup_asked;
@@ -164,19 +181,18 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
     const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;
     const double rate =
         facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
-    const char *lack;
     *plan = (struct rt_plan){
         .family = family,
-        .products = rt_plan_products_there(facts, options->products, &lack)
-                        ? options->products
-                        : RT_PRODUCTS_F32,
         .kv = rt_plan_kv(options->kv, facts->software),
         .float_inputs = options->float_inputs,
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = broadcast_of(facts),
         .lanes_max = facts->lanes_max,
-        .binding_bytes_max = facts->storage_range_max,
+        .binding_bytes_max =
+            facts->allocation_max && facts->allocation_max < facts->storage_range_max
+                ? facts->allocation_max
+                : facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
         .wide_weights = family == RT_FAMILY_LANES,
         .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
@@ -187,6 +203,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .host_visible = facts->unified_memory,
         .own_memory = facts->discrete,
     };
+    plan_products(facts, options->products, plan);
     plan_fragment(facts, plan);
 }
 
@@ -216,24 +233,27 @@ bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows)
 size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
 {
     static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
-    char quirks[256] = "";
+    char quirks[256] = "", rounded[32] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < RT_QUIRK_COUNT && used < sizeof quirks; i++)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
             used += (size_t)snprintf(quirks + used, sizeof quirks - used, "%s\"%s\"",
                                      used ? "," : "", rt_quirk_table[i].name);
-    const int n =
-        snprintf(text, size,
-                 "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
-                 "\"lanes\":%u,"
-                 "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
-                 "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-                 "\"quirks\":[%s],\"loop_rounds_max\":%u%s}",
-                 rt_family_names[plan->family], rt_products_names[plan->products],
-                 rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
-                 (unsigned long long)plan->binding_bytes_max,
-                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
-                 plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "");
+    if (plan->rounded != plan->products)
+        snprintf(rounded, sizeof rounded, ",\"rounded\":\"%s\"",
+                 rt_products_names[plan->rounded]);
+    const int n = snprintf(
+        text, size,
+        "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
+        "\"lanes\":%u,"
+        "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
+        "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+        "\"quirks\":[%s],\"loop_rounds_max\":%u%s%s}",
+        rt_family_names[plan->family], rt_products_names[plan->products],
+        rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
+        (unsigned long long)plan->binding_bytes_max,
+        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+        plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
+        plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "", rounded);
     return n < 0 ? 0 : (size_t)n;
 }

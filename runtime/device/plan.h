@@ -26,6 +26,7 @@ struct rt_facts {
     uint32_t lanes_max;                  /* largest workgroup, in invocations */
     uint32_t push_bytes_max;
     uint64_t storage_range_max;          /* bytes of one storage binding */
+    uint64_t allocation_max;             /* of one allocation; 0: not told */
     uint64_t texel_count_max;            /* texels of one texel buffer */
     uint32_t storage_align, texel_align; /* offset alignment, bytes */
     uint64_t device_heap_bytes;          /* largest device-local heap */
@@ -52,13 +53,15 @@ enum rt_family {
 };
 extern const char *const rt_family_names[RT_FAMILY_COUNT];
 
-/* What products with weights are computed in. Everything but F32 rounds operands, and is
- * only ever used where it was asked for: docs/numerics.md. */
+/* What products with weights are computed in. Everything but F32 rounds operands. AUTO is an
+ * option only: F32, but F16 in training and in prompts of `generate`, on GPUs whose matrix
+ * units are right: docs/numerics.md. */
 enum rt_products {
     RT_PRODUCTS_F32 = 0,
     RT_PRODUCTS_F16,  /* both sides rounded to halves, by matrix units */
     RT_PRODUCTS_INT8, /* activations rounded to 8 bits, a scale for 32, by integer dots */
-    RT_PRODUCTS_COUNT
+    RT_PRODUCTS_COUNT,
+    RT_PRODUCTS_AUTO = RT_PRODUCTS_COUNT
 };
 extern const char *const rt_products_names[RT_PRODUCTS_COUNT];
 
@@ -78,6 +81,7 @@ enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST }
 struct rt_plan {
     enum rt_family family;
     enum rt_products products; /* of the forward pass; as asked for, else F32 */
+    enum rt_products rounded;  /* of rows whose role allows it (RT_MATMUL_MAY_ROUND) */
     enum rt_kv kv;             /* as asked for, else by the device */
     enum rt_operand_path path; /* preferred; kernels without that form use storage */
     uint32_t lanes;            /* workgroup width of lane kernels */
@@ -137,6 +141,9 @@ enum rt_kv rt_plan_kv(enum rt_kv asked, bool software);
  * text) where they do not. */
 bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
                             const char **lack);
+
+/* Whether any product is computed so. */
+bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products);
 
 /* Whether these kernels can use such a fragment in subgroups of that size. */
 bool rt_plan_fragment_fits(const struct rt_fragment *fragment, uint32_t subgroup_size);

@@ -181,7 +181,10 @@ struct model_pass {
     struct rt_adapter *adapter; /* borrowed, null: none */
     uint32_t rows;              /* capacity, a multiple of 64 */
     bool keep;                  /* backward follows: norm2 and each u keep their values */
-    struct rt_buffer *ids;      /* UPLOAD uint [rows] */
+    /* The role of the rows that are recorded from now on allows rounded products; false
+     * after model_pass_init. */
+    bool may_round;
+    struct rt_buffer *ids;          /* UPLOAD uint [rows] */
     struct rt_buffer *rope_meta;    /* UPLOAD uint [rows][4], see shaders/push.h */
     struct rt_buffer *att_meta;     /* UPLOAD uint [rows][4] */
     struct rt_buffer *mid;          /* residual after attention [rows][ld_hidden] */

@@ -192,7 +192,7 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
         .ldx = ldx,
         .ldy = s->ld_out,
         .offy = (uint32_t)row0,
-        .flags = flags_of(product),
+        .flags = flags_of(product) | (pass->may_round ? RT_MATMUL_MAY_ROUND : 0),
         .ldu = lora ? lora->ld_u : 0,
         .rank = lora ? lora->rank : 0,
         .part1 = part_row(s, run, 1),

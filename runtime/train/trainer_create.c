@@ -15,6 +15,7 @@ static rt_status create_teacher(struct rt_trainer *t)
     struct rt_device *dev = t->model->dev;
     const uint64_t row = (uint64_t)t->model->ld_hidden * 4;
     TRY(model_pass_init(&t->teacher_pass, t->teacher, NULL, t->batch.rows_max, false));
+    t->teacher_pass.may_round = true;
     TRY(model_buffer(dev, "teacher x", t->batch.rows_max * row, RT_MEMORY_DEVICE,
                      &t->teacher_x));
     TRY(model_buffer(dev, "teacher norm", t->batch.targets_max * row, RT_MEMORY_DEVICE,
@@ -149,6 +150,7 @@ rt_status rt_trainer_create_for(struct rt_model *model,
     TRY(batch_init(&t->batch, model->dev, rows, targets ? targets : rows));
     t->chunk = train_chunk_rows(model->ld_vocab, t->batch.targets_max);
     TRY(model_pass_init(&t->pass, model, adapter, t->batch.rows_max, true));
+    t->pass.may_round = true;
     TRY(backward_init(&t->backward, &t->pass, scales));
     TRY(create_head(t));
     if (t->teacher)

@@ -232,9 +232,13 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
         .pNext = &driver,
     };
+    VkPhysicalDeviceMaintenance3Properties memory = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
+        .pNext = &id,
+    };
     VkPhysicalDeviceSubgroupProperties subgroup = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
-        .pNext = &id,
+        .pNext = &memory,
     };
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -251,6 +255,7 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
     snprintf(facts->driver_name, sizeof facts->driver_name, "%s", driver.driverName);
     snprintf(facts->driver_info, sizeof facts->driver_info, "%s", driver.driverInfo);
     facts->driver_id = driver.driverID;
+    facts->allocation_max = memory.maxMemoryAllocationSize;
     /* Lavapipe always gives version 0.0.1: Mesa's own is in the text only. */
     uint32_t v[3];
     if (sscanf(driver.driverInfo, "Mesa %u.%u.%u", &v[0], &v[1], &v[2]) == 3)

@@ -62,7 +62,7 @@ static void wrong_usage_is_exit_code_2(void **state)
           "--progress maybe|auto, plain, json or none", NULL },
         { "products of no kind", NULL,
           "tool logits --products f8 --model @T --ids 1 -o x.f32", 2,
-          "--products is f32, f16 or int8, not 'f8'", NULL },
+          "--products is auto, f32, f16 or int8, not 'f8'", NULL },
         { "a cache of no kind", NULL, "tool logits --kv f8 --model @T --ids 1 -o x.f32",
           2, "--kv is auto, f32 or f16, not 'f8'", NULL },
         { "a tune that is neither", NULL,

@@ -221,6 +221,7 @@ static void check_gpu(const struct gpu *gpu)
     assert_string_equal(units, gpu->units);
     assert_int_equal(rt_plan_products_there(f, RT_PRODUCTS_INT8, &lack), gpu->int8);
     assert_int_equal(plan.family, RT_FAMILY_TILED);
+    assert_int_equal(plan.rounded, plan.products);
     assert_int_equal(plan.path, RT_PATH_STORAGE);
     assert_int_equal(plan.kv, RT_KV_F16);
     assert_int_equal(plan.lanes, 64);
@@ -299,6 +300,72 @@ static void a_lack_is_named(void **state)
     assert_true(rt_plan_products_there(&emulated, RT_PRODUCTS_INT8, &lack));
 }
 
+/* Left to itself, a GPU with matrix units rounds what its role allows, and nothing else. */
+static void roles_choose_products(void **state)
+{
+    (void)state;
+    struct rt_plan plan;
+    struct rt_facts facts = rows[3].facts; /* a GPU */
+    const struct rt_plan_options options = { .products = RT_PRODUCTS_AUTO };
+    rt_plan_make(&facts, &options, &plan);
+    assert_int_equal(plan.products, RT_PRODUCTS_F32);
+    assert_int_equal(plan.rounded, RT_PRODUCTS_F32);
+    assert_int_equal(plan.subgroup_size, 0);
+    facts.fragments = 1;
+    facts.fragment[0] = (struct rt_fragment){ .rows = 16, .outputs = 16, .inputs = 16 };
+    facts.fp16 = facts.memory_model = facts.subgroup_full = true;
+    facts.subgroup_min = facts.subgroup_max = 32;
+    rt_plan_make(&facts, &options, &plan);
+    assert_int_equal(plan.products, RT_PRODUCTS_F32);
+    assert_int_equal(plan.rounded, RT_PRODUCTS_F16);
+    assert_int_equal(plan.subgroup_size, 32);
+    const struct matmul_push judged = { .flags = MATMUL_BIAS };
+    const struct matmul_push prompt = { .flags = MATMUL_BIAS | RT_MATMUL_MAY_ROUND };
+    assert_int_equal(vk_matmul_products(&plan, &judged), RT_PRODUCTS_F32);
+    assert_int_equal(vk_matmul_products(&plan, &prompt), RT_PRODUCTS_F16);
+    facts.software = true;
+    rt_plan_make(&facts, &options, &plan);
+    assert_int_equal(plan.rounded, RT_PRODUCTS_F32);
+    const struct rt_plan_options asked = { .products = RT_PRODUCTS_F16 };
+    rt_plan_make(&facts, &asked, &plan);
+    assert_int_equal(plan.products, RT_PRODUCTS_F16);
+    assert_int_equal(vk_matmul_products(&plan, &judged), RT_PRODUCTS_F16);
+    assert_int_equal(vk_matmul_products(&plan, &prompt), RT_PRODUCTS_F16);
+}
+
+/* A weight is one buffer in one allocation: the smaller of both limits holds. */
+static void an_allocation_limits_a_binding(void **state)
+{
+    (void)state;
+    struct rt_plan plan;
+    struct rt_facts facts = rows[3].facts;
+    const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
+    facts.allocation_max = 134217728;
+    rt_plan_make(&facts, &options, &plan);
+    assert_true(plan.binding_bytes_max == 134217728);
+    facts.allocation_max = UINT64_MAX;
+    rt_plan_make(&facts, &options, &plan);
+    assert_true(plan.binding_bytes_max == facts.storage_range_max);
+}
+
+/* What a driver lists and then refuses when a device is made. */
+static void a_refused_feature_is_no_device(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    test_ctx(&ctx);
+    struct vk_device dev = { .base = { .ctx = &ctx, .info = { .name = "gpu-0:liar" } } };
+    const VkResult results[] = { VK_ERROR_FEATURE_NOT_PRESENT,
+                                 VK_ERROR_EXTENSION_NOT_PRESENT };
+    for (size_t i = 0; i < RT_COUNT(results); i++) {
+        assert_int_equal(vk_check(&dev, results[i], "vkCreateDevice(dev->physical)"),
+                         RT_ERR_NO_DEVICE);
+        assert_non_null(strstr(ctx.message, "gpu-0:liar"));
+        assert_non_null(strstr(ctx.message, "refuses it in vkCreateDevice;"));
+        assert_non_null(strstr(ctx.message, "--products f32"));
+    }
+}
+
 static void a_forced_family_is_taken(void **state)
 {
     (void)state;
@@ -355,8 +422,8 @@ static void a_plan_prints_as_json(void **state)
 static void every_field_of_a_plan_is_printed(void **state)
 {
     (void)state;
-    char text[14][512];
-    struct rt_plan plan[14];
+    char text[15][512];
+    struct rt_plan plan[15];
     const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
     for (size_t i = 0; i < RT_COUNT(plan); i++)
         rt_plan_make(&rows[0].facts, &options, &plan[i]);
@@ -373,6 +440,7 @@ static void every_field_of_a_plan_is_printed(void **state)
     plan[11].submit_flops_max++;
     plan[12].quirks ^= 1u << RT_QUIRK_slow_storage_loads;
     plan[13].loop_rounds_max++;
+    plan[14].rounded = RT_PRODUCTS_F16;
     for (size_t i = 0; i < RT_COUNT(plan); i++) {
         assert_true(rt_plan_print(&plan[i], text[i], sizeof text[i]) < sizeof text[i]);
         for (size_t j = 0; j < i; j++)
@@ -407,6 +475,9 @@ int main(void)
         cmocka_unit_test(fragments_are_for_products_in_f16),
         cmocka_unit_test(gpus_get_their_plans),
         cmocka_unit_test(a_lack_is_named),
+        cmocka_unit_test(roles_choose_products),
+        cmocka_unit_test(an_allocation_limits_a_binding),
+        cmocka_unit_test(a_refused_feature_is_no_device),
         cmocka_unit_test(a_forced_family_is_taken),
         cmocka_unit_test(sequences_are_as_long_as_loops_reach),
         cmocka_unit_test(a_plan_prints_as_json),
