@@ -1,16 +1,26 @@
 /* bench/random_gguf.c
- * A model of the exact shape of Qwen2.5-0.5B with random weights, as a GGUF file (version
- * 3): speed does not depend on what weights say. Projections are Q4_0, the tied embedding
- * Q8_0, as llama.cpp's own quantizer stores a width that 256 does not divide. The
- * vocabulary has the size of the real one and made-up words.
- * Usage: random_gguf FILE */
+ * A model with random weights, as a GGUF file (version 3): speed does not depend on what
+ * weights say. Projections are Q4_0, embedding and head Q8_0, as llama.cpp's own quantizer
+ * stores a width that 256 does not divide. 0.5B and 7B have the exact shapes of Qwen2.5, with
+ * vocabularies of the real size and made-up words; tiny is for trying things out.
+ * Usage: random_gguf FILE [0.5B|7B|tiny] */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { HIDDEN = 896, FFN = 4864, LAYERS = 24, HEADS = 14, KV = 128, VOCAB = 151936 };
+static const struct shape {
+    const char *name;
+    uint32_t hidden, ffn, layers, heads, kv_heads, vocab;
+    bool tied; /* the head is the embedding */
+} shapes[] = {
+    { "0.5B", 896, 4864, 24, 14, 2, 151936, true },
+    { "7B", 3584, 18944, 28, 28, 4, 152064, false },
+    { "tiny", 128, 384, 2, 4, 2, 1024, false },
+};
+static const struct shape *shape = &shapes[0];
+
 enum { ALIGN = 32, GGUF_U32 = 4, GGUF_F32 = 6, GGUF_STRING = 8, GGUF_ARRAY = 9 };
 enum type { F32 = 0, Q4_0 = 2, Q8_0 = 8 };
 
@@ -80,9 +90,9 @@ static void key_array(const char *key, uint32_t type, uint64_t count)
 /* The characters that byte-level BPE writes bytes as, then words of their own. */
 static void put_tokens(void)
 {
-    key_array("tokenizer.ggml.tokens", GGUF_STRING, VOCAB);
+    key_array("tokenizer.ggml.tokens", GGUF_STRING, shape->vocab);
     uint32_t moved = 256;
-    for (uint32_t i = 0; i < VOCAB; i++) {
+    for (uint32_t i = 0; i < shape->vocab; i++) {
         char text[16];
         if (i < 256) {
             const bool is_plain = (i > 32 && i < 127) || (i > 160 && i < 173) || i > 173;
@@ -99,8 +109,8 @@ static void put_tokens(void)
         }
         put_text(text);
     }
-    key_array("tokenizer.ggml.token_type", 5, VOCAB);
-    for (uint32_t i = 0; i < VOCAB; i++)
+    key_array("tokenizer.ggml.token_type", 5, shape->vocab);
+    for (uint32_t i = 0; i < shape->vocab; i++)
         put_u32(i <= 256 ? 1 : 4); /* normal, user defined */
     key_array("tokenizer.ggml.merges", GGUF_STRING, 1);
     put_text("a b");
@@ -109,27 +119,31 @@ static void put_tokens(void)
 /* Every tensor in order: gives each to `take`. */
 static void each_tensor(void (*take)(const char *, uint64_t, uint64_t, enum type))
 {
-    static const struct {
+    const uint32_t hidden = shape->hidden, ffn = shape->ffn;
+    const uint32_t kv = hidden / shape->heads * shape->kv_heads;
+    const struct {
         const char *name;
         uint32_t in, rows; /* rows 0: a vector */
         enum type type;
     } layer[] = {
-        { "attn_norm.weight", HIDDEN, 0, F32 },
-        { "attn_q.weight", HIDDEN, HIDDEN, Q4_0 },
-        { "attn_k.weight", HIDDEN, KV, Q4_0 },
-        { "attn_v.weight", HIDDEN, KV, Q4_0 },
-        { "attn_q.bias", HIDDEN, 0, F32 },
-        { "attn_k.bias", KV, 0, F32 },
-        { "attn_v.bias", KV, 0, F32 },
-        { "attn_output.weight", HIDDEN, HIDDEN, Q4_0 },
-        { "ffn_norm.weight", HIDDEN, 0, F32 },
-        { "ffn_gate.weight", HIDDEN, FFN, Q4_0 },
-        { "ffn_up.weight", HIDDEN, FFN, Q4_0 },
-        { "ffn_down.weight", FFN, HIDDEN, Q4_0 },
+        { "attn_norm.weight", hidden, 0, F32 },
+        { "attn_q.weight", hidden, hidden, Q4_0 },
+        { "attn_k.weight", hidden, kv, Q4_0 },
+        { "attn_v.weight", hidden, kv, Q4_0 },
+        { "attn_q.bias", hidden, 0, F32 },
+        { "attn_k.bias", kv, 0, F32 },
+        { "attn_v.bias", kv, 0, F32 },
+        { "attn_output.weight", hidden, hidden, Q4_0 },
+        { "ffn_norm.weight", hidden, 0, F32 },
+        { "ffn_gate.weight", hidden, ffn, Q4_0 },
+        { "ffn_up.weight", hidden, ffn, Q4_0 },
+        { "ffn_down.weight", ffn, hidden, Q4_0 },
     };
-    take("token_embd.weight", HIDDEN, VOCAB, Q8_0);
-    take("output_norm.weight", HIDDEN, 0, F32);
-    for (uint32_t l = 0; l < LAYERS; l++)
+    take("token_embd.weight", hidden, shape->vocab, Q8_0);
+    if (!shape->tied)
+        take("output.weight", hidden, shape->vocab, Q8_0);
+    take("output_norm.weight", hidden, 0, F32);
+    for (uint32_t l = 0; l < shape->layers; l++)
         for (size_t i = 0; i < sizeof layer / sizeof *layer; i++) {
             char name[64];
             snprintf(name, sizeof name, "blk.%u.%s", l, layer[i].name);
@@ -196,8 +210,12 @@ static void put_data(const char *name, uint64_t in, uint64_t rows, enum type typ
 
 int main(int argc, char **argv)
 {
-    if (argc != 2 || !(out = fopen(argv[1], "wb"))) {
-        fprintf(stderr, "usage: random_gguf FILE\n");
+    const char *name = argc > 2 ? argv[2] : shapes[0].name;
+    while (shape < shapes + sizeof shapes / sizeof *shapes && strcmp(shape->name, name))
+        shape++;
+    if (argc < 2 || argc > 3 || shape == shapes + sizeof shapes / sizeof *shapes ||
+        !(out = fopen(argv[1], "wb"))) {
+        fprintf(stderr, "usage: random_gguf FILE [0.5B|7B|tiny]\n");
         return 2;
     }
     each_tensor(count_tensor);
@@ -206,21 +224,24 @@ int main(int argc, char **argv)
     put_u64(tensor_count);
     put_u64(18);
     key_text("general.architecture", "qwen2");
-    key_text("general.name", "random weights in the shape of Qwen2.5-0.5B");
+    char title[64];
+    snprintf(title, sizeof title, "random weights in the shape of Qwen2.5-%s",
+             shape->name);
+    key_text("general.name", title);
     key_u32("general.file_type", 2);
-    key_u32("qwen2.block_count", LAYERS);
+    key_u32("qwen2.block_count", shape->layers);
     key_u32("qwen2.context_length", 32768);
-    key_u32("qwen2.embedding_length", HIDDEN);
-    key_u32("qwen2.feed_forward_length", FFN);
-    key_u32("qwen2.attention.head_count", HEADS);
-    key_u32("qwen2.attention.head_count_kv", 2);
+    key_u32("qwen2.embedding_length", shape->hidden);
+    key_u32("qwen2.feed_forward_length", shape->ffn);
+    key_u32("qwen2.attention.head_count", shape->heads);
+    key_u32("qwen2.attention.head_count_kv", shape->kv_heads);
     key_f32("qwen2.attention.layer_norm_rms_epsilon", 1e-6f);
     key_f32("qwen2.rope.freq_base", 1e6f);
     key_text("tokenizer.ggml.model", "gpt2");
     key_text("tokenizer.ggml.pre", "qwen2");
     put_tokens(); /* three keys */
-    key_u32("tokenizer.ggml.eos_token_id", VOCAB - 1);
-    key_u32("tokenizer.ggml.padding_token_id", VOCAB - 2);
+    key_u32("tokenizer.ggml.eos_token_id", shape->vocab - 1);
+    key_u32("tokenizer.ggml.padding_token_id", shape->vocab - 2);
     each_tensor(put_header);
     put_padding((uint64_t)ftell(out));
     each_tensor(put_data);

@@ -119,7 +119,8 @@ static rt_status make_engine(struct generate_work *w, uint32_t slots, uint32_t r
     const struct rt_engine_options options = { .slots = slots,
                                                .rows_max = rows_max,
                                                .context = w->prompt + w->fresh,
-                                               .no_sharing = true };
+                                               .no_sharing = true,
+                                               .round_prompts = true };
     return rt_engine_create(w->b->model, NULL, &options, out);
 }
 

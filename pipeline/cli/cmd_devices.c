@@ -16,7 +16,7 @@ json_t *cli_device_json(const struct rt_device_info *d)
                      (int)f->shared_bytes, "storage_range",
                      (json_int_t)f->storage_range_max, "heap_bytes",
                      (json_int_t)f->device_heap_bytes, "fp16", (int)f->fp16, "coopmat",
-                     (int)(f->coop_rows != 0), "int_dot", (int)f->int_dot);
+                     (int)(f->fragments != 0), "int_dot", (int)f->int_dot_signed);
 }
 
 static rt_status run(struct cli *cli)

@@ -4,6 +4,7 @@
 #include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/locate_score.h"
 #include "pipeline/cli/restore_print.h"
+#include "pipeline/cli/train_dry.h"
 #include "pipeline/locate/locate_stored.h"
 #include "runtime/base/file.h"
 #include "store/queries.h"
@@ -304,6 +305,10 @@ const struct cli_command cli_curate = { "curate",
 static const struct cli_option train_options[] = {
     RESTORE_OPTIONS,
     { "recipe", "NAME", "default, lowrank, sft, kl, dpo, dpo+sft or a control" },
+    { "dry-run", NULL,
+      "only print what training --quant takes on the device, by part (with --rank, "
+      "--tokens)" },
+    { "tokens", "N", "with --dry-run: tokens of a batch (default 1024)" },
     { NULL, NULL, NULL },
 };
 
@@ -320,6 +325,8 @@ static rt_status train_one(struct chain *c)
 static rt_status train(struct cli *cli)
 {
     const char *name = cli_value(cli, "recipe", "default");
+    if (restore_is_recipe(name) && cli_flag(cli, "dry-run"))
+        return cli_train_dry(cli);
     return restore_is_recipe(name)
                ? run_chain(cli, NULL, train_one)
                : rt_fail(&cli->ctx, RT_ERR_USAGE,

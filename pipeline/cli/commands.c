@@ -22,7 +22,9 @@ const struct cli_option cli_global_options[] = {
     { "family", "NAME",
       "kernels: lanes (CPUs), tiled (GPUs; packed weights as the file has them), auto" },
     { "products", "TYPE",
-      "f32 (default), f16 or int8: what is multiplied is rounded to it" },
+      "what is multiplied is rounded to f16 or int8, or not (f32); auto (default): f16 "
+      "in "
+      "training and in prompts of generate, on GPUs with matrix units" },
     { "kv", "TYPE",
       "KV cache: f32, f16 (half the memory, rounded), auto (f16 on GPUs; default)" },
     { "int8", "HOW",

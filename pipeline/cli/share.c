@@ -37,16 +37,19 @@ static rt_status name_of(struct cli *cli, const char *option, const char *const 
 rt_status cli_plan(struct cli *cli, struct rt_plan_options *out)
 {
     static const char *const int8[] = { "on", "off" };
+    static const char *const kinds[] = { "auto", "f32", "f16", "int8" };
+    static const enum rt_products products_of[] = { RT_PRODUCTS_AUTO, RT_PRODUCTS_F32,
+                                                    RT_PRODUCTS_F16, RT_PRODUCTS_INT8 };
     int family, products, kv, floats;
     if (name_of(cli, "family", rt_family_names, RT_FAMILY_COUNT, "auto, lanes or tiled",
                 &family) != RT_OK ||
-        name_of(cli, "products", rt_products_names, RT_PRODUCTS_COUNT, "f32, f16 or int8",
+        name_of(cli, "products", kinds, RT_COUNT(kinds), "auto, f32, f16 or int8",
                 &products) != RT_OK ||
         name_of(cli, "kv", rt_kv_names, RT_KV_COUNT, "auto, f32 or f16", &kv) != RT_OK ||
         name_of(cli, "int8", int8, 2, "on or off", &floats) != RT_OK)
         return RT_ERR_USAGE;
     *out = (struct rt_plan_options){ .family = (enum rt_family)family,
-                                     .products = (enum rt_products)products,
+                                     .products = products_of[products],
                                      .kv = (enum rt_kv)kv,
                                      .float_inputs = floats == 1 };
     return RT_OK;

@@ -154,6 +154,7 @@ static rt_status fill_reference(struct training *t)
     if (!logprob)
         return rt_fail(t->session->ctx, RT_ERR_HOST_MEMORY, "reference: no memory");
     TRY(rt_scorer_create(t->model, t->adapter, NULL, rows, &scorer));
+    rt_scorer_as_training(scorer);
     for (uint32_t i = 0; i < t->items.count; i += n) {
         const struct score_out out = { .logprob = logprob };
         n = pipe_sequences_batch(&t->items, i, rows, &targets);

@@ -312,6 +312,7 @@ rt_status pipe_generator_run(struct pipe_generator *g,
     TRY(rt_model_load(run->dev, g->path, g->engine.context, &model));
     if (run->adapter)
         TRY(rt_adapter_load(model, run->adapter, &adapter));
+    g->engine.round_prompts = true; /* --products auto; what is judged is not made here */
     TRY(rt_engine_create(model, adapter, &g->engine, &engine));
     TRY(ask(&a, engine));
 

@@ -69,27 +69,57 @@ const char *const rt_products_names[RT_PRODUCTS_COUNT] = { "f32", "f16", "int8" 
  * inputs at once. */
 enum { PRODUCT_LANES = 128, PRODUCT_SHARED = 28 << 10 };
 
-bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
-                           uint32_t subgroup_size)
+bool rt_plan_fragment_fits(const struct rt_fragment *f, uint32_t subgroup_size)
 {
-    if (!rows || !outputs || !inputs || !subgroup_size || 16 % rows || 64 % outputs ||
-        32 % inputs || PRODUCT_LANES % subgroup_size)
+    if (!f->rows || !f->outputs || !f->inputs || !subgroup_size || 16 % f->rows ||
+        64 % f->outputs || 32 % f->inputs || PRODUCT_LANES % subgroup_size)
         return false;
-    return 16 / rows * (64 / outputs) % (PRODUCT_LANES / subgroup_size) == 0;
+    return 16 / f->rows * (64 / f->outputs) % (PRODUCT_LANES / subgroup_size) == 0;
 }
 
+/* The first fragment that kernels can use in subgroups of this size; NULL: none. */
+static const struct rt_fragment *fragment_at(const struct rt_facts *facts, uint32_t size)
+{
+    for (uint32_t i = 0; i < facts->fragments; i++)
+        if (rt_plan_fragment_fits(&facts->fragment[i], size))
+            return &facts->fragment[i];
+    return NULL;
+}
+
+/* Matrix units: the smallest subgroup that a pipeline can have and a fragment fits. There a
+ * subgroup keeps fewest results, so none spills: Intel's compiler spills hundreds of
+ * registers at 32 invocations and none at 8 or 16, AMD's needs 216 of them at 64 and 168 at
+ * 32. Not asked for where there is one size only. *size is 0 where no size is known. */
+static const struct rt_fragment *choose_fragment(const struct rt_facts *facts,
+                                                 uint32_t *size)
+{
+    const struct rt_fragment *found = NULL;
+    const bool one = facts->subgroup_min == facts->subgroup_max;
+    const bool known =
+        facts->subgroup_full && facts->subgroup_min && (one || facts->subgroup_asked);
+    *size = known ? facts->subgroup_min : 0;
+    while (*size && *size <= facts->subgroup_max && !(found = fragment_at(facts, *size)))
+        *size *= 2;
+    return found;
+}
+
+/* A software device emulates integer dots like all else, so it may be asked for them. */
 bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
                             const char **lack)
 {
+    uint32_t size;
     *lack = NULL;
-    if (products == RT_PRODUCTS_F16 && !facts->coop_rows)
+    if (products == RT_PRODUCTS_F16 && facts->fragments == 0)
         *lack = "cooperative matrices of halves with sums in floats";
     else if (products == RT_PRODUCTS_F16 && (!facts->fp16 || !facts->memory_model))
         *lack = "arithmetic of halves and the Vulkan memory model";
-    else if (products == RT_PRODUCTS_F16 && !facts->subgroup_fixed)
-        *lack = "subgroups of a known size";
+    else if (products == RT_PRODUCTS_F16 && !choose_fragment(facts, &size))
+        *lack = size ? "matrix units of a shape that kernels can use"
+                     : "subgroups of a known size";
     else if (products == RT_PRODUCTS_INT8 && !facts->int_dot)
         *lack = "integer dot products";
+    else if (products == RT_PRODUCTS_INT8 && !facts->int_dot_signed && !facts->software)
+        *lack = "fast integer dot products of signed bytes (its driver emulates them)";
     else if (products != RT_PRODUCTS_F32 && facts->shared_bytes < PRODUCT_SHARED)
         *lack = "28 KiB of shared memory";
     return *lack == NULL;
@@ -109,14 +139,29 @@ static uint32_t broadcast_of(const struct rt_facts *facts)
     return there ? facts->subgroup_size : 0;
 }
 
+bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products)
+{
+    return plan->products == products || plan->rounded == products;
+}
+
+/* Software devices emulate matrix units, slowly. */
+static void plan_products(const struct rt_facts *facts, enum rt_products asked,
+                          struct rt_plan *plan)
+{
+    const char *lack;
+    const bool automatic = asked == RT_PRODUCTS_AUTO;
+    const enum rt_products most = automatic ? RT_PRODUCTS_F16 : asked;
+    const bool there = rt_plan_products_there(facts, most, &lack);
+    plan->products = there && !automatic ? asked : RT_PRODUCTS_F32;
+    plan->rounded = there && !(automatic && facts->software) ? most : RT_PRODUCTS_F32;
+}
+
 static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
 {
-    if (plan->products != RT_PRODUCTS_F16)
+    if (!rt_plan_uses(plan, RT_PRODUCTS_F16))
         return;
-    plan->fragment_rows = facts->coop_rows;
-    plan->fragment_outputs = facts->coop_outputs;
-    plan->fragment_inputs = facts->coop_inputs;
-    plan->subgroup_size = facts->subgroup_size;
+    plan->fragment = *choose_fragment(facts, &plan->subgroup_size);
+    plan->subgroup_ask = facts->subgroup_asked;
 }
 
 /* A pure function: no Vulkan call, no global, no clock. Which kernels a device may run, in
@@ -136,19 +181,18 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
     const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;
     const double rate =
         facts->software ? SOFTWARE_FLOPS_PER_SECOND : GPU_FLOPS_PER_SECOND;
-    const char *lack;
     *plan = (struct rt_plan){
         .family = family,
-        .products = rt_plan_products_there(facts, options->products, &lack)
-                        ? options->products
-                        : RT_PRODUCTS_F32,
         .kv = rt_plan_kv(options->kv, facts->software),
         .float_inputs = options->float_inputs,
         .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = broadcast_of(facts),
         .lanes_max = facts->lanes_max,
-        .binding_bytes_max = facts->storage_range_max,
+        .binding_bytes_max =
+            facts->allocation_max && facts->allocation_max < facts->storage_range_max
+                ? facts->allocation_max
+                : facts->storage_range_max,
         .texel_bytes_max = facts->texel_count_max * TEXEL_BYTES,
         .wide_weights = family == RT_FAMILY_LANES,
         .decode_rows = facts->software && !texels ? DECODE_ROWS : 0,
@@ -159,6 +203,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .host_visible = facts->unified_memory,
         .own_memory = facts->discrete,
     };
+    plan_products(facts, options->products, plan);
     plan_fragment(facts, plan);
 }
 
@@ -188,24 +233,27 @@ bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows)
 size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
 {
     static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
-    char quirks[256] = "";
+    char quirks[256] = "", rounded[32] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < RT_QUIRK_COUNT && used < sizeof quirks; i++)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
             used += (size_t)snprintf(quirks + used, sizeof quirks - used, "%s\"%s\"",
                                      used ? "," : "", rt_quirk_table[i].name);
-    const int n =
-        snprintf(text, size,
-                 "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
-                 "\"lanes\":%u,"
-                 "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
-                 "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-                 "\"quirks\":[%s],\"loop_rounds_max\":%u%s}",
-                 rt_family_names[plan->family], rt_products_names[plan->products],
-                 rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
-                 (unsigned long long)plan->binding_bytes_max,
-                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
-                 plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "");
+    if (plan->rounded != plan->products)
+        snprintf(rounded, sizeof rounded, ",\"rounded\":\"%s\"",
+                 rt_products_names[plan->rounded]);
+    const int n = snprintf(
+        text, size,
+        "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
+        "\"lanes\":%u,"
+        "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
+        "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+        "\"quirks\":[%s],\"loop_rounds_max\":%u%s%s}",
+        rt_family_names[plan->family], rt_products_names[plan->products],
+        rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
+        (unsigned long long)plan->binding_bytes_max,
+        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+        plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
+        plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "", rounded);
     return n < 0 ? 0 : (size_t)n;
 }

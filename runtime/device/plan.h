@@ -5,6 +5,12 @@
 
 #include "runtime/base/rt.h"
 
+/* What a subgroup multiplies at once: [rows][inputs] with [inputs][outputs]. */
+struct rt_fragment {
+    uint32_t rows, outputs, inputs;
+};
+enum { RT_FRAGMENTS_MAX = 8 };
+
 /* What a device says about itself. Filled once by vk_probe.c; no choices here. */
 struct rt_facts {
     char device_name[256];
@@ -20,16 +26,21 @@ struct rt_facts {
     uint32_t lanes_max;                  /* largest workgroup, in invocations */
     uint32_t push_bytes_max;
     uint64_t storage_range_max;          /* bytes of one storage binding */
+    uint64_t allocation_max;             /* of one allocation; 0: not told */
     uint64_t texel_count_max;            /* texels of one texel buffer */
     uint32_t storage_align, texel_align; /* offset alignment, bytes */
     uint64_t device_heap_bytes;          /* largest device-local heap */
     bool unified_memory;                 /* device-local memory is host-visible */
-    bool fp16, int_dot, memory_model;
-    bool subgroup_fixed; /* a kernel can rely on subgroup_size */
-    /* Fragment of halves with sums in floats that a subgroup multiplies at once (matrix
-     * units): rows, outputs, inputs. The first of the driver's that kernels can use; 0:
-     * none. */
-    uint32_t coop_rows, coop_outputs, coop_inputs;
+    bool fp16, memory_model;
+    bool int_dot;        /* integer dot products; a driver may emulate them */
+    bool int_dot_signed; /* of four signed bytes at once, faster than other code */
+    /* Sizes that compute pipelines may have subgroups of; 0: the driver does not say. */
+    uint32_t subgroup_min, subgroup_max;
+    bool subgroup_asked; /* a compute pipeline can ask for one of these sizes */
+    bool subgroup_full;  /* and for subgroups without missing invocations */
+    /* Of halves with sums in floats, in the driver's order: matrix units. */
+    struct rt_fragment fragment[RT_FRAGMENTS_MAX];
+    uint32_t fragments;
     float timestamp_ns; /* 0: no timestamps */
     uint32_t timestamp_bits;
 };
@@ -42,13 +53,15 @@ enum rt_family {
 };
 extern const char *const rt_family_names[RT_FAMILY_COUNT];
 
-/* What products with weights are computed in. Everything but F32 rounds operands, and is
- * only ever used where it was asked for: docs/numerics.md. */
+/* What products with weights are computed in. Everything but F32 rounds operands. AUTO is an
+ * option only: F32, but F16 in training and in prompts of `generate`, on GPUs whose matrix
+ * units are right: docs/numerics.md. */
 enum rt_products {
     RT_PRODUCTS_F32 = 0,
     RT_PRODUCTS_F16,  /* both sides rounded to halves, by matrix units */
     RT_PRODUCTS_INT8, /* activations rounded to 8 bits, a scale for 32, by integer dots */
-    RT_PRODUCTS_COUNT
+    RT_PRODUCTS_COUNT,
+    RT_PRODUCTS_AUTO = RT_PRODUCTS_COUNT
 };
 extern const char *const rt_products_names[RT_PRODUCTS_COUNT];
 
@@ -68,6 +81,7 @@ enum rt_operand_path { RT_PATH_STORAGE, RT_PATH_TEXEL, RT_PATH_TEXEL_BROADCAST }
 struct rt_plan {
     enum rt_family family;
     enum rt_products products; /* of the forward pass; as asked for, else F32 */
+    enum rt_products rounded;  /* of rows whose role allows it (RT_MATMUL_MAY_ROUND) */
     enum rt_kv kv;             /* as asked for, else by the device */
     enum rt_operand_path path; /* preferred; kernels without that form use storage */
     uint32_t lanes;            /* workgroup width of lane kernels */
@@ -75,9 +89,12 @@ struct rt_plan {
                                    memory (the subgroup; of four, by quad
                                    operations); 0: kernels do not do it */
     uint32_t lanes_max;        /* largest workgroup, in invocations */
-    /* Products in F16 only: rows, outputs and inputs of the fragment of matrix units, and
-     * the size of subgroup that kernels ask the driver for. 0: other products. */
-    uint32_t fragment_rows, fragment_outputs, fragment_inputs, subgroup_size;
+    /* Products in F16 only: the fragment of matrix units, and the size of the subgroups
+     * among which a kernel divides its tile; subgroup_ask: the driver is asked for it, else
+     * it has no other. 0: other products. */
+    struct rt_fragment fragment;
+    uint32_t subgroup_size;
+    bool subgroup_ask;
     uint64_t binding_bytes_max; /* storage range no binding may exceed */
     uint64_t texel_bytes_max;   /* larger bindings are read by storage */
     bool wide_weights;       /* packed weights have float scales and codes of 4 or 8 bits,
@@ -125,9 +142,11 @@ enum rt_kv rt_plan_kv(enum rt_kv asked, bool software);
 bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
                             const char **lack);
 
-/* Whether these kernels can use such a fragment (rows, outputs, inputs). */
-bool rt_plan_fragment_fits(uint32_t rows, uint32_t outputs, uint32_t inputs,
-                           uint32_t subgroup_size);
+/* Whether any product is computed so. */
+bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products);
+
+/* Whether these kernels can use such a fragment in subgroups of that size. */
+bool rt_plan_fragment_fits(const struct rt_fragment *fragment, uint32_t subgroup_size);
 
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan);

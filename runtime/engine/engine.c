@@ -10,7 +10,7 @@ enum { ROWS_MAX_DEFAULT = 256 };
 /* Row counts a step is recorded for; a step uses the first that holds its rows. */
 static const uint32_t bucket_rows[] = { 1,  2,  4,   8,   16,  32,  48,
                                         64, 96, 128, 160, 192, 224, 256 };
-static_assert(RT_COUNT(bucket_rows) <= BUCKETS_MAX, "buckets");
+static_assert(2 * RT_COUNT(bucket_rows) <= BUCKETS_MAX, "buckets");
 
 static uint32_t head_rows_of(const struct rt_engine *e, uint32_t rows)
 {
@@ -46,6 +46,7 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
     TRY(rt_list_create(m->dev, "decode step", &bucket->list));
     struct rt_list *list = bucket->list;
     rt_list_context(list, e->options.context / 2.0);
+    e->pass.may_round = bucket->may_round;
 
     model_record_embed(&e->pass, list, bucket->rows, e->x);
     for (uint32_t l = 0; l < m->config.layers; l++) {
@@ -92,6 +93,24 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
 
 fail:
     rt_list_destroy(&bucket->list);
+    return st;
+}
+
+static rt_status record_buckets(struct rt_engine *e, bool may_round)
+{
+    rt_status st;
+    for (size_t i = 0; i < RT_COUNT(bucket_rows); i++) {
+        if (bucket_rows[i] > e->options.rows_max)
+            break;
+        struct bucket *b = &e->buckets[e->bucket_count++];
+        b->rows = bucket_rows[i];
+        b->head_rows = head_rows_of(e, b->rows);
+        b->may_round = may_round;
+        TRY(record_bucket(e, b));
+    }
+    return RT_OK;
+
+fail:
     return st;
 }
 
@@ -278,20 +297,18 @@ rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
     e->model = model;
     e->adapter = adapter;
     e->options = settled(options);
+    const struct rt_plan *plan = rt_device_plan(model->dev);
+    if (plan->rounded == plan->products) /* nothing differs by role */
+        e->options.round_prompts = false;
     e->pages_per_slot = pages_of(options->context);
     e->ld_kv = cache_stride(&model->config);
     TRY(choose_pages(e));
     TRY(pages_create(ctx, e->options.pages, &e->pages));
     TRY(create_host(e, ctx));
     TRY(create_buffers(e));
-    for (size_t i = 0; i < RT_COUNT(bucket_rows); i++) {
-        if (bucket_rows[i] > e->options.rows_max)
-            break;
-        struct bucket *b = &e->buckets[e->bucket_count++];
-        b->rows = bucket_rows[i];
-        b->head_rows = head_rows_of(e, b->rows);
-        TRY(record_bucket(e, b));
-    }
+    TRY(record_buckets(e, false));
+    if (e->options.round_prompts)
+        TRY(record_buckets(e, true));
     *out = e;
     return RT_OK;
 

@@ -21,12 +21,14 @@ struct rt_sampling {
 };
 
 struct rt_engine_options {
-    uint32_t slots;    /* requests at once, 1 .. 64; 0: 64 */
-    uint32_t rows_max; /* token rows per step, a multiple of 64; 0: 256 */
-    uint32_t context;  /* longest prompt + answer, tokens */
-    uint32_t pages;    /* of 16 tokens in the cache; 0: what all slots can use. Less than
+    uint32_t slots;     /* requests at once, 1 .. 64; 0: 64 */
+    uint32_t rows_max;  /* token rows per step, a multiple of 64; 0: 256 */
+    uint32_t context;   /* longest prompt + answer, tokens */
+    uint32_t pages;     /* of 16 tokens in the cache; 0: what all slots can use. Less than
                              that where memory is less; requests then wait for pages. */
-    bool no_sharing;   /* every request computes all of its tokens (tests, timing) */
+    bool no_sharing;    /* every request computes all of its tokens (tests, timing) */
+    bool round_prompts; /* products of prompts as struct rt_plan.rounded says; generated
+                              tokens never. A step then computes either. */
     uint32_t stop_ids[12]; /* generation ends after one of these: the 8 of a config and
                               others (rt_engine_stop_at) */
     uint32_t stop_count;

@@ -8,12 +8,13 @@
 #include "runtime/engine/pages.h"
 #include "runtime/model/model_impl.h"
 
-enum { PAGE = PAGES_TOKENS, SLOTS_MAX = 64, BUCKETS_MAX = 16, STAT_WORDS = 8 };
+enum { PAGE = PAGES_TOKENS, SLOTS_MAX = 64, BUCKETS_MAX = 28, STAT_WORDS = 8 };
 #define NO_INDEX UINT32_MAX
 
 /* The forward pass of a step of up to `rows` rows. */
 struct bucket {
     uint32_t rows, head_rows;
+    bool may_round; /* of prompts, whose products may be rounded */
     struct rt_list *list;
 };
 
@@ -61,7 +62,8 @@ struct rt_engine {
 /* What a step holds. */
 struct step {
     uint32_t rows, heads;
-    double keys; /* summed over rows */
+    bool may_round; /* its rows are of prompts; set where prompts are rounded only */
+    double keys;    /* summed over rows */
 };
 
 /* Tokens of a request so far: prompt, chosen and forced. */

@@ -88,7 +88,8 @@ static rt_status run_step(struct rt_engine *e, const struct rt_engine_calls *cal
     const struct step step = engine_schedule(e);
     assert(step.rows > 0);
     uint32_t b = 0;
-    while (e->buckets[b].rows < step.rows || e->buckets[b].head_rows < step.heads)
+    while (e->buckets[b].rows < step.rows || e->buckets[b].head_rows < step.heads ||
+           e->buckets[b].may_round != step.may_round)
         b++;
     assert(b < e->bucket_count);
     engine_fill_padding(e, &step, &e->buckets[b]);

@@ -68,6 +68,13 @@ static bool may_share(const struct rt_engine *e, const struct slot *s)
     return !e->options.no_sharing && s->request.assumed == 0;
 }
 
+/* Whether page `page` may be of others too: its bits must not depend on who made it, so
+ * where prompts are rounded all of its tokens are of the prompt. */
+static bool is_common(const struct rt_engine *e, const struct slot *s, uint32_t page)
+{
+    return !e->options.round_prompts || (page + 1) * PAGE <= s->request.n_prompt;
+}
+
 static void copy_page(const struct slot *s, uint32_t page, uint32_t tokens[PAGE])
 {
     for (uint32_t i = 0; i < PAGE; i++)
@@ -81,7 +88,8 @@ static uint32_t share(struct rt_engine *e, uint32_t slot)
     struct slot *s = &e->slots[slot];
     uint32_t *row = table_row(e, slot), tokens[PAGE];
     const uint32_t before = s->done, known = engine_known(s);
-    while (may_share(e, s) && s->done == s->named * PAGE && s->done + PAGE <= known) {
+    while (may_share(e, s) && s->done == s->named * PAGE && s->done + PAGE <= known &&
+           is_common(e, s, s->named)) {
         copy_page(s, s->named, tokens);
         const uint32_t page = pages_find(e->pages, s->chain, tokens);
         if (page == PAGES_NONE)
@@ -103,7 +111,8 @@ static void publish(struct rt_engine *e, uint32_t slot)
 {
     struct slot *s = &e->slots[slot];
     uint32_t tokens[PAGE];
-    while (may_share(e, s) && (s->named + 1) * PAGE <= s->done) {
+    while (may_share(e, s) && (s->named + 1) * PAGE <= s->done &&
+           is_common(e, s, s->named)) {
         copy_page(s, s->named, tokens);
         s->chain =
             pages_publish(e->pages, table_row(e, slot)[s->named], s->chain, tokens);
@@ -235,30 +244,58 @@ static void want_head(struct rt_engine *e, struct slot *s, struct step *step)
     s->head_row = h;
 }
 
-/* Decoding rows first, then as much as fits of prompts and forced tokens. */
-struct step engine_schedule(struct rt_engine *e)
+/* Whether the slot's next row is of this step: of any, unless prompts are rounded. */
+static bool has_role(const struct rt_engine *e, const struct slot *s,
+                     const struct step *step)
 {
-    struct step step = { 0 };
-    settle(e);
+    return !e->options.round_prompts ||
+           (s->done < s->request.n_prompt) == step->may_round;
+}
+
+/* Whether any slot with memory has a row of a prompt to compute: such rows go first. */
+static bool has_prompt(const struct rt_engine *e)
+{
+    for (uint32_t at = 0; at < e->active; at++) {
+        const struct slot *s = &e->slots[e->order[at]];
+        if (s->pages > 0 && s->done < s->request.n_prompt)
+            return true;
+    }
+    return false;
+}
+
+/* One row of each slot that has but one to compute, generated. */
+static void fill_decoding(struct rt_engine *e, struct step *step)
+{
     for (uint32_t at = 0; at < e->active; at++) {
         const uint32_t slot = e->order[at];
         struct slot *s = &e->slots[slot];
         s->step_rows = 0;
         s->head_row = NO_INDEX;
         if (s->pages == 0 || s->done < s->request.n_prompt ||
-            engine_known(s) - s->done != 1)
+            engine_known(s) - s->done != 1 || !has_role(e, s, step))
             continue;
-        fill_row(e, slot, &step);
-        want_head(e, s, &step);
+        fill_row(e, slot, step);
+        want_head(e, s, step);
     }
+}
+
+/* Decoding rows first, then as much as fits of prompts and forced tokens. */
+struct step engine_schedule(struct rt_engine *e)
+{
+    struct step step = { 0 };
+    settle(e);
+    step.may_round = e->options.round_prompts && has_prompt(e);
+    fill_decoding(e, &step);
     for (uint32_t at = 0; at < e->active && step.rows < e->options.rows_max; at++) {
         const uint32_t slot = e->order[at];
         struct slot *s = &e->slots[slot];
         if (s->pages == 0 || s->step_rows != 0)
             continue;
-        while (s->done < engine_known(s) && step.rows < e->options.rows_max) {
+        while (s->done < engine_known(s) && step.rows < e->options.rows_max &&
+               has_role(e, s, &step)) {
             e->stats.rows_shared += share(e, slot);
-            fill_row(e, slot, &step);
+            if (has_role(e, s, &step))
+                fill_row(e, slot, &step);
         }
         if (s->step_rows && s->done == engine_known(s))
             want_head(e, s, &step);

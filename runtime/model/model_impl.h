@@ -39,15 +39,20 @@ struct model_table {
     struct model_weight part[MODEL_TABLE_PARTS_MAX];
 };
 
-/* Consecutive parts of a group in one weight, whose row 0 is that of part0. */
+/* Rows of a group in one weight: from row0 of the group on, weight.shape.out_pad of them.
+ * part0 is the first part that has rows in it, `parts` how many have: whole parts that are
+ * stored alike, or, of a weight that exceeds what the device binds, what fits. */
 struct model_run {
     uint32_t part0, parts;
+    uint32_t row0; /* a multiple of RT_WEIGHT_OUT_PAD */
     struct model_weight weight;
 };
 
+enum { MODEL_RUNS_MAX = 16 };
+
 struct model_runs {
     uint32_t count;
-    struct model_run run[MODEL_PARTS_MAX];
+    struct model_run run[MODEL_RUNS_MAX];
 };
 
 struct model_layer {
@@ -98,12 +103,18 @@ struct model_part {
  * widest input. */
 uint32_t model_order_stride(const struct model_group_shape shape[MODEL_GROUP_COUNT]);
 /* Parts of a group of a layer, and the runs they make: sizes only, no buffers. `order`
- * is [MODEL_PARTS_MAX][stride]. */
-RT_CHECKED rt_status model_plan_group(struct fmt_model *file,
+ * is [MODEL_PARTS_MAX][stride]. dev: whose bindings the runs fit; NULL: they may have
+ * any size. */
+RT_CHECKED rt_status model_plan_group(struct fmt_model *file, struct rt_device *dev,
                                       const struct model_group_shape *shape,
                                       uint32_t layer, uint32_t *order, uint32_t stride,
                                       struct model_part parts[MODEL_PARTS_MAX],
                                       struct model_runs *runs);
+/* The rows of a part that lie in a run: the first of the part's own, and the first in the
+ * run; returns how many. */
+uint32_t model_rows_in_run(const struct model_group_shape *shape,
+                           const struct model_run *run, uint32_t part, uint32_t *of_part,
+                           uint32_t *of_run);
 /* Words of a row of inputs in 8 bits of a weight: codes and the texel of the scale. */
 uint32_t model_int8_words(const struct rt_weight_shape *shape);
 /* Passes that are made from now on have room for such rows of any layer: one that is loaded
@@ -170,7 +181,10 @@ struct model_pass {
     struct rt_adapter *adapter; /* borrowed, null: none */
     uint32_t rows;              /* capacity, a multiple of 64 */
     bool keep;                  /* backward follows: norm2 and each u keep their values */
-    struct rt_buffer *ids;      /* UPLOAD uint [rows] */
+    /* The role of the rows that are recorded from now on allows rounded products; false
+     * after model_pass_init. */
+    bool may_round;
+    struct rt_buffer *ids;          /* UPLOAD uint [rows] */
     struct rt_buffer *rope_meta;    /* UPLOAD uint [rows][4], see shaders/push.h */
     struct rt_buffer *att_meta;     /* UPLOAD uint [rows][4] */
     struct rt_buffer *mid;          /* residual after attention [rows][ld_hidden] */

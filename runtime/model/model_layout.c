@@ -2,6 +2,7 @@
  * Plans where each weight of a model lies on a device and what it takes, before
  * anything is allocated. */
 #include "runtime/model/model_impl.h"
+#include "runtime/op/weight_blocks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,8 +52,73 @@ static bool stored_alike(const struct model_part *a, const struct model_part *b)
            memcmp(a->order, b->order, s->in * sizeof *a->order) == 0;
 }
 
-rt_status model_plan_group(struct fmt_model *file, const struct model_group_shape *s,
-                           uint32_t layer, uint32_t *order, uint32_t stride,
+/* Rows of a weight that the device binds at once, in 32 bits too if its plan decodes
+ * weights; 0: none. Where it can be, in whole blocks of a product's sum, so that sums over
+ * outputs (gradients) begin anew where they would have anyway. */
+static uint32_t rows_bound(const struct rt_plan *plan, const struct rt_weight_shape *s)
+{
+    struct rt_weight_shape piece = *s;
+    piece.out = piece.out_pad = RT_WEIGHT_OUT_PAD;
+    const uint64_t grid = 16ull * rt_weight_grid_texels(s->form);
+    const uint64_t codes = rt_weight_code_bytes(&piece);
+    const uint64_t scales = s->bits < 16 ? rt_weight_scale_bytes(&piece) - grid : 0;
+    const uint64_t floats =
+        plan->decode_rows ? sizeof(float) * s->in_pad * (uint64_t)RT_WEIGHT_OUT_PAD : 0;
+    uint64_t bytes = codes > scales ? codes : scales;
+    bytes = floats > bytes ? floats : bytes;
+    const uint64_t most =
+        plan->binding_bytes_max > grid ? (plan->binding_bytes_max - grid) / bytes : 0;
+    const uint64_t rows = most * RT_WEIGHT_OUT_PAD;
+    if (rows >= UINT32_MAX - PRODUCT_BLOCK)
+        return UINT32_MAX;
+    return (uint32_t)(rows < PRODUCT_BLOCK ? rows : rows / PRODUCT_BLOCK * PRODUCT_BLOCK);
+}
+
+uint32_t model_rows_in_run(const struct model_group_shape *s, const struct model_run *run,
+                           uint32_t part, uint32_t *of_part, uint32_t *of_run)
+{
+    const uint32_t first = s->row0[part], last = first + s->out[part];
+    const uint32_t from = first > run->row0 ? first : run->row0;
+    const uint32_t end = run->row0 + run->weight.shape.out_pad;
+    const uint32_t to = last < end ? last : end;
+    *of_part = from - first;
+    *of_run = from - run->row0;
+    return from < to ? to - from : 0;
+}
+
+/* Adds rows [row0, end) of a group, of parts [part0, part1), which are stored alike. */
+static rt_status add_runs(struct rt_device *dev, const struct model_group_shape *s,
+                          const struct model_part *parts, uint32_t part0, uint32_t part1,
+                          struct model_runs *runs)
+{
+    const uint32_t end = part1 < s->parts ? s->row0[part1] : s->out_pad;
+    const uint32_t most =
+        dev ? rows_bound(rt_device_plan(dev), &parts[part0].shape) : UINT32_MAX;
+    for (uint32_t row = s->row0[part0]; row < end;) {
+        if (runs->count == MODEL_RUNS_MAX || most == 0)
+            return rt_fail(rt_device_ctx(dev), RT_ERR_NO_DEVICE,
+                           "'%s': device '%s' binds at most %u of its %u rows at once; "
+                           "use another device (faultline devices)",
+                           parts[part0].name, rt_device_info_of(dev)->name, most,
+                           end - s->row0[part0]);
+        const uint32_t rows = end - row < most ? end - row : most;
+        struct model_run *run = &runs->run[runs->count++];
+        *run = (struct model_run){ .part0 = part0, .row0 = row };
+        while (run->part0 + 1 < part1 && s->row0[run->part0 + 1] <= row)
+            run->part0++;
+        for (uint32_t p = run->part0; p < part1 && s->row0[p] < row + rows; p++)
+            run->parts++;
+        run->weight.shape = parts[part0].shape;
+        run->weight.int8 = parts[part0].inputs != FMT_INPUTS_FLOATS;
+        run->weight.shape.out = run->weight.shape.out_pad = rows;
+        row += rows;
+    }
+    return RT_OK;
+}
+
+rt_status model_plan_group(struct fmt_model *file, struct rt_device *dev,
+                           const struct model_group_shape *s, uint32_t layer,
+                           uint32_t *order, uint32_t stride,
                            struct model_part parts[MODEL_PARTS_MAX],
                            struct model_runs *runs)
 {
@@ -70,12 +136,7 @@ rt_status model_plan_group(struct fmt_model *file, const struct model_group_shap
     for (uint32_t p = 0, end; p < s->parts; p = end) {
         for (end = p + 1; end < s->parts && stored_alike(&parts[p], &parts[end]);)
             end++;
-        struct model_run *run = &runs->run[runs->count++];
-        *run = (struct model_run){ .part0 = p, .parts = end - p };
-        run->weight.shape = parts[p].shape;
-        run->weight.int8 = parts[p].inputs != FMT_INPUTS_FLOATS;
-        run->weight.shape.out = run->weight.shape.out_pad =
-            (end < s->parts ? s->row0[end] : s->out_pad) - s->row0[p];
+        TRY(add_runs(dev, s, parts, p, end, runs));
     }
     return RT_OK;
 
@@ -159,7 +220,7 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
         const struct model_group_shape *s = &size->shape[g];
         struct model_part parts[MODEL_PARTS_MAX];
         struct model_runs runs;
-        TRY(model_plan_group(file, s, layer, order, stride, parts, &runs));
+        TRY(model_plan_group(file, NULL, s, layer, order, stride, parts, &runs));
         TRY(add_stored(file, s, parts, size));
         for (uint32_t r = 0; r < runs.count; r++) {
             size->projections += rt_weight_bytes(&runs.run[r].weight.shape);
@@ -172,6 +233,7 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
             size->rest += 2ull * s->ld_in * sizeof(uint32_t);
             size->ld_columns = s->ld_in > size->ld_columns ? s->ld_in : size->ld_columns;
         }
+        size->in_pads[g] += runs.run[0].weight.shape.in_pad;
         if (model_has_bias(c, (enum model_group)g))
             size->rest += s->out_pad * sizeof(float);
     }
@@ -182,6 +244,14 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
 
 fail:
     return st;
+}
+
+uint32_t model_table_rows(const struct rt_plan *plan, const struct rt_weight_shape *table)
+{
+    const uint64_t row_bytes = (uint64_t)table->in_pad * sizeof(float);
+    const uint64_t most = plan->binding_bytes_max / row_bytes;
+    const uint32_t rows = (uint32_t)(most < table->out_pad ? most : table->out_pad);
+    return rows / RT_WEIGHT_OUT_PAD * RT_WEIGHT_OUT_PAD;
 }
 
 rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
@@ -199,9 +269,11 @@ rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory to look at a model");
     TRY(fmt_weight_shape(file, "model.embed_tokens", c->vocab, c->hidden, &table));
     out->tables = rt_weight_bytes(&table);
+    out->head = table;
     if (fmt_has_head(file)) {
         TRY(fmt_weight_shape(file, "lm_head", c->vocab, c->hidden, &table));
         out->tables += rt_weight_bytes(&table);
+        out->head = table;
     }
     for (uint32_t l = 0; l < c->layers; l++)
         TRY(add_layer(file, l, order, out));

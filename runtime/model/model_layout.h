@@ -5,6 +5,7 @@
 #define RUNTIME_MODEL_MODEL_LAYOUT_H
 
 #include "runtime/model/model.h"
+#include "runtime/op/weight.h"
 
 /* Shapes of the four groups, the same for every layer. */
 void model_group_shapes(const struct fmt_config *config,
@@ -20,12 +21,18 @@ struct model_size {
     uint64_t file;        /* of the tensors in the files */
     uint64_t decoded;     /* the largest packed weight in 32 bits: scratch of a pass */
     double linear_weights, stored_bits; /* of the projections; what they take in files */
-    uint32_t ld_columns; /* of inputs in a stored order; 0: no weight has one */
-    uint32_t ld_int8;    /* of inputs in 8 bits, words; 0: all stay floats */
+    uint32_t ld_columns;         /* of inputs in a stored order; 0: no weight has one */
+    uint32_t ld_int8;            /* of inputs in 8 bits, words; 0: all stay floats */
+    struct rt_weight_shape head; /* of the head, or of the embedding if they are one */
+    /* Stored inputs of the first weight of each group, of all layers together. */
+    uint64_t in_pads[MODEL_GROUP_COUNT];
 };
 
 RT_CHECKED rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
                                    struct model_size *out);
+/* Rows of a table that a device binds at once, in 32 bits too; a multiple of 64. */
+uint32_t model_table_rows(const struct rt_plan *plan,
+                          const struct rt_weight_shape *table);
 /* All of it for contexts of `positions` tokens. */
 uint64_t model_size_bytes(const struct model_size *size, uint32_t positions);
 /* Of the activations of one pass of `rows` rows without adapter (model_pass_init), without

@@ -155,14 +155,16 @@ static rt_status load_run(struct loader *l, const struct model_group_shape *s,
     rt_status st;
     struct fmt_stored stored;
     const struct model_part *first = &parts[run->part0];
-    const uint32_t end = run->part0 + run->parts, row0 = s->row0[run->part0];
+    const uint32_t end = run->part0 + run->parts;
     struct model_weight *w = &run->weight;
     TRY(make_weight(l, first->name, w));
     for (uint32_t p = run->part0; p < end; p++) {
-        TRY(fill_weight(l, parts[p].name, w, s->row0[p] - row0, 0, s->out[p]));
+        uint32_t of_part, of_run;
+        const uint32_t rows = model_rows_in_run(s, run, p, &of_part, &of_run);
+        TRY(fill_weight(l, parts[p].name, w, of_run, of_part, rows));
         TRY(fmt_weight_stored(l->file, parts[p].name, &stored));
-        l->model->linear_weights += (double)s->out[p] * s->in;
-        l->model->bits_per_weight += stored.bits;
+        l->model->linear_weights += (double)rows * s->in;
+        l->model->bits_per_weight += of_part == 0 ? stored.bits : 0;
     }
     if (first->moved)
         TRY(put_order(l, first, s->ld_in, w));
@@ -180,7 +182,8 @@ static rt_status load_group(struct loader *l, uint32_t layer, enum model_group g
     const struct model_group_shape *s = &l->model->shape[g];
     struct model_runs *runs = &l->model->layers[layer].group[g];
     struct model_part parts[MODEL_PARTS_MAX];
-    TRY(model_plan_group(l->file, s, layer, l->order, l->stride, parts, runs));
+    TRY(model_plan_group(l->file, l->model->dev, s, layer, l->order, l->stride, parts,
+                         runs));
     for (uint32_t r = 0; r < runs->count; r++)
         TRY(load_run(l, s, parts, &runs->run[r]));
     return RT_OK;
@@ -306,17 +309,13 @@ fail:
 /* Cuts a table into parts that the device binds, decoded to floats too. */
 static rt_status cut_table(struct loader *l, const char *name, struct model_table *t)
 {
-    const uint64_t row_bytes = (uint64_t)t->shape.in_pad * sizeof(float);
-    const uint64_t most = rt_device_plan(l->model->dev)->binding_bytes_max / row_bytes;
-    const uint32_t rows = (uint32_t)(most < t->shape.out_pad ? most : t->shape.out_pad);
-    t->part_rows = rows / RT_WEIGHT_OUT_PAD * RT_WEIGHT_OUT_PAD;
+    t->part_rows = model_table_rows(rt_device_plan(l->model->dev), &t->shape);
     if ((uint64_t)t->part_rows * MODEL_TABLE_PARTS_MAX < t->shape.out)
-        return rt_fail(
-            l->ctx, RT_ERR_NO_DEVICE,
-            "'%s' of %u x %u: device '%s' binds at most %llu rows at once; use "
-            "another device (faultline devices)",
-            name, t->shape.out, t->shape.in, rt_device_info_of(l->model->dev)->name,
-            (unsigned long long)most);
+        return rt_fail(l->ctx, RT_ERR_NO_DEVICE,
+                       "'%s' of %u x %u: device '%s' binds at most %u rows at once; use "
+                       "another device (faultline devices)",
+                       name, t->shape.out, t->shape.in,
+                       rt_device_info_of(l->model->dev)->name, t->part_rows);
     t->count = (t->shape.out + t->part_rows - 1) / t->part_rows;
     for (uint32_t i = 0; i < t->count; i++) {
         struct rt_weight_shape *s = &t->part[i].shape;
@@ -453,6 +452,8 @@ static rt_status check_fits(struct loader *l, const char *folder)
     if (l->model->stream) {
         size.projections = 2 * size.projections / size.config.layers;
         l->model->stream_decoded = widest_decoded(&size);
+        if (l->model->stream_decoded > rt_device_plan(l->model->dev)->binding_bytes_max)
+            l->model->stream_decoded = rt_device_plan(l->model->dev)->binding_bytes_max;
     }
     const uint64_t need = model_size_bytes(&size, l->model->positions);
     const uint64_t have = rt_device_memory_left(l->model->dev);

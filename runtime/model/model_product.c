@@ -68,9 +68,11 @@ static uint32_t part_row(const struct model_group_shape *s, const struct model_r
                          uint32_t part)
 {
     const uint32_t end = run->weight.shape.out_pad;
-    if (part <= run->part0)
+    if (part >= s->parts)
+        return end;
+    if (s->row0[part] <= run->row0)
         return 0;
-    return part < run->part0 + run->parts ? s->row0[part] - s->row0[run->part0] : end;
+    return s->row0[part] - run->row0 < end ? s->row0[part] - run->row0 : end;
 }
 
 /* A group's product: where its input and output lie, and what belongs to it. */
@@ -128,7 +130,7 @@ static void record_int8_run(struct model_pass *pass, struct rt_list *list, uint3
     const struct model_group_shape *s = &m->shape[product->group];
     const struct model_weight *w = &run->weight;
     const struct model_lora *lora = product->lora;
-    const uint64_t row0 = s->row0[run->part0];
+    const uint64_t row0 = run->row0;
     const struct rt_slice none = model_slice(m->none);
     uint32_t ldx;
     const struct rt_slice x = input_of(pass, list, rows, product, run, &ldx);
@@ -172,7 +174,7 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
     const struct model_group_shape *s = &m->shape[product->group];
     const struct rt_weight_shape *w = &run->weight.shape;
     const struct model_lora *lora = product->lora;
-    const uint64_t row0 = s->row0[run->part0];
+    const uint64_t row0 = run->row0;
     const bool decode = rt_plan_decodes(rt_device_plan(m->dev), w->bits, rows);
     assert(!decode || pass->decoded);
     assert(!lora || pass->u[product->group]);
@@ -190,7 +192,7 @@ static void record_run(struct model_pass *pass, struct rt_list *list, uint32_t r
         .ldx = ldx,
         .ldy = s->ld_out,
         .offy = (uint32_t)row0,
-        .flags = flags_of(product),
+        .flags = flags_of(product) | (pass->may_round ? RT_MATMUL_MAY_ROUND : 0),
         .ldu = lora ? lora->ld_u : 0,
         .rank = lora ? lora->rank : 0,
         .part1 = part_row(s, run, 1),

@@ -14,6 +14,10 @@ RT_CHECKED rt_status rt_scorer_create(struct rt_model *model, struct rt_adapter 
                                       struct rt_model *other, uint32_t rows,
                                       struct rt_scorer **out);
 void rt_scorer_destroy(struct rt_scorer **scorer);
+/* From now on products are computed as in training (struct rt_plan.rounded): the reference
+ * of preference losses must have the numerics of what is held against it. Before the first
+ * run. */
+void rt_scorer_as_training(struct rt_scorer *scorer);
 
 /* Per target token, in batch order. Arrays of the caller, as many entries as there
  * are targets, NULL if not wanted. */

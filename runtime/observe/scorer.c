@@ -53,6 +53,11 @@ fail:
     return st;
 }
 
+void rt_scorer_as_training(struct rt_scorer *s)
+{
+    s->pass.may_round = s->other_pass.may_round = true;
+}
+
 rt_status rt_scorer_create(struct rt_model *model, struct rt_adapter *adapter,
                            struct rt_model *other, uint32_t rows, struct rt_scorer **out)
 {

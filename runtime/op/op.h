@@ -6,6 +6,10 @@
 #include "runtime/base/rt.h"
 #include "shaders/push.h"
 
+/* A flag of matmul_push that no kernel sees: what the rows are for allows that operands are
+ * rounded to halves (docs/numerics.md: roles). Whether they are is the plan's choice. */
+#define RT_MATMUL_MAY_ROUND 0x100u
+
 enum rt_op {
 #define OP(name, bindings) RT_OP_##name,
 #include "shaders/ops.def"

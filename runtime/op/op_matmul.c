@@ -214,7 +214,8 @@ static void matmul_key(const void *push, char *key, size_t size)
 {
     const struct matmul_push *p = push;
     snprintf(key, size, "matmul:%u:%u:%u:%u:%u:%u:%u", p->bits, p->form, p->group,
-             row_class(p->rows), p->out_pad, p->in_pad, p->flags & MATMUL_LORA);
+             row_class(p->rows), p->out_pad, p->in_pad,
+             p->flags & (MATMUL_LORA | RT_MATMUL_MAY_ROUND));
 }
 
 static void matmul_shrink(union rt_op_push *push)

@@ -89,8 +89,10 @@ struct rt_op_distance rt_op_trial_compare(const struct rt_op_trial *t, uint32_t 
                                           const void *got)
 {
     struct rt_op_distance d = rt_op_compare(&t->c, binding, got, t->twin[binding]);
-    const bool rounded =
-        t->c.op == RT_OP_matmul && rt_device_plan(t->dev)->products != RT_PRODUCTS_F32;
+    const struct rt_plan *plan = rt_device_plan(t->dev);
+    const bool may = t->c.push.matmul.flags & RT_MATMUL_MAY_ROUND;
+    const bool rounded = t->c.op == RT_OP_matmul &&
+                         (may ? plan->rounded : plan->products) != RT_PRODUCTS_F32;
     if (rounded && isfinite(d.used))
         d.used = d.relative / ROUNDED_TOLERANCE;
     return d;

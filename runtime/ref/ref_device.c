@@ -233,7 +233,7 @@ static rt_status device_create(struct rt_ctx *ctx,
 {
     const struct rt_plan_options asked = { .kv = options->kv,
                                            .float_inputs = options->float_inputs };
-    if (options->products != RT_PRODUCTS_F32)
+    if (options->products != RT_PRODUCTS_F32 && options->products != RT_PRODUCTS_AUTO)
         return rt_fail(ctx, RT_ERR_NO_DEVICE,
                        "device 'ref' computes products in f32 only, not in %s",
                        rt_products_names[options->products]);

@@ -273,7 +273,7 @@ static const struct model_weight *record_scales(struct backward *b, struct rt_li
         .rows = call->rows,
         .x = model_slice(call->x),
         .ldx = call->ldx,
-        .dy = model_slice_at(call->dy, s->row0[run->part0] * sizeof(float)),
+        .dy = model_slice_at(call->dy, run->row0 * sizeof(float)),
         .lddy = s->ld_out,
     };
     if (w->order) {
@@ -305,8 +305,7 @@ static void record_runs(struct backward *b, struct rt_list *list,
         struct model_weight floats;
         const struct model_weight *of_product = record_scales(b, list, call, r, &floats);
         struct backward_product own = *dx;
-        own.dy =
-            model_slice_at(dx->dy.buffer, s->row0[runs->run[r].part0] * sizeof(float));
+        own.dy = model_slice_at(dx->dy.buffer, runs->run[r].row0 * sizeof(float));
         own.accumulate = r > 0;
         if (w->order) {
             own.dx = model_slice(pass->columns);

@@ -11,8 +11,8 @@ enum { PARAM_ALIGN = 64 };
 
 static uint32_t set_index(uint32_t layer, enum model_group g, uint32_t run)
 {
-    assert(run < MODEL_PARTS_MAX && g < MODEL_GROUP_COUNT);
-    return (layer * MODEL_GROUP_COUNT + (uint32_t)g) * MODEL_PARTS_MAX + run;
+    assert(run < MODEL_RUNS_MAX && g < MODEL_GROUP_COUNT);
+    return (layer * MODEL_GROUP_COUNT + (uint32_t)g) * MODEL_RUNS_MAX + run;
 }
 
 const struct train_scale_set *train_scale_set_of(const struct rt_scales *s,
@@ -29,7 +29,7 @@ const struct train_scale_set *train_scale_set_of(const struct rt_scales *s,
 
 void train_scales_record_pack(const struct rt_scales *s, struct rt_list *list)
 {
-    const uint32_t n = s->model->config.layers * MODEL_GROUP_COUNT * MODEL_PARTS_MAX;
+    const uint32_t n = s->model->config.layers * MODEL_GROUP_COUNT * MODEL_RUNS_MAX;
     for (uint32_t i = 0; i < n; i++) {
         const struct train_scale_set *set = &s->sets[i];
         if (!set->weight)
@@ -116,7 +116,9 @@ static rt_status plan_run(struct rt_scales *s, struct fmt_model *file, uint32_t 
                            "'%s': its scales are stored otherwise than those beside it, "
                            "which is not supported for refining",
                            scales.name);
-        s->count += (uint64_t)shape->out[p] * scales.groups;
+        uint32_t of_part, of_run;
+        s->count +=
+            (uint64_t)model_rows_in_run(shape, run, p, &of_part, &of_run) * scales.groups;
     }
     *set = (struct train_scale_set){ .weight = &run->weight,
                                      .groups = groups_of(w),
@@ -180,7 +182,7 @@ static rt_status make_buffers(struct rt_scales *s)
 {
     rt_status st;
     struct rt_device *dev = s->model->dev;
-    const uint32_t n = s->model->config.layers * MODEL_GROUP_COUNT * MODEL_PARTS_MAX;
+    const uint32_t n = s->model->config.layers * MODEL_GROUP_COUNT * MODEL_RUNS_MAX;
     const uint64_t bytes = s->floats * sizeof(float);
     float *values = rt_alloc(rt_device_ctx(dev), s->floats, sizeof *values);
     if (!values)
@@ -209,8 +211,7 @@ rt_status rt_scales_create(struct rt_model *model, const char *folder,
     rt_status st;
     *out = NULL;
     struct rt_ctx *ctx = rt_device_ctx(model->dev);
-    const size_t sets =
-        (size_t)model->config.layers * MODEL_GROUP_COUNT * MODEL_PARTS_MAX;
+    const size_t sets = (size_t)model->config.layers * MODEL_GROUP_COUNT * MODEL_RUNS_MAX;
     struct rt_scales *s = rt_alloc(ctx, 1, sizeof *s);
     if (!s)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "scales: no host memory");
@@ -250,53 +251,70 @@ uint64_t rt_scales_count(const struct rt_scales *s)
 
 /* ---- reading ---- */
 
-/* The group, the part in it and the run that a module is in. */
-static bool find_part(const struct rt_model *m, uint32_t layer, enum fmt_module module,
-                      enum model_group *group, uint32_t *part, uint32_t *run)
+/* The group and the part in it that a module is. */
+static bool find_part(const struct rt_model *m, enum fmt_module module,
+                      enum model_group *group, uint32_t *part)
 {
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        for (uint32_t p = 0; p < m->shape[g].parts; p++) {
-            if (m->shape[g].module[p] != module)
-                continue;
-            const struct model_runs *runs = &m->layers[layer].group[g];
-            *group = (enum model_group)g;
-            *part = p;
-            for (*run = 0; *run + 1 < runs->count && runs->run[*run + 1].part0 <= p;)
-                ++*run;
-            return true;
-        }
+        for (uint32_t p = 0; p < m->shape[g].parts; p++)
+            if (m->shape[g].module[p] == module) {
+                *group = (enum model_group)g;
+                *part = p;
+                return true;
+            }
     return false;
+}
+
+/* What one run holds of a part, to its place among the rows of the part. */
+static rt_status read_run(struct rt_scales *s, const struct train_scale_set *set,
+                          const struct model_group_shape *shape,
+                          const struct model_run *run, uint32_t part, uint32_t groups,
+                          float *values)
+{
+    rt_status st;
+    uint32_t of_part, of_run;
+    struct rt_ctx *ctx = rt_device_ctx(s->model->dev);
+    const uint32_t rows = model_rows_in_run(shape, run, part, &of_part, &of_run);
+    float *all =
+        rt_alloc(ctx, (size_t)set->weight->shape.out_pad * set->groups, sizeof *all);
+    if (!all)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "scales: no host memory");
+    TRY(read_base(s, set, all));
+    for (uint32_t r = 0; r < rows; r++)
+        memcpy(values + (size_t)(of_part + r) * groups,
+               all + (size_t)(of_run + r) * set->groups, groups * sizeof *values);
+
+fail:
+    rt_free(all);
+    return st;
 }
 
 rt_status rt_scales_read(struct rt_scales *s, uint32_t layer, enum fmt_module module,
                          uint32_t groups, float *values)
 {
     rt_status st;
-    enum model_group g;
-    uint32_t part = 0, run = 0;
+    enum model_group g = MODEL_QKV;
+    uint32_t part = 0;
     const struct rt_model *m = s->model;
     assert(layer < m->config.layers);
-    const bool found = find_part(m, layer, module, &g, &part, &run);
-    const struct train_scale_set *set =
-        found ? train_scale_set_of(s, layer, g, run) : NULL;
-    if (!set || groups > set->groups)
-        return rt_fail(rt_device_ctx(m->dev), RT_ERR_USAGE,
-                       "layer %u, %s: there are no such scales", layer,
-                       fmt_module_path[module]);
-    const struct model_group_shape *shape = &m->shape[g];
-    const uint32_t row0 =
-        shape->row0[part] - shape->row0[m->layers[layer].group[g].run[run].part0];
-    float *all = rt_alloc(rt_device_ctx(m->dev),
-                          (size_t)set->weight->shape.out_pad * set->groups, sizeof *all);
-    if (!all)
-        return rt_fail(rt_device_ctx(m->dev), RT_ERR_HOST_MEMORY,
-                       "scales: no host memory");
-    TRY(read_base(s, set, all));
-    for (uint32_t r = 0; r < shape->out[part]; r++)
-        memcpy(values + (size_t)r * groups, all + (size_t)(row0 + r) * set->groups,
-               groups * sizeof *values);
+    const bool found = find_part(m, module, &g, &part);
+    const struct model_runs *runs = &m->layers[layer].group[g];
+    for (uint32_t r = 0; r < runs->count; r++) {
+        const struct model_run *run = &runs->run[r];
+        if (!found || part < run->part0 || part >= run->part0 + run->parts)
+            continue;
+        const struct train_scale_set *set = train_scale_set_of(s, layer, g, r);
+        if (!set || groups > set->groups)
+            break;
+        TRY(read_run(s, set, &m->shape[g], run, part, groups, values));
+        if (run->row0 + run->weight.shape.out_pad >=
+            m->shape[g].row0[part] + m->shape[g].out[part])
+            return RT_OK;
+    }
+    return rt_fail(rt_device_ctx(m->dev), RT_ERR_USAGE,
+                   "layer %u, %s: there are no such scales", layer,
+                   fmt_module_path[module]);
 
 fail:
-    rt_free(all);
     return st;
 }

@@ -16,7 +16,7 @@ struct train_scale_set {
 
 struct rt_scales {
     struct rt_model *model; /* borrowed */
-    /* [layers][MODEL_GROUP_COUNT][MODEL_PARTS_MAX]: of each run of a group */
+    /* [layers][MODEL_GROUP_COUNT][MODEL_RUNS_MAX]: of each run of a group */
     struct train_scale_set *sets;
     struct rt_buffer *base,
         *params;           /* float, flat; each set [out_pad][groups], 64-aligned */

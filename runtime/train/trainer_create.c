@@ -1,22 +1,13 @@
 /* runtime/train/trainer_create.c
  * Everything a trainer allocates, once. */
+#include "runtime/train/train_size.h"
 #include "runtime/train/trainer.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { LOGITS_BYTES_MAX = 64 << 20, PAIRS_MAX = 64 };
-/* Floats of a partial sum (sumsq); floats that a binding of partial sums begins at. */
-enum { SUMSQ_BLOCK = 1024, PARTIAL_ALIGN = 64 };
-
-/* Target rows a chunk of logits holds: at most 512, at most 64 MiB. */
-static uint32_t chunk_rows(const struct rt_model *m, uint32_t targets)
-{
-    uint32_t chunk = 512;
-    while (chunk > RT_ROW_PAD && (uint64_t)chunk * m->ld_vocab * 4 > LOGITS_BYTES_MAX)
-        chunk /= 2;
-    return chunk < targets ? chunk : rt_round_up32(targets, RT_ROW_PAD);
-}
+/* Floats that a binding of partial sums begins at. */
+enum { PARTIAL_ALIGN = 64 };
 
 static rt_status create_teacher(struct rt_trainer *t)
 {
@@ -24,6 +15,7 @@ static rt_status create_teacher(struct rt_trainer *t)
     struct rt_device *dev = t->model->dev;
     const uint64_t row = (uint64_t)t->model->ld_hidden * 4;
     TRY(model_pass_init(&t->teacher_pass, t->teacher, NULL, t->batch.rows_max, false));
+    t->teacher_pass.may_round = true;
     TRY(model_buffer(dev, "teacher x", t->batch.rows_max * row, RT_MEMORY_DEVICE,
                      &t->teacher_x));
     TRY(model_buffer(dev, "teacher norm", t->batch.targets_max * row, RT_MEMORY_DEVICE,
@@ -57,8 +49,9 @@ static rt_status create_head(struct rt_trainer *t)
     TRY(model_buffer(dev, "train seed", targets * 4ull,
                      pairs ? RT_MEMORY_DEVICE : RT_MEMORY_UPLOAD, &t->seed));
     TRY(model_buffer(dev, "train ref", targets * 4ull, RT_MEMORY_UPLOAD, &t->ref));
-    TRY(model_buffer(dev, "train pairs", PAIRS_MAX * 16ull, RT_MEMORY_UPLOAD, &t->pair));
-    TRY(model_buffer(dev, "train pair out", PAIRS_MAX * 32ull, RT_MEMORY_READBACK,
+    TRY(model_buffer(dev, "train pairs", TRAIN_PAIRS_MAX * 16ull, RT_MEMORY_UPLOAD,
+                     &t->pair));
+    TRY(model_buffer(dev, "train pair out", TRAIN_PAIRS_MAX * 32ull, RT_MEMORY_READBACK,
                      &t->pair_out));
     return RT_OK;
 
@@ -78,7 +71,8 @@ static void add_part(struct rt_trainer *t, const char *prefix, struct rt_buffer 
                                                        .grads = grads,
                                                        .floats = floats,
                                                        .partial = partial };
-    t->partials = partial + (uint32_t)((floats + SUMSQ_BLOCK - 1) / SUMSQ_BLOCK);
+    t->partials =
+        partial + (uint32_t)((floats + TRAIN_SUMSQ_BLOCK - 1) / TRAIN_SUMSQ_BLOCK);
 }
 
 void trainer_record_pack(const struct rt_trainer *t, struct rt_list *list)
@@ -152,10 +146,11 @@ rt_status rt_trainer_create_for(struct rt_model *model,
     t->scales = scales;
     t->teacher = options->loss == TRAIN_KL ? teacher : NULL;
     t->options = *options;
-    t->pairs_max = PAIRS_MAX;
+    t->pairs_max = TRAIN_PAIRS_MAX;
     TRY(batch_init(&t->batch, model->dev, rows, targets ? targets : rows));
-    t->chunk = chunk_rows(model, t->batch.targets_max);
+    t->chunk = train_chunk_rows(model->ld_vocab, t->batch.targets_max);
     TRY(model_pass_init(&t->pass, model, adapter, t->batch.rows_max, true));
+    t->pass.may_round = true;
     TRY(backward_init(&t->backward, &t->pass, scales));
     TRY(create_head(t));
     if (t->teacher)

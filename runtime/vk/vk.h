@@ -88,6 +88,7 @@ struct vk_device {
     VkPipelineCache cache;
     char *cache_dir;      /* null: none */
     struct vk_tune *tune; /* null: static choice */
+    uint32_t trying;      /* kernel that the tune or its check runs, while one does */
     bool validation;
     bool statistics; /* the driver tells registers (vk_statistics.h) */
 };
@@ -191,6 +192,14 @@ bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel);
 int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
                    uint32_t kernel);
 bool vk_is_matmul(enum rt_op op);
+/* What a matmul is computed in, by its role; `push` is struct matmul_push. */
+enum rt_products vk_matmul_products(const struct rt_plan *plan, const void *push);
+
+/* vk_units.c */
+/* Whether the kernels for matrix units are right on this device: tried once for a device,
+ * driver and kernels, and kept. If not, the plan goes without them in what chooses by itself
+ * (RT_PRODUCTS_AUTO). */
+rt_status vk_units_settle(struct vk_device *dev);
 
 /* vk_tune.c */
 rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out);

@@ -25,6 +25,12 @@ rt_status vk_check(struct vk_device *dev, VkResult result, const char *what)
             "device '%s' cannot be used: its driver failed in %.*s; update the "
             "driver, or use another device",
             name, n, what);
+    case VK_ERROR_FEATURE_NOT_PRESENT:
+    case VK_ERROR_EXTENSION_NOT_PRESENT:
+        return rt_fail(ctx, RT_ERR_NO_DEVICE,
+                       "device '%s': its driver lists a feature and refuses it in %.*s; "
+                       "update the driver, or use --products f32",
+                       name, n, what);
     case VK_ERROR_OUT_OF_DEVICE_MEMORY:
     case VK_ERROR_TOO_MANY_OBJECTS: /* blocks of memory: a driver counts them */
         return rt_fail(ctx, RT_ERR_DEVICE_MEMORY, "device '%s' is out of memory in %.*s",
@@ -158,7 +164,7 @@ static void ask_for(const struct vk_device *dev, struct extras *e)
         e->names[e->count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
         chain(e, &e->executable);
     }
-    if (dev->base.plan.products == RT_PRODUCTS_F16) {
+    if (rt_plan_uses(&dev->base.plan, RT_PRODUCTS_F16)) {
         e->names[e->count++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
         e->names[e->count++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
         chain(e, &e->coop);
@@ -264,6 +270,26 @@ static uint32_t hash_kernels(void)
     return hash;
 }
 
+/* Opens the device; a driver that refuses the features of matrix units, though it lists
+ * them, goes without them where nobody asked for them. */
+static rt_status open_as_planned(struct vk_device *dev,
+                                 const struct rt_device_options *options)
+{
+    struct rt_plan *plan = &dev->base.plan;
+    const bool automatic =
+        options->products == RT_PRODUCTS_AUTO && plan->rounded != plan->products;
+    rt_status st = open_device(dev, options->compile_only);
+    if (st == RT_ERR_NO_DEVICE && automatic && !dev->handle) {
+        rt_log(dev->base.ctx, RT_LOG_WARNING, "%s; products stay f32",
+               dev->base.ctx->message);
+        plan->rounded = plan->products;
+        st = open_device(dev, options->compile_only);
+    }
+    if (st == RT_OK && automatic && !options->compile_only)
+        st = vk_units_settle(dev);
+    return st;
+}
+
 static rt_status device_create(struct rt_ctx *ctx,
                                const struct rt_device_options *options,
                                const struct rt_device_info *info, struct rt_device **out)
@@ -291,7 +317,8 @@ static rt_status device_create(struct rt_ctx *ctx,
                                           .products = options->products,
                                           .kv = options->kv,
                                           .float_inputs = options->float_inputs };
-    if (!rt_plan_products_there(&info->facts, options->products, &note)) {
+    if (options->products != RT_PRODUCTS_AUTO &&
+        !rt_plan_products_there(&info->facts, options->products, &note)) {
         st =
             rt_fail(ctx, RT_ERR_NO_DEVICE,
                     "device '%s' has no %s, which products in %s need; leave them in f32",
@@ -308,7 +335,7 @@ static rt_status device_create(struct rt_ctx *ctx,
     if (options->validation)
         TRY(open_messenger(dev));
     TRY(find_physical(dev, info));
-    TRY(open_device(dev, options->compile_only));
+    TRY(open_as_planned(dev, options));
     if (options->tune)
         TRY(vk_tune_create(dev, &dev->tune));
     *out = &dev->base;

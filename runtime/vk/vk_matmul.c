@@ -16,6 +16,12 @@ bool vk_is_matmul(enum rt_op op)
     return rt_op_rows[op]->shape != NULL;
 }
 
+enum rt_products vk_matmul_products(const struct rt_plan *plan, const void *push)
+{
+    const struct matmul_push *p = push;
+    return p->flags & RT_MATMUL_MAY_ROUND ? plan->rounded : plan->products;
+}
+
 static struct rt_op_shape shape_of(enum rt_op op, const void *push)
 {
     return rt_op_rows[op]->shape(push);
@@ -70,6 +76,9 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
      * tiles on a GPU) or crawl (barriers on a software device). */
     if (!vk_kernel_in_plan(&dev->base.plan, kernel))
         return 0;
+    if (k->products != RT_PRODUCTS_F32 &&
+        k->products != vk_matmul_products(&dev->base.plan, push))
+        return 0;
     const struct rt_op_shape s = shape_of(op, push);
     uint32_t tile_rows, step;
     tile_of(kernel, &s, &tile_rows, &step);
@@ -93,11 +102,11 @@ static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
 {
     const struct rt_plan *plan = &dev->base.plan;
     choice->spec[4] = vk_kernel_table[choice->kernel].tile_n;
-    if (plan->products != RT_PRODUCTS_F16)
+    if (vk_kernel_table[choice->kernel].products != RT_PRODUCTS_F16)
         return;
-    choice->spec[5] = plan->fragment_rows;
-    choice->spec[6] = plan->fragment_outputs;
-    choice->spec[7] = plan->fragment_inputs;
+    choice->spec[5] = plan->fragment.rows;
+    choice->spec[6] = plan->fragment.outputs;
+    choice->spec[7] = plan->fragment.inputs;
     choice->spec[8] = 128 / plan->subgroup_size;
 }
 
@@ -112,7 +121,7 @@ void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push
     choice->grid[1] = (s.rows + rows - 1) / rows;
     choice->grid[2] = 1;
     choice->spec[0] = s.group;
-    choice->spec[1] = s.flags;
+    choice->spec[1] = s.flags & ~RT_MATMUL_MAY_ROUND;
     if (k->bits == 0) {
         choice->spec[2] = s.bits;
         choice->spec[3] = s.form;

@@ -101,7 +101,7 @@ rt_status vk_pipeline_create(struct vk_device *dev, const struct vk_choice *choi
         .flags = flags,
         .stage = {
             .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-            .pNext = fixed ? &subgroup : NULL,
+            .pNext = fixed && dev->base.plan.subgroup_ask ? &subgroup : NULL,
             .flags = fixed ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
             .stage = VK_SHADER_STAGE_COMPUTE_BIT,
             .module = module,

@@ -69,7 +69,7 @@ static bool has_extension(const VkExtensionProperties *list, uint32_t count,
     return false;
 }
 
-/* The first fragment that the kernels can use. */
+/* Those of halves with sums in floats, as far as there is room. */
 static void probe_fragments(VkPhysicalDevice physical, struct rt_facts *facts)
 {
     VkCooperativeMatrixPropertiesKHR list[64];
@@ -83,24 +83,22 @@ static void probe_fragments(VkPhysicalDevice physical, struct rt_facts *facts)
         };
     if (!get || get(physical, &count, list) < VK_SUCCESS)
         return;
-    for (uint32_t i = 0; i < count && !facts->coop_rows; i++) {
+    for (uint32_t i = 0; i < count && facts->fragments < RT_FRAGMENTS_MAX; i++) {
         const VkCooperativeMatrixPropertiesKHR *f = &list[i];
         if (f->AType != VK_COMPONENT_TYPE_FLOAT16_KHR ||
             f->BType != VK_COMPONENT_TYPE_FLOAT16_KHR ||
             f->CType != VK_COMPONENT_TYPE_FLOAT32_KHR ||
             f->ResultType != VK_COMPONENT_TYPE_FLOAT32_KHR ||
-            f->scope != VK_SCOPE_SUBGROUP_KHR ||
-            !rt_plan_fragment_fits(f->MSize, f->NSize, f->KSize, facts->subgroup_size))
+            f->scope != VK_SCOPE_SUBGROUP_KHR)
             continue;
-        facts->coop_rows = f->MSize;
-        facts->coop_outputs = f->NSize;
-        facts->coop_inputs = f->KSize;
+        facts->fragment[facts->fragments++] = (struct rt_fragment){ .rows = f->MSize,
+                                                                    .outputs = f->NSize,
+                                                                    .inputs = f->KSize };
     }
 }
 
-/* Whether subgroups are as large as the driver says: all are, or a pipeline can ask. */
-static void probe_subgroups(VkPhysicalDevice physical, bool offered,
-                            struct rt_facts *facts)
+/* Which sizes subgroups may have, and whether a pipeline can ask for one. */
+static void probe_subgroups(VkPhysicalDevice physical, struct rt_facts *facts)
 {
     VkPhysicalDeviceSubgroupSizeControlProperties sizes = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES,
@@ -116,15 +114,39 @@ static void probe_subgroups(VkPhysicalDevice physical, bool offered,
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .pNext = &control,
     };
-    if (!offered)
-        return;
     vkGetPhysicalDeviceProperties2(physical, &properties);
     vkGetPhysicalDeviceFeatures2(physical, &features);
-    facts->subgroup_fixed =
-        control.subgroupSizeControl && control.computeFullSubgroups &&
-        (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
-        sizes.minSubgroupSize <= facts->subgroup_size &&
-        facts->subgroup_size <= sizes.maxSubgroupSize;
+    if (!control.subgroupSizeControl)
+        return;
+    facts->subgroup_min = sizes.minSubgroupSize;
+    facts->subgroup_max = sizes.maxSubgroupSize;
+    facts->subgroup_full = control.computeFullSubgroups;
+    facts->subgroup_asked =
+        sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
+}
+
+/* Which dots of bytes are faster than other code. */
+static void probe_dots(VkPhysicalDevice physical, struct rt_facts *facts)
+{
+    VkPhysicalDeviceShaderIntegerDotProductProperties dots = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES,
+    };
+    VkPhysicalDeviceProperties2 properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+        .pNext = &dots,
+    };
+    VkPhysicalDeviceShaderIntegerDotProductFeatures feature = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+    };
+    VkPhysicalDeviceFeatures2 features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .pNext = &feature,
+    };
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    vkGetPhysicalDeviceFeatures2(physical, &features);
+    facts->int_dot = feature.shaderIntegerDotProduct;
+    facts->int_dot_signed =
+        facts->int_dot && dots.integerDotProduct4x8BitPackedSignedAccelerated;
 }
 
 static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
@@ -138,6 +160,8 @@ static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
         has_extension(list, count, VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
     const bool sizes =
         has_extension(list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    if (facts->api_version < VK_API_VERSION_1_2)
+        return;
     VkPhysicalDeviceVulkanMemoryModelFeatures model = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
     };
@@ -149,15 +173,15 @@ static void probe_extensions(VkPhysicalDevice physical, struct rt_facts *facts)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .pNext = &small,
     };
-    if (facts->api_version >= VK_API_VERSION_1_2)
-        vkGetPhysicalDeviceFeatures2(physical, &features);
+    vkGetPhysicalDeviceFeatures2(physical, &features);
     facts->memory_model = model.vulkanMemoryModel;
-    facts->int_dot = dot && facts->api_version >= VK_API_VERSION_1_2;
-    if (facts->api_version >= VK_API_VERSION_1_2)
-        probe_subgroups(physical, sizes, facts);
-    if (coop && facts->api_version >= VK_API_VERSION_1_2)
-        probe_fragments(physical, facts);
     facts->fp16 = small.shaderFloat16;
+    if (dot)
+        probe_dots(physical, facts);
+    if (sizes)
+        probe_subgroups(physical, facts);
+    if (coop)
+        probe_fragments(physical, facts);
 }
 
 static void probe_memory(VkPhysicalDevice physical, struct rt_facts *facts)
@@ -208,9 +232,13 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
         .pNext = &driver,
     };
+    VkPhysicalDeviceMaintenance3Properties memory = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
+        .pNext = &id,
+    };
     VkPhysicalDeviceSubgroupProperties subgroup = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
-        .pNext = &id,
+        .pNext = &memory,
     };
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -227,6 +255,7 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
     snprintf(facts->driver_name, sizeof facts->driver_name, "%s", driver.driverName);
     snprintf(facts->driver_info, sizeof facts->driver_info, "%s", driver.driverInfo);
     facts->driver_id = driver.driverID;
+    facts->allocation_max = memory.maxMemoryAllocationSize;
     /* Lavapipe always gives version 0.0.1: Mesa's own is in the text only. */
     uint32_t v[3];
     if (sscanf(driver.driverInfo, "Mesa %u.%u.%u", &v[0], &v[1], &v[2]) == 3)
@@ -266,10 +295,15 @@ static void find_lack(struct rt_device_info *info, uint32_t family)
     snprintf(info->why, sizeof info->why, "%s", lack ? lack : "");
 }
 
+/* VK_DRIVER_ID_MESA_HONEYKRISP, newer than Debian 12's headers. */
+enum { DRIVER_HONEYKRISP = 26 };
+
 static const char *vendor_word(const struct rt_facts *f)
 {
     if (f->software)
         return "cpu";
+    if (f->driver_id == DRIVER_HONEYKRISP) /* its vendor is Mesa's own number */
+        return "apple";
     switch (f->vendor_id) {
     case 0x1002:
         return "amd";

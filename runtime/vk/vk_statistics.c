@@ -5,30 +5,103 @@
 
 #include <string.h>
 
-enum { STATISTICS_MAX = 64 };
+enum { STATISTICS_MAX = 64, EXECUTABLES_MAX = 4 };
 
+/* What a driver's name for a number means. Two names of one field are added: spills of
+ * vector and of scalar registers. */
 static void take(struct vk_statistics *out, const VkPipelineExecutableStatisticKHR *s)
 {
     const struct {
         const char *name;
         uint32_t *value;
     } known[] = {
-        { "VGPRs", &out->vgprs },
-        { "SGPRs", &out->sgprs },
-        { "Spilled VGPRs", &out->spilled_vgprs },
-        { "Spilled SGPRs", &out->spilled_sgprs },
+        /* RADV */
+        { "VGPRs", &out->registers },
+        { "SGPRs", &out->scalar_registers },
+        { "Spilled VGPRs", &out->spills },
+        { "Spilled SGPRs", &out->spills },
         { "Scratch size", &out->scratch_bytes },
         { "LDS size", &out->shared_bytes },
         { "Code size", &out->code_bytes },
-        { "Subgroups per SIMD", &out->subgroups },
+        { "Subgroups per SIMD", &out->occupancy },
+        /* NVK */
+        { "Number of GPRs", &out->registers },
+        { "Spills to memory", &out->spills },
+        { "Fills from memory", &out->spills },
+        { "SLM size", &out->scratch_bytes },
+        { "Max warps/SM", &out->occupancy },
+        { "Instruction count", &out->instructions },
+        /* ANV */
+        { "Max live registers", &out->registers },
+        { "Spill count", &out->spills },
+        { "Fill count", &out->spills },
+        { "Spills", &out->spills }, /* and Honeykrisp's */
+        { "Fills", &out->spills },
+        { "Scratch Memory Size", &out->scratch_bytes },
+        { "Workgroup Memory Size", &out->shared_bytes },
+        /* Turnip: STP and LDP store to and load from an invocation's own memory */
+        { "Registers used", &out->registers },
+        { "STP Count", &out->spills },
+        { "LDP Count", &out->spills },
+        { "Max Waves Per Core", &out->occupancy },
+        { "Instruction Count", &out->instructions },
+        /* Honeykrisp */
+        { "GPRs", &out->registers },
+        { "Scratch", &out->scratch_bytes },
+        { "Threads", &out->occupancy },
     };
     for (size_t i = 0; i < RT_COUNT(known); i++)
         if (strcmp(s->name, known[i].name) == 0 &&
             s->format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR)
-            *known[i].value = (uint32_t)s->value.u64;
+            *known[i].value += (uint32_t)s->value.u64;
 }
 
-/* A compute pipeline is one executable. */
+static rt_status read_executable(struct vk_device *dev, VkPipeline pipeline,
+                                 uint32_t index, struct vk_statistics *out)
+{
+    rt_status st;
+    const VkPipelineExecutableInfoKHR info = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
+        .pipeline = pipeline,
+        .executableIndex = index,
+    };
+    VkPipelineExecutableStatisticKHR list[STATISTICS_MAX];
+    for (uint32_t i = 0; i < STATISTICS_MAX; i++)
+        list[i] = (VkPipelineExecutableStatisticKHR){
+            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR,
+        };
+    uint32_t count = STATISTICS_MAX;
+    TRY_VK(dev, vkGetPipelineExecutableStatisticsKHR(dev->handle, &info, &count, list));
+    for (uint32_t i = 0; i < count; i++)
+        take(out, &list[i]);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static void raise_to(uint32_t *most, uint32_t value)
+{
+    if (value > *most)
+        *most = value;
+}
+
+void vk_statistics_worst(struct vk_statistics *worst, const struct vk_statistics *s)
+{
+    if (worst->registers == 0 || s->occupancy < worst->occupancy)
+        worst->occupancy = s->occupancy;
+    raise_to(&worst->subgroup_size, s->subgroup_size);
+    raise_to(&worst->registers, s->registers);
+    raise_to(&worst->scalar_registers, s->scalar_registers);
+    raise_to(&worst->spills, s->spills);
+    raise_to(&worst->scratch_bytes, s->scratch_bytes);
+    raise_to(&worst->shared_bytes, s->shared_bytes);
+    raise_to(&worst->code_bytes, s->code_bytes);
+    raise_to(&worst->instructions, s->instructions);
+}
+
+/* A compute pipeline is one executable; of ANV one per size of subgroup that it may be
+ * dispatched with. */
 static rt_status read_pipeline(struct vk_device *dev, VkPipeline pipeline,
                                struct vk_statistics *out)
 {
@@ -37,26 +110,18 @@ static rt_status read_pipeline(struct vk_device *dev, VkPipeline pipeline,
         .sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR,
         .pipeline = pipeline,
     };
-    VkPipelineExecutablePropertiesKHR properties = {
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR,
-    };
-    uint32_t count = 1;
-    TRY_VK(dev, vkGetPipelineExecutablePropertiesKHR(dev->handle, &which, &count,
-                                                     &properties));
-    out->subgroup_size = properties.subgroupSize;
-    const VkPipelineExecutableInfoKHR info = {
-        .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR,
-        .pipeline = pipeline,
-    };
-    VkPipelineExecutableStatisticKHR list[STATISTICS_MAX];
-    for (uint32_t i = 0; i < STATISTICS_MAX; i++)
-        list[i] = (VkPipelineExecutableStatisticKHR){
-            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR,
+    VkPipelineExecutablePropertiesKHR list[EXECUTABLES_MAX];
+    uint32_t count = EXECUTABLES_MAX;
+    for (uint32_t i = 0; i < EXECUTABLES_MAX; i++)
+        list[i] = (VkPipelineExecutablePropertiesKHR){
+            .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR,
         };
-    count = STATISTICS_MAX;
-    TRY_VK(dev, vkGetPipelineExecutableStatisticsKHR(dev->handle, &info, &count, list));
-    for (uint32_t i = 0; i < count; i++)
-        take(out, &list[i]);
+    TRY_VK(dev, vkGetPipelineExecutablePropertiesKHR(dev->handle, &which, &count, list));
+    for (uint32_t i = 0; i < count; i++) {
+        struct vk_statistics one = { .subgroup_size = list[i].subgroupSize };
+        TRY(read_executable(dev, pipeline, i, &one));
+        vk_statistics_worst(out, &one);
+    }
     return RT_OK;
 
 fail:

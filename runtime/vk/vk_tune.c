@@ -5,14 +5,21 @@
  * recorded, what it writes is written again when it runs) and the fastest is kept, in
  * memory and in a text file. Name and first line of the file say which device, driver and
  * kernel table it is of; a missing, damaged or foreign one costs some seconds of measuring,
- * nothing else. */
+ * nothing else. A kernel under which the device was lost is noted there, and not tried for
+ * that class again: the same command, run again, takes the next. */
 #include "runtime/op/op_row.h"
 #include "runtime/vk/vk.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { ENTRIES_MAX = 256, REPEATS = 5, CANDIDATES_MAX = 12, TIMES_MAX = 16 };
+enum {
+    ENTRIES_MAX = 256,
+    REPEATS = 5,
+    CANDIDATES_MAX = 12,
+    TIMES_MAX = 16,
+    LOST_MAX = 32
+};
 #define SAMPLE_FLOPS 1e7
 
 struct entry {
@@ -26,6 +33,8 @@ struct vk_tune {
     char head[160];        /* first line of the file: what the choices hold for */
     struct entry entries[ENTRIES_MAX];
     uint32_t count;
+    struct entry lost[LOST_MAX]; /* kernels that lost the device, by class */
+    uint32_t lost_count;
     bool measuring; /* choices inside a measurement are not tuned */
     bool changed;
 };
@@ -42,7 +51,11 @@ static void load(struct vk_tune *tune)
     }
     while (tune->count < ENTRIES_MAX && fgets(line, sizeof line, file)) {
         struct entry *e = &tune->entries[tune->count];
-        if (sscanf(line, "%63s %31s", e->key, e->kernel) == 2)
+        struct entry lost;
+        if (sscanf(line, "lost %63s %31s", lost.key, lost.kernel) == 2) {
+            if (tune->lost_count < LOST_MAX)
+                tune->lost[tune->lost_count++] = lost;
+        } else if (sscanf(line, "%63s %31s", e->key, e->kernel) == 2)
             tune->count++;
     }
     fclose(file);
@@ -52,7 +65,8 @@ static void save(const struct vk_tune *tune)
 {
     if (!tune->path[0] || !tune->changed)
         return;
-    const size_t size = sizeof tune->head + tune->count * (sizeof(struct entry) + 2);
+    const size_t size =
+        sizeof tune->head + (tune->count + tune->lost_count) * (sizeof(struct entry) + 8);
     char *text = rt_alloc(tune->dev->base.ctx, size, 1);
     if (!text)
         return;
@@ -60,6 +74,9 @@ static void save(const struct vk_tune *tune)
     for (uint32_t i = 0; i < tune->count; i++)
         used += (size_t)snprintf(text + used, size - used, "%s %s\n",
                                  tune->entries[i].key, tune->entries[i].kernel);
+    for (uint32_t i = 0; i < tune->lost_count; i++)
+        used += (size_t)snprintf(text + used, size - used, "lost %s %s\n",
+                                 tune->lost[i].key, tune->lost[i].kernel);
     rt_cache_write(tune->path, text, used);
     rt_free(text);
 }
@@ -76,15 +93,16 @@ rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
     for (int i = 0; i < 16; i++)
         snprintf(uuid + 2 * i, 3, "%02x", facts->device_uuid[i]);
     const struct rt_plan *plan = &dev->base.plan;
-    snprintf(
-        tune->head, sizeof tune->head,
-        "faultline-tune 3 device %s driver %u %08x kernels %08x family %d products %s\n",
-        uuid, facts->driver_id, facts->driver_version, dev->base.info.kernels,
-        (int)plan->family, rt_products_names[plan->products]);
+    const char *rounded = plan->rounded != plan->products ? "-auto" : "";
+    snprintf(tune->head, sizeof tune->head,
+             "faultline-tune 3 device %s driver %u %08x kernels %08x family %d products "
+             "%s%s\n",
+             uuid, facts->driver_id, facts->driver_version, dev->base.info.kernels,
+             (int)plan->family, rt_products_names[plan->products], rounded);
     if (dev->cache_dir)
-        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%u-%08x-%d-%s",
+        snprintf(tune->path, sizeof tune->path, "%s/tune-%s-%u-%08x-%d-%s%s",
                  dev->cache_dir, uuid, facts->driver_id, facts->driver_version,
-                 (int)plan->family, rt_products_names[plan->products]);
+                 (int)plan->family, rt_products_names[plan->products], rounded);
     load(tune);
     *out = tune;
     return RT_OK;
@@ -127,6 +145,7 @@ static rt_status time_once(struct vk_tune *tune, struct candidate *c, bool count
     rt_status st;
     struct rt_device *dev = &tune->dev->base;
     const uint64_t start = rt_time_ns();
+    tune->dev->trying = c->kernel;
     TRY(rt_submit(dev, c->list));
     TRY(rt_wait(dev));
     const uint64_t time = rt_time_ns() - start;
@@ -137,14 +156,44 @@ fail:
     return st;
 }
 
+/* Whether the device was lost under this kernel, in a product of this class. */
+static bool is_lost(const struct vk_tune *tune, enum rt_op op, const void *push,
+                    uint32_t kernel)
+{
+    char key[64];
+    rt_op_rows[op]->class_key(push, key, sizeof key);
+    for (uint32_t i = 0; i < tune->lost_count; i++)
+        if (strcmp(tune->lost[i].key, key) == 0 &&
+            strcmp(tune->lost[i].kernel, vk_kernel_table[kernel].name) == 0)
+            return true;
+    return false;
+}
+
+static void note_lost(struct vk_tune *tune, const char *key)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[tune->dev->trying];
+    if (tune->lost_count == LOST_MAX)
+        return;
+    struct entry *e = &tune->lost[tune->lost_count++];
+    snprintf(e->key, sizeof e->key, "%s", key);
+    snprintf(e->kernel, sizeof e->kernel, "%s", k->name);
+    tune->changed = true;
+    rt_log(
+        tune->dev->base.ctx, RT_LOG_WARNING,
+        "device '%s' was lost under the kernel %s/%s, which is noted: the same command, "
+        "run again, tries the next; please report",
+        tune->dev->base.info.name, rt_op_table[k->op].name, k->name);
+}
+
 /* Only what the static rank finds at least half as good. */
 static bool worth_timing(const struct vk_tune *tune, enum rt_op op, const void *push,
                          const struct rt_slice *slices, uint32_t kernel, uint32_t best)
 {
+    if (vk_kernel_table[kernel].op != op || is_lost(tune, op, push, kernel))
+        return false;
     if (kernel == best)
         return true;
-    if (vk_kernel_table[kernel].op != op ||
-        !vk_kernel_admitted(tune->dev, kernel, push, slices))
+    if (!vk_kernel_admitted(tune->dev, kernel, push, slices))
         return false;
     if (rt_plan_has_quirk(&tune->dev->base.plan, RT_QUIRK_slow_storage_loads) &&
         !strchr(vk_kernel_table[kernel].paths, 't'))
@@ -239,6 +288,8 @@ rt_status vk_tune_pick(struct vk_device *dev, enum rt_op op, const void *push,
     tune->measuring = true;
     st = measure_all(tune, op, push, slices, kernel);
     tune->measuring = false;
+    if (st == RT_ERR_DEVICE_LOST)
+        note_lost(tune, key);
     TRY(st);
     struct entry *e = &tune->entries[at];
     tune->count += at == tune->count;

@@ -31,6 +31,7 @@ static rt_status check_one(struct rt_op_trial *t, uint32_t kernel, void **first,
     const uint32_t written = t->bindings - 1; /* of all three ops */
     struct vk_choice choice = { .kernel = kernel };
     *right = false;
+    ((struct vk_device *)t->dev)->trying = kernel;
     vk_matmul_fill((struct vk_device *)t->dev, t->c.op, &t->c.push, &choice);
     TRY(rt_op_trial_reset(t));
     TRY(rt_list_create(t->dev, "tune check", &list));

@@ -133,7 +133,7 @@ static void disturb(struct bench *b, float *params)
 static double slope(struct bench *b)
 {
     const uint64_t n = b->scales->floats;
-    const uint32_t sets = b->model->config.layers * MODEL_GROUP_COUNT * MODEL_PARTS_MAX;
+    const uint32_t sets = b->model->config.layers * MODEL_GROUP_COUNT * MODEL_RUNS_MAX;
     float *params = calloc(n, sizeof *params), *moved = calloc(n, sizeof *moved),
           *grad = calloc(n, sizeof *grad);
     double squares = 0, loss[2];

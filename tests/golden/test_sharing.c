@@ -2,6 +2,7 @@
  * pages, that lose them and are computed again, whose prompts are prefilled in chunks beside
  * the decoding of others, give the same bits as each alone, at any batch size and in any
  * order, in the first run and in one that finds its prompts in the cache. */
+#include "runtime/device/device_impl.h"
 #include "runtime/engine/engine.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { REQUESTS = 12, CONTEXT = 160, PAGES_EACH = CONTEXT / 16, NEW_MAX = 36 };
@@ -36,6 +38,7 @@ struct asking {
     uint32_t *prompt[REQUESTS], n_prompt[REQUESTS];
     uint32_t next;
     bool backwards;
+    bool floats; /* prompts are not rounded, wherever they could be */
     struct test_generated answers[REQUESTS];
 };
 
@@ -81,6 +84,7 @@ static struct rt_engine_stats ask(struct rt_model *model, struct asking *a,
         .context = CONTEXT,
         .pages = way->pages,
         .no_sharing = way->no_sharing,
+        .round_prompts = !a->floats, /* where matrix units are; else no effect */
         .sampling = *sampling,
     };
     const struct rt_engine_calls calls = { .next = next, .done = done, .user = a };
@@ -154,6 +158,57 @@ static void check_device(struct rt_model *model, struct asking *a, const char *n
     assert_true(put_back > 0 || !all);
 }
 
+/* --products auto as on a GPU: products of prompts on matrix units, of generated tokens in
+ * floats. The device is opened for f16, so that a software one has its features on. */
+static bool open_with_roles(struct rt_ctx *ctx, const struct test_device *device,
+                            struct rt_device **out)
+{
+    const struct rt_device_options options = {
+        .name = device->device,
+        .family = device->family,
+        .products = RT_PRODUCTS_F16,
+        .kv = RT_KV_F32,
+        .validation = getenv("FAULTLINE_TEST_NO_VALIDATION") == NULL,
+    };
+    if (rt_device_create(ctx, &options, out) != RT_OK)
+        return false;
+    (*out)->plan.products = RT_PRODUCTS_F32;
+    return true;
+}
+
+static void check_roles(struct rt_ctx *ctx, const struct test_device *device,
+                        const char *model_folder, struct asking *a)
+{
+    static const struct way ways[] = {
+        { "floats", 7, 64, 0, true, false, 1 },
+        { "alone, prompts rounded", 1, 64, 0, true, false, 1 },
+    };
+    static struct test_generated floats[REQUESTS];
+    const struct rt_sampling greedy = { 0 };
+    struct rt_device *dev = NULL;
+    struct rt_model *model = NULL;
+    char name[96];
+    snprintf(name, sizeof name, "%s, rounded prompts", device->name);
+    if (!open_with_roles(ctx, device, &dev)) {
+        printf("    %s not tried: %s\n", name, ctx->message);
+        return;
+    }
+    if (rt_model_load(dev, model_folder, CONTEXT, &model) != RT_OK)
+        fail_msg("%s", ctx->message);
+    a->floats = true;
+    ask(model, a, &ways[0], &greedy);
+    a->floats = false;
+    memcpy(floats, a->answers, sizeof floats);
+    ask(model, a, &ways[1], &greedy);
+    uint32_t same = 0;
+    for (uint32_t k = 0; k < REQUESTS; k++)
+        same += memcmp(&a->answers[k], &floats[k], sizeof floats[k]) == 0;
+    assert_true(same < REQUESTS); /* prompts were rounded */
+    check_device(model, a, name, true);
+    rt_model_destroy(&model);
+    rt_device_destroy(&dev);
+}
+
 static void memory_never_shows_in_an_answer(void **state)
 {
     (void)state;
@@ -195,6 +250,9 @@ static void memory_never_shows_in_an_answer(void **state)
         rt_model_destroy(&model);
         rt_device_destroy(&dev);
     }
+    for (uint32_t d = 0; d < count; d++)
+        if (devices[d].family == RT_FAMILY_TILED && !test_device_is_slow(&devices[d]))
+            check_roles(&ctx, &devices[d], path, &a);
     for (uint32_t k = 0; k < REQUESTS; k++)
         rt_free(a.prompt[k]);
     text_tokenizer_destroy(&tok);

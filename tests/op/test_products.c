@@ -13,10 +13,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OUT = 192,
@@ -315,6 +317,99 @@ static void the_choice_does_not_depend_on_rows(void **state)
     }
 }
 
+/* ---- whether units are right ---- */
+
+/* The first line of the only file of the cache that is named so. */
+static bool units_file(const char *folder, char *path, size_t size, char line[200])
+{
+    DIR *dir = opendir(folder);
+    bool found = false;
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (strncmp(e->d_name, "units-", 6) == 0) {
+            snprintf(path, size, "%s/%.200s", folder, e->d_name);
+            found = true;
+        }
+    closedir(dir);
+    FILE *file = found ? fopen(path, "r") : NULL;
+    line[0] = '\0';
+    if (file && !fgets(line, 200, file))
+        line[0] = '\0';
+    if (file)
+        fclose(file);
+    return found;
+}
+
+static void put_line(const char *path, const char *line)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(line, file);
+    fclose(file);
+}
+
+/* Settles as if the plan had chosen by itself; true where prompts are still rounded. */
+static bool settle(struct vk_device *dev)
+{
+    dev->base.plan.rounded = RT_PRODUCTS_F16;
+    dev->base.plan.products = RT_PRODUCTS_F32;
+    if (vk_units_settle(dev) != RT_OK)
+        fail_msg("%s", dev->base.ctx->message);
+    return dev->base.plan.rounded == RT_PRODUCTS_F16;
+}
+
+/* The verdict is tried for, kept, believed, and not taken from another driver's file. */
+static void check_verdict(struct vk_device *dev, const char *folder)
+{
+    char path[300], line[200], mine[200], foreign[200];
+    assert_true(settle(dev));
+    assert_true(units_file(folder, path, sizeof path, mine));
+    assert_non_null(strstr(mine, " right\n"));
+    snprintf(line, sizeof line, "%.*swrong\n", (int)(strlen(mine) - 6), mine);
+    put_line(path, line);
+    assert_false(settle(dev)); /* its own file is believed */
+    snprintf(foreign, sizeof foreign, "%s", line);
+    char *driver = strstr(foreign, "driver ") + strlen("driver ");
+    *driver = *driver == '7' ? '8' : '7';
+    const char *const others[] = { foreign, "", "faultline-units", "\n" };
+    for (size_t i = 0; i < RT_COUNT(others); i++) {
+        put_line(path, others[i]);
+        assert_true(settle(dev)); /* tried again */
+        units_file(folder, path, sizeof path, line);
+        assert_string_equal(line, mine);
+    }
+    remove(path);
+}
+
+static void units_are_judged_once(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/faultline-units-XXXXXX";
+    struct test_device devices[16];
+    const uint32_t n = test_devices(devices, 16);
+    uint32_t tried = 0;
+    assert_non_null(mkdtemp(folder));
+    for (uint32_t i = 0; i < n; i++) {
+        struct rt_ctx ctx;
+        struct rt_device *dev = NULL;
+        const struct rt_device_options options = { .name = devices[i].device,
+                                                   .family = RT_FAMILY_TILED,
+                                                   .products = RT_PRODUCTS_F16 };
+        test_ctx(&ctx);
+        ctx.cache_dir = folder;
+        if (devices[i].family != RT_FAMILY_TILED ||
+            rt_device_create(&ctx, &options, &dev) != RT_OK)
+            continue;
+        check_verdict((struct vk_device *)dev, folder);
+        rt_device_destroy(&dev);
+        tried++;
+    }
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    if (tried == 0)
+        skip();
+}
+
 int main(void)
 {
     static enum rt_products f16 = RT_PRODUCTS_F16, int8 = RT_PRODUCTS_INT8,
@@ -325,6 +420,7 @@ int main(void)
         cmocka_unit_test_prestate(the_choice_does_not_depend_on_rows, &int8),
         cmocka_unit_test_prestate(rounded_products, &int8),
         cmocka_unit_test_prestate(rounded_products, &f16),
+        cmocka_unit_test(units_are_judged_once),
     };
     return cmocka_run_group_tests_name("rounded products", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "runtime/vk/vk.h"
 #include "runtime/ref/op_trial.h"
 #include "tests/support/devices.h"
+#include "tests/support/faults.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -243,6 +244,43 @@ static void a_wrong_kernel_is_not_picked(void **state)
         fail_msg("nothing was said: %s", log_text);
 }
 
+/* The device is lost while a kernel is tried: the run ends as it must, and the next leaves
+ * out that kernel and takes another. */
+static void a_kernel_that_loses_the_device_is_left_out(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    char path[300], text[1024], name[32] = "";
+    if (tune_file(path, sizeof path))
+        remove(path);
+    struct vk_device *dev = open_device(&ctx, true);
+    struct rt_op_trial t;
+    struct vk_choice choice;
+    make_trial(dev, &t);
+    test_faults_install(&dev->base);
+    test_faults_arm(TEST_FAULT_LOST, 1);
+    assert_int_equal(vk_select(dev, t.c.op, &t.c.push, t.slices, &choice),
+                     RT_ERR_DEVICE_LOST);
+    assert_true(test_faults_hit());
+    if (!strstr(log_text, "was lost under the kernel"))
+        fail_msg("nothing was said: %s", log_text);
+    test_faults_arm(TEST_FAULT_LOST, 0);
+    rt_op_trial_deinit(&t);
+    close_device(dev);
+    test_faults_remove();
+    assert_true(tune_file(path, sizeof path));
+    read_file(path, text, sizeof text);
+    const char *lost = strstr(text, "lost matmul:");
+    assert_non_null(lost);
+    assert_int_equal(sscanf(lost, "lost %*s %31s", name), 1);
+    const uint32_t kernel = tuned();
+    assert_string_not_equal(vk_kernel_table[kernel].name, name);
+    assert_int_equal(tuned(), kernel); /* and that is kept */
+    read_file(path, text, sizeof text);
+    assert_non_null(strstr(text, name));
+    remove(path);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -275,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup(believed_only_with_its_own_head, need_device),
         cmocka_unit_test_setup(damage_costs_a_measurement_only, need_device),
         cmocka_unit_test_setup(a_wrong_kernel_is_not_picked, need_device),
+        cmocka_unit_test_setup(a_kernel_that_loses_the_device_is_left_out, need_device),
     };
     return cmocka_run_group_tests_name("tune", tests, make_folder, remove_folder);
 }

@@ -1,6 +1,6 @@
 /* tests/support/weight_forms.c
  * The list of weights. A new form gets its line here, and tests/op/test_matmul_pairs.c and
- * tests/op/test_amd.c take it up. */
+ * tests/op/test_vendors.c take it up. */
 #include "tests/support/weight_forms.h"
 
 #include "runtime/op/weight.h"

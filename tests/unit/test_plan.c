@@ -1,7 +1,9 @@
 /* What is decided for a device, from facts alone: rows copied from the reports of real
- * devices and drivers, and the least that Vulkan allows. */
+ * devices and drivers, the 43 of gpus.tsv, and the least that Vulkan allows. */
 #include "runtime/device/device_impl.h"
 #include "runtime/device/plan.h"
+#include "runtime/vk/vk.h"
+#include "tests/support/devices.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -136,18 +139,230 @@ static void fragments_are_for_products_in_f16(void **state)
 {
     (void)state;
     struct rt_facts facts = rows[3].facts; /* a GPU */
-    facts.coop_rows = 16, facts.coop_outputs = 8, facts.coop_inputs = 4;
-    facts.fp16 = facts.memory_model = facts.subgroup_fixed = facts.int_dot = true;
+    facts.fragments = 1;
+    facts.fragment[0] = (struct rt_fragment){ .rows = 16, .outputs = 8, .inputs = 4 };
+    facts.fp16 = facts.memory_model = facts.int_dot = facts.int_dot_signed = true;
+    facts.subgroup_full = facts.subgroup_asked = true;
+    facts.subgroup_min = 64, facts.subgroup_max = 64;
     for (int products = 0; products < RT_PRODUCTS_COUNT; products++) {
         struct rt_plan plan;
         const struct rt_plan_options options = { .products = (enum rt_products)products };
         const uint32_t there = products == RT_PRODUCTS_F16;
         rt_plan_make(&facts, &options, &plan);
         assert_int_equal(plan.products, products);
-        assert_int_equal(plan.fragment_rows, 16 * there);
-        assert_int_equal(plan.fragment_outputs, 8 * there);
-        assert_int_equal(plan.fragment_inputs, 4 * there);
+        assert_int_equal(plan.fragment.rows, 16 * there);
+        assert_int_equal(plan.fragment.outputs, 8 * there);
+        assert_int_equal(plan.fragment.inputs, 4 * there);
+        assert_int_equal(plan.subgroup_ask, there);
         assert_int_equal(plan.subgroup_size, 64 * there);
+    }
+}
+
+/* A row of gpus.tsv. */
+struct gpu {
+    char id[32], typed[64], units[32], fragments[64];
+    uint32_t int8;
+    struct rt_facts facts;
+};
+
+static void read_fragments(struct gpu *gpu)
+{
+    struct rt_facts *f = &gpu->facts;
+    for (const char *at = gpu->fragments; at && *at && *at != '-';) {
+        struct rt_fragment *to = &f->fragment[f->fragments++];
+        assert_int_equal(sscanf(at, "%ux%ux%u", &to->rows, &to->outputs, &to->inputs), 3);
+        at = strchr(at, ',');
+        at += at != NULL;
+    }
+}
+
+static void read_gpu(const char *line, struct gpu *gpu)
+{
+    uint32_t discrete, ask, fp16, dot;
+    *gpu = (struct gpu){ 0 };
+    struct rt_facts *f = &gpu->facts;
+    const int n =
+        sscanf(line,
+               "%31[^\t]\t%255[^\t]\t%u\t%u\t%x\t%u\t%u\t%u\t%u\t%u\t%u\t%" SCNu64
+               "\t%" SCNu64 "\t%u\t%u\t%63s\t%63s\t%31s\t%u",
+               gpu->id, f->device_name, &f->driver_id, &discrete, &f->vendor_id,
+               &f->subgroup_size, &f->subgroup_min, &f->subgroup_max, &ask, &f->lanes_max,
+               &f->shared_bytes, &f->storage_range_max, &f->texel_count_max, &fp16, &dot,
+               gpu->fragments, gpu->typed, gpu->units, &gpu->int8);
+    assert_int_equal(n, 19);
+    f->discrete = discrete, f->subgroup_asked = ask, f->fp16 = fp16;
+    f->int_dot_signed = dot;
+    f->int_dot = f->memory_model = f->subgroup_full = true; /* of all 43 */
+    f->api_version = VK_API_VERSION_1_3;
+    read_fragments(gpu);
+}
+
+/* "16x16x16@32+" as gpus.tsv has it. */
+static void print_units(const struct rt_plan *plan, char *text, size_t size)
+{
+    const struct rt_fragment *f = &plan->fragment;
+    if (plan->products != RT_PRODUCTS_F16)
+        snprintf(text, size, "-");
+    else
+        snprintf(text, size, "%ux%ux%u@%u%s", f->rows, f->outputs, f->inputs,
+                 plan->subgroup_size, plan->subgroup_ask ? "+" : "");
+}
+
+static void check_gpu(const struct gpu *gpu)
+{
+    char units[64];
+    const char *lack;
+    struct rt_plan plan;
+    struct rt_device_info info = { .facts = gpu->facts };
+    const struct rt_plan_options f16 = { .products = RT_PRODUCTS_F16 };
+    const struct rt_facts *f = &gpu->facts;
+    rt_plan_make(f, &f16, &plan);
+    print_units(&plan, units, sizeof units);
+    assert_string_equal(units, gpu->units);
+    assert_int_equal(rt_plan_products_there(f, RT_PRODUCTS_INT8, &lack), gpu->int8);
+    assert_int_equal(plan.family, RT_FAMILY_TILED);
+    assert_int_equal(plan.rounded, plan.products);
+    assert_int_equal(plan.path, RT_PATH_STORAGE);
+    assert_int_equal(plan.kv, RT_KV_F16);
+    assert_int_equal(plan.lanes, 64);
+    assert_int_equal(plan.quirks, 0);
+    assert_int_equal(plan.loop_rounds_max, 0);
+    assert_int_equal(plan.decode_rows, 0);
+    assert_false(plan.wide_weights);
+    assert_true(plan.binding_bytes_max == f->storage_range_max);
+    vk_device_names(&info, 1);
+    assert_string_equal(info.name, gpu->typed);
+}
+
+static void gpus_get_their_plans(void **state)
+{
+    (void)state;
+    char path[1024], line[512];
+    uint32_t count = 0;
+    FILE *file = fopen(test_path(path, sizeof path, "tests/unit/gpus.tsv"), "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        struct gpu gpu;
+        if (line[0] == '#')
+            continue;
+        read_gpu(line, &gpu);
+        printf("    %-22s %s\n", gpu.id, gpu.units);
+        check_gpu(&gpu);
+        count++;
+    }
+    fclose(file);
+    assert_int_equal(count, 43);
+}
+
+/* Why a device has no rounded products, each lack by itself. */
+static void a_lack_is_named(void **state)
+{
+    (void)state;
+    struct rt_facts whole = rows[3].facts; /* a GPU */
+    whole.fragments = 1;
+    whole.fragment[0] = (struct rt_fragment){ .rows = 16, .outputs = 16, .inputs = 16 };
+    whole.fp16 = whole.memory_model = whole.int_dot = whole.int_dot_signed = true;
+    whole.subgroup_full = true;
+    whole.subgroup_min = whole.subgroup_max = 32;
+    struct rt_facts lacks[9];
+    const char *const words[9] = { NULL,
+                                   "cooperative matrices",
+                                   "arithmetic of halves",
+                                   "Vulkan memory model",
+                                   "known size",
+                                   "known size",
+                                   "known size",
+                                   "shape",
+                                   "shared memory" };
+    for (size_t i = 0; i < RT_COUNT(lacks); i++)
+        lacks[i] = whole;
+    lacks[1].fragments = 0;
+    lacks[2].fp16 = false;
+    lacks[3].memory_model = false;
+    lacks[4].subgroup_full = false;                    /* no subgroup control */
+    lacks[5].subgroup_min = lacks[5].subgroup_max = 0; /* nor sizes */
+    lacks[6].subgroup_min = 8; /* several, and none can be asked */
+    lacks[7].fragment[0].rows = 12;
+    lacks[8].shared_bytes = 16384;
+    for (size_t i = 0; i < RT_COUNT(lacks); i++) {
+        const char *lack = NULL;
+        const bool there = rt_plan_products_there(&lacks[i], RT_PRODUCTS_F16, &lack);
+        assert_int_equal(there, i == 0);
+        if (i > 0 && !strstr(lack, words[i]))
+            fail_msg("lack %zu is told as '%s'", i, lack);
+    }
+    const char *lack = NULL;
+    struct rt_facts emulated = whole;
+    emulated.int_dot_signed = false;
+    assert_false(rt_plan_products_there(&emulated, RT_PRODUCTS_INT8, &lack));
+    assert_non_null(strstr(lack, "emulates"));
+    emulated.software = true; /* emulates all it does: may be asked, for tests */
+    assert_true(rt_plan_products_there(&emulated, RT_PRODUCTS_INT8, &lack));
+}
+
+/* Left to itself, a GPU with matrix units rounds what its role allows, and nothing else. */
+static void roles_choose_products(void **state)
+{
+    (void)state;
+    struct rt_plan plan;
+    struct rt_facts facts = rows[3].facts; /* a GPU */
+    const struct rt_plan_options options = { .products = RT_PRODUCTS_AUTO };
+    rt_plan_make(&facts, &options, &plan);
+    assert_int_equal(plan.products, RT_PRODUCTS_F32);
+    assert_int_equal(plan.rounded, RT_PRODUCTS_F32);
+    assert_int_equal(plan.subgroup_size, 0);
+    facts.fragments = 1;
+    facts.fragment[0] = (struct rt_fragment){ .rows = 16, .outputs = 16, .inputs = 16 };
+    facts.fp16 = facts.memory_model = facts.subgroup_full = true;
+    facts.subgroup_min = facts.subgroup_max = 32;
+    rt_plan_make(&facts, &options, &plan);
+    assert_int_equal(plan.products, RT_PRODUCTS_F32);
+    assert_int_equal(plan.rounded, RT_PRODUCTS_F16);
+    assert_int_equal(plan.subgroup_size, 32);
+    const struct matmul_push judged = { .flags = MATMUL_BIAS };
+    const struct matmul_push prompt = { .flags = MATMUL_BIAS | RT_MATMUL_MAY_ROUND };
+    assert_int_equal(vk_matmul_products(&plan, &judged), RT_PRODUCTS_F32);
+    assert_int_equal(vk_matmul_products(&plan, &prompt), RT_PRODUCTS_F16);
+    facts.software = true;
+    rt_plan_make(&facts, &options, &plan);
+    assert_int_equal(plan.rounded, RT_PRODUCTS_F32);
+    const struct rt_plan_options asked = { .products = RT_PRODUCTS_F16 };
+    rt_plan_make(&facts, &asked, &plan);
+    assert_int_equal(plan.products, RT_PRODUCTS_F16);
+    assert_int_equal(vk_matmul_products(&plan, &judged), RT_PRODUCTS_F16);
+    assert_int_equal(vk_matmul_products(&plan, &prompt), RT_PRODUCTS_F16);
+}
+
+/* A weight is one buffer in one allocation: the smaller of both limits holds. */
+static void an_allocation_limits_a_binding(void **state)
+{
+    (void)state;
+    struct rt_plan plan;
+    struct rt_facts facts = rows[3].facts;
+    const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
+    facts.allocation_max = 134217728;
+    rt_plan_make(&facts, &options, &plan);
+    assert_true(plan.binding_bytes_max == 134217728);
+    facts.allocation_max = UINT64_MAX;
+    rt_plan_make(&facts, &options, &plan);
+    assert_true(plan.binding_bytes_max == facts.storage_range_max);
+}
+
+/* What a driver lists and then refuses when a device is made. */
+static void a_refused_feature_is_no_device(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    test_ctx(&ctx);
+    struct vk_device dev = { .base = { .ctx = &ctx, .info = { .name = "gpu-0:liar" } } };
+    const VkResult results[] = { VK_ERROR_FEATURE_NOT_PRESENT,
+                                 VK_ERROR_EXTENSION_NOT_PRESENT };
+    for (size_t i = 0; i < RT_COUNT(results); i++) {
+        assert_int_equal(vk_check(&dev, results[i], "vkCreateDevice(dev->physical)"),
+                         RT_ERR_NO_DEVICE);
+        assert_non_null(strstr(ctx.message, "gpu-0:liar"));
+        assert_non_null(strstr(ctx.message, "refuses it in vkCreateDevice;"));
+        assert_non_null(strstr(ctx.message, "--products f32"));
     }
 }
 
@@ -207,8 +422,8 @@ static void a_plan_prints_as_json(void **state)
 static void every_field_of_a_plan_is_printed(void **state)
 {
     (void)state;
-    char text[14][512];
-    struct rt_plan plan[14];
+    char text[15][512];
+    struct rt_plan plan[15];
     const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
     for (size_t i = 0; i < RT_COUNT(plan); i++)
         rt_plan_make(&rows[0].facts, &options, &plan[i]);
@@ -225,6 +440,7 @@ static void every_field_of_a_plan_is_printed(void **state)
     plan[11].submit_flops_max++;
     plan[12].quirks ^= 1u << RT_QUIRK_slow_storage_loads;
     plan[13].loop_rounds_max++;
+    plan[14].rounded = RT_PRODUCTS_F16;
     for (size_t i = 0; i < RT_COUNT(plan); i++) {
         assert_true(rt_plan_print(&plan[i], text[i], sizeof text[i]) < sizeof text[i]);
         for (size_t j = 0; j < i; j++)
@@ -257,6 +473,11 @@ int main(void)
         cmocka_unit_test(every_device_gets_its_plan),
         cmocka_unit_test(values_go_round_where_the_device_can),
         cmocka_unit_test(fragments_are_for_products_in_f16),
+        cmocka_unit_test(gpus_get_their_plans),
+        cmocka_unit_test(a_lack_is_named),
+        cmocka_unit_test(roles_choose_products),
+        cmocka_unit_test(an_allocation_limits_a_binding),
+        cmocka_unit_test(a_refused_feature_is_no_device),
         cmocka_unit_test(a_forced_family_is_taken),
         cmocka_unit_test(sequences_are_as_long_as_loops_reach),
         cmocka_unit_test(a_plan_prints_as_json),

@@ -1,0 +1,31 @@
+/* pipeline/restore/train_cost.h
+ * What training a recipe's adapter will take on a device, by parts, before anything is
+ * loaded. */
+#ifndef PIPELINE_RESTORE_TRAIN_COST_H
+#define PIPELINE_RESTORE_TRAIN_COST_H
+
+#include "pipeline/restore/training.h"
+#include "runtime/train/train_size.h"
+
+struct pipe_train_cost_options {
+    const struct pipe_restore_recipe *recipe;
+    const char *quant; /* the model that is repaired: folder or GGUF file */
+    const char
+        *full;       /* the teacher of KL; NULL otherwise, or where it is not asked for */
+    uint32_t rank;   /* of the adapter */
+    uint32_t tokens; /* of a batch */
+};
+
+struct pipe_train_cost {
+    struct train_size size;
+    uint64_t sum;    /* of all parts */
+    uint64_t device; /* bytes that the device has free; 0: it does not say */
+};
+
+/* Reads headers only. RT_ERR_USAGE: a recipe that trains on the full model or not at all, or
+ * KL without `full`. */
+RT_CHECKED rt_status pipe_train_cost(struct rt_device *dev,
+                                     const struct pipe_train_cost_options *options,
+                                     struct pipe_train_cost *out);
+
+#endif
