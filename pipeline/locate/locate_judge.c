@@ -9,15 +9,42 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCATORS = 4 };
+enum { LOCATORS = 7 };
 
-static const char *const names[LOCATORS] = { "check", "rollout", "twin", "verdict" };
+/* `more`: only where it was asked. */
+static const struct {
+    const char *name;
+    uint32_t more;
+} locators[LOCATORS] = { { "check", 0 },
+                         { "rollout", 0 },
+                         { "twin", 0 },
+                         { "handover", PIPE_LOCATE_HANDOVER },
+                         { "twin-back", PIPE_LOCATE_HANDOVER },
+                         { "substitute", PIPE_LOCATE_SUBSTITUTE },
+                         { "verdict", 0 } };
 
 static int32_t named(const struct locate_search *s, int locator)
 {
-    const int32_t steps[LOCATORS] = { s->check.step, s->rollout.step, s->twin,
+    const int32_t steps[LOCATORS] = { s->check.step,  s->rollout.step, s->twin,
+                                      s->handover,    s->twin_back,    s->substitute,
                                       s->verdict.step };
     return steps[locator];
+}
+
+/* Tokens that models read of answers (twins) or wrote (continuations) for a locator. Prompts
+ * and kept steps come from the cache and are not counted. */
+static uint64_t tokens_of(const struct locating *l, int locator)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct locate_search *s = &l->list[i];
+        const struct locate_search *b = l->back ? &l->back->list[i] : NULL;
+        const uint64_t tokens[LOCATORS] = {
+            0, s->tokens, s->n, b ? b->tokens : 0, b ? b->n : 0, s->substitute_tokens, 0
+        };
+        sum += tokens[locator];
+    }
+    return sum;
 }
 
 static rt_status put(struct locating *l, const char *prefix, const char *name,
@@ -28,22 +55,33 @@ static rt_status put(struct locating *l, const char *prefix, const char *name,
     return store_put_metric(l->session->store, l->run_id, full, 0, value);
 }
 
+/* How good a locator is where the judge knows the step, and what it cost. */
 static rt_status put_locator(struct locating *l, const char *prefix, int locator,
                              const struct pipe_judged *j)
 {
     rt_status st;
-    TRY(put(l, prefix, names[locator], "_said", j->located));
-    TRY(put(l, prefix, names[locator], "_right", j->right));
-    TRY(put(l, prefix, names[locator], "_near", j->within_one));
+    uint32_t said = 0;
+    const char *name = locators[locator].name;
+    const uint64_t tokens = tokens_of(l, locator);
+    for (uint32_t i = 0; i < l->count; i++)
+        said += named(&l->list[i], locator) >= 0;
+    TRY(put(l, prefix, name, "_tokens", (double)tokens));
+    if (j->total == 0) {
+        pipe_say(l->session->host, "  %-10s names a step in %u of %u; %llu tokens", name,
+                 said, l->count, (unsigned long long)tokens);
+        return RT_OK;
+    }
+    TRY(put(l, prefix, name, "_said", j->located));
+    TRY(put(l, prefix, name, "_right", j->right));
+    TRY(put(l, prefix, name, "_near", j->within_one));
     pipe_say(
         l->session->host,
-        "  %-8s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
-        "%.3f], recall %.3f [%.3f, %.3f]",
-        names[locator], j->located, j->total, j->right,
+        "  %-10s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
+        "%.3f], recall %.3f [%.3f, %.3f]; %llu tokens",
+        name, j->located, j->total, j->right,
         j->located ? (double)j->right / j->located : 0.0, j->precision.low,
-        j->precision.high, j->total ? (double)j->right / j->total : 0.0, j->recall.low,
-        j->recall.high);
-    return RT_OK;
+        j->precision.high, (double)j->right / j->total, j->recall.low, j->recall.high,
+        (unsigned long long)tokens);
 
 fail:
     return st;
@@ -130,11 +168,12 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
         truth[i] = l->list[i].truth;
     pipe_say(l->session->host, "locate %-21s %u wrong answers", what, l->count);
     for (int k = 0; k < LOCATORS; k++) {
+        if (locators[k].more & ~l->more)
+            continue;
         for (uint32_t i = 0; i < l->count; i++)
             said[i] = named(&l->list[i], k);
         pipe_judge(said, truth, l->count, &j);
-        if (j.total)
-            TRY(put_locator(l, prefix, k, &j));
+        TRY(put_locator(l, prefix, k, &j));
     }
     if (l->session->evidence)
         TRY(write_evidence(l, l->session->evidence, prefix));

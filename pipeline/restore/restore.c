@@ -215,7 +215,7 @@ rt_status restore_mine(struct restoring *r)
     TRY(pipe_measure(r->session, &r->full_row, &r->mine, &r->mine_f));
     TRY(pipe_measure(r->session, &r->quant_row, &r->mine, &r->mine_q));
     TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
-                    &r->mine_q, r->options.samples, r->locate_run));
+                    &r->mine_q, &r->options.locate, r->locate_run));
     TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));
     return RT_OK;
 
@@ -254,7 +254,7 @@ const char *restore_locate_run(const struct restoring *r)
 rt_status restore_injected(struct restoring *r, uint32_t count)
 {
     return pipe_locate_injected(r->session, &r->full_row, &r->mine, &r->mine_f, count,
-                                r->options.samples);
+                                r->options.locate.samples);
 }
 
 static struct pipe_material material_of(const struct restoring *r)
@@ -270,7 +270,7 @@ static struct pipe_material material_of(const struct restoring *r)
         .f = &r->mine_f,
         .q = &r->mine_q,
         .faults = &r->faults,
-        .samples = r->options.samples,
+        .samples = r->options.locate.samples,
         .items_max = r->options.items,
         .rank = r->options.rank,
         .epochs = r->options.epochs,
@@ -358,7 +358,7 @@ static rt_status locate_measured(struct restoring *r, const struct pipe_variant 
 {
     char run_id[STORE_ID];
     return pipe_locate(r->session, &r->full_row, variant, &r->measure, &r->f, answers,
-                       r->options.samples, run_id);
+                       &r->options.locate, run_id);
 }
 
 rt_status restore_arms(struct restoring *r)
