@@ -68,15 +68,12 @@ void pipe_signs_of(const struct pipe_testimony *t, uint32_t k, double signs[PIPE
         signs[t->twin_sure ? PIPE_SIGN_twin_sure : PIPE_SIGN_twin_weak] = 1;
     if (t->judge)
         signs[PIPE_SIGN_judge] = t->judge[k];
-    signs[PIPE_SIGN_handover] = t->handover == k + 1;
-    signs[PIPE_SIGN_twin_back] = t->twin_back == k + 1;
-    signs[PIPE_SIGN_substitute] = t->substitute == k + 1;
 }
 
 static bool speaks(const struct pipe_testimony *t)
 {
-    return t->judge || t->twin >= 0 || t->handover || t->twin_back || t->substitute ||
-           (t->check && t->check->step >= 0) || (t->rollout && t->rollout->step >= 0);
+    return t->judge || t->twin >= 0 || (t->check && t->check->step >= 0) ||
+           (t->rollout && t->rollout->step >= 0);
 }
 
 /* Probabilities of all steps; the index of the largest. */

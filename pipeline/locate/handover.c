@@ -61,19 +61,12 @@ static rt_status put_both(struct locating *back, const struct locate_search *s)
 {
     rt_status st;
     char evidence[128];
-    const struct pipe_testimony by_handover = { .step_count = s->step_count,
-                                                .twin = -1,
-                                                .handover =
-                                                    (uint32_t)(s->rollout.step + 1) };
-    const struct pipe_testimony by_twin = { .step_count = s->step_count,
-                                            .twin = -1,
-                                            .twin_back = (uint32_t)(s->twin + 1) };
     struct pipe_fault f =
         locate_fault_of_search(s, "handover", evidence, sizeof evidence);
-    f.confidence = pipe_probability(&by_handover, f.step);
+    f.confidence = 0; /* no weight of evidence was shown */
     TRY(store_put_fault(back->session->store, back->run_id, s->gen, &f));
     f = locate_fault_of_twin(s, "twin-back", evidence, sizeof evidence);
-    f.confidence = pipe_probability(&by_twin, f.step);
+    f.confidence = 0;
     TRY(store_put_fault(back->session->store, back->run_id, s->gen, &f));
 
 fail:

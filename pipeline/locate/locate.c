@@ -248,6 +248,8 @@ static rt_status save(struct locating *l, const struct pipe_bench *bench)
         TRY(locate_put_handover(l->back));
     if (l->more & PIPE_LOCATE_SUBSTITUTE)
         TRY(locate_put_substitutes(l));
+    if (l->more & PIPE_LOCATE_FORCED)
+        TRY(locate_put_forced(l));
     TRY(locate_judge(l, "", bench->split));
     TRY(pipe_work_commit(l->session));
     return RT_OK;
@@ -289,6 +291,8 @@ static rt_status search(struct locating *l, const struct pipe_variant *quant,
         TRY(locate_substitutes(l, quant));
         TRY(locate_verdicts(l));
     }
+    if (l->more & PIPE_LOCATE_FORCED)
+        TRY(locate_forced(l, quant));
     TRY(save(l, l->bench));
 
 fail:
@@ -298,43 +302,45 @@ fail:
     return st;
 }
 
-/* The names in the run's configuration, in one order, so that a run is found again. */
-static const char *names_of(uint32_t more)
+/* What may be asked, in the order of the names, so that a run is found again. */
+static const struct {
+    const char *name;
+    uint32_t more; /* 0: always asked */
+} known_locators[] = { { "check", 0 },
+                       { "forced", PIPE_LOCATE_FORCED },
+                       { "handover", PIPE_LOCATE_HANDOVER },
+                       { "rollout", 0 },
+                       { "substitute", PIPE_LOCATE_SUBSTITUTE },
+                       { "twin", 0 },
+                       { "twin-back", PIPE_LOCATE_HANDOVER } };
+
+static void names_of(uint32_t more, char *out, size_t size)
 {
-    static const char *const names[] = {
-        "\"check\",\"rollout\",\"twin\"",
-        "\"check\",\"handover\",\"rollout\",\"twin\",\"twin-back\"",
-        "\"check\",\"rollout\",\"substitute\",\"twin\"",
-        "\"check\",\"handover\",\"rollout\",\"substitute\",\"twin\",\"twin-back\"",
-    };
-    assert(more < RT_COUNT(names));
-    return names[more];
+    size_t n = 0;
+    for (size_t i = 0; i < RT_COUNT(known_locators) && n < size; i++)
+        if (!known_locators[i].more || known_locators[i].more & more)
+            n += (size_t)snprintf(out + n, size - n, "%s\"%s\"", n ? "," : "",
+                                  known_locators[i].name);
+    assert(n < size);
 }
 
 rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list, uint32_t *more)
 {
-    static const struct {
-        const char *name;
-        uint32_t bit;
-    } known[] = { { "check", 0 },
-                  { "twin", 0 },
-                  { "rollout", 0 },
-                  { "handover", PIPE_LOCATE_HANDOVER },
-                  { "substitute", PIPE_LOCATE_SUBSTITUTE } };
     *more = 0;
     for (const char *at = list; *at;) {
         const size_t n = strcspn(at, ",");
         size_t i = 0;
-        while (i < RT_COUNT(known) &&
-               (strlen(known[i].name) != n || strncmp(known[i].name, at, n) != 0))
+        while (i < RT_COUNT(known_locators) &&
+               (strlen(known_locators[i].name) != n ||
+                strncmp(known_locators[i].name, at, n) != 0))
             i++;
-        if (i == RT_COUNT(known))
+        if (i == RT_COUNT(known_locators))
             return rt_fail(
                 ctx, RT_ERR_USAGE,
                 "there is no locator '%.*s'; there are check, twin and rollout, "
-                "which are always asked, handover and substitute",
+                "which are always asked, handover, substitute and forced",
                 n < 40 ? (int)n : 40, at);
-        *more |= known[i].bit;
+        *more |= known_locators[i].more;
         at += n + (at[n] == ',');
     }
     return RT_OK;
@@ -346,7 +352,7 @@ rt_status pipe_locate(struct pipe_session *session, const struct pipe_variant *f
                       const struct pipe_locate_options *options, char run_id[STORE_ID])
 {
     rt_status st;
-    char config[480];
+    char config[480], names[120];
     bool done;
     struct locating l = { .session = session,
                           .bench = bench,
@@ -354,10 +360,12 @@ rt_status pipe_locate(struct pipe_session *session, const struct pipe_variant *f
                           .locator = "rollout",
                           .samples = options->samples,
                           .more = options->more };
+    assert(l.samples > 0 || !(l.more & PIPE_LOCATE_FORCED));
+    names_of(l.more, names, sizeof names);
     snprintf(
         config, sizeof config,
         "{\"locators\":[%s],\"samples\":%u,\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
-        names_of(l.more), l.samples, f->run_id, q->run_id);
+        names, l.samples, f->run_id, q->run_id);
     TRY(open_run(&l, quant->row.id, config));
     snprintf(run_id, STORE_ID, "%s", l.run_id);
     TRY(store_run_is_done(session->store, l.run_id, &done));

@@ -8,9 +8,12 @@
 /* Locators that cost more continuations, and are asked if named. check, twin and rollout always
  * are: training items come from their continuations. */
 enum pipe_locator_more {
-    PIPE_LOCATE_HANDOVER =
-        1, /* quant continues full's own right answer; twin-back with it */
-    PIPE_LOCATE_SUBSTITUTE = 2, /* quant continues after full's step in its own answer */
+    /* Quant continues full's own right answer; twin-back with it. */
+    PIPE_LOCATE_HANDOVER = 1,
+    /* Quant continues after full's step in its own answer. */
+    PIPE_LOCATE_SUBSTITUTE = 2,
+    /* Draws of quant after its wrong step, beside those of full: needs samples. */
+    PIPE_LOCATE_FORCED = 4,
 };
 /* Reads "handover,substitute" (check, twin and rollout may be named too) into bits.
  * RT_ERR_USAGE: a name that is no locator. */

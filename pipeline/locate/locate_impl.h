@@ -43,8 +43,10 @@ struct locate_search {
      * that quant cannot make (handover), the first that it would write otherwise (twin-back). */
     int32_t handover, twin_back;
     int32_t substitute; /* of this answer: the earliest that full's step mends */
-    uint32_t tokens;    /* that the model wrote in continuations of the search */
-    uint32_t substitute_tokens;
+    bool forced,
+        forced_right; /* quant was drawn after its wrong step; one draw is right */
+    uint32_t tokens;  /* that the model wrote in continuations of the search */
+    uint32_t substitute_tokens, forced_tokens;
     struct pipe_fault verdict;
 };
 
@@ -78,9 +80,12 @@ void locate_close_engines(struct locating *l);
 RT_CHECKED rt_status locate_twins(struct locating *l);
 /* Rounds of continuations until every search is settled. */
 RT_CHECKED rt_status locate_rollouts(struct locating *l);
-/* One greedy continuation after the first kept[i] steps of every search i that lacks it; -1:
- * none. Durable and found again as those of the search. */
-RT_CHECKED rt_status locate_continue_at(struct locating *l, const int32_t *kept);
+/* One greedy continuation, or all drawn ones where that failed, after the first kept[i] steps
+ * of every search i that lacks them; -1: none. Durable as those of the search. */
+RT_CHECKED rt_status locate_continue_at(struct locating *l, const int32_t *kept,
+                                        bool drawn);
+/* What an earlier, killed run asked already. */
+RT_CHECKED rt_status locate_find_again(struct locating *l);
 /* Empty fault rows of a locator, which continuations hang on. */
 RT_CHECKED rt_status locate_announce(struct locating *l, const char *locator);
 /* What the search and the twin say, as rows; `evidence` holds `size` bytes for them. */
@@ -93,6 +98,11 @@ struct pipe_fault locate_fault_of_twin(const struct locate_search *s, const char
  * of l know from it. */
 RT_CHECKED rt_status locate_handover(struct locating *l, const struct pipe_variant *quant,
                                      const struct pipe_answers *f, struct locating *back);
+/* The same wrong step given to both: quant's draws after the verdict's step. */
+RT_CHECKED rt_status locate_forced(struct locating *l, const struct pipe_variant *quant);
+RT_CHECKED rt_status locate_put_forced(struct locating *l);
+/* Where verdicts lie and what that is worth: metrics of the run, and lines for people. */
+RT_CHECKED rt_status locate_put_places(struct locating *l, const char *prefix);
 /* Their rows, in an open transaction. */
 RT_CHECKED rt_status locate_put_handover(struct locating *back);
 RT_CHECKED rt_status locate_put_substitutes(struct locating *l);

@@ -1,6 +1,5 @@
 /* pipeline/locate/locate_judge.c
- * How good the locators were, where a judge knows the first fault; and what the histogram
- * of places is worth: the chance rate, and full taking over one step earlier or later. */
+ * How good the locators were, where a judge knows the first fault, and what they cost. */
 #include "pipeline/locate/locate_impl.h"
 
 #include "pipeline/locate/judge.h"
@@ -87,40 +86,6 @@ fail:
     return st;
 }
 
-/* Controls: a uniformly random step; full taking over one step too early or too late. */
-static rt_status put_places(struct locating *l, const char *prefix)
-{
-    rt_status st;
-    double chance = 0;
-    uint32_t placed = 0, early_asked = 0, early = 0, late_asked = 0, late = 0, none = 0;
-    for (uint32_t i = 0; i < l->count; i++) {
-        const struct locate_search *s = &l->list[i];
-        const int32_t k = s->verdict.step;
-        none += k < 0;
-        if (k < 0 || (uint32_t)k >= s->step_count)
-            continue;
-        placed++;
-        chance += 1.0 / s->step_count;
-        const struct locate_known *after = &s->known[k + 1];
-        if (k > 0) {
-            early_asked += s->known[k - 1].done != 0;
-            early += s->known[k - 1].can;
-        }
-        late_asked += after->done != 0;
-        late += after->can;
-    }
-    TRY(put(l, prefix, "no_fault", "", none));
-    TRY(put(l, prefix, "chance", "", placed ? chance / placed : 0));
-    TRY(put(l, prefix, "takeover_earlier", "_asked", early_asked));
-    TRY(put(l, prefix, "takeover_earlier", "", early));
-    TRY(put(l, prefix, "takeover_later", "_asked", late_asked));
-    TRY(put(l, prefix, "takeover_later", "", late));
-    return RT_OK;
-
-fail:
-    return st;
-}
-
 /* What stands behind the last '/' of a path: the name of the set. */
 static const char *base_name(const char *path)
 {
@@ -178,7 +143,7 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
     if (l->session->evidence)
         TRY(write_evidence(l, l->session->evidence, prefix));
     TRY(put(l, prefix, "judged", "", j.total));
-    TRY(put_places(l, prefix));
+    TRY(locate_put_places(l, prefix));
 
 fail:
     rt_free(said);

@@ -143,10 +143,11 @@ static rt_status ask(struct locating *l, bool drawn)
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->session->ctx;
     const uint32_t per = drawn ? l->samples : 1;
+    char what[32];
+    snprintf(what, sizeof what, "locate %s", l->locator);
     struct pipe_ask_list how = { .model = l->reader->model,
                                  .adapter = l->reader->adapter,
-                                 .what =
-                                     l->mirror ? "locate handover" : "locate roll-outs",
+                                 .what = what,
                                  .engine = &l->engine[drawn],
                                  .done = job_done,
                                  .between = make_durable,
@@ -169,7 +170,6 @@ fail:
     return st;
 }
 
-/* What an earlier, killed run asked already. */
 static int compare_searches(const void *a, const void *b)
 {
     return strcmp((*(const struct locate_search *const *)a)->gen,
@@ -200,7 +200,7 @@ static rt_status find_row(void *user, const struct store_rollout *row)
     return RT_OK;
 }
 
-static rt_status find_again(struct locating *l)
+rt_status locate_find_again(struct locating *l)
 {
     struct finding f = { l, rt_alloc(l->session->ctx, l->count, sizeof *f.sorted) };
     if (!f.sorted)
@@ -239,15 +239,15 @@ static void close_without_room(struct locate_search *s)
         known->done = UINT32_MAX;
 }
 
-rt_status locate_continue_at(struct locating *l, const int32_t *kept)
+rt_status locate_continue_at(struct locating *l, const int32_t *kept, bool drawn)
 {
     rt_status st = RT_OK;
     for (uint32_t i = 0; i < l->count; i++) {
         struct locate_search *s = &l->list[i];
-        s->pending = kept[i] >= 0 && !(s->known[kept[i]].done & 1);
+        s->pending = kept[i] >= 0 && (drawn || !(s->known[kept[i]].done & 1));
         s->asked = s->pending ? (uint32_t)kept[i] : 0;
     }
-    TRY(ask(l, false));
+    TRY(ask(l, drawn));
     for (uint32_t i = 0; i < l->count; i++)
         close_without_room(&l->list[i]);
     return RT_OK;
@@ -263,7 +263,7 @@ rt_status locate_rollouts(struct locating *l)
 {
     rt_status st;
     TRY(locate_announce(l, l->locator));
-    TRY(find_again(l));
+    TRY(locate_find_again(l));
     for (;;) {
         uint32_t pending = 0;
         for (uint32_t i = 0; i < l->count; i++) {

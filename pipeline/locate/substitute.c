@@ -53,7 +53,7 @@ static rt_status ask_full(struct trying *t)
     for (uint32_t a = 0; a < AROUND; a++) {
         for (uint32_t i = 0; i < l->count; i++)
             kept[i] = place_of(t, i * AROUND + a);
-        TRY(locate_continue_at(l, kept));
+        TRY(locate_continue_at(l, kept, false));
     }
 
 fail:
@@ -233,16 +233,10 @@ rt_status locate_put_substitutes(struct locating *l)
     rt_status st = RT_OK;
     for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
         const struct locate_search *s = &l->list[i];
-        const struct pipe_testimony alone = { .step_count = s->step_count,
-                                              .twin = -1,
-                                              .substitute =
-                                                  (uint32_t)(s->substitute + 1) };
         const struct pipe_fault f = { .locator = "substitute",
                                       .step = s->substitute,
                                       .token = -1,
                                       .category = PIPE_CAT_UNCLASSIFIED,
-                                      .confidence =
-                                          pipe_probability(&alone, s->substitute),
                                       .evidence = "{}" };
         st = store_put_fault(l->session->store, l->run_id, s->gen, &f);
     }

@@ -1,4 +1,4 @@
-/* handover, twin-back and substitute on the demo model: their rows hold what their definitions
+/* handover, twin-back, substitute and forced on the demo model: their rows hold what their definitions
  * say, each continuation is a row with its tokens, a killed search leaves the rows of an
  * unbroken one, and none of them is asked unless it is named. */
 #include "tests/support/loop.h"
@@ -26,7 +26,7 @@ enum { PACE_MS = 2, PATIENCE = 300000, USAGE = 2 };
     "demo --full '" DEMO "' --mine '" DEMO "/mine.jsonl[0:40]' --validate '" DEMO   \
     "/validate.jsonl[0:4]' --measure '" DEMO "/measure.jsonl[0:4]' --work made "
 #define SAID ">loop.out 2>loop.err"
-#define MORE LOCATE "--locators handover,substitute " SAID
+#define MORE LOCATE "--locators handover,substitute,forced --samples 2 " SAID
 
 static void run_well(const char *line)
 {
@@ -120,7 +120,7 @@ static void rows_hold_what_is_defined(void **state)
 static void cost_is_the_sum_of_the_rows(void **state)
 {
     (void)state;
-    static const char *const names[] = { "rollout", "handover", "substitute" };
+    static const char *const names[] = { "rollout", "handover", "substitute", "forced" };
     enter_whole();
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char sql[200];
@@ -134,12 +134,44 @@ static void cost_is_the_sum_of_the_rows(void **state)
     assert_int_equal(system("grep -q 'substitute names a step.* tokens$' loop.err"), 0);
 }
 
+/* Take-overs and the forced step, against what the roll-out rows say. */
+static void early_is_held_against_chance(void **state)
+{
+    (void)state;
+    enter_whole();
+#define METRIC(name) "(SELECT value FROM metric WHERE name='" name "')"
+    const double placed = number("SELECT " METRIC("placed"));
+    assert_true(placed == number("SELECT count(*) FROM fault WHERE locator='verdict' AND "
+                                 "step_idx IS NOT NULL"));
+    const double chance = number("SELECT " METRIC("early_chance"));
+    assert_true(chance > 0 && chance <= 0.5);
+    assert_true(number("SELECT " METRIC("early")) <= placed);
+    assert_true(number("SELECT count(*)=" METRIC(
+                    "takeover_later") " FROM fault v WHERE "
+                                      "v.locator='verdict' AND EXISTS(SELECT 1 FROM "
+                                      "fault f JOIN rollout r "
+                                      "USING(fault_id) WHERE f.gen_id=v.gen_id AND "
+                                      "f.locator='rollout' AND "
+                                      "r.step_idx=v.step_idx AND r.correct)") == 1);
+    assert_true(
+        number(
+            "SELECT " METRIC("takeover_at") "/" METRIC("takeover_at_asked") ">=" METRIC(
+                "takeover_later") "/" METRIC("takeover_later_asked")) == 1);
+    assert_true(number("SELECT count(DISTINCT f.gen_id)=" METRIC("forced_quant") JOINED
+                       "'forced' AND r.correct") == 1);
+    assert_true(number("SELECT count(*)" JOINED "'forced' AND r.step_idx<>f.step_idx") ==
+                0);
+    assert_true(number("SELECT count(*)" JOINED "'forced'") == 2 * placed);
+    assert_int_equal(system("grep -q 'same wrong step given to quant' loop.err"), 0);
+}
+
 static void a_killed_search_leaves_the_same_rows(void **state)
 {
     (void)state;
     test_loop_enter("killed");
     const bool handover = kill_at("handover"), substitute = kill_at("substitute");
-    assert_true(handover || substitute);
+    const bool forced = kill_at("forced");
+    assert_true(handover || substitute || forced);
     run_well(MORE);
     char *rows = test_rows_of("loop.db");
     enter_whole();
@@ -158,10 +190,11 @@ static void nothing_more_is_asked_unless_named(void **state)
     assert_true(
         number("SELECT count(*) FROM fault WHERE run_id=(SELECT run_id FROM run "
                "WHERE kind='locate' ORDER BY started_ms DESC LIMIT 1) AND locator "
-               "IN ('handover','twin-back','substitute')") == 0);
+               "IN ('handover','twin-back','substitute','forced')") == 0);
     /* The three that are always asked may be named. */
     run_well(LOCATE "--locators rollout,twin " SAID);
     assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
+    assert_int_equal(test_loop_run(LOCATE "--locators forced " SAID), USAGE);
     assert_int_equal(test_loop_run(LOCATE "--locators twins " SAID), USAGE);
     assert_int_equal(system("grep -q \"no locator 'twins'\" loop.err"), 0);
 }
@@ -171,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_hold_what_is_defined),
         cmocka_unit_test(cost_is_the_sum_of_the_rows),
+        cmocka_unit_test(early_is_held_against_chance),
         cmocka_unit_test(a_killed_search_leaves_the_same_rows),
         cmocka_unit_test(nothing_more_is_asked_unless_named),
     };
