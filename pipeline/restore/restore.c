@@ -4,6 +4,7 @@
 #include "pipeline/restore/restore_impl.h"
 
 #include "pipeline/grade/grade.h"
+#include "pipeline/locate/damage.h"
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
 #include "runtime/quant/folder.h"
@@ -340,10 +341,14 @@ fail:
 static rt_status measure_arm(struct restoring *r, const struct pipe_variant *variant,
                              struct pipe_answers *out)
 {
-    const rt_status st = pipe_measure(r->session, variant, &r->measure, out);
-    return st != RT_OK ? st
-                       : pipe_divergence(r->session, &r->full_row, variant, &r->measure,
-                                         &r->f, out->run_id);
+    rt_status st;
+    TRY(pipe_measure(r->session, variant, &r->measure, out));
+    TRY(pipe_divergence(r->session, &r->full_row, variant, &r->measure, &r->f,
+                        out->run_id));
+    TRY(pipe_damage_save(r->session, &r->f, out == &r->q ? NULL : &r->q, out));
+
+fail:
+    return st;
 }
 
 static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
@@ -365,6 +370,7 @@ rt_status restore_arms(struct restoring *r)
 {
     rt_status st;
     TRY(pipe_measure(r->session, &r->full_row, &r->measure, &r->f));
+    TRY(pipe_damage_save(r->session, &r->f, NULL, &r->f));
     TRY(measure_arm(r, &r->quant_row, &r->q));
     TRY(locate_measured(r, &r->quant_row, &r->q));
     for (uint32_t i = 0; i < r->arm_count; i++)

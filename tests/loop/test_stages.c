@@ -58,6 +58,7 @@ static void enter_whole(void)
     assert_true(number("SELECT count(*) FROM bullet_item WHERE excluded IS NULL") > 2);
     assert_true(number("SELECT count(*) FROM rollout") > 0);
     assert_int_equal(system("grep -q 'Is early really early' loop.html"), 0);
+    assert_int_equal(system("grep -q 'Damage beside accuracy' loop.html"), 0);
     assert_true(number("SELECT count(*) FROM metric WHERE name='val_accuracy'") == 2);
 }
 
