@@ -4,7 +4,6 @@
 #include "runtime/op/weight_blocks.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -353,41 +352,6 @@ fail:
     return st;
 }
 
-/* Angles in double on the host: device sin and cos are too coarse. */
-static void fill_rope(const struct fmt_rope *rope, const double *frequency, uint32_t half,
-                      uint32_t positions, float *table)
-{
-    for (uint32_t p = 0; p < positions; p++)
-        for (uint32_t i = 0; i < half; i++) {
-            float *pair = table + 2 * ((uint64_t)p * half + i);
-            pair[0] = (float)(rope->gain * cos(p * frequency[i]));
-            pair[1] = (float)(rope->gain * sin(p * frequency[i]));
-        }
-}
-
-static rt_status make_rope(struct loader *l)
-{
-    rt_status st;
-    struct rt_model *m = l->model;
-    const uint32_t half = m->config.head_dim / 2;
-    const uint64_t count = (uint64_t)m->positions * half * 2;
-    float *table = rt_alloc(l->ctx, count, sizeof *table);
-    double *frequency = rt_alloc(l->ctx, half, sizeof *frequency);
-    if (!table || !frequency) {
-        st = rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for the RoPE table");
-        goto fail;
-    }
-    fmt_rope_frequencies(&m->config.rope, m->config.head_dim, frequency);
-    fill_rope(&m->config.rope, frequency, half, m->positions, table);
-    TRY(model_buffer(m->dev, "rope table", count * 4, RT_MEMORY_DEVICE, &m->rope_table));
-    TRY(rt_buffer_write(m->rope_table, 0, table, count * 4));
-
-fail:
-    rt_free(table);
-    rt_free(frequency);
-    return st;
-}
-
 static rt_status load_all(struct loader *l)
 {
     rt_status st;
@@ -401,7 +365,7 @@ static rt_status load_all(struct loader *l)
     else if (!m->stream)
         TRY(load_table(l, "lm_head", &m->head));
     TRY(load_vector(l, "model.norm.weight", m->config.hidden, &m->norm_final));
-    TRY(make_rope(l));
+    TRY(model_make_rope(m));
     if (m->stream)
         return RT_OK;
     for (uint32_t i = 0; i < m->config.layers; i++)
