@@ -16,6 +16,7 @@ struct asked {
         store_fault_fn *fault;
         store_rollout_fn *rollout;
         store_item_fn *item;
+        store_metric_fn *metric;
     } fn;
     void *user;
 };
@@ -209,6 +210,28 @@ rt_status store_faults_text(struct store *s, const char *run_id, const char *loc
         (const char *const[]){ run_id, locator ? locator : "", segmenter ? segmenter : "",
                                NULL },
         fn, user);
+}
+
+/* ---- metrics ---- */
+
+static rt_status give_metric(void *user, const struct store_row *row)
+{
+    const struct asked *a = user;
+    const struct pipe_metric metric = { .name = store_row_text(row, 0),
+                                        .step = store_row_integer(row, 1),
+                                        .value = store_row_number(row, 2) };
+    return a->fn.metric(a->user, &metric);
+}
+
+rt_status store_each_metric(struct store *s, const char *run_id, const char *name,
+                            store_metric_fn *fn, void *user)
+{
+    assert(run_id && name && fn);
+    struct asked a = { .fn.metric = fn, .user = user };
+    return store_query(s,
+                       "SELECT name, step, value FROM metric WHERE run_id=?1 AND name=?2 "
+                       "ORDER BY step",
+                       (const char *const[]){ run_id, name, NULL }, give_metric, &a);
 }
 
 /* ---- training items ---- */

@@ -544,3 +544,49 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
     loader_deinit(&l);
     return st;
 }
+
+/* One part by itself, as a run of its own. */
+static rt_status load_part(struct loader *l, uint32_t layer, enum model_group g,
+                           uint32_t part, struct model_runs *out)
+{
+    rt_status st;
+    const struct model_group_shape *s = &l->model->shape[g];
+    struct model_part parts[MODEL_PARTS_MAX];
+    struct model_runs planned;
+    struct model_run *run = &out->run[part];
+    TRY(model_plan_group(l->file, s, layer, l->order, l->stride, parts, &planned));
+    const uint32_t end = part + 1 < s->parts ? s->row0[part + 1] : s->out_pad;
+    *run = (struct model_run){ .part0 = part, .parts = 1 };
+    run->weight.shape = parts[part].shape;
+    run->weight.int8 = parts[part].inputs != FMT_INPUTS_FLOATS;
+    run->weight.shape.out = run->weight.shape.out_pad = end - s->row0[part];
+    out->count = part + 1;
+    TRY(load_run(l, s, parts, run));
+
+fail:
+    return st;
+}
+
+rt_status rt_model_hybrid_load(struct rt_model *m, uint32_t layer, enum model_group g,
+                               struct fmt_model *const file[MODEL_PARTS_MAX])
+{
+    rt_status st = RT_OK;
+    struct loader l = { .ctx = rt_device_ctx(m->dev),
+                        .model = m,
+                        .stride = model_order_stride(m->shape) };
+    assert(layer < m->config.layers && !m->loaded);
+    m->loaded = rt_alloc(l.ctx, 1, sizeof *m->loaded);
+    l.order = rt_alloc(l.ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
+    if (!m->loaded || !l.order)
+        st = rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a group of weights");
+    for (uint32_t p = 0; st == RT_OK && p < m->shape[g].parts; p++) {
+        l.file = file[p];
+        fmt_model_widen(l.file, rt_device_plan(m->dev)->wide_weights);
+        fmt_model_float_inputs(l.file, rt_device_plan(m->dev)->float_inputs);
+        st = load_part(&l, layer, g, p, m->loaded);
+    }
+    if (st == RT_OK)
+        m->layers[layer].group[g] = *m->loaded;
+    loader_deinit(&l);
+    return st;
+}
