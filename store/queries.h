@@ -128,6 +128,13 @@ RT_CHECKED rt_status store_checked_text(struct store *store, const char *run_id,
 RT_CHECKED rt_status store_located_text(struct store *store, const char *run_id,
                                         store_row_fn *fn, void *user);
 
+/* ---- metrics ---- */
+
+typedef rt_status store_metric_fn(void *user, const struct pipe_metric *metric);
+/* Every step of one metric of a run, by step. */
+RT_CHECKED rt_status store_each_metric(struct store *store, const char *run_id,
+                                       const char *name, store_metric_fn *fn, void *user);
+
 /* ---- training items ---- */
 
 struct store_item {

@@ -16,6 +16,7 @@ struct asked {
         store_fault_fn *fault;
         store_rollout_fn *rollout;
         store_item_fn *item;
+        store_metric_fn *metric;
     } fn;
     void *user;
 };
@@ -211,6 +212,28 @@ rt_status store_faults_text(struct store *s, const char *run_id, const char *loc
         fn, user);
 }
 
+/* ---- metrics ---- */
+
+static rt_status give_metric(void *user, const struct store_row *row)
+{
+    const struct asked *a = user;
+    const struct pipe_metric metric = { .name = store_row_text(row, 0),
+                                        .step = store_row_integer(row, 1),
+                                        .value = store_row_number(row, 2) };
+    return a->fn.metric(a->user, &metric);
+}
+
+rt_status store_each_metric(struct store *s, const char *run_id, const char *name,
+                            store_metric_fn *fn, void *user)
+{
+    assert(run_id && name && fn);
+    struct asked a = { .fn.metric = fn, .user = user };
+    return store_query(s,
+                       "SELECT name, step, value FROM metric WHERE run_id=?1 AND name=?2 "
+                       "ORDER BY step",
+                       (const char *const[]){ run_id, name, NULL }, give_metric, &a);
+}
+
 /* ---- training items ---- */
 
 static rt_status give_item(void *user, const struct store_row *row)
@@ -270,7 +293,10 @@ rt_status store_located_text(struct store *s, const char *run_id, store_row_fn *
 {
     return store_query(
         s,
-        "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence "
+        "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence, "
+        "CASE WHEN f.locator LIKE 'twin%' THEN g.n_gen ELSE (SELECT "
+        "coalesce(sum(n_gen),0) "
+        "FROM rollout r WHERE r.fault_id=f.fault_id) END AS tokens "
         "FROM fault f JOIN generation g USING(gen_id) WHERE f.run_id=?1 AND "
         "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
         (const char *const[]){ run_id, NULL }, fn, user);

@@ -463,8 +463,8 @@ static bool known_metric(const char *name)
     if (strncmp(name, injected, sizeof injected - 1) == 0)
         name += sizeof injected - 1;
     const char *last = strrchr(name, '_');
-    if (last &&
-        (!strcmp(last, "_said") || !strcmp(last, "_right") || !strcmp(last, "_near")))
+    if (last && (!strcmp(last, "_said") || !strcmp(last, "_right") ||
+                 !strcmp(last, "_near") || !strcmp(last, "_tokens")))
         return true;
     for (size_t i = 0; i < RT_COUNT(names); i++)
         if (strcmp(names[i], name) == 0)

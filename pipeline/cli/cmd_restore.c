@@ -34,6 +34,8 @@
         { "items", "N", "Silver Bullet items at most (default 332)" },                  \
         { "samples", "N",                                                               \
           "drawn continuations where the greedy one fails (default 0)" },               \
+        { "locators", "LIST",                                                           \
+          "asked beside check, twin and rollout: handover,substitute,forced" },         \
         { "rank", "N", "of the adapter (default 16)" },                                 \
         { "epochs", "N", "passes over the items (default 3)" },                         \
         { "lr", "X", "learning rate (default: the recipe's)" },                         \
@@ -78,7 +80,12 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
     };
     TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
     TRY(read_number(cli, "items", 332, 1, 100000, &o->items));
-    TRY(read_number(cli, "samples", 0, 0, 16, &o->samples));
+    TRY(read_number(cli, "samples", 0, 0, 16, &o->locate.samples));
+    TRY(pipe_locators_read(&cli->ctx, cli_value(cli, "locators", ""), &o->locate.more));
+    if (o->locate.more & PIPE_LOCATE_FORCED && o->locate.samples == 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--locators forced needs --samples N: without draws, what quant "
+                       "writes after its own step is its own wrong answer");
     TRY(read_number(cli, "rank", 16, 1, 256, &o->rank));
     TRY(read_number(cli, "epochs", 3, 1, 100, &o->epochs));
     TRY(read_rate(cli, &o->lr));

@@ -267,6 +267,7 @@ fail:
 rt_status cli_locate_score(struct cli *cli, const char *format)
 {
     rt_status st;
+    TRY(pipe_labelled_check_format(&cli->ctx, format));
     if (cli->positional_count == 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "locate --score %.40s: a file of labelled solutions is needed",
@@ -302,6 +303,7 @@ rt_status cli_locate_inject(struct cli *cli, const char *format)
     rt_status st;
     int64_t want, seed;
     struct pipe_labelled_set from = { 0 }, made = { 0 };
+    TRY(pipe_labelled_check_format(&cli->ctx, format));
     TRY(cli_number(cli, "injected", 500, 1, 100000, &want));
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
     if (cli->positional_count != 1)

@@ -183,8 +183,8 @@ static rt_status split(struct cli *cli, char *text, const char **out, uint32_t *
     return RT_OK;
 }
 
-static rt_status read_text_options(struct cli *cli, const char *model,
-                                   struct pipe_calibration_options *out)
+rt_status cli_text_options(struct cli *cli, const char *model,
+                           struct pipe_calibration_options *out)
 {
     rt_status st;
     int64_t context, stride;
@@ -223,7 +223,7 @@ rt_status cli_quantize_compare(struct cli *cli)
         goto fail;
     }
     TRY(split(cli, list, variants, &o.count));
-    TRY(read_text_options(cli, model, &o.text));
+    TRY(cli_text_options(cli, model, &o.text));
     TRY(cli_calibration_format(cli, o.text.from, &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     if (!format)

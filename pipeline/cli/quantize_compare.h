@@ -4,6 +4,7 @@
 #define PIPELINE_CLI_QUANTIZE_COMPARE_H
 
 #include "pipeline/cli/cli.h"
+#include "pipeline/run/calibration.h"
 
 /* Rows of the command's table of options. */
 #define CLI_COMPARE_OPTIONS                                                             \
@@ -18,6 +19,9 @@
             "of --compare: tokens between windows (default: half of the context)"       \
     }
 
+/* --text, --context and --stride, for measuring with a model's tokens. */
+RT_CHECKED rt_status cli_text_options(struct cli *cli, const char *model,
+                                      struct pipe_calibration_options *out);
 /* Prints the table, or JSON. */
 RT_CHECKED rt_status cli_quantize_compare(struct cli *cli);
 

@@ -133,9 +133,26 @@ static const struct format formats[] = {
     { "gsm8k", "question", "answer", NULL, NULL, label_none },
 };
 
-const char *pipe_labelled_formats(void)
+static const struct format *format_named(const char *name)
 {
-    return "processbench, bigbench-mistake, mr-ben, prmbench, prmbench-original, gsm8k";
+    for (size_t i = 0; i < RT_COUNT(formats); i++)
+        if (strcmp(formats[i].name, name) == 0)
+            return &formats[i];
+    return NULL;
+}
+
+rt_status pipe_labelled_check_format(struct rt_ctx *ctx, const char *format)
+{
+    char names[160];
+    size_t n = 0;
+    if (format_named(format))
+        return RT_OK;
+    for (size_t i = 0; i < RT_COUNT(formats) && n < sizeof names; i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "",
+                              formats[i].name);
+    return rt_fail(ctx, RT_ERR_USAGE,
+                   "no labelled data have the format '%.40s'; there are %s", format,
+                   names);
 }
 
 /* ---- steps ---- */
@@ -235,20 +252,17 @@ rt_status pipe_labelled_parse(struct rt_ctx *ctx, const char *format, const char
                               const char *text, size_t size,
                               struct pipe_labelled_set *out)
 {
-    struct reading r = { .ctx = ctx, .out = out };
+    rt_status st;
+    struct reading r = { .ctx = ctx, .out = out, .format = format_named(format) };
     const struct pipe_rows_text in = { .name = name, .text = text, .size = size };
     *out = (struct pipe_labelled_set){ 0 };
-    for (size_t i = 0; i < RT_COUNT(formats); i++)
-        if (strcmp(formats[i].name, format) == 0)
-            r.format = &formats[i];
-    if (!r.format)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "no labelled data have the format '%.40s'; there are %s", format,
-                       pipe_labelled_formats());
-    rt_status st = pipe_rows_json(ctx, &in, take_row, &r);
-    if (st == RT_OK && out->count == 0)
+    TRY(pipe_labelled_check_format(ctx, format));
+    TRY(pipe_rows_json(ctx, &in, take_row, &r));
+    if (out->count == 0)
         st = rt_fail(ctx, RT_ERR_INPUT, "'%s' has no record", name);
     out->problems = r.problems.count;
+
+fail:
     pipe_text_set_deinit(&r.problems);
     if (st != RT_OK)
         pipe_labelled_deinit(out);

@@ -38,8 +38,8 @@ struct pipe_labelled_set {
     struct pipe_pool pool;
 };
 
-/* The names of the formats with ", " between. */
-const char *pipe_labelled_formats(void);
+/* RT_ERR_USAGE with the names of those that there are, if this is none. */
+RT_CHECKED rt_status pipe_labelled_check_format(struct rt_ctx *ctx, const char *format);
 /* Reads a file, "-" for the standard input. RT_ERR_USAGE: no such format. RT_ERR_INPUT, with
  * the line: a field is missing or of another kind, a label beyond the steps, more than
  * PIPE_STEPS_MAX steps. */

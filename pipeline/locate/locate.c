@@ -17,7 +17,7 @@ static rt_status no_memory(const struct locating *l)
 }
 
 rt_status locate_search_init(struct locating *l, struct locate_search *s,
-                             const char *right)
+                             const char *reader)
 {
     struct rt_ctx *ctx = l->session->ctx;
     struct pipe_step steps[PIPE_STEPS_MAX];
@@ -26,7 +26,7 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
     s->step_count = dialect->split(s->text, steps, PIPE_STEPS_MAX);
     s->steps = rt_alloc(ctx, s->step_count, sizeof *s->steps);
     s->known = rt_alloc(ctx, s->step_count + 1u, sizeof *s->known);
-    s->twin = -1;
+    s->twin = s->handover = s->twin_back = s->substitute = -1;
     if (!ends || !s->steps || !s->known) {
         rt_free(ends);
         return no_memory(l);
@@ -39,13 +39,13 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
     pipe_steps_map_tokens(steps, s->step_count, ends, s->n);
     memcpy(s->steps, steps, s->step_count * sizeof *steps);
     rt_free(ends);
-    s->known[0] = (struct locate_known){ .done = UINT32_MAX, /* full's own answer */
-                                         .can = true,
-                                         .greedy_right = true,
-                                         .text_right = true,
-                                         .text = rt_strdup(ctx, right) };
+    s->known[0] = (struct locate_known){ .done = UINT32_MAX, /* its own answer */
+                                         .can = !l->mirror,
+                                         .greedy_right = !l->mirror,
+                                         .text_right = !l->mirror,
+                                         .text = rt_strdup(ctx, reader) };
     s->check = (struct pipe_checked){ .step = -1, .evidence = "{}" };
-    if (dialect->check)
+    if (dialect->check && !l->mirror)
         dialect->check(dialect, l->bench->set.items[s->problem].question, s->text,
                        &s->check);
     return s->known[0].text ? RT_OK : no_memory(l);
@@ -61,6 +61,11 @@ void locate_free(struct locating *l)
     }
     rt_free(l->list);
     l->list = NULL;
+    locate_close_engines(l);
+}
+
+void locate_close_engines(struct locating *l)
+{
     for (size_t i = 0; i < RT_COUNT(l->engine); i++)
         rt_engine_destroy(&l->engine[i]);
 }
@@ -97,16 +102,18 @@ static struct pipe_fault fault_of_check(const struct locate_search *s)
                                 .evidence = s->check.evidence };
 }
 
-static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *evidence,
-                                          size_t size)
+/* In the mirror `handover`, whose steps are those of full's answer. */
+struct pipe_fault locate_fault_of_search(const struct locate_search *s,
+                                         const char *locator, char *evidence, size_t size)
 {
     const struct pipe_testimony alone = { .step_count = s->step_count,
                                           .rollout = &s->rollout,
                                           .twin = -1 };
+    assert(s->rollout.asked <= s->step_count);
     snprintf(evidence, size, "{\"asked\":%u,\"monotone\":%s,\"lost_from_start\":%s}",
              s->rollout.asked, s->rollout.monotone ? "true" : "false",
              s->rollout.lost_from_start ? "true" : "false");
-    return (struct pipe_fault){ .locator = "rollout",
+    return (struct pipe_fault){ .locator = locator,
                                 .step = s->rollout.step,
                                 .token = -1,
                                 .category = PIPE_CAT_UNCLASSIFIED,
@@ -114,8 +121,8 @@ static struct pipe_fault fault_of_rollout(const struct locate_search *s, char *e
                                 .evidence = evidence };
 }
 
-static struct pipe_fault fault_of_twin(const struct locate_search *s, char *evidence,
-                                       size_t size)
+struct pipe_fault locate_fault_of_twin(const struct locate_search *s, const char *locator,
+                                       char *evidence, size_t size)
 {
     const struct pipe_testimony alone = { .step_count = s->step_count,
                                           .twin = s->twin,
@@ -123,7 +130,7 @@ static struct pipe_fault fault_of_twin(const struct locate_search *s, char *evid
                                               s->suspect.full_margin >= PIPE_TWIN_SURE };
     snprintf(evidence, size, "{\"full_margin\":%.4f,\"quant_margin\":%.4f}",
              (double)s->suspect.full_margin, (double)s->suspect.quant_margin);
-    return (struct pipe_fault){ .locator = "twin",
+    return (struct pipe_fault){ .locator = locator,
                                 .step = s->twin,
                                 .token = s->twin < 0 ? -1 : (int32_t)s->suspect.token,
                                 .category = PIPE_CAT_UNCLASSIFIED,
@@ -137,8 +144,10 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
                                     .check = &s->check,
                                     .rollout = &s->rollout,
                                     .twin = s->twin,
-                                    .twin_sure =
-                                        s->suspect.full_margin >= PIPE_TWIN_SURE };
+                                    .twin_sure = s->suspect.full_margin >= PIPE_TWIN_SURE,
+                                    .handover = (uint32_t)(s->handover + 1),
+                                    .twin_back = (uint32_t)(s->twin_back + 1),
+                                    .substitute = (uint32_t)(s->substitute + 1) };
 }
 
 rt_status locate_verdicts(struct locating *l)
@@ -150,7 +159,8 @@ rt_status locate_verdicts(struct locating *l)
         enum pipe_category category;
         const struct pipe_testimony t = locate_testimony(s);
         const struct pipe_fault check = fault_of_check(s);
-        const struct pipe_fault twin = fault_of_twin(s, evidence, sizeof evidence);
+        const struct pipe_fault twin =
+            locate_fault_of_twin(s, "twin", evidence, sizeof evidence);
         pipe_verdict(&t, &check, &twin, PIPE_CAT_NONE, &s->verdict);
         st = by_difference(l, s, s->verdict.step, &category);
         pipe_verdict(&t, &check, &twin, category, &s->verdict);
@@ -210,8 +220,9 @@ static rt_status put_rows(struct locating *l, const struct locate_search *s)
     char evidence[2][128];
     struct store *store = l->session->store;
     const struct pipe_fault check = fault_of_check(s);
-    const struct pipe_fault rollout = fault_of_rollout(s, evidence[0], 128);
-    const struct pipe_fault twin = fault_of_twin(s, evidence[1], 128);
+    const struct pipe_fault rollout =
+        locate_fault_of_search(s, "rollout", evidence[0], 128);
+    const struct pipe_fault twin = locate_fault_of_twin(s, "twin", evidence[1], 128);
     const struct pipe_fault gold = { "gold", s->truth, -1, PIPE_CAT_UNCLASSIFIED,
                                      1.0,    "{}" };
     if (check.step >= 0)
@@ -233,6 +244,12 @@ static rt_status save(struct locating *l, const struct pipe_bench *bench)
     TRY(store_begin(l->session->store));
     for (uint32_t i = 0; i < l->count; i++)
         TRY(put_rows(l, &l->list[i]));
+    if (l->back)
+        TRY(locate_put_handover(l->back));
+    if (l->more & PIPE_LOCATE_SUBSTITUTE)
+        TRY(locate_put_substitutes(l));
+    if (l->more & PIPE_LOCATE_FORCED)
+        TRY(locate_put_forced(l));
     TRY(locate_judge(l, "", bench->split));
     TRY(pipe_work_commit(l->session));
     return RT_OK;
@@ -256,46 +273,106 @@ static rt_status open_run(struct locating *l, const char *variant_id, const char
     return st;
 }
 
-/* The search, from the answers to the rows. */
-static rt_status search(struct locating *l, const struct pipe_answers *f,
-                        const struct pipe_answers *q)
+/* The search, from the answers to the rows. A substitution asks at the verdict of the others. */
+static rt_status search(struct locating *l, const struct pipe_variant *quant,
+                        const struct pipe_answers *f, const struct pipe_answers *q)
 {
     rt_status st;
+    struct locating back = { .count = 0 };
     TRY(list_lost(l, f, q));
     TRY(pipe_work_begin(l->session, l->run_id));
     TRY(locate_twins(l));
     TRY(locate_rollouts(l));
+    locate_close_engines(l); /* quant needs the memory */
+    if (l->more & PIPE_LOCATE_HANDOVER)
+        TRY(locate_handover(l, quant, f, &back));
     TRY(locate_verdicts(l));
+    if (l->more & PIPE_LOCATE_SUBSTITUTE) {
+        TRY(locate_substitutes(l, quant));
+        TRY(locate_verdicts(l));
+    }
+    if (l->more & PIPE_LOCATE_FORCED)
+        TRY(locate_forced(l, quant));
     TRY(save(l, l->bench));
 
 fail:
     if (st != RT_OK)
         pipe_work_stopped(l->session, st);
+    locate_free(&back);
     return st;
+}
+
+/* What may be asked, in the order of the names, so that a run is found again. */
+static const struct {
+    const char *name;
+    uint32_t more; /* 0: always asked */
+} known_locators[] = { { "check", 0 },
+                       { "forced", PIPE_LOCATE_FORCED },
+                       { "handover", PIPE_LOCATE_HANDOVER },
+                       { "rollout", 0 },
+                       { "substitute", PIPE_LOCATE_SUBSTITUTE },
+                       { "twin", 0 },
+                       { "twin-back", PIPE_LOCATE_HANDOVER } };
+
+static void names_of(uint32_t more, char *out, size_t size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < RT_COUNT(known_locators) && n < size; i++)
+        if (!known_locators[i].more || known_locators[i].more & more)
+            n += (size_t)snprintf(out + n, size - n, "%s\"%s\"", n ? "," : "",
+                                  known_locators[i].name);
+    assert(n < size);
+}
+
+rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list, uint32_t *more)
+{
+    *more = 0;
+    for (const char *at = list; *at;) {
+        const size_t n = strcspn(at, ",");
+        size_t i = 0;
+        while (i < RT_COUNT(known_locators) &&
+               (strlen(known_locators[i].name) != n ||
+                strncmp(known_locators[i].name, at, n) != 0))
+            i++;
+        if (i == RT_COUNT(known_locators))
+            return rt_fail(
+                ctx, RT_ERR_USAGE,
+                "there is no locator '%.*s'; there are check, twin and rollout, "
+                "which are always asked, handover, substitute and forced",
+                n < 40 ? (int)n : 40, at);
+        *more |= known_locators[i].more;
+        at += n + (at[n] == ',');
+    }
+    return RT_OK;
 }
 
 rt_status pipe_locate(struct pipe_session *session, const struct pipe_variant *full,
                       const struct pipe_variant *quant, const struct pipe_bench *bench,
                       const struct pipe_answers *f, const struct pipe_answers *q,
-                      uint32_t samples, char run_id[STORE_ID])
+                      const struct pipe_locate_options *options, char run_id[STORE_ID])
 {
     rt_status st;
-    char config[384];
+    char config[480], names[120];
     bool done;
-    struct locating l = {
-        .session = session, .bench = bench, .full = full, .samples = samples
-    };
-    snprintf(config, sizeof config,
-             "{\"locators\":[\"check\",\"rollout\",\"twin\"],\"samples\":%u,"
-             "\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
-             samples, f->run_id, q->run_id);
+    struct locating l = { .session = session,
+                          .bench = bench,
+                          .reader = full,
+                          .locator = "rollout",
+                          .samples = options->samples,
+                          .more = options->more };
+    assert(l.samples > 0 || !(l.more & PIPE_LOCATE_FORCED));
+    names_of(l.more, names, sizeof names);
+    snprintf(
+        config, sizeof config,
+        "{\"locators\":[%s],\"samples\":%u,\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
+        names, l.samples, f->run_id, q->run_id);
     TRY(open_run(&l, quant->row.id, config));
     snprintf(run_id, STORE_ID, "%s", l.run_id);
     TRY(store_run_is_done(session->store, l.run_id, &done));
     if (done)
         pipe_say(session->host, "locate %-21s done [from before]", bench->split);
     else
-        TRY(search(&l, f, q));
+        TRY(search(&l, quant, f, q));
 
 fail:
     locate_free(&l);
@@ -310,7 +387,7 @@ static rt_status list_injected(struct locating *l, const struct pipe_answers *f,
 {
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->session->ctx;
-    const uint32_t end_id = pipe_end_id(l->session, l->full->model);
+    const uint32_t end_id = pipe_end_id(l->session, l->reader->model);
     const struct pipe_dialect *dialect = l->session->format->dialect;
     if (!dialect->inject)
         return rt_fail(
@@ -362,9 +439,11 @@ rt_status pipe_locate_injected(struct pipe_session *session,
     rt_status st;
     char config[224];
     struct pipe_pool pool = { 0 };
-    struct locating l = {
-        .session = session, .bench = bench, .full = full, .samples = samples
-    };
+    struct locating l = { .session = session,
+                          .bench = bench,
+                          .reader = full,
+                          .locator = "rollout",
+                          .samples = samples };
     snprintf(config, sizeof config,
              "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"}", count, samples,
              f->run_id);

@@ -5,17 +5,34 @@
 
 #include "pipeline/run/answers.h"
 
+/* Locators that cost more continuations, and are asked if named. check, twin and rollout always
+ * are: training items come from their continuations. */
+enum pipe_locator_more {
+    /* Quant continues full's own right answer; twin-back with it. */
+    PIPE_LOCATE_HANDOVER = 1,
+    /* Quant continues after full's step in its own answer. */
+    PIPE_LOCATE_SUBSTITUTE = 2,
+    /* Draws of quant after its wrong step, beside those of full: needs samples. */
+    PIPE_LOCATE_FORCED = 4,
+};
+/* Reads "handover,substitute" (check, twin and rollout may be named too) into bits.
+ * RT_ERR_USAGE: a name that is no locator. */
+RT_CHECKED rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list,
+                                        uint32_t *more);
+
+struct pipe_locate_options {
+    uint32_t samples; /* continuations drawn where the greedy one fails */
+    uint32_t more;    /* bits of enum pipe_locator_more */
+};
+
 /* Locates the first faulty step of every wrong answer of `quant` (any variant) that full
  * answers right: fault rows of a run, whose id (STORE_ID bytes) is out. What was asked of
- * full is durable as it comes, and found again; a run that is done is left as it is.
- * `samples` continuations are drawn where the greedy one fails. */
-RT_CHECKED rt_status pipe_locate(struct pipe_session *session,
-                                 const struct pipe_variant *full,
-                                 const struct pipe_variant *quant,
-                                 const struct pipe_bench *bench,
-                                 const struct pipe_answers *f,
-                                 const struct pipe_answers *q, uint32_t samples,
-                                 char run_id[STORE_ID]);
+ * a model is durable as it comes, and found again; a run that is done is left as it is. */
+RT_CHECKED rt_status
+pipe_locate(struct pipe_session *session, const struct pipe_variant *full,
+            const struct pipe_variant *quant, const struct pipe_bench *bench,
+            const struct pipe_answers *f, const struct pipe_answers *q,
+            const struct pipe_locate_options *options, char run_id[STORE_ID]);
 
 /* One located problem, as its rows say. */
 struct pipe_located {

@@ -39,15 +39,29 @@ struct locate_search {
     struct pipe_rollout_result rollout;
     struct pipe_twin_suspect suspect;
     int32_t twin;
+    /* Steps that other locators name, -1: none, or not asked. Those of full's answer: the one
+     * that quant cannot make (handover), the first that it would write otherwise (twin-back). */
+    int32_t handover, twin_back;
+    int32_t substitute; /* of this answer: the earliest that full's step mends */
+    bool forced,
+        forced_right; /* quant was drawn after its wrong step; one draw is right */
+    uint32_t tokens;  /* that the model wrote in continuations of the search */
+    uint32_t substitute_tokens, forced_tokens;
     struct pipe_fault verdict;
 };
 
+/* Answers under search, and the model that reads and continues them. Full reads quant's wrong
+ * answers. In the mirror quant reads full's right answers to the same problems, in the same
+ * order, and what is searched is the first step after which it can finish. */
 struct locating {
     struct pipe_session *session;
     const struct pipe_bench *bench;
-    const struct pipe_variant *full;
+    const struct pipe_variant *reader;
+    const char *locator; /* whose continuations these are: "rollout", "handover" */
+    bool mirror;
     struct locate_search *list;
-    uint32_t count, samples;
+    uint32_t count, samples, more;
+    struct locating *back; /* the mirror, borrowed; NULL: not asked */
     char run_id[STORE_ID];
     bool open;             /* a transaction is open */
     struct pipe_job *jobs; /* of the round; job i belongs to list[i / per_search] */
@@ -55,14 +69,47 @@ struct locating {
     struct rt_engine *engine[2]; /* of full, owned: greedy, drawn; null until needed */
 };
 
-/* Steps, check and the tokens of each step. `right` is full's right answer. */
+/* Steps, check and the tokens of each step. `reader` is the reader's own answer: full's right
+ * one, quant's wrong one in the mirror. */
 RT_CHECKED rt_status locate_search_init(struct locating *l, struct locate_search *s,
-                                        const char *right);
+                                        const char *reader);
 void locate_free(struct locating *l);
+/* Gives the memory of the caches back; the next question makes an engine again. */
+void locate_close_engines(struct locating *l);
 /* The first suspects, by teacher-forcing full along every wrong answer. */
 RT_CHECKED rt_status locate_twins(struct locating *l);
 /* Rounds of continuations until every search is settled. */
 RT_CHECKED rt_status locate_rollouts(struct locating *l);
+/* One greedy continuation, or all drawn ones where that failed, after the first kept[i] steps
+ * of every search i that lacks them; -1: none. Durable as those of the search. */
+RT_CHECKED rt_status locate_continue_at(struct locating *l, const int32_t *kept,
+                                        bool drawn);
+/* What an earlier, killed run asked already. */
+RT_CHECKED rt_status locate_find_again(struct locating *l);
+/* Empty fault rows of a locator, which continuations hang on. */
+RT_CHECKED rt_status locate_announce(struct locating *l, const char *locator);
+/* What the search and the twin say, as rows; `evidence` holds `size` bytes for them. */
+struct pipe_fault locate_fault_of_search(const struct locate_search *s,
+                                         const char *locator, char *evidence,
+                                         size_t size);
+struct pipe_fault locate_fault_of_twin(const struct locate_search *s, const char *locator,
+                                       char *evidence, size_t size);
+/* Full's own answers under quant as reader: fills `back` (locate_free) and what the searches
+ * of l know from it. */
+RT_CHECKED rt_status locate_handover(struct locating *l, const struct pipe_variant *quant,
+                                     const struct pipe_answers *f, struct locating *back);
+/* The same wrong step given to both: quant's draws after the verdict's step. */
+RT_CHECKED rt_status locate_forced(struct locating *l, const struct pipe_variant *quant);
+RT_CHECKED rt_status locate_put_forced(struct locating *l);
+/* Where verdicts lie and what that is worth: metrics of the run, and lines for people. */
+RT_CHECKED rt_status locate_put_places(struct locating *l, const char *prefix);
+/* Their rows, in an open transaction. */
+RT_CHECKED rt_status locate_put_handover(struct locating *back);
+RT_CHECKED rt_status locate_put_substitutes(struct locating *l);
+/* Quant after full's step, at the step that the search or the verdict names and its
+ * neighbours. After locate_verdicts. */
+RT_CHECKED rt_status locate_substitutes(struct locating *l,
+                                        const struct pipe_variant *quant);
 /* What all locators say about one answer. */
 struct pipe_testimony locate_testimony(const struct locate_search *s);
 /* Verdict and category of every search. */

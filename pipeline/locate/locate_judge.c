@@ -1,6 +1,5 @@
 /* pipeline/locate/locate_judge.c
- * How good the locators were, where a judge knows the first fault; and what the histogram
- * of places is worth: the chance rate, and full taking over one step earlier or later. */
+ * How good the locators were, where a judge knows the first fault, and what they cost. */
 #include "pipeline/locate/locate_impl.h"
 
 #include "pipeline/locate/judge.h"
@@ -9,15 +8,42 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCATORS = 4 };
+enum { LOCATORS = 7 };
 
-static const char *const names[LOCATORS] = { "check", "rollout", "twin", "verdict" };
+/* `more`: only where it was asked. */
+static const struct {
+    const char *name;
+    uint32_t more;
+} locators[LOCATORS] = { { "check", 0 },
+                         { "rollout", 0 },
+                         { "twin", 0 },
+                         { "handover", PIPE_LOCATE_HANDOVER },
+                         { "twin-back", PIPE_LOCATE_HANDOVER },
+                         { "substitute", PIPE_LOCATE_SUBSTITUTE },
+                         { "verdict", 0 } };
 
 static int32_t named(const struct locate_search *s, int locator)
 {
-    const int32_t steps[LOCATORS] = { s->check.step, s->rollout.step, s->twin,
+    const int32_t steps[LOCATORS] = { s->check.step,  s->rollout.step, s->twin,
+                                      s->handover,    s->twin_back,    s->substitute,
                                       s->verdict.step };
     return steps[locator];
+}
+
+/* Tokens that models read of answers (twins) or wrote (continuations) for a locator. Prompts
+ * and kept steps come from the cache and are not counted. */
+static uint64_t tokens_of(const struct locating *l, int locator)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        const struct locate_search *s = &l->list[i];
+        const struct locate_search *b = l->back ? &l->back->list[i] : NULL;
+        const uint64_t tokens[LOCATORS] = {
+            0, s->tokens, s->n, b ? b->tokens : 0, b ? b->n : 0, s->substitute_tokens, 0
+        };
+        sum += tokens[locator];
+    }
+    return sum;
 }
 
 static rt_status put(struct locating *l, const char *prefix, const char *name,
@@ -28,56 +54,33 @@ static rt_status put(struct locating *l, const char *prefix, const char *name,
     return store_put_metric(l->session->store, l->run_id, full, 0, value);
 }
 
+/* How good a locator is where the judge knows the step, and what it cost. */
 static rt_status put_locator(struct locating *l, const char *prefix, int locator,
                              const struct pipe_judged *j)
 {
     rt_status st;
-    TRY(put(l, prefix, names[locator], "_said", j->located));
-    TRY(put(l, prefix, names[locator], "_right", j->right));
-    TRY(put(l, prefix, names[locator], "_near", j->within_one));
+    uint32_t said = 0;
+    const char *name = locators[locator].name;
+    const uint64_t tokens = tokens_of(l, locator);
+    for (uint32_t i = 0; i < l->count; i++)
+        said += named(&l->list[i], locator) >= 0;
+    TRY(put(l, prefix, name, "_tokens", (double)tokens));
+    if (j->total == 0) {
+        pipe_say(l->session->host, "  %-10s names a step in %u of %u; %llu tokens", name,
+                 said, l->count, (unsigned long long)tokens);
+        return RT_OK;
+    }
+    TRY(put(l, prefix, name, "_said", j->located));
+    TRY(put(l, prefix, name, "_right", j->right));
+    TRY(put(l, prefix, name, "_near", j->within_one));
     pipe_say(
         l->session->host,
-        "  %-8s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
-        "%.3f], recall %.3f [%.3f, %.3f]",
-        names[locator], j->located, j->total, j->right,
+        "  %-10s names a step in %u of %u, the right one in %u: precision %.3f [%.3f, "
+        "%.3f], recall %.3f [%.3f, %.3f]; %llu tokens",
+        name, j->located, j->total, j->right,
         j->located ? (double)j->right / j->located : 0.0, j->precision.low,
-        j->precision.high, j->total ? (double)j->right / j->total : 0.0, j->recall.low,
-        j->recall.high);
-    return RT_OK;
-
-fail:
-    return st;
-}
-
-/* Controls: a uniformly random step; full taking over one step too early or too late. */
-static rt_status put_places(struct locating *l, const char *prefix)
-{
-    rt_status st;
-    double chance = 0;
-    uint32_t placed = 0, early_asked = 0, early = 0, late_asked = 0, late = 0, none = 0;
-    for (uint32_t i = 0; i < l->count; i++) {
-        const struct locate_search *s = &l->list[i];
-        const int32_t k = s->verdict.step;
-        none += k < 0;
-        if (k < 0 || (uint32_t)k >= s->step_count)
-            continue;
-        placed++;
-        chance += 1.0 / s->step_count;
-        const struct locate_known *after = &s->known[k + 1];
-        if (k > 0) {
-            early_asked += s->known[k - 1].done != 0;
-            early += s->known[k - 1].can;
-        }
-        late_asked += after->done != 0;
-        late += after->can;
-    }
-    TRY(put(l, prefix, "no_fault", "", none));
-    TRY(put(l, prefix, "chance", "", placed ? chance / placed : 0));
-    TRY(put(l, prefix, "takeover_earlier", "_asked", early_asked));
-    TRY(put(l, prefix, "takeover_earlier", "", early));
-    TRY(put(l, prefix, "takeover_later", "_asked", late_asked));
-    TRY(put(l, prefix, "takeover_later", "", late));
-    return RT_OK;
+        j->precision.high, (double)j->right / j->total, j->recall.low, j->recall.high,
+        (unsigned long long)tokens);
 
 fail:
     return st;
@@ -130,16 +133,17 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
         truth[i] = l->list[i].truth;
     pipe_say(l->session->host, "locate %-21s %u wrong answers", what, l->count);
     for (int k = 0; k < LOCATORS; k++) {
+        if (locators[k].more & ~l->more)
+            continue;
         for (uint32_t i = 0; i < l->count; i++)
             said[i] = named(&l->list[i], k);
         pipe_judge(said, truth, l->count, &j);
-        if (j.total)
-            TRY(put_locator(l, prefix, k, &j));
+        TRY(put_locator(l, prefix, k, &j));
     }
     if (l->session->evidence)
         TRY(write_evidence(l, l->session->evidence, prefix));
     TRY(put(l, prefix, "judged", "", j.total));
-    TRY(put_places(l, prefix));
+    TRY(locate_put_places(l, prefix));
 
 fail:
     rt_free(said);

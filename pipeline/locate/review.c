@@ -211,7 +211,7 @@ static int32_t majority(const struct voting *v, const struct fault *f, bool *tie
             n += f->votes[i] == f->votes[j];
         if (f->votes[j] == ABSTAINS || n < most)
             continue;
-        *tied = n == most && f->votes[j] != best;
+        *tied = n == most && (*tied || f->votes[j] != best);
         most = n;
         best = f->votes[j];
     }

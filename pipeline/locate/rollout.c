@@ -32,7 +32,7 @@ static rt_status answer_known(void *user, uint32_t kept, bool *can)
 {
     const struct searching *x = user;
     const struct locate_known *known = &x->s->known[kept];
-    *can = known->can;
+    *can = known->can != x->l->mirror; /* in the mirror: still cannot */
     if (is_settled(known, x->l->samples))
         return RT_OK;
     x->s->asked = kept;
@@ -80,8 +80,8 @@ static rt_status put_rollout(struct locating *l, const struct locate_search *s,
     if (!l->open)
         TRY(store_begin(l->session->store));
     l->open = true;
-    TRY(store_put_rollout(l->session->store, l->run_id, s->gen, "rollout",
-                          l->full->row.id, &row));
+    TRY(store_put_rollout(l->session->store, l->run_id, s->gen, l->locator,
+                          l->reader->row.id, &row));
 
 fail:
     return st;
@@ -98,6 +98,7 @@ static rt_status job_done(void *user, uint32_t i)
     TRY(pipe_job_grade(l->session, job, &right));
     if (s->gen[0])
         TRY(put_rollout(l, s, job, right));
+    s->tokens += job->n_gen;
     locate_learn(&s->known[s->asked], job->sample, right, &job->text);
     return RT_OK;
 
@@ -142,8 +143,11 @@ static rt_status ask(struct locating *l, bool drawn)
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->session->ctx;
     const uint32_t per = drawn ? l->samples : 1;
-    struct pipe_ask_list how = { .model = l->full->model,
-                                 .what = "locate roll-outs",
+    char what[32];
+    snprintf(what, sizeof what, "locate %s", l->locator);
+    struct pipe_ask_list how = { .model = l->reader->model,
+                                 .adapter = l->reader->adapter,
+                                 .what = what,
                                  .engine = &l->engine[drawn],
                                  .done = job_done,
                                  .between = make_durable,
@@ -166,7 +170,6 @@ fail:
     return st;
 }
 
-/* What an earlier, killed run asked already. */
 static int compare_searches(const void *a, const void *b)
 {
     return strcmp((*(const struct locate_search *const *)a)->gen,
@@ -191,12 +194,13 @@ static rt_status find_row(void *user, const struct store_rollout *row)
     char *text = rt_strdup(f->l->session->ctx, row->output);
     if (!text)
         return rt_fail(f->l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+    (*found)->tokens += row->n_gen;
     locate_learn(&(*found)->known[kept], row->sample, row->correct, &text);
     rt_free(text);
     return RT_OK;
 }
 
-static rt_status find_again(struct locating *l)
+rt_status locate_find_again(struct locating *l)
 {
     struct finding f = { l, rt_alloc(l->session->ctx, l->count, sizeof *f.sorted) };
     if (!f.sorted)
@@ -205,17 +209,16 @@ static rt_status find_again(struct locating *l)
         f.sorted[i] = &l->list[i];
     qsort(f.sorted, l->count, sizeof *f.sorted, compare_searches);
     const rt_status st =
-        store_each_rollout(l->session->store, l->run_id, "rollout", find_row, &f);
+        store_each_rollout(l->session->store, l->run_id, l->locator, find_row, &f);
     rt_free(f.sorted);
     return st;
 }
 
 /* Rows that continuations hang on; the finding comes with the verdict. */
-static rt_status announce(struct locating *l)
+rt_status locate_announce(struct locating *l, const char *locator)
 {
     rt_status st;
-    static const struct pipe_fault open = { "rollout", -1,  -1, PIPE_CAT_UNCLASSIFIED,
-                                            0,         "{}" };
+    const struct pipe_fault open = { locator, -1, -1, PIPE_CAT_UNCLASSIFIED, 0, "{}" };
     TRY(store_begin(l->session->store));
     for (uint32_t i = 0; i < l->count; i++)
         if (l->list[i].gen[0])
@@ -228,7 +231,7 @@ fail:
     return st;
 }
 
-/* Where the context has no room to go on, full cannot finish. */
+/* Where the context has no room to continue, the reader cannot finish. */
 static void close_without_room(struct locate_search *s)
 {
     struct locate_known *known = &s->known[s->asked];
@@ -236,11 +239,31 @@ static void close_without_room(struct locate_search *s)
         known->done = UINT32_MAX;
 }
 
+rt_status locate_continue_at(struct locating *l, const int32_t *kept, bool drawn)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < l->count; i++) {
+        struct locate_search *s = &l->list[i];
+        s->pending = kept[i] >= 0 && (drawn || !(s->known[kept[i]].done & 1));
+        s->asked = s->pending ? (uint32_t)kept[i] : 0;
+    }
+    TRY(ask(l, drawn));
+    for (uint32_t i = 0; i < l->count; i++)
+        close_without_room(&l->list[i]);
+    return RT_OK;
+
+fail:
+    if (l->open)
+        store_rollback(l->session->store);
+    l->open = false;
+    return st;
+}
+
 rt_status locate_rollouts(struct locating *l)
 {
     rt_status st;
-    TRY(announce(l));
-    TRY(find_again(l));
+    TRY(locate_announce(l, l->locator));
+    TRY(locate_find_again(l));
     for (;;) {
         uint32_t pending = 0;
         for (uint32_t i = 0; i < l->count; i++) {

@@ -82,7 +82,7 @@ rt_status locate_twins(struct locating *l)
     TRY(add_answers(l, &all));
     const uint32_t rows = pipe_sequences_rows(&all);
     TRY(said_init(l->session->ctx, rows, &said));
-    TRY(rt_scorer_create(l->full->model, NULL, NULL, rows, &scorer));
+    TRY(rt_scorer_create(l->reader->model, l->reader->adapter, NULL, rows, &scorer));
     for (uint32_t first = 0; first < all.count; first += n) {
         const struct score_out out = { .margin = said.margin, .best = said.best };
         n = pipe_sequences_batch(&all, first, rows, &targets);

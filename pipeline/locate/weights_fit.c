@@ -18,7 +18,9 @@ enum { ROUNDS_MAX = 50 };
 
 const char *pipe_said_name(int locator)
 {
-    static const char *const names[PIPE_SAID] = { "check", "rollout", "twin", "judge" };
+    static const char *const names[PIPE_SAID] = { "check",     "rollout",  "twin",
+                                                  "judge",     "handover", "twin-back",
+                                                  "substitute" };
     return names[locator];
 }
 
@@ -45,10 +47,11 @@ rt_status pipe_case_line(struct rt_ctx *ctx, const char *set, uint32_t truth,
             json_array_append_new(one, json_real(signs[s]));
         json_array_append_new(steps, one);
     }
-    json_t *all = json_pack("{s:s, s:i, s:[i,i,i,i], s:o}", "set", set, "truth",
+    json_t *all = json_pack("{s:s, s:i, s:[i,i,i,i,i,i,i], s:o}", "set", set, "truth",
                             (int)truth, "said", (int)(t->check ? t->check->step : -1),
                             (int)(t->rollout ? t->rollout->step : -1), (int)t->twin,
-                            (int)judged(t), "signs", steps);
+                            (int)judged(t), (int)t->handover - 1, (int)t->twin_back - 1,
+                            (int)t->substitute - 1, "signs", steps);
     *out = all ? fmt_json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(all);
     return *out ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "evidence: no memory");

@@ -9,10 +9,19 @@
 #include "pipeline/locate/evidence.h"
 #include "runtime/base/text_pool.h"
 
-enum { PIPE_SAID_CHECK, PIPE_SAID_ROLLOUT, PIPE_SAID_TWIN, PIPE_SAID_JUDGE, PIPE_SAID };
+enum {
+    PIPE_SAID_CHECK,
+    PIPE_SAID_ROLLOUT,
+    PIPE_SAID_TWIN,
+    PIPE_SAID_JUDGE,
+    PIPE_SAID_HANDOVER,
+    PIPE_SAID_TWIN_BACK,
+    PIPE_SAID_SUBSTITUTE,
+    PIPE_SAID
+};
 
 /* One answer whose first faulty step is known, as a line of an evidence file:
- * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1],"signs":[[...],...]}, one list per step, in
+ * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1],"signs":[[...],...]}, one list per step, in
  * the order of weights.def. */
 struct pipe_case {
     const char *set;

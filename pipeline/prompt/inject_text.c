@@ -2,20 +2,14 @@
  * Alters one equation of a solution and rewrites the numbers behind it. */
 #include "pipeline/prompt/inject_text.h"
 
-#include "pipeline/prompt/equation.h"
+#include "pipeline/prompt/carry.h"
 #include "pipeline/prompt/given.h"
 #include "runtime/base/philox.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    TEXT_MAX = 16384,
-    TOKENS_MAX = 1024,
-    TRIES = 64,
-    CHANGES_MAX = 32,
-    NUMBER_MAX = 24
-};
+enum { TEXT_MAX = 16384, TRIES = 64, NUMBER_MAX = 24 };
 
 const char *pipe_inject_kind_name(enum pipe_inject_kind kind)
 {
@@ -24,28 +18,12 @@ const char *pipe_inject_kind_name(enum pipe_inject_kind kind)
     return names[kind];
 }
 
-/* One equation: tokens of its sides, its result. */
-struct equation {
-    struct pipe_sides sides;
-    uint32_t result; /* token of its only number on the right */
-};
-
-/* A number that has become another one, from some byte on. */
-struct change {
-    struct pipe_exact before, after;
-};
-
 struct injecting {
     char text[TEXT_MAX]; /* the solution without marks */
-    struct pipe_math_token tokens[TOKENS_MAX];
-    uint32_t count;
-    struct equation equations[CHANGES_MAX];
-    uint32_t equation_count;
+    struct pipe_carry c;
     struct pipe_given asked;          /* numbers of the question */
     int32_t sentence[PIPE_GIVEN_MAX]; /* in which each stands as digits, -1: in none */
     const char *question;
-    struct change changes[CHANGES_MAX];
-    uint32_t change_count;
     char out[TEXT_MAX]; /* the altered one */
     uint32_t size;
     uint32_t place; /* byte of `out` at which the fault stands */
@@ -79,37 +57,6 @@ static bool copy_without_marks(const char *from, char *to)
     return true;
 }
 
-/* The only number of [from, to), or UINT32_MAX. */
-static uint32_t only_number(const struct injecting *j, uint32_t from, uint32_t to)
-{
-    uint32_t found = UINT32_MAX;
-    for (uint32_t i = from; i < to; i++) {
-        if (j->tokens[i].kind == PIPE_MATH_UNIT)
-            continue;
-        if (j->tokens[i].kind != PIPE_MATH_NUMBER || found != UINT32_MAX ||
-            j->tokens[i].percent)
-            return UINT32_MAX;
-        found = i;
-    }
-    return found;
-}
-
-static void read_equations(struct injecting *j)
-{
-    j->count =
-        pipe_math_tokens(j->text, 0, (uint32_t)strlen(j->text), j->tokens, TOKENS_MAX);
-    for (uint32_t i = 0; i < j->count && j->equation_count < CHANGES_MAX; i++) {
-        struct equation e;
-        if (j->tokens[i].kind != PIPE_MATH_EQUALS ||
-            !pipe_sides_read(j->tokens, j->count, i, &e.sides))
-            continue;
-        e.result = only_number(j, e.sides.right, e.sides.end);
-        if (e.result != UINT32_MAX && e.sides.signs && e.sides.trusted &&
-            pipe_exact_same(e.sides.value, e.sides.stated))
-            j->equations[j->equation_count++] = e;
-    }
-}
-
 /* ---- numbers as text ---- */
 
 /* With at most two decimals and no sign; false: it cannot be written so. */
@@ -140,39 +87,6 @@ static bool append(struct injecting *j, const char *text, size_t size)
 
 /* ---- the altered equation ---- */
 
-/* An alteration: token `token` (a number or a sign) becomes something else, and the result of
- * equation `at` is `result`. */
-struct alteration {
-    uint32_t at, token;
-    char sign;                /* of an operator */
-    struct pipe_exact number; /* of an operand */
-    struct pipe_exact result;
-};
-
-/* The value of an equation's left side with changes, and with the alteration if it is there. */
-static struct pipe_exact evaluate(struct injecting *j, const struct equation *e,
-                                  const struct alteration *a)
-{
-    struct pipe_math_token side[96];
-    const uint32_t n = e->sides.equals - e->sides.left;
-    if (n > RT_COUNT(side))
-        return (struct pipe_exact){ 0, 0 };
-    for (uint32_t i = 0; i < n; i++) {
-        struct pipe_math_token t = j->tokens[e->sides.left + i];
-        for (uint32_t c = 0; t.kind == PIPE_MATH_NUMBER && c < j->change_count; c++)
-            if (pipe_exact_same(t.value, j->changes[c].before)) {
-                t.value = j->changes[c].after;
-                break;
-            }
-        if (a && e->sides.left + i == a->token) {
-            t.value = a->number;
-            t.sign = a->sign;
-        }
-        side[i] = t;
-    }
-    return pipe_math_value(side, 0, n, true);
-}
-
 static struct pipe_exact wrong_value(struct injecting *j, struct pipe_exact value)
 {
     static const int offsets[4] = { 1, -1, 10, -10 };
@@ -192,12 +106,12 @@ static struct pipe_exact wrong_value(struct injecting *j, struct pipe_exact valu
 }
 
 /* Some token of a kind on the left side, or UINT32_MAX. */
-static uint32_t pick(struct injecting *j, const struct equation *e,
+static uint32_t pick(struct injecting *j, const struct pipe_carry_equation *e,
                      enum pipe_math_kind kind)
 {
     uint32_t found[96], n = 0;
     for (uint32_t i = e->sides.left; i < e->sides.equals && n < RT_COUNT(found); i++)
-        if (j->tokens[i].kind == kind && !j->tokens[i].percent)
+        if (j->c.tokens[i].kind == kind && !j->c.tokens[i].percent)
             found[n++] = i;
     return n ? found[draw(j, n)] : UINT32_MAX;
 }
@@ -229,52 +143,54 @@ static int32_t sentence_of(const char *question, struct pipe_exact value)
 static struct pipe_exact other_number(struct injecting *j, uint32_t at, uint32_t token,
                                       bool owner)
 {
-    struct pipe_exact all[PIPE_GIVEN_MAX + CHANGES_MAX];
+    struct pipe_exact all[PIPE_GIVEN_MAX + PIPE_CARRY_EQUATIONS];
     uint32_t n = 0;
-    const int32_t here = sentence_of(j->question, j->tokens[token].value);
+    const int32_t here = sentence_of(j->question, j->c.tokens[token].value);
     for (uint32_t i = 0; i < j->asked.count; i++) {
         const int32_t there = j->sentence[i];
         if (there >= 0 && (!owner || (here >= 0 && there != here)))
             all[n++] = j->asked.values[i];
     }
     for (uint32_t i = 0; !owner && i < at; i++)
-        all[n++] = j->equations[i].sides.stated;
+        all[n++] = j->c.equations[i].sides.stated;
     return n ? all[draw(j, n)] : (struct pipe_exact){ 0, 0 };
 }
 
-static bool choose(struct injecting *j, enum pipe_inject_kind kind, struct alteration *a)
+static bool choose(struct injecting *j, enum pipe_inject_kind kind,
+                   struct pipe_alteration *a)
 {
     static const char signs[] = "+-*/";
-    if (j->equation_count == 0)
+    if (j->c.equation_count == 0)
         return false;
-    *a = (struct alteration){ .at = draw(j, j->equation_count), .token = UINT32_MAX };
-    const struct equation *e = &j->equations[a->at];
+    *a = (struct pipe_alteration){ .at = draw(j, j->c.equation_count),
+                                   .token = UINT32_MAX };
+    const struct pipe_carry_equation *e = &j->c.equations[a->at];
     const struct pipe_exact stated = e->sides.stated;
     if (kind == PIPE_INJECT_VALUE) {
         a->result = wrong_value(j, stated);
     } else if (kind == PIPE_INJECT_DROPPED) {
         /* what used the result uses the first operand, which must be an earlier result */
-        a->result = j->tokens[e->sides.left].value;
+        a->result = j->c.tokens[e->sides.left].value;
         bool earlier = false;
         for (uint32_t i = 0; i < a->at; i++)
-            earlier |= pipe_exact_same(j->equations[i].sides.stated, a->result);
-        if (j->tokens[e->sides.left].kind != PIPE_MATH_NUMBER || !earlier)
+            earlier |= pipe_exact_same(j->c.equations[i].sides.stated, a->result);
+        if (j->c.tokens[e->sides.left].kind != PIPE_MATH_NUMBER || !earlier)
             return false;
     } else {
         const bool sign = kind == PIPE_INJECT_OPERATOR;
         a->token = pick(j, e, sign ? PIPE_MATH_SIGN : PIPE_MATH_NUMBER);
         if (a->token == UINT32_MAX)
             return false;
-        a->sign = j->tokens[a->token].sign;
-        a->number = j->tokens[a->token].value;
+        a->sign = j->c.tokens[a->token].sign;
+        a->number = j->c.tokens[a->token].value;
         if (sign)
             a->sign = signs[draw(j, 4)];
         else
             a->number = other_number(j, a->at, a->token, kind == PIPE_INJECT_OWNER);
-        if (sign ? a->sign == j->tokens[a->token].sign
-                 : pipe_exact_same(a->number, j->tokens[a->token].value))
+        if (sign ? a->sign == j->c.tokens[a->token].sign
+                 : pipe_exact_same(a->number, j->c.tokens[a->token].value))
             return false;
-        a->result = evaluate(j, e, a);
+        a->result = pipe_carry_value(&j->c, e, a);
     }
     return pipe_exact_known(a->result) && !pipe_exact_same(a->result, stated);
 }
@@ -284,15 +200,15 @@ static bool choose(struct injecting *j, enum pipe_inject_kind kind, struct alter
 /* Whether an old result stands for that result alone. */
 static bool is_unique(const struct injecting *j, uint32_t at)
 {
-    const struct pipe_exact value = j->equations[at].sides.stated;
+    const struct pipe_exact value = j->c.equations[at].sides.stated;
     if (pipe_given_has(&j->asked, value))
         return false;
-    for (uint32_t i = 0; i < j->equation_count; i++)
-        if (i != at && pipe_exact_same(j->equations[i].sides.stated, value))
+    for (uint32_t i = 0; i < j->c.equation_count; i++)
+        if (i != at && pipe_exact_same(j->c.equations[i].sides.stated, value))
             return false;
-    for (uint32_t i = 0; i < j->equations[at].sides.left; i++)
-        if (j->tokens[i].kind == PIPE_MATH_NUMBER &&
-            pipe_exact_same(j->tokens[i].value, value))
+    for (uint32_t i = 0; i < j->c.equations[at].sides.left; i++)
+        if (j->c.tokens[i].kind == PIPE_MATH_NUMBER &&
+            pipe_exact_same(j->c.tokens[i].value, value))
             return false;
     return true;
 }
@@ -305,44 +221,31 @@ static bool is_plausible(struct pipe_exact before, struct pipe_exact after)
 }
 
 /* New results of the equations behind the altered one. */
-static bool propagate(struct injecting *j, const struct alteration *a)
+static bool propagate(struct injecting *j, const struct pipe_alteration *a)
 {
-    j->change_count = 0;
-    j->changes[j->change_count++] =
-        (struct change){ j->equations[a->at].sides.stated, a->result };
+    j->c.change_count = 0;
+    j->c.changes[j->c.change_count++] =
+        (struct pipe_carry_change){ j->c.equations[a->at].sides.stated, a->result };
     if (!is_unique(j, a->at) ||
-        !is_plausible(j->equations[a->at].sides.stated, a->result))
+        !is_plausible(j->c.equations[a->at].sides.stated, a->result))
         return false;
-    for (uint32_t i = a->at + 1; i < j->equation_count; i++) {
-        const struct equation *e = &j->equations[i];
-        const struct pipe_exact value = evaluate(j, e, NULL);
+    for (uint32_t i = a->at + 1; i < j->c.equation_count; i++) {
+        const struct pipe_carry_equation *e = &j->c.equations[i];
+        const struct pipe_exact value = pipe_carry_value(&j->c, e, NULL);
         if (pipe_exact_same(value, e->sides.stated))
             continue;
         if (!is_plausible(e->sides.stated, value) || !is_unique(j, i) ||
-            j->change_count == CHANGES_MAX)
+            j->c.change_count == PIPE_CARRY_EQUATIONS)
             return false;
-        j->changes[j->change_count++] = (struct change){ e->sides.stated, value };
+        j->c.changes[j->c.change_count++] =
+            (struct pipe_carry_change){ e->sides.stated, value };
     }
     return true;
 }
 
-/* A number that nothing read may hang on the change: an equation that was not understood, or
- * a number of two decimals that was rounded. */
-static bool is_understood(const struct injecting *j, uint32_t from)
+static bool write_token(struct injecting *j, uint32_t i, const struct pipe_alteration *a)
 {
-    for (uint32_t i = from; i < j->count; i++) {
-        bool known = j->tokens[i].kind != PIPE_MATH_EQUALS;
-        for (uint32_t e = 0; e < j->equation_count; e++)
-            known |= j->equations[e].sides.equals == i;
-        if (!known)
-            return false;
-    }
-    return true;
-}
-
-static bool write_token(struct injecting *j, uint32_t i, const struct alteration *a)
-{
-    const struct pipe_math_token *t = &j->tokens[i];
+    const struct pipe_math_token *t = &j->c.tokens[i];
     const uint32_t size = t->end - t->at;
     char number[NUMBER_MAX];
     if (i == a->token) {
@@ -350,11 +253,11 @@ static bool write_token(struct injecting *j, uint32_t i, const struct alteration
         return good && (t->kind == PIPE_MATH_SIGN ? append(j, &a->sign, 1)
                                                   : append(j, number, strlen(number)));
     }
-    const bool behind = i >= j->equations[a->at].result;
-    for (uint32_t c = 0; behind && t->kind == PIPE_MATH_NUMBER && c < j->change_count;
+    const bool behind = i >= j->c.equations[a->at].result;
+    for (uint32_t c = 0; behind && t->kind == PIPE_MATH_NUMBER && c < j->c.change_count;
          c++)
-        if (pipe_exact_same(t->value, j->changes[c].before))
-            return write_number(j->changes[c].after, number) &&
+        if (pipe_exact_same(t->value, j->c.changes[c].before))
+            return write_number(j->c.changes[c].after, number) &&
                    append(j, number, strlen(number));
     return append(j, j->text + t->at, size);
 }
@@ -362,7 +265,7 @@ static bool write_token(struct injecting *j, uint32_t i, const struct alteration
 /* The line of the equation: it is left out whole. */
 static void line_of(const struct injecting *j, uint32_t at, uint32_t *from, uint32_t *to)
 {
-    *from = j->tokens[j->equations[at].sides.left].at;
+    *from = j->c.tokens[j->c.equations[at].sides.left].at;
     *to = *from + (uint32_t)strcspn(j->text + *from, "\n");
     while (*from > 0 && j->text[*from - 1] != '\n')
         --*from;
@@ -380,21 +283,21 @@ static bool copy_gap(struct injecting *j, uint32_t *at, uint32_t to)
 /* Whether the final answer, the last number of the text, hangs on the alteration. */
 static bool changes_answer(const struct injecting *j)
 {
-    uint32_t last = j->count;
-    while (last > 0 && j->tokens[last - 1].kind != PIPE_MATH_NUMBER)
+    uint32_t last = j->c.count;
+    while (last > 0 && j->c.tokens[last - 1].kind != PIPE_MATH_NUMBER)
         last--;
-    for (uint32_t c = 0; last > 0 && c < j->change_count; c++)
-        if (pipe_exact_same(j->tokens[last - 1].value, j->changes[c].before))
+    for (uint32_t c = 0; last > 0 && c < j->c.change_count; c++)
+        if (pipe_exact_same(j->c.tokens[last - 1].value, j->c.changes[c].before))
             return true;
     return false;
 }
 
 /* Writes token i behind what stands before it. The fault stands at the sign of equality, of a
  * step that is left out at the first number that has changed. */
-static bool write_next(struct injecting *j, const struct alteration *a, bool dropped,
+static bool write_next(struct injecting *j, const struct pipe_alteration *a, bool dropped,
                        uint32_t i, uint32_t *at)
 {
-    const struct pipe_math_token *t = &j->tokens[i];
+    const struct pipe_math_token *t = &j->c.tokens[i];
     if (!copy_gap(j, at, t->at))
         return false;
     const uint32_t before = j->size;
@@ -404,21 +307,21 @@ static bool write_next(struct injecting *j, const struct alteration *a, bool dro
     const bool changed = j->size - before != t->end - t->at ||
                          memcmp(j->out + before, j->text + t->at, j->size - before) != 0;
     if (dropped ? changed && j->place == UINT32_MAX
-                : i == j->equations[a->at].sides.equals)
+                : i == j->c.equations[a->at].sides.equals)
         j->place = before;
     return true;
 }
 
 /* Writes the altered text; false if it does not come out whole or the end is the same. */
-static bool write_text(struct injecting *j, const struct alteration *a, bool dropped)
+static bool write_text(struct injecting *j, const struct pipe_alteration *a, bool dropped)
 {
     uint32_t at = 0, from = 0, to = 0;
     j->size = 0;
     j->place = UINT32_MAX;
     if (dropped)
         line_of(j, a->at, &from, &to);
-    for (uint32_t i = 0; i < j->count; i++) {
-        const struct pipe_math_token *t = &j->tokens[i];
+    for (uint32_t i = 0; i < j->c.count; i++) {
+        const struct pipe_math_token *t = &j->c.tokens[i];
         if (t->at >= from && t->at < to) { /* the line that is left out */
             if (!copy_gap(j, &at, from))
                 return false;
@@ -433,20 +336,20 @@ static bool write_text(struct injecting *j, const struct alteration *a, bool dro
 
 static bool alter(struct injecting *j, enum pipe_inject_kind kind)
 {
-    struct alteration a;
+    struct pipe_alteration a;
     const bool dropped = kind == PIPE_INJECT_DROPPED;
-    j->change_count = 0;
+    j->c.change_count = 0;
     if (!choose(j, kind, &a) || !propagate(j, &a) ||
-        !is_understood(j, j->equations[a.at].sides.left))
+        !pipe_carry_understood(&j->c, j->c.equations[a.at].sides.left))
         return false;
-    if (a.token != UINT32_MAX && j->tokens[a.token].kind == PIPE_MATH_NUMBER) {
+    if (a.token != UINT32_MAX && j->c.tokens[a.token].kind == PIPE_MATH_NUMBER) {
         /* the same number in the same line would contradict it */
         uint32_t from, to, same = 0;
         line_of(j, a.at, &from, &to);
-        for (uint32_t i = 0; i < j->count; i++)
-            same += j->tokens[i].kind == PIPE_MATH_NUMBER && j->tokens[i].at >= from &&
-                    j->tokens[i].at < to &&
-                    pipe_exact_same(j->tokens[i].value, j->tokens[a.token].value);
+        for (uint32_t i = 0; i < j->c.count; i++)
+            same += j->c.tokens[i].kind == PIPE_MATH_NUMBER &&
+                    j->c.tokens[i].at >= from && j->c.tokens[i].at < to &&
+                    pipe_exact_same(j->c.tokens[i].value, j->c.tokens[a.token].value);
         if (same != 1)
             return false;
     }
@@ -470,11 +373,11 @@ rt_status pipe_inject_text(struct rt_ctx *ctx, struct pipe_pool *pool,
     for (uint32_t i = 0; i < j->asked.count; i++)
         j->sentence[i] = sentence_of(question, j->asked.values[i]);
     if (copy_without_marks(output, j->text))
-        read_equations(j);
+        pipe_carry_read(&j->c, j->text);
     bool found = false;
     for (; j->try < TRIES && !found; j->try++) {
         j->drawn = 0;
-        found = j->count < TOKENS_MAX && alter(j, kind);
+        found = j->c.count < PIPE_CARRY_TOKENS && alter(j, kind);
     }
     if (found) {
         const uint32_t n = dialect->split(j->out, steps, PIPE_STEPS_MAX);

@@ -32,6 +32,7 @@ static const struct pipe_prompt_format formats[] = {
         .context = 1536,
         .grader = "gsm8k",
         .style = "gsm8k",
+        .asks = "The answer is",
         .dialect = &pipe_dialect_sentences,
         .data = { "gsm8k", "svamp", "asdiv", "multiarith", "gsm-hard" },
     },
@@ -48,6 +49,7 @@ static const struct pipe_prompt_format formats[] = {
         .context = 2560,
         .grader = "math",
         .style = "math",
+        .asks = "The final answer is",
         .dialect = &pipe_dialect_sentences,
         .data = { "math", "math500" },
     },
@@ -62,6 +64,7 @@ static const struct pipe_prompt_format formats[] = {
         .context = 3072,
         .grader = "math",
         .style = "math",
+        .asks = "\\boxed{",
         .dialect = &pipe_dialect_paragraphs,
     },
     {
@@ -79,6 +82,7 @@ static const struct pipe_prompt_format formats[] = {
         .context = 3072,
         .grader = "math",
         .style = "math",
+        .asks = "\\boxed{",
         .dialect = &pipe_dialect_marks,
     },
     {
@@ -92,6 +96,7 @@ static const struct pipe_prompt_format formats[] = {
         .context = 33792,
         .grader = "aime",
         .style = "aime",
+        .asks = "\\boxed{",
         .dialect = &pipe_dialect_paragraphs,
         .data = { "aime24", "aime25", "amc23" },
     },
@@ -243,6 +248,12 @@ void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *f,
     out->correct = verdict.verdict == PIPE_VERDICT_EQUAL;
     if (verdict.verdict == PIPE_VERDICT_UNDECIDED)
         out->reason = "undecided";
+}
+
+bool pipe_answer_in_form(const struct pipe_prompt_format *format, const char *output,
+                         bool extract_ok)
+{
+    return extract_ok && (!format->asks || strstr(output, format->asks));
 }
 
 void pipe_steps_map_tokens(struct pipe_step *steps, uint32_t count,

@@ -31,6 +31,9 @@ struct pipe_prompt_format {
     /* How the final answer is found (grade/extract.h) and compared (grade/grade.h): name of
      * the style. Null: by the two functions. */
     const char *style;
+    /* What an answer in the form that the prompt asks for contains, such as a box. NULL: the
+     * format reads no other form. */
+    const char *asks;
     /* False if there is no answer that can be read. `extracted` gets a zero-terminated
      * copy, cut to `size`; *rule names the rule that fired or the reason why none did. */
     bool (*extract)(const char *output, char *extracted, size_t size, const char **rule);
@@ -90,6 +93,10 @@ bool pipe_grade_thought(const struct pipe_prompt_format *format, bool thinks,
 void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *format,
                 const char *output, enum pipe_finish finish, const char *answer,
                 char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out);
+
+/* Whether a final answer can be read and stands in the form that the prompt asks for. */
+bool pipe_answer_in_form(const struct pipe_prompt_format *format, const char *output,
+                         bool extract_ok);
 
 /* Fills tok_start and tok_end of steps: token t holds the bytes from token_end[t - 1] (0
  * for the first) to token_end[t], and belongs to the step in which it begins. */

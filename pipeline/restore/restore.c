@@ -4,6 +4,7 @@
 #include "pipeline/restore/restore_impl.h"
 
 #include "pipeline/grade/grade.h"
+#include "pipeline/locate/damage.h"
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
 #include "runtime/quant/folder.h"
@@ -215,7 +216,7 @@ rt_status restore_mine(struct restoring *r)
     TRY(pipe_measure(r->session, &r->full_row, &r->mine, &r->mine_f));
     TRY(pipe_measure(r->session, &r->quant_row, &r->mine, &r->mine_q));
     TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
-                    &r->mine_q, r->options.samples, r->locate_run));
+                    &r->mine_q, &r->options.locate, r->locate_run));
     TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));
     return RT_OK;
 
@@ -254,7 +255,7 @@ const char *restore_locate_run(const struct restoring *r)
 rt_status restore_injected(struct restoring *r, uint32_t count)
 {
     return pipe_locate_injected(r->session, &r->full_row, &r->mine, &r->mine_f, count,
-                                r->options.samples);
+                                r->options.locate.samples);
 }
 
 static struct pipe_material material_of(const struct restoring *r)
@@ -270,7 +271,7 @@ static struct pipe_material material_of(const struct restoring *r)
         .f = &r->mine_f,
         .q = &r->mine_q,
         .faults = &r->faults,
-        .samples = r->options.samples,
+        .samples = r->options.locate.samples,
         .items_max = r->options.items,
         .rank = r->options.rank,
         .epochs = r->options.epochs,
@@ -340,10 +341,14 @@ fail:
 static rt_status measure_arm(struct restoring *r, const struct pipe_variant *variant,
                              struct pipe_answers *out)
 {
-    const rt_status st = pipe_measure(r->session, variant, &r->measure, out);
-    return st != RT_OK ? st
-                       : pipe_divergence(r->session, &r->full_row, variant, &r->measure,
-                                         &r->f, out->run_id);
+    rt_status st;
+    TRY(pipe_measure(r->session, variant, &r->measure, out));
+    TRY(pipe_divergence(r->session, &r->full_row, variant, &r->measure, &r->f,
+                        out->run_id));
+    TRY(pipe_damage_save(r->session, &r->f, out == &r->q ? NULL : &r->q, out));
+
+fail:
+    return st;
 }
 
 static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
@@ -358,13 +363,14 @@ static rt_status locate_measured(struct restoring *r, const struct pipe_variant 
 {
     char run_id[STORE_ID];
     return pipe_locate(r->session, &r->full_row, variant, &r->measure, &r->f, answers,
-                       r->options.samples, run_id);
+                       &r->options.locate, run_id);
 }
 
 rt_status restore_arms(struct restoring *r)
 {
     rt_status st;
     TRY(pipe_measure(r->session, &r->full_row, &r->measure, &r->f));
+    TRY(pipe_damage_save(r->session, &r->f, NULL, &r->f));
     TRY(measure_arm(r, &r->quant_row, &r->q));
     TRY(locate_measured(r, &r->quant_row, &r->q));
     for (uint32_t i = 0; i < r->arm_count; i++)

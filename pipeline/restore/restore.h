@@ -17,7 +17,7 @@ struct restore_options {
     const char *work;    /* folder of adapters, checkpoints and quantized models */
     uint32_t bits;       /* 2, 3, 4 or 8: one scale per row */
     uint32_t items;      /* Silver Bullet items at most */
-    uint32_t samples;    /* drawn continuations where the greedy one fails */
+    struct pipe_locate_options locate;
     uint32_t rank, epochs;
     double lr; /* 0: the recipe's */
 };

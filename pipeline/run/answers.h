@@ -40,6 +40,7 @@ struct pipe_answer {
     float *logprob, *margin;
     uint32_t n;
     bool correct, extract_ok, truncated;
+    bool in_form; /* pipe_answer_in_form */
 };
 struct pipe_answers {
     char run_id[STORE_ID];

@@ -49,6 +49,7 @@ static rt_status read_answer(void *user, const struct store_answer *a)
     to->correct = a->correct;
     to->extract_ok = a->extract_ok;
     to->truncated = a->finish == PIPE_FINISH_LENGTH;
+    to->in_form = pipe_answer_in_form(r->session->format, a->output, a->extract_ok);
     if (!to->text || !to->ids || !to->logprob || !to->margin)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to keep an answer");
     return RT_OK;

@@ -70,6 +70,11 @@ double rt_model_bits_per_weight(const struct rt_model *model);
 RT_CHECKED rt_status rt_model_hybrid_create(struct rt_model *base, struct rt_model **out);
 void rt_model_hybrid_take(struct rt_model *hybrid, const struct rt_model *from,
                           uint32_t layer, enum model_group group);
+/* Loads the matrices of one group anew, part p from file[p], so that parts of two files stand
+ * beside each other. The hybrid owns them; once per hybrid. The files are of its sizes. */
+RT_CHECKED rt_status rt_model_hybrid_load(struct rt_model *hybrid, uint32_t layer,
+                                          enum model_group group,
+                                          struct fmt_model *const file[MODEL_PARTS_MAX]);
 void rt_model_hybrid_destroy(struct rt_model **hybrid);
 
 /* ---- adapters ---- */

@@ -11,12 +11,18 @@ static void weight_destroy(struct model_weight *w)
     rt_buffer_destroy(&w->given);
 }
 
+void model_runs_destroy(struct model_runs *runs)
+{
+    for (uint32_t r = 0; r < runs->count; r++)
+        weight_destroy(&runs->run[r].weight);
+    runs->count = 0;
+}
+
 void rt_model_layer_drop(struct rt_model *m, uint32_t layer)
 {
     struct model_layer *l = &m->layers[layer];
     for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
-        for (uint32_t r = 0; r < l->group[g].count; r++)
-            weight_destroy(&l->group[g].run[r].weight);
+        model_runs_destroy(&l->group[g]);
         rt_buffer_destroy(&l->bias[g]);
     }
     rt_buffer_destroy(&l->norm_attention);

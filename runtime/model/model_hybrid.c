@@ -18,6 +18,7 @@ rt_status rt_model_hybrid_create(struct rt_model *base, struct rt_model **out)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no host memory for a model");
     }
     *m = *base;
+    m->loaded = NULL;
     m->layers = list;
     memcpy(list, base->layers, layers * sizeof *list);
     *out = m;
@@ -39,6 +40,9 @@ void rt_model_hybrid_destroy(struct rt_model **model)
 {
     if (!*model)
         return;
+    if ((*model)->loaded)
+        model_runs_destroy((*model)->loaded);
+    rt_free((*model)->loaded);
     rt_free((*model)->layers);
     rt_free(*model);
     *model = NULL;

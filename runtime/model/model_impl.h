@@ -84,6 +84,7 @@ struct rt_model {
     /* The files, open, of a model whose layers come and go (rt_model_load_streamed); NULL:
      * all layers are loaded. */
     struct fmt_model *stream;
+    struct model_runs *loaded; /* of a hybrid: a group that it owns; NULL: none */
     uint64_t stream_decoded; /* bytes, as model_decoded_bytes of all layers, any format */
 };
 
@@ -122,6 +123,10 @@ uint32_t model_int8_words(const struct rt_weight_shape *shape);
 void model_expect_int8(struct rt_model *model);
 /* Whether config.json gives the projections of a group biases. */
 bool model_has_bias(const struct fmt_config *config, enum model_group g);
+/* Frees the weights of a group. */
+void model_runs_destroy(struct model_runs *runs);
+/* The table of angles for the positions that a model serves. */
+RT_CHECKED rt_status model_make_rope(struct rt_model *model);
 /* Device bytes of the buffer that holds one decoded weight at a time, sized for the largest packed one:
  * as model_size.decoded. Passes of plans that decode have it (rt_plan.decode_rows). */
 uint64_t model_decoded_bytes(const struct rt_model *model);

@@ -4,7 +4,6 @@
 #include "runtime/op/weight_blocks.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -352,41 +351,6 @@ fail:
     return st;
 }
 
-/* Angles in double on the host: device sin and cos are too coarse. */
-static void fill_rope(const struct fmt_rope *rope, const double *frequency, uint32_t half,
-                      uint32_t positions, float *table)
-{
-    for (uint32_t p = 0; p < positions; p++)
-        for (uint32_t i = 0; i < half; i++) {
-            float *pair = table + 2 * ((uint64_t)p * half + i);
-            pair[0] = (float)(rope->gain * cos(p * frequency[i]));
-            pair[1] = (float)(rope->gain * sin(p * frequency[i]));
-        }
-}
-
-static rt_status make_rope(struct loader *l)
-{
-    rt_status st;
-    struct rt_model *m = l->model;
-    const uint32_t half = m->config.head_dim / 2;
-    const uint64_t count = (uint64_t)m->positions * half * 2;
-    float *table = rt_alloc(l->ctx, count, sizeof *table);
-    double *frequency = rt_alloc(l->ctx, half, sizeof *frequency);
-    if (!table || !frequency) {
-        st = rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no host memory for the RoPE table");
-        goto fail;
-    }
-    fmt_rope_frequencies(&m->config.rope, m->config.head_dim, frequency);
-    fill_rope(&m->config.rope, frequency, half, m->positions, table);
-    TRY(model_buffer(m->dev, "rope table", count * 4, RT_MEMORY_DEVICE, &m->rope_table));
-    TRY(rt_buffer_write(m->rope_table, 0, table, count * 4));
-
-fail:
-    rt_free(table);
-    rt_free(frequency);
-    return st;
-}
-
 static rt_status load_all(struct loader *l)
 {
     rt_status st;
@@ -400,7 +364,7 @@ static rt_status load_all(struct loader *l)
     else if (!m->stream)
         TRY(load_table(l, "lm_head", &m->head));
     TRY(load_vector(l, "model.norm.weight", m->config.hidden, &m->norm_final));
-    TRY(make_rope(l));
+    TRY(model_make_rope(m));
     if (m->stream)
         return RT_OK;
     for (uint32_t i = 0; i < m->config.layers; i++) {
@@ -583,6 +547,52 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
     fmt_model_forget(l.file);
     if (l.own)
         fmt_model_forget(l.own);
+    loader_deinit(&l);
+    return st;
+}
+
+/* One part by itself, as a run of its own. */
+static rt_status load_part(struct loader *l, uint32_t layer, enum model_group g,
+                           uint32_t part, struct model_runs *out)
+{
+    rt_status st;
+    const struct model_group_shape *s = &l->model->shape[g];
+    struct model_part parts[MODEL_PARTS_MAX];
+    struct model_runs planned;
+    struct model_run *run = &out->run[part];
+    TRY(model_plan_group(l->file, s, layer, l->order, l->stride, parts, &planned));
+    const uint32_t end = part + 1 < s->parts ? s->row0[part + 1] : s->out_pad;
+    *run = (struct model_run){ .part0 = part, .parts = 1 };
+    run->weight.shape = parts[part].shape;
+    run->weight.int8 = parts[part].inputs != FMT_INPUTS_FLOATS;
+    run->weight.shape.out = run->weight.shape.out_pad = end - s->row0[part];
+    out->count = part + 1;
+    TRY(load_run(l, s, parts, run));
+
+fail:
+    return st;
+}
+
+rt_status rt_model_hybrid_load(struct rt_model *m, uint32_t layer, enum model_group g,
+                               struct fmt_model *const file[MODEL_PARTS_MAX])
+{
+    rt_status st = RT_OK;
+    struct loader l = { .ctx = rt_device_ctx(m->dev),
+                        .model = m,
+                        .stride = model_order_stride(m->shape) };
+    assert(layer < m->config.layers && !m->loaded);
+    m->loaded = rt_alloc(l.ctx, 1, sizeof *m->loaded);
+    l.order = rt_alloc(l.ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
+    if (!m->loaded || !l.order)
+        st = rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a group of weights");
+    for (uint32_t p = 0; st == RT_OK && p < m->shape[g].parts; p++) {
+        l.file = file[p];
+        fmt_model_widen(l.file, rt_device_plan(m->dev)->wide_weights);
+        fmt_model_float_inputs(l.file, rt_device_plan(m->dev)->float_inputs);
+        st = load_part(&l, layer, g, p, m->loaded);
+    }
+    if (st == RT_OK)
+        m->layers[layer].group[g] = *m->loaded;
     loader_deinit(&l);
     return st;
 }

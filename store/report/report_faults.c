@@ -329,25 +329,6 @@ static rt_status put_locator(void *user, const struct store_row *row)
     return RT_OK;
 }
 
-static rt_status put_takeover(void *user, const struct store_row *row)
-{
-    struct html *h = &((struct report *)user)->h;
-    html_raw_text(h, "<tr><td>");
-    html_text(h, store_row_text(row, 0));
-    html_raw_text(h, " \xc2\xb7 ");
-    html_text(h, store_row_text(row, 1));
-    html_raw_text(h, "</td>");
-    for (int i = 0; i < 2; i++) {
-        const uint32_t k = (uint32_t)store_row_integer(row, 2 + 2 * i);
-        const uint32_t n = (uint32_t)store_row_integer(row, 3 + 2 * i);
-        html_raw(h, "<td class=\"n\">%u of %u: ", k, n);
-        report_share(h, k, n);
-        html_raw_text(h, "</td>");
-    }
-    html_raw_text(h, "</tr>\n");
-    return RT_OK;
-}
-
 static rt_status put_trust(struct report *r)
 {
     rt_status st;
@@ -373,28 +354,8 @@ static rt_status put_trust(struct report *r)
         args, put_locator, r));
     report_table_close(h);
     html_raw_text(h, "<p class=\"sub\">Judged by the problem's own program, which no "
-                     "verdict ever sees.</p><h3>Does full precision rescue the answer "
-                     "where it takes over?</h3>");
-    report_table_open(h, "Recovery by place of the take-over");
-    html_raw_text(
-        h, "<tr><th>answers of</th><th class=\"n\">takes over one step "
-           "before the faulty one</th><th class=\"n\">after the faulty one</th></tr>\n");
-    TRY(store_query(
-        r->store,
-        "SELECT coalesce(b.split,''), coalesce(v.label,''), e.value, ea.value, l.value, "
-        "la.value FROM run r JOIN metric e ON e.run_id=r.run_id AND e.step=0 AND "
-        "e.name='takeover_earlier' JOIN metric ea ON ea.run_id=r.run_id AND ea.step=0 "
-        "AND "
-        "ea.name='takeover_earlier_asked' JOIN metric l ON l.run_id=r.run_id AND "
-        "l.step=0 AND l.name='takeover_later' JOIN metric la ON la.run_id=r.run_id AND "
-        "la.step=0 AND la.name='takeover_later_asked' LEFT JOIN variant v "
-        "USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) WHERE " OF_CAMPAIGN
-        " AND r.kind='locate' ORDER BY r.started_ms, r.run_id",
-        args, put_takeover, r));
-    report_table_close(h);
-    html_raw_text(h, "<p class=\"sub\">If the fault is where it is said to be, the first "
-                     "rate is high and the second low. Roll-outs by the full-precision "
-                     "model from the stored prefix.</p>\n");
+                     "verdict ever sees.</p>");
+    TRY(report_places(r));
     return RT_OK;
 
 fail:

@@ -71,6 +71,8 @@ void report_head(struct report *r);
 #include "store/report/sections.def"
 #undef SECTION
 
+/* Part of report_faults: is early really early? */
+RT_CHECKED rt_status report_places(struct report *r);
 /* Parts of report_arms: what the arms are, and their tables. */
 void report_arms_words(struct report *r);
 void report_arms_tables(struct report *r);

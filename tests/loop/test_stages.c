@@ -57,6 +57,8 @@ static void enter_whole(void)
     made = true;
     assert_true(number("SELECT count(*) FROM bullet_item WHERE excluded IS NULL") > 2);
     assert_true(number("SELECT count(*) FROM rollout") > 0);
+    assert_int_equal(system("grep -q 'Is early really early' loop.html"), 0);
+    assert_int_equal(system("grep -q 'Damage beside accuracy' loop.html"), 0);
     assert_true(number("SELECT count(*) FROM metric WHERE name='val_accuracy'") == 2);
 }
 
@@ -225,12 +227,15 @@ static void take_one(const char *sql, char out[160])
 /* A person rejects one of the faults that were trained on. */
 static void reject(const char *fault)
 {
-    char command[400];
-    snprintf(command, sizeof command,
-             "sqlite3 loop.db \"UPDATE fault SET review='rejected', reviewer='test', "
-             "reviewed_ms=1 WHERE fault_id='%s'\"",
-             fault);
-    assert_int_equal(system(command), 0);
+    char sql[300], run[160], command[400];
+    FILE *votes = fopen("votes.jsonl", "w");
+    assert_non_null(votes);
+    fprintf(votes, "{\"fault\":\"%s\",\"judge\":\"test\",\"step\":-1}\n", fault);
+    assert_int_equal(fclose(votes), 0);
+    snprintf(sql, sizeof sql, "SELECT run_id FROM fault WHERE fault_id='%s'", fault);
+    take_one(sql, run);
+    snprintf(command, sizeof command, "review votes.jsonl --run %s --store loop.db", run);
+    run_well(command);
     assert_true(number("SELECT count(*) FROM fault WHERE review='rejected'") == 1);
 }
 

@@ -1,0 +1,120 @@
+/* pipeline/cli/cmd_blame.c
+ * blame: where the damage of quantization arises. */
+#include "pipeline/cli/cli_session.h"
+#include "pipeline/cli/quantize_compare.h"
+#include "pipeline/cli/quantize_select.h"
+
+#include "pipeline/run/blame.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const struct cli_option options[] = {
+    { "full", "DIR", "full-precision model: folder or GGUF file" },
+    { "quant", "DIR", "quantized variant of it: folder or GGUF file" },
+    { "text", "T",
+      "what both are compared on: run:LABEL (stored answers, full's for preference), "
+      "self:P (full answers the problems P), problems with solutions, or a text (.txt)" },
+    { "limit", "N",
+      "answers or windows of --text at most, the first ones (default: all)" },
+    { "worst", "N", "layers whose matrices are measured, the worst ones (default 2)" },
+    { "context", "N",
+      "tokens of a window of a text (default 512, or what the model has)" },
+    { "stride", "N", "tokens between windows (default: half of the context)" },
+    { "format", "NAME", "prompt format of problems" },
+    { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
+    { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
+    { "examples", "FILE", "worked examples of that format, once" },
+    { NULL, NULL, NULL },
+};
+
+static double share(const struct pipe_blame *b, const struct pipe_blame_part *p)
+{
+    return b->kl > 0 ? p->gain / b->kl : NAN;
+}
+
+static void print_table(const struct pipe_blame *b)
+{
+    printf("quantized: KL %.6f nats per token (+- %.6f), %llu tokens\n", b->kl,
+           1.96 * b->kl_error, (unsigned long long)b->tokens);
+    printf("%-7s %-34s %10s %10s %10s %8s\n", "level", "back in full precision", "KL",
+           "less", "+-", "share");
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct pipe_blame_part *p = &b->parts[i];
+        printf("%-7s %-34s %10.6f %10.6f %10.6f %6.1f %%\n",
+               pipe_blame_level_name(p->level), p->name, p->kl, p->gain,
+               1.96 * p->gain_error, 100 * share(b, p));
+    }
+}
+
+static void print_json(const struct pipe_blame *b)
+{
+    printf("{\"tokens\":%llu", (unsigned long long)b->tokens);
+    cli_print_json_number("kl", b->kl);
+    cli_print_json_number("kl_error", b->kl_error);
+    fputs(",\"parts\":[", stdout);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct pipe_blame_part *p = &b->parts[i];
+        printf("%s{\"level\":\"%s\",\"name\":", i ? "," : "",
+               pipe_blame_level_name(p->level));
+        cli_print_json_text(p->name);
+        cli_print_json_number("kl", p->kl);
+        cli_print_json_number("gain", p->gain);
+        cli_print_json_number("gain_error", p->gain_error);
+        cli_print_json_number("share", share(b, p));
+        putchar('}');
+    }
+    puts("]}");
+}
+
+static rt_status read_options(struct cli *cli, struct pipe_blame_options *o)
+{
+    rt_status st;
+    int64_t worst, limit;
+    o->full = cli_value(cli, "full", NULL);
+    o->quant = cli_value(cli, "quant", NULL);
+    if (!o->full || !o->quant || !cli_value(cli, "text", NULL))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "blame needs --full DIR, --quant DIR and --text T");
+    TRY(cli_number(cli, "worst", 2, 0, 64, &worst));
+    TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
+    TRY(cli_text_options(cli, o->full, &o->text));
+    o->text.items = (uint32_t)limit;
+    o->worst = (uint32_t)worst;
+
+fail:
+    return st;
+}
+
+static rt_status blame(struct cli *cli)
+{
+    rt_status st;
+    const struct pipe_prompt_format *format = NULL;
+    struct pipe_session session = { 0 };
+    struct pipe_blame_options o = { .worst = 0 };
+    struct pipe_blame b = { .count = 0 };
+    TRY(read_options(cli, &o));
+    TRY(cli_calibration_format(cli, o.text.from, &format));
+    TRY(cli_session_open(cli, o.full, format, "blame", "{}", &session));
+    if (!format)
+        session.positions = o.text.length;
+    TRY(pipe_blame_measure(&session, &o, &b));
+    cli_progress_end(cli);
+    if (b.found)
+        cli_say(cli, "%u of %u parts are from before", b.found, b.count);
+    if (cli_flag(cli, "json"))
+        print_json(&b);
+    else
+        print_table(&b);
+    cli_print_profile(cli, session.dev);
+
+fail:
+    pipe_blame_deinit(&b);
+    pipe_session_close(&session);
+    return st;
+}
+
+const struct cli_command cli_blame = {
+    "blame", "where the damage of quantization arises, by layer and matrix",
+    "--full DIR --quant DIR --text T", options, blame
+};

@@ -1,0 +1,213 @@
+/* handover, twin-back, substitute and forced on the demo model: their rows hold what their definitions
+ * say, each continuation is a row with its tokens, a killed search leaves the rows of an
+ * unbroken one, and none of them is asked unless it is named. */
+#include "tests/support/loop.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+enum { PACE_MS = 2, PATIENCE = 300000, USAGE = 2 };
+
+#define DEMO TEST_SOURCE_DIR "/pipeline/demo"
+#define LOCATE                                                                      \
+    "locate --device llvmpipe --tune off --progress none --store loop.db --format " \
+    "demo --full '" DEMO "' --mine '" DEMO "/mine.jsonl[0:40]' --validate '" DEMO   \
+    "/validate.jsonl[0:4]' --measure '" DEMO "/measure.jsonl[0:4]' --work made "
+#define SAID ">loop.out 2>loop.err"
+#define MORE LOCATE "--locators handover,substitute,forced --samples 2 " SAID
+
+static void run_well(const char *line)
+{
+    if (test_loop_run(line) == 0)
+        return;
+    test_loop_show_error();
+    fail_msg("'%s' failed", line);
+}
+
+static double number(const char *sql)
+{
+    return test_number_of("loop.db", sql);
+}
+
+/* Whether any row comes, in a store that may be in the making. */
+static bool has_row(const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool there = false;
+    if (sqlite3_open_v2("loop.db", &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK)
+        there = sqlite3_step(statement) == SQLITE_ROW;
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return there;
+}
+
+/* Kills the command at the first continuation of a locator; false: it was done before. */
+static bool kill_at(const char *locator)
+{
+    const struct timespec pause = { 0, PACE_MS * 1000000L };
+    char sql[160];
+    int status = 0, patience = PATIENCE;
+    snprintf(sql, sizeof sql,
+             "SELECT 1 FROM rollout JOIN fault USING(fault_id) WHERE locator='%s'",
+             locator);
+    const pid_t child = test_loop_start(MORE);
+    while (!has_row(sql) && patience-- > 0)
+        nanosleep(&pause, NULL);
+    kill(-child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status);
+}
+
+static void enter_whole(void)
+{
+    static bool made;
+    test_loop_enter("whole");
+    if (!made)
+        run_well(MORE);
+    made = true;
+}
+
+#define JOINED " FROM rollout r JOIN fault f USING(fault_id) WHERE f.locator="
+
+static void rows_hold_what_is_defined(void **state)
+{
+    (void)state;
+    enter_whole();
+    const double lost = number("SELECT count(*) FROM fault WHERE locator='verdict'");
+    assert_true(lost > 2);
+    assert_true(number("SELECT count(*) FROM fault WHERE locator='substitute'") == lost);
+    /* Steps of full's own answer, continued by quant. */
+    assert_true(
+        number("SELECT count(*) FROM fault f JOIN generation g USING(gen_id) JOIN "
+               "run r ON r.run_id=g.run_id JOIN variant v USING(variant_id) WHERE "
+               "f.locator IN ('handover','twin-back') AND v.role='full'") == 2 * lost);
+    assert_true(number("SELECT count(*)" JOINED
+                       "'handover' AND r.variant_id NOT IN (SELECT variant_id FROM "
+                       "variant WHERE role='quant')") == 0);
+    /* Before the step quant fails; after it quant succeeds, or full's answer ends there. */
+    assert_true(number("SELECT count(*)" JOINED
+                       "'handover' AND r.step_idx=f.step_idx-1 AND r.correct") == 0);
+    assert_true(number("SELECT count(*)" JOINED
+                       "'handover' AND r.step_idx=f.step_idx AND NOT r.correct") == 0);
+    assert_true(number("SELECT count(*) FROM fault WHERE locator='handover' AND step_idx "
+                       "IS NOT NULL") > 2);
+    /* The earliest of the replaced steps that mends the answer, beside the verdict. */
+    assert_true(number("SELECT count(*)" JOINED
+                       "'substitute' AND r.correct AND (f.step_idx IS NULL OR "
+                       "r.step_idx+1<f.step_idx)") == 0);
+    assert_true(
+        number("SELECT count(*) FROM fault s JOIN fault v USING(gen_id, run_id) WHERE "
+               "s.locator='substitute' AND v.locator='verdict' AND "
+               "abs(s.step_idx-v.step_idx)>1") == 0);
+    assert_true(number("SELECT count(*) FROM fault WHERE locator='substitute' AND "
+                       "step_idx IS NOT NULL") > 0);
+}
+
+static void cost_is_the_sum_of_the_rows(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "rollout", "handover", "substitute", "forced" };
+    enter_whole();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char sql[200];
+        snprintf(sql, sizeof sql,
+                 "SELECT value-(SELECT sum(n_gen)" JOINED
+                 "'%s') FROM metric WHERE name='%s_tokens'",
+                 names[i], names[i]);
+        assert_true(number(sql) == 0);
+    }
+    assert_true(number("SELECT value FROM metric WHERE name='twin-back_tokens'") > 0);
+    assert_int_equal(system("grep -q 'substitute names a step.* tokens$' loop.err"), 0);
+}
+
+/* Take-overs and the forced step, against what the roll-out rows say. */
+static void early_is_held_against_chance(void **state)
+{
+    (void)state;
+    enter_whole();
+#define METRIC(name) "(SELECT value FROM metric WHERE name='" name "')"
+    const double placed = number("SELECT " METRIC("placed"));
+    assert_true(placed == number("SELECT count(*) FROM fault WHERE locator='verdict' AND "
+                                 "step_idx IS NOT NULL"));
+    const double chance = number("SELECT " METRIC("early_chance"));
+    assert_true(chance > 0 && chance <= 0.5);
+    assert_true(number("SELECT " METRIC("early")) <= placed);
+    assert_true(number("SELECT count(*)=" METRIC(
+                    "takeover_later") " FROM fault v WHERE "
+                                      "v.locator='verdict' AND EXISTS(SELECT 1 FROM "
+                                      "fault f JOIN rollout r "
+                                      "USING(fault_id) WHERE f.gen_id=v.gen_id AND "
+                                      "f.locator='rollout' AND "
+                                      "r.step_idx=v.step_idx AND r.correct)") == 1);
+    assert_true(
+        number(
+            "SELECT " METRIC("takeover_at") "/" METRIC("takeover_at_asked") ">=" METRIC(
+                "takeover_later") "/" METRIC("takeover_later_asked")) == 1);
+    assert_true(number("SELECT count(DISTINCT f.gen_id)=" METRIC("forced_quant") JOINED
+                       "'forced' AND r.correct") == 1);
+    assert_true(number("SELECT count(*)" JOINED "'forced' AND r.step_idx<>f.step_idx") ==
+                0);
+    assert_true(number("SELECT count(*)" JOINED "'forced'") == 2 * placed);
+    assert_int_equal(system("grep -q 'same wrong step given to quant' loop.err"), 0);
+}
+
+static void a_killed_search_leaves_the_same_rows(void **state)
+{
+    (void)state;
+    test_loop_enter("killed");
+    const bool handover = kill_at("handover"), substitute = kill_at("substitute");
+    const bool forced = kill_at("forced");
+    assert_true(handover || substitute || forced);
+    run_well(MORE);
+    char *rows = test_rows_of("loop.db");
+    enter_whole();
+    char *whole = test_rows_of("loop.db");
+    test_same_rows(whole, rows);
+    free(whole);
+    free(rows);
+}
+
+static void nothing_more_is_asked_unless_named(void **state)
+{
+    (void)state;
+    enter_whole();
+    run_well(LOCATE SAID);
+    assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
+    assert_true(
+        number("SELECT count(*) FROM fault WHERE run_id=(SELECT run_id FROM run "
+               "WHERE kind='locate' ORDER BY started_ms DESC LIMIT 1) AND locator "
+               "IN ('handover','twin-back','substitute','forced')") == 0);
+    /* The three that are always asked may be named. */
+    run_well(LOCATE "--locators rollout,twin " SAID);
+    assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
+    assert_int_equal(test_loop_run(LOCATE "--locators forced " SAID), USAGE);
+    assert_int_equal(test_loop_run(LOCATE "--locators twins " SAID), USAGE);
+    assert_int_equal(system("grep -q \"no locator 'twins'\" loop.err"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_hold_what_is_defined),
+        cmocka_unit_test(cost_is_the_sum_of_the_rows),
+        cmocka_unit_test(early_is_held_against_chance),
+        cmocka_unit_test(a_killed_search_leaves_the_same_rows),
+        cmocka_unit_test(nothing_more_is_asked_unless_named),
+    };
+    return cmocka_run_group_tests_name("locators", tests, test_loop_set_up,
+                                       test_loop_tear_down);
+}
