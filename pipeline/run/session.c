@@ -326,14 +326,15 @@ void pipe_bench_close(struct pipe_bench *bench)
     pipe_problems_deinit(&bench->set);
 }
 
-/* Bits per weight of the projections with an adapter kept in 16 bits beside them. */
+/* Bits per weight of the projections, with the numbers of an adapter as its file has them. */
 static double effective_bits(const struct pipe_variant *v)
 {
     const struct fmt_config *c = rt_model_config(v->model);
     const double adapter =
         v->adapter ? (double)fmt_adapter_params(rt_adapter_source(v->adapter), c) : 0;
+    const double bits = v->adapter ? rt_adapter_source(v->adapter)->bits : 0;
     return rt_model_bits_per_weight(v->model) +
-           16 * adapter / rt_model_linear_weights(v->model);
+           bits * adapter / rt_model_linear_weights(v->model);
 }
 
 rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
