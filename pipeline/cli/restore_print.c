@@ -24,11 +24,65 @@ static void print_arm(const struct restore_arm_result *a, uint32_t problems)
     printf("  %.2f bits per weight\n", a->bits_per_weight);
 }
 
+/* Whether a repair is worth its bits: against plain models of the same bits, and the
+ * cheapest plain model that does as well. */
+static void print_line(struct restoring *r, const struct restore_arm_result *a,
+                       uint32_t problems)
+{
+    double right, bits;
+    const struct pipe_line *l = &a->line;
+    printf("%s (%.1f %% at %.2f bits per weight) ", a->name, percent(a->right, problems),
+           a->bits_per_weight);
+    if (l->below < 0 || !isfinite(l->difference))
+        printf("takes fewer bits than every plain model measured");
+    else
+        printf("%s the line of plain models at its bits (%.1f %%): %+.1f points [%+.1f, "
+               "%+.1f]",
+               l->interval.low > 0    ? "is above"
+               : l->interval.high < 0 ? "is below"
+                                      : "is not shown to be above",
+               100 * l->accuracy, 100 * l->difference, 100 * l->interval.low,
+               100 * l->interval.high);
+    if (l->rival < 0) {
+        puts("; no plain model measured does as well");
+        return;
+    }
+    restore_plain_get(r, l->rival, &right, &bits);
+    printf("; the plain model of fewest bits that does as well is '%s' (%.1f %% at %.2f "
+           "bits)\n",
+           restore_plain_name(r, l->rival), 100 * right, bits);
+}
+
+/* The default repair leads; what nothing beats is said even if it is a plain model. */
+static rt_status print_lines(struct restoring *r, const struct restore_result *result)
+{
+    rt_status st = RT_OK;
+    uint32_t repairs = 0, above = 0;
+    putchar('\n');
+    for (uint32_t i = 0; i < result->arms; i++) {
+        struct restore_arm_result arm;
+        TRY(restore_arm_result_get(r, i, &arm));
+        if (!arm.repair)
+            continue;
+        repairs++;
+        above += arm.line.below >= 0 && arm.line.interval.low > 0;
+        print_line(r, &arm, result->problems);
+    }
+    if (repairs && !above)
+        puts("No repair measured here is shown to be above the line of plain models at "
+             "its "
+             "bits.");
+
+fail:
+    return st;
+}
+
 rt_status cli_print_restore(struct restoring *r)
 {
     rt_status st;
     struct restore_result result;
     TRY(restore_result_get(r, &result));
+    TRY(print_lines(r, &result));
     const struct pipe_paired *p = &result.quant;
     printf("\n%-16s %6.2f %%  n %u\n", "full",
            percent(result.full_right, result.problems), result.problems);

@@ -9,6 +9,9 @@
 enum pipe_item_source {
     PIPE_ITEMS_LOST,        /* full's whole traces of problems quant lost */
     PIPE_ITEMS_RANDOM,      /* as many of random problems that full solves */
+    PIPE_ITEMS_KEPT,        /* as many of problems that both solve, as long as the lost */
+    PIPE_ITEMS_FILLED,      /* all lost ones, filled up with random ones to 1,000 */
+    PIPE_ITEMS_FAULT,       /* as LOST, with more weight on the faulty step */
     PIPE_ITEMS_PAIRS,       /* step pairs at the first fault */
     PIPE_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
     PIPE_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
@@ -16,11 +19,13 @@ enum pipe_item_source {
 
 /* A row of the recipe table. */
 struct pipe_restore_recipe {
-    const char *name; /* arm in the store */
-    const char *role; /* restored or control */
-    bool lowrank;     /* start from the activation-weighted low-rank fit, else B = 0 */
-    bool train;       /* false: the start is the result */
-    bool on_full;     /* adapter on the full-precision model */
+    const char *name;  /* arm in the store */
+    const char *role;  /* restored or control */
+    const char *after; /* recipe whose model this one trains on; NULL: quant itself */
+    bool scales;       /* the model's own scales are trained, there is no adapter */
+    bool lowrank;      /* start from the activation-weighted low-rank fit, else B = 0 */
+    bool train;        /* false: the start is the result */
+    bool on_full;      /* adapter on the full-precision model */
     enum train_loss loss;
     enum pipe_item_source items;
     float lr, sft;
@@ -38,13 +43,18 @@ struct pipe_material {
 };
 const struct pipe_restore_recipe *
 pipe_restore_recipe_find(const char *name); /* null: none */
-/* Where an adapter is. */
+/* "LABEL" or "LABEL@SEED": the recipe and the seed of an arm; *seed stays where none is
+ * given. NULL: there is no such recipe. */
+const struct pipe_restore_recipe *pipe_restore_recipe_of_arm(const char *arm,
+                                                             uint64_t *seed);
+/* What training made. */
 struct pipe_trained {
     char run_id[STORE_ID]; /* of kind train */
-    char folder[512];      /* below session->work, named after recipe and run */
+    char folder[512]; /* an adapter, or with recipe->scales a model; below session->work,
+                         named after recipe and run */
 };
-/* The adapter of a recipe: found again where its run is done, or made. Items are rows of the
- * run, each with its fault, before the first step. */
+/* The adapter or model of a recipe: found again where its run is done, or made. Items are
+ * rows of the run, each with its fault, before the first step. */
 RT_CHECKED rt_status pipe_train(struct pipe_session *session,
                                 const struct pipe_material *material,
                                 const struct pipe_restore_recipe *recipe,

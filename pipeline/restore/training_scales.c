@@ -1,0 +1,59 @@
+/* pipeline/restore/training_scales.c
+ * The scales of the quantized model as what a recipe trains: the result is a model of the
+ * same format with the same bits (runtime/train/scales.h). */
+#include "pipeline/restore/training_impl.h"
+
+#include "runtime/base/file.h"
+#include "runtime/quant/quant_files.h"
+#include "runtime/quant/rescale.h"
+
+#include <assert.h>
+#include <math.h>
+
+rt_status training_open_scales(struct training *t)
+{
+    rt_status st;
+    TRY(pipe_model_load(t->session, t->m->quant_folder, &t->own));
+    TRY(rt_scales_create(t->own, t->m->quant_folder, &t->scales));
+    t->model = t->own;
+
+fail:
+    return st;
+}
+
+/* The rate falls to a tenth, so the last pass has the lowest loss, and a small validation
+ * split says little against that: an earlier pass stays only where the newer one is worse
+ * by more than the standard error of a share. */
+void training_keep_scales(struct training *t, uint32_t k, double accuracy)
+{
+    const double best = t->best_accuracy, n = t->m->validate->set.count;
+    const double error = n > 0 ? sqrt(best * (1 - best) / n) : 0;
+    assert(k > 0);
+    if (t->kept && accuracy < best - error)
+        return;
+    t->kept = k;
+    t->best_accuracy = accuracy;
+}
+
+static rt_status take_scales(void *user, uint32_t layer, enum fmt_module module,
+                             uint32_t groups, float *values)
+{
+    struct training *t = user;
+    return rt_scales_read(t->scales, layer, module, groups, values);
+}
+
+rt_status training_write_scales(struct training *t)
+{
+    rt_status st;
+    char checkpoint[560];
+    assert(t->scales && t->kept);
+    if (t->kept != rt_trainer_updates(t->trainer)) {
+        training_checkpoint(t, t->kept, checkpoint);
+        TRY(rt_trainer_load(t->trainer, checkpoint));
+    }
+    quant_files_remove(t->folder); /* of a run that was killed after it */
+    TRY(quant_rescale(t->session->ctx, t->m->quant_folder, t->folder, take_scales, t));
+
+fail:
+    return st;
+}
