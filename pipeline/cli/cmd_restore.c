@@ -183,7 +183,8 @@ static const struct cli_option restore_options[] = {
     { "recipes", "LIST",
       "of refine (the default repair), refine-random, refine-kept, refine-step, "
       "refine-1000, refine+adapter, adapter, adapter-random, lowrank, sft, kl, dpo, "
-      "dpo+sft, random-step, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
+      "dpo+sft, gptq-bullets, gptq-self, random-step, shuffled, on-full; rtn, more-bits, "
+      "smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "controls", NULL, "all recipes and controls" },
     { "seeds", "N", "of refine and its controls, from --seed on (default 1)" },

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static double percent(uint32_t part, uint32_t whole)
 {
@@ -77,6 +78,38 @@ fail:
     return st;
 }
 
+/* The arms of one recipe with several seeds: "NAME", "NAME@SEED", ... */
+static rt_status print_seeds(struct restoring *r, const struct restore_result *result,
+                             uint32_t first)
+{
+    rt_status st;
+    struct restore_arm_result arm;
+    double right = 0, share = 0, low = 100, high = 0;
+    uint32_t count = 0;
+    TRY(restore_arm_result_get(r, first, &arm));
+    const char *name = arm.name;
+    const size_t length = strcspn(name, "@");
+    for (uint32_t i = 0; i < result->arms; i++) {
+        TRY(restore_arm_result_get(r, i, &arm));
+        if (strcspn(arm.name, "@") != length || strncmp(arm.name, name, length) != 0)
+            continue;
+        if (i < first) /* said already */
+            return RT_OK;
+        const double one = percent(arm.right, result->problems);
+        low = fmin(low, one);
+        high = fmax(high, one);
+        right += one;
+        share += arm.recovery.share;
+        count++;
+    }
+    if (count > 1)
+        printf("%.*s, %u seeds: mean %.2f %% (%.2f to %.2f), recovered %.2f\n",
+               (int)length, name, count, right / count, low, high, share / count);
+
+fail:
+    return st;
+}
+
 rt_status cli_print_restore(struct restoring *r)
 {
     rt_status st;
@@ -96,6 +129,8 @@ rt_status cli_print_restore(struct restoring *r)
         TRY(restore_arm_result_get(r, i, &arm));
         print_arm(&arm, result.problems);
     }
+    for (uint32_t i = 0; i < result.arms; i++)
+        TRY(print_seeds(r, &result, i));
 
 fail:
     return st;

@@ -41,13 +41,14 @@ rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
 {
     *out = NULL;
     json_t *plan = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:b, s:s, s:s, s:s, s:I, s:I, s:I}",
+        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:I, s:I, "
+        "s:I}",
         "format", format, "full", o->full, "quant", o->quant ? o->quant : "", "bits",
         (json_int_t)o->bits, "group", (json_int_t)o->group, "asym", o->asymmetric,
-        "method", o->method, "calib", o->calib ? o->calib : "", "select", o->select,
-        "mine", o->mine, "validate", o->validate, "measure", o->measure, "mine_until",
-        (json_int_t)o->mine_until, "items", (json_int_t)o->items, "seed",
-        (json_int_t)seed);
+        "method", o->method, "calib", o->calib ? o->calib : "", "calib_items",
+        (json_int_t)o->calib_items, "select", o->select, "mine", o->mine, "validate",
+        o->validate, "measure", o->measure, "mine_until", (json_int_t)o->mine_until,
+        "items", (json_int_t)o->items, "seed", (json_int_t)seed);
     char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     json_decref(plan);
     if (!text)
@@ -169,6 +170,7 @@ static struct pipe_material material_of(const struct restoring *r)
         .quant = &r->quant_row,
         .full_folder = r->options.full,
         .quant_folder = r->quant_folder,
+        .grid = &r->grid,
         .mine = &r->mine,
         .validate = &r->validate,
         .measure = &r->measure,
@@ -209,8 +211,8 @@ fail:
     return st;
 }
 
-/* A model whose scales a recipe trained; *model is loaded. */
-static rt_status scaled_model(struct restoring *r, const struct pipe_material *material,
+/* A model that a recipe makes; *model is loaded. */
+static rt_status recipe_model(struct restoring *r, const struct pipe_material *material,
                               const struct pipe_restore_recipe *recipe, const char *name,
                               struct pipe_trained *trained, struct rt_model **model,
                               struct pipe_variant *variant)
@@ -241,7 +243,7 @@ static rt_status train_adapter(struct restoring *r, struct restore_arm *arm,
     if (arm->recipe->after) {
         const struct pipe_restore_recipe *first =
             pipe_restore_recipe_find(arm->recipe->after);
-        TRY(scaled_model(r, &base->material, first, first->name, &base->before,
+        TRY(recipe_model(r, &base->material, first, first->name, &base->before,
                          &arm->model, &base->variant));
         base->material.quant = &base->variant;
         base->material.quant_folder = base->before.folder;
@@ -279,9 +281,10 @@ static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
     const uint64_t seed = r->session->seed;
     const struct pipe_material material = material_of(r);
     r->session->seed = arm->seed;
-    st = arm->recipe->scales ? scaled_model(r, &material, arm->recipe, arm->name,
-                                            &trained, &arm->model, &arm->variant)
-                             : adapter_arm(r, arm);
+    st = pipe_restore_recipe_makes_model(arm->recipe)
+             ? recipe_model(r, &material, arm->recipe, arm->name, &trained, &arm->model,
+                            &arm->variant)
+             : adapter_arm(r, arm);
     r->session->seed = seed;
     return st;
 }

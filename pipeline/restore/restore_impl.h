@@ -21,6 +21,7 @@ struct restore_arm {
     struct rt_adapter *adapter;
     struct pipe_variant variant;
     struct pipe_answers answers;
+    struct restore_arm_result result; /* of restore_arm_result_get; name NULL: not yet */
 };
 
 struct restoring {

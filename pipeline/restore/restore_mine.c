@@ -20,7 +20,7 @@ static uint32_t count_lost(const struct restoring *r)
 static uint32_t next_count(uint32_t count, uint32_t lost, uint32_t until)
 {
     const double most = MINE_FASTER * (double)count;
-    const double want = lost ? 1.03 * count * until / lost : most;
+    const double want = lost ? 1.06 * count * until / lost : most;
     const uint32_t next =
         (uint32_t)((want < most ? want : most) / MINE_UNIT + 1) * MINE_UNIT;
     return next > count ? next : count + MINE_UNIT;

@@ -14,7 +14,8 @@
 
 const char restore_all_recipes[] =
     "refine,refine-random,refine-kept,refine-step,refine-1000,refine+adapter,adapter,"
-    "adapter-random,lowrank,sft,kl,dpo,dpo+sft,random-step,shuffled,on-full," PLAIN;
+    "gptq-bullets,gptq-self,adapter-random,lowrank,sft,kl,dpo,dpo+sft,random-step,"
+    "shuffled,on-full," PLAIN;
 const char restore_usual_recipes[] = "refine,refine-random,refine-kept," PLAIN;
 /* Where the scales of quant cannot be trained. */
 static const char without_scales[] = "adapter,lowrank,adapter-random," PLAIN;
@@ -71,7 +72,7 @@ static rt_status plan_recipe(struct planning *p, const struct pipe_restore_recip
                              uint64_t seed)
 {
     struct restore_arm arm = { .recipe = recipe, .seed = seed };
-    const bool scales = recipe->scales || recipe->after;
+    const bool scales = pipe_restore_recipe_makes_model(recipe) || recipe->after;
     if (scales && probe_scales(p) != RT_OK)
         return leave_out(p, p->scales, recipe->name, p->why);
     snprintf(arm.name, sizeof arm.name, "%s", recipe->name);
@@ -87,7 +88,7 @@ static double bits_of_main(const struct restoring *r)
 {
     const struct restore_arm *arm = restore_main_arm(r);
     const double bits = r->quant_row.row.bits_per_weight;
-    if (!arm || arm->recipe->scales || arm->recipe->on_full)
+    if (!arm || pipe_restore_recipe_makes_model(arm->recipe) || arm->recipe->on_full)
         return bits;
     const struct fmt_config *c = rt_model_config(r->full);
     double adapter = 0, weights = 0;
@@ -162,7 +163,7 @@ static rt_status plan_seeds(struct planning *p)
 {
     rt_status st = RT_OK;
     static const char *const repeated[] = { "refine", "refine-random", "refine-kept",
-                                            "refine-step", "refine-1000" };
+                                            "refine-step" };
     const struct restoring *r = p->r;
     const uint32_t planned = r->arm_count;
     for (uint32_t k = 1; k < r->options.seeds; k++)

@@ -120,7 +120,10 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
     rt_status st;
     struct rt_ctx *ctx = r->session->ctx;
     assert(i < r->arm_count);
-    const struct restore_arm *arm = &r->arms[i];
+    struct restore_arm *arm = &r->arms[i];
+    *out = arm->result;
+    if (out->name)
+        return RT_OK;
     double *f = accuracies(ctx, &r->f), *q = accuracies(ctx, &r->q),
            *a = accuracies(ctx, &arm->answers);
     *out = (struct restore_arm_result){ .name = arm->name,
@@ -142,6 +145,7 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
     out->p = pipe_mcnemar_exact(out->broken, out->fixed);
     TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->session->seed,
                                 &out->recovery));
+    arm->result = *out;
 
 fail:
     rt_free(f);

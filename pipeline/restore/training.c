@@ -137,7 +137,7 @@ static rt_status save_costs(struct training *t)
                : st;
 }
 
-void training_checkpoint(const struct training *t, uint32_t k, char path[560])
+void restore_checkpoint_path(const struct training *t, uint32_t k, char path[560])
 {
     snprintf(path, 560, "%s-%u.ckpt", t->folder, k);
 }
@@ -148,7 +148,7 @@ static void remove_before(const struct training *t, uint32_t k)
 {
     char path[560];
     for (uint32_t i = t->steps_per_epoch; i < k; i += t->steps_per_epoch) {
-        training_checkpoint(t, i, path);
+        restore_checkpoint_path(t, i, path);
         if (i != t->kept)
             remove(path);
     }
@@ -224,11 +224,11 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     double accuracy = 0;
     char checkpoint[560];
     assert(k > 0 && k % t->steps_per_epoch == 0);
-    training_checkpoint(t, k, checkpoint);
+    restore_checkpoint_path(t, k, checkpoint);
     TRY(validate(t, &accuracy));
     TRY(put_epoch(t, k, accuracy));
     if (t->scales)
-        training_keep_scales(t, k, accuracy);
+        restore_keep_scales(t, k, accuracy);
     else
         TRY(keep_adapter(t, accuracy));
     TRY(rt_trainer_save(t->trainer, checkpoint));
@@ -260,7 +260,7 @@ static uint32_t resume(struct training *t)
     if (!t->scales && fmt_adapter_read(t->session->ctx, t->folder,
                                        rt_model_config(t->model), &t->best) != RT_OK)
         return 0;
-    training_checkpoint(t, updates, checkpoint);
+    restore_checkpoint_path(t, updates, checkpoint);
     if (updates % t->steps_per_epoch ||
         rt_trainer_load(t->trainer, checkpoint) != RT_OK) {
         fmt_adapter_destroy(&t->best);
@@ -302,7 +302,7 @@ fail:
     return st;
 }
 
-static rt_status make_items(struct training *t)
+rt_status restore_make_items(struct training *t)
 {
     rt_status st;
     struct pipe_item_set set = { 0 };
@@ -352,7 +352,7 @@ static rt_status prepare(struct training *t, uint32_t **order)
     rt_status st;
     uint32_t rows, targets;
     struct train_options o;
-    TRY(make_items(t));
+    TRY(restore_make_items(t));
     TRY(plan_steps(t));
     *order = rt_alloc(t->session->ctx, t->item_count, sizeof **order);
     t->epoch = rt_alloc(t->session->ctx, t->steps_per_epoch, sizeof *t->epoch);
@@ -399,8 +399,8 @@ fail:
 static void remove_named(struct training *t, const json_t *state, const char *key)
 {
     char path[560];
-    training_checkpoint(t, (uint32_t)json_integer_value(json_object_get(state, key)),
-                        path);
+    restore_checkpoint_path(t, (uint32_t)json_integer_value(json_object_get(state, key)),
+                            path);
     remove(path);
 }
 
@@ -439,10 +439,10 @@ fail:
 static rt_status train_scales(struct training *t, uint32_t **order)
 {
     rt_status st;
-    TRY(training_open_scales(t));
+    TRY(restore_open_scales(t));
     TRY(prepare(t, order));
     TRY(run_steps(t, *order));
-    TRY(training_write_scales(t));
+    TRY(restore_write_scales(t));
 
 fail:
     return st;
@@ -454,7 +454,9 @@ static rt_status train_now(struct training *t)
     uint32_t *order = NULL;
     TRY(pipe_work_begin(t->session, t->run_id));
     pipe_costs_start(t->session, &t->costs);
-    TRY(t->recipe->scales ? train_scales(t, &order) : train_adapter(t, &order));
+    TRY(t->recipe->again    ? restore_quantize_again(t)
+        : t->recipe->scales ? train_scales(t, &order)
+                            : train_adapter(t, &order));
     TRY(close_run(t));
     remove_state(t);
 
@@ -468,8 +470,8 @@ static void name_files(struct training *t)
 {
     const char *hash = strchr(t->run_id, ':');
     snprintf(t->folder, sizeof t->folder, "%.400s/%s-%s-%.8s", t->session->work,
-             t->recipe->scales ? "model" : "adapter", t->recipe->name,
-             hash ? hash + 1 : t->run_id);
+             pipe_restore_recipe_makes_model(t->recipe) ? "model" : "adapter",
+             t->recipe->name, hash ? hash + 1 : t->run_id);
     snprintf(t->state, sizeof t->state, "%s.json", t->folder);
 }
 
@@ -495,8 +497,8 @@ static rt_status open_run(struct training *t)
         "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
         "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\","
         "\"faults\":\"%s\"}",
-        t->recipe->name, t->recipe->scales ? 0 : m->rank, BATCH, m->epochs, t->lr,
-        m->items_max, m->samples, m->mine->id, m->validate->id,
+        t->recipe->name, pipe_restore_recipe_makes_model(t->recipe) ? 0 : m->rank, BATCH,
+        m->epochs, t->lr, m->items_max, m->samples, m->mine->id, m->validate->id,
         m->measure ? m->measure->id : "", m->full->row.id, m->f->run_id, m->q->run_id,
         faults);
     struct store_run run = { .campaign_id = t->session->campaign_id,
@@ -527,7 +529,7 @@ rt_status pipe_train(struct pipe_session *session, const struct pipe_material *m
     snprintf(out->run_id, sizeof out->run_id, "%s", t.run_id);
     snprintf(out->folder, sizeof out->folder, "%s", t.folder);
     snprintf(file, sizeof file, "%s/%s.safetensors", t.folder,
-             recipe->scales ? "model" : "adapter_model");
+             pipe_restore_recipe_makes_model(recipe) ? "model" : "adapter_model");
     TRY(store_run_is_done(session->store, t.run_id, &done));
     if (done && fmt_exists(file)) {
         pipe_say(session->host, "train %-22s done [from before]", recipe->name);

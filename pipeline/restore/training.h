@@ -4,6 +4,7 @@
 #define PIPELINE_RESTORE_TRAINING_H
 
 #include "pipeline/locate/locate.h"
+#include "pipeline/restore/grid.h"
 #include "runtime/train/train.h"
 
 enum pipe_item_source {
@@ -23,6 +24,7 @@ struct pipe_restore_recipe {
     const char *role;  /* restored or control */
     const char *after; /* recipe whose model this one trains on; NULL: quant itself */
     bool scales;       /* the model's own scales are trained, there is no adapter */
+    bool again;        /* full is quantized again, the items being the calibration text */
     bool lowrank;      /* start from the activation-weighted low-rank fit, else B = 0 */
     bool train;        /* false: the start is the result */
     bool on_full;      /* adapter on the full-precision model */
@@ -33,6 +35,7 @@ struct pipe_restore_recipe {
 struct pipe_material {
     const struct pipe_variant *full, *quant;
     const char *full_folder, *quant_folder;
+    const struct restore_grid *grid; /* of quant */
     const struct pipe_bench *mine, *validate;
     const struct pipe_bench *measure; /* no item may be of it; may be null */
     const struct pipe_answers *f, *q; /* of mine */
@@ -47,11 +50,16 @@ pipe_restore_recipe_find(const char *name); /* null: none */
  * given. NULL: there is no such recipe. */
 const struct pipe_restore_recipe *pipe_restore_recipe_of_arm(const char *arm,
                                                              uint64_t *seed);
+/* Whether a recipe makes a model, not an adapter. */
+static inline bool pipe_restore_recipe_makes_model(const struct pipe_restore_recipe *r)
+{
+    return r->scales || r->again;
+}
 /* What training made. */
 struct pipe_trained {
     char run_id[STORE_ID]; /* of kind train */
-    char folder[512]; /* an adapter, or with recipe->scales a model; below session->work,
-                         named after recipe and run */
+    char folder[512];      /* an adapter, or what pipe_restore_recipe_makes_model; below
+                         session->work, named after recipe and run */
 };
 /* The adapter or model of a recipe: found again where its run is done, or made. Items are
  * rows of the run, each with its fault, before the first step. */

@@ -31,14 +31,19 @@ struct training {
     double step_seconds; /* of which the store knows */
 };
 
+/* The items of the recipe: rows of the run, and token sequences. */
+RT_CHECKED rt_status restore_make_items(struct training *t);
 /* The checkpoint after `k` updates. */
-void training_checkpoint(const struct training *t, uint32_t k, char path[560]);
+void restore_checkpoint_path(const struct training *t, uint32_t k, char path[560]);
 /* Loads the copy of quant whose scales are trained. */
-RT_CHECKED rt_status training_open_scales(struct training *t);
+RT_CHECKED rt_status restore_open_scales(struct training *t);
 /* Whether the pass that ended after `k` updates with this validation accuracy is the one
  * to keep; its checkpoint is written next. */
-void training_keep_scales(struct training *t, uint32_t k, double accuracy);
+void restore_keep_scales(struct training *t, uint32_t k, double accuracy);
+/* Quantizes full to the grid of quant by GPTQ, the chosen items being the calibration
+ * text. */
+RT_CHECKED rt_status restore_quantize_again(struct training *t);
 /* Writes the kept scales as a model folder. */
-RT_CHECKED rt_status training_write_scales(struct training *t);
+RT_CHECKED rt_status restore_write_scales(struct training *t);
 
 #endif

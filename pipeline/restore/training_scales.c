@@ -1,8 +1,10 @@
 /* pipeline/restore/training_scales.c
- * The scales of the quantized model as what a recipe trains: the result is a model of the
- * same format with the same bits (runtime/train/scales.h). */
+ * Recipes that make a model of the same format with the same bits: the scales of the
+ * quantized model are trained (runtime/train/scales.h), or full is quantized again on text
+ * of the items. */
 #include "pipeline/restore/training_impl.h"
 
+#include "pipeline/run/quantize.h"
 #include "runtime/base/file.h"
 #include "runtime/quant/quant_files.h"
 #include "runtime/quant/rescale.h"
@@ -10,7 +12,7 @@
 #include <assert.h>
 #include <math.h>
 
-rt_status training_open_scales(struct training *t)
+rt_status restore_open_scales(struct training *t)
 {
     rt_status st;
     TRY(pipe_model_load(t->session, t->m->quant_folder, &t->own));
@@ -24,7 +26,7 @@ fail:
 /* The rate falls to a tenth, so the last pass has the lowest loss, and a small validation
  * split says little against that: an earlier pass stays only where the newer one is worse
  * by more than the standard error of a share. */
-void training_keep_scales(struct training *t, uint32_t k, double accuracy)
+void restore_keep_scales(struct training *t, uint32_t k, double accuracy)
 {
     const double best = t->best_accuracy, n = t->m->validate->set.count;
     const double error = n > 0 ? sqrt(best * (1 - best) / n) : 0;
@@ -42,18 +44,36 @@ static rt_status take_scales(void *user, uint32_t layer, enum fmt_module module,
     return rt_scales_read(t->scales, layer, module, groups, values);
 }
 
-rt_status training_write_scales(struct training *t)
+rt_status restore_write_scales(struct training *t)
 {
     rt_status st;
     char checkpoint[560];
     assert(t->scales && t->kept);
     if (t->kept != rt_trainer_updates(t->trainer)) {
-        training_checkpoint(t, t->kept, checkpoint);
+        restore_checkpoint_path(t, t->kept, checkpoint);
         TRY(rt_trainer_load(t->trainer, checkpoint));
     }
     quant_files_remove(t->folder); /* of a run that was killed after it */
     TRY(quant_rescale(t->session->ctx, t->m->quant_folder, t->folder, take_scales, t));
 
 fail:
+    return st;
+}
+
+rt_status restore_quantize_again(struct training *t)
+{
+    rt_status st;
+    struct pipe_quantized result = { 0 };
+    const struct restore_grid *g = t->m->grid;
+    const struct pipe_quantize_options o = {
+        .method = "gptq", .bits = g->bits, .group = g->group, .asymmetric = g->asymmetric
+    };
+    TRY(restore_make_items(t));
+    quant_files_remove(t->folder); /* of a run that was killed after it */
+    TRY(pipe_quantize_on(t->session, t->m->full->model, t->items.list, t->items.count,
+                         t->m->full_folder, t->folder, &o, &result));
+
+fail:
+    pipe_quantized_deinit(&result);
     return st;
 }

@@ -43,6 +43,11 @@ static const struct {
     { "refine-step", "refine with more weight on the step that was wrong" },
     { "refine-1000", "refine on all lost problems, filled up with random ones to 1,000" },
     { "refine+adapter", "refine, then an adapter on that model" },
+    { "gptq-bullets", "quantized again by GPTQ, calibrated on full precision's answers "
+                      "to lost problems" },
+    { "gptq-self",
+      "control: the same on its answers to problems drawn at random. Does it matter that "
+      "the problems were lost?" },
     { "adapter",
       "low-rank start, then distilled from full precision on its answers to lost "
       "problems" },

@@ -130,16 +130,17 @@ static void put_recipes(struct report *r)
         put_word(&r->h, "recipes", list);
 }
 
-enum { PLAN_COLUMN = 15 };
+enum { PLAN_COLUMN = 16 };
 
 /* Name of the campaign, a column per option, whether there are zero points, the whole
  * plan. */
 static rt_status put_command(void *user, const struct store_row *row)
 {
-    static const char *const options[] = { NULL,    "full",       "quant",    "bits",
-                                           "group", "method",     "calib",    "select",
-                                           "mine",  "mine-until", "validate", "measure",
-                                           "items", "seed" };
+    static const char *const options[] = { NULL,      "full",        "quant",
+                                           "bits",    "group",       "method",
+                                           "calib",   "calib-items", "select",
+                                           "mine",    "mine-until",  "validate",
+                                           "measure", "items",       "seed" };
     struct html *h = &((struct report *)user)->h;
     if (strcmp(store_row_text(row, 0), "restore") == 0) {
         html_raw_text(h, "<pre>faultline restore");
@@ -168,7 +169,8 @@ rt_status report_reproduce(struct report *r)
         "SELECT name, json_extract(plan,'$.full'), json_extract(plan,'$.quant'), "
         "json_extract(plan,'$.bits'), CASE json_extract(plan,'$.group') WHEN 0 THEN "
         "'row' ELSE json_extract(plan,'$.group') END, json_extract(plan,'$.method'), "
-        "json_extract(plan,'$.calib'), CASE json_extract(plan,'$.select') WHEN 1 THEN "
+        "json_extract(plan,'$.calib'), json_extract(plan,'$.calib_items'), CASE "
+        "json_extract(plan,'$.select') WHEN 1 THEN "
         "'kl' WHEN 0 THEN 'none' END, json_extract(plan,'$.mine'), "
         "nullif(json_extract(plan,'$.mine_until'),0), "
         "json_extract(plan,'$.validate'), json_extract(plan,'$.measure'), "
