@@ -14,35 +14,48 @@
 #include <string.h>
 
 /* Models, problems and numbers; every command of the chain has them. */
-#define RESTORE_OPTIONS                                                                 \
-    { "full", "DIR", "full-precision model folder or GGUF file" },                      \
-        { "quant", "DIR",                                                               \
-          "quantized folder or GGUF file (default: made from --full with --bits)" },    \
-        { "bits", "N", "bits of the quantized model, one scale a row (default 3)" },    \
-        { "mine", "P",                                                                  \
-          "problems to mine faults from: a JSON Lines file or NAME:SPLIT of data add; " \
-          "with [0:1500] a part of it" },                                               \
-        { "validate", "P", "problems that choose the checkpoint" },                     \
-        { "measure", "P", "problems to measure on, never trained on" },                 \
-        { "format", "NAME",                                                             \
-          "prompt format (default: the usual one of the mined data set, else demo)" },  \
-        { "chat-format", "NAME",                                                        \
-          "chat format (default: the model's own chat template)" },                     \
-        { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },          \
-        { "examples", "FILE", "worked examples of a format, once" },                    \
-        { "max-new", "N", "tokens of an answer at most (default: the format's)" },      \
-        { "items", "N", "Silver Bullet items at most (default 332)" },                  \
-        { "samples", "N",                                                               \
-          "drawn continuations where the greedy one fails (default 0)" },               \
-        { "locators", "LIST",                                                           \
-          "asked beside check, twin and rollout: handover,substitute,forced" },         \
-        { "rank", "N", "of the adapter (default 16)" },                                 \
-        { "epochs", "N", "passes over the items (default 3)" },                         \
-        { "lr", "X", "learning rate (default: the recipe's)" },                         \
-    {                                                                                   \
-        "work", "DIR",                                                                  \
-            "folder of adapters and quantized models (default "                         \
-            "faultline-work)"                                                           \
+#define RESTORE_OPTIONS                                                                  \
+    { "full", "DIR", "full-precision model folder or GGUF file" },                       \
+        { "quant", "DIR", "quantized folder or GGUF file (default: made from --full)" }, \
+        { "method", "NAME",                                                              \
+          "gptq (default), awq or rtn: what makes the quantized model and its plain "    \
+          "alternatives, where --quant does not say it" },                               \
+        { "bits", "N", "of the quantized model that is made: 2, 3 (default), 4, 8" },    \
+        { "group", "N|row", "codes of it that share a scale (default row)" },            \
+        { "asym", NULL, "it has zero points" },                                          \
+        { "calib", "P",                                                                  \
+          "text or problems that gptq and awq see inputs on (default: those of "         \
+          "--mine)" },                                                                   \
+        { "calib-items", "N", "problems or windows of --calib at most (default 512)" },  \
+        { "select", "kl|none",                                                           \
+          "candidates of gptq and awq, the nearest to full on text held out is kept "    \
+          "(kl, the default), or one" },                                                 \
+        { "mine-until", "N",                                                             \
+          "mine no more problems once N of them are lost (default: mine all)" },         \
+        { "mine", "P",                                                                   \
+          "problems to mine faults from: a JSON Lines file or NAME:SPLIT of data add; "  \
+          "with [0:1500] a part of it" },                                                \
+        { "validate", "P", "problems that choose the checkpoint" },                      \
+        { "measure", "P", "problems to measure on, never trained on" },                  \
+        { "format", "NAME",                                                              \
+          "prompt format (default: the usual one of the mined data set, else demo)" },   \
+        { "chat-format", "NAME",                                                         \
+          "chat format (default: the model's own chat template)" },                      \
+        { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },           \
+        { "examples", "FILE", "worked examples of a format, once" },                     \
+        { "max-new", "N", "tokens of an answer at most (default: the format's)" },       \
+        { "items", "N", "Silver Bullet items at most (default 332)" },                   \
+        { "samples", "N",                                                                \
+          "drawn continuations where the greedy one fails (default 0)" },                \
+        { "locators", "LIST",                                                            \
+          "asked beside check, twin and rollout: handover,substitute,forced" },          \
+        { "rank", "N", "of the adapter (default 16)" },                                  \
+        { "epochs", "N", "passes over the items (default 3)" },                          \
+        { "lr", "X", "learning rate (default: the recipe's)" },                          \
+    {                                                                                    \
+        "work", "DIR",                                                                   \
+            "folder of adapters and quantized models (default "                          \
+            "faultline-work)"                                                            \
     }
 
 /* ---- the chain ---- */
@@ -67,6 +80,28 @@ static rt_status read_number(struct cli *cli, const char *name, int64_t otherwis
     return st;
 }
 
+/* What makes the quantized model. */
+static rt_status read_grid(struct cli *cli, struct restore_options *o)
+{
+    rt_status st;
+    const char *group = cli_value(cli, "group", "row");
+    const char *select = cli_value(cli, "select", "kl");
+    o->method = cli_value(cli, "method", "gptq");
+    o->calib = cli_value(cli, "calib", NULL);
+    o->asymmetric = cli_flag(cli, "asym");
+    o->select = strcmp(select, "kl") == 0;
+    if (!o->select && strcmp(select, "none") != 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--select %.40s: kl or none is possible",
+                       select);
+    TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
+    TRY(read_number(cli, "calib-items", 512, 1, 1 << 20, &o->calib_items));
+    if (strcmp(group, "row") != 0)
+        TRY(read_number(cli, "group", 0, 32, 1 << 20, &o->group));
+
+fail:
+    return st;
+}
+
 static rt_status read_options(struct cli *cli, struct restore_options *o)
 {
     rt_status st;
@@ -78,7 +113,8 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
         .measure = cli_value(cli, "measure", NULL),
         .work = cli_value(cli, "work", "faultline-work"),
     };
-    TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
+    TRY(read_grid(cli, o));
+    TRY(read_number(cli, "mine-until", 0, 0, 1 << 30, &o->mine_until));
     TRY(read_number(cli, "items", 332, 1, 100000, &o->items));
     TRY(read_number(cli, "samples", 0, 0, 16, &o->locate.samples));
     TRY(pipe_locators_read(&cli->ctx, cli_value(cli, "locators", ""), &o->locate.more));
@@ -107,6 +143,7 @@ struct chain {
 };
 typedef rt_status rest_fn(struct chain *chain);
 
+/* recipes: of the arms that are measured; NULL: none. */
 static rt_status open_chain(struct chain *c, const char *recipes)
 {
     rt_status st;
@@ -116,6 +153,8 @@ static rt_status open_chain(struct chain *c, const char *recipes)
     const struct pipe_prompt_format *format;
     TRY(read_options(c->cli, &o));
     o.recipes = recipes;
+    o.asked = cli_flag(c->cli, "recipes") && !cli_flag(c->cli, "controls");
+    TRY(read_number(c->cli, "seeds", 1, 1, 8, &o.seeds));
     TRY(eval_format_named(c->cli, o.mine, &format));
     TRY(cli_number(c->cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(restore_campaign(&c->cli->ctx, &o, format->name, (uint64_t)seed, &plan));
@@ -150,9 +189,13 @@ fail:
 static const struct cli_option restore_options[] = {
     RESTORE_OPTIONS,
     { "recipes", "LIST",
-      "default,lowrank,sft,kl,dpo,dpo+sft,random-problem,random-step,"
-      "shuffled,on-full,more-bits,smaller-groups" },
+      "of refine (the default repair), refine-random, refine-kept, refine-step, "
+      "refine-1000, refine+adapter, adapter, adapter-random, lowrank, sft, kl, dpo, "
+      "dpo+sft, gptq-bullets, gptq-self, random-step, shuffled, on-full; rtn, more-bits, "
+      "smaller-groups, nearest, "
+      "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "controls", NULL, "all recipes and controls" },
+    { "seeds", "N", "of refine and its controls, from --seed on (default 1)" },
     { "out", "FILE", "the report (default report.html)" },
     { NULL, NULL, NULL },
 };
@@ -175,17 +218,22 @@ fail:
     return st;
 }
 
-rt_status cli_restore_run(struct cli *cli)
+rt_status cli_restore_run(struct cli *cli, const char *usual, const char *all)
 {
-    const char *usual = cli_value(cli, "recipes", restore_usual_recipes);
-    return run_chain(cli, cli_flag(cli, "controls") ? restore_all_recipes : usual,
+    const bool controls = cli_flag(cli, "controls");
+    return run_chain(cli, controls ? all : cli_value(cli, "recipes", usual),
                      measure_and_report);
+}
+
+static rt_status restore(struct cli *cli)
+{
+    return cli_restore_run(cli, restore_usual_recipes, restore_all_recipes);
 }
 
 const struct cli_command cli_restore = { "restore",
                                          "measure, locate, repair and measure again",
                                          "--full DIR --mine P --validate P --measure P",
-                                         restore_options, cli_restore_run };
+                                         restore_options, restore };
 
 /* ---- locate ---- */
 
@@ -311,7 +359,7 @@ const struct cli_command cli_curate = { "curate",
 
 static const struct cli_option train_options[] = {
     RESTORE_OPTIONS,
-    { "recipe", "NAME", "default, lowrank, sft, kl, dpo, dpo+sft or a control" },
+    { "recipe", "NAME", "as in restore: refine (default), adapter, dpo, a control ..." },
     { "dry-run", NULL,
       "only print what training --quant takes on the device, by part (with --rank, "
       "--tokens)" },
@@ -323,7 +371,7 @@ static rt_status train_one(struct chain *c)
 {
     char folder[600];
     const rt_status st = restore_train(
-        c->restoring, cli_value(c->cli, "recipe", "default"), folder, sizeof folder);
+        c->restoring, cli_value(c->cli, "recipe", "refine"), folder, sizeof folder);
     if (st == RT_OK)
         printf("%s\n", folder);
     return st;
@@ -331,7 +379,7 @@ static rt_status train_one(struct chain *c)
 
 static rt_status train(struct cli *cli)
 {
-    const char *name = cli_value(cli, "recipe", "default");
+    const char *name = cli_value(cli, "recipe", "refine");
     if (restore_is_recipe(name) && cli_flag(cli, "dry-run"))
         return cli_train_dry(cli);
     return restore_is_recipe(name)
@@ -341,6 +389,7 @@ static rt_status train(struct cli *cli)
                          name);
 }
 
-const struct cli_command cli_train = { "train", "train the adapter of one recipe",
-                                       "--full DIR --mine P --validate P --measure P",
-                                       train_options, train };
+const struct cli_command cli_train = {
+    "train", "train one recipe: scales of a model, or an adapter",
+    "--full DIR --mine P --validate P --measure P", train_options, train
+};

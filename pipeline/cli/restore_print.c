@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static double percent(uint32_t part, uint32_t whole)
 {
@@ -24,11 +25,97 @@ static void print_arm(const struct restore_arm_result *a, uint32_t problems)
     printf("  %.2f bits per weight\n", a->bits_per_weight);
 }
 
+/* Whether a repair is worth its bits: against plain models of the same bits, and the
+ * cheapest plain model that does as well. */
+static void print_line(struct restoring *r, const struct restore_arm_result *a,
+                       uint32_t problems)
+{
+    double right, bits;
+    const struct pipe_line *l = &a->line;
+    printf("%s (%.1f %% at %.2f bits per weight) ", a->name, percent(a->right, problems),
+           a->bits_per_weight);
+    if (l->below < 0 || !isfinite(l->difference))
+        printf("takes fewer bits than every plain model measured");
+    else
+        printf("%s the line of plain models at its bits (%.1f %%): %+.1f points [%+.1f, "
+               "%+.1f]",
+               l->interval.low > 0    ? "is above"
+               : l->interval.high < 0 ? "is below"
+                                      : "is not shown to be above",
+               100 * l->accuracy, 100 * l->difference, 100 * l->interval.low,
+               100 * l->interval.high);
+    if (l->rival < 0) {
+        puts("; no plain model measured does as well");
+        return;
+    }
+    restore_plain_get(r, l->rival, &right, &bits);
+    printf("; the plain model of fewest bits that does as well is '%s' (%.1f %% at %.2f "
+           "bits)\n",
+           restore_plain_name(r, l->rival), 100 * right, bits);
+}
+
+/* The default repair leads; what nothing beats is said even if it is a plain model. */
+static rt_status print_lines(struct restoring *r, const struct restore_result *result)
+{
+    rt_status st = RT_OK;
+    uint32_t repairs = 0, above = 0;
+    putchar('\n');
+    for (uint32_t i = 0; i < result->arms; i++) {
+        struct restore_arm_result arm;
+        TRY(restore_arm_result_get(r, i, &arm));
+        if (!arm.repair)
+            continue;
+        repairs++;
+        above += arm.line.below >= 0 && arm.line.interval.low > 0;
+        print_line(r, &arm, result->problems);
+    }
+    if (repairs && !above)
+        puts("No repair measured here is shown to be above the line of plain models at "
+             "its "
+             "bits.");
+
+fail:
+    return st;
+}
+
+/* The arms of one recipe with several seeds: "NAME", "NAME@SEED", ... */
+static rt_status print_seeds(struct restoring *r, const struct restore_result *result,
+                             uint32_t first)
+{
+    rt_status st;
+    struct restore_arm_result arm;
+    double right = 0, share = 0, low = 100, high = 0;
+    uint32_t count = 0;
+    TRY(restore_arm_result_get(r, first, &arm));
+    const char *name = arm.name;
+    const size_t length = strcspn(name, "@");
+    for (uint32_t i = 0; i < result->arms; i++) {
+        TRY(restore_arm_result_get(r, i, &arm));
+        if (strcspn(arm.name, "@") != length || strncmp(arm.name, name, length) != 0)
+            continue;
+        if (i < first) /* said already */
+            return RT_OK;
+        const double one = percent(arm.right, result->problems);
+        low = fmin(low, one);
+        high = fmax(high, one);
+        right += one;
+        share += arm.recovery.share;
+        count++;
+    }
+    if (count > 1)
+        printf("%.*s, %u seeds: mean %.2f %% (%.2f to %.2f), recovered %.2f\n",
+               (int)length, name, count, right / count, low, high, share / count);
+
+fail:
+    return st;
+}
+
 rt_status cli_print_restore(struct restoring *r)
 {
     rt_status st;
     struct restore_result result;
     TRY(restore_result_get(r, &result));
+    TRY(print_lines(r, &result));
     const struct pipe_paired *p = &result.quant;
     printf("\n%-16s %6.2f %%  n %u\n", "full",
            percent(result.full_right, result.problems), result.problems);
@@ -42,6 +129,8 @@ rt_status cli_print_restore(struct restoring *r)
         TRY(restore_arm_result_get(r, i, &arm));
         print_arm(&arm, result.problems);
     }
+    for (uint32_t i = 0; i < result.arms; i++)
+        TRY(print_seeds(r, &result, i));
 
 fail:
     return st;

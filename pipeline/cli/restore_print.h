@@ -10,7 +10,8 @@
 RT_CHECKED rt_status cli_print_restore(struct restoring *r);
 /* What each stage computed and took, against the device's measured rate, on stdout. */
 RT_CHECKED rt_status cli_print_restore_costs(struct restoring *r);
-/* The whole chain, as restore and demo run it. */
-RT_CHECKED rt_status cli_restore_run(struct cli *cli);
+/* The whole chain, as restore and demo run it, with the arms of --recipes, else `usual` or,
+ * with --controls, `all`. */
+RT_CHECKED rt_status cli_restore_run(struct cli *cli, const char *usual, const char *all);
 
 #endif

@@ -8,7 +8,10 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { FILLED = 1000 }; /* items of PIPE_ITEMS_FILLED */
 
 struct making {
     struct pipe_session *session;
@@ -68,15 +71,21 @@ static rt_status add_trace(struct making *k, uint32_t problem, int32_t step,
     return st;
 }
 
-static rt_status make_lost(struct making *k)
+static rt_status add_lost(struct making *k)
 {
-    rt_status st = reserve(k, k->m->faults->count);
+    rt_status st = RT_OK;
     for (uint32_t i = 0; i < k->m->faults->count && st == RT_OK; i++) {
         const struct pipe_located *f = &k->m->faults->items[i];
         st = add_trace(k, f->problem, f->step, f->category);
         k->set->all[i].item.fault_id = f->fault_id;
     }
     return st;
+}
+
+static rt_status make_lost(struct making *k)
+{
+    const rt_status st = reserve(k, k->m->faults->count);
+    return st == RT_OK ? add_lost(k) : st;
 }
 
 /* As many random problems that full solves as the recipe it controls has items. */
@@ -110,6 +119,117 @@ fail:
     rt_free(picked);
     return st;
 }
+
+/* ---- kept problems, as long as the lost ones ---- */
+
+struct length {
+    uint32_t tokens, rank, problem; /* rank: random, so that ties fall by the seed */
+};
+
+static int by_length(const void *pa, const void *pb)
+{
+    const struct length *a = pa, *b = pb;
+    if (a->tokens != b->tokens)
+        return a->tokens < b->tokens ? 1 : -1;
+    return a->rank < b->rank ? -1 : a->rank > b->rank;
+}
+
+static uint32_t gap(uint32_t a, uint32_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* The unused one of `kept`, which are sorted, that comes nearest to `tokens`. */
+static uint32_t nearest_kept(const struct length *kept, uint32_t count, const bool *used,
+                             uint32_t tokens)
+{
+    uint32_t best = UINT32_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        if (!used[i] && (best == UINT32_MAX ||
+                         gap(kept[i].tokens, tokens) < gap(kept[best].tokens, tokens)))
+            best = i;
+    return best;
+}
+
+/* Tokens of full's answers; the longest first, since long ones are rare among the kept. */
+static void fill_lengths(const struct making *k, const struct pipe_item_set *lost,
+                         struct length *of_lost, struct length *kept, uint32_t *count)
+{
+    const struct pipe_answer *f = k->m->f->items, *q = k->m->q->items;
+    for (uint32_t i = 0; i < lost->curated.count; i++) {
+        const uint32_t problem = lost->problem[lost->curated.picked[i]];
+        of_lost[i] = (struct length){ f[problem].n, i, problem };
+    }
+    *count = 0;
+    for (uint32_t i = 0; i < k->m->mine->set.count; i++)
+        if (f[i].correct && q[i].correct)
+            kept[(*count)++] =
+                (struct length){ f[i].n, train_word(k->session->seed, i, 0x6b657074), i };
+    qsort(of_lost, lost->curated.count, sizeof *of_lost, by_length);
+    qsort(kept, *count, sizeof *kept, by_length);
+}
+
+/* For every lost problem that is trained on, one that both models solve whose answer has
+ * about as many tokens. */
+static rt_status make_kept(struct making *k)
+{
+    rt_status st;
+    struct pipe_item_set lost = { 0 };
+    struct rt_ctx *ctx = k->session->ctx;
+    uint32_t count = 0;
+    TRY(pipe_item_set_make(k->session, k->m, PIPE_ITEMS_LOST, &lost));
+    const uint32_t want = lost.curated.count, n = k->m->mine->set.count;
+    struct length *of_lost = rt_alloc(ctx, want, sizeof *of_lost);
+    struct length *kept = rt_alloc(ctx, n, sizeof *kept);
+    bool *used = rt_alloc(ctx, n, sizeof *used);
+    st = of_lost && kept && used ? reserve(k, want) : no_memory(k->session);
+    if (st == RT_OK)
+        fill_lengths(k, &lost, of_lost, kept, &count);
+    for (uint32_t i = 0; st == RT_OK && i < want && i < count; i++) {
+        const uint32_t best = nearest_kept(kept, count, used, of_lost[i].tokens);
+        used[best] = true;
+        st = add_trace(k, kept[best].problem, -1, PIPE_CAT_NONE);
+    }
+    rt_free(of_lost);
+    rt_free(kept);
+    rt_free(used);
+
+fail:
+    pipe_item_set_deinit(&lost);
+    return st;
+}
+
+/* All lost problems, and random ones that full solves until there are `FILLED`. */
+static rt_status make_filled(struct making *k)
+{
+    rt_status st;
+    struct rt_ctx *ctx = k->session->ctx;
+    const uint32_t n = k->m->mine->set.count, lost = k->m->faults->count;
+    const uint32_t want = lost < FILLED ? FILLED - lost : 0;
+    uint32_t count = 0;
+    bool *eligible = rt_alloc(ctx, n, sizeof *eligible);
+    uint32_t *picked = rt_alloc(ctx, n, sizeof *picked);
+    if (!eligible || !picked) {
+        st = no_memory(k->session);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        eligible[i] = k->m->f->items[i].correct;
+    for (uint32_t i = 0; i < lost; i++)
+        eligible[k->m->faults->items[i].problem] = false;
+    TRY(pipe_control_problems(ctx, eligible, n, want, k->session->seed, picked, &count));
+    TRY(reserve(k, lost + count));
+    TRY(add_lost(k));
+    for (uint32_t i = 0; i < count; i++)
+        TRY(add_trace(k, picked[i], -1, PIPE_CAT_NONE));
+
+fail:
+    rt_free(eligible);
+    rt_free(picked);
+    return st;
+}
+
+/* ---- pairs ---- */
 
 static rt_status add_pair(struct making *k, const struct pipe_located *f, int32_t step,
                           const char *continuation, bool verified, const char *source)
@@ -249,7 +369,12 @@ static rt_status make_candidates(struct making *k)
 {
     switch (k->set->items) {
     case PIPE_ITEMS_LOST:
+    case PIPE_ITEMS_FAULT:
         return make_lost(k);
+    case PIPE_ITEMS_KEPT:
+        return make_kept(k);
+    case PIPE_ITEMS_FILLED:
+        return make_filled(k);
     case PIPE_ITEMS_RANDOM:
         return make_random(k);
     case PIPE_ITEMS_PAIRS:
@@ -272,7 +397,7 @@ rt_status pipe_item_set_make(struct pipe_session *session,
                                                             : NULL };
     const struct pipe_curate_options options = {
         .kind = is_pair(items) ? PIPE_ITEMS_DPO : PIPE_ITEMS_SFT,
-        .max_items = material->items_max,
+        .max_items = items == PIPE_ITEMS_FILLED ? FILLED : material->items_max,
         .seed = session->seed,
         .measured = measured,
         .measured_count = material->measure != NULL,
@@ -331,6 +456,8 @@ rt_status pipe_item_set_sequences(struct pipe_session *session, uint32_t end_id,
         if (!c->item.rejected) { /* a whole answer keeps the tokens that full gave */
             const struct pipe_answer *a = &material->f->items[set->problem[at]];
             TRY(pipe_sequences_add(session, out, c->question, NULL, a->ids, a->n));
+            if (set->items == PIPE_ITEMS_FAULT)
+                TRY(pipe_item_weigh_step(session, a, c->item.step, out));
             continue;
         }
         out->per_item = 2;

@@ -34,6 +34,12 @@ RT_CHECKED rt_status pipe_item_set_sequences(struct pipe_session *session,
                                              const struct pipe_material *material,
                                              const struct pipe_item_set *set,
                                              struct pipe_sequences *out);
+/* Gives the tokens of one step of the answer that was added last PIPE_STEP_WEIGHT times the
+ * weight of the others. */
+enum { PIPE_STEP_WEIGHT = 4 };
+RT_CHECKED rt_status pipe_item_weigh_step(struct pipe_session *session,
+                                          const struct pipe_answer *answer, int32_t step,
+                                          struct pipe_sequences *sequences);
 
 /* The start of a recipe: random A and B = 0, or the low-rank fit over the inputs of
  * full's traces of 332 random problems. */

@@ -1,13 +1,11 @@
 /* pipeline/restore/restore.c
  * The stages of the chain: measure full and quant on the mined split, locate, train the
  * recipes and controls, measure all on the other split. */
-#include "pipeline/restore/restore_impl.h"
+#include "pipeline/restore/plain.h"
 
 #include "pipeline/grade/grade.h"
 #include "pipeline/locate/damage.h"
 #include "runtime/base/file.h"
-#include "runtime/base/os.h"
-#include "runtime/quant/folder.h"
 #include "store/report/report.h"
 
 #include <jansson.h>
@@ -15,28 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char restore_all_recipes[] =
-    "default,lowrank,sft,kl,dpo,dpo+sft,random-problem,"
-    "random-step,shuffled,on-full,more-bits,smaller-groups";
-const char restore_usual_recipes[] = "default,lowrank,random-problem,more-bits";
-
 /* ---- set-up ---- */
-
-static rt_status ensure_quantized(struct restoring *r, const char *name, uint32_t bits,
-                                  uint32_t group, bool asymmetric, char *folder,
-                                  size_t size)
-{
-    struct quant_report report;
-    const struct quant_options q = { .bits = bits,
-                                     .group = group,
-                                     .asymmetric = asymmetric };
-    snprintf(folder, size, "%.500s/%s-%.8s", r->session->work, name,
-             rt_model_hash(r->full));
-    if (fmt_exists(folder))
-        return RT_OK;
-    return quant_folder(r->session->ctx, r->options.full, folder, &q, NULL, false,
-                        &report);
-}
 
 static rt_status check_splits(struct restoring *r)
 {
@@ -44,7 +21,7 @@ static rt_status check_splits(struct restoring *r)
     const struct {
         const struct pipe_bench *split;
         const char *name;
-    } trained[] = { { &r->mine, "mined" }, { &r->validate, "validation" } };
+    } trained[] = { { &r->all, "mined" }, { &r->validate, "validation" } };
     for (size_t i = 0; i < RT_COUNT(trained); i++) {
         const rt_status st = pipe_problems_leak(r->session->ctx, &trained[i].split->set,
                                                 &r->measure.set, &leak);
@@ -64,11 +41,15 @@ rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
                            const char *format, uint64_t seed, char **out)
 {
     *out = NULL;
-    json_t *plan = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:I, s:I}", "format",
-                             format, "full", o->full, "quant", o->quant ? o->quant : "",
-                             "bits", (json_int_t)o->bits, "mine", o->mine, "validate",
-                             o->validate, "measure", o->measure, "items",
-                             (json_int_t)o->items, "seed", (json_int_t)seed);
+    json_t *plan = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:b, s:s, s:s, s:I, s:b, s:s, s:s, s:s, s:I, s:I, "
+        "s:I}",
+        "format", format, "full", o->full, "quant", o->quant ? o->quant : "", "bits",
+        (json_int_t)o->bits, "group", (json_int_t)o->group, "asym", o->asymmetric,
+        "method", o->method, "calib", o->calib ? o->calib : "", "calib_items",
+        (json_int_t)o->calib_items, "select", o->select, "mine", o->mine, "validate",
+        o->validate, "measure", o->measure, "mine_until", (json_int_t)o->mine_until,
+        "items", (json_int_t)o->items, "seed", (json_int_t)seed);
     char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     json_decref(plan);
     if (!text)
@@ -79,24 +60,12 @@ rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
     return *out ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory");
 }
 
-static const uint32_t possible_bits[] = { 2, 3, 4, 8 }; /* of plain quantization */
-
-/* The bits that controls are held against: of the quantized model that was given. */
-static void take_bits(struct restoring *r)
-{
-    const struct fmt_quantization *q = &rt_model_config(r->quant)->quantization;
-    const double bits =
-        q->present && q->bits && !q->mixed ? q->bits : rt_model_bits_per_weight(r->quant);
-    for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
-        if (i == 0 || possible_bits[i] <= bits)
-            r->bits = possible_bits[i];
-}
-
 static rt_status open_problems(struct restoring *r)
 {
     rt_status st;
     const struct restore_options *o = &r->options;
-    TRY(pipe_bench_open(r->session, o->mine, "mine", &r->mine));
+    TRY(pipe_bench_open(r->session, o->mine, "mine", &r->all));
+    r->mine = r->all;
     TRY(pipe_bench_open(r->session, o->validate, "validate", &r->validate));
     TRY(pipe_bench_open(r->session, o->measure, "measure", &r->measure));
     TRY(check_splits(r));
@@ -105,83 +74,38 @@ fail:
     return st;
 }
 
+static rt_status make_quant(struct restoring *r)
+{
+    const struct restore_options *o = &r->options;
+    r->grid = (struct restore_grid){ .bits = o->bits,
+                                     .group = o->group,
+                                     .asymmetric = o->asymmetric };
+    snprintf(r->grid.method, sizeof r->grid.method, "%s", o->method);
+    return restore_plain_make(r, &r->grid, r->quant_folder, sizeof r->quant_folder);
+}
+
 static rt_status open_models(struct restoring *r)
 {
     rt_status st;
-    char name[32];
     const struct restore_options *o = &r->options;
-    r->bits = o->bits;
-    snprintf(name, sizeof name, "q%u-row", r->bits);
+    if (!restore_plain_method(o->method))
+        return rt_fail(r->session->ctx, RT_ERR_USAGE,
+                       "--method %.30s: rtn, gptq or awq is possible", o->method);
     TRY(pipe_model_load(r->session, o->full, &r->full));
     if (o->quant)
         snprintf(r->quant_folder, sizeof r->quant_folder, "%.590s", o->quant);
     else
-        TRY(ensure_quantized(r, name, r->bits, 0, false, r->quant_folder,
-                             sizeof r->quant_folder));
+        TRY(make_quant(r));
     TRY(pipe_model_load(r->session, r->quant_folder, &r->quant));
     if (o->quant)
-        take_bits(r);
+        r->grid = restore_grid_of(&rt_model_config(r->quant)->quantization,
+                                  rt_model_bits_per_weight(r->quant), o->method);
     TRY(pipe_variant_put(r->session, r->full, NULL, o->full, "full", "full", NULL,
                          &r->full_row));
     TRY(pipe_variant_put(r->session, r->quant, NULL, r->quant_folder, "quant", "quant",
                          NULL, &r->quant_row));
 
 fail:
-    return st;
-}
-
-/* The next number of bits that plain quantization has; 0: none. */
-static uint32_t more_bits(uint32_t bits)
-{
-    for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
-        if (possible_bits[i] > bits)
-            return possible_bits[i];
-    return 0;
-}
-
-static rt_status plan_arm(struct restoring *r, const char *name)
-{
-    static const char *const plain[] = { "more-bits", "smaller-groups" };
-    struct rt_ctx *ctx = r->session->ctx;
-    struct restore_arm arm = { .recipe = pipe_restore_recipe_find(name) };
-    arm.name = arm.recipe ? arm.recipe->name : NULL;
-    for (size_t i = 0; i < RT_COUNT(plain); i++)
-        if (strcmp(name, plain[i]) == 0)
-            arm.name = plain[i];
-    if (!arm.name)
-        return rt_fail(ctx, RT_ERR_USAGE, "there is no recipe '%.40s'; there are %s",
-                       name, restore_all_recipes);
-    for (uint32_t i = 0; i < r->arm_count; i++)
-        if (r->arms[i].name == arm.name)
-            return rt_fail(ctx, RT_ERR_USAGE, "the recipe '%s' is named twice", name);
-    if (arm.name == plain[0] && more_bits(r->bits) == 0)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "the control 'more-bits' needs a quantized model of fewer than 8 "
-                       "bits, this has %u; name --recipes without it",
-                       r->bits);
-    if (r->arm_count == RESTORE_ARMS_MAX)
-        return rt_fail(ctx, RT_ERR_USAGE, "more than %d recipes", RESTORE_ARMS_MAX);
-    r->arms[r->arm_count++] = arm;
-    return RT_OK;
-}
-
-static rt_status plan_arms(struct restoring *r)
-{
-    rt_status st = RT_OK;
-    char list[512], *save = NULL;
-    struct rt_ctx *ctx = r->session->ctx;
-    const char *recipes = r->options.recipes;
-    if (!recipes)
-        return RT_OK;
-    if (strlen(recipes) >= sizeof list)
-        return rt_fail(ctx, RT_ERR_USAGE, "--recipes is too long a list");
-    snprintf(list, sizeof list, "%s", recipes);
-    for (char *name = os_token(list, ",", &save); name && st == RT_OK;
-         name = os_token(NULL, ",", &save))
-        st = plan_arm(r, name);
-    if (st == RT_OK && r->arm_count == 0)
-        st = rt_fail(ctx, RT_ERR_USAGE, "--recipes names none; there are %s",
-                     restore_all_recipes);
     return st;
 }
 
@@ -199,7 +123,7 @@ rt_status restore_open(struct pipe_session *session, const struct restore_option
     TRY(fmt_make_folder(session->ctx, o->work));
     TRY(open_problems(r));
     TRY(open_models(r));
-    TRY(plan_arms(r));
+    TRY(restore_plan_arms(r));
     *out = r;
     return RT_OK;
 
@@ -210,29 +134,11 @@ fail:
 
 /* ---- stages ---- */
 
-rt_status restore_mine(struct restoring *r)
-{
-    rt_status st;
-    TRY(pipe_measure(r->session, &r->full_row, &r->mine, &r->mine_f));
-    TRY(pipe_measure(r->session, &r->quant_row, &r->mine, &r->mine_q));
-    TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
-                    &r->mine_q, &r->options.locate, r->locate_run));
-    TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));
-    return RT_OK;
-
-fail:
-    return st;
-}
-
-/* Plain quantization with other numbers: is an adapter the better use of the memory? */
 static rt_status plain_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
-    char folder[600], name[48];
-    const bool more = strcmp(arm->name, "more-bits") == 0;
-    const uint32_t bits = more ? more_bits(r->bits) : r->bits;
-    snprintf(name, sizeof name, more ? "q%u-row" : "q%u-g32", bits);
-    TRY(ensure_quantized(r, name, bits, more ? 0 : 32, !more, folder, sizeof folder));
+    char folder[600];
+    TRY(restore_plain_make(r, &arm->grid, folder, sizeof folder));
     TRY(pipe_model_load(r->session, folder, &arm->model));
     TRY(pipe_variant_put(r->session, arm->model, NULL, folder, arm->name, "control",
                          arm->name, &arm->variant));
@@ -265,6 +171,7 @@ static struct pipe_material material_of(const struct restoring *r)
         .quant = &r->quant_row,
         .full_folder = r->options.full,
         .quant_folder = r->quant_folder,
+        .grid = &r->grid,
         .mine = &r->mine,
         .validate = &r->validate,
         .measure = &r->measure,
@@ -279,11 +186,6 @@ static struct pipe_material material_of(const struct restoring *r)
     };
 }
 
-bool restore_is_recipe(const char *name)
-{
-    return pipe_restore_recipe_find(name) != NULL;
-}
-
 rt_status restore_curate(struct restoring *r, const char *recipe, const char *path)
 {
     const struct pipe_material material = material_of(r);
@@ -291,27 +193,17 @@ rt_status restore_curate(struct restoring *r, const char *recipe, const char *pa
                             path);
 }
 
-rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
-                        size_t size)
-{
-    struct pipe_trained trained;
-    const struct pipe_material material = material_of(r);
-    const rt_status st =
-        pipe_train(r->session, &material, pipe_restore_recipe_find(recipe), &trained);
-    if (st == RT_OK)
-        snprintf(folder, size, "%s", trained.folder);
-    return st;
-}
-
-/* Notes that the adapter is what a training run made. */
-static rt_status note_adapter(struct restoring *r, const struct pipe_trained *trained,
-                              const struct pipe_variant *variant)
+/* Notes that the adapter, or the model, is what a training run made. */
+static rt_status note_made(struct restoring *r, const struct pipe_trained *trained,
+                           const struct pipe_variant *variant)
 {
     rt_status st;
     struct store *s = r->session->store;
+    const bool adapter = variant->adapter != NULL;
     TRY(store_begin(s));
-    TRY(store_put_run_artifact(s, trained->run_id, variant->adapter_id, "out",
-                               "adapter"));
+    TRY(store_put_run_artifact(s, trained->run_id,
+                               adapter ? variant->adapter_id : variant->weights_id, "out",
+                               adapter ? "adapter" : "model"));
     TRY(store_commit(s));
     return RT_OK;
 
@@ -320,20 +212,106 @@ fail:
     return st;
 }
 
+/* A model that a recipe makes; *model is loaded. */
+static rt_status recipe_model(struct restoring *r, const struct pipe_material *material,
+                              const struct pipe_restore_recipe *recipe, const char *name,
+                              struct pipe_trained *trained, struct rt_model **model,
+                              struct pipe_variant *variant)
+{
+    rt_status st;
+    TRY(pipe_train(r->session, material, recipe, trained));
+    TRY(pipe_model_load(r->session, trained->folder, model));
+    TRY(pipe_variant_put(r->session, *model, NULL, trained->folder, name, recipe->role,
+                         name, variant));
+    TRY(note_made(r, trained, variant));
+
+fail:
+    return st;
+}
+
+/* What an adapter is trained from and on: quant, or the model of the recipe before it. */
+struct base {
+    struct pipe_material material;
+    struct pipe_trained before;
+    struct pipe_variant variant;
+};
+
+static rt_status train_adapter(struct restoring *r, struct restore_arm *arm,
+                               struct base *base, struct pipe_trained *trained)
+{
+    rt_status st;
+    base->material = material_of(r);
+    if (arm->recipe->after) {
+        const struct pipe_restore_recipe *first =
+            pipe_restore_recipe_find(arm->recipe->after);
+        TRY(recipe_model(r, &base->material, first, first->name, &base->before,
+                         &arm->model, &base->variant));
+        base->material.quant = &base->variant;
+        base->material.quant_folder = base->before.folder;
+    }
+    TRY(pipe_train(r->session, &base->material, arm->recipe, trained));
+
+fail:
+    return st;
+}
+
+static rt_status adapter_arm(struct restoring *r, struct restore_arm *arm)
+{
+    rt_status st;
+    struct base base;
+    struct pipe_trained trained;
+    TRY(train_adapter(r, arm, &base, &trained));
+    struct rt_model *model = arm->recipe->on_full ? r->full
+                             : arm->model         ? arm->model
+                                                  : r->quant;
+    TRY(rt_adapter_load(model, trained.folder, &arm->adapter));
+    TRY(pipe_variant_put(r->session, model, arm->adapter, trained.folder, arm->name,
+                         arm->recipe->role, arm->name, &arm->variant));
+    TRY(note_made(r, &trained, &arm->variant));
+
+fail:
+    return st;
+}
+
+/* Items, their order and an adapter's start are drawn by the arm's seed; answers are those
+ * of the session's. */
 static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
     struct pipe_trained trained;
-    const struct pipe_restore_recipe *recipe = arm->recipe;
+    const uint64_t seed = r->session->seed;
     const struct pipe_material material = material_of(r);
-    TRY(pipe_train(r->session, &material, recipe, &trained));
-    struct rt_model *base = recipe->on_full ? r->full : r->quant;
-    TRY(rt_adapter_load(base, trained.folder, &arm->adapter));
-    TRY(pipe_variant_put(r->session, base, arm->adapter, trained.folder, arm->name,
-                         recipe->role, arm->name, &arm->variant));
-    TRY(note_adapter(r, &trained, &arm->variant));
+    r->session->seed = arm->seed;
+    st = pipe_restore_recipe_makes_model(arm->recipe)
+             ? recipe_model(r, &material, arm->recipe, arm->name, &trained, &arm->model,
+                            &arm->variant)
+             : adapter_arm(r, arm);
+    r->session->seed = seed;
+    return st;
+}
+
+bool restore_is_recipe(const char *name)
+{
+    uint64_t seed;
+    return pipe_restore_recipe_of_arm(name, &seed) != NULL;
+}
+
+rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
+                        size_t size)
+{
+    rt_status st;
+    struct base base;
+    struct pipe_trained trained;
+    const uint64_t usual = r->session->seed;
+    struct restore_arm arm = { .seed = usual };
+    arm.recipe = pipe_restore_recipe_of_arm(recipe, &arm.seed);
+    r->session->seed = arm.seed;
+    TRY(train_adapter(r, &arm, &base, &trained));
+    snprintf(folder, size, "%s", trained.folder);
 
 fail:
+    r->session->seed = usual;
+    rt_model_destroy(&arm.model);
     return st;
 }
 
@@ -375,9 +353,9 @@ rt_status restore_arms(struct restoring *r)
     TRY(locate_measured(r, &r->quant_row, &r->q));
     for (uint32_t i = 0; i < r->arm_count; i++)
         TRY(run_arm(r, &r->arms[i]));
-    for (uint32_t i = 0; i < r->arm_count; i++)
-        if (strcmp(r->arms[i].name, "default") == 0)
-            TRY(locate_measured(r, &r->arms[i].variant, &r->arms[i].answers));
+    const struct restore_arm *main_arm = restore_main_arm(r);
+    if (main_arm)
+        TRY(locate_measured(r, &main_arm->variant, &main_arm->answers));
     return RT_OK;
 
 fail:
@@ -419,7 +397,8 @@ void restore_close(struct restoring **pr)
     pipe_answers_deinit(&r->q);
     rt_model_destroy(&r->full);
     rt_model_destroy(&r->quant);
-    pipe_bench_close(&r->mine);
+    pipe_calibration_deinit(&r->calibration);
+    pipe_bench_close(&r->all);
     pipe_bench_close(&r->validate);
     pipe_bench_close(&r->measure);
     rt_free(r);

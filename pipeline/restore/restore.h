@@ -6,17 +6,29 @@
 #define PIPELINE_RESTORE_RESTORE_H
 
 #include "pipeline/locate/locate.h"
-#include "pipeline/stats/statistics.h"
+#include "pipeline/stats/line.h"
 
 /* What is asked for. Strings are borrowed and outlive the chain. */
 struct restore_options {
     const char *full;  /* model folder or GGUF file */
-    const char *quant; /* the same, quantized; NULL: made from `full` with `bits` */
+    const char *quant; /* the same, quantized; NULL: made from `full` */
+    const char
+        *method; /* of the model that is made, and of controls where `quant` does not
+                           say what made it: rtn, gptq, awq */
+    const char
+        *calib; /* text that gptq and awq see inputs on; NULL: the mined problems */
+    uint32_t calib_items;
+    bool select; /* several candidates, chosen by KL on held-out text (run/select.h) */
     const char *mine, *validate, *measure; /* lists of problems, as the user names them */
     const char *recipes; /* names with commas, for restore_arms; NULL: none is planned */
     const char *work;    /* folder of adapters, checkpoints and quantized models */
-    uint32_t bits;       /* 2, 3, 4 or 8: one scale per row */
-    uint32_t items;      /* Silver Bullet items at most */
+    bool asked;          /* the user named the recipes: what is not possible is refused */
+    uint32_t seeds;      /* of the default and its controls; 0, 1: the session's alone */
+    uint32_t mine_until; /* lost problems after which no more are mined; 0: all are */
+    uint32_t bits,
+        group; /* of the model that is made: 2, 3, 4 or 8; 0: a scale per row */
+    bool asymmetric;
+    uint32_t items; /* Silver Bullet items at most */
     struct pipe_locate_options locate;
     uint32_t rank, epochs;
     double lr; /* 0: the recipe's */
@@ -67,6 +79,9 @@ struct restore_arm_result {
     double p;                      /* McNemar, exact, against quant */
     struct pipe_recovery recovery; /* of the lost problems */
     double bits_per_weight;        /* effective, adapter included */
+    bool plain;                    /* quantized, and nothing else done to it */
+    bool repair;                   /* `line` is about it: role restored */
+    struct pipe_line line; /* against plain models; indices as in restore_plain_name */
 };
 struct restore_result {
     uint32_t problems, full_right, quant_right;
@@ -74,6 +89,10 @@ struct restore_result {
     double quant_bits_per_weight;
     uint32_t arms;
 };
+/* Plain model `i` of a line: quant is 0, then the plain arms in their order. */
+const char *restore_plain_name(const struct restoring *r, int32_t i);
+/* The accuracy and bits of that model. */
+void restore_plain_get(const struct restoring *r, int32_t i, double *right, double *bits);
 /* After restore_arms. */
 RT_CHECKED rt_status restore_result_get(struct restoring *r, struct restore_result *out);
 /* Arm 0 .. arms - 1. */

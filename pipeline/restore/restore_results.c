@@ -3,6 +3,7 @@
 #include "pipeline/restore/restore_impl.h"
 
 #include <assert.h>
+#include <string.h>
 
 static rt_status no_memory(struct restoring *r)
 {
@@ -42,13 +43,87 @@ rt_status restore_result_get(struct restoring *r, struct restore_result *out)
     return st;
 }
 
+/* ---- the line of plain models ---- */
+
+static bool is_plain(const struct restore_arm *arm)
+{
+    return !arm->recipe;
+}
+
+/* Answers and variant of plain model i; quant is the first. */
+static const struct pipe_answers *plain_of(const struct restoring *r, int32_t i,
+                                           const struct pipe_variant **variant)
+{
+    int32_t at = 1;
+    assert(i >= 0);
+    *variant = &r->quant_row;
+    if (i == 0)
+        return &r->q;
+    for (uint32_t a = 0; a < r->arm_count; a++)
+        if (is_plain(&r->arms[a]) && at++ == i) {
+            *variant = &r->arms[a].variant;
+            return &r->arms[a].answers;
+        }
+    return NULL;
+}
+
+const char *restore_plain_name(const struct restoring *r, int32_t i)
+{
+    const struct pipe_variant *v;
+    return plain_of(r, i, &v) ? v->row.label : "";
+}
+
+void restore_plain_get(const struct restoring *r, int32_t i, double *right, double *bits)
+{
+    const struct pipe_variant *v;
+    const struct pipe_answers *a = plain_of(r, i, &v);
+    *right = a && a->count ? (double)a->correct / a->count : 0;
+    *bits = v->row.bits_per_weight;
+}
+
+static void fill_right(const struct pipe_answers *a, uint8_t *out)
+{
+    for (uint32_t i = 0; i < a->count; i++)
+        out[i] = a->items[i].correct;
+}
+
+static rt_status compare_line(struct restoring *r, const struct restore_arm *arm,
+                              struct pipe_line *out)
+{
+    rt_status st;
+    const uint32_t n = r->q.count;
+    struct pipe_line_model plain[RESTORE_ARMS_MAX + 1], repair;
+    const struct pipe_variant *v;
+    const struct pipe_answers *a;
+    uint8_t *right =
+        rt_alloc(r->session->ctx, (size_t)(RESTORE_ARMS_MAX + 2) * (n + 1u), 1);
+    uint32_t count = 0;
+    if (!right)
+        return no_memory(r);
+    for (; (a = plain_of(r, (int32_t)count, &v)) != NULL; count++) {
+        fill_right(a, right + (size_t)count * n);
+        plain[count] =
+            (struct pipe_line_model){ v->row.bits_per_weight, right + (size_t)count * n };
+    }
+    fill_right(&arm->answers, right + (size_t)count * n);
+    repair = (struct pipe_line_model){ arm->variant.row.bits_per_weight,
+                                       right + (size_t)count * n };
+    st = pipe_line_compare(r->session->ctx, plain, count, &repair, n, r->session->seed,
+                           out);
+    rt_free(right);
+    return st;
+}
+
 rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
                                  struct restore_arm_result *out)
 {
     rt_status st;
     struct rt_ctx *ctx = r->session->ctx;
     assert(i < r->arm_count);
-    const struct restore_arm *arm = &r->arms[i];
+    struct restore_arm *arm = &r->arms[i];
+    *out = arm->result;
+    if (out->name)
+        return RT_OK;
     double *f = accuracies(ctx, &r->f), *q = accuracies(ctx, &r->q),
            *a = accuracies(ctx, &arm->answers);
     *out = (struct restore_arm_result){ .name = arm->name,
@@ -63,9 +138,14 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
         out->fixed += a[k] > q[k];
         out->broken += a[k] < q[k];
     }
+    out->plain = is_plain(arm);
+    out->repair = !out->plain && strcmp(arm->recipe->role, "restored") == 0;
+    if (out->repair)
+        TRY(compare_line(r, arm, &out->line));
     out->p = pipe_mcnemar_exact(out->broken, out->fixed);
     TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->session->seed,
                                 &out->recovery));
+    arm->result = *out;
 
 fail:
     rt_free(f);

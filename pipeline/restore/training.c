@@ -2,7 +2,7 @@
  * Training of one recipe: batches of 8 for some epochs, checked on the validation split
  * after each, the best kept. A checkpoint after each epoch lets the same command go on,
  * bit for bit. */
-#include "pipeline/restore/items.h"
+#include "pipeline/restore/training_impl.h"
 
 #include "pipeline/run/ask_list.h"
 #include "pipeline/run/work.h"
@@ -17,97 +17,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { BATCH = 8 };
-
-static const struct pipe_restore_recipe recipes[] = {
-    { .name = "default",
-      .role = "restored",
-      .lowrank = true,
-      .train = true,
-      .loss = TRAIN_KL,
-      .items = PIPE_ITEMS_LOST,
-      .lr = 5e-4f },
-    { .name = "lowrank", .role = "restored", .lowrank = true },
-    { .name = "sft",
-      .role = "restored",
-      .train = true,
-      .loss = TRAIN_SFT,
-      .items = PIPE_ITEMS_LOST,
-      .lr = 2e-3f },
-    { .name = "kl",
-      .role = "restored",
-      .train = true,
-      .loss = TRAIN_KL,
-      .items = PIPE_ITEMS_LOST,
-      .lr = 5e-4f },
-    { .name = "dpo",
-      .role = "restored",
-      .train = true,
-      .loss = TRAIN_DPO,
-      .items = PIPE_ITEMS_PAIRS,
-      .lr = 1e-4f },
-    { .name = "dpo+sft",
-      .role = "restored",
-      .train = true,
-      .loss = TRAIN_DPO,
-      .items = PIPE_ITEMS_PAIRS,
-      .lr = 1e-4f,
-      .sft = 1.0f },
-    { .name = "random-problem",
-      .role = "control",
-      .lowrank = true,
-      .train = true,
-      .loss = TRAIN_KL,
-      .items = PIPE_ITEMS_RANDOM,
-      .lr = 5e-4f },
-    { .name = "random-step",
-      .role = "control",
-      .train = true,
-      .loss = TRAIN_DPO,
-      .items = PIPE_ITEMS_PAIRS_OTHER,
-      .lr = 1e-4f },
-    { .name = "shuffled",
-      .role = "control",
-      .train = true,
-      .loss = TRAIN_DPO,
-      .items = PIPE_ITEMS_SHUFFLED,
-      .lr = 1e-4f },
-    { .name = "on-full",
-      .role = "control",
-      .train = true,
-      .on_full = true,
-      .loss = TRAIN_SFT,
-      .items = PIPE_ITEMS_LOST,
-      .lr = 2e-3f },
-};
-const struct pipe_restore_recipe *pipe_restore_recipe_find(const char *name)
-{
-    for (size_t i = 0; i < RT_COUNT(recipes); i++)
-        if (strcmp(recipes[i].name, name) == 0)
-            return &recipes[i];
-    return NULL;
-}
-
-struct training {
-    struct pipe_session *session;
-    const struct pipe_material *m;
-    const struct pipe_restore_recipe *recipe;
-    struct rt_model *model;
-    struct rt_adapter *adapter;
-    struct rt_trainer *trainer;
-    struct pipe_sequences items;
-    struct fmt_adapter *best;
-    double best_accuracy, lr;
-    uint32_t item_count, steps_per_epoch, epochs;
-    char run_id[STORE_ID];
-    char folder[512], state[560];
-    uint32_t saved; /* updates of the checkpoint that the state names; 0: none */
-    struct train_metrics *epoch; /* [steps_per_epoch] of the epoch so far */
-    uint64_t started;
-    struct pipe_costs costs;
-    double step_seconds; /* of which the store knows */
-};
 
 /* Sequences of step k, in a fresh order each epoch. */
 static uint32_t batch_of(const struct training *t, uint32_t k, uint32_t *order,
@@ -203,8 +112,10 @@ fail:
     return st;
 }
 
-static rt_status save_adapter(struct training *t, const struct fmt_adapter *adapter)
+/* In 16 bits: what is measured is what is counted. */
+static rt_status save_adapter(struct training *t, struct fmt_adapter *adapter)
 {
+    adapter->halves = true;
     const char *const metadata[] = {
         "format", "pt", "recipe", t->recipe->name, "base", rt_model_hash(t->model), NULL
     };
@@ -227,17 +138,21 @@ static rt_status save_costs(struct training *t)
                : st;
 }
 
-/* The checkpoint after `k` steps. */
-static void name_checkpoint(const struct training *t, uint32_t k, char path[560])
+void restore_checkpoint_path(const struct training *t, uint32_t k, char path[560])
 {
     snprintf(path, 560, "%s-%u.ckpt", t->folder, k);
 }
 
-static void remove_checkpoint(const struct training *t, uint32_t k)
+/* Removes those before `k` updates, but the one whose scales are kept: that which the
+ * state named before, and what a kill has left. */
+static void remove_before(const struct training *t, uint32_t k)
 {
     char path[560];
-    name_checkpoint(t, k, path);
-    remove(path);
+    for (uint32_t i = t->steps_per_epoch; i < k; i += t->steps_per_epoch) {
+        restore_checkpoint_path(t, i, path);
+        if (i != t->kept)
+            remove(path);
+    }
 }
 
 static double rate_of(const struct training *t, uint32_t k)
@@ -284,7 +199,23 @@ fail:
     return st;
 }
 
-/* Validation, the best adapter, and what a resumed run needs, after `k` steps. The rows
+static rt_status keep_adapter(struct training *t, double accuracy)
+{
+    rt_status st;
+    TRY(rt_adapter_download(t->adapter));
+    if (!t->best || accuracy >= t->best_accuracy) {
+        fmt_adapter_destroy(&t->best);
+        TRY(fmt_adapter_copy(t->session->ctx, rt_adapter_source(t->adapter),
+                             rt_model_config(t->model), &t->best));
+        t->best_accuracy = accuracy;
+    }
+    TRY(save_adapter(t, t->best));
+
+fail:
+    return st;
+}
+
+/* Validation, the best of all passes, and what a resumed run needs, after `k` steps. The rows
  * are durable before the state says that they are done: a kill in between repeats the
  * epoch and writes the same rows again. The checkpoint that the state names stays until
  * the state names the next. */
@@ -294,25 +225,20 @@ static rt_status end_epoch(struct training *t, uint32_t k)
     double accuracy = 0;
     char checkpoint[560];
     assert(k > 0 && k % t->steps_per_epoch == 0);
-    name_checkpoint(t, k, checkpoint);
+    restore_checkpoint_path(t, k, checkpoint);
     TRY(validate(t, &accuracy));
     TRY(put_epoch(t, k, accuracy));
-    TRY(rt_adapter_download(t->adapter));
-    if (!t->best || accuracy >= t->best_accuracy) {
-        fmt_adapter_destroy(&t->best);
-        TRY(fmt_adapter_copy(t->session->ctx, rt_adapter_source(t->adapter),
-                             rt_model_config(t->model), &t->best));
-        t->best_accuracy = accuracy;
-    }
-    TRY(save_adapter(t, t->best));
+    if (t->scales)
+        restore_keep_scales(t, k, accuracy);
+    else
+        TRY(keep_adapter(t, accuracy));
     TRY(rt_trainer_save(t->trainer, checkpoint));
-    json_t *state = json_pack("{s:i, s:f}", "updates", (int)k, "best", t->best_accuracy);
+    json_t *state = json_pack("{s:i, s:f, s:i}", "updates", (int)k, "best",
+                              t->best_accuracy, "kept", (int)t->kept);
     st = fmt_json_write(t->session->ctx, t->state, state);
     json_decref(state);
     TRY(st);
-    if (t->saved)
-        remove_checkpoint(t, t->saved);
-    t->saved = k;
+    remove_before(t, k);
 
 fail:
     return st;
@@ -329,19 +255,21 @@ static uint32_t resume(struct training *t)
         return 0;
     const uint32_t updates =
         (uint32_t)json_integer_value(json_object_get(state, "updates"));
-    t->best_accuracy = json_number_value(json_object_get(state, "best"));
+    const double best = json_number_value(json_object_get(state, "best"));
+    const uint32_t kept = (uint32_t)json_integer_value(json_object_get(state, "kept"));
     json_decref(state);
-    if (fmt_adapter_read(t->session->ctx, t->folder, rt_model_config(t->model),
-                         &t->best) != RT_OK)
+    if (!t->scales && fmt_adapter_read(t->session->ctx, t->folder,
+                                       rt_model_config(t->model), &t->best) != RT_OK)
         return 0;
-    name_checkpoint(t, updates, checkpoint);
-    if (rt_trainer_load(t->trainer, checkpoint) != RT_OK) {
+    restore_checkpoint_path(t, updates, checkpoint);
+    if (updates % t->steps_per_epoch ||
+        rt_trainer_load(t->trainer, checkpoint) != RT_OK) {
         fmt_adapter_destroy(&t->best);
         return 0;
     }
-    t->saved = updates;
-    if (updates > t->steps_per_epoch) /* a kill may have left the one before */
-        remove_checkpoint(t, updates - t->steps_per_epoch);
+    t->best_accuracy = best;
+    t->kept = kept;
+    remove_before(t, updates); /* a kill may have left the one before */
     pipe_say(t->session->host, "train %-22s goes on after step %u", t->recipe->name,
              updates);
     return updates;
@@ -375,7 +303,7 @@ fail:
     return st;
 }
 
-static rt_status make_items(struct training *t)
+rt_status restore_make_items(struct training *t)
 {
     rt_status st;
     struct pipe_item_set set = { 0 };
@@ -403,11 +331,14 @@ static rt_status plan_steps(struct training *t)
 {
     rt_status st = RT_OK;
     uint32_t like = t->item_count;
-    if (t->recipe->items == PIPE_ITEMS_PAIRS_OTHER) {
-        struct pipe_item_set pairs = { 0 };
-        TRY(pipe_item_set_make(t->session, t->m, PIPE_ITEMS_PAIRS, &pairs));
-        like = pairs.curated.count > like ? pairs.curated.count : like;
-        pipe_item_set_deinit(&pairs);
+    const enum pipe_item_source items = t->recipe->items;
+    if (items == PIPE_ITEMS_PAIRS_OTHER || items == PIPE_ITEMS_KEPT) {
+        struct pipe_item_set other = { 0 };
+        TRY(pipe_item_set_make(
+            t->session, t->m,
+            items == PIPE_ITEMS_KEPT ? PIPE_ITEMS_LOST : PIPE_ITEMS_PAIRS, &other));
+        like = other.curated.count > like ? other.curated.count : like;
+        pipe_item_set_deinit(&other);
     }
     t->steps_per_epoch = (t->item_count + BATCH - 1) / BATCH;
     const uint32_t steps = t->m->epochs * ((like + BATCH - 1) / BATCH);
@@ -422,7 +353,7 @@ static rt_status prepare(struct training *t, uint32_t **order)
     rt_status st;
     uint32_t rows, targets;
     struct train_options o;
-    TRY(make_items(t));
+    TRY(restore_make_items(t));
     TRY(plan_steps(t));
     *order = rt_alloc(t->session->ctx, t->item_count, sizeof **order);
     t->epoch = rt_alloc(t->session->ctx, t->steps_per_epoch, sizeof *t->epoch);
@@ -438,9 +369,10 @@ static rt_status prepare(struct training *t, uint32_t **order)
     o.lr = (float)t->lr;
     o.sft = t->recipe->sft;
     o.sft_norm = 1;
-    TRY(rt_trainer_create(t->model, t->adapter,
-                          o.loss == TRAIN_KL ? t->m->full->model : NULL, &o, rows,
-                          targets, &t->trainer));
+    const struct train_parameters parameters = { t->adapter, t->scales };
+    TRY(rt_trainer_create_for(t->model, &parameters,
+                              o.loss == TRAIN_KL ? t->m->full->model : NULL, &o, rows,
+                              targets, &t->trainer));
 
 fail:
     return st;
@@ -465,36 +397,67 @@ fail:
     return st;
 }
 
-/* The state and the checkpoint that it names. */
+static void remove_named(struct training *t, const json_t *state, const char *key)
+{
+    char path[560];
+    restore_checkpoint_path(t, (uint32_t)json_integer_value(json_object_get(state, key)),
+                            path);
+    remove(path);
+}
+
+/* The state and the checkpoints that it names. */
 static void remove_state(struct training *t)
 {
     json_t *state = NULL;
     if (!fmt_exists(t->state))
         return;
-    if (fmt_json_read(t->session->ctx, t->state, &state) == RT_OK)
-        remove_checkpoint(
-            t, (uint32_t)json_integer_value(json_object_get(state, "updates")));
+    if (fmt_json_read(t->session->ctx, t->state, &state) == RT_OK) {
+        remove_named(t, state, "updates");
+        remove_named(t, state, "kept");
+    }
     json_decref(state);
     remove(t->state);
+}
+
+static rt_status train_adapter(struct training *t, uint32_t **order)
+{
+    rt_status st;
+    struct fmt_adapter *start = NULL;
+    TRY(pipe_start_make(t->session, t->m, t->recipe, &start));
+    if (!t->recipe->train) {
+        st = save_adapter(t, start);
+        fmt_adapter_destroy(&start);
+        return st;
+    }
+    TRY(rt_adapter_create(t->model, start, true, &t->adapter)); /* takes start */
+    TRY(prepare(t, order));
+    TRY(run_steps(t, *order));
+
+fail:
+    return st;
+}
+
+static rt_status train_scales(struct training *t, uint32_t **order)
+{
+    rt_status st;
+    TRY(restore_open_scales(t));
+    TRY(prepare(t, order));
+    TRY(run_steps(t, *order));
+    TRY(restore_write_scales(t));
+
+fail:
+    return st;
 }
 
 static rt_status train_now(struct training *t)
 {
     rt_status st;
-    struct fmt_adapter *start = NULL;
     uint32_t *order = NULL;
     TRY(pipe_work_begin(t->session, t->run_id));
     pipe_costs_start(t->session, &t->costs);
-    TRY(pipe_start_make(t->session, t->m, t->recipe, &start));
-    if (!t->recipe->train) {
-        st = save_adapter(t, start);
-        fmt_adapter_destroy(&start);
-        TRY(st);
-    } else {
-        TRY(rt_adapter_create(t->model, start, true, &t->adapter)); /* takes start */
-        TRY(prepare(t, &order));
-        TRY(run_steps(t, order));
-    }
+    TRY(t->recipe->again    ? restore_quantize_again(t)
+        : t->recipe->scales ? train_scales(t, &order)
+                            : train_adapter(t, &order));
     TRY(close_run(t));
     remove_state(t);
 
@@ -507,7 +470,8 @@ fail:
 static void name_files(struct training *t)
 {
     const char *hash = strchr(t->run_id, ':');
-    snprintf(t->folder, sizeof t->folder, "%.400s/adapter-%s-%.8s", t->session->work,
+    snprintf(t->folder, sizeof t->folder, "%.400s/%s-%s-%.8s", t->session->work,
+             pipe_restore_recipe_makes_model(t->recipe) ? "model" : "adapter",
              t->recipe->name, hash ? hash + 1 : t->run_id);
     snprintf(t->state, sizeof t->state, "%s.json", t->folder);
 }
@@ -534,9 +498,10 @@ static rt_status open_run(struct training *t)
         "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
         "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\","
         "\"faults\":\"%s\"}",
-        t->recipe->name, m->rank, BATCH, m->epochs, t->lr, m->items_max, m->samples,
-        m->mine->id, m->validate->id, m->measure ? m->measure->id : "", m->full->row.id,
-        m->f->run_id, m->q->run_id, faults);
+        t->recipe->name, pipe_restore_recipe_makes_model(t->recipe) ? 0 : m->rank, BATCH,
+        m->epochs, t->lr, m->items_max, m->samples, m->mine->id, m->validate->id,
+        m->measure ? m->measure->id : "", m->full->row.id, m->f->run_id, m->q->run_id,
+        faults);
     struct store_run run = { .campaign_id = t->session->campaign_id,
                              .kind = "train",
                              .variant_id = base->row.id,
@@ -553,7 +518,7 @@ rt_status pipe_train(struct pipe_session *session, const struct pipe_material *m
                      const struct pipe_restore_recipe *recipe, struct pipe_trained *out)
 {
     rt_status st;
-    char adapter_file[600];
+    char file[600];
     bool done;
     struct training t = {
         .session = session, .m = material, .recipe = recipe, .started = rt_time_ns()
@@ -564,9 +529,10 @@ rt_status pipe_train(struct pipe_session *session, const struct pipe_material *m
     name_files(&t);
     snprintf(out->run_id, sizeof out->run_id, "%s", t.run_id);
     snprintf(out->folder, sizeof out->folder, "%s", t.folder);
-    snprintf(adapter_file, sizeof adapter_file, "%s/adapter_model.safetensors", t.folder);
+    snprintf(file, sizeof file, "%s/%s.safetensors", t.folder,
+             pipe_restore_recipe_makes_model(recipe) ? "model" : "adapter_model");
     TRY(store_run_is_done(session->store, t.run_id, &done));
-    if (done && fmt_exists(adapter_file)) {
+    if (done && fmt_exists(file)) {
         pipe_say(session->host, "train %-22s done [from before]", recipe->name);
         remove_state(&t); /* a kill after the last row left it */
     } else {
@@ -578,6 +544,8 @@ fail:
         pipe_work_stopped(session, st);
     rt_trainer_destroy(&t.trainer);
     rt_adapter_destroy(&t.adapter);
+    rt_scales_destroy(&t.scales);
+    rt_model_destroy(&t.own);
     fmt_adapter_destroy(&t.best);
     pipe_sequences_free(&t.items);
     rt_free(t.epoch);

@@ -4,11 +4,15 @@
 #define PIPELINE_RESTORE_TRAINING_H
 
 #include "pipeline/locate/locate.h"
+#include "pipeline/restore/grid.h"
 #include "runtime/train/train.h"
 
 enum pipe_item_source {
     PIPE_ITEMS_LOST,        /* full's whole traces of problems quant lost */
     PIPE_ITEMS_RANDOM,      /* as many of random problems that full solves */
+    PIPE_ITEMS_KEPT,        /* as many of problems that both solve, as long as the lost */
+    PIPE_ITEMS_FILLED,      /* all lost ones, filled up with random ones to 1,000 */
+    PIPE_ITEMS_FAULT,       /* as LOST, with more weight on the faulty step */
     PIPE_ITEMS_PAIRS,       /* step pairs at the first fault */
     PIPE_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
     PIPE_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
@@ -16,11 +20,14 @@ enum pipe_item_source {
 
 /* A row of the recipe table. */
 struct pipe_restore_recipe {
-    const char *name; /* arm in the store */
-    const char *role; /* restored or control */
-    bool lowrank;     /* start from the activation-weighted low-rank fit, else B = 0 */
-    bool train;       /* false: the start is the result */
-    bool on_full;     /* adapter on the full-precision model */
+    const char *name;  /* arm in the store */
+    const char *role;  /* restored or control */
+    const char *after; /* recipe whose model this one trains on; NULL: quant itself */
+    bool scales;       /* the model's own scales are trained, there is no adapter */
+    bool again;        /* full is quantized again, the items being the calibration text */
+    bool lowrank;      /* start from the activation-weighted low-rank fit, else B = 0 */
+    bool train;        /* false: the start is the result */
+    bool on_full;      /* adapter on the full-precision model */
     enum train_loss loss;
     enum pipe_item_source items;
     float lr, sft;
@@ -28,6 +35,7 @@ struct pipe_restore_recipe {
 struct pipe_material {
     const struct pipe_variant *full, *quant;
     const char *full_folder, *quant_folder;
+    const struct restore_grid *grid; /* of quant */
     const struct pipe_bench *mine, *validate;
     const struct pipe_bench *measure; /* no item may be of it; may be null */
     const struct pipe_answers *f, *q; /* of mine */
@@ -38,13 +46,23 @@ struct pipe_material {
 };
 const struct pipe_restore_recipe *
 pipe_restore_recipe_find(const char *name); /* null: none */
-/* Where an adapter is. */
+/* "LABEL" or "LABEL@SEED": the recipe and the seed of an arm; *seed stays where none is
+ * given. NULL: there is no such recipe. */
+const struct pipe_restore_recipe *pipe_restore_recipe_of_arm(const char *arm,
+                                                             uint64_t *seed);
+/* Whether a recipe makes a model, not an adapter. */
+static inline bool pipe_restore_recipe_makes_model(const struct pipe_restore_recipe *r)
+{
+    return r->scales || r->again;
+}
+/* What training made. */
 struct pipe_trained {
     char run_id[STORE_ID]; /* of kind train */
-    char folder[512];      /* below session->work, named after recipe and run */
+    char folder[512];      /* an adapter, or what pipe_restore_recipe_makes_model; below
+                         session->work, named after recipe and run */
 };
-/* The adapter of a recipe: found again where its run is done, or made. Items are rows of the
- * run, each with its fault, before the first step. */
+/* The adapter or model of a recipe: found again where its run is done, or made. Items are
+ * rows of the run, each with its fault, before the first step. */
 RT_CHECKED rt_status pipe_train(struct pipe_session *session,
                                 const struct pipe_material *material,
                                 const struct pipe_restore_recipe *recipe,

@@ -27,6 +27,7 @@ void pipe_sequences_cut(struct pipe_sequences *s, uint32_t count)
         rt_free((void *)(uintptr_t)s->list[i].ids);
         rt_free((void *)(uintptr_t)s->list[i].mask);
         rt_free((void *)(uintptr_t)s->list[i].ref);
+        rt_free((void *)(uintptr_t)s->list[i].weight);
     }
     s->count = count;
 }

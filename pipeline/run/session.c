@@ -354,8 +354,9 @@ static rt_status put_variant(struct pipe_session *session, const struct weights 
     }
     const int64_t bytes = lora ? (int64_t)rt_adapter_param_floats(out->adapter) * 4 : 0;
     const struct store_artifact adapter = { out->adapter_id, "adapter", bytes, NULL };
-    /* An adapter is kept in 16 bits beside the projections. */
-    const double more = lora ? 16 * (double)fmt_adapter_params(lora, c) / w->linear : 0;
+    /* The numbers of an adapter as its file has them. */
+    const double more =
+        lora ? lora->bits * (double)fmt_adapter_params(lora, c) / w->linear : 0;
     out->row = (struct store_variant){
         .label = label,
         .role = role,

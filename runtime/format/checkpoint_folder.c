@@ -211,7 +211,13 @@ fail:
     return st;
 }
 
-/* Packed: codes, 32 bits for each scale, zero points. */
+/* Bits of a tensor as it is stored; none: 0. */
+static double tensor_bits(const struct fmt_tensor *t)
+{
+    return t ? 8.0 * (double)t->size : 0;
+}
+
+/* Packed: codes, scales, zero points and the order of columns, each as it is stored. */
 static rt_status folder_stored(struct fmt_model *m, const char *name,
                                struct fmt_stored *out)
 {
@@ -231,10 +237,8 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
         else
             snprintf(out->text, sizeof out->text, "%s %u bit, groups of %u", method,
                      p.stored, p.group);
-        const double zero = m->config.quantization.symmetric ? 0 : p.stored;
-        out->bits = p.out * ((double)p.in * p.stored + p.groups * (32 + zero));
-        if (p.levels)
-            out->bits = 8.0 * (double)(p.codes->size + (p.scales ? p.scales->size : 0));
+        out->bits = tensor_bits(p.codes) + tensor_bits(p.scales) + tensor_bits(p.zeros) +
+                    tensor_bits(p.order);
         out->packed = true;
     } else {
         TRY(find_matrix(m, name, &t));

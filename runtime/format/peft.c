@@ -4,6 +4,7 @@
 #include "runtime/format/peft.h"
 
 #include "runtime/base/file.h"
+#include "runtime/op/weight.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/base/sha256.h"
 
@@ -70,6 +71,7 @@ rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config,
                        &(*out)->lora[i]));
         (*out)->lora[i].scale = alpha / (float)rank;
     }
+    (*out)->bits = 32;
     return RT_OK;
 
 fail:
@@ -95,6 +97,8 @@ rt_status fmt_adapter_copy(struct rt_ctx *ctx, const struct fmt_adapter *from,
 {
     rt_status st;
     TRY(adapter_alloc(ctx, from->layers, out));
+    (*out)->halves = from->halves;
+    (*out)->bits = from->bits;
     for (uint32_t i = 0; i < from->layers * FMT_MODULE_COUNT; i++) {
         const struct fmt_lora *l = &from->lora[i];
         const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
@@ -367,6 +371,17 @@ static const char *find_stranger(const struct fmt_safetensors *file,
     return "(none)";
 }
 
+static void note_type(const struct fmt_safetensors *file, struct fmt_adapter *adapter)
+{
+    uint32_t wide = 0, f16 = 0;
+    for (uint32_t t = 0; t < file->count; t++) {
+        wide += file->tensors[t].dtype == FMT_F32;
+        f16 += file->tensors[t].dtype == FMT_F16;
+    }
+    adapter->bits = wide ? 32 : 16;
+    adapter->halves = f16 == file->count && f16 > 0;
+}
+
 rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                            const struct fmt_config *config, struct fmt_adapter **out)
 {
@@ -390,6 +405,7 @@ rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
         TRY(read_module(ctx, folder, root, &file, config, i / FMT_MODULE_COUNT,
                         (enum fmt_module)(i % FMT_MODULE_COUNT), &(*out)->lora[i],
                         &found));
+    note_type(&file, *out);
     if (found != file.count)
         st = rt_fail(
             ctx, RT_ERR_INPUT,
@@ -457,6 +473,18 @@ static json_t *config_of(const struct fmt_adapter *adapter, const struct fmt_lor
     return NULL;
 }
 
+/* Rounds the floats of a matrix into `halves`, which it then has; how many they are. */
+static uint64_t put_halves(struct fmt_tensor_out *t, uint16_t *halves)
+{
+    const float *values = t->data;
+    const uint64_t count = t->shape[0] * t->shape[1];
+    for (uint64_t i = 0; i < count; i++)
+        halves[i] = rt_half_nearest(values[i]);
+    t->dtype = FMT_F16;
+    t->data = halves;
+    return count;
+}
+
 rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
                             const struct fmt_adapter *adapter,
                             const struct fmt_config *config, const char *base,
@@ -472,10 +500,13 @@ rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
         return rt_fail(ctx, RT_ERR_USAGE, "'%s': the adapter adapts no module", folder);
     json_t *root = config_of(adapter, first, base);
     struct fmt_tensor_out *tensors = rt_alloc(ctx, 2u * n, sizeof *tensors);
+    uint16_t *halves = rt_alloc(
+        ctx, adapter->halves ? fmt_adapter_params(adapter, config) : 1, sizeof *halves);
+    uint64_t at = 0;
     char(*names)[192] = rt_alloc(ctx, 2u * n, sizeof *names);
     char *config_path = fmt_path(ctx, folder, "adapter_config.json");
     char *tensor_path = fmt_path(ctx, folder, "adapter_model.safetensors");
-    if (!root || !tensors || !names || !config_path || !tensor_path) {
+    if (!root || !tensors || !halves || !names || !config_path || !tensor_path) {
         st = no_memory(ctx);
         goto fail;
     }
@@ -497,6 +528,8 @@ rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
                 .data = k ? l->b : l->a,
                 .shape = { k ? rows : l->rank, k ? l->rank : cols },
             };
+            if (adapter->halves)
+                at += put_halves(&tensors[count], halves + at);
             count++;
         }
     }
@@ -507,6 +540,7 @@ rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
 fail:
     json_decref(root);
     rt_free(tensors);
+    rt_free(halves);
     rt_free(names);
     rt_free(config_path);
     rt_free(tensor_path);

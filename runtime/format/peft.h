@@ -34,6 +34,8 @@ struct fmt_lora {
 
 struct fmt_adapter {
     uint32_t layers;
+    uint32_t bits;         /* of a number in its file: 16, or 32 */
+    bool halves;           /* written as F16, which rounds; false: as F32 */
     struct fmt_lora *lora; /* [layers][FMT_MODULE_COUNT] */
 };
 

@@ -127,7 +127,7 @@ static void put_axes(struct html *h, const struct scatter *s)
     html_raw(
         h,
         "<text class=\"d m\" x=\"%d\" y=\"%d\">effective bits per weight (log scale): "
-        "codes, scales, zeros, adapter in 16 bits</text>",
+        "codes, scales, zeros, adapter</text>",
         (X0 + X1) / 2, Y1 + 36);
 }
 
@@ -141,6 +141,34 @@ static void put_interval(struct report *r, const struct scatter *s, uint32_t a)
     html_raw(&r->h, "<path class=\"%s\" d=\"M%.1f %.1fV%.1f\" stroke-opacity=\"0.5\"/>",
              class_of(&r->arms[a]), s->x[a], at_percent(s, 100 * w.high),
              at_percent(s, 100 * w.low));
+}
+
+/* Straight lines between the plain models that no other one of their bits equals. */
+static void put_line(struct report *r, const struct scatter *s)
+{
+    double bits[REPORT_ARMS_MAX] = { 0 }, accuracy[REPORT_ARMS_MAX] = { 0 };
+    const uint32_t count = r->plain_count;
+    for (uint32_t i = 0; i < count; i++) {
+        bits[i] = r->arms[r->plain[i]].bits;
+        accuracy[i] = r->arms[r->plain[i]].right;
+    }
+    int32_t last = -1;
+    for (;;) {
+        int32_t next = -1;
+        for (uint32_t i = 0; i < count; i++)
+            if (pipe_line_through(bits, accuracy, count, i) &&
+                (last < 0 || bits[i] > bits[last]) && (next < 0 || bits[i] < bits[next]))
+                next = (int32_t)i;
+        if (next < 0)
+            return;
+        if (last >= 0)
+            html_raw(&r->h,
+                     "<path class=\"l\" d=\"M%.1f %.1fL%.1f %.1f\" "
+                     "stroke-dasharray=\"4 3\" stroke-opacity=\"0.6\"/>",
+                     s->x[r->plain[last]], s->y[r->plain[last]], s->x[r->plain[next]],
+                     s->y[r->plain[next]]);
+        last = next;
+    }
 }
 
 static void put_scatter(struct report *r)
@@ -161,6 +189,7 @@ static void put_scatter(struct report *r)
     }
     html_raw_text(h, "\">");
     put_axes(h, &s);
+    put_line(r, &s);
     for (uint32_t a = 0; a < r->arm_count; a++)
         put_interval(r, &s, a);
     for (uint32_t a = 0; a < r->arm_count; a++) {
@@ -175,11 +204,13 @@ static void put_scatter(struct report *r)
                  s.x[a] + (s.left[a] ? -18 : 18), s.label[a]);
         put_mark(h, &r->arms[a], s.x[a], s.y[a]);
     }
-    html_raw_text(h,
-                  "</svg><figcaption>Square: full precision and quantized; circle: "
-                  "restored; diamond: control or plain alternative. Up and to the left "
-                  "is better. Lines: 95\xc2\xa0% intervals, one where several arms take "
-                  "the same bits; all are in the next chart.</figcaption></figure>\n");
+    html_raw_text(
+        h, "</svg><figcaption>Square: full precision and quantized; circle: "
+           "restored; diamond: control or plain alternative. Up and to the left "
+           "is better. Dashed: the line of plain models; a repair is worth its bits "
+           "where it lies above it. Lines: 95\xc2\xa0% intervals, one where several arms "
+           "take "
+           "the same bits; all are in the next chart.</figcaption></figure>\n");
 }
 
 /* ---- intervals by arm ---- */

@@ -31,6 +31,29 @@ static void put_p_cell(struct html *h, double p)
 static const struct {
     const char *label, *words;
 } known[] = {
+    { "refine", "the quantized model's own scales, trained to be like full precision on "
+                "its answers "
+                "to lost problems: no extra bit" },
+    { "refine-random", "control: refine on problems drawn at random. Does it matter that "
+                       "the problems were "
+                       "lost?" },
+    { "refine-kept",
+      "control: refine on problems that both models solve, as long as the lost ones. The "
+      "same question without the difference in length" },
+    { "refine-step", "refine with more weight on the step that was wrong" },
+    { "refine-1000", "refine on all lost problems, filled up with random ones to 1,000" },
+    { "refine+adapter", "refine, then an adapter on that model" },
+    { "gptq-bullets", "quantized again by GPTQ, calibrated on full precision's answers "
+                      "to lost problems" },
+    { "gptq-self",
+      "control: the same on its answers to problems drawn at random. Does it matter that "
+      "the problems were lost?" },
+    { "adapter",
+      "low-rank start, then distilled from full precision on its answers to lost "
+      "problems" },
+    { "adapter-random",
+      "control: adapter on problems drawn at random. Does it matter that the problems "
+      "were lost?" },
     { "default",
       "low-rank start, then distilled from full precision on its answers to lost "
       "problems" },
@@ -48,8 +71,11 @@ static const struct {
                      "matter?" },
     { "shuffled", "control: chosen and rejected swapped at random. Is there a signal?" },
     { "on-full", "control: sft on the full-precision model. New skill or repair?" },
-    { "more-bits", "plain: one more bit per weight, no adapter" },
-    { "smaller-groups", "plain: groups of 32 with zero points, no adapter" },
+    { "rtn", "plain: the grid of the quantized model, rounded to nearest" },
+    { "more-bits", "plain: one more bit per weight" },
+    { "smaller-groups", "plain: smaller groups" },
+    { "nearest",
+      "plain: of all grids the one whose bits per weight are nearest to the repair's" },
 };
 
 void report_arms_words(struct report *r)

@@ -130,22 +130,30 @@ static void put_recipes(struct report *r)
         put_word(&r->h, "recipes", list);
 }
 
-/* Name of the campaign, a column per option, the whole plan. */
+enum { PLAN_COLUMN = 16 };
+
+/* Name of the campaign, a column per option, whether there are zero points, the whole
+ * plan. */
 static rt_status put_command(void *user, const struct store_row *row)
 {
-    static const char *const options[] = { NULL,       "full",    "quant", "bits", "mine",
-                                           "validate", "measure", "items", "seed" };
+    static const char *const options[] = { NULL,      "full",        "quant",
+                                           "bits",    "group",       "method",
+                                           "calib",   "calib-items", "select",
+                                           "mine",    "mine-until",  "validate",
+                                           "measure", "items",       "seed" };
     struct html *h = &((struct report *)user)->h;
     if (strcmp(store_row_text(row, 0), "restore") == 0) {
         html_raw_text(h, "<pre>faultline restore");
         for (int i = 1; i < (int)RT_COUNT(options); i++)
             if (store_row_text(row, i)[0])
                 put_word(h, options[i], store_row_text(row, i));
+        if (store_row_integer(row, PLAN_COLUMN - 1))
+            html_raw_text(h, " \\\n    --asym");
         put_recipes(user);
         html_raw_text(h, "</pre>\n");
     }
     html_raw_text(h, "<p class=\"sub\">The plan as stored:</p><pre>");
-    html_text(h, store_row_text(row, 9));
+    html_text(h, store_row_text(row, PLAN_COLUMN));
     html_raw_text(h, "</pre>\n");
     return RT_OK;
 }
@@ -159,9 +167,15 @@ rt_status report_reproduce(struct report *r)
     TRY(store_query(
         r->store,
         "SELECT name, json_extract(plan,'$.full'), json_extract(plan,'$.quant'), "
-        "json_extract(plan,'$.bits'), json_extract(plan,'$.mine'), "
+        "json_extract(plan,'$.bits'), CASE json_extract(plan,'$.group') WHEN 0 THEN "
+        "'row' ELSE json_extract(plan,'$.group') END, json_extract(plan,'$.method'), "
+        "json_extract(plan,'$.calib'), json_extract(plan,'$.calib_items'), CASE "
+        "json_extract(plan,'$.select') WHEN 1 THEN "
+        "'kl' WHEN 0 THEN 'none' END, json_extract(plan,'$.mine'), "
+        "nullif(json_extract(plan,'$.mine_until'),0), "
         "json_extract(plan,'$.validate'), json_extract(plan,'$.measure'), "
-        "json_extract(plan,'$.items'), json_extract(plan,'$.seed'), plan FROM campaign "
+        "json_extract(plan,'$.items'), json_extract(plan,'$.seed'), "
+        "json_extract(plan,'$.asym'), plan FROM campaign "
         "WHERE campaign_id=?1",
         args, put_command, r));
     TRY(store_query(

@@ -112,7 +112,7 @@ static rt_status load(struct report *r, struct faults *f)
         "SELECT r.run_id, v.role FROM run r JOIN variant v USING(variant_id) "
         "JOIN benchmark b USING(benchmark_id) WHERE " OF_CAMPAIGN " AND "
         "r.kind='eval' AND b.split='mine' AND v.role IN ('full','quant') ORDER "
-        "BY r.started_ms, r.run_id",
+        "BY b.n_problems DESC, r.started_ms, r.run_id",
         args, take_mined, &m));
     if (m.full[0] && m.quant[0])
         TRY(load_side(r, f, MINED, m.full, m.quant));

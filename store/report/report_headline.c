@@ -44,6 +44,75 @@ static void put_test(struct html *h, const struct pipe_paired *p)
                          : ".");
 }
 
+/* ---- is a repair worth its bits ---- */
+
+static void put_at(struct html *h, const struct report *r, const struct report_arm *a)
+{
+    html_raw_text(h, "<em>");
+    html_text(h, a->label);
+    html_raw(h, "</em> (%.1f\xc2\xa0%% at %.2f bits per weight)",
+             report_percent(a->right, r->n), a->bits);
+}
+
+static bool is_above(const struct report_arm *a)
+{
+    return strcmp(a->role, "restored") == 0 && a->line.below >= 0 &&
+           a->line.interval.low > 0;
+}
+
+/* The cheapest plain model that does as well, and the repairs that are above the line
+ * where the main one is not. */
+static void put_rivals(struct report *r, const struct report_arm *own)
+{
+    struct html *h = &r->h;
+    uint32_t count = 0;
+    if (own->line.rival >= 0) {
+        html_raw_text(h, " The plain model of fewest bits that does as well is ");
+        put_at(h, r, &r->arms[r->plain[own->line.rival]]);
+        html_raw_text(h, ".");
+    } else {
+        html_raw_text(h, " No plain model measured does as well.");
+    }
+    for (uint32_t a = 2; a < r->arm_count && !is_above(own); a++)
+        if (is_above(&r->arms[a])) {
+            html_raw_text(h, count++ ? ", " : " Above their line are ");
+            put_at(h, r, &r->arms[a]);
+        }
+    if (!is_above(own))
+        html_raw_text(h, count ? "."
+                               : " No repair measured here is shown to be above its "
+                                 "line.");
+}
+
+/* The first sentence of the page. */
+static void put_line(struct report *r)
+{
+    struct html *h = &r->h;
+    if (r->main_arm < 0)
+        return;
+    const struct report_arm *own = &r->arms[r->main_arm];
+    const struct pipe_line *l = &own->line;
+    html_raw_text(h, "<p id=\"line\"><strong>The repair ");
+    put_at(h, r, own);
+    if (l->below < 0 || !isfinite(l->difference)) {
+        html_raw_text(h, " takes fewer bits than every plain model measured.</strong>");
+    } else {
+        html_raw(h, " is %s the <a href=\"#arms\">line of plain models</a> at its bits",
+                 is_above(own)          ? "above"
+                 : l->interval.high < 0 ? "below"
+                                        : "not shown to be above");
+        html_raw(h, " (%.1f\xc2\xa0%%)</strong>: ", 100 * l->accuracy);
+        html_signed(h, 100 * l->difference, 1);
+        html_raw_text(h, "\xc2\xa0points (95\xc2\xa0%: ");
+        html_signed(h, 100 * l->interval.low, 1);
+        html_raw_text(h, " to ");
+        html_signed(h, 100 * l->interval.high, 1);
+        html_raw_text(h, ").");
+    }
+    put_rivals(r, own);
+    html_raw_text(h, "</p>\n");
+}
+
 static void put_loss(struct report *r)
 {
     struct html *h = &r->h;
@@ -132,11 +201,10 @@ static void put_cheaper(struct report *r)
     uint32_t count = 0;
     html_raw(h, "<p><strong>Bits:</strong> <em>");
     html_text(h, own->label);
-    html_raw(
-        h,
-        "</em> takes %.2f effective bits per weight (codes, scales and the adapter in "
-        "16 bits) where the quantized model takes %.2f. ",
-        own->bits, r->arms[1].bits);
+    html_raw(h,
+             "</em> takes %.2f effective bits per weight (codes, scales, zero points and "
+             "adapter) where the quantized model takes %.2f. ",
+             own->bits, r->arms[1].bits);
     for (uint32_t a = 2; a < r->arm_count; a++) {
         const struct report_arm *arm = &r->arms[a];
         if ((int)a == r->main_arm || verdict_of(arm) == BEATS || !(arm->bits < own->bits))
@@ -303,6 +371,7 @@ rt_status report_headline(struct report *r)
         return RT_OK;
     }
     html_raw_text(h, "<div class=\"lead\">");
+    put_line(r);
     put_loss(r);
     put_gain(r);
     html_raw_text(h, "</div>\n");

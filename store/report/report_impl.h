@@ -9,12 +9,12 @@
 
 #include <stdio.h>
 
-#include "pipeline/stats/statistics.h"
+#include "pipeline/stats/line.h"
 #include "store/report/html.h"
 #include "store/store.h"
 
 enum {
-    REPORT_ARMS_MAX = 24,
+    REPORT_ARMS_MAX = 48,
     REPORT_BYTES_MAX = 8 << 20,  /* of the page */
     REPORT_BYTES_TAIL = 1 << 20, /* of these kept for what follows the problems */
     REPORT_TEXT_MAX = 20000,     /* bytes of one answer */
@@ -28,11 +28,14 @@ struct report_arm {
     uint32_t answered;   /* problems in all, first sample */
     uint32_t right, truncated, unparsed, errors;
     uint32_t items;            /* training items used; 0: not trained on any */
+    bool plain;                /* quantized, and neither trained nor with an adapter */
     uint32_t back;             /* problems that quant lost and this arm has right */
     struct pipe_paired paired; /* quant against this arm (quant: full against quant) */
     struct pipe_recovery recovered; /* arms only */
-    struct pipe_paired against;     /* this arm against the main arm */
-    double p_holm;                  /* of `against`, corrected over all arms */
+    struct pipe_line
+        line; /* restored arms only; models are indices in `plain` of the report */
+    struct pipe_paired against; /* this arm against the main arm */
+    double p_holm;              /* of `against`, corrected over all arms */
 };
 
 /* Of the runs (r) those that the campaign ?1 refers to. */
@@ -50,7 +53,8 @@ struct report {
     struct report_arm arms[REPORT_ARMS_MAX];       /* that answered all n problems */
     struct report_arm unfinished[REPORT_ARMS_MAX]; /* that did not: only named */
     uint32_t arm_count, unfinished_count;
-    uint32_t left_out; /* runs beyond REPORT_ARMS_MAX */
+    uint32_t plain[REPORT_ARMS_MAX], plain_count; /* indices of the plain arms */
+    uint32_t left_out;                            /* runs beyond REPORT_ARMS_MAX */
     uint32_t n;        /* problems that full and quant answered */
     uint32_t samples;  /* most samples of a problem; only the first is read */
     uint8_t *outcomes; /* [arm][n]: 1 right */

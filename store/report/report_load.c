@@ -28,16 +28,19 @@ static rt_status take_arm(void *user, const struct store_row *row)
     snprintf(a->quant, sizeof a->quant, "%.63s", store_row_text(row, 11));
     const uint32_t samples = (uint32_t)store_row_integer(row, 12);
     a->items = (uint32_t)store_row_integer(row, 13);
+    a->plain = store_row_integer(row, 14) && a->items == 0 &&
+               (strcmp(a->role, "quant") == 0 || strcmp(a->role, "control") == 0);
     r->samples = samples > r->samples ? samples : r->samples;
     return RT_OK;
 }
 
-/* The train run of the campaign that made the adapter of e; where that was not noted, the
+/* The train run of the campaign that made the adapter, or the model, of e; where that was not noted, the
  * newest one with items of the recipe that e is called after. One run: two runs of one
  * recipe do not add up. */
 #define TRAIN_RUN                                                                    \
     "(SELECT r.run_id FROM run r LEFT JOIN run_artifact o ON o.run_id=r.run_id AND " \
-    "o.direction='out' AND o.role='adapter' AND o.artifact_id=e.adapter_id "         \
+    "o.direction='out' AND (o.role='adapter' AND o.artifact_id=e.adapter_id OR "     \
+    "o.role='model' AND e.adapter_id IS NULL AND o.artifact_id=e.weights_id) "       \
     "WHERE " OF_CAMPAIGN " AND r.kind='train' AND (o.run_id IS NOT NULL OR "         \
     "json_extract(r.config,'$.recipe')=e.label AND EXISTS(SELECT 1 FROM bullet_set " \
     "s WHERE s.run_id=r.run_id)) ORDER BY o.run_id IS NULL, r.started_ms DESC, "     \
@@ -51,7 +54,8 @@ static rt_status load_arms(struct report *r)
     return store_query(
         r->store,
         "WITH e AS (SELECT r.run_id,r.variant_id,v.label,v.role,v.bits_per_weight,"
-        "v.quant,v.adapter_id,r.started_ms,row_number() OVER (PARTITION BY v.role ORDER "
+        "v.quant,v.adapter_id,v.weights_id,r.started_ms,row_number() OVER (PARTITION BY "
+        "v.role ORDER "
         "BY "
         "r.started_ms,r.run_id) k FROM run r JOIN variant v USING(variant_id) "
         "WHERE " OF_CAMPAIGN " AND r.kind='eval' AND r.benchmark_id=?2) "
@@ -66,9 +70,11 @@ static rt_status load_arms(struct report *r)
         "name='same_top' AND step=0),quant,"
         "(SELECT max(sample)+1 FROM generation g WHERE g.run_id=e.run_id),"
         "(SELECT count(*) FROM bullet_set b JOIN bullet_item i USING(dataset_id) WHERE "
-        "i.excluded IS NULL AND b.run_id=" TRAIN_RUN ") "
+        "i.excluded IS NULL AND b.run_id=" TRAIN_RUN "), e.adapter_id IS NULL "
         "FROM e ORDER BY CASE WHEN role='full' AND k=1 THEN 0 WHEN role='quant' AND k=1 "
-        "THEN 1 WHEN role='restored' THEN 2 ELSE 3 END, label<>'default', started_ms,"
+        "THEN 1 WHEN role='restored' THEN 2 ELSE 3 END, label NOT IN "
+        "('default','refine'), "
+        "started_ms,"
         "run_id",
         args, take_arm, r);
 }
@@ -200,6 +206,31 @@ fail:
     return st;
 }
 
+/* Every repair against the line of plain models. */
+static rt_status compute_lines(struct report *r)
+{
+    rt_status st = RT_OK;
+    struct pipe_line_model plain[REPORT_ARMS_MAX];
+    for (uint32_t a = 1; a < r->arm_count; a++)
+        if (r->arms[a].plain) {
+            plain[r->plain_count] =
+                (struct pipe_line_model){ r->arms[a].bits,
+                                          r->outcomes + (size_t)a * r->n };
+            r->plain[r->plain_count++] = a;
+        }
+    for (uint32_t a = 2; a < r->arm_count; a++) {
+        struct report_arm *arm = &r->arms[a];
+        const struct pipe_line_model repair = { arm->bits,
+                                                r->outcomes + (size_t)a * r->n };
+        if (strcmp(arm->role, "restored") == 0)
+            TRY(pipe_line_compare(r->ctx, plain, r->plain_count, &repair, r->n, 1,
+                                  &arm->line));
+    }
+
+fail:
+    return st;
+}
+
 static void count_cells(struct report *r)
 {
     const uint8_t *full = r->outcomes, *quant = full + r->n;
@@ -231,8 +262,10 @@ rt_status report_load(struct report *r)
         if (strcmp(r->arms[a].role, "restored") == 0)
             r->main_arm = (int)a;
     TRY(compute(r));
-    if (r->paired)
+    if (r->paired) {
+        TRY(compute_lines(r));
         count_cells(r);
+    }
     return RT_OK;
 
 fail:

@@ -129,6 +129,7 @@ static int set_up(void **state)
                                        .validate = p.validate,
                                        .measure = p.measure,
                                        .work = "work",
+                                       .method = "rtn",
                                        .bits = 3,
                                        .items = 8,
                                        .rank = 8,
@@ -213,6 +214,21 @@ static void items_are_steps_of_the_dialect(void **state)
     assert_true(lines > 0 && lines <= 8);
 }
 
+/* The controls of refining: as many items as the lost ones, none of them lost. */
+static void kept_problems_are_as_many_and_none_is_lost(void **state)
+{
+    static const char compare[] =
+        "test $(wc -l <lost.jsonl) -gt 0 && test $(wc -l <lost.jsonl) = "
+        "$(wc -l <kept.jsonl) && test $(wc -l <all.jsonl) -gt "
+        "$(wc -l <lost.jsonl) && ! cat lost.jsonl kept.jsonl | grep -o "
+        "'\"problem_id\": *\"[^\"]*\"' | sort | uniq -d | grep .";
+    struct place *p = *state;
+    must(p, restore_curate(p->restoring, "refine", "lost.jsonl"));
+    must(p, restore_curate(p->restoring, "refine-kept", "kept.jsonl"));
+    must(p, restore_curate(p->restoring, "refine-1000", "all.jsonl"));
+    assert_int_equal(system(compare), 0);
+}
+
 static void a_step_is_trained(void **state)
 {
     struct place *p = *state;
@@ -250,6 +266,7 @@ int main(void)
         cmocka_unit_test(faults_are_told_by_the_dialect),
         cmocka_unit_test(a_locator_that_needs_more_says_so),
         cmocka_unit_test(items_are_steps_of_the_dialect),
+        cmocka_unit_test(kept_problems_are_as_many_and_none_is_lost),
         cmocka_unit_test(a_step_is_trained),
         cmocka_unit_test(items_know_their_faults),
     };

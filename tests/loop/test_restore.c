@@ -40,10 +40,10 @@ static void plan_line(char *line, size_t size)
     snprintf(
         line, size,
         "demo --device llvmpipe --validation --tune off --progress none -q "
-        "--mine '%s/pipeline/demo/mine.jsonl[0:160]' "
-        "--validate '%s/pipeline/demo/validate.jsonl[0:24]' "
-        "--measure '%s/pipeline/demo/measure.jsonl[0:64]' --items 12 "
-        "--recipes default,dpo --samples 2 --work work --store loop.db --out loop.html "
+        "--mine '%s/pipeline/demo/mine.jsonl[0:96]' "
+        "--validate '%s/pipeline/demo/validate.jsonl[0:8]' "
+        "--measure '%s/pipeline/demo/measure.jsonl[0:32]' --items 12 --calib-items 16 "
+        "--recipes refine,dpo --samples 2 --work work --store loop.db --out loop.html "
         ">loop.out 2>loop.err",
         TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
 }
@@ -188,7 +188,12 @@ static void an_impossible_plan_is_refused_at_once(void **state)
         { "--recipes default,best", "no recipe 'best'" },
         { "--recipes sft,default,sft", "'sft' is named twice" },
         { "--recipes ,", "names none" },
-        { "--bits 8", "fewer than 8 bits" },
+        { "--bits 8 --recipes more-bits", "no quantizer here makes more" },
+        { "--bits 2 --recipes rtn", "it is how the quantized model is made" },
+        { "--method moon", "rtn, gptq or awq" },
+        { "--recipes refine@x", "no recipe 'refine@x'" },
+        { "--method gptq --calib '" TEST_SOURCE_DIR "/pipeline/demo/measure.jsonl[0:1]'",
+          "in-sample" },
     };
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         char line[2048], message[2048] = "";
@@ -196,7 +201,7 @@ static void an_impossible_plan_is_refused_at_once(void **state)
                  "restore --device ref --full %s/pipeline/demo "
                  "--mine '%s/pipeline/demo/mine.jsonl[0:1]' "
                  "--validate '%s/pipeline/demo/validate.jsonl[0:1]' --measure "
-                 "'%s/pipeline/demo/measure.jsonl[0:1]' %s "
+                 "'%s/pipeline/demo/measure.jsonl[0:1]' --method rtn %s "
                  ">out.txt 2>err.txt",
                  TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR,
                  cases[i].options);

@@ -29,9 +29,9 @@ enum { PACE_MS = 20, PATIENCE = 15000, INTERRUPTED = 130 };
     DEVICE "--format demo --full '" DEMO "' --mine '" DEMO \
            "/mine.jsonl[0:48]' --validate '" DEMO          \
            "/validate.jsonl[0:8]' --measure " MEASURED     \
-           "--items 8 --epochs 2 --samples 1 --work made "
+           "--items 8 --epochs 2 --samples 1 --work made --method rtn "
 #define SAID ">loop.out 2>loop.err"
-#define RESTORE "restore " CHAIN "--recipes default --out loop.html " SAID
+#define RESTORE "restore " CHAIN "--recipes adapter --out loop.html " SAID
 
 static void run_well(const char *line)
 {
@@ -101,9 +101,9 @@ static void run_stages(void)
     run_well(line);
     run_well("locate " CHAIN SAID);
     run_well("curate " CHAIN "--kind kl --out items.jsonl " SAID);
-    run_well("train " CHAIN "--recipe default " SAID);
+    run_well("train " CHAIN "--recipe adapter " SAID);
     run_well(RESTORE);
-    run_well("compare --store loop.db --restored default " SAID);
+    run_well("compare --store loop.db --restored adapter " SAID);
 }
 
 /* What a stage has done is done: the next ones find it. */
@@ -254,7 +254,7 @@ static void a_rejected_fault_is_not_trained_on(void **state)
     char *before = trained("");
     const double items = number("SELECT count(*) FROM bullet_item");
     reject(fault);
-    run_well("train " CHAIN "--recipe default " SAID);
+    run_well("train " CHAIN "--recipe adapter " SAID);
     /* Another run, whose items know nothing of that fault. */
     assert_true(number("SELECT count(*) FROM run WHERE kind='train' AND status='done'") ==
                 2);
@@ -268,8 +268,8 @@ static void a_rejected_fault_is_not_trained_on(void **state)
     /* The earlier one is as it was, adapter and all. */
     char *after = trained(second);
     assert_string_equal(before, after);
-    assert_int_equal(system("test $(ls made | grep -c ^adapter-default) = 2"), 0);
-    assert_int_equal(system("cd made && for f in ../../whole/made/adapter-default-*; do "
+    assert_int_equal(system("test $(ls made | grep -c ^adapter-adapter) = 2"), 0);
+    assert_int_equal(system("cd made && for f in ../../whole/made/adapter-adapter-*; do "
                             "diff -r $f ${f##*/} || exit 1; done"),
                      0);
     free(before);

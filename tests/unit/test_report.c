@@ -253,6 +253,13 @@ static void test_numbers(void **state)
     has(text, "8 of 10 right");
     has(text, "\xe2\x88\x92"
               "30.0\xc2\xa0points"); /* quantized less full */
+    has(text,
+        "The repair <em>default</em> (70.0\xc2\xa0% at 3.25 bits per weight) is not "
+        "shown to be above the <a href=\"#arms\">line of plain models</a> at its bits "
+        "(50.0\xc2\xa0%)</strong>: +20.0\xc2\xa0points");
+    has(text,
+        "No plain model measured does as well. No repair measured here is shown to be "
+        "above its line.");
     has(text, "3 problems lost, 0 gained");
     has(text, "3 fixed, 1 broken"); /* 5, 6, 8 right again or new; 4 broken */
     has(text, "2 of 3 lost problems</a> are right again");

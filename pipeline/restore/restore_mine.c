@@ -1,0 +1,95 @@
+/* pipeline/restore/restore_mine.c
+ * The answers that faults are mined from: to all problems of the list, or to the first ones
+ * until enough of them are lost. */
+#include "pipeline/restore/restore_impl.h"
+
+#include <assert.h>
+
+/* Problems of a shorter list: the first step, and what lengths are rounded up to. */
+enum { MINE_FIRST = 512, MINE_UNIT = 64, MINE_FASTER = 4 };
+
+static uint32_t count_lost(const struct restoring *r)
+{
+    uint32_t lost = 0;
+    for (uint32_t i = 0; i < r->mine_f.count; i++)
+        lost += r->mine_f.items[i].correct && !r->mine_q.items[i].correct;
+    return lost;
+}
+
+/* Some more than the share of lost problems so far asks for. */
+static uint32_t next_count(uint32_t count, uint32_t lost, uint32_t until)
+{
+    const double most = MINE_FASTER * (double)count;
+    const double want = lost ? 1.06 * count * until / lost : most;
+    const uint32_t next =
+        (uint32_t)((want < most ? want : most) / MINE_UNIT + 1) * MINE_UNIT;
+    return next > count ? next : count + MINE_UNIT;
+}
+
+/* The first `count` problems as a list of their own; answers that were made for another
+ * list are found again. */
+static rt_status cut_list(struct restoring *r, uint32_t count)
+{
+    rt_status st;
+    struct store *s = r->session->store;
+    r->mine = r->all;
+    if (count >= r->all.set.count)
+        return RT_OK;
+    r->mine.set.count = count;
+    TRY(store_begin(s));
+    TRY(store_put_benchmark(s, r->mine.name, r->mine.split, r->mine.set.items, count,
+                            r->mine.id));
+    TRY(store_commit(s));
+    return RT_OK;
+
+fail:
+    store_rollback(s);
+    return st;
+}
+
+static rt_status measure_mined(struct restoring *r, uint32_t count)
+{
+    rt_status st;
+    TRY(cut_list(r, count));
+    pipe_answers_deinit(&r->mine_f);
+    pipe_answers_deinit(&r->mine_q);
+    TRY(pipe_measure(r->session, &r->full_row, &r->mine, &r->mine_f));
+    TRY(pipe_measure(r->session, &r->quant_row, &r->mine, &r->mine_q));
+
+fail:
+    return st;
+}
+
+static rt_status answer_mined(struct restoring *r)
+{
+    rt_status st = RT_OK;
+    const uint32_t until = r->options.mine_until, all = r->all.set.count;
+    uint32_t count = until && MINE_FIRST < all ? MINE_FIRST : all;
+    for (;;) {
+        TRY(measure_mined(r, count));
+        const uint32_t lost = count_lost(r);
+        assert(r->mine.set.count <= all);
+        if (until && (lost >= until || count >= all))
+            pipe_say(r->session->host, "mined %u of %u problems: %u lost, %u wanted",
+                     r->mine.set.count, all, lost, until);
+        if (!until || lost >= until || count >= all)
+            break;
+        count = next_count(count, lost, until);
+    }
+
+fail:
+    return st;
+}
+
+rt_status restore_mine(struct restoring *r)
+{
+    rt_status st;
+    TRY(answer_mined(r));
+    TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
+                    &r->mine_q, &r->options.locate, r->locate_run));
+    TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));
+    return RT_OK;
+
+fail:
+    return st;
+}
