@@ -111,6 +111,11 @@ RT_CHECKED rt_status model_plan_group(struct fmt_model *file, struct rt_device *
                                       uint32_t layer, uint32_t *order, uint32_t stride,
                                       struct model_part parts[MODEL_PARTS_MAX],
                                       struct model_runs *runs);
+/* Adds runs of parts [part0, part1), which are stored alike. dev: as above. */
+RT_CHECKED rt_status model_add_runs(struct rt_device *dev,
+                                    const struct model_group_shape *shape,
+                                    const struct model_part *parts, uint32_t part0,
+                                    uint32_t part1, struct model_runs *runs);
 /* The rows of a part that lie in a run: the first of the part's own, and the first in the
  * run; returns how many. */
 uint32_t model_rows_in_run(const struct model_group_shape *shape,

@@ -86,10 +86,9 @@ uint32_t model_rows_in_run(const struct model_group_shape *s, const struct model
     return from < to ? to - from : 0;
 }
 
-/* Adds rows [row0, end) of a group, of parts [part0, part1), which are stored alike. */
-static rt_status add_runs(struct rt_device *dev, const struct model_group_shape *s,
-                          const struct model_part *parts, uint32_t part0, uint32_t part1,
-                          struct model_runs *runs)
+rt_status model_add_runs(struct rt_device *dev, const struct model_group_shape *s,
+                         const struct model_part *parts, uint32_t part0, uint32_t part1,
+                         struct model_runs *runs)
 {
     const uint32_t end = part1 < s->parts ? s->row0[part1] : s->out_pad;
     const uint32_t most =
@@ -136,7 +135,7 @@ rt_status model_plan_group(struct fmt_model *file, struct rt_device *dev,
     for (uint32_t p = 0, end; p < s->parts; p = end) {
         for (end = p + 1; end < s->parts && stored_alike(&parts[p], &parts[end]);)
             end++;
-        TRY(add_runs(dev, s, parts, p, end, runs));
+        TRY(model_add_runs(dev, s, parts, p, end, runs));
     }
     return RT_OK;
 

@@ -551,7 +551,7 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
     return st;
 }
 
-/* One part by itself, as a run of its own. */
+/* One part by itself, as runs of its own. */
 static rt_status load_part(struct loader *l, uint32_t layer, enum model_group g,
                            uint32_t part, struct model_runs *out)
 {
@@ -559,15 +559,11 @@ static rt_status load_part(struct loader *l, uint32_t layer, enum model_group g,
     const struct model_group_shape *s = &l->model->shape[g];
     struct model_part parts[MODEL_PARTS_MAX];
     struct model_runs planned;
-    struct model_run *run = &out->run[part];
-    TRY(model_plan_group(l->file, s, layer, l->order, l->stride, parts, &planned));
-    const uint32_t end = part + 1 < s->parts ? s->row0[part + 1] : s->out_pad;
-    *run = (struct model_run){ .part0 = part, .parts = 1 };
-    run->weight.shape = parts[part].shape;
-    run->weight.int8 = parts[part].inputs != FMT_INPUTS_FLOATS;
-    run->weight.shape.out = run->weight.shape.out_pad = end - s->row0[part];
-    out->count = part + 1;
-    TRY(load_run(l, s, parts, run));
+    uint32_t run = out->count;
+    TRY(model_plan_group(l->file, NULL, s, layer, l->order, l->stride, parts, &planned));
+    TRY(model_add_runs(l->model->dev, s, parts, part, part + 1, out));
+    for (; run < out->count; run++)
+        TRY(load_run(l, s, parts, &out->run[run]));
 
 fail:
     return st;
