@@ -141,7 +141,8 @@ static void the_chain_runs_on_a_file(void **state)
 {
     (void)state;
     static const char common[] =
-        "--full '%s' --bits 3 --mine '%s' --validate '%s' --measure '%s' --items 4 "
+        "--full '%s' --method rtn --bits 3 --mine '%s' --validate '%s' --measure '%s' "
+        "--items 4 "
         "--epochs 1 --device llvmpipe --tune off --progress none -q --store chain.db "
         "--work work";
     static const char *const lines[] = {
