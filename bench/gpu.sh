@@ -1,8 +1,9 @@
 #!/bin/sh
 # bench/gpu.sh [FOLDER [SECONDS]]: checks and timings on a real GPU, offline and unattended.
 #   FOLDER   where everything is written (build/gpu); SECONDS for all parts together (600)
-#   bench/gpu.sh --pack FOLDER   puts what another machine needs into a folder of some 30 MB:
-#            programs without debug symbols, their libraries, goldens and the bundled model.
+#   bench/gpu.sh --pack FOLDER   puts what another machine needs into a folder: programs
+#            without debug symbols, their libraries, goldens and the bundled model; some
+#            200 MB, a quarter of it as an archive (tar -cJ). TESTS="..." takes fewer programs.
 #            There: FOLDER/bench/gpu.sh OUT SECONDS
 # Parts run one after the other, each a process with its own limit of time: self-test, tests
 # under validation, tune, ops against limits, prefill, decode, batches, training at 0.5B, the
@@ -28,8 +29,8 @@ if [ -z "${BUILD:-}" ]; then
     [ -x "$here/bin/faultline" ] && BUILD=$here/bin
 fi
 SIZE=${SIZE:-0.5B} LARGE=${LARGE:-7B}
-TESTS="test_ops test_matmul_pairs test_products test_tune test_logits test_bindings
-    test_golden_gradients test_demo_answers"
+TESTS=${TESTS:-test_ops test_matmul_pairs test_products test_tune test_logits test_bindings
+    test_golden_gradients test_demo_answers}
 
 say() { echo "gpu: $*" >&2; }
 [ -x "$BUILD/faultline" ] || { say "no $BUILD/faultline: ./run build first"; exit 1; }
@@ -60,7 +61,16 @@ OUT=$(cd "$OUT" && pwd)
 start=$(date +%s)
 rows='' failures=0 gone=0 stuck=0
 commit=$(git -C "$here" rev-parse --short HEAD 2>/dev/null || cat "$here/commit" 2>/dev/null)
-[ -d "$BUILD/lib" ] && export LD_LIBRARY_PATH="$BUILD/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+# Of packed libraries those that this system lacks: a driver needs the system's own.
+libraries=${LD_LIBRARY_PATH:-}
+if [ -d "$BUILD/lib" ]; then
+    mkdir -p "$OUT/lib"
+    for l in "$BUILD"/lib/*; do
+        ldconfig -p 2>/dev/null | grep -qF "$(basename "$l") " || ln -sf "$l" "$OUT/lib/"
+    done
+    libraries=$OUT/lib${libraries:+:$libraries}
+fi
+ours() { env LD_LIBRARY_PATH="$libraries" "$@"; }
 # A packed program looks for files of the tree it was compiled in.
 if [ -f "$here/source" ] && [ ! -e "$(cat "$here/source")" ]; then
     mkdir -p "$(dirname "$(cat "$here/source")")" 2>/dev/null && ln -s "$here" "$(cat "$here/source")" 2>/dev/null
@@ -97,7 +107,7 @@ limited() # SECONDS COMMAND...
 {
     most=$1
     shift
-    timeout -k 5 "$most" "$@" >"$log" 2>&1 &
+    timeout -k 5 "$most" env LD_LIBRARY_PATH="$libraries" "$@" >"$log" 2>&1 &
     pid=$! end=$(($(date +%s) + most + 15))
     while kill -0 $pid 2>/dev/null; do
         [ "$(date +%s)" -gt $end ] && return 125 # a driver holds it; it is left behind
@@ -124,6 +134,8 @@ part()
     took=$(($(date +%s) - began))
     last=$(grep -av '^ *$' "$log" 2>/dev/null | grep -aE 'error|FAIL|ERROR|lost|skip' | tail -1 | cut -c1-300)
     [ -n "$last" ] || last=$(grep -av '^ *$' "$log" 2>/dev/null | tail -1 | cut -c1-300)
+    room=$(df -Pk "$OUT" | awk 'NR == 2 { print $4 }')
+    [ "$code" != 0 ] && [ "${room:-0}" -lt 1024 ] && last="no space left in $OUT; $last"
     case $code in
     3) gone=$((gone + 1)) ;;
     *) gone=0 ;;
@@ -151,9 +163,9 @@ fi
     date -u; uname -a; nproc; free -m; df -h "$OUT"
     echo "drivers ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}"
     nvidia-smi 2>/dev/null; vulkaninfo --summary 2>/dev/null
-    ldd "$BUILD/faultline" | grep 'not found'
+    ours ldd "$BUILD/faultline" | grep 'not found'
 } >"$OUT/machine.log" 2>&1
-missing=$(ldd "$BUILD/faultline" | awk '/not found/ { printf "%s ", $1 }')
+missing=$(ours ldd "$BUILD/faultline" | awk '/not found/ { printf "%s ", $1 }')
 if [ -n "$missing" ]; then
     note programs failed 0 "libraries are missing: $missing(use --pack, or ./run deps)"
     write_json true
@@ -170,11 +182,11 @@ if [ "$DEVICE" = auto ]; then
             END { print hit ? hit : any }' "$log" 2>/dev/null)
 fi
 if [ -z "$DEVICE" ]; then
-    note devices failed 0 "no Vulkan device: $(grep -a note "$log" | tail -1)"
+    note devices failed 0 "no Vulkan device; drivers: ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-} (machine.log)"
     write_json true
     exit 3
 fi
-described=$("$BUILD/faultline" devices 2>/dev/null | grep -F "$DEVICE" | head -1 | tr -s ' ')
+described=$(ours "$BUILD/faultline" devices 2>/dev/null | grep -F "$DEVICE" | head -1 | tr -s ' ')
 echo "device $DEVICE, at most $LIMIT s, into $OUT"
 
 # ---- checks ----
@@ -183,11 +195,11 @@ export FAULTLINE_TEST_DEVICES="$DEVICE" # whatever the loader finds, not CI's so
 export XDG_CACHE_HOME="$OUT/cache"
 faultline="$BUILD/faultline"
 # Each form of validation is named in gpu.json, so that a run without says so.
-if "$faultline" doctor --device "$DEVICE" --validation >"$OUT/validation.log" 2>&1; then
+if ours "$faultline" doctor --device "$DEVICE" --validation >"$OUT/validation.log" 2>&1; then
     note validation passed 0 "the layer is on in all tests"
 else
     export FAULTLINE_TEST_NO_VALIDATION=1
-    note validation skipped 0 "no layer (Debian: vulkan-validationlayers): $(tail -1 "$OUT/validation.log")"
+    note validation skipped 0 "off (the layer is in Debian's vulkan-validationlayers): $(grep -aE 'BAD|error' "$OUT/validation.log" | tail -1)"
 fi
 part doctor 60 "$faultline" doctor --device "$DEVICE"
 for t in $TESTS; do # at most two fifths of the time
@@ -210,8 +222,15 @@ bench()
     part "$name" "$most" "$faultline" bench --device "$DEVICE" --passes "${PASSES:-2}" \
         --store "$OUT/bench.db" --json --fail-if 'invalid>0' --progress none "$@"
     code=$?
+    # A part that was cut has the cases that it finished in the store, with those before.
+    from=$OUT/$name.log
+    if [ $code != 0 ] && [ $stuck = 0 ] && [ -s "$OUT/bench.db" ]; then
+        from=$OUT/$name.kept log=$OUT/$name.kept
+        limited 20 "$faultline" sql --store "$OUT/bench.db" --json \
+            "SELECT run_id, case_name, status, value, ci_lo, ci_hi, unit FROM v_bench"
+    fi
     # From the first line that begins a value: messages come before it.
-    sed -n '/^[[{]/,$p' "$OUT/$name.log" >"$OUT/$name.json" 2>/dev/null
+    sed -n '/^[[{]/,$p' "$from" >"$OUT/$name.json" 2>/dev/null
     return $code
 }
 
@@ -219,12 +238,13 @@ bench()
 bench ops 150 --suite ops
 bench demo 60 --suite decode,prefill,train
 
-# model FILE SHAPE KIB: one with random weights, if there is room.
+# model FILE SHAPE: one with random weights, if there is room.
 model()
 {
     [ -s "$1" ] && return
+    case $2 in 7B) need=6000000 ;; 0.5B) need=700000 ;; *) need=10000 ;; esac
     room=$(df -Pk "$OUT" | awk 'NR == 2 { print $4 }')
-    [ "${room:-0}" -gt "$3" ] || { note "model_$2" skipped 0 "no room: $3 KiB are needed, ${room:-0} free"; return 1; }
+    [ "${room:-0}" -gt $need ] || { note "model_$2" skipped 0 "no room: $need KiB are needed, ${room:-0} free"; return 1; }
     [ -x "$BUILD/random_gguf" ] && make=$BUILD/random_gguf || make=$OUT/random_gguf
     [ -x "$make" ] || cc -O2 -o "$make" "$here/bench/random_gguf.c" 2>"$OUT/cc.log" ||
         { note "model_$2" skipped 0 "no C compiler and no $BUILD/random_gguf"; return 1; }
@@ -242,7 +262,7 @@ measure()
     bench "context_$2" 60 --suite context --model "$1"
     bench "train_$2" 90 --suite train --model "$1"
 }
-if model "$OUT/small.gguf" "$SIZE" 700000; then
+if model "$OUT/small.gguf" "$SIZE"; then
     measure "$OUT/small.gguf" "$SIZE"
     # Rows must be the same bits in other chunks and batches there too.
     for products in f16 int8; do
@@ -261,7 +281,7 @@ if model "$OUT/small.gguf" "$SIZE" 700000; then
         note llama_bench skipped 0 "no llama-bench in PATH"
     fi
 fi
-if [ "$LARGE" != none ] && model "$OUT/large.gguf" "$LARGE" 6000000; then
+if [ "$LARGE" != none ] && model "$OUT/large.gguf" "$LARGE"; then
     measure "$OUT/large.gguf" "$LARGE"
 fi
 

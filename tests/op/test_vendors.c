@@ -8,8 +8,9 @@
  *   Intel has no shim there.
  *
  * FAULTLINE_TEST_VENDORS: parts of names of devices, by commas, or "all"; then every
- * constant is compiled on each, and the kernels of no plan once per driver. Otherwise constants take
- * turns among devices, so that each is compiled somewhere. Prints registers and occupancy, the worst over the constants. */
+ * constant is compiled on each, and the kernels of no plan once per driver. Otherwise
+ * constants take turns among devices, so that each is compiled somewhere. Prints registers
+ * and occupancy, the worst over the constants. */
 #include "runtime/vk/vk_statistics.h"
 #include "runtime/op/weight.h"
 #include "tests/support/devices.h"
