@@ -12,8 +12,6 @@ layout(binding = 1) readonly buffer ScalePairs { uvec2 scale_pairs[]; };
 uvec4 codes(int i) { return codes_[i]; }
 uvec4 scales(int i) { return scales_[i]; }
 #include "shaders/lib/weight_read.glsl"
-#ifdef UNKNOWN_ZERO
 #include "shaders/lib/weight_fast.glsl"
-#endif
 
 vec4 weight_at(int m, int k, int k4) { return weight4(m, k, k4, BITS, GROUP, FORM); }
