@@ -6,80 +6,97 @@
 /* dx[row][k] (+)= sum_m dy[row][m] w[m][k], then LoRA: see matmul_back_push.
  *
  * For GPUs: a tile of the stored weight is decoded into shared memory, m = 0, 1, 2 ...
- * in order (shaders/lib/tile.glsl).
- * Macros  TILE_M columns of dx, TILE_N rows; WIDTH = TILE_M TILE_N / 16; TEXEL 0.
+ * in order (shaders/lib/tile_rows.glsl), codes by lib/weight_fast.glsl.
+ * Macros  TILE_M columns of dx, TILE_N rows; TU rows an invocation;
+ *         WIDTH = TILE_M TILE_N / (4 TU); TEXEL 0.
  * Grid    (in_pad / TILE_M, rows / TILE_N).
- * Cost    2 rows out in FLOPs.
+ * Cost    2 rows out in FLOPs; bytes: the weight rows / TILE_N times, dy in_pad / TILE_M
+ *         times, dx once. Of 4 outputs an invocation issues 16 TU fma and TU + 4 loads from
+ *         shared memory, and decodes 4 TILE_M / WIDTH weights.
  * Twin    runtime/ref/ref_matmul.c */
 
 layout(local_size_x = WIDTH) in;
+#define UNKNOWN_ZERO (gl_GlobalInvocationID.x >> 31)
 
-#include "shaders/lib/operand.glsl"
 #include "shaders/lib/weight_any.glsl"
-OPERAND(2, dy)
-OPERAND(3, du)
-OPERAND(4, a)
+layout(binding = 2) readonly buffer Dy { vec4 dy[]; };
+layout(binding = 3) readonly buffer Du { vec4 du[]; };
+layout(binding = 4) readonly buffer A { vec4 a[]; };
 layout(binding = 5) buffer Dx { vec4 dx[]; };
 layout(push_constant) uniform Push { matmul_back_push p; };
 
-#include "shaders/lib/tile.glsl"
+#define BY_COLUMNS
+#include "shaders/lib/tile_rows.glsl"
 
-/* Columns 4 col .. 4 col + 3 of row m of the weight operand. */
-void stage_m(int m, int col, vec4 v)
+/* This invocation stages 4 EACH columns of one row of the weight. */
+const uint EACH = ACROSS * STEP / THREADS;
+uint stage_m_row() { return gl_LocalInvocationIndex % 8u * 4u + gl_LocalInvocationIndex / 8u % 4u; }
+uint stage_col4() { return gl_LocalInvocationIndex / STEP * EACH; }
+
+void stage_m(uint t, vec4 v) { tile_m[place_m(stage_m_row(), stage_col4() + t)] = v; }
+
+/* Columns from 4 col on; those beyond the last are any. */
+void stage_weight(fast_row w, uint col)
 {
-    [[unroll]] for (int c = 0; c < 4; c++) tile_m[m * SPREAD_M + 4 * col + c] = v[c];
+    if (BITS >= 16) {
+        [[unroll]] for (uint t = 0u; t < EACH; t++) stage_m(t, fast_float4(w, min(col + t, w.k4 - 1u)));
+        return;
+    }
+    weight_run run = fast_open(w, min(col, w.k4 - 1u) / 8u);
+    if (EACH < 8u)
+        fast_skip(run, col % 8u);
+    [[unroll]] for (int t = 0; t < EACH; t++) stage_m(t, fast_take(run, t, col % 8u));
 }
+
 
 void main()
 {
-    const int id = int(gl_LocalInvocationIndex);
-    const int col0 = int(gl_WorkGroupID.x) * (TILE_M / 4); /* in vec4 columns */
-    const int row0 = int(gl_WorkGroupID.y) * TILE_N;
-    const int k4 = int(p.in_pad) / 4, m4 = int(p.out_pad) / 4, r4 = int(p.rank) / 4;
+    const uint col0 = gl_WorkGroupID.x * (TILE_M / 4), row0 = gl_WorkGroupID.y * TILE_N;
+    const uint k4 = p.in_pad / 4u, m4 = p.out_pad / 4u, r4 = p.rank / 4u;
+    const uint dy0 = ((row0 + stage_row()) * p.lddy + p.offdy) / 4u + stage_k();
+    const uint dy_rows = ROWS_AT_ONCE * p.lddy / 4u;
+    fast_row w = fast_row_of(stage_m_row(), k4);
 
-    for (int m = 0; m < m4; m += STEP4) {
-        const int count = min(STEP4, m4 - m);
-        sum_begin(m);
-        barrier(); /* the last step has been read */
-        for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
-            const int i = id + t * THREADS, mm = i % STEP, col = i / STEP;
-            if (mm < 4 * count)
-                stage_m(mm, col, weight_at(4 * m + mm, min(col0 + col, k4 - 1), k4));
+    sum_begin();
+    for (uint from = 0u; from < m4; from += SUM_BLOCK4) {
+        const uint to = min(from + SUM_BLOCK4, m4);
+        block_begin();
+        for (uint m = from; m < to; m += STEP4) {
+            barrier(); /* the last step has been read */
+            if (BITS < 16 || 4u * m + stage_m_row() < p.out_pad)
+                stage_weight(w, col0 + stage_col4());
+            fast_advance(w, STEP / 8u);
+            [[unroll]] for (uint i = 0u; i < TILE_N / ROWS_AT_ONCE; i++)
+                if (BITS < 16 || m + stage_k() < m4)
+                    stage_n(i, dy[dy0 + i * dy_rows + m]);
+            barrier();
+            if (BITS < 16)
+                multiply_step();
+            else
+                multiply(min(STEP4, m4 - m));
         }
-        [[unroll]] for (int t = 0; t < TILE_N * STEP4 / THREADS; t++) {
-            const int i = id + t * THREADS, mm = i % STEP4, row = i / STEP4;
-            if (mm < count)
-                stage_n(mm, row,
-                        dy(((row0 + row) * int(p.lddy) + int(p.offdy)) / 4 + m + mm));
-        }
-        barrier();
-        multiply(count);
+        block_end();
     }
     sum_end();
-    for (int m = 0; m < r4; m += STEP4) {
-        const int count = min(STEP4, r4 - m);
+    for (uint m = 0u; m < r4; m += STEP4) {
         barrier();
-        [[unroll]] for (int t = 0; t < TILE_M * STEP4 / THREADS; t++) {
-            const int i = id + t * THREADS, mm = i % STEP, col = i / STEP;
-            const int j = 4 * m + mm, k = min(col0 + col, k4 - 1);
-            if (mm < 4 * count)
-                stage_m(mm, col, a((j / 8 * k4 + k) * 8 + j % 8));
-        }
-        [[unroll]] for (int t = 0; t < TILE_N * STEP4 / THREADS; t++) {
-            const int i = id + t * THREADS, mm = i % STEP4, row = i / STEP4;
-            if (mm < count)
-                stage_n(mm, row, du((row0 + row) * int(p.lddu) / 4 + m + mm));
+        const uint j = 4u * m + stage_m_row();
+        [[unroll]] for (uint t = 0u; t < EACH; t++)
+            if (j < p.rank)
+                stage_m(t, a[(j / 8u * k4 + min(col0 + stage_col4() + t, k4 - 1u)) * 8u + j % 8u]);
+        [[unroll]] for (uint i = 0u; i < TILE_N / ROWS_AT_ONCE; i++) {
+            const uint row = row0 + stage_row() + ROWS_AT_ONCE * i;
+            if (m + stage_k() < r4)
+                stage_n(i, du[row * p.lddu / 4u + m + stage_k()]);
         }
         barrier();
-        multiply(count);
+        multiply(min(STEP4, r4 - m));
     }
-    const int col = col0 + tile_col();
+    const uint col = col0 + tile_col();
     if (col >= k4)
         return;
-    [[unroll]] for (int i = 0; i < 4; i++) {
-        const int row = row0 + 4 * tile_row() + i;
-        const int at = (row * int(p.lddx) + int(p.offdx)) / 4 + col;
-        const vec4 v = vec4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]);
-        dx[at] = p.accumulate != 0 ? dx[at] + v : v;
+    [[unroll]] for (int r = 0; r < TU; r++) {
+        const uint at = ((row0 + tile_row() + DOWN * r) * p.lddx + p.offdx) / 4u + col;
+        dx[at] = p.accumulate != 0 ? dx[at] + acc[r] : acc[r];
     }
 }
