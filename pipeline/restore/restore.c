@@ -259,7 +259,7 @@ static rt_status adapter_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
     struct base base;
-    struct pipe_trained trained;
+    struct pipe_trained trained = { 0 };
     TRY(train_adapter(r, arm, &base, &trained));
     struct rt_model *model = arm->recipe->on_full ? r->full
                              : arm->model         ? arm->model
@@ -278,7 +278,7 @@ fail:
 static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
 {
     rt_status st;
-    struct pipe_trained trained;
+    struct pipe_trained trained = { 0 };
     const uint64_t seed = r->session->seed;
     const struct pipe_material material = material_of(r);
     r->session->seed = arm->seed;
@@ -301,7 +301,7 @@ rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
 {
     rt_status st;
     struct base base;
-    struct pipe_trained trained;
+    struct pipe_trained trained = { 0 };
     const uint64_t usual = r->session->seed;
     struct restore_arm arm = { .seed = usual };
     arm.recipe = pipe_restore_recipe_of_arm(recipe, &arm.seed);

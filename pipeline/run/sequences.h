@@ -8,7 +8,8 @@
 #include "runtime/train/train.h"
 
 struct pipe_sequences {
-    struct train_sequence *list; /* pair losses: chosen, rejected, chosen, ...; with all that
+    struct train_sequence
+        *list; /* pair losses: chosen, rejected, chosen, ...; with all that
                                     it points to */
     uint32_t count, capacity;
     uint32_t per_item; /* 1, or 2 for pairs */
