@@ -8,6 +8,10 @@
 #include <assert.h>
 #include <string.h>
 
+enum {
+    EVALUATIONS_MAX = 50000
+}; /* of equations; a solution of people takes some thousands */
+
 struct mending {
     struct pipe_carry c;
     uint32_t final; /* token of the final answer: the last number */
@@ -16,6 +20,7 @@ struct mending {
     uint32_t count;
     struct pipe_given asked; /* numbers of the question */
     bool whole;              /* all results of the text are */
+    uint32_t evaluations;    /* so far: a text that takes more than the most is left */
 };
 
 /* The one number of a text; unknown: there is none, or more stands there. */
@@ -78,6 +83,9 @@ static bool ends_right(struct mending *m, const struct pipe_alteration *a)
 {
     const struct pipe_carry_equation *e = &m->c.equations[a->at];
     m->c.change_count = 0;
+    m->evaluations += m->c.equation_count - a->at;
+    if (m->evaluations > EVALUATIONS_MAX)
+        return false;
     if (!add_change(m, e->sides.stated, pipe_carry_value(&m->c, e, a)))
         return false;
     for (uint32_t i = a->at + 1; i < m->c.equation_count; i++) {
@@ -179,6 +187,8 @@ void pipe_mend(struct rt_ctx *ctx, const char *question, const char *output,
         try_all(m, try_signs, out);
         if (out->steps == 0)
             try_all(m, try_operands, out);
+        if (m->evaluations > EVALUATIONS_MAX)
+            *out = (struct pipe_mended){ .step = -1 };
     }
     rt_free(m);
 }
