@@ -22,6 +22,7 @@ RT_CHECKED rt_status store_each_done(struct store *store, const char *run_id,
 
 struct store_wrong {
     const char *gen_id, *problem_id, *question, *output;
+    const char *answer; /* the right one */
     uint32_t sample;
 };
 typedef rt_status store_wrong_fn(void *user, const struct store_wrong *wrong);

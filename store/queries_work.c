@@ -60,7 +60,8 @@ static rt_status give_wrong(void *user, const struct store_row *row)
                                        .problem_id = store_row_text(row, 1),
                                        .sample = (uint32_t)store_row_integer(row, 2),
                                        .question = store_row_text(row, 3),
-                                       .output = store_row_text(row, 4) };
+                                       .output = store_row_text(row, 4),
+                                       .answer = store_row_text(row, 5) };
     return a->fn.wrong(a->user, &wrong);
 }
 
@@ -69,13 +70,14 @@ rt_status store_each_wrong(struct store *s, const char *run_id, store_wrong_fn *
 {
     assert(run_id && fn);
     struct asked a = { .fn.wrong = fn, .user = user };
-    return store_query(s,
-                       "SELECT g.gen_id, g.problem_id, g.sample, p.question, g.output "
-                       "FROM generation g JOIN problem p ON "
-                       "p.problem_id=g.problem_id " STORE_JOIN_VERDICT
-                       "WHERE g.run_id=?1 AND g.error IS NULL AND s.correct=0 ORDER BY "
-                       "g.problem_id, g.sample",
-                       (const char *const[]){ run_id, NULL }, give_wrong, &a);
+    return store_query(
+        s,
+        "SELECT g.gen_id, g.problem_id, g.sample, p.question, g.output, p.answer "
+        "FROM generation g JOIN problem p ON "
+        "p.problem_id=g.problem_id " STORE_JOIN_VERDICT
+        "WHERE g.run_id=?1 AND g.error IS NULL AND s.correct=0 ORDER BY "
+        "g.problem_id, g.sample",
+        (const char *const[]){ run_id, NULL }, give_wrong, &a);
 }
 
 static rt_status take_eval_run(void *user, const struct store_row *row)

@@ -8,6 +8,7 @@
 #include "pipeline/locate/score_labelled.h"
 #include "pipeline/locate/weights_fit.h"
 #include "pipeline/prompt/locate_check.h"
+#include "pipeline/prompt/mend.h"
 #include "runtime/base/philox.h"
 
 #include <stdio.h>
@@ -19,6 +20,7 @@
 enum locator {
     SECOND_STEP,
     CHECK,
+    MEND,
     JUDGE,
     SURPRISE,
     VERDICT,
@@ -29,19 +31,22 @@ enum locator {
 
 static const char *locator_name(uint32_t k)
 {
-    static const char *const names[RULES] = { "second-step", "check",   "judge",
-                                              "surprise",    "verdict", "most-probable" };
+    static const char *const names[RULES] = { "second-step",  "check",    "mend",
+                                              "judge",        "surprise", "verdict",
+                                              "most-probable" };
     return k < RULES ? names[k] : pipe_check_rule_name((enum pipe_check_rule)(k - RULES));
 }
 
-/* What was said: of each locator by record; once for readers that know whether the final
- * answer is right, once for those that do not. */
+/* What a reader knows: nothing, whether the final answer is right, or the right one. */
+enum knows { NOT_KNOWN, KNOWN, GIVEN, KNOWS };
+
+/* What was said: of each locator by record, for each kind of reader. */
 struct scoring {
     struct cli *cli;
     const char *path;
     struct pipe_labelled_set set;
     struct pipe_judgement *judged; /* by record; NULL: no model was given */
-    int32_t *said[2][LOCATORS];
+    int32_t *said[KNOWS][LOCATORS];
     FILE *evidence;
 };
 
@@ -85,19 +90,25 @@ static rt_status ask_one(struct scoring *s, uint32_t i)
     const struct pipe_judgement *j =
         s->judged && s->judged[i].first ? &s->judged[i] : NULL;
     struct pipe_checked c;
+    struct pipe_mended mended;
     struct pipe_fault verdict;
     double p;
     pipe_locate_check(item->question, item->text, item->steps, item->step_count, &c);
-    const struct pipe_testimony t = { .step_count = item->step_count,
-                                      .check = &c,
-                                      .twin = -1,
-                                      .judge = j ? j->first : NULL };
-    pipe_verdict(&t, NULL, NULL, PIPE_CAT_NONE, &verdict);
-    for (int known = 0; known < 2; known++) {
+    pipe_mend(&s->cli->ctx, item->question, item->text, item->steps, item->step_count,
+              item->answer, &mended);
+    struct pipe_testimony t = { .step_count = item->step_count,
+                                .check = &c,
+                                .twin = -1,
+                                .mend_sign = mended.sign != 0,
+                                .judge = j ? j->first : NULL };
+    for (int known = 0; known < KNOWS; known++) {
+        t.mend = known == GIVEN ? (uint32_t)(mended.step + 1) : 0;
+        pipe_verdict(&t, NULL, NULL, PIPE_CAT_NONE, &verdict);
         const bool may = known || c.step >= 0 || (j && doubts(item, j));
         int32_t **said = s->said[known];
         said[SECOND_STEP][i] = item->step_count > 1;
         said[CHECK][i] = c.step;
+        said[MEND][i] = known == GIVEN ? mended.step : -1;
         said[JUDGE][i] =
             j && (known || doubts(item, j)) ? (int32_t)most(item, j, false) : -1;
         said[SURPRISE][i] = j ? (int32_t)most(item, j, true) : -1;
@@ -140,7 +151,7 @@ static rt_status ask(struct scoring *s)
     rt_status st;
     const char *model = cli_value(s->cli, "model", NULL);
     const char *evidence = cli_value(s->cli, "evidence", NULL);
-    for (uint32_t k = 0; k < 2 * LOCATORS; k++) {
+    for (uint32_t k = 0; k < KNOWS * LOCATORS; k++) {
         int32_t **said = &s->said[k / LOCATORS][k % LOCATORS];
         *said = rt_alloc(&s->cli->ctx, s->set.count, sizeof **said);
         if (!*said)
@@ -160,40 +171,54 @@ fail:
 
 /* ---- printing ---- */
 
-static void print_row(const struct scoring *s, uint32_t k, const char *kind, bool known,
-                      const struct pipe_locator_score *r)
+static void print_row(const struct scoring *s, uint32_t k, const char *kind,
+                      enum knows known, const struct pipe_locator_score *r)
 {
+    static const char *const words[KNOWS] = { "not known", "known", "given" };
     const uint32_t wrongly = r->clean - r->kept;
     const uint32_t all = r->named + wrongly;
     printf("%s\t%s\t%s\t%s\t%u\t%u\t%u\t%u\t%u\t%u\t%.3f\t[%.3f, %.3f]\t%.3f\t[%.3f, "
            "%.3f]\t%.3f\t[%.3f, %.3f]\t%+.2f\n",
-           s->path, kind ? kind : "all", locator_name(k), known ? "known" : "not known",
-           r->faulty, r->clean, r->named, r->exact, r->near_one, wrongly,
+           s->path, kind ? kind : "all", locator_name(k), words[known], r->faulty,
+           r->clean, r->named, r->exact, r->near_one, wrongly,
            r->faulty ? (double)r->exact / r->faulty : 0.0, r->exact_interval.low,
            r->exact_interval.high, all ? (double)r->exact / all : 0.0,
            r->precision_interval.low, r->precision_interval.high, r->f1,
            r->f1_interval.low, r->f1_interval.high, r->offset);
 }
 
-/* All locators that speak, over one kind of records (null: all). The final answer may be known
- * or not, where the records tell it. */
+/* What the records tell at most. */
+static enum knows most_known(const struct scoring *s)
+{
+    enum knows most = NOT_KNOWN;
+    for (uint32_t i = 0; i < s->set.count; i++) {
+        if (s->set.items[i].answer[0])
+            return GIVEN;
+        if (s->set.items[i].final != PIPE_FINAL_UNKNOWN)
+            most = KNOWN;
+    }
+    return most;
+}
+
+/* All locators that speak, over one kind of records (null: all), for every reader that the
+ * records allow. What the right answer adds is shown where it adds something. */
 static rt_status print_kind(struct scoring *s, const char *kind)
 {
     rt_status st;
-    bool told = false;
-    for (uint32_t i = 0; i < s->set.count; i++)
-        told |= s->set.items[i].final != PIPE_FINAL_UNKNOWN;
-    for (uint32_t k = 0; k < LOCATORS; k++) {
-        bool any = false;
-        for (uint32_t i = 0; i < s->set.count; i++)
-            any |= s->said[1][k][i] >= 0;
-        for (int known = told; any && known >= 0; known--) {
+    for (uint32_t k = 0; k < LOCATORS; k++)
+        for (int known = (int)most_known(s); known >= 0; known--) {
             struct pipe_locator_score r;
+            bool any = false, other = known != GIVEN;
+            for (uint32_t i = 0; i < s->set.count; i++) {
+                any |= s->said[known == GIVEN ? GIVEN : KNOWN][k][i] >= 0;
+                other |= s->said[known][k][i] != s->said[KNOWN][k][i];
+            }
+            if (!any || !other)
+                continue;
             TRY(pipe_locator_score_kind(&s->cli->ctx, &s->set, s->said[known][k],
-                                        known != 0, kind, 1, &r));
-            print_row(s, k, kind, known != 0, &r);
+                                        known != NOT_KNOWN, kind, 1, &r));
+            print_row(s, k, kind, (enum knows)known, &r);
         }
-    }
     return RT_OK;
 
 fail:
@@ -254,7 +279,7 @@ static rt_status score_file(struct cli *cli, const char *format, const char *pat
     TRY(print_scores(&s));
 
 fail:
-    for (uint32_t k = 0; k < 2 * LOCATORS; k++)
+    for (uint32_t k = 0; k < KNOWS * LOCATORS; k++)
         rt_free(s.said[k / LOCATORS][k % LOCATORS]);
     if (s.evidence && fclose(s.evidence) != 0 && st == RT_OK)
         st = rt_fail(&cli->ctx, RT_ERR_IO, "the evidence cannot be written");

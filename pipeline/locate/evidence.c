@@ -68,11 +68,13 @@ void pipe_signs_of(const struct pipe_testimony *t, uint32_t k, double signs[PIPE
         signs[t->twin_sure ? PIPE_SIGN_twin_sure : PIPE_SIGN_twin_weak] = 1;
     if (t->judge)
         signs[PIPE_SIGN_judge] = t->judge[k];
+    if (t->mend == k + 1 && !t->rollout) /* models know more */
+        signs[t->mend_sign ? PIPE_SIGN_mend_operator : PIPE_SIGN_mend_operand] = 1;
 }
 
 static bool speaks(const struct pipe_testimony *t)
 {
-    return t->judge || t->twin >= 0 || (t->check && t->check->step >= 0) ||
+    return t->judge || t->mend || t->twin >= 0 || (t->check && t->check->step >= 0) ||
            (t->rollout && t->rollout->step >= 0);
 }
 

@@ -35,6 +35,9 @@ struct pipe_testimony {
     const struct pipe_rollout_result *rollout;
     int32_t twin;   /* step, -1: none or not asked */
     bool twin_sure; /* by PIPE_TWIN_SURE */
+    /* Step, counted from 1; 0: none, or not asked. Counts only where no search was asked. */
+    uint32_t mend;
+    bool mend_sign; /* by an operator, not by an operand */
     /* Steps that these name, counted from 1; 0: none, or not asked. No sign of the verdict: for
      * evidence files. */
     uint32_t handover, twin_back, substitute;

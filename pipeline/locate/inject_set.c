@@ -51,7 +51,8 @@ static rt_status alter(struct rt_ctx *ctx, const struct pipe_labelled *from,
     to->question =
         pipe_pool_copy(ctx, &out->pool, from->question, strlen(from->question));
     to->id = pipe_pool_format(ctx, &out->pool, "injected-%u", index);
-    if (!steps || !to->question || !to->id)
+    to->answer = pipe_pool_copy(ctx, &out->pool, from->answer, strlen(from->answer));
+    if (!steps || !to->question || !to->id || !to->answer)
         return no_memory(ctx);
     to->text = x.output;
     to->steps = steps;
@@ -110,6 +111,8 @@ rt_status pipe_labelled_line(struct rt_ctx *ctx, const struct pipe_labelled *ite
                             item->kind, "problem", item->question, "steps", steps,
                             "final_answer_correct", item->final == PIPE_FINAL_RIGHT,
                             "label", (int)item->label);
+    if (all && item->answer[0])
+        json_object_set_new(all, "answer", json_string(item->answer));
     *out = all ? fmt_json_dumps(all, JSON_COMPACT) : NULL;
     json_decref(all);
     return *out ? RT_OK : no_memory(ctx);

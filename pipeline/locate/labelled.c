@@ -27,6 +27,7 @@ struct reading {
 struct format {
     const char *name;
     const char *question, *steps, *id, *kind; /* fields; id and kind may be null */
+    const char *answer; /* field of the right final answer, which may lack; null: none */
     rt_status (*label)(struct reading *r, struct pipe_labelled *item);
 };
 
@@ -122,15 +123,30 @@ static rt_status label_none(struct reading *r, struct pipe_labelled *item)
     return RT_OK;
 }
 
+/* A reference solution ends with "#### " and the right answer. */
+static rt_status label_gsm8k(struct reading *r, struct pipe_labelled *item)
+{
+    const char *mark = strstr(item->text, "####");
+    item->label = -1;
+    item->final = PIPE_FINAL_RIGHT;
+    if (!mark)
+        return RT_OK;
+    mark += strlen("####") + strspn(mark + strlen("####"), " ");
+    item->answer = pipe_pool_copy(r->ctx, &r->out->pool, mark, strcspn(mark, "\r\n"));
+    return item->answer ? RT_OK : no_memory(r);
+}
+
 static const struct format formats[] = {
-    { "processbench", "problem", "steps", "id", "generator", label_processbench },
-    { "bigbench-mistake", "input", "steps", NULL, NULL, label_mistake },
-    { "mr-ben", "Question", "Model_Solution_Steps", NULL, "Sampled_Model", label_mr_ben },
-    { "prmbench", "modified_question", "modified_process", "idx", "classification",
+    { "processbench", "problem", "steps", "id", "generator", "answer",
+      label_processbench },
+    { "bigbench-mistake", "input", "steps", NULL, NULL, NULL, label_mistake },
+    { "mr-ben", "Question", "Model_Solution_Steps", NULL, "Sampled_Model", NULL,
+      label_mr_ben },
+    { "prmbench", "modified_question", "modified_process", "idx", "classification", NULL,
       label_prmbench },
-    { "prmbench-original", "original_question", "original_process", "idx", NULL,
+    { "prmbench-original", "original_question", "original_process", "idx", NULL, NULL,
       label_none },
-    { "gsm8k", "question", "answer", NULL, NULL, label_none },
+    { "gsm8k", "question", "answer", NULL, NULL, NULL, label_gsm8k },
 };
 
 static const struct format *format_named(const char *name)
@@ -233,7 +249,8 @@ static rt_status take_row(void *user, const struct pipe_row *row)
     item.question = keep(r, question);
     item.id = keep(r, optional(r, r->format->id));
     item.kind = keep(r, optional(r, r->format->kind));
-    if (!item.question || !item.id || !item.kind)
+    item.answer = keep(r, optional(r, r->format->answer));
+    if (!item.question || !item.id || !item.kind || !item.answer)
         return no_memory(r);
     TRY(r->format->label(r, &item));
     const uint32_t next = r->problems.count;

@@ -3,7 +3,8 @@
  * our own injected faults. JSON Lines (or one JSON list), gzip or not. Formats:
  *
  *   processbench      problem, steps, label (from 0, -1: none), final_answer_correct,
- *                     generator; `locate --injected` writes it too
+ *                     generator; `locate --inject` writes it too, with answer, the right
+ *                     final answer
  *   bigbench-mistake  input, steps, answer, target, mistake_index (from 0, null: none)
  *   mr-ben            Question, Options, Model_Solution_Steps, Model_Solution_First_Error_Step
  *                     (from 1, "N/A": none), Sampled_Model
@@ -22,8 +23,9 @@ enum pipe_final { PIPE_FINAL_UNKNOWN, PIPE_FINAL_WRONG, PIPE_FINAL_RIGHT };
 struct pipe_labelled {
     const char *id; /* empty: the record has none */
     const char *question;
-    const char *text; /* steps with blank lines between */
-    const char *kind; /* of the generator, or of the fault; may be empty */
+    const char *text;   /* steps with blank lines between */
+    const char *kind;   /* of the generator, or of the fault; may be empty */
+    const char *answer; /* the right final answer; empty: it is not given */
     const struct pipe_step *steps;
     uint32_t step_count;
     uint32_t problem; /* number of the problem: records of one problem have one number */

@@ -45,6 +45,10 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
                                          .text_right = !l->mirror,
                                          .text = rt_strdup(ctx, reader) };
     s->check = (struct pipe_checked){ .step = -1, .evidence = "{}" };
+    s->mended = (struct pipe_mended){ .step = -1 };
+    if (!l->mirror)
+        pipe_mend(ctx, l->bench->set.items[s->problem].question, s->text, s->steps,
+                  s->step_count, l->bench->set.items[s->problem].answer, &s->mended);
     if (dialect->check && !l->mirror)
         dialect->check(dialect, l->bench->set.items[s->problem].question, s->text,
                        &s->check);
@@ -145,6 +149,8 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
                                     .rollout = &s->rollout,
                                     .twin = s->twin,
                                     .twin_sure = s->suspect.full_margin >= PIPE_TWIN_SURE,
+                                    .mend = (uint32_t)(s->mended.step + 1),
+                                    .mend_sign = s->mended.sign != 0,
                                     .handover = (uint32_t)(s->handover + 1),
                                     .twin_back = (uint32_t)(s->twin_back + 1),
                                     .substitute = (uint32_t)(s->substitute + 1) };
@@ -163,6 +169,8 @@ rt_status locate_verdicts(struct locating *l)
             locate_fault_of_twin(s, "twin", evidence, sizeof evidence);
         pipe_verdict(&t, &check, &twin, PIPE_CAT_NONE, &s->verdict);
         st = by_difference(l, s, s->verdict.step, &category);
+        if (category == PIPE_CAT_UNCLASSIFIED && s->verdict.step == s->mended.step)
+            category = PIPE_CAT_METHOD_PROCEDURE; /* another operator or operand */
         pipe_verdict(&t, &check, &twin, category, &s->verdict);
         s->verdict.evidence =
             s->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
@@ -214,6 +222,23 @@ static rt_status list_lost(struct locating *l, const struct pipe_answers *f,
     return st;
 }
 
+static rt_status put_mended(struct locating *l, const struct locate_search *s)
+{
+    char evidence[64];
+    const struct pipe_testimony alone = { .step_count = s->step_count,
+                                          .twin = -1,
+                                          .mend = (uint32_t)(s->mended.step + 1),
+                                          .mend_sign = s->mended.sign != 0 };
+    const struct pipe_fault f = { .locator = "mend",
+                                  .step = s->mended.step,
+                                  .token = -1,
+                                  .category = PIPE_CAT_METHOD_PROCEDURE,
+                                  .confidence = pipe_probability(&alone, s->mended.step),
+                                  .evidence = evidence };
+    snprintf(evidence, sizeof evidence, "{\"at\":[%u,%u]}", s->mended.at, s->mended.end);
+    return store_put_fault(l->session->store, l->run_id, s->gen, &f);
+}
+
 static rt_status put_rows(struct locating *l, const struct locate_search *s)
 {
     rt_status st;
@@ -227,6 +252,8 @@ static rt_status put_rows(struct locating *l, const struct locate_search *s)
                                      1.0,    "{}" };
     if (check.step >= 0)
         TRY(store_put_fault(store, l->run_id, s->gen, &check));
+    if (s->mended.step >= 0)
+        TRY(put_mended(l, s));
     TRY(store_put_fault(store, l->run_id, s->gen, &rollout));
     TRY(store_put_fault(store, l->run_id, s->gen, &twin));
     TRY(store_put_fault(store, l->run_id, s->gen, &s->verdict));
@@ -309,6 +336,7 @@ static const struct {
 } known_locators[] = { { "check", 0 },
                        { "forced", PIPE_LOCATE_FORCED },
                        { "handover", PIPE_LOCATE_HANDOVER },
+                       { "mend", 0 },
                        { "rollout", 0 },
                        { "substitute", PIPE_LOCATE_SUBSTITUTE },
                        { "twin", 0 },
@@ -337,7 +365,7 @@ rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list, uint32_t *mor
         if (i == RT_COUNT(known_locators))
             return rt_fail(
                 ctx, RT_ERR_USAGE,
-                "there is no locator '%.*s'; there are check, twin and rollout, "
+                "there is no locator '%.*s'; there are check, mend, twin and rollout, "
                 "which are always asked, handover, substitute and forced",
                 n < 40 ? (int)n : 40, at);
         *more |= known_locators[i].more;

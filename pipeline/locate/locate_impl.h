@@ -7,6 +7,7 @@
 #include "pipeline/locate/locate.h"
 #include "pipeline/run/work.h"
 #include "pipeline/locate/evidence.h"
+#include "pipeline/prompt/mend.h"
 
 /* Full's continuations after the first k steps: sample 0 is greedy, the others are
  * drawn. What is known does not depend on the order in which they come. */
@@ -36,6 +37,7 @@ struct locate_search {
     uint32_t asked;             /* kept steps of the question that is open */
     bool pending;
     struct pipe_checked check;
+    struct pipe_mended mended;
     struct pipe_rollout_result rollout;
     struct pipe_twin_suspect suspect;
     int32_t twin;

@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCATORS = 7 };
+enum { LOCATORS = 8 };
 
 /* `more`: only where it was asked. */
 static const struct {
     const char *name;
     uint32_t more;
 } locators[LOCATORS] = { { "check", 0 },
+                         { "mend", 0 },
                          { "rollout", 0 },
                          { "twin", 0 },
                          { "handover", PIPE_LOCATE_HANDOVER },
@@ -24,9 +25,9 @@ static const struct {
 
 static int32_t named(const struct locate_search *s, int locator)
 {
-    const int32_t steps[LOCATORS] = { s->check.step,  s->rollout.step, s->twin,
-                                      s->handover,    s->twin_back,    s->substitute,
-                                      s->verdict.step };
+    const int32_t steps[LOCATORS] = { s->check.step, s->mended.step, s->rollout.step,
+                                      s->twin,       s->handover,    s->twin_back,
+                                      s->substitute, s->verdict.step };
     return steps[locator];
 }
 
@@ -39,7 +40,8 @@ static uint64_t tokens_of(const struct locating *l, int locator)
         const struct locate_search *s = &l->list[i];
         const struct locate_search *b = l->back ? &l->back->list[i] : NULL;
         const uint64_t tokens[LOCATORS] = {
-            0, s->tokens, s->n, b ? b->tokens : 0, b ? b->n : 0, s->substitute_tokens, 0
+            0, 0, s->tokens, s->n, b ? b->tokens : 0, b ? b->n : 0, s->substitute_tokens,
+            0
         };
         sum += tokens[locator];
     }
@@ -93,25 +95,42 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+static rt_status write_case(struct rt_ctx *ctx, FILE *file, const char *path,
+                            const char *set, const struct locate_search *s,
+                            const struct pipe_testimony *t)
+{
+    char *line = NULL;
+    rt_status st = pipe_case_line(ctx, set, (uint32_t)s->truth, t, &line);
+    if (st == RT_OK && fprintf(file, "%s\n", line) < 0)
+        st = rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
+    rt_free(line);
+    return st;
+}
+
+/* Two cases per answer: what all locators say, and what is known from the text alone. */
 static rt_status write_evidence(struct locating *l, const char *path, const char *prefix)
 {
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->session->ctx;
-    char set[160];
+    char set[160], text[170];
     FILE *file = fopen(path, "a");
     snprintf(set, sizeof set, "%s%s", prefix, base_name(path));
+    snprintf(text, sizeof text, "%s/text", set);
     if (!file)
         return rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
     for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
         const struct locate_search *s = &l->list[i];
-        const struct pipe_testimony t = locate_testimony(s);
-        char *line = NULL;
+        const struct pipe_testimony all = locate_testimony(s);
+        const struct pipe_testimony read = { .step_count = s->step_count,
+                                             .check = &s->check,
+                                             .mend = all.mend,
+                                             .mend_sign = all.mend_sign,
+                                             .twin = -1 };
         if (s->truth < 0 || (uint32_t)s->truth >= s->step_count)
             continue;
-        st = pipe_case_line(ctx, set, (uint32_t)s->truth, &t, &line);
-        if (st == RT_OK && fprintf(file, "%s\n", line) < 0)
-            st = rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
-        rt_free(line);
+        st = write_case(ctx, file, path, set, s, &all);
+        if (st == RT_OK)
+            st = write_case(ctx, file, path, text, s, &read);
     }
     if (fclose(file) != 0 && st == RT_OK)
         st = rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);

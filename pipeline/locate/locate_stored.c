@@ -1,9 +1,10 @@
 /* pipeline/locate/locate_stored.c
- * Reads the wrong answers of a run, asks the check of its dialect, and writes what it
- * names as faults. */
+ * Reads the wrong answers of a run, asks the check of its dialect and what would mend them, and
+ * writes what these name as faults. */
 #include "pipeline/locate/locate_stored.h"
 
 #include "pipeline/locate/evidence.h"
+#include "pipeline/prompt/mend.h"
 #include "pipeline/prompt/prompt_format.h"
 #include "runtime/base/text_pool.h"
 #include "store/queries.h"
@@ -14,9 +15,7 @@
 struct finding {
     struct finding *next;
     const char *gen_id, *evidence; /* in the pool */
-    struct pipe_fault fault;
-    int32_t verdict; /* its step */
-    double verdict_confidence;
+    struct pipe_fault fault, mend, verdict;
 };
 
 struct locating_stored {
@@ -35,12 +34,15 @@ static rt_status take_answer(void *user, const struct store_wrong *a)
     struct locating_stored *l = user;
     struct finding *f = pipe_pool_take(l->ctx, &l->pool, 1, sizeof *f);
     struct pipe_checked c;
+    struct pipe_mended m;
     struct pipe_step steps[PIPE_STEPS_MAX];
-    struct pipe_fault verdict;
+    const uint32_t n = l->format->dialect->split(a->output, steps, PIPE_STEPS_MAX);
     l->format->dialect->check(l->format->dialect, a->question, a->output, &c);
-    const struct pipe_testimony t = { .step_count = l->format->dialect->split(
-                                          a->output, steps, PIPE_STEPS_MAX),
+    pipe_mend(l->ctx, a->question, a->output, steps, n, a->answer, &m);
+    const struct pipe_testimony t = { .step_count = n,
                                       .check = &c,
+                                      .mend = (uint32_t)(m.step + 1),
+                                      .mend_sign = m.sign != 0,
                                       .twin = -1 };
     if (f) {
         f->gen_id = pipe_pool_copy(l->ctx, &l->pool, a->gen_id, strlen(a->gen_id));
@@ -50,16 +52,22 @@ static rt_status take_answer(void *user, const struct store_wrong *a)
                                         .token = -1,
                                         .category = c.category,
                                         .confidence = pipe_probability(&t, c.step) };
-        pipe_verdict(&t, &f->fault, NULL, PIPE_CAT_NONE, &verdict);
-        f->verdict = verdict.step;
-        f->verdict_confidence = verdict.confidence;
+        f->mend = (struct pipe_fault){ .locator = "mend",
+                                       .step = m.step,
+                                       .token = -1,
+                                       .category = PIPE_CAT_METHOD_PROCEDURE,
+                                       .confidence = pipe_probability(&t, m.step),
+                                       .evidence = "{}" };
+        const bool by_mend = m.step >= 0 && m.step != c.step;
+        pipe_verdict(&t, &f->fault, NULL,
+                     by_mend ? PIPE_CAT_METHOD_PROCEDURE : PIPE_CAT_NONE, &f->verdict);
     }
     if (!f || !f->gen_id || !f->evidence)
         return rt_fail(l->ctx, RT_ERR_HOST_MEMORY, "no memory to locate");
     *l->last = f;
     l->last = &f->next;
     l->wrong++;
-    l->named += f->fault.step >= 0;
+    l->named += f->verdict.step >= 0;
     return RT_OK;
 }
 
@@ -67,7 +75,7 @@ static rt_status save(struct locating_stored *l)
 {
     rt_status st;
     char config[160];
-    snprintf(config, sizeof config, "{\"answers\":\"%s\",\"locators\":\"check\"}",
+    snprintf(config, sizeof config, "{\"answers\":\"%s\",\"locators\":\"check,mend\"}",
              l->run.run_id);
     struct store_run run = { .campaign_id =
                                  l->run.campaign_id[0] ? l->run.campaign_id : NULL,
@@ -81,13 +89,13 @@ static rt_status save(struct locating_stored *l)
     for (struct finding *f = l->first; f; f = f->next) {
         f->fault.evidence = f->evidence;
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->fault));
-        f->fault.locator = "verdict";
-        f->fault.step = f->verdict;
-        f->fault.confidence = f->verdict_confidence;
-        if (f->verdict < 0)
-            f->fault.category = PIPE_CAT_NONE;
-        f->fault.evidence = f->verdict < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
-        TRY(store_put_fault(l->store, run.id, f->gen_id, &f->fault));
+        if (f->mend.step >= 0)
+            TRY(store_put_fault(l->store, run.id, f->gen_id, &f->mend));
+        if (f->verdict.step < 0)
+            f->verdict.category = PIPE_CAT_NONE;
+        f->verdict.evidence =
+            f->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
+        TRY(store_put_fault(l->store, run.id, f->gen_id, &f->verdict));
     }
     TRY(store_run_close(l->store, run.id, "done", 0, NULL));
     TRY(store_commit(l->store));

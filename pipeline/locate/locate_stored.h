@@ -12,7 +12,7 @@ struct pipe_stored_faults {
     char segmenter[32];    /* of the steps that the faults name */
     uint32_t wrong, named; /* wrong answers, and those in which a step is named */
 };
-/* Writes faults `check` and `verdict` for every wrong answer of the newest eval run of that
+/* Writes faults `check`, `mend` (if it names a step) and `verdict` for every wrong answer of the newest eval run of that
  * id or label, without a step where none is named. RT_ERR_USAGE: there is no such run, or
  * nothing is known of its format's steps. The store is open for writing. */
 RT_CHECKED rt_status pipe_locate_stored(struct rt_ctx *ctx, struct store *store,

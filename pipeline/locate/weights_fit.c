@@ -18,9 +18,9 @@ enum { ROUNDS_MAX = 50 };
 
 const char *pipe_said_name(int locator)
 {
-    static const char *const names[PIPE_SAID] = { "check",     "rollout",  "twin",
-                                                  "judge",     "handover", "twin-back",
-                                                  "substitute" };
+    static const char *const names[PIPE_SAID] = { "check",      "rollout",  "twin",
+                                                  "judge",      "handover", "twin-back",
+                                                  "substitute", "mend" };
     return names[locator];
 }
 
@@ -47,11 +47,11 @@ rt_status pipe_case_line(struct rt_ctx *ctx, const char *set, uint32_t truth,
             json_array_append_new(one, json_real(signs[s]));
         json_array_append_new(steps, one);
     }
-    json_t *all = json_pack("{s:s, s:i, s:[i,i,i,i,i,i,i], s:o}", "set", set, "truth",
+    json_t *all = json_pack("{s:s, s:i, s:[i,i,i,i,i,i,i,i], s:o}", "set", set, "truth",
                             (int)truth, "said", (int)(t->check ? t->check->step : -1),
                             (int)(t->rollout ? t->rollout->step : -1), (int)t->twin,
                             (int)judged(t), (int)t->handover - 1, (int)t->twin_back - 1,
-                            (int)t->substitute - 1, "signs", steps);
+                            (int)t->substitute - 1, (int)t->mend - 1, "signs", steps);
     *out = all ? fmt_json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(all);
     return *out ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "evidence: no memory");
@@ -220,6 +220,13 @@ static void solve(struct system *m, double step[PIPE_SIGNS])
     }
 }
 
+/* Whether two sets are of the same answers: "demo" and "demo/text" are. */
+static bool same_answers(const char *a, const char *b)
+{
+    const size_t n = strcspn(a, "/");
+    return n == strcspn(b, "/") && strncmp(a, b, n) == 0;
+}
+
 rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
                            const char *but, double weights[PIPE_SIGNS])
 {
@@ -230,7 +237,7 @@ rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
         double step[PIPE_SIGNS], longest = 0;
         used = 0;
         for (uint32_t i = 0; i < cases->count; i++)
-            if (!but || strcmp(cases->items[i].set, but) != 0) {
+            if (!but || !same_answers(cases->items[i].set, but)) {
                 add_case(&cases->items[i], weights, &m);
                 used++;
             }

@@ -17,11 +17,12 @@ enum {
     PIPE_SAID_HANDOVER,
     PIPE_SAID_TWIN_BACK,
     PIPE_SAID_SUBSTITUTE,
+    PIPE_SAID_MEND,
     PIPE_SAID
 };
 
 /* One answer whose first faulty step is known, as a line of an evidence file:
- * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1],"signs":[[...],...]}, one list per step, in
+ * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1,-1],"signs":[[...],...]}, one list per step, in
  * the order of weights.def. */
 struct pipe_case {
     const char *set;
@@ -44,7 +45,7 @@ RT_CHECKED rt_status pipe_cases_read(struct rt_ctx *ctx, const char *path,
                                      struct pipe_cases *cases);
 void pipe_cases_deinit(struct pipe_cases *cases);
 
-/* Fits on all cases but those of set `but` (null: on all). */
+/* Fits on all cases but those of set `but` and its variants, "NAME/..." (null: on all). */
 RT_CHECKED rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
                                       const char *but, double weights[PIPE_SIGNS]);
 /* The step that weights name in a case, -1 below PIPE_VERDICT_LEAST. */

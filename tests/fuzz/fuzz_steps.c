@@ -2,6 +2,7 @@
 #include "pipeline/prompt/answer_turn.h"
 #include "pipeline/demo/format_demo.h"
 #include "pipeline/prompt/locate_check.h"
+#include "pipeline/prompt/mend.h"
 #include "pipeline/prompt/prompt_format.h"
 
 #include <stdlib.h>
@@ -26,6 +27,11 @@ static void check_formats(const char *text, size_t size)
         struct pipe_checked c;
         pipe_locate_check("Ana has 3 boxes with 4 pens in each.", text, steps, n, &c);
         if (c.step >= (int32_t)n)
+            abort();
+        struct pipe_mended m;
+        pipe_mend(&(struct rt_ctx){ 0 }, "Ana has 3 boxes with 4 pens in each.", text,
+                  steps, n, "12", &m);
+        if (m.step >= (int32_t)n || m.end > size)
             abort();
         for (size_t at = 0; at < size; at += 7)
             (void)pipe_turn_feed(f, &turn, text + at, size - at < 7 ? size - at : 7);

@@ -122,6 +122,8 @@ static void a_set_is_the_same_for_a_seed_and_reads_back(void **state)
         assert_int_equal(back.items[0].label, a.items[i].label);
         assert_string_equal(back.items[0].kind, a.items[i].kind);
         assert_int_equal(back.items[0].final, PIPE_FINAL_WRONG);
+        assert_true(back.items[0].answer[0] != '\0'); /* the right one */
+        assert_string_equal(back.items[0].answer, a.items[i].answer);
         pipe_labelled_deinit(&back);
         rt_free(line);
         rt_free(again);
