@@ -2,7 +2,6 @@
  * half-filled stores give a sensible page; the numbers in words are those of the rows; the
  * size has a bound that is told; time grows with the rows, not with their square. */
 #include "store/report/report.h"
-#include "store/report/html.h"
 #include "tests/support/files.h"
 
 #include <setjmp.h>
@@ -531,52 +530,6 @@ static void test_time(void **state)
         fail_msg("the time grows faster than the rows");
 }
 
-static void test_csp_hash(void **state)
-{
-    (void)state;
-    static const char *const nothing[] = { NULL }, *const abc[] = { "a", "bc", NULL };
-    char hash[HTML_CSP];
-    html_csp_hash(nothing, hash);
-    assert_string_equal(hash, "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='");
-    html_csp_hash(abc, hash);
-    assert_string_equal(hash, "'sha256-ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0='");
-}
-
-static void test_p_values(void **state)
-{
-    (void)state;
-    struct html h;
-    html_init(&h, &ctx);
-    html_p(&h, 1);
-    html_p(&h, 0.0123);
-    html_p(&h, 2.84e-16);
-    html_p(&h, 0.00099999);
-    html_p(&h, 0);
-    html_signed(&h, -0.04, 1);
-    html_signed(&h, 2.25, 2);
-    html_raw_text(&h, "");
-    assert_false(h.failed);
-    assert_string_equal(h.text, "p\xc2\xa0=\xc2\xa0"
-                                "1.000"
-                                "p\xc2\xa0=\xc2\xa0"
-                                "0.012"
-                                "p\xc2\xa0=\xc2\xa0"
-                                "2.8\xc2\xa0\xc3\x97\xc2\xa0"
-                                "10<sup>"
-                                "\xe2\x88\x92"
-                                "16</sup>"
-                                "p\xc2\xa0=\xc2\xa0"
-                                "1.0\xc2\xa0\xc3\x97\xc2\xa0"
-                                "10<sup>"
-                                "\xe2\x88\x92"
-                                "3</sup>"
-                                "p\xc2\xa0&lt;\xc2\xa0"
-                                "10<sup>\xe2\x88\x92"
-                                "99</sup>"
-                                "0.0+2.25");
-    html_deinit(&h);
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -594,11 +547,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_csp_hash), cmocka_unit_test(test_p_values),
-        cmocka_unit_test(test_numbers),  cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_hostile),  cmocka_unit_test(test_half_filled),
-        cmocka_unit_test(test_leak),     cmocka_unit_test(test_items_once),
-        cmocka_unit_test(test_size),     cmocka_unit_test(test_refused_stores),
+
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_half_filled),
+        cmocka_unit_test(test_leak),    cmocka_unit_test(test_items_once),
+        cmocka_unit_test(test_size),    cmocka_unit_test(test_refused_stores),
         cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
