@@ -98,8 +98,10 @@ static void fill_codes(const struct rt_op_operand *o, uint32_t *seed, uint32_t *
             words[i] = word & 0xbfbfbfbfu;
         else if (o->arg >> 8 == RT_FORM_TRITS) /* some of them halves */
             words[i] = (word & 0x83FF83FFu) | 0x1C001C00u;
-        else if (bits == 16) /* halves of about 0.12 to 0.25, either sign */
-            words[i] = (word & 0x83FF83FFu) | 0x30003000u;
+        else if (bits ==
+                 16) /* halves of about 0.12 to 0.25, either sign, some subnormal */
+            words[i] = (word & 0x83FF83FFu) |
+                       (i % 31 == 7 && o->arg >> 8 != RT_FORM_BF16 ? 0 : 0x30003000u);
         else
             words[i] = word;
     }

@@ -46,6 +46,8 @@ static bool serves_form(uint32_t kernel, const struct rt_op_shape *s)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const uint32_t form = k->form_offset ? RT_FORM_OFFSET : RT_FORM_ZERO;
+    if (k->converts && (s->bits != 16 || s->form == RT_FORM_BF16))
+        return false;
     if (k->bits == 0)
         return true;
     if (k->bits != s->bits || (k->bits != 32 && form != s->form))
@@ -92,6 +94,8 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
                (int)rank; /* at every number of rows, or rows would differ */
     if (strchr(k->paths, 't'))
         rank *= 2;
+    if (k->converts) /* just behind its like that is right everywhere: only the tune takes it */
+        return (int)rank;
     if (k->family == dev->base.plan.family)
         rank *= 4;
     return 1 + (int)rank;
