@@ -32,6 +32,14 @@ static rt_status list_own(struct locating *x, const struct locating *l)
     return st;
 }
 
+/* The steps up to that of the verdict; -1: it names none, or the last, behind which nothing
+ * is left to continue. */
+static int32_t after_verdict(const struct locate_search *s)
+{
+    const int32_t k = s->verdict.step;
+    return k >= 0 && (uint32_t)k + 1 < s->step_count ? k + 1 : -1;
+}
+
 rt_status locate_forced(struct locating *l, const struct pipe_variant *quant)
 {
     rt_status st;
@@ -52,7 +60,7 @@ rt_status locate_forced(struct locating *l, const struct pipe_variant *quant)
     TRY(locate_announce(&x, "forced"));
     TRY(locate_find_again(&x));
     for (uint32_t i = 0; i < l->count; i++)
-        kept[i] = l->list[i].verdict.step < 0 ? -1 : l->list[i].verdict.step + 1;
+        kept[i] = after_verdict(&l->list[i]);
     TRY(locate_continue_at(&x, kept, true));
     for (uint32_t i = 0; i < l->count; i++) {
         l->list[i].forced = kept[i] >= 0;
