@@ -361,8 +361,8 @@ static const struct cli_option train_options[] = {
     RESTORE_OPTIONS,
     { "recipe", "NAME", "as in restore: refine (default), adapter, dpo, a control ..." },
     { "dry-run", NULL,
-      "only print what training --quant takes on the device, by part (with --rank, "
-      "--tokens)" },
+      "only print what training an adapter on --quant takes on the device, by part "
+      "(with --recipe, --rank, --tokens)" },
     { "tokens", "N", "with --dry-run: tokens of a batch (default 1024)" },
     { NULL, NULL, NULL },
 };

@@ -59,8 +59,9 @@ rt_status cli_train_dry(struct cli *cli)
     struct part parts[PARTS];
     struct pipe_train_cost cost;
     struct rt_device *dev = NULL;
+    uint64_t seed;
     struct pipe_train_cost_options options = {
-        .recipe = pipe_restore_recipe_find(cli_value(cli, "recipe", "default")),
+        .recipe = pipe_restore_recipe_of_arm(cli_value(cli, "recipe", "refine"), &seed),
         .quant = cli_value(cli, "quant", NULL),
         .full = cli_value(cli, "full", NULL),
     };

@@ -31,6 +31,11 @@ static rt_status check_options(struct rt_ctx *ctx,
                        "train --dry-run: the recipe '%s' does not train the quantized "
                        "model; name another with --recipe",
                        o->recipe->name);
+    if (o->recipe->scales)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "train --dry-run: the recipe '%s' trains scales, and only what "
+                       "adapters take is counted; name one with --recipe (adapter, dpo)",
+                       o->recipe->name);
     if (o->recipe->loss == TRAIN_KL && !o->full)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "train --dry-run: the recipe '%s' has a teacher, and needs --full "

@@ -22,8 +22,8 @@ struct pipe_train_cost {
     uint64_t device; /* bytes that the device has free; 0: it does not say */
 };
 
-/* Reads headers only. RT_ERR_USAGE: a recipe that trains on the full model or not at all, or
- * KL without `full`. */
+/* Reads headers only. RT_ERR_USAGE: a recipe that trains scales, on the full model or not at
+ * all, or KL without `full`. */
 RT_CHECKED rt_status pipe_train_cost(struct rt_device *dev,
                                      const struct pipe_train_cost_options *options,
                                      struct pipe_train_cost *out);
