@@ -52,6 +52,10 @@ TABLE = [
     wide("four rows q4", "matmul_wide_4x64", Q4, 4, "FMA", None, 1, decode=32),
     Kernel("attention 128", "attention_tiled", "10=128", "key", 64, 1, 64, 256, {"mac": 8}, (20, None), 1),
     Kernel("attention 128 half", "attention_tiled_half", "10=128", "key", 64, 1, 64, 256, {"mac": 8}, (20, None), 1),
+    Kernel("matrix units q4", "spirv/matmul_f16", Q4 + ",11=0,14=64,15=16,16=16,17=16,18=S", "MMA",
+           128, 64, 64, 32, {"mac": 1, "stage": 1}, (14, 14), 0),
+    Kernel("int8 q4", "spirv/matmul_int8", Q4 + ",11=0,14=64", "dot", 128, 64, 64, 32,
+           {"mac": 1, "stage": 1}, (2.5, 2.3), 4),
 ]
 
 # ---- assembly: instructions, loops, classes ----

@@ -13,102 +13,169 @@
  * (this is what makes llama.cpp's quantized paths fast too); codes enter as they are, sums
  * of a block are whole numbers and exact. Blocks are added in order, so rows do not depend
  * on the batch. Weights of 2 to 8 bits, groups of 32 or more, or one a row.
+ * A sum of whole numbers has no order: words of four codes hold what a mask takes out of a
+ * word of the weight, and x is packed alike. A step of 32 inputs: an invocation unpacks 16
+ * weights, rounds TILE_N / 4 of x, and multiplies TILE_N / 8 rows by four outputs, of which
+ * it loads every word once (TILE_N / 4 + 8 loads of four words for 4 TILE_N dots).
  * Constants: lib/products.glsl.
  * Grid    (out_pad / TILE_M, rows / TILE_N).
- * Cost    2 rows out in FLOPs.
+ * Cost    2 rows out in FLOPs; bytes: the weight rows / TILE_N times, x out_pad / TILE_M
+ *         times, y once. 5 KiB of shared memory.
  * Twin    runtime/ref/ref_matmul.c, of activations rounded that way
  * Committed as shaders/spirv/matmul_int8.inc: bench/spirv.sh makes it. */
 
 #include "shaders/lib/products.glsl"
 
 const bool BYTES = BITS == 8;
-const float LOWER = BYTES ? 128.0 : 0.0;
-const bool MINIMUM = FORM == FORM_OFFSET_ || FORM == FORM_HALVES || FORM == FORM_K32;
+const int LOWER = BYTES ? 128 : 0;
+const int KIND = FORM & 255; /* how scales are stored */
+const bool MINIMUM = KIND == FORM_OFFSET_ || KIND == FORM_HALVES || KIND == FORM_K32;
+/* The zero is the same for all groups: it is taken off the whole sum. */
+const bool FIXED_ZERO = KIND > FORM_OFFSET_ && !MINIMUM && !GROUP_ZERO;
+const int FIXED = (FORM > 255 ? 0 : 1 << BITS - 1) - LOWER;
 
-shared int tile_w[TILE_M * 9];     /* [output][8 words of 4 codes], spread */
+const uint COLS = 4u, ACROSS = TILE_M / COLS, DOWN = THREADS / ACROSS; /* of invocations */
+const int ROWS = TILE_N_ / 8; /* rows of an invocation */
+
+shared ivec4 tile_w[2u * TILE_M];  /* [half][output]: 16 codes each */
+shared ivec4 tile_x[2u * TILE_N];  /* [half][row] */
 shared vec2 scale_w[TILE_M];       /* scale; zero or minimum */
-shared int tile_x[TILE_N * 9];     /* [row][8 words of 4 values], spread */
-shared vec2 scale_x[TILE_N];       /* scale; sum of the values */
-shared float part_x[TILE_N * 8];   /* greatest magnitudes */
+shared float most_x[2u * TILE_N];  /* greatest magnitude of a half */
+shared uvec2 of_x[2u * TILE_N];    /* [half][row]: scale (a float), sum of the values */
 
-/* Codes and scale of outputs `tile0` on, inputs k .. k + 31. */
-void stage_w(int id, int tile0, int k)
+/* Which four inputs of 32 are byte i of the words of a half. */
+uint inputs_of(uint half_, uint i) { return BYTES ? 4u * half_ + i : 2u * i + half_; }
+
+/* Words of the codes of a half. */
+ivec4 words_of(weight_run r, uint half_)
 {
-    const int k4 = int(p.in_pad) / 4;
-    for (int i = id; i < TILE_M * 8; i += THREADS) {
-        const int m = i % TILE_M, kk = i / TILE_M;
-        uvec4 q = code4(tile0 + m, k / 4 + kk, k4, BITS);
+    if (BYTES)
+        return ivec4((half_ == 0u ? r.low : r.next) ^ 0x80808080u);
+    if (BITS == 4 && FORM < 256)
+        return ivec4(r.low >> 4u * half_ & 0x0f0f0f0fu);
+    uvec4 words = uvec4(0u);
+    fast_skip(r, half_);
+    [[unroll]] for (int i = 0; i < 4; i++) {
+        uvec4 q = field(r.low, 2 * i * LOW_BITS, 0, LOW_BITS);
+        if (HIGH_BITS != 0)
+            q |= field(r.high, 2 * i * HIGH_BITS, LOW_BITS, HIGH_BITS);
         if (levels_of(FORM) != 0)
             q = uvec4(whole_levels(q, levels_of(FORM))) & 255u;
-        const uint word = q.x | q.y << 8 | q.z << 16 | q.w << 24;
-        tile_w[m * 9 + kk] = int(BYTES ? word ^ 0x80808080u : word);
+        words |= q << 8 * i;
     }
-    for (int m = id; m < TILE_M; m += THREADS)
-        scale_w[m] = scale2(tile0 + m, k / 4, k4, BITS, GROUP, FORM);
+    return ivec4(words);
 }
 
-/* Activations of rows `row0` on, rounded. */
-void stage_x(int id, int row0, int k)
+void stage_weight(fast_row w, uint j, uint col, uint half_)
 {
-    for (int i = id; i < TILE_N * 8; i += THREADS) {
-        const vec4 v = abs(x_at(row0 + i / 8, k + 4 * (i % 8)));
-        part_x[i] = max(max(v.x, v.y), max(v.z, v.w));
+    const weight_run r = fast_open(w, j);
+    tile_w[half_ * TILE_M + col] = words_of(r, half_);
+    if (half_ == 0u)
+        scale_w[col] = r.scale.xy;
+}
+
+/* Greatest magnitude of 16 inputs, which stay in v. */
+void open_x(uint from, uint row, uint half_, out vec4 v[4])
+{
+    [[unroll]] for (uint i = 0u; i < 4u; i++) v[i] = x[from + inputs_of(half_, i)];
+    const vec4 most = max(max(abs(v[0]), abs(v[1])), max(abs(v[2]), abs(v[3])));
+    most_x[half_ * TILE_N + row] = max(max(most.x, most.y), max(most.z, most.w));
+}
+
+/* These, rounded. The sum with 1.5 2^23 rounds to a whole number, ties to even, in the low
+ * bits of the float. */
+void stage_x(uint row, uint half_, vec4 v[4])
+{
+    const float scale = max(most_x[row], most_x[TILE_N + row]) / 127.0;
+    uvec4 words = uvec4(0u);
+    [[unroll]] for (int i = 0; i < 4; i++) {
+        precise vec4 whole = v[i] / scale;
+        whole += 12582912.0;
+        words |= (floatBitsToUint(whole) & 255u) << 8 * i;
     }
-    barrier();
-    for (int row = id; row < TILE_N; row += THREADS) {
-        float most = 0.0;
-        for (int i = 0; i < 8; i++)
-            most = max(most, part_x[8 * row + i]);
-        scale_x[row] = vec2(most / 127.0, 0.0);
+    if (!(scale > 0.0))
+        words = uvec4(0u);
+    int sum = 0;
+    [[unroll]] for (int c = 0; c < 4; c++) sum += dotPacked4x8EXT(int(words[c]), 0x01010101);
+    tile_x[half_ * TILE_N + row] = ivec4(words);
+    of_x[half_ * TILE_N + row] = uvec2(floatBitsToUint(scale), uint(sum));
+}
+
+float acc[ROWS][COLS];
+
+void multiply(uint col, uint row)
+{
+    ivec4 w[2 * COLS];
+    vec2 sw[COLS];
+    [[unroll]] for (uint c = 0u; c < COLS; c++) {
+        w[c] = tile_w[col + ACROSS * c];
+        w[COLS + c] = tile_w[TILE_M + col + ACROSS * c];
+        sw[c] = scale_w[col + ACROSS * c];
     }
-    barrier();
-    for (int i = id; i < TILE_N * 8; i += THREADS) {
-        const float scale = scale_x[i / 8].x;
-        const vec4 v = x_at(row0 + i / 8, k + 4 * (i % 8));
-        const ivec4 q = scale > 0.0 ? ivec4(roundEven(v / scale)) : ivec4(0);
-        const uvec4 w = uvec4(q) & 255u;
-        tile_x[i / 8 * 9 + i % 8] = int(w.x | w.y << 8 | w.z << 16 | w.w << 24);
-    }
-    barrier();
-    for (int row = id; row < TILE_N; row += THREADS) {
-        int sum = 0;
-        for (int i = 0; i < 8; i++)
-            sum += dotPacked4x8EXT(tile_x[row * 9 + i], 0x01010101);
-        scale_x[row].y = float(sum);
+    [[unroll]] for (int r = 0; r < ROWS; r++) {
+        const uint at = row + DOWN * r;
+        const ivec4 low = tile_x[at], high = tile_x[TILE_N + at];
+        const float sx = uintBitsToFloat(of_x[at].x);
+        const int taken = int(of_x[at].y + of_x[TILE_N + at].y);
+        [[unroll]] for (uint c = 0u; c < COLS; c++) {
+            int sum = FIXED_ZERO ? -FIXED * taken : 0;
+            [[unroll]] for (int i = 0; i < 4; i++) sum += dotPacked4x8EXT(w[c][i], low[i]);
+            [[unroll]] for (int i = 0; i < 4; i++) sum += dotPacked4x8EXT(w[COLS + c][i], high[i]);
+            const float all = float(taken);
+            float v = float(sum);
+            if (MINIMUM)
+                v = fma(sw[c].x, v + float(LOWER) * all, sw[c].y * all);
+            else
+                v = sw[c].x * (FIXED_ZERO ? v : v - (sw[c].y - float(LOWER)) * all);
+            acc[r][c] = fma(sx, v, acc[r][c]);
+        }
     }
 }
 
-/* An invocation has outputs id % 64 of rows id / 64, + 2, + 4 ... */
-const int ROWS = TILE_N / 2;
-float acc[ROWS];
+/* Four numbers of the adapter at once, so that acc stays in registers. */
+void add_adapter(uint m0, uint row0)
+{
+    const uint part = adapter_part(), r4 = p.rank / 4u;
+    for (uint k = 0u; k < r4; k++) {
+        vec4 w[COLS];
+        [[unroll]] for (uint c = 0u; c < COLS; c++) {
+            const uint m = m0 + ACROSS * c;
+            w[c] = b[(m / 8u * r4 + k) * 8u + m % 8u];
+        }
+        [[unroll]] for (int r = 0; r < ROWS; r++) {
+            const vec4 a = u[(row0 + DOWN * r) * p.ldu / 4u + part * r4 + k];
+            [[unroll]] for (uint c = 0u; c < COLS; c++)
+                [[unroll]] for (int e = 0; e < 4; e++) acc[r][c] = fma(a[e], w[c][e], acc[r][c]);
+        }
+    }
+}
 
 void main()
 {
-    const int id = int(gl_LocalInvocationIndex), m = id % TILE_M, half_ = id / TILE_M;
-    const int tile0 = int(gl_WorkGroupID.x) * TILE_M, row0 = int(gl_WorkGroupID.y) * TILE_N;
-    for (int i = 0; i < ROWS; i++)
-        acc[i] = 0.0;
-    for (int k = 0; k < int(p.in_pad); k += STEP) {
+    const uint id = gl_LocalInvocationIndex;
+    const uint tile0 = gl_WorkGroupID.x * TILE_M, row0 = gl_WorkGroupID.y * TILE_N;
+    const uint w_col = id % TILE_M, w_half = id / TILE_M, x_row = id / 2u, x_half = id % 2u;
+    const uint col = id % ACROSS, row = id / ACROSS;
+    const bool has_x = 2u * TILE_N >= THREADS || x_row < TILE_N;
+    const uint x0 = ((row0 + x_row) * p.ldx + p.offx) / 4u;
+    const fast_row w = fast_row_of(tile0 + w_col, p.in_pad / 4u);
+    [[unroll]] for (int r = 0; r < ROWS; r++)
+        [[unroll]] for (uint c = 0u; c < COLS; c++) acc[r][c] = 0.0;
+    for (uint k = 0u; k < p.in_pad; k += STEP) {
+        vec4 v[4];
         barrier(); /* the last step has been read */
-        stage_w(id, tile0, k);
-        stage_x(id, row0, k);
+        stage_weight(w, k / STEP, w_col, w_half);
+        if (has_x)
+            open_x(x0 + k / 4u, x_row, x_half, v);
         barrier();
-        int w[8];
-        for (int i = 0; i < 8; i++)
-            w[i] = tile_w[m * 9 + i];
-        const vec2 sw = scale_w[m];
-        for (int r = 0; r < ROWS; r++) {
-            const int row = 2 * r + half_;
-            int sum = 0;
-            for (int i = 0; i < 8; i++)
-                sum += dotPacked4x8EXT(w[i], tile_x[row * 9 + i]);
-            const vec2 sx = scale_x[row];
-            const float v = MINIMUM
-                                ? fma(sw.x, float(sum) + LOWER * sx.y, sw.y * sx.y)
-                                : sw.x * (float(sum) - (sw.y - LOWER) * sx.y);
-            acc[r] = fma(sx.x, v, acc[r]);
-        }
+        if (has_x)
+            stage_x(x_row, x_half, v);
+        barrier();
+        multiply(col, row);
     }
-    for (int r = 0; r < ROWS; r++)
-        finish(row0 + 2 * r + half_, tile0 + m, acc[r]);
+    if ((FLAGS & int(MATMUL_LORA)) != 0)
+        add_adapter(tile0 + col, row0 + row);
+    [[unroll]] for (int r = 0; r < ROWS; r++)
+        [[unroll]] for (uint c = 0u; c < COLS; c++)
+            put(row0 + row + DOWN * r, tile0 + col + ACROSS * c, acc[r][c]);
 }
