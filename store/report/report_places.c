@@ -4,9 +4,9 @@
  * same answers beside them. */
 #include "store/report/report_impl.h"
 
-/* A metric of run r that has no steps; NULL where it was not measured. */
-#define VALUE(name)                                                           \
-    "(SELECT m.value FROM metric m WHERE m.run_id=r.run_id AND m.step=0 AND " \
+/* One more column: a metric of run r that has no steps; NULL where it was not measured. */
+#define NUMBER(name)                                                            \
+    ", (SELECT m.value FROM metric m WHERE m.run_id=r.run_id AND m.step=0 AND " \
     "m.name='" name "')"
 
 enum { FIRST = 2, SHARES = 6, RANDOM = FIRST + 2 * SHARES };
@@ -46,6 +46,20 @@ static rt_status put_row(void *user, const struct store_row *row)
     return RT_OK;
 }
 
+static const char places[] =
+    "SELECT coalesce(b.split,''), coalesce(v.label,'')" NUMBER("takeover_earlier")
+        NUMBER("takeover_earlier_asked") NUMBER("takeover_at") NUMBER("takeover_at_asked")
+            NUMBER("takeover_later") NUMBER("takeover_later_asked") NUMBER("forced_full")
+                NUMBER("forced_asked") NUMBER("forced_quant") NUMBER("forced_asked")
+                    NUMBER("early") NUMBER("placed") NUMBER("takeover_chance")
+                        NUMBER("early_chance") " FROM run r LEFT JOIN variant v "
+                                               "USING(variant_id) LEFT JOIN benchmark b "
+                                               "USING(benchmark_id) WHERE " OF_CAMPAIGN
+                                               " AND r.kind='locate' AND EXISTS(SELECT 1 "
+                                               "FROM metric m WHERE m.run_id=r.run_id "
+                                               "AND m.name='takeover_later_asked') "
+                                               "ORDER BY r.started_ms, r.run_id";
+
 rt_status report_places(struct report *r)
 {
     struct html *h = &r->h;
@@ -59,26 +73,7 @@ rt_status report_places(struct report *r)
            "class=\"n\">given to quant</th><th class=\"n\">fault in the first half</th>"
            "<th class=\"n\">take-over before a random step</th><th class=\"n\">random "
            "step in the first half</th></tr>\n");
-    const rt_status st =
-        store_query(
-            r->store,
-            "SELECT coalesce(b.split,''), coalesce(v.label,''), " VALUE(
-                "takeover_"
-                "earlier") ","
-                           " " VALUE("takeover_earlier_asked") ", " VALUE("takeover_at") ", " VALUE("takeover_at_asked") ", " VALUE("takeover_later") ", " VALUE("takeover_later_asked") ", " VALUE(
-                               "forced_full") ", " VALUE("forced_asked") ", " VALUE("forc"
-                                                                                    "ed_"
-                                                                                    "quan"
-                                                                                    "t") ", " VALUE("for"
-                                                                                                    "ced"
-                                                                                                    "_as"
-                                                                                                    "ke"
-                                                                                                    "d") ", " VALUE("early") ", " VALUE("placed") ", " VALUE("takeover_chance") ", " VALUE("early_chance") " FROM run r LEFT JOIN variant v USING(variant_id) LEFT JOIN benchmark b "
-                                                                                                                                                                                                           "USING(benchmark_id) WHERE " OF_CAMPAIGN
-                                                                                                                                                                                                           " AND r.kind='locate' AND EXISTS(SELECT "
-                                                                                                                                                                                                           "1 FROM metric m WHERE m.run_id=r.run_id AND m.name='takeover_later_asked') "
-                                                                                                                                                                                                           "ORDER BY r.started_ms, r.run_id",
-            args, put_row, r);
+    const rt_status st = store_query(r->store, places, args, put_row, r);
     report_table_close(h);
     html_raw_text(
         h, "<p class=\"sub\">If the fault is where it is said to be, full rescues the "
