@@ -93,12 +93,14 @@ static struct pipe_blame_part *add_part(struct blaming *b, enum pipe_blame_level
 /* The group that holds a matrix, and its place there. */
 static enum model_group group_of(const struct blaming *b, uint32_t module, uint32_t *part)
 {
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        for (*part = 0; *part < b->shape[g].parts; ++*part)
-            if ((uint32_t)b->shape[g].module[*part] == module)
-                return (enum model_group)g;
-    assert(!"a module of no group");
-    return MODEL_QKV;
+    int g = 0;
+    for (*part = 0; (uint32_t)b->shape[g].module[*part] != module;)
+        if (++*part == b->shape[g].parts) {
+            *part = 0;
+            g++;
+            assert(g < MODEL_GROUP_COUNT); /* each module is in one */
+        }
+    return (enum model_group)g;
 }
 
 /* ---- one measurement ---- */
@@ -398,11 +400,15 @@ fail:
 static rt_status measure_all(struct blaming *b)
 {
     rt_status st;
+    bool done;
     TRY(open_run(b));
     TRY(find_base(b));
     TRY(measure_parts(b));
-    if (!b->begun)
+    TRY(store_run_is_done(b->session->store, b->run_id, &done));
+    if (!b->begun && done)
         return RT_OK;
+    if (!b->begun) /* killed between the last part and the end of the run */
+        TRY(pipe_work_begin(b->session, b->run_id));
     TRY(store_begin(b->session->store));
     TRY(pipe_work_commit(b->session));
 

@@ -280,25 +280,34 @@ static void fill_decoding(struct rt_engine *e, struct step *step)
 }
 
 /* Decoding rows first, then as much as fits of prompts and forced tokens. */
+static void fill_step(struct rt_engine *e, struct step *step)
+{
+    fill_decoding(e, step);
+    for (uint32_t at = 0; at < e->active && step->rows < e->options.rows_max; at++) {
+        const uint32_t slot = e->order[at];
+        struct slot *s = &e->slots[slot];
+        if (s->pages == 0 || s->step_rows != 0)
+            continue;
+        while (s->done < engine_known(s) && step->rows < e->options.rows_max &&
+               has_role(e, s, step)) {
+            e->stats.rows_shared += share(e, slot);
+            if (has_role(e, s, step))
+                fill_row(e, slot, step);
+        }
+        if (s->step_rows && s->done == engine_known(s))
+            want_head(e, s, step);
+    }
+}
+
 struct step engine_schedule(struct rt_engine *e)
 {
     struct step step = { 0 };
     settle(e);
     step.may_round = e->options.round_prompts && has_prompt(e);
-    fill_decoding(e, &step);
-    for (uint32_t at = 0; at < e->active && step.rows < e->options.rows_max; at++) {
-        const uint32_t slot = e->order[at];
-        struct slot *s = &e->slots[slot];
-        if (s->pages == 0 || s->step_rows != 0)
-            continue;
-        while (s->done < engine_known(s) && step.rows < e->options.rows_max &&
-               has_role(e, s, &step)) {
-            e->stats.rows_shared += share(e, slot);
-            if (has_role(e, s, &step))
-                fill_row(e, slot, &step);
-        }
-        if (s->step_rows && s->done == engine_known(s))
-            want_head(e, s, &step);
+    fill_step(e, &step);
+    if (step.rows == 0 && step.may_round) { /* all that was left of prompts was shared */
+        step.may_round = false;
+        fill_step(e, &step);
     }
     return step;
 }

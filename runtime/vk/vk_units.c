@@ -77,6 +77,19 @@ fail:
     return st;
 }
 
+/* All of them. *right is false too where the driver cannot make a kernel or loses the device
+ * under it, which is then the status. */
+static rt_status check_all(struct vk_device *dev, bool *right)
+{
+    rt_status st = RT_OK;
+    for (size_t i = 0; i < RT_COUNT(tried) && *right && st == RT_OK; i++) {
+        st = check_one(dev, &tried[i], right);
+        if (st == RT_ERR_NO_DEVICE || st == RT_ERR_DEVICE_LOST)
+            *right = false;
+    }
+    return st;
+}
+
 rt_status vk_units_settle(struct vk_device *dev)
 {
     rt_status st = RT_OK;
@@ -87,8 +100,9 @@ rt_status vk_units_settle(struct vk_device *dev)
         return RT_OK;
     name_file(dev, path, head);
     if (!is_kept(path, head, &right)) {
-        for (size_t i = 0; i < RT_COUNT(tried) && right; i++)
-            TRY(check_one(dev, &tried[i], &right));
+        st = check_all(dev, &right);
+        if (st != RT_OK && right)
+            return st;
         const int n =
             snprintf(line, sizeof line, "%s%s\n", head, right ? "right" : "wrong");
         if (path[0])
@@ -101,7 +115,5 @@ rt_status vk_units_settle(struct vk_device *dev)
                "products stay f32",
                dev->base.info.name, dev->base.info.driver);
     }
-
-fail:
-    return st;
+    return st == RT_ERR_DEVICE_LOST ? st : RT_OK; /* run again, it goes without them */
 }
