@@ -41,9 +41,12 @@ static void print_table(const struct pipe_blame *b)
            "less", "+-", "share");
     for (uint32_t i = 0; i < b->count; i++) {
         const struct pipe_blame_part *p = &b->parts[i];
-        printf("%-7s %-34s %10.6f %10.6f %10.6f %6.1f %%\n",
-               pipe_blame_level_name(p->level), p->name, p->kl, p->gain,
-               1.96 * p->gain_error, 100 * share(b, p));
+        printf("%-7s %-34s %10.6f %10.6f %10.6f", pipe_blame_level_name(p->level),
+               p->name, p->kl, p->gain, 1.96 * p->gain_error);
+        if (b->kl > 0)
+            printf(" %6.1f %%\n", 100 * share(b, p));
+        else /* nothing was lost */
+            printf(" %8s\n", "-");
     }
 }
 

@@ -37,8 +37,8 @@ RT_CHECKED rt_status restore_make_items(struct training *t);
 void restore_checkpoint_path(const struct training *t, uint32_t k, char path[560]);
 /* Loads the copy of quant whose scales are trained. */
 RT_CHECKED rt_status restore_open_scales(struct training *t);
-/* Whether the pass that ended after `k` updates with this validation accuracy is the one
- * to keep; its checkpoint is written next. */
+/* Notes the pass that ended after `k` updates with this validation accuracy as the one to
+ * keep, if it is; its checkpoint is written next. */
 void restore_keep_scales(struct training *t, uint32_t k, double accuracy);
 /* Quantizes full to the grid of quant by GPTQ, the chosen items being the calibration
  * text. */
