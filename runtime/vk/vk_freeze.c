@@ -25,20 +25,30 @@ enum {
     OP_SPEC_CONSTANT_OP = 52,
     OP_DECORATE = 71,
 
+    OP_S_NEGATE = 126,
     OP_I_ADD = 128,
     OP_I_SUB = 130,
     OP_I_MUL = 132,
+    OP_U_DIV = 134,
     OP_S_DIV = 135,
+    OP_U_MOD = 137,
+    OP_S_MOD = 139,
     OP_LOGICAL_OR = 166,
     OP_LOGICAL_AND = 167,
     OP_LOGICAL_NOT = 168,
     OP_SELECT = 169,
     OP_I_EQUAL = 170,
     OP_I_NOT_EQUAL = 171,
+    OP_U_GREATER = 172,
     OP_S_GREATER = 173,
+    OP_U_GREATER_EQUAL = 174,
     OP_S_GREATER_EQUAL = 175,
+    OP_U_LESS = 176,
     OP_S_LESS = 177,
+    OP_U_LESS_EQUAL = 178,
     OP_S_LESS_EQUAL = 179,
+    OP_SHIFT_RIGHT_LOGICAL = 194,
+    OP_SHIFT_LEFT = 196,
     OP_BITWISE_OR = 197,
     OP_BITWISE_AND = 199,
 };
@@ -103,14 +113,26 @@ static bool compare(uint32_t op, int32_t a, int32_t b, uint32_t *result)
     case OP_I_NOT_EQUAL:
         *result = a != b;
         return true;
+    case OP_U_GREATER:
+        *result = (uint32_t)a > (uint32_t)b;
+        return true;
     case OP_S_GREATER:
         *result = a > b;
+        return true;
+    case OP_U_GREATER_EQUAL:
+        *result = (uint32_t)a >= (uint32_t)b;
         return true;
     case OP_S_GREATER_EQUAL:
         *result = a >= b;
         return true;
+    case OP_U_LESS:
+        *result = (uint32_t)a < (uint32_t)b;
+        return true;
     case OP_S_LESS:
         *result = a < b;
+        return true;
+    case OP_U_LESS_EQUAL:
+        *result = (uint32_t)a <= (uint32_t)b;
         return true;
     case OP_S_LESS_EQUAL:
         *result = a <= b;
@@ -132,10 +154,31 @@ static bool compute(uint32_t op, uint32_t a, uint32_t b, uint32_t *result)
     case OP_I_MUL:
         *result = a * b;
         return true;
+    case OP_U_DIV:
+        if (b == 0)
+            return false;
+        *result = a / b;
+        return true;
+    case OP_U_MOD:
+        if (b == 0)
+            return false;
+        *result = a % b;
+        return true;
+    case OP_S_MOD:
+        if (b == 0 || (int32_t)a < 0 || (int32_t)b < 0)
+            return false; /* as below */
+        *result = a % b;
+        return true;
     case OP_S_DIV:
         if (b == 0 || (int32_t)a < 0 || (int32_t)b < 0)
             return false; /* no kernel divides these */
         *result = a / b;
+        return true;
+    case OP_SHIFT_RIGHT_LOGICAL:
+    case OP_SHIFT_LEFT:
+        if (b >= 32)
+            return false;
+        *result = op == OP_SHIFT_LEFT ? a << b : a >> b;
         return true;
     case OP_BITWISE_OR:
     case OP_LOGICAL_OR:
@@ -171,6 +214,10 @@ static bool fold(const struct freezer *f, const uint32_t *w, uint32_t count,
     }
     if (op == OP_LOGICAL_NOT && operands == 1) {
         *result = !v[0];
+        return true;
+    }
+    if (op == OP_S_NEGATE && operands == 1) {
+        *result = 0u - v[0];
         return true;
     }
     return operands == 2 && compute(op, v[0], v[1], result);

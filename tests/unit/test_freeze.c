@@ -113,18 +113,28 @@ static void operations_are_computed(void **state)
         { 128, 7, 2, INT, 9 },
         { 130, 2, 7, INT, (uint32_t)-5 },
         { 132, 7, 2, INT, 14 },
+        { 134, 7, 2, INT, 3 },
+        { 134, (uint32_t)-2, 2, INT, 0x7fffffff },
         { 135, 7, 2, INT, 3 },
+        { 137, 7, 4, INT, 3 },
+        { 139, 7, 4, INT, 3 },
         { 166, 0, 1, BOOL, 1 },
         { 167, 0, 1, BOOL, 0 },
         { 170, 7, 7, BOOL, 1 },
         { 170, 7, 2, BOOL, 0 },
         { 171, 7, 2, BOOL, 1 },
+        { 172, (uint32_t)-7, 2, BOOL, 1 },
         { 173, 2, 7, BOOL, 0 },
         { 173, 2, (uint32_t)-7, BOOL, 1 },
+        { 174, 7, 7, BOOL, 1 },
         { 175, 7, 7, BOOL, 1 },
         { 175, (uint32_t)-1, 0, BOOL, 0 },
+        { 176, 2, (uint32_t)-7, BOOL, 1 },
         { 177, 2, 7, BOOL, 1 },
+        { 178, 7, 2, BOOL, 0 },
         { 179, 7, 2, BOOL, 0 },
+        { 194, 0x80000000u, 3, INT, 0x10000000 },
+        { 196, 5, 2, INT, 20 },
         { 197, 5, 2, INT, 7 },
         { 199, 5, 4, INT, 4 },
     };
@@ -205,8 +215,8 @@ static void no_kernel_keeps_one(void **state)
 {
     (void)state;
     static const uint32_t values[][VK_SPEC_MAX] = {
-        { 64, 0, 2, 0, 64, 16, 16, 16, 16 },
-        { 32, 5, 4, 5, 64, 64, 16, 16, 16 },
+        { 64, 0, 2, 0, 64, 16, 16, 16, 4 }, /* of 4 subgroups */
+        { 32, 5, 4, 5, 64, 16, 16, 16, 2 },
     };
     uint32_t shorter = 0;
     for (uint32_t k = 0; k < vk_kernel_count; k++)
