@@ -3,7 +3,7 @@
 #ifndef PIPELINE_RESTORE_RESTORE_IMPL_H
 #define PIPELINE_RESTORE_RESTORE_IMPL_H
 
-#include "pipeline/restore/grid.h"
+#include "pipeline/restore/restore_grid.h"
 #include "pipeline/restore/restore.h"
 #include "pipeline/restore/training.h"
 #include "pipeline/run/calibration.h"

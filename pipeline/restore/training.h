@@ -4,7 +4,7 @@
 #define PIPELINE_RESTORE_TRAINING_H
 
 #include "pipeline/locate/locate.h"
-#include "pipeline/restore/grid.h"
+#include "pipeline/restore/restore_grid.h"
 #include "runtime/train/train.h"
 
 enum pipe_item_source {

@@ -1,6 +1,6 @@
 /* The plain models that a repair is held against: quantizer and symmetry stay, one thing
  * changes, and their bits are those that the quantizer writes. */
-#include "pipeline/restore/grid.h"
+#include "pipeline/restore/restore_grid.h"
 #include "pipeline/restore/training.h"
 #include "tests/support/devices.h"
 

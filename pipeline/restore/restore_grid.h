@@ -1,4 +1,4 @@
-/* pipeline/restore/grid.h
+/* pipeline/restore/restore_grid.h
  * What a plainly quantized model is made with: quantizer and grid. The controls of a repair
  * keep quantizer and symmetry of the model that is repaired, and change one thing. */
 #ifndef PIPELINE_RESTORE_GRID_H

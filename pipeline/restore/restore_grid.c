@@ -1,6 +1,6 @@
-/* pipeline/restore/grid.c
+/* pipeline/restore/restore_grid.c
  * The neighbours of a grid, and what models on it weigh. */
-#include "pipeline/restore/grid.h"
+#include "pipeline/restore/restore_grid.h"
 
 #include "runtime/format/peft.h"
 
