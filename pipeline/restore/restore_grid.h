@@ -1,8 +1,8 @@
 /* pipeline/restore/restore_grid.h
  * What a plainly quantized model is made with: quantizer and grid. The controls of a repair
  * keep quantizer and symmetry of the model that is repaired, and change one thing. */
-#ifndef PIPELINE_RESTORE_GRID_H
-#define PIPELINE_RESTORE_GRID_H
+#ifndef PIPELINE_RESTORE_RESTORE_GRID_H
+#define PIPELINE_RESTORE_RESTORE_GRID_H
 
 #include "runtime/format/model_config.h"
 
