@@ -142,6 +142,16 @@ static bool compare(uint32_t op, int32_t a, int32_t b, uint32_t *result)
     }
 }
 
+/* Division by 0, and of what is below 0, is left: no kernel does that. */
+static bool divide(uint32_t op, uint32_t a, uint32_t b, uint32_t *result)
+{
+    const bool is_signed = op == OP_S_DIV || op == OP_S_MOD;
+    if (b == 0 || (is_signed && ((int32_t)a < 0 || (int32_t)b < 0)))
+        return false;
+    *result = op == OP_U_DIV || op == OP_S_DIV ? a / b : a % b;
+    return true;
+}
+
 static bool compute(uint32_t op, uint32_t a, uint32_t b, uint32_t *result)
 {
     switch (op) {
@@ -155,31 +165,16 @@ static bool compute(uint32_t op, uint32_t a, uint32_t b, uint32_t *result)
         *result = a * b;
         return true;
     case OP_U_DIV:
-        if (b == 0)
-            return false;
-        *result = a / b;
-        return true;
-    case OP_U_MOD:
-        if (b == 0)
-            return false;
-        *result = a % b;
-        return true;
-    case OP_S_MOD:
-        if (b == 0 || (int32_t)a < 0 || (int32_t)b < 0)
-            return false; /* as below */
-        *result = a % b;
-        return true;
     case OP_S_DIV:
-        if (b == 0 || (int32_t)a < 0 || (int32_t)b < 0)
-            return false; /* no kernel divides these */
-        *result = a / b;
-        return true;
+    case OP_U_MOD:
+    case OP_S_MOD:
+        return divide(op, a, b, result);
     case OP_SHIFT_RIGHT_LOGICAL:
+        *result = a >> (b & 31);
+        return b < 32;
     case OP_SHIFT_LEFT:
-        if (b >= 32)
-            return false;
-        *result = op == OP_SHIFT_LEFT ? a << b : a >> b;
-        return true;
+        *result = a << (b & 31);
+        return b < 32;
     case OP_BITWISE_OR:
     case OP_LOGICAL_OR:
         *result = a | b;
