@@ -194,6 +194,11 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
 bool vk_is_matmul(enum rt_op op);
 /* What a matmul is computed in, by its role; `push` is struct matmul_push. */
 enum rt_products vk_matmul_products(const struct rt_plan *plan, const void *push);
+/* Whether a kernel's products are those, or f32, which every role has. */
+bool vk_matmul_serves_role(const struct rt_plan *plan, uint32_t kernel, const void *push);
+
+/* Names of files in the cache folder: the device's UUID in hexadecimal. */
+void vk_uuid_text(const struct vk_device *dev, char out[33]);
 
 /* vk_units.c */
 /* Whether the kernels for matrix units are right on this device: tried once for a device,

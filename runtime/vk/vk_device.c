@@ -256,6 +256,12 @@ static const struct rt_device_vtable vtable = {
     .wait = vk_wait,
 };
 
+void vk_uuid_text(const struct vk_device *dev, char out[33])
+{
+    for (int i = 0; i < 16; i++)
+        snprintf(out + 2 * i, 3, "%02x", dev->base.info.facts.device_uuid[i]);
+}
+
 /* FNV-1a over names and code of all kernels: another build may round otherwise. */
 static uint32_t hash_kernels(void)
 {

@@ -22,6 +22,12 @@ enum rt_products vk_matmul_products(const struct rt_plan *plan, const void *push
     return p->flags & RT_MATMUL_MAY_ROUND ? plan->rounded : plan->products;
 }
 
+bool vk_matmul_serves_role(const struct rt_plan *plan, uint32_t kernel, const void *push)
+{
+    const enum rt_products products = vk_kernel_table[kernel].products;
+    return products == RT_PRODUCTS_F32 || products == vk_matmul_products(plan, push);
+}
+
 static struct rt_op_shape shape_of(enum rt_op op, const void *push)
 {
     return rt_op_rows[op]->shape(push);
@@ -76,10 +82,8 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
         return 0;
     /* Each family has a kernel for every shape; the other's tiles would spill (lanes
      * tiles on a GPU) or crawl (barriers on a software device). */
-    if (!vk_kernel_in_plan(&dev->base.plan, kernel))
-        return 0;
-    if (k->products != RT_PRODUCTS_F32 &&
-        k->products != vk_matmul_products(&dev->base.plan, push))
+    if (!vk_kernel_in_plan(&dev->base.plan, kernel) ||
+        !vk_matmul_serves_role(&dev->base.plan, kernel, push))
         return 0;
     const struct rt_op_shape s = shape_of(op, push);
     uint32_t tile_rows, step;

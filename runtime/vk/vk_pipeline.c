@@ -201,8 +201,7 @@ enum { CACHE_BYTES_MAX = 256 << 20 };
 static void cache_path(const struct vk_device *dev, char *path, size_t size)
 {
     char uuid[33];
-    for (int i = 0; i < 16; i++)
-        snprintf(uuid + 2 * i, 3, "%02x", dev->base.info.facts.device_uuid[i]);
+    vk_uuid_text(dev, uuid);
     snprintf(path, size, "%s/pipelines-%s-%08x", dev->cache_dir, uuid,
              dev->base.info.facts.driver_version);
 }

@@ -5,18 +5,10 @@
 
 #include <string.h>
 
-/* Kernels of rounded products are for plans that have them, */
+/* Kernels of rounded products are for plans that have them. */
 static bool serves_products(const struct rt_plan *plan, const struct vk_kernel_info *k)
 {
     return k->products == RT_PRODUCTS_F32 || rt_plan_uses(plan, k->products);
-}
-
-/* and for rows whose role allows them. */
-static bool serves_role(const struct rt_plan *plan, const struct vk_kernel_info *k,
-                        const void *push)
-{
-    return k->products == RT_PRODUCTS_F32 ||
-           vk_matmul_products(plan, push) == k->products;
 }
 
 bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
@@ -37,7 +29,7 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_plan *plan = &dev->base.plan;
     const uint32_t halves = rt_op_needs_of(k->op, push).halves;
-    if (!serves_role(plan, k, push) || k->width > plan->lanes_max)
+    if (!vk_matmul_serves_role(plan, kernel, push) || k->width > plan->lanes_max)
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
         /* Texels of halves are half as large: a view reaches half as far. */

@@ -90,8 +90,7 @@ rt_status vk_tune_create(struct vk_device *dev, struct vk_tune **out)
     tune->dev = dev;
     const struct rt_facts *facts = &dev->base.info.facts;
     char uuid[33];
-    for (int i = 0; i < 16; i++)
-        snprintf(uuid + 2 * i, 3, "%02x", facts->device_uuid[i]);
+    vk_uuid_text(dev, uuid);
     const struct rt_plan *plan = &dev->base.plan;
     const char *rounded = plan->rounded != plan->products ? "-auto" : "";
     snprintf(tune->head, sizeof tune->head,

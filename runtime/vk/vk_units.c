@@ -25,8 +25,7 @@ static void name_file(const struct vk_device *dev, char path[1024], char head[16
 {
     char uuid[33];
     const struct rt_facts *facts = &dev->base.info.facts;
-    for (int i = 0; i < 16; i++)
-        snprintf(uuid + 2 * i, 3, "%02x", facts->device_uuid[i]);
+    vk_uuid_text(dev, uuid);
     path[0] = '\0';
     snprintf(head, 160, "faultline-units 1 device %s driver %u %08x kernels %08x ", uuid,
              facts->driver_id, facts->driver_version, dev->base.info.kernels);
