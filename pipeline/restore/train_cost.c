@@ -9,11 +9,8 @@ static rt_status size_of(struct rt_device *dev, const char *folder,
 {
     rt_status st;
     struct fmt_model *file = NULL;
-    struct rt_ctx *ctx = rt_device_ctx(dev);
-    TRY(fmt_model_open(ctx, folder, &file));
-    fmt_model_widen(file, rt_device_plan(dev)->wide_weights);
-    fmt_model_float_inputs(file, rt_device_plan(dev)->float_inputs);
-    TRY(rt_model_size(ctx, file, out));
+    TRY(rt_model_file_open(dev, folder, &file));
+    TRY(rt_model_size(rt_device_ctx(dev), file, out));
 
 fail:
     fmt_model_close(&file);

@@ -90,19 +90,6 @@ static struct pipe_blame_part *add_part(struct blaming *b, enum pipe_blame_level
     return p;
 }
 
-/* The group that holds a matrix, and its place there. */
-static enum model_group group_of(const struct blaming *b, uint32_t module, uint32_t *part)
-{
-    int g = 0;
-    for (*part = 0; (uint32_t)b->shape[g].module[*part] != module;)
-        if (++*part == b->shape[g].parts) {
-            *part = 0;
-            g++;
-            assert(g < MODEL_GROUP_COUNT); /* each module is in one */
-        }
-    return (enum model_group)g;
-}
-
 /* ---- one measurement ---- */
 
 /* Puts a part of the full model into the hybrid. */
@@ -113,7 +100,8 @@ static rt_status put_back(struct blaming *b, struct rt_model *hybrid,
     struct fmt_model *files[MODEL_PARTS_MAX] = { b->file[1], b->file[1], b->file[1] };
     uint32_t part;
     if (p->level == PIPE_BLAME_MATRIX) {
-        const enum model_group g = group_of(b, p->index, &part);
+        const enum model_group g =
+            model_group_of(b->shape, (enum fmt_module)p->index, &part);
         files[part] = b->file[0];
         return rt_model_hybrid_load(hybrid, p->layer, g, files);
     }

@@ -218,8 +218,7 @@ static rt_status choose_positions(struct pipe_session *session, const char *fold
     *out = wanted;
     if (wanted == 0) /* nothing is asked */
         return RT_OK;
-    TRY(fmt_model_open(session->ctx, folder, &file));
-    fmt_model_widen(file, rt_device_plan(session->dev)->wide_weights);
+    TRY(rt_model_file_open(session->dev, folder, &file));
     TRY(rt_model_size(session->ctx, file, &size));
     *out = context_within(session, &size, wanted, &why);
     if (*out < wanted)
@@ -404,11 +403,8 @@ rt_status pipe_variant_note(struct pipe_session *session, const char *folder,
     struct fmt_model *file = NULL;
     struct model_size size;
     char hash[65];
-    const struct rt_plan *plan = rt_device_plan(session->dev);
     *out = (struct pipe_variant){ 0 };
-    TRY(fmt_model_open(session->ctx, folder, &file));
-    fmt_model_widen(file, plan->wide_weights);
-    fmt_model_float_inputs(file, plan->float_inputs);
+    TRY(rt_model_file_open(session->dev, folder, &file));
     TRY(rt_model_size(session->ctx, file, &size));
     TRY(fmt_model_hash(file, hash));
     TRY(fmt_model_stored(file, out->stored, sizeof out->stored));

@@ -128,6 +128,8 @@ uint32_t model_int8_words(const struct rt_weight_shape *shape);
 void model_expect_int8(struct rt_model *model);
 /* Whether config.json gives the projections of a group biases. */
 bool model_has_bias(const struct fmt_config *config, enum model_group g);
+/* From now on weights of a file have the forms that the device's plan reads. */
+void model_file_forms(struct fmt_model *file, struct rt_device *dev);
 /* Frees the weights of a group. */
 void model_runs_destroy(struct model_runs *runs);
 /* The table of angles for the positions that a model serves. */

@@ -4,6 +4,7 @@
 #include "runtime/model/model_impl.h"
 #include "runtime/op/weight_blocks.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,6 +42,32 @@ uint32_t model_order_stride(const struct model_group_shape shape[MODEL_GROUP_COU
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         stride = shape[g].ld_in > stride ? shape[g].ld_in : stride;
     return stride;
+}
+
+void model_file_forms(struct fmt_model *file, struct rt_device *dev)
+{
+    fmt_model_widen(file, rt_device_plan(dev)->wide_weights);
+    fmt_model_float_inputs(file, rt_device_plan(dev)->float_inputs);
+}
+
+rt_status rt_model_file_open(struct rt_device *dev, const char *path,
+                             struct fmt_model **out)
+{
+    const rt_status st = fmt_model_open(rt_device_ctx(dev), path, out);
+    if (st == RT_OK)
+        model_file_forms(*out, dev);
+    return st;
+}
+
+enum model_group model_group_of(const struct model_group_shape shape[MODEL_GROUP_COUNT],
+                                enum fmt_module module, uint32_t *part)
+{
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        for (*part = 0; *part < shape[g].parts; ++*part)
+            if (shape[g].module[*part] == module)
+                return (enum model_group)g;
+    assert(false); /* each module is in one */
+    return MODEL_QKV;
 }
 
 static bool stored_alike(const struct model_part *a, const struct model_part *b)

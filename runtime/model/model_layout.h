@@ -28,6 +28,12 @@ struct model_size {
     uint64_t in_pads[MODEL_GROUP_COUNT];
 };
 
+/* Opens a folder or GGUF file, with its weights in the forms that the device's plan reads. */
+RT_CHECKED rt_status rt_model_file_open(struct rt_device *dev, const char *path,
+                                        struct fmt_model **out);
+/* The group that a matrix is in, and its place there. */
+enum model_group model_group_of(const struct model_group_shape shape[MODEL_GROUP_COUNT],
+                                enum fmt_module module, uint32_t *part);
 RT_CHECKED rt_status rt_model_size(struct rt_ctx *ctx, struct fmt_model *file,
                                    struct model_size *out);
 /* Rows of a table that a device binds at once, in 32 bits too; a multiple of 64. */

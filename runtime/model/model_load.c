@@ -469,9 +469,7 @@ static rt_status load(struct rt_device *dev, const char *folder, uint32_t positi
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no host memory", folder);
     m->dev = dev;
     l.model = m;
-    TRY(fmt_model_open(ctx, folder, &l.file));
-    fmt_model_widen(l.file, rt_device_plan(dev)->wide_weights);
-    fmt_model_float_inputs(l.file, rt_device_plan(dev)->float_inputs);
+    TRY(rt_model_file_open(dev, folder, &l.file));
     m->stream = streamed ? l.file : NULL;
     m->config = *fmt_model_config(l.file);
     const uint32_t most = m->config.max_positions;
@@ -537,10 +535,8 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
                         .own = from ? m->stream : NULL,
                         .stride = model_order_stride(m->shape) };
     assert(m->stream && layer < m->config.layers && !m->layers[layer].norm_attention);
-    if (from) {
-        fmt_model_widen(from, rt_device_plan(m->dev)->wide_weights);
-        fmt_model_float_inputs(from, rt_device_plan(m->dev)->float_inputs);
-    }
+    if (from)
+        model_file_forms(from, m->dev);
     l.order = rt_alloc(l.ctx, (size_t)MODEL_PARTS_MAX * l.stride, sizeof *l.order);
     st = l.order ? load_layer(&l, layer)
                  : rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a layer");
@@ -583,8 +579,7 @@ rt_status rt_model_hybrid_load(struct rt_model *m, uint32_t layer, enum model_gr
         st = rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for a group of weights");
     for (uint32_t p = 0; st == RT_OK && p < m->shape[g].parts; p++) {
         l.file = file[p];
-        fmt_model_widen(l.file, rt_device_plan(m->dev)->wide_weights);
-        fmt_model_float_inputs(l.file, rt_device_plan(m->dev)->float_inputs);
+        model_file_forms(l.file, m->dev);
         st = load_part(&l, layer, g, p, m->loaded);
     }
     if (st == RT_OK)

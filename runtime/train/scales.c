@@ -251,20 +251,6 @@ uint64_t rt_scales_count(const struct rt_scales *s)
 
 /* ---- reading ---- */
 
-/* The group and the part in it that a module is. */
-static bool find_part(const struct rt_model *m, enum fmt_module module,
-                      enum model_group *group, uint32_t *part)
-{
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        for (uint32_t p = 0; p < m->shape[g].parts; p++)
-            if (m->shape[g].module[p] == module) {
-                *group = (enum model_group)g;
-                *part = p;
-                return true;
-            }
-    return false;
-}
-
 /* What one run holds of a part, to its place among the rows of the part. */
 static rt_status read_run(struct rt_scales *s, const struct train_scale_set *set,
                           const struct model_group_shape *shape,
@@ -293,15 +279,14 @@ rt_status rt_scales_read(struct rt_scales *s, uint32_t layer, enum fmt_module mo
                          uint32_t groups, float *values)
 {
     rt_status st;
-    enum model_group g = MODEL_QKV;
-    uint32_t part = 0;
+    uint32_t part;
     const struct rt_model *m = s->model;
     assert(layer < m->config.layers);
-    const bool found = find_part(m, module, &g, &part);
+    const enum model_group g = model_group_of(m->shape, module, &part);
     const struct model_runs *runs = &m->layers[layer].group[g];
     for (uint32_t r = 0; r < runs->count; r++) {
         const struct model_run *run = &runs->run[r];
-        if (!found || part < run->part0 || part >= run->part0 + run->parts)
+        if (part < run->part0 || part >= run->part0 + run->parts)
             continue;
         const struct train_scale_set *set = train_scale_set_of(s, layer, g, r);
         if (!set || groups > set->groups)
