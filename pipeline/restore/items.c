@@ -88,35 +88,51 @@ static rt_status make_lost(struct making *k)
     return st == RT_OK ? add_lost(k) : st;
 }
 
-/* As many random problems that full solves as the recipe it controls has items. */
-static rt_status make_random(struct making *k)
+/* Adds up to `want` random problems that full solves, none of them a lost one if
+ * `with_lost`, which adds those too, before them. */
+static rt_status add_random(struct making *k, uint32_t want, bool with_lost)
 {
     rt_status st;
     struct rt_ctx *ctx = k->session->ctx;
-    const uint32_t n = k->m->mine->set.count;
-    uint32_t want = k->m->items_max, count = 0;
+    const uint32_t n = k->m->mine->set.count, lost = with_lost ? k->m->faults->count : 0;
+    uint32_t count = 0;
     bool *eligible = rt_alloc(ctx, n, sizeof *eligible);
     uint32_t *picked = rt_alloc(ctx, n, sizeof *picked);
     if (!eligible || !picked) {
         st = no_memory(k->session);
         goto fail;
     }
-    if (k->m->faults) { /* calibration has none: it takes what it asks for */
-        struct pipe_item_set lost = { 0 };
-        TRY(pipe_item_set_make(k->session, k->m, PIPE_ITEMS_LOST, &lost));
-        want = lost.curated.count;
-        pipe_item_set_deinit(&lost);
-    }
     for (uint32_t i = 0; i < n; i++)
         eligible[i] = k->m->f->items[i].correct;
+    for (uint32_t i = 0; i < lost; i++)
+        eligible[k->m->faults->items[i].problem] = false;
     TRY(pipe_control_problems(ctx, eligible, n, want, k->session->seed, picked, &count));
-    TRY(reserve(k, count));
+    TRY(reserve(k, lost + count));
+    if (with_lost)
+        TRY(add_lost(k));
     for (uint32_t i = 0; i < count; i++)
         TRY(add_trace(k, picked[i], -1, PIPE_CAT_NONE));
 
 fail:
     rt_free(eligible);
     rt_free(picked);
+    return st;
+}
+
+/* As many random problems that full solves as the recipe it controls has items. */
+static rt_status make_random(struct making *k)
+{
+    rt_status st;
+    uint32_t want = k->m->items_max;
+    if (k->m->faults) { /* calibration has none: it takes what it asks for */
+        struct pipe_item_set lost = { 0 };
+        TRY(pipe_item_set_make(k->session, k->m, PIPE_ITEMS_LOST, &lost));
+        want = lost.curated.count;
+        pipe_item_set_deinit(&lost);
+    }
+    return add_random(k, want, false);
+
+fail:
     return st;
 }
 
@@ -202,31 +218,8 @@ fail:
 /* All lost problems, and random ones that full solves until there are `FILLED`. */
 static rt_status make_filled(struct making *k)
 {
-    rt_status st;
-    struct rt_ctx *ctx = k->session->ctx;
-    const uint32_t n = k->m->mine->set.count, lost = k->m->faults->count;
-    const uint32_t want = lost < FILLED ? FILLED - lost : 0;
-    uint32_t count = 0;
-    bool *eligible = rt_alloc(ctx, n, sizeof *eligible);
-    uint32_t *picked = rt_alloc(ctx, n, sizeof *picked);
-    if (!eligible || !picked) {
-        st = no_memory(k->session);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        eligible[i] = k->m->f->items[i].correct;
-    for (uint32_t i = 0; i < lost; i++)
-        eligible[k->m->faults->items[i].problem] = false;
-    TRY(pipe_control_problems(ctx, eligible, n, want, k->session->seed, picked, &count));
-    TRY(reserve(k, lost + count));
-    TRY(add_lost(k));
-    for (uint32_t i = 0; i < count; i++)
-        TRY(add_trace(k, picked[i], -1, PIPE_CAT_NONE));
-
-fail:
-    rt_free(eligible);
-    rt_free(picked);
-    return st;
+    const uint32_t lost = k->m->faults->count;
+    return add_random(k, lost < FILLED ? FILLED - lost : 0, true);
 }
 
 /* ---- pairs ---- */

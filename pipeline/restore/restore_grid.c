@@ -3,6 +3,7 @@
 #include "pipeline/restore/restore_grid.h"
 
 #include "runtime/format/peft.h"
+#include "runtime/quant/method.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -82,10 +83,8 @@ double restore_grid_bits(const struct restore_grid *g, const struct fmt_config *
     for (int m = 0; m < FMT_MODULE_COUNT; m++) {
         uint32_t out, in;
         fmt_module_size(c, (enum fmt_module)m, &out, &in);
-        const uint32_t groups = g->group ? (in + g->group - 1) / g->group : 1;
         weights += (double)out * in;
-        bits += out *
-                ((double)in * g->bits + groups * (32.0 + (g->asymmetric ? g->bits : 0)));
+        bits += quant_packed_bits(out, in, g->bits, g->group, g->asymmetric);
     }
     return bits / weights;
 }

@@ -44,8 +44,7 @@ static void plan_capacity(const struct training *t, uint32_t *order, uint32_t *r
         const uint32_t n = batch_of(t, k, order, batch);
         for (uint32_t i = 0; i < n; i++) {
             r += batch[i].n - 1;
-            for (uint32_t j = 1; j < batch[i].n; j++)
-                m += batch[i].mask[j];
+            m += train_sequence_targets(&batch[i]);
         }
         *rows = r > *rows ? r : *rows;
         *targets = m > *targets ? m : *targets;

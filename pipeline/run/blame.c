@@ -114,14 +114,6 @@ static rt_status put_back(struct blaming *b, struct rt_model *hybrid,
     return RT_OK;
 }
 
-static uint32_t targets_of(const struct train_sequence *s)
-{
-    uint32_t n = 0;
-    for (uint32_t t = 1; t < s->n; t++)
-        n += s->mask[t] != 0;
-    return n;
-}
-
 /* The standard error of the difference of both means: of a ratio of sums over sequences
  * (Cochran, Sampling Techniques, 6.13). */
 static double error_of_gain(const struct blaming *b, double gain)
@@ -130,7 +122,8 @@ static double error_of_gain(const struct blaming *b, double gain)
     const double n = all->count;
     double squares = 0;
     for (uint32_t i = 0; i < all->count; i++) {
-        const double d = b->base[i] - b->sums[i] - gain * targets_of(&all->list[i]);
+        const double d =
+            b->base[i] - b->sums[i] - gain * train_sequence_targets(&all->list[i]);
         squares += d * d;
     }
     return n < 2 ? INFINITY : sqrt(squares * n / (n - 1)) / (double)b->out->tokens;

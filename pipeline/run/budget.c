@@ -34,13 +34,10 @@ static void folder_of(const struct budgeting *s, uint32_t width, char *out, size
 static double bits_of(const struct budgeting *s, const struct model_group_shape *g,
                       uint32_t bits)
 {
-    const uint32_t group = s->o->group ? s->o->group : g->in;
-    const uint32_t groups = (g->in + group - 1) / group;
-    double rows = 0;
+    double sum = 0;
     for (uint32_t p = 0; p < g->parts; p++)
-        rows += g->out[p];
-    return rows *
-           ((double)g->in * bits + (double)groups * (32 + (s->o->asymmetric ? bits : 0)));
+        sum += quant_packed_bits(g->out[p], g->in, bits, s->o->group, s->o->asymmetric);
+    return sum;
 }
 
 /* ---- what is known before ---- */

@@ -208,8 +208,7 @@ static void hash_tokens(struct pipe_calibration *c)
         sha256_add(&hash, &s->n, sizeof s->n);
         sha256_add(&hash, s->ids, s->n * sizeof *s->ids);
         c->tokens += s->n;
-        for (uint32_t t = 1; t < s->n; t++)
-            c->targets += s->mask[t] != 0;
+        c->targets += train_sequence_targets(s);
     }
     sha256_end_hex(&hash, hex);
     snprintf(c->id, sizeof c->id, "sha256:%s", hex);

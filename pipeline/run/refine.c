@@ -54,8 +54,7 @@ static void plan_capacity(struct refining *r, uint32_t *rows, uint32_t *targets)
         const uint32_t n = batch_of(r, k);
         for (uint32_t i = 0; i < n; i++) {
             all += r->batch[i].n - 1;
-            for (uint32_t j = 1; j < r->batch[i].n; j++)
-                marked += r->batch[i].mask[j];
+            marked += train_sequence_targets(&r->batch[i]);
         }
         *rows = all > *rows ? all : *rows;
         *targets = marked > *targets ? marked : *targets;

@@ -132,8 +132,7 @@ uint32_t pipe_sequences_batch(const struct pipe_sequences *s, uint32_t first,
     for (; first + n < s->count && s->list[first + n].n <= rows; n++) {
         const struct train_sequence *seq = &s->list[first + n];
         rows -= seq->n;
-        for (uint32_t t = 1; t < seq->n; t++)
-            *targets += seq->mask[t];
+        *targets += train_sequence_targets(seq);
     }
     assert(n > 0 || first == s->count);
     return n;

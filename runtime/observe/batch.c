@@ -58,8 +58,7 @@ static rt_status check_fits(const struct batch *b, struct rt_ctx *ctx,
         if (sequences[s].n - 1 > most)
             return batch_too_long(ctx, dev, "attention", s, sequences[s].n, most);
         rows += sequences[s].n - 1;
-        for (uint32_t t = 1; t < sequences[s].n; t++)
-            targets += sequences[s].mask[t] != 0;
+        targets += train_sequence_targets(&sequences[s]);
     }
     if (rows > b->rows_max || targets > b->targets_max)
         return rt_fail(ctx, RT_ERR_USAGE,

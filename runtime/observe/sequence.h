@@ -18,4 +18,13 @@ struct train_sequence {
                             targets' 0; null: 1 */
 };
 
+/* How many of its tokens are targets. */
+static inline uint32_t train_sequence_targets(const struct train_sequence *s)
+{
+    uint32_t n = 0;
+    for (uint32_t t = 1; t < s->n; t++)
+        n += s->mask[t] != 0;
+    return n;
+}
+
 #endif

@@ -66,12 +66,11 @@ static int32_t *pack_zeros(struct quant_writer *w, const uint8_t *zeros, uint32_
 
 void quant_count_matrix(struct quant_writer *w, uint32_t out, uint32_t in)
 {
-    const uint32_t groups = quant_groups(w->options, in);
+    const struct quant_options *o = w->options;
     w->report->weights += (uint64_t)out * in;
     w->report->matrices++;
     w->report->bits_per_weight +=
-        out * ((double)in * w->options->bits +
-               groups * (32.0 + (w->options->asymmetric ? w->options->bits : 0)));
+        quant_packed_bits(out, in, o->bits, o->group, o->asymmetric);
 }
 
 /* Takes `scales`, also on failure. */

@@ -77,6 +77,13 @@ uint32_t quant_groups(const struct quant_options *o, uint32_t in)
     return (in + group - 1) / group;
 }
 
+double quant_packed_bits(uint32_t out, uint32_t in, uint32_t bits, uint32_t group,
+                         bool asymmetric)
+{
+    const uint32_t groups = group ? (in + group - 1) / group : 1;
+    return out * ((double)in * bits + groups * (32.0 + (asymmetric ? bits : 0)));
+}
+
 /* ---- the objective ---- */
 
 /* The panel of H from row `at` on, `height` rows, against `count` rows of d: what they

@@ -82,6 +82,9 @@ RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options 
 /* Codes that share a scale, and scales of a row, of a matrix of `in` columns. */
 uint32_t quant_group(const struct quant_options *options, uint32_t in);
 uint32_t quant_groups(const struct quant_options *options, uint32_t in);
+/* Bits of a matrix with a float per group (0: per row) as its scale, and with its zeros. */
+double quant_packed_bits(uint32_t out, uint32_t in, uint32_t bits, uint32_t group,
+                         bool asymmetric);
 
 /* trace(D H D^T) of a difference d [out][in] of the matrix, H = X^T X / rows, X as the
  * moment has it (divisors are the caller's). Products in float, sums of them in double.
