@@ -6,6 +6,7 @@
 #include "runtime/observe/score.h"
 #include "runtime/train/train.h"
 #include "tests/support/devices.h"
+#include "tests/support/slopes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,19 +47,6 @@ static struct rt_model *load(struct bench *b, const char *folder, uint64_t limit
     return model;
 }
 
-static struct rt_adapter *adapter_of(struct bench *b, struct rt_model *model)
-{
-    char path[1024];
-    struct fmt_adapter *source = NULL;
-    struct rt_adapter *adapter = NULL;
-    if (fmt_adapter_read(
-            &b->ctx, test_path(path, sizeof path, "tests/golden/lora/qwen2-tiny/plain"),
-            rt_model_config(model), &source) != RT_OK ||
-        rt_adapter_create(model, source, true, &adapter) != RT_OK)
-        fail_msg("%s: %s", b->name, b->ctx.message);
-    return adapter;
-}
-
 static void fill_ids(uint32_t *ids)
 {
     for (uint32_t i = 0; i < TOKENS; i++)
@@ -69,7 +57,7 @@ static void logits_of(struct bench *b, struct rt_model *model, bool adapted, flo
 {
     uint32_t ids[TOKENS];
     struct rt_scorer *scorer = NULL;
-    struct rt_adapter *adapter = adapted ? adapter_of(b, model) : NULL;
+    struct rt_adapter *adapter = adapted ? test_golden_adapter(model) : NULL;
     fill_ids(ids);
     if (rt_scorer_create(model, adapter, NULL, TOKENS, &scorer) != RT_OK ||
         rt_scorer_logits(scorer, ids, TOKENS, out) != RT_OK)
@@ -90,7 +78,7 @@ static double gradient_of(struct bench *b, struct rt_model *model, const char *s
     struct rt_scales *scales = NULL;
     struct train_options options;
     struct train_metrics metrics;
-    struct train_parameters parameters = { .adapter = adapter_of(b, model) };
+    struct train_parameters parameters = { .adapter = test_golden_adapter(model) };
     const struct train_sequence sequence = { .ids = ids, .mask = mask, .n = TOKENS };
     fill_ids(ids);
     memset(mask + 4, 1, TOKENS - 4);

@@ -2,6 +2,7 @@
  * device. */
 #include "runtime/train/train.h"
 #include "tests/support/devices.h"
+#include "tests/support/slopes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,19 +102,6 @@ struct bench {
     const char *name;
 };
 
-static struct rt_adapter *open_adapter(struct bench *b, struct rt_model *model)
-{
-    char path[1024];
-    struct fmt_adapter *source = NULL;
-    struct rt_adapter *adapter = NULL;
-    if (fmt_adapter_read(
-            &b->ctx, test_path(path, sizeof path, "tests/golden/lora/qwen2-tiny/plain"),
-            rt_model_config(model), &source) != RT_OK ||
-        rt_adapter_create(model, source, true, &adapter) != RT_OK)
-        fail_msg("%s: %s", b->name, b->ctx.message);
-    return adapter;
-}
-
 /* Worst ||g - golden|| / (||golden|| + 1e-7 / tolerance) over matrices. */
 static double compare(const struct fmt_adapter *g, const struct fmt_config *config,
                       const char *file)
@@ -160,7 +148,7 @@ static void check_gradient(struct bench *b, struct rt_model *model,
                            const struct data *d, const char *what, const char *file,
                            double loss)
 {
-    struct rt_adapter *adapter = open_adapter(b, model);
+    struct rt_adapter *adapter = test_golden_adapter(model);
     struct rt_trainer *trainer = NULL;
     struct train_metrics metrics;
     struct fmt_adapter *gradient = NULL;
@@ -244,7 +232,7 @@ static void check_adamw(struct bench *b, const struct data *d)
     o.loss = TRAIN_SFT;
     o.beta2 = 0.95f;
     o.decay = 0.01f;
-    struct rt_adapter *adapter = open_adapter(b, b->model);
+    struct rt_adapter *adapter = test_golden_adapter(b->model);
     struct rt_trainer *trainer = NULL;
     struct train_metrics m;
     if (rt_trainer_create(b->model, adapter, NULL, &o, 256, 0, &trainer) != RT_OK)

@@ -29,14 +29,6 @@ enum { PACE_MS = 2, PATIENCE = 300000, USAGE = 2 };
 #define SAID ">loop.out 2>loop.err"
 #define MORE LOCATE "--locators handover,substitute,forced --samples 2 " SAID
 
-static void run_well(const char *line)
-{
-    if (test_loop_run(line) == 0)
-        return;
-    test_loop_show_error();
-    fail_msg("'%s' failed", line);
-}
-
 static double number(const char *sql)
 {
     return test_number_of("loop.db", sql);
@@ -78,7 +70,7 @@ static void enter_whole(void)
     static bool made;
     test_loop_enter("whole");
     if (!made)
-        run_well(MORE);
+        test_loop_run_well(MORE);
     made = true;
 }
 
@@ -178,7 +170,7 @@ static void a_killed_search_leaves_the_same_rows(void **state)
     const bool handover = kill_at("handover"), substitute = kill_at("substitute");
     const bool forced = kill_at("forced");
     assert_true(handover || substitute || forced);
-    run_well(MORE);
+    test_loop_run_well(MORE);
     char *rows = test_rows_of("loop.db");
     enter_whole();
     char *whole = test_rows_of("loop.db");
@@ -191,14 +183,14 @@ static void nothing_more_is_asked_unless_named(void **state)
 {
     (void)state;
     enter_whole();
-    run_well(LOCATE SAID);
+    test_loop_run_well(LOCATE SAID);
     assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
     assert_true(
         number("SELECT count(*) FROM fault WHERE run_id=(SELECT run_id FROM run "
                "WHERE kind='locate' ORDER BY started_ms DESC LIMIT 1) AND locator "
                "IN ('handover','twin-back','substitute','forced')") == 0);
     /* The three that are always asked may be named. */
-    run_well(LOCATE "--locators rollout,twin " SAID);
+    test_loop_run_well(LOCATE "--locators rollout,twin " SAID);
     assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
     assert_int_equal(test_loop_run(LOCATE "--locators forced " SAID), USAGE);
     assert_int_equal(test_loop_run(LOCATE "--locators twins " SAID), USAGE);

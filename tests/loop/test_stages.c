@@ -33,14 +33,6 @@ enum { PACE_MS = 20, PATIENCE = 15000, INTERRUPTED = 130 };
 #define SAID ">loop.out 2>loop.err"
 #define RESTORE "restore " CHAIN "--recipes adapter --out loop.html " SAID
 
-static void run_well(const char *line)
-{
-    if (test_loop_run(line) == 0)
-        return;
-    test_loop_show_error();
-    fail_msg("'%s' failed", line);
-}
-
 static double number(const char *sql)
 {
     return test_number_of("loop.db", sql);
@@ -53,7 +45,7 @@ static void enter_whole(void)
     static bool made;
     test_loop_enter("whole");
     if (!made)
-        run_well(RESTORE);
+        test_loop_run_well(RESTORE);
     made = true;
     assert_true(number("SELECT count(*) FROM bullet_item WHERE excluded IS NULL") > 2);
     assert_true(number("SELECT count(*) FROM rollout") > 0);
@@ -93,17 +85,17 @@ static void run_stages(void)
     assert_int_equal(system("mkdir made"), 0);
     snprintf(line, sizeof line, "quantize -q --model '%s' --bits 3 --out made/%s " SAID,
              DEMO, name);
-    run_well(line);
+    test_loop_run_well(line);
     snprintf(line, sizeof line,
              "eval " DEVICE "--format demo --variant '%s' --variant quant=made/%s "
              "--problems " MEASURED SAID,
              DEMO, name);
-    run_well(line);
-    run_well("locate " CHAIN SAID);
-    run_well("curate " CHAIN "--kind kl --out items.jsonl " SAID);
-    run_well("train " CHAIN "--recipe adapter " SAID);
-    run_well(RESTORE);
-    run_well("compare --store loop.db --restored adapter " SAID);
+    test_loop_run_well(line);
+    test_loop_run_well("locate " CHAIN SAID);
+    test_loop_run_well("curate " CHAIN "--kind kl --out items.jsonl " SAID);
+    test_loop_run_well("train " CHAIN "--recipe adapter " SAID);
+    test_loop_run_well(RESTORE);
+    test_loop_run_well("compare --store loop.db --restored adapter " SAID);
 }
 
 /* What a stage has done is done: the next ones find it. */
@@ -184,7 +176,7 @@ static void another_host_goes_on(void **state)
     run_until("b", "SELECT count(*) FROM rollout", SIGKILL);
     run_until("a", "SELECT count(*) FROM metric WHERE name='val_accuracy'", SIGKILL);
     setenv("FAULTLINE_HOST", "b", 1);
-    run_well(RESTORE);
+    test_loop_run_well(RESTORE);
     unsetenv("FAULTLINE_HOST");
     /* One run each of locating the mined problems and of training, on both hosts. */
     char *hosts = test_lines_of(
@@ -235,7 +227,7 @@ static void reject(const char *fault)
     snprintf(sql, sizeof sql, "SELECT run_id FROM fault WHERE fault_id='%s'", fault);
     take_one(sql, run);
     snprintf(command, sizeof command, "review votes.jsonl --run %s --store loop.db", run);
-    run_well(command);
+    test_loop_run_well(command);
     assert_true(number("SELECT count(*) FROM fault WHERE review='rejected'") == 1);
 }
 
@@ -254,7 +246,7 @@ static void a_rejected_fault_is_not_trained_on(void **state)
     char *before = trained("");
     const double items = number("SELECT count(*) FROM bullet_item");
     reject(fault);
-    run_well("train " CHAIN "--recipe adapter " SAID);
+    test_loop_run_well("train " CHAIN "--recipe adapter " SAID);
     /* Another run, whose items know nothing of that fault. */
     assert_true(number("SELECT count(*) FROM run WHERE kind='train' AND status='done'") ==
                 2);

@@ -86,6 +86,14 @@ void test_loop_show_error(void)
         fclose(file);
 }
 
+void test_loop_run_well(const char *line)
+{
+    if (test_loop_run(line) == 0)
+        return;
+    test_loop_show_error();
+    fail_msg("'%s' failed", line);
+}
+
 /* ---- rows ---- */
 
 struct dump {

@@ -21,6 +21,8 @@ pid_t test_loop_start(const char *line);
 int test_loop_run(const char *line);
 /* Prints loop.err. */
 void test_loop_show_error(void);
+/* Runs it, and fails with loop.err shown unless its exit code is 0. */
+void test_loop_run_well(const char *line);
 
 /* What is left out of a comparison: names between spaces, as in " attempt machine ". */
 struct test_left_out {

@@ -1,6 +1,7 @@
 #include "tests/support/slopes.h"
 
 #include "runtime/model/model_impl.h"
+#include "tests/support/devices.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -51,6 +52,20 @@ static double norm_of(const float *x, const float *y, uint32_t count)
         sum += d * d;
     }
     return sqrt(sum);
+}
+
+struct rt_adapter *test_golden_adapter(struct rt_model *model)
+{
+    char path[1024];
+    struct fmt_adapter *source = NULL;
+    struct rt_adapter *adapter = NULL;
+    struct rt_ctx *ctx = rt_device_ctx(rt_model_device(model));
+    if (fmt_adapter_read(
+            ctx, test_path(path, sizeof path, "tests/golden/lora/qwen2-tiny/plain"),
+            rt_model_config(model), &source) != RT_OK ||
+        rt_adapter_create(model, source, true, &adapter) != RT_OK)
+        fail_msg("%s", ctx->message);
+    return adapter;
 }
 
 double test_gradient_norm(const struct fmt_adapter *g, const struct fmt_config *c)

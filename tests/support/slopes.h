@@ -10,6 +10,8 @@
  * every model of a shape. fmt_adapter_destroy it, or give it to rt_adapter_create. */
 struct fmt_adapter *test_random_adapter(struct rt_ctx *ctx, const struct fmt_config *c,
                                         uint32_t rank, float size);
+/* The adapter of tests/golden/lora, on a qwen2-tiny model, to be trained. */
+struct rt_adapter *test_golden_adapter(struct rt_model *model);
 /* The norm of all matrices of a gradient. */
 double test_gradient_norm(const struct fmt_adapter *g, const struct fmt_config *c);
 /* Worst ||g - h|| / ||h|| over the matrices of two gradients of the same shapes; NaN is the
