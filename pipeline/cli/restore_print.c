@@ -71,8 +71,7 @@ static rt_status print_lines(struct restoring *r, const struct restore_result *r
     }
     if (repairs && !above)
         puts("No repair measured here is shown to be above the line of plain models at "
-             "its "
-             "bits.");
+             "its bits.");
 
 fail:
     return st;

@@ -90,7 +90,7 @@ bool pipe_same_but_spacing(const char *a, const char *b);
 
 /* ---- controls ---- */
 
-/* random-problem: `want` different problems among those with eligible[i], in random
+/* Random items: `want` different problems among those with eligible[i], in random
  * order; returns how many there were. */
 RT_CHECKED rt_status pipe_control_problems(struct rt_ctx *ctx, const bool *eligible,
                                            uint32_t count, uint32_t want, uint64_t seed,
