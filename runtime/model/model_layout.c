@@ -93,6 +93,7 @@ static uint32_t rows_bound(const struct rt_plan *plan, const struct rt_weight_sh
         plan->decode_rows ? sizeof(float) * s->in_pad * (uint64_t)RT_WEIGHT_OUT_PAD : 0;
     uint64_t bytes = codes > scales ? codes : scales;
     bytes = floats > bytes ? floats : bytes;
+    assert(bytes > 0); /* a weight has inputs */
     const uint64_t most =
         plan->binding_bytes_max > grid ? (plan->binding_bytes_max - grid) / bytes : 0;
     const uint64_t rows = most * RT_WEIGHT_OUT_PAD;
@@ -247,6 +248,7 @@ static rt_status add_layer(struct fmt_model *file, uint32_t layer, uint32_t *ord
         struct model_part parts[MODEL_PARTS_MAX];
         struct model_runs runs;
         TRY(model_plan_group(file, NULL, s, layer, order, stride, parts, &runs));
+        assert(runs.count > 0);
         TRY(add_stored(file, s, parts, size));
         for (uint32_t r = 0; r < runs.count; r++) {
             size->projections += rt_weight_bytes(&runs.run[r].weight.shape);

@@ -187,7 +187,7 @@ static void check_roles(struct rt_ctx *ctx, const struct test_device *device,
     const struct rt_sampling greedy = { 0 };
     struct rt_device *dev = NULL;
     struct rt_model *model = NULL;
-    char name[96];
+    char name[128];
     snprintf(name, sizeof name, "%s, rounded prompts", device->name);
     if (!open_with_roles(ctx, device, &dev)) {
         printf("    %s not tried: %s\n", name, ctx->message);

@@ -37,17 +37,6 @@ void test_ctx(struct rt_ctx *ctx)
     *ctx = (struct rt_ctx){ .log = print_line };
 }
 
-#ifdef __SANITIZE_ADDRESS__
-/* Drivers and layers stay loaded until the process ends, so that what they leak carries
- * their name and tests/lsan.txt can tell it from leaks of ours. */
-int dlclose(void *handle);
-int dlclose(void *handle)
-{
-    (void)handle;
-    return 0;
-}
-#endif
-
 static void point_loader(void)
 {
     static const char *const icds[] = {
