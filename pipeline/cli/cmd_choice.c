@@ -3,10 +3,7 @@
  * most likely. */
 #include "pipeline/cli/cli.h"
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/run/problem_source.h"
 
-#include "pipeline/data/data_choice.h"
-#include "pipeline/data/data_file.h"
 #include "pipeline/run/choice.h"
 #include "pipeline/stats/statistics.h"
 
@@ -21,20 +18,6 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-static rt_status read_questions(struct cli *cli, const char *path,
-                                struct pipe_problem_set *out)
-{
-    rt_status st;
-    struct pipe_data_file file = { 0 };
-    TRY(pipe_data_file_read(&cli->ctx, path, &file));
-    TRY(pipe_choice_parse(&cli->ctx, path, pipe_list_name(path), file.text, file.size,
-                          out));
-
-fail:
-    pipe_data_file_deinit(&file);
-    return st;
-}
-
 static void tell(struct cli *cli, const struct pipe_choice_options *o,
                  const struct pipe_choice_result *r)
 {
@@ -45,7 +28,7 @@ static void tell(struct cli *cli, const struct pipe_choice_options *o,
                r->right, r->n, w.low, w.high, r->errors, r->run_id);
     else
         printf("%s, %s: %u of %u right: %.2f %% (95 %% %.2f to %.2f)%s\n", o->set->name,
-               o->role, r->right, r->n, 100.0 * r->right / r->n, 100 * w.low,
+               o->variant->row.role, r->right, r->n, 100.0 * r->right / r->n, 100 * w.low,
                100 * w.high, r->fresh ? "" : "  [from before]");
 }
 
@@ -56,25 +39,25 @@ static rt_status choice(struct cli *cli)
     struct pipe_session session = { 0 };
     struct pipe_problem_set set = { 0 };
     struct pipe_choice_result result;
+    struct pipe_variant v = { 0 };
     const char *path = cli_value(cli, "csv", NULL);
     const char *adapter = cli_value(cli, "adapter", NULL);
-    struct pipe_choice_options o = {
-        .model = cli_value(cli, "model", NULL),
-        .adapter = adapter,
-        .role = cli_value(cli, "role", adapter ? "restored" : "full"),
-        .set = &set,
-    };
-    if (!o.model || !path)
+    const char *model = cli_value(cli, "model", NULL);
+    const char *role = cli_value(cli, "role", adapter ? "restored" : "full");
+    struct pipe_choice_options o = { .variant = &v, .set = &set, .split = "measure" };
+    if (!model || !path)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "choice needs --model DIR and --csv FILE");
     TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
     o.limit = (uint32_t)limit;
-    TRY(read_questions(cli, path, &set));
-    TRY(cli_session_open(cli, o.model, NULL, "eval", "{}", &session));
+    TRY(pipe_choice_read(&cli->ctx, path, &set));
+    TRY(cli_session_open(cli, model, NULL, "eval", "{}", &session));
+    TRY(pipe_variant_load(&session, model, adapter, role, role, &v));
     TRY(pipe_choice_run(&session, &o, &result));
     tell(cli, &o, &result);
 
 fail:
+    pipe_variant_close(&v);
     pipe_problems_deinit(&set);
     pipe_session_close(&session);
     return st;

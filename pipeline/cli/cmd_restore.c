@@ -111,6 +111,7 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
         .mine = cli_value(cli, "mine", NULL),
         .validate = cli_value(cli, "validate", NULL),
         .measure = cli_value(cli, "measure", NULL),
+        .retain = cli_value(cli, "retain", NULL),
         .work = cli_value(cli, "work", "faultline-work"),
     };
     TRY(read_grid(cli, o));
@@ -195,6 +196,9 @@ static const struct cli_option restore_options[] = {
       "smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "controls", NULL, "all recipes and controls" },
+    { "retain", "LIST",
+      "what else every model is measured on: texts (.txt, .md), multiple choice (.csv as "
+      "MMLU has it), lists of problems" },
     { "seeds", "N", "of refine and its controls, from --seed on (default 1)" },
     { "out", "FILE", "the report (default report.html)" },
     { NULL, NULL, NULL },

@@ -15,7 +15,8 @@
 
 /* ---- set-up ---- */
 
-static rt_status check_splits(struct restoring *r)
+/* Refuses problems that are trained on, or choose what is kept, and are measured too. */
+static rt_status check_split(struct restoring *r, const struct pipe_bench *measured)
 {
     struct pipe_leak leak;
     const struct {
@@ -24,7 +25,7 @@ static rt_status check_splits(struct restoring *r)
     } trained[] = { { &r->all, "mined" }, { &r->validate, "validation" } };
     for (size_t i = 0; i < RT_COUNT(trained); i++) {
         const rt_status st = pipe_problems_leak(r->session->ctx, &trained[i].split->set,
-                                                &r->measure.set, &leak);
+                                                &measured->set, &leak);
         if (st != RT_OK)
             return st;
         if (leak.count)
@@ -35,6 +36,18 @@ static rt_status check_splits(struct restoring *r)
                 leak.count, trained[i].name, trained[i].split->set.items[leak.a].id);
     }
     return RT_OK;
+}
+
+static rt_status open_retained(struct restoring *r)
+{
+    rt_status st;
+    TRY(restore_retain_open(r->session, r->options.retain, r->full, &r->retained));
+    for (uint32_t i = 0; i < r->retained.count; i++)
+        if (r->retained.items[i].kind == RESTORE_RETAINED_PROBLEMS)
+            TRY(check_split(r, &r->retained.items[i].bench));
+
+fail:
+    return st;
 }
 
 rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
@@ -50,6 +63,9 @@ rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
         (json_int_t)o->calib_items, "select", o->select, "mine", o->mine, "validate",
         o->validate, "measure", o->measure, "mine_until", (json_int_t)o->mine_until,
         "items", (json_int_t)o->items, "seed", (json_int_t)seed);
+    /* Only where it is asked for: a campaign of an earlier build is found again. */
+    if (plan && o->retain && json_object_set_new(plan, "retain", json_string(o->retain)))
+        json_decref(plan), plan = NULL;
     char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     json_decref(plan);
     if (!text)
@@ -68,7 +84,7 @@ static rt_status open_problems(struct restoring *r)
     r->mine = r->all;
     TRY(pipe_bench_open(r->session, o->validate, "validate", &r->validate));
     TRY(pipe_bench_open(r->session, o->measure, "measure", &r->measure));
-    TRY(check_splits(r));
+    TRY(check_split(r, &r->measure));
 
 fail:
     return st;
@@ -123,6 +139,7 @@ rt_status restore_open(struct pipe_session *session, const struct restore_option
     TRY(fmt_make_folder(session->ctx, o->work));
     TRY(open_problems(r));
     TRY(open_models(r));
+    TRY(open_retained(r));
     TRY(restore_plan_arms(r));
     *out = r;
     return RT_OK;
@@ -324,6 +341,7 @@ static rt_status measure_arm(struct restoring *r, const struct pipe_variant *var
     TRY(pipe_divergence(r->session, &r->full_row, variant, &r->measure, &r->f,
                         out->run_id));
     TRY(pipe_damage_save(r->session, &r->f, out == &r->q ? NULL : &r->q, out));
+    TRY(restore_retain_measure(r->session, &r->retained, r->full, variant));
 
 fail:
     return st;
@@ -349,6 +367,7 @@ rt_status restore_arms(struct restoring *r)
     rt_status st;
     TRY(pipe_measure(r->session, &r->full_row, &r->measure, &r->f));
     TRY(pipe_damage_save(r->session, &r->f, NULL, &r->f));
+    TRY(restore_retain_measure(r->session, &r->retained, r->full, &r->full_row));
     TRY(measure_arm(r, &r->quant_row, &r->q));
     TRY(locate_measured(r, &r->quant_row, &r->q));
     for (uint32_t i = 0; i < r->arm_count; i++)
@@ -401,6 +420,7 @@ void restore_close(struct restoring **pr)
     pipe_bench_close(&r->all);
     pipe_bench_close(&r->validate);
     pipe_bench_close(&r->measure);
+    restore_retain_close(&r->retained);
     rt_free(r);
     *pr = NULL;
 }

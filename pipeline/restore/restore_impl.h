@@ -5,6 +5,7 @@
 
 #include "pipeline/restore/restore_grid.h"
 #include "pipeline/restore/restore.h"
+#include "pipeline/restore/retain.h"
 #include "pipeline/restore/training.h"
 #include "pipeline/run/calibration.h"
 
@@ -33,6 +34,7 @@ struct restoring {
     struct pipe_variant full_row, quant_row;
     struct pipe_bench all, mine; /* mine: the first ones of `all`, which owns them */
     struct pipe_bench validate, measure;
+    struct restore_retained retained;
     struct pipe_calibration_options calibrating;
     struct pipe_calibration calibration; /* of plain quantization; empty: not read yet */
     struct pipe_answers mine_f, mine_q, f, q;

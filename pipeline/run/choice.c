@@ -2,6 +2,9 @@
  * Every letter is scored as the text that follows the question. */
 #include "pipeline/run/choice.h"
 
+#include "pipeline/data/data_choice.h"
+#include "pipeline/data/data_file.h"
+#include "pipeline/run/problem_source.h"
 #include "pipeline/run/work.h"
 #include "runtime/observe/score.h"
 
@@ -15,8 +18,7 @@ enum { CONTEXT_MAX = 2048, BATCH = 16 }; /* BATCH: questions that share a commit
 struct choosing {
     struct pipe_session *session;       /* borrowed */
     const struct pipe_problem_set *set; /* borrowed */
-    struct rt_model *model;
-    struct rt_adapter *adapter;
+    const char *split;
     struct rt_scorer *scorer;
     struct store_run run;
     char benchmark[STORE_ID];
@@ -136,7 +138,7 @@ static rt_status open_run(struct choosing *c, const struct pipe_variant *v)
     struct store *s = c->session->store;
     snprintf(config, sizeof config, "{\"format\":\"choice\",\"context\":%u}", c->context);
     TRY(store_begin(s));
-    TRY(store_put_benchmark(s, c->set->name, "measure", c->set->items, c->set->count,
+    TRY(store_put_benchmark(s, c->set->name, c->split, c->set->items, c->set->count,
                             c->benchmark));
     c->run = (struct store_run){ .campaign_id = c->session->campaign_id,
                                  .kind = "eval",
@@ -187,20 +189,23 @@ fail:
     return st;
 }
 
-static rt_status load(struct choosing *c, const struct pipe_choice_options *o,
-                      struct pipe_variant *v)
+static rt_status open_scorer(struct choosing *c, const struct pipe_variant *v)
+{
+    const uint32_t most = rt_model_positions(v->model);
+    c->context = most < CONTEXT_MAX ? most : CONTEXT_MAX;
+    return rt_scorer_create(v->model, v->adapter, NULL, c->context, &c->scorer);
+}
+
+rt_status pipe_choice_read(struct rt_ctx *ctx, const char *path,
+                           struct pipe_problem_set *out)
 {
     rt_status st;
-    TRY(pipe_model_load(c->session, o->model, &c->model));
-    if (o->adapter)
-        TRY(rt_adapter_load(c->model, o->adapter, &c->adapter));
-    const uint32_t most = rt_model_positions(c->model);
-    c->context = most < CONTEXT_MAX ? most : CONTEXT_MAX;
-    TRY(rt_scorer_create(c->model, c->adapter, NULL, c->context, &c->scorer));
-    TRY(pipe_variant_put(c->session, c->model, c->adapter, o->model, o->role, o->role,
-                         NULL, v));
+    struct pipe_data_file file = { 0 };
+    TRY(pipe_data_file_read(ctx, path, &file));
+    TRY(pipe_choice_parse(ctx, path, pipe_list_name(path), file.text, file.size, out));
 
 fail:
+    pipe_data_file_deinit(&file);
     return st;
 }
 
@@ -209,7 +214,6 @@ rt_status pipe_choice_run(struct pipe_session *session,
                           struct pipe_choice_result *out)
 {
     rt_status st;
-    struct pipe_variant v;
     const uint32_t n = o->limit < o->set->count ? o->limit : o->set->count;
     struct choosing *c = rt_alloc(session->ctx, 1, sizeof *c);
     *out = (struct pipe_choice_result){ 0 };
@@ -217,14 +221,15 @@ rt_status pipe_choice_run(struct pipe_session *session,
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory");
     c->session = session;
     c->set = o->set;
+    c->split = o->split;
     c->done = rt_alloc(session->ctx, c->set->count, sizeof *c->done);
     if (!c->done) {
         st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory for %u questions",
                      c->set->count);
         goto fail;
     }
-    TRY(load(c, o, &v));
-    TRY(open_run(c, &v));
+    TRY(open_scorer(c, o->variant));
+    TRY(open_run(c, o->variant));
     TRY(answer_all(c, n));
     *out = (struct pipe_choice_result){
         .n = n, .right = c->right, .errors = c->errors, .fresh = c->fresh
@@ -235,8 +240,6 @@ fail:
     if (st != RT_OK)
         pipe_work_stopped(session, st);
     rt_scorer_destroy(&c->scorer);
-    rt_adapter_destroy(&c->adapter);
-    rt_model_destroy(&c->model);
     rt_free(c->done);
     rt_free(c);
     return st;

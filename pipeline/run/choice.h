@@ -9,12 +9,12 @@
 #include "store/store.h"
 
 struct pipe_session;
+struct pipe_variant;
 
 struct pipe_choice_options {
-    const char *model;                  /* folder or GGUF file */
-    const char *adapter;                /* PEFT folder, NULL: none */
-    const char *role;                   /* of the variant in the store */
+    const struct pipe_variant *variant; /* loaded */
     const struct pipe_problem_set *set; /* of pipe_choice_parse */
+    const char *split;                  /* of the benchmark: "measure", "retain" */
     uint32_t limit;                     /* only the first `limit` questions */
 };
 struct pipe_choice_result {
@@ -23,6 +23,9 @@ struct pipe_choice_result {
     uint32_t fresh;  /* answers that were not in the store yet */
     char run_id[STORE_ID];
 };
+/* The questions of a file, .csv or .csv.gz; pipe_problems_deinit in any case. */
+RT_CHECKED rt_status pipe_choice_read(struct rt_ctx *ctx, const char *path,
+                                      struct pipe_problem_set *out);
 /* Answers what the store does not have yet; answers are durable in small groups. */
 RT_CHECKED rt_status pipe_choice_run(struct pipe_session *session,
                                      const struct pipe_choice_options *options,

@@ -2,6 +2,8 @@
  * Sums over the tokens that two models have passed, and their rows in the results file. */
 #include "pipeline/run/kl.h"
 
+#include "store/queries.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -229,23 +231,59 @@ fail:
     return st;
 }
 
+/* Within a transaction. */
+static rt_status open_run(struct pipe_session *session, const struct pipe_variant *v,
+                          const struct pipe_kl_text *text, struct store_run *run,
+                          char benchmark[STORE_ID])
+{
+    rt_status st;
+    char split[32];
+    snprintf(split, sizeof split, "text:%.16s", text->hash);
+    TRY(store_put_benchmark(session->store, text->name, split, NULL, 0, benchmark));
+    *run = (struct store_run){ .campaign_id = session->campaign_id,
+                               .kind = "eval",
+                               .variant_id = v->row.id,
+                               .benchmark_id = benchmark,
+                               .env_id = session->env_id,
+                               .config = text->config };
+    TRY(store_run_open(session->store, run));
+
+fail:
+    return st;
+}
+
+rt_status pipe_kl_is_saved(struct pipe_session *session, const struct pipe_variant *v,
+                           const struct pipe_kl_text *text, bool *saved)
+{
+    rt_status st;
+    char benchmark[STORE_ID];
+    struct store_run run;
+    struct store *s = session->store;
+    *saved = false;
+    TRY(store_begin(s));
+    TRY(open_run(session, v, text, &run, benchmark));
+    TRY(store_run_is_done(s, run.id, saved));
+    if (*saved)
+        TRY(store_commit(s));
+    else
+        store_rollback(s);
+    return RT_OK;
+
+fail:
+    store_rollback(s);
+    return st;
+}
+
 rt_status pipe_kl_save(struct pipe_session *session, const struct pipe_variant *v,
                        const struct pipe_kl_text *text, const struct pipe_kl *k)
 {
     rt_status st;
-    char benchmark[STORE_ID], split[32];
+    char benchmark[STORE_ID];
+    struct store_run run;
     struct store *s = session->store;
     struct store_attempt attempt;
-    snprintf(split, sizeof split, "text:%.16s", text->hash);
     TRY(store_begin(s));
-    TRY(store_put_benchmark(s, text->name, split, NULL, 0, benchmark));
-    struct store_run run = { .campaign_id = session->campaign_id,
-                             .kind = "eval",
-                             .variant_id = v->row.id,
-                             .benchmark_id = benchmark,
-                             .env_id = session->env_id,
-                             .config = text->config };
-    TRY(store_run_open(s, &run));
+    TRY(open_run(session, v, text, &run, benchmark));
     TRY(store_attempt_open(s, run.id, session->env_id, &attempt));
     TRY(put_numbers(s, run.id, k));
     for (uint32_t i = 0; i < k->worst_count; i++)

@@ -41,6 +41,11 @@ struct pipe_kl_text {
     const char *name, *hash; /* the hash is hexadecimal */
     const char *config;
 };
+/* Whether the results file has the numbers already; if so, the session's campaign refers to
+ * that run from now on. */
+RT_CHECKED rt_status pipe_kl_is_saved(struct pipe_session *session,
+                                      const struct pipe_variant *variant,
+                                      const struct pipe_kl_text *text, bool *saved);
 RT_CHECKED rt_status pipe_kl_save(struct pipe_session *session,
                                   const struct pipe_variant *variant,
                                   const struct pipe_kl_text *text,

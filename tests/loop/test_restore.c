@@ -44,8 +44,10 @@ static void plan_line(char *line, size_t size)
         "--validate '%s/pipeline/demo/validate.jsonl[0:8]' "
         "--measure '%s/pipeline/demo/measure.jsonl[0:32]' --items 12 --calib-items 16 "
         "--recipes refine,dpo --samples 2 --work work --store loop.db --out loop.html "
+        "--retain '%s/docs/log/README.md,%s/pipeline/demo/validate.jsonl[8:16]' "
         ">loop.out 2>loop.err",
-        TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
+        TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR,
+        TEST_SOURCE_DIR);
 }
 
 /* Tokens generated for answers, over all attempts. */
@@ -143,6 +145,14 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
     assert_int_equal(test_loop_run(line), 0);
     expect_ended("loop.db");
     assert_int_equal(system("cmp loop.html first.html"), 0);
+    /* A text is measured for quant and both arms, problems for full too. */
+    assert_true(test_number_of("loop.db", "SELECT count(*) FROM metric WHERE name="
+                                          "'text_kl' AND value>0") == 3);
+    assert_true(test_number_of("loop.db",
+                               "SELECT count(*) FROM generation JOIN run USING(run_id) "
+                               "JOIN benchmark USING(benchmark_id) WHERE "
+                               "split='retain'") == 4 * 8);
+    assert_int_equal(system("grep -q 'Retention on a text' loop.html"), 0);
     test_loop_enter("");
 }
 
@@ -194,6 +204,8 @@ static void an_impossible_plan_is_refused_at_once(void **state)
         { "--recipes refine@x", "no recipe 'refine@x'" },
         { "--method gptq --calib '" TEST_SOURCE_DIR "/pipeline/demo/measure.jsonl[0:1]'",
           "in-sample" },
+        { "--retain ,", "--retain takes 1 to 16" },
+        { "--retain '" TEST_SOURCE_DIR "/pipeline/demo/mine.jsonl[0:1]'", "in-sample" },
     };
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         char line[2048], message[2048] = "";

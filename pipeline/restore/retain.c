@@ -1,0 +1,176 @@
+/* pipeline/restore/retain.c
+ * Texts by KL and perplexity, multiple choice by letters, problems by answers: each a run of
+ * the variant on a benchmark that is not the measured one. */
+#include "pipeline/restore/retain.h"
+
+#include "pipeline/run/answers.h"
+#include "pipeline/run/choice.h"
+#include "pipeline/run/kl.h"
+#include "pipeline/run/problem_source.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { WINDOW = 512 };
+
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+static rt_status open_text(struct pipe_session *session, struct rt_model *full,
+                           struct restore_retained_item *item)
+{
+    const uint32_t most = rt_model_positions(full);
+    item->length = most < WINDOW ? most : WINDOW;
+    const struct pipe_calibration_options o = { .from = item->from,
+                                                .length = item->length,
+                                                .stride = item->length / 2,
+                                                .items = UINT32_MAX,
+                                                .measuring = true };
+    return pipe_calibration_read(session, &o, full, &item->text);
+}
+
+static rt_status open_item(struct pipe_session *session, struct rt_model *full,
+                           struct restore_retained_item *item)
+{
+    if (pipe_calibration_is_text(item->from)) {
+        item->kind = RESTORE_RETAINED_TEXT;
+        return open_text(session, full, item);
+    }
+    if (ends_with(item->from, ".csv") || ends_with(item->from, ".csv.gz")) {
+        item->kind = RESTORE_RETAINED_CHOICE;
+        return pipe_choice_read(session->ctx, item->from, &item->questions);
+    }
+    item->kind = RESTORE_RETAINED_PROBLEMS;
+    return pipe_bench_open(session, item->from, "retain", &item->bench);
+}
+
+rt_status restore_retain_open(struct pipe_session *session, const char *list,
+                              struct rt_model *full, struct restore_retained *out)
+{
+    rt_status st = RT_OK;
+    *out = (struct restore_retained){ 0 };
+    if (!list)
+        return RT_OK;
+    out->names = rt_strdup(session->ctx, list);
+    if (!out->names)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory");
+    for (char *at = out->names; at;) {
+        char *comma = strchr(at, ',');
+        if (comma)
+            *comma = '\0';
+        if (!*at || out->count == RESTORE_RETAINED_MAX)
+            return rt_fail(session->ctx, RT_ERR_USAGE,
+                           "--retain takes 1 to %d texts, multiple-choice files or lists "
+                           "of problems, with commas between them",
+                           RESTORE_RETAINED_MAX);
+        struct restore_retained_item *item = &out->items[out->count++];
+        item->from = at;
+        TRY(open_item(session, full, item));
+        at = comma ? comma + 1 : NULL;
+    }
+
+fail:
+    return st;
+}
+
+void restore_retain_close(struct restore_retained *r)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        pipe_calibration_deinit(&r->items[i].text);
+        pipe_problems_deinit(&r->items[i].questions);
+        pipe_bench_close(&r->items[i].bench);
+    }
+    rt_free(r->names);
+    *r = (struct restore_retained){ 0 };
+}
+
+/* ---- measuring ---- */
+
+static rt_status measure_text(struct pipe_session *session,
+                              const struct restore_retained_item *item,
+                              struct rt_model *full, const struct pipe_variant *v)
+{
+    rt_status st;
+    char config[400];
+    const char *name = pipe_list_name(item->from);
+    const struct pipe_kl_text text = { .name = name,
+                                       .hash = item->text.id + strlen("sha256:"),
+                                       .config = config };
+    bool done;
+    snprintf(config, sizeof config,
+             "{\"text\":\"%s\",\"context\":%u,\"stride\":%u,\"base\":\"%s\"}",
+             item->text.id, item->length, item->length / 2, rt_model_hash(full));
+    struct pipe_kl *kl = rt_alloc(session->ctx, 1, sizeof *kl);
+    if (!kl)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory to read a text");
+    TRY(pipe_kl_is_saved(session, v, &text, &done));
+    if (done) {
+        pipe_say(session->host, "retain %-24s %s  [from before]", name, v->row.label);
+        goto fail;
+    }
+    TRY(pipe_kl_measure(session, full, v->model, v->adapter, &item->text.sequences,
+                        "retain", NULL, kl));
+    TRY(pipe_kl_save(session, v, &text, kl));
+    pipe_say(session->host,
+             "retain %-24s %s: perplexity %.5g (full %.5g), KL to full %.5f", name,
+             v->row.label, exp(kl->nll), exp(kl->nll_full), kl->mean);
+
+fail:
+    rt_free(kl);
+    return st;
+}
+
+static rt_status measure_choice(struct pipe_session *session,
+                                const struct restore_retained_item *item,
+                                const struct pipe_variant *v)
+{
+    struct pipe_choice_result result;
+    const struct pipe_choice_options o = {
+        .variant = v, .set = &item->questions, .split = "retain", .limit = UINT32_MAX
+    };
+    const rt_status st = pipe_choice_run(session, &o, &result);
+    if (st == RT_OK)
+        pipe_say(session->host, "retain %-24s %s: %u/%u right (%.2f %%)%s",
+                 item->questions.name, v->row.label, result.right, result.n,
+                 100.0 * result.right / result.n, result.fresh ? "" : "  [from before]");
+    return st;
+}
+
+static rt_status measure_problems(struct pipe_session *session,
+                                  const struct restore_retained_item *item,
+                                  const struct pipe_variant *v)
+{
+    struct pipe_answers answers = { 0 };
+    const rt_status st = pipe_measure(session, v, &item->bench, &answers);
+    pipe_answers_deinit(&answers);
+    return st;
+}
+
+rt_status restore_retain_measure(struct pipe_session *session,
+                                 const struct restore_retained *r, struct rt_model *full,
+                                 const struct pipe_variant *v)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const struct restore_retained_item *item = &r->items[i];
+        switch (item->kind) {
+        case RESTORE_RETAINED_TEXT:
+            if (v->model != full || v->adapter)
+                TRY(measure_text(session, item, full, v));
+            break;
+        case RESTORE_RETAINED_CHOICE:
+            TRY(measure_choice(session, item, v));
+            break;
+        case RESTORE_RETAINED_PROBLEMS:
+            TRY(measure_problems(session, item, v));
+            break;
+        }
+    }
+
+fail:
+    return st;
+}

@@ -1,0 +1,270 @@
+/* store/report/report_retention.c
+ * What the arms do on texts, multiple choice and problems beside the measured ones, and
+ * which of them a repair has made worse. */
+#include "store/report/report_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETAINED_MAX = 16 };
+
+/* More than these against the quantized model is said. */
+#define POINT 0.01      /* of accuracy */
+#define PERPLEXITY 1.01 /* times */
+
+struct retained {
+    char id[STORE_ID], name[160];
+    bool text;
+};
+struct retention {
+    struct report *report;
+    struct retained list[RETAINED_MAX];
+    uint32_t count;
+    uint32_t worse; /* pairs of a restored arm and a test that it made worse */
+};
+
+static rt_status take_retained(void *user, const struct store_row *row)
+{
+    struct retention *t = user;
+    if (t->count == RETAINED_MAX)
+        return RT_OK;
+    struct retained *one = &t->list[t->count++];
+    snprintf(one->id, sizeof one->id, "%s", store_row_text(row, 0));
+    snprintf(one->name, sizeof one->name, "%.159s", store_row_text(row, 1));
+    one->text = store_row_integer(row, 2) != 0;
+    return RT_OK;
+}
+
+static rt_status load(struct retention *t)
+{
+    return store_query(
+        t->report->store,
+        "SELECT b.benchmark_id,b.name,b.split<>'retain' FROM run r JOIN benchmark b "
+        "USING(benchmark_id) WHERE " OF_CAMPAIGN
+        " AND r.kind='eval' AND (b.split='retain' OR b.split LIKE 'text:%') GROUP BY "
+        "b.benchmark_id ORDER BY 3 DESC,b.name,b.benchmark_id",
+        (const char *const[]){ t->report->campaign, NULL }, take_retained, t);
+}
+
+static void open_row(struct report *r, uint32_t a)
+{
+    html_raw(&r->h, "<tr%s><th scope=\"row\" class=\"nw\">",
+             (int)a == r->main_arm ? " class=\"main\"" : "");
+    html_text(&r->h, r->arms[a].label);
+    html_raw_text(&r->h, "</th>");
+}
+
+/* Marks an arm that is worse than the quantized model; counts restored ones. */
+static const char *mark(struct retention *t, uint32_t a, bool worse)
+{
+    t->worse += worse && strcmp(t->report->arms[a].role, "restored") == 0;
+    return worse ? " \xe2\x80\xa0" : "";
+}
+
+/* ---- texts ---- */
+
+struct text_numbers {
+    double perplexity, full, kl, error, same;
+};
+
+static rt_status take_text(void *user, const struct store_row *row)
+{
+    struct text_numbers *n = user;
+    double *const to[] = { &n->perplexity, &n->full, &n->kl, &n->error, &n->same };
+    for (int i = 0; i < (int)RT_COUNT(to); i++)
+        *to[i] = store_row_null(row, i) ? NAN : store_row_number(row, i);
+    return RT_OK;
+}
+
+static rt_status load_text(struct report *r, const char *benchmark, uint32_t a,
+                           struct text_numbers *out)
+{
+    *out = (struct text_numbers){ NAN, NAN, NAN, NAN, NAN };
+#define NUMBER(name)                                                                     \
+    "(SELECT value FROM metric m WHERE m.run_id=r.run_id AND step=0 AND name='" name "'" \
+    ")"
+    return store_query(
+        r->store,
+        "SELECT " NUMBER("text_perplexity") "," NUMBER("text_perplexity_full") "," NUMBER(
+            "text_kl") "," NUMBER("text_kl_error") "," NUMBER("text_same_top") " FROM "
+                                                                               "run "
+                                                                               "r "
+                                                                               "WHERE"
+                                                                               " " OF_CAMPAIGN
+                                                                               " AND "
+                                                                               "r.kind='"
+                                                                               "eval' "
+                                                                               "AND "
+                                                                               "r."
+                                                                               "benchmark"
+                                                                               "_id=?2 "
+                                                                               "AND "
+                                                                               "r."
+                                                                               "variant_"
+                                                                               "id=?3 "
+                                                                               "ORDER BY "
+                                                                               "r."
+                                                                               "started_"
+                                                                               "ms,r.run_"
+                                                                               "id",
+        (const char *const[]){ r->campaign, benchmark, r->arms[a].variant, NULL },
+        take_text, out);
+#undef NUMBER
+}
+
+static rt_status put_text(struct retention *t, const struct retained *one)
+{
+    rt_status st = RT_OK;
+    struct report *r = t->report;
+    struct text_numbers n, quant;
+    TRY(load_text(r, one->id, 1, &quant));
+    html_raw_text(&r->h, "<tr><th>arm</th><th class=\"n\">perplexity</th><th "
+                         "class=\"n\">of full's</th><th class=\"n\">KL to full, nats per "
+                         "token</th><th class=\"n\">same first choice</th></tr>\n");
+    for (uint32_t a = 1; a < r->arm_count; a++) {
+        TRY(load_text(r, one->id, a, &n));
+        if (!isfinite(n.perplexity))
+            continue;
+        open_row(r, a);
+        html_raw(&r->h,
+                 "<td class=\"n\">%.5g%s</td><td class=\"n\">%.4g</td><td "
+                 "class=\"n\">%.5f \xc2\xb1 %.5f</td><td class=\"n\">%.1f\xc2\xa0%%</td>"
+                 "</tr>\n",
+                 n.perplexity,
+                 mark(t, a, a > 1 && n.perplexity > PERPLEXITY * quant.perplexity),
+                 n.perplexity / n.full, n.kl, 1.96 * n.error, 100 * n.same);
+    }
+
+fail:
+    return st;
+}
+
+/* ---- answers ---- */
+
+struct answered {
+    bool *base, *arm; /* [room]; NULL: only count */
+    uint32_t count;
+};
+
+static rt_status take_pair(void *user, const struct store_row *row)
+{
+    struct answered *p = user;
+    if (p->base) {
+        p->base[p->count] = store_row_integer(row, 0) != 0;
+        p->arm[p->count] = store_row_integer(row, 1) != 0;
+    }
+    p->count++;
+    return RT_OK;
+}
+
+/* Questions that both variants have answered. */
+static rt_status each_pair(struct report *r, const char *benchmark, uint32_t a,
+                           struct answered *p)
+{
+    p->count = 0;
+    return store_query(
+        r->store,
+        "WITH a AS (SELECT r.variant_id,g.problem_id,coalesce((SELECT correct FROM "
+        "v_verdict s WHERE s.gen_id=g.gen_id),0) ok FROM run r JOIN generation g "
+        "USING(run_id) WHERE " OF_CAMPAIGN " AND r.kind='eval' AND r.benchmark_id=?2 AND "
+        "g.sample=0) SELECT q.ok,o.ok FROM a q JOIN a o USING(problem_id) WHERE "
+        "q.variant_id=?3 AND o.variant_id=?4 ORDER BY problem_id",
+        (const char *const[]){ r->campaign, benchmark, r->arms[1].variant,
+                               r->arms[a].variant, NULL },
+        take_pair, p);
+}
+
+static rt_status put_answers_row(struct retention *t, const struct retained *one,
+                                 uint32_t a)
+{
+    rt_status st;
+    struct report *r = t->report;
+    struct answered p = { 0 };
+    struct pipe_paired c;
+    TRY(each_pair(r, one->id, a, &p));
+    const uint32_t n = p.count;
+    if (n == 0)
+        return RT_OK;
+    p.base = rt_alloc(r->ctx, n, sizeof *p.base);
+    p.arm = rt_alloc(r->ctx, n, sizeof *p.arm);
+    if (!p.base || !p.arm) {
+        st = rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "no memory for the report");
+        goto fail;
+    }
+    TRY(each_pair(r, one->id, a, &p));
+    pipe_paired_compare(p.base, p.arm, n, &c);
+    open_row(r, a);
+    html_raw_text(&r->h, "<td class=\"n\">");
+    report_share(&r->h, c.right_other, n);
+    html_raw(&r->h, "</td><td class=\"n\">");
+    if (a != 1)
+        html_raw(&r->h, "%+.1f [%+.1f, %+.1f]%s", 100 * c.difference,
+                 100 * c.interval.low, 100 * c.interval.high,
+                 mark(t, a, c.difference < -POINT));
+    html_raw_text(&r->h, "</td></tr>\n");
+
+fail:
+    rt_free(p.base);
+    rt_free(p.arm);
+    return st;
+}
+
+static rt_status put_answers(struct retention *t, const struct retained *one)
+{
+    rt_status st = RT_OK;
+    html_raw_text(&t->report->h,
+                  "<tr><th>arm</th><th class=\"n\">right</th><th class=\"n\">against the "
+                  "quantized model, points</th></tr>\n");
+    for (uint32_t a = 0; a < t->report->arm_count; a++)
+        TRY(put_answers_row(t, one, a));
+
+fail:
+    return st;
+}
+
+/* ---- the section ---- */
+
+static void put_verdict(struct retention *t)
+{
+    struct html *h = &t->report->h;
+    if (t->worse)
+        html_raw(
+            h,
+            "<p>\xe2\x80\xa0 More than one point of accuracy, or one percent of "
+            "perplexity, worse than the quantized model: %u of the pairs of a repair "
+            "and a test above.</p>\n",
+            t->worse);
+    else
+        html_raw_text(h,
+                      "<p>No repair is more than one point of accuracy, or one percent "
+                      "of perplexity, worse than the quantized model on these.</p>\n");
+}
+
+rt_status report_retention(struct report *r)
+{
+    rt_status st;
+    struct html *h = &r->h;
+    struct retention t = { .report = r };
+    TRY(load(&t));
+    html_raw_text(h, "<h2 id=\"retention\">Retention</h2>\n");
+    if (t.count == 0) {
+        html_raw_text(h,
+                      "<p>Not measured: what the models do on other texts and tasks is "
+                      "not known. <code>restore --retain LIST</code> measures it.</p>\n");
+        return RT_OK;
+    }
+    for (uint32_t i = 0; i < t.count; i++) {
+        html_raw_text(h, "<h3>");
+        html_text(h, t.list[i].name);
+        html_raw_text(h, "</h3>");
+        report_table_open(h, t.list[i].text ? "Retention on a text"
+                                            : "Retention on questions");
+        TRY(t.list[i].text ? put_text(&t, &t.list[i]) : put_answers(&t, &t.list[i]));
+        report_table_close(h);
+    }
+    put_verdict(&t);
+
+fail:
+    return st;
+}
