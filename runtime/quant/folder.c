@@ -71,9 +71,7 @@ static bool find_tensor(const struct fmt_model *model, const char *name,
     return false;
 }
 
-/* Whether the model's head is its embedding: config.json says so, and a head in the files
- * is not read, or both are stored with the same bytes. */
-static bool is_tied(const struct fmt_model *model)
+bool quant_is_tied(const struct fmt_model *model)
 {
     struct fmt_tensor_info embed, head;
     if (fmt_model_config(model)->tied)
@@ -288,19 +286,28 @@ static void keep_or_remove(struct quant_writer *w, rt_status st)
            w->file_count < layers ? w->file_count : layers, layers, w->part);
 }
 
-/* The folder in its part, then in its place. */
-static rt_status make_folder(struct quant_writer *w, const char *to)
+rt_status quant_folder_finish(struct quant_writer *w, const char *to)
 {
     rt_status st;
     char whole[4300];
     snprintf(whole, sizeof whole, "%.4200s/whole", w->part);
-    TRY(make_tensors(w));
     TRY(fmt_make_folder(w->ctx, whole));
     st = write_folder(w, w->from, whole);
     if (st == RT_OK)
         st = quant_folder_place(w->ctx, whole, to);
     if (st != RT_OK)
         quant_files_remove(whole);
+
+fail:
+    return st;
+}
+
+/* The folder in its part, then in its place. */
+static rt_status make_folder(struct quant_writer *w, const char *to)
+{
+    rt_status st;
+    TRY(make_tensors(w));
+    TRY(quant_folder_finish(w, to));
 
 fail:
     return st;
@@ -358,7 +365,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
     TRY(check_complete(&w));
     if (options->plan)
         TRY(quant_plan_check(ctx, options->plan, fmt_model_config(w.model)->layers));
-    w.tied = is_tied(w.model);
+    w.tied = quant_is_tied(w.model);
     TRY(quant_part_open(&w, to)); /* before the work: it may be impossible */
     st = make_folder(&w, to);
     keep_or_remove(&w, st);

@@ -25,10 +25,10 @@ struct quant_writer {
     struct quant_divided divided[MODEL_GROUP_COUNT]; /* of the layer under way */
     uint32_t divided_count;
     struct rt_ctx *ctx;
-    const char *from;                            /* what is read */
-    const struct quant_options *asked;           /* of the whole model */
-    const struct quant_options *options;         /* of the matrix under way */
-    struct quant_options own;                    /* these, if a plan gives it its width */
+    const char *from;                    /* what is read */
+    const struct quant_options *asked;   /* of the whole model; NULL: floats (merge.h) */
+    const struct quant_options *options; /* of the matrix under way */
+    struct quant_options own;            /* these, if a plan gives it its width */
     const struct quant_calibration *calibration; /* NULL: none */
     struct fmt_model *model;                     /* the same, open */
     struct quant_output *outputs;
@@ -44,6 +44,11 @@ struct quant_writer {
 };
 
 rt_status quant_no_memory(struct quant_writer *w);
+/* Whether the model's head is its embedding: config.json says so, and a head in the files
+ * is not read, or both are stored with the same bytes. */
+bool quant_is_tied(const struct fmt_model *model);
+/* Writes all outputs as a folder within the part, then puts it in place of `to`. */
+RT_CHECKED rt_status quant_folder_finish(struct quant_writer *w, const char *to);
 /* Takes `owned`, also on failure. cols 0: one dimension. */
 RT_CHECKED rt_status quant_add_output(struct quant_writer *w, const char *name,
                                       const char *suffix, enum fmt_dtype dtype,
@@ -80,8 +85,8 @@ const char *quant_calibration_device(const struct quant_calibration *calibration
 
 /* ---- finished layers, folder_part.c ---- */
 
-/* Opens TARGET.part for this work; layers of another are removed. RT_ERR_USAGE: another
- * process has it. */
+/* Opens TARGET.part for this work; layers of another, or of floats, are removed.
+ * RT_ERR_USAGE: another process has it. */
 RT_CHECKED rt_status quant_part_open(struct quant_writer *w, const char *to);
 /* Takes the finished layers over: how many. */
 RT_CHECKED rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers);

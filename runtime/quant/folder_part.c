@@ -157,11 +157,14 @@ rt_status quant_part_open(struct quant_writer *w, const char *to)
     w->files = rt_alloc(w->ctx, w->file_capacity, sizeof *w->files);
     if (!w->files)
         return quant_no_memory(w);
-    TRY(make_key(w, key));
+    if (w->asked)
+        TRY(make_key(w, key));
+    else
+        snprintf(key, sizeof key, "floats"); /* made anew each time */
     const bool made = !fmt_exists(w->part);
     TRY(fmt_make_folder(w->ctx, w->part));
     st = read_job(w, path, key, &same);
-    if (st == RT_OK && !same)
+    if (st == RT_OK && (!same || !w->asked))
         clear(w);
     if (st == RT_OK)
         st = write_job(w, path, key);

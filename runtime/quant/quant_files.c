@@ -215,8 +215,9 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
     char path[4200];
     TRY(fmt_gguf_is(from) ? from_gguf(ctx, from, to, &config)
                           : from_folder(ctx, from, to, &config));
-    if (json_object_set_new(config, "quantization_config",
-                            quantization_config(options, config)) != 0 ||
+    json_object_del(config, "quantization_config");
+    if ((options && json_object_set_new(config, "quantization_config",
+                                        quantization_config(options, config)) != 0) ||
         (tied != json_is_true(json_object_get(config, "tie_word_embeddings")) &&
          json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) != 0))
         st = no_memory(ctx);

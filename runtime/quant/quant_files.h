@@ -7,7 +7,8 @@
 
 /* config.json, tokenizer and chat template of `from` into the folder `to`: those of a
  * folder copied, those of a GGUF file written from its keys. `tied`: the folder has no
- * head, so that config.json must say that it is the embedding. */
+ * head, so that config.json must say that it is the embedding. `options` NULL: the folder
+ * is not quantized. */
 RT_CHECKED rt_status quant_files_write(struct rt_ctx *ctx, const char *from,
                                        const char *to,
                                        const struct quant_options *options, bool tied);
