@@ -17,6 +17,23 @@ static float positive(float scale)
     return scale > 0 ? scale : 1.0f;
 }
 
+/* Steps from zero to the ends of a symmetric grid, and its lowest code, as signed codes.
+ * Int8 products take 8 bits, whose ends are alike. */
+static float half_steps(const struct quant_options *o)
+{
+    return o->bits < 8 ? (float)((1u << o->bits) - 1) / 2 : 127.0f;
+}
+
+static float symmetric_low(const struct quant_options *o)
+{
+    return o->bits < 8 ? -(float)(1u << (o->bits - 1)) : -127.0f;
+}
+
+static float symmetric_high(const struct quant_options *o)
+{
+    return (float)((1u << (o->bits - 1)) - 1);
+}
+
 void quant_grid_range(const float *v, uint32_t n, float *low, float *high)
 {
     *low = *high = 0;
@@ -36,7 +53,7 @@ void quant_grid_of(const struct quant_options *o, float low, float high, float *
         return;
     }
     const float most = -low > high ? -low : high;
-    *scale = positive(most / (float)((1u << (o->bits - 1)) - 1));
+    *scale = positive(most / half_steps(o));
     *zero = (uint8_t)(1u << (o->bits - 1));
 }
 
@@ -45,8 +62,8 @@ uint8_t quant_grid_code(const struct quant_options *o, float v, float scale, uin
     const float top = (float)((1u << o->bits) - 1);
     if (o->asymmetric)
         return (uint8_t)clamp(rintf(v / scale) + (float)zero, 0, top);
-    const float half = (float)((1u << (o->bits - 1)) - 1);
-    return (uint8_t)(clamp(rintf(v / scale), -half, half) + (float)zero);
+    return (uint8_t)(clamp(rintf(v / scale), symmetric_low(o), symmetric_high(o)) +
+                     (float)zero);
 }
 
 /* Half to even below 2^22, without a call. */
@@ -60,9 +77,9 @@ static inline float nearest(float v)
 void quant_grid_values(const struct quant_options *o, const float *v, uint32_t n,
                        float scale, uint8_t zero, float *out)
 {
-    const float half = (float)((1u << (o->bits - 1)) - 1);
-    const float low = o->asymmetric ? -(float)zero : -half;
-    const float high = o->asymmetric ? (float)((1u << o->bits) - 1) - (float)zero : half;
+    const float low = o->asymmetric ? -(float)zero : symmetric_low(o);
+    const float high =
+        o->asymmetric ? (float)((1u << o->bits) - 1) - (float)zero : symmetric_high(o);
     for (uint32_t i = 0; i < n; i++) {
         const float x = v[i] / scale, above = x < low ? low : x;
         out[i] = nearest(above > high ? high : above) * scale;

@@ -2,7 +2,10 @@
  * The grids that matrices are rounded to: scale, zero and codes of one group, in float,
  * half to even. A value is (code - zero) scale, code and zero unsigned as they are stored.
  *
- * Symmetric: scale = range / (2^(b-1) - 1), zero = 2^(b-1); the lowest code is not used.
+ * Symmetric: scale = 2 range / (2^b - 1), zero = 2^(b-1), all codes. The largest magnitude
+ * is half a step beyond a code, on either side; in return the steps are shorter than if the
+ * lowest code were not used (6 : 7 at 3 bits). It is the grid of GPTQModel and of
+ * compressed-tensors. 8 bits: scale = range / 127, and the lowest code is not used.
  * Asymmetric: the range low .. high holds 0, scale = (high - low) / (2^b - 1), zero =
  * clamp(round(-low / scale)). A group of zeros has scale 1.
  *

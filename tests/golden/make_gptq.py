@@ -48,15 +48,15 @@ def grid(v, bits, asym, p=np.float32(1)):
         scale = (high - low) / top
         scale = scale if scale > 0 else np.float32(1)
         return scale, float(np.clip(np.rint(-low / scale), 0, top))
-    scale = np.abs(v).max() * p / np.float32(2**(bits - 1) - 1)
+    scale = np.abs(v).max() * p / np.float32(127 if bits == 8 else (2**bits - 1) / 2)
     return (scale if scale > 0 else np.float32(1)), float(2**(bits - 1))
 
 
 def code(t, scale, zero, bits, asym):
     if asym:
         return np.clip(np.rint(t / scale) + zero, 0, 2**bits - 1)
-    half = 2**(bits - 1) - 1
-    return np.clip(np.rint(t / scale), -half, half) + zero
+    high = 2**(bits - 1) - 1
+    return np.clip(np.rint(t / scale), -127 if bits == 8 else -high - 1, high) + zero
 
 
 def fit(v, weights, bits, asym, search):
@@ -95,7 +95,10 @@ def gptq(w, h, bits, group, asym, order, search):
         e = np.zeros((out, end - b))
         for j in range(b, end):
             g = perm[j] // group
-            codes[:, j] = code(v[:, j], scale[:, g], zero[:, g], bits, asym)
+            # In floats, as they are stored: the largest value of a symmetric group lies halfway
+            # between two codes.
+            codes[:, j] = code(v[:, j].astype(np.float32), scale[:, g].astype(np.float32),
+                               zero[:, g], bits, asym)
             q = (codes[:, j] - zero[:, g]) * scale[:, g]
             e[:, j - b] = (v[:, j] - q) / u[j, j]
             v[:, j + 1:end] -= np.outer(e[:, j - b], u[j, j + 1:end])

@@ -33,9 +33,9 @@ static void round_matrix(const struct quant_options *o, const float *w, uint32_t
 static void symmetric_codes_round_half_to_even(void **state)
 {
     (void)state;
-    /* 3 bits: scale 6 / 3 = 2; quotients -3 -1.5 -0.5 0.5 1.5 2.5 1 0 */
-    static const float w[8] = { -6, -3, -1, 1, 3, 5, 2, 0 };
-    static const uint8_t expected[8] = { 1, 2, 4, 4, 6, 6, 5, 4 };
+    /* 3 bits: scale 14 / 7 = 2; quotients -3.5 -2.5 -1.5 -0.5 0.5 1.5 2.5 3.5 */
+    static const float w[8] = { -7, -5, -3, -1, 1, 3, 5, 7 };
+    static const uint8_t expected[8] = { 0, 2, 2, 4, 4, 6, 6, 7 };
     const struct quant_options o = { .bits = 3 };
     uint8_t codes[8], zero;
     float scale;
@@ -43,6 +43,42 @@ static void symmetric_codes_round_half_to_even(void **state)
     assert_true(scale == 2.0f);
     assert_int_equal(zero, 4);
     assert_memory_equal(codes, expected, sizeof codes);
+}
+
+static void symmetric_grids_of_8_bits_have_equal_ends(void **state)
+{
+    (void)state;
+    static const float w[4] = { -254, 254, 3, -5 };
+    static const uint8_t expected[4] = { 1, 255, 130, 126 };
+    const struct quant_options o = { .bits = 8 };
+    uint8_t codes[4], zero;
+    float scale;
+    round_matrix(&o, w, 1, 4, codes, &scale, &zero);
+    assert_true(scale == 2.0f);
+    assert_int_equal(zero, 128);
+    assert_memory_equal(codes, expected, sizeof codes);
+}
+
+/* The ends of every narrower grid are used: values of the lowest code and of the highest
+ * come back as they are when the range says so. */
+static void symmetric_grids_use_all_codes(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 2; bits <= 4; bits++) {
+        const struct quant_options o = { .bits = bits };
+        const float top = (float)((1u << bits) - 1) / 2, low = -(float)(1u << (bits - 1));
+        float w[32];
+        uint8_t codes[32], seen[16] = { 0 }, zero;
+        float scale;
+        for (int i = 0; i < 32; i++)
+            w[i] = -top + 2 * top * (float)i / 31;
+        round_matrix(&o, w, 1, 32, codes, &scale, &zero);
+        assert_true(scale == 1.0f && (float)codes[0] - zero == low);
+        for (int i = 0; i < 32; i++)
+            seen[codes[i]] = 1;
+        for (uint32_t c = 0; c < 1u << bits; c++)
+            assert_int_equal(seen[c], 1);
+    }
 }
 
 static void asymmetric_ranges_hold_zero(void **state)
@@ -259,6 +295,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(symmetric_codes_round_half_to_even),
+        cmocka_unit_test(symmetric_grids_of_8_bits_have_equal_ends),
+        cmocka_unit_test(symmetric_grids_use_all_codes),
         cmocka_unit_test(asymmetric_ranges_hold_zero),
         cmocka_unit_test(extreme_groups_have_a_usable_scale),
         cmocka_unit_test(folders_that_cannot_be_quantized_leave_nothing),
