@@ -2,6 +2,8 @@
  * another program (reference-answers.jsonl); the same bits at batch 1, 7 and 64.
  * FAULTLINE_TEST_PROBLEMS: how many (default 96, all: 2000). */
 #include "runtime/engine/engine.h"
+#include "runtime/format/checkpoint.h"
+#include "runtime/format/safetensors.h"
 #include "runtime/quant/folder.h"
 #include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
@@ -14,6 +16,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,19 +234,94 @@ static void check_device(const struct test_device *device, const char *quant_pat
     text_tokenizer_destroy(&tok);
 }
 
+/* The recorded answers are of the grid that uses 7 of 8 codes: scale = max |w| / 3, codes of
+ * -3 to 3. Codes and scales of a folder at 3 bits per row are replaced by those. */
+enum { TENSORS_MAX = 256, BITS = 3, ZERO = 4, END = 3 };
+
+static uint32_t *narrow_codes(const float *w, uint32_t out, uint32_t in, float *scales)
+{
+    const uint32_t words = (in * BITS + 31) / 32;
+    uint32_t *packed = calloc((size_t)out * words, sizeof *packed);
+    assert_non_null(packed);
+    for (uint32_t r = 0; r < out; r++) {
+        float most = 0;
+        for (uint32_t k = 0; k < in; k++)
+            most = fmaxf(most, fabsf(w[r * in + k]));
+        scales[r] = most / END;
+        for (uint32_t k = 0; k < in; k++) {
+            const float x = rintf(w[r * in + k] / scales[r]);
+            const uint32_t code = (uint32_t)(fminf(fmaxf(x, -END), END) + ZERO);
+            for (uint32_t b = 0; b < BITS; b++)
+                packed[r * words + (k * BITS + b) / 32] |= (code >> b & 1)
+                                                           << (k * BITS + b) % 32;
+        }
+    }
+    return packed;
+}
+
+/* Codes and scales of one projection: takes the place of two tensors of `out`. */
+static void narrow_module(struct fmt_model *source, struct fmt_tensor_out *out,
+                          uint32_t count, const struct fmt_tensor_out *scale)
+{
+    char module[256], packed[300];
+    uint32_t rows, columns;
+    snprintf(module, sizeof module, "%.*s",
+             (int)(strlen(scale->name) - strlen(".weight_scale")), scale->name);
+    snprintf(packed, sizeof packed, "%s.weight_packed", module);
+    assert_int_equal(fmt_weight_size(source, module, &rows, &columns), RT_OK);
+    float *w = calloc((size_t)rows * columns, sizeof *w);
+    float *scales = calloc(rows, sizeof *scales);
+    assert_true(w && scales);
+    assert_int_equal(fmt_weight_floats(source, module, rows, columns, w), RT_OK);
+    const uint32_t *codes = narrow_codes(w, rows, columns, scales);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(out[i].name, packed) == 0)
+            out[i].data = codes;
+        if (strcmp(out[i].name, scale->name) == 0)
+            out[i].data = scales;
+    }
+    free(w);
+}
+
+static void use_recorded_grid(struct rt_ctx *ctx, const char *demo, const char *folder)
+{
+    char path[128];
+    struct fmt_model *source = NULL;
+    struct fmt_safetensors file;
+    static struct fmt_tensor_out out[TENSORS_MAX]; /* its data stays to the end */
+    assert_int_equal(fmt_model_open(ctx, demo, &source), RT_OK);
+    assert_int_equal(fmt_safetensors_open_folder(ctx, folder, &file), RT_OK);
+    assert_true(file.count <= TENSORS_MAX);
+    for (uint32_t i = 0; i < file.count; i++) {
+        const struct fmt_tensor *t = &file.tensors[i];
+        out[i] = (struct fmt_tensor_out){
+            .name = t->name, .dtype = t->dtype, .dims = t->dims, .data = t->data
+        };
+        memcpy(out[i].shape, t->shape, sizeof out[i].shape);
+    }
+    for (uint32_t i = 0; i < file.count; i++)
+        if (strstr(out[i].name, ".weight_scale"))
+            narrow_module(source, out, file.count, &out[i]);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    assert_int_equal(fmt_safetensors_write(ctx, path, out, file.count, NULL), RT_OK);
+    fmt_safetensors_close(&file);
+    fmt_model_close(&source);
+}
+
 static void answers_are_as_recorded_at_any_batch(void **state)
 {
     (void)state;
     struct rt_ctx ctx;
     char folder[] = "/tmp/faultline-test-XXXXXX", to[64], path[1024], command[96];
     struct quant_report report;
-    const struct quant_options options = { .bits = 3 };
+    const struct quant_options options = { .bits = BITS };
     test_ctx(&ctx);
     assert_non_null(mkdtemp(folder));
     snprintf(to, sizeof to, "%s/q3", folder);
     assert_int_equal(quant_folder(&ctx, test_path(path, sizeof path, "pipeline/demo"), to,
                                   &options, NULL, false, &report),
                      RT_OK);
+    use_recorded_grid(&ctx, path, to);
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);
     assert_true(n > 0);
