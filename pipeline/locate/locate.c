@@ -8,6 +8,7 @@
 #include "store/queries.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -132,8 +133,11 @@ struct pipe_fault locate_fault_of_twin(const struct locate_search *s, const char
                                           .twin = s->twin,
                                           .twin_sure =
                                               s->suspect.full_margin >= PIPE_TWIN_SURE };
-    snprintf(evidence, size, "{\"full_margin\":%.4f,\"quant_margin\":%.4f}",
-             (double)s->suspect.full_margin, (double)s->suspect.quant_margin);
+    char margin[32] = "null"; /* of a forced token, which no model chose: infinite */
+    if (isfinite(s->suspect.quant_margin))
+        snprintf(margin, sizeof margin, "%.4f", (double)s->suspect.quant_margin);
+    snprintf(evidence, size, "{\"full_margin\":%.4f,\"quant_margin\":%s}",
+             (double)s->suspect.full_margin, margin);
     return (struct pipe_fault){ .locator = locator,
                                 .step = s->twin,
                                 .token = s->twin < 0 ? -1 : (int32_t)s->suspect.token,
