@@ -47,6 +47,7 @@ TABLE = [
     tile("matmul_back f32", "matmul_back_tiled_64x64", F32, 128, 64, 64, 32, 8),
     tile("outer", "outer_tiled_64x64", "-", 128, 64, 64, 32, 1, (1.5, 1.45)),
     tile("outer, rank 16", "outer_tiled_16x64", "-", 64, 16, 64, 32, 1),
+    tile("scale_back", "scale_back_tiled_64x64", "-", 128, 64, 64, 32, 1, (1.5, 1.45)),
     tile("16 rows q4", "matmul_tiled_16x64", Q4, 64, 16, 64, 16, 4, (2.5, 2.2), decode=16),
     wide("one row q4", "matmul_wide_1x64", Q4, 1, "weight", (7.5, 5.8), 1, decode=32),
     wide("one row q4_K", "matmul_wide_1x64", K4, 1, "weight", None, 1, decode=32),
