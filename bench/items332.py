@@ -7,7 +7,8 @@ clocks, cores and bandwidth. Nothing is measured, nothing runs.
     python3 bench/items332.py [-v] [SLOTS.tsv]        -v: seconds by part
 
 Qwen2.5-0.5B, 4 bits with a half per 32, an adapter of rank 16 on all projections, 3 passes
-over 332 items in batches of 8 (pipeline/restore/training.c). What is assumed:
+over 332 items in batches of 8 (pipeline/restore/training.c); or its scales, by KL (refine).
+What is assumed:
 
  - An op takes the longer of its issue slots, its matrix units and its bytes to and from
    memory; ops come one after the other, 10 us more for each.
@@ -26,7 +27,8 @@ SHARE = 0.5
 HIDDEN, FFN, LAYERS, HEADS, KV, HEAD, VOCAB = 896, 4864, 24, 14, 2, 64, 151936
 RANK, ITEMS, EPOCHS, BATCH, DISPATCH = 16, 332, 3, 8, 10e-6
 # Inputs and outputs of the parts of the groups: q k v, o, gate and up, down.
-GROUPS = [(HIDDEN, [HEADS * HEAD, KV * HEAD, KV * HEAD]), (HEADS * HEAD, [HIDDEN]), (HIDDEN, [FFN, FFN]), (FFN, [HIDDEN])]
+GROUPS = [(HIDDEN, [HEADS * HEAD, KV * HEAD, KV * HEAD]), (HEADS * HEAD, [HIDDEN]),
+          (HIDDEN, [FFN, FFN]), (FFN, [HIDDEN])]
 # Of a weight, in floats: 4 bits and a half per 32; the head has 8 bits.
 PACKED, HEAD_BITS, CHUNK = 0.5625 / 4, 1.0625 / 4, 64
 
@@ -100,9 +102,14 @@ def forward(g, part, times, n, keys, weight, adapter):
     g.add("elementwise", times * LAYERS, 0, n * (4 * HIDDEN + 2 * (HEADS + KV) * HEAD + 3 * FFN), 4)
 
 
-def backward(g, n, keys):
+def backward(g, n, keys, scales):
     for inputs, outs in GROUPS:
         out, rank = sum(outs), RANK * len(outs)
+        if scales: # the weight as floats, for its own gradient and for dX
+            g.add("unpack", LAYERS, 0, inputs * out * (1 + PACKED))
+            g.add("scale_back", LAYERS, g.fma("scale_back", n * inputs * out), n * (inputs + out) + inputs * out)
+            g.add("dX", LAYERS, g.fma("matmul_back f32", n * inputs * out), n * (inputs + out) + inputs * out)
+            continue
         g.add("dX", LAYERS, g.fma("matmul_back q4", n * inputs * (out + rank)),
               n * (2 * inputs + out) + inputs * out * PACKED)
         for o in outs: # du = dy B, gradients of B and of A
@@ -126,14 +133,14 @@ def step(g, recipe, question, solution, seen):
     sides = 2 if recipe == "DPO" else 1
     n, targets = BATCH * sides * (question + solution), BATCH * sides * solution
     keys = n * seen
-    forward(g, "forward", 2, n, keys, PACKED, True)
-    backward(g, n, keys)
+    forward(g, "forward", 2, n, keys, PACKED, recipe != "refine")
+    backward(g, n, keys, recipe == "refine")
     # DPO needs all log-probabilities first, and its reference is computed once, not per pass
     head(g, "head", targets, 2 if recipe == "DPO" else 1)
     if recipe == "DPO":
         forward(g, "reference", 1 / EPOCHS, n, keys, PACKED, True)
         head(g, "reference", targets, 1 / EPOCHS)
-    if recipe == "KL":
+    if recipe in ("KL", "refine"):
         forward(g, "teacher", 1, n, keys, 0.5, False) # halves
         head(g, "teacher", targets, 1)
     head(g, "head", targets, 1, "matmul_back q4")
@@ -147,7 +154,7 @@ def main():
     rows = [line.rstrip("\n").split("\t") for line in open(path)][1:]
     slots = {(r[0], r[1]): float(r[3]) for r in rows}
     steps = EPOCHS * -(-ITEMS // BATCH)
-    columns = [(d, r) for d in DATA for r in ("SFT", "KL", "DPO")]
+    columns = [(d, r) for d in DATA for r in ("SFT", "KL", "DPO", "refine")]
     print(f"{steps} steps; minutes at {SHARE:.0%} of the bounds\n")
     print("| GPU | " + " | ".join(f"{d} {r}" for d, r in columns) + " |")
     print("|---|" + "---|" * len(columns))
