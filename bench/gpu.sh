@@ -45,6 +45,8 @@ pack()
     cc -O2 -o "$OUT/bin/random_gguf" "$here/bench/random_gguf.c" || return 1
     for p in faultline $TESTS; do
         [ -x "$BUILD/$p" ] || { say "no $BUILD/$p: build all first"; return 1; }
+    done
+    for p in faultline $TESTS; do
         strip -o "$OUT/bin/$p" "$BUILD/$p" || return 4
         ldd "$BUILD/$p" | awk '/=> \// { print $3 }'
     done | sort -u | grep -vE '/lib(c|m|pthread|dl|rt)\.so' | xargs cp -L -t "$OUT/bin/lib" || return 4
@@ -209,8 +211,8 @@ part()
 # The tests see software devices only, if no drivers are named. NVIDIA's containers put
 # theirs where no loader looks.
 if [ -z "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}" ]; then
-    for f in /usr/local/share /usr/share /etc "${HOME:-/root}/.local/share" /usr/local/nvidia/share; do
-        for f in "$f"/vulkan/icd.d/*.json; do
+    for d in /usr/local/share /usr/share /etc "${HOME:-/root}/.local/share" /usr/local/nvidia/share; do
+        for f in "$d"/vulkan/icd.d/*.json; do
             case $f:${VK_DRIVER_FILES:-} in /usr/local/nvidia/*nvidia_icd*:*nvidia_icd*) continue ;; esac
             [ -f "$f" ] && export VK_DRIVER_FILES="${VK_DRIVER_FILES:-}${VK_DRIVER_FILES:+:}$f"
         done
