@@ -10,13 +10,15 @@
 # same at 7B with random weights, rounded products, llama-bench if it is there.
 # FOLDER/gpu.json is written anew after each part, so a run that is cut keeps what it has:
 #   passed, failed (with the last line that was said), timeout, stuck (it could not be
-#   ended), skipped (with the reason). NAME.log has all of a part, NAME.json what it measured.
+#   ended), cut (the script was told to end), skipped (with the reason). NAME.log has all of a
+#   part, NAME.json what it measured; what an earlier run left goes to FOLDER/earlier-N.
+# A part whose device is lost runs again, at most twice: the tune leaves out what lost it.
 # A device that is gone for three parts in a row ends the parts that need it.
 # Exit: 0 all passed or skipped, 1 a part failed, 2 usage, 3 no device, 4 FOLDER cannot be
-# written.
+# written, 130 or 143 it was told to end.
 # Needs: a Vulkan driver and loader (libvulkan.so.1; Debian: libvulkan1). Of a build: the
 # programs in BUILD (build/release, or the packed folder's bin), a C compiler or
-# BUILD/random_gguf for the models, 6 GB of disk for the one of 7B.
+# random_gguf for the models, 6 GB of disk for the one of 7B.
 # Also: DEVICE (a name of `faultline devices`; default: the first GPU, else a software one),
 # SIZE, LARGE (0.5B, 7B: shapes of random models; "tiny" to try this script; LARGE=none).
 here=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -33,7 +35,7 @@ TESTS=${TESTS:-test_ops test_matmul_pairs test_products test_tune test_logits te
     test_golden_gradients test_demo_answers}
 
 say() { echo "gpu: $*" >&2; }
-[ -x "$BUILD/faultline" ] || { say "no $BUILD/faultline: ./run build first"; exit 1; }
+command -v timeout >/dev/null || { say "no timeout (coreutils) in PATH"; exit 1; }
 
 # ---- what another machine needs ----
 
@@ -43,6 +45,8 @@ pack()
     cc -O2 -o "$OUT/bin/random_gguf" "$here/bench/random_gguf.c" || return 1
     for p in faultline $TESTS; do
         [ -x "$BUILD/$p" ] || { say "no $BUILD/$p: build all first"; return 1; }
+    done
+    for p in faultline $TESTS; do
         strip -o "$OUT/bin/$p" "$BUILD/$p" || return 4
         ldd "$BUILD/$p" | awk '/=> \// { print $3 }'
     done | sort -u | grep -vE '/lib(c|m|pthread|dl|rt)\.so' | xargs cp -L -t "$OUT/bin/lib" || return 4
@@ -58,8 +62,16 @@ pack()
 mkdir -p "$OUT" 2>/dev/null && : >"$OUT/.writable" 2>/dev/null || { say "'$OUT' cannot be written"; exit 4; }
 rm -f "$OUT/.writable"
 OUT=$(cd "$OUT" && pwd)
+if [ -e "$OUT/gpu.json" ]; then
+    n=1
+    while [ -e "$OUT/earlier-$n" ]; do n=$((n + 1)); done
+    mkdir "$OUT/earlier-$n"
+    for f in "$OUT"/*.json "$OUT"/*.log "$OUT"/bench.db* "$OUT"/tune-*; do
+        [ -f "$f" ] && mv "$f" "$OUT/earlier-$n/"
+    done
+fi
 start=$(date +%s)
-rows='' failures=0 gone=0 stuck=0
+rows='' failures=0 gone=0 stuck=0 pid='' name='' DEVICE=${DEVICE:-auto} described=''
 commit=$(git -C "$here" rev-parse --short HEAD 2>/dev/null || cat "$here/commit" 2>/dev/null)
 # Of packed libraries those that this system lacks: a driver needs the system's own.
 libraries=${LD_LIBRARY_PATH:-}
@@ -78,7 +90,9 @@ fi
 export FAULTLINE_DEMO="$here/pipeline/demo" FAULTLINE_TEST_GOLDEN="$here/tests/golden"
 
 left() { echo $((LIMIT - $(date +%s) + start)); }
-quote() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'; } # for JSON
+share() { echo $((LIMIT * $1 / 600 + 5)); } # seconds of a part that may have $1 of 600
+# For JSON. Plain characters only: a line that was cut may end within one of several bytes.
+quote() { printf '%s' "$1" | LC_ALL=C tr -cd '\040-\176' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
 
 # The whole file, in one step: what was there stays if it cannot be written.
 write_json()
@@ -102,19 +116,49 @@ note()
     write_json false
 }
 
-# Runs a command, its output in $log; 124: its time was over, 125: it cannot be ended.
+# Whether a file looks like whole JSON: nothing is here that could read it.
+is_json()
+{
+    case $(head -c 1 "$1" 2>/dev/null)$(tail -c 2 "$1" 2>/dev/null | tr -d '\n ') in
+    '['*']' | '{'*'}') return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# Runs a command, its output in $log, or what it writes on the standard output in $out;
+# 124: its time was over, 125: it cannot be ended.
 limited() # SECONDS COMMAND...
 {
     most=$1
     shift
-    timeout -k 5 "$most" env LD_LIBRARY_PATH="$libraries" "$@" >"$log" 2>&1 &
+    set -- timeout -k 5 "$most" env LD_LIBRARY_PATH="$libraries" "$@"
+    if [ -n "${out:-}" ]; then "$@" >"$out" 2>"$log" & else "$@" >"$log" 2>&1 & fi
     pid=$! end=$(($(date +%s) + most + 15))
     while kill -0 $pid 2>/dev/null; do
         [ "$(date +%s)" -gt $end ] && return 125 # a driver holds it; it is left behind
-        sleep 0.2
+        sleep 0.05
     done
     wait $pid
+    code=$?
+    pid=''
+    return $code
 }
+
+# Told to end: the part is ended too, within seconds, and what is done is kept.
+told_to_end() # EXIT-CODE
+{
+    trap '' INT TERM HUP
+    if [ -n "$pid" ]; then
+        kill "$pid" 2>/dev/null
+        n=0
+        while kill -0 "$pid" 2>/dev/null && [ $n -lt 30 ]; do sleep 0.2; n=$((n + 1)); done
+    fi
+    note "${name:-run}" cut 0 "the script was told to end"
+    rm -f "$OUT"/model_*.gguf "$OUT"/model_*.gguf.new "$OUT"/*.json.new
+    exit "$1"
+}
+trap 'told_to_end 130' INT
+trap 'told_to_end 143' TERM HUP
 
 # part NAME SECONDS COMMAND...: within its own and the common limit.
 part()
@@ -122,49 +166,72 @@ part()
     name=$1 most=$2
     shift 2
     log=$OUT/$name.log
-    # What a full disk would lose is kept in memory.
     : >"$log" 2>/dev/null || log=/dev/null
+    [ -z "${out:-}" ] || : >"$out" 2>/dev/null || out=/dev/null
     [ "$(left)" -lt "$most" ] && most=$(left)
+    ran=0
     if [ $stuck = 1 ]; then note "$name" skipped 0 "a part before holds the device"; return 1; fi
     if [ $gone -ge 3 ]; then note "$name" skipped 0 "the device is gone"; return 1; fi
     if [ "$most" -lt 5 ]; then note "$name" skipped 0 "no time left"; return 1; fi
-    began=$(date +%s)
+    ran=1 began=$(date +%s) tries=1
     limited "$most" "$@"
     code=$?
+    while [ $code = 8 ] && grep -aq 'was lost' "$log" && [ $tries -lt 3 ] && [ "$(left)" -gt 5 ]; do
+        tries=$((tries + 1))
+        [ "$(left)" -lt "$most" ] && most=$(left)
+        limited "$most" "$@"
+        code=$?
+    done
     took=$(($(date +%s) - began))
     last=$(grep -av '^ *$' "$log" 2>/dev/null | grep -aE 'error|FAIL|ERROR|lost|skip' | tail -1 | cut -c1-300)
     [ -n "$last" ] || last=$(grep -av '^ *$' "$log" 2>/dev/null | tail -1 | cut -c1-300)
     room=$(df -Pk "$OUT" | awk 'NR == 2 { print $4 }')
     [ "$code" != 0 ] && [ "${room:-0}" -lt 1024 ] && last="no space left in $OUT; $last"
+    [ $tries -gt 1 ] && last="device lost, tried $tries times; $last"
     case $code in
     3) gone=$((gone + 1)) ;;
     *) gone=0 ;;
     esac
+    [ $code = 137 ] && [ $took -lt "$most" ] && code=9 # not by the limit: by the system, for memory
     case $code in
-    0) note "$name" passed $took ;;
+    0) [ $tries = 1 ] && last=''; note "$name" passed $took "$last" ;;
     77) note "$name" skipped $took "$last" ;;
     124 | 137) note "$name" timeout $took "$last" ;;
     125) stuck=1; note "$name" stuck $took "$last" ;;
+    9) note "$name" failed $took "killed, out of memory?: $last" ;;
     *) note "$name" failed $took "exit $code: $last" ;;
     esac
     case $code in 0 | 77) ;; *) failures=$((failures + 1)) ;; esac
+    name=''
     return $code
 }
 
 # ---- the device ----
 
-DEVICE=${DEVICE:-auto} described=''
+# The tests see software devices only, if no drivers are named. NVIDIA's containers put
+# theirs where no loader looks.
 if [ -z "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}" ]; then
-    VK_DRIVER_FILES=$(find /usr/share/vulkan/icd.d /etc/vulkan/icd.d \
-        /usr/local/nvidia/share/vulkan/icd.d -name '*.json' 2>/dev/null | paste -sd:)
-    [ -n "$VK_DRIVER_FILES" ] && export VK_DRIVER_FILES
+    for d in /usr/local/share /usr/share /etc "${HOME:-/root}/.local/share" /usr/local/nvidia/share; do
+        for f in "$d"/vulkan/icd.d/*.json; do
+            case $f:${VK_DRIVER_FILES:-} in /usr/local/nvidia/*nvidia_icd*:*nvidia_icd*) continue ;; esac
+            [ -f "$f" ] && export VK_DRIVER_FILES="${VK_DRIVER_FILES:-}${VK_DRIVER_FILES:+:}$f"
+        done
+    done
 fi
+drivers=${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}
+if [ ! -x "$BUILD/faultline" ]; then
+    note programs failed 0 "no $BUILD/faultline: ./run build first"
+    write_json true
+    exit 1
+fi
+write_json false
+log=$OUT/machine.log
 {
     date -u; uname -a; nproc; free -m; df -h "$OUT"
-    echo "drivers ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}"
-    nvidia-smi 2>/dev/null; vulkaninfo --summary 2>/dev/null
+    echo "drivers $drivers"
+    timeout -k 5 20 nvidia-smi; timeout -k 5 20 vulkaninfo --summary
     ours ldd "$BUILD/faultline" | grep 'not found'
-} >"$OUT/machine.log" 2>&1
+} >"$log" 2>/dev/null
 missing=$(ours ldd "$BUILD/faultline" | awk '/not found/ { printf "%s ", $1 }')
 if [ -n "$missing" ]; then
     note programs failed 0 "libraries are missing: $missing(use --pack, or ./run deps)"
@@ -172,34 +239,43 @@ if [ -n "$missing" ]; then
     exit 1
 fi
 log=$OUT/devices.log
+out=$(mktemp 2>/dev/null || echo "$OUT/device.json.new") # elsewhere: this disk may be full
 limited 60 "$BUILD/faultline" devices --json || note devices failed 0 "$(tail -1 "$log" 2>/dev/null)"
-cp "$log" "$OUT/device.json" 2>/dev/null
 if [ "$DEVICE" = auto ]; then
     # The first hardware device; a software one only where nothing else is there.
     DEVICE=$(awk -F'"' '/"name"/ { n = $4 } /"software": false/ { s = 1 } /"software": true/ { s = 0 }
             /"usable": true/ { u = 1 } /"usable": false/ { u = 0 }
             /}/ { if (s && u && n != "ref" && !hit) hit = n; if (u && n != "ref" && !any) any = n }
-            END { print hit ? hit : any }' "$log" 2>/dev/null)
+            END { print hit ? hit : any }' "$out" 2>/dev/null)
 fi
 if [ -z "$DEVICE" ]; then
-    note devices failed 0 "no Vulkan device; drivers: ${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-} (machine.log)"
+    note devices failed 0 "no Vulkan device; drivers: ${drivers:-none} (machine.log, devices.log)"
     write_json true
+    rm -f "$out"
     exit 3
 fi
-described=$(ours "$BUILD/faultline" devices 2>/dev/null | grep -F "$DEVICE" | head -1 | tr -s ' ')
+described=$(awk -F'"' -v d="$DEVICE" '/"name"/ { n = $4 } n == d && /"description"/ { a = $4 }
+        n == d && /"driver"/ { print a ", " $4; exit }' "$out" 2>/dev/null)
+software=$(awk -F'"' -v d="$DEVICE" '/"name"/ { n = $4 } n == d && /"software": true/ { print 1 }' "$out" 2>/dev/null)
+is_json "$out" && cp "$out" "$OUT/device.json" 2>/dev/null || rm -f "$OUT/device.json"
+rm -f "$out"
+out=''
 echo "device $DEVICE, at most $LIMIT s, into $OUT"
 
 # ---- checks ----
 
-export FAULTLINE_TEST_DEVICES="$DEVICE" # whatever the loader finds, not CI's software ones
+# Whatever the loader finds, not CI's software ones; of a GPU the kernels that it takes.
+export FAULTLINE_TEST_DEVICES="$DEVICE"
+[ -n "$software" ] || FAULTLINE_TEST_DEVICES=$DEVICE/tiled
 export XDG_CACHE_HOME="$OUT/cache"
 faultline="$BUILD/faultline"
 # Each form of validation is named in gpu.json, so that a run without says so.
-if ours "$faultline" doctor --device "$DEVICE" --validation >"$OUT/validation.log" 2>&1; then
+log=$OUT/validation.log
+if limited 60 "$faultline" doctor --device "$DEVICE" --validation; then
     note validation passed 0 "the layer is on in all tests"
 else
     export FAULTLINE_TEST_NO_VALIDATION=1
-    note validation skipped 0 "off (the layer is in Debian's vulkan-validationlayers): $(grep -aE 'BAD|error' "$OUT/validation.log" | tail -1)"
+    note validation skipped 0 "off (the layer is in Debian's vulkan-validationlayers): $(grep -aE 'BAD|error' "$log" | tail -1)"
 fi
 part doctor 60 "$faultline" doctor --device "$DEVICE"
 for t in $TESTS; do # at most two fifths of the time
@@ -214,80 +290,85 @@ done
 
 # ---- timings ----
 
-# bench NAME SECONDS OPTION...: into the store of all parts, and NAME.json.
+# bench NAME SHARE OPTION...: into the store of all parts, and NAME.json.
 bench()
 {
-    name=$1 most=$2
+    measured=$1 most=$(share "$2")
     shift 2
-    part "$name" "$most" "$faultline" bench --device "$DEVICE" --passes "${PASSES:-2}" \
+    out=$OUT/$measured.json.new
+    part "$measured" "$most" "$faultline" bench --device "$DEVICE" --passes "${PASSES:-2}" \
         --store "$OUT/bench.db" --json --fail-if 'invalid>0' --progress none "$@"
-    code=$?
+    result=$?
     # A part that was cut has the cases that it finished in the store, with those before.
-    from=$OUT/$name.log
-    if [ $code != 0 ] && [ $stuck = 0 ] && [ -s "$OUT/bench.db" ]; then
-        from=$OUT/$name.kept log=$OUT/$name.kept
+    if [ $result != 0 ] && [ $ran = 1 ] && [ $stuck = 0 ] && [ -s "$OUT/bench.db" ]; then
+        log=$OUT/$measured.kept.log
         limited 20 "$faultline" sql --store "$OUT/bench.db" --json \
             "SELECT run_id, case_name, status, value, ci_lo, ci_hi, unit FROM v_bench"
     fi
-    # From the first line that begins a value: messages come before it.
-    sed -n '/^[[{]/,$p' "$from" >"$OUT/$name.json" 2>/dev/null
-    return $code
+    is_json "$out" && mv "$out" "$OUT/$measured.json" 2>/dev/null || rm -f "$OUT/$measured.json.new"
+    out=''
+    return $result
 }
 
 # `ops` measures the device's limits (suite `peak`) first and holds the ops against them.
 bench ops 150 --suite ops
 bench demo 60 --suite decode,prefill,train
 
-# model FILE SHAPE: one with random weights, if there is room.
+# model SHAPE: $file, one with random weights, if there is room.
 model()
 {
-    [ -s "$1" ] && return
-    case $2 in 7B) need=6000000 ;; 0.5B) need=700000 ;; *) need=10000 ;; esac
+    file=$OUT/model_$1.gguf
+    [ -s "$file" ] && return
+    case $1 in 7B) need=6000000 ;; 0.5B) need=700000 ;; *) need=10000 ;; esac
     room=$(df -Pk "$OUT" | awk 'NR == 2 { print $4 }')
-    [ "${room:-0}" -gt $need ] || { note "model_$2" skipped 0 "no room: $need KiB are needed, ${room:-0} free"; return 1; }
-    [ -x "$BUILD/random_gguf" ] && make=$BUILD/random_gguf || make=$OUT/random_gguf
+    [ "${room:-0}" -gt $need ] || { note "model_$1" skipped 0 "no room: $need KiB are needed, ${room:-0} free"; return 1; }
+    for make in "$BUILD/random_gguf" "$BUILD/bench_random_gguf" "$OUT/random_gguf"; do
+        [ -x "$make" ] && break
+    done
     [ -x "$make" ] || cc -O2 -o "$make" "$here/bench/random_gguf.c" 2>"$OUT/cc.log" ||
-        { note "model_$2" skipped 0 "no C compiler and no $BUILD/random_gguf"; return 1; }
-    part "model_$2" 120 "$make" "$1.new" "$2" && mv "$1.new" "$1" && return
-    rm -f "$1.new"
+        { note "model_$1" skipped 0 "no C compiler and no $BUILD/random_gguf"; return 1; }
+    part "model_$1" 120 "$make" "$file.new" "$1" && mv "$file.new" "$file" && return
+    rm -f "$file.new"
     return 1
 }
 
 # Bench parts of one model; the first is its tune.
-measure()
+measure() # NAME
 {
-    bench "tune_$2" 90 --suite decode --case '*batch 1' --model "$1"
-    bench "prefill_$2" 60 --suite prefill --model "$1"
-    bench "decode_$2" 60 --suite decode --model "$1" # 1, 8 and 64 sequences
-    bench "context_$2" 60 --suite context --model "$1"
-    bench "train_$2" 90 --suite train --model "$1"
+    bench "tune_$1" 90 --suite decode --case '*batch 1' --model "$file"
+    bench "prefill_$1" 60 --suite prefill --model "$file"
+    bench "decode_$1" 60 --suite decode --model "$file" # 1, 8 and 64 sequences
+    bench "context_$1" 60 --suite context --model "$file"
+    bench "train_$1" 90 --suite train --model "$file"
 }
-if model "$OUT/small.gguf" "$SIZE"; then
-    measure "$OUT/small.gguf" "$SIZE"
+if model "$SIZE"; then
+    measure "$SIZE"
     # Rows must be the same bits in other chunks and batches there too.
     for products in f16 int8; do
         log=$OUT/$products.log
         if limited 60 "$faultline" doctor --device "$DEVICE" --products $products; then
-            bench "${products}_$SIZE" 60 --suite decode,prefill --model "$OUT/small.gguf" --products $products
+            bench "${products}_$SIZE" 60 --suite decode,prefill --model "$file" --products $products
         else
             note "${products}_$SIZE" skipped 0 "$(grep -a 'has no' "$log" | head -1)"
         fi
     done
     llama=$(command -v llama-bench || true)
     if [ -n "$llama" ]; then
-        part llama_bench 120 "$llama" -m "$OUT/small.gguf" -ngl 99 -p 512 -n 128 -o json
+        part llama_bench 120 "$llama" -m "$file" -ngl 99 -p 512 -n 128 -o json
         sed -n '/^\[/,/^\]/p' "$OUT/llama_bench.log" >"$OUT/llama_bench.json" 2>/dev/null
+        is_json "$OUT/llama_bench.json" || rm -f "$OUT/llama_bench.json"
     else
         note llama_bench skipped 0 "no llama-bench in PATH"
     fi
 fi
-if [ "$LARGE" != none ] && model "$OUT/large.gguf" "$LARGE"; then
-    measure "$OUT/large.gguf" "$LARGE"
+rm -f "$OUT"/model_*.gguf
+if [ "$LARGE" != none ] && model "$LARGE"; then
+    measure "${LARGE}_large"
 fi
 
 # ---- end ----
 
-rm -f "$OUT/small.gguf" "$OUT/large.gguf"
+rm -f "$OUT"/model_*.gguf "$OUT/random_gguf"
 find "$OUT/cache" -name 'tune-*' -exec cp {} "$OUT/" \; 2>/dev/null # which kernels it chose
 rm -rf "$OUT/cache"
 write_json true

@@ -3,11 +3,12 @@
 Issue slots of the inner loops of the GPU kernels, counted in the assembly of real drivers
 without their hardware, beside the bars of docs/slots.md:
 
-    ROOT=FOLDER bench/slots.py [-v] [--shaders FOLDER] [--only TEXT] [DEVICE ...]
+    ROOT=FOLDER python3 bench/slots.py [-v] [--shaders FOLDER] [--only TEXT] [--table FILE] [DEVICE ...]
 
 ROOT is a Debian unstable system (debootstrap --variant=minbase sid FOLDER; in it:
 apt-get install mesa-drm-shim mesa-vulkan-drivers libvulkan1). DEVICE: see DEVICES below.
---shaders is the folder of compiled kernels (default: build/release/shaders).
+--shaders is the folder of compiled kernels (default: build/release/shaders); --table writes
+the counts for other programs (bench/items332.py), a line per device and kernel.
 
 A slot is an instruction that a wave issues; waits and scheduling hints are left out. Loops
 count with their rounds, which TABLE gives from each kernel's constants. What is multiplied in
@@ -23,7 +24,7 @@ QUALCOMM = ("libfreedreno_noop_drm_shim.so", "freedreno", "FD_GPU_ID", "IR3_Asse
 DEVICES = {
     "turing": NVIDIA + ("0x162",), "ampere": NVIDIA + ("0x172",), "ada": NVIDIA + ("0x192",),
     "vega10": AMD + ("vega10",), "navi21": AMD + ("navi21",), "navi31": AMD + ("navi31",),
-    "gfx1201": AMD + ("gfx1201",), "adreno740": QUALCOMM + ("740",),
+    "phoenix": AMD + ("phoenix",), "gfx1201": AMD + ("gfx1201",), "adreno740": QUALCOMM + ("740",),
 }
 
 # ---- the table: what one step of a kernel multiplies, and the rounds of its loops ----
@@ -43,6 +44,10 @@ TABLE = [
     tile("f32 tile q4", "matmul_tiled_64x64", Q4, 128, 64, 64, 32, 8, (1.45, 1.40), decode=16),
     tile("f32 tile f32", "matmul_tiled_64x64", F32, 128, 64, 64, 32, 8),
     tile("matmul_back q4", "matmul_back_tiled_64x64", Q4, 128, 64, 64, 32, 8, (1.5, 1.45), decode=16),
+    tile("matmul_back f32", "matmul_back_tiled_64x64", F32, 128, 64, 64, 32, 8),
+    tile("outer", "outer_tiled_64x64", "-", 128, 64, 64, 32, 1, (1.5, 1.45)),
+    tile("outer, rank 16", "outer_tiled_16x64", "-", 64, 16, 64, 32, 1),
+    tile("scale_back", "scale_back_tiled_64x64", "-", 128, 64, 64, 32, 1, (1.5, 1.45)),
     tile("16 rows q4", "matmul_tiled_16x64", Q4, 64, 16, 64, 16, 4, (2.5, 2.2), decode=16),
     wide("one row q4", "matmul_wide_1x64", Q4, 1, "weight", (7.5, 5.8), 1, decode=32),
     wide("one row q4_K", "matmul_wide_1x64", K4, 1, "weight", None, 1, decode=32),
@@ -286,7 +291,7 @@ def statistics(line):
                 "STP Count", "LDP Count"))
 
 def main():
-    argv, shaders, only, loud = sys.argv[1:], None, "", False
+    argv, shaders, only, loud, table = sys.argv[1:], None, "", False, None
     tree = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     devices = []
     while argv:
@@ -295,6 +300,9 @@ def main():
             shaders = argv.pop(0)
         elif a == "--only":
             only = argv.pop(0)
+        elif a == "--table":
+            table = open(argv.pop(0), "w")
+            table.write("device\tkernel\tunit\tslots\n")
         elif a == "-v":
             loud = True
         else:
@@ -316,6 +324,8 @@ def main():
             bar = k.bars[bar] if k.bars and bar is not None else None
             wrong = wrong or (f"spills {spills}" if spills else "")
             bad += bool(wrong)
+            if table and not wrong:
+                table.write(f"{device}\t{k.name}\t{k.unit}\t{value:.3f}\n")
             print(f"{device:10} {k.name:18} {value or 0:6.2f} per {k.unit:6} bar {bar or '-':>5} registers {registers:3} waves {waves:2} {wrong and 'WRONG: ' + wrong}")
             if loud:
                 print("    " + detail)

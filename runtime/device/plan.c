@@ -230,6 +230,11 @@ bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows)
     return bits != 32 && plan->decode_rows && rows >= plan->decode_rows;
 }
 
+bool rt_plan_decodes_back(const struct rt_plan *plan)
+{
+    return plan->family == RT_FAMILY_LANES;
+}
+
 size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
 {
     static const char *const paths[] = { "storage", "texel", "texel-broadcast" };

@@ -160,6 +160,9 @@ uint32_t rt_plan_gradient_rows_max(const struct rt_plan *plan, uint32_t sharing)
 
 /* Whether a product of `rows` rows with a weight of `bits` bits has it decoded before. */
 bool rt_plan_decodes(const struct rt_plan *plan, uint32_t bits, uint32_t rows);
+/* Whether gradients have packed weights decoded before. Kernels for GPUs read them packed,
+ * which is faster there at every number of rows. */
+bool rt_plan_decodes_back(const struct rt_plan *plan);
 
 /* The plan as one JSON object, for the store and the log. Returns text's length;
  * always terminated. */

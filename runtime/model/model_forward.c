@@ -42,6 +42,12 @@ static uint32_t widest_u(const struct rt_model *model, const struct rt_adapter *
     return ld;
 }
 
+/* Whether products or, of a pass that is kept for them, gradients decode weights first. */
+static bool has_decoded(const struct rt_plan *plan, bool keep)
+{
+    return plan->decode_rows || (keep && rt_plan_decodes_back(plan));
+}
+
 rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
                           struct rt_adapter *adapter, uint32_t rows, bool keep)
 {
@@ -87,7 +93,7 @@ rt_status model_pass_init(struct model_pass *pass, struct rt_model *model,
     if (model->ld_int8)
         TRY(model_buffer(dev, "pass int8", row_bytes(n, model->ld_int8), RT_MEMORY_DEVICE,
                          &pass->int8));
-    if (keep || rt_device_plan(dev)->decode_rows)
+    if (has_decoded(rt_device_plan(dev), keep))
         TRY(model_buffer(dev, "pass decoded", model_decoded_bytes(model),
                          RT_MEMORY_DEVICE, &pass->decoded));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++) {

@@ -183,6 +183,9 @@ static const struct rt_op_case rows[] = {
          .ldq = 640, .ldd = 640, .scale = 0.5f),
     CASE(outer, "65 rows", .rows = 65, .na = 8, .nb = 576, .ldp = 128, .offp = 16,
          .ldq = 640, .ldd = 640, .scale = 0.5f, .accumulate = 1),
+    CASE(outer, "97 rows, past a tile either way", .rows = 97, .na = 68, .nb = 132,
+         .ldp = 128, .offp = 12, .ldq = 640, .offq = 4, .ldd = 136, .scale = 0.5f,
+         .accumulate = 1),
     CASE(outer, "no rows leave what is accumulated", .na = 8, .nb = 8, .ldp = 128,
          .ldq = 128, .ldd = 128, .scale = 1.0f, .accumulate = 1),
 

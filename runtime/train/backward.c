@@ -117,7 +117,8 @@ void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint
     const struct rt_slice none = model_slice(m->none);
     const struct rt_weight_shape *s = &w->shape;
     const struct rt_slice scales = w->scales ? model_slice(w->scales) : none;
-    const bool decode = s->bits != 32 && rows >= SCRATCH_ROWS;
+    const bool decode = s->bits != 32 && rows >= SCRATCH_ROWS &&
+                        rt_plan_decodes_back(rt_device_plan(m->dev));
     assert((!decode || scratch) && (!lora || du));
     if (decode)
         model_record_decode(m, list, w, scratch);

@@ -36,9 +36,10 @@ struct backward_product {
     bool accumulate;
 };
 
-/* dX = dY W of a frozen weight: in place for few rows, else through `scratch`
- * (a decoded copy), which is faster from about 32 rows on. lora: its a on top, from du;
- * null: none. Columns come in the order in which the weight stores them. */
+/* dX = dY W of a frozen weight: in place for few rows and on GPUs (rt_plan_decodes_back),
+ * else through `scratch`, a decoded copy, which software devices are faster with from about
+ * 32 rows on. lora: its a on top, from du; null: none. Columns come in the order in which
+ * the weight stores them. */
 void backward_record_weight(const struct rt_model *m, struct rt_list *list, uint32_t rows,
                             const struct model_weight *w, struct rt_buffer *scratch,
                             const struct model_lora *lora, struct rt_buffer *du,

@@ -89,9 +89,10 @@ static uint64_t decoded_bytes(const struct model_size *m, const struct rt_plan *
     const uint32_t rows = model_table_rows(plan, &head);
     if (rows < head.out)
         head.out_pad = rows;
-    const uint64_t floats =
-        head.bits == 32 ? 256 : (uint64_t)head.out_pad * head.in_pad * sizeof(float);
-    return capped(m->decoded, plan) + floats;
+    const bool decodes = rt_plan_decodes_back(plan);
+    const uint64_t floats = (uint64_t)head.out_pad * head.in_pad * sizeof(float);
+    return (decodes || plan->decode_rows ? capped(m->decoded, plan) : 0) +
+           (decodes && head.bits != 32 ? floats : 0);
 }
 
 static uint64_t teacher_bytes(const struct train_shape *shape, const struct rt_plan *plan,

@@ -39,7 +39,7 @@ struct rt_trainer {
     struct rt_buffer *hx, *hn;   /* rows with targets, before and after the final norm */
     struct rt_buffer *dhn, *dhx; /* their gradients */
     struct rt_buffer *logits;    /* [chunk][ld_vocab] */
-    struct rt_buffer *head_scratch; /* the head decoded, if it is packed */
+    struct rt_buffer *head_scratch; /* the head decoded, NULL: read as it is */
     struct rt_buffer *stat;         /* READBACK, 8 words a target */
     struct rt_buffer *seed;         /* float a target: UPLOAD, written by dpo for pairs */
     struct rt_buffer *ref, *pair, *pair_out;

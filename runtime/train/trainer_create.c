@@ -42,9 +42,9 @@ static rt_status create_head(struct rt_trainer *t)
     TRY(model_buffer(dev, "train dhx", rows, RT_MEMORY_DEVICE, &t->dhx));
     TRY(model_buffer(dev, "train logits", (uint64_t)t->chunk * t->model->ld_vocab * 4,
                      RT_MEMORY_DEVICE, &t->logits));
-    const uint64_t decoded =
-        head->bits == 32 ? 256 : (uint64_t)head->out_pad * head->in_pad * 4;
-    TRY(model_buffer(dev, "train head", decoded, RT_MEMORY_DEVICE, &t->head_scratch));
+    if (head->bits != 32 && rt_plan_decodes_back(rt_device_plan(dev)))
+        TRY(model_buffer(dev, "train head", 4ull * head->out_pad * head->in_pad,
+                         RT_MEMORY_DEVICE, &t->head_scratch));
     TRY(model_buffer(dev, "train stat", targets * 32ull, RT_MEMORY_READBACK, &t->stat));
     TRY(model_buffer(dev, "train seed", targets * 4ull,
                      pairs ? RT_MEMORY_DEVICE : RT_MEMORY_UPLOAD, &t->seed));
@@ -150,6 +150,9 @@ rt_status rt_trainer_create_for(struct rt_model *model,
     TRY(batch_init(&t->batch, model->dev, rows, targets ? targets : rows));
     t->chunk = train_chunk_rows(model->ld_vocab, t->batch.targets_max);
     TRY(model_pass_init(&t->pass, model, adapter, t->batch.rows_max, true));
+    if (scales && !t->pass.decoded) /* their gradient multiplies with decoded weights */
+        TRY(model_buffer(model->dev, "pass decoded", model_decoded_bytes(model),
+                         RT_MEMORY_DEVICE, &t->pass.decoded));
     t->pass.may_round = true;
     TRY(backward_init(&t->backward, &t->pass, scales));
     TRY(create_head(t));

@@ -381,7 +381,8 @@ static int check_products(const struct vendor *vendor, enum rt_products products
     const char *lack = NULL;
     struct check c = { .vendor = vendor, .products = products, .turn = turn };
     const struct rt_device_options options = { .products = products,
-                                               .validation = vendor->force != NULL,
+                                               .validation =
+                                                   getenv("RADV_FORCE_FAMILY") != NULL,
                                                .compile_only = true };
     test_ctx(&ctx);
     if (rt_device_create(&ctx, &options, &c.dev) != RT_OK) {
