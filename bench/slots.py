@@ -29,17 +29,27 @@ DEVICES = {
 
 # ---- the table: what one step of a kernel multiplies, and the rounds of its loops ----
 # name, file, constants, what is counted, invocations, rows, outputs, inputs of a step,
-# {kind of inner loop: rounds}, bars on ampere and navi31, FMA (or dots) of an invocation and
-# step that make weights of codes or add up x. A loop that multiplies is
+# {kind of inner loop: rounds, or rounds of each in order}, bars on ampere and navi31, FMA (or dots) of an invocation and
+# step that make weights of codes or add up x, or weights of attention. A loop that multiplies is
 # "mac", one that only writes to shared memory "stage", any other "other". Constants: 10
 # group, 11 flags, 12 bits, 13 form (2: a half per group); of rounded products 14 rows of
-# the tile, 15 to 18 fragment and subgroups.
+# the tile, 15 to 18 fragment and subgroups. Of attention 10 head size, 11 heads of a
+# workgroup, 12 page.
 Q4, F32, F16, Q8, K4 = "10=32,12=4,13=2", "12=32", "12=16", "10=32,12=8,13=2", "10=32,12=4,13=5"
 Kernel = collections.namedtuple("Kernel", "name file constants unit lanes n m k rounds bars decode")
 def tile(name, file, constants, lanes, n, m, k, mac, bars=None, stage=1, decode=0):
     return Kernel(name, file, constants + ",11=0", "FMA", lanes, n, m, k, {"mac": mac, "stage": stage}, bars, decode)
 def wide(name, file, constants, rows, unit, bars=None, mac=1, k=32, decode=0):
     return Kernel(name, file, constants + ",11=0", unit, 64, rows, 64, k, {"mac": mac, "stage": 1}, bars, decode)
+def attention(heads, half, score, values):
+    """Of 256 invocations, 512 keys and 128 columns; rounds of both loops."""
+    name = f"attention {heads} heads" if heads > 1 else "attention 1 head"
+    return Kernel(name + half.replace("_", " "), "attention_tiled" + half, f"10=128,11={heads},12=16", "key",
+                  256, heads, 512, 256, {"mac": (score, values)}, (20, None), heads)
+def gradient(heads, own, score, values):
+    """Of queries, alike; an invocation weighs `own` keys."""
+    return Kernel(f"gradient q {heads}", "attention_back_q_tiled", f"10=128,11={heads}", "key",
+                  256, heads, 256 * own, 384, {"mac": (score, values)}, None, 0)
 TABLE = [
     tile("f32 tile q4", "matmul_tiled_64x64", Q4, 128, 64, 64, 32, 8, (1.45, 1.40), decode=16),
     tile("f32 tile f32", "matmul_tiled_64x64", F32, 128, 64, 64, 32, 8),
@@ -55,8 +65,12 @@ TABLE = [
     wide("one row f16", "matmul_wide_1x64_half", F16, 1, "weight", (6, 3.1)),
     wide("one row f16 exact", "matmul_wide_1x64", F16, 1, "weight"),
     wide("four rows q4", "matmul_wide_4x64", Q4, 4, "FMA", None, 1, decode=32),
-    Kernel("attention 128", "attention_tiled", "10=128", "key", 64, 1, 64, 256, {"mac": 8}, (20, None), 1),
-    Kernel("attention 128 half", "attention_tiled_half", "10=128", "key", 64, 1, 64, 256, {"mac": 8}, (20, None), 1),
+    attention(1, "", 8, 8), attention(1, "_half", 4, 4), attention(2, "_half", 4, 4),
+    attention(4, "", 16, 16), attention(4, "_half", 8, 8),
+    attention(7, "", 16, 16), attention(7, "_half", 8, 16), attention(8, "_half", 8, 16),
+    gradient(1, 2, 8, 8), gradient(2, 2, 8, 8), gradient(4, 2, 32, 16), gradient(7, 1, 32, 8),
+    Kernel("gradient k, v", "attention_back_kv_tiled", "10=128", "key", 256, 4, 512, 512,
+           {"mac": (32, 16)}, None, 0),
     Kernel("matrix units q4", "spirv/matmul_f16", Q4 + ",11=0,14=64,15=16,16=16,17=16,18=S", "MMA",
            128, 64, 64, 32, {"mac": 1, "stage": 1}, (14, 14), 0),
     Kernel("int8 q4", "spirv/matmul_int8", Q4 + ",11=0,14=64", "dot", 128, 64, 64, 32,
@@ -193,13 +207,16 @@ def weigh(kind, blocks, loops, head, rounds, unit):
     inner = [h for h in loops if loops[h] < body and not any(loops[h] < loops[g] < body for g in loops)]
     own = body - set().union(set(), *[loops[h] for h in inner])
     c = classes(kind, [x for b in own for x in blocks[b]])
-    text = []
+    text, seen = [], 0
     for h in sorted(inner):
         k, t = weigh(kind, blocks, loops, h, rounds, unit)
         what = "mac" if macs(k, unit) else "stage" if k["LDSW"] else "other"
-        text.append(f"{what} x{rounds.get(what, 1)} {slots(k)}{t}")
+        times = rounds.get(what, 1)
+        if isinstance(times, tuple):
+            times, seen = times[min(seen, len(times) - 1)], seen + 1
+        text.append(f"{what} x{times} {slots(k)}{t}")
         for name, v in k.items():
-            c[name] += v * rounds.get(what, 1)
+            c[name] += v * times
     return c, f" [{', '.join(text)}]" if text else ""
 
 def macs(c, unit):
@@ -239,8 +256,8 @@ def count(kernel, device, path):
         units, done = c["FMA"] + c["second"], (c["FMA"] + c["second"]) * kernel.lanes
         if kernel.unit == "weight":
             units = kernel.m * kernel.k // kernel.lanes
-        elif kernel.unit == "key": # of all subgroups
-            units = kernel.m * subgroup_of(device) / kernel.lanes
+        elif kernel.unit == "key": # of each head, in all subgroups
+            units = kernel.n * kernel.m * subgroup_of(device) / kernel.lanes
         else:
             units = product // kernel.lanes
         done -= kernel.decode * kernel.lanes

@@ -20,10 +20,10 @@ struct rt_facts {
     uint32_t vendor_id, device_id, driver_id, driver_version, api_version;
     bool software; /* VK_PHYSICAL_DEVICE_TYPE_CPU */
     bool discrete;
-    uint32_t subgroup_size;              /* 0: the driver does not say */
-    bool subgroup_ballot, subgroup_quad; /* in compute */
-    uint32_t shared_bytes;               /* per workgroup */
-    uint32_t lanes_max;                  /* largest workgroup, in invocations */
+    uint32_t subgroup_size;                             /* 0: the driver does not say */
+    bool subgroup_ballot, subgroup_quad, subgroup_vote; /* in compute */
+    uint32_t shared_bytes;                              /* per workgroup */
+    uint32_t lanes_max; /* largest workgroup, in invocations */
     uint32_t push_bytes_max;
     uint64_t storage_range_max;          /* bytes of one storage binding */
     uint64_t allocation_max;             /* of one allocation; 0: not told */

@@ -78,6 +78,8 @@ static void attention_needs(const void *push, struct rt_op_needs *needs)
 {
     const struct attention_push *p = push;
     needs->head = p->hd;
+    needs->sharing = p->heads / p->heads_k;
+    needs->page = p->page;
     needs->halves = p->halves ? 1u << 1 | 1u << 2 : 0; /* keys and values */
 }
 
@@ -217,7 +219,9 @@ static uint64_t back_q_items(const void *push)
 
 static void back_q_needs(const void *push, struct rt_op_needs *needs)
 {
-    needs->head = ((const struct attention_back_q_push *)push)->hd;
+    const struct attention_back_q_push *p = push;
+    needs->head = p->hd;
+    needs->sharing = p->heads / p->heads_k;
 }
 
 static void back_q_operands(struct rt_op_case *c)

@@ -10,6 +10,8 @@
 /* What a call asks of the kernel that runs it. */
 struct rt_op_needs {
     uint32_t head;    /* head size that kernels are specialized for; 0: none */
+    uint32_t sharing; /* attention: heads that share a head of keys */
+    uint32_t page;    /* attention: keys of a page of the cache; 0: one after the other */
     uint32_t columns; /* of a row that one invocation would walk alone; 0: no such walk */
     uint32_t halves;  /* bit i: binding i holds halves and kernels read it as such */
     uint32_t chains;  /* peak_fma: vec4 that an invocation carries at once */

@@ -267,6 +267,8 @@ void vk_probe(VkPhysicalDevice physical, struct rt_facts *facts)
         compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_BALLOT_BIT);
     facts->subgroup_quad =
         compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_QUAD_BIT);
+    facts->subgroup_vote =
+        compute && (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_VOTE_BIT);
     probe_extensions(physical, facts);
     probe_memory(physical, facts);
     const uint32_t family = vk_queue_family(physical);

@@ -137,23 +137,43 @@ static rt_status best_kernel(struct vk_device *dev, enum rt_op op, const void *p
 }
 
 /* Items that a workgroup serves. */
-static uint32_t items_of_group(uint32_t kernel, uint32_t hd)
+static uint32_t items_of_group(uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    if (k->row_group)
-        return 1;
-    if (k->head_group)
-        return k->width / (hd / 4); /* shaders/lib/attention_back.glsl */
-    return k->items ? k->items : k->width;
+    if (k->items)
+        return k->items;
+    return k->row_group ? 1 : k->width;
+}
+
+/* Heads of a workgroup that serves heads which share one of keys: as few workgroups as
+ * their shared memory allows, alike. shaders/attention/attention_tiled.comp */
+static uint32_t heads_of_group(const struct rt_op_needs *needs)
+{
+    enum { HEADS_MAX = 8, COLUMNS_MAX = 1024 };
+    const uint32_t fit = COLUMNS_MAX / needs->head;
+    const uint32_t most = fit < HEADS_MAX ? fit : HEADS_MAX;
+    const uint32_t groups = (needs->sharing + most - 1) / most;
+    return (needs->sharing + groups - 1) / groups;
+}
+
+/* Workgroups that serve all items; constants that depend on how. */
+static uint64_t fill_groups(const struct rt_op_needs *needs, uint64_t items,
+                            struct vk_choice *choice)
+{
+    const uint64_t each = items_of_group(choice->kernel);
+    if (!vk_kernel_table[choice->kernel].kv_group)
+        return (items + each - 1) / each;
+    choice->spec[1] = heads_of_group(needs);
+    choice->spec[2] = needs->page;
+    return items / needs->sharing *
+           ((needs->sharing + choice->spec[1] - 1) / choice->spec[1]);
 }
 
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice)
 {
     const struct rt_op_needs needs = rt_op_needs_of(op, push);
-    const uint64_t items = rt_op_rows[op]->items(push);
-    const uint64_t each = items_of_group(choice->kernel, needs.head);
-    const uint64_t groups = (items + each - 1) / each;
+    const uint64_t groups = fill_groups(&needs, rt_op_rows[op]->items(push), choice);
     choice->halves = needs.halves;
     choice->spec[0] = needs.head; /* shaders/lib/head.glsl */
     /* 65,535 groups a dimension is all that every device grants. */

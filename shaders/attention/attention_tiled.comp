@@ -1,132 +1,188 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : enable
+#extension GL_KHR_shader_subgroup_vote : require
 #include "shaders/push.h"
 
-/* Causal attention, one workgroup per head of a row: see attention_push.
+/* Causal attention, one workgroup per row and head of keys: see attention_push.
  *
- * Keys go by in chunks of WIDTH, at absolute positions. An invocation first scores one
- * key of the chunk. Then, with all scores in shared memory, it sums four columns of the
- * values (eight of heads beyond 128) over one of PARTS parts of the chunk's keys in order;
- * parts are added up at the end. So values are read coalesced, and a key's place and weight
- * serve four columns. Neither chunks nor parts depend on the batch, and keys after the row's
- * own add exactly nothing.
- * Macros  WIDTH, a square; HALF keys and values are halves.
- * Grid    one workgroup per (row, head).
- * Cost    4 HD FLOPs and 8 HD bytes a key, 4 HD of halves; 4 barriers a chunk. Of a chunk an
- *         invocation issues HD fma and HD / 4 loads for its key, HD fma and HD / 4 loads
- *         for its columns.
+ * HEADS of the heads that share a head of keys are one workgroup's, mostly all, so that
+ * keys, values and their addresses are read once for all of them. Keys go by in chunks, at
+ * absolute positions. An invocation first scores OWN keys of the chunk with all heads.
+ * Then, with the weights of all keys in shared memory, it sums columns of the values over a
+ * part of the chunk's keys, in order; parts are added up at the end. The sum of the weights
+ * that an invocation made stays with it until the end, too. Nothing of this depends on the
+ * batch, and keys after the row's own add exactly nothing.
+ * Macros  WIDTH 256; HALF keys and values are halves; ROWGROUP and KVGROUP for the host.
+ * Grid    rows * heads_k * (workgroups that share a head of keys).
+ * Cost    4 HD FLOPs a key and head; 8 HD bytes a key and workgroup, 4 HD of halves. A
+ *         chunk: 5 barriers. Of OWN keys an invocation issues 2 OWN HD HEADS fma and
+ *         OWN HD / 2 loads (of halves OWN HD / 4; 3 OWN HD / 8 with more than four heads),
+ *         HEADS HD / 4 loads of queries and HEADS OWN HD / 16 of weights (half as many of
+ *         halves with up to four heads) from shared memory.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
 #include "shaders/lib/head.glsl"
-#include "shaders/lib/operand.glsl"
+layout(constant_id = 11) const uint HEADS = 1u; /* of a workgroup, up to 8 */
+layout(constant_id = 12) const uint PAGE = 0u;  /* p.page */
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
 #include "shaders/lib/keys.glsl"
-KEYS(1, keys)
-KEYS(2, values)
+KEYS_WIDE(1, keys)
+KEYS_WIDE(2, values)
 layout(binding = 3) readonly buffer Meta { uvec4 meta[]; };
 layout(binding = 4) readonly buffer Table { uint table[]; };
 layout(binding = 5) writeonly buffer O { vec4 o[]; };
 layout(binding = 6) writeonly buffer Lse { float lse[]; };
 layout(push_constant) uniform Push { attention_push p; };
 
-/* Invocations that share a part of the keys, a power of two; as many keys has a part. */
-const uint QUADS = H4 <= 4 ? 4u : H4 <= 8 ? 8u : H4 <= 16 ? 16u : 32u;
-const uint PARTS = WIDTH / QUADS;
-const uint OWN = (uint(H4) + QUADS - 1u) / QUADS; /* vec4 of columns an invocation sums */
-const uint SIDE = 8u;                             /* SIDE SIDE = WIDTH */
-shared vec4 query[H4];
-shared float score[WIDTH], weight[WIDTH], most_of[SIDE], sum_of[SIDE];
-shared uint place[WIDTH]; /* first vec4 of the values of each key of the chunk */
-shared vec4 gathered[OWN * WIDTH];
+/* vec4 of a load of keys, and of values: more than four heads keep one each in registers. */
+#if HALF
+const uint K_QUADS = HD % 8 == 0 ? 2u : 1u;
+#else
+const uint K_QUADS = 1u;
+#endif
+const uint QUADS = HEADS <= 4u ? K_QUADS : 1u;
+const uint K_LOADS = uint(H4) / K_QUADS; /* of a row */
+/* Loops are unrolled as far as there is work for few heads. */
+const uint K_STEP = K_LOADS % (HEADS <= 2u ? 4u : 2u) == 0u ? (HEADS <= 2u ? 4u : 2u) : 1u;
+const uint V_STEP = HEADS <= 2u ? 2u : 1u;
+
+const uint OWN = 2u;
+#define LISTS HEADS
+#include "shaders/lib/kv_group.glsl"
+shared vec4 query[HEADS * H4];
+shared uint place[CHUNK]; /* first load of the values of each key of the chunk */
+shared float best[HEADS * 32u], best_of[HEADS * 4u];
 
 /* Row of K and V that holds key j. */
 uint row_of_key(uint base, uint j)
 {
-    return p.page == 0u ? base + j : table[base + j / p.page] * p.page + j % p.page;
+    return PAGE == 0u ? base + j : table[base + j / PAGE] * PAGE + j % PAGE;
 }
 
-float score_of(uint at)
+/* Scores of the keys whose first loads are `at`, with all heads; the sums of even and odd
+ * columns. */
+void score_keys(uint at[OWN], out float score[OWN][HEADS])
 {
-    vec4 t = vec4(0.0);
-    [[dont_unroll]] for (int c = 0; c + 4 <= H4; c += 4)
-        [[unroll]] for (int i = 0; i < 4; i++) t = fma(query[c + i], keys(int(at) + c + i), t);
-    [[unroll]] for (int c = H4 / 4 * 4; c < H4; c++) t = fma(query[c], keys(int(at) + c), t);
-    return t.x + t.y + t.z + t.w;
+    vec4 k[OWN][2];
+    vec2 t[OWN][HEADS];
+    [[unroll]] for (uint i = 0u; i < OWN; i++)
+        [[unroll]] for (uint h = 0u; h < HEADS; h++) t[i][h] = vec2(0.0);
+    [[dont_unroll]] for (uint c = 0u; c < K_LOADS; c += K_STEP)
+        [[unroll]] for (uint e = 0u; e < K_STEP; e++) {
+            [[unroll]] for (uint i = 0u; i < OWN; i++) keys(K_QUADS, at[i] + c + e, k[i]);
+            [[unroll]] for (uint u = 0u; u < K_QUADS; u++)
+                [[unroll]] for (uint h = 0u; h < HEADS; h++) {
+                    const vec4 x = query[h * H4 + (c + e) * K_QUADS + u];
+                    [[unroll]] for (uint i = 0u; i < OWN; i++) {
+                        t[i][h] = fma(x.xy, k[i][u].xy, t[i][h]);
+                        t[i][h] = fma(x.zw, k[i][u].zw, t[i][h]);
+                    }
+                }
+        }
+    [[unroll]] for (uint i = 0u; i < OWN; i++)
+        [[unroll]] for (uint h = 0u; h < HEADS; h++) score[i][h] = t[i][h].x + t[i][h].y;
 }
 
-/* The greatest score of the chunk. */
-float greatest(uint lane, float s)
+/* Makes of a value per invocation and head one per head, the same in all invocations: a
+ * tree of 8, 8 and 4. */
+float plus(float a, float b)
 {
-    score[lane] = s;
-    barrier();
-    float most = score[lane % SIDE * SIDE];
-    [[unroll]] for (uint i = 1u; i < SIDE; i++) most = max(most, score[lane % SIDE * SIDE + i]);
-    if (lane < SIDE)
-        most_of[lane] = most;
-    barrier();
-    most = most_of[0];
-    [[unroll]] for (uint i = 1u; i < SIDE; i++) most = max(most, most_of[i]);
-    return most;
+    return a + b;
 }
-
-/* The sum of its weights; orders what is read of weight and place, too. */
-float weight_sum(uint lane)
-{
-    barrier();
-    float sum = weight[lane % SIDE * SIDE];
-    [[unroll]] for (uint i = 1u; i < SIDE; i++) sum += weight[lane % SIDE * SIDE + i];
-    if (lane < SIDE)
-        sum_of[lane] = sum;
-    barrier();
-    sum = sum_of[0];
-    [[unroll]] for (uint i = 1u; i < SIDE; i++) sum += sum_of[i];
-    return sum;
-}
+#define OF_FOUR(f, a, i) f(f(a[i], a[i + 1u]), f(a[i + 2u], a[i + 3u]))
+#define OF_EIGHT(f, a, i) f(OF_FOUR(f, a, i), OF_FOUR(f, a, i + 4u))
+#define TREE(name, f)                                                             \
+    void name(uint lane, inout float v[HEADS])                                    \
+    {                                                                             \
+        [[unroll]] for (uint h = 0u; h < HEADS; h++) pool[h * WIDTH + lane] = v[h]; \
+        barrier();                                                                \
+        if (lane < HEADS * WIDTH / 8u)                                            \
+            best[lane] = OF_EIGHT(f, pool, 8u * lane);                            \
+        barrier();                                                                \
+        if (lane < HEADS * WIDTH / 64u)                                           \
+            best_of[lane] = OF_EIGHT(f, best, 8u * lane);                         \
+        barrier();                                                                \
+        [[unroll]] for (uint h = 0u; h < HEADS; h++) v[h] = OF_FOUR(f, best_of, 4u * h); \
+    }
+TREE(greatest, max)
+TREE(total, plus)
 
 void main()
 {
-    const uint row = gl_WorkGroupID.x / p.heads, h = gl_WorkGroupID.x % p.heads;
-    const uint lane = gl_LocalInvocationID.x, quad = lane % QUADS, part = lane / QUADS;
-    const uvec4 m = meta[row];
-    const uint position = m.x, kv = h / (p.heads / p.heads_k);
-    const uint k0 = p.offk / 4u + kv * H4, v0 = p.offv / 4u + kv * H4;
-    for (uint c = lane; c < H4; c += WIDTH)
-        query[c] = q[(row * p.ldq + p.offq) / 4u + h * H4 + c] * p.scale;
-    vec4 acc[OWN];
-    uint column[OWN]; /* those beyond the last are not kept */
-    [[unroll]] for (uint i = 0u; i < OWN; i++) {
-        acc[i] = vec4(0.0);
-        column[i] = min(i * QUADS + quad, uint(H4) - 1u);
+    const uint sharing = p.heads / p.heads_k, lane = gl_LocalInvocationID.x;
+    const uint groups = (sharing + HEADS - 1u) / HEADS; /* that share a head of keys */
+    const uint kv = gl_WorkGroupID.x / groups % p.heads_k;
+    const uint row = gl_WorkGroupID.x / (groups * p.heads_k);
+    const uint h0 = kv * sharing + gl_WorkGroupID.x % groups * HEADS;
+    const uint heads = min(HEADS, (kv + 1u) * sharing - h0); /* that are written */
+    const uint position = meta[row].x, base = meta[row].y;
+    const uint ldk = p.ldk / (4u * K_QUADS), ldv = p.ldv / (4u * QUADS);
+    const uint k0 = p.offk / (4u * K_QUADS) + kv * K_LOADS;
+    const uint v0 = p.offv / (4u * QUADS) + kv * LOADS;
+    for (uint c = lane; c < HEADS * H4; c += WIDTH) {
+        const uint h = h0 + min(c / H4, heads - 1u);
+        query[c] = q[(row * p.ldq + p.offq) / 4u + h * H4 + c % H4] * p.scale;
     }
-    float most = -1e30, sum = 0.0;
+    vec4 acc[HEADS][QUADS];
+    float most[HEADS], sum[HEADS];
+    [[unroll]] for (uint h = 0u; h < HEADS; h++) {
+        [[unroll]] for (uint u = 0u; u < QUADS; u++) acc[h][u] = vec4(0.0);
+        most[h] = -1e30;
+        sum[h] = 0.0;
+    }
     barrier();
-    for (uint first = 0u; first <= position; first += WIDTH) {
-        const uint j = first + lane, at = row_of_key(m.y, min(j, position));
-        const float seen = score_of(at * (p.ldk / 4u) + k0);
-        const float s = j <= position ? seen : -1e30;
-        const float top = max(most, greatest(lane, s));
-        place[lane] = at * (p.ldv / 4u) + v0;
-        weight[lane] = exp(s - top); /* exactly 0 for keys not seen */
-        const float keep = exp(most - top);
-        most = top;
-        sum = sum * keep + weight_sum(lane);
-        [[unroll]] for (uint i = 0u; i < OWN; i++) acc[i] *= keep;
-        [[dont_unroll]] for (uint i = 0u; i < QUADS; i += 4u)
-            [[unroll]] for (uint e = 0u; e < 4u; e++)
-                [[unroll]] for (uint c = 0u; c < OWN; c++)
-                    acc[c] = fma(vec4(weight[part * QUADS + i + e]),
-                                 values(int(place[part * QUADS + i + e] + column[c])), acc[c]);
+    for (uint first = 0u; first <= position; first += CHUNK) {
+        const uint j = first + OWN * lane, seen = min(j, position);
+        const uint nearest = row_of_key(base, seen); /* pages are multiples of 8 */
+        uint at[OWN];
+        float score[OWN][HEADS], top[HEADS];
+        [[unroll]] for (uint i = 0u; i < OWN; i++) {
+            const uint row_k = nearest + min(i, position - seen);
+            place[OWN * lane + i] = row_k * ldv + v0;
+            at[i] = row_k * ldk + k0;
+            [[unroll]] for (uint h = 0u; h < HEADS; h++) score[i][h] = -1e30;
+        }
+        if (subgroupAny(j <= position)) /* spares most of the work of short sequences */
+            score_keys(at, score);
+        [[unroll]] for (uint h = 0u; h < HEADS; h++) {
+            [[unroll]] for (uint i = 0u; i < OWN; i++)
+                score[i][h] = j + i <= position ? score[i][h] : -1e30;
+            top[h] = max(score[0][h], score[1][h]);
+        }
+        greatest(lane, top);
+        [[unroll]] for (uint h = 0u; h < HEADS; h++) {
+            top[h] = max(most[h], top[h]);
+            const float keep = exp(most[h] - top[h]);
+            most[h] = top[h];
+            sum[h] *= keep;
+            [[unroll]] for (uint i = 0u; i < OWN; i++) {
+                const float w = exp(score[i][h] - top[h]); /* exactly 0 for keys not seen */
+                pool[h * CHUNK + OWN * lane + i] = w;
+                sum[h] += w;
+            }
+            [[unroll]] for (uint u = 0u; u < QUADS; u++) acc[h][u] *= keep;
+        }
+        barrier();
+        const uint last = min(position - first, CHUNK - 1u) / 4u;
+        [[dont_unroll]] for (uint b = 0u; b <= last; b += V_STEP * PARTS)
+            [[unroll]] for (uint e = 0u; e < 4u * V_STEP; e++) {
+                const uint n = 4u * (b + e / 4u * PARTS + part()) + e % 4u;
+                vec4 v[2];
+                values(QUADS, place[n] + column(), v);
+                [[unroll]] for (uint h = 0u; h < HEADS; h++)
+                    [[unroll]] for (uint u = 0u; u < QUADS; u++)
+                        acc[h][u] = fma(vec4(pool[h * CHUNK + n]), v[u], acc[h][u]);
+            }
+        barrier(); /* the weights have been read */
     }
-    [[unroll]] for (uint i = 0u; i < OWN; i++) gathered[i * WIDTH + lane] = acc[i];
-    barrier();
-    for (uint c = lane; c < H4; c += WIDTH) {
-        const uint from = c / QUADS * WIDTH + c % QUADS;
-        vec4 v = gathered[from];
-        [[unroll]] for (uint i = 1u; i < PARTS; i++) v += gathered[from + i * QUADS];
-        o[(row * p.ldo + p.offo) / 4u + h * H4 + c] = v / sum;
+    total(lane, sum);
+    [[unroll]] for (uint h = 0u; h < HEADS; h++) {
+        const vec4 v = gather(acc[h], min(lane, uint(H4) - 1u)) / sum[h];
+        if (lane < uint(H4) && h < heads)
+            o[(row * p.ldo + p.offo) / 4u + (h0 + h) * H4 + lane] = v;
+        if (p.want_lse != 0u && lane == 0u && h < heads)
+            lse[row * p.heads + h0 + h] = most[h] + log(sum[h]);
     }
-    if (p.want_lse != 0u && lane == 0u)
-        lse[row * p.heads + h] = most + log(sum);
 }

@@ -3,22 +3,35 @@
  * texel buffer the view converts halves (vk_list.c), so that one kernel serves both; by
  * storage buffer HALF=1 is a kernel of its own, as loads are of other sizes.
  * unpackHalf2x16 is part of core SPIR-V: no device needs storage or arithmetic of 16 bits.
- * KEYS(slot, name) gives vec4 name(int i), columns 4 i .. 4 i + 3; KEYS_SCALAR(slot, name)
- * float name(int i), column i of a storage buffer. Needs shaders/lib/operand.glsl. */
+ * KEYS(slot, name) gives vec4 name(int i), columns 4 i .. 4 i + 3. Needs
+ * shaders/lib/operand.glsl.
+ * KEYS_WIDE(slot, name) gives void name(uint quads, uint i, out vec4 v[2]), by storage and
+ * by one load: columns 4 quads i and on, one vec4 or two (halves only, of rows that are
+ * multiples of 8 columns). `quads` is a constant. */
 #if HALF
+vec4 unpack_pairs(uvec2 pairs)
+{
+    return vec4(unpackHalf2x16(pairs.x), unpackHalf2x16(pairs.y));
+}
 #define KEYS(slot, name)                                                            \
     layout(binding = slot) readonly buffer name##_block { uvec2 name##_buf[]; };     \
-    vec4 name(int i)                                                                \
+    vec4 name(int i) { return unpack_pairs(name##_buf[i]); }
+#define KEYS_WIDE(slot, name)                                                       \
+    layout(binding = slot) readonly buffer name##_block { uvec2 name##_buf[]; };     \
+    layout(binding = slot) readonly buffer name##_block_8 { uvec4 name##_buf_8[]; }; \
+    void name(uint quads, uint i, out vec4 v[2])                                    \
     {                                                                               \
-        const uvec2 pairs = name##_buf[i];                                          \
-        return vec4(unpackHalf2x16(pairs.x), unpackHalf2x16(pairs.y));              \
+        if (quads == 2u) {                                                          \
+            const uvec4 pairs = name##_buf_8[i];                                    \
+            v[0] = unpack_pairs(pairs.xy);                                          \
+            v[1] = unpack_pairs(pairs.zw);                                          \
+        } else {                                                                    \
+            v[0] = unpack_pairs(name##_buf[i]);                                     \
+        }                                                                           \
     }
-#define KEYS_SCALAR(slot, name)                                                     \
-    layout(binding = slot) readonly buffer name##_block { uint name##_buf[]; };      \
-    float name(int i) { return unpackHalf2x16(name##_buf[i >> 1] >> 16 * (i & 1)).x; }
 #else
 #define KEYS(slot, name) OPERAND(slot, name)
-#define KEYS_SCALAR(slot, name)                                                     \
-    layout(binding = slot) readonly buffer name##_block { float name##_buf[]; };     \
-    float name(int i) { return name##_buf[i]; }
+#define KEYS_WIDE(slot, name)                                                       \
+    layout(binding = slot) readonly buffer name##_block { vec4 name##_buf[]; };      \
+    void name(uint quads, uint i, out vec4 v[2]) { v[0] = name##_buf[i]; }
 #endif

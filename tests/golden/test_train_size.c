@@ -154,6 +154,7 @@ static void a_7b_model_is_trained_in_12_gb(void **state)
                                   .subgroup_size = 32,
                                   .shared_bytes = 49152,
                                   .lanes_max = 1024,
+                                  .subgroup_vote = true,
                                   .storage_range_max = UINT32_MAX };
     const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
     struct rt_plan plan;

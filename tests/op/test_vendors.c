@@ -108,8 +108,6 @@ static const struct known {
     const char *device, *kernel, *why;
     uint32_t scratch_bytes;
 } known[] = {
-    { "nvidia:", "attention/tiled", "acc[] of heads above 128 is not unrolled", 16 },
-    { "nvidia:", "attention/tiled_half", "acc[] of heads above 128 is not unrolled", 16 },
     { "nvidia:", "matmul/int8_16x64", "loops over acc[] with an adapter", 32 },
     { "nvidia:", "matmul/int8_64x64", "loops over acc[] with an adapter", 128 },
 };
@@ -132,6 +130,8 @@ static const uint32_t int8_forms[] = { RT_FORM_ZERO, RT_FORM_HALF, RT_FORM_FLOAT
 static const uint32_t head_sizes[] = {
     8, 16, 32, 64, 80, 96, 100, 112, 128, 192, HEAD_MAX
 };
+/* Heads that share a workgroup, of kernels for such. */
+static const uint32_t sharing[] = { 1, 2, 4, 7, 8 };
 static const uint32_t flags[] = { 0, MATMUL_BIAS, MATMUL_RESIDUAL,
                                   MATMUL_BIAS | MATMUL_LORA,
                                   MATMUL_RESIDUAL | MATMUL_LORA };
@@ -176,6 +176,22 @@ static void fill_products(const struct rt_plan *plan, uint32_t kernel,
     out->spec[8] = 128 / plan->subgroup_size;
 }
 
+/* The i-th set of a kernel of heads, by pages or not: runtime/vk/vk_select.c. */
+static bool heads(uint32_t kernel, uint32_t i, struct vk_choice *out)
+{
+    const uint32_t n = RT_COUNT(head_sizes);
+    const uint32_t sets = vk_kernel_table[kernel].kv_group ? n * RT_COUNT(sharing) : n;
+    if (i >= sets)
+        return false;
+    const uint32_t head = head_sizes[i % n], most = 1024 / head;
+    out->spec[0] = head;
+    if (vk_kernel_table[kernel].kv_group) {
+        out->spec[1] = sharing[i / n] < most ? sharing[i / n] : most;
+        out->spec[2] = i % 2 ? 0 : 16;
+    }
+    return true;
+}
+
 /* The i-th set of constants of a kernel; false after the last. */
 static bool constants(const struct rt_plan *plan, uint32_t kernel, uint32_t i,
                       struct vk_choice *out)
@@ -183,14 +199,13 @@ static bool constants(const struct rt_plan *plan, uint32_t kernel, uint32_t i,
     const enum rt_op op = vk_kernel_table[kernel].op;
     const bool product = op == RT_OP_matmul || op == RT_OP_matmul_back;
     const bool int8 = op == RT_OP_matmul_w8a8;
-    const bool heads = op == RT_OP_attention || op == RT_OP_attention_back_q ||
-                       op == RT_OP_attention_back_kv;
     const uint32_t bits = vk_kernel_table[kernel].bits;
     const uint32_t by_flags = op == RT_OP_matmul ? RT_COUNT(flags) : 1;
     *out = (struct vk_choice){ .kernel = kernel, .grid = { 1, 1, 1 } };
     fill_products(plan, kernel, out);
-    if (heads && i < RT_COUNT(head_sizes))
-        out->spec[0] = head_sizes[i];
+    if (op == RT_OP_attention || op == RT_OP_attention_back_q ||
+        op == RT_OP_attention_back_kv)
+        return heads(kernel, i, out);
     if (int8) {
         if (i >= RT_COUNT(int8_forms) * RT_COUNT(flags))
             return false;
@@ -201,7 +216,7 @@ static bool constants(const struct rt_plan *plan, uint32_t kernel, uint32_t i,
         return true;
     }
     if (!product)
-        return i < (heads ? RT_COUNT(head_sizes) : 1);
+        return i < 1;
     struct test_weight_form w = { 0 };
     uint32_t flag = 0;
     if (bits == 0) {
@@ -274,7 +289,8 @@ static void print_row(const char *name, const struct vk_statistics *s)
 static bool is_tile(uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
-    return k->tile_m || k->head_group || k->tile_u * k->tile_l > 4;
+    return k->tile_m || k->kv_group || (k->row_group && k->items) ||
+           k->tile_u * k->tile_l > 4;
 }
 
 static bool is_large_tile(uint32_t kernel)

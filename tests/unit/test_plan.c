@@ -73,6 +73,7 @@ static const struct {
         .subgroup_size = 64,
         .shared_bytes = 65536,
         .lanes_max = 1024,
+        .subgroup_vote = true,
         .storage_range_max = 4294967295,
         .texel_count_max = 4294967295 },
       RT_FAMILY_TILED,
@@ -109,6 +110,22 @@ static void every_device_gets_its_plan(void **state)
         assert_int_equal(plan.row_columns_max, 8192); /* the same everywhere */
         assert_int_equal(plan.own_memory, rows[i].facts.discrete);
         assert_int_equal(plan.subgroup_size, 0); /* none is asked for */
+    }
+}
+
+/* Each lack by itself. */
+static void tiles_need_what_their_kernels_use(void **state)
+{
+    (void)state;
+    struct rt_facts lacks[] = { rows[3].facts, rows[3].facts, rows[3].facts };
+    lacks[0].shared_bytes = (32 << 10) - 1;
+    lacks[1].lanes_max = 255;
+    lacks[2].subgroup_vote = false;
+    for (size_t i = 0; i < RT_COUNT(lacks); i++) {
+        struct rt_plan plan;
+        const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
+        rt_plan_make(&lacks[i], &options, &plan);
+        assert_int_equal(plan.family, RT_FAMILY_LANES);
     }
 }
 
@@ -192,7 +209,8 @@ static void read_gpu(const char *line, struct gpu *gpu)
     assert_int_equal(n, 19);
     f->discrete = discrete, f->subgroup_asked = ask, f->fp16 = fp16;
     f->int_dot_signed = dot;
-    f->int_dot = f->memory_model = f->subgroup_full = true; /* of all 43 */
+    /* Of all 43. */
+    f->int_dot = f->memory_model = f->subgroup_full = f->subgroup_vote = true;
     f->api_version = VK_API_VERSION_1_3;
     read_fragments(gpu);
 }
@@ -471,6 +489,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_device_gets_its_plan),
+        cmocka_unit_test(tiles_need_what_their_kernels_use),
         cmocka_unit_test(values_go_round_where_the_device_can),
         cmocka_unit_test(fragments_are_for_products_in_f16),
         cmocka_unit_test(gpus_get_their_plans),
