@@ -82,8 +82,9 @@ struct rope_push {
 
 /* Causal attention, one head at a time: o = softmax(scale q k^T) v over keys
  * 0..position of the row's own sequence; head h reads kv head h / (heads/heads_k).
- * Keys are summed in order 0, 1, 2, ... in blocks of 8 with a running maximum,
- * the same for every row, batch and kernel of a plan.
+ * Keys are summed in an order of positions with a running maximum, the same for every row,
+ * batch and kernel of a plan: docs/numerics.md. Kernels of the lanes family: 0, 1, 2, ... in
+ * blocks of 8. Of halves ld and off are multiples of 8 if hd is.
  * meta: uint [rows][4]: position, base, -, -.
  * page 0: key j lies in row base + j of K and V. page > 0: key j lies in row
  * table[base + j / page] * page + j % page.

@@ -7,17 +7,18 @@
 /* Gradient of attention for keys and values, one workgroup per ITEMS rows of a head of
  * keys: see attention_back_kv_push.
  *
- * Rows of a sequence share the loads of queries and of gradients of o. Head by head, queries
- * go by in chunks, at absolute positions. An invocation first weighs OWN queries of the
- * chunk, by two products each row; then it sums columns of gradients and of queries over a
- * part of the chunk, in order. Parts are added up at the end. Queries before a row add
- * exactly nothing, so that its sums do not depend on the rows beside it.
+ * Rows of a sequence share the loads of queries and of gradients of o. Head by head,
+ * queries go by in chunks, at absolute positions. An invocation first weighs OWN
+ * queries of the chunk, by two products each row; then it sums columns of gradients and
+ * of queries over a part of the chunk, in order. Parts are added up at the end. Queries
+ * before a row add exactly nothing, so that its sums do not depend on the rows beside
+ * it.
  * Macros  WIDTH, ITEMS, TEXEL 0; ROWGROUP for the host.
  * Grid    rows * heads_k / ITEMS, rows of a head side by side.
  * Cost    8 HD FLOPs a query, head and row; 16 HD bytes a query, head and workgroup. A
- *         chunk: 2 barriers. Of OWN queries an invocation issues 4 OWN HD ITEMS fma, OWN HD
- *         loads, ITEMS HD / 2 loads of keys and values and ITEMS OWN HD / 8 of weights from
- *         shared memory.
+ *         chunk: 2 barriers. Of OWN queries an invocation issues 4 OWN HD ITEMS fma,
+ *         OWN HD loads, ITEMS HD / 2 loads of keys and values and ITEMS OWN HD / 8 of
+ *         weights from shared memory.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;

@@ -7,15 +7,16 @@
 /* Gradient of attention for queries, and delta, one workgroup per row and head of keys: see
  * attention_back_q_push.
  *
- * As attention_tiled.comp: HEADS heads that share a head of keys share its loads. Of a chunk
- * of keys an invocation first weighs OWN, by two products each and head; then it sums
- * columns of the keys over a part of the chunk, in order. Parts are added up at the end.
+ * As attention_tiled.comp: HEADS heads that share a head of keys share its loads. Of a
+ * chunk of keys an invocation first weighs OWN, by two products each and head; then it
+ * sums columns of the keys over a part of the chunk, in order. Parts are added up at
+ * the end.
  * Macros  WIDTH, TEXEL 0; ROWGROUP and KVGROUP for the host.
  * Grid    rows * heads_k * (workgroups that share a head of keys).
- * Cost    6 HD FLOPs a key and head; 12 HD bytes a key and workgroup. A chunk: 2 barriers.
- *         Of OWN keys an invocation issues 3 OWN HD HEADS fma, 3 OWN HD / 4 loads, HEADS
- *         HD / 2 loads of queries and gradients and HEADS OWN HD / 16 of weights from
- *         shared memory.
+ * Cost    6 HD FLOPs a key and head; 12 HD bytes a key and workgroup. A chunk: 2
+ *         barriers. Of OWN keys an invocation issues 3 OWN HD HEADS fma, 3 OWN HD / 4
+ *         loads, HEADS HD / 2 loads of queries and gradients and HEADS OWN HD / 16 of
+ *         weights from shared memory.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;

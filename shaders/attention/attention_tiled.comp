@@ -7,19 +7,20 @@
 /* Causal attention, one workgroup per row and head of keys: see attention_push.
  *
  * HEADS of the heads that share a head of keys are one workgroup's, mostly all, so that
- * keys, values and their addresses are read once for all of them. Keys go by in chunks, at
- * absolute positions. An invocation first scores OWN keys of the chunk with all heads.
- * Then, with the weights of all keys in shared memory, it sums columns of the values over a
- * part of the chunk's keys, in order; parts are added up at the end. The sum of the weights
- * that an invocation made stays with it until the end, too. Nothing of this depends on the
- * batch, and keys after the row's own add exactly nothing.
- * Macros  WIDTH 256; HALF keys and values are halves; ROWGROUP and KVGROUP for the host.
+ * keys, values and their addresses are read once for all of them. Keys go by in chunks,
+ * at absolute positions. An invocation first scores OWN keys of the chunk with all
+ * heads. Then, with the weights of all keys in shared memory, it sums columns of the
+ * values over a part of the chunk's keys, in order; parts are added up at the end. The
+ * sum of the weights that an invocation made stays with it until the end, too. Nothing
+ * of this depends on the batch, and keys after the row's own add exactly nothing.
+ * Macros  WIDTH 256; HALF keys and values are halves; ROWGROUP and KVGROUP for the
+ *         host.
  * Grid    rows * heads_k * (workgroups that share a head of keys).
  * Cost    4 HD FLOPs a key and head; 8 HD bytes a key and workgroup, 4 HD of halves. A
  *         chunk: 5 barriers. Of OWN keys an invocation issues 2 OWN HD HEADS fma and
- *         OWN HD / 2 loads (of halves OWN HD / 4; 3 OWN HD / 8 with more than four heads),
- *         HEADS HD / 4 loads of queries and HEADS OWN HD / 16 of weights (half as many of
- *         halves with up to four heads) from shared memory.
+ *         OWN HD / 2 loads (of halves OWN HD / 4; 3 OWN HD / 8 with more than four
+ *         heads), HEADS HD / 4 loads of queries and HEADS OWN HD / 16 of weights (half
+ *         as many of halves with up to four heads) from shared memory.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;

@@ -1,8 +1,8 @@
 /* shaders/lib/kv_group.glsl
- * Attention for GPUs, forward and backward: the second half of a workgroup's work on a chunk
- * of rows. Weights of each row of the chunk stand in shared memory, one list per sum;
- * each sum is of weight times row, four columns or more an invocation.
- * The including kernel has WIDTH, shaders/lib/head.glsl, and defines OWN, rows of a chunk
+ * Attention for GPUs, forward and backward: the second half of a workgroup's work on a
+ * chunk of rows. Weights of each row of the chunk stand in shared memory, one list per
+ * sum; each sum is of weight times row, four columns or more an invocation. The
+ * including kernel has WIDTH, shaders/lib/head.glsl, and defines OWN, rows of a chunk
  * per invocation; LISTS, lists of weights; QUADS, vec4 that an invocation loads at once
  * and sums. */
 const uint CHUNK = OWN * WIDTH;
