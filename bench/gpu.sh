@@ -133,7 +133,7 @@ limited() # SECONDS COMMAND...
     shift
     set -- timeout -k 5 "$most" env LD_LIBRARY_PATH="$libraries" "$@"
     if [ -n "${out:-}" ]; then "$@" >"$out" 2>"$log" & else "$@" >"$log" 2>&1 & fi
-    pid=$! end=$(($(date +%s) + most + 15))
+    pid=$! end=$(($(date +%s) + most + 30))
     while kill -0 $pid 2>/dev/null; do
         [ "$(date +%s)" -gt $end ] && return 125 # a driver holds it; it is left behind
         sleep 0.05
@@ -170,7 +170,12 @@ part()
     [ -z "${out:-}" ] || : >"$out" 2>/dev/null || out=/dev/null
     [ "$(left)" -lt "$most" ] && most=$(left)
     ran=0
-    if [ $stuck = 1 ]; then note "$name" skipped 0 "a part before holds the device"; return 1; fi
+    n=0 # what could not be ended may end late
+    while [ $stuck != 0 ] && [ $n -lt 5 ]; do
+        kill -0 $stuck 2>/dev/null && sleep 1 || stuck=0
+        n=$((n + 1))
+    done
+    if [ $stuck != 0 ]; then note "$name" skipped 0 "a part before holds the device"; return 1; fi
     if [ $gone -ge 3 ]; then note "$name" skipped 0 "the device is gone"; return 1; fi
     if [ "$most" -lt 5 ]; then note "$name" skipped 0 "no time left"; return 1; fi
     ran=1 began=$(date +%s) tries=1
@@ -197,7 +202,7 @@ part()
     0) [ $tries = 1 ] && last=''; note "$name" passed $took "$last" ;;
     77) note "$name" skipped $took "$last" ;;
     124 | 137) note "$name" timeout $took "$last" ;;
-    125) stuck=1; note "$name" stuck $took "$last" ;;
+    125) stuck=$pid; note "$name" stuck $took "$last" ;;
     9) note "$name" failed $took "killed, out of memory?: $last" ;;
     *) note "$name" failed $took "exit $code: $last" ;;
     esac
