@@ -48,6 +48,8 @@ pack()
     done
     for p in faultline $TESTS; do
         strip -o "$OUT/bin/$p" "$BUILD/$p" || return 4
+    done
+    for p in faultline $TESTS; do
         ldd "$BUILD/$p" | awk '/=> \// { print $3 }'
     done | sort -u | grep -vE '/lib(c|m|pthread|dl|rt)\.so' | xargs cp -L -t "$OUT/bin/lib" || return 4
     cp "$here/bench/gpu.sh" "$OUT/bench/" && cp -r "$here/tests/golden" "$OUT/tests/" &&

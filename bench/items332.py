@@ -17,8 +17,7 @@ What is assumed:
  - No kernel reaches these bounds: minutes are for SHARE of them.
  - Forward products are of halves where there are matrix units (--products auto), else f32;
    recomputed once; gradients, head and adapter in f32. First layer's input has a gradient.
- - Attention's kernels were counted at heads of 128; heads of 64 count as much, its
-   gradient four times its forward.
+ - Attention's kernels were counted at heads of 128; heads of 64 count as much.
  - DPO: both sides are whole solutions, which is more than its items have.
  - Validation after each pass, mining and quantizing are not in it. """
 import os, sys
@@ -83,9 +82,11 @@ class Gpu:
         issue = fma / macs * wave * self.slots["matrix units q4"] * self.mma / self.lanes
         return max(issue, fma / self.units)
 
-    def attention(self, keys):
+    def attention(self, keys, *kernels):
+        """`kernels`: by default the forward pass of 14 heads over 2 heads of keys."""
         wave = 64 if self.device.startswith(("navi", "phoenix")) else 32
-        return keys * HEADS * wave * self.slots["attention 128"] * self.f32 / self.lanes
+        slots = sum(self.slots[k] for k in kernels or ("attention 7 heads",))
+        return keys * HEADS * wave * slots * self.f32 / self.lanes
 
 
 def forward(g, part, times, n, keys, weight, adapter):
@@ -116,7 +117,7 @@ def backward(g, n, keys, scales):
             g.add("adapter", LAYERS, g.fma("f32 tile f32", n * o * 64), n * (o + RANK))
             g.add("outer", LAYERS, g.fma("outer, rank 16", n * RANK * o), n * (o + RANK))
             g.add("outer", LAYERS, g.fma("outer, rank 16", n * RANK * inputs), n * (inputs + RANK))
-    g.add("attention", LAYERS, 4 * g.attention(keys), 3 * n * (2 * HEADS + 2 * KV) * HEAD, 3)
+    g.add("attention", LAYERS, g.attention(keys, "gradient q 7", "gradient k, v"), 3 * n * (2 * HEADS + 2 * KV) * HEAD, 3)
     g.add("elementwise", LAYERS, 0, n * (8 * HIDDEN + 2 * (HEADS + KV) * HEAD + 5 * FFN), 4)
 
 

@@ -17,11 +17,24 @@ bool restore_plain_method(const char *method)
            strcmp(method, "smoothquant") != 0;
 }
 
+static rt_status check_measured(struct restoring *r, const struct pipe_problem_set *set,
+                                const struct pipe_bench *bench)
+{
+    struct pipe_leak leak;
+    const rt_status st = pipe_problems_leak(r->session->ctx, set, &bench->set, &leak);
+    return st != RT_OK || leak.count == 0
+               ? st
+               : rt_fail(r->session->ctx, RT_ERR_USAGE,
+                         "%u questions of the calibration text are measured too (the "
+                         "first: '%s'); results would be in-sample, choose another "
+                         "--calib",
+                         leak.count, set->items[leak.a].id);
+}
+
 /* Calibration shapes the model, so no measured problem may be in its text. */
 static rt_status check_leak(struct restoring *r)
 {
     rt_status st;
-    struct pipe_leak leak;
     struct pipe_problem_set set = { 0 };
     struct pipe_session *s = r->session;
     const char *from = r->calibrating.from, *self = pipe_calibration_self(from);
@@ -30,12 +43,10 @@ static rt_status check_leak(struct restoring *r)
         return RT_OK;
     TRY(pipe_problems_open(s->ctx, s->host, s->store, self ? self : from,
                            PIPE_FOR_TRAINING, &set, NULL));
-    TRY(pipe_problems_leak(s->ctx, &set, &r->measure.set, &leak));
-    if (leak.count)
-        st = rt_fail(s->ctx, RT_ERR_USAGE,
-                     "%u questions of the calibration text are measured too (the first: "
-                     "'%s'); results would be in-sample, choose another --calib",
-                     leak.count, set.items[leak.a].id);
+    TRY(check_measured(r, &set, &r->measure));
+    for (uint32_t i = 0; i < r->retained.count; i++)
+        if (r->retained.items[i].kind == RESTORE_RETAINED_PROBLEMS)
+            TRY(check_measured(r, &set, &r->retained.items[i].bench));
 
 fail:
     pipe_problems_deinit(&set);
@@ -65,13 +76,15 @@ static void name_model(const struct restoring *r, const struct restore_grid *g,
 {
     char groups[24] = "row", how[64] = "";
     const char *text = strchr(r->calibration.id, ':');
+    /* "e": symmetric, of even steps over all codes; folders of the grid before have none. */
+    const char *zeros = g->asymmetric ? "-asym" : g->bits < 8 ? "-e" : "";
     if (g->group)
         snprintf(groups, sizeof groups, "g%u", g->group);
     if (calibrated)
         snprintf(how, sizeof how, "-%s%s-%.8s", g->method,
                  r->options.select ? "-select" : "", text ? text + 1 : "");
     snprintf(folder, size, "%.400s/q%u-%s%s%s-%.8s", r->session->work, g->bits, groups,
-             g->asymmetric ? "-asym" : "", how, rt_model_hash(r->full));
+             zeros, how, rt_model_hash(r->full));
 }
 
 static rt_status make_calibrated(struct restoring *r, const char *folder,

@@ -108,6 +108,7 @@ static rt_status open_models(struct restoring *r)
         return rt_fail(r->session->ctx, RT_ERR_USAGE,
                        "--method %.30s: rtn, gptq or awq is possible", o->method);
     TRY(pipe_model_load(r->session, o->full, &r->full));
+    TRY(open_retained(r)); /* before hours of quantizing */
     if (o->quant)
         snprintf(r->quant_folder, sizeof r->quant_folder, "%.590s", o->quant);
     else
@@ -139,7 +140,6 @@ rt_status restore_open(struct pipe_session *session, const struct restore_option
     TRY(fmt_make_folder(session->ctx, o->work));
     TRY(open_problems(r));
     TRY(open_models(r));
-    TRY(open_retained(r));
     TRY(restore_plan_arms(r));
     *out = r;
     return RT_OK;

@@ -302,7 +302,7 @@ rt_status pipe_bench_open(struct pipe_session *session, const char *spec,
     rt_status st;
     *out = (struct pipe_bench){ .split = split };
     bool from_store;
-    const bool measured = strcmp(split, "measure") == 0;
+    const bool measured = strcmp(split, "measure") == 0 || strcmp(split, "retain") == 0;
     TRY(pipe_problems_open(session->ctx, session->host, session->store, spec,
                            measured ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &out->set,
                            &from_store));

@@ -228,7 +228,7 @@ static rt_status write_folder(struct quant_writer *w, const char *from, const ch
     }
     snprintf(path, sizeof path, "%.4200s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
-    TRY(quant_files_write(w->ctx, from, to, w->asked, w->tied));
+    TRY(quant_files_write(w->ctx, from, to, w->asked, w->floats, w->tied));
 
 fail:
     rt_free(tensors);

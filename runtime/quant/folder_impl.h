@@ -34,6 +34,7 @@ struct quant_writer {
     struct quant_output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
+    enum fmt_dtype floats;         /* of projections that are not quantized */
     bool tied;                     /* the head is the embedding, and not written */
     bool warned;                   /* that a matrix has a group that is not full */
     char part[4200];               /* folder of finished layers */

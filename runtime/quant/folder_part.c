@@ -62,7 +62,7 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     TRY(fmt_model_hash(w->model, model));
     const int n =
         snprintf(text, sizeof text,
-                 "part 1 %s %s %s bits %u group %u asym %d f32 %d "
+                 "part 2 %s %s %s bits %u group %u asym %d f32 %d "
                  "search %d natural %d sequential %d damping %a inputs %d device %s",
                  rt_version, model, quant_method_of(o)->name, o->bits, o->group,
                  o->asymmetric, o->keep_f32, o->search, o->natural_order,
@@ -276,7 +276,7 @@ rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out)
     snprintf(path, sizeof path, "%.4250s/model.safetensors", folder);
     TRY(fmt_make_folder(w->ctx, folder));
     if (!w->trial) /* config.json, which stays */
-        TRY(quant_files_write(w->ctx, w->from, folder, w->asked, w->tied));
+        TRY(quant_files_write(w->ctx, w->from, folder, w->asked, w->floats, w->tied));
     fmt_model_close(&w->trial);
     TRY(write_outputs(w, path));
     TRY(fmt_model_open(w->ctx, folder, &w->trial));

@@ -6,6 +6,7 @@
 #include "runtime/format/peft.h"
 #include "runtime/quant/folder_impl.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,11 +57,13 @@ static rt_status round_values(struct merging *m, const char *name, float *values
     for (size_t i = 0; i < count; i++) {
         const float value = values[i];
         float rounded = value;
-        if (m->type == FMT_F16 && !(fabsf(value) <= 65504))
-            return rt_fail(m->w.ctx, RT_ERR_INPUT,
-                           "'%s': matrix '%s' holds %g at %zu, which F16 has no number "
-                           "for; use --type bf16 or f32",
-                           m->w.from, name, (double)value, i);
+        if (!(fabsf(value) <= (m->type == FMT_F16 ? 65504 : FLT_MAX / 2)))
+            return rt_fail(
+                m->w.ctx, RT_ERR_INPUT,
+                "'%s': matrix '%s' with the adapter is %g at %zu, which %s has "
+                "no number for%s",
+                m->w.from, name, (double)value, i, m->type == FMT_F16 ? "F16" : "no type",
+                m->type == FMT_F16 ? "; use --type bf16 or f32" : "");
         if (m->type != FMT_F32) {
             const uint16_t half =
                 m->type == FMT_F16 ? rt_half_nearest(value) : bf16_nearest(value);
@@ -153,11 +156,13 @@ rt_status quant_merge(struct rt_ctx *ctx, const char *from, const char *adapter,
     rt_status st;
     const struct quant_options rest = { .keep_f32 = type == FMT_F32 };
     struct quant_report kept = { 0 };
-    struct merging m = {
-        .w = { .ctx = ctx, .from = from, .options = &rest, .report = &kept },
-        .type = type,
-        .out = out
-    };
+    struct merging m = { .w = { .ctx = ctx,
+                                .from = from,
+                                .options = &rest,
+                                .report = &kept,
+                                .floats = type },
+                         .type = type,
+                         .out = out };
     *out = (struct quant_merged){ 0 };
     if (strlen(to) == 0 || strlen(to) > 4000 || strlen(from) > 4000)
         return rt_fail(ctx, RT_ERR_USAGE,

@@ -208,7 +208,8 @@ fail:
 }
 
 rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to,
-                            const struct quant_options *options, bool tied)
+                            const struct quant_options *options, enum fmt_dtype floats,
+                            bool tied)
 {
     rt_status st;
     json_t *config = NULL;
@@ -216,7 +217,12 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
     TRY(fmt_gguf_is(from) ? from_gguf(ctx, from, to, &config)
                           : from_folder(ctx, from, to, &config));
     json_object_del(config, "quantization_config");
-    if ((options && json_object_set_new(config, "quantization_config",
+    const char *type = floats == FMT_F16    ? "float16"
+                       : floats == FMT_BF16 ? "bfloat16"
+                                            : "float32";
+    if ((!options &&
+         json_object_set_new(config, "torch_dtype", json_string(type)) != 0) ||
+        (options && json_object_set_new(config, "quantization_config",
                                         quantization_config(options, config)) != 0) ||
         (tied != json_is_true(json_object_get(config, "tie_word_embeddings")) &&
          json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) != 0))

@@ -9,6 +9,14 @@
 
 enum { RETAINED_MAX = 16 };
 
+/* The run of variant `variant` on benchmark ?2 in campaign ?1 whose numerics are those of
+ * the run `like`: one campaign may hold several. */
+#define RUN_LIKE(variant, like)                                                \
+    "(SELECT r.run_id FROM run r WHERE " OF_CAMPAIGN " AND r.kind='eval' AND " \
+    "r.benchmark_id=?2 AND r.variant_id=" variant                              \
+    " AND r.numerics=(SELECT numerics FROM run WHERE run_id=" like             \
+    ") ORDER BY r.started_ms DESC LIMIT 1)"
+
 /* More than these against the quantized model is said. */
 #define POINT 0.01      /* of accuracy */
 #define PERPLEXITY 1.01 /* times */
@@ -21,7 +29,8 @@ struct retention {
     struct report *report;
     struct retained list[RETAINED_MAX];
     uint32_t count;
-    uint32_t worse; /* pairs of a restored arm and a test that it made worse */
+    uint32_t marked; /* pairs of an arm and a test that is worse there than quant */
+    uint32_t worse;  /* of these, of a restored arm */
 };
 
 static rt_status take_retained(void *user, const struct store_row *row)
@@ -55,9 +64,10 @@ static void open_row(struct report *r, uint32_t a)
     html_raw_text(&r->h, "</th>");
 }
 
-/* Marks an arm that is worse than the quantized model; counts restored ones. */
+/* Marks an arm that is worse than the quantized model. */
 static const char *mark(struct retention *t, uint32_t a, bool worse)
 {
+    t->marked += worse;
     t->worse += worse && strcmp(t->report->arms[a].role, "restored") == 0;
     return worse ? " \xe2\x80\xa0" : "";
 }
@@ -81,36 +91,19 @@ static rt_status load_text(struct report *r, const char *benchmark, uint32_t a,
                            struct text_numbers *out)
 {
     *out = (struct text_numbers){ NAN, NAN, NAN, NAN, NAN };
-#define NUMBER(name)                                                                     \
-    "(SELECT value FROM metric m WHERE m.run_id=r.run_id AND step=0 AND name='" name "'" \
-    ")"
-    return store_query(
-        r->store,
-        "SELECT " NUMBER("text_perplexity") "," NUMBER("text_perplexity_full") "," NUMBER(
-            "text_kl") "," NUMBER("text_kl_error") "," NUMBER("text_same_top") " FROM "
-                                                                               "run "
-                                                                               "r "
-                                                                               "WHERE"
-                                                                               " " OF_CAMPAIGN
-                                                                               " AND "
-                                                                               "r.kind='"
-                                                                               "eval' "
-                                                                               "AND "
-                                                                               "r."
-                                                                               "benchmark"
-                                                                               "_id=?2 "
-                                                                               "AND "
-                                                                               "r."
-                                                                               "variant_"
-                                                                               "id=?3 "
-                                                                               "ORDER BY "
-                                                                               "r."
-                                                                               "started_"
-                                                                               "ms,r.run_"
-                                                                               "id",
-        (const char *const[]){ r->campaign, benchmark, r->arms[a].variant, NULL },
-        take_text, out);
+#define NUMBER(name) \
+    "(SELECT value FROM metric m WHERE m.run_id=t.id AND step=0 AND name='" name "')"
+    static const char
+        sql[] = "SELECT " NUMBER("text_perplexity") ", " NUMBER("text_perplexity_full") ", " NUMBER(
+            "text_kl") ", " NUMBER("text_kl_error") ", " NUMBER("text_same_top") " FROM "
+                                                                                 "(SELECT"
+                                                                                 " " RUN_LIKE("?3",
+                                                                                              "?4") " AS id) t";
 #undef NUMBER
+    return store_query(r->store, sql,
+                       (const char *const[]){ r->campaign, benchmark, r->arms[a].variant,
+                                              r->arms[a].run, NULL },
+                       take_text, out);
 }
 
 static rt_status put_text(struct retention *t, const struct retained *one)
@@ -162,17 +155,18 @@ static rt_status take_pair(void *user, const struct store_row *row)
 static rt_status each_pair(struct report *r, const char *benchmark, uint32_t a,
                            struct answered *p)
 {
+    static const char sql[] =
+        "SELECT coalesce((SELECT correct FROM v_verdict s WHERE s.gen_id=q.gen_id),0), "
+        "coalesce((SELECT correct FROM v_verdict s WHERE s.gen_id=o.gen_id),0) "
+        "FROM generation q JOIN generation o USING(problem_id) "
+        "WHERE q.sample=0 AND o.sample=0 AND q.run_id=" RUN_LIKE(
+            "?3", "?4") " AND o.run_id=" RUN_LIKE("?5", "?6") " ORDER BY problem_id";
     p->count = 0;
-    return store_query(
-        r->store,
-        "WITH a AS (SELECT r.variant_id,g.problem_id,coalesce((SELECT correct FROM "
-        "v_verdict s WHERE s.gen_id=g.gen_id),0) ok FROM run r JOIN generation g "
-        "USING(run_id) WHERE " OF_CAMPAIGN " AND r.kind='eval' AND r.benchmark_id=?2 AND "
-        "g.sample=0) SELECT q.ok,o.ok FROM a q JOIN a o USING(problem_id) WHERE "
-        "q.variant_id=?3 AND o.variant_id=?4 ORDER BY problem_id",
-        (const char *const[]){ r->campaign, benchmark, r->arms[1].variant,
-                               r->arms[a].variant, NULL },
-        take_pair, p);
+    return store_query(r->store, sql,
+                       (const char *const[]){ r->campaign, benchmark, r->arms[1].variant,
+                                              r->arms[1].run, r->arms[a].variant,
+                                              r->arms[a].run, NULL },
+                       take_pair, p);
 }
 
 static rt_status put_answers_row(struct retention *t, const struct retained *one,
@@ -228,13 +222,12 @@ fail:
 static void put_verdict(struct retention *t)
 {
     struct html *h = &t->report->h;
+    if (t->marked)
+        html_raw_text(
+            h, "<p>\xe2\x80\xa0 More than one point of accuracy, or one percent of "
+               "perplexity, worse than the quantized model.</p>\n");
     if (t->worse)
-        html_raw(
-            h,
-            "<p>\xe2\x80\xa0 More than one point of accuracy, or one percent of "
-            "perplexity, worse than the quantized model: %u of the pairs of a repair "
-            "and a test above.</p>\n",
-            t->worse);
+        html_raw(h, "<p>Of the marks, %u stand at a repair.</p>\n", t->worse);
     else
         html_raw_text(h,
                       "<p>No repair is more than one point of accuracy, or one percent "
