@@ -2,7 +2,7 @@
  * Names of types, and the merge. */
 #include "pipeline/run/merge_lora.h"
 
-#include "runtime/quant/merge.h"
+#include "runtime/quant/merged.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* pipeline/run/merge_lora.h
- * A model and an adapter as one model in floats (runtime/quant/merge.h). */
+ * A model and an adapter as one model in floats (runtime/quant/merged.h). */
 #ifndef PIPELINE_RUN_MERGE_LORA_H
 #define PIPELINE_RUN_MERGE_LORA_H
 

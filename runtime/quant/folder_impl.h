@@ -26,7 +26,7 @@ struct quant_writer {
     uint32_t divided_count;
     struct rt_ctx *ctx;
     const char *from;                    /* what is read */
-    const struct quant_options *asked;   /* of the whole model; NULL: floats (merge.h) */
+    const struct quant_options *asked;   /* of the whole model; NULL: floats (merged.h) */
     const struct quant_options *options; /* of the matrix under way */
     struct quant_options own;            /* these, if a plan gives it its width */
     const struct quant_calibration *calibration; /* NULL: none */

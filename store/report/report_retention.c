@@ -81,25 +81,28 @@ struct text_numbers {
 static rt_status take_text(void *user, const struct store_row *row)
 {
     struct text_numbers *n = user;
-    double *const to[] = { &n->perplexity, &n->full, &n->kl, &n->error, &n->same };
-    for (int i = 0; i < (int)RT_COUNT(to); i++)
-        *to[i] = store_row_null(row, i) ? NAN : store_row_number(row, i);
+    const struct {
+        const char *name;
+        double *value;
+    } numbers[] = {
+        { "text_perplexity", &n->perplexity },
+        { "text_perplexity_full", &n->full },
+        { "text_kl", &n->kl },
+        { "text_kl_error", &n->error },
+        { "text_same_top", &n->same },
+    };
+    for (size_t i = 0; i < RT_COUNT(numbers); i++)
+        if (strcmp(numbers[i].name, store_row_text(row, 0)) == 0)
+            *numbers[i].value = store_row_number(row, 1);
     return RT_OK;
 }
 
 static rt_status load_text(struct report *r, const char *benchmark, uint32_t a,
                            struct text_numbers *out)
 {
+    static const char sql[] =
+        "SELECT name, value FROM metric WHERE step=0 AND run_id=" RUN_LIKE("?3", "?4");
     *out = (struct text_numbers){ NAN, NAN, NAN, NAN, NAN };
-#define NUMBER(name) \
-    "(SELECT value FROM metric m WHERE m.run_id=t.id AND step=0 AND name='" name "')"
-    static const char
-        sql[] = "SELECT " NUMBER("text_perplexity") ", " NUMBER("text_perplexity_full") ", " NUMBER(
-            "text_kl") ", " NUMBER("text_kl_error") ", " NUMBER("text_same_top") " FROM "
-                                                                                 "(SELECT"
-                                                                                 " " RUN_LIKE("?3",
-                                                                                              "?4") " AS id) t";
-#undef NUMBER
     return store_query(r->store, sql,
                        (const char *const[]){ r->campaign, benchmark, r->arms[a].variant,
                                               r->arms[a].run, NULL },

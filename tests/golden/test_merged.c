@@ -4,7 +4,7 @@
 #include "runtime/format/checkpoint.h"
 #include "runtime/format/peft.h"
 #include "runtime/observe/score.h"
-#include "runtime/quant/merge.h"
+#include "runtime/quant/merged.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
 #include "tests/support/slopes.h"

@@ -1,6 +1,6 @@
-/* runtime/quant/merge.c
+/* runtime/quant/merged.c
  * One layer after the other: decoded, adapted, rounded, written. */
-#include "runtime/quant/merge.h"
+#include "runtime/quant/merged.h"
 
 #include "runtime/base/os.h"
 #include "runtime/format/peft.h"

@@ -1,8 +1,8 @@
-/* runtime/quant/merge.h
+/* runtime/quant/merged.h
  * A model and an adapter as one model in floats: W + scale B A, after LoRA (arXiv
  * 2106.09685, section 4.1). */
-#ifndef RUNTIME_QUANT_MERGE_H
-#define RUNTIME_QUANT_MERGE_H
+#ifndef RUNTIME_QUANT_MERGED_H
+#define RUNTIME_QUANT_MERGED_H
 
 #include "runtime/format/safetensors.h"
 
