@@ -164,8 +164,7 @@ static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
     plan->subgroup_ask = facts->subgroup_asked;
 }
 
-/* What kernels of the tiled family need: attention_tiled.comp all of it. */
-static bool has_tiles(const struct rt_facts *facts)
+bool rt_plan_has_tiles(const struct rt_facts *facts)
 {
     enum { TILED_SHARED = 32 << 10, TILED_LANES = 256 };
     return facts->shared_bytes >= TILED_SHARED && facts->lanes_max >= TILED_LANES &&
@@ -182,7 +181,8 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
     assert(facts->lanes_max >= 128);
     enum rt_family family = options->family;
     if (family == RT_FAMILY_AUTO)
-        family = !facts->software && has_tiles(facts) ? RT_FAMILY_TILED : RT_FAMILY_LANES;
+        family = !facts->software && rt_plan_has_tiles(facts) ? RT_FAMILY_TILED
+                                                              : RT_FAMILY_LANES;
     /* Software devices read texel buffers faster than storage (bench/probe/README.md),
      * where the driver allows large ones. */
     const bool texels = facts->software && facts->texel_count_max >= TEXELS_USEFUL;

@@ -148,6 +148,9 @@ bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products);
 /* Whether these kernels can use such a fragment in subgroups of that size. */
 bool rt_plan_fragment_fits(const struct rt_fragment *fragment, uint32_t subgroup_size);
 
+/* Whether a device has what kernels of the tiled family need: attention_tiled.comp needs all
+ * of it. */
+bool rt_plan_has_tiles(const struct rt_facts *facts);
 void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *options,
                   struct rt_plan *plan);
 

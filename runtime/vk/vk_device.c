@@ -331,6 +331,15 @@ static rt_status device_create(struct rt_ctx *ctx,
                     info->name, note, rt_products_names[options->products]);
         goto fail;
     }
+    if (options->family == RT_FAMILY_TILED && !rt_plan_has_tiles(&info->facts)) {
+        st = rt_fail(
+            ctx, RT_ERR_NO_DEVICE,
+            "device '%s' lacks votes in subgroups, workgroups of 256 or 32 KiB of "
+            "shared memory, which kernels of the tiled family need; use --family "
+            "lanes or auto",
+            info->name);
+        goto fail;
+    }
     rt_plan_make(&info->facts, &plan, &dev->base.plan);
     TRY(vk_instance_create(ctx, options->validation, &dev->instance, &note));
     if (!dev->instance) {
