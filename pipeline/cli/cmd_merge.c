@@ -18,7 +18,7 @@ static const struct cli_option options[] = {
 
 static rt_status run(struct cli *cli)
 {
-    struct pipe_merged made;
+    struct quant_merged made;
     const char *model = cli_value(cli, "model", NULL);
     const char *adapter = cli_value(cli, "adapter", NULL);
     const char *out = cli_value(cli, "out", NULL);

@@ -71,7 +71,9 @@ static bool find_tensor(const struct fmt_model *model, const char *name,
     return false;
 }
 
-bool quant_is_tied(const struct fmt_model *model)
+/* Whether the model's head is its embedding: config.json says so, and a head in the files
+ * is not read, or both are stored with the same bytes. */
+static bool is_tied(const struct fmt_model *model)
 {
     struct fmt_tensor_info embed, head;
     if (fmt_model_config(model)->tied)
@@ -313,9 +315,8 @@ fail:
     return st;
 }
 
-static rt_status check_names(struct rt_ctx *ctx, const struct quant_options *options,
-                             const struct quant_calibration *calibration, const char *to,
-                             bool force)
+static rt_status check_options(struct rt_ctx *ctx, const struct quant_options *options,
+                               const struct quant_calibration *calibration)
 {
     rt_status st;
     TRY(quant_check(ctx, options));
@@ -325,9 +326,30 @@ static rt_status check_names(struct rt_ctx *ctx, const struct quant_options *opt
     if (options->inputs == QUANT_INPUTS_GIVEN && !calibration)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "--activations static needs calibration text (--calib)");
+
+fail:
+    return st;
+}
+
+rt_status quant_folder_begin(struct quant_writer *w, const char *target, bool force,
+                             char to[QUANT_TARGET])
+{
+    rt_status st;
+    size_t length = strlen(target);
+    while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
+        length--;
+    if (length == 0 || length >= QUANT_TARGET || strlen(w->from) >= QUANT_TARGET)
+        return rt_fail(w->ctx, RT_ERR_USAGE,
+                       "a folder name is empty or over 4000 characters");
+    snprintf(to, QUANT_TARGET, "%.*s", (int)length, target);
     if (fmt_exists(to) && !force)
-        return rt_fail(ctx, RT_ERR_USAGE,
+        return rt_fail(w->ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
+    TRY(fmt_model_open(w->ctx, w->from, &w->model));
+    if (os_same(w->from, to))
+        return rt_fail(w->ctx, RT_ERR_USAGE,
+                       "'%s' is the model that is read; write to another folder", to);
+    w->tied = is_tied(w->model);
 
 fail:
     return st;
@@ -339,7 +361,7 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                        struct quant_report *report)
 {
     rt_status st;
-    char to[4001];
+    char to[QUANT_TARGET];
     *report = (struct quant_report){ 0 };
     struct quant_writer w = { .ctx = ctx,
                               .from = from,
@@ -347,25 +369,12 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                               .options = options,
                               .calibration = calibration,
                               .report = report };
-    size_t length = strlen(target);
-    while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
-        length--;
-    if (length == 0 || length >= sizeof to || strlen(from) >= sizeof to)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "a folder name is empty or over 4000 characters");
-    snprintf(to, sizeof to, "%.*s", (int)length, target);
-    TRY(check_names(ctx, options, calibration, to, force));
-    TRY(fmt_model_open(ctx, from, &w.model));
-    if (os_same(from, to)) {
-        st = rt_fail(ctx, RT_ERR_USAGE,
-                     "'%s' is the model that is read; write to another folder", to);
-        goto fail;
-    }
+    TRY(check_options(ctx, options, calibration));
+    TRY(quant_folder_begin(&w, target, force, to));
     TRY(quant_check_source(ctx, from, w.model));
     TRY(check_complete(&w));
     if (options->plan)
         TRY(quant_plan_check(ctx, options->plan, fmt_model_config(w.model)->layers));
-    w.tied = quant_is_tied(w.model);
     TRY(quant_part_open(&w, to)); /* before the work: it may be impossible */
     st = make_folder(&w, to);
     keep_or_remove(&w, st);

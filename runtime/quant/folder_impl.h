@@ -45,9 +45,12 @@ struct quant_writer {
 };
 
 rt_status quant_no_memory(struct quant_writer *w);
-/* Whether the model's head is its embedding: config.json says so, and a head in the files
- * is not read, or both are stored with the same bytes. */
-bool quant_is_tied(const struct fmt_model *model);
+enum { QUANT_TARGET = 4001 }; /* bytes of a folder's name */
+/* Checks the names, opens w->from and sees whether its head is its embedding; `to` gets the
+ * target without slashes at its end. RT_ERR_USAGE: it is there and not to be replaced, or is
+ * what is read. */
+RT_CHECKED rt_status quant_folder_begin(struct quant_writer *w, const char *target,
+                                        bool force, char to[QUANT_TARGET]);
 /* Writes all outputs as a folder within the part, then puts it in place of `to`. */
 RT_CHECKED rt_status quant_folder_finish(struct quant_writer *w, const char *to);
 /* Takes `owned`, also on failure. cols 0: one dimension. */

@@ -2,7 +2,6 @@
  * One layer after the other: decoded, adapted, rounded, written. */
 #include "runtime/quant/merged.h"
 
-#include "runtime/base/os.h"
 #include "runtime/format/peft.h"
 #include "runtime/quant/folder_impl.h"
 
@@ -14,7 +13,6 @@
 struct merging {
     struct quant_writer w;
     struct fmt_adapter *adapter; /* NULL: none */
-    enum fmt_dtype type;
     struct quant_merged *out;
     double error, norm; /* sums of squares */
 };
@@ -57,17 +55,18 @@ static rt_status round_values(struct merging *m, const char *name, float *values
     for (size_t i = 0; i < count; i++) {
         const float value = values[i];
         float rounded = value;
-        if (!(fabsf(value) <= (m->type == FMT_F16 ? 65504 : FLT_MAX / 2)))
+        if (!(fabsf(value) <= (m->w.floats == FMT_F16 ? 65504 : FLT_MAX / 2)))
             return rt_fail(
                 m->w.ctx, RT_ERR_INPUT,
                 "'%s': matrix '%s' with the adapter is %g at %zu, which %s has "
                 "no number for%s",
-                m->w.from, name, (double)value, i, m->type == FMT_F16 ? "F16" : "no type",
-                m->type == FMT_F16 ? "; use --type bf16 or f32" : "");
-        if (m->type != FMT_F32) {
+                m->w.from, name, (double)value, i,
+                m->w.floats == FMT_F16 ? "F16" : "no type",
+                m->w.floats == FMT_F16 ? "; use --type bf16 or f32" : "");
+        if (m->w.floats != FMT_F32) {
             const uint16_t half =
-                m->type == FMT_F16 ? rt_half_nearest(value) : bf16_nearest(value);
-            rounded = m->type == FMT_F16 ? rt_half_to_float(half) : bf16_float(half);
+                m->w.floats == FMT_F16 ? rt_half_nearest(value) : bf16_nearest(value);
+            rounded = m->w.floats == FMT_F16 ? rt_half_to_float(half) : bf16_float(half);
             memcpy(&halves[i], &half, sizeof half);
         }
         const double error = (double)rounded - (double)value;
@@ -99,8 +98,8 @@ static rt_status merge_module(struct merging *m, uint32_t layer, enum fmt_module
     }
     TRY(round_values(m, name, values, count));
     m->out->matrices++;
-    m->out->bytes += count * (m->type == FMT_F32 ? 4 : 2);
-    return quant_add_output(w, name, ".weight", m->type, out, in, values);
+    m->out->bytes += count * (m->w.floats == FMT_F32 ? 4 : 2);
+    return quant_add_output(w, name, ".weight", m->w.floats, out, in, values);
 
 fail:
     rt_free(values);
@@ -150,10 +149,11 @@ fail:
 }
 
 rt_status quant_merge(struct rt_ctx *ctx, const char *from, const char *adapter,
-                      const char *to, enum fmt_dtype type, bool force,
+                      const char *target, enum fmt_dtype type, bool force,
                       struct quant_merged *out)
 {
     rt_status st;
+    char to[QUANT_TARGET];
     const struct quant_options rest = { .keep_f32 = type == FMT_F32 };
     struct quant_report kept = { 0 };
     struct merging m = { .w = { .ctx = ctx,
@@ -161,24 +161,11 @@ rt_status quant_merge(struct rt_ctx *ctx, const char *from, const char *adapter,
                                 .options = &rest,
                                 .report = &kept,
                                 .floats = type },
-                         .type = type,
                          .out = out };
     *out = (struct quant_merged){ 0 };
-    if (strlen(to) == 0 || strlen(to) > 4000 || strlen(from) > 4000)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "a folder name is empty or over 4000 characters");
-    if (fmt_exists(to) && !force)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "'%s' exists already; use --force or another name", to);
-    TRY(fmt_model_open(ctx, from, &m.w.model));
-    if (os_same(from, to)) {
-        st = rt_fail(ctx, RT_ERR_USAGE,
-                     "'%s' is the model that is read; write to another folder", to);
-        goto fail;
-    }
+    TRY(quant_folder_begin(&m.w, target, force, to));
     if (adapter)
         TRY(fmt_adapter_read(ctx, adapter, fmt_model_config(m.w.model), &m.adapter));
-    m.w.tied = quant_is_tied(m.w.model);
     TRY(quant_part_open(&m.w, to));
     st = merge_all(&m, to);
     quant_part_remove(&m.w);

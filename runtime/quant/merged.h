@@ -18,10 +18,11 @@ struct quant_merged {
  * ties to even. The rest is kept as in quant_folder, blocks of a GGUF file as F32 if that is
  * the type, else as F16. B A is summed in double. 2 out in r
  * FLOPs per matrix; host memory of one layer. RT_ERR_INPUT: a value that F16 has no number
- * for, an adapter of another model. RT_ERR_USAGE: `to` is there and `force` is not given.
+ * for, an adapter of another model. RT_ERR_USAGE: `target` is there and `force` is not given.
  * The folder appears whole or not at all. */
 RT_CHECKED rt_status quant_merge(struct rt_ctx *ctx, const char *from,
-                                 const char *adapter, const char *to, enum fmt_dtype type,
-                                 bool force, struct quant_merged *out);
+                                 const char *adapter, const char *target,
+                                 enum fmt_dtype type, bool force,
+                                 struct quant_merged *out);
 
 #endif

@@ -222,8 +222,13 @@ static void what_cannot_be_is_refused(void **state)
     merge(&ctx, model, adapter, to, FMT_F16);
     test_refused(&ctx, quant_merge(&ctx, model, adapter, to, FMT_F16, false, &made),
                  RT_ERR_USAGE, "--force", NULL);
+    char slash[128]; /* a folder named with a slash is the same folder */
+    snprintf(slash, sizeof slash, "%s/", test_folder_file(&folder, "other"));
+    merge(&ctx, model, adapter, slash, FMT_F16);
     struct stat entry; /* nothing is left beside it */
     assert_int_not_equal(stat(test_folder_file(&folder, "merged.part"), &entry), 0);
+    assert_int_not_equal(stat(test_folder_file(&folder, "other.part"), &entry), 0);
+    assert_int_not_equal(stat(test_folder_file(&folder, "other/.part"), &entry), 0);
     test_folder_deinit(&folder);
 }
 
