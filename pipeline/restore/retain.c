@@ -95,15 +95,13 @@ static rt_status measure_text(struct pipe_session *session,
                               struct rt_model *full, const struct pipe_variant *v)
 {
     rt_status st;
-    char config[400];
     const char *name = pipe_list_name(item->from);
     const struct pipe_kl_text text = { .name = name,
-                                       .hash = item->text.id + strlen("sha256:"),
-                                       .config = config };
+                                       .id = item->text.id,
+                                       .context = item->length,
+                                       .stride = item->length / 2,
+                                       .base = rt_model_hash(full) };
     bool done;
-    snprintf(config, sizeof config,
-             "{\"text\":\"%s\",\"context\":%u,\"stride\":%u,\"base\":\"%s\"}",
-             item->text.id, item->length, item->length / 2, rt_model_hash(full));
     struct pipe_kl *kl = rt_alloc(session->ctx, 1, sizeof *kl);
     if (!kl)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory to read a text");

@@ -2,6 +2,7 @@
  * Loads variants one after the other beside the full model and measures each. */
 #include "pipeline/run/compare_models.h"
 
+#include "pipeline/run/problem_source.h"
 #include "runtime/format/checkpoint.h"
 
 #include <math.h>
@@ -87,15 +88,12 @@ static rt_status describe(struct comparing *c, const char *path,
 static rt_status save(struct comparing *c, const struct pipe_variant *v,
                       const struct pipe_kl *kl)
 {
-    char config[400];
-    const char *name = strrchr(c->o->text.from, '/');
-    const struct pipe_kl_text text = { .name = name ? name + 1 : c->o->text.from,
-                                       .hash = c->text.id + strlen("sha256:"),
-                                       .config = config };
-    snprintf(config, sizeof config,
-             "{\"text\":\"%s\",\"context\":%u,\"stride\":%u,\"base\":\"%s\"}", c->text.id,
-             c->text.problems ? 0 : c->o->text.length,
-             c->text.problems ? 0 : c->o->text.stride, rt_model_hash(c->full));
+    const bool cut = !c->text.problems;
+    const struct pipe_kl_text text = { .name = pipe_list_name(c->o->text.from),
+                                       .id = c->text.id,
+                                       .context = cut ? c->o->text.length : 0,
+                                       .stride = cut ? c->o->text.stride : 0,
+                                       .base = rt_model_hash(c->full) };
     return pipe_kl_save(c->session, v, &text, kl);
 }
 

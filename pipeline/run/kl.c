@@ -237,15 +237,18 @@ static rt_status open_run(struct pipe_session *session, const struct pipe_varian
                           char benchmark[STORE_ID])
 {
     rt_status st;
-    char split[32];
-    snprintf(split, sizeof split, "text:%.16s", text->hash);
+    char split[32], config[400];
+    snprintf(split, sizeof split, "text:%.16s", text->id + strlen("sha256:"));
+    snprintf(config, sizeof config,
+             "{\"text\":\"%s\",\"context\":%u,\"stride\":%u,\"base\":\"%s\"}", text->id,
+             text->context, text->stride, text->base);
     TRY(store_put_benchmark(session->store, text->name, split, NULL, 0, benchmark));
     *run = (struct store_run){ .campaign_id = session->campaign_id,
                                .kind = "eval",
                                .variant_id = v->row.id,
                                .benchmark_id = benchmark,
                                .env_id = session->env_id,
-                               .config = text->config };
+                               .config = config };
     TRY(store_run_open(session->store, run));
 
 fail:

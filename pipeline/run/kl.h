@@ -35,11 +35,12 @@ RT_CHECKED rt_status pipe_kl_measure(struct pipe_session *session, struct rt_mod
                                      const struct pipe_sequences *text, const char *what,
                                      double *sums, struct pipe_kl *out);
 
-/* Saves it as metrics of a run of the variant on a text that has a name and a hash;
- * `config` is a JSON object that says how the text was cut. */
+/* Saves it as metrics of a run of the variant on a text. The same text, cut alike and read
+ * against the same full model, is the same run, whichever command measured it. */
 struct pipe_kl_text {
-    const char *name, *hash; /* the hash is hexadecimal */
-    const char *config;
+    const char *name, *id;    /* what it is called; "sha256:" and its hash */
+    uint32_t context, stride; /* tokens of a window and between windows; of problems 0 */
+    const char *base;         /* hash of the full model */
 };
 /* Whether the results file has the numbers already; if so, the session's campaign refers to
  * that run from now on. */

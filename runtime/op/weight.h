@@ -206,5 +206,9 @@ uint16_t rt_half_from_float(float value);
 /* The nearest binary16 of a finite value, ties to even, subnormals included; 65504 of its
  * sign at most: what a scale becomes in a file. */
 uint16_t rt_half_nearest(float value);
+/* The upper half of a float's bits, exact; and the nearest of them to a value that is not
+ * NaN, ties to even: beyond the largest it is an infinity. */
+float rt_bf16_to_float(uint16_t bf16);
+uint16_t rt_bf16_nearest(float value);
 
 #endif

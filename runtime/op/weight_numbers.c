@@ -158,3 +158,14 @@ uint16_t rt_half_nearest(float value)
     const uint32_t sign = bits_of(value) >> 16 & 0x8000;
     return (uint16_t)(sign | (uint32_t)rintf(float_of(size) * 0x1p24f));
 }
+
+float rt_bf16_to_float(uint16_t bf16)
+{
+    return float_of((uint32_t)bf16 << 16);
+}
+
+uint16_t rt_bf16_nearest(float value)
+{
+    const uint32_t bits = bits_of(value);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}

@@ -282,8 +282,8 @@ static void float_row(const struct fmt_block_type *type, const float *x, uint32_
         memcpy(&bits, &x[i], sizeof bits);
         if (type->id == FMT_BLOCK_ID_F16)
             bits = fmt_half_near(x[i]);
-        else if (type->id == FMT_BLOCK_ID_BF16) /* to nearest, ties to even */
-            bits = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        else if (type->id == FMT_BLOCK_ID_BF16)
+            bits = rt_bf16_nearest(x[i]);
         for (uint32_t k = 0; k < type->bytes; k++)
             *out++ = (uint8_t)(bits >> (8 * k));
     }

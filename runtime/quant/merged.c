@@ -32,21 +32,6 @@ static void add_lora(const struct fmt_lora *lora, uint32_t out, uint32_t in, flo
     }
 }
 
-static uint16_t bf16_nearest(float value)
-{
-    uint32_t word;
-    memcpy(&word, &value, sizeof word);
-    return (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16);
-}
-
-static float bf16_float(uint16_t half)
-{
-    const uint32_t word = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &word, sizeof value);
-    return value;
-}
-
 /* Floats to what is written, which lies in the same place. */
 static rt_status round_values(struct merging *m, const char *name, float *values,
                               size_t count)
@@ -65,8 +50,9 @@ static rt_status round_values(struct merging *m, const char *name, float *values
                 m->w.floats == FMT_F16 ? "; use --type bf16 or f32" : "");
         if (m->w.floats != FMT_F32) {
             const uint16_t half =
-                m->w.floats == FMT_F16 ? rt_half_nearest(value) : bf16_nearest(value);
-            rounded = m->w.floats == FMT_F16 ? rt_half_to_float(half) : bf16_float(half);
+                m->w.floats == FMT_F16 ? rt_half_nearest(value) : rt_bf16_nearest(value);
+            rounded =
+                m->w.floats == FMT_F16 ? rt_half_to_float(half) : rt_bf16_to_float(half);
             memcpy(&halves[i], &half, sizeof half);
         }
         const double error = (double)rounded - (double)value;

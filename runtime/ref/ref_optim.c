@@ -58,14 +58,9 @@ static real scale_of(real base, real parameter, uint32_t rounding)
 {
     if (rounding == SCALE_F32)
         return base * parameter;
-    float v = (float)base * (float)parameter;
-    if (rounding == SCALE_F16)
-        return rt_half_to_float(rt_half_nearest(v));
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-    memcpy(&v, &bits, sizeof v);
-    return v;
+    const float v = (float)base * (float)parameter;
+    return rounding == SCALE_F16 ? rt_half_to_float(rt_half_nearest(v))
+                                 : rt_bf16_to_float(rt_bf16_nearest(v));
 }
 
 /* Groups whose scales share a texel. */
