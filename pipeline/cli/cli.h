@@ -95,6 +95,9 @@ void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
 /* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
  * is not ASCII becomes U+FFFD. */
 void cli_print_json_text(const char *text);
+/* A JSON value in one line (flags 0 or JSON_COMPACT) or indented, and a line end. Takes the
+ * reference; of null (no memory, a text that is not UTF-8) prints {}. */
+void cli_print_json(struct json_t *value, size_t flags);
 /* ,"NAME":VALUE on stdout; what is not finite is null. */
 void cli_print_json_number(const char *name, double value);
 /* The same of so many bytes, zero bytes among them. */

@@ -173,6 +173,16 @@ void cli_print_json_bytes(const char *text, size_t size)
     putchar('"');
 }
 
+void cli_print_json(json_t *value, size_t flags)
+{
+    if (value)
+        json_dumpf(value, stdout, flags);
+    else
+        fputs("{}", stdout);
+    putchar('\n');
+    json_decref(value);
+}
+
 void cli_print_json_number(const char *name, double value)
 {
     if (isfinite(value))
