@@ -21,7 +21,8 @@ static int make_folder(void **state)
     (void)state;
     test_folder_init(&folder);
     test_folder_fill(&folder, "tests/golden/exchange");
-    return store_open(&ctx, test_folder_file(&folder, "a.db"), STORE_WRITE, &store);
+    const char *path = test_folder_file(&folder, "a.db");
+    return store_open(&ctx, path, STORE_WRITE, &store) == RT_OK ? 0 : 1;
 }
 
 static int remove_folder(void **state)
