@@ -225,6 +225,12 @@ bool store_row_is_number(const struct store_row *row, int column);
 double store_row_number(const struct store_row *row, int column);
 int64_t store_row_integer(const struct store_row *row, int column);
 const void *store_row_blob(const struct store_row *row, int column, int *size);
+/* Two columns have one name. */
+bool store_row_names_twice(const struct store_row *row);
+/* The number behind the name of a column, NAME_2, NAME_3, so that no two columns are called
+ * the same; 0: none, it is the first of its name. A number that another column's own name
+ * takes is left out. */
+int store_row_suffix(const struct store_row *row, int column);
 typedef rt_status store_row_fn(void *user, const struct store_row *row);
 /* Runs one statement that only reads. `args`: text arguments ?1, ?2, ...; null-terminated. */
 RT_CHECKED rt_status store_query(struct store *store, const char *sql,

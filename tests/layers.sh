@@ -28,8 +28,8 @@ pipeline/prompt     : runtime/base runtime/text pipeline pipeline/data pipeline/
 pipeline/demo       : runtime/base pipeline pipeline/data pipeline/prompt
 store               : runtime/base runtime/device pipeline pipeline/data
 store/report        : runtime/base pipeline pipeline/stats store
-pipeline/exchange   : runtime/base pipeline pipeline/data store
 pipeline/run        : runtime pipeline pipeline/stats pipeline/data pipeline/grade pipeline/prompt store
+pipeline/exchange   : runtime/base pipeline pipeline/data pipeline/grade pipeline/prompt store pipeline/run
 pipeline/locate     : runtime pipeline pipeline/stats pipeline/data pipeline/prompt store pipeline/run
 pipeline/restore    : runtime pipeline pipeline/stats pipeline/data pipeline/grade pipeline/prompt store store/report pipeline/run pipeline/locate
 pipeline/bench      : runtime pipeline store

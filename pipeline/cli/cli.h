@@ -4,6 +4,7 @@
 #ifndef PIPELINE_CLI_CLI_H
 #define PIPELINE_CLI_CLI_H
 
+#include "pipeline/demo/demo_folder.h"
 #include "pipeline/host.h"
 #include "runtime/device/device.h"
 #include "store/store.h"
@@ -18,6 +19,7 @@ struct cli_option {
 };
 
 struct cli;
+struct json_t; /* of jansson */
 
 struct cli_command {
     const char *name;
@@ -49,7 +51,7 @@ struct cli {
     uint64_t progress_started, progress_base; /* what was done when it started */
     char progress_line[256];                  /* the last one shown */
     struct pipe_host host;                    /* of cli_host */
-    char demo_beside[560];                    /* of cli_demo_folder */
+    char demo_beside[PIPE_DEMO_PATH_MAX];     /* of cli_demo_folder */
 };
 
 extern const struct cli_command *const cli_commands[]; /* ends with null */
@@ -65,8 +67,6 @@ RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t other
 RT_CHECKED rt_status cli_real(struct cli *cli, const char *name, double low, double high,
                               float *out);
 RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);
-/* Whether `name` is `meant` but for a typing error or two, or the start of it. */
-bool cli_similar(const char *name, const char *meant);
 /* The command that may be meant, null: none. */
 const char *cli_similar_command(const char *name);
 
@@ -80,11 +80,9 @@ RT_CHECKED rt_status cli_device_open(struct cli *cli, struct rt_device **out);
 /* The same with a name that is not --device's. */
 RT_CHECKED rt_status cli_device_open_named(struct cli *cli, const char *name,
                                            struct rt_device **out);
-/* The folder of the bundled model: FAULTLINE_DEMO, the one installed beside the program,
- * the source tree's, the one installed where the build was told; lives as long as `cli`.
- * RT_ERR_INPUT where none is there. */
+/* The folder of the bundled model: FAULTLINE_DEMO or the first that pipe_demo_folder finds;
+ * lives as long as `cli`. */
 RT_CHECKED rt_status cli_demo_folder(struct cli *cli, const char **out);
-struct json_t; /* of jansson */
 struct json_t *cli_device_json(const struct rt_device_info *device);
 const char *cli_store_path(const struct cli *cli);
 /* That file; runs opened in it carry this command line. */
@@ -97,6 +95,9 @@ void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
 /* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
  * is not ASCII becomes U+FFFD. */
 void cli_print_json_text(const char *text);
+/* A JSON value in one line (flags 0 or JSON_COMPACT) or indented, and a line end. Takes the
+ * reference; of null (no memory, a text that is not UTF-8) prints {}. */
+void cli_print_json(struct json_t *value, size_t flags);
 /* ,"NAME":VALUE on stdout; what is not finite is null. */
 void cli_print_json_number(const char *name, double value);
 /* The same of so many bytes, zero bytes among them. */

@@ -1,15 +1,13 @@
 /* pipeline/cli/cmd_data.c
  * Data sets of the results file: add, ls, show, formats. */
 #include "pipeline/cli/cli.h"
-#include "pipeline/run/problem_source.h"
-#include "pipeline/data/data_leak.h"
-#include "pipeline/data/data_set.h"
+
 #include "pipeline/data/data_spec.h"
-#include "store/store_data.h"
+#include "pipeline/run/add_data.h"
+#include "pipeline/run/problem_source.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option options[] = {
@@ -24,14 +22,6 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-static void print_json(json_t *object)
-{
-    char *text = json_dumps(object, JSON_COMPACT);
-    puts(text ? text : "{}");
-    free(text); /* lint: jansson's own */
-    json_decref(object);
-}
-
 static json_t *dataset_json(const struct store_dataset *d)
 {
     return json_pack("{s:s, s:s, s:I, s:s*, s:s*, s:s, s:I, s:s, s:b, s:s}", "name",
@@ -43,52 +33,12 @@ static json_t *dataset_json(const struct store_dataset *d)
 
 /* ---- add ---- */
 
-static void describe(const struct pipe_dataset *data, const char *licence,
-                     struct store_dataset *out)
-{
-    const struct pipe_benchmark *facts = data->facts;
-    const bool train =
-        facts ? facts->use == PIPE_DATA_TRAIN : strncmp(data->split, "train", 5) == 0;
-    *out = (struct store_dataset){
-        .name = data->name,
-        .split = data->split,
-        .source_hash = data->source,
-        .bytes = data->bytes,
-        .path = data->path,
-        .licence = licence ? licence
-                   : facts ? facts->licence
-                           : "not stated",
-        .origin = facts ? facts->origin : "own",
-        .use = train ? "train" : "measure",
-        .published = data->published,
-        .count = data->set.count,
-    };
-}
-
-static rt_status put_all(struct cli *cli, struct store *store,
-                         const struct pipe_dataset *data, uint32_t count,
-                         struct store_dataset *rows, bool *added)
-{
-    rt_status st;
-    TRY(store_begin(store));
-    for (uint32_t i = 0; i < count; i++) {
-        describe(&data[i], cli_value(cli, "licence", NULL), &rows[i]);
-        TRY(store_put_dataset(store, &rows[i], data[i].set.items, &added[i]));
-    }
-    TRY(store_commit(store));
-    return RT_OK;
-
-fail:
-    store_rollback(store);
-    return st;
-}
-
 static void tell_added(struct cli *cli, const struct store_dataset *d, bool added)
 {
     if (cli_flag(cli, "json")) {
         json_t *object = dataset_json(d);
         json_object_set_new(object, "added", json_boolean(added));
-        print_json(object);
+        cli_print_json(object, JSON_COMPACT);
         return;
     }
     printf("%s:%s  %u problems %s  %s  licence %s  sha256 %.16s...\n", d->name, d->split,
@@ -124,7 +74,7 @@ static rt_status add(struct cli *cli)
                        "--from PATH");
     TRY(pipe_dataset_read(&cli->ctx, &ask, data, &count));
     TRY(cli_store_open(cli, STORE_WRITE, &store));
-    TRY(put_all(cli, store, data, count, rows, added));
+    TRY(pipe_data_add(store, data, count, cli_value(cli, "licence", NULL), rows, added));
     for (uint32_t i = 0; i < count; i++)
         tell_added(cli, &rows[i], added[i]);
 
@@ -140,25 +90,16 @@ fail:
 static rt_status list_one(void *user, const struct store_dataset *d)
 {
     struct cli *cli = user;
+    char name[2 * PIPE_SPEC_NAME];
+    snprintf(name, sizeof name, "%.60s:%.60s", d->name, d->split);
     if (cli_flag(cli, "json"))
-        print_json(dataset_json(d));
+        cli_print_json(dataset_json(d), JSON_COMPACT);
     else
-        printf("%-24.40s %6u  %-8s %-28.40s %s\n", d->name, d->count, d->use, d->licence,
+        printf("%-24.40s %6u  %-8s %-28.40s %s\n", name, d->count, d->use, d->licence,
                d->published               ? "published"
                : strcmp(d->origin, "own") ? "changed"
                                           : "own");
     return RT_OK;
-}
-
-static rt_status list_row(void *user, const struct store_dataset *d)
-{
-    struct cli *cli = user;
-    char name[2 * PIPE_SPEC_NAME];
-    struct store_dataset row = *d;
-    snprintf(name, sizeof name, "%.60s:%.60s", d->name, d->split);
-    if (!cli_flag(cli, "json"))
-        row.name = name;
-    return list_one(cli, &row);
 }
 
 static rt_status ls(struct cli *cli)
@@ -166,7 +107,7 @@ static rt_status ls(struct cli *cli)
     struct store *store = NULL;
     rt_status st = cli_store_open(cli, STORE_READ, &store);
     if (st == RT_OK)
-        st = store_each_dataset(store, NULL, list_row, cli);
+        st = store_each_dataset(store, NULL, list_one, cli);
     store_close(&store);
     return st;
 }
@@ -180,32 +121,12 @@ struct showing {
     uint32_t shown;
 };
 
-/* How much of a training split also stands in a measuring one of the file. */
-struct overlap {
-    struct showing *s;
-    const struct store_dataset *train;
-};
-
-static rt_status show_overlap(void *user, const struct store_dataset *measured)
+static void print_overlap(void *user, const struct store_dataset *measured,
+                          uint32_t dropped)
 {
-    rt_status st;
-    const struct overlap *o = user;
-    struct pipe_problem_set a = { 0 }, b = { 0 };
-    uint32_t dropped;
-    if (strcmp(measured->use, "measure") != 0)
-        return RT_OK;
-    TRY(store_load_dataset(o->s->store, o->train->name, o->train->split, &a, NULL));
-    TRY(store_load_dataset(o->s->store, measured->name, measured->split, &b, NULL));
-    TRY(pipe_data_drop_leaks(&o->s->cli->ctx, &a, &b, &dropped));
-    if (dropped)
-        printf("  left out  %u problems when training: they also stand in %s:%s\n",
-               dropped, measured->name, measured->split);
-    st = RT_OK;
-
-fail:
-    pipe_problems_deinit(&a);
-    pipe_problems_deinit(&b);
-    return st;
+    (void)user;
+    printf("  left out  %u problems when training: they also stand in %s:%s\n", dropped,
+           measured->name, measured->split);
 }
 
 static rt_status show_facts(void *user, const struct store_dataset *d)
@@ -213,7 +134,7 @@ static rt_status show_facts(void *user, const struct store_dataset *d)
     struct showing *s = user;
     s->shown++;
     if (cli_flag(s->cli, "json")) {
-        print_json(dataset_json(d));
+        cli_print_json(dataset_json(d), JSON_COMPACT);
         return RT_OK;
     }
     printf("%s:%s\n  problems  %u, for %s\n  licence   %s\n  origin    %s\n"
@@ -222,10 +143,7 @@ static rt_status show_facts(void *user, const struct store_dataset *d)
            strcmp(d->use, "train") == 0 ? "training" : "measuring only", d->licence,
            d->origin, d->path, (long long)d->bytes, d->source_hash,
            d->published ? "the published data" : "not a published file", d->id);
-    if (strcmp(d->use, "train") != 0)
-        return RT_OK;
-    struct overlap o = { s, d };
-    return store_each_dataset(s->store, NULL, show_overlap, &o);
+    return pipe_data_overlaps(&s->cli->ctx, s->store, d, print_overlap, NULL);
 }
 
 static rt_status show_problems(struct cli *cli, struct store *store, const char *spec)

@@ -31,9 +31,7 @@ static rt_status run(struct cli *cli)
         json_t *all = json_array();
         for (uint32_t i = 0; i < count; i++)
             json_array_append_new(all, cli_device_json(&list[i]));
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(all);
+        cli_print_json(all, JSON_INDENT(2));
     } else {
         for (uint32_t i = 0; i < count; i++)
             printf("%c %-28s %s, %s%s%s%s\n", list[i].usable ? ' ' : '!', list[i].name,

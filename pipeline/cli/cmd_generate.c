@@ -30,35 +30,11 @@ static const struct cli_option options[] = {
 
 /* ---- the prompt ---- */
 
-/* Standard input, less a last newline. */
-static rt_status read_input(struct cli *cli, char **out, size_t *size)
-{
-    size_t capacity = 1 << 16, used = 0, n;
-    char *text = rt_alloc(&cli->ctx, capacity, 1);
-    *out = text;
-    while (text && (n = fread(text + used, 1, capacity - used - 1, stdin)) > 0) {
-        used += n;
-        if (used + 1 < capacity)
-            continue;
-        text = rt_resize(&cli->ctx, text, capacity, 2 * capacity, 1);
-        *out = text ? text : *out;
-        capacity *= 2;
-    }
-    if (!text)
-        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the prompt");
-    if (ferror(stdin))
-        return rt_fail(&cli->ctx, RT_ERR_INPUT, "standard input cannot be read");
-    if (used && text[used - 1] == '\n')
-        text[--used] = '\0';
-    *size = used;
-    return RT_OK;
-}
-
 static rt_status read_prompt(struct cli *cli, char **out, size_t *size)
 {
     const char *text = cli_value(cli, "prompt", "-");
     if (strcmp(text, "-") == 0)
-        return read_input(cli, out, size);
+        return pipe_prompt_read(&cli->ctx, stdin, out, size);
     *out = rt_strdup(&cli->ctx, text);
     *size = strlen(text);
     return *out ? RT_OK

@@ -1,19 +1,12 @@
 /* pipeline/cli/cmd_grade.c
- * Records of answers graded for others to check: JSON lines in, the same with verdicts
- * out. */
+ * grade: JSON records for others to check, or the answers of a results file again. */
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/grade_store.h"
 
-#include "pipeline/data/data_file.h"
-#include "pipeline/data/data_rows.h"
-#include "pipeline/grade/extract.h"
-#include "pipeline/grade/grade.h"
+#include "pipeline/run/grade_records.h"
+#include "pipeline/run/regrade.h"
 #include "runtime/base/json.h"
 
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const struct cli_option options[] = {
     { "jsonl", "FILE",
@@ -30,154 +23,6 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-enum { EXTRACTED_MAX = PIPE_ANSWER_MAX };
-
-struct grading {
-    struct cli *cli;
-    struct pipe_grader *grader;
-    const struct pipe_answer_style *style; /* of records without one; may be null */
-    char *extracted;                       /* EXTRACTED_MAX bytes */
-    uint32_t records, correct, undecided, unanswered;
-};
-
-/* A text field; null where it is absent or null. A number is
- * refused: 0.10 and 0.1 are one number but two answers. */
-static rt_status text_of(struct grading *g, const struct pipe_row *row, const char *key,
-                         bool needed, const char **out)
-{
-    const json_t *value = json_object_get(row->fields, key);
-    *out = pipe_json_text(value);
-    if (*out || (!needed && (!value || json_is_null(value))))
-        return RT_OK;
-    return rt_fail(&g->cli->ctx, RT_ERR_INPUT, "'%s' %s %u: '%s' is %s; a text is needed",
-                   row->file, row->unit, row->at, key, value ? "no text" : "missing");
-}
-
-static rt_status style_of(struct grading *g, const struct pipe_row *row,
-                          const struct pipe_answer_style **out)
-{
-    rt_status st;
-    const char *name;
-    TRY(text_of(g, row, "style", false, &name));
-    *out = name ? pipe_answer_style_find(name) : g->style;
-    if (!*out)
-        st = rt_fail(&g->cli->ctx, RT_ERR_INPUT,
-                     "'%s' %s %u: %s%.40s; there are gsm8k, math, aime, text, "
-                     "gsm8k-strict, gsm8k-flexible",
-                     row->file, row->unit, row->at,
-                     name ? "unknown style " : "a text needs a style (or --style)",
-                     name ? name : "");
-
-fail:
-    return st;
-}
-
-struct record {
-    const char *gold, *pred, *text;
-    const struct pipe_answer_style *style; /* of text */
-    bool prose;                            /* kind text */
-    int places;
-};
-
-static rt_status read_record(struct grading *g, const struct pipe_row *row,
-                             struct record *out)
-{
-    rt_status st;
-    const char *kind;
-    *out = (struct record){ .places = -1 };
-    TRY(text_of(g, row, "gold", true, &out->gold));
-    TRY(text_of(g, row, "text", false, &out->text));
-    TRY(text_of(g, row, "pred", !out->text, &out->pred));
-    TRY(text_of(g, row, "kind", false, &kind));
-    if (out->text)
-        TRY(style_of(g, row, &out->style));
-    const json_t *precision = json_object_get(row->fields, "precision");
-    const json_int_t places = json_integer_value(precision);
-    if (precision && !json_is_null(precision)) {
-        if (!json_is_integer(precision) || places < 0 || places > 1000)
-            return rt_fail(
-                &g->cli->ctx, RT_ERR_INPUT,
-                "'%s' %s %u: 'precision' must be a whole number from 0 to 1000",
-                row->file, row->unit, row->at);
-        out->places = (int)places;
-    }
-    out->prose = kind && strcmp(kind, "text") == 0;
-    if (kind && !out->prose && strcmp(kind, "answer") != 0)
-        st = rt_fail(&g->cli->ctx, RT_ERR_INPUT,
-                     "'%s' %s %u: unknown kind '%.40s'; there are answer and text",
-                     row->file, row->unit, row->at, kind);
-
-fail:
-    return st;
-}
-
-/* All records are read before the first is graded: a file is graded whole or not at all. */
-static rt_status on_check(void *user, const struct pipe_row *row)
-{
-    struct record record;
-    return read_record(user, row, &record);
-}
-
-/* Finds the answer in the text, then compares it. *answer is null where there is none. */
-static void grade_output(struct grading *g, const struct record *r, json_t *fields,
-                         const char **answer, struct pipe_grading *out)
-{
-    const char *found_by = "";
-    const bool any =
-        pipe_extract(r->style, r->text, g->extracted, EXTRACTED_MAX, &found_by);
-    *out = (struct pipe_grading){ PIPE_VERDICT_DIFFERENT, found_by };
-    *answer = any ? g->extracted : NULL;
-    if (any && pipe_answer_style_literal(r->style)) {
-        if (pipe_literal_equal(r->gold, g->extracted))
-            out->verdict = PIPE_VERDICT_EQUAL;
-    } else if (any) {
-        pipe_grader_answers(g->grader, r->gold, g->extracted, r->places, out);
-        json_object_set_new(fields, "compared", json_string(out->rule));
-        out->rule = found_by;
-    }
-}
-
-/* verdict and reason of a record as it is printed */
-static void describe(json_t *record, const struct pipe_grading *result,
-                     const char *answer, double ms)
-{
-    static const char *const names[] = { "different", "equal", "undecided" };
-    json_object_set_new(record, "correct",
-                        json_boolean(result->verdict == PIPE_VERDICT_EQUAL));
-    json_object_set_new(record, "extracted", answer ? json_string(answer) : json_null());
-    json_object_set_new(record, "rule", json_string(result->rule));
-    json_object_set_new(record, "verdict", json_string(names[result->verdict]));
-    json_object_set_new(record, "ms", json_real(ms));
-}
-
-static rt_status on_record(void *user, const struct pipe_row *row)
-{
-    struct grading *g = user;
-    rt_status st;
-    struct record r;
-    struct pipe_grading result = { 0 };
-    TRY(read_record(g, row, &r));
-    const char *answer = r.pred;
-    const uint64_t start = rt_time_ns();
-    if (r.text)
-        grade_output(g, &r, row->fields, &answer, &result);
-    else if (r.prose)
-        pipe_grader_texts(g->grader, r.gold, r.pred, r.places, &result);
-    else
-        pipe_grader_answers(g->grader, r.gold, r.pred, r.places, &result);
-    describe(row->fields, &result, answer, (double)(rt_time_ns() - start) / 1e6);
-    g->records++;
-    g->correct += result.verdict == PIPE_VERDICT_EQUAL;
-    g->undecided += result.verdict == PIPE_VERDICT_UNDECIDED;
-    g->unanswered += answer == NULL;
-    char *text = fmt_json_dumps(row->fields, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    puts(text ? text : "");
-    rt_free(text);
-
-fail:
-    return st;
-}
-
 static void print_policies(void)
 {
     for (int i = 0; i < PIPE_POLICY_COUNT; i++)
@@ -185,37 +30,110 @@ static void print_policies(void)
                pipe_policy_text((enum pipe_policy)i));
 }
 
+static rt_status read_policies(struct cli *cli, struct pipe_policies *out)
+{
+    const char *unknown = NULL;
+    *out = (struct pipe_policies){ 0 };
+    if (!pipe_policies_switch_off(out, cli_value(cli, "without", ""), &unknown))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "there is no rule '%.40s'; grade --policies lists them", unknown);
+    return RT_OK;
+}
+
+/* ---- records ---- */
+
+static void print_record(void *user, const json_t *record)
+{
+    (void)user;
+    char *text = fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    puts(text ? text : "");
+    rt_free(text);
+}
+
 static rt_status records(struct cli *cli, const char *path)
 {
     rt_status st;
-    const char *style = cli_value(cli, "style", NULL), *unknown = NULL;
-    struct pipe_data_file file = { 0 };
-    struct pipe_policies policies = { 0 };
-    struct grading g = { .cli = cli, .style = pipe_answer_style_find(style) };
-    if (style && !g.style)
+    const char *style = cli_value(cli, "style", NULL);
+    struct pipe_policies policies;
+    struct pipe_grade_records_result n;
+    const struct pipe_grade_records_options o = { pipe_answer_style_find(style),
+                                                  &policies, print_record, NULL };
+    if (style && !o.style)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "unknown style '%.40s'; see help grade",
                        style);
-    if (!pipe_policies_switch_off(&policies, cli_value(cli, "without", ""), &unknown))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "there is no rule '%.40s'; grade --policies lists them", unknown);
-    g.extracted = rt_alloc(&cli->ctx, EXTRACTED_MAX, 1);
-    if (!g.extracted)
-        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
-    TRY(pipe_grader_create(&cli->ctx, &policies, &g.grader));
-    TRY(pipe_data_file_read(&cli->ctx, path, &file));
-    const struct pipe_rows_text text = { path, file.text, file.size };
-    TRY(pipe_rows_json(&cli->ctx, &text, on_check, &g));
-    TRY(pipe_rows_json(&cli->ctx, &text, on_record, &g));
+    TRY(read_policies(cli, &policies));
+    TRY(pipe_grade_records(&cli->ctx, path, &o, &n));
     cli_say(cli,
             "%u records: %u correct, %u wrong, %u of these without an answer, %u "
             "undecided",
-            g.records, g.correct, g.records - g.correct - g.undecided, g.unanswered,
-            g.undecided);
+            n.records, n.correct, n.records - n.correct - n.undecided, n.unanswered,
+            n.undecided);
 
 fail:
-    pipe_data_file_deinit(&file);
-    pipe_grader_destroy(&g.grader);
-    rt_free(g.extracted);
+    return st;
+}
+
+/* ---- stored answers ---- */
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+static void print_change(void *user, const struct pipe_regraded *c)
+{
+    const struct cli *cli = user;
+    if (!cli_flag(cli, "json")) {
+        printf("%s\t%lld\t%s\t%s -> %s\t'%.60s' -> '%.60s'\t%s\n", c->problem_id,
+               (long long)c->sample, c->label, c->was_correct ? "right" : "wrong",
+               c->now->correct ? "right" : "wrong", or_empty(c->was_extracted),
+               or_empty(c->now->extracted), or_empty(c->now->reason));
+        return;
+    }
+    static const char *const names[] = { "problem", "variant", "old", "new", "rule" };
+    const char *const texts[] = { c->problem_id, c->label, c->was_extracted,
+                                  c->now->extracted, c->now->reason };
+    printf("{\"sample\":%lld,\"was\":%s,\"is\":%s", (long long)c->sample,
+           c->was_correct ? "true" : "false", c->now->correct ? "true" : "false");
+    for (size_t i = 0; i < RT_COUNT(names); i++) {
+        printf(",\"%s\":", names[i]);
+        if (texts[i])
+            cli_print_json_text(texts[i]);
+        else
+            fputs("null", stdout);
+    }
+    puts("}");
+}
+
+static rt_status stored(struct cli *cli)
+{
+    rt_status st;
+    struct store *store = NULL;
+    struct pipe_policies policies;
+    struct pipe_regrade_result n;
+    const struct pipe_regrade_options o = { .run = cli_value(cli, "run", ""),
+                                            .policies = &policies,
+                                            .dry = cli_flag(cli, "dry-run"),
+                                            .fn = print_change,
+                                            .user = cli };
+    TRY(read_policies(cli, &policies));
+    TRY(cli_store_open(cli, STORE_READ, &store));
+    if (!o.dry) { /* the file must be there: a new one is not made */
+        store_close(&store);
+        TRY(cli_store_open(cli, STORE_WRITE, &store));
+    }
+    TRY(pipe_regrade(&cli->ctx, store, &o, &n));
+    cli_say(cli,
+            "%u answers graded again: %u verdicts %s (%u to right, %u to wrong), %u "
+            "others extracted otherwise, %u undecided%s",
+            n.answers, n.to_right + n.to_wrong, o.dry ? "would change" : "changed",
+            n.to_right, n.to_wrong, n.other, n.undecided,
+            n.unknown ? "; answers of formats or graders that are not known were left "
+                        "alone"
+                      : "");
+
+fail:
+    store_close(&store);
     return st;
 }
 
@@ -229,7 +147,7 @@ static rt_status run(struct cli *cli)
     if (path)
         return records(cli, path);
     if (cli_flag(cli, "store"))
-        return grade_store(cli);
+        return stored(cli);
     return rt_fail(&cli->ctx, RT_ERR_USAGE,
                    "grade needs --jsonl FILE, --store FILE or --policies");
 }

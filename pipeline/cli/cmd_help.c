@@ -2,6 +2,8 @@
  * Commands and topics, explained from the tables that run them. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/similar.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -54,7 +56,7 @@ static rt_status unknown(struct cli *cli, const char *name)
 {
     const char *meant = cli_similar_command(name);
     for (size_t i = 0; !meant && i < RT_COUNT(topics); i++)
-        if (cli_similar(name, topics[i].name))
+        if (rt_similar(name, topics[i].name))
             meant = topics[i].name;
     return rt_fail(&cli->ctx, RT_ERR_USAGE, "there is no command or topic '%.60s'%s%s",
                    name, meant ? ", did you mean " : "", meant ? meant : "");

@@ -177,9 +177,7 @@ static rt_status print_json(struct showing *s)
         (json_int_t)m->file_bytes, "projection_bytes", (json_int_t)m->packed.projections,
         "table_bytes", (json_int_t)m->packed.tables, "rest_bytes",
         (json_int_t)m->packed.rest, "devices", devices);
-    json_dumpf(root, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(root);
+    cli_print_json(root, JSON_INDENT(2));
     return st;
 }
 

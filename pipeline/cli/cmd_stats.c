@@ -2,17 +2,13 @@
  * Statistics for others to check, and how many problems a comparison needs. */
 #include "pipeline/cli/cli.h"
 
-#include "pipeline/data/data_file.h"
-#include "pipeline/data/data_rows.h"
+#include "pipeline/run/check_stats.h"
 #include "pipeline/stats/power.h"
-#include "pipeline/stats/stats_record.h"
 #include "runtime/base/json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const struct cli_option options[] = {
     { "jsonl", "FILE",
@@ -28,63 +24,6 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-/* ---- records ---- */
-
-struct checking {
-    struct cli *cli;
-    double worst, limit; /* limit < 0: nothing is compared */
-    char worst_at[160];
-    uint32_t records;
-};
-
-/* 1e-12 absolute is as good as equal, as in the vectors' own rule. */
-static double deviation(double got, double expected)
-{
-    const double gap = fabs(got - expected);
-    return gap <= 1e-12 ? 0.0 : gap / fmax(fabs(got), fabs(expected));
-}
-
-static void compare(struct checking *c, const char *where, const char *key,
-                    const json_t *got, const json_t *expected)
-{
-    double worst = 0.0;
-    if (json_is_number(got) && json_is_number(expected))
-        worst = deviation(json_number_value(got), json_number_value(expected));
-    else if (json_is_array(got) && json_array_size(got) == json_array_size(expected))
-        for (size_t i = 0; i < json_array_size(got); i++)
-            compare(c, where, key, json_array_get(got, i), json_array_get(expected, i));
-    else if (!json_equal(got, expected))
-        worst = INFINITY;
-    if (!(worst <= c->worst)) { /* so that NaN is worst */
-        c->worst = worst;
-        snprintf(c->worst_at, sizeof c->worst_at, "%.100s, %.40s", where, key);
-    }
-}
-
-static rt_status on_record(void *user, const struct pipe_row *row)
-{
-    struct checking *c = user;
-    char where[600], *text = NULL;
-    snprintf(where, sizeof where, "'%.500s' %s %u", row->file, row->unit, row->at);
-    json_t *record = json_deep_copy(row->fields);
-    rt_status st = record ? pipe_stats_record(&c->cli->ctx, where, record)
-                          : rt_fail(&c->cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
-    if (st == RT_OK) {
-        for (void *at = json_object_iter(row->fields); at;
-             at = json_object_iter_next(row->fields, at)) {
-            const char *key = json_object_iter_key(at);
-            compare(c, where, key, json_object_get(record, key),
-                    json_object_iter_value(at));
-        }
-        text = fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
-        puts(text ? text : "");
-        c->records++;
-    }
-    rt_free(text);
-    json_decref(record);
-    return st;
-}
-
 /* A share: above 0, at most 1. */
 static rt_status read_share(struct cli *cli, const char *name, double otherwise,
                             double *out)
@@ -99,24 +38,31 @@ static rt_status read_share(struct cli *cli, const char *name, double otherwise,
     return RT_OK;
 }
 
+/* ---- records ---- */
+
+static void print_record(void *user, const json_t *record)
+{
+    (void)user;
+    char *text = fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    puts(text ? text : "");
+    rt_free(text);
+}
+
 static rt_status records(struct cli *cli, const char *path)
 {
     rt_status st;
-    struct pipe_data_file file = { 0 };
-    struct checking c = { .cli = cli };
-    TRY(read_share(cli, "check", -1.0, &c.limit));
-    TRY(pipe_data_file_read(&cli->ctx, path, &file));
-    const struct pipe_rows_text text = { path, file.text, file.size };
-    TRY(pipe_rows_json(&cli->ctx, &text, on_record, &c));
-    if (c.limit > 0.0)
+    double limit; /* negative: nothing is compared */
+    struct pipe_stats_check c;
+    TRY(read_share(cli, "check", -1.0, &limit));
+    TRY(pipe_stats_check(&cli->ctx, path, print_record, NULL, &c));
+    if (limit > 0.0)
         cli_say(cli, "%u records, largest relative deviation %.2g%s%s%s", c.records,
                 c.worst, c.worst > 0.0 ? " (" : "", c.worst_at, c.worst > 0.0 ? ")" : "");
-    if (c.limit > 0.0 && !(c.worst <= c.limit))
+    if (limit > 0.0 && !(c.worst <= limit))
         st = rt_fail(&cli->ctx, RT_ERR_GATE, "%s deviates by %.2g where %.2g is allowed",
-                     c.worst_at, c.worst, c.limit);
+                     c.worst_at, c.worst, limit);
 
 fail:
-    pipe_data_file_deinit(&file);
     return st;
 }
 

@@ -32,53 +32,10 @@ static void print_blob(const struct store_row *row, int i)
 
 /* ---- names of columns ---- */
 
-static bool is_named(const struct store_row *row, int i, const char *name)
-{
-    return strcmp(store_row_name(row, i), name) == 0;
-}
-
-static bool any_twice(const struct store_row *row)
-{
-    for (int i = 1; i < store_row_count(row); i++)
-        for (int k = 0; k < i; k++)
-            if (is_named(row, i, store_row_name(row, k)))
-                return true;
-    return false;
-}
-
-/* Whether a column is called NAME_number already. */
-static bool is_taken(const struct store_row *row, const char *name, int number)
-{
-    char suffix[16];
-    const size_t length = strlen(name);
-    snprintf(suffix, sizeof suffix, "_%d", number);
-    for (int i = 0; i < store_row_count(row); i++) {
-        const char *other = store_row_name(row, i);
-        if (strncmp(other, name, length) == 0 && strcmp(other + length, suffix) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* What is appended to the name of a column: 0 nothing, else "_2", "_3", ... */
-static int suffix_of(const struct store_row *row, int column)
-{
-    const char *name = store_row_name(row, column);
-    int number = 0;
-    for (int i = 0; i <= column; i++) {
-        if (!is_named(row, i, name))
-            continue;
-        number = number ? number + 1 : 1;
-        while (number > 1 && is_taken(row, name, number))
-            number++;
-    }
-    return number > 1 ? number : 0;
-}
-
 static void print_name(const struct cli_rows *p, const struct store_row *row, int i)
 {
     const char *name = store_row_name(row, i);
-    const int suffix = p->renamed ? suffix_of(row, i) : 0;
+    const int suffix = p->renamed ? store_row_suffix(row, i) : 0;
     json_t *longer = suffix ? json_sprintf("%s_%d", name, suffix) : NULL;
     if (suffix && !longer) /* a name that is not UTF-8 */
         longer = json_sprintf("column_%d", i + 1);
@@ -120,7 +77,7 @@ static void print_value(const struct cli_rows *p, const struct store_row *row, i
 static void print_head(struct cli_rows *p, const struct store_row *row)
 {
     const int n = store_row_count(row);
-    p->renamed = any_twice(row);
+    p->renamed = store_row_names_twice(row);
     for (int i = 0; !p->json && i < n; i++) {
         print_name(p, row, i);
         putchar(i + 1 < n ? '\t' : '\n');

@@ -4,13 +4,13 @@
 
 #include "pipeline/run/dequant.h"
 #include "pipeline/run/logits.h"
+#include "pipeline/run/token_ids.h"
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
 #include "runtime/text/tokenizer.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct cli_option options[] = {
@@ -28,66 +28,6 @@ static const struct cli_option options[] = {
     { "plain", NULL, "special tokens in a text are ordinary text (tokenize)" },
     { NULL, NULL, NULL },
 };
-
-static rt_status parse_ids(struct cli *cli, const char *text, uint32_t **out, uint32_t *n)
-{
-    uint32_t *ids = rt_alloc(&cli->ctx, strlen(text) / 2 + 1, sizeof *ids);
-    *n = 0;
-    *out = ids;
-    if (!ids)
-        return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory for the ids");
-    for (const char *c = text; *c;) {
-        char *end;
-        const unsigned long id = strtoul(c, &end, 10);
-        if (end == c || (*end && *end != ',') || id > UINT32_MAX)
-            return rt_fail(
-                &cli->ctx, RT_ERR_USAGE,
-                "--ids %.60s: whole numbers with commas are needed, as in 1,2,3", text);
-        ids[(*n)++] = (uint32_t)id;
-        c = *end ? end + 1 : end;
-    }
-    return *n ? RT_OK : rt_fail(&cli->ctx, RT_ERR_USAGE, "--ids is empty");
-}
-
-/* A line of standard input: a JSON array of ids below `vocab`, in fresh memory. */
-static rt_status json_ids(struct cli *cli, const char *line, unsigned number,
-                          uint32_t vocab, uint32_t **out, uint32_t *count)
-{
-    json_t *array = json_loads(line, 0, NULL);
-    const size_t n = json_array_size(array);
-    uint32_t *ids = rt_alloc(&cli->ctx, n, sizeof *ids);
-    rt_status st = RT_OK;
-    *out = ids;
-    *count = (uint32_t)n;
-    if (!json_is_array(array) || !ids)
-        st = rt_fail(&cli->ctx, RT_ERR_INPUT,
-                     "standard input, line %u is not a JSON array of ids; write [1,2,3]",
-                     number);
-    for (size_t i = 0; st == RT_OK && i < n; i++) {
-        const json_t *value = json_array_get(array, i);
-        const json_int_t id = json_integer_value(value);
-        if (!json_is_integer(value) || id < 0 || id > UINT32_MAX)
-            st = rt_fail(
-                &cli->ctx, RT_ERR_INPUT,
-                "standard input, line %u: element %zu of the array is no id; write "
-                "[1,2,3]",
-                number, i + 1);
-        else if (id >= vocab)
-            st = rt_fail(&cli->ctx, RT_ERR_INPUT,
-                         "standard input, line %u: the tokenizer has no id %lld, only 0 "
-                         "to %u",
-                         number, (long long)id, vocab - 1);
-        ids[i] = (uint32_t)id;
-    }
-    json_decref(array);
-    return st;
-}
-
-static rt_status write_floats(struct cli *cli, const char *path, const float *values,
-                              size_t n)
-{
-    return fmt_write_atomic(&cli->ctx, path, values, n * sizeof *values);
-}
 
 /* ---- logits ---- */
 
@@ -126,7 +66,7 @@ static rt_status top_line(struct cli *cli, struct pipe_logits *l, const char *li
     uint32_t *ids = NULL, n = 0;
     const float *values = NULL;
     const uint32_t vocab = pipe_logits_vocab(l);
-    rt_status st = json_ids(cli, line, number, vocab, &ids, &n);
+    rt_status st = pipe_ids_read(&cli->ctx, line, number, vocab, &ids, &n);
     if (st == RT_OK && n)
         st = pipe_logits_run(l, "standard input", ids, n, &values);
     for (uint32_t t = 0; st == RT_OK && t < n; t++) {
@@ -172,10 +112,11 @@ static rt_status logits(struct cli *cli)
         return rt_fail(
             &cli->ctx, RT_ERR_USAGE,
             "tool logits needs --model, --ids and --out, or --model and --top");
-    TRY(parse_ids(cli, text, &ids, &n));
+    TRY(pipe_ids_parse(&cli->ctx, "--ids", text, &ids, &n));
     TRY(open_logits(cli, n, &dev, &l));
     TRY(pipe_logits_run(l, "--ids", ids, n, &values));
-    TRY(write_floats(cli, out, values, (size_t)n * pipe_logits_vocab(l)));
+    TRY(fmt_write_atomic(&cli->ctx, out, values,
+                         (size_t)n * pipe_logits_vocab(l) * sizeof *values));
     cli_print_profile(cli, dev);
 
 fail:
@@ -198,7 +139,7 @@ static rt_status dequant(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "tool dequant needs --model, --tensor and --out");
     TRY(pipe_dequant(&cli->ctx, model, name, &values, &count));
-    TRY(write_floats(cli, out, values, count));
+    TRY(fmt_write_atomic(&cli->ctx, out, values, count * sizeof *values));
 
 fail:
     rt_free(values);
@@ -233,7 +174,7 @@ static rt_status decode_line(struct cli *cli, struct text_tokenizer *tok,
     uint32_t *ids = NULL, n = 0;
     char *text = NULL;
     size_t size;
-    rt_status st = json_ids(cli, line, number, text_vocab_size(tok), &ids, &n);
+    rt_status st = pipe_ids_read(&cli->ctx, line, number, text_vocab_size(tok), &ids, &n);
     if (st == RT_OK)
         st = text_decode(tok, ids, n, false, &text, &size);
     if (st == RT_OK)

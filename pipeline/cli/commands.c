@@ -2,6 +2,8 @@
  * The list of commands and the options that all of them take. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/similar.h"
+
 #define COMMAND(name) extern const struct cli_command cli_##name;
 #include "pipeline/cli/commands.def"
 #undef COMMAND
@@ -46,7 +48,7 @@ const struct cli_option cli_global_options[] = {
 const char *cli_similar_command(const char *name)
 {
     for (int i = 0; cli_commands[i]; i++)
-        if (cli_similar(name, cli_commands[i]->name))
+        if (rt_similar(name, cli_commands[i]->name))
             return cli_commands[i]->name;
     return NULL;
 }

@@ -3,24 +3,12 @@
 #include "pipeline/cli/cli.h"
 
 #include "runtime/base/file.h"
-#include "runtime/base/os.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char *cache_folder(struct cli *cli)
-{
-    const char *given = cli_value(cli, "cache-dir", getenv("FAULTLINE_CACHE"));
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (given)
-        return rt_strdup(&cli->ctx, given);
-    if (xdg && xdg[0])
-        return rt_format(&cli->ctx, "%s/faultline", xdg);
-    return home && home[0] ? rt_format(&cli->ctx, "%s/.cache/faultline", home) : NULL;
-}
 
 /* The place of an option's value among `names`, of which the first is the default. */
 static rt_status name_of(struct cli *cli, const char *option, const char *const *names,
@@ -69,7 +57,9 @@ static void use_cache_folder(struct cli *cli)
 {
     if (cli->cache_dir)
         return;
-    cli->cache_dir = cache_folder(cli);
+    const char *given = cli_value(cli, "cache-dir", getenv("FAULTLINE_CACHE"));
+    cli->cache_dir =
+        given ? rt_strdup(&cli->ctx, given) : fmt_cache_folder(&cli->ctx, "faultline");
     if (cli->cache_dir && fmt_make_folder(&cli->ctx, cli->cache_dir) == RT_OK)
         cli->ctx.cache_dir = cli->cache_dir;
     else if (cli->cache_dir)
@@ -106,44 +96,12 @@ rt_status cli_device_open_named(struct cli *cli, const char *name, struct rt_dev
     return st;
 }
 
-/* share/faultline/demo beside the bin folder of the running program: also right where the
- * installed tree was moved. Empty where that cannot be known. */
-static void demo_beside_program(char *out, size_t size)
-{
-    char program[512];
-    out[0] = '\0';
-    if (!os_program_path(program, sizeof program))
-        return;
-    for (int i = 0; i < 2; i++) { /* the name, then its folder */
-        char *slash = strrchr(program, '/');
-        if (!slash)
-            return;
-        *slash = '\0';
-    }
-    snprintf(out, size, "%s/share/faultline/demo", program);
-}
-
 rt_status cli_demo_folder(struct cli *cli, const char **out)
 {
-    const char *const folders[] = { cli->demo_beside, FAULTLINE_DEMO_SOURCE,
-                                    FAULTLINE_DEMO_INSTALLED };
-    char config[700];
-    *out = getenv("FAULTLINE_DEMO");
-    if (*out && (*out)[0])
-        return RT_OK;
-    demo_beside_program(cli->demo_beside, sizeof cli->demo_beside);
-    for (size_t i = 0; i < RT_COUNT(folders); i++) {
-        snprintf(config, sizeof config, "%s/config.json", folders[i]);
-        if (folders[i][0] && fmt_exists(config)) {
-            *out = folders[i];
-            return RT_OK;
-        }
-    }
-    return rt_fail(
-        &cli->ctx, RT_ERR_INPUT,
-        "the bundled model is missing (looked in '%.200s', '%s' and '%s'); set "
-        "FAULTLINE_DEMO to its folder",
-        folders[0], folders[1], folders[2]);
+    const struct pipe_demo_places places = { getenv("FAULTLINE_DEMO"),
+                                             FAULTLINE_DEMO_SOURCE,
+                                             FAULTLINE_DEMO_INSTALLED };
+    return pipe_demo_folder(&cli->ctx, &places, cli->demo_beside, out);
 }
 
 const char *cli_store_path(const struct cli *cli)
@@ -213,6 +171,16 @@ void cli_print_json_bytes(const char *text, size_t size)
             putchar(*text);
     }
     putchar('"');
+}
+
+void cli_print_json(json_t *value, size_t flags)
+{
+    if (value)
+        json_dumpf(value, stdout, flags);
+    else
+        fputs("{}", stdout);
+    putchar('\n');
+    json_decref(value);
 }
 
 void cli_print_json_number(const char *name, double value)

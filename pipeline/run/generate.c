@@ -331,3 +331,26 @@ void pipe_generated_deinit(struct pipe_generated *g)
     rt_free(g->text);
     *g = (struct pipe_generated){ 0 };
 }
+
+rt_status pipe_prompt_read(struct rt_ctx *ctx, FILE *in, char **out, size_t *size)
+{
+    size_t capacity = 1 << 16, used = 0, n;
+    char *text = rt_alloc(ctx, capacity, 1);
+    *out = text;
+    while (text && (n = fread(text + used, 1, capacity - used - 1, in)) > 0) {
+        used += n;
+        if (used + 1 < capacity)
+            continue;
+        text = rt_resize(ctx, text, capacity, 2 * capacity, 1);
+        *out = text ? text : *out;
+        capacity *= 2;
+    }
+    if (!text)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory for the prompt");
+    if (ferror(in))
+        return rt_fail(ctx, RT_ERR_INPUT, "standard input cannot be read");
+    if (used && text[used - 1] == '\n')
+        text[--used] = '\0';
+    *size = used;
+    return RT_OK;
+}

@@ -6,6 +6,8 @@
 #include "pipeline/host.h"
 #include "pipeline/record.h"
 
+#include <stdio.h>
+
 struct pipe_generator; /* a prompt that is ready for a model */
 struct rt_device;
 
@@ -72,5 +74,10 @@ RT_CHECKED rt_status pipe_generator_run(struct pipe_generator *generator,
                                         const struct pipe_generate_run *run,
                                         struct pipe_generated *out);
 void pipe_generated_deinit(struct pipe_generated *generated);
+
+/* A prompt from a stream, less a last newline, in fresh memory (*out, for rt_free in any
+ * case); *size is its bytes, without the zero byte behind it. RT_ERR_INPUT: reading fails. */
+RT_CHECKED rt_status pipe_prompt_read(struct rt_ctx *ctx, FILE *in, char **out,
+                                      size_t *size);
 
 #endif

@@ -5,6 +5,7 @@
 #include "runtime/base/os.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { JSON_BYTES_MAX = 256 << 20 };
@@ -259,4 +260,12 @@ rt_status fmt_make_folder(struct rt_ctx *ctx, const char *path)
                            strerror(errno));
     }
     return RT_OK;
+}
+
+char *fmt_cache_folder(struct rt_ctx *ctx, const char *program)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (xdg && xdg[0])
+        return rt_format(ctx, "%s/%s", xdg, program);
+    return home && home[0] ? rt_format(ctx, "%s/.cache/%s", home, program) : NULL;
 }

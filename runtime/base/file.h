@@ -76,6 +76,10 @@ RT_CHECKED rt_status fmt_json_write(struct rt_ctx *ctx, const char *path,
 /* Copies a file; RT_OK and nothing done if `from` does not exist. */
 RT_CHECKED rt_status fmt_copy_if_there(struct rt_ctx *ctx, const char *from,
                                        const char *to);
+/* The folder in which a program of that name keeps what it can make again, in fresh memory
+ * (rt_free): in XDG_CACHE_HOME, else in ~/.cache. NULL: neither is set, or no memory. It need
+ * not be there. */
+char *fmt_cache_folder(struct rt_ctx *ctx, const char *program);
 /* mkdir -p. */
 RT_CHECKED rt_status fmt_make_folder(struct rt_ctx *ctx, const char *path);
 

@@ -1,0 +1,218 @@
+/* Comparisons of stored runs: which runs are taken, what is paired, p-values over several
+ * lists, and conditions of a gate. */
+#include "pipeline/run/compare_runs.h"
+#include "tests/support/answered.h"
+#include "tests/support/files.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct test_folder folder;
+static struct rt_ctx ctx;
+static struct test_answered a;
+static unsigned files;
+static const struct pipe_compare_ask all = { .split = "measure",
+                                             .bench = "",
+                                             .wanted = { "", "", "" } };
+
+static int begin(void **state)
+{
+    (void)state;
+    char name[16];
+    snprintf(name, sizeof name, "%u.db", files++);
+    test_answered_init(&a, &ctx, test_folder_file(&folder, name));
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    test_answered_deinit(&a);
+    return 0;
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    test_folder_init(&folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    test_folder_deinit(&folder);
+    return 0;
+}
+
+static void compare(const struct pipe_compare_ask *ask, struct pipe_compared_list *list)
+{
+    if (pipe_compare_find(&ctx, a.store, ask, list) != RT_OK ||
+        pipe_compare_compute(&ctx, a.store, list) != RT_OK)
+        fail_msg("%s", ctx.message);
+}
+
+static double number(const struct pipe_compared *c, const char *name)
+{
+    struct pipe_number numbers[PIPE_NUMBERS_MAX];
+    const uint32_t count = pipe_compared_numbers(c, numbers);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(numbers[i].name, name) == 0)
+            return numbers[i].value;
+    return -1000;
+}
+
+static void pairs_are_counted(void **state)
+{
+    (void)state;
+    char run[3][STORE_ID];
+    struct pipe_compared_list list;
+    test_answered_list(&a, "ten", 10);
+    test_answered_run(&a, "full", "full", "1111111100", 1, run[0]);
+    test_answered_run(&a, "quant", "quant", "1111000010", 1, run[1]);
+    test_answered_run(&a, "restored", "refine", "1111110000", 1, run[2]);
+    compare(&all, &list);
+    assert_int_equal(list.count, 1);
+    const struct pipe_compared *c = &list.items[0];
+    assert_string_equal(c->name, "ten:measure");
+    assert_int_equal(c->found, 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(c->sides[i].run, run[i]);
+    assert_int_equal(c->n, 10);
+    assert_false(pipe_compared_several(c));
+    assert_true(number(c, "lost") == 4 && number(c, "gained") == 1);
+    assert_true(number(c, "fixed") == 2 && number(c, "broken") == 1);
+    assert_true(fabs(number(c, "loss") - 0.3) < 1e-12);
+    assert_true(fabs(number(c, "gain") - 0.1) < 1e-12);
+    assert_true(fabs(number(c, "recovered") - 1.0 / 3) < 1e-12);
+    assert_true(number(c, "recovered_problems") == 0.5);    /* 2 of the 4 lost */
+    assert_true(fabs(number(c, "loss_p") - 0.375) < 1e-12); /* 2 (1 + 5) / 2^5 */
+    assert_true(isnan(number(c, "loss_holm_p"))); /* one list: nothing to adjust */
+    assert_true(number(c, "bits") == 3.25);
+    pipe_compared_deinit(&list);
+    pipe_compared_deinit(&list); /* accepts one that is zero */
+}
+
+static void p_values_of_several_lists_are_adjusted(void **state)
+{
+    (void)state;
+    char run[STORE_ID];
+    struct pipe_compared_list list;
+    test_answered_list(&a, "one", 6);
+    test_answered_run(&a, "full", "full", "111111", 1, run);
+    test_answered_run(&a, "quant", "quant", "000000", 1, run);
+    test_answered_list(&a, "two", 5);
+    test_answered_run(&a, "full", "full", "11111", 1, run);
+    test_answered_run(&a, "quant", "quant", "01111", 1, run);
+    test_answered_list(&a, "three", 4); /* no quant: left out */
+    test_answered_run(&a, "full", "full", "1111", 1, run);
+    test_answered_run(&a, "restored", "refine", "1111", 1, run);
+    compare(&all, &list);
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.items[0].found, 2);
+    assert_true(number(&list.items[0], "restored") == -1000);
+    assert_true(fabs(number(&list.items[0], "loss_p") - 0.03125) < 1e-12); /* 2 / 2^6 */
+    assert_true(fabs(number(&list.items[0], "loss_holm_p") - 0.0625) < 1e-12);
+    assert_true(number(&list.items[1], "loss_holm_p") == 1);
+    pipe_compared_deinit(&list);
+}
+
+static void several_answers_of_a_problem_are_one_unit(void **state)
+{
+    (void)state;
+    char run[STORE_ID];
+    struct pipe_compared_list list;
+    test_answered_list(&a, "four", 4);
+    test_answered_run(&a, "full", "full", "11111111", 2, run);
+    test_answered_run(&a, "quant", "quant", "11011000", 2, run);
+    compare(&all, &list);
+    const struct pipe_compared *c = &list.items[0];
+    assert_true(pipe_compared_several(c));
+    assert_int_equal(c->n, 8);
+    assert_int_equal(c->problems, 4);
+    const double shares[] = { 1, 0.5, 0.5, 0 };
+    for (int i = 0; i < 4; i++)
+        assert_true(c->share[1][i] == shares[i]);
+    assert_true(isnan(number(c, "loss_p")) && isnan(number(c, "loss_mid_p")));
+    assert_true(fabs(number(c, "loss") - 0.5) < 1e-12);
+    pipe_compared_deinit(&list);
+}
+
+static void what_is_missing_is_said(void **state)
+{
+    (void)state;
+    char run[STORE_ID];
+    struct pipe_compared_list list;
+    struct pipe_compare_ask ask = all;
+    test_answered_list(&a, "two", 2);
+    test_answered_run(&a, "full", "full", "11", 1, run);
+    test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
+                 "no finished run of role 'quant'", NULL);
+    pipe_compared_deinit(&list);
+    test_answered_run(&a, "quant", "quant", "10", 1, run);
+    ask.wanted[2] = "nobody";
+    test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
+                 "variant 'nobody'", NULL);
+    pipe_compared_deinit(&list);
+    ask = all;
+    ask.bench = "nothing";
+    test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
+                 "'nothing'", NULL);
+    pipe_compared_deinit(&list);
+    /* A label goes before the role: the sides may be turned round. */
+    ask = all;
+    ask.wanted[0] = "quant";
+    ask.wanted[1] = "full";
+    compare(&ask, &list);
+    assert_true(number(&list.items[0], "gained") == 1);
+    pipe_compared_deinit(&list);
+}
+
+static void a_gate_fails_if_its_condition_holds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *condition;
+        rt_status status;
+    } cases[] = {
+        { "lost<1", RT_OK },          { "lost<=1", RT_ERR_GATE },
+        { "lost >= 1", RT_ERR_GATE }, { "lost>1", RT_OK },
+        { "gain<0", RT_ERR_USAGE },   { "los<1", RT_ERR_USAGE },
+        { "lost", RT_ERR_USAGE },     { "lost=1", RT_ERR_USAGE },
+        { "lost<", RT_ERR_USAGE },    { "lost<1x", RT_ERR_USAGE },
+        { "lost<nan", RT_ERR_USAGE }, { "", RT_ERR_USAGE },
+        { "loss_p>2", RT_ERR_GATE }, /* undefined: several answers of a problem */
+    };
+    char run[STORE_ID];
+    struct pipe_compared_list list;
+    test_answered_list(&a, "two", 2);
+    test_answered_run(&a, "full", "full", "1111", 2, run);
+    test_answered_run(&a, "quant", "quant", "1011", 2, run);
+    compare(&all, &list);
+    for (size_t i = 0; i < RT_COUNT(cases); i++)
+        if (pipe_compared_gate(&ctx, &list.items[0], cases[i].condition) !=
+            cases[i].status)
+            fail_msg("\"%s\" is not judged right", cases[i].condition);
+    pipe_compared_deinit(&list);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(pairs_are_counted, begin, end),
+        cmocka_unit_test_setup_teardown(p_values_of_several_lists_are_adjusted, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(several_answers_of_a_problem_are_one_unit, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(what_is_missing_is_said, begin, end),
+        cmocka_unit_test_setup_teardown(a_gate_fails_if_its_condition_holds, begin, end),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
