@@ -9,10 +9,10 @@
 #include <math.h>
 #include <stdio.h>
 
-static void print_json(const struct pipe_compared *c)
+static void print_json(const struct pipe_comparison *c)
 {
     struct pipe_number numbers[PIPE_NUMBERS_MAX];
-    const uint32_t count = pipe_compared_numbers(c, numbers);
+    const uint32_t count = pipe_comparison_numbers(c, numbers);
     printf("{\"comparison\":\"%s\",\"benchmark\":", c->id);
     cli_print_json_text(c->name);
     for (int i = 0; i < c->found; i++) {
@@ -28,14 +28,14 @@ static void print_json(const struct pipe_compared *c)
     puts("}");
 }
 
-static void print_side(const struct pipe_compared *c, int i, uint32_t right, bool md)
+static void print_side(const struct pipe_comparison *c, int i, uint32_t right, bool md)
 {
     const struct pipe_interval w = pipe_wilson(right, c->n);
     double mean, error;
     char bits[32] = "?"; /* of answers that were imported nobody knows them */
     if (c->sides[i].bits > 0)
         snprintf(bits, sizeof bits, "%.2f", c->sides[i].bits);
-    if (pipe_compared_several(c)) {
+    if (pipe_comparison_several(c)) {
         pipe_mean_error(c->share[i], c->problems, &mean, &error);
         printf(md ? "| %s | %u / %u | %.1f %% | standard error %.1f | %s |\n"
                   : "  %-22s %6u of %u  %6.1f %%   (standard error over problems %.1f)   "
@@ -67,7 +67,7 @@ static void print_p(const struct pipe_paired *p, double holm)
         printf(", %.2g after Holm", holm);
 }
 
-static void print_gain(const struct pipe_compared *c, const char *lead)
+static void print_gain(const struct pipe_comparison *c, const char *lead)
 {
     printf("%srestored - quantized: %+.1f points (95 %% %.1f to %.1f), %u fixed, %u "
            "broken",
@@ -78,7 +78,7 @@ static void print_gain(const struct pipe_compared *c, const char *lead)
              ? ": no evidence of a change"
              : "");
     printf("%s%u of %u lost %s recovered", lead, c->recovered_problems, c->loss.lost,
-           pipe_compared_several(c) ? "answers" : "problems");
+           pipe_comparison_several(c) ? "answers" : "problems");
     const struct pipe_interval *of_share = &c->recovery.share_interval;
     if (isfinite(c->recovery.share))
         printf("; %.0f %% of the lost points", 100 * c->recovery.share);
@@ -90,7 +90,7 @@ static void print_gain(const struct pipe_compared *c, const char *lead)
     putchar('\n');
 }
 
-static void print_words(const struct pipe_compared *c, bool md)
+static void print_words(const struct pipe_comparison *c, bool md)
 {
     const char *lead = md ? "\n- " : "  ";
     printf(md ? "**%s**\n\n| variant | right | accuracy | 95 %% | bits per weight |\n"
@@ -113,7 +113,7 @@ static void print_words(const struct pipe_compared *c, bool md)
 /* ---- flips ---- */
 
 struct flips {
-    const struct pipe_compared *c;
+    const struct pipe_comparison *c;
     bool md;
 };
 
@@ -123,7 +123,7 @@ static rt_status print_flip(void *user, const struct store_row *row)
     const bool all = flips->c->found == PIPE_SIDES;
     const bool f = store_row_integer(row, 2), q = store_row_integer(row, 3),
                r = store_row_integer(row, 4);
-    const bool several = pipe_compared_several(flips->c);
+    const bool several = pipe_comparison_several(flips->c);
     char words[48];
     snprintf(words, sizeof words, "%s%s%s",
              f && !q   ? "lost"
@@ -140,7 +140,7 @@ static rt_status print_flip(void *user, const struct store_row *row)
 }
 
 static rt_status print_all(struct cli *cli, struct store *store,
-                           const struct pipe_compared_list *list)
+                           const struct pipe_comparisons *list)
 {
     rt_status st = RT_OK;
     const bool md = cli_flag(cli, "md");
@@ -163,7 +163,7 @@ static rt_status compare(struct cli *cli)
 {
     rt_status st;
     struct store *store = NULL;
-    struct pipe_compared_list list = { 0 };
+    struct pipe_comparisons list = { 0 };
     const char *gate = cli_value(cli, "fail-if", NULL);
     const struct pipe_compare_ask ask = {
         .campaign = cli_value(cli, "campaign", NULL),
@@ -179,11 +179,11 @@ static rt_status compare(struct cli *cli)
     TRY(pipe_compare_compute(&cli->ctx, store, &list));
     TRY(print_all(cli, store, &list));
     for (uint32_t i = 0; gate && i < list.count; i++)
-        TRY(pipe_compared_gate(&cli->ctx, &list.items[i], gate));
+        TRY(pipe_comparison_gate(&cli->ctx, &list.items[i], gate));
 
 fail:
     store_close(&store);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
     return st;
 }
 

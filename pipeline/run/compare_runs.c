@@ -15,7 +15,7 @@ enum { DRAWS = 2000 };
 
 const char *const pipe_side_names[PIPE_SIDES] = { "full", "quant", "restored" };
 
-bool pipe_compared_several(const struct pipe_compared *c)
+bool pipe_comparison_several(const struct pipe_comparison *c)
 {
     return c->n > c->problems;
 }
@@ -27,12 +27,12 @@ struct finding {
     struct store *store;
     const struct pipe_compare_ask *ask;
     char campaign[STORE_ID];
-    struct pipe_compared_list *list;
+    struct pipe_comparisons *list;
 };
 
 static rt_status take_side(void *user, const struct store_row *row)
 {
-    struct pipe_compared *c = user;
+    struct pipe_comparison *c = user;
     struct pipe_side *s = &c->sides[c->found];
     snprintf(s->run, sizeof s->run, "%s", store_row_text(row, 0));
     snprintf(s->label, sizeof s->label, "%.63s", store_row_text(row, 1));
@@ -44,7 +44,7 @@ static rt_status take_side(void *user, const struct store_row *row)
 }
 
 /* The finished run of a variant: by label, arm or id, else the first of the role. */
-static rt_status find_side(const struct finding *f, struct pipe_compared *c, int side)
+static rt_status find_side(const struct finding *f, struct pipe_comparison *c, int side)
 {
     const char *role = pipe_side_names[side], *wanted = f->ask->wanted[side];
     c->sides[c->found].run[0] = '\0';
@@ -81,8 +81,8 @@ static rt_status find_campaign(struct finding *f)
 
 static rt_status take_bench(void *user, const struct store_row *row)
 {
-    struct pipe_compared_list *list = user;
-    if (list->count < PIPE_COMPARED_MAX)
+    struct pipe_comparisons *list = user;
+    if (list->count < PIPE_COMPARISONS_MAX)
         snprintf(list->items[list->count++].benchmark, STORE_ID, "%s",
                  store_row_text(row, 0));
     return RT_OK;
@@ -110,7 +110,7 @@ static rt_status find_sides(struct finding *f)
     rt_status st = RT_OK;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < f->list->count; i++) {
-        struct pipe_compared *c = &f->list->items[i];
+        struct pipe_comparison *c = &f->list->items[i];
         snprintf(c->campaign, sizeof c->campaign, "%s", f->campaign);
         st = RT_OK;
         for (int side = 0; side < PIPE_SIDES && st == RT_OK; side++)
@@ -128,12 +128,12 @@ static rt_status find_sides(struct finding *f)
 
 rt_status pipe_compare_find(struct rt_ctx *ctx, struct store *store,
                             const struct pipe_compare_ask *ask,
-                            struct pipe_compared_list *out)
+                            struct pipe_comparisons *out)
 {
     rt_status st;
     struct finding f = { .ctx = ctx, .store = store, .ask = ask, .list = out };
-    *out = (struct pipe_compared_list){ 0 };
-    out->items = rt_alloc(ctx, PIPE_COMPARED_MAX, sizeof *out->items);
+    *out = (struct pipe_comparisons){ 0 };
+    out->items = rt_alloc(ctx, PIPE_COMPARISONS_MAX, sizeof *out->items);
     if (!out->items)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
     TRY(find_campaign(&f));
@@ -144,21 +144,21 @@ fail:
     return st;
 }
 
-void pipe_compared_deinit(struct pipe_compared_list *list)
+void pipe_comparison_deinit(struct pipe_comparisons *list)
 {
-    for (uint32_t i = 0; list->items && i < PIPE_COMPARED_MAX; i++)
+    for (uint32_t i = 0; list->items && i < PIPE_COMPARISONS_MAX; i++)
         for (int k = 0; k < PIPE_SIDES; k++) {
             rt_free(list->items[i].right[k]);
             rt_free(list->items[i].share[k]);
         }
     rt_free(list->items);
-    *list = (struct pipe_compared_list){ 0 };
+    *list = (struct pipe_comparisons){ 0 };
 }
 
 /* ---- pairs ---- */
 
 struct pairing {
-    struct pipe_compared *c;
+    struct pipe_comparison *c;
     uint32_t capacity;   /* pairs */
     uint32_t of_problem; /* pairs of the problem being read */
     char problem[160];   /* that is */
@@ -168,7 +168,7 @@ struct pairing {
 static rt_status take_pair(void *user, const struct store_row *row)
 {
     struct pairing *p = user;
-    struct pipe_compared *c = p->c;
+    struct pipe_comparison *c = p->c;
     if (c->n == p->capacity)
         return RT_OK;
     if (c->n == 0 || strcmp(p->problem, store_row_text(row, PIPE_SIDES)) != 0) {
@@ -188,7 +188,8 @@ static rt_status take_pair(void *user, const struct store_row *row)
 }
 
 /* Freezes the comparison and reads its pairs. */
-static rt_status freeze(struct rt_ctx *ctx, struct store *store, struct pipe_compared *c)
+static rt_status freeze(struct rt_ctx *ctx, struct store *store,
+                        struct pipe_comparison *c)
 {
     rt_status st;
     int64_t pairs = 0;
@@ -218,18 +219,18 @@ fail:
 
 /* ---- numbers ---- */
 
-static rt_status compare_sides(struct rt_ctx *ctx, struct pipe_compared *c, int base,
+static rt_status compare_sides(struct rt_ctx *ctx, struct pipe_comparison *c, int base,
                                struct pipe_paired *out)
 {
     pipe_paired_compare(c->right[base], c->right[base + 1], c->n, out);
-    if (!pipe_compared_several(c))
+    if (!pipe_comparison_several(c))
         return RT_OK;
     out->p_exact = out->p_mid = NAN;
     return pipe_bootstrap_difference(ctx, c->share[base], c->share[base + 1], c->problems,
                                      DRAWS, 1, &out->difference, &out->interval);
 }
 
-static rt_status compute(struct rt_ctx *ctx, struct pipe_compared *c)
+static rt_status compute(struct rt_ctx *ctx, struct pipe_comparison *c)
 {
     rt_status st;
     c->loss_holm = c->gain_holm = NAN;
@@ -247,29 +248,29 @@ fail:
 }
 
 /* Over the benchmarks of one command. */
-static rt_status adjust(struct rt_ctx *ctx, struct pipe_compared *list, uint32_t count,
+static rt_status adjust(struct rt_ctx *ctx, struct pipe_comparison *list, uint32_t count,
                         bool gain)
 {
-    double p[PIPE_COMPARED_MAX];
+    double p[PIPE_COMPARISONS_MAX];
     uint32_t n = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (!pipe_compared_several(&list[i]) && (!gain || list[i].found == PIPE_SIDES))
+        if (!pipe_comparison_several(&list[i]) && (!gain || list[i].found == PIPE_SIDES))
             p[n++] = gain ? list[i].gain.p_exact : list[i].loss.p_exact;
     if (n < 2)
         return RT_OK;
     const rt_status st = pipe_holm(ctx, p, n, p);
     n = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (!pipe_compared_several(&list[i]) && (!gain || list[i].found == PIPE_SIDES))
+        if (!pipe_comparison_several(&list[i]) && (!gain || list[i].found == PIPE_SIDES))
             *(gain ? &list[i].gain_holm : &list[i].loss_holm) = p[n++];
     return st;
 }
 
 rt_status pipe_compare_compute(struct rt_ctx *ctx, struct store *store,
-                               struct pipe_compared_list *list)
+                               struct pipe_comparisons *list)
 {
     rt_status st;
-    assert(list->count <= PIPE_COMPARED_MAX);
+    assert(list->count <= PIPE_COMPARISONS_MAX);
     for (uint32_t i = 0; i < list->count; i++) {
         TRY(freeze(ctx, store, &list->items[i]));
         TRY(compute(ctx, &list->items[i]));
@@ -281,8 +282,8 @@ fail:
     return st;
 }
 
-uint32_t pipe_compared_numbers(const struct pipe_compared *c,
-                               struct pipe_number out[PIPE_NUMBERS_MAX])
+uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
+                                 struct pipe_number out[PIPE_NUMBERS_MAX])
 {
     const bool all = c->found == PIPE_SIDES;
     const double n = c->n, lost = c->loss.lost;
@@ -319,11 +320,11 @@ uint32_t pipe_compared_numbers(const struct pipe_compared *c,
     return k;
 }
 
-rt_status pipe_compared_gate(struct rt_ctx *ctx, const struct pipe_compared *c,
-                             const char *text)
+rt_status pipe_comparison_gate(struct rt_ctx *ctx, const struct pipe_comparison *c,
+                               const char *text)
 {
     struct pipe_number numbers[PIPE_NUMBERS_MAX];
-    const uint32_t count = pipe_compared_numbers(c, numbers);
+    const uint32_t count = pipe_comparison_numbers(c, numbers);
     const size_t length = strcspn(text, "<> =");
     const char *op = text + length + strspn(text + length, " ");
     const bool less = *op == '<', equal = (*op == '<' || *op == '>') && op[1] == '=';

@@ -14,7 +14,7 @@
 
 enum {
     PIPE_SIDES = 3, /* full, quant, restored, in this order */
-    PIPE_COMPARED_MAX = 32,
+    PIPE_COMPARISONS_MAX = 32,
     PIPE_NUMBERS_MAX = 32
 };
 extern const char *const pipe_side_names[PIPE_SIDES]; /* "full", "quant", "restored" */
@@ -32,7 +32,7 @@ struct pipe_side {
 };
 
 /* One benchmark: what is compared and what came out. */
-struct pipe_compared {
+struct pipe_comparison {
     char campaign[STORE_ID], benchmark[STORE_ID], name[64], grader[64];
     char id[STORE_ID]; /* of the frozen comparison */
     struct pipe_side sides[PIPE_SIDES];
@@ -46,26 +46,26 @@ struct pipe_compared {
     struct pipe_recovery recovery;
 };
 
-struct pipe_compared_list {
-    struct pipe_compared *items; /* PIPE_COMPARED_MAX, owned */
+struct pipe_comparisons {
+    struct pipe_comparison *items; /* PIPE_COMPARISONS_MAX, owned */
     uint32_t count;
 };
 
 /* The finished runs of each benchmark. A benchmark that lacks full or quant is left out if
  * there is another. RT_ERR_USAGE: no campaign, no such list, no run of a side; the message
- * says which. pipe_compared_deinit in any case. */
+ * says which. pipe_comparison_deinit in any case. */
 RT_CHECKED rt_status pipe_compare_find(struct rt_ctx *ctx, struct store *store,
                                        const struct pipe_compare_ask *ask,
-                                       struct pipe_compared_list *out);
+                                       struct pipe_comparisons *out);
 /* Freezes each as rows (store_put_comparison), reads its pairs, computes its numbers, and
  * adjusts p-values by Holm's method if two or more benchmarks have them. RT_ERR_USAGE: the
  * runs of one have no graded problem in common. The store is open for writing. */
 RT_CHECKED rt_status pipe_compare_compute(struct rt_ctx *ctx, struct store *store,
-                                          struct pipe_compared_list *list);
-void pipe_compared_deinit(struct pipe_compared_list *list); /* accepts one that is zero */
+                                          struct pipe_comparisons *list);
+void pipe_comparison_deinit(struct pipe_comparisons *list); /* accepts one that is zero */
 
 /* Some problem has several answers: errors are over problems, and McNemar does not apply. */
-bool pipe_compared_several(const struct pipe_compared *c);
+bool pipe_comparison_several(const struct pipe_comparison *c);
 
 struct pipe_number {
     const char *name; /* "recovered" */
@@ -73,12 +73,13 @@ struct pipe_number {
 };
 /* All numbers by name, in a fixed order; returns how many. Those of the restored side only
  * if there is one. */
-uint32_t pipe_compared_numbers(const struct pipe_compared *c,
-                               struct pipe_number out[PIPE_NUMBERS_MAX]);
+uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
+                                 struct pipe_number out[PIPE_NUMBERS_MAX]);
 /* A condition under which a gate fails: a name, one of < <= > >= and a number, as in
  * "recovered<0.5". RT_ERR_GATE: it holds, or its number is undefined. RT_ERR_USAGE: it
  * cannot be read, or there is no such number. */
-RT_CHECKED rt_status pipe_compared_gate(struct rt_ctx *ctx, const struct pipe_compared *c,
-                                        const char *condition);
+RT_CHECKED rt_status pipe_comparison_gate(struct rt_ctx *ctx,
+                                          const struct pipe_comparison *c,
+                                          const char *condition);
 
 #endif

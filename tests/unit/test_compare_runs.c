@@ -52,17 +52,17 @@ static int remove_folder(void **state)
     return 0;
 }
 
-static void compare(const struct pipe_compare_ask *ask, struct pipe_compared_list *list)
+static void compare(const struct pipe_compare_ask *ask, struct pipe_comparisons *list)
 {
     if (pipe_compare_find(&ctx, a.store, ask, list) != RT_OK ||
         pipe_compare_compute(&ctx, a.store, list) != RT_OK)
         fail_msg("%s", ctx.message);
 }
 
-static double number(const struct pipe_compared *c, const char *name)
+static double number(const struct pipe_comparison *c, const char *name)
 {
     struct pipe_number numbers[PIPE_NUMBERS_MAX];
-    const uint32_t count = pipe_compared_numbers(c, numbers);
+    const uint32_t count = pipe_comparison_numbers(c, numbers);
     for (uint32_t i = 0; i < count; i++)
         if (strcmp(numbers[i].name, name) == 0)
             return numbers[i].value;
@@ -73,20 +73,20 @@ static void pairs_are_counted(void **state)
 {
     (void)state;
     char run[3][STORE_ID];
-    struct pipe_compared_list list;
+    struct pipe_comparisons list;
     test_answered_list(&a, "ten", 10);
     test_answered_run(&a, "full", "full", "1111111100", 1, run[0]);
     test_answered_run(&a, "quant", "quant", "1111000010", 1, run[1]);
     test_answered_run(&a, "restored", "refine", "1111110000", 1, run[2]);
     compare(&all, &list);
     assert_int_equal(list.count, 1);
-    const struct pipe_compared *c = &list.items[0];
+    const struct pipe_comparison *c = &list.items[0];
     assert_string_equal(c->name, "ten:measure");
     assert_int_equal(c->found, 3);
     for (int i = 0; i < 3; i++)
         assert_string_equal(c->sides[i].run, run[i]);
     assert_int_equal(c->n, 10);
-    assert_false(pipe_compared_several(c));
+    assert_false(pipe_comparison_several(c));
     assert_true(number(c, "lost") == 4 && number(c, "gained") == 1);
     assert_true(number(c, "fixed") == 2 && number(c, "broken") == 1);
     assert_true(fabs(number(c, "loss") - 0.3) < 1e-12);
@@ -96,15 +96,15 @@ static void pairs_are_counted(void **state)
     assert_true(fabs(number(c, "loss_p") - 0.375) < 1e-12); /* 2 (1 + 5) / 2^5 */
     assert_true(isnan(number(c, "loss_holm_p"))); /* one list: nothing to adjust */
     assert_true(number(c, "bits") == 3.25);
-    pipe_compared_deinit(&list);
-    pipe_compared_deinit(&list); /* accepts one that is zero */
+    pipe_comparison_deinit(&list);
+    pipe_comparison_deinit(&list); /* accepts one that is zero */
 }
 
 static void p_values_of_several_lists_are_adjusted(void **state)
 {
     (void)state;
     char run[STORE_ID];
-    struct pipe_compared_list list;
+    struct pipe_comparisons list;
     test_answered_list(&a, "one", 6);
     test_answered_run(&a, "full", "full", "111111", 1, run);
     test_answered_run(&a, "quant", "quant", "000000", 1, run);
@@ -121,20 +121,20 @@ static void p_values_of_several_lists_are_adjusted(void **state)
     assert_true(fabs(number(&list.items[0], "loss_p") - 0.03125) < 1e-12); /* 2 / 2^6 */
     assert_true(fabs(number(&list.items[0], "loss_holm_p") - 0.0625) < 1e-12);
     assert_true(number(&list.items[1], "loss_holm_p") == 1);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
 }
 
 static void several_answers_of_a_problem_are_one_unit(void **state)
 {
     (void)state;
     char run[STORE_ID];
-    struct pipe_compared_list list;
+    struct pipe_comparisons list;
     test_answered_list(&a, "four", 4);
     test_answered_run(&a, "full", "full", "11111111", 2, run);
     test_answered_run(&a, "quant", "quant", "11011000", 2, run);
     compare(&all, &list);
-    const struct pipe_compared *c = &list.items[0];
-    assert_true(pipe_compared_several(c));
+    const struct pipe_comparison *c = &list.items[0];
+    assert_true(pipe_comparison_several(c));
     assert_int_equal(c->n, 8);
     assert_int_equal(c->problems, 4);
     const double shares[] = { 1, 0.5, 0.5, 0 };
@@ -142,37 +142,37 @@ static void several_answers_of_a_problem_are_one_unit(void **state)
         assert_true(c->share[1][i] == shares[i]);
     assert_true(isnan(number(c, "loss_p")) && isnan(number(c, "loss_mid_p")));
     assert_true(fabs(number(c, "loss") - 0.5) < 1e-12);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
 }
 
 static void what_is_missing_is_said(void **state)
 {
     (void)state;
     char run[STORE_ID];
-    struct pipe_compared_list list;
+    struct pipe_comparisons list;
     struct pipe_compare_ask ask = all;
     test_answered_list(&a, "two", 2);
     test_answered_run(&a, "full", "full", "11", 1, run);
     test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
                  "no finished run of role 'quant'", NULL);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
     test_answered_run(&a, "quant", "quant", "10", 1, run);
     ask.wanted[2] = "nobody";
     test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
                  "variant 'nobody'", NULL);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
     ask = all;
     ask.bench = "nothing";
     test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
                  "'nothing'", NULL);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
     /* A label goes before the role: the sides may be turned round. */
     ask = all;
     ask.wanted[0] = "quant";
     ask.wanted[1] = "full";
     compare(&ask, &list);
     assert_true(number(&list.items[0], "gained") == 1);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
 }
 
 static void a_gate_fails_if_its_condition_holds(void **state)
@@ -191,16 +191,16 @@ static void a_gate_fails_if_its_condition_holds(void **state)
         { "loss_p>2", RT_ERR_GATE }, /* undefined: several answers of a problem */
     };
     char run[STORE_ID];
-    struct pipe_compared_list list;
+    struct pipe_comparisons list;
     test_answered_list(&a, "two", 2);
     test_answered_run(&a, "full", "full", "1111", 2, run);
     test_answered_run(&a, "quant", "quant", "1011", 2, run);
     compare(&all, &list);
     for (size_t i = 0; i < RT_COUNT(cases); i++)
-        if (pipe_compared_gate(&ctx, &list.items[0], cases[i].condition) !=
+        if (pipe_comparison_gate(&ctx, &list.items[0], cases[i].condition) !=
             cases[i].status)
             fail_msg("\"%s\" is not judged right", cases[i].condition);
-    pipe_compared_deinit(&list);
+    pipe_comparison_deinit(&list);
 }
 
 int main(void)
