@@ -2,6 +2,8 @@
  * From options to an open session. */
 #include "pipeline/cli/cli_session.h"
 
+#include "pipeline/run/eval_spec.h"
+
 rt_status cli_session_open(struct cli *cli, const char *model,
                            const struct pipe_prompt_format *format, const char *campaign,
                            const char *plan, struct pipe_session *out)
@@ -33,5 +35,15 @@ fail:
     text_tokenizer_destroy(&tok);
     store_close(&o.store);
     rt_device_destroy(&o.dev);
+    return st;
+}
+
+rt_status cli_format(struct cli *cli, const char *bench,
+                     const struct pipe_prompt_format **out)
+{
+    const rt_status st =
+        pipe_format_named(&cli->ctx, cli_value(cli, "format", NULL), out);
+    if (st == RT_OK && !*out)
+        *out = pipe_format_usual(bench);
     return st;
 }

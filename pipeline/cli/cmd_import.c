@@ -2,7 +2,7 @@
  * import: answers that another program produced become generations like any other, graded
  * here, with their provenance. All of a file or nothing of it. */
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/eval_plan.h"
+#include "pipeline/run/eval_spec.h"
 #include "pipeline/run/problem_source.h"
 
 #include "pipeline/exchange/import_match.h"
@@ -183,7 +183,7 @@ static rt_status import_file(struct cli *cli, struct store *store, const char *b
     bool from_store;
     struct importer m = { .cli = cli, .store = store };
     const char *format = cli_value(cli, "format", NULL);
-    m.format = format ? pipe_prompt_format_find(format) : eval_usual_format(bench);
+    m.format = format ? pipe_prompt_format_find(format) : pipe_format_usual(bench);
     if (!m.format)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "there is no format '%.40s'; see: faultline help eval", format);

@@ -1,7 +1,6 @@
 /* pipeline/cli/cmd_quantize.c
  * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/quantize_compare.h"
 #include "pipeline/cli/quantize_dry.h"
 #include "pipeline/cli/quantize_gguf.h"

@@ -2,7 +2,7 @@
  * quantize --select: which candidates, and their table. */
 #include "pipeline/cli/quantize_select.h"
 
-#include "pipeline/cli/eval_plan.h"
+#include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/quantize_plan.h"
 #include "pipeline/run/made.h"
 
@@ -92,7 +92,7 @@ rt_status cli_calibration_format(struct cli *cli, const char *from,
         *out = name[0] ? pipe_prompt_format_find(name) : NULL;
     }
     if (!*out || cli_value(cli, "format", NULL))
-        TRY(eval_format_named(cli, self ? self : from, out));
+        TRY(cli_format(cli, self ? self : from, out));
     st = RT_OK;
 
 fail:
