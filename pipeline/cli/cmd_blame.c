@@ -1,8 +1,6 @@
 /* pipeline/cli/cmd_blame.c
  * blame: where the damage of quantization arises. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/quantize_compare.h"
-#include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/blame.h"
 
