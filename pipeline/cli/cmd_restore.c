@@ -3,7 +3,6 @@
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/cli/locate_score.h"
 #include "pipeline/cli/restore_print.h"
-#include "pipeline/cli/train_dry.h"
 #include "pipeline/locate/locate_stored.h"
 #include "runtime/base/file.h"
 #include "store/queries.h"

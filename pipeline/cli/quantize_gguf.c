@@ -56,17 +56,8 @@ static void print_fallbacks(const struct pipe_gguf_made *m)
 {
     for (uint32_t i = 0; i < m->count; i++) {
         const struct pipe_gguf_tensor *t = &m->list[i];
-        uint32_t same = 0;
-        bool is_told = false;
-        for (uint32_t k = 0; k < m->count; k++) {
-            const struct pipe_gguf_tensor *u = &m->list[k];
-            if (strcmp(t->type, u->type) != 0 || strcmp(t->wanted, u->wanted) != 0 ||
-                t->columns != u->columns)
-                continue;
-            is_told = is_told || k < i;
-            same++;
-        }
-        if (!is_told && strcmp(t->type, t->wanted) != 0)
+        const uint32_t same = pipe_gguf_fallbacks(m, i);
+        if (same)
             printf("rows of %llu do not divide by 256: %s instead of %s for %u matri%s\n",
                    (unsigned long long)t->columns, t->type, t->wanted, same,
                    same == 1 ? "x" : "ces");
