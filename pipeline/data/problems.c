@@ -364,7 +364,7 @@ rt_status pipe_problems_save(struct rt_ctx *ctx, const struct pipe_problem_set *
                              const char *path)
 {
     rt_status st;
-    struct fmt_text text = { NULL };
+    struct fmt_text text = { 0 };
     TRY(fmt_text_open(ctx, &text));
     TRY(pipe_problems_write(ctx, set, text.file));
     TRY(fmt_text_save(ctx, &text, path));
