@@ -1,6 +1,9 @@
 /* pipeline/cli/cli_session.c
- * From options to an open session. */
+ * From options to an open session, and to the texts that are seen through its models. */
 #include "pipeline/cli/cli_session.h"
+
+#include "pipeline/run/compare_models.h"
+#include "pipeline/run/eval_spec.h"
 
 rt_status cli_session_open(struct cli *cli, const char *model,
                            const struct pipe_prompt_format *format, const char *campaign,
@@ -33,5 +36,75 @@ fail:
     text_tokenizer_destroy(&tok);
     store_close(&o.store);
     rt_device_destroy(&o.dev);
+    return st;
+}
+
+rt_status cli_format(struct cli *cli, const char *bench,
+                     const struct pipe_prompt_format **out)
+{
+    const rt_status st =
+        pipe_format_named(&cli->ctx, cli_value(cli, "format", NULL), out);
+    if (st == RT_OK && !*out)
+        *out = pipe_format_usual(bench);
+    return st;
+}
+
+rt_status cli_text_options(struct cli *cli, const char *model,
+                           struct pipe_calibration_options *out)
+{
+    rt_status st;
+    int64_t context, stride;
+    uint32_t most;
+    TRY(pipe_compare_context(&cli->ctx, model, &most));
+    TRY(cli_number(cli, "context", most < 512 ? most : 512, 8, most, &context));
+    TRY(cli_number(cli, "stride", context / 2, 1, context - 1, &stride));
+    *out = (struct pipe_calibration_options){ .from = cli_value(cli, "text", NULL),
+                                              .model = model,
+                                              .length = (uint32_t)context,
+                                              .stride = (uint32_t)stride,
+                                              .items = UINT32_MAX,
+                                              .measuring = true };
+
+fail:
+    return st;
+}
+
+rt_status cli_calibration_options(struct cli *cli, const char *model,
+                                  struct pipe_calibration_options *out)
+{
+    rt_status st;
+    int64_t items, length;
+    TRY(cli_number(cli, "calib-items", 512, 1, 1 << 20, &items));
+    TRY(cli_number(cli, "calib-length", PIPE_CALIBRATION_LENGTH, 8, 1 << 20, &length));
+    *out = (struct pipe_calibration_options){ .from = cli_value(cli, "calib", NULL),
+                                              .model = model,
+                                              .length = (uint32_t)length,
+                                              .items = (uint32_t)items };
+
+fail:
+    return st;
+}
+
+rt_status cli_calibration_format(struct cli *cli, const char *from,
+                                 const struct pipe_prompt_format **out)
+{
+    rt_status st;
+    char name[48] = "";
+    struct store *store = NULL;
+    const char *self = pipe_calibration_self(from);
+    *out = NULL;
+    if (pipe_calibration_is_text(from))
+        return RT_OK;
+    if (pipe_calibration_kind_of(from) == PIPE_CALIBRATION_RUN) {
+        TRY(cli_store_open(cli, STORE_READ, &store));
+        TRY(pipe_calibration_run_format(&cli->ctx, store, from, name));
+        *out = name[0] ? pipe_prompt_format_find(name) : NULL;
+    }
+    if (!*out || cli_value(cli, "format", NULL))
+        TRY(cli_format(cli, self ? self : from, out));
+    st = RT_OK;
+
+fail:
+    store_close(&store);
     return st;
 }

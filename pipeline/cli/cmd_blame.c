@@ -1,12 +1,9 @@
 /* pipeline/cli/cmd_blame.c
  * blame: where the damage of quantization arises. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/quantize_compare.h"
-#include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/blame.h"
 
-#include <math.h>
 #include <stdio.h>
 
 static const struct cli_option options[] = {
@@ -28,11 +25,6 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-static double share(const struct pipe_blame *b, const struct pipe_blame_part *p)
-{
-    return b->kl > 0 ? p->gain / b->kl : NAN;
-}
-
 static void print_table(const struct pipe_blame *b)
 {
     printf("quantized: KL %.6f nats per token (+- %.6f), %llu tokens\n", b->kl,
@@ -44,30 +36,10 @@ static void print_table(const struct pipe_blame *b)
         printf("%-7s %-34s %10.6f %10.6f %10.6f", pipe_blame_level_name(p->level),
                p->name, p->kl, p->gain, 1.96 * p->gain_error);
         if (b->kl > 0)
-            printf(" %6.1f %%\n", 100 * share(b, p));
+            printf(" %6.1f %%\n", 100 * pipe_blame_share(b, p));
         else /* nothing was lost */
             printf(" %8s\n", "-");
     }
-}
-
-static void print_json(const struct pipe_blame *b)
-{
-    printf("{\"tokens\":%llu", (unsigned long long)b->tokens);
-    cli_print_json_number("kl", b->kl);
-    cli_print_json_number("kl_error", b->kl_error);
-    fputs(",\"parts\":[", stdout);
-    for (uint32_t i = 0; i < b->count; i++) {
-        const struct pipe_blame_part *p = &b->parts[i];
-        printf("%s{\"level\":\"%s\",\"name\":", i ? "," : "",
-               pipe_blame_level_name(p->level));
-        cli_print_json_text(p->name);
-        cli_print_json_number("kl", p->kl);
-        cli_print_json_number("gain", p->gain);
-        cli_print_json_number("gain_error", p->gain_error);
-        cli_print_json_number("share", share(b, p));
-        putchar('}');
-    }
-    puts("]}");
 }
 
 static rt_status read_options(struct cli *cli, struct pipe_blame_options *o)
@@ -106,7 +78,7 @@ static rt_status blame(struct cli *cli)
     if (b.found)
         cli_say(cli, "%u of %u parts are from before", b.found, b.count);
     if (cli_flag(cli, "json"))
-        print_json(&b);
+        pipe_blame_json(stdout, &b);
     else
         print_table(&b);
     cli_print_profile(cli, session.dev);

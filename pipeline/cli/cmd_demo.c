@@ -3,7 +3,6 @@
 #include "pipeline/cli/restore_print.h"
 
 #include "pipeline/demo/generator.h"
-#include "runtime/base/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,46 +56,20 @@ static void otherwise(struct cli *cli, const char *name, const char *value)
     cli->given[cli->given_count++].value = value;
 }
 
-static rt_status write_problems(struct cli *cli, const struct pipe_problem_set *set)
-{
-    rt_status st;
-    struct fmt_text text;
-    const char *path = cli_value(cli, "out", NULL);
-    if (!path)
-        return pipe_problems_write(&cli->ctx, set, stdout);
-    TRY(fmt_text_open(&cli->ctx, &text));
-    TRY(pipe_problems_write(&cli->ctx, set, text.file));
-    TRY(fmt_text_save(&cli->ctx, &text, path));
-
-fail:
-    fmt_text_close(&text);
-    return st;
-}
-
 /* Problems that no bundled split has, so that they can be mined or measured beside it. */
 static rt_status print_problems(struct cli *cli, const char *folder)
 {
-    static const char *const files[] = { "mine.jsonl", "validate.jsonl",
-                                         "measure.jsonl" };
     rt_status st;
     int64_t count, seed;
-    struct pipe_problem_set bundled[RT_COUNT(files)] = { 0 }, fresh = { 0 };
-    const struct pipe_problem_set *avoid[RT_COUNT(files)];
+    struct pipe_problem_set fresh = { 0 };
+    const char *path = cli_value(cli, "out", NULL);
     TRY(cli_number(cli, "problems", 0, 1, 1000000, &count));
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
-    for (size_t i = 0; i < RT_COUNT(files); i++) {
-        char path[700];
-        snprintf(path, sizeof path, "%.600s/%s", folder, files[i]);
-        TRY(pipe_problems_read(&cli->ctx, path, &bundled[i]));
-        avoid[i] = &bundled[i];
-    }
-    TRY(pipe_demo_generate(&cli->ctx, (uint64_t)seed, (uint32_t)count, avoid,
-                           RT_COUNT(files), &fresh));
-    TRY(write_problems(cli, &fresh));
+    TRY(pipe_demo_fresh(&cli->ctx, folder, (uint64_t)seed, (uint32_t)count, &fresh));
+    TRY(path ? pipe_problems_save(&cli->ctx, &fresh, path)
+             : pipe_problems_write(&cli->ctx, &fresh, stdout));
 
 fail:
-    for (size_t i = 0; i < RT_COUNT(files); i++)
-        pipe_problems_deinit(&bundled[i]);
     pipe_problems_deinit(&fresh);
     return st;
 }

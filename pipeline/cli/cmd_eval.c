@@ -1,10 +1,9 @@
 /* pipeline/cli/cmd_eval.c
  * eval: answers of variants to lists of problems, one plan that goes on where it stopped. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
 
-#include "pipeline/data/problem_index.h"
-#include "pipeline/stats/statistics.h"
+#include "pipeline/run/eval_spec.h"
+#include "pipeline/run/tally.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,89 +34,148 @@ static const struct cli_option options[] = {
     { NULL, NULL, NULL },
 };
 
-/* ---- what came out ---- */
+/* ---- what is asked for: variants x lists of problems x samples ---- */
 
-struct tally {
-    struct rt_ctx *ctx;
-    uint32_t problems, samples; /* within the limit */
-    struct pipe_index *index;
-    uint32_t answers, right, truncated, unparsed, undecided, degenerate, errors;
-    uint32_t *asked, *solved; /* by problem */
+enum { VARIANTS_MAX = 16, BENCHES_MAX = 16 };
+
+struct eval_plan {
+    struct pipe_variant_spec variants[VARIANTS_MAX];
+    uint32_t variant_count;
+    const char *benches[BENCHES_MAX]; /* borrowed from the command line */
+    uint32_t bench_count;
+    const struct pipe_prompt_format *format; /* of --format, null: the usual of each */
+    struct pipe_wanted ask;
 };
 
-static rt_status count_answer(void *user, const struct store_answer *a)
+/* Room for one more. */
+static rt_status add_variant(struct cli *cli, struct eval_plan *plan,
+                             struct pipe_variant_spec **out)
 {
-    struct tally *t = user;
-    struct pipe_form form;
-    const uint32_t p = pipe_index_find(t->index, a->problem_id);
-    if (p >= t->problems || a->sample >= t->samples)
-        return RT_OK;
-    pipe_form_of(a->ids, a->n_gen, a->finish, &form);
-    t->answers++;
-    t->right += a->correct;
-    t->truncated += a->finish == PIPE_FINISH_LENGTH;
-    t->errors += a->finish == PIPE_FINISH_ERROR;
-    t->unparsed += !a->extract_ok;
-    t->undecided += strncmp(a->reason, "undecided", 9) == 0;
-    t->degenerate += pipe_form_degenerate(&form);
-    t->asked[p]++;
-    t->solved[p] += a->correct;
+    if (plan->variant_count == VARIANTS_MAX)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "more than %d variants", VARIANTS_MAX);
+    *out = &plan->variants[plan->variant_count++];
     return RT_OK;
 }
 
-/* Mean over problems of pass@k, of those with that many samples. */
-static double mean_pass(const struct tally *t, uint32_t k, double *error, double *scratch)
+/* Repeated options, in the order given. */
+static rt_status read_lists(struct cli *cli, struct eval_plan *plan)
 {
-    double mean;
-    uint32_t n = 0;
-    for (uint32_t p = 0; p < t->problems; p++)
-        if (t->asked[p] >= k)
-            scratch[n++] = pipe_pass_at_k(t->asked[p], t->solved[p], k);
-    pipe_mean_error(scratch, n, &mean, error);
-    return mean;
+    rt_status st = RT_OK;
+    struct pipe_variant_spec *v = NULL;
+    const char *model = cli_value(cli, "model", NULL);
+    if (model) {
+        TRY(add_variant(cli, plan, &v));
+        TRY(pipe_variant_spec_make(&cli->ctx, cli_value(cli, "role", ""), model,
+                                   cli_value(cli, "adapter", NULL), v));
+    }
+    for (int i = 0; i < cli->given_count; i++) {
+        const char *name = cli->given[i].name, *value = cli->given[i].value;
+        if (strcmp(name, "variant") == 0) {
+            TRY(add_variant(cli, plan, &v));
+            TRY(pipe_variant_spec_parse(&cli->ctx, value, v));
+        }
+        if (strcmp(name, "bench") != 0 && strcmp(name, "problems") != 0)
+            continue;
+        if (plan->bench_count == BENCHES_MAX)
+            return rt_fail(&cli->ctx, RT_ERR_USAGE, "more than %d lists of problems",
+                           BENCHES_MAX);
+        plan->benches[plan->bench_count++] = value;
+    }
+    if (plan->variant_count == 0 || plan->bench_count == 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "eval needs --model DIR (or --variant) and --problems FILE (or "
+                       "--bench)");
+
+fail:
+    return st;
 }
 
-static void print_json(const struct tally *t, const struct pipe_variant *v,
-                       const char *bench, const char *run_id, double *scratch)
+static rt_status read_ask(struct cli *cli, struct pipe_wanted *ask)
 {
-    double error, pass;
-    const struct pipe_interval w = pipe_wilson(t->right, t->answers);
+    rt_status st;
+    int64_t limit, samples, slots;
+    double seconds;
+    const char *time = cli_value(cli, "time-limit", NULL);
+    *ask = pipe_wanted_all();
+    ask->top_p = 0.95f;
+    TRY(cli_number(cli, "limit", UINT32_MAX, 1, UINT32_MAX, &limit));
+    TRY(cli_number(cli, "samples", 1, 1, 4096, &samples));
+    TRY(cli_number(cli, "slots", 0, 1, 64, &slots));
+    if (cli_value(cli, "shard", NULL))
+        TRY(pipe_shard_parse(&cli->ctx, cli_value(cli, "shard", NULL), ask));
+    TRY(cli_real(cli, "temp", 0, 100, &ask->temperature));
+    TRY(cli_real(cli, "top-p", 1e-6, 1, &ask->top_p));
+    ask->limit = (uint32_t)limit;
+    ask->samples = (uint32_t)samples;
+    ask->slots = (uint32_t)slots;
+    if (samples > 1 && !(ask->temperature > 0))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--samples %lld of the greedy answer are all the same; give "
+                       "--temp, as in --temp 0.6",
+                       (long long)samples);
+    if (time && !pipe_seconds_parse(time, &seconds))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--time-limit %.20s: a time is needed, as in 90s, 15m or 1h30m",
+                       time);
+    if (time)
+        ask->deadline_ns = rt_time_ns() + (uint64_t)(seconds * 1e9);
+    return RT_OK;
+
+fail:
+    return st;
+}
+
+static rt_status read_plan(struct cli *cli, struct eval_plan *out)
+{
+    rt_status st;
+    *out = (struct eval_plan){ .variant_count = 0 };
+    TRY(pipe_format_named(&cli->ctx, cli_value(cli, "format", NULL), &out->format));
+    TRY(read_lists(cli, out));
+    TRY(read_ask(cli, &out->ask));
+
+fail:
+    return st;
+}
+
+static const struct pipe_prompt_format *format_of(const struct eval_plan *plan,
+                                                  const char *bench)
+{
+    return plan->format ? plan->format : pipe_format_usual(bench);
+}
+
+/* ---- what came out ---- */
+
+static void print_json(const struct pipe_tally *t, const struct pipe_variant *v,
+                       const char *bench, const char *run_id)
+{
     fputs("{\"variant\":", stdout);
     cli_print_json_text(v->row.label);
     fputs(",\"bench\":", stdout);
     cli_print_json_text(bench);
-    const double mean = mean_pass(t, 1, &error, scratch);
     printf(",\"right\":%u,\"n\":%u,\"low\":%.6f,\"high\":%.6f,\"truncated\":%u,"
            "\"unparsed\":%u,\"undecided\":%u,\"degenerate\":%u,\"errors\":%u,",
-           t->right, t->answers, w.low, w.high, t->truncated, t->unparsed, t->undecided,
-           t->degenerate, t->errors);
-    if (t->samples > 1) {
-        printf("\"samples\":%u,\"avg\":%.6f,\"avg_error\":%.6f,", t->samples, mean,
-               error);
-        pass = mean_pass(t, t->samples, &error, scratch);
-        printf("\"pass_at_k\":%.6f,\"pass_error\":%.6f,", pass, error);
-    }
+           t->right, t->answers, t->interval.low, t->interval.high, t->truncated,
+           t->unparsed, t->undecided, t->degenerate, t->errors);
+    if (t->samples > 1)
+        printf("\"samples\":%u,\"avg\":%.6f,\"avg_error\":%.6f,\"pass_at_k\":%.6f,"
+               "\"pass_error\":%.6f,",
+               t->samples, t->average, t->average_error, t->pass, t->pass_error);
     printf("\"run\":\"%s\"}\n", run_id);
 }
 
-static void print_words(const struct tally *t, const struct pipe_variant *v,
-                        const char *bench, double *scratch)
+static void print_words(const struct pipe_tally *t, const struct pipe_variant *v,
+                        const char *bench)
 {
-    double error;
-    const struct pipe_interval w = pipe_wilson(t->right, t->answers);
     printf("%s, %s: ", bench, v->row.label);
-    if (t->samples == 1) {
+    if (t->samples == 1)
         printf("%u of %u right: %.2f %% (95 %% %.2f to %.2f)", t->right, t->answers,
-               100.0 * t->right / (t->answers ? t->answers : 1), 100 * w.low,
-               100 * w.high);
-    } else {
-        const double mean = mean_pass(t, 1, &error, scratch);
-        printf("avg@%u %.2f %% (standard error over problems %.2f)", t->samples,
-               100 * mean, 100 * error);
-        const double pass = mean_pass(t, t->samples, &error, scratch);
-        printf(", pass@%u %.2f %% (%.2f), %u answers", t->samples, 100 * pass,
-               100 * error, t->answers);
-    }
+               100.0 * t->right / (t->answers ? t->answers : 1), 100 * t->interval.low,
+               100 * t->interval.high);
+    else
+        printf("avg@%u %.2f %% (standard error over problems %.2f), pass@%u %.2f %% "
+               "(%.2f), %u answers",
+               t->samples, 100 * t->average, 100 * t->average_error, t->samples,
+               100 * t->pass, 100 * t->pass_error, t->answers);
     printf(", %u truncated, %u unparsed, %u degenerate", t->truncated, t->unparsed,
            t->degenerate);
     if (t->undecided)
@@ -127,45 +185,13 @@ static void print_words(const struct tally *t, const struct pipe_variant *v,
     putchar('\n');
 }
 
-static rt_status tell(struct cli *cli, struct pipe_session *session,
-                      const struct pipe_variant *v, const struct pipe_bench *bench,
-                      const struct pipe_wanted *ask, const char *run_id)
-{
-    rt_status st;
-    struct pipe_index index = { 0 };
-    const uint32_t n = ask->limit < bench->set.count ? ask->limit : bench->set.count;
-    struct tally t = {
-        .ctx = session->ctx, .problems = n, .samples = ask->samples, .index = &index
-    };
-    double *scratch = rt_alloc(session->ctx, n, sizeof *scratch);
-    t.asked = rt_alloc(session->ctx, n, sizeof *t.asked);
-    t.solved = rt_alloc(session->ctx, n, sizeof *t.solved);
-    if (!scratch || !t.asked || !t.solved) {
-        st = rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory to count answers");
-        goto fail;
-    }
-    TRY(pipe_index_init(session->ctx, &bench->set, &index));
-    TRY(store_each_answer(session->store, run_id, count_answer, &t));
-    if (cli_flag(cli, "json"))
-        print_json(&t, v, bench->name, run_id, scratch);
-    else
-        print_words(&t, v, bench->name, scratch);
-
-fail:
-    pipe_index_deinit(&index);
-    rt_free(scratch);
-    rt_free(t.asked);
-    rt_free(t.solved);
-    return st;
-}
-
-/* ---- the plan ---- */
+/* ---- the work ---- */
 
 struct evaluating {
     struct cli *cli;
     struct pipe_session session;
     struct eval_plan plan;
-    struct pipe_bench benches[EVAL_BENCHES_MAX];
+    struct pipe_bench benches[BENCHES_MAX];
     struct pipe_variant variant;
 };
 
@@ -174,7 +200,7 @@ static void plan_positions(struct evaluating *e)
 {
     struct pipe_session *session = &e->session;
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
-        const struct pipe_prompt_format *f = eval_format(&e->plan, e->plan.benches[i]);
+        const struct pipe_prompt_format *f = format_of(&e->plan, e->plan.benches[i]);
         const uint32_t given = session->new_tokens_given;
         const uint32_t context =
             pipe_format_context(f, given ? given : f->new_tokens_max);
@@ -183,21 +209,27 @@ static void plan_positions(struct evaluating *e)
 }
 
 /* One variant on all lists. */
-static rt_status measure(struct evaluating *e, const struct eval_variant *v)
+static rt_status measure(struct evaluating *e, const struct pipe_variant_spec *v)
 {
     rt_status st;
+    struct pipe_tally tally;
     const char *const *specs = e->plan.benches;
     pipe_variant_close(&e->variant);
-    TRY(pipe_session_use(&e->session, v->folder, eval_format(&e->plan, specs[0])));
+    TRY(pipe_session_use(&e->session, v->folder, format_of(&e->plan, specs[0])));
     TRY(pipe_variant_load(&e->session, v->folder, v->adapter[0] ? v->adapter : NULL,
                           v->role, v->role, &e->variant));
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         char run_id[STORE_ID] = "";
         uint32_t made;
-        TRY(pipe_session_use(&e->session, v->folder, eval_format(&e->plan, specs[i])));
+        TRY(pipe_session_use(&e->session, v->folder, format_of(&e->plan, specs[i])));
         TRY(pipe_answers_make(&e->session, &e->variant, &e->benches[i], &e->plan.ask,
                               run_id, &made));
-        TRY(tell(e->cli, &e->session, &e->variant, &e->benches[i], &e->plan.ask, run_id));
+        TRY(pipe_tally_answers(&e->session, &e->benches[i], &e->plan.ask, run_id,
+                               &tally));
+        if (cli_flag(e->cli, "json"))
+            print_json(&tally, &e->variant, e->benches[i].name, run_id);
+        else
+            print_words(&tally, &e->variant, e->benches[i].name);
     }
 
 fail:
@@ -210,10 +242,10 @@ static rt_status run(struct cli *cli)
     struct evaluating *e = rt_alloc(&cli->ctx, 1, sizeof *e);
     if (!e)
         return rt_fail(&cli->ctx, RT_ERR_HOST_MEMORY, "no memory");
-    TRY(eval_plan_read(cli, &e->plan));
+    TRY(read_plan(cli, &e->plan));
     e->cli = cli;
     TRY(cli_session_open(cli, e->plan.variants[0].folder,
-                         eval_format(&e->plan, e->plan.benches[0]), "eval", "{}",
+                         format_of(&e->plan, e->plan.benches[0]), "eval", "{}",
                          &e->session));
     plan_positions(e);
     for (uint32_t i = 0; i < e->plan.bench_count; i++)
@@ -224,7 +256,7 @@ static rt_status run(struct cli *cli)
 
 fail:
     pipe_variant_close(&e->variant);
-    for (uint32_t i = 0; i < EVAL_BENCHES_MAX; i++)
+    for (uint32_t i = 0; i < BENCHES_MAX; i++)
         pipe_bench_close(&e->benches[i]);
     pipe_session_close(&e->session);
     rt_free(e);

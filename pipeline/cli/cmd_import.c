@@ -2,9 +2,9 @@
  * import: answers that another program produced become generations like any other, graded
  * here, with their provenance. */
 #include "pipeline/cli/cli.h"
-#include "pipeline/cli/eval_plan.h"
 
 #include "pipeline/exchange/import_run.h"
+#include "pipeline/run/eval_spec.h"
 #include "pipeline/stats/statistics.h"
 
 #include <stdio.h>
@@ -70,7 +70,7 @@ static rt_status import_file(struct cli *cli, struct store *store,
     rt_status st;
     struct pipe_import_result result = { 0 };
     const char *format = cli_value(cli, "format", NULL);
-    o->format = format ? pipe_prompt_format_find(format) : eval_usual_format(o->bench);
+    o->format = format ? pipe_prompt_format_find(format) : pipe_format_usual(o->bench);
     if (!o->format)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "there is no format '%.40s'; see: faultline help eval", format);

@@ -1,16 +1,7 @@
 /* pipeline/cli/cmd_quantize.c
  * quantize: a low-bit copy of a model. */
-#include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
-#include "pipeline/cli/quantize_compare.h"
-#include "pipeline/cli/quantize_dry.h"
-#include "pipeline/cli/quantize_gguf.h"
-#include "pipeline/cli/quantize_int8.h"
-#include "pipeline/cli/quantize_plan.h"
-#include "pipeline/cli/quantize_select.h"
-#include "pipeline/cli/quantize_used.h"
-
-#include "pipeline/run/quantize.h"
+#include "pipeline/cli/quantize_parts.h"
+#include "pipeline/run/quantize_json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -87,26 +78,45 @@ static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
         q->not_better, q->list_count);
 }
 
-static void print_json(const char *out, const struct pipe_quantized *q,
-                       const struct pipe_selected *selected)
+/* What the numbers leave out. */
+static void print_choice(const struct pipe_quantize_cost *c, uint32_t candidates)
 {
-    fputs("{\"out\":", stdout);
-    cli_print_json_text(out);
-    printf(",\"matrices\":%u,\"weights\":%llu,\"bits_per_weight\":%.6g,\"halved\":%u",
-           q->matrices, (unsigned long long)q->weights, q->bits_per_weight, q->halved);
-    if (q->list_count) {
-        printf(",\"tokens\":%llu,\"objective\":%.9g,\"objective_rtn\":%.9g,"
-               "\"not_better\":%u,\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,"
-               "\"method\":%.3f},\"list\":[",
-               (unsigned long long)q->tokens, q->objective, q->objective_rtn,
-               q->not_better, q->forward, q->sums, q->method);
-        for (uint32_t i = 0; i < q->list_count; i++)
-            printf("%s{\"name\":\"%s\",\"objective\":%.9g,\"rtn\":%.9g}", i ? "," : "",
-                   q->list[i].name, q->list[i].objective, q->list[i].rtn);
-        fputs("]", stdout);
+    const double mib = 1048576;
+    if (candidates <= 1)
+        return;
+    printf("choice   that is one folder (--select none); --select kl makes up to %u and "
+           "compares them, with the whole model on the device: about %.0f MiB%s\n",
+           candidates, (double)c->compared_bytes / mib,
+           c->compared_bytes > c->device_has ? ", which does not fit it" : "");
+}
+
+static void print_cost(const struct cli *cli, const struct pipe_quantize_cost *c,
+                       uint32_t candidates)
+{
+    const double mib = 1048576;
+    if (cli_flag(cli, "json")) {
+        pipe_quantize_cost_json(stdout, c, candidates);
+        return;
     }
-    cli_select_print_json(selected);
-    puts("}");
+    printf(
+        "writes   %.1f MiB (the source has %.1f), %.3f bits per quantized weight, %.3f "
+        "per weight of the model\n",
+        (double)c->out_bytes / mib, (double)c->source_bytes / mib, c->bits, c->bits_all);
+    printf("memory   about %.0f MiB on the host", (double)c->host_bytes / mib);
+    if (c->device_has)
+        printf(", %.0f MiB on the device (%.0f are free)", (double)c->device_bytes / mib,
+               (double)c->device_has / mib);
+    puts(", beside the mapped files");
+    if (c->device_has && c->device_bytes > c->device_has)
+        puts("time     unknown: it does not fit the device");
+    else if (c->tokens)
+        printf("time     about %.0f s on %llu tokens: forward %.0f, sums of inputs %.0f, "
+               "quantizer %.0f (an estimate from one pass)\n",
+               c->forward + c->sums + c->method, (unsigned long long)c->tokens,
+               c->forward, c->sums, c->method);
+    else
+        printf("time     about %.0f s (an estimate)\n", c->method);
+    print_choice(c, candidates);
 }
 
 /* Options of gptq alone. */
@@ -156,6 +166,22 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
     return st;
 }
 
+/* --activations, whose default the method decides. */
+static rt_status read_activations(struct cli *cli, struct pipe_quantize_options *q)
+{
+    const bool is_smooth = strcmp(q->method, "smoothquant") == 0;
+    const char *how = cli_value(cli, "activations", is_smooth ? "dynamic" : "float");
+    q->given = strcmp(how, "static") == 0;
+    q->int8 = q->given || strcmp(how, "dynamic") == 0;
+    if (!q->int8 && strcmp(how, "float") != 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--activations %.40s: float, dynamic or static is possible", how);
+    if (q->given && !cli_value(cli, "calib", NULL))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--activations static needs --calib P: the scales are measured");
+    return RT_OK;
+}
+
 static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
 {
     rt_status st;
@@ -166,7 +192,7 @@ static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
     if (strcmp(keep, "f16") != 0 && strcmp(keep, "f32") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--keep %s: f16 or f32 is possible",
                        keep);
-    TRY(cli_quantize_int8(cli, q));
+    TRY(read_activations(cli, q));
     TRY(cli_number(cli, "bits", q->int8 ? 8 : 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
@@ -187,22 +213,21 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
 {
     rt_status st;
     struct pipe_session session = { 0 };
-    struct pipe_calibration_options calibration;
+    struct pipe_calibrated_options o;
     const struct pipe_prompt_format *format = NULL;
     const char *from = cli_value(cli, "calib", NULL);
-    TRY(cli_calibration_options(cli, model, &calibration));
+    TRY(cli_calibrated_read(cli, q->method, model, out, &o));
     const char *held_out = cli_value(cli, "select-text", from);
     TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
                                &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     if (cli_flag(cli, "dry-run")) {
         struct pipe_quantize_cost cost;
-        TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &calibration, &cost));
-        cli_quantize_print_cost(cli, &cost, cli_select_candidates(cli, q->method));
+        TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &o.read, &cost));
+        print_cost(cli, &cost, pipe_calibrated_candidates(&o));
         goto fail;
     }
-    TRY(cli_quantize_calibrated(cli, &session, model, out, q, &calibration, selected,
-                                result));
+    TRY(cli_quantize_calibrated(cli, &session, &o, q, selected, result));
 
 fail:
     pipe_session_close(&session);
@@ -218,7 +243,7 @@ static rt_status plain(struct cli *cli, const char *model, const char *out,
         return pipe_quantize(&cli->ctx, model, out, q, result);
     const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
     if (st == RT_OK)
-        cli_quantize_print_cost(cli, &cost, 1);
+        print_cost(cli, &cost, 1);
     return st;
 }
 
@@ -239,7 +264,10 @@ static rt_status run(struct cli *cli)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
     TRY(read_options(cli, &q));
-    TRY(cli_plan_read(cli, &plan, &q));
+    if (cli_value(cli, "plan", NULL)) {
+        TRY(quant_plan_read(&cli->ctx, cli_value(cli, "plan", NULL), &plan));
+        q.plan = &plan;
+    }
     /* Before the work. */
     TRY(pipe_quantize_check(&cli->ctx, model, cli_flag(cli, "dry-run") ? NULL : out, &q));
     TRY(cli_value(cli, "calib", NULL)
@@ -248,7 +276,7 @@ static rt_status run(struct cli *cli)
     if (cli_flag(cli, "dry-run")) {
         goto fail; /* printed already */
     } else if (cli_flag(cli, "json")) {
-        print_json(out, &result, &selected);
+        pipe_quantized_json(stdout, out, &result, &selected);
     } else {
         printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,
                result.matrices, (unsigned long long)result.weights,

@@ -1,7 +1,6 @@
 /* pipeline/cli/cmd_refine.c
  * refine: the scales of a quantized model, trained against the full-precision one. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/quantize_select.h"
 
 #include "pipeline/run/refine.h"
 

@@ -1,10 +1,8 @@
 /* pipeline/cli/cmd_restore.c
  * restore, and the commands that end the same chain early: locate, curate, train. */
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/eval_plan.h"
 #include "pipeline/cli/locate_score.h"
 #include "pipeline/cli/restore_print.h"
-#include "pipeline/cli/train_dry.h"
 #include "pipeline/locate/locate_stored.h"
 #include "runtime/base/file.h"
 #include "store/queries.h"
@@ -156,7 +154,7 @@ static rt_status open_chain(struct chain *c, const char *recipes)
     o.recipes = recipes;
     o.asked = cli_flag(c->cli, "recipes") && !cli_flag(c->cli, "controls");
     TRY(read_number(c->cli, "seeds", 1, 1, 8, &o.seeds));
-    TRY(eval_format_named(c->cli, o.mine, &format));
+    TRY(cli_format(c->cli, o.mine, &format));
     TRY(cli_number(c->cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(restore_campaign(&c->cli->ctx, &o, format->name, (uint64_t)seed, &plan));
     TRY(fmt_make_folder(&c->cli->ctx, o.work)); /* the store may lie in it */

@@ -1,119 +1,21 @@
 /* pipeline/cli/quantize_compare.c
  * quantize --compare: reads its options, prints its rows. */
-#include "pipeline/cli/quantize_compare.h"
+#include "pipeline/cli/quantize_parts.h"
 
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/quantize_select.h"
-#include "pipeline/run/compare_models.h"
+#include "pipeline/run/compare_json.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { VARIANTS_MAX = 64, BEFORE = 24 /* tokens shown before a worst one */ };
+enum { VARIANTS_MAX = 64 };
 
 struct printing {
     struct cli *cli;
-    const struct pipe_session *session;
+    struct pipe_session *session;
     uint32_t rows;
 };
-
-/* ---- JSON ---- */
-
-static void print_tokens(const char *name, const struct pipe_session *session,
-                         const uint32_t *ids, uint32_t n)
-{
-    char *text = NULL;
-    uint32_t size;
-    printf(",\"%s\":", name);
-    if (pipe_decode((struct pipe_session *)(uintptr_t)session, ids, n, &text, &size) ==
-        RT_OK)
-        cli_print_json_bytes(text, size);
-    else
-        fputs("null", stdout);
-    rt_free(text);
-}
-
-static void print_worst(const struct printing *p, const struct pipe_compared *row,
-                        uint32_t i)
-{
-    const struct observe_pair_token *t = &row->kl->worst[i];
-    const struct train_sequence *s = &row->text->sequences.list[t->sequence];
-    const uint32_t n = t->at < BEFORE ? t->at : BEFORE;
-    printf("%s{\"sequence\":%u,\"at\":%u", i ? "," : "", t->sequence, t->at);
-    cli_print_json_number("kl", (double)t->kl);
-    cli_print_json_number("logprob", (double)t->logprob);
-    cli_print_json_number("logprob_full", (double)t->logprob_full);
-    print_tokens("before", p->session, s->ids + t->at - n, n);
-    print_tokens("token", p->session, &t->id, 1);
-    print_tokens("full", p->session, &t->best_full, 1);
-    print_tokens("variant", p->session, &t->best, 1);
-    putchar('}');
-}
-
-static void print_json_kl(const struct printing *p, const struct pipe_compared *row)
-{
-    const struct pipe_kl *k = row->kl;
-    printf(",\"tokens\":%llu", (unsigned long long)k->tokens);
-    cli_print_json_number("kl", k->mean);
-    cli_print_json_number("kl_error", k->error);
-    cli_print_json_number("kl_low", k->interval.low);
-    cli_print_json_number("kl_high", k->interval.high);
-    cli_print_json_number("kl_median", k->median);
-    cli_print_json_number("kl_p90", k->p90);
-    cli_print_json_number("kl_p99", k->p99);
-    cli_print_json_number("kl_max", k->most);
-    cli_print_json_number("same_top", k->same_top);
-    cli_print_json_number("perplexity", exp(k->nll));
-    cli_print_json_number("perplexity_full", exp(k->nll_full));
-    cli_print_json_number("perplexity_ratio", exp(k->nll - k->nll_full));
-    cli_print_json_number("seconds", k->seconds);
-    fputs(",\"worst\":[", stdout);
-    for (uint32_t i = 0; i < k->worst_count; i++)
-        print_worst(p, row, i);
-    putchar(']');
-}
-
-struct layers {
-    uint32_t count;
-};
-
-static rt_status print_layer(void *user, const struct store_row *row)
-{
-    struct layers *l = user;
-    printf("%s{\"error\":%.9g,\"rtn\":%.9g}", l->count++ ? "," : "",
-           store_row_number(row, 0), store_row_number(row, 1));
-    return RT_OK;
-}
-
-static rt_status print_json_made(const struct printing *p, const struct store_made *made)
-{
-    struct layers l = { 0 };
-    cli_print_json_number("made_seconds", made->wall_seconds);
-    cli_print_json_number("made_peak_bytes", made->peak_bytes);
-    cli_print_json_number("layer_error", made->layer_error);
-    cli_print_json_number("layer_error_rtn", made->layer_error_rtn);
-    fputs(",\"layers\":[", stdout);
-    const rt_status st =
-        store_layer_error_rows(p->session->store, made->run_id, print_layer, &l);
-    putchar(']');
-    return st;
-}
-
-static rt_status print_json_row(const struct printing *p, const struct pipe_compared *row)
-{
-    fputs(p->rows ? ",{\"variant\":" : "{\"variants\":[{\"variant\":", stdout);
-    cli_print_json_text(row->path);
-    fputs(",\"stored\":", stdout);
-    cli_print_json_text(row->stored);
-    cli_print_json_number("bits", row->bits);
-    cli_print_json_number("bits_all", row->bits_all);
-    if (row->kl->tokens)
-        print_json_kl(p, row);
-    const rt_status st = row->made.run_id[0] ? print_json_made(p, &row->made) : RT_OK;
-    putchar('}');
-    return st;
-}
 
 /* ---- the table ---- */
 
@@ -152,7 +54,8 @@ static rt_status take_row(void *user, const struct pipe_compared *row)
     rt_status st = RT_OK;
     struct printing *p = user;
     if (cli_flag(p->cli, "json")) {
-        st = print_json_row(p, row);
+        fputs(p->rows ? "," : "{\"variants\":[", stdout);
+        st = pipe_compared_json(p->session, row, stdout);
     } else {
         if (p->rows == 0)
             print_head(row);
@@ -181,26 +84,6 @@ static rt_status split(struct cli *cli, char *text, const char **out, uint32_t *
         at = comma ? comma + 1 : NULL;
     }
     return RT_OK;
-}
-
-rt_status cli_text_options(struct cli *cli, const char *model,
-                           struct pipe_calibration_options *out)
-{
-    rt_status st;
-    int64_t context, stride;
-    uint32_t most;
-    TRY(pipe_compare_context(&cli->ctx, model, &most));
-    TRY(cli_number(cli, "context", most < 512 ? most : 512, 8, most, &context));
-    TRY(cli_number(cli, "stride", context / 2, 1, context - 1, &stride));
-    *out = (struct pipe_calibration_options){ .from = cli_value(cli, "text", NULL),
-                                              .model = model,
-                                              .length = (uint32_t)context,
-                                              .stride = (uint32_t)stride,
-                                              .items = UINT32_MAX,
-                                              .measuring = true };
-
-fail:
-    return st;
 }
 
 rt_status cli_quantize_compare(struct cli *cli)

@@ -1,10 +1,8 @@
 /* pipeline/cli/quantize_gguf.c
  * quantize --method gguf. */
-#include "pipeline/cli/quantize_gguf.h"
+#include "pipeline/cli/quantize_parts.h"
 
-#include "pipeline/cli/cli_session.h"
-#include "pipeline/cli/quantize_select.h"
-#include "pipeline/run/make_gguf.h"
+#include "pipeline/run/quantize_json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,42 +51,13 @@ fail:
 
 /* ---- printing ---- */
 
-static void print_json(const char *out, const struct pipe_gguf_made *m)
-{
-    fputs("{\"out\":", stdout);
-    cli_print_json_text(out);
-    printf(",\"bytes\":%llu,\"matrices\":%u,\"weights\":%llu,\"bits_per_weight\":%.6g,"
-           "\"tokens\":%llu,\"fallbacks\":%u,\"not_better\":%u,\"list\":[",
-           (unsigned long long)m->bytes, m->count, (unsigned long long)m->weights,
-           m->bits_per_weight, (unsigned long long)m->tokens, m->fallbacks,
-           m->not_better);
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct pipe_gguf_tensor *t = &m->list[i];
-        printf("%s{\"name\":\"%s\",\"type\":\"%s\",\"wanted\":\"%s\",\"rows\":%llu,"
-               "\"columns\":%llu,\"weighted\":%s,\"error\":%.9g,\"rtn\":%.9g}",
-               i ? "," : "", t->name, t->type, t->wanted, (unsigned long long)t->rows,
-               (unsigned long long)t->columns, t->is_weighted ? "true" : "false",
-               t->error, t->rtn);
-    }
-    puts("]}");
-}
-
 /* Types that differ from what was asked for, and for how many matrices of what rows. */
 static void print_fallbacks(const struct pipe_gguf_made *m)
 {
     for (uint32_t i = 0; i < m->count; i++) {
         const struct pipe_gguf_tensor *t = &m->list[i];
-        uint32_t same = 0;
-        bool is_told = false;
-        for (uint32_t k = 0; k < m->count; k++) {
-            const struct pipe_gguf_tensor *u = &m->list[k];
-            if (strcmp(t->type, u->type) != 0 || strcmp(t->wanted, u->wanted) != 0 ||
-                t->columns != u->columns)
-                continue;
-            is_told = is_told || k < i;
-            same++;
-        }
-        if (!is_told && strcmp(t->type, t->wanted) != 0)
+        const uint32_t same = pipe_gguf_fallbacks(m, i);
+        if (same)
             printf("rows of %llu do not divide by 256: %s instead of %s for %u matri%s\n",
                    (unsigned long long)t->columns, t->type, t->wanted, same,
                    same == 1 ? "x" : "ces");
@@ -145,7 +114,7 @@ rt_status cli_quantize_gguf(struct cli *cli)
     } else if (o.write_plan)
         cli_say(cli, "plan of types per tensor: %s", o.write_plan);
     else if (cli_flag(cli, "json"))
-        print_json(out, &made);
+        pipe_gguf_made_json(stdout, out, &made);
     else
         print_made(cli, out, &made);
 

@@ -1,9 +1,6 @@
 /* pipeline/cli/quantize_used.c
  * Options that change nothing are a mistake. */
-#include "pipeline/cli/quantize_used.h"
-
-#include "pipeline/cli/quantize_gguf.h"
-#include "pipeline/run/calibration.h"
+#include "pipeline/cli/quantize_parts.h"
 
 #include <string.h>
 

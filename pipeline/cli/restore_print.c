@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 static double percent(uint32_t part, uint32_t whole)
 {
@@ -77,38 +76,6 @@ fail:
     return st;
 }
 
-/* The arms of one recipe with several seeds: "NAME", "NAME@SEED", ... */
-static rt_status print_seeds(struct restoring *r, const struct restore_result *result,
-                             uint32_t first)
-{
-    rt_status st;
-    struct restore_arm_result arm;
-    double right = 0, share = 0, low = 100, high = 0;
-    uint32_t count = 0;
-    TRY(restore_arm_result_get(r, first, &arm));
-    const char *name = arm.name;
-    const size_t length = strcspn(name, "@");
-    for (uint32_t i = 0; i < result->arms; i++) {
-        TRY(restore_arm_result_get(r, i, &arm));
-        if (strcspn(arm.name, "@") != length || strncmp(arm.name, name, length) != 0)
-            continue;
-        if (i < first) /* said already */
-            return RT_OK;
-        const double one = percent(arm.right, result->problems);
-        low = fmin(low, one);
-        high = fmax(high, one);
-        right += one;
-        share += arm.recovery.share;
-        count++;
-    }
-    if (count > 1)
-        printf("%.*s, %u seeds: mean %.2f %% (%.2f to %.2f), recovered %.2f\n",
-               (int)length, name, count, right / count, low, high, share / count);
-
-fail:
-    return st;
-}
-
 rt_status cli_print_restore(struct restoring *r)
 {
     rt_status st;
@@ -128,48 +95,38 @@ rt_status cli_print_restore(struct restoring *r)
         TRY(restore_arm_result_get(r, i, &arm));
         print_arm(&arm, result.problems);
     }
-    for (uint32_t i = 0; i < result.arms; i++)
-        TRY(print_seeds(r, &result, i));
+    for (uint32_t i = 0; i < result.arms; i++) {
+        bool found;
+        struct restore_seeds s;
+        TRY(restore_seeds_get(r, i, &s, &found));
+        if (found)
+            printf("%.*s, %u seeds: mean %.2f %% (%.2f to %.2f), recovered %.2f\n",
+                   (int)s.length, s.name, s.count, s.right, s.low, s.high, s.recovered);
+    }
 
 fail:
     return st;
 }
 
-struct costs {
-    double rate;
-    struct restore_cost all;
-};
-
-static void print_cost(const struct restore_cost *c, double rate)
+static rt_status print_cost(void *rate, const struct restore_cost *c)
 {
-    const double wall = c->wall_seconds;
+    const double wall = c->wall_seconds, *matmul = rate;
     printf("%-32s %8.1f %8.0f %% %9.3f %9.1f %8.0f %%\n", c->stage, wall,
            wall > 0 ? 100 * c->device_seconds / wall : 0, c->tflop,
            wall > 0 ? 1e3 * c->tflop / wall : 0,
-           wall > 0 ? 100 * c->tflop * 1e12 / wall / rate : 0);
-}
-
-static rt_status take_cost(void *user, const struct restore_cost *cost)
-{
-    struct costs *c = user;
-    c->all.wall_seconds += cost->wall_seconds;
-    c->all.device_seconds += cost->device_seconds;
-    c->all.tflop += cost->tflop;
-    print_cost(cost, c->rate);
+           wall > 0 ? 100 * c->tflop * 1e12 / wall / *matmul : 0);
     return RT_OK;
 }
 
 rt_status cli_print_restore_costs(struct restoring *r)
 {
-    struct costs c = { .all = { .stage = "all" } };
+    double rate;
     printf("\n%-32s %8s %10s %9s %9s %10s\n", "stage", "seconds", "device", "TFLOP",
            "GFLOP/s", "of matmul");
-    const rt_status st = restore_each_cost(r, &c.rate, take_cost, &c);
-    if (st != RT_OK)
-        return st;
-    print_cost(&c.all, c.rate);
-    printf("of matmul: share of %.1f GFLOP/s, this device's 512 x 512 x 512 float "
-           "product\n",
-           c.rate * 1e-9);
-    return RT_OK;
+    const rt_status st = restore_each_cost(r, &rate, print_cost, &rate);
+    if (st == RT_OK)
+        printf("of matmul: share of %.1f GFLOP/s, this device's 512 x 512 x 512 float "
+               "product\n",
+               rate * 1e-9);
+    return st;
 }

@@ -13,5 +13,7 @@ RT_CHECKED rt_status cli_print_restore_costs(struct restoring *r);
 /* The whole chain, as restore and demo run it, with the arms of --recipes, else `usual` or,
  * with --controls, `all`. */
 RT_CHECKED rt_status cli_restore_run(struct cli *cli, const char *usual, const char *all);
+/* train --dry-run: prints what training takes on the device; loads and trains nothing. */
+RT_CHECKED rt_status cli_train_dry(struct cli *cli);
 
 #endif

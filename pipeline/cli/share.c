@@ -3,9 +3,9 @@
 #include "pipeline/cli/cli.h"
 
 #include "runtime/base/file.h"
+#include "runtime/base/json_put.h"
 
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,22 +155,7 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
 
 void cli_print_json_bytes(const char *text, size_t size)
 {
-    json_t *string = json_stringn(text, size); /* null where it is not UTF-8 */
-    if (string) {
-        json_dumpf(string, stdout, JSON_ENCODE_ANY);
-        json_decref(string);
-        return;
-    }
-    putchar('"');
-    for (const char *end = text + size; text < end; text++) {
-        if ((unsigned char)*text >= 128)
-            fputs("\xef\xbf\xbd", stdout);
-        else if ((unsigned char)*text < 32 || *text == '"' || *text == '\\')
-            printf("\\u%04x", (unsigned)*text);
-        else
-            putchar(*text);
-    }
-    putchar('"');
+    rt_json_bytes(stdout, text, size);
 }
 
 void cli_print_json(json_t *value, size_t flags)
@@ -185,13 +170,10 @@ void cli_print_json(json_t *value, size_t flags)
 
 void cli_print_json_number(const char *name, double value)
 {
-    if (isfinite(value))
-        printf(",\"%s\":%.9g", name, value);
-    else
-        printf(",\"%s\":null", name);
+    rt_json_number(stdout, name, value);
 }
 
 void cli_print_json_text(const char *text)
 {
-    cli_print_json_bytes(text, strlen(text));
+    rt_json_text(stdout, text);
 }

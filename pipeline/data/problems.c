@@ -360,6 +360,20 @@ rt_status pipe_problems_write(struct rt_ctx *ctx, const struct pipe_problem_set 
     return RT_OK;
 }
 
+rt_status pipe_problems_save(struct rt_ctx *ctx, const struct pipe_problem_set *set,
+                             const char *path)
+{
+    rt_status st;
+    struct fmt_text text = { 0 };
+    TRY(fmt_text_open(ctx, &text));
+    TRY(pipe_problems_write(ctx, set, text.file));
+    TRY(fmt_text_save(ctx, &text, path));
+
+fail:
+    fmt_text_close(&text);
+    return st;
+}
+
 /* The normal forms of all questions, in order; null without memory. */
 static const char **normal_forms(struct rt_ctx *ctx, const struct pipe_problem_set *set,
                                  struct pipe_pool *pool)

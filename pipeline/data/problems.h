@@ -44,6 +44,10 @@ void pipe_problems_deinit(struct pipe_problem_set *set);
 /* Writes the set back: reading the result gives the same problems and the same hash. */
 RT_CHECKED rt_status pipe_problems_write(struct rt_ctx *ctx,
                                          const struct pipe_problem_set *set, FILE *file);
+/* The same to a file that appears whole or not at all. */
+RT_CHECKED rt_status pipe_problems_save(struct rt_ctx *ctx,
+                                        const struct pipe_problem_set *set,
+                                        const char *path);
 
 /* Sets set->hash: SHA-256 over id, normalised question (text_set.h) and answer of each
  * problem in order. Spacing, letter case and fields beside these do not change it. */

@@ -171,3 +171,25 @@ fail:
     pipe_problems_deinit(out);
     return st;
 }
+
+rt_status pipe_demo_fresh(struct rt_ctx *ctx, const char *folder, uint64_t seed,
+                          uint32_t count, struct pipe_problem_set *out)
+{
+    static const char *const files[] = { "mine.jsonl", "validate.jsonl",
+                                         "measure.jsonl" };
+    rt_status st;
+    struct pipe_problem_set bundled[RT_COUNT(files)] = { 0 };
+    const struct pipe_problem_set *avoid[RT_COUNT(files)];
+    for (size_t i = 0; i < RT_COUNT(files); i++) {
+        char path[700];
+        snprintf(path, sizeof path, "%.600s/%s", folder, files[i]);
+        TRY(pipe_problems_read(ctx, path, &bundled[i]));
+        avoid[i] = &bundled[i];
+    }
+    TRY(pipe_demo_generate(ctx, seed, count, avoid, RT_COUNT(files), out));
+
+fail:
+    for (size_t i = 0; i < RT_COUNT(files); i++)
+        pipe_problems_deinit(&bundled[i]);
+    return st;
+}

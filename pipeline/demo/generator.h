@@ -19,4 +19,10 @@ RT_CHECKED rt_status pipe_demo_generate(struct rt_ctx *ctx, uint64_t seed, uint3
                                         uint32_t avoid_count,
                                         struct pipe_problem_set *out);
 
+/* pipe_demo_generate of problems that none of the splits mine, validate and measure of the
+ * bundled `folder` has, so that they can be mined or measured beside it. */
+RT_CHECKED rt_status pipe_demo_fresh(struct rt_ctx *ctx, const char *folder,
+                                     uint64_t seed, uint32_t count,
+                                     struct pipe_problem_set *out);
+
 #endif

@@ -117,3 +117,18 @@ rt_status pipe_labelled_line(struct rt_ctx *ctx, const struct pipe_labelled *ite
     json_decref(all);
     return *out ? RT_OK : no_memory(ctx);
 }
+
+rt_status pipe_labelled_write(struct rt_ctx *ctx, const struct pipe_labelled_set *set,
+                              FILE *out)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < set->count; i++) {
+        char *line = NULL;
+        TRY(pipe_labelled_line(ctx, &set->items[i], &line));
+        fprintf(out, "%s\n", line);
+        rt_free(line);
+    }
+
+fail:
+    return st;
+}

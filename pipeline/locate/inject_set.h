@@ -6,6 +6,8 @@
 
 #include "pipeline/locate/labelled.h"
 
+#include <stdio.h>
+
 /* Alters solutions without a fault of `from`, one per problem, until there are `want` items or
  * none is left. Solutions are taken in an order drawn from the seed, kinds in turns; a solution
  * that gives no fault of the kind whose turn it is gives one of the next kind that it can. The
@@ -17,5 +19,8 @@ RT_CHECKED rt_status pipe_inject_set(struct rt_ctx *ctx,
 /* One JSON object per item, in the fields of processbench; rt_free. */
 RT_CHECKED rt_status pipe_labelled_line(struct rt_ctx *ctx,
                                         const struct pipe_labelled *item, char **out);
+/* The lines of all items, to `out`. */
+RT_CHECKED rt_status pipe_labelled_write(struct rt_ctx *ctx,
+                                         const struct pipe_labelled_set *set, FILE *out);
 
 #endif

@@ -100,13 +100,25 @@ RT_CHECKED rt_status restore_result_get(struct restoring *r, struct restore_resu
 RT_CHECKED rt_status restore_arm_result_get(struct restoring *r, uint32_t arm,
                                             struct restore_arm_result *out);
 
+/* The arms of one recipe with several seeds: "NAME", "NAME@SEED", ... */
+struct restore_seeds {
+    const char *name; /* of the first, of which `length` bytes are the recipe's */
+    uint32_t length, count;
+    double right, low, high; /* right answers, per cent: mean, least, most */
+    double recovered;        /* mean of recovery.share */
+};
+/* *found: arm `first` is the first of its recipe, which has several. */
+RT_CHECKED rt_status restore_seeds_get(struct restoring *r, uint32_t first,
+                                       struct restore_seeds *out, bool *found);
+
 /* What one stage took. */
 struct restore_cost {
     const char *stage; /* borrowed during the call */
     double wall_seconds, device_seconds, tflop;
 };
 typedef rt_status restore_cost_fn(void *user, const struct restore_cost *cost);
-/* Every stage of the campaign, in the order in which they began. *matmul_rate: FLOP/s of
+/* Every stage of the campaign, in the order in which they began, then their sum, "all".
+ * *matmul_rate: FLOP/s of
  * this device's own product of 512 x 512 x 512 floats, measured now. */
 RT_CHECKED rt_status restore_each_cost(struct restoring *r, double *matmul_rate,
                                        restore_cost_fn *fn, void *user);

@@ -68,22 +68,29 @@ fail:
 struct giving {
     restore_cost_fn *fn;
     void *user;
+    struct restore_cost all;
 };
 
 static rt_status give_stage(void *user, const struct store_cost *cost)
 {
-    const struct giving *g = user;
+    struct giving *g = user;
     const struct restore_cost c = { cost->stage, cost->wall_seconds, cost->device_seconds,
                                     cost->tflop };
+    g->all.wall_seconds += c.wall_seconds;
+    g->all.device_seconds += c.device_seconds;
+    g->all.tflop += c.tflop;
     return g->fn(g->user, &c);
 }
 
 rt_status restore_each_cost(struct restoring *r, double *matmul_rate, restore_cost_fn *fn,
                             void *user)
 {
-    struct giving giving = { fn, user };
-    const rt_status st = peak_rate(r->session->dev, matmul_rate);
-    return st == RT_OK ? store_each_cost(r->session->store, r->session->campaign_id,
-                                         give_stage, &giving)
-                       : st;
+    rt_status st;
+    struct giving giving = { fn, user, { .stage = "all" } };
+    TRY(peak_rate(r->session->dev, matmul_rate));
+    TRY(store_each_cost(r->session->store, r->session->campaign_id, give_stage, &giving));
+    TRY(fn(user, &giving.all));
+
+fail:
+    return st;
 }

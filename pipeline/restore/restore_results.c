@@ -3,6 +3,7 @@
 #include "pipeline/restore/restore_impl.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 static rt_status no_memory(struct restoring *r)
@@ -151,5 +152,37 @@ fail:
     rt_free(f);
     rt_free(q);
     rt_free(a);
+    return st;
+}
+
+rt_status restore_seeds_get(struct restoring *r, uint32_t first,
+                            struct restore_seeds *out, bool *found)
+{
+    rt_status st;
+    struct restore_arm_result arm;
+    const uint32_t problems = r->f.count;
+    *found = false;
+    TRY(restore_arm_result_get(r, first, &arm));
+    *out = (struct restore_seeds){ .name = arm.name, .low = 100 };
+    out->length = (uint32_t)strcspn(arm.name, "@");
+    for (uint32_t i = 0; i < r->arm_count; i++) {
+        TRY(restore_arm_result_get(r, i, &arm));
+        if (strcspn(arm.name, "@") != out->length ||
+            strncmp(arm.name, out->name, out->length) != 0)
+            continue;
+        if (i < first) /* counted already */
+            return RT_OK;
+        const double one = problems ? 100.0 * arm.right / problems : 0;
+        out->low = fmin(out->low, one);
+        out->high = fmax(out->high, one);
+        out->right += one;
+        out->recovered += arm.recovery.share;
+        out->count++;
+    }
+    out->right /= out->count;
+    out->recovered /= out->count;
+    *found = out->count > 1;
+
+fail:
     return st;
 }

@@ -41,6 +41,22 @@ static rt_status check_options(struct rt_ctx *ctx,
     return RT_OK;
 }
 
+static void list_parts(struct pipe_train_cost *c)
+{
+    const struct train_size *s = &c->size;
+    const struct pipe_train_part parts[PIPE_TRAIN_PARTS] = {
+        { "weights", "the frozen model", s->weights },
+        { "teacher", "the full model, and its activations", s->teacher },
+        { "adapter", "parameters, and copies that kernels read", s->adapter },
+        { "optimizer", "gradient and two moments", s->optimizer },
+        { "kept", "the input of every layer", s->kept },
+        { "activations", "of one layer and the loss, both ways", s->activations },
+        { "decoded", "one weight and the head, as floats", s->decoded },
+        { "logits", "of one chunk of target tokens", s->logits },
+    };
+    memcpy(c->parts, parts, sizeof parts);
+}
+
 rt_status pipe_train_cost(struct rt_device *dev, const struct pipe_train_cost_options *o,
                           struct pipe_train_cost *out)
 {
@@ -62,9 +78,21 @@ rt_status pipe_train_cost(struct rt_device *dev, const struct pipe_train_cost_op
         .teacher = kl ? &teacher : NULL,
     };
     train_size_of(&model, rt_device_plan(dev), &shape, &out->size);
+    list_parts(out);
     out->sum = train_size_sum(&out->size);
     out->device = rt_device_memory_left(dev);
 
 fail:
     return st;
+}
+
+void pipe_train_cost_json(FILE *out, const struct pipe_train_cost *c)
+{
+    fputs("{\"bytes\":{", out);
+    for (int i = 0; i < PIPE_TRAIN_PARTS; i++)
+        fprintf(out, "%s\"%s\":%llu", i ? "," : "", c->parts[i].name,
+                (unsigned long long)c->parts[i].bytes);
+    fprintf(out, "},\"sum\":%llu,\"device_free\":%llu,\"chunk\":%u,\"fits\":%s}\n",
+            (unsigned long long)c->sum, (unsigned long long)c->device, c->size.chunk,
+            c->sum <= c->device ? "true" : "false");
 }

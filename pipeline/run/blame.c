@@ -4,6 +4,7 @@
 
 #include "pipeline/run/kl.h"
 #include "pipeline/run/work.h"
+#include "runtime/base/json_put.h"
 #include "runtime/model/model_layout.h"
 #include "store/queries.h"
 
@@ -427,4 +428,29 @@ void pipe_blame_deinit(struct pipe_blame *blame)
 {
     rt_free(blame->parts);
     *blame = (struct pipe_blame){ .count = 0 };
+}
+
+double pipe_blame_share(const struct pipe_blame *b, const struct pipe_blame_part *p)
+{
+    return b->kl > 0 ? p->gain / b->kl : NAN;
+}
+
+void pipe_blame_json(FILE *out, const struct pipe_blame *b)
+{
+    fprintf(out, "{\"tokens\":%llu", (unsigned long long)b->tokens);
+    rt_json_number(out, "kl", b->kl);
+    rt_json_number(out, "kl_error", b->kl_error);
+    fputs(",\"parts\":[", out);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct pipe_blame_part *p = &b->parts[i];
+        fprintf(out, "%s{\"level\":\"%s\"", i ? "," : "",
+                pipe_blame_level_name(p->level));
+        rt_json_member(out, "name", p->name);
+        rt_json_number(out, "kl", p->kl);
+        rt_json_number(out, "gain", p->gain);
+        rt_json_number(out, "gain_error", p->gain_error);
+        rt_json_number(out, "share", pipe_blame_share(b, p));
+        fputc('}', out);
+    }
+    fputs("]}\n", out);
 }

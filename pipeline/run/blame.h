@@ -11,6 +11,8 @@
 
 #include "pipeline/run/calibration.h"
 
+#include <stdio.h>
+
 enum pipe_blame_level {
     PIPE_BLAME_ALL,  /* every projection: what stays is embedding, head and norms */
     PIPE_BLAME_KIND, /* what reads one input (q, k, v; o; gate, up; down), in all layers */
@@ -51,5 +53,12 @@ RT_CHECKED rt_status pipe_blame_measure(struct pipe_session *session,
                                         struct pipe_blame *out);
 void pipe_blame_deinit(struct pipe_blame *blame);
 const char *pipe_blame_level_name(enum pipe_blame_level level);
+
+/* The share of the damage that a part explains: its gain per KL of the quantized model. NaN:
+ * nothing was lost. */
+double pipe_blame_share(const struct pipe_blame *blame,
+                        const struct pipe_blame_part *part);
+/* Damage and parts as a JSON object in one line; numbers that are not known are null. */
+void pipe_blame_json(FILE *out, const struct pipe_blame *blame);
 
 #endif

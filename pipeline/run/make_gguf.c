@@ -164,6 +164,24 @@ fail:
     return st;
 }
 
+uint32_t pipe_gguf_fallbacks(const struct pipe_gguf_made *m, uint32_t i)
+{
+    const struct pipe_gguf_tensor *t = &m->list[i];
+    uint32_t same = 0;
+    if (strcmp(t->type, t->wanted) == 0)
+        return 0;
+    for (uint32_t k = 0; k < m->count; k++) {
+        const struct pipe_gguf_tensor *u = &m->list[k];
+        if (strcmp(t->type, u->type) != 0 || strcmp(t->wanted, u->wanted) != 0 ||
+            t->columns != u->columns)
+            continue;
+        if (k < i)
+            return 0;
+        same++;
+    }
+    return same;
+}
+
 void pipe_gguf_made_deinit(struct pipe_gguf_made *made)
 {
     rt_free(made->list);

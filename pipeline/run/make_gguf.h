@@ -42,11 +42,14 @@ RT_CHECKED rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_ho
                                         const struct pipe_gguf_options *options,
                                         struct pipe_gguf_made *made);
 /* The same with the inputs of matrices seen on calibration text, as
- * pipe_quantize_calibrated. */
+ * pipe_quantize_on. */
 RT_CHECKED rt_status pipe_quantize_gguf_calibrated(
     struct pipe_session *session, const char *model, const char *out,
     const struct pipe_gguf_options *options,
     const struct pipe_calibration_options *calibration, struct pipe_gguf_made *made);
+/* How many tensors share type, wanted type and columns with tensor i, itself included, where
+ * its type is not the wanted one and it is the first of them; else 0. */
+uint32_t pipe_gguf_fallbacks(const struct pipe_gguf_made *made, uint32_t i);
 void pipe_gguf_made_deinit(struct pipe_gguf_made *made);
 
 #endif

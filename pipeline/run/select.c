@@ -28,6 +28,16 @@ struct selecting {
     double *sums[PIPE_CANDIDATES_MAX]; /* KL of each held-out sequence */
 };
 
+bool pipe_select_of_method(const char *method, struct pipe_select_options *open)
+{
+    const bool gptq = strcmp(method, "gptq") == 0;
+    const bool grid = gptq || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
+    open->search = open->search && grid;
+    open->order = open->order && gptq;
+    open->damping = open->damping && gptq;
+    return open->search || open->order || open->damping;
+}
+
 /* ---- what is held out ---- */
 
 static rt_status split(struct selecting *s, const struct pipe_select_options *o)

@@ -36,6 +36,9 @@ struct pipe_selected {
     uint32_t held_out, used; /* sequences that were held out, that calibrate */
 };
 
+/* Keeps in `open` what quantizers of this name have of it. False: nothing is left. */
+bool pipe_select_of_method(const char *method, struct pipe_select_options *open);
+
 /* The full model on the device and the text that it is seen on. */
 struct pipe_select_from {
     struct rt_model *full; /* borrowed, as all */

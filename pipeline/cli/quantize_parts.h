@@ -1,0 +1,72 @@
+/* pipeline/cli/quantize_parts.h
+ * The parts of the command quantize, which has three ways of work: a folder, a GGUF file
+ * (--method gguf), a comparison that writes nothing (--compare). */
+#ifndef PIPELINE_CLI_QUANTIZE_PARTS_H
+#define PIPELINE_CLI_QUANTIZE_PARTS_H
+
+#include "pipeline/cli/cli_session.h"
+#include "pipeline/run/quantize_calibrated.h"
+
+/* RT_ERR_USAGE: an option is given that changes nothing in the way that is asked for. */
+RT_CHECKED rt_status cli_quantize_used(struct cli *cli);
+
+/* ---- choices with calibration text: rows of the command's table of options ---- */
+
+/* clang-format off */
+#define CLI_PLAN_OPTIONS \
+    { "plan", "FILE", \
+      "widths of single matrices: lines TENSOR TYPE, with * ? [a-z] in TENSOR and int2, " \
+      "int3, int4 or int8 as TYPE; the rest gets --bits. gguf: as --write-plan writes it" }, \
+    { "budget", "BITS", \
+      "per weight, scales included: widths by how much the model suffers on --calib, " \
+      "written as the plan OUT.plan" }, \
+    { "sensitivity", "NAME", \
+      "of --budget: estimate (default: measured at 2 bits, then by the error of layers) " \
+      "or all (measured at every width)" }
+/* clang-format on */
+#define CLI_SELECT_OPTIONS                                                               \
+    { "select", "kl|none",                                                               \
+      "candidates beside each other, the nearest to the full model on text held out of " \
+      "--calib is kept (kl, the default with --calib), or one as the options say" },     \
+    {                                                                                    \
+        "select-text", "T", "text to choose by; then all of --calib calibrates"          \
+    }
+
+/* RT_ERR_USAGE where --select or --budget do not fit the other options, or --select leaves
+ * nothing to choose. */
+RT_CHECKED rt_status cli_select_check(struct cli *cli, const char *method);
+RT_CHECKED rt_status cli_budget_check(struct cli *cli, const char *method);
+/* Reads --calib and its kin, --select and --budget. */
+RT_CHECKED rt_status cli_calibrated_read(struct cli *cli, const char *method,
+                                         const char *model, const char *out,
+                                         struct pipe_calibrated_options *options);
+/* pipe_quantize_calibrated; prints the tables of its choices, unless --json is given. */
+RT_CHECKED rt_status cli_quantize_calibrated(
+    struct cli *cli, struct pipe_session *session,
+    const struct pipe_calibrated_options *options, struct pipe_quantize_options *quantize,
+    struct pipe_selected *selected, struct pipe_quantized *result);
+
+/* ---- GGUF files ---- */
+
+/* Whether --method is gguf. */
+bool cli_quantize_is_gguf(const struct cli *cli);
+RT_CHECKED rt_status cli_quantize_gguf(struct cli *cli);
+
+/* ---- comparing ---- */
+
+#define CLI_COMPARE_OPTIONS                                                             \
+    { "compare", "A,B,...",                                                             \
+      "write nothing: folders or GGUF files beside --model on --text" },                \
+        { "text", "T", "of --compare: text (.txt), or problems with solutions" },       \
+        { "context", "N",                                                               \
+          "of --compare: tokens of a window of a text (default 512, or what the model " \
+          "has)" },                                                                     \
+    {                                                                                   \
+        "stride", "N",                                                                  \
+            "of --compare: tokens between windows (default: half of the context)"       \
+    }
+
+/* Prints the table, or JSON. */
+RT_CHECKED rt_status cli_quantize_compare(struct cli *cli);
+
+#endif

@@ -1,0 +1,110 @@
+/* pipeline/run/eval_spec.c
+ * Variants, shards, times and formats as text. */
+#include "pipeline/run/eval_spec.h"
+
+#include "runtime/base/file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const roles[] = { "full", "quant", "restored", "control" };
+enum { FIRST_ADAPTED = 2, SHARDS_MAX = 100000 };
+
+static rt_status check_role(struct rt_ctx *ctx, const struct pipe_variant_spec *v)
+{
+    const bool adapted = v->adapter[0] != '\0';
+    for (size_t i = adapted ? FIRST_ADAPTED : 0; i < RT_COUNT(roles); i++)
+        if (strcmp(v->role, roles[i]) == 0)
+            return RT_OK;
+    return rt_fail(ctx, RT_ERR_USAGE, "--role %.40s: %srestored or control is needed%s",
+                   v->role, adapted ? "" : "full, quant, ",
+                   adapted ? " with --adapter" : "");
+}
+
+/* The first `length` bytes of `folder`. */
+static rt_status make(struct rt_ctx *ctx, const char *role, const char *folder,
+                      size_t length, const char *adapter, struct pipe_variant_spec *out)
+{
+    const char *usual = adapter ? "restored" : "full";
+    snprintf(out->role, sizeof out->role, "%s", role[0] ? role : usual);
+    snprintf(out->folder, sizeof out->folder, "%.*s", (int)length, folder);
+    snprintf(out->adapter, sizeof out->adapter, "%s", adapter ? adapter : "");
+    return check_role(ctx, out);
+}
+
+rt_status pipe_variant_spec_make(struct rt_ctx *ctx, const char *role, const char *folder,
+                                 const char *adapter, struct pipe_variant_spec *out)
+{
+    return make(ctx, role, folder, strlen(folder), adapter, out);
+}
+
+rt_status pipe_variant_spec_parse(struct rt_ctx *ctx, const char *text,
+                                  struct pipe_variant_spec *out)
+{
+    char role[16] = "";
+    const char *equals = strchr(text, '=');
+    const size_t length = equals ? (size_t)(equals - text) : 0;
+    /* A folder may have '=' or '+' in its name: then it is there. */
+    if (equals && length < sizeof role && !fmt_exists(text)) {
+        memcpy(role, text, length);
+        role[length] = '\0';
+        text = equals + 1;
+    }
+    const char *plus = fmt_exists(text) ? NULL : strrchr(text, '+');
+    return make(ctx, role, text, plus ? (size_t)(plus - text) : strlen(text),
+                plus ? plus + 1 : NULL, out);
+}
+
+rt_status pipe_shard_parse(struct rt_ctx *ctx, const char *text, struct pipe_wanted *out)
+{
+    char *slash = NULL, *end = NULL;
+    const long m = strtol(text, &slash, 10);
+    const long n = *slash == '/' ? strtol(slash + 1, &end, 10) : 0;
+    if (n < 1 || n > SHARDS_MAX || m < 1 || m > n || *end)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "--shard %.20s: m/n is needed, as in 2/4 for the second quarter",
+                       text);
+    out->shard = (uint32_t)m;
+    out->shards = (uint32_t)n;
+    return RT_OK;
+}
+
+bool pipe_seconds_parse(const char *text, double *out)
+{
+    *out = 0;
+    for (bool first = true; *text || first; first = false) {
+        char *end;
+        const double value = strtod(text, &end);
+        if (end == text || !(value >= 0) || !isfinite(value))
+            return false;
+        const double unit = *end == 'h' ? 3600 : *end == 'm' ? 60 : 1;
+        if (*end && !strchr("hms", *end))
+            return false;
+        *out += value * unit;
+        text = end + (*end != '\0');
+    }
+    return true;
+}
+
+const struct pipe_prompt_format *pipe_format_usual(const char *bench)
+{
+    const struct pipe_prompt_format *usual =
+        fmt_exists(bench) ? NULL : pipe_prompt_format_for(bench, strcspn(bench, ":[@"));
+    return usual ? usual : pipe_prompt_format_find("demo");
+}
+
+rt_status pipe_format_named(struct rt_ctx *ctx, const char *name,
+                            const struct pipe_prompt_format **out)
+{
+    char names[160] = "";
+    *out = pipe_prompt_format_find(name);
+    if (!name || *out)
+        return RT_OK;
+    for (uint32_t i = 0; pipe_prompt_format_at(i); i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                 i ? ", " : "", pipe_prompt_format_at(i)->name);
+    return rt_fail(ctx, RT_ERR_USAGE, "there is no format '%.40s'; there are %s", name,
+                   names);
+}

@@ -1,0 +1,114 @@
+/* pipeline/run/quantize_calibrated.c
+ * From calibration text to a folder and the row that says how it was made. */
+#include "pipeline/run/quantize_calibrated.h"
+
+#include "pipeline/run/made.h"
+#include "runtime/model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *o)
+{
+    return o->choose ? 1u + o->open.search + o->open.order + o->open.damping : 1;
+}
+
+/* Makes the plan of the budget, if there is one, and writes it beside the folder. */
+static rt_status plan_widths(struct pipe_session *session,
+                             const struct pipe_calibrated_options *o,
+                             const struct pipe_select_from *from,
+                             const struct pipe_calibrated_calls *calls,
+                             struct pipe_quantize_options *quantize,
+                             struct pipe_budget *budget)
+{
+    rt_status st;
+    char comment[200], path[4200];
+    size_t length = strlen(o->out);
+    if (!(o->budget > 0))
+        return RT_OK;
+    while (length > 1 && o->out[length - 1] == '/')
+        length--;
+    TRY(pipe_budget_make(session, from, o->out, quantize, o->budget, o->budget_is_all,
+                         budget));
+    snprintf(path, sizeof path, "%.*s.plan", (int)length, o->out);
+    snprintf(comment, sizeof comment,
+             "%.3f bits per weight of a budget of %g, scales included\nsum of KL of "
+             "groups quantized alone: %.6f on %llu tokens",
+             budget->bits, o->budget, budget->kl, (unsigned long long)budget->tokens);
+    TRY(quant_plan_write(session->ctx, path, &budget->plan, comment));
+    quantize->plan = &budget->plan;
+    if (calls->budget)
+        calls->budget(calls->user, budget, path);
+
+fail:
+    return st;
+}
+
+static rt_status load_full(struct pipe_session *session,
+                           const struct pipe_calibrated_options *o, bool true_sequential,
+                           struct rt_model **full)
+{
+    const bool whole = o->choose || o->budget > 0 ||
+                       pipe_calibration_kind_of(o->read.from) == PIPE_CALIBRATION_SELF;
+    if (true_sequential && whole)
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "--true-sequential holds one layer at a time: it needs --select "
+                       "none, no --budget, and text or stored answers as --calib");
+    return whole ? pipe_model_load(session, o->model, full)
+                 : pipe_model_load_streamed(session, o->model, full);
+}
+
+rt_status pipe_quantize_calibrated(struct pipe_session *session,
+                                   const struct pipe_calibrated_options *o,
+                                   const struct pipe_calibrated_calls *calls,
+                                   struct pipe_quantize_options *quantize,
+                                   struct pipe_selected *selected,
+                                   struct pipe_quantized *result)
+{
+    rt_status st;
+    char hash[65];
+    struct rt_model *full = NULL;
+    struct pipe_calibration c = { 0 };
+    struct pipe_budget budget = { .count = 0 };
+    const struct quant_plan *plan = quantize->plan;
+    const uint64_t started = rt_time_ns();
+    bool choose = o->choose;
+    *selected = (struct pipe_selected){ 0 };
+    TRY(load_full(session, o, quantize->true_sequential, &full));
+    TRY(pipe_calibration_read(session, &o->read, full, &c));
+    const struct pipe_select_from from = { full, o->model, &c, &o->read };
+    TRY(plan_widths(session, o, &from, calls, quantize, &budget));
+    if (choose && !o->open.text && c.sequences.count < 2 && !o->choice_asked) {
+        pipe_say(session->host,
+                 "the calibration text is one sequence, nothing is held out: one "
+                 "candidate is made, as the options say");
+        choose = false;
+    }
+    if (choose) {
+        TRY(pipe_quantize_select(session, &from, o->out, quantize, &o->open, selected,
+                                 result));
+        *quantize = selected->list[selected->chosen].options;
+        if (calls->selected)
+            calls->selected(calls->user, selected);
+    } else {
+        TRY(pipe_quantize_on(session, full, c.sequences.list, c.sequences.count, o->model,
+                             o->out, quantize, result));
+    }
+    snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
+    rt_model_destroy(&full); /* makes room for the folder */
+    const struct pipe_made made = { .full_hash = hash,
+                                    .out = o->out,
+                                    .options = quantize,
+                                    .calibration = &c,
+                                    .selected = selected,
+                                    .quantized = result,
+                                    .seconds = (double)(rt_time_ns() - started) / 1e9 };
+    TRY(pipe_made_save(session, &made));
+
+fail:
+    quantize->plan = plan;
+    pipe_budget_deinit(&budget);
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&full);
+    return st;
+}

@@ -1,0 +1,98 @@
+/* pipeline/run/quantize_json.c
+ * Results of quantizing for other programs. */
+#include "pipeline/run/quantize_json.h"
+
+#include "runtime/base/json_put.h"
+
+static void put_selected(FILE *out, const struct pipe_selected *s)
+{
+    if (s->count == 0)
+        return;
+    fprintf(out, ",\"select\":{\"held_out\":%u,\"calibrate\":%u", s->held_out, s->used);
+    rt_json_count(out, "tokens", s->tokens);
+    rt_json_count(out, "chosen", s->chosen);
+    fputs(",\"candidates\":[", out);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct pipe_candidate *c = &s->list[i];
+        fprintf(out, "%s{\"name\":\"%s\"", i ? "," : "", c->name);
+        rt_json_number(out, "kl", c->kl);
+        rt_json_number(out, "kl_error", c->kl_error);
+        rt_json_number(out, "behind", c->behind);
+        rt_json_number(out, "behind_error", c->behind_error);
+        rt_json_number(out, "same_top", c->same_top);
+        rt_json_number(out, "objective", c->objective);
+        rt_json_number(out, "seconds", c->seconds);
+        fputc('}', out);
+    }
+    fputs("]}", out);
+}
+
+static void put_fared(FILE *out, const struct pipe_quantized *q)
+{
+    if (q->list_count == 0)
+        return;
+    rt_json_count(out, "tokens", q->tokens);
+    fprintf(out,
+            ",\"objective\":%.9g,\"objective_rtn\":%.9g,\"not_better\":%u,"
+            "\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,\"method\":%.3f},\"list\":[",
+            q->objective, q->objective_rtn, q->not_better, q->forward, q->sums,
+            q->method);
+    for (uint32_t i = 0; i < q->list_count; i++)
+        fprintf(out, "%s{\"name\":\"%s\",\"objective\":%.9g,\"rtn\":%.9g}", i ? "," : "",
+                q->list[i].name, q->list[i].objective, q->list[i].rtn);
+    fputc(']', out);
+}
+
+void pipe_quantized_json(FILE *out, const char *path, const struct pipe_quantized *q,
+                         const struct pipe_selected *selected)
+{
+    fputs("{\"out\":", out);
+    rt_json_text(out, path);
+    rt_json_count(out, "matrices", q->matrices);
+    rt_json_count(out, "weights", q->weights);
+    fprintf(out, ",\"bits_per_weight\":%.6g,\"halved\":%u", q->bits_per_weight,
+            q->halved);
+    put_fared(out, q);
+    put_selected(out, selected);
+    fputs("}\n", out);
+}
+
+void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_made *m)
+{
+    fputs("{\"out\":", out);
+    rt_json_text(out, path);
+    rt_json_count(out, "bytes", m->bytes);
+    rt_json_count(out, "matrices", m->count);
+    rt_json_count(out, "weights", m->weights);
+    fprintf(out, ",\"bits_per_weight\":%.6g", m->bits_per_weight);
+    rt_json_count(out, "tokens", m->tokens);
+    fprintf(out, ",\"fallbacks\":%u,\"not_better\":%u,\"list\":[", m->fallbacks,
+            m->not_better);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        fprintf(out, "%s{\"name\":\"%s\",\"type\":\"%s\",\"wanted\":\"%s\"", i ? "," : "",
+                t->name, t->type, t->wanted);
+        rt_json_count(out, "rows", t->rows);
+        rt_json_count(out, "columns", t->columns);
+        fprintf(out, ",\"weighted\":%s,\"error\":%.9g,\"rtn\":%.9g}",
+                t->is_weighted ? "true" : "false", t->error, t->rtn);
+    }
+    fputs("]}\n", out);
+}
+
+void pipe_quantize_cost_json(FILE *out, const struct pipe_quantize_cost *c,
+                             uint32_t candidates)
+{
+    fprintf(out, "{\"source_bytes\":%llu", (unsigned long long)c->source_bytes);
+    rt_json_count(out, "bytes", c->out_bytes);
+    fprintf(out, ",\"bits_per_weight\":%.6g,\"bits_of_all\":%.6g", c->bits, c->bits_all);
+    rt_json_count(out, "host_bytes", c->host_bytes);
+    rt_json_count(out, "device_bytes", c->device_bytes);
+    rt_json_count(out, "device_free", c->device_has);
+    rt_json_count(out, "tokens", c->tokens);
+    fprintf(out, ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f}",
+            c->forward, c->sums, c->method);
+    rt_json_count(out, "candidates", candidates);
+    rt_json_count(out, "compared_bytes", candidates > 1 ? c->compared_bytes : 0);
+    fputs("}\n", out);
+}
