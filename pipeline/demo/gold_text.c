@@ -148,7 +148,7 @@ rt_status pipe_gold_of_text(struct rt_ctx *ctx, const struct pipe_dialect *diale
     }
     TRY(pipe_locate_gold(ctx, problem, lines, &fault));
     *step = misnamed >= 0 && (fault.step < 0 || misnamed < fault.step) ? misnamed
-                                                                      : fault.step;
+                                                                       : fault.step;
 
 fail:
     rt_free(lines);

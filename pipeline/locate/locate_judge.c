@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCATORS = 8 };
+enum { LOCATORS = 9 };
 
 /* `more`: only where it was asked. */
 static const struct {
@@ -16,6 +16,7 @@ static const struct {
     uint32_t more;
 } locators[LOCATORS] = { { "check", 0 },
                          { "mend", 0 },
+                         { "contrast", 0 },
                          { "rollout", 0 },
                          { "twin", 0 },
                          { "handover", PIPE_LOCATE_HANDOVER },
@@ -25,9 +26,9 @@ static const struct {
 
 static int32_t named(const struct locate_search *s, int locator)
 {
-    const int32_t steps[LOCATORS] = { s->check.step, s->mended.step, s->rollout.step,
-                                      s->twin,       s->handover,    s->twin_back,
-                                      s->substitute, s->verdict.step };
+    const int32_t steps[LOCATORS] = { s->check.step,   s->mended.step, s->contrast.step,
+                                      s->rollout.step, s->twin,        s->handover,
+                                      s->twin_back,    s->substitute,  s->verdict.step };
     return steps[locator];
 }
 
@@ -39,10 +40,15 @@ static uint64_t tokens_of(const struct locating *l, int locator)
     for (uint32_t i = 0; i < l->count; i++) {
         const struct locate_search *s = &l->list[i];
         const struct locate_search *b = l->back ? &l->back->list[i] : NULL;
-        const uint64_t tokens[LOCATORS] = {
-            0, 0, s->tokens, s->n, b ? b->tokens : 0, b ? b->n : 0, s->substitute_tokens,
-            0
-        };
+        const uint64_t tokens[LOCATORS] = { 0,
+                                            0,
+                                            0,
+                                            s->tokens,
+                                            s->n,
+                                            b ? b->tokens : 0,
+                                            b ? b->n : 0,
+                                            s->substitute_tokens,
+                                            0 };
         sum += tokens[locator];
     }
     return sum;

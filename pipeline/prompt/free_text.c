@@ -5,7 +5,8 @@
 #include "pipeline/prompt/locate_check.h"
 #include "pipeline/prompt/step_split.h"
 
-static rt_status gold_of_paragraphs(struct rt_ctx *ctx, const struct pipe_problem *problem,
+static rt_status gold_of_paragraphs(struct rt_ctx *ctx,
+                                    const struct pipe_problem *problem,
                                     const char *output, int32_t *step)
 {
     return pipe_gold_of_text(ctx, &pipe_dialect_paragraphs, problem, output, step);
