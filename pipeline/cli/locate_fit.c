@@ -1,6 +1,6 @@
 /* pipeline/cli/locate_fit.c
- * locate --fit: the weights of the verdict, and whether they hold on sets that they were not
- * fitted on. */
+ * locate --fit: the weights of the verdict, and whether they hold on generators that they were
+ * not fitted on. */
 #include "pipeline/cli/locate_score.h"
 
 #include "pipeline/locate/judge.h"
@@ -56,12 +56,16 @@ static rt_status cross_validate(struct cli *cli, const struct pipe_cases *cases,
                                 const struct sets *sets, const double *all)
 {
     rt_status st = RT_OK;
+    bool others = false; /* more than one generator */
+    double weights[PIPE_SIGNS];
+    memcpy(weights, all, sizeof weights);
+    for (uint32_t s = 1; s < sets->count; s++)
+        others |= !pipe_same_generator(sets->names[s], sets->names[0]);
     fprintf(stderr, "%-28s %-8s %6s %6s %6s   precision               recall\n", "set",
             "locator", "faults", "named", "right");
     for (uint32_t s = 0; s < sets->count; s++) {
-        double weights[PIPE_SIGNS];
-        memcpy(weights, all, sizeof weights);
-        if (sets->count > 1)
+        const bool known = s && pipe_same_generator(sets->names[s], sets->names[s - 1]);
+        if (others && !known)
             TRY(pipe_weights_fit(&cli->ctx, cases, sets->names[s], weights));
         for (int locator = 0; locator <= PIPE_SAID; locator++)
             print_row(cases, sets->names[s], locator, weights);

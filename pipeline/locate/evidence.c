@@ -63,8 +63,12 @@ static void signs_of_contrast(const struct pipe_contrasted *c, uint32_t k, doubl
 {
     if (!c || c->step < 0)
         return;
+    const enum pipe_sign named = c->end ? PIPE_SIGN_contrast_end
+                                 : c->of[k] == PIPE_CONTRAST_OWNER
+                                     ? PIPE_SIGN_contrast_owner
+                                     : PIPE_SIGN_contrast_new;
     if (c->step == (int32_t)k)
-        signs[c->end ? PIPE_SIGN_contrast_end : PIPE_SIGN_contrast_new] = 1;
+        signs[named] = 1;
     signs[PIPE_SIGN_contrast_same] = c->of[k] == PIPE_CONTRAST_SAME;
     signs[PIPE_SIGN_contrast_passed] = c->step < (int32_t)k;
 }

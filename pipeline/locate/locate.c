@@ -172,8 +172,9 @@ static rt_status contrast(struct locating *l, struct locate_search *s)
     for (uint32_t k = 0; k < s->step_count; k++)
         if (s->known[k].text && s->known[k].text_right)
             right[count++] = (struct pipe_right_text){ s->known[k].text, k };
-    const rt_status st = pipe_contrast(l->session->ctx, s->text, s->steps, s->step_count,
-                                       right, count, &s->contrast);
+    const rt_status st =
+        pipe_contrast(l->session->ctx, l->bench->set.items[s->problem].question, s->text,
+                      s->steps, s->step_count, right, count, &s->contrast);
     rt_free(right);
     return st;
 }
@@ -214,12 +215,19 @@ rt_status locate_verdicts(struct locating *l)
 
 static rt_status judge_gold(struct locating *l, struct locate_search *s)
 {
+    rt_status st;
+    int32_t own;
     const struct pipe_dialect *dialect = l->session->format->dialect;
+    const struct pipe_problem *problem = &l->bench->set.items[s->problem];
     s->truth = -1;
-    return dialect->gold
-               ? dialect->gold(l->session->ctx, &l->bench->set.items[s->problem], s->text,
-                               &s->truth)
-               : RT_OK;
+    if (!dialect->gold)
+        return RT_OK;
+    TRY(dialect->gold(l->session->ctx, problem, s->text, &s->truth));
+    TRY(dialect->gold(l->session->ctx, problem, s->known[0].text, &own));
+    s->shared = own >= 0;
+
+fail:
+    return st;
 }
 
 static bool is_lost(const struct pipe_answers *f, const struct pipe_answers *q,

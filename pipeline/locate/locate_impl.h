@@ -32,6 +32,7 @@ struct locate_search {
     uint32_t n;
     char gen[STORE_ID]; /* row of the answer; empty: an injected one, not in the store */
     int32_t truth;      /* step of the judge, never part of the verdict; -1: not known */
+    bool shared;        /* the judge finds a fault in full's own right answer too */
     struct pipe_step *steps; /* owned, with token ranges */
     uint32_t step_count;
     struct locate_known *known; /* owned, step_count + 1 */

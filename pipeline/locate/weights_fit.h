@@ -41,6 +41,10 @@ struct pipe_cases {
     uint32_t count;
     struct pipe_pool pool;
 };
+/* Behind the name of a set: cases whose judge finds a fault in full's own right answer too.
+ * What full does itself, no comparison with full can show, so nothing is fitted on them. */
+#define PIPE_SET_SHARED "/shared"
+
 const char *pipe_said_name(int locator);
 
 /* The line of a testimony, without a line end; rt_free. */
