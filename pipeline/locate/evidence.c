@@ -69,7 +69,7 @@ static void signs_of_contrast(const struct pipe_contrasted *c, uint32_t k, doubl
                                      : PIPE_SIGN_contrast_new;
     if (c->step == (int32_t)k)
         signs[named] = 1;
-    signs[PIPE_SIGN_contrast_same] = c->of[k] == PIPE_CONTRAST_SAME;
+    signs[PIPE_SIGN_contrast_before] = c->step > (int32_t)k;
     signs[PIPE_SIGN_contrast_passed] = c->step < (int32_t)k;
 }
 
