@@ -258,7 +258,7 @@ bool pipe_same_generator(const char *a, const char *b)
 static uint32_t index_of(const struct fitting *f, const char *set)
 {
     uint32_t g = 0;
-    if ((f->but && pipe_same_generator(set, f->but)) || strstr(set, PIPE_SET_SHARED))
+    if (f->but && pipe_same_generator(set, f->but))
         return GENERATORS_MAX;
     while (g < f->count && !pipe_same_generator(f->generator[g], set))
         g++;

@@ -42,7 +42,8 @@ struct pipe_cases {
     struct pipe_pool pool;
 };
 /* Behind the name of a set: cases whose judge finds a fault in full's own right answer too.
- * What full does itself, no comparison with full can show, so nothing is fitted on them. */
+ * What full does itself, no comparison with full can show, so they stand apart in the table of
+ * the fit. */
 #define PIPE_SET_SHARED "/shared"
 
 const char *pipe_said_name(int locator);

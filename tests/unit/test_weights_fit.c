@@ -113,7 +113,7 @@ static void the_worst_generator_counts(void **state)
     assert_non_null(file);
     put_cases(file, "a-one", 600, 10);
     put_cases(file, "injected_a-two/text", 300, 10);
-    put_cases(file, "a-one" PIPE_SET_SHARED, 600, 0); /* not fitted on */
+    put_cases(file, "a-one" PIPE_SET_SHARED, 300, 10);
     put_cases(file, "b-one", 60, 7);
     assert_int_equal(fclose(file), 0);
     assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_OK);
@@ -124,7 +124,7 @@ static void the_worst_generator_counts(void **state)
     assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, both), RT_OK);
     assert_int_equal(pipe_weights_fit(&ctx, &cases, "b-two", without), RT_OK);
     const double sure = without[PIPE_SIGN_twin_sure], worst = both[PIPE_SIGN_twin_sure];
-    assert_true(sure > 5); /* all 900 are right */
+    assert_true(sure > 5); /* all 1,200 are right */
     assert_int_equal(pipe_weights_fit(&ctx, &cases, "a", without), RT_OK);
     assert_true(worst < sure - 1 && worst > without[PIPE_SIGN_twin_sure] - 0.5);
     pipe_cases_deinit(&cases);
