@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROUNDS_MAX = 50, GENERATORS_MAX = 16, TURNS = 100, COUNTS = 500 };
+enum { ROUNDS_MAX = 50, GENERATORS_MAX = 16, COUNTS = 200 };
 
 /* 1 / (3 nats)^2: of the prior. */
 #define PRIOR (1.0 / 9.0)
@@ -179,7 +179,6 @@ int32_t pipe_case_verdict(const struct pipe_case *c, const double *weights)
 }
 
 struct system {
-    double loss; /* -log likelihood */
     double gradient[PIPE_SIGNS];
     double curvature[PIPE_SIGNS][PIPE_SIGNS];
 };
@@ -189,7 +188,6 @@ static void add_case(const struct pipe_case *c, const double *weights, double co
 {
     double p[PIPE_STEPS_MAX], mean[PIPE_SIGNS] = { 0 };
     probabilities(c, weights, p);
-    out->loss -= counts * log(p[c->truth]);
     for (uint32_t k = 0; k < c->step_count; k++)
         for (int s = 0; s < PIPE_SIGNS; s++)
             mean[s] += p[k] * c->signs[k * PIPE_SIGNS + (uint32_t)s];
@@ -226,14 +224,12 @@ static void solve(struct system *m, double step[PIPE_SIGNS])
     }
 }
 
-/* The cases of a fit by generator. `part` of each adds up to 1, and so many cases count. */
+/* The cases of a fit by generator. */
 struct fitting {
     const struct pipe_cases *cases;
     const char *but;
     const char *generator[GENERATORS_MAX]; /* a set of it, borrowed */
     uint32_t size[GENERATORS_MAX], count;
-    double part[GENERATORS_MAX];
-    double loss[GENERATORS_MAX]; /* per case, of the last fit */
 };
 
 /* "injected_demo-rtn3/text" is of generator "demo". */
@@ -282,26 +278,20 @@ static rt_status list_generators(struct rt_ctx *ctx, struct fitting *f)
                     : rt_fail(ctx, RT_ERR_INPUT, "no evidence to fit weights on is left");
 }
 
-/* Sums over the cases at these weights; f->loss per case of every generator. */
-static void sum_cases(struct fitting *f, const double *weights, struct system *out)
+/* Sums over the cases at these weights; each generator counts as COUNTS of them. */
+static void sum_cases(const struct fitting *f, const double *weights, struct system *out)
 {
-    *out = (struct system){ .loss = 0 };
-    memset(f->loss, 0, sizeof f->loss);
+    *out = (struct system){ .gradient = { 0 } };
     for (uint32_t i = 0; i < f->cases->count; i++) {
         const struct pipe_case *c = &f->cases->items[i];
         const uint32_t g = index_of(f, c->set);
-        if (g == GENERATORS_MAX)
-            continue;
-        if (f->part[g] > 0)
-            add_case(c, weights, f->part[g] * COUNTS / f->size[g], out);
-        double p[PIPE_STEPS_MAX];
-        probabilities(c, weights, p);
-        f->loss[g] -= log(p[c->truth]) / f->size[g];
+        if (g < GENERATORS_MAX)
+            add_case(c, weights, (double)COUNTS / f->size[g], out);
     }
 }
 
 /* Newton's method from `weights` on. */
-static void fit_parts(struct fitting *f, double weights[PIPE_SIGNS])
+static void fit_equally(const struct fitting *f, double weights[PIPE_SIGNS])
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
         struct system m;
@@ -322,32 +312,6 @@ static void fit_parts(struct fitting *f, double weights[PIPE_SIGNS])
     }
 }
 
-/* Parts move towards the generators that lose most against their own fit, until the largest
- * such loss does not fall any more. */
-static void fit_all(struct fitting *f, double weights[PIPE_SIGNS])
-{
-    double own[GENERATORS_MAX], total;
-    for (uint32_t g = 0; g < f->count; g++) {
-        memset(f->part, 0, sizeof f->part);
-        memset(weights, 0, PIPE_SIGNS * sizeof *weights);
-        f->part[g] = 1;
-        fit_parts(f, weights);
-        own[g] = f->loss[g];
-    }
-    for (uint32_t g = 0; g < f->count; g++)
-        f->part[g] = 1.0 / f->count;
-    memset(weights, 0, PIPE_SIGNS * sizeof *weights);
-    fit_parts(f, weights);
-    for (int turn = 0; turn < TURNS && f->count > 1; turn++) {
-        total = 0;
-        for (uint32_t g = 0; g < f->count; g++)
-            total += f->part[g] *= exp(f->loss[g] - own[g]);
-        for (uint32_t g = 0; g < f->count; g++)
-            f->part[g] /= total;
-        fit_parts(f, weights);
-    }
-}
-
 rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
                            const char *but, double weights[PIPE_SIGNS])
 {
@@ -355,7 +319,7 @@ rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
     struct fitting f = { .cases = cases, .but = but };
     memset(weights, 0, PIPE_SIGNS * sizeof *weights);
     TRY(list_generators(ctx, &f));
-    fit_all(&f, weights);
+    fit_equally(&f, weights);
 
 fail:
     return st;

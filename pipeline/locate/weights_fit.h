@@ -1,13 +1,9 @@
 /* pipeline/locate/weights_fit.h
- * Fits the weights of evidence on the known first faulty steps of answers by several generators
- * of text. What a sign is worth differs by generator, so the weights are those that lose least
- * in the worst one: the smallest maximum, over the generators, of the mean -log probability of
- * the right step above what weights fitted on that generator alone reach (minimax regret, as
- * group distributionally robust optimization: Sagawa et al. 2020, arXiv 1911.08731; regret:
- * Agarwal and Zhang 2022, arXiv 2202.13223). Each generator counts as 500 answers, however many it
- * has, beside a normal prior on each weight (mean 0, standard deviation 3 nats, so that a sign
- * that no set shows stays at 0). Newton's method inside, multiplied parts of the generators
- * around it; two runs give the same bits. */
+ * Fits the weights of evidence: the maximum of the likelihood of the known first faulty steps
+ * under the softmax of evidence.h. Answers are by several generators of text. What a sign is
+ * worth differs by generator, so each counts as 200 answers, however many it has. A normal prior
+ * on each weight (mean 0, standard deviation 3 nats) keeps a sign that no set shows at 0.
+ * Newton's method; two runs give the same bits. */
 #ifndef PIPELINE_LOCATE_WEIGHTS_FIT_H
 #define PIPELINE_LOCATE_WEIGHTS_FIT_H
 

@@ -99,7 +99,7 @@ static void put_cases(FILE *file, const char *set, int count, int right)
 
 /* A sign that is worth much in one generator's text is believed as far as the other's allows,
  * however many answers the first has. */
-static void the_worst_generator_counts(void **state)
+static void generators_count_alike(void **state)
 {
     (void)state;
     struct rt_ctx ctx = { 0 };
@@ -168,7 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fit_finds_what_a_locator_is_worth),
-        cmocka_unit_test(the_worst_generator_counts),
+        cmocka_unit_test(generators_count_alike),
         cmocka_unit_test(the_judge_is_scored_jointly),
         cmocka_unit_test(agreement_is_kappa),
     };
