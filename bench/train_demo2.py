@@ -1,16 +1,18 @@
-"""Trains the model of the second demo (tests/demo2). Outside the product; needs torch, numpy,
-safetensors.
+"""Trains the model of the second demo (tests/demo2), or of the third. Outside the product; needs
+torch, numpy, safetensors.
 
     python3 bench/train_demo2.py --out DIR [--start DIR] [--steps N] [--stop STEP] [--resume]
-                                 [--without FILE ...]
+                                 [--problems demo3_problems] [--without FILE ...]
 
-A Qwen2-like model (hidden 128, 4 layers) on problems that bench/demo2_problems.py draws as it
-goes, from random weights or, with --start, from those of another model of this shape. Problems
+A Qwen2-like model (hidden 128, 4 layers) on problems that bench/demo2_problems.py (or the file
+that --problems names) draws as it goes, from random weights or, with --start, from those of
+another model of this shape. Problems
 of the files after --without are never trained on. Loss on solution tokens only. Matrices by Muon
 (momentum made orthogonal), the rest by Adam. A checkpoint every 25 steps, and --resume continues
 from it; a run that is resumed draws what an unbroken one draws.
 """
 import argparse
+import importlib
 import json
 import math
 import os
@@ -22,8 +24,6 @@ from collections import Counter
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
-
-import demo2_problems
 
 SEED = 7102
 HIDDEN, FFN, LAYERS, HEADS, KV_HEADS, HEAD_DIM = 128, 384, 4, 4, 2, 32
@@ -70,11 +70,11 @@ class Tokenizer:
         self.size = (len(self.ids) + 3 + 63) // 64 * 64
 
     @classmethod
-    def trained(cls):
+    def trained(cls, problems):
         self = cls()
         rng, counts = random.Random(SEED), Counter()
         for _ in range(8000):
-            problem = demo2_problems.draw(rng)
+            problem = problems.draw(rng)
             counts.update(PIECES.findall(problem["question"]))
             counts.update(PIECES.findall(problem["solution"]))
         words = {piece: list(self.letters(piece)) for piece in sorted(counts)}
@@ -293,12 +293,12 @@ class Muon:
             w.add_(u, alpha=-rate * max(1, w.shape[0] / w.shape[1]) ** 0.5)
 
 
-def batches(tokenizer, rng, without):
+def batches(problems, tokenizer, rng, without):
     """Problems of like lengths side by side, one pool after the other."""
     while True:
         pool = []
         while len(pool) < POOL:
-            problem = demo2_problems.draw(rng)
+            problem = problems.draw(rng)
             if problem["question"] not in without:
                 prompt = tokenizer.encode(problem["question"]) + [tokenizer.sep]
                 answer = tokenizer.encode(problem["solution"]) + [tokenizer.end]
@@ -354,6 +354,7 @@ def main():
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--stop", type=int, default=1 << 30)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--problems", default="demo2_problems")
     parser.add_argument("--without", nargs="*", default=[])
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -363,7 +364,8 @@ def main():
     for name in options.without:
         with open(name, encoding="utf-8") as file:
             without |= {json.loads(line)["question"] for line in file}
-    tokenizer = Tokenizer.trained()
+    problems = importlib.import_module(options.problems)
+    tokenizer = Tokenizer.trained(problems)
     tokenizer.save(options.out)
     model = Model(tokenizer.size)
     if options.start:
@@ -373,7 +375,7 @@ def main():
     muon = Muon(matrices)
     adam = torch.optim.Adam(rest, betas=(0.9, 0.98), eps=1e-9)
     rng, step, seconds, tokens = random.Random(SEED + 1), 0, 0.0, 0
-    source = batches(tokenizer, rng, without)
+    source = batches(problems, tokenizer, rng, without)
     checkpoint = os.path.join(options.out, "checkpoint.pt")
     if options.resume:
         kept = torch.load(checkpoint, weights_only=True)
@@ -384,9 +386,9 @@ def main():
         for _ in range(step):
             next(source)
     held = random.Random(SEED + 2)
-    proof = next(batches(tokenizer, held, without))
+    proof = next(batches(problems, tokenizer, held, without))
     while len(proof) < 100:
-        proof += next(batches(tokenizer, held, without))
+        proof += next(batches(problems, tokenizer, held, without))
     print(f"vocabulary {tokenizer.size}, parameters {sum(w.numel() for w in model.parameters())}",
           flush=True)
     run = torch.compile(model, dynamic=True) if os.environ.get("DEMO2_COMPILE") else model

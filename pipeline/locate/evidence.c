@@ -59,11 +59,26 @@ static void signs_of_rollout(const struct pipe_rollout_result *r, uint32_t k,
             signs[PIPE_SIGN_rollout_lost] = 1;
 }
 
+static void signs_of_contrast(const struct pipe_contrasted *c, uint32_t k, double *signs)
+{
+    if (!c || c->step < 0)
+        return;
+    const enum pipe_sign named = c->end ? PIPE_SIGN_contrast_end
+                                 : c->of[k] == PIPE_CONTRAST_OWNER
+                                     ? PIPE_SIGN_contrast_owner
+                                     : PIPE_SIGN_contrast_new;
+    if (c->step == (int32_t)k)
+        signs[named] = 1;
+    signs[PIPE_SIGN_contrast_before] = c->step > (int32_t)k;
+    signs[PIPE_SIGN_contrast_passed] = c->step < (int32_t)k;
+}
+
 void pipe_signs_of(const struct pipe_testimony *t, uint32_t k, double signs[PIPE_SIGNS])
 {
     memset(signs, 0, PIPE_SIGNS * sizeof *signs);
     signs_of_check(t->check, k, signs);
     signs_of_rollout(t->rollout, k, signs);
+    signs_of_contrast(t->contrast, k, signs);
     if (t->twin >= 0 && t->twin == (int32_t)k)
         signs[t->twin_sure ? PIPE_SIGN_twin_sure : PIPE_SIGN_twin_weak] = 1;
     if (t->judge)
@@ -75,6 +90,7 @@ void pipe_signs_of(const struct pipe_testimony *t, uint32_t k, double signs[PIPE
 static bool speaks(const struct pipe_testimony *t)
 {
     return t->judge || t->mend || t->twin >= 0 || (t->check && t->check->step >= 0) ||
+           (t->contrast && t->contrast->step >= 0) ||
            (t->rollout && t->rollout->step >= 0);
 }
 

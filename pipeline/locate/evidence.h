@@ -12,6 +12,7 @@
 #define PIPELINE_LOCATE_EVIDENCE_H
 
 #include "pipeline/locate/locate_rules.h"
+#include "pipeline/prompt/contrast.h"
 #include "pipeline/prompt/dialect.h"
 
 enum pipe_sign {
@@ -32,6 +33,7 @@ extern const double pipe_weights[PIPE_SIGNS];
 struct pipe_testimony {
     uint32_t step_count;
     const struct pipe_checked *check;
+    const struct pipe_contrasted *contrast;
     const struct pipe_rollout_result *rollout;
     int32_t twin;   /* step, -1: none or not asked */
     bool twin_sure; /* by PIPE_TWIN_SURE */

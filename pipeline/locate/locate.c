@@ -47,6 +47,7 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
                                          .text = rt_strdup(ctx, reader) };
     s->check = (struct pipe_checked){ .step = -1, .evidence = "{}" };
     s->mended = (struct pipe_mended){ .step = -1 };
+    s->contrast = (struct pipe_contrasted){ .step = -1 };
     if (!l->mirror)
         pipe_mend(ctx, l->bench->set.items[s->problem].question, s->text, s->steps,
                   s->step_count, l->bench->set.items[s->problem].answer, &s->mended);
@@ -150,6 +151,7 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
 {
     return (struct pipe_testimony){ .step_count = s->step_count,
                                     .check = &s->check,
+                                    .contrast = &s->contrast,
                                     .rollout = &s->rollout,
                                     .twin = s->twin,
                                     .twin_sure = s->suspect.full_margin >= PIPE_TWIN_SURE,
@@ -158,6 +160,33 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
                                     .handover = (uint32_t)(s->handover + 1),
                                     .twin_back = (uint32_t)(s->twin_back + 1),
                                     .substitute = (uint32_t)(s->substitute + 1) };
+}
+
+static rt_status contrast(struct locating *l, struct locate_search *s)
+{
+    uint32_t count = 0;
+    struct pipe_right_text *right =
+        rt_alloc(l->session->ctx, s->step_count + 1u, sizeof *right);
+    if (!right)
+        return no_memory(l);
+    for (uint32_t k = 0; k < s->step_count; k++)
+        if (s->known[k].text && s->known[k].text_right)
+            right[count++] = (struct pipe_right_text){ s->known[k].text, k };
+    const rt_status st =
+        pipe_contrast(l->session->ctx, l->bench->set.items[s->problem].question, s->text,
+                      s->steps, s->step_count, right, count, &s->contrast);
+    rt_free(right);
+    return st;
+}
+
+/* An injected fault is not compared: it was made from full's answer. */
+rt_status locate_contrasts(struct locating *l)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < l->count && st == RT_OK; i++)
+        if (l->list[i].gen[0])
+            st = contrast(l, &l->list[i]);
+    return st;
 }
 
 rt_status locate_verdicts(struct locating *l)
@@ -186,12 +215,19 @@ rt_status locate_verdicts(struct locating *l)
 
 static rt_status judge_gold(struct locating *l, struct locate_search *s)
 {
+    rt_status st;
+    int32_t own;
     const struct pipe_dialect *dialect = l->session->format->dialect;
+    const struct pipe_problem *problem = &l->bench->set.items[s->problem];
     s->truth = -1;
-    return dialect->gold
-               ? dialect->gold(l->session->ctx, &l->bench->set.items[s->problem], s->text,
-                               &s->truth)
-               : RT_OK;
+    if (!dialect->gold)
+        return RT_OK;
+    TRY(dialect->gold(l->session->ctx, problem, s->text, &s->truth));
+    TRY(dialect->gold(l->session->ctx, problem, s->known[0].text, &own));
+    s->shared = own >= 0;
+
+fail:
+    return st;
 }
 
 static bool is_lost(const struct pipe_answers *f, const struct pipe_answers *q,
@@ -243,6 +279,22 @@ static rt_status put_mended(struct locating *l, const struct locate_search *s)
     return store_put_fault(l->session->store, l->run_id, s->gen, &f);
 }
 
+static rt_status put_contrast(struct locating *l, const struct locate_search *s)
+{
+    const struct pipe_testimony alone = { .step_count = s->step_count,
+                                          .twin = -1,
+                                          .contrast = &s->contrast };
+    const struct pipe_fault f = {
+        .locator = "contrast",
+        .step = s->contrast.step,
+        .token = -1,
+        .category = PIPE_CAT_UNCLASSIFIED,
+        .confidence = pipe_probability(&alone, s->contrast.step),
+        .evidence = s->contrast.end ? "{\"new\":false}" : "{\"new\":true}"
+    };
+    return store_put_fault(l->session->store, l->run_id, s->gen, &f);
+}
+
 static rt_status put_rows(struct locating *l, const struct locate_search *s)
 {
     rt_status st;
@@ -258,6 +310,8 @@ static rt_status put_rows(struct locating *l, const struct locate_search *s)
         TRY(store_put_fault(store, l->run_id, s->gen, &check));
     if (s->mended.step >= 0)
         TRY(put_mended(l, s));
+    if (s->contrast.step >= 0)
+        TRY(put_contrast(l, s));
     TRY(store_put_fault(store, l->run_id, s->gen, &rollout));
     TRY(store_put_fault(store, l->run_id, s->gen, &twin));
     TRY(store_put_fault(store, l->run_id, s->gen, &s->verdict));
@@ -315,6 +369,7 @@ static rt_status search(struct locating *l, const struct pipe_variant *quant,
     TRY(locate_twins(l));
     TRY(locate_rollouts(l));
     locate_close_engines(l); /* quant needs the memory */
+    TRY(locate_contrasts(l));
     if (l->more & PIPE_LOCATE_HANDOVER)
         TRY(locate_handover(l, quant, f, &back));
     TRY(locate_verdicts(l));
@@ -338,6 +393,7 @@ static const struct {
     const char *name;
     uint32_t more; /* 0: always asked */
 } known_locators[] = { { "check", 0 },
+                       { "contrast", 0 },
                        { "forced", PIPE_LOCATE_FORCED },
                        { "handover", PIPE_LOCATE_HANDOVER },
                        { "mend", 0 },
@@ -367,11 +423,11 @@ rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list, uint32_t *mor
                 strncmp(known_locators[i].name, at, n) != 0))
             i++;
         if (i == RT_COUNT(known_locators))
-            return rt_fail(
-                ctx, RT_ERR_USAGE,
-                "there is no locator '%.*s'; there are check, mend, twin and rollout, "
-                "which are always asked, handover, substitute and forced",
-                n < 40 ? (int)n : 40, at);
+            return rt_fail(ctx, RT_ERR_USAGE,
+                           "there is no locator '%.*s'; there are check, mend, contrast, "
+                           "twin and rollout, "
+                           "which are always asked, handover, substitute and forced",
+                           n < 40 ? (int)n : 40, at);
         *more |= known_locators[i].more;
         at += n + (at[n] == ',');
     }
@@ -484,6 +540,7 @@ rt_status pipe_locate_injected(struct pipe_session *session,
     TRY(pipe_work_begin(session, l.run_id));
     TRY(locate_twins(&l));
     TRY(locate_rollouts(&l));
+    TRY(locate_contrasts(&l));
     TRY(locate_verdicts(&l));
     TRY(store_begin(session->store));
     TRY(locate_judge(&l, "injected_", "injected faults"));

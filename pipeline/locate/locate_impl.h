@@ -7,6 +7,7 @@
 #include "pipeline/locate/locate.h"
 #include "pipeline/run/work.h"
 #include "pipeline/locate/evidence.h"
+#include "pipeline/prompt/contrast.h"
 #include "pipeline/prompt/mend.h"
 
 /* Full's continuations after the first k steps: sample 0 is greedy, the others are
@@ -31,6 +32,7 @@ struct locate_search {
     uint32_t n;
     char gen[STORE_ID]; /* row of the answer; empty: an injected one, not in the store */
     int32_t truth;      /* step of the judge, never part of the verdict; -1: not known */
+    bool shared;        /* the judge finds a fault in full's own right answer too */
     struct pipe_step *steps; /* owned, with token ranges */
     uint32_t step_count;
     struct locate_known *known; /* owned, step_count + 1 */
@@ -38,6 +40,7 @@ struct locate_search {
     bool pending;
     struct pipe_checked check;
     struct pipe_mended mended;
+    struct pipe_contrasted contrast;
     struct pipe_rollout_result rollout;
     struct pipe_twin_suspect suspect;
     int32_t twin;
@@ -112,6 +115,8 @@ RT_CHECKED rt_status locate_put_substitutes(struct locating *l);
  * neighbours. After locate_verdicts. */
 RT_CHECKED rt_status locate_substitutes(struct locating *l,
                                         const struct pipe_variant *quant);
+/* The answers beside full's right ones, which the search has asked for. */
+RT_CHECKED rt_status locate_contrasts(struct locating *l);
 /* What all locators say about one answer. */
 struct pipe_testimony locate_testimony(const struct locate_search *s);
 /* Verdict and category of every search. */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCATORS = 8 };
+enum { LOCATORS = 9 };
 
 /* `more`: only where it was asked. */
 static const struct {
@@ -16,6 +16,7 @@ static const struct {
     uint32_t more;
 } locators[LOCATORS] = { { "check", 0 },
                          { "mend", 0 },
+                         { "contrast", 0 },
                          { "rollout", 0 },
                          { "twin", 0 },
                          { "handover", PIPE_LOCATE_HANDOVER },
@@ -25,9 +26,9 @@ static const struct {
 
 static int32_t named(const struct locate_search *s, int locator)
 {
-    const int32_t steps[LOCATORS] = { s->check.step, s->mended.step, s->rollout.step,
-                                      s->twin,       s->handover,    s->twin_back,
-                                      s->substitute, s->verdict.step };
+    const int32_t steps[LOCATORS] = { s->check.step,   s->mended.step, s->contrast.step,
+                                      s->rollout.step, s->twin,        s->handover,
+                                      s->twin_back,    s->substitute,  s->verdict.step };
     return steps[locator];
 }
 
@@ -39,10 +40,15 @@ static uint64_t tokens_of(const struct locating *l, int locator)
     for (uint32_t i = 0; i < l->count; i++) {
         const struct locate_search *s = &l->list[i];
         const struct locate_search *b = l->back ? &l->back->list[i] : NULL;
-        const uint64_t tokens[LOCATORS] = {
-            0, 0, s->tokens, s->n, b ? b->tokens : 0, b ? b->n : 0, s->substitute_tokens,
-            0
-        };
+        const uint64_t tokens[LOCATORS] = { 0,
+                                            0,
+                                            0,
+                                            s->tokens,
+                                            s->n,
+                                            b ? b->tokens : 0,
+                                            b ? b->n : 0,
+                                            s->substitute_tokens,
+                                            0 };
         sum += tokens[locator];
     }
     return sum;
@@ -107,15 +113,18 @@ static rt_status write_case(struct rt_ctx *ctx, FILE *file, const char *path,
     return st;
 }
 
-/* Two cases per answer: what all locators say, and what is known from the text alone. */
+/* Per answer: what all locators say, what they say where nothing can be contrasted, and what is
+ * known from the text alone. */
 static rt_status write_evidence(struct locating *l, const char *path, const char *prefix)
 {
     rt_status st = RT_OK;
     struct rt_ctx *ctx = l->session->ctx;
-    char set[160], text[170];
+    char set[160], text[170], shared[170], models[170];
     FILE *file = fopen(path, "a");
     snprintf(set, sizeof set, "%s%s", prefix, base_name(path));
     snprintf(text, sizeof text, "%s/text", set);
+    snprintf(models, sizeof models, "%s/models", set);
+    snprintf(shared, sizeof shared, "%s" PIPE_SET_SHARED, set);
     if (!file)
         return rt_fail(ctx, RT_ERR_IO, "'%s' cannot be written", path);
     for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
@@ -126,9 +135,14 @@ static rt_status write_evidence(struct locating *l, const char *path, const char
                                              .mend = all.mend,
                                              .mend_sign = all.mend_sign,
                                              .twin = -1 };
+        struct pipe_testimony asked = all;
+        asked.contrast = NULL;
         if (s->truth < 0 || (uint32_t)s->truth >= s->step_count)
             continue;
-        st = write_case(ctx, file, path, set, s, &all);
+        st = write_case(ctx, file, path, s->shared ? shared : set, s, &all);
+        if (st == RT_OK && s->gen[0] &&
+            !s->shared) /* an injected one is not contrasted */
+            st = write_case(ctx, file, path, models, s, &asked);
         if (st == RT_OK)
             st = write_case(ctx, file, path, text, s, &read);
     }
@@ -144,6 +158,7 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
     int32_t *said = rt_alloc(ctx, l->count, sizeof *said);
     int32_t *truth = rt_alloc(ctx, l->count, sizeof *truth);
     struct pipe_judged j = { 0 };
+    uint32_t shared_count = 0;
     if (!said || !truth) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
         goto fail;
@@ -162,6 +177,13 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
     if (l->session->evidence)
         TRY(write_evidence(l, l->session->evidence, prefix));
     TRY(put(l, prefix, "judged", "", j.total));
+    for (uint32_t i = 0; i < l->count; i++)
+        shared_count += l->list[i].shared && l->list[i].truth >= 0;
+    TRY(put(l, prefix, "shared", "", shared_count));
+    if (shared_count)
+        pipe_say(l->session->host,
+                 "  the judge finds a fault in full's own right answer too: %u of %u",
+                 shared_count, j.total);
     TRY(locate_put_places(l, prefix));
 
 fail:

@@ -1,5 +1,5 @@
 /* pipeline/locate/weights_cross.c
- * Cross-validation of the verdict's weights over sets of evidence. */
+ * Cross-validation of the verdict's weights over generators of text. */
 #include "pipeline/locate/weights_cross.h"
 
 #include <string.h>
@@ -51,10 +51,14 @@ rt_status pipe_weights_cross(struct rt_ctx *ctx, const struct pipe_cases *cases,
     rt_status st = RT_OK;
     const char *names[SETS_MAX];
     const uint32_t count = list_sets(cases, names);
+    bool others = false; /* more than one generator */
+    double weights[PIPE_SIGNS];
+    memcpy(weights, all, sizeof weights);
+    for (uint32_t s = 1; s < count; s++)
+        others |= !pipe_same_generator(names[s], names[0]);
     for (uint32_t s = 0; s < count; s++) {
-        double weights[PIPE_SIGNS];
-        memcpy(weights, all, sizeof weights);
-        if (count > 1)
+        const bool known = s && pipe_same_generator(names[s], names[s - 1]);
+        if (others && !known)
             TRY(pipe_weights_fit(ctx, cases, names[s], weights));
         for (int locator = 0; locator <= PIPE_SAID; locator++) {
             const struct pipe_cross_row r = row_of(cases, names[s], locator, weights);

@@ -1,7 +1,7 @@
 /* pipeline/locate/weights_cross.h
- * Whether fitted weights hold on sets of evidence that they were not fitted on: each set is
- * left out once, with its variants ("NAME/..."), the weights are fitted on the rest, and the
- * verdict is held against the known first faulty steps of the set. */
+ * Whether fitted weights hold on generators of text that they were not fitted on: each
+ * generator is left out once, with all of its sets, the weights are fitted on the rest, and the
+ * verdict is held against the known first faulty steps of these sets. */
 #ifndef PIPELINE_LOCATE_WEIGHTS_CROSS_H
 #define PIPELINE_LOCATE_WEIGHTS_CROSS_H
 
@@ -19,8 +19,8 @@ struct pipe_cross_row {
 typedef void pipe_cross_row_fn(void *user, const struct pipe_cross_row *row);
 
 /* Rows of at most 64 sets, in order of appearance: the locators that name a step, then the
- * verdict. `all`: weights fitted on all cases, which serve where there is but one set.
- * RT_ERR_INPUT: without a set and its variants nothing is left to fit on. */
+ * verdict. `all`: weights fitted on all cases, which serve where there is but one generator.
+ * RT_ERR_INPUT: more generators than pipe_weights_fit takes. */
 RT_CHECKED rt_status pipe_weights_cross(struct rt_ctx *ctx,
                                         const struct pipe_cases *cases,
                                         const double all[PIPE_SIGNS],

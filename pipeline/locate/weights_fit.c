@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROUNDS_MAX = 50 };
+enum { ROUNDS_MAX = 50, GENERATORS_MAX = 16, COUNTS = 200 };
 
 /* 1 / (3 nats)^2: of the prior. */
 #define PRIOR (1.0 / 9.0)
@@ -20,7 +20,7 @@ const char *pipe_said_name(int locator)
 {
     static const char *const names[PIPE_SAID] = { "check",      "rollout",  "twin",
                                                   "judge",      "handover", "twin-back",
-                                                  "substitute", "mend" };
+                                                  "substitute", "mend",     "contrast" };
     return names[locator];
 }
 
@@ -47,11 +47,12 @@ rt_status pipe_case_line(struct rt_ctx *ctx, const char *set, uint32_t truth,
             json_array_append_new(one, json_real(signs[s]));
         json_array_append_new(steps, one);
     }
-    json_t *all = json_pack("{s:s, s:i, s:[i,i,i,i,i,i,i,i], s:o}", "set", set, "truth",
+    json_t *all = json_pack("{s:s, s:i, s:[i,i,i,i,i,i,i,i,i], s:o}", "set", set, "truth",
                             (int)truth, "said", (int)(t->check ? t->check->step : -1),
                             (int)(t->rollout ? t->rollout->step : -1), (int)t->twin,
                             (int)judged(t), (int)t->handover - 1, (int)t->twin_back - 1,
-                            (int)t->substitute - 1, (int)t->mend - 1, "signs", steps);
+                            (int)t->substitute - 1, (int)t->mend - 1,
+                            (int)(t->contrast ? t->contrast->step : -1), "signs", steps);
     *out = all ? fmt_json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(all);
     return *out ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "evidence: no memory");
@@ -182,7 +183,8 @@ struct system {
     double curvature[PIPE_SIGNS][PIPE_SIGNS];
 };
 
-static void add_case(const struct pipe_case *c, const double *weights, struct system *out)
+static void add_case(const struct pipe_case *c, const double *weights, double counts,
+                     struct system *out)
 {
     double p[PIPE_STEPS_MAX], mean[PIPE_SIGNS] = { 0 };
     probabilities(c, weights, p);
@@ -190,13 +192,15 @@ static void add_case(const struct pipe_case *c, const double *weights, struct sy
         for (int s = 0; s < PIPE_SIGNS; s++)
             mean[s] += p[k] * c->signs[k * PIPE_SIGNS + (uint32_t)s];
     for (int s = 0; s < PIPE_SIGNS; s++)
-        out->gradient[s] += c->signs[c->truth * PIPE_SIGNS + (uint32_t)s] - mean[s];
+        out->gradient[s] +=
+            counts * (c->signs[c->truth * PIPE_SIGNS + (uint32_t)s] - mean[s]);
     for (uint32_t k = 0; k < c->step_count; k++)
         for (int s = 0; s < PIPE_SIGNS; s++) {
             const double away = c->signs[k * PIPE_SIGNS + (uint32_t)s] - mean[s];
             for (int t = 0; away != 0 && t < PIPE_SIGNS; t++)
                 out->curvature[s][t] +=
-                    p[k] * away * (c->signs[k * PIPE_SIGNS + (uint32_t)t] - mean[t]);
+                    counts * p[k] * away *
+                    (c->signs[k * PIPE_SIGNS + (uint32_t)t] - mean[t]);
         }
 }
 
@@ -220,27 +224,79 @@ static void solve(struct system *m, double step[PIPE_SIGNS])
     }
 }
 
-/* Whether two sets are of the same answers: "demo" and "demo/text" are. */
-static bool same_answers(const char *a, const char *b)
+/* The cases of a fit by generator. */
+struct fitting {
+    const struct pipe_cases *cases;
+    const char *but;
+    const char *generator[GENERATORS_MAX]; /* a set of it, borrowed */
+    uint32_t size[GENERATORS_MAX], count;
+};
+
+/* "injected_demo-rtn3/text" is of generator "demo". */
+static const char *generator_of(const char *set, size_t *size)
 {
-    const size_t n = strcspn(a, "/");
-    return n == strcspn(b, "/") && strncmp(a, b, n) == 0;
+    static const char injected[] = "injected_";
+    const char *at = strncmp(set, injected, sizeof injected - 1) == 0
+                         ? set + sizeof injected - 1
+                         : set;
+    *size = strcspn(at, "-/");
+    return at;
 }
 
-rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
-                           const char *but, double weights[PIPE_SIGNS])
+bool pipe_same_generator(const char *a, const char *b)
 {
-    uint32_t used = 0;
-    memset(weights, 0, PIPE_SIGNS * sizeof *weights);
+    size_t n, m;
+    const char *x = generator_of(a, &n), *y = generator_of(b, &m);
+    return n == m && strncmp(x, y, n) == 0;
+}
+
+/* GENERATORS_MAX: left out, or one too many. */
+static uint32_t index_of(const struct fitting *f, const char *set)
+{
+    uint32_t g = 0;
+    if (f->but && pipe_same_generator(set, f->but))
+        return GENERATORS_MAX;
+    while (g < f->count && !pipe_same_generator(f->generator[g], set))
+        g++;
+    return g;
+}
+
+static rt_status list_generators(struct rt_ctx *ctx, struct fitting *f)
+{
+    for (uint32_t i = 0; i < f->cases->count; i++) {
+        const uint32_t g = index_of(f, f->cases->items[i].set);
+        if (g == GENERATORS_MAX)
+            continue;
+        if (g == f->count && f->count == GENERATORS_MAX - 1)
+            return rt_fail(ctx, RT_ERR_INPUT, "evidence of more than %d generators",
+                           GENERATORS_MAX - 1);
+        if (g == f->count)
+            f->generator[f->count++] = f->cases->items[i].set;
+        f->size[g]++;
+    }
+    return f->count ? RT_OK
+                    : rt_fail(ctx, RT_ERR_INPUT, "no evidence to fit weights on is left");
+}
+
+/* Sums over the cases at these weights; each generator counts as COUNTS of them. */
+static void sum_cases(const struct fitting *f, const double *weights, struct system *out)
+{
+    *out = (struct system){ .gradient = { 0 } };
+    for (uint32_t i = 0; i < f->cases->count; i++) {
+        const struct pipe_case *c = &f->cases->items[i];
+        const uint32_t g = index_of(f, c->set);
+        if (g < GENERATORS_MAX)
+            add_case(c, weights, (double)COUNTS / f->size[g], out);
+    }
+}
+
+/* Newton's method from `weights` on. */
+static void fit_equally(const struct fitting *f, double weights[PIPE_SIGNS])
+{
     for (int round = 0; round < ROUNDS_MAX; round++) {
-        struct system m = { 0 };
+        struct system m;
         double step[PIPE_SIGNS], longest = 0;
-        used = 0;
-        for (uint32_t i = 0; i < cases->count; i++)
-            if (!but || !same_answers(cases->items[i].set, but)) {
-                add_case(&cases->items[i], weights, &m);
-                used++;
-            }
+        sum_cases(f, weights, &m);
         for (int s = 0; s < PIPE_SIGNS; s++) {
             m.gradient[s] -= PRIOR * weights[s];
             m.curvature[s][s] += PRIOR;
@@ -254,6 +310,17 @@ rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
         if (longest < 1e-9)
             break;
     }
-    return used ? RT_OK
-                : rt_fail(ctx, RT_ERR_INPUT, "no evidence to fit weights on is left");
+}
+
+rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
+                           const char *but, double weights[PIPE_SIGNS])
+{
+    rt_status st;
+    struct fitting f = { .cases = cases, .but = but };
+    memset(weights, 0, PIPE_SIGNS * sizeof *weights);
+    TRY(list_generators(ctx, &f));
+    fit_equally(&f, weights);
+
+fail:
+    return st;
 }

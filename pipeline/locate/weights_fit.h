@@ -1,8 +1,9 @@
 /* pipeline/locate/weights_fit.h
  * Fits the weights of evidence: the maximum of the likelihood of the known first faulty steps
- * under the softmax of evidence.h, with a normal prior on each weight (mean 0, standard
- * deviation 3 nats, so that a sign that no set shows stays at 0). Newton's method; two runs give
- * the same bits. */
+ * under the softmax of evidence.h. Answers are by several generators of text. What a sign is
+ * worth differs by generator, so each counts as 200 answers, however many it has. A normal prior
+ * on each weight (mean 0, standard deviation 3 nats) keeps a sign that no set shows at 0.
+ * Newton's method; two runs give the same bits. */
 #ifndef PIPELINE_LOCATE_WEIGHTS_FIT_H
 #define PIPELINE_LOCATE_WEIGHTS_FIT_H
 
@@ -18,11 +19,12 @@ enum {
     PIPE_SAID_TWIN_BACK,
     PIPE_SAID_SUBSTITUTE,
     PIPE_SAID_MEND,
+    PIPE_SAID_CONTRAST,
     PIPE_SAID
 };
 
 /* One answer whose first faulty step is known, as a line of an evidence file:
- * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1,-1],"signs":[[...],...]}, one list per step, in
+ * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1,-1,2],"signs":[[...],...]}, one list per step, in
  * the order of weights.def. */
 struct pipe_case {
     const char *set;
@@ -35,6 +37,11 @@ struct pipe_cases {
     uint32_t count;
     struct pipe_pool pool;
 };
+/* Behind the name of a set: cases whose judge finds a fault in full's own right answer too.
+ * What full does itself, no comparison with full can show, so they stand apart in the table of
+ * the fit. */
+#define PIPE_SET_SHARED "/shared"
+
 const char *pipe_said_name(int locator);
 
 /* The line of a testimony, without a line end; rt_free. */
@@ -45,7 +52,11 @@ RT_CHECKED rt_status pipe_cases_read(struct rt_ctx *ctx, const char *path,
                                      struct pipe_cases *cases);
 void pipe_cases_deinit(struct pipe_cases *cases);
 
-/* Fits on all cases but those of set `but` and its variants, "NAME/..." (null: on all). */
+/* Whether two sets are by one generator: equal up to the first '-' or '/' of their names, behind
+ * "injected_". */
+bool pipe_same_generator(const char *a, const char *b);
+/* Fits on all cases but those of the generator of set `but` (null: on all). At most 15
+ * generators, else RT_ERR_INPUT. */
 RT_CHECKED rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
                                       const char *but, double weights[PIPE_SIGNS]);
 /* The step that weights name in a case, -1 below PIPE_VERDICT_LEAST. */

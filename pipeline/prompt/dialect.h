@@ -71,6 +71,14 @@ struct pipe_dialect {
                       const char *output, int32_t *step);
 };
 
+/* `gold` of a dialect of free text, where problems have a gold program whose steps are a<op>b in
+ * whole numbers (pipeline/demo/gold_text.c); -1 where they have none. A step's first equation
+ * is replayed, and its sentence must hold the label of a gold step with that value. */
+RT_CHECKED rt_status pipe_gold_of_text(struct rt_ctx *ctx,
+                                       const struct pipe_dialect *dialect,
+                                       const struct pipe_problem *problem,
+                                       const char *output, int32_t *step);
+
 /* Free text, cut into sentences, paragraphs or "Step k:" lines: step_split.h. Their check
  * is locate_check.h. */
 extern const struct pipe_dialect pipe_dialect_sentences, pipe_dialect_paragraphs,

@@ -5,6 +5,19 @@
 #include "pipeline/prompt/locate_check.h"
 #include "pipeline/prompt/step_split.h"
 
+static rt_status gold_of_paragraphs(struct rt_ctx *ctx,
+                                    const struct pipe_problem *problem,
+                                    const char *output, int32_t *step)
+{
+    return pipe_gold_of_text(ctx, &pipe_dialect_paragraphs, problem, output, step);
+}
+
+static rt_status gold_of_marks(struct rt_ctx *ctx, const struct pipe_problem *problem,
+                               const char *output, int32_t *step)
+{
+    return pipe_gold_of_text(ctx, &pipe_dialect_marks, problem, output, step);
+}
+
 const struct pipe_dialect pipe_dialect_sentences = {
     .name = "sentences",
     .segmenter = "sentence",
@@ -21,6 +34,7 @@ const struct pipe_dialect pipe_dialect_paragraphs = {
     .check = pipe_locate_check_cut,
     .inject = pipe_inject_text,
     .inject_kinds = PIPE_INJECT_COUNT,
+    .gold = gold_of_paragraphs,
 };
 
 const struct pipe_dialect pipe_dialect_marks = {
@@ -30,6 +44,7 @@ const struct pipe_dialect pipe_dialect_marks = {
     .check = pipe_locate_check_cut,
     .inject = pipe_inject_text,
     .inject_kinds = PIPE_INJECT_COUNT,
+    .gold = gold_of_marks,
 };
 
 const struct pipe_dialect pipe_dialect_lines = {

@@ -27,9 +27,9 @@ enum { LOST_MAX = 1000, LOST_MIN = 40 };
     "/calibrate.jsonl' --method gptq --select none --bits 2 --group 32 --asym "     \
     "--work made --locators handover,substitute >loop.out 2>loop.err"
 
-static const char *const locators[] = {
-    "check", "mend", "rollout", "twin", "handover", "twin-back", "substitute", "verdict"
-};
+static const char *const locators[] = { "check",     "mend",       "contrast",
+                                        "rollout",   "twin",       "handover",
+                                        "twin-back", "substitute", "verdict" };
 enum { LOCATORS = sizeof locators / sizeof locators[0], VERDICT = LOCATORS - 1 };
 /* Floors under what was measured (docs/locate.md): of the model, of the verdict, and how far it
  * may lie below the best locator that names as many. Issue 16 asks for 0.90 and 0.01. */

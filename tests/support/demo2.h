@@ -10,10 +10,8 @@
 /* Reads a file of the folder, fails where it cannot; pipe_problems_deinit. */
 void test_demo2_read(const char *name, struct pipe_problem_set *out);
 
-/* The first faulty step of an answer, cut as chat-steps cuts it; -1: none. Each step is
- * rewritten as a line of the first demo, whose judge (locate_gold.h) replays it. A right
- * calculation in a sentence that names none of the quantities with this value is a fault
- * too. */
+/* The first faulty step of an answer, cut as chat-steps cuts it; -1: none. `gold` of that
+ * dialect (pipe_gold_of_text). */
 int32_t test_demo2_fault(const struct pipe_problem *problem, const char *output);
 
 #endif

@@ -80,6 +80,56 @@ static void the_fit_finds_what_a_locator_is_worth(void **state)
     unlink(path);
 }
 
+/* `count` answers of 4 steps, of which the twin names the right one in `right` of 10, else the
+ * step before it. */
+static void put_cases(FILE *file, const char *set, int count, int right)
+{
+    struct rt_ctx ctx = { 0 };
+    for (int i = 0; i < count; i++) {
+        const uint32_t truth = 1 + (uint32_t)(i % 3);
+        const struct pipe_testimony t = { .step_count = 4,
+                                          .twin = (int32_t)truth - (i % 10 >= right),
+                                          .twin_sure = true };
+        char *line;
+        assert_int_equal(pipe_case_line(&ctx, set, truth, &t, &line), RT_OK);
+        fprintf(file, "%s\n", line);
+        rt_free(line);
+    }
+}
+
+/* A sign that is worth much in one generator's text is believed as far as the other's allows,
+ * however many answers the first has. */
+static void generators_count_alike(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_cases cases = { 0 };
+    double both[PIPE_SIGNS], without[PIPE_SIGNS];
+    char path[] = "/tmp/faultline-evidence-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    put_cases(file, "a-one", 600, 10);
+    put_cases(file, "injected_a-two/text", 300, 10);
+    put_cases(file, "a-one" PIPE_SET_SHARED, 300, 10);
+    put_cases(file, "b-one", 60, 7);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_OK);
+    unlink(path);
+    assert_true(pipe_same_generator("a-one", "injected_a-two/text"));
+    assert_true(pipe_same_generator("a", "a/text"));
+    assert_false(pipe_same_generator("a-one", "ab-one"));
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, both), RT_OK);
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, "b-two", without), RT_OK);
+    const double sure = without[PIPE_SIGN_twin_sure], worst = both[PIPE_SIGN_twin_sure];
+    assert_true(sure > 5); /* all 1,200 are right */
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, "a", without), RT_OK);
+    assert_true(worst < sure - 1 && worst > without[PIPE_SIGN_twin_sure] - 0.5);
+    pipe_cases_deinit(&cases);
+}
+
 /* What a model answers everywhere cancels out; the doubt that stands out is the first fault. */
 static void the_judge_is_scored_jointly(void **state)
 {
@@ -118,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fit_finds_what_a_locator_is_worth),
+        cmocka_unit_test(generators_count_alike),
         cmocka_unit_test(the_judge_is_scored_jointly),
         cmocka_unit_test(agreement_is_kappa),
     };
