@@ -3,6 +3,7 @@
 #include "pipeline/cli/bench_print.h"
 
 #include "pipeline/bench/bench_export.h"
+#include "pipeline/cli/cli.h"
 
 #include <assert.h>
 #include <math.h>
@@ -216,14 +217,10 @@ static void print_words(const struct bench_rows *rows, bool md)
 
 void bench_rows_print(const struct bench_rows *rows, enum bench_format format)
 {
-    if (format == BENCH_JSON) {
-        json_t *all = bench_rows_json(rows);
-        json_dumpf(all, stdout, JSON_INDENT(2));
-        putchar('\n');
-        json_decref(all);
-    } else if (format == BENCH_CSV) {
+    if (format == BENCH_JSON)
+        cli_print_json(bench_rows_json(rows), JSON_INDENT(2));
+    else if (format == BENCH_CSV)
         bench_rows_csv(rows, stdout);
-    } else {
+    else
         print_words(rows, format == BENCH_MD);
-    }
 }

@@ -6,6 +6,7 @@
 
 #include "pipeline/demo/demo_folder.h"
 #include "pipeline/host.h"
+#include "runtime/base/json_put.h"
 #include "runtime/device/device.h"
 #include "store/store.h"
 
@@ -92,16 +93,10 @@ RT_CHECKED rt_status cli_store_open(struct cli *cli, enum store_mode mode,
 void cli_print_profile(struct cli *cli, const struct rt_device *dev);
 /* A message line on stderr, unless quiet. */
 void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
-/* A string as JSON on stdout, quotes and all; of one that is not UTF-8, every byte that
- * is not ASCII becomes U+FFFD. */
-void cli_print_json_text(const char *text);
-/* A JSON value in one line (flags 0 or JSON_COMPACT) or indented, and a line end. Takes the
- * reference; of null (no memory, a text that is not UTF-8) prints {}. */
+/* A JSON value on stdout in one line (flags 0 or JSON_COMPACT) or indented, and a line end.
+ * Takes the reference; of null (no memory, a text that is not UTF-8) prints {}. Results that
+ * are printed piece by piece use runtime/base/json_put.h. */
 void cli_print_json(struct json_t *value, size_t flags);
-/* ,"NAME":VALUE on stdout; what is not finite is null. */
-void cli_print_json_number(const char *name, double value);
-/* The same of so many bytes, zero bytes among them. */
-void cli_print_json_bytes(const char *text, size_t size);
 /* Rows on stdout: with tabs, or as JSON with --json. Values are whole: a blob is its bytes
  * in capital hexadecimal digits, a zero byte of a text is \u0000, in a table \0. Of columns
  * with one name the second is NAME_2, the third NAME_3. cli_rows_add is the callback of a

@@ -13,11 +13,11 @@ static void print_json(const struct pipe_comparison *c)
 {
     struct pipe_number numbers[PIPE_NUMBERS_MAX];
     const uint32_t count = pipe_comparison_numbers(c, numbers);
-    printf("{\"comparison\":\"%s\",\"benchmark\":", c->id);
-    cli_print_json_text(c->name);
+    printf("{\"comparison\":\"%s\"", c->id);
+    rt_json_member(stdout, "benchmark", c->name);
     for (int i = 0; i < c->found; i++) {
         printf(",\"%s_label\":", pipe_side_names[i]);
-        cli_print_json_text(c->sides[i].label);
+        rt_json_text(stdout, c->sides[i].label);
     }
     for (uint32_t i = 0; i < count; i++) {
         if (isfinite(numbers[i].value))
@@ -183,7 +183,7 @@ static rt_status compare(struct cli *cli)
 
 fail:
     store_close(&store);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
     return st;
 }
 

@@ -149,9 +149,8 @@ static void print_json(const struct pipe_tally *t, const struct pipe_variant *v,
                        const char *bench, const char *run_id)
 {
     fputs("{\"variant\":", stdout);
-    cli_print_json_text(v->row.label);
-    fputs(",\"bench\":", stdout);
-    cli_print_json_text(bench);
+    rt_json_text(stdout, v->row.label);
+    rt_json_member(stdout, "bench", bench);
     printf(",\"right\":%u,\"n\":%u,\"low\":%.6f,\"high\":%.6f,\"truncated\":%u,"
            "\"unparsed\":%u,\"undecided\":%u,\"degenerate\":%u,\"errors\":%u,",
            t->right, t->answers, t->interval.low, t->interval.high, t->truncated,

@@ -29,7 +29,7 @@ static rt_status run(struct cli *cli)
         return st;
     if (cli_flag(cli, "json")) {
         fputs("{\"out\":", stdout);
-        cli_print_json_text(out);
+        rt_json_text(stdout, out);
         printf(",\"matrices\":%u,\"alpha\":%.9g,\"adjusted\":%u}\n", made.matrices,
                (double)made.alpha, made.adjusted);
         return RT_OK;

@@ -95,13 +95,11 @@ static void print_change(void *user, const struct pipe_regraded *c)
                                   c->now->extracted, c->now->reason };
     printf("{\"sample\":%lld,\"was\":%s,\"is\":%s", (long long)c->sample,
            c->was_correct ? "true" : "false", c->now->correct ? "true" : "false");
-    for (size_t i = 0; i < RT_COUNT(names); i++) {
-        printf(",\"%s\":", names[i]);
+    for (size_t i = 0; i < RT_COUNT(names); i++)
         if (texts[i])
-            cli_print_json_text(texts[i]);
+            rt_json_member(stdout, names[i], texts[i]);
         else
-            fputs("null", stdout);
-    }
+            printf(",\"%s\":null", names[i]);
     puts("}");
 }
 

@@ -1,10 +1,9 @@
 /* pipeline/cli/cmd_import.c
  * import: answers that another program produced become generations like any other, graded
  * here, with their provenance. */
-#include "pipeline/cli/cli.h"
+#include "pipeline/cli/cli_session.h"
 
 #include "pipeline/exchange/import_run.h"
-#include "pipeline/run/eval_spec.h"
 #include "pipeline/stats/statistics.h"
 
 #include <stdio.h>
@@ -27,13 +26,11 @@ static void tell(const struct cli *cli, const struct pipe_import_result *r)
     const struct pipe_interval w = pipe_wilson(r->right, r->import.count);
     if (cli_flag(cli, "json")) {
         fputs("{\"variant\":", stdout);
-        cli_print_json_text(r->label);
-        if (r->import.filter) {
-            fputs(",\"filter\":", stdout);
-            cli_print_json_text(r->import.filter);
-        }
+        rt_json_text(stdout, r->label);
+        if (r->import.filter)
+            rt_json_member(stdout, "filter", r->import.filter);
         if (r->import.left_out)
-            printf(",\"left_out\":%u", r->import.left_out);
+            rt_json_count(stdout, "left_out", r->import.left_out);
         printf(",\"kind\":\"%s\",\"answers\":%u,\"added\":%lld,\"right\":%u,"
                "\"unparsed\":%u,\"run\":\"%s\"}\n",
                pipe_import_kind_name(r->import.kind), r->import.count,
@@ -69,11 +66,7 @@ static rt_status import_file(struct cli *cli, struct store *store,
 {
     rt_status st;
     struct pipe_import_result result = { 0 };
-    const char *format = cli_value(cli, "format", NULL);
-    o->format = format ? pipe_prompt_format_find(format) : pipe_format_usual(o->bench);
-    if (!o->format)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "there is no format '%.40s'; see: faultline help eval", format);
+    TRY(cli_format(cli, o->bench, &o->format));
     TRY(pipe_import_run(&cli->ctx, cli_host(cli), store, o, &result));
     tell_filter(cli, &result.import);
     tell(cli, &result);

@@ -31,10 +31,10 @@ static rt_status run(struct cli *cli)
         return st;
     if (cli_flag(cli, "json")) {
         fputs("{\"out\":", stdout);
-        cli_print_json_text(out);
+        rt_json_text(stdout, out);
         printf(",\"matrices\":%u,\"adapted\":%u,\"bytes\":%llu", made.matrices,
                made.adapted, (unsigned long long)made.bytes);
-        cli_print_json_number("rounding", made.rounding);
+        rt_json_number(stdout, "rounding", made.rounding);
         puts("}");
         return RT_OK;
     }

@@ -63,7 +63,7 @@ static void print_result(const struct cli *cli, const struct pipe_refine_options
 {
     if (cli_flag(cli, "json")) {
         fputs("{\"out\":", stdout);
-        cli_print_json_text(o->out);
+        rt_json_text(stdout, o->out);
         printf(",\"items\":%u,\"steps\":%u,\"scales\":%llu,\"kl_first\":%.9g,"
                "\"kl_last\":%.9g,\"seconds\":%.3f,\"tflop\":%.6g}\n",
                r->items, r->steps, (unsigned long long)r->scales, r->kl_first, r->kl_last,

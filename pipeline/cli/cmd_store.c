@@ -41,7 +41,7 @@ static void print_name(const struct cli_rows *p, const struct store_row *row, in
         longer = json_sprintf("column_%d", i + 1);
     const char *text = longer ? json_string_value(longer) : name;
     if (p->json)
-        cli_print_json_text(text);
+        rt_json_text(stdout, text);
     else
         fputs(text, stdout);
     json_decref(longer);
@@ -57,7 +57,7 @@ static void print_json(const struct store_row *row, int i)
     else if (store_row_is_number(row, i) && isfinite(store_row_number(row, i)))
         fputs(text, stdout);
     else
-        cli_print_json_bytes(text, store_row_size(row, i));
+        rt_json_bytes(stdout, text, store_row_size(row, i));
 }
 
 static void print_value(const struct cli_rows *p, const struct store_row *row, int i)

@@ -109,7 +109,7 @@ rt_status cli_quantize_gguf(struct cli *cli)
             : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
     if (o.write_plan && cli_flag(cli, "json")) {
         fputs("{\"plan\":", stdout);
-        cli_print_json_text(o.write_plan);
+        rt_json_text(stdout, o.write_plan);
         puts("}");
     } else if (o.write_plan)
         cli_say(cli, "plan of types per tensor: %s", o.write_plan);

@@ -3,7 +3,6 @@
 #include "pipeline/cli/cli.h"
 
 #include "runtime/base/file.h"
-#include "runtime/base/json_put.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -153,11 +152,6 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
             (double)s.buffer_bytes_max / 1048576);
 }
 
-void cli_print_json_bytes(const char *text, size_t size)
-{
-    rt_json_bytes(stdout, text, size);
-}
-
 void cli_print_json(json_t *value, size_t flags)
 {
     if (value)
@@ -166,14 +160,4 @@ void cli_print_json(json_t *value, size_t flags)
         fputs("{}", stdout);
     putchar('\n');
     json_decref(value);
-}
-
-void cli_print_json_number(const char *name, double value)
-{
-    rt_json_number(stdout, name, value);
-}
-
-void cli_print_json_text(const char *text)
-{
-    rt_json_text(stdout, text);
 }

@@ -29,9 +29,11 @@ rt_status pipe_demo_folder(struct rt_ctx *ctx, const struct pipe_demo_places *pl
 {
     const char *const folders[] = { beside, places->source, places->installed };
     char config[700];
-    *out = places->given;
-    if (*out && (*out)[0])
+    *out = NULL;
+    if (places->given && places->given[0]) {
+        *out = places->given;
         return RT_OK;
+    }
     demo_beside_program(beside, PIPE_DEMO_PATH_MAX);
     for (size_t i = 0; i < RT_COUNT(folders); i++) {
         snprintf(config, sizeof config, "%s/config.json", folders[i]);

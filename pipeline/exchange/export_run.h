@@ -8,7 +8,7 @@
 
 /* The newest eval run of that id, or of a variant of that label; "": of any. *of is the run,
  * *answers how many were written. RT_ERR_USAGE: there is none. RT_ERR_IO: the file cannot be
- * written, and what was there of it is removed. */
+ * written. After a failure what was written of it is removed. */
 RT_CHECKED rt_status pipe_export_run(struct rt_ctx *ctx, struct store *store,
                                      const char *id_or_label, const char *path,
                                      enum pipe_export_kind kind,

@@ -5,13 +5,13 @@
 
 #include "pipeline/exchange/import_match.h"
 #include "pipeline/grade/grade.h"
+#include "pipeline/run/eval_spec.h"
 #include "pipeline/run/problem_source.h"
 #include "store/queries.h"
 #include "store/store_claim.h"
 #include "store/store_origin.h"
 
 #include <stdio.h>
-#include <string.h>
 
 struct importer {
     struct rt_ctx *ctx;
@@ -91,18 +91,12 @@ fail:
     return st;
 }
 
+/* RT_ERR_USAGE: no such role. */
 static rt_status describe(struct importer *m)
 {
     const struct pipe_import *import = &m->out->import;
     const char *role = m->options->role;
     const char *label = m->options->label ? m->options->label : import->model;
-    static const char *const roles[] = { "full", "quant", "restored", "control" };
-    bool known = false;
-    for (size_t i = 0; i < RT_COUNT(roles); i++)
-        known |= strcmp(role, roles[i]) == 0;
-    if (!known)
-        return rt_fail(m->ctx, RT_ERR_USAGE,
-                       "--role %.40s: full, quant, restored or control is needed", role);
     m->variant = (struct store_variant){ .label = label ? label : role,
                                          .role = role,
                                          .arm = label ? label : role,
@@ -115,7 +109,7 @@ static rt_status describe(struct importer *m)
                                        .model = import->model,
                                        .task = import->task,
                                        .produced = import->produced };
-    return RT_OK;
+    return pipe_role_check(m->ctx, role, false);
 }
 
 static rt_status put_all(struct importer *m)

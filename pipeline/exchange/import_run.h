@@ -17,14 +17,14 @@ struct pipe_import_options {
     const char *bench;          /* the problems, as pipe_problems_open takes them */
     const struct pipe_prompt_format *format; /* cuts answers into steps and grades them */
     const char *role;                        /* full, quant, restored or control */
-    const char
-        *label; /* of the variant; null: the model that the file names, or the role */
+    /* Of the variant; null: the model that the file names, or the role. */
+    const char *label;
 };
 
 struct pipe_import_result {
     struct pipe_import import; /* what was read */
     const char *bench;         /* name of the list: of the options */
-    char label[64];            /* of the variant, as stored */
+    char label[64];            /* of the variant, as stored: 63 bytes at most */
     char run[STORE_ID];
     uint32_t right, unparsed; /* of import.count */
     int64_t added;            /* answers that were not in the store */

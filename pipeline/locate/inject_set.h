@@ -19,7 +19,7 @@ RT_CHECKED rt_status pipe_inject_set(struct rt_ctx *ctx,
 /* One JSON object per item, in the fields of processbench; rt_free. */
 RT_CHECKED rt_status pipe_labelled_line(struct rt_ctx *ctx,
                                         const struct pipe_labelled *item, char **out);
-/* The lines of all items, to `out`. */
+/* The lines of all items, to `out`, whose errors are the caller's to look for. */
 RT_CHECKED rt_status pipe_labelled_write(struct rt_ctx *ctx,
                                          const struct pipe_labelled_set *set, FILE *out);
 

@@ -32,6 +32,7 @@ void pipe_score_set_deinit(struct pipe_score_set *s)
     pipe_judgements_free(s->judged, s->set.count);
     rt_free(s->judged);
     pipe_labelled_deinit(&s->set);
+    *s = (struct pipe_score_set){ .name = NULL };
 }
 
 void pipe_labelled_draw(struct pipe_labelled_set *set, uint32_t limit, uint64_t seed)

@@ -118,8 +118,8 @@ struct restore_cost {
 };
 typedef rt_status restore_cost_fn(void *user, const struct restore_cost *cost);
 /* Every stage of the campaign, in the order in which they began, then their sum, "all".
- * *matmul_rate: FLOP/s of
- * this device's own product of 512 x 512 x 512 floats, measured now. */
+ * *matmul_rate: FLOP/s of this device's own product of 512 x 512 x 512 floats, measured
+ * now. */
 RT_CHECKED rt_status restore_each_cost(struct restoring *r, double *matmul_rate,
                                        restore_cost_fn *fn, void *user);
 

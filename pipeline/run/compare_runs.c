@@ -144,7 +144,7 @@ fail:
     return st;
 }
 
-void pipe_comparison_deinit(struct pipe_comparisons *list)
+void pipe_comparisons_deinit(struct pipe_comparisons *list)
 {
     for (uint32_t i = 0; list->items && i < PIPE_COMPARISONS_MAX; i++)
         for (int k = 0; k < PIPE_SIDES; k++) {

@@ -20,9 +20,10 @@ enum {
 extern const char *const pipe_side_names[PIPE_SIDES]; /* "full", "quant", "restored" */
 
 struct pipe_compare_ask {
-    const char *campaign; /* id; null: the newest */
-    const char *split;    /* "measure" */
-    const char *bench;    /* name of a list; "": all that two variants answered */
+    const char *campaign;           /* id; null: the newest */
+    const char *split;              /* "measure" */
+    const char *bench;              /* name of a list; "": all that two variants answered,
+                             PIPE_COMPARISONS_MAX of them at most */
     const char *wanted[PIPE_SIDES]; /* label, arm or id; "": the first of that role */
 };
 
@@ -53,7 +54,7 @@ struct pipe_comparisons {
 
 /* The finished runs of each benchmark. A benchmark that lacks full or quant is left out if
  * there is another. RT_ERR_USAGE: no campaign, no such list, no run of a side; the message
- * says which. pipe_comparison_deinit in any case. */
+ * says which. pipe_comparisons_deinit in any case. */
 RT_CHECKED rt_status pipe_compare_find(struct rt_ctx *ctx, struct store *store,
                                        const struct pipe_compare_ask *ask,
                                        struct pipe_comparisons *out);
@@ -62,7 +63,8 @@ RT_CHECKED rt_status pipe_compare_find(struct rt_ctx *ctx, struct store *store,
  * runs of one have no graded problem in common. The store is open for writing. */
 RT_CHECKED rt_status pipe_compare_compute(struct rt_ctx *ctx, struct store *store,
                                           struct pipe_comparisons *list);
-void pipe_comparison_deinit(struct pipe_comparisons *list); /* accepts one that is zero */
+void pipe_comparisons_deinit(
+    struct pipe_comparisons *list); /* accepts one that is zero */
 
 /* Some problem has several answers: errors are over problems, and McNemar does not apply. */
 bool pipe_comparison_several(const struct pipe_comparison *c);

@@ -102,9 +102,11 @@ void pipe_doctor_devices(struct rt_ctx *ctx, struct pipe_doctor *d)
 {
     uint32_t usable = 0;
     const char *note = NULL;
-    if (rt_devices_list(ctx, &d->devices, &d->device_count, &note) != RT_OK)
+    if (rt_devices_list(ctx, &d->devices, &d->device_count, &note) != RT_OK) {
         add(d, "D01", PIPE_DOCTOR_BAD, NULL, "devices cannot be listed: %.200s",
             ctx->message);
+        return;
+    }
     for (uint32_t i = 0; i < d->device_count; i++) {
         const struct rt_device_info *info = &d->devices[i];
         usable += info->usable;

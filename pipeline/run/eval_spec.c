@@ -12,14 +12,13 @@
 static const char *const roles[] = { "full", "quant", "restored", "control" };
 enum { FIRST_ADAPTED = 2, SHARDS_MAX = 100000 };
 
-static rt_status check_role(struct rt_ctx *ctx, const struct pipe_variant_spec *v)
+rt_status pipe_role_check(struct rt_ctx *ctx, const char *role, bool adapted)
 {
-    const bool adapted = v->adapter[0] != '\0';
     for (size_t i = adapted ? FIRST_ADAPTED : 0; i < RT_COUNT(roles); i++)
-        if (strcmp(v->role, roles[i]) == 0)
+        if (strcmp(role, roles[i]) == 0)
             return RT_OK;
     return rt_fail(ctx, RT_ERR_USAGE, "--role %.40s: %srestored or control is needed%s",
-                   v->role, adapted ? "" : "full, quant, ",
+                   role, adapted ? "" : "full, quant, ",
                    adapted ? " with --adapter" : "");
 }
 
@@ -28,10 +27,16 @@ static rt_status make(struct rt_ctx *ctx, const char *role, const char *folder,
                       size_t length, const char *adapter, struct pipe_variant_spec *out)
 {
     const char *usual = adapter ? "restored" : "full";
+    if (length >= sizeof out->folder ||
+        (adapter && strlen(adapter) >= sizeof out->adapter))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "the path of a model or adapter has more than %zu bytes: %.60s...",
+                       sizeof out->folder - 1,
+                       length >= sizeof out->folder ? folder : adapter);
     snprintf(out->role, sizeof out->role, "%s", role[0] ? role : usual);
     snprintf(out->folder, sizeof out->folder, "%.*s", (int)length, folder);
     snprintf(out->adapter, sizeof out->adapter, "%s", adapter ? adapter : "");
-    return check_role(ctx, out);
+    return pipe_role_check(ctx, out->role, out->adapter[0] != '\0');
 }
 
 rt_status pipe_variant_spec_make(struct rt_ctx *ctx, const char *role, const char *folder,

@@ -11,8 +11,10 @@ struct pipe_variant_spec {
     char role[16];                  /* full, quant, restored, control */
     char folder[600], adapter[600]; /* adapter "": none */
 };
-/* role "": full, with an adapter restored; adapter NULL: none. RT_ERR_USAGE: there is no such
- * role, or it has no adapter. */
+/* RT_ERR_USAGE: there is no role of that name, or none that has an adapter (`adapted`). */
+RT_CHECKED rt_status pipe_role_check(struct rt_ctx *ctx, const char *role, bool adapted);
+/* role "": full, with an adapter restored; adapter NULL: none. RT_ERR_USAGE: as
+ * pipe_role_check, or a path that has no room. */
 RT_CHECKED rt_status pipe_variant_spec_make(struct rt_ctx *ctx, const char *role,
                                             const char *folder, const char *adapter,
                                             struct pipe_variant_spec *out);

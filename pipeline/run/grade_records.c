@@ -17,8 +17,8 @@ struct grading {
     struct pipe_grade_records_result *out;
 };
 
-/* A text field; null where it is absent or null. A number is
- * refused: 0.10 and 0.1 are one number but two answers. */
+/* A text field; null where it is absent or null. A number is refused: 0.10 and 0.1 are one
+ * number but two answers. */
 static rt_status text_of(struct grading *g, const struct pipe_row *row, const char *key,
                          bool needed, const char **out)
 {

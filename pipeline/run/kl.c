@@ -231,7 +231,7 @@ fail:
     return st;
 }
 
-/* Within a transaction. */
+/* Within a transaction. run->config is null afterwards: the text is of this call. */
 static rt_status open_run(struct pipe_session *session, const struct pipe_variant *v,
                           const struct pipe_kl_text *text, struct store_run *run,
                           char benchmark[STORE_ID])
@@ -249,7 +249,8 @@ static rt_status open_run(struct pipe_session *session, const struct pipe_varian
                                .benchmark_id = benchmark,
                                .env_id = session->env_id,
                                .config = config };
-    TRY(store_run_open(session->store, run));
+    st = store_run_open(session->store, run);
+    run->config = NULL;
 
 fail:
     return st;

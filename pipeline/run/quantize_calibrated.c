@@ -107,6 +107,8 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
 
 fail:
     quantize->plan = plan;
+    for (uint32_t i = 0; i < selected->count; i++) /* the budget's ends here */
+        selected->list[i].options.plan = plan;
     pipe_budget_deinit(&budget);
     pipe_calibration_deinit(&c);
     rt_model_destroy(&full);

@@ -12,9 +12,9 @@ struct pipe_calibrated_options {
     const char *model, *out; /* files of the full model; the folder to write */
     struct pipe_calibration_options read;
     bool choose; /* among candidates; `open` says of what */
-    bool
-        choice_asked; /* by name: then text too short to hold some out is an error, else one
-                          candidate is made and that is said */
+    /* By name: then text too short to hold some out is an error, else one candidate is made
+     * and that is said. */
+    bool choice_asked;
     struct pipe_select_options open;
     double budget;      /* bits per weight; 0: none */
     bool budget_is_all; /* as `all` of pipe_budget_make */
@@ -30,7 +30,8 @@ struct pipe_calibrated_calls {
 /* How many folders that makes at most. */
 uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *options);
 
-/* `quantize` becomes those of the chosen candidate. selected->count 0: there was no choice.
+/* `quantize` becomes those of the chosen candidate, with the plan that it had: the plan of a
+ * budget is in its file. selected->count 0: there was no choice.
  * RT_ERR_USAGE: quantize->true_sequential, which holds one layer at a time, with a choice, a
  * budget, or a model that answers first. The errors of what it calls; pipe_quantized_deinit
  * in any case. */

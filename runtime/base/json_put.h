@@ -16,7 +16,7 @@ void rt_json_text(FILE *out, const char *text);
 void rt_json_bytes(FILE *out, const char *text, size_t size);
 /* ,"NAME":"TEXT" */
 void rt_json_member(FILE *out, const char *name, const char *text);
-/* ,"NAME":VALUE with nine digits that count; what is not finite is null. */
+/* ,"NAME":VALUE with nine significant digits; what is not finite is null. */
 void rt_json_number(FILE *out, const char *name, double value);
 /* ,"NAME":VALUE */
 void rt_json_count(FILE *out, const char *name, uint64_t value);

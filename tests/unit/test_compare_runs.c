@@ -96,8 +96,8 @@ static void pairs_are_counted(void **state)
     assert_true(fabs(number(c, "loss_p") - 0.375) < 1e-12); /* 2 (1 + 5) / 2^5 */
     assert_true(isnan(number(c, "loss_holm_p"))); /* one list: nothing to adjust */
     assert_true(number(c, "bits") == 3.25);
-    pipe_comparison_deinit(&list);
-    pipe_comparison_deinit(&list); /* accepts one that is zero */
+    pipe_comparisons_deinit(&list);
+    pipe_comparisons_deinit(&list); /* accepts one that is zero */
 }
 
 static void p_values_of_several_lists_are_adjusted(void **state)
@@ -121,7 +121,7 @@ static void p_values_of_several_lists_are_adjusted(void **state)
     assert_true(fabs(number(&list.items[0], "loss_p") - 0.03125) < 1e-12); /* 2 / 2^6 */
     assert_true(fabs(number(&list.items[0], "loss_holm_p") - 0.0625) < 1e-12);
     assert_true(number(&list.items[1], "loss_holm_p") == 1);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
 }
 
 static void several_answers_of_a_problem_are_one_unit(void **state)
@@ -142,7 +142,7 @@ static void several_answers_of_a_problem_are_one_unit(void **state)
         assert_true(c->share[1][i] == shares[i]);
     assert_true(isnan(number(c, "loss_p")) && isnan(number(c, "loss_mid_p")));
     assert_true(fabs(number(c, "loss") - 0.5) < 1e-12);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
 }
 
 static void what_is_missing_is_said(void **state)
@@ -155,24 +155,24 @@ static void what_is_missing_is_said(void **state)
     test_answered_run(&a, "full", "full", "11", 1, run);
     test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
                  "no finished run of role 'quant'", NULL);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
     test_answered_run(&a, "quant", "quant", "10", 1, run);
     ask.wanted[2] = "nobody";
     test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
                  "variant 'nobody'", NULL);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
     ask = all;
     ask.bench = "nothing";
     test_refused(&ctx, pipe_compare_find(&ctx, a.store, &ask, &list), RT_ERR_USAGE,
                  "'nothing'", NULL);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
     /* A label goes before the role: the sides may be turned round. */
     ask = all;
     ask.wanted[0] = "quant";
     ask.wanted[1] = "full";
     compare(&ask, &list);
     assert_true(number(&list.items[0], "gained") == 1);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
 }
 
 static void a_gate_fails_if_its_condition_holds(void **state)
@@ -200,7 +200,7 @@ static void a_gate_fails_if_its_condition_holds(void **state)
         if (pipe_comparison_gate(&ctx, &list.items[0], cases[i].condition) !=
             cases[i].status)
             fail_msg("\"%s\" is not judged right", cases[i].condition);
-    pipe_comparison_deinit(&list);
+    pipe_comparisons_deinit(&list);
 }
 
 int main(void)

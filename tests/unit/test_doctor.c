@@ -66,6 +66,24 @@ static void a_device_is_tested(void **state)
     pipe_doctor_deinit(&d);
 }
 
+/* Devices that could not be listed are no good Vulkan loader. */
+static void a_failed_list_is_one_finding(void **state)
+{
+    (void)state;
+    bool failed = false;
+    for (uint64_t at = 1; at <= 40 && !failed; at++) {
+        struct pipe_doctor d = { 0 };
+        struct rt_ctx short_of_memory = { .alloc_fail_at = at };
+        pipe_doctor_devices(&short_of_memory, &d);
+        const struct pipe_doctor_finding *f = find(&d, "D01");
+        failed = f && f->kind == PIPE_DOCTOR_BAD;
+        if (failed)
+            assert_int_equal(d.count, 1);
+        pipe_doctor_deinit(&d);
+    }
+    assert_true(failed);
+}
+
 static void a_folder_for_results_is_looked_at(void **state)
 {
     (void)state;
@@ -85,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_is_tested),
+        cmocka_unit_test(a_failed_list_is_one_finding),
         cmocka_unit_test(a_folder_for_results_is_looked_at),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -41,6 +41,22 @@ static void a_variant_has_role_folder_adapter(void **state)
                      RT_ERR_USAGE);
 }
 
+/* A path is taken whole or refused. */
+static void a_path_that_has_no_room_is_refused(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_variant_spec v;
+    char path[sizeof v.folder + 1] = "";
+    memset(path, 'm', sizeof path - 2);
+    assert_int_equal(pipe_variant_spec_make(&ctx, "", path, path, &v), RT_OK);
+    assert_string_equal(v.folder, path);
+    assert_string_equal(v.adapter, path);
+    path[sizeof path - 2] = 'm';
+    assert_int_equal(pipe_variant_spec_make(&ctx, "", path, NULL, &v), RT_ERR_USAGE);
+    assert_int_equal(pipe_variant_spec_make(&ctx, "", "m", path, &v), RT_ERR_USAGE);
+}
+
 /* A folder that is there is no text to take apart. */
 static void a_folder_may_have_signs_in_its_name(void **state)
 {
@@ -108,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_variant_has_role_folder_adapter),
+        cmocka_unit_test(a_path_that_has_no_room_is_refused),
         cmocka_unit_test(a_folder_may_have_signs_in_its_name),
         cmocka_unit_test(shards),
         cmocka_unit_test(times),
