@@ -239,10 +239,9 @@ static void a_rejected_fault_is_not_trained_on(void **state)
     test_loop_enter("");
     assert_int_equal(system("cp -r whole review"), 0);
     test_loop_enter("review");
-    take_one(
-        "SELECT i.fault_id FROM bullet_item i WHERE i.excluded IS NULL AND i.fault_id "
-        "IS NOT NULL ORDER BY i.idx",
-        fault);
+    take_one("SELECT i.fault_id FROM bullet_item i JOIN fault f ON f.fault_id=i.fault_id "
+             "WHERE i.excluded IS NULL AND f.step_idx IS NOT NULL ORDER BY i.idx",
+             fault);
     char *before = trained("");
     const double items = number("SELECT count(*) FROM bullet_item");
     reject(fault);
