@@ -37,8 +37,12 @@ static const struct cli_option options[] = {
     { "activations", "HOW",
       "float (default), dynamic (8 bits, a scale per token; default of smoothquant), "
       "static" },
-    { "order", "NAME", "gptq: columns by activation (default) or natural" },
-    { "damping", "X", "gptq: share of the mean diagonal (default 0.01)" },
+    { "float-inputs", "X",
+      "with those: matrices keep float inputs if rounding them costs more than X times "
+      "what rounding their weights does (smoothquant: 1.5, else 0; 0: none)" },
+    { "rounding", "NAME", "smoothquant: weights by gptq (default) or to nearest" },
+    { "order", "NAME", "gptq, smoothquant: columns by activation (default) or natural" },
+    { "damping", "X", "gptq, smoothquant: share of the mean diagonal (default 0.01)" },
     { "true-sequential", NULL,
       "inputs of a layer are those of the quantized ones before" },
     { "keep", "f16|f32",
@@ -92,8 +96,10 @@ static void print_json(const char *out, const struct pipe_quantized *q,
 {
     fputs("{\"out\":", stdout);
     cli_print_json_text(out);
-    printf(",\"matrices\":%u,\"weights\":%llu,\"bits_per_weight\":%.6g,\"halved\":%u",
-           q->matrices, (unsigned long long)q->weights, q->bits_per_weight, q->halved);
+    printf(",\"matrices\":%u,\"weights\":%llu,\"bits_per_weight\":%.6g,\"halved\":%u,"
+           "\"float_inputs\":{\"matrices\":%u,\"weights\":%llu}",
+           q->matrices, (unsigned long long)q->weights, q->bits_per_weight, q->halved,
+           q->float_matrices, (unsigned long long)q->float_weights);
     if (q->list_count) {
         printf(",\"tokens\":%llu,\"objective\":%.9g,\"objective_rtn\":%.9g,"
                "\"not_better\":%u,\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,"
@@ -109,14 +115,21 @@ static void print_json(const char *out, const struct pipe_quantized *q,
     puts("}");
 }
 
-/* Options of gptq alone. */
+/* Options of methods that round by GPTQ. */
 static rt_status check_gptq(struct cli *cli, const char *method)
 {
     static const char *const of_gptq[] = { "order", "damping" };
-    for (size_t i = 0; i < RT_COUNT(of_gptq); i++)
-        if (cli_value(cli, of_gptq[i], NULL) && strcmp(method, "gptq") != 0)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of --method gptq, not of %s",
-                           of_gptq[i], method);
+    const bool is_smooth = strcmp(method, "smoothquant") == 0;
+    const bool is_nearest =
+        is_smooth && strcmp(cli_value(cli, "rounding", "gptq"), "nearest") == 0;
+    for (size_t i = 0; i < RT_COUNT(of_gptq); i++) {
+        if (!cli_value(cli, of_gptq[i], NULL) || strcmp(method, "gptq") == 0 ||
+            (is_smooth && !is_nearest))
+            continue;
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--%s is of --method gptq and smoothquant, not of %s%s",
+                       of_gptq[i], method, is_nearest ? " --rounding nearest" : "");
+    }
     return RT_OK;
 }
 
@@ -253,6 +266,7 @@ static rt_status run(struct cli *cli)
         printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,
                result.matrices, (unsigned long long)result.weights,
                result.bits_per_weight);
+        cli_quantize_print_int8(&q, &result);
         print_changes(&result);
         if (result.list_count)
             print_fared(cli, &result);

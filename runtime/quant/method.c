@@ -61,6 +61,14 @@ rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "smoothquant is for activations of 8 bits: --activations dynamic "
                        "or static");
+    if (o->float_inputs != 0 && o->inputs == QUANT_INPUTS_FLOATS)
+        return rt_fail(
+            ctx, RT_ERR_USAGE,
+            "--float-inputs is for activations of 8 bits: --activations dynamic "
+            "or static");
+    if (!(o->float_inputs >= 0 && o->float_inputs <= 1e6))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "--float-inputs %g: 0 (none) to 1e6 is possible", o->float_inputs);
     if (!(o->damping >= 0 && o->damping <= 1))
         return rt_fail(ctx, RT_ERR_USAGE, "--damping %g: 0 to 1 is possible", o->damping);
     return RT_OK;
