@@ -62,15 +62,17 @@ static json_t *rounded_targets(const json_t *float_inputs, uint32_t layers)
     return names;
 }
 
-/* Of weights and activations of 8 bits. A group without targets is left out. */
+/* Of weights and activations of 8 bits. A group without targets is left out: all matrices
+ * may be of the other. */
 static json_t *int8_config(const struct quant_options *o, const json_t *float_inputs,
                            uint32_t layers)
 {
     const bool mixed = json_array_size(float_inputs) > 0;
+    const bool any = json_array_size(float_inputs) < (size_t)layers * FMT_MODULE_COUNT;
     json_t *groups = json_object();
     json_t *rounded =
         mixed ? rounded_targets(float_inputs, layers) : json_pack("[s]", "Linear");
-    if (json_array_size(rounded))
+    if (any)
         json_object_set_new(groups, "group_0", int8_group(o, true, rounded));
     else
         json_decref(rounded);
@@ -79,9 +81,11 @@ static json_t *int8_config(const struct quant_options *o, const json_t *float_in
                             int8_group(o, false, json_deep_copy(float_inputs)));
     return json_pack("{s:s, s:s, s:s, s:o, s:[s], s:s}", "quant_method",
                      "compressed-tensors", "format",
-                     mixed ? "mixed-precision" : "int-quantized", "quantization_status",
-                     "compressed", "config_groups", groups, "ignore", "lm_head",
-                     "algorithm", quant_method_of(o)->name);
+                     !mixed ? "int-quantized"
+                     : any  ? "mixed-precision"
+                            : "pack-quantized",
+                     "quantization_status", "compressed", "config_groups", groups,
+                     "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
 }
 
 /* Takes `targets`. */
