@@ -2,8 +2,6 @@
  * The options of the command quantize for activations of 8 bits. */
 #include "pipeline/cli/quantize_int8.h"
 
-#include "runtime/quant/method.h"
-
 #include <stdio.h>
 #include <string.h>
 
