@@ -1,6 +1,7 @@
 #!/bin/sh
 # What rounding activations costs: KL to the full model of 8-bit weights alone, of W8A8 as it
-# is, and of SmoothQuant, dynamic and static. The bar: SmoothQuant at most twice the first.
+# is, of SmoothQuant with all inputs rounded and weights to nearest, and of SmoothQuant,
+# dynamic and static. The bar: SmoothQuant at most twice the first.
 # Usage: bench/w8a8.sh MODEL CALIB.txt HELDOUT.txt [OPTIONS of faultline, as --device llvmpipe]
 #   FAULTLINE   the program (build/release/faultline)
 #   WORK        where the folders go (a temporary one, removed at the end)
@@ -19,9 +20,10 @@ make() {
 seen="--calib $calib --calib-items ${ITEMS:-16} --calib-length ${LENGTH:-512}"
 make w8
 make w8a8 --activations dynamic
+make all --method smoothquant --rounding nearest --float-inputs 0 $seen "$@"
 make smooth --method smoothquant $seen "$@"
 make static --method smoothquant --activations static $seen "$@"
-for name in w8 w8a8 smooth static; do
+for name in w8 w8a8 all smooth static; do
     echo "$name"
     "$program" perplexity --model "$work/$name" --base "$model" --text "$text" --context "${CONTEXT:-512}" "$@"
 done

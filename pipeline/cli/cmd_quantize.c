@@ -28,8 +28,12 @@ static const struct cli_option options[] = {
     { "activations", "HOW",
       "float (default), dynamic (8 bits, a scale per token; default of smoothquant), "
       "static" },
-    { "order", "NAME", "gptq: columns by activation (default) or natural" },
-    { "damping", "X", "gptq: share of the mean diagonal (default 0.01)" },
+    { "float-inputs", "X",
+      "with those: matrices keep float inputs if rounding them costs more than X times "
+      "what rounding their weights does (smoothquant: 1.5, else 0; 0: none)" },
+    { "rounding", "NAME", "smoothquant: weights by gptq (default) or to nearest" },
+    { "order", "NAME", "gptq, smoothquant: columns by activation (default) or natural" },
+    { "damping", "X", "gptq, smoothquant: share of the mean diagonal (default 0.01)" },
     { "true-sequential", NULL,
       "inputs of a layer are those of the quantized ones before" },
     { "keep", "f16|f32",
@@ -119,14 +123,21 @@ static void print_cost(const struct cli *cli, const struct pipe_quantize_cost *c
     print_choice(c, candidates);
 }
 
-/* Options of gptq alone. */
+/* Options of methods that round by GPTQ. */
 static rt_status check_gptq(struct cli *cli, const char *method)
 {
     static const char *const of_gptq[] = { "order", "damping" };
-    for (size_t i = 0; i < RT_COUNT(of_gptq); i++)
-        if (cli_value(cli, of_gptq[i], NULL) && strcmp(method, "gptq") != 0)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s is of --method gptq, not of %s",
-                           of_gptq[i], method);
+    const bool is_smooth = strcmp(method, "smoothquant") == 0;
+    const bool is_nearest =
+        is_smooth && strcmp(cli_value(cli, "rounding", "gptq"), "nearest") == 0;
+    for (size_t i = 0; i < RT_COUNT(of_gptq); i++) {
+        if (!cli_value(cli, of_gptq[i], NULL) || strcmp(method, "gptq") == 0 ||
+            (is_smooth && !is_nearest))
+            continue;
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--%s is of --method gptq and smoothquant, not of %s%s",
+                       of_gptq[i], method, is_nearest ? " --rounding nearest" : "");
+    }
     return RT_OK;
 }
 
@@ -166,22 +177,6 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
     return st;
 }
 
-/* --activations, whose default the method decides. */
-static rt_status read_activations(struct cli *cli, struct pipe_quantize_options *q)
-{
-    const bool is_smooth = strcmp(q->method, "smoothquant") == 0;
-    const char *how = cli_value(cli, "activations", is_smooth ? "dynamic" : "float");
-    q->given = strcmp(how, "static") == 0;
-    q->int8 = q->given || strcmp(how, "dynamic") == 0;
-    if (!q->int8 && strcmp(how, "float") != 0)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--activations %.40s: float, dynamic or static is possible", how);
-    if (q->given && !cli_value(cli, "calib", NULL))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--activations static needs --calib P: the scales are measured");
-    return RT_OK;
-}
-
 static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
 {
     rt_status st;
@@ -192,7 +187,7 @@ static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
     if (strcmp(keep, "f16") != 0 && strcmp(keep, "f32") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--keep %s: f16 or f32 is possible",
                        keep);
-    TRY(read_activations(cli, q));
+    TRY(cli_quantize_int8(cli, q));
     TRY(cli_number(cli, "bits", q->int8 ? 8 : 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
         TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
@@ -281,6 +276,7 @@ static rt_status run(struct cli *cli)
         printf("%s: %u matrices, %llu weights, %.3f bits per weight\n", out,
                result.matrices, (unsigned long long)result.weights,
                result.bits_per_weight);
+        cli_quantize_print_int8(&q, &result);
         print_changes(&result);
         if (result.list_count)
             print_fared(cli, &result);

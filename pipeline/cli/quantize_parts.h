@@ -46,6 +46,16 @@ RT_CHECKED rt_status cli_quantize_calibrated(
     const struct pipe_calibrated_options *options, struct pipe_quantize_options *quantize,
     struct pipe_selected *selected, struct pipe_quantized *result);
 
+/* ---- activations of 8 bits ---- */
+
+/* Fills int8, given, float_inputs and nearest by --activations, --float-inputs and
+ * --rounding, whose defaults the method decides. RT_ERR_USAGE for a value that is none, or an
+ * option that changes nothing. */
+RT_CHECKED rt_status cli_quantize_int8(struct cli *cli, struct pipe_quantize_options *q);
+/* A line that says how much of the products is in whole numbers; nothing for float inputs. */
+void cli_quantize_print_int8(const struct pipe_quantize_options *q,
+                             const struct pipe_quantized *result);
+
 /* ---- GGUF files ---- */
 
 /* Whether --method is gguf. */

@@ -20,6 +20,7 @@ static void write_config(const struct pipe_made *m, char *out, size_t size)
     snprintf(out, size,
              "{\"made\":\"quantize\",\"method\":\"%s\",\"bits\":%u,\"group\":%u,\"asym\":"
              "%s,\"search\":%s,\"order\":\"%s\",\"damping\":%.9g,\"activations\":\"%s\","
+             "\"float_inputs\":%.9g,\"rounding\":\"%s\",\"float_matrices\":%u,"
              "\"true_sequential\":%s,\"calibration\":\"%s\",\"planned\":%u,"
              "\"candidates\":%u,\"from\":\"%s\"}",
              o->method ? o->method : quant_method_at(0)->name, o->bits, o->group,
@@ -29,8 +30,10 @@ static void write_config(const struct pipe_made *m, char *out, size_t size)
              o->given  ? "static"
              : o->int8 ? "dynamic"
                        : "float",
-             boolean(o->true_sequential), m->calibration->id,
-             o->plan ? o->plan->count : 0, m->selected->count, m->full_hash);
+             o->float_inputs, o->nearest ? "nearest" : "gptq",
+             m->quantized->float_matrices, boolean(o->true_sequential),
+             m->calibration->id, o->plan ? o->plan->count : 0, m->selected->count,
+             m->full_hash);
 }
 
 static rt_status put_numbers(struct store *s, const char *run, const struct pipe_made *m)
@@ -56,7 +59,7 @@ fail:
 rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m)
 {
     rt_status st;
-    char config[640];
+    char config[768];
     struct store *s = session->store;
     struct store_attempt attempt;
     struct pipe_variant v = { 0 };

@@ -38,6 +38,8 @@ struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options
                                              : o->int8 ? QUANT_INPUTS_ROWS
                                                        : QUANT_INPUTS_FLOATS,
                                    .true_sequential = o->true_sequential,
+                                   .float_inputs = o->float_inputs,
+                                   .nearest = o->nearest,
                                    .damping = o->damping,
                                    .plan = o->plan };
 }
@@ -56,6 +58,8 @@ static void take_report(const struct quant_report *report, struct pipe_quantized
     out->matrices = report->matrices;
     out->weights = report->weights;
     out->bits_per_weight = report->bits_per_weight;
+    out->float_matrices = report->float_matrices;
+    out->float_weights = report->float_weights;
     out->halved = report->halved;
     out->change = report->change;
     out->changed_value = report->changed_value;

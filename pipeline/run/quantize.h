@@ -18,6 +18,8 @@ struct pipe_quantize_options {
     double damping;       /* gptq; 0: the usual */
     bool int8;            /* activations of 8 bits too, a scale per token */
     bool given;           /* the same, one scale per matrix, of the calibration text */
+    double float_inputs;  /* with them: quant_options.float_inputs; 0: none */
+    bool nearest;         /* smoothquant: weights to nearest, not by gptq */
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
     const struct quant_plan *plan; /* widths of single matrices; NULL: none */
@@ -33,6 +35,9 @@ struct pipe_quantized {
     uint32_t matrices;
     uint64_t weights;       /* elements quantized */
     double bits_per_weight; /* codes, scales and zeros of the quantized matrices */
+    /* With activations of 8 bits: matrices whose inputs stay floats, and their elements. */
+    uint32_t float_matrices;
+    uint64_t float_weights;
     /* Tensors of GGUF blocks that were rounded to F16: how many, and the element that
      * changed most, with the value it had and its tensor (empty: no value changed). */
     uint32_t halved;

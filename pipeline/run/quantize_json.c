@@ -50,8 +50,11 @@ void pipe_quantized_json(FILE *out, const char *path, const struct pipe_quantize
     rt_json_text(out, path);
     rt_json_count(out, "matrices", q->matrices);
     rt_json_count(out, "weights", q->weights);
-    fprintf(out, ",\"bits_per_weight\":%.6g,\"halved\":%u", q->bits_per_weight,
-            q->halved);
+    fprintf(out,
+            ",\"bits_per_weight\":%.6g,\"halved\":%u,"
+            "\"float_inputs\":{\"matrices\":%u,\"weights\":%llu}",
+            q->bits_per_weight, q->halved, q->float_matrices,
+            (unsigned long long)q->float_weights);
     put_fared(out, q);
     put_selected(out, selected);
     fputs("}\n", out);

@@ -169,7 +169,15 @@ static rt_status take_base(const struct reader *r, struct fmt_quantization *q)
     return rt_fail(r->ctx, RT_ERR_INPUT, "%s", rules->items[0].message);
 }
 
-/* Whether all groups have weights of the same kind in the same format. */
+/* Whether two groups say the same under a key; null is as good as nothing. */
+static bool agree(const json_t *a, const json_t *b, const char *key)
+{
+    const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
+    return json_is_null(x) || !x ? json_is_null(y) || !y : json_equal(x, y);
+}
+
+/* Whether all groups have weights of the same kind in the same format, and take inputs
+ * alike. */
 static bool are_equal(const json_t *groups)
 {
     const char *name;
@@ -179,11 +187,9 @@ static bool are_equal(const json_t *groups)
     {
         if (!first)
             first = group;
-        const json_t *a = json_object_get(group, "format");
-        const json_t *b = json_object_get(first, "format");
         if (!json_equal(json_object_get(group, "weights"),
                         json_object_get(first, "weights")) ||
-            (a != b && !json_equal(a, b)))
+            !agree(group, first, "format") || !agree(group, first, "input_activations"))
             return false;
     }
     return true;

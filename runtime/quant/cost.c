@@ -26,14 +26,19 @@ static uint64_t packed_bytes(const struct quant_options *o, uint32_t out, uint32
            (o->asymmetric ? 4 * words(out, o->bits) * groups : 0);
 }
 
+static bool rounds_by_gptq(const struct quant_options *o)
+{
+    const char *name = quant_method_of(o)->name;
+    return strcmp(name, "gptq") == 0 || (strcmp(name, "smoothquant") == 0 && !o->nearest);
+}
+
 /* What the method works in for a matrix of `in` columns, beside values and codes. */
 static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64_t in)
 {
-    const char *name = quant_method_of(o)->name;
-    const uint64_t differences = 4 * out * in; /* of the objective */
+    uint64_t differences = 4 * out * in;  /* of the objective */
     if (o->inputs != QUANT_INPUTS_FLOATS) /* doubles of inputs, weights and outputs */
-        return 8 * (OBSERVE_SAMPLED * (in + 2 * out) + out * in) + differences;
-    if (strcmp(name, "gptq") != 0)
+        differences += 8 * (OBSERVE_SAMPLED * (in + 2 * out) + out * in);
+    if (!rounds_by_gptq(o))
         return differences;
     const uint64_t own = 8 * in * in + 8 * (uint64_t)QUANT_GPTQ_ERRORS;
     return own > differences ? own : differences;
@@ -45,14 +50,16 @@ static double method_flops(const struct quant_options *o, double out, double in)
     const double objective = /* of rounding to nearest */
         o->inputs == QUANT_INPUTS_FLOATS ? 1.13 * out * in * in
                                          : 4.0 * OBSERVE_SAMPLED * out * in;
+    const double gptq = rounds_by_gptq(o) ? in * in * in / 3 + out * in * in : 0;
+    const double costs = o->float_inputs > 0 ? 2 * objective : 0;
     if (strcmp(name, "gptq") == 0)
-        return objective + in * in * in / 3 + out * in * in;
+        return objective + costs + gptq;
     if (strcmp(name, "awq") == 0)
         return objective * (2 + QUANT_AWQ_RATIOS + 1) +
                2 * QUANT_AWQ_CUTS * out * in * quant_group(o, (uint32_t)in);
     if (strcmp(name, "smoothquant") == 0)
-        return objective * (1 + QUANT_SMOOTH_STEPS + 2);
-    return objective * (o->search ? 2 : 1);
+        return objective * (1 + QUANT_SMOOTH_STEPS + 2) + costs + gptq;
+    return objective * (o->search ? 2 : 1) + costs;
 }
 
 /* The matrices of a layer as they are written, by the widths of a plan if there is one. */

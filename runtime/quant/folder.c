@@ -217,7 +217,35 @@ fail:
     return st;
 }
 
-static rt_status write_folder(struct quant_writer *w, const char *from, const char *to)
+/* Names of the matrices of a folder of rounded inputs whose own stay floats: those that are
+ * packed; NULL: there is no memory. */
+static json_t *float_inputs_of(const struct quant_writer *w)
+{
+    json_t *names = json_array();
+    for (uint32_t i = 0; names && i < w->count; i++) {
+        const char *name = w->outputs[i].name, *dot = strrchr(name, '.');
+        if (w->asked->inputs != QUANT_INPUTS_FLOATS && dot &&
+            strcmp(dot, ".weight_packed") == 0 &&
+            json_array_append_new(names, json_stringn(name, (size_t)(dot - name))) != 0) {
+            json_decref(names);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+rt_status quant_write_files(struct quant_writer *w, const char *to)
+{
+    json_t *names = w->asked ? float_inputs_of(w) : NULL;
+    if (w->asked && !names)
+        return quant_no_memory(w);
+    const rt_status st =
+        quant_files_write(w->ctx, w->from, to, w->asked, names, w->floats, w->tied);
+    json_decref(names);
+    return st;
+}
+
+static rt_status write_folder(struct quant_writer *w, const char *to)
 {
     rt_status st;
     char path[4300];
@@ -230,7 +258,7 @@ static rt_status write_folder(struct quant_writer *w, const char *from, const ch
     }
     snprintf(path, sizeof path, "%.4200s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
-    TRY(quant_files_write(w->ctx, from, to, w->asked, w->floats, w->tied));
+    TRY(quant_write_files(w, to));
 
 fail:
     rt_free(tensors);
@@ -294,7 +322,7 @@ rt_status quant_folder_finish(struct quant_writer *w, const char *to)
     char whole[4300];
     snprintf(whole, sizeof whole, "%.4200s/whole", w->part);
     TRY(fmt_make_folder(w->ctx, whole));
-    st = write_folder(w, w->from, whole);
+    st = write_folder(w, whole);
     if (st == RT_OK)
         st = quant_folder_place(w->ctx, whole, to);
     if (st != RT_OK)

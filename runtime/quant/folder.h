@@ -31,6 +31,9 @@ struct quant_report {
     double bits_per_weight; /* codes, scales and zeros of the quantized matrices */
     uint64_t weights;       /* elements quantized */
     uint32_t matrices;
+    /* With inputs of 8 bits: matrices whose inputs stay floats, and their elements. */
+    uint32_t float_matrices;
+    uint64_t float_weights;
     /* Tensors of GGUF blocks that were rounded to F16: how many, and the element that
      * changed most, with the value it had and its tensor (empty: no value changed). */
     uint32_t halved;

@@ -51,6 +51,8 @@ enum { QUANT_TARGET = 4001 }; /* bytes of a folder's name */
  * what is read. */
 RT_CHECKED rt_status quant_folder_begin(struct quant_writer *w, const char *target,
                                         bool force, char to[QUANT_TARGET]);
+/* config.json, tokenizer and README of what the outputs are so far. */
+RT_CHECKED rt_status quant_write_files(struct quant_writer *w, const char *to);
 /* Writes all outputs as a folder within the part, then puts it in place of `to`. */
 RT_CHECKED rt_status quant_folder_finish(struct quant_writer *w, const char *to);
 /* Takes `owned`, also on failure. cols 0: one dimension. */
@@ -70,6 +72,8 @@ RT_CHECKED rt_status quant_keep_tensor(struct quant_writer *w,
                                        const struct fmt_tensor_info *tensor);
 /* Makes the options those of a projection. */
 void quant_use_module(struct quant_writer *w, const char *name);
+/* Makes the options those of matrices whose inputs stay floats. */
+void quant_use_float_inputs(struct quant_writer *w);
 /* One projection, without calibration. */
 RT_CHECKED rt_status quant_module(struct quant_writer *w, const char *name, uint32_t out,
                                   uint32_t in);

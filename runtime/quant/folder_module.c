@@ -6,8 +6,9 @@
 #include "runtime/format/peft.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/int8.h"
-#include "runtime/quant/width_plan.h"
 #include "runtime/quant/rtn.h"
+#include "runtime/quant/smoothquant.h"
+#include "runtime/quant/width_plan.h"
 
 #include <assert.h>
 #include <math.h>
@@ -20,6 +21,13 @@ void quant_use_module(struct quant_writer *w, const char *name)
         return;
     w->own = *w->asked;
     w->own.bits = quant_plan_bits(w->asked->plan, name, w->asked->bits);
+    w->options = &w->own;
+}
+
+void quant_use_float_inputs(struct quant_writer *w)
+{
+    w->own = *w->options;
+    w->own.inputs = QUANT_INPUTS_FLOATS;
     w->options = &w->own;
 }
 
@@ -69,6 +77,10 @@ void quant_count_matrix(struct quant_writer *w, uint32_t out, uint32_t in)
     const struct quant_options *o = w->options;
     w->report->weights += (uint64_t)out * in;
     w->report->matrices++;
+    if (w->asked->inputs != QUANT_INPUTS_FLOATS && o->inputs == QUANT_INPUTS_FLOATS) {
+        w->report->float_matrices++;
+        w->report->float_weights += (uint64_t)out * in;
+    }
     w->report->bits_per_weight +=
         quant_packed_bits(out, in, o->bits, o->group, o->asymmetric);
 }
@@ -337,6 +349,28 @@ static rt_status divide_producer(struct calibrating *c, uint32_t layer,
 
 /* ---- a group ---- */
 
+/* Makes the options of the group under way those of float inputs where rounding them costs
+ * too much. Engines fuse the matrices of a group, so they stay alike. */
+static rt_status choose_inputs(struct quant_writer *w,
+                               const struct quant_matrix *matrices, uint32_t parts,
+                               const float *factors)
+{
+    rt_status st;
+    struct quant_int8_costs costs;
+    const struct quant_options *o = w->options;
+    if (o->inputs == QUANT_INPUTS_FLOATS || !(o->float_inputs > 0))
+        return RT_OK;
+    TRY(quant_int8_costs_of(w->ctx, o, matrices, parts, factors, &costs));
+    rt_log(w->ctx, RT_LOG_TRACE,
+           "'%s': rounding its inputs costs %.4g, rounding its weights %.4g",
+           matrices->name, costs.inputs, costs.weights);
+    if (costs.inputs > o->float_inputs * costs.weights)
+        quant_use_float_inputs(w);
+
+fail:
+    return st;
+}
+
 static rt_status quantize_group(struct calibrating *c, const struct observe_group *seen,
                                 struct module modules[MODEL_PARTS_MAX], uint32_t parts)
 {
@@ -354,12 +388,20 @@ static rt_status quantize_group(struct calibrating *c, const struct observe_grou
         if (!factors)
             return quant_no_memory(w);
         TRY(method->scale(w->ctx, w->options, matrices, parts, seen->means, factors));
-        TRY(divide_producer(c, seen->layer, seen->group, factors));
     }
+    TRY(choose_inputs(w, matrices, parts, factors));
+    if (method->quantize == quant_smoothquant &&
+        w->options->inputs == QUANT_INPUTS_FLOATS) {
+        rt_free(factors); /* they are for rounded inputs */
+        factors = NULL;
+    }
+    if (factors)
+        TRY(divide_producer(c, seen->layer, seen->group, factors));
     for (uint32_t p = 0; p < parts; p++)
         TRY(calibrated_module(w, &modules[p], factors));
 
 fail:
+    w->options = w->asked;
     rt_free(factors);
     return st;
 }

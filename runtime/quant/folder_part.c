@@ -60,14 +60,14 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     char model[65], text[512];
     const struct quant_options *o = w->asked;
     TRY(fmt_model_hash(w->model, model));
-    const int n =
-        snprintf(text, sizeof text,
-                 "part 2 %s %s %s bits %u group %u asym %d f32 %d "
-                 "search %d natural %d sequential %d damping %a inputs %d device %s",
-                 rt_version, model, quant_method_of(o)->name, o->bits, o->group,
-                 o->asymmetric, o->keep_f32, o->search, o->natural_order,
-                 o->true_sequential, o->damping, (int)o->inputs,
-                 w->calibration ? quant_calibration_device(w->calibration) : "none");
+    const int n = snprintf(
+        text, sizeof text,
+        "part 3 %s %s %s bits %u group %u asym %d f32 %d search %d natural %d "
+        "sequential %d damping %a inputs %d floats %a nearest %d device %s",
+        rt_version, model, quant_method_of(o)->name, o->bits, o->group, o->asymmetric,
+        o->keep_f32, o->search, o->natural_order, o->true_sequential, o->damping,
+        (int)o->inputs, o->float_inputs, o->nearest,
+        w->calibration ? quant_calibration_device(w->calibration) : "none");
     sha256_init(&hash);
     sha256_add(&hash, text, (size_t)n);
     for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {
@@ -275,8 +275,8 @@ rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out)
     snprintf(folder, sizeof folder, "%.4200s/trial", w->part);
     snprintf(path, sizeof path, "%.4250s/model.safetensors", folder);
     TRY(fmt_make_folder(w->ctx, folder));
-    if (!w->trial) /* config.json, which stays */
-        TRY(quant_files_write(w->ctx, w->from, folder, w->asked, w->floats, w->tied));
+    if (!w->trial || w->asked->float_inputs > 0) /* else config.json stays */
+        TRY(quant_write_files(w, folder));
     fmt_model_close(&w->trial);
     TRY(write_outputs(w, path));
     TRY(fmt_model_open(w->ctx, folder, &w->trial));
@@ -316,7 +316,10 @@ static void count_packed(struct quant_writer *w, const struct fmt_tensor *t,
         return;
     snprintf(name, sizeof name, "%.*s", (int)(dot - t->name), t->name);
     quant_use_module(w, name);
+    if (w->asked->inputs != QUANT_INPUTS_FLOATS && t->dtype != FMT_I8)
+        quant_use_float_inputs(w);
     quant_count_matrix(w, (uint32_t)shape[0], (uint32_t)shape[1]);
+    w->options = w->asked;
 }
 
 static rt_status tell_layer(struct quant_writer *w, const struct fmt_safetensors *file)

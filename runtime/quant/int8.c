@@ -2,6 +2,8 @@
  * What rounding inputs and weights to 8 bits does to outputs, and the tensors of it. */
 #include "runtime/quant/int8.h"
 
+#include "runtime/quant/rtn.h"
+
 #include <assert.h>
 #include <cblas.h>
 #include <math.h>
@@ -40,13 +42,18 @@ void quant_int8_row(const float *x, const float *divisors, uint32_t n, float giv
     }
 }
 
-/* ---- the objective ---- */
+/* ---- errors of tokens ---- */
 
-/* [count][in] inputs and [out][in] matrices in doubles, [count][out] products. */
+/* [sampled][in] inputs, [out][in] a matrix, [sampled][out] products: doubles. */
 struct product {
     double *x, *w, *wanted, *got;
-    float *scales; /* [count] */
+    float *scales; /* [sampled] of rounded inputs */
 };
+
+static rt_status no_memory(struct rt_ctx *ctx, const struct quant_matrix *m)
+{
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'", m->name);
+}
 
 static void deinit(struct product *p)
 {
@@ -55,6 +62,18 @@ static void deinit(struct product *p)
     rt_free(p->wanted);
     rt_free(p->got);
     rt_free(p->scales);
+}
+
+static rt_status init(struct rt_ctx *ctx, const struct quant_matrix *m, struct product *p)
+{
+    assert(m->seen && m->seen->sample && m->seen->in == m->in);
+    const size_t count = m->seen->sampled, in = m->in, rows = m->out;
+    *p = (struct product){ .x = rt_alloc(ctx, count * in, sizeof *p->x),
+                           .w = rt_alloc(ctx, rows * in, sizeof *p->w),
+                           .wanted = rt_alloc(ctx, count * rows, sizeof *p->wanted),
+                           .got = rt_alloc(ctx, count * rows, sizeof *p->got),
+                           .scales = rt_alloc(ctx, count, sizeof *p->scales) };
+    return p->x && p->w && p->wanted && p->got && p->scales ? RT_OK : no_memory(ctx, m);
 }
 
 static void multiply(const struct product *p, uint32_t count,
@@ -77,47 +96,49 @@ static void floats(struct product *p, const struct quant_matrix *m)
     multiply(p, m->seen->sampled, m, p->wanted);
 }
 
+/* What is rounded in place of the floats. */
+enum rounded { ROUNDED_INPUTS = 1, ROUNDED_WEIGHTS = 2 };
+
 static void whole_numbers(struct product *p, const struct quant_options *o,
-                          const struct quant_matrix *m, const struct quant_codes *c)
+                          const struct quant_matrix *m, const struct quant_codes *c,
+                          uint32_t rounded)
 {
     const size_t in = m->in;
     const float given = o->inputs == QUANT_INPUTS_GIVEN ? quant_int8_given(m) : 0;
     for (size_t r = 0; r < m->seen->sampled; r++)
-        quant_int8_row(m->seen->sample + r * in, m->divisors, m->in, given, p->x + r * in,
-                       &p->scales[r]);
-    for (size_t i = 0; i < m->out * in; i++)
+        if (rounded & ROUNDED_INPUTS)
+            quant_int8_row(m->seen->sample + r * in, m->divisors, m->in, given,
+                           p->x + r * in, &p->scales[r]);
+        else
+            p->scales[r] = 1;
+    for (size_t i = 0; rounded & ROUNDED_WEIGHTS && i < m->out * in; i++)
         p->w[i] = (double)c->codes[i] - 128;
     multiply(p, m->seen->sampled, m, p->got);
 }
 
-rt_status quant_int8_objective(struct rt_ctx *ctx, const struct quant_options *o,
-                               const struct quant_matrix *m, const struct quant_codes *c,
-                               double *out)
+static rt_status add_tokens(struct rt_ctx *ctx, const struct quant_options *o,
+                            const struct quant_matrix *m, const struct quant_codes *c,
+                            uint32_t rounded, struct quant_int8_token *tokens)
 {
-    rt_status st = RT_OK;
-    assert(m->seen && m->seen->sample && m->seen->in == m->in);
-    const size_t count = m->seen->sampled, in = m->in, rows = m->out;
-    struct product p = { .x = rt_alloc(ctx, count * in, sizeof *p.x),
-                         .w = rt_alloc(ctx, rows * in, sizeof *p.w),
-                         .wanted = rt_alloc(ctx, count * rows, sizeof *p.wanted),
-                         .got = rt_alloc(ctx, count * rows, sizeof *p.got),
-                         .scales = rt_alloc(ctx, count, sizeof *p.scales) };
-    if (!p.x || !p.w || !p.wanted || !p.got || !p.scales) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'",
-                     m->name);
-        goto fail;
-    }
+    rt_status st;
+    bool finite = true;
+    struct product p;
+    const size_t count = m->seen->sampled, rows = m->out;
+    TRY(init(ctx, m, &p));
     floats(&p, m);
-    whole_numbers(&p, o, m, c);
-    *out = 0;
-    for (size_t t = 0; t < count; t++)
+    whole_numbers(&p, o, m, c, rounded);
+    for (size_t t = 0; t < count; t++) {
         for (size_t r = 0; r < rows; r++) {
-            const double scale = (double)p.scales[t] * (double)c->scales[r];
-            const double d = p.wanted[t * rows + r] - p.got[t * rows + r] * scale;
-            *out += d * d;
+            const double scale = (double)p.scales[t] *
+                                 (rounded & ROUNDED_WEIGHTS ? (double)c->scales[r] : 1);
+            const double wanted = p.wanted[t * rows + r];
+            const double d = wanted - p.got[t * rows + r] * scale;
+            tokens[t].error += d * d;
+            tokens[t].output += wanted * wanted;
         }
-    *out /= (double)count;
-    if (!isfinite(*out)) /* weights are finite: quant_check_finite */
+        finite = finite && isfinite(tokens[t].error);
+    }
+    if (!finite) /* weights are finite: quant_check_finite */
         st = rt_fail(ctx, RT_ERR_INPUT,
                      "'%s': the inputs of this matrix are not finite on the calibration "
                      "text; use other text or another device",
@@ -125,6 +146,90 @@ rt_status quant_int8_objective(struct rt_ctx *ctx, const struct quant_options *o
 
 fail:
     deinit(&p);
+    return st;
+}
+
+rt_status quant_int8_tokens(struct rt_ctx *ctx, const struct quant_options *o,
+                            const struct quant_matrix *m, const struct quant_codes *c,
+                            struct quant_int8_token *tokens)
+{
+    return add_tokens(ctx, o, m, c, ROUNDED_INPUTS | ROUNDED_WEIGHTS, tokens);
+}
+
+double quant_int8_relative(const struct quant_int8_token *tokens, uint32_t count)
+{
+    double sum = 0;
+    for (uint32_t t = 0; t < count; t++)
+        sum += tokens[t].output > 0 ? tokens[t].error / tokens[t].output : 0;
+    return sum / count;
+}
+
+rt_status quant_int8_objective(struct rt_ctx *ctx, const struct quant_options *o,
+                               const struct quant_matrix *m, const struct quant_codes *c,
+                               double *out)
+{
+    struct quant_int8_token tokens[OBSERVE_SAMPLED] = { 0 };
+    const rt_status st = quant_int8_tokens(ctx, o, m, c, tokens);
+    *out = 0;
+    for (uint32_t t = 0; t < m->seen->sampled; t++)
+        *out += tokens[t].error / m->seen->sampled;
+    return st;
+}
+
+/* ---- inputs and weights apart ---- */
+
+/* The cost of one matrix without factors in its weights, in the codes and values given. */
+static rt_status add_costs(struct rt_ctx *ctx, const struct quant_options *o,
+                           const struct quant_matrix *m, const float *factors,
+                           struct quant_codes *codes, float *values,
+                           struct quant_int8_token *inputs,
+                           struct quant_int8_token *weights)
+{
+    rt_status st;
+    struct quant_matrix scaled = *m;
+    TRY(quant_rtn(ctx, o, m, codes));
+    TRY(add_tokens(ctx, o, m, codes, ROUNDED_WEIGHTS, weights));
+    for (size_t i = 0; i < (size_t)m->out * m->in; i++)
+        values[i] = m->w[i] * (factors ? factors[i % m->in] : 1);
+    scaled.w = values;
+    scaled.divisors = factors;
+    TRY(add_tokens(ctx, o, &scaled, NULL, ROUNDED_INPUTS, inputs));
+
+fail:
+    return st;
+}
+
+rt_status quant_int8_costs_of(struct rt_ctx *ctx, const struct quant_options *o,
+                              const struct quant_matrix *m, uint32_t count,
+                              const float *factors, struct quant_int8_costs *out)
+{
+    rt_status st;
+    size_t rows = 0;
+    struct quant_int8_token inputs[OBSERVE_SAMPLED] = { 0 };
+    struct quant_int8_token weights[OBSERVE_SAMPLED] = { 0 };
+    struct quant_options nearest = *o;
+    nearest.search = false;
+    *out = (struct quant_int8_costs){ 0 };
+    for (uint32_t i = 0; i < count; i++)
+        rows = m[i].out > rows ? m[i].out : rows;
+    float *values = rt_alloc(ctx, rows * m->in, sizeof *values);
+    struct quant_codes codes = { .codes = rt_alloc(ctx, rows * m->in, 1),
+                                 .scales = rt_alloc(ctx, rows, sizeof(float)),
+                                 .zeros = rt_alloc(ctx, rows, 1) };
+    if (!values || !codes.codes || !codes.scales || !codes.zeros) {
+        st = no_memory(ctx, m);
+        goto fail;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        TRY(add_costs(ctx, &nearest, &m[i], factors, &codes, values, inputs, weights));
+    out->inputs = quant_int8_relative(inputs, m->seen->sampled);
+    out->weights = quant_int8_relative(weights, m->seen->sampled);
+
+fail:
+    rt_free(values);
+    rt_free(codes.codes);
+    rt_free(codes.scales);
+    rt_free(codes.zeros);
     return st;
 }
 

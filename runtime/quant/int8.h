@@ -30,6 +30,38 @@ RT_CHECKED rt_status quant_int8_objective(struct rt_ctx *ctx,
                                           const struct quant_matrix *matrix,
                                           const struct quant_codes *codes, double *out);
 
+/* The squared error of a token's outputs, and the squares of the outputs themselves. */
+struct quant_int8_token {
+    double error, output;
+};
+
+/* Adds those of a matrix, as quant_int8_objective, to tokens [sampled]. */
+RT_CHECKED rt_status quant_int8_tokens(struct rt_ctx *ctx,
+                                       const struct quant_options *options,
+                                       const struct quant_matrix *matrix,
+                                       const struct quant_codes *codes,
+                                       struct quant_int8_token *tokens);
+
+/* The mean over tokens of error / output. A token of large activations (arXiv 2402.17762: a
+ * few have a thousand times those of others) counts like any other, where a sum of errors
+ * hears that token alone. */
+double quant_int8_relative(const struct quant_int8_token *tokens, uint32_t count);
+
+/* What 8 bits cost the outputs of matrices that read the same input, each part alone:
+ * quant_int8_relative of all of them together. */
+struct quant_int8_costs {
+    double inputs; /* of rounded inputs, divided by the factors, with weights as floats */
+    double weights; /* of weights rounded to nearest without factors, with float inputs */
+};
+
+/* The matrices have `seen` with a sample, their weights no factors yet; `factors` [in], NULL:
+ * 1. In double. 8 sampled out in FLOPs. */
+RT_CHECKED rt_status quant_int8_costs_of(struct rt_ctx *ctx,
+                                         const struct quant_options *options,
+                                         const struct quant_matrix *matrices,
+                                         uint32_t count, const float *factors,
+                                         struct quant_int8_costs *out);
+
 /* Adds the tensors of a matrix: weight, weight_scale and, where it is given, input_scale.
  * Takes `scales`, also on failure. */
 RT_CHECKED rt_status quant_int8_pack(struct quant_writer *w,

@@ -41,6 +41,22 @@ const struct quant_method *quant_method_of(const struct quant_options *options)
     return options->method ? options->method : &methods[0];
 }
 
+static rt_status check_int8(struct rt_ctx *ctx, const struct quant_options *o)
+{
+    if (o->bits != 8 || o->group || o->asymmetric)
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "activations of 8 bits need --bits 8 --group row, without --asym");
+    if (o->plan)
+        return rt_fail(
+            ctx, RT_ERR_USAGE,
+            "activations of 8 bits need weights of 8 bits everywhere, so a plan "
+            "of widths (--plan, --budget) has no place beside them");
+    if (!(o->float_inputs >= 0 && o->float_inputs <= 1e6))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "--float-inputs %g: 0 (none) to 1e6 is possible", o->float_inputs);
+    return RT_OK;
+}
+
 rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
 {
     if (o->bits != 2 && o->bits != 3 && o->bits != 4 && o->bits != 8)
@@ -48,19 +64,15 @@ rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
     if (o->group % 32 != 0)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "--group %u: a multiple of 32, or 'row', is possible", o->group);
-    if (o->inputs != QUANT_INPUTS_FLOATS && (o->bits != 8 || o->group || o->asymmetric))
+    if (o->inputs != QUANT_INPUTS_FLOATS) {
+        const rt_status st = check_int8(ctx, o);
+        if (st != RT_OK)
+            return st;
+    } else if (o->float_inputs != 0 ||
+               (o->method && o->method->quantize == quant_smoothquant))
         return rt_fail(ctx, RT_ERR_USAGE,
-                       "activations of 8 bits need --bits 8 --group row, without --asym");
-    if (o->inputs != QUANT_INPUTS_FLOATS && o->plan)
-        return rt_fail(
-            ctx, RT_ERR_USAGE,
-            "activations of 8 bits need weights of 8 bits everywhere, so a plan "
-            "of widths (--plan, --budget) has no place beside them");
-    if (o->method && o->method->quantize == quant_smoothquant &&
-        o->inputs == QUANT_INPUTS_FLOATS)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "smoothquant is for activations of 8 bits: --activations dynamic "
-                       "or static");
+                       "%s is for activations of 8 bits: --activations dynamic or static",
+                       o->float_inputs != 0 ? "--float-inputs" : "smoothquant");
     if (!(o->damping >= 0 && o->damping <= 1))
         return rt_fail(ctx, RT_ERR_USAGE, "--damping %g: 0 to 1 is possible", o->damping);
     return RT_OK;

@@ -26,17 +26,22 @@ struct quant_options {
     bool keep_f32;
     const struct quant_method *method; /* NULL: the first of the table, rtn */
     bool search;                       /* the range of every group is searched (grid.h) */
-    bool natural_order;                /* gptq: columns as they are, not by activation */
+    bool natural_order; /* gptq, smoothquant: columns as they are, not by activation */
     /* With calibration: each layer sees what the quantized layers before it make of the
      * text, not what the full model does. */
     bool true_sequential;
     enum quant_inputs inputs; /* not floats: 8 bits per row, symmetric (int8.h) */
-    double damping;           /* gptq: share of the mean diagonal; 0: QUANT_DAMPING */
+    /* Not floats, with calibration: a group of matrices keeps float inputs if rounding them
+     * costs more than this many times what rounding its weights does (quant_int8_costs); 0: none. */
+    double float_inputs;
+    bool nearest;   /* smoothquant: weights to nearest, else by gptq */
+    double damping; /* gptq, smoothquant: share of the mean diagonal; 0: QUANT_DAMPING */
     /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */
     const struct quant_plan *plan;
 };
 
 #define QUANT_DAMPING 0.01
+#define QUANT_FLOAT_INPUTS 1.5 /* smoothquant's, if nobody says another */
 
 /* One matrix w [out][in], finite. */
 struct quant_matrix {

@@ -23,19 +23,69 @@ static const char *const copied[] = {
     "chat_template.jinja",
 };
 
-/* Of weights and activations of 8 bits. */
-static json_t *int8_config(const struct quant_options *o)
+/* Matrices of 8 bits per row, packed if their inputs stay floats. Takes `targets`. */
+static json_t *int8_group(const struct quant_options *o, bool rounded, json_t *targets)
 {
     const bool given = o->inputs == QUANT_INPUTS_GIVEN;
-    return json_pack(
-        "{s:s, s:s, s:s, s:{s:{s:[s], s:{s:i, s:s, s:b, s:s, s:b}, "
-        "s:{s:i, s:s, s:b, s:s, s:b}, s:n}}, s:[s], s:s}",
-        "quant_method", "compressed-tensors", "format", "int-quantized",
-        "quantization_status", "compressed", "config_groups", "group_0", "targets",
-        "Linear", "weights", "num_bits", 8, "type", "int", "symmetric", 1, "strategy",
-        "channel", "dynamic", 0, "input_activations", "num_bits", 8, "type", "int",
-        "symmetric", 1, "strategy", given ? "tensor" : "token", "dynamic", !given,
-        "output_activations", "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
+    json_t *inputs = rounded ? json_pack("{s:i, s:s, s:b, s:s, s:b}", "num_bits", 8,
+                                         "type", "int", "symmetric", 1, "strategy",
+                                         given ? "tensor" : "token", "dynamic", !given)
+                             : json_null();
+    return json_pack("{s:o, s:{s:i, s:s, s:b, s:s, s:b}, s:o, s:n, s:s}", "targets",
+                     targets, "weights", "num_bits", 8, "type", "int", "symmetric", 1,
+                     "strategy", "channel", "dynamic", 0, "input_activations", inputs,
+                     "output_activations", "format",
+                     rounded ? "int-quantized" : "pack-quantized");
+}
+
+static bool is_listed(const json_t *names, const char *name)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(names, i,
+                       one) if (strcmp(json_string_value(one), name) == 0) return true;
+    return false;
+}
+
+/* Names of the projections whose inputs are rounded. By name and not by class: programs
+ * that fuse matrices would take the class first. */
+static json_t *rounded_targets(const json_t *float_inputs, uint32_t layers)
+{
+    char name[128];
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < layers * FMT_MODULE_COUNT; i++) {
+        snprintf(name, sizeof name, "model.layers.%u.%s", i / FMT_MODULE_COUNT,
+                 fmt_module_path[i % FMT_MODULE_COUNT]);
+        if (!is_listed(float_inputs, name))
+            json_array_append_new(names, json_string(name));
+    }
+    return names;
+}
+
+/* Of weights and activations of 8 bits. A group without targets is left out: all matrices
+ * may be of the other. */
+static json_t *int8_config(const struct quant_options *o, const json_t *float_inputs,
+                           uint32_t layers)
+{
+    const bool mixed = json_array_size(float_inputs) > 0;
+    const bool any = json_array_size(float_inputs) < (size_t)layers * FMT_MODULE_COUNT;
+    json_t *groups = json_object();
+    json_t *rounded =
+        mixed ? rounded_targets(float_inputs, layers) : json_pack("[s]", "Linear");
+    if (any)
+        json_object_set_new(groups, "group_0", int8_group(o, true, rounded));
+    else
+        json_decref(rounded);
+    if (mixed)
+        json_object_set_new(groups, "group_1",
+                            int8_group(o, false, json_deep_copy(float_inputs)));
+    return json_pack("{s:s, s:s, s:s, s:o, s:[s], s:s}", "quant_method",
+                     "compressed-tensors", "format",
+                     !mixed ? "int-quantized"
+                     : any  ? "mixed-precision"
+                            : "pack-quantized",
+                     "quantization_status", "compressed", "config_groups", groups,
+                     "ignore", "lm_head", "algorithm", quant_method_of(o)->name);
 }
 
 /* Takes `targets`. */
@@ -82,11 +132,12 @@ static json_t *config_groups(const struct quant_options *o, uint32_t layers)
     return groups;
 }
 
-static json_t *quantization_config(const struct quant_options *o, const json_t *config)
+static json_t *quantization_config(const struct quant_options *o,
+                                   const json_t *float_inputs, const json_t *config)
 {
-    if (o->inputs != QUANT_INPUTS_FLOATS)
-        return int8_config(o);
     const json_t *layers = json_object_get(config, "num_hidden_layers");
+    if (o->inputs != QUANT_INPUTS_FLOATS)
+        return int8_config(o, float_inputs, (uint32_t)json_integer_value(layers));
     return json_pack("{s:s, s:s, s:s, s:o, s:[s], s:s}", "quant_method",
                      "compressed-tensors", "format", "pack-quantized",
                      "quantization_status", "compressed", "config_groups",
@@ -208,8 +259,8 @@ fail:
 }
 
 rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to,
-                            const struct quant_options *options, enum fmt_dtype floats,
-                            bool tied)
+                            const struct quant_options *options,
+                            const json_t *float_inputs, enum fmt_dtype floats, bool tied)
 {
     rt_status st;
     json_t *config = NULL;
@@ -222,8 +273,9 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
                                             : "float32";
     if ((!options &&
          json_object_set_new(config, "torch_dtype", json_string(type)) != 0) ||
-        (options && json_object_set_new(config, "quantization_config",
-                                        quantization_config(options, config)) != 0) ||
+        (options &&
+         json_object_set_new(config, "quantization_config",
+                             quantization_config(options, float_inputs, config)) != 0) ||
         (tied != json_is_true(json_object_get(config, "tie_word_embeddings")) &&
          json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) != 0))
         st = no_memory(ctx);

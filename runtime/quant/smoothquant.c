@@ -2,6 +2,7 @@
  * The search for how much of the outliers of inputs goes into the weights. */
 #include "runtime/quant/smoothquant.h"
 
+#include "runtime/quant/gptq.h"
 #include "runtime/quant/int8.h"
 #include "runtime/quant/rtn.h"
 
@@ -53,9 +54,8 @@ static void factors_of(struct search *s, double alpha)
 static rt_status error_of(struct search *s, double *out)
 {
     rt_status st = RT_OK;
-    *out = 0;
+    struct quant_int8_token tokens[OBSERVE_SAMPLED] = { 0 };
     for (uint32_t i = 0; i < s->count; i++) {
-        double error;
         struct quant_matrix m = s->matrices[i];
         for (size_t r = 0; r < m.out; r++)
             for (size_t k = 0; k < m.in; k++)
@@ -63,9 +63,9 @@ static rt_status error_of(struct search *s, double *out)
         m.w = s->scaled;
         m.divisors = s->factors;
         TRY(quant_rtn(s->ctx, s->o, &m, &s->codes));
-        TRY(quant_int8_objective(s->ctx, s->o, &m, &s->codes, &error));
-        *out += error;
+        TRY(quant_int8_tokens(s->ctx, s->o, &m, &s->codes, tokens));
     }
+    *out = quant_int8_relative(tokens, s->matrices->seen->sampled);
 
 fail:
     return st;
@@ -133,5 +133,5 @@ rt_status quant_smoothquant_scale(struct rt_ctx *ctx, const struct quant_options
 rt_status quant_smoothquant(struct rt_ctx *ctx, const struct quant_options *o,
                             const struct quant_matrix *m, struct quant_codes *out)
 {
-    return quant_rtn(ctx, o, m, out);
+    return o->nearest ? quant_rtn(ctx, o, m, out) : quant_gptq(ctx, o, m, out);
 }

@@ -6,11 +6,13 @@
  * Factors. x = largest magnitude of each input on the calibration text, w = largest of its
  * column in all matrices that read it, both at least 1e-5:
  *     s = x^a / w^(1 - a), at least 1e-5, a = 0.1, 0.2, .. 0.9
- * The a with the least output error of the matrices, rounded as they are executed, on the
- * sample of their inputs (quant_int8_objective, summed over them) is taken, or no factors
- * (s = 1) where none is better; of equals the first. In double, rounded to float.
+ * The a with the least relative error of the matrices' outputs, rounded as they are executed,
+ * on the sample of their inputs (quant_int8_relative, over all of them) is taken, or no
+ * factors (s = 1) where none is better; of equals the first. In double, rounded to float.
  *
- * FLOPs: 10 x 4 sampled out in. */
+ * The search rounds weights to nearest. Their codes come afterwards, by GPTQ.
+ *
+ * FLOPs: 10 x 4 sampled out in, and those of GPTQ. */
 #ifndef RUNTIME_QUANT_SMOOTHQUANT_H
 #define RUNTIME_QUANT_SMOOTHQUANT_H
 
@@ -24,7 +26,8 @@ RT_CHECKED rt_status quant_smoothquant_scale(struct rt_ctx *ctx,
                                              const struct quant_matrix *matrices,
                                              uint32_t count, const double *means,
                                              float *factors);
-/* Codes of one matrix, whose factors are in w and in `divisors` already: to nearest. */
+/* Codes of one matrix, whose factors are in w and in `divisors` already: by GPTQ (gptq.h),
+ * or to nearest if the options say so. */
 RT_CHECKED rt_status quant_smoothquant(struct rt_ctx *ctx,
                                        const struct quant_options *options,
                                        const struct quant_matrix *matrix,

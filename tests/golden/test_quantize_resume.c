@@ -34,6 +34,7 @@ struct ground {
     bool sequential;
     const struct quant_plan *plan; /* NULL: none */
     double bits;                   /* per weight, of the last run */
+    uint32_t float_matrices;       /* of the last run */
     uint32_t left;                 /* matrices before the work is stopped */
     uint32_t passes, heard;        /* of the last run */
 };
@@ -65,6 +66,7 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
         .asymmetric = !int8,
         .method = quant_method_find(method),
         .inputs = int8 ? QUANT_INPUTS_GIVEN : QUANT_INPUTS_FLOATS,
+        .float_inputs = int8 ? 2 : 0,
         .true_sequential = g->sequential,
         .plan = g->plan,
     };
@@ -80,6 +82,7 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
     if (st == RT_OK)
         assert_int_equal(report.matrices, LAYERS * MATRICES);
     g->bits = report.bits_per_weight;
+    g->float_matrices = report.float_matrices;
     return st;
 }
 
@@ -160,7 +163,8 @@ static void a_stopped_run_continues(void **state)
 }
 
 /* Widths of a plan are those of the layer that runs once more, and of the report of a run
- * that took layers over; so are the matrices of a folder of 8 by 8 bits. */
+ * that took layers over; so are the matrices of a folder of 8 by 8 bits, and those of them
+ * whose inputs stay floats. */
 static void widths_outlive_a_stop(void **state)
 {
     (void)state;
@@ -177,11 +181,14 @@ static void widths_outlive_a_stop(void **state)
         if (run(&g, once, method, 4, UINT32_MAX) != RT_OK)
             fail_msg("%s", g.ctx.message);
         const double bits = g.bits;
+        const uint32_t float_matrices = g.float_matrices;
         const char *to = test_folder_file(&g.to, i ? "d" : "b");
         assert_int_equal(run(&g, to, method, 4, MATRICES + 2), RT_ERR_INTERRUPTED);
         assert_int_equal(run(&g, to, method, 4, UINT32_MAX), RT_OK);
         expect_same(once, to);
         assert_true(bits > 4 && g.bits == bits);
+        assert_int_equal(g.float_matrices, float_matrices);
+        assert_true(i == 0 || (float_matrices > 0 && float_matrices < LAYERS * MATRICES));
     }
     quant_plan_deinit(&plan);
     deinit(&g);

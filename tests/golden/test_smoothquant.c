@@ -1,11 +1,13 @@
 /* SmoothQuant and W8A8 against a reference in float64 and whole numbers
  * (make_smoothquant.py): the exponent that is chosen, its factors and error, codes of weights
- * and inputs, scales, sums. Folders compute what the model does, on every device, with the
+ * and inputs, scales, sums, what rounding costs. A token of massive activations does not
+ * decide. Inputs whose rounding costs too much stay floats, and the folder says so. Folders compute what the model does, on every device, with the
  * same bits at batch 1, 7 and 64, and in floats if asked for. */
 #include "runtime/engine/engine.h"
 #include "runtime/observe/score.h"
 #include "runtime/quant/folder.h"
 #include "runtime/quant/int8.h"
+#include "runtime/quant/rtn.h"
 #include "runtime/quant/smoothquant.h"
 #include "runtime/ref/ref.h"
 #include "tests/support/calibrated.h"
@@ -80,6 +82,18 @@ static size_t expect_rows(const json_t *c, const struct test_calibrated *e,
     return ROWS * (in + 4 * out);
 }
 
+/* What rounding costs, inputs and weights apart. */
+static void expect_costs(const json_t *c, const struct quant_options *o,
+                         const struct test_calibrated *e, const float *factors)
+{
+    struct rt_ctx ctx = { 0 };
+    struct quant_int8_costs costs;
+    assert_int_equal(quant_int8_costs_of(&ctx, o, e->matrix, e->parts, factors, &costs),
+                     RT_OK);
+    assert_true(fabs(costs.inputs / number(c, "inputs") - 1) < 1e-9);
+    assert_true(fabs(costs.weights / number(c, "weights") - 1) < 1e-9);
+}
+
 static size_t expect_case(const json_t *c, const int8_t *expected)
 {
     struct rt_ctx ctx = { 0 };
@@ -90,15 +104,16 @@ static size_t expect_case(const json_t *c, const int8_t *expected)
     const bool given = json_is_true(json_object_get(c, "static"));
     for (size_t p = 0; p < json_array_size(outs); p++)
         out[p] = (uint32_t)json_integer_value(json_array_get(outs, p));
-    const struct quant_options o = { .bits = 8,
-                                     .inputs =
-                                         given ? QUANT_INPUTS_GIVEN : QUANT_INPUTS_ROWS };
+    struct quant_options o = { .bits = 8,
+                               .nearest = true,
+                               .inputs = given ? QUANT_INPUTS_GIVEN : QUANT_INPUTS_ROWS };
     test_calibrated_init(&e, out, (uint32_t)json_array_size(outs),
                          (uint32_t)number(c, "in"), (uint32_t)number(c, "tokens"));
     float *factors = malloc(e.in * sizeof *factors);
     assert_non_null(factors);
     assert_int_equal(quant_smoothquant_scale(&ctx, &o, e.matrix, e.parts, NULL, factors),
                      RT_OK);
+    expect_costs(c, &o, &e, factors);
     assert_true(fabs((double)factors[0] - number(c, "first")) < 1e-6);
     assert_true(fabs((double)factors[e.in - 1] - number(c, "last")) < 1e-6);
     for (uint32_t p = e.parts; p-- > 0;) {
@@ -115,9 +130,13 @@ static size_t expect_case(const json_t *c, const int8_t *expected)
         assert_int_equal(e.codes.codes[i] - 128, expected[i]);
     const float scale = given ? quant_int8_given(&e.matrix[0]) : 0;
     const size_t rest = expect_rows(c, &e, factors, scale, expected + count);
+    o.nearest = false;
+    assert_int_equal(quant_smoothquant(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(e.codes.codes[i] - 128, expected[count + rest + i]);
     free(factors);
     test_calibrated_deinit(&e);
-    return count + rest;
+    return 2 * count + rest;
 }
 
 static void all_of_it_equals_the_reference(void **state)
@@ -137,6 +156,51 @@ static void all_of_it_equals_the_reference(void **state)
     free(codes);
 }
 
+/* Relative error of all tokens of the sample but one. */
+static double error_without(const struct test_calibrated *e,
+                            const struct quant_options *o, const float *factors,
+                            uint32_t left_out)
+{
+    struct rt_ctx ctx = { 0 };
+    struct test_calibrated scaled = *e;
+    struct quant_int8_token tokens[OBSERVE_SAMPLED] = { 0 };
+    float *w = malloc((size_t)e->out[0] * e->in * sizeof *w);
+    for (size_t i = 0; i < (size_t)e->out[0] * e->in; i++)
+        w[i] = e->w[0][i] * factors[i % e->in];
+    scaled.matrix[0].w = w;
+    scaled.matrix[0].divisors = factors;
+    assert_int_equal(quant_rtn(&ctx, o, &scaled.matrix[0], &scaled.codes), RT_OK);
+    assert_int_equal(quant_int8_tokens(&ctx, o, &scaled.matrix[0], &scaled.codes, tokens),
+                     RT_OK);
+    tokens[left_out] = (struct quant_int8_token){ 0 };
+    free(w);
+    return quant_int8_relative(tokens, e->seen.sampled);
+}
+
+/* One token of the sample has activations a few thousand times those of others, in two
+ * columns (arXiv 2402.17762): the rest is not rounded coarsely for its sake. */
+static void a_massive_token_does_not_decide(void **state)
+{
+    (void)state;
+    enum { TOKEN = 5, IN = 96 };
+    struct rt_ctx ctx = { 0 };
+    struct test_calibrated e;
+    float plain[IN], factors[IN];
+    const struct quant_options o = { .bits = 8, .inputs = QUANT_INPUTS_ROWS };
+    test_calibrated_init(&e, (const uint32_t[]){ 48 }, 1, IN, 300);
+    assert_int_equal(quant_smoothquant_scale(&ctx, &o, e.matrix, 1, NULL, plain), RT_OK);
+    const double before = error_without(&e, &o, plain, TOKEN);
+    for (uint32_t k = 20; k < 40; k += 13)
+        e.maxima[k] = e.sample[TOKEN * IN + k] = 4000.0f + (float)k;
+    assert_int_equal(quant_smoothquant_scale(&ctx, &o, e.matrix, 1, NULL, factors),
+                     RT_OK);
+    const double after = error_without(&e, &o, factors, TOKEN);
+    printf("    relative error of the other tokens %.3g, without a massive one %.3g\n",
+           after, before);
+    assert_true(after < 4 * before);
+    test_calibrated_deinit(&e);
+}
+
 static void no_memory_is_an_error(void **state)
 {
     (void)state;
@@ -149,6 +213,14 @@ static void no_memory_is_an_error(void **state)
         struct rt_ctx ctx = { .alloc_fail_at = n };
         assert_true(n < 500);
         st = quant_smoothquant_scale(&ctx, &o, e.matrix, 2, NULL, factors);
+        assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+    }
+    st = RT_ERR_HOST_MEMORY;
+    for (uint64_t n = 1; st != RT_OK; n++) {
+        struct rt_ctx ctx = { .alloc_fail_at = n };
+        struct quant_int8_costs costs;
+        assert_true(n < 500);
+        st = quant_int8_costs_of(&ctx, &o, e.matrix, 2, factors, &costs);
         assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
     }
     test_calibrated_deinit(&e);
@@ -197,11 +269,11 @@ static double apart(struct rt_device *a, const char *from, struct rt_device *b,
 }
 
 static void quantize(struct rt_device *dev, const char *from, const char *to,
-                     const char *method, enum quant_inputs inputs)
+                     const char *method, enum quant_inputs inputs, double float_inputs,
+                     struct quant_report *report)
 {
     uint32_t ids[TOKENS];
     uint8_t mask[TOKENS] = { 0 };
-    struct quant_report report;
     struct rt_model *model = NULL;
     if (rt_model_load(dev, from, 64, &model) != RT_OK)
         fail_msg("%s", rt_device_ctx(dev)->message);
@@ -213,8 +285,9 @@ static void quantize(struct rt_device *dev, const char *from, const char *to,
                                          .count = 1 };
     const struct quant_options o = { .bits = 8,
                                      .inputs = inputs,
+                                     .float_inputs = float_inputs,
                                      .method = quant_method_find(method) };
-    if (quant_folder(rt_device_ctx(dev), from, to, &o, &c, false, &report) != RT_OK)
+    if (quant_folder(rt_device_ctx(dev), from, to, &o, &c, false, report) != RT_OK)
         fail_msg("%s", rt_device_ctx(dev)->message);
     rt_model_destroy(&model);
 }
@@ -237,6 +310,7 @@ static void a_folder_computes_what_the_model_does(void **state)
     for (size_t i = 0; i < RT_COUNT(names); i++) {
         struct rt_ctx ctx;
         struct test_folder to;
+        struct quant_report report;
         char relative[128], from[1024], folder[4][1024];
         test_ctx(&ctx);
         test_folder_init(&to);
@@ -254,7 +328,7 @@ static void a_folder_computes_what_the_model_does(void **state)
         for (size_t m = 0; m < RT_COUNT(made); m++) {
             snprintf(folder[m], sizeof folder[m], "%s",
                      test_folder_file(&to, made[m].name));
-            quantize(dev, from, folder[m], made[m].method, made[m].inputs);
+            quantize(dev, from, folder[m], made[m].method, made[m].inputs, 0, &report);
             off[m] = apart(dev, from, dev, folder[m]);
         }
         const double in_floats = apart(dev, from, floats, folder[2]);
@@ -269,6 +343,73 @@ static void a_folder_computes_what_the_model_does(void **state)
         rt_device_destroy(&floats);
         test_folder_deinit(&to);
     }
+}
+
+/* Weights, format and targets of the groups of config.json. */
+static void expect_groups(const char *folder, const char *format, size_t rounded,
+                          size_t in_floats)
+{
+    char path[1200];
+    const char *name;
+    json_t *group;
+    size_t targets[2] = { 0 };
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    json_t *root = json_load_file(path, 0, NULL);
+    const json_t *config = json_object_get(root, "quantization_config");
+    assert_string_equal(json_string_value(json_object_get(config, "format")), format);
+    json_object_foreach(json_object_get(config, "config_groups"), name, group)
+    {
+        const bool is_float = json_is_null(json_object_get(group, "input_activations"));
+        assert_string_equal(json_string_value(json_object_get(group, "format")),
+                            is_float ? "pack-quantized" : "int-quantized");
+        targets[is_float] = json_array_size(json_object_get(group, "targets"));
+    }
+    assert_int_equal(targets[0], rounded);
+    assert_int_equal(targets[1], in_floats);
+    json_decref(root);
+}
+
+/* Matrices that read one input stay alike, since engines fuse them. */
+static void costly_inputs_stay_floats(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx;
+    struct test_folder to;
+    struct quant_report none, some, all;
+    char from[1024], folder[3][1024];
+    test_ctx(&ctx);
+    test_folder_init(&to);
+    test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
+    struct rt_device *dev = open_ref(&ctx, false), *floats = open_ref(&ctx, true);
+    for (int i = 0; i < 3; i++)
+        snprintf(folder[i], sizeof folder[i], "%s",
+                 test_folder_file(&to, i == 0   ? "none"
+                                       : i == 1 ? "some"
+                                                : "all"));
+    quantize(dev, from, folder[0], "smoothquant", QUANT_INPUTS_ROWS, 1e6, &none);
+    quantize(dev, from, folder[1], "smoothquant", QUANT_INPUTS_ROWS, 1.0, &some);
+    quantize(dev, from, folder[2], "smoothquant", QUANT_INPUTS_ROWS, 1e-6, &all);
+    assert_int_equal(none.float_matrices, 0);
+    assert_true(some.float_matrices > 0 && some.float_matrices < some.matrices);
+    assert_true(some.float_weights > 0 && some.float_weights < some.weights);
+    assert_int_equal(all.float_matrices, all.matrices);
+    expect_groups(folder[0], "int-quantized", 1, 0);
+    expect_groups(folder[1], "mixed-precision", some.matrices - some.float_matrices,
+                  some.float_matrices);
+    expect_groups(folder[2], "pack-quantized", 0, all.matrices);
+    const double off[] = { apart(dev, from, dev, folder[0]),
+                           apart(dev, from, dev, folder[1]),
+                           apart(dev, from, dev, folder[2]) };
+    printf("    %u, %u, %u of %u matrices with float inputs: logits off by %.5f, %.5f, "
+           "%.5f\n",
+           none.float_matrices, some.float_matrices, all.float_matrices, all.matrices,
+           off[0], off[1], off[2]);
+    assert_true(off[2] < off[1] && off[1] < off[0]);
+    assert_true(apart(dev, folder[2], floats, folder[2]) == 0);
+    assert_true(apart(dev, folder[1], floats, folder[1]) > 0);
+    rt_device_destroy(&dev);
+    rt_device_destroy(&floats);
+    test_folder_deinit(&to);
 }
 
 static void ask(struct rt_model *model, uint32_t slots, uint32_t count,
@@ -302,6 +443,7 @@ static void any_batch_gives_the_same_bits(void **state)
     struct test_device devices[16];
     struct test_folder to;
     struct rt_ctx ctx;
+    struct quant_report report;
     char from[1024], folder[1024];
     const uint32_t n = test_devices(devices, 16);
     test_ctx(&ctx);
@@ -309,7 +451,8 @@ static void any_batch_gives_the_same_bits(void **state)
     snprintf(folder, sizeof folder, "%s", test_folder_file(&to, "smooth"));
     test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
     struct rt_device *ref = open_ref(&ctx, false);
-    quantize(ref, from, folder, "smoothquant", QUANT_INPUTS_ROWS);
+    quantize(ref, from, folder, "smoothquant", QUANT_INPUTS_ROWS, 1.0, &report);
+    assert_true(report.float_matrices > 0 && report.float_matrices < report.matrices);
     for (uint32_t d = 0; d < n; d++) {
         struct rt_model *model = NULL;
         struct rt_device *dev = test_device_open(&ctx, &devices[d]);
@@ -326,7 +469,7 @@ static void any_batch_gives_the_same_bits(void **state)
         rt_model_destroy(&model);
         const double off = apart(ref, folder, dev, folder);
         printf("    %-28s logits %.2e from those of ref\n", devices[d].name, off);
-        assert_true(off < 1e-3);
+        assert_true(off < 1e-2); /* a code that is near a half may be another */
         rt_device_destroy(&dev);
     }
     rt_device_destroy(&ref);
@@ -337,8 +480,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_of_it_equals_the_reference),
+        cmocka_unit_test(a_massive_token_does_not_decide),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(a_folder_computes_what_the_model_does),
+        cmocka_unit_test(costly_inputs_stay_floats),
         cmocka_unit_test(any_batch_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,6 +110,43 @@ static void modules_have_their_settings(void **state)
     }
 }
 
+/* Groups of equal weights whose inputs differ: vLLM's W8A8 with single matrices of W8A16. */
+static void inputs_of_modules_are_their_own(void **state)
+{
+    (void)state;
+#define ROUNDED                                                                  \
+    ", \"format\": \"int-quantized\", \"input_activations\": {\"num_bits\": 8, " \
+    "\"type\": \"int\", \"symmetric\": true, \"strategy\": \"token\", "          \
+    "\"dynamic\": true}"
+#define ROWS(name, targets, more)                                             \
+    "\"" name "\": {\"targets\": [" targets "], \"weights\": {\"num_bits\": " \
+    "8, \"strategy\": \"channel\"}" more "}"
+    static const char *const configs[] = {
+        GROUPS(ROWS("a", "\"re:.*up_proj\"", ROUNDED) ", " ROWS(
+            "b", "\"re:.*down_proj\"",
+            ", \"format\": \"int-quantized\", \"input_activations\": null")),
+        GROUPS(ROWS("a", "\"re:.*down_proj\"",
+                    ", \"format\": \"int-quantized\"") ", " ROWS("b", "\"re:.*up_proj\"",
+                                                                 ROUNDED)),
+        GROUPS(ROWS("a", "\"re:.*up_proj\"", ROUNDED) ", " ROWS(
+            "b", "\"re:.*down_proj\"", ", \"format\": \"pack-quantized\"")),
+    };
+    for (size_t i = 0; i < RT_COUNT(configs); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct fmt_quantization base, up, down;
+        struct fmt_quant_rules rules;
+        if (read(&ctx, configs[i], &base, &rules) != RT_OK ||
+            fmt_quant_rules_find(&ctx, "folder", &rules, &base, "model.layers.0.up_proj",
+                                 &up) != RT_OK ||
+            fmt_quant_rules_find(&ctx, "folder", &rules, &base,
+                                 "model.layers.0.down_proj", &down) != RT_OK)
+            fail_msg("case %zu: %s", i, ctx.message);
+        assert_int_equal(up.inputs, FMT_INPUTS_ROWS);
+        assert_int_equal(down.inputs, FMT_INPUTS_FLOATS);
+        fmt_quant_rules_free(&rules);
+    }
+}
+
 static void what_a_module_needs_is_refused_by_name(void **state)
 {
     (void)state;
@@ -249,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modules_have_their_settings),
+        cmocka_unit_test(inputs_of_modules_are_their_own),
         cmocka_unit_test(what_a_module_needs_is_refused_by_name),
         cmocka_unit_test(what_is_no_rule_is_refused),
         cmocka_unit_test(activations_of_few_bits_are_a_warning),
