@@ -62,7 +62,8 @@ static void a_folder(void **state)
     FILE *file = tmpfile();
     pipe_quantized_json(file, "out", &q, &s);
     assert_string_equal(text_of(file), "{\"out\":\"out\",\"matrices\":2,\"weights\":64,"
-                                       "\"bits_per_weight\":4.5,\"halved\":0}\n");
+                                       "\"bits_per_weight\":4.5,\"halved\":0,\"float_"
+                                       "inputs\":{\"matrices\":0,\"weights\":0}}\n");
     q.list = list;
     q.list_count = 2;
     s = (struct pipe_selected){ .count = 2, .chosen = 1, .held_out = 3, .used = 5 };
