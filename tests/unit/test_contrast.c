@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static struct rt_ctx ctx;
@@ -97,10 +98,10 @@ static void long_texts_are_cut(void **state)
     static char text[40000], sum[2000];
     for (size_t i = 0; i < 3000; i++)
         memcpy(text + 6 * i, "1+1=2\n", 7);
-    strcpy(sum, "1");
-    for (int i = 1; i < 40; i++)
-        strcat(sum, "+1");
-    strcat(sum, "=40\n#### 41");
+    sum[0] = '1';
+    for (size_t i = 0; i < 39; i++)
+        memcpy(sum + 1 + 2 * i, "+1", 2);
+    snprintf(sum + 79, sizeof sum - 79, "=40\n#### 41");
     const struct pipe_right_text right[] = { { text, 0 }, { sum, 0 } };
     const struct pipe_contrasted c = contrast("", sum, right, 2);
     assert_int_equal(c.of[0], PIPE_CONTRAST_VALUE); /* not all parts were kept */
