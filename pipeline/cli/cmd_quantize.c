@@ -30,7 +30,7 @@ static const struct cli_option options[] = {
       "static" },
     { "float-inputs", "X",
       "with those: matrices keep float inputs if rounding them costs more than X times "
-      "what rounding their weights does (smoothquant: 1.5, else 0; 0: none)" },
+      "what rounding their weights does (smoothquant: 2, else 0; 0: none)" },
     { "rounding", "NAME", "smoothquant: weights by gptq (default) or to nearest" },
     { "order", "NAME", "gptq, smoothquant: columns by activation (default) or natural" },
     { "damping", "X", "gptq, smoothquant: share of the mean diagonal (default 0.01)" },

@@ -324,12 +324,11 @@ static void add_sample(const struct observer *o, const struct part *part,
                        const struct sums *sums, const float *x, uint32_t in)
 {
     const uint64_t count = sampled_of(o);
-    for (uint64_t i = part->row0 * count / o->rows; i < count; i++) {
-        const uint64_t row = (2 * i + 1) * o->rows / (2 * count);
+    uint64_t i = (part->row0 * count + o->rows - 1) / o->rows;
+    for (; i < count; i++) {
+        const uint64_t row = i * o->rows / count;
         if (row >= part->row0 + part->rows)
             return;
-        if (row < part->row0)
-            continue;
         memcpy(sums->sample + i * in, x + (row - part->row0) * sums->ld, in * sizeof *x);
     }
 }

@@ -76,10 +76,8 @@ struct observe_group {
     const float *maxima;   /* [in] largest |x| of each column, NULL if not asked for */
     const double *means;   /* [in] mean |x| of each column, NULL if not asked for */
     const double *squares; /* [in] mean x^2 of each column, NULL if not asked for */
-    /* [sampled][in]: OBSERVE_SAMPLED of the rows, or all if there are fewer, each from the
-     * middle of an equal part of the text: row i is that of the token (2 i + 1) rows /
-     * (2 sampled). So first tokens of sequences of equal length, whose activations are
-     * often far larger, are no more frequent than in the text. NULL if not asked for. */
+    /* [sampled][in]: OBSERVE_SAMPLED of the rows, or all if there are fewer, evenly from the
+     * first on: row i is that of the token i rows / sampled. NULL if not asked for. */
     const float *sample;
     uint32_t sampled;
 };

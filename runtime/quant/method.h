@@ -41,7 +41,7 @@ struct quant_options {
 };
 
 #define QUANT_DAMPING 0.01
-#define QUANT_FLOAT_INPUTS 1.5 /* smoothquant's, if nobody says another */
+#define QUANT_FLOAT_INPUTS 2 /* smoothquant's, if nobody says another */
 
 /* One matrix w [out][in], finite. */
 struct quant_matrix {

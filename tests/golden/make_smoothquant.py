@@ -77,7 +77,7 @@ def main():
             h = (xs.T @ xs).astype(np.float32).astype(np.float64)
             xs = xs.astype(np.float32)
             maxima = np.abs(xs).max(0)
-            sample = xs[[(2 * i + 1) * count // (2 * SAMPLED) for i in range(SAMPLED)]]
+            sample = xs[[i * count // SAMPLED for i in range(SAMPLED)]]
             for static in (False, True):
                 s, alpha = search(ws, sample, maxima, static)
                 given = np.float32((maxima / s).max() / np.float32(127)) if static else 0

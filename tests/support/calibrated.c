@@ -14,10 +14,11 @@ static double next_number(uint64_t *x)
 /* Token t, if it is one of those that are kept. */
 static void keep_token(struct test_calibrated *c, uint32_t t, const double *x)
 {
-    const uint32_t n = c->seen.sampled, i = (uint32_t)((uint64_t)t * n / c->tokens);
+    const uint32_t n = c->seen.sampled,
+                   i = (uint32_t)(((uint64_t)t * n + c->tokens - 1) / c->tokens);
     for (uint32_t k = 0; k < c->in; k++) {
         c->maxima[k] = fmaxf(c->maxima[k], fabsf((float)x[k]));
-        if ((2 * (uint64_t)i + 1) * c->tokens / (2 * (uint64_t)n) == t)
+        if (i < n && (uint64_t)i * c->tokens / n == t)
             c->sample[(size_t)i * c->in + k] = (float)x[k];
     }
 }
