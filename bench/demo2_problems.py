@@ -7,42 +7,25 @@ the gold program: per step its quantity, its calculation and its value. Nothing 
 pipeline/demo: other stories, names and units; paraphrases in the question and in the solution;
 steps are sentences, and what the question names last is worked out first. Own work.
 """
-import json
-import random
-import sys
+import stories
 
 PEOPLE = ("Amir Bruna Chidi Dora Elif Farid Greta Henrik Ines Jonas Kavya Lars Mina Nadia "
           "Otto Petra").split()
 GOODS = "posters candles baskets scarves tiles labels".split()
 COUNTS = ["two", "three", "four", "five"]
 SIGNS = {"+": "+", "-": "-", "*": "\u00d7", "/": "\u00f7"}
-VALUE_MAX = 250
 
 
-class Refused(Exception):
-    """The numbers drawn do not fit: draw again."""
+class Story(stories.Story):
+    value_max = 250
 
-
-class Story:
     def __init__(self, rng):
-        self.rng = rng
+        super().__init__(rng)
         self.style = rng.randrange(2)
-        self.told = []
-        self.steps = []
-        self.lines = []
-
-    def tell(self, *ways):
-        """One of the sentences that mean the same."""
-        self.told.append(self.rng.choice(ways))
 
     def step(self, label, a, op, b, *ways):
         """A step, in the wording that belongs to the style of the solution; {} is the equation."""
-        if op == "-" and b >= a or op == "/" and a % b:
-            raise Refused
-        value = {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[op]
-        if value > VALUE_MAX:
-            raise Refused
-        self.steps.append({"label": label, "expr": f"{a}{op}{b}", "value": value})
+        value = self.calculated(label, a, op, b)
         self.lines.append(ways[self.style].format(f"{a}{SIGNS[op]}{b}={value}"))
         return value
 
@@ -83,7 +66,7 @@ def average(s):
     values = [mean + r.randint(-4, 9) for _ in range(count - 1)]
     values.append(mean * count - sum(values))
     if min(values) < 1:
-        raise Refused
+        raise stories.Refused
     listed = ", ".join(map(str, values[:-1])) + f" and {values[-1]}"
     what = r.choice(["loaves", "parcels", "visitors"])
     word = COUNTS[count - 2]
@@ -301,38 +284,11 @@ KINDS = (outputs, average, aim, tank, coach, tickets, book, split_bill, ladder, 
 
 def draw(rng):
     """A problem: question, solution, answer, gold steps, kind."""
-    while True:
-        story = Story(rng)
-        kind = rng.choice(KINDS)
-        try:
-            skill = kind(story)
-        except Refused:
-            continue
-        answer = str(story.steps[-1]["value"])
-        lines = story.lines + [f"The answer is \\boxed{{{answer}}}."]
-        solution = "\n".join(f"Step {i}: {line}" for i, line in enumerate(lines, 1))
-        return {"question": " ".join(story.told), "solution": solution, "answer": answer,
-                "steps": story.steps, "skills": [skill, kind.__name__]}
-
-
-def main():
-    out, count, seed, prefix = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    seen = set()
-    for name in sys.argv[5:]:
-        with open(name, encoding="utf-8") as file:
-            seen |= {json.loads(line)["question"] for line in file}
-    rng = random.Random(seed)
-    with open(out, "w", encoding="utf-8") as file:
-        made = 0
-        while made < count:
-            problem = draw(rng)
-            if problem["question"] in seen:
-                continue
-            seen.add(problem["question"])
-            row = {"id": f"{prefix}-{made:04d}", **problem}
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            made += 1
+    story, kind, skill = stories.told(rng, Story, KINDS)
+    return stories.problem(
+        story, lambda lines: "\n".join(f"Step {i}: {line}" for i, line in enumerate(lines, 1)),
+        [skill, kind.__name__])
 
 
 if __name__ == "__main__":
-    main()
+    stories.main(draw)

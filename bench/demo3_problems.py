@@ -8,38 +8,18 @@ the gold program: per step its quantity, its calculation and its value. The weig
 tests/demo2: other stories, names and units. A step is a paragraph, its wording is drawn step by
 step, and steps that do not need each other come in either order. Own work.
 """
-import json
-import random
-import sys
+import stories
 
 PEOPLE = ("Anouk Bilal Carmen Dmitri Esra Fabio Gita Hassan Ilona Jorge Kira Leon Marta Noor "
           "Oskar Paula").split()
-VALUE_MAX = 300
 
 
-class Refused(Exception):
-    """The numbers drawn do not fit: draw again."""
-
-
-class Story:
-    def __init__(self, rng):
-        self.rng = rng
-        self.told = []
-        self.steps = []
-        self.lines = []
-
-    def tell(self, *ways):
-        """One of the sentences that mean the same."""
-        self.told.append(self.rng.choice(ways))
+class Story(stories.Story):
+    value_max = 300
 
     def step(self, label, a, op, b, *ways):
         """A step in one of its wordings; {} is the equation."""
-        if op == "-" and b >= a or op == "/" and a % b:
-            raise Refused
-        value = {"+": a + b, "-": a - b, "*": a * b, "/": a // b}[op]
-        if value > VALUE_MAX:
-            raise Refused
-        self.steps.append({"label": label, "expr": f"{a}{op}{b}", "value": value})
+        value = self.calculated(label, a, op, b)
         self.lines.append(self.rng.choice(ways).format(f"{a} {op} {b} = {value}"))
         return value
 
@@ -279,36 +259,9 @@ KINDS = (bakery, hens, laps, fence, savings, ages, recipe, parking, change, gard
 
 def draw(rng):
     """A problem: question, solution, answer, gold steps, kind."""
-    while True:
-        story = Story(rng)
-        kind = rng.choice(KINDS)
-        try:
-            kind(story)
-        except Refused:
-            continue
-        answer = str(story.steps[-1]["value"])
-        lines = story.lines + [f"The answer is \\boxed{{{answer}}}."]
-        return {"question": " ".join(story.told), "solution": "\n\n".join(lines),
-                "answer": answer, "steps": story.steps, "skills": [kind.__name__]}
-
-
-def main():
-    out, count, seed, prefix = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    seen = set()
-    for name in sys.argv[5:]:
-        with open(name, encoding="utf-8") as file:
-            seen |= {json.loads(line)["question"] for line in file}
-    rng = random.Random(seed)
-    with open(out, "w", encoding="utf-8") as file:
-        made = 0
-        while made < count:
-            problem = draw(rng)
-            if problem["question"] in seen:
-                continue
-            seen.add(problem["question"])
-            file.write(json.dumps({"id": f"{prefix}-{made:04d}", **problem}) + "\n")
-            made += 1
+    story, kind, _ = stories.told(rng, Story, KINDS)
+    return stories.problem(story, "\n\n".join, [kind.__name__])
 
 
 if __name__ == "__main__":
-    main()
+    stories.main(draw)
