@@ -29,8 +29,6 @@ static const struct fault {
     { "lost", OUT_OF_DEVICE },
 };
 
-static struct test_folder folder;
-
 /* The evaluation into a store of the folder, with a call that fails (0: none). */
 static void run(const char *store, const char *kind, unsigned long call,
                 struct test_program *p)
@@ -45,7 +43,7 @@ static void run(const char *store, const char *kind, unsigned long call,
              "VK_LAYER_PATH=%s/layer VK_INSTANCE_LAYERS=VK_LAYER_FAULTLINE_faults "
              "FAULT_LAYER_KIND=%s FAULT_LAYER_CALL=%lu FAULT_LAYER_COUNTS=counts",
              TEST_BUILD_DIR, kind, call);
-    const struct test_run r = { .folder = folder.path,
+    const struct test_run r = { .folder = test_scratch.path,
                                 .args = args,
                                 .variables = variables };
     test_program_run(&r, p);
@@ -57,7 +55,7 @@ static unsigned long calls_of(const char *kind)
     char line[64];
     unsigned long calls = 0;
     size_t size;
-    char *text = test_file_read(test_folder_file(&folder, "counts"), &size);
+    char *text = test_file_read(test_folder_file(&test_scratch, "counts"), &size);
     snprintf(line, sizeof line, "%s ", kind);
     const char *at = strstr(text, line);
     if (at)
@@ -84,7 +82,8 @@ static char *rows_of(const char *store)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    if (store_open(&ctx, test_folder_file(&folder, store), STORE_READ, &s) != RT_OK ||
+    if (store_open(&ctx, test_folder_file(&test_scratch, store), STORE_READ, &s) !=
+            RT_OK ||
         store_query(s, sql, NULL, append, out) != RT_OK)
         fail_msg("%s: %s", store, ctx.message);
     store_close(&s);
@@ -94,7 +93,7 @@ static char *rows_of(const char *store)
 
 static bool there(const char *store)
 {
-    FILE *file = fopen(test_folder_file(&folder, store), "rb");
+    FILE *file = fopen(test_folder_file(&test_scratch, store), "rb");
     if (file)
         fclose(file);
     return file != NULL;
@@ -161,23 +160,9 @@ static void a_fault_loses_nothing(void **state)
     free(whole);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(a_fault_loses_nothing) };
-    return cmocka_run_group_tests_name("device faults", tests, make_folder,
-                                       remove_folder);
+    return cmocka_run_group_tests_name("device faults", tests, test_scratch_set_up,
+                                       test_scratch_tear_down);
 }

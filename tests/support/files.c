@@ -26,6 +26,22 @@ void test_folder_deinit(struct test_folder *folder)
     assert_int_equal(system(command), 0);
 }
 
+struct test_folder test_scratch;
+
+int test_scratch_set_up(void **state)
+{
+    (void)state;
+    test_folder_init(&test_scratch);
+    return 0;
+}
+
+int test_scratch_tear_down(void **state)
+{
+    (void)state;
+    test_folder_deinit(&test_scratch);
+    return 0;
+}
+
 const char *test_folder_file(const struct test_folder *folder, const char *name)
 {
     static char paths[4][TEST_PATH_MAX];

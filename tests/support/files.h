@@ -15,7 +15,11 @@ struct test_folder {
 
 void test_folder_init(struct test_folder *folder);
 void test_folder_deinit(struct test_folder *folder); /* removes it and all in it */
-/* Path of a file in it; valid until the fourth call after this one. */
+/* One for a whole program or a single test, with what cmocka calls before and after. */
+extern struct test_folder test_scratch;
+int test_scratch_set_up(void **state);
+int test_scratch_tear_down(void **state);
+/* Path of a file in a folder; valid until the fourth call after this one. */
 const char *test_folder_file(const struct test_folder *folder, const char *name);
 /* Copies the plain files of a folder of the source tree into it. */
 void test_folder_fill(const struct test_folder *folder, const char *relative);

@@ -12,22 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct test_folder folder;
 static struct rt_ctx ctx;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
 
 static void add(struct store *store, const char *name, const char *split,
                 const char *text, const char *licence, struct store_dataset *row,
@@ -37,7 +22,7 @@ static void add(struct store *store, const char *name, const char *split,
     struct pipe_dataset data[PIPE_DATASET_SPLITS_MAX];
     char file[80];
     snprintf(file, sizeof file, "%s-%s.jsonl", name, split);
-    const char *path = test_folder_file(&folder, file);
+    const char *path = test_folder_file(&test_scratch, file);
     const struct pipe_dataset_ask ask = { .name = name, .path = path, .split = split };
     test_file_write(path, text, strlen(text));
     if (pipe_dataset_read(&ctx, &ask, data, &count) != RT_OK ||
@@ -64,7 +49,8 @@ static void a_set_is_known_and_its_overlap_found(void **state)
     bool added;
     char told[80] = "";
     assert_int_equal(
-        store_open(&ctx, test_folder_file(&folder, "a.db"), STORE_WRITE, &store), RT_OK);
+        store_open(&ctx, test_folder_file(&test_scratch, "a.db"), STORE_WRITE, &store),
+        RT_OK);
     add(store, "mine", "train", ROW("a", "One?") ROW("b", "Two?") ROW("c", "Three?"),
         NULL, &row, &added);
     assert_true(added);
@@ -100,5 +86,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(
         a_set_is_known_and_its_overlap_found) };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

@@ -12,22 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static struct test_folder folder;
 static struct rt_ctx ctx;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
 
 static void take(void *user, const json_t *record)
 {
@@ -37,7 +22,7 @@ static void take(void *user, const json_t *record)
 
 static rt_status check(const char *text, unsigned *taken, struct pipe_stats_check *out)
 {
-    const char *path = test_folder_file(&folder, "records.jsonl");
+    const char *path = test_folder_file(&test_scratch, "records.jsonl");
     *taken = 0;
     test_file_write(path, text, strlen(text));
     return pipe_stats_check(&ctx, path, take, taken, out);
@@ -85,5 +70,5 @@ int main(void)
         cmocka_unit_test(the_largest_deviation_is_found),
         cmocka_unit_test(what_cannot_be_computed_is_refused),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

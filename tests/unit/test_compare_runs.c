@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct test_folder folder;
 static struct rt_ctx ctx;
 static struct test_answered a;
 static unsigned files;
@@ -27,7 +26,7 @@ static int begin(void **state)
     (void)state;
     char name[16];
     snprintf(name, sizeof name, "%u.db", files++);
-    test_answered_init(&a, &ctx, test_folder_file(&folder, name));
+    test_answered_init(&a, &ctx, test_folder_file(&test_scratch, name));
     return 0;
 }
 
@@ -35,20 +34,6 @@ static int end(void **state)
 {
     (void)state;
     test_answered_deinit(&a);
-    return 0;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
     return 0;
 }
 
@@ -214,5 +199,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_missing_is_said, begin, end),
         cmocka_unit_test_setup_teardown(a_gate_fails_if_its_condition_holds, begin, end),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

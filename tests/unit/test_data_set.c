@@ -16,28 +16,12 @@
 #include <string.h>
 #include <zlib.h>
 
-static struct test_folder folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
-
 static rt_status read_as(struct rt_ctx *ctx, const char *file, const char *format,
                          const void *text, size_t size, struct pipe_dataset *out)
 {
     struct pipe_dataset sets[PIPE_DATASET_SPLITS_MAX];
     uint32_t count;
-    const char *path = test_folder_file(&folder, file);
+    const char *path = test_folder_file(&test_scratch, file);
     test_file_write(path, text, size);
     const struct pipe_dataset_ask ask = { .name = "own", .path = path, .format = format };
     const rt_status st = pipe_dataset_read(ctx, &ask, sets, &count);
@@ -216,7 +200,7 @@ static void packed_files_are_unpacked_or_refused(void **state)
     struct rt_ctx ctx = { 0 };
     struct pipe_dataset plain, packed;
     const char text[] = "{\"question\":\"x?\",\"answer\":\"y\"}\n";
-    const char *path = test_folder_file(&folder, "b.jsonl.gz");
+    const char *path = test_folder_file(&test_scratch, "b.jsonl.gz");
     gzFile file = gzopen(path, "wb");
     assert_int_equal(gzwrite(file, text, sizeof text - 1), sizeof text - 1);
     assert_int_equal(gzclose(file), Z_OK);
@@ -244,7 +228,7 @@ static void what_is_not_the_published_data_needs_consent(void **state)
     struct pipe_dataset sets[PIPE_DATASET_SPLITS_MAX];
     uint32_t count;
     const char text[] = "{\"question\":\"x?\",\"answer\":\"#### 5\"}\n";
-    const char *path = test_folder_file(&folder, "test.jsonl");
+    const char *path = test_folder_file(&test_scratch, "test.jsonl");
     test_file_write(path, text, sizeof text - 1);
     struct pipe_dataset_ask ask = { .name = "gsm8k", .path = path };
     test_refused(&ctx, pipe_dataset_read(&ctx, &ask, sets, &count), RT_ERR_INPUT,
@@ -255,12 +239,12 @@ static void what_is_not_the_published_data_needs_consent(void **state)
     assert_false(sets[0].published);
     assert_string_equal(sets[0].split, "test");
     pipe_dataset_deinit(&sets[0]);
-    path = test_folder_file(&folder, "other.jsonl");
+    path = test_folder_file(&test_scratch, "other.jsonl");
     test_file_write(path, text, sizeof text - 1);
     ask.path = path;
     test_refused(&ctx, pipe_dataset_read(&ctx, &ask, sets, &count), RT_ERR_USAGE,
                  "--split", NULL);
-    ask.path = folder.path;
+    ask.path = test_scratch.path;
     ask.name = "svamp";
     test_refused(&ctx, pipe_dataset_read(&ctx, &ask, sets, &count), RT_ERR_INPUT, "svamp",
                  "no file", NULL);
@@ -322,7 +306,7 @@ static void parts_are_ranges_and_id_lists(void **state)
     };
     for (size_t i = 0; i < RT_COUNT(lists); i++) {
         char text[TEST_PATH_MAX + 16];
-        const char *path = test_folder_file(&folder, "ids.txt");
+        const char *path = test_folder_file(&test_scratch, "ids.txt");
         test_file_write(path, lists[i].text, strlen(lists[i].text));
         snprintf(text, sizeof text, "own:test@%s", path);
         const rt_status st = select_part(&ctx, text, &set);
@@ -381,5 +365,5 @@ int main(void)
         cmocka_unit_test(leaks_are_found_whatever_stands_between_letters),
         cmocka_unit_test(no_memory_is_a_message_not_a_crash),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

@@ -11,22 +11,7 @@
 
 #include <string.h>
 
-static struct test_folder folder;
 static struct rt_ctx ctx;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
 
 static const struct pipe_doctor_finding *find(const struct pipe_doctor *d,
                                               const char *code)
@@ -88,10 +73,10 @@ static void a_folder_for_results_is_looked_at(void **state)
 {
     (void)state;
     struct pipe_doctor d = { 0 };
-    pipe_doctor_store(&d, test_folder_file(&folder, "a.db"));
+    pipe_doctor_store(&d, test_folder_file(&test_scratch, "a.db"));
     assert_non_null(find(&d, "D21"));
     assert_non_null(strstr(find(&d, "D21")->text, "MiB free"));
-    pipe_doctor_store(&d, test_folder_file(&folder, "none/a.db"));
+    pipe_doctor_store(&d, test_folder_file(&test_scratch, "none/a.db"));
     assert_int_equal(find(&d, "D20")->kind, PIPE_DOCTOR_BAD);
     for (int i = 0; i < 2 * PIPE_DOCTOR_MAX; i++) /* too many findings are dropped */
         pipe_doctor_store(&d, "a.db");
@@ -106,5 +91,5 @@ int main(void)
         cmocka_unit_test(a_failed_list_is_one_finding),
         cmocka_unit_test(a_folder_for_results_is_looked_at),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

@@ -11,22 +11,7 @@
 
 #include <string.h>
 
-static struct test_folder folder;
 static struct rt_ctx ctx;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
 
 enum { RECORDS_MAX = 8 };
 struct taken {
@@ -44,7 +29,7 @@ static void take(void *user, const json_t *record)
 static rt_status grade(const char *text, const char *style, struct taken *taken,
                        struct pipe_grade_records_result *out)
 {
-    const char *path = test_folder_file(&folder, "records.jsonl");
+    const char *path = test_folder_file(&test_scratch, "records.jsonl");
     const struct pipe_grade_records_options o = { .style = pipe_answer_style_find(style),
                                                   .fn = take,
                                                   .user = taken };
@@ -128,5 +113,5 @@ int main(void)
         cmocka_unit_test(each_kind_is_graded),
         cmocka_unit_test(a_file_is_graded_whole_or_not_at_all),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

@@ -12,22 +12,7 @@
 
 #include <string.h>
 
-static struct test_folder folder;
 static struct rt_ctx ctx;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
 
 /* The verdict on sample 0 of p1 becomes one that the grader would not give. */
 static void falsify(struct test_answered *a, const char *run)
@@ -59,7 +44,7 @@ static void verdicts_are_put_right(void **state)
     struct test_answered a;
     struct pipe_regrade_result n;
     struct pipe_regrade_options o = { .run = "", .dry = true, .fn = take, .user = &told };
-    test_answered_init(&a, &ctx, test_folder_file(&folder, "a.db"));
+    test_answered_init(&a, &ctx, test_folder_file(&test_scratch, "a.db"));
     test_answered_list(&a, "two", 2);
     test_answered_run(&a, "quant", "quant", "10", 1, run);
     test_answered_run(&a, "full", "full", "11", 1, run);
@@ -87,5 +72,5 @@ static void verdicts_are_put_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(verdicts_are_put_right) };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

@@ -11,22 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static struct test_folder folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
-
 static rt_status join_names(void *user, const struct store_row *row)
 {
     char *all = user, name[32];
@@ -54,7 +38,8 @@ static void no_two_names_are_the_same(void **state)
         { "SELECT 1 a_2, 2 a, 3 a, 4 a_2", "a_2 a a_3 a_2_2 " },
     };
     assert_int_equal(
-        store_open(&ctx, test_folder_file(&folder, "a.db"), STORE_WRITE, &store), RT_OK);
+        store_open(&ctx, test_folder_file(&test_scratch, "a.db"), STORE_WRITE, &store),
+        RT_OK);
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         char all[101] = "";
         assert_int_equal(store_query_given(store, cases[i][0], join_names, all), RT_OK);
@@ -66,5 +51,5 @@ static void no_two_names_are_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(no_two_names_are_the_same) };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, test_scratch_set_up, test_scratch_tear_down);
 }

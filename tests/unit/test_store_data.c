@@ -11,22 +11,6 @@
 
 #include <string.h>
 
-static struct test_folder folder;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    test_folder_init(&folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    test_folder_deinit(&folder);
-    return 0;
-}
-
 static const struct pipe_problem problems[] = {
     { .id = "own/test/0", .question = "one?", .answer = "1", .reference = "it is 1" },
     { .id = "own/test/1", .question = "two?", .answer = "2", .level = "easy" },
@@ -46,7 +30,8 @@ static const struct store_dataset facts = { .name = "own",
 static struct store *open_store(struct rt_ctx *ctx)
 {
     struct store *s = NULL;
-    if (store_open(ctx, test_folder_file(&folder, "s.db"), STORE_WRITE, &s) != RT_OK)
+    if (store_open(ctx, test_folder_file(&test_scratch, "s.db"), STORE_WRITE, &s) !=
+        RT_OK)
         fail_msg("%s", ctx->message);
     return s;
 }
@@ -136,10 +121,10 @@ static void another_set_of_that_name_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_set_comes_back_as_it_was, make_folder,
-                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_set_comes_back_as_it_was, test_scratch_set_up,
+                                        test_scratch_tear_down),
         cmocka_unit_test_setup_teardown(another_set_of_that_name_changes_nothing,
-                                        make_folder, remove_folder),
+                                        test_scratch_set_up, test_scratch_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
