@@ -25,17 +25,23 @@ static void write_file(const char *path, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
+/* A new file; `path` ends with XXXXXX and becomes its name. */
+static FILE *temporary(char *path)
+{
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    FILE *file = fdopen(fd, "w");
+    assert_non_null(file);
+    return file;
+}
+
 /* A locator that is right in 9 of 10 answers, else one step early. */
 static void the_fit_finds_what_a_locator_is_worth(void **state)
 {
     (void)state;
     struct rt_ctx ctx = { 0 };
     char path[] = "/tmp/faultline-evidence-XXXXXX";
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    FILE *file = temporary(path);
     for (int i = 0; i < 400; i++) {
         struct pipe_checked c = { .step = i % 4, .rule = PIPE_CHECK_ARITHMETIC };
         c.named[PIPE_CHECK_ARITHMETIC] = (uint32_t)(i % 4) + 1;
@@ -106,11 +112,7 @@ static void generators_count_alike(void **state)
     struct pipe_cases cases = { 0 };
     double both[PIPE_SIGNS], without[PIPE_SIGNS];
     char path[] = "/tmp/faultline-evidence-XXXXXX";
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
+    FILE *file = temporary(path);
     put_cases(file, "a-one", 600, 10);
     put_cases(file, "injected_a-two/text", 300, 10);
     put_cases(file, "a-one" PIPE_SET_SHARED, 300, 10);
