@@ -21,11 +21,6 @@ struct asked {
     void *user;
 };
 
-static const char *text_or_null(const struct store_row *row, int column)
-{
-    return store_row_null(row, column) ? NULL : store_row_text(row, column);
-}
-
 static int32_t number_or_none(const struct store_row *row, int column)
 {
     return store_row_null(row, column) ? -1 : (int32_t)store_row_integer(row, column);
@@ -247,14 +242,14 @@ static rt_status give_item(void *user, const struct store_row *row)
         .kind = store_row_text(row, 2),
         .index = (uint32_t)store_row_integer(row, 3),
         .item = { .problem_id = store_row_text(row, 4),
-                  .fault_id = text_or_null(row, 5),
+                  .fault_id = store_row_text_or_null(row, 5),
                   .prompt = store_row_text(row, 6),
                   .chosen = store_row_text(row, 7),
-                  .rejected = text_or_null(row, 8),
+                  .rejected = store_row_text_or_null(row, 8),
                   .category = pipe_category_of(store_row_text(row, 9)),
                   .step = number_or_none(row, 10),
-                  .source = text_or_null(row, 11),
-                  .excluded = text_or_null(row, 12) },
+                  .source = store_row_text_or_null(row, 11),
+                  .excluded = store_row_text_or_null(row, 12) },
     };
     return a->fn.item(a->user, &item);
 }

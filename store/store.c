@@ -343,6 +343,11 @@ bool store_row_null(const struct store_row *row, int column)
     return sqlite3_column_type(statement_of(row), column) == SQLITE_NULL;
 }
 
+const char *store_row_text_or_null(const struct store_row *row, int column)
+{
+    return store_row_null(row, column) ? NULL : store_row_text(row, column);
+}
+
 double store_row_number(const struct store_row *row, int column)
 {
     return sqlite3_column_double(statement_of(row), column);

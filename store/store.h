@@ -221,6 +221,10 @@ const char *store_row_text(const struct store_row *row, int column);
 size_t store_row_size(const struct store_row *row, int column);
 bool store_row_is_blob(const struct store_row *row, int column);
 bool store_row_null(const struct store_row *row, int column);
+/* The text, null for NULL. */
+const char *store_row_text_or_null(const struct store_row *row, int column);
+/* How an answer ended; a word that is none is PIPE_FINISH_ERROR. */
+enum pipe_finish store_row_finish(const struct store_row *row, int column);
 bool store_row_is_number(const struct store_row *row, int column);
 double store_row_number(const struct store_row *row, int column);
 int64_t store_row_integer(const struct store_row *row, int column);

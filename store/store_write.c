@@ -293,12 +293,23 @@ rt_status store_put_score(struct store *s, const char *gen_id,
         (int64_t)score->extract_ok, score->reason, rt_time_unix_ms());
 }
 
+/* by enum pipe_finish */
+static const char *const finishes[] = { "stop", "length", "error" };
+
+enum pipe_finish store_row_finish(const struct store_row *row, int column)
+{
+    const char *word = store_row_text(row, column);
+    for (int i = 0; i < PIPE_FINISH_ERROR; i++)
+        if (strcmp(word, finishes[i]) == 0)
+            return (enum pipe_finish)i;
+    return PIPE_FINISH_ERROR;
+}
+
 rt_status store_put_generation(struct store *s, const char *run_id,
                                const struct pipe_generation *g,
                                const struct pipe_score *score,
                                const struct pipe_step *steps, uint32_t step_count)
 {
-    static const char *const finishes[] = { "stop", "length", "error" };
     rt_status st;
     char id[STORE_ID];
     const int64_t now = rt_time_unix_ms();
@@ -345,9 +356,7 @@ static rt_status give_answer(void *user, const struct store_row *row)
     struct store_answer answer = {
         .problem_id = store_row_text(row, 0),
         .output = store_row_text(row, 1),
-        .finish = strcmp(store_row_text(row, 2), "stop") == 0     ? PIPE_FINISH_STOP
-                  : strcmp(store_row_text(row, 2), "length") == 0 ? PIPE_FINISH_LENGTH
-                                                                  : PIPE_FINISH_ERROR,
+        .finish = store_row_finish(row, 2),
         .correct = store_row_integer(row, 3) != 0,
         .extract_ok = store_row_integer(row, 4) != 0,
     };

@@ -9,11 +9,6 @@ struct exporting {
     uint32_t answers;
 };
 
-static const char *text_or_null(const struct store_row *row, int column)
-{
-    return store_row_null(row, column) ? NULL : store_row_text(row, column);
-}
-
 static rt_status put_answer(void *user, const struct store_row *row)
 {
     struct exporting *e = user;
@@ -27,10 +22,10 @@ static rt_status put_answer(void *user, const struct store_row *row)
                                           .finish = store_row_text(row, 5),
                                           .n_prompt = (uint32_t)store_row_integer(row, 6),
                                           .n_gen = (uint32_t)store_row_integer(row, 7),
-                                          .error = text_or_null(row, 8),
-                                          .extracted = text_or_null(row, 9),
+                                          .error = store_row_text_or_null(row, 8),
+                                          .extracted = store_row_text_or_null(row, 9),
                                           .correct = store_row_integer(row, 10) != 0,
-                                          .rule = text_or_null(row, 11),
+                                          .rule = store_row_text_or_null(row, 11),
                                       });
 }
 
