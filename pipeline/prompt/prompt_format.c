@@ -250,6 +250,11 @@ void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *f,
         out->reason = "undecided";
 }
 
+bool pipe_is_undecided(const char *reason)
+{
+    return reason && strncmp(reason, "undecided", 9) == 0;
+}
+
 bool pipe_answer_in_form(const struct pipe_prompt_format *format, const char *output,
                          bool extract_ok)
 {

@@ -94,6 +94,9 @@ void pipe_grade(struct pipe_grader *grader, const struct pipe_prompt_format *for
                 const char *output, enum pipe_finish finish, const char *answer,
                 char extracted[PIPE_EXTRACT_MAX], struct pipe_score *out);
 
+/* Whether the reason of a verdict, which may be null, says that it could not be decided. */
+bool pipe_is_undecided(const char *reason);
+
 /* Whether a final answer can be read and stands in the form that the prompt asks for. */
 bool pipe_answer_in_form(const struct pipe_prompt_format *format, const char *output,
                          bool extract_ok);

@@ -75,8 +75,7 @@ static rt_status add_change(struct regrading *g, const struct store_row *row,
         .label = store_row_text(row, LABEL),
         .sample = store_row_integer(row, SAMPLE),
         .was_correct = store_row_integer(row, CORRECT) != 0,
-        .was_extracted =
-            store_row_null(row, EXTRACTED) ? NULL : store_row_text(row, EXTRACTED),
+        .was_extracted = store_row_text_or_null(row, EXTRACTED),
         .now = now,
     };
     g->out->to_right += !change.was_correct && now->correct;
@@ -95,23 +94,20 @@ static rt_status take_answer(void *user, const struct store_row *row)
     struct pipe_score now;
     const struct pipe_prompt_format *format =
         pipe_prompt_format_find(store_row_text(row, FORMAT));
-    const char *finish = store_row_text(row, FINISH);
     /* A verdict of another grader is its own row and stays. */
     if (!format || (!store_row_null(row, GRADER) &&
                     strcmp(store_row_text(row, GRADER), format->grader) != 0)) {
         g->out->unknown++;
         return RT_OK;
     }
-    const enum pipe_finish end = strcmp(finish, "stop") == 0     ? PIPE_FINISH_STOP
-                                 : strcmp(finish, "length") == 0 ? PIPE_FINISH_LENGTH
-                                                                 : PIPE_FINISH_ERROR;
+    const enum pipe_finish end = store_row_finish(row, FINISH);
     const char *output = store_row_text(row, OUTPUT);
     if (!pipe_grade_thought(format, store_row_integer(row, THINKS) != 0, output, end,
                             &now))
         pipe_grade(g->grader, format, output, end, store_row_text(row, GOLD), extracted,
                    &now);
     g->out->answers++;
-    g->out->undecided += now.reason && strncmp(now.reason, "undecided", 9) == 0;
+    g->out->undecided += pipe_is_undecided(now.reason);
     return same(row, &now) ? RT_OK : add_change(g, row, &now);
 }
 

@@ -27,7 +27,7 @@ static rt_status count_answer(void *user, const struct store_answer *a)
     t->truncated += a->finish == PIPE_FINISH_LENGTH;
     t->errors += a->finish == PIPE_FINISH_ERROR;
     t->unparsed += !a->extract_ok;
-    t->undecided += strncmp(a->reason, "undecided", 9) == 0;
+    t->undecided += pipe_is_undecided(a->reason);
     t->degenerate += pipe_form_degenerate(&form);
     c->asked[p]++;
     c->solved[p] += a->correct;
