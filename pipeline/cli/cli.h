@@ -97,6 +97,9 @@ void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
  * Takes the reference; of null (no memory, a text that is not UTF-8) prints {}. Results that
  * are printed piece by piece use runtime/base/json_put.h. */
 void cli_print_json(struct json_t *value, size_t flags);
+/* A record of a file of JSON Lines on stdout, its numbers with so many digits; an empty line if
+ * there is no memory. */
+void cli_print_record(const struct json_t *record, int digits);
 /* Rows on stdout: with tabs, or as JSON with --json. Values are whole: a blob is its bytes
  * in capital hexadecimal digits, a zero byte of a text is \u0000, in a table \0. Of columns
  * with one name the second is NAME_2, the third NAME_3. cli_rows_add is the callback of a

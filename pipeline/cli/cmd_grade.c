@@ -4,7 +4,6 @@
 
 #include "pipeline/run/grade_records.h"
 #include "pipeline/run/regrade.h"
-#include "runtime/base/json.h"
 
 #include <stdio.h>
 
@@ -45,9 +44,7 @@ static rt_status read_policies(struct cli *cli, struct pipe_policies *out)
 static void print_record(void *user, const json_t *record)
 {
     (void)user;
-    char *text = fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    puts(text ? text : "");
-    rt_free(text);
+    cli_print_record(record, 6);
 }
 
 static rt_status records(struct cli *cli, const char *path)

@@ -4,7 +4,6 @@
 
 #include "pipeline/run/check_stats.h"
 #include "pipeline/stats/power.h"
-#include "runtime/base/json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -43,9 +42,7 @@ static rt_status read_share(struct cli *cli, const char *name, double otherwise,
 static void print_record(void *user, const json_t *record)
 {
     (void)user;
-    char *text = fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    puts(text ? text : "");
-    rt_free(text);
+    cli_print_record(record, 17);
 }
 
 static rt_status records(struct cli *cli, const char *path)

@@ -3,6 +3,7 @@
 #include "pipeline/cli/cli.h"
 
 #include "runtime/base/file.h"
+#include "runtime/base/json.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -150,6 +151,14 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
     fprintf(stderr, "device busy %.3f s, %llu submissions, %.1f MiB at most\n",
             s.busy_seconds, (unsigned long long)s.submissions,
             (double)s.buffer_bytes_max / 1048576);
+}
+
+void cli_print_record(const json_t *record, int digits)
+{
+    char *text =
+        fmt_json_dumps(record, JSON_COMPACT | JSON_REAL_PRECISION((size_t)digits));
+    puts(text ? text : "");
+    rt_free(text);
 }
 
 void cli_print_json(json_t *value, size_t flags)
