@@ -42,8 +42,11 @@ static bool is_listed(const json_t *names, const char *name)
 {
     const json_t *one;
     size_t i;
-    json_array_foreach(names, i,
-                       one) if (strcmp(json_string_value(one), name) == 0) return true;
+    json_array_foreach(names, i, one)
+    {
+        if (strcmp(json_string_value(one), name) == 0)
+            return true;
+    }
     return false;
 }
 
