@@ -126,14 +126,24 @@ static bool fail_at(const struct fault *f, unsigned long call, const char *whole
     return went_on;
 }
 
+/* Whether llvmpipe, for which exit codes and messages are stated, is among the devices. */
+static bool has_llvmpipe(void)
+{
+    struct test_device devices[16];
+    const uint32_t count = test_devices(devices, RT_COUNT(devices));
+    for (uint32_t i = 0; i < count; i++)
+        if (strstr(devices[i].device, "llvmpipe"))
+            return true;
+    return false;
+}
+
 /* The first call of a kind, one in the middle, and the last. */
 static void a_fault_loses_nothing(void **state)
 {
     (void)state;
-    struct test_device device;
     struct test_program p;
     unsigned long calls[RT_COUNT(faults)];
-    if (!test_device_vulkan(&device) || !strstr(device.device, "llvmpipe"))
+    if (!has_llvmpipe())
         skip();
     run("whole.db", "none", 0, &p);
     if (p.code != 0)
