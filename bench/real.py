@@ -5,7 +5,7 @@ tokens    ids of mixed texts, then of as many of each kind in bench/texts.py, wi
           package does with the model's own tokenizer.json and llama.cpp does not:
           - recognised only: a token that the file calls normal and llama.cpp makes special
             because of its looks (its log says which)
-greedy    of each prompt 32 tokens: our first choice after each is the server's, up to the
+greedy    of each prompt 64 tokens: our first choice after each is the server's, up to the
           first difference, where our margin must be under 1e-3
 logprobs  of the server's 20 likeliest tokens at each of them: ours within 2e-3
 """
@@ -20,7 +20,7 @@ import urllib.request
 
 import texts as kinds_of_texts
 
-NEW, LIKELIEST, NEAR, MARGIN = 32, 20, 2e-3, 1e-3
+NEW, LIKELIEST, NEAR, MARGIN = 64, 20, 2e-3, 1e-3
 
 PROMPTS = [
     "The capital of France is", "def fibonacci(n):\n", "Once upon a time, in a small village,",

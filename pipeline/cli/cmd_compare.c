@@ -25,7 +25,18 @@ static void print_json(const struct pipe_comparison *c)
         else
             printf(",\"%s\":null", numbers[i].name);
     }
-    puts("}");
+    if (c->parts.count)
+        fputs(",\"parts\":[", stdout);
+    for (uint32_t k = 0; k < c->parts.count; k++) {
+        printf("%s{\"name\":", k ? "," : "");
+        rt_json_text(stdout, c->parts.items[k].name);
+        printf(",\"n\":%u", c->parts.items[k].n);
+        for (int i = 0; i < c->found; i++)
+            printf(",\"%s\":%u", pipe_side_names[i],
+                   pipe_parts_right(&c->parts, k, c->right[i]));
+        putchar('}');
+    }
+    puts(c->parts.count ? "]}" : "}");
 }
 
 static void print_side(const struct pipe_comparison *c, int i, uint32_t right, bool md)
@@ -90,6 +101,33 @@ static void print_gain(const struct pipe_comparison *c, const char *lead)
     putchar('\n');
 }
 
+/* Right answers by data set, and the mean over these. */
+static void print_parts(const struct pipe_comparison *c, bool md)
+{
+    if (c->parts.count == 0)
+        return;
+    fputs(md ? "\n| data set | n |" : "  by data set                    n", stdout);
+    for (int i = 0; i < c->found; i++)
+        printf(md ? " %s |" : "  %10s", pipe_side_names[i]);
+    fputs(md ? "\n|---|---:|" : "\n", stdout);
+    for (int i = 0; md && i < c->found; i++)
+        fputs(i + 1 < c->found ? "---:|" : "---:|\n", stdout);
+    for (uint32_t k = 0; k < c->parts.count; k++) {
+        const struct pipe_part *part = &c->parts.items[k];
+        printf(md ? "| %s | %u |" : "  %-24s %7u", part->name, part->n);
+        for (int i = 0; i < c->found; i++)
+            printf(md ? " %.1f %% |" : "  %8.1f %%",
+                   100.0 * pipe_parts_right(&c->parts, k, c->right[i]) / part->n);
+        putchar('\n');
+    }
+    printf("%smean over data sets: %.1f points lost by quantizing, permutation p = %.2g",
+           md ? "\n" : "  ", points_lost(c->loss_mean.difference), c->loss_mean.p);
+    if (c->found == PIPE_SIDES)
+        printf("; restored - quantized %+.1f points, p = %.2g",
+               100 * c->gain_mean.difference, c->gain_mean.p);
+    putchar('\n');
+}
+
 static void print_words(const struct pipe_comparison *c, bool md)
 {
     const char *lead = md ? "\n- " : "  ";
@@ -108,6 +146,7 @@ static void print_words(const struct pipe_comparison *c, bool md)
     putchar('\n');
     if (c->found == PIPE_SIDES)
         print_gain(c, md ? "- " : lead);
+    print_parts(c, md);
 }
 
 /* ---- flips ---- */

@@ -150,7 +150,7 @@ static rt_status show_problems(struct cli *cli, struct store *store, const char 
 {
     struct pipe_problem_set set;
     rt_status st = pipe_problems_open(&cli->ctx, cli_host(cli), store, spec,
-                                      PIPE_FOR_MEASURING, &set, NULL);
+                                      PIPE_FOR_MEASURING, &set);
     if (st == RT_OK && cli_flag(cli, "json"))
         st = pipe_problems_write(&cli->ctx, &set, stdout);
     else if (st == RT_OK)

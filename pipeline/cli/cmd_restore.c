@@ -32,7 +32,7 @@
           "mine no more problems once N of them are lost (default: mine all)" },         \
         { "mine", "P",                                                                   \
           "problems to mine faults from: a JSON Lines file or NAME:SPLIT of data add; "  \
-          "with [0:1500] a part of it" },                                                \
+          "with [0:1500] a part of it; several behind commas" },                         \
         { "validate", "P", "problems that choose the checkpoint" },                      \
         { "measure", "P", "problems to measure on, never trained on" },                  \
         { "format", "NAME",                                                              \

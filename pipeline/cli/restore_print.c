@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static double percent(uint32_t part, uint32_t whole)
 {
@@ -76,6 +77,43 @@ fail:
     return st;
 }
 
+static rt_status print_parts(struct restoring *r, const struct restore_result *result)
+{
+    rt_status st;
+    struct pipe_parts parts;
+    struct restore_part_row row;
+    struct restore_arm_result arm;
+    TRY(restore_parts_get(r, &parts));
+    if (parts.count)
+        printf("\n%-16s", "by data set");
+    for (uint32_t k = 0; k < parts.count; k++)
+        printf("  %s (%u)", parts.items[k].name, parts.items[k].n);
+    if (parts.count)
+        puts("  mean over data sets: points, permutation p");
+    for (uint32_t i = 0; parts.count && i < RESTORE_ROW_ARMS + result->arms; i++) {
+        if (i >= RESTORE_ROW_ARMS)
+            TRY(restore_arm_result_get(r, i - RESTORE_ROW_ARMS, &arm));
+        TRY(restore_part_row_get(r, &parts, i, &row));
+        printf("%-16s", i == RESTORE_ROW_FULL    ? "full"
+                        : i == RESTORE_ROW_QUANT ? "quant"
+                                                 : arm.name);
+        for (uint32_t k = 0; k < parts.count; k++) {
+            char n[16];
+            const int wide = (int)strlen(parts.items[k].name) + 3 +
+                             snprintf(n, sizeof n, "%u", parts.items[k].n);
+            printf("%*.1f %%", wide, percent(row.right[k], parts.items[k].n));
+        }
+        if (i != RESTORE_ROW_FULL)
+            printf("  %+6.1f  %.1e %s", 100 * row.mean.difference, row.mean.p,
+                   i == RESTORE_ROW_QUANT ? "against full" : "against quant");
+        putchar('\n');
+    }
+
+fail:
+    pipe_parts_deinit(&parts);
+    return st;
+}
+
 rt_status cli_print_restore(struct restoring *r)
 {
     rt_status st;
@@ -103,6 +141,7 @@ rt_status cli_print_restore(struct restoring *r)
             printf("%.*s, %u seeds: mean %.2f %% (%.2f to %.2f), recovered %.2f\n",
                    (int)s.length, s.name, s.count, s.right, s.low, s.high, s.recovered);
     }
+    TRY(print_parts(r, &result));
 
 fail:
     return st;

@@ -23,7 +23,8 @@
 
 /* Owns all strings its problems point to. Zero is a valid, empty start. */
 struct pipe_problem_set {
-    const char *name;           /* as given: "mine.jsonl[0:500]" */
+    const char *name;           /* as given: "data/mine.jsonl[0:500]" */
+    const char *label;          /* for people, without folders; null: not named yet */
     struct pipe_problem *items; /* in file order */
     uint32_t count;
     char hash[72]; /* "sha256:<64 hex>", see pipe_problems_rehash */

@@ -130,14 +130,12 @@ rt_status pipe_import_run(struct rt_ctx *ctx, const struct pipe_host *host,
                           struct pipe_import_result *out)
 {
     rt_status st;
-    bool from_store;
     struct importer m = { .ctx = ctx, .store = store, .options = options, .out = out };
     *out = (struct pipe_import_result){ 0 };
     TRY(pipe_import_read(ctx, options->path, options->kind, options->filter,
                          &out->import));
     TRY(describe(&m));
-    TRY(pipe_problems_open(ctx, host, store, options->bench, PIPE_FOR_MEASURING, &m.set,
-                           &from_store));
+    TRY(pipe_problems_open(ctx, host, store, options->bench, PIPE_FOR_MEASURING, &m.set));
     m.places = rt_alloc(ctx, out->import.count, sizeof *m.places);
     if (!m.places) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to import");
@@ -145,7 +143,7 @@ rt_status pipe_import_run(struct rt_ctx *ctx, const struct pipe_host *host,
     }
     TRY(pipe_import_match(ctx, options->path, &out->import, &m.set, m.places));
     TRY(pipe_grader_create(ctx, NULL, &m.grader));
-    out->bench = from_store ? options->bench : pipe_list_name(options->bench);
+    snprintf(out->bench, sizeof out->bench, "%s", m.set.label);
     TRY(put_all(&m));
     snprintf(out->label, sizeof out->label, "%s", m.variant.label);
     snprintf(out->run, sizeof out->run, "%s", m.run.id);

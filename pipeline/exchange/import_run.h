@@ -23,7 +23,7 @@ struct pipe_import_options {
 
 struct pipe_import_result {
     struct pipe_import import; /* what was read */
-    const char *bench;         /* name of the list: of the options */
+    char bench[160];           /* label of the list */
     char label[64];            /* of the variant, as stored: 63 bytes at most */
     char run[STORE_ID];
     uint32_t right, unparsed; /* of import.count */

@@ -42,7 +42,7 @@ static rt_status check_leak(struct restoring *r)
     if (kind == PIPE_CALIBRATION_TEXT || kind == PIPE_CALIBRATION_RUN)
         return RT_OK;
     TRY(pipe_problems_open(s->ctx, s->host, s->store, self ? self : from,
-                           PIPE_FOR_TRAINING, &set, NULL));
+                           PIPE_FOR_TRAINING, &set));
     TRY(check_measured(r, &set, &r->measure));
     for (uint32_t i = 0; i < r->retained.count; i++)
         if (r->retained.items[i].kind == RESTORE_RETAINED_PROBLEMS)

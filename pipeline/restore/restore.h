@@ -7,6 +7,7 @@
 
 #include "pipeline/locate/locate.h"
 #include "pipeline/stats/line.h"
+#include "pipeline/stats/parts.h"
 
 /* What is asked for. Strings are borrowed and outlive the chain. */
 struct restore_options {
@@ -99,6 +100,19 @@ RT_CHECKED rt_status restore_result_get(struct restoring *r, struct restore_resu
 /* Arm 0 .. arms - 1. */
 RT_CHECKED rt_status restore_arm_result_get(struct restoring *r, uint32_t arm,
                                             struct restore_arm_result *out);
+
+/* Right answers by data set of the measured list; none where it has one. */
+struct restore_part_row {
+    uint32_t right[PIPE_PARTS_MAX]; /* as many as parts */
+    struct pipe_pooled
+        mean; /* over data sets, against quant; quant against full; full 0 */
+};
+/* pipe_parts_deinit in any case. After restore_arms. */
+RT_CHECKED rt_status restore_parts_get(struct restoring *r, struct pipe_parts *out);
+enum { RESTORE_ROW_FULL, RESTORE_ROW_QUANT, RESTORE_ROW_ARMS /* + arm */ };
+RT_CHECKED rt_status restore_part_row_get(struct restoring *r,
+                                          const struct pipe_parts *parts, uint32_t row,
+                                          struct restore_part_row *out);
 
 /* The arms of one recipe with several seeds: "NAME", "NAME@SEED", ... */
 struct restore_seeds {

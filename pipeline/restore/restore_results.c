@@ -155,6 +155,48 @@ fail:
     return st;
 }
 
+rt_status restore_parts_get(struct restoring *r, struct pipe_parts *out)
+{
+    const rt_status st = pipe_parts_init(r->session->ctx, r->f.count, out);
+    if (st != RT_OK)
+        return st;
+    assert(r->f.count == r->measure.set.count);
+    for (uint32_t i = 0; i < r->f.count; i++)
+        pipe_parts_add(out, r->measure.set.items[i].id);
+    pipe_parts_end(out);
+    return RT_OK;
+}
+
+rt_status restore_part_row_get(struct restoring *r, const struct pipe_parts *parts,
+                               uint32_t row, struct restore_part_row *out)
+{
+    struct rt_ctx *ctx = r->session->ctx;
+    const struct pipe_answers *own = row == RESTORE_ROW_FULL    ? &r->f
+                                     : row == RESTORE_ROW_QUANT ? &r->q
+                                                                : NULL;
+    assert(row < RESTORE_ROW_ARMS + r->arm_count);
+    if (!own)
+        own = &r->arms[row - RESTORE_ROW_ARMS].answers;
+    const struct pipe_answers *other = row > RESTORE_ROW_QUANT ? &r->q : &r->f;
+    *out = (struct restore_part_row){ 0 };
+    bool *x = rt_alloc(ctx, parts->n + 1, sizeof *x);
+    bool *base = rt_alloc(ctx, parts->n + 1, sizeof *base);
+    if (x && base) {
+        for (uint32_t i = 0; i < parts->n; i++) {
+            x[i] = own->items[i].correct;
+            base[i] = other->items[i].correct;
+        }
+        for (uint32_t k = 0; k < parts->count; k++)
+            out->right[k] = pipe_parts_right(parts, k, x);
+        if (parts->count)
+            pipe_parts_pool(parts, base, x, 20000, r->session->seed, &out->mean);
+    }
+    const bool done = x && base;
+    rt_free(x);
+    rt_free(base);
+    return done ? RT_OK : no_memory(r);
+}
+
 rt_status restore_seeds_get(struct restoring *r, uint32_t first,
                             struct restore_seeds *out, bool *found)
 {

@@ -129,8 +129,7 @@ static rt_status read_problems(struct pipe_session *session,
     rt_status st;
     struct pipe_problem_set set = { 0 };
     TRY(pipe_problems_open(session->ctx, session->host, session->store, o->from,
-                           o->measuring ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &set,
-                           NULL));
+                           o->measuring ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &set));
     const uint32_t count = set.count < o->items ? set.count : o->items;
     TRY(pipe_sequences_init(session, count, &c->sequences));
     for (uint32_t i = 0; i < count; i++) {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000 };
+enum { DRAWS = 2000, PERMUTATIONS = 20000 };
 
 const char *const pipe_side_names[PIPE_SIDES] = { "full", "quant", "restored" };
 
@@ -146,11 +146,13 @@ fail:
 
 void pipe_comparisons_deinit(struct pipe_comparisons *list)
 {
-    for (uint32_t i = 0; list->items && i < PIPE_COMPARISONS_MAX; i++)
+    for (uint32_t i = 0; list->items && i < PIPE_COMPARISONS_MAX; i++) {
+        pipe_parts_deinit(&list->items[i].parts);
         for (int k = 0; k < PIPE_SIDES; k++) {
             rt_free(list->items[i].right[k]);
             rt_free(list->items[i].share[k]);
         }
+    }
     rt_free(list->items);
     *list = (struct pipe_comparisons){ 0 };
 }
@@ -175,6 +177,7 @@ static rt_status take_pair(void *user, const struct store_row *row)
         snprintf(p->problem, sizeof p->problem, "%s", store_row_text(row, PIPE_SIDES));
         c->problems++;
         p->of_problem = 0;
+        pipe_parts_add(&c->parts, p->problem);
     }
     p->of_problem++;
     for (int i = 0; i < c->found; i++) {
@@ -209,7 +212,11 @@ static rt_status freeze(struct rt_ctx *ctx, struct store *store,
         if (!c->right[i] || !c->share[i])
             return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
     }
+    TRY(pipe_parts_init(ctx, p.capacity, &c->parts));
     TRY(store_pair_rows(store, c->id, take_pair, &p));
+    pipe_parts_end(&c->parts);
+    if (pipe_comparison_several(c))
+        c->parts.count = 0;
     return RT_OK;
 
 fail:
@@ -230,14 +237,23 @@ static rt_status compare_sides(struct rt_ctx *ctx, struct pipe_comparison *c, in
                                      DRAWS, 1, &out->difference, &out->interval);
 }
 
+static void pool(struct pipe_comparison *c, int base, struct pipe_pooled *out)
+{
+    if (c->parts.count)
+        pipe_parts_pool(&c->parts, c->right[base], c->right[base + 1], PERMUTATIONS, 1,
+                        out);
+}
+
 static rt_status compute(struct rt_ctx *ctx, struct pipe_comparison *c)
 {
     rt_status st;
     c->loss_holm = c->gain_holm = NAN;
     TRY(compare_sides(ctx, c, 0, &c->loss));
+    pool(c, 0, &c->loss_mean);
     if (c->found < PIPE_SIDES)
         return RT_OK;
     TRY(compare_sides(ctx, c, 1, &c->gain));
+    pool(c, 1, &c->gain_mean);
     for (uint32_t i = 0; i < c->n; i++)
         c->recovered_problems += c->right[0][i] && !c->right[1][i] && c->right[2][i];
     TRY(pipe_bootstrap_recovery(ctx, c->share[0], c->share[1], c->share[2], c->problems,
@@ -285,7 +301,7 @@ fail:
 uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
                                  struct pipe_number out[PIPE_NUMBERS_MAX])
 {
-    const bool all = c->found == PIPE_SIDES;
+    const bool all = c->found == PIPE_SIDES, parts = c->parts.count > 0;
     const double n = c->n, lost = c->loss.lost;
     uint32_t k = 0;
     out[k++] = (struct pipe_number){ "n", n };
@@ -300,6 +316,9 @@ uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
     out[k++] = (struct pipe_number){ "loss_mid_p", c->loss.p_mid };
     out[k++] = (struct pipe_number){ "loss_holm_p", c->loss_holm };
     out[k++] = (struct pipe_number){ "problems", c->problems };
+    out[k++] =
+        (struct pipe_number){ "loss_mean", parts ? -c->loss_mean.difference : NAN };
+    out[k++] = (struct pipe_number){ "loss_mean_p", parts ? c->loss_mean.p : NAN };
     if (!all)
         return k;
     out[k++] = (struct pipe_number){ "restored", c->gain.right_other / n };
@@ -317,6 +336,8 @@ uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
     out[k++] = (struct pipe_number){ "recovered_problems",
                                      lost > 0 ? c->recovered_problems / lost : NAN };
     out[k++] = (struct pipe_number){ "bits", c->sides[2].bits };
+    out[k++] = (struct pipe_number){ "gain_mean", parts ? c->gain_mean.difference : NAN };
+    out[k++] = (struct pipe_number){ "gain_mean_p", parts ? c->gain_mean.p : NAN };
     return k;
 }
 

@@ -9,6 +9,7 @@
 #ifndef PIPELINE_RUN_COMPARE_RUNS_H
 #define PIPELINE_RUN_COMPARE_RUNS_H
 
+#include "pipeline/stats/parts.h"
 #include "pipeline/stats/statistics.h"
 #include "store/store.h"
 
@@ -44,6 +45,9 @@ struct pipe_comparison {
     uint32_t recovered_problems; /* pairs that quant lost and restored has right */
     struct pipe_paired loss, gain; /* full to quant, quant to restored */
     double loss_holm, gain_holm;   /* p-values adjusted over all benchmarks; NaN: none */
+    struct pipe_parts parts; /* data sets of the list; not where problems have several
+                                      answers */
+    struct pipe_pooled loss_mean, gain_mean; /* over data sets, if parts.count > 1 */
     struct pipe_recovery recovery;
 };
 

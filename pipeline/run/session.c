@@ -301,13 +301,11 @@ rt_status pipe_bench_open(struct pipe_session *session, const char *spec,
 {
     rt_status st;
     *out = (struct pipe_bench){ .split = split };
-    bool from_store;
     const bool measured = strcmp(split, "measure") == 0 || strcmp(split, "retain") == 0;
     TRY(pipe_problems_open(session->ctx, session->host, session->store, spec,
-                           measured ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &out->set,
-                           &from_store));
+                           measured ? PIPE_FOR_MEASURING : PIPE_FOR_TRAINING, &out->set));
     TRY(store_begin(session->store));
-    snprintf(out->name, sizeof out->name, "%s", from_store ? spec : pipe_list_name(spec));
+    snprintf(out->name, sizeof out->name, "%s", out->set.label);
     TRY(store_put_benchmark(session->store, out->name, split, out->set.items,
                             out->set.count, out->id));
     TRY(store_commit(session->store));

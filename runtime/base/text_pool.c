@@ -60,6 +60,16 @@ const char *pipe_pool_format(struct rt_ctx *ctx, struct pipe_pool *pool, const c
     return text;
 }
 
+void pipe_pool_join(struct pipe_pool *into, struct pipe_pool *from)
+{
+    struct pipe_pool_chunk **end =
+        &into->chunks; /* its newest chunk has room and stays */
+    while (*end)
+        end = &(*end)->next;
+    *end = from->chunks;
+    from->chunks = NULL;
+}
+
 void pipe_pool_deinit(struct pipe_pool *pool)
 {
     while (pool->chunks) {

@@ -19,6 +19,8 @@ const char *pipe_pool_copy(struct rt_ctx *ctx, struct pipe_pool *pool, const cha
 /* A formatted string; null without memory. */
 const char *pipe_pool_format(struct rt_ctx *ctx, struct pipe_pool *pool, const char *fmt,
                              ...) RT_PRINTF(3, 4);
+/* `into` owns what `from` owned; `from` is empty then. */
+void pipe_pool_join(struct pipe_pool *into, struct pipe_pool *from);
 void pipe_pool_deinit(struct pipe_pool *pool);
 
 #endif

@@ -183,6 +183,7 @@ rt_status report_write(struct store *store, struct rt_ctx *ctx, const char *camp
 
 fail:
     html_deinit(&r->h);
+    pipe_parts_deinit(&r->parts);
     rt_free(r->outcomes);
     rt_free(r);
     return st;

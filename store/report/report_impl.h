@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "pipeline/stats/line.h"
+#include "pipeline/stats/parts.h"
 #include "store/report/html.h"
 #include "store/store.h"
 
@@ -55,12 +56,13 @@ struct report {
     uint32_t arm_count, unfinished_count;
     uint32_t plain[REPORT_ARMS_MAX], plain_count; /* indices of the plain arms */
     uint32_t left_out;                            /* runs beyond REPORT_ARMS_MAX */
-    uint32_t n;        /* problems that full and quant answered */
-    uint32_t samples;  /* most samples of a problem; only the first is read */
-    uint8_t *outcomes; /* [arm][n]: 1 right */
-    bool paired;       /* full and quant are there and share problems */
-    int main_arm;      /* index of the first restored arm, -1: none */
-    uint32_t cells[8]; /* problems by pattern: 4 full + 2 quant + 1 main arm */
+    uint32_t n;              /* problems that full and quant answered */
+    uint32_t samples;        /* most samples of a problem; only the first is read */
+    uint8_t *outcomes;       /* [arm][n]: 1 right */
+    struct pipe_parts parts; /* data sets of these problems */
+    bool paired;             /* full and quant are there and share problems */
+    int main_arm;            /* index of the first restored arm, -1: none */
+    uint32_t cells[8];       /* problems by pattern: 4 full + 2 quant + 1 main arm */
 };
 
 /* "101": right (1) or wrong (0) for full, quant, main arm; "10" without a main arm. */

@@ -87,7 +87,8 @@ static rt_status take_benchmark(void *user, const struct store_row *row)
 }
 
 struct filling {
-    uint8_t *outcomes; /* null: only count */
+    uint8_t *outcomes;        /* null: only count */
+    struct pipe_parts *parts; /* null: not these either */
     uint32_t at, missing;
 };
 
@@ -96,6 +97,8 @@ static rt_status take_outcome(void *user, const struct store_row *row)
     struct filling *f = user;
     if (f->outcomes)
         f->outcomes[f->at] = store_row_integer(row, 0) != 0;
+    if (f->parts)
+        pipe_parts_add(f->parts, store_row_text(row, 2));
     f->missing += store_row_integer(row, 1) != 0;
     f->at++;
     return RT_OK;
@@ -109,7 +112,7 @@ static rt_status each_outcome(struct report *r, const char *base, const char *ru
     return store_query(
         r->store,
         "SELECT coalesce((SELECT correct FROM v_verdict s WHERE s.gen_id=g.gen_id),0), "
-        "g.gen_id IS NULL FROM generation f JOIN generation q ON "
+        "g.gen_id IS NULL, f.problem_id FROM generation f JOIN generation q ON "
         "q.run_id=?2 AND q.problem_id=f.problem_id AND q.sample=0 LEFT JOIN generation g "
         "ON g.run_id=?3 AND g.problem_id=f.problem_id AND g.sample=0 WHERE f.run_id=?1 "
         "AND f.sample=0 ORDER BY f.problem_id",
@@ -127,15 +130,18 @@ static rt_status load_outcomes(struct report *r)
     r->outcomes = rt_alloc(r->ctx, (size_t)r->n * r->arm_count + 1, 1);
     if (!r->outcomes)
         return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "no memory for the report");
+    TRY(pipe_parts_init(r->ctx, r->n, &r->parts));
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->arm_count; i++) {
-        struct filling f = { .outcomes = r->outcomes + (size_t)kept * r->n };
+        struct filling f = { .outcomes = r->outcomes + (size_t)kept * r->n,
+                             .parts = i == 0 ? &r->parts : NULL };
         TRY(each_outcome(r, base, r->arms[i].run, &f));
         if (f.missing)
             r->unfinished[r->unfinished_count++] = r->arms[i];
         else
             r->arms[kept++] = r->arms[i];
     }
+    pipe_parts_end(&r->parts);
     r->arm_count = kept;
     return RT_OK;
 

@@ -19,6 +19,14 @@ static void must(const struct test_answered *a, rt_status st)
         fail_msg("%s", a->ctx->message);
 }
 
+static void name_problem(const struct test_answered *a, uint32_t i, char id[32])
+{
+    if (a->sets)
+        snprintf(id, 32, "set%u/test/p%u", i % a->sets, i);
+    else
+        snprintf(id, 32, "p%u", i);
+}
+
 void test_answered_init(struct test_answered *a, struct rt_ctx *ctx, const char *path)
 {
     struct rt_device *dev = NULL;
@@ -41,10 +49,10 @@ void test_answered_deinit(struct test_answered *a)
 void test_answered_list(struct test_answered *a, const char *name, uint32_t count)
 {
     struct pipe_problem problems[PROBLEMS_MAX];
-    char ids[PROBLEMS_MAX][16];
+    char ids[PROBLEMS_MAX][32];
     assert_true(count <= PROBLEMS_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        snprintf(ids[i], sizeof ids[i], "p%u", i);
+        name_problem(a, i, ids[i]);
         problems[i] =
             (struct pipe_problem){ ids[i], .question = "how many?", .answer = "7" };
     }
@@ -77,9 +85,9 @@ void test_answered_run(struct test_answered *a, const char *role, const char *la
                            .config = "{\"format\":\"demo\"}" };
     must(a, store_run_open(a->store, &r));
     for (uint32_t i = 0; right[i]; i++) {
-        char id[16];
+        char id[32];
         const bool good = right[i] == '1';
-        snprintf(id, sizeof id, "p%u", i / samples);
+        name_problem(a, i / samples, id);
         const struct pipe_generation g = { .problem_id = id,
                                            .sample = i % samples,
                                            .prompt_hash = "h",

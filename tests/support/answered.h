@@ -11,6 +11,8 @@ struct test_answered {
     struct rt_ctx *ctx;
     struct store *store; /* open for writing */
     char campaign[STORE_ID], benchmark[STORE_ID], env[STORE_ID];
+    uint32_t sets; /* ids are "set0/test/p0", "set1/test/p1", ... of so many data sets; 0:
+                      "p0", "p1", ... */
 };
 
 /* Makes the file, with a campaign in it. */

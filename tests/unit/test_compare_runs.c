@@ -85,6 +85,42 @@ static void pairs_are_counted(void **state)
     pipe_comparisons_deinit(&list); /* accepts one that is zero */
 }
 
+/* A list of two data sets: each by itself, and the mean that counts both alike. */
+static void data_sets_of_a_list_are_told_apart(void **state)
+{
+    (void)state;
+    char run[STORE_ID];
+    struct pipe_comparisons list;
+    a.sets = 2;
+    test_answered_list(&a, "both", 11);
+    test_answered_run(&a, "full", "full", "11111111111", 1, run);
+    test_answered_run(&a, "quant", "quant", "10101010101", 1, run);
+    test_answered_run(&a, "restored", "refine", "10111110101", 1, run);
+    compare(&all, &list);
+    const struct pipe_comparison *c = &list.items[0];
+    assert_int_equal(c->parts.count, 2);
+    assert_string_equal(c->parts.items[0].name, "set0:test");
+    assert_int_equal(c->parts.items[0].n, 6);
+    assert_int_equal(pipe_parts_right(&c->parts, 0, c->right[1]), 6);
+    assert_int_equal(pipe_parts_right(&c->parts, 1, c->right[1]), 0);
+    assert_int_equal(pipe_parts_right(&c->parts, 1, c->right[2]), 2);
+    assert_true(fabs(number(c, "loss_mean") - 0.5) < 1e-12);
+    assert_true(fabs(number(c, "gain_mean") - 0.2) < 1e-12);
+    assert_true(fabs(number(c, "loss_mean_p") - 2.0 / 32) < 0.01); /* 5 flips, one way */
+    pipe_comparisons_deinit(&list);
+
+    test_answered_list(&a, "several", 4); /* answers of a problem are not pairs alone */
+    test_answered_run(&a, "full", "full", "11111111", 2, run);
+    test_answered_run(&a, "quant", "quant", "11011000", 2, run);
+    compare(&(struct pipe_compare_ask){ .split = "measure",
+                                        .bench = "several",
+                                        .wanted = { "", "", "" } },
+            &list);
+    assert_int_equal(list.items[0].parts.count, 0);
+    assert_true(isnan(number(&list.items[0], "loss_mean_p")));
+    pipe_comparisons_deinit(&list);
+}
+
 static void p_values_of_several_lists_are_adjusted(void **state)
 {
     (void)state;
@@ -194,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pairs_are_counted, begin, end),
         cmocka_unit_test_setup_teardown(p_values_of_several_lists_are_adjusted, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(data_sets_of_a_list_are_told_apart, begin, end),
         cmocka_unit_test_setup_teardown(several_answers_of_a_problem_are_one_unit, begin,
                                         end),
         cmocka_unit_test_setup_teardown(what_is_missing_is_said, begin, end),
