@@ -7,7 +7,8 @@
 
 Prints per type: tensors whose type or bytes differ, the weighted error sum w (x - y)^2 of
 ours over theirs (mean and worst over tensors; w is the importance of the column, 1 without),
-bytes, and perplexity of both. `--layers` cuts the model down to some layers and 256 tokens
+bytes, and perplexity of both. Tensors that both keep to 1e-6 of their squares were on the
+type's grid already: they are counted, and no ratio is made of such rests. `--layers` cuts the model down to some layers and 256 tokens
 first, for a comparison of matrices alone. Both start from an F32 file of the model; `--noise
 S` adds normal noise of S of a row's deviation to it, for a model that is quantized already. Needs the packages gguf and numpy. Commands may
 be prefixes ("chroot DIR llama-quantize"); then --work must be a folder that both see, as
@@ -125,7 +126,7 @@ def compare(source, ours, theirs, weights):
     b = {t.name: t for t in GGUFReader(theirs).tensors}
     if set(a) != set(b):
         sys.exit(f"tensors differ: {sorted(set(a) ^ set(b))[:5]}")
-    differ, ratios, kinds = [], {}, {}
+    differ, ratios, kinds, kept = [], {}, {}, 0
     for name, t in a.items():
         u = b[name]
         if t.tensor_type != u.tensor_type or t.n_bytes != u.n_bytes:
@@ -136,10 +137,12 @@ def compare(source, ours, theirs, weights):
         x = dequantize(full[name].data, full[name].tensor_type).astype(np.float64)
         w = weights.get(name, np.ones(x.shape[1]))
         e = [float((((x - dequantize(v.data, v.tensor_type)) ** 2) * w).sum()) for v in (t, u)]
-        if e[1] > 0:
+        if max(e) <= 1e-6 * float((x * x * w).sum()):
+            kept += 1
+        elif e[1] > 0:
             ratios[name] = e[0] / e[1]
             kinds.setdefault(t.tensor_type.name, []).append(e[0] / e[1])
-    return differ, ratios, kinds
+    return differ, ratios, kinds, kept
 
 
 def main():
@@ -191,12 +194,12 @@ def main():
              "--type", kind, "--force", "--progress", "none"] + (["--imatrix", path(imatrix)] if imatrix else []))
         run(shlex.split(a.llama_quantize) + ["--allow-requantize"] +
             (["--imatrix", seen(imatrix)] if imatrix else []) + [seen(source), seen(theirs), kind])
-        differ, ratios, kinds = compare(path(source), path(ours), path(theirs), weights)
+        differ, ratios, kinds, kept = compare(path(source), path(ours), path(theirs), weights)
         r = sorted(ratios.values())
         text = ", ".join(f"{k} {np.mean(v):.4f} ({len(v)})" for k, v in sorted(kinds.items()))
         print(f"{kind}: {os.path.getsize(path(ours))} bytes, theirs {os.path.getsize(path(theirs))}; "
               f"{len(differ)} tensors of another type or size; error ours/theirs mean {np.mean(r):.4f}, "
-              f"worst {r[-1]:.4f} over {len(r)} tensors: {text}", flush=True)
+              f"worst {r[-1]:.4f} over {len(r)} tensors: {text}; {kept} kept by both", flush=True)
         for line in differ[:10]:
             print("   ", line)
         if a.llama_perplexity:
