@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { SETS_PER_POOL = 64, SEGMENTS_MAX = 256, RANGES_MAX = 96, QUERIES = 2048 };
+enum { SETS_PER_POOL = 64, SEGMENTS_FIRST = 16, RANGES_MAX = 96, QUERIES = 2048 };
 
 /* Bytes touched since the last barrier. */
 struct range {
@@ -16,8 +16,8 @@ struct range {
 
 struct vk_list {
     struct rt_list base;
-    VkCommandBuffer segments[SEGMENTS_MAX];
-    uint32_t segment_count;
+    VkCommandBuffer *segments;
+    uint32_t segment_count, segment_capacity;
     bool open;    /* the last segment is being recorded */
     double flops; /* estimated in the open segment */
     VkDescriptorPool *pools;
@@ -86,6 +86,7 @@ void vk_list_destroy(struct rt_list *base)
         vkDestroyBufferView(dev->handle, list->views[i], NULL);
     vkDestroyQueryPool(dev->handle, list->queries, NULL);
     vk_pipelines_release(dev, list->held, list->held_count);
+    rt_free(list->segments);
     rt_free(list->held);
     rt_free(list->pools);
     rt_free(list->views);
@@ -130,9 +131,18 @@ static rt_status segment_open(struct vk_list *list)
 {
     rt_status st;
     struct vk_device *dev = device_of(&list->base);
-    if (list->segment_count == SEGMENTS_MAX)
-        return rt_fail(dev->base.ctx, RT_ERR_USAGE, "list '%s' is too long",
-                       list->base.name);
+    if (list->segment_count == list->segment_capacity) {
+        const uint32_t capacity =
+            list->segment_capacity ? 2 * list->segment_capacity : SEGMENTS_FIRST;
+        VkCommandBuffer *segments =
+            rt_resize(dev->base.ctx, list->segments, list->segment_capacity, capacity,
+                      sizeof *segments);
+        if (!segments)
+            return rt_fail(dev->base.ctx, RT_ERR_HOST_MEMORY, "list '%s'",
+                           list->base.name);
+        list->segments = segments;
+        list->segment_capacity = capacity;
+    }
     const VkCommandBufferAllocateInfo allocate = {
         .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
         .commandPool = dev->pool,

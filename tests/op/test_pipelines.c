@@ -99,6 +99,48 @@ static void lists_keep_theirs_and_few_others_stay(void **state)
     rt_device_destroy(&base);
 }
 
+/* A training step of a real model is cut into hundreds of submissions. */
+static void a_list_of_many_submissions(void **state)
+{
+    (void)state;
+    enum { TIMES = 600 };
+    struct rt_ctx ctx = { 0 };
+    struct rt_device *base = NULL;
+    struct rt_list *list = NULL;
+    struct rt_op_trial t;
+    struct rt_op_case c = { .op = RT_OP_add,
+                            .what = "submissions",
+                            .push.add = { .count = COUNT, .scale = 1.0f } };
+    const struct rt_device_options options = { .name = device.device,
+                                               .family = device.family,
+                                               .validation = true };
+    assert_int_equal(rt_device_create(&ctx, &options, &base), RT_OK);
+    base->plan.submit_flops_max = 1; /* each op by itself */
+    rt_op_case_make(&c);
+    assert_int_equal(rt_op_trial_init(&t, base, &c, 1), RT_OK);
+    assert_int_equal(rt_op_trial_reset(&t), RT_OK);
+    assert_int_equal(rt_list_create(base, "long", &list), RT_OK);
+    for (int i = 0; i < TIMES; i++)
+        rt_list_op(list, RT_OP_add, &t.c.push, t.slices);
+    if (rt_list_end(list) != RT_OK || rt_submit(base, list) != RT_OK ||
+        rt_wait(base) != RT_OK)
+        fail_msg("%s", ctx.message);
+    void *got = NULL;
+    assert_int_equal(rt_op_trial_read(&t, 1, &got), RT_OK);
+    const float *x = t.start[0], *y = t.start[1], *sum = got;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        float wanted = y[i];
+        for (int k = 0; k < TIMES; k++)
+            wanted += x[i];
+        assert_true(memcmp(&wanted, &sum[i], sizeof wanted) == 0);
+    }
+    rt_free(got);
+    assert_int_equal(base->validation_count, 0);
+    rt_list_destroy(&list);
+    rt_op_trial_deinit(&t);
+    rt_device_destroy(&base);
+}
+
 static int find_device(void **state)
 {
     (void)state;
@@ -113,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(lists_keep_theirs_and_few_others_stay, find_device),
+        cmocka_unit_test_setup(a_list_of_many_submissions, find_device),
     };
     return cmocka_run_group_tests_name("pipelines", tests, NULL, NULL);
 }
