@@ -54,8 +54,8 @@ static double awq_flops(const struct quant_options *o, double out, double in)
     const double drafted = out < QUANT_AWQ_ROWS ? out : QUANT_AWQ_ROWS;
     const double draft = 2 * group * QUANT_AWQ_CUTS + in;
     const double tried = has_two_ends ? QUANT_AWQ_ENDS * QUANT_AWQ_ENDS : QUANT_AWQ_CUTS;
-    const double ranges =
-        QUANT_AWQ_SWEEPS * 2 * group * tried + (2 * QUANT_AWQ_SWEEPS - 1) * in;
+    const double sweeps = group < in ? QUANT_AWQ_SWEEPS : 1;
+    const double ranges = sweeps * (2 * group * tried + 2 * in) - in;
     return in * (drafted * (1 + QUANT_AWQ_RATIOS) * draft + out * ranges);
 }
 
