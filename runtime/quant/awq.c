@@ -1,13 +1,11 @@
 /* runtime/quant/awq.c
- * The search for factors of columns, and the search for ranges of groups. */
+ * The search for factors of columns; ranges of groups are awq_ranges.c's. */
 #include "runtime/quant/awq.h"
 
-#include "runtime/base/blas.h"
 #include "runtime/quant/grid.h"
 #include "runtime/quant/rtn.h"
 
 #include <assert.h>
-#include <cblas.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -19,7 +17,10 @@ static rt_status no_memory(struct rt_ctx *ctx, const struct quant_matrix *m)
     return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'", m->name);
 }
 
-/* ---- factors ---- */
+static uint32_t sampled(const struct quant_matrix *m)
+{
+    return m->out < QUANT_AWQ_ROWS ? m->out : QUANT_AWQ_ROWS;
+}
 
 /* What the search works in: for the largest matrix of the group. */
 struct search {
@@ -28,10 +29,10 @@ struct search {
     const struct quant_matrix *matrices;
     uint32_t count;
     const double *means;
-    double *weights; /* [in] mean share of the largest magnitude of the group */
-    float *factors;  /* [in] under trial */
-    float *scaled;   /* [out][in] */
-    float *d;        /* [out][in] */
+    double *weights;          /* [in] mean share of the largest magnitude of the group */
+    float *factors;           /* [in] under trial */
+    float *scaled;            /* [QUANT_AWQ_ROWS][in] */
+    struct quant_codes codes; /* of those */
 };
 
 static float largest_of(const float *w, uint32_t n)
@@ -79,36 +80,41 @@ static void factors_of(struct search *s, double ratio)
     }
 }
 
-/* W - Q(W s) / s of a row's group. */
-static void difference(struct search *s, const float *w, const float *scaled,
-                       const float *factors, uint32_t n, float *d)
+/* Ranges and codes, those of a trial or as they will be. */
+static rt_status quantize(struct rt_ctx *ctx, const struct quant_options *o,
+                          const struct quant_matrix *m, bool is_draft,
+                          struct quant_codes *out)
 {
-    float scale;
-    uint8_t zero;
-    quant_grid_fit(s->o, scaled, n, NULL, &scale, &zero);
-    quant_grid_values(s->o, scaled, n, scale, zero, d);
-    for (uint32_t k = 0; k < n; k++)
-        d[k] = w[k] - d[k] / factors[k];
+    rt_status st;
+    if (o->search)
+        return quant_rtn(ctx, o, m, out);
+    TRY(quant_awq_ranges(ctx, o, m, is_draft, out));
+    quant_grid_codes(o, m, out);
+
+fail:
+    return st;
 }
 
+/* The error that rows of the matrices have, quantized with the factors. */
 static rt_status error_of(struct search *s, double *out)
 {
     rt_status st = RT_OK;
-    const uint32_t in = s->matrices->in, group = quant_group(s->o, in);
+    const uint32_t in = s->matrices->in;
     *out = 0;
-    for (uint32_t m = 0; m < s->count; m++) {
-        const struct quant_matrix *matrix = &s->matrices[m];
-        double error;
-        for (uint32_t r = 0; r < matrix->out; r++) {
-            const float *w = matrix->w + (size_t)r * in;
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct quant_matrix m = s->matrices[i];
+        const uint64_t rows = sampled(&m), of = m.out;
+        for (uint64_t r = 0; r < rows; r++)
             for (uint32_t k = 0; k < in; k++)
-                s->scaled[k] = w[k] * s->factors[k];
-            for (uint32_t k = 0; k < in; k += group)
-                difference(s, w + k, s->scaled + k, s->factors + k,
-                           in - k < group ? in - k : group, s->d + (size_t)r * in + k);
-        }
-        TRY(quant_output_error(s->ctx, matrix, s->d, &error));
-        *out += error;
+                s->scaled[r * in + k] = m.w[r * of / rows * in + k] * s->factors[k];
+        m.w = s->scaled;
+        m.out = (uint32_t)rows;
+        m.divisors = s->factors;
+        s->codes.objective = NAN;
+        TRY(quantize(s->ctx, s->o, &m, true, &s->codes));
+        if (isnan(s->codes.objective))
+            TRY(quant_objective(s->ctx, s->o, &m, &s->codes, &s->codes.objective));
+        *out += s->codes.objective * (double)of / (double)rows;
     }
 
 fail:
@@ -143,10 +149,10 @@ rt_status quant_awq_scale(struct rt_ctx *ctx, const struct quant_options *o,
                           const double *means, float *factors)
 {
     size_t rows = 0;
-    const size_t in = matrices->in;
+    const size_t in = matrices->in, groups = quant_groups(o, matrices->in);
     for (uint32_t m = 0; m < count; m++) {
         assert(matrices[m].in == in && matrices[m].moment && !matrices[m].divisors);
-        rows = matrices[m].out > rows ? matrices[m].out : rows;
+        rows = sampled(&matrices[m]) > rows ? sampled(&matrices[m]) : rows;
     }
     struct search s = { .ctx = ctx,
                         .o = o,
@@ -155,131 +161,25 @@ rt_status quant_awq_scale(struct rt_ctx *ctx, const struct quant_options *o,
                         .means = means,
                         .weights = rt_alloc(ctx, in, sizeof *s.weights),
                         .factors = rt_alloc(ctx, in, sizeof *s.factors),
-                        .scaled = rt_alloc(ctx, in, sizeof *s.scaled),
-                        .d = rt_alloc(ctx, rows * in, sizeof *s.d) };
-    const rt_status st = s.weights && s.factors && s.scaled && s.d
+                        .scaled = rt_alloc(ctx, rows * in, sizeof *s.scaled),
+                        .codes = { .codes = rt_alloc(ctx, rows * in, 1),
+                                   .scales = rt_alloc(ctx, rows * groups, sizeof(float)),
+                                   .zeros = rt_alloc(ctx, rows * groups, 1) } };
+    const rt_status st = s.weights && s.factors && s.scaled && s.codes.codes &&
+                                 s.codes.scales && s.codes.zeros
                              ? run_search(&s, factors)
                              : no_memory(ctx, matrices);
     rt_free(s.weights);
     rt_free(s.factors);
     rt_free(s.scaled);
-    rt_free(s.d);
+    rt_free(s.codes.codes);
+    rt_free(s.codes.scales);
+    rt_free(s.codes.zeros);
     return st;
-}
-
-/* ---- ranges ---- */
-
-enum { ROWS = 256 }; /* that meet a group's moments together */
-
-struct cutting {
-    const struct quant_options *o;
-    const struct quant_matrix *m;
-    struct quant_codes *out;
-    float *h;      /* [n][n]: the moments of the group's inputs */
-    float *e, *y;  /* [ROWS][n] */
-    double *least; /* [ROWS] */
-};
-
-/* One cut of `rows` rows from `row0` on. */
-static void try_cut(struct cutting *c, uint32_t row0, uint32_t rows, uint32_t first,
-                    uint32_t n, int cut)
-{
-    const uint32_t in = c->m->in, groups = quant_groups(c->o, in);
-    const uint32_t group = quant_group(c->o, in);
-    float scale[ROWS];
-    uint8_t zero[ROWS];
-    for (uint32_t r = 0; r < rows; r++) {
-        const float *w = c->m->w + (size_t)(row0 + r) * in + first;
-        float low, high;
-        quant_grid_range(w, n, &low, &high);
-        const float most = (-low > high ? -low : high) * (float)(1 - cut / 20.0);
-        quant_grid_of(c->o, low < -most ? -most : low, high > most ? most : high,
-                      &scale[r], &zero[r]);
-        float *e = c->e + (size_t)r * n;
-        quant_grid_values(c->o, w, n, scale[r], zero[r], e);
-        for (uint32_t k = 0; k < n; k++)
-            e[k] = w[k] - e[k];
-    }
-    rt_blas_threads(2.0 * rows * n * n);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)n, (int)n, 1,
-                c->e, (int)n, c->h, (int)n, 0, c->y, (int)n);
-    for (uint32_t r = 0; r < rows; r++) {
-        const size_t at = (size_t)(row0 + r) * groups + first / group;
-        double error = 0;
-        for (size_t k = (size_t)r * n; k < (size_t)(r + 1) * n; k++)
-            error += (double)c->e[k] * (double)c->y[k];
-        if (cut > 0 && !(error < c->least[r]))
-            continue;
-        c->least[r] = error;
-        c->out->scales[at] = scale[r];
-        c->out->zeros[at] = zero[r];
-    }
-}
-
-/* The moments of a group's inputs, divided as they are. */
-static void load_moment(struct cutting *c, uint32_t first, uint32_t n)
-{
-    const float *divisors = c->m->divisors;
-    for (uint32_t i = 0; i < n; i++) {
-        const float *from = observe_moment_right(c->m->moment, first + i);
-        for (uint32_t j = i; j < n; j++) {
-            const double by =
-                divisors ? (double)divisors[first + i] * (double)divisors[first + j]
-                         : 1.0;
-            const float h = (float)((double)from[j - i] / by);
-            c->h[(size_t)i * n + j] = c->h[(size_t)j * n + i] = h;
-        }
-    }
-}
-
-static void cut_group(struct cutting *c, uint32_t first, uint32_t n)
-{
-    load_moment(c, first, n);
-    for (uint32_t row = 0; row < c->m->out; row += ROWS) {
-        const uint32_t rows = c->m->out - row < ROWS ? c->m->out - row : ROWS;
-        for (int cut = 0; cut < QUANT_AWQ_CUTS; cut++)
-            try_cut(c, row, rows, first, n, cut);
-    }
-}
-
-static rt_status cut_ranges(struct rt_ctx *ctx, const struct quant_options *o,
-                            const struct quant_matrix *m, struct quant_codes *out)
-{
-    rt_status st = RT_OK;
-    const size_t in = m->in, group = o->group && o->group < m->in ? o->group : m->in;
-    struct cutting c = { .o = o,
-                         .m = m,
-                         .out = out,
-                         .h = rt_alloc(ctx, group * group, sizeof *c.h),
-                         .e = rt_alloc(ctx, ROWS * group, sizeof *c.e),
-                         .y = rt_alloc(ctx, ROWS * group, sizeof *c.y),
-                         .least = rt_alloc(ctx, ROWS, sizeof *c.least) };
-    if (!c.h || !c.e || !c.y || !c.least)
-        st = no_memory(ctx, m);
-    for (size_t k = 0; st == RT_OK && k < in; k += group)
-        cut_group(&c, (uint32_t)k, (uint32_t)(in - k < group ? in - k : group));
-    rt_free(c.h);
-    rt_free(c.e);
-    rt_free(c.y);
-    rt_free(c.least);
-    return st;
-}
-
-/* q and k enter a product of two, so that the error of one is no output error: their
- * ranges stay whole, as in the authors' program. */
-static bool is_query_or_key(const char *name)
-{
-    const char *last = strrchr(name, '.');
-    return last && (strcmp(last, ".q_proj") == 0 || strcmp(last, ".k_proj") == 0);
 }
 
 rt_status quant_awq(struct rt_ctx *ctx, const struct quant_options *o,
                     const struct quant_matrix *m, struct quant_codes *out)
 {
-    if (o->search || is_query_or_key(m->name))
-        return quant_rtn(ctx, o, m, out);
-    const rt_status st = cut_ranges(ctx, o, m, out);
-    if (st == RT_OK)
-        quant_grid_codes(o, m, out);
-    return st;
+    return quantize(ctx, o, m, false, out);
 }

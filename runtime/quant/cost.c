@@ -38,10 +38,25 @@ static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64
     uint64_t differences = 4 * out * in;  /* of the objective */
     if (o->inputs != QUANT_INPUTS_FLOATS) /* doubles of inputs, weights and outputs */
         differences += 8 * (OBSERVE_SAMPLED * (in + 2 * out) + out * in);
+    if (strcmp(quant_method_of(o)->name, "awq") == 0) /* errors; moments of a group */
+        return differences + 4 * in * quant_group(o, (uint32_t)in);
     if (!rounds_by_gptq(o))
         return differences;
     const uint64_t own = 8 * in * in + 8 * (uint64_t)QUANT_GPTQ_ERRORS;
     return own > differences ? own : differences;
+}
+
+/* The ranges of a matrix, and of the drafts that the search for factors makes. */
+static double awq_flops(const struct quant_options *o, double out, double in)
+{
+    const double group = quant_group(o, (uint32_t)in);
+    const bool has_two_ends = o->asymmetric && group <= QUANT_AWQ_ENDS_MAX;
+    const double drafted = out < QUANT_AWQ_ROWS ? out : QUANT_AWQ_ROWS;
+    const double draft = 2 * group * QUANT_AWQ_CUTS + in;
+    const double tried = has_two_ends ? QUANT_AWQ_ENDS * QUANT_AWQ_ENDS : QUANT_AWQ_CUTS;
+    const double sweeps = group < in ? QUANT_AWQ_SWEEPS : 1;
+    const double ranges = sweeps * (2 * group * tried + 2 * in) - in;
+    return in * (drafted * (1 + QUANT_AWQ_RATIOS) * draft + out * ranges);
 }
 
 static double method_flops(const struct quant_options *o, double out, double in)
@@ -55,8 +70,7 @@ static double method_flops(const struct quant_options *o, double out, double in)
     if (strcmp(name, "gptq") == 0)
         return objective + costs + gptq;
     if (strcmp(name, "awq") == 0)
-        return objective * (2 + QUANT_AWQ_RATIOS + 1) +
-               2 * QUANT_AWQ_CUTS * out * in * quant_group(o, (uint32_t)in);
+        return 2 * objective + awq_flops(o, out, in);
     if (strcmp(name, "smoothquant") == 0)
         return objective * (1 + QUANT_SMOOTH_STEPS + 2) + costs + gptq;
     return objective * (o->search ? 2 : 1) + costs;

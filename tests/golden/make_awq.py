@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """Reference of AWQ (arXiv 2306.00978) in float64: factors of columns by 20 ratios, then the
-range of every group. Inputs are kept token by token and outputs are compared, where
-runtime/quant/awq.c works from second moments.
+range of every group, as runtime/quant/awq.h says. Inputs are kept token by token and outputs
+are compared, where runtime/quant/awq.c works from second moments.
 
     python3 make_awq.py FOLDER     writes awq.codes and awq.json; needs NumPy"""
 import json
 import sys
 
 import numpy as np
-from make_gptq import Numbers, code, grid
+from make_gptq import Numbers, code
 
-SHAPES = [((48, 32), 96, 300), ((40,), 160, 400), ((24, 24, 16), 288, 500)]
+SHAPES = [((48, 32), 96, 300), ((40,), 160, 400), ((24, 24, 16), 288, 500), ((150, 8), 64, 200)]
 CASES = [(bits, group, asym) for bits, group in ((2, 32), (3, 0), (4, 96)) for asym in (False, True)]
+SAMPLE = 128
 
 
 def make(outs, cols, tokens):
@@ -26,35 +27,64 @@ def make(outs, cols, tokens):
     return ws, xs
 
 
-def rounded(w, bits, group, asym):
-    q = np.zeros_like(w)
-    for r in range(w.shape[0]):
-        for g in range(0, w.shape[1], group):
-            v = w[r, g:g + group]
-            s, z = grid(v, bits, asym)
-            q[r, g:g + group] = (code(v, s, np.float32(z), bits, asym) - np.float32(z)) * s
-    return q
+def grids(v, bits, asym, p, q):
+    """Scales and zeros of rows of a group whose lowest and highest values are cut to p and q of themselves."""
+    low = np.minimum(v.min(1, keepdims=True), np.float32(0)) * np.float32(p)
+    high = np.maximum(v.max(1, keepdims=True), np.float32(0)) * np.float32(q)
+    if asym:
+        top = np.float32(2**bits - 1)
+        scale = (high - low) / top
+        scale[scale == 0] = 1
+        return scale, np.clip(np.rint(-low / scale), 0, top)
+    scale = np.maximum(-low, high) / np.float32((2**bits - 1) / 2)
+    scale[scale == 0] = 1
+    return scale, np.full_like(scale, 2**(bits - 1))
 
 
-def factors(ws, xs, bits, group, asym):
+def quantize(w, factors, xs, bits, group, asym, draft=False):
+    """Codes of w times factors, the squared error of the outputs, summed, and how many ranges stayed whole. What the errors of a
+    row's groups make of each token's output is kept group by group; groups that have no range yet make none."""
+    rows, cols = w.shape
+    v, x = w * factors, xs / factors.astype(np.float64)
+    starts = range(0, cols, group)
+    outputs = np.zeros((len(starts), rows, len(xs)))
+    codes, whole = np.zeros(w.shape, np.uint8), 0
+    ends = [1 - i / 10 for i in range(6)]
+    cuts = [(p, q) for p in ends for q in ends] if asym and not draft and group <= 512 else [(1 - i / 20,) * 2 for i in range(10)]
+    for _ in range(1 if draft else 2):
+        whole = 0
+        for i, g in enumerate(starts):
+            own, columns = v[:, g:g + group], x[:, g:g + group].T
+            outputs[i] = 0
+            others = outputs.sum(0)
+            least, taken = np.full(rows, np.inf), np.zeros(rows, int)
+            for at, (p, q) in enumerate(cuts):
+                scale, zero = grids(own, bits, asym, p, q)
+                c = code(own, scale, zero, bits, asym)
+                y = (own.astype(np.float64) - ((c - zero) * scale).astype(np.float64)) @ columns
+                e = ((others + y) ** 2).sum(1)
+                better = e < least
+                least[better] = e[better]
+                codes[better, g:g + group] = c[better]
+                outputs[i][better] = y[better]
+                taken[better] = at
+            whole += int((taken == 0).sum())
+    return codes, float(least.sum()), whole
+
+
+def best_factors(ws, xs, bits, group, asym):
     cols = xs.shape[1]
     x = np.abs(xs).mean(0)
-    shares = []
+    mean = np.zeros(cols)
     for w in ws:
         for g in range(0, cols, group):
             a = np.abs(w[:, g:g + group]).astype(np.float64)
-            shares.append((g, a / (a.max(1, keepdims=True) + 1e-6)))
-    mean = np.zeros(cols)
-    rows = sum(w.shape[0] for w in ws)
-    for g, a in shares:
-        mean[g:g + a.shape[1]] += a.sum(0) / rows
+            mean[g:g + group] += (a / (a.max(1, keepdims=True) + 1e-6)).sum(0)
+    mean /= sum(len(w) for w in ws)
+    sample = [w[np.arange(min(len(w), SAMPLE)) * len(w) // min(len(w), SAMPLE)] for w in ws]
 
     def error(s):
-        total = 0.0
-        for w in ws:
-            d = w.astype(np.float64) - rounded(w * s, bits, group, asym).astype(np.float64) / s.astype(np.float64)
-            total += float(((xs @ d.T) ** 2).sum())
-        return total
+        return sum(quantize(w, s, xs, bits, group, asym, draft=True)[1] * len(whole) / len(w) for w, whole in zip(sample, ws))
     best, ratio = np.ones(cols, np.float32), -1
     least = error(best)
     for i in range(20):
@@ -67,37 +97,19 @@ def factors(ws, xs, bits, group, asym):
     return best, ratio
 
 
-def cut(w, xs, bits, group, asym):
-    codes = np.zeros(w.shape, np.uint8)
-    cuts = []
-    for r in range(w.shape[0]):
-        for g in range(0, w.shape[1], group):
-            v, x = w[r, g:g + group], xs[:, g:g + group]
-            best = None
-            for i in range(10):
-                most = np.abs(v).max() * np.float32(1 - i / 20)
-                s, z = grid(np.clip(v, -most, most), bits, asym)
-                c = code(v, s, np.float32(z), bits, asym)
-                e = float(((x @ (v.astype(np.float64) - ((c - np.float32(z)) * s).astype(np.float64))) ** 2).sum())
-                if best is None or e < best[0]:
-                    best = (e, c, i)
-            codes[r, g:g + group] = best[1].astype(np.uint8)
-            cuts.append(best[2])
-    return codes, cuts
-
-
 def main():
     folder, cases = sys.argv[1], []
     with open(folder + "/awq.codes", "wb") as f:
         for outs, cols, tokens in SHAPES:
             ws, xs = make(outs, cols, tokens)
             for bits, group, asym in CASES:
-                s, ratio = factors(ws, xs, bits, group or cols, asym)
-                codes, cuts = cut(ws[0] * s, xs / s, bits, group or cols, asym)
+                group = group or cols
+                s, ratio = best_factors(ws, xs, bits, group, asym)
+                codes, error, whole = quantize(ws[0], s, xs, bits, group, asym)
                 f.write(codes.tobytes())
-                cases.append({"outs": list(outs), "in": cols, "tokens": tokens, "bits": bits, "group": group,
+                cases.append({"outs": list(outs), "in": cols, "tokens": tokens, "bits": bits, "group": 0 if group == cols else group,
                               "asym": asym, "ratio": ratio, "first": float(s[0]), "last": float(s[-1]),
-                              "cut": sum(1 for c in cuts if c)})
+                              "objective": error / tokens, "whole": whole})
                 print(cases[-1], file=sys.stderr)
     with open(folder + "/awq.json", "w") as f:
         json.dump(cases, f, indent=1)

@@ -1,5 +1,5 @@
 /* AWQ against a reference in float64 that keeps inputs token by token (make_awq.py): the
- * ratio that is chosen, its factors, and the codes after the search for ranges. A folder
+ * ratio that is chosen, its factors, the codes after the search for ranges, and their error. A folder
  * whose norms and matrices have taken over factors computes what the model does. */
 #include "runtime/observe/score.h"
 #include "runtime/quant/awq.h"
@@ -56,6 +56,10 @@ static void expect_case(const json_t *c, const uint8_t *expected, uint64_t *equa
         e.w[0][i] *= factors[i % e.in];
     e.matrix[0].divisors = factors;
     assert_int_equal(quant_awq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    double error;
+    assert_int_equal(quant_objective(&ctx, &o, &e.matrix[0], &e.codes, &error), RT_OK);
+    const double expected_error = json_number_value(json_object_get(c, "objective"));
+    assert_true(fabs(error - expected_error) <= 1e-4 * expected_error);
     for (size_t i = 0; i < *count; i++)
         *equal += e.codes.codes[i] == expected[i];
     free(factors);
@@ -72,7 +76,7 @@ static void factors_and_codes_equal_the_reference(void **state)
         test_path(path, sizeof path, "tests/golden/quant/awq.json"), 0, NULL);
     uint8_t *codes = (uint8_t *)test_file_read(
         test_path(path, sizeof path, "tests/golden/quant/awq.codes"), &size);
-    assert_int_equal(json_array_size(cases), 18);
+    assert_int_equal(json_array_size(cases), 24);
     for (size_t i = 0; i < json_array_size(cases); i++, at += count)
         expect_case(json_array_get(cases, i), codes + at, &equal, &count);
     assert_int_equal(at, size);
@@ -92,7 +96,7 @@ static void no_memory_is_an_error(void **state)
     rt_status st = RT_ERR_HOST_MEMORY;
     for (uint64_t n = 1; st != RT_OK; n++) {
         struct rt_ctx ctx = { .alloc_fail_at = n };
-        assert_true(n < 200);
+        assert_true(n < 2000);
         st = quant_awq_scale(&ctx, &o, e.matrix, 2, e.means, factors);
         if (st == RT_OK)
             st = quant_awq(&ctx, &o, &e.matrix[1], &e.codes);
