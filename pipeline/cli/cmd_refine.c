@@ -8,8 +8,8 @@
 
 static const struct cli_option options[] = {
     { "full", "DIR", "full-precision model: folder or GGUF file" },
-    { "model", "DIR", "quantized folder to refine (compressed-tensors, AWQ, GPTQ)" },
-    { "out", "DIR", "folder to write; made, with those above it" },
+    { "model", "DIR", "quantized folder (compressed-tensors, AWQ, GPTQ) or GGUF file" },
+    { "out", "DIR", "folder to write, with those above it; of a GGUF file a file" },
     { "on", "P",
       "problems with solutions, or a text (.txt), to be like the full model on" },
     { "items", "N", "problems or windows of --on at most (default: all)" },
@@ -22,7 +22,7 @@ static const struct cli_option options[] = {
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
     { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
     { "examples", "FILE", "worked examples of that format, once" },
-    { "force", NULL, "replace a folder that is there" },
+    { "force", NULL, "replace what is there" },
     { NULL, NULL, NULL },
 };
 

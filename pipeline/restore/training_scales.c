@@ -38,10 +38,10 @@ void restore_keep_scales(struct training *t, uint32_t k, double accuracy)
 }
 
 static rt_status take_scales(void *user, uint32_t layer, enum fmt_module module,
-                             uint32_t groups, float *values)
+                             uint32_t groups, float *values, float *zeros)
 {
     struct training *t = user;
-    return rt_scales_read(t->scales, layer, module, groups, values);
+    return rt_scales_read(t->scales, layer, module, groups, values, zeros);
 }
 
 rt_status restore_write_scales(struct training *t)

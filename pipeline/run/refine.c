@@ -217,10 +217,10 @@ fail:
 }
 
 static rt_status take_scales(void *user, uint32_t layer, enum fmt_module module,
-                             uint32_t groups, float *values)
+                             uint32_t groups, float *values, float *zeros)
 {
     struct refining *r = user;
-    return rt_scales_read(r->scales, layer, module, groups, values);
+    return rt_scales_read(r->scales, layer, module, groups, values, zeros);
 }
 
 static void fill_result(const struct refining *r, struct pipe_refined *out)

@@ -54,7 +54,6 @@ struct fmt_source {
     rt_status (*hash)(struct fmt_model *m, struct sha256 *hash);
     /* Adds the state of every file that the hash covers. */
     rt_status (*stamp)(struct fmt_model *m, struct fmt_hash_key *key);
-    /* NULL: the source has no tensors of scales. */
     rt_status (*scales)(struct fmt_model *m, const char *name, struct fmt_scales *out);
     /* NULL: floats. */
     rt_status (*inputs)(struct fmt_model *m, const char *name, enum fmt_inputs *inputs,

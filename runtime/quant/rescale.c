@@ -3,6 +3,7 @@
 #include "runtime/quant/rescale.h"
 
 #include "runtime/base/os.h"
+#include "runtime/format/gguf.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/quant/folder.h"
 #include "runtime/quant/folder_impl.h"
@@ -115,7 +116,7 @@ static rt_status rescale_module(struct rescaling *r, uint32_t layer,
         st = no_memory(r->ctx);
         goto fail;
     }
-    TRY(r->scales(r->user, layer, module, s.groups, values));
+    TRY(r->scales(r->user, layer, module, s.groups, values, NULL));
     TRY(fill_scales(r, &s, out, values, r->owned[i]));
     r->tensors[i].data = r->owned[i];
 
@@ -157,12 +158,11 @@ rt_status quant_target(struct rt_ctx *ctx, const char *from, const char *target,
     while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
         length--;
     if (length == 0 || length >= QUANT_PATH_MAX || strlen(from) >= QUANT_PATH_MAX)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "a folder name is empty or over 4000 characters");
+        return rt_fail(ctx, RT_ERR_USAGE, "a name is empty or over 4000 characters");
     snprintf(to, QUANT_PATH_MAX, "%.*s", (int)length, target);
     if (os_same(from, to))
         return rt_fail(ctx, RT_ERR_USAGE,
-                       "'%s' is the model that is read; write to another folder", to);
+                       "'%s' is the model that is read; write to another place", to);
     if (fmt_exists(to) && !force)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
@@ -175,6 +175,8 @@ rt_status quant_rescale(struct rt_ctx *ctx, const char *from, const char *to,
     rt_status st;
     char part[4150];
     struct rescaling r = { .ctx = ctx, .from = from, .scales = scales, .user = user };
+    if (fmt_gguf_is(from))
+        return quant_rescale_gguf(ctx, from, to, scales, user);
     snprintf(part, sizeof part, "%s.part-%lld", to, (long long)os_process_id());
     TRY(fmt_model_open(ctx, from, &r.model));
     TRY(fmt_make_folder(ctx, part));

@@ -114,7 +114,8 @@ static void check_scales(struct bench *b, const char *folder)
         if (rt_scales_create(i ? b->cut : b->whole,
                              test_path(path, sizeof path, relative), &scales) != RT_OK)
             fail_msg("%s: %s", b->name, b->ctx.message);
-        assert_int_equal(rt_scales_read(scales, 1, FMT_UP_PROJ, 1, values[i]), RT_OK);
+        assert_int_equal(rt_scales_read(scales, 1, FMT_UP_PROJ, 1, values[i], NULL),
+                         RT_OK);
         rt_scales_destroy(&scales);
     }
     assert_memory_equal(values[0], values[1], sizeof values[0]);
