@@ -22,6 +22,7 @@ static const struct cli_option options[] = {
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
     { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
     { "examples", "FILE", "worked examples of that format, once" },
+    { "zeros", NULL, "folders: train whole zero points too" },
     { "force", NULL, "replace what is there" },
     { NULL, NULL, NULL },
 };
@@ -36,6 +37,7 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
                                        .out = cli_value(cli, "out", NULL),
                                        .on.from = cli_value(cli, "on", NULL),
                                        .on.model = cli_value(cli, "full", NULL),
+                                       .zeros = cli_flag(cli, "zeros"),
                                        .force = cli_flag(cli, "force") };
     if (!o->full || !o->model || !o->out || !o->on.from)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,

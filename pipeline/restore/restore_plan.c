@@ -42,7 +42,7 @@ static rt_status probe_scales(struct planning *p)
                             "alone",
                             p->r->quant_folder);
     else
-        p->scales = rt_scales_create(p->r->quant, p->r->quant_folder, &scales);
+        p->scales = rt_scales_create(p->r->quant, p->r->quant_folder, false, &scales);
     snprintf(p->why, sizeof p->why, "%.500s", p->scales == RT_OK ? "" : ctx->message);
     rt_scales_destroy(&scales);
     p->probed = true;

@@ -16,7 +16,7 @@ rt_status restore_open_scales(struct training *t)
 {
     rt_status st;
     TRY(pipe_model_load(t->session, t->m->quant_folder, &t->own));
-    TRY(rt_scales_create(t->own, t->m->quant_folder, &t->scales));
+    TRY(rt_scales_create(t->own, t->m->quant_folder, false, &t->scales));
     t->model = t->own;
 
 fail:

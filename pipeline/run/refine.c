@@ -66,9 +66,9 @@ static void name_work(struct refining *r)
     char text[512];
     const struct pipe_refine_options *o = r->o;
     struct sha256 hash;
-    snprintf(text, sizeof text, "%s %s %s %s %u %u %.17g %llu", r->session->env_id,
+    snprintf(text, sizeof text, "%s %s %s %s %u %u %.17g %llu %d", r->session->env_id,
              rt_model_hash(r->full), rt_model_hash(r->model), r->items.id, o->batch,
-             o->epochs, o->rate, (unsigned long long)r->session->seed);
+             o->epochs, o->rate, (unsigned long long)r->session->seed, o->zeros);
     sha256_init(&hash);
     sha256_add_text(&hash, text);
     sha256_end_hex(&hash, r->identity);
@@ -82,7 +82,7 @@ static rt_status prepare(struct refining *r)
     struct pipe_session *s = r->session;
     TRY(pipe_model_load(s, r->o->full, &r->full));
     TRY(pipe_model_load(s, r->o->model, &r->model));
-    TRY(rt_scales_create(r->model, r->o->model, &r->scales));
+    TRY(rt_scales_create(r->model, r->o->model, r->o->zeros, &r->scales));
     TRY(pipe_calibration_read(s, &r->o->on, r->full, &r->items));
     const uint32_t count = r->items.sequences.count;
     r->steps_per_epoch = (count + r->o->batch - 1) / r->o->batch;

@@ -20,6 +20,7 @@ struct pipe_refine_options {
     uint32_t batch, epochs;
     double rate;               /* of AdamW, at the top of the warm-up */
     double checkpoint_seconds; /* of steps, between two checkpoints */
+    bool zeros;                /* train whole zero points too */
     bool force;                /* replace a folder that is there */
 };
 

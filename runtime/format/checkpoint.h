@@ -95,7 +95,8 @@ RT_CHECKED rt_status fmt_model_stored(struct fmt_model *model, char *text, size_
 enum fmt_zeros {
     FMT_ZEROS_FIXED,  /* nothing that could be replaced */
     FMT_ZEROS_MINIMA, /* a minimum per scale, of the same type */
-    FMT_ZEROS_SCALED  /* a scale of minima per scale, of the same type */
+    FMT_ZEROS_SCALED, /* a scale of minima per scale, of the same type */
+    FMT_ZEROS_WHOLE   /* a whole zero point per scale */
 };
 /* The scales of a packed weight of whole codes: of a tensor of their own, or of the blocks
  * of a GGUF tensor. */
@@ -108,11 +109,21 @@ struct fmt_scales {
     bool blocks;               /* of a GGUF file: halves in blocks */
     uint32_t block;            /* codes of a block of them; 0: `blocks` is false */
     enum fmt_zeros zeros;
+    /* FMT_ZEROS_WHOLE: their tensor; the least and the greatest that may be written */
+    char zeros_name[FMT_TENSOR_NAME_MAX];
+    uint32_t zeros_low, zeros_high;
 };
 /* RT_ERR_INPUT: its scales are not of these kinds (codes that stand for floats, scales of 8
  * bits, one scale for a whole matrix). */
 RT_CHECKED rt_status fmt_weight_scales(struct fmt_model *model, const char *name,
                                        struct fmt_scales *out);
+/* Whole zero points of such a weight, [out][groups]; and puts others into `data`, a copy of
+ * what their tensor has. RT_ERR_INTERNAL: one is none that may be written, and is not the
+ * one that is there. */
+RT_CHECKED rt_status fmt_weight_zeros(struct fmt_model *model, const char *name,
+                                      float *zeros);
+RT_CHECKED rt_status fmt_weight_put_zeros(struct fmt_model *model, const char *name,
+                                          const float *zeros, uint8_t *data);
 /* Of such a weight of a GGUF file: what the groups of row `row` have, [in / group] with
  * rt_weight_form_group of its type. */
 RT_CHECKED rt_status fmt_weight_groups(struct fmt_model *model, const char *name,

@@ -92,36 +92,57 @@ static rt_status fill_scales(struct rescaling *r, const struct fmt_scales *s,
     return RT_OK;
 }
 
-/* The new scales of one projection, in place of the file's. */
+/* A copy of what a tensor has, which is written in its place. */
+static rt_status replace_tensor(struct rescaling *r, const char *name, void **data)
+{
+    uint32_t i = 0;
+    while (i < r->count && strcmp(r->infos[i].name, name) != 0)
+        i++;
+    assert(i < r->count && !r->owned[i]);
+    r->owned[i] = rt_alloc(r->ctx, r->infos[i].stored_size, 1);
+    r->tensors[i].data = *data = r->owned[i];
+    if (!r->owned[i])
+        return no_memory(r->ctx);
+    memcpy(r->owned[i], r->infos[i].stored, r->infos[i].stored_size);
+    return RT_OK;
+}
+
+/* The new scales of one projection, in place of the file's, and zero points alike. */
 static rt_status rescale_module(struct rescaling *r, uint32_t layer,
                                 enum fmt_module module)
 {
     rt_status st;
     char name[128];
-    uint32_t out, in, i = 0;
+    uint32_t out, in;
     struct fmt_scales s;
-    float *values = NULL;
+    float *values = NULL, *zeros = NULL;
+    void *data, *words;
     snprintf(name, sizeof name, "model.layers.%u.%s", layer, fmt_module_path[module]);
     TRY(fmt_weight_scales(r->model, name, &s));
     if (!s.name[0])
         return RT_OK;
     TRY(fmt_weight_size(r->model, name, &out, &in));
-    while (i < r->count && strcmp(r->infos[i].name, s.name) != 0)
-        i++;
-    assert(i < r->count && !r->owned[i]);
     const uint64_t count = (uint64_t)out * s.groups;
+    const bool has_zeros = s.zeros == FMT_ZEROS_WHOLE;
     values = rt_alloc(r->ctx, count, sizeof *values);
-    r->owned[i] = rt_alloc(r->ctx, count, sizeof(float));
-    if (!values || !r->owned[i]) {
+    zeros = rt_alloc(r->ctx, count, sizeof *zeros);
+    if (!values || !zeros) {
         st = no_memory(r->ctx);
         goto fail;
     }
-    TRY(r->scales(r->user, layer, module, s.groups, values, NULL));
-    TRY(fill_scales(r, &s, out, values, r->owned[i]));
-    r->tensors[i].data = r->owned[i];
+    if (has_zeros)
+        TRY(fmt_weight_zeros(r->model, name, zeros));
+    TRY(r->scales(r->user, layer, module, s.groups, values, has_zeros ? zeros : NULL));
+    TRY(replace_tensor(r, s.name, &data));
+    TRY(fill_scales(r, &s, out, values, data));
+    if (has_zeros) {
+        TRY(replace_tensor(r, s.zeros_name, &words));
+        TRY(fmt_weight_put_zeros(r->model, name, zeros, words));
+    }
 
 fail:
     rt_free(values);
+    rt_free(zeros);
     return st;
 }
 

@@ -1,6 +1,6 @@
 /* runtime/quant/rescale.h
- * A copy of a packed folder or GGUF file with other scales: codes, zero points and all the
- * rest stay byte for byte, and so does the type of the scales. */
+ * A copy of a packed folder or GGUF file with other scales, and zero points or minima: codes
+ * and all the rest stay byte for byte, and so does the type of the scales. */
 #ifndef RUNTIME_QUANT_RESCALE_H
 #define RUNTIME_QUANT_RESCALE_H
 
@@ -16,8 +16,8 @@ RT_CHECKED rt_status quant_target(struct rt_ctx *ctx, const char *from,
                                   char to[QUANT_PATH_MAX]);
 
 /* Fills the new scales [out][groups] of a projection, and what lies beside them alike, NULL
- * if nothing that is replaced does (fmt_scales.zeros). Each must be a number that the type
- * of the file's scales holds. */
+ * if nothing that is replaced does (fmt_scales.zeros); whole zero points are given as they
+ * are. Each must be a number that the type of the file's scales holds, or may be written. */
 typedef rt_status quant_scales_fn(void *user, uint32_t layer, enum fmt_module module,
                                   uint32_t groups, float *values, float *zeros);
 

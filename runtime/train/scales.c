@@ -6,6 +6,7 @@
 #include "runtime/format/gguf.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +46,8 @@ void train_scales_record_pack(const struct rt_scales *s, struct rt_list *list)
             .rounding = set->rounding,
             .per = set->per,
             .zeros = set->zeros,
+            .low = set->low,
+            .high = set->high,
         };
         const struct rt_slice slices[] = {
             model_slice_at(s->base, set->at * sizeof(float)),
@@ -122,20 +125,35 @@ static uint32_t numbers_of(const struct train_scale_set *set)
     return set->zeros == SCALE_ZERO_FIXED ? 1 : 2;
 }
 
+/* What is trained beside the scales. Columns that pad a group have the code of its zero. */
+static enum fmt_zeros zeros_of(const struct rt_scales *s, const struct model_weight *w,
+                               const struct fmt_scales *of)
+{
+    const struct rt_weight_shape *shape = &w->shape;
+    const bool is_full =
+        shape->group ? shape->in % shape->group == 0 : shape->in == shape->in_pad;
+    if (of->zeros == FMT_ZEROS_WHOLE && !(s->zeros && is_full))
+        return FMT_ZEROS_FIXED;
+    return of->zeros;
+}
+
 static struct train_scale_set make_set(const struct rt_scales *s,
                                        const struct model_weight *w,
                                        const struct fmt_scales *of)
 {
     static const uint32_t zeros[] = { [FMT_ZEROS_FIXED] = SCALE_ZERO_FIXED,
                                       [FMT_ZEROS_MINIMA] = SCALE_ZERO_MINIMUM,
-                                      [FMT_ZEROS_SCALED] = SCALE_ZERO_PRODUCT };
+                                      [FMT_ZEROS_SCALED] = SCALE_ZERO_PRODUCT,
+                                      [FMT_ZEROS_WHOLE] = SCALE_ZERO_WHOLE };
     struct train_scale_set set = { .weight = w,
                                    .groups = groups_of(&w->shape),
                                    .per = of->block ? of->block / w->shape.group : 1,
                                    .rounding = of->dtype == FMT_F16    ? SCALE_F16
                                                : of->dtype == FMT_BF16 ? SCALE_BF16
                                                                        : SCALE_F32,
-                                   .zeros = zeros[of->zeros],
+                                   .zeros = zeros[zeros_of(s, w, of)],
+                                   .low = of->zeros_low,
+                                   .high = of->zeros_high,
                                    .at = s->floats };
     set.blocks = (set.groups + set.per - 1) / set.per;
     return set;
@@ -161,7 +179,7 @@ static rt_status plan_run(struct rt_scales *s, struct fmt_model *file, uint32_t 
             return RT_OK;
         first = p == run->part0 ? scales : first;
         if (scales.dtype != first.dtype || scales.block != first.block ||
-            scales.zeros != first.zeros ||
+            scales.zeros != first.zeros || scales.zeros_low != first.zeros_low ||
             (!scales.blocks && !rt_weight_form_has_scales(w->form)))
             return rt_fail(rt_device_ctx(m->dev), RT_ERR_INPUT,
                            "'%s': its scales are stored otherwise than those beside it, "
@@ -169,7 +187,8 @@ static rt_status plan_run(struct rt_scales *s, struct fmt_model *file, uint32_t 
                            scales.name);
         uint32_t of_part, of_run;
         s->count += (uint64_t)model_rows_in_run(shape, run, p, &of_part, &of_run) *
-                    scales.groups * (scales.zeros == FMT_ZEROS_FIXED ? 1 : 2);
+                    scales.groups *
+                    (zeros_of(s, &run->weight, &scales) == FMT_ZEROS_FIXED ? 1 : 2);
     }
     *set = make_set(s, &run->weight, &first);
     s->floats +=
@@ -228,9 +247,14 @@ static rt_status fill_from_weight(struct rt_scales *s, const struct train_scale_
         return rt_fail(rt_device_ctx(s->model->dev), RT_ERR_HOST_MEMORY,
                        "scales: no host memory");
     TRY(rt_buffer_read(set->weight->scales, 0, stored, bytes));
+    const size_t behind = (size_t)shape->out_pad * set->groups;
     for (uint32_t m = 0; m < shape->out_pad; m++)
-        for (uint32_t g = 0; g < set->groups; g++)
-            base[(size_t)m * set->groups + g] = rt_weight_get_scale(shape, stored, m, g);
+        for (uint32_t g = 0; g < set->groups; g++) {
+            const size_t i = (size_t)m * set->groups + g;
+            base[i] = rt_weight_get_scale(shape, stored, m, g);
+            if (set->zeros == SCALE_ZERO_WHOLE)
+                base[behind + i] = rt_weight_get_zero(shape, stored, m, g);
+        }
 
 fail:
     rt_free(stored);
@@ -334,7 +358,7 @@ fail:
     return st;
 }
 
-rt_status rt_scales_create(struct rt_model *model, const char *folder,
+rt_status rt_scales_create(struct rt_model *model, const char *folder, bool zeros,
                            struct rt_scales **out)
 {
     rt_status st;
@@ -346,6 +370,7 @@ rt_status rt_scales_create(struct rt_model *model, const char *folder,
     if (!s)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "scales: no host memory");
     s->model = model;
+    s->zeros = zeros;
     s->sets = rt_alloc(ctx, sets, sizeof *s->sets);
     if (!s->sets) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "scales: no host memory");
@@ -393,9 +418,16 @@ static float scale_of(float base, float parameter, uint32_t rounding)
                                     : v;
 }
 
+static float zero_of(float base, float parameter, const struct train_scale_set *set)
+{
+    const float v = base + SCALE_ZERO_STEP * (parameter - 1.0f);
+    return fmaxf(fminf((float)set->low, base),
+                 fminf(fmaxf((float)set->high, base), rintf(v)));
+}
+
 /* Numbers [from, from + count) of the flat buffers, as the weights have them. */
-static rt_status read_numbers(struct rt_scales *s, uint32_t rounding, uint64_t from,
-                              uint64_t count, float *values)
+static rt_status read_numbers(struct rt_scales *s, const struct train_scale_set *set,
+                              bool whole, uint64_t from, uint64_t count, float *values)
 {
     rt_status st;
     struct rt_ctx *ctx = rt_device_ctx(s->model->dev);
@@ -406,7 +438,8 @@ static rt_status read_numbers(struct rt_scales *s, uint32_t rounding, uint64_t f
     TRY(rt_buffer_read(s->base, from * sizeof(float), values, bytes));
     TRY(rt_buffer_read(s->params, from * sizeof(float), parameter, bytes));
     for (uint64_t i = 0; i < count; i++)
-        values[i] = scale_of(values[i], parameter[i], rounding);
+        values[i] = whole ? zero_of(values[i], parameter[i], set)
+                          : scale_of(values[i], parameter[i], set->rounding);
 
 fail:
     rt_free(parameter);
@@ -429,7 +462,7 @@ static rt_status read_run(struct rt_scales *s, const struct train_scale_set *set
     if (!own)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "scales: no host memory");
     for (uint32_t i = 0; i < numbers_of(set) && values[i]; i++) {
-        TRY(read_numbers(s, set->rounding,
+        TRY(read_numbers(s, set, i == 1 && set->zeros == SCALE_ZERO_WHOLE,
                          set->at + i * all + (uint64_t)of_run * set->blocks, count, own));
         for (uint32_t r = 0; r < rows; r++)
             memcpy(values[i] + (size_t)(of_part + r) * groups,

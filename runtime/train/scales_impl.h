@@ -14,12 +14,14 @@ struct train_scale_set {
     uint32_t blocks;                   /* of a row */
     uint32_t rounding;                 /* SCALE_F32 ... */
     uint32_t zeros;                    /* SCALE_ZERO_* */
+    uint32_t low, high;                /* of SCALE_ZERO_WHOLE */
     uint64_t at;                       /* of its parameters in the flat buffers, floats */
     uint64_t sub_at;                   /* of its words in `sub` */
 };
 
 struct rt_scales {
     struct rt_model *model; /* borrowed */
+    bool zeros;             /* whole zero points are trained too */
     /* [layers][MODEL_GROUP_COUNT][MODEL_RUNS_MAX]: of each run of a group */
     struct train_scale_set *sets;
     /* float, flat, 64-aligned sets: [out_pad][blocks] of scales, then as many of zeros if

@@ -32,17 +32,20 @@ static const struct {
     bool quantized; /* by us; else by test_pack_model */
     enum test_packing packing;
     struct quant_options options; /* of the former; bits of both */
-    const char *plan;             /* of a GGUF file of a random model; else NULL */
+    bool has_zeros;
+    const char *plan; /* of a GGUF file of a random model; else NULL */
 } cases[] = {
-    { "qwen3-tiny", true, TEST_AWQ, { .bits = 3 }, NULL },
+    { "qwen3-tiny", true, TEST_AWQ, { .bits = 3 }, false, NULL },
     { "qwen2-tiny",
       true,
       TEST_AWQ,
       { .bits = 2, .group = 32, .asymmetric = true },
+      true,
       NULL },
-    { "qwen2-tiny", false, TEST_AWQ, { .bits = 4 }, NULL },
-    { "llama-tiny", false, TEST_GPTQ_OWN_ORDERS, { .bits = 8 }, NULL },
-    { "llama-tiny", false, TEST_GPTQ_MIXED, { .bits = 2 }, NULL },
+    { "qwen2-tiny", false, TEST_AWQ, { .bits = 4 }, true, NULL },
+    { "llama-tiny", false, TEST_GPTQ_OWN_ORDERS, { .bits = 8 }, true, NULL },
+    { "llama-tiny", false, TEST_GPTQ_MIXED, { .bits = 2 }, true, NULL },
+    { "qwen3-tiny", true, TEST_AWQ, { .bits = 8, .asymmetric = true }, true, NULL },
     { .plan = "blk.*.attn_[qkv].weight Q8_0\n"
               "blk.*.ffn_gate.weight Q4_0\nblk.*.ffn_up.weight Q4_0\n"
               "blk.*.ffn_down.weight Q5_0\n"
@@ -115,14 +118,14 @@ static const char *packed_path(size_t i, const struct test_folder *folder, char 
 }
 
 static void open_bench(struct bench *b, struct rt_device *dev, const char *packed,
-                       const char *full)
+                       const char *full, bool zeros)
 {
     struct train_options options;
     *b = (struct bench){ .ctx = rt_device_ctx(dev),
                          .batch = { .ids = b->ids, .mask = b->mask, .n = TOKENS } };
     if (rt_model_load(dev, packed, 64, &b->model) != RT_OK ||
         rt_model_load(dev, full, 64, &b->full) != RT_OK ||
-        rt_scales_create(b->model, packed, &b->scales) != RT_OK)
+        rt_scales_create(b->model, packed, zeros, &b->scales) != RT_OK)
         fail_msg("%s", b->ctx->message);
     for (uint32_t t = 0; t < TOKENS; t++) {
         b->ids[t] = train_word(3, t, 0) % b->model->config.vocab;
@@ -162,11 +165,18 @@ static void put_params(struct bench *b, const float *params)
     assert_int_equal(rt_wait(b->model->dev), RT_OK);
 }
 
-/* All scales of the model at random within 30 %, so that it is far from its teacher. */
+/* All scales of the model at random within 30 %, so that it is far from its teacher. What is
+ * 0 stays: padding too, which has no gradient. */
 static void disturb(struct bench *b, float *params)
 {
-    for (uint64_t i = 0; i < b->scales->floats; i++)
-        params[i] = 1 + 0.3f * ((float)train_word(7, (uint32_t)i, 0) / 2147483648.0f - 1);
+    const uint64_t n = b->scales->floats;
+    float *base = calloc(n, sizeof *base);
+    assert_int_equal(rt_buffer_read(b->scales->base, 0, base, n * 4), RT_OK);
+    for (uint64_t i = 0; i < n; i++) {
+        const float unit = (float)train_word(7, (uint32_t)i, 0) / 2147483648.0f - 1;
+        params[i] = base[i] == 0 ? 1 : 1 + 0.3f * unit;
+    }
+    free(base);
     put_params(b, params);
 }
 
@@ -216,7 +226,7 @@ static void check_slope(struct rt_device *dev, const char *device, size_t i)
     test_folder_init(&packed);
     test_folder_init(&plain);
     make_folders(rt_device_ctx(dev), i, &packed, &plain);
-    open_bench(&b, dev, packed_path(i, &packed, path, sizeof path), plain.path);
+    open_bench(&b, dev, packed_path(i, &packed, path, sizeof path), plain.path, false);
     const double got = slope(&b);
     printf("    %-26s case %zu: slope %.6f\n", device, i, got);
     assert_true(fabs(got - 1) <= TOLERANCE);
@@ -311,7 +321,8 @@ static void compare_files(struct rt_ctx *ctx, const char *a, const char *b)
     free(y);
 }
 
-static void check_training(struct rt_device *dev, const char *device, size_t i)
+static void check_training(struct rt_device *dev, const char *device, size_t i,
+                           bool zeros)
 {
     char path[128], out[128], saved[128];
     struct bench b, c;
@@ -323,8 +334,8 @@ static void check_training(struct rt_device *dev, const char *device, size_t i)
     packed_path(i, &packed, path, sizeof path);
     snprintf(out, sizeof out, "%s/refined", plain.path);
     snprintf(saved, sizeof saved, "%s/state", plain.path);
-    open_bench(&b, dev, path, plain.path);
-    open_bench(&c, dev, path, plain.path);
+    open_bench(&b, dev, path, plain.path, zeros);
+    open_bench(&c, dev, path, plain.path, zeros);
     float *params = calloc(b.scales->floats, sizeof *params);
     disturb(&b, params);
     free(params);
@@ -335,8 +346,9 @@ static void check_training(struct rt_device *dev, const char *device, size_t i)
             assert_int_equal(rt_trainer_save(b.trainer, saved), RT_OK);
     }
     const double last = loss_of(&b);
-    printf("    %-26s case %zu: KL %.5f to %.5f, %llu scales\n", device, i, first, last,
-           (unsigned long long)rt_scales_count(b.scales));
+    printf("    %-26s case %zu: KL %.5f to %.5f, %llu numbers%s\n", device, i, first,
+           last, (unsigned long long)rt_scales_count(b.scales),
+           zeros ? ", zero points too" : "");
     assert_true(last < first);
 
     assert_int_equal(rt_trainer_load(c.trainer, saved), RT_OK);
@@ -378,7 +390,9 @@ static void scales_are_trained_and_written(void **state)
             if (d > 0 && i != ORDERS_CASE && !cases[i].plan)
                 continue;
             check_slope(dev, devices[d].name, i);
-            check_training(dev, devices[d].name, i);
+            check_training(dev, devices[d].name, i, false);
+            if (cases[i].has_zeros)
+                check_training(dev, devices[d].name, i, true);
         }
         assert_int_equal(rt_device_validation_count(dev), 0);
         rt_device_destroy(&dev);

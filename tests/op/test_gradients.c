@@ -434,7 +434,10 @@ static double scaled(uint32_t m, uint32_t k)
     const uint32_t b = m * blocks + g / scales.per, z = b + S_OUT * blocks;
     const uint32_t word = scales.per > 1 ? scales.sub[m * S_GROUPS + g] : 0x101;
     const double s = (int8_t)(word & 255), l = word >> 8;
-    double v = scales.code[m * S_IN + k] * scales.base[b] * scales.parameter[b] * s;
+    double v = scales.code[m * S_IN + k];
+    if (scales.zeros == SCALE_ZERO_WHOLE) /* rounding taken for the identity */
+        v -= scales.base[z] + SCALE_ZERO_STEP * (scales.parameter[z] - 1);
+    v *= scales.base[b] * scales.parameter[b] * s;
     if (scales.zeros == SCALE_ZERO_MINIMUM)
         v += scales.base[z] * scales.parameter[z];
     else if (scales.zeros == SCALE_ZERO_PRODUCT)
@@ -482,6 +485,7 @@ static void scales_follow_their_parameters(void **state)
         uint32_t per, zeros;
     } kinds[] = { { 1, SCALE_ZERO_FIXED },
                   { 1, SCALE_ZERO_MINIMUM },
+                  { 1, SCALE_ZERO_WHOLE },
                   { 2, SCALE_ZERO_FIXED },
                   { 2, SCALE_ZERO_PRODUCT } };
     static uint32_t w[S_OUT * S_IN];
