@@ -409,7 +409,7 @@ struct peak_read_push {
 /* (code - z) scale, z = base + SCALE_ZERO_STEP (parameter - 1), rounded to a whole number,
  * ties to even, within [low, high] of the weight or at base beyond them. */
 #define SCALE_ZERO_WHOLE 3u
-#define SCALE_ZERO_STEP 4.0f
+#define SCALE_ZERO_STEP 8.0f
 
 /* Gradient of a weight, summed over segments. D[m][k] = sum over rows of dy[row][m]
  * x[row][k], rows in order;

@@ -12,13 +12,17 @@ enum {
     PIPE_REFINE_EPOCHS = 3,
     PIPE_REFINE_CHECKPOINT = 30 /* seconds */
 };
+/* Where the model has fewer bits per weight than PIPE_REFINE_BITS, scales included, and
+ * where it is so near to the full one that steps of the former move it away. */
 #define PIPE_REFINE_RATE 3e-3
+#define PIPE_REFINE_RATE_FINE 3e-4
+#define PIPE_REFINE_BITS 4.0
 
 struct pipe_refine_options {
     const char *full, *model, *out;     /* folders, or GGUF files */
     struct pipe_calibration_options on; /* problems with solutions, or a text */
     uint32_t batch, epochs;
-    double rate;               /* of AdamW, at the top of the warm-up */
+    double rate;               /* of AdamW, at the top of the warm-up; 0: by bits */
     double checkpoint_seconds; /* of steps, between two checkpoints */
     bool zeros;                /* train whole zero points too */
     bool force;                /* replace a folder that is there */
@@ -28,6 +32,7 @@ struct pipe_refined {
     uint32_t items, steps;
     uint64_t scales;          /* that were trained */
     double kl_first, kl_last; /* mean loss of the first and the last epoch, nats */
+    double rate;              /* that was taken */
     double seconds, tflop;    /* of this process */
 };
 

@@ -226,7 +226,7 @@ static rt_status gguf_scales(struct fmt_model *m, const char *name,
             m->ctx, RT_ERR_INPUT,
             "'%s': tensor '%s' is %s, whose scales are not trained; types with a "
             "half per block are: Q8_0, Q4_0 to Q5_1, Q2_K to Q6_K, IQ4_NL, "
-            "IQ4_XS, TQ2_0",
+            "IQ4_XS",
             m->path, t->name, t->type->name);
     if (m->gguf.map_count != 1)
         return rt_fail(

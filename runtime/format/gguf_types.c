@@ -423,8 +423,7 @@ bool fmt_block_halves(const struct fmt_block_type *type, uint32_t *scale,
     *scale = *minima = 0;
     switch (type->split ? type->form & RT_FORM_MASK : RT_FORM_COUNT) {
     case RT_FORM_HALF:
-        *scale = type->form == (RT_FORM_HALF | RT_LEVELS_TERNARY) ? 64 : 0;
-        return true;
+        return (type->form & ~RT_FORM_MASK) != RT_LEVELS_TERNARY;
     case RT_FORM_HALVES:
     case RT_FORM_K32:
         *minima = 2;
