@@ -382,7 +382,15 @@ struct peak_read_push {
     uint blocks, rows, texel;
 };
 
-/* ---- scales of a packed weight as parameters ---- */
+/* ---- scales of a packed weight as parameters ----
+ *
+ * Scales belong to blocks of `per` groups of the device layout: one of a folder and of GGUF
+ * types with one half per 32 codes, 8 or 16 of K types. The scale of a group is the block's
+ * times s, a whole number that stays. Zeros and minima are trained as SCALE_ZERO_* says.
+ * base, parameter and gradient of a weight: float [out_pad][blocks] of scales, and behind
+ * them as many of zeros, if those are trained. `sub`: one word per group: s in its low 8
+ * bits (signed), l in the next 8, then 1 if the file has the group, which is else padding;
+ * not read if per is 1. */
 
 /* Columns whose gradients scale_back sums: a group is some of these segments. */
 #define SCALE_SEGMENT 16
@@ -393,35 +401,53 @@ struct peak_read_push {
 #define SCALE_F16 1u  /* subnormals included; 65504 at most */
 #define SCALE_BF16 2u /* the upper half of a float */
 
+/* What belongs to a scale: z. */
+#define SCALE_ZERO_FIXED 0u /* (code - z) scale; z stays */
+#define SCALE_ZERO_MINIMUM \
+    1u /* code scale + z; z as a scale: base times parameter, rounded */
+#define SCALE_ZERO_PRODUCT 2u /* the same with z = -(m l), m of the block as a scale */
+/* (code - z) scale, z = base + SCALE_ZERO_STEP (parameter - 1), rounded to a whole number,
+ * ties to even, within [low, high] of the weight or at base beyond them. */
+#define SCALE_ZERO_WHOLE 3u
+#define SCALE_ZERO_STEP 8.0f
+
 /* Gradient of a weight, summed over segments. D[m][k] = sum over rows of dy[row][m]
  * x[row][k], rows in order;
- *   d[m][s] = sum over the SCALE_SEGMENT columns k of segment s, in order, of D[m][k] w[m][k].
+ *   d[m][s] = sum over the SCALE_SEGMENT columns k of segment s, in order, of D[m][k] w[m][k],
+ * and with `sums` behind all of them as many sums of D[m][k] alone.
  * D is not stored. 0 w (codes of a 32-bit weight), 1 x, 2 dy, 3 d (float
- * [out_pad][in_pad / SCALE_SEGMENT]). */
+ * [out_pad][in_pad / SCALE_SEGMENT], once or twice). */
 struct scale_back_push {
     uint rows, out_pad, in_pad; /* in_pad a multiple of SCALE_SEGMENT */
     uint ldx, offx, lddy, offdy;
+    uint sums;
 };
 
-/* Gradient of the parameters of scales, rounding taken for the identity (straight through):
- *   grad[m][g] = base[m][g] / scale[m][g] * sum over the segments s of group g, in order, of
- *   d[m][s]; 0 where the scale is 0.
- * A value is (code - zero) scale, and d has it times its gradient.
- * 0 d of scale_back, 1 base, 2 parameter, 3 grad: float [out_pad][groups] each. */
+/* Gradient of the parameters of scales, rounding taken for the identity (straight through).
+ * Sums over the segments of a block, in order, with e[m][s] the sums of D alone:
+ *   FIXED, WHOLE: grad = base / scale * sum of d
+ *   MINIMUM, PRODUCT: grad = base / scale * sum of (d - z e), of minima base / m * sum of z e
+ *   WHOLE: of zeros -STEP scale * sum of e
+ * 0 where the scale (m) is 0. A value is (code - z) scale, and d has it times its gradient.
+ * 0 d of scale_back (with sums, if zeros are trained), 1 base, 2 parameter, 3 sub, 4 grad. */
 struct scale_fold_push {
     uint out_pad, in_pad;
     uint group, groups; /* columns of a group, 0: all; groups of a row */
-    uint rounding;      /* SCALE_* */
+    uint rounding;      /* SCALE_F32 ... */
+    uint per, zeros;    /* groups of a block; SCALE_ZERO_* */
 };
 
-/* Writes the scales of a packed weight: SCALE_* of base times parameter. Zeros that lie
- * among them stay. form: ZERO or OFFSET, HALF, FLOAT or BFLOAT with or without zeros; the
- * last two halves of a float, so that rounding is F16 for HALF and BF16 for BFLOAT.
- * 0 base, 1 parameter (float [out_pad][groups]), 2 scales. */
+/* Writes the scales of a packed weight, and the zeros that are trained; others that lie
+ * among them stay. form: ZERO or OFFSET of any block; of those of one group HALF, FLOAT or
+ * BFLOAT with or without zeros, and HALVES; of the others K32, K16, K16_MIN or S32, whose
+ * s and l stay. Rounding is F16 for halves and BF16 for BFLOAT.
+ * 0 base, 1 parameter, 2 sub, 3 scales. */
 struct scale_pack_push {
     uint out_pad, groups;
     uint texels; /* of a row of scales, zeros behind them included */
     uint form, rounding;
+    uint per, zeros;
+    uint low, high; /* WHOLE */
 };
 
 #endif

@@ -8,21 +8,22 @@
 
 static const struct cli_option options[] = {
     { "full", "DIR", "full-precision model: folder or GGUF file" },
-    { "model", "DIR", "quantized folder to refine (compressed-tensors, AWQ, GPTQ)" },
-    { "out", "DIR", "folder to write; made, with those above it" },
+    { "model", "DIR", "quantized folder (compressed-tensors, AWQ, GPTQ) or GGUF file" },
+    { "out", "DIR", "folder to write, with those above it; of a GGUF file a file" },
     { "on", "P",
       "problems with solutions, or a text (.txt), to be like the full model on" },
     { "items", "N", "problems or windows of --on at most (default: all)" },
     { "length", "N", "tokens of a window that a .txt is cut into (default 512)" },
     { "epochs", "N", "passes over --on (default 3)" },
     { "batch", "N", "problems or windows of a step (default 8)" },
-    { "rate", "X", "learning rate of AdamW (default 0.003)" },
+    { "rate", "X", "learning rate of AdamW (default 0.003; of 4 bits and more 0.0003)" },
     { "checkpoint", "SECONDS", "between two checkpoints (default 30; 0: every step)" },
     { "format", "NAME", "prompt format of the problems of --on" },
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
     { "chat-date", "YYYY-MM-DD", "the date that chat templates ask for" },
     { "examples", "FILE", "worked examples of that format, once" },
-    { "force", NULL, "replace a folder that is there" },
+    { "zeros", NULL, "folders: train whole zero points too" },
+    { "force", NULL, "replace what is there" },
     { NULL, NULL, NULL },
 };
 
@@ -36,6 +37,7 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
                                        .out = cli_value(cli, "out", NULL),
                                        .on.from = cli_value(cli, "on", NULL),
                                        .on.model = cli_value(cli, "full", NULL),
+                                       .zeros = cli_flag(cli, "zeros"),
                                        .force = cli_flag(cli, "force") };
     if (!o->full || !o->model || !o->out || !o->on.from)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
@@ -51,7 +53,7 @@ static rt_status read_options(struct cli *cli, struct pipe_refine_options *o)
     o->epochs = (uint32_t)epochs;
     o->batch = (uint32_t)batch;
     o->checkpoint_seconds = (double)checkpoint;
-    o->rate = cli_value(cli, "rate", NULL) ? (double)rate : PIPE_REFINE_RATE;
+    o->rate = (double)rate;
     return RT_OK;
 
 fail:
@@ -65,9 +67,9 @@ static void print_result(const struct cli *cli, const struct pipe_refine_options
         fputs("{\"out\":", stdout);
         rt_json_text(stdout, o->out);
         printf(",\"items\":%u,\"steps\":%u,\"scales\":%llu,\"kl_first\":%.9g,"
-               "\"kl_last\":%.9g,\"seconds\":%.3f,\"tflop\":%.6g}\n",
+               "\"kl_last\":%.9g,\"rate\":%.9g,\"seconds\":%.3f,\"tflop\":%.6g}\n",
                r->items, r->steps, (unsigned long long)r->scales, r->kl_first, r->kl_last,
-               r->seconds, r->tflop);
+               r->rate, r->seconds, r->tflop);
         return;
     }
     printf("%s: %llu scales trained on %u items in %u steps; KL to the full model %.4f "

@@ -4,6 +4,7 @@
 #include "pipeline/restore/restore_impl.h"
 
 #include "runtime/base/os.h"
+#include "runtime/format/gguf.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -35,7 +36,13 @@ static rt_status probe_scales(struct planning *p)
     struct rt_ctx *ctx = p->r->session->ctx;
     if (p->probed)
         return p->scales;
-    p->scales = rt_scales_create(p->r->quant, p->r->quant_folder, &scales);
+    if (fmt_gguf_is(p->r->quant_folder))
+        p->scales = rt_fail(ctx, RT_ERR_INPUT,
+                            "'%s': scales of a GGUF file are trained by faultline refine "
+                            "alone",
+                            p->r->quant_folder);
+    else
+        p->scales = rt_scales_create(p->r->quant, p->r->quant_folder, false, &scales);
     snprintf(p->why, sizeof p->why, "%.500s", p->scales == RT_OK ? "" : ctx->message);
     rt_scales_destroy(&scales);
     p->probed = true;

@@ -16,7 +16,7 @@ rt_status restore_open_scales(struct training *t)
 {
     rt_status st;
     TRY(pipe_model_load(t->session, t->m->quant_folder, &t->own));
-    TRY(rt_scales_create(t->own, t->m->quant_folder, &t->scales));
+    TRY(rt_scales_create(t->own, t->m->quant_folder, false, &t->scales));
     t->model = t->own;
 
 fail:
@@ -38,10 +38,10 @@ void restore_keep_scales(struct training *t, uint32_t k, double accuracy)
 }
 
 static rt_status take_scales(void *user, uint32_t layer, enum fmt_module module,
-                             uint32_t groups, float *values)
+                             uint32_t groups, float *values, float *zeros)
 {
     struct training *t = user;
-    return rt_scales_read(t->scales, layer, module, groups, values);
+    return rt_scales_read(t->scales, layer, module, groups, values, zeros);
 }
 
 rt_status restore_write_scales(struct training *t)

@@ -24,6 +24,7 @@ struct refining {
     struct train_sequence *batch; /* [o->batch] */
     uint32_t *order;              /* [items] */
     uint32_t steps_per_epoch, steps;
+    double rate;
     double first, last; /* sums of the loss over the first and the last epoch */
     char identity[65];  /* of everything that the result depends on */
     char to[QUANT_PATH_MAX];
@@ -66,9 +67,9 @@ static void name_work(struct refining *r)
     char text[512];
     const struct pipe_refine_options *o = r->o;
     struct sha256 hash;
-    snprintf(text, sizeof text, "%s %s %s %s %u %u %.17g %llu", r->session->env_id,
+    snprintf(text, sizeof text, "%s %s %s %s %u %u %.17g %llu %d", r->session->env_id,
              rt_model_hash(r->full), rt_model_hash(r->model), r->items.id, o->batch,
-             o->epochs, o->rate, (unsigned long long)r->session->seed);
+             o->epochs, r->rate, (unsigned long long)r->session->seed, o->zeros);
     sha256_init(&hash);
     sha256_add_text(&hash, text);
     sha256_end_hex(&hash, r->identity);
@@ -82,9 +83,13 @@ static rt_status prepare(struct refining *r)
     struct pipe_session *s = r->session;
     TRY(pipe_model_load(s, r->o->full, &r->full));
     TRY(pipe_model_load(s, r->o->model, &r->model));
-    TRY(rt_scales_create(r->model, r->o->model, &r->scales));
+    TRY(rt_scales_create(r->model, r->o->model, r->o->zeros, &r->scales));
     TRY(pipe_calibration_read(s, &r->o->on, r->full, &r->items));
     const uint32_t count = r->items.sequences.count;
+    r->rate = r->o->rate > 0 ? r->o->rate
+              : rt_model_bits_per_weight(r->model) < PIPE_REFINE_BITS
+                  ? PIPE_REFINE_RATE
+                  : PIPE_REFINE_RATE_FINE;
     r->steps_per_epoch = (count + r->o->batch - 1) / r->o->batch;
     r->steps = r->o->epochs * r->steps_per_epoch;
     r->order = rt_alloc(s->ctx, count, sizeof *r->order);
@@ -96,7 +101,7 @@ static rt_status prepare(struct refining *r)
     name_work(r);
     plan_capacity(r, &rows, &targets);
     train_options_default(&o);
-    o.lr = (float)r->o->rate;
+    o.lr = (float)r->rate;
     const struct train_parameters parameters = { .scales = r->scales };
     TRY(rt_trainer_create_for(r->model, &parameters, r->full, &o, rows, targets,
                               &r->trainer));
@@ -203,8 +208,8 @@ static rt_status run_steps(struct refining *r)
             TRY(save(r, k));
         TRY(pipe_stop_status(r->session->host, r->session->ctx));
         TRY(rt_trainer_gradient(r->trainer, r->batch, n, &m));
-        TRY(rt_trainer_update(r->trainer,
-                              train_rate(r->o->rate, k, r->steps, warmup, 0.1), NULL));
+        TRY(rt_trainer_update(r->trainer, train_rate(r->rate, k, r->steps, warmup, 0.1),
+                              NULL));
         r->first += k < r->steps_per_epoch ? m.loss : 0;
         r->last += k >= r->steps - r->steps_per_epoch ? m.loss : 0;
         tell(r, k + 1, &m);
@@ -217,10 +222,10 @@ fail:
 }
 
 static rt_status take_scales(void *user, uint32_t layer, enum fmt_module module,
-                             uint32_t groups, float *values)
+                             uint32_t groups, float *values, float *zeros)
 {
     struct refining *r = user;
-    return rt_scales_read(r->scales, layer, module, groups, values);
+    return rt_scales_read(r->scales, layer, module, groups, values, zeros);
 }
 
 static void fill_result(const struct refining *r, struct pipe_refined *out)
@@ -234,6 +239,7 @@ static void fill_result(const struct refining *r, struct pipe_refined *out)
                                .scales = rt_scales_count(r->scales),
                                .kl_first = r->first / r->steps_per_epoch,
                                .kl_last = r->last / r->steps_per_epoch,
+                               .rate = r->rate,
                                .seconds = (double)(rt_time_ns() - r->started_ns) * 1e-9,
                                .tflop = stats.flops * 1e-12 };
 }

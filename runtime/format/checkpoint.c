@@ -196,13 +196,7 @@ rt_status fmt_weight_stored(struct fmt_model *m, const char *name, struct fmt_st
 rt_status fmt_weight_scales(struct fmt_model *m, const char *name, struct fmt_scales *out)
 {
     *out = (struct fmt_scales){ 0 };
-    if (m->source->scales)
-        return m->source->scales(m, name, out);
-    return rt_fail(
-        m->ctx, RT_ERR_INPUT,
-        "'%s': scales of a GGUF file cannot be replaced yet; use a folder that "
-        "faultline quantize has written, or an AWQ or GPTQ folder",
-        m->path);
+    return m->source->scales(m, name, out);
 }
 
 rt_status fmt_weight_order(struct fmt_model *m, const char *name, uint32_t in,

@@ -91,17 +91,52 @@ RT_CHECKED rt_status fmt_weight_stored(struct fmt_model *model, const char *name
 /* How the projections of all layers are stored, the most usual first: "rtn 4 bit
  * grouped", "Q5_0, Q6_K, Q4_K"; empty where all are floats. */
 RT_CHECKED rt_status fmt_model_stored(struct fmt_model *model, char *text, size_t size);
-/* The tensor that holds the scales of a packed weight of whole codes. */
+/* What lies beside the scales of a packed weight. */
+enum fmt_zeros {
+    FMT_ZEROS_FIXED,  /* nothing that could be replaced */
+    FMT_ZEROS_MINIMA, /* a minimum per scale, of the same type */
+    FMT_ZEROS_SCALED, /* a scale of minima per scale, of the same type */
+    FMT_ZEROS_WHOLE   /* a whole zero point per scale */
+};
+/* The scales of a packed weight of whole codes: of a tensor of their own, or of the blocks
+ * of a GGUF tensor. */
 struct fmt_scales {
     char name
         [FMT_TENSOR_NAME_MAX]; /* as fmt_tensor_at has it; empty: the weight is floats */
     enum fmt_dtype dtype;      /* F32, F16 or BF16 */
     uint32_t groups;           /* scales of a row */
     bool across;               /* they lie [groups][out], else [out][groups] */
+    bool blocks;               /* of a GGUF file: halves in blocks */
+    uint32_t block;            /* codes of a block of them; 0: `blocks` is false */
+    enum fmt_zeros zeros;
+    /* FMT_ZEROS_WHOLE: their tensor; the least and the greatest that may be written */
+    char zeros_name[FMT_TENSOR_NAME_MAX];
+    uint32_t zeros_low, zeros_high;
 };
-/* RT_ERR_INPUT: its scales are no such tensor (a GGUF file, codes that stand for floats). */
+/* RT_ERR_INPUT: its scales are not of these kinds (codes that stand for floats, scales of 8
+ * bits, one scale for a whole matrix). */
 RT_CHECKED rt_status fmt_weight_scales(struct fmt_model *model, const char *name,
                                        struct fmt_scales *out);
+/* Whole zero points of such a weight, [out][groups]; and puts others into `data`, a copy of
+ * what their tensor has. RT_ERR_INTERNAL: one is none that may be written, and is not the
+ * one that is there. */
+RT_CHECKED rt_status fmt_weight_zeros(struct fmt_model *model, const char *name,
+                                      float *zeros);
+RT_CHECKED rt_status fmt_weight_put_zeros(struct fmt_model *model, const char *name,
+                                          const float *zeros, uint8_t *data);
+/* Of such a weight of a GGUF file: what the groups of row `row` have, [in / group] with
+ * rt_weight_form_group of its type. */
+RT_CHECKED rt_status fmt_weight_groups(struct fmt_model *model, const char *name,
+                                       uint32_t row, struct rt_weight_scale *groups);
+/* Where the file has such a row: bytes of it from the start of the file on (which must be
+ * one file), and within each block the scale and the scale of minima (0: none). */
+struct fmt_block_row {
+    uint64_t at;
+    uint32_t blocks, bytes; /* of the row; of each block */
+    uint32_t scale, minima;
+};
+RT_CHECKED rt_status fmt_weight_block_row(struct fmt_model *model, const char *name,
+                                          uint32_t row, struct fmt_block_row *out);
 /* Which column of the matrix lies in each column of the device layout, order[in]; *moved
  * is false, and the order 0, 1, 2 ..., but for packed weights in activation order, whose
  * groups are brought together. */

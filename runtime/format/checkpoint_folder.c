@@ -137,7 +137,8 @@ bool fmt_folder_is_packed(const struct fmt_model *m, const char *name)
     return fmt_packed_exists(&m->file, &q, name);
 }
 
-static rt_status open_packed(struct fmt_model *m, const char *name, struct fmt_packed *p)
+rt_status fmt_folder_open_packed(struct fmt_model *m, const char *name,
+                                 struct fmt_packed *p)
 {
     rt_status st;
     struct fmt_quantization q;
@@ -176,7 +177,7 @@ static rt_status folder_size(struct fmt_model *m, const char *name, uint32_t *ou
     struct fmt_packed p;
     const struct fmt_tensor *t;
     if (fmt_folder_is_packed(m, name)) {
-        TRY(open_packed(m, name, &p));
+        TRY(fmt_folder_open_packed(m, name, &p));
         *out = p.out;
         *in = p.in;
     } else {
@@ -197,7 +198,7 @@ static rt_status folder_form(struct fmt_model *m, const char *name,
     struct fmt_packed p;
     const struct fmt_tensor *t;
     if (fmt_folder_is_packed(m, name)) {
-        TRY(open_packed(m, name, &p));
+        TRY(fmt_folder_open_packed(m, name, &p));
         fmt_packed_shape(&p, m->wide, shape);
     } else {
         TRY(find_matrix(m, name, &t));
@@ -225,7 +226,7 @@ static rt_status folder_stored(struct fmt_model *m, const char *name,
     struct fmt_packed p;
     const struct fmt_tensor *t;
     if (fmt_folder_is_packed(m, name)) {
-        TRY(open_packed(m, name, &p));
+        TRY(fmt_folder_open_packed(m, name, &p));
         const char *method = fmt_method_name(p.method);
         if (p.levels && !p.scales)
             snprintf(out->text, sizeof out->text, "%s", fmt_dtype_name(p.codes->dtype));
@@ -255,30 +256,6 @@ fail:
     return st;
 }
 
-static rt_status folder_scales(struct fmt_model *m, const char *name,
-                               struct fmt_scales *out)
-{
-    rt_status st;
-    struct fmt_packed p;
-    if (!fmt_folder_is_packed(m, name))
-        return RT_OK;
-    TRY(open_packed(m, name, &p));
-    if (p.levels || !p.scales || p.scales->count != (uint64_t)p.out * p.groups)
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s': '%s' is stored as %s, whose scales cannot be replaced; "
-                       "compressed-tensors of whole numbers, AWQ and GPTQ with a scale "
-                       "per row or group can be",
-                       m->path, name, fmt_method_name(p.method));
-    snprintf(out->name, sizeof out->name, "%s", p.scales->name);
-    out->dtype = p.scales->dtype;
-    out->groups = p.groups;
-    out->across = fmt_packed_scales_across(&p);
-    return RT_OK;
-
-fail:
-    return st;
-}
-
 static rt_status folder_order(struct fmt_model *m, const char *name, uint32_t in,
                               uint32_t *order, bool *moved)
 {
@@ -286,7 +263,7 @@ static rt_status folder_order(struct fmt_model *m, const char *name, uint32_t in
     struct fmt_packed p;
     if (!fmt_folder_is_packed(m, name))
         return RT_OK;
-    TRY(open_packed(m, name, &p));
+    TRY(fmt_folder_open_packed(m, name, &p));
     assert(p.in == in);
     *moved = fmt_packed_order(&p, order);
     return RT_OK;
@@ -323,7 +300,7 @@ static rt_status folder_inputs(struct fmt_model *m, const char *name,
                              &q));
     if (q.inputs == FMT_INPUTS_FLOATS)
         return RT_OK;
-    TRY(open_packed(m, name, &p));
+    TRY(fmt_folder_open_packed(m, name, &p));
     if (p.levels || p.zeros || p.groups != 1 || p.in > FMT_INT8_INPUTS_MAX)
         return RT_OK;
     if (q.inputs == FMT_INPUTS_GIVEN)
@@ -389,7 +366,7 @@ static rt_status unpacking_open(struct fmt_model *m, const char *name, uint32_t 
 {
     rt_status st;
     *u = (struct unpacking){ 0 };
-    TRY(open_packed(m, name, &u->p));
+    TRY(fmt_folder_open_packed(m, name, &u->p));
     u->codes = rt_alloc(m->ctx, u->p.in, ROWS_AT_ONCE);
     u->row = rt_alloc(m->ctx, in_pad, 1);
     u->order = rt_alloc(m->ctx, u->p.in, sizeof *u->order);
@@ -466,7 +443,7 @@ static rt_status folder_load(struct fmt_model *m, const char *name,
     struct fmt_packed p;
     if (!fmt_folder_is_packed(m, name))
         return load_floats(m, name, dest, row0, first, rows, codes);
-    TRY(open_packed(m, name, &p));
+    TRY(fmt_folder_open_packed(m, name, &p));
     if (p.levels)
         return fmt_levels_load(m, &p, dest, row0, first, rows, codes, scales);
     return load_packed(m, name, dest, row0, first, rows, codes, scales);
@@ -507,7 +484,7 @@ static rt_status folder_matrix(struct fmt_model *m, const char *name, uint32_t o
     struct fmt_packed p;
     char full[512];
     if (fmt_folder_is_packed(m, name)) {
-        TRY(open_packed(m, name, &p));
+        TRY(fmt_folder_open_packed(m, name, &p));
         return p.levels ? fmt_levels_floats(m, &p, values)
                         : packed_floats(m, name, values);
     }
@@ -587,8 +564,8 @@ static rt_status folder_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 }
 
 const struct fmt_source fmt_source_folder = {
-    folder_open,   folder_close,    folder_exists, folder_count,  folder_floats,
-    folder_at,     folder_has_head, folder_bytes,  folder_size,   folder_form,
-    folder_stored, folder_order,    folder_load,   folder_matrix, folder_hash,
-    folder_stamp,  folder_scales,   folder_inputs,
+    folder_open,   folder_close,      folder_exists, folder_count,  folder_floats,
+    folder_at,     folder_has_head,   folder_bytes,  folder_size,   folder_form,
+    folder_stored, folder_order,      folder_load,   folder_matrix, folder_hash,
+    folder_stamp,  fmt_folder_scales, folder_inputs,
 };

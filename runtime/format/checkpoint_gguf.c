@@ -213,6 +213,38 @@ static rt_status gguf_stored(struct fmt_model *m, const char *name,
     return st;
 }
 
+static rt_status gguf_scales(struct fmt_model *m, const char *name,
+                             struct fmt_scales *out)
+{
+    const struct fmt_gguf_tensor *t;
+    uint32_t scale, minima;
+    const rt_status st = find_matrix(m, name, &t);
+    if (st != RT_OK || !t->type->split)
+        return st;
+    if (!fmt_block_halves(t->type, &scale, &minima))
+        return rt_fail(
+            m->ctx, RT_ERR_INPUT,
+            "'%s': tensor '%s' is %s, whose scales are not trained; types with a "
+            "half per block are: Q8_0, Q4_0 to Q5_1, Q2_K to Q6_K, IQ4_NL, "
+            "IQ4_XS",
+            m->path, t->name, t->type->name);
+    if (m->gguf.map_count != 1)
+        return rt_fail(
+            m->ctx, RT_ERR_INPUT,
+            "'%s': a model in %u files, whose scales cannot be replaced; merge "
+            "them into one first",
+            m->path, m->gguf.map_count);
+    snprintf(out->name, sizeof out->name, "%s", t->name);
+    out->dtype = FMT_F16;
+    out->blocks = true;
+    out->block = t->type->block;
+    out->groups = (uint32_t)(t->shape[0] / t->type->block);
+    out->zeros = !minima                           ? FMT_ZEROS_FIXED
+                 : t->type->form == RT_FORM_HALVES ? FMT_ZEROS_MINIMA
+                                                   : FMT_ZEROS_SCALED;
+    return RT_OK;
+}
+
 static rt_status gguf_order(struct fmt_model *m, const char *name, uint32_t in,
                             uint32_t *order, bool *moved)
 {
@@ -371,6 +403,54 @@ static rt_status gguf_matrix(struct fmt_model *m, const char *name, uint32_t out
     return fmt_check_finite(m, t->name, values, (uint64_t)out * in);
 }
 
+static rt_status find_row(struct fmt_model *m, const char *name, uint32_t row,
+                          const struct fmt_gguf_tensor **t, const uint8_t **data)
+{
+    char full[512];
+    assert(m->source == &fmt_source_gguf);
+    snprintf(full, sizeof full, "%s.weight", name);
+    const rt_status st = find_matrix(m, name, t);
+    if (st != RT_OK)
+        return st;
+    const uint64_t bytes = (*t)->shape[0] / (*t)->type->block * (*t)->type->bytes;
+    assert((*t)->type->split && row < (*t)->shape[1]);
+    *data = (*t)->data + row_of(m, full, row) * bytes;
+    return RT_OK;
+}
+
+rt_status fmt_weight_groups(struct fmt_model *m, const char *name, uint32_t row,
+                            struct rt_weight_scale *groups)
+{
+    const struct fmt_gguf_tensor *t;
+    const uint8_t *data;
+    struct fmt_block block;
+    const rt_status st = find_row(m, name, row, &t, &data);
+    if (st != RT_OK)
+        return st;
+    const uint32_t per = t->type->block / rt_weight_form_group(t->type->form);
+    for (uint32_t b = 0; b < t->shape[0] / t->type->block; b++) {
+        fmt_block_split(t->type, data + (size_t)b * t->type->bytes, t->factor, &block);
+        memcpy(groups + (size_t)b * per, block.scale, per * sizeof *groups);
+    }
+    return RT_OK;
+}
+
+rt_status fmt_weight_block_row(struct fmt_model *m, const char *name, uint32_t row,
+                               struct fmt_block_row *out)
+{
+    const struct fmt_gguf_tensor *t;
+    const uint8_t *data;
+    const rt_status st = find_row(m, name, row, &t, &data);
+    if (st != RT_OK)
+        return st;
+    assert(m->gguf.map_count == 1);
+    *out = (struct fmt_block_row){ .at = (uint64_t)(data - m->gguf.maps[0].data),
+                                   .blocks = (uint32_t)(t->shape[0] / t->type->block),
+                                   .bytes = t->type->bytes };
+    (void)fmt_block_halves(t->type, &out->scale, &out->minima);
+    return RT_OK;
+}
+
 /* The bytes of the file, or of all parts in order. */
 static rt_status gguf_hash(struct fmt_model *m, struct sha256 *hash)
 {
@@ -389,5 +469,5 @@ static rt_status gguf_stamp(struct fmt_model *m, struct fmt_hash_key *key)
 const struct fmt_source fmt_source_gguf = {
     gguf_open,     gguf_close,  gguf_exists, gguf_count, gguf_floats, gguf_at,
     gguf_has_head, gguf_bytes,  gguf_size,   gguf_form,  gguf_stored, gguf_order,
-    gguf_load,     gguf_matrix, gguf_hash,   gguf_stamp, NULL,        NULL,
+    gguf_load,     gguf_matrix, gguf_hash,   gguf_stamp, gguf_scales, NULL,
 };

@@ -54,7 +54,6 @@ struct fmt_source {
     rt_status (*hash)(struct fmt_model *m, struct sha256 *hash);
     /* Adds the state of every file that the hash covers. */
     rt_status (*stamp)(struct fmt_model *m, struct fmt_hash_key *key);
-    /* NULL: the source has no tensors of scales. */
     rt_status (*scales)(struct fmt_model *m, const char *name, struct fmt_scales *out);
     /* NULL: floats. */
     rt_status (*inputs)(struct fmt_model *m, const char *name, enum fmt_inputs *inputs,
@@ -65,6 +64,11 @@ extern const struct fmt_source fmt_source_folder, fmt_source_gguf;
 
 /* Whether a module of a folder is packed; its settings are not checked. */
 bool fmt_folder_is_packed(const struct fmt_model *m, const char *name);
+/* Opens such a module; fmt_source.scales of folders. */
+RT_CHECKED rt_status fmt_folder_open_packed(struct fmt_model *m, const char *name,
+                                            struct fmt_packed *p);
+RT_CHECKED rt_status fmt_folder_scales(struct fmt_model *m, const char *name,
+                                       struct fmt_scales *out);
 /* Gives the tensors of a folder the names of its config's model and settles whether the
  * head is the embedding, also in the config. RT_ERR_INPUT: something that the index
  * promises and the model needs is missing. */

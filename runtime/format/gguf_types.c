@@ -417,6 +417,31 @@ bool fmt_block_has_factor(const struct fmt_block_type *type)
     return (type->form & RT_FORM_MASK) == RT_FORM_E4M3;
 }
 
+bool fmt_block_halves(const struct fmt_block_type *type, uint32_t *scale,
+                      uint32_t *minima)
+{
+    *scale = *minima = 0;
+    switch (type->split ? type->form & RT_FORM_MASK : RT_FORM_COUNT) {
+    case RT_FORM_HALF:
+        return (type->form & ~RT_FORM_MASK) != RT_LEVELS_TERNARY;
+    case RT_FORM_HALVES:
+    case RT_FORM_K32:
+        *minima = 2;
+        return true;
+    case RT_FORM_S32:
+        return true;
+    case RT_FORM_K16:
+        *scale = type->bytes - 2;
+        return true;
+    case RT_FORM_K16_MIN:
+        *scale = type->bytes - 4;
+        *minima = type->bytes - 2;
+        return true;
+    default:
+        return false;
+    }
+}
+
 void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data, float factor,
                      struct fmt_block *out)
 {

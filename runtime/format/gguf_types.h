@@ -48,6 +48,10 @@ void fmt_block_split(const struct fmt_block_type *type, const uint8_t *data, flo
                      struct fmt_block *out);
 /* Whether a float beside the tensor (NAME.scale of NAME.weight) multiplies its scales. */
 bool fmt_block_has_factor(const struct fmt_block_type *type);
+/* Where in a block its half scale lies, and the half that scales its minima, bytes; *minima
+ * 0: it has none. False: a block of this type has no half scale that could be replaced. */
+bool fmt_block_halves(const struct fmt_block_type *type, uint32_t *scale,
+                      uint32_t *minima);
 /* `blocks` blocks that lie one after the other as floats. `factor`: of the tensor; 1 if its
  * type has none. */
 void fmt_block_floats(const struct fmt_block_type *type, const uint8_t *data,

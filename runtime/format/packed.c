@@ -322,15 +322,16 @@ static uint32_t whole_field(struct words w, uint32_t r, uint32_t bits)
            ((1u << bits) - 1);
 }
 
-/* What codes and zero points of a width without a layout of its own are moved by, so that
- * the middle stays the middle. */
-static uint32_t shift_of(const struct fmt_packed *p)
+uint32_t fmt_packed_shift(const struct fmt_packed *p)
 {
     return (1u << (p->bits - 1)) - (1u << (p->stored - 1));
 }
 
-/* Nibble of a word in which AutoAWQ keeps output r of its eight. */
-static const uint8_t awq_nibble[8] = { 0, 4, 1, 5, 2, 6, 3, 7 };
+uint32_t fmt_awq_shift(uint32_t row)
+{
+    static const uint8_t nibble[8] = { 0, 4, 1, 5, 2, 6, 3, 7 };
+    return 4u * nibble[row % 8];
+}
 
 uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g)
 {
@@ -343,13 +344,14 @@ uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g)
     case FMT_PACK_QUANTIZED:
         if (is_one_byte(p->zeros))
             return (p->zeros->data[0] + (1u << (p->bits - 1))) & mask;
-        return (p->dense ? field : whole_field)(along, row, p->stored) + shift_of(p);
+        return (p->dense ? field : whole_field)(along, row, p->stored) +
+               fmt_packed_shift(p);
     case FMT_INT_QUANTIZED:
         return p->zeros->data[p->zeros->count == 1 ? 0 : (uint64_t)row * p->groups + g] ^
                0x80u;
     case FMT_AWQ:
         return word_at(p->zeros, (uint64_t)g * (p->out / 8) + row / 8) >>
-                   (4 * awq_nibble[row % 8]) &
+                   fmt_awq_shift(row) &
                mask;
     default:
         return (field((struct words){ p->zeros,
@@ -504,7 +506,7 @@ static void awq_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
             const uint64_t at = (uint64_t)k * (p->out / 8) + (first + r) / 8;
             const uint32_t word = word_at(p->codes, at);
             codes[(uint64_t)r * p->in + k] =
-                (uint8_t)(word >> (4 * awq_nibble[(first + r) % 8]) & 15);
+                (uint8_t)(word >> fmt_awq_shift(first + r) & 15);
         }
 }
 
@@ -512,7 +514,7 @@ static void awq_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
 static void whole_codes(const struct fmt_packed *p, uint64_t word, uint8_t *codes)
 {
     const uint32_t per = 32 / p->stored, mask = (1u << p->stored) - 1;
-    const uint32_t shift = shift_of(p);
+    const uint32_t shift = fmt_packed_shift(p);
     for (uint32_t k = 0; k < p->in; word++) {
         uint32_t bits = word_at(p->codes, word);
         for (uint32_t i = 0; i < per && k < p->in; i++, bits >>= p->stored)
@@ -523,7 +525,7 @@ static void whole_codes(const struct fmt_packed *p, uint64_t word, uint8_t *code
 /* One stream of bits. */
 static void dense_codes(const struct fmt_packed *p, uint64_t word, uint8_t *codes)
 {
-    const uint32_t mask = (1u << p->stored) - 1, shift = shift_of(p);
+    const uint32_t mask = (1u << p->stored) - 1, shift = fmt_packed_shift(p);
     uint64_t bits = 0;
     uint32_t held = 0; /* bits of `bits` that are not taken yet */
     for (uint32_t k = 0; k < p->in; k++) {

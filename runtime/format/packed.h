@@ -103,6 +103,12 @@ void fmt_packed_codes(const struct fmt_packed *p, uint32_t first, uint32_t rows,
 float fmt_packed_scale(const struct fmt_packed *p, uint32_t row, uint32_t g,
                        uint16_t *half);
 uint32_t fmt_packed_zero(const struct fmt_packed *p, uint32_t row, uint32_t g);
+/* Whether each group has a zero point of its own that could be another, and the least and the
+ * greatest that every reader of the layout takes for the same number. */
+bool fmt_packed_has_zeros(const struct fmt_packed *p, uint32_t *low, uint32_t *high);
+/* Puts a zero point within these into `data`, a copy of zeros->data. */
+void fmt_packed_put_zero(const struct fmt_packed *p, uint8_t *data, uint32_t row,
+                         uint32_t g, uint32_t zero);
 /* With levels: values of a row from its codes. */
 void fmt_packed_values(const struct fmt_packed *p, uint32_t row, const uint8_t *codes,
                        float *values);

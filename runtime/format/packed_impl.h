@@ -28,6 +28,12 @@ RT_CHECKED rt_status fmt_part_check(const struct fmt_opener *o,
 RT_CHECKED rt_status fmt_part_size(const struct fmt_opener *o, uint64_t out, uint64_t in,
                                    struct fmt_packed *p);
 
+/* First bit of the nibble of a word in which AutoAWQ keeps output `row` of its eight. */
+uint32_t fmt_awq_shift(uint32_t row);
+/* What codes and zero points of a width without a layout of its own are moved by, so that
+ * the middle stays the middle. */
+uint32_t fmt_packed_shift(const struct fmt_packed *p);
+
 /* ---- codes that stand for floats ---- */
 
 bool fmt_levels_exist(const struct fmt_safetensors *file,

@@ -390,7 +390,8 @@ static struct rt_op_cost scale_back_cost(const void *push, double context)
     (void)context;
     return (struct rt_op_cost){
         .flops = 2 * (rows + 1) * out * in,
-        .bytes = 4 * (rows * (in + out) + out * in + out * in / SCALE_SEGMENT),
+        .bytes = 4 * (rows * (in + out) + out * in +
+                      out * in / SCALE_SEGMENT * (p->sums ? 2 : 1)),
     };
 }
 
@@ -431,8 +432,8 @@ static void scale_back_operands(struct rt_op_case *c)
     c->operand[0] = rt_operand_adapter(p->out_pad, p->in_pad);
     c->operand[1] = rt_operand_rows(p->rows, p->ldx, RT_FILL_UNIT);
     c->operand[2] = rt_operand_rows(p->rows, p->lddy, RT_FILL_UNIT);
-    c->operand[3] = rt_operand_plain((uint64_t)p->out_pad * (p->in_pad / SCALE_SEGMENT),
-                                     RT_FILL_UNIT);
+    const uint64_t segments = (uint64_t)p->out_pad * (p->in_pad / SCALE_SEGMENT);
+    c->operand[3] = rt_operand_plain(p->sums ? 2 * segments : segments, RT_FILL_UNIT);
 }
 
 const struct rt_op_row rt_op_row_scale_back = {

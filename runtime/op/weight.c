@@ -500,6 +500,15 @@ float rt_weight_get_scale(const struct rt_weight_shape *s, const void *scales, u
     return scale;
 }
 
+float rt_weight_get_zero(const struct rt_weight_shape *s, const void *scales, uint32_t m,
+                         uint32_t g)
+{
+    float scale, zero;
+    assert(rt_weight_form_has_scales(s->form) && s->bits < 16);
+    read_scale(s, scales, m, g, &scale, &zero);
+    return zero;
+}
+
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const void *scales, uint32_t m, uint32_t k)
 {

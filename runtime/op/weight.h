@@ -178,6 +178,9 @@ bool rt_weight_form_has_scales(uint32_t form);
 /* The scale of a group of such a form. */
 float rt_weight_get_scale(const struct rt_weight_shape *s, const void *scales, uint32_t m,
                           uint32_t g);
+/* Its zero. */
+float rt_weight_get_zero(const struct rt_weight_shape *s, const void *scales, uint32_t m,
+                         uint32_t g);
 /* The float value of element (m, k), exactly as the kernels decode it. */
 float rt_weight_value(const struct rt_weight_shape *s, const uint32_t *codes,
                       const void *scales, uint32_t m, uint32_t k);

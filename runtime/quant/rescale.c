@@ -3,6 +3,7 @@
 #include "runtime/quant/rescale.h"
 
 #include "runtime/base/os.h"
+#include "runtime/format/gguf.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/quant/folder.h"
 #include "runtime/quant/folder_impl.h"
@@ -91,36 +92,57 @@ static rt_status fill_scales(struct rescaling *r, const struct fmt_scales *s,
     return RT_OK;
 }
 
-/* The new scales of one projection, in place of the file's. */
+/* A copy of what a tensor has, which is written in its place. */
+static rt_status replace_tensor(struct rescaling *r, const char *name, void **data)
+{
+    uint32_t i = 0;
+    while (i < r->count && strcmp(r->infos[i].name, name) != 0)
+        i++;
+    assert(i < r->count && !r->owned[i]);
+    r->owned[i] = rt_alloc(r->ctx, r->infos[i].stored_size, 1);
+    r->tensors[i].data = *data = r->owned[i];
+    if (!r->owned[i])
+        return no_memory(r->ctx);
+    memcpy(r->owned[i], r->infos[i].stored, r->infos[i].stored_size);
+    return RT_OK;
+}
+
+/* The new scales of one projection, in place of the file's, and zero points alike. */
 static rt_status rescale_module(struct rescaling *r, uint32_t layer,
                                 enum fmt_module module)
 {
     rt_status st;
     char name[128];
-    uint32_t out, in, i = 0;
+    uint32_t out, in;
     struct fmt_scales s;
-    float *values = NULL;
+    float *values = NULL, *zeros = NULL;
+    void *data, *words;
     snprintf(name, sizeof name, "model.layers.%u.%s", layer, fmt_module_path[module]);
     TRY(fmt_weight_scales(r->model, name, &s));
     if (!s.name[0])
         return RT_OK;
     TRY(fmt_weight_size(r->model, name, &out, &in));
-    while (i < r->count && strcmp(r->infos[i].name, s.name) != 0)
-        i++;
-    assert(i < r->count && !r->owned[i]);
     const uint64_t count = (uint64_t)out * s.groups;
+    const bool has_zeros = s.zeros == FMT_ZEROS_WHOLE;
     values = rt_alloc(r->ctx, count, sizeof *values);
-    r->owned[i] = rt_alloc(r->ctx, count, sizeof(float));
-    if (!values || !r->owned[i]) {
+    zeros = rt_alloc(r->ctx, count, sizeof *zeros);
+    if (!values || !zeros) {
         st = no_memory(r->ctx);
         goto fail;
     }
-    TRY(r->scales(r->user, layer, module, s.groups, values));
-    TRY(fill_scales(r, &s, out, values, r->owned[i]));
-    r->tensors[i].data = r->owned[i];
+    if (has_zeros)
+        TRY(fmt_weight_zeros(r->model, name, zeros));
+    TRY(r->scales(r->user, layer, module, s.groups, values, has_zeros ? zeros : NULL));
+    TRY(replace_tensor(r, s.name, &data));
+    TRY(fill_scales(r, &s, out, values, data));
+    if (has_zeros) {
+        TRY(replace_tensor(r, s.zeros_name, &words));
+        TRY(fmt_weight_put_zeros(r->model, name, zeros, words));
+    }
 
 fail:
     rt_free(values);
+    rt_free(zeros);
     return st;
 }
 
@@ -157,12 +179,11 @@ rt_status quant_target(struct rt_ctx *ctx, const char *from, const char *target,
     while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
         length--;
     if (length == 0 || length >= QUANT_PATH_MAX || strlen(from) >= QUANT_PATH_MAX)
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "a folder name is empty or over 4000 characters");
+        return rt_fail(ctx, RT_ERR_USAGE, "a name is empty or over 4000 characters");
     snprintf(to, QUANT_PATH_MAX, "%.*s", (int)length, target);
     if (os_same(from, to))
         return rt_fail(ctx, RT_ERR_USAGE,
-                       "'%s' is the model that is read; write to another folder", to);
+                       "'%s' is the model that is read; write to another place", to);
     if (fmt_exists(to) && !force)
         return rt_fail(ctx, RT_ERR_USAGE,
                        "'%s' exists already; use --force or another name", to);
@@ -175,6 +196,8 @@ rt_status quant_rescale(struct rt_ctx *ctx, const char *from, const char *to,
     rt_status st;
     char part[4150];
     struct rescaling r = { .ctx = ctx, .from = from, .scales = scales, .user = user };
+    if (fmt_gguf_is(from))
+        return quant_rescale_gguf(ctx, from, to, scales, user);
     snprintf(part, sizeof part, "%s.part-%lld", to, (long long)os_process_id());
     TRY(fmt_model_open(ctx, from, &r.model));
     TRY(fmt_make_folder(ctx, part));

@@ -176,17 +176,21 @@ void REF(scale_back)(const void *push, void *const *b)
     const struct rt_weight_shape shape = shape_of(p->out_pad, p->in_pad, 32, 0, 0);
     for (uint32_t m = 0; m < p->out_pad; m++)
         for (uint32_t s = 0; s < segments; s++) {
-            double sum[SCALE_SEGMENT] = { 0 }, all = 0;
+            double sum[SCALE_SEGMENT] = { 0 }, all = 0, plain = 0;
             for (uint32_t r = 0; r < p->rows; r++) {
                 const double g = dy[(size_t)r * p->lddy + p->offdy + m];
                 const real *row = x + (size_t)r * p->ldx + p->offx + s * SCALE_SEGMENT;
                 for (uint32_t i = 0; i < SCALE_SEGMENT; i++)
                     sum[i] += g * row[i];
             }
-            for (uint32_t i = 0; i < SCALE_SEGMENT; i++)
+            for (uint32_t i = 0; i < SCALE_SEGMENT; i++) {
                 all += sum[i] *
                        (double)rt_weight_value(&shape, w, NULL, m, s * SCALE_SEGMENT + i);
+                plain += sum[i];
+            }
             d[(size_t)m * segments + s] = (real)all;
+            if (p->sums)
+                d[(size_t)(p->out_pad + m) * segments + s] = (real)plain;
         }
 }
 

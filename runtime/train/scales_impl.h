@@ -6,22 +6,32 @@
 #include "runtime/model/model_impl.h"
 #include "runtime/train/scales.h"
 
-/* The scales of one weight on the device. */
+/* The scales of one weight on the device, and what is trained beside them. */
 struct train_scale_set {
     const struct model_weight *weight; /* borrowed, NULL: floats, nothing is trained */
     uint32_t groups;                   /* of a row, as stored on the device */
-    uint32_t rounding;                 /* SCALE_* */
+    uint32_t per;                      /* groups of a block, which has one scale */
+    uint32_t blocks;                   /* of a row */
+    uint32_t rounding;                 /* SCALE_F32 ... */
+    uint32_t zeros;                    /* SCALE_ZERO_* */
+    uint32_t low, high;                /* of SCALE_ZERO_WHOLE */
     uint64_t at;                       /* of its parameters in the flat buffers, floats */
+    uint64_t sub_at;                   /* of its words in `sub` */
 };
 
 struct rt_scales {
     struct rt_model *model; /* borrowed */
+    bool zeros;             /* whole zero points are trained too */
     /* [layers][MODEL_GROUP_COUNT][MODEL_RUNS_MAX]: of each run of a group */
     struct train_scale_set *sets;
-    struct rt_buffer *base,
-        *params;           /* float, flat; each set [out_pad][groups], 64-aligned */
-    uint64_t floats;       /* of each, with padding */
-    uint64_t count;        /* scales, padding apart */
+    /* float, flat, 64-aligned sets: [out_pad][blocks] of scales, then as many of zeros if
+     * they are trained */
+    struct rt_buffer *base, *params;
+    struct rt_buffer
+        *sub;        /* word per group of sets with `per` above 1 (shaders/push.h) */
+    uint64_t floats; /* of each, with padding */
+    uint64_t words;  /* of sub */
+    uint64_t count;  /* parameters, padding apart */
     uint64_t segments_max; /* floats that scale_back writes of the largest weight */
     struct rt_list *pack;  /* refreshes all weights from params */
 };

@@ -36,3 +36,27 @@ float scale_of(float base, float parameter, uint rounding)
         return scale_of_half(scale_half(v));
     return rounding == SCALE_BF16 ? uintBitsToFloat(scale_bfloat(v) << 16) : v;
 }
+
+/* A whole zero: SCALE_ZERO_WHOLE. */
+float zero_of(float base, float parameter, float low, float high)
+{
+    precise float moved = SCALE_ZERO_STEP * (parameter - 1.0);
+    precise float v = base + moved;
+    return clamp(roundEven(v), min(low, base), max(high, base));
+}
+
+/* Of the word of a group in `sub`: s, l, and whether the file has the group. */
+float sub_scale(uint word)
+{
+    return float(int(word << 24) >> 24);
+}
+
+float sub_minimum(uint word)
+{
+    return float(word >> 8 & 255u);
+}
+
+bool sub_exists(uint word)
+{
+    return (word >> 16 & 1u) != 0u;
+}

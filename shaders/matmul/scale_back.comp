@@ -3,7 +3,8 @@
 #extension GL_EXT_control_flow_attributes : enable
 #include "shaders/push.h"
 
-/* d[m][s] = sum over segment s of D[m][k] w[m][k], D = dy^T x: see scale_back_push.
+/* d[m][s] = sum over segment s of D[m][k] w[m][k], D = dy^T x, and the sums of D alone: see
+ * scale_back_push.
  *
  * Lanes lie along four rows m each (a vec4 of dy), the TU = SCALE_SEGMENT columns of a
  * segment are read by the whole subgroup alike; TU by TL vec4 of D in registers, which the
@@ -29,12 +30,17 @@ void put(int at, int s, vec4 acc[TU])
     const int k4 = int(p.in_pad) / 4, segments = int(p.in_pad) / TU;
     const int block = at / 2 * k4, in_blk = at % 2 * 4;
     [[unroll]] for (int r = 0; r < 4; r++) {
-        float sum = 0.0;
+        float sum = 0.0, plain = 0.0;
         [[unroll]] for (int c = 0; c < T4; c++) {
             const vec4 v = w((block + s * T4 + c) * BL + in_blk + r);
-            [[unroll]] for (int i = 0; i < 4; i++) sum = fma(acc[4 * c + i][r], v[i], sum);
+            [[unroll]] for (int i = 0; i < 4; i++) {
+                sum = fma(acc[4 * c + i][r], v[i], sum);
+                plain += acc[4 * c + i][r];
+            }
         }
         d[(4 * at + r) * segments + s] = sum;
+        if (p.sums != 0)
+            d[(int(p.out_pad) + 4 * at + r) * segments + s] = plain;
     }
 }
 

@@ -3,7 +3,8 @@
 #extension GL_EXT_control_flow_attributes : enable
 #include "shaders/push.h"
 
-/* d[m][s] = sum over segment s of D[m][k] w[m][k], D = dy^T x: see scale_back_push.
+/* d[m][s] = sum over segment s of D[m][k] w[m][k], D = dy^T x, and the sums of D alone: see
+ * scale_back_push.
  *
  * For GPUs: a tile of D by tiles in shared memory (shaders/lib/tile_outer.glsl), which then
  * holds the tile itself, so that one invocation has the columns of a segment in order.
@@ -45,15 +46,22 @@ void main()
     const uint s = tile_a(), at = m0 + tile_b(), from = k0 + s * SEGMENT4;
     if (s >= TILE_N / SEGMENT || at >= m4 || from >= k4)
         return;
-    float sum[4] = float[4](0.0, 0.0, 0.0, 0.0);
+    float sum[4] = float[4](0.0, 0.0, 0.0, 0.0), plain[4] = float[4](0.0, 0.0, 0.0, 0.0);
     [[unroll]] for (uint c = 0u; c < SEGMENT4; c++) {
         vec4 v[4];
         [[unroll]] for (uint i = 0u; i < 4u; i++) v[i] = column(s * SEGMENT + 4u * c + i);
         [[unroll]] for (uint r = 0u; r < 4u; r++) {
             const vec4 weight = w[(at / 2u * k4 + from + c) * 8u + at % 2u * 4u + r];
-            [[unroll]] for (int i = 0; i < 4; i++) sum[r] = fma(v[i][r], weight[i], sum[r]);
+            [[unroll]] for (int i = 0; i < 4; i++) {
+                sum[r] = fma(v[i][r], weight[i], sum[r]);
+                plain[r] += v[i][r];
+            }
         }
     }
-    [[unroll]] for (uint r = 0u; r < 4u; r++)
-        d[(4u * at + r) * (p.in_pad / SEGMENT) + from / SEGMENT4] = sum[r];
+    const uint segments = p.in_pad / SEGMENT, to = from / SEGMENT4;
+    [[unroll]] for (uint r = 0u; r < 4u; r++) {
+        d[(4u * at + r) * segments + to] = sum[r];
+        if (p.sums != 0)
+            d[(p.out_pad + 4u * at + r) * segments + to] = plain[r];
+    }
 }

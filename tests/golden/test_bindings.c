@@ -86,8 +86,8 @@ static double gradient_of(struct bench *b, struct rt_model *model, const char *s
     options.loss = TRAIN_SFT;
     snprintf(relative, sizeof relative, "tests/golden/models/%s",
              scales_of ? scales_of : "");
-    if (scales_of &&
-        rt_scales_create(model, test_path(path, sizeof path, relative), &scales) != RT_OK)
+    if (scales_of && rt_scales_create(model, test_path(path, sizeof path, relative),
+                                      false, &scales) != RT_OK)
         fail_msg("%s: %s", b->name, b->ctx.message);
     parameters.scales = scales;
     if (rt_trainer_create_for(model, &parameters, NULL, &options, 64, 0, &trainer) !=
@@ -112,9 +112,11 @@ static void check_scales(struct bench *b, const char *folder)
     for (int i = 0; i < 2; i++) {
         struct rt_scales *scales = NULL;
         if (rt_scales_create(i ? b->cut : b->whole,
-                             test_path(path, sizeof path, relative), &scales) != RT_OK)
+                             test_path(path, sizeof path, relative), false,
+                             &scales) != RT_OK)
             fail_msg("%s: %s", b->name, b->ctx.message);
-        assert_int_equal(rt_scales_read(scales, 1, FMT_UP_PROJ, 1, values[i]), RT_OK);
+        assert_int_equal(rt_scales_read(scales, 1, FMT_UP_PROJ, 1, values[i], NULL),
+                         RT_OK);
         rt_scales_destroy(&scales);
     }
     assert_memory_equal(values[0], values[1], sizeof values[0]);

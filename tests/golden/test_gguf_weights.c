@@ -84,6 +84,42 @@ static void check_size(struct fmt_model *model, const char *type)
     printf("\n");
 }
 
+static uint16_t half_at(const char *bytes, uint64_t at)
+{
+    return (uint16_t)((uint8_t)bytes[at] | (uint32_t)(uint8_t)bytes[at + 1] << 8);
+}
+
+/* Halves of blocks are where it is said; what has none is refused by name. */
+static void check_halves(struct rt_ctx *ctx, struct fmt_model *model, const char *path,
+                         const char *type)
+{
+    size_t size;
+    struct fmt_scales s;
+    struct rt_weight_scale groups[COLS / 16];
+    const rt_status st = fmt_weight_scales(model, "w", &s);
+    if (st != RT_OK)
+        test_refused(ctx, st, RT_ERR_INPUT, type, "not trained", NULL);
+    if (!s.name[0])
+        return;
+    char *bytes = test_file_read(path, &size);
+    for (uint32_t r = 0; r < ROWS; r++) {
+        struct fmt_block_row row;
+        assert_int_equal(fmt_weight_groups(model, "w", r, groups), RT_OK);
+        assert_int_equal(fmt_weight_block_row(model, "w", r, &row), RT_OK);
+        assert_int_equal(row.blocks, COLS / s.block);
+        assert_int_equal(row.blocks, s.groups);
+        assert_int_equal(row.minima != 0, s.zeros != FMT_ZEROS_FIXED);
+        for (uint32_t b = 0; b < row.blocks; b++) { /* one of 256, or 8 of a group each */
+            const uint64_t at = row.at + (uint64_t)b * row.bytes;
+            assert_true(at + row.bytes <= size);
+            assert_int_equal(half_at(bytes, at + row.scale), groups[b].d);
+            if (row.minima)
+                assert_int_equal(half_at(bytes, at + row.minima), groups[b].m);
+        }
+    }
+    free(bytes);
+}
+
 static void check_type(const json_t *entry)
 {
     struct rt_ctx ctx = { 0 };
@@ -101,6 +137,7 @@ static void check_type(const json_t *entry)
         fail_msg("%s: %s", type, ctx.message);
     check_layout(model, type, expected);
     check_size(model, type);
+    check_halves(&ctx, model, path, type);
     fmt_model_widen(model, true);
     check_layout(model, type, expected);
     fmt_model_widen(model, false);

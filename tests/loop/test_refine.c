@@ -29,13 +29,13 @@ static const char *line(const char *words)
     return text;
 }
 
-static const char *refine(const char *out, const char *more)
+static const char *refine(const char *model, const char *out)
 {
     static char words[2048];
     snprintf(words, sizeof words,
-             "refine --full %s --model q --out %s --on text.txt --length 16 --items 4 "
-             "--batch 1 --epochs 1 --checkpoint 0 %s",
-             demo, out, more);
+             "refine --full %s --model %s --out %s --on text.txt --length 16 --items 4 "
+             "--batch 1 --epochs 1 --checkpoint 0",
+             demo, model, out);
     return line(words);
 }
 
@@ -46,10 +46,16 @@ static void quantize(void)
         "How many apples has Tom now, and how many fruits have both of them together? "
         "A shop sells 12 pens for 6 coins each and 7 books for 11 coins each.";
     char words[2048];
-    if (access("q/config.json", F_OK) == 0)
+    if (access("q.gguf", F_OK) == 0)
         return;
     test_file_write("text.txt", text, sizeof text - 1);
     snprintf(words, sizeof words, "quantize --model %s --out q --bits 3", demo);
+    assert_int_equal(test_loop_run(line(words)), 0);
+    test_file_write("plan", "*.attn_[qkv].weight Q4_0\n", 25);
+    snprintf(words, sizeof words,
+             "quantize --model %s --out q.gguf --method gguf --type Q4_1 --plan plan "
+             "--plain",
+             demo);
     assert_int_equal(test_loop_run(line(words)), 0);
 }
 
@@ -63,26 +69,43 @@ static bool same_files(const char *a, const char *b)
     return same;
 }
 
-static void a_killed_run_goes_on_to_the_same_bytes(void **state)
+/* `model` refined at once to `whole`, and to `cut` in two goes. */
+static void kill_one(const char *model, const char *whole, const char *cut)
 {
-    (void)state;
     int status;
-    quantize();
-    if (test_loop_run(refine("whole", "")) != 0) {
+    char state[64];
+    snprintf(state, sizeof state, "%s.refine.json", cut);
+    if (test_loop_run(refine(model, whole)) != 0) {
         test_loop_show_error();
         fail();
     }
-    const pid_t pid = test_loop_start(refine("cut", ""));
-    while (access("cut.refine.json", F_OK) != 0 && waitpid(pid, &status, WNOHANG) == 0)
+    const pid_t pid = test_loop_start(refine(model, cut));
+    while (access(state, F_OK) != 0 && waitpid(pid, &status, WNOHANG) == 0)
         nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     kill(-pid, SIGKILL);
     waitpid(pid, &status, 0);
-    assert_int_not_equal(access("cut", F_OK), 0);
-    assert_int_equal(test_loop_run(refine("cut", "")), 0);
+    assert_int_not_equal(access(cut, F_OK), 0);
+    assert_int_equal(test_loop_run(refine(model, cut)), 0);
+    assert_int_not_equal(access(state, F_OK), 0);
+}
+
+static void a_killed_run_goes_on_to_the_same_bytes(void **state)
+{
+    (void)state;
+    quantize();
+    kill_one("q", "whole", "cut");
     assert_true(same_files("whole/model.safetensors", "cut/model.safetensors"));
     assert_true(same_files("q/config.json", "cut/config.json"));
     assert_false(same_files("q/model.safetensors", "cut/model.safetensors"));
-    assert_int_not_equal(access("cut.refine.json", F_OK), 0);
+}
+
+static void a_killed_run_of_a_gguf_file_too(void **state)
+{
+    (void)state;
+    quantize();
+    kill_one("q.gguf", "whole.gguf", "cut.gguf");
+    assert_true(same_files("whole.gguf", "cut.gguf"));
+    assert_false(same_files("q.gguf", "cut.gguf"));
 }
 
 static void expect(const char *command, int code, const char *words)
@@ -100,12 +123,14 @@ static void what_cannot_be_refined_is_refused(void **state)
     (void)state;
     char words[2048];
     quantize();
-    expect(refine("q", ""), 2, "is the model that is read");
-    expect(refine("whole", ""), 2, "exists already");
+    expect(refine("q", "q"), 2, "is the model that is read");
+    expect(refine("q", "whole"), 2, "exists already");
     expect(line("refine --full x --model q --out y"), 2, "--on P");
     snprintf(words, sizeof words,
              "refine --full %s --model %s --out y --on text.txt --length 16", demo, demo);
     expect(line(words), 4, "has no packed weight");
+    expect(refine("q.gguf", "q.gguf"), 2, "is the model that is read");
+    expect(refine("q.gguf", "whole.gguf"), 2, "exists already");
 }
 
 int main(void)
@@ -113,6 +138,7 @@ int main(void)
     test_path(demo, sizeof demo, "pipeline/demo");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_run_goes_on_to_the_same_bytes),
+        cmocka_unit_test(a_killed_run_of_a_gguf_file_too),
         cmocka_unit_test(what_cannot_be_refined_is_refused),
     };
     return cmocka_run_group_tests_name("refine", tests, test_loop_set_up,

@@ -409,13 +409,41 @@ static int start(void **state)
 
 /* ---- scales ---- */
 
-enum { S_ROWS = 3, S_OUT = 16, S_IN = 64, S_GROUP = 32, S_GROUPS = S_IN / S_GROUP };
+enum {
+    S_ROWS = 3,
+    S_OUT = 16,
+    S_IN = 64,
+    S_GROUP = 32,
+    S_GROUPS = S_IN / S_GROUP,
+    S_SEGMENTS = S_OUT * (S_IN / SCALE_SEGMENT)
+};
 
+/* Of S_OUT rows of blocks of `per` groups: scales, and behind them minima. */
 static struct {
+    uint32_t per, zeros;
     double code[S_OUT * S_IN]; /* less the zero point */
-    double base[S_OUT * S_GROUPS], parameter[S_OUT * S_GROUPS];
+    double base[2 * S_OUT * S_GROUPS], parameter[2 * S_OUT * S_GROUPS];
+    uint32_t sub[S_OUT * S_GROUPS];
     double x[S_ROWS * 128], dy[S_ROWS * 128];
 } scales;
+
+/* Element k of row m. */
+static double scaled(uint32_t m, uint32_t k)
+{
+    const uint32_t blocks = S_GROUPS / scales.per, g = k / S_GROUP;
+    const uint32_t b = m * blocks + g / scales.per, z = b + S_OUT * blocks;
+    const uint32_t word = scales.per > 1 ? scales.sub[m * S_GROUPS + g] : 0x101;
+    const double s = (int8_t)(word & 255), l = word >> 8;
+    double v = scales.code[m * S_IN + k];
+    if (scales.zeros == SCALE_ZERO_WHOLE) /* rounding taken for the identity */
+        v -= scales.base[z] + SCALE_ZERO_STEP * (scales.parameter[z] - 1);
+    v *= scales.base[b] * scales.parameter[b] * s;
+    if (scales.zeros == SCALE_ZERO_MINIMUM)
+        v += scales.base[z] * scales.parameter[z];
+    else if (scales.zeros == SCALE_ZERO_PRODUCT)
+        v -= scales.base[z] * scales.parameter[z] * l;
+    return v;
+}
 
 static double scale_value(void *user)
 {
@@ -423,49 +451,70 @@ static double scale_value(void *user)
     (void)user;
     for (uint32_t r = 0; r < S_ROWS; r++)
         for (uint32_t m = 0; m < S_OUT; m++)
-            for (uint32_t k = 0; k < S_IN; k++) {
-                const uint32_t g = m * S_GROUPS + k / S_GROUP;
-                sum += scales.dy[r * 128 + m] * scales.x[r * 128 + k] *
-                       scales.code[m * S_IN + k] * scales.base[g] * scales.parameter[g];
-            }
+            for (uint32_t k = 0; k < S_IN; k++)
+                sum += scales.dy[r * 128 + m] * scales.x[r * 128 + k] * scaled(m, k);
     return sum;
 }
 
 /* The weight that the op reads is of floats: codes and scales are numbers of few bits, so
- * that their product is exact. */
+ * that it is exact. */
+static void fill_scales(const struct rt_weight_shape *shape, uint32_t *w)
+{
+    memset(w, 0, S_OUT * S_IN * sizeof *w);
+    randomize(scales.x, S_ROWS * 128);
+    randomize(scales.dy, S_ROWS * 128);
+    for (uint32_t i = 0; i < 2 * S_OUT * S_GROUPS; i++) {
+        scales.base[i] = (1 + i % 7) / 64.0;
+        scales.parameter[i] = 1 + (i % 5) / 8.0;
+    }
+    for (uint32_t g = 0; g < S_OUT * S_GROUPS; g++)
+        scales.sub[g] = (uint8_t)(g % 9 - 4) | (g % 11) << 8;
+    for (uint32_t i = 0; i < S_OUT * S_IN; i++) {
+        scales.code[i] = floor(8 * random_unit());
+        const float value = (float)scaled(i / S_IN, i % S_IN);
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        rt_weight_put_code(shape, w, i / S_IN, i % S_IN, bits);
+    }
+}
+
 static void scales_follow_their_parameters(void **state)
 {
     (void)state;
+    static const struct {
+        uint32_t per, zeros;
+    } kinds[] = { { 1, SCALE_ZERO_FIXED },
+                  { 1, SCALE_ZERO_MINIMUM },
+                  { 1, SCALE_ZERO_WHOLE },
+                  { 2, SCALE_ZERO_FIXED },
+                  { 2, SCALE_ZERO_PRODUCT } };
     static uint32_t w[S_OUT * S_IN];
-    static double d[S_OUT * (S_IN / SCALE_SEGMENT)], grad[S_OUT * S_GROUPS];
+    static double d[2 * S_SEGMENTS], grad[2 * S_OUT * S_GROUPS];
     const struct rt_weight_shape shape = { .out_pad = S_OUT, .in_pad = S_IN, .bits = 32 };
-    randomize(scales.x, S_ROWS * 128);
-    randomize(scales.dy, S_ROWS * 128);
-    for (uint32_t g = 0; g < S_OUT * S_GROUPS; g++) {
-        scales.base[g] = (1 + g % 7) / 64.0;
-        scales.parameter[g] = 1 + (g % 5) / 8.0;
+    for (size_t i = 0; i < RT_COUNT(kinds); i++) {
+        const bool has_zeros = kinds[i].zeros != SCALE_ZERO_FIXED;
+        scales.per = kinds[i].per;
+        scales.zeros = kinds[i].zeros;
+        fill_scales(&shape, w);
+        const struct scale_back_push back = { .rows = S_ROWS,
+                                              .out_pad = S_OUT,
+                                              .in_pad = S_IN,
+                                              .ldx = 128,
+                                              .lddy = 128,
+                                              .sums = has_zeros };
+        void *const back_b[] = { w, scales.x, scales.dy, d };
+        refd_scale_back(&back, back_b);
+        const struct scale_fold_push fold = { .out_pad = S_OUT,
+                                              .in_pad = S_IN,
+                                              .group = S_GROUP,
+                                              .groups = S_GROUPS,
+                                              .per = scales.per,
+                                              .zeros = scales.zeros };
+        void *const fold_b[] = { d, scales.base, scales.parameter, scales.sub, grad };
+        refd_scale_fold(&fold, fold_b);
+        check("scale_back, scale_fold", scale_value, NULL, scales.parameter, grad,
+              (has_zeros ? 2u : 1u) * S_OUT * S_GROUPS / scales.per);
     }
-    for (uint32_t i = 0; i < S_OUT * S_IN; i++) {
-        const uint32_t g = i / S_GROUP;
-        scales.code[i] = floor(8 * random_unit());
-        const float value =
-            (float)(scales.code[i] * scales.base[g] * scales.parameter[g]);
-        uint32_t bits;
-        memcpy(&bits, &value, sizeof bits);
-        rt_weight_put_code(&shape, w, i / S_IN, i % S_IN, bits);
-    }
-    const struct scale_back_push back = {
-        .rows = S_ROWS, .out_pad = S_OUT, .in_pad = S_IN, .ldx = 128, .lddy = 128
-    };
-    void *const back_b[] = { w, scales.x, scales.dy, d };
-    refd_scale_back(&back, back_b);
-    const struct scale_fold_push fold = {
-        .out_pad = S_OUT, .in_pad = S_IN, .group = S_GROUP, .groups = S_GROUPS
-    };
-    void *const fold_b[] = { d, scales.base, scales.parameter, grad };
-    refd_scale_fold(&fold, fold_b);
-    check("scale_back, scale_fold", scale_value, NULL, scales.parameter, grad,
-          S_OUT * S_GROUPS);
 }
 
 int main(void)
