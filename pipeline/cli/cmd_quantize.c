@@ -16,9 +16,9 @@ static const struct cli_option options[] = {
     { "asym", NULL, "asymmetric: with zero points" },
     { "search", NULL, "search the range of every group, weighted by --calib if given" },
     { "calib", "P",
-      "to see inputs on: text (.txt), problems with solutions, self:PROBLEMS that the "
-      "model "
-      "answers, run:ID of the results file (run:ID,right; ,wrong; ,lost=ID; ,kept=ID)" },
+      "to see inputs on: text (.txt), texts or problems with solutions (JSON Lines, with "
+      "weights), self:PROBLEMS that the model answers, run:ID of the results file "
+      "(run:ID,right; ,wrong; ,lost=ID; ,kept=ID; ,step=W)" },
     { "calib-items", "N", "texts of --calib at most (default 512)" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
