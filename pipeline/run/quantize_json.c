@@ -99,8 +99,10 @@ void pipe_quantize_cost_json(FILE *out, const struct pipe_quantize_cost *c,
     rt_json_count(out, "device_bytes", c->device_bytes);
     rt_json_count(out, "device_free", c->device_has);
     rt_json_count(out, "tokens", c->tokens);
-    fprintf(out, ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f}",
-            c->forward, c->sums, c->method);
+    fprintf(
+        out,
+        ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f,\"widths\":%.1f}",
+        c->forward, c->sums, c->method, c->widths);
     rt_json_count(out, "candidates", candidates);
     rt_json_count(out, "compared_bytes", candidates > 1 ? c->compared_bytes : 0);
     fputs("}\n", out);

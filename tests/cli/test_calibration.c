@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct test_place place;
 
@@ -228,6 +229,58 @@ static void a_dry_run_knows_a_plan(void **state)
     assert_true(fabs(bits_of(TINY "--out r --plan @O/plan") / planned - 1) < 0.01);
 }
 
+static json_t *json_of(const char *args)
+{
+    struct test_program p;
+    test_expect_success(&place, args, &p);
+    json_t *result = json_loads(p.out, 0, NULL);
+    test_program_deinit(&p);
+    assert_non_null(result);
+    return result;
+}
+
+static double number(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}
+
+#define GGUF "quantize --device ref --store results.db --progress none --model @T --json "
+
+/* What is said of a GGUF file and of a budget before the work holds after it. */
+static void a_dry_run_knows_files_and_budgets(void **state)
+{
+    (void)state;
+    static const char *const how[] = { "--type Q8_0", "--type Q4_K_M --plain",
+                                       "--calib @O/words.txt --calib-length 64" };
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    for (size_t i = 0; i < RT_COUNT(how); i++) {
+        char args[512];
+        size_t size;
+        snprintf(args, sizeof args, GGUF "--method gguf --dry-run %s", how[i]);
+        json_t *said = json_of(args);
+        assert_true(access(test_folder_file(&place.run, "q.gguf"), F_OK) != 0 || i > 0);
+        snprintf(args, sizeof args, GGUF "--method gguf --force --out q.gguf %s", how[i]);
+        json_t *made = json_of(args);
+        free(test_file_read(test_folder_file(&place.run, "q.gguf"), &size));
+        assert_true(number(said, "bytes") == (double)size);
+        assert_true(number(said, "bits_per_weight") == number(made, "bits_per_weight"));
+        assert_true(number(said, "host_bytes") > 0 && number(said, "source_bytes") > 0);
+        assert_true((i == 2) == (number(said, "device_bytes") > 0));
+        json_decref(said);
+        json_decref(made);
+    }
+    json_t *said = json_of(TINY "--budget 4.2 --dry-run");
+    assert_true(number(said, "bits_per_weight") == 4.2);
+    assert_true(number(json_object_get(said, "seconds"), "widths") > 0);
+    const double bytes = number(said, "bytes");
+    json_decref(said);
+    said = json_of(TINY "--bits 4 --dry-run"); /* 5 bits with scales of groups of 32 */
+    assert_true(bytes < number(said, "bytes"));
+    json_decref(said);
+}
+
 static void bad_span(void)
 {
     test_place_renew(&place.other);
@@ -286,9 +339,9 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "nothing to choose among", NULL,
           "quantize --model @T --out q --method smoothquant --select kl --calib x.txt", 2,
           "--select kl|nothing open", NULL },
-        { "a dry run of a GGUF file", NULL,
-          "quantize --model @T --out q.gguf --method gguf --dry-run", 2,
-          "--dry-run is not of --method gguf", NULL },
+        { "a dry run that writes", NULL,
+          "quantize --model @T --method gguf --dry-run --write-plan p", 2,
+          "--dry-run writes nothing|--write-plan", NULL },
         { "candidates of a GGUF file", NULL,
           "quantize --model @T --out q.gguf --method gguf --select kl --calib x.txt", 2,
           "--select is not of --method gguf", NULL },
@@ -327,6 +380,7 @@ int main(void)
         cmocka_unit_test(texts_calibrate),
         cmocka_unit_test(a_budget_is_a_plan),
         cmocka_unit_test(a_dry_run_knows_a_plan),
+        cmocka_unit_test(a_dry_run_knows_files_and_budgets),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
     };
     return test_place_group("calibration", &place, tests, RT_COUNT(tests));
