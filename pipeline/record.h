@@ -25,6 +25,7 @@ struct pipe_problem {
     const char *level;                    /* may be null */
     const struct pipe_gold_step *program; /* null: none known */
     uint32_t program_count;
+    const struct pipe_text_weights *weights; /* of the reference, null: it counts once */
 };
 
 enum pipe_finish { PIPE_FINISH_STOP, PIPE_FINISH_LENGTH, PIPE_FINISH_ERROR };

@@ -1,12 +1,21 @@
 # Counts single tests in ctest's LastTest.log (arguments: one or more such logs) and
 # prints "passed failed skipped". A program's own summary is what counts; one that ends
-# badly without naming a failed test (a crash, a time-out) counts as one failure.
+# badly without naming a failed test (a crash, a time-out) counts as one failure. What was
+# skipped is named on stderr: a program of which one case is skipped passes all the same.
+function name_skipped(what)
+{
+    if (!((program, what) in named))
+        print "skipped: " program (what ? ", " what : "") >"/dev/stderr"
+    named[program, what] = 1
+}
 function end_program()
 {
     if (!inside)
         return
-    if (verdict == "skipped" && p + f + s == 0)
+    if (verdict == "skipped" && p + f + s == 0) {
         s = 1
+        name_skipped("")
+    }
     else if (verdict == "passed" && p + f + s == 0) # a command that is no test program
         p = 1
     else if (verdict != "passed" && verdict != "skipped" && f == 0) {
@@ -19,7 +28,8 @@ function end_program()
     skipped += s
     inside = 0
 }
-/^[0-9]+\/[0-9]+ Testing: / { end_program(); inside = 1; p = f = s = ok = 0; verdict = "" }
+/^[0-9]+\/[0-9]+ Testing: / { end_program(); inside = 1; program = $3; p = f = s = ok = 0; verdict = "" }
+/^\[  SKIPPED \] [A-Za-z_]/ { name_skipped($4) }
 /^\[       OK \]/ { ok++ }
 /^\[  (PASSED|FAILED|SKIPPED) *\] (.*: )?[0-9]+ test\(s\)/ {
     match($0, /[0-9]+ test\(s\)/)

@@ -16,9 +16,9 @@ static const struct cli_option options[] = {
     { "asym", NULL, "asymmetric: with zero points" },
     { "search", NULL, "search the range of every group, weighted by --calib if given" },
     { "calib", "P",
-      "to see inputs on: text (.txt), problems with solutions, self:PROBLEMS that the "
-      "model "
-      "answers, run:ID of the results file (run:ID,right; ,wrong; ,lost=ID; ,kept=ID)" },
+      "to see inputs on: text (.txt), texts or problems with solutions (JSON Lines, with "
+      "weights), self:PROBLEMS that the model answers, run:ID of the results file "
+      "(run:ID,right; ,wrong; ,lost=ID; ,kept=ID; ,step=W)" },
     { "calib-items", "N", "texts of --calib at most (default 512)" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
@@ -94,8 +94,8 @@ static void print_choice(const struct pipe_quantize_cost *c, uint32_t candidates
            c->compared_bytes > c->device_has ? ", which does not fit it" : "");
 }
 
-static void print_cost(const struct cli *cli, const struct pipe_quantize_cost *c,
-                       uint32_t candidates)
+void cli_quantize_print_cost(const struct cli *cli, const struct pipe_quantize_cost *c,
+                             uint32_t candidates)
 {
     const double mib = 1048576;
     if (cli_flag(cli, "json")) {
@@ -120,6 +120,11 @@ static void print_cost(const struct cli *cli, const struct pipe_quantize_cost *c
                c->forward, c->sums, c->method);
     else
         printf("time     about %.0f s (an estimate)\n", c->method);
+    if (c->widths > 0)
+        printf(
+            "budget   about %.0f s before that: the model at four widths, and the KL of "
+            "each group\n",
+            c->widths);
     print_choice(c, candidates);
 }
 
@@ -218,8 +223,8 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     if (cli_flag(cli, "dry-run")) {
         struct pipe_quantize_cost cost;
-        TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &o.read, &cost));
-        print_cost(cli, &cost, pipe_calibrated_candidates(&o));
+        TRY(pipe_quantize_cost(&cli->ctx, &session, model, q, &o, &cost));
+        cli_quantize_print_cost(cli, &cost, pipe_calibrated_candidates(&o));
         goto fail;
     }
     TRY(cli_quantize_calibrated(cli, &session, &o, q, selected, result));
@@ -238,7 +243,7 @@ static rt_status plain(struct cli *cli, const char *model, const char *out,
         return pipe_quantize(&cli->ctx, model, out, q, result);
     const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
     if (st == RT_OK)
-        print_cost(cli, &cost, 1);
+        cli_quantize_print_cost(cli, &cost, 1);
     return st;
 }
 

@@ -16,7 +16,12 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
                        const char *model, const char *out)
 {
     const char *calib = cli_value(cli, "calib", NULL);
-    if (!model || (!out && !o->write_plan))
+    const bool dry = cli_flag(cli, "dry-run");
+    if (dry && (o->write_plan || o->imatrix_out))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--dry-run writes nothing: leave --%s away",
+                       o->write_plan ? "write-plan" : "imatrix-out");
+    if (!model || (!out && !o->write_plan && !dry))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize --method gguf needs --model M and --out FILE.gguf");
     if (out && o->write_plan)
@@ -28,6 +33,18 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
     if (o->imatrix_out && !calib)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--imatrix-out needs --calib P");
     return pipe_gguf_check(&cli->ctx, o);
+}
+
+static rt_status dry_run(struct cli *cli, struct pipe_session *session, const char *model,
+                         const struct pipe_gguf_options *o,
+                         const struct pipe_calibration_options *calibration)
+{
+    struct pipe_quantize_cost cost;
+    const rt_status st =
+        pipe_quantize_gguf_cost(&cli->ctx, session, model, o, calibration, &cost);
+    if (st == RT_OK)
+        cli_quantize_print_cost(cli, &cost, 1);
+    return st;
 }
 
 static rt_status calibrated(struct cli *cli, const char *model, const char *out,
@@ -42,6 +59,10 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     TRY(cli_calibration_options(cli, model, &calibration));
     TRY(cli_calibration_format(cli, from, &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
+    if (cli_flag(cli, "dry-run")) {
+        TRY(dry_run(cli, &session, model, o, &calibration));
+        goto fail;
+    }
     TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));
 
 fail:
@@ -104,9 +125,13 @@ rt_status cli_quantize_gguf(struct cli *cli)
         .force = cli_flag(cli, "force"),
     };
     TRY(check(cli, &o, model, out));
+    if (cli_flag(cli, "dry-run") && !cli_value(cli, "calib", NULL))
+        return dry_run(cli, NULL, model, &o, NULL);
     TRY(cli_value(cli, "calib", NULL)
             ? calibrated(cli, model, out, &o, &made)
             : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
+    if (cli_flag(cli, "dry-run"))
+        goto fail; /* printed already */
     if (o.write_plan && cli_flag(cli, "json")) {
         fputs("{\"plan\":", stdout);
         rt_json_text(stdout, o.write_plan);

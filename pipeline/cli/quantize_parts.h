@@ -5,10 +5,14 @@
 #define PIPELINE_CLI_QUANTIZE_PARTS_H
 
 #include "pipeline/cli/cli_session.h"
-#include "pipeline/run/quantize_calibrated.h"
+#include "pipeline/run/quantize_cost.h"
 
 /* RT_ERR_USAGE: an option is given that changes nothing in the way that is asked for. */
 RT_CHECKED rt_status cli_quantize_used(struct cli *cli);
+
+/* Prints what --dry-run tells, or JSON. candidates: folders that --select makes at most. */
+void cli_quantize_print_cost(const struct cli *cli, const struct pipe_quantize_cost *cost,
+                             uint32_t candidates);
 
 /* ---- choices with calibration text: rows of the command's table of options ---- */
 

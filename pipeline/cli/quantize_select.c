@@ -66,10 +66,6 @@ rt_status cli_budget_check(struct cli *cli, const char *method)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--budget chooses widths, activations of 8 bits need 8 bits "
                        "everywhere; leave one away");
-    if (cli_flag(cli, "dry-run"))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--dry-run does not measure what widths --budget chooses; give "
-                       "--bits or a plan");
     if (sensitivity && strcmp(sensitivity, "all") != 0 &&
         strcmp(sensitivity, "estimate") != 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,

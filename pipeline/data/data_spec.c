@@ -52,6 +52,27 @@ bool pipe_range_read(const char *at, uint32_t *from, uint32_t *to)
     return good && at[0] == ']' && at[1] == '\0' && *from < *to;
 }
 
+rt_status pipe_spec_split(struct rt_ctx *ctx, const char *spec, char *path, size_t size,
+                          uint32_t *from, uint32_t *to)
+{
+    size_t length = strlen(spec);
+    const char *open = strrchr(spec, '[');
+    *from = 0;
+    *to = UINT32_MAX;
+    if (open && spec[length - 1] == ']') {
+        if (!pipe_range_read(open + 1, from, to))
+            return rt_fail(ctx, RT_ERR_USAGE,
+                           "'%s': a range is written [from:to], from 0, with from < to",
+                           spec);
+        length = (size_t)(open - spec);
+    }
+    if (length >= size)
+        return rt_fail(ctx, RT_ERR_USAGE, "'%.200s...' is too long for a path", spec);
+    memcpy(path, spec, length);
+    path[length] = '\0';
+    return RT_OK;
+}
+
 bool pipe_data_spec_parse(struct rt_ctx *ctx, const char *text,
                           struct pipe_data_spec *out, rt_status *problem)
 {

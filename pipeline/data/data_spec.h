@@ -24,6 +24,11 @@ bool pipe_data_spec_parse(struct rt_ctx *ctx, const char *text,
  * (0, UINT32_MAX). False: it is none, or holds nothing. */
 bool pipe_range_read(const char *at, uint32_t *from, uint32_t *to);
 
+/* Splits "path[from:to]" of a file; one without a range, or whose last part is no range, is
+ * taken whole (0, UINT32_MAX). RT_ERR_USAGE: a range that is none, a path without room. */
+RT_CHECKED rt_status pipe_spec_split(struct rt_ctx *ctx, const char *spec, char *path,
+                                     size_t size, uint32_t *from, uint32_t *to);
+
 /* True for what may name a data set or a split: letters, digits, '.', '_' and '-', the
  * first of them a letter or digit, below 64 bytes. */
 bool pipe_data_name_good(const char *name);

@@ -6,6 +6,7 @@
 #include "pipeline/data/data_file.h"
 #include "pipeline/data/data_rows.h"
 #include "pipeline/data/data_spec.h"
+#include "pipeline/data/text_weights.h"
 #include "runtime/base/text_set.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
@@ -144,10 +145,11 @@ static rt_status read_subject(struct reader *r, const json_t *object,
     return RT_OK;
 }
 
-static rt_status read_problem(struct reader *r, const json_t *object,
+static rt_status read_problem(struct reader *r, const struct pipe_row *row,
                               struct pipe_problem *p)
 {
     rt_status st;
+    const json_t *object = row->fields;
     *p = (struct pipe_problem){ 0 };
     TRY(read_text(r, object, "id", true, &p->id));
     TRY(read_text(r, object, "question", true, &p->question));
@@ -156,6 +158,7 @@ static rt_status read_problem(struct reader *r, const json_t *object,
     TRY(read_text(r, object, "level", false, &p->level));
     TRY(read_steps(r, object, p));
     TRY(read_subject(r, object, p));
+    TRY(pipe_text_weights_read(r->ctx, &r->set->pool, row, p->reference, &p->weights));
     if (!p->level && p->program_count) {
         p->level = pipe_pool_format(r->ctx, &r->set->pool, "%u", p->program_count);
         if (!p->level)
@@ -195,7 +198,7 @@ static rt_status on_row(void *user, const struct pipe_row *row)
     struct pipe_problem problem;
     r->unit = row->unit;
     r->line = row->at;
-    TRY(read_problem(r, row->fields, &problem));
+    TRY(read_problem(r, row, &problem));
     if (r->seen >= r->from && r->seen < r->to) {
         TRY(make_room(r));
         r->set->items[r->set->count++] = problem;
@@ -248,40 +251,15 @@ fail:
     return st;
 }
 
-/* Splits "path[from:to]"; *length is that of the path. A path without a range, or one
- * whose last part is no range, is taken whole. */
-static rt_status split_spec(struct rt_ctx *ctx, const char *spec, size_t *length,
-                            uint32_t *from, uint32_t *to)
-{
-    *length = strlen(spec);
-    *from = 0;
-    *to = UINT32_MAX;
-    const char *open = strrchr(spec, '[');
-    if (!open || spec[*length - 1] != ']')
-        return RT_OK;
-    if (!pipe_range_read(open + 1, from, to))
-        return rt_fail(ctx, RT_ERR_USAGE,
-                       "'%s': a range is written [from:to], from 0, with from < to",
-                       spec);
-    *length = (size_t)(open - spec);
-    return RT_OK;
-}
-
 rt_status pipe_problems_read(struct rt_ctx *ctx, const char *spec,
                              struct pipe_problem_set *out)
 {
     rt_status st;
     *out = (struct pipe_problem_set){ 0 };
     struct fmt_map map = { 0 };
-    struct pipe_pool scratch = { 0 };
-    size_t length;
+    char path[4200];
     uint32_t from, to;
-    TRY(split_spec(ctx, spec, &length, &from, &to));
-    const char *path = pipe_pool_copy(ctx, &scratch, spec, length);
-    if (!path) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "'%s': no memory for its name", spec);
-        goto fail;
-    }
+    TRY(pipe_spec_split(ctx, spec, path, sizeof path, &from, &to));
     TRY(fmt_map_open(ctx, path, &map));
     TRY(pipe_problems_parse(ctx, spec, (const char *)map.data, (size_t)map.size, from, to,
                             out));
@@ -289,7 +267,6 @@ rt_status pipe_problems_read(struct rt_ctx *ctx, const char *spec,
 
 fail:
     fmt_map_close(&map);
-    pipe_pool_deinit(&scratch);
     return st;
 }
 

@@ -10,6 +10,8 @@
  *             problems, whole-number values
  *   skills    array of texts, optional: joined by '+' as the subject
  *   subject, level  text, optional; without a level it is the number of gold steps
+ *   weight, spans   optional: what the solution counts as calibration text
+ *                   (text_weights.h); not written back
  *
  * Other fields are ignored; blank lines are skipped. Anything else is RT_ERR_INPUT with
  * file, line and, for broken JSON, column. Order is kept. */

@@ -3,7 +3,9 @@
 #include "pipeline/run/calibration.h"
 
 #include "pipeline/data/data_file.h"
+#include "pipeline/data/texts.h"
 #include "pipeline/run/calibration_answers.h"
+#include "pipeline/run/token_weights.h"
 #include "pipeline/run/problem_source.h"
 #include "runtime/base/sha256.h"
 #include "store/store.h"
@@ -30,12 +32,15 @@ enum pipe_calibration_kind pipe_calibration_kind_of(const char *from)
         return PIPE_CALIBRATION_SELF;
     if (strncmp(from, "run:", 4) == 0)
         return PIPE_CALIBRATION_RUN;
-    return is_text(from) ? PIPE_CALIBRATION_TEXT : PIPE_CALIBRATION_PROBLEMS;
+    if (is_text(from))
+        return PIPE_CALIBRATION_TEXT;
+    return pipe_texts_named(from) ? PIPE_CALIBRATION_TEXTS : PIPE_CALIBRATION_PROBLEMS;
 }
 
 bool pipe_calibration_is_text(const char *from)
 {
-    return pipe_calibration_kind_of(from) == PIPE_CALIBRATION_TEXT;
+    const enum pipe_calibration_kind kind = pipe_calibration_kind_of(from);
+    return kind == PIPE_CALIBRATION_TEXT || kind == PIPE_CALIBRATION_TEXTS;
 }
 
 const char *pipe_calibration_self(const char *from)
@@ -43,25 +48,34 @@ const char *pipe_calibration_self(const char *from)
     return pipe_calibration_kind_of(from) == PIPE_CALIBRATION_SELF ? from + 5 : NULL;
 }
 
-/* Windows of `length` tokens, the last one shorter if it has at least two. */
+/* Windows of `length` tokens, the last one shorter if it has at least two; `weights` of all
+ * tokens, NULL: 1. */
 static rt_status add_windows(struct pipe_session *session,
                              const struct pipe_calibration_options *o,
-                             const uint32_t *ids, uint32_t count,
+                             const uint32_t *ids, const float *weights, uint32_t count,
                              struct pipe_calibration *c)
 {
     rt_status st = RT_OK;
-    const uint32_t windows = (count + o->length - 1) / o->length;
-    TRY(pipe_sequences_init(session, windows < o->items ? windows : o->items,
-                            &c->sequences));
-    for (uint32_t i = 0; i < windows && i < o->items; i++) {
-        const uint32_t at = i * o->length;
+    for (uint32_t at = 0; at < count && c->sequences.count < o->items; at += o->length) {
         const uint32_t n = count - at < o->length ? count - at : o->length;
-        if (n >= 2)
-            TRY(pipe_sequences_add_ids(session, &c->sequences, ids + at, n));
+        if (n < 2)
+            break;
+        TRY(pipe_sequences_add_ids(session, &c->sequences, ids + at, n));
+        if (weights)
+            TRY(pipe_weights_put(session, weights + at, n, &c->sequences));
     }
 
 fail:
     return st;
+}
+
+/* Room for the windows of so many tokens. */
+static rt_status init_windows(struct pipe_session *session,
+                              const struct pipe_calibration_options *o, uint64_t windows,
+                              struct pipe_calibration *c)
+{
+    return pipe_sequences_init(session, windows < o->items ? (uint32_t)windows : o->items,
+                               &c->sequences);
 }
 
 /* Windows that begin `stride` tokens apart, so that every token but the first of the text
@@ -102,8 +116,12 @@ static rt_status cut_text(struct pipe_session *session,
     rt_status st;
     uint32_t *ids = NULL, count = 0;
     TRY(text_encode(session->tok, file->text, file->size, false, &ids, &count));
-    TRY(o->measuring ? add_measured(session, o, ids, count, c)
-                     : add_windows(session, o, ids, count, c));
+    if (o->measuring) {
+        TRY(add_measured(session, o, ids, count, c));
+    } else {
+        TRY(init_windows(session, o, count / o->length + 1ull, c));
+        TRY(add_windows(session, o, ids, NULL, count, c));
+    }
 
 fail:
     rt_free(ids);
@@ -119,6 +137,56 @@ static rt_status read_text(struct pipe_session *session,
     if (st == RT_OK)
         st = cut_text(session, o, &file, c);
     pipe_data_file_deinit(&file);
+    return st;
+}
+
+/* A text that is one item: its windows, each with its tokens' weights. */
+static rt_status add_text(struct pipe_session *session,
+                          const struct pipe_calibration_options *o,
+                          const struct pipe_text *text, struct pipe_calibration *c)
+{
+    rt_status st;
+    uint32_t *ids = NULL, count = 0;
+    float *weights = NULL;
+    TRY(text_encode(session->tok, text->text, strlen(text->text), false, &ids, &count));
+    if (text->weights)
+        TRY(pipe_weights_of(session, text->weights, text->text, ids, count, &weights));
+    /* Room is made by bytes; no tokenizer is known that makes more tokens. */
+    if (c->sequences.count + count / o->length >= c->sequences.capacity &&
+        c->sequences.capacity < o->items)
+        st = rt_fail(session->ctx, RT_ERR_INPUT,
+                     "'%s': a text of %zu bytes gives %u tokens", o->from,
+                     strlen(text->text), count);
+    else
+        st = add_windows(session, o, ids, weights, count, c);
+
+fail:
+    rt_free(ids);
+    rt_free(weights);
+    return st;
+}
+
+static rt_status read_texts(struct pipe_session *session,
+                            const struct pipe_calibration_options *o,
+                            struct pipe_calibration *c)
+{
+    rt_status st;
+    uint64_t windows = 0;
+    struct pipe_texts texts = { 0 };
+    if (o->measuring)
+        return rt_fail(session->ctx, RT_ERR_INPUT,
+                       "'%s' holds texts to calibrate on; measure on a plain text (.txt) "
+                       "or on problems",
+                       o->from);
+    TRY(pipe_texts_read(session->ctx, o->from, &texts));
+    for (uint32_t i = 0; i < texts.count; i++)
+        windows += 2 * strlen(texts.items[i].text) / o->length + 2;
+    TRY(init_windows(session, o, windows, c));
+    for (uint32_t i = 0; i < texts.count && c->sequences.count < o->items; i++)
+        TRY(add_text(session, o, &texts.items[i], c));
+
+fail:
+    pipe_texts_deinit(&texts);
     return st;
 }
 
@@ -140,25 +208,31 @@ static rt_status read_problems(struct pipe_session *session,
         }
         TRY(pipe_sequences_add_text(session, &c->sequences, p->question, NULL,
                                     p->reference, end_id));
+        if (!o->measuring && p->weights)
+            TRY(pipe_weights_put_answer(session, p->weights, p->reference,
+                                        end_id != UINT32_MAX, &c->sequences));
     }
 fail:
     pipe_problems_deinit(&set);
     return st;
 }
 
-/* Drops sequences that the model has no positions for. */
-static void drop_longer(struct pipe_calibration *c, uint32_t positions)
+/* Drops sequences that the model has no positions for, and those that count nothing. */
+static void drop_useless(struct pipe_calibration *c, uint32_t positions)
 {
     struct pipe_sequences *s = &c->sequences;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct train_sequence one = s->list[i];
-        if (one.n <= positions) {
+        if (one.n > positions) {
+            c->longer++;
+        } else if (!pipe_weights_count(&one)) {
+            c->nothing++;
+        } else {
             s->list[i] = s->list[kept];
             s->list[kept++] = one;
         }
     }
-    c->longer = s->count - kept;
     pipe_sequences_cut(s, kept);
 }
 
@@ -177,6 +251,14 @@ static void say_left_out(struct pipe_session *session, const char *from,
                "'%s': %u problems are longer than the model's context of %u tokens and "
                "are left out",
                from, c->longer, positions);
+    if (c->nothing)
+        rt_log(session->ctx, RT_LOG_WARNING,
+               "'%s': %u sequences count nothing (weight 0) and are left out", from,
+               c->nothing);
+    if (c->weighted)
+        rt_log(session->ctx, RT_LOG_INFO,
+               "'%s': %u of %u sequences have weights; %llu tokens count %.6g", from,
+               c->weighted, c->sequences.count, (unsigned long long)c->tokens, c->weight);
 }
 
 static rt_status too_little(struct pipe_session *session,
@@ -202,10 +284,17 @@ static void hash_tokens(struct pipe_calibration *c)
     char hex[65];
     sha256_init(&hash);
     c->tokens = c->targets = 0;
+    c->weight = 0;
     for (uint32_t i = 0; i < c->sequences.count; i++) {
         const struct train_sequence *s = &c->sequences.list[i];
         sha256_add(&hash, &s->n, sizeof s->n);
         sha256_add(&hash, s->ids, s->n * sizeof *s->ids);
+        if (s->weight) {
+            sha256_add(&hash, s->weight, s->n * sizeof *s->weight);
+            c->weighted++;
+        }
+        for (uint32_t t = 0; t < s->n; t++)
+            c->weight += s->weight ? (double)s->weight[t] : 1;
         c->tokens += s->n;
         c->targets += train_sequence_targets(s);
     }
@@ -219,12 +308,15 @@ static rt_status store(struct pipe_session *session,
                        const struct pipe_calibration *c)
 {
     rt_status st;
-    char meta[160];
+    char meta[240], weights[80] = "";
     const struct store_artifact artifact = { c->id, "dataset", (int64_t)c->tokens * 4,
                                              o->from };
-    snprintf(meta, sizeof meta, "{\"sequences\":%u,\"tokens\":%llu,\"targets\":%llu}",
+    if (c->weighted)
+        snprintf(weights, sizeof weights, ",\"weighted\":%u,\"weight\":%.9g", c->weighted,
+                 c->weight);
+    snprintf(meta, sizeof meta, "{\"sequences\":%u,\"tokens\":%llu,\"targets\":%llu%s}",
              c->sequences.count, (unsigned long long)c->tokens,
-             (unsigned long long)c->targets);
+             (unsigned long long)c->targets, weights);
     TRY(store_begin(session->store));
     TRY(store_put_artifact(session->store, &artifact));
     TRY(store_describe_artifact(session->store, c->id, meta));
@@ -243,6 +335,8 @@ static rt_status read_kind(struct pipe_session *session,
     switch (pipe_calibration_kind_of(o->from)) {
     case PIPE_CALIBRATION_TEXT:
         return read_text(session, o, c);
+    case PIPE_CALIBRATION_TEXTS:
+        return read_texts(session, o, c);
     case PIPE_CALIBRATION_SELF:
         return pipe_calibration_of_self(session, o, full, c);
     case PIPE_CALIBRATION_RUN:
@@ -265,7 +359,7 @@ rt_status pipe_calibration_read(struct pipe_session *session,
             session->ctx, RT_ERR_USAGE, "%s %u: the model has a context of %u tokens",
             o->measuring ? "--context" : "--calib-length", o->length, positions);
     TRY(read_kind(session, o, full, c));
-    drop_longer(c, positions);
+    drop_useless(c, positions);
     hash_tokens(c);
     if (o->measuring ? c->targets == 0 : c->tokens < PIPE_CALIBRATION_TOKENS_MIN)
         return too_little(session, o, c);

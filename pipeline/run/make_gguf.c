@@ -65,7 +65,7 @@ static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
 
 static const struct quant_gguf_mix *mix_of(const struct pipe_gguf_options *o)
 {
-    return quant_gguf_mix_find(o->type ? o->type : "Q4_K_M");
+    return quant_gguf_mix_find(o->type ? o->type : PIPE_GGUF_TYPE);
 }
 
 rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)

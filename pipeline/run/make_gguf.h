@@ -5,8 +5,10 @@
 
 #include "pipeline/run/calibration.h"
 
+#define PIPE_GGUF_TYPE "Q4_K_M"
+
 struct pipe_gguf_options {
-    const char *type;        /* mix, NULL: Q4_K_M */
+    const char *type;        /* mix, NULL: PIPE_GGUF_TYPE */
     const char *plan;        /* file of types per tensor, NULL: none */
     const char *write_plan;  /* NULL, or where to: then nothing else is written */
     const char *imatrix;     /* importance in llama.cpp's format, NULL: none */

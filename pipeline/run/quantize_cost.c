@@ -3,7 +3,9 @@
 #include "pipeline/run/quantize_cost.h"
 
 #include "runtime/base/blas.h"
+#include "runtime/model/model_layout.h"
 #include "runtime/quant/cost.h"
+#include "runtime/quant/gguf_file.h"
 
 #include <cblas.h>
 
@@ -60,23 +62,36 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 }
 
 /* Seconds of the whole forward pass and the sums, from one pass of the first layer. */
-static rt_status time_passes(struct pipe_session *session, struct rt_model *model,
-                             const struct pipe_calibration *c, double *seconds)
+static rt_status time_passes(struct rt_model *model, const struct pipe_calibration *c,
+                             uint32_t what, double *seconds)
 {
     struct timing t = { .started_ns = rt_time_ns() };
     const struct observe_task task = { .model = model,
                                        .sequences = c->sequences.list,
                                        .count = c->sequences.count,
-                                       .what = OBSERVE_MOMENTS,
+                                       .what = what,
                                        .group = take_nothing,
                                        .pass = after_pass,
                                        .user = &t };
     const rt_status st = observe_layers(&task);
     if (!t.over)
         return st;
-    (void)session;
     *seconds = (double)t.first_ns / 1e9 * (double)t.passes;
     return RT_OK;
+}
+
+/* The model, a layer at a time, and the text. */
+static rt_status open_text(struct pipe_session *session, const char *folder,
+                           const struct pipe_calibration_options *from,
+                           struct rt_model **model, struct pipe_calibration *c)
+{
+    if (pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF)
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "--dry-run runs no model: '%s' would have it answer first; give "
+                       "the problems without self:",
+                       from->from);
+    const rt_status st = pipe_model_load_streamed(session, folder, model);
+    return st == RT_OK ? pipe_calibration_read(session, from, *model, c) : st;
 }
 
 static rt_status with_text(struct pipe_session *session, const char *folder,
@@ -90,19 +105,13 @@ static rt_status with_text(struct pipe_session *session, const char *folder,
     struct pipe_calibration c = { 0 };
     const bool software = rt_device_info_of(session->dev)->software;
     out->device_has = rt_device_memory_left(session->dev);
-    if (pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF)
-        return rt_fail(session->ctx, RT_ERR_USAGE,
-                       "--dry-run runs no model: '%s' would have it answer first; give "
-                       "the problems without self:",
-                       from->from);
-    TRY(pipe_model_load_streamed(session, folder, &model));
-    TRY(pipe_calibration_read(session, from, model, &c));
+    TRY(open_text(session, folder, from, &model, &c));
     out->tokens = c.tokens;
     TRY(quant_cost_of(session->ctx, folder, q, c.tokens, OBSERVE_ROWS_DEFAULT, software,
                       cost));
     if (cost->device_bytes > out->device_has)
         goto fail;
-    TRY(time_passes(session, model, &c, &out->forward));
+    TRY(time_passes(model, &c, OBSERVE_MOMENTS, &out->forward));
     const double rate = host_rate(session->ctx);
     if (rate > 0) {
         out->sums = software ? cost->sums_flops / rate : 0;
@@ -120,17 +129,35 @@ fail:
     return st;
 }
 
+/* All that a budget adds: the model is quantized at every width, and of each group the KL
+ * over the first tokens is that of two models. */
+static void add_budget(const struct pipe_calibrated_options *o, uint32_t layers,
+                       const struct quant_cost *cost, struct pipe_quantize_cost *out)
+{
+    const double groups = (double)layers * MODEL_GROUP_COUNT * (o->budget_is_all ? 4 : 1);
+    const double share =
+        out->tokens > PIPE_BUDGET_TOKENS ? PIPE_BUDGET_TOKENS / (double)out->tokens : 1;
+    /* The layers' share of a pass that ends in logits, by elements. */
+    const double head = 1 + (double)cost->kept / (double)cost->weights;
+    out->bits = o->budget;
+    out->out_bytes = cost->kept_bytes + (uint64_t)(o->budget * (double)cost->weights / 8);
+    out->bits_all = 8.0 * (double)out->out_bytes / (double)(cost->weights + cost->kept);
+    out->device_bytes = out->compared_bytes;
+    out->widths = 4 * (out->forward + out->sums + out->method) +
+                  groups * 2 * out->forward * share * head;
+}
+
 rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
                              const char *model, const struct pipe_quantize_options *o,
-                             const struct pipe_calibration_options *calibration,
+                             const struct pipe_calibrated_options *calibrated,
                              struct pipe_quantize_cost *out)
 {
     rt_status st;
     struct quant_cost cost;
     const struct quant_options q = pipe_quantize_options_of(o);
     *out = (struct pipe_quantize_cost){ 0 };
-    if (session && calibration) {
-        TRY(with_text(session, model, o, calibration, &q, &cost, out));
+    if (session && calibrated) {
+        TRY(with_text(session, model, o, &calibrated->read, &q, &cost, out));
     } else {
         TRY(quant_cost_of(ctx, model, &q, 0, 0, false, &cost));
         out->method = (double)cost.weights / WEIGHTS_PER_SECOND;
@@ -142,7 +169,74 @@ rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
     out->host_bytes = cost.host_bytes;
     out->device_bytes = cost.device_bytes;
     out->compared_bytes = cost.compared_bytes;
+    if (calibrated && calibrated->budget > 0)
+        add_budget(calibrated, cost.layers, &cost, out);
 
 fail:
+    return st;
+}
+
+/* ---- a GGUF file ---- */
+
+static rt_status see_text(struct pipe_session *session, const char *path,
+                          const struct pipe_calibration_options *from,
+                          const struct model_size *size, struct pipe_quantize_cost *out)
+{
+    rt_status st;
+    struct observe_cost cost;
+    struct rt_model *model = NULL;
+    struct pipe_calibration c = { 0 };
+    TRY(open_text(session, path, from, &model, &c));
+    out->tokens = c.tokens;
+    out->device_has = rt_device_memory_left(session->dev);
+    observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, OBSERVE_SQUARES,
+                    rt_device_info_of(session->dev)->software, &cost);
+    out->device_bytes =
+        cost.device_bytes + model_size_bytes(size, rt_model_positions(model));
+    if (cost.host_bytes > out->host_bytes) /* one after the other */
+        out->host_bytes = cost.host_bytes;
+    if (out->device_bytes <= out->device_has)
+        TRY(time_passes(model, &c, OBSERVE_SQUARES, &out->forward));
+
+fail:
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&model);
+    return st;
+}
+
+rt_status pipe_quantize_gguf_cost(struct rt_ctx *ctx, struct pipe_session *session,
+                                  const char *path, const struct pipe_gguf_options *o,
+                                  const struct pipe_calibration_options *calibration,
+                                  struct pipe_quantize_cost *out)
+{
+    rt_status st;
+    struct quant_gguf_cost cost;
+    struct model_size size;
+    struct fmt_model *model = NULL;
+    const struct quant_importance none = { 0 };
+    const char *from = calibration ? calibration->from : o->imatrix;
+    *out = (struct pipe_quantize_cost){ 0 };
+    TRY(pipe_gguf_check(ctx, o));
+    const struct quant_gguf_options q = {
+        .mix = quant_gguf_mix_find(o->type ? o->type : PIPE_GGUF_TYPE),
+        .plan = o->plan,
+        .importance = from ? &none : NULL,
+        .importance_from = from,
+        .plain = o->plain,
+    };
+    TRY(quant_gguf_cost_of(ctx, path, &q, &cost));
+    TRY(fmt_model_open(ctx, path, &model));
+    TRY(rt_model_size(ctx, model, &size));
+    out->source_bytes = size.file;
+    out->out_bytes = cost.bytes;
+    out->bits = cost.bits;
+    out->bits_all = cost.bits_all;
+    out->host_bytes = cost.host_bytes;
+    out->method = cost.seconds;
+    if (session && calibration)
+        TRY(see_text(session, path, calibration, &size, out));
+
+fail:
+    fmt_model_close(&model);
     return st;
 }

@@ -3,7 +3,8 @@
 #ifndef PIPELINE_RUN_QUANTIZE_COST_H
 #define PIPELINE_RUN_QUANTIZE_COST_H
 
-#include "pipeline/run/quantize.h"
+#include "pipeline/run/make_gguf.h"
+#include "pipeline/run/quantize_calibrated.h"
 
 struct pipe_quantize_cost {
     uint64_t source_bytes, out_bytes; /* of tensors */
@@ -16,12 +17,21 @@ struct pipe_quantize_cost {
      * through the first layer on the session's device), the rest by FLOPs that were timed on
      * the host. 0: the model does not fit the device. */
     double forward, sums, method;
+    /* With a budget, which `bits` is then: seconds to find the widths (four quantizations and
+     * the KL of groups, an estimate from the others). 0: there is none. */
+    double widths;
 };
 
-/* Without calibration: `session` and `calibration` may be NULL. */
-RT_CHECKED rt_status pipe_quantize_cost(
+/* Without calibration: `session` and `calibrated` may be NULL. */
+RT_CHECKED rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
+                                        const char *model,
+                                        const struct pipe_quantize_options *options,
+                                        const struct pipe_calibrated_options *calibrated,
+                                        struct pipe_quantize_cost *out);
+/* The same of a GGUF file. With calibration the whole model lies on the device. */
+RT_CHECKED rt_status pipe_quantize_gguf_cost(
     struct rt_ctx *ctx, struct pipe_session *session, const char *model,
-    const struct pipe_quantize_options *options,
+    const struct pipe_gguf_options *options,
     const struct pipe_calibration_options *calibration, struct pipe_quantize_cost *out);
 
 #endif

@@ -14,7 +14,8 @@ static void put_selected(FILE *out, const struct pipe_selected *s)
     fputs(",\"candidates\":[", out);
     for (uint32_t i = 0; i < s->count; i++) {
         const struct pipe_candidate *c = &s->list[i];
-        fprintf(out, "%s{\"name\":\"%s\"", i ? "," : "", c->name);
+        fputs(i ? ",{\"name\":" : "{\"name\":", out);
+        rt_json_text(out, c->name);
         rt_json_number(out, "kl", c->kl);
         rt_json_number(out, "kl_error", c->kl_error);
         rt_json_number(out, "behind", c->behind);
@@ -37,9 +38,12 @@ static void put_fared(FILE *out, const struct pipe_quantized *q)
             "\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,\"method\":%.3f},\"list\":[",
             q->objective, q->objective_rtn, q->not_better, q->forward, q->sums,
             q->method);
-    for (uint32_t i = 0; i < q->list_count; i++)
-        fprintf(out, "%s{\"name\":\"%s\",\"objective\":%.9g,\"rtn\":%.9g}", i ? "," : "",
-                q->list[i].name, q->list[i].objective, q->list[i].rtn);
+    for (uint32_t i = 0; i < q->list_count; i++) {
+        fputs(i ? ",{\"name\":" : "{\"name\":", out);
+        rt_json_text(out, q->list[i].name);
+        fprintf(out, ",\"objective\":%.9g,\"rtn\":%.9g}", q->list[i].objective,
+                q->list[i].rtn);
+    }
     fputc(']', out);
 }
 
@@ -73,8 +77,10 @@ void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_mad
             m->not_better);
     for (uint32_t i = 0; i < m->count; i++) {
         const struct pipe_gguf_tensor *t = &m->list[i];
-        fprintf(out, "%s{\"name\":\"%s\",\"type\":\"%s\",\"wanted\":\"%s\"", i ? "," : "",
-                t->name, t->type, t->wanted);
+        fputs(i ? ",{\"name\":" : "{\"name\":", out);
+        rt_json_text(out, t->name);
+        rt_json_member(out, "type", t->type);
+        rt_json_member(out, "wanted", t->wanted);
         rt_json_count(out, "rows", t->rows);
         rt_json_count(out, "columns", t->columns);
         fprintf(out, ",\"weighted\":%s,\"error\":%.9g,\"rtn\":%.9g}",
@@ -93,8 +99,10 @@ void pipe_quantize_cost_json(FILE *out, const struct pipe_quantize_cost *c,
     rt_json_count(out, "device_bytes", c->device_bytes);
     rt_json_count(out, "device_free", c->device_has);
     rt_json_count(out, "tokens", c->tokens);
-    fprintf(out, ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f}",
-            c->forward, c->sums, c->method);
+    fprintf(
+        out,
+        ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f,\"widths\":%.1f}",
+        c->forward, c->sums, c->method, c->widths);
     rt_json_count(out, "candidates", candidates);
     rt_json_count(out, "compared_bytes", candidates > 1 ? c->compared_bytes : 0);
     fputs("}\n", out);

@@ -3,10 +3,10 @@
  * read, and the chosen one is put in place by its name alone. */
 #include "pipeline/run/select.h"
 
+#include "pipeline/run/select_state.h"
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
 #include "runtime/quant/folder.h"
-#include "runtime/quant/quant_files.h"
 
 #include <assert.h>
 #include <math.h>
@@ -104,25 +104,22 @@ static void name_candidate(struct pipe_candidate *c)
                  ", damping %g", o->damping > 0 ? o->damping : QUANT_DAMPING);
 }
 
-static rt_status measure(struct selecting *s, struct pipe_candidate *c,
-                         const char *folder)
+static rt_status measure(struct selecting *s, const char *folder,
+                         struct pipe_select_state *state)
 {
     rt_status st;
     struct rt_model *model = NULL;
-    const uint32_t i = (uint32_t)(c - s->selected->list);
     struct pipe_kl *kl = rt_alloc(s->session->ctx, 1, sizeof *kl);
-    s->sums[i] = rt_alloc(s->session->ctx, held_out(s)->count, sizeof *s->sums[i]);
-    if (!kl || !s->sums[i]) {
-        rt_free(kl);
+    if (!kl)
         return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
-    }
     TRY(pipe_model_load(s->session, folder, &model));
     TRY(pipe_kl_measure(s->session, s->from->full, model, NULL, held_out(s), "select",
-                        s->sums[i], kl));
-    c->kl = kl->mean;
-    c->kl_error = kl->error;
-    c->same_top = kl->same_top;
-    s->selected->tokens = kl->tokens;
+                        state->sums, kl));
+    state->measured = true;
+    state->kl = kl->mean;
+    state->kl_error = kl->error;
+    state->same_top = kl->same_top;
+    state->tokens = kl->tokens;
 
 fail:
     rt_model_destroy(&model);
@@ -160,27 +157,71 @@ static bool is_nearer(const struct selecting *s)
     return difference < 0 && (isinf(error) || -difference > error);
 }
 
+/* Makes and measures what is not there yet; *taken: it all was. Each step is written down
+ * when it is done. */
+static rt_status make(struct selecting *s, const struct pipe_quantize_options *o,
+                      const char *folder, struct pipe_select_state *state,
+                      struct pipe_quantized *result, bool *taken)
+{
+    rt_status st;
+    bool found;
+    uint64_t started = rt_time_ns();
+    struct rt_ctx *ctx = s->session->ctx;
+    TRY(pipe_select_state_read(ctx, folder, state, result, &found));
+    *taken = found && state->measured;
+    if (*taken)
+        return RT_OK;
+    if (!found) {
+        pipe_quantized_deinit(result);
+        state->seconds = 0;
+        pipe_select_state_remove(folder);
+        TRY(pipe_quantize_on(s->session, s->from->full, s->used, s->used_count,
+                             s->from->model, folder, o, result));
+        state->measured = false;
+        state->kl = state->kl_error = state->same_top = NAN;
+        state->seconds = (double)(rt_time_ns() - started) / 1e9;
+        TRY(pipe_select_state_write(ctx, folder, state, result));
+    }
+    started = rt_time_ns();
+    TRY(measure(s, folder, state));
+    state->seconds += (double)(rt_time_ns() - started) / 1e9;
+    TRY(pipe_select_state_write(ctx, folder, state, result));
+
+fail:
+    return st;
+}
+
 static rt_status try_one(struct selecting *s, const struct pipe_quantize_options *o)
 {
     rt_status st;
+    bool taken;
     char folder[4200];
     struct pipe_selected *all = s->selected;
     struct pipe_quantized result = { 0 };
-    const uint64_t started = rt_time_ns();
+    struct pipe_select_state state = { .count = held_out(s)->count };
     assert(all->count < PIPE_CANDIDATES_MAX);
     struct pipe_candidate *c = &all->list[all->count];
     *c = (struct pipe_candidate){ .options = *o };
     folder_of(s, all->count, folder, sizeof folder);
     name_candidate(c);
-    quant_files_remove(folder); /* of a run that was killed */
-    TRY(pipe_quantize_on(s->session, s->from->full, s->used, s->used_count,
-                         s->from->model, folder, o, &result));
-    all->count++;
-    TRY(measure(s, c, folder));
+    pipe_select_key(s->session, s->from, s->used, s->used_count, held_out(s), o,
+                    state.key);
+    state.sums = rt_alloc(s->session->ctx, state.count, sizeof *state.sums);
+    s->sums[all->count] = state.sums;
+    if (!state.sums)
+        return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    TRY(make(s, o, folder, &state, &result, &taken));
+    c->kl = state.kl;
+    c->kl_error = state.kl_error;
+    c->same_top = state.same_top;
     c->objective = result.objective;
-    c->seconds = (double)(rt_time_ns() - started) / 1e9;
-    pipe_say(s->session->host, "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s",
-             all->count, c->name, c->kl, c->objective, c->seconds);
+    c->seconds = state.seconds;
+    all->tokens = state.tokens;
+    all->count++;
+    pipe_say(s->session->host,
+             "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s%s", all->count,
+             c->name, c->kl, c->objective, c->seconds,
+             taken ? ", made before this command was stopped" : "");
     if (is_nearer(s)) {
         all->chosen = all->count - 1;
         pipe_quantized_deinit(s->result);
@@ -233,7 +274,7 @@ static void remove_candidates(const struct selecting *s)
     char folder[4200];
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++) {
         folder_of(s, i, folder, sizeof folder);
-        quant_files_remove(folder);
+        pipe_select_state_remove(folder);
     }
 }
 
@@ -273,9 +314,10 @@ rt_status pipe_quantize_select(struct pipe_session *session,
 fail:
     if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
         rt_log(session->ctx, RT_LOG_WARNING,
-               "finished candidates are removed: the same command begins with the first "
-               "one again (--select none continues within its one folder)");
-    remove_candidates(&s);
+               "%u candidates are kept beside '%s': the same command continues there",
+               selected->count, out);
+    else
+        remove_candidates(&s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s.sums[i]);
     rt_free(s.used);

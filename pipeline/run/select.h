@@ -50,7 +50,8 @@ struct pipe_select_from {
 /* Makes candidates beside `out`, one change at a time: search, then order, then damping; a
  * change stays where it brings the model nearer by more than the standard error of the
  * difference, so that chance does not move what the options say. The last that stayed becomes `out`, the others are
- * removed. `result` is that of the chosen one. RT_ERR_INPUT where there is nothing to hold
+ * removed. `result` is that of the chosen one. Candidates that a command which was stopped or
+ * killed had finished, and layers of the one after, are taken over (select_state.h). RT_ERR_INPUT where there is nothing to hold
  * out, or the text is the calibration text. */
 RT_CHECKED rt_status pipe_quantize_select(
     struct pipe_session *session, const struct pipe_select_from *from, const char *out,

@@ -8,6 +8,7 @@
 #include "runtime/model/model_impl.h"
 #include "runtime/observe/batch.h"
 #include "runtime/observe/panels.h"
+#include "runtime/observe/row_weights.h"
 
 #include <assert.h>
 #include <cblas.h>
@@ -19,6 +20,7 @@ struct part {
     uint32_t first, count; /* sequences */
     uint64_t row0;         /* of their rows among all rows */
     uint32_t rows;
+    double before; /* weights of all rows before row0 */
 };
 
 /* What is summed of one group, on the device. */
@@ -42,6 +44,7 @@ struct observer {
     uint32_t part_count, pass_rows;
     uint64_t rows; /* of all parts */
     struct batch batch;
+    struct observe_weights weights;
     struct model_pass pass;
     struct rt_buffer *x; /* hidden states of the part under way */
     float *hidden;       /* [rows][ld_hidden]: inputs of the next layer */
@@ -86,6 +89,7 @@ static rt_status make_parts(struct observer *o)
 {
     const struct observe_task *t = o->task;
     struct part *part = NULL;
+    double before = 0;
     o->parts = rt_alloc(o->ctx, t->count, sizeof *o->parts);
     if (!o->parts)
         return no_memory(o->ctx, "bookkeeping", t->count * (double)sizeof *o->parts);
@@ -98,8 +102,9 @@ static rt_status make_parts(struct observer *o)
                            s, n);
         if (!part || part->rows + n - 1 > o->pass_rows) {
             part = &o->parts[o->part_count++];
-            *part = (struct part){ .first = s, .row0 = o->rows };
+            *part = (struct part){ .first = s, .row0 = o->rows, .before = before };
         }
+        observe_weights_fill(&o->weights, &t->sequences[s], 1, &before);
         part->count++;
         part->rows += n - 1;
         o->rows += n - 1;
@@ -166,6 +171,18 @@ fail:
     return st;
 }
 
+static rt_status make_weights(struct observer *o)
+{
+    const struct observe_task *t = o->task;
+    uint32_t columns = o->pass.ld_att;
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        if (t->model->shape[g].ld_in > columns)
+            columns = t->model->shape[g].ld_in;
+    const bool device = t->what & OBSERVE_MOMENTS && !o->host_sums;
+    return observe_weights_init(&o->weights, o->dev, t->sequences, t->count, o->pass.rows,
+                                device ? columns : 0);
+}
+
 static rt_status make_sums(struct observer *o)
 {
     rt_status st;
@@ -206,6 +223,7 @@ static rt_status prepare(struct observer *o)
     o->pass.tap = (struct model_tap){ .input = tap_input, .user = o };
     TRY(model_buffer(o->dev, "hidden states", 4ull * o->pass.rows * model->ld_hidden,
                      RT_MEMORY_DEVICE, &o->x));
+    TRY(make_weights(o));
     TRY(make_sums(o));
     o->hidden = rt_alloc(o->ctx, o->rows, model->ld_hidden * sizeof *o->hidden);
     if (!o->hidden)
@@ -229,6 +247,7 @@ static void deinit(struct observer *o)
         rt_free(o->sums[g].squares);
         rt_free(o->sums[g].sample);
     }
+    observe_weights_deinit(&o->weights);
     rt_buffer_destroy(&o->x);
     model_pass_deinit(&o->pass);
     batch_deinit(&o->batch);
@@ -275,13 +294,15 @@ static void tap_input(void *user, struct rt_list *list, enum model_group g, uint
     (void)rows;
     if (o->again)
         return;
+    const struct rt_slice scaled = observe_weights_record(
+        &o->weights, list, o->batch.rows, o->task->model->shape[g].in, x, ldx);
     for (uint32_t row = 0; !sums->on_host && row < o->batch.rows; row += OBSERVE_BLOCK) {
         const uint32_t left = o->batch.rows - row;
         const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
         for (uint32_t p = 0; p < sums->panels; p++)
             for (uint32_t c = p * sums->height; c < o->task->model->shape[g].in;
                  c += sums->height)
-                record_tile(o, list, g, p, c, row, n, x, ldx);
+                record_tile(o, list, g, p, c, row, n, scaled, ldx);
     }
     if (sums->inputs) {
         assert(ldx == sums->ld);
@@ -296,7 +317,8 @@ static void add_moments(struct observer *o, enum model_group g)
 {
     const struct sums *sums = &o->sums[g];
     const uint32_t in = o->task->model->shape[g].in;
-    const float *x = rt_buffer_map(sums->inputs);
+    float *x = rt_buffer_map(sums->inputs);
+    observe_weights_scale(&o->weights, o->batch.rows, in, x, sums->ld);
     for (uint32_t row = 0; row < o->batch.rows; row += OBSERVE_BLOCK) {
         const uint32_t left = o->batch.rows - row;
         const uint32_t n = left < OBSERVE_BLOCK ? left : OBSERVE_BLOCK;
@@ -319,17 +341,21 @@ static uint32_t sampled_of(const struct observer *o)
     return o->rows < OBSERVE_SAMPLED ? (uint32_t)o->rows : OBSERVE_SAMPLED;
 }
 
-/* Keeps the rows of a part that belong to the sample; `x` is the first. */
+/* Keeps the rows of a part that belong to the sample; `x` is the first. Of `count` equal
+ * shares of the weight of all rows, row i is the one in which share i begins. */
 static void add_sample(const struct observer *o, const struct part *part,
                        const struct sums *sums, const float *x, uint32_t in)
 {
-    const uint64_t count = sampled_of(o);
-    uint64_t i = (part->row0 * count + o->rows - 1) / o->rows;
-    for (; i < count; i++) {
-        const uint64_t row = i * o->rows / count;
-        if (row >= part->row0 + part->rows)
-            return;
-        memcpy(sums->sample + i * in, x + (row - part->row0) * sums->ld, in * sizeof *x);
+    uint32_t i = 0;
+    double sum = part->before;
+    const double count = sampled_of(o), total = o->weights.total;
+    while (i < count && i * total / count < sum)
+        i++;
+    for (uint32_t r = 0; r < part->rows; r++) {
+        sum += (double)observe_weight_of(&o->weights, r);
+        for (; i < count && i * total / count < sum; i++)
+            memcpy(sums->sample + (size_t)i * in, x + (size_t)r * sums->ld,
+                   in * sizeof *x);
     }
 }
 
@@ -341,15 +367,17 @@ static void add_magnitudes(struct observer *o, const struct part *part,
     const float *x = rt_buffer_map(sums->inputs);
     if (sums->sample)
         add_sample(o, part, sums, x, in);
-    for (uint32_t r = 0; r < o->batch.rows; r++, x += sums->ld)
-        for (uint32_t i = 0; i < in; i++) {
+    for (uint32_t r = 0; r < o->batch.rows; r++, x += sums->ld) {
+        const double weight = (double)observe_weight_of(&o->weights, r);
+        for (uint32_t i = 0; i < in && weight > 0; i++) {
             if (sums->maxima)
                 sums->maxima[i] = fmaxf(sums->maxima[i], fabsf(x[i]));
             if (sums->means)
-                sums->means[i] += (double)fabsf(x[i]);
+                sums->means[i] += weight * (double)fabsf(x[i]);
             if (sums->squares)
-                sums->squares[i] += (double)x[i] * (double)x[i];
+                sums->squares[i] += weight * ((double)x[i] * (double)x[i]);
         }
+    }
 }
 
 /* Adds what passed since *from, which becomes now. */
@@ -369,8 +397,10 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     const uint64_t ld = t->model->ld_hidden;
     float *hidden = o->hidden + part->row0 * ld;
     uint64_t now = rt_time_ns();
+    double weight = 0;
     TRY(batch_fill(&o->batch, o->ctx, t->sequences + part->first, part->count, &o->pass,
                    NULL));
+    observe_weights_fill(&o->weights, t->sequences + part->first, part->count, &weight);
     TRY(rt_list_create(o->dev, "observe", &list));
     if (layer == 0)
         model_record_embed(&o->pass, list, o->batch.rows_padded, o->x);
@@ -383,10 +413,10 @@ static rt_status run_part(struct observer *o, uint32_t layer, const struct part 
     TRY(rt_wait(o->dev));
     count_time(&o->times.forward_ns, &now);
     for (int g = 0; g < MODEL_GROUP_COUNT && !o->again; g++) {
-        if (o->sums[g].on_host)
-            add_moments(o, (enum model_group)g);
         if (t->what & ~(uint32_t)OBSERVE_MOMENTS)
             add_magnitudes(o, part, (enum model_group)g);
+        if (o->sums[g].on_host) /* last: it scales its copy of the inputs */
+            add_moments(o, (enum model_group)g);
     }
     count_time(&o->times.sums_ns, &now);
     if (layer + 1 < t->model->config.layers && (o->again || !t->replace))
@@ -405,6 +435,7 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
     const struct sums *sums = &o->sums[g];
     struct observe_moment moment = { .in = t->model->shape[g].in,
                                      .rows = o->rows,
+                                     .weight = o->weights.total,
                                      .height = sums->height,
                                      .panels = sums->panels };
     float *to = sums->on_host ? sums->on_host : o->host;
@@ -420,6 +451,7 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
         .group = g,
         .in = moment.in,
         .rows = o->rows,
+        .weight = o->weights.total,
         .moment = sums->panels ? &moment : NULL,
         .maxima = sums->maxima,
         .means = sums->means,
@@ -428,9 +460,9 @@ static rt_status hand_over(struct observer *o, uint32_t layer, enum model_group 
         .sampled = sums->sample ? sampled_of(o) : 0,
     };
     for (uint32_t i = 0; sums->means && i < moment.in; i++)
-        sums->means[i] /= (double)o->rows;
+        sums->means[i] /= o->weights.total;
     for (uint32_t i = 0; sums->squares && i < moment.in; i++)
-        sums->squares[i] /= (double)o->rows;
+        sums->squares[i] /= o->weights.total;
     uint64_t now = rt_time_ns();
     TRY(t->group(t->user, &seen));
     count_time(&o->times.group_ns, &now);
@@ -532,7 +564,7 @@ rt_status observe_layers(const struct observe_task *task)
     assert(task->what &
            (OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES));
     o.ctx = rt_device_ctx(o.dev);
-    o.host_sums = rt_device_info_of(o.dev)->software;
+    o.host_sums = rt_device_info_of(o.dev)->software && !task->device_sums;
     if (task->count == 0)
         return rt_fail(o.ctx, RT_ERR_USAGE, "observing layers: there is no sequence");
     o.pass_rows = pass_rows_of(&o);

@@ -15,10 +15,16 @@
  *
  * Memory (N tokens, P of them per pass, h hidden size, f ffn size, W the widest group):
  *     host    4 N h + 2 W^2                 hidden states; half of one group's matrix
- *     device  2 (3 h^2 + f^2) + P (8 h + 3 f) 4, about: one layer's matrices, a pass
+ *     device  2 (3 h^2 + f^2) + P (8 h + 3 f) 4, about: one layer's matrices, a pass;
+ *             where tokens have weights and the device sums, P (W + 64) 4 more
  * 0.5B (h 896, f 4864), N 65,536: 0.3 GB and 0.15 GB; 7B (h 3584, f 18944): 1.7 GB and
  * 1.2 GB. Symmetric matrices are kept as panels of rows from the diagonal to the right,
  * so that they take little more than half.
+ *
+ * Weights. A token of weight w adds w x x^T (row_weights.h), w |x| and w x^2, and means are
+ * divided by the sum of weights; one of weight 0 adds nothing, to maxima neither. A sequence
+ * of weight 2 is that sequence twice, but for rounding: its rows times sqrt(2) are rounded,
+ * and sums have fewer terms, so an entry is within another 2^-23 of sum w |x_i x_j|.
  *
  * FLOPs: the forward pass, and N (3 h^2 + f^2) 1.13 per layer for the moments (7 to 8
  * panels; a whole product would be 2). Maxima and means cost one read of
@@ -50,7 +56,8 @@ enum observe_what {
  * One panel is a whole matrix. */
 struct observe_moment {
     uint32_t in;
-    uint64_t rows;           /* tokens that were summed */
+    uint64_t rows; /* tokens that were summed */
+    double weight; /* of all of them: what a mean is divided by; of weight 1, rows */
     uint32_t height, panels; /* rows of each panel but the last */
     const float *panel[OBSERVE_PANELS_MAX];
 };
@@ -72,12 +79,15 @@ struct observe_group {
     enum model_group group;
     uint32_t in;
     uint64_t rows;                       /* tokens */
+    double weight;                       /* of all of them */
     const struct observe_moment *moment; /* null: not asked for */
-    const float *maxima;   /* [in] largest |x| of each column, NULL if not asked for */
+    const float *
+        maxima; /* [in] largest |x| of each column, of rows that count; NULL if not asked for */
     const double *means;   /* [in] mean |x| of each column, NULL if not asked for */
     const double *squares; /* [in] mean x^2 of each column, NULL if not asked for */
-    /* [sampled][in]: OBSERVE_SAMPLED of the rows, or all if there are fewer, evenly from the
-     * first on: row i is that of the token i rows / sampled. NULL if not asked for. */
+    /* [sampled][in]: OBSERVE_SAMPLED rows, or as many as there are if these are fewer, evenly
+     * from the first on: row i is the token within which i / sampled of all weight is
+     * reached, of weights of 1 token i rows / sampled. NULL if not asked for. */
     const float *sample;
     uint32_t sampled;
 };
@@ -93,10 +103,12 @@ struct observe_task {
     struct rt_model *model;
     struct rt_adapter *adapter; /* of the model, may be NULL */
     /* Any length that the device's attention serves; every token but the last of each is
-     * a row. Masks are not looked at, but must be there. */
+     * a row, and counts its weight, finite and not negative. Masks are not looked at, but
+     * must be there. */
     const struct train_sequence *sequences;
     uint32_t count;
-    uint32_t what; /* enum observe_what */
+    uint32_t what;    /* enum observe_what */
+    bool device_sums; /* moments are summed by a software device too: for comparison */
     /* Tokens of a pass, 0: OBSERVE_ROWS_DEFAULT. A longer sequence makes it longer. */
     uint32_t pass_rows;
     /* Called for every layer from the first, for every group in order. A status that is
@@ -119,7 +131,7 @@ struct observe_task {
     struct observe_times *times; /* set at the end; may be NULL */
 };
 
-/* RT_ERR_USAGE for a sequence of fewer than two tokens, RT_ERR_NO_DEVICE for one that is
+/* RT_ERR_USAGE for a sequence of fewer than two tokens and where no token counts, RT_ERR_NO_DEVICE for one that is
  * too long for the device, memory statuses with the numbers. */
 RT_CHECKED rt_status observe_layers(const struct observe_task *task);
 

@@ -14,8 +14,8 @@ struct train_sequence {
     const float
         *ref; /* DPO: log p of each token under the reference, n entries; else null */
     const float
-        *weight; /* SFT, KL: of each token in the loss, n entries from 0 on, not all
-                            targets' 0; null: 1 */
+        *weight; /* of each token, n entries from 0 on; null: 1. SFT, KL: in the loss, not
+                            all targets' 0. Statistics of inputs: of each token as one */
 };
 
 /* How many of its tokens are targets. */

@@ -191,6 +191,7 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
         TRY(quant_plan_check(ctx, o->plan, fmt_model_config(model)->layers));
     TRY(rt_model_size(ctx, model, &size));
     out->source_bytes = size.file;
+    out->layers = size.config.layers;
     add_matrices(o, &size.config, tokens > 0, out);
     const uint64_t table = add_kept(o, model, out);
     if (tokens > 0)

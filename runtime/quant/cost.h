@@ -10,9 +10,10 @@ struct quant_cost {
     uint64_t packed_bytes; /* codes, scales, zeros of the quantized matrices */
     uint64_t kept_bytes;   /* all other tensors, as they will be written */
     uint64_t weights;      /* elements quantized */
-    uint64_t kept;         /* elements kept */
-    double bits;           /* per quantized weight, with scales and zeros */
-    double bits_all;       /* per weight of the model, with all that is stored */
+    uint32_t layers;
+    uint64_t kept;   /* elements kept */
+    double bits;     /* per quantized weight, with scales and zeros */
+    double bits_all; /* per weight of the model, with all that is stored */
     /* Peak, beside the mapped files: hidden states, moments, what the method works in, one
      * layer's results; and on the device, without calibration 0. Estimates: allocators
      * round, drivers add their own. */

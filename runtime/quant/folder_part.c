@@ -41,6 +41,9 @@ static void hash_calibration(const struct quant_calibration *c, struct sha256 *h
         sha256_add(hash, &c->sequences[i].n, sizeof c->sequences[i].n);
         sha256_add(hash, c->sequences[i].ids,
                    c->sequences[i].n * sizeof *c->sequences[i].ids);
+        if (c->sequences[i].weight)
+            sha256_add(hash, c->sequences[i].weight,
+                       c->sequences[i].n * sizeof *c->sequences[i].weight);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/quant/gguf_source.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -308,5 +309,105 @@ rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from, const char 
 
 fail:
     quant_source_close(&m.source);
+    return st;
+}
+
+/* ---- what it takes ---- */
+
+enum {
+    TIMED_COLUMNS = 256 /* a multiple of every block */,
+    TIMED_ROWS = 64,
+    TIMES = 5,
+    TYPES = 48
+};
+
+/* Seconds per element to make blocks of a type as make_chunk does, of values like any. */
+static rt_status time_type(struct making *m, const struct fmt_block_type *type,
+                           double *seconds)
+{
+    rt_status st = RT_OK;
+    const struct quant_gguf_row row = {
+        .name = "timed", .columns = TIMED_COLUMNS, .rows = TIMED_ROWS, .type = type
+    };
+    float importance[TIMED_COLUMNS];
+    double least = INFINITY; /* others may use the processor too */
+    uint32_t word = 1;
+    for (uint32_t i = 0; i < TIMED_COLUMNS * TIMED_ROWS; i++) {
+        word = word * 1664525u + 1013904223u;
+        m->values[i] = (float)(int32_t)word / 2147483648.0f;
+        importance[i % TIMED_COLUMNS] = fabsf(m->values[i]) + 0.1f;
+    }
+    const float *weights = m->options->importance ? importance : NULL;
+    for (int i = 0; i < TIMES; i++) {
+        const uint64_t started = rt_time_ns();
+        if (type->split && !m->options->plain)
+            TRY(to_blocks(m, &row, TIMED_ROWS, weights, true));
+        TRY(to_blocks(m, &row, TIMED_ROWS, weights, m->options->plain));
+        const double took = (double)(rt_time_ns() - started) / 1e9;
+        least = took < least ? took : least;
+    }
+    *seconds = least / ((double)TIMED_COLUMNS * TIMED_ROWS);
+
+fail:
+    return st;
+}
+
+static rt_status add_costs(struct making *m, struct quant_gguf_cost *out)
+{
+    rt_status st = RT_OK;
+    uint64_t most = 0;
+    uint32_t types = 0;
+    struct {
+        const struct fmt_block_type *type;
+        double seconds;
+    } timed[TYPES];
+    for (uint32_t i = 0; i < m->source.count; i++) {
+        const struct quant_gguf_row *r = &m->source.rows[i];
+        const uint64_t count = r->rows * r->columns;
+        uint32_t t = 0;
+        if (r->is_kept)
+            continue;
+        out->weights += count;
+        out->bits += 8.0 * (double)(count / r->type->block * r->type->bytes);
+        if (quant_source_is(&m->source, i, r->type))
+            continue;
+        most = m->source.is_packed && !m->source.is_gguf && count > most ? count : most;
+        while (t < types && timed[t].type != r->type)
+            t++;
+        if (t == types && types < TYPES) {
+            timed[types].type = r->type;
+            TRY(time_type(m, r->type, &timed[types++].seconds));
+        }
+        if (t < types)
+            out->seconds += timed[t].seconds * (double)count;
+    }
+    out->bits /= out->weights ? (double)out->weights : 1;
+    out->bits_all = 8.0 * (double)out->bytes / (double)m->total;
+    out->host_bytes = 3ull * CHUNK_FLOATS * sizeof(float) + most * sizeof(float);
+
+fail:
+    return st;
+}
+
+rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
+                             const struct quant_gguf_options *options,
+                             struct quant_gguf_cost *out)
+{
+    rt_status st;
+    struct making m = { .ctx = ctx, .options = options, .out = { .ctx = ctx } };
+    *out = (struct quant_gguf_cost){ 0 };
+    TRY(quant_source_open(ctx, from, &m.source));
+    TRY(plan(&m));
+    TRY(describe(&m));
+    TRY(make_room(&m));
+    out->bytes = fmt_gguf_out_bytes(&m.out);
+    TRY(add_costs(&m, out));
+
+fail:
+    fmt_gguf_out_deinit(&m.out);
+    quant_source_close(&m.source);
+    rt_free(m.values);
+    rt_free(m.read);
+    rt_free(m.bytes);
     return st;
 }

@@ -51,6 +51,19 @@ RT_CHECKED rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const
 RT_CHECKED rt_status quant_gguf_check(struct rt_ctx *ctx, const char *from,
                                       const char *to,
                                       const struct quant_gguf_options *options);
+/* What that will take and give, from the headers of the files. */
+struct quant_gguf_cost {
+    uint64_t bytes;   /* of the file */
+    uint64_t weights; /* elements quantized */
+    double bits,
+        bits_all;        /* per weight quantized; per weight of the file, keys included */
+    uint64_t host_bytes; /* peak beside the mapped files, an estimate */
+    double seconds;      /* by rows of each type that were timed, an estimate */
+};
+/* Importance is that of the options; its values do not count. */
+RT_CHECKED rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
+                                        const struct quant_gguf_options *options,
+                                        struct quant_gguf_cost *out);
 /* The plan alone, as a file to edit. */
 RT_CHECKED rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from,
                                           const char *to,

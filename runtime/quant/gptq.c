@@ -82,7 +82,7 @@ static rt_status make_order(struct gptq *g)
 static void load_moment(struct gptq *g, double added)
 {
     const uint32_t in = g->m->in;
-    const double rows = (double)g->m->moment->rows;
+    const double rows = g->m->moment->weight;
     const float *divisors = g->m->divisors;
     for (uint32_t r = 0; r < in; r++)
         g->at[g->column[r]] = r;
@@ -108,7 +108,7 @@ static rt_status make_factor(struct gptq *g, bool *good)
     const uint32_t in = g->m->in;
     double mean = 0, damping = g->o->damping > 0 ? g->o->damping : QUANT_DAMPING;
     for (uint32_t k = 0; k < in; k++)
-        mean += g->diagonal[k] / (double)g->m->moment->rows / in;
+        mean += g->diagonal[k] / g->m->moment->weight / in;
     if (!isfinite(mean))
         return rt_fail(g->ctx, RT_ERR_INPUT,
                        "the inputs of '%s' are not finite on the calibration text: the "
@@ -240,7 +240,7 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
     rt_status st;
     bool good = false;
     struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
-    assert(m->moment && m->moment->in == m->in && m->moment->rows > 0);
+    assert(m->moment && m->moment->in == m->in && m->moment->weight > 0);
     g.rows = QUANT_GPTQ_ERRORS / m->in < ROWS_MIN ? ROWS_MIN : QUANT_GPTQ_ERRORS / m->in;
     g.rows = m->out < g.rows ? m->out : g.rows;
     TRY(allocate(&g));

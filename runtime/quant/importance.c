@@ -80,7 +80,7 @@ static rt_status after_group(void *user, const struct observe_group *seen)
         struct quant_importance_row *row = add(o->ctx, o->out, name, seen->in);
         if (!row)
             return no_memory(o->ctx);
-        row->count = (double)seen->rows;
+        row->count = seen->weight;
         for (uint32_t k = 0; k < seen->in; k++)
             row->values[k] = (float)seen->squares[k];
     }

@@ -77,7 +77,7 @@ static void times_moment(struct fit *f, const double *z, uint32_t n, double *y)
         const uint32_t rows = chunk_rows(r, m->in);
         observe_moment_rows(m, r, rows, f->chunk);
         cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, (int)rows, (int)n, in,
-                    1 / (double)m->rows, f->chunk, in, z, in, 0, y + r, in);
+                    1 / m->weight, f->chunk, in, z, in, 0, y + r, in);
     }
     cblas_daxpy((int)(n * m->in), f->damping, z, 1, y, 1);
 }
@@ -232,7 +232,7 @@ static void write_out(struct fit *f, uint32_t found, float *a, float *b)
 static rt_status fit_init(struct fit *f)
 {
     const struct quant_lowrank_task *t = f->task;
-    const double mean = observe_moment_diagonal(t->moment) / (double)t->moment->rows;
+    const double mean = observe_moment_diagonal(t->moment) / t->moment->weight;
     if (!(mean > 0) || !isfinite(mean))
         return rt_fail(f->ctx, RT_ERR_INPUT,
                        "low-rank start: the inputs of a layer have the mean square %g; "

@@ -156,7 +156,7 @@ rt_status quant_output_error(struct rt_ctx *ctx, const struct quant_matrix *m,
                 panel_error(m, d + (size_t)r * m->in,
                             m->out - r < CHUNK ? m->out - r : CHUNK, at, height, tile, y);
     }
-    *out = sum / (double)m->moment->rows;
+    *out = sum / m->moment->weight;
 
 fail:
     rt_free(tile);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct test_place place;
 
@@ -62,6 +63,116 @@ static void the_models_own_answers_calibrate(void **state)
     const int right = tokens_of("run:full,right");
     assert_true(right <= self);
     assert_int_equal(tokens_of("run:full,kept=full"), right);
+}
+
+/* One problem of the bundled model, with fields behind it. */
+static size_t problem(char *out, size_t size, uint32_t i, const char *fields)
+{
+    static const char *const parts[][3] = {
+        { "Iris has 11 pens. Hugo has 40 more pens than Iris. How many do they have?",
+          "Hugo: 11+40=51\\nTotal: 11+51=62\\n#### 62", "62" },
+        { "Omar has 20 shells. Omar gives 5 shells to Ruth. How many has Omar?",
+          "Omar: 20-5=15\\n#### 15", "15" },
+        { "Ruth has 7 coins. Ruth finds 5 coins. How many coins does Ruth have?",
+          "Ruth: 7+5=12\\n#### 12", "12" },
+    };
+    return (size_t)snprintf(out, size,
+                            "{\"id\":\"p%u%zu\",\"question\":\"%s\",\"solution\":\"%s\","
+                            "\"answer\":\"%s\"%s}\n",
+                            i, strlen(fields), parts[i % 3][0], parts[i % 3][1],
+                            parts[i % 3][2], fields);
+}
+
+static void write_problems(const char *name, const char *fields, bool twice, bool left)
+{
+    char text[2048];
+    size_t at = problem(text, sizeof text, 0, "");
+    at += problem(text + at, sizeof text - at, 1, "");
+    if (left)
+        at += problem(text + at, sizeof text - at, 2, fields);
+    if (twice)
+        at += problem(text + at, sizeof text - at, 5, fields);
+    test_file_write(test_folder_file(&place.other, name), text, at);
+}
+
+/* The error of layers, and the weights of the folder, of the caller. */
+static double error_on(const char *name, char **weights, size_t *size)
+{
+    char args[512];
+    struct test_program p;
+    snprintf(
+        args, sizeof args,
+        "quantize --device ref --store results.db --progress none --model @D --bits 3 "
+        "--method rtn --search --select none --json --force --out q --calib @O/%s",
+        name);
+    test_expect_success(&place, args, &p);
+    json_t *result = json_loads(p.out, 0, NULL);
+    const double error = json_number_value(json_object_get(result, "objective"));
+    json_decref(result);
+    test_program_deinit(&p);
+    *weights = test_file_read(test_folder_file(&place.run, "q/model.safetensors"), size);
+    return error;
+}
+
+static void expect_equal_on(const char *a, const char *b, double within)
+{
+    char *of_a, *of_b;
+    size_t size_a, size_b;
+    const double error_a = error_on(a, &of_a, &size_a);
+    const double error_b = error_on(b, &of_b, &size_b);
+    assert_true(error_a > 0 && fabs(error_a / error_b - 1) <= within);
+    if (within == 0) {
+        assert_int_equal(size_a, size_b);
+        assert_memory_equal(of_a, of_b, size_a);
+    }
+    free(of_a);
+    free(of_b);
+}
+
+/* Weight 2 is the problem twice but for rounding; 0 leaves it out and 1 is nothing, byte for
+ * byte. */
+static void weights_are_counts(void **state)
+{
+    (void)state;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_problems("weight.jsonl", ",\"weight\":2", false, true);
+    write_problems("twice.jsonl", "", true, true);
+    expect_equal_on("weight.jsonl", "twice.jsonl", 1e-5);
+    expect_query("SELECT meta FROM artifact WHERE path_hint LIKE char(37)||char(119,101,"
+                 "105,103,104,116,46)||char(37)",
+                 "\"weighted\":1,\"weight\":");
+    write_problems("zero.jsonl", ",\"weight\":0", false, true);
+    write_problems("left.jsonl", "", false, false);
+    expect_equal_on("zero.jsonl", "left.jsonl", 0);
+    write_problems("plain.jsonl", "", false, true);
+    write_problems("span.jsonl", ",\"spans\":[[0,4,0],[6,9,5]]", false, true);
+    char *a, *b;
+    size_t size;
+    assert_true(error_on("span.jsonl", &a, &size) != error_on("plain.jsonl", &b, &size));
+    free(a);
+    free(b);
+}
+
+/* Texts of a list, one of them weighted away. */
+static void texts_calibrate(void **state)
+{
+    (void)state;
+    static const char words[] =
+        "{\"text\":\"Iris has 11 pens and 40 shells. Hugo has 7, and Ruth has 9 more "
+        "than Hugo has.\"}\n"
+        "{\"text\":\"Omar has 5 coins.\",\"weight\":0}\n"
+        "{\"text\":\"Ruth finds 5 coins and 8 stones. Ruth gives 3 "
+        "stones to Omar. How many has Ruth? How many stones has Omar, if he had "
+        "12?\",\"weight\":3}\n";
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.jsonl"), words,
+                    sizeof words - 1);
+    const int all = tokens_of("@O/words.jsonl --calib-length 512");
+    assert_true(all > 64);
+    const int cut = tokens_of("@O/words.jsonl --calib-length 32");
+    assert_true(cut <= all && cut > all - 6);
 }
 
 #define WORDS                                                                            \
@@ -118,6 +229,65 @@ static void a_dry_run_knows_a_plan(void **state)
     assert_true(fabs(bits_of(TINY "--out r --plan @O/plan") / planned - 1) < 0.01);
 }
 
+static json_t *json_of(const char *args)
+{
+    struct test_program p;
+    test_expect_success(&place, args, &p);
+    json_t *result = json_loads(p.out, 0, NULL);
+    test_program_deinit(&p);
+    assert_non_null(result);
+    return result;
+}
+
+static double number(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}
+
+#define GGUF "quantize --device ref --store results.db --progress none --model @T --json "
+
+/* What is said of a GGUF file and of a budget before the work holds after it. */
+static void a_dry_run_knows_files_and_budgets(void **state)
+{
+    (void)state;
+    static const char *const how[] = { "--type Q8_0", "--type Q4_K_M --plain",
+                                       "--calib @O/words.txt --calib-length 64" };
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    for (size_t i = 0; i < RT_COUNT(how); i++) {
+        char args[512];
+        size_t size;
+        snprintf(args, sizeof args, GGUF "--method gguf --dry-run %s", how[i]);
+        json_t *said = json_of(args);
+        assert_true(access(test_folder_file(&place.run, "q.gguf"), F_OK) != 0 || i > 0);
+        snprintf(args, sizeof args, GGUF "--method gguf --force --out q.gguf %s", how[i]);
+        json_t *made = json_of(args);
+        free(test_file_read(test_folder_file(&place.run, "q.gguf"), &size));
+        assert_true(number(said, "bytes") == (double)size);
+        assert_true(number(said, "bits_per_weight") == number(made, "bits_per_weight"));
+        assert_true(number(said, "host_bytes") > 0 && number(said, "source_bytes") > 0);
+        assert_true((i == 2) == (number(said, "device_bytes") > 0));
+        json_decref(said);
+        json_decref(made);
+    }
+    json_t *said = json_of(TINY "--budget 4.2 --dry-run");
+    assert_true(number(said, "bits_per_weight") == 4.2);
+    assert_true(number(json_object_get(said, "seconds"), "widths") > 0);
+    const double bytes = number(said, "bytes");
+    json_decref(said);
+    said = json_of(TINY "--bits 4 --dry-run"); /* 5 bits with scales of groups of 32 */
+    assert_true(bytes < number(said, "bytes"));
+    json_decref(said);
+}
+
+static void bad_span(void)
+{
+    test_place_renew(&place.other);
+    write_problems("span.jsonl", ",\"spans\":[[0,4,1],[3,9,1]]", false, true);
+    write_problems("nan.jsonl", ",\"weight\":NaN", false, true);
+}
+
 static void one_answered(void)
 {
     struct test_program p;
@@ -169,9 +339,9 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "nothing to choose among", NULL,
           "quantize --model @T --out q --method smoothquant --select kl --calib x.txt", 2,
           "--select kl|nothing open", NULL },
-        { "a dry run of a GGUF file", NULL,
-          "quantize --model @T --out q.gguf --method gguf --dry-run", 2,
-          "--dry-run is not of --method gguf", NULL },
+        { "a dry run that writes", NULL,
+          "quantize --model @T --method gguf --dry-run --write-plan p", 2,
+          "--dry-run writes nothing|--write-plan", NULL },
         { "candidates of a GGUF file", NULL,
           "quantize --model @T --out q.gguf --method gguf --select kl --calib x.txt", 2,
           "--select is not of --method gguf", NULL },
@@ -183,9 +353,19 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "no list to answer", NULL, QUANTIZE "self:none.jsonl", 4,
           "none.jsonl|No such file", NULL },
         { "no such run", one_answered, QUANTIZE "run:other", 2,
-          "run:other|no eval run|faultline status", NULL },
+          "run:other|no eval run|the runs that it lists", NULL },
         { "no such condition", one_answered, QUANTIZE "run:full,best", 2,
           "run:full,best|lost=RUN", NULL },
+        { "spans that overlap", bad_span, QUANTIZE "@O/span.jsonl", 4,
+          "span.jsonl' line 3|span 2 begins before", NULL },
+        { "a weight that is none", bad_span, QUANTIZE "@O/nan.jsonl", 4,
+          "nan.jsonl' line 3|'weight' must be a number", NULL },
+        { "spans of what the model answers", bad_span, QUANTIZE "self:@O/span.jsonl", 4,
+          "span.jsonl' line 3|spans", NULL },
+        { "no step", one_answered, QUANTIZE "run:full,step=0", 2, "step=W takes a number",
+          NULL },
+        { "no faulty step is known", one_answered, QUANTIZE "run:full,step=4", 2,
+          "step=W|no faulty step", NULL },
         { "no other run", one_answered, QUANTIZE "run:full,lost=none", 2, "run:none",
           NULL },
     };
@@ -196,8 +376,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_models_own_answers_calibrate),
+        cmocka_unit_test(weights_are_counts),
+        cmocka_unit_test(texts_calibrate),
         cmocka_unit_test(a_budget_is_a_plan),
         cmocka_unit_test(a_dry_run_knows_a_plan),
+        cmocka_unit_test(a_dry_run_knows_files_and_budgets),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
     };
     return test_place_group("calibration", &place, tests, RT_COUNT(tests));

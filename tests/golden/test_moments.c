@@ -38,13 +38,17 @@ struct ground {
     uint8_t mask[LONGEST]; /* all zero: masks do not matter */
     uint64_t rows;
     struct expected expected[GROUPS_MAX];
+    float weight[SEQUENCES][LONGEST];
+    bool weighted, device_sums, tiny;
+    double total;  /* weight of all rows */
     uint32_t seen; /* groups handed over, in order */
     uint64_t passes, passes_total;
     double worst; /* |difference| over sqrt(H_ii H_jj) */
 };
 
-static void add_input(struct ground *g, uint32_t index, struct rt_buffer *x, uint32_t ld,
-                      uint32_t rows)
+/* Rows of sequence s. */
+static void add_input(struct ground *g, uint32_t s, uint32_t index, struct rt_buffer *x,
+                      uint32_t ld, uint32_t rows)
 {
     struct expected *e = &g->expected[index];
     float *values = calloc(rt_buffer_size(x), 1);
@@ -52,10 +56,12 @@ static void add_input(struct ground *g, uint32_t index, struct rt_buffer *x, uin
     for (uint32_t r = 0; r < rows; r++)
         for (uint32_t i = 0; i < e->in; i++) {
             const float *row = values + (size_t)r * ld;
-            e->maxima[i] = fmaxf(e->maxima[i], fabsf(row[i]));
-            e->sums[i] += (double)fabsf(row[i]);
+            const double weight = g->weighted ? (double)g->weight[s][r] : 1;
+            if (weight > 0)
+                e->maxima[i] = fmaxf(e->maxima[i], fabsf(row[i]));
+            e->sums[i] += weight * (double)fabsf(row[i]);
             for (uint32_t j = 0; j < e->in; j++)
-                e->moment[(size_t)i * e->in + j] += (double)row[i] * row[j];
+                e->moment[(size_t)i * e->in + j] += weight * (double)row[i] * row[j];
         }
     free(values);
 }
@@ -95,10 +101,11 @@ static void expect(struct ground *g)
             assert_int_equal(rt_submit(g->dev, list), RT_OK);
             assert_int_equal(rt_wait(g->dev), RT_OK);
             const uint32_t at = l * MODEL_GROUP_COUNT;
-            add_input(g, at + MODEL_QKV, pass.norm, m->shape[0].ld_in, batch.rows);
-            add_input(g, at + MODEL_O, pass.att, pass.ld_att, batch.rows);
-            add_input(g, at + MODEL_GATE_UP, pass.norm2, m->shape[2].ld_in, batch.rows);
-            add_input(g, at + MODEL_DOWN, pass.act, m->shape[3].ld_in, batch.rows);
+            add_input(g, s, at + MODEL_QKV, pass.norm, m->shape[0].ld_in, batch.rows);
+            add_input(g, s, at + MODEL_O, pass.att, pass.ld_att, batch.rows);
+            add_input(g, s, at + MODEL_GATE_UP, pass.norm2, m->shape[2].ld_in,
+                      batch.rows);
+            add_input(g, s, at + MODEL_DOWN, pass.act, m->shape[3].ld_in, batch.rows);
             rt_list_destroy(&list);
         }
     }
@@ -129,6 +136,7 @@ static void compare_moment(struct ground *g, const struct expected *e,
     }
     assert_true(fabs(observe_moment_diagonal(m) - diagonal) <= 1e-12 * diagonal);
     assert_int_equal(m->rows, g->rows);
+    assert_true(m->weight == g->total);
     free(rows);
 }
 
@@ -145,7 +153,7 @@ static rt_status take_group(void *user, const struct observe_group *seen)
     if (seen->maxima)
         assert_memory_equal(seen->maxima, e->maxima, e->in * sizeof(float));
     for (uint32_t i = 0; seen->means && i < e->in; i++)
-        assert_true(fabs(seen->means[i] * (double)seen->rows - e->sums[i]) <=
+        assert_true(fabs(seen->means[i] * seen->weight - e->sums[i]) <=
                     1e-12 * e->sums[i]);
     g->seen++;
     return RT_OK;
@@ -166,6 +174,7 @@ static void observe(struct ground *g, uint32_t what, uint32_t pass_rows)
                                        .sequences = g->sequences,
                                        .count = SEQUENCES,
                                        .what = what,
+                                       .device_sums = g->device_sums,
                                        .pass_rows = pass_rows,
                                        .group = take_group,
                                        .pass = after_pass,
@@ -180,6 +189,40 @@ static void observe(struct ground *g, uint32_t what, uint32_t pass_rows)
     assert_int_equal(after.buffer_bytes, before.buffer_bytes);
     assert_int_equal(g->seen, g->model->config.layers * MODEL_GROUP_COUNT);
     assert_int_equal(g->passes, g->passes_total);
+}
+
+/* Weights of all kinds, beside sequences that have none. */
+static void weigh(struct ground *g)
+{
+    static const float weights[] = { 2, 0, 1, 0.3f, 0, 7.25f, 1, 1e-3f };
+    g->total = 0;
+    for (uint32_t s = 0; s < SEQUENCES; s++) {
+        for (uint32_t t = 0; t < lengths[s]; t++) {
+            const float own = s == 3 ? 1 : weights[(t + 3 * s + t / 8) % 8];
+            g->weight[s][t] = g->weighted ? own : 1;
+            g->total += t + 1 < lengths[s] ? (double)g->weight[s][t] : 0;
+        }
+        g->sequences[s].weight = g->weighted && s != 3 ? g->weight[s] : NULL;
+    }
+}
+
+static void observe_all(struct ground *g)
+{
+    weigh(g);
+    expect(g);
+    for (int i = 0; i <= g->tiny; i++) {
+        g->device_sums = i > 0;
+        observe(g, OBSERVE_MOMENTS | OBSERVE_MAXIMA, 0);
+        observe(g, OBSERVE_MOMENTS, 64);
+    }
+    observe(g, OBSERVE_MAXIMA | OBSERVE_MEANS, 128);
+    observe(g, OBSERVE_MEANS, 0);
+    for (int i = 0; i < GROUPS_MAX; i++) {
+        free(g->expected[i].moment);
+        free(g->expected[i].maxima);
+        free(g->expected[i].sums);
+        g->expected[i] = (struct expected){ 0 };
+    }
 }
 
 static void run_device(const struct test_device *device, const char *name)
@@ -198,21 +241,175 @@ static void run_device(const struct test_device *device, const char *name)
             (struct train_sequence){ .ids = g.ids[s], .mask = g.mask, .n = lengths[s] };
         g.rows += lengths[s] - 1;
     }
-    expect(&g);
-    observe(&g, OBSERVE_MOMENTS | OBSERVE_MAXIMA, 0);
-    observe(&g, OBSERVE_MOMENTS, 64);
-    observe(&g, OBSERVE_MAXIMA | OBSERVE_MEANS, 128);
-    observe(&g, OBSERVE_MEANS, 0);
+    g.tiny = strstr(name, "tiny") != NULL;
+    observe_all(&g);
+    g.weighted = true;
+    observe_all(&g);
     printf("    %-26s %-32s worst %.2e\n", device->name, name, g.worst);
-    assert_true(g.worst < (OBSERVE_BLOCK + 2) / 16777216.0); /* the header's bound */
-    for (int i = 0; i < GROUPS_MAX; i++) {
-        free(g.expected[i].moment);
-        free(g.expected[i].maxima);
-        free(g.expected[i].sums);
-    }
+    assert_true(g.worst < (OBSERVE_BLOCK + 4) / 16777216.0); /* the header's bound */
     rt_model_destroy(&g.model);
     assert_int_equal(rt_device_validation_count(g.dev), 0);
     rt_device_destroy(&g.dev);
+}
+
+static rt_status take_nothing(void *user, const struct observe_group *seen)
+{
+    (void)user, (void)seen;
+    return RT_OK;
+}
+
+/* What is kept of the groups of a run. */
+struct kept {
+    float *moment[GROUPS_MAX], *maxima[GROUPS_MAX], *sample[GROUPS_MAX];
+    double *means[GROUPS_MAX], *squares[GROUPS_MAX];
+    uint32_t in[GROUPS_MAX], sampled, count;
+    double weight;
+};
+
+static rt_status keep_group(void *user, const struct observe_group *seen)
+{
+    struct kept *k = user;
+    const size_t in = seen->in;
+    const uint32_t at = k->count++;
+    k->in[at] = seen->in;
+    k->weight = seen->weight;
+    k->sampled = seen->sampled;
+    k->moment[at] = calloc(in * in, sizeof(float));
+    for (uint32_t i = 0; i < in; i++)
+        memcpy(k->moment[at] + i * in + i, observe_moment_right(seen->moment, i),
+               (in - i) * sizeof(float));
+    k->maxima[at] = memcpy(malloc(in * sizeof(float)), seen->maxima, in * sizeof(float));
+    k->sample[at] = memcpy(malloc(seen->sampled * in * sizeof(float)), seen->sample,
+                           seen->sampled * in * sizeof(float));
+    k->means[at] = memcpy(malloc(in * sizeof(double)), seen->means, in * sizeof(double));
+    k->squares[at] =
+        memcpy(malloc(in * sizeof(double)), seen->squares, in * sizeof(double));
+    return RT_OK;
+}
+
+static void keep(struct rt_model *model, const struct train_sequence *sequences,
+                 uint32_t count, bool device_sums, struct kept *k)
+{
+    const struct observe_task task = { .model = model,
+                                       .sequences = sequences,
+                                       .count = count,
+                                       .what = OBSERVE_MOMENTS | OBSERVE_MAXIMA |
+                                               OBSERVE_MEANS | OBSERVE_SQUARES |
+                                               OBSERVE_SAMPLE,
+                                       .device_sums = device_sums,
+                                       .group = keep_group,
+                                       .user = k };
+    *k = (struct kept){ .count = 0 };
+    assert_int_equal(observe_layers(&task), RT_OK);
+}
+
+static void drop(struct kept *k)
+{
+    for (uint32_t i = 0; i < k->count; i++) {
+        free(k->moment[i]);
+        free(k->maxima[i]);
+        free(k->sample[i]);
+        free(k->means[i]);
+        free(k->squares[i]);
+    }
+}
+
+/* The largest difference of moments, over the largest entry of their diagonal. */
+static double moments_off(const struct kept *a, const struct kept *b)
+{
+    double worst = 0;
+    assert_int_equal(a->count, b->count);
+    for (uint32_t g = 0; g < a->count; g++) {
+        const size_t in = a->in[g];
+        double most = 0;
+        for (size_t i = 0; i < in; i++)
+            most = fmax(most, (double)a->moment[g][i * in + i]);
+        for (size_t i = 0; i < in * in; i++)
+            worst = fmax(worst,
+                         fabs((double)a->moment[g][i] - (double)b->moment[g][i]) / most);
+    }
+    return worst;
+}
+
+/* Weight 2 is a sequence given twice; weight 0 is one that is left out; weights of 1 are
+ * none, bit for bit. */
+static void a_weight_is_a_count(void **state)
+{
+    (void)state;
+    static const uint32_t ids[2][40] = { { 5, 9, 2, 7, 7, 1, 30, 4, 12, 8 },
+                                         { 3, 3, 9, 11, 2, 6, 6, 40, 1 } };
+    static const uint8_t mask[40];
+    static float of[3][40];
+    char path[1024];
+    const struct test_device ref = { .device = "ref", .name = "ref" };
+    struct rt_ctx ctx;
+    struct rt_model *model;
+    test_ctx(&ctx);
+    struct rt_device *dev = test_device_open(&ctx, &ref);
+    test_path(path, sizeof path, "tests/golden/models/qwen2-tiny");
+    assert_int_equal(rt_model_load(dev, path, 64, &model), RT_OK);
+    for (uint32_t t = 0; t < 40; t++)
+        for (uint32_t w = 0; w < 3; w++)
+            of[w][t] = (float)w;
+    const struct train_sequence a = { .ids = ids[0], .mask = mask, .n = 40 };
+    const struct train_sequence b = { .ids = ids[1], .mask = mask, .n = 40 };
+    struct train_sequence weighted[2] = { a, b };
+    const struct train_sequence twice[3] = { a, b, b }, plain[2] = { a, b };
+    for (int on_device = 0; on_device < 2; on_device++) {
+        struct kept k, expected;
+        weighted[1].weight = of[2];
+        keep(model, weighted, 2, on_device, &k);
+        keep(model, twice, 3, on_device, &expected);
+        printf("    weight 2: moments %.2e off\n", moments_off(&k, &expected));
+        assert_true(moments_off(&k, &expected) < (3 * 39 + 2) * 0x1p-24); /* of sums */
+        assert_true(k.weight == 3 * 39 && expected.weight == 3 * 39);
+        for (uint32_t g = 0; g < k.count; g++)
+            for (uint32_t i = 0; i < k.in[g]; i++) {
+                assert_true(k.maxima[g][i] == expected.maxima[g][i]);
+                assert_true(fabs(k.means[g][i] / expected.means[g][i] - 1) < 1e-12);
+                assert_true(fabs(k.squares[g][i] / expected.squares[g][i] - 1) < 1e-12);
+            }
+        drop(&k);
+        drop(&expected);
+        weighted[1].weight = of[0];
+        keep(model, weighted, 2, on_device, &k);
+        keep(model, &a, 1, on_device, &expected);
+        assert_true(k.weight == 39);
+        assert_true(moments_off(&k, &expected) == 0);
+        for (uint32_t g = 0; g < k.count; g++) {
+            assert_memory_equal(k.maxima[g], expected.maxima[g], k.in[g] * sizeof(float));
+            assert_memory_equal(k.means[g], expected.means[g], k.in[g] * sizeof(double));
+            assert_memory_equal(k.squares[g], expected.squares[g],
+                                k.in[g] * sizeof(double));
+            for (uint32_t r = 0; r < 78; r += 2) /* 78 places for 39 rows: each twice */
+                assert_memory_equal(k.sample[g] + (size_t)r * k.in[g],
+                                    expected.sample[g] + (size_t)(r / 2) * k.in[g],
+                                    k.in[g] * sizeof(float));
+        }
+        drop(&k);
+        drop(&expected);
+        weighted[1].weight = of[1];
+        keep(model, weighted, 2, on_device, &k);
+        keep(model, plain, 2, on_device, &expected);
+        assert_true(moments_off(&k, &expected) == 0);
+        for (uint32_t g = 0; g < k.count; g++)
+            assert_memory_equal(k.sample[g], expected.sample[g],
+                                (size_t)k.sampled * k.in[g] * sizeof(float));
+        drop(&k);
+        drop(&expected);
+    }
+    const struct observe_task none = { .model = model,
+                                       .sequences =
+                                           &(struct train_sequence){ .ids = ids[0],
+                                                                     .mask = mask,
+                                                                     .n = 40,
+                                                                     .weight = of[0] },
+                                       .count = 1,
+                                       .what = OBSERVE_MAXIMA,
+                                       .group = take_nothing };
+    assert_int_equal(observe_layers(&none), RT_ERR_USAGE);
+    rt_model_destroy(&model);
+    rt_device_destroy(&dev);
 }
 
 static void sums_are_those_of_the_inputs(void **state)
@@ -225,12 +422,6 @@ static void sums_are_those_of_the_inputs(void **state)
         run_device(&devices[i], "tests/golden/models/qwen2-tiny");
         run_device(&devices[i], "pipeline/demo");
     }
-}
-
-static rt_status take_nothing(void *user, const struct observe_group *seen)
-{
-    (void)user, (void)seen;
-    return RT_OK;
 }
 
 /* On a fresh device, so that its peak is this task's. */
@@ -365,6 +556,7 @@ int main(void)
         cmocka_unit_test(costs_stay_within_bounds),
         cmocka_unit_test(buffers_take_what_was_said),
         cmocka_unit_test(a_status_of_the_caller_ends_it),
+        cmocka_unit_test(a_weight_is_a_count),
         cmocka_unit_test(sums_are_those_of_the_inputs),
     };
     return cmocka_run_group_tests_name("moments", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -197,6 +198,47 @@ static void nothing_more_is_asked_unless_named(void **state)
     assert_int_equal(system("grep -q \"no locator 'twins'\" loop.err"), 0);
 }
 
+/* ---- as calibration text ---- */
+
+static double of_text(const char *from, const char *member)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "SELECT json_extract(meta,'$.%s') FROM artifact WHERE path_hint='%s'",
+             member, from);
+    return test_number_of("steps.db", sql);
+}
+
+static void calibrate(const char *from, const char *out)
+{
+    char line[1200];
+    snprintf(
+        line, sizeof line,
+        "quantize --device llvmpipe --tune off --progress none --store steps.db --model "
+        "'%s' --method rtn --search --bits 3 --select none --out %s --calib '%s' %s",
+        DEMO, out, from, SAID);
+    test_loop_run_well(line);
+}
+
+/* Of answers that full gives to lost problems, as calibration text: in a copy of the rows. */
+static void tokens_from_the_faulty_step_count_more(void **state)
+{
+    (void)state;
+    enter_whole();
+    assert_int_equal(system("cp loop.db steps.db"), 0);
+    calibrate("run:full,lost=quant", "q1");
+    calibrate("run:full,lost=quant,step=4", "q2");
+    const double tokens = of_text("run:full,lost=quant,step=4", "tokens");
+    const double more = of_text("run:full,lost=quant,step=4", "weight") - tokens;
+    assert_true(of_text("run:full,lost=quant", "tokens") == tokens && tokens > 0);
+    printf("    %g of %g tokens count four times\n", more / 3, tokens);
+    assert_true(more > 0 && more / 3 < tokens && fmod(more, 3) == 0);
+    assert_true(of_text("run:full,lost=quant,step=4", "weighted") > 0);
+    assert_int_not_equal(system("cmp -s q1/model.safetensors q2/model.safetensors"), 0);
+    calibrate("run:full,lost=quant,step=1", "q3"); /* is the same text */
+    assert_int_equal(system("cmp -s q1/model.safetensors q3/model.safetensors"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +247,7 @@ int main(void)
         cmocka_unit_test(early_is_held_against_chance),
         cmocka_unit_test(a_killed_search_leaves_the_same_rows),
         cmocka_unit_test(nothing_more_is_asked_unless_named),
+        cmocka_unit_test(tokens_from_the_faulty_step_count_more),
     };
     return cmocka_run_group_tests_name("locators", tests, test_loop_set_up,
                                        test_loop_tear_down);

@@ -60,14 +60,18 @@ void test_calibrated_init(struct test_calibrated *c, const uint32_t *out, uint32
     *c = (struct test_calibrated){ .parts = parts, .in = in, .tokens = tokens };
     c->h = malloc((size_t)in * in * sizeof *c->h);
     c->means = calloc(in, sizeof *c->means);
-    c->moment = (struct observe_moment){
-        .in = in, .rows = tokens, .height = in, .panels = 1, .panel = { c->h }
-    };
+    c->moment = (struct observe_moment){ .in = in,
+                                         .rows = tokens,
+                                         .weight = tokens,
+                                         .height = in,
+                                         .panels = 1,
+                                         .panel = { c->h } };
     c->maxima = calloc(in, sizeof *c->maxima);
     c->sample = calloc((size_t)OBSERVE_SAMPLED * in, sizeof *c->sample);
     c->seen =
         (struct observe_group){ .in = in,
                                 .rows = tokens,
+                                .weight = tokens,
                                 .maxima = c->maxima,
                                 .sample = c->sample,
                                 .sampled =

@@ -57,9 +57,12 @@ static void ground_init(struct ground *g, uint32_t out, uint32_t in, uint32_t ro
             for (uint32_t j = 0; j < in; j++)
                 g->sum[(size_t)i * in + j] +=
                     x[(size_t)r * in + i] * x[(size_t)r * in + j];
-    g->moment = (struct observe_moment){
-        .in = in, .rows = rows, .height = in, .panels = 1, .panel = { g->sum }
-    };
+    g->moment = (struct observe_moment){ .in = in,
+                                         .rows = rows,
+                                         .weight = rows,
+                                         .height = in,
+                                         .panels = 1,
+                                         .panel = { g->sum } };
     free(x);
 }
 

@@ -114,6 +114,39 @@ static void tensors_of_another_type_are_counted_once(void **state)
     json_decref(all);
 }
 
+/* A name of a file's tensor is any text. */
+static void names_are_texts(void **state)
+{
+    (void)state;
+    static const char odd[] = "blk.\"0\"\\\n\xff.weight",
+                      read[] = "blk.\"0\"\\\n\xef\xbf\xbd.weight";
+    struct pipe_gguf_tensor list[] = { { .type = "Q4_0", .wanted = "Q4_0" } };
+    struct pipe_quantized_matrix matrices[1];
+    const struct pipe_gguf_made m = { .count = 1, .list = list };
+    const struct pipe_quantized q = { .list = matrices, .list_count = 1 };
+    struct pipe_selected s = { .count = 1 };
+    snprintf(list[0].name, sizeof list[0].name, "%s", odd);
+    snprintf(matrices[0].name, sizeof matrices[0].name, "%s", odd);
+    snprintf(s.list[0].name, sizeof s.list[0].name, "%s", odd);
+    for (int i = 0; i < 2; i++) {
+        FILE *file = tmpfile();
+        if (i == 0)
+            pipe_gguf_made_json(file, "o \"1\".gguf", &m);
+        else
+            pipe_quantized_json(file, "o \"1\"", &q, &s);
+        json_t *all = json_of(file);
+        const json_t *first = json_array_get(json_object_get(all, "list"), 0);
+        assert_string_equal(json_string_value(json_object_get(first, "name")), read);
+        const json_t *select = json_object_get(all, "select");
+        const json_t *candidate =
+            json_array_get(json_object_get(select, "candidates"), 0);
+        if (select)
+            assert_string_equal(json_string_value(json_object_get(candidate, "name")),
+                                read);
+        json_decref(all);
+    }
+}
+
 static void what_a_method_leaves_open(void **state)
 {
     (void)state;
@@ -152,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_folder),
         cmocka_unit_test(costs),
         cmocka_unit_test(tensors_of_another_type_are_counted_once),
+        cmocka_unit_test(names_are_texts),
         cmocka_unit_test(what_a_method_leaves_open),
         cmocka_unit_test(shares_of_damage),
     };
