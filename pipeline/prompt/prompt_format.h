@@ -111,7 +111,7 @@ int32_t pipe_step_of_token(const struct pipe_step *steps, uint32_t count, uint32
 /* What is wrong with the form of an answer, beside being right or wrong. */
 struct pipe_form {
     bool truncated;  /* hit the token cap */
-    bool loops;      /* the same 3 to 40 tokens at least 4 times at the end */
+    bool loops;      /* a cycle of tokens at the end (repetition.h) */
     bool monotone;   /* different tokens / tokens under 0.05 */
     uint32_t period; /* of the session, in tokens; 0: none */
 };
