@@ -316,3 +316,11 @@ void pipe_form_of(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
     out->loops = out->period > 0;
     out->monotone = count > 0 && different(ids, count) * DIVERSITY_INVERSE < count;
 }
+
+bool pipe_answer_ends(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
+                      bool extract_ok)
+{
+    struct pipe_form form;
+    pipe_form_of(ids, count, finish, &form);
+    return extract_ok && finish == PIPE_FINISH_STOP && !pipe_form_degenerate(&form);
+}

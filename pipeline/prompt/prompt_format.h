@@ -121,5 +121,15 @@ static inline bool pipe_form_degenerate(const struct pipe_form *form)
 {
     return form->loops || form->monotone;
 }
+/* Whether an answer ends by itself, with a final answer that can be read, and without
+ * repeating itself. */
+bool pipe_answer_ends(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
+                      bool extract_ok);
+/* Whether a gain in right answers comes with changed endings: at least half of it is lost
+ * (`ended` is left) where only problems count whose answers end so before and after. */
+static inline bool pipe_gain_by_ending(int32_t gain, int32_t ended)
+{
+    return gain > 0 && 2 * ended <= gain;
+}
 
 #endif

@@ -32,6 +32,15 @@ struct pipe_side {
     double bits; /* per weight; 0: not known */
 };
 
+/* Right answers that restored has more than quant, and how many of them where both answers
+ * end by themselves, with an answer that can be read and without a loop. Marked: at least
+ * half of the gain comes from answers that end otherwise (pipe_gain_by_ending). */
+struct pipe_endings {
+    bool known; /* false: no restored side, or answers without tokens */
+    int32_t gain, gain_ended;
+    bool marked;
+};
+
 /* One benchmark: what is compared and what came out. */
 struct pipe_comparison {
     char campaign[STORE_ID], benchmark[STORE_ID], name[64], grader[64];
@@ -45,6 +54,7 @@ struct pipe_comparison {
     struct pipe_paired loss, gain; /* full to quant, quant to restored */
     double loss_holm, gain_holm;   /* p-values adjusted over all benchmarks; NaN: none */
     struct pipe_recovery recovery;
+    struct pipe_endings endings;
 };
 
 struct pipe_comparisons {
