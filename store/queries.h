@@ -202,7 +202,7 @@ RT_CHECKED rt_status store_side_run_rows(struct store *store, const char *campai
 /* Pairs that both have a verdict. */
 RT_CHECKED rt_status store_count_pairs(struct store *store, const char *comparison_id,
                                        int64_t *out);
-/* full, quant, restored (0 where there is none), problem_id; by problem. */
+/* full, quant, restored (0 where there is none), problem_id, sample; by problem. */
 RT_CHECKED rt_status store_pair_rows(struct store *store, const char *comparison_id,
                                      store_row_fn *fn, void *user);
 /* problem_id, sample, full, quant, restored: pairs whose verdict changes, lost ones first. */

@@ -214,7 +214,7 @@ rt_status store_pair_rows(struct store *s, const char *comparison_id, store_row_
 {
     return store_query(
         s,
-        "SELECT f, q, coalesce(r,0), problem_id FROM comparison_pair WHERE "
+        "SELECT f, q, coalesce(r,0), problem_id, sample FROM comparison_pair WHERE "
         "comparison_id=?1 AND (f+q) IS NOT NULL ORDER BY problem_id, "
         "sample",
         (const char *const[]){ comparison_id, NULL }, fn, user);

@@ -67,6 +67,9 @@ RT_CHECKED rt_status cli_number(struct cli *cli, const char *name, int64_t other
 /* Any number within [low, high]; if it is not given, *out stays unchanged. */
 RT_CHECKED rt_status cli_real(struct cli *cli, const char *name, double low, double high,
                               float *out);
+/* --rescue: how often a greedy answer is taken out of a loop at most; 0: never.
+ * RT_ERR_USAGE also with a temperature above 0. */
+RT_CHECKED rt_status cli_rescues(struct cli *cli, float temperature, uint32_t *out);
 RT_CHECKED rt_status cli_parse(struct cli *cli, int argc, char **argv);
 /* The command that may be meant, null: none. */
 const char *cli_similar_command(const char *name);

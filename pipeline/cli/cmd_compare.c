@@ -99,6 +99,11 @@ static void print_gain(const struct pipe_comparison *c, const char *lead)
     else if (isfinite(c->recovery.share))
         printf(" (too few problems for an interval)");
     putchar('\n');
+    if (c->endings.marked)
+        printf("%sof %d right answers more, %d are left where both answers end by "
+               "themselves, with an answer and without a loop: the repair changes when "
+               "answers stop\n",
+               lead, c->endings.gain, c->endings.gain_ended);
 }
 
 /* Right answers by data set, and the mean over these. */

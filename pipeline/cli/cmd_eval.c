@@ -28,6 +28,9 @@ static const struct cli_option options[] = {
     { "samples", "K", "answers a problem (needs --temp)" },
     { "temp", "T", "draw at this temperature (default 0: greedy)" },
     { "top-p", "P", "of the drawn ones (default 0.95)" },
+    { "rescue", "N",
+      "take a greedy answer that repeats itself back to before that, at most N times "
+      "(1 to 64; default: never)" },
     { "shard", "M/N", "every N-th problem, from the M-th" },
     { "slots", "N", "requests at once at most (default: what fits, up to 64)" },
     { "time-limit", "TIME", "begin nothing after 90s, 15m, 1h30m; ends with code 5" },
@@ -45,6 +48,7 @@ struct eval_plan {
     uint32_t bench_count;
     const struct pipe_prompt_format *format; /* of --format, null: the usual of each */
     struct pipe_wanted ask;
+    uint32_t rescues; /* of every variant; 0: none */
 };
 
 /* Room for one more. */
@@ -132,6 +136,7 @@ static rt_status read_plan(struct cli *cli, struct eval_plan *out)
     TRY(pipe_format_named(&cli->ctx, cli_value(cli, "format", NULL), &out->format));
     TRY(read_lists(cli, out));
     TRY(read_ask(cli, &out->ask));
+    TRY(cli_rescues(cli, out->ask.temperature, &out->rescues));
 
 fail:
     return st;
@@ -159,6 +164,10 @@ static void print_json(const struct pipe_tally *t, const struct pipe_variant *v,
         printf("\"samples\":%u,\"avg\":%.6f,\"avg_error\":%.6f,\"pass_at_k\":%.6f,"
                "\"pass_error\":%.6f,",
                t->samples, t->average, t->average_error, t->pass, t->pass_error);
+    if (v->rescues)
+        printf("\"rescue\":%u,\"rescued\":%u,\"tokens\":%llu,\"thrown_tokens\":%llu,",
+               v->rescues, t->rescued, (unsigned long long)t->tokens,
+               (unsigned long long)t->thrown);
     printf("\"run\":\"%s\"}\n", run_id);
 }
 
@@ -177,6 +186,9 @@ static void print_words(const struct pipe_tally *t, const struct pipe_variant *v
                100 * t->pass, 100 * t->pass_error, t->answers);
     printf(", %u truncated, %u unparsed, %u degenerate", t->truncated, t->unparsed,
            t->degenerate);
+    if (v->rescues)
+        printf(", %u taken out of a loop (%llu tokens, and %llu thrown away)", t->rescued,
+               (unsigned long long)t->tokens, (unsigned long long)t->thrown);
     if (t->undecided)
         printf(", %u undecided", t->undecided);
     if (t->errors)
@@ -217,6 +229,7 @@ static rt_status measure(struct evaluating *e, const struct pipe_variant_spec *v
     TRY(pipe_session_use(&e->session, v->folder, format_of(&e->plan, specs[0])));
     TRY(pipe_variant_load(&e->session, v->folder, v->adapter[0] ? v->adapter : NULL,
                           v->role, v->role, &e->variant));
+    e->variant.rescues = e->plan.rescues;
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         char run_id[STORE_ID] = "";
         uint32_t made;

@@ -25,6 +25,10 @@ static const struct cli_option options[] = {
     { "n", "N", "tokens of the answer at most (default 256)" },
     { "temp", "T", "draw at this temperature (default 0: greedy)" },
     { "top-p", "P", "of the drawn ones (default 0.95)" },
+    { "rescue", "N",
+      "take a greedy answer that repeats itself back to before that, at most N times; "
+      "its "
+      "text then comes at the end (1 to 64; default: never)" },
     { NULL, NULL, NULL },
 };
 
@@ -61,6 +65,7 @@ static rt_status read_options(struct cli *cli, struct pipe_generate_options *o)
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
     TRY(cli_real(cli, "temp", 0, 100, &o->temperature));
     TRY(cli_real(cli, "top-p", 1e-6, 1, &o->top_p));
+    TRY(cli_rescues(cli, o->temperature, &o->rescues));
     o->new_tokens_max = (uint32_t)n;
     o->seed = (uint64_t)seed;
     if (o->thinking && o->no_thinking)
@@ -125,12 +130,12 @@ static rt_status print_json(struct cli *cli, const struct pipe_generated *g)
         json_array_append_new(margins, json_real((double)g->margin[i]));
     }
     json_t *root =
-        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:f, s:f}", "text",
+        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:f, s:f, s:i}", "text",
                   json_stringn(g->text, g->text_size), "finish",
                   g->finish == PIPE_FINISH_STOP ? "stop" : "length", "prompt_tokens",
                   (int)g->n_prompt, "ids", ids, "logprobs", logprobs, "margins", margins,
                   "prefill_seconds", 1e-6 * (double)g->prefill_us, "decode_seconds",
-                  1e-6 * (double)g->decode_us);
+                  1e-6 * (double)g->decode_us, "thrown_tokens", (int)g->thrown);
     return print_root(cli, root);
 }
 
@@ -139,6 +144,9 @@ static void print_end(struct cli *cli, const struct pipe_generated *g)
 {
     putchar('\n');
     fflush(stdout); /* before a line of the other stream */
+    if (g->thrown)
+        cli_say(cli, "%u tokens were thrown away, because the answer repeated itself",
+                g->thrown);
     if (cli->verbosity > 0)
         cli_say(cli, "%u tokens of prompt in %.2f s, %u of answer in %.2f s%s",
                 g->n_prompt, 1e-6 * (double)g->prefill_us, g->n,

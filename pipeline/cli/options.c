@@ -2,6 +2,8 @@
  * --name value, --name=value, flags, -q -v -h, -o and what has no dash. */
 #include "pipeline/cli/cli.h"
 
+#include "pipeline/run/rescue.h"
+
 #include "runtime/base/similar.h"
 
 #include <stdlib.h>
@@ -147,4 +149,17 @@ rt_status cli_real(struct cli *cli, const char *name, double low, double high, f
                        name, text, low, high);
     *out = (float)value;
     return RT_OK;
+}
+
+rt_status cli_rescues(struct cli *cli, float temperature, uint32_t *out)
+{
+    int64_t count;
+    const rt_status st = cli_number(cli, "rescue", 0, 0, PIPE_RESCUES_MAX, &count);
+    *out = (uint32_t)count;
+    if (st == RT_OK && count && temperature > 0)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--rescue %lld is for greedy answers: a drawn one that repeats "
+                       "itself is drawn again with another --seed; leave out --temp",
+                       (long long)count);
+    return st;
 }

@@ -9,17 +9,21 @@
 #include <math.h>
 #include <stdlib.h>
 
+static enum pipe_finish finish_of(const struct pipe_answer *a)
+{
+    return a->truncated ? PIPE_FINISH_LENGTH : PIPE_FINISH_STOP;
+}
+
 static bool loops(const struct pipe_answer *a)
 {
     struct pipe_form form;
-    pipe_form_of(a->ids, a->n, a->truncated ? PIPE_FINISH_LENGTH : PIPE_FINISH_STOP,
-                 &form);
+    pipe_form_of(a->ids, a->n, finish_of(a), &form);
     return pipe_form_degenerate(&form);
 }
 
 static bool ends_properly(const struct pipe_answer *a)
 {
-    return a->extract_ok && !a->truncated && !loops(a);
+    return pipe_answer_ends(a->ids, a->n, finish_of(a), a->extract_ok);
 }
 
 /* ---- where answers part ---- */
@@ -87,12 +91,14 @@ rt_status pipe_damage_of(struct rt_ctx *ctx, const struct pipe_answers *f,
                          const struct pipe_answers *q, const struct pipe_answers *a,
                          struct pipe_damage *out)
 {
-    double tokens = 0, tokens_full = 0;
+    double tokens = 0, tokens_full = 0, thrown = 0;
     assert(f->count == a->count && (!q || q->count == a->count));
     *out = (struct pipe_damage){ .problems = a->count };
     for (uint32_t i = 0; i < a->count; i++) {
         const struct pipe_answer *x = &a->items[i];
         tokens += x->n;
+        thrown += x->thrown;
+        out->rescued += x->thrown > 0;
         tokens_full += f->items[i].n;
         out->loops += loops(x);
         out->no_answer += !x->extract_ok;
@@ -101,13 +107,14 @@ rt_status pipe_damage_of(struct rt_ctx *ctx, const struct pipe_answers *f,
         out->in_form += x->in_form;
     }
     out->length_ratio = tokens_full > 0 ? tokens / tokens_full : NAN;
+    out->tokens_each = a->count ? (tokens + thrown) / a->count : NAN;
     count_gain(q, a, out);
     return find_partings(ctx, f, a, out);
 }
 
 bool pipe_damage_by_ending(const struct pipe_damage *d)
 {
-    return d->gain > 0 && 2 * d->gain_ended <= d->gain;
+    return pipe_gain_by_ending(d->gain, d->gain_ended);
 }
 
 /* ---- rows ---- */
@@ -120,6 +127,8 @@ static rt_status put_numbers(struct store *s, const char *run,
         double value;
     } numbers[] = {
         { "length_ratio", d->length_ratio },
+        { "tokens_each", d->tokens_each },
+        { "rescued", d->rescued },
         { "loops", d->loops },
         { "no_answer", d->no_answer },
         { "went_on", d->went_on },

@@ -10,11 +10,13 @@
 struct pipe_damage {
     uint32_t problems;
     double length_ratio; /* tokens of all answers, over full's; NaN: full wrote none */
-    uint32_t loops;      /* the same tokens again and again: pipe_form_degenerate */
-    uint32_t no_answer;  /* no final answer can be read */
-    uint32_t went_on;    /* one can, and the answer still ran into the token cap */
-    uint32_t early_end;  /* none can, and the model ended the answer by itself */
-    uint32_t in_form;    /* pipe_answer_in_form: one can, where the prompt asks for it */
+    double tokens_each; /* of an answer in the mean, with those that rescues threw away */
+    uint32_t rescued;   /* taken out of a loop (run/rescue.h) */
+    uint32_t loops;     /* the same tokens again and again: pipe_form_degenerate */
+    uint32_t no_answer; /* no final answer can be read */
+    uint32_t went_on;   /* one can, and the answer still ran into the token cap */
+    uint32_t early_end; /* none can, and the model ended the answer by itself */
+    uint32_t in_form;   /* pipe_answer_in_form: one can, where the prompt asks for it */
     /* Of answers whose tokens are not full's: the median number of the first differing token
      * from 1 on, and of the margins over the runner-up there, nats, in both models. NaN where
      * there is none. */

@@ -5,13 +5,13 @@
 
 #include "pipeline/grade/extract.h"
 #include "pipeline/grade/grade.h"
+#include "pipeline/prompt/repetition.h"
 #include "runtime/base/sha256.h"
 #include "runtime/text/chat.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOP_TOKENS_MIN = 3, LOOP_TOKENS_MAX = 40, LOOP_TIMES = 4 };
 enum { DIVERSITY_INVERSE = 20 }; /* 1 / 0.05 */
 
 #define BOX_INSTRUCTION \
@@ -283,16 +283,15 @@ int32_t pipe_step_of_token(const struct pipe_step *steps, uint32_t count, uint32
     return -1;
 }
 
-/* Whether the last LOOP_TIMES * period ids are one pattern repeated. */
-static bool repeats(const uint32_t *ids, uint32_t count, uint32_t period)
+/* The period of the cycle at the end; 0: there is none. */
+static uint32_t period_of(const uint32_t *ids, uint32_t count)
 {
-    if (count / LOOP_TIMES < period)
-        return false;
-    const uint32_t *end = ids + count;
-    for (uint32_t i = 1; i <= (LOOP_TIMES - 1) * period; i++)
-        if (end[-(int64_t)i] != end[-(int64_t)i - (int64_t)period])
-            return false;
-    return true;
+    struct pipe_repetition r = { 0 };
+    const uint32_t most = PIPE_REPEATED * PIPE_CYCLE_MAX;
+    const uint32_t first = count > most ? count - most : 0;
+    for (uint32_t i = first; i < count; i++)
+        pipe_repetition_feed(&r, ids + first, NULL, 0);
+    return pipe_repetition_period(&r);
 }
 
 static uint32_t different(const uint32_t *ids, uint32_t count)
@@ -313,10 +312,15 @@ void pipe_form_of(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
                   struct pipe_form *out)
 {
     *out = (struct pipe_form){ .truncated = finish == PIPE_FINISH_LENGTH };
-    for (uint32_t p = LOOP_TOKENS_MIN; p <= LOOP_TOKENS_MAX && !out->loops; p++)
-        if (repeats(ids, count, p)) {
-            out->loops = true;
-            out->period = p;
-        }
+    out->period = period_of(ids, count);
+    out->loops = out->period > 0;
     out->monotone = count > 0 && different(ids, count) * DIVERSITY_INVERSE < count;
+}
+
+bool pipe_answer_ends(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
+                      bool extract_ok)
+{
+    struct pipe_form form;
+    pipe_form_of(ids, count, finish, &form);
+    return extract_ok && finish == PIPE_FINISH_STOP && !pipe_form_degenerate(&form);
 }

@@ -111,7 +111,7 @@ int32_t pipe_step_of_token(const struct pipe_step *steps, uint32_t count, uint32
 /* What is wrong with the form of an answer, beside being right or wrong. */
 struct pipe_form {
     bool truncated;  /* hit the token cap */
-    bool loops;      /* the same 3 to 40 tokens at least 4 times at the end */
+    bool loops;      /* a cycle of tokens at the end (repetition.h) */
     bool monotone;   /* different tokens / tokens under 0.05 */
     uint32_t period; /* of the session, in tokens; 0: none */
 };
@@ -120,6 +120,16 @@ void pipe_form_of(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
 static inline bool pipe_form_degenerate(const struct pipe_form *form)
 {
     return form->loops || form->monotone;
+}
+/* Whether an answer ends by itself, with a final answer that can be read, and without
+ * repeating itself. */
+bool pipe_answer_ends(const uint32_t *ids, uint32_t count, enum pipe_finish finish,
+                      bool extract_ok);
+/* Whether a gain in right answers comes with changed endings: at least half of it is lost
+ * (`ended` is left) where only problems count whose answers end so before and after. */
+static inline bool pipe_gain_by_ending(int32_t gain, int32_t ended)
+{
+    return gain > 0 && 2 * ended <= gain;
 }
 
 #endif

@@ -203,11 +203,20 @@ static struct pipe_material material_of(const struct restoring *r)
     };
 }
 
+static rt_status no_items(struct restoring *r, const struct pipe_restore_recipe *recipe)
+{
+    return rt_fail(
+        r->session->ctx, RT_ERR_USAGE,
+        "'%s' trains nothing and has no items; restore --recipes %s measures it",
+        recipe->name, recipe->name);
+}
+
 rt_status restore_curate(struct restoring *r, const char *recipe, const char *path)
 {
     const struct pipe_material material = material_of(r);
-    return pipe_curate_file(r->session, &material, pipe_restore_recipe_find(recipe),
-                            path);
+    const struct pipe_restore_recipe *row = pipe_restore_recipe_find(recipe);
+    return row->rescues ? no_items(r, row)
+                        : pipe_curate_file(r->session, &material, row, path);
 }
 
 /* Notes that the adapter, or the model, is what a training run made. */
@@ -322,6 +331,8 @@ rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
     const uint64_t usual = r->session->seed;
     struct restore_arm arm = { .seed = usual };
     arm.recipe = pipe_restore_recipe_of_arm(recipe, &arm.seed);
+    if (arm.recipe->rescues)
+        return no_items(r, arm.recipe);
     r->session->seed = arm.seed;
     TRY(train_adapter(r, &arm, &base, &trained));
     snprintf(folder, size, "%s", trained.folder);
@@ -347,9 +358,26 @@ fail:
     return st;
 }
 
+/* Quant itself, decoded otherwise. */
+static rt_status decoded_arm(struct restoring *r, struct restore_arm *arm)
+{
+    const rt_status st =
+        pipe_variant_put(r->session, r->quant, NULL, r->quant_folder, arm->name,
+                         arm->recipe->role, arm->name, &arm->variant);
+    arm->variant.rescues = arm->recipe->rescues;
+    return st;
+}
+
+static rt_status make_arm(struct restoring *r, struct restore_arm *arm)
+{
+    if (!arm->recipe)
+        return plain_arm(r, arm);
+    return arm->recipe->rescues ? decoded_arm(r, arm) : trained_arm(r, arm);
+}
+
 static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
 {
-    const rt_status st = arm->recipe ? trained_arm(r, arm) : plain_arm(r, arm);
+    const rt_status st = make_arm(r, arm);
     return st == RT_OK ? measure_arm(r, &arm->variant, &arm->answers) : st;
 }
 

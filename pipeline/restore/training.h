@@ -24,7 +24,10 @@ struct pipe_restore_recipe {
     const char *role;  /* restored or control */
     const char *after; /* recipe whose model this one trains on; NULL: quant itself */
     bool scales;       /* the model's own scales are trained, there is no adapter */
-    bool again;        /* full is quantized again, the items being the calibration text */
+    const char *again; /* full is quantized again by this method, the items being the
+                          calibration text; NULL: it is not */
+    uint32_t rescues;  /* quant as it is, its answers taken out of loops so often at most
+                          (run/rescue.h): nothing is made; 0: something is */
     bool lowrank;      /* start from the activation-weighted low-rank fit, else B = 0 */
     bool train;        /* false: the start is the result */
     bool on_full;      /* adapter on the full-precision model */
@@ -53,7 +56,7 @@ const struct pipe_restore_recipe *pipe_restore_recipe_of_arm(const char *arm,
 /* Whether a recipe makes a model, not an adapter. */
 static inline bool pipe_restore_recipe_makes_model(const struct pipe_restore_recipe *r)
 {
-    return r->scales || r->again;
+    return r->scales || r->again != NULL;
 }
 /* What training made. */
 struct pipe_trained {

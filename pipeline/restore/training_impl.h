@@ -40,8 +40,8 @@ RT_CHECKED rt_status restore_open_scales(struct training *t);
 /* Notes the pass that ended after `k` updates with this validation accuracy as the one to
  * keep, if it is; its checkpoint is written next. */
 void restore_keep_scales(struct training *t, uint32_t k, double accuracy);
-/* Quantizes full to the grid of quant by GPTQ, the chosen items being the calibration
- * text. */
+/* Quantizes full to the grid of quant by the recipe's method, the chosen items being the
+ * calibration text. */
 RT_CHECKED rt_status restore_quantize_again(struct training *t);
 /* Writes the kept scales as a model folder. */
 RT_CHECKED rt_status restore_write_scales(struct training *t);

@@ -65,9 +65,10 @@ rt_status restore_quantize_again(struct training *t)
     rt_status st;
     struct pipe_quantized result = { 0 };
     const struct restore_grid *g = t->m->grid;
-    const struct pipe_quantize_options o = {
-        .method = "gptq", .bits = g->bits, .group = g->group, .asymmetric = g->asymmetric
-    };
+    const struct pipe_quantize_options o = { .method = t->recipe->again,
+                                             .bits = g->bits,
+                                             .group = g->group,
+                                             .asymmetric = g->asymmetric };
     TRY(restore_make_items(t));
     quant_files_remove(t->folder); /* of a run that was killed after it */
     TRY(pipe_quantize_on(t->session, t->m->full->model, t->items.list, t->items.count,

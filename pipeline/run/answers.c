@@ -89,7 +89,7 @@ static uint32_t room_needed(const struct generating *g)
 
 static rt_status save(struct generating *g, const struct pipe_task *task,
                       const struct pipe_generation *generation,
-                      const struct pipe_score *score)
+                      const struct pipe_score *score, uint32_t thrown)
 {
     rt_status st;
     struct pipe_step steps[PIPE_STEPS_MAX];
@@ -103,6 +103,9 @@ static rt_status save(struct generating *g, const struct pipe_task *task,
     TRY(begin(g));
     TRY(store_put_generation(g->session->store, g->attempt.run_id, generation, score,
                              steps, n));
+    if (thrown)
+        TRY(store_put_metric(g->session->store, g->attempt.run_id, "thrown_tokens",
+                             task->problem, thrown));
     g->done[(size_t)task->problem * g->ask->samples + task->sample] = true;
     g->mine_done++;
     g->done_count++;
@@ -148,7 +151,7 @@ static rt_status save_too_long(struct generating *g, const struct pipe_task *tas
         "problem '%s': a prompt of %u tokens leaves no room for an answer in the context "
         "of %u; recorded as an error",
         generation.problem_id, n_prompt, g->context);
-    return save(g, task, &generation, &score);
+    return save(g, task, &generation, &score, 0);
 }
 
 /* Claims the next task that is nobody's. */
@@ -200,7 +203,7 @@ static rt_status take_reply(void *user, const struct pipe_reply *a)
         .decode_us = a->decode_us,
         .trace = { a->n_gen, a->ids, a->logprob, a->margin, a->alt },
     };
-    return save(g, &task, &generation, &score);
+    return save(g, &task, &generation, &score, a->thrown);
 }
 
 /* Answers become durable together with what they cost. */
@@ -284,6 +287,7 @@ static rt_status run_engine(struct generating *g, const struct pipe_variant *v)
                                       .adapter = v->adapter,
                                       .temperature = g->ask->temperature,
                                       .top_p = g->ask->top_p,
+                                      .rescues = g->rescues,
                                       .slots = g->ask->slots,
                                       .room = room_needed(g),
                                       .engine = &g->engine,
@@ -339,14 +343,15 @@ fail:
     return st;
 }
 
-/* Takes over what runs like this one have, and lists what is left. */
+/* Takes over what runs like this one have, and lists what is left. Tokens thrown away stand
+ * beside an answer, not with it, so answers with rescues are made anew. */
 static rt_status reuse(struct generating *g)
 {
     rt_status st;
     bool some = false, got = false;
     uint32_t taken = 0;
     TRY(list_left(g));
-    if (g->left > 0)
+    if (g->left > 0 && !g->rescues)
         TRY(store_can_reuse(g->session->store, g->attempt.run_id, &some));
     if (!some)
         return RT_OK;
@@ -372,15 +377,17 @@ fail:
 static rt_status open_run(struct generating *g, const struct pipe_variant *v)
 {
     rt_status st;
-    char config[384], decoding[96] = "\"greedy\"";
+    char config[384], decoding[96] = "\"greedy\"", rescue[24] = "";
     const struct pipe_session *session = g->session;
     if (g->ask->temperature > 0)
         snprintf(decoding, sizeof decoding, "{\"temperature\":%.6g,\"top_p\":%.6g}",
                  (double)g->ask->temperature, (double)g->ask->top_p);
+    if (g->rescues) /* runs without it are those of earlier builds */
+        snprintf(rescue, sizeof rescue, ",\"rescue\":%u", g->rescues);
     snprintf(config, sizeof config,
-             "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":%s,"
+             "{\"format\":\"%s\",\"format_hash\":\"%s\",\"decoding\":%s%s,"
              "\"context\":%u,\"new_tokens_max\":%u}",
-             session->format->name, session->format_hash, decoding, g->context,
+             session->format->name, session->format_hash, decoding, rescue, g->context,
              session->new_tokens_max);
     struct store_run run = { .campaign_id = session->campaign_id,
                              .kind = "eval",
@@ -467,6 +474,7 @@ rt_status pipe_answers_make(struct pipe_session *session, const struct pipe_vari
     *made = 0;
     g.started = rt_time_ns();
     g.context = pipe_session_context(session, v->model);
+    g.rescues = v->rescues;
     g.problems = ask->limit < bench->set.count ? ask->limit : bench->set.count;
     g.total = (size_t)g.problems * ask->samples;
     for (uint32_t p = 0; p < g.problems; p++)

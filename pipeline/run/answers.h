@@ -39,6 +39,7 @@ struct pipe_answer {
     uint32_t *ids; /* n, the stop token included */
     float *logprob, *margin;
     uint32_t n;
+    uint32_t thrown; /* tokens that rescues threw away, beside n */
     bool correct, extract_ok, truncated;
     bool in_form; /* pipe_answer_in_form */
 };

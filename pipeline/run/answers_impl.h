@@ -18,6 +18,7 @@ struct generating {
     const struct pipe_bench *bench;
     const struct pipe_wanted *ask;
     uint32_t context; /* tokens of prompt and answer that the model has for it */
+    uint32_t rescues; /* of the variant */
     struct store_attempt attempt;
     uint32_t problems;       /* within the limit */
     size_t total;            /* answers of all shards */

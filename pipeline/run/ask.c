@@ -3,6 +3,7 @@
 #include "pipeline/run/ask.h"
 
 #include "pipeline/prompt/answer_turn.h"
+#include "pipeline/run/rescue.h"
 #include "runtime/engine/engine.h"
 #include "runtime/base/sha256.h"
 
@@ -16,6 +17,7 @@ struct flight {
     uint32_t *prompt, n_prompt; /* owned; null: free */
     struct pipe_turn turn;
     enum pipe_turn_act first; /* what the turn asks for before the first token */
+    struct pipe_rescue rescue;
 };
 
 struct asking {
@@ -110,6 +112,7 @@ static rt_status next_flight(struct asking *a, struct flight **out)
         TRY(pipe_prompt_ids(a->session, f->question.problem->question, f->question.given,
                             &f->prompt, &f->n_prompt));
         f->turn.stop = a->session->prompt.chat_end;
+        f->rescue.left = a->how->rescues;
         f->first = pipe_turn_start(a->session->format, &f->turn, f->question.given);
         const bool too_long = f->n_prompt + a->how->room > a->context;
         if (!too_long && f->first != PIPE_TURN_END)
@@ -140,18 +143,37 @@ static bool next_request(void *user, struct rt_request *out)
 
 /* ---- answers ---- */
 
-static void take_turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
-                      struct rt_turn *out)
+static enum pipe_turn_act feed_token(struct asking *a, struct pipe_turn *turn,
+                                     uint32_t id)
+{
+    size_t size = 0;
+    const char *bytes = text_token_bytes(a->session->tok, id, &size);
+    turn->tokens++;
+    return pipe_turn_feed(a->session->format, turn, bytes, size);
+}
+
+/* Tokens from `to` on are taken back, and the runner-up of the first takes its place. */
+static enum pipe_turn_act turn_back(struct asking *a, struct flight *f,
+                                    const struct rt_answer *so_far, uint32_t to)
+{
+    (void)pipe_turn_start(a->session->format, &f->turn, f->question.given);
+    for (uint32_t i = 0; i < to; i++)
+        (void)feed_token(a, &f->turn, so_far->ids[i]);
+    return feed_token(a, &f->turn, so_far->alt[to]);
+}
+
+static void take_turn(void *user, const struct rt_answer *so_far, struct rt_turn *out)
 {
     struct asking *a = user;
-    struct flight *f = &a->flights[key];
+    struct flight *f = &a->flights[so_far->key];
     struct pipe_turn *turn = &f->turn;
-    enum pipe_turn_act act = n == 0 ? f->first : PIPE_TURN_ON;
-    for (; turn->tokens < n; turn->tokens++) {
-        size_t size = 0;
-        const char *bytes = text_token_bytes(a->session->tok, ids[turn->tokens], &size);
-        act = pipe_turn_feed(a->session->format, turn, bytes, size);
-    }
+    enum pipe_turn_act act = so_far->n_gen == 0 ? f->first : PIPE_TURN_ON;
+    while (turn->tokens < so_far->n_gen)
+        act = feed_token(a, turn, so_far->ids[turn->tokens]);
+    out->back = act != PIPE_TURN_END &&
+                pipe_rescue_feed(&f->rescue, a->session->tok, so_far, &out->back_to);
+    if (out->back)
+        act = turn_back(a, f, so_far, out->back_to);
     out->end = act == PIPE_TURN_END;
     if (act != PIPE_TURN_STEP)
         return;
@@ -195,6 +217,7 @@ static rt_status take_answer(void *user, const struct rt_answer *answer)
         .alt = answer->alt,
         .prefill_us = answer->prefill_us,
         .decode_us = answer->decode_us,
+        .thrown = f->rescue.thrown,
     };
     TRY(a->how->take(a->how->user, &reply));
     rt_free(f->prompt);
@@ -278,10 +301,12 @@ rt_status pipe_ask(struct pipe_session *session, const struct pipe_asker *asker)
     rt_status st;
     struct asking a = { .session = session, .how = asker };
     a.context = pipe_session_context(session, asker->model);
-    const bool turns = pipe_turn_needed(session->format) || session->prompt.chat_end;
+    const bool turns =
+        pipe_turn_needed(session->format) || session->prompt.chat_end || asker->rescues;
     const struct rt_engine_calls calls = { next_request, take_answer, go_on,
                                            turns ? take_turn : NULL, &a };
     assert(asker->engine && asker->room > 0);
+    assert(asker->rescues == 0 || !(asker->temperature > 0));
     TRY(init(&a));
     st = rt_engine_run(*asker->engine, &calls);
     if (a.status != RT_OK) {

@@ -29,12 +29,15 @@ struct pipe_reply {
     const float *logprob, *margin;
     const uint32_t *alt;
     int64_t prefill_us, decode_us; /* -1: not measured */
+    uint32_t thrown;               /* tokens thrown away by rescues, beside n_gen */
 };
 
 struct pipe_asker {
     struct rt_model *model;
     struct rt_adapter *adapter; /* may be null */
     float temperature, top_p;   /* 0: greedy; 1: everything */
+    uint32_t rescues; /* times that an answer is taken out of a loop at most (rescue.h); 0
+                         unless greedy */
     uint32_t
         slots; /* questions at once at most; 0: as many as fit, PIPE_SLOTS_MAX at most */
     uint32_t room; /* tokens that a prompt must leave for the answer, at least 1 */

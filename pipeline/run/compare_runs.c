@@ -3,6 +3,7 @@
  * its numbers. */
 #include "pipeline/run/compare_runs.h"
 
+#include "pipeline/run/compare_endings.h"
 #include "store/queries.h"
 
 #include <assert.h>
@@ -290,6 +291,8 @@ rt_status pipe_compare_compute(struct rt_ctx *ctx, struct store *store,
     for (uint32_t i = 0; i < list->count; i++) {
         TRY(freeze(ctx, store, &list->items[i]));
         TRY(compute(ctx, &list->items[i]));
+        if (list->items[i].found == PIPE_SIDES)
+            TRY(pipe_compare_endings(ctx, store, &list->items[i]));
     }
     TRY(adjust(ctx, list->items, list->count, false));
     TRY(adjust(ctx, list->items, list->count, true));
@@ -338,6 +341,9 @@ uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
     out[k++] = (struct pipe_number){ "bits", c->sides[2].bits };
     out[k++] = (struct pipe_number){ "gain_mean", parts ? c->gain_mean.difference : NAN };
     out[k++] = (struct pipe_number){ "gain_mean_p", parts ? c->gain_mean.p : NAN };
+    const struct pipe_endings *e = &c->endings;
+    out[k++] = (struct pipe_number){ "gain_ended", e->known ? e->gain_ended / n : NAN };
+    out[k++] = (struct pipe_number){ "gain_by_ending", e->known ? e->marked : NAN };
     return k;
 }
 

@@ -33,6 +33,15 @@ struct pipe_side {
     double bits; /* per weight; 0: not known */
 };
 
+/* Right answers that restored has more than quant, and how many of them where both answers
+ * end by themselves, with an answer that can be read and without a loop. Marked: at least
+ * half of the gain comes from answers that end otherwise (pipe_gain_by_ending). */
+struct pipe_endings {
+    bool known; /* false: no restored side, or answers without tokens */
+    int32_t gain, gain_ended;
+    bool marked;
+};
+
 /* One benchmark: what is compared and what came out. */
 struct pipe_comparison {
     char campaign[STORE_ID], benchmark[STORE_ID], name[64], grader[64];
@@ -49,6 +58,7 @@ struct pipe_comparison {
                                       answers */
     struct pipe_pooled loss_mean, gain_mean; /* over data sets, if parts.count > 1 */
     struct pipe_recovery recovery;
+    struct pipe_endings endings;
 };
 
 struct pipe_comparisons {

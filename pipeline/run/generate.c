@@ -3,6 +3,7 @@
  * engine then answers one request; text is given out as soon as its characters are whole. */
 #include "pipeline/run/generate.h"
 
+#include "pipeline/run/rescue.h"
 #include "runtime/engine/engine.h"
 #include "runtime/format/checkpoint.h"
 #include "runtime/text/chat.h"
@@ -17,7 +18,7 @@ struct pipe_generator {
     char *text;           /* of the prompt, owned */
     size_t text_size;     /* bytes */
     uint32_t *ids, n_ids; /* of the prompt; owned */
-    uint32_t max_new;
+    uint32_t max_new, rescues;
     struct rt_engine_options engine; /* context, sampling, stop ids */
     struct text_chat_end end;        /* of an answer; zero for a prompt that is no chat */
 };
@@ -112,6 +113,7 @@ rt_status pipe_generator_create(struct rt_ctx *ctx, const struct pipe_generate_o
         .ctx = ctx,
         .path = o->model,
         .max_new = o->new_tokens_max,
+        .rescues = o->rescues,
         .engine = { .slots = 1,
                     .sampling = { .temperature = o->temperature,
                                   .top_p = o->top_p,
@@ -157,6 +159,7 @@ struct answering {
     const struct pipe_generate_run *run;
     struct pipe_generated *out;
     struct text_stream stream;
+    struct pipe_rescue rescue;
     bool asked;
     uint32_t shown;    /* tokens whose text is known */
     size_t given;      /* bytes of out->text that were given out */
@@ -201,7 +204,7 @@ static void give_out(struct answering *a, bool last)
     const size_t left = o->text_size - a->given;
     const size_t held = last || a->ended ? 0 : started(rest, left, stop);
     a->given += left - held;
-    if (a->run->text && !a->run->text(a->run->user, rest, left - held))
+    if (a->run->text && !a->g->rescues && !a->run->text(a->run->user, rest, left - held))
         a->unread = true;
 }
 
@@ -236,13 +239,27 @@ static rt_status show(struct answering *a, const uint32_t *ids, uint32_t n)
     return st;
 }
 
-static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
-                 struct rt_turn *how)
+/* What came after the first n ids is not part of the answer. */
+static rt_status show_again(struct answering *a, const uint32_t *ids, uint32_t n)
+{
+    text_stream_init(&a->stream, a->g->tok, true);
+    rt_free(a->out->text);
+    a->out->text = NULL;
+    a->shown = 0;
+    a->given = a->out->text_size = 0;
+    return show(a, ids, n);
+}
+
+/* With rescues text is taken back here, so all of it is given out at the end. */
+static void turn(void *user, const struct rt_answer *so_far, struct rt_turn *how)
 {
     struct answering *a = user;
-    (void)key;
-    if (n > a->shown && a->trouble == RT_OK)
-        a->trouble = show(a, ids, n);
+    if (so_far->n_gen > a->shown && a->trouble == RT_OK)
+        a->trouble = show(a, so_far->ids, so_far->n_gen);
+    how->back =
+        !a->ended && pipe_rescue_feed(&a->rescue, a->g->tok, so_far, &how->back_to);
+    if (how->back && a->trouble == RT_OK)
+        a->trouble = show_again(a, so_far->ids, how->back_to);
     how->end = a->trouble != RT_OK || a->unread || a->ended;
 }
 
@@ -261,6 +278,7 @@ static rt_status copy(struct answering *a, const struct rt_answer *answer)
     o->n = answer->n_gen;
     o->prefill_us = answer->prefill_us;
     o->decode_us = answer->decode_us;
+    o->thrown = a->rescue.thrown;
     o->ids = rt_alloc(ctx, o->n, sizeof *o->ids);
     o->logprob = rt_alloc(ctx, o->n, sizeof *o->logprob);
     o->margin = rt_alloc(ctx, o->n, sizeof *o->margin);
@@ -282,6 +300,8 @@ static rt_status done(void *user, const struct rt_answer *answer)
     TRY(show(a, answer->ids, answer->n_gen));
     TRY(text_stream_end(&a->stream, &tail, &size));
     TRY(give(a, tail, size, true));
+    if (a->run->text && a->g->rescues)
+        (void)a->run->text(a->run->user, a->out->text, a->out->text_size);
     TRY(copy(a, answer));
 
 fail:
@@ -307,7 +327,9 @@ rt_status pipe_generator_run(struct pipe_generator *g,
     struct rt_model *model = NULL;
     struct rt_adapter *adapter = NULL;
     struct rt_engine *engine = NULL;
-    struct answering a = { .g = g, .run = run, .out = out };
+    struct answering a = {
+        .g = g, .run = run, .out = out, .rescue = { .left = g->rescues }
+    };
     *out = (struct pipe_generated){ 0 };
     TRY(rt_model_load(run->dev, g->path, g->engine.context, &model));
     if (run->adapter)

@@ -23,7 +23,9 @@ struct pipe_generate_options {
                                    the template's own way */
     uint32_t new_tokens_max;    /* > 0; cut to what the model's context leaves */
     float temperature;          /* 0: greedy */
-    float top_p;                /* 1: everything */
+    uint32_t rescues; /* times that a greedy answer is taken out of a loop at most
+                         (rescue.h); then its text comes at the end */
+    float top_p;      /* 1: everything */
     uint64_t seed;
 };
 
@@ -66,6 +68,7 @@ struct pipe_generated {
     char *text; /* owned: all that `text` was given, without the end of a turn */
     size_t text_size;
     int64_t prefill_us, decode_us;
+    uint32_t thrown; /* tokens thrown away by rescues, beside n */
 };
 
 /* Loads the model and asks it. RT_ERR_INTERRUPTED: the host wanted it to end. Call once;

@@ -3,6 +3,7 @@
 #include "pipeline/run/answers.h"
 
 #include "pipeline/data/problem_index.h"
+#include "store/queries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,14 @@ static rt_status read_answer(void *user, const struct store_answer *a)
     return RT_OK;
 }
 
+static rt_status read_thrown(void *user, const struct pipe_metric *m)
+{
+    struct reading *r = user;
+    if (m->step >= 0 && m->step < r->out->count)
+        r->out->items[m->step].thrown = (uint32_t)m->value;
+    return RT_OK;
+}
+
 static void count_up(struct pipe_answers *a)
 {
     for (uint32_t i = 0; i < a->count; i++) {
@@ -84,6 +93,7 @@ rt_status pipe_measure(struct pipe_session *session, const struct pipe_variant *
     TRY(pipe_answers_make(session, v, bench, &all, out->run_id, &made));
     TRY(pipe_index_init(session->ctx, &bench->set, &r.index));
     TRY(store_each_answer(session->store, out->run_id, read_answer, &r));
+    TRY(store_each_metric(session->store, out->run_id, "thrown_tokens", read_thrown, &r));
     count_up(out);
     pipe_say(session->host, "%s %-*s %u/%u right (%.2f %%), %u truncated, %u unparsed%s",
              bench->split, 27 - (int)strlen(bench->split), v->row.label, out->correct, n,

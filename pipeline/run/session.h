@@ -98,13 +98,15 @@ RT_CHECKED rt_status pipe_bench_open(struct pipe_session *session, const char *s
                                      const char *split, struct pipe_bench *out);
 void pipe_bench_close(struct pipe_bench *bench);
 
-/* Weights with or without an adapter, as a row of the store. */
+/* Weights with or without an adapter, as a row of the store, and how they are decoded. */
 struct pipe_variant {
     struct rt_model *model;     /* borrowed, or owned by pipe_variant_load */
     struct rt_adapter *adapter; /* the same; may be null */
     struct store_variant row;
     char weights_id[STORE_ID], adapter_id[STORE_ID];
     char stored[128]; /* row.quant of pipe_variant_note */
+    uint32_t rescues; /* of its greedy answers: times that one is taken out of a loop at
+                         most (rescue.h); 0: none */
 };
 RT_CHECKED rt_status pipe_variant_put(struct pipe_session *session,
                                       struct rt_model *model, struct rt_adapter *adapter,

@@ -3,6 +3,7 @@
 #include "pipeline/run/tally.h"
 
 #include "pipeline/data/problem_index.h"
+#include "store/queries.h"
 
 #include <string.h>
 
@@ -29,8 +30,19 @@ static rt_status count_answer(void *user, const struct store_answer *a)
     t->unparsed += !a->extract_ok;
     t->undecided += pipe_is_undecided(a->reason);
     t->degenerate += pipe_form_degenerate(&form);
+    t->tokens += a->n_gen;
     c->asked[p]++;
     c->solved[p] += a->correct;
+    return RT_OK;
+}
+
+static rt_status count_thrown(void *user, const struct pipe_metric *m)
+{
+    struct counting *c = user;
+    if (m->step >= c->problems)
+        return RT_OK;
+    c->out->rescued++;
+    c->out->thrown += (uint64_t)m->value;
     return RT_OK;
 }
 
@@ -66,6 +78,7 @@ rt_status pipe_tally_answers(struct pipe_session *session, const struct pipe_ben
     }
     TRY(pipe_index_init(ctx, &bench->set, &c.index));
     TRY(store_each_answer(session->store, run_id, count_answer, &c));
+    TRY(store_each_metric(session->store, run_id, "thrown_tokens", count_thrown, &c));
     out->interval = pipe_wilson(out->right, out->answers);
     out->average = mean_pass(&c, 1, scratch, &out->average_error);
     out->pass = mean_pass(&c, out->samples, scratch, &out->pass_error);

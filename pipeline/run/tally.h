@@ -14,6 +14,8 @@ struct pipe_tally {
     /* Cut at the limit of tokens; without a final answer; compared without a result;
      * repeating themselves; that could not be run. */
     uint32_t truncated, unparsed, undecided, degenerate, errors;
+    uint32_t rescued;              /* answers that were taken out of a loop */
+    uint64_t tokens, thrown;       /* of the answers; taken back beside these */
     struct pipe_interval interval; /* of right per answers: Wilson, 95 % */
     /* Means over problems that have so many answers, 0 .. 1, and their standard errors. */
     double average, average_error;

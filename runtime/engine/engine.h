@@ -83,16 +83,22 @@ typedef bool rt_go_on_fn(void *user);
 /* How a request continues after its tokens so far; zero: as the model chooses. */
 struct rt_turn {
     bool end; /* here, as if a stop token had come */
+    /* First of all: tokens from `back_to` on are taken back, and the runner-up of the first
+     * of them stands in its place, with its own log-probability and a margin of the other
+     * sign. A token that was chosen, not forced. Those taken back count towards the
+     * request's limit. */
+    bool back;
+    uint32_t back_to;
     /* Tokens that come next whatever the model would choose (constrained decoding), copied
      * at once, cut at the request's limit. Their log-probability is 0, their margin
      * infinite. */
     const uint32_t *forced;
     uint32_t forced_count;
 };
-/* Asked when a request begins (n 0) and after each token that was chosen and did not end
- * it. ids: n tokens, forced ones included, valid during the call. */
-typedef void rt_turn_fn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
-                        struct rt_turn *turn);
+/* Asked when a request begins (n_gen 0) and after each token that was chosen and did not
+ * end it. so_far: valid during the call, forced tokens included; `finish` and times are not
+ * set. */
+typedef void rt_turn_fn(void *user, const struct rt_answer *so_far, struct rt_turn *turn);
 
 struct rt_engine_calls {
     rt_next_fn *next;

@@ -75,6 +75,9 @@ static inline uint32_t engine_known(const struct slot *s)
 /* Puts a slot that was just filled at the end of the order; takes one out of it. */
 void engine_slot_begin(struct rt_engine *e, uint32_t slot);
 void engine_slot_end(struct rt_engine *e, uint32_t slot);
+/* Some of its tokens are others now: what it has in the cache is given up, and found again
+ * or computed again. */
+void engine_slot_restart(struct rt_engine *e, uint32_t slot);
 /* Chooses what the next step computes, and writes it to the buffers the step reads. */
 struct step engine_schedule(struct rt_engine *e);
 /* Rows of a step that are nobody's. */

@@ -5,6 +5,14 @@
 #include <assert.h>
 #include <math.h>
 
+static bool is_stop(const struct rt_engine *e, uint32_t id)
+{
+    for (uint32_t i = 0; i < e->options.stop_count; i++)
+        if (id == e->options.stop_ids[i])
+            return true;
+    return false;
+}
+
 /* Reads the slot's stat row; true when the request has ended. */
 static bool take_token(struct rt_engine *e, struct slot *s, enum rt_finish *finish)
 {
@@ -19,23 +27,53 @@ static bool take_token(struct rt_engine *e, struct slot *s, enum rt_finish *fini
     s->alt[n] = is_best ? word[1] : word[0];
     s->logprob[n] = value[6] - value[4];
     s->margin[n] = value[6] - (is_best ? value[3] : value[2]);
-    for (uint32_t i = 0; i < e->options.stop_count; i++)
-        if (id == e->options.stop_ids[i]) {
-            *finish = RT_FINISH_STOP;
-            return true;
-        }
-    *finish = RT_FINISH_LENGTH;
-    return s->n_gen == s->limit;
+    *finish = is_stop(e, id) ? RT_FINISH_STOP : RT_FINISH_LENGTH;
+    return *finish == RT_FINISH_STOP || s->n_gen == s->limit;
 }
 
-/* Asks how a request goes on and appends what is forced; true when it has ended. */
-static bool take_turn(const struct rt_engine_calls *calls, struct slot *s,
+static struct rt_answer so_far(const struct slot *s)
+{
+    return (struct rt_answer){
+        .key = s->request.key,
+        .n_gen = s->n_gen,
+        .ids = s->ids,
+        .logprob = s->logprob,
+        .margin = s->margin,
+        .alt = s->alt,
+    };
+}
+
+/* Takes tokens back; true when the runner-up ends the request. */
+static bool take_back(struct rt_engine *e, uint32_t slot, uint32_t to,
                       enum rt_finish *finish)
 {
+    struct slot *s = &e->slots[slot];
+    assert(to < s->n_gen && isfinite(s->margin[to]));
+    const uint32_t id = s->alt[to];
+    s->limit -= s->n_gen - to;
+    s->n_gen = to + 1;
+    s->alt[to] = s->ids[to];
+    s->ids[to] = id;
+    s->logprob[to] -= s->margin[to];
+    s->margin[to] = -s->margin[to];
+    engine_slot_restart(e, slot);
+    *finish = is_stop(e, id) ? RT_FINISH_STOP : RT_FINISH_LENGTH;
+    return *finish == RT_FINISH_STOP || s->n_gen >= s->limit;
+}
+
+/* Asks how a request continues, takes back and appends what is forced; true when it has
+ * ended. */
+static bool take_turn(struct rt_engine *e, const struct rt_engine_calls *calls,
+                      uint32_t slot, enum rt_finish *finish)
+{
+    struct slot *s = &e->slots[slot];
     struct rt_turn turn = { 0 };
     if (!calls->turn)
         return false;
-    calls->turn(calls->user, s->request.key, s->ids, s->n_gen, &turn);
+    const struct rt_answer now = so_far(s);
+    calls->turn(calls->user, &now, &turn);
+    if (turn.back && take_back(e, slot, turn.back_to, finish))
+        return true;
     *finish = RT_FINISH_STOP;
     if (turn.end)
         return true;
@@ -54,17 +92,10 @@ static rt_status report(struct rt_engine *e, const struct rt_engine_calls *calls
 {
     const struct slot *s = &e->slots[slot];
     assert(s->active && s->n_gen <= s->limit);
-    const struct rt_answer answer = {
-        .key = s->request.key,
-        .finish = finish,
-        .n_gen = s->n_gen,
-        .ids = s->ids,
-        .logprob = s->logprob,
-        .margin = s->margin,
-        .alt = s->alt,
-        .prefill_us = (int64_t)(s->prefill_ns / 1e3),
-        .decode_us = (int64_t)(s->decode_ns / 1e3),
-    };
+    struct rt_answer answer = so_far(s);
+    answer.finish = finish;
+    answer.prefill_us = (int64_t)(s->prefill_ns / 1e3);
+    answer.decode_us = (int64_t)(s->decode_ns / 1e3);
     engine_slot_end(e, slot);
     return calls->done(calls->user, &answer);
 }
@@ -105,7 +136,7 @@ static rt_status run_step(struct rt_engine *e, const struct rt_engine_calls *cal
         *(s->step_prompt ? &s->prefill_ns : &s->decode_ns) += ns_per_row * s->step_rows;
         enum rt_finish finish;
         if (s->head_row != NO_INDEX &&
-            (take_token(e, s, &finish) || take_turn(calls, s, &finish)))
+            (take_token(e, s, &finish) || take_turn(e, calls, i, &finish)))
             TRY(report(e, calls, i, finish));
     }
     return RT_OK;
@@ -130,7 +161,7 @@ static rt_status begin_request(struct rt_engine *e, const struct rt_engine_calls
     s->prefill_ns = s->decode_ns = 0;
     engine_slot_begin(e, slot);
     enum rt_finish finish;
-    return take_turn(calls, s, &finish) ? report(e, calls, slot, finish) : RT_OK;
+    return take_turn(e, calls, slot, &finish) ? report(e, calls, slot, finish) : RT_OK;
 }
 
 /* Fills free slots from the caller. */

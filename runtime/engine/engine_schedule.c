@@ -63,6 +63,12 @@ void engine_slot_end(struct rt_engine *e, uint32_t slot)
     give_up_pages(e, slot);
 }
 
+void engine_slot_restart(struct rt_engine *e, uint32_t slot)
+{
+    assert(e->slots[slot].active);
+    give_up_pages(e, slot);
+}
+
 static bool may_share(const struct rt_engine *e, const struct slot *s)
 {
     return !e->options.no_sharing && s->request.assumed == 0;
@@ -146,15 +152,29 @@ static bool can_begin(struct rt_engine *e, uint32_t at, uint32_t growing)
     return true;
 }
 
-/* The youngest with pages. */
-static uint32_t youngest(const struct rt_engine *e)
+/* Puts back the youngest with pages and returns it, unless it is older than the one at
+ * `at`; NO_INDEX then. */
+static uint32_t put_back_youngest(struct rt_engine *e, uint32_t at)
 {
-    uint32_t at = e->active - 1;
-    while (e->slots[e->order[at]].pages == 0) {
-        assert(at > 0); /* no page is free, so somebody has some */
-        at--;
-    }
-    return e->order[at];
+    uint32_t last = e->active - 1;
+    while (last > at && e->slots[e->order[last]].pages == 0)
+        last--;
+    const uint32_t slot = e->order[last];
+    if (e->slots[slot].pages == 0)
+        return NO_INDEX;
+    give_up_pages(e, slot);
+    e->stats.put_back++;
+    return slot;
+}
+
+/* Whether the request at `at` has pages, or begins now. One that was restarted may stand
+ * before younger ones with pages, which it takes. */
+static bool has_begun(struct rt_engine *e, uint32_t at, uint32_t growing)
+{
+    while (e->slots[e->order[at]].pages == 0 && !can_begin(e, at, growing))
+        if (put_back_youngest(e, at) == NO_INDEX)
+            return false;
+    return true;
 }
 
 /* Pages for all tokens of each request, the oldest first, as far as they go. */
@@ -164,7 +184,7 @@ static void settle(struct rt_engine *e)
     for (uint32_t at = 0; at < e->active; at++) {
         const uint32_t slot = e->order[at];
         struct slot *s = &e->slots[slot];
-        if (s->pages == 0 && !can_begin(e, at, growing))
+        if (!has_begun(e, at, growing))
             return;
         while (s->pages < pages_wanted(s)) {
             const uint32_t page = pages_take(e->pages);
@@ -173,9 +193,8 @@ static void settle(struct rt_engine *e)
                 table_row(e, slot)[s->pages++] = page;
                 continue;
             }
-            const uint32_t back = youngest(e);
-            give_up_pages(e, back);
-            e->stats.put_back++;
+            const uint32_t back = put_back_youngest(e, at);
+            assert(back != NO_INDEX); /* no page is free, so somebody has some */
             if (back == slot)
                 return;
         }

@@ -48,6 +48,10 @@ static const struct {
     { "gptq-self",
       "control: the same on its answers to problems drawn at random. Does it matter that "
       "the problems were lost?" },
+    { "awq-self", "control: the same by AWQ" },
+    { "rescue", "control: the quantized model itself; an answer that repeats itself is "
+                "taken back to "
+                "before that and continues with the runner-up. Nothing is trained" },
     { "adapter",
       "low-rank start, then distilled from full precision on its answers to lost "
       "problems" },

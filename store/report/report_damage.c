@@ -9,6 +9,7 @@
 /* Metrics of an eval run, in the order of the columns. */
 enum {
     LENGTH_RATIO,
+    TOKENS_EACH,
     LOOPS,
     NO_ANSWER,
     WENT_ON,
@@ -25,6 +26,7 @@ enum {
 
 static const char *const names[NUMBERS] = {
     [LENGTH_RATIO] = "length_ratio",
+    [TOKENS_EACH] = "tokens_each",
     [LOOPS] = "loops",
     [NO_ANSWER] = "no_answer",
     [WENT_ON] = "went_on",
@@ -74,6 +76,7 @@ static void put_row(struct report *r, uint32_t a, const double numbers[NUMBERS])
     html_text(h, r->arms[a].label);
     html_raw_text(h, numbers[BY_ENDING] > 0 ? " \xe2\x80\xa0</th>" : "</th>");
     put_cell(h, numbers[LENGTH_RATIO], 2);
+    put_cell(h, numbers[TOKENS_EACH], 1);
     for (int i = LOOPS; i <= IN_FORM; i++) {
         const struct pipe_interval w = pipe_wilson((uint32_t)numbers[i], r->n);
         html_raw(h, "<td class=\"n\">%.1f\xc2\xa0%% [%.1f, %.1f]</td>",
@@ -93,6 +96,7 @@ static void open_table(struct html *h)
     report_table_open(h, "Damage beside accuracy");
     html_raw_text(
         h, "<tr><th>arm</th><th class=\"n\">length over full's</th><th "
+           "class=\"n\">tokens per answer, thrown away ones too</th><th "
            "class=\"n\">loops</th><th class=\"n\">no answer</th><th "
            "class=\"n\">answered, went on</th><th class=\"n\">ended too early</th><th "
            "class=\"n\">in the form asked for</th><th class=\"n\">first differing token"

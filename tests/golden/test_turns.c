@@ -37,10 +37,11 @@ struct asking {
     bool forced[REQUESTS][NEW_MAX + PIECE_MAX];
 };
 
-static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
-                 struct rt_turn *out)
+static void turn(void *user, const struct rt_answer *so_far, struct rt_turn *out)
 {
     struct asking *a = user;
+    const uint64_t key = so_far->key;
+    const uint32_t *ids = so_far->ids, n = so_far->n_gen;
     static uint32_t same[NEW_MAX];
     if (a->end_at) {
         out->end = n == a->end_at;
@@ -49,7 +50,7 @@ static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
     if (a->all) {
         for (uint32_t i = 0; i < NEW_MAX; i++)
             same[i] = 20 + i;
-        *out = (struct rt_turn){ false, same, n == 0 ? NEW_MAX : 0 };
+        *out = (struct rt_turn){ .forced = same, .forced_count = n == 0 ? NEW_MAX : 0 };
         return;
     }
     const struct test_generated *script = &a->script[key];
@@ -61,7 +62,7 @@ static void turn(void *user, uint64_t key, const uint32_t *ids, uint32_t n,
         count = 0;
     for (uint32_t i = 0; i < count; i++)
         a->forced[key][n + i] = true;
-    *out = (struct rt_turn){ false, script->ids + n, count };
+    *out = (struct rt_turn){ .forced = script->ids + n, .forced_count = count };
 }
 
 static void ask(struct rt_model *model, struct asking *a, const struct rt_sampling *how,

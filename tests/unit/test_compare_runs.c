@@ -1,6 +1,7 @@
 /* Comparisons of stored runs: which runs are taken, what is paired, p-values over several
  * lists, and conditions of a gate. */
 #include "pipeline/run/compare_runs.h"
+#include "store/store_impl.h"
 #include "tests/support/answered.h"
 #include "tests/support/files.h"
 
@@ -121,6 +122,63 @@ static void data_sets_of_a_list_are_told_apart(void **state)
     pipe_comparisons_deinit(&list);
 }
 
+/* Answers of eight tokens; `ends`: 0 cut at the limit, 1 by itself, 2 in a loop. */
+static void set_endings(const char *run, const char *ends)
+{
+    char sql[512], trace[] = "000102030405060708090a0b";
+    for (uint32_t i = 0; ends[i]; i++) {
+        char *error = NULL;
+        const bool loops = ends[i] == '2';
+        char ids[12 * 8 + 1] = "";
+        for (uint32_t t = 0; t < 12; t++)
+            snprintf(ids + 8 * t, sizeof ids - 8 * t, "%.2s000000",
+                     trace + 2 * (loops ? t % 3 : t));
+        snprintf(sql, sizeof sql,
+                 "UPDATE generation SET finish='%s', n_gen=12 WHERE run_id='%s' AND "
+                 "problem_id=(SELECT problem_id FROM generation WHERE run_id='%s' ORDER "
+                 "BY problem_id LIMIT 1 OFFSET %u)",
+                 ends[i] == '0' ? "length" : "stop", run, run, i);
+        if (sqlite3_exec(a.store->db, sql, NULL, NULL, &error) != SQLITE_OK)
+            fail_msg("%s", error);
+        snprintf(sql, sizeof sql,
+                 "INSERT OR REPLACE INTO token_trace(gen_id,codec,n,ids) SELECT "
+                 "gen_id,'raw',12,x'%s' FROM generation WHERE run_id='%s' ORDER BY "
+                 "problem_id LIMIT 1 OFFSET %u",
+                 ids, run, i);
+        if (sqlite3_exec(a.store->db, sql, NULL, NULL, &error) != SQLITE_OK)
+            fail_msg("%s", error);
+    }
+}
+
+static void a_gain_of_endings_is_marked(void **state)
+{
+    (void)state;
+    char run[3][STORE_ID];
+    struct pipe_comparisons list;
+    test_answered_list(&a, "six", 6);
+    test_answered_run(&a, "full", "full", "111111", 1, run[0]);
+    test_answered_run(&a, "quant", "quant", "100000", 1, run[1]);
+    test_answered_run(&a, "restored", "refine", "111110", 1, run[2]);
+    compare(&all, &list);
+    assert_true(isnan(number(&list.items[0], "gain_by_ending"))); /* without tokens */
+    assert_false(list.items[0].endings.marked);
+    pipe_comparisons_deinit(&list);
+    set_endings(run[1], "110110");
+    set_endings(run[2], "111111");
+    compare(&all, &list);
+    assert_int_equal(list.items[0].endings.gain, 4);
+    assert_int_equal(list.items[0].endings.gain_ended, 3);
+    assert_true(number(&list.items[0], "gain_by_ending") == 0);
+    assert_true(number(&list.items[0], "gain_ended") == 0.5);
+    pipe_comparisons_deinit(&list);
+    set_endings(run[1], "110120"); /* another one repeats itself */
+    compare(&all, &list);
+    assert_int_equal(list.items[0].endings.gain_ended, 2);
+    assert_true(list.items[0].endings.marked);
+    assert_true(number(&list.items[0], "gain_by_ending") == 1);
+    pipe_comparisons_deinit(&list);
+}
+
 static void p_values_of_several_lists_are_adjusted(void **state)
 {
     (void)state;
@@ -228,6 +286,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pairs_are_counted, begin, end),
+        cmocka_unit_test_setup_teardown(a_gain_of_endings_is_marked, begin, end),
         cmocka_unit_test_setup_teardown(p_values_of_several_lists_are_adjusted, begin,
                                         end),
         cmocka_unit_test_setup_teardown(data_sets_of_a_list_are_told_apart, begin, end),

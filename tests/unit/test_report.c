@@ -125,12 +125,34 @@ static void put_answers(struct filling *f, const struct store_run *run, uint32_t
     }
 }
 
+/* The gain of a repair comes from answers that end otherwise, that of a control does not. */
+static void put_damage(struct filling *f, const char *run, bool repair)
+{
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = { { "length_ratio", 1.5 },
+                    { "tokens_each", 23.5 },
+                    { "loops", 1 },
+                    { "no_answer", 1 },
+                    { "went_on", 0 },
+                    { "early_end", 0 },
+                    { "in_form", 9 },
+                    { "gain", 2 },
+                    { "gain_ended", repair ? 1 : 2 },
+                    { "gain_by_ending", repair } };
+    for (size_t i = 0; i < RT_COUNT(numbers); i++)
+        must(store_put_metric(f->store, run, numbers[i].name, 0, numbers[i].value));
+}
+
 static void put_arm(struct filling *f, const char *role, const char *label, uint32_t n,
                     const char *right)
 {
     struct store_run run;
     put_run(f, "eval", role, label, "{}", &run);
     put_answers(f, &run, n, right, "a\n#### 7", false);
+    if (strcmp(role, "restored") == 0 || strcmp(role, "control") == 0)
+        put_damage(f, run.id, strcmp(role, "restored") == 0);
 }
 
 /* Faults of the wrong answers of a run: the second step, or none found for every third. */
@@ -274,6 +296,10 @@ static void test_numbers(void **state)
         "wrong, but no fault found</td><td class=\"n\">0</td><td class=\"n\">1</td>");
     has(text, "5 of 5 problems with a changed verdict are shown");
     has(text, "training loss");
+    has(text, ">default \xe2\x80\xa0</th><td class=\"n\">1.50</td><td "
+              "class=\"n\">23.5</td>"); /* changes when answers stop */
+    has(text, ">more-bits</th><td class=\"n\">1.50</td>");
+    has(text, "the repair changes when answers stop");
     has(text,
         "--full &#39;a b&#39;\\&#39;&#39;s&#39;"); /* a command that a shell reads */
     free(text);
