@@ -51,7 +51,7 @@ for grid in $grids; do
         variants=$variants${variants:+,}$work/$method-$at
     done
     [ -s "$work/$at.json" ] || {
-        "$program" quantize --compare "$variants" --model "$model" --text "$text" --context 512 --stride 512 \
+        "$program" quantize --compare "$variants" --model "$model" --text "$text" --context 512 --stride 511 \
             --store "$work/kl.db" --tune off --progress none --json >"$work/$at.json.part"
         mv "$work/$at.json.part" "$work/$at.json"
     }
