@@ -46,9 +46,8 @@ static rt_status import(const char *name, const char *role,
         .role = role,
     };
     const rt_status st = pipe_import_run(&ctx, NULL, store, &o, out);
-    if (st == RT_OK) {
+    if (st == RT_OK)
         assert_string_equal(out->bench, problems + strlen(folder.path) + 1);
-    }
     return st;
 }
 
