@@ -11,7 +11,7 @@
 #     blame    layers of Q back in full precision, one at a time
 #     judge    ProcessBench with JUDGE (a larger model) reading
 #   FAULTLINE (build/release/faultline)  DRAW ("60 70 70" of gsm8k, svamp, multiarith)  SEED (1)
-#   MINE, VALIDATE  parts of gsm8k:train ("0:400", "7000:7020")    EPOCHS (1)    RECIPES
+#   MINE, VALIDATE, CALIB  parts of gsm8k:train ("0:400", "7000:7020", "7100:7200")  EPOCHS (1)  RECIPES
 #   GROUP (64)  NEW, tokens of an answer (320)  OUT (docs/evidence)  OPTIONS, of every command
 #   LIMIT, a stage's seconds (7200): then it is interrupted and the script ends with 5
 set -u
@@ -62,11 +62,11 @@ stage_data()
 
 measured="gsm8k:test@$work/gsm8k.ids,svamp:test@$work/svamp.ids,multiarith:test@$work/multiarith.ids"
 
-# folder METHOD BITS: a quantized copy, with zero points, calibrated on 100 training problems.
+# folder METHOD BITS: a quantized copy, with zero points, calibrated on CALIB.
 folder()
 {
     [ -d "$work/$1-$2" ] && return
-    calib="--calib gsm8k:train[7100:7200] --format chat-boxed --select none"
+    calib="--calib gsm8k:train[${CALIB:-7100:7200}] --format chat-boxed --select none"
     [ "$1" != rtn ] || calib=
     # shellcheck disable=SC2086
     go quantize --model "$full" --out "$work/$1-$2" --method "$1" --bits "$2" --group "$group" --asym $calib
