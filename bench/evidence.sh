@@ -18,7 +18,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 1
 full=${1:?usage: bench/evidence.sh FULL.gguf DATA [WORK] [STAGE...]} data=${2:?no folder of data}
 work=${3:-build/evidence}
-[ $# -lt 3 ] || shift 3
+shift $(($# < 3 ? $# : 3))
 [ $# -gt 0 ] || set -- data damage restore blame ${JUDGE:+judge}
 program=${FAULTLINE:-build/release/faultline}
 out=${OUT:-docs/evidence} seed=${SEED:-1} group=${GROUP:-64} new=${NEW:-320}

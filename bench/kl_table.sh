@@ -8,7 +8,7 @@
 #   GRIDS, METHODS   some of them: "3:128 3:row", "rtn search gptq refine awq"
 #   ITEMS, LENGTH    calibration: windows (32) of so many tokens (512)
 #   REFINE           options of `refine` (windows of 256 tokens, 16 steps of two)
-# Prints a table; WORK/BITS-GROUP.json is what `quantize --compare` says.
+# Prints WORK/BITS-GROUP.json of each grid: what `quantize --compare --json` says.
 set -eu
 model=$1 calib=$2 text=$3 work=${4:-build/kl}
 program=${FAULTLINE:-$(dirname "$0")/../build/release/faultline}

@@ -24,7 +24,7 @@ struct pipe_refine_options {
     uint32_t batch, epochs;
     double rate;               /* of AdamW, at the top of the warm-up; 0: by bits */
     double checkpoint_seconds; /* of steps, between two checkpoints */
-    bool zeros;                /* train whole zero points too */
+    bool zeros;                /* train whole zero points of a folder too */
     bool force;                /* replace a folder that is there */
 };
 
@@ -40,7 +40,7 @@ struct pipe_refined {
  * Its answers are those of the model that was trained, word for word. A call that was cut goes
  * on where its last checkpoint is, beside what is written; the result is the same, bit
  * for bit. RT_ERR_INPUT: a model that is not packed, or in a format whose scales cannot be
- * replaced. */
+ * replaced. RT_ERR_USAGE: options->zeros of a model that has no whole zero points. */
 RT_CHECKED rt_status pipe_refine(struct pipe_session *session,
                                  const struct pipe_refine_options *options,
                                  struct pipe_refined *result);

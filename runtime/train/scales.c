@@ -206,6 +206,16 @@ fail:
     return st;
 }
 
+/* Some weight has whole zero points that are trained. */
+static bool has_whole_zeros(const struct rt_scales *s)
+{
+    const uint32_t n = s->model->config.layers * MODEL_GROUP_COUNT * MODEL_RUNS_MAX;
+    uint32_t i = 0;
+    while (i < n && !(s->sets[i].weight && s->sets[i].zeros == SCALE_ZERO_WHOLE))
+        i++;
+    return i < n;
+}
+
 static rt_status plan(struct rt_scales *s, struct fmt_model *file, const char *folder)
 {
     rt_status st;
@@ -219,6 +229,11 @@ static rt_status plan(struct rt_scales *s, struct fmt_model *file, const char *f
         st = rt_fail(ctx, RT_ERR_INPUT,
                      "'%s' has no packed weight whose scales could be refined; quantize "
                      "the model first (faultline quantize)",
+                     folder);
+    else if (s->zeros && !has_whole_zeros(s))
+        st = rt_fail(ctx, RT_ERR_USAGE,
+                     "'%s' has no whole zero points that could be trained (minima of "
+                     "GGUF files are in any case); leave --zeros away",
                      folder);
 
 fail:

@@ -30,7 +30,7 @@ struct vk_list {
     uint32_t range_count;
     VkQueryPool queries; /* per op with profile, else two per segment */
     uint32_t query_count;
-    bool cut; /* more ops than queries; the warning was already logged */
+    bool cut; /* more ops or segments than queries; the warning was already logged */
     struct op_query {
         enum rt_op op;
         struct rt_op_cost cost;
@@ -127,6 +127,18 @@ static rt_status segment_close(struct vk_list *list)
     return vk_check(dev, vkEndCommandBuffer(cmd), "vkEndCommandBuffer");
 }
 
+/* Once per list: times of the device are short of those that have no query. */
+static void warn_cut(struct vk_list *list, const char *what)
+{
+    if (list->cut || list->query_count + 2 <= QUERIES)
+        return;
+    list->cut = true;
+    rt_log(list->base.dev->ctx, RT_LOG_WARNING, "list '%s': the %s first %d %s only",
+           list->base.name,
+           list->base.dev->profile ? "profile has its" : "time of the device is of its",
+           QUERIES / 2, what);
+}
+
 static rt_status segment_open(struct vk_list *list)
 {
     rt_status st;
@@ -158,6 +170,8 @@ static rt_status segment_open(struct vk_list *list)
     TRY_VK(dev, vkBeginCommandBuffer(*cmd, &begin));
     if (list->queries && list->segment_count == 1)
         vkCmdResetQueryPool(*cmd, list->queries, 0, QUERIES);
+    if (!list->base.dev->profile && list->queries)
+        warn_cut(list, "submissions");
     if (!list->base.dev->profile)
         stamp(list, *cmd);
     list->open = true;
@@ -422,14 +436,10 @@ rt_status vk_list_choice(struct rt_list *base, enum rt_op op, const void *push,
     for (uint32_t i = 0; i < info->binding_count; i++)
         ranges[i] = range_of(slices[i], info->bindings[i] != 'r');
     touch(list, cmd, ranges, info->binding_count);
-    const bool room = list->query_count + 2 <= QUERIES;
-    const bool timed = base->dev->profile && list->queries && room;
-    if (base->dev->profile && !room && !list->cut) {
-        list->cut = true;
-        rt_log(base->dev->ctx, RT_LOG_WARNING,
-               "list '%s': the profile has its first %d ops only", base->name,
-               QUERIES / 2);
-    }
+    const bool timed =
+        base->dev->profile && list->queries && list->query_count + 2 <= QUERIES;
+    if (base->dev->profile)
+        warn_cut(list, "ops");
     if (timed) {
         TRY(remember_op(list, op, cost));
         barrier(list, cmd);

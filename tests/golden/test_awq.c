@@ -86,6 +86,22 @@ static void factors_and_codes_equal_the_reference(void **state)
     free(codes);
 }
 
+/* Tokens may have weights: errors are means by these, not by tokens. */
+static void the_objective_is_a_mean_by_weight(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct test_calibrated e;
+    double error;
+    const struct quant_options o = { .bits = 3, .asymmetric = true }; /* one sweep */
+    test_calibrated_init(&e, (const uint32_t[]){ 8 }, 1, 64, 70);
+    e.moment.weight = 17.5;
+    assert_int_equal(quant_awq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, &o, &e.matrix[0], &e.codes, &error), RT_OK);
+    assert_true(fabs(e.codes.objective - error) <= 1e-4 * error);
+    test_calibrated_deinit(&e);
+}
+
 static void no_memory_is_an_error(void **state)
 {
     (void)state;
@@ -211,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(factors_and_codes_equal_the_reference),
+        cmocka_unit_test(the_objective_is_a_mean_by_weight),
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(a_folder_computes_what_the_model_does),
     };

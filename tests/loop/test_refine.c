@@ -118,6 +118,14 @@ static void expect(const char *command, int code, const char *words)
     free(said);
 }
 
+/* --zeros would have no effect on this model. */
+static void expect_no_zeros(const char *model)
+{
+    char words[4200];
+    snprintf(words, sizeof words, "%s --zeros", refine(model, "y"));
+    expect(words, 2, "has no whole zero points");
+}
+
 static void what_cannot_be_refined_is_refused(void **state)
 {
     (void)state;
@@ -131,6 +139,8 @@ static void what_cannot_be_refined_is_refused(void **state)
     expect(line(words), 4, "has no packed weight");
     expect(refine("q.gguf", "q.gguf"), 2, "is the model that is read");
     expect(refine("q.gguf", "whole.gguf"), 2, "exists already");
+    expect_no_zeros("q"); /* symmetric */
+    expect_no_zeros("q.gguf");
 }
 
 int main(void)

@@ -103,7 +103,7 @@ static void lists_keep_theirs_and_few_others_stay(void **state)
 static void a_list_of_many_submissions(void **state)
 {
     (void)state;
-    enum { TIMES = 600 };
+    enum { TIMES = 1100 }; /* more than have a time of the device */
     struct rt_ctx ctx = { 0 };
     struct rt_device *base = NULL;
     struct rt_list *list = NULL;

@@ -1,6 +1,7 @@
 /* Comparisons of stored runs: which runs are taken, what is paired, p-values over several
  * lists, and conditions of a gate. */
 #include "pipeline/run/compare_runs.h"
+#include "store/report/report.h"
 #include "store/store_impl.h"
 #include "tests/support/answered.h"
 #include "tests/support/files.h"
@@ -13,6 +14,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct rt_ctx ctx;
@@ -86,6 +88,34 @@ static void pairs_are_counted(void **state)
     pipe_comparisons_deinit(&list); /* accepts one that is zero */
 }
 
+/* A row of the page's table by data set: shares of both, and the mean's difference. */
+static void page_has(const char *text, const char *label, const char *numbers)
+{
+    char row[256];
+    snprintf(row, sizeof row, "%s</th>%s</td>", label, numbers);
+    if (!strstr(text, row))
+        fail_msg("the page lacks '%s'", row);
+}
+
+static void check_page(void)
+{
+    size_t size;
+    const char *path = test_folder_file(&test_scratch, "page.html");
+    if (report_write(a.store, &ctx, NULL, path) != RT_OK)
+        fail_msg("%s", ctx.message);
+    char *text = test_file_read(path, &size);
+    assert_non_null(strstr(text, "set0:test, 6</th><th class=\"n\">set1:test, 5</th>"));
+    page_has(text, "full", "<td class=\"n\">100.0</td><td class=\"n\">100.0</td><td>");
+    page_has(text, "quant",
+             "<td class=\"n\">100.0</td><td class=\"n\">0.0</td><td class=\"n\">"
+             "\xe2\x88\x92"
+             "50.0");
+    page_has(text, "refine",
+             "<td class=\"n\">100.0</td><td class=\"n\">40.0</td><td "
+             "class=\"n\">+20.0");
+    free(text);
+}
+
 /* A list of two data sets: each by itself, and the mean that counts both alike. */
 static void data_sets_of_a_list_are_told_apart(void **state)
 {
@@ -109,6 +139,7 @@ static void data_sets_of_a_list_are_told_apart(void **state)
     assert_true(fabs(number(c, "gain_mean") - 0.2) < 1e-12);
     assert_true(fabs(number(c, "loss_mean_p") - 2.0 / 32) < 0.01); /* 5 flips, one way */
     pipe_comparisons_deinit(&list);
+    check_page();
 
     test_answered_list(&a, "several", 4); /* answers of a problem are not pairs alone */
     test_answered_run(&a, "full", "full", "11111111", 2, run);
