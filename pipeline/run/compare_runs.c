@@ -344,6 +344,7 @@ uint32_t pipe_comparison_numbers(const struct pipe_comparison *c,
     const struct pipe_endings *e = &c->endings;
     out[k++] = (struct pipe_number){ "gain_ended", e->known ? e->gain_ended / n : NAN };
     out[k++] = (struct pipe_number){ "gain_by_ending", e->known ? e->marked : NAN };
+    assert(k <= PIPE_NUMBERS_MAX);
     return k;
 }
 

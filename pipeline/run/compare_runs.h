@@ -16,7 +16,7 @@
 enum {
     PIPE_SIDES = 3, /* full, quant, restored, in this order */
     PIPE_COMPARISONS_MAX = 32,
-    PIPE_NUMBERS_MAX = 32
+    PIPE_NUMBERS_MAX = 40
 };
 extern const char *const pipe_side_names[PIPE_SIDES]; /* "full", "quant", "restored" */
 
