@@ -157,7 +157,7 @@ rt_status quant_awq_ranges(struct rt_ctx *ctx, const struct quant_options *o,
                      m->name);
     for (int i = 0; st == RT_OK && i < sweeps; i++)
         sweep(&r, i == 0);
-    out->objective = sweeps == 1 ? r.sum / (double)m->moment->rows : NAN;
+    out->objective = sweeps == 1 ? r.sum / m->moment->weight : NAN;
     rt_free(r.d);
     rt_free(r.h);
     rt_free(r.inverse);
