@@ -29,7 +29,7 @@ function end_program()
     inside = 0
 }
 /^[0-9]+\/[0-9]+ Testing: / { end_program(); inside = 1; program = $3; p = f = s = ok = 0; verdict = "" }
-/^\[  SKIPPED \] [A-Za-z_]/ { name_skipped($4) }
+/^\[  SKIPPED \] [A-Za-z_]/ && !/ test\(s\)/ { name_skipped($4) }
 /^\[       OK \]/ { ok++ }
 /^\[  (PASSED|FAILED|SKIPPED) *\] (.*: )?[0-9]+ test\(s\)/ {
     match($0, /[0-9]+ test\(s\)/)

@@ -272,6 +272,17 @@ static const char *copy(struct collecting *k, const struct store_row *row, int c
     return pipe_pool_copy(k->ctx, &k->set.pool, text, strlen(text));
 }
 
+/* Steps that are known of this run are those of first answers: any other gets an id that
+ * none is of. */
+static const char *copy_id(struct collecting *k, const struct store_row *row)
+{
+    const int64_t sample = store_row_integer(row, 3);
+    if (sample == 0 || k->wanted == LOST || k->wanted == KEPT)
+        return copy(k, row, 0);
+    return pipe_pool_format(k->ctx, &k->set.pool, "%s, answer %lld",
+                            store_row_text(row, 0), (long long)sample + 1);
+}
+
 /* Columns: store_export_rows. */
 static rt_status take_answer(void *user, const struct store_row *row)
 {
@@ -292,7 +303,7 @@ static rt_status take_answer(void *user, const struct store_row *row)
         k->capacity = more;
     }
     struct pipe_problem *p = &k->set.items[k->set.count];
-    *p = (struct pipe_problem){ .id = copy(k, row, 0),
+    *p = (struct pipe_problem){ .id = copy_id(k, row),
                                 .question = copy(k, row, 1),
                                 .answer = copy(k, row, 2),
                                 .reference = copy(k, row, 4) };

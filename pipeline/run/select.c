@@ -316,7 +316,7 @@ fail:
         rt_log(session->ctx, RT_LOG_WARNING,
                "%u candidates are kept beside '%s': the same command continues there",
                selected->count, out);
-    else
+    else if (selected->used) /* else nothing began: an earlier command's stay */
         remove_candidates(&s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s.sums[i]);

@@ -23,7 +23,7 @@ enum { QUANT_EXACT = 384 };
 struct quant_lowrank_task {
     const float *w, *wq; /* [out][in]: the matrix, and what quantization made of it */
     uint32_t out, in;
-    const struct observe_moment *moment; /* of its inputs, a sum over moment->rows */
+    const struct observe_moment *moment; /* of its inputs, a sum of moment->weight */
     double damping; /* H gets this much of its mean diagonal added to its diagonal */
     uint32_t rank;
     float scale;

@@ -95,16 +95,18 @@ static void write_problems(const char *name, const char *fields, bool twice, boo
     test_file_write(test_folder_file(&place.other, name), text, at);
 }
 
+#define SEARCHED "rtn --search"
+
 /* The error of layers, and the weights of the folder, of the caller. */
-static double error_on(const char *name, char **weights, size_t *size)
+static double error_on(const char *method, const char *name, char **weights, size_t *size)
 {
     char args[512];
     struct test_program p;
     snprintf(
         args, sizeof args,
         "quantize --device ref --store results.db --progress none --model @D --bits 3 "
-        "--method rtn --search --select none --json --force --out q --calib @O/%s",
-        name);
+        "--method %s --select none --json --force --out q --calib @O/%s",
+        method, name);
     test_expect_success(&place, args, &p);
     json_t *result = json_loads(p.out, 0, NULL);
     const double error = json_number_value(json_object_get(result, "objective"));
@@ -114,12 +116,13 @@ static double error_on(const char *name, char **weights, size_t *size)
     return error;
 }
 
-static void expect_equal_on(const char *a, const char *b, double within)
+static void expect_equal_on(const char *method, const char *a, const char *b,
+                            double within)
 {
     char *of_a, *of_b;
     size_t size_a, size_b;
-    const double error_a = error_on(a, &of_a, &size_a);
-    const double error_b = error_on(b, &of_b, &size_b);
+    const double error_a = error_on(method, a, &of_a, &size_a);
+    const double error_b = error_on(method, b, &of_b, &size_b);
     assert_true(error_a > 0 && fabs(error_a / error_b - 1) <= within);
     if (within == 0) {
         assert_int_equal(size_a, size_b);
@@ -138,18 +141,21 @@ static void weights_are_counts(void **state)
     test_place_renew(&place.other);
     write_problems("weight.jsonl", ",\"weight\":2", false, true);
     write_problems("twice.jsonl", "", true, true);
-    expect_equal_on("weight.jsonl", "twice.jsonl", 1e-5);
+    expect_equal_on(SEARCHED, "weight.jsonl", "twice.jsonl", 1e-5);
+    expect_equal_on("awq", "weight.jsonl", "twice.jsonl", 1e-2); /* ranges may differ */
     expect_query("SELECT meta FROM artifact WHERE path_hint LIKE char(37)||char(119,101,"
                  "105,103,104,116,46)||char(37)",
                  "\"weighted\":1,\"weight\":");
     write_problems("zero.jsonl", ",\"weight\":0", false, true);
     write_problems("left.jsonl", "", false, false);
-    expect_equal_on("zero.jsonl", "left.jsonl", 0);
+    expect_equal_on(SEARCHED, "zero.jsonl", "left.jsonl", 0);
+    expect_equal_on("awq", "zero.jsonl", "left.jsonl", 0);
     write_problems("plain.jsonl", "", false, true);
     write_problems("span.jsonl", ",\"spans\":[[0,4,0],[6,9,5]]", false, true);
     char *a, *b;
     size_t size;
-    assert_true(error_on("span.jsonl", &a, &size) != error_on("plain.jsonl", &b, &size));
+    assert_true(error_on(SEARCHED, "span.jsonl", &a, &size) !=
+                error_on(SEARCHED, "plain.jsonl", &b, &size));
     free(a);
     free(b);
 }
@@ -279,6 +285,10 @@ static void a_dry_run_knows_files_and_budgets(void **state)
     said = json_of(TINY "--bits 4 --dry-run"); /* 5 bits with scales of groups of 32 */
     assert_true(bytes < number(said, "bytes"));
     json_decref(said);
+    said = json_of(TINY "--budget 12 --dry-run"); /* codes of 8 bits are the widest */
+    assert_true(number(said, "bits_per_weight") > 8);
+    assert_true(number(said, "bits_per_weight") <= bits_of(TINY "--bits 8 --dry-run"));
+    json_decref(said);
 }
 
 static void bad_span(void)
@@ -339,6 +349,10 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "nothing to choose among", NULL,
           "quantize --model @T --out q --method smoothquant --select kl --calib x.txt", 2,
           "--select kl|nothing open", NULL },
+        { "a dry run of a budget that buys nothing", NULL,
+          "quantize --device ref --store results.db --progress none --model @D --method "
+          "rtn --calib @D/mine.jsonl[0:4] --out q --budget 1 --dry-run",
+          2, "--budget 1:|at 2 bits", NULL },
         { "a dry run that writes", NULL,
           "quantize --model @T --method gguf --dry-run --write-plan p", 2,
           "--dry-run writes nothing|--write-plan", NULL },
