@@ -1,5 +1,5 @@
 #!/bin/sh
-# KL of a real model by quantizer and grid: the table of docs/quantizers.md, "The real model".
+# KL of a real model by quantizer and grid: for a table in docs/quantizers.md.
 # Rounded to nearest, ranges searched, AWQ, GPTQ, and GPTQ's scales refined, all with zero
 # points, so that each column has one grid; calibrated on the same text.
 # A run that was cut goes on: folders and figures that are there are kept.
