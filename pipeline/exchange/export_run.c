@@ -34,10 +34,9 @@ static rt_status find_run(struct rt_ctx *ctx, struct store *store, const char *w
 {
     const rt_status st = store_find_eval_run(store, wanted, out);
     if (st == RT_OK && !out->run_id[0])
-        return rt_fail(
-            ctx, RT_ERR_USAGE,
-            "no eval run%s%.80s is in the results file; look at the runs that it lists",
-            wanted[0] ? " of " : "", wanted);
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "no eval run%s%.80s is in the results file; see: faultline status",
+                       wanted[0] ? " of " : "", wanted);
     return st;
 }
 

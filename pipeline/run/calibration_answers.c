@@ -134,7 +134,7 @@ static rt_status find(struct rt_ctx *ctx, struct store *store, const char *id,
     if (st == RT_OK && (!id[0] || !out->run_id[0]))
         return rt_fail(ctx, RT_ERR_USAGE,
                        "run:%s: no eval run of that id or label is in the results file; "
-                       "look at the runs that it lists",
+                       "see: faultline status",
                        id);
     return st;
 }

@@ -61,7 +61,7 @@ static rt_status find_side(const struct finding *f, struct pipe_comparison *c, i
         return RT_OK;
     return rt_fail(f->ctx, RT_ERR_USAGE,
                    "no finished run of %s '%.60s' on the split '%.40s' is in the results "
-                   "file; look at the runs that it lists",
+                   "file; see: faultline status",
                    wanted[0] ? "variant" : "role", wanted[0] ? wanted : role,
                    f->ask->split);
 }

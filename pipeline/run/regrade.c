@@ -118,10 +118,9 @@ static rt_status check_run(const struct regrading *g)
     const char *run = g->options->run;
     const rt_status st = store_count_eval_runs(g->store, run, &runs);
     if (st == RT_OK && runs == 0)
-        return rt_fail(
-            g->ctx, RT_ERR_USAGE,
-            "no eval run%s%.80s is in the results file; look at the runs that it lists",
-            run[0] ? " of " : "", run);
+        return rt_fail(g->ctx, RT_ERR_USAGE,
+                       "no eval run%s%.80s is in the results file; see: faultline status",
+                       run[0] ? " of " : "", run);
     return st;
 }
 

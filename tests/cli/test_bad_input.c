@@ -300,7 +300,7 @@ static void results_files_are_refused(void **state)
           "sql --store results.db 'DELETE FROM problem'", 2,
           "only one statement that reads", NULL },
         { "nothing to compare", copy_store, "compare --store results.db", 2,
-          "no finished run|quant|the runs that it lists", NULL },
+          "no finished run|quant|faultline status", NULL },
     };
     test_cases_run(&place, cases, RT_COUNT(cases));
 }

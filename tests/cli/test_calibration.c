@@ -367,7 +367,7 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "no list to answer", NULL, QUANTIZE "self:none.jsonl", 4,
           "none.jsonl|No such file", NULL },
         { "no such run", one_answered, QUANTIZE "run:other", 2,
-          "run:other|no eval run|the runs that it lists", NULL },
+          "run:other|no eval run|faultline status", NULL },
         { "no such condition", one_answered, QUANTIZE "run:full,best", 2,
           "run:full,best|lost=RUN", NULL },
         { "spans that overlap", bad_span, QUANTIZE "@O/span.jsonl", 4,
