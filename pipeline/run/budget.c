@@ -31,13 +31,46 @@ static void folder_of(const struct budgeting *s, uint32_t width, char *out, size
     snprintf(out, size, "%.*s.width-%u", (int)length, s->out, quant_plan_widths[width]);
 }
 
-static double bits_of(const struct budgeting *s, const struct model_group_shape *g,
-                      uint32_t bits)
+static double bits_of(const struct pipe_quantize_options *o,
+                      const struct model_group_shape *g, uint32_t bits)
 {
     double sum = 0;
     for (uint32_t p = 0; p < g->parts; p++)
-        sum += quant_packed_bits(g->out[p], g->in, bits, s->o->group, s->o->asymmetric);
+        sum += quant_packed_bits(g->out[p], g->in, bits, o->group, o->asymmetric);
     return sum;
+}
+
+static double weights_of(const struct model_group_shape *g)
+{
+    double sum = 0;
+    for (uint32_t p = 0; p < g->parts; p++)
+        sum += (double)g->out[p] * g->in;
+    return sum;
+}
+
+double pipe_budget_bits(const struct fmt_config *config,
+                        const struct pipe_quantize_options *options, uint32_t width)
+{
+    double bits = 0, weights = 0; /* of a layer: all are alike */
+    struct model_group_shape shape[MODEL_GROUP_COUNT];
+    model_group_shapes(config, shape);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++) {
+        bits += bits_of(options, &shape[g], width);
+        weights += weights_of(&shape[g]);
+    }
+    return bits / weights;
+}
+
+rt_status pipe_budget_check(struct rt_ctx *ctx, const struct fmt_config *config,
+                            const struct pipe_quantize_options *options, double bits)
+{
+    const double least = pipe_budget_bits(config, options, quant_plan_widths[0]);
+    return bits >= least
+               ? RT_OK
+               : rt_fail(ctx, RT_ERR_USAGE,
+                         "--budget %g: with all matrices at %u bits the model takes %.3f "
+                         "bits per weight, scales included; larger groups take less",
+                         bits, quant_plan_widths[0], least);
 }
 
 /* ---- what is known before ---- */
@@ -56,26 +89,11 @@ static rt_status make_groups(struct budgeting *s)
         const struct model_group_shape *shape = &s->shape[i % MODEL_GROUP_COUNT];
         g->layer = i / MODEL_GROUP_COUNT;
         g->group = (enum model_group)(i % MODEL_GROUP_COUNT);
-        for (uint32_t p = 0; p < shape->parts; p++)
-            b->weights += (double)shape->out[p] * shape->in;
+        b->weights += weights_of(shape);
         for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++)
-            g->cell[w].bits = bits_of(s, shape, quant_plan_widths[w]);
+            g->cell[w].bits = bits_of(s->o, shape, quant_plan_widths[w]);
     }
     return RT_OK;
-}
-
-static rt_status check_bits(struct budgeting *s, double bits)
-{
-    double least = 0;
-    for (uint32_t i = 0; i < s->b->count; i++)
-        least += s->b->groups[i].cell[0].bits;
-    least /= s->b->weights;
-    return bits >= least
-               ? RT_OK
-               : rt_fail(s->session->ctx, RT_ERR_USAGE,
-                         "--budget %g: with all matrices at %u bits the model takes %.3f "
-                         "bits per weight, scales included; larger groups take less",
-                         bits, quant_plan_widths[0], least);
 }
 
 static void take_text(struct budgeting *s)
@@ -253,7 +271,7 @@ rt_status pipe_budget_make(struct pipe_session *session,
                            .started_ns = rt_time_ns() };
     *budget = (struct pipe_budget){ .count = 0 };
     TRY(make_groups(&s));
-    TRY(check_bits(&s, bits));
+    TRY(pipe_budget_check(session->ctx, rt_model_config(from->full), options, bits));
     take_text(&s);
     s.steps = budget->count * (all ? QUANT_PLAN_WIDTHS : 1);
     for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++) {

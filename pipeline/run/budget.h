@@ -46,6 +46,15 @@ RT_CHECKED rt_status pipe_budget_make(struct pipe_session *session,
                                       double bits, bool all, struct pipe_budget *budget);
 void pipe_budget_deinit(struct pipe_budget *budget);
 
+/* Bits per weight of a model with all matrices at one width, scales and zeros included. */
+double pipe_budget_bits(const struct fmt_config *config,
+                        const struct pipe_quantize_options *options, uint32_t width);
+/* RT_ERR_USAGE: the budget is below that of the least width. */
+RT_CHECKED rt_status pipe_budget_check(struct rt_ctx *ctx,
+                                       const struct fmt_config *config,
+                                       const struct pipe_quantize_options *options,
+                                       double bits);
+
 /* The least sum of losses within a budget: for each of `items` one of `choices`, loss and
  * cost [items][choices]. Costs are rounded up to 1 / 32768 of the budget. *fits false:
  * even the least costs exceed it. */

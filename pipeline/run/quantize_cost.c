@@ -129,41 +129,20 @@ fail:
     return st;
 }
 
-/* Bits per weight with all matrices at this width, as pipe_budget_make counts them. */
-static double bits_at(const struct fmt_config *config, const struct quant_options *q,
-                      uint32_t width)
-{
-    double bits = 0, weights = 0;
-    struct model_group_shape shape[MODEL_GROUP_COUNT];
-    model_group_shapes(config, shape);
-    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-        for (uint32_t p = 0; p < shape[g].parts; p++) {
-            bits += quant_packed_bits(shape[g].out[p], shape[g].in, width, q->group,
-                                      q->asymmetric);
-            weights += (double)shape[g].out[p] * shape[g].in;
-        }
-    return bits / weights;
-}
-
-/* What a budget buys: no more bits per weight than the widest codes take. RT_ERR_USAGE where
- * pipe_budget_make refuses it. */
+/* What a budget buys: no more bits per weight than the widest codes take. */
 static rt_status bits_of_budget(struct rt_ctx *ctx, const char *path,
-                                const struct quant_options *q, double budget, double *out)
+                                const struct pipe_quantize_options *o, double budget,
+                                double *out)
 {
     struct fmt_model *model = NULL;
     rt_status st = fmt_model_open(ctx, path, &model);
     if (st != RT_OK)
         return st;
     const struct fmt_config *config = fmt_model_config(model);
-    const double least = bits_at(config, q, quant_plan_widths[0]);
-    const double most = bits_at(config, q, quant_plan_widths[QUANT_PLAN_WIDTHS - 1]);
+    const double most =
+        pipe_budget_bits(config, o, quant_plan_widths[QUANT_PLAN_WIDTHS - 1]);
     *out = budget < most ? budget : most;
-    if (budget < least)
-        st =
-            rt_fail(ctx, RT_ERR_USAGE,
-                    "--budget %g: with all matrices at %u bits the model takes %.3f bits "
-                    "per weight, scales included; larger groups take less",
-                    budget, quant_plan_widths[0], least);
+    st = pipe_budget_check(ctx, config, o, budget);
     fmt_model_close(&model);
     return st;
 }
@@ -208,7 +187,7 @@ rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
     out->device_bytes = cost.device_bytes;
     out->compared_bytes = cost.compared_bytes;
     if (calibrated && calibrated->budget > 0) {
-        TRY(bits_of_budget(ctx, model, &q, calibrated->budget, &out->bits));
+        TRY(bits_of_budget(ctx, model, o, calibrated->budget, &out->bits));
         add_budget(calibrated, cost.layers, &cost, out);
     }
 
