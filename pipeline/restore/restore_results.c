@@ -189,7 +189,8 @@ rt_status restore_part_row_get(struct restoring *r, const struct pipe_parts *par
         for (uint32_t k = 0; k < parts->count; k++)
             out->right[k] = pipe_parts_right(parts, k, x);
         if (parts->count)
-            pipe_parts_pool(parts, base, x, 20000, r->session->seed, &out->mean);
+            pipe_parts_pool(parts, base, x, PIPE_PARTS_DRAWS, r->session->seed,
+                            &out->mean);
     }
     const bool done = x && base;
     rt_free(x);

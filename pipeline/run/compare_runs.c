@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000, PERMUTATIONS = 20000 };
+enum { DRAWS = 2000 };
 
 const char *const pipe_side_names[PIPE_SIDES] = { "full", "quant", "restored" };
 
@@ -241,8 +241,8 @@ static rt_status compare_sides(struct rt_ctx *ctx, struct pipe_comparison *c, in
 static void pool(struct pipe_comparison *c, int base, struct pipe_pooled *out)
 {
     if (c->parts.count)
-        pipe_parts_pool(&c->parts, c->right[base], c->right[base + 1], PERMUTATIONS, 1,
-                        out);
+        pipe_parts_pool(&c->parts, c->right[base], c->right[base + 1], PIPE_PARTS_DRAWS,
+                        1, out);
 }
 
 static rt_status compute(struct rt_ctx *ctx, struct pipe_comparison *c)

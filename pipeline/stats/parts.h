@@ -12,7 +12,10 @@
 
 #include "runtime/base/rt.h"
 
-enum { PIPE_PARTS_MAX = 16 };
+enum {
+    PIPE_PARTS_MAX = 16,
+    PIPE_PARTS_DRAWS = 20000 /* of every p-value that is shown */
+};
 
 struct pipe_part {
     char name[96]; /* "gsm8k:test" */
