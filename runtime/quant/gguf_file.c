@@ -259,6 +259,15 @@ fail:
     return st;
 }
 
+static void making_deinit(struct making *m)
+{
+    fmt_gguf_out_deinit(&m->out);
+    quant_source_close(&m->source);
+    rt_free(m->values);
+    rt_free(m->read);
+    rt_free(m->bytes);
+}
+
 rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
                           const struct quant_gguf_options *options,
                           struct quant_gguf_report *report)
@@ -282,11 +291,7 @@ rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
     TRY(make(&m, to));
 
 fail:
-    fmt_gguf_out_deinit(&m.out);
-    quant_source_close(&m.source);
-    rt_free(m.values);
-    rt_free(m.read);
-    rt_free(m.bytes);
+    making_deinit(&m);
     return st;
 }
 
@@ -404,10 +409,6 @@ rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
     TRY(add_costs(&m, out));
 
 fail:
-    fmt_gguf_out_deinit(&m.out);
-    quant_source_close(&m.source);
-    rt_free(m.values);
-    rt_free(m.read);
-    rt_free(m.bytes);
+    making_deinit(&m);
     return st;
 }
