@@ -92,10 +92,11 @@ rt_status cli_calibration_format(struct cli *cli, const char *from,
     char name[48] = "";
     struct store *store = NULL;
     const char *self = pipe_calibration_self(from);
+    const enum pipe_calibration_kind kind = pipe_calibration_kind_of(from);
     *out = NULL;
-    if (pipe_calibration_is_text(from))
+    if (kind == PIPE_CALIBRATION_TEXT || kind == PIPE_CALIBRATION_TEXTS)
         return RT_OK;
-    if (pipe_calibration_kind_of(from) == PIPE_CALIBRATION_RUN) {
+    if (kind == PIPE_CALIBRATION_RUN) {
         TRY(cli_store_open(cli, STORE_READ, &store));
         TRY(pipe_calibration_run_format(&cli->ctx, store, from, name));
         *out = name[0] ? pipe_prompt_format_find(name) : NULL;

@@ -39,7 +39,8 @@ static rt_status check_leak(struct restoring *r)
     struct pipe_session *s = r->session;
     const char *from = r->calibrating.from, *self = pipe_calibration_self(from);
     const enum pipe_calibration_kind kind = pipe_calibration_kind_of(from);
-    if (kind == PIPE_CALIBRATION_RUN || pipe_calibration_is_text(from))
+    if (kind == PIPE_CALIBRATION_TEXT || kind == PIPE_CALIBRATION_TEXTS ||
+        kind == PIPE_CALIBRATION_RUN)
         return RT_OK;
     TRY(pipe_problems_open(s->ctx, s->host, s->store, self ? self : from,
                            PIPE_FOR_TRAINING, &set));

@@ -26,9 +26,11 @@ static bool is_text(const char *from)
     return false;
 }
 
+static const char self[] = "self:";
+
 enum pipe_calibration_kind pipe_calibration_kind_of(const char *from)
 {
-    if (strncmp(from, "self:", 5) == 0)
+    if (pipe_calibration_self(from))
         return PIPE_CALIBRATION_SELF;
     if (strncmp(from, "run:", 4) == 0)
         return PIPE_CALIBRATION_RUN;
@@ -45,7 +47,7 @@ bool pipe_calibration_is_text(const char *from)
 
 const char *pipe_calibration_self(const char *from)
 {
-    return pipe_calibration_kind_of(from) == PIPE_CALIBRATION_SELF ? from + 5 : NULL;
+    return strncmp(from, self, strlen(self)) == 0 ? from + strlen(self) : NULL;
 }
 
 /* Windows of `length` tokens, the last one shorter if it has at least two; `weights` of all
