@@ -124,6 +124,8 @@ for stage; do
     data | damage | restore | blame | judge) ;;
     *) echo "evidence: no stage '$stage'" >&2; exit 2 ;;
     esac
+done
+for stage; do
     began=$(date +%s)
     echo "$(date +%T) $stage"
     "stage_$stage"
