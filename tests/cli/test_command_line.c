@@ -1,6 +1,7 @@
 /* The command line: usage errors, help of everything, JSON that parses, progress as
  * asked for, output that nobody reads, Ctrl-C, and the tools for checks by others. */
 #include "tests/support/devices.h"
+#include "tests/support/loop.h"
 #include "tests/support/refusals.h"
 
 #include <setjmp.h>
@@ -11,7 +12,6 @@
 
 #include <jansson.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -323,22 +323,6 @@ static void progress_is_as_asked_for(void **state)
 
 /* ---- ends ---- */
 
-/* Answers in a results file; 0 while it cannot be read. */
-static int count_answers(const char *path)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    int count = 0;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, "SELECT count(*) FROM generation", -1, &statement, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        count = sqlite3_column_int(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return count;
-}
-
 static void stop_and_go_on(int signal_number, int code)
 {
     enum { PROBLEMS = 32, WAIT_MAX = 3000 };
@@ -353,18 +337,18 @@ static void stop_and_go_on(int signal_number, int code)
                                            .args = line,
                                            .variables = place.variables },
                        &p);
-    for (int i = 0; i < WAIT_MAX && count_answers(store) == 0; i++)
+    for (int i = 0; i < WAIT_MAX && test_answers_in(store) == 0; i++)
         nanosleep(&pause, NULL);
     assert_int_equal(kill(p.pid, signal_number), 0);
     test_program_wait(&p);
     test_expect_refusal("stopped", &p, code, "finished work is saved|same command");
     test_program_deinit(&p);
-    const int saved = count_answers(store);
+    const int saved = test_answers_in(store);
     assert_true(saved > 0 && saved < PROBLEMS);
     test_expect_success(&place, EVAL "[0:32] --store results.db --json -q", &p);
     json_t *v = json_loads(p.out, 0, NULL);
     assert_int_equal(json_integer_value(field(v, "n")), PROBLEMS);
-    assert_int_equal(count_answers(store), PROBLEMS);
+    assert_int_equal(test_answers_in(store), PROBLEMS);
     json_decref(v);
     test_program_deinit(&p);
 }
@@ -398,7 +382,7 @@ static void nobody_need_read_the_output(void **state)
             fail_msg("'%s' ends with %d", lines[i], p.code);
         test_program_deinit(&p);
     }
-    assert_int_equal(count_answers(test_folder_file(&place.run, "results.db")), 1);
+    assert_int_equal(test_answers_in(test_folder_file(&place.run, "results.db")), 1);
 }
 
 /* ---- tools ---- */

@@ -3,7 +3,6 @@
  * bit for bit, at any batch size, wherever the memory of the cache is short, shared or not.
  * Tokens taken back count towards the limit. */
 #include "runtime/engine/engine.h"
-#include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/generated.h"
 
@@ -152,22 +151,15 @@ static void tokens_are_taken_back_alike_everywhere(void **state)
     (void)state;
     struct rt_ctx ctx;
     struct test_device devices[16];
-    struct text_tokenizer *tok = NULL;
     static struct asking a;
     char path[1024];
     const uint32_t count = test_devices(devices, 16);
     test_ctx(&ctx);
     test_path(path, sizeof path, "pipeline/demo");
-    assert_int_equal(text_tokenizer_load(&ctx, path, &tok), RT_OK);
     a.base = (struct test_asking){ .count = REQUESTS,
                                    .max_new = NEW_MAX,
                                    .answers = a.answers };
-    for (uint32_t k = 0; k < REQUESTS; k++) {
-        const char *text = questions[k % RT_COUNT(questions)];
-        assert_int_equal(text_encode(tok, text, strlen(text), true, &a.base.prompt[k],
-                                     &a.base.n_prompt[k]),
-                         RT_OK);
-    }
+    test_asking_encode(&a.base, &ctx, path, questions, RT_COUNT(questions));
     for (uint32_t d = 0; d < count; d++) {
         struct rt_model *model = NULL;
         if (count > 1 && strstr(devices[d].name, "llvmpipe/lanes") == NULL)
@@ -180,9 +172,7 @@ static void tokens_are_taken_back_alike_everywhere(void **state)
         rt_model_destroy(&model);
         rt_device_destroy(&dev);
     }
-    for (uint32_t k = 0; k < REQUESTS; k++)
-        rt_free(a.base.prompt[k]);
-    text_tokenizer_destroy(&tok);
+    test_asking_free(&a.base);
 }
 
 int main(void)

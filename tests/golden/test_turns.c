@@ -3,7 +3,6 @@
  * of the rest, bit for bit, greedy or drawn; a request can be ended; what is forced on all
  * of an answer is the answer. */
 #include "runtime/engine/engine.h"
-#include "runtime/text/tokenizer.h"
 #include "tests/support/devices.h"
 #include "tests/support/generated.h"
 
@@ -142,18 +141,13 @@ static void forced_tokens_are_as_if_chosen(void **state)
     (void)state;
     struct rt_ctx ctx;
     struct test_device devices[16];
-    struct text_tokenizer *tok = NULL;
     struct asking a = { .base = { .count = REQUESTS, .max_new = NEW_MAX, .draw = 1000 } };
     a.base.answers = a.answers;
     char path[1024];
     const uint32_t count = test_devices(devices, 16);
     test_ctx(&ctx);
     test_path(path, sizeof path, "pipeline/demo");
-    assert_int_equal(text_tokenizer_load(&ctx, path, &tok), RT_OK);
-    for (uint32_t k = 0; k < REQUESTS; k++)
-        assert_int_equal(text_encode(tok, questions[k], strlen(questions[k]), true,
-                                     &a.base.prompt[k], &a.base.n_prompt[k]),
-                         RT_OK);
+    test_asking_encode(&a.base, &ctx, path, questions, REQUESTS);
     for (uint32_t d = 0; d < count; d++) {
         struct rt_device *dev;
         struct rt_model *model = NULL;
@@ -166,9 +160,7 @@ static void forced_tokens_are_as_if_chosen(void **state)
         rt_model_destroy(&model);
         rt_device_destroy(&dev);
     }
-    for (uint32_t k = 0; k < REQUESTS; k++)
-        rt_free(a.base.prompt[k]);
-    text_tokenizer_destroy(&tok);
+    test_asking_free(&a.base);
 }
 
 int main(void)

@@ -59,16 +59,6 @@ static void quantize(void)
     assert_int_equal(test_loop_run(line(words)), 0);
 }
 
-static bool same_files(const char *a, const char *b)
-{
-    size_t na, nb;
-    char *x = test_file_read(a, &na), *y = test_file_read(b, &nb);
-    const bool same = na == nb && memcmp(x, y, na) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
 /* `model` refined at once to `whole`, and to `cut` in two goes. */
 static void kill_one(const char *model, const char *whole, const char *cut)
 {
@@ -94,9 +84,9 @@ static void a_killed_run_goes_on_to_the_same_bytes(void **state)
     (void)state;
     quantize();
     kill_one("q", "whole", "cut");
-    assert_true(same_files("whole/model.safetensors", "cut/model.safetensors"));
-    assert_true(same_files("q/config.json", "cut/config.json"));
-    assert_false(same_files("q/model.safetensors", "cut/model.safetensors"));
+    assert_true(test_file_same("whole/model.safetensors", "cut/model.safetensors"));
+    assert_true(test_file_same("q/config.json", "cut/config.json"));
+    assert_false(test_file_same("q/model.safetensors", "cut/model.safetensors"));
 }
 
 static void a_killed_run_of_a_gguf_file_too(void **state)
@@ -104,8 +94,8 @@ static void a_killed_run_of_a_gguf_file_too(void **state)
     (void)state;
     quantize();
     kill_one("q.gguf", "whole.gguf", "cut.gguf");
-    assert_true(same_files("whole.gguf", "cut.gguf"));
-    assert_false(same_files("q.gguf", "cut.gguf"));
+    assert_true(test_file_same("whole.gguf", "cut.gguf"));
+    assert_false(test_file_same("q.gguf", "cut.gguf"));
 }
 
 static void expect(const char *command, int code, const char *words)

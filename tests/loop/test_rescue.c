@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,31 +39,15 @@ static void enter(const char *name)
     test_loop_run_well(QUANTIZE);
 }
 
-/* Answers of a store that may be in the making; 0 while it cannot be read. */
-static int answers_so_far(void)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    int count = 0;
-    if (sqlite3_open_v2("loop.db", &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, "SELECT count(*) FROM generation", -1, &statement, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        count = sqlite3_column_int(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return count;
-}
-
 static void kill_at(const char *line, int answers)
 {
     const struct timespec pause = { 0, PACE_MS * 1000000L };
     const pid_t child = test_loop_start(line);
-    for (int i = 0; answers_so_far() < answers && i < PATIENCE; i++)
+    for (int i = 0; test_answers_in("loop.db") < answers && i < PATIENCE; i++)
         nanosleep(&pause, NULL);
     kill(child, SIGKILL);
     (void)waitpid(child, NULL, 0);
-    const int done = answers_so_far();
+    const int done = test_answers_in("loop.db");
     assert_true(done >= answers && done < PROBLEMS);
 }
 

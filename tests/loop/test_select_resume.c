@@ -35,16 +35,6 @@ static const char *line(const char *out, int problems)
     return text;
 }
 
-static bool same_files(const char *a, const char *b)
-{
-    size_t na, nb;
-    char *x = test_file_read(a, &na), *y = test_file_read(b, &nb);
-    const bool same = na == nb && memcmp(x, y, na) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
 /* Without what is another each time: seconds, and the name. */
 static json_t *result_of(const char *path)
 {
@@ -111,8 +101,8 @@ static void a_killed_choice_continues(void **state)
     kill_when(is_measured, "cut.try-3.json");
     assert_true(made_at("cut.try-1/model.safetensors") == first);
     test_loop_run_well(line("cut", 8));
-    assert_true(same_files("whole/model.safetensors", "cut/model.safetensors"));
-    assert_true(same_files("whole/config.json", "cut/config.json"));
+    assert_true(test_file_same("whole/model.safetensors", "cut/model.safetensors"));
+    assert_true(test_file_same("whole/config.json", "cut/config.json"));
     json_t *a = result_of("whole.json"), *b = result_of("cut.json");
     assert_true(json_equal(a, b));
     json_decref(a);
@@ -142,7 +132,7 @@ static void another_text_starts_anew(void **state)
     waitpid(pid, &status, 0);
     assert_true(is_measured("mixed.try-1.json"));
     test_loop_run_well(line("mixed", 9));
-    assert_true(same_files("nine/model.safetensors", "mixed/model.safetensors"));
+    assert_true(test_file_same("nine/model.safetensors", "mixed/model.safetensors"));
     json_t *a = result_of("nine.json"), *b = result_of("mixed.json");
     assert_true(json_equal(a, b));
     json_decref(a);

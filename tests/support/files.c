@@ -101,6 +101,16 @@ static size_t find(const char *data, size_t size, size_t from, const char *part)
     return size;
 }
 
+bool test_file_same(const char *a, const char *b)
+{
+    size_t na, nb;
+    char *x = test_file_read(a, &na), *y = test_file_read(b, &nb);
+    const bool same = na == nb && memcmp(x, y, na) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
 void test_file_replace(const char *path, const char *from, const char *to)
 {
     size_t size;

@@ -27,6 +27,8 @@ void test_folder_fill(const struct test_folder *folder, const char *relative);
 void test_file_write(const char *path, const void *data, size_t size);
 /* The whole file with a 0 after it; free() it. */
 char *test_file_read(const char *path, size_t *size);
+/* Whether two files have the same bytes. */
+bool test_file_same(const char *a, const char *b);
 /* Replaces the only occurrence of `from` in a file. */
 void test_file_replace(const char *path, const char *from, const char *to);
 /* A safetensors file of this header text and `size` bytes of data (zeros if null). */

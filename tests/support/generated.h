@@ -21,6 +21,12 @@ struct test_asking {
     struct test_generated *answers; /* [count], borrowed */
 };
 
+/* Fills in a->count prompts: `questions`, again and again, as the model's tokenizer encodes
+ * them. Fails the running test where it cannot. */
+void test_asking_encode(struct test_asking *a, struct rt_ctx *ctx, const char *model,
+                        const char *const *questions, uint32_t count);
+void test_asking_free(struct test_asking *a); /* the prompts */
+
 bool test_asking_next(void *user, struct rt_request *out);
 rt_status test_asking_done(void *user, const struct rt_answer *answer);
 

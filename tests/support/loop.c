@@ -221,3 +221,18 @@ void test_same_rows(const char *a, const char *b)
     fail_msg("rows differ: '%.100s', after %zu bytes: '%.300s' and '%.300s'", a + line,
              at - line, a + at, b + at);
 }
+
+int test_answers_in(const char *path)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int count = 0;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM generation", -1, &statement, NULL) ==
+            SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        count = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return count;
+}
