@@ -39,6 +39,13 @@ fail:
     return st;
 }
 
+void cli_session_close(struct cli *cli, struct pipe_session *session)
+{
+    if (session->dev)
+        cli_print_profile(cli, session->dev);
+    pipe_session_close(session);
+}
+
 rt_status cli_format(struct cli *cli, const char *bench,
                      const struct pipe_prompt_format **out)
 {

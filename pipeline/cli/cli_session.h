@@ -13,6 +13,8 @@ RT_CHECKED rt_status cli_session_open(struct cli *cli, const char *model,
                                       const struct pipe_prompt_format *format,
                                       const char *campaign, const char *plan,
                                       struct pipe_session *out);
+/* Prints the profile where --profile asks for it. */
+void cli_session_close(struct cli *cli, struct pipe_session *session);
 /* The format of --format, else the usual one of a list. RT_ERR_USAGE: no such name. */
 RT_CHECKED rt_status cli_format(struct cli *cli, const char *bench,
                                 const struct pipe_prompt_format **out);

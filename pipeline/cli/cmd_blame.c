@@ -81,11 +81,10 @@ static rt_status blame(struct cli *cli)
         pipe_blame_json(stdout, &b);
     else
         print_table(&b);
-    cli_print_profile(cli, session.dev);
 
 fail:
     pipe_blame_deinit(&b);
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     return st;
 }
 

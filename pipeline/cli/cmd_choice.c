@@ -59,7 +59,7 @@ static rt_status choice(struct cli *cli)
 fail:
     pipe_variant_close(&v);
     pipe_problems_deinit(&set);
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     return st;
 }
 

@@ -264,13 +264,12 @@ static rt_status run(struct cli *cli)
         TRY(pipe_bench_open(&e->session, e->plan.benches[i], "measure", &e->benches[i]));
     for (uint32_t i = 0; i < e->plan.variant_count; i++)
         TRY(measure(e, &e->plan.variants[i]));
-    cli_print_profile(cli, e->session.dev);
 
 fail:
     pipe_variant_close(&e->variant);
     for (uint32_t i = 0; i < BENCHES_MAX; i++)
         pipe_bench_close(&e->benches[i]);
-    pipe_session_close(&e->session);
+    cli_session_close(cli, &e->session);
     rt_free(e);
     return st;
 }

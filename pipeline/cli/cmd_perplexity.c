@@ -81,7 +81,7 @@ static rt_status perplexity(struct cli *cli)
     TRY(score(cli, &session, &o));
 
 fail:
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     pipe_data_file_deinit(&text);
     return st;
 }

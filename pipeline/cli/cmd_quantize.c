@@ -230,7 +230,7 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     TRY(cli_quantize_calibrated(cli, &session, &o, q, selected, result));
 
 fail:
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     return st;
 }
 

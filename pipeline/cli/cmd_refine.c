@@ -90,10 +90,9 @@ static rt_status run(struct cli *cli)
     TRY(cli_session_open(cli, o.model, format, "eval", "{}", &session));
     TRY(pipe_refine(&session, &o, &result));
     print_result(cli, &o, &result);
-    cli_print_profile(cli, session.dev);
 
 fail:
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     return st;
 }
 

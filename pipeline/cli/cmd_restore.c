@@ -175,11 +175,10 @@ static rt_status run_chain(struct cli *cli, const char *recipes, rest_fn *rest)
     TRY(open_chain(&c, recipes));
     TRY(restore_mine(c.restoring));
     TRY(rest(&c));
-    cli_print_profile(cli, c.session.dev);
 
 fail:
     restore_close(&c.restoring);
-    pipe_session_close(&c.session);
+    cli_session_close(cli, &c.session);
     return st;
 }
 

@@ -53,7 +53,7 @@ static rt_status ask_model(struct cli *cli, const char *model, struct pipe_score
             (unsigned long long)tokens, (double)(rt_time_ns() - started) * 1e-9);
 
 fail:
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     return st;
 }
 

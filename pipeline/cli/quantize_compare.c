@@ -116,7 +116,7 @@ rt_status cli_quantize_compare(struct cli *cli)
         puts("]}");
 
 fail:
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     rt_free(list);
     return st;
 }

@@ -66,7 +66,7 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
     TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));
 
 fail:
-    pipe_session_close(&session);
+    cli_session_close(cli, &session);
     return st;
 }
 

@@ -5,7 +5,6 @@
 
 #include "pipeline/run/answers.h"
 #include "pipeline/run/choice.h"
-#include "pipeline/run/kl.h"
 #include "pipeline/run/problem_source.h"
 
 #include <math.h>
@@ -30,6 +29,7 @@ static rt_status open_text(struct pipe_session *session, struct rt_model *full,
                                                 .stride = item->length / 2,
                                                 .items = UINT32_MAX,
                                                 .measuring = true };
+    item->base = (struct pipe_kl_base){ session, full, &item->text.sequences, { 0 } };
     return pipe_calibration_read(session, &o, full, &item->text);
 }
 
@@ -80,6 +80,7 @@ fail:
 void restore_retain_close(struct restore_retained *r)
 {
     for (uint32_t i = 0; i < r->count; i++) {
+        pipe_kl_base_deinit(&r->items[i].base);
         pipe_calibration_deinit(&r->items[i].text);
         pipe_problems_deinit(&r->items[i].questions);
         pipe_bench_close(&r->items[i].bench);
@@ -91,8 +92,8 @@ void restore_retain_close(struct restore_retained *r)
 /* ---- measuring ---- */
 
 static rt_status measure_text(struct pipe_session *session,
-                              const struct restore_retained_item *item,
-                              struct rt_model *full, const struct pipe_variant *v)
+                              struct restore_retained_item *item,
+                              const struct pipe_variant *v)
 {
     rt_status st;
     const char *name = pipe_list_name(item->from);
@@ -100,7 +101,7 @@ static rt_status measure_text(struct pipe_session *session,
                                        .id = item->text.id,
                                        .context = item->length,
                                        .stride = item->length / 2,
-                                       .base = rt_model_hash(full) };
+                                       .base = rt_model_hash(item->base.full) };
     bool done;
     struct pipe_kl *kl = rt_alloc(session->ctx, 1, sizeof *kl);
     if (!kl)
@@ -110,8 +111,7 @@ static rt_status measure_text(struct pipe_session *session,
         pipe_say(session->host, "retain %-24s %s  [from before]", name, v->row.label);
         goto fail;
     }
-    TRY(pipe_kl_measure(session, full, v->model, v->adapter, &item->text.sequences,
-                        "retain", NULL, kl));
+    TRY(pipe_kl_measure(&item->base, v->model, v->adapter, "retain", NULL, kl));
     TRY(pipe_kl_save(session, v, &text, kl));
     pipe_say(session->host,
              "retain %-24s %s: perplexity %.5g (full %.5g), KL to full %.5f", name,
@@ -148,17 +148,16 @@ static rt_status measure_problems(struct pipe_session *session,
     return st;
 }
 
-rt_status restore_retain_measure(struct pipe_session *session,
-                                 const struct restore_retained *r, struct rt_model *full,
-                                 const struct pipe_variant *v)
+rt_status restore_retain_measure(struct pipe_session *session, struct restore_retained *r,
+                                 struct rt_model *full, const struct pipe_variant *v)
 {
     rt_status st = RT_OK;
     for (uint32_t i = 0; i < r->count; i++) {
-        const struct restore_retained_item *item = &r->items[i];
+        struct restore_retained_item *item = &r->items[i];
         switch (item->kind) {
         case RESTORE_RETAINED_TEXT:
             if (v->model != full || v->adapter)
-                TRY(measure_text(session, item, full, v));
+                TRY(measure_text(session, item, v));
             break;
         case RESTORE_RETAINED_CHOICE:
             TRY(measure_choice(session, item, v));

@@ -5,6 +5,7 @@
 #define PIPELINE_RESTORE_RETAIN_H
 
 #include "pipeline/run/calibration.h"
+#include "pipeline/run/kl.h"
 
 enum { RESTORE_RETAINED_MAX = 16 };
 
@@ -17,6 +18,7 @@ struct restore_retained_item {
     enum restore_retained_kind kind;
     const char *from;             /* in `names` */
     struct pipe_calibration text; /* TEXT: windows of up to 512 tokens, half over half */
+    struct pipe_kl_base base;     /* TEXT: the full model on it */
     uint32_t length;              /* TEXT: tokens of a window */
     struct pipe_problem_set questions; /* CHOICE */
     struct pipe_bench bench;           /* PROBLEMS, split "retain" */
@@ -38,7 +40,7 @@ void restore_retain_close(struct restore_retained *r);
  * done again. A text is not measured for full itself: its numbers stand beside every
  * other variant's. */
 RT_CHECKED rt_status restore_retain_measure(struct pipe_session *session,
-                                            const struct restore_retained *r,
+                                            struct restore_retained *r,
                                             struct rt_model *full,
                                             const struct pipe_variant *variant);
 

@@ -27,6 +27,7 @@ struct blaming {
     struct fmt_model *file[2]; /* full, quant: opened for single matrices */
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     struct pipe_calibration text;
+    struct pipe_kl_base against;
     char run_id[STORE_ID];
     double *base, *sums; /* KL of each sequence: of the quantized model; of a part */
     bool begun;          /* base is measured, and this process is at the run */
@@ -205,8 +206,8 @@ static rt_status begin(struct blaming *b)
     if (b->begun)
         return RT_OK;
     TRY(pipe_work_begin(b->session, b->run_id));
-    TRY(pipe_kl_measure(b->session, b->full, b->quant.model, NULL, &b->text.sequences,
-                        "blame, the quantized model", b->base, b->kl));
+    TRY(pipe_kl_measure(&b->against, b->quant.model, NULL, "blame, the quantized model",
+                        b->base, b->kl));
     b->out->kl = b->kl->mean;
     b->out->kl_error = b->kl->error;
     b->out->tokens = b->kl->tokens;
@@ -233,8 +234,7 @@ static rt_status measure_part(struct blaming *b, struct pipe_blame_part *p)
     TRY(put_back(b, hybrid, p));
     snprintf(what, sizeof what, "blame %u of %u, %.60s", b->steps, b->room, p->name);
     TRY(pipe_work_beat(b->session));
-    TRY(pipe_kl_measure(b->session, b->full, hybrid, NULL, &b->text.sequences, what,
-                        b->sums, b->kl));
+    TRY(pipe_kl_measure(&b->against, hybrid, NULL, what, b->sums, b->kl));
     p->kl = b->kl->mean;
     p->gain = b->out->kl - p->kl;
     p->gain_error = error_of_gain(b, p->gain);
@@ -410,6 +410,7 @@ rt_status pipe_blame_measure(struct pipe_session *session,
     assert(options->worst <= 64);
     TRY(open_models(&b));
     TRY(allocate(&b));
+    b.against = (struct pipe_kl_base){ session, b.full, &b.text.sequences, { 0 } };
     TRY(measure_all(&b));
 
 fail:
@@ -417,6 +418,7 @@ fail:
     fmt_model_close(&b.file[1]);
     pipe_variant_close(&b.quant);
     rt_model_destroy(&b.full);
+    pipe_kl_base_deinit(&b.against);
     pipe_calibration_deinit(&b.text);
     rt_free(b.base);
     rt_free(b.sums);

@@ -19,6 +19,7 @@ struct budgeting {
     struct model_group_shape shape[MODEL_GROUP_COUNT];
     struct pipe_sequences
         text; /* the first of the calibration text; its list is borrowed */
+    struct pipe_kl_base base;
     uint64_t started_ns;
     uint32_t done, steps; /* groups measured */
 };
@@ -103,6 +104,7 @@ static void take_text(struct budgeting *s)
     s->text = (struct pipe_sequences){ .list = all->list, .per_item = 1 };
     while (s->text.count < all->count && tokens < PIPE_BUDGET_TOKENS)
         tokens += all->list[s->text.count++].n;
+    s->base = (struct pipe_kl_base){ s->session, s->from->full, &s->text, { 0 } };
 }
 
 /* ---- a width ---- */
@@ -155,8 +157,7 @@ static rt_status measure_group(struct budgeting *s, struct rt_model *quantized,
     TRY(rt_model_hybrid_create(s->from->full, &hybrid));
     rt_model_hybrid_take(hybrid, quantized, g->layer, g->group);
     snprintf(what, sizeof what, "sensitivity %u of %u", ++s->done, s->steps);
-    TRY(pipe_kl_measure(s->session, s->from->full, hybrid, NULL, &s->text, what, NULL,
-                        kl));
+    TRY(pipe_kl_measure(&s->base, hybrid, NULL, what, NULL, kl));
     g->cell[w].kl = kl->mean > 0 ? kl->mean : 0;
     g->cell[w].measured = true;
     s->b->tokens = kl->tokens;
@@ -284,6 +285,7 @@ rt_status pipe_budget_make(struct pipe_session *session,
     TRY(write_plan(&s));
 
 fail:
+    pipe_kl_base_deinit(&s.base);
     if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
         rt_log(session->ctx, RT_LOG_WARNING,
                "finished widths are removed: the same command begins with 2 bits again");

@@ -15,6 +15,7 @@ struct comparing {
     const struct pipe_compare_calls *calls;
     struct rt_model *full;
     struct pipe_calibration text;
+    struct pipe_kl_base base;
     double parameters; /* of the full model's files */
 };
 
@@ -112,8 +113,7 @@ static rt_status compare_one(struct comparing *c, const char *path)
     TRY(pipe_variant_load(c->session, path, NULL, "quant", "quant", &v));
     TRY(describe(c, path, v.model, &row));
     TRY(store_find_made(c->session->store, v.weights_id, &row.made));
-    TRY(pipe_kl_measure(c->session, c->full, v.model, NULL, &c->text.sequences, what,
-                        NULL, kl));
+    TRY(pipe_kl_measure(&c->base, v.model, NULL, what, NULL, kl));
     TRY(save(c, &v, kl));
     row.kl = kl;
     TRY(c->calls->row(c->calls->user, &row));
@@ -135,6 +135,7 @@ rt_status pipe_compare_models(struct pipe_session *session,
     TRY(pipe_model_load(session, o->full, &c.full));
     TRY(pipe_calibration_read(session, &o->text, c.full, &c.text));
     TRY(check_variants(&c));
+    c.base = (struct pipe_kl_base){ session, c.full, &c.text.sequences, { 0 } };
     TRY(describe(&c, o->full, c.full, &row));
     row.kl = &none;
     TRY(calls->row(calls->user, &row));
@@ -142,6 +143,7 @@ rt_status pipe_compare_models(struct pipe_session *session,
         TRY(compare_one(&c, o->variants[i]));
 
 fail:
+    pipe_kl_base_deinit(&c.base);
     pipe_calibration_deinit(&c.text);
     rt_model_destroy(&c.full);
     return st;

@@ -152,23 +152,30 @@ static void sum_up(struct summing *s)
         k->median = k->p90 = k->p99 = NAN;
 }
 
-rt_status pipe_kl_measure(struct pipe_session *session, struct rt_model *full,
-                          struct rt_model *model, struct rt_adapter *adapter,
-                          const struct pipe_sequences *text, const char *what,
-                          double *sums, struct pipe_kl *out)
+void pipe_kl_base_deinit(struct pipe_kl_base *base)
+{
+    observe_kept_deinit(&base->kept);
+}
+
+rt_status pipe_kl_measure(struct pipe_kl_base *base, struct rt_model *model,
+                          struct rt_adapter *adapter, const char *what, double *sums,
+                          struct pipe_kl *out)
 {
     rt_status st;
+    struct pipe_session *session = base->session;
+    const struct pipe_sequences *text = base->text;
     struct summing s = { .session = session,
                          .out = out,
                          .what = what,
                          .sums = sums,
                          .started_ns = rt_time_ns(),
                          .bins = rt_alloc(session->ctx, BINS, sizeof *s.bins) };
-    const struct observe_pair_task task = { .full = full,
+    const struct observe_pair_task task = { .full = base->full,
                                             .other = model,
                                             .adapter = adapter,
                                             .sequences = text->list,
                                             .count = text->count,
+                                            .kept = &base->kept,
                                             .token = take_token,
                                             .pass = after_piece,
                                             .user = &s };

@@ -21,18 +21,28 @@ struct pipe_kl {
     struct pipe_interval interval;
     double same_top;      /* share of tokens with the same first choice */
     double nll, nll_full; /* nats per token */
-    double seconds;       /* that both models took */
+    double seconds;       /* that it took */
     /* The tokens of the largest KL, the worst first; equal ones by place. */
     struct observe_pair_token worst[PIPE_KL_WORST];
     uint32_t worst_count;
 };
 
-/* Both models over all targets. `what` names the work for progress. `sums` gets the KL of
- * each sequence, the sum over its targets; NULL: not wanted. RT_ERR_INTERRUPTED: the host
- * wanted it to end. */
-RT_CHECKED rt_status pipe_kl_measure(struct pipe_session *session, struct rt_model *full,
-                                     struct rt_model *model, struct rt_adapter *adapter,
-                                     const struct pipe_sequences *text, const char *what,
+/* What models are held against: the full one on a text. All is borrowed and stays as it is
+ * between measurements, of which the second and later ones pass only the head of the full
+ * model (struct observe_kept). */
+struct pipe_kl_base {
+    struct pipe_session *session;
+    struct rt_model *full;
+    const struct pipe_sequences *text;
+    struct observe_kept kept; /* starts as zeros */
+};
+void pipe_kl_base_deinit(struct pipe_kl_base *base);
+
+/* A model, with an adapter or null, over all targets. `what` names the work for progress.
+ * `sums` gets the KL of each sequence, the sum over its targets; NULL: not wanted.
+ * RT_ERR_INTERRUPTED: the host wanted it to end. */
+RT_CHECKED rt_status pipe_kl_measure(struct pipe_kl_base *base, struct rt_model *model,
+                                     struct rt_adapter *adapter, const char *what,
                                      double *sums, struct pipe_kl *out);
 
 /* Saves it as metrics of a run of the variant on a text. The same text, cut alike and read

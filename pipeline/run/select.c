@@ -24,6 +24,7 @@ struct selecting {
     struct train_sequence *used;   /* calibrate; of the calibration's memory */
     struct pipe_sequences held;    /* the same, or of `other` */
     struct pipe_calibration other; /* --select-text */
+    struct pipe_kl_base base;      /* on what is held out */
     uint32_t used_count;
     double *sums[PIPE_CANDIDATES_MAX]; /* KL of each held-out sequence */
 };
@@ -113,8 +114,7 @@ static rt_status measure(struct selecting *s, const char *folder,
     if (!kl)
         return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     TRY(pipe_model_load(s->session, folder, &model));
-    TRY(pipe_kl_measure(s->session, s->from->full, model, NULL, held_out(s), "select",
-                        state->sums, kl));
+    TRY(pipe_kl_measure(&s->base, model, NULL, "select", state->sums, kl));
     state->measured = true;
     state->kl = kl->mean;
     state->kl_error = kl->error;
@@ -303,6 +303,7 @@ rt_status pipe_quantize_select(struct pipe_session *session,
                        "'%s' is the model that is read; write to another folder", out);
     first.force = false;
     TRY(split(&s, select));
+    s.base = (struct pipe_kl_base){ session, from->full, held_out(&s), { 0 } };
     selected->held_out = held_out(&s)->count;
     selected->used = s.used_count;
     TRY(try_all(&s, &first, select));
@@ -320,6 +321,7 @@ fail:
         remove_candidates(&s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s.sums[i]);
+    pipe_kl_base_deinit(&s.base);
     rt_free(s.used);
     rt_free(s.held.list);
     pipe_calibration_deinit(&s.other);

@@ -37,10 +37,13 @@ struct pair {
     struct side sides[2];    /* full, other */
     struct rt_buffer *table; /* UPLOAD uint [pages]: page p lies at p */
     struct rt_buffer *index,
-        *target;              /* UPLOAD uint [piece]: row of a target; its token */
-    struct rt_buffer *weight; /* UPLOAD float [piece], stays 0 */
-    struct rt_buffer *kl;     /* READBACK, KL_WORDS per target */
-    struct place *places;     /* [piece] */
+        *target;               /* UPLOAD uint [piece]: row of a target; its token */
+    struct rt_buffer *weight;  /* UPLOAD float [piece], stays 0 */
+    struct rt_buffer *kl;      /* READBACK, KL_WORDS per target */
+    struct place *places;      /* [piece] */
+    struct observe_kept *kept; /* null: not wanted, or too large */
+    uint32_t first_side;       /* 1: the full model's rows are kept from before */
+    uint64_t passed;           /* targets of the pieces before */
     uint32_t piece, pages;
     uint32_t sequence, done; /* what comes next: token `done` of that sequence */
     uint32_t rows, targets;  /* of the piece under way */
@@ -86,13 +89,29 @@ static uint32_t pages_of(const struct pair *p)
     return pages_for(longest);
 }
 
-static rt_status init_side(struct pair *p, struct side *s, struct rt_model *m,
-                           struct rt_adapter *adapter)
+/* What the head of a model needs. */
+static rt_status init_head(struct pair *p, struct side *s, struct rt_model *m)
 {
     rt_status st;
+    s->model = m;
+    TRY(model_buffer(p->dev, "pair hn", (uint64_t)p->piece * m->ld_hidden * 4,
+                     RT_MEMORY_DEVICE, &s->hn));
+    TRY(model_buffer(p->dev, "pair logits", (uint64_t)HEAD_ROWS * m->ld_vocab * 4,
+                     RT_MEMORY_DEVICE, &s->logits));
+    TRY(model_buffer(p->dev, "pair stat", p->piece * STAT_WORDS * 4ull,
+                     RT_MEMORY_READBACK, &s->stat));
+
+fail:
+    return st;
+}
+
+/* What comes before it. */
+static rt_status init_layers(struct pair *p, struct side *s, struct rt_adapter *adapter)
+{
+    rt_status st;
+    struct rt_model *m = s->model;
     const struct fmt_config *c = &m->config;
     const uint64_t rows = (uint64_t)p->piece * m->ld_hidden * 4;
-    s->model = m;
     s->ld_kv = rt_round_up32(2 * c->kv_heads * c->head_dim, RT_COL_PAD);
     s->kv = rt_alloc(p->ctx, c->layers, sizeof *s->kv);
     if (!s->kv)
@@ -100,11 +119,6 @@ static rt_status init_side(struct pair *p, struct side *s, struct rt_model *m,
     TRY(model_pass_init(&s->pass, m, adapter, p->piece, false));
     TRY(model_buffer(p->dev, "pair x", rows, RT_MEMORY_DEVICE, &s->x));
     TRY(model_buffer(p->dev, "pair hx", rows, RT_MEMORY_DEVICE, &s->hx));
-    TRY(model_buffer(p->dev, "pair hn", rows, RT_MEMORY_DEVICE, &s->hn));
-    TRY(model_buffer(p->dev, "pair logits", (uint64_t)HEAD_ROWS * m->ld_vocab * 4,
-                     RT_MEMORY_DEVICE, &s->logits));
-    TRY(model_buffer(p->dev, "pair stat", p->piece * STAT_WORDS * 4ull,
-                     RT_MEMORY_READBACK, &s->stat));
     for (uint32_t l = 0; l < c->layers; l++)
         TRY(model_buffer(p->dev, "pair cache", (uint64_t)p->pages * PAGE * s->ld_kv * 4,
                          RT_MEMORY_DEVICE, &s->kv[l]));
@@ -125,6 +139,31 @@ static void deinit_side(struct side *s)
     model_pass_deinit(&s->pass);
 }
 
+/* Room for what is kept, or reading it where it is there already. */
+static void init_kept(struct pair *p)
+{
+    uint64_t targets = 0;
+    const uint32_t ld = p->task->full->ld_hidden;
+    struct observe_kept *k = p->task->kept;
+    for (uint32_t i = 0; i < p->task->count; i++)
+        for (uint32_t t = 1; t < p->task->sequences[i].n; t++)
+            targets += p->task->sequences[i].mask[t] != 0;
+    if (!k || targets * ld * 4 > OBSERVE_KEPT_BYTES)
+        return;
+    assert(!k->whole || k->targets == targets);
+    if (!k->rows)
+        k->rows = rt_alloc(p->ctx, (size_t)targets * ld, sizeof *k->rows);
+    k->targets = targets;
+    p->kept = k->rows ? k : NULL;
+    p->first_side = k->whole ? 1 : 0;
+}
+
+void observe_kept_deinit(struct observe_kept *kept)
+{
+    rt_free(kept->rows);
+    *kept = (struct observe_kept){ 0 };
+}
+
 static rt_status init(struct pair *p)
 {
     rt_status st;
@@ -133,8 +172,12 @@ static rt_status init(struct pair *p)
     p->places = rt_alloc(p->ctx, p->piece, sizeof *p->places);
     if (!p->places)
         return rt_fail(p->ctx, RT_ERR_HOST_MEMORY, "comparing models: no host memory");
-    TRY(init_side(p, &p->sides[0], p->task->full, NULL));
-    TRY(init_side(p, &p->sides[1], p->task->other, p->task->adapter));
+    init_kept(p);
+    TRY(init_head(p, &p->sides[0], p->task->full));
+    TRY(init_head(p, &p->sides[1], p->task->other));
+    if (p->first_side == 0)
+        TRY(init_layers(p, &p->sides[0], NULL));
+    TRY(init_layers(p, &p->sides[1], p->task->adapter));
     TRY(model_buffer(p->dev, "pair table", p->pages * 4ull, RT_MEMORY_UPLOAD, &p->table));
     TRY(model_buffer(p->dev, "pair index", p->piece * 4ull, RT_MEMORY_UPLOAD, &p->index));
     TRY(model_buffer(p->dev, "pair target", p->piece * 4ull, RT_MEMORY_UPLOAD,
@@ -167,7 +210,7 @@ static void deinit(struct pair *p)
 static void fill_row(struct pair *p, uint32_t row, uint32_t id, uint32_t position,
                      uint32_t page, uint32_t at)
 {
-    for (int i = 0; i < 2; i++) {
+    for (uint32_t i = p->first_side; i < 2; i++) {
         struct model_pass *pass = &p->sides[i].pass;
         uint32_t *rope = (uint32_t *)rt_buffer_map(pass->rope_meta) + 4 * row;
         uint32_t *att = (uint32_t *)rt_buffer_map(pass->att_meta) + 4 * row;
@@ -273,21 +316,42 @@ static void record_head(struct pair *p, struct rt_list *list, uint32_t first, ui
     rt_list_op(list, RT_OP_kl, &kl, slices);
 }
 
+/* Rows of the full model, from the host or, after the piece, to it. */
+static rt_status read_kept(struct pair *p)
+{
+    const uint32_t ld = p->task->full->ld_hidden;
+    return p->first_side == 0 || p->targets == 0
+               ? RT_OK
+               : rt_buffer_write(p->sides[0].hn, 0, p->kept->rows + p->passed * ld,
+                                 (uint64_t)p->targets * ld * 4);
+}
+
+static rt_status keep(struct pair *p)
+{
+    const uint32_t ld = p->task->full->ld_hidden;
+    return p->first_side == 1 || p->targets == 0 || !p->kept
+               ? RT_OK
+               : rt_buffer_read(p->sides[0].hn, 0, p->kept->rows + p->passed * ld,
+                                (uint64_t)p->targets * ld * 4);
+}
+
 static rt_status pass_piece(struct pair *p)
 {
     rt_status st;
     struct rt_list *list = NULL;
     const uint32_t targets = rt_round_up32(p->targets, RT_ROW_PAD);
+    TRY(read_kept(p));
     TRY(rt_list_create(p->dev, "pair", &list));
     rt_list_context(list, p->keys);
-    record_side(p, &p->sides[0], list);
-    record_side(p, &p->sides[1], list);
+    for (uint32_t i = p->first_side; i < 2; i++)
+        record_side(p, &p->sides[i], list);
     for (uint32_t first = 0; first < targets; first += HEAD_ROWS)
         record_head(p, list, first,
                     targets - first < HEAD_ROWS ? targets - first : HEAD_ROWS);
     TRY(rt_list_end(list));
     TRY(rt_submit(p->dev, list));
     TRY(rt_wait(p->dev));
+    TRY(keep(p));
 
 fail:
     rt_list_destroy(&list);
@@ -330,10 +394,13 @@ rt_status observe_pair(const struct observe_pair_task *task)
         fill(&p);
         TRY(pass_piece(&p));
         hand_over(&p);
+        p.passed += p.targets;
         done += p.rows;
         if (task->pass)
             TRY(task->pass(task->user, done, total));
     }
+    if (p.kept)
+        p.kept->whole = true;
     st = RT_OK;
 
 fail:

@@ -1,5 +1,6 @@
 /* Two models over pieces of sequences: the same bits as both over whole sequences, for
- * sequences that share a piece and for ones that take several. */
+ * sequences that share a piece and for ones that take several; and the same bits again where
+ * the full model's rows are kept. */
 #include "runtime/observe/pair.h"
 #include "runtime/observe/score.h"
 #include "tests/support/devices.h"
@@ -70,7 +71,7 @@ static rt_status after(void *user, uint64_t done, uint64_t total)
 
 static void check_device(struct rt_device *dev)
 {
-    struct seen whole = { 0 }, pieces = { 0 };
+    struct seen whole = { 0 }, pieces = { 0 }, again = { 0 }, changed = { 0 };
     struct rt_scorer *scorer = NULL;
     struct rt_model *full = load(dev, "qwen2-tiny"),
                     *other = load(dev, "qwen2-tiny-rtn4-ct");
@@ -81,14 +82,16 @@ static void check_device(struct rt_device *dev)
     assert_int_equal(rt_scorer_create(other, NULL, full, ROWS, &scorer), RT_OK);
     assert_int_equal(rt_scorer_run(scorer, sequences, SEQUENCES, &out), RT_OK);
     rt_scorer_destroy(&scorer);
-    const struct observe_pair_task task = { .full = full,
-                                            .other = other,
-                                            .sequences = sequences,
-                                            .count = SEQUENCES,
-                                            .piece = 64,
-                                            .token = take,
-                                            .pass = after,
-                                            .user = &pieces };
+    struct observe_kept kept = { 0 };
+    struct observe_pair_task task = { .full = full,
+                                      .other = other,
+                                      .sequences = sequences,
+                                      .count = SEQUENCES,
+                                      .kept = &kept,
+                                      .piece = 64,
+                                      .token = take,
+                                      .pass = after,
+                                      .user = &pieces };
     if (observe_pair(&task) != RT_OK)
         fail_msg("%s", rt_device_ctx(dev)->message);
     assert_int_equal(pieces.n, 8 + 79 + 1 + 39 + 63 + 36);
@@ -96,6 +99,17 @@ static void check_device(struct rt_device *dev)
     assert_memory_equal(pieces.logprob, whole.logprob, pieces.n * sizeof(float));
     assert_memory_equal(pieces.kl, whole.kl, pieces.n * sizeof(float));
     assert_memory_equal(pieces.best, whole.best, pieces.n * sizeof(uint32_t));
+    assert_true(kept.whole && kept.targets == pieces.n);
+    task.user = &again;
+    if (observe_pair(&task) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    assert_memory_equal(&again, &pieces, sizeof again);
+    /* They are what is read: with others in their place the distance is another. */
+    memset(kept.rows, 0, rt_model_config(full)->hidden * sizeof(float));
+    task.user = &changed;
+    assert_int_equal(observe_pair(&task), RT_OK);
+    assert_true(changed.kl[0] != pieces.kl[0] && changed.kl[1] == pieces.kl[1]);
+    observe_kept_deinit(&kept);
     rt_model_destroy(&full);
     rt_model_destroy(&other);
 }
