@@ -48,6 +48,7 @@
         { "locators", "LIST",                                                            \
           "asked beside check, twin and rollout: handover,substitute,forced" },          \
         { "rank", "N", "of the adapter (default 16)" },                                  \
+        { "adapter-bits", "N", "of its numbers: 16 (default) or 8 (half the bits)" },    \
         { "epochs", "N", "passes over the items (default 3)" },                          \
         { "lr", "X", "learning rate (default: the recipe's)" },                          \
     {                                                                                    \
@@ -122,6 +123,9 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
                        "--locators forced needs --samples N: without draws, what quant "
                        "writes after its own step is its own wrong answer");
     TRY(read_number(cli, "rank", 16, 1, 256, &o->rank));
+    TRY(read_number(cli, "adapter-bits", 16, 8, 16, &o->adapter_bits));
+    if (o->adapter_bits != 8 && o->adapter_bits != 16)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--adapter-bits is 8 or 16");
     TRY(read_number(cli, "epochs", 3, 1, 100, &o->epochs));
     TRY(read_rate(cli, &o->lr));
     if (!o->full || !o->mine || !o->measure || !o->validate)

@@ -198,6 +198,7 @@ static struct pipe_material material_of(const struct restoring *r)
         .samples = r->options.locate.samples,
         .items_max = r->options.items,
         .rank = r->options.rank,
+        .adapter_bits = r->options.adapter_bits,
         .epochs = r->options.epochs,
         .lr = r->options.lr,
     };

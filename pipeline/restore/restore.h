@@ -33,6 +33,7 @@ struct restore_options {
     uint32_t items; /* Silver Bullet items at most */
     struct pipe_locate_options locate;
     uint32_t rank, epochs;
+    uint32_t adapter_bits; /* of a number in an adapter's file: 8 or 16 */
     double lr; /* 0: the recipe's */
 };
 

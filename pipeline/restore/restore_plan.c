@@ -106,7 +106,7 @@ static double bits_of_main(const struct restoring *r)
         adapter += (double)r->options.rank * (out + in);
         weights += (double)out * in;
     }
-    return bits + 16 * adapter / weights;
+    return bits + r->options.adapter_bits * adapter / weights;
 }
 
 /* The grid of a control by its name; NULL as *why and no bits: it is none. */

@@ -111,10 +111,10 @@ fail:
     return st;
 }
 
-/* In 16 bits: what is measured is what is counted. */
+/* In 8 or 16 bits: what is measured is what is counted. */
 static rt_status save_adapter(struct training *t, struct fmt_adapter *adapter)
 {
-    adapter->halves = true;
+    adapter->write_bits = t->m->adapter_bits;
     const char *const metadata[] = {
         "format", "pt", "recipe", t->recipe->name, "base", rt_model_hash(t->model), NULL
     };
@@ -489,6 +489,7 @@ static rt_status open_run(struct training *t)
 {
     char config[1280], faults[65];
     const struct pipe_material *m = t->m;
+    const bool model = pipe_restore_recipe_makes_model(t->recipe);
     const struct pipe_variant *base = t->recipe->on_full ? m->full : m->quant;
     hash_faults(m->faults, faults);
     snprintf(
@@ -496,11 +497,11 @@ static rt_status open_run(struct training *t)
         "{\"recipe\":\"%s\",\"rank\":%u,\"batch\":%d,\"epochs\":%u,\"lr\":%g,"
         "\"items\":%u,\"samples\":%u,\"mine\":\"%s\",\"validate\":\"%s\","
         "\"measure\":\"%s\",\"full\":\"%s\",\"full_run\":\"%s\",\"quant_run\":\"%s\","
-        "\"faults\":\"%s\"}",
-        t->recipe->name, pipe_restore_recipe_makes_model(t->recipe) ? 0 : m->rank, BATCH,
-        m->epochs, t->lr, m->items_max, m->samples, m->mine->id, m->validate->id,
-        m->measure ? m->measure->id : "", m->full->row.id, m->f->run_id, m->q->run_id,
-        faults);
+        "\"faults\":\"%s\"%s}",
+        t->recipe->name, model ? 0 : m->rank, BATCH, m->epochs, t->lr, m->items_max,
+        m->samples, m->mine->id, m->validate->id, m->measure ? m->measure->id : "",
+        m->full->row.id, m->f->run_id, m->q->run_id, faults,
+        m->adapter_bits == 8 && !model ? ",\"adapter_bits\":8" : "");
     struct store_run run = { .campaign_id = t->session->campaign_id,
                              .kind = "train",
                              .variant_id = base->row.id,

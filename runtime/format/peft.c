@@ -1,5 +1,5 @@
 /* runtime/format/peft.c
- * Reads and writes LoRA adapters in the layout of Hugging Face PEFT. */
+ * LoRA adapters in memory, and reading them in the layout of Hugging Face PEFT. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "runtime/format/peft.h"
 
@@ -71,7 +71,7 @@ rt_status fmt_adapter_new(struct rt_ctx *ctx, const struct fmt_config *config,
                        &(*out)->lora[i]));
         (*out)->lora[i].scale = alpha / (float)rank;
     }
-    (*out)->bits = 32;
+    (*out)->bits = (*out)->write_bits = 32;
     return RT_OK;
 
 fail:
@@ -97,8 +97,8 @@ rt_status fmt_adapter_copy(struct rt_ctx *ctx, const struct fmt_adapter *from,
 {
     rt_status st;
     TRY(adapter_alloc(ctx, from->layers, out));
-    (*out)->halves = from->halves;
     (*out)->bits = from->bits;
+    (*out)->write_bits = from->write_bits;
     for (uint32_t i = 0; i < from->layers * FMT_MODULE_COUNT; i++) {
         const struct fmt_lora *l = &from->lora[i];
         const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
@@ -371,15 +371,17 @@ static const char *find_stranger(const struct fmt_safetensors *file,
     return "(none)";
 }
 
+/* A type that all tensors have; BF16 and mixtures are written as floats. */
 static void note_type(const struct fmt_safetensors *file, struct fmt_adapter *adapter)
 {
-    uint32_t wide = 0, f16 = 0;
+    uint32_t wide = 0, f16 = 0, f8 = 0;
     for (uint32_t t = 0; t < file->count; t++) {
         wide += file->tensors[t].dtype == FMT_F32;
         f16 += file->tensors[t].dtype == FMT_F16;
+        f8 += file->tensors[t].dtype == FMT_F8_E4M3;
     }
-    adapter->bits = wide ? 32 : 16;
-    adapter->halves = f16 == file->count && f16 > 0;
+    adapter->bits = wide ? 32 : f8 == file->count ? 8 : 16;
+    adapter->write_bits = f8 == file->count ? 8 : f16 == file->count ? 16 : 32;
 }
 
 rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
@@ -418,130 +420,6 @@ fail:
         fmt_adapter_destroy(out);
     fmt_safetensors_close(&file);
     json_decref(root);
-    rt_free(config_path);
-    rt_free(tensor_path);
-    return st;
-}
-
-/* ---- writing ---- */
-
-/* Modules whose rank or scale is not that of `first` go into the patterns, under their
- * full path; modules that no layer adapts are not targets. False without memory. */
-static bool list_modules(const struct fmt_adapter *adapter, const struct fmt_lora *first,
-                         json_t *targets, json_t *ranks, json_t *alphas)
-{
-    bool used[FMT_MODULE_COUNT] = { false }, good = true;
-    for (uint32_t i = 0; i < adapter->layers * FMT_MODULE_COUNT; i++) {
-        const struct fmt_lora *l = &adapter->lora[i];
-        const double alpha = (double)l->scale * l->rank;
-        char path[128];
-        if (l->rank == 0)
-            continue;
-        used[i % FMT_MODULE_COUNT] = true;
-        snprintf(path, sizeof path, "model.layers.%u.%s", i / FMT_MODULE_COUNT,
-                 fmt_module_path[i % FMT_MODULE_COUNT]);
-        if (l->rank != first->rank)
-            good &= json_object_set_new(ranks, path, json_integer(l->rank)) == 0;
-        if (alpha != (double)first->scale * first->rank)
-            good &= json_object_set_new(alphas, path, json_real(alpha)) == 0;
-    }
-    for (int i = 0; i < FMT_MODULE_COUNT; i++)
-        if (used[i])
-            good &= json_array_append_new(
-                        targets, json_string(strchr(fmt_module_path[i], '.') + 1)) == 0;
-    return good;
-}
-
-static json_t *config_of(const struct fmt_adapter *adapter, const struct fmt_lora *first,
-                         const char *base)
-{
-    json_t *targets = json_array(), *ranks = json_object(), *alphas = json_object();
-    const bool good = list_modules(adapter, first, targets, ranks, alphas);
-    json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:i, s:f, s:f, s:o, s:s, s:b, s:b, s:b, s:b, s:b, s:n, s:o, "
-        "s:o, "
-        "s:n}",
-        "peft_type", "LORA", "task_type", "CAUSAL_LM", "base_model_name_or_path", base,
-        "r", (int)first->rank, "lora_alpha", (double)first->scale * first->rank,
-        "lora_dropout", 0.0, "target_modules", targets, "bias", "none", "fan_in_fan_out",
-        0, "inference_mode", 1, "init_lora_weights", 1, "use_rslora", 0, "use_dora", 0,
-        "modules_to_save", "rank_pattern", ranks, "alpha_pattern", alphas,
-        "layers_to_transform");
-    if (good)
-        return root;
-    json_decref(root);
-    return NULL;
-}
-
-/* Rounds the floats of a matrix into `halves`, which it then has; how many they are. */
-static uint64_t put_halves(struct fmt_tensor_out *t, uint16_t *halves)
-{
-    const float *values = t->data;
-    const uint64_t count = t->shape[0] * t->shape[1];
-    for (uint64_t i = 0; i < count; i++)
-        halves[i] = rt_half_nearest(values[i]);
-    t->dtype = FMT_F16;
-    t->data = halves;
-    return count;
-}
-
-rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
-                            const struct fmt_adapter *adapter,
-                            const struct fmt_config *config, const char *base,
-                            const char *const *metadata)
-{
-    rt_status st;
-    const uint32_t n = adapter->layers * FMT_MODULE_COUNT;
-    uint32_t count = 0;
-    const struct fmt_lora *first = NULL; /* of the adapted modules */
-    for (uint32_t i = 0; i < n && !first; i++)
-        first = adapter->lora[i].rank ? &adapter->lora[i] : NULL;
-    if (!first)
-        return rt_fail(ctx, RT_ERR_USAGE, "'%s': the adapter adapts no module", folder);
-    json_t *root = config_of(adapter, first, base);
-    struct fmt_tensor_out *tensors = rt_alloc(ctx, 2u * n, sizeof *tensors);
-    uint16_t *halves = rt_alloc(
-        ctx, adapter->halves ? fmt_adapter_params(adapter, config) : 1, sizeof *halves);
-    uint64_t at = 0;
-    char(*names)[192] = rt_alloc(ctx, 2u * n, sizeof *names);
-    char *config_path = fmt_path(ctx, folder, "adapter_config.json");
-    char *tensor_path = fmt_path(ctx, folder, "adapter_model.safetensors");
-    if (!root || !tensors || !halves || !names || !config_path || !tensor_path) {
-        st = no_memory(ctx);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct fmt_lora *l = &adapter->lora[i];
-        const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
-        uint32_t rows, cols;
-        if (l->rank == 0)
-            continue;
-        fmt_module_size(config, module, &rows, &cols);
-        for (uint32_t k = 0; k < 2; k++) {
-            snprintf(names[count], sizeof *names,
-                     "base_model.model.model.layers.%u.%s.lora_%c.weight",
-                     i / FMT_MODULE_COUNT, fmt_module_path[module], k ? 'B' : 'A');
-            tensors[count] = (struct fmt_tensor_out){
-                .name = names[count],
-                .dtype = FMT_F32,
-                .dims = 2,
-                .data = k ? l->b : l->a,
-                .shape = { k ? rows : l->rank, k ? l->rank : cols },
-            };
-            if (adapter->halves)
-                at += put_halves(&tensors[count], halves + at);
-            count++;
-        }
-    }
-    TRY(fmt_make_folder(ctx, folder));
-    TRY(fmt_safetensors_write(ctx, tensor_path, tensors, count, metadata));
-    TRY(fmt_json_write(ctx, config_path, root));
-
-fail:
-    json_decref(root);
-    rt_free(tensors);
-    rt_free(halves);
-    rt_free(names);
     rt_free(config_path);
     rt_free(tensor_path);
     return st;

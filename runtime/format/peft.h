@@ -34,8 +34,8 @@ struct fmt_lora {
 
 struct fmt_adapter {
     uint32_t layers;
-    uint32_t bits;         /* of a number in its file: 16, or 32 */
-    bool halves;           /* written as F16, which rounds; false: as F32 */
+    uint32_t bits;         /* of a number in the file it was read from: 8, 16 or 32 */
+    uint32_t write_bits;   /* of a number when it is written: see fmt_adapter_write */
     struct fmt_lora *lora; /* [layers][FMT_MODULE_COUNT] */
 };
 
@@ -49,7 +49,12 @@ RT_CHECKED rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                                       const struct fmt_config *config,
                                       struct fmt_adapter **out);
 /* Writes a folder (made if needed), each file atomically. Ranks and scales may differ
- * from module to module. base: name of the model it belongs to. metadata as in
+ * from module to module. write_bits 32: F32, the values as they are; 16: F16; 8: F8_E4M3,
+ * after rows of A, columns of B and the scale have been multiplied by powers of two whose
+ * product is 1, so that the values lie in its range: rounding then changes a value by at
+ * most 2^-4 of it, or by 2^-10 where the multiplication leaves it below 2^-6. PyTorch 2.1 and
+ * later read all three. What is written is what fmt_adapter_read gives: writing that again
+ * changes no value. base: name of the model it belongs to. metadata as in
  * fmt_safetensors_write, may be null. RT_ERR_USAGE: nothing is adapted. */
 RT_CHECKED rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
                                        const struct fmt_adapter *adapter,

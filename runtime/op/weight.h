@@ -199,6 +199,9 @@ void rt_weight_unpack_scale(uint32_t form, uint32_t bits,
                             float *zero);
 /* Floats of 8 bits (OCP): E4M3 has no infinity, 0x7f is NaN; E5M2 is half of a half. */
 float rt_e4m3_to_float(uint8_t code);
+/* The nearest E4M3 of a finite value, ties to even, subnormals included; 448 of its sign at
+ * most. */
+uint8_t rt_e4m3_nearest(float value);
 float rt_e5m2_to_float(uint8_t code);
 /* IEEE binary16 to float, exact, subnormals included. */
 float rt_half_to_float(uint16_t half);

@@ -169,3 +169,12 @@ uint16_t rt_bf16_nearest(float value)
     const uint32_t bits = bits_of(value);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+
+uint8_t rt_e4m3_nearest(float value)
+{
+    const uint32_t sign = bits_of(value) >> 24 & 0x80, size = bits_of(value) & 0x7fffffff;
+    if (size < 0x3c800000) /* 2^-6: below it steps are of 2^-9 */
+        return (uint8_t)(sign | (uint32_t)rintf(float_of(size) * 0x1p9f));
+    const uint32_t code = ((size + 0x7ffff + (size >> 20 & 1)) >> 20) - (120u << 3);
+    return (uint8_t)(sign | (code > 0x7e ? 0x7e : code));
+}

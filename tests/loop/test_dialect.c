@@ -133,6 +133,7 @@ static int set_up(void **state)
                                        .bits = 3,
                                        .items = 8,
                                        .rank = 8,
+                                       .adapter_bits = 16,
                                        .epochs = 1 };
     must(&p, restore_open(&p.session, &o, &p.restoring));
     return 0;

@@ -74,12 +74,33 @@ static void ends_of_the_range(void **state)
     assert_int_equal(rt_half_from_float(NAN) & 0x7fff, 0x7e00);
 }
 
+/* Each code comes back; between two neighbours the nearer one is taken, of equals the even. */
+static void numbers_of_e4m3(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < 0x7e; c++) {
+        const float low = rt_e4m3_to_float((uint8_t)c),
+                    high = rt_e4m3_to_float((uint8_t)(c + 1));
+        const float middle = (low + high) / 2;
+        assert_int_equal(rt_e4m3_nearest(low), c);
+        assert_int_equal(rt_e4m3_nearest(-high), c + 1 + 0x80);
+        assert_int_equal(rt_e4m3_nearest(middle), c + (c & 1));
+        assert_int_equal(rt_e4m3_nearest(nextafterf(middle, low)), c);
+        assert_int_equal(rt_e4m3_nearest(nextafterf(-middle, -high)), c + 1 + 0x80);
+    }
+    assert_int_equal(rt_e4m3_nearest(-0.0f), 0x80);
+    assert_int_equal(rt_e4m3_nearest(460.0f), 0x7e); /* 448; 464 would round up to NaN */
+    assert_int_equal(rt_e4m3_nearest(3e38f), 0x7e);
+    assert_int_equal(rt_e4m3_nearest(-3e38f), 0xfe);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves_round_trip),
         cmocka_unit_test(ties_go_to_even),
         cmocka_unit_test(ends_of_the_range),
+        cmocka_unit_test(numbers_of_e4m3),
     };
     return cmocka_run_group_tests_name("halves", tests, NULL, NULL);
 }

@@ -103,6 +103,97 @@ static void written_adapters_read_back_bit_for_bit(void **state)
     }
 }
 
+/* Element (o, i) of scale B A. */
+static double product(const struct fmt_lora *l, uint32_t in, uint32_t o, uint32_t i)
+{
+    double sum = 0;
+    for (uint32_t r = 0; r < l->rank; r++)
+        sum += (double)l->b[(size_t)o * l->rank + r] * (double)l->a[(size_t)r * in + i];
+    return sum * (double)l->scale;
+}
+
+/* What adapter `b` does differently from `a`, as a share of what that does. */
+static double difference(const struct fmt_adapter *a, const struct fmt_adapter *b,
+                         const struct fmt_config *config)
+{
+    double squares = 0, all = 0;
+    for (uint32_t m = 0; m < a->layers * FMT_MODULE_COUNT; m++) {
+        uint32_t out, in;
+        fmt_module_size(config, (enum fmt_module)(m % FMT_MODULE_COUNT), &out, &in);
+        for (uint32_t o = 0; a->lora[m].rank && o < out; o += 7)
+            for (uint32_t i = 0; i < in; i += 5) {
+                const double x = product(&a->lora[m], in, o, i);
+                const double d = product(&b->lora[m], in, o, i) - x;
+                squares += d * d;
+                all += x * x;
+            }
+    }
+    return sqrt(squares / all);
+}
+
+static uint64_t size_of(const char *folder)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/adapter_model.safetensors", folder);
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    const long size = ftell(f);
+    fclose(f);
+    return (uint64_t)size;
+}
+
+/* Ranges that E4M3 does not have, a component of zeros, one much smaller than the rest. */
+static void spread(struct fmt_adapter *a, const struct fmt_config *config)
+{
+    uint32_t out, in;
+    fmt_module_size(config, FMT_Q_PROJ, &out, &in);
+    struct fmt_lora *l = &a->lora[FMT_Q_PROJ];
+    for (uint32_t i = 0; i < in; i++) {
+        l->a[i] = 0;
+        l->a[in + i] *= 1e6f;
+    }
+    for (uint32_t o = 0; o < out; o++)
+        l->b[(size_t)o * l->rank + 1] *= 1e-9f;
+}
+
+static void adapters_of_8_bits(void **state)
+{
+    (void)state;
+    static const char *const sources[] = { ADAPTER("plain"), ADAPTER("pattern") };
+    struct fmt_config config;
+    tiny(&config);
+    for (size_t i = 0; i < RT_COUNT(sources); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct test_folder folder;
+        struct fmt_adapter *a = read_golden(sources[i], &config), *b = NULL, *c = NULL;
+        char hb[65], hc[65];
+        test_folder_init(&folder);
+        const char *to = test_folder_file(&folder, "eight");
+        const char *again = test_folder_file(&folder, "again");
+        spread(a, &config);
+        a->write_bits = 8;
+        if (fmt_adapter_write(&ctx, to, a, &config, "qwen2-tiny", NULL) != RT_OK ||
+            fmt_adapter_read(&ctx, to, &config, &b) != RT_OK ||
+            fmt_adapter_write(&ctx, again, b, &config, "qwen2-tiny", NULL) != RT_OK ||
+            fmt_adapter_read(&ctx, again, &config, &c) != RT_OK)
+            fail_msg("%s: %s", sources[i], ctx.message);
+        assert_int_equal(b->bits, 8);
+        assert_int_equal(b->write_bits, 8);
+        assert_true(size_of(to) < fmt_adapter_params(a, &config) + 8192);
+        const double d = difference(a, b, &config);
+        if (!(d > 0.005 && d < 0.05)) /* 2^-4 / sqrt(3) at most, twice */
+            fail_msg("%s: rounding changes %.4f of it", sources[i], d);
+        fmt_adapter_hash(b, &config, hb);
+        fmt_adapter_hash(c, &config, hc);
+        assert_string_equal(hb, hc);
+        fmt_adapter_destroy(&a);
+        fmt_adapter_destroy(&b);
+        fmt_adapter_destroy(&c);
+        test_folder_deinit(&folder);
+    }
+}
+
 static void a_new_adapter_counts_its_numbers(void **state)
 {
     (void)state;
@@ -276,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_and_scales_follow_the_patterns),
         cmocka_unit_test(written_adapters_read_back_bit_for_bit),
+        cmocka_unit_test(adapters_of_8_bits),
         cmocka_unit_test(a_new_adapter_counts_its_numbers),
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
         cmocka_unit_test(an_adapter_of_another_model_is_refused),
