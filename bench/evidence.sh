@@ -42,10 +42,12 @@ go()
 # draw NAME COUNT: ids of so many problems of NAME:test, the same for the same seed.
 draw()
 {
-    "$program" data show "$1:test[0:]" | cut -f 1 | awk -v seed="$seed" '
+    go data show "$1:test[0:]" >"$work/$1.all" # no pipe: its exit code would be lost
+    cut -f 1 "$work/$1.all" | awk -v seed="$seed" '
             BEGIN { x = seed * 7919 + 17 }
             { x = (x * 48271) % 2147483647; printf "%d\t%s\n", x, $1 }' |
         sort -n | head -n "$2" | cut -f 2 | sort >"$work/$1.ids"
+    rm "$work/$1.all"
 }
 
 stage_data()

@@ -193,9 +193,8 @@ static const struct cli_option restore_options[] = {
     { "recipes", "LIST",
       "of refine (the default repair), refine-random, refine-kept, refine-step, "
       "refine-1000, refine+adapter, adapter, adapter-random, lowrank, sft, kl, dpo, "
-      "dpo+sft, gptq-bullets, gptq-self, awq-self, rescue, random-step, shuffled, "
-      "on-full; rtn, more-bits, "
-      "smaller-groups, nearest, "
+      "dpo+sft, gptq-bullets, gptq-self, gptq-step, gptq-random-step, awq-self, rescue, "
+      "random-step, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "controls", NULL, "all recipes and controls" },
     { "retain", "LIST",

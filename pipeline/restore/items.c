@@ -363,6 +363,7 @@ static rt_status make_candidates(struct making *k)
     switch (k->set->items) {
     case PIPE_ITEMS_LOST:
     case PIPE_ITEMS_FAULT:
+    case PIPE_ITEMS_FAULT_OTHER:
         return make_lost(k);
     case PIPE_ITEMS_KEPT:
         return make_kept(k);
@@ -449,8 +450,7 @@ rt_status pipe_item_set_sequences(struct pipe_session *session, uint32_t end_id,
         if (!c->item.rejected) { /* a whole answer keeps the tokens that full gave */
             const struct pipe_answer *a = &material->f->items[set->problem[at]];
             TRY(pipe_sequences_add(session, out, c->question, NULL, a->ids, a->n));
-            if (set->items == PIPE_ITEMS_FAULT)
-                TRY(pipe_item_weigh_step(session, a, c->item.step, out));
+            TRY(pipe_item_weigh_step(session, set, at, a, out));
             continue;
         }
         out->per_item = 2;

@@ -34,11 +34,15 @@ RT_CHECKED rt_status pipe_item_set_sequences(struct pipe_session *session,
                                              const struct pipe_material *material,
                                              const struct pipe_item_set *set,
                                              struct pipe_sequences *out);
-/* Gives the tokens of one step of the answer that was added last PIPE_STEP_WEIGHT times the
- * weight of the others. */
+/* Of PIPE_ITEMS_FAULT: gives the tokens of the faulty step of full's answer to candidate
+ * `at`, which was added last, PIPE_STEP_WEIGHT times the weight of the others; of an answer of
+ * fewer steps those of its last one. Of PIPE_ITEMS_FAULT_OTHER: those of another step of the
+ * same answer, pipe_control_step of the session's seed and `at`, any step being eligible; an
+ * answer of one step stays as it is. Of other kinds: nothing. */
 enum { PIPE_STEP_WEIGHT = 4 };
 RT_CHECKED rt_status pipe_item_weigh_step(struct pipe_session *session,
-                                          const struct pipe_answer *answer, int32_t step,
+                                          const struct pipe_item_set *set, uint32_t at,
+                                          const struct pipe_answer *answer,
                                           struct pipe_sequences *sequences);
 
 /* The start of a recipe: random A and B = 0, or the low-rank fit over the inputs of

@@ -9,7 +9,7 @@
 #include "pipeline/restore/training.h"
 #include "pipeline/run/calibration.h"
 
-enum { RESTORE_ARMS_MAX = 40, RESTORE_ARM_NAME = 48 };
+enum { RESTORE_ARMS_MAX = 44, RESTORE_ARM_NAME = 48 };
 
 /* One variant measured beside full and quant. */
 struct restore_arm {

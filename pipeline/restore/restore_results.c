@@ -109,8 +109,7 @@ static rt_status compare_line(struct restoring *r, const struct restore_arm *arm
     fill_right(&arm->answers, right + (size_t)count * n);
     repair = (struct pipe_line_model){ arm->variant.row.bits_per_weight,
                                        right + (size_t)count * n };
-    st = pipe_line_compare(r->session->ctx, plain, count, &repair, n, r->session->seed,
-                           out);
+    st = pipe_line_compare(r->session->ctx, plain, count, &repair, n, out);
     rt_free(right);
     return st;
 }
@@ -144,8 +143,8 @@ rt_status restore_arm_result_get(struct restoring *r, uint32_t i,
     if (out->repair)
         TRY(compare_line(r, arm, &out->line));
     out->p = pipe_mcnemar_exact(out->broken, out->fixed);
-    TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, 2000, r->session->seed,
-                                &out->recovery));
+    TRY(pipe_bootstrap_recovery(ctx, f, q, a, r->q.count, PIPE_BOOTSTRAP_DRAWS,
+                                PIPE_STATS_SEED, &out->recovery));
     arm->result = *out;
 
 fail:
@@ -189,7 +188,7 @@ rt_status restore_part_row_get(struct restoring *r, const struct pipe_parts *par
         for (uint32_t k = 0; k < parts->count; k++)
             out->right[k] = pipe_parts_right(parts, k, x);
         if (parts->count)
-            pipe_parts_pool(parts, base, x, PIPE_PARTS_DRAWS, r->session->seed,
+            pipe_parts_pool(parts, base, x, PIPE_PARTS_DRAWS, PIPE_STATS_SEED,
                             &out->mean);
     }
     const bool done = x && base;

@@ -302,6 +302,22 @@ fail:
     return st;
 }
 
+/* How many tokens of the items count more: what a recipe and its control are held equal in. */
+static void say_heavy(const struct training *t)
+{
+    uint64_t heavy = 0, all = 0;
+    for (uint32_t i = 0; i < t->items.count; i++) {
+        const struct train_sequence *s = &t->items.list[i];
+        for (uint32_t k = 0; s->weight && k < s->n; k++)
+            heavy += s->weight[k] > 1;
+        all += s->n;
+    }
+    if (heavy)
+        pipe_say(t->session->host, "train %-22s %llu of %llu tokens count %d times",
+                 t->recipe->name, (unsigned long long)heavy, (unsigned long long)all,
+                 PIPE_STEP_WEIGHT);
+}
+
 rt_status restore_make_items(struct training *t)
 {
     rt_status st;
@@ -318,6 +334,7 @@ rt_status restore_make_items(struct training *t)
     TRY(pipe_item_set_sequences(t->session, pipe_end_id(t->session, t->model), t->m, &set,
                                 &t->items));
     t->item_count = t->items.count / t->items.per_item;
+    say_heavy(t);
 
 fail:
     pipe_item_set_deinit(&set);

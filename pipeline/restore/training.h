@@ -13,6 +13,7 @@ enum pipe_item_source {
     PIPE_ITEMS_KEPT,        /* as many of problems that both solve, as long as the lost */
     PIPE_ITEMS_FILLED,      /* all lost ones, filled up with random ones to 1,000 */
     PIPE_ITEMS_FAULT,       /* as LOST, with more weight on the faulty step */
+    PIPE_ITEMS_FAULT_OTHER, /* as LOST, with more weight on another step, drawn */
     PIPE_ITEMS_PAIRS,       /* step pairs at the first fault */
     PIPE_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
     PIPE_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */

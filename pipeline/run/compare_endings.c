@@ -7,23 +7,19 @@
 #include "store/queries.h"
 
 #include <assert.h>
-#include <stdio.h>
-
-enum { KEY = 200 }; /* bytes of a problem's id and a sample's number */
-
 struct endings {
     struct rt_ctx *ctx;
     struct pipe_comparison *c;
-    struct pipe_text_set index; /* of pairs */
-    char (*keys)[KEY];
+    struct pipe_text_set index; /* of pairs, by sample and problem */
+    struct pipe_pool keys;
     uint8_t *ended; /* [c->n]: answers of the pair that end properly */
     uint32_t read;  /* pairs */
     bool unknown;   /* some answer has no tokens */
 };
 
-static void name_key(char key[KEY], int64_t sample, const char *problem)
+static rt_status no_memory(struct rt_ctx *ctx)
 {
-    snprintf(key, KEY, "%lld %s", (long long)sample, problem);
+    return rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
 }
 
 static rt_status take_key(void *user, const struct store_row *row)
@@ -32,19 +28,24 @@ static rt_status take_key(void *user, const struct store_row *row)
     bool is_new;
     if (e->read == e->c->n)
         return RT_OK;
-    char *key = e->keys[e->read];
-    name_key(key, store_row_integer(row, PIPE_SIDES + 1),
-             store_row_text(row, PIPE_SIDES));
+    const char *key = pipe_pool_format(e->ctx, &e->keys, "%lld %s",
+                                       (long long)store_row_integer(row, PIPE_SIDES + 1),
+                                       store_row_text(row, PIPE_SIDES));
+    if (!key)
+        return no_memory(e->ctx);
     return pipe_text_set_add(e->ctx, &e->index, key, e->read++, &is_new, NULL);
 }
 
 static rt_status take_answer(void *user, const struct store_answer *a)
 {
     struct endings *e = user;
-    char key[KEY];
     uint32_t at;
-    name_key(key, a->sample, a->problem_id);
-    if (!pipe_text_set_find(&e->index, key, &at))
+    char *key = rt_format(e->ctx, "%lld %s", (long long)a->sample, a->problem_id);
+    if (!key)
+        return no_memory(e->ctx);
+    const bool paired = pipe_text_set_find(&e->index, key, &at);
+    rt_free(key);
+    if (!paired)
         return RT_OK;
     e->unknown |= !a->ids && a->finish != PIPE_FINISH_ERROR;
     e->ended[at] +=
@@ -73,10 +74,9 @@ rt_status pipe_compare_endings(struct rt_ctx *ctx, struct store *store,
     rt_status st;
     struct endings e = { .ctx = ctx, .c = c };
     assert(c->found == PIPE_SIDES && c->n > 0);
-    e.keys = rt_alloc(ctx, c->n, sizeof *e.keys);
     e.ended = rt_alloc(ctx, c->n, sizeof *e.ended);
-    if (!e.keys || !e.ended) {
-        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "no memory to compare");
+    if (!e.ended) {
+        st = no_memory(ctx);
         goto fail;
     }
     TRY(store_pair_rows(store, c->id, take_key, &e));
@@ -87,7 +87,7 @@ rt_status pipe_compare_endings(struct rt_ctx *ctx, struct store *store,
 
 fail:
     pipe_text_set_deinit(&e.index);
-    rt_free(e.keys);
+    pipe_pool_deinit(&e.keys);
     rt_free(e.ended);
     return st;
 }

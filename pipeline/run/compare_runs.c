@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWS = 2000 };
-
 const char *const pipe_side_names[PIPE_SIDES] = { "full", "quant", "restored" };
 
 bool pipe_comparison_several(const struct pipe_comparison *c)
@@ -235,14 +233,15 @@ static rt_status compare_sides(struct rt_ctx *ctx, struct pipe_comparison *c, in
         return RT_OK;
     out->p_exact = out->p_mid = NAN;
     return pipe_bootstrap_difference(ctx, c->share[base], c->share[base + 1], c->problems,
-                                     DRAWS, 1, &out->difference, &out->interval);
+                                     PIPE_BOOTSTRAP_DRAWS, PIPE_STATS_SEED,
+                                     &out->difference, &out->interval);
 }
 
 static void pool(struct pipe_comparison *c, int base, struct pipe_pooled *out)
 {
     if (c->parts.count)
         pipe_parts_pool(&c->parts, c->right[base], c->right[base + 1], PIPE_PARTS_DRAWS,
-                        1, out);
+                        PIPE_STATS_SEED, out);
 }
 
 static rt_status compute(struct rt_ctx *ctx, struct pipe_comparison *c)
@@ -258,7 +257,7 @@ static rt_status compute(struct rt_ctx *ctx, struct pipe_comparison *c)
     for (uint32_t i = 0; i < c->n; i++)
         c->recovered_problems += c->right[0][i] && !c->right[1][i] && c->right[2][i];
     TRY(pipe_bootstrap_recovery(ctx, c->share[0], c->share[1], c->share[2], c->problems,
-                                DRAWS, 1, &c->recovery));
+                                PIPE_BOOTSTRAP_DRAWS, PIPE_STATS_SEED, &c->recovery));
 
 fail:
     return st;

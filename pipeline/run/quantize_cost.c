@@ -11,6 +11,7 @@
 
 enum { SIDE = 1024, PRODUCTS = 4 };
 #define WEIGHTS_PER_SECOND 3e7 /* rounded to nearest and packed, one core: assumed */
+#define TRIED_PER_SECOND 7e8   /* rounded within a search, one core: assumed */
 
 /* FLOP/s of float products on the host; 0 without memory. */
 static double host_rate(struct rt_ctx *ctx)
@@ -33,6 +34,12 @@ static double host_rate(struct rt_ctx *ctx)
     rt_free(a);
     rt_free(b);
     return rate;
+}
+
+/* What is no product of matrices. */
+static double host_seconds(const struct quant_cost *cost)
+{
+    return (double)cost->weights / WEIGHTS_PER_SECOND + cost->tried / TRIED_PER_SECOND;
 }
 
 static rt_status take_nothing(void *user, const struct observe_group *seen)
@@ -115,8 +122,7 @@ static rt_status with_text(struct pipe_session *session, const char *folder,
     const double rate = host_rate(session->ctx);
     if (rate > 0) {
         out->sums = software ? cost->sums_flops / rate : 0;
-        out->method =
-            cost->method_flops / rate + (double)cost->weights / WEIGHTS_PER_SECOND;
+        out->method = cost->method_flops / rate + host_seconds(cost);
     }
     /* What was timed holds the sums. */
     out->forward = out->forward > out->sums ? out->forward - out->sums : out->forward;
@@ -177,7 +183,7 @@ rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
         TRY(with_text(session, model, o, &calibrated->read, &q, &cost, out));
     } else {
         TRY(quant_cost_of(ctx, model, &q, 0, 0, false, &cost));
-        out->method = (double)cost.weights / WEIGHTS_PER_SECOND;
+        out->method = host_seconds(&cost);
     }
     out->source_bytes = cost.source_bytes;
     out->out_bytes = cost.packed_bytes + cost.kept_bytes;

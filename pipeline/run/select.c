@@ -313,11 +313,12 @@ rt_status pipe_quantize_select(struct pipe_session *session,
     TRY(quant_folder_place(session->ctx, folder, to));
 
 fail:
-    if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
+    /* Where nothing began, those of an earlier command stay. */
+    if (selected->used && quant_is_resumable(st))
         rt_log(session->ctx, RT_LOG_WARNING,
                "%u candidates are kept beside '%s': the same command continues there",
                selected->count, out);
-    else if (selected->used) /* else nothing began: an earlier command's stay */
+    else if (selected->used)
         remove_candidates(&s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s.sums[i]);

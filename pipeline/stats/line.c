@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <math.h>
 
-enum { DRAWS = 2000 };
-
 /* Bits are sums of sizes: two models of one grid differ by rounding at most. */
 #define SAME_BITS 1e-9
 
@@ -73,7 +71,7 @@ static void fill_line(const struct pipe_line_model *plain, const struct pipe_lin
 
 rt_status pipe_line_compare(struct rt_ctx *ctx, const struct pipe_line_model *plain,
                             uint32_t count, const struct pipe_line_model *repair,
-                            uint32_t n, uint64_t seed, struct pipe_line *out)
+                            uint32_t n, struct pipe_line *out)
 {
     rt_status st = RT_OK;
     double bits[PIPE_LINE_MAX] = { 0 }, accuracy[PIPE_LINE_MAX] = { 0 };
@@ -98,8 +96,8 @@ rt_status pipe_line_compare(struct rt_ctx *ctx, const struct pipe_line_model *pl
         other[i] = repair->right[i];
         out->accuracy += base[i] / n;
     }
-    TRY(pipe_bootstrap_difference(ctx, base, other, n, DRAWS, seed, &out->difference,
-                                  &out->interval));
+    TRY(pipe_bootstrap_difference(ctx, base, other, n, PIPE_BOOTSTRAP_DRAWS,
+                                  PIPE_STATS_SEED, &out->difference, &out->interval));
 
 fail:
     rt_free(base);

@@ -40,6 +40,6 @@ RT_CHECKED rt_status pipe_line_compare(struct rt_ctx *ctx,
                                        const struct pipe_line_model *plain,
                                        uint32_t count,
                                        const struct pipe_line_model *repair, uint32_t n,
-                                       uint64_t seed, struct pipe_line *out);
+                                       struct pipe_line *out);
 
 #endif

@@ -18,6 +18,10 @@
 
 #include "runtime/base/rt.h"
 
+/* Of every bootstrap and permutation test whose result is shown, whatever the seed of the
+ * run: the same answers have the same numbers wherever they are compared. */
+enum { PIPE_STATS_SEED = 1, PIPE_BOOTSTRAP_DRAWS = 2000 };
+
 struct pipe_interval {
     double low, high;
 };

@@ -7,6 +7,7 @@
 #include "runtime/quant/awq.h"
 #include "runtime/quant/folder_impl.h"
 #include "runtime/quant/gptq.h"
+#include "runtime/quant/grid.h"
 #include "runtime/quant/smoothquant.h"
 #include "runtime/quant/width_plan.h"
 
@@ -46,18 +47,50 @@ static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64
     return own > differences ? own : differences;
 }
 
-/* The ranges of a matrix, and of the drafts that the search for factors makes. */
-static double awq_flops(const struct quant_options *o, double out, double in)
+/* ---- AWQ ---- */
+
+/* Rows of all drafts that the search for factors makes. */
+static double awq_drafted(double out)
+{
+    return (out < QUANT_AWQ_ROWS ? out : QUANT_AWQ_ROWS) * (1 + QUANT_AWQ_RATIOS);
+}
+
+/* Ranges of a group that a sweep tries, not of a draft. */
+static double awq_ranges(const struct quant_options *o, double in)
+{
+    const bool has_two_ends =
+        o->asymmetric && quant_group(o, (uint32_t)in) <= QUANT_AWQ_ENDS_MAX;
+    return has_two_ends ? QUANT_AWQ_ENDS * QUANT_AWQ_ENDS : QUANT_AWQ_CUTS;
+}
+
+static double awq_sweeps(const struct quant_options *o, double in)
+{
+    return quant_group(o, (uint32_t)in) < in ? QUANT_AWQ_SWEEPS : 1;
+}
+
+/* The ranges of a matrix and of its drafts. With the options' search drafts are compared by
+ * their objective. */
+static double awq_flops(const struct quant_options *o, double out, double in,
+                        double objective)
 {
     const double group = quant_group(o, (uint32_t)in);
-    const bool has_two_ends = o->asymmetric && group <= QUANT_AWQ_ENDS_MAX;
-    const double drafted = out < QUANT_AWQ_ROWS ? out : QUANT_AWQ_ROWS;
     const double draft = 2 * group * QUANT_AWQ_CUTS + in;
-    const double tried = has_two_ends ? QUANT_AWQ_ENDS * QUANT_AWQ_ENDS : QUANT_AWQ_CUTS;
-    const double sweeps = group < in ? QUANT_AWQ_SWEEPS : 1;
-    const double ranges = sweeps * (2 * group * tried + 2 * in) - in;
-    return in * (drafted * (1 + QUANT_AWQ_RATIOS) * draft + out * ranges);
+    const double ranges =
+        awq_sweeps(o, in) * (2 * group * awq_ranges(o, in) + 2 * in) - in;
+    if (o->search)
+        return objective / out * awq_drafted(out);
+    return in * (awq_drafted(out) * draft + out * ranges);
 }
+
+static double awq_tried(const struct quant_options *o, double out, double in)
+{
+    if (o->search)
+        return QUANT_SHRINKS * in * (awq_drafted(out) + out);
+    return in * (QUANT_AWQ_CUTS * awq_drafted(out) +
+                 awq_sweeps(o, in) * awq_ranges(o, in) * out);
+}
+
+/* ---- any method ---- */
 
 static double method_flops(const struct quant_options *o, double out, double in)
 {
@@ -70,10 +103,17 @@ static double method_flops(const struct quant_options *o, double out, double in)
     if (strcmp(name, "gptq") == 0)
         return objective + costs + gptq;
     if (strcmp(name, "awq") == 0)
-        return 2 * objective + awq_flops(o, out, in);
+        return 2 * objective + awq_flops(o, out, in, objective);
     if (strcmp(name, "smoothquant") == 0)
         return objective * (1 + QUANT_SMOOTH_STEPS + 2) + costs + gptq;
     return objective * (o->search ? 2 : 1) + costs;
+}
+
+static double method_tried(const struct quant_options *o, double out, double in)
+{
+    if (strcmp(quant_method_of(o)->name, "awq") == 0)
+        return awq_tried(o, out, in);
+    return o->search ? QUANT_SHRINKS * in * out : 0;
 }
 
 /* The matrices of a layer as they are written, by the widths of a plan if there is one. */
@@ -113,6 +153,7 @@ static void add_matrices(const struct quant_options *o, const struct fmt_config 
             c->method_flops +=
                 calibrated ? config->layers * method_flops(o, (double)out, (double)in)
                            : 0;
+            c->tried += config->layers * method_tried(o, (double)out, (double)in);
         }
         most = held + works > most ? held + works : most;
     }

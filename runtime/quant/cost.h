@@ -23,6 +23,8 @@ struct quant_cost {
     double forward_flops; /* layers over the calibration text */
     double sums_flops;    /* second moments */
     double method_flops;
+    /* Weights that a search rounds, each as often as it tries a range of its group. */
+    double tried;
 };
 
 /* Of a folder or file, with `tokens` of calibration text (0: none) of which `pass_rows` go

@@ -303,10 +303,14 @@ rt_status quant_check_source(struct rt_ctx *ctx, const char *from,
     return st;
 }
 
-/* What can be taken up again is kept: all but work that fails the same way next time. */
+bool quant_is_resumable(rt_status st)
+{
+    return st != RT_OK && st != RT_ERR_USAGE && st != RT_ERR_INPUT;
+}
+
 static void keep_or_remove(struct quant_writer *w, rt_status st)
 {
-    if (st == RT_OK || st == RT_ERR_USAGE || st == RT_ERR_INPUT || w->file_count == 0) {
+    if (!quant_is_resumable(st) || w->file_count == 0) {
         quant_part_remove(w);
         return;
     }

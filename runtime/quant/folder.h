@@ -54,6 +54,10 @@ RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
                                   const struct quant_calibration *calibration, bool force,
                                   struct quant_report *report);
 
+/* Whether what was finished before this status can be taken up again: not where all is done,
+ * nor where the same command would fail the same way (RT_ERR_USAGE, RT_ERR_INPUT). */
+bool quant_is_resumable(rt_status status);
+
 /* Puts a finished folder in place of `to`. What is there is moved aside, not deleted: it
  * may hold files that are not ours. */
 RT_CHECKED rt_status quant_folder_place(struct rt_ctx *ctx, const char *part,

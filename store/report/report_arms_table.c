@@ -48,6 +48,10 @@ static const struct {
     { "gptq-self",
       "control: the same on its answers to problems drawn at random. Does it matter that "
       "the problems were lost?" },
+    { "gptq-step", "gptq-bullets with more weight on the step that was wrong" },
+    { "gptq-random-step",
+      "control: gptq-step with that weight on another step of the same answers. Does the "
+      "place matter?" },
     { "awq-self", "control: the same by AWQ" },
     { "rescue", "control: the quantized model itself; an answer that repeats itself is "
                 "taken back to "

@@ -175,7 +175,8 @@ static rt_status compute_arm(struct report *r, uint32_t a, double *acc)
     if (a < 2 || !r->paired)
         return RT_OK;
     return pipe_bootstrap_recovery(r->ctx, acc, acc + r->n, acc + 2 * (size_t)r->n, r->n,
-                                   2000, 1, &arm->recovered);
+                                   PIPE_BOOTSTRAP_DRAWS, PIPE_STATS_SEED,
+                                   &arm->recovered);
 }
 
 /* Every arm against quant, and against the main arm with Holm's correction. */
@@ -229,7 +230,7 @@ static rt_status compute_lines(struct report *r)
         const struct pipe_line_model repair = { arm->bits,
                                                 r->outcomes + (size_t)a * r->n };
         if (strcmp(arm->role, "restored") == 0)
-            TRY(pipe_line_compare(r->ctx, plain, r->plain_count, &repair, r->n, 1,
+            TRY(pipe_line_compare(r->ctx, plain, r->plain_count, &repair, r->n,
                                   &arm->line));
     }
 

@@ -24,7 +24,7 @@ static void put_row(struct report *r, uint32_t a, bool *base, bool *own)
         html_raw_text(h, "<td></td><td></td></tr>\n");
         return;
     }
-    pipe_parts_pool(parts, base, own, PIPE_PARTS_DRAWS, 1, &mean);
+    pipe_parts_pool(parts, base, own, PIPE_PARTS_DRAWS, PIPE_STATS_SEED, &mean);
     html_raw_text(h, "<td class=\"n\">");
     html_signed(h, 100 * mean.difference, 1);
     html_raw_text(h, "</td><td class=\"n\">");

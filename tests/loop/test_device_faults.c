@@ -1,6 +1,7 @@
 /* A call of the device fails under `eval` as it is built: the program ends with a documented
  * exit code and one line that says why, its results file opens, and the same command, run
- * again, completes the rows that a run without a fault gives. The faults come from a Vulkan
+ * again, completes the rows that a run without a fault gives. `quantize --select` keeps its
+ * finished candidates. The faults come from a Vulkan
  * layer (tests/support/layer), the program has no part in them. */
 #include "store/store.h"
 #include "tests/support/devices.h"
@@ -29,16 +30,11 @@ static const struct fault {
     { "lost", OUT_OF_DEVICE },
 };
 
-/* The evaluation into a store of the folder, with a call that fails (0: none). */
-static void run(const char *store, const char *kind, unsigned long call,
-                struct test_program *p)
+/* A command with a call that fails (0: none). */
+static void run_args(const char *args, const char *kind, unsigned long call,
+                     struct test_program *p)
 {
-    char args[3000], variables[3000];
-    snprintf(args, sizeof args,
-             "eval --device llvmpipe --tune off --progress none --model "
-             "%s/pipeline/demo --problems %s/pipeline/demo/measure.jsonl --limit %d "
-             "--store %s",
-             TEST_SOURCE_DIR, TEST_SOURCE_DIR, PROBLEMS, store);
+    char variables[3000];
     snprintf(variables, sizeof variables,
              "VK_LAYER_PATH=%s/layer VK_INSTANCE_LAYERS=VK_LAYER_FAULTLINE_faults "
              "FAULT_LAYER_KIND=%s FAULT_LAYER_CALL=%lu FAULT_LAYER_COUNTS=counts",
@@ -47,6 +43,19 @@ static void run(const char *store, const char *kind, unsigned long call,
                                 .args = args,
                                 .variables = variables };
     test_program_run(&r, p);
+}
+
+/* The evaluation into a store of the folder. */
+static void run(const char *store, const char *kind, unsigned long call,
+                struct test_program *p)
+{
+    char args[3000];
+    snprintf(args, sizeof args,
+             "eval --device llvmpipe --tune off --progress none --model "
+             "%s/pipeline/demo --problems %s/pipeline/demo/measure.jsonl --limit %d "
+             "--store %s",
+             TEST_SOURCE_DIR, TEST_SOURCE_DIR, PROBLEMS, store);
+    run_args(args, kind, call, p);
 }
 
 /* Calls of a kind in the last run. */
@@ -91,9 +100,9 @@ static char *rows_of(const char *store)
     return text;
 }
 
-static bool there(const char *store)
+static bool there(const char *name)
 {
-    FILE *file = fopen(test_folder_file(&test_scratch, store), "rb");
+    FILE *file = fopen(test_folder_file(&test_scratch, name), "rb");
     if (file)
         fclose(file);
     return file != NULL;
@@ -170,9 +179,71 @@ static void a_fault_loses_nothing(void **state)
     free(whole);
 }
 
+/* ---- candidates ---- */
+
+static void quantize(const char *out, const char *kind, unsigned long call,
+                     struct test_program *p)
+{
+    char args[3000];
+    snprintf(args, sizeof args,
+             "quantize --device llvmpipe --tune off --progress none --store q.db --model "
+             "%s/pipeline/demo --bits 2 --group 32 --asym --method gptq --calib "
+             "%s/pipeline/demo/calibrate.jsonl[0:8] --out %s",
+             TEST_SOURCE_DIR, TEST_SOURCE_DIR, out);
+    run_args(args, kind, call, p);
+}
+
+static void expect_same_file(const char *a, const char *b)
+{
+    size_t size[2];
+    char *text[2] = { test_file_read(test_folder_file(&test_scratch, a), &size[0]),
+                      test_file_read(test_folder_file(&test_scratch, b), &size[1]) };
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(text[0], text[1], size[0]);
+    free(text[0]);
+    free(text[1]);
+}
+
+/* The device ends at three quarters of its calls: then there is a finished candidate, which
+ * stays, and the same command makes the others. */
+static void a_fault_keeps_finished_candidates(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "lost", "submit", "wait" };
+    struct test_program p;
+    unsigned long calls[RT_COUNT(kinds)];
+    if (!has_llvmpipe())
+        skip();
+    quantize("whole", "none", 0, &p);
+    if (p.code != 0)
+        fail_msg("quantize: exit code %d: %s", p.code, p.err);
+    test_program_deinit(&p);
+    for (size_t i = 0; i < RT_COUNT(kinds); i++)
+        calls[i] = calls_of(kinds[i]);
+    for (size_t i = 0; i < RT_COUNT(kinds); i++) {
+        char state_file[64], weights[64];
+        snprintf(state_file, sizeof state_file, "%s.try-1.json", kinds[i]);
+        snprintf(weights, sizeof weights, "%s/model.safetensors", kinds[i]);
+        quantize(kinds[i], kinds[i], calls[i] * 3 / 4, &p);
+        if (p.code == 0 || !strstr(p.err, "candidates are kept") || !there(state_file))
+            fail_msg("%s, call %lu: exit code %d; it says: %s", kinds[i],
+                     calls[i] * 3 / 4, p.code, p.err);
+        assert_false(there(weights));
+        test_program_deinit(&p);
+        quantize(kinds[i], "none", 0, &p);
+        if (p.code != 0 || !strstr(p.err, "made before this command was stopped"))
+            fail_msg("again: exit code %d; it says: %s", p.code, p.err);
+        test_program_deinit(&p);
+        expect_same_file("whole/model.safetensors", weights);
+        assert_false(there(state_file));
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(a_fault_loses_nothing) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(a_fault_loses_nothing),
+                                        cmocka_unit_test(
+                                            a_fault_keeps_finished_candidates) };
     return cmocka_run_group_tests_name("device faults", tests, test_scratch_set_up,
                                        test_scratch_tear_down);
 }

@@ -188,6 +188,41 @@ static void exit_codes_are_as_documented(void **state)
     }
 }
 
+/* Calibration with more weight on a step gives another model than without, another one on
+ * another step, and the same again. */
+static void weighted_calibration_is_a_function_of_the_seed(void **state)
+{
+    (void)state;
+    char line[3000], *rows[2];
+    static const char *const folders[2] = { "weighted", "weighted-again" };
+    snprintf(
+        line, sizeof line,
+        "restore --device llvmpipe --tune off --progress none --full %s/pipeline/demo "
+        "--mine '%s/pipeline/demo/mine.jsonl[0:48]' "
+        "--validate '%s/pipeline/demo/validate.jsonl[0:1]' "
+        "--measure '%s/pipeline/demo/measure.jsonl[0:4]' --bits 2 --group 32 --asym "
+        "--select none --calib-items 16 --recipes gptq-bullets,gptq-step,"
+        "gptq-random-step,gptq-random-step@2 --work work --store loop.db "
+        "--out loop.html >loop.out 2>loop.err",
+        TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
+    for (int i = 0; i < 2; i++) {
+        test_loop_enter(folders[i]);
+        test_loop_run_well(line);
+        rows[i] = test_rows_of("loop.db");
+        assert_true(test_number_of("loop.db",
+                                   "SELECT count(DISTINCT weights_id) FROM variant WHERE "
+                                   "label LIKE 'gptq-%'") == 4);
+        assert_int_equal(
+            system("grep -q 'gptq-random-step *[0-9]* of [0-9]* tokens count 4 times' "
+                   "loop.err"),
+            0);
+    }
+    test_same_rows(rows[0], rows[1]);
+    free(rows[0]);
+    free(rows[1]);
+    test_loop_enter("");
+}
+
 /* A plan that cannot be is refused before anything is measured. */
 static void an_impossible_plan_is_refused_at_once(void **state)
 {
@@ -255,6 +290,7 @@ int main(void)
         cmocka_unit_test(exit_codes_are_as_documented),
         cmocka_unit_test(an_impossible_plan_is_refused_at_once),
         cmocka_unit_test(no_driver_is_exit_code_3),
+        cmocka_unit_test(weighted_calibration_is_a_function_of_the_seed),
         cmocka_unit_test(a_killed_loop_ends_with_the_same_rows),
     };
     return cmocka_run_group_tests_name("the loop", tests, test_loop_set_up,

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PROBLEMS_MAX = 64 };
+enum { PROBLEMS_MAX = 64, ID = 340 };
 
 static void must(const struct test_answered *a, rt_status st)
 {
@@ -19,12 +19,15 @@ static void must(const struct test_answered *a, rt_status st)
         fail_msg("%s", a->ctx->message);
 }
 
-static void name_problem(const struct test_answered *a, uint32_t i, char id[32])
+static void name_problem(const struct test_answered *a, uint32_t i, char id[ID])
 {
+    char same[300];
+    const int before = a->long_ids ? 300 : 0;
+    memset(same, 'x', sizeof same);
     if (a->sets)
-        snprintf(id, 32, "set%u/test/p%u", i % a->sets, i);
+        snprintf(id, ID, "%.*sset%u/test/p%u", before, same, i % a->sets, i);
     else
-        snprintf(id, 32, "p%u", i);
+        snprintf(id, ID, "%.*sp%u", before, same, i);
 }
 
 void test_answered_init(struct test_answered *a, struct rt_ctx *ctx, const char *path)
@@ -49,7 +52,7 @@ void test_answered_deinit(struct test_answered *a)
 void test_answered_list(struct test_answered *a, const char *name, uint32_t count)
 {
     struct pipe_problem problems[PROBLEMS_MAX];
-    char ids[PROBLEMS_MAX][32];
+    char ids[PROBLEMS_MAX][ID];
     assert_true(count <= PROBLEMS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         name_problem(a, i, ids[i]);
@@ -85,7 +88,7 @@ void test_answered_run(struct test_answered *a, const char *role, const char *la
                            .config = "{\"format\":\"demo\"}" };
     must(a, store_run_open(a->store, &r));
     for (uint32_t i = 0; right[i]; i++) {
-        char id[32];
+        char id[ID];
         const bool good = right[i] == '1';
         name_problem(a, i / samples, id);
         const struct pipe_generation g = { .problem_id = id,

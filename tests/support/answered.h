@@ -13,6 +13,7 @@ struct test_answered {
     char campaign[STORE_ID], benchmark[STORE_ID], env[STORE_ID];
     uint32_t sets; /* ids are "set0/test/p0", "set1/test/p1", ... of so many data sets; 0:
                       "p0", "p1", ... */
+    bool long_ids; /* before each id stand 300 bytes that all have */
 };
 
 /* Makes the file, with a campaign in it. */

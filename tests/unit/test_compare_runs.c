@@ -181,9 +181,8 @@ static void set_endings(const char *run, const char *ends)
     }
 }
 
-static void a_gain_of_endings_is_marked(void **state)
+static void expect_marked_gain(void)
 {
-    (void)state;
     char run[3][STORE_ID];
     struct pipe_comparisons list;
     test_answered_list(&a, "six", 6);
@@ -208,6 +207,20 @@ static void a_gain_of_endings_is_marked(void **state)
     assert_true(list.items[0].endings.marked);
     assert_true(number(&list.items[0], "gain_by_ending") == 1);
     pipe_comparisons_deinit(&list);
+}
+
+static void a_gain_of_endings_is_marked(void **state)
+{
+    (void)state;
+    expect_marked_gain();
+}
+
+/* The pairs of problems whose ids differ in their last byte alone. */
+static void ids_of_any_length_are_told_apart(void **state)
+{
+    (void)state;
+    a.long_ids = true;
+    expect_marked_gain();
 }
 
 static void p_values_of_several_lists_are_adjusted(void **state)
@@ -318,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(pairs_are_counted, begin, end),
         cmocka_unit_test_setup_teardown(a_gain_of_endings_is_marked, begin, end),
+        cmocka_unit_test_setup_teardown(ids_of_any_length_are_told_apart, begin, end),
         cmocka_unit_test_setup_teardown(p_values_of_several_lists_are_adjusted, begin,
                                         end),
         cmocka_unit_test_setup_teardown(data_sets_of_a_list_are_told_apart, begin, end),

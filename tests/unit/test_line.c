@@ -50,18 +50,18 @@ static void a_repair_is_held_against_it(void **state)
     const struct pipe_line_model plain[] = { { 2, low }, { 4, high } };
     const struct pipe_line_model at2 = { 2, repair }, at3 = { 3, repair },
                                  at1 = { 1, repair }, best = { 9, low };
-    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at2, N, 1, &l), RT_OK);
+    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at2, N, &l), RT_OK);
     assert_true(fabs(l.difference - .25) < 1e-12 && l.interval.low > 0 && l.rival == 1);
-    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at3, N, 1, &l), RT_OK);
+    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at3, N, &l), RT_OK);
     assert_true(fabs(l.accuracy - .5) < 1e-12 && fabs(l.difference) < 1e-12);
-    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &best, N, 1, &l), RT_OK);
+    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &best, N, &l), RT_OK);
     assert_true(l.below == 1 && l.interval.high < 0 && l.rival == 0);
-    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at1, N, 1, &l), RT_OK);
+    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at1, N, &l), RT_OK);
     assert_true(l.below == -1 && isnan(l.difference) && isnan(l.interval.low));
     memset(repair, 1, N);
-    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at2, N, 1, &l), RT_OK);
+    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at2, N, &l), RT_OK);
     assert_int_equal(l.rival, -1);
-    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at2, 0, 1, &l), RT_OK);
+    assert_int_equal(pipe_line_compare(&ctx, plain, 2, &at2, 0, &l), RT_OK);
 }
 
 int main(void)

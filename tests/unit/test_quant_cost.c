@@ -1,0 +1,77 @@
+/* What quantizing will take: AWQ's own ranges are counted where it searches them, those of
+ * --search where they take their place. */
+#include "runtime/quant/awq.h"
+#include "runtime/quant/cost.h"
+#include "runtime/quant/grid.h"
+#include "tests/support/devices.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+static struct quant_cost cost_of(const char *name, uint32_t group, bool search)
+{
+    struct rt_ctx ctx = { 0 };
+    struct quant_cost cost;
+    char path[1024];
+    const struct quant_options o = { .method = quant_method_find(name),
+                                     .bits = 2,
+                                     .group = group,
+                                     .asymmetric = true,
+                                     .search = search };
+    assert_non_null(o.method);
+    if (quant_cost_of(&ctx, test_path(path, sizeof path, "pipeline/demo"), &o, 1000, 512,
+                      true, &cost) != RT_OK)
+        fail_msg("%s: %s", name, ctx.message);
+    return cost;
+}
+
+/* Rows of a matrix, as often as each is tried, over a layer of the demo model. */
+static double tried_of(double drafts, double rows)
+{
+    static const struct {
+        double out, in, count;
+    } shapes[] = {
+        { 128, 128, 2 }, { 64, 128, 2 }, { 384, 128, 2 }, { 128, 384, 1 }
+    }; /* q and o; k and v; gate and up; down */
+    double sum = 0;
+    for (size_t i = 0; i < RT_COUNT(shapes); i++) {
+        const double out = shapes[i].out;
+        const double taken = out < QUANT_AWQ_ROWS ? out : QUANT_AWQ_ROWS;
+        sum += shapes[i].count * shapes[i].in *
+               ((1 + QUANT_AWQ_RATIOS) * taken * drafts + out * rows);
+    }
+    return 4 * sum;
+}
+
+static void ranges_that_are_searched_are_counted(void **state)
+{
+    (void)state;
+    const struct quant_cost rtn = cost_of("rtn", 32, false);
+    const struct quant_cost rtn_search = cost_of("rtn", 32, true);
+    const struct quant_cost gptq_search = cost_of("gptq", 32, true);
+    const struct quant_cost awq = cost_of("awq", 32, false);
+    const struct quant_cost awq_wide = cost_of("awq", 128, false);
+    const struct quant_cost search = cost_of("awq", 32, true);
+    const struct quant_cost search_wide = cost_of("awq", 128, true);
+    assert_true(rtn.tried == 0);
+    assert_true(rtn_search.tried == tried_of(0, QUANT_SHRINKS));
+    assert_true(gptq_search.tried == rtn_search.tried);
+    assert_true(awq.tried == tried_of(QUANT_AWQ_CUTS, QUANT_AWQ_SWEEPS * QUANT_AWQ_ENDS *
+                                                          QUANT_AWQ_ENDS));
+    assert_true(search.tried == tried_of(QUANT_SHRINKS, QUANT_SHRINKS));
+    /* Products of AWQ's ranges grow with the group; the other search has none. */
+    assert_true(awq_wide.method_flops > awq.method_flops);
+    assert_true(search_wide.method_flops == search.method_flops);
+    assert_true(search.method_flops < awq.method_flops);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranges_that_are_searched_are_counted),
+    };
+    return cmocka_run_group_tests_name("costs of quantizing", tests, NULL, NULL);
+}
