@@ -21,5 +21,7 @@ while kill -0 $pid 2>/dev/null; do
     sleep 0.02
 done
 wait $pid
-file=$(stat -L -c %s "$model")
+if [ -d "$model" ]; then model=$model/*.safetensors; fi
+# shellcheck disable=SC2086
+file=$(stat -L -c %s $model | awk '{ n += $1 } END { print n }')
 awk -v peak=$peak -v file="$file" 'BEGIN { printf "%.1f MB anonymous, file %.1f MB: %.2f of it\n", peak * 1024 / 1e6, file / 1e6, peak * 1024 / file }'
