@@ -34,7 +34,7 @@ struct restore_options {
     struct pipe_locate_options locate;
     uint32_t rank, epochs;
     uint32_t adapter_bits; /* of a number in an adapter's file: 8 or 16 */
-    double lr; /* 0: the recipe's */
+    double lr;             /* 0: the recipe's */
 };
 
 /* All recipes and controls, and those that run unless others are named. */

@@ -47,7 +47,7 @@ struct pipe_material {
     uint32_t samples; /* of the search for `faults` */
     uint32_t items_max, rank, epochs;
     uint32_t adapter_bits; /* of a number in its file: 8 or 16 */
-    double lr; /* 0: the recipe's */
+    double lr;             /* 0: the recipe's */
 };
 const struct pipe_restore_recipe *
 pipe_restore_recipe_find(const char *name); /* null: none */
