@@ -7,6 +7,11 @@
 set -eu
 program=$1 model=$2
 shift 2
+weights=$model
+[ ! -d "$model" ] || weights=$model/model*.safetensors
+# shellcheck disable=SC2086
+file=$(stat -L -c %s $weights | awk '{ n += $1 } END { print n + 0 }')
+[ "$file" -gt 0 ] || exit 1
 if [ "${1:-}" = quantize ]; then
     shift
     "$program" quantize --model "$model" --progress none "$@" >/dev/null 2>&1 &
@@ -21,7 +26,4 @@ while kill -0 $pid 2>/dev/null; do
     sleep 0.02
 done
 wait $pid
-if [ -d "$model" ]; then model=$model/*.safetensors; fi
-# shellcheck disable=SC2086
-file=$(stat -L -c %s $model | awk '{ n += $1 } END { print n }')
 awk -v peak=$peak -v file="$file" 'BEGIN { printf "%.1f MB anonymous, file %.1f MB: %.2f of it\n", peak * 1024 / 1e6, file / 1e6, peak * 1024 / file }'

@@ -36,7 +36,7 @@ const struct cli_option cli_global_options[] = {
       "on: time the kernels that pass a check, once (default); off: by rule" },
     { "json", NULL, "print results as JSON, where a command has any" },
     { "progress", "HOW", "auto, plain, json (a line each) or none" },
-    { "seed", "N", "seed of everything random (default 1)" },
+    { "seed", "N", "seed of items, starts and samples (default 1)" },
     { "no-color", NULL, "accepted; nothing is coloured" },
     { "no-input", NULL, "accepted; nothing is ever asked" },
     { "help", NULL, "explain this command" },

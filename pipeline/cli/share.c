@@ -139,6 +139,8 @@ void cli_print_profile(struct cli *cli, const struct rt_device *dev)
     if (!cli_flag(cli, "profile"))
         return;
     rt_device_stats_get(dev, &s);
+    if (s.submissions == 0) /* nothing ran: an error comes next */
+        return;
     fprintf(stderr, "%-20s %10s %10s %10s %9s\n", "op", "calls", "seconds", "GFLOP/s",
             "GB/s");
     for (int i = 0; i < RT_OP_COUNT; i++) {

@@ -66,6 +66,9 @@ rt_status restore_campaign(struct rt_ctx *ctx, const struct restore_options *o,
     /* Only where it is asked for: a campaign of an earlier build is found again. */
     if (plan && o->retain && json_object_set_new(plan, "retain", json_string(o->retain)))
         json_decref(plan), plan = NULL;
+    if (plan && o->adapter_bits == 8 &&
+        json_object_set_new(plan, "adapter_bits", json_integer(o->adapter_bits)))
+        json_decref(plan), plan = NULL;
     char *text = plan ? json_dumps(plan, JSON_COMPACT) : NULL;
     json_decref(plan);
     if (!text)

@@ -72,6 +72,8 @@ rt_status restore_retain_open(struct pipe_session *session, const char *list,
         TRY(open_item(session, full, item));
         at = comma ? comma + 1 : NULL;
     }
+    for (uint32_t i = 0; i < out->count; i++) /* all texts share what one may take */
+        out->items[i].base.kept.limit = OBSERVE_KEPT_BYTES / out->count;
 
 fail:
     return st;

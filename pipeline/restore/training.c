@@ -302,7 +302,8 @@ fail:
     return st;
 }
 
-/* How many tokens of the items count more: what a recipe and its control are held equal in. */
+/* How many tokens of the items count more. Steps are not equally long, so a recipe and its
+ * control may differ in it. */
 static void say_heavy(const struct training *t)
 {
     uint64_t heavy = 0, all = 0;

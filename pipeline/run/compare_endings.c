@@ -7,6 +7,7 @@
 #include "store/queries.h"
 
 #include <assert.h>
+
 struct endings {
     struct rt_ctx *ctx;
     struct pipe_comparison *c;

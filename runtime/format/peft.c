@@ -380,8 +380,8 @@ static void note_type(const struct fmt_safetensors *file, struct fmt_adapter *ad
         f16 += file->tensors[t].dtype == FMT_F16;
         f8 += file->tensors[t].dtype == FMT_F8_E4M3;
     }
-    adapter->bits = wide ? 32 : f8 == file->count ? 8 : 16;
-    adapter->write_bits = f8 == file->count ? 8 : f16 == file->count ? 16 : 32;
+    adapter->bits = wide ? 32 : f8 == file->count && f8 > 0 ? 8 : 16;
+    adapter->write_bits = adapter->bits == 8 ? 8 : f16 == file->count ? 16 : 32;
 }
 
 rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,

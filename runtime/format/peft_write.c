@@ -16,7 +16,7 @@ struct writing {
     struct fmt_adapter *balanced; /* E4M3: a copy whose values have that range */
     struct fmt_tensor_out *tensors;
     char (*names)[192];
-    uint8_t *rounded; /* of all tensors, if they are not floats */
+    uint8_t *rounded; /* of all tensors; null: they stay floats */
     uint64_t used;
     uint32_t count;
 };
@@ -74,15 +74,16 @@ static json_t *config_of(const struct fmt_adapter *adapter, const struct fmt_lor
 /* ---- E4M3 ---- */
 
 enum {
-    E4M3_MOST = 9
-}; /* numbers below 448 = 1.75 x 2^8 have an exponent of at most that */
+    E4M3_MOST = 9,  /* numbers up to 448 = 1.75 x 2^8 have an exponent of at most that */
+    SCALE_MOST = 96 /* powers of two that a scale takes back: it stays a normal float */
+};
 
 /* The most by which a power of two may multiply `size` so that E4M3 holds it: 2^k size, once
- * rounded, lies in (224, 448]. Of zeros any will do: 0. */
+ * rounded, lies in (224, 448]. Of zeros, and of what stays no number, any will do: 0. */
 static int room_of(float size)
 {
     int exponent;
-    if (size <= 0)
+    if (!(size > 0) || isinf(size))
         return 0;
     const float fraction = rintf(16 * frexpf(size, &exponent)) / 16; /* in [0.5, 1] */
     return E4M3_MOST - exponent - (fraction > 448.0f / 512 ? 1 : 0);
@@ -114,15 +115,28 @@ static void multiply(float *values, uint32_t count, uint32_t step, int exponent)
         values[(size_t)i * step] = ldexpf(values[(size_t)i * step], exponent);
 }
 
+static bool is_e4m3(const float *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rt_e4m3_to_float(rt_e4m3_nearest(values[i])) != values[i])
+            return false;
+    return true;
+}
+
 /* Row r of A times 2^i and column r of B times 2^j are the same product for every i + j
  * that all r have in common, which the scale takes back. So each row and column is brought
- * as near to the upper end of E4M3 as that allows; powers of two change no digit. */
+ * as near to the upper end of E4M3 as that allows; powers of two change no digit. What has
+ * been rounded before stays as it is. */
 static void balance(struct fmt_lora *l, uint32_t out, uint32_t in)
 {
     int a, b, least = INT_MAX;
+    if (is_e4m3(l->a, (size_t)l->rank * in) && is_e4m3(l->b, (size_t)l->rank * out))
+        return;
     for (uint32_t r = 0; r < l->rank; r++)
         if (rooms(l, out, in, r, &a, &b) && a + b < least)
             least = a + b;
+    if (least != INT_MAX && least > SCALE_MOST)
+        least = SCALE_MOST;
     for (uint32_t r = 0; r < l->rank; r++) {
         if (rooms(l, out, in, r, &a, &b)) { /* what is left over is left to both */
             a -= (a + b - least) / 2;
@@ -236,8 +250,9 @@ rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
     root = config_of(adapter, first, base);
     w.tensors = rt_alloc(ctx, 2u * n, sizeof *w.tensors);
     w.names = rt_alloc(ctx, 2u * n, sizeof *w.names);
-    w.rounded = rt_alloc(ctx, fmt_adapter_params(adapter, config), bits == 8 ? 1 : 2);
-    if (!root || !w.tensors || !w.names || !w.rounded) {
+    if (bits != 32)
+        w.rounded = rt_alloc(ctx, fmt_adapter_params(adapter, config), bits / 8);
+    if (!root || !w.tensors || !w.names || (bits != 32 && !w.rounded)) {
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "adapter: no host memory");
         goto fail;
     }

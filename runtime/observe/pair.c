@@ -145,12 +145,13 @@ static void init_kept(struct pair *p)
     uint64_t targets = 0;
     const uint32_t ld = p->task->full->ld_hidden;
     struct observe_kept *k = p->task->kept;
+    const uint64_t most = k && k->limit ? k->limit : OBSERVE_KEPT_BYTES;
     for (uint32_t i = 0; i < p->task->count; i++)
         for (uint32_t t = 1; t < p->task->sequences[i].n; t++)
             targets += p->task->sequences[i].mask[t] != 0;
-    if (!k || targets * ld * 4 > OBSERVE_KEPT_BYTES)
+    if (!k || targets * ld * 4 > most)
         return;
-    assert(!k->whole || k->targets == targets);
+    assert(!k->rows || k->targets == targets);
     if (!k->rows)
         k->rows = rt_alloc(p->ctx, (size_t)targets * ld, sizeof *k->rows);
     k->targets = targets;

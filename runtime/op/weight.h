@@ -199,8 +199,8 @@ void rt_weight_unpack_scale(uint32_t form, uint32_t bits,
                             float *zero);
 /* Floats of 8 bits (OCP): E4M3 has no infinity, 0x7f is NaN; E5M2 is half of a half. */
 float rt_e4m3_to_float(uint8_t code);
-/* The nearest E4M3 of a finite value, ties to even, subnormals included; 448 of its sign at
- * most. */
+/* The nearest E4M3, ties to even, subnormals included; of finite values 448 of their sign at
+ * most, of others NaN. */
 uint8_t rt_e4m3_nearest(float value);
 float rt_e5m2_to_float(uint8_t code);
 /* IEEE binary16 to float, exact, subnormals included. */

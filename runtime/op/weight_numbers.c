@@ -173,6 +173,8 @@ uint16_t rt_bf16_nearest(float value)
 uint8_t rt_e4m3_nearest(float value)
 {
     const uint32_t sign = bits_of(value) >> 24 & 0x80, size = bits_of(value) & 0x7fffffff;
+    if (size >= 0x7f800000) /* E4M3 has no infinity */
+        return (uint8_t)(sign | 0x7f);
     if (size < 0x3c800000) /* 2^-6: below it steps are of 2^-9 */
         return (uint8_t)(sign | (uint32_t)rintf(float_of(size) * 0x1p9f));
     const uint32_t code = ((size + 0x7ffff + (size >> 20 & 1)) >> 20) - (120u << 3);

@@ -130,17 +130,17 @@ static void put_recipes(struct report *r)
         put_word(&r->h, "recipes", list);
 }
 
-enum { PLAN_COLUMN = 16 };
+enum { PLAN_COLUMN = 17 };
 
 /* Name of the campaign, a column per option, whether there are zero points, the whole
  * plan. */
 static rt_status put_command(void *user, const struct store_row *row)
 {
-    static const char *const options[] = { NULL,      "full",        "quant",
-                                           "bits",    "group",       "method",
-                                           "calib",   "calib-items", "select",
-                                           "mine",    "mine-until",  "validate",
-                                           "measure", "items",       "seed" };
+    static const char *const options[] = {
+        NULL,      "full",        "quant",        "bits", "group",      "method",
+        "calib",   "calib-items", "select",       "mine", "mine-until", "validate",
+        "measure", "items",       "adapter-bits", "seed"
+    };
     struct html *h = &((struct report *)user)->h;
     if (strcmp(store_row_text(row, 0), "restore") == 0) {
         html_raw_text(h, "<pre>faultline restore");
@@ -174,7 +174,8 @@ rt_status report_reproduce(struct report *r)
         "'kl' WHEN 0 THEN 'none' END, json_extract(plan,'$.mine'), "
         "nullif(json_extract(plan,'$.mine_until'),0), "
         "json_extract(plan,'$.validate'), json_extract(plan,'$.measure'), "
-        "json_extract(plan,'$.items'), json_extract(plan,'$.seed'), "
+        "json_extract(plan,'$.items'), json_extract(plan,'$.adapter_bits'), "
+        "json_extract(plan,'$.seed'), "
         "json_extract(plan,'$.asym'), plan FROM campaign "
         "WHERE campaign_id=?1",
         args, put_command, r));

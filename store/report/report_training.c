@@ -213,7 +213,8 @@ rt_status report_training(struct report *r)
         "SELECT run_id, coalesce(json_extract(config,'$.recipe'),'training'), r.status||"
         "' \xc2\xb7 '||coalesce((SELECT CAST(value AS INTEGER)||' items' FROM metric m "
         "WHERE m.run_id=r.run_id AND name='items'),'items not counted')||' \xc2\xb7 rank "
-        "'||coalesce(json_extract(config,'$.rank'),'?')||', batch '||coalesce("
+        "'||coalesce(json_extract(config,'$.rank'),'?')||coalesce(' of '||json_extract("
+        "config,'$.adapter_bits')||' bits','')||', batch '||coalesce("
         "json_extract(config,'$.batch'),'?')||', epochs '||coalesce(json_extract(config,"
         "'$.epochs'),'?')||', learning rate '||coalesce(json_extract(config,'$.lr'),'?') "
         "FROM run r WHERE " OF_CAMPAIGN " AND kind='train' ORDER BY started_ms, run_id",

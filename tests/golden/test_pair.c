@@ -69,9 +69,16 @@ static rt_status after(void *user, uint64_t done, uint64_t total)
     return RT_OK;
 }
 
+static rt_status stop(void *user, uint64_t done, uint64_t total)
+{
+    const rt_status st = after(user, done, total);
+    return st == RT_OK ? RT_ERR_INTERRUPTED : st;
+}
+
 static void check_device(struct rt_device *dev)
 {
-    struct seen whole = { 0 }, pieces = { 0 }, again = { 0 }, changed = { 0 };
+    struct seen whole = { 0 }, pieces = { 0 }, again = { 0 }, changed = { 0 },
+                stopped = { 0 };
     struct rt_scorer *scorer = NULL;
     struct rt_model *full = load(dev, "qwen2-tiny"),
                     *other = load(dev, "qwen2-tiny-rtn4-ct");
@@ -92,6 +99,12 @@ static void check_device(struct rt_device *dev)
                                       .token = take,
                                       .pass = after,
                                       .user = &pieces };
+    task.user = &stopped;
+    task.pass = stop;
+    assert_int_equal(observe_pair(&task), RT_ERR_INTERRUPTED);
+    assert_false(kept.whole);
+    task.user = &pieces;
+    task.pass = after;
     if (observe_pair(&task) != RT_OK)
         fail_msg("%s", rt_device_ctx(dev)->message);
     assert_int_equal(pieces.n, 8 + 79 + 1 + 39 + 63 + 36);
@@ -100,6 +113,7 @@ static void check_device(struct rt_device *dev)
     assert_memory_equal(pieces.kl, whole.kl, pieces.n * sizeof(float));
     assert_memory_equal(pieces.best, whole.best, pieces.n * sizeof(uint32_t));
     assert_true(kept.whole && kept.targets == pieces.n);
+    assert_int_equal(stopped.passes, 1); /* an interrupted run has kept nothing */
     task.user = &again;
     if (observe_pair(&task) != RT_OK)
         fail_msg("%s", rt_device_ctx(dev)->message);

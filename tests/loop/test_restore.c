@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,42 @@ static void weighted_calibration_is_a_function_of_the_seed(void **state)
     test_loop_enter("");
 }
 
+/* An adapter of 8 bits is another model than that of 16, takes half of its bits, and says so
+ * in the report; neither is taken for the other. */
+static void adapters_of_8_bits_are_models_of_their_own(void **state)
+{
+    (void)state;
+    char line[3000];
+    test_loop_enter("eight");
+    for (int bits = 16; bits >= 8; bits -= 8) {
+        snprintf(line, sizeof line,
+                 "restore --device llvmpipe --tune off --progress none --full "
+                 "%s/pipeline/demo --mine '%s/pipeline/demo/mine.jsonl[0:48]' "
+                 "--validate '%s/pipeline/demo/validate.jsonl[0:1]' "
+                 "--measure '%s/pipeline/demo/measure.jsonl[0:4]' --bits 2 --group 32 "
+                 "--recipes lowrank --adapter-bits %d --work work --store loop.db "
+                 "--out loop-%d.html >loop.out 2>loop.err",
+                 TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, bits,
+                 bits);
+        test_loop_run_well(line);
+    }
+    assert_true(test_number_of("loop.db",
+                               "SELECT count(DISTINCT adapter_id) FROM variant "
+                               "WHERE label='lowrank'") == 2);
+    const double quant = test_number_of("loop.db", "SELECT bits_per_weight FROM variant "
+                                                   "WHERE label='quant'"),
+                 more = test_number_of("loop.db", "SELECT max(bits_per_weight) FROM "
+                                                  "variant WHERE label='lowrank'"),
+                 less = test_number_of("loop.db", "SELECT min(bits_per_weight) FROM "
+                                                  "variant WHERE label='lowrank'");
+    assert_true(fabs((more - quant) / 2 - (less - quant)) < 1e-6);
+    assert_int_equal(system("grep -q 'adapter-bits 8' loop-8.html && "
+                            "grep -q 'rank 16 of 8 bits' loop-8.html && "
+                            "! grep -q 'adapter-bits\\|of 8 bits' loop-16.html"),
+                     0);
+    test_loop_enter("");
+}
+
 /* A plan that cannot be is refused before anything is measured. */
 static void an_impossible_plan_is_refused_at_once(void **state)
 {
@@ -236,6 +273,7 @@ static void an_impossible_plan_is_refused_at_once(void **state)
         { "--bits 8 --recipes more-bits", "no quantizer here makes more" },
         { "--bits 2 --recipes rtn", "it is how the quantized model is made" },
         { "--method moon", "rtn, gptq or awq" },
+        { "--adapter-bits 12", "8 or 16" },
         { "--recipes refine@x", "no recipe 'refine@x'" },
         { "--method gptq --calib '" TEST_SOURCE_DIR "/pipeline/demo/measure.jsonl[0:1]'",
           "in-sample" },
@@ -290,6 +328,7 @@ int main(void)
         cmocka_unit_test(exit_codes_are_as_documented),
         cmocka_unit_test(an_impossible_plan_is_refused_at_once),
         cmocka_unit_test(no_driver_is_exit_code_3),
+        cmocka_unit_test(adapters_of_8_bits_are_models_of_their_own),
         cmocka_unit_test(weighted_calibration_is_a_function_of_the_seed),
         cmocka_unit_test(a_killed_loop_ends_with_the_same_rows),
     };

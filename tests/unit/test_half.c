@@ -92,6 +92,8 @@ static void numbers_of_e4m3(void **state)
     assert_int_equal(rt_e4m3_nearest(460.0f), 0x7e); /* 448; 464 would round up to NaN */
     assert_int_equal(rt_e4m3_nearest(3e38f), 0x7e);
     assert_int_equal(rt_e4m3_nearest(-3e38f), 0xfe);
+    assert_int_equal(rt_e4m3_nearest(NAN) & 0x7f, 0x7f);
+    assert_int_equal(rt_e4m3_nearest(-INFINITY), 0xff);
 }
 
 int main(void)

@@ -194,6 +194,38 @@ static void adapters_of_8_bits(void **state)
     }
 }
 
+/* What 16 bits refuse when they are read, 8 bits do too; and what is very small stays. */
+static void extreme_adapters_of_8_bits(void **state)
+{
+    (void)state;
+    static const float values[] = { NAN, INFINITY, -INFINITY, 1e-20f };
+    struct fmt_config config;
+    tiny(&config);
+    for (size_t i = 0; i < RT_COUNT(values); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct test_folder folder;
+        struct fmt_adapter *a = read_golden(ADAPTER("plain"), &config), *b = NULL;
+        struct fmt_lora *l = &a->lora[FMT_Q_PROJ];
+        uint32_t out, in;
+        test_folder_init(&folder);
+        const char *to = test_folder_file(&folder, "eight");
+        fmt_module_size(&config, FMT_Q_PROJ, &out, &in);
+        for (uint32_t k = 0; k < l->rank * in; k++)
+            l->a[k] = isfinite(values[i]) || k == 5 ? values[i] : l->a[k];
+        for (uint32_t k = 0; isfinite(values[i]) && k < l->rank * out; k++)
+            l->b[k] = 1e-24f;
+        a->write_bits = 8;
+        assert_int_equal(fmt_adapter_write(&ctx, to, a, &config, "tiny", NULL), RT_OK);
+        const rt_status st = fmt_adapter_read(&ctx, to, &config, &b);
+        assert_int_equal(st, isfinite(values[i]) ? RT_OK : RT_ERR_INPUT);
+        if (st != RT_OK)
+            assert_non_null(strstr(ctx.message, "not finite"));
+        fmt_adapter_destroy(&a);
+        fmt_adapter_destroy(&b);
+        test_folder_deinit(&folder);
+    }
+}
+
 static void a_new_adapter_counts_its_numbers(void **state)
 {
     (void)state;
@@ -368,6 +400,7 @@ int main(void)
         cmocka_unit_test(ranks_and_scales_follow_the_patterns),
         cmocka_unit_test(written_adapters_read_back_bit_for_bit),
         cmocka_unit_test(adapters_of_8_bits),
+        cmocka_unit_test(extreme_adapters_of_8_bits),
         cmocka_unit_test(a_new_adapter_counts_its_numbers),
         cmocka_unit_test(what_is_not_supported_is_refused_by_name),
         cmocka_unit_test(an_adapter_of_another_model_is_refused),
