@@ -27,6 +27,9 @@ layout(local_size_x = WIDTH) in;
 #include "shaders/lib/head.glsl"
 layout(constant_id = 11) const uint HEADS = 1u; /* of a workgroup, up to 8 */
 layout(constant_id = 12) const uint PAGE = 0u;  /* p.page */
+/* Loads of a key that are issued at once, half of more than four heads; 0: as many as pay.
+ * The sums and their order are the same. */
+layout(constant_id = 13) const uint LOADS_MOST = 0u;
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
 #include "shaders/lib/keys.glsl"
 KEYS_WIDE(1, keys)
@@ -48,15 +51,18 @@ const uint K_LOADS = uint(H4) / K_QUADS; /* of a row */
 /* Bytes of a load. */
 const uint K_BYTES = K_QUADS * QUAD_BYTES, V_BYTES = QUADS * QUAD_BYTES;
 /* Loads of keys, and of values of four keys each, of a round: loops are unrolled as far as
- * there is work for few heads. */
-const uint K_MOST = HEADS == 1u ? 8u * K_QUADS : HEADS == 2u ? 8u : 2u;
+ * there is work for few heads, and registers for what they load. */
+const uint K_MOST = LOADS_MOST != 0u ? LOADS_MOST / (HEADS > 4u ? 2u : 1u)
+                    : HEADS == 1u    ? 8u * K_QUADS
+                    : HEADS == 2u    ? 8u
+                                     : 2u;
 const uint K_FIT = K_LOADS % 16u == 0u  ? 16u
                    : K_LOADS % 8u == 0u ? 8u
                    : K_LOADS % 4u == 0u ? 4u
                    : K_LOADS % 2u == 0u ? 2u
                                         : 1u;
 const uint K_STEP = K_FIT < K_MOST ? K_FIT : K_MOST;
-const uint V_STEP = HEADS == 1u ? 4u : 1u;
+const uint V_STEP = HEADS == 1u && LOADS_MOST == 0u ? 4u : 1u;
 
 const uint OWN = HEADS == 1u ? 4u : 2u;
 #define LISTS HEADS
@@ -127,7 +133,7 @@ float plus(float a, float b)
             pool[own + h * WIDTH + lane] = v[h];                                  \
         barrier();                                                                \
         if (lane < HEADS * WIDTH / 8u)                                            \
-            best[lane] = OF_EIGHT(f, pool, own + 8u * lane);                            \
+            best[lane] = OF_EIGHT(f, pool, own + 8u * lane);                      \
         barrier();                                                                \
         if (lane < HEADS * WIDTH / 64u)                                           \
             best_of[lane] = OF_EIGHT(f, best, 8u * lane);                         \
