@@ -29,6 +29,12 @@ enum { ROW_COLUMNS_MAX = 8192 };
  * query and head; tiled kernels up to six for a key or query of the longest heads. */
 enum { KEYS_A_ROUND = 8, TILED_ROUNDS = 6, ROUNDS_BESIDE = 128 };
 
+/* Adreno has few registers: attention's workgroups of 256 leave an invocation 48 vec4 on
+ * Adreno 618 and 740, and 32 on 660. With all loads of a key at once, heads that share
+ * none spill on 618. Adrenos tell nothing else apart but their names, so all of them load
+ * less at once. Figures: docs/gpus.md. */
+enum { VENDOR_QUALCOMM = 0x5143, ADRENO_LOADS = 2 };
+
 enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
 
 static const struct {
@@ -207,6 +213,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .quirks = quirks_of(facts),
         .loop_rounds_max = facts->driver_id == DRIVER_LLVMPIPE ? LLVMPIPE_ROUNDS : 0,
         .row_columns_max = ROW_COLUMNS_MAX,
+        .loads_most = facts->vendor_id == VENDOR_QUALCOMM ? ADRENO_LOADS : 0,
         .host_visible = facts->unified_memory,
         .own_memory = facts->discrete,
     };
@@ -245,7 +252,7 @@ bool rt_plan_decodes_back(const struct rt_plan *plan)
 size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
 {
     static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
-    char quirks[256] = "", rounded[32] = "";
+    char quirks[256] = "", rounded[32] = "", loads[32] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < RT_QUIRK_COUNT && used < sizeof quirks; i++)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
@@ -254,18 +261,21 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
     if (plan->rounded != plan->products)
         snprintf(rounded, sizeof rounded, ",\"rounded\":\"%s\"",
                  rt_products_names[plan->rounded]);
-    const int n = snprintf(
-        text, size,
-        "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
-        "\"lanes\":%u,"
-        "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
-        "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-        "\"quirks\":[%s],\"loop_rounds_max\":%u%s%s}",
-        rt_family_names[plan->family], rt_products_names[plan->products],
-        rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
-        (unsigned long long)plan->binding_bytes_max,
-        (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
-        plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
-        plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "", rounded);
+    if (plan->loads_most)
+        snprintf(loads, sizeof loads, ",\"loads_most\":%u", plan->loads_most);
+    const int n =
+        snprintf(text, size,
+                 "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
+                 "\"lanes\":%u,"
+                 "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
+                 "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
+                 "\"quirks\":[%s],\"loop_rounds_max\":%u%s%s%s}",
+                 rt_family_names[plan->family], rt_products_names[plan->products],
+                 rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
+                 (unsigned long long)plan->binding_bytes_max,
+                 (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
+                 plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
+                 plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "",
+                 rounded, loads);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -133,7 +133,7 @@ static const struct rt_op_case rows[] = {
     SEQUENCES(attention, "halves, no rows", 5, HEADS(4, 2, 32), .page = 16, .want_lse = 1,
               .scale = 0.176777f, .halves = 1),
     /* Workgroups of tiled kernels serve up to eight heads and 1,024 columns, and 512 keys
-     * at once. */
+     * at once; 1,024 if no heads share a head of keys. */
     SEQUENCES(attention, "nine heads share one", 17, .rows = 17, HEADS(9, 1, 64),
               .want_lse = 1, .scale = 0.125000f),
     SEQUENCES(attention, "five long heads share one", 45, .rows = 47, HEADS(10, 2, 256),
@@ -150,6 +150,14 @@ static const struct rt_op_case rows[] = {
               .want_lse = 1, .scale = 0.176777f),
     SEQUENCES(attention, "halves, 1,537 keys", 1537, .rows = 5, HEADS(4, 2, 32),
               .page = 16, .want_lse = 1, .scale = 0.176777f, .halves = 1),
+    SEQUENCES(attention, "halves, no groups, 1,024 keys", 1024, .rows = 5,
+              HEADS(2, 2, 32), .page = 16, .want_lse = 1, .scale = 0.176777f,
+              .halves = 1),
+    SEQUENCES(attention, "no groups, 1,025 keys", 1025, .rows = 5, HEADS(2, 2, 64),
+              .page = 16, .want_lse = 1, .scale = 0.125000f),
+    SEQUENCES(attention, "halves, no groups, 2,051 keys", 2051, .rows = 5,
+              HEADS(1, 1, 128), .page = 8, .want_lse = 1, .scale = 0.088388f,
+              .halves = 1),
 
     SEQUENCES(attention_back_q, "head size 8", 19, .rows = 19, HEADS_BACK_Q(4, 2, 8),
               .scale = 0.353553f),

@@ -157,14 +157,15 @@ static uint32_t heads_of_group(const struct rt_op_needs *needs)
 }
 
 /* Workgroups that serve all items; constants that depend on how. */
-static uint64_t fill_groups(const struct rt_op_needs *needs, uint64_t items,
-                            struct vk_choice *choice)
+static uint64_t fill_groups(const struct rt_plan *plan, const struct rt_op_needs *needs,
+                            uint64_t items, struct vk_choice *choice)
 {
     const uint64_t each = items_of_group(choice->kernel);
     if (!vk_kernel_table[choice->kernel].kv_group)
         return (items + each - 1) / each;
     choice->spec[1] = heads_of_group(needs);
     choice->spec[2] = needs->page;
+    choice->spec[3] = plan->loads_most;
     return items / needs->sharing *
            ((needs->sharing + choice->spec[1] - 1) / choice->spec[1]);
 }
@@ -173,7 +174,8 @@ rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice)
 {
     const struct rt_op_needs needs = rt_op_needs_of(op, push);
-    const uint64_t groups = fill_groups(&needs, rt_op_rows[op]->items(push), choice);
+    const uint64_t groups =
+        fill_groups(&dev->base.plan, &needs, rt_op_rows[op]->items(push), choice);
     choice->halves = needs.halves;
     choice->spec[0] = needs.head; /* shaders/lib/head.glsl */
     /* 65,535 groups a dimension is all that every device grants. */

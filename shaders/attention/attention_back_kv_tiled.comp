@@ -33,7 +33,7 @@ layout(binding = 6) readonly buffer Delta { float delta[]; };
 layout(binding = 7) writeonly buffer Dkv { vec4 dkv[]; };
 layout(push_constant) uniform Push { attention_back_kv_push p; };
 
-const uint OWN = 2u, QUADS = 1u, LISTS = 2u * ITEMS;
+const uint OWN = 2u, QUADS = 1u, SPARE = 0u, LISTS = 2u * ITEMS;
 #include "shaders/lib/kv_group.glsl"
 shared vec4 key[ITEMS * H4], value[ITEMS * H4];
 

@@ -32,7 +32,7 @@ layout(binding = 6) writeonly buffer Dq { vec4 dq[]; };
 layout(binding = 7) writeonly buffer Delta { float delta[]; };
 layout(push_constant) uniform Push { attention_back_q_push p; };
 
-const uint OWN = HEADS <= 4u ? 2u : 1u, QUADS = 1u;
+const uint OWN = HEADS <= 4u ? 2u : 1u, QUADS = 1u, SPARE = 0u;
 /* Loops are unrolled as far as there is work for few heads. */
 const uint STEP = HEADS > 2u ? 1u : H4 % 4 == 0 ? 4u : 1u;
 const uint SUM_STEP = HEADS <= 2u ? 2u : 1u;

@@ -4,7 +4,7 @@
  * sum; each sum is of weight times row, four columns or more an invocation. The
  * including kernel has WIDTH, shaders/lib/head.glsl, and defines OWN, rows of a chunk
  * per invocation; LISTS, lists of weights; QUADS, vec4 that an invocation loads at once
- * and sums. */
+ * and sums; SPARE. */
 const uint CHUNK = OWN * WIDTH;
 const uint LOADS = uint(H4) / QUADS; /* of a row */
 /* Invocations that share a part of the rows, a power of two. A part has four rows, then skips
@@ -16,9 +16,10 @@ const uint LANES = LOADS <= 4u    ? 4u
                                   : 64u;
 const uint PARTS = WIDTH / LANES;
 
-/* By turns the weights of a chunk, one value per invocation and list, and sums of columns. */
+/* By turns the weights of a chunk with SPARE floats behind them, one value per invocation
+ * and list, and sums of columns. */
 const uint WEIGHTS = LISTS * CHUNK, SUMS = 4u * QUADS * WIDTH;
-shared float pool[WEIGHTS > SUMS ? WEIGHTS : SUMS];
+shared float pool[WEIGHTS + SPARE > SUMS ? WEIGHTS + SPARE : SUMS];
 
 /* This invocation: its part, and its load of a row; those beyond the last are not kept. */
 uint part() { return gl_LocalInvocationID.x / LANES; }

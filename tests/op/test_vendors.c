@@ -177,7 +177,8 @@ static void fill_products(const struct rt_plan *plan, uint32_t kernel,
 }
 
 /* The i-th set of a kernel of heads, by pages or not: runtime/vk/vk_select.c. */
-static bool heads(uint32_t kernel, uint32_t i, struct vk_choice *out)
+static bool heads(const struct rt_plan *plan, uint32_t kernel, uint32_t i,
+                  struct vk_choice *out)
 {
     const uint32_t n = RT_COUNT(head_sizes);
     const uint32_t sets = vk_kernel_table[kernel].kv_group ? n * RT_COUNT(sharing) : n;
@@ -188,6 +189,7 @@ static bool heads(uint32_t kernel, uint32_t i, struct vk_choice *out)
     if (vk_kernel_table[kernel].kv_group) {
         out->spec[1] = sharing[i / n] < most ? sharing[i / n] : most;
         out->spec[2] = i % 2 ? 0 : 16;
+        out->spec[3] = plan->loads_most;
     }
     return true;
 }
@@ -205,7 +207,7 @@ static bool constants(const struct rt_plan *plan, uint32_t kernel, uint32_t i,
     fill_products(plan, kernel, out);
     if (op == RT_OP_attention || op == RT_OP_attention_back_q ||
         op == RT_OP_attention_back_kv)
-        return heads(kernel, i, out);
+        return heads(plan, kernel, i, out);
     if (int8) {
         if (i >= RT_COUNT(int8_forms) * RT_COUNT(flags))
             return false;
