@@ -54,8 +54,8 @@ RT_CHECKED rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
  * product is 1, so that the values lie in its range: rounding then changes a value by at
  * most 2^-4 of it, or by 2^-10 where the multiplication leaves it below 2^-6. What is not
  * finite becomes NaN, which fmt_adapter_read refuses. PyTorch 2.1 and later read all three.
- * Writing again what was read changes no value. base: name of the model it belongs to. metadata as in
- * fmt_safetensors_write, may be null. RT_ERR_USAGE: nothing is adapted. */
+ * Writing again what was read changes no value. base: name of the model it belongs to.
+ * metadata as in fmt_safetensors_write, may be null. RT_ERR_USAGE: nothing is adapted. */
 RT_CHECKED rt_status fmt_adapter_write(struct rt_ctx *ctx, const char *folder,
                                        const struct fmt_adapter *adapter,
                                        const struct fmt_config *config, const char *base,

@@ -17,10 +17,11 @@
  *         host.
  * Grid    rows * heads_k * (workgroups that share a head of keys).
  * Cost    4 HD FLOPs a key and head; 8 HD bytes a key and workgroup, 4 HD of halves. A
- *         chunk: 5 barriers, 4 of one or two heads. Of OWN keys an invocation issues 2 OWN HD HEADS fma and
- *         OWN HD / 2 loads (of halves OWN HD / 4; 3 OWN HD / 8 with more than four
- *         heads), HEADS HD / 4 loads of queries and HEADS OWN HD / 16 of weights (half
- *         as many of halves with up to four heads) from shared memory.
+ *         chunk: 5 barriers, 4 of one or two heads. Of OWN keys an invocation issues
+ *         2 OWN HD HEADS fma and OWN HD / 2 loads (of halves OWN HD / 4; 3 OWN HD / 8
+ *         with more than four heads), HEADS HD / 4 loads of queries and
+ *         HEADS OWN HD / 16 of weights (half as many of halves with up to four heads)
+ *         from shared memory.
  * Twin    runtime/ref/ref_attention.c */
 
 layout(local_size_x = WIDTH) in;
