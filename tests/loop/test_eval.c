@@ -3,6 +3,7 @@
  * disturbed. */
 #include "store/store.h"
 #include "tests/support/devices.h"
+#include "tests/support/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -136,28 +137,12 @@ static void expect_rows(const char *db, const char *expected, const char *what)
     assert_int_equal(number(db, "SELECT count(*) FROM run WHERE status<>'done'"), 0);
 }
 
-/* Answers of a store that may be in the making; 0 while it cannot be read. */
-static long answers_so_far(const char *path)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    long count = 0;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, "SELECT count(*) FROM generation", -1, &statement, NULL) ==
-            SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        count = (long)sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return count;
-}
-
 /* Waits until a store holds `count` answers. */
 static void await(const char *db, long count)
 {
     const struct timespec pause = { 0, PACE_MS * 1000000L };
     for (int i = 0; i < PATIENCE; i++) {
-        if (answers_so_far(db) >= count)
+        if (test_answers_in(db) >= count)
             return;
         nanosleep(&pause, NULL);
     }
