@@ -115,6 +115,8 @@ rt_status cli_quantize_gguf(struct cli *cli)
     rt_status st;
     struct pipe_gguf_made made = { 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    struct cli_rounding rounding = { 0 };
+    TRY(cli_quantize_rounding(cli, "gguf", &rounding));
     const struct pipe_gguf_options o = {
         .type = cli_value(cli, "type", NULL),
         .plan = cli_value(cli, "plan", NULL),
@@ -122,6 +124,9 @@ rt_status cli_quantize_gguf(struct cli *cli)
         .imatrix = cli_value(cli, "imatrix", NULL),
         .imatrix_out = cli_value(cli, "imatrix-out", NULL),
         .plain = cli_flag(cli, "plain"),
+        .nearest = rounding.nearest,
+        .natural_order = rounding.natural_order,
+        .damping = rounding.damping,
         .force = cli_flag(cli, "force"),
     };
     TRY(check(cli, &o, model, out));

@@ -13,6 +13,7 @@ struct making {
     struct pipe_gguf_made *made;
     uint64_t started_ns;
     const char *what; /* of the progress line */
+    char last[96];    /* the matrix that was made last */
 };
 
 static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
@@ -35,7 +36,8 @@ static rt_status after_chunk(void *user, const char *name, uint64_t done, uint64
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
-    return tell(user, "", done, total);
+    struct making *m = user;
+    return tell(m, m->last, done, total);
 }
 
 static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
@@ -60,7 +62,8 @@ static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
                                     .rtn = fared->rtn,
                                     .is_weighted = fared->is_weighted };
     snprintf(t->name, sizeof t->name, "%s", fared->row->name);
-    return RT_OK;
+    snprintf(m->last, sizeof m->last, "%.64s %.3g of %.3g", t->name, t->error, t->rtn);
+    return m->host ? pipe_stop_status(m->host, m->ctx) : RT_OK;
 }
 
 static const struct quant_gguf_mix *mix_of(const struct pipe_gguf_options *o)
@@ -79,12 +82,14 @@ rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)
 
 static rt_status make(struct making *m, const char *model, const char *out,
                       const struct pipe_gguf_options *o,
-                      const struct quant_importance *importance, const char *from)
+                      const struct quant_importance *importance,
+                      const struct quant_gguf_calibration *calibration, const char *from)
 {
     struct quant_gguf_report report = { 0 };
     const struct quant_gguf_options options = { .mix = mix_of(o),
                                                 .plan = o->plan,
                                                 .importance = importance,
+                                                .calibration = calibration,
                                                 .importance_from = from,
                                                 .plain = o->plain,
                                                 .force = o->force,
@@ -117,11 +122,43 @@ rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_host *host,
     TRY(pipe_gguf_check(ctx, o));
     if (o->imatrix)
         TRY(quant_importance_read(ctx, o->imatrix, &importance));
-    TRY(make(&m, model, out, o, o->imatrix ? &importance : NULL, o->imatrix));
+    TRY(make(&m, model, out, o, o->imatrix ? &importance : NULL, NULL, o->imatrix));
 
 fail:
     quant_importance_deinit(&importance);
     return st;
+}
+
+/* Importance by a pass over the text, then the file. */
+static rt_status make_nearest(struct making *m, struct rt_model **full, const char *model,
+                              const char *out, const struct pipe_gguf_options *o,
+                              const struct pipe_calibration *c, const char *from,
+                              struct quant_importance *importance)
+{
+    rt_status st;
+    TRY(quant_importance_observe(m->ctx, *full, c->sequences.list, c->sequences.count,
+                                 after_pass, m, importance));
+    rt_model_destroy(full);
+    TRY(make(m, model, out, o, importance, NULL, from));
+
+fail:
+    return st;
+}
+
+/* The file as the model passes over the text. */
+static rt_status make_rounded(struct making *m, struct rt_model *full, const char *model,
+                              const char *out, const struct pipe_gguf_options *o,
+                              const struct pipe_calibration *c, const char *from,
+                              struct quant_importance *importance)
+{
+    const struct quant_gguf_calibration calibration = { .model = full,
+                                                        .sequences = c->sequences.list,
+                                                        .count = c->sequences.count,
+                                                        .natural_order = o->natural_order,
+                                                        .damping = o->damping,
+                                                        .seen = importance,
+                                                        .pass = after_pass };
+    return make(m, model, out, o, NULL, &calibration, from);
 }
 
 rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char *model,
@@ -139,6 +176,7 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
                         .made = made,
                         .started_ns = rt_time_ns(),
                         .what = "calibrate" };
+    const bool answers = pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF;
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check(session->ctx, o));
     const struct quant_gguf_options early = { .mix = mix_of(o),
@@ -146,15 +184,14 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
                                               .force = o->force };
     TRY(quant_gguf_check(session->ctx, model, o->write_plan ? o->write_plan : out,
                          &early));
-    TRY(pipe_model_load(session, model, &full));
+    TRY((answers ? pipe_model_load : pipe_model_load_streamed)(session, model, &full));
     TRY(pipe_calibration_read(session, from, full, &c));
-    TRY(quant_importance_observe(session->ctx, full, c.sequences.list, c.sequences.count,
-                                 after_pass, &m, &importance));
-    rt_model_destroy(&full);
+    TRY(o->nearest || o->write_plan
+            ? make_nearest(&m, &full, model, out, o, &c, from->from, &importance)
+            : make_rounded(&m, full, model, out, o, &c, from->from, &importance));
     if (o->imatrix_out)
         TRY(quant_importance_write(session->ctx, o->imatrix_out, from->from, from->length,
                                    &importance));
-    TRY(make(&m, model, out, o, &importance, from->from));
     made->tokens = c.tokens;
 
 fail:

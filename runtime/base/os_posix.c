@@ -322,6 +322,11 @@ bool os_is_terminal(FILE *file)
     return isatty(fileno(file)) == 1;
 }
 
+bool os_seek_stream(FILE *file, uint64_t at)
+{
+    return fseeko(file, (off_t)at, SEEK_SET) == 0;
+}
+
 bool os_is_reader_gone(int reason)
 {
     return reason == EPIPE;

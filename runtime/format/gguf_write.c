@@ -216,9 +216,22 @@ rt_status fmt_gguf_out_begin(struct fmt_gguf_out *o, const char *path)
         fwrite(o->keys, 1, o->keys_size, o->file) != o->keys_size ||
         !pad(o->file, sizeof head + o->keys_size))
         return cannot_write(o);
+    o->data_at = rt_round_up(sizeof head + o->keys_size, FMT_GGUF_ALIGNMENT);
 
 fail:
     return st;
+}
+
+rt_status fmt_gguf_out_go(struct fmt_gguf_out *o, uint32_t i)
+{
+    uint64_t at = o->data_at;
+    assert(i < o->tensor_count && o->written == 0);
+    if (i == o->next)
+        return RT_OK;
+    for (uint32_t k = 0; k < i; k++)
+        at += rt_round_up(o->tensors[k].size, FMT_GGUF_ALIGNMENT);
+    o->next = i;
+    return os_seek_stream(o->file, at) ? RT_OK : cannot_write(o);
 }
 
 rt_status fmt_gguf_out_data(struct fmt_gguf_out *o, const void *data, size_t size)
@@ -232,13 +245,14 @@ rt_status fmt_gguf_out_data(struct fmt_gguf_out *o, const void *data, size_t siz
     if (o->written < t->size)
         return RT_OK;
     o->next++;
+    o->ended++;
     o->written = 0;
     return pad(o->file, t->size) ? RT_OK : cannot_write(o);
 }
 
 rt_status fmt_gguf_out_end(struct fmt_gguf_out *o)
 {
-    assert(o->next == o->tensor_count);
+    assert(o->ended == o->tensor_count);
     if (fflush(o->file) != 0 || !os_sync_stream(o->file))
         return cannot_write(o);
     const int failed = fclose(o->file);

@@ -1,9 +1,8 @@
 /* runtime/quant/gguf_file.c
  * Reads a model tensor by tensor and writes it as blocks. */
-#include "runtime/quant/gguf_file.h"
+#include "runtime/quant/gguf_making.h"
 
 #include "runtime/base/os.h"
-#include "runtime/quant/gguf_source.h"
 
 #include <assert.h>
 #include <math.h>
@@ -12,18 +11,6 @@
 
 enum { CHUNK_FLOATS = 1 << 20, QUANTIZATION_VERSION = 2 };
 
-struct making {
-    struct rt_ctx *ctx;
-    const struct quant_gguf_options *options;
-    struct quant_source source;
-    struct fmt_gguf_out out;
-    struct quant_gguf_report *report;
-    uint64_t done, total; /* elements */
-    float *values,
-        *read;      /* [CHUNK_FLOATS or a row]: as they are, as they are read back */
-    uint8_t *bytes; /* of both chunks of blocks */
-};
-
 static rt_status no_memory(struct rt_ctx *ctx)
 {
     return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
@@ -31,16 +18,16 @@ static rt_status no_memory(struct rt_ctx *ctx)
 
 /* ---- before ---- */
 
-static rt_status plan(struct making *m)
+static rt_status plan(struct quant_gguf_making *m)
 {
     struct quant_source *s = &m->source;
-    s->sizes.is_calibrated = m->options->importance != NULL;
+    s->sizes.is_calibrated = m->options->importance || m->options->calibration;
     return quant_gguf_plan(m->ctx, m->options->mix, m->options->plan, &s->sizes, s->rows,
                            s->count);
 }
 
 /* Importance of other columns is of another model. */
-static rt_status check_importance(const struct making *m)
+static rt_status check_importance(const struct quant_gguf_making *m)
 {
     uint32_t found = 0;
     const struct quant_importance *all = m->options->importance;
@@ -61,7 +48,7 @@ static rt_status check_importance(const struct making *m)
     return RT_OK;
 }
 
-static rt_status describe(struct making *m)
+static rt_status describe(struct quant_gguf_making *m)
 {
     rt_status st;
     struct quant_source *s = &m->source;
@@ -76,6 +63,8 @@ static rt_status describe(struct making *m)
             fmt_gguf_put_text(&m->out, "quantize.imatrix.dataset",
                               m->options->importance_from);
     }
+    if (m->options->calibration && m->options->importance_from)
+        fmt_gguf_put_text(&m->out, "faultline.gptq.dataset", m->options->importance_from);
     for (uint32_t i = 0; i < s->count; i++) {
         const struct quant_gguf_row *r = &s->rows[i];
         const uint64_t shape[2] = { r->columns, r->rows };
@@ -87,7 +76,7 @@ fail:
     return st;
 }
 
-static rt_status make_room(struct making *m)
+static rt_status make_room(struct quant_gguf_making *m)
 {
     uint64_t floats = CHUNK_FLOATS;
     for (uint32_t i = 0; i < m->source.count; i++)
@@ -95,14 +84,16 @@ static rt_status make_room(struct making *m)
     m->values = rt_alloc(m->ctx, floats, sizeof *m->values);
     m->read = rt_alloc(m->ctx, floats, sizeof *m->read);
     m->bytes = rt_alloc(m->ctx, floats, sizeof(float));
-    return m->values && m->read && m->bytes ? RT_OK : no_memory(m->ctx);
+    m->made = rt_alloc(m->ctx, m->source.count + 1, sizeof *m->made);
+    return m->values && m->read && m->bytes && m->made ? RT_OK : no_memory(m->ctx);
 }
 
 /* ---- tensors ---- */
 
 /* Weighted squares of a chunk, and of what its blocks make of it. */
-static void add_error(struct making *m, const struct quant_gguf_row *r, uint64_t rows,
-                      const float *importance, double *error, double *square)
+static void add_error(struct quant_gguf_making *m, const struct quant_gguf_row *r,
+                      uint64_t rows, const float *importance, double *error,
+                      double *square)
 {
     const uint64_t n = rows * r->columns;
     fmt_block_floats(r->type, m->bytes, n / r->type->block, 1, m->read);
@@ -114,13 +105,15 @@ static void add_error(struct making *m, const struct quant_gguf_row *r, uint64_t
     }
 }
 
-static rt_status to_blocks(struct making *m, const struct quant_gguf_row *r,
-                           uint64_t rows, const float *importance, bool plain)
+rt_status quant_gguf_to_blocks(const struct quant_gguf_making *m,
+                               const struct quant_gguf_row *r, uint64_t rows,
+                               const float *values, const float *importance, bool plain,
+                               uint8_t *out)
 {
     const uint64_t row_bytes = r->columns / r->type->block * r->type->bytes;
     for (uint64_t i = 0; i < rows; i++)
-        if (!quant_blocks_row(r->type, m->values + i * r->columns, importance,
-                              (uint32_t)r->columns, plain, m->bytes + i * row_bytes))
+        if (!quant_blocks_row(r->type, values + i * r->columns, importance,
+                              (uint32_t)r->columns, plain, out + i * row_bytes))
             return rt_fail(m->ctx, RT_ERR_INPUT,
                            "'%s': tensor '%s' holds a value that is too large for %s; "
                            "give it another type by --plan",
@@ -128,12 +121,16 @@ static rt_status to_blocks(struct making *m, const struct quant_gguf_row *r,
     return RT_OK;
 }
 
-struct squares {
-    double error, rtn, all;
-};
+/* The chunk under way. */
+static rt_status to_blocks(struct quant_gguf_making *m, const struct quant_gguf_row *r,
+                           uint64_t rows, const float *importance, bool plain)
+{
+    return quant_gguf_to_blocks(m, r, rows, m->values, importance, plain, m->bytes);
+}
 
-static rt_status make_chunk(struct making *m, uint32_t row, uint64_t first, uint64_t rows,
-                            const float *importance, struct squares *sums)
+static rt_status make_chunk(struct quant_gguf_making *m, uint32_t row, uint64_t first,
+                            uint64_t rows, const float *importance,
+                            struct quant_gguf_squares *sums)
 {
     rt_status st;
     double ignored = 0;
@@ -153,8 +150,8 @@ fail:
     return st;
 }
 
-static rt_status tell_matrix(struct making *m, const struct quant_gguf_row *r,
-                             bool is_weighted, const struct squares *sums)
+rt_status quant_gguf_tell(struct quant_gguf_making *m, const struct quant_gguf_row *r,
+                          bool is_weighted, const struct quant_gguf_squares *sums)
 {
     struct quant_gguf_report *report = m->report;
     const double rtn = m->options->plain || !r->type->split ? sums->error : sums->rtn;
@@ -166,25 +163,24 @@ static rt_status tell_matrix(struct making *m, const struct quant_gguf_row *r,
     const uint64_t blocks = r->rows * (r->columns / r->type->block);
     report->bits_per_weight += 8.0 * (double)(blocks * r->type->bytes);
     report->fallbacks += r->type != r->wanted;
-    report->unweighted += m->options->importance && !is_weighted;
+    report->unweighted += m->importance && !is_weighted;
     report->not_better += r->type->split && !(sums->error < rtn) && rtn > 0;
     return m->options->matrix ? m->options->matrix(m->options->user, &fared) : RT_OK;
 }
 
-static rt_status keep(struct making *m, uint32_t row);
+static rt_status keep(struct quant_gguf_making *m, uint32_t row);
 
-static rt_status make_matrix(struct making *m, uint32_t row)
+static rt_status make_matrix(struct quant_gguf_making *m, uint32_t row)
 {
     rt_status st;
-    struct squares sums = { 0 };
+    struct quant_gguf_squares sums = { 0 };
     const struct quant_gguf_row *r = &m->source.rows[row];
     const struct quant_importance_row *known =
-        m->options->importance ? quant_importance_find(m->options->importance, r->name)
-                               : NULL;
+        m->importance ? quant_importance_find(m->importance, r->name) : NULL;
     const uint64_t most = r->columns < CHUNK_FLOATS ? CHUNK_FLOATS / r->columns : 1;
     if (quant_source_is(&m->source, row, r->type)) { /* nothing could be nearer */
         TRY(keep(m, row));
-        TRY(tell_matrix(m, r, known != NULL, &sums));
+        TRY(quant_gguf_tell(m, r, known != NULL, &sums));
         return RT_OK;
     }
     for (uint64_t first = 0; first < r->rows; first += most) {
@@ -194,13 +190,13 @@ static rt_status make_matrix(struct making *m, uint32_t row)
         if (m->options->progress)
             TRY(m->options->progress(m->options->user, r->name, m->done, m->total));
     }
-    TRY(tell_matrix(m, r, known != NULL, &sums));
+    TRY(quant_gguf_tell(m, r, known != NULL, &sums));
 
 fail:
     return st;
 }
 
-static rt_status keep(struct making *m, uint32_t row)
+static rt_status keep(struct quant_gguf_making *m, uint32_t row)
 {
     const struct quant_gguf_row *r = &m->source.rows[row];
     const uint8_t *bytes = quant_source_bytes(&m->source, row);
@@ -218,13 +214,19 @@ static rt_status keep(struct making *m, uint32_t row)
     return fmt_gguf_out_data(&m->out, m->bytes, r->columns * r->type->bytes);
 }
 
-static rt_status make(struct making *m, const char *to)
+static rt_status make(struct quant_gguf_making *m, const char *to)
 {
     rt_status st;
     TRY(make_room(m));
     TRY(fmt_gguf_out_begin(&m->out, to));
-    for (uint32_t i = 0; i < m->source.count; i++)
+    if (m->options->calibration)
+        TRY(quant_gguf_rounded(m));
+    for (uint32_t i = 0; i < m->source.count; i++) {
+        if (m->made[i])
+            continue;
+        TRY(fmt_gguf_out_go(&m->out, i));
         TRY(m->source.rows[i].is_kept ? keep(m, i) : make_matrix(m, i));
+    }
     if (m->report->weights)
         m->report->bits_per_weight /= (double)m->report->weights;
     TRY(fmt_gguf_out_end(&m->out));
@@ -248,7 +250,7 @@ static rt_status check_target(struct rt_ctx *ctx, const char *from, const char *
 }
 
 /* A target that may be written, the source open, the type of every tensor planned. */
-static rt_status begin(struct making *m, const char *from, const char *to)
+static rt_status begin(struct quant_gguf_making *m, const char *from, const char *to)
 {
     rt_status st;
     TRY(check_target(m->ctx, from, to, m->options->force));
@@ -259,13 +261,14 @@ fail:
     return st;
 }
 
-static void making_deinit(struct making *m)
+static void making_deinit(struct quant_gguf_making *m)
 {
     fmt_gguf_out_deinit(&m->out);
     quant_source_close(&m->source);
     rt_free(m->values);
     rt_free(m->read);
     rt_free(m->bytes);
+    rt_free(m->made);
 }
 
 rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
@@ -274,9 +277,13 @@ rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
 {
     rt_status st;
     *report = (struct quant_gguf_report){ 0 };
-    struct making m = {
-        .ctx = ctx, .options = options, .out = { .ctx = ctx }, .report = report
-    };
+    struct quant_gguf_making m = { .ctx = ctx,
+                                   .options = options,
+                                   .importance = options->calibration
+                                                     ? options->calibration->seen
+                                                     : options->importance,
+                                   .out = { .ctx = ctx },
+                                   .report = report };
     TRY(check_target(ctx, from, to, options->force));
     TRY(quant_source_open(ctx, from, &m.source));
     if (m.source.is_packed)
@@ -298,7 +305,7 @@ fail:
 rt_status quant_gguf_check(struct rt_ctx *ctx, const char *from, const char *to,
                            const struct quant_gguf_options *options)
 {
-    struct making m = { .ctx = ctx, .options = options };
+    struct quant_gguf_making m = { .ctx = ctx, .options = options };
     const rt_status st = begin(&m, from, to);
     quant_source_close(&m.source);
     return st;
@@ -308,7 +315,7 @@ rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from, const char 
                                const struct quant_gguf_options *options)
 {
     rt_status st;
-    struct making m = { .ctx = ctx, .options = options };
+    struct quant_gguf_making m = { .ctx = ctx, .options = options };
     TRY(begin(&m, from, to));
     TRY(quant_gguf_plan_write(ctx, to, options->mix, m.source.rows, m.source.count));
 
@@ -327,7 +334,7 @@ enum {
 };
 
 /* Seconds per element to make blocks of a type as make_chunk does, of values like any. */
-static rt_status time_type(struct making *m, const struct fmt_block_type *type,
+static rt_status time_type(struct quant_gguf_making *m, const struct fmt_block_type *type,
                            double *seconds)
 {
     rt_status st = RT_OK;
@@ -357,7 +364,7 @@ fail:
     return st;
 }
 
-static rt_status add_costs(struct making *m, struct quant_gguf_cost *out)
+static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *out)
 {
     rt_status st = RT_OK;
     uint64_t most = 0;
@@ -399,7 +406,9 @@ rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
                              struct quant_gguf_cost *out)
 {
     rt_status st;
-    struct making m = { .ctx = ctx, .options = options, .out = { .ctx = ctx } };
+    struct quant_gguf_making m = { .ctx = ctx,
+                                   .options = options,
+                                   .out = { .ctx = ctx } };
     *out = (struct quant_gguf_cost){ 0 };
     TRY(quant_source_open(ctx, from, &m.source));
     TRY(plan(&m));

@@ -9,17 +9,33 @@
 
 /* How a quantized matrix fared: sum over elements of w (x - y)^2 over the sum of w x^2, w
  * the importance of the column (1 without), for it and for every group rounded to nearest
- * from its own extremes. */
+ * from its own extremes. Rounded by GPTQ: the mean over tokens of |(W - Q(W)) x|^2 over that
+ * of |W x|^2. */
 struct quant_gguf_fared {
     const struct quant_gguf_row *row; /* valid until the callback returns */
     double error, rtn;
     bool is_weighted; /* there was importance */
 };
 
+/* Text by which the matrices of layers are rounded (blocks_gptq.h), one layer after the
+ * other. The model is the source, its layers may be streamed. */
+struct quant_gguf_calibration {
+    struct rt_model *model;
+    const struct train_sequence *sequences;
+    uint32_t count;
+    bool natural_order; /* quant_options */
+    double damping;
+    struct quant_importance *seen; /* gets the importance of all matrices of layers */
+    /* May be NULL, user as below. As observe_task's. */
+    rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+};
+
 struct quant_gguf_options {
     const struct quant_gguf_mix *mix;
     const char *plan;                          /* file, NULL: none */
     const struct quant_importance *importance; /* NULL: none */
+    /* NULL: matrices are rounded one weight at a time; else there is no `importance`. */
+    const struct quant_gguf_calibration *calibration;
     const char
         *importance_from; /* what it was seen on, for the file's keys; may be NULL */
     bool plain;           /* no search */

@@ -1,0 +1,41 @@
+/* runtime/quant/gguf_making.h
+ * Private to runtime/quant: a GGUF file while it is made (gguf_file.h). */
+#ifndef RUNTIME_QUANT_GGUF_MAKING_H
+#define RUNTIME_QUANT_GGUF_MAKING_H
+
+#include "runtime/quant/gguf_file.h"
+#include "runtime/quant/gguf_source.h"
+
+struct quant_gguf_making {
+    struct rt_ctx *ctx;
+    const struct quant_gguf_options *options;
+    const struct quant_importance *importance; /* NULL: none */
+    struct quant_source source;
+    struct fmt_gguf_out out;
+    struct quant_gguf_report *report;
+    bool *made;           /* [tensors] whose data is in the file; owned */
+    uint64_t done, total; /* elements */
+    float *values,
+        *read;      /* [CHUNK_FLOATS or a row]: as they are, as they are read back */
+    uint8_t *bytes; /* of both chunks of blocks */
+};
+
+/* Squares of a matrix, or what its inputs make of them. */
+struct quant_gguf_squares {
+    double error, rtn, all;
+};
+
+/* Rows of values as blocks. */
+RT_CHECKED rt_status quant_gguf_to_blocks(const struct quant_gguf_making *m,
+                                          const struct quant_gguf_row *row, uint64_t rows,
+                                          const float *values, const float *importance,
+                                          bool plain, uint8_t *out);
+/* Counts a finished matrix, and tells the caller of the file. */
+RT_CHECKED rt_status quant_gguf_tell(struct quant_gguf_making *m,
+                                     const struct quant_gguf_row *row, bool is_weighted,
+                                     const struct quant_gguf_squares *squares);
+/* All matrices of layers that get codes, by GPTQ, while the model passes over the text of
+ * options->calibration. */
+RT_CHECKED rt_status quant_gguf_rounded(struct quant_gguf_making *m);
+
+#endif
