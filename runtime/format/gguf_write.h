@@ -2,7 +2,8 @@
  * Writes GGUF files, version 3 (gguf.h tells the container): keys and tensors are named
  * first, then the data comes tensor by tensor, in that order or in any other, so that no
  * more than what the caller holds is in memory. The file appears whole or not at all: it is PATH.part until
- * fmt_gguf_out_end, which is removed on failure; a killed program leaves it behind. */
+ * fmt_gguf_out_end, which is removed on failure; a killed program leaves it behind, and
+ * what it holds may be taken over (fmt_gguf_out_again). */
 #ifndef RUNTIME_FORMAT_GGUF_WRITE_H
 #define RUNTIME_FORMAT_GGUF_WRITE_H
 
@@ -32,10 +33,12 @@ struct fmt_gguf_out {
     /* while data is written */
     char *path, *part; /* owned */
     FILE *file;
+    uint64_t size;    /* of the whole file */
     uint64_t data_at; /* where in the file the first tensor lies */
     uint32_t next;    /* tensor under way */
     uint64_t written; /* bytes of it */
     uint32_t ended;   /* tensors whose data is there */
+    bool is_kept;     /* the part stays if the file is not ended */
 };
 
 /* ---- keys; a name must not come twice ---- */
@@ -63,6 +66,14 @@ uint64_t fmt_gguf_out_bytes(const struct fmt_gguf_out *out);
 /* Writes all that stands before the data. RT_ERR_IO also if the disk has less room than
  * the file takes. */
 RT_CHECKED rt_status fmt_gguf_out_begin(struct fmt_gguf_out *out, const char *path);
+/* The same with the data that PATH.part has, if it is of these keys and tensors, else *same
+ * is false and nothing is open. */
+RT_CHECKED rt_status fmt_gguf_out_again(struct fmt_gguf_out *out, const char *path,
+                                        bool *same);
+/* The data of one more tensor is there from before. */
+void fmt_gguf_out_there(struct fmt_gguf_out *out);
+/* What was written is on the disk. */
+RT_CHECKED rt_status fmt_gguf_out_sync(struct fmt_gguf_out *out);
 /* Tensor i is the one under way, none of whose data is there yet; no other has a part of
  * its data. */
 RT_CHECKED rt_status fmt_gguf_out_go(struct fmt_gguf_out *out, uint32_t i);

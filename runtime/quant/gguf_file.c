@@ -218,9 +218,12 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
 {
     rt_status st;
     TRY(make_room(m));
-    TRY(fmt_gguf_out_begin(&m->out, to));
-    if (m->options->calibration)
+    if (m->options->calibration) {
+        TRY(quant_gguf_state_open(m, to));
         TRY(quant_gguf_rounded(m));
+    } else {
+        TRY(fmt_gguf_out_begin(&m->out, to));
+    }
     for (uint32_t i = 0; i < m->source.count; i++) {
         if (m->made[i])
             continue;
@@ -232,6 +235,9 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
     TRY(fmt_gguf_out_end(&m->out));
 
 fail:
+    m->out.is_kept = m->layers > 0;
+    if (m->is_ours && (st == RT_OK || m->layers == 0))
+        quant_gguf_state_remove(m);
     return st;
 }
 

@@ -6,6 +6,17 @@
 #include "runtime/quant/gguf_file.h"
 #include "runtime/quant/gguf_source.h"
 
+/* Squares of a matrix, or what its inputs make of them. */
+struct quant_gguf_squares {
+    double error, rtn, all;
+};
+
+/* A matrix of the layer under way. */
+struct quant_gguf_outcome {
+    struct quant_gguf_squares squares;
+    double is_made; /* 1, 0: it is kept, or floats */
+};
+
 struct quant_gguf_making {
     struct rt_ctx *ctx;
     const struct quant_gguf_options *options;
@@ -18,11 +29,12 @@ struct quant_gguf_making {
     float *values,
         *read;      /* [CHUNK_FLOATS or a row]: as they are, as they are read back */
     uint8_t *bytes; /* of both chunks of blocks */
-};
-
-/* Squares of a matrix, or what its inputs make of them. */
-struct quant_gguf_squares {
-    double error, rtn, all;
+    /* with calibration */
+    char state[4200];  /* folder of what is known of finished layers, gguf_state.c */
+    bool is_ours;      /* nobody else works there */
+    uint32_t layers;   /* finished */
+    uint32_t outcomes; /* of the layer under way */
+    struct quant_gguf_outcome outcome[QUANT_GROUP_MATRICES * MODEL_GROUP_COUNT];
 };
 
 /* Rows of values as blocks. */
@@ -37,5 +49,18 @@ RT_CHECKED rt_status quant_gguf_tell(struct quant_gguf_making *m,
 /* All matrices of layers that get codes, by GPTQ, while the model passes over the text of
  * options->calibration. */
 RT_CHECKED rt_status quant_gguf_rounded(struct quant_gguf_making *m);
+
+/* ---- finished layers, gguf_state.c ---- */
+
+/* Opens `to` for this work: layers that it has from an earlier start are taken over and
+ * told, else it begins. RT_ERR_USAGE: another process works there. */
+RT_CHECKED rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to);
+/* The inputs of the layer that comes next. */
+RT_CHECKED rt_status quant_gguf_state_hidden(struct quant_gguf_making *m, float *hidden,
+                                             uint64_t floats);
+/* One more layer is finished; hidden NULL: the last one. */
+RT_CHECKED rt_status quant_gguf_state_layer(struct quant_gguf_making *m,
+                                            const float *hidden, uint64_t floats);
+void quant_gguf_state_remove(struct quant_gguf_making *m);
 
 #endif

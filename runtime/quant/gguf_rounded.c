@@ -52,7 +52,8 @@ fail:
 }
 
 static rt_status round_matrix(struct quant_gguf_making *m, uint32_t i,
-                              const struct observe_group *seen, const float *importance)
+                              const struct observe_group *seen, const float *importance,
+                              struct quant_gguf_outcome *outcome)
 {
     rt_status st;
     struct quant_gguf_squares sums = { 0 };
@@ -80,6 +81,7 @@ static rt_status round_matrix(struct quant_gguf_making *m, uint32_t i,
     TRY(fmt_gguf_out_data(&m->out, r.blocks, r.bytes));
     m->made[i] = true;
     m->done += n;
+    *outcome = (struct quant_gguf_outcome){ sums, 1 };
     TRY(quant_gguf_tell(m, row, true, &sums));
 
 fail:
@@ -112,14 +114,32 @@ static rt_status after_group(void *user, const struct observe_group *seen)
     TRY(quant_importance_add(m->ctx, seen, all));
     for (uint32_t i = 0; quant_importance_name(seen->layer, seen->group, i, name); i++) {
         const uint32_t row = find(m, name);
+        struct quant_gguf_outcome *outcome = &m->outcome[m->outcomes++];
+        *outcome = (struct quant_gguf_outcome){ { 0 }, 0 };
         if (row == m->source.count)
             continue;
         assert(m->source.rows[row].columns == seen->in); /* one model */
-        TRY(round_matrix(m, row, seen, quant_importance_find(all, name)->values));
+        TRY(round_matrix(m, row, seen, quant_importance_find(all, name)->values,
+                         outcome));
     }
 
 fail:
     return st;
+}
+
+static rt_status after_layer(void *user, uint32_t layer, const float *hidden,
+                             uint64_t floats)
+{
+    struct quant_gguf_making *m = user;
+    assert(layer == m->layers);
+    return quant_gguf_state_layer(m, hidden, floats);
+}
+
+static rt_status get_hidden(void *user, uint32_t layer, float *hidden, uint64_t floats)
+{
+    struct quant_gguf_making *m = user;
+    assert(layer == m->layers);
+    return quant_gguf_state_hidden(m, hidden, floats);
 }
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
@@ -138,6 +158,9 @@ rt_status quant_gguf_rounded(struct quant_gguf_making *m)
                                        .what = OBSERVE_MOMENTS | OBSERVE_SQUARES,
                                        .group = after_group,
                                        .pass = after_pass,
+                                       .first_layer = m->layers,
+                                       .hidden = get_hidden,
+                                       .layer = after_layer,
                                        .user = m };
     return observe_layers(&task);
 }
