@@ -60,7 +60,8 @@ static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
                                     .columns = fared->row->columns,
                                     .error = fared->error,
                                     .rtn = fared->rtn,
-                                    .is_weighted = fared->is_weighted };
+                                    .is_weighted = fared->is_weighted,
+                                    .is_rounded = fared->is_rounded };
     snprintf(t->name, sizeof t->name, "%s", fared->row->name);
     snprintf(m->last, sizeof m->last, "%.64s %.3g of %.3g", t->name, t->error, t->rtn);
     return m->host ? pipe_stop_status(m->host, m->ctx) : RT_OK;

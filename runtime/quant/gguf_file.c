@@ -3,6 +3,7 @@
 #include "runtime/quant/gguf_making.h"
 
 #include "runtime/base/os.h"
+#include "runtime/quant/gptq.h"
 
 #include <assert.h>
 #include <math.h>
@@ -151,13 +152,14 @@ fail:
 }
 
 rt_status quant_gguf_tell(struct quant_gguf_making *m, const struct quant_gguf_row *r,
-                          bool is_weighted, const struct quant_gguf_squares *sums)
+                          bool is_weighted, bool is_rounded,
+                          const struct quant_gguf_squares *sums)
 {
     struct quant_gguf_report *report = m->report;
     const double rtn = m->options->plain || !r->type->split ? sums->error : sums->rtn;
     const double all = sums->all > 0 ? sums->all : 1;
-    const struct quant_gguf_fared fared = { r, sums->error / all, rtn / all,
-                                            is_weighted };
+    const struct quant_gguf_fared fared = { r, sums->error / all, rtn / all, is_weighted,
+                                            is_rounded };
     report->matrices++;
     report->weights += r->rows * r->columns;
     const uint64_t blocks = r->rows * (r->columns / r->type->block);
@@ -180,7 +182,7 @@ static rt_status make_matrix(struct quant_gguf_making *m, uint32_t row)
     const uint64_t most = r->columns < CHUNK_FLOATS ? CHUNK_FLOATS / r->columns : 1;
     if (quant_source_is(&m->source, row, r->type)) { /* nothing could be nearer */
         TRY(keep(m, row));
-        TRY(quant_gguf_tell(m, r, known != NULL, &sums));
+        TRY(quant_gguf_tell(m, r, known != NULL, false, &sums));
         return RT_OK;
     }
     for (uint64_t first = 0; first < r->rows; first += most) {
@@ -190,7 +192,7 @@ static rt_status make_matrix(struct quant_gguf_making *m, uint32_t row)
         if (m->options->progress)
             TRY(m->options->progress(m->options->user, r->name, m->done, m->total));
     }
-    TRY(quant_gguf_tell(m, r, known != NULL, &sums));
+    TRY(quant_gguf_tell(m, r, known != NULL, false, &sums));
 
 fail:
     return st;
@@ -370,10 +372,25 @@ fail:
     return st;
 }
 
+/* A matrix that is rounded by GPTQ: two errors of outputs beside. Returns the bytes that it
+ * works in: values, differences, codes and blocks, then the factor. */
+static uint64_t add_rounded(const struct quant_gguf_row *r, struct quant_gguf_cost *out)
+{
+    const double rows = (double)r->rows, in = (double)r->columns;
+    out->flops += 2 * 1.13 * rows * in * in + rows * in * in + in * in * in / 3;
+    return 10 * r->rows * r->columns + 8 * r->columns * r->columns +
+           8 * (uint64_t)QUANT_GPTQ_ERRORS;
+}
+
+static bool is_of_layer(const struct quant_gguf_row *r)
+{
+    return strncmp(r->name, "blk.", 4) == 0;
+}
+
 static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *out)
 {
     rt_status st = RT_OK;
-    uint64_t most = 0;
+    uint64_t most = 0, works = 0;
     uint32_t types = 0;
     struct {
         const struct fmt_block_type *type;
@@ -390,6 +407,10 @@ static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *
         if (quant_source_is(&m->source, i, r->type))
             continue;
         most = m->source.is_packed && !m->source.is_gguf && count > most ? count : most;
+        if (m->options->calibration && is_of_layer(r) && r->type->split) {
+            const uint64_t own = add_rounded(r, out);
+            works = own > works ? own : works;
+        }
         while (t < types && timed[t].type != r->type)
             t++;
         if (t == types && types < TYPES) {
@@ -401,7 +422,7 @@ static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *
     }
     out->bits /= out->weights ? (double)out->weights : 1;
     out->bits_all = 8.0 * (double)out->bytes / (double)m->total;
-    out->host_bytes = 3ull * CHUNK_FLOATS * sizeof(float) + most * sizeof(float);
+    out->host_bytes = 3ull * CHUNK_FLOATS * sizeof(float) + most * sizeof(float) + works;
 
 fail:
     return st;

@@ -15,6 +15,7 @@ struct quant_gguf_fared {
     const struct quant_gguf_row *row; /* valid until the callback returns */
     double error, rtn;
     bool is_weighted; /* there was importance */
+    bool is_rounded;  /* by GPTQ */
 };
 
 /* Text by which the matrices of layers are rounded (blocks_gptq.h), one layer after the
@@ -75,8 +76,9 @@ struct quant_gguf_cost {
         bits_all;        /* per weight quantized; per weight of the file, keys included */
     uint64_t host_bytes; /* peak beside the mapped files, an estimate */
     double seconds;      /* by rows of each type that were timed, an estimate */
+    double flops;        /* of GPTQ and of errors of outputs, beside that */
 };
-/* Importance is that of the options; its values do not count. */
+/* Importance and calibration are those of the options; what they hold does not count. */
 RT_CHECKED rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
                                         const struct quant_gguf_options *options,
                                         struct quant_gguf_cost *out);

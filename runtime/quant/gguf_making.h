@@ -45,6 +45,7 @@ RT_CHECKED rt_status quant_gguf_to_blocks(const struct quant_gguf_making *m,
 /* Counts a finished matrix, and tells the caller of the file. */
 RT_CHECKED rt_status quant_gguf_tell(struct quant_gguf_making *m,
                                      const struct quant_gguf_row *row, bool is_weighted,
+                                     bool is_rounded,
                                      const struct quant_gguf_squares *squares);
 /* All matrices of layers that get codes, by GPTQ, while the model passes over the text of
  * options->calibration. */

@@ -82,7 +82,7 @@ static rt_status round_matrix(struct quant_gguf_making *m, uint32_t i,
     m->made[i] = true;
     m->done += n;
     *outcome = (struct quant_gguf_outcome){ sums, 1 };
-    TRY(quant_gguf_tell(m, row, true, &sums));
+    TRY(quant_gguf_tell(m, row, true, true, &sums));
 
 fail:
     rt_free(r.w);

@@ -104,7 +104,7 @@ static rt_status take_matrix(struct quant_gguf_making *m,
         fmt_gguf_out_there(&m->out);
         m->made[i] = true;
         m->done += r->rows * r->columns;
-        return quant_gguf_tell(m, r, true, &o.squares);
+        return quant_gguf_tell(m, r, true, true, &o.squares);
     }
     return RT_OK;
 }
