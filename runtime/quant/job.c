@@ -4,7 +4,6 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
-#include "runtime/device/device.h"
 
 #include <stdio.h>
 #include <string.h>
