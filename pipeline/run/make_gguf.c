@@ -2,6 +2,7 @@
  * Importance from where the caller says, then the file. */
 #include "pipeline/run/make_gguf.h"
 
+#include "pipeline/run/made.h"
 #include "runtime/quant/gguf_file.h"
 
 #include <stdio.h>
@@ -169,9 +170,11 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
                                         struct pipe_gguf_made *made)
 {
     rt_status st;
+    char hash[65];
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
     struct quant_importance importance = { 0 };
+    const uint64_t started = rt_time_ns();
     struct making m = { .ctx = session->ctx,
                         .host = session->host,
                         .made = made,
@@ -186,14 +189,26 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
     TRY(quant_gguf_check(session->ctx, model, o->write_plan ? o->write_plan : out,
                          &early));
     TRY((answers ? pipe_model_load : pipe_model_load_streamed)(session, model, &full));
+    snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     TRY(pipe_calibration_read(session, from, full, &c));
+    made->tokens = c.tokens;
     TRY(o->nearest || o->write_plan
             ? make_nearest(&m, &full, model, out, o, &c, from->from, &importance)
             : make_rounded(&m, full, model, out, o, &c, from->from, &importance));
     if (o->imatrix_out)
         TRY(quant_importance_write(session->ctx, o->imatrix_out, from->from, from->length,
                                    &importance));
-    made->tokens = c.tokens;
+    rt_model_destroy(&full); /* makes room for the file */
+    struct pipe_gguf_options named = *o;
+    named.type = quant_gguf_mix_name(mix_of(o));
+    const struct pipe_made row = { .full_hash = hash,
+                                   .out = out,
+                                   .calibration = &c,
+                                   .seconds = (double)(rt_time_ns() - started) / 1e9,
+                                   .gguf = &named,
+                                   .gguf_made = made };
+    if (!o->write_plan)
+        TRY(pipe_made_save(session, &row));
 
 fail:
     quant_importance_deinit(&importance);

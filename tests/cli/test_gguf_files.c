@@ -58,6 +58,17 @@ static void a_file_is_written_and_runs(void **state)
     test_program_deinit(&p);
 }
 
+/* Percentages in the line of a table. */
+static int percents(const char *table, const char *begin)
+{
+    int n = 0;
+    const char *line = strstr(table, begin);
+    assert_non_null(line);
+    for (line++; *line && *line != '\n'; line++)
+        n += *line == '%';
+    return n;
+}
+
 /* Calibration text gives weights, and the same file twice; the same weights whatever rounds
  * by them. */
 static void calibration_gives_weights(void **state)
@@ -94,6 +105,15 @@ static void calibration_gives_weights(void **state)
         snprintf(path[i], sizeof path[i], "%s",
                  test_folder_file(&place.run,
                                   (const char *[]){ "i0.gguf", "i2.gguf", "a.gguf" }[i]));
+    test_expect_success(&place,
+                        "quantize --compare a.gguf,near.gguf,c.gguf --model @T "
+                        "--device ref --progress none --text text.txt",
+                        &p);
+    /* The same first choice; of rtn too, where it is known how the file was made. */
+    assert_int_equal(percents(p.out, "\na.gguf"), 2);
+    assert_int_equal(percents(p.out, "\nnear.gguf"), 2);
+    assert_int_equal(percents(p.out, "\nc.gguf"), 1);
+    test_program_deinit(&p);
     assert_true(test_file_same(path[0], path[1]));
     assert_false(test_file_same(path[2], test_folder_file(&place.run, "near.gguf")));
     free(files[0]);
