@@ -29,8 +29,7 @@ int32_t pipe_case_verdict(const struct pipe_case *c, const double weights[PIPE_S
 bool pipe_case_abstains(const struct pipe_case *c, const double sures[PIPE_SURES],
                         double confidence)
 {
-    return !(confidence >=
-             (was_asked(c) ? sures[PIPE_SURE_least] : PIPE_VERDICT_LEAST));
+    return !(confidence >= (was_asked(c) ? sures[PIPE_SURE_least] : PIPE_VERDICT_LEAST));
 }
 
 /* A verdict as a choice: step 0 "it is right", step 1 "it is wrong". */
@@ -40,7 +39,8 @@ static rt_status add_choice(struct rt_ctx *ctx, struct pipe_cases *out,
     double p;
     uint32_t by;
     const int32_t step = pipe_case_step(c, weights, &p, &by);
-    double *signs = pipe_pool_take(ctx, &out->pool, (size_t)2 * PIPE_SIGNS, sizeof *signs);
+    double *signs =
+        pipe_pool_take(ctx, &out->pool, (size_t)2 * PIPE_SIGNS, sizeof *signs);
     struct pipe_case *more =
         rt_resize(ctx, out->items, out->count, out->count + 1u, sizeof *more);
     if (more)
@@ -52,10 +52,9 @@ static rt_status add_choice(struct rt_ctx *ctx, struct pipe_cases *out,
     signs[PIPE_SURE_base] = 1;
     signs[PIPE_SURE_named_by] = by;
     signs[PIPE_SURE_unsure_before] = pipe_unsure_before(c->unsure, (uint32_t)step);
-    more[out->count++] = (struct pipe_case){ .set = c->set,
-                                             .step_count = 2,
-                                             .truth = step != (int32_t)c->truth,
-                                             .signs = signs };
+    more[out->count++] = (struct pipe_case){
+        .set = c->set, .step_count = 2, .truth = step != (int32_t)c->truth, .signs = signs
+    };
     return RT_OK;
 }
 

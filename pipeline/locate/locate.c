@@ -26,7 +26,8 @@ static rt_status find_unsure(struct locating *l, struct locate_search *s)
     if (!s->unsure)
         return no_memory(l);
     for (uint32_t k = 0; k < s->step_count; k++)
-        for (uint32_t t = s->steps[k].tok_start; t < s->steps[k].tok_end && t < s->n; t++) {
+        for (uint32_t t = s->steps[k].tok_start; t < s->steps[k].tok_end && t < s->n;
+             t++) {
             const double unsure = pipe_unsure((double)s->margin[t]);
             if (unsure > s->unsure[k])
                 s->unsure[k] = unsure;

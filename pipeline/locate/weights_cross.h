@@ -10,9 +10,9 @@
 
 /* What one locator, or the verdict, said in the cases of a set. Intervals: Wilson, 95 %. */
 struct pipe_cross_row {
-    char set[80];                 /* name, cut to this; "demo: asked" for all cases of the
+    char set[80];        /* name, cut to this; "demo: asked" for all cases of the
                                      confidence of a generator */
-    const char *locator;          /* static; "verdict" for the verdict; "surest 0.9" and "surest
+    const char *locator; /* static; "verdict" for the verdict; "surest 0.9" and "surest
                                      0.8" for as many of its steps, the surest first, without
                                      its own abstaining */
     uint32_t total, named, right; /* cases; of these: any step, the faulty step named */
