@@ -41,7 +41,7 @@ void pipe_judge_surest(const int32_t *named, const double *confidence,
         for (uint32_t k = 0; k < count; k++)
             surer += truth[k] >= 0 && named[k] >= 0 &&
                      (confidence[k] > confidence[i] ||
-                      (confidence[k] == confidence[i] && k < i));
+                      (k < i && confidence[k] == confidence[i]));
         kept[i] = surer < most ? named[i] : -1;
     }
 }
