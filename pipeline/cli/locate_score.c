@@ -129,7 +129,7 @@ fail:
 static void print_cross(void *user, const struct pipe_cross_row *r)
 {
     (void)user;
-    fprintf(stderr, "%-28s %-8s %6u %6u %6u   %.3f [%.3f, %.3f]   %.3f [%.3f, %.3f]\n",
+    fprintf(stderr, "%-28s %-10s %6u %6u %6u   %.3f [%.3f, %.3f]   %.3f [%.3f, %.3f]\n",
             r->set, r->locator, r->total, r->named, r->right, r->precision,
             r->precision_interval.low, r->precision_interval.high, r->recall,
             r->recall_interval.low, r->recall_interval.high);
@@ -139,18 +139,22 @@ rt_status cli_locate_fit(struct cli *cli)
 {
     rt_status st;
     struct pipe_cases cases = { 0 };
-    double weights[PIPE_SIGNS];
+    double weights[PIPE_SIGNS], sures[PIPE_SURES];
     if (cli->positional_count == 0)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "locate --fit: files made with --evidence are needed");
     for (int i = 0; i < cli->positional_count; i++)
         TRY(pipe_cases_read(&cli->ctx, cli->positional[i], &cases));
     TRY(pipe_weights_fit(&cli->ctx, &cases, NULL, weights));
-    fprintf(stderr, "%-28s %-8s %6s %6s %6s   precision               recall\n", "set",
+    TRY(pipe_sures_fit(&cli->ctx, &cases, NULL, weights, sures));
+    TRY(pipe_sures_least(&cli->ctx, &cases, &sures[PIPE_SURE_least]));
+    fprintf(stderr, "%-28s %-10s %6s %6s %6s   precision               recall\n", "set",
             "locator", "faults", "named", "right");
-    TRY(pipe_weights_cross(&cli->ctx, &cases, weights, print_cross, NULL));
+    TRY(pipe_weights_cross(&cli->ctx, &cases, weights, sures, print_cross, NULL));
     for (int s = 0; s < PIPE_SIGNS; s++)
         printf("SIGN(%s, %.4f)\n", pipe_sign_name((enum pipe_sign)s), weights[s]);
+    for (int s = 0; s < PIPE_SURES; s++)
+        printf("SURE(%s, %.4f)\n", pipe_sure_name((enum pipe_sure)s), sures[s]);
 
 fail:
     pipe_cases_deinit(&cases);

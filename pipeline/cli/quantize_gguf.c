@@ -27,6 +27,10 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
     if (out && o->write_plan)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--write-plan writes the plan and no model: leave --out away");
+    if (o->write_plan && cli_quantize_has_rounding(cli))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--write-plan writes no codes: leave --%s away",
+                       cli_quantize_has_rounding(cli));
     if (calib && o->imatrix)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--calib and --imatrix both say what columns count; give one");

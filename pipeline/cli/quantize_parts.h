@@ -15,6 +15,8 @@ struct cli_rounding {
     bool nearest, natural_order;
     double damping; /* 0: none is given */
 };
+/* The first of these that is given, NULL: none. */
+const char *cli_quantize_has_rounding(const struct cli *cli);
 /* RT_ERR_USAGE: the method has no such choice. */
 RT_CHECKED rt_status cli_quantize_rounding(struct cli *cli, const char *method,
                                            struct cli_rounding *out);

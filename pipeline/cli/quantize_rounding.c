@@ -4,26 +4,35 @@
 
 #include <string.h>
 
-/* Whether the method rounds by GPTQ, and whether it could do otherwise. */
+static const char *const names[] = { "order", "damping", "rounding" };
+enum { OF_GPTQ = 2 /* the first of these */ };
+
+const char *cli_quantize_has_rounding(const struct cli *cli)
+{
+    for (size_t i = 0; i < RT_COUNT(names); i++)
+        if (cli_value(cli, names[i], NULL))
+            return names[i];
+    return NULL;
+}
+
+/* Refuses what the method does not take. */
 static rt_status check(struct cli *cli, const char *method)
 {
     const bool both = strcmp(method, "smoothquant") == 0 || strcmp(method, "gguf") == 0;
     const bool is_nearest = strcmp(cli_value(cli, "rounding", "gptq"), "nearest") == 0;
+    const char *first = cli_quantize_has_rounding(cli);
     if (cli_value(cli, "rounding", NULL) && !both)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--rounding is of --method smoothquant and gguf, not of %s",
                        method);
-    for (int i = 0; i < 3; i++) {
-        const char *name = ((const char *[]){ "order", "damping", "rounding" })[i];
-        if (!cli_value(cli, name, NULL))
-            continue;
-        if (!cli_value(cli, "calib", NULL) && both)
-            return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs --calib P", name);
-        if (i < 2 && (both ? is_nearest : strcmp(method, "gptq") != 0))
+    if (first && both && !cli_value(cli, "calib", NULL))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--%s needs --calib P", first);
+    for (size_t i = 0; i < OF_GPTQ; i++)
+        if (cli_value(cli, names[i], NULL) &&
+            (both ? is_nearest : strcmp(method, "gptq") != 0))
             return rt_fail(&cli->ctx, RT_ERR_USAGE,
                            "--%s is of --method gptq, smoothquant and gguf, not of %s%s",
-                           name, method, is_nearest ? " --rounding nearest" : "");
-    }
+                           names[i], method, is_nearest ? " --rounding nearest" : "");
     return RT_OK;
 }
 

@@ -12,6 +12,23 @@ const double pipe_weights[PIPE_SIGNS] = {
 #undef SIGN
 };
 
+const double pipe_sures[PIPE_SURES] = {
+#define SURE(name, value) value,
+#include "pipeline/locate/weights.def"
+#undef SURE
+};
+
+const char *pipe_sure_name(enum pipe_sure value)
+{
+    static const char *const names[PIPE_SURES] = {
+#define SURE(name, value) #name,
+#include "pipeline/locate/weights.def"
+#undef SURE
+    };
+    assert(value < PIPE_SURES);
+    return names[value];
+}
+
 const char *pipe_sign_name(enum pipe_sign sign)
 {
     static const char *const names[PIPE_SIGNS] = {
@@ -94,11 +111,10 @@ static bool speaks(const struct pipe_testimony *t)
            (t->rollout && t->rollout->step >= 0);
 }
 
-/* Probabilities of all steps; the index of the largest. */
-static uint32_t weigh(const struct pipe_testimony *t, const double *weights, double *p)
+/* Probabilities of all steps. */
+static void weigh(const struct pipe_testimony *t, const double *weights, double *p)
 {
-    double total = 0;
-    uint32_t best = 0;
+    double total = 0, most = -INFINITY;
     assert(t->step_count > 0 && t->step_count <= PIPE_STEPS_MAX);
     for (uint32_t k = 0; k < t->step_count; k++) {
         double signs[PIPE_SIGNS];
@@ -106,26 +122,67 @@ static uint32_t weigh(const struct pipe_testimony *t, const double *weights, dou
         p[k] = 0;
         for (int s = 0; s < PIPE_SIGNS; s++)
             p[k] += weights[s] * signs[s];
-        if (p[k] > p[best])
-            best = k;
+        most = p[k] > most ? p[k] : most;
     }
-    const double most = p[best];
     for (uint32_t k = 0; k < t->step_count; k++)
         total += p[k] = exp(p[k] - most);
     for (uint32_t k = 0; k < t->step_count; k++)
         p[k] /= total;
+}
+
+double pipe_unsure(double margin)
+{
+    return 1 / (1 + exp(margin));
+}
+
+double pipe_unsure_before(const double *unsure, uint32_t step)
+{
+    double most = 0;
+    for (uint32_t k = 0; unsure && k < step; k++)
+        most = unsure[k] > most ? unsure[k] : most;
+    return most;
+}
+
+uint32_t pipe_named_by(const struct pipe_testimony *t, uint32_t k)
+{
+    const int32_t step = (int32_t)k;
+    return (uint32_t)((t->check && t->check->step == step) +
+                      (t->rollout && t->rollout->step == step) + (t->twin == step) +
+                      (t->contrast && t->contrast->step == step) +
+                      (!t->rollout && t->mend == k + 1));
+}
+
+uint32_t pipe_choose(const uint32_t *named_by, const double *probability, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t k = 1; k < count; k++)
+        if (named_by[k] > named_by[best] ||
+            (named_by[k] == named_by[best] && probability[k] > probability[best]))
+            best = k;
     return best;
 }
 
-int32_t pipe_most_probable(const struct pipe_testimony *t, const double *weights,
-                           double *probability)
+double pipe_sureness(const double sures[PIPE_SURES], uint32_t named_by,
+                     double unsure_before)
+{
+    return 1 / (1 + exp(-(sures[PIPE_SURE_base] + sures[PIPE_SURE_named_by] * named_by +
+                          sures[PIPE_SURE_unsure_before] * unsure_before)));
+}
+
+int32_t pipe_verdict_step(const struct pipe_testimony *t, double *confidence)
 {
     double p[PIPE_STEPS_MAX];
-    *probability = 0;
+    uint32_t named_by[PIPE_STEPS_MAX];
+    *confidence = 0;
     if (t->step_count == 0 || !speaks(t))
         return -1;
-    const uint32_t best = weigh(t, weights, p);
-    *probability = p[best];
+    weigh(t, pipe_weights, p);
+    for (uint32_t k = 0; k < t->step_count; k++)
+        named_by[k] = pipe_named_by(t, k);
+    const uint32_t best = pipe_choose(named_by, p, t->step_count);
+    *confidence = t->rollout ? pipe_sureness(pipe_sures, named_by[best],
+                                             pipe_unsure_before(t->unsure, best))
+                             : p[best];
     return (int32_t)best;
 }
 
@@ -134,7 +191,7 @@ double pipe_probability(const struct pipe_testimony *t, int32_t k)
     double p[PIPE_STEPS_MAX];
     if (k < 0 || (uint32_t)k >= t->step_count)
         return 0;
-    (void)weigh(t, pipe_weights, p);
+    weigh(t, pipe_weights, p);
     return p[k];
 }
 
@@ -143,11 +200,12 @@ void pipe_verdict(const struct pipe_testimony *t, const struct pipe_fault *check
                   struct pipe_fault *out)
 {
     double p;
-    const int32_t step = pipe_most_probable(t, pipe_weights, &p);
+    const int32_t step = pipe_verdict_step(t, &p);
+    const double least = t->rollout ? pipe_sures[PIPE_SURE_least] : PIPE_VERDICT_LEAST;
     *out = (struct pipe_fault){
         .locator = "verdict", .step = -1, .token = -1, .confidence = p, .evidence = "{}"
     };
-    if (step < 0 || !(p >= PIPE_VERDICT_LEAST))
+    if (step < 0 || !(p >= least))
         return;
     out->step = step;
     if (twin && twin->step == step)

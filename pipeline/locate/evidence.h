@@ -1,13 +1,18 @@
 /* pipeline/locate/evidence.h
  * What all locators say about one wrong answer, and the verdict that weighs it.
  *
- * Every step k gets a score, the sum of weights of the signs that hold for it. The probability
+ * The verdict is the step that most locators name. Ties go to the more probable step: every
+ * step k gets a score, the sum of weights of the signs that hold for it, and the probability
  * that k is the first faulty step is the softmax of the scores over the steps of the answer.
- * The verdict is the most probable step; below PIPE_VERDICT_LEAST it abstains. Signs of a
- * locator that was not asked are zero for every step, so they drop out.
+ * Signs of a locator that was not asked are zero for every step, so they drop out.
  *
- * The weights are fitted (weights_fit.h) and stand in weights.def, with the command and the
- * sets that they come from. */
+ * The confidence, where models were asked, is a logistic function of the number of locators that
+ * name the step and of how unsure quant was before it; below PIPE_SURE_least the verdict
+ * abstains. From the text alone it is the probability, and the verdict abstains below
+ * PIPE_VERDICT_LEAST.
+ *
+ * Weights and the numbers of the confidence are fitted (weights_fit.h, confidence_fit.h) and
+ * stand in weights.def, with the command and the sets that they come from. */
 #ifndef PIPELINE_LOCATE_EVIDENCE_H
 #define PIPELINE_LOCATE_EVIDENCE_H
 
@@ -22,12 +27,22 @@ enum pipe_sign {
     PIPE_SIGNS
 };
 
-/* More likely right than not: named by the verdict only from here on. */
+/* What the confidence is made of; the last one is the least at which the verdict speaks. */
+enum pipe_sure {
+#define SURE(name, value) PIPE_SURE_##name,
+#include "pipeline/locate/weights.def"
+#undef SURE
+    PIPE_SURES
+};
+
+/* More likely right than not: named from the text alone only from here on. */
 #define PIPE_VERDICT_LEAST 0.5
 
 const char *pipe_sign_name(enum pipe_sign sign);
-/* The fitted table. */
+const char *pipe_sure_name(enum pipe_sure value);
+/* The fitted tables. */
 extern const double pipe_weights[PIPE_SIGNS];
+extern const double pipe_sures[PIPE_SURES];
 
 /* All borrowed; a null pointer: that locator was not asked. */
 struct pipe_testimony {
@@ -43,18 +58,29 @@ struct pipe_testimony {
     /* Steps that these name, counted from 1; 0: none, or not asked. No sign of the verdict: for
      * evidence files. */
     uint32_t handover, twin_back, substitute;
-    const float
-        *surprise;       /* per step: the largest margin of full against a token, nats */
-    const double *judge; /* per step: log probability that it is the first wrong one */
+    const double *unsure; /* per step: pipe_unsure at its least margin */
+    const double *judge;  /* per step: log probability that it is the first wrong one */
 };
 
 /* The signs of step k. */
 void pipe_signs_of(const struct pipe_testimony *t, uint32_t k, double signs[PIPE_SIGNS]);
 
-/* The most probable step under these weights and its probability. -1: no locator speaks. */
-int32_t pipe_most_probable(const struct pipe_testimony *t, const double *weights,
-                           double *probability);
+/* How probable the runner-up was against the token that a model chose by `margin` nats. */
+double pipe_unsure(double margin);
+/* How unsure quant was before a step: the largest of the steps before. 0: unsure is null. */
+double pipe_unsure_before(const double *unsure, uint32_t step);
+/* The step that most locators name, of several the more probable. */
+uint32_t pipe_choose(const uint32_t *named_by, const double *probability, uint32_t count);
+/* The logistic function of what a verdict by models is believed for. */
+double pipe_sureness(const double sures[PIPE_SURES], uint32_t named_by,
+                     double unsure_before);
 
+/* The step of the verdict without abstaining, and its confidence. -1: no locator speaks. */
+int32_t pipe_verdict_step(const struct pipe_testimony *t, double *confidence);
+
+/* How many locators name step k: check, rollout, twin, contrast, and mend where no search was
+ * asked. */
+uint32_t pipe_named_by(const struct pipe_testimony *t, uint32_t k);
 /* The probability of step k under the fitted weights: what a locator by itself is worth, where
  * the testimony holds that locator only. 0 for k < 0. */
 double pipe_probability(const struct pipe_testimony *t, int32_t k);

@@ -20,5 +20,9 @@ struct pipe_judged {
 /* `named[i]` is the locator's step or -1, `truth[i]` the judge's (-1: not counted). */
 void pipe_judge(const int32_t *named, const int32_t *truth, uint32_t count,
                 struct pipe_judged *out);
+/* What is left if only the surest are named, ceil(share * judged) of them, the first of equal
+ * confidence first: kept[i] is named[i] or -1. */
+void pipe_judge_surest(const int32_t *named, const double *confidence,
+                       const int32_t *truth, uint32_t count, double share, int32_t *kept);
 
 #endif

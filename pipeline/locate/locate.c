@@ -17,6 +17,24 @@ static rt_status no_memory(const struct locating *l)
     return rt_fail(l->session->ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
 }
 
+/* Per step: how unsure the model was that gave the answer. */
+static rt_status find_unsure(struct locating *l, struct locate_search *s)
+{
+    if (!s->margin)
+        return RT_OK;
+    s->unsure = rt_alloc(l->session->ctx, s->step_count, sizeof *s->unsure);
+    if (!s->unsure)
+        return no_memory(l);
+    for (uint32_t k = 0; k < s->step_count; k++)
+        for (uint32_t t = s->steps[k].tok_start; t < s->steps[k].tok_end && t < s->n;
+             t++) {
+            const double unsure = pipe_unsure((double)s->margin[t]);
+            if (unsure > s->unsure[k])
+                s->unsure[k] = unsure;
+        }
+    return RT_OK;
+}
+
 rt_status locate_search_init(struct locating *l, struct locate_search *s,
                              const char *reader)
 {
@@ -54,7 +72,7 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
     if (dialect->check && !l->mirror)
         dialect->check(dialect, l->bench->set.items[s->problem].question, s->text,
                        &s->check);
-    return s->known[0].text ? RT_OK : no_memory(l);
+    return s->known[0].text ? find_unsure(l, s) : no_memory(l);
 }
 
 void locate_free(struct locating *l)
@@ -64,6 +82,7 @@ void locate_free(struct locating *l)
             rt_free(l->list[i].known[k].text);
         rt_free(l->list[i].known);
         rt_free(l->list[i].steps);
+        rt_free(l->list[i].unsure);
     }
     rt_free(l->list);
     l->list = NULL;
@@ -157,6 +176,7 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
                                     .twin_sure = s->suspect.full_margin >= PIPE_TWIN_SURE,
                                     .mend = (uint32_t)(s->mended.step + 1),
                                     .mend_sign = s->mended.sign != 0,
+                                    .unsure = s->unsure,
                                     .handover = (uint32_t)(s->handover + 1),
                                     .twin_back = (uint32_t)(s->twin_back + 1),
                                     .substitute = (uint32_t)(s->substitute + 1) };

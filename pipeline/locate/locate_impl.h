@@ -34,6 +34,7 @@ struct locate_search {
     int32_t truth;      /* step of the judge, never part of the verdict; -1: not known */
     bool shared;        /* the judge finds a fault in full's own right answer too */
     struct pipe_step *steps; /* owned, with token ranges */
+    double *unsure; /* owned, per step (evidence.h); NULL: no margins are known */
     uint32_t step_count;
     struct locate_known *known; /* owned, step_count + 1 */
     uint32_t asked;             /* kept steps of the question that is open */

@@ -94,6 +94,49 @@ fail:
     return st;
 }
 
+/* Precision at lower coverage, where the verdict names more: metrics and lines. */
+static rt_status put_surest(struct locating *l, const char *prefix, const int32_t *truth)
+{
+    static const struct {
+        double share;
+        const char *name;
+    } shares[] = { { 0.9, "verdict_surest_90" }, { 0.8, "verdict_surest_80" } };
+    rt_status st = RT_OK;
+    struct rt_ctx *ctx = l->session->ctx;
+    int32_t *steps = rt_alloc(ctx, l->count, sizeof *steps);
+    int32_t *kept = rt_alloc(ctx, l->count, sizeof *kept);
+    double *confidence = rt_alloc(ctx, l->count, sizeof *confidence);
+    struct pipe_judged all, j;
+    if (!steps || !kept || !confidence) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
+        goto fail;
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        steps[i] = l->list[i].verdict.step;
+        confidence[i] = l->list[i].verdict.confidence;
+    }
+    pipe_judge(steps, truth, l->count, &all);
+    for (size_t s = 0; s < RT_COUNT(shares); s++) {
+        pipe_judge_surest(steps, confidence, truth, l->count, shares[s].share, kept);
+        pipe_judge(kept, truth, l->count, &j);
+        if (j.located == all.located)
+            continue;
+        TRY(put(l, prefix, shares[s].name, "_said", j.located));
+        TRY(put(l, prefix, shares[s].name, "_right", j.right));
+        pipe_say(l->session->host,
+                 "  verdict at a coverage of %.1f: names %u, the right one in %u: "
+                 "precision %.3f [%.3f, %.3f]",
+                 shares[s].share, j.located, j.right, (double)j.right / j.located,
+                 j.precision.low, j.precision.high);
+    }
+
+fail:
+    rt_free(steps);
+    rt_free(kept);
+    rt_free(confidence);
+    return st;
+}
+
 /* What stands behind the last '/' of a path: the name of the set. */
 static const char *base_name(const char *path)
 {
@@ -137,6 +180,7 @@ static rt_status write_evidence(struct locating *l, const char *path, const char
                                              .twin = -1 };
         struct pipe_testimony asked = all;
         asked.contrast = NULL;
+        asked.unsure = NULL; /* the confidence is fitted on all that is known */
         if (s->truth < 0 || (uint32_t)s->truth >= s->step_count)
             continue;
         st = write_case(ctx, file, path, s->shared ? shared : set, s, &all);
@@ -174,6 +218,7 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
         pipe_judge(said, truth, l->count, &j);
         TRY(put_locator(l, prefix, k, &j));
     }
+    TRY(put_surest(l, prefix, truth));
     if (l->session->evidence)
         TRY(write_evidence(l, l->session->evidence, prefix));
     TRY(put(l, prefix, "judged", "", j.total));

@@ -53,6 +53,12 @@ rt_status pipe_case_line(struct rt_ctx *ctx, const char *set, uint32_t truth,
                             (int)judged(t), (int)t->handover - 1, (int)t->twin_back - 1,
                             (int)t->substitute - 1, (int)t->mend - 1,
                             (int)(t->contrast ? t->contrast->step : -1), "signs", steps);
+    json_t *unsure = t->unsure ? json_array() : NULL;
+    for (uint32_t k = 0; unsure && k < t->step_count; k++)
+        json_array_append_new(unsure, json_real(t->unsure[k]));
+    if (all && unsure)
+        json_object_set(all, "unsure", unsure);
+    json_decref(unsure);
     *out = all ? fmt_json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(all);
     return *out ? RT_OK : rt_fail(ctx, RT_ERR_HOST_MEMORY, "evidence: no memory");
@@ -98,6 +104,29 @@ static rt_status take_signs(struct reading *r, const struct pipe_row *row,
     return RT_OK;
 }
 
+/* None is none. */
+static rt_status take_unsure(struct reading *r, const struct pipe_row *row,
+                             struct pipe_case *c)
+{
+    const json_t *list = json_object_get(row->fields, "unsure");
+    if (!list)
+        return RT_OK;
+    if (json_array_size(list) != c->step_count)
+        return bad(r, row);
+    double *unsure =
+        pipe_pool_take(r->ctx, &r->cases->pool, c->step_count, sizeof *unsure);
+    if (!unsure)
+        return rt_fail(r->ctx, RT_ERR_HOST_MEMORY, "evidence: no memory");
+    for (uint32_t k = 0; k < c->step_count; k++) {
+        const double value = json_number_value(json_array_get(list, k));
+        if (!(value >= 0 && value <= 1))
+            return bad(r, row);
+        unsure[k] = value;
+    }
+    c->unsure = unsure;
+    return RT_OK;
+}
+
 static rt_status take_row(void *user, const struct pipe_row *row)
 {
     rt_status st;
@@ -114,6 +143,7 @@ static rt_status take_row(void *user, const struct pipe_row *row)
     for (size_t i = 0; i < PIPE_SAID; i++)
         c.said[i] = (int32_t)json_integer_value(json_array_get(said, i));
     TRY(take_signs(r, row, &c));
+    TRY(take_unsure(r, row, &c));
     struct pipe_case *more = rt_resize(r->ctx, r->cases->items, r->cases->count,
                                        r->cases->count + 1u, sizeof *more);
     if (!more || !c.set)
@@ -164,18 +194,33 @@ static void probabilities(const struct pipe_case *c, const double *weights, doub
         p[k] /= total;
 }
 
-int32_t pipe_case_verdict(const struct pipe_case *c, const double *weights)
+/* As pipe_named_by: mend has a voice where it has a sign. */
+static uint32_t named_by(const struct pipe_case *c, uint32_t k)
+{
+    static const int voices[] = { PIPE_SAID_CHECK, PIPE_SAID_ROLLOUT, PIPE_SAID_TWIN,
+                                  PIPE_SAID_CONTRAST };
+    const double *signs = c->signs + (size_t)k * PIPE_SIGNS;
+    uint32_t count = signs[PIPE_SIGN_mend_operator] + signs[PIPE_SIGN_mend_operand] > 0;
+    for (size_t i = 0; i < RT_COUNT(voices); i++)
+        count += c->said[voices[i]] == (int32_t)k;
+    return count;
+}
+
+int32_t pipe_case_step(const struct pipe_case *c, const double *weights,
+                       double *probability, uint32_t *by)
 {
     double p[PIPE_STEPS_MAX];
-    uint32_t best = 0;
-    bool spoken = c->said[PIPE_SAID_CHECK] >= 0;
+    uint32_t names[PIPE_STEPS_MAX];
+    bool spoken = false;
     for (int i = 0; i < PIPE_SAID; i++)
         spoken |= c->said[i] >= 0;
     probabilities(c, weights, p);
-    for (uint32_t k = 1; k < c->step_count; k++)
-        if (p[k] > p[best])
-            best = k;
-    return spoken && p[best] >= PIPE_VERDICT_LEAST ? (int32_t)best : -1;
+    for (uint32_t k = 0; k < c->step_count; k++)
+        names[k] = named_by(c, k);
+    const uint32_t best = pipe_choose(names, p, c->step_count);
+    *probability = p[best];
+    *by = names[best];
+    return spoken ? (int32_t)best : -1;
 }
 
 struct system {
@@ -233,7 +278,7 @@ struct fitting {
 };
 
 /* "injected_demo-rtn3/text" is of generator "demo". */
-static const char *generator_of(const char *set, size_t *size)
+const char *pipe_generator_of(const char *set, size_t *size)
 {
     static const char injected[] = "injected_";
     const char *at = strncmp(set, injected, sizeof injected - 1) == 0
@@ -246,7 +291,7 @@ static const char *generator_of(const char *set, size_t *size)
 bool pipe_same_generator(const char *a, const char *b)
 {
     size_t n, m;
-    const char *x = generator_of(a, &n), *y = generator_of(b, &m);
+    const char *x = pipe_generator_of(a, &n), *y = pipe_generator_of(b, &m);
     return n == m && strncmp(x, y, n) == 0;
 }
 

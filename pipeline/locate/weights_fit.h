@@ -24,13 +24,15 @@ enum {
 };
 
 /* One answer whose first faulty step is known, as a line of an evidence file:
- * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1,-1,2],"signs":[[...],...]}, one list per step, in
- * the order of weights.def. */
+ * {"set":"demo-3bit","truth":2,"said":[2,-1,2,-1,-1,-1,-1,-1,2],"signs":[[...],...],"unsure":[...]}, one
+ * list of signs per step, in the order of weights.def. "unsure", one number per step, stands in
+ * lines that the confidence is fitted on: all that models and text say of an answer. */
 struct pipe_case {
     const char *set;
     uint32_t step_count, truth;
     int32_t said[PIPE_SAID];
-    const double *signs; /* step_count * PIPE_SIGNS */
+    const double *signs;  /* step_count * PIPE_SIGNS */
+    const double *unsure; /* step_count; NULL: no line of the confidence */
 };
 struct pipe_cases {
     struct pipe_case *items;
@@ -55,11 +57,15 @@ void pipe_cases_deinit(struct pipe_cases *cases);
 /* Whether two sets are by one generator: equal up to the first '-' or '/' of their names, behind
  * "injected_". */
 bool pipe_same_generator(const char *a, const char *b);
+/* The generator's name in that of a set, *size bytes. */
+const char *pipe_generator_of(const char *set, size_t *size);
 /* Fits on all cases but those of the generator of set `but` (null: on all). At most 15
  * generators, else RT_ERR_INPUT. */
 RT_CHECKED rt_status pipe_weights_fit(struct rt_ctx *ctx, const struct pipe_cases *cases,
                                       const char *but, double weights[PIPE_SIGNS]);
-/* The step that weights name in a case, -1 below PIPE_VERDICT_LEAST. */
-int32_t pipe_case_verdict(const struct pipe_case *c, const double *weights);
+/* The step of the verdict under weights, without abstaining, and its probability, or -1; how
+ * many locators name it. */
+int32_t pipe_case_step(const struct pipe_case *c, const double *weights,
+                       double *probability, uint32_t *named_by);
 
 #endif

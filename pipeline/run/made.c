@@ -62,8 +62,8 @@ static rt_status put_errors(struct store *s, const char *run, const struct pipe_
     uint32_t n = 0;
     for (uint32_t i = 0; m->gguf && i < m->gguf_made->count; i++) {
         const struct pipe_gguf_tensor *t = &m->gguf_made->list[i];
-        if (t->is_weighted)
-            TRY(put_error(s, run, n++, t->error, t->rtn));
+        if (t->is_rounded)
+            TRY(put_error(s, run, n++, t->error * t->outputs, t->rtn * t->outputs));
     }
     for (uint32_t i = 0; !m->gguf && i < m->quantized->list_count; i++)
         TRY(put_error(s, run, i, m->quantized->list[i].objective,

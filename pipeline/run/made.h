@@ -17,7 +17,7 @@ struct pipe_made {
     const struct pipe_quantize_options *options;
     const struct pipe_selected *selected; /* count 0: there was no choice */
     const struct pipe_quantized *quantized;
-    /* or a GGUF file; errors are kept of matrices whose inputs were seen */
+    /* or a GGUF file; errors are kept of matrices that were rounded by GPTQ */
     const struct pipe_gguf_options *gguf; /* NULL: a folder */
     const struct pipe_gguf_made *gguf_made;
 };

@@ -10,11 +10,14 @@
 
 struct making {
     struct rt_ctx *ctx;
+    const struct pipe_gguf_options *options;
+    const struct pipe_calibration_options *from; /* NULL: no text */
+    struct quant_importance importance;
     const struct pipe_host *host; /* NULL: nobody looks on */
     struct pipe_gguf_made *made;
-    uint64_t started_ns;
-    const char *what; /* of the progress line */
-    char last[96];    /* the matrix that was made last */
+    uint64_t begun_ns, started_ns; /* of all; of what is told */
+    const char *what;              /* of the progress line */
+    char last[96];                 /* the matrix that was made last */
 };
 
 static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
@@ -61,6 +64,7 @@ static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
                                     .columns = fared->row->columns,
                                     .error = fared->error,
                                     .rtn = fared->rtn,
+                                    .outputs = fared->outputs,
                                     .is_weighted = fared->is_weighted,
                                     .is_rounded = fared->is_rounded };
     snprintf(t->name, sizeof t->name, "%s", fared->row->name);
@@ -82,12 +86,22 @@ rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)
                    quant_gguf_mix_names(names, sizeof names));
 }
 
+/* Importance of text that was seen, for others. */
+static rt_status after_text(void *user)
+{
+    struct making *m = user;
+    return m->options->imatrix_out
+               ? quant_importance_write(m->ctx, m->options->imatrix_out, m->from->from,
+                                        m->from->length, &m->importance)
+               : RT_OK;
+}
+
 static rt_status make(struct making *m, const char *model, const char *out,
-                      const struct pipe_gguf_options *o,
                       const struct quant_importance *importance,
                       const struct quant_gguf_calibration *calibration, const char *from)
 {
     struct quant_gguf_report report = { 0 };
+    const struct pipe_gguf_options *o = m->options;
     const struct quant_gguf_options options = { .mix = mix_of(o),
                                                 .plan = o->plan,
                                                 .importance = importance,
@@ -118,49 +132,63 @@ rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_host *host,
                              struct pipe_gguf_made *made)
 {
     rt_status st;
-    struct quant_importance importance = { 0 };
-    struct making m = { .ctx = ctx, .host = host, .made = made };
+    struct making m = { .ctx = ctx, .options = o, .host = host, .made = made };
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check(ctx, o));
     if (o->imatrix)
-        TRY(quant_importance_read(ctx, o->imatrix, &importance));
-    TRY(make(&m, model, out, o, o->imatrix ? &importance : NULL, NULL, o->imatrix));
+        TRY(quant_importance_read(ctx, o->imatrix, &m.importance));
+    TRY(make(&m, model, out, o->imatrix ? &m.importance : NULL, NULL, o->imatrix));
 
 fail:
-    quant_importance_deinit(&importance);
+    quant_importance_deinit(&m.importance);
     return st;
 }
 
 /* Importance by a pass over the text, then the file. */
 static rt_status make_nearest(struct making *m, struct rt_model **full, const char *model,
-                              const char *out, const struct pipe_gguf_options *o,
-                              const struct pipe_calibration *c, const char *from,
-                              struct quant_importance *importance)
+                              const char *out, const struct pipe_calibration *c)
 {
     rt_status st;
     TRY(quant_importance_observe(m->ctx, *full, c->sequences.list, c->sequences.count,
-                                 after_pass, m, importance));
+                                 after_pass, m, &m->importance));
     rt_model_destroy(full);
-    TRY(make(m, model, out, o, importance, NULL, from));
+    TRY(after_text(m));
+    TRY(make(m, model, out, &m->importance, NULL, m->from->from));
 
 fail:
     return st;
 }
 
 /* The file as the model passes over the text. */
-static rt_status make_rounded(struct making *m, struct rt_model *full, const char *model,
-                              const char *out, const struct pipe_gguf_options *o,
-                              const struct pipe_calibration *c, const char *from,
-                              struct quant_importance *importance)
+static rt_status make_rounded(struct making *m, struct rt_model **full, const char *model,
+                              const char *out, const struct pipe_calibration *c)
 {
-    const struct quant_gguf_calibration calibration = { .model = full,
+    const struct pipe_gguf_options *o = m->options;
+    const struct quant_gguf_calibration calibration = { .model = *full,
                                                         .sequences = c->sequences.list,
                                                         .count = c->sequences.count,
                                                         .natural_order = o->natural_order,
                                                         .damping = o->damping,
-                                                        .seen = importance,
-                                                        .pass = after_pass };
-    return make(m, model, out, o, NULL, &calibration, from);
+                                                        .seen = &m->importance,
+                                                        .pass = after_pass,
+                                                        .done = after_text };
+    const rt_status st = make(m, model, out, NULL, &calibration, m->from->from);
+    rt_model_destroy(full); /* makes room for the file */
+    return st;
+}
+
+static rt_status save(struct pipe_session *session, const struct making *m,
+                      const char *out, const char *full, const struct pipe_calibration *c)
+{
+    struct pipe_gguf_options named = *m->options;
+    named.type = quant_gguf_mix_name(mix_of(m->options));
+    const struct pipe_made row = { .full_hash = full,
+                                   .out = out,
+                                   .calibration = c,
+                                   .seconds = (double)(rt_time_ns() - m->begun_ns) / 1e9,
+                                   .gguf = &named,
+                                   .gguf_made = m->made };
+    return pipe_made_save(session, &row);
 }
 
 rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char *model,
@@ -173,11 +201,12 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
     char hash[65];
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
-    struct quant_importance importance = { 0 };
-    const uint64_t started = rt_time_ns();
     struct making m = { .ctx = session->ctx,
+                        .options = o,
+                        .from = from,
                         .host = session->host,
                         .made = made,
+                        .begun_ns = rt_time_ns(),
                         .started_ns = rt_time_ns(),
                         .what = "calibrate" };
     const bool answers = pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF;
@@ -192,26 +221,13 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     TRY(pipe_calibration_read(session, from, full, &c));
     made->tokens = c.tokens;
-    TRY(o->nearest || o->write_plan
-            ? make_nearest(&m, &full, model, out, o, &c, from->from, &importance)
-            : make_rounded(&m, full, model, out, o, &c, from->from, &importance));
-    if (o->imatrix_out)
-        TRY(quant_importance_write(session->ctx, o->imatrix_out, from->from, from->length,
-                                   &importance));
-    rt_model_destroy(&full); /* makes room for the file */
-    struct pipe_gguf_options named = *o;
-    named.type = quant_gguf_mix_name(mix_of(o));
-    const struct pipe_made row = { .full_hash = hash,
-                                   .out = out,
-                                   .calibration = &c,
-                                   .seconds = (double)(rt_time_ns() - started) / 1e9,
-                                   .gguf = &named,
-                                   .gguf_made = made };
+    TRY((o->nearest || o->write_plan ? make_nearest : make_rounded)(&m, &full, model, out,
+                                                                    &c));
     if (!o->write_plan)
-        TRY(pipe_made_save(session, &row));
+        TRY(save(session, &m, out, hash, &c));
 
 fail:
-    quant_importance_deinit(&importance);
+    quant_importance_deinit(&m.importance);
     pipe_calibration_deinit(&c);
     rt_model_destroy(&full);
     return st;

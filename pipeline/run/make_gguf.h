@@ -19,7 +19,7 @@ struct pipe_gguf_options {
     bool nearest;
     bool natural_order; /* of GPTQ, as quant_options */
     double damping;
-    bool force;              /* replace a file that is there */
+    bool force; /* replace a file that is there */
 };
 
 /* A quantized tensor. */
@@ -27,7 +27,7 @@ struct pipe_gguf_tensor {
     char name[65];
     const char *type, *wanted; /* names; they differ where rows do not divide */
     uint64_t rows, columns;
-    double error, rtn; /* quant_gguf_fared */
+    double error, rtn, outputs; /* quant_gguf_fared */
     bool is_weighted, is_rounded;
 };
 

@@ -221,6 +221,7 @@ rt_status fmt_gguf_out_begin(struct fmt_gguf_out *o, const char *path)
     rt_status st;
     uint8_t head[HEAD_BYTES];
     TRY(put_start(o, path, head));
+    remove(o->part); /* gives its room back */
     TRY(check_room(o, o->size));
     o->file = fopen(o->part, "wb");
     if (!o->file || fwrite(head, 1, sizeof head, o->file) != sizeof head ||
@@ -246,7 +247,7 @@ static bool begins_with(FILE *file, const uint8_t *bytes, size_t size)
     return true;
 }
 
-rt_status fmt_gguf_out_again(struct fmt_gguf_out *o, const char *path, bool *same)
+rt_status fmt_gguf_out_reopen(struct fmt_gguf_out *o, const char *path, bool *same)
 {
     rt_status st;
     uint8_t head[HEAD_BYTES];
@@ -256,7 +257,8 @@ rt_status fmt_gguf_out_again(struct fmt_gguf_out *o, const char *path, bool *sam
     if (!o->file)
         return RT_OK;
     *same = begins_with(o->file, head, sizeof head) &&
-            begins_with(o->file, o->keys, o->keys_size);
+            begins_with(o->file, o->keys, o->keys_size) &&
+            os_stream_bytes(o->file, &o->found);
     o->next = o->tensor_count; /* none: the first is gone to */
     if (!*same) {
         fclose(o->file);
@@ -268,26 +270,33 @@ fail:
     return st;
 }
 
-void fmt_gguf_out_there(struct fmt_gguf_out *o)
-{
-    o->ended++;
-}
-
 rt_status fmt_gguf_out_sync(struct fmt_gguf_out *o)
 {
     return fflush(o->file) == 0 && os_sync_stream(o->file) ? RT_OK : cannot_write(o);
 }
 
-rt_status fmt_gguf_out_go(struct fmt_gguf_out *o, uint32_t i)
+/* Where the data of tensor i begins. */
+static uint64_t place_of(const struct fmt_gguf_out *o, uint32_t i)
 {
     uint64_t at = o->data_at;
+    for (uint32_t k = 0; k < i; k++)
+        at += rt_round_up(o->tensors[k].size, FMT_GGUF_ALIGNMENT);
+    return at;
+}
+
+bool fmt_gguf_out_present(struct fmt_gguf_out *o, uint32_t i)
+{
+    o->ended++;
+    return place_of(o, i) + o->tensors[i].size <= o->found;
+}
+
+rt_status fmt_gguf_out_seek(struct fmt_gguf_out *o, uint32_t i)
+{
     assert(i < o->tensor_count && o->written == 0);
     if (i == o->next)
         return RT_OK;
-    for (uint32_t k = 0; k < i; k++)
-        at += rt_round_up(o->tensors[k].size, FMT_GGUF_ALIGNMENT);
     o->next = i;
-    return os_seek_stream(o->file, at) ? RT_OK : cannot_write(o);
+    return os_seek_stream(o->file, place_of(o, i)) ? RT_OK : cannot_write(o);
 }
 
 rt_status fmt_gguf_out_data(struct fmt_gguf_out *o, const void *data, size_t size)
@@ -315,7 +324,8 @@ rt_status fmt_gguf_out_end(struct fmt_gguf_out *o)
     o->file = NULL;
     if (failed || rename(o->part, o->path) != 0) {
         const rt_status st = cannot_write(o);
-        remove(o->part);
+        if (!o->is_kept)
+            remove(o->part);
         return st;
     }
     return fmt_sync_parent(o->ctx, o->path);

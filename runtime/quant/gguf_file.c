@@ -49,6 +49,20 @@ static rt_status check_importance(const struct quant_gguf_making *m)
     return RT_OK;
 }
 
+static bool is_of_layer(const struct quant_gguf_row *r)
+{
+    return strncmp(r->name, "blk.", 4) == 0 && !r->is_kept && r->type->split;
+}
+
+/* Whether matrices are rounded by GPTQ. */
+static bool is_rounded(const struct quant_gguf_making *m)
+{
+    for (uint32_t i = 0; m->options->calibration && i < m->source.count; i++)
+        if (is_of_layer(&m->source.rows[i]))
+            return true;
+    return false;
+}
+
 static rt_status describe(struct quant_gguf_making *m)
 {
     rt_status st;
@@ -64,7 +78,7 @@ static rt_status describe(struct quant_gguf_making *m)
             fmt_gguf_put_text(&m->out, "quantize.imatrix.dataset",
                               m->options->importance_from);
     }
-    if (m->options->calibration && m->options->importance_from)
+    if (m->options->importance_from && is_rounded(m))
         fmt_gguf_put_text(&m->out, "faultline.gptq.dataset", m->options->importance_from);
     for (uint32_t i = 0; i < s->count; i++) {
         const struct quant_gguf_row *r = &s->rows[i];
@@ -156,10 +170,15 @@ rt_status quant_gguf_tell(struct quant_gguf_making *m, const struct quant_gguf_r
                           const struct quant_gguf_squares *sums)
 {
     struct quant_gguf_report *report = m->report;
-    const double rtn = m->options->plain || !r->type->split ? sums->error : sums->rtn;
+    const bool is_rtn = !r->type->split || (m->options->plain && !is_rounded);
+    const double rtn = is_rtn ? sums->error : sums->rtn;
     const double all = sums->all > 0 ? sums->all : 1;
-    const struct quant_gguf_fared fared = { r, sums->error / all, rtn / all, is_weighted,
-                                            is_rounded };
+    const struct quant_gguf_fared fared = { .row = r,
+                                            .error = sums->error / all,
+                                            .rtn = rtn / all,
+                                            .outputs = is_rounded ? sums->all : 0,
+                                            .is_weighted = is_weighted,
+                                            .is_rounded = is_rounded };
     report->matrices++;
     report->weights += r->rows * r->columns;
     const uint64_t blocks = r->rows * (r->columns / r->type->block);
@@ -224,12 +243,13 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
         TRY(quant_gguf_state_open(m, to));
         TRY(quant_gguf_rounded(m));
     } else {
+        TRY(quant_gguf_state_drop(m, to));
         TRY(fmt_gguf_out_begin(&m->out, to));
     }
     for (uint32_t i = 0; i < m->source.count; i++) {
         if (m->made[i])
             continue;
-        TRY(fmt_gguf_out_go(&m->out, i));
+        TRY(fmt_gguf_out_seek(&m->out, i));
         TRY(m->source.rows[i].is_kept ? keep(m, i) : make_matrix(m, i));
     }
     if (m->report->weights)
@@ -237,8 +257,7 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
     TRY(fmt_gguf_out_end(&m->out));
 
 fail:
-    m->out.is_kept = m->layers > 0;
-    if (m->is_ours && (st == RT_OK || m->layers == 0))
+    if (m->is_ours && (st == RT_OK || !m->has_layers))
         quant_gguf_state_remove(m);
     return st;
 }
@@ -285,6 +304,7 @@ rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
 {
     rt_status st;
     *report = (struct quant_gguf_report){ 0 };
+    assert(!options->calibration || !options->importance);
     struct quant_gguf_making m = { .ctx = ctx,
                                    .options = options,
                                    .importance = options->calibration
@@ -357,7 +377,8 @@ static rt_status time_type(struct quant_gguf_making *m, const struct fmt_block_t
         m->values[i] = (float)(int32_t)word / 2147483648.0f;
         importance[i % TIMED_COLUMNS] = fabsf(m->values[i]) + 0.1f;
     }
-    const float *weights = m->options->importance ? importance : NULL;
+    const float *weights =
+        m->options->importance || m->options->calibration ? importance : NULL;
     for (int i = 0; i < TIMES; i++) {
         const uint64_t started = rt_time_ns();
         if (type->split && !m->options->plain)
@@ -382,11 +403,6 @@ static uint64_t add_rounded(const struct quant_gguf_row *r, struct quant_gguf_co
            8 * (uint64_t)QUANT_GPTQ_ERRORS;
 }
 
-static bool is_of_layer(const struct quant_gguf_row *r)
-{
-    return strncmp(r->name, "blk.", 4) == 0;
-}
-
 static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *out)
 {
     rt_status st = RT_OK;
@@ -407,7 +423,7 @@ static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *
         if (quant_source_is(&m->source, i, r->type))
             continue;
         most = m->source.is_packed && !m->source.is_gguf && count > most ? count : most;
-        if (m->options->calibration && is_of_layer(r) && r->type->split) {
+        if (m->options->calibration && is_of_layer(r)) {
             const uint64_t own = add_rounded(r, out);
             works = own > works ? own : works;
         }

@@ -14,6 +14,7 @@
 struct quant_gguf_fared {
     const struct quant_gguf_row *row; /* valid until the callback returns */
     double error, rtn;
+    double outputs;   /* rounded by GPTQ: the mean over tokens of |W x|^2 */
     bool is_weighted; /* there was importance */
     bool is_rounded;  /* by GPTQ */
 };
@@ -29,6 +30,8 @@ struct quant_gguf_calibration {
     struct quant_importance *seen; /* gets the importance of all matrices of layers */
     /* May be NULL, user as below. As observe_task's. */
     rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+    /* May be NULL. `seen` is whole; the file is not yet. */
+    rt_status (*done)(void *user);
 };
 
 struct quant_gguf_options {

@@ -14,7 +14,12 @@ struct quant_gguf_squares {
 /* A matrix of the layer under way. */
 struct quant_gguf_outcome {
     struct quant_gguf_squares squares;
-    double is_made; /* 1, 0: it is kept, or floats */
+    double made; /* enum quant_gguf_made */
+};
+enum quant_gguf_made {
+    QUANT_GGUF_LEFT,    /* kept, or floats: made with the rest */
+    QUANT_GGUF_ROUNDED, /* by GPTQ */
+    QUANT_GGUF_SEARCHED /* the moment says nothing: codes of the search */
 };
 
 struct quant_gguf_making {
@@ -32,7 +37,8 @@ struct quant_gguf_making {
     /* with calibration */
     char state[4200];  /* folder of what is known of finished layers, gguf_state.c */
     bool is_ours;      /* nobody else works there */
-    uint32_t layers;   /* finished */
+    bool has_layers;   /* finished ones lie there */
+    uint32_t layers;   /* finished, and known here */
     uint32_t outcomes; /* of the layer under way */
     struct quant_gguf_outcome outcome[QUANT_GROUP_MATRICES * MODEL_GROUP_COUNT];
 };
@@ -63,5 +69,7 @@ RT_CHECKED rt_status quant_gguf_state_hidden(struct quant_gguf_making *m, float 
 RT_CHECKED rt_status quant_gguf_state_layer(struct quant_gguf_making *m,
                                             const float *hidden, uint64_t floats);
 void quant_gguf_state_remove(struct quant_gguf_making *m);
+/* Of a file without calibration: what an earlier work on `to` left. RT_ERR_USAGE as above. */
+RT_CHECKED rt_status quant_gguf_state_drop(struct quant_gguf_making *m, const char *to);
 
 #endif

@@ -29,10 +29,10 @@ static rt_status measure(struct quant_gguf_making *m, const struct rounded *r,
 
 /* Blocks to nearest for comparison, then those of the search, with codes by GPTQ. */
 static rt_status make_blocks(struct quant_gguf_making *m, const struct rounded *r,
-                             const float *importance, struct quant_gguf_squares *sums)
+                             const float *importance, struct quant_gguf_squares *sums,
+                             bool *good)
 {
     rt_status st;
-    bool good;
     const struct quant_gguf_row *row = r->row;
     const struct quant_gguf_calibration *c = m->options->calibration;
     const struct quant_options options = { .natural_order = c->natural_order,
@@ -42,8 +42,8 @@ static rt_status make_blocks(struct quant_gguf_making *m, const struct rounded *
     TRY(quant_gguf_to_blocks(m, row, row->rows, r->w, importance, m->options->plain,
                              r->blocks));
     TRY(quant_blocks_gptq(m->ctx, row->type, &options, &r->matrix, r->blocks,
-                          &sums->error, &good));
-    if (!good)
+                          &sums->error, good));
+    if (!*good)
         TRY(measure(m, r, &sums->error));
     TRY(quant_output_error(m->ctx, &r->matrix, r->w, &sums->all));
 
@@ -56,6 +56,7 @@ static rt_status round_matrix(struct quant_gguf_making *m, uint32_t i,
                               struct quant_gguf_outcome *outcome)
 {
     rt_status st;
+    bool good;
     struct quant_gguf_squares sums = { 0 };
     const struct quant_gguf_row *row = &m->source.rows[i];
     const uint64_t n = row->rows * row->columns;
@@ -76,13 +77,14 @@ static rt_status round_matrix(struct quant_gguf_making *m, uint32_t i,
         goto fail;
     }
     TRY(quant_source_floats(&m->source, i, 0, row->rows, r.w));
-    TRY(make_blocks(m, &r, importance, &sums));
-    TRY(fmt_gguf_out_go(&m->out, i));
+    TRY(make_blocks(m, &r, importance, &sums, &good));
+    TRY(fmt_gguf_out_seek(&m->out, i));
     TRY(fmt_gguf_out_data(&m->out, r.blocks, r.bytes));
     m->made[i] = true;
     m->done += n;
-    *outcome = (struct quant_gguf_outcome){ sums, 1 };
-    TRY(quant_gguf_tell(m, row, true, true, &sums));
+    *outcome = (struct quant_gguf_outcome){ sums, good ? QUANT_GGUF_ROUNDED
+                                                       : QUANT_GGUF_SEARCHED };
+    TRY(quant_gguf_tell(m, row, true, good, &sums));
 
 fail:
     rt_free(r.w);
@@ -115,7 +117,7 @@ static rt_status after_group(void *user, const struct observe_group *seen)
     for (uint32_t i = 0; quant_importance_name(seen->layer, seen->group, i, name); i++) {
         const uint32_t row = find(m, name);
         struct quant_gguf_outcome *outcome = &m->outcome[m->outcomes++];
-        *outcome = (struct quant_gguf_outcome){ { 0 }, 0 };
+        *outcome = (struct quant_gguf_outcome){ { 0 }, QUANT_GGUF_LEFT };
         if (row == m->source.count)
             continue;
         assert(m->source.rows[row].columns == seen->in); /* one model */
@@ -162,5 +164,6 @@ rt_status quant_gguf_rounded(struct quant_gguf_making *m)
                                        .hidden = get_hidden,
                                        .layer = after_layer,
                                        .user = m };
-    return observe_layers(&task);
+    const rt_status st = observe_layers(&task);
+    return st == RT_OK && c->done ? c->done(m->options->user) : st;
 }

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
+_Static_assert(sizeof(struct quant_gguf_outcome) == 4 * sizeof(double),
+               "NAME.fared holds the count and this");
 enum { FARED = 5, TENSORS = 2 * QUANT_GROUP_MATRICES * MODEL_GROUP_COUNT };
 
 static void path_of(const struct quant_gguf_making *m, const char *kind, uint32_t n,
@@ -71,6 +73,24 @@ void quant_gguf_state_remove(struct quant_gguf_making *m)
 
 /* ---- layers that are there ---- */
 
+static rt_status damaged(const struct quant_gguf_making *m, const char *path)
+{
+    return rt_fail(
+        m->ctx, RT_ERR_INPUT,
+        "'%s' or '%s' does not hold what it should of a finished layer; delete "
+        "'%s' and start again",
+        path, m->out.part, m->state);
+}
+
+/* The tensor of a name; the count: there is none. */
+static uint32_t row_of(const struct quant_gguf_making *m, const char *name)
+{
+    uint32_t i = 0;
+    while (i < m->source.count && strcmp(m->source.rows[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 /* Takes over a matrix of a layer. */
 static rt_status take_matrix(struct quant_gguf_making *m,
                              const struct fmt_safetensors *file, const char *path,
@@ -79,34 +99,30 @@ static rt_status take_matrix(struct quant_gguf_making *m,
     char of[QUANT_GGUF_NAME_MAX + 16];
     double fared[FARED];
     struct quant_gguf_outcome o;
+    const uint32_t i = row_of(m, name);
+    const struct quant_gguf_row *r = i < m->source.count ? &m->source.rows[i] : NULL;
     snprintf(of, sizeof of, "%s.squares", name);
     const struct fmt_tensor *squares = fmt_safetensors_find(file, of);
     snprintf(of, sizeof of, "%s.fared", name);
     const struct fmt_tensor *t = fmt_safetensors_find(file, of);
-    if (!squares || squares->dtype != FMT_F32 || squares->dims != 1 || !t ||
-        t->size != sizeof fared || squares->count > UINT32_MAX)
-        return rt_fail(m->ctx, RT_ERR_INPUT,
-                       "'%s' does not hold what is known of '%s'; delete '%s' and start "
-                       "again",
-                       path, name, m->state);
+    if (!squares || squares->dtype != FMT_F32 || squares->count > UINT32_MAX ||
+        (r && squares->count != r->columns) || !t || t->size != sizeof fared)
+        return damaged(m, path);
+    memcpy(fared, t->data, sizeof fared);
+    memcpy(&o, fared + 1, sizeof o);
     struct quant_importance_row *row = quant_importance_row(
         m->ctx, m->options->calibration->seen, name, (uint32_t)squares->count);
     if (!row)
         return rt_fail(m->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     memcpy(row->values, squares->data, squares->size);
-    memcpy(fared, t->data, sizeof fared);
-    memcpy(&o, fared + 1, sizeof o);
     row->count = fared[0];
-    for (uint32_t i = 0; o.is_made != 0 && i < m->source.count; i++) {
-        const struct quant_gguf_row *r = &m->source.rows[i];
-        if (strcmp(r->name, name) != 0)
-            continue;
-        fmt_gguf_out_there(&m->out);
-        m->made[i] = true;
-        m->done += r->rows * r->columns;
-        return quant_gguf_tell(m, r, true, true, &o.squares);
-    }
-    return RT_OK;
+    if (o.made == QUANT_GGUF_LEFT)
+        return RT_OK;
+    if (!r || !fmt_gguf_out_present(&m->out, i))
+        return damaged(m, path);
+    m->made[i] = true;
+    m->done += r->rows * r->columns;
+    return quant_gguf_tell(m, r, true, o.made == QUANT_GGUF_ROUNDED, &o.squares);
 }
 
 static rt_status take_layer(struct quant_gguf_making *m, uint32_t layer)
@@ -141,6 +157,18 @@ static uint32_t count_layers(const struct quant_gguf_making *m)
     return n == all || fmt_exists(path) ? n : 0;
 }
 
+rt_status quant_gguf_state_drop(struct quant_gguf_making *m, const char *to)
+{
+    bool same;
+    snprintf(m->state, sizeof m->state, "%.4100s.state", to);
+    if (!fmt_exists(m->state))
+        return RT_OK;
+    const rt_status st = quant_job_read(m->ctx, m->state, "", &same);
+    if (st == RT_OK)
+        quant_gguf_state_remove(m);
+    return st;
+}
+
 rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to)
 {
     rt_status st;
@@ -152,11 +180,13 @@ rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to)
     TRY(quant_job_read(m->ctx, m->state, key, &same));
     m->is_ours = true;
     const uint32_t layers = same ? count_layers(m) : 0;
+    m->has_layers = m->out.is_kept = layers > 0;
     same = false;
     if (layers > 0)
-        TRY(fmt_gguf_out_again(&m->out, to, &same));
+        TRY(fmt_gguf_out_reopen(&m->out, to, &same));
     if (!same)
         clear(m);
+    m->has_layers = m->out.is_kept = same;
     TRY(quant_job_write(m->ctx, m->state, key));
     if (!same) {
         TRY(fmt_gguf_out_begin(&m->out, to));
@@ -237,6 +267,7 @@ rt_status quant_gguf_state_layer(struct quant_gguf_making *m, const float *hidde
     remove(path);
     m->layers++;
     m->outcomes = 0;
+    m->has_layers = m->out.is_kept = true;
 
 fail:
     return st;

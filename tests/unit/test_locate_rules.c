@@ -166,6 +166,42 @@ static void the_verdict_weighs_what_all_say(void **state)
     assert_int_equal(v.step, -1);
 }
 
+/* The step that more locators name wins whatever the weights say; doubt of quant before the step
+ * makes it less sure, and below the least confidence nothing is named. */
+static void more_voices_win_and_doubt_counts(void **state)
+{
+    (void)state;
+    const struct pipe_rollout_result rollout = search("1100", -1);
+    const struct pipe_checked sum = named_at(PIPE_CHECK_ARITHMETIC, 1);
+    const struct pipe_contrasted contrast = { .step = 3, .end = true };
+    double unsure[4] = { 0.01, 0.49, 0.49, 0.49 }, sure, less;
+    struct pipe_testimony t = { .step_count = 4,
+                                .rollout = &rollout,
+                                .contrast = &contrast,
+                                .twin = 1,
+                                .mend = 1,
+                                .unsure = unsure };
+    assert_int_equal(pipe_named_by(&t, 1), 2);
+    assert_int_equal(pipe_named_by(&t, 0), 0); /* mend has no voice beside a search */
+    assert_int_equal(pipe_verdict_step(&t, &sure), 1);
+    t.check = &sum;
+    assert_int_equal(pipe_verdict_step(&t, &less), 1);
+    assert_true(less > sure);
+    unsure[0] = 0.49;
+    assert_int_equal(pipe_verdict_step(&t, &less), 1);
+    assert_true(less < sure);
+    t.unsure = NULL; /* not known: as if sure */
+    assert_int_equal(pipe_verdict_step(&t, &less), 1);
+    assert_true(less > sure);
+    const struct pipe_testimony one = {
+        .step_count = 4, .rollout = &rollout, .twin = -1, .unsure = unsure
+    };
+    struct pipe_fault v;
+    pipe_verdict(&one, NULL, NULL, PIPE_CAT_NONE, &v);
+    assert_true(v.step == -1 && v.confidence < pipe_sures[PIPE_SURE_least]);
+    assert_true(pipe_unsure(0) == 0.5 && pipe_unsure(INFINITY) == 0);
+}
+
 static void it_abstains_below_the_stated_confidence(void **state)
 {
     (void)state;
@@ -227,6 +263,7 @@ int main(void)
         cmocka_unit_test(rollout_reports_what_it_cannot_blame),
         cmocka_unit_test(twin_names_the_first_sure_disagreement),
         cmocka_unit_test(the_verdict_weighs_what_all_say),
+        cmocka_unit_test(more_voices_win_and_doubt_counts),
         cmocka_unit_test(it_abstains_below_the_stated_confidence),
         cmocka_unit_test(categories_follow_the_difference_of_the_steps),
         cmocka_unit_test(the_judge_counts_precision_recall_and_coverage),

@@ -149,8 +149,9 @@ static void evidence_is_written_and_held_against(void **state)
     assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_OK);
     assert_int_equal(cases.count, 2);
     assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, weights), RT_OK);
-    assert_int_equal(pipe_weights_cross(&ctx, &cases, weights, see_cross, &verdicts),
-                     RT_OK);
+    assert_int_equal(
+        pipe_weights_cross(&ctx, &cases, weights, pipe_sures, see_cross, &verdicts),
+        RT_OK);
     assert_int_equal(verdicts, 1);
     pipe_cases_deinit(&cases);
     unlink(path);

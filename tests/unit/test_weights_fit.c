@@ -1,5 +1,7 @@
-/* The fit of the verdict's weights on made-up evidence, the joint score of the judge, and the
- * agreement of judges. */
+/* The fit of the verdict's weights and confidence on made-up evidence and on that of the tables,
+ * the joint score of the judge, and the agreement of judges. */
+#include "pipeline/locate/confidence_fit.h"
+#include "pipeline/locate/judge.h"
 #include "pipeline/locate/judge_model.h"
 #include "pipeline/locate/review.h"
 #include "pipeline/locate/weights_fit.h"
@@ -65,9 +67,13 @@ static void the_fit_finds_what_a_locator_is_worth(void **state)
     assert_true(weights[PIPE_SIGN_check_false] > weights[PIPE_SIGN_check_passed] + 1);
     assert_true(weights[PIPE_SIGN_check_passed] > 0);
     assert_true(weights[PIPE_SIGN_twin_sure] == 0); /* never seen */
-    for (uint32_t i = 0; i < cases.count; i++)
-        assert_int_equal(pipe_case_verdict(&cases.items[i], weights),
+    double p;
+    uint32_t by;
+    for (uint32_t i = 0; i < cases.count; i++) {
+        assert_int_equal(pipe_case_step(&cases.items[i], weights, &p, &by),
                          cases.items[i].said[PIPE_SAID_CHECK]);
+        assert_true(by == 1 && p > 0.5);
+    }
     assert_int_equal(pipe_weights_fit(&ctx, &cases, "a", weights), RT_OK);
     pipe_cases_deinit(&cases);
     static const char *const bad[] = {
@@ -75,6 +81,12 @@ static void the_fit_finds_what_a_locator_is_worth(void **state)
         "{\"set\":\"a\",\"truth\":1,\"said\":[0,0,0,0],\"signs\":[[0]]}\n",
         "{\"set\":\"a\",\"truth\":0,\"said\":[0,0,0,0],\"signs\":[[1]]}\n",
         "{\"set\":\"a\",\"truth\":-1,\"said\":[],\"signs\":[]}\n",
+        "{\"set\":\"a\",\"truth\":0,\"said\":[0,0,0,0,0,0,0,0,0],\"signs\":[[0,0,0,0,0,0,"
+        "0,0,0,"
+        "0,0,0,0,0,0,0,0,0]],\"unsure\":[]}\n",
+        "{\"set\":\"a\",\"truth\":0,\"said\":[0,0,0,0,0,0,0,0,0],\"signs\":[[0,0,0,0,0,0,"
+        "0,0,0,"
+        "0,0,0,0,0,0,0,0,0]],\"unsure\":[2]}\n",
         "{\"set\":",
     };
     for (size_t i = 0; i < RT_COUNT(bad); i++) {
@@ -132,6 +144,102 @@ static void generators_count_alike(void **state)
     pipe_cases_deinit(&cases);
 }
 
+/* An answer of 4 steps whose search names `step`, and the twin too if `agreed`; the truth is
+ * step 2. */
+static void put_asked(FILE *file, const char *set, int32_t step, bool agreed,
+                      double unsure)
+{
+    struct rt_ctx ctx = { 0 };
+    char *line;
+    const struct pipe_rollout_result rollout = { .step = step, .monotone = true };
+    const double before[4] = { unsure, 0, 0, 0 };
+    const struct pipe_testimony t = { .step_count = 4,
+                                      .rollout = &rollout,
+                                      .twin = agreed ? step : -1,
+                                      .twin_sure = true,
+                                      .unsure = before };
+    assert_int_equal(pipe_case_line(&ctx, set, 2, &t, &line), RT_OK);
+    fprintf(file, "%s\n", line);
+    rt_free(line);
+}
+
+/* Verdicts on which more agree, and before which quant was sure, are right more often. */
+static void confidence_is_fitted_and_covers(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_cases cases = { 0 };
+    double weights[PIPE_SIGNS], sures[PIPE_SURES], confidence;
+    char path[] = "/tmp/faultline-evidence-XXXXXX";
+    FILE *file = temporary(path);
+    for (int i = 0; i < 200; i++) {
+        const char *set = i % 2 ? "a-one" : "b-one";
+        put_asked(file, set, i % 20 < 18 ? 2 : 3, true, 0.1);
+        put_asked(file, set, i % 20 < 12 ? 2 : 3, false, 0.1);
+        put_asked(file, set, i % 20 < 6 ? 2 : 3, false, 0.4);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_OK);
+    unlink(path);
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, weights), RT_OK);
+    assert_int_equal(pipe_sures_fit(&ctx, &cases, NULL, weights, sures), RT_OK);
+    assert_true(sures[PIPE_SURE_named_by] > 0.5 && sures[PIPE_SURE_unsure_before] < -1);
+    assert_true(fabs(pipe_sureness(sures, 2, 0.1) - 0.9) < 0.05);
+    assert_true(fabs(pipe_sureness(sures, 1, 0.1) - 0.6) < 0.05);
+    assert_true(fabs(pipe_sureness(sures, 1, 0.4) - 0.3) < 0.05);
+    assert_true(sures[PIPE_SURE_least] == PIPE_VERDICT_LEAST);
+    assert_int_equal(pipe_sures_least(&ctx, &cases, &sures[PIPE_SURE_least]), RT_OK);
+    uint32_t named = 0;
+    for (uint32_t i = 0; i < cases.count; i++) {
+        assert_true(pipe_case_verdict(&cases.items[i], weights, sures, &confidence) >= 2);
+        named += confidence > 0.2 && confidence < 0.99;
+    }
+    assert_int_equal(named, cases.count);
+    assert_true(sures[PIPE_SURE_least] > 0.2 && sures[PIPE_SURE_least] < 0.4);
+    pipe_cases_deinit(&cases);
+    memset(sures, 0, sizeof sures);
+    assert_int_equal(pipe_sures_least(&ctx, &cases, &sures[PIPE_SURE_least]), RT_OK);
+    assert_true(sures[PIPE_SURE_least] == 0); /* no cases: as it was */
+}
+
+/* weights.def is what the stored evidence gives. */
+static void the_tables_are_those_of_the_fit(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_cases cases = { 0 };
+    double weights[PIPE_SIGNS], sures[PIPE_SURES];
+    assert_int_equal(
+        pipe_cases_read(&ctx, TEST_SOURCE_DIR "/tests/evidence/weights.jsonl.gz", &cases),
+        RT_OK);
+    assert_int_equal(cases.count, 8686);
+    assert_int_equal(pipe_weights_fit(&ctx, &cases, NULL, weights), RT_OK);
+    assert_int_equal(pipe_sures_fit(&ctx, &cases, NULL, weights, sures), RT_OK);
+    assert_int_equal(pipe_sures_least(&ctx, &cases, &sures[PIPE_SURE_least]), RT_OK);
+    for (int s = 0; s < PIPE_SIGNS; s++)
+        if (!(fabs(weights[s] - pipe_weights[s]) < 1e-4))
+            fail_msg("%s: fitted %.4f, table %.4f", pipe_sign_name((enum pipe_sign)s),
+                     weights[s], pipe_weights[s]);
+    for (int s = 0; s < PIPE_SURES; s++)
+        if (!(fabs(sures[s] - pipe_sures[s]) < 1e-4))
+            fail_msg("%s: fitted %.4f, table %.4f", pipe_sure_name((enum pipe_sure)s),
+                     sures[s], pipe_sures[s]);
+    pipe_cases_deinit(&cases);
+}
+
+static void the_surest_are_kept(void **state)
+{
+    (void)state;
+    const int32_t named[6] = { 0, 1, -1, 2, 3, 4 }, truth[6] = { 0, 0, 0, 2, -1, 4 };
+    const double confidence[6] = { 0.5, 0.4, 0.9, 0.5, 0.99, 0.8 };
+    int32_t kept[6];
+    pipe_judge_surest(named, confidence, truth, 6, 0.4, kept); /* 2 of 5 judged */
+    const int32_t two[6] = { 0, -1, -1, -1, 3, 4 };
+    assert_memory_equal(kept, two, sizeof kept);
+    pipe_judge_surest(named, confidence, truth, 6, 1, kept);
+    assert_memory_equal(kept, named, sizeof kept);
+}
+
 /* What a model answers everywhere cancels out; the doubt that stands out is the first fault. */
 static void the_judge_is_scored_jointly(void **state)
 {
@@ -171,6 +279,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fit_finds_what_a_locator_is_worth),
         cmocka_unit_test(generators_count_alike),
+        cmocka_unit_test(confidence_is_fitted_and_covers),
+        cmocka_unit_test(the_tables_are_those_of_the_fit),
+        cmocka_unit_test(the_surest_are_kept),
         cmocka_unit_test(the_judge_is_scored_jointly),
         cmocka_unit_test(agreement_is_kappa),
     };
