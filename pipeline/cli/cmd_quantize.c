@@ -31,9 +31,10 @@ static const struct cli_option options[] = {
     { "float-inputs", "X",
       "with those: matrices keep float inputs if rounding them costs more than X times "
       "what rounding their weights does (smoothquant: 2, else 0; 0: none)" },
-    { "rounding", "NAME", "smoothquant: weights by gptq (default) or to nearest" },
-    { "order", "NAME", "gptq, smoothquant: columns by activation (default) or natural" },
-    { "damping", "X", "gptq, smoothquant: share of the mean diagonal (default 0.01)" },
+    { "rounding", "NAME",
+      "smoothquant, gguf with --calib: weights by gptq (default) or to nearest" },
+    { "order", "NAME", "of gptq: columns by activation (default) or natural" },
+    { "damping", "X", "of gptq: share of the mean diagonal (default 0.01)" },
     { "true-sequential", NULL,
       "inputs of a layer are those of the quantized ones before" },
     { "keep", "f16|f32",
@@ -128,29 +129,11 @@ void cli_quantize_print_cost(const struct cli *cli, const struct pipe_quantize_c
     print_choice(c, candidates);
 }
 
-/* Options of methods that round by GPTQ. */
-static rt_status check_gptq(struct cli *cli, const char *method)
-{
-    static const char *const of_gptq[] = { "order", "damping" };
-    const bool is_smooth = strcmp(method, "smoothquant") == 0;
-    const bool is_nearest =
-        is_smooth && strcmp(cli_value(cli, "rounding", "gptq"), "nearest") == 0;
-    for (size_t i = 0; i < RT_COUNT(of_gptq); i++) {
-        if (!cli_value(cli, of_gptq[i], NULL) || strcmp(method, "gptq") == 0 ||
-            (is_smooth && !is_nearest))
-            continue;
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--%s is of --method gptq and smoothquant, not of %s%s",
-                       of_gptq[i], method, is_nearest ? " --rounding nearest" : "");
-    }
-    return RT_OK;
-}
-
 static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
 {
     bool calibrated;
     char names[80];
-    const char *order = cli_value(cli, "order", "activation");
+    struct cli_rounding rounding = { 0 };
     q->method = cli_value(cli, "method", "rtn");
     if (!pipe_quantize_method(q->method, &calibrated))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
@@ -161,25 +144,21 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
                        "--method %s needs --calib P: a text file, or problems with "
                        "solutions",
                        q->method);
-    rt_status st = check_gptq(cli, q->method);
+    rt_status st = cli_quantize_rounding(cli, q->method, &rounding);
     if (st == RT_OK)
         st = cli_select_check(cli, q->method);
     if (st == RT_OK)
         st = cli_budget_check(cli, q->method);
     if (st != RT_OK)
         return st;
-    q->natural_order = strcmp(order, "natural") == 0;
-    if (!q->natural_order && strcmp(order, "activation") != 0)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--order %s: activation or natural is possible", order);
+    q->nearest = rounding.nearest;
+    q->natural_order = rounding.natural_order;
+    q->damping = rounding.damping;
     q->search = cli_flag(cli, "search");
     q->true_sequential = cli_flag(cli, "true-sequential");
     if (q->true_sequential && !cli_value(cli, "calib", NULL))
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--true-sequential needs --calib P");
-    float damping = 0;
-    st = cli_real(cli, "damping", 0, 1, &damping);
-    q->damping = (double)damping;
-    return st;
+    return RT_OK;
 }
 
 static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)

@@ -27,6 +27,10 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
     if (out && o->write_plan)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--write-plan writes the plan and no model: leave --out away");
+    if (o->write_plan && cli_quantize_has_rounding(cli))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--write-plan writes no codes: leave --%s away",
+                       cli_quantize_has_rounding(cli));
     if (calib && o->imatrix)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--calib and --imatrix both say what columns count; give one");
@@ -85,26 +89,46 @@ static void print_fallbacks(const struct pipe_gguf_made *m)
     }
 }
 
+static const char *error_name(const struct pipe_gguf_tensor *t)
+{
+    return t->is_rounded    ? "error of outputs"
+           : t->is_weighted ? "weighted error"
+                            : "error";
+}
+
+/* Means over the matrices that text was seen for by GPTQ, or over all. */
+static void print_errors(const struct pipe_gguf_made *m)
+{
+    double error = 0, rtn = 0;
+    uint32_t count = 0;
+    const char *what = m->count > m->unweighted && m->tokens ? "weighted error" : "error";
+    for (uint32_t i = 0; i < m->count; i++)
+        if (m->list[i].is_rounded)
+            what = error_name(&m->list[i]);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        if (strcmp(what, "error of outputs") == 0 && !t->is_rounded)
+            continue;
+        count++;
+        error += t->error;
+        rtn += t->rtn;
+    }
+    printf("%s, a share of the squares, mean over %u matrices: %.4e, rtn of the same "
+           "types %.4e; %u of %u matrices no better than rtn\n",
+           what, count, error / count, rtn / count, m->not_better, m->count);
+}
+
 static void print_made(const struct cli *cli, const char *out,
                        const struct pipe_gguf_made *m)
 {
-    double error = 0, rtn = 0;
     printf("%s: %.1f MiB, %u matrices, %llu weights, %.3f bits per weight\n", out,
            (double)m->bytes / 1048576, m->count, (unsigned long long)m->weights,
            m->bits_per_weight);
     print_fallbacks(m);
-    for (uint32_t i = 0; i < m->count; i++) {
-        const struct pipe_gguf_tensor *t = &m->list[i];
-        error += t->error / m->count;
-        rtn += t->rtn / m->count;
-        if (cli_flag(cli, "verbose"))
-            printf("  %-28s %-6s %s %.4e, rtn %.4e\n", t->name, t->type,
-                   t->is_weighted ? "weighted error" : "error", t->error, t->rtn);
-    }
-    printf("%serror, a share of the squares, mean over matrices: %.4e, rtn of the same "
-           "types %.4e; %u of %u matrices no better than rtn\n",
-           m->count > m->unweighted && m->tokens ? "weighted " : "", error, rtn,
-           m->not_better, m->count);
+    for (uint32_t i = 0; i < m->count && cli_flag(cli, "verbose"); i++)
+        printf("  %-28s %-6s %s %.4e, rtn %.4e\n", m->list[i].name, m->list[i].type,
+               error_name(&m->list[i]), m->list[i].error, m->list[i].rtn);
+    print_errors(m);
     if (m->unweighted)
         printf("%u matri%s counted without weights: no inputs of theirs were seen\n",
                m->unweighted, m->unweighted == 1 ? "x" : "ces");
@@ -115,6 +139,8 @@ rt_status cli_quantize_gguf(struct cli *cli)
     rt_status st;
     struct pipe_gguf_made made = { 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
+    struct cli_rounding rounding = { 0 };
+    TRY(cli_quantize_rounding(cli, "gguf", &rounding));
     const struct pipe_gguf_options o = {
         .type = cli_value(cli, "type", NULL),
         .plan = cli_value(cli, "plan", NULL),
@@ -122,6 +148,9 @@ rt_status cli_quantize_gguf(struct cli *cli)
         .imatrix = cli_value(cli, "imatrix", NULL),
         .imatrix_out = cli_value(cli, "imatrix-out", NULL),
         .plain = cli_flag(cli, "plain"),
+        .nearest = rounding.nearest,
+        .natural_order = rounding.natural_order,
+        .damping = rounding.damping,
         .force = cli_flag(cli, "force"),
     };
     TRY(check(cli, &o, model, out));

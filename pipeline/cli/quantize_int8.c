@@ -5,20 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static rt_status read_rounding(struct cli *cli, bool is_smooth,
-                               struct pipe_quantize_options *q)
-{
-    const char *rounding = cli_value(cli, "rounding", NULL);
-    if (rounding && !is_smooth)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--rounding is of --method smoothquant, not of %s", q->method);
-    q->nearest = rounding && strcmp(rounding, "nearest") == 0;
-    if (rounding && !q->nearest && strcmp(rounding, "gptq") != 0)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--rounding %.40s: gptq or nearest is possible", rounding);
-    return RT_OK;
-}
-
 static rt_status read_float_inputs(struct cli *cli, bool is_smooth,
                                    struct pipe_quantize_options *q)
 {
@@ -50,7 +36,6 @@ rt_status cli_quantize_int8(struct cli *cli, struct pipe_quantize_options *q)
     if (q->given && !cli_value(cli, "calib", NULL))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--activations static needs --calib P: the scales are measured");
-    TRY(read_rounding(cli, is_smooth, q));
     TRY(read_float_inputs(cli, is_smooth, q));
 
 fail:

@@ -10,6 +10,17 @@
 /* RT_ERR_USAGE: an option is given that changes nothing in the way that is asked for. */
 RT_CHECKED rt_status cli_quantize_used(struct cli *cli);
 
+/* How weights become codes: --rounding, --order, --damping. */
+struct cli_rounding {
+    bool nearest, natural_order;
+    double damping; /* 0: none is given */
+};
+/* The first of these that is given, NULL: none. */
+const char *cli_quantize_has_rounding(const struct cli *cli);
+/* RT_ERR_USAGE: the method has no such choice. */
+RT_CHECKED rt_status cli_quantize_rounding(struct cli *cli, const char *method,
+                                           struct cli_rounding *out);
+
 /* Prints what --dry-run tells, or JSON. candidates: folders that --select makes at most. */
 void cli_quantize_print_cost(const struct cli *cli, const struct pipe_quantize_cost *cost,
                              uint32_t candidates);

@@ -14,6 +14,19 @@ static const char *boolean(bool value)
     return value ? "true" : "false";
 }
 
+static void write_gguf_config(const struct pipe_made *m, char *out, size_t size)
+{
+    const struct pipe_gguf_options *o = m->gguf;
+    snprintf(
+        out, size,
+        "{\"made\":\"quantize\",\"method\":\"gguf\",\"type\":\"%s\",\"plan\":%s,"
+        "\"search\":%s,\"rounding\":\"%s\",\"order\":\"%s\",\"damping\":%.9g,"
+        "\"calibration\":\"%s\",\"from\":\"%s\"}",
+        o->type ? o->type : PIPE_GGUF_TYPE, boolean(o->plan != NULL), boolean(!o->plain),
+        o->nearest ? "nearest" : "gptq", o->natural_order ? "natural" : "activation",
+        o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id, m->full_hash);
+}
+
 static void write_config(const struct pipe_made *m, char *out, size_t size)
 {
     const struct pipe_quantize_options *o = m->options;
@@ -36,21 +49,41 @@ static void write_config(const struct pipe_made *m, char *out, size_t size)
              m->full_hash);
 }
 
+static rt_status put_error(struct store *s, const char *run, uint32_t i, double error,
+                           double rtn)
+{
+    const rt_status st = store_put_metric(s, run, "layer_error", i, error);
+    return st == RT_OK ? store_put_metric(s, run, "layer_error_rtn", i, rtn) : st;
+}
+
+static rt_status put_errors(struct store *s, const char *run, const struct pipe_made *m)
+{
+    rt_status st = RT_OK;
+    uint32_t n = 0;
+    for (uint32_t i = 0; m->gguf && i < m->gguf_made->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->gguf_made->list[i];
+        if (t->is_rounded)
+            TRY(put_error(s, run, n++, t->error * t->outputs, t->rtn * t->outputs));
+    }
+    for (uint32_t i = 0; !m->gguf && i < m->quantized->list_count; i++)
+        TRY(put_error(s, run, i, m->quantized->list[i].objective,
+                      m->quantized->list[i].rtn));
+    for (uint32_t i = 0; !m->gguf && i < m->selected->count; i++)
+        if (isfinite(m->selected->list[i].kl))
+            TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
+
+fail:
+    return st;
+}
+
 static rt_status put_numbers(struct store *s, const char *run, const struct pipe_made *m)
 {
     rt_status st;
-    const struct pipe_quantized *q = m->quantized;
+    const uint64_t tokens = m->gguf ? m->gguf_made->tokens : m->quantized->tokens;
     TRY(store_put_metric(s, run, "wall_seconds", 0, m->seconds));
     TRY(store_put_metric(s, run, "peak_bytes", 0, (double)os_memory_peak_bytes()));
-    TRY(store_put_metric(s, run, "tokens", 0, (double)q->tokens));
-    for (uint32_t i = 0; i < q->list_count; i++) {
-        TRY(store_put_metric(s, run, "layer_error", i, q->list[i].objective));
-        TRY(store_put_metric(s, run, "layer_error_rtn", i, q->list[i].rtn));
-    }
-    for (uint32_t i = 0; i < m->selected->count; i++)
-        if (isfinite(m->selected->list[i].kl))
-            TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
-    st = RT_OK;
+    TRY(store_put_metric(s, run, "tokens", 0, (double)tokens));
+    TRY(put_errors(s, run, m));
 
 fail:
     return st;
@@ -63,7 +96,7 @@ rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m
     struct store *s = session->store;
     struct store_attempt attempt;
     struct pipe_variant v = { 0 };
-    write_config(m, config, sizeof config);
+    (m->gguf ? write_gguf_config : write_config)(m, config, sizeof config);
     st = pipe_variant_note(session, m->out, "quant", "quant", &v);
     if (st != RT_OK)
         return st;

@@ -5,18 +5,23 @@
 #define PIPELINE_RUN_MADE_H
 
 #include "pipeline/run/calibration.h"
+#include "pipeline/run/make_gguf.h"
 #include "pipeline/run/quantize.h"
 #include "pipeline/run/select.h"
 
 struct pipe_made {
-    const char *full_hash, *out; /* of the full model; the folder that was written */
-    const struct pipe_quantize_options *options;
+    const char *full_hash, *out; /* of the full model; what was written */
     const struct pipe_calibration *calibration;
+    double seconds; /* candidates and their comparison included */
+    /* a folder */
+    const struct pipe_quantize_options *options;
     const struct pipe_selected *selected; /* count 0: there was no choice */
     const struct pipe_quantized *quantized;
-    double seconds; /* candidates and their comparison included */
+    /* or a GGUF file; errors are kept of matrices that were rounded by GPTQ */
+    const struct pipe_gguf_options *gguf; /* NULL: a folder */
+    const struct pipe_gguf_made *gguf_made;
 };
-/* Loads the folder, which must be readable, and saves a run of it. One that the device has
+/* Loads it, which must be readable, and saves a run of it. One that the device has
  * no room for is said, and no failure: the folder is written. */
 RT_CHECKED rt_status pipe_made_save(struct pipe_session *session,
                                     const struct pipe_made *made);

@@ -2,6 +2,7 @@
  * Importance from where the caller says, then the file. */
 #include "pipeline/run/make_gguf.h"
 
+#include "pipeline/run/made.h"
 #include "runtime/quant/gguf_file.h"
 
 #include <stdio.h>
@@ -9,10 +10,14 @@
 
 struct making {
     struct rt_ctx *ctx;
+    const struct pipe_gguf_options *options;
+    const struct pipe_calibration_options *from; /* NULL: no text */
+    struct quant_importance importance;
     const struct pipe_host *host; /* NULL: nobody looks on */
     struct pipe_gguf_made *made;
-    uint64_t started_ns;
-    const char *what; /* of the progress line */
+    uint64_t begun_ns, started_ns; /* of all; of what is told */
+    const char *what;              /* of the progress line */
+    char last[96];                 /* the matrix that was made last */
 };
 
 static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
@@ -35,7 +40,8 @@ static rt_status after_chunk(void *user, const char *name, uint64_t done, uint64
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
-    return tell(user, "", done, total);
+    struct making *m = user;
+    return tell(m, m->last, done, total);
 }
 
 static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
@@ -58,9 +64,12 @@ static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
                                     .columns = fared->row->columns,
                                     .error = fared->error,
                                     .rtn = fared->rtn,
-                                    .is_weighted = fared->is_weighted };
+                                    .outputs = fared->outputs,
+                                    .is_weighted = fared->is_weighted,
+                                    .is_rounded = fared->is_rounded };
     snprintf(t->name, sizeof t->name, "%s", fared->row->name);
-    return RT_OK;
+    snprintf(m->last, sizeof m->last, "%.64s %.3g of %.3g", t->name, t->error, t->rtn);
+    return m->host ? pipe_stop_status(m->host, m->ctx) : RT_OK;
 }
 
 static const struct quant_gguf_mix *mix_of(const struct pipe_gguf_options *o)
@@ -77,14 +86,26 @@ rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)
                    quant_gguf_mix_names(names, sizeof names));
 }
 
+/* Importance of text that was seen, for others. */
+static rt_status after_text(void *user)
+{
+    struct making *m = user;
+    return m->options->imatrix_out
+               ? quant_importance_write(m->ctx, m->options->imatrix_out, m->from->from,
+                                        m->from->length, &m->importance)
+               : RT_OK;
+}
+
 static rt_status make(struct making *m, const char *model, const char *out,
-                      const struct pipe_gguf_options *o,
-                      const struct quant_importance *importance, const char *from)
+                      const struct quant_importance *importance,
+                      const struct quant_gguf_calibration *calibration, const char *from)
 {
     struct quant_gguf_report report = { 0 };
+    const struct pipe_gguf_options *o = m->options;
     const struct quant_gguf_options options = { .mix = mix_of(o),
                                                 .plan = o->plan,
                                                 .importance = importance,
+                                                .calibration = calibration,
                                                 .importance_from = from,
                                                 .plain = o->plain,
                                                 .force = o->force,
@@ -111,17 +132,63 @@ rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_host *host,
                              struct pipe_gguf_made *made)
 {
     rt_status st;
-    struct quant_importance importance = { 0 };
-    struct making m = { .ctx = ctx, .host = host, .made = made };
+    struct making m = { .ctx = ctx, .options = o, .host = host, .made = made };
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check(ctx, o));
     if (o->imatrix)
-        TRY(quant_importance_read(ctx, o->imatrix, &importance));
-    TRY(make(&m, model, out, o, o->imatrix ? &importance : NULL, o->imatrix));
+        TRY(quant_importance_read(ctx, o->imatrix, &m.importance));
+    TRY(make(&m, model, out, o->imatrix ? &m.importance : NULL, NULL, o->imatrix));
 
 fail:
-    quant_importance_deinit(&importance);
+    quant_importance_deinit(&m.importance);
     return st;
+}
+
+/* Importance by a pass over the text, then the file. */
+static rt_status make_nearest(struct making *m, struct rt_model **full, const char *model,
+                              const char *out, const struct pipe_calibration *c)
+{
+    rt_status st;
+    TRY(quant_importance_observe(m->ctx, *full, c->sequences.list, c->sequences.count,
+                                 after_pass, m, &m->importance));
+    rt_model_destroy(full);
+    TRY(after_text(m));
+    TRY(make(m, model, out, &m->importance, NULL, m->from->from));
+
+fail:
+    return st;
+}
+
+/* The file as the model passes over the text. */
+static rt_status make_rounded(struct making *m, struct rt_model **full, const char *model,
+                              const char *out, const struct pipe_calibration *c)
+{
+    const struct pipe_gguf_options *o = m->options;
+    const struct quant_gguf_calibration calibration = { .model = *full,
+                                                        .sequences = c->sequences.list,
+                                                        .count = c->sequences.count,
+                                                        .natural_order = o->natural_order,
+                                                        .damping = o->damping,
+                                                        .seen = &m->importance,
+                                                        .pass = after_pass,
+                                                        .done = after_text };
+    const rt_status st = make(m, model, out, NULL, &calibration, m->from->from);
+    rt_model_destroy(full); /* makes room for the file */
+    return st;
+}
+
+static rt_status save(struct pipe_session *session, const struct making *m,
+                      const char *out, const char *full, const struct pipe_calibration *c)
+{
+    struct pipe_gguf_options named = *m->options;
+    named.type = quant_gguf_mix_name(mix_of(m->options));
+    const struct pipe_made row = { .full_hash = full,
+                                   .out = out,
+                                   .calibration = c,
+                                   .seconds = (double)(rt_time_ns() - m->begun_ns) / 1e9,
+                                   .gguf = &named,
+                                   .gguf_made = m->made };
+    return pipe_made_save(session, &row);
 }
 
 rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char *model,
@@ -131,14 +198,18 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
                                         struct pipe_gguf_made *made)
 {
     rt_status st;
+    char hash[65];
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
-    struct quant_importance importance = { 0 };
     struct making m = { .ctx = session->ctx,
+                        .options = o,
+                        .from = from,
                         .host = session->host,
                         .made = made,
+                        .begun_ns = rt_time_ns(),
                         .started_ns = rt_time_ns(),
                         .what = "calibrate" };
+    const bool answers = pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF;
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check(session->ctx, o));
     const struct quant_gguf_options early = { .mix = mix_of(o),
@@ -146,19 +217,17 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char
                                               .force = o->force };
     TRY(quant_gguf_check(session->ctx, model, o->write_plan ? o->write_plan : out,
                          &early));
-    TRY(pipe_model_load(session, model, &full));
+    TRY((answers ? pipe_model_load : pipe_model_load_streamed)(session, model, &full));
+    snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     TRY(pipe_calibration_read(session, from, full, &c));
-    TRY(quant_importance_observe(session->ctx, full, c.sequences.list, c.sequences.count,
-                                 after_pass, &m, &importance));
-    rt_model_destroy(&full);
-    if (o->imatrix_out)
-        TRY(quant_importance_write(session->ctx, o->imatrix_out, from->from, from->length,
-                                   &importance));
-    TRY(make(&m, model, out, o, &importance, from->from));
     made->tokens = c.tokens;
+    TRY((o->nearest || o->write_plan ? make_nearest : make_rounded)(&m, &full, model, out,
+                                                                    &c));
+    if (!o->write_plan)
+        TRY(save(session, &m, out, hash, &c));
 
 fail:
-    quant_importance_deinit(&importance);
+    quant_importance_deinit(&m.importance);
     pipe_calibration_deinit(&c);
     rt_model_destroy(&full);
     return st;

@@ -14,7 +14,12 @@ struct pipe_gguf_options {
     const char *imatrix;     /* importance in llama.cpp's format, NULL: none */
     const char *imatrix_out; /* NULL, or where to write what calibration gives */
     bool plain;              /* no search */
-    bool force;              /* replace a file that is there */
+    /* Of a calibrated file: matrices of layers are rounded by GPTQ, or each weight to its
+     * nearest code. */
+    bool nearest;
+    bool natural_order; /* of GPTQ, as quant_options */
+    double damping;
+    bool force; /* replace a file that is there */
 };
 
 /* A quantized tensor. */
@@ -22,8 +27,8 @@ struct pipe_gguf_tensor {
     char name[65];
     const char *type, *wanted; /* names; they differ where rows do not divide */
     uint64_t rows, columns;
-    double error, rtn; /* quant_gguf_fared */
-    bool is_weighted;
+    double error, rtn, outputs; /* quant_gguf_fared */
+    bool is_weighted, is_rounded;
 };
 
 struct pipe_gguf_made {
@@ -44,7 +49,7 @@ RT_CHECKED rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_ho
                                         const struct pipe_gguf_options *options,
                                         struct pipe_gguf_made *made);
 /* The same with the inputs of matrices seen on calibration text, as
- * pipe_quantize_on. */
+ * pipe_quantize_on: their mean squares weigh columns, and rounding is GPTQ's. */
 RT_CHECKED rt_status pipe_quantize_gguf_calibrated(
     struct pipe_session *session, const char *model, const char *out,
     const struct pipe_gguf_options *options,

@@ -203,25 +203,44 @@ fail:
 
 /* ---- a GGUF file ---- */
 
+/* A layer at a time, beside what stays on the device. */
+static uint64_t streamed_bytes(const struct model_size *size)
+{
+    const struct fmt_config *f = &size->config;
+    return size->tables + size->rest + size->decoded + size->projections / f->layers +
+           (uint64_t)RT_POSITIONS_DEFAULT * f->head_dim * 4;
+}
+
+/* One pass over the text; `flops` of GPTQ, 0: every weight to its nearest code. */
 static rt_status see_text(struct pipe_session *session, const char *path,
                           const struct pipe_calibration_options *from,
-                          const struct model_size *size, struct pipe_quantize_cost *out)
+                          const struct model_size *size, double flops,
+                          struct pipe_quantize_cost *out)
 {
     rt_status st;
     struct observe_cost cost;
     struct rt_model *model = NULL;
     struct pipe_calibration c = { 0 };
+    const uint32_t what = flops > 0 ? OBSERVE_MOMENTS | OBSERVE_SQUARES : OBSERVE_SQUARES;
+    const bool software = rt_device_info_of(session->dev)->software;
     TRY(open_text(session, path, from, &model, &c));
     out->tokens = c.tokens;
     out->device_has = rt_device_memory_left(session->dev);
-    observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, OBSERVE_SQUARES,
-                    rt_device_info_of(session->dev)->software, &cost);
-    out->device_bytes =
-        cost.device_bytes + model_size_bytes(size, rt_model_positions(model));
-    if (cost.host_bytes > out->host_bytes) /* one after the other */
+    observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
+    out->device_bytes = cost.device_bytes + streamed_bytes(size);
+    if (flops > 0)
+        out->host_bytes += cost.host_bytes;
+    else if (cost.host_bytes > out->host_bytes) /* one after the other */
         out->host_bytes = cost.host_bytes;
-    if (out->device_bytes <= out->device_has)
-        TRY(time_passes(model, &c, OBSERVE_SQUARES, &out->forward));
+    if (out->device_bytes > out->device_has)
+        goto fail;
+    TRY(time_passes(model, &c, what, &out->forward));
+    const double rate = flops > 0 ? host_rate(session->ctx) : 0;
+    if (rate > 0) {
+        out->method += flops / rate;
+        out->sums = software ? cost.flops / rate : 0;
+        out->forward -= out->forward > out->sums ? out->sums : 0;
+    }
 
 fail:
     pipe_calibration_deinit(&c);
@@ -239,13 +258,16 @@ rt_status pipe_quantize_gguf_cost(struct rt_ctx *ctx, struct pipe_session *sessi
     struct model_size size;
     struct fmt_model *model = NULL;
     const struct quant_importance none = { 0 };
+    const struct quant_gguf_calibration text = { .count = 0 };
     const char *from = calibration ? calibration->from : o->imatrix;
+    const bool is_rounded = calibration && !o->nearest;
     *out = (struct pipe_quantize_cost){ 0 };
     TRY(pipe_gguf_check(ctx, o));
     const struct quant_gguf_options q = {
         .mix = quant_gguf_mix_find(o->type ? o->type : PIPE_GGUF_TYPE),
         .plan = o->plan,
-        .importance = from ? &none : NULL,
+        .importance = from && !is_rounded ? &none : NULL,
+        .calibration = is_rounded ? &text : NULL,
         .importance_from = from,
         .plain = o->plain,
     };
@@ -259,7 +281,7 @@ rt_status pipe_quantize_gguf_cost(struct rt_ctx *ctx, struct pipe_session *sessi
     out->host_bytes = cost.host_bytes;
     out->method = cost.seconds;
     if (session && calibration)
-        TRY(see_text(session, path, calibration, &size, out));
+        TRY(see_text(session, path, calibration, &size, cost.flops, out));
 
 fail:
     fmt_model_close(&model);

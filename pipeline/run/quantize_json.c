@@ -83,8 +83,9 @@ void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_mad
         rt_json_member(out, "wanted", t->wanted);
         rt_json_count(out, "rows", t->rows);
         rt_json_count(out, "columns", t->columns);
-        fprintf(out, ",\"weighted\":%s,\"error\":%.9g,\"rtn\":%.9g}",
-                t->is_weighted ? "true" : "false", t->error, t->rtn);
+        fprintf(out, ",\"weighted\":%s,\"error_of\":\"%s\",\"error\":%.9g,\"rtn\":%.9g}",
+                t->is_weighted ? "true" : "false", t->is_rounded ? "outputs" : "weights",
+                t->error, t->rtn);
     }
     fputs("]}\n", out);
 }

@@ -117,6 +117,10 @@ bool os_sync_stream(FILE *file);       /* what was flushed */
 /* ---- streams ---- */
 
 bool os_is_terminal(FILE *file);
+/* The next byte is written so many from the start, maybe beyond the end. */
+bool os_seek_stream(FILE *file, uint64_t at);
+/* Its length; what is read or written next is behind the last byte. */
+bool os_stream_bytes(FILE *file, uint64_t *bytes);
 /* The last operation failed with this errno because nobody reads the pipe any more. */
 bool os_is_reader_gone(int reason);
 /* A stream that writes to memory. After fflush or fclose, *bytes and *size are what was

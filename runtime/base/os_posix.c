@@ -322,6 +322,18 @@ bool os_is_terminal(FILE *file)
     return isatty(fileno(file)) == 1;
 }
 
+bool os_seek_stream(FILE *file, uint64_t at)
+{
+    return fseeko(file, (off_t)at, SEEK_SET) == 0;
+}
+
+bool os_stream_bytes(FILE *file, uint64_t *bytes)
+{
+    const off_t end = fseeko(file, 0, SEEK_END) == 0 ? ftello(file) : -1;
+    *bytes = end < 0 ? 0 : (uint64_t)end;
+    return end >= 0;
+}
+
 bool os_is_reader_gone(int reason)
 {
     return reason == EPIPE;

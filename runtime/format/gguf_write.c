@@ -196,21 +196,33 @@ static rt_status check_room(struct fmt_gguf_out *o, uint64_t size)
     return RT_OK;
 }
 
-rt_status fmt_gguf_out_begin(struct fmt_gguf_out *o, const char *path)
+/* All bytes before the data; once. */
+static rt_status put_start(struct fmt_gguf_out *o, const char *path,
+                           uint8_t head[HEAD_BYTES])
 {
-    rt_status st;
-    uint8_t head[HEAD_BYTES] = { 'G', 'G', 'U', 'F', 3 };
-    const uint64_t size = fmt_gguf_out_bytes(o);
+    static const uint8_t magic[] = { 'G', 'G', 'U', 'F', 3, 0, 0, 0 };
+    memcpy(head, magic, sizeof magic);
     for (uint32_t i = 0; i < 8; i++) {
         head[8 + i] = (uint8_t)((uint64_t)o->tensor_count >> (8 * i));
         head[16 + i] = (uint8_t)(o->key_count >> (8 * i));
     }
+    if (o->path)
+        return RT_OK;
+    o->size = fmt_gguf_out_bytes(o);
     put_entries(o);
-    o->path = rt_strdup(o->ctx, path);
+    o->data_at = rt_round_up(HEAD_BYTES + o->keys_size, FMT_GGUF_ALIGNMENT);
     o->part = rt_format(o->ctx, "%s.part", path);
-    if (o->failed || !o->path || !o->part)
-        return no_memory(o);
-    TRY(check_room(o, size));
+    o->path = rt_strdup(o->ctx, path);
+    return o->failed || !o->path || !o->part ? no_memory(o) : RT_OK;
+}
+
+rt_status fmt_gguf_out_begin(struct fmt_gguf_out *o, const char *path)
+{
+    rt_status st;
+    uint8_t head[HEAD_BYTES];
+    TRY(put_start(o, path, head));
+    remove(o->part); /* gives its room back */
+    TRY(check_room(o, o->size));
     o->file = fopen(o->part, "wb");
     if (!o->file || fwrite(head, 1, sizeof head, o->file) != sizeof head ||
         fwrite(o->keys, 1, o->keys_size, o->file) != o->keys_size ||
@@ -219,6 +231,72 @@ rt_status fmt_gguf_out_begin(struct fmt_gguf_out *o, const char *path)
 
 fail:
     return st;
+}
+
+/* Whether the open part begins with these bytes. */
+static bool begins_with(FILE *file, const uint8_t *bytes, size_t size)
+{
+    uint8_t have[4096];
+    while (size > 0) {
+        const size_t n = size < sizeof have ? size : sizeof have;
+        if (fread(have, 1, n, file) != n || memcmp(have, bytes, n) != 0)
+            return false;
+        bytes += n;
+        size -= n;
+    }
+    return true;
+}
+
+rt_status fmt_gguf_out_reopen(struct fmt_gguf_out *o, const char *path, bool *same)
+{
+    rt_status st;
+    uint8_t head[HEAD_BYTES];
+    *same = false;
+    TRY(put_start(o, path, head));
+    o->file = fopen(o->part, "r+b");
+    if (!o->file)
+        return RT_OK;
+    *same = begins_with(o->file, head, sizeof head) &&
+            begins_with(o->file, o->keys, o->keys_size) &&
+            os_stream_bytes(o->file, &o->found);
+    o->next = o->tensor_count; /* none: the first is gone to */
+    if (!*same) {
+        fclose(o->file);
+        o->file = NULL;
+        o->next = 0;
+    }
+
+fail:
+    return st;
+}
+
+rt_status fmt_gguf_out_sync(struct fmt_gguf_out *o)
+{
+    return fflush(o->file) == 0 && os_sync_stream(o->file) ? RT_OK : cannot_write(o);
+}
+
+/* Where the data of tensor i begins. */
+static uint64_t place_of(const struct fmt_gguf_out *o, uint32_t i)
+{
+    uint64_t at = o->data_at;
+    for (uint32_t k = 0; k < i; k++)
+        at += rt_round_up(o->tensors[k].size, FMT_GGUF_ALIGNMENT);
+    return at;
+}
+
+bool fmt_gguf_out_present(struct fmt_gguf_out *o, uint32_t i)
+{
+    o->ended++;
+    return place_of(o, i) + o->tensors[i].size <= o->found;
+}
+
+rt_status fmt_gguf_out_seek(struct fmt_gguf_out *o, uint32_t i)
+{
+    assert(i < o->tensor_count && o->written == 0);
+    if (i == o->next)
+        return RT_OK;
+    o->next = i;
+    return os_seek_stream(o->file, place_of(o, i)) ? RT_OK : cannot_write(o);
 }
 
 rt_status fmt_gguf_out_data(struct fmt_gguf_out *o, const void *data, size_t size)
@@ -232,20 +310,22 @@ rt_status fmt_gguf_out_data(struct fmt_gguf_out *o, const void *data, size_t siz
     if (o->written < t->size)
         return RT_OK;
     o->next++;
+    o->ended++;
     o->written = 0;
     return pad(o->file, t->size) ? RT_OK : cannot_write(o);
 }
 
 rt_status fmt_gguf_out_end(struct fmt_gguf_out *o)
 {
-    assert(o->next == o->tensor_count);
+    assert(o->ended == o->tensor_count);
     if (fflush(o->file) != 0 || !os_sync_stream(o->file))
         return cannot_write(o);
     const int failed = fclose(o->file);
     o->file = NULL;
     if (failed || rename(o->part, o->path) != 0) {
         const rt_status st = cannot_write(o);
-        remove(o->part);
+        if (!o->is_kept)
+            remove(o->part);
         return st;
     }
     return fmt_sync_parent(o->ctx, o->path);
@@ -255,7 +335,8 @@ void fmt_gguf_out_deinit(struct fmt_gguf_out *o)
 {
     if (o->file) {
         fclose(o->file);
-        remove(o->part);
+        if (!o->is_kept)
+            remove(o->part);
     }
     rt_free(o->keys);
     rt_free(o->tensors);

@@ -1,8 +1,9 @@
 /* runtime/format/gguf_write.h
  * Writes GGUF files, version 3 (gguf.h tells the container): keys and tensors are named
- * first, then the data comes tensor by tensor in that order, so that no more than what the
- * caller holds is in memory. The file appears whole or not at all: it is PATH.part until
- * fmt_gguf_out_end, which is removed on failure; a killed program leaves it behind. */
+ * first, then the data comes tensor by tensor, in that order or in any other, so that no
+ * more than what the caller holds is in memory. The file appears whole or not at all: it is PATH.part until
+ * fmt_gguf_out_end, which is removed on failure; a killed program leaves it behind, and
+ * what it holds may be taken over (fmt_gguf_out_reopen). */
 #ifndef RUNTIME_FORMAT_GGUF_WRITE_H
 #define RUNTIME_FORMAT_GGUF_WRITE_H
 
@@ -32,8 +33,13 @@ struct fmt_gguf_out {
     /* while data is written */
     char *path, *part; /* owned */
     FILE *file;
+    uint64_t size;    /* of the whole file */
+    uint64_t found;   /* of a part that was opened again */
+    uint64_t data_at; /* where in the file the first tensor lies */
     uint32_t next;    /* tensor under way */
     uint64_t written; /* bytes of it */
+    uint32_t ended;   /* tensors whose data is there */
+    bool is_kept;     /* the part stays on failure */
 };
 
 /* ---- keys; a name must not come twice ---- */
@@ -61,6 +67,17 @@ uint64_t fmt_gguf_out_bytes(const struct fmt_gguf_out *out);
 /* Writes all that stands before the data. RT_ERR_IO also if the disk has less room than
  * the file takes. */
 RT_CHECKED rt_status fmt_gguf_out_begin(struct fmt_gguf_out *out, const char *path);
+/* The same with the data that PATH.part has, if it is of these keys and tensors, else *same
+ * is false and nothing is open. */
+RT_CHECKED rt_status fmt_gguf_out_reopen(struct fmt_gguf_out *out, const char *path,
+                                         bool *same);
+/* The data of tensor i is in a part that was opened again. False: the part is too short. */
+bool fmt_gguf_out_present(struct fmt_gguf_out *out, uint32_t i);
+/* What was written is on the disk. */
+RT_CHECKED rt_status fmt_gguf_out_sync(struct fmt_gguf_out *out);
+/* Tensor i is the one under way, none of whose data is there yet; no other has a part of
+ * its data. */
+RT_CHECKED rt_status fmt_gguf_out_seek(struct fmt_gguf_out *out, uint32_t i);
 /* The next bytes of the tensor under way; the last ones make the following one so. */
 RT_CHECKED rt_status fmt_gguf_out_data(struct fmt_gguf_out *out, const void *data,
                                        size_t size);

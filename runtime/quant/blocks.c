@@ -32,7 +32,7 @@ static const struct quant_block_grid grids[] = {
     { FMT_BLOCK_ID_Q6_K, 16, 16, -32, 31, 32, 0, 0, 0, -128, 127, 0, 1, 2, 6 },
 };
 
-static const struct quant_block_grid *grid_of(const struct fmt_block_type *type)
+const struct quant_block_grid *quant_block_grid_of(const struct fmt_block_type *type)
 {
     for (size_t i = 0; i < RT_COUNT(grids); i++)
         if (grids[i].id == type->id)
@@ -43,7 +43,7 @@ static const struct quant_block_grid *grid_of(const struct fmt_block_type *type)
 bool quant_blocks_can(const struct fmt_block_type *type)
 {
     return type->id == FMT_BLOCK_ID_F32 || type->id == FMT_BLOCK_ID_F16 ||
-           type->id == FMT_BLOCK_ID_BF16 || grid_of(type);
+           type->id == FMT_BLOCK_ID_BF16 || quant_block_grid_of(type);
 }
 
 static const uint32_t ids[] = {
@@ -221,8 +221,8 @@ static bool improve(struct work *w)
     return true;
 }
 
-static uint8_t code_of(const struct fmt_block_type *type,
-                       const struct quant_block_grid *g, float level)
+uint8_t quant_block_code(const struct fmt_block_type *type,
+                         const struct quant_block_grid *g, float level)
 {
     uint32_t code = 0;
     if (!g->is_levels)
@@ -240,7 +240,7 @@ static void write_block(const struct fmt_block_type *type, const struct work *w,
     struct fmt_block b;
     memset(&b, 0, sizeof b);
     for (uint32_t i = 0; i < type->block; i++)
-        b.code[i] = code_of(type, w->grid, w->level[i]);
+        b.code[i] = quant_block_code(type, w->grid, w->level[i]);
     for (uint32_t g = 0; g < w->grid->groups; g++)
         b.scale[g] = (struct rt_weight_scale){ .d = fmt_half_near(w->d),
                                                .m = fmt_half_near(
@@ -317,7 +317,7 @@ bool quant_blocks_row(const struct fmt_block_type *type, const float *x,
                       const float *importance, uint32_t count, bool plain, uint8_t *out)
 {
     float weight[FMT_BLOCK_MAX] = { 0 };
-    const struct quant_block_grid *grid = grid_of(type);
+    const struct quant_block_grid *grid = quant_block_grid_of(type);
     if (!grid) {
         float_row(type, x, count, out);
         return floats_fit(type, x, count);

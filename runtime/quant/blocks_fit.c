@@ -41,34 +41,41 @@ static float total(const float *lane)
            ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-static void uneven_levels(uint32_t size, const float *x, float inverse, float *level)
+static inline float uneven_level(float t)
 {
-    for (uint32_t i = 0; i < size; i += BLOCKS_LANES)
-        EACH_LANE
-        {
-            float t = x[i + k] * inverse;
-            t = t > -128 ? t : -128;
-            t = t < 127 ? t : 127;
-            const float *part = near[(uint32_t)((t + 128) * 0.125f)];
-            level[i + k] = part[t > part[0] ? 2 : 1];
-        }
+    t = t > -128 ? t : -128;
+    t = t < 127 ? t : 127;
+    const float *part = near[(uint32_t)((t + 128) * 0.125f)];
+    return part[t > part[0] ? 2 : 1];
+}
+
+static inline float even_level(float t, float bottom, float top)
+{
+    t = t > bottom ? t : bottom;
+    t = t < top ? t : top;
+    return (t + ROUNDER) - ROUNDER;
+}
+
+float quant_block_level(const struct quant_block_grid *g, float x, float inverse,
+                        float minimum)
+{
+    return g->is_levels ? uneven_level(x * inverse)
+                        : even_level((x + minimum) * inverse, g->bottom, g->top);
 }
 
 void quant_block_levels(const struct quant_block_grid *g, const float *restrict x,
                         float inverse, float minimum, float *restrict level)
 {
     const float bottom = g->bottom, top = g->top;
-    if (g->is_levels) {
-        uneven_levels(g->size, x, inverse, level);
-        return;
-    }
-    for (uint32_t i = 0; i < g->size; i += BLOCKS_LANES)
+    for (uint32_t i = 0; g->is_levels && i < g->size; i += BLOCKS_LANES)
         EACH_LANE
         {
-            float t = (x[i + k] + minimum) * inverse;
-            t = t > bottom ? t : bottom;
-            t = t < top ? t : top;
-            level[i + k] = (t + ROUNDER) - ROUNDER;
+            level[i + k] = uneven_level(x[i + k] * inverse);
+        }
+    for (uint32_t i = 0; !g->is_levels && i < g->size; i += BLOCKS_LANES)
+        EACH_LANE
+        {
+            level[i + k] = even_level((x[i + k] + minimum) * inverse, bottom, top);
         }
 }
 

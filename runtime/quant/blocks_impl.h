@@ -34,6 +34,14 @@ struct quant_block_sums {
     float l, ll, xl;
 };
 
+/* That of a type, NULL: it has floats. */
+const struct quant_block_grid *quant_block_grid_of(const struct fmt_block_type *type);
+/* The code of a level. */
+uint8_t quant_block_code(const struct fmt_block_type *type,
+                         const struct quant_block_grid *grid, float level);
+/* The level nearest to x, for 1 / scale and a minimum. */
+float quant_block_level(const struct quant_block_grid *grid, float x, float inverse,
+                        float minimum);
 /* Levels nearest to x, for 1 / scale and a minimum. */
 void quant_block_levels(const struct quant_block_grid *grid, const float *restrict x,
                         float inverse, float minimum, float *restrict level);

@@ -88,8 +88,6 @@ RT_CHECKED rt_status quant_tell_fared(struct quant_writer *w,
                                       const struct quant_fared *fared);
 /* Makes what the matrices of the layer under way divide of kept tensors. */
 RT_CHECKED rt_status quant_finish_layer(struct quant_writer *w);
-/* The device that a calibration's model lies on. */
-const char *quant_calibration_device(const struct quant_calibration *calibration);
 
 /* ---- finished layers, folder_part.c ---- */
 

@@ -482,11 +482,6 @@ fail:
     return st;
 }
 
-const char *quant_calibration_device(const struct quant_calibration *calibration)
-{
-    return rt_device_info_of(rt_model_device(calibration->model))->name;
-}
-
 rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t first)
 {
     struct calibrating c = { .w = w };

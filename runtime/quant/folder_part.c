@@ -16,6 +16,7 @@
 #include "runtime/base/os.h"
 #include "runtime/base/sha256.h"
 #include "runtime/base/version.h"
+#include "runtime/quant/job.h"
 #include "runtime/quant/quant_files.h"
 #include "runtime/quant/width_plan.h"
 
@@ -35,26 +36,6 @@ static void part_path(const struct quant_writer *w, const char *kind, uint32_t n
 
 /* ---- what is made ---- */
 
-static void hash_calibration(const struct quant_calibration *c, struct sha256 *hash)
-{
-    for (uint32_t i = 0; i < c->count; i++) {
-        sha256_add(hash, &c->sequences[i].n, sizeof c->sequences[i].n);
-        sha256_add(hash, c->sequences[i].ids,
-                   c->sequences[i].n * sizeof *c->sequences[i].ids);
-        if (c->sequences[i].weight)
-            sha256_add(hash, c->sequences[i].weight,
-                       c->sequences[i].n * sizeof *c->sequences[i].weight);
-    }
-}
-
-/* What hidden states are computed in: options of every command choose it. */
-static void hash_numerics(const struct quant_calibration *c, struct sha256 *hash)
-{
-    const struct rt_plan *p = rt_device_plan(rt_model_device(c->model));
-    const uint32_t words[] = { p->family, p->products, p->float_inputs };
-    sha256_add(hash, words, sizeof words);
-}
-
 /* What bytes depend on: the program, the source, the options, the device, the text. */
 static rt_status make_key(struct quant_writer *w, char key[65])
 {
@@ -65,22 +46,20 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     TRY(fmt_model_hash(w->model, model));
     const int n = snprintf(
         text, sizeof text,
-        "part 3 %s %s %s bits %u group %u asym %d f32 %d search %d natural %d "
-        "sequential %d damping %a inputs %d floats %a nearest %d device %s",
+        "part 4 %s %s %s bits %u group %u asym %d f32 %d search %d natural %d "
+        "sequential %d damping %a inputs %d floats %a nearest %d",
         rt_version, model, quant_method_of(o)->name, o->bits, o->group, o->asymmetric,
         o->keep_f32, o->search, o->natural_order, o->true_sequential, o->damping,
-        (int)o->inputs, o->float_inputs, o->nearest,
-        w->calibration ? quant_calibration_device(w->calibration) : "none");
+        (int)o->inputs, o->float_inputs, o->nearest);
     sha256_init(&hash);
     sha256_add(&hash, text, (size_t)n);
     for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {
         sha256_add(&hash, o->plan->rows[i].pattern, strlen(o->plan->rows[i].pattern) + 1);
         sha256_add(&hash, &o->plan->rows[i].bits, sizeof o->plan->rows[i].bits);
     }
-    if (w->calibration) {
-        hash_numerics(w->calibration, &hash);
-        hash_calibration(w->calibration, &hash);
-    }
+    if (w->calibration)
+        quant_job_hash_text(&hash, w->calibration->model, w->calibration->sequences,
+                            w->calibration->count);
     sha256_end_hex(&hash, key);
 
 fail:
@@ -118,44 +97,12 @@ void quant_part_remove(struct quant_writer *w)
     os_remove_folder(w->part);
 }
 
-static rt_status write_job(struct quant_writer *w, const char *path, const char *key)
-{
-    json_t *job =
-        json_pack("{s:s, s:I}", "key", key, "process", (json_int_t)os_process_id());
-    const rt_status st = job ? fmt_json_write(w->ctx, path, job) : quant_no_memory(w);
-    json_decref(job);
-    return st;
-}
-
-/* *same: the part holds layers of this work. RT_ERR_USAGE: another process works there. */
-static rt_status read_job(struct quant_writer *w, const char *path, const char *key,
-                          bool *same)
-{
-    json_t *job = NULL;
-    *same = false;
-    if (!fmt_exists(path))
-        return RT_OK;
-    if (fmt_json_read(w->ctx, path, &job) != RT_OK)
-        return RT_OK; /* not ours to read: made anew */
-    const int64_t process = json_integer_value(json_object_get(job, "process"));
-    const char *stored = json_string_value(json_object_get(job, "key"));
-    *same = stored && strcmp(stored, key) == 0;
-    json_decref(job);
-    if (process > 0 && process != os_process_id() && !os_process_gone(process))
-        return rt_fail(w->ctx, RT_ERR_USAGE,
-                       "process %lld works in '%s' already; wait for it, or delete that "
-                       "folder if no quantize runs",
-                       (long long)process, w->part);
-    return RT_OK;
-}
-
 rt_status quant_part_open(struct quant_writer *w, const char *to)
 {
     rt_status st;
     bool same;
-    char key[65], path[4300];
+    char key[65];
     snprintf(w->part, sizeof w->part, "%.4100s.part", to);
-    snprintf(path, sizeof path, "%.4200s/job.json", w->part);
     w->file_capacity = fmt_model_config(w->model)->layers + TABLES_MAX;
     w->files = rt_alloc(w->ctx, w->file_capacity, sizeof *w->files);
     if (!w->files)
@@ -166,11 +113,11 @@ rt_status quant_part_open(struct quant_writer *w, const char *to)
         snprintf(key, sizeof key, "floats"); /* made anew each time */
     const bool made = !fmt_exists(w->part);
     TRY(fmt_make_folder(w->ctx, w->part));
-    st = read_job(w, path, key, &same);
+    st = quant_job_read(w->ctx, w->part, key, &same);
     if (st == RT_OK && (!same || !w->asked))
         clear(w);
     if (st == RT_OK)
-        st = write_job(w, path, key);
+        st = quant_job_write(w->ctx, w->part, key);
     if (st != RT_OK && made)
         quant_part_remove(w);
 

@@ -1,9 +1,9 @@
 /* runtime/quant/gguf_file.c
  * Reads a model tensor by tensor and writes it as blocks. */
-#include "runtime/quant/gguf_file.h"
+#include "runtime/quant/gguf_making.h"
 
 #include "runtime/base/os.h"
-#include "runtime/quant/gguf_source.h"
+#include "runtime/quant/gptq.h"
 
 #include <assert.h>
 #include <math.h>
@@ -12,18 +12,6 @@
 
 enum { CHUNK_FLOATS = 1 << 20, QUANTIZATION_VERSION = 2 };
 
-struct making {
-    struct rt_ctx *ctx;
-    const struct quant_gguf_options *options;
-    struct quant_source source;
-    struct fmt_gguf_out out;
-    struct quant_gguf_report *report;
-    uint64_t done, total; /* elements */
-    float *values,
-        *read;      /* [CHUNK_FLOATS or a row]: as they are, as they are read back */
-    uint8_t *bytes; /* of both chunks of blocks */
-};
-
 static rt_status no_memory(struct rt_ctx *ctx)
 {
     return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
@@ -31,16 +19,16 @@ static rt_status no_memory(struct rt_ctx *ctx)
 
 /* ---- before ---- */
 
-static rt_status plan(struct making *m)
+static rt_status plan(struct quant_gguf_making *m)
 {
     struct quant_source *s = &m->source;
-    s->sizes.is_calibrated = m->options->importance != NULL;
+    s->sizes.is_calibrated = m->options->importance || m->options->calibration;
     return quant_gguf_plan(m->ctx, m->options->mix, m->options->plan, &s->sizes, s->rows,
                            s->count);
 }
 
 /* Importance of other columns is of another model. */
-static rt_status check_importance(const struct making *m)
+static rt_status check_importance(const struct quant_gguf_making *m)
 {
     uint32_t found = 0;
     const struct quant_importance *all = m->options->importance;
@@ -61,7 +49,21 @@ static rt_status check_importance(const struct making *m)
     return RT_OK;
 }
 
-static rt_status describe(struct making *m)
+static bool is_of_layer(const struct quant_gguf_row *r)
+{
+    return strncmp(r->name, "blk.", 4) == 0 && !r->is_kept && r->type->split;
+}
+
+/* Whether matrices are rounded by GPTQ. */
+static bool is_rounded(const struct quant_gguf_making *m)
+{
+    for (uint32_t i = 0; m->options->calibration && i < m->source.count; i++)
+        if (is_of_layer(&m->source.rows[i]))
+            return true;
+    return false;
+}
+
+static rt_status describe(struct quant_gguf_making *m)
 {
     rt_status st;
     struct quant_source *s = &m->source;
@@ -76,6 +78,8 @@ static rt_status describe(struct making *m)
             fmt_gguf_put_text(&m->out, "quantize.imatrix.dataset",
                               m->options->importance_from);
     }
+    if (m->options->importance_from && is_rounded(m))
+        fmt_gguf_put_text(&m->out, "faultline.gptq.dataset", m->options->importance_from);
     for (uint32_t i = 0; i < s->count; i++) {
         const struct quant_gguf_row *r = &s->rows[i];
         const uint64_t shape[2] = { r->columns, r->rows };
@@ -87,7 +91,7 @@ fail:
     return st;
 }
 
-static rt_status make_room(struct making *m)
+static rt_status make_room(struct quant_gguf_making *m)
 {
     uint64_t floats = CHUNK_FLOATS;
     for (uint32_t i = 0; i < m->source.count; i++)
@@ -95,14 +99,16 @@ static rt_status make_room(struct making *m)
     m->values = rt_alloc(m->ctx, floats, sizeof *m->values);
     m->read = rt_alloc(m->ctx, floats, sizeof *m->read);
     m->bytes = rt_alloc(m->ctx, floats, sizeof(float));
-    return m->values && m->read && m->bytes ? RT_OK : no_memory(m->ctx);
+    m->made = rt_alloc(m->ctx, m->source.count + 1, sizeof *m->made);
+    return m->values && m->read && m->bytes && m->made ? RT_OK : no_memory(m->ctx);
 }
 
 /* ---- tensors ---- */
 
 /* Weighted squares of a chunk, and of what its blocks make of it. */
-static void add_error(struct making *m, const struct quant_gguf_row *r, uint64_t rows,
-                      const float *importance, double *error, double *square)
+static void add_error(struct quant_gguf_making *m, const struct quant_gguf_row *r,
+                      uint64_t rows, const float *importance, double *error,
+                      double *square)
 {
     const uint64_t n = rows * r->columns;
     fmt_block_floats(r->type, m->bytes, n / r->type->block, 1, m->read);
@@ -114,13 +120,15 @@ static void add_error(struct making *m, const struct quant_gguf_row *r, uint64_t
     }
 }
 
-static rt_status to_blocks(struct making *m, const struct quant_gguf_row *r,
-                           uint64_t rows, const float *importance, bool plain)
+rt_status quant_gguf_to_blocks(const struct quant_gguf_making *m,
+                               const struct quant_gguf_row *r, uint64_t rows,
+                               const float *values, const float *importance, bool plain,
+                               uint8_t *out)
 {
     const uint64_t row_bytes = r->columns / r->type->block * r->type->bytes;
     for (uint64_t i = 0; i < rows; i++)
-        if (!quant_blocks_row(r->type, m->values + i * r->columns, importance,
-                              (uint32_t)r->columns, plain, m->bytes + i * row_bytes))
+        if (!quant_blocks_row(r->type, values + i * r->columns, importance,
+                              (uint32_t)r->columns, plain, out + i * row_bytes))
             return rt_fail(m->ctx, RT_ERR_INPUT,
                            "'%s': tensor '%s' holds a value that is too large for %s; "
                            "give it another type by --plan",
@@ -128,12 +136,16 @@ static rt_status to_blocks(struct making *m, const struct quant_gguf_row *r,
     return RT_OK;
 }
 
-struct squares {
-    double error, rtn, all;
-};
+/* The chunk under way. */
+static rt_status to_blocks(struct quant_gguf_making *m, const struct quant_gguf_row *r,
+                           uint64_t rows, const float *importance, bool plain)
+{
+    return quant_gguf_to_blocks(m, r, rows, m->values, importance, plain, m->bytes);
+}
 
-static rt_status make_chunk(struct making *m, uint32_t row, uint64_t first, uint64_t rows,
-                            const float *importance, struct squares *sums)
+static rt_status make_chunk(struct quant_gguf_making *m, uint32_t row, uint64_t first,
+                            uint64_t rows, const float *importance,
+                            struct quant_gguf_squares *sums)
 {
     rt_status st;
     double ignored = 0;
@@ -153,38 +165,43 @@ fail:
     return st;
 }
 
-static rt_status tell_matrix(struct making *m, const struct quant_gguf_row *r,
-                             bool is_weighted, const struct squares *sums)
+rt_status quant_gguf_tell(struct quant_gguf_making *m, const struct quant_gguf_row *r,
+                          bool is_weighted, bool is_rounded,
+                          const struct quant_gguf_squares *sums)
 {
     struct quant_gguf_report *report = m->report;
-    const double rtn = m->options->plain || !r->type->split ? sums->error : sums->rtn;
+    const bool is_rtn = !r->type->split || (m->options->plain && !is_rounded);
+    const double rtn = is_rtn ? sums->error : sums->rtn;
     const double all = sums->all > 0 ? sums->all : 1;
-    const struct quant_gguf_fared fared = { r, sums->error / all, rtn / all,
-                                            is_weighted };
+    const struct quant_gguf_fared fared = { .row = r,
+                                            .error = sums->error / all,
+                                            .rtn = rtn / all,
+                                            .outputs = is_rounded ? sums->all : 0,
+                                            .is_weighted = is_weighted,
+                                            .is_rounded = is_rounded };
     report->matrices++;
     report->weights += r->rows * r->columns;
     const uint64_t blocks = r->rows * (r->columns / r->type->block);
     report->bits_per_weight += 8.0 * (double)(blocks * r->type->bytes);
     report->fallbacks += r->type != r->wanted;
-    report->unweighted += m->options->importance && !is_weighted;
+    report->unweighted += m->importance && !is_weighted;
     report->not_better += r->type->split && !(sums->error < rtn) && rtn > 0;
     return m->options->matrix ? m->options->matrix(m->options->user, &fared) : RT_OK;
 }
 
-static rt_status keep(struct making *m, uint32_t row);
+static rt_status keep(struct quant_gguf_making *m, uint32_t row);
 
-static rt_status make_matrix(struct making *m, uint32_t row)
+static rt_status make_matrix(struct quant_gguf_making *m, uint32_t row)
 {
     rt_status st;
-    struct squares sums = { 0 };
+    struct quant_gguf_squares sums = { 0 };
     const struct quant_gguf_row *r = &m->source.rows[row];
     const struct quant_importance_row *known =
-        m->options->importance ? quant_importance_find(m->options->importance, r->name)
-                               : NULL;
+        m->importance ? quant_importance_find(m->importance, r->name) : NULL;
     const uint64_t most = r->columns < CHUNK_FLOATS ? CHUNK_FLOATS / r->columns : 1;
     if (quant_source_is(&m->source, row, r->type)) { /* nothing could be nearer */
         TRY(keep(m, row));
-        TRY(tell_matrix(m, r, known != NULL, &sums));
+        TRY(quant_gguf_tell(m, r, known != NULL, false, &sums));
         return RT_OK;
     }
     for (uint64_t first = 0; first < r->rows; first += most) {
@@ -194,13 +211,13 @@ static rt_status make_matrix(struct making *m, uint32_t row)
         if (m->options->progress)
             TRY(m->options->progress(m->options->user, r->name, m->done, m->total));
     }
-    TRY(tell_matrix(m, r, known != NULL, &sums));
+    TRY(quant_gguf_tell(m, r, known != NULL, false, &sums));
 
 fail:
     return st;
 }
 
-static rt_status keep(struct making *m, uint32_t row)
+static rt_status keep(struct quant_gguf_making *m, uint32_t row)
 {
     const struct quant_gguf_row *r = &m->source.rows[row];
     const uint8_t *bytes = quant_source_bytes(&m->source, row);
@@ -218,18 +235,30 @@ static rt_status keep(struct making *m, uint32_t row)
     return fmt_gguf_out_data(&m->out, m->bytes, r->columns * r->type->bytes);
 }
 
-static rt_status make(struct making *m, const char *to)
+static rt_status make(struct quant_gguf_making *m, const char *to)
 {
     rt_status st;
     TRY(make_room(m));
-    TRY(fmt_gguf_out_begin(&m->out, to));
-    for (uint32_t i = 0; i < m->source.count; i++)
+    if (m->options->calibration) {
+        TRY(quant_gguf_state_open(m, to));
+        TRY(quant_gguf_rounded(m));
+    } else {
+        TRY(quant_gguf_state_drop(m, to));
+        TRY(fmt_gguf_out_begin(&m->out, to));
+    }
+    for (uint32_t i = 0; i < m->source.count; i++) {
+        if (m->made[i])
+            continue;
+        TRY(fmt_gguf_out_seek(&m->out, i));
         TRY(m->source.rows[i].is_kept ? keep(m, i) : make_matrix(m, i));
+    }
     if (m->report->weights)
         m->report->bits_per_weight /= (double)m->report->weights;
     TRY(fmt_gguf_out_end(&m->out));
 
 fail:
+    if (m->is_ours && (st == RT_OK || !m->has_layers))
+        quant_gguf_state_remove(m);
     return st;
 }
 
@@ -248,7 +277,7 @@ static rt_status check_target(struct rt_ctx *ctx, const char *from, const char *
 }
 
 /* A target that may be written, the source open, the type of every tensor planned. */
-static rt_status begin(struct making *m, const char *from, const char *to)
+static rt_status begin(struct quant_gguf_making *m, const char *from, const char *to)
 {
     rt_status st;
     TRY(check_target(m->ctx, from, to, m->options->force));
@@ -259,13 +288,14 @@ fail:
     return st;
 }
 
-static void making_deinit(struct making *m)
+static void making_deinit(struct quant_gguf_making *m)
 {
     fmt_gguf_out_deinit(&m->out);
     quant_source_close(&m->source);
     rt_free(m->values);
     rt_free(m->read);
     rt_free(m->bytes);
+    rt_free(m->made);
 }
 
 rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
@@ -274,9 +304,14 @@ rt_status quant_gguf_file(struct rt_ctx *ctx, const char *from, const char *to,
 {
     rt_status st;
     *report = (struct quant_gguf_report){ 0 };
-    struct making m = {
-        .ctx = ctx, .options = options, .out = { .ctx = ctx }, .report = report
-    };
+    assert(!options->calibration || !options->importance);
+    struct quant_gguf_making m = { .ctx = ctx,
+                                   .options = options,
+                                   .importance = options->calibration
+                                                     ? options->calibration->seen
+                                                     : options->importance,
+                                   .out = { .ctx = ctx },
+                                   .report = report };
     TRY(check_target(ctx, from, to, options->force));
     TRY(quant_source_open(ctx, from, &m.source));
     if (m.source.is_packed)
@@ -298,7 +333,7 @@ fail:
 rt_status quant_gguf_check(struct rt_ctx *ctx, const char *from, const char *to,
                            const struct quant_gguf_options *options)
 {
-    struct making m = { .ctx = ctx, .options = options };
+    struct quant_gguf_making m = { .ctx = ctx, .options = options };
     const rt_status st = begin(&m, from, to);
     quant_source_close(&m.source);
     return st;
@@ -308,7 +343,7 @@ rt_status quant_gguf_plan_file(struct rt_ctx *ctx, const char *from, const char 
                                const struct quant_gguf_options *options)
 {
     rt_status st;
-    struct making m = { .ctx = ctx, .options = options };
+    struct quant_gguf_making m = { .ctx = ctx, .options = options };
     TRY(begin(&m, from, to));
     TRY(quant_gguf_plan_write(ctx, to, options->mix, m.source.rows, m.source.count));
 
@@ -327,7 +362,7 @@ enum {
 };
 
 /* Seconds per element to make blocks of a type as make_chunk does, of values like any. */
-static rt_status time_type(struct making *m, const struct fmt_block_type *type,
+static rt_status time_type(struct quant_gguf_making *m, const struct fmt_block_type *type,
                            double *seconds)
 {
     rt_status st = RT_OK;
@@ -342,7 +377,8 @@ static rt_status time_type(struct making *m, const struct fmt_block_type *type,
         m->values[i] = (float)(int32_t)word / 2147483648.0f;
         importance[i % TIMED_COLUMNS] = fabsf(m->values[i]) + 0.1f;
     }
-    const float *weights = m->options->importance ? importance : NULL;
+    const float *weights =
+        m->options->importance || m->options->calibration ? importance : NULL;
     for (int i = 0; i < TIMES; i++) {
         const uint64_t started = rt_time_ns();
         if (type->split && !m->options->plain)
@@ -357,10 +393,20 @@ fail:
     return st;
 }
 
-static rt_status add_costs(struct making *m, struct quant_gguf_cost *out)
+/* A matrix that is rounded by GPTQ: two errors of outputs beside. Returns the bytes that it
+ * works in: values, differences, codes and blocks, then the factor. */
+static uint64_t add_rounded(const struct quant_gguf_row *r, struct quant_gguf_cost *out)
+{
+    const double rows = (double)r->rows, in = (double)r->columns;
+    out->flops += 2 * 1.13 * rows * in * in + rows * in * in + in * in * in / 3;
+    return 10 * r->rows * r->columns + 8 * r->columns * r->columns +
+           8 * (uint64_t)QUANT_GPTQ_ERRORS;
+}
+
+static rt_status add_costs(struct quant_gguf_making *m, struct quant_gguf_cost *out)
 {
     rt_status st = RT_OK;
-    uint64_t most = 0;
+    uint64_t most = 0, works = 0;
     uint32_t types = 0;
     struct {
         const struct fmt_block_type *type;
@@ -377,6 +423,10 @@ static rt_status add_costs(struct making *m, struct quant_gguf_cost *out)
         if (quant_source_is(&m->source, i, r->type))
             continue;
         most = m->source.is_packed && !m->source.is_gguf && count > most ? count : most;
+        if (m->options->calibration && is_of_layer(r)) {
+            const uint64_t own = add_rounded(r, out);
+            works = own > works ? own : works;
+        }
         while (t < types && timed[t].type != r->type)
             t++;
         if (t == types && types < TYPES) {
@@ -388,7 +438,7 @@ static rt_status add_costs(struct making *m, struct quant_gguf_cost *out)
     }
     out->bits /= out->weights ? (double)out->weights : 1;
     out->bits_all = 8.0 * (double)out->bytes / (double)m->total;
-    out->host_bytes = 3ull * CHUNK_FLOATS * sizeof(float) + most * sizeof(float);
+    out->host_bytes = 3ull * CHUNK_FLOATS * sizeof(float) + most * sizeof(float) + works;
 
 fail:
     return st;
@@ -399,7 +449,9 @@ rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
                              struct quant_gguf_cost *out)
 {
     rt_status st;
-    struct making m = { .ctx = ctx, .options = options, .out = { .ctx = ctx } };
+    struct quant_gguf_making m = { .ctx = ctx,
+                                   .options = options,
+                                   .out = { .ctx = ctx } };
     *out = (struct quant_gguf_cost){ 0 };
     TRY(quant_source_open(ctx, from, &m.source));
     TRY(plan(&m));

@@ -9,17 +9,37 @@
 
 /* How a quantized matrix fared: sum over elements of w (x - y)^2 over the sum of w x^2, w
  * the importance of the column (1 without), for it and for every group rounded to nearest
- * from its own extremes. */
+ * from its own extremes. Rounded by GPTQ: the mean over tokens of |(W - Q(W)) x|^2 over that
+ * of |W x|^2. */
 struct quant_gguf_fared {
     const struct quant_gguf_row *row; /* valid until the callback returns */
     double error, rtn;
+    double outputs;   /* rounded by GPTQ: the mean over tokens of |W x|^2 */
     bool is_weighted; /* there was importance */
+    bool is_rounded;  /* by GPTQ */
+};
+
+/* Text by which the matrices of layers are rounded (blocks_gptq.h), one layer after the
+ * other. The model is the source, its layers may be streamed. */
+struct quant_gguf_calibration {
+    struct rt_model *model;
+    const struct train_sequence *sequences;
+    uint32_t count;
+    bool natural_order; /* quant_options */
+    double damping;
+    struct quant_importance *seen; /* gets the importance of all matrices of layers */
+    /* May be NULL, user as below. As observe_task's. */
+    rt_status (*pass)(void *user, uint64_t done, uint64_t total);
+    /* May be NULL. `seen` is whole; the file is not yet. */
+    rt_status (*done)(void *user);
 };
 
 struct quant_gguf_options {
     const struct quant_gguf_mix *mix;
     const char *plan;                          /* file, NULL: none */
     const struct quant_importance *importance; /* NULL: none */
+    /* NULL: matrices are rounded one weight at a time; else there is no `importance`. */
+    const struct quant_gguf_calibration *calibration;
     const char
         *importance_from; /* what it was seen on, for the file's keys; may be NULL */
     bool plain;           /* no search */
@@ -59,8 +79,9 @@ struct quant_gguf_cost {
         bits_all;        /* per weight quantized; per weight of the file, keys included */
     uint64_t host_bytes; /* peak beside the mapped files, an estimate */
     double seconds;      /* by rows of each type that were timed, an estimate */
+    double flops;        /* of GPTQ and of errors of outputs, beside that */
 };
-/* Importance is that of the options; its values do not count. */
+/* Importance and calibration are those of the options; what they hold does not count. */
 RT_CHECKED rt_status quant_gguf_cost_of(struct rt_ctx *ctx, const char *from,
                                         const struct quant_gguf_options *options,
                                         struct quant_gguf_cost *out);

@@ -91,7 +91,9 @@ static bool is_of_storage(const char *name)
     for (size_t i = 0; i < RT_COUNT(whole); i++)
         if (strcmp(name, whole[i]) == 0)
             return true;
-    return strncmp(name, "split.", 6) == 0 || strncmp(name, "quantize.imatrix.", 17) == 0;
+    return strncmp(name, "split.", 6) == 0 ||
+           strncmp(name, "quantize.imatrix.", 17) == 0 ||
+           strncmp(name, "faultline.gptq.", 15) == 0;
 }
 
 /* ---- a folder ---- */

@@ -6,7 +6,6 @@
 
 #include "runtime/base/blas.h"
 #include "runtime/quant/grid.h"
-#include "runtime/quant/rtn.h"
 
 #include <assert.h>
 #include <cblas.h>
@@ -21,7 +20,7 @@ struct gptq {
     struct rt_ctx *ctx;
     const struct quant_options *o;
     const struct quant_matrix *m;
-    struct quant_codes *out;
+    const struct quant_gptq_grid *grid;
     uint32_t *column; /* [in] of the matrix, at r: r = in - 1 is visited first */
     double *diagonal; /* [in] of the matrix' columns */
     double *l;        /* [in][in] column-major: the factor */
@@ -131,15 +130,9 @@ static rt_status make_factor(struct gptq *g, bool *good)
 static void round_one(struct gptq *g, uint32_t row, uint32_t r, double gained,
                       double *error)
 {
-    const uint32_t k = g->column[r], groups = quant_groups(g->o, g->m->in);
-    const uint32_t group = quant_group(g->o, g->m->in);
-    const size_t at = (size_t)row * g->m->in + k, s = (size_t)row * groups + k / group;
-    const double w = (double)g->m->w[at];
-    const float scale = g->out->scales[s];
-    const uint8_t zero = g->out->zeros[s];
-    const uint8_t code = quant_grid_code(g->o, (float)(w + gained), scale, zero);
-    g->out->codes[at] = code;
-    *error = w - (double)quant_grid_value(code, scale, zero);
+    const uint32_t k = g->column[r];
+    const double w = (double)g->m->w[(size_t)row * g->m->in + k];
+    *error = w - (double)g->grid->round(g->grid->user, row, k, (float)(w + gained));
 }
 
 /* Columns [first + j0, first + end) of a block, last first, of `count` rows from row0 on.
@@ -234,33 +227,68 @@ static void deinit(struct gptq *g)
     rt_free(g->corner);
 }
 
-rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
-                     const struct quant_matrix *m, struct quant_codes *out)
+rt_status quant_gptq_round(struct rt_ctx *ctx, const struct quant_options *o,
+                           const struct quant_matrix *m,
+                           const struct quant_gptq_grid *grid, double *objective,
+                           bool *good)
 {
     rt_status st;
-    bool good = false;
-    struct gptq g = { .ctx = ctx, .o = o, .m = m, .out = out };
+    struct gptq g = { .ctx = ctx, .o = o, .m = m, .grid = grid };
+    *good = false;
     assert(m->moment && m->moment->in == m->in && m->moment->weight > 0);
     g.rows = QUANT_GPTQ_ERRORS / m->in < ROWS_MIN ? ROWS_MIN : QUANT_GPTQ_ERRORS / m->in;
     g.rows = m->out < g.rows ? m->out : g.rows;
     TRY(allocate(&g));
     quant_diagonal(m, g.diagonal);
     TRY(make_order(&g));
-    TRY(make_factor(&g, &good));
-    if (!good) {
+    TRY(make_factor(&g, good));
+    if (!*good) {
         rt_log(ctx, RT_LOG_WARNING,
                "'%s': its inputs are zero or all alike on the calibration text; it is "
                "rounded to nearest; use more text",
                m->name);
-        st = quant_rtn(ctx, o, m, out);
         goto fail;
     }
-    TRY(quant_grid_matrix(ctx, o, m, out));
     for (uint32_t row = 0; row < m->out; row += g.rows)
         round_rows(&g, row, m->out - row < g.rows ? m->out - row : g.rows);
-    out->objective = g.damped - g.added * g.squares;
+    *objective = g.damped - g.added * g.squares;
 
 fail:
     deinit(&g);
+    return st;
+}
+
+/* ---- the grid of the options ---- */
+
+struct rounding {
+    const struct quant_options *o;
+    uint32_t in, group, groups;
+    struct quant_codes *out;
+};
+
+static float round_value(void *user, uint32_t row, uint32_t column, float wanted)
+{
+    const struct rounding *r = user;
+    const size_t s = (size_t)row * r->groups + column / r->group;
+    const float scale = r->out->scales[s];
+    const uint8_t zero = r->out->zeros[s];
+    const uint8_t code = quant_grid_code(r->o, wanted, scale, zero);
+    r->out->codes[(size_t)row * r->in + column] = code;
+    return quant_grid_value(code, scale, zero);
+}
+
+rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
+                     const struct quant_matrix *m, struct quant_codes *out)
+{
+    rt_status st;
+    bool good;
+    struct rounding r = { o, m->in, quant_group(o, m->in), quant_groups(o, m->in), out };
+    const struct quant_gptq_grid grid = { round_value, &r };
+    TRY(quant_grid_matrix(ctx, o, m, out));
+    TRY(quant_gptq_round(ctx, o, m, &grid, &out->objective, &good));
+    if (!good)
+        quant_grid_codes(o, m, out);
+
+fail:
     return st;
 }

@@ -21,9 +21,24 @@
 
 enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ERRORS = 1 << 21 };
 
-/* A moment that is not positive definite gets ten times the damping, three times at most;
- * then the matrix is rounded to nearest, which is a warning with its name. RT_ERR_INPUT:
- * the moment is not finite. */
+/* The grid that values are rounded to. */
+struct quant_gptq_grid {
+    /* What `wanted` becomes at (row, column); its code is the callee's to keep. Every place
+     * is asked once. */
+    float (*round)(void *user, uint32_t row, uint32_t column, float wanted);
+    void *user;
+};
+
+/* Rounds a matrix to any fixed grid; of the options order and damping count. A moment that
+ * is not positive definite gets ten times the damping, three times at most; then nothing
+ * is rounded, *good is false, and the matrix' name is in a warning. *objective: that of
+ * quant_objective. RT_ERR_INPUT: the moment is not finite. */
+RT_CHECKED rt_status quant_gptq_round(struct rt_ctx *ctx,
+                                      const struct quant_options *options,
+                                      const struct quant_matrix *matrix,
+                                      const struct quant_gptq_grid *grid,
+                                      double *objective, bool *good);
+/* The same to the grid of the options; where it cannot, to nearest. */
 RT_CHECKED rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *options,
                                 const struct quant_matrix *matrix,
                                 struct quant_codes *out);

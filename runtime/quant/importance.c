@@ -32,9 +32,9 @@ void quant_importance_deinit(struct quant_importance *importance)
     *importance = (struct quant_importance){ 0 };
 }
 
-/* A new row with zeros for values; null without memory. */
-static struct quant_importance_row *add(struct rt_ctx *ctx, struct quant_importance *all,
-                                        const char *name, uint32_t columns)
+struct quant_importance_row *quant_importance_row(struct rt_ctx *ctx,
+                                                  struct quant_importance *all,
+                                                  const char *name, uint32_t columns)
 {
     if (all->count == all->capacity) {
         const uint32_t capacity = all->capacity ? 2 * all->capacity : 128;
@@ -57,6 +57,36 @@ static struct quant_importance_row *add(struct rt_ctx *ctx, struct quant_importa
 
 /* ---- seen by us ---- */
 
+bool quant_importance_name(uint32_t layer, enum model_group group, uint32_t i,
+                           char name[65])
+{
+    static const char *const of_group[MODEL_GROUP_COUNT][QUANT_GROUP_MATRICES] = {
+        [MODEL_QKV] = { "attn_q", "attn_k", "attn_v" },
+        [MODEL_O] = { "attn_output" },
+        [MODEL_GATE_UP] = { "ffn_gate", "ffn_up" },
+        [MODEL_DOWN] = { "ffn_down" },
+    };
+    if (i >= QUANT_GROUP_MATRICES || !of_group[group][i])
+        return false;
+    snprintf(name, 65, "blk.%u.%s.weight", layer, of_group[group][i]);
+    return true;
+}
+
+rt_status quant_importance_add(struct rt_ctx *ctx, const struct observe_group *seen,
+                               struct quant_importance *out)
+{
+    char name[65];
+    for (uint32_t i = 0; quant_importance_name(seen->layer, seen->group, i, name); i++) {
+        struct quant_importance_row *row = quant_importance_row(ctx, out, name, seen->in);
+        if (!row)
+            return no_memory(ctx);
+        row->count = seen->weight;
+        for (uint32_t k = 0; k < seen->in; k++)
+            row->values[k] = (float)seen->squares[k];
+    }
+    return RT_OK;
+}
+
 struct observing {
     struct rt_ctx *ctx;
     struct quant_importance *out;
@@ -66,25 +96,8 @@ struct observing {
 
 static rt_status after_group(void *user, const struct observe_group *seen)
 {
-    static const char *const of_group[MODEL_GROUP_COUNT][3] = {
-        [MODEL_QKV] = { "attn_q", "attn_k", "attn_v" },
-        [MODEL_O] = { "attn_output" },
-        [MODEL_GATE_UP] = { "ffn_gate", "ffn_up" },
-        [MODEL_DOWN] = { "ffn_down" },
-    };
     struct observing *o = user;
-    for (size_t i = 0; i < 3 && of_group[seen->group][i]; i++) {
-        char name[65];
-        snprintf(name, sizeof name, "blk.%u.%s.weight", seen->layer,
-                 of_group[seen->group][i]);
-        struct quant_importance_row *row = add(o->ctx, o->out, name, seen->in);
-        if (!row)
-            return no_memory(o->ctx);
-        row->count = seen->weight;
-        for (uint32_t k = 0; k < seen->in; k++)
-            row->values[k] = (float)seen->squares[k];
-    }
-    return RT_OK;
+    return quant_importance_add(o->ctx, seen, o->out);
 }
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
@@ -134,7 +147,8 @@ static rt_status take_sums(const struct fmt_gguf *f, const struct fmt_gguf_tenso
         return damaged(f, name, "is negative or not finite");
     if (count == 0)
         return RT_OK;
-    struct quant_importance_row *row = add(f->ctx, out, stem, (uint32_t)sums->count);
+    struct quant_importance_row *row =
+        quant_importance_row(f->ctx, out, stem, (uint32_t)sums->count);
     if (!row)
         return no_memory(f->ctx);
     row->count = (double)count;

@@ -8,6 +8,8 @@
 
 #include "runtime/observe/moments.h"
 
+enum { QUANT_GROUP_MATRICES = 3 /* that read one input, at most */ };
+
 struct quant_importance_row {
     char name[65]; /* of the tensor in a GGUF file: "blk.0.attn_q.weight" */
     uint32_t columns;
@@ -24,6 +26,18 @@ struct quant_importance {
 /* Null: nothing is known of the tensor. */
 const struct quant_importance_row *quant_importance_find(const struct quant_importance *i,
                                                          const char *name);
+/* Name of matrix i of those that read the inputs of a group of a layer, as above. False:
+ * there are no more. */
+bool quant_importance_name(uint32_t layer, enum model_group group, uint32_t i,
+                           char name[65]);
+/* Adds the mean squares of a group for each of its matrices. */
+RT_CHECKED rt_status quant_importance_add(struct rt_ctx *ctx,
+                                          const struct observe_group *seen,
+                                          struct quant_importance *out);
+/* A new row, its values 0 and its count too. NULL: no memory. */
+struct quant_importance_row *quant_importance_row(struct rt_ctx *ctx,
+                                                  struct quant_importance *out,
+                                                  const char *name, uint32_t columns);
 /* Runs the model over the sequences. `pass` as observe_task's, may be NULL. */
 RT_CHECKED rt_status quant_importance_observe(
     struct rt_ctx *ctx, struct rt_model *model, const struct train_sequence *sequences,

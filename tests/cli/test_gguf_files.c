@@ -58,7 +58,19 @@ static void a_file_is_written_and_runs(void **state)
     test_program_deinit(&p);
 }
 
-/* Calibration text gives weights, and the same file twice. */
+/* Percentages in the line of a table. */
+static int percents(const char *table, const char *begin)
+{
+    int n = 0;
+    const char *line = strstr(table, begin);
+    assert_non_null(line);
+    for (line++; *line && *line != '\n'; line++)
+        n += *line == '%';
+    return n;
+}
+
+/* Calibration text gives weights, and the same file twice; the same weights whatever rounds
+ * by them. */
 static void calibration_gives_weights(void **state)
 {
     (void)state;
@@ -69,16 +81,16 @@ static void calibration_gives_weights(void **state)
         snprintf(text + strlen(text), sizeof text - strlen(text),
                  "Line %d of a text about nothing in particular, number %d.\n", i, i * i);
     test_file_write(test_folder_file(&place.run, "text.txt"), text, strlen(text));
-    static const char *const outs[] = { "a.gguf", "b.gguf" };
+    static const char *const outs[] = { "a.gguf", "b.gguf", "near.gguf" };
     char *files[2];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         char args[256];
         snprintf(args, sizeof args,
                  GGUF "--type Q4_0 --device ref --calib text.txt --calib-length 32 "
-                      "--imatrix-out i%d.gguf --out %s",
-                 i, outs[i]);
+                      "--imatrix-out i%d.gguf --out %s%s",
+                 i, outs[i], i == 2 ? " --rounding nearest" : "");
         test_expect_success(&place, args, &p);
-        assert_non_null(strstr(p.out, "weighted error"));
+        assert_non_null(strstr(p.out, i == 2 ? "weighted error" : "error of outputs"));
         test_program_deinit(&p);
     }
     files[0] = test_file_read(test_folder_file(&place.run, "a.gguf"), &n);
@@ -88,6 +100,22 @@ static void calibration_gives_weights(void **state)
     free(files[1]);
     test_expect_success(&place, GGUF "--type Q4_0 --imatrix i0.gguf --out c.gguf", &p);
     test_program_deinit(&p);
+    char path[3][1200];
+    for (int i = 0; i < 3; i++)
+        snprintf(path[i], sizeof path[i], "%s",
+                 test_folder_file(&place.run,
+                                  (const char *[]){ "i0.gguf", "i2.gguf", "a.gguf" }[i]));
+    test_expect_success(&place,
+                        "quantize --compare a.gguf,near.gguf,c.gguf --model @T "
+                        "--device ref --progress none --text text.txt",
+                        &p);
+    /* The same first choice; of rtn too, where it is known how the file was made. */
+    assert_int_equal(percents(p.out, "\na.gguf"), 2);
+    assert_int_equal(percents(p.out, "\nnear.gguf"), 1);
+    assert_int_equal(percents(p.out, "\nc.gguf"), 1);
+    test_program_deinit(&p);
+    assert_true(test_file_same(path[0], path[1]));
+    assert_false(test_file_same(path[2], test_folder_file(&place.run, "near.gguf")));
     free(files[0]);
 }
 
@@ -106,6 +134,9 @@ static void what_cannot_be_is_refused(void **state)
           "bad.txt|line 1|blk.77.attn_q.weight", NULL },
         { "no importance matrix", NULL, GGUF "--imatrix @O/bad.txt --out x.gguf", 4,
           "bad.txt", NULL },
+        { "a rounding of no codes", NULL,
+          GGUF "--write-plan p --calib text.txt --order natural", 2,
+          "--write-plan|leave --order away", NULL },
         { "an imatrix without text", NULL, GGUF "--imatrix-out i.gguf --out x.gguf", 2,
           "--calib", NULL },
         { "an adapter that is none", NULL,

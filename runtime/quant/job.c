@@ -1,0 +1,69 @@
+/* runtime/quant/job.c
+ * job.json of a folder of unfinished work. */
+#include "runtime/quant/job.h"
+
+#include "runtime/base/file.h"
+#include "runtime/base/os.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void quant_job_hash_text(struct sha256 *hash, const struct rt_model *model,
+                         const struct train_sequence *sequences, uint32_t count)
+{
+    struct rt_device *dev = rt_model_device(model);
+    const struct rt_plan *p = rt_device_plan(dev);
+    const char *name = rt_device_info_of(dev)->name;
+    /* What hidden states are computed in: options of every command choose it. */
+    const uint32_t words[] = { p->family, p->products, p->float_inputs };
+    sha256_add(hash, name, strlen(name) + 1);
+    sha256_add(hash, words, sizeof words);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct train_sequence *s = &sequences[i];
+        sha256_add(hash, &s->n, sizeof s->n);
+        sha256_add(hash, s->ids, s->n * sizeof *s->ids);
+        if (s->weight)
+            sha256_add(hash, s->weight, s->n * sizeof *s->weight);
+    }
+}
+
+static void path_of(const char *folder, char path[4300])
+{
+    snprintf(path, 4300, "%.4200s/job.json", folder);
+}
+
+rt_status quant_job_write(struct rt_ctx *ctx, const char *folder, const char *key)
+{
+    char path[4300];
+    json_t *job =
+        json_pack("{s:s, s:I}", "key", key, "process", (json_int_t)os_process_id());
+    path_of(folder, path);
+    const rt_status st =
+        job ? fmt_json_write(ctx, path, job)
+            : rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory for '%s'", path);
+    json_decref(job);
+    return st;
+}
+
+rt_status quant_job_read(struct rt_ctx *ctx, const char *folder, const char *key,
+                         bool *same)
+{
+    char path[4300];
+    json_t *job = NULL;
+    path_of(folder, path);
+    *same = false;
+    if (!fmt_exists(path))
+        return RT_OK;
+    if (fmt_json_read(ctx, path, &job) != RT_OK)
+        return RT_OK; /* not ours to read: made anew */
+    const int64_t process = json_integer_value(json_object_get(job, "process"));
+    const char *stored = json_string_value(json_object_get(job, "key"));
+    *same = stored && strcmp(stored, key) == 0;
+    json_decref(job);
+    if (process > 0 && process != os_process_id() && !os_process_gone(process))
+        return rt_fail(ctx, RT_ERR_USAGE,
+                       "process %lld works in '%s' already; wait for it, or delete that "
+                       "folder if no quantize runs",
+                       (long long)process, folder);
+    return RT_OK;
+}
