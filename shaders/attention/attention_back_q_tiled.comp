@@ -96,7 +96,8 @@ void main()
     if (lane < HEADS) {
         const uint o0 = (row * p.ldo + p.offo) / 4u + (h0 + min(lane, heads - 1u)) * H4;
         vec4 t = vec4(0.0);
-        if (LOADS_MOST == 0u)
+        /* Short rows are alike: llvmpipe gives other bits to 8 columns that are unrolled. */
+        if (LOADS_MOST == 0u || H4 <= 8)
             for (uint c = 0u; c < H4; c++) t = fma(grad[lane * H4 + c], o[o0 + c], t);
         else
             [[dont_unroll]] for (uint c = 0u; c < H4; c++)
