@@ -95,9 +95,8 @@ static struct vendor vendors[] = {
     RADV("navi33", NULL, &rdna, false),
     RADV("phoenix", NULL, &rdna, false),
     RADV("strix1", NULL, &rdna, false),
-    TURNIP("618", ADRENO, "618",
-           true), /* 48 registers, and a compiler that hoists most */
-    TURNIP("660", ADRENO, "660", true), /* 32 */
+    TURNIP("618", ADRENO, "618", true), /* both have few registers */
+    TURNIP("660", ADRENO, "660", true),
     TURNIP("730", ADRENO, "730", false),
     TURNIP("740", ADRENO, "740", false),
     TURNIP("750", ADRENO, "750", false),
