@@ -29,11 +29,14 @@ enum { ROW_COLUMNS_MAX = 8192 };
  * query and head; tiled kernels up to six for a key or query of the longest heads. */
 enum { KEYS_A_ROUND = 8, TILED_ROUNDS = 6, ROUNDS_BESIDE = 128 };
 
-/* Adreno has few registers: attention's workgroups of 256 leave an invocation 48 vec4 on
- * Adreno 618 and 740, and 32 on 660. With all loads of a key at once, heads that share
- * none spill on 618. Adrenos tell nothing else apart but their names, so all of them load
- * less at once. Figures: docs/gpus.md. */
-enum { VENDOR_QUALCOMM = 0x5143, ADRENO_LOADS = 2 };
+/* Adreno has few registers: workgroups of 128 and 256 leave an invocation 48 vec4 on Adreno
+ * 618 and 740, and 32 on 660. Compilers issue all loads of unrolled code at once: 618 and
+ * 660 then spill in products and attention. Adrenos tell nothing else apart but their
+ * names, so all of them unroll less. AMD's GCN, which has subgroups of 64 only, has 102
+ * scalar registers, too few for the rows of x that four rows of 32 inputs load. Figures:
+ * docs/gpus.md. */
+enum { VENDOR_QUALCOMM = 0x5143, ADRENO_LOADS = 2, ADRENO_TAKES = 2 };
+enum { VENDOR_AMD = 0x1002, GCN_SUBGROUP = 64, GCN_TAKES = 4 };
 
 enum { TEXEL_BYTES = 16, TEXELS_USEFUL = 1 << 20, LANES_SOFTWARE = 8, LANES_GPU = 64 };
 
@@ -170,6 +173,17 @@ static void plan_fragment(const struct rt_facts *facts, struct rt_plan *plan)
     plan->subgroup_ask = facts->subgroup_asked;
 }
 
+/* How far kernels are unrolled. */
+static void plan_unrolled(const struct rt_facts *facts, struct rt_plan *plan)
+{
+    if (facts->vendor_id == VENDOR_QUALCOMM) {
+        plan->loads_most = ADRENO_LOADS;
+        plan->takes_most = ADRENO_TAKES;
+    }
+    if (facts->vendor_id == VENDOR_AMD && facts->subgroup_min == GCN_SUBGROUP)
+        plan->takes_most = GCN_TAKES;
+}
+
 bool rt_plan_has_tiles(const struct rt_facts *facts)
 {
     enum { TILED_SHARED = 32 << 10, TILED_LANES = 256 };
@@ -213,12 +227,12 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .quirks = quirks_of(facts),
         .loop_rounds_max = facts->driver_id == DRIVER_LLVMPIPE ? LLVMPIPE_ROUNDS : 0,
         .row_columns_max = ROW_COLUMNS_MAX,
-        .loads_most = facts->vendor_id == VENDOR_QUALCOMM ? ADRENO_LOADS : 0,
         .host_visible = facts->unified_memory,
         .own_memory = facts->discrete,
     };
     plan_products(facts, options->products, plan);
     plan_fragment(facts, plan);
+    plan_unrolled(facts, plan);
 }
 
 uint32_t rt_plan_keys_max(const struct rt_plan *plan)
@@ -252,7 +266,7 @@ bool rt_plan_decodes_back(const struct rt_plan *plan)
 size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
 {
     static const char *const paths[] = { "storage", "texel", "texel-broadcast" };
-    char quirks[256] = "", rounded[32] = "", loads[32] = "";
+    char quirks[256] = "", rounded[32] = "", unrolled[64] = "";
     size_t used = 0;
     for (uint32_t i = 0; i < RT_QUIRK_COUNT && used < sizeof quirks; i++)
         if (rt_plan_has_quirk(plan, (enum rt_quirk)i))
@@ -261,8 +275,9 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
     if (plan->rounded != plan->products)
         snprintf(rounded, sizeof rounded, ",\"rounded\":\"%s\"",
                  rt_products_names[plan->rounded]);
-    if (plan->loads_most)
-        snprintf(loads, sizeof loads, ",\"loads_most\":%u", plan->loads_most);
+    if (plan->loads_most || plan->takes_most)
+        snprintf(unrolled, sizeof unrolled, ",\"loads_most\":%u,\"takes_most\":%u",
+                 plan->loads_most, plan->takes_most);
     const int n =
         snprintf(text, size,
                  "{\"family\":\"%s\",\"products\":\"%s\",\"kv\":\"%s\",\"path\":\"%s\","
@@ -276,6 +291,6 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
                  plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
                  plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "",
-                 rounded, loads);
+                 rounded, unrolled);
     return n < 0 ? 0 : (size_t)n;
 }

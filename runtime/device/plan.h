@@ -109,9 +109,13 @@ struct rt_plan {
     /* Columns of a row of logits that one invocation walks; a workgroup takes a longer one,
      * on every device. */
     uint32_t row_columns_max;
-    /* Loads of a key that attention of the tiled family issues at once, 2 or more; 0: as
-     * many as pay where registers do not lack. No bit depends on it. */
+    /* What kernels of the tiled family unroll, 2 or 4: loads of a key that attention issues
+     * at once, steps that a product's tile takes; 0: as many as pay where registers do not
+     * lack. No bit depends on it. */
     uint32_t loads_most;
+    /* Fours of codes that a product of four rows without a tile decodes at once, of the
+     * forms that take most operations, 2 or 4; 0: all 8. No bit depends on it. */
+    uint32_t takes_most;
     bool float_inputs; /* of folders made for inputs of 8 bits too (--int8 off) */
     bool host_visible; /* device memory is mapped where the driver can */
     bool own_memory;   /* the device shares none of its memory with the host */

@@ -185,6 +185,8 @@ bool vk_serves_head(uint32_t head_dim);
 rt_status vk_item_fill(struct vk_device *dev, enum rt_op op, const void *push,
                        struct vk_choice *choice);
 /* Constants and grid of a matmul-like op for one kernel (vk_matmul.c). */
+/* Constant 14 of f32 products that serve every weight: how far the kernel is unrolled. */
+uint32_t vk_matmul_unrolled(const struct rt_plan *plan, uint32_t kernel);
 void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push,
                     struct vk_choice *choice);
 bool vk_matmul_fits(enum rt_op op, const void *push, uint32_t kernel);

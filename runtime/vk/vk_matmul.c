@@ -105,6 +105,11 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     return 1 + (int)rank;
 }
 
+uint32_t vk_matmul_unrolled(const struct rt_plan *plan, uint32_t kernel)
+{
+    return vk_kernel_table[kernel].tile_m ? plan->loads_most : plan->takes_most;
+}
+
 /* Constants of shaders/lib/products.glsl and of matmul_f16.comp. */
 static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
 {
@@ -133,6 +138,7 @@ void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push
     if (k->bits == 0) {
         choice->spec[2] = s.bits;
         choice->spec[3] = s.form;
+        choice->spec[4] = vk_matmul_unrolled(&dev->base.plan, choice->kernel);
     }
     if (k->products != RT_PRODUCTS_F32)
         fill_products(dev, choice);

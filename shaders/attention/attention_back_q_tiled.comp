@@ -22,6 +22,8 @@
 layout(local_size_x = WIDTH) in;
 #include "shaders/lib/head.glsl"
 layout(constant_id = 11) const uint HEADS = 1u; /* of a workgroup, up to 8 */
+/* Loads of a key, a value or a row of o that are issued at once; 0: as many as pay. */
+layout(constant_id = 13) const uint LOADS_MOST = 0u;
 layout(binding = 0) readonly buffer Q { vec4 q[]; };
 layout(binding = 1) readonly buffer Keys { vec4 keys[]; };
 layout(binding = 2) readonly buffer Values { vec4 values[]; };
@@ -34,8 +36,8 @@ layout(push_constant) uniform Push { attention_back_q_push p; };
 
 const uint OWN = HEADS <= 4u ? 2u : 1u, QUADS = 1u, SPARE = 0u;
 /* Loops are unrolled as far as there is work for few heads. */
-const uint STEP = HEADS > 2u ? 1u : H4 % 4 == 0 ? 4u : 1u;
-const uint SUM_STEP = HEADS <= 2u ? 2u : 1u;
+const uint STEP = HEADS > 2u ? 1u : LOADS_MOST != 0u ? 1u : H4 % 4 == 0 ? 4u : 1u;
+const uint SUM_STEP = HEADS > 2u ? 1u : LOADS_MOST != 0u ? 1u : 2u;
 #define LISTS HEADS
 #include "shaders/lib/kv_group.glsl"
 shared vec4 query[HEADS * H4], grad[HEADS * H4];
@@ -94,7 +96,12 @@ void main()
     if (lane < HEADS) {
         const uint o0 = (row * p.ldo + p.offo) / 4u + (h0 + min(lane, heads - 1u)) * H4;
         vec4 t = vec4(0.0);
-        for (uint c = 0u; c < H4; c++) t = fma(grad[lane * H4 + c], o[o0 + c], t);
+        /* Short rows are alike: llvmpipe gives other bits to 8 columns that are unrolled. */
+        if (LOADS_MOST == 0u || H4 <= 8)
+            for (uint c = 0u; c < H4; c++) t = fma(grad[lane * H4 + c], o[o0 + c], t);
+        else
+            [[dont_unroll]] for (uint c = 0u; c < H4; c++)
+                t = fma(grad[lane * H4 + c], o[o0 + c], t);
         delta_of[lane] = t.x + t.y + t.z + t.w;
         if (lane < heads)
             delta[row * p.heads + h0 + lane] = delta_of[lane];

@@ -43,7 +43,7 @@ layout(push_constant) uniform Push { attention_push p; };
 
 /* vec4 of a load of keys, and of values: more than four heads keep one each in registers. */
 #if HALF
-const uint K_QUADS = HD % 8 == 0 ? 2u : 1u;
+const uint K_QUADS = HD % 8 != 0 ? 1u : LOADS_MOST == 0u ? 2u : HEADS <= 4u ? 2u : 1u;
 #else
 const uint K_QUADS = 1u;
 #endif

@@ -6,7 +6,9 @@
  * columns instead, as the weight of a gradient comes. Every element of the result sums in
  * order, in blocks (lib/sum.glsl), as the lanes family does, so that the families give the
  * same bits where fma is the same.
- * The including kernel declares local_size_x as TILE_M TILE_N / (4 TU). */
+ * The including kernel declares local_size_x as TILE_M TILE_N / (4 TU), and LOADS_MOST, a
+ * divisor of 4: so much of a step is unrolled, as compilers load at once for what is; 0: all
+ * of it. */
 #include "shaders/lib/sum.glsl"
 #if TILE_N < 64 /* one subgroup a workgroup: shared memory decides how many there are */
 const uint STEP = 16u, STEP4 = STEP / 4u;
@@ -70,7 +72,11 @@ void multiply(uint count4)
 /* A whole step. */
 void multiply_step()
 {
-    [[unroll]] for (uint k = 0u; k < STEP4; k++) multiply4(k);
+    if (LOADS_MOST == 0u)
+        [[unroll]] for (uint k = 0u; k < STEP4; k++) multiply4(k);
+    else
+        [[dont_unroll]] for (uint k = 0u; k < STEP4; k += LOADS_MOST)
+            [[unroll]] for (uint e = 0u; e < LOADS_MOST; e++) multiply4(k + e);
 }
 
 /* Before and after each block of PRODUCT_BLOCK elements. */

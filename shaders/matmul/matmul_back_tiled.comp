@@ -16,6 +16,7 @@
  * Twin    runtime/ref/ref_matmul.c */
 
 layout(local_size_x = WIDTH) in;
+layout(constant_id = 14) const uint LOADS_MOST = 0u;
 #define UNKNOWN_ZERO (gl_GlobalInvocationID.x >> 31)
 
 #include "shaders/lib/weight_any.glsl"
@@ -43,11 +44,19 @@ void stage_weight(fast_row w, uint col)
         return;
     }
     weight_run run = fast_open(w, min(col, w.k4 - 1u) / 8u);
-    if (EACH < 8u)
-        fast_skip(run, col % 8u);
-    [[unroll]] for (int t = 0; t < EACH; t++) stage_m(t, fast_take(run, t, col % 8u));
+    if (LOADS_MOST == 0u) {
+        if (EACH < 8u)
+            fast_skip(run, col % 8u);
+        [[unroll]] for (int t = 0; t < EACH; t++) stage_m(t, fast_take(run, t, col % 8u));
+        return;
+    }
+    [[dont_unroll]] for (uint t = 0u; t < EACH; t += LOADS_MOST) {
+        weight_run part = run;
+        fast_skip(part, col % 8u + t);
+        [[unroll]] for (int e = 0; e < LOADS_MOST; e++)
+            stage_m(t + e, fast_take(part, e, col % 8u + t));
+    }
 }
-
 
 void main()
 {

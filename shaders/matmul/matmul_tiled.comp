@@ -16,6 +16,7 @@
 
 layout(local_size_x = WIDTH) in;
 layout(constant_id = 11) const int FLAGS = 0;
+layout(constant_id = 14) const uint LOADS_MOST = 0u;
 #define UNKNOWN_ZERO (gl_GlobalInvocationID.x >> 31)
 
 #include "shaders/lib/weight_any.glsl"
@@ -46,9 +47,18 @@ void stage_weight(fast_row w, uint k)
     }
     weight_run run = fast_open(w, k / 8u);
     const uint skip = k % 8u + stage_from();
-    if (EACH < 8u)
-        fast_skip(run, skip);
-    [[unroll]] for (int t = 0; t < EACH; t++) stage_m(t, fast_take(run, t, skip));
+    if (LOADS_MOST == 0u) {
+        if (EACH < 8u)
+            fast_skip(run, skip);
+        [[unroll]] for (int t = 0; t < EACH; t++) stage_m(t, fast_take(run, t, skip));
+        return;
+    }
+    [[dont_unroll]] for (uint t = 0u; t < EACH; t += LOADS_MOST) {
+        weight_run part = run;
+        fast_skip(part, skip + t);
+        [[unroll]] for (int e = 0; e < LOADS_MOST; e++)
+            stage_m(t + e, fast_take(part, e, skip + t));
+    }
 }
 
 void add_adapter(uint tile0, uint row0)

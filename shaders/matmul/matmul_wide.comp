@@ -18,6 +18,7 @@
 
 layout(local_size_x = WIDTH) in;
 layout(constant_id = 11) const int FLAGS = 0;
+layout(constant_id = 14) const uint TAKES_MOST = 0u;
 
 layout(push_constant) uniform Push { matmul_push p; };
 #define UNKNOWN_ZERO (gl_GlobalInvocationID.x >> 31)
@@ -29,6 +30,12 @@ layout(binding = 4) readonly buffer B { vec4 b[]; };
 layout(binding = 5) readonly buffer Bias { float bias[]; };
 layout(binding = 6) readonly buffer Residual { float residual[]; };
 layout(binding = 7) writeonly buffer Y { float y[]; };
+
+/* Fours of codes that are decoded at once, as compilers load at once for what is unrolled:
+ * twice as many of one row, and of forms that take few operations; at most all 8. */
+const uint TAKES_FIT = TAKES_MOST * (FOREIGN ? 1u : 2u) * (TU == 1 ? 2u : 1u);
+const uint TAKES = TAKES_MOST == 0u || TAKES_FIT > 8u ? 8u : TAKES_FIT;
+const uint HALF_TAKES = TAKES / 2u; /* of halves, two at once come of a load */
 
 float acc[TU], total[TU];
 uint x0[TU];
@@ -42,22 +49,41 @@ void add4(uint k, vec4 w)
     }
 }
 
-/* Inputs 32 j .. 32 j + 31 against halves. */
-void add_halves(fast_row w, uint j)
+/* Inputs 8 i .. 8 i + 7 against halves. */
+void add_halves(fast_row w, uint i)
 {
-    [[unroll]] for (uint i = 0u; i < 4u; i++) {
-        const uvec4 h = codes(int(w.low + (4u * j + i) * 8u));
+    const uvec4 h = codes(int(w.low + i * 8u));
 #if CONVERT
-        const vec2 x = unpackHalf2x16(h.x), y = unpackHalf2x16(h.y);
-        const vec2 z = unpackHalf2x16(h.z), v = unpackHalf2x16(h.w);
-        add4(8u * j + 2u * i, vec4(x.x, y.x, z.x, v.x));
-        add4(8u * j + 2u * i + 1u, vec4(x.y, y.y, z.y, v.y));
+    const vec2 x = unpackHalf2x16(h.x), y = unpackHalf2x16(h.y);
+    const vec2 z = unpackHalf2x16(h.z), v = unpackHalf2x16(h.w);
+    add4(2u * i, vec4(x.x, y.x, z.x, v.x));
+    add4(2u * i + 1u, vec4(x.y, y.y, z.y, v.y));
 #else
-        const bool upper = FORM == FORM_BF16;
-        add4(8u * j + 2u * i, upper ? uintBitsToFloat(h << 16) : half4(h & 0xffffu));
-        add4(8u * j + 2u * i + 1u,
-             upper ? uintBitsToFloat(h & 0xffff0000u) : half4(h >> 16));
+    const bool upper = FORM == FORM_BF16;
+    add4(2u * i, upper ? uintBitsToFloat(h << 16) : half4(h & 0xffffu));
+    add4(2u * i + 1u, upper ? uintBitsToFloat(h & 0xffff0000u) : half4(h >> 16));
 #endif
+}
+
+/* The codes of 32 inputs, or as many halves, from 32 j on. */
+void add_run(fast_row w, uint j)
+{
+    if (BITS == 16 && TAKES == 8u) {
+        [[unroll]] for (uint i = 0u; i < 4u; i++) add_halves(w, 4u * j + i);
+    } else if (BITS == 16) {
+        [[dont_unroll]] for (uint i = 0u; i < 4u; i += HALF_TAKES)
+            [[unroll]] for (uint e = 0u; e < HALF_TAKES; e++) add_halves(w, 4u * j + i + e);
+    } else if (TAKES == 8u) {
+        const weight_run run = fast_open(w, j);
+        [[unroll]] for (int t = 0; t < 8; t++) add4(8u * j + t, fast_take(run, t, 0u));
+    } else {
+        const weight_run run = fast_open(w, j);
+        [[dont_unroll]] for (uint t = 0u; t < 8u; t += TAKES) {
+            weight_run part = run;
+            fast_skip(part, t);
+            [[unroll]] for (int e = 0; e < TAKES; e++)
+                add4(8u * j + t + e, fast_take(part, e, t));
+        }
     }
 }
 
@@ -74,13 +100,8 @@ void main()
         [[unroll]] for (int i = 0; i < TU; i++) acc[i] = 0.0;
         if (BITS == 32) {
             for (uint k = from; k < to; k++) add4(k, fast_float4(w, k));
-        } else if (BITS == 16) {
-            for (uint j = from / 8u; j < to / 8u; j++) add_halves(w, j);
         } else {
-            for (uint j = from / 8u; j < to / 8u; j++) {
-                const weight_run run = fast_open(w, j);
-                [[unroll]] for (int t = 0; t < 8; t++) add4(8u * j + t, fast_take(run, t, 0u));
-            }
+            for (uint j = from / 8u; j < to / 8u; j++) add_run(w, j);
         }
         [[unroll]] for (int i = 0; i < TU; i++) total[i] += acc[i];
     }

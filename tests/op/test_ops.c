@@ -194,11 +194,14 @@ static void run_all_kernels(struct trial *t, struct rt_device *dev, bool thrifty
     }
 }
 
-/* The same bits where attention loads less at once, as it does on Adreno. */
+/* The same bits where attention loads less at once, as it does on Adreno. Products:
+ * test_matmul_pairs.c. */
 static void run_with_few_loads(struct trial *t, struct rt_device *dev)
 {
     const uint32_t usual = dev->plan.loads_most;
-    if (t->op.c.op != RT_OP_attention || dev->plan.family != RT_FAMILY_TILED)
+    const enum rt_op op = t->op.c.op;
+    if ((op != RT_OP_attention && op != RT_OP_attention_back_q) ||
+        dev->plan.family != RT_FAMILY_TILED)
         return;
     dev->plan.loads_most = usual ? 0 : 2;
     run(t, dev, NULL);

@@ -10,7 +10,8 @@
  * FAULTLINE_TEST_VENDORS: parts of names of devices, by commas, or "all"; then every
  * constant is compiled on each, and the kernels of no plan once per driver. Otherwise
  * constants take turns among devices, so that each is compiled somewhere. Prints registers
- * and occupancy, the worst over the constants. */
+ * and occupancy, the worst over the constants, and the constants that spill.
+ * FAULTLINE_TEST_KERNELS: a part of names of kernels; others are left out. */
 #include "runtime/vk/vk_statistics.h"
 #include "runtime/op/weight.h"
 #include "tests/support/devices.h"
@@ -94,8 +95,8 @@ static struct vendor vendors[] = {
     RADV("navi33", NULL, &rdna, false),
     RADV("phoenix", NULL, &rdna, false),
     RADV("strix1", NULL, &rdna, false),
-    TURNIP("618", ADRENO, "618", false),
-    TURNIP("660", ADRENO, "660", false),
+    TURNIP("618", ADRENO, "618", true), /* both have few registers */
+    TURNIP("660", ADRENO, "660", true),
     TURNIP("730", ADRENO, "730", false),
     TURNIP("740", ADRENO, "740", false),
     TURNIP("750", ADRENO, "750", false),
@@ -235,13 +236,17 @@ static bool constants(const struct rt_plan *plan, uint32_t kernel, uint32_t i,
     out->spec[1] = flags[flag];
     out->spec[2] = w.bits;
     out->spec[3] = w.form;
+    if (vk_kernel_table[kernel].products == RT_PRODUCTS_F32 && bits == 0)
+        out->spec[4] = vk_matmul_unrolled(plan, kernel);
     return true;
 }
 
-/* Whether a kernel that serves every weight has code for this one. */
+/* Whether a kernel that serves every weight has code for this one: runtime/vk/vk_matmul.c. */
 static bool serves(uint32_t kernel, const struct vk_choice *choice)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    if (k->converts && (choice->spec[2] != 16 || choice->spec[3] == RT_FORM_BF16))
+        return false;
     return k->products == RT_PRODUCTS_F32 ||
            (choice->spec[2] <= k->bits_max && choice->spec[0] != 16 &&
             (k->products == RT_PRODUCTS_F16 || rt_weight_form_is_whole(choice->spec[3])));
@@ -257,6 +262,15 @@ struct check {
     uint32_t turn; /* UINT32_MAX: every constant */
     uint32_t compiled, listed, faults, large;
 };
+
+/* The constants with which a kernel spills: of products group, flags, bits and form; of
+ * attention head size, heads of a workgroup, page and loads. */
+static void print_spills(const struct vk_choice *choice, const struct vk_statistics *s)
+{
+    printf("    %s with %u, %u, %u, %u: %u spills\n",
+           vk_kernel_table[choice->kernel].name, choice->spec[0], choice->spec[1],
+           choice->spec[2], choice->spec[3], s->spills);
+}
 
 /* One kernel with its constants. False if it does not compile or if the compiler tells
  * nothing. */
@@ -276,6 +290,8 @@ static bool measure(struct check *c, uint32_t kernel, struct vk_statistics *wors
         }
         c->compiled++;
         vk_statistics_worst(worst, &s);
+        if (s.spills)
+            print_spills(&choice, &s);
     }
     return worst->registers > 0 && worst->occupancy > 0;
 }
@@ -367,6 +383,21 @@ static void check_kernel(struct check *c, uint32_t k)
     c->large += is_large_tile(k);
 }
 
+/* A part of names of kernels, which alone are compiled; NULL: all are. */
+static const char *wanted_kernels(void)
+{
+    return getenv("FAULTLINE_TEST_KERNELS");
+}
+
+static bool is_wanted_kernel(uint32_t k)
+{
+    char name[64];
+    const char *part = wanted_kernels();
+    snprintf(name, sizeof name, "%s/%s", rt_op_table[vk_kernel_table[k].op].name,
+             vk_kernel_table[k].name);
+    return !part || strstr(name, part);
+}
+
 /* Prints the table of a device with one kind of products; faults are counted. */
 static void check_kernels(struct check *c)
 {
@@ -375,7 +406,7 @@ static void check_kernels(struct check *c)
            rt_products_names[c->products], "kernel", "lanes", "regs", "SGPR", "spills",
            "scratch", "shared", "code", "occ.");
     for (uint32_t k = 0; k < vk_kernel_count; k++) {
-        if (vk_kernel_table[k].products != c->products)
+        if (vk_kernel_table[k].products != c->products || !is_wanted_kernel(k))
             continue;
         if (vk_kernel_in_plan(rt_device_plan(c->dev), k))
             check_kernel(c, k);
@@ -384,9 +415,10 @@ static void check_kernels(struct check *c)
     }
     printf("    %u kernels that the plan can choose, %u pipelines, %u faults, %.1f s\n",
            c->listed, c->compiled, c->faults, (double)(rt_time_ns() - start) * 1e-9);
-    if (c->large == 0)
+    const bool no_large = c->large == 0 && !wanted_kernels();
+    if (no_large)
         printf("    FAULT no matmul has a tile of %u x %u\n", TILE, TILE);
-    c->faults += c->large == 0;
+    c->faults += no_large;
 }
 
 /* ---- devices ---- */
@@ -509,6 +541,7 @@ static void no_kernel_of_the_plan_spills(void **state)
 /* The child: test_vendors DEVICE TURN. */
 static int check_device(const char *device, const char *turn)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < RT_COUNT(vendors); i++)
         if (strcmp(vendors[i].device, device) == 0) {
             const int code = check_products(&vendors[i], RT_PRODUCTS_F32,

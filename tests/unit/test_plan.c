@@ -110,7 +110,7 @@ static void every_device_gets_its_plan(void **state)
         assert_int_equal(plan.row_columns_max, 8192); /* the same everywhere */
         assert_int_equal(plan.own_memory, rows[i].facts.discrete);
         assert_int_equal(plan.subgroup_size, 0); /* none is asked for */
-        assert_int_equal(plan.loads_most, 0);
+        assert_int_equal(plan.loads_most | plan.takes_most, 0);
     }
 }
 
@@ -247,7 +247,10 @@ static void check_gpu(const struct gpu *gpu)
     assert_int_equal(plan.quirks, 0);
     assert_int_equal(plan.loop_rounds_max, 0);
     assert_int_equal(plan.decode_rows, 0);
-    assert_int_equal(plan.loads_most, f->vendor_id == 0x5143 ? 2 : 0); /* Adreno */
+    const bool adreno = f->vendor_id == 0x5143;
+    const bool gcn = f->vendor_id == 0x1002 && f->subgroup_min == f->subgroup_max;
+    assert_int_equal(plan.loads_most, adreno ? 2 : 0);
+    assert_int_equal(plan.takes_most, adreno ? 2 : gcn ? 4 : 0);
     assert_false(plan.wide_weights);
     assert_true(plan.binding_bytes_max == f->storage_range_max);
     vk_device_names(&info, 1);
@@ -442,8 +445,8 @@ static void a_plan_prints_as_json(void **state)
 static void every_field_of_a_plan_is_printed(void **state)
 {
     (void)state;
-    char text[16][512];
-    struct rt_plan plan[16];
+    char text[17][512];
+    struct rt_plan plan[17];
     const struct rt_plan_options options = { .family = RT_FAMILY_AUTO };
     for (size_t i = 0; i < RT_COUNT(plan); i++)
         rt_plan_make(&rows[0].facts, &options, &plan[i]);
@@ -462,6 +465,7 @@ static void every_field_of_a_plan_is_printed(void **state)
     plan[13].loop_rounds_max++;
     plan[14].rounded = RT_PRODUCTS_F16;
     plan[15].loads_most = 2;
+    plan[16].takes_most = 2;
     for (size_t i = 0; i < RT_COUNT(plan); i++) {
         assert_true(rt_plan_print(&plan[i], text[i], sizeof text[i]) < sizeof text[i]);
         for (size_t j = 0; j < i; j++)
