@@ -111,7 +111,7 @@ static rt_status least_of(struct rt_ctx *ctx, const struct pipe_cases *cases,
         if (cases->items[i].unsure && pipe_same_generator(cases->items[i].set, set))
             (void)pipe_case_verdict(&cases->items[i], weights, sures, &values[count++]);
     qsort(values, count, sizeof *values, by_value);
-    *least = values[(uint32_t)floor((1 - PIPE_COVERAGE_LEAST) * count)];
+    *least = values[(uint32_t)floor((1 - PIPE_COVERAGE_LEAST) * count + 1e-9)];
 
 fail:
     return st;

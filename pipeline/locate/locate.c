@@ -226,7 +226,7 @@ rt_status locate_verdicts(struct locating *l)
             category = PIPE_CAT_METHOD_PROCEDURE; /* another operator or operand */
         pipe_verdict(&t, &check, &twin, category, &s->verdict);
         s->verdict.evidence =
-            s->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
+            s->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"voices\"}";
     }
     return st;
 }

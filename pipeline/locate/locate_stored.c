@@ -94,7 +94,7 @@ static rt_status save(struct locating_stored *l)
         if (f->verdict.step < 0)
             f->verdict.category = PIPE_CAT_NONE;
         f->verdict.evidence =
-            f->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"weights\"}";
+            f->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"voices\"}";
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->verdict));
     }
     TRY(store_run_close(l->store, run.id, "done", 0, NULL));

@@ -12,7 +12,7 @@
 const char *pipe_scored_name(uint32_t k)
 {
     static const char *const names[PIPE_SCORED_RULES] = {
-        "second-step", "check", "mend", "judge", "surprise", "verdict", "most-probable"
+        "second-step", "check", "mend", "judge", "surprise", "verdict", "verdict-always"
     };
     return k < PIPE_SCORED_RULES
                ? names[k]

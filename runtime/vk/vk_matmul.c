@@ -6,6 +6,7 @@
 #include "runtime/vk/vk.h"
 #include "runtime/op/weight.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Above all others. */
@@ -107,7 +108,10 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
 
 uint32_t vk_matmul_unrolled(const struct rt_plan *plan, uint32_t kernel)
 {
-    return vk_kernel_table[kernel].tile_m ? plan->loads_most : plan->takes_most;
+    const uint32_t most =
+        vk_kernel_table[kernel].tile_m ? plan->loads_most : plan->takes_most;
+    assert(most == 0 || most == 2 || most == 4);
+    return most;
 }
 
 /* Constants of shaders/lib/products.glsl and of matmul_f16.comp. */

@@ -344,7 +344,9 @@ static rt_status put_trust(struct report *r)
         r->store,
         "SELECT coalesce(b.split,''), coalesce(v.label,''), replace(s.name,'_said',''), "
         "s.value, coalesce(x.value,0), j.value, c.value FROM run r JOIN metric s ON "
-        "s.run_id=r.run_id AND s.step=0 AND s.name LIKE '%\\_said' ESCAPE '\\' LEFT JOIN "
+        "s.run_id=r.run_id AND s.step=0 AND s.name LIKE '%\\_said' ESCAPE '\\' AND "
+        "s.name NOT "
+        "LIKE '%verdict\\_surest\\_%' ESCAPE '\\' LEFT JOIN "
         "metric x ON x.run_id=r.run_id AND x.step=0 AND x.name=replace(s.name,'_said',"
         "'_right') JOIN metric j ON j.run_id=r.run_id AND j.step=0 AND j.name='judged' "
         "LEFT JOIN metric c ON c.run_id=r.run_id AND c.step=0 AND c.name='chance' LEFT "

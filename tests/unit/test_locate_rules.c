@@ -202,6 +202,27 @@ static void more_voices_win_and_doubt_counts(void **state)
     assert_true(pipe_unsure(0) == 0.5 && pipe_unsure(INFINITY) == 0);
 }
 
+/* Two voices of small weight against one of more; then one against one. */
+static void voices_come_before_weights(void **state)
+{
+    (void)state;
+    struct pipe_rollout_result rollout = search("1100", -1);
+    const struct pipe_contrasted contrast = { .step = 3, .end = true };
+    struct pipe_testimony t = {
+        .step_count = 4, .rollout = &rollout, .contrast = &contrast, .twin = 1
+    };
+    double sure;
+    rollout.monotone = false;
+    assert_true(pipe_probability(&t, 3) > pipe_probability(&t, 1));
+    assert_int_equal(pipe_verdict_step(&t, &sure), 1);
+    t.twin = -1;
+    assert_true(pipe_probability(&t, 3) > pipe_probability(&t, 1));
+    assert_int_equal(pipe_verdict_step(&t, &sure), 3);
+    rollout.monotone = true;
+    assert_true(pipe_probability(&t, 3) < pipe_probability(&t, 1));
+    assert_int_equal(pipe_verdict_step(&t, &sure), 1);
+}
+
 static void it_abstains_below_the_stated_confidence(void **state)
 {
     (void)state;
@@ -264,6 +285,7 @@ int main(void)
         cmocka_unit_test(twin_names_the_first_sure_disagreement),
         cmocka_unit_test(the_verdict_weighs_what_all_say),
         cmocka_unit_test(more_voices_win_and_doubt_counts),
+        cmocka_unit_test(voices_come_before_weights),
         cmocka_unit_test(it_abstains_below_the_stated_confidence),
         cmocka_unit_test(categories_follow_the_difference_of_the_steps),
         cmocka_unit_test(the_judge_counts_precision_recall_and_coverage),
