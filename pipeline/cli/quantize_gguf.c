@@ -96,26 +96,25 @@ static const char *error_name(const struct pipe_gguf_tensor *t)
                             : "error";
 }
 
-/* Means over the matrices that text was seen for by GPTQ, or over all. */
+/* Means over the matrices that were rounded by GPTQ, or over all if none was. */
 static void print_errors(const struct pipe_gguf_made *m)
 {
     double error = 0, rtn = 0;
-    uint32_t count = 0;
-    const char *what = m->count > m->unweighted && m->tokens ? "weighted error" : "error";
+    uint32_t rounded = 0;
     for (uint32_t i = 0; i < m->count; i++)
-        if (m->list[i].is_rounded)
-            what = error_name(&m->list[i]);
+        rounded += m->list[i].is_rounded;
+    const uint32_t count = rounded ? rounded : m->count;
     for (uint32_t i = 0; i < m->count; i++) {
         const struct pipe_gguf_tensor *t = &m->list[i];
-        if (strcmp(what, "error of outputs") == 0 && !t->is_rounded)
-            continue;
-        count++;
-        error += t->error;
-        rtn += t->rtn;
+        error += !rounded || t->is_rounded ? t->error : 0;
+        rtn += !rounded || t->is_rounded ? t->rtn : 0;
     }
+    const struct pipe_gguf_tensor kind = { .is_rounded = rounded > 0,
+                                           .is_weighted =
+                                               m->count > m->unweighted && m->tokens };
     printf("%s, a share of the squares, mean over %u matrices: %.4e, rtn of the same "
            "types %.4e; %u of %u matrices no better than rtn\n",
-           what, count, error / count, rtn / count, m->not_better, m->count);
+           error_name(&kind), count, error / count, rtn / count, m->not_better, m->count);
 }
 
 static void print_made(const struct cli *cli, const char *out,

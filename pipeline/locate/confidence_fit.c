@@ -86,9 +86,8 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Whether a case of the confidence before case `end` is by another generator, or by the same. */
-static bool is_there(const struct pipe_cases *cases, uint32_t end, const char *set,
-                     bool same)
+bool pipe_cases_asked(const struct pipe_cases *cases, uint32_t end, const char *set,
+                      bool same)
 {
     for (uint32_t i = 0; i < end; i++)
         if (cases->items[i].unsure &&
@@ -104,7 +103,7 @@ static rt_status least_of(struct rt_ctx *ctx, const struct pipe_cases *cases,
     rt_status st;
     double weights[PIPE_SIGNS], sures[PIPE_SURES];
     uint32_t count = 0;
-    const char *but = is_there(cases, cases->count, set, false) ? set : NULL;
+    const char *but = pipe_cases_asked(cases, cases->count, set, false) ? set : NULL;
     TRY(pipe_weights_fit(ctx, cases, but, weights));
     TRY(pipe_sures_fit(ctx, cases, but, weights, sures));
     for (uint32_t i = 0; i < cases->count; i++)
@@ -127,7 +126,7 @@ rt_status pipe_sures_least(struct rt_ctx *ctx, const struct pipe_cases *cases,
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "confidence: no memory");
     for (uint32_t i = 0; i < cases->count; i++) {
         const struct pipe_case *c = &cases->items[i];
-        if (!c->unsure || is_there(cases, i, c->set, true))
+        if (!c->unsure || pipe_cases_asked(cases, i, c->set, true))
             continue;
         TRY(least_of(ctx, cases, c->set, values, &one));
         lowest = one < lowest ? one : lowest;

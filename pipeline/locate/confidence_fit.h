@@ -10,6 +10,10 @@
 /* The share of the answers that is named at least, whatever generator was left out. */
 #define PIPE_COVERAGE_LEAST 0.9
 
+/* Whether one of the first `end` cases that hold "unsure" is of the generator of `set`, or
+ * (`same` false) of another. */
+bool pipe_cases_asked(const struct pipe_cases *cases, uint32_t end, const char *set,
+                      bool same);
 /* Fits on all cases but those of the generator of set `but` (null: on all), whose verdicts are
  * by `weights`; the least confidence becomes PIPE_VERDICT_LEAST. Without such cases nothing is
  * known, so all is 0 and every confidence one half. */

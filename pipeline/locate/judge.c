@@ -3,6 +3,7 @@
 #include "pipeline/locate/judge.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 void pipe_judge(const int32_t *named, const int32_t *truth, uint32_t count,
                 struct pipe_judged *out)
@@ -29,19 +30,37 @@ void pipe_judge(const int32_t *named, const int32_t *truth, uint32_t count,
     *out = j;
 }
 
-void pipe_judge_surest(const int32_t *named, const double *confidence,
-                       const int32_t *truth, uint32_t count, double share, int32_t *kept)
+struct said {
+    double confidence;
+    uint32_t at;
+};
+
+static int surest_first(const void *a, const void *b)
 {
-    uint32_t judged = 0;
-    for (uint32_t i = 0; i < count; i++)
-        judged += truth[i] >= 0;
-    const double most = ceil(share * judged - 1e-9);
+    const struct said *x = a, *y = b;
+    const int sure = (x->confidence < y->confidence) - (x->confidence > y->confidence);
+    return sure ? sure : (x->at > y->at) - (x->at < y->at);
+}
+
+rt_status pipe_judge_surest(struct rt_ctx *ctx, const int32_t *named,
+                            const double *confidence, const int32_t *truth,
+                            uint32_t count, double share, int32_t *kept)
+{
+    uint32_t judged = 0, surer = 0;
+    struct said *list = rt_alloc(ctx, count, sizeof *list);
+    if (!list)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "locate: no memory");
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t surer = 0;
-        for (uint32_t k = 0; k < count; k++)
-            surer += truth[k] >= 0 && named[k] >= 0 &&
-                     (confidence[k] > confidence[i] ||
-                      (k < i && confidence[k] == confidence[i]));
-        kept[i] = surer < most ? named[i] : -1;
+        list[i] = (struct said){ confidence[i], i };
+        judged += truth[i] >= 0;
     }
+    const double most = ceil(share * judged - 1e-9);
+    qsort(list, count, sizeof *list, surest_first);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t at = list[i].at;
+        kept[at] = surer < most ? named[at] : -1;
+        surer += truth[at] >= 0 && named[at] >= 0;
+    }
+    rt_free(list);
+    return RT_OK;
 }

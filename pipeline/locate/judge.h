@@ -22,7 +22,8 @@ void pipe_judge(const int32_t *named, const int32_t *truth, uint32_t count,
                 struct pipe_judged *out);
 /* What is left if only the surest are named, ceil(share * judged) of them, the first of equal
  * confidence first: kept[i] is named[i] or -1. */
-void pipe_judge_surest(const int32_t *named, const double *confidence,
-                       const int32_t *truth, uint32_t count, double share, int32_t *kept);
+RT_CHECKED rt_status pipe_judge_surest(struct rt_ctx *ctx, const int32_t *named,
+                                       const double *confidence, const int32_t *truth,
+                                       uint32_t count, double share, int32_t *kept);
 
 #endif

@@ -117,7 +117,8 @@ static rt_status put_surest(struct locating *l, const char *prefix, const int32_
     }
     pipe_judge(steps, truth, l->count, &all);
     for (size_t s = 0; s < RT_COUNT(shares); s++) {
-        pipe_judge_surest(steps, confidence, truth, l->count, shares[s].share, kept);
+        TRY(pipe_judge_surest(ctx, steps, confidence, truth, l->count, shares[s].share,
+                              kept));
         pipe_judge(kept, truth, l->count, &j);
         if (j.located == all.located)
             continue;

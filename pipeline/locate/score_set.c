@@ -116,7 +116,7 @@ static rt_status ask_one(struct rt_ctx *ctx, struct pipe_score_set *s, uint32_t 
             j && (known || doubts(item, j)) ? (int32_t)most(item, j, false) : -1;
         said[PIPE_SCORED_SURPRISE][i] = j ? (int32_t)most(item, j, true) : -1;
         said[PIPE_SCORED_VERDICT][i] = may ? verdict.step : -1;
-        said[PIPE_SCORED_MOST_PROBABLE][i] = may ? pipe_verdict_step(&t, &p) : -1;
+        said[PIPE_SCORED_VERDICT_ALWAYS][i] = may ? pipe_verdict_step(&t, &p) : -1;
         for (int r = 0; r < PIPE_CHECK_RULE_COUNT; r++)
             said[PIPE_SCORED_RULES + r][i] = (int32_t)c.named[r] - 1;
     }

@@ -2,9 +2,9 @@
  * Cross-validation of the verdict's weights over generators of text. */
 #include "pipeline/locate/weights_cross.h"
 
-#include <math.h>
+#include "pipeline/locate/judge.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SETS_MAX = 64 };
@@ -73,64 +73,56 @@ static void row_of_locator(const struct crossing *x, int locator)
         send(x, pipe_said_name(locator), total, named, right);
 }
 
-struct said {
-    double confidence;
-    uint32_t at; /* in order of the cases */
-    bool right;
+/* Verdicts in the cases of a set; each array holds one per case. */
+struct verdicts {
+    int32_t *step, *spoken, *truth, *kept; /* spoken: -1 where the verdict abstains */
+    double *confidence;
 };
 
-static int surest_first(const void *a, const void *b)
+static void send_judged(const struct crossing *x, const char *locator,
+                        const struct verdicts *v, const int32_t *named, uint32_t count)
 {
-    const struct said *x = a, *y = b;
-    const int sure = (x->confidence < y->confidence) - (x->confidence > y->confidence);
-    return sure ? sure : (x->at > y->at) - (x->at < y->at);
+    struct pipe_judged j;
+    pipe_judge(named, v->truth, count, &j);
+    send(x, locator, j.total, j.located, j.right);
 }
 
-static void rows_of_verdict(const struct crossing *x, struct said *list)
+static rt_status rows_of_verdict(struct rt_ctx *ctx, const struct crossing *x,
+                                 const struct verdicts *v)
 {
-    uint32_t total = 0, named = 0, right = 0, spoken = 0;
+    static const struct {
+        double share;
+        const char *name;
+    } shares[] = { { 0.9, "surest 0.9" }, { 0.8, "surest 0.8" } };
+    rt_status st = RT_OK;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < x->cases->count; i++) {
         const struct pipe_case *c = &x->cases->items[i];
-        struct said s = { .at = i };
         if (!is_in(x, c))
             continue;
-        const int32_t step = pipe_case_verdict(c, x->weights, x->sures, &s.confidence);
-        s.right = step == (int32_t)c->truth;
-        total++;
-        if (step < 0)
-            continue;
-        list[spoken++] = s;
-        if (!pipe_case_abstains(c, x->sures, s.confidence)) {
-            named++;
-            right += s.right;
-        }
+        v->truth[n] = (int32_t)c->truth;
+        v->step[n] = pipe_case_verdict(c, x->weights, x->sures, &v->confidence[n]);
+        v->spoken[n] =
+            pipe_case_abstains(c, x->sures, v->confidence[n]) ? -1 : v->step[n];
+        n++;
     }
-    send(x, "verdict", total, named, right);
-    qsort(list, spoken, sizeof *list, surest_first);
-    for (uint32_t tenths = 9; x->asked && tenths >= 8; tenths--) {
-        const uint32_t most = (uint32_t)ceil(tenths * total / 10.0 - 1e-9);
-        named = right = 0;
-        for (uint32_t i = 0; i < spoken && i < most; i++) {
-            named++;
-            right += list[i].right;
-        }
-        send(x, tenths == 9 ? "surest 0.9" : "surest 0.8", total, named, right);
+    send_judged(x, "verdict", v, v->spoken, n);
+    for (size_t s = 0; x->asked && s < RT_COUNT(shares); s++) {
+        TRY(pipe_judge_surest(ctx, v->step, v->confidence, v->truth, n, shares[s].share,
+                              v->kept));
+        send_judged(x, shares[s].name, v, v->kept, n);
     }
+
+fail:
+    return st;
 }
 
-static void rows_of(const struct crossing *x, struct said *list)
+static rt_status rows_of(struct rt_ctx *ctx, const struct crossing *x,
+                         const struct verdicts *v)
 {
     for (int locator = 0; locator < PIPE_SAID; locator++)
         row_of_locator(x, locator);
-    rows_of_verdict(x, list);
-}
-
-static bool has_asked(const struct pipe_cases *cases, const char *set)
-{
-    for (uint32_t i = 0; i < cases->count; i++)
-        if (cases->items[i].unsure && pipe_same_generator(cases->items[i].set, set))
-            return true;
-    return false;
+    return rows_of_verdict(ctx, x, v);
 }
 
 rt_status pipe_weights_cross(struct rt_ctx *ctx, const struct pipe_cases *cases,
@@ -142,9 +134,17 @@ rt_status pipe_weights_cross(struct rt_ctx *ctx, const struct pipe_cases *cases,
     const uint32_t count = list_sets(cases, names);
     bool others = false; /* more than one generator */
     double weights[PIPE_SIGNS], sure[PIPE_SURES];
-    struct said *list = rt_alloc(ctx, cases->count, sizeof *list);
-    if (!list)
-        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "weights: no memory");
+    const struct verdicts v = {
+        .step = rt_alloc(ctx, cases->count, sizeof *v.step),
+        .spoken = rt_alloc(ctx, cases->count, sizeof *v.spoken),
+        .truth = rt_alloc(ctx, cases->count, sizeof *v.truth),
+        .kept = rt_alloc(ctx, cases->count, sizeof *v.kept),
+        .confidence = rt_alloc(ctx, cases->count, sizeof *v.confidence),
+    };
+    if (!v.step || !v.spoken || !v.truth || !v.kept || !v.confidence) {
+        st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "weights: no memory");
+        goto fail;
+    }
     memcpy(weights, all, sizeof weights);
     memcpy(sure, sures, sizeof sure);
     for (uint32_t s = 1; s < count; s++)
@@ -158,13 +158,17 @@ rt_status pipe_weights_cross(struct rt_ctx *ctx, const struct pipe_cases *cases,
             TRY(pipe_sures_fit(ctx, cases, names[s], weights, sure));
             sure[PIPE_SURE_least] = sures[PIPE_SURE_least];
         }
-        rows_of(&x, list);
+        TRY(rows_of(ctx, &x, &v));
         x.asked = true;
-        if (last && has_asked(cases, names[s]))
-            rows_of(&x, list);
+        if (last && pipe_cases_asked(cases, cases->count, names[s], true))
+            TRY(rows_of(ctx, &x, &v));
     }
 
 fail:
-    rt_free(list);
+    rt_free(v.step);
+    rt_free(v.spoken);
+    rt_free(v.truth);
+    rt_free(v.kept);
+    rt_free(v.confidence);
     return st;
 }

@@ -22,9 +22,9 @@ struct pipe_cross_row {
 typedef void pipe_cross_row_fn(void *user, const struct pipe_cross_row *row);
 
 /* Rows of at most 64 sets, in order of appearance: the locators that name a step, then the
- * verdict; then the generators by themselves, with the surest. `all` and `sures`: fitted on all cases, which serve where there is but one generator;
- * the verdict abstains below the least confidence of `sures`.
- * RT_ERR_INPUT: more generators than pipe_weights_fit takes. */
+ * verdict; then the generators by themselves, with the surest. `all` and `sures`: fitted on
+ * all cases, which serve where there is but one generator; the verdict abstains below the least
+ * confidence of `sures`. RT_ERR_INPUT: more generators than pipe_weights_fit takes. */
 RT_CHECKED rt_status pipe_weights_cross(struct rt_ctx *ctx,
                                         const struct pipe_cases *cases,
                                         const double all[PIPE_SIGNS],

@@ -56,19 +56,28 @@ static rt_status put_error(struct store *s, const char *run, uint32_t i, double 
     return st == RT_OK ? store_put_metric(s, run, "layer_error_rtn", i, rtn) : st;
 }
 
-static rt_status put_errors(struct store *s, const char *run, const struct pipe_made *m)
+static rt_status put_gguf_errors(struct store *s, const char *run,
+                                 const struct pipe_made *m)
 {
     rt_status st = RT_OK;
     uint32_t n = 0;
-    for (uint32_t i = 0; m->gguf && i < m->gguf_made->count; i++) {
+    for (uint32_t i = 0; i < m->gguf_made->count; i++) {
         const struct pipe_gguf_tensor *t = &m->gguf_made->list[i];
         if (t->is_rounded)
             TRY(put_error(s, run, n++, t->error * t->outputs, t->rtn * t->outputs));
     }
-    for (uint32_t i = 0; !m->gguf && i < m->quantized->list_count; i++)
+
+fail:
+    return st;
+}
+
+static rt_status put_errors(struct store *s, const char *run, const struct pipe_made *m)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < m->quantized->list_count; i++)
         TRY(put_error(s, run, i, m->quantized->list[i].objective,
                       m->quantized->list[i].rtn));
-    for (uint32_t i = 0; !m->gguf && i < m->selected->count; i++)
+    for (uint32_t i = 0; i < m->selected->count; i++)
         if (isfinite(m->selected->list[i].kl))
             TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
 
@@ -83,7 +92,7 @@ static rt_status put_numbers(struct store *s, const char *run, const struct pipe
     TRY(store_put_metric(s, run, "wall_seconds", 0, m->seconds));
     TRY(store_put_metric(s, run, "peak_bytes", 0, (double)os_memory_peak_bytes()));
     TRY(store_put_metric(s, run, "tokens", 0, (double)tokens));
-    TRY(put_errors(s, run, m));
+    TRY((m->gguf ? put_gguf_errors : put_errors)(s, run, m));
 
 fail:
     return st;

@@ -203,14 +203,6 @@ fail:
 
 /* ---- a GGUF file ---- */
 
-/* A layer at a time, beside what stays on the device. */
-static uint64_t streamed_bytes(const struct model_size *size)
-{
-    const struct fmt_config *f = &size->config;
-    return size->tables + size->rest + size->decoded + size->projections / f->layers +
-           (uint64_t)RT_POSITIONS_DEFAULT * f->head_dim * 4;
-}
-
 /* One pass over the text; `flops` of GPTQ, 0: every weight to its nearest code. */
 static rt_status see_text(struct pipe_session *session, const char *path,
                           const struct pipe_calibration_options *from,
@@ -227,7 +219,7 @@ static rt_status see_text(struct pipe_session *session, const char *path,
     out->tokens = c.tokens;
     out->device_has = rt_device_memory_left(session->dev);
     observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
-    out->device_bytes = cost.device_bytes + streamed_bytes(size);
+    out->device_bytes = cost.device_bytes + model_size_streamed(size);
     if (flops > 0)
         out->host_bytes += cost.host_bytes;
     else if (cost.host_bytes > out->host_bytes) /* one after the other */

@@ -1,9 +1,9 @@
 /* pipeline/run/quantize_json.h
  * What quantizing took and gave as JSON objects, one line each, in the members that
  * `faultline quantize --json` prints. Bits are per weight, times in seconds, memory in bytes;
- * errors are outputs' squares as quant_objective and quant_gguf_fared count them ("error_of" of a
- * tensor of a GGUF file: "outputs", rounded by GPTQ, or "weights"). Errors of
- * the file are the caller's to look for. */
+ * errors are outputs' squares as quant_objective and quant_gguf_fared count them ("error_of"
+ * of a tensor of a GGUF file: "outputs", rounded by GPTQ, or "weights"). Errors of the file
+ * are the caller's to look for. */
 #ifndef PIPELINE_RUN_QUANTIZE_JSON_H
 #define PIPELINE_RUN_QUANTIZE_JSON_H
 

@@ -1,9 +1,9 @@
 /* runtime/format/gguf_write.h
  * Writes GGUF files, version 3 (gguf.h tells the container): keys and tensors are named
  * first, then the data comes tensor by tensor, in that order or in any other, so that no
- * more than what the caller holds is in memory. The file appears whole or not at all: it is PATH.part until
- * fmt_gguf_out_end, which is removed on failure; a killed program leaves it behind, and
- * what it holds may be taken over (fmt_gguf_out_reopen). */
+ * more than what the caller holds is in memory. The file appears whole or not at all: it is
+ * PATH.part until fmt_gguf_out_end, which is removed on failure; a killed program leaves it
+ * behind, and what it holds may be taken over (fmt_gguf_out_reopen). */
 #ifndef RUNTIME_FORMAT_GGUF_WRITE_H
 #define RUNTIME_FORMAT_GGUF_WRITE_H
 

@@ -319,6 +319,13 @@ uint64_t model_size_bytes(const struct model_size *size, uint32_t positions)
            (uint64_t)positions * size->config.head_dim * sizeof(float);
 }
 
+uint64_t model_size_streamed(const struct model_size *size)
+{
+    return size->tables + size->rest + size->decoded +
+           size->projections / size->config.layers +
+           (uint64_t)RT_POSITIONS_DEFAULT * size->config.head_dim * sizeof(float);
+}
+
 uint64_t model_pass_bytes(const struct fmt_config *c,
                           const struct model_group_shape shape[MODEL_GROUP_COUNT],
                           uint32_t ld_columns, uint32_t rows)

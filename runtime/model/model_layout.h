@@ -41,6 +41,9 @@ uint32_t model_table_rows(const struct rt_plan *plan,
                           const struct rt_weight_shape *table);
 /* All of it for contexts of `positions` tokens. */
 uint64_t model_size_bytes(const struct model_size *size, uint32_t positions);
+/* Of a streamed model, a layer and a decoded weight of it included, for contexts of
+ * RT_POSITIONS_DEFAULT tokens. */
+uint64_t model_size_streamed(const struct model_size *size);
 /* Of the activations of one pass of `rows` rows without adapter (model_pass_init), without
  * the buffer of a decoded weight. ld_columns: of inputs in a stored order and in 8 bits. */
 uint64_t model_pass_bytes(const struct fmt_config *config,

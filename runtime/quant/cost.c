@@ -208,9 +208,7 @@ static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pa
     observe_cost_of(f, tokens, pass_rows,
                     OBSERVE_MOMENTS | (magnitudes ? OBSERVE_MEANS : 0), software, &cost);
     c->host_bytes += cost.host_bytes;
-    c->device_bytes = cost.device_bytes + size->tables + size->rest + size->decoded +
-                      size->projections / f->layers +
-                      (uint64_t)RT_POSITIONS_DEFAULT * f->head_dim * 4;
+    c->device_bytes = cost.device_bytes + model_size_streamed(size);
     c->compared_bytes = c->device_bytes + size->projections -
                         size->projections / f->layers + c->packed_bytes + size->tables;
     c->sums_flops = cost.flops;

@@ -100,11 +100,6 @@ RT_CHECKED rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers)
 RT_CHECKED rt_status quant_part_layer(struct quant_writer *w, uint32_t layer);
 /* The same for what else was made, so that it need not stay in memory. */
 RT_CHECKED rt_status quant_part_kept(struct quant_writer *w);
-/* The inputs of a layer that comes next. */
-RT_CHECKED rt_status quant_part_put_hidden(struct quant_writer *w, uint32_t layer,
-                                           const float *hidden, uint64_t floats);
-RT_CHECKED rt_status quant_part_get_hidden(struct quant_writer *w, uint32_t layer,
-                                           float *hidden, uint64_t floats);
 /* The outputs since the last layer as a model that has no others, in TARGET.part/trial;
  * open until the next call. */
 RT_CHECKED rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out);

@@ -6,6 +6,7 @@
 #include "runtime/format/peft.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/int8.h"
+#include "runtime/quant/job.h"
 #include "runtime/quant/rtn.h"
 #include "runtime/quant/smoothquant.h"
 #include "runtime/quant/width_plan.h"
@@ -453,7 +454,7 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 static rt_status get_hidden(void *user, uint32_t layer, float *hidden, uint64_t floats)
 {
     const struct calibrating *c = user;
-    return quant_part_get_hidden(c->w, layer, hidden, floats);
+    return quant_job_get_hidden(c->w->ctx, c->w->part, layer, hidden, floats);
 }
 
 static rt_status end_layer(void *user, uint32_t layer, const float *hidden,
@@ -463,7 +464,7 @@ static rt_status end_layer(void *user, uint32_t layer, const float *hidden,
     const struct calibrating *c = user;
     TRY(quant_finish_layer(c->w));
     if (hidden)
-        TRY(quant_part_put_hidden(c->w, layer + 1, hidden, floats));
+        TRY(quant_job_put_hidden(c->w->ctx, c->w->part, layer + 1, hidden, floats));
     TRY(quant_part_layer(c->w, layer));
 
 fail:

@@ -28,12 +28,6 @@ enum { TABLES_MAX = 8 /* kept tensors that get a file */ };
 
 static const char fared_suffix[] = ".fared";
 
-static void part_path(const struct quant_writer *w, const char *kind, uint32_t n,
-                      char out[4300])
-{
-    snprintf(out, 4300, "%.4200s/%s-%04u.safetensors", w->part, kind, n);
-}
-
 /* ---- what is made ---- */
 
 /* What bytes depend on: the program, the source, the options, the device, the text. */
@@ -72,29 +66,17 @@ fail:
 static void clear(struct quant_writer *w)
 {
     char path[4300];
-    const char *name;
-    struct os_folder *folder = os_folder_open(w->part);
     snprintf(path, sizeof path, "%.4200s/whole", w->part);
     quant_files_remove(path);
     snprintf(path, sizeof path, "%.4200s/trial", w->part);
     quant_files_remove(path);
-    while (folder && (name = os_folder_next(folder)))
-        if (os_pattern_fits("layer-*.safetensors*", name) ||
-            os_pattern_fits("hidden-*.safetensors*", name) ||
-            os_pattern_fits("kept-*.safetensors*", name)) {
-            snprintf(path, sizeof path, "%.4050s/%.200s", w->part, name);
-            remove(path);
-        }
-    os_folder_close(folder);
+    quant_job_clear(w->part);
 }
 
 void quant_part_remove(struct quant_writer *w)
 {
-    char path[4300];
     clear(w);
-    snprintf(path, sizeof path, "%.4200s/job.json", w->part);
-    remove(path);
-    os_remove_folder(w->part);
+    quant_job_remove(w->part);
 }
 
 rt_status quant_part_open(struct quant_writer *w, const char *to)
@@ -192,10 +174,10 @@ rt_status quant_part_layer(struct quant_writer *w, uint32_t layer)
     rt_status st;
     char path[4300];
     assert(layer == w->file_count);
-    part_path(w, "layer", layer, path);
+    quant_job_path(w->part, "layer", layer, path);
     TRY(write_outputs(w, path));
     TRY(reopen(w, path, layer));
-    part_path(w, "hidden", layer, path);
+    quant_job_path(w->part, "hidden", layer, path);
     remove(path);
     fmt_model_forget(w->model);
 
@@ -209,7 +191,7 @@ rt_status quant_part_kept(struct quant_writer *w)
     char path[4300];
     if (w->file_count == w->file_capacity)
         return RT_OK;
-    part_path(w, "kept", w->file_count, path);
+    quant_job_path(w->part, "kept", w->file_count, path);
     TRY(write_outputs(w, path));
     TRY(reopen(w, path, w->file_count));
     fmt_model_forget(w->model);
@@ -295,17 +277,12 @@ rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers)
     rt_status st;
     char path[4300];
     const uint32_t all = fmt_model_config(w->model)->layers;
-    uint32_t n = 0;
-    for (*layers = 0; n < all; n++) {
-        part_path(w, "layer", n, path);
-        if (!fmt_exists(path))
-            break;
-    }
-    part_path(w, "hidden", n, path);
-    if (n == 0 || (w->calibration && n < all && !fmt_exists(path)))
+    const uint32_t n = quant_job_layers(w->part, all, w->calibration != NULL);
+    *layers = 0;
+    if (n == 0)
         return RT_OK;
     for (uint32_t l = 0; l < n; l++) {
-        part_path(w, "layer", l, path);
+        quant_job_path(w->part, "layer", l, path);
         TRY(reopen(w, path, l));
         TRY(tell_layer(w, &w->files[l]));
     }
@@ -315,41 +292,6 @@ rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers)
     return RT_OK;
 
 fail:
-    return st;
-}
-
-/* ---- inputs of the next layer ---- */
-
-rt_status quant_part_put_hidden(struct quant_writer *w, uint32_t layer,
-                                const float *hidden, uint64_t floats)
-{
-    char path[4300];
-    const struct fmt_tensor_out tensor = {
-        .name = "hidden", .dtype = FMT_F32, .dims = 1, .shape = { floats }, .data = hidden
-    };
-    part_path(w, "hidden", layer, path);
-    return fmt_safetensors_write(w->ctx, path, &tensor, 1, NULL);
-}
-
-rt_status quant_part_get_hidden(struct quant_writer *w, uint32_t layer, float *hidden,
-                                uint64_t floats)
-{
-    rt_status st;
-    char path[4300];
-    struct fmt_safetensors file = { 0 };
-    part_path(w, "hidden", layer, path);
-    TRY(fmt_safetensors_open(w->ctx, path, &file));
-    const struct fmt_tensor *t = fmt_safetensors_find(&file, "hidden");
-    if (t && t->dtype == FMT_F32 && t->count == floats)
-        memcpy(hidden, t->data, t->size);
-    else
-        st = rt_fail(w->ctx, RT_ERR_INPUT,
-                     "'%s' does not hold the inputs of a layer; delete '%s' and start "
-                     "again",
-                     path, w->part);
-
-fail:
-    fmt_safetensors_close(&file);
     return st;
 }
 

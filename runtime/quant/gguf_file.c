@@ -4,6 +4,7 @@
 
 #include "runtime/base/os.h"
 #include "runtime/quant/gptq.h"
+#include "runtime/quant/job.h"
 
 #include <assert.h>
 #include <math.h>
@@ -257,8 +258,8 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
     TRY(fmt_gguf_out_end(&m->out));
 
 fail:
-    if (m->is_ours && (st == RT_OK || !m->has_layers))
-        quant_gguf_state_remove(m);
+    if (m->is_ours && (st == RT_OK || !m->out.is_kept))
+        quant_job_remove(m->state);
     return st;
 }
 

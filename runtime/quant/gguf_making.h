@@ -37,7 +37,6 @@ struct quant_gguf_making {
     /* with calibration */
     char state[4200];  /* folder of what is known of finished layers, gguf_state.c */
     bool is_ours;      /* nobody else works there */
-    bool has_layers;   /* finished ones lie there */
     uint32_t layers;   /* finished, and known here */
     uint32_t outcomes; /* of the layer under way */
     struct quant_gguf_outcome outcome[QUANT_GROUP_MATRICES * MODEL_GROUP_COUNT];
@@ -62,13 +61,9 @@ RT_CHECKED rt_status quant_gguf_rounded(struct quant_gguf_making *m);
 /* Opens `to` for this work: layers that it has from an earlier start are taken over and
  * told, else it begins. RT_ERR_USAGE: another process works there. */
 RT_CHECKED rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to);
-/* The inputs of the layer that comes next. */
-RT_CHECKED rt_status quant_gguf_state_hidden(struct quant_gguf_making *m, float *hidden,
-                                             uint64_t floats);
 /* One more layer is finished; hidden NULL: the last one. */
 RT_CHECKED rt_status quant_gguf_state_layer(struct quant_gguf_making *m,
                                             const float *hidden, uint64_t floats);
-void quant_gguf_state_remove(struct quant_gguf_making *m);
 /* Of a file without calibration: what an earlier work on `to` left. RT_ERR_USAGE as above. */
 RT_CHECKED rt_status quant_gguf_state_drop(struct quant_gguf_making *m, const char *to);
 

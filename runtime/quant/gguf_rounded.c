@@ -4,9 +4,9 @@
  * gptq.h hold. */
 #include "runtime/quant/blocks_gptq.h"
 #include "runtime/quant/gguf_making.h"
+#include "runtime/quant/job.h"
 
 #include <assert.h>
-#include <string.h>
 
 struct rounded {
     const struct quant_gguf_row *row;
@@ -27,7 +27,8 @@ static rt_status measure(struct quant_gguf_making *m, const struct rounded *r,
     return quant_output_error(m->ctx, &r->matrix, r->d, error);
 }
 
-/* Blocks to nearest for comparison, then those of the search, with codes by GPTQ. */
+/* Blocks to nearest for comparison, then those of the search if there is one, with codes by
+ * GPTQ. */
 static rt_status make_blocks(struct quant_gguf_making *m, const struct rounded *r,
                              const float *importance, struct quant_gguf_squares *sums,
                              bool *good)
@@ -39,8 +40,8 @@ static rt_status make_blocks(struct quant_gguf_making *m, const struct rounded *
                                            .damping = c->damping };
     TRY(quant_gguf_to_blocks(m, row, row->rows, r->w, NULL, true, r->blocks));
     TRY(measure(m, r, &sums->rtn));
-    TRY(quant_gguf_to_blocks(m, row, row->rows, r->w, importance, m->options->plain,
-                             r->blocks));
+    if (!m->options->plain)
+        TRY(quant_gguf_to_blocks(m, row, row->rows, r->w, importance, false, r->blocks));
     TRY(quant_blocks_gptq(m->ctx, row->type, &options, &r->matrix, r->blocks,
                           &sums->error, good));
     if (!*good)
@@ -93,18 +94,11 @@ fail:
     return st;
 }
 
-/* The tensor of this name if it gets codes that it has not yet; else the count. */
-static uint32_t find(const struct quant_gguf_making *m, const char *name)
+/* Whether a tensor gets codes that it has not yet. */
+static bool gets_codes(const struct quant_source *s, uint32_t i)
 {
-    const struct quant_source *s = &m->source;
-    for (uint32_t i = 0; i < s->count; i++) {
-        const struct quant_gguf_row *r = &s->rows[i];
-        if (strcmp(r->name, name) == 0)
-            return r->is_kept || !r->type->split || quant_source_is(s, i, r->type)
-                       ? s->count
-                       : i;
-    }
-    return s->count;
+    return i < s->count && !s->rows[i].is_kept && s->rows[i].type->split &&
+           !quant_source_is(s, i, s->rows[i].type);
 }
 
 static rt_status after_group(void *user, const struct observe_group *seen)
@@ -115,10 +109,10 @@ static rt_status after_group(void *user, const struct observe_group *seen)
     struct quant_importance *all = m->options->calibration->seen;
     TRY(quant_importance_add(m->ctx, seen, all));
     for (uint32_t i = 0; quant_importance_name(seen->layer, seen->group, i, name); i++) {
-        const uint32_t row = find(m, name);
+        const uint32_t row = quant_source_find(&m->source, name);
         struct quant_gguf_outcome *outcome = &m->outcome[m->outcomes++];
         *outcome = (struct quant_gguf_outcome){ { 0 }, QUANT_GGUF_LEFT };
-        if (row == m->source.count)
+        if (!gets_codes(&m->source, row))
             continue;
         assert(m->source.rows[row].columns == seen->in); /* one model */
         TRY(round_matrix(m, row, seen, quant_importance_find(all, name)->values,
@@ -141,7 +135,7 @@ static rt_status get_hidden(void *user, uint32_t layer, float *hidden, uint64_t 
 {
     struct quant_gguf_making *m = user;
     assert(layer == m->layers);
-    return quant_gguf_state_hidden(m, hidden, floats);
+    return quant_job_get_hidden(m->ctx, m->state, layer, hidden, floats);
 }
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)

@@ -323,6 +323,14 @@ rt_status quant_source_floats(struct quant_source *s, uint32_t row, uint64_t fir
     return check_finite(s, r->name, out, n * r->columns);
 }
 
+uint32_t quant_source_find(const struct quant_source *s, const char *name)
+{
+    uint32_t i = 0;
+    while (i < s->count && strcmp(s->rows[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 bool quant_source_is(const struct quant_source *s, uint32_t row,
                      const struct fmt_block_type *type)
 {

@@ -38,6 +38,8 @@ void quant_source_close(struct quant_source *source);
 /* All keys but those of the types (general.file_type, quantization_version). */
 RT_CHECKED rt_status quant_source_keys(struct quant_source *source,
                                        struct fmt_gguf_out *out);
+/* The tensor of a name; the count: there is none. */
+uint32_t quant_source_find(const struct quant_source *source, const char *name);
 /* Rows [first, first + n) of tensor `row`. RT_ERR_INPUT: a value is not finite. */
 RT_CHECKED rt_status quant_source_floats(struct quant_source *source, uint32_t row,
                                          uint64_t first, uint64_t n, float *out);

@@ -10,7 +10,6 @@
  * that it stands for all three. */
 #include "runtime/quant/gguf_making.h"
 
-#include "runtime/base/os.h"
 #include "runtime/base/version.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/quant/job.h"
@@ -21,12 +20,6 @@
 _Static_assert(sizeof(struct quant_gguf_outcome) == 4 * sizeof(double),
                "NAME.fared holds the count and this");
 enum { FARED = 5, TENSORS = 2 * QUANT_GROUP_MATRICES * MODEL_GROUP_COUNT };
-
-static void path_of(const struct quant_gguf_making *m, const char *kind, uint32_t n,
-                    char out[4300])
-{
-    snprintf(out, 4300, "%.4150s/%s-%04u.safetensors", m->state, kind, n);
-}
 
 /* ---- what is made ---- */
 
@@ -48,29 +41,6 @@ static void make_key(const struct quant_gguf_making *m, char key[65])
     sha256_end_hex(&hash, key);
 }
 
-static void clear(struct quant_gguf_making *m)
-{
-    char path[4300];
-    const char *name;
-    struct os_folder *folder = os_folder_open(m->state);
-    while (folder && (name = os_folder_next(folder)))
-        if (os_pattern_fits("layer-*.safetensors*", name) ||
-            os_pattern_fits("hidden-*.safetensors*", name)) {
-            snprintf(path, sizeof path, "%.4050s/%.200s", m->state, name);
-            remove(path);
-        }
-    os_folder_close(folder);
-}
-
-void quant_gguf_state_remove(struct quant_gguf_making *m)
-{
-    char path[4300];
-    clear(m);
-    snprintf(path, sizeof path, "%.4200s/job.json", m->state);
-    remove(path);
-    os_remove_folder(m->state);
-}
-
 /* ---- layers that are there ---- */
 
 static rt_status damaged(const struct quant_gguf_making *m, const char *path)
@@ -82,15 +52,6 @@ static rt_status damaged(const struct quant_gguf_making *m, const char *path)
         path, m->out.part, m->state);
 }
 
-/* The tensor of a name; the count: there is none. */
-static uint32_t row_of(const struct quant_gguf_making *m, const char *name)
-{
-    uint32_t i = 0;
-    while (i < m->source.count && strcmp(m->source.rows[i].name, name) != 0)
-        i++;
-    return i;
-}
-
 /* Takes over a matrix of a layer. */
 static rt_status take_matrix(struct quant_gguf_making *m,
                              const struct fmt_safetensors *file, const char *path,
@@ -99,7 +60,7 @@ static rt_status take_matrix(struct quant_gguf_making *m,
     char of[QUANT_GGUF_NAME_MAX + 16];
     double fared[FARED];
     struct quant_gguf_outcome o;
-    const uint32_t i = row_of(m, name);
+    const uint32_t i = quant_source_find(&m->source, name);
     const struct quant_gguf_row *r = i < m->source.count ? &m->source.rows[i] : NULL;
     snprintf(of, sizeof of, "%s.squares", name);
     const struct fmt_tensor *squares = fmt_safetensors_find(file, of);
@@ -130,7 +91,7 @@ static rt_status take_layer(struct quant_gguf_making *m, uint32_t layer)
     rt_status st;
     char path[4300], name[QUANT_GGUF_NAME_MAX];
     struct fmt_safetensors file = { 0 };
-    path_of(m, "layer", layer, path);
+    quant_job_path(m->state, "layer", layer, path);
     TRY(fmt_safetensors_open(m->ctx, path, &file));
     for (int g = 0; g < MODEL_GROUP_COUNT; g++)
         for (uint32_t i = 0; quant_importance_name(layer, (enum model_group)g, i, name);
@@ -142,21 +103,6 @@ fail:
     return st;
 }
 
-/* How many layers are there, with the inputs of the next. */
-static uint32_t count_layers(const struct quant_gguf_making *m)
-{
-    char path[4300];
-    uint32_t n = 0;
-    const uint32_t all = rt_model_config(m->options->calibration->model)->layers;
-    for (; n < all; n++) {
-        path_of(m, "layer", n, path);
-        if (!fmt_exists(path))
-            break;
-    }
-    path_of(m, "hidden", n, path);
-    return n == all || fmt_exists(path) ? n : 0;
-}
-
 rt_status quant_gguf_state_drop(struct quant_gguf_making *m, const char *to)
 {
     bool same;
@@ -165,7 +111,7 @@ rt_status quant_gguf_state_drop(struct quant_gguf_making *m, const char *to)
         return RT_OK;
     const rt_status st = quant_job_read(m->ctx, m->state, "", &same);
     if (st == RT_OK)
-        quant_gguf_state_remove(m);
+        quant_job_remove(m->state);
     return st;
 }
 
@@ -179,14 +125,15 @@ rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to)
     TRY(fmt_make_folder(m->ctx, m->state));
     TRY(quant_job_read(m->ctx, m->state, key, &same));
     m->is_ours = true;
-    const uint32_t layers = same ? count_layers(m) : 0;
-    m->has_layers = m->out.is_kept = layers > 0;
+    const uint32_t all = rt_model_config(m->options->calibration->model)->layers;
+    const uint32_t layers = same ? quant_job_layers(m->state, all, true) : 0;
+    m->out.is_kept = layers > 0;
     same = false;
     if (layers > 0)
         TRY(fmt_gguf_out_reopen(&m->out, to, &same));
     if (!same)
-        clear(m);
-    m->has_layers = m->out.is_kept = same;
+        quant_job_clear(m->state);
+    m->out.is_kept = same;
     TRY(quant_job_write(m->ctx, m->state, key));
     if (!same) {
         TRY(fmt_gguf_out_begin(&m->out, to));
@@ -196,31 +143,9 @@ rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to)
         TRY(take_layer(m, l));
     m->layers = layers;
     rt_log(m->ctx, RT_LOG_WARNING, "'%s': %u of %u layers are there and are kept",
-           m->out.part, layers, rt_model_config(m->options->calibration->model)->layers);
+           m->out.part, layers, all);
 
 fail:
-    return st;
-}
-
-rt_status quant_gguf_state_hidden(struct quant_gguf_making *m, float *hidden,
-                                  uint64_t floats)
-{
-    rt_status st;
-    char path[4300];
-    struct fmt_safetensors file = { 0 };
-    path_of(m, "hidden", m->layers, path);
-    TRY(fmt_safetensors_open(m->ctx, path, &file));
-    const struct fmt_tensor *t = fmt_safetensors_find(&file, "hidden");
-    if (t && t->dtype == FMT_F32 && t->count == floats)
-        memcpy(hidden, t->data, t->size);
-    else
-        st = rt_fail(m->ctx, RT_ERR_INPUT,
-                     "'%s' does not hold the inputs of a layer; delete '%s' and start "
-                     "again",
-                     path, m->state);
-
-fail:
-    fmt_safetensors_close(&file);
     return st;
 }
 
@@ -246,7 +171,7 @@ static rt_status write_layer(struct quant_gguf_making *m)
         tensors[2 * i + 1] =
             (struct fmt_tensor_out){ names[2 * i + 1], FMT_I64, 1, { FARED }, fared[i] };
     }
-    path_of(m, "layer", m->layers, path);
+    quant_job_path(m->state, "layer", m->layers, path);
     return fmt_safetensors_write(m->ctx, path, tensors, 2 * m->outcomes, NULL);
 }
 
@@ -255,19 +180,15 @@ rt_status quant_gguf_state_layer(struct quant_gguf_making *m, const float *hidde
 {
     rt_status st;
     char path[4300];
-    const struct fmt_tensor_out tensor = {
-        .name = "hidden", .dtype = FMT_F32, .dims = 1, .shape = { floats }, .data = hidden
-    };
     TRY(fmt_gguf_out_sync(&m->out));
-    path_of(m, "hidden", m->layers + 1, path);
     if (hidden)
-        TRY(fmt_safetensors_write(m->ctx, path, &tensor, 1, NULL));
+        TRY(quant_job_put_hidden(m->ctx, m->state, m->layers + 1, hidden, floats));
     TRY(write_layer(m));
-    path_of(m, "hidden", m->layers, path);
+    quant_job_path(m->state, "hidden", m->layers, path);
     remove(path);
     m->layers++;
     m->outcomes = 0;
-    m->has_layers = m->out.is_kept = true;
+    m->out.is_kept = true;
 
 fail:
     return st;

@@ -1,9 +1,10 @@
 /* runtime/quant/job.c
- * job.json of a folder of unfinished work. */
+ * Files of a folder of unfinished work. */
 #include "runtime/quant/job.h"
 
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
+#include "runtime/format/safetensors.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -66,4 +67,81 @@ rt_status quant_job_read(struct rt_ctx *ctx, const char *folder, const char *key
                        "folder if no quantize runs",
                        (long long)process, folder);
     return RT_OK;
+}
+
+/* ---- layers ---- */
+
+void quant_job_path(const char *folder, const char *kind, uint32_t n, char out[4300])
+{
+    snprintf(out, 4300, "%.4200s/%s-%04u.safetensors", folder, kind, n);
+}
+
+uint32_t quant_job_layers(const char *folder, uint32_t all, bool needs_hidden)
+{
+    char path[4300];
+    uint32_t n = 0;
+    for (; n < all; n++) {
+        quant_job_path(folder, "layer", n, path);
+        if (!fmt_exists(path))
+            break;
+    }
+    quant_job_path(folder, "hidden", n, path);
+    return needs_hidden && n < all && !fmt_exists(path) ? 0 : n;
+}
+
+rt_status quant_job_put_hidden(struct rt_ctx *ctx, const char *folder, uint32_t layer,
+                               const float *hidden, uint64_t floats)
+{
+    char path[4300];
+    const struct fmt_tensor_out tensor = {
+        .name = "hidden", .dtype = FMT_F32, .dims = 1, .shape = { floats }, .data = hidden
+    };
+    quant_job_path(folder, "hidden", layer, path);
+    return fmt_safetensors_write(ctx, path, &tensor, 1, NULL);
+}
+
+rt_status quant_job_get_hidden(struct rt_ctx *ctx, const char *folder, uint32_t layer,
+                               float *hidden, uint64_t floats)
+{
+    rt_status st;
+    char path[4300];
+    struct fmt_safetensors file = { 0 };
+    quant_job_path(folder, "hidden", layer, path);
+    TRY(fmt_safetensors_open(ctx, path, &file));
+    const struct fmt_tensor *t = fmt_safetensors_find(&file, "hidden");
+    if (t && t->dtype == FMT_F32 && t->count == floats)
+        memcpy(hidden, t->data, t->size);
+    else
+        st = rt_fail(ctx, RT_ERR_INPUT,
+                     "'%s' does not hold the inputs of a layer; delete '%s' and start "
+                     "again",
+                     path, folder);
+
+fail:
+    fmt_safetensors_close(&file);
+    return st;
+}
+
+void quant_job_clear(const char *path)
+{
+    char file[4300];
+    const char *name;
+    struct os_folder *folder = os_folder_open(path);
+    while (folder && (name = os_folder_next(folder)))
+        if (os_pattern_fits("layer-*.safetensors*", name) ||
+            os_pattern_fits("hidden-*.safetensors*", name) ||
+            os_pattern_fits("kept-*.safetensors*", name)) {
+            snprintf(file, sizeof file, "%.4050s/%.200s", path, name);
+            remove(file);
+        }
+    os_folder_close(folder);
+}
+
+void quant_job_remove(const char *folder)
+{
+    char path[4300];
+    quant_job_clear(folder);
+    path_of(folder, path);
+    remove(path);
+    os_remove_folder(folder);
 }

@@ -4,7 +4,7 @@
 #include "runtime/base/os.h"
 #include "runtime/quant/gguf_file.h"
 #include "tests/support/devices.h"
-#include "tests/support/files.h"
+#include "tests/support/tiny.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,17 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS = 48, MATRICES = 7 /* of a layer */, LAYERS = 3, TABLES = 1 };
+enum { MATRICES = TEST_TINY_MATRICES, LAYERS = TEST_TINY_LAYERS, TABLES = 1 };
 
 struct ground {
-    struct rt_ctx ctx;
-    struct rt_device *dev;
-    struct rt_model *model;
-    struct test_folder to;
-    char from[1024];
-    uint32_t ids[TOKENS];
-    uint8_t mask[TOKENS];
-    struct train_sequence sequence;
+    struct test_tiny at;
     uint32_t left;          /* matrices before the work is stopped */
     uint32_t passes, heard; /* of the last run */
     struct quant_importance seen;
@@ -55,8 +48,8 @@ static rt_status run(struct ground *g, const char *to, const char *mix, double d
 {
     struct quant_gguf_report report;
     quant_importance_deinit(&g->seen);
-    const struct quant_gguf_calibration c = { .model = g->model,
-                                              .sequences = &g->sequence,
+    const struct quant_gguf_calibration c = { .model = g->at.model,
+                                              .sequences = &g->at.sequence,
                                               .count = 1,
                                               .damping = damping,
                                               .seen = &g->seen,
@@ -69,7 +62,7 @@ static rt_status run(struct ground *g, const char *to, const char *mix, double d
                                           .user = g };
     g->left = matrices;
     g->passes = g->heard = 0;
-    const rt_status st = quant_gguf_file(&g->ctx, g->from, to, &o, &report);
+    const rt_status st = quant_gguf_file(&g->at.ctx, g->at.from, to, &o, &report);
     if (st == RT_OK) {
         assert_int_equal(report.matrices, LAYERS * MATRICES + TABLES);
         assert_int_equal(report.not_better, g->plain ? TABLES : 0);
@@ -79,26 +72,14 @@ static rt_status run(struct ground *g, const char *to, const char *mix, double d
 
 static void init(struct ground *g)
 {
-    const struct rt_device_options options = { .name = "ref" };
     *g = (struct ground){ 0 };
-    test_ctx(&g->ctx);
-    test_folder_init(&g->to);
-    test_path(g->from, sizeof g->from, "tests/golden/models/qwen2-tiny");
-    assert_int_equal(rt_device_create(&g->ctx, &options, &g->dev), RT_OK);
-    if (rt_model_load_streamed(g->dev, g->from, 64, &g->model) != RT_OK)
-        fail_msg("%s", g->ctx.message);
-    assert_int_equal(rt_model_config(g->model)->layers, LAYERS);
-    for (uint32_t t = 0; t < TOKENS; t++)
-        g->ids[t] = (t * 7 + t * t) % rt_model_config(g->model)->vocab;
-    g->sequence = (struct train_sequence){ .ids = g->ids, .mask = g->mask, .n = TOKENS };
+    test_tiny_init(&g->at, true);
 }
 
 static void deinit(struct ground *g)
 {
     quant_importance_deinit(&g->seen);
-    rt_model_destroy(&g->model);
-    rt_device_destroy(&g->dev);
-    test_folder_deinit(&g->to);
+    test_tiny_deinit(&g->at);
 }
 
 static bool there(const char *to, const char *end)
@@ -130,14 +111,14 @@ static void a_stopped_run_continues(void **state)
     struct ground g;
     char once[1024], path[64];
     init(&g);
-    snprintf(once, sizeof once, "%s", test_folder_file(&g.to, "once.gguf"));
+    snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, "once.gguf"));
     if (run(&g, once, "Q4_0", 0, UINT32_MAX) != RT_OK)
-        fail_msg("%s", g.ctx.message);
+        fail_msg("%s", g.at.ctx.message);
     struct quant_importance seen = g.seen;
     g.seen = (struct quant_importance){ 0 };
     for (size_t i = 0; i < RT_COUNT(stops); i++) {
         snprintf(path, sizeof path, "%zu.gguf", i);
-        const char *to = test_folder_file(&g.to, path);
+        const char *to = test_folder_file(&g.at.to, path);
         assert_int_equal(run(&g, to, "Q4_0", 0, stops[i]), RT_ERR_INTERRUPTED);
         assert_false(os_exists(to));
         assert_int_equal(there(to, ".part"), stops[i] >= MATRICES);
@@ -146,7 +127,7 @@ static void a_stopped_run_continues(void **state)
         assert_int_equal(run(&g, to, "Q4_0", 0, 0), RT_ERR_INTERRUPTED);
         assert_int_equal(there(to, ".part"), stops[i] >= MATRICES);
         if (run(&g, to, "Q4_0", 0, UINT32_MAX) != RT_OK)
-            fail_msg("%s", g.ctx.message);
+            fail_msg("%s", g.at.ctx.message);
         assert_int_equal(g.heard, LAYERS * MATRICES + TABLES);
         assert_int_equal(g.passes, LAYERS - stops[i] / MATRICES);
         assert_false(there(to, ".part") || there(to, ".state"));
@@ -168,19 +149,19 @@ static void another_work_starts_anew(void **state)
     char once[1024], path[64], part[1100];
     init(&g);
     for (size_t i = 0; i < RT_COUNT(mixes); i++) {
-        const uint32_t token = g.ids[9];
+        const uint32_t token = g.at.ids[9];
         g.plain = i == 3;
-        g.ids[9] = i == 4 ? token ^ 1 : token;
+        g.at.ids[9] = i == 4 ? token ^ 1 : token;
         snprintf(path, sizeof path, "once-%zu.gguf", i);
-        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, path));
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, path));
         assert_int_equal(run(&g, once, mixes[i], damping[i], UINT32_MAX), RT_OK);
         snprintf(path, sizeof path, "%zu.gguf", i);
-        const char *to = test_folder_file(&g.to, path);
+        const char *to = test_folder_file(&g.at.to, path);
         g.plain = false;
-        g.ids[9] = token;
+        g.at.ids[9] = token;
         assert_int_equal(run(&g, to, "Q4_0", 0, MATRICES), RT_ERR_INTERRUPTED);
         g.plain = i == 3;
-        g.ids[9] = i == 4 ? token ^ 1 : token;
+        g.at.ids[9] = i == 4 ? token ^ 1 : token;
         snprintf(part, sizeof part, "%s.part", to);
         if (i == 2)
             test_file_write(part, "GGUF", 4);
@@ -188,7 +169,7 @@ static void another_work_starts_anew(void **state)
         assert_int_equal(g.passes, LAYERS);
         assert_true(test_file_same(once, to));
         assert_false(there(to, ".part") || there(to, ".state"));
-        g.ids[9] = token;
+        g.at.ids[9] = token;
     }
     deinit(&g);
 }
@@ -200,22 +181,22 @@ static void finished_layers_are_not_lost(void **state)
     struct ground g;
     char once[1024];
     init(&g);
-    snprintf(once, sizeof once, "%s", test_folder_file(&g.to, "once.gguf"));
+    snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, "once.gguf"));
     assert_int_equal(run(&g, once, "Q4_0", 0, UINT32_MAX), RT_OK);
-    const char *to = test_folder_file(&g.to, "m.gguf");
+    const char *to = test_folder_file(&g.at.to, "m.gguf");
     assert_int_equal(run(&g, to, "Q4_0", 0, LAYERS * MATRICES), RT_ERR_INTERRUPTED);
     rt_status st = RT_ERR_HOST_MEMORY;
     for (uint64_t n = 1; st != RT_OK; n++) {
         assert_true(n < 10000);
         assert_true(there(to, ".part") && there(to, ".state"));
-        g.ctx.alloc_count = 0;
-        g.ctx.alloc_fail_at = n;
+        g.at.ctx.alloc_count = 0;
+        g.at.ctx.alloc_fail_at = n;
         st = run(&g, to, "Q4_0", 0, UINT32_MAX);
         if (st != RT_OK && st != RT_ERR_HOST_MEMORY && st != RT_ERR_DEVICE_MEMORY)
-            fail_msg("allocation %llu: %s", (unsigned long long)n, g.ctx.message);
+            fail_msg("allocation %llu: %s", (unsigned long long)n, g.at.ctx.message);
         assert_int_equal(g.passes, 0);
     }
-    g.ctx.alloc_fail_at = 0;
+    g.at.ctx.alloc_fail_at = 0;
     assert_true(test_file_same(once, to));
     deinit(&g);
 }
@@ -229,20 +210,20 @@ static void what_is_damaged_is_named(void **state)
     char path[1200];
     size_t size;
     init(&g);
-    const char *to = test_folder_file(&g.to, "m.gguf");
+    const char *to = test_folder_file(&g.at.to, "m.gguf");
     assert_int_equal(run(&g, to, "Q4_0", 0, MATRICES), RT_ERR_INTERRUPTED);
     for (size_t i = 0; i < RT_COUNT(files); i++) {
         snprintf(path, sizeof path, "%s%s", to, files[i]);
         char *whole = test_file_read(path, &size);
         test_file_write(path, whole, i ? size * 3 / 4 : 100);
-        test_refused(&g.ctx, run(&g, to, "Q4_0", 0, UINT32_MAX), RT_ERR_INPUT, files[i],
-                     "m.gguf", NULL);
+        test_refused(&g.at.ctx, run(&g, to, "Q4_0", 0, UINT32_MAX), RT_ERR_INPUT,
+                     files[i], "m.gguf", NULL);
         assert_true(there(to, ".part") && there(to, ".state"));
         test_file_write(path, whole, size);
         free(whole);
     }
     if (run(&g, to, "Q4_0", 0, UINT32_MAX) != RT_OK)
-        fail_msg("%s", g.ctx.message);
+        fail_msg("%s", g.at.ctx.message);
     assert_int_equal(g.passes, LAYERS - 1);
     deinit(&g);
 }
@@ -251,7 +232,7 @@ static rt_status run_plainly(struct ground *g, const char *to)
 {
     struct quant_gguf_report report;
     const struct quant_gguf_options o = { .mix = quant_gguf_mix_find("Q4_0") };
-    return quant_gguf_file(&g->ctx, g->from, to, &o, &report);
+    return quant_gguf_file(&g->at.ctx, g->at.from, to, &o, &report);
 }
 
 static void another_process_is_not_disturbed(void **state)
@@ -261,13 +242,14 @@ static void another_process_is_not_disturbed(void **state)
     struct ground g;
     char path[1200];
     init(&g);
-    const char *to = test_folder_file(&g.to, "m.gguf");
+    const char *to = test_folder_file(&g.at.to, "m.gguf");
     assert_int_equal(run(&g, to, "Q4_0", 0, MATRICES), RT_ERR_INTERRUPTED);
     snprintf(path, sizeof path, "%s.state/job.json", to);
     test_file_write(path, job, strlen(job));
-    test_refused(&g.ctx, run(&g, to, "Q4_0", 0, UINT32_MAX), RT_ERR_USAGE, "process 1",
+    test_refused(&g.at.ctx, run(&g, to, "Q4_0", 0, UINT32_MAX), RT_ERR_USAGE, "process 1",
                  ".state", NULL);
-    test_refused(&g.ctx, run_plainly(&g, to), RT_ERR_USAGE, "process 1", ".state", NULL);
+    test_refused(&g.at.ctx, run_plainly(&g, to), RT_ERR_USAGE, "process 1", ".state",
+                 NULL);
     assert_true(there(to, ".part") && there(to, ".state"));
     test_file_write(path, "{}", 2); /* it is gone */
     assert_int_equal(run_plainly(&g, to), RT_OK);

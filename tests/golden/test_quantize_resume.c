@@ -6,7 +6,7 @@
 #include "runtime/quant/folder.h"
 #include "runtime/quant/width_plan.h"
 #include "tests/support/devices.h"
-#include "tests/support/files.h"
+#include "tests/support/tiny.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,17 +20,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { TOKENS = 48, MATRICES = 7 /* of a layer */, LAYERS = 3 };
+enum { MATRICES = TEST_TINY_MATRICES, LAYERS = TEST_TINY_LAYERS };
 
 struct ground {
-    struct rt_ctx ctx;
-    struct rt_device *dev;
-    struct rt_model *model;
-    struct test_folder to;
-    char from[1024];
-    uint32_t ids[TOKENS];
-    uint8_t mask[TOKENS];
-    struct train_sequence sequence;
+    struct test_tiny at;
     bool sequential;
     const struct quant_plan *plan; /* NULL: none */
     double bits;                   /* per weight, of the last run */
@@ -70,15 +63,15 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
         .true_sequential = g->sequential,
         .plan = g->plan,
     };
-    const struct quant_calibration c = { .model = g->model,
-                                         .sequences = &g->sequence,
+    const struct quant_calibration c = { .model = g->at.model,
+                                         .sequences = &g->at.sequence,
                                          .count = 1,
                                          .pass = after_pass,
                                          .matrix = after_matrix,
                                          .user = g };
     g->left = matrices;
     g->passes = g->heard = 0;
-    const rt_status st = quant_folder(&g->ctx, g->from, to, &o, &c, false, &report);
+    const rt_status st = quant_folder(&g->at.ctx, g->at.from, to, &o, &c, false, &report);
     if (st == RT_OK)
         assert_int_equal(report.matrices, LAYERS * MATRICES);
     g->bits = report.bits_per_weight;
@@ -110,26 +103,13 @@ static void part_of(const char *to, const char *file, char path[1200])
 
 static void init(struct ground *g, bool streamed)
 {
-    const struct rt_device_options options = { .name = "ref" };
     *g = (struct ground){ 0 };
-    test_ctx(&g->ctx);
-    test_folder_init(&g->to);
-    test_path(g->from, sizeof g->from, "tests/golden/models/qwen2-tiny");
-    assert_int_equal(rt_device_create(&g->ctx, &options, &g->dev), RT_OK);
-    if ((streamed ? rt_model_load_streamed(g->dev, g->from, 64, &g->model)
-                  : rt_model_load(g->dev, g->from, 64, &g->model)) != RT_OK)
-        fail_msg("%s", g->ctx.message);
-    assert_int_equal(rt_model_config(g->model)->layers, LAYERS);
-    for (uint32_t t = 0; t < TOKENS; t++)
-        g->ids[t] = (t * 7 + t * t) % rt_model_config(g->model)->vocab;
-    g->sequence = (struct train_sequence){ .ids = g->ids, .mask = g->mask, .n = TOKENS };
+    test_tiny_init(&g->at, streamed);
 }
 
 static void deinit(struct ground *g)
 {
-    rt_model_destroy(&g->model);
-    rt_device_destroy(&g->dev);
-    test_folder_deinit(&g->to);
+    test_tiny_deinit(&g->at);
 }
 
 /* Stopped in the first layer, at its end, in the second and at the last matrix. */
@@ -143,11 +123,11 @@ static void a_stopped_run_continues(void **state)
     init(&g, true);
     for (size_t m = 0; m < RT_COUNT(methods); m++) {
         snprintf(path, sizeof path, "once-%s", methods[m]);
-        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, path));
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, path));
         assert_int_equal(run(&g, once, methods[m], 3, UINT32_MAX), RT_OK);
         for (size_t i = 0; i < RT_COUNT(stops); i++) {
             snprintf(path, sizeof path, "%s-%zu", methods[m], i);
-            const char *to = test_folder_file(&g.to, path);
+            const char *to = test_folder_file(&g.at.to, path);
             assert_int_equal(run(&g, to, methods[m], 3, stops[i]), RT_ERR_INTERRUPTED);
             assert_false(os_exists(to));
             part_of(to, NULL, part);
@@ -172,17 +152,17 @@ static void widths_outlive_a_stop(void **state)
     struct quant_plan plan = { .count = 0 };
     char once[1024];
     init(&g, true);
-    assert_int_equal(quant_plan_add(&g.ctx, &plan, "*.down_proj", 8), RT_OK);
+    assert_int_equal(quant_plan_add(&g.at.ctx, &plan, "*.down_proj", 8), RT_OK);
     for (int i = 0; i < 2; i++) {
         const char *method = i ? "smoothquant" : "gptq";
         g.plan = i ? NULL : &plan;
         g.sequential = i == 0;
-        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, i ? "c" : "a"));
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, i ? "c" : "a"));
         if (run(&g, once, method, 4, UINT32_MAX) != RT_OK)
-            fail_msg("%s", g.ctx.message);
+            fail_msg("%s", g.at.ctx.message);
         const double bits = g.bits;
         const uint32_t float_matrices = g.float_matrices;
-        const char *to = test_folder_file(&g.to, i ? "d" : "b");
+        const char *to = test_folder_file(&g.at.to, i ? "d" : "b");
         assert_int_equal(run(&g, to, method, 4, MATRICES + 2), RT_ERR_INTERRUPTED);
         assert_int_equal(run(&g, to, method, 4, UINT32_MAX), RT_OK);
         expect_same(once, to);
@@ -201,9 +181,9 @@ static void another_work_starts_anew(void **state)
     struct ground g;
     char once[1024];
     init(&g, true);
-    snprintf(once, sizeof once, "%s", test_folder_file(&g.to, "once"));
+    snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, "once"));
     assert_int_equal(run(&g, once, "gptq", 4, UINT32_MAX), RT_OK);
-    const char *to = test_folder_file(&g.to, "to");
+    const char *to = test_folder_file(&g.at.to, "to");
     assert_int_equal(run(&g, to, "gptq", 3, MATRICES + 1), RT_ERR_INTERRUPTED);
     assert_int_equal(run(&g, to, "gptq", 4, UINT32_MAX), RT_OK);
     assert_int_equal(g.passes, LAYERS);
@@ -219,7 +199,7 @@ static void expect_inputs(struct ground *g, const char *a, const char *b)
     char path[1200], name[128];
     for (int i = 0; i < 2; i++) {
         snprintf(path, sizeof path, "%s/model.safetensors", i ? b : a);
-        assert_int_equal(fmt_safetensors_open(&g->ctx, path, &file[i]), RT_OK);
+        assert_int_equal(fmt_safetensors_open(&g->at.ctx, path, &file[i]), RT_OK);
     }
     for (int l = 0; l < 2; l++) {
         snprintf(name, sizeof name, "model.layers.%d.mlp.down_proj.weight_packed", l);
@@ -242,12 +222,12 @@ static void streaming_changes_nothing(void **state)
     char a[1024], b[1024];
     init(&whole, false);
     init(&streamed, true);
-    snprintf(a, sizeof a, "%s", test_folder_file(&whole.to, "a"));
-    snprintf(b, sizeof b, "%s", test_folder_file(&streamed.to, "b"));
+    snprintf(a, sizeof a, "%s", test_folder_file(&whole.at.to, "a"));
+    snprintf(b, sizeof b, "%s", test_folder_file(&streamed.at.to, "b"));
     assert_int_equal(run(&whole, a, "awq", 3, UINT32_MAX), RT_OK);
     assert_int_equal(run(&streamed, b, "awq", 3, UINT32_MAX), RT_OK);
     expect_same(a, b);
-    assert_true(rt_model_weight_bytes(whole.model) > 0);
+    assert_true(rt_model_weight_bytes(whole.at.model) > 0);
     deinit(&whole);
     deinit(&streamed);
 }
@@ -264,18 +244,18 @@ static void layers_see_the_quantized_ones(void **state)
     for (size_t m = 0; m < RT_COUNT(methods); m++) {
         g.sequential = true;
         snprintf(path, sizeof path, "%s-once", methods[m]);
-        snprintf(once, sizeof once, "%s", test_folder_file(&g.to, path));
+        snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, path));
         if (run(&g, once, methods[m], 2, UINT32_MAX) != RT_OK)
-            fail_msg("%s", g.ctx.message);
+            fail_msg("%s", g.at.ctx.message);
         assert_int_equal(g.passes, 2 * LAYERS - 1);
         snprintf(path, sizeof path, "%s-stopped", methods[m]);
-        const char *to = test_folder_file(&g.to, path);
+        const char *to = test_folder_file(&g.at.to, path);
         assert_int_equal(run(&g, to, methods[m], 2, MATRICES + 2), RT_ERR_INTERRUPTED);
         assert_int_equal(run(&g, to, methods[m], 2, UINT32_MAX), RT_OK);
         expect_same(once, to);
         g.sequential = false;
         snprintf(path, sizeof path, "%s-full", methods[m]);
-        snprintf(other, sizeof other, "%s", test_folder_file(&g.to, path));
+        snprintf(other, sizeof other, "%s", test_folder_file(&g.at.to, path));
         assert_int_equal(run(&g, other, methods[m], 2, UINT32_MAX), RT_OK);
         if (m < 2)
             expect_inputs(&g, once, other);
@@ -290,7 +270,7 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
     struct rlimit before, small;
     char part[1200];
     init(&g, true);
-    const char *to = test_folder_file(&g.to, "to");
+    const char *to = test_folder_file(&g.at.to, "to");
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
     small.rlim_cur = 8192;
@@ -298,7 +278,7 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     const rt_status st = run(&g, to, "gptq", 3, UINT32_MAX);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    test_refused(&g.ctx, st, RT_ERR_IO, "cannot write", "to.part/", NULL);
+    test_refused(&g.at.ctx, st, RT_ERR_IO, "cannot write", "to.part/", NULL);
     assert_false(os_exists(to));
     part_of(to, NULL, part);
     assert_false(os_exists(part));
@@ -311,13 +291,13 @@ static void write_overflowing(struct ground *g, const char *to)
 {
     struct fmt_safetensors file;
     char path[1200];
-    assert_int_equal(fmt_make_folder(&g->ctx, to), RT_OK);
-    snprintf(path, sizeof path, "%s/config.json", g->from);
+    assert_int_equal(fmt_make_folder(&g->at.ctx, to), RT_OK);
+    snprintf(path, sizeof path, "%s/config.json", g->at.from);
     char other[1200];
     snprintf(other, sizeof other, "%s/config.json", to);
-    assert_int_equal(fmt_copy_if_there(&g->ctx, path, other), RT_OK);
-    snprintf(path, sizeof path, "%s/model.safetensors", g->from);
-    assert_int_equal(fmt_safetensors_open(&g->ctx, path, &file), RT_OK);
+    assert_int_equal(fmt_copy_if_there(&g->at.ctx, path, other), RT_OK);
+    snprintf(path, sizeof path, "%s/model.safetensors", g->at.from);
+    assert_int_equal(fmt_safetensors_open(&g->at.ctx, path, &file), RT_OK);
     struct fmt_tensor_out *tensors = calloc(file.count, sizeof *tensors);
     float large[1024];
     for (size_t i = 0; i < RT_COUNT(large); i++)
@@ -335,7 +315,7 @@ static void write_overflowing(struct ground *g, const char *to)
         }
     }
     snprintf(path, sizeof path, "%s/model.safetensors", to);
-    assert_int_equal(fmt_safetensors_write(&g->ctx, path, tensors, file.count, NULL),
+    assert_int_equal(fmt_safetensors_write(&g->at.ctx, path, tensors, file.count, NULL),
                      RT_OK);
     fmt_safetensors_close(&file);
     free(tensors);
@@ -349,16 +329,16 @@ static void inputs_that_are_not_finite_are_named(void **state)
     struct ground g;
     char part[1200];
     init(&g, true);
-    rt_model_destroy(&g.model);
-    const char *bad = test_folder_file(&g.to, "bad");
+    rt_model_destroy(&g.at.model);
+    const char *bad = test_folder_file(&g.at.to, "bad");
     write_overflowing(&g, bad);
-    snprintf(g.from, sizeof g.from, "%s", bad);
-    if (rt_model_load_streamed(g.dev, g.from, 64, &g.model) != RT_OK)
-        fail_msg("%s", g.ctx.message);
+    snprintf(g.at.from, sizeof g.at.from, "%s", bad);
+    if (rt_model_load_streamed(g.at.dev, g.at.from, 64, &g.at.model) != RT_OK)
+        fail_msg("%s", g.at.ctx.message);
     for (size_t i = 0; i < RT_COUNT(methods); i++) {
-        const char *to = test_folder_file(&g.to, "to");
+        const char *to = test_folder_file(&g.at.to, "to");
         const rt_status st = run(&g, to, methods[i], 4, UINT32_MAX);
-        test_refused(&g.ctx, st, RT_ERR_INPUT, "model.layers.1.mlp.gate_proj",
+        test_refused(&g.at.ctx, st, RT_ERR_INPUT, "model.layers.1.mlp.gate_proj",
                      "not finite", NULL);
         part_of(to, NULL, part);
         assert_false(os_exists(part) || os_exists(to));
@@ -372,13 +352,13 @@ static void a_working_process_is_not_disturbed(void **state)
     struct ground g;
     char path[1200];
     init(&g, true);
-    const char *to = test_folder_file(&g.to, "to");
+    const char *to = test_folder_file(&g.at.to, "to");
     assert_int_equal(run(&g, to, "gptq", 3, MATRICES), RT_ERR_INTERRUPTED);
     part_of(to, "job.json", path);
     static const char job[] = "{\"key\":\"\",\"process\":1}";
-    assert_int_equal(fmt_write_atomic(&g.ctx, path, job, strlen(job)), RT_OK);
+    assert_int_equal(fmt_write_atomic(&g.at.ctx, path, job, strlen(job)), RT_OK);
     const rt_status st = run(&g, to, "gptq", 3, UINT32_MAX);
-    test_refused(&g.ctx, st, RT_ERR_USAGE, "process 1 works", NULL);
+    test_refused(&g.at.ctx, st, RT_ERR_USAGE, "process 1 works", NULL);
     part_of(to, "layer-0000.safetensors", path);
     assert_true(os_exists(path));
     deinit(&g);

@@ -202,6 +202,47 @@ static void confidence_is_fitted_and_covers(void **state)
     assert_true(sures[PIPE_SURE_least] == 0); /* no cases: as it was */
 }
 
+/* What is fitted is what is asked at work: the same step and confidence by both. */
+static void a_stored_case_has_the_verdict_of_its_testimony(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pipe_cases cases = { 0 };
+    char path[] = "/tmp/faultline-evidence-XXXXXX";
+    const struct pipe_checked check = { .step = 1,
+                                        .named = { [PIPE_CHECK_ARITHMETIC] = 2 } };
+    const struct pipe_rollout_result rollout = { .step = 2, .monotone = true };
+    const struct pipe_contrasted contrast = { .step = 3, .end = true };
+    const double unsure[4] = { 0.125, 0.25, 0.375, 0.5 };
+    struct pipe_testimony list[24];
+    char *line;
+    FILE *file = temporary(path);
+    for (int i = 0; i < 24; i++) {
+        list[i] = (struct pipe_testimony){ .step_count = 4,
+                                           .check = i & 1 ? &check : NULL,
+                                           .rollout = i & 2 ? &rollout : NULL,
+                                           .contrast = i & 4 ? &contrast : NULL,
+                                           .twin = i / 8 * 2 - 1,
+                                           .mend = 3,
+                                           .unsure = i & 2 ? unsure : NULL };
+        assert_int_equal(pipe_case_line(&ctx, "a", 0, &list[i], &line), RT_OK);
+        fprintf(file, "%s\n", line);
+        rt_free(line);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(pipe_cases_read(&ctx, path, &cases), RT_OK);
+    unlink(path);
+    assert_int_equal(cases.count, 24);
+    for (uint32_t i = 0; i < cases.count; i++) {
+        double said, stored;
+        const int32_t step = pipe_verdict_step(&list[i], &said);
+        assert_int_equal(
+            pipe_case_verdict(&cases.items[i], pipe_weights, pipe_sures, &stored), step);
+        assert_true(fabs(said - stored) < 1e-12);
+    }
+    pipe_cases_deinit(&cases);
+}
+
 /* weights.def is what the stored evidence gives. */
 static void the_tables_are_those_of_the_fit(void **state)
 {
@@ -230,13 +271,16 @@ static void the_tables_are_those_of_the_fit(void **state)
 static void the_surest_are_kept(void **state)
 {
     (void)state;
+    struct rt_ctx ctx = { 0 };
     const int32_t named[6] = { 0, 1, -1, 2, 3, 4 }, truth[6] = { 0, 0, 0, 2, -1, 4 };
     const double confidence[6] = { 0.5, 0.4, 0.9, 0.5, 0.99, 0.8 };
     int32_t kept[6];
-    pipe_judge_surest(named, confidence, truth, 6, 0.4, kept); /* 2 of 5 judged */
+    assert_int_equal(pipe_judge_surest(&ctx, named, confidence, truth, 6, 0.4, kept),
+                     RT_OK); /* 2 of 5 judged */
     const int32_t two[6] = { 0, -1, -1, -1, 3, 4 };
     assert_memory_equal(kept, two, sizeof kept);
-    pipe_judge_surest(named, confidence, truth, 6, 1, kept);
+    assert_int_equal(pipe_judge_surest(&ctx, named, confidence, truth, 6, 1, kept),
+                     RT_OK);
     assert_memory_equal(kept, named, sizeof kept);
 }
 
@@ -280,6 +324,7 @@ int main(void)
         cmocka_unit_test(the_fit_finds_what_a_locator_is_worth),
         cmocka_unit_test(generators_count_alike),
         cmocka_unit_test(confidence_is_fitted_and_covers),
+        cmocka_unit_test(a_stored_case_has_the_verdict_of_its_testimony),
         cmocka_unit_test(the_tables_are_those_of_the_fit),
         cmocka_unit_test(the_surest_are_kept),
         cmocka_unit_test(the_judge_is_scored_jointly),
