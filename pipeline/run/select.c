@@ -1,5 +1,5 @@
 /* pipeline/run/select.c
- * Candidates are whole folders beside the wanted one: each is measured as it would be
+ * Candidates are whole models beside the wanted one: each is measured as it would be
  * read, and the chosen one is put in place by its name alone. */
 #include "pipeline/run/select.h"
 
@@ -13,19 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DAMPING_HIGH 0.1 /* the other candidate: ten times the usual */
-
 struct selecting {
-    struct pipe_session *session;
-    const struct pipe_select_from *from;
+    struct pipe_select_job job; /* its sequences are of the calibration's memory */
     const char *out;
     struct pipe_selected *selected;
-    struct pipe_quantized *result; /* of the best so far */
-    struct train_sequence *used;   /* calibrate; of the calibration's memory */
-    struct pipe_sequences held;    /* the same, or of `other` */
-    struct pipe_calibration other; /* --select-text */
-    struct pipe_kl_base base;      /* on what is held out */
-    uint32_t used_count;
+    struct pipe_select_result *result; /* of the best so far */
+    struct train_sequence *used;       /* [used_count] of the job */
+    struct pipe_sequences held;        /* the same, or of `other` */
+    struct pipe_calibration other;     /* --select-text */
+    struct pipe_kl_base base;          /* on what is held out */
     double *sums[PIPE_CANDIDATES_MAX]; /* KL of each held-out sequence */
 };
 
@@ -44,9 +40,9 @@ bool pipe_select_of_method(const char *method, struct pipe_select_options *open)
 static rt_status split(struct selecting *s, const struct pipe_select_options *o)
 {
     rt_status st;
-    const struct pipe_calibration *c = s->from->calibration;
+    const struct pipe_calibration *c = s->job.from->calibration;
     const uint32_t n = c->sequences.count;
-    struct rt_ctx *ctx = s->session->ctx;
+    struct rt_ctx *ctx = s->job.session->ctx;
     if (!o->text && n < 2)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "the calibration text is one sequence, nothing can be held out to "
@@ -55,19 +51,20 @@ static rt_status split(struct selecting *s, const struct pipe_select_options *o)
     s->held.list = rt_alloc(ctx, n, sizeof *s->held.list);
     if (!s->used || !s->held.list)
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    s->job.used = s->used;
     for (uint32_t i = 0; i < n; i++) {
         const bool last = i % PIPE_HELD_OUT_EVERY == PIPE_HELD_OUT_EVERY - 1 ||
                           (n < PIPE_HELD_OUT_EVERY && i + 1 == n);
         if (last && !o->text)
             s->held.list[s->held.count++] = c->sequences.list[i];
         else
-            s->used[s->used_count++] = c->sequences.list[i];
+            s->used[s->job.used_count++] = c->sequences.list[i];
     }
     if (!o->text)
         return RT_OK;
-    struct pipe_calibration_options read = *s->from->read;
+    struct pipe_calibration_options read = *s->job.from->read;
     read.from = o->text;
-    TRY(pipe_calibration_read(s->session, &read, s->from->full, &s->other));
+    TRY(pipe_calibration_read(s->job.session, &read, s->job.from->full, &s->other));
     if (strcmp(s->other.id, c->id) == 0)
         return rt_fail(ctx, RT_ERR_INPUT,
                        "--select-text is the calibration text; candidates are chosen on "
@@ -85,7 +82,7 @@ static const struct pipe_sequences *held_out(const struct selecting *s)
 
 /* ---- a candidate ---- */
 
-static void folder_of(const struct selecting *s, uint32_t i, char *out, size_t size)
+static void path_of(const struct selecting *s, uint32_t i, char *out, size_t size)
 {
     size_t length = strlen(s->out);
     while (length > 1 && s->out[length - 1] == '/') /* beside, not within */
@@ -93,27 +90,16 @@ static void folder_of(const struct selecting *s, uint32_t i, char *out, size_t s
     snprintf(out, size, "%.*s.try-%u", (int)length, s->out, i + 1);
 }
 
-static void name_candidate(struct pipe_candidate *c)
-{
-    const struct pipe_quantize_options *o = &c->options;
-    const bool gptq = o->method && strcmp(o->method, "gptq") == 0;
-    const char *order = o->natural_order ? "natural order, " : "by activation, ";
-    snprintf(c->name, sizeof c->name, "%s%s", gptq ? order : "",
-             o->search ? "searched" : "not searched");
-    if (gptq)
-        snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name),
-                 ", damping %g", o->damping > 0 ? o->damping : QUANT_DAMPING);
-}
-
-static rt_status measure(struct selecting *s, const char *folder,
+static rt_status measure(struct selecting *s, const char *path,
                          struct pipe_select_state *state)
 {
     rt_status st;
     struct rt_model *model = NULL;
-    struct pipe_kl *kl = rt_alloc(s->session->ctx, 1, sizeof *kl);
+    struct pipe_kl *kl = rt_alloc(s->job.session->ctx, 1, sizeof *kl);
     if (!kl)
-        return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
-    TRY(pipe_model_load(s->session, folder, &model));
+        return rt_fail(s->job.session->ctx, RT_ERR_HOST_MEMORY,
+                       "quantize: no host memory");
+    TRY(pipe_model_load(s->job.session, path, &model));
     TRY(pipe_kl_measure(&s->base, model, NULL, "select", state->sums, kl));
     state->measured = true;
     state->kl = kl->mean;
@@ -159,100 +145,99 @@ static bool is_nearer(const struct selecting *s)
 
 /* Makes and measures what is not there yet; *taken: it all was. Each step is written down
  * when it is done. */
-static rt_status make(struct selecting *s, const struct pipe_quantize_options *o,
-                      const char *folder, struct pipe_select_state *state,
-                      struct pipe_quantized *result, bool *taken)
+static rt_status make(struct selecting *s, const struct pipe_candidate *c,
+                      const char *path, struct pipe_select_state *state,
+                      struct pipe_select_result *result, bool *taken)
 {
     rt_status st;
     bool found;
     uint64_t started = rt_time_ns();
-    struct rt_ctx *ctx = s->session->ctx;
-    TRY(pipe_select_state_read(ctx, folder, state, result, &found));
+    struct rt_ctx *ctx = s->job.session->ctx;
+    TRY(pipe_select_state_read(ctx, path, state, result, &found));
     *taken = found && state->measured;
     if (*taken)
         return RT_OK;
     if (!found) {
-        pipe_quantized_deinit(result);
+        state->kind->deinit(result);
         state->seconds = 0;
-        pipe_select_state_remove(folder);
-        TRY(pipe_quantize_on(s->session, s->from->full, s->used, s->used_count,
-                             s->from->model, folder, o, result));
+        pipe_select_state_remove(state->kind, path);
+        TRY(state->kind->make(&s->job, c, path, result));
         state->measured = false;
         state->kl = state->kl_error = state->same_top = NAN;
         state->seconds = (double)(rt_time_ns() - started) / 1e9;
-        TRY(pipe_select_state_write(ctx, folder, state, result));
+        TRY(pipe_select_state_write(ctx, path, state, result));
     }
     started = rt_time_ns();
-    TRY(measure(s, folder, state));
+    TRY(measure(s, path, state));
     state->seconds += (double)(rt_time_ns() - started) / 1e9;
-    TRY(pipe_select_state_write(ctx, folder, state, result));
+    TRY(pipe_select_state_write(ctx, path, state, result));
 
 fail:
     return st;
 }
 
-static rt_status try_one(struct selecting *s, const struct pipe_quantize_options *o)
+static void say(const struct selecting *s, const struct pipe_candidate *c, bool taken)
+{
+    pipe_say(s->job.session->host,
+             "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s%s",
+             s->selected->count, c->name, c->kl, c->objective, c->seconds,
+             taken ? ", made before this command was stopped" : "");
+}
+
+static rt_status try_one(struct selecting *s, const struct pipe_candidate *options)
 {
     rt_status st;
     bool taken;
-    char folder[4200];
+    char path[4200];
+    const struct pipe_select_kind *kind = s->job.kind;
+    struct rt_ctx *ctx = s->job.session->ctx;
     struct pipe_selected *all = s->selected;
-    struct pipe_quantized result = { 0 };
-    struct pipe_select_state state = { .count = held_out(s)->count };
+    struct pipe_select_result result = { 0 };
+    struct pipe_select_state state = { .kind = kind, .count = held_out(s)->count };
     assert(all->count < PIPE_CANDIDATES_MAX);
     struct pipe_candidate *c = &all->list[all->count];
-    *c = (struct pipe_candidate){ .options = *o };
-    folder_of(s, all->count, folder, sizeof folder);
-    name_candidate(c);
-    pipe_select_key(s->session, s->from, s->used, s->used_count, held_out(s), o,
-                    state.key);
-    state.sums = rt_alloc(s->session->ctx, state.count, sizeof *state.sums);
+    *c = *options;
+    path_of(s, all->count, path, sizeof path);
+    kind->name(c);
+    TRY(pipe_select_key(&s->job, held_out(s), c, state.key));
+    state.sums = rt_alloc(ctx, state.count, sizeof *state.sums);
     s->sums[all->count] = state.sums;
     if (!state.sums)
-        return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
-    TRY(make(s, o, folder, &state, &result, &taken));
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
+    TRY(make(s, c, path, &state, &result, &taken));
     c->kl = state.kl;
     c->kl_error = state.kl_error;
     c->same_top = state.same_top;
-    c->objective = result.objective;
+    c->objective = kind->objective(&result);
     c->seconds = state.seconds;
     all->tokens = state.tokens;
     all->count++;
-    pipe_say(s->session->host,
-             "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s%s", all->count,
-             c->name, c->kl, c->objective, c->seconds,
-             taken ? ", made before this command was stopped" : "");
+    say(s, c, taken);
     if (is_nearer(s)) {
         all->chosen = all->count - 1;
-        pipe_quantized_deinit(s->result);
+        kind->deinit(s->result);
         *s->result = result;
-        result = (struct pipe_quantized){ 0 };
+        result = (struct pipe_select_result){ 0 };
     }
 
 fail:
-    pipe_quantized_deinit(&result);
+    kind->deinit(&result);
     return st;
 }
 
-static rt_status try_all(struct selecting *s, const struct pipe_quantize_options *first,
+static rt_status try_all(struct selecting *s, const struct pipe_candidate *first,
                          const struct pipe_select_options *o)
 {
     rt_status st;
-    const struct pipe_candidate *best = s->selected->list;
-    struct pipe_quantize_options next = *first;
-    TRY(try_one(s, &next));
-    if (o->search) {
-        next.search = !next.search;
-        TRY(try_one(s, &next));
-    }
-    if (o->order) {
-        next = best[s->selected->chosen].options;
-        next.natural_order = !next.natural_order;
-        TRY(try_one(s, &next));
-    }
-    if (o->damping) {
-        next = best[s->selected->chosen].options;
-        next.damping = DAMPING_HIGH;
+    const bool open[PIPE_SELECT_CHANGES] = { [PIPE_SELECT_SEARCH] = o->search,
+                                             [PIPE_SELECT_ORDER] = o->order,
+                                             [PIPE_SELECT_DAMPING] = o->damping };
+    TRY(try_one(s, first));
+    for (int i = 0; i < PIPE_SELECT_CHANGES; i++) {
+        if (!open[i])
+            continue;
+        struct pipe_candidate next = s->selected->list[s->selected->chosen];
+        s->job.kind->vary(&next, (enum pipe_select_change)i);
         TRY(try_one(s, &next));
     }
 
@@ -271,11 +256,46 @@ static void compare(const struct selecting *s)
 
 static void remove_candidates(const struct selecting *s)
 {
-    char folder[4200];
+    char path[4200];
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++) {
-        folder_of(s, i, folder, sizeof folder);
-        pipe_select_state_remove(folder);
+        path_of(s, i, path, sizeof path);
+        pipe_select_state_remove(s->job.kind, path);
     }
+}
+
+static rt_status choose(struct selecting *s, const struct pipe_candidate *first,
+                        const struct pipe_select_options *select)
+{
+    rt_status st;
+    char path[4200], to[4200];
+    const struct pipe_select_job *job = &s->job;
+    struct rt_ctx *ctx = job->session->ctx;
+    struct pipe_selected *selected = s->selected;
+    TRY(split(s, select));
+    s->base = (struct pipe_kl_base){ job->session, job->from->full, held_out(s), { 0 } };
+    selected->held_out = held_out(s)->count;
+    selected->used = job->used_count;
+    TRY(try_all(s, first, select));
+    compare(s);
+    path_of(s, selected->chosen, path, sizeof path);
+    snprintf(to, sizeof to, "%.*s", (int)(strlen(path) - strlen(".try-1")), path);
+    TRY(job->kind->place(ctx, path, to));
+
+fail:
+    /* Where nothing began, those of an earlier command stay. */
+    if (selected->used && quant_is_resumable(st))
+        rt_log(ctx, RT_LOG_WARNING,
+               "%u candidates are kept beside '%s': the same command continues there",
+               selected->count, s->out);
+    else if (selected->used)
+        remove_candidates(s);
+    for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
+        rt_free(s->sums[i]);
+    pipe_kl_base_deinit(&s->base);
+    rt_free(s->used);
+    rt_free(s->held.list);
+    pipe_calibration_deinit(&s->other);
+    return st;
 }
 
 rt_status pipe_quantize_select(struct pipe_session *session,
@@ -285,14 +305,12 @@ rt_status pipe_quantize_select(struct pipe_session *session,
                                struct pipe_selected *selected,
                                struct pipe_quantized *result)
 {
-    rt_status st;
-    char folder[4200], to[4200];
-    struct pipe_quantize_options first = *options;
-    struct selecting s = { .session = session,
-                           .from = from,
+    struct pipe_select_result best = { 0 };
+    struct pipe_candidate first = { .options = *options };
+    struct selecting s = { .job = { session, from, &pipe_select_folder, NULL, 0 },
                            .out = out,
                            .selected = selected,
-                           .result = result };
+                           .result = &best };
     *selected = (struct pipe_selected){ 0 };
     *result = (struct pipe_quantized){ 0 };
     if (fmt_exists(out) && !options->force) /* before the work */
@@ -301,30 +319,8 @@ rt_status pipe_quantize_select(struct pipe_session *session,
     if (os_same(from->model, out))
         return rt_fail(session->ctx, RT_ERR_USAGE,
                        "'%s' is the model that is read; write to another folder", out);
-    first.force = false;
-    TRY(split(&s, select));
-    s.base = (struct pipe_kl_base){ session, from->full, held_out(&s), { 0 } };
-    selected->held_out = held_out(&s)->count;
-    selected->used = s.used_count;
-    TRY(try_all(&s, &first, select));
-    compare(&s);
-    folder_of(&s, selected->chosen, folder, sizeof folder);
-    snprintf(to, sizeof to, "%.*s", (int)(strlen(folder) - strlen(".try-1")), folder);
-    TRY(quant_folder_place(session->ctx, folder, to));
-
-fail:
-    /* Where nothing began, those of an earlier command stay. */
-    if (selected->used && quant_is_resumable(st))
-        rt_log(session->ctx, RT_LOG_WARNING,
-               "%u candidates are kept beside '%s': the same command continues there",
-               selected->count, out);
-    else if (selected->used)
-        remove_candidates(&s);
-    for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
-        rt_free(s.sums[i]);
-    pipe_kl_base_deinit(&s.base);
-    rt_free(s.used);
-    rt_free(s.held.list);
-    pipe_calibration_deinit(&s.other);
+    first.options.force = false;
+    const rt_status st = choose(&s, &first, select);
+    *result = best.folder;
     return st;
 }
