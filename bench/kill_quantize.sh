@@ -9,7 +9,7 @@ shift 3
 folder=${FOLDER:-$(mktemp -d)}
 kills=${KILLS:-10}
 select="--select none" end="" state=killed.part
-case " $* " in *" --method gguf "*) select="" end=.gguf state=killed.gguf.state ;; esac
+case " $* " in *" --method gguf "*) end=.gguf state=killed.gguf.state ;; esac
 run() {
     out=$1$end
     shift

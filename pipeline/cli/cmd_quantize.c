@@ -84,14 +84,17 @@ static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
 }
 
 /* What the numbers leave out. */
-static void print_choice(const struct pipe_quantize_cost *c, uint32_t candidates)
+static void print_choice(const struct cli *cli, const struct pipe_quantize_cost *c,
+                         uint32_t candidates)
 {
     const double mib = 1048576;
     if (candidates <= 1)
         return;
-    printf("choice   that is one folder (--select none); --select kl makes up to %u and "
-           "compares them, with the whole model on the device: about %.0f MiB%s\n",
-           candidates, (double)c->compared_bytes / mib,
+    printf("choice   that is one %s (--select none); --select kl makes up to %u, each in "
+           "that time, and compares them, with the whole model on the device: about %.0f "
+           "MiB%s\n",
+           cli_quantize_is_gguf(cli) ? "file" : "folder", candidates,
+           (double)c->compared_bytes / mib,
            c->compared_bytes > c->device_has ? ", which does not fit it" : "");
 }
 
@@ -126,7 +129,7 @@ void cli_quantize_print_cost(const struct cli *cli, const struct pipe_quantize_c
             "budget   about %.0f s before that: the model at four widths, and the KL of "
             "each group\n",
             c->widths);
-    print_choice(c, candidates);
+    print_choice(cli, c, candidates);
 }
 
 static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)

@@ -12,6 +12,30 @@ bool cli_quantize_is_gguf(const struct cli *cli)
     return strcmp(cli_value(cli, "method", ""), "gguf") == 0;
 }
 
+/* Of what is written by its name, for the choice among candidates: there is none of a plan,
+ * nor of floats. */
+static const char *select_name(const struct pipe_gguf_options *o)
+{
+    return !o->write_plan && pipe_gguf_has_codes(o) ? "gguf" : "";
+}
+
+/* Of --write-plan, which writes nothing else. */
+static rt_status check_plan(struct cli *cli, const char *out)
+{
+    if (out)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--write-plan writes the plan and no model: leave --out away");
+    if (cli_quantize_has_rounding(cli))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--write-plan writes no codes: leave --%s away",
+                       cli_quantize_has_rounding(cli));
+    if (cli_flag(cli, "select") || cli_flag(cli, "select-text"))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--write-plan makes no candidates: leave --%s away",
+                       cli_flag(cli, "select") ? "select" : "select-text");
+    return RT_OK;
+}
+
 static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
                        const char *model, const char *out)
 {
@@ -24,50 +48,51 @@ static rt_status check(struct cli *cli, const struct pipe_gguf_options *o,
     if (!model || (!out && !o->write_plan && !dry))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize --method gguf needs --model M and --out FILE.gguf");
-    if (out && o->write_plan)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--write-plan writes the plan and no model: leave --out away");
-    if (o->write_plan && cli_quantize_has_rounding(cli))
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--write-plan writes no codes: leave --%s away",
-                       cli_quantize_has_rounding(cli));
+    const rt_status planned = o->write_plan ? check_plan(cli, out) : RT_OK;
+    if (planned != RT_OK)
+        return planned;
     if (calib && o->imatrix)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "--calib and --imatrix both say what columns count; give one");
     if (o->imatrix_out && !calib)
         return rt_fail(&cli->ctx, RT_ERR_USAGE, "--imatrix-out needs --calib P");
-    return pipe_gguf_check(&cli->ctx, o);
+    const rt_status st = pipe_gguf_check(&cli->ctx, o);
+    return st == RT_OK ? cli_select_check(cli, select_name(o)) : st;
 }
 
+/* calibrated: NULL without text. */
 static rt_status dry_run(struct cli *cli, struct pipe_session *session, const char *model,
                          const struct pipe_gguf_options *o,
-                         const struct pipe_calibration_options *calibration)
+                         const struct pipe_calibrated_options *calibrated)
 {
     struct pipe_quantize_cost cost;
-    const rt_status st =
-        pipe_quantize_gguf_cost(&cli->ctx, session, model, o, calibration, &cost);
+    const rt_status st = pipe_quantize_gguf_cost(
+        &cli->ctx, session, model, o, calibrated ? &calibrated->read : NULL, &cost);
     if (st == RT_OK)
-        cli_quantize_print_cost(cli, &cost, 1);
+        cli_quantize_print_cost(cli, &cost,
+                                calibrated ? pipe_calibrated_candidates(calibrated) : 1);
     return st;
 }
 
 static rt_status calibrated(struct cli *cli, const char *model, const char *out,
-                            const struct pipe_gguf_options *o,
+                            struct pipe_gguf_options *o, struct pipe_selected *selected,
                             struct pipe_gguf_made *made)
 {
     rt_status st;
     struct pipe_session session = { 0 };
-    struct pipe_calibration_options calibration;
+    struct pipe_calibrated_options c;
     const struct pipe_prompt_format *format = NULL;
     const char *from = cli_value(cli, "calib", NULL);
-    TRY(cli_calibration_options(cli, model, &calibration));
-    TRY(cli_calibration_format(cli, from, &format));
+    TRY(cli_calibrated_read(cli, select_name(o), model, out, &c));
+    const char *held_out = cli_value(cli, "select-text", from);
+    TRY(cli_calibration_format(cli, pipe_calibration_is_text(from) ? held_out : from,
+                               &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));
     if (cli_flag(cli, "dry-run")) {
-        TRY(dry_run(cli, &session, model, o, &calibration));
+        TRY(dry_run(cli, &session, model, o, &c));
         goto fail;
     }
-    TRY(pipe_quantize_gguf_calibrated(&session, model, out, o, &calibration, made));
+    TRY(cli_quantize_gguf_calibrated(cli, &session, &c, o, selected, made));
 
 fail:
     cli_session_close(cli, &session);
@@ -137,10 +162,11 @@ rt_status cli_quantize_gguf(struct cli *cli)
 {
     rt_status st;
     struct pipe_gguf_made made = { 0 };
+    struct pipe_selected selected = { 0 };
     const char *model = cli_value(cli, "model", NULL), *out = cli_value(cli, "out", NULL);
     struct cli_rounding rounding = { 0 };
     TRY(cli_quantize_rounding(cli, "gguf", &rounding));
-    const struct pipe_gguf_options o = {
+    struct pipe_gguf_options o = {
         .type = cli_value(cli, "type", NULL),
         .plan = cli_value(cli, "plan", NULL),
         .write_plan = cli_value(cli, "write-plan", NULL),
@@ -156,7 +182,7 @@ rt_status cli_quantize_gguf(struct cli *cli)
     if (cli_flag(cli, "dry-run") && !cli_value(cli, "calib", NULL))
         return dry_run(cli, NULL, model, &o, NULL);
     TRY(cli_value(cli, "calib", NULL)
-            ? calibrated(cli, model, out, &o, &made)
+            ? calibrated(cli, model, out, &o, &selected, &made)
             : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
     if (cli_flag(cli, "dry-run"))
         goto fail; /* printed already */
@@ -167,7 +193,7 @@ rt_status cli_quantize_gguf(struct cli *cli)
     } else if (o.write_plan)
         cli_say(cli, "plan of types per tensor: %s", o.write_plan);
     else if (cli_flag(cli, "json"))
-        pipe_gguf_made_json(stdout, out, &made);
+        pipe_gguf_made_json(stdout, out, &made, &selected);
     else
         print_made(cli, out, &made);
 

@@ -21,7 +21,7 @@ const char *cli_quantize_has_rounding(const struct cli *cli);
 RT_CHECKED rt_status cli_quantize_rounding(struct cli *cli, const char *method,
                                            struct cli_rounding *out);
 
-/* Prints what --dry-run tells, or JSON. candidates: folders that --select makes at most. */
+/* Prints what --dry-run tells, or JSON. candidates: those that --select makes at most. */
 void cli_quantize_print_cost(const struct cli *cli, const struct pipe_quantize_cost *cost,
                              uint32_t candidates);
 
@@ -60,6 +60,11 @@ RT_CHECKED rt_status cli_quantize_calibrated(
     struct cli *cli, struct pipe_session *session,
     const struct pipe_calibrated_options *options, struct pipe_quantize_options *quantize,
     struct pipe_selected *selected, struct pipe_quantized *result);
+/* The same of a GGUF file. */
+RT_CHECKED rt_status cli_quantize_gguf_calibrated(
+    struct cli *cli, struct pipe_session *session,
+    const struct pipe_calibrated_options *options, struct pipe_gguf_options *quantize,
+    struct pipe_selected *selected, struct pipe_gguf_made *made);
 
 /* ---- activations of 8 bits ---- */
 

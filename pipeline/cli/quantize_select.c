@@ -2,6 +2,7 @@
  * quantize --select and --budget: which choices there are, and their tables. */
 #include "pipeline/cli/quantize_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,10 +12,14 @@ static bool read_open(const struct cli *cli, const char *method,
                       struct pipe_select_options *out)
 {
     const char *usual = cli_flag(cli, "true-sequential") ? "none" : "kl";
-    *out = (struct pipe_select_options){ .search = !cli_flag(cli, "search"),
-                                         .order = !cli_flag(cli, "order"),
-                                         .damping = !cli_flag(cli, "damping"),
-                                         .text = cli_value(cli, "select-text", NULL) };
+    const bool gptq = strcmp(cli_value(cli, "rounding", "gptq"), "gptq") == 0;
+    const bool gguf = strcmp(method, "gguf") == 0;
+    *out =
+        (struct pipe_select_options){ .search = !cli_flag(cli, gguf ? "plain" : "search"),
+                                      .order = gptq && !cli_flag(cli, "order"),
+                                      .damping = gptq && !cli_flag(cli, "damping"),
+                                      .nearest = !cli_flag(cli, "rounding"),
+                                      .text = cli_value(cli, "select-text", NULL) };
     return pipe_select_of_method(method, out) &&
            strcmp(cli_value(cli, "select", usual), "kl") == 0;
 }
@@ -126,10 +131,20 @@ static void print_selected(void *user, const struct pipe_selected *s)
            "layer error", "seconds");
     for (uint32_t i = 0; i < s->count; i++) {
         const struct pipe_candidate *c = &s->list[i];
-        printf("  %c %-44s %10.6f %9.6f +- %9.6f  %5.1f %% %12.6g %8.1f\n",
+        char error[32] = "-";
+        if (!isnan(c->objective))
+            snprintf(error, sizeof error, "%.6g", c->objective);
+        printf("  %c %-44s %10.6f %9.6f +- %9.6f  %5.1f %% %12s %8.1f\n",
                i == s->chosen ? '*' : ' ', c->name, c->kl, c->behind,
-               1.96 * c->behind_error, 100 * c->same_top, c->objective, c->seconds);
+               1.96 * c->behind_error, 100 * c->same_top, error, c->seconds);
     }
+}
+
+static struct pipe_calibrated_calls calls_of(const struct cli *cli)
+{
+    if (cli_flag(cli, "json"))
+        return (struct pipe_calibrated_calls){ NULL, NULL, NULL };
+    return (struct pipe_calibrated_calls){ print_budget, print_selected, NULL };
 }
 
 rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
@@ -138,8 +153,17 @@ rt_status cli_quantize_calibrated(struct cli *cli, struct pipe_session *session,
                                   struct pipe_selected *selected,
                                   struct pipe_quantized *result)
 {
-    struct pipe_calibrated_calls calls = { print_budget, print_selected, NULL };
-    if (cli_flag(cli, "json"))
-        calls = (struct pipe_calibrated_calls){ NULL, NULL, NULL };
+    const struct pipe_calibrated_calls calls = calls_of(cli);
     return pipe_quantize_calibrated(session, options, &calls, quantize, selected, result);
+}
+
+rt_status cli_quantize_gguf_calibrated(struct cli *cli, struct pipe_session *session,
+                                       const struct pipe_calibrated_options *options,
+                                       struct pipe_gguf_options *quantize,
+                                       struct pipe_selected *selected,
+                                       struct pipe_gguf_made *made)
+{
+    const struct pipe_calibrated_calls calls = calls_of(cli);
+    return pipe_quantize_gguf_calibrated(session, options, &calls, quantize, selected,
+                                         made);
 }

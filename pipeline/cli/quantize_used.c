@@ -7,9 +7,10 @@
 /* All options of the command but these are of folders alone. */
 static const char *const of_gguf[] = { "type", "write-plan", "imatrix", "imatrix-out",
                                        "plain" };
-static const char *const of_gguf_too[] = { "model", "out",     "method",
-                                           "plan",  "force",   "dry-run",
-                                           "order", "damping", "rounding" };
+static const char *const of_gguf_too[] = {
+    "model", "out",     "method",   "plan",   "force",       "dry-run",
+    "order", "damping", "rounding", "select", "select-text",
+};
 static const char *const of_compare[] = { "compare", "text", "context", "stride" };
 static const char *const of_calib[] = { "calib-items", "calib-length", "format",
                                         "chat-format", "chat-date",    "examples" };

@@ -17,14 +17,14 @@ static const char *boolean(bool value)
 static void write_gguf_config(const struct pipe_made *m, char *out, size_t size)
 {
     const struct pipe_gguf_options *o = m->gguf;
-    snprintf(
-        out, size,
-        "{\"made\":\"quantize\",\"method\":\"gguf\",\"type\":\"%s\",\"plan\":%s,"
-        "\"search\":%s,\"rounding\":\"%s\",\"order\":\"%s\",\"damping\":%.9g,"
-        "\"calibration\":\"%s\",\"from\":\"%s\"}",
-        o->type ? o->type : PIPE_GGUF_TYPE, boolean(o->plan != NULL), boolean(!o->plain),
-        o->nearest ? "nearest" : "gptq", o->natural_order ? "natural" : "activation",
-        o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id, m->full_hash);
+    snprintf(out, size,
+             "{\"made\":\"quantize\",\"method\":\"gguf\",\"type\":\"%s\",\"plan\":%s,"
+             "\"search\":%s,\"rounding\":\"%s\",\"order\":\"%s\",\"damping\":%.9g,"
+             "\"calibration\":\"%s\",\"candidates\":%u,\"from\":\"%s\"}",
+             pipe_gguf_type(o), boolean(o->plan != NULL), boolean(!o->plain),
+             o->nearest ? "nearest" : "gptq", o->natural_order ? "natural" : "activation",
+             o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id,
+             m->selected->count, m->full_hash);
 }
 
 static void write_config(const struct pipe_made *m, char *out, size_t size)
@@ -77,9 +77,18 @@ static rt_status put_errors(struct store *s, const char *run, const struct pipe_
     for (uint32_t i = 0; i < m->quantized->list_count; i++)
         TRY(put_error(s, run, i, m->quantized->list[i].objective,
                       m->quantized->list[i].rtn));
-    for (uint32_t i = 0; i < m->selected->count; i++)
-        if (isfinite(m->selected->list[i].kl))
-            TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
+
+fail:
+    return st;
+}
+
+static rt_status put_candidates(struct store *s, const char *run,
+                                const struct pipe_selected *selected)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < selected->count; i++)
+        if (isfinite(selected->list[i].kl))
+            TRY(store_put_metric(s, run, "candidate_kl", i, selected->list[i].kl));
 
 fail:
     return st;
@@ -93,6 +102,7 @@ static rt_status put_numbers(struct store *s, const char *run, const struct pipe
     TRY(store_put_metric(s, run, "peak_bytes", 0, (double)os_memory_peak_bytes()));
     TRY(store_put_metric(s, run, "tokens", 0, (double)tokens));
     TRY((m->gguf ? put_gguf_errors : put_errors)(s, run, m));
+    TRY(put_candidates(s, run, m->selected));
 
 fail:
     return st;

@@ -12,10 +12,10 @@
 struct pipe_made {
     const char *full_hash, *out; /* of the full model; what was written */
     const struct pipe_calibration *calibration;
-    double seconds; /* candidates and their comparison included */
+    double seconds;                       /* candidates and their comparison included */
+    const struct pipe_selected *selected; /* count 0: there was no choice */
     /* a folder */
     const struct pipe_quantize_options *options;
-    const struct pipe_selected *selected; /* count 0: there was no choice */
     const struct pipe_quantized *quantized;
     /* or a GGUF file; errors are kept of matrices that were rounded by GPTQ */
     const struct pipe_gguf_options *gguf; /* NULL: a folder */

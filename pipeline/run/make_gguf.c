@@ -2,7 +2,6 @@
  * Importance from where the caller says, then the file. */
 #include "pipeline/run/make_gguf.h"
 
-#include "pipeline/run/made.h"
 #include "runtime/quant/gguf_file.h"
 
 #include <stdio.h>
@@ -15,9 +14,9 @@ struct making {
     struct quant_importance importance;
     const struct pipe_host *host; /* NULL: nobody looks on */
     struct pipe_gguf_made *made;
-    uint64_t begun_ns, started_ns; /* of all; of what is told */
-    const char *what;              /* of the progress line */
-    char last[96];                 /* the matrix that was made last */
+    uint64_t started_ns; /* of what is told */
+    const char *what;    /* of the progress line */
+    char last[96];       /* the matrix that was made last */
 };
 
 static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
@@ -77,6 +76,16 @@ static const struct quant_gguf_mix *mix_of(const struct pipe_gguf_options *o)
     return quant_gguf_mix_find(o->type ? o->type : PIPE_GGUF_TYPE);
 }
 
+const char *pipe_gguf_type(const struct pipe_gguf_options *o)
+{
+    return quant_gguf_mix_name(mix_of(o));
+}
+
+bool pipe_gguf_has_codes(const struct pipe_gguf_options *o)
+{
+    return o->plan || quant_gguf_mix_has_codes(mix_of(o));
+}
+
 rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)
 {
     char names[320];
@@ -84,6 +93,20 @@ rt_status pipe_gguf_check(struct rt_ctx *ctx, const struct pipe_gguf_options *o)
         return RT_OK;
     return rt_fail(ctx, RT_ERR_USAGE, "--type %s is not known; there are %s", o->type,
                    quant_gguf_mix_names(names, sizeof names));
+}
+
+rt_status pipe_gguf_check_file(struct rt_ctx *ctx, const char *model, const char *out,
+                               const struct pipe_gguf_options *o)
+{
+    rt_status st;
+    TRY(pipe_gguf_check(ctx, o));
+    const struct quant_gguf_options options = { .mix = mix_of(o),
+                                                .plan = o->plan,
+                                                .force = o->force };
+    TRY(quant_gguf_check(ctx, model, out, &options));
+
+fail:
+    return st;
 }
 
 /* Importance of text that was seen, for others. */
@@ -144,14 +167,20 @@ fail:
     return st;
 }
 
+static void destroy_last(const struct pipe_gguf_text *text)
+{
+    if (text->is_last) /* makes room */
+        rt_model_destroy(text->full);
+}
+
 /* Importance by a pass over the text, then the file. */
-static rt_status make_nearest(struct making *m, struct rt_model **full, const char *model,
-                              const char *out, const struct pipe_calibration *c)
+static rt_status make_nearest(struct making *m, const struct pipe_gguf_text *text,
+                              const char *model, const char *out)
 {
     rt_status st;
-    TRY(quant_importance_observe(m->ctx, *full, c->sequences.list, c->sequences.count,
+    TRY(quant_importance_observe(m->ctx, *text->full, text->sequences, text->count,
                                  after_pass, m, &m->importance));
-    rt_model_destroy(full);
+    destroy_last(text);
     TRY(after_text(m));
     TRY(make(m, model, out, &m->importance, NULL, m->from->from));
 
@@ -160,76 +189,41 @@ fail:
 }
 
 /* The file as the model passes over the text. */
-static rt_status make_rounded(struct making *m, struct rt_model **full, const char *model,
-                              const char *out, const struct pipe_calibration *c)
+static rt_status make_rounded(struct making *m, const struct pipe_gguf_text *text,
+                              const char *model, const char *out)
 {
     const struct pipe_gguf_options *o = m->options;
-    const struct quant_gguf_calibration calibration = { .model = *full,
-                                                        .sequences = c->sequences.list,
-                                                        .count = c->sequences.count,
+    const struct quant_gguf_calibration calibration = { .model = *text->full,
+                                                        .sequences = text->sequences,
+                                                        .count = text->count,
                                                         .natural_order = o->natural_order,
                                                         .damping = o->damping,
                                                         .seen = &m->importance,
                                                         .pass = after_pass,
                                                         .done = after_text };
     const rt_status st = make(m, model, out, NULL, &calibration, m->from->from);
-    rt_model_destroy(full); /* makes room for the file */
+    destroy_last(text);
     return st;
 }
 
-static rt_status save(struct pipe_session *session, const struct making *m,
-                      const char *out, const char *full, const struct pipe_calibration *c)
+rt_status pipe_quantize_gguf_on(struct pipe_session *session,
+                                const struct pipe_gguf_text *text, const char *model,
+                                const char *out, const struct pipe_gguf_options *o,
+                                struct pipe_gguf_made *made)
 {
-    struct pipe_gguf_options named = *m->options;
-    named.type = quant_gguf_mix_name(mix_of(m->options));
-    const struct pipe_made row = { .full_hash = full,
-                                   .out = out,
-                                   .calibration = c,
-                                   .seconds = (double)(rt_time_ns() - m->begun_ns) / 1e9,
-                                   .gguf = &named,
-                                   .gguf_made = m->made };
-    return pipe_made_save(session, &row);
-}
-
-rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session, const char *model,
-                                        const char *out,
-                                        const struct pipe_gguf_options *o,
-                                        const struct pipe_calibration_options *from,
-                                        struct pipe_gguf_made *made)
-{
-    rt_status st;
-    char hash[65];
-    struct rt_model *full = NULL;
-    struct pipe_calibration c = { 0 };
     struct making m = { .ctx = session->ctx,
                         .options = o,
-                        .from = from,
+                        .from = text->read,
                         .host = session->host,
                         .made = made,
-                        .begun_ns = rt_time_ns(),
                         .started_ns = rt_time_ns(),
                         .what = "calibrate" };
-    const bool answers = pipe_calibration_kind_of(from->from) == PIPE_CALIBRATION_SELF;
     *made = (struct pipe_gguf_made){ 0 };
-    TRY(pipe_gguf_check(session->ctx, o));
-    const struct quant_gguf_options early = { .mix = mix_of(o),
-                                              .plan = o->plan,
-                                              .force = o->force };
-    TRY(quant_gguf_check(session->ctx, model, o->write_plan ? o->write_plan : out,
-                         &early));
-    TRY((answers ? pipe_model_load : pipe_model_load_streamed)(session, model, &full));
-    snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
-    TRY(pipe_calibration_read(session, from, full, &c));
-    made->tokens = c.tokens;
-    TRY((o->nearest || o->write_plan ? make_nearest : make_rounded)(&m, &full, model, out,
-                                                                    &c));
-    if (!o->write_plan)
-        TRY(save(session, &m, out, hash, &c));
-
-fail:
+    for (uint32_t i = 0; i < text->count; i++)
+        made->tokens += text->sequences[i].n;
+    const bool nearest = o->nearest || o->write_plan;
+    const rt_status st = (nearest ? make_nearest : make_rounded)(&m, text, model, out);
     quant_importance_deinit(&m.importance);
-    pipe_calibration_deinit(&c);
-    rt_model_destroy(&full);
     return st;
 }
 

@@ -40,6 +40,10 @@ struct pipe_gguf_made {
     struct pipe_gguf_tensor *list; /* owned */
 };
 
+/* The name of its mix, in the right case; the type is known. */
+const char *pipe_gguf_type(const struct pipe_gguf_options *options);
+/* Whether matrices get codes, so that there are several ways to round. */
+bool pipe_gguf_has_codes(const struct pipe_gguf_options *options);
 /* RT_ERR_USAGE names a type that is not known and those that are. */
 RT_CHECKED rt_status pipe_gguf_check(struct rt_ctx *ctx,
                                      const struct pipe_gguf_options *options);
@@ -48,12 +52,25 @@ RT_CHECKED rt_status pipe_quantize_gguf(struct rt_ctx *ctx, const struct pipe_ho
                                         const char *model, const char *out,
                                         const struct pipe_gguf_options *options,
                                         struct pipe_gguf_made *made);
+/* Fails as that does before it reads a value: before calibration text is read. */
+RT_CHECKED rt_status pipe_gguf_check_file(struct rt_ctx *ctx, const char *model,
+                                          const char *out,
+                                          const struct pipe_gguf_options *options);
+/* The full model on the device, and the text that it is seen on. */
+struct pipe_gguf_text {
+    struct rt_model **full; /* of the caller */
+    bool is_last;           /* it is destroyed as soon as the file needs it no longer */
+    const struct train_sequence *sequences; /* borrowed */
+    uint32_t count;
+    const struct pipe_calibration_options *read; /* where the text is from */
+};
 /* The same with the inputs of matrices seen on calibration text, as
  * pipe_quantize_on: their mean squares weigh columns, and rounding is GPTQ's. */
-RT_CHECKED rt_status pipe_quantize_gguf_calibrated(
-    struct pipe_session *session, const char *model, const char *out,
-    const struct pipe_gguf_options *options,
-    const struct pipe_calibration_options *calibration, struct pipe_gguf_made *made);
+RT_CHECKED rt_status pipe_quantize_gguf_on(struct pipe_session *session,
+                                           const struct pipe_gguf_text *text,
+                                           const char *model, const char *out,
+                                           const struct pipe_gguf_options *options,
+                                           struct pipe_gguf_made *made);
 /* How many tensors share type, wanted type and columns with tensor i, itself included, where
  * its type is not the wanted one and it is the first of them; else 0. */
 uint32_t pipe_gguf_fallbacks(const struct pipe_gguf_made *made, uint32_t i);

@@ -1,5 +1,5 @@
 /* pipeline/run/quantize_calibrated.c
- * From calibration text to a folder and the row that says how it was made. */
+ * From calibration text to a folder or file and the row that says how it was made. */
 #include "pipeline/run/quantize_calibrated.h"
 
 #include "pipeline/run/made.h"
@@ -10,7 +10,9 @@
 
 uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *o)
 {
-    return o->choose ? 1u + o->open.search + o->open.order + o->open.damping : 1;
+    const struct pipe_select_options *open = &o->open;
+    return o->choose ? 1u + open->search + open->order + open->damping + open->nearest
+                     : 1;
 }
 
 /* Makes the plan of the budget, if there is one, and writes it beside the folder. */
@@ -58,6 +60,19 @@ static rt_status load_full(struct pipe_session *session,
                  : pipe_model_load_streamed(session, o->model, full);
 }
 
+/* Whether candidates are made: where that was not asked for, text must allow it. */
+static bool may_choose(struct pipe_session *session,
+                       const struct pipe_calibrated_options *o,
+                       const struct pipe_calibration *c)
+{
+    if (!o->choose || o->open.text || c->sequences.count >= 2 || o->choice_asked)
+        return o->choose;
+    pipe_say(session->host,
+             "the calibration text is one sequence, nothing is held out: one "
+             "candidate is made, as the options say");
+    return false;
+}
+
 rt_status pipe_quantize_calibrated(struct pipe_session *session,
                                    const struct pipe_calibrated_options *o,
                                    const struct pipe_calibrated_calls *calls,
@@ -72,19 +87,12 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
     struct pipe_budget budget = { .count = 0 };
     const struct quant_plan *plan = quantize->plan;
     const uint64_t started = rt_time_ns();
-    bool choose = o->choose;
     *selected = (struct pipe_selected){ 0 };
     TRY(load_full(session, o, quantize->true_sequential, &full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));
     const struct pipe_select_from from = { full, o->model, &c, &o->read };
     TRY(plan_widths(session, o, &from, calls, quantize, &budget));
-    if (choose && !o->open.text && c.sequences.count < 2 && !o->choice_asked) {
-        pipe_say(session->host,
-                 "the calibration text is one sequence, nothing is held out: one "
-                 "candidate is made, as the options say");
-        choose = false;
-    }
-    if (choose) {
+    if (may_choose(session, o, &c)) {
         TRY(pipe_quantize_select(session, &from, o->out, quantize, &o->open, selected,
                                  result));
         *quantize = selected->list[selected->chosen].options;
@@ -110,6 +118,73 @@ fail:
     for (uint32_t i = 0; i < selected->count; i++) /* the budget's ends here */
         selected->list[i].options.plan = plan;
     pipe_budget_deinit(&budget);
+    pipe_calibration_deinit(&c);
+    rt_model_destroy(&full);
+    return st;
+}
+
+/* ---- a GGUF file ---- */
+
+static rt_status make_file(struct pipe_session *session,
+                           const struct pipe_calibrated_options *o,
+                           const struct pipe_calibrated_calls *calls,
+                           const struct pipe_select_from *from,
+                           struct pipe_gguf_options *quantize, struct rt_model **full,
+                           struct pipe_selected *selected, struct pipe_gguf_made *made)
+{
+    rt_status st;
+    const struct pipe_sequences *seen = &from->calibration->sequences;
+    const struct pipe_gguf_text text = { .full = full,
+                                         .is_last = true,
+                                         .sequences = seen->list,
+                                         .count = seen->count,
+                                         .read = &o->read };
+    if (!may_choose(session, o, from->calibration))
+        return pipe_quantize_gguf_on(session, &text, o->model, o->out, quantize, made);
+    TRY(pipe_quantize_gguf_select(session, from, o->out, quantize, &o->open, selected,
+                                  made));
+    *quantize = selected->list[selected->chosen].gguf;
+    if (calls->selected)
+        calls->selected(calls->user, selected);
+
+fail:
+    return st;
+}
+
+rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session,
+                                        const struct pipe_calibrated_options *o,
+                                        const struct pipe_calibrated_calls *calls,
+                                        struct pipe_gguf_options *quantize,
+                                        struct pipe_selected *selected,
+                                        struct pipe_gguf_made *made)
+{
+    rt_status st;
+    char hash[65];
+    struct rt_model *full = NULL;
+    struct pipe_calibration c = { 0 };
+    const uint64_t started = rt_time_ns();
+    *selected = (struct pipe_selected){ 0 };
+    *made = (struct pipe_gguf_made){ 0 };
+    TRY(pipe_gguf_check_file(session->ctx, o->model,
+                             quantize->write_plan ? quantize->write_plan : o->out,
+                             quantize));
+    TRY(load_full(session, o, false, &full));
+    snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
+    TRY(pipe_calibration_read(session, &o->read, full, &c));
+    const struct pipe_select_from from = { full, o->model, &c, &o->read };
+    TRY(make_file(session, o, calls, &from, quantize, &full, selected, made));
+    rt_model_destroy(&full); /* makes room for the file */
+    const struct pipe_made row = { .full_hash = hash,
+                                   .out = o->out,
+                                   .calibration = &c,
+                                   .selected = selected,
+                                   .seconds = (double)(rt_time_ns() - started) / 1e9,
+                                   .gguf = quantize,
+                                   .gguf_made = made };
+    if (!quantize->write_plan)
+        TRY(pipe_made_save(session, &row));
+
+fail:
     pipe_calibration_deinit(&c);
     rt_model_destroy(&full);
     return st;

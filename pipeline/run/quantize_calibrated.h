@@ -1,5 +1,5 @@
 /* pipeline/run/quantize_calibrated.h
- * A low-bit folder of a model that calibration text is seen through: reads the text, chooses
+ * A low-bit folder or GGUF file of a model that calibration text is seen through: reads the text, chooses
  * widths by a budget (budget.h) and candidates by KL (select.h) where that is asked for,
  * quantizes, and saves how the folder was made (made.h). */
 #ifndef PIPELINE_RUN_QUANTIZE_CALIBRATED_H
@@ -9,7 +9,7 @@
 
 /* Strings are borrowed. */
 struct pipe_calibrated_options {
-    const char *model, *out; /* files of the full model; the folder to write */
+    const char *model, *out; /* files of the full model; what to write */
     struct pipe_calibration_options read;
     bool choose; /* among candidates; `open` says of what */
     /* By name: then text too short to hold some out is an error, else one candidate is made
@@ -27,7 +27,7 @@ struct pipe_calibrated_calls {
     void *user;
 };
 
-/* How many folders that makes at most. */
+/* How many candidates that makes at most. */
 uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *options);
 
 /* `quantize` becomes those of the chosen candidate, with the plan that it had: the plan of a
@@ -39,5 +39,11 @@ RT_CHECKED rt_status pipe_quantize_calibrated(
     struct pipe_session *session, const struct pipe_calibrated_options *options,
     const struct pipe_calibrated_calls *calls, struct pipe_quantize_options *quantize,
     struct pipe_selected *selected, struct pipe_quantized *result);
+
+/* The same of a GGUF file, without a budget; with quantize->write_plan the plan alone. */
+RT_CHECKED rt_status pipe_quantize_gguf_calibrated(
+    struct pipe_session *session, const struct pipe_calibrated_options *options,
+    const struct pipe_calibrated_calls *calls, struct pipe_gguf_options *quantize,
+    struct pipe_selected *selected, struct pipe_gguf_made *made);
 
 #endif

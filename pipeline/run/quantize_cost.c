@@ -220,6 +220,10 @@ static rt_status see_text(struct pipe_session *session, const char *path,
     out->device_has = rt_device_memory_left(session->dev);
     observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
     out->device_bytes = cost.device_bytes + model_size_streamed(size);
+    /* The whole model, and the file beside it: its tables may be decoded there. */
+    out->compared_bytes = out->device_bytes + size->projections -
+                          size->projections / size->config.layers + size->tables +
+                          (uint64_t)(size->linear_weights * out->bits / 8);
     if (flops > 0)
         out->host_bytes += cost.host_bytes;
     else if (cost.host_bytes > out->host_bytes) /* one after the other */

@@ -28,7 +28,7 @@ RT_CHECKED rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session 
                                         const struct pipe_quantize_options *options,
                                         const struct pipe_calibrated_options *calibrated,
                                         struct pipe_quantize_cost *out);
-/* The same of a GGUF file. With calibration the whole model lies on the device. */
+/* The same of a GGUF file. */
 RT_CHECKED rt_status pipe_quantize_gguf_cost(
     struct rt_ctx *ctx, struct pipe_session *session, const char *model,
     const struct pipe_gguf_options *options,

@@ -64,7 +64,8 @@ void pipe_quantized_json(FILE *out, const char *path, const struct pipe_quantize
     fputs("}\n", out);
 }
 
-void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_made *m)
+void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_made *m,
+                         const struct pipe_selected *selected)
 {
     fputs("{\"out\":", out);
     rt_json_text(out, path);
@@ -87,7 +88,9 @@ void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_mad
                 t->is_weighted ? "true" : "false", t->is_rounded ? "outputs" : "weights",
                 t->error, t->rtn);
     }
-    fputs("]}\n", out);
+    fputc(']', out);
+    put_selected(out, selected);
+    fputs("}\n", out);
 }
 
 void pipe_quantize_cost_json(FILE *out, const struct pipe_quantize_cost *c,

@@ -17,9 +17,10 @@
  * choice (selected->count). */
 void pipe_quantized_json(FILE *out, const char *path, const struct pipe_quantized *q,
                          const struct pipe_selected *selected);
-/* The file `path` and each tensor of it. */
-void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_made *made);
-/* candidates: folders that --select makes at most; 1: there is no choice. */
+/* The file `path`, each tensor of it, and candidates likewise. */
+void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_made *made,
+                         const struct pipe_selected *selected);
+/* candidates: those that --select makes at most; 1: there is no choice. */
 void pipe_quantize_cost_json(FILE *out, const struct pipe_quantize_cost *cost,
                              uint32_t candidates);
 

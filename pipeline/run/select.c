@@ -27,12 +27,14 @@ struct selecting {
 
 bool pipe_select_of_method(const char *method, struct pipe_select_options *open)
 {
-    const bool gptq = strcmp(method, "gptq") == 0;
+    const bool gguf = strcmp(method, "gguf") == 0;
+    const bool gptq = gguf || strcmp(method, "gptq") == 0;
     const bool grid = gptq || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
     open->search = open->search && grid;
     open->order = open->order && gptq;
     open->damping = open->damping && gptq;
-    return open->search || open->order || open->damping;
+    open->nearest = open->nearest && gguf;
+    return open->search || open->order || open->damping || open->nearest;
 }
 
 /* ---- what is held out ---- */
@@ -178,9 +180,11 @@ fail:
 
 static void say(const struct selecting *s, const struct pipe_candidate *c, bool taken)
 {
-    pipe_say(s->job.session->host,
-             "candidate %u, %s: KL %.6f, error of layers %.6g, %.1f s%s",
-             s->selected->count, c->name, c->kl, c->objective, c->seconds,
+    char error[64] = "";
+    if (!isnan(c->objective))
+        snprintf(error, sizeof error, ", error of layers %.6g", c->objective);
+    pipe_say(s->job.session->host, "candidate %u, %s: KL %.6f%s, %.1f s%s",
+             s->selected->count, c->name, c->kl, error, c->seconds,
              taken ? ", made before this command was stopped" : "");
 }
 
@@ -231,7 +235,8 @@ static rt_status try_all(struct selecting *s, const struct pipe_candidate *first
     rt_status st;
     const bool open[PIPE_SELECT_CHANGES] = { [PIPE_SELECT_SEARCH] = o->search,
                                              [PIPE_SELECT_ORDER] = o->order,
-                                             [PIPE_SELECT_DAMPING] = o->damping };
+                                             [PIPE_SELECT_DAMPING] = o->damping,
+                                             [PIPE_SELECT_NEAREST] = o->nearest };
     TRY(try_one(s, first));
     for (int i = 0; i < PIPE_SELECT_CHANGES; i++) {
         if (!open[i])
@@ -322,5 +327,33 @@ rt_status pipe_quantize_select(struct pipe_session *session,
     first.options.force = false;
     const rt_status st = choose(&s, &first, select);
     *result = best.folder;
+    return st;
+}
+
+rt_status pipe_quantize_gguf_select(struct pipe_session *session,
+                                    const struct pipe_select_from *from, const char *out,
+                                    const struct pipe_gguf_options *options,
+                                    const struct pipe_select_options *select,
+                                    struct pipe_selected *selected,
+                                    struct pipe_gguf_made *made)
+{
+    char path[4200];
+    struct pipe_select_result best = { 0 };
+    struct pipe_candidate first = { .gguf = *options };
+    struct selecting s = { .job = { session, from, &pipe_select_gguf, NULL, 0 },
+                           .out = out,
+                           .selected = selected,
+                           .result = &best };
+    *selected = (struct pipe_selected){ 0 };
+    *made = (struct pipe_gguf_made){ 0 };
+    rt_status st = pipe_gguf_check_file(session->ctx, from->model, out, options);
+    if (st != RT_OK)
+        return st;
+    first.gguf.force = false;
+    path_of(&s, 0, path, sizeof path);
+    if (options->imatrix_out && !fmt_exists(options->imatrix_out))
+        pipe_select_state_remove(&pipe_select_gguf, path); /* it is written with that */
+    st = choose(&s, &first, select);
+    *made = best.file;
     return st;
 }

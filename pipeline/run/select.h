@@ -6,26 +6,29 @@
 #define PIPELINE_RUN_SELECT_H
 
 #include "pipeline/run/kl.h"
+#include "pipeline/run/make_gguf.h"
 #include "pipeline/run/quantize.h"
 
-enum { PIPE_CANDIDATES_MAX = 4, PIPE_HELD_OUT_EVERY = 8 };
+enum { PIPE_CANDIDATES_MAX = 5, PIPE_HELD_OUT_EVERY = 8 };
 
 struct pipe_select_options {
     /* What may be varied; the rest stays as the options of quantizing say. */
     bool search, order, damping;
+    bool nearest; /* a GGUF file's weights, each to its nearest code, not by GPTQ */
     /* Text as pipe_calibration_options.from. NULL: of every PIPE_HELD_OUT_EVERY windows or
      * problems of the calibration text the last one, which then does not calibrate. */
     const char *text;
 };
 
 struct pipe_candidate {
-    char name[64]; /* "by activation, searched, damping 0.01" */
-    struct pipe_quantize_options options;
-    double kl, kl_error, same_top; /* on the held-out text: struct pipe_kl */
+    char name[64];                        /* "by activation, searched, damping 0.01" */
+    struct pipe_quantize_options options; /* of a folder */
+    struct pipe_gguf_options gguf;        /* or of a file */
+    double kl, kl_error, same_top;        /* on the held-out text: struct pipe_kl */
     /* By how much the mean KL is above that of the chosen one, and the standard error of
      * that over sequences, which both have seen; 0 of the chosen one itself. */
     double behind, behind_error;
-    double objective; /* sum of the errors of layers */
+    double objective; /* sum of the errors of layers; NaN: the way to round has none */
     double seconds;   /* to make it and to measure it */
 };
 
@@ -36,7 +39,7 @@ struct pipe_selected {
     uint32_t held_out, used; /* sequences that were held out, that calibrate */
 };
 
-/* Keeps in `open` what quantizers of this name have of it. False: nothing is left. */
+/* Keeps in `open` what quantizers of this name ("gguf": files) have of it. False: nothing is left. */
 bool pipe_select_of_method(const char *method, struct pipe_select_options *open);
 
 /* The full model on the device and the text that it is seen on. */
@@ -57,5 +60,12 @@ RT_CHECKED rt_status pipe_quantize_select(
     struct pipe_session *session, const struct pipe_select_from *from, const char *out,
     const struct pipe_quantize_options *options, const struct pipe_select_options *select,
     struct pipe_selected *selected, struct pipe_quantized *result);
+
+/* The same of a GGUF file: search or the plain extremes, order, damping, then each weight to
+ * its nearest code. The importance of options->imatrix_out is that of what calibrates. */
+RT_CHECKED rt_status pipe_quantize_gguf_select(
+    struct pipe_session *session, const struct pipe_select_from *from, const char *out,
+    const struct pipe_gguf_options *options, const struct pipe_select_options *select,
+    struct pipe_selected *selected, struct pipe_gguf_made *made);
 
 #endif

@@ -30,16 +30,18 @@ static void vary(struct pipe_candidate *c, enum pipe_select_change change)
         o->search = !o->search;
     else if (change == PIPE_SELECT_ORDER)
         o->natural_order = !o->natural_order;
-    else
+    else if (change == PIPE_SELECT_DAMPING)
         o->damping = PIPE_SELECT_DAMPING_HIGH;
+    else
+        o->nearest = true;
 }
 
-static rt_status hash_options(struct rt_ctx *ctx, const struct pipe_candidate *c,
-                              struct sha256 *hash)
+static rt_status hash_options(const struct pipe_select_job *job,
+                              const struct pipe_candidate *c, struct sha256 *hash)
 {
     char text[320];
     const struct pipe_quantize_options *o = &c->options;
-    (void)ctx;
+    (void)job;
     snprintf(text, sizeof text,
              "%s bits %u group %u asym %d search %d natural %d damping %a int8 %d given "
              "%d floats %a nearest %d f32 %d",
@@ -83,7 +85,7 @@ static const struct {
     { "method", offsetof(struct pipe_quantized, method) },
 };
 
-static json_t *write(const struct pipe_select_result *result)
+static json_t *write_result(const struct pipe_select_result *result)
 {
     const struct pipe_quantized *q = &result->folder;
     json_t *list = json_array();
@@ -126,8 +128,8 @@ static rt_status read_list(struct rt_ctx *ctx, const json_t *list,
     return RT_OK;
 }
 
-static rt_status read(struct rt_ctx *ctx, const json_t *object,
-                      struct pipe_select_result *result, bool *good)
+static rt_status read_result(struct rt_ctx *ctx, const json_t *object,
+                             struct pipe_select_result *result, bool *good)
 {
     struct pipe_quantized *q = &result->folder;
     const char *changed = json_string_value(json_object_get(object, "changed"));
@@ -158,8 +160,8 @@ const struct pipe_select_kind pipe_select_folder = {
     .hash = hash_options,
     .make = make,
     .objective = objective,
-    .write = write,
-    .read = read,
+    .write = write_result,
+    .read = read_result,
     .deinit = deinit,
     .remove = quant_files_remove,
     .place = quant_folder_place,

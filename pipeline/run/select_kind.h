@@ -11,6 +11,7 @@
 /* How a candidate fared; the member of its kind counts. */
 struct pipe_select_result {
     struct pipe_quantized folder;
+    struct pipe_gguf_made file;
 };
 
 /* What all candidates are, and are made of; all borrowed. */
@@ -27,6 +28,7 @@ enum pipe_select_change {
     PIPE_SELECT_SEARCH,
     PIPE_SELECT_ORDER,
     PIPE_SELECT_DAMPING,
+    PIPE_SELECT_NEAREST,
     PIPE_SELECT_CHANGES
 };
 
@@ -36,8 +38,8 @@ struct pipe_select_kind {
     void (*name)(struct pipe_candidate *candidate);
     void (*vary)(struct pipe_candidate *candidate, enum pipe_select_change change);
     /* Adds all options that bytes depend on. */
-    rt_status (*hash)(struct rt_ctx *ctx, const struct pipe_candidate *candidate,
-                      struct sha256 *hash);
+    rt_status (*hash)(const struct pipe_select_job *job,
+                      const struct pipe_candidate *candidate, struct sha256 *hash);
     /* Takes up what an earlier command had begun at `path`. */
     rt_status (*make)(const struct pipe_select_job *job,
                       const struct pipe_candidate *candidate, const char *path,
@@ -54,7 +56,7 @@ struct pipe_select_kind {
     /* Gives a whole candidate its name. */
     rt_status (*place)(struct rt_ctx *ctx, const char *path, const char *to);
 };
-extern const struct pipe_select_kind pipe_select_folder;
+extern const struct pipe_select_kind pipe_select_folder, pipe_select_gguf;
 
 /* ---- numbers in JSON, which NaN and infinities are among ---- */
 

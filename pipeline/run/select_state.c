@@ -34,7 +34,7 @@ rt_status pipe_select_key(const struct pipe_select_job *job,
              rt_model_hash(job->from->full));
     sha256_init(&hash);
     sha256_add_text(&hash, text);
-    const rt_status st = job->kind->hash(job->session->ctx, c, &hash);
+    const rt_status st = job->kind->hash(job, c, &hash);
     add_sequences(&hash, job->used, job->used_count);
     add_sequences(&hash, held->list, held->count);
     sha256_end_hex(&hash, key);

@@ -401,6 +401,14 @@ const struct fmt_block_type *fmt_block_type_find(uint32_t id)
     return NULL;
 }
 
+const struct fmt_block_type *fmt_block_type_named(const char *name)
+{
+    for (size_t i = 0; i < RT_COUNT(types); i++)
+        if (strcmp(types[i].name, name) == 0)
+            return &types[i];
+    return NULL;
+}
+
 const char *fmt_block_type_names(char *buffer, size_t size)
 {
     size_t n = 0;

@@ -40,6 +40,8 @@ struct fmt_block_type {
 
 /* Null: no such type. One that is known but not supported has bytes 0. */
 const struct fmt_block_type *fmt_block_type_find(uint32_t id);
+/* The same by its name, to the letter. */
+const struct fmt_block_type *fmt_block_type_named(const char *name);
 /* The names of all supported types, with commas. */
 const char *fmt_block_type_names(char *buffer, size_t size);
 

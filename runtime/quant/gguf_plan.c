@@ -130,6 +130,11 @@ const char *quant_gguf_mix_name(const struct quant_gguf_mix *mix)
     return mix->name;
 }
 
+bool quant_gguf_mix_has_codes(const struct quant_gguf_mix *mix)
+{
+    return fmt_block_type_find(mix->type)->split != NULL;
+}
+
 uint32_t quant_gguf_mix_number(const struct quant_gguf_mix *mix)
 {
     return mix->number;

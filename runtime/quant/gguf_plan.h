@@ -19,6 +19,8 @@ const struct quant_gguf_mix *quant_gguf_mix_find(const char *name);
 const char *quant_gguf_mix_name(const struct quant_gguf_mix *mix);
 /* Its number in general.file_type. */
 uint32_t quant_gguf_mix_number(const struct quant_gguf_mix *mix);
+/* Whether matrices get codes, which can be rounded in several ways. */
+bool quant_gguf_mix_has_codes(const struct quant_gguf_mix *mix);
 /* "Q2_K, Q3_K_S, ...": all of them. */
 const char *quant_gguf_mix_names(char *buffer, size_t size);
 

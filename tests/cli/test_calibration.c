@@ -258,8 +258,10 @@ static void a_dry_run_knows_files_and_budgets(void **state)
     (void)state;
     static const char *const how[] = {
         "--type Q8_0", "--type Q4_K_M --plain", "--calib @O/words.txt --calib-length 64",
-        "--calib @O/words.txt --calib-length 64 --rounding nearest"
+        "--calib @O/words.txt --calib-length 64 --rounding nearest",
+        "--calib @O/words.txt --calib-length 64 --select none"
     };
+    static const double candidates[] = { 1, 1, 5, 2, 1 };
     test_place_renew(&place.run);
     test_place_renew(&place.other);
     test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
@@ -276,6 +278,13 @@ static void a_dry_run_knows_files_and_budgets(void **state)
         assert_true(number(said, "bits_per_weight") == number(made, "bits_per_weight"));
         assert_true(number(said, "host_bytes") > 0 && number(said, "source_bytes") > 0);
         assert_true((i >= 2) == (number(said, "device_bytes") > 0));
+        const double count = number(said, "candidates");
+        assert_true(count == candidates[i]);
+        assert_true((count > 1) ==
+                    (number(said, "compared_bytes") > number(said, "device_bytes")));
+        const json_t *select = json_object_get(made, "select");
+        assert_int_equal(json_array_size(json_object_get(select, "candidates")),
+                         count > 1 ? (size_t)count : 0);
         json_decref(said);
         json_decref(made);
     }
@@ -365,9 +374,6 @@ static void what_cannot_calibrate_is_refused(void **state)
         { "a dry run that writes", NULL,
           "quantize --model @T --method gguf --dry-run --write-plan p", 2,
           "--dry-run writes nothing|--write-plan", NULL },
-        { "candidates of a GGUF file", NULL,
-          "quantize --model @T --out q.gguf --method gguf --select kl --calib x.txt", 2,
-          "--select is not of --method gguf", NULL },
         { "a text that nothing is compared on", NULL,
           "quantize --model @T --out q --text x.txt", 2, "--text is of --compare", NULL },
         { "a way to make what is there", NULL,

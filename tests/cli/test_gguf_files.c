@@ -9,9 +9,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define GGUF "quantize --method gguf --model @T --progress none "
 
@@ -87,7 +89,7 @@ static void calibration_gives_weights(void **state)
         char args[256];
         snprintf(args, sizeof args,
                  GGUF "--type Q4_0 --device ref --calib text.txt --calib-length 32 "
-                      "--imatrix-out i%d.gguf --out %s%s",
+                      "--select none --imatrix-out i%d.gguf --out %s%s",
                  i, outs[i], i == 2 ? " --rounding nearest" : "");
         test_expect_success(&place, args, &p);
         assert_non_null(strstr(p.out, i == 2 ? "weighted error" : "error of outputs"));
@@ -119,6 +121,66 @@ static void calibration_gives_weights(void **state)
     free(files[0]);
 }
 
+/* What a candidate's name says, as options. */
+static const char *options_of(const char *name)
+{
+    static char text[120];
+    const char *damping = strstr(name, "damping ");
+    if (damping)
+        snprintf(text, sizeof text, " --order %s --%s",
+                 strstr(name, "natural") ? "natural" : "activation", damping);
+    else
+        snprintf(text, sizeof text, " --rounding nearest");
+    if (strstr(name, "not searched"))
+        snprintf(text + strlen(text), sizeof text - strlen(text), " --plain");
+    return text;
+}
+
+/* Of candidates on other text the nearest becomes the file, and nothing else stays; it is the
+ * file of its options, and the importance is that of all. */
+static void the_chosen_file_is_that_of_its_options(void **state)
+{
+    (void)state;
+    static const char calib[] =
+        GGUF "--type Q4_0 --device ref --calib @O/a.txt --calib-length 32 --json ";
+    char text[2][2048] = { "", "" }, args[400];
+    struct test_program p;
+    test_place_renew(&place.run);
+    for (int i = 0; i < 40; i++)
+        snprintf(text[i % 2] + strlen(text[i % 2]), sizeof *text - strlen(text[i % 2]),
+                 "Line %d of a text about nothing in particular, number %d.\n", i, i * i);
+    test_file_write(test_folder_file(&place.other, "a.txt"), text[0], strlen(text[0]));
+    test_file_write(test_folder_file(&place.other, "b.txt"), text[1], strlen(text[1]));
+    snprintf(args, sizeof args,
+             "%s--select-text @O/b.txt --imatrix-out i.gguf --out q.gguf", calib);
+    test_expect_success(&place, args, &p);
+    json_t *made = json_loads(p.out, 0, NULL), *select = json_object_get(made, "select");
+    test_program_deinit(&p);
+    const json_t *list = json_object_get(select, "candidates");
+    assert_int_equal(json_array_size(list), 5);
+    const json_t *best = json_array_get(
+        list, (size_t)json_integer_value(json_object_get(select, "chosen")));
+    snprintf(args, sizeof args, "%s--select none --imatrix-out j.gguf --out r.gguf%s",
+             calib, options_of(json_string_value(json_object_get(best, "name"))));
+    test_expect_success(&place, args, &p);
+    test_program_deinit(&p);
+    json_decref(made);
+    static const char *const same[][2] = { { "q.gguf", "r.gguf" },
+                                           { "i.gguf", "j.gguf" } };
+    for (int i = 0; i < 2; i++) {
+        char path[1200];
+        snprintf(path, sizeof path, "%s", test_folder_file(&place.run, same[i][0]));
+        assert_true(test_file_same(path, test_folder_file(&place.run, same[i][1])));
+    }
+    for (int i = 1; i <= 5; i++) {
+        static const char *const ends[] = { "", ".json", ".part", ".state" };
+        for (size_t k = 0; k < RT_COUNT(ends); k++) {
+            snprintf(args, sizeof args, "q.gguf.try-%d%s", i, ends[k]);
+            assert_true(access(test_folder_file(&place.run, args), F_OK) != 0);
+        }
+    }
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -137,6 +199,17 @@ static void what_cannot_be_is_refused(void **state)
         { "a rounding of no codes", NULL,
           GGUF "--write-plan p --calib text.txt --order natural", 2,
           "--write-plan|leave --order away", NULL },
+        { "a choice of no codes", NULL,
+          GGUF "--write-plan p --calib text.txt --select kl", 2,
+          "--write-plan|leave --select away", NULL },
+        { "a choice of floats", NULL,
+          GGUF "--type F16 --out x.gguf --calib text.txt --select kl", 2,
+          "--select kl|nothing open", NULL },
+        { "a choice where all is said", NULL,
+          GGUF "--plain --rounding nearest --out x.gguf --calib text.txt --select kl", 2,
+          "--select kl|nothing open", NULL },
+        { "a choice without text", NULL, GGUF "--out x.gguf --select-text t.txt", 2,
+          "--select-text needs --calib", NULL },
         { "an imatrix without text", NULL, GGUF "--imatrix-out i.gguf --out x.gguf", 2,
           "--calib", NULL },
         { "an adapter that is none", NULL,
@@ -167,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_written_and_runs),
         cmocka_unit_test(calibration_gives_weights),
+        cmocka_unit_test(the_chosen_file_is_that_of_its_options),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
     };

@@ -108,7 +108,7 @@ static void tensors_of_another_type_are_counted_once(void **state)
     for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(pipe_gguf_fallbacks(&m, i), want[i]);
     FILE *file = tmpfile();
-    pipe_gguf_made_json(file, "o.gguf", &m);
+    pipe_gguf_made_json(file, "o.gguf", &m, &(struct pipe_selected){ .count = 0 });
     json_t *all = json_of(file);
     assert_int_equal(json_array_size(json_object_get(all, "list")), 4);
     json_decref(all);
@@ -131,7 +131,7 @@ static void names_are_texts(void **state)
     for (int i = 0; i < 2; i++) {
         FILE *file = tmpfile();
         if (i == 0)
-            pipe_gguf_made_json(file, "o \"1\".gguf", &m);
+            pipe_gguf_made_json(file, "o \"1\".gguf", &m, &s);
         else
             pipe_quantized_json(file, "o \"1\"", &q, &s);
         json_t *all = json_of(file);
@@ -140,9 +140,7 @@ static void names_are_texts(void **state)
         const json_t *select = json_object_get(all, "select");
         const json_t *candidate =
             json_array_get(json_object_get(select, "candidates"), 0);
-        if (select)
-            assert_string_equal(json_string_value(json_object_get(candidate, "name")),
-                                read);
+        assert_string_equal(json_string_value(json_object_get(candidate, "name")), read);
         json_decref(all);
     }
 }
@@ -158,6 +156,12 @@ static void what_a_method_leaves_open(void **state)
     assert_true(pipe_select_of_method("awq", &open));
     assert_true(open.search && !open.order && !open.damping);
     assert_false(pipe_select_of_method("smoothquant", &open));
+    open = (struct pipe_select_options){ true, true, true, true, NULL };
+    assert_true(pipe_select_of_method("gguf", &open));
+    assert_true(open.search && open.order && open.damping && open.nearest);
+    const struct pipe_calibrated_options file = { .choose = true, .open = open };
+    assert_int_equal(pipe_calibrated_candidates(&file), PIPE_CANDIDATES_MAX);
+    assert_true(pipe_select_of_method("gptq", &open) && !open.nearest);
     open = (struct pipe_select_options){ .order = true };
     assert_false(pipe_select_of_method("rtn", &open));
 }
