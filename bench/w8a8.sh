@@ -17,7 +17,7 @@ make() {
     shift
     [ -d "$work/$name" ] || "$program" quantize --model "$model" --out "$work/$name" --bits 8 "$@"
 }
-seen="--calib $calib --calib-items ${ITEMS:-16} --calib-length ${LENGTH:-512}"
+seen="--calib $calib --calib-items ${ITEMS:-16} --calib-length ${LENGTH:-512} --select none"
 make w8
 make w8a8 --activations dynamic
 make all --method smoothquant --rounding nearest --float-inputs 0 $seen "$@"

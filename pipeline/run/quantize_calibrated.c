@@ -52,10 +52,10 @@ static rt_status load_full(struct pipe_session *session,
 {
     const bool whole = o->choose || o->budget > 0 ||
                        pipe_calibration_kind_of(o->read.from) == PIPE_CALIBRATION_SELF;
-    if (true_sequential && whole)
+    if (true_sequential && (o->budget > 0 || (whole && !o->choose)))
         return rt_fail(session->ctx, RT_ERR_USAGE,
-                       "--true-sequential holds one layer at a time: it needs --select "
-                       "none, no --budget, and text or stored answers as --calib");
+                       "--true-sequential holds one layer at a time: it needs no "
+                       "--budget, and text or stored answers as --calib, or --select kl");
     return whole ? pipe_model_load(session, o->model, full)
                  : pipe_model_load_streamed(session, o->model, full);
 }

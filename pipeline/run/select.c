@@ -28,8 +28,10 @@ struct selecting {
 bool pipe_select_of_method(const char *method, struct pipe_select_options *open)
 {
     const bool gguf = strcmp(method, "gguf") == 0;
-    const bool gptq = gguf || strcmp(method, "gptq") == 0;
-    const bool grid = gptq || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
+    const bool int8 = strcmp(method, "smoothquant") == 0;
+    const bool gptq = gguf || int8 || strcmp(method, "gptq") == 0;
+    const bool grid =
+        (gptq && !int8) || strcmp(method, "rtn") == 0 || strcmp(method, "awq") == 0;
     open->search = open->search && grid;
     open->order = open->order && gptq;
     open->damping = open->damping && gptq;

@@ -14,13 +14,15 @@
 static void name(struct pipe_candidate *c)
 {
     const struct pipe_quantize_options *o = &c->options;
-    const bool gptq = o->method && strcmp(o->method, "gptq") == 0;
-    const char *order = o->natural_order ? "natural order, " : "by activation, ";
-    snprintf(c->name, sizeof c->name, "%s%s", gptq ? order : "",
-             o->search ? "searched" : "not searched");
-    if (gptq)
-        snprintf(c->name + strlen(c->name), sizeof c->name - strlen(c->name),
-                 ", damping %g", o->damping > 0 ? o->damping : QUANT_DAMPING);
+    const bool int8 = o->method && strcmp(o->method, "smoothquant") == 0;
+    const bool gptq = int8 || (o->method && strcmp(o->method, "gptq") == 0);
+    const char *order = o->natural_order ? "natural order" : "by activation";
+    const char *search = o->search ? "searched" : "not searched";
+    if (!gptq)
+        snprintf(c->name, sizeof c->name, "%s", search);
+    else
+        snprintf(c->name, sizeof c->name, "%s%s%s, damping %g", order, int8 ? "" : ", ",
+                 int8 ? "" : search, o->damping > 0 ? o->damping : QUANT_DAMPING);
 }
 
 static void vary(struct pipe_candidate *c, enum pipe_select_change change)
@@ -43,11 +45,11 @@ static rt_status hash_options(const struct pipe_select_job *job,
     const struct pipe_quantize_options *o = &c->options;
     (void)job;
     snprintf(text, sizeof text,
-             "%s bits %u group %u asym %d search %d natural %d damping %a int8 %d given "
-             "%d floats %a nearest %d f32 %d",
+             "%s bits %u group %u asym %d search %d natural %d sequential %d damping %a "
+             "int8 %d given %d floats %a nearest %d f32 %d",
              o->method ? o->method : "", o->bits, o->group, o->asymmetric, o->search,
-             o->natural_order, o->damping, o->int8, o->given, o->float_inputs, o->nearest,
-             o->keep_f32);
+             o->natural_order, o->true_sequential, o->damping, o->int8, o->given,
+             o->float_inputs, o->nearest, o->keep_f32);
     sha256_add_text(hash, text);
     for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {
         sha256_add_text(hash, o->plan->rows[i].pattern);
@@ -59,8 +61,17 @@ static rt_status hash_options(const struct pipe_select_job *job,
 static rt_status make(const struct pipe_select_job *job, const struct pipe_candidate *c,
                       const char *path, struct pipe_select_result *result)
 {
-    return pipe_quantize_on(job->session, job->from->full, job->used, job->used_count,
-                            job->from->model, path, &c->options, &result->folder);
+    rt_status st;
+    struct rt_model *own = NULL; /* whose layers are replaced */
+    if (c->options.true_sequential)
+        TRY(pipe_model_load_streamed(job->session, job->from->model, &own));
+    TRY(pipe_quantize_on(job->session, own ? own : job->from->full, job->used,
+                         job->used_count, job->from->model, path, &c->options,
+                         &result->folder));
+
+fail:
+    rt_model_destroy(&own);
+    return st;
 }
 
 static double objective(const struct pipe_select_result *result)

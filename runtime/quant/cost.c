@@ -238,6 +238,8 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
                  (quant_method_of(o)->needs & ~(uint32_t)OBSERVE_MOMENTS) != 0 ||
                      o->inputs != QUANT_INPUTS_FLOATS,
                  out);
+    if (tokens > 0 && o->true_sequential) /* its layers are those of a second model */
+        out->compared_bytes += model_size_streamed(&size);
     out->host_bytes = table > out->host_bytes ? table : out->host_bytes;
     out->bits = 8.0 * (double)out->packed_bytes / (double)out->weights;
     out->bits_all = 8.0 * (double)(out->packed_bytes + out->kept_bytes) /

@@ -1,5 +1,6 @@
 /* Calibration on answers: those that the full model gives to a list, and those of a stored
  * run, all or by verdict; what cannot be is refused in one line. */
+#include "tests/support/files.h"
 #include "tests/support/refusals.h"
 
 #include <setjmp.h>
@@ -250,6 +251,54 @@ static double number(const json_t *object, const char *name)
     return json_number_value(json_object_get(object, name));
 }
 
+#define CHOSEN                                                                       \
+    "quantize --device ref --store results.db --progress none --model @T --json %s " \
+    "--calib @O/words.txt --calib-length 64 "
+
+static void expect_same_weights(const char *a, const char *b)
+{
+    char path[2][1200];
+    for (int i = 0; i < 2; i++)
+        snprintf(path[i], sizeof *path, "%s/%s/model.safetensors", place.run.path,
+                 i ? b : a);
+    assert_true(test_file_same(path[0], path[1]));
+}
+
+/* The folder that is chosen is that of its options: of SmoothQuant, and of layers that see
+ * the ones before them quantized. */
+static void a_choice_is_a_folder_of_its_options(void **state)
+{
+    (void)state;
+    static const char other[] =
+        "Zoe has 7 bags with 5 coins in each bag. How many coins does Zoe have? She has "
+        "35. Max takes 9 of them and gives 4 back. How many coins does Zoe have now?";
+    static const char *const how[] = { "--method smoothquant --bits 8",
+                                       "--method gptq --bits 3 --group 32 --search "
+                                       "--true-sequential" };
+    char args[512];
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    test_file_write(test_folder_file(&place.other, "other.txt"), other, strlen(other));
+    for (int i = 0; i < 2; i++) {
+        snprintf(args, sizeof args,
+                 CHOSEN "--select kl --select-text @O/other.txt --out q%d", how[i], i);
+        json_t *made = json_of(args), *select = json_object_get(made, "select");
+        const json_t *list = json_object_get(select, "candidates");
+        assert_int_equal(json_array_size(list), 3);
+        const json_t *best = json_array_get(
+            list, (size_t)json_integer_value(json_object_get(select, "chosen")));
+        const char *name = json_string_value(json_object_get(best, "name"));
+        snprintf(args, sizeof args, CHOSEN "--select none --out p%d --order %s --%s",
+                 how[i], i, strstr(name, "natural") ? "natural" : "activation",
+                 strstr(name, "damping "));
+        json_decref(json_of(args));
+        json_decref(made);
+    }
+    expect_same_weights("q0", "p0");
+    expect_same_weights("q1", "p1");
+}
+
 #define GGUF "quantize --device ref --store results.db --progress none --model @T --json "
 
 /* What is said of a GGUF file and of a budget before the work holds after it. */
@@ -365,8 +414,13 @@ static void what_cannot_calibrate_is_refused(void **state)
           "natural --calib x.txt",
           2, "--order is of --method gptq, smoothquant and gguf|nearest", NULL },
         { "nothing to choose among", NULL,
-          "quantize --model @T --out q --method smoothquant --select kl --calib x.txt", 2,
-          "--select kl|nothing open", NULL },
+          "quantize --model @T --out q --method smoothquant --rounding nearest --select "
+          "kl --calib x.txt",
+          2, "--select kl|nothing open", NULL },
+        { "a budget for layers in sequence", NULL,
+          "quantize --device ref --store results.db --model @T --out q --true-sequential "
+          "--budget 4 --calib @D/mine.jsonl[0:4] --format demo",
+          2, "--true-sequential holds one layer", NULL },
         { "a dry run of a budget that buys nothing", NULL,
           "quantize --device ref --store results.db --progress none --model @D --method "
           "rtn --calib @D/mine.jsonl[0:4] --out q --budget 1 --dry-run",
@@ -408,6 +462,7 @@ int main(void)
         cmocka_unit_test(weights_are_counts),
         cmocka_unit_test(texts_calibrate),
         cmocka_unit_test(a_budget_is_a_plan),
+        cmocka_unit_test(a_choice_is_a_folder_of_its_options),
         cmocka_unit_test(a_dry_run_knows_a_plan),
         cmocka_unit_test(a_dry_run_knows_files_and_budgets),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
