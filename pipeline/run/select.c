@@ -289,12 +289,13 @@ static rt_status choose(struct selecting *s, const struct pipe_candidate *first,
     TRY(job->kind->place(ctx, path, to));
 
 fail:
-    /* Where nothing began, those of an earlier command stay. */
+    /* Where nothing began, those of an earlier command stay; where another process works on
+     * them, its. */
     if (selected->used && quant_is_resumable(st))
         rt_log(ctx, RT_LOG_WARNING,
                "%u candidates are kept beside '%s': the same command continues there",
                selected->count, s->out);
-    else if (selected->used)
+    else if (selected->used && st != RT_ERR_USAGE)
         remove_candidates(s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s->sums[i]);

@@ -164,12 +164,32 @@ static void another_text_starts_anew(void **state)
     expect_same_results("nine.json", "mixed.json", 4);
 }
 
+/* Another command for the same folder ends, and takes nothing from the first. */
+static void a_second_command_leaves_them(void **state)
+{
+    (void)state;
+    const struct timespec wait = { 0, 2000000 };
+    int status = 0;
+    const pid_t pid = test_loop_start(line(FOLDER, "both", 8));
+    while (!is_there("both.try-2.part/layer-0000.safetensors") &&
+           waitpid(pid, &status, WNOHANG) == 0)
+        nanosleep(&wait, NULL);
+    kill(-pid, SIGSTOP);
+    const int code = test_loop_run(line(FOLDER, "both", 8));
+    kill(-pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    assert_int_equal(code, 2);
+    assert_true(is_measured("both.try-1.json"));
+    assert_true(is_there("both.try-1/model.safetensors"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_choice_continues),
         cmocka_unit_test(a_killed_choice_of_files_continues),
         cmocka_unit_test(another_text_starts_anew),
+        cmocka_unit_test(a_second_command_leaves_them),
     };
     return cmocka_run_group_tests_name("select resume", tests, test_loop_set_up,
                                        test_loop_tear_down);
