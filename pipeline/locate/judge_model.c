@@ -3,8 +3,10 @@
 #include "pipeline/locate/judge_model.h"
 
 #include "pipeline/host.h"
+#include "pipeline/locate/judge_store.h"
 #include "pipeline/prompt/prompt_format.h"
 #include "pipeline/run/sequences.h"
+#include "pipeline/run/work.h"
 #include "runtime/observe/score.h"
 
 #include <math.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 
 static const char YES[] = " yes";
+const char pipe_judge_question[] = "yes behind each step, 1";
 
 static bool no_answer(const char *output, char *extracted, size_t size, const char **rule)
 {
@@ -76,7 +79,10 @@ void pipe_judge_joint(double *doubts, const uint32_t *steps, uint32_t count, dou
 
 struct judging {
     struct pipe_session *session;
-    struct rt_model *model;
+    const char *folder;
+    struct rt_model *model; /* null: nothing had to be read yet */
+    struct pipe_judge_store kept;
+    uint32_t found; /* solutions whose readings were kept before */
     const struct pipe_labelled_set *set;
     struct pipe_judgement *out;
 };
@@ -171,13 +177,59 @@ fail:
     return st;
 }
 
+enum { SERIES = 2 };
+
+/* The numbers of a solution that are kept, before they are joined. */
+static void series_of(const struct pipe_judgement *out, struct pipe_judge_series *series)
+{
+    series[0] = (struct pipe_judge_series){ "doubt", out->first };
+    series[1] = (struct pipe_judge_series){ "surprise", out->surprise };
+}
+
+static rt_status recall(struct judging *j, uint32_t i, uint64_t *tokens, bool *found)
+{
+    struct pipe_judgement *out = &j->out[i];
+    struct pipe_judge_series series[SERIES];
+    uint64_t read = 0;
+    series_of(out, series);
+    const rt_status st =
+        pipe_judge_store_get(&j->kept, &j->set->items[i], series, SERIES, &read, found);
+    if (st != RT_OK || !*found)
+        return st;
+    out->first = series[0].values;
+    out->surprise = series[1].values;
+    *tokens += read;
+    j->found++;
+    return RT_OK;
+}
+
+static rt_status read_one(struct judging *j, uint32_t i, const struct marked *m,
+                          uint64_t *tokens)
+{
+    rt_status st;
+    uint64_t read = 0;
+    struct pipe_judge_series series[SERIES];
+    if (!j->model)
+        TRY(pipe_model_load(j->session, j->folder, &j->model));
+    TRY(score(j, &j->set->items[i], m, &j->out[i], &read));
+    series_of(&j->out[i], series);
+    TRY(pipe_judge_store_put(&j->kept, &j->set->items[i], series, SERIES, read));
+    *tokens += read;
+
+fail:
+    return st;
+}
+
 static rt_status judge_one(struct judging *j, uint32_t i, uint64_t *tokens)
 {
     struct marked m = { 0 };
-    const struct pipe_labelled *item = &j->set->items[i];
-    rt_status st = mark(j, item, &m);
+    bool found;
+    rt_status st = recall(j, i, tokens, &found);
+    if (st != RT_OK || found)
+        return st;
+    st = mark(j, &j->set->items[i], &m);
     if (st == RT_OK && m.n > 0 && m.n + 1024 < j->session->context)
-        st = score(j, item, &m, &j->out[i], tokens);
+        st = read_one(j, i, &m, tokens);
     rt_free(m.ids);
     rt_free(m.of);
     return st;
@@ -226,11 +278,11 @@ rt_status pipe_judge_set(struct pipe_session *session, const char *model,
                          uint64_t *tokens)
 {
     rt_status st;
-    struct judging j = { session, NULL, set, out };
+    struct judging j = { .session = session, .folder = model, .set = set, .out = out };
     const uint64_t started = rt_time_ns();
     *tokens = 0;
     memset(out, 0, set->count * sizeof *out);
-    TRY(pipe_model_load(session, model, &j.model));
+    TRY(pipe_judge_store_open(session, model, pipe_judge_question, &j.kept));
     for (uint32_t i = 0; i < set->count; i++) {
         const struct pipe_progress progress = {
             .what = "judge", .done = i, .total = set->count, .started_ns = started
@@ -240,11 +292,17 @@ rt_status pipe_judge_set(struct pipe_session *session, const char *model,
         pipe_progress(session->host, &progress);
     }
     TRY(join(&j));
+    TRY(pipe_judge_store_done(&j.kept));
+    if (j.found)
+        pipe_say(session->host, "judge: %u of %u solutions were read before", j.found,
+                 set->count);
 
 fail:
     rt_model_destroy(&j.model);
-    if (st != RT_OK)
+    if (st != RT_OK) {
+        pipe_work_stopped(session, st);
         pipe_judgements_free(out, set->count);
+    }
     return st;
 }
 

@@ -22,16 +22,21 @@
 
 /* The format that a judging session is opened with. */
 extern const struct pipe_prompt_format pipe_format_judge;
+/* What is written between the steps and read back from them, in words, with a version: it
+ * changes when `mark` or the meaning of a number changes, and readings that were kept under
+ * another one are not used (judge_store.h). */
+extern const char pipe_judge_question[];
 
 /* What a model says of one solution; arrays of its steps, owned. */
 struct pipe_judgement {
-    double *first;   /* log probability that the step is the first wrong one */
-    double none;     /* log probability that none is */
-    float *surprise; /* the largest margin against a token of the step, nats */
+    double *first;    /* log probability that the step is the first wrong one */
+    double none;      /* log probability that none is */
+    double *surprise; /* the largest margin against a token of the step, nats */
 };
 
 /* model: folder or GGUF file, that of the session. out: set->count entries, of which those of solutions that do not fit into the model's
- * context stay null. *tokens: how many were read. */
+ * context stay null. *tokens: how many were read, now or before. Each solution is kept in the
+ * session's results file as soon as it is read, and what is there is not read again. */
 RT_CHECKED rt_status pipe_judge_set(struct pipe_session *session, const char *model,
                                     const struct pipe_labelled_set *set,
                                     struct pipe_judgement *out, uint64_t *tokens);
