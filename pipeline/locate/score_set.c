@@ -196,11 +196,16 @@ static rt_status score_kind(struct rt_ctx *ctx, const struct pipe_score_set *s,
                                           .locator = k,
                                           .known = (enum pipe_knows)known };
             const struct pipe_locator_score *r = &row.score;
+            const struct pipe_locator_asked asked = {
+                .said = s->said[known][k],
+                .against = s->said[known][PIPE_SCORED_SECOND_STEP],
+                .known = known != PIPE_KNOWS_NOTHING,
+                .kind = kind,
+                .seed = 1
+            };
             if (!speaks(s, k, known))
                 continue;
-            TRY(pipe_locator_score_kind(ctx, &s->set, s->said[known][k],
-                                        known != PIPE_KNOWS_NOTHING, kind, 1,
-                                        &row.score));
+            TRY(pipe_locator_score(ctx, &s->set, &asked, &row.score));
             row.wrongly = r->clean - r->kept;
             const uint32_t all = r->named + row.wrongly;
             row.exact = r->faulty ? (double)r->exact / r->faulty : 0.0;
