@@ -121,7 +121,7 @@ stage_judge()
         *) drawn=50 ;;
         esac
         # shellcheck disable=SC2086
-        go locate --score processbench "$file" --model "$JUDGE" ${drawn:+--limit $drawn} --seed "$seed" --json >"$work/judge-$set.jsonl"
+        go locate --score processbench "$file" --model "$JUDGE" --final-known ${drawn:+--limit $drawn} --seed "$seed" --json >"$work/judge-$set.jsonl"
         {
             printf '{"judge":"%s","set":"processbench %s, dev half","drawn":%s,"seed":%s,"rows":[' "$judge" $set "${drawn:-null}" "$seed"
             sed 's,"file":"[^"]*/,"file":",' "$work/judge-$set.jsonl" | paste -sd, # no path of this machine

@@ -105,7 +105,8 @@ static rt_status score_file(struct cli *cli, const char *format, const char *pat
     int64_t limit, seed;
     const char *model = cli_value(cli, "model", NULL);
     struct scoring user = { cli, path };
-    struct pipe_score_set set = { .name = path };
+    struct pipe_score_set set = { .name = path,
+                                  .final_known = cli_flag(cli, "final-known") };
     const struct pipe_score_calls calls = { .evidence = cli_value(cli, "evidence", NULL),
                                             .named =
                                                 cli->verbosity > 0 ? say_named : NULL,

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODEL TEST_SOURCE_DIR "/tests/demo2"
+#define MODEL TEST_SOURCE_DIR "/tests/golden/models/qwen2-tiny"
 #define RECORD(id, third)                                                 \
     "{\"id\":\"" id                                                       \
     "\",\"problem\":\"Ann has 2 pens and buys 3. How many pens does she " \
@@ -94,19 +94,19 @@ static int tear_down(void **state)
 
 /* The figures of all solutions in a row. */
 struct figures {
-    double first[RECORDS][STEPS], surprise[RECORDS][STEPS], none[RECORDS];
+    double first[RECORDS][STEPS], surprise[RECORDS][STEPS], doubt[RECORDS];
     uint64_t tokens;
 };
 
 static void judge(struct place *p, struct figures *out)
 {
     struct pipe_judgement all[RECORDS];
-    must(p, pipe_judge_set(&p->session, MODEL, &p->set, all, &out->tokens));
+    must(p, pipe_judge_set(&p->session, MODEL, &p->set, false, all, &out->tokens));
     for (int i = 0; i < RECORDS; i++) {
         assert_non_null(all[i].first);
         memcpy(out->first[i], all[i].first, sizeof out->first[i]);
         memcpy(out->surprise[i], all[i].surprise, sizeof out->surprise[i]);
-        out->none[i] = all[i].none;
+        out->doubt[i] = all[i].doubt;
     }
     pipe_judgements_free(all, RECORDS);
 }
@@ -115,7 +115,7 @@ static void same_figures(const struct figures *a, const struct figures *b)
 {
     assert_memory_equal(a->first, b->first, sizeof a->first);
     assert_memory_equal(a->surprise, b->surprise, sizeof a->surprise);
-    assert_memory_equal(a->none, b->none, sizeof a->none);
+    assert_memory_equal(a->doubt, b->doubt, sizeof a->doubt);
     assert_int_equal(a->tokens, b->tokens);
 }
 
@@ -151,7 +151,7 @@ static void a_stopped_judge_goes_on_to_the_same_figures(void **state)
     assert_true(whole.tokens > 0);
     open_session(p, "stopped.db");
     p->polls_max = 1;
-    assert_int_equal(pipe_judge_set(&p->session, MODEL, &p->set, all, &tokens),
+    assert_int_equal(pipe_judge_set(&p->session, MODEL, &p->set, false, all, &tokens),
                      RT_ERR_INTERRUPTED);
     assert_null(all[0].first); /* nothing is handed out of half a set */
     pipe_session_close(&p->session);
@@ -180,11 +180,13 @@ static void a_stopped_judge_goes_on_to_the_same_figures(void **state)
 static void put_made(struct place *p, const char *question, const char *second)
 {
     struct pipe_judge_store s;
-    double doubt[STEPS] = { 0.1, 9, -2.0 / 3 }, surprise[STEPS] = { 1, 2, 1e-300 };
-    const struct pipe_judge_series series[] = { { "doubt", doubt },
-                                                { second, surprise } };
+    double asked[STEPS] = { 0.1, 9, -2.0 / 3 }, numbers[STEPS] = { 0 },
+           surprise[STEPS] = { 1, 2, 1e-300 };
+    const struct pipe_judge_series series[] = { { "asked", asked },
+                                                { second, surprise },
+                                                { "numbers", numbers } };
     must(p, pipe_judge_store_open(&p->session, MODEL, question, &s));
-    must(p, pipe_judge_store_put(&s, &p->set.items[1], series, 2, 77));
+    must(p, pipe_judge_store_put(&s, &p->set.items[1], series, 3, 77));
     must(p, pipe_judge_store_done(&s));
 }
 
@@ -213,7 +215,7 @@ static void a_reading_comes_back_as_it_was(void **state)
 {
     struct place *p = *state;
     struct pipe_judge_store s;
-    struct pipe_judge_series series[] = { { "doubt", NULL }, { "surprise", NULL } };
+    struct pipe_judge_series series[] = { { "asked", NULL }, { "surprise", NULL } };
     struct pipe_labelled other;
     struct pipe_step cut[STEPS - 1];
     struct figures whole, out;
@@ -226,8 +228,8 @@ static void a_reading_comes_back_as_it_was(void **state)
     must(p, pipe_judge_store_get(&s, &p->set.items[1], series, 2, &tokens, &found));
     assert_true(found);
     assert_int_equal(tokens, 77);
-    const double doubt[STEPS] = { 0.1, 9, -2.0 / 3 }, surprise[STEPS] = { 1, 2, 1e-300 };
-    assert_memory_equal(series[0].values, doubt, sizeof doubt);
+    const double asked[STEPS] = { 0.1, 9, -2.0 / 3 }, surprise[STEPS] = { 1, 2, 1e-300 };
+    assert_memory_equal(series[0].values, asked, sizeof asked);
     assert_memory_equal(series[1].values, surprise, sizeof surprise);
     rt_free(series[0].values);
     rt_free(series[1].values);
