@@ -9,7 +9,8 @@
 #     damage   RTN, AWQ, GPTQ at 3 bits and GPTQ at 2 answer the drawn problems
 #     restore  mine, locate, repair and measure on Q, which is GPTQ at 2 bits
 #     blame    layers of Q back in full precision, one at a time
-#     judge    ProcessBench with JUDGE (a larger model) reading
+#     judge    ProcessBench with JUDGE (a larger model: bench/models.sh --judge) reading. Every
+#              solution is kept as it is read; a stage that was stopped goes on with the next one
 #   FAULTLINE (build/release/faultline)  DRAW ("60 70 70" of gsm8k, svamp, multiarith)  SEED (1)
 #   MINE, VALIDATE, CALIB  parts of gsm8k:train ("0:400", "7000:7020", "7100:7200")  EPOCHS (1)  RECIPES
 #   GROUP (64)  NEW, tokens of an answer (320)  OUT (docs/evidence)  OPTIONS, of every command
@@ -111,13 +112,22 @@ stage_blame()
 
 stage_judge()
 {
+    judge=$(basename "${JUDGE:?the judging model}" .gguf)
     for set in gsm8k math olympiadbench; do
         file=$(ls "$data/processbench/$set".dev.jsonl* | head -1)
-        limit=
-        [ $set = gsm8k ] || limit="--limit $([ $set = math ] && echo 150 || echo 50)"
+        case $set in
+        gsm8k) drawn= ;;
+        math) drawn=150 ;;
+        *) drawn=50 ;;
+        esac
         # shellcheck disable=SC2086
-        go locate --score processbench "$file" --model "${JUDGE:?the judging model}" $limit --json >"$work/judge-$set.json"
-        cp "$work/judge-$set.json" "$out/$(basename "$JUDGE" .gguf)-processbench-$set.json"
+        go locate --score processbench "$file" --model "$JUDGE" --final-known ${drawn:+--limit $drawn} --seed "$seed" --json >"$work/judge-$set.jsonl"
+        {
+            printf '{"judge":"%s","set":"processbench %s, dev half","drawn":%s,"seed":%s,"rows":[' "$judge" $set "${drawn:-null}" "$seed"
+            sed 's,"file":"[^"]*/,"file":",' "$work/judge-$set.jsonl" | paste -sd, # no path of this machine
+            printf ']}\n'
+        } >"$out/$judge-processbench-$set.json"
+        echo "$(date +%T) judge: $set is read"
     done
 }
 

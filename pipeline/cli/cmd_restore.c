@@ -256,6 +256,10 @@ static const struct cli_option locate_options[] = {
       "add what the locators say about answers whose first fault is known, for --fit" },
     { "fit", NULL, "only fit the weights of the verdict on files of --evidence" },
     { "model", "DIR", "with --score: a model that judges, too" },
+    { "final-known", NULL,
+      "with --score: whoever asks knows whether the final answer is right; the judge "
+      "reads no "
+      "solution that ends right" },
     { "limit", "N", "with --score: so many records of each file, drawn by --seed" },
     { "kinds", NULL, "with --score: each generator or kind of fault by itself, too" },
     { "inject", "FORMAT",

@@ -6,6 +6,7 @@
 #include "pipeline/locate/inject_set.h"
 #include "pipeline/locate/score_set.h"
 #include "pipeline/locate/weights_cross.h"
+#include "runtime/base/json_put.h"
 
 #include <stdio.h>
 
@@ -16,18 +17,59 @@ struct scoring {
     const char *path;
 };
 
-static void print_row(void *user, const struct pipe_score_row *row)
+static void print_table_row(const struct scoring *s, const struct pipe_score_row *row)
 {
-    const struct scoring *s = user;
     const struct pipe_locator_score *r = &row->score;
     printf("%s\t%s\t%s\t%s\t%u\t%u\t%u\t%u\t%u\t%u\t%.3f\t[%.3f, %.3f]\t%.3f\t[%.3f, "
-           "%.3f]\t%.3f\t[%.3f, %.3f]\t%+.2f\n",
+           "%.3f]\t%.3f\t[%.3f, %.3f]\t%+.3f\t[%+.3f, %+.3f]\t%+.2f\n",
            s->path, row->kind ? row->kind : "all", pipe_scored_name(row->locator),
            pipe_knows_name(row->known), r->faulty, r->clean, r->named, r->exact,
            r->near_one, row->wrongly, row->exact, r->exact_interval.low,
            r->exact_interval.high, row->precision, r->precision_interval.low,
            r->precision_interval.high, r->f1, r->f1_interval.low, r->f1_interval.high,
-           r->offset);
+           r->more, r->more_interval.low, r->more_interval.high, r->offset);
+}
+
+/* A share or a difference of shares with its interval: NAME, NAME_low, NAME_high. */
+static void put_share(const char *name, double value, const struct pipe_interval *i)
+{
+    char part[48];
+    rt_json_number(stdout, name, value);
+    snprintf(part, sizeof part, "%s_low", name);
+    rt_json_number(stdout, part, i->low);
+    snprintf(part, sizeof part, "%s_high", name);
+    rt_json_number(stdout, part, i->high);
+}
+
+static void print_json_row(const struct scoring *s, const struct pipe_score_row *row)
+{
+    const struct pipe_locator_score *r = &row->score;
+    fputs("{\"file\":", stdout);
+    rt_json_text(stdout, s->path);
+    rt_json_member(stdout, "kind", row->kind ? row->kind : "all");
+    rt_json_member(stdout, "locator", pipe_scored_name(row->locator));
+    rt_json_member(stdout, "final_answer", pipe_knows_name(row->known));
+    rt_json_count(stdout, "faulty", r->faulty);
+    rt_json_count(stdout, "clean", r->clean);
+    rt_json_count(stdout, "named", r->named);
+    rt_json_count(stdout, "exact", r->exact);
+    rt_json_count(stdout, "within_one", r->near_one);
+    rt_json_count(stdout, "wrongly", row->wrongly);
+    put_share("exact_accuracy", row->exact, &r->exact_interval);
+    put_share("precision", row->precision, &r->precision_interval);
+    put_share("f1", r->f1, &r->f1_interval);
+    put_share("f1_over_second_step", r->more, &r->more_interval);
+    rt_json_number(stdout, "offset", r->offset);
+    fputs("}\n", stdout);
+}
+
+static void print_row(void *user, const struct pipe_score_row *row)
+{
+    const struct scoring *s = user;
+    if (cli_flag(s->cli, "json"))
+        print_json_row(s, row);
+    else
+        print_table_row(s, row);
 }
 
 static void say_named(void *user, uint32_t record, const struct pipe_labelled *item,
@@ -49,7 +91,7 @@ static rt_status ask_model(struct cli *cli, const char *model, struct pipe_score
     TRY(cli_session_open(cli, model, &pipe_format_judge, "locate-score", "{}", &session));
     TRY(pipe_score_judge(&session, model, set, &tokens));
     cli_progress_end(cli);
-    cli_say(cli, "%s: %llu tokens read by the judge in %.0f s", set->name,
+    cli_say(cli, "%s: %llu tokens read by the judge, %.0f s of work now", set->name,
             (unsigned long long)tokens, (double)(rt_time_ns() - started) * 1e-9);
 
 fail:
@@ -63,7 +105,8 @@ static rt_status score_file(struct cli *cli, const char *format, const char *pat
     int64_t limit, seed;
     const char *model = cli_value(cli, "model", NULL);
     struct scoring user = { cli, path };
-    struct pipe_score_set set = { .name = path };
+    struct pipe_score_set set = { .name = path,
+                                  .final_known = cli_flag(cli, "final-known") };
     const struct pipe_score_calls calls = { .evidence = cli_value(cli, "evidence", NULL),
                                             .named =
                                                 cli->verbosity > 0 ? say_named : NULL,
@@ -90,8 +133,10 @@ rt_status cli_locate_score(struct cli *cli, const char *format)
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "locate --score %.40s: a file of labelled solutions is needed",
                        format);
-    puts("file\tkind\tlocator\tfinal answer\tfaulty\tclean\tnamed\texact\twithin "
-         "one\twrongly\texact accuracy\t95 %\tprecision\t95 %\tF1\t95 %\toffset");
+    if (!cli_flag(cli, "json"))
+        puts("file\tkind\tlocator\tfinal answer\tfaulty\tclean\tnamed\texact\twithin "
+             "one\twrongly\texact accuracy\t95 %\tprecision\t95 %\tF1\t95 %\tF1 over "
+             "second-step\t95 %\toffset");
     for (int i = 0; i < cli->positional_count; i++)
         TRY(score_file(cli, format, cli->positional[i]));
 

@@ -62,13 +62,6 @@ static uint32_t most(const struct pipe_labelled *item, const struct pipe_judgeme
     return best;
 }
 
-/* Whether some step is more likely the first wrong one than that none is: the score of "none"
- * is what is left of the last step's. */
-static bool doubts(const struct pipe_labelled *item, const struct pipe_judgement *j)
-{
-    return j->first[most(item, j, false)] > j->none;
-}
-
 static rt_status put_evidence(struct rt_ctx *ctx, const struct pipe_score_set *s,
                               const struct pipe_labelled *item,
                               const struct pipe_testimony *t, FILE *evidence)
@@ -107,13 +100,13 @@ static rt_status ask_one(struct rt_ctx *ctx, struct pipe_score_set *s, uint32_t 
         const bool given = known == PIPE_KNOWS_ANSWER;
         t.mend = given ? (uint32_t)(mended.step + 1) : 0;
         pipe_verdict(&t, NULL, NULL, PIPE_CAT_NONE, &verdict);
-        const bool may = known || c.step >= 0 || (j && doubts(item, j));
+        const bool may = known || c.step >= 0 || (j && j->doubt > 0);
         int32_t **said = s->said[known];
         said[PIPE_SCORED_SECOND_STEP][i] = item->step_count > 1;
         said[PIPE_SCORED_CHECK][i] = c.step;
         said[PIPE_SCORED_MEND][i] = given ? mended.step : -1;
         said[PIPE_SCORED_JUDGE][i] =
-            j && (known || doubts(item, j)) ? (int32_t)most(item, j, false) : -1;
+            j && (known || j->doubt > 0) ? (int32_t)most(item, j, false) : -1;
         said[PIPE_SCORED_SURPRISE][i] = j ? (int32_t)most(item, j, true) : -1;
         said[PIPE_SCORED_VERDICT][i] = may ? verdict.step : -1;
         said[PIPE_SCORED_VERDICT_ALWAYS][i] = may ? pipe_verdict_step(&t, &p) : -1;
@@ -131,7 +124,7 @@ rt_status pipe_score_judge(struct pipe_session *session, const char *model,
     s->judged = rt_alloc(session->ctx, s->set.count, sizeof *s->judged);
     if (!s->judged)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "scoring: no memory");
-    return pipe_judge_set(session, model, &s->set, s->judged, tokens);
+    return pipe_judge_set(session, model, &s->set, s->final_known, s->judged, tokens);
 }
 
 rt_status pipe_score_ask(struct rt_ctx *ctx, struct pipe_score_set *s,
@@ -190,17 +183,23 @@ static rt_status score_kind(struct rt_ctx *ctx, const struct pipe_score_set *s,
                             const char *kind, pipe_score_row_fn *fn, void *user)
 {
     rt_status st = RT_OK;
+    const int least = s->final_known ? PIPE_KNOWS_FINAL : PIPE_KNOWS_NOTHING;
     for (uint32_t k = 0; k < PIPE_SCORED; k++)
-        for (int known = (int)most_known(&s->set); known >= 0; known--) {
+        for (int known = (int)most_known(&s->set); known >= least; known--) {
             struct pipe_score_row row = { .kind = kind,
                                           .locator = k,
                                           .known = (enum pipe_knows)known };
             const struct pipe_locator_score *r = &row.score;
+            const struct pipe_locator_asked asked = {
+                .said = s->said[known][k],
+                .against = s->said[known][PIPE_SCORED_SECOND_STEP],
+                .known = known != PIPE_KNOWS_NOTHING,
+                .kind = kind,
+                .seed = 1
+            };
             if (!speaks(s, k, known))
                 continue;
-            TRY(pipe_locator_score_kind(ctx, &s->set, s->said[known][k],
-                                        known != PIPE_KNOWS_NOTHING, kind, 1,
-                                        &row.score));
+            TRY(pipe_locator_score(ctx, &s->set, &asked, &row.score));
             row.wrongly = r->clean - r->kept;
             const uint32_t all = r->named + row.wrongly;
             row.exact = r->faulty ? (double)r->exact / r->faulty : 0.0;

@@ -35,6 +35,9 @@ const char *pipe_knows_name(enum pipe_knows known);
 struct pipe_score_set {
     const char *name; /* of the file, for evidence; borrowed */
     struct pipe_labelled_set set;
+    /* Readers know whether the final answer is right: then the judge reads no solution that
+     * ends right, and no row is for a reader who does not know. */
+    bool final_known;
     struct pipe_judgement *judged; /* by record, owned; NULL: no model was asked */
     int32_t *said[PIPE_KNOWS][PIPE_SCORED]; /* by record: the step, -1: none; owned */
 };

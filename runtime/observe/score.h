@@ -31,6 +31,11 @@ struct score_out {
 RT_CHECKED rt_status rt_scorer_run(struct rt_scorer *scorer,
                                    const struct train_sequence *batch, uint32_t count,
                                    const struct score_out *out);
+/* log p of each of `count` tokens in place of target `target` of the last run, given what
+ * stands before it there. */
+RT_CHECKED rt_status rt_scorer_instead(struct rt_scorer *scorer, uint32_t target,
+                                       const uint32_t *tokens, uint32_t count,
+                                       double *out);
 /* Logits of all rows of one sequence of n ids, [n][vocab] floats. */
 RT_CHECKED rt_status rt_scorer_logits(struct rt_scorer *scorer, const uint32_t *ids,
                                       uint32_t n, float *out);

@@ -5,6 +5,7 @@
 #include "runtime/observe/score.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { CHUNK_MAX = 256 };
@@ -215,6 +216,33 @@ rt_status rt_scorer_run(struct rt_scorer *s, const struct train_sequence *batch,
     read_out(s, out);
     rt_list_destroy(&list);
     return RT_OK;
+
+fail:
+    rt_list_destroy(&list);
+    return st;
+}
+
+rt_status rt_scorer_instead(struct rt_scorer *s, uint32_t target, const uint32_t *tokens,
+                            uint32_t count, double *out)
+{
+    rt_status st;
+    const struct rt_model *m = s->model;
+    const uint32_t first = target / RT_ROW_PAD * RT_ROW_PAD, row = target - first;
+    struct rt_list *list = NULL;
+    assert(target < s->batch.targets && row < s->chunk);
+    TRY(rt_list_create(m->dev, "instead", &list));
+    model_record_head(m, list, row + 1, rows_at(s->hn, first, m->ld_hidden),
+                      model_slice(s->logits));
+    TRY(run_list(s, list));
+    const float *logits =
+        (const float *)rt_buffer_map(s->logits) + (size_t)row * m->ld_vocab;
+    double most = (double)logits[0], sum = 0;
+    for (uint32_t v = 1; v < m->config.vocab; v++)
+        most = fmax(most, (double)logits[v]);
+    for (uint32_t v = 0; v < m->config.vocab; v++)
+        sum += exp((double)logits[v] - most);
+    for (uint32_t k = 0; k < count; k++)
+        out[k] = (double)logits[tokens[k]] - most - log(sum);
 
 fail:
     rt_list_destroy(&list);

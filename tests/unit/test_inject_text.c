@@ -152,11 +152,13 @@ static void labels_are_read_and_scored(void **state)
         pipe_labelled_parse(&ctx, "processbench", "x", records, strlen(records), &set),
         RT_OK);
     assert_int_equal(set.problems, 3);
-    assert_int_equal(pipe_locator_score(&ctx, &set, said, false, 1, &r), RT_OK);
+    struct pipe_locator_asked asked = { .said = said, .seed = 1 };
+    assert_int_equal(pipe_locator_score(&ctx, &set, &asked, &r), RT_OK);
     assert_true(r.faulty == 2 && r.exact == 1 && r.near_one == 2 && r.named == 2);
     assert_true(r.clean == 2 && r.kept == 1 && r.f1 == 0.5 && r.offset == 0.5);
     assert_true(r.f1_interval.low <= 0.5 && r.f1_interval.high >= 0.5);
-    assert_int_equal(pipe_locator_score(&ctx, &set, said, true, 1, &r), RT_OK);
+    asked.known = true;
+    assert_int_equal(pipe_locator_score(&ctx, &set, &asked, &r), RT_OK);
     assert_int_equal(r.kept, 2);
     pipe_labelled_deinit(&set);
     static const char *const bad[][2] = {

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,11 @@ static void open_set(struct rt_ctx *ctx, struct pipe_score_set *s)
     assert_int_equal(s->set.count, 3);
 }
 
+static bool same(double a, double b)
+{
+    return fabs(a - b) < 1e-12;
+}
+
 struct seen {
     uint32_t rows, named;
     struct pipe_score_row check_known, check_y;
@@ -47,6 +53,9 @@ static void see_row(void *user, const struct pipe_score_row *row)
     seen->rows++;
     assert_non_null(pipe_scored_name(row->locator));
     assert_int_not_equal(row->known, PIPE_KNOWS_ANSWER); /* no record gives one */
+    if (row->locator == PIPE_SCORED_SECOND_STEP)         /* the baseline against itself */
+        assert_true(same(row->score.more, 0) && same(row->score.more_interval.low, 0) &&
+                    same(row->score.more_interval.high, 0));
     if (row->locator != PIPE_SCORED_CHECK || row->known != PIPE_KNOWS_FINAL)
         return;
     if (!row->kind)
@@ -88,12 +97,70 @@ static void the_check_names_a_false_equation(void **state)
     assert_int_equal(r->score.exact, 2);
     assert_int_equal(r->wrongly, 0);
     assert_true(r->exact >= 1 && r->precision >= 1 && r->score.f1 >= 1);
+    /* second-step names the same steps: its fault is none where the final answer is right */
+    assert_true(same(r->score.more, 0));
     seen.rows = 0;
     assert_int_equal(pipe_score_each(&ctx, &s, true, see_row, &seen), RT_OK);
     assert_int_equal(seen.rows, 3 * of_all); /* all, then the two kinds */
     assert_int_equal(seen.check_y.score.clean, 1);
     assert_true(seen.check_y.exact >= 0 && seen.check_y.exact <= 0); /* of none */
     pipe_score_set_deinit(&s);
+}
+
+#define PAIR(p, label) \
+    "{\"problem\":\"" p "\",\"steps\":[\"a\",\"b\"],\"label\":" label "}\n"
+
+static struct pipe_locator_score against(const char *text, const int32_t *said,
+                                         const int32_t *base)
+{
+    struct rt_ctx ctx = { 0 };
+    struct pipe_labelled_set set;
+    struct pipe_locator_score r;
+    const struct pipe_locator_asked asked = { .said = said, .against = base, .seed = 1 };
+    assert_int_equal(
+        pipe_labelled_parse(&ctx, "processbench", "x", text, strlen(text), &set), RT_OK);
+    assert_int_equal(pipe_locator_score(&ctx, &set, &asked, &r), RT_OK);
+    pipe_labelled_deinit(&set);
+    return r;
+}
+
+static bool more_is(const struct pipe_locator_score *r, double more, double low,
+                    double high)
+{
+    return same(r->more, more) && same(r->more_interval.low, low) &&
+           same(r->more_interval.high, high);
+}
+
+/* Draws whose differences can be told by hand. F1 of a set without a record of one kind is
+ * the accuracy on the other. */
+static void the_difference_to_a_baseline_is_paired(void **state)
+{
+    (void)state;
+    /* Two problems, a fault in each. A draw is (p,p), (p,q) or (q,q): 1/4, 1/2, 1/4. */
+    static const char faults[] = PAIR("p", "1") PAIR("q", "1");
+    static const int32_t both[] = { 1, 1 }, first[] = { 1, 0 }, second[] = { 0, 1 };
+    struct pipe_locator_score r = against(faults, first, second);
+    assert_true(more_is(&r, 0, -1, 1)); /* 1, 0 or -1 */
+    r = against(faults, both, second);
+    assert_true(more_is(&r, 0.5, 0, 1)); /* 1, 1/2 or 0 */
+    /* The same locator: accuracies go from 0 to 1, differences are 0 in every draw. */
+    r = against(faults, first, first);
+    assert_true(more_is(&r, 0, 0, 0));
+    assert_true(same(r.f1_interval.low, 0) && same(r.f1_interval.high, 1));
+    /* A faulty and a clean record per problem: 1 to 0 in every draw. */
+    static const char pairs[] =
+        PAIR("p", "1") PAIR("p", "-1") PAIR("q", "0") PAIR("q", "-1");
+    static const int32_t right[] = { 1, -1, 0, -1 }, wrong[] = { 1, 1, 1, 1 };
+    r = against(pairs, right, wrong);
+    assert_true(more_is(&r, 1, 1, 1));
+    /* right in p, silent in q: accuracy 1/2 and 1, F1 2/3; draws 1, 2/3, 0 */
+    static const int32_t half[] = { 1, -1, -1, -1 };
+    r = against(pairs, half, wrong);
+    assert_true(more_is(&r, 2.0 / 3, 0, 1));
+    r = against(pairs, half, right);
+    assert_true(more_is(&r, -1.0 / 3, -1, 0));
+    r = against(pairs, half, NULL);
+    assert_true(more_is(&r, 0, 0, 0));
 }
 
 static void records_are_drawn_in_their_order(void **state)
@@ -191,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_check_names_a_false_equation),
+        cmocka_unit_test(the_difference_to_a_baseline_is_paired),
         cmocka_unit_test(records_are_drawn_in_their_order),
         cmocka_unit_test(evidence_is_written_and_held_against),
         cmocka_unit_test(a_set_is_written_as_lines),

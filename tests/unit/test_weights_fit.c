@@ -284,27 +284,20 @@ static void the_surest_are_kept(void **state)
     assert_memory_equal(kept, named, sizeof kept);
 }
 
-/* What a model answers everywhere cancels out; the doubt that stands out is the first fault. */
+/* Prior and likelihood ratio: what the model names counts as much as what it did not expect. */
 static void the_judge_is_scored_jointly(void **state)
 {
     (void)state;
-    double doubts[7] = { -2, -2, 1, -2, -2, -2, -2 }, shifted[7], none[2], other[2];
-    const uint32_t steps[2] = { 4, 3 };
-    for (int i = 0; i < 7; i++)
-        shifted[i] = 3 * doubts[i] + 20;
-    pipe_judge_joint(doubts, steps, 2, none);
-    pipe_judge_joint(shifted, steps, 2, other);
-    for (int i = 0; i < 7; i++)
-        assert_true(fabs(doubts[i] - shifted[i]) < 1e-9);
-    assert_true(doubts[2] > doubts[0] && doubts[2] > doubts[1] && doubts[2] > doubts[3]);
-    double total = exp(none[0]);
-    for (int i = 0; i < 4; i++)
-        total += exp(doubts[i]);
-    assert_true(fabs(total - 1) < 1e-9);
-    assert_true(none[1] > none[0]); /* nothing stands out in the second */
-    double flat[2] = { 1, 1 };
-    pipe_judge_joint(flat, (const uint32_t[]){ 2 }, 1, none);
-    assert_true(flat[0] == flat[0] && flat[1] == flat[1]);
+    double asked[3] = { log(0.6), log(0.3), log(0.1) };
+    const double numbers[3] = { 0, log(8.0), log(2.0) };
+    const double doubt = pipe_judge_joint(asked, asked, numbers, 3);
+    assert_true(fabs(doubt - log(0.6 + 2.4 + 0.2)) < 1e-12);
+    assert_true(fabs(exp(asked[0]) - 0.1875) < 1e-12);
+    assert_true(fabs(exp(asked[1]) - 0.75) < 1e-12);
+    assert_true(fabs(exp(asked[2]) - 0.0625) < 1e-12);
+    double only[1];
+    pipe_judge_joint(only, (const double[]){ 0 }, (const double[]){ 900 }, 1);
+    assert_true(only[0] == 0);
 }
 
 static void agreement_is_kappa(void **state)
