@@ -343,7 +343,7 @@ static void fit_equally(const struct fitting *f, double weights[PIPE_SIGNS])
         double step[PIPE_SIGNS], longest = 0;
         sum_cases(f, weights, &m);
         for (int s = 0; s < PIPE_SIGNS; s++) {
-            m.gradient[s] -= PRIOR * weights[s];
+            m.gradient[s] -= PRIOR * (weights[s] - (s == PIPE_SIGN_judge));
             m.curvature[s][s] += PRIOR;
         }
         solve(&m, step);

@@ -2,7 +2,8 @@
  * Fits the weights of evidence: the maximum of the likelihood of the known first faulty steps
  * under the softmax of evidence.h. Answers are by several generators of text. What a sign is
  * worth differs by generator, so each counts as 200 answers, however many it has. A normal prior
- * on each weight (mean 0, standard deviation 3 nats) keeps a sign that no set shows at 0.
+ * on each weight (mean 0, standard deviation 3 nats) keeps a sign that no set shows at 0. The
+ * judge's sign is a log probability of the step already, so the mean of its weight is 1.
  * Newton's method; two runs give the same bits. */
 #ifndef PIPELINE_LOCATE_WEIGHTS_FIT_H
 #define PIPELINE_LOCATE_WEIGHTS_FIT_H
