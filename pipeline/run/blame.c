@@ -1,11 +1,9 @@
 /* pipeline/run/blame.c
  * Measures the quantized model with one part after the other in full precision. */
-#include "pipeline/run/blame.h"
+#include "pipeline/run/blame_impl.h"
 
-#include "pipeline/run/kl.h"
 #include "pipeline/run/work.h"
 #include "runtime/base/json_put.h"
-#include "runtime/model/model_layout.h"
 #include "store/queries.h"
 
 #include <assert.h>
@@ -17,23 +15,6 @@
 /* A row's step is the layer, plus 1, times this, plus a slot: 0 the whole, then the groups,
  * then the matrices. Layer 0 of this count is "all layers". */
 enum { SLOTS = 32, SLOT_GROUP = 1, SLOT_MATRIX = 1 + MODEL_GROUP_COUNT };
-
-struct blaming {
-    struct pipe_session *session;
-    const struct pipe_blame_options *o;
-    struct pipe_blame *out;
-    struct rt_model *full;
-    struct pipe_variant quant;
-    struct fmt_model *file[2]; /* full, quant: opened for single matrices */
-    struct model_group_shape shape[MODEL_GROUP_COUNT];
-    struct pipe_calibration text;
-    struct pipe_kl_base against;
-    char run_id[STORE_ID];
-    double *base, *sums; /* KL of each sequence: of the quantized model; of a part */
-    bool begun;          /* base is measured, and this process is at the run */
-    struct pipe_kl *kl;
-    uint32_t steps, room;
-};
 
 const char *pipe_blame_level_name(enum pipe_blame_level level)
 {
@@ -50,7 +31,7 @@ static rt_status no_memory(const struct blaming *b)
 
 /* ---- parts ---- */
 
-static int64_t step_of(const struct pipe_blame_part *p)
+int64_t pipe_blame_step(const struct pipe_blame_part *p)
 {
     switch (p->level) {
     case PIPE_BLAME_KIND:
@@ -116,6 +97,19 @@ static rt_status put_back(struct blaming *b, struct rt_model *hybrid,
     return RT_OK;
 }
 
+rt_status pipe_blame_hybrid(struct blaming *b, const struct pipe_blame_part *p,
+                            struct rt_model **out)
+{
+    rt_status st;
+    TRY(rt_model_hybrid_create(b->quant.model, out));
+    TRY(put_back(b, *out, p));
+    return RT_OK;
+
+fail:
+    rt_model_hybrid_destroy(out);
+    return st;
+}
+
 /* The standard error of the difference of both means: of a ratio of sums over sequences
  * (Cochran, Sampling Techniques, 6.13). */
 static double error_of_gain(const struct blaming *b, double gain)
@@ -136,9 +130,10 @@ static rt_status save_part(struct blaming *b, const struct pipe_blame_part *p)
     rt_status st;
     struct store *s = b->session->store;
     TRY(store_begin(s));
-    TRY(store_put_metric(s, b->run_id, "blame_kl", step_of(p), p->kl));
+    TRY(store_put_metric(s, b->run_id, "blame_kl", pipe_blame_step(p), p->kl));
     if (isfinite(p->gain_error))
-        TRY(store_put_metric(s, b->run_id, "blame_error", step_of(p), p->gain_error));
+        TRY(store_put_metric(s, b->run_id, "blame_error", pipe_blame_step(p),
+                             p->gain_error));
     TRY(store_commit(s));
     return RT_OK;
 
@@ -168,7 +163,8 @@ static rt_status find_part(struct blaming *b, struct pipe_blame_part *p, bool *f
 {
     rt_status st;
     struct store *s = b->session->store;
-    struct finding kl = { .step = step_of(p) }, error = { .step = step_of(p) };
+    struct finding kl = { .step = pipe_blame_step(p) },
+                   error = { .step = pipe_blame_step(p) };
     TRY(store_each_metric(s, b->run_id, "blame_kl", find_step, &kl));
     TRY(store_each_metric(s, b->run_id, "blame_error", find_step, &error));
     *found = kl.found;
@@ -230,8 +226,7 @@ static rt_status measure_part(struct blaming *b, struct pipe_blame_part *p)
     if (found)
         return RT_OK;
     TRY(begin(b));
-    TRY(rt_model_hybrid_create(b->quant.model, &hybrid));
-    TRY(put_back(b, hybrid, p));
+    TRY(pipe_blame_hybrid(b, p, &hybrid));
     snprintf(what, sizeof what, "blame %u of %u, %.60s", b->steps, b->room, p->name);
     TRY(pipe_work_beat(b->session));
     TRY(pipe_kl_measure(&b->against, hybrid, NULL, what, b->sums, b->kl));
@@ -256,7 +251,7 @@ static int by_gain(const void *a, const void *b)
         return (x->level > y->level) - (x->level < y->level);
     if (gx != gy)
         return gx < gy ? 1 : -1;
-    return step_of(x) < step_of(y) ? -1 : 1;
+    return pipe_blame_step(x) < pipe_blame_step(y) ? -1 : 1;
 }
 
 static void sort(struct blaming *b)
@@ -412,6 +407,7 @@ rt_status pipe_blame_measure(struct pipe_session *session,
     TRY(allocate(&b));
     b.against = (struct pipe_kl_base){ session, b.full, &b.text.sequences, { 0 } };
     TRY(measure_all(&b));
+    TRY(pipe_blame_mend(&b));
 
 fail:
     fmt_model_close(&b.file[0]);
@@ -442,6 +438,9 @@ void pipe_blame_json(FILE *out, const struct pipe_blame *b)
     fprintf(out, "{\"tokens\":%llu", (unsigned long long)b->tokens);
     rt_json_number(out, "kl", b->kl);
     rt_json_number(out, "kl_error", b->kl_error);
+    if (b->answered)
+        fprintf(out, ",\"answered\":%u,\"lost\":%u,\"kept\":%u", b->answered, b->lost,
+                b->kept);
     fputs(",\"parts\":[", out);
     for (uint32_t i = 0; i < b->count; i++) {
         const struct pipe_blame_part *p = &b->parts[i];
@@ -452,6 +451,8 @@ void pipe_blame_json(FILE *out, const struct pipe_blame *b)
         rt_json_number(out, "gain", p->gain);
         rt_json_number(out, "gain_error", p->gain_error);
         rt_json_number(out, "share", pipe_blame_share(b, p));
+        if (p->asked)
+            fprintf(out, ",\"mended\":%u,\"broken\":%u", p->mended, p->broken);
         fputc('}', out);
     }
     fputs("]}\n", out);
