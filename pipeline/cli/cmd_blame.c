@@ -42,7 +42,7 @@ static void print_table(const struct pipe_blame *b)
            "less", "+-", "share", b->answered ? "  lost come right, others lost" : "");
     for (uint32_t i = 0; i < b->count; i++) {
         const struct pipe_blame_part *p = &b->parts[i];
-        printf("%-7s %-34s %10.6f %10.6f %10.6f", pipe_blame_level_name(p->level),
+        printf("%-7s %-34s %10.6f %10.6f %10.6f", pipe_blame_level_name(p->place.level),
                p->name, p->kl, p->gain, 1.96 * p->gain_error);
         if (b->kl > 0)
             printf(" %6.1f %%", 100 * pipe_blame_share(b, p));

@@ -10,24 +10,15 @@
 #ifndef PIPELINE_RUN_BLAME_H
 #define PIPELINE_RUN_BLAME_H
 
+#include "pipeline/blame_part.h"
 #include "pipeline/run/calibration.h"
 
 #include <stdio.h>
 
-enum pipe_blame_level {
-    PIPE_BLAME_ALL,  /* every projection: what stays is embedding, head and norms */
-    PIPE_BLAME_KIND, /* what reads one input (q, k, v; o; gate, up; down), in all layers */
-    PIPE_BLAME_LAYER,  /* all projections of a layer */
-    PIPE_BLAME_MATRIX, /* one of them */
-    PIPE_BLAME_LEVELS
-};
-
 struct pipe_blame_part {
-    enum pipe_blame_level level;
-    uint32_t layer; /* of a layer or matrix */
-    uint32_t index; /* group of a kind, enum fmt_module of a matrix */
-    char name[96];  /* "layer 3", "model.layers.3.mlp.up_proj" */
-    double kl;      /* KL(full || model with the part back), nats per token */
+    struct pipe_blame_place place;
+    char name[PIPE_BLAME_NAME];
+    double kl; /* KL(full || model with the part back), nats per token */
     /* How much lower than the quantized model's, and the standard error of that over
      * sequences, which both have seen; infinite with fewer than two. */
     double gain, gain_error;
@@ -63,7 +54,6 @@ RT_CHECKED rt_status pipe_blame_measure(struct pipe_session *session,
                                         const struct pipe_blame_options *options,
                                         struct pipe_blame *out);
 void pipe_blame_deinit(struct pipe_blame *blame);
-const char *pipe_blame_level_name(enum pipe_blame_level level);
 
 /* The share of the damage that a part explains: its gain per KL of the quantized model. NaN:
  * nothing was lost. */

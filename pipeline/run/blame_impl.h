@@ -24,8 +24,6 @@ struct blaming {
     uint32_t steps, room;
 };
 
-/* Of the metrics of a part. */
-int64_t pipe_blame_step(const struct pipe_blame_part *part);
 /* The quantized model with a part of the full one; free with rt_model_hybrid_destroy. */
 RT_CHECKED rt_status pipe_blame_hybrid(struct blaming *b,
                                        const struct pipe_blame_part *part,

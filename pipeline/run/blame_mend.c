@@ -84,7 +84,7 @@ static rt_status save(const struct mending *m, const struct pipe_blame_part *p)
     rt_status st;
     const struct blaming *b = m->b;
     struct store *s = b->session->store;
-    const int64_t step = pipe_blame_step(p);
+    const int64_t step = pipe_blame_step(&p->place);
     TRY(store_begin(s));
     TRY(store_put_metric(s, b->run_id, "blame_lost", 0, b->out->lost));
     TRY(store_put_metric(s, b->run_id, "blame_kept", 0, b->out->kept));
@@ -128,7 +128,8 @@ static struct pipe_blame_part *worst_left(struct pipe_blame *all)
     struct pipe_blame_part *worst = NULL;
     for (uint32_t i = 0; i < all->count; i++) {
         struct pipe_blame_part *p = &all->parts[i];
-        const bool one = p->level == PIPE_BLAME_LAYER || p->level == PIPE_BLAME_MATRIX;
+        const bool one =
+            p->place.level == PIPE_BLAME_LAYER || p->place.level == PIPE_BLAME_MATRIX;
         if (one && !p->asked && p->gain > 0 && (!worst || p->gain > worst->gain))
             worst = p;
     }

@@ -157,10 +157,14 @@ rt_status report_write(struct store *store, struct rt_ctx *ctx, const char *camp
     r->ctx = ctx;
     html_init(&r->h, ctx);
     const char *const args[] = { campaign_id ? campaign_id : "", NULL };
-    TRY(store_query(store,
-                    "SELECT campaign_id FROM campaign WHERE ?1 IN ('',campaign_id) ORDER "
-                    "BY created_ms DESC, campaign_id LIMIT 1",
-                    args, take_text, r));
+    TRY(store_query(
+        store,
+        "SELECT campaign_id FROM campaign c WHERE ?1 IN ('',campaign_id) "
+        "ORDER BY EXISTS(SELECT 1 FROM campaign_run u JOIN run r USING(run_id) "
+        "JOIN benchmark b USING(benchmark_id) WHERE "
+        "u.campaign_id=c.campaign_id AND b.split='measure') DESC, created_ms "
+        "DESC, campaign_id LIMIT 1",
+        args, take_text, r));
     if (!r->campaign[0]) {
         st =
             campaign_id
