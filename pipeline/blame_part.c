@@ -7,7 +7,7 @@
 
 enum { SLOTS = 32, SLOT_KIND = 1, SLOT_MATRIX = SLOT_KIND + PIPE_BLAME_KINDS };
 
-/* In the order of enum model_group and of enum fmt_module; test_report compares them. */
+/* In the order of enum model_group and of enum fmt_module; test_report_sections compares them. */
 static const char *const kinds[PIPE_BLAME_KINDS] = { "q_proj, k_proj, v_proj", "o_proj",
                                                      "gate_proj, up_proj", "down_proj" };
 static const char *const matrices[PIPE_BLAME_MATRICES] = {

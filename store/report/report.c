@@ -35,6 +35,12 @@ const char *report_pattern_words(const struct report *r, unsigned cell)
     return r->main_arm < 0 ? two[cell >> 1] : three[cell];
 }
 
+bool report_stands_in(const struct report *r)
+{
+    return r->arm_count > 0 && strcmp(r->arms[0].role, "full") == 0 &&
+           r->arms[0].quant[0];
+}
+
 rt_status report_table_row(void *report, const struct store_row *row)
 {
     struct html *h = &((struct report *)report)->h;

@@ -1,5 +1,6 @@
-/* The report's part on blame: charts and table are those of the rows, it is left out where
- * there are none, and the names that the page has without a model are those of the model. */
+/* Parts of the report alone. Blame: charts and table are those of the rows, left out where there
+ * are none, and the names that the page has without a model are those of the model. Locators:
+ * what they cost. Full precision: a quantized file only stands in for it. */
 #include "pipeline/blame_part.h"
 #include "runtime/format/peft.h"
 #include "runtime/model/model_layout.h"
@@ -21,7 +22,8 @@ enum { PROBLEMS = 4 };
 static struct test_folder folder;
 static struct rt_ctx ctx;
 static struct store *store;
-static char campaign[STORE_ID], env[STORE_ID];
+static char campaign[STORE_ID], env[STORE_ID], measured[STORE_ID];
+static const char *full_is; /* how full is quantized, null: it is not */
 
 static void must(rt_status st)
 {
@@ -29,20 +31,21 @@ static void must(rt_status st)
         fail_msg("%s", ctx.message);
 }
 
-static void open_run(const char *role, const char *benchmark, const char *config,
-                     struct store_run *run)
+static void open_run(const char *kind, const char *role, const char *benchmark,
+                     const char *config, struct store_run *run)
 {
     struct store_variant v = { .label = role,
                                .role = role,
                                .weights_id = "sha256:w",
                                .arch = "qwen2",
                                .params = 1,
+                               .quant = strcmp(role, "full") == 0 ? full_is : "rtn 3 bit",
                                .bits_per_weight = 3.25 };
     const struct store_artifact weights = { "sha256:w", "weights", 1, NULL };
     must(store_put_artifact(store, &weights));
     must(store_put_variant(store, &v));
     *run = (struct store_run){ .campaign_id = campaign,
-                               .kind = "eval",
+                               .kind = kind,
                                .variant_id = v.id,
                                .benchmark_id = benchmark,
                                .env_id = env,
@@ -55,7 +58,6 @@ static void fill(const char *name)
 {
     static const char *const ids[PROBLEMS] = { "a", "b", "c", "d" };
     struct rt_device *dev = NULL;
-    char benchmark[STORE_ID];
     struct pipe_problem problems[PROBLEMS];
     const struct rt_device_options options = { .name = "ref" };
     must(store_open(&ctx, test_folder_file(&folder, name), STORE_WRITE, &store));
@@ -67,10 +69,10 @@ static void fill(const char *name)
     for (int i = 0; i < PROBLEMS; i++)
         problems[i] =
             (struct pipe_problem){ .id = ids[i], .question = "1+1?", .answer = "2" };
-    must(store_put_benchmark(store, "demo", "measure", problems, PROBLEMS, benchmark));
+    must(store_put_benchmark(store, "demo", "measure", problems, PROBLEMS, measured));
     for (int quant = 0; quant < 2; quant++) {
         struct store_run run;
-        open_run(quant ? "quant" : "full", benchmark, "{}", &run);
+        open_run("eval", quant ? "quant" : "full", measured, "{}", &run);
         for (int i = 0; i < PROBLEMS; i++) {
             const struct pipe_generation g = {
                 .problem_id = ids[i], .prompt_hash = "h", .output = "#### 2", .n_gen = 2
@@ -115,7 +117,7 @@ static void put_blame(double kl)
     struct store_run run;
     char benchmark[STORE_ID];
     must(store_put_benchmark(store, "<b>text</b>", "text:1", NULL, 0, benchmark));
-    open_run("quant", benchmark, "{\"blame\":true,\"base\":\"w\"}", &run);
+    open_run("eval", "quant", benchmark, "{\"blame\":true,\"base\":\"w\"}", &run);
     must(store_put_metric(store, run.id, "text_kl", 0, kl));
     must(store_put_metric(store, run.id, "text_kl_error", 0, 0.01));
     must(store_put_metric(store, run.id, "text_tokens", 0, 200));
@@ -221,6 +223,80 @@ static void test_blame_names(void **state)
     }
 }
 
+/* A locate run of the quantized model's wrong answer. */
+static void put_locate(void)
+{
+    struct store_run eval, locate;
+    char gen[STORE_ID];
+    const struct pipe_fault fault = { .locator = "verdict",
+                                      .step = 0,
+                                      .token = -1,
+                                      .category = PIPE_CAT_EXECUTION_COMPUTATION,
+                                      .confidence = 0.9,
+                                      .evidence = "{}" };
+    static const struct {
+        const char *name;
+        double value;
+    } numbers[] = { { "judged", 1 },          { "chance", 0.25 },
+                    { "check_said", 1 },      { "check_right", 1 },
+                    { "check_tokens", 0 },    { "rollout_tokens", 12345 },
+                    { "forced_tokens", 777 }, { "kl_tokens", 888 },
+                    { "twin_said", 0 } };
+    open_run("eval", "quant", measured, "{}", &eval);
+    open_run("locate", "quant", measured, "{}", &locate);
+    store_gen_id(eval.id, "a", 0, gen);
+    must(store_put_fault(store, locate.id, gen, &fault));
+    for (size_t i = 0; i < RT_COUNT(numbers); i++)
+        must(store_put_metric(store, locate.id, numbers[i].name, 0, numbers[i].value));
+}
+
+/* A locator that nothing judged has its cost; one of an older file has no cost. */
+static void test_cost_of_locators(void **state)
+{
+    (void)state;
+#define DASH "<td class=\"n\">\xe2\x80\x93</td>"
+#define CHANCE "<td class=\"n\">25\xc2\xa0%</td>"
+    fill("locators.db");
+    put_locate();
+    char *text = page();
+    expect(text, "by chance</th><th class=\"n\">tokens</th>", true);
+    expect(text, CHANCE "<td class=\"n\">0</td></tr>", true);
+    expect(text,
+           "<td>rollout</td>" DASH DASH DASH DASH DASH "<td class=\"n\">12345</td></tr>",
+           true);
+    expect(text, "<td>twin</td><td class=\"n\">0 of 1</td>", true);
+    expect(text, CHANCE DASH "</tr>", true);
+    expect(text, ">forced<", false);
+    expect(text, ">kl<", false);
+    free(text);
+}
+
+static void test_full_stands_in(void **state)
+{
+    (void)state;
+    full_is = "Q4_K, Q6_K";
+    fill("stand-in.db");
+    full_is = NULL;
+    char *text = page();
+    const char *first = strstr(text, "ull precision");
+    assert_non_null(first);
+    if (strncmp(first - strlen("Stands in for f"), "Stands in for f", 15) != 0)
+        fail_msg("the first name of it is '%.60s'", first - 20);
+    expect(text,
+           "is itself a quantized file (Q4_K, Q6_K, 3.25 bits per weight): it stands "
+           "in for full precision",
+           true);
+    expect(text, "Quantized against what stands in for full precision:", true);
+    expect(text, ">full (stands in for full precision)</th>", true);
+    free(text);
+
+    fill("true.db");
+    text = page();
+    expect(text, "tands in for", false);
+    expect(text, "<span>Full precision</span>", true);
+    free(text);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -240,6 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blame),
         cmocka_unit_test(test_blame_names),
+        cmocka_unit_test(test_cost_of_locators),
+        cmocka_unit_test(test_full_stands_in),
     };
-    return cmocka_run_group_tests_name("report_blame", tests, set_up, tear_down);
+    return cmocka_run_group_tests_name("report_sections", tests, set_up, tear_down);
 }
