@@ -74,7 +74,7 @@ static rt_status review(struct cli *cli)
                               (uint32_t)cli->positional_count, &r));
     say_agreement(cli, &r);
     if (terminal)
-        st = cli_stop_reason();
+        st = pipe_stop_status(cli_host(cli), &cli->ctx);
 
 fail:
     store_close(&store);

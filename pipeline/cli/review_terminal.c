@@ -154,7 +154,7 @@ static rt_status walk(struct walk *w)
     }
     for (at = 0; at < count; at++)
         left += pipe_review_fault_at(w->review, at)->votes[w->judge] == PIPE_VOTE_OPEN;
-    cli_say(w->cli, "%u votes in this session; %u of %u faults are open", w->voted_count,
+    cli_say(w->cli, "votes in this session: %u; open: %u of %u faults", w->voted_count,
             left, count);
     return RT_OK;
 

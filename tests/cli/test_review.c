@@ -227,14 +227,14 @@ static void a_person_walks_through_the_faults(void **state)
     expect_reviews(first);
 
     /* Continues with the open fault; the end of the input ends it as q does. */
-    out = walk(TERMINAL, "1", "1 votes in this session; 0 of 4 faults are open");
+    out = walk(TERMINAL, "1", "votes in this session: 1; open: 0 of 4 faults");
     expect_shown(out, "fault 3 of 4", false);
     expect_shown(out, "fault 4 of 4", true);
     expect_shown(out, "verdict:", false);
     free(out);
     expect_votes("anna1 anna-1 annaabstains anna0");
     expect_reviews(all);
-    out = walk(TERMINAL, "1\n", "0 of 4 faults are open");
+    out = walk(TERMINAL, "1\n", "open: 0 of 4 faults");
     expect_shown(out, "fault", false);
     free(out);
 
@@ -253,12 +253,12 @@ static void a_vote_can_be_taken_back(void **state)
 {
     (void)state;
     fill();
-    free(walk(TERMINAL, "n\nu\nu\n", "0 votes in this session; 4 of 4 faults are open"));
+    free(walk(TERMINAL, "n\nu\nu\n", "votes in this session: 0; open: 4 of 4 faults"));
     expect_votes("");
     expect_reviews((const char *const[]){ "auto", "auto", "auto", "auto" });
     if (!store_says("SELECT count(*) FROM fault WHERE locator='vote'", "0"))
         fail_msg("a majority of no votes is stored");
-    char *out = walk(TERMINAL " --blind", "v\n", "4 of 4 faults are open");
+    char *out = walk(TERMINAL " --blind", "v\n", "open: 4 of 4 faults");
     expect_shown(out, "the verdict stays hidden", true);
     expect_shown(out, "confidence", false);
     free(out);
@@ -283,6 +283,25 @@ static void a_vote_is_stored_at_once(void **state)
         nanosleep(&pause, NULL);
     assert_true(patience > 0);
     assert_int_equal(pclose(keys), 0);
+}
+
+/* Two people work on copies of a file: merged, each vote is there, and of one judge's two
+ * votes on a fault the newer. */
+static void votes_of_two_files_merge(void **state)
+{
+    (void)state;
+    char command[200];
+    fill();
+    snprintf(command, sizeof command, "cd '%s' && cp results.db other.db",
+             place.run.path);
+    assert_int_equal(system(command), 0);
+    free(walk(TERMINAL, "n\ns\n", "open: 2 of 4 faults"));
+    free(walk("review --terminal --judge anna --store other.db", "2\n", "open: 3 of 4"));
+    free(walk("review --terminal --judge bob --store other.db", "1\n", "open: 3 of 4"));
+    run_well("store merge other.db --store results.db", NULL, NULL);
+    expect_votes("anna1 bob0 annaabstains");
+    run_well("store merge other.db --store results.db", NULL, NULL);
+    expect_votes("anna1 bob0 annaabstains");
 }
 
 static void terminal_options_that_do_not_fit_are_refused(void **state)
@@ -386,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_person_walks_through_the_faults),
         cmocka_unit_test(a_vote_can_be_taken_back),
         cmocka_unit_test(a_vote_is_stored_at_once),
+        cmocka_unit_test(votes_of_two_files_merge),
         cmocka_unit_test(terminal_options_that_do_not_fit_are_refused),
         cmocka_unit_test(votes_that_do_not_fit_are_refused),
         cmocka_unit_test(a_store_without_verdicts_is_refused),
