@@ -28,7 +28,7 @@ while read -r matrix; do
     echo "$matrix int2" >"$work/plan"
     "$faultline" quantize --model $demo --bits 8 --plan "$work/plan" --out "$work/damaged" \
         --force >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-    "$faultline" blame --full $demo --quant "$work/damaged" --worst 1 --progress none \
+    "$faultline" blame --full $demo --quant "$work/damaged" --worst 1 --mend 0 --progress none \
         --text "self:$demo/mine.jsonl[0:$problems]" --store "$work/store.db" \
         >"$work/table" 2>"$work/log" || { cat "$work/log"; exit 1; }
     rest=${matrix#model.layers.}

@@ -51,7 +51,7 @@ static const struct merge_table tables[] = {
     { "comparison", "comparison_id", "campaign_id,grader" },
     { "comparison_pair", "comparison_id,problem_id,sample", "full_gen,quant_gen" },
     { "stage", "campaign_id,name,inputs", "" },
-    { "annotation", "annotation_id", "note" },
+    { "annotation", "annotation_id", "target,target_id,tag,author" },
 };
 
 /* Which value of a metric stays: metrics.def. */
@@ -93,6 +93,9 @@ static const char *const before[] = {
     "reviewed_ms=o.reviewed_ms FROM other.fault o WHERE o.fault_id=f.fault_id AND "
     "o.review<>'auto' AND (f.review='auto' OR "
     "coalesce(o.reviewed_ms,0)>coalesce(f.reviewed_ms,0))",
+    "UPDATE main.annotation AS a SET note=o.note, created_ms=o.created_ms FROM "
+    "other.annotation o WHERE o.annotation_id=a.annotation_id AND "
+    "o.created_ms>a.created_ms",
     /* The newer verdict stays, the other goes to score_history: here by the trigger. */
     "INSERT INTO main.score_history SELECT o.gen_id, o.grader, s.created_ms, "
     "json_object('extracted',o.extracted,'correct',o.correct,'extract_ok',o.extract_ok,"

@@ -53,8 +53,9 @@ struct store_eval_run {
     char bench[80];               /* "name:split" */
     int64_t started_ms, ended_ms; /* ended: else of the last sign of life */
 };
-/* The newest eval run of that id or of a variant of that label; "": of any. run_id is
- * empty where there is none. */
+/* The newest eval run of that id or of a variant of that label; "": of any. Runs with answers
+ * come before those that measured a text, and what blame asked for comes last of these, so that
+ * a repeated command finds the run that it found before. run_id is empty where there is none. */
 RT_CHECKED rt_status store_find_eval_run(struct store *store, const char *id_or_label,
                                          struct store_eval_run *out);
 

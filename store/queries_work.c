@@ -101,7 +101,8 @@ rt_status store_find_eval_run(struct store *s, const char *id_or_label,
         "LIMIT 1), json_extract(r.config,'$.format'), v.label, b.name||':'||b.split, "
         "r.started_ms, coalesce(r.ended_ms, r.heartbeat_ms) FROM run r JOIN variant v "
         "USING(variant_id) JOIN benchmark b USING(benchmark_id) WHERE r.kind='eval' AND "
-        "(?1='' OR ?1 IN (r.run_id, v.label)) ORDER BY r.started_ms DESC, r.run_id "
+        "(?1='' OR ?1 IN (r.run_id, v.label)) ORDER BY EXISTS(SELECT 1 FROM generation g "
+        "WHERE g.run_id=r.run_id) DESC, b.split='blame', r.started_ms DESC, r.run_id "
         "LIMIT 1",
         (const char *const[]){ id_or_label, NULL }, take_eval_run, out);
 }

@@ -27,6 +27,13 @@ rt_status store_put_note(struct store *s, const struct store_note_key *k,
         rt_time_unix_ms());
 }
 
+rt_status store_drop_note(struct store *s, const struct store_note_key *k)
+{
+    char id[STORE_ID];
+    note_id(k, id);
+    return store_run_sql(s, "DELETE FROM annotation WHERE annotation_id=?1", "t", id);
+}
+
 struct found {
     struct rt_ctx *ctx;
     char *note;

@@ -16,6 +16,8 @@ struct store_note_key {
 /* Within a transaction of the caller. A note that stands there is replaced. */
 RT_CHECKED rt_status store_put_note(struct store *store, const struct store_note_key *key,
                                     const char *note);
+RT_CHECKED rt_status store_drop_note(struct store *store,
+                                     const struct store_note_key *key);
 /* *note in fresh memory (rt_free), NULL if there is none. */
 RT_CHECKED rt_status store_find_note(struct store *store,
                                      const struct store_note_key *key, char **note);

@@ -1,10 +1,14 @@
 /* store/store_review.c
- * Reads verdicts with the steps of their answers; writes reviews. */
+ * Reads verdicts with the steps of their answers; reads and writes votes and reviews. A vote is
+ * a row of table `annotation`: target `fault`, tag `vote`, author the judge, note the step. */
 #include "store/store_review.h"
 
 #include "store/store_impl.h"
+#include "store/store_note.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct asked {
     store_review_fn *fn;
@@ -73,4 +77,75 @@ rt_status store_put_review(struct store *s, const char *fault_id, const char *re
                          "UPDATE fault SET review=?2, reviewer=?3, reviewed_ms=?4 WHERE "
                          "fault_id=?1",
                          "ttti", fault_id, review, reviewer, rt_time_unix_ms());
+}
+
+/* ---- votes ---- */
+
+struct voted {
+    store_vote_fn *fn;
+    void *user;
+};
+
+static rt_status give_vote(void *user, const struct store_row *row)
+{
+    const struct voted *v = user;
+    const char *note = store_row_text(row, 2);
+    const struct store_vote vote = {
+        .fault_id = store_row_text(row, 0),
+        .judge = store_row_text(row, 1),
+        .step = strcmp(note, "abstains") == 0 ? STORE_VOTE_ABSTAINS
+                                              : (int32_t)strtol(note, NULL, 10),
+    };
+    return v->fn(v->user, &vote);
+}
+
+rt_status store_each_vote(struct store *s, const char *run_id, store_vote_fn *fn,
+                          void *user)
+{
+    struct voted v = { fn, user };
+    return store_query(
+        s,
+        "SELECT a.target_id, a.author, a.note FROM fault f JOIN annotation a ON "
+        "a.target='fault' AND a.target_id=f.fault_id WHERE f.run_id=?1 AND "
+        "f.locator='verdict' AND a.tag='vote' AND a.author IS NOT NULL AND a.note IS "
+        "NOT NULL ORDER BY a.target_id, a.author",
+        (const char *const[]){ run_id, NULL }, give_vote, &v);
+}
+
+static struct store_note_key vote_key(const char *fault_id, const char *judge)
+{
+    return (struct store_note_key){
+        .author = judge, .target = "fault", .target_id = fault_id, .tag = "vote"
+    };
+}
+
+rt_status store_put_vote(struct store *s, const struct store_vote *vote)
+{
+    char note[16] = "abstains";
+    const struct store_note_key key = vote_key(vote->fault_id, vote->judge);
+    if (vote->step != STORE_VOTE_ABSTAINS)
+        snprintf(note, sizeof note, "%d", vote->step);
+    return store_put_note(s, &key, note);
+}
+
+rt_status store_drop_vote(struct store *s, const char *fault_id, const char *judge)
+{
+    const struct store_note_key key = vote_key(fault_id, judge);
+    return store_drop_note(s, &key);
+}
+
+rt_status store_drop_majority(struct store *s, const char *run_id, const char *gen_id,
+                              const char *fault_id)
+{
+    rt_status st;
+    char id[STORE_ID];
+    store_fault_id(run_id, gen_id, "vote", id);
+    TRY(store_run_sql(s, "DELETE FROM fault WHERE fault_id=?1", "t", id));
+    TRY(store_run_sql(s,
+                      "UPDATE fault SET review='auto', reviewer=NULL, reviewed_ms=?2 "
+                      "WHERE fault_id=?1 AND reviewer='vote'",
+                      "ti", fault_id, rt_time_unix_ms()));
+
+fail:
+    return st;
 }

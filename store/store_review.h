@@ -26,4 +26,23 @@ RT_CHECKED rt_status store_find_review_run(struct store *store, const char *id,
 RT_CHECKED rt_status store_put_review(struct store *store, const char *fault_id,
                                       const char *review, const char *reviewer);
 
+enum { STORE_VOTE_ABSTAINS = -2, STORE_VOTE_NONE_WRONG = -1 };
+/* One judge's vote on a verdict. step: from 0, or one of the values above. */
+struct store_vote {
+    const char *fault_id, *judge;
+    int32_t step;
+};
+typedef rt_status store_vote_fn(void *user, const struct store_vote *vote);
+/* The stored votes on the verdicts of a locate run, by fault and judge. */
+RT_CHECKED rt_status store_each_vote(struct store *store, const char *run_id,
+                                     store_vote_fn *fn, void *user);
+/* Takes the place of an earlier vote of that judge on that fault. */
+RT_CHECKED rt_status store_put_vote(struct store *store, const struct store_vote *vote);
+RT_CHECKED rt_status store_drop_vote(struct store *store, const char *fault_id,
+                                     const char *judge);
+/* The votes on the verdict of an answer decide nothing any more: drops its `vote` row, and its
+ * review is `auto` again if votes had set it. */
+RT_CHECKED rt_status store_drop_majority(struct store *store, const char *run_id,
+                                         const char *gen_id, const char *fault_id);
+
 #endif

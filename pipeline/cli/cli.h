@@ -96,6 +96,8 @@ RT_CHECKED rt_status cli_store_open(struct cli *cli, enum store_mode mode,
 void cli_print_profile(struct cli *cli, const struct rt_device *dev);
 /* A message line on stderr, unless quiet. */
 void cli_say(struct cli *cli, const char *fmt, ...) RT_PRINTF(2, 3);
+/* Text of others on stdout: bytes that could steer a terminal are '?', line ends too. */
+void cli_print_safe(const char *text, size_t size);
 /* A JSON value on stdout in one line (flags 0 or JSON_COMPACT) or indented, and a line end.
  * Takes the reference; of null (no memory, a text that is not UTF-8) prints {}. Results that
  * are printed piece by piece use runtime/base/json_put.h. */

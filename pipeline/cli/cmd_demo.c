@@ -11,6 +11,7 @@ static const struct cli_option options[] = {
     { "problems", "N", "only print N fresh problems as JSON Lines, by --seed" },
     { "controls", NULL, "all recipes and controls" },
     { "recipes", "LIST", "as in restore" },
+    { "nearest", "on|off", "as in restore" },
     { "mine", "FILE", "instead of the bundled problems" },
     { "mine-until", "N",
       "no more are mined once N are lost (default: --items; with --controls all are)" },

@@ -137,6 +137,16 @@ fail:
     return st;
 }
 
+static rt_status read_nearest(struct cli *cli, bool *lone)
+{
+    const char *given = cli_value(cli, "nearest", "on");
+    *lone = strcmp(given, "off") == 0;
+    return *lone || strcmp(given, "on") == 0
+               ? RT_OK
+               : rt_fail(&cli->ctx, RT_ERR_USAGE, "--nearest is on or off, not '%.40s'",
+                         given);
+}
+
 /* A command of the chain: it opens, mines, and then does the rest. */
 struct chain {
     struct cli *cli;
@@ -157,6 +167,7 @@ static rt_status open_chain(struct chain *c, const char *recipes)
     TRY(read_options(c->cli, &o));
     o.recipes = recipes;
     o.asked = cli_flag(c->cli, "recipes") && !cli_flag(c->cli, "controls");
+    TRY(read_nearest(c->cli, &o.lone));
     TRY(read_number(c->cli, "seeds", 1, 1, 8, &o.seeds));
     TRY(cli_format(c->cli, o.mine, &format));
     TRY(cli_number(c->cli, "seed", 1, 0, INT64_MAX, &seed));
@@ -196,6 +207,9 @@ static const struct cli_option restore_options[] = {
       "dpo+sft, gptq-bullets, gptq-self, gptq-step, gptq-random-step, awq-self, rescue, "
       "random-step, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
+    { "nearest", "on|off",
+      "beside a repair that --recipes names, the plain model nearest to it in bits "
+      "(default on)" },
     { "controls", NULL, "all recipes and controls" },
     { "retain", "LIST",
       "what else every model is measured on: texts (.txt, .md), multiple choice (.csv as "

@@ -28,13 +28,6 @@ struct showing {
     bool arm_found;  /* with an answer of that label */
 };
 
-/* Text of others on a terminal: nothing that could steer it. */
-static void print_safe(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        putchar((unsigned char)text[i] < 32 || text[i] == 127 ? '?' : text[i]);
-}
-
 /* Bytes of the first `width` characters of a line; *used: how many characters. */
 static size_t fit(const char *text, size_t size, int width, int *used)
 {
@@ -57,9 +50,9 @@ static rt_status take_problem(void *user, const struct store_row *row)
     struct showing *s = user;
     s->found = true;
     printf("%s  ", store_row_text(row, 0));
-    print_safe(store_row_text(row, 1), strlen(store_row_text(row, 1)));
+    cli_print_safe(store_row_text(row, 1), strlen(store_row_text(row, 1)));
     printf("\nright answer: ");
-    print_safe(store_row_text(row, 2), strlen(store_row_text(row, 2)));
+    cli_print_safe(store_row_text(row, 2), strlen(store_row_text(row, 2)));
     puts("\n");
     return RT_OK;
 }
@@ -91,7 +84,7 @@ static void print_cell(struct column *c, int width)
     const size_t bytes = c->at ? fit(c->at, size, width - 2, &used) : 0;
     const bool bad = c->at && *c->at && c->line == c->fault;
     fputs(bad ? "> " : "  ", stdout);
-    print_safe(c->at ? c->at : "", bytes);
+    cli_print_safe(c->at ? c->at : "", bytes);
     for (int i = used; i < width - 2; i++)
         putchar(' ');
     if (c->at)

@@ -172,3 +172,9 @@ void cli_print_json(json_t *value, size_t flags)
     putchar('\n');
     json_decref(value);
 }
+
+void cli_print_safe(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        putchar((unsigned char)text[i] < 32 || text[i] == 127 ? '?' : text[i]);
+}

@@ -9,12 +9,31 @@
 #include "runtime/base/text_set.h"
 #include "store/store_review.h"
 
+#include <assert.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { ABSTAINS = -2 };
+/* Where the text of a step ends, blanks at its end aside. */
+static uint32_t step_end(const struct store_review_step *s)
+{
+    uint32_t end = s->char_end;
+    while (end > s->char_start && strchr(" \n\r\t", s->output[end - 1]))
+        end--;
+    return end;
+}
+
+static bool step_fits(const struct store_review_step *s)
+{
+    return s->char_start <= s->char_end && s->char_end <= strlen(s->output);
+}
+
+static rt_status bad_steps(struct rt_ctx *ctx, const struct store_review_step *s)
+{
+    return rt_fail(ctx, RT_ERR_INPUT, "fault '%.80s': its steps do not fit its answer",
+                   s->fault_id);
+}
 
 /* ---- questions ---- */
 
@@ -44,7 +63,6 @@ static rt_status take_question(void *user, const struct store_review_step *s)
 {
     rt_status st;
     struct asking *a = user;
-    const size_t size = strlen(s->output);
     const char *of = a->open ? pipe_json_text(json_object_get(a->open, "fault")) : NULL;
     if (!of || strcmp(of, s->fault_id) != 0) {
         TRY(close_question(a));
@@ -57,12 +75,9 @@ static rt_status take_question(void *user, const struct store_review_step *s)
             json_object_set_new(a->open, "confidence", json_real(s->confidence));
         }
     }
-    if (!a->open || s->char_end > size || s->char_start > s->char_end)
-        return rt_fail(a->ctx, RT_ERR_INPUT,
-                       "fault '%.80s': its steps do not fit its answer", s->fault_id);
-    uint32_t end = s->char_end;
-    while (end > s->char_start && strchr(" \n\r\t", s->output[end - 1]))
-        end--;
+    if (!a->open || !step_fits(s))
+        return bad_steps(a->ctx, s);
+    const uint32_t end = step_end(s);
     json_array_append_new(json_object_get(a->open, "steps"),
                           json_stringn(s->output + s->char_start, end - s->char_start));
     return RT_OK;
@@ -100,122 +115,180 @@ fail:
 
 /* ---- votes ---- */
 
-struct fault {
-    const char *id, *gen;
-    int32_t named;
-    uint32_t steps;
-    int32_t votes[PIPE_JUDGES_MAX];
-};
-
-struct voting {
+struct pipe_review {
     struct rt_ctx *ctx;
+    struct store *store;
+    char run[STORE_ID];
     struct pipe_pool pool;
     struct pipe_text_set index;
-    struct fault *list;
+    struct pipe_review_fault *list;
     uint32_t count;
     const char *judges[PIPE_JUDGES_MAX];
     uint32_t judge_count;
 };
 
-static rt_status no_memory(struct voting *v)
+static rt_status no_memory(const struct pipe_review *v)
 {
     return rt_fail(v->ctx, RT_ERR_HOST_MEMORY, "review: no memory");
 }
 
-static rt_status take_fault(void *user, const struct store_review_step *s)
+static const char *keep(struct pipe_review *v, const char *text)
 {
-    struct voting *v = user;
-    if (v->count && strcmp(v->list[v->count - 1].id, s->fault_id) == 0) {
-        v->list[v->count - 1].steps++;
-        return RT_OK;
-    }
-    struct fault *more =
+    return pipe_pool_copy(v->ctx, &v->pool, text, strlen(text));
+}
+
+static rt_status add_fault(struct pipe_review *v, const struct store_review_step *s)
+{
+    struct pipe_review_fault *more =
         rt_resize(v->ctx, v->list, v->count, v->count + 1u, sizeof *more);
     if (!more)
         return no_memory(v);
     v->list = more;
-    struct fault *f = &more[v->count];
-    *f = (struct fault){
-        .id = pipe_pool_copy(v->ctx, &v->pool, s->fault_id, strlen(s->fault_id)),
-        .gen = pipe_pool_copy(v->ctx, &v->pool, s->gen_id, strlen(s->gen_id)),
-        .named = s->named,
-        .steps = 1
-    };
+    struct pipe_review_fault *f = &more[v->count];
+    *f = (struct pipe_review_fault){ .id = keep(v, s->fault_id),
+                                     .gen = keep(v, s->gen_id),
+                                     .problem = keep(v, s->problem_id),
+                                     .question = keep(v, s->question),
+                                     .output = keep(v, s->output),
+                                     .category = keep(v, s->category),
+                                     .named = s->named,
+                                     .confidence = s->confidence };
     for (int j = 0; j < PIPE_JUDGES_MAX; j++)
-        f->votes[j] = ABSTAINS;
-    if (!f->id || !f->gen)
+        f->votes[j] = PIPE_VOTE_OPEN;
+    if (!f->id || !f->gen || !f->problem || !f->question || !f->output || !f->category)
         return no_memory(v);
     return pipe_text_set_add(v->ctx, &v->index, f->id, v->count++, &(bool){ false },
                              NULL);
 }
 
+static rt_status take_step(void *user, const struct store_review_step *s)
+{
+    rt_status st;
+    struct pipe_review *v = user;
+    if (!step_fits(s))
+        return bad_steps(v->ctx, s);
+    if (!v->count || strcmp(v->list[v->count - 1].id, s->fault_id) != 0)
+        TRY(add_fault(v, s));
+    struct pipe_review_fault *f = &v->list[v->count - 1];
+    struct pipe_review_span *more =
+        rt_resize(v->ctx, f->steps, f->step_count, f->step_count + 1u, sizeof *more);
+    if (!more)
+        return no_memory(v);
+    f->steps = more;
+    more[f->step_count++] = (struct pipe_review_span){ s->char_start, step_end(s) };
+
+fail:
+    return st;
+}
+
 /* Index of a judge; PIPE_JUDGES_MAX: there are too many. UINT32_MAX: no memory. */
-static uint32_t judge_of(struct voting *v, const char *name)
+static uint32_t judge_of(struct pipe_review *v, const char *name)
 {
     for (uint32_t j = 0; j < v->judge_count; j++)
         if (strcmp(v->judges[j], name) == 0)
             return j;
     if (v->judge_count == PIPE_JUDGES_MAX)
         return PIPE_JUDGES_MAX;
-    const char *copy = pipe_pool_copy(v->ctx, &v->pool, name, strlen(name));
+    const char *copy = keep(v, name);
     if (!copy)
         return UINT32_MAX;
     v->judges[v->judge_count] = copy;
     return v->judge_count++;
 }
 
-static rt_status take_vote(void *user, const struct pipe_row *row)
+static rt_status take_stored(void *user, const struct store_vote *vote)
 {
-    struct voting *v = user;
     uint32_t at;
-    const char *fault = pipe_json_text(json_object_get(row->fields, "fault"));
-    const char *name = pipe_json_text(json_object_get(row->fields, "judge"));
-    const json_t *step = json_object_get(row->fields, "step");
-    if (!fault || !name || !*name || !(json_is_integer(step) || json_is_null(step)))
-        return rt_fail(
-            v->ctx, RT_ERR_INPUT,
-            "'%s' %s %u: fault and judge (texts) and step (a number from 0, -1 "
-            "or null) are needed",
-            row->file, row->unit, row->at);
-    if (!pipe_text_set_find(&v->index, fault, &at))
-        return rt_fail(v->ctx, RT_ERR_INPUT,
-                       "'%s' %s %u: the locate run has no fault '%.80s'", row->file,
-                       row->unit, row->at, fault);
-    struct fault *f = &v->list[at];
-    const uint32_t j = judge_of(v, name);
+    struct pipe_review *v = user;
+    if (!pipe_text_set_find(&v->index, vote->fault_id, &at))
+        return RT_OK;
+    struct pipe_review_fault *f = &v->list[at];
+    const uint32_t j = judge_of(v, vote->judge);
     if (j == UINT32_MAX)
         return no_memory(v);
-    if (j == PIPE_JUDGES_MAX || f->votes[j] != ABSTAINS)
-        return rt_fail(
-            v->ctx, RT_ERR_INPUT, "'%s' %s %u: %s", row->file, row->unit, row->at,
-            j == PIPE_JUDGES_MAX ? "more than 16 judges"
-                                 : "this judge has voted on this fault before");
-    if (json_is_null(step))
-        return RT_OK;
-    if (json_integer_value(step) < -1 || json_integer_value(step) >= f->steps)
-        return rt_fail(v->ctx, RT_ERR_INPUT, "'%s' %s %u: the answer has steps 0 to %u",
-                       row->file, row->unit, row->at, f->steps - 1);
-    f->votes[j] = (int32_t)json_integer_value(step);
+    /* A merge of files can bring more judges than fit; steps never change. */
+    if (j < PIPE_JUDGES_MAX && vote->step >= STORE_VOTE_ABSTAINS &&
+        vote->step < (int64_t)f->step_count)
+        f->votes[j] = vote->step;
     return RT_OK;
 }
 
-/* The step that most judges name; ABSTAINS: nobody, or several steps as often. */
-static int32_t majority(const struct voting *v, const struct fault *f, bool *tied)
+rt_status pipe_review_open(struct rt_ctx *ctx, struct store *store, const char *run,
+                           struct pipe_review **out)
 {
-    int32_t best = ABSTAINS;
+    rt_status st;
+    *out = NULL;
+    struct pipe_review *v = rt_alloc(ctx, 1, sizeof *v);
+    if (!v)
+        return rt_fail(ctx, RT_ERR_HOST_MEMORY, "review: no memory");
+    v->ctx = ctx;
+    v->store = store;
+    TRY(find_run(ctx, store, run, v->run));
+    TRY(store_each_review_step(store, v->run, take_step, v));
+    TRY(store_each_vote(store, v->run, take_stored, v));
+    *out = v;
+    return RT_OK;
+
+fail:
+    pipe_review_close(&v);
+    return st;
+}
+
+void pipe_review_close(struct pipe_review **pv)
+{
+    struct pipe_review *v = *pv;
+    if (!v)
+        return;
+    for (uint32_t i = 0; i < v->count; i++)
+        rt_free(v->list[i].steps);
+    rt_free(v->list);
+    pipe_text_set_deinit(&v->index);
+    pipe_pool_deinit(&v->pool);
+    rt_free(v);
+    *pv = NULL;
+}
+
+uint32_t pipe_review_count(const struct pipe_review *v)
+{
+    return v->count;
+}
+
+const struct pipe_review_fault *pipe_review_fault_at(const struct pipe_review *v,
+                                                     uint32_t index)
+{
+    assert(index < v->count);
+    return &v->list[index];
+}
+
+rt_status pipe_review_judge(struct pipe_review *v, const char *name, uint32_t *judge)
+{
+    *judge = judge_of(v, name);
+    if (*judge == UINT32_MAX)
+        return no_memory(v);
+    if (*judge == PIPE_JUDGES_MAX)
+        return rt_fail(v->ctx, RT_ERR_USAGE, "'%.80s' would be judge %d; there can be %d",
+                       name, PIPE_JUDGES_MAX + 1, PIPE_JUDGES_MAX);
+    return RT_OK;
+}
+
+/* The step that most judges name; PIPE_VOTE_ABSTAINS: nobody, or several steps as often. */
+static int32_t majority(const struct pipe_review *v, const struct pipe_review_fault *f,
+                        bool *tied)
+{
+    int32_t best = PIPE_VOTE_ABSTAINS;
     uint32_t most = 0;
     *tied = false;
     for (uint32_t j = 0; j < v->judge_count; j++) {
         uint32_t n = 0;
         for (uint32_t i = 0; i < v->judge_count; i++)
             n += f->votes[i] == f->votes[j];
-        if (f->votes[j] == ABSTAINS || n < most)
+        if (f->votes[j] <= PIPE_VOTE_ABSTAINS || n < most)
             continue;
         *tied = n == most && (*tied || f->votes[j] != best);
         most = n;
         best = f->votes[j];
     }
-    return *tied ? ABSTAINS : best;
+    return *tied ? PIPE_VOTE_ABSTAINS : best;
 }
 
 double pipe_kappa(const int32_t *a, const int32_t *b, uint32_t count)
@@ -223,12 +296,13 @@ double pipe_kappa(const int32_t *a, const int32_t *b, uint32_t count)
     uint32_t n = 0, same = 0;
     double chance = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (a[i] == ABSTAINS || b[i] == ABSTAINS)
+        if (a[i] < PIPE_VOTE_NONE_WRONG || b[i] < PIPE_VOTE_NONE_WRONG)
             continue;
         n++;
         same += a[i] == b[i];
         for (uint32_t k = 0; k < count; k++)
-            chance += a[k] != ABSTAINS && b[k] != ABSTAINS && a[i] == b[k];
+            chance += a[k] >= PIPE_VOTE_NONE_WRONG && b[k] >= PIPE_VOTE_NONE_WRONG &&
+                      a[i] == b[k];
     }
     if (n == 0)
         return NAN;
@@ -237,7 +311,7 @@ double pipe_kappa(const int32_t *a, const int32_t *b, uint32_t count)
 }
 
 /* Agreement of the judges with each other. */
-static rt_status agree(struct voting *v, const int32_t *decided,
+static rt_status agree(const struct pipe_review *v, const int32_t *decided,
                        struct pipe_review_result *out)
 {
     int32_t *all =
@@ -267,36 +341,141 @@ static rt_status agree(struct voting *v, const int32_t *decided,
     return RT_OK;
 }
 
-static rt_status put_votes(struct voting *v, struct store *store, const char *run,
-                           const int32_t *decided, struct pipe_review_result *out)
+/* Writes what the votes on a fault decide. */
+static rt_status settle(struct pipe_review *v, const struct pipe_review_fault *f)
 {
     rt_status st;
-    TRY(store_begin(store));
-    for (uint32_t i = 0; i < v->count; i++) {
-        const struct fault *f = &v->list[i];
-        const struct pipe_fault vote = { .locator = "vote",
-                                         .step = decided[i],
-                                         .token = -1,
-                                         .category = PIPE_CAT_UNCLASSIFIED,
-                                         .evidence = "{}" };
-        if (decided[i] == ABSTAINS)
-            continue;
-        const bool same = decided[i] == f->named;
-        out->voted++;
-        out->confirmed += same;
-        out->rejected += !same;
-        TRY(store_put_fault(store, run, f->gen, &vote));
-        TRY(store_put_review(store, f->id, same ? "confirmed" : "rejected", "vote"));
-    }
-    TRY(store_commit(store));
-    return RT_OK;
+    bool tied;
+    const int32_t step = majority(v, f, &tied);
+    const struct pipe_fault vote = { .locator = "vote",
+                                     .step = step,
+                                     .token = -1,
+                                     .category = PIPE_CAT_UNCLASSIFIED,
+                                     .evidence = "{}" };
+    if (step == PIPE_VOTE_ABSTAINS)
+        return store_drop_majority(v->store, v->run, f->gen, f->id);
+    TRY(store_put_fault(v->store, v->run, f->gen, &vote));
+    TRY(store_put_review(v->store, f->id, step == f->named ? "confirmed" : "rejected",
+                         "vote"));
 
 fail:
-    store_rollback(store);
     return st;
 }
 
-static rt_status read_votes(struct voting *v, const char *path)
+static rt_status put_vote(struct pipe_review *v, const struct pipe_review_fault *f,
+                          uint32_t judge)
+{
+    const struct store_vote vote = { f->id, v->judges[judge], f->votes[judge] };
+    return f->votes[judge] == PIPE_VOTE_OPEN
+               ? store_drop_vote(v->store, f->id, v->judges[judge])
+               : store_put_vote(v->store, &vote);
+}
+
+rt_status pipe_review_vote(struct pipe_review *v, uint32_t index, uint32_t judge,
+                           int32_t step)
+{
+    rt_status st;
+    assert(index < v->count);
+    assert(judge < v->judge_count);
+    struct pipe_review_fault *f = &v->list[index];
+    const int32_t before = f->votes[judge];
+    assert(step >= PIPE_VOTE_OPEN && step < (int64_t)f->step_count);
+    f->votes[judge] = step;
+    TRY(store_begin(v->store));
+    TRY(put_vote(v, f, judge));
+    TRY(settle(v, f));
+    TRY(store_commit(v->store));
+    return RT_OK;
+
+fail:
+    f->votes[judge] = before;
+    store_rollback(v->store);
+    return st;
+}
+
+rt_status pipe_review_agreement(const struct pipe_review *v,
+                                struct pipe_review_result *out)
+{
+    *out = (struct pipe_review_result){
+        .faults = v->count, .judges = v->judge_count, .kappa = NAN, .kappa_verdict = NAN
+    };
+    int32_t *decided = rt_alloc(v->ctx, v->count, sizeof *decided);
+    if (!decided)
+        return no_memory(v);
+    for (uint32_t i = 0; i < v->count; i++) {
+        bool tied;
+        decided[i] = majority(v, &v->list[i], &tied);
+        out->tied += tied;
+        if (decided[i] == PIPE_VOTE_ABSTAINS)
+            continue;
+        out->voted++;
+        out->confirmed += decided[i] == v->list[i].named;
+        out->rejected += decided[i] != v->list[i].named;
+    }
+    const rt_status st = agree(v, decided, out);
+    rt_free(decided);
+    return st;
+}
+
+/* ---- votes of files ---- */
+
+static rt_status take_vote(void *user, const struct pipe_row *row)
+{
+    struct pipe_review *v = user;
+    uint32_t at;
+    const char *fault = pipe_json_text(json_object_get(row->fields, "fault"));
+    const char *name = pipe_json_text(json_object_get(row->fields, "judge"));
+    const json_t *step = json_object_get(row->fields, "step");
+    if (!fault || !name || !*name || !(json_is_integer(step) || json_is_null(step)))
+        return rt_fail(
+            v->ctx, RT_ERR_INPUT,
+            "'%s' %s %u: fault and judge (texts) and step (a number from 0, -1 "
+            "or null) are needed",
+            row->file, row->unit, row->at);
+    if (!pipe_text_set_find(&v->index, fault, &at))
+        return rt_fail(v->ctx, RT_ERR_INPUT,
+                       "'%s' %s %u: the locate run has no fault '%.80s'", row->file,
+                       row->unit, row->at, fault);
+    struct pipe_review_fault *f = &v->list[at];
+    const uint32_t j = judge_of(v, name);
+    if (j == UINT32_MAX)
+        return no_memory(v);
+    if (j == PIPE_JUDGES_MAX || (f->read >> j & 1))
+        return rt_fail(
+            v->ctx, RT_ERR_INPUT, "'%s' %s %u: %s", row->file, row->unit, row->at,
+            j == PIPE_JUDGES_MAX ? "more than 16 judges"
+                                 : "this judge has voted on this fault before");
+    if (json_is_integer(step) &&
+        (json_integer_value(step) < -1 || json_integer_value(step) >= f->step_count))
+        return rt_fail(v->ctx, RT_ERR_INPUT, "'%s' %s %u: the answer has steps 0 to %u",
+                       row->file, row->unit, row->at, f->step_count - 1);
+    f->read |= 1u << j;
+    f->votes[j] =
+        json_is_null(step) ? PIPE_VOTE_ABSTAINS : (int32_t)json_integer_value(step);
+    return RT_OK;
+}
+
+static rt_status put_read(struct pipe_review *v)
+{
+    rt_status st;
+    TRY(store_begin(v->store));
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct pipe_review_fault *f = &v->list[i];
+        for (uint32_t j = 0; j < v->judge_count; j++)
+            if (f->read >> j & 1)
+                TRY(put_vote(v, f, j));
+        if (f->read)
+            TRY(settle(v, f));
+    }
+    TRY(store_commit(v->store));
+    return RT_OK;
+
+fail:
+    store_rollback(v->store);
+    return st;
+}
+
+static rt_status read_votes(struct pipe_review *v, const char *path)
 {
     struct pipe_data_file file = { 0 };
     rt_status st = pipe_data_file_read(v->ctx, path, &file);
@@ -314,33 +493,15 @@ rt_status pipe_review_votes(struct rt_ctx *ctx, struct store *store, const char 
                             struct pipe_review_result *out)
 {
     rt_status st;
-    char id[STORE_ID];
-    struct voting v = { .ctx = ctx };
-    int32_t *decided = NULL;
+    struct pipe_review *v = NULL;
     *out = (struct pipe_review_result){ .kappa = NAN, .kappa_verdict = NAN };
-    TRY(find_run(ctx, store, run, id));
-    TRY(store_each_review_step(store, id, take_fault, &v));
+    TRY(pipe_review_open(ctx, store, run, &v));
     for (uint32_t i = 0; i < count; i++)
-        TRY(read_votes(&v, paths[i]));
-    decided = rt_alloc(ctx, v.count, sizeof *decided);
-    if (!decided) {
-        st = no_memory(&v);
-        goto fail;
-    }
-    for (uint32_t i = 0; i < v.count; i++) {
-        bool tied;
-        decided[i] = majority(&v, &v.list[i], &tied);
-        out->tied += tied;
-    }
-    out->faults = v.count;
-    out->judges = v.judge_count;
-    TRY(agree(&v, decided, out));
-    TRY(put_votes(&v, store, id, decided, out));
+        TRY(read_votes(v, paths[i]));
+    TRY(put_read(v));
+    TRY(pipe_review_agreement(v, out));
 
 fail:
-    rt_free(decided);
-    rt_free(v.list);
-    pipe_text_set_deinit(&v.index);
-    pipe_pool_deinit(&v.pool);
+    pipe_review_close(&v);
     return st;
 }

@@ -25,6 +25,7 @@ struct restore_options {
     const char *recipes; /* names with commas, for restore_arms; NULL: none is planned */
     const char *work;    /* folder of adapters, checkpoints and quantized models */
     bool asked;          /* the user named the recipes: what is not possible is refused */
+    bool lone;           /* of named recipes those alone: no `nearest` beside a repair */
     uint32_t seeds;      /* of the default and its controls; 0, 1: the session's alone */
     uint32_t mine_until; /* lost problems after which no more are mined; 0: all are */
     uint32_t bits,

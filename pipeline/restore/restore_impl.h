@@ -46,7 +46,8 @@ struct restoring {
 
 /* Fills the arms of options.recipes. RT_ERR_USAGE: a name that is none or comes twice, an
  * arm that is not possible; where the recipes are the usual ones, such an arm is left out
- * and that is said. */
+ * and that is said. Beside a repair that the user names stands the plain model nearest to it
+ * in bits, unless options.lone. */
 RT_CHECKED rt_status restore_plan_arms(struct restoring *r);
 /* The arm that the report is about: the first that repairs; NULL: none does. */
 const struct restore_arm *restore_main_arm(const struct restoring *r);

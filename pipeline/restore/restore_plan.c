@@ -184,6 +184,24 @@ fail:
     return st;
 }
 
+/* A repair is read against the plain model of its bits, also where the user names arms and
+ * not this one. Not a wish of the user: where it cannot be, it is left out. */
+static rt_status plan_nearest(struct planning *p)
+{
+    const struct restoring *r = p->r;
+    bool there = !restore_main_arm(r) || r->arm_count == RESTORE_ARMS_MAX;
+    if (!p->asked || r->options.lone)
+        return RT_OK;
+    for (uint32_t i = 0; i < r->arm_count; i++)
+        there |= strcmp(r->arms[i].name, "nearest") == 0;
+    if (there)
+        return RT_OK;
+    p->asked = false;
+    const rt_status st = plan_plain(p, "nearest");
+    p->asked = true;
+    return st;
+}
+
 rt_status restore_plan_arms(struct restoring *r)
 {
     rt_status st = RT_OK;
@@ -211,6 +229,8 @@ rt_status restore_plan_arms(struct restoring *r)
     if (st == RT_OK && r->arm_count == 0)
         st = rt_fail(ctx, RT_ERR_USAGE, "--recipes names none; there are %s",
                      restore_all_recipes);
+    if (st == RT_OK)
+        st = plan_nearest(&p);
     if (st == RT_OK)
         st = plan_seeds(&p);
     return st;

@@ -1,11 +1,9 @@
 /* pipeline/run/blame.c
  * Measures the quantized model with one part after the other in full precision. */
-#include "pipeline/run/blame.h"
+#include "pipeline/run/blame_impl.h"
 
-#include "pipeline/run/kl.h"
 #include "pipeline/run/work.h"
 #include "runtime/base/json_put.h"
-#include "runtime/model/model_layout.h"
 #include "store/queries.h"
 
 #include <assert.h>
@@ -14,34 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A row's step is the layer, plus 1, times this, plus a slot: 0 the whole, then the groups,
- * then the matrices. Layer 0 of this count is "all layers". */
-enum { SLOTS = 32, SLOT_GROUP = 1, SLOT_MATRIX = 1 + MODEL_GROUP_COUNT };
-
-struct blaming {
-    struct pipe_session *session;
-    const struct pipe_blame_options *o;
-    struct pipe_blame *out;
-    struct rt_model *full;
-    struct pipe_variant quant;
-    struct fmt_model *file[2]; /* full, quant: opened for single matrices */
-    struct model_group_shape shape[MODEL_GROUP_COUNT];
-    struct pipe_calibration text;
-    struct pipe_kl_base against;
-    char run_id[STORE_ID];
-    double *base, *sums; /* KL of each sequence: of the quantized model; of a part */
-    bool begun;          /* base is measured, and this process is at the run */
-    struct pipe_kl *kl;
-    uint32_t steps, room;
-};
-
-const char *pipe_blame_level_name(enum pipe_blame_level level)
-{
-    static const char *const names[PIPE_BLAME_LEVELS] = { "all", "kind", "layer",
-                                                          "matrix" };
-    assert(level < PIPE_BLAME_LEVELS);
-    return names[level];
-}
+_Static_assert(PIPE_BLAME_KINDS == (int)MODEL_GROUP_COUNT &&
+                   PIPE_BLAME_MATRICES == (int)FMT_MODULE_COUNT,
+               "the results file has one step per kind and matrix");
 
 static rt_status no_memory(const struct blaming *b)
 {
@@ -50,45 +23,13 @@ static rt_status no_memory(const struct blaming *b)
 
 /* ---- parts ---- */
 
-static int64_t step_of(const struct pipe_blame_part *p)
-{
-    switch (p->level) {
-    case PIPE_BLAME_KIND:
-        return SLOT_GROUP + (int64_t)p->index;
-    case PIPE_BLAME_LAYER:
-        return ((int64_t)p->layer + 1) * SLOTS;
-    case PIPE_BLAME_MATRIX:
-        return ((int64_t)p->layer + 1) * SLOTS + SLOT_MATRIX + (int64_t)p->index;
-    default:
-        return 0;
-    }
-}
-
-static void name_part(const struct blaming *b, struct pipe_blame_part *p)
-{
-    if (p->level == PIPE_BLAME_ALL)
-        snprintf(p->name, sizeof p->name, "all projections");
-    else if (p->level == PIPE_BLAME_LAYER)
-        snprintf(p->name, sizeof p->name, "layer %u", p->layer);
-    else if (p->level == PIPE_BLAME_MATRIX)
-        snprintf(p->name, sizeof p->name, "model.layers.%u.%s", p->layer,
-                 fmt_module_path[p->index]);
-    else
-        for (uint32_t i = 0, n = 0; i < b->shape[p->index].parts; i++) {
-            const char *path = fmt_module_path[b->shape[p->index].module[i]];
-            const char *dot = strrchr(path, '.');
-            n += (uint32_t)snprintf(p->name + n, sizeof p->name - n, "%s%s",
-                                    i ? ", " : "", dot ? dot + 1 : path);
-        }
-}
-
 static struct pipe_blame_part *add_part(struct blaming *b, enum pipe_blame_level level,
                                         uint32_t layer, uint32_t index)
 {
     assert(b->out->count < b->room);
     struct pipe_blame_part *p = &b->out->parts[b->out->count++];
-    *p = (struct pipe_blame_part){ .level = level, .layer = layer, .index = index };
-    name_part(b, p);
+    *p = (struct pipe_blame_part){ .place = { level, layer, index } };
+    pipe_blame_name(&p->place, p->name);
     return p;
 }
 
@@ -101,19 +42,32 @@ static rt_status put_back(struct blaming *b, struct rt_model *hybrid,
     const uint32_t layers = rt_model_config(b->full)->layers;
     struct fmt_model *files[MODEL_PARTS_MAX] = { b->file[1], b->file[1], b->file[1] };
     uint32_t part;
-    if (p->level == PIPE_BLAME_MATRIX) {
+    if (p->place.level == PIPE_BLAME_MATRIX) {
         const enum model_group g =
-            model_group_of(b->shape, (enum fmt_module)p->index, &part);
+            model_group_of(b->shape, (enum fmt_module)p->place.index, &part);
         files[part] = b->file[0];
-        return rt_model_hybrid_load(hybrid, p->layer, g, files);
+        return rt_model_hybrid_load(hybrid, p->place.layer, g, files);
     }
     for (uint32_t l = 0; l < layers; l++)
         for (int g = 0; g < MODEL_GROUP_COUNT; g++)
-            if (p->level == PIPE_BLAME_ALL ||
-                (p->level == PIPE_BLAME_KIND && p->index == (uint32_t)g) ||
-                (p->level == PIPE_BLAME_LAYER && p->layer == l))
+            if (p->place.level == PIPE_BLAME_ALL ||
+                (p->place.level == PIPE_BLAME_KIND && p->place.index == (uint32_t)g) ||
+                (p->place.level == PIPE_BLAME_LAYER && p->place.layer == l))
                 rt_model_hybrid_take(hybrid, b->full, l, (enum model_group)g);
     return RT_OK;
+}
+
+rt_status pipe_blame_hybrid(struct blaming *b, const struct pipe_blame_part *p,
+                            struct rt_model **out)
+{
+    rt_status st;
+    TRY(rt_model_hybrid_create(b->quant.model, out));
+    TRY(put_back(b, *out, p));
+    return RT_OK;
+
+fail:
+    rt_model_hybrid_destroy(out);
+    return st;
 }
 
 /* The standard error of the difference of both means: of a ratio of sums over sequences
@@ -136,9 +90,10 @@ static rt_status save_part(struct blaming *b, const struct pipe_blame_part *p)
     rt_status st;
     struct store *s = b->session->store;
     TRY(store_begin(s));
-    TRY(store_put_metric(s, b->run_id, "blame_kl", step_of(p), p->kl));
+    TRY(store_put_metric(s, b->run_id, "blame_kl", pipe_blame_step(&p->place), p->kl));
     if (isfinite(p->gain_error))
-        TRY(store_put_metric(s, b->run_id, "blame_error", step_of(p), p->gain_error));
+        TRY(store_put_metric(s, b->run_id, "blame_error", pipe_blame_step(&p->place),
+                             p->gain_error));
     TRY(store_commit(s));
     return RT_OK;
 
@@ -168,7 +123,8 @@ static rt_status find_part(struct blaming *b, struct pipe_blame_part *p, bool *f
 {
     rt_status st;
     struct store *s = b->session->store;
-    struct finding kl = { .step = step_of(p) }, error = { .step = step_of(p) };
+    struct finding kl = { .step = pipe_blame_step(&p->place) },
+                   error = { .step = pipe_blame_step(&p->place) };
     TRY(store_each_metric(s, b->run_id, "blame_kl", find_step, &kl));
     TRY(store_each_metric(s, b->run_id, "blame_error", find_step, &error));
     *found = kl.found;
@@ -230,8 +186,7 @@ static rt_status measure_part(struct blaming *b, struct pipe_blame_part *p)
     if (found)
         return RT_OK;
     TRY(begin(b));
-    TRY(rt_model_hybrid_create(b->quant.model, &hybrid));
-    TRY(put_back(b, hybrid, p));
+    TRY(pipe_blame_hybrid(b, p, &hybrid));
     snprintf(what, sizeof what, "blame %u of %u, %.60s", b->steps, b->room, p->name);
     TRY(pipe_work_beat(b->session));
     TRY(pipe_kl_measure(&b->against, hybrid, NULL, what, b->sums, b->kl));
@@ -252,11 +207,11 @@ static int by_gain(const void *a, const void *b)
     const struct pipe_blame_part *x = a, *y = b;
     const double gx = isnan(x->gain) ? -INFINITY : x->gain;
     const double gy = isnan(y->gain) ? -INFINITY : y->gain;
-    if (x->level != y->level)
-        return (x->level > y->level) - (x->level < y->level);
+    if (x->place.level != y->place.level)
+        return (x->place.level > y->place.level) - (x->place.level < y->place.level);
     if (gx != gy)
         return gx < gy ? 1 : -1;
-    return step_of(x) < step_of(y) ? -1 : 1;
+    return pipe_blame_step(&x->place) < pipe_blame_step(&y->place) ? -1 : 1;
 }
 
 static void sort(struct blaming *b)
@@ -276,8 +231,8 @@ static rt_status measure_parts(struct blaming *b)
         TRY(measure_part(b, add_part(b, PIPE_BLAME_LAYER, l, 0)));
     sort(b);
     for (uint32_t i = 0; i < b->out->count && n < b->o->worst; i++)
-        if (b->out->parts[i].level == PIPE_BLAME_LAYER)
-            worst[n++] = b->out->parts[i].layer;
+        if (b->out->parts[i].place.level == PIPE_BLAME_LAYER)
+            worst[n++] = b->out->parts[i].place.layer;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t m = 0; m < FMT_MODULE_COUNT; m++)
             TRY(measure_part(b, add_part(b, PIPE_BLAME_MATRIX, worst[i], m)));
@@ -412,6 +367,7 @@ rt_status pipe_blame_measure(struct pipe_session *session,
     TRY(allocate(&b));
     b.against = (struct pipe_kl_base){ session, b.full, &b.text.sequences, { 0 } };
     TRY(measure_all(&b));
+    TRY(pipe_blame_mend(&b));
 
 fail:
     fmt_model_close(&b.file[0]);
@@ -442,16 +398,21 @@ void pipe_blame_json(FILE *out, const struct pipe_blame *b)
     fprintf(out, "{\"tokens\":%llu", (unsigned long long)b->tokens);
     rt_json_number(out, "kl", b->kl);
     rt_json_number(out, "kl_error", b->kl_error);
+    if (b->answered)
+        fprintf(out, ",\"answered\":%u,\"lost\":%u,\"kept\":%u", b->answered, b->lost,
+                b->kept);
     fputs(",\"parts\":[", out);
     for (uint32_t i = 0; i < b->count; i++) {
         const struct pipe_blame_part *p = &b->parts[i];
         fprintf(out, "%s{\"level\":\"%s\"", i ? "," : "",
-                pipe_blame_level_name(p->level));
+                pipe_blame_level_name(p->place.level));
         rt_json_member(out, "name", p->name);
         rt_json_number(out, "kl", p->kl);
         rt_json_number(out, "gain", p->gain);
         rt_json_number(out, "gain_error", p->gain_error);
         rt_json_number(out, "share", pipe_blame_share(b, p));
+        if (p->asked)
+            fprintf(out, ",\"mended\":%u,\"broken\":%u", p->mended, p->broken);
         fputc('}', out);
     }
     fputs("]}\n", out);

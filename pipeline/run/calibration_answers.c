@@ -255,6 +255,7 @@ struct collecting {
     struct by_problem *other;
     struct pipe_problem_set set;
     uint32_t capacity, unfinished;
+    bool first; /* answers alone: no other samples */
 };
 
 static bool is_wanted(const struct collecting *k, const char *problem_id, bool right)
@@ -287,7 +288,8 @@ static const char *copy_id(struct collecting *k, const struct store_row *row)
 static rt_status take_answer(void *user, const struct store_row *row)
 {
     struct collecting *k = user;
-    if (!is_wanted(k, store_row_text(row, 0), store_row_integer(row, 10) == 1))
+    if (!is_wanted(k, store_row_text(row, 0), store_row_integer(row, 10) == 1) ||
+        (k->first && store_row_integer(row, 3) > 0))
         return RT_OK;
     if (strcmp(store_row_text(row, 5), "stop") != 0) {
         k->unfinished++;
@@ -416,5 +418,28 @@ fail:
     deinit_values(&other);
     deinit_values(&steps);
     pipe_problems_deinit(&k.set);
+    return st;
+}
+
+rt_status pipe_calibration_run_problems(struct pipe_session *session, const char *from,
+                                        uint32_t limit, struct pipe_problem_set *out)
+{
+    rt_status st;
+    struct selector s;
+    struct store_eval_run run;
+    struct by_problem other = { .ctx = session->ctx };
+    struct collecting k = { .ctx = session->ctx, .other = &other, .first = true };
+    TRY(read_selector(session->ctx, from, &s));
+    TRY(find(session->ctx, session->store, s.run, &run));
+    k.wanted = s.wanted;
+    if (s.other[0])
+        TRY(read_verdicts(session, s.other, &other));
+    TRY(store_export_rows(session->store, run.run_id, take_answer, &k));
+    if (k.set.count > limit)
+        k.set.count = limit;
+
+fail:
+    deinit_values(&other);
+    *out = k.set;
     return st;
 }

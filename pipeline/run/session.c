@@ -394,6 +394,28 @@ rt_status pipe_variant_put(struct pipe_session *session, struct rt_model *model,
     return put_variant(session, &w, label, role, arm, out);
 }
 
+rt_status pipe_variant_put_hybrid(struct pipe_session *session, struct rt_model *hybrid,
+                                  const struct pipe_variant *base, const char *from,
+                                  const char *part, struct pipe_variant *out)
+{
+    char hex[65];
+    struct sha256 hash;
+    sha256_init(&hash);
+    sha256_add_text(&hash, base->weights_id);
+    sha256_add_text(&hash, from);
+    sha256_add_text(&hash, part);
+    sha256_end_hex(&hash, hex);
+    const struct weights w = { .config = rt_model_config(hybrid),
+                               .hash = hex,
+                               .stored = base->row.quant ? base->row.quant : "",
+                               .path = NULL,
+                               .bytes = rt_model_weight_bytes(hybrid),
+                               .linear = rt_model_linear_weights(hybrid),
+                               .bits_per_weight = rt_model_bits_per_weight(hybrid) };
+    *out = (struct pipe_variant){ .model = hybrid };
+    return put_variant(session, &w, part, "control", part, out);
+}
+
 rt_status pipe_variant_note(struct pipe_session *session, const char *folder,
                             const char *label, const char *role, struct pipe_variant *out)
 {

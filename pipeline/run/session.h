@@ -122,6 +122,14 @@ RT_CHECKED rt_status pipe_variant_load(struct pipe_session *session, const char 
 RT_CHECKED rt_status pipe_variant_note(struct pipe_session *session, const char *folder,
                                        const char *label, const char *role,
                                        struct pipe_variant *out);
+/* The row of a hybrid: of the weights of `base` with a part of the model whose hash is `from`;
+ * their hash is one of both and of the part's name, which is the label and arm too. `hybrid`
+ * is borrowed. */
+RT_CHECKED rt_status pipe_variant_put_hybrid(struct pipe_session *session,
+                                             struct rt_model *hybrid,
+                                             const struct pipe_variant *base,
+                                             const char *from, const char *part,
+                                             struct pipe_variant *out);
 void pipe_variant_close(struct pipe_variant *variant);
 
 /* Prompt ids of a question followed by `more` (null: nothing); fresh memory. */

@@ -35,6 +35,12 @@ const char *report_pattern_words(const struct report *r, unsigned cell)
     return r->main_arm < 0 ? two[cell >> 1] : three[cell];
 }
 
+bool report_stands_in(const struct report *r)
+{
+    return r->arm_count > 0 && strcmp(r->arms[0].role, "full") == 0 &&
+           r->arms[0].quant[0];
+}
+
 rt_status report_table_row(void *report, const struct store_row *row)
 {
     struct html *h = &((struct report *)report)->h;
@@ -157,10 +163,14 @@ rt_status report_write(struct store *store, struct rt_ctx *ctx, const char *camp
     r->ctx = ctx;
     html_init(&r->h, ctx);
     const char *const args[] = { campaign_id ? campaign_id : "", NULL };
-    TRY(store_query(store,
-                    "SELECT campaign_id FROM campaign WHERE ?1 IN ('',campaign_id) ORDER "
-                    "BY created_ms DESC, campaign_id LIMIT 1",
-                    args, take_text, r));
+    TRY(store_query(
+        store,
+        "SELECT campaign_id FROM campaign c WHERE ?1 IN ('',campaign_id) "
+        "ORDER BY EXISTS(SELECT 1 FROM campaign_run u JOIN run r USING(run_id) "
+        "JOIN benchmark b USING(benchmark_id) WHERE "
+        "u.campaign_id=c.campaign_id AND b.split='measure') DESC, created_ms "
+        "DESC, campaign_id LIMIT 1",
+        args, take_text, r));
     if (!r->campaign[0]) {
         st =
             campaign_id

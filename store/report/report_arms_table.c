@@ -105,7 +105,9 @@ static void put_name(struct report *r, uint32_t a)
     html_raw(h, "<tr%s><th scope=\"row\" class=\"nw\">",
              (int)a == r->main_arm ? " class=\"main\"" : "");
     html_text(h, r->arms[a].label);
-    html_raw_text(h, "</th>");
+    html_raw_text(h, a == 0 && report_stands_in(r)
+                         ? " (stands in for full precision)</th>"
+                         : "</th>");
 }
 
 static void put_against_quant(struct report *r, uint32_t a)

@@ -301,31 +301,48 @@ static void put_categories(struct report *r, const struct faults *f)
 
 /* ---- trust ---- */
 
-static rt_status put_locator(void *user, const struct store_row *row)
+static const char no_cell[] = "<td class=\"n\">\xe2\x80\x93</td>";
+
+/* What a locator said where the judge knows the step. */
+static void put_judged(struct html *h, const struct store_row *row)
 {
-    struct html *h = &((struct report *)user)->h;
     const uint32_t said = (uint32_t)store_row_integer(row, 3);
     const uint32_t right = (uint32_t)store_row_integer(row, 4);
     const uint32_t judged = (uint32_t)store_row_integer(row, 5);
+    html_raw(h,
+             "<td class=\"n\">%u of %u</td><td class=\"n\">%u</td><td "
+             "class=\"n\">",
+             said, judged, right);
+    report_share(h, right, said);
+    html_raw_text(h, "</td><td class=\"n\">");
+    report_share(h, right, judged);
+    html_raw_text(h, "</td>");
+}
+
+static rt_status put_locator(void *user, const struct store_row *row)
+{
+    struct html *h = &((struct report *)user)->h;
     html_raw_text(h, "<tr><td>");
     html_text(h, store_row_text(row, 0));
     html_raw_text(h, " \xc2\xb7 ");
     html_text(h, store_row_text(row, 1));
     html_raw_text(h, "</td><td>");
     html_text(h, store_row_text(row, 2));
-    html_raw(h,
-             "</td><td class=\"n\">%u of %u</td><td class=\"n\">%u</td><td "
-             "class=\"n\">",
-             said, judged, right);
-    report_share(h, right, said);
-    html_raw_text(h, "</td><td class=\"n\">");
-    report_share(h, right, judged);
-    html_raw_text(h, "</td><td class=\"n\">");
-    if (store_row_null(row, 6))
-        html_raw_text(h, "\xe2\x80\x93");
+    html_raw_text(h, "</td>");
+    if (store_row_null(row, 3) || store_row_null(row, 5))
+        html_raw(h, "%s%s%s%s", no_cell, no_cell, no_cell, no_cell);
     else
-        html_raw(h, "%.0f\xc2\xa0%%", 100 * store_row_number(row, 6));
-    html_raw_text(h, "</td></tr>\n");
+        put_judged(h, row);
+    if (store_row_null(row, 6))
+        html_raw_text(h, no_cell);
+    else
+        html_raw(h, "<td class=\"n\">%.0f\xc2\xa0%%</td>",
+                 100 * store_row_number(row, 6));
+    if (store_row_null(row, 7))
+        html_raw_text(h, no_cell);
+    else
+        html_raw(h, "<td class=\"n\">%lld</td>", (long long)store_row_integer(row, 7));
+    html_raw_text(h, "</tr>\n");
     return RT_OK;
 }
 
@@ -339,24 +356,35 @@ static rt_status put_trust(struct report *r)
     html_raw_text(h, "<tr><th>answers of</th><th>locator</th><th class=\"n\">names a "
                      "step</th><th class=\"n\">the right one</th><th "
                      "class=\"n\">precision</th><th class=\"n\">recall</th><th "
-                     "class=\"n\">by chance</th></tr>\n");
+                     "class=\"n\">by chance</th><th class=\"n\">tokens</th></tr>\n");
+    /* What is known of each locator: said where a judge knew the step, tokens always. */
     TRY(store_query(
         r->store,
-        "SELECT coalesce(b.split,''), coalesce(v.label,''), replace(s.name,'_said',''), "
-        "s.value, coalesce(x.value,0), j.value, c.value FROM run r JOIN metric s ON "
-        "s.run_id=r.run_id AND s.step=0 AND s.name LIKE '%\\_said' ESCAPE '\\' AND "
-        "s.name NOT "
-        "LIKE '%verdict\\_surest\\_%' ESCAPE '\\' LEFT JOIN "
-        "metric x ON x.run_id=r.run_id AND x.step=0 AND x.name=replace(s.name,'_said',"
-        "'_right') JOIN metric j ON j.run_id=r.run_id AND j.step=0 AND j.name='judged' "
-        "LEFT JOIN metric c ON c.run_id=r.run_id AND c.step=0 AND c.name='chance' LEFT "
-        "JOIN variant v USING(variant_id) LEFT JOIN benchmark b USING(benchmark_id) "
-        "WHERE " OF_CAMPAIGN
-        " AND r.kind='locate' ORDER BY r.started_ms, r.run_id, s.name",
+        "WITH l AS (SELECT DISTINCT run_id, "
+        "replace(replace(name,'_said',''),'_tokens','') "
+        "name FROM metric WHERE step=0 AND (name LIKE '%\\_said' ESCAPE '\\' AND name "
+        "NOT "
+        "LIKE '%verdict\\_surest\\_%' ESCAPE '\\' OR name LIKE '%\\_tokens' ESCAPE '\\' "
+        "AND name NOT LIKE '%forced\\_tokens' ESCAPE '\\' AND name NOT IN ('kl_tokens',"
+        "'text_tokens','thrown_tokens'))) SELECT coalesce(b.split,''), "
+        "coalesce(v.label,''), l.name, s.value, coalesce(x.value,0), j.value, CASE WHEN "
+        "s.value IS NOT NULL THEN c.value END, CAST(t.value AS INTEGER) FROM run r JOIN "
+        "l "
+        "USING(run_id) LEFT JOIN metric s ON s.run_id=r.run_id AND s.step=0 AND "
+        "s.name=l.name||'_said' LEFT JOIN metric x ON x.run_id=r.run_id AND x.step=0 AND "
+        "x.name=l.name||'_right' LEFT JOIN metric j ON j.run_id=r.run_id AND j.step=0 "
+        "AND j.name='judged' LEFT JOIN metric c ON c.run_id=r.run_id AND c.step=0 AND "
+        "c.name='chance' LEFT JOIN metric t ON t.run_id=r.run_id AND t.step=0 AND "
+        "t.name=l.name||'_tokens' LEFT JOIN variant v USING(variant_id) LEFT JOIN "
+        "benchmark b USING(benchmark_id) WHERE " OF_CAMPAIGN
+        " AND r.kind='locate' ORDER BY r.started_ms, r.run_id, l.name",
         args, put_locator, r));
     report_table_close(h);
-    html_raw_text(h, "<p class=\"sub\">Judged by the problem's own program, which no "
-                     "verdict ever sees.</p>");
+    html_raw_text(h,
+                  "<p class=\"sub\">Judged by the problem's own program, which no "
+                  "verdict ever sees. Tokens: what models read of answers or wrote for "
+                  "a locator, over all answers located; prompts and kept steps come "
+                  "from the cache and are not counted.</p>");
     TRY(report_places(r));
     return RT_OK;
 

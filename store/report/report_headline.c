@@ -13,7 +13,10 @@ static void put_card(struct report *r, uint32_t index)
     const struct pipe_interval w = pipe_wilson(a->right, r->n);
     const bool full = strcmp(a->role, "full") == 0, quant = strcmp(a->role, "quant") == 0;
     html_raw(h, "<div class=\"%s\"><span>", full ? "full" : quant ? "quant" : "restored");
-    html_raw_text(h, full ? "Full precision" : quant ? "Quantized" : "Restored: ");
+    html_raw_text(h, full && report_stands_in(r) ? "Stands in for full precision"
+                     : full                      ? "Full precision"
+                     : quant                     ? "Quantized"
+                                                 : "Restored: ");
     if (!full && !quant)
         html_text(h, a->label);
     html_raw(
@@ -23,6 +26,21 @@ static void put_card(struct report *r, uint32_t index)
         report_percent(a->right, r->n), 100 * w.low, 100 * w.high, a->right, r->n);
     html_text(h, a->quant);
     html_raw(h, "%s%.2f bits per weight</span></div>", a->quant[0] ? ", " : "", a->bits);
+}
+
+/* Said once, before the name is used. */
+static void put_stand_in(struct report *r)
+{
+    struct html *h = &r->h;
+    if (!report_stands_in(r))
+        return;
+    html_raw_text(h, "<p class=\"note\" id=\"stand-in\">The model called full precision "
+                     "on this page is itself a quantized file (");
+    html_text(h, r->arms[0].quant);
+    html_raw(h,
+             ", %.2f bits per weight): it stands in for full precision, and nothing here "
+             "says what quantizing the original costs.</p>\n",
+             r->arms[0].bits);
 }
 
 static void put_points(struct html *h, const struct pipe_paired *p)
@@ -117,7 +135,8 @@ static void put_loss(struct report *r)
 {
     struct html *h = &r->h;
     const struct pipe_paired *q = &r->arms[1].paired;
-    html_raw_text(h, "<p><strong>Quantized against full precision:</strong> ");
+    html_raw(h, "<p><strong>Quantized against %sfull precision:</strong> ",
+             report_stands_in(r) ? "what stands in for " : "");
     put_points(h, q);
     html_raw(h, "; <a href=\"#flips\">%u problems lost, %u gained</a>. ", q->lost,
              q->gained);
@@ -362,6 +381,7 @@ rt_status report_headline(struct report *r)
             put_card(r, a);
     if (r->arm_count)
         html_raw_text(h, "</div>\n");
+    put_stand_in(r);
     if (!r->paired) {
         html_raw_text(h,
                       "<p class=\"warn\">Full precision and the quantized model have "

@@ -83,6 +83,8 @@ RT_CHECKED rt_status report_places(struct report *r);
 void report_arms_words(struct report *r);
 void report_arms_tables(struct report *r);
 
+/* The model called full precision is itself a quantized file: it stands in. */
+bool report_stands_in(const struct report *r);
 /* A table row of cells; the first is text, the others numbers. For store_query. */
 RT_CHECKED rt_status report_table_row(void *report, const struct store_row *row);
 /* Opens <div><table> that scrolls if it is too wide; `name` for readers. */

@@ -1,5 +1,5 @@
 /* review as judges use it: blind questions out, votes in, majority and ties, agreement, and
- * votes that do not fit. The answers are imported, so no model runs. Also: what is no format of
+ * votes that do not fit; and as a person walks through it in the terminal. The answers are imported, so no model runs. Also: what is no format of
  * labelled solutions. */
 #include "tests/support/refusals.h"
 
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { FAULTS = 4, LINE = 200 };
 
@@ -135,6 +136,7 @@ static void the_majority_decides_and_a_tie_does_not(void **state)
     fill();
     expect_reviews((const char *const[]){ "auto", "auto", "auto", "auto" });
     for (size_t i = 0; i < RT_COUNT(ties); i++) {
+        fill(); /* a vote is a row: the next ones count beside it */
         write_votes((const char *const[]){ ties[i], ties[i], "", "" });
         run_well("review votes.jsonl --store results.db", NULL, &err);
         if (!strstr(err, "0 decided, 2 tied; 0 verdicts confirmed, 0 rejected"))
@@ -142,6 +144,7 @@ static void the_majority_decides_and_a_tie_does_not(void **state)
         free(err);
     }
     expect_reviews((const char *const[]){ "auto", "auto", "auto", "auto" });
+    fill();
     write_votes(votes);
     run_well("review votes.jsonl --store results.db", NULL, &err);
     assert_non_null(strstr(err, "4 faults, 4 judges: 4 decided, 0 tied; 2 verdicts "
@@ -163,6 +166,159 @@ static void agreement_is_kappa(void **state)
     assert_non_null(strstr(err, "agreement of the judges: kappa 0.500"));
     assert_non_null(strstr(err, "of the majority with the verdict: kappa 1.000"));
     free(err);
+}
+
+/* ---- in the terminal ---- */
+
+#define TERMINAL "review --terminal --judge anna --store results.db"
+
+/* What the terminal shows for these keys. */
+static char *walk(const char *args, const char *keys, const char *said)
+{
+    struct test_program p;
+    test_place_run(&place, args, &(struct test_run){ .input = keys }, &p);
+    if (p.code != 0 || !strstr(p.err, said))
+        fail_msg("'%s' for '%s' ended with %d: %s", args, keys, p.code, p.err);
+    char *out = strdup(p.out);
+    test_program_deinit(&p);
+    return out;
+}
+
+static bool store_says(const char *sql, const char *wanted)
+{
+    char command[900];
+    snprintf(command, sizeof command, "test \"$(sqlite3 '%s' \"%s\")\" = '%s'",
+             test_folder_file(&place.run, "results.db"), sql, wanted);
+    return system(command) == 0;
+}
+
+static void expect_votes(const char *wanted)
+{
+    if (!store_says("SELECT coalesce(group_concat(author||note,' '),'') FROM (SELECT "
+                    "a.* FROM annotation a JOIN fault f ON f.fault_id=a.target_id JOIN "
+                    "generation g USING(gen_id) WHERE tag='vote' ORDER BY g.problem_id, "
+                    "g.gen_id, author)",
+                    wanted))
+        fail_msg("the stored votes are not '%s'", wanted);
+}
+
+static void expect_shown(const char *out, const char *words, bool wanted)
+{
+    if ((strstr(out, words) != NULL) != wanted)
+        fail_msg("'%s' is %sshown:\n%s", words, wanted ? "not " : "", out);
+}
+
+static void a_person_walks_through_the_faults(void **state)
+{
+    (void)state;
+    static const char *const first[] = { "rejected", "rejected", "auto", "auto" };
+    static const char *const all[] = { "rejected", "rejected", "auto", "rejected" };
+    char *err;
+    fill();
+    char *out = walk(TERMINAL, "2\nx\n9\n\nv\nn\nu\n0\ns\nq\n3\n",
+                     "1 judges: 2 decided, 0 tied; 0 verdicts confirmed, 2 rejected");
+    expect_shown(out, "fault 1 of 4", true);
+    expect_shown(out, "   1  20/5=5\n   2  ANSWER: 5\n", true);
+    expect_shown(out, "that is no key and no step of this answer", true);
+    expect_shown(out, "verdict: step 1, execution/computation", true);
+    expect_shown(out, "fault 4 of 4", true);
+    free(out);
+    expect_votes("anna1 anna-1 annaabstains");
+    expect_reviews(first);
+
+    /* Continues with the open fault; the end of the input ends it as q does. */
+    out = walk(TERMINAL, "1", "votes in this session: 1; open: 0 of 4 faults");
+    expect_shown(out, "fault 3 of 4", false);
+    expect_shown(out, "fault 4 of 4", true);
+    expect_shown(out, "verdict:", false);
+    free(out);
+    expect_votes("anna1 anna-1 annaabstains anna0");
+    expect_reviews(all);
+    out = walk(TERMINAL, "1\n", "open: 0 of 4 faults");
+    expect_shown(out, "fault", false);
+    free(out);
+
+    /* Another judge's votes of a file count beside them, and agree in 2 of 3. */
+    run_well("review --store results.db", &out, NULL);
+    take_faults(out);
+    free(out);
+    write_votes((const char *const[]){ "1", "-", "0", "-" });
+    run_well("review votes.jsonl --store results.db", NULL, &err);
+    expect_shown(err, "4 faults, 2 judges: 3 decided, 1 tied", true);
+    expect_shown(err, "agreement of the judges: kappa 0.500", true);
+    free(err);
+}
+
+static void a_vote_can_be_taken_back(void **state)
+{
+    (void)state;
+    fill();
+    free(walk(TERMINAL, "n\nu\nu\n", "votes in this session: 0; open: 4 of 4 faults"));
+    expect_votes("");
+    expect_reviews((const char *const[]){ "auto", "auto", "auto", "auto" });
+    if (!store_says("SELECT count(*) FROM fault WHERE locator='vote'", "0"))
+        fail_msg("a majority of no votes is stored");
+    char *out = walk(TERMINAL " --blind", "v\n", "open: 4 of 4 faults");
+    expect_shown(out, "the verdict stays hidden", true);
+    expect_shown(out, "confidence", false);
+    free(out);
+}
+
+/* The row is there while the program waits for the next key. */
+static void a_vote_is_stored_at_once(void **state)
+{
+    (void)state;
+    char line[TEST_LINE_MAX];
+    const char *folder = getenv("FAULTLINE_BUILD");
+    const struct timespec pause = { 0, 20000000L };
+    int patience = 500;
+    fill();
+    snprintf(line, sizeof line, "cd '%s' && exec '%s/faultline' " TERMINAL " >shown 2>&1",
+             place.run.path, folder ? folder : TEST_BUILD_DIR);
+    FILE *keys = popen(line, "w");
+    assert_non_null(keys);
+    assert_true(fputs("n\n", keys) >= 0);
+    assert_int_equal(fflush(keys), 0);
+    while (!store_says("SELECT note FROM annotation", "-1") && patience-- > 0)
+        nanosleep(&pause, NULL);
+    assert_true(patience > 0);
+    assert_int_equal(pclose(keys), 0);
+}
+
+/* Two people work on copies of a file: merged, each vote is there, and of one judge's two
+ * votes on a fault the newer. */
+static void votes_of_two_files_merge(void **state)
+{
+    (void)state;
+    char command[200];
+    fill();
+    snprintf(command, sizeof command, "cd '%s' && cp results.db other.db",
+             place.run.path);
+    assert_int_equal(system(command), 0);
+    free(walk(TERMINAL, "n\ns\n", "open: 2 of 4 faults"));
+    free(walk("review --terminal --judge anna --store other.db", "2\n", "open: 3 of 4"));
+    free(walk("review --terminal --judge bob --store other.db", "1\n", "open: 3 of 4"));
+    run_well("store merge other.db --store results.db", NULL, NULL);
+    expect_votes("anna1 bob0 annaabstains");
+    run_well("store merge other.db --store results.db", NULL, NULL);
+    expect_votes("anna1 bob0 annaabstains");
+}
+
+static void terminal_options_that_do_not_fit_are_refused(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        { "review --terminal --store results.db", "--judge NAME" },
+        { "review --terminal --judge anna votes.jsonl --store results.db", "not both" },
+        { "review --judge anna --store results.db", "--judge is of review --terminal" },
+    };
+    fill();
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        struct test_program p;
+        test_place_run(&place, rows[i][0], &(struct test_run){ 0 }, &p);
+        test_expect_refusal(rows[i][0], &p, 2, rows[i][1]);
+        test_program_deinit(&p);
+    }
 }
 
 static void votes_that_do_not_fit_are_refused(void **state)
@@ -246,6 +402,11 @@ int main(void)
         cmocka_unit_test(judges_see_no_verdict),
         cmocka_unit_test(the_majority_decides_and_a_tie_does_not),
         cmocka_unit_test(agreement_is_kappa),
+        cmocka_unit_test(a_person_walks_through_the_faults),
+        cmocka_unit_test(a_vote_can_be_taken_back),
+        cmocka_unit_test(a_vote_is_stored_at_once),
+        cmocka_unit_test(votes_of_two_files_merge),
+        cmocka_unit_test(terminal_options_that_do_not_fit_are_refused),
         cmocka_unit_test(votes_that_do_not_fit_are_refused),
         cmocka_unit_test(a_store_without_verdicts_is_refused),
         cmocka_unit_test(an_unknown_format_is_a_usage_error),

@@ -44,7 +44,8 @@ static void plan_line(char *line, size_t size)
         "--mine '%s/pipeline/demo/mine.jsonl[0:96]' "
         "--validate '%s/pipeline/demo/validate.jsonl[0:8]' "
         "--measure '%s/pipeline/demo/measure.jsonl[0:32]' --items 12 --calib-items 16 "
-        "--recipes refine,dpo --samples 2 --work work --store loop.db --out loop.html "
+        "--recipes refine,dpo --nearest off --samples 2 --work work --store loop.db "
+        "--out loop.html "
         "--retain '%s/docs/log/README.md,%s/pipeline/demo/validate.jsonl[8:16]' "
         ">loop.out 2>loop.err",
         TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR,
@@ -203,7 +204,7 @@ static void weighted_calibration_is_a_function_of_the_seed(void **state)
         "--validate '%s/pipeline/demo/validate.jsonl[0:1]' "
         "--measure '%s/pipeline/demo/measure.jsonl[0:4]' --bits 2 --group 32 --asym "
         "--select none --calib-items 16 --recipes gptq-bullets,gptq-step,"
-        "gptq-random-step,gptq-random-step@2 --work work --store loop.db "
+        "gptq-random-step,gptq-random-step@2 --nearest off --work work --store loop.db "
         "--out loop.html >loop.out 2>loop.err",
         TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
     for (int i = 0; i < 2; i++) {
@@ -237,12 +238,19 @@ static void adapters_of_8_bits_are_models_of_their_own(void **state)
                  "%s/pipeline/demo --mine '%s/pipeline/demo/mine.jsonl[0:48]' "
                  "--validate '%s/pipeline/demo/validate.jsonl[0:1]' "
                  "--measure '%s/pipeline/demo/measure.jsonl[0:4]' --bits 2 --group 32 "
-                 "--recipes lowrank --adapter-bits %d --work work --store loop.db "
+                 "--recipes lowrank --adapter-bits %d %s --work work --store loop.db "
                  "--out loop-%d.html >loop.out 2>loop.err",
                  TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, bits,
-                 bits);
+                 bits == 8 ? "--nearest off" : "", bits);
         test_loop_run_well(line);
     }
+    /* Beside the repair, without being named, and not where it is off. */
+    assert_int_equal(system("grep -q '^nearest' loop.out"), 256);
+    assert_int_equal(system("grep -q '>nearest<' loop-16.html && ! grep -q '>nearest<' "
+                            "loop-8.html"),
+                     0);
+    assert_true(test_number_of("loop.db", "SELECT count(*) FROM variant WHERE arm="
+                                          "'nearest' AND role='control'") == 1);
     assert_true(test_number_of("loop.db",
                                "SELECT count(DISTINCT adapter_id) FROM variant "
                                "WHERE label='lowrank'") == 2);
@@ -273,6 +281,7 @@ static void an_impossible_plan_is_refused_at_once(void **state)
         { "--bits 8 --recipes more-bits", "no quantizer here makes more" },
         { "--bits 2 --recipes rtn", "it is how the quantized model is made" },
         { "--method moon", "rtn, gptq or awq" },
+        { "--nearest maybe", "--nearest is on or off" },
         { "--adapter-bits 12", "8 or 16" },
         { "--recipes refine@x", "no recipe 'refine@x'" },
         { "--method gptq --calib '" TEST_SOURCE_DIR "/pipeline/demo/measure.jsonl[0:1]'",

@@ -31,7 +31,7 @@ enum { PACE_MS = 20, PATIENCE = 15000, INTERRUPTED = 130 };
            "/validate.jsonl[0:8]' --measure " MEASURED     \
            "--items 8 --epochs 2 --samples 1 --work made --method rtn "
 #define SAID ">loop.out 2>loop.err"
-#define RESTORE "restore " CHAIN "--recipes adapter --out loop.html " SAID
+#define RESTORE "restore " CHAIN "--recipes adapter --nearest off --out loop.html " SAID
 
 static double number(const char *sql)
 {
