@@ -142,8 +142,6 @@ static void folders_that_cannot_be_quantized_leave_nothing(void **state)
     static const struct {
         const char *source, *file, *from, *to, *message;
     } cases[] = {
-        { "tests/golden/models/qwen2-tiny-rtn4-ct", NULL, NULL, NULL,
-          "quantized already" },
         { TINY, "model.safetensors", "1.mlp.up_proj.weight\"", "1.mlp.up_porj.weight\"",
           "20 projection matrices, its config.json asks for 21" },
         { TINY, "model.safetensors", "1.mlp.up_proj.weight\":{\"dtype\":\"F32\"",
