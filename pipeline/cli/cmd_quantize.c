@@ -67,12 +67,18 @@ static void print_changes(const struct pipe_quantized *report)
         printf("no value changed\n");
 }
 
-/* Every matrix beside rounding to nearest: a lower number is nearer to the outputs. */
+/* Every matrix beside rounding to nearest: a lower number is nearer to the outputs. Those
+ * that are no better are always shown, unless all are: the method is rounding to nearest. */
 static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
 {
-    for (uint32_t i = 0; cli_flag(cli, "verbose") && i < q->list_count; i++)
-        printf("  %-44s %.6g, rtn %.6g\n", q->list[i].name, q->list[i].objective,
-               q->list[i].rtn);
+    const bool all = cli_flag(cli, "verbose"), some = q->not_better < q->list_count;
+    for (uint32_t i = 0; i < q->list_count; i++) {
+        const struct pipe_quantized_matrix *m = &q->list[i];
+        const bool no_better = pipe_quantized_is_no_better(m);
+        if (all || (some && no_better))
+            printf("  %-44s %.6g, rtn %.6g%s\n", m->name, m->objective, m->rtn,
+                   no_better ? "  no better than rtn" : "");
+    }
     printf("time: forward %.1f s, sums of inputs %.1f s, quantizer %.1f s\n", q->forward,
            q->sums, q->method);
     printf(
@@ -264,6 +270,9 @@ static rt_status run(struct cli *cli)
         print_changes(&result);
         if (result.list_count)
             print_fared(cli, &result);
+        else if (q.search)
+            puts("output error beside rtn's: not known without inputs (--calib); the "
+                 "search lowers the error of weights");
     }
 
 fail:

@@ -124,9 +124,12 @@ static void print_made(const struct cli *cli, const char *out,
            (double)m->bytes / 1048576, m->count, (unsigned long long)m->weights,
            m->bits_per_weight);
     print_fallbacks(m);
-    for (uint32_t i = 0; i < m->count && cli_flag(cli, "verbose"); i++)
-        printf("  %-28s %-6s %s %.4e, rtn %.4e\n", m->list[i].name, m->list[i].type,
-               error_name(&m->list[i]), m->list[i].error, m->list[i].rtn);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        if (cli_flag(cli, "verbose") || (m->not_better < m->count && t->is_no_better))
+            printf("  %-28s %-6s %s %.4e, rtn %.4e%s\n", t->name, t->type, error_name(t),
+                   t->error, t->rtn, t->is_no_better ? "  no better than rtn" : "");
+    }
     print_errors(m);
     if (m->unweighted)
         printf("%u matri%s counted without weights: no inputs of theirs were seen\n",

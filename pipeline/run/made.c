@@ -5,8 +5,10 @@
 #include "runtime/base/os.h"
 #include "runtime/quant/method.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *boolean(bool value)
@@ -49,40 +51,67 @@ static void write_config(const struct pipe_made *m, char *out, size_t size)
              m->full_hash);
 }
 
-static rt_status put_error(struct store *s, const char *run, uint32_t i, double error,
-                           double rtn)
+/* ---- errors of matrices ---- */
+
+struct error {
+    const char *name;
+    double error, rtn;
+    bool is_no_better;
+};
+
+static uint32_t error_count(const struct pipe_made *m)
 {
-    const rt_status st = store_put_metric(s, run, "layer_error", i, error);
-    return st == RT_OK ? store_put_metric(s, run, "layer_error_rtn", i, rtn) : st;
+    return m->gguf ? m->gguf_made->count : m->quantized->list_count;
 }
 
-static rt_status put_gguf_errors(struct store *s, const char *run,
-                                 const struct pipe_made *m)
+/* False: of another kind, which is not kept. */
+static bool error_at(const struct pipe_made *m, uint32_t i, struct error *out)
 {
-    rt_status st = RT_OK;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < m->gguf_made->count; i++) {
+    if (m->gguf) {
         const struct pipe_gguf_tensor *t = &m->gguf_made->list[i];
-        if (t->is_rounded)
-            TRY(put_error(s, run, n++, t->error * t->outputs, t->rtn * t->outputs));
+        *out = (struct error){ t->name, t->error * t->outputs, t->rtn * t->outputs,
+                               t->is_no_better };
+        return t->is_rounded;
     }
-
-fail:
-    return st;
+    const struct pipe_quantized_matrix *q = &m->quantized->list[i];
+    *out =
+        (struct error){ q->name, q->objective, q->rtn, pipe_quantized_is_no_better(q) };
+    return true;
 }
 
 static rt_status put_errors(struct store *s, const char *run, const struct pipe_made *m)
 {
     rt_status st = RT_OK;
-    for (uint32_t i = 0; i < m->quantized->list_count; i++)
-        TRY(put_error(s, run, i, m->quantized->list[i].objective,
-                      m->quantized->list[i].rtn));
-    for (uint32_t i = 0; i < m->selected->count; i++)
+    struct error e;
+    for (uint32_t i = 0, n = 0; i < error_count(m); i++)
+        if (error_at(m, i, &e)) {
+            TRY(store_put_metric(s, run, "layer_error", n, e.error));
+            TRY(store_put_metric(s, run, "layer_error_rtn", n++, e.rtn));
+        }
+    for (uint32_t i = 0; !m->gguf && i < m->selected->count; i++)
         if (isfinite(m->selected->list[i].kl))
             TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
 
 fail:
     return st;
+}
+
+/* The configuration, an object, with the names of the matrices that fared no better; NULL:
+ * no memory. */
+static char *with_names(struct rt_ctx *ctx, const char *config, const struct pipe_made *m)
+{
+    struct error e;
+    json_t *names = json_array();
+    for (uint32_t i = 0; names && i < error_count(m); i++)
+        if (error_at(m, i, &e) && e.is_no_better) /* a name that is no text is left out */
+            json_array_append_new(names, json_string(e.name));
+    char *text = json_dumps(names, JSON_COMPACT);
+    char *out = text ? rt_format(ctx, "%.*s,\"not_better\":%s}", (int)strlen(config) - 1,
+                                 config, text)
+                     : NULL;
+    free(text); /* lint: jansson's own */
+    json_decref(names);
+    return out;
 }
 
 static rt_status put_numbers(struct store *s, const char *run, const struct pipe_made *m)
@@ -92,7 +121,7 @@ static rt_status put_numbers(struct store *s, const char *run, const struct pipe
     TRY(store_put_metric(s, run, "wall_seconds", 0, m->seconds));
     TRY(store_put_metric(s, run, "peak_bytes", 0, (double)os_memory_peak_bytes()));
     TRY(store_put_metric(s, run, "tokens", 0, (double)tokens));
-    TRY((m->gguf ? put_gguf_errors : put_errors)(s, run, m));
+    TRY(put_errors(s, run, m));
 
 fail:
     return st;
@@ -101,14 +130,17 @@ fail:
 rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m)
 {
     rt_status st;
-    char config[768];
+    char short_config[768], *config = NULL;
     struct store *s = session->store;
     struct store_attempt attempt;
     struct pipe_variant v = { 0 };
-    (m->gguf ? write_gguf_config : write_config)(m, config, sizeof config);
+    (m->gguf ? write_gguf_config : write_config)(m, short_config, sizeof short_config);
     st = pipe_variant_note(session, m->out, "quant", "quant", &v);
     if (st != RT_OK)
         return st;
+    config = with_names(session->ctx, short_config, m);
+    if (!config)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     TRY(store_begin(s));
     /* Of no campaign: what a report is about stays the newest. */
     struct store_run run = { .kind = "train",
@@ -126,5 +158,6 @@ rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m
 fail:
     if (st != RT_OK)
         store_rollback(s);
+    rt_free(config);
     return st;
 }

@@ -179,14 +179,16 @@ rt_status quant_gguf_tell(struct quant_gguf_making *m, const struct quant_gguf_r
                                             .rtn = rtn / all,
                                             .outputs = is_rounded ? sums->all : 0,
                                             .is_weighted = is_weighted,
-                                            .is_rounded = is_rounded };
+                                            .is_rounded = is_rounded,
+                                            .is_no_better = r->type->split && rtn > 0 &&
+                                                            !(sums->error < rtn) };
     report->matrices++;
     report->weights += r->rows * r->columns;
     const uint64_t blocks = r->rows * (r->columns / r->type->block);
     report->bits_per_weight += 8.0 * (double)(blocks * r->type->bytes);
     report->fallbacks += r->type != r->wanted;
     report->unweighted += m->importance && !is_weighted;
-    report->not_better += r->type->split && !(sums->error < rtn) && rtn > 0;
+    report->not_better += fared.is_no_better;
     return m->options->matrix ? m->options->matrix(m->options->user, &fared) : RT_OK;
 }
 
