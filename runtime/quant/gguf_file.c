@@ -3,6 +3,7 @@
 #include "runtime/quant/gguf_making.h"
 
 #include "runtime/base/os.h"
+#include "runtime/quant/folder.h"
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/job.h"
 
@@ -244,7 +245,10 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
     TRY(make_room(m));
     if (m->options->calibration) {
         TRY(quant_gguf_state_open(m, to));
-        TRY(quant_gguf_rounded(m));
+        st = quant_gguf_rounded(m);
+        if (st != RT_OK && !quant_is_resumable(st))
+            m->out.is_kept = false;
+        TRY(st);
     } else {
         TRY(quant_gguf_state_drop(m, to));
         TRY(fmt_gguf_out_begin(&m->out, to));
