@@ -1,6 +1,7 @@
 /* pipeline/cli/cmd_quantize.c
  * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/quantize_parts.h"
+#include "pipeline/run/made.h"
 #include "pipeline/run/quantize_json.h"
 
 #include <stdio.h>
@@ -219,13 +220,35 @@ fail:
     return st;
 }
 
+/* Saves how it was made if a results file is named. */
+static rt_status make_plain(struct cli *cli, const char *model, const char *out,
+                            const struct pipe_quantize_options *q,
+                            struct pipe_quantized *result)
+{
+    rt_status st;
+    struct store *store = NULL;
+    const uint64_t started = rt_time_ns();
+    TRY(cli_store_open_named(cli, &store)); /* before the work */
+    TRY(pipe_quantize(&cli->ctx, model, out, q, result));
+    const struct pipe_made made = { .out = out,
+                                    .seconds = (double)(rt_time_ns() - started) / 1e9,
+                                    .options = q,
+                                    .quantized = result };
+    if (store)
+        TRY(pipe_made_save_alone(&cli->ctx, store, model, &made));
+
+fail:
+    store_close(&store);
+    return st;
+}
+
 static rt_status plain(struct cli *cli, const char *model, const char *out,
                        const struct pipe_quantize_options *q,
                        struct pipe_quantized *result)
 {
     struct pipe_quantize_cost cost;
     if (!cli_flag(cli, "dry-run"))
-        return pipe_quantize(&cli->ctx, model, out, q, result);
+        return make_plain(cli, model, out, q, result);
     const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
     if (st == RT_OK)
         cli_quantize_print_cost(cli, &cost, 1);

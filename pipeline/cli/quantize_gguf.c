@@ -2,6 +2,7 @@
  * quantize --method gguf. */
 #include "pipeline/cli/quantize_parts.h"
 
+#include "pipeline/run/made.h"
 #include "pipeline/run/quantize_json.h"
 
 #include <stdio.h>
@@ -71,6 +72,28 @@ static rt_status calibrated(struct cli *cli, const char *model, const char *out,
 
 fail:
     cli_session_close(cli, &session);
+    return st;
+}
+
+/* Saves how it was made if a results file is named. */
+static rt_status plain(struct cli *cli, const char *model, const char *out,
+                       const struct pipe_gguf_options *o, struct pipe_gguf_made *made)
+{
+    rt_status st;
+    struct store *store = NULL;
+    const uint64_t started = rt_time_ns();
+    if (!o->write_plan)
+        TRY(cli_store_open_named(cli, &store)); /* before the work */
+    TRY(pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, o, made));
+    const struct pipe_made row = { .out = out,
+                                   .seconds = (double)(rt_time_ns() - started) / 1e9,
+                                   .gguf = o,
+                                   .gguf_made = made };
+    if (store)
+        TRY(pipe_made_save_alone(&cli->ctx, store, model, &row));
+
+fail:
+    store_close(&store);
     return st;
 }
 
@@ -158,9 +181,8 @@ rt_status cli_quantize_gguf(struct cli *cli)
     TRY(check(cli, &o, model, out));
     if (cli_flag(cli, "dry-run") && !cli_value(cli, "calib", NULL))
         return dry_run(cli, NULL, model, &o, NULL);
-    TRY(cli_value(cli, "calib", NULL)
-            ? calibrated(cli, model, out, &o, &made)
-            : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
+    TRY(cli_value(cli, "calib", NULL) ? calibrated(cli, model, out, &o, &made)
+                                      : plain(cli, model, out, &o, &made));
     if (cli_flag(cli, "dry-run"))
         goto fail; /* printed already */
     if (o.write_plan && cli_flag(cli, "json")) {

@@ -16,27 +16,42 @@ static const char *boolean(bool value)
     return value ? "true" : "false";
 }
 
+/* The id of the text as JSON. */
+static void put_text_id(const struct pipe_made *m, char out[STORE_ID + 2])
+{
+    if (m->calibration)
+        snprintf(out, STORE_ID + 2, "\"%s\"", m->calibration->id);
+    else
+        snprintf(out, STORE_ID + 2, "null");
+}
+
 static void write_gguf_config(const struct pipe_made *m, char *out, size_t size)
 {
     const struct pipe_gguf_options *o = m->gguf;
+    char text[STORE_ID + 2];
+    put_text_id(m, text);
     snprintf(
         out, size,
         "{\"made\":\"quantize\",\"method\":\"gguf\",\"type\":\"%s\",\"plan\":%s,"
-        "\"search\":%s,\"rounding\":\"%s\",\"order\":\"%s\",\"damping\":%.9g,"
-        "\"calibration\":\"%s\",\"from\":\"%s\"}",
-        o->type ? o->type : PIPE_GGUF_TYPE, boolean(o->plan != NULL), boolean(!o->plain),
-        o->nearest ? "nearest" : "gptq", o->natural_order ? "natural" : "activation",
-        o->damping > 0 ? o->damping : QUANT_DAMPING, m->calibration->id, m->full_hash);
+        "\"imatrix\":%s,\"search\":%s,\"rounding\":\"%s\",\"order\":\"%s\",\"damping\":"
+        "%.9g,\"calibration\":%s,\"from\":\"%s\"}",
+        o->type ? o->type : PIPE_GGUF_TYPE, boolean(o->plan != NULL),
+        boolean(o->imatrix != NULL), boolean(!o->plain),
+        o->nearest || !m->calibration ? "nearest" : "gptq",
+        o->natural_order ? "natural" : "activation",
+        o->damping > 0 ? o->damping : QUANT_DAMPING, text, m->full_hash);
 }
 
 static void write_config(const struct pipe_made *m, char *out, size_t size)
 {
     const struct pipe_quantize_options *o = m->options;
+    char text[STORE_ID + 2];
+    put_text_id(m, text);
     snprintf(out, size,
              "{\"made\":\"quantize\",\"method\":\"%s\",\"bits\":%u,\"group\":%u,\"asym\":"
              "%s,\"search\":%s,\"order\":\"%s\",\"damping\":%.9g,\"activations\":\"%s\","
              "\"float_inputs\":%.9g,\"rounding\":\"%s\",\"float_matrices\":%u,"
-             "\"true_sequential\":%s,\"calibration\":\"%s\",\"planned\":%u,"
+             "\"true_sequential\":%s,\"calibration\":%s,\"planned\":%u,"
              "\"candidates\":%u,\"from\":\"%s\"}",
              o->method ? o->method : quant_method_at(0)->name, o->bits, o->group,
              boolean(o->asymmetric), boolean(o->search),
@@ -46,8 +61,8 @@ static void write_config(const struct pipe_made *m, char *out, size_t size)
              : o->int8 ? "dynamic"
                        : "float",
              o->float_inputs, o->nearest ? "nearest" : "gptq",
-             m->quantized->float_matrices, boolean(o->true_sequential),
-             m->calibration->id, o->plan ? o->plan->count : 0, m->selected->count,
+             m->quantized->float_matrices, boolean(o->true_sequential), text,
+             o->plan ? o->plan->count : 0, m->selected ? m->selected->count : 0,
              m->full_hash);
 }
 
@@ -88,7 +103,7 @@ static rt_status put_errors(struct store *s, const char *run, const struct pipe_
             TRY(store_put_metric(s, run, "layer_error", n, e.error));
             TRY(store_put_metric(s, run, "layer_error_rtn", n++, e.rtn));
         }
-    for (uint32_t i = 0; !m->gguf && i < m->selected->count; i++)
+    for (uint32_t i = 0; m->selected && i < m->selected->count; i++)
         if (isfinite(m->selected->list[i].kl))
             TRY(store_put_metric(s, run, "candidate_kl", i, m->selected->list[i].kl));
 
@@ -118,9 +133,10 @@ static rt_status put_numbers(struct store *s, const char *run, const struct pipe
 {
     rt_status st;
     const uint64_t tokens = m->gguf ? m->gguf_made->tokens : m->quantized->tokens;
+    if (m->calibration)
+        TRY(store_put_metric(s, run, "tokens", 0, (double)tokens));
     TRY(store_put_metric(s, run, "wall_seconds", 0, m->seconds));
     TRY(store_put_metric(s, run, "peak_bytes", 0, (double)os_memory_peak_bytes()));
-    TRY(store_put_metric(s, run, "tokens", 0, (double)tokens));
     TRY(put_errors(s, run, m));
 
 fail:
@@ -149,7 +165,8 @@ rt_status pipe_made_save(struct pipe_session *session, const struct pipe_made *m
                              .config = config };
     TRY(store_run_open(s, &run));
     TRY(store_attempt_open(s, run.id, session->env_id, &attempt));
-    TRY(store_put_run_artifact(s, run.id, m->calibration->id, "in", "calibration"));
+    if (m->calibration)
+        TRY(store_put_run_artifact(s, run.id, m->calibration->id, "in", "calibration"));
     TRY(store_put_run_artifact(s, run.id, v.weights_id, "out", "weights"));
     TRY(put_numbers(s, run.id, m));
     TRY(store_attempt_close(s, &attempt, "done", 0, NULL));
@@ -159,5 +176,40 @@ fail:
     if (st != RT_OK)
         store_rollback(s);
     rt_free(config);
+    return st;
+}
+
+static rt_status hash_of(struct rt_ctx *ctx, const char *model, char hash[65])
+{
+    struct fmt_model *file = NULL;
+    rt_status st = fmt_model_open(ctx, model, &file);
+    if (st == RT_OK)
+        st = fmt_model_hash(file, hash);
+    fmt_model_close(&file);
+    return st;
+}
+
+rt_status pipe_made_save_alone(struct rt_ctx *ctx, struct store *store, const char *model,
+                               const struct pipe_made *made)
+{
+    rt_status st;
+    char hash[65];
+    const struct rt_device_options options = { .name = "ref" };
+    struct pipe_session session = { .ctx = ctx, .store = store };
+    struct pipe_made m = *made;
+    TRY(hash_of(ctx, model, hash));
+    m.full_hash = hash;
+    TRY(rt_device_create(ctx, &options, &session.dev));
+    TRY(store_begin(store));
+    st = store_put_environment(store, session.dev, session.env_id);
+    if (st == RT_OK)
+        st = store_commit(store);
+    else
+        store_rollback(store);
+    TRY(st);
+    TRY(pipe_made_save(&session, &m));
+
+fail:
+    rt_device_destroy(&session.dev);
     return st;
 }
