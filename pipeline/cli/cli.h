@@ -92,6 +92,9 @@ const char *cli_store_path(const struct cli *cli);
 /* That file; runs opened in it carry this command line. */
 RT_CHECKED rt_status cli_store_open(struct cli *cli, enum store_mode mode,
                                     struct store **out);
+/* The same for writing if it is named (--store, FAULTLINE_STORE), else NULL: for commands
+ * that work without one. */
+RT_CHECKED rt_status cli_store_open_named(struct cli *cli, struct store **out);
 /* After a command, with --profile: ops, time, GFLOP/s, GB/s on stderr. */
 void cli_print_profile(struct cli *cli, const struct rt_device *dev);
 /* A message line on stderr, unless quiet. */

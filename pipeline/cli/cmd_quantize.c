@@ -1,6 +1,7 @@
 /* pipeline/cli/cmd_quantize.c
  * quantize: a low-bit copy of a model. */
 #include "pipeline/cli/quantize_parts.h"
+#include "pipeline/run/made.h"
 #include "pipeline/run/quantize_json.h"
 
 #include <stdio.h>
@@ -67,12 +68,18 @@ static void print_changes(const struct pipe_quantized *report)
         printf("no value changed\n");
 }
 
-/* Every matrix beside rounding to nearest: a lower number is nearer to the outputs. */
+/* Every matrix beside rounding to nearest: a lower number is nearer to the outputs. Those
+ * that are no better are always shown, unless all are: the method is rounding to nearest. */
 static void print_fared(const struct cli *cli, const struct pipe_quantized *q)
 {
-    for (uint32_t i = 0; cli_flag(cli, "verbose") && i < q->list_count; i++)
-        printf("  %-44s %.6g, rtn %.6g\n", q->list[i].name, q->list[i].objective,
-               q->list[i].rtn);
+    const bool all = cli_flag(cli, "verbose"), some = q->not_better < q->list_count;
+    for (uint32_t i = 0; i < q->list_count; i++) {
+        const struct pipe_quantized_matrix *m = &q->list[i];
+        const bool no_better = pipe_quantized_is_no_better(m);
+        if (all || (some && no_better))
+            printf("  %-44s %.6g, rtn %.6g%s\n", m->name, m->objective, m->rtn,
+                   no_better ? "  no better than rtn" : "");
+    }
     printf("time: forward %.1f s, sums of inputs %.1f s, quantizer %.1f s\n", q->forward,
            q->sums, q->method);
     printf(
@@ -216,13 +223,35 @@ fail:
     return st;
 }
 
+/* Saves how it was made if a results file is named. */
+static rt_status make_plain(struct cli *cli, const char *model, const char *out,
+                            const struct pipe_quantize_options *q,
+                            struct pipe_quantized *result)
+{
+    rt_status st;
+    struct store *store = NULL;
+    const uint64_t started = rt_time_ns();
+    TRY(cli_store_open_named(cli, &store)); /* before the work */
+    TRY(pipe_quantize(&cli->ctx, model, out, q, result));
+    const struct pipe_made made = { .out = out,
+                                    .seconds = (double)(rt_time_ns() - started) / 1e9,
+                                    .options = q,
+                                    .quantized = result };
+    if (store)
+        TRY(pipe_made_save_alone(&cli->ctx, store, model, &made));
+
+fail:
+    store_close(&store);
+    return st;
+}
+
 static rt_status plain(struct cli *cli, const char *model, const char *out,
                        const struct pipe_quantize_options *q,
                        struct pipe_quantized *result)
 {
     struct pipe_quantize_cost cost;
     if (!cli_flag(cli, "dry-run"))
-        return pipe_quantize(&cli->ctx, model, out, q, result);
+        return make_plain(cli, model, out, q, result);
     const rt_status st = pipe_quantize_cost(&cli->ctx, NULL, model, q, NULL, &cost);
     if (st == RT_OK)
         cli_quantize_print_cost(cli, &cost, 1);
@@ -267,6 +296,9 @@ static rt_status run(struct cli *cli)
         print_changes(&result);
         if (result.list_count)
             print_fared(cli, &result);
+        else if (q.search)
+            puts("output error beside rtn's: not known without inputs (--calib); the "
+                 "search lowers the error of weights");
     }
 
 fail:

@@ -42,9 +42,11 @@ static void print_row(const struct pipe_compared *row)
     else
         fputs("  the full model", stdout);
     if (row->made.layer_error_rtn > 0)
-        printf(" %5.1f %% %8.1f %6.0f",
-               100 * row->made.layer_error / row->made.layer_error_rtn,
-               row->made.wall_seconds, row->made.peak_bytes / 1048576);
+        printf(" %5.1f %%", 100 * row->made.layer_error / row->made.layer_error_rtn);
+    else if (row->made.run_id[0])
+        printf(" %7s", "-");
+    if (row->made.run_id[0])
+        printf(" %8.1f %6.0f", row->made.wall_seconds, row->made.peak_bytes / 1048576);
     putchar('\n');
     fflush(stdout);
 }

@@ -2,6 +2,7 @@
  * quantize --method gguf. */
 #include "pipeline/cli/quantize_parts.h"
 
+#include "pipeline/run/made.h"
 #include "pipeline/run/quantize_json.h"
 
 #include <stdio.h>
@@ -99,6 +100,28 @@ fail:
     return st;
 }
 
+/* Saves how it was made if a results file is named. */
+static rt_status plain(struct cli *cli, const char *model, const char *out,
+                       const struct pipe_gguf_options *o, struct pipe_gguf_made *made)
+{
+    rt_status st;
+    struct store *store = NULL;
+    const uint64_t started = rt_time_ns();
+    if (!o->write_plan)
+        TRY(cli_store_open_named(cli, &store)); /* before the work */
+    TRY(pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, o, made));
+    const struct pipe_made row = { .out = out,
+                                   .seconds = (double)(rt_time_ns() - started) / 1e9,
+                                   .gguf = o,
+                                   .gguf_made = made };
+    if (store)
+        TRY(pipe_made_save_alone(&cli->ctx, store, model, &row));
+
+fail:
+    store_close(&store);
+    return st;
+}
+
 /* ---- printing ---- */
 
 /* Types that differ from what was asked for, and for how many matrices of what rows. */
@@ -149,9 +172,12 @@ static void print_made(const struct cli *cli, const char *out,
            (double)m->bytes / 1048576, m->count, (unsigned long long)m->weights,
            m->bits_per_weight);
     print_fallbacks(m);
-    for (uint32_t i = 0; i < m->count && cli_flag(cli, "verbose"); i++)
-        printf("  %-28s %-6s %s %.4e, rtn %.4e\n", m->list[i].name, m->list[i].type,
-               error_name(&m->list[i]), m->list[i].error, m->list[i].rtn);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct pipe_gguf_tensor *t = &m->list[i];
+        if (cli_flag(cli, "verbose") || (m->not_better < m->count && t->is_no_better))
+            printf("  %-28s %-6s %s %.4e, rtn %.4e%s\n", t->name, t->type, error_name(t),
+                   t->error, t->rtn, t->is_no_better ? "  no better than rtn" : "");
+    }
     print_errors(m);
     if (m->unweighted)
         printf("%u matri%s counted without weights: no inputs of theirs were seen\n",
@@ -181,9 +207,8 @@ rt_status cli_quantize_gguf(struct cli *cli)
     TRY(check(cli, &o, model, out));
     if (cli_flag(cli, "dry-run") && !cli_value(cli, "calib", NULL))
         return dry_run(cli, NULL, model, &o, NULL);
-    TRY(cli_value(cli, "calib", NULL)
-            ? calibrated(cli, model, out, &o, &selected, &made)
-            : pipe_quantize_gguf(&cli->ctx, cli_host(cli), model, out, &o, &made));
+    TRY(cli_value(cli, "calib", NULL) ? calibrated(cli, model, out, &o, &selected, &made)
+                                      : plain(cli, model, out, &o, &made));
     if (cli_flag(cli, "dry-run"))
         goto fail; /* printed already */
     if (o.write_plan && cli_flag(cli, "json")) {

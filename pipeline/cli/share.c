@@ -133,6 +133,14 @@ rt_status cli_store_open(struct cli *cli, enum store_mode mode, struct store **o
     return st;
 }
 
+rt_status cli_store_open_named(struct cli *cli, struct store **out)
+{
+    const char *env = getenv("FAULTLINE_STORE");
+    const bool named = cli_value(cli, "store", NULL) || (env && env[0]);
+    *out = NULL;
+    return named ? cli_store_open(cli, STORE_WRITE, out) : RT_OK;
+}
+
 void cli_print_profile(struct cli *cli, const struct rt_device *dev)
 {
     struct rt_device_stats s;

@@ -10,10 +10,10 @@
 #include "pipeline/run/select.h"
 
 struct pipe_made {
-    const char *full_hash, *out; /* of the full model; what was written */
-    const struct pipe_calibration *calibration;
+    const char *full_hash, *out;                /* of the full model; what was written */
+    const struct pipe_calibration *calibration; /* NULL: no text was seen */
     double seconds;                       /* candidates and their comparison included */
-    const struct pipe_selected *selected; /* count 0: there was no choice */
+    const struct pipe_selected *selected; /* count 0 or NULL: there was no choice */
     /* a folder */
     const struct pipe_quantize_options *options;
     const struct pipe_quantized *quantized;
@@ -25,5 +25,11 @@ struct pipe_made {
  * no room for is said, and no failure: the folder is written. */
 RT_CHECKED rt_status pipe_made_save(struct pipe_session *session,
                                     const struct pipe_made *made);
+
+/* The same of a model that was made without text, by the host alone: no session is open, and
+ * the environment is that of `ref`. full_hash is found from `model`. */
+RT_CHECKED rt_status pipe_made_save_alone(struct rt_ctx *ctx, struct store *store,
+                                          const char *model,
+                                          const struct pipe_made *made);
 
 #endif

@@ -16,7 +16,7 @@ struct making {
     struct pipe_gguf_made *made;
     uint64_t started_ns; /* of what is told */
     const char *what;    /* of the progress line */
-    char last[96];       /* the matrix that was made last */
+    char last[112];      /* the matrix that was made last */
 };
 
 static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
@@ -65,9 +65,11 @@ static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
                                     .rtn = fared->rtn,
                                     .outputs = fared->outputs,
                                     .is_weighted = fared->is_weighted,
-                                    .is_rounded = fared->is_rounded };
+                                    .is_rounded = fared->is_rounded,
+                                    .is_no_better = fared->is_no_better };
     snprintf(t->name, sizeof t->name, "%s", fared->row->name);
-    snprintf(m->last, sizeof m->last, "%.64s %.3g of %.3g", t->name, t->error, t->rtn);
+    snprintf(m->last, sizeof m->last, "%.64s %.3g of %.3g%s", t->name, t->error, t->rtn,
+             t->is_no_better ? ", no better" : "");
     return m->host ? pipe_stop_status(m->host, m->ctx) : RT_OK;
 }
 

@@ -28,7 +28,7 @@ struct pipe_gguf_tensor {
     const char *type, *wanted; /* names; they differ where rows do not divide */
     uint64_t rows, columns;
     double error, rtn, outputs; /* quant_gguf_fared */
-    bool is_weighted, is_rounded;
+    bool is_weighted, is_rounded, is_no_better;
 };
 
 struct pipe_gguf_made {

@@ -128,8 +128,9 @@ static rt_status after_matrix(void *user, const struct quant_fared *fared)
         m->objective = fared->objective;
         m->rtn = fared->rtn;
     }
-    snprintf(r->last, sizeof r->last, "%.48s %.4g of %.4g", fared->name, fared->objective,
-             fared->rtn);
+    snprintf(r->last, sizeof r->last, "%.48s %.4g of %.4g%s", fared->name,
+             fared->objective, fared->rtn,
+             quant_is_no_better(fared->objective, fared->rtn) ? ", no better" : "");
     tell(r);
     return pipe_stop_status(r->session->host, r->session->ctx);
 }
@@ -162,6 +163,11 @@ rt_status pipe_quantize_on(struct pipe_session *session, struct rt_model *full,
         quant_folder(session->ctx, model, out, &q, &calibration, o->force, &report);
     take_report(&report, result);
     return st;
+}
+
+bool pipe_quantized_is_no_better(const struct pipe_quantized_matrix *m)
+{
+    return quant_is_no_better(m->objective, m->rtn);
 }
 
 void pipe_quantized_deinit(struct pipe_quantized *result)

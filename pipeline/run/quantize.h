@@ -30,6 +30,8 @@ struct pipe_quantized_matrix {
     char name[96];
     double objective, rtn;
 };
+/* Whether it fared no better than rounded to nearest. */
+bool pipe_quantized_is_no_better(const struct pipe_quantized_matrix *matrix);
 
 struct pipe_quantized {
     uint32_t matrices;

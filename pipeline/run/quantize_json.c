@@ -28,21 +28,29 @@ static void put_selected(FILE *out, const struct pipe_selected *s)
     fputs("]}", out);
 }
 
+/* The last member of a matrix. */
+static void put_no_better(FILE *out, bool no_better)
+{
+    fprintf(out, ",\"not_better\":%s}", no_better ? "true" : "false");
+}
+
 static void put_fared(FILE *out, const struct pipe_quantized *q)
 {
     if (q->list_count == 0)
         return;
     rt_json_count(out, "tokens", q->tokens);
+    rt_json_number(out, "objective", q->objective);
+    rt_json_number(out, "objective_rtn", q->objective_rtn);
     fprintf(out,
-            ",\"objective\":%.9g,\"objective_rtn\":%.9g,\"not_better\":%u,"
-            "\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,\"method\":%.3f},\"list\":[",
-            q->objective, q->objective_rtn, q->not_better, q->forward, q->sums,
-            q->method);
+            ",\"not_better\":%u,\"seconds\":{\"forward\":%.3f,\"sums\":%.3f,"
+            "\"method\":%.3f},\"list\":[",
+            q->not_better, q->forward, q->sums, q->method);
     for (uint32_t i = 0; i < q->list_count; i++) {
         fputs(i ? ",{\"name\":" : "{\"name\":", out);
         rt_json_text(out, q->list[i].name);
-        fprintf(out, ",\"objective\":%.9g,\"rtn\":%.9g}", q->list[i].objective,
-                q->list[i].rtn);
+        rt_json_number(out, "objective", q->list[i].objective);
+        rt_json_number(out, "rtn", q->list[i].rtn);
+        put_no_better(out, pipe_quantized_is_no_better(&q->list[i]));
     }
     fputc(']', out);
 }
@@ -84,9 +92,11 @@ void pipe_gguf_made_json(FILE *out, const char *path, const struct pipe_gguf_mad
         rt_json_member(out, "wanted", t->wanted);
         rt_json_count(out, "rows", t->rows);
         rt_json_count(out, "columns", t->columns);
-        fprintf(out, ",\"weighted\":%s,\"error_of\":\"%s\",\"error\":%.9g,\"rtn\":%.9g}",
-                t->is_weighted ? "true" : "false", t->is_rounded ? "outputs" : "weights",
-                t->error, t->rtn);
+        fprintf(out, ",\"weighted\":%s", t->is_weighted ? "true" : "false");
+        rt_json_member(out, "error_of", t->is_rounded ? "outputs" : "weights");
+        rt_json_number(out, "error", t->error);
+        rt_json_number(out, "rtn", t->rtn);
+        put_no_better(out, t->is_no_better);
     }
     fputc(']', out);
     put_selected(out, selected);

@@ -134,6 +134,18 @@ bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products produ
     return *lack == NULL;
 }
 
+/* No kernel of matmul_w8a8 uses integer dots: shaders/lib/w8a8.glsl. */
+const char *rt_plan_whole_numbers(const struct rt_facts *facts)
+{
+    if (facts->api_version == 0) /* "ref" */
+        return "computed in whole numbers";
+    if (!facts->int_dot)
+        return "emulated exactly in floats: the device has no integer dot products";
+    if (!facts->int_dot_signed)
+        return "emulated exactly in floats: the driver emulates integer dot products";
+    return "emulated exactly in floats: the device's integer dot products are not used";
+}
+
 /* GPUs wait for memory, and it is scarce: halves. Software devices keep floats, so that what
  * is measured there is the model alone (docs/numerics.md). */
 enum rt_kv rt_plan_kv(enum rt_kv asked, bool software)

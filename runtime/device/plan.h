@@ -149,6 +149,10 @@ enum rt_kv rt_plan_kv(enum rt_kv asked, bool software);
 bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products products,
                             const char **lack);
 
+/* How the device sums products of whole numbers (matmul_w8a8), which is exact everywhere:
+ * static text for people. */
+const char *rt_plan_whole_numbers(const struct rt_facts *facts);
+
 /* Whether any product is computed so. */
 bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products);
 

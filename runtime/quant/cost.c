@@ -165,39 +165,42 @@ static void add_matrices(const struct quant_options *o, const struct fmt_config 
     c->host_bytes += most + layer;
 }
 
-static bool is_projection(const char *name)
+/* Elements that are kept, in this many bytes each. */
+static void add_elements(struct quant_cost *c, uint64_t count, uint32_t bytes)
 {
-    const char *end = strstr(name, ".weight");
-    if (strncmp(name, "model.layers.", 13) != 0 || !end)
-        return false;
-    for (int i = 0; i < FMT_MODULE_COUNT; i++) {
-        const size_t n = strlen(fmt_module_path[i]);
-        if ((size_t)(end - name) > n && strncmp(end - n, fmt_module_path[i], n) == 0)
-            return true;
-    }
-    return false;
+    c->kept += count;
+    c->kept_bytes += count * bytes;
 }
 
-/* Returns the bytes of the largest one that is made: it is in memory until it is written. */
-static uint64_t add_kept(const struct quant_options *o, const struct fmt_model *model,
-                         struct quant_cost *c)
+/* *most gets the bytes of the largest one that is made: it is in memory until it is
+ * written. */
+static rt_status add_kept(const struct quant_options *o, struct fmt_model *model,
+                          struct quant_cost *c, uint64_t *most)
 {
-    uint64_t most = 0;
+    rt_status st;
     struct fmt_tensor_info t;
+    struct quant_tables tables;
+    const bool tied = fmt_model_config(model)->tied;
+    *most = 0;
+    TRY(quant_tables_find(model, &tables));
     for (uint32_t i = 0; fmt_tensor_at(model, i, &t); i++) {
         uint64_t count = 1;
-        if (!t.name[0] || is_projection(t.name) ||
-            (fmt_model_config(model)->tied && strcmp(t.name, "lm_head.weight") == 0))
+        if (!quant_is_kept(&tables, tied, t.name))
             continue;
         for (uint32_t d = 0; d < t.dims; d++)
             count *= t.shape[d];
-        c->kept += count;
-        const uint64_t made =
-            count * (t.blocks && !o->keep_f32 ? 2 : fmt_dtype_bytes(t.dtype));
-        c->kept_bytes += made;
-        most = !t.data && made > most ? made : most;
+        const uint32_t bytes = t.blocks && !o->keep_f32 ? 2 : fmt_dtype_bytes(t.dtype);
+        add_elements(c, count, bytes);
+        *most = !t.data && count * bytes > *most ? count * bytes : *most;
     }
-    return most;
+    for (size_t i = 0; i < RT_COUNT(tables.is_packed); i++)
+        if (tables.is_packed[i]) {
+            add_elements(c, tables.count, o->keep_f32 ? 4 : 2);
+            *most = 4 * tables.count > *most ? 4 * tables.count : *most;
+        }
+
+fail:
+    return st;
 }
 
 static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pass_rows,
@@ -222,6 +225,7 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
     rt_status st;
     struct fmt_model *model = NULL;
     struct model_size size;
+    uint64_t table;
     *out = (struct quant_cost){ 0 };
     TRY(quant_check(ctx, o));
     TRY(fmt_model_open(ctx, from, &model));
@@ -232,7 +236,7 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
     out->source_bytes = size.file;
     out->layers = size.config.layers;
     add_matrices(o, &size.config, tokens > 0, out);
-    const uint64_t table = add_kept(o, model, out);
+    TRY(add_kept(o, model, out, &table));
     if (tokens > 0)
         add_pass(&size, tokens, pass_rows, software,
                  (quant_method_of(o)->needs & ~(uint32_t)OBSERVE_MOMENTS) != 0 ||

@@ -88,19 +88,19 @@ static bool is_tied(const struct fmt_model *model)
            memcmp(head.stored, embed.stored, head.stored_size) == 0;
 }
 
-/* The module that "….weight" belongs to; false for what is kept. */
-static bool find_module(const char *tensor, enum fmt_module *module, size_t *length)
+bool quant_find_module(const char *tensor, uint32_t *layer, enum fmt_module *module)
 {
-    const char *end = strstr(tensor, ".weight");
-    if (strncmp(tensor, "model.layers.", 13) != 0 || !end || strcmp(end, ".weight") != 0)
+    unsigned number;
+    int end = 0;
+    if (sscanf(tensor, "model.layers.%9u.%n", &number, &end) != 1 || end == 0)
         return false;
-    *length = (size_t)(end - tensor);
+    const char *rest = tensor + end;
+    *layer = number;
     for (int i = 0; i < FMT_MODULE_COUNT; i++) {
         const size_t n = strlen(fmt_module_path[i]);
-        if (*length > n && strncmp(end - n, fmt_module_path[i], n) == 0) {
-            *module = (enum fmt_module)i;
-            return true;
-        }
+        *module = (enum fmt_module)i;
+        if (strncmp(rest, fmt_module_path[i], n) == 0 && rest[n] == '.')
+            return strcmp(rest + n, ".bias") != 0;
     }
     return false;
 }
@@ -122,21 +122,19 @@ fail:
     return st;
 }
 
-/* The projections of a layer, without calibration. */
+/* The projections of a layer, without calibration. A packed one has several tensors. */
 static rt_status make_layer(struct quant_writer *w, uint32_t layer)
 {
     rt_status st;
     struct fmt_tensor_info t;
     enum fmt_module module;
-    size_t length;
-    uint32_t out, in;
-    char begin[64], name[FMT_TENSOR_NAME_MAX];
-    snprintf(begin, sizeof begin, "model.layers.%u.", layer);
+    uint32_t of, out, in, made = 0;
+    char name[FMT_TENSOR_NAME_MAX];
     for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++) {
-        if (strncmp(t.name, begin, strlen(begin)) != 0 ||
-            !find_module(t.name, &module, &length))
+        if (!quant_find_module(t.name, &of, &module) || of != layer || made >> module & 1)
             continue;
-        snprintf(name, sizeof name, "%.*s", (int)length, t.name);
+        made |= 1u << module;
+        snprintf(name, sizeof name, "model.layers.%u.%s", layer, fmt_module_path[module]);
         fmt_module_size(fmt_model_config(w->model), module, &out, &in);
         TRY(quant_module(w, name, out, in));
     }
@@ -165,16 +163,23 @@ static rt_status check_complete(struct quant_writer *w)
 {
     struct fmt_tensor_info t;
     enum fmt_module module;
-    size_t length;
-    uint32_t there = 0;
-    const uint32_t asked = fmt_model_config(w->model)->layers * FMT_MODULE_COUNT;
+    uint32_t layer, there = 0;
+    const uint32_t layers = fmt_model_config(w->model)->layers;
+    uint32_t *found = rt_alloc(w->ctx, layers, sizeof *found); /* a bit per module */
+    if (!found)
+        return quant_no_memory(w);
     for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
-        there += find_module(t.name, &module, &length);
-    if (there != asked)
+        if (quant_find_module(t.name, &layer, &module) && layer < layers &&
+            !(found[layer] >> module & 1)) {
+            found[layer] |= 1u << module;
+            there++;
+        }
+    rt_free(found);
+    if (there != layers * FMT_MODULE_COUNT)
         return rt_fail(w->ctx, RT_ERR_INPUT,
                        "'%s' has %u projection matrices, its config.json asks for %u; "
                        "it is incomplete, get it again",
-                       w->from, there, asked);
+                       w->from, there, layers * FMT_MODULE_COUNT);
     return RT_OK;
 }
 
@@ -192,15 +197,13 @@ static rt_status keep_tensors(struct quant_writer *w)
 {
     rt_status st = RT_OK;
     struct fmt_tensor_info t;
-    enum fmt_module module;
-    size_t length;
     for (uint32_t i = 0; fmt_tensor_at(w->model, i, &t); i++)
-        if (t.name[0] && !(w->tied && strcmp(t.name, "lm_head.weight") == 0) &&
-            !find_module(t.name, &module, &length) && !is_made(w, t.name)) {
+        if (quant_is_kept(&w->tables, w->tied, t.name) && !is_made(w, t.name)) {
             TRY(quant_keep_tensor(w, &t));
             if (t.blocks && t.stored_size >= LARGE)
                 TRY(quant_part_kept(w));
         }
+    TRY(quant_keep_tables(w));
 
 fail:
     return st;
@@ -287,19 +290,13 @@ rt_status quant_folder_place(struct rt_ctx *ctx, const char *part, const char *t
 rt_status quant_check_source(struct rt_ctx *ctx, const char *from,
                              struct fmt_model *model)
 {
-    struct fmt_stored stored;
-    const struct fmt_quantization *q = &fmt_model_config(model)->quantization;
-    if (q->present)
-        return rt_fail(
-            ctx, RT_ERR_INPUT,
-            "'%s' is quantized already (%u bits); give the full-precision model", from,
-            q->bits);
-    const rt_status st = fmt_weight_stored(model, "model.layers.0.mlp.up_proj", &stored);
-    if (st == RT_OK && stored.packed)
+    char text[512];
+    const rt_status st = fmt_model_stored(model, text, sizeof text);
+    if (st == RT_OK && text[0])
         rt_log(ctx, RT_LOG_WARNING,
-               "'%s' is quantized already (%s, ...): its values stand in for those of a "
+               "'%s' is quantized already (%s): its values stand in for those of a "
                "full-precision model",
-               from, stored.text);
+               from, text);
     return st;
 }
 
@@ -382,6 +379,7 @@ rt_status quant_folder_begin(struct quant_writer *w, const char *target, bool fo
         return rt_fail(w->ctx, RT_ERR_USAGE,
                        "'%s' is the model that is read; write to another folder", to);
     w->tied = is_tied(w->model);
+    TRY(quant_tables_find(w->model, &w->tables));
 
 fail:
     return st;
@@ -403,8 +401,8 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                               .report = report };
     TRY(check_options(ctx, options, calibration));
     TRY(quant_folder_begin(&w, target, force, to));
-    TRY(quant_check_source(ctx, from, w.model));
     TRY(check_complete(&w));
+    TRY(quant_check_source(ctx, from, w.model));
     if (options->plan)
         TRY(quant_plan_check(ctx, options->plan, fmt_model_config(w.model)->layers));
     TRY(quant_part_open(&w, to)); /* before the work: it may be impossible */

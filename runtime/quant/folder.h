@@ -11,6 +11,8 @@ struct quant_fared {
     const char *name; /* "model.layers.3.mlp.up_proj", valid until the callback returns */
     double objective, rtn;
 };
+/* Whether it is not lower than that of rounding to nearest; also where one is NaN. */
+bool quant_is_no_better(double objective, double rtn);
 
 /* What the inputs of the matrices are seen on. The model is run layer by layer, and each
  * matrix is quantized when its inputs are known. */

@@ -21,6 +21,12 @@ struct quant_divided {
     uint32_t count;
 };
 
+/* Which of embedding and head a folder has as codes and scales. */
+struct quant_tables {
+    bool is_packed[2]; /* the embedding, the head */
+    uint64_t count;    /* elements of each */
+};
+
 struct quant_writer {
     struct quant_divided divided[MODEL_GROUP_COUNT]; /* of the layer under way */
     uint32_t divided_count;
@@ -34,7 +40,8 @@ struct quant_writer {
     struct quant_output *outputs;
     uint32_t count, capacity;
     struct quant_report *report;
-    enum fmt_dtype floats;         /* of projections that are not quantized */
+    enum fmt_dtype floats; /* of projections that are not quantized */
+    struct quant_tables tables;
     bool tied;                     /* the head is the embedding, and not written */
     bool warned;                   /* that a matrix has a group that is not full */
     char part[4200];               /* folder of finished layers */
@@ -63,10 +70,18 @@ RT_CHECKED rt_status quant_add_output(struct quant_writer *w, const char *name,
  * from `first` on of a tensor. */
 RT_CHECKED rt_status quant_check_finite(struct quant_writer *w, const char *name,
                                         size_t first, const float *values, size_t count);
-/* Folders of packed matrices are refused: there is a model that they were made from. A
- * GGUF file may be all there is, so its values are taken, and that is said. */
+/* A quantized model may be all there is, so its values are taken, and that is said. */
 RT_CHECKED rt_status quant_check_source(struct rt_ctx *ctx, const char *from,
                                         struct fmt_model *model);
+/* Which projection a tensor is, or is a part of (codes, scales, zero points); false: of none.
+ * A bias is no part. */
+bool quant_find_module(const char *tensor, uint32_t *layer, enum fmt_module *module);
+/* Whether a tensor is kept: it has a name, and is no part of a projection or of a packed
+ * table. `tied`: nor is it the head. */
+bool quant_is_kept(const struct quant_tables *tables, bool tied, const char *name);
+RT_CHECKED rt_status quant_tables_find(struct fmt_model *model, struct quant_tables *out);
+/* The packed tables as F16, with keep_f32 as F32. */
+RT_CHECKED rt_status quant_keep_tables(struct quant_writer *w);
 /* What is not quantized. */
 RT_CHECKED rt_status quant_keep_tensor(struct quant_writer *w,
                                        const struct fmt_tensor_info *tensor);

@@ -209,3 +209,74 @@ rt_status quant_keep_tensor(struct quant_writer *w, const struct fmt_tensor_info
 fail:
     return st;
 }
+
+/* ---- packed tables ---- */
+
+static const char *const table_names[] = { "model.embed_tokens", "lm_head" };
+
+rt_status quant_tables_find(struct fmt_model *model, struct quant_tables *out)
+{
+    rt_status st = RT_OK;
+    const struct fmt_config *c = fmt_model_config(model);
+    *out = (struct quant_tables){ .count = (uint64_t)c->vocab * c->hidden };
+    for (size_t i = 0; i < RT_COUNT(table_names) && c->quantization.present; i++) {
+        struct fmt_stored stored;
+        if (i == 1 && !fmt_has_head(model))
+            continue;
+        TRY(fmt_weight_stored(model, table_names[i], &stored));
+        out->is_packed[i] = stored.packed;
+    }
+
+fail:
+    return st;
+}
+
+bool quant_is_kept(const struct quant_tables *tables, bool tied, const char *name)
+{
+    uint32_t layer;
+    enum fmt_module module;
+    if (!name[0] || (tied && strcmp(name, "lm_head.weight") == 0))
+        return false;
+    for (size_t i = 0; i < RT_COUNT(table_names); i++) {
+        const size_t n = strlen(table_names[i]);
+        if (tables->is_packed[i] && strncmp(name, table_names[i], n) == 0 &&
+            name[n] == '.')
+            return false;
+    }
+    return !quant_find_module(name, &layer, &module);
+}
+
+static rt_status keep_table(struct quant_writer *w, const char *name)
+{
+    rt_status st;
+    const struct fmt_config *c = fmt_model_config(w->model);
+    const size_t count = (size_t)c->vocab * c->hidden;
+    struct fmt_tensor_info info = { .dtype = FMT_F32 };
+    snprintf(info.name, sizeof info.name, "%s.weight", name);
+    float *values = rt_alloc(w->ctx, count, sizeof *values);
+    if (!values)
+        return quant_no_memory(w);
+    TRY(fmt_weight_floats(w->model, name, c->vocab, c->hidden, values));
+    TRY(quant_check_finite(w, info.name, 0, values, count));
+    if (!w->options->keep_f32) {
+        info.dtype = FMT_F16;
+        TRY(halve(w, &info, 0, values, count, (uint16_t *)values));
+        w->report->halved++;
+    }
+    return quant_add_output(w, name, ".weight", info.dtype, c->vocab, c->hidden, values);
+
+fail:
+    rt_free(values);
+    return st;
+}
+
+rt_status quant_keep_tables(struct quant_writer *w)
+{
+    rt_status st = RT_OK;
+    for (size_t i = 0; i < RT_COUNT(table_names); i++)
+        if (w->tables.is_packed[i])
+            TRY(keep_table(w, table_names[i]));
+
+fail:
+    return st;
+}

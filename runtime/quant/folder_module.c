@@ -238,12 +238,17 @@ fail:
     return st;
 }
 
+bool quant_is_no_better(double objective, double rtn)
+{
+    return !(objective < rtn);
+}
+
 rt_status quant_tell_fared(struct quant_writer *w, const struct quant_fared *fared)
 {
     const struct quant_calibration *c = w->calibration;
     w->report->objective += fared->objective;
     w->report->objective_rtn += fared->rtn;
-    w->report->not_better += fared->objective >= fared->rtn;
+    w->report->not_better += quant_is_no_better(fared->objective, fared->rtn);
     return c && c->matrix ? c->matrix(c->user, fared) : RT_OK;
 }
 

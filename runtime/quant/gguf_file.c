@@ -3,6 +3,7 @@
 #include "runtime/quant/gguf_making.h"
 
 #include "runtime/base/os.h"
+#include "runtime/quant/folder.h"
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/job.h"
 
@@ -179,14 +180,16 @@ rt_status quant_gguf_tell(struct quant_gguf_making *m, const struct quant_gguf_r
                                             .rtn = rtn / all,
                                             .outputs = is_rounded ? sums->all : 0,
                                             .is_weighted = is_weighted,
-                                            .is_rounded = is_rounded };
+                                            .is_rounded = is_rounded,
+                                            .is_no_better = r->type->split && rtn > 0 &&
+                                                            !(sums->error < rtn) };
     report->matrices++;
     report->weights += r->rows * r->columns;
     const uint64_t blocks = r->rows * (r->columns / r->type->block);
     report->bits_per_weight += 8.0 * (double)(blocks * r->type->bytes);
     report->fallbacks += r->type != r->wanted;
     report->unweighted += m->importance && !is_weighted;
-    report->not_better += r->type->split && !(sums->error < rtn) && rtn > 0;
+    report->not_better += fared.is_no_better;
     return m->options->matrix ? m->options->matrix(m->options->user, &fared) : RT_OK;
 }
 
@@ -242,7 +245,10 @@ static rt_status make(struct quant_gguf_making *m, const char *to)
     TRY(make_room(m));
     if (m->options->calibration) {
         TRY(quant_gguf_state_open(m, to));
-        TRY(quant_gguf_rounded(m));
+        st = quant_gguf_rounded(m);
+        if (st != RT_OK && !quant_is_resumable(st))
+            m->out.is_kept = false;
+        TRY(st);
     } else {
         TRY(quant_gguf_state_drop(m, to));
         TRY(fmt_gguf_out_begin(&m->out, to));

@@ -14,9 +14,10 @@
 struct quant_gguf_fared {
     const struct quant_gguf_row *row; /* valid until the callback returns */
     double error, rtn;
-    double outputs;   /* rounded by GPTQ: the mean over tokens of |W x|^2 */
-    bool is_weighted; /* there was importance */
-    bool is_rounded;  /* by GPTQ */
+    double outputs;    /* rounded by GPTQ: the mean over tokens of |W x|^2 */
+    bool is_weighted;  /* there was importance */
+    bool is_rounded;   /* by GPTQ */
+    bool is_no_better; /* than rounded to nearest, and that is not exact */
 };
 
 /* Text by which the matrices of layers are rounded (blocks_gptq.h), one layer after the

@@ -72,10 +72,27 @@ bool quant_importance_name(uint32_t layer, enum model_group group, uint32_t i,
     return true;
 }
 
+/* Columns that a float has no weight for would be counted like all others without a word. */
+static rt_status check_finite(struct rt_ctx *ctx, const struct observe_group *seen)
+{
+    char name[65];
+    quant_importance_name(seen->layer, seen->group, 0, name);
+    for (uint32_t k = 0; k < seen->in; k++)
+        if (!isfinite((float)seen->squares[k]))
+            return rt_fail(ctx, RT_ERR_INPUT,
+                           "input %u of '%s' is not finite on the calibration text: the "
+                           "model's activations overflow there; use other text or "
+                           "another model",
+                           k, name);
+    return RT_OK;
+}
+
 rt_status quant_importance_add(struct rt_ctx *ctx, const struct observe_group *seen,
                                struct quant_importance *out)
 {
+    rt_status st;
     char name[65];
+    TRY(check_finite(ctx, seen));
     for (uint32_t i = 0; quant_importance_name(seen->layer, seen->group, i, name); i++) {
         struct quant_importance_row *row = quant_importance_row(ctx, out, name, seen->in);
         if (!row)
@@ -85,6 +102,9 @@ rt_status quant_importance_add(struct rt_ctx *ctx, const struct observe_group *s
             row->values[k] = (float)seen->squares[k];
     }
     return RT_OK;
+
+fail:
+    return st;
 }
 
 struct observing {

@@ -30,7 +30,8 @@ const struct quant_importance_row *quant_importance_find(const struct quant_impo
  * there are no more. */
 bool quant_importance_name(uint32_t layer, enum model_group group, uint32_t i,
                            char name[65]);
-/* Adds the mean squares of a group for each of its matrices. */
+/* Adds the mean squares of a group for each of its matrices. RT_ERR_INPUT: one is not
+ * finite, and which matrix reads it. */
 RT_CHECKED rt_status quant_importance_add(struct rt_ctx *ctx,
                                           const struct observe_group *seen,
                                           struct quant_importance *out);

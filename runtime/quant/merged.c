@@ -92,27 +92,14 @@ fail:
     return st;
 }
 
-/* Whether a tensor is a part of a projection as it is stored: not a bias. */
-static bool is_projection(const char *name)
-{
-    const char *at =
-        strncmp(name, "model.layers.", 13) == 0 ? strchr(name + 13, '.') : NULL;
-    for (int i = 0; at && i < FMT_MODULE_COUNT; i++) {
-        const size_t n = strlen(fmt_module_path[i]);
-        if (strncmp(at + 1, fmt_module_path[i], n) == 0 && at[1 + n] == '.')
-            return strcmp(at + 1 + n, ".bias") != 0;
-    }
-    return false;
-}
-
 static rt_status keep_rest(struct merging *m)
 {
     rt_status st = RT_OK;
     struct fmt_tensor_info t;
     for (uint32_t i = 0; fmt_tensor_at(m->w.model, i, &t); i++)
-        if (t.name[0] && !(m->w.tied && strcmp(t.name, "lm_head.weight") == 0) &&
-            !is_projection(t.name))
+        if (quant_is_kept(&m->w.tables, m->w.tied, t.name))
             TRY(quant_keep_tensor(&m->w, &t));
+    TRY(quant_keep_tables(&m->w));
 
 fail:
     return st;

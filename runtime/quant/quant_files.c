@@ -271,6 +271,7 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
     TRY(fmt_gguf_is(from) ? from_gguf(ctx, from, to, &config)
                           : from_folder(ctx, from, to, &config));
     json_object_del(config, "quantization_config");
+    json_object_del(config, "compression_config"); /* as it was called before */
     const char *type = floats == FMT_F16    ? "float16"
                        : floats == FMT_BF16 ? "bfloat16"
                                             : "float32";

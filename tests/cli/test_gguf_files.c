@@ -1,5 +1,6 @@
 /* `faultline quantize --method gguf` and `export-lora` as a user runs them: the file runs,
  * options that do not belong together are refused, a full disk leaves nothing behind. */
+#include "runtime/base/os.h"
 #include "tests/support/files.h"
 #include "tests/support/refusals.h"
 
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,6 +183,46 @@ static void the_chosen_file_is_that_of_its_options(void **state)
     }
 }
 
+/* Without text no results file is made, but one that is named has how the model was made:
+ * a comparison then knows its time and memory. */
+static void a_named_results_file_knows_how(void **state)
+{
+    (void)state;
+    static const char text[] = "A text of some words, and some more words, and the end.";
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_file_write(test_folder_file(&place.run, "text.txt"), text, strlen(text));
+    test_expect_success(&place, "quantize --model @T --bits 4 --out quiet", &p);
+    test_program_deinit(&p);
+    test_expect_success(&place, GGUF "--type Q4_0 --out quiet.gguf", &p);
+    test_program_deinit(&p);
+    assert_false(os_exists(test_folder_file(&place.run, "faultline.db")));
+    test_expect_success(
+        &place, "quantize --model @T --bits 4 --search --store made.db --out q", &p);
+    assert_non_null(strstr(p.out, "not known without inputs (--calib)"));
+    test_program_deinit(&p);
+    test_expect_success(&place, GGUF "--type Q4_K_M --store made.db --out q.gguf", &p);
+    test_program_deinit(&p);
+    test_expect_success(&place,
+                        "quantize --compare q,q.gguf,quiet --model @T --device ref "
+                        "--store made.db --progress none --text text.txt --json",
+                        &p);
+    json_t *all = json_loads(p.out, 0, NULL);
+    const json_t *variants = json_object_get(all, "variants");
+    assert_int_equal(json_array_size(variants), 4); /* the full model first */
+    for (size_t i = 1; i < 4; i++) {
+        const json_t *v = json_array_get(variants, i);
+        const bool known = i < 3;
+        assert_int_equal(json_number_value(json_object_get(v, "made_seconds")) > 0,
+                         known);
+        assert_int_equal(json_number_value(json_object_get(v, "made_peak_bytes")) > 0,
+                         known);
+        assert_int_equal(json_array_size(json_object_get(v, "layers")), 0);
+    }
+    json_decref(all);
+    test_program_deinit(&p);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
@@ -241,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_file_is_written_and_runs),
         cmocka_unit_test(calibration_gives_weights),
         cmocka_unit_test(the_chosen_file_is_that_of_its_options),
+        cmocka_unit_test(a_named_results_file_knows_how),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_full_disk_leaves_nothing),
     };

@@ -14,7 +14,7 @@ import numpy as np
 
 SHAPES = [(48, 96, 300), (40, 160, 400), (24, 288, 700)]  # out, in, tokens
 CASES = [(bits, group, asym, order, search)
-         for bits, group in ((2, 32), (3, 0), (4, 96))
+         for bits, group in ((2, 32), (3, 0), (4, 96), (8, 64))
          for asym in (False, True)
          for order, search in (("activation", False), ("natural", False), ("activation", True))]
 

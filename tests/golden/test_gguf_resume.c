@@ -257,6 +257,30 @@ static void another_process_is_not_disturbed(void **state)
     deinit(&g);
 }
 
+static rt_status observe(struct ground *g)
+{
+    quant_importance_deinit(&g->seen);
+    return quant_importance_observe(&g->at.ctx, g->at.model, &g->at.sequence, 1, NULL,
+                                    NULL, &g->seen);
+}
+
+/* By GPTQ, and where text only weighs the columns: the matrix is named, nothing is left. */
+static void inputs_that_are_not_finite_are_named(void **state)
+{
+    (void)state;
+    struct ground g;
+    init(&g);
+    assert_int_equal(observe(&g), RT_OK);
+    test_tiny_overflow(&g.at);
+    const char *to = test_folder_file(&g.at.to, "m.gguf");
+    test_refused(&g.at.ctx, run(&g, to, "Q4_0", 0, UINT32_MAX), RT_ERR_INPUT,
+                 "blk.1.ffn_gate.weight", "not finite", NULL);
+    assert_false(os_exists(to) || there(to, ".part") || there(to, ".state"));
+    test_refused(&g.at.ctx, observe(&g), RT_ERR_INPUT, "blk.1.ffn_gate.weight",
+                 "not finite", NULL);
+    deinit(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +289,7 @@ int main(void)
         cmocka_unit_test(finished_layers_are_not_lost),
         cmocka_unit_test(what_is_damaged_is_named),
         cmocka_unit_test(another_process_is_not_disturbed),
+        cmocka_unit_test(inputs_that_are_not_finite_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* GPTQ against a reference in float64 that inverts the Hessian as the paper does
- * (make_gptq.py): codes and output error of 54 matrices; what the method does where a
- * moment says nothing; how a search and calibration order the methods. */
+ * (make_gptq.py): codes and output error of 72 matrices of 2, 3, 4 and 8 bits; what the
+ * method does where a moment says nothing; how a search and calibration order the methods. */
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/rtn.h"
 #include "tests/support/calibrated.h"
@@ -53,13 +53,13 @@ static void codes_equal_the_reference(void **state)
     (void)state;
     char path[1024];
     size_t size, at = 0;
-    uint64_t equal = 0;
+    uint64_t equal[9] = { 0 }, all[9] = { 0 }; /* by bits */
     struct test_calibrated e = { 0 };
     json_t *cases = json_load_file(
         test_path(path, sizeof path, "tests/golden/quant/gptq.json"), 0, NULL);
     uint8_t *codes = (uint8_t *)test_file_read(
         test_path(path, sizeof path, "tests/golden/quant/gptq.codes"), &size);
-    assert_int_equal(json_array_size(cases), 54);
+    assert_int_equal(json_array_size(cases), 72);
     for (size_t i = 0; i < json_array_size(cases); i++) {
         const json_t *c = json_array_get(cases, i);
         if (e.in != number(c, "in")) {
@@ -68,12 +68,19 @@ static void codes_equal_the_reference(void **state)
             test_calibrated_init(&e, &out, 1, number(c, "in"), number(c, "tokens"));
         }
         assert_true(at + (size_t)e.out[0] * e.in <= size);
-        expect_case(&e, c, codes + at, &equal);
+        const uint32_t bits = number(c, "bits");
+        assert_true(bits <= 8);
+        expect_case(&e, c, codes + at, &equal[bits]);
+        all[bits] += (size_t)e.out[0] * e.in;
         at += (size_t)e.out[0] * e.in;
     }
     assert_int_equal(at, size);
-    printf("    %llu of %zu codes equal\n", (unsigned long long)equal, size);
-    assert_true((double)equal >= 0.999 * (double)size);
+    for (uint32_t bits = 2; bits <= 8; bits += bits < 4 ? 1 : 4) {
+        printf("    %u bits: %llu of %llu codes equal\n", bits,
+               (unsigned long long)equal[bits], (unsigned long long)all[bits]);
+        assert_true(all[bits] > 0);
+        assert_true((double)equal[bits] >= 0.999 * (double)all[bits]);
+    }
     test_calibrated_deinit(&e);
     json_decref(cases);
     free(codes);

@@ -286,55 +286,15 @@ static void a_full_disk_leaves_nothing_half_written(void **state)
     deinit(&g);
 }
 
-/* A copy of the model with one norm so large that what it makes overflows when squared. */
-static void write_overflowing(struct ground *g, const char *to)
-{
-    struct fmt_safetensors file;
-    char path[1200];
-    assert_int_equal(fmt_make_folder(&g->at.ctx, to), RT_OK);
-    snprintf(path, sizeof path, "%s/config.json", g->at.from);
-    char other[1200];
-    snprintf(other, sizeof other, "%s/config.json", to);
-    assert_int_equal(fmt_copy_if_there(&g->at.ctx, path, other), RT_OK);
-    snprintf(path, sizeof path, "%s/model.safetensors", g->at.from);
-    assert_int_equal(fmt_safetensors_open(&g->at.ctx, path, &file), RT_OK);
-    struct fmt_tensor_out *tensors = calloc(file.count, sizeof *tensors);
-    float large[1024];
-    for (size_t i = 0; i < RT_COUNT(large); i++)
-        large[i] = 1e25f;
-    for (uint32_t i = 0; i < file.count; i++) {
-        const struct fmt_tensor *t = &file.tensors[i];
-        tensors[i] = (struct fmt_tensor_out){
-            .name = t->name, .dtype = t->dtype, .dims = t->dims, .data = t->data
-        };
-        memcpy(tensors[i].shape, t->shape, sizeof t->shape);
-        if (strcmp(t->name, "model.layers.1.post_attention_layernorm.weight") == 0) {
-            assert_true(t->count <= RT_COUNT(large));
-            tensors[i].dtype = FMT_F32;
-            tensors[i].data = large;
-        }
-    }
-    snprintf(path, sizeof path, "%s/model.safetensors", to);
-    assert_int_equal(fmt_safetensors_write(&g->at.ctx, path, tensors, file.count, NULL),
-                     RT_OK);
-    fmt_safetensors_close(&file);
-    free(tensors);
-}
-
 /* Every method says which layer's inputs overflow, and leaves nothing. */
 static void inputs_that_are_not_finite_are_named(void **state)
 {
     (void)state;
-    static const char *const methods[] = { "rtn", "gptq", "awq" };
+    static const char *const methods[] = { "rtn", "gptq", "awq", "smoothquant" };
     struct ground g;
     char part[1200];
     init(&g, true);
-    rt_model_destroy(&g.at.model);
-    const char *bad = test_folder_file(&g.at.to, "bad");
-    write_overflowing(&g, bad);
-    snprintf(g.at.from, sizeof g.at.from, "%s", bad);
-    if (rt_model_load_streamed(g.at.dev, g.at.from, 64, &g.at.model) != RT_OK)
-        fail_msg("%s", g.at.ctx.message);
+    test_tiny_overflow(&g.at);
     for (size_t i = 0; i < RT_COUNT(methods); i++) {
         const char *to = test_folder_file(&g.at.to, "to");
         const rt_status st = run(&g, to, methods[i], 4, UINT32_MAX);

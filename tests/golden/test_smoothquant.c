@@ -292,6 +292,46 @@ static void quantize(struct rt_device *dev, const char *from, const char *to,
     rt_model_destroy(&model);
 }
 
+static void keep_inputs(void *user, enum rt_log_level level, const char *line)
+{
+    if (level == RT_LOG_INFO && strstr(line, "activations are rounded to 8 bits"))
+        snprintf(user, 512, "%s", line);
+}
+
+/* Sums are exact on every device; by what means is said when a folder is loaded. */
+static void a_device_says_how_it_multiplies(void **state)
+{
+    (void)state;
+    struct test_device devices[8];
+    struct test_folder to;
+    struct quant_report report;
+    char from[1024], folder[1024];
+    const uint32_t n = test_devices(devices, 8);
+    test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
+    test_folder_init(&to);
+    snprintf(folder, sizeof folder, "%s", test_folder_file(&to, "w8a8"));
+    for (uint32_t d = 0; d < n; d++) {
+        struct rt_ctx ctx;
+        struct rt_model *model = NULL;
+        char line[512] = "";
+        test_ctx(&ctx);
+        struct rt_device *dev = test_device_open(&ctx, &devices[d]);
+        if (d == 0)
+            quantize(dev, from, folder, "rtn", QUANT_INPUTS_ROWS, 0, &report);
+        ctx.log = keep_inputs;
+        ctx.log_user = line;
+        if (rt_model_load(dev, folder, 64, &model) != RT_OK)
+            fail_msg("%s", ctx.message);
+        const bool is_ref = strcmp(rt_device_info_of(dev)->name, "ref") == 0;
+        if (!strstr(line, is_ref ? "; computed in whole numbers"
+                                 : "; emulated exactly in floats: "))
+            fail_msg("%s says '%s'", devices[d].name, line);
+        rt_model_destroy(&model);
+        rt_device_destroy(&dev);
+    }
+    test_folder_deinit(&to);
+}
+
 static struct rt_device *open_ref(struct rt_ctx *ctx, bool float_inputs)
 {
     struct rt_device *dev = NULL;
@@ -496,6 +536,7 @@ int main(void)
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(a_folder_computes_what_the_model_does),
         cmocka_unit_test(costly_inputs_stay_floats),
+        cmocka_unit_test(a_device_says_how_it_multiplies),
         cmocka_unit_test(any_batch_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

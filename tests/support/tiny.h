@@ -26,6 +26,9 @@ struct test_tiny {
 
 /* `streamed`: rt_model_load_streamed. */
 void test_tiny_init(struct test_tiny *t, bool streamed);
+/* Takes a copy of the model, streamed, in which the norm before gate and up of layer 1 is so
+ * large that what it makes overflows when squared. */
+void test_tiny_overflow(struct test_tiny *t);
 void test_tiny_deinit(struct test_tiny *t);
 
 #endif

@@ -323,6 +323,22 @@ static void a_lack_is_named(void **state)
     assert_true(rt_plan_products_there(&emulated, RT_PRODUCTS_INT8, &lack));
 }
 
+/* "ref" has no facts; a device always has a version. */
+static void how_whole_numbers_are_summed(void **state)
+{
+    (void)state;
+    struct rt_facts facts = { .api_version = 0 };
+    assert_string_equal(rt_plan_whole_numbers(&facts), "computed in whole numbers");
+    facts = rows[3].facts;
+    facts.api_version = 1;
+    facts.int_dot = facts.int_dot_signed = false;
+    assert_non_null(strstr(rt_plan_whole_numbers(&facts), "no integer dot products"));
+    facts.int_dot = true;
+    assert_non_null(strstr(rt_plan_whole_numbers(&facts), "the driver emulates"));
+    facts.int_dot_signed = true;
+    assert_non_null(strstr(rt_plan_whole_numbers(&facts), "are not used"));
+}
+
 /* Left to itself, a GPU with matrix units rounds what its role allows, and nothing else. */
 static void roles_choose_products(void **state)
 {
@@ -501,6 +517,7 @@ int main(void)
         cmocka_unit_test(fragments_are_for_products_in_f16),
         cmocka_unit_test(gpus_get_their_plans),
         cmocka_unit_test(a_lack_is_named),
+        cmocka_unit_test(how_whole_numbers_are_summed),
         cmocka_unit_test(roles_choose_products),
         cmocka_unit_test(an_allocation_limits_a_binding),
         cmocka_unit_test(a_refused_feature_is_no_device),

@@ -53,10 +53,21 @@ static void pieces(void **state)
                                        ",\"c\":18446744073709551615");
 }
 
+/* Whether matrix i of the list is said to be no better than rounded to nearest. */
+static bool marked(const json_t *all, size_t i)
+{
+    const json_t *one = json_array_get(json_object_get(all, "list"), i);
+    const json_t *mark = json_object_get(one, "not_better");
+    assert_true(json_is_boolean(mark));
+    return json_is_true(mark);
+}
+
 static void a_folder(void **state)
 {
     (void)state;
-    struct pipe_quantized_matrix list[] = { { "m.q", 1.5, 2 }, { "m.k", 0.25, 0.5 } };
+    struct pipe_quantized_matrix list[] = { { "m.q", 1.5, 2 },
+                                            { "m.k", 0.5, 0.5 },
+                                            { "m.v", NAN, 1 } };
     struct pipe_quantized q = { .matrices = 2, .weights = 64, .bits_per_weight = 4.5 };
     struct pipe_selected s = { .count = 0 };
     FILE *file = tmpfile();
@@ -65,7 +76,7 @@ static void a_folder(void **state)
                                        "\"bits_per_weight\":4.5,\"halved\":0,\"float_"
                                        "inputs\":{\"matrices\":0,\"weights\":0}}\n");
     q.list = list;
-    q.list_count = 2;
+    q.list_count = 3;
     s = (struct pipe_selected){ .count = 2, .chosen = 1, .held_out = 3, .used = 5 };
     memcpy(s.list[0].name, "a", 2);
     s.list[0].kl = INFINITY;
@@ -73,7 +84,9 @@ static void a_folder(void **state)
     pipe_quantized_json(file, "out", &q, &s);
     json_t *all = json_of(file);
     const json_t *select = json_object_get(all, "select");
-    assert_int_equal(json_array_size(json_object_get(all, "list")), 2);
+    assert_false(marked(all, 0)); /* lower */
+    assert_true(marked(all, 1));  /* equal */
+    assert_true(marked(all, 2));  /* unknown */
     assert_int_equal(json_integer_value(json_object_get(select, "chosen")), 1);
     const json_t *first = json_array_get(json_object_get(select, "candidates"), 0);
     assert_true(json_is_null(json_object_get(first, "kl")));
@@ -99,7 +112,11 @@ static void tensors_of_another_type_are_counted_once(void **state)
     (void)state;
     struct pipe_gguf_tensor list[] = {
         { .name = "a", .type = "Q4_0", .wanted = "Q4_K", .columns = 96 },
-        { .name = "b", .type = "Q4_K", .wanted = "Q4_K", .columns = 256 },
+        { .name = "b",
+          .type = "Q4_K",
+          .wanted = "Q4_K",
+          .columns = 256,
+          .is_no_better = true },
         { .name = "c", .type = "Q4_0", .wanted = "Q4_K", .columns = 96 },
         { .name = "d", .type = "Q4_0", .wanted = "Q4_K", .columns = 32 },
     };
@@ -111,6 +128,8 @@ static void tensors_of_another_type_are_counted_once(void **state)
     pipe_gguf_made_json(file, "o.gguf", &m, &(struct pipe_selected){ .count = 0 });
     json_t *all = json_of(file);
     assert_int_equal(json_array_size(json_object_get(all, "list")), 4);
+    assert_false(marked(all, 0));
+    assert_true(marked(all, 1));
     json_decref(all);
 }
 

@@ -142,8 +142,6 @@ static void folders_that_cannot_be_quantized_leave_nothing(void **state)
     static const struct {
         const char *source, *file, *from, *to, *message;
     } cases[] = {
-        { "tests/golden/models/qwen2-tiny-rtn4-ct", NULL, NULL, NULL,
-          "quantized already" },
         { TINY, "model.safetensors", "1.mlp.up_proj.weight\"", "1.mlp.up_porj.weight\"",
           "20 projection matrices, its config.json asks for 21" },
         { TINY, "model.safetensors", "1.mlp.up_proj.weight\":{\"dtype\":\"F32\"",
@@ -265,6 +263,49 @@ static void the_report_counts_codes_scales_and_zeros(void **state)
     }
 }
 
+struct heard {
+    uint32_t count;
+    char line[512];
+};
+
+static void keep_short_group(void *user, enum rt_log_level level, const char *line)
+{
+    struct heard *h = user;
+    if (level != RT_LOG_WARNING || !strstr(line, "do not divide"))
+        return;
+    h->count++;
+    snprintf(h->line, sizeof h->line, "%s", line);
+}
+
+/* Rows of 96 and 160 have no whole number of groups of 64: said once, of the first matrix. */
+static void groups_that_do_not_divide_are_said(void **state)
+{
+    (void)state;
+    static const uint32_t groups[] = { 0, 32, 64, 128 };
+    char from[1024];
+    test_path(from, sizeof from, TINY);
+    for (size_t i = 0; i < RT_COUNT(groups); i++) {
+        struct heard heard = { 0 };
+        struct rt_ctx ctx = { .log = keep_short_group, .log_user = &heard };
+        struct quant_report report;
+        struct test_folder to;
+        char named[64];
+        const struct quant_options options = { .bits = 4, .group = groups[i] };
+        test_folder_init(&to);
+        assert_int_equal(quant_folder(&ctx, from, test_folder_file(&to, "q"), &options,
+                                      NULL, false, &report),
+                         RT_OK);
+        assert_int_equal(heard.count, groups[i] > 32);
+        snprintf(named, sizeof named, "has 160 columns, which groups of %u do not divide",
+                 groups[i]);
+        if (heard.count && (!strstr(heard.line, "'model.layers.0.mlp.down_proj'") ||
+                            !strstr(heard.line, named) ||
+                            !strstr(heard.line, "--group row is read by all")))
+            fail_msg("%s", heard.line);
+        test_folder_deinit(&to);
+    }
+}
+
 static void running_out_of_memory_leaves_finished_layers_at_most(void **state)
 {
     (void)state;
@@ -303,6 +344,7 @@ int main(void)
         cmocka_unit_test(weights_that_are_not_finite_are_refused),
         cmocka_unit_test(a_folder_in_the_way_is_kept),
         cmocka_unit_test(the_report_counts_codes_scales_and_zeros),
+        cmocka_unit_test(groups_that_do_not_divide_are_said),
         cmocka_unit_test(running_out_of_memory_leaves_finished_layers_at_most),
     };
     return cmocka_run_group_tests_name("rtn", tests, NULL, NULL);
