@@ -24,7 +24,7 @@ static struct pages *make(uint32_t count)
 {
     struct rt_ctx ctx = { 0 };
     struct pages *p = NULL;
-    assert_int_equal(pages_create(&ctx, count, &p), RT_OK);
+    assert_int_equal(pages_create(&ctx, count, count, &p), RT_OK);
     assert_int_equal(pages_free(p), count);
     return p;
 }
@@ -99,7 +99,7 @@ static void no_memory_is_a_status(void **state)
     for (uint64_t n = 1; n <= 2; n++) {
         struct rt_ctx ctx = { .alloc_fail_at = n };
         struct pages *p = NULL;
-        assert_int_equal(pages_create(&ctx, 5, &p), RT_ERR_HOST_MEMORY);
+        assert_int_equal(pages_create(&ctx, 5, 9, &p), RT_ERR_HOST_MEMORY);
         assert_null(p);
     }
 }
