@@ -120,6 +120,7 @@ static rt_status make_engine(struct generate_work *w, uint32_t slots, uint32_t r
                                                .rows_max = rows_max,
                                                .context = w->prompt + w->fresh,
                                                .no_sharing = true,
+                                               .pages_at_once = true,
                                                .round_prompts = true };
     return rt_engine_create(w->b->model, NULL, &options, out);
 }

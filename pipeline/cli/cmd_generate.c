@@ -130,12 +130,14 @@ static rt_status print_json(struct cli *cli, const struct pipe_generated *g)
         json_array_append_new(margins, json_real((double)g->margin[i]));
     }
     json_t *root =
-        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:f, s:f, s:i}", "text",
+        json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:f, s:f, s:i, s:I, s:I}", "text",
                   json_stringn(g->text, g->text_size), "finish",
                   g->finish == PIPE_FINISH_STOP ? "stop" : "length", "prompt_tokens",
                   (int)g->n_prompt, "ids", ids, "logprobs", logprobs, "margins", margins,
                   "prefill_seconds", 1e-6 * (double)g->prefill_us, "decode_seconds",
-                  1e-6 * (double)g->decode_us, "thrown_tokens", (int)g->thrown);
+                  1e-6 * (double)g->decode_us, "thrown_tokens", (int)g->thrown,
+                  "cache_bytes", (json_int_t)g->cache_bytes, "cache_used_bytes",
+                  (json_int_t)g->cache_bytes_used_max);
     return print_root(cli, root);
 }
 

@@ -314,8 +314,12 @@ static rt_status ask(struct answering *a, struct rt_engine *engine)
     const struct rt_engine_calls calls = {
         .next = next, .done = done, .go_on = go_on, .turn = turn, .user = a
     };
+    struct rt_engine_stats stats;
     text_stream_init(&a->stream, a->g->tok, true);
     const rt_status st = rt_engine_run(engine, &calls);
+    rt_engine_stats_get(engine, &stats);
+    a->out->cache_bytes = stats.cache_bytes;
+    a->out->cache_bytes_used_max = stats.cache_bytes_used_max;
     return st == RT_ERR_INTERRUPTED ? rt_fail(a->g->ctx, st, "stopped") : st;
 }
 

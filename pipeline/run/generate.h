@@ -69,6 +69,7 @@ struct pipe_generated {
     size_t text_size;
     int64_t prefill_us, decode_us;
     uint32_t thrown; /* tokens thrown away by rescues, beside n */
+    uint64_t cache_bytes, cache_bytes_used_max; /* as in struct rt_engine_stats */
 };
 
 /* Loads the model and asks it. RT_ERR_INTERRUPTED: the host wanted it to end. Call once;

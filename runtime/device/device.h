@@ -89,9 +89,10 @@ struct rt_buffer_info {
     const char *name; /* for messages; copied */
     uint64_t size;    /* bytes, > 0 */
     enum rt_memory memory;
+    bool alone; /* in a block of device memory of its size, given back with the buffer */
 };
 
-/* Suballocated from few blocks; zero-filled. RT_ERR_DEVICE_MEMORY with the
+/* Suballocated from few blocks, which the device keeps; zero-filled. RT_ERR_DEVICE_MEMORY with the
  * numbers when it does not fit. */
 RT_CHECKED rt_status rt_buffer_create(struct rt_device *dev,
                                       const struct rt_buffer_info *info,

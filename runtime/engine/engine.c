@@ -39,12 +39,12 @@ static enum rt_kv kv_of(const struct rt_engine *e)
 }
 
 /* The whole forward pass of one step, from ids to one stat row per wanted token. */
-static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
+rt_status engine_record(struct rt_engine *e, struct bucket *bucket)
 {
     rt_status st;
     struct rt_model *m = e->model;
-    TRY(rt_list_create(m->dev, "decode step", &bucket->list));
-    struct rt_list *list = bucket->list;
+    struct rt_list *list = NULL;
+    TRY(rt_list_create(m->dev, "decode step", &list));
     rt_list_context(list, e->options.context / 2.0);
     e->pass.may_round = bucket->may_round;
 
@@ -89,10 +89,13 @@ static rt_status record_bucket(struct rt_engine *e, struct bucket *bucket)
                                        model_slice(e->stat) };
     rt_list_op(list, RT_OP_logits_stat, &stat, slices);
     TRY(rt_list_end(list));
+    rt_list_destroy(&bucket->list); /* now: what it held of kernels, the new one holds */
+    bucket->list = list;
+    bucket->stale = false;
     return RT_OK;
 
 fail:
-    rt_list_destroy(&bucket->list);
+    rt_list_destroy(&list);
     return st;
 }
 
@@ -106,7 +109,7 @@ static rt_status record_buckets(struct rt_engine *e, bool may_round)
         b->rows = bucket_rows[i];
         b->head_rows = head_rows_of(e, b->rows);
         b->may_round = may_round;
-        TRY(record_bucket(e, b));
+        TRY(engine_record(e, b));
     }
     return RT_OK;
 
@@ -140,10 +143,7 @@ static rt_status create_buffers(struct rt_engine *e)
                      &e->stat));
     TRY(model_buffer(dev, "page table", (uint64_t)SLOTS_MAX * e->pages_per_slot * 4,
                      RT_MEMORY_UPLOAD, &e->table));
-    const uint64_t cache_bytes =
-        e->options.pages * page_layer_bytes(&m->config, kv_of(e));
-    for (uint32_t l = 0; l < m->config.layers; l++)
-        TRY(model_buffer(dev, "kv cache", cache_bytes, RT_MEMORY_DEVICE, &e->kv[l]));
+    TRY(engine_cache_create(e));
     memset(rt_buffer_map(e->target), 0xff, slots * 4);
     return RT_OK;
 
@@ -269,7 +269,7 @@ static rt_status choose_pages(struct rt_engine *e)
                "engine: %u pages of %u tokens, %u would hold all requests in full; the "
                "youngest wait where they do not suffice",
                fit.pages, PAGE, o->pages);
-    o->pages = e->stats.pages = fit.pages;
+    o->pages = fit.pages;
     return RT_OK;
 }
 
@@ -302,8 +302,8 @@ rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,
         e->options.round_prompts = false;
     e->pages_per_slot = pages_of(options->context);
     e->ld_kv = cache_stride(&model->config);
+    e->page_layer_bytes = page_layer_bytes(&model->config, plan->kv);
     TRY(choose_pages(e));
-    TRY(pages_create(ctx, e->options.pages, &e->pages));
     TRY(create_host(e, ctx));
     TRY(create_buffers(e));
     TRY(record_buckets(e, false));
@@ -323,9 +323,12 @@ static void tell(const struct rt_engine *e)
     rt_log(
         rt_device_ctx(e->model->dev), RT_LOG_INFO,
         "engine: %llu tokens of prompts and answers computed, %llu found in the cache, "
-        "%llu requests put back, %.2f s",
+        "%llu requests put back, %.2f s; the cache holds %.1f MiB, of which %.1f were in "
+        "use at once, and has grown %u times",
         (unsigned long long)s->rows, (unsigned long long)s->rows_shared,
-        (unsigned long long)s->put_back, s->wall_seconds);
+        (unsigned long long)s->put_back, s->wall_seconds,
+        (double)s->cache_bytes / 1048576, (double)s->cache_bytes_used_max / 1048576,
+        s->grown);
 }
 
 void rt_engine_destroy(struct rt_engine **pe)
@@ -337,8 +340,7 @@ void rt_engine_destroy(struct rt_engine **pe)
         tell(e);
     for (uint32_t i = 0; i < e->bucket_count; i++)
         rt_list_destroy(&e->buckets[i].list);
-    for (uint32_t l = 0; e->kv && l < e->model->config.layers; l++)
-        rt_buffer_destroy(&e->kv[l]);
+    engine_cache_destroy(e);
     model_pass_deinit(&e->pass);
     rt_buffer_destroy(&e->x);
     rt_buffer_destroy(&e->head_x);
@@ -351,7 +353,6 @@ void rt_engine_destroy(struct rt_engine **pe)
     rt_buffer_destroy(&e->stat);
     rt_buffer_destroy(&e->table);
     rt_free(e->kv);
-    pages_destroy(&e->pages);
     rt_free(e->words);
     rt_free(e);
     *pe = NULL;

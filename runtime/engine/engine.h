@@ -3,7 +3,8 @@
  * and handed back when they end; prompts are prefilled in chunks beside the decoding
  * of others. Requests that begin with the same tokens share the pages of these (pages.h);
  * what was computed stays until its memory is needed, also between runs. Pages are taken
- * as a request grows; where they run out, the youngest waits and is computed again.
+ * as a request grows, and the cache grows when they run out; where it cannot, the youngest
+ * waits and is computed again.
  * What a request answers does not depend on any of this, nor on what runs beside it: every
  * kernel sums in an order fixed by the plan, so tokens and log-probabilities are the
  * same bits at any batch size, in any order, after any interruption. */
@@ -25,7 +26,9 @@ struct rt_engine_options {
     uint32_t rows_max;  /* token rows per step, a multiple of 64; 0: 256 */
     uint32_t context;   /* longest prompt + answer, tokens */
     uint32_t pages;     /* of 16 tokens in the cache; 0: what all slots can use. Less than
-                             that where memory is less; requests then wait for pages. */
+                             that where memory is less; requests then wait for pages. The
+                             cache begins with those of one request and grows up to them. */
+    bool pages_at_once; /* all of them from the beginning (tests, timing) */
     bool no_sharing;    /* every request computes all of its tokens (tests, timing) */
     bool round_prompts; /* products of prompts as struct rt_plan.rounded says; generated
                               tokens never. A step then computes either. */
@@ -109,10 +112,17 @@ struct rt_engine_calls {
 };
 
 struct rt_engine_stats {
-    uint32_t pages;       /* of the cache */
-    uint64_t steps;       /* submissions of the forward pass */
-    uint64_t rows;        /* token rows computed, padding apart */
-    uint64_t rows_shared; /* not computed, as another request had */
+    uint32_t pages;          /* of the cache, at most: rt_engine_pages */
+    uint32_t pages_held;     /* of these, with memory now; never fewer than before */
+    uint32_t pages_used_max; /* the most that the requests of one step had */
+    uint64_t cache_bytes;    /* of the buffers of the cache now, */
+    uint64_t cache_bytes_used_max; /* and of pages_used_max pages */
+    uint32_t grown;                /* times that the cache grew, */
+    uint32_t not_grown;            /* that there was no memory for it, */
+    uint32_t recorded;             /* and that a step was recorded again after it grew */
+    uint64_t steps;                /* submissions of the forward pass */
+    uint64_t rows;                 /* token rows computed, padding apart */
+    uint64_t rows_shared;          /* not computed, as another request had */
     uint64_t put_back;    /* times that a request lost its pages to an older one */
     uint64_t rows_padded; /* with padding */
     uint64_t tokens;      /* tokens generated */
@@ -120,15 +130,17 @@ struct rt_engine_stats {
     double flops;         /* counted, padding apart */
 };
 
-/* Pages that the cache gets: all that the slots can ever use (options.pages), or fewer if
- * the free memory, or what one binding holds of a layer, is less. Where host and device
- * share memory, half of it is left to the host; on a discrete GPU a tenth stays free. */
+/* Pages that the cache can grow to: all that the slots can ever use (options.pages), or
+ * fewer if the free memory, or what one binding holds of a layer, is less. Where host and
+ * device share memory, half of it is left to the host; on a discrete GPU a tenth stays
+ * free. */
 struct rt_engine_pages {
     uint32_t requests; /* of that context that they hold at once, at most the slots */
     uint32_t pages;    /* 0: not even one request of that context fits: */
     uint64_t need;     /* bytes with one request, */
     uint64_t room;     /* bytes that there are */
-    uint64_t bytes;    /* of the engine's buffers with these pages */
+    uint64_t bytes;    /* of the engine's buffers with these pages: what it takes at most;
+                          while the cache grows, up to a layer of it more */
 };
 /* Of an engine without adapter for a model of this shape on a device of this plan, beside
  * the model, with `left` bytes on the device. */
@@ -136,8 +148,10 @@ struct rt_engine_pages rt_engine_pages(const struct model_size *model,
                                        const struct rt_plan *plan,
                                        const struct rt_engine_options *options,
                                        uint64_t left);
-/* Allocates everything a run needs: cache, activations, one recording per row
- * bucket. The model, and the adapter (null: none), outlive the engine.
+/* Allocates what a run needs: activations, the cache of one request of the longest kind,
+ * one recording per row bucket. Only the cache grows, while requests need more pages; if
+ * there is no memory for that, they wait for pages. The model, and the adapter (null: none),
+ * outlive the engine.
  * RT_ERR_USAGE if the context exceeds the model's, RT_ERR_NO_DEVICE if it exceeds
  * rt_plan_keys_max or memory. */
 RT_CHECKED rt_status rt_engine_create(struct rt_model *model, struct rt_adapter *adapter,

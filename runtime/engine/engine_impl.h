@@ -1,6 +1,6 @@
 /* runtime/engine/engine_impl.h
  * Private to runtime/engine: the engine's parts, made in engine.c, scheduled in
- * engine_schedule.c, run in engine_run.c. */
+ * engine_schedule.c, run in engine_run.c; the memory of its cache in engine_cache.c. */
 #ifndef RUNTIME_ENGINE_ENGINE_IMPL_H
 #define RUNTIME_ENGINE_ENGINE_IMPL_H
 
@@ -15,6 +15,7 @@ enum { PAGE = PAGES_TOKENS, SLOTS_MAX = 64, BUCKETS_MAX = 28, STAT_WORDS = 8 };
 struct bucket {
     uint32_t rows, head_rows;
     bool may_round; /* of prompts, whose products may be rounded */
+    bool stale;     /* the list names buffers that are gone: recorded again before use */
     struct rt_list *list;
 };
 
@@ -50,7 +51,9 @@ struct rt_engine {
     struct rt_buffer *table;        /* UPLOAD uint [slots][pages_per_slot] */
     struct rt_buffer **kv;          /* a layer */
     uint32_t pages_per_slot, ld_kv; /* ld_kv: elements of a token's K and V */
-    struct pages *pages;            /* options.pages of them */
+    uint64_t page_layer_bytes;      /* of a page in the cache of one layer */
+    struct pages *pages;            /* those that the buffers hold */
+    uint32_t pages_most; /* there may be; options.pages, or less while memory is short */
     struct bucket buckets[BUCKETS_MAX];
     uint32_t bucket_count;
     struct slot slots[SLOTS_MAX];
@@ -78,10 +81,24 @@ void engine_slot_end(struct rt_engine *e, uint32_t slot);
 /* Some of its tokens are others now: what it has in the cache is given up, and found again
  * or computed again. */
 void engine_slot_restart(struct rt_engine *e, uint32_t slot);
-/* Chooses what the next step computes, and writes it to the buffers the step reads. */
-struct step engine_schedule(struct rt_engine *e);
+/* Chooses what the next step computes, and writes it to the buffers the step reads. The
+ * cache may grow; a failure is one of the device, not of memory for it. */
+RT_CHECKED rt_status engine_schedule(struct rt_engine *e, struct step *out);
 /* Rows of a step that are nobody's. */
 void engine_fill_padding(struct rt_engine *e, const struct step *step,
                          const struct bucket *bucket);
+
+/* Records the forward pass of a step anew: after creation, or with a cache that has grown. */
+RT_CHECKED rt_status engine_record(struct rt_engine *e, struct bucket *bucket);
+
+/* The cache with its first pages; e->kv has room for a buffer per layer. After a failure
+ * engine_cache_destroy takes down what there is. */
+RT_CHECKED rt_status engine_cache_create(struct rt_engine *e);
+void engine_cache_destroy(struct rt_engine *e);
+/* Takes a page, for which the cache may grow; PAGES_NONE: all that there can be are in use. */
+RT_CHECKED rt_status engine_page_take(struct rt_engine *e, uint32_t *page);
+/* Pages with a reference; pages that engine_page_take would give as things are. */
+uint32_t engine_pages_used(const struct rt_engine *e);
+uint32_t engine_pages_room(const struct rt_engine *e);
 
 #endif

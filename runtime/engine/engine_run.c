@@ -116,13 +116,18 @@ static rt_status run_step(struct rt_engine *e, const struct rt_engine_calls *cal
 {
     rt_status st;
     const uint64_t start = rt_time_ns();
-    const struct step step = engine_schedule(e);
+    struct step step;
+    TRY(engine_schedule(e, &step));
     assert(step.rows > 0);
     uint32_t b = 0;
     while (e->buckets[b].rows < step.rows || e->buckets[b].head_rows < step.heads ||
            e->buckets[b].may_round != step.may_round)
         b++;
     assert(b < e->bucket_count);
+    if (e->buckets[b].stale) {
+        TRY(engine_record(e, &e->buckets[b]));
+        e->stats.recorded++;
+    }
     engine_fill_padding(e, &step, &e->buckets[b]);
     TRY(rt_submit(e->model->dev, e->buckets[b].list));
     TRY(rt_wait(e->model->dev));
@@ -206,7 +211,8 @@ rt_status rt_engine_run(struct rt_engine *e, const struct rt_engine_calls *calls
 {
     const uint64_t start = rt_time_ns();
     if (e->adapter && e->adapter->trainable)
-        pages_forget(e->pages); /* it may have learned since */
+        pages_forget(e->pages);       /* it may have learned since */
+    e->pages_most = e->options.pages; /* there may be memory again */
     const rt_status st = run_all(e, calls);
     while (e->active > 0)
         engine_slot_end(e, e->order[e->active - 1]);

@@ -3,9 +3,11 @@
  * none overtakes another: those with pages of the cache are always the oldest.
  *
  * Pages. A request begins when there are pages for all of its tokens and one more for each
- * that runs and may grow, so that it is not put back at once; it takes further ones as it
- * grows. When none is left, the youngest is put back: its pages are given up, and once it
- * begins again what it had is computed again, as one prompt. That gives the same bits,
+ * that runs and may grow, so that it is not put back at once, and the step has a row left
+ * for it: pages that nobody fills yet would be memory for nothing, and a prefix that another
+ * one computes now will be there to share. It takes further pages as it grows. When none is
+ * left and the cache cannot grow, the youngest is put back: its pages are given up, and once
+ * it begins again what it had is computed again, as one prompt. That gives the same bits,
  * because prefill and decode do. The oldest finds memory always (the cache holds one
  * request of the longest kind at least), so something ends, and everything does in turn.
  *
@@ -144,7 +146,7 @@ static bool can_begin(struct rt_engine *e, uint32_t at, uint32_t growing)
     const uint32_t slot = e->order[at];
     struct slot *s = &e->slots[slot];
     const uint32_t shared = share(e, slot);
-    if (at > 0 && pages_wanted(s) - s->pages + growing > pages_free(e->pages)) {
+    if (at > 0 && pages_wanted(s) - s->pages + growing > engine_pages_room(e)) {
         give_up_pages(e, slot);
         return false;
     }
@@ -167,6 +169,15 @@ static uint32_t put_back_youngest(struct rt_engine *e, uint32_t at)
     return slot;
 }
 
+/* Rows that a request with pages has for a step that computes prompts. */
+static uint32_t rows_wanted(const struct rt_engine *e, const struct slot *s)
+{
+    const uint32_t prompt = s->request.n_prompt;
+    if (!e->options.round_prompts)
+        return engine_known(s) - s->done;
+    return s->done < prompt ? prompt - s->done : 0;
+}
+
 /* Whether the request at `at` has pages, or begins now. One that was restarted may stand
  * before younger ones with pages, which it takes. */
 static bool has_begun(struct rt_engine *e, uint32_t at, uint32_t growing)
@@ -178,28 +189,37 @@ static bool has_begun(struct rt_engine *e, uint32_t at, uint32_t growing)
 }
 
 /* Pages for all tokens of each request, the oldest first, as far as they go. */
-static void settle(struct rt_engine *e)
+static rt_status settle(struct rt_engine *e)
 {
+    rt_status st;
     uint32_t growing = 0;
+    uint64_t rows = 0; /* of those before this one */
     for (uint32_t at = 0; at < e->active; at++) {
         const uint32_t slot = e->order[at];
         struct slot *s = &e->slots[slot];
+        if (s->pages == 0 && rows >= e->options.rows_max)
+            continue;
         if (!has_begun(e, at, growing))
-            return;
+            return RT_OK;
         while (s->pages < pages_wanted(s)) {
-            const uint32_t page = pages_take(e->pages);
+            uint32_t page;
+            TRY(engine_page_take(e, &page));
             if (page != PAGES_NONE) {
                 assert(s->pages < e->pages_per_slot);
                 table_row(e, slot)[s->pages++] = page;
                 continue;
             }
             const uint32_t back = put_back_youngest(e, at);
-            assert(back != NO_INDEX); /* no page is free, so somebody has some */
-            if (back == slot)
-                return;
+            if (back == slot || back == NO_INDEX) /* older ones have them all */
+                return RT_OK;
         }
         growing += may_grow(s);
+        rows += rows_wanted(e, s);
     }
+    return RT_OK;
+
+fail:
+    return st;
 }
 
 /* ---- rows ---- */
@@ -318,15 +338,32 @@ static void fill_step(struct rt_engine *e, struct step *step)
     }
 }
 
-struct step engine_schedule(struct rt_engine *e)
+/* What requests of the step hold of the cache. */
+static void count_pages(struct rt_engine *e)
 {
+    struct rt_engine_stats *stats = &e->stats;
+    const uint32_t used = engine_pages_used(e);
+    if (used > stats->pages_used_max)
+        stats->pages_used_max = used;
+    stats->cache_bytes_used_max =
+        stats->pages_used_max * e->page_layer_bytes * e->model->config.layers;
+}
+
+rt_status engine_schedule(struct rt_engine *e, struct step *out)
+{
+    rt_status st;
     struct step step = { 0 };
-    settle(e);
+    TRY(settle(e));
     step.may_round = e->options.round_prompts && has_prompt(e);
     fill_step(e, &step);
     if (step.rows == 0 && step.may_round) { /* all that was left of prompts was shared */
         step.may_round = false;
         fill_step(e, &step);
     }
-    return step;
+    count_pages(e);
+    *out = step;
+    return RT_OK;
+
+fail:
+    return st;
 }

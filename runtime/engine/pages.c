@@ -11,13 +11,14 @@ struct page {
     uint32_t references;
     uint32_t before, after; /* in the list of unreferenced pages */
     uint32_t same_hash;     /* next published page of the bucket, PAGES_NONE: last */
+    bool proven;            /* it was found since it was published */
     uint32_t tokens[PAGES_TOKENS];
 };
 
-/* Unreferenced pages are a ring through `idle`, which is item [count]: those of no use
+/* Unreferenced pages are a ring through `idle`, which is item [most]: those of no use
  * first, then published ones, the longest unused first. */
 struct pages {
-    uint32_t count, free;
+    uint32_t count, most, free;
     uint32_t *bucket, mask; /* first published page of a hash */
     uint64_t last_id;
     struct page item[];
@@ -35,7 +36,8 @@ static void unlink_idle(struct pages *p, uint32_t page)
 
 static void link_idle(struct pages *p, uint32_t page, uint32_t before)
 {
-    assert(page < p->count && before <= p->count && p->free < p->count);
+    assert(page < p->count && (before < p->count || before == p->most));
+    assert(p->free < p->count);
     assert(p->item[page].references == 0);
     struct page *i = &p->item[page];
     i->before = before;
@@ -45,13 +47,15 @@ static void link_idle(struct pages *p, uint32_t page, uint32_t before)
     p->free++;
 }
 
-rt_status pages_create(struct rt_ctx *ctx, uint32_t count, struct pages **out)
+rt_status pages_create(struct rt_ctx *ctx, uint32_t count, uint32_t most,
+                       struct pages **out)
 {
     uint32_t buckets = 64;
-    while (buckets < 2 * count && buckets < 1u << 31)
+    assert(count <= most);
+    while (buckets < 2 * most && buckets < 1u << 31)
         buckets *= 2;
     struct pages *p =
-        rt_alloc(ctx, 1, sizeof *p + ((size_t)count + 1) * sizeof(struct page));
+        rt_alloc(ctx, 1, sizeof *p + ((size_t)most + 1) * sizeof(struct page));
     uint32_t *bucket = rt_alloc(ctx, buckets, sizeof *bucket);
     *out = p;
     if (!p || !bucket) {
@@ -59,15 +63,14 @@ rt_status pages_create(struct rt_ctx *ctx, uint32_t count, struct pages **out)
         rt_free(bucket);
         *out = NULL;
         return rt_fail(ctx, RT_ERR_HOST_MEMORY, "engine: no host memory for %u pages",
-                       count);
+                       most);
     }
     memset(bucket, 0xff, buckets * sizeof *bucket);
-    p->count = count;
+    p->most = most;
     p->bucket = bucket;
     p->mask = buckets - 1;
-    p->item[count].before = p->item[count].after = count;
-    for (uint32_t i = 0; i < count; i++)
-        link_idle(p, i, p->item[count].before);
+    p->item[most].before = p->item[most].after = most;
+    pages_grow(p, count);
     return RT_OK;
 }
 
@@ -77,6 +80,22 @@ void pages_destroy(struct pages **pages)
         rt_free((*pages)->bucket);
     rt_free(*pages);
     *pages = NULL;
+}
+
+uint32_t pages_count(const struct pages *p)
+{
+    return p->count;
+}
+
+void pages_grow(struct pages *p, uint32_t count)
+{
+    assert(count >= p->count && count <= p->most);
+    uint32_t last = p->most; /* of the new ones, which come before all others */
+    for (uint32_t i = p->count; i < count; i++) {
+        p->count++;
+        link_idle(p, i, last);
+        last = i;
+    }
 }
 
 uint32_t pages_free(const struct pages *p)
@@ -122,12 +141,13 @@ static void unpublish(struct pages *p, uint32_t page)
     }
     *link = i->same_hash;
     i->id = 0;
+    i->proven = false;
 }
 
 uint32_t pages_take(struct pages *p)
 {
-    const uint32_t page = p->item[p->count].after;
-    if (page == p->count)
+    const uint32_t page = p->item[p->most].after;
+    if (page == p->most)
         return PAGES_NONE;
     unlink_idle(p, page);
     unpublish(p, page);
@@ -136,13 +156,19 @@ uint32_t pages_take(struct pages *p)
     return page;
 }
 
+bool pages_next_is_proven(const struct pages *p)
+{
+    const uint32_t page = p->item[p->most].after;
+    return page != p->most && p->item[page].proven;
+}
+
 void pages_release(struct pages *p, uint32_t page)
 {
     struct page *i = &p->item[page];
     assert(page < p->count && i->references > 0);
     if (--i->references > 0)
         return;
-    link_idle(p, page, i->id ? p->item[p->count].before : p->count);
+    link_idle(p, page, i->id ? p->item[p->most].before : p->most);
 }
 
 uint32_t pages_find(struct pages *p, uint64_t parent, const uint32_t *tokens)
@@ -150,6 +176,7 @@ uint32_t pages_find(struct pages *p, uint64_t parent, const uint32_t *tokens)
     const uint32_t page = find(p, parent, tokens);
     if (page == PAGES_NONE)
         return page;
+    p->item[page].proven = true;
     if (p->item[page].references++ == 0)
         unlink_idle(p, page);
     return page;

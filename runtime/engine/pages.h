@@ -18,13 +18,21 @@ enum { PAGES_TOKENS = 16 };
 
 struct pages;
 
-/* `count` pages, > 0, of no content. */
-RT_CHECKED rt_status pages_create(struct rt_ctx *ctx, uint32_t count, struct pages **out);
+/* `count` pages, > 0, of no content, of up to `most` that there may be. */
+RT_CHECKED rt_status pages_create(struct rt_ctx *ctx, uint32_t count, uint32_t most,
+                                  struct pages **out);
 void pages_destroy(struct pages **pages);
+uint32_t pages_count(const struct pages *p);
+/* There are `count` pages from now on, at least those there are and at most `most`; the new
+ * ones are of no content. */
+void pages_grow(struct pages *p, uint32_t count);
 /* Pages without a reference: that many calls of pages_take will succeed. */
 uint32_t pages_free(const struct pages *p);
 /* A page of no content with one reference; PAGES_NONE: all are in use. */
 uint32_t pages_take(struct pages *p);
+/* Whether the page that pages_take would give holds what was found before: who begins alike
+ * may come again, so another page is better taken where there can be one. */
+bool pages_next_is_proven(const struct pages *p);
 /* Gives one reference back. Of a sequence's pages the last one goes first: what follows
  * something is of no use without it. */
 void pages_release(struct pages *p, uint32_t page);

@@ -30,6 +30,7 @@ struct vk_block {
     void *host;            /* mapped, null where the host cannot see it */
     struct vk_span *spans; /* in order of offset, without gaps */
     uint32_t span_count, span_capacity;
+    bool alone; /* of one buffer, and goes with it */
 };
 
 struct vk_buffer {

@@ -1,6 +1,7 @@
 /* runtime/vk/vk_memory.c
  * Device memory in few blocks; buffers are spans of them, first fit, neighbours merged
- * when freed. A block belongs to one memory type and is mapped for good where it can be. */
+ * when freed. A block belongs to one memory type and is mapped for good where it can be.
+ * A buffer that asks for it has a block of its own, which is freed with it. */
 #include "runtime/vk/vk.h"
 
 #include <string.h>
@@ -89,8 +90,15 @@ fail:
     return st;
 }
 
-static rt_status block_create(struct vk_device *dev, uint64_t size, enum rt_memory memory,
-                              struct vk_block **out)
+/* Bytes of a new block whose first buffer takes `size`. */
+static uint64_t block_size(uint64_t size, bool alone)
+{
+    const uint64_t least = alone ? 0 : VK_BLOCK_BYTES;
+    return size < least ? least : rt_round_up(size, VK_ALIGN);
+}
+
+static rt_status block_create(struct vk_device *dev, uint64_t size,
+                              const struct rt_buffer_info *info, struct vk_block **out)
 {
     rt_status st;
     struct rt_ctx *ctx = dev->base.ctx;
@@ -105,11 +113,12 @@ static rt_status block_create(struct vk_device *dev, uint64_t size, enum rt_memo
         st = rt_fail(ctx, RT_ERR_HOST_MEMORY, "device memory block: no host memory");
         goto fail;
     }
-    block->size = size < VK_BLOCK_BYTES ? VK_BLOCK_BYTES : rt_round_up(size, VK_ALIGN);
+    block->size = block_size(size, info->alone);
+    block->alone = info->alone;
     block->span_capacity = 16;
     block->span_count = 1;
     block->spans[0] = (struct vk_span){ .size = block->size };
-    TRY(block_memory(dev, block, memory));
+    TRY(block_memory(dev, block, info->memory));
     dev->blocks[dev->block_count++] = block;
     *out = block;
     return RT_OK;
@@ -158,15 +167,16 @@ static void span_merge(struct vk_block *block, uint32_t i)
 static bool block_serves(const struct vk_device *dev, const struct vk_block *block,
                          enum rt_memory memory)
 {
-    return block->type == type_for(dev, UINT32_MAX, memory);
+    return !block->alone && block->type == type_for(dev, UINT32_MAX, memory);
 }
 
 /* A free span of `size` in an existing block, else in a new one. */
-static rt_status span_find(struct vk_device *dev, uint64_t size, enum rt_memory memory,
-                           struct vk_block **block, uint32_t *span)
+static rt_status span_find(struct vk_device *dev, uint64_t size,
+                           const struct rt_buffer_info *info, struct vk_block **block,
+                           uint32_t *span)
 {
-    for (uint32_t b = 0; b < dev->block_count; b++) {
-        if (!block_serves(dev, dev->blocks[b], memory))
+    for (uint32_t b = 0; b < dev->block_count && !info->alone; b++) {
+        if (!block_serves(dev, dev->blocks[b], info->memory))
             continue;
         for (uint32_t i = 0; i < dev->blocks[b]->span_count; i++)
             if (!dev->blocks[b]->spans[i].used && dev->blocks[b]->spans[i].size >= size) {
@@ -176,7 +186,7 @@ static rt_status span_find(struct vk_device *dev, uint64_t size, enum rt_memory 
             }
     }
     *span = 0;
-    return block_create(dev, size, memory, block);
+    return block_create(dev, size, info, block);
 }
 
 /* Runs a few transfer commands now and waits. */
@@ -260,7 +270,7 @@ rt_status vk_buffer_create(struct rt_device *base, const struct rt_buffer_info *
                     (double)dev->base.plan.binding_bytes_max / 1048576);
         goto fail;
     }
-    st = span_find(dev, size, info->memory, &buffer->block, &span);
+    st = span_find(dev, size, info, &buffer->block, &span);
     if (st == RT_ERR_DEVICE_MEMORY)
         st = rt_fail(base->ctx, st,
                      "buffer '%s' of %.1f MiB does not fit device '%s': %.1f MiB are in "
@@ -286,10 +296,27 @@ fail:
     return st;
 }
 
+/* Takes a block out of the device's and frees it, after the work that may use it. */
+static void block_remove(struct vk_device *dev, struct vk_block *block)
+{
+    uint32_t b = 0;
+    (void)vk_wait(&dev->base);
+    while (dev->blocks[b] != block)
+        b++;
+    memmove(&dev->blocks[b], &dev->blocks[b + 1],
+            (--dev->block_count - b) * sizeof(struct vk_block *));
+    block_destroy(dev, block);
+}
+
 void vk_buffer_destroy(struct rt_buffer *base)
 {
     struct vk_buffer *buffer = (struct vk_buffer *)base;
     struct vk_block *block = buffer->block;
+    if (block->alone) {
+        block_remove((struct vk_device *)base->dev, block);
+        rt_free(buffer);
+        return;
+    }
     for (uint32_t i = 0; i < block->span_count; i++) {
         if (block->spans[i].offset != buffer->offset || !block->spans[i].used)
             continue;

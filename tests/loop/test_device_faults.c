@@ -108,15 +108,21 @@ static bool there(const char *name)
     return file != NULL;
 }
 
-/* True where the program went on without what it did not get: out of device memory, it asks
- * fewer questions at once. */
+/* Whether the program may go on without what it did not get: out of device memory, it asks
+ * fewer questions at once; and a cache that cannot grow stays as it is. */
+static bool may_go_on(const struct fault *f)
+{
+    return f->code == OUT_OF_DEVICE || strcmp(f->kind, "map") == 0;
+}
+
+/* True where it went on. */
 static bool fail_at(const struct fault *f, unsigned long call, const char *whole)
 {
     struct test_program p;
     char store[64];
     snprintf(store, sizeof store, "%s-%lu.db", f->kind, call);
     run(store, f->kind, call, &p);
-    const bool went_on = p.code == 0 && f->code == OUT_OF_DEVICE;
+    const bool went_on = p.code == 0 && may_go_on(f);
     if (!went_on &&
         (p.code != f->code || !strstr(p.err, "llvmpipe") || strstr(p.err, "bug")))
         fail_msg("%s, call %lu: exit code %d, not %d; it says: %s%s", f->kind, call,

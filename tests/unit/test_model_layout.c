@@ -51,9 +51,11 @@ static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
     struct model_size size;
     struct rt_model *model = NULL;
     struct rt_engine *engine = NULL;
+    struct rt_engine_stats stats;
     const struct rt_engine_options options[] = {
+        { .context = CONTEXT, .pages_at_once = true },
+        { .slots = 3, .rows_max = 64, .context = CONTEXT - 1, .pages_at_once = true },
         { .context = CONTEXT },
-        { .slots = 3, .rows_max = 64, .context = CONTEXT - 1 },
     };
     size_of(&ctx, folder, &size);
     struct rt_device *dev = open_ref(&ctx, kv);
@@ -71,7 +73,13 @@ static void check_on(const char *folder, uint32_t decode_rows, enum rt_kv kv)
         const struct rt_engine_pages fit =
             rt_engine_pages(&size, &dev->plan, &options[i], rt_device_memory_left(dev));
         assert_int_equal(rt_engine_create(model, NULL, &options[i], &engine), RT_OK);
-        assert_int_equal(live_bytes(dev) - before, fit.bytes);
+        rt_engine_stats_get(engine, &stats);
+        assert_int_equal(stats.pages, fit.pages);
+        assert_int_equal(live_bytes(dev) - before,
+                         fit.bytes - (stats.pages - stats.pages_held) *
+                                         (stats.cache_bytes / stats.pages_held));
+        assert_int_equal(stats.pages_held,
+                         options[i].pages_at_once ? fit.pages : (CONTEXT + 15) / 16);
         rt_engine_destroy(&engine);
     }
     rt_model_destroy(&model);

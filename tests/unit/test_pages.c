@@ -24,7 +24,7 @@ static struct pages *make(uint32_t count)
 {
     struct rt_ctx ctx = { 0 };
     struct pages *p = NULL;
-    assert_int_equal(pages_create(&ctx, count, &p), RT_OK);
+    assert_int_equal(pages_create(&ctx, count, count, &p), RT_OK);
     assert_int_equal(pages_free(p), count);
     return p;
 }
@@ -93,13 +93,47 @@ static void the_longest_unused_goes_first(void **state)
     pages_destroy(&p);
 }
 
+static void new_pages_are_taken_before_what_may_be_found(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct pages *p = NULL;
+    assert_int_equal(pages_create(&ctx, 2, 5, &p), RT_OK);
+    assert_int_equal(pages_count(p), 2);
+    const uint32_t a = pages_take(p), b = pages_take(p);
+    const uint64_t first = pages_publish(p, a, 0, tokens_of(1));
+    pages_publish(p, b, first, tokens_of(2));
+    assert_int_equal(pages_take(p), PAGES_NONE);
+    assert_false(pages_next_is_proven(p)); /* there is no next */
+    pages_release(p, b);
+    assert_false(pages_next_is_proven(p)); /* nobody has looked for it */
+    assert_int_equal(pages_find(p, first, tokens_of(2)), b);
+    pages_release(p, b);
+    assert_true(pages_next_is_proven(p));
+    pages_grow(p, 4);
+    assert_int_equal(pages_count(p), 4);
+    assert_int_equal(pages_free(p), 3);
+    assert_false(pages_next_is_proven(p));
+    assert_int_equal(pages_take(p), 2);
+    assert_int_equal(pages_take(p), 3);
+    assert_true(pages_next_is_proven(p));
+    assert_int_equal(pages_take(p), b);
+    assert_int_equal(pages_take(p), PAGES_NONE);
+    pages_release(p, b); /* what it held is forgotten */
+    assert_false(pages_next_is_proven(p));
+    pages_grow(p, 4); /* none more */
+    pages_grow(p, 5);
+    assert_int_equal(pages_take(p), 4);
+    pages_destroy(&p);
+}
+
 static void no_memory_is_a_status(void **state)
 {
     (void)state;
     for (uint64_t n = 1; n <= 2; n++) {
         struct rt_ctx ctx = { .alloc_fail_at = n };
         struct pages *p = NULL;
-        assert_int_equal(pages_create(&ctx, 5, &p), RT_ERR_HOST_MEMORY);
+        assert_int_equal(pages_create(&ctx, 5, 9, &p), RT_ERR_HOST_MEMORY);
         assert_null(p);
     }
 }
@@ -194,6 +228,7 @@ int main(void)
         cmocka_unit_test(a_prefix_is_found_and_shared),
         cmocka_unit_test(an_equal_page_stays_private),
         cmocka_unit_test(the_longest_unused_goes_first),
+        cmocka_unit_test(new_pages_are_taken_before_what_may_be_found),
         cmocka_unit_test(no_memory_is_a_status),
         cmocka_unit_test(at_random_nobody_reads_what_is_not_theirs),
     };
