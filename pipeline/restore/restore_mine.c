@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Problems of a shorter list: the first step, and what lengths are rounded up to. */
 enum { MINE_FIRST = 512, MINE_UNIT = 64, MINE_FASTER = 4 };
@@ -101,6 +102,15 @@ fail:
     return st;
 }
 
+/* Whether every answer is blank. */
+static bool answers_nothing(const struct pipe_answers *a)
+{
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->items[i].text[strspn(a->items[i].text, " \t\r\n")])
+            return false;
+    return a->count > 0;
+}
+
 rt_status restore_mine(struct restoring *r)
 {
     rt_status st;
@@ -108,6 +118,11 @@ rt_status restore_mine(struct restoring *r)
     TRY(answer_mined(r));
     if (restore_nothing_lost(r, nothing, sizeof nothing))
         pipe_say(r->session->host, "%s", nothing);
+    if (answers_nothing(&r->mine_q))
+        pipe_say(r->session->host,
+                 "quant answers nothing: all of its answers to %u mined problems are "
+                 "empty; is '%s' damaged, or is its end token another one?",
+                 r->mine_q.count, r->quant_folder);
     TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
                     &r->mine_q, &r->options.locate, r->locate_run));
     TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));
