@@ -3,6 +3,7 @@
  * recipes and controls, measure all on the other split. */
 #include "pipeline/restore/plain.h"
 
+#include "pipeline/data/near_copy.h"
 #include "pipeline/grade/grade.h"
 #include "pipeline/locate/damage.h"
 #include "runtime/base/file.h"
@@ -31,11 +32,27 @@ static rt_status check_split(struct restoring *r, const struct pipe_bench *measu
         if (leak.count)
             return rt_fail(
                 r->session->ctx, RT_ERR_USAGE,
-                "%u questions of the %s split are measured too (the first: '%s'); "
+                "%u problems of the %s split are measured too (the first: '%s'); "
                 "results would be in-sample, choose other splits",
                 leak.count, trained[i].name, trained[i].split->set.items[leak.a].id);
     }
     return RT_OK;
+}
+
+/* Near copies are no reason to refuse a list: they are named, and curate makes no item of
+ * them. */
+static rt_status tell_near(struct restoring *r)
+{
+    struct pipe_leak near;
+    const rt_status st =
+        pipe_problems_near(r->session->ctx, &r->all.set, &r->measure.set, &near);
+    if (st == RT_OK && near.count)
+        pipe_say(r->session->host,
+                 "%u mined problems are near copies of measured ones (the first: '%s' of "
+                 "'%s'); nothing is trained on them",
+                 near.count, r->all.set.items[near.a].id,
+                 r->measure.set.items[near.b].id);
+    return st;
 }
 
 static rt_status open_retained(struct restoring *r)
@@ -88,6 +105,7 @@ static rt_status open_problems(struct restoring *r)
     TRY(pipe_bench_open(r->session, o->validate, "validate", &r->validate));
     TRY(pipe_bench_open(r->session, o->measure, "measure", &r->measure));
     TRY(check_split(r, &r->measure));
+    TRY(tell_near(r));
 
 fail:
     return st;

@@ -137,11 +137,56 @@ static void questions_without_room_are_lost(void **state)
     test_folder_deinit(&narrow);
 }
 
+/* One mined problem is measured in other words, another is like a measured one and has few
+ * numbers: items are made of the second only. */
+static void near_copies_are_no_items(void **state)
+{
+    (void)state;
+    static const char mined[] =
+        "{\"id\":\"a\",\"question\":\"Pia buys 3 coins at 10 dollars each. Pia buys 11 "
+        "shells at 19 dollars each. Pia pays with 500 dollars. How much change does Pia "
+        "get?\",\"answer\":\"261\"}\n"
+        "{\"id\":\"b\",\"question\":\"Dan has 26 pens. Ben has half as many pens as Dan. "
+        "How many pens does Ben have?\",\"answer\":\"13\"}\n";
+    static const char measured[] =
+        "{\"id\":\"c\",\"question\":\"Pia buys 11 shells at 19 dollars each and 3 coins "
+        "at "
+        "10 dollars each. Pia pays with 500 dollars. How much change does Pia get?\","
+        "\"answer\":\"261\"}\n"
+        "{\"id\":\"d\",\"question\":\"Eva has 26 pens. Leo has half as many pens as Eva. "
+        "How many pens does Leo have?\",\"answer\":\"13\"}\n";
+    char line[2048];
+    struct test_folder mute;
+    test_folder_init(&mute);
+    test_folder_fill(&mute, "pipeline/demo");
+    silence(test_folder_file(&mute, "model.safetensors"));
+    test_loop_enter("near");
+    test_file_write("mined.jsonl", mined, sizeof mined - 1);
+    test_file_write("measured.jsonl", measured, sizeof measured - 1);
+    snprintf(line, sizeof line,
+             "curate --kind kl --device ref --progress none --full " DEMO
+             " --quant %s --mine mined.jsonl --measure measured.jsonl --validate '" DEMO
+             "/validate.jsonl[0:1]' --work work --store loop.db --out items.jsonl "
+             ">loop.out 2>loop.err",
+             mute.path);
+    test_loop_run_well(line);
+    assert_int_equal(
+        system(
+            "grep -q \"1 mined problems are near copies of measured ones (the first: "
+            "'a' of 'c')\" loop.err && grep -q '1 items of 2 candidates' loop.err && "
+            "grep -q '1 not used: a near copy of a question in a measured' loop.err && "
+            "grep -q '\"problem_id\": \"b\"' items.jsonl"),
+        0);
+    test_loop_enter("");
+    test_folder_deinit(&mute);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_answers_are_lost),
         cmocka_unit_test(questions_without_room_are_lost),
+        cmocka_unit_test(near_copies_are_no_items),
     };
     return cmocka_run_group_tests_name("no answer", tests, test_loop_set_up,
                                        test_loop_tear_down);
