@@ -117,8 +117,11 @@ fail:
 rt_status cli_print_restore(struct restoring *r)
 {
     rt_status st;
+    char nothing[256];
     struct restore_result result;
     TRY(restore_result_get(r, &result));
+    if (restore_nothing_lost(r, nothing, sizeof nothing))
+        printf("\n%s\n", nothing);
     TRY(print_lines(r, &result));
     const struct pipe_paired *p = &result.quant;
     printf("\n%-16s %6.2f %%  n %u\n", "full",

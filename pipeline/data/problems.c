@@ -390,13 +390,22 @@ rt_status pipe_problems_rehash(struct rt_ctx *ctx, struct pipe_problem_set *set)
     return RT_OK;
 }
 
+/* Whether an id is one of a data set, as in "gsm8k/test/17": it then says what it is of,
+ * wherever it stands. */
+static bool of_data_set(const char *id)
+{
+    const size_t first = strcspn(id, "/");
+    const size_t second = id[first] ? strcspn(id + first + 1, "/") : 0;
+    return first && second && id[first + 1 + second] && id[first + second + 2];
+}
+
 rt_status pipe_problems_leak(struct rt_ctx *ctx, const struct pipe_problem_set *a,
                              const struct pipe_problem_set *b, struct pipe_leak *out)
 {
     rt_status st;
     *out = (struct pipe_leak){ 0 };
     struct pipe_pool scratch = { 0 };
-    struct pipe_text_set known = { 0 };
+    struct pipe_text_set known = { 0 }, ids = { 0 };
     const char **of_a = normal_forms(ctx, a, &scratch);
     const char **of_b = normal_forms(ctx, b, &scratch);
     if (!of_a || !of_b) {
@@ -407,10 +416,13 @@ rt_status pipe_problems_leak(struct rt_ctx *ctx, const struct pipe_problem_set *
     for (uint32_t i = 0; i < b->count; i++) {
         bool is_new;
         TRY(pipe_text_set_add(ctx, &known, of_b[i], i, &is_new, NULL));
+        if (of_data_set(b->items[i].id))
+            TRY(pipe_text_set_add(ctx, &ids, b->items[i].id, i, &is_new, NULL));
     }
     for (uint32_t i = 0; i < a->count; i++) {
         uint32_t at;
-        if (!pipe_text_set_find(&known, of_a[i], &at))
+        if (!pipe_text_set_find(&known, of_a[i], &at) &&
+            !pipe_text_set_find(&ids, a->items[i].id, &at))
             continue;
         if (out->count++ == 0) {
             out->a = i;
@@ -421,6 +433,7 @@ rt_status pipe_problems_leak(struct rt_ctx *ctx, const struct pipe_problem_set *
 
 fail:
     pipe_text_set_deinit(&known);
+    pipe_text_set_deinit(&ids);
     pipe_pool_deinit(&scratch);
     return st;
 }

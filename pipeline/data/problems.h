@@ -57,7 +57,9 @@ RT_CHECKED rt_status pipe_problems_save(struct rt_ctx *ctx,
 RT_CHECKED rt_status pipe_problems_rehash(struct rt_ctx *ctx,
                                           struct pipe_problem_set *set);
 
-/* Problems of `a` whose normalised question is also one of `b`. */
+/* Problems of `a` whose normalised question is also one of `b`, or that have the id of a
+ * problem of a data set ("NAME/SPLIT/...") that `b` has too. Ids of files are not compared:
+ * each file counts for itself. Near copies: near_copy.h. */
 struct pipe_leak {
     uint32_t count;
     uint32_t a, b; /* indices of the first such pair; valid if count > 0 */

@@ -203,11 +203,15 @@ void pipe_verdict(const struct pipe_testimony *t, const struct pipe_fault *check
     const int32_t step = pipe_verdict_step(t, &p);
     const double least = t->rollout ? pipe_sures[PIPE_SURE_least] : PIPE_VERDICT_LEAST;
     *out = (struct pipe_fault){
-        .locator = "verdict", .step = -1, .token = -1, .confidence = p, .evidence = "{}"
+        .locator = "verdict", .step = -1, .token = -1, .confidence = p
     };
+    if (t->step_count == 0)
+        out->category = PIPE_CAT_DEGENERATE;
+    out->evidence = t->step_count == 0 ? PIPE_VERDICT_NO_ANSWER : "{\"by\":\"none\"}";
     if (step < 0 || !(p >= least))
         return;
     out->step = step;
+    out->evidence = "{\"by\":\"voices\"}";
     if (twin && twin->step == step)
         out->token = twin->token;
     if (check && check->step == step)

@@ -87,7 +87,9 @@ double pipe_probability(const struct pipe_testimony *t, int32_t k);
 
 /* The verdict: step, confidence and whose token it is. `check`, `rollout` and `twin` give the
  * category (check's if it names that step) and the token; any may be null. A category that
- * nobody knows is `by_difference`. */
+ * nobody knows is `by_difference`. An answer of no step is degenerate: no step is named, and
+ * the evidence says that there is no answer. */
+#define PIPE_VERDICT_NO_ANSWER "{\"by\":\"none\",\"rule\":\"no answer\"}"
 void pipe_verdict(const struct pipe_testimony *t, const struct pipe_fault *check,
                   const struct pipe_fault *twin, enum pipe_category by_difference,
                   struct pipe_fault *out);

@@ -225,8 +225,6 @@ rt_status locate_verdicts(struct locating *l)
         if (category == PIPE_CAT_UNCLASSIFIED && s->verdict.step == s->mended.step)
             category = PIPE_CAT_METHOD_PROCEDURE; /* another operator or operand */
         pipe_verdict(&t, &check, &twin, category, &s->verdict);
-        s->verdict.evidence =
-            s->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"voices\"}";
     }
     return st;
 }
@@ -253,7 +251,7 @@ fail:
 static bool is_lost(const struct pipe_answers *f, const struct pipe_answers *q,
                     uint32_t i)
 {
-    return f->items[i].correct && !q->items[i].correct && q->items[i].n > 0;
+    return f->items[i].correct && !q->items[i].correct;
 }
 
 static rt_status list_lost(struct locating *l, const struct pipe_answers *f,

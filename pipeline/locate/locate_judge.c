@@ -196,6 +196,17 @@ static rt_status write_evidence(struct locating *l, const char *path, const char
     return st;
 }
 
+static void say_count(const struct locating *l, const char *what)
+{
+    uint32_t empty = 0;
+    char more[64] = "";
+    for (uint32_t i = 0; i < l->count; i++)
+        empty += l->list[i].step_count == 0;
+    if (empty)
+        snprintf(more, sizeof more, ", %u of them without a step: no answer", empty);
+    pipe_say(l->session->host, "locate %-21s %u wrong answers%s", what, l->count, more);
+}
+
 rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
 {
     rt_status st;
@@ -210,7 +221,7 @@ rt_status locate_judge(struct locating *l, const char *prefix, const char *what)
     }
     for (uint32_t i = 0; i < l->count; i++)
         truth[i] = l->list[i].truth;
-    pipe_say(l->session->host, "locate %-21s %u wrong answers", what, l->count);
+    say_count(l, what);
     for (int k = 0; k < LOCATORS; k++) {
         if (locators[k].more & ~l->more)
             continue;

@@ -91,10 +91,6 @@ static rt_status save(struct locating_stored *l)
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->fault));
         if (f->mend.step >= 0)
             TRY(store_put_fault(l->store, run.id, f->gen_id, &f->mend));
-        if (f->verdict.step < 0)
-            f->verdict.category = PIPE_CAT_NONE;
-        f->verdict.evidence =
-            f->verdict.step < 0 ? "{\"by\":\"none\"}" : "{\"by\":\"voices\"}";
         TRY(store_put_fault(l->store, run.id, f->gen_id, &f->verdict));
     }
     TRY(store_run_close(l->store, run.id, "done", 0, NULL));

@@ -5,6 +5,7 @@
 #include "pipeline/run/sequences.h"
 #include "runtime/observe/score.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { DIVERGENCE_PROBLEMS = 64 };
@@ -56,17 +57,35 @@ static rt_status take_suspect(struct rt_ctx *ctx, struct locate_search *s,
     return RT_OK;
 }
 
-/* Every wrong answer after the prompt that it answers. */
+/* Every wrong answer after the prompt that it answers, but those of no token. */
 static rt_status add_answers(struct locating *l, struct pipe_sequences *out)
 {
     rt_status st;
     TRY(pipe_sequences_init(l->session, l->count, out));
     for (uint32_t i = 0; i < l->count; i++)
-        TRY(pipe_sequences_add(l->session, out,
-                               l->bench->set.items[l->list[i].problem].question, NULL,
-                               l->list[i].ids, l->list[i].n));
+        if (l->list[i].n)
+            TRY(pipe_sequences_add(l->session, out,
+                                   l->bench->set.items[l->list[i].problem].question, NULL,
+                                   l->list[i].ids, l->list[i].n));
 
 fail:
+    return st;
+}
+
+/* The suspects of the next `n` answers that have tokens, from list[*at] on. */
+static rt_status take_suspects(struct locating *l, const struct said *said, uint32_t n,
+                               uint32_t *at)
+{
+    rt_status st = RT_OK;
+    for (uint32_t taken = 0, target = 0; st == RT_OK && taken < n; ++*at) {
+        struct locate_search *s = &l->list[*at];
+        assert(*at < l->count);
+        if (s->n == 0)
+            continue;
+        st = take_suspect(l->session->ctx, s, said, target);
+        target += s->n;
+        taken++;
+    }
     return st;
 }
 
@@ -76,10 +95,12 @@ rt_status locate_twins(struct locating *l)
     struct rt_scorer *scorer = NULL;
     struct pipe_sequences all = { 0 };
     struct said said = { 0 };
-    uint32_t n, targets;
+    uint32_t n, targets, at = 0;
     if (l->count == 0)
         return RT_OK;
     TRY(add_answers(l, &all));
+    if (all.count == 0)
+        goto fail;
     const uint32_t rows = pipe_sequences_rows(&all);
     TRY(said_init(l->session->ctx, rows, &said));
     TRY(rt_scorer_create(l->reader->model, l->reader->adapter, NULL, rows, &scorer));
@@ -89,8 +110,7 @@ rt_status locate_twins(struct locating *l)
         TRY(pipe_stop_status(l->session->host, l->session->ctx));
         TRY(pipe_work_beat(l->session));
         TRY(rt_scorer_run(scorer, all.list + first, n, &out));
-        for (uint32_t i = first, at = 0; i < first + n; at += l->list[i++].n)
-            TRY(take_suspect(l->session->ctx, &l->list[i], &said, at));
+        TRY(take_suspects(l, &said, n, &at));
     }
 
 fail:

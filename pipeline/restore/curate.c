@@ -2,6 +2,7 @@
  * Candidates, what drops them, and which of the rest are taken. */
 #include "pipeline/restore/curate.h"
 
+#include "pipeline/data/near_copy.h"
 #include "runtime/base/text_set.h"
 #include "runtime/base/philox.h"
 
@@ -39,6 +40,7 @@ const char *pipe_drop_reason(enum pipe_drop drop)
         [PIPE_DROP_TRUNCATED] = "the faulty step was cut by the token cap",
         [PIPE_DROP_LONG] = "too long",
         [PIPE_DROP_MEASURED] = "its question is in a measured split",
+        [PIPE_DROP_NEAR] = "a near copy of a question in a measured split",
         [PIPE_DROP_DUPLICATE] = "a near-duplicate",
         [PIPE_DROP_SURPLUS] = "more items than wanted",
     };
@@ -96,6 +98,7 @@ struct screening {
     struct rt_ctx *ctx;
     struct pipe_pool pool;
     struct pipe_text_set measured, seen;
+    struct pipe_near_set *near;
 };
 
 static rt_status no_memory(struct rt_ctx *ctx)
@@ -105,19 +108,21 @@ static rt_status no_memory(struct rt_ctx *ctx)
 
 static rt_status read_measured(struct screening *s, const struct pipe_curate_options *o)
 {
+    rt_status st;
+    TRY(pipe_near_create(s->ctx, &s->near));
     for (uint32_t m = 0; m < o->measured_count; m++)
         for (uint32_t i = 0; i < o->measured[m]->count; i++) {
             bool is_new;
-            const char *form =
-                normal_form(s->ctx, &s->pool, o->measured[m]->items[i].question);
+            const struct pipe_problem *p = &o->measured[m]->items[i];
+            const char *form = normal_form(s->ctx, &s->pool, p->question);
             if (!form)
                 return no_memory(s->ctx);
-            const rt_status st =
-                pipe_text_set_add(s->ctx, &s->measured, form, i, &is_new, NULL);
-            if (st != RT_OK)
-                return st;
+            TRY(pipe_text_set_add(s->ctx, &s->measured, form, i, &is_new, NULL));
+            TRY(pipe_near_add(s->near, p->question, p->answer, i));
         }
-    return RT_OK;
+
+fail:
+    return st;
 }
 
 /* Leaks and near-duplicates; the first of its kind stays. */
@@ -125,12 +130,18 @@ static rt_status screen(struct screening *s, const struct pipe_candidate *c,
                         const struct pipe_curate_options *o, enum pipe_drop *drop)
 {
     rt_status st;
-    bool is_new;
+    bool is_new, near = false;
     const char *form = normal_form(s->ctx, &s->pool, c->question);
     if (!form)
         return no_memory(s->ctx);
     if (!o->allow_measured && pipe_text_set_find(&s->measured, form, NULL)) {
         *drop = PIPE_DROP_MEASURED;
+        return RT_OK;
+    }
+    if (!o->allow_measured && c->answer)
+        TRY(pipe_near_find(s->near, c->question, c->answer, &near, NULL));
+    if (near) {
+        *drop = PIPE_DROP_NEAR;
         return RT_OK;
     }
     TRY(pipe_text_set_add(s->ctx, &s->seen, form, 0, &is_new, NULL));
@@ -168,6 +179,7 @@ static rt_status screen_all(struct rt_ctx *ctx, const struct pipe_candidate *all
 fail:
     pipe_text_set_deinit(&s.measured);
     pipe_text_set_deinit(&s.seen);
+    pipe_near_destroy(&s.near);
     pipe_pool_deinit(&s.pool);
     return st;
 }
@@ -290,6 +302,7 @@ rt_status pipe_candidate_pair(struct rt_ctx *ctx, struct pipe_pool *pool,
     *out = (struct pipe_candidate){
         .item = { .problem_id = problem->id, .step = step, .prompt = "" },
         .question = problem->question,
+        .answer = problem->answer,
         .given = "",
     };
     if (step < 0 || (uint32_t)step >= count)
@@ -322,6 +335,7 @@ rt_status pipe_candidate_whole(struct rt_ctx *ctx, struct pipe_pool *pool,
     *out = (struct pipe_candidate){
         .item = { .problem_id = problem->id, .step = step },
         .question = problem->question,
+        .answer = problem->answer,
         .given = "",
         .chosen_ends = true,
     };

@@ -28,6 +28,7 @@ enum pipe_drop {
     PIPE_DROP_TRUNCATED,  /* the rejected step was cut by the token cap */
     PIPE_DROP_LONG,       /* over the length limit */
     PIPE_DROP_MEASURED,   /* its question is in a measured split */
+    PIPE_DROP_NEAR,       /* a near copy of one there (near_copy.h) */
     PIPE_DROP_DUPLICATE,  /* same question, or same prefix and rejected step */
     PIPE_DROP_SURPLUS,    /* usable, but max_items was reached */
     PIPE_DROP_COUNT
@@ -39,6 +40,7 @@ const char *pipe_drop_reason(enum pipe_drop drop);
 struct pipe_candidate {
     struct pipe_item item; /* rejected null for whole solutions; step -1: no fault */
     const char *question;
+    const char *answer; /* the right one; null: near copies are not looked for */
     const char *given; /* the prefix in item.prompt: text of the answer before the step */
     bool chosen_ends, rejected_ends; /* the step is the last one of its answer */
     bool verified;                   /* after `chosen`, the right answer is reached */

@@ -3,6 +3,7 @@
  * recipes and controls, measure all on the other split. */
 #include "pipeline/restore/plain.h"
 
+#include "pipeline/data/near_copy.h"
 #include "pipeline/grade/grade.h"
 #include "pipeline/locate/damage.h"
 #include "runtime/base/file.h"
@@ -31,11 +32,27 @@ static rt_status check_split(struct restoring *r, const struct pipe_bench *measu
         if (leak.count)
             return rt_fail(
                 r->session->ctx, RT_ERR_USAGE,
-                "%u questions of the %s split are measured too (the first: '%s'); "
+                "%u problems of the %s split are measured too (the first: '%s'); "
                 "results would be in-sample, choose other splits",
                 leak.count, trained[i].name, trained[i].split->set.items[leak.a].id);
     }
     return RT_OK;
+}
+
+/* Near copies are no reason to refuse a list: they are named, and curate makes no item of
+ * them. */
+static rt_status tell_near(struct restoring *r)
+{
+    struct pipe_leak near;
+    const rt_status st =
+        pipe_problems_near(r->session->ctx, &r->all.set, &r->measure.set, &near);
+    if (st == RT_OK && near.count)
+        pipe_say(r->session->host,
+                 "%u mined problems are near copies of measured ones (the first: '%s' of "
+                 "'%s'); nothing is trained on them",
+                 near.count, r->all.set.items[near.a].id,
+                 r->measure.set.items[near.b].id);
+    return st;
 }
 
 static rt_status open_retained(struct restoring *r)
@@ -88,6 +105,7 @@ static rt_status open_problems(struct restoring *r)
     TRY(pipe_bench_open(r->session, o->validate, "validate", &r->validate));
     TRY(pipe_bench_open(r->session, o->measure, "measure", &r->measure));
     TRY(check_split(r, &r->measure));
+    TRY(tell_near(r));
 
 fail:
     return st;
@@ -250,6 +268,8 @@ static rt_status recipe_model(struct restoring *r, const struct pipe_material *m
 {
     rt_status st;
     TRY(pipe_train(r->session, material, recipe, trained));
+    if (trained->nothing)
+        return RT_OK;
     TRY(pipe_model_load(r->session, trained->folder, model));
     TRY(pipe_variant_put(r->session, *model, NULL, trained->folder, name, recipe->role,
                          name, variant));
@@ -276,6 +296,10 @@ static rt_status train_adapter(struct restoring *r, struct restore_arm *arm,
             pipe_restore_recipe_find(arm->recipe->after);
         TRY(recipe_model(r, &base->material, first, first->name, &base->before,
                          &arm->model, &base->variant));
+        if (base->before.nothing) {
+            *trained = base->before;
+            return RT_OK;
+        }
         base->material.quant = &base->variant;
         base->material.quant_folder = base->before.folder;
     }
@@ -285,19 +309,21 @@ fail:
     return st;
 }
 
-static rt_status adapter_arm(struct restoring *r, struct restore_arm *arm)
+static rt_status adapter_arm(struct restoring *r, struct restore_arm *arm,
+                             struct pipe_trained *trained)
 {
     rt_status st;
     struct base base;
-    struct pipe_trained trained = { 0 };
-    TRY(train_adapter(r, arm, &base, &trained));
+    TRY(train_adapter(r, arm, &base, trained));
+    if (trained->nothing)
+        return RT_OK;
     struct rt_model *model = arm->recipe->on_full ? r->full
                              : arm->model         ? arm->model
                                                   : r->quant;
-    TRY(rt_adapter_load(model, trained.folder, &arm->adapter));
-    TRY(pipe_variant_put(r->session, model, arm->adapter, trained.folder, arm->name,
+    TRY(rt_adapter_load(model, trained->folder, &arm->adapter));
+    TRY(pipe_variant_put(r->session, model, arm->adapter, trained->folder, arm->name,
                          arm->recipe->role, arm->name, &arm->variant));
-    TRY(note_made(r, &trained, &arm->variant));
+    TRY(note_made(r, trained, &arm->variant));
 
 fail:
     return st;
@@ -315,8 +341,10 @@ static rt_status trained_arm(struct restoring *r, struct restore_arm *arm)
     st = pipe_restore_recipe_makes_model(arm->recipe)
              ? recipe_model(r, &material, arm->recipe, arm->name, &trained, &arm->model,
                             &arm->variant)
-             : adapter_arm(r, arm);
+             : adapter_arm(r, arm, &trained);
     r->session->seed = seed;
+    if (st == RT_OK && trained.nothing)
+        snprintf(arm->left_out, sizeof arm->left_out, "%s", trained.why);
     return st;
 }
 
@@ -339,6 +367,9 @@ rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
         return no_items(r, arm.recipe);
     r->session->seed = arm.seed;
     TRY(train_adapter(r, &arm, &base, &trained));
+    if (trained.nothing)
+        st = rt_fail(r->session->ctx, RT_ERR_USAGE, "recipe '%s': %s; mine more problems",
+                     arm.recipe->name, trained.why);
     snprintf(folder, size, "%s", trained.folder);
 
 fail:
@@ -382,7 +413,30 @@ static rt_status make_arm(struct restoring *r, struct restore_arm *arm)
 static rt_status run_arm(struct restoring *r, struct restore_arm *arm)
 {
     const rt_status st = make_arm(r, arm);
-    return st == RT_OK ? measure_arm(r, &arm->variant, &arm->answers) : st;
+    return st == RT_OK && !arm->left_out[0] ? measure_arm(r, &arm->variant, &arm->answers)
+                                            : st;
+}
+
+/* Runs every arm. One that has nothing to train on is taken from the list; those behind it
+ * have not run yet, so nothing points into them. */
+static rt_status run_arms(struct restoring *r)
+{
+    rt_status st = RT_OK;
+    for (uint32_t i = 0; i < r->arm_count;) {
+        struct restore_arm *arm = &r->arms[i];
+        TRY(run_arm(r, arm));
+        if (!arm->left_out[0]) {
+            i++;
+            continue;
+        }
+        pipe_say(r->session->host, "%s is left out: %s", arm->name, arm->left_out);
+        r->arm_count--;
+        memmove(arm, arm + 1, (r->arm_count - i) * sizeof *arm);
+        r->arms[r->arm_count] = (struct restore_arm){ .seed = 0 };
+    }
+
+fail:
+    return st;
 }
 
 /* Faults on the measured split, before and after: counted by category, never trained on. */
@@ -402,8 +456,7 @@ rt_status restore_arms(struct restoring *r)
     TRY(restore_retain_measure(r->session, &r->retained, r->full, &r->full_row));
     TRY(measure_arm(r, &r->quant_row, &r->q));
     TRY(locate_measured(r, &r->quant_row, &r->q));
-    for (uint32_t i = 0; i < r->arm_count; i++)
-        TRY(run_arm(r, &r->arms[i]));
+    TRY(run_arms(r));
     const struct restore_arm *main_arm = restore_main_arm(r);
     if (main_arm)
         TRY(locate_measured(r, &main_arm->variant, &main_arm->answers));

@@ -57,6 +57,9 @@ void restore_close(struct restoring **restoring);
 
 /* Full's and quant's answers to the mined problems, and the first faulty steps. */
 RT_CHECKED rt_status restore_mine(struct restoring *r);
+/* Whether no mined problem is lost, which is a result: full's right answers are quant's
+ * too. `out` (of `size` bytes) is then a sentence that says so. After restore_mine. */
+bool restore_nothing_lost(const struct restoring *r, char *out, size_t size);
 /* The eval run of quant's answers to the mined problems; after restore_mine. */
 const char *restore_mined_run(const struct restoring *r);
 /* The locate run of these answers; after restore_mine. */
@@ -70,7 +73,8 @@ RT_CHECKED rt_status restore_curate(struct restoring *r, const char *recipe,
 RT_CHECKED rt_status restore_train(struct restoring *r, const char *recipe, char *folder,
                                    size_t size);
 bool restore_is_recipe(const char *name);
-/* Measures full, quant and every planned arm on the measured problems. */
+/* Measures full, quant and every planned arm on the measured problems. An arm that has
+ * nothing to train on is left out, and that is said. */
 RT_CHECKED rt_status restore_arms(struct restoring *r);
 /* Freezes the comparisons in the store and writes the page. */
 RT_CHECKED rt_status restore_report(struct restoring *r, const char *path);

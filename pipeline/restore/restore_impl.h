@@ -22,6 +22,7 @@ struct restore_arm {
     struct rt_adapter *adapter;
     struct pipe_variant variant;
     struct pipe_answers answers;
+    char left_out[160];               /* why there is nothing to measure; "": there is */
     struct restore_arm_result result; /* of restore_arm_result_get; name NULL: not yet */
 };
 

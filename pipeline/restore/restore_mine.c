@@ -4,6 +4,8 @@
 #include "pipeline/restore/restore_impl.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Problems of a shorter list: the first step, and what lengths are rounded up to. */
 enum { MINE_FIRST = 512, MINE_UNIT = 64, MINE_FASTER = 4 };
@@ -14,6 +16,25 @@ static uint32_t count_lost(const struct restoring *r)
     for (uint32_t i = 0; i < r->mine_f.count; i++)
         lost += r->mine_f.items[i].correct && !r->mine_q.items[i].correct;
     return lost;
+}
+
+bool restore_nothing_lost(const struct restoring *r, char *out, size_t size)
+{
+    const uint32_t right = r->mine_f.correct, n = r->mine_f.count;
+    if (count_lost(r))
+        return false;
+    if (right)
+        snprintf(
+            out, size,
+            "nothing was lost: of %u mined problems full solves %u, and quant solves "
+            "all of these; there is nothing to restore",
+            n, right);
+    else
+        snprintf(out, size,
+                 "nothing was lost: full solves none of %u mined problems; there is "
+                 "nothing to restore",
+                 n);
+    return true;
 }
 
 /* Some more than the share of lost problems so far asks for. */
@@ -81,10 +102,27 @@ fail:
     return st;
 }
 
+/* Whether every answer is blank. */
+static bool answers_nothing(const struct pipe_answers *a)
+{
+    for (uint32_t i = 0; i < a->count; i++)
+        if (a->items[i].text[strspn(a->items[i].text, " \t\r\n")])
+            return false;
+    return a->count > 0;
+}
+
 rt_status restore_mine(struct restoring *r)
 {
     rt_status st;
+    char nothing[256];
     TRY(answer_mined(r));
+    if (restore_nothing_lost(r, nothing, sizeof nothing))
+        pipe_say(r->session->host, "%s", nothing);
+    if (answers_nothing(&r->mine_q))
+        pipe_say(r->session->host,
+                 "quant answers nothing: all of its answers to %u mined problems are "
+                 "empty; is '%s' damaged, or is its end token another one?",
+                 r->mine_q.count, r->quant_folder);
     TRY(pipe_locate(r->session, &r->full_row, &r->quant_row, &r->mine, &r->mine_f,
                     &r->mine_q, &r->options.locate, r->locate_run));
     TRY(pipe_faults_read(r->session, &r->mine, &r->mine_f, r->locate_run, &r->faults));

@@ -302,46 +302,6 @@ fail:
     return st;
 }
 
-/* How many tokens of the items count more. Steps are not equally long, so a recipe and its
- * control may differ in it. */
-static void say_heavy(const struct training *t)
-{
-    uint64_t heavy = 0, all = 0;
-    for (uint32_t i = 0; i < t->items.count; i++) {
-        const struct train_sequence *s = &t->items.list[i];
-        for (uint32_t k = 0; s->weight && k < s->n; k++)
-            heavy += s->weight[k] > 1;
-        all += s->n;
-    }
-    if (heavy)
-        pipe_say(t->session->host, "train %-22s %llu of %llu tokens count %d times",
-                 t->recipe->name, (unsigned long long)heavy, (unsigned long long)all,
-                 PIPE_STEP_WEIGHT);
-}
-
-rt_status restore_make_items(struct training *t)
-{
-    rt_status st;
-    struct pipe_item_set set = { 0 };
-    TRY(pipe_item_set_make(t->session, t->m, t->recipe->items, &set));
-    if (set.curated.count == 0) {
-        st = rt_fail(t->session->ctx, RT_ERR_USAGE,
-                     "recipe '%s' finds nothing to train on: the mined split has no lost "
-                     "problem that serves; mine more problems",
-                     t->recipe->name);
-        goto fail;
-    }
-    TRY(pipe_item_set_store(t->session, &set, t->recipe->loss, t->run_id));
-    TRY(pipe_item_set_sequences(t->session, pipe_end_id(t->session, t->model), t->m, &set,
-                                &t->items));
-    t->item_count = t->items.count / t->items.per_item;
-    say_heavy(t);
-
-fail:
-    pipe_item_set_deinit(&set);
-    return st;
-}
-
 /* A control that finds fewer items than what it controls goes over them more often, so
  * that both take the same number of steps. */
 static rt_status plan_steps(struct training *t)
@@ -370,7 +330,6 @@ static rt_status prepare(struct training *t, uint32_t **order)
     rt_status st;
     uint32_t rows, targets;
     struct train_options o;
-    TRY(restore_make_items(t));
     TRY(plan_steps(t));
     *order = rt_alloc(t->session->ctx, t->item_count, sizeof **order);
     t->epoch = rt_alloc(t->session->ctx, t->steps_per_epoch, sizeof *t->epoch);
@@ -405,9 +364,11 @@ static rt_status close_run(struct training *t)
     TRY(save_costs(t));
     TRY(store_put_metric(t->session->store, t->run_id, "items", 0, t->item_count));
     TRY(pipe_work_commit(t->session));
-    pipe_say(t->session->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s",
-             t->recipe->name, t->item_count, (double)(rt_time_ns() - t->started) * 1e-9,
-             s.flops * 1e-12, t->recipe->train ? "" : " (no training)");
+    if (!t->nothing)
+        pipe_say(t->session->host, "train %-22s %u items, %.1f s, %.2f TFLOP%s",
+                 t->recipe->name, t->item_count,
+                 (double)(rt_time_ns() - t->started) * 1e-9, s.flops * 1e-12,
+                 t->recipe->train ? "" : " (no training)");
     return RT_OK;
 
 fail:
@@ -472,9 +433,11 @@ static rt_status train_now(struct training *t)
     uint32_t *order = NULL;
     TRY(pipe_work_begin(t->session, t->run_id));
     pipe_costs_start(t->session, &t->costs);
-    TRY(t->recipe->again    ? restore_quantize_again(t)
-        : t->recipe->scales ? train_scales(t, &order)
-                            : train_adapter(t, &order));
+    TRY(restore_make_items(t));
+    if (!t->nothing)
+        TRY(t->recipe->again    ? restore_quantize_again(t)
+            : t->recipe->scales ? train_scales(t, &order)
+                                : train_adapter(t, &order));
     TRY(close_run(t));
     remove_state(t);
 
@@ -538,24 +501,31 @@ rt_status pipe_train(struct pipe_session *session, const struct pipe_material *m
     rt_status st;
     char file[600];
     bool done;
+    *out = (struct pipe_trained){ .nothing = false };
     struct training t = {
         .session = session, .m = material, .recipe = recipe, .started = rt_time_ns()
     };
     t.model = recipe->on_full ? material->full->model : material->quant->model;
     t.lr = material->lr > 0 ? material->lr : (double)recipe->lr;
+    if (recipe->lowrank && material->f->correct == 0) { /* a start sees full's answers */
+        restore_tell_nothing(material, out);
+        return RT_OK;
+    }
     TRY(open_run(&t));
     name_files(&t);
     snprintf(out->run_id, sizeof out->run_id, "%s", t.run_id);
     snprintf(out->folder, sizeof out->folder, "%s", t.folder);
     snprintf(file, sizeof file, "%s/%s.safetensors", t.folder,
              pipe_restore_recipe_makes_model(recipe) ? "model" : "adapter_model");
-    TRY(store_run_is_done(session->store, t.run_id, &done));
-    if (done && fmt_exists(file)) {
+    TRY(restore_ask_done(&t, &done));
+    if (done && !t.nothing && fmt_exists(file)) {
         pipe_say(session->host, "train %-22s done [from before]", recipe->name);
         remove_state(&t); /* a kill after the last row left it */
-    } else {
+    } else if (!t.nothing) {
         TRY(train_now(&t));
     }
+    if (t.nothing)
+        restore_tell_nothing(material, out);
 
 fail:
     if (st != RT_OK)

@@ -65,9 +65,12 @@ struct pipe_trained {
     char run_id[STORE_ID]; /* of kind train */
     char folder[512];      /* an adapter, or what pipe_restore_recipe_makes_model; below
                          session->work, named after recipe and run */
+    bool nothing;          /* the recipe has nothing to train on: there is no folder */
+    char why[160];         /* nothing: the reason, a clause */
 };
 /* The adapter or model of a recipe: found again where its run is done, or made. Items are
- * rows of the run, each with its fault, before the first step. */
+ * rows of the run, each with its fault, before the first step. RT_OK with out->nothing: no
+ * mined problem serves; its run is done, with no items. */
 RT_CHECKED rt_status pipe_train(struct pipe_session *session,
                                 const struct pipe_material *material,
                                 const struct pipe_restore_recipe *recipe,

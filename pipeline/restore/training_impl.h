@@ -23,6 +23,7 @@ struct training {
     uint32_t kept;            /* of scales: the updates of the checkpoint that is kept */
     double best_accuracy, lr;
     uint32_t item_count, steps_per_epoch, epochs;
+    bool nothing; /* no candidate was chosen as an item */
     char run_id[STORE_ID];
     char folder[512], state[560];
     struct train_metrics *epoch; /* [steps_per_epoch] of the epoch so far */
@@ -31,8 +32,13 @@ struct training {
     double step_seconds; /* of which the store knows */
 };
 
-/* The items of the recipe: rows of the run, and token sequences. */
+/* The items of the recipe, where it takes any: rows of the run, and token sequences; or
+ * `nothing`. */
 RT_CHECKED rt_status restore_make_items(struct training *t);
+/* Whether the run is done, and whether it found `nothing`. */
+RT_CHECKED rt_status restore_ask_done(struct training *t, bool *done);
+/* Sets out->nothing and the reason. */
+void restore_tell_nothing(const struct pipe_material *material, struct pipe_trained *out);
 /* The checkpoint after `k` updates. */
 void restore_checkpoint_path(const struct training *t, uint32_t k, char path[560]);
 /* Loads the copy of quant whose scales are trained. */

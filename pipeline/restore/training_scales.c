@@ -69,7 +69,6 @@ rt_status restore_quantize_again(struct training *t)
                                              .bits = g->bits,
                                              .group = g->group,
                                              .asymmetric = g->asymmetric };
-    TRY(restore_make_items(t));
     quant_files_remove(t->folder); /* of a run that was killed after it */
     TRY(pipe_quantize_on(t->session, t->m->full->model, t->items.list, t->items.count,
                          t->m->full_folder, t->folder, &o, &result));

@@ -3,6 +3,7 @@
 #include "pipeline/run/session.h"
 
 #include "pipeline/run/problem_source.h"
+#include "pipeline/run/tokenizer_check.h"
 #include "pipeline/prompt/examples.h"
 #include "pipeline/grade/grade.h"
 #include "runtime/base/file.h"
@@ -254,6 +255,7 @@ rt_status pipe_model_load(struct pipe_session *session, const char *folder,
     rt_status st;
     uint32_t positions;
     *out = NULL;
+    TRY(pipe_tokenizer_check(session, folder));
     TRY(choose_positions(session, folder, &positions));
     TRY(rt_model_load(session->dev, folder, positions, out));
     TRY(check_vocabulary(session, folder, out));
@@ -267,6 +269,7 @@ rt_status pipe_model_load_streamed(struct pipe_session *session, const char *fol
 {
     rt_status st;
     *out = NULL;
+    TRY(pipe_tokenizer_check(session, folder));
     TRY(rt_model_load_streamed(session->dev, folder, 0, out));
     TRY(check_vocabulary(session, folder, out));
 

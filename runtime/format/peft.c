@@ -99,6 +99,7 @@ rt_status fmt_adapter_copy(struct rt_ctx *ctx, const struct fmt_adapter *from,
     TRY(adapter_alloc(ctx, from->layers, out));
     (*out)->bits = from->bits;
     (*out)->write_bits = from->write_bits;
+    snprintf((*out)->base, sizeof(*out)->base, "%s", from->base);
     for (uint32_t i = 0; i < from->layers * FMT_MODULE_COUNT; i++) {
         const struct fmt_lora *l = &from->lora[i];
         const enum fmt_module module = (enum fmt_module)(i % FMT_MODULE_COUNT);
@@ -384,6 +385,14 @@ static void note_type(const struct fmt_safetensors *file, struct fmt_adapter *ad
     adapter->write_bits = adapter->bits == 8 ? 8 : f16 == file->count ? 16 : 32;
 }
 
+/* What this program writes: a hash. Others may call something else "base". */
+static void note_base(const struct fmt_safetensors *file, struct fmt_adapter *adapter)
+{
+    const char *base = json_string_value(json_object_get(file->metadata, "base"));
+    if (base && strlen(base) == 64 && strspn(base, "0123456789abcdef") == 64)
+        snprintf(adapter->base, sizeof adapter->base, "%s", base);
+}
+
 rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                            const struct fmt_config *config, struct fmt_adapter **out)
 {
@@ -408,6 +417,7 @@ rt_status fmt_adapter_read(struct rt_ctx *ctx, const char *folder,
                         (enum fmt_module)(i % FMT_MODULE_COUNT), &(*out)->lora[i],
                         &found));
     note_type(&file, *out);
+    note_base(&file, *out);
     if (found != file.count)
         st = rt_fail(
             ctx, RT_ERR_INPUT,

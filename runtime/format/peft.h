@@ -34,8 +34,11 @@ struct fmt_lora {
 
 struct fmt_adapter {
     uint32_t layers;
-    uint32_t bits;         /* of a number in the file it was read from: 8, 16 or 32 */
-    uint32_t write_bits;   /* of a number when it is written: see fmt_adapter_write */
+    uint32_t bits;       /* of a number in the file it was read from: 8, 16 or 32 */
+    uint32_t write_bits; /* of a number when it is written: see fmt_adapter_write */
+    char
+        base[65]; /* fmt_model_hash of the weights that it was trained on, as the metadata
+                      "base" of its file has it; "": not known */
     struct fmt_lora *lora; /* [layers][FMT_MODULE_COUNT] */
 };
 

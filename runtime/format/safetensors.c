@@ -224,8 +224,11 @@ static rt_status add_file(struct rt_ctx *ctx, const char *path,
     json_t *entry;
     json_object_foreach(header, name, entry)
     {
-        if (strcmp(name, "__metadata__") == 0)
+        if (strcmp(name, "__metadata__") == 0) {
+            json_decref(out->metadata);
+            out->metadata = json_incref(entry);
             continue;
+        }
         out->count++; /* first, so that closing frees what was read of it */
         TRY(read_tensor(ctx, path, name, entry, map->data + data_at, map->size - data_at,
                         &out->tensors[out->count - 1]));
@@ -434,6 +437,7 @@ void fmt_safetensors_close(struct fmt_safetensors *file)
         rt_free(file->tensors[i].other);
     }
     rt_free(file->tensors);
+    json_decref(file->metadata);
     json_decref(file->absent);
     for (uint32_t i = 0; i < file->map_count; i++)
         fmt_map_close(&file->maps[i]);

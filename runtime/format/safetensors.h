@@ -49,6 +49,7 @@ struct fmt_safetensors {
     uint32_t map_count;
     struct fmt_tensor *tensors; /* sorted by name */
     uint32_t count;
+    json_t *metadata; /* __metadata__ of the file, of shards the last one's; null: none */
     json_t *absent; /* names that the index has and no shard: name to shard; null: none */
 };
 

@@ -83,7 +83,8 @@ void rt_model_hybrid_destroy(struct rt_model **hybrid);
  * ownership of `source`, also on failure. trainable adds what backward needs. */
 RT_CHECKED rt_status rt_adapter_create(struct rt_model *model, struct fmt_adapter *source,
                                        bool trainable, struct rt_adapter **out);
-/* A PEFT folder (fmt_adapter_read) on the model's device, for inference. */
+/* A PEFT folder (fmt_adapter_read) on the model's device, for inference. RT_ERR_INPUT too
+ * where it says that it was trained on other weights than the model's. */
 RT_CHECKED rt_status rt_adapter_load(struct rt_model *model, const char *folder,
                                      struct rt_adapter **out);
 void rt_adapter_destroy(struct rt_adapter **adapter);

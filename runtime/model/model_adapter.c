@@ -254,10 +254,21 @@ rt_status rt_adapter_load(struct rt_model *model, const char *folder,
                           struct rt_adapter **out)
 {
     struct fmt_adapter *source;
+    struct rt_ctx *ctx = rt_device_ctx(model->dev);
     *out = NULL;
-    const rt_status st =
-        fmt_adapter_read(rt_device_ctx(model->dev), folder, &model->config, &source);
-    return st == RT_OK ? rt_adapter_create(model, source, false, out) : st;
+    const rt_status st = fmt_adapter_read(ctx, folder, &model->config, &source);
+    if (st != RT_OK)
+        return st;
+    if (!source->base[0] || strcmp(source->base, model->hash) == 0)
+        return rt_adapter_create(model, source, false, out);
+    const rt_status refused = rt_fail(
+        ctx, RT_ERR_INPUT,
+        "'%s' is the adapter of another model: it was trained on weights of hash %.12s, "
+        "those of this model have %.12s; give the model that it was trained on (its "
+        "folder then: base_model_name_or_path in adapter_config.json)",
+        folder, source->base, model->hash);
+    fmt_adapter_destroy(&source);
+    return refused;
 }
 
 void rt_adapter_destroy(struct rt_adapter **pa)

@@ -121,6 +121,21 @@ fail:
     return st;
 }
 
+/* Merging into other weights is possible, and said. */
+static rt_status warn_of_base(const struct merging *m, const char *adapter)
+{
+    char hash[65];
+    if (!m->adapter->base[0])
+        return RT_OK;
+    const rt_status st = fmt_model_hash(m->w.model, hash);
+    if (st == RT_OK && strcmp(hash, m->adapter->base) != 0)
+        rt_log(m->w.ctx, RT_LOG_WARNING,
+               "'%s' was trained on weights of hash %.12s, '%s' has %.12s; it is merged "
+               "into a model that it was not made for",
+               adapter, m->adapter->base, m->w.from, hash);
+    return st;
+}
+
 rt_status quant_merge(struct rt_ctx *ctx, const char *from, const char *adapter,
                       const char *target, enum fmt_dtype type, bool force,
                       struct quant_merged *out)
@@ -137,8 +152,10 @@ rt_status quant_merge(struct rt_ctx *ctx, const char *from, const char *adapter,
                          .out = out };
     *out = (struct quant_merged){ 0 };
     TRY(quant_folder_begin(&m.w, target, force, to));
-    if (adapter)
+    if (adapter) {
         TRY(fmt_adapter_read(ctx, adapter, fmt_model_config(m.w.model), &m.adapter));
+        TRY(warn_of_base(&m, adapter));
+    }
     TRY(quant_part_open(&m.w, to));
     st = merge_all(&m, to);
     quant_part_remove(&m.w);

@@ -44,6 +44,23 @@ uint32_t text_token_id(const struct text_tokenizer *tok, const char *text);
  * does not add it. */
 uint32_t text_bos_id(const struct text_tokenizer *tok);
 
+/* Where two tokenizers first give a text other ids. */
+enum { TEXT_DIFFERENCE = 64 };
+struct text_difference {
+    const char *what; /* "id", "merge", ...: what differs; NULL: nothing does */
+    uint32_t at;      /* the id, or the place in the order of merges */
+    char of_a[TEXT_DIFFERENCE],
+        of_b[TEXT_DIFFERENCE]; /* what both have there; "": none */
+};
+/* Compares the bytes of every id that both have, the tokens that start a text, and the
+ * merges in their order. If the same library reads both (two folders, or two GGUF files),
+ * also what both make of a text of many kinds, and an id that one of them lacks below the
+ * last of the other is a difference. Ids behind the last of one are none: files are padded,
+ * and tokens are added at the end. A folder and a GGUF file of one model are equal. */
+RT_CHECKED rt_status text_tokenizer_compare(struct text_tokenizer *a,
+                                            struct text_tokenizer *b,
+                                            struct text_difference *out);
+
 /* Encodes `size` bytes into a fresh array (rt_free). Added tokens in the text are
  * recognised; those marked special only with `special`, else they are ordinary text. */
 RT_CHECKED rt_status text_encode(struct text_tokenizer *tok, const char *text,

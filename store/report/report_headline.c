@@ -147,6 +147,8 @@ static void put_loss(struct report *r)
 static void put_gain(struct report *r)
 {
     struct html *h = &r->h;
+    if (r->main_arm < 0 && r->nothing_lost)
+        return;
     if (r->main_arm < 0) {
         html_raw_text(h,
                       "<p>No restored model has answered all of these problems yet, so "
@@ -373,6 +375,7 @@ static void put_limits(struct report *r)
 
 rt_status report_headline(struct report *r)
 {
+    rt_status st;
     struct html *h = &r->h;
     if (r->arm_count)
         html_raw_text(h, "<div class=\"big\">");
@@ -391,12 +394,17 @@ rt_status report_headline(struct report *r)
         return RT_OK;
     }
     html_raw_text(h, "<div class=\"lead\">");
+    TRY(report_nothing_lost(r));
     put_line(r);
     put_loss(r);
     put_gain(r);
     html_raw_text(h, "</div>\n");
     put_verdicts(r);
-    const rt_status st = put_leak(r);
+    TRY(report_left_out(r));
+    TRY(put_leak(r));
     put_limits(r);
+    return RT_OK;
+
+fail:
     return st;
 }

@@ -61,6 +61,7 @@ struct report {
     uint8_t *outcomes;       /* [arm][n]: 1 right */
     struct pipe_parts parts; /* data sets of these problems */
     bool paired;             /* full and quant are there and share problems */
+    bool nothing_lost;       /* of the mined problems; of report_nothing_lost */
     int main_arm;            /* index of the first restored arm, -1: none */
     uint32_t cells[8];       /* problems by pattern: 4 full + 2 quant + 1 main arm */
 };
@@ -77,6 +78,10 @@ void report_head(struct report *r);
 #include "store/report/sections.def"
 #undef SECTION
 
+/* Parts of report_headline. The first sentence where no mined problem is lost, which sets
+ * nothing_lost; and the recipes that found nothing to train on. */
+RT_CHECKED rt_status report_nothing_lost(struct report *r);
+RT_CHECKED rt_status report_left_out(struct report *r);
 /* Part of report_faults: is early really early? */
 RT_CHECKED rt_status report_places(struct report *r);
 /* Parts of report_arms: what the arms are, and their tables. */

@@ -1,5 +1,7 @@
 /* Adapters of kinds that are not supported or with keys that cannot be, as a user meets
  * them in `generate`: one line that names the file and the key, exit code 4. */
+#include "runtime/format/checkpoint.h"
+#include "runtime/format/peft.h"
 #include "tests/support/refusals.h"
 
 #include <setjmp.h>
@@ -7,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+
+#include <string.h>
 
 static struct test_place place;
 
@@ -63,10 +67,67 @@ static void adapters_are_refused_by_kind(void **state)
     test_cases_run(&place, cases, RT_COUNT(cases));
 }
 
+/* An adapter of the tiny model in the case's folder whose file says that it was trained on
+ * the weights of this hash. */
+static void adapter_of(const char *base)
+{
+    struct rt_ctx ctx = { 0 };
+    struct fmt_model *model;
+    struct fmt_adapter *a;
+    char own[65];
+    const char *metadata[] = { "base", base ? base : own, NULL };
+    test_place_renew(&place.model);
+    if (fmt_model_open(&ctx, TEST_SOURCE_DIR "/tests/golden/models/qwen2-tiny", &model) !=
+            RT_OK ||
+        fmt_model_hash(model, own) != RT_OK ||
+        fmt_adapter_read(&ctx, TEST_SOURCE_DIR "/tests/golden/lora/qwen2-tiny/plain",
+                         fmt_model_config(model), &a) != RT_OK ||
+        fmt_adapter_write(&ctx, place.model.path, a, fmt_model_config(model),
+                          "qwen2-tiny", metadata) != RT_OK)
+        fail_msg("%s", ctx.message);
+    fmt_adapter_destroy(&a);
+    fmt_model_close(&model);
+}
+#define STRANGE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+static void adapter_strange(void)
+{
+    adapter_of(STRANGE);
+}
+
+static void adapters_of_another_base_are_refused(void **state)
+{
+    (void)state;
+    static const struct test_case cases[] = {
+        { "another base", adapter_strange, ADAPTED, 4,
+          "/model' is the adapter of another model|0123456789ab, those|give the model",
+          NULL },
+        { "another base in perplexity", adapter_strange,
+          "perplexity --device ref --store results.db --model @T --adapter @M --text "
+          "@D/README.md",
+          4, "/model' is the adapter of another model", NULL },
+    };
+    test_cases_run(&place, cases, RT_COUNT(cases));
+    /* Its own base; and words of others that are no hash. */
+    static const char *const fine[] = { NULL, "some/model" };
+    for (size_t i = 0; i < RT_COUNT(fine); i++) {
+        struct test_program p;
+        adapter_of(fine[i]);
+        test_expect_success(&place, ADAPTED, &p);
+        test_program_deinit(&p);
+    }
+    /* Merged it may be, with a word. */
+    struct test_program p;
+    adapter_of(STRANGE);
+    test_expect_success(&place, "merge --model @T --adapter @M --out @O/merged", &p);
+    assert_non_null(strstr(p.err, "was trained on weights of hash 0123456789ab"));
+    test_program_deinit(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adapters_are_refused_by_kind),
+        cmocka_unit_test(adapters_of_another_base_are_refused),
     };
     return test_place_group("bad adapters", &place, tests, RT_COUNT(tests));
 }

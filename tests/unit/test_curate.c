@@ -35,12 +35,14 @@ static void every_reason_is_given(void **state)
     (void)state;
     struct rt_ctx ctx = { 0 };
     struct pipe_problem_set measured;
-    const char *line = "{\"id\":\"m\",\"question\":\"Seen before?\",\"answer\":\"1\"}";
+    const char *line = "{\"id\":\"m\",\"question\":\"Seen before?\",\"answer\":\"1\"}\n"
+                       "{\"id\":\"n\",\"question\":\"1, 2, 3, 4: what is their "
+                       "sum?\",\"answer\":\"10\"}";
     assert_int_equal(
         pipe_problems_parse(&ctx, "m", line, strlen(line), 0, UINT32_MAX, &measured),
         RT_OK);
     const struct pipe_problem_set *const sets[] = { &measured };
-    struct pipe_candidate c[10] = {
+    struct pipe_candidate c[11] = {
         pair("Q0", "x: 1+1=2\n", "x: 1+1=3\n"), /* good */
         pair("Q1", "x: 1+1=2\n", "x: 1+1=3\n"),
         pair("Q2", NULL, "x: 1+1=3\n"),
@@ -51,22 +53,24 @@ static void every_reason_is_given(void **state)
         pair("seen BEFORE", "x: 1+1=2\n", "x: 1+1=3\n"),
         pair("q0", "x: 1+2=3\n", "x: 1+1=4\n"), /* the question of the first */
         pair("Q9", "x: 1-1=0\n", "x: 1+1=0\n"), /* good: an operator is no formatting */
+        pair("What is the sum? 4, 3, 2, 1", "x: 4+3=7\n", "x: 4+3=8\n"),
     };
     c[1].item.step = -1;
     c[3].verified = false;
     c[5].truncated = true;
-    static const enum pipe_drop expected[10] = {
+    c[10].answer = "10";
+    static const enum pipe_drop expected[11] = {
         PIPE_DROP_NONE,       PIPE_DROP_NO_FAULT, PIPE_DROP_NO_REPAIR,
         PIPE_DROP_UNVERIFIED, PIPE_DROP_SAME,     PIPE_DROP_TRUNCATED,
         PIPE_DROP_LONG,       PIPE_DROP_MEASURED, PIPE_DROP_DUPLICATE,
-        PIPE_DROP_NONE,
+        PIPE_DROP_NONE,       PIPE_DROP_NEAR,
     };
     struct pipe_curate_options o = {
         .kind = PIPE_ITEMS_DPO, .bytes_max = 40, .measured = sets, .measured_count = 1
     };
     struct pipe_curated r;
-    assert_int_equal(pipe_curate(&ctx, c, 10, &o, &r), RT_OK);
-    for (int i = 0; i < 10; i++)
+    assert_int_equal(pipe_curate(&ctx, c, 11, &o, &r), RT_OK);
+    for (int i = 0; i < 11; i++)
         if (r.drops[i] != expected[i])
             fail_msg("%d: %s", i, pipe_drop_reason(r.drops[i]));
     assert_int_equal(r.count, 2);
@@ -74,8 +78,8 @@ static void every_reason_is_given(void **state)
     assert_int_equal(r.dropped[PIPE_DROP_LONG], 1);
     pipe_curated_deinit(&r);
     o.allow_measured = true;
-    assert_int_equal(pipe_curate(&ctx, c, 10, &o, &r), RT_OK);
-    assert_int_equal(r.count, 3);
+    assert_int_equal(pipe_curate(&ctx, c, 11, &o, &r), RT_OK);
+    assert_int_equal(r.count, 4);
     pipe_curated_deinit(&r);
     pipe_problems_deinit(&measured);
 }

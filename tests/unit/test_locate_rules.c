@@ -223,6 +223,16 @@ static void voices_come_before_weights(void **state)
     assert_int_equal(pipe_verdict_step(&t, &sure), 1);
 }
 
+static void an_answer_without_a_step_is_degenerate(void **state)
+{
+    (void)state;
+    const struct pipe_testimony t = { .step_count = 0, .twin = -1 };
+    struct pipe_fault v;
+    pipe_verdict(&t, NULL, NULL, PIPE_CAT_UNCLASSIFIED, &v);
+    assert_true(v.step == -1 && v.category == PIPE_CAT_DEGENERATE);
+    assert_string_equal(v.evidence, PIPE_VERDICT_NO_ANSWER);
+}
+
 static void it_abstains_below_the_stated_confidence(void **state)
 {
     (void)state;
@@ -286,6 +296,7 @@ int main(void)
         cmocka_unit_test(the_verdict_weighs_what_all_say),
         cmocka_unit_test(more_voices_win_and_doubt_counts),
         cmocka_unit_test(voices_come_before_weights),
+        cmocka_unit_test(an_answer_without_a_step_is_degenerate),
         cmocka_unit_test(it_abstains_below_the_stated_confidence),
         cmocka_unit_test(categories_follow_the_difference_of_the_steps),
         cmocka_unit_test(the_judge_counts_precision_recall_and_coverage),

@@ -73,7 +73,9 @@ static void written_adapters_read_back_bit_for_bit(void **state)
     (void)state;
     static const char *const sources[] = { ADAPTER("plain"), ADAPTER("pattern"),
                                            ADAPTER("rslora"), ADAPTER("qv") };
-    static const char *const metadata[] = { "made_by", "a test", NULL };
+    static const char base[] =
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    static const char *const metadata[] = { "made_by", "a test", "base", base, NULL };
     struct fmt_config config;
     tiny(&config);
     for (size_t i = 0; i < RT_COUNT(sources); i++) {
@@ -92,6 +94,8 @@ static void written_adapters_read_back_bit_for_bit(void **state)
         fmt_adapter_hash(c, &config, hc);
         assert_string_equal(ha, hb);
         assert_string_equal(ha, hc);
+        assert_string_equal(a->base, "");
+        assert_string_equal(b->base, base);
         assert_int_equal(fmt_adapter_params(a, &config), fmt_adapter_params(b, &config));
         b->lora[0].rank ? (b->lora[0].b[0] += 1.0f) : (b->lora[3].b[0] += 1.0f);
         fmt_adapter_hash(b, &config, hb);

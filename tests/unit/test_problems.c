@@ -187,6 +187,44 @@ static void splits_are_ranges_of_the_bundled_files(void **state)
     assert_int_equal(pipe_problems_read(&ctx, "no such file.jsonl", &part), RT_ERR_INPUT);
 }
 
+/* Another wording under the id of a data set is the same problem; ids of files are each
+ * file's own. */
+static void ids_count_within_a_data_set(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        uint32_t count;
+    } rows[] = {
+        { "gsm8k/test/17", "gsm8k/test/17", 1 },
+        { "gsm8k/test/17", "gsm8k/test/18", 0 },
+        { "gsm8k/test/17", "svamp/test/17", 0 },
+        { "17", "17", 0 },
+        { "a/b", "a/b", 0 },
+        { "/b/c", "/b/c", 0 },
+        { "a/b/", "a/b/", 0 },
+    };
+    for (size_t i = 0; i < RT_COUNT(rows); i++) {
+        struct rt_ctx ctx = { 0 };
+        struct pipe_problem_set sets[2];
+        struct pipe_leak leak;
+        for (int k = 0; k < 2; k++) {
+            char line[128];
+            const int n =
+                snprintf(line, sizeof line,
+                         "{\"id\":\"%s\",\"question\":\"%s?\",\"answer\":\"1\"}",
+                         k ? rows[i].b : rows[i].a, k ? "One" : "Two");
+            assert_int_equal(
+                pipe_problems_parse(&ctx, "x", line, (size_t)n, 0, UINT32_MAX, &sets[k]),
+                RT_OK);
+        }
+        assert_int_equal(pipe_problems_leak(&ctx, &sets[0], &sets[1], &leak), RT_OK);
+        assert_int_equal(leak.count, rows[i].count);
+        pipe_problems_deinit(&sets[0]);
+        pipe_problems_deinit(&sets[1]);
+    }
+}
+
 static void normal_form_drops_case_and_marks(void **state)
 {
     (void)state;
@@ -225,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_written_set_reads_back_the_same),
         cmocka_unit_test(hash_sees_content_not_layout),
         cmocka_unit_test(splits_are_ranges_of_the_bundled_files),
+        cmocka_unit_test(ids_count_within_a_data_set),
         cmocka_unit_test(normal_form_drops_case_and_marks),
         cmocka_unit_test(every_failing_allocation_ends_clean),
     };
