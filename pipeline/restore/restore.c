@@ -140,6 +140,8 @@ rt_status restore_open(struct pipe_session *session, const struct restore_option
     r->session = session;
     r->options = *o;
     session->work = o->work;
+    if (o->locate.more & PIPE_LOCATE_JUDGE)
+        session->positions = pipe_judge_positions(session);
     TRY(fmt_make_folder(session->ctx, o->work));
     TRY(open_problems(r));
     TRY(open_models(r));
