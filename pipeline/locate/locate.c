@@ -550,7 +550,7 @@ rt_status pipe_locate_injected(struct pipe_session *session,
                                const struct pipe_variant *full,
                                const struct pipe_bench *bench,
                                const struct pipe_answers *f, uint32_t count,
-                               uint32_t samples)
+                               const struct pipe_locate_options *options)
 {
     rt_status st;
     char config[224];
@@ -559,12 +559,15 @@ rt_status pipe_locate_injected(struct pipe_session *session,
                           .bench = bench,
                           .reader = full,
                           .locator = "rollout",
-                          .samples = samples };
+                          .samples = options->samples,
+                          .more = options->more & PIPE_LOCATE_JUDGE };
     snprintf(config, sizeof config,
-             "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"}", count, samples,
-             f->run_id);
+             "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"%s}", count, l.samples,
+             f->run_id, l.more ? ",\"judge\":true" : "");
     TRY(list_injected(&l, f, count, &pool));
     TRY(open_run(&l, full->row.id, config));
+    if (l.more)
+        TRY(locate_judgements(&l));
     TRY(pipe_work_begin(session, l.run_id));
     TRY(locate_twins(&l));
     TRY(locate_rollouts(&l));

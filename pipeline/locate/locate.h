@@ -60,12 +60,13 @@ RT_CHECKED rt_status pipe_faults_read(struct pipe_session *session,
                                       const char *locate_run, struct pipe_faults *out);
 void pipe_faults_deinit(struct pipe_faults *faults);
 /* The same locators on right answers of full with one step altered at a known place:
- * how often they name it. Half wrong values, half wrong operands or operators. */
+ * how often they name it. Half wrong values, half wrong operands or operators. Of the options
+ * the samples and the judge count. */
 RT_CHECKED rt_status pipe_locate_injected(struct pipe_session *session,
                                           const struct pipe_variant *full,
                                           const struct pipe_bench *bench,
                                           const struct pipe_answers *f, uint32_t count,
-                                          uint32_t samples);
+                                          const struct pipe_locate_options *options);
 
 /* KL(full || variant) and share of equal first choices, teacher-forced over full's own
  * answers to the first problems of a split; metrics of the variant's run. */

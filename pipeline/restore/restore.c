@@ -183,7 +183,7 @@ const char *restore_locate_run(const struct restoring *r)
 rt_status restore_injected(struct restoring *r, uint32_t count)
 {
     return pipe_locate_injected(r->session, &r->full_row, &r->mine, &r->mine_f, count,
-                                r->options.locate.samples);
+                                &r->options.locate);
 }
 
 static struct pipe_material material_of(const struct restoring *r)

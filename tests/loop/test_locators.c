@@ -119,6 +119,7 @@ static void rows_hold_what_is_defined(void **state)
                        "step_idx IS NOT NULL") > 0);
 }
 
+#define METRIC(name) "(SELECT value FROM metric WHERE name='" name "')"
 #define SAYS(member) "json_extract(evidence,'$." member "')"
 
 /* Full read each answer, though the run's prompt is another: the row has the probability of
@@ -179,6 +180,17 @@ static void rates_are_those_of_the_draws(void **state)
         system("grep '\"locator\":\"judge\"' json.out | grep -q '\"rates\":null'"), 0);
 }
 
+static void injected_faults_are_judged(void **state)
+{
+    (void)state;
+    test_loop_enter("injected");
+    test_loop_run_well(LOCATE "--locators judge --injected 12 " SAID);
+    const double said = number("SELECT " METRIC("injected_judge_said"));
+    assert_true(said > 0 && said <= 12);
+    assert_true(number("SELECT " METRIC("injected_judge_tokens")) > said);
+    assert_true(number("SELECT " METRIC("injected_judge_right")) <= said);
+}
+
 static void cost_is_the_sum_of_the_rows(void **state)
 {
     (void)state;
@@ -201,7 +213,6 @@ static void early_is_held_against_chance(void **state)
 {
     (void)state;
     enter_whole();
-#define METRIC(name) "(SELECT value FROM metric WHERE name='" name "')"
     const double placed = number("SELECT " METRIC("placed"));
     assert_true(placed == number("SELECT count(*) FROM fault WHERE locator='verdict' AND "
                                  "step_idx IS NOT NULL"));
@@ -354,6 +365,7 @@ int main(void)
         cmocka_unit_test(rates_are_those_of_the_draws),
         cmocka_unit_test(early_is_held_against_chance),
         cmocka_unit_test(a_killed_search_leaves_the_same_rows),
+        cmocka_unit_test(injected_faults_are_judged),
         cmocka_unit_test(nothing_more_is_asked_unless_named),
         cmocka_unit_test(without_a_chat_nobody_judges),
         cmocka_unit_test(tokens_from_the_faulty_step_count_more),
