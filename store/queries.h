@@ -126,7 +126,7 @@ RT_CHECKED rt_status store_checked_text(struct store *store, const char *run_id,
                                         const char *segmenter, store_row_fn *fn,
                                         void *user);
 /* What every locator but gold says in a locate run: problem_id, locator, step, category,
- * confidence. */
+ * confidence, tokens (that models read or wrote for it), rates (JSON, of draws; or null). */
 RT_CHECKED rt_status store_located_text(struct store *store, const char *run_id,
                                         store_row_fn *fn, void *user);
 

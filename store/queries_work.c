@@ -292,9 +292,10 @@ rt_status store_located_text(struct store *s, const char *run_id, store_row_fn *
     return store_query(
         s,
         "SELECT g.problem_id, f.locator, f.step_idx AS step, f.category, f.confidence, "
-        "CASE WHEN f.locator LIKE 'twin%' THEN g.n_gen ELSE (SELECT "
-        "coalesce(sum(n_gen),0) "
-        "FROM rollout r WHERE r.fault_id=f.fault_id) END AS tokens "
+        "CASE WHEN f.locator LIKE 'twin%' THEN g.n_gen WHEN f.locator='judge' THEN "
+        "json_extract(f.evidence,'$.tokens') ELSE (SELECT coalesce(sum(n_gen),0) "
+        "FROM rollout r WHERE r.fault_id=f.fault_id) END AS tokens, "
+        "json_extract(f.evidence,'$.rates') AS rates "
         "FROM fault f JOIN generation g USING(gen_id) WHERE f.run_id=?1 AND "
         "f.locator<>'gold' ORDER BY g.problem_id, f.locator",
         (const char *const[]){ run_id, NULL }, fn, user);

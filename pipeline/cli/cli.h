@@ -115,6 +115,8 @@ void cli_print_record(const struct json_t *record, int digits);
 struct cli_rows {
     bool json, headed;
     bool renamed; /* two columns have the same name */
+    /* Of a column whose texts are JSON and stand as such among JSON; borrowed, NULL: none. */
+    const char *json_column;
     uint64_t rows;
 };
 struct cli_rows cli_rows_begin(const struct cli *cli);

@@ -46,7 +46,7 @@
         { "samples", "N",                                                                \
           "drawn continuations where the greedy one fails (default 0)" },                \
         { "locators", "LIST",                                                            \
-          "asked beside check, twin and rollout: handover,substitute,forced" },          \
+          "asked beside check, twin and rollout: handover,substitute,forced,judge" },    \
         { "rank", "N", "of the adapter (default 16)" },                                  \
         { "adapter-bits", "N", "of its numbers: 16 (default) or 8 (half the bits)" },    \
         { "epochs", "N", "passes over the items (default 3)" },                          \
@@ -287,6 +287,7 @@ static const struct cli_option locate_options[] = {
 static rt_status print_faults(struct chain *c)
 {
     struct cli_rows rows = cli_rows_begin(c->cli);
+    rows.json_column = "rates";
     return cli_rows_end(&rows, store_located_text(c->session.store,
                                                   restore_locate_run(c->restoring),
                                                   cli_rows_add, &rows));

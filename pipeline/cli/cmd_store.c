@@ -49,11 +49,13 @@ static void print_name(const struct cli_rows *p, const struct store_row *row, in
 
 /* ---- values ---- */
 
-static void print_json(const struct store_row *row, int i)
+static void print_json(const struct cli_rows *p, const struct store_row *row, int i)
 {
     const char *text = store_row_text(row, i);
     if (store_row_null(row, i))
         fputs("null", stdout);
+    else if (p->json_column && strcmp(store_row_name(row, i), p->json_column) == 0)
+        fputs(text, stdout);
     else if (store_row_is_number(row, i) && isfinite(store_row_number(row, i)))
         fputs(text, stdout);
     else
@@ -67,7 +69,7 @@ static void print_value(const struct cli_rows *p, const struct store_row *row, i
         print_blob(row, i);
         fputs(p->json ? "\"" : "", stdout);
     } else if (p->json) {
-        print_json(row, i);
+        print_json(p, row, i);
     } else {
         const char *text = store_row_text(row, i);
         print_plain(text, store_row_size(row, i));

@@ -34,8 +34,8 @@ double pipe_judge_joint(double *first, const double *asked, const double *number
 
 struct judging {
     struct pipe_session *session;
-    const char *folder;
-    struct rt_model *model; /* null: nothing had to be read yet */
+    struct pipe_judge_by by; /* model null: nothing had to be read yet */
+    struct rt_model *own;    /* that one, if it was loaded here */
     struct pipe_judge_store kept;
     uint32_t found; /* solutions whose readings were kept before */
     const struct pipe_labelled_set *set;
@@ -64,10 +64,12 @@ static rt_status read_one(struct judging *j, uint32_t i,
         if (!series[k].values)
             return rt_fail(j->session->ctx, RT_ERR_HOST_MEMORY, "judge: no memory");
     }
-    if (!j->model)
-        TRY(pipe_model_load(j->session, j->folder, &j->model));
+    if (!j->by.model) {
+        TRY(pipe_model_load(j->session, j->by.folder, &j->own));
+        j->by.model = j->own;
+    }
     TRY(pipe_judge_read(
-        j->session, j->model, item,
+        j->session, j->by.model, item,
         &(struct pipe_judge_reading){ .asked = series[ASKED].values,
                                       .numbers = series[NUMBERS].values,
                                       .surprise = series[SURPRISE].values },
@@ -98,6 +100,7 @@ static rt_status judge_one(struct judging *j, uint32_t i, uint64_t *tokens)
         out->surprise = series[SURPRISE].values;
         series[ASKED].values = series[SURPRISE].values = NULL;
         j->found += found;
+        out->tokens = read;
         *tokens += read;
     }
     for (int k = 0; k < SERIES; k++)
@@ -120,16 +123,16 @@ static void centre(struct judging *j)
             j->out[i].doubt -= sum / judged;
 }
 
-rt_status pipe_judge_set(struct pipe_session *session, const char *model,
+rt_status pipe_judge_set(struct pipe_session *session, const struct pipe_judge_by *by,
                          const struct pipe_labelled_set *set, bool wrong_only,
                          struct pipe_judgement *out, uint64_t *tokens)
 {
     rt_status st;
-    struct judging j = { .session = session, .folder = model, .set = set, .out = out };
+    struct judging j = { .session = session, .by = *by, .set = set, .out = out };
     const uint64_t started = rt_time_ns();
     *tokens = 0;
     memset(out, 0, set->count * sizeof *out);
-    TRY(pipe_judge_store_open(session, model, pipe_judge_question, &j.kept));
+    TRY(pipe_judge_store_open(session, by->folder, pipe_judge_question, &j.kept));
     for (uint32_t i = 0; i < set->count; i++) {
         const struct pipe_progress progress = {
             .what = "judge", .done = i, .total = set->count, .started_ns = started
@@ -146,7 +149,7 @@ rt_status pipe_judge_set(struct pipe_session *session, const char *model,
                  set->count);
 
 fail:
-    rt_model_destroy(&j.model);
+    rt_model_destroy(&j.own);
     if (st != RT_OK) {
         pipe_work_stopped(session, st);
         pipe_judgements_free(out, set->count);

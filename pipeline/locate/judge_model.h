@@ -28,13 +28,22 @@ struct pipe_judgement {
     double *first; /* log probability that the step is the first wrong one, if one is */
     double doubt;  /* over 0: that some step is wrong */
     double *surprise; /* the largest margin against a token of the step, nats */
+    uint64_t tokens;  /* that were read, now or before */
 };
 
-/* model: folder or GGUF file, that of the session. out: set->count entries, of which those of solutions that do not fit into the model's
- * context stay null. *tokens: how many were read, now or before. Each solution is kept in the
- * session's results file as soon as it is read, and what is there is not read again. wrong_only:
- * solutions whose final answer is known to be right are not read, their entries stay null. */
-RT_CHECKED rt_status pipe_judge_set(struct pipe_session *session, const char *model,
+/* Who judges. */
+struct pipe_judge_by {
+    const char *folder; /* or GGUF file, that of the session; borrowed */
+    struct rt_model
+        *model; /* of that folder, borrowed; NULL: loaded if one must be read */
+};
+
+/* out: set->count entries, of which those of solutions that cannot be read (judge_read.h) stay
+ * null. *tokens: how many were read, now or before. Each solution is kept in the session's
+ * results file as soon as it is read, and what is there is not read again. wrong_only: solutions
+ * whose final answer is known to be right are not read, their entries stay null. */
+RT_CHECKED rt_status pipe_judge_set(struct pipe_session *session,
+                                    const struct pipe_judge_by *by,
                                     const struct pipe_labelled_set *set, bool wrong_only,
                                     struct pipe_judgement *out, uint64_t *tokens);
 void pipe_judgements_free(struct pipe_judgement *all, uint32_t count);

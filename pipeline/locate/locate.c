@@ -45,7 +45,7 @@ rt_status locate_search_init(struct locating *l, struct locate_search *s,
     s->step_count = dialect->split(s->text, steps, PIPE_STEPS_MAX);
     s->steps = rt_alloc(ctx, s->step_count, sizeof *s->steps);
     s->known = rt_alloc(ctx, s->step_count + 1u, sizeof *s->known);
-    s->twin = s->handover = s->twin_back = s->substitute = -1;
+    s->twin = s->handover = s->twin_back = s->substitute = s->judge_step = -1;
     if (!ends || !s->steps || !s->known) {
         rt_free(ends);
         return no_memory(l);
@@ -83,6 +83,7 @@ void locate_free(struct locating *l)
         rt_free(l->list[i].known);
         rt_free(l->list[i].steps);
         rt_free(l->list[i].unsure);
+        rt_free(l->list[i].judge);
     }
     rt_free(l->list);
     l->list = NULL;
@@ -177,6 +178,7 @@ struct pipe_testimony locate_testimony(const struct locate_search *s)
                                     .mend = (uint32_t)(s->mended.step + 1),
                                     .mend_sign = s->mended.sign != 0,
                                     .unsure = s->unsure,
+                                    .judge = s->judge,
                                     .handover = (uint32_t)(s->handover + 1),
                                     .twin_back = (uint32_t)(s->twin_back + 1),
                                     .substitute = (uint32_t)(s->substitute + 1) };
@@ -316,12 +318,11 @@ static rt_status put_contrast(struct locating *l, const struct locate_search *s)
 static rt_status put_rows(struct locating *l, const struct locate_search *s)
 {
     rt_status st;
-    char evidence[2][128];
+    char evidence[128];
     struct store *store = l->session->store;
     const struct pipe_fault check = fault_of_check(s);
-    const struct pipe_fault rollout =
-        locate_fault_of_search(s, "rollout", evidence[0], 128);
-    const struct pipe_fault twin = locate_fault_of_twin(s, "twin", evidence[1], 128);
+    const struct pipe_fault twin =
+        locate_fault_of_twin(s, "twin", evidence, sizeof evidence);
     const struct pipe_fault gold = { "gold", s->truth, -1, PIPE_CAT_UNCLASSIFIED,
                                      1.0,    "{}" };
     if (check.step >= 0)
@@ -330,7 +331,9 @@ static rt_status put_rows(struct locating *l, const struct locate_search *s)
         TRY(put_mended(l, s));
     if (s->contrast.step >= 0)
         TRY(put_contrast(l, s));
-    TRY(store_put_fault(store, l->run_id, s->gen, &rollout));
+    if (s->judge)
+        TRY(locate_put_judge(l, s));
+    TRY(locate_put_search(l, s));
     TRY(store_put_fault(store, l->run_id, s->gen, &twin));
     TRY(store_put_fault(store, l->run_id, s->gen, &s->verdict));
     if (s->truth >= 0)
@@ -383,9 +386,12 @@ static rt_status search(struct locating *l, const struct pipe_variant *quant,
     rt_status st;
     struct locating back = { .count = 0 };
     TRY(list_lost(l, f, q));
+    if (l->more & PIPE_LOCATE_JUDGE)
+        TRY(locate_judgements(l));
     TRY(pipe_work_begin(l->session, l->run_id));
     TRY(locate_twins(l));
     TRY(locate_rollouts(l));
+    locate_tell_rates(l);
     locate_close_engines(l); /* quant needs the memory */
     TRY(locate_contrasts(l));
     if (l->more & PIPE_LOCATE_HANDOVER)
@@ -414,6 +420,7 @@ static const struct {
                        { "contrast", 0 },
                        { "forced", PIPE_LOCATE_FORCED },
                        { "handover", PIPE_LOCATE_HANDOVER },
+                       { "judge", PIPE_LOCATE_JUDGE },
                        { "mend", 0 },
                        { "rollout", 0 },
                        { "substitute", PIPE_LOCATE_SUBSTITUTE },
@@ -444,7 +451,8 @@ rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list, uint32_t *mor
             return rt_fail(ctx, RT_ERR_USAGE,
                            "there is no locator '%.*s'; there are check, mend, contrast, "
                            "twin and rollout, "
-                           "which are always asked, handover, substitute and forced",
+                           "which are always asked, handover, substitute, forced and "
+                           "judge",
                            n < 40 ? (int)n : 40, at);
         *more |= known_locators[i].more;
         at += n + (at[n] == ',');
@@ -540,7 +548,7 @@ rt_status pipe_locate_injected(struct pipe_session *session,
                                const struct pipe_variant *full,
                                const struct pipe_bench *bench,
                                const struct pipe_answers *f, uint32_t count,
-                               uint32_t samples)
+                               const struct pipe_locate_options *options)
 {
     rt_status st;
     char config[224];
@@ -549,12 +557,15 @@ rt_status pipe_locate_injected(struct pipe_session *session,
                           .bench = bench,
                           .reader = full,
                           .locator = "rollout",
-                          .samples = samples };
+                          .samples = options->samples,
+                          .more = options->more & PIPE_LOCATE_JUDGE };
     snprintf(config, sizeof config,
-             "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"}", count, samples,
-             f->run_id);
+             "{\"injected\":%u,\"samples\":%u,\"full_run\":\"%s\"%s}", count, l.samples,
+             f->run_id, l.more ? ",\"judge\":true" : "");
     TRY(list_injected(&l, f, count, &pool));
     TRY(open_run(&l, full->row.id, config));
+    if (l.more)
+        TRY(locate_judgements(&l));
     TRY(pipe_work_begin(session, l.run_id));
     TRY(locate_twins(&l));
     TRY(locate_rollouts(&l));

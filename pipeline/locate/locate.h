@@ -14,7 +14,13 @@ enum pipe_locator_more {
     PIPE_LOCATE_SUBSTITUTE = 2,
     /* Draws of quant after its wrong step, beside those of full: needs samples. */
     PIPE_LOCATE_FORCED = 4,
+    /* Full, asked in a chat, reads the answer and says which step it would call wrong. */
+    PIPE_LOCATE_JUDGE = 8,
 };
+/* For how many tokens full is to be loaded if the judge is asked: at least the context of the
+ * session, and twice that, or what the judge's prompt takes at most, for the answer with its
+ * steps numbered. */
+uint32_t pipe_judge_positions(const struct pipe_session *session);
 /* Reads "handover,substitute" (check, twin and rollout may be named too) into bits.
  * RT_ERR_USAGE: a name that is no locator. */
 RT_CHECKED rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list,
@@ -54,12 +60,13 @@ RT_CHECKED rt_status pipe_faults_read(struct pipe_session *session,
                                       const char *locate_run, struct pipe_faults *out);
 void pipe_faults_deinit(struct pipe_faults *faults);
 /* The same locators on right answers of full with one step altered at a known place:
- * how often they name it. Half wrong values, half wrong operands or operators. */
+ * how often they name it. Half wrong values, half wrong operands or operators. Of the options
+ * the samples and the judge count. */
 RT_CHECKED rt_status pipe_locate_injected(struct pipe_session *session,
                                           const struct pipe_variant *full,
                                           const struct pipe_bench *bench,
                                           const struct pipe_answers *f, uint32_t count,
-                                          uint32_t samples);
+                                          const struct pipe_locate_options *options);
 
 /* KL(full || variant) and share of equal first choices, teacher-forced over full's own
  * answers to the first problems of a split; metrics of the variant's run. */

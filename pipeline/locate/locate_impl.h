@@ -14,6 +14,8 @@
  * drawn. What is known does not depend on the order in which they come. */
 struct locate_known {
     uint32_t done;     /* bit s: sample s is known; 0: not asked yet */
+    uint32_t asked;    /* bit s: sample s was written, */
+    uint32_t right;    /* and is right */
     uint32_t sample;   /* whose text it is: the first right one, else the greedy one */
     bool can;          /* one of them reaches the right answer */
     bool greedy_right; /* sample 0 does */
@@ -48,7 +50,10 @@ struct locate_search {
     /* Steps that other locators name, -1: none, or not asked. Those of full's answer: the one
      * that quant cannot make (handover), the first that it would write otherwise (twin-back). */
     int32_t handover, twin_back;
-    int32_t substitute; /* of this answer: the earliest that full's step mends */
+    double *judge;         /* owned, per step (pipe_judgement.first); NULL: not read */
+    int32_t judge_step;    /* its most probable step; -1: none */
+    uint64_t judge_tokens; /* that it read, now or before */
+    int32_t substitute;    /* of this answer: the earliest that full's step mends */
     bool forced,
         forced_right; /* quant was drawn after its wrong step; one draw is right */
     uint32_t tokens;  /* that the model wrote in continuations of the search */
@@ -104,6 +109,15 @@ struct pipe_fault locate_fault_of_twin(const struct locate_search *s, const char
  * of l know from it. */
 RT_CHECKED rt_status locate_handover(struct locating *l, const struct pipe_variant *quant,
                                      const struct pipe_answers *f, struct locating *back);
+/* The judge's readings of all answers, by full; not read where full cannot be asked so, which
+ * is said. Outside the attempt at the run: they are runs of their own. */
+RT_CHECKED rt_status locate_judgements(struct locating *l);
+/* Its row of an answer that was read, in an open transaction. */
+RT_CHECKED rt_status locate_put_judge(struct locating *l, const struct locate_search *s);
+/* The row of the search, with the success rates of what was drawn; in an open transaction. */
+RT_CHECKED rt_status locate_put_search(struct locating *l, const struct locate_search *s);
+/* The success rates, a line each, as information. */
+void locate_tell_rates(const struct locating *l);
 /* The same wrong step given to both: quant's draws after the verdict's step. */
 RT_CHECKED rt_status locate_forced(struct locating *l, const struct pipe_variant *quant);
 RT_CHECKED rt_status locate_put_forced(struct locating *l);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOCATORS = 9 };
+enum { LOCATORS = 10 };
 
 /* `more`: only where it was asked. */
 static const struct {
@@ -22,13 +22,15 @@ static const struct {
                          { "handover", PIPE_LOCATE_HANDOVER },
                          { "twin-back", PIPE_LOCATE_HANDOVER },
                          { "substitute", PIPE_LOCATE_SUBSTITUTE },
+                         { "judge", PIPE_LOCATE_JUDGE },
                          { "verdict", 0 } };
 
 static int32_t named(const struct locate_search *s, int locator)
 {
     const int32_t steps[LOCATORS] = { s->check.step,   s->mended.step, s->contrast.step,
                                       s->rollout.step, s->twin,        s->handover,
-                                      s->twin_back,    s->substitute,  s->verdict.step };
+                                      s->twin_back,    s->substitute,  s->judge_step,
+                                      s->verdict.step };
     return steps[locator];
 }
 
@@ -48,6 +50,7 @@ static uint64_t tokens_of(const struct locating *l, int locator)
                                             b ? b->tokens : 0,
                                             b ? b->n : 0,
                                             s->substitute_tokens,
+                                            s->judge_tokens,
                                             0 };
         sum += tokens[locator];
     }

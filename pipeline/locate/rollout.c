@@ -55,6 +55,8 @@ void locate_learn(struct locate_known *known, uint32_t sample, bool right, char 
 {
     assert(sample < 32);
     known->done |= 1u << sample;
+    known->asked |= 1u << sample;
+    known->right |= (uint32_t)right << sample;
     known->greedy_right |= sample == 0 && right;
     known->can |= right;
     const bool better = !known->text || (right && !known->text_right) ||

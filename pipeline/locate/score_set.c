@@ -124,7 +124,8 @@ rt_status pipe_score_judge(struct pipe_session *session, const char *model,
     s->judged = rt_alloc(session->ctx, s->set.count, sizeof *s->judged);
     if (!s->judged)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "scoring: no memory");
-    return pipe_judge_set(session, model, &s->set, s->final_known, s->judged, tokens);
+    return pipe_judge_set(session, &(struct pipe_judge_by){ .folder = model }, &s->set,
+                          s->final_known, s->judged, tokens);
 }
 
 rt_status pipe_score_ask(struct rt_ctx *ctx, struct pipe_score_set *s,

@@ -158,6 +158,8 @@ rt_status restore_open(struct pipe_session *session, const struct restore_option
     r->session = session;
     r->options = *o;
     session->work = o->work;
+    if (o->locate.more & PIPE_LOCATE_JUDGE)
+        session->positions = pipe_judge_positions(session);
     TRY(fmt_make_folder(session->ctx, o->work));
     TRY(open_problems(r));
     TRY(open_models(r));
@@ -199,7 +201,7 @@ const char *restore_locate_run(const struct restoring *r)
 rt_status restore_injected(struct restoring *r, uint32_t count)
 {
     return pipe_locate_injected(r->session, &r->full_row, &r->mine, &r->mine_f, count,
-                                r->options.locate.samples);
+                                &r->options.locate);
 }
 
 static struct pipe_material material_of(const struct restoring *r)

@@ -1,5 +1,5 @@
-/* handover, twin-back, substitute and forced on the demo model: their rows hold what their definitions
- * say, each continuation is a row with its tokens, a killed search leaves the rows of an
+/* handover, twin-back, substitute, forced and judge on the demo model: their rows hold what their
+ * definitions say, so do the success rates of what is drawn, each continuation is a row with its tokens, a killed search leaves the rows of an
  * unbroken one, and none of them is asked unless it is named. */
 #include "tests/support/loop.h"
 
@@ -22,13 +22,15 @@
 enum { PACE_MS = 2, PATIENCE = 300000, USAGE = 2 };
 
 #define DEMO TEST_SOURCE_DIR "/pipeline/demo"
-#define LOCATE                                                                      \
+#define DEVICE                                                                      \
     "locate --device llvmpipe --tune off --progress none --store loop.db --format " \
-    "demo --full '" DEMO "' --mine '" DEMO "/mine.jsonl[0:40]' --validate '" DEMO   \
-    "/validate.jsonl[0:4]' --measure '" DEMO                                        \
+    "demo "
+#define PARTS                                                    \
+    "--validate '" DEMO "/validate.jsonl[0:4]' --measure '" DEMO \
     "/measure.jsonl[0:4]' --method rtn --work made "
+#define LOCATE DEVICE "--full '" DEMO "' --mine '" DEMO "/mine.jsonl[0:40]' " PARTS
 #define SAID ">loop.out 2>loop.err"
-#define MORE LOCATE "--locators handover,substitute,forced --samples 2 " SAID
+#define MORE LOCATE "--locators handover,substitute,forced,judge --samples 2 -v " SAID
 
 static double number(const char *sql)
 {
@@ -49,21 +51,27 @@ static bool has_row(const char *sql)
     return there;
 }
 
-/* Kills the command at the first continuation of a locator; false: it was done before. */
-static bool kill_at(const char *locator)
+/* Kills the command once a query has a row; false: it was done before. */
+static bool kill_once(const char *sql)
 {
     const struct timespec pause = { 0, PACE_MS * 1000000L };
-    char sql[160];
     int status = 0, patience = PATIENCE;
-    snprintf(sql, sizeof sql,
-             "SELECT 1 FROM rollout JOIN fault USING(fault_id) WHERE locator='%s'",
-             locator);
     const pid_t child = test_loop_start(MORE);
     while (!has_row(sql) && patience-- > 0)
         nanosleep(&pause, NULL);
     kill(-child, SIGKILL);
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFSIGNALED(status);
+}
+
+/* At the first continuation of a locator. */
+static bool kill_at(const char *locator)
+{
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "SELECT 1 FROM rollout JOIN fault USING(fault_id) WHERE locator='%s'",
+             locator);
+    return kill_once(sql);
 }
 
 static void enter_whole(void)
@@ -111,6 +119,78 @@ static void rows_hold_what_is_defined(void **state)
                        "step_idx IS NOT NULL") > 0);
 }
 
+#define METRIC(name) "(SELECT value FROM metric WHERE name='" name "')"
+#define SAYS(member) "json_extract(evidence,'$." member "')"
+
+/* Full read each answer, though the run's prompt is another: the row has the probability of
+ * each step, and names the most probable one. */
+static void the_judge_names_its_most_probable_step(void **state)
+{
+    (void)state;
+    enter_whole();
+    const double judged = number("SELECT count(*) FROM fault WHERE locator='judge'");
+    assert_true(judged == number("SELECT count(*) FROM fault WHERE locator='verdict'"));
+    assert_true(number("SELECT count(*) FROM annotation WHERE target='solution' AND "
+                       "tag='judge'") == judged);
+    assert_true(
+        number("SELECT count(*) FROM fault f, json_each(f.evidence,'$.first') j WHERE "
+               "locator='judge' AND (j.value>json_extract(f.evidence,'$.first['||"
+               "f.step_idx||']') OR j.value>0)") == 0);
+    assert_true(number("SELECT count(*) FROM fault f WHERE locator='judge' AND "
+                       "json_array_length(f.evidence,'$.first')<>(SELECT count(*) FROM "
+                       "step s WHERE s.gen_id=f.gen_id)") == 0);
+    /* By itself it is as sure as it says. */
+    assert_true(number("SELECT max(abs(exp(json_extract(evidence,'$.first['||step_idx||"
+                       "']'))-confidence)) FROM fault WHERE locator='judge'") < 1e-4);
+    assert_true(number("SELECT value-(SELECT sum(" SAYS(
+                    "tokens") ") FROM fault WHERE locator='judge') FROM metric WHERE "
+                              "name='judge_tokens'") == 0);
+    assert_int_equal(system("grep -q 'judge  *names a step.* tokens$' loop.err"), 0);
+}
+
+/* Of each prefix that was asked, what its rows say. */
+static void rates_are_those_of_the_draws(void **state)
+{
+    (void)state;
+    enter_whole();
+#define RATE(member) "json_extract(j.value,'$." member "')"
+#define RATES " FROM fault f, json_each(f.evidence,'$.rates') j WHERE f.locator='rollout'"
+#define OF_PREFIX \
+    " FROM rollout r WHERE r.fault_id=f.fault_id AND r.step_idx+1=" RATE("kept")
+    const double prefixes =
+        number("SELECT count(DISTINCT fault_id||' '||r.step_idx)" JOINED "'rollout'");
+    assert_true(prefixes > 2 && number("SELECT count(*)" RATES) == prefixes);
+    assert_true(number("SELECT count(*)" RATES " AND (SELECT correct" OF_PREFIX
+                       " AND sample=0)<>" RATE("greedy_right")) == 0);
+    assert_true(number("SELECT count(*)" RATES " AND coalesce(" RATE(
+                    "drawn") ",0)<>(SELECT count(*)" OF_PREFIX " AND sample>0)") == 0);
+    assert_true(number("SELECT count(*)" RATES " AND " RATE("drawn") " AND " RATE(
+                    "right") "<>(SELECT sum(correct)" OF_PREFIX " AND sample>0)") == 0);
+    assert_true(number("SELECT count(*)" RATES " AND NOT(" RATE("low") "<=" RATE(
+                    "rate") " AND " RATE("rate") "<=" RATE("high") ")") == 0);
+    assert_true(number("SELECT count(*)" RATES " AND " RATE("drawn")) > 0);
+    assert_int_equal(system("grep -Eq 'steps full draws [012] of 2 right: 0' loop.err"),
+                     0);
+    test_loop_run_well(LOCATE "--locators handover,substitute,forced,judge --samples 2 "
+                              "--json >json.out 2>loop.json.err");
+    assert_int_equal(system("grep -q '\"locator\":\"rollout\".*\"rates\":\\[{\"kept\":' "
+                            "json.out"),
+                     0);
+    assert_int_equal(
+        system("grep '\"locator\":\"judge\"' json.out | grep -q '\"rates\":null'"), 0);
+}
+
+static void injected_faults_are_judged(void **state)
+{
+    (void)state;
+    test_loop_enter("injected");
+    test_loop_run_well(LOCATE "--locators judge --injected 12 " SAID);
+    const double said = number("SELECT " METRIC("injected_judge_said"));
+    assert_true(said > 0 && said <= 12);
+    assert_true(number("SELECT " METRIC("injected_judge_tokens")) > said);
+    assert_true(number("SELECT " METRIC("injected_judge_right")) <= said);
+}
+
 static void cost_is_the_sum_of_the_rows(void **state)
 {
     (void)state;
@@ -133,7 +213,6 @@ static void early_is_held_against_chance(void **state)
 {
     (void)state;
     enter_whole();
-#define METRIC(name) "(SELECT value FROM metric WHERE name='" name "')"
     const double placed = number("SELECT " METRIC("placed"));
     assert_true(placed == number("SELECT count(*) FROM fault WHERE locator='verdict' AND "
                                  "step_idx IS NOT NULL"));
@@ -168,9 +247,10 @@ static void a_killed_search_leaves_the_same_rows(void **state)
 {
     (void)state;
     test_loop_enter("killed");
+    const bool judge = kill_once("SELECT 1 FROM annotation WHERE tag='judge'");
     const bool handover = kill_at("handover"), substitute = kill_at("substitute");
     const bool forced = kill_at("forced");
-    assert_true(handover || substitute || forced);
+    assert_true(judge || handover || substitute || forced);
     test_loop_run_well(MORE);
     char *rows = test_rows_of("loop.db");
     enter_whole();
@@ -180,22 +260,59 @@ static void a_killed_search_leaves_the_same_rows(void **state)
     free(rows);
 }
 
+#define SEARCHES \
+    "SELECT count(*) FROM run WHERE kind='locate' AND benchmark_id IS NOT NULL"
+
 static void nothing_more_is_asked_unless_named(void **state)
 {
     (void)state;
     enter_whole();
     test_loop_run_well(LOCATE SAID);
-    assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
+    assert_true(number(SEARCHES) == 2);
     assert_true(
         number("SELECT count(*) FROM fault WHERE run_id=(SELECT run_id FROM run "
                "WHERE kind='locate' ORDER BY started_ms DESC LIMIT 1) AND locator "
-               "IN ('handover','twin-back','substitute','forced')") == 0);
+               "IN ('handover','twin-back','substitute','forced','judge')") == 0);
+    /* Nothing is drawn, so there is no rate. */
+    assert_true(number("SELECT count(*) FROM fault WHERE run_id=(SELECT run_id FROM run "
+                       "WHERE kind='locate' ORDER BY started_ms DESC LIMIT 1) "
+                       "AND " SAYS("rates") " IS NOT NULL") == 0);
     /* The three that are always asked may be named. */
     test_loop_run_well(LOCATE "--locators rollout,twin " SAID);
-    assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
+    assert_true(number(SEARCHES) == 2);
     assert_int_equal(test_loop_run(LOCATE "--locators forced " SAID), USAGE);
     assert_int_equal(test_loop_run(LOCATE "--locators twins " SAID), USAGE);
     assert_int_equal(system("grep -q \"no locator 'twins'\" loop.err"), 0);
+}
+
+/* ---- a model that cannot judge ---- */
+
+/* The demo model with another template (a command of sed), its answers under search. */
+static void cannot_judge(const char *name, const char *template, const char *why)
+{
+    char line[400];
+    test_loop_enter(name);
+    snprintf(line, sizeof line,
+             "mkdir model && cp '" DEMO "'/*.json '" DEMO
+             "'/*.safetensors model && sed -i "
+             "'%s' model/tokenizer_config.json",
+             template);
+    assert_int_equal(system(line), 0);
+    test_loop_run_well(DEVICE "--full model --mine '" DEMO "/mine.jsonl[0:16]' " PARTS
+                              "--locators judge " SAID);
+    assert_true(number("SELECT count(*) FROM fault WHERE locator='verdict'") > 1);
+    assert_true(number("SELECT count(*) FROM fault WHERE locator='judge'") == 0);
+    assert_true(number("SELECT value FROM metric WHERE name='judge_tokens'") == 0);
+    snprintf(line, sizeof line, "test \"$(grep -c 'judge abstains.*%s' loop.err)\" = 1",
+             why);
+    assert_int_equal(system(line), 0);
+}
+
+static void without_a_chat_nobody_judges(void **state)
+{
+    (void)state;
+    cannot_judge("no chat", "s/\"chat_template\": .*/\"unused\": 0/", "chat template");
+    cannot_judge("half a chat", "s/\\(content..\\) }}/\\1[-40:] }}/", "text back");
 }
 
 /* ---- as calibration text ---- */
@@ -243,10 +360,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_hold_what_is_defined),
+        cmocka_unit_test(the_judge_names_its_most_probable_step),
         cmocka_unit_test(cost_is_the_sum_of_the_rows),
+        cmocka_unit_test(rates_are_those_of_the_draws),
         cmocka_unit_test(early_is_held_against_chance),
         cmocka_unit_test(a_killed_search_leaves_the_same_rows),
+        cmocka_unit_test(injected_faults_are_judged),
         cmocka_unit_test(nothing_more_is_asked_unless_named),
+        cmocka_unit_test(without_a_chat_nobody_judges),
         cmocka_unit_test(tokens_from_the_faulty_step_count_more),
     };
     return cmocka_run_group_tests_name("locators", tests, test_loop_set_up,

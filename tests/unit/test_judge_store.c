@@ -26,6 +26,7 @@
 static const char records[] =
     RECORD("a", "The answer is 5.") RECORD("b", "So 6.") RECORD("c", "The answer is 7.");
 enum { RECORDS = 3, STEPS = 3 };
+static const struct pipe_judge_by by_model = { .folder = MODEL };
 
 /* ---- a session on `ref` that may be stopped ---- */
 
@@ -101,7 +102,7 @@ struct figures {
 static void judge(struct place *p, struct figures *out)
 {
     struct pipe_judgement all[RECORDS];
-    must(p, pipe_judge_set(&p->session, MODEL, &p->set, false, all, &out->tokens));
+    must(p, pipe_judge_set(&p->session, &by_model, &p->set, false, all, &out->tokens));
     for (int i = 0; i < RECORDS; i++) {
         assert_non_null(all[i].first);
         memcpy(out->first[i], all[i].first, sizeof out->first[i]);
@@ -151,7 +152,7 @@ static void a_stopped_judge_goes_on_to_the_same_figures(void **state)
     assert_true(whole.tokens > 0);
     open_session(p, "stopped.db");
     p->polls_max = 1;
-    assert_int_equal(pipe_judge_set(&p->session, MODEL, &p->set, false, all, &tokens),
+    assert_int_equal(pipe_judge_set(&p->session, &by_model, &p->set, false, all, &tokens),
                      RT_ERR_INTERRUPTED);
     assert_null(all[0].first); /* nothing is handed out of half a set */
     pipe_session_close(&p->session);
