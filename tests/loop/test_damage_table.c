@@ -46,6 +46,9 @@ static void make_models(void)
     if (system("test -d q3") == 0)
         return;
     test_loop_run_well(RTN "--bits 2 --out q2 " SAID);
+    /* Known by its role alone before it is named. */
+    test_loop_run_well("eval " DEVICE "--format demo --variant quant=q2 --problems '" DEMO
+                       "/validate.jsonl[0:8]' " SAID);
     test_loop_run_well(RTN "--bits 3 --out q3 " SAID);
 }
 
