@@ -64,7 +64,8 @@ struct store_variant {
 /* Adds a variant. `label` is a wish: without an arm, and where another variant of the file
  * has it, the row gets the label with six digits of its hash behind ("quant-1a2b3c"), so
  * that two quantized models of one plan have two labels. A row that is there keeps its
- * own. On return `label` points to the stored one, within *variant, which must not move. */
+ * own, unless the wish is a name of its own: without an arm, and not the role. On return
+ * `label` points to the stored one, within *variant, which must not move. */
 RT_CHECKED rt_status store_put_variant(struct store *store,
                                        struct store_variant *variant);
 

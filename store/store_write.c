@@ -55,7 +55,8 @@ rt_status store_put_variant(struct store *s, struct store_variant *v)
         "INSERT INTO variant(variant_id,label,role,arm,weights_id,adapter_id,arch,params,"
         "quant,bits_per_weight) VALUES(?1,CASE WHEN ?4 IS NULL AND EXISTS(SELECT 1 FROM "
         "variant WHERE label=?2 AND arm IS NULL AND variant_id<>?1) THEN ?2||'-'||?11 "
-        "ELSE ?2 END,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT(variant_id) DO NOTHING",
+        "ELSE ?2 END,?3,?4,?5,?6,?7,?8,?9,?10) ON CONFLICT(variant_id) DO UPDATE SET "
+        "label=excluded.label WHERE ?4 IS NULL AND ?2<>?3",
         "tttttttitdt", v->id, v->label, v->role, v->arm, v->weights_id, v->adapter_id,
         v->arch, v->params, v->quant, v->bits_per_weight, short_hash(v, hash)));
     TRY(store_query(s, "SELECT label FROM variant WHERE variant_id=?1",

@@ -2,7 +2,7 @@
  * eval: answers of variants to lists of problems, one plan that goes on where it stopped. */
 #include "pipeline/cli/cli_session.h"
 
-#include "pipeline/run/eval_spec.h"
+#include "pipeline/cli/eval_damage.h"
 #include "pipeline/run/tally.h"
 
 #include <stdio.h>
@@ -13,7 +13,9 @@ static const struct cli_option options[] = {
     { "adapter", "DIR", "PEFT adapter folder" },
     { "role", "NAME",
       "full, quant, restored or control (default full; with --adapter restored)" },
-    { "variant", "[ROLE=]DIR[+ADAPTER]", "the three in one; may be given several times" },
+    { "variant", "[ROLE[:LABEL]=]DIR[+ADAPTER]",
+      "the three in one, and what it is called (default: its role); may be given several "
+      "times" },
     { "problems", "FILE",
       "FILE[0:500], or a data set: gsm8k:test[0:200]; may be given several times" },
     { "bench", "FILE", "the same" },
@@ -33,13 +35,17 @@ static const struct cli_option options[] = {
       "(1 to 64; default: never)" },
     { "shard", "M/N", "every N-th problem, from the M-th" },
     { "slots", "N", "requests at once at most (default: what fits, up to 64)" },
+    { "damage", NULL,
+      "also hold every variant against full: paired test, lengths, endings, loops, KL "
+      "and "
+      "first differing tokens on whole lists, kept as metrics" },
     { "time-limit", "TIME", "begin nothing after 90s, 15m, 1h30m; ends with code 5" },
     { NULL, NULL, NULL },
 };
 
 /* ---- what is asked for: variants x lists of problems x samples ---- */
 
-enum { VARIANTS_MAX = 16, BENCHES_MAX = 16 };
+enum { VARIANTS_MAX = PIPE_DAMAGE_VARIANTS_MAX, BENCHES_MAX = PIPE_DAMAGE_LISTS_MAX };
 
 struct eval_plan {
     struct pipe_variant_spec variants[VARIANTS_MAX];
@@ -129,6 +135,24 @@ fail:
     return st;
 }
 
+/* What --damage counts is defined for greedy answers to whole lists. */
+static rt_status check_damage(struct cli *cli, const struct eval_plan *plan)
+{
+    static const char *const others[] = { "limit", "shard", "samples", "temp" };
+    const struct pipe_damage_plan asked = { .variants = plan->variants,
+                                            .variant_count = plan->variant_count };
+    if (!cli_flag(cli, "damage"))
+        return RT_OK;
+    for (size_t i = 0; i < RT_COUNT(others); i++)
+        if (cli_flag(cli, others[i]))
+            return rt_fail(
+                &cli->ctx, RT_ERR_USAGE,
+                "--damage needs greedy answers to whole lists; give it without "
+                "--%s, and parts of lists as FILE[0:200]",
+                others[i]);
+    return pipe_damage_check(&cli->ctx, &asked);
+}
+
 static rt_status read_plan(struct cli *cli, struct eval_plan *out)
 {
     rt_status st;
@@ -137,6 +161,7 @@ static rt_status read_plan(struct cli *cli, struct eval_plan *out)
     TRY(read_lists(cli, out));
     TRY(read_ask(cli, &out->ask));
     TRY(cli_rescues(cli, out->ask.temperature, &out->rescues));
+    TRY(check_damage(cli, out));
 
 fail:
     return st;
@@ -228,7 +253,7 @@ static rt_status measure(struct evaluating *e, const struct pipe_variant_spec *v
     pipe_variant_close(&e->variant);
     TRY(pipe_session_use(&e->session, v->folder, format_of(&e->plan, specs[0])));
     TRY(pipe_variant_load(&e->session, v->folder, v->adapter[0] ? v->adapter : NULL,
-                          v->role, v->role, &e->variant));
+                          v->label, v->role, &e->variant));
     e->variant.rescues = e->plan.rescues;
     for (uint32_t i = 0; i < e->plan.bench_count; i++) {
         char run_id[STORE_ID] = "";
@@ -248,6 +273,35 @@ fail:
     return st;
 }
 
+/* After all answers are there. */
+static rt_status tell_damage(struct evaluating *e)
+{
+    rt_status st;
+    const struct eval_plan *plan = &e->plan;
+    const struct pipe_prompt_format *formats[BENCHES_MAX];
+    for (uint32_t i = 0; i < plan->bench_count; i++)
+        formats[i] = format_of(plan, plan->benches[i]);
+    const struct pipe_damage_plan asked = { .variants = plan->variants,
+                                            .variant_count = plan->variant_count,
+                                            .benches = e->benches,
+                                            .formats = formats,
+                                            .bench_count = plan->bench_count,
+                                            .rescues = plan->rescues };
+    struct pipe_damage_row *rows = rt_alloc(
+        e->session.ctx, (size_t)plan->variant_count * plan->bench_count, sizeof *rows);
+    if (!rows)
+        return rt_fail(e->session.ctx, RT_ERR_HOST_MEMORY, "no memory");
+    pipe_variant_close(&e->variant);
+    TRY(pipe_damage_table(&e->session, &asked, rows));
+    for (uint32_t i = 0; i < plan->bench_count; i++)
+        cli_print_damage(e->cli, e->benches[i].name,
+                         rows + (size_t)i * plan->variant_count, plan->variant_count);
+
+fail:
+    rt_free(rows);
+    return st;
+}
+
 static rt_status run(struct cli *cli)
 {
     rt_status st;
@@ -264,6 +318,8 @@ static rt_status run(struct cli *cli)
         TRY(pipe_bench_open(&e->session, e->plan.benches[i], "measure", &e->benches[i]));
     for (uint32_t i = 0; i < e->plan.variant_count; i++)
         TRY(measure(e, &e->plan.variants[i]));
+    if (cli_flag(cli, "damage"))
+        TRY(tell_damage(e));
 
 fail:
     pipe_variant_close(&e->variant);

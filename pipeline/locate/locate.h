@@ -68,12 +68,20 @@ RT_CHECKED rt_status pipe_locate_injected(struct pipe_session *session,
                                           const struct pipe_answers *f, uint32_t count,
                                           const struct pipe_locate_options *options);
 
+/* How far a variant is from full along full's own answers: nats per token, and the share of
+ * tokens with the same first choice. No tokens: full answered nothing, the others are NaN. */
+struct pipe_diverged {
+    double kl, same_top;
+    uint32_t tokens;
+};
 /* KL(full || variant) and share of equal first choices, teacher-forced over full's own
- * answers to the first problems of a split; metrics of the variant's run. */
+ * answers to the first problems of a split; metrics of the variant's run, which are read
+ * where they are there already and of the same full model. */
 RT_CHECKED rt_status pipe_divergence(struct pipe_session *session,
                                      const struct pipe_variant *full,
                                      const struct pipe_variant *variant,
                                      const struct pipe_bench *bench,
-                                     const struct pipe_answers *f, const char *run_id);
+                                     const struct pipe_answers *f, const char *run_id,
+                                     struct pipe_diverged *out);
 
 #endif

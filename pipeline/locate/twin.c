@@ -4,8 +4,12 @@
 #include "pipeline/locate/locate_impl.h"
 #include "pipeline/run/sequences.h"
 #include "runtime/observe/score.h"
+#include "store/queries.h"
 
 #include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DIVERGENCE_PROBLEMS = 64 };
@@ -122,58 +126,139 @@ fail:
 
 /* ---- divergence ---- */
 
+/* Which full model: a number of the first 48 bits of its hash. */
+static double mark_of(const struct pipe_variant *full)
+{
+    char digits[13] = "";
+    const char *hash = strchr(full->weights_id, ':');
+    snprintf(digits, sizeof digits, "%.12s", hash ? hash + 1 : full->weights_id);
+    return (double)strtoull(digits, NULL, 16);
+}
+
 static rt_status put_divergence(struct pipe_session *session, const char *run_id,
-                                double kl, double same, double tokens)
+                                const struct pipe_variant *full,
+                                const struct pipe_diverged *d)
 {
     rt_status st;
-    TRY(store_begin(session->store));
-    TRY(store_put_metric(session->store, run_id, "kl_mean", 0, kl / tokens));
-    TRY(store_put_metric(session->store, run_id, "same_top", 0, same / tokens));
-    TRY(store_put_metric(session->store, run_id, "kl_tokens", 0, tokens));
-    TRY(store_commit(session->store));
+    struct store *s = session->store;
+    TRY(store_begin(s));
+    TRY(store_put_metric(s, run_id, "kl_mean", 0, d->kl));
+    TRY(store_put_metric(s, run_id, "same_top", 0, d->same_top));
+    TRY(store_put_metric(s, run_id, "kl_tokens", 0, d->tokens));
+    TRY(store_put_metric(s, run_id, "kl_full", 0, mark_of(full)));
+    TRY(store_commit(s));
     return RT_OK;
 
 fail:
-    store_rollback(session->store);
+    store_rollback(s);
     return st;
 }
 
-rt_status pipe_divergence(struct pipe_session *session, const struct pipe_variant *full,
-                          const struct pipe_variant *variant,
-                          const struct pipe_bench *bench, const struct pipe_answers *f,
-                          const char *run_id)
+static rt_status take_value(void *user, const struct pipe_metric *m)
+{
+    *(double *)user = m->value;
+    return RT_OK;
+}
+
+/* The numbers of an earlier command, if they are of this full model and as many tokens. */
+static rt_status find_divergence(struct pipe_session *session, const char *run_id,
+                                 const struct pipe_variant *full, uint32_t tokens,
+                                 struct pipe_diverged *out, bool *found)
+{
+    rt_status st;
+    double kl = NAN, same = NAN, of = NAN, mark = NAN;
+    TRY(store_each_metric(session->store, run_id, "kl_mean", take_value, &kl));
+    TRY(store_each_metric(session->store, run_id, "same_top", take_value, &same));
+    TRY(store_each_metric(session->store, run_id, "kl_tokens", take_value, &of));
+    TRY(store_each_metric(session->store, run_id, "kl_full", take_value, &mark));
+    *found = isfinite(kl) && isfinite(same) && of >= tokens && of <= tokens &&
+             mark >= mark_of(full) && mark <= mark_of(full);
+    if (*found)
+        *out = (struct pipe_diverged){ kl, same, tokens };
+
+fail:
+    return st;
+}
+
+static uint32_t count_targets(const struct pipe_sequences *all, uint32_t rows)
+{
+    uint32_t n, targets, sum = 0;
+    for (uint32_t first = 0; first < all->count; first += n) {
+        n = pipe_sequences_batch(all, first, rows, &targets);
+        sum += targets;
+    }
+    return sum;
+}
+
+static rt_status add_first_answers(struct pipe_session *session,
+                                   const struct pipe_bench *bench,
+                                   const struct pipe_answers *f,
+                                   struct pipe_sequences *all)
+{
+    rt_status st;
+    TRY(pipe_sequences_init(session, DIVERGENCE_PROBLEMS, all));
+    for (uint32_t i = 0; i < bench->set.count && i < DIVERGENCE_PROBLEMS; i++)
+        if (f->items[i].n)
+            TRY(pipe_sequences_add(session, all, bench->set.items[i].question, NULL,
+                                   f->items[i].ids, f->items[i].n));
+
+fail:
+    return st;
+}
+
+static rt_status sum_divergence(struct pipe_session *session,
+                                const struct pipe_variant *full,
+                                const struct pipe_variant *variant,
+                                const struct pipe_sequences *all,
+                                struct pipe_diverged *out)
 {
     rt_status st;
     struct rt_scorer *scorer = NULL;
-    struct pipe_sequences all = { 0 };
     struct said said = { 0 };
     double kl = 0, same = 0;
     uint32_t n, targets, tokens = 0;
-    TRY(pipe_sequences_init(session, DIVERGENCE_PROBLEMS, &all));
-    for (uint32_t i = 0; i < bench->set.count && i < DIVERGENCE_PROBLEMS; i++)
-        if (f->items[i].n)
-            TRY(pipe_sequences_add(session, &all, bench->set.items[i].question, NULL,
-                                   f->items[i].ids, f->items[i].n));
-    if (all.count == 0)
-        goto fail;
-    const uint32_t rows = pipe_sequences_rows(&all);
+    const uint32_t rows = pipe_sequences_rows(all);
     TRY(said_init(session->ctx, rows, &said));
     TRY(rt_scorer_create(variant->model, variant->adapter, full->model, rows, &scorer));
-    for (uint32_t first = 0; first < all.count; first += n) {
-        const struct score_out out = { .kl = said.kl, .same = said.same };
-        n = pipe_sequences_batch(&all, first, rows, &targets);
-        TRY(rt_scorer_run(scorer, all.list + first, n, &out));
+    for (uint32_t first = 0; first < all->count; first += n) {
+        const struct score_out score = { .kl = said.kl, .same = said.same };
+        n = pipe_sequences_batch(all, first, rows, &targets);
+        TRY(pipe_stop_status(session->host, session->ctx));
+        TRY(rt_scorer_run(scorer, all->list + first, n, &score));
         for (uint32_t t = 0; t < targets; t++) {
             kl += (double)said.kl[t];
             same += said.same[t];
         }
         tokens += targets;
     }
-    TRY(put_divergence(session, run_id, kl, same, tokens));
+    *out = (struct pipe_diverged){ kl / tokens, same / tokens, tokens };
 
 fail:
     said_deinit(&said);
-    pipe_sequences_free(&all);
     rt_scorer_destroy(&scorer);
+    return st;
+}
+
+rt_status pipe_divergence(struct pipe_session *session, const struct pipe_variant *full,
+                          const struct pipe_variant *variant,
+                          const struct pipe_bench *bench, const struct pipe_answers *f,
+                          const char *run_id, struct pipe_diverged *out)
+{
+    rt_status st;
+    struct pipe_sequences all = { 0 };
+    bool found;
+    *out = (struct pipe_diverged){ NAN, NAN, 0 };
+    TRY(add_first_answers(session, bench, f, &all));
+    if (all.count == 0)
+        goto fail;
+    TRY(find_divergence(session, run_id, full,
+                        count_targets(&all, pipe_sequences_rows(&all)), out, &found));
+    if (found)
+        goto fail;
+    TRY(sum_divergence(session, full, variant, &all, out));
+    TRY(put_divergence(session, run_id, full, out));
+
+fail:
+    pipe_sequences_free(&all);
     return st;
 }

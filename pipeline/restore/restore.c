@@ -385,9 +385,10 @@ static rt_status measure_arm(struct restoring *r, const struct pipe_variant *var
                              struct pipe_answers *out)
 {
     rt_status st;
+    struct pipe_diverged diverged;
     TRY(pipe_measure(r->session, variant, &r->measure, out));
     TRY(pipe_divergence(r->session, &r->full_row, variant, &r->measure, &r->f,
-                        out->run_id));
+                        out->run_id, &diverged));
     TRY(pipe_damage_save(r->session, &r->f, out == &r->q ? NULL : &r->q, out));
     TRY(restore_retain_measure(r->session, &r->retained, r->full, variant));
 

@@ -34,6 +34,7 @@ static rt_status make(struct rt_ctx *ctx, const char *role, const char *folder,
                        sizeof out->folder - 1,
                        length >= sizeof out->folder ? folder : adapter);
     snprintf(out->role, sizeof out->role, "%s", role[0] ? role : usual);
+    snprintf(out->label, sizeof out->label, "%s", out->role);
     snprintf(out->folder, sizeof out->folder, "%.*s", (int)length, folder);
     snprintf(out->adapter, sizeof out->adapter, "%s", adapter ? adapter : "");
     return pipe_role_check(ctx, out->role, out->adapter[0] != '\0');
@@ -45,21 +46,44 @@ rt_status pipe_variant_spec_make(struct rt_ctx *ctx, const char *role, const cha
     return make(ctx, role, folder, strlen(folder), adapter, out);
 }
 
+/* The label of a variant whose first `length` bytes are "ROLE:LABEL". */
+static rt_status take_label(struct rt_ctx *ctx, const char *text, size_t length,
+                            struct pipe_variant_spec *out)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789._-";
+    if (length == 0 || length >= sizeof out->label || strspn(text, allowed) < length)
+        return rt_fail(
+            ctx, RT_ERR_USAGE,
+            "--variant ROLE:%.*s=...: a label has 1 to %zu letters, digits and "
+            ". _ -",
+            (int)(length < 60 ? length : 60), text, sizeof out->label - 1);
+    memcpy(out->label, text, length);
+    out->label[length] = '\0';
+    return RT_OK;
+}
+
 rt_status pipe_variant_spec_parse(struct rt_ctx *ctx, const char *text,
                                   struct pipe_variant_spec *out)
 {
-    char role[16] = "";
-    const char *equals = strchr(text, '=');
-    const size_t length = equals ? (size_t)(equals - text) : 0;
+    char role[sizeof out->role] = "";
+    const char *equals = strchr(text, '='), *label = NULL;
+    const size_t before = equals ? (size_t)(equals - text) : 0;
+    const char *colon = equals ? memchr(text, ':', before) : NULL;
+    const size_t length = colon ? (size_t)(colon - text) : before;
     /* A folder may have '=' or '+' in its name: then it is there. */
     if (equals && length < sizeof role && !fmt_exists(text)) {
         memcpy(role, text, length);
         role[length] = '\0';
+        label = colon ? colon + 1 : NULL;
         text = equals + 1;
     }
     const char *plus = fmt_exists(text) ? NULL : strrchr(text, '+');
-    return make(ctx, role, text, plus ? (size_t)(plus - text) : strlen(text),
-                plus ? plus + 1 : NULL, out);
+    const rt_status st =
+        make(ctx, role, text, plus ? (size_t)(plus - text) : strlen(text),
+             plus ? plus + 1 : NULL, out);
+    return st == RT_OK && label ? take_label(ctx, label, (size_t)(equals - label), out)
+                                : st;
 }
 
 rt_status pipe_shard_parse(struct rt_ctx *ctx, const char *text, struct pipe_wanted *out)

@@ -9,6 +9,7 @@
 /* One variant of a model. */
 struct pipe_variant_spec {
     char role[16];                  /* full, quant, restored, control */
+    char label[40];                 /* the name that results have it under; the role */
     char folder[600], adapter[600]; /* adapter "": none */
 };
 /* RT_ERR_USAGE: there is no role of that name, or none that has an adapter (`adapted`). */
@@ -18,8 +19,9 @@ RT_CHECKED rt_status pipe_role_check(struct rt_ctx *ctx, const char *role, bool 
 RT_CHECKED rt_status pipe_variant_spec_make(struct rt_ctx *ctx, const char *role,
                                             const char *folder, const char *adapter,
                                             struct pipe_variant_spec *out);
-/* "ROLE=FOLDER+ADAPTER"; role and adapter may be left out. A name with '=' or '+' of a folder
- * that exists is that folder. */
+/* "ROLE:LABEL=FOLDER+ADAPTER"; role, label and adapter may be left out. A name with '=' or
+ * '+' of a folder that exists is that folder. RT_ERR_USAGE also: a label of other characters
+ * than letters, digits and . _ - */
 RT_CHECKED rt_status pipe_variant_spec_parse(struct rt_ctx *ctx, const char *text,
                                              struct pipe_variant_spec *out);
 

@@ -15,13 +15,17 @@
 static void a_variant_has_role_folder_adapter(void **state)
 {
     static const struct {
-        const char *text, *role, *folder, *adapter;
+        const char *text, *role, *label, *folder, *adapter;
     } cases[] = {
-        { "some/model", "full", "some/model", "" },
-        { "quant=some/model", "quant", "some/model", "" },
-        { "some/model+lora", "restored", "some/model", "lora" },
-        { "control=m+a+b", "control", "m+a", "b" },
-        { "a-name-longer-than-any-role=x", "full", "a-name-longer-than-any-role=x", "" },
+        { "some/model", "full", "full", "some/model", "" },
+        { "quant=some/model", "quant", "quant", "some/model", "" },
+        { "quant:gptq-3=a/m", "quant", "gptq-3", "a/m", "" },
+        { ":first=m+lora", "restored", "first", "m", "lora" },
+        { "quant=a:b", "quant", "quant", "a:b", "" },
+        { "some/model+lora", "restored", "restored", "some/model", "lora" },
+        { "control=m+a+b", "control", "control", "m+a", "b" },
+        { "a-name-longer-than-any-role=x", "full", "full",
+          "a-name-longer-than-any-role=x", "" },
     };
     (void)state;
     struct rt_ctx ctx = { 0 };
@@ -29,10 +33,18 @@ static void a_variant_has_role_folder_adapter(void **state)
     for (size_t i = 0; i < RT_COUNT(cases); i++) {
         assert_int_equal(pipe_variant_spec_parse(&ctx, cases[i].text, &v), RT_OK);
         assert_string_equal(v.role, cases[i].role);
+        assert_string_equal(v.label, cases[i].label);
         assert_string_equal(v.folder, cases[i].folder);
         assert_string_equal(v.adapter, cases[i].adapter);
     }
     assert_int_equal(pipe_variant_spec_parse(&ctx, "other=m", &v), RT_ERR_USAGE);
+    assert_int_equal(pipe_variant_spec_parse(&ctx, "quant:=m", &v), RT_ERR_USAGE);
+    assert_int_equal(pipe_variant_spec_parse(&ctx, "quant:a b=m", &v), RT_ERR_USAGE);
+    assert_int_equal(pipe_variant_spec_parse(&ctx,
+                                             "quant:a-label-of-forty-characters-or-more-"
+                                             "than=m",
+                                             &v),
+                     RT_ERR_USAGE);
     assert_int_equal(pipe_variant_spec_parse(&ctx, "full=m+lora", &v), RT_ERR_USAGE);
     assert_int_equal(pipe_variant_spec_make(&ctx, "", "m=n", "lora", &v), RT_OK);
     assert_string_equal(v.folder, "m=n");
