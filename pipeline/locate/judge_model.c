@@ -17,17 +17,9 @@ const char pipe_judge_question[] = "number of the first error, 1";
 double pipe_judge_joint(double *first, const double *asked, const double *numbers,
                         uint32_t steps)
 {
-    double most = -HUGE_VAL, sum = 0;
-    for (uint32_t k = 0; k < steps; k++) {
+    for (uint32_t k = 0; k < steps; k++)
         first[k] = asked[k] + numbers[k];
-        most = fmax(most, first[k]);
-    }
-    for (uint32_t k = 0; k < steps; k++)
-        sum += exp(first[k] - most);
-    const double doubt = most + log(sum);
-    for (uint32_t k = 0; k < steps; k++)
-        first[k] -= doubt;
-    return doubt;
+    return pipe_log_shares(first, steps);
 }
 
 /* ---- reading ---- */

@@ -240,16 +240,17 @@ fail:
     return st;
 }
 
-/* Of the numbers of all steps, as shares of one. */
-static void normalize(double *logp, uint32_t count)
+double pipe_log_shares(double *logs, uint32_t count)
 {
-    double most = logp[0], sum = 0;
+    double most = logs[0], sum = 0;
     for (uint32_t k = 1; k < count; k++)
-        most = fmax(most, logp[k]);
+        most = fmax(most, logs[k]);
     for (uint32_t k = 0; k < count; k++)
-        sum += exp(logp[k] - most);
+        sum += exp(logs[k] - most);
+    const double all = most + (sum > 0 ? log(sum) : 0);
     for (uint32_t k = 0; k < count; k++)
-        logp[k] -= most + log(sum);
+        logs[k] -= all;
+    return all;
 }
 
 static rt_status passes(const struct asked *a, struct rt_model *model,
@@ -273,7 +274,7 @@ static rt_status passes(const struct asked *a, struct rt_model *model,
         TRY(pass(a, scorer, 0, true, out));
         *tokens += a->n[0];
     }
-    normalize(out->asked, a->steps);
+    pipe_log_shares(out->asked, a->steps);
 
 fail:
     rt_scorer_destroy(&scorer);

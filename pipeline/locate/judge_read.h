@@ -33,4 +33,7 @@ RT_CHECKED rt_status pipe_judge_read(struct pipe_session *session, struct rt_mod
                                      const struct pipe_judge_reading *out,
                                      uint64_t *tokens);
 
+/* Makes log weights log shares: of 1 among all. Returns the log of their sum. count > 0. */
+double pipe_log_shares(double *logs, uint32_t count);
+
 #endif
