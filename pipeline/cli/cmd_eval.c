@@ -27,7 +27,7 @@ static const struct cli_option options[] = {
     { "examples", "FILE", "worked examples of a format, once" },
     { "max-new", "N", "tokens of an answer at most (default: the format's)" },
     { "limit", "N", "only the first N problems of each list" },
-    { "samples", "K", "answers a problem (needs --temp)" },
+    { "samples", "K", "answers per problem (needs --temp)" },
     { "temp", "T", "draw at this temperature (default 0: greedy)" },
     { "top-p", "P", "of the drawn ones (default 0.95)" },
     { "rescue", "N",
