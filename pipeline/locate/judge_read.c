@@ -298,6 +298,13 @@ rt_status pipe_judge_read(struct pipe_session *session, struct rt_model *model,
     TRY(place(session, item, &a, &found));
     if (found)
         TRY(passes(&a, model, out, tokens));
+    for (uint32_t k = 0; k < item->step_count; k++)
+        if (!isfinite(out->asked[k] + out->numbers[k] + out->surprise[k])) {
+            st = rt_fail(session->ctx, RT_ERR_INPUT,
+                         "judge: the model's probabilities are not finite at step %u",
+                         k + 1);
+            goto fail;
+        }
 
 fail:
     asked_deinit(&a);

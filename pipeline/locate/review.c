@@ -380,8 +380,11 @@ rt_status pipe_review_vote(struct pipe_review *v, uint32_t index, uint32_t judge
     struct pipe_review_fault *f = &v->list[index];
     const int32_t before = f->votes[judge];
     assert(step >= PIPE_VOTE_OPEN && step < (int64_t)f->step_count);
-    f->votes[judge] = step;
     TRY(store_begin(v->store));
+    for (uint32_t j = 0; j < v->judge_count; j++) /* others may have voted meanwhile */
+        f->votes[j] = PIPE_VOTE_OPEN;
+    TRY(store_each_vote(v->store, v->run, take_stored, v));
+    f->votes[judge] = step;
     TRY(put_vote(v, f, judge));
     TRY(settle(v, f));
     TRY(store_commit(v->store));

@@ -96,12 +96,12 @@ static double objective(const struct pipe_select_result *result)
 
 static json_t *json_of_tensor(const struct pipe_gguf_tensor *t)
 {
-    return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:b, s:b}", "name",
-                     t->name, "type", t->type, "wanted", t->wanted, "rows",
-                     (json_int_t)t->rows, "columns", (json_int_t)t->columns, "error",
-                     pipe_select_number(t->error), "rtn", pipe_select_number(t->rtn),
-                     "outputs", pipe_select_number(t->outputs), "weighted",
-                     t->is_weighted, "rounded", t->is_rounded);
+    return json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:b, s:b, s:b}", "name", t->name,
+        "type", t->type, "wanted", t->wanted, "rows", (json_int_t)t->rows, "columns",
+        (json_int_t)t->columns, "error", pipe_select_number(t->error), "rtn",
+        pipe_select_number(t->rtn), "outputs", pipe_select_number(t->outputs), "weighted",
+        t->is_weighted, "rounded", t->is_rounded, "no_better", t->is_no_better);
 }
 
 static json_t *write_result(const struct pipe_select_result *result)
@@ -139,6 +139,7 @@ static void read_tensor(const json_t *tensor, struct pipe_gguf_tensor *t, bool *
     t->outputs = pipe_select_number_of(json_object_get(tensor, "outputs"), good);
     t->is_weighted = json_is_true(json_object_get(tensor, "weighted"));
     t->is_rounded = json_is_true(json_object_get(tensor, "rounded"));
+    t->is_no_better = json_is_true(json_object_get(tensor, "no_better"));
     *good = *good && text && t->type && t->wanted;
 }
 

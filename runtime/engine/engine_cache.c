@@ -123,7 +123,7 @@ static rt_status grow(struct rt_engine *e)
     for (uint32_t l = 0; l < layers && st == RT_OK && !refused; l++)
         st = grow_layer(e, l, pages, &refused);
     if (refused) {
-        e->pages_most = count;
+        e->pages_most = e->stats.pages = count;
         e->stats.not_grown++;
         rt_log(rt_device_ctx(e->model->dev), RT_LOG_WARNING,
                "engine: no memory for more than %u pages of the cache; the youngest "

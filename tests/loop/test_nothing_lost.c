@@ -60,7 +60,7 @@ static void nothing_lost_is_a_result(void **state)
     line_of(
         line, sizeof line, "restore",
         "--bits 8 --method rtn --recipes refine,refine-random,refine-kept,gptq-bullets,"
-        "refine+adapter,dpo,plain-4-row --out loop.html");
+        "refine+adapter,dpo,plain-4-row --nearest off --out loop.html");
     test_loop_run_well(line);
     expect_result();
     expect_in("loop.err", "refine-random is left out: none of the 24 mined problems is "
@@ -98,7 +98,7 @@ static void a_model_against_itself_is_one_too(void **state)
     test_loop_enter("itself");
     line_of(line, sizeof line, "restore",
             "--quant " TEST_SOURCE_DIR "/pipeline/demo --recipes adapter,plain-4-row "
-            "--out loop.html");
+            "--nearest off --out loop.html");
     test_loop_run_well(line);
     expect_result();
     test_loop_enter("");
