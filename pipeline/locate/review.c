@@ -153,8 +153,6 @@ static rt_status add_fault(struct pipe_review *v, const struct store_review_step
                                      .category = keep(v, s->category),
                                      .named = s->named,
                                      .confidence = s->confidence };
-    for (int j = 0; j < PIPE_JUDGES_MAX; j++)
-        f->votes[j] = PIPE_VOTE_OPEN;
     if (!f->id || !f->gen || !f->problem || !f->question || !f->output || !f->category)
         return no_memory(v);
     return pipe_text_set_add(v->ctx, &v->index, f->id, v->count++, &(bool){ false },
@@ -213,6 +211,16 @@ static rt_status take_stored(void *user, const struct store_vote *vote)
     return RT_OK;
 }
 
+/* The votes on `count` faults as the results file has them now: others may have voted. */
+static rt_status read_stored(struct pipe_review *v, uint32_t first, uint32_t count)
+{
+    assert(first + count <= v->count);
+    for (uint32_t i = first; i < first + count; i++)
+        for (int j = 0; j < PIPE_JUDGES_MAX; j++)
+            v->list[i].votes[j] = PIPE_VOTE_OPEN;
+    return store_each_vote(v->store, v->run, take_stored, v);
+}
+
 rt_status pipe_review_open(struct rt_ctx *ctx, struct store *store, const char *run,
                            struct pipe_review **out)
 {
@@ -225,7 +233,7 @@ rt_status pipe_review_open(struct rt_ctx *ctx, struct store *store, const char *
     v->store = store;
     TRY(find_run(ctx, store, run, v->run));
     TRY(store_each_review_step(store, v->run, take_step, v));
-    TRY(store_each_vote(store, v->run, take_stored, v));
+    TRY(read_stored(v, 0, v->count));
     *out = v;
     return RT_OK;
 
@@ -380,12 +388,10 @@ rt_status pipe_review_vote(struct pipe_review *v, uint32_t index, uint32_t judge
     struct pipe_review_fault *f = &v->list[index];
     const int32_t before = f->votes[judge];
     assert(step >= PIPE_VOTE_OPEN && step < (int64_t)f->step_count);
-    TRY(store_begin(v->store));
-    for (uint32_t j = 0; j < v->judge_count; j++) /* others may have voted meanwhile */
-        f->votes[j] = PIPE_VOTE_OPEN;
-    TRY(store_each_vote(v->store, v->run, take_stored, v));
     f->votes[judge] = step;
+    TRY(store_begin(v->store));
     TRY(put_vote(v, f, judge));
+    TRY(read_stored(v, index, 1));
     TRY(settle(v, f));
     TRY(store_commit(v->store));
     return RT_OK;
@@ -467,9 +473,11 @@ static rt_status put_read(struct pipe_review *v)
         for (uint32_t j = 0; j < v->judge_count; j++)
             if (f->read >> j & 1)
                 TRY(put_vote(v, f, j));
-        if (f->read)
-            TRY(settle(v, f));
     }
+    TRY(read_stored(v, 0, v->count));
+    for (uint32_t i = 0; i < v->count; i++)
+        if (v->list[i].read)
+            TRY(settle(v, &v->list[i]));
     TRY(store_commit(v->store));
     return RT_OK;
 

@@ -264,25 +264,57 @@ static void a_vote_can_be_taken_back(void **state)
     free(out);
 }
 
-/* The row is there while the program waits for the next key. */
-static void a_vote_is_stored_at_once(void **state)
+/* Starts anna's walk, which reads keys from the pipe that is returned, and waits until it asks. */
+static FILE *start_walk(void)
 {
-    (void)state;
     char line[TEST_LINE_MAX];
     const char *folder = getenv("FAULTLINE_BUILD");
-    const struct timespec pause = { 0, 20000000L };
     int patience = 500;
-    fill();
     snprintf(line, sizeof line, "cd '%s' && exec '%s/faultline' " TERMINAL " >shown 2>&1",
              place.run.path, folder ? folder : TEST_BUILD_DIR);
     FILE *keys = popen(line, "w");
     assert_non_null(keys);
-    assert_true(fputs("n\n", keys) >= 0);
+    snprintf(line, sizeof line, "grep -q 'first wrong step' '%s' 2>/dev/null",
+             test_folder_file(&place.run, "shown"));
+    while (system(line) != 0 && patience-- > 0)
+        nanosleep(&(struct timespec){ 0, 20000000L }, NULL);
+    assert_true(patience > 0);
+    return keys;
+}
+
+static void press(FILE *keys, const char *key)
+{
+    assert_true(fputs(key, keys) >= 0);
     assert_int_equal(fflush(keys), 0);
+}
+
+/* The row is there while the program waits for the next key. */
+static void a_vote_is_stored_at_once(void **state)
+{
+    (void)state;
+    const struct timespec pause = { 0, 20000000L };
+    int patience = 500;
+    fill();
+    FILE *keys = start_walk();
+    press(keys, "n\n");
     while (!store_says("SELECT note FROM annotation", "-1") && patience-- > 0)
         nanosleep(&pause, NULL);
     assert_true(patience > 0);
     assert_int_equal(pclose(keys), 0);
+}
+
+/* What bob says while anna's walk is open counts when she votes: here it is a tie. */
+static void votes_of_two_walks_at_once_count(void **state)
+{
+    (void)state;
+    fill();
+    FILE *keys = start_walk();
+    free(walk("review --terminal --judge bob --store results.db", "2\n", "open: 3 of 4"));
+    expect_reviews((const char *const[]){ "rejected", "auto", "auto", "auto" });
+    press(keys, "n\n");
+    assert_int_equal(pclose(keys), 0);
+    expect_votes("anna-1 bob1");
+    expect_reviews((const char *const[]){ "auto", "auto", "auto", "auto" });
 }
 
 /* Two people work on copies of a file: merged, each vote is there, and of one judge's two
@@ -405,6 +437,7 @@ int main(void)
         cmocka_unit_test(a_person_walks_through_the_faults),
         cmocka_unit_test(a_vote_can_be_taken_back),
         cmocka_unit_test(a_vote_is_stored_at_once),
+        cmocka_unit_test(votes_of_two_walks_at_once_count),
         cmocka_unit_test(votes_of_two_files_merge),
         cmocka_unit_test(terminal_options_that_do_not_fit_are_refused),
         cmocka_unit_test(votes_that_do_not_fit_are_refused),
