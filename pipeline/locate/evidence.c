@@ -152,6 +152,15 @@ uint32_t pipe_named_by(const struct pipe_testimony *t, uint32_t k)
                       (!t->rollout && t->mend == k + 1));
 }
 
+uint32_t pipe_largest(const double *values, uint32_t count)
+{
+    uint32_t best = 0;
+    for (uint32_t k = 1; k < count; k++)
+        if (values[k] > values[best])
+            best = k;
+    return best;
+}
+
 uint32_t pipe_choose(const uint32_t *named_by, const double *probability, uint32_t count)
 {
     uint32_t best = 0;

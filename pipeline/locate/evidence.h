@@ -69,6 +69,8 @@ void pipe_signs_of(const struct pipe_testimony *t, uint32_t k, double signs[PIPE
 double pipe_unsure(double margin);
 /* How unsure quant was before a step: the largest of the steps before. 0: unsure is null. */
 double pipe_unsure_before(const double *unsure, uint32_t step);
+/* Where the largest of some values stands, of equal ones the first. count > 0. */
+uint32_t pipe_largest(const double *values, uint32_t count);
 /* The step that most locators name, of several the more probable. */
 uint32_t pipe_choose(const uint32_t *named_by, const double *probability, uint32_t count);
 /* The logistic function of what a verdict by models is believed for. */

@@ -28,9 +28,8 @@ static void take(struct locate_search *s, struct pipe_judgement *said)
     s->judge = said->first;
     s->judge_tokens = said->tokens;
     said->first = NULL;
-    for (uint32_t k = 0; s->judge && k < s->step_count; k++)
-        if (s->judge_step < 0 || s->judge[k] > s->judge[s->judge_step])
-            s->judge_step = (int32_t)k;
+    if (s->judge)
+        s->judge_step = (int32_t)pipe_largest(s->judge, s->step_count);
 }
 
 /* The wrong answers as solutions whose final answer is known to be wrong; borrows. */

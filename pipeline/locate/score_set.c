@@ -52,16 +52,6 @@ void pipe_labelled_draw(struct pipe_labelled_set *set, uint32_t limit, uint64_t 
 
 /* ---- asking ---- */
 
-static uint32_t most(const struct pipe_labelled *item, const struct pipe_judgement *j,
-                     bool surprise)
-{
-    uint32_t best = 0;
-    for (uint32_t k = 1; k < item->step_count; k++)
-        if (surprise ? j->surprise[k] > j->surprise[best] : j->first[k] > j->first[best])
-            best = k;
-    return best;
-}
-
 static rt_status put_evidence(struct rt_ctx *ctx, const struct pipe_score_set *s,
                               const struct pipe_labelled *item,
                               const struct pipe_testimony *t, FILE *evidence)
@@ -106,8 +96,11 @@ static rt_status ask_one(struct rt_ctx *ctx, struct pipe_score_set *s, uint32_t 
         said[PIPE_SCORED_CHECK][i] = c.step;
         said[PIPE_SCORED_MEND][i] = given ? mended.step : -1;
         said[PIPE_SCORED_JUDGE][i] =
-            j && (known || j->doubt > 0) ? (int32_t)most(item, j, false) : -1;
-        said[PIPE_SCORED_SURPRISE][i] = j ? (int32_t)most(item, j, true) : -1;
+            j && (known || j->doubt > 0)
+                ? (int32_t)pipe_largest(j->first, item->step_count)
+                : -1;
+        said[PIPE_SCORED_SURPRISE][i] =
+            j ? (int32_t)pipe_largest(j->surprise, item->step_count) : -1;
         said[PIPE_SCORED_VERDICT][i] = may ? verdict.step : -1;
         said[PIPE_SCORED_VERDICT_ALWAYS][i] = may ? pipe_verdict_step(&t, &p) : -1;
         for (int r = 0; r < PIPE_CHECK_RULE_COUNT; r++)

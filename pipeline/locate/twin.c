@@ -180,13 +180,11 @@ fail:
     return st;
 }
 
-static uint32_t count_targets(const struct pipe_sequences *all, uint32_t rows)
+static uint32_t count_targets(const struct pipe_sequences *all)
 {
-    uint32_t n, targets, sum = 0;
-    for (uint32_t first = 0; first < all->count; first += n) {
-        n = pipe_sequences_batch(all, first, rows, &targets);
-        sum += targets;
-    }
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < all->count; i++)
+        sum += train_sequence_targets(&all->list[i]);
     return sum;
 }
 
@@ -251,8 +249,7 @@ rt_status pipe_divergence(struct pipe_session *session, const struct pipe_varian
     TRY(add_first_answers(session, bench, f, &all));
     if (all.count == 0)
         goto fail;
-    TRY(find_divergence(session, run_id, full,
-                        count_targets(&all, pipe_sequences_rows(&all)), out, &found));
+    TRY(find_divergence(session, run_id, full, count_targets(&all), out, &found));
     if (found)
         goto fail;
     TRY(sum_divergence(session, full, variant, &all, out));

@@ -28,11 +28,7 @@ const char *pipe_said_name(int locator)
 
 static int32_t judged(const struct pipe_testimony *t)
 {
-    int32_t best = t->judge ? 0 : -1;
-    for (uint32_t k = 1; t->judge && k < t->step_count; k++)
-        if (t->judge[k] > t->judge[best])
-            best = (int32_t)k;
-    return best;
+    return t->judge ? (int32_t)pipe_largest(t->judge, t->step_count) : -1;
 }
 
 rt_status pipe_case_line(struct rt_ctx *ctx, const char *set, uint32_t truth,

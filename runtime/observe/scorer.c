@@ -5,7 +5,6 @@
 #include "runtime/observe/score.h"
 
 #include <assert.h>
-#include <math.h>
 #include <string.h>
 
 enum { CHUNK_MAX = 256 };
@@ -236,13 +235,9 @@ rt_status rt_scorer_instead(struct rt_scorer *s, uint32_t target, const uint32_t
     TRY(run_list(s, list));
     const float *logits =
         (const float *)rt_buffer_map(s->logits) + (size_t)row * m->ld_vocab;
-    double most = (double)logits[0], sum = 0;
-    for (uint32_t v = 1; v < m->config.vocab; v++)
-        most = fmax(most, (double)logits[v]);
-    for (uint32_t v = 0; v < m->config.vocab; v++)
-        sum += exp((double)logits[v] - most);
+    const float *stat = (const float *)rt_buffer_map(s->stat) + (size_t)target * 8;
     for (uint32_t k = 0; k < count; k++)
-        out[k] = (double)logits[tokens[k]] - most - log(sum);
+        out[k] = (double)(logits[tokens[k]] - stat[4]);
 
 fail:
     rt_list_destroy(&list);

@@ -54,6 +54,16 @@ rt_status report_table_row(void *report, const struct store_row *row)
     return RT_OK;
 }
 
+rt_status report_put_name(void *names, const struct store_row *row)
+{
+    struct report_names *n = names;
+    const char *before = n->count++ ? ", " : n->before;
+    html_raw(n->h, "%s<%s>", before ? before : "", n->tag);
+    html_text(n->h, store_row_text(row, 0));
+    html_raw(n->h, "</%s>", n->tag);
+    return RT_OK;
+}
+
 void report_table_open(struct html *h, const char *name)
 {
     html_raw(h,

@@ -92,6 +92,15 @@ void report_arms_tables(struct report *r);
 bool report_stands_in(const struct report *r);
 /* A table row of cells; the first is text, the others numbers. For store_query. */
 RT_CHECKED rt_status report_table_row(void *report, const struct store_row *row);
+/* A list of names with commas between, each within `tag`; `before` (may be null) in front of
+ * the first. */
+struct report_names {
+    struct html *h;
+    const char *tag, *before;
+    uint32_t count;
+};
+/* Adds the name of column 0. For store_query. */
+RT_CHECKED rt_status report_put_name(void *names, const struct store_row *row);
 /* Opens <div><table> that scrolls if it is too wide; `name` for readers. */
 void report_table_open(struct html *h, const char *name);
 void report_table_close(struct html *h);

@@ -18,20 +18,6 @@ static rt_status count_layer(void *user, const struct store_row *row)
     return RT_OK;
 }
 
-struct naming {
-    struct html *h;
-    uint32_t count;
-};
-
-static rt_status put_name(void *user, const struct store_row *row)
-{
-    struct naming *n = user;
-    html_raw_text(n->h, n->count++ ? ", <code>" : "<code>");
-    html_text(n->h, store_row_text(row, 0));
-    html_raw_text(n->h, "</code>");
-    return RT_OK;
-}
-
 /* What the run's configuration says of how, in words. */
 static rt_status put_how(void *user, const struct store_row *row)
 {
@@ -50,13 +36,13 @@ static void put_number(struct html *h, double value, int decimals)
 /* The names of those that are no better, in a row under the numbers. */
 static rt_status put_names(struct report *r, const struct store_made *made)
 {
-    struct naming n = { .h = &r->h };
+    struct report_names n = { .h = &r->h, .tag = "code" };
     html_raw_text(&r->h, "<tr><td colspan=\"7\">No better: ");
     const rt_status st = store_query(
         r->store,
         "SELECT j.value FROM run r, json_each(r.config,'$.not_better') j WHERE "
         "r.run_id=?1 ORDER BY j.key",
-        (const char *const[]){ made->run_id, NULL }, put_name, &n);
+        (const char *const[]){ made->run_id, NULL }, report_put_name, &n);
     html_raw_text(&r->h, n.count ? "</td></tr>\n" : "names are not stored</td></tr>\n");
     return st;
 }

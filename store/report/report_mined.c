@@ -55,25 +55,12 @@ fail:
     return st;
 }
 
-struct naming {
-    struct html *h;
-    uint32_t count;
-};
-
-static rt_status put_name(void *user, const struct store_row *row)
-{
-    struct naming *n = user;
-    html_raw_text(n->h, n->count++ ? ", <em>"
-                                   : "<p class=\"note\">Left out, since no mined problem "
-                                     "serves as a training item: <em>");
-    html_text(n->h, store_row_text(row, 0));
-    html_raw_text(n->h, "</em>");
-    return RT_OK;
-}
-
 rt_status report_left_out(struct report *r)
 {
-    struct naming n = { &r->h, 0 };
+    struct report_names n = { .h = &r->h,
+                              .tag = "em",
+                              .before = "<p class=\"note\">Left out, since no mined "
+                                        "problem serves as a training item: " };
     const char *const args[] = { r->campaign, NULL };
     const rt_status st = store_query(
         r->store,
@@ -82,7 +69,7 @@ rt_status report_left_out(struct report *r)
         "r.status='done' AND NOT EXISTS(SELECT 1 FROM bullet_item i WHERE "
         "i.dataset_id=b.dataset_id AND i.excluded IS NULL) GROUP BY 1 ORDER BY "
         "min(r.started_ms), 1",
-        args, put_name, &n);
+        args, report_put_name, &n);
     if (n.count)
         html_raw_text(&r->h, ".</p>\n");
     return st;

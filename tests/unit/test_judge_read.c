@@ -4,6 +4,7 @@
 #include "runtime/observe/score.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
+#include "tests/support/judging.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MODEL TEST_SOURCE_DIR "/tests/golden/models/qwen2-tiny"
 enum { STEPS_MAX = 24 };
 
 struct place {
@@ -50,25 +50,13 @@ static void make_set(struct place *p, int steps)
 static int set_up(void **state)
 {
     static struct place p;
-    struct rt_device *dev = NULL;
-    struct store *store = NULL;
     char db[1200];
-    const struct rt_device_options device = { .name = "ref" };
     *state = &p;
     test_ctx(&p.ctx);
     test_folder_init(&p.to);
     snprintf(db, sizeof db, "%s/judge.db", p.to.path);
-    must(&p, rt_device_create(&p.ctx, &device, &dev));
-    must(&p, store_open(&p.ctx, db, STORE_WRITE, &store));
-    const struct pipe_session_options o = { .host = &p.host,
-                                            .dev = dev,
-                                            .store = store,
-                                            .model = MODEL,
-                                            .format = &pipe_format_judge,
-                                            .campaign = "test",
-                                            .plan = "{}" };
-    must(&p, pipe_session_open(&p.session, &p.ctx, &o));
-    must(&p, pipe_model_load(&p.session, MODEL, &p.model));
+    test_judging_open(&p.ctx, &p.host, db, &p.session);
+    must(&p, pipe_model_load(&p.session, TEST_JUDGE, &p.model));
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "pipeline/locate/judge_store.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
+#include "tests/support/judging.h"
 #include "tests/support/loop.h"
 
 #include <setjmp.h>
@@ -17,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODEL TEST_SOURCE_DIR "/tests/golden/models/qwen2-tiny"
 #define RECORD(id, third)                                                 \
     "{\"id\":\"" id                                                       \
     "\",\"problem\":\"Ann has 2 pens and buys 3. How many pens does she " \
@@ -26,7 +26,7 @@
 static const char records[] =
     RECORD("a", "The answer is 5.") RECORD("b", "So 6.") RECORD("c", "The answer is 7.");
 enum { RECORDS = 3, STEPS = 3 };
-static const struct pipe_judge_by by_model = { .folder = MODEL };
+static const struct pipe_judge_by by_model = { .folder = TEST_JUDGE };
 
 /* ---- a session on `ref` that may be stopped ---- */
 
@@ -54,22 +54,10 @@ static void must(struct place *p, rt_status st)
 
 static void open_session(struct place *p, const char *db)
 {
-    struct rt_device *dev = NULL;
-    struct store *store = NULL;
-    const struct rt_device_options device = { .name = "ref" };
     snprintf(p->db, sizeof p->db, "%s/%s", p->to.path, db);
     p->host = (struct pipe_host){ .stopping = stopping, .user = p };
     p->polls = p->polls_max = 0;
-    must(p, rt_device_create(&p->ctx, &device, &dev));
-    must(p, store_open(&p->ctx, p->db, STORE_WRITE, &store));
-    const struct pipe_session_options o = { .host = &p->host,
-                                            .dev = dev,
-                                            .store = store,
-                                            .model = MODEL,
-                                            .format = &pipe_format_judge,
-                                            .campaign = "test",
-                                            .plan = "{}" };
-    must(p, pipe_session_open(&p->session, &p->ctx, &o));
+    test_judging_open(&p->ctx, &p->host, p->db, &p->session);
 }
 
 static int set_up(void **state)
@@ -186,7 +174,7 @@ static void put_made(struct place *p, const char *question, const char *second)
     const struct pipe_judge_series series[] = { { "asked", asked },
                                                 { second, surprise },
                                                 { "numbers", numbers } };
-    must(p, pipe_judge_store_open(&p->session, MODEL, question, &s));
+    must(p, pipe_judge_store_open(&p->session, TEST_JUDGE, question, &s));
     must(p, pipe_judge_store_put(&s, &p->set.items[1], series, 3, 77));
     must(p, pipe_judge_store_done(&s));
 }
@@ -225,7 +213,7 @@ static void a_reading_comes_back_as_it_was(void **state)
     unbroken(p, &whole);
     open_session(p, "made.db");
     put_made(p, pipe_judge_question, "surprise");
-    must(p, pipe_judge_store_open(&p->session, MODEL, pipe_judge_question, &s));
+    must(p, pipe_judge_store_open(&p->session, TEST_JUDGE, pipe_judge_question, &s));
     must(p, pipe_judge_store_get(&s, &p->set.items[1], series, 2, &tokens, &found));
     assert_true(found);
     assert_int_equal(tokens, 77);
