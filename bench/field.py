@@ -185,7 +185,7 @@ def ours(options):
                    "--select", "none"] if "--calibrated" in options.rest else []
     rest = [r for r in options.rest if r != "--calibrated"]
     shown = run(options.program, "quantize", "--model", options.work / "full", "--out", out, "--group", options.group, *rest, *calibration,
-                "--tune", "off", "--json", "--progress", "none", "--store", options.work / "field.db")
+                "--json", "--progress", "none", "--store", options.work / "field.db")
     report = json.loads(shown)
     report.pop("list", None)
     clock.stop(options, tokens=options.windows * options.length if calibration else 0, by="ours", settings=rest, report=report)

@@ -23,7 +23,7 @@ make()
     shift
     [ -d "$work/$name" ] && return
     echo "$(date +%T) $name"
-    "$program" "$@" --out "$work/$name" --store "$work/kl.db" --tune off --progress none >"$work/$name.txt"
+    "$program" "$@" --out "$work/$name" --store "$work/kl.db" --progress none >"$work/$name.txt"
 }
 
 for grid in $grids; do
@@ -52,7 +52,7 @@ for grid in $grids; do
     done
     [ -s "$work/$at.json" ] || {
         "$program" quantize --compare "$variants" --model "$model" --text "$text" --context 512 --stride 511 \
-            --store "$work/kl.db" --tune off --progress none --json >"$work/$at.json.part"
+            --store "$work/kl.db" --progress none --json >"$work/$at.json.part"
         mv "$work/$at.json.part" "$work/$at.json"
     }
     cat "$work/$at.json"

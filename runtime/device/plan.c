@@ -25,8 +25,9 @@ enum { DRIVER_LLVMPIPE = 13, LLVMPIPE_ROUNDS = 65535 };
  * that a row is summed alike on all that one family of kernels serves. */
 enum { ROW_COLUMNS_MAX = 8192 };
 
-/* Rounds that attention needs: lanes kernels one for eight keys and, backward, one for a
- * query and head; tiled kernels up to six for a key or query of the longest heads. */
+/* Rounds that attention needs: lanes kernels one for eight keys, which a subgroup of eight
+ * sequences repeats for each of them (shaders/lib/turns.glsl), and, backward, one for a query
+ * and head; tiled kernels up to six for a key or query of the longest heads. */
 enum { KEYS_A_ROUND = 8, TILED_ROUNDS = 6, ROUNDS_BESIDE = 128 };
 
 /* Adreno has few registers: workgroups of 128 and 256 leave an invocation 48 vec4 on Adreno
@@ -160,6 +161,19 @@ static uint32_t broadcast_of(const struct rt_facts *facts)
     return there ? facts->subgroup_size : 0;
 }
 
+static enum rt_operand_path path_of(const struct rt_facts *facts, bool texels)
+{
+    enum {
+        ROUND = 8
+    }; /* invocations of the subgroup that attention has such kernels for */
+    if (!texels)
+        return RT_PATH_STORAGE;
+    return broadcast_of(facts) == ROUND &&
+                   !(quirks_of(facts) & 1u << RT_QUIRK_slow_broadcast)
+               ? RT_PATH_TEXEL_BROADCAST
+               : RT_PATH_TEXEL;
+}
+
 bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products)
 {
     return plan->products == products || plan->rounded == products;
@@ -224,7 +238,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .family = family,
         .kv = rt_plan_kv(options->kv, facts->software),
         .float_inputs = options->float_inputs,
-        .path = texels ? RT_PATH_TEXEL : RT_PATH_STORAGE,
+        .path = path_of(facts, texels),
         .lanes = facts->software ? LANES_SOFTWARE : LANES_GPU,
         .broadcast = broadcast_of(facts),
         .lanes_max = facts->lanes_max,
@@ -252,8 +266,9 @@ uint32_t rt_plan_keys_max(const struct rt_plan *plan)
     if (plan->loop_rounds_max == 0)
         return UINT32_MAX;
     const uint32_t rounds = plan->loop_rounds_max - ROUNDS_BESIDE;
-    return plan->family == RT_FAMILY_TILED ? rounds / TILED_ROUNDS
-                                           : rounds * KEYS_A_ROUND;
+    if (plan->family == RT_FAMILY_TILED)
+        return rounds / TILED_ROUNDS;
+    return plan->path == RT_PATH_TEXEL_BROADCAST ? rounds : rounds * KEYS_A_ROUND;
 }
 
 uint32_t rt_plan_gradient_rows_max(const struct rt_plan *plan, uint32_t sharing)

@@ -99,6 +99,10 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
                (int)rank; /* at every number of rows, or rows would differ */
     if (strchr(k->paths, 't'))
         rank *= 2;
+    /* Rows that go round a subgroup, or one that all of it reads from a storage buffer. */
+    if (dev->base.plan.path == RT_PATH_TEXEL_BROADCAST && op == RT_OP_matmul &&
+        (k->broadcast || k->paths[2] == 's'))
+        rank *= 1.5;
     if (k->converts) /* just behind its like that is right everywhere: only the tune takes it */
         return (int)rank;
     if (k->family == dev->base.plan.family)

@@ -74,6 +74,9 @@ bool vk_item_fits(const struct rt_plan *plan, enum rt_op op, const void *push,
         return false;
     if (needs.columns > plan->row_columns_max && !k->row_group)
         return false;
+    /* LLVM 15 takes minutes to compile them for long heads. */
+    if (k->broadcast && plan->path != RT_PATH_TEXEL_BROADCAST && needs.head > 32)
+        return false;
     return reads_halves(k, needs.halves) &&
            (needs.head == 0 || vk_serves_head(needs.head));
 }
@@ -98,6 +101,8 @@ static int rank_of(const struct vk_device *dev, enum rt_op op, const void *push,
         rank += 4;
     if (strchr(k->paths, 't') || strchr(k->paths, 'u'))
         rank += 2;
+    if (k->broadcast)
+        rank += dev->base.plan.path == RT_PATH_TEXEL_BROADCAST ? 1 : -1;
     return rank;
 }
 
