@@ -172,7 +172,7 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
     return RT_OK;
 }
 
-static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
+rt_status cli_quantize_options(struct cli *cli, struct pipe_quantize_options *q)
 {
     rt_status st;
     int64_t bits, group = 0;
@@ -275,7 +275,7 @@ static rt_status run(struct cli *cli)
     if (!model || (!out && !cli_flag(cli, "dry-run")))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
-    TRY(read_options(cli, &q));
+    TRY(cli_quantize_options(cli, &q));
     if (cli_value(cli, "plan", NULL)) {
         TRY(quant_plan_read(&cli->ctx, cli_value(cli, "plan", NULL), &plan));
         q.plan = &plan;
