@@ -73,7 +73,7 @@ def main():
             results.append(compare(program, model.name, model, device))
             continue
         sizes = (config["hidden_size"], config["intermediate_size"])
-        groups = [str(g) for g in (32, 64, 128) if not any(size % g for size in sizes)]
+        groups = [str(g) for g in (16, 32, 64, 128) if not any(size % g for size in sizes)]
         for bits in (2, 3, 4, 8):
             for group in groups + ["row"]:
                 for asym in ((), ("--asym",)):

@@ -13,7 +13,8 @@ static const struct cli_option options[] = {
     { "method", "NAME",
       "rtn (default); gptq, awq and smoothquant, which need --calib; gguf" },
     { "bits", "N", "2, 3, 4 or 8 (default 4; 8 with activations of 8 bits)" },
-    { "group", "N|row", "codes that share a scale, a multiple of 32 (default row)" },
+    { "group", "N|row",
+      "codes that share a scale: 16, a multiple of 32, or row (default)" },
     { "asym", NULL, "asymmetric: with zero points" },
     { "search", NULL, "search the range of every group, weighted by --calib if given" },
     { "calib", "P",
@@ -171,7 +172,7 @@ static rt_status read_method(struct cli *cli, struct pipe_quantize_options *q)
     return RT_OK;
 }
 
-static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
+rt_status cli_quantize_options(struct cli *cli, struct pipe_quantize_options *q)
 {
     rt_status st;
     int64_t bits, group = 0;
@@ -184,7 +185,7 @@ static rt_status read_options(struct cli *cli, struct pipe_quantize_options *q)
     TRY(cli_quantize_int8(cli, q));
     TRY(cli_number(cli, "bits", q->int8 ? 8 : 4, 2, 8, &bits));
     if (strcmp(group_text, "row") != 0)
-        TRY(cli_number(cli, "group", 0, 32, 1 << 20, &group));
+        TRY(cli_number(cli, "group", 0, 16, 1 << 20, &group));
     q->bits = (uint32_t)bits;
     q->group = (uint32_t)group;
     q->asymmetric = cli_flag(cli, "asym");
@@ -274,7 +275,7 @@ static rt_status run(struct cli *cli)
     if (!model || (!out && !cli_flag(cli, "dry-run")))
         return rt_fail(&cli->ctx, RT_ERR_USAGE,
                        "quantize needs --model DIR and --out DIR");
-    TRY(read_options(cli, &q));
+    TRY(cli_quantize_options(cli, &q));
     if (cli_value(cli, "plan", NULL)) {
         TRY(quant_plan_read(&cli->ctx, cli_value(cli, "plan", NULL), &plan));
         q.plan = &plan;

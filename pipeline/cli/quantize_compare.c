@@ -4,6 +4,7 @@
 
 #include "pipeline/cli/cli_session.h"
 #include "pipeline/run/compare_json.h"
+#include "runtime/base/os.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -79,8 +80,8 @@ static rt_status split(struct cli *cli, char *text, const char **out, uint32_t *
             *comma = '\0';
         if (!*at || *count == VARIANTS_MAX)
             return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                           "--compare takes 1 to %d folders or GGUF files, with commas "
-                           "between them",
+                           "--compare takes 1 to %d folders, GGUF files or plans, with "
+                           "commas between them",
                            VARIANTS_MAX);
         out[(*count)++] = at;
         at = comma ? comma + 1 : NULL;
@@ -88,14 +89,24 @@ static rt_status split(struct cli *cli, char *text, const char **out, uint32_t *
     return RT_OK;
 }
 
+bool cli_quantize_compares_plans(const struct cli *cli)
+{
+    const char *at = cli_value(cli, "compare", "");
+    while (at && !pipe_compare_plan(at))
+        at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL;
+    return at != NULL;
+}
+
 rt_status cli_quantize_compare(struct cli *cli)
 {
     rt_status st;
+    char scratch[1024];
     const char *variants[VARIANTS_MAX], *model = cli_value(cli, "model", NULL);
     const struct pipe_prompt_format *format = NULL;
     struct pipe_session session = { 0 };
     struct pipe_compare_options o = { .full = model,
                                       .variants = variants,
+                                      .scratch = scratch,
                                       .text.from = cli_value(cli, "text", NULL) };
     struct printing p = { .cli = cli, .session = &session };
     const struct pipe_compare_calls calls = { take_row, &p };
@@ -108,6 +119,9 @@ rt_status cli_quantize_compare(struct cli *cli)
         goto fail;
     }
     TRY(split(cli, list, variants, &o.count));
+    snprintf(scratch, sizeof scratch, "%.900s.plan-%lld", cli_store_path(cli),
+             (long long)os_process_id());
+    TRY(cli_quantize_options(cli, &o.make));
     TRY(cli_text_options(cli, model, &o.text));
     TRY(cli_calibration_format(cli, o.text.from, &format));
     TRY(cli_session_open(cli, model, format, "eval", "{}", &session));

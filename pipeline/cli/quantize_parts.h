@@ -84,18 +84,24 @@ RT_CHECKED rt_status cli_quantize_gguf(struct cli *cli);
 
 /* ---- comparing ---- */
 
-#define CLI_COMPARE_OPTIONS                                                             \
-    { "compare", "A,B,...",                                                             \
-      "write nothing: folders or GGUF files beside --model on --text" },                \
-        { "text", "T", "of --compare: text (.txt), or problems with solutions" },       \
-        { "context", "N",                                                               \
-          "of --compare: tokens of a window of a text (default 512, or what the model " \
-          "has)" },                                                                     \
-    {                                                                                   \
-        "stride", "N",                                                                  \
-            "of --compare: tokens between windows (default: half of the context)"       \
+#define CLI_COMPARE_OPTIONS                                                              \
+    { "compare", "A,B,...",                                                              \
+      "keep nothing: folders, GGUF files or plan:FILE (made by rtn as --bits, --group, " \
+      "--asym, --search and --keep say) beside --model on --text" },                     \
+        { "text", "T", "of --compare: text (.txt), or problems with solutions" },        \
+        { "context", "N",                                                                \
+          "of --compare: tokens of a window of a text (default 512, or what the model "  \
+          "has)" },                                                                      \
+    {                                                                                    \
+        "stride", "N",                                                                   \
+            "of --compare: tokens between windows (default: half of the context)"        \
     }
 
+/* --bits, --group and the other options that say how a folder is made. */
+RT_CHECKED rt_status cli_quantize_options(struct cli *cli,
+                                          struct pipe_quantize_options *out);
+/* Whether --compare has a plan among its variants. */
+bool cli_quantize_compares_plans(const struct cli *cli);
 /* Prints the table, or JSON. */
 RT_CHECKED rt_status cli_quantize_compare(struct cli *cli);
 

@@ -12,6 +12,8 @@ static const char *const of_gguf_too[] = {
     "order", "damping", "rounding", "select", "select-text",
 };
 static const char *const of_compare[] = { "compare", "text", "context", "stride" };
+static const char *const of_compared_plan[] = { "bits", "group", "asym", "search",
+                                                "keep" };
 static const char *const of_calib[] = { "calib-items", "calib-length", "format",
                                         "chat-format", "chat-date",    "examples" };
 enum { OF_CALIB_ALONE = 2 /* the first of these; the rest are of any problems */ };
@@ -31,8 +33,13 @@ static rt_status check_compare(struct cli *cli, const char *name)
     if (strcmp(name, "model") == 0 || HAS(of_compare, name) ||
         has(of_calib + OF_CALIB_ALONE, RT_COUNT(of_calib) - OF_CALIB_ALONE, name))
         return RT_OK;
+    if (HAS(of_compared_plan, name) && cli_quantize_compares_plans(cli))
+        return RT_OK;
     return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                   "--compare writes nothing, so --%s has no place beside it", name);
+                   HAS(of_compared_plan, name)
+                       ? "--%s is of plan:FILE in --compare, and there is none"
+                       : "--compare keeps nothing, so --%s has no place beside it",
+                   name);
 }
 
 static rt_status check_gguf(struct cli *cli, const char *name)

@@ -72,7 +72,7 @@ struct restore_grid restore_grid_smaller_groups(const struct restore_grid *of)
     struct restore_grid g = *of;
     const uint32_t half = of->group / 64 * 32; /* a multiple of 32 */
     g.group = half ? half : 32;
-    if (of->group == 32)
+    if (of->group && of->group <= 32)
         g.bits = 0;
     return g;
 }

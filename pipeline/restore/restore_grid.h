@@ -21,7 +21,8 @@ void restore_grid_text(const struct restore_grid *grid, char *out, size_t size);
  * bits that we make. */
 struct restore_grid restore_grid_of(const struct fmt_quantization *q,
                                     double bits_per_weight, const char *method);
-/* The next number of bits, or the next smaller groups; bits is 0 where there are none. */
+/* The next number of bits, or the next smaller groups, of 32 at least; bits is 0 where there
+ * are none. */
 struct restore_grid restore_grid_more_bits(const struct restore_grid *of);
 struct restore_grid restore_grid_smaller_groups(const struct restore_grid *of);
 /* Bits per weight of the projections of such a model as `quantize` stores it: codes, scales

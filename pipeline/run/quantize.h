@@ -10,7 +10,7 @@
 struct pipe_quantize_options {
     const char *method; /* name, NULL: the first of the table */
     uint32_t bits;      /* 2, 3, 4, 8 */
-    uint32_t group;     /* codes that share a scale, a multiple of 32; 0: one per row */
+    uint32_t group; /* codes that share a scale, 16 or a multiple of 32; 0: one per row */
     bool asymmetric;
     bool search;          /* for the range of every group */
     bool natural_order;   /* gptq: not by activation */

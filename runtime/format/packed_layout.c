@@ -28,9 +28,11 @@ void fmt_packed_shape(const struct fmt_packed *p, bool wide,
         shape->group = shape->form = 0;
         return;
     }
-    const bool has_kernels = !p->levels && p->bits != 5 && p->bits != 6; /* on CPUs */
-    shape->bits = wide && !has_kernels ? 8 : p->bits;
     shape->group = p->groups == 1 && !rt_weight_form_group(form) ? 0 : p->group;
+    /* Kernels of CPUs: of groups of 16 only with codes of 8 bits. */
+    const bool has_kernels =
+        !p->levels && p->bits != 5 && p->bits != 6 && shape->group != 16;
+    shape->bits = wide && !has_kernels ? 8 : p->bits;
     shape->form = wide ? RT_FORM_ZERO : form;
 }
 

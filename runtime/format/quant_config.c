@@ -23,9 +23,11 @@ static rt_status take_sizes(struct rt_ctx *ctx, const char *path, json_int_t bit
                        (long long)bits, fmt_method_name(q->method),
                        fmt_method_widths(q->method));
     if (!fmt_method_has_group(q->method, group))
-        return rt_fail(ctx, RT_ERR_INPUT,
-                       "'%s': a group size of %lld is not supported; multiples of 32 are",
-                       path, (long long)group);
+        return rt_fail(
+            ctx, RT_ERR_INPUT,
+            "'%s': a group size of %lld is not supported; multiples of 32 and, "
+            "of whole codes, 16 are",
+            path, (long long)group);
     q->bits = (uint32_t)bits;
     q->group = group > 0 ? (uint32_t)group : 0; /* -1 also means a row */
     q->present = true;

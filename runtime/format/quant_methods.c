@@ -10,20 +10,20 @@
 
 /* ---- what is read ---- */
 
-enum { GROUP_MAX = 1 << 20, GROUP_FREE = 0 };
+enum { GROUP_MAX = 1 << 20, GROUP_FREE = 0, GROUP_SMALL = 1 };
 
 /* Bit n of `widths`: n bits are packed. */
 static const struct {
     const char *name;
     uint32_t widths;
     const char *widths_text;
-    uint32_t group; /* the only one, GROUP_FREE: multiples of 32 */
+    uint32_t group; /* the only one; GROUP_FREE: multiples of 32; GROUP_SMALL: also 16 */
 } methods[FMT_METHOD_COUNT] = {
-    [FMT_PACK_QUANTIZED] = { "pack-quantized", 0x1fe, "1 to 8 bits are", GROUP_FREE },
-    [FMT_INT_QUANTIZED] = { "int-quantized", 0x100, "8 bits are", GROUP_FREE },
-    [FMT_AWQ] = { "awq", 0x10, "4 bits are", GROUP_FREE },
-    [FMT_GPTQ] = { "gptq", 0x11c, "2, 3, 4 and 8 bits are", GROUP_FREE },
-    [FMT_GPTQ_V2] = { "gptq_v2", 0x11c, "2, 3, 4 and 8 bits are", GROUP_FREE },
+    [FMT_PACK_QUANTIZED] = { "pack-quantized", 0x1fe, "1 to 8 bits are", GROUP_SMALL },
+    [FMT_INT_QUANTIZED] = { "int-quantized", 0x100, "8 bits are", GROUP_SMALL },
+    [FMT_AWQ] = { "awq", 0x10, "4 bits are", GROUP_SMALL },
+    [FMT_GPTQ] = { "gptq", 0x11c, "2, 3, 4 and 8 bits are", GROUP_SMALL },
+    [FMT_GPTQ_V2] = { "gptq_v2", 0x11c, "2, 3, 4 and 8 bits are", GROUP_SMALL },
     [FMT_FLOAT_QUANTIZED] = { "float-quantized", 0x100, "8 bits are", GROUP_FREE },
     [FMT_NVFP4] = { "nvfp4-pack-quantized", 0x10, "4 bits are", 16 },
     [FMT_MXFP4] = { "mxfp4-pack-quantized", 0x10, "4 bits are", 32 },
@@ -49,8 +49,11 @@ const char *fmt_method_widths(enum fmt_method method)
 
 bool fmt_method_has_group(enum fmt_method method, json_int_t group)
 {
-    if (methods[method].group != GROUP_FREE)
-        return group == methods[method].group;
+    const uint32_t only = methods[method].group;
+    if (only == GROUP_SMALL && group == 16)
+        return true;
+    if (only != GROUP_FREE && only != GROUP_SMALL)
+        return group == only;
     return group <= GROUP_MAX && (group <= 0 || group % 32 == 0);
 }
 

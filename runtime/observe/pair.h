@@ -3,18 +3,20 @@
  * each gives to the token, and each one's first choice.
  *
  * How it runs. Tokens pass in pieces. Sequences that fit are laid end to end in one piece;
- * a longer one takes several, and keys and values of its earlier tokens wait in a cache of
- * floats. Attention over the cache gives the same bits as one pass over all tokens. Logits
- * are reduced on the device and never come to the host.
+ * a longer one takes several. Its pieces are a chain: all of them pass a layer before any
+ * passes the next, and keys and values of its earlier tokens wait in a cache of floats. So
+ * there is a cache of one layer, and every row's hidden state. Attention over the cache gives
+ * the same bits as one pass over all tokens. Logits are reduced on the device and never come
+ * to the host.
  *
  * Memory beside the models (P tokens of a piece, C of the longest sequence or P, h hidden
- * size, f ffn size, k heads of keys, d their size, L layers, V vocabulary), for each model:
- *     device  4 (P (8 h + 3 f) + 2 C k d L + 128 V)
- * 0.5B (h 896, f 4864, 2 x 64, 24 layers, V 151,936): 0.13 GB, and 0.8 GB of cache for
- * 32,768 tokens; the model in BF16 has 1 GB.
+ * size, f ffn size, k heads of keys, d their size, V vocabulary):
+ *     device  4 (P (7 h + 3 f) + C h + 128 V) for each model, 8 C k d for both
+ * 0.5B (h 896, f 4864, 2 x 64, V 151,936), computed: 0.24 GB for 512 tokens, 0.51 GB for
+ * 32,768; the two models in BF16 have 2 GB.
  *
  * Many models against one. What the full model gives before its head can stay on the host
- * between runs. Each later run then has only the full model's head to pass, and no cache of
+ * between runs. Each later run then has only the full model's head to pass, and no rows of
  * it: of Qwen2.5-0.5B 28 % of its products, of its 7B 8 %. The bits are the same. */
 #ifndef RUNTIME_OBSERVE_PAIR_H
 #define RUNTIME_OBSERVE_PAIR_H
@@ -54,8 +56,9 @@ struct observe_pair_task {
     uint32_t piece; /* tokens that pass at once, a multiple of 64; 0: OBSERVE_PIECE */
     /* Called for every target, in order. */
     void (*token)(void *user, const struct observe_pair_token *token);
-    /* Called after every piece: tokens that have passed, of all. A status that is not
-     * RT_OK ends the run and is returned. May be null. */
+    /* Called after every list of work, up to four pieces through a layer, or a piece:
+     * tokens that have passed, of all; of a chain under way the share that its lists are.
+     * A status that is not RT_OK ends the run and is returned. May be null. */
     rt_status (*pass)(void *user, uint64_t done, uint64_t total);
     void *user; /* borrowed */
 };

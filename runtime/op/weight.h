@@ -23,7 +23,7 @@
  * code q becomes a value in float, each operation rounded once, by a scale and a zero of its
  * group of `group` codes, which the form of the weight (RT_FORM_*) tells:
  *   ZERO     (q - zero) * scale, zero an exact small number: two floats (scale, zero) a
- *            group (a multiple of 32; with 8 bits also 16), two groups per texel: texel
+ *            group (a multiple of 32, or 16), two groups per texel: texel
  *            g / 2, floats (g % 2) * 2 and + 1. group 0: one per row
  *   OFFSET   q * scale + zero, zero the minimum; stored likewise
  *   HALF     (q - 2^(bits-1)) * d, d a half: half g % 8 of texel g / 8

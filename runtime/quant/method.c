@@ -61,9 +61,10 @@ rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *o)
 {
     if (o->bits != 2 && o->bits != 3 && o->bits != 4 && o->bits != 8)
         return rt_fail(ctx, RT_ERR_USAGE, "--bits %u: 2, 3, 4 or 8 is possible", o->bits);
-    if (o->group % 32 != 0)
+    if (o->group % 32 != 0 && o->group != 16)
         return rt_fail(ctx, RT_ERR_USAGE,
-                       "--group %u: a multiple of 32, or 'row', is possible", o->group);
+                       "--group %u: 16, a multiple of 32, or 'row' is possible",
+                       o->group);
     if (o->inputs != QUANT_INPUTS_FLOATS) {
         const rt_status st = check_int8(ctx, o);
         if (st != RT_OK)

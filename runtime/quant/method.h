@@ -19,7 +19,7 @@ enum quant_inputs {
 
 struct quant_options {
     uint32_t bits;  /* 2, 3, 4, 8 */
-    uint32_t group; /* codes that share a scale, a multiple of 32; 0: one per row */
+    uint32_t group; /* codes that share a scale, 16 or a multiple of 32; 0: one per row */
     bool asymmetric;
     /* Of a whole model: what is not quantized and is stored in blocks of a GGUF file
      * becomes F32, which holds their values exactly, instead of F16. */

@@ -56,6 +56,8 @@ static void wrong_usage_is_exit_code_2(void **state)
         { "a negative seed", NULL, EVAL " --seed -1", 2, "--seed -1|from 0", NULL },
         { "a group that is no multiple", NULL,
           "quantize --bits 4 --group 33 --model @T --out q", 2, "--group 33|32", NULL },
+        { "groups that are too small", NULL,
+          "quantize --bits 4 --group 8 --model @T --out q", 2, "--group 8|16", NULL },
         { "an unknown method", NULL, "quantize --method awk --model @T --out q", 2,
           "awk|rtn, gptq, awq", NULL },
         { "an unknown progress", NULL, EVAL " --progress maybe", 2,

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -155,6 +156,46 @@ static void a_comparison_is_perplexity_and_more(void **state)
     test_program_deinit(&p);
 }
 
+static uint32_t folders_of_plans(void)
+{
+    uint32_t count = 0;
+    DIR *dir = opendir(place.run.path);
+    assert_non_null(dir);
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        count += strstr(e->d_name, ".plan") != NULL;
+    closedir(dir);
+    return count;
+}
+
+/* What a plan would give is what its folder gives, and no folder stays. */
+static void a_plan_is_measured_and_not_kept(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_other("text.txt", TEXT);
+    write_other("plan", "*.mlp.* int2\n");
+    test_expect_success(&place,
+                        "quantize --model @T --plan @O/plan --bits 3 --group 16 --asym "
+                        "--out @O/q",
+                        &p);
+    test_program_deinit(&p);
+    json_t *c =
+        run_json("quantize --compare @O/q,plan:@O/plan --bits 3 --group 16 --asym "
+                 "--device ref --model @T --text @O/text.txt --store results.db "
+                 "--json --context 24");
+    const json_t *rows = json_object_get(c, "variants");
+    assert_int_equal(json_array_size(rows), 3);
+    const json_t *folder = json_array_get(rows, 1), *plan = json_array_get(rows, 2);
+    assert_true(number(folder, "kl") > 0 && number(folder, "kl") == number(plan, "kl"));
+    assert_true(number(folder, "bits_all") == number(plan, "bits_all"));
+    const char *path = json_string_value(json_object_get(plan, "variant"));
+    assert_true(path && strncmp(path, "plan:", 5) == 0);
+    json_decref(c);
+    assert_int_equal(folders_of_plans(), 0);
+}
+
 #define QUESTION "\"Ana has 2, and 2 more\",2,\"4, or so\",6,B\n"
 #define PROMPT "Ana has 2, and 2 more\nA. 2\nB. 4, or so\nC. 6\nAnswer:"
 
@@ -204,6 +245,12 @@ static void a_choice_is_the_likelier_letter(void **state)
 static void begin(void)
 {
     test_place_renew(&place.other);
+}
+static void other_plan(void)
+{
+    begin();
+    write_other("x.txt", TEXT);
+    write_other("plan", "model.layers.99.mlp.* int3\n");
 }
 static void short_text(void)
 {
@@ -262,7 +309,13 @@ static void bad_texts_and_tables_are_refused(void **state)
         { "nothing to compare on", begin, COMPARE "@T", 2, "--text T", NULL },
         { "an empty name", begin, COMPARE "@T, --text @O/x", 2, "1 to 64 folders", NULL },
         { "a folder to write", begin, COMPARE "@T --out q --text @O/x", 2,
-          "writes nothing, so --out", NULL },
+          "keeps nothing, so --out", NULL },
+        { "bits of no plan", begin, COMPARE "@T --bits 3 --text @O/x", 2,
+          "--bits is of plan:FILE", NULL },
+        { "no plan", a_text, COMPARE "plan:@O/none --text @O/x.txt", 4,
+          "none|No such file", NULL },
+        { "a plan of another model", other_plan, COMPARE "plan:@O/plan --text @O/x.txt",
+          4, "plan|line 1", NULL },
         { "no text to compare on", begin, COMPARE "@T --text @O/x.txt", 4,
           "x.txt|No such file", NULL },
         { "no variant", a_text, COMPARE "@T,@O/none --text @O/x.txt", 4, "none", NULL },
@@ -284,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(perplexity_is_that_of_the_logits),
         cmocka_unit_test(a_comparison_is_perplexity_and_more),
+        cmocka_unit_test(a_plan_is_measured_and_not_kept),
         cmocka_unit_test(a_choice_is_the_likelier_letter),
         cmocka_unit_test(bad_texts_and_tables_are_refused),
     };

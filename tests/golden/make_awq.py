@@ -12,6 +12,7 @@ from make_gptq import Numbers, code
 
 SHAPES = [((48, 32), 96, 300), ((40,), 160, 400), ((24, 24, 16), 288, 500), ((150, 8), 64, 200)]
 CASES = [(bits, group, asym) for bits, group in ((2, 32), (3, 0), (4, 96)) for asym in (False, True)]
+CASES += [(3, 16, True)]
 SAMPLE = 128
 
 

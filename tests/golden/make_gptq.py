@@ -17,6 +17,7 @@ CASES = [(bits, group, asym, order, search)
          for bits, group in ((2, 32), (3, 0), (4, 96), (8, 64))
          for asym in (False, True)
          for order, search in (("activation", False), ("natural", False), ("activation", True))]
+CASES += [(3, 16, True, "activation", True), (4, 16, False, "natural", False)]
 
 
 class Numbers:

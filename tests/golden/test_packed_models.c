@@ -31,7 +31,7 @@ static const struct {
     { TEST_GPTQ_ORDER, 3, "qwen2-tiny" }, { TEST_GPTQ_OWN_ORDERS, 8, "llama-tiny" },
     { TEST_GPTQ_MIXED, 2, "llama-tiny" }, { TEST_FP8, 8, "qwen2-tiny" },
     { TEST_NVFP4, 4, "qwen2-tiny" },      { TEST_MXFP4, 4, "llama-tiny" },
-    { TEST_NF4, 4, "qwen2-tiny" },
+    { TEST_NF4, 4, "qwen2-tiny" },        { TEST_GPTQ_16, 3, "qwen2-tiny" },
 };
 
 static struct rt_model *load(struct rt_device *dev, const struct test_folder *folder)

@@ -169,6 +169,10 @@ static void every_form_round_trips(void **state)
         { .bits = 3, .group = 32, .asymmetric = true },
         { .bits = 4, .group = 32, .asymmetric = true },
         { .bits = 8, .group = 32, .asymmetric = true },
+        { .bits = 2, .group = 16 },
+        { .bits = 3, .group = 16, .asymmetric = true },
+        { .bits = 4, .group = 16, .asymmetric = true },
+        { .bits = 8, .group = 16 },
         { .bits = 3, .group = 64 },
         { .bits = 2, .asymmetric = true },
     };

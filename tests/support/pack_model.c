@@ -21,6 +21,7 @@ enum { GROUP = 32, TENSORS_MAX = 256 };
 static const char *const packings[TEST_PACKING_COUNT] = {
     [TEST_AWQ] = "awq",
     [TEST_GPTQ] = "gptq",
+    [TEST_GPTQ_16] = "gptq, groups of 16",
     [TEST_GPTQ_ORDER] = "gptq, act-order",
     [TEST_GPTQ_OWN_ORDERS] = "gptq, own act-orders",
     [TEST_GPTQ_MIXED] = "gptq, own act-orders, mixed",
@@ -172,7 +173,7 @@ static float e2m1_of(uint32_t code)
 
 static uint32_t group_size(enum test_packing packing)
 {
-    return packing == TEST_NVFP4 ? 16 : GROUP;
+    return packing == TEST_NVFP4 || packing == TEST_GPTQ_16 ? 16 : GROUP;
 }
 
 /* The scale of column k as it is stored: the bits of a float, or a byte. */
@@ -300,16 +301,18 @@ static void add_projection(struct file *packed, struct file *plain,
     const uint32_t module = module_of(t->name);
     /* q, k, v share an input, and so do gate and up */
     static const uint32_t input[FMT_MODULE_COUNT] = { 0, 0, 0, 1, 2, 2, 3 };
+    const uint32_t in = (uint32_t)t->shape[1];
+    const uint32_t group = packing == TEST_GPTQ_16 ? 16 : GROUP;
     struct matrix m = { .out = (uint32_t)t->shape[0],
-                        .in = (uint32_t)t->shape[1],
-                        .groups = ((uint32_t)t->shape[1] + GROUP - 1) / GROUP,
+                        .in = in,
+                        .groups = (in + group - 1) / group,
                         .bits = bits,
                         .seed = 10 * number + 100,
                         .packing = packing };
     char name[128];
     m.group = calloc(m.in, sizeof *m.group);
     for (uint32_t k = 0; k < m.in; k++)
-        m.group[k] = k / GROUP;
+        m.group[k] = k / group;
     if (packing == TEST_GPTQ_ORDER)
         shuffle_groups(&m, 7 + input[module]);
     else if (packing == TEST_GPTQ_OWN_ORDERS || packing == TEST_GPTQ_MIXED)
@@ -362,8 +365,8 @@ static void config_of(enum test_packing packing, uint32_t bits, char *text, size
         snprintf(text, size, "%s", others[packing]);
     else
         snprintf(text, size,
-                 "{\"quant_method\": \"%s\", \"bits\": %u, \"group_size\": %d}",
-                 packing == TEST_AWQ ? "awq" : "gptq", bits, GROUP);
+                 "{\"quant_method\": \"%s\", \"bits\": %u, \"group_size\": %u}",
+                 packing == TEST_AWQ ? "awq" : "gptq", bits, group_size(packing));
 }
 
 void test_pack_model(const char *source, enum test_packing packing, uint32_t bits,

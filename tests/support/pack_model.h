@@ -10,6 +10,7 @@
 enum test_packing {
     TEST_AWQ,
     TEST_GPTQ,            /* columns in order */
+    TEST_GPTQ_16,         /* likewise, groups of 16 */
     TEST_GPTQ_ORDER,      /* the matrices of a group share a column order */
     TEST_GPTQ_OWN_ORDERS, /* every matrix has its own */
     TEST_GPTQ_MIXED,      /* own orders; k_proj and up_proj stay floats */
@@ -23,7 +24,7 @@ enum test_packing {
 
 const char *test_packing_name(enum test_packing packing);
 /* Fills two folders from tests/golden/models/<source> (floats, one file), with the
- * projections replaced: packed (group 32), and as the floats they stand for. */
+ * projections replaced: packed (groups of 32 unless said otherwise), and as the floats they stand for. */
 void test_pack_model(const char *source, enum test_packing packing, uint32_t bits,
                      const struct test_folder *packed, const struct test_folder *plain);
 

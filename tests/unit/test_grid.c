@@ -32,6 +32,8 @@ static void controls_change_one_thing(void **state)
     expect(restore_grid_more_bits(&(struct restore_grid){ "awq", 8, 0, false }), 0, 0);
     expect(restore_grid_smaller_groups(&row), 3, 32);
     expect(restore_grid_smaller_groups(&two), 0, 0);
+    expect(restore_grid_smaller_groups(&(struct restore_grid){ "rtn", 4, 16, true }), 0,
+           0);
     expect(restore_grid_smaller_groups(&(struct restore_grid){ "rtn", 4, 128, true }), 4,
            64);
     expect(restore_grid_smaller_groups(&(struct restore_grid){ "rtn", 4, 96, true }), 4,

@@ -64,6 +64,8 @@ static const struct {
       IS(FMT_GPTQ, 4, 128, true) },
     { GPTQ(", \"checkpoint_format\": \"gptq_v2\", \"desc_act\": true"),
       IS(FMT_GPTQ_V2, 4, 128, false) },
+    { PACKED("\"num_bits\": 3, \"group_size\": 16, \"symmetric\": true"),
+      IS(FMT_PACK_QUANTIZED, 3, 16, true) },
 };
 
 static void assert_same(const struct fmt_quantization *a,
@@ -135,6 +137,8 @@ static const struct {
     { PACKED("\"num_bits\": 4294967300"), "4294967300-bit" },
     { PACKED("\"num_bits\": 8, \"type\": \"float\""), "type 'float' are not supported" },
     { PACKED("\"num_bits\": 4, \"group_size\": 20"), "group size of 20" },
+    { PACKED("\"num_bits\": 4, \"group_size\": 8"), "group size of 8" },
+    { PACKED("\"num_bits\": 4, \"group_size\": 48"), "group size of 48" },
     { PACKED("\"num_bits\": 4, \"group_size\": 4294967328"), "group size of 4294967328" },
     { "{\"quant_method\": \"awq\", \"bits\": 4, \"group_size\": 128, \"version\": "
       "\"gemv_fast\"}",
