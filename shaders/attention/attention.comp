@@ -48,33 +48,33 @@ void main()
     const int ldk4 = int(p.ldk) / 4, ldv4 = int(p.ldv) / 4;
     const int k0 = int(p.offk) / 4 + kv, v0 = int(p.offv) / 4 + kv;
     const int q0 = (row * int(p.ldq) + int(p.offq)) / 4 + h * H4;
-    vec4 qv[H4], acc[H4];
+    precise vec4 qv[H4], acc[H4];
     [[unroll]] for (int c = 0; c < H4; c++) {
         qv[c] = q(q0 + c) * p.scale;
         acc[c] = vec4(0.0);
     }
-    float most = -1e30, sum = 0.0;
+    precise float most = -1e30, sum = 0.0;
     for (int j = 0; j <= position; j += KB) {
         /* Blocks lie within a page: pages are multiples of KB. */
         int at = int(m.y) + j;
         if (page != 0)
             at = int(table[int(m.y) + j / page]) * page + j % page;
         const int left = position - j; /* keys seen after the block's first */
-        float s[KB], top = most;
+        precise float s[KB], top = most;
         KEYS_OF_BLOCK {
             const int key = (at + min(b, left)) * ldk4 + k0;
-            vec4 t = vec4(0.0);
+            precise vec4 t = vec4(0.0);
             [[unroll]] for (int c = 0; c < H4; c++) t = fma(qv[c], keys(key + c), t);
             s[b] = mix(-1e30, t.x + t.y + t.z + t.w, b <= left);
             top = max(top, s[b]);
         }
-        const float keep = exp(most - top);
+        precise const float keep = exp(most - top);
         most = top;
         sum *= keep;
         [[unroll]] for (int c = 0; c < H4; c++) acc[c] *= keep;
         KEYS_OF_BLOCK {
             const int value = (at + min(b, left)) * ldv4 + v0;
-            const float e = exp(s[b] - top); /* exactly 0 for keys not seen */
+            precise const float e = exp(s[b] - top); /* exactly 0 for keys not seen */
             sum += e;
             [[unroll]] for (int c = 0; c < H4; c++)
                 acc[c] = fma(vec4(e), values(value + c), acc[c]);

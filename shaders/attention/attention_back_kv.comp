@@ -30,7 +30,7 @@ void main()
         return;
     const int k0 = (row * int(p.ldk) + int(p.offk)) / 4 + hk * H4;
     const int v0 = (row * int(p.ldv) + int(p.offv)) / 4 + hk * H4;
-    vec4 kv[H4], vv[H4], dk[H4], dv[H4];
+    precise vec4 kv[H4], vv[H4], dk[H4], dv[H4];
     [[unroll]] for (int c = 0; c < H4; c++) {
         kv[c] = keys(k0 + c) * p.scale;
         vv[c] = values(v0 + c);
@@ -42,14 +42,14 @@ void main()
         for (int r = row; r < end; r++) {
             const int q0 = (r * int(p.ldq) + int(p.offq)) / 4 + h * H4;
             const int g0 = (r * int(p.ldo) + int(p.offdo)) / 4 + h * H4;
-            vec4 s = vec4(0.0), t = vec4(0.0);
+            precise vec4 s = vec4(0.0), t = vec4(0.0);
             [[unroll]] for (int c = 0; c < H4; c++) {
                 s = fma(q(q0 + c), kv[c], s);
                 t = fma(g(g0 + c), vv[c], t);
             }
             const int at = r * int(p.heads) + h;
-            const float e = exp(s.x + s.y + s.z + s.w - lse[at]);
-            const float ds = e * (t.x + t.y + t.z + t.w - delta[at]);
+            precise const float e = exp(s.x + s.y + s.z + s.w - lse[at]);
+            precise const float ds = e * (t.x + t.y + t.z + t.w - delta[at]);
             [[unroll]] for (int c = 0; c < H4; c++) {
                 dk[c] = fma(vec4(ds), q(q0 + c), dk[c]);
                 dv[c] = fma(vec4(e), g(g0 + c), dv[c]);

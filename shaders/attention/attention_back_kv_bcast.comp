@@ -36,7 +36,7 @@ void main()
     const int row = there ? i % rows : 0, hk = there ? i / rows : 0;
     const int k0 = (row * int(p.ldk) + int(p.offk)) / 4 + hk * H4;
     const int v0 = (row * int(p.ldv) + int(p.offv)) / 4 + hk * H4;
-    vec4 kv[H4], vv[H4], dk[H4], dv[H4];
+    precise vec4 kv[H4], vv[H4], dk[H4], dv[H4];
     [[unroll]] for (int c = 0; c < H4; c++) {
         kv[c] = keys(k0 + c) * p.scale;
         vv[c] = values(v0 + c);
@@ -56,8 +56,8 @@ void main()
                 const int g0 = (of_lane * int(p.ldo) + int(p.offdo)) / 4 + h * H4;
                 const float l = lse[of_lane * int(p.heads) + h];
                 const float d = delta[of_lane * int(p.heads) + h];
-                vec4 s[WIDTH], t[WIDTH];
-                float e[WIDTH], ds[WIDTH];
+                precise vec4 s[WIDTH], t[WIDTH];
+                precise float e[WIDTH], ds[WIDTH];
                 OF_BLOCK(b) s[b] = t[b] = vec4(0.0);
                 [[unroll]] for (int c = 0; c < H4; c++) {
                     const vec4 qc = q(q0 + c), gc = g(g0 + c);

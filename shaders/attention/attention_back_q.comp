@@ -33,25 +33,25 @@ void main()
     const int q0 = (row * int(p.ldq) + int(p.offq)) / 4 + h * H4;
     const int o0 = (row * ldo + int(p.offo)) / 4 + h * H4;
     const int g0 = (row * ldo + int(p.offdo)) / 4 + h * H4;
-    vec4 qv[H4], gv[H4], acc[H4], t = vec4(0.0);
+    precise vec4 qv[H4], gv[H4], acc[H4], t = vec4(0.0);
     [[unroll]] for (int c = 0; c < H4; c++) {
         qv[c] = q(q0 + c) * p.scale;
         gv[c] = o(g0 + c);
         acc[c] = vec4(0.0);
         t = fma(gv[c], o(o0 + c), t);
     }
-    const float d = t.x + t.y + t.z + t.w, l = lse[row * heads + h];
+    precise const float d = t.x + t.y + t.z + t.w, l = lse[row * heads + h];
     for (int j = 0; j <= int(m.x); j++) {
         const int at = int(m.y) + j;
         const int k0 = (at * int(p.ldk) + int(p.offk)) / 4 + kv;
         const int v0 = (at * int(p.ldv) + int(p.offv)) / 4 + kv;
-        vec4 s = vec4(0.0), g = vec4(0.0);
+        precise vec4 s = vec4(0.0), g = vec4(0.0);
         [[unroll]] for (int c = 0; c < H4; c++) {
             s = fma(qv[c], keys(k0 + c), s);
             g = fma(gv[c], values(v0 + c), g);
         }
-        const float e = exp(s.x + s.y + s.z + s.w - l);
-        const float ds = e * (g.x + g.y + g.z + g.w - d);
+        precise const float e = exp(s.x + s.y + s.z + s.w - l);
+        precise const float ds = e * (g.x + g.y + g.z + g.w - d);
         [[unroll]] for (int c = 0; c < H4; c++)
             acc[c] = fma(vec4(ds), keys(k0 + c), acc[c]);
     }

@@ -40,7 +40,7 @@ void main()
     const int q0 = (row * int(p.ldq) + int(p.offq)) / 4 + h * H4;
     const int o0 = (row * ldo + int(p.offo)) / 4 + h * H4;
     const int g0 = (row * ldo + int(p.offdo)) / 4 + h * H4;
-    vec4 qv[H4], gv[H4], acc[H4], t = vec4(0.0);
+    precise vec4 qv[H4], gv[H4], acc[H4], t = vec4(0.0);
     [[unroll]] for (int c = 0; c < H4; c++) {
         qv[c] = q(q0 + c) * p.scale;
         gv[c] = o(g0 + c);
@@ -57,8 +57,8 @@ void main()
             const int at = base + j + min(lane, last - j);
             const int k0 = (at * int(p.ldk) + int(p.offk)) / 4 + first;
             const int v0 = (at * int(p.ldv) + int(p.offv)) / 4 + first;
-            vec4 s[WIDTH], g[WIDTH];
-            float ds[WIDTH];
+            precise vec4 s[WIDTH], g[WIDTH];
+            precise float ds[WIDTH];
             OF_BLOCK(b) s[b] = g[b] = vec4(0.0);
             [[unroll]] for (int c = 0; c < H4; c++) {
                 const vec4 k = keys(k0 + c), v = values(v0 + c);
@@ -68,7 +68,7 @@ void main()
                 OF_LANES(SCORE)
             }
             OF_BLOCK(b) {
-                const float e = exp(sum_of(s[b]) - l) * (sum_of(g[b]) - d);
+                precise const float e = exp(sum_of(s[b]) - l) * (sum_of(g[b]) - d);
                 ds[b] = mix(0.0, e, mine && j + b <= int(m.x));
             }
             [[unroll]] for (int c = 0; c < H4; c++) {

@@ -43,12 +43,12 @@ void main()
     const int position = int(m.x), page = int(p.page);
     const int ldk4 = int(p.ldk) / 4, ldv4 = int(p.ldv) / 4;
     const int q0 = (row * int(p.ldq) + int(p.offq)) / 4 + (there ? h : 0) * H4;
-    vec4 qv[H4], acc[H4];
+    precise vec4 qv[H4], acc[H4];
     [[unroll]] for (int c = 0; c < H4; c++) {
         qv[c] = q(q0 + c) * p.scale;
         acc[c] = vec4(0.0);
     }
-    float most = -1e30, sum = 0.0;
+    precise float most = -1e30, sum = 0.0;
     uint turn = there ? m.y * p.heads_k + uint(kv) : TURN_DONE;
     for (uint now = turn_least(turn); now != TURN_DONE; now = turn_least(turn)) {
         const bool mine = turn == now;
@@ -63,20 +63,20 @@ void main()
             const int key = at * ldk4 + int(p.offk) / 4 + first;
             const int value = at * ldv4 + int(p.offv) / 4 + first;
             const bool seen = mine && j <= position;
-            vec4 t[WIDTH];
+            precise vec4 t[WIDTH];
             OF_BLOCK(b) t[b] = vec4(0.0);
             [[unroll]] for (int c = 0; c < H4; c++) {
                 const vec4 k = keys(key + c);
 #define SCORE(b) t[b] = fma(qv[c], subgroupBroadcast(k, b), t[b]);
                 OF_LANES(SCORE)
             }
-            float s[WIDTH], top = most;
+            precise float s[WIDTH], top = most;
             OF_BLOCK(b) {
                 const bool sees = mine && b <= position - j;
                 s[b] = mix(-1e30, sum_of(t[b]), sees);
                 top = max(top, s[b]);
             }
-            const float keep = mix(1.0, exp(most - top), seen);
+            precise const float keep = mix(1.0, exp(most - top), seen);
             most = top;
             sum *= keep;
             OF_BLOCK(b) {

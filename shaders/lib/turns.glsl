@@ -28,4 +28,8 @@ int turn_largest(int mine)
     return v;
 }
 
-float sum_of(vec4 v) { return v.x + v.y + v.z + v.w; }
+float sum_of(vec4 v)
+{
+    precise const float sum = v.x + v.y + v.z + v.w;
+    return sum;
+}
