@@ -44,7 +44,7 @@ static const char arms[] = "refine,rtn,more-bits,nearest";
 static const char all_arms[] =
     "refine,refine-random,refine-kept,refine-step,refine-1000,refine+adapter,adapter,"
     "gptq-bullets,gptq-self,gptq-step,gptq-random-step,awq-self,rescue,adapter-random,"
-    "lowrank,sft,kl,dpo,dpo+sft,random-step,"
+    "lowrank,sft,kl,dpo,dpo+sft,random-step,whole,"
     "shuffled,on-full,rtn,more-"
     "bits,"
     "plain-2-row,plain-3-row,plain-4-row,plain-4-g32,nearest";

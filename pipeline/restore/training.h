@@ -17,6 +17,7 @@ enum pipe_item_source {
     PIPE_ITEMS_PAIRS,       /* step pairs at the first fault */
     PIPE_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
     PIPE_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
+    PIPE_ITEMS_PAIRS_WHOLE, /* both whole answers, of the problems of PAIRS */
 };
 
 /* A row of the recipe table. */

@@ -77,6 +77,8 @@ static const struct {
       "the problems were lost?" },
     { "random-step", "control: pairs at another step than the fault. Does the place "
                      "matter?" },
+    { "whole", "control: pairs of whole answers to the same problems. Does the step "
+               "matter?" },
     { "shuffled", "control: chosen and rejected swapped at random. Is there a signal?" },
     { "on-full", "control: sft on the full-precision model. New skill or repair?" },
     { "rtn", "plain: the grid of the quantized model, rounded to nearest" },

@@ -46,7 +46,8 @@ static void plan_line(char *line, size_t size)
         "--mine '%s/pipeline/demo/mine.jsonl[0:96]' "
         "--validate '%s/pipeline/demo/validate.jsonl[0:8]' "
         "--measure '%s/pipeline/demo/measure.jsonl[0:32]' --items 12 --calib-items 16 "
-        "--recipes refine,dpo --nearest off --samples 2 --work work --store loop.db "
+        "--recipes refine,dpo,whole --nearest off --samples 2 --work work --store "
+        "loop.db "
         "--out loop.html "
         "--retain '%s/docs/log/README.md,%s/pipeline/demo/validate.jsonl[8:16]' "
         ">loop.out 2>loop.err",
@@ -64,6 +65,16 @@ static void plan_line(char *line, size_t size)
     "/calibrate.jsonl' --calib-items 8 --select none --bits 2 --group 32 --asym "    \
     "--items 9 --epochs 2 --recipes refine,refine-random --nearest off --work work " \
     "--store loop.db --out loop.html >loop.out 2>loop.err"
+
+/* The items i of a recipe, and of these what a model has answered. */
+#define ITEMS(recipe)                                                                    \
+    "SELECT count(*) FROM bullet_item i JOIN bullet_set d USING(dataset_id) JOIN run r " \
+    "USING(run_id) WHERE i.excluded IS NULL AND json_extract(r.config, "                 \
+    "'$.recipe')='" recipe "'"
+#define SAID_BY(role, column)                                                         \
+    " AND EXISTS(SELECT 1 FROM generation g JOIN run e USING(run_id) JOIN variant v " \
+    "USING(variant_id) WHERE v.role='" role                                           \
+    "' AND g.problem_id=i.problem_id AND g.output=i." column ")"
 
 /* Tokens generated for answers, over all attempts. */
 static double tokens_of(const char *db)
@@ -192,14 +203,25 @@ static void a_killed_loop_ends_with_the_same_rows(void **state)
     assert_int_equal(test_loop_run(line), 0);
     expect_ended("loop.db");
     assert_int_equal(system("cmp loop.html first.html"), 0);
-    /* A text is measured for quant and both arms, problems for full too. */
+    /* A text is measured for quant and all arms, problems for full too. */
     assert_true(test_number_of("loop.db", "SELECT count(*) FROM metric WHERE name="
-                                          "'text_kl' AND value>0") == 3);
+                                          "'text_kl' AND value>0") == 4);
     assert_true(test_number_of("loop.db",
                                "SELECT count(*) FROM generation JOIN run USING(run_id) "
                                "JOIN benchmark USING(benchmark_id) WHERE "
-                               "split='retain'") == 4 * 8);
+                               "split='retain'") == 5 * 8);
     assert_int_equal(system("grep -q 'Retention on a text' loop.html"), 0);
+    /* Whole answers of the problems whose pairs `dpo` takes. */
+    assert_true(test_number_of("loop.db", ITEMS("dpo")) >= 4);
+    assert_true(test_number_of("loop.db", ITEMS("whole")) ==
+                test_number_of("loop.db", ITEMS("dpo")));
+    assert_true(test_number_of("loop.db", ITEMS("whole") SAID_BY("full", "chosen")
+                                              SAID_BY("quant", "rejected")) ==
+                test_number_of("loop.db",
+                               ITEMS("whole") " AND i.problem_id IN (SELECT problem_id "
+                                              "FROM bullet_item WHERE dataset_id<>"
+                                              "i.dataset_id AND excluded IS NULL AND "
+                                              "rejected IS NOT NULL)"));
     test_loop_enter("");
 }
 
