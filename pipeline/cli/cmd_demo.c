@@ -30,6 +30,7 @@ static const struct cli_option options[] = {
     { "seeds", "N", "default 1; with --controls 3" },
     { "items", "N", "default 332" },
     { "samples", "N", "as in restore" },
+    { "forced", "N", "as in restore" },
     { "retain", "LIST", "as in restore" },
     { "rank", "N", "as in restore" },
     { "epochs", "N", "as in restore" },

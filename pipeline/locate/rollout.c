@@ -191,7 +191,9 @@ static rt_status find_row(void *user, const struct store_rollout *row)
     struct locate_search **found = bsearch(
         &at, f->sorted, f->l->count, sizeof(struct locate_search *), compare_searches);
     const int64_t kept = row->step + 1;
-    if (!found || kept < 0 || kept > (*found)->step_count || row->sample > f->l->samples)
+    if (!found || kept < 0 || kept > (*found)->step_count ||
+        row->sample > f->l->samples ||
+        strcmp(row->variant_id, f->l->reader->row.id) != 0) /* both are asked `forced` */
         return RT_OK;
     char *text = rt_strdup(f->l->session->ctx, row->output);
     if (!text)

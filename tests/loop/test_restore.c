@@ -235,6 +235,10 @@ static void a_killed_loop_of_chats_too(void **state)
     assert_true(test_number_of("loop.db", "SELECT count(*) FROM bullet_item WHERE "
                                           "excluded IS NULL") >= 8);
     assert_true(test_number_of("loop.db", "SELECT count(*) FROM comparison") >= 2);
+    assert_true(test_number_of("loop.db", "SELECT count(*) FROM metric WHERE "
+                                          "name='text_kl'") == 3);
+    assert_true(test_number_of("loop.db", "SELECT max(value) FROM metric WHERE "
+                                          "name='forced_asked'") >= 4);
     test_loop_enter("");
 }
 
@@ -321,7 +325,7 @@ static void adapters_of_8_bits_are_models_of_their_own(void **state)
                  "--recipes lowrank --adapter-bits %d %s --work work --store loop.db "
                  "--out loop-%d.html >loop.out 2>loop.err",
                  TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, bits,
-                 bits == 8 ? "--nearest off" : "", bits);
+                 bits == 8 ? "--nearest off --retain none --forced 0" : "", bits);
         test_loop_run_well(line);
     }
     /* Beside the repair, without being named, and not where it is off. */
@@ -345,6 +349,16 @@ static void adapters_of_8_bits_are_models_of_their_own(void **state)
                             "grep -q 'rank 16 of 8 bits' loop-8.html && "
                             "! grep -q 'adapter-bits\\|of 8 bits' loop-16.html"),
                      0);
+    /* Without a word a text is read and the wrong step is given to both. */
+    assert_int_equal(system("grep -q 'bundled.txt is in the program' loop-16.html && "
+                            "grep -q 'bundled.txt worse than chance' loop-16.html && "
+                            "grep -q 'Not measured' loop-8.html"),
+                     0);
+    assert_true(test_number_of("loop.db", "SELECT count(DISTINCT run_id) FROM metric "
+                                          "WHERE name='text_vocabulary'") == 3);
+    assert_true(test_number_of("loop.db", "SELECT count(*) FROM run WHERE kind='locate' "
+                                          "AND json_extract(config,'$.forced')=64 AND "
+                                          "json_extract(config,'$.draws')=2") >= 2);
     test_loop_enter("");
 }
 
