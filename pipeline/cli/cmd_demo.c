@@ -9,7 +9,7 @@
 
 static const struct cli_option options[] = {
     { "problems", "N", "only print N fresh problems as JSON Lines, by --seed" },
-    { "controls", NULL, "all recipes and controls" },
+    { "controls", NULL, "all recipes and controls but dpo-own and sft-own" },
     { "recipes", "LIST", "as in restore" },
     { "nearest", "on|off", "as in restore" },
     { "mine", "FILE", "instead of the bundled problems" },

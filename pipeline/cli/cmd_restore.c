@@ -220,7 +220,8 @@ static const struct cli_option restore_options[] = {
     { "recipes", "LIST",
       "of refine (the default repair), refine-random, refine-kept, refine-step, "
       "refine-1000, refine+adapter, adapter, adapter-random, lowrank, sft, kl, dpo, "
-      "dpo+sft, gptq-bullets, gptq-self, gptq-step, gptq-random-step, awq-self, rescue, "
+      "dpo+sft, dpo-own, sft-own, gptq-bullets, gptq-self, gptq-step, gptq-random-step, "
+      "awq-self, rescue, "
       "random-step, whole, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "nearest", "on|off",

@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of drawn continuations (design/session.md: the sampling row). */
-#define DRAW_TEMPERATURE 0.6f
-#define DRAW_TOP_P 0.95f
-
 struct searching {
     const struct locating *l;
     struct locate_search *s;
@@ -155,8 +151,8 @@ static rt_status ask(struct locating *l, bool drawn)
                                  .between = make_durable,
                                  .user = l };
     if (drawn) {
-        how.temperature = DRAW_TEMPERATURE;
-        how.top_p = DRAW_TOP_P;
+        how.temperature = PIPE_DRAW_TEMPERATURE;
+        how.top_p = PIPE_DRAW_TOP_P;
     }
     l->per_search = per;
     l->jobs = rt_alloc(ctx, (size_t)l->count * per, sizeof *l->jobs);

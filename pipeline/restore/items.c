@@ -28,7 +28,8 @@ static rt_status no_memory(struct pipe_session *session)
 static bool is_pair(enum pipe_item_source items)
 {
     return items == PIPE_ITEMS_PAIRS || items == PIPE_ITEMS_PAIRS_OTHER ||
-           items == PIPE_ITEMS_SHUFFLED || items == PIPE_ITEMS_PAIRS_WHOLE;
+           items == PIPE_ITEMS_SHUFFLED || items == PIPE_ITEMS_PAIRS_WHOLE ||
+           items == PIPE_ITEMS_PAIRS_OWN;
 }
 
 void pipe_item_set_deinit(struct pipe_item_set *set)
@@ -266,6 +267,30 @@ static rt_status make_pairs(struct making *k)
     return st;
 }
 
+static rt_status make_own(struct making *k)
+{
+    rt_status st;
+    const uint32_t n = k->m->faults->count;
+    char **texts = rt_alloc(k->session->ctx, n, sizeof *texts);
+    if (!texts)
+        return no_memory(k->session);
+    TRY(reserve(k, n));
+    TRY(pipe_item_draw_own(k->session, k->m, texts));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct pipe_located *f = &k->m->faults->items[i];
+        TRY(add_pair(k, f, f->step, texts[i], true, "quant's own draw"));
+        if (k->set->items == PIPE_ITEMS_OWN)
+            TRY(pipe_item_prefer_rest(k->session, &k->set->pool, texts[i],
+                                      &k->set->all[i]));
+    }
+
+fail:
+    for (uint32_t i = 0; i < n; i++)
+        rt_free(texts[i]);
+    rt_free(texts);
+    return st;
+}
+
 /* Full's and quant's whole answers to the problems of which PIPE_ITEMS_PAIRS takes a step. */
 static rt_status make_whole_pairs(struct making *k)
 {
@@ -405,6 +430,9 @@ static rt_status make_candidates(struct making *k)
         return make_other_pairs(k);
     case PIPE_ITEMS_PAIRS_WHOLE:
         return make_whole_pairs(k);
+    case PIPE_ITEMS_PAIRS_OWN:
+    case PIPE_ITEMS_OWN:
+        return make_own(k);
     }
     return rt_fail(k->session->ctx, RT_ERR_INTERNAL, "unknown kind of items");
 }
@@ -466,6 +494,12 @@ fail:
     return st;
 }
 
+static bool is_whole(enum pipe_item_source items)
+{
+    return items == PIPE_ITEMS_PAIRS_WHOLE ||
+           (!is_pair(items) && items != PIPE_ITEMS_OWN);
+}
+
 /* Whole answers keep the tokens that the models gave. */
 static rt_status add_whole(struct pipe_session *session,
                            const struct pipe_material *material,
@@ -497,14 +531,16 @@ rt_status pipe_item_set_sequences(struct pipe_session *session, uint32_t end_id,
     for (uint32_t i = 0; i < set->curated.count; i++) {
         const uint32_t at = set->curated.picked[i];
         const struct pipe_candidate *c = &set->all[at];
-        if (!is_pair(set->items) || set->items == PIPE_ITEMS_PAIRS_WHOLE) {
+        if (is_whole(set->items)) {
             TRY(add_whole(session, material, set, at, out));
             continue;
         }
         TRY(pipe_sequences_add_text(session, out, c->question, c->given, c->item.chosen,
                                     c->chosen_ends ? end_id : UINT32_MAX));
-        TRY(pipe_sequences_add_text(session, out, c->question, c->given, c->item.rejected,
-                                    c->rejected_ends ? end_id : UINT32_MAX));
+        if (c->item.rejected)
+            TRY(pipe_sequences_add_text(session, out, c->question, c->given,
+                                        c->item.rejected,
+                                        c->rejected_ends ? end_id : UINT32_MAX));
     }
 
 fail:

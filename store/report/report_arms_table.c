@@ -72,6 +72,12 @@ static const struct {
     { "kl", "distilled from full precision on the same answers, from an empty adapter" },
     { "dpo", "preference pairs at the first faulty step" },
     { "dpo+sft", "the same pairs with a supervised term" },
+    { "dpo-own",
+      "dpo with a step that the quantized model has drawn itself, from where it "
+      "reached the right answer" },
+    { "sft-own",
+      "supervised on what the quantized model draws itself from before the faulty "
+      "step, to the right answer" },
     { "random-problem",
       "control: default on problems drawn at random. Does it matter that "
       "the problems were lost?" },

@@ -362,6 +362,45 @@ static void adapters_of_8_bits_are_models_of_their_own(void **state)
     test_loop_enter("");
 }
 
+/* Quant's own right continuations from before its faulty step: both recipes draw the same ones,
+ * one prefers their first step, the other trains on all that follows. */
+static void quant_mends_its_own_steps(void **state)
+{
+    (void)state;
+    char line[3000];
+    test_loop_enter("own");
+    snprintf(
+        line, sizeof line,
+        "restore --device llvmpipe --tune off --progress none --full "
+        "%s/pipeline/demo --mine '%s/pipeline/demo/mine.jsonl[0:48]' "
+        "--validate '%s/pipeline/demo/validate.jsonl[0:1]' "
+        "--measure '%s/pipeline/demo/measure.jsonl[0:4]' --method rtn --bits 3 "
+        "--recipes dpo-own,sft-own --epochs 1 --nearest off --retain none "
+        "--forced 0 --work work --store loop.db --out loop.html >loop.out 2>loop.err",
+        TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR, TEST_SOURCE_DIR);
+    test_loop_run_well(line);
+    const double pairs = test_number_of("loop.db", ITEMS("dpo-own")),
+                 rests = test_number_of("loop.db", ITEMS("sft-own"));
+    assert_true(pairs >= 1 && rests >= pairs);
+    assert_true(
+        test_number_of("loop.db",
+                       ITEMS("dpo-own") " AND EXISTS(SELECT 1 FROM bullet_item o WHERE "
+                                        "o.dataset_id<>i.dataset_id AND o.problem_id="
+                                        "i.problem_id AND o.prompt=i.prompt AND "
+                                        "o.rejected IS NULL AND "
+                                        "instr(o.chosen,i.chosen)=1)") == pairs);
+    assert_true(test_number_of("loop.db", ITEMS("dpo-own") " AND i.chosen<>i.rejected "
+                                                           "AND EXISTS(SELECT 1 FROM "
+                                                           "generation g WHERE "
+                                                           "g.problem_id=i.problem_id "
+                                                           "AND instr(g.output,"
+                                                           "i.rejected)>0)") == pairs);
+    assert_true(test_number_of("loop.db", ITEMS("sft-own") " AND i.rejected IS NULL") ==
+                rests);
+    assert_int_equal(system("grep -Eq 'own steps: [0-9]+ of [0-9]+ lost' loop.err"), 0);
+    test_loop_enter("");
+}
+
 /* A plan that cannot be is refused before anything is measured. */
 static void an_impossible_plan_is_refused_at_once(void **state)
 {
@@ -432,6 +471,7 @@ int main(void)
         cmocka_unit_test(an_impossible_plan_is_refused_at_once),
         cmocka_unit_test(no_driver_is_exit_code_3),
         cmocka_unit_test(adapters_of_8_bits_are_models_of_their_own),
+        cmocka_unit_test(quant_mends_its_own_steps),
         cmocka_unit_test(weighted_calibration_is_a_function_of_the_seed),
         cmocka_unit_test(a_killed_loop_ends_with_the_same_rows),
         cmocka_unit_test(a_killed_loop_of_chats_too),
