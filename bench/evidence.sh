@@ -120,7 +120,7 @@ stage_restore()
     folder gptq 2
     go restore --full "$full" --quant "$work/gptq-2" --calib "$calib" --select none --mine "$mine" \
         --mine-until "${UNTIL:-332}" --items "${ITEMS:-332}" --validate "$validate" --measure "$measured" \
-        --format "$format" --max-new "$new" --epochs "${EPOCHS:-1}" --recipes "$recipes" ${retain:+--retain "$retain"} \
+        --format "$format" --max-new "$new" --epochs "${EPOCHS:-1}" --recipes "$recipes" --retain "${retain:-none}" \
         --work "$work" --out "$work/report.html" >"$work/restore.txt"
     cat "$work/restore.txt"
     campaign=$("$program" sql "SELECT campaign_id FROM campaign WHERE name='restore' ORDER BY created_ms DESC LIMIT 1" | tail -n 1)

@@ -9,7 +9,7 @@
 
 static const struct cli_option options[] = {
     { "problems", "N", "only print N fresh problems as JSON Lines, by --seed" },
-    { "controls", NULL, "all recipes and controls" },
+    { "controls", NULL, "all recipes and controls but dpo-own and sft-own" },
     { "recipes", "LIST", "as in restore" },
     { "nearest", "on|off", "as in restore" },
     { "mine", "FILE", "instead of the bundled problems" },
@@ -30,6 +30,7 @@ static const struct cli_option options[] = {
     { "seeds", "N", "default 1; with --controls 3" },
     { "items", "N", "default 332" },
     { "samples", "N", "as in restore" },
+    { "forced", "N", "as in restore" },
     { "retain", "LIST", "as in restore" },
     { "rank", "N", "as in restore" },
     { "epochs", "N", "as in restore" },
@@ -44,7 +45,7 @@ static const char arms[] = "refine,rtn,more-bits,nearest";
 static const char all_arms[] =
     "refine,refine-random,refine-kept,refine-step,refine-1000,refine+adapter,adapter,"
     "gptq-bullets,gptq-self,gptq-step,gptq-random-step,awq-self,rescue,adapter-random,"
-    "lowrank,sft,kl,dpo,dpo+sft,random-step,"
+    "lowrank,sft,kl,dpo,dpo+sft,random-step,whole,"
     "shuffled,on-full,rtn,more-"
     "bits,"
     "plain-2-row,plain-3-row,plain-4-row,plain-4-g32,nearest";

@@ -47,6 +47,9 @@
           "drawn continuations where the greedy one fails (default 0)" },                \
         { "locators", "LIST",                                                            \
           "asked beside check, twin and rollout: handover,substitute,forced,judge" },    \
+        { "forced", "N",                                                                 \
+          "of so many lost answers both models continue after the wrong step (default "  \
+          "64; 0: none; --locators forced: all)" },                                      \
         { "rank", "N", "of the adapter (default 16)" },                                  \
         { "adapter-bits", "N", "of its numbers: 16 (default) or 8 (half the bits)" },    \
         { "epochs", "N", "passes over the items (default 3)" },                          \
@@ -101,6 +104,22 @@ fail:
     return st;
 }
 
+/* Which locate options the wrong step given to both models makes: --locators forced is all
+ * lost answers. */
+static rt_status read_forced(struct cli *cli, struct pipe_locate_options *o)
+{
+    const bool all = o->more & PIPE_LOCATE_FORCED && !cli_flag(cli, "forced");
+    const rt_status st =
+        read_number(cli, "forced", PIPE_FORCED_MOST, 0, UINT32_MAX - 1, &o->forced_most);
+    if (all)
+        o->forced_most = UINT32_MAX;
+    if (o->forced_most)
+        o->more |= PIPE_LOCATE_FORCED;
+    else
+        o->more &= ~(uint32_t)PIPE_LOCATE_FORCED;
+    return st;
+}
+
 static rt_status read_options(struct cli *cli, struct restore_options *o)
 {
     rt_status st;
@@ -118,10 +137,7 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
     TRY(read_number(cli, "items", 332, 1, 100000, &o->items));
     TRY(read_number(cli, "samples", 0, 0, 16, &o->locate.samples));
     TRY(pipe_locators_read(&cli->ctx, cli_value(cli, "locators", ""), &o->locate.more));
-    if (o->locate.more & PIPE_LOCATE_FORCED && o->locate.samples == 0)
-        return rt_fail(&cli->ctx, RT_ERR_USAGE,
-                       "--locators forced needs --samples N: without draws, what quant "
-                       "writes after its own step is its own wrong answer");
+    TRY(read_forced(cli, &o->locate));
     TRY(read_number(cli, "rank", 16, 1, 256, &o->rank));
     TRY(read_number(cli, "adapter-bits", 16, 8, 16, &o->adapter_bits));
     if (o->adapter_bits != 8 && o->adapter_bits != 16)
@@ -204,16 +220,18 @@ static const struct cli_option restore_options[] = {
     { "recipes", "LIST",
       "of refine (the default repair), refine-random, refine-kept, refine-step, "
       "refine-1000, refine+adapter, adapter, adapter-random, lowrank, sft, kl, dpo, "
-      "dpo+sft, gptq-bullets, gptq-self, gptq-step, gptq-random-step, awq-self, rescue, "
-      "random-step, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
+      "dpo+sft, dpo-own, sft-own, gptq-bullets, gptq-self, gptq-step, gptq-random-step, "
+      "awq-self, rescue, "
+      "random-step, whole, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "nearest", "on|off",
       "beside a repair that --recipes names, the plain model nearest to it in bits "
       "(default on)" },
     { "controls", NULL, "all recipes and controls" },
     { "retain", "LIST",
-      "what else every model is measured on: texts (.txt, .md), multiple choice (.csv as "
-      "MMLU has it), lists of problems" },
+      "what else every model is measured on: texts (.txt, .md; bundled, the default, is "
+      "a "
+      "short one), multiple choice (.csv as MMLU has it), lists of problems; none" },
     { "seeds", "N", "of refine and its controls, from --seed on (default 1)" },
     { "out", "FILE", "the report (default report.html)" },
     { NULL, NULL, NULL },

@@ -466,20 +466,21 @@ rt_status pipe_locate(struct pipe_session *session, const struct pipe_variant *f
                       const struct pipe_locate_options *options, char run_id[STORE_ID])
 {
     rt_status st;
-    char config[480], names[120];
+    char config[480], names[120], forced[48];
     bool done;
     struct locating l = { .session = session,
                           .bench = bench,
                           .reader = full,
                           .locator = "rollout",
                           .samples = options->samples,
-                          .more = options->more };
-    assert(l.samples > 0 || !(l.more & PIPE_LOCATE_FORCED));
+                          .more = options->more,
+                          .forced_most = options->forced_most };
     names_of(l.more, names, sizeof names);
-    snprintf(
-        config, sizeof config,
-        "{\"locators\":[%s],\"samples\":%u,\"full_run\":\"%s\",\"quant_run\":\"%s\"}",
-        names, l.samples, f->run_id, q->run_id);
+    locate_forced_config(&l, forced, sizeof forced);
+    snprintf(config, sizeof config,
+             "{\"locators\":[%s],\"samples\":%u%s,\"full_run\":\"%s\",\"quant_run\":"
+             "\"%s\"}",
+             names, l.samples, forced, f->run_id, q->run_id);
     TRY(open_run(&l, quant->row.id, config));
     snprintf(run_id, STORE_ID, "%s", l.run_id);
     TRY(store_run_is_done(session->store, l.run_id, &done));

@@ -12,7 +12,7 @@ enum pipe_locator_more {
     PIPE_LOCATE_HANDOVER = 1,
     /* Quant continues after full's step in its own answer. */
     PIPE_LOCATE_SUBSTITUTE = 2,
-    /* Draws of quant after its wrong step, beside those of full: needs samples. */
+    /* Draws of both after quant's wrong step. */
     PIPE_LOCATE_FORCED = 4,
     /* Full, asked in a chat, reads the answer and says which step it would call wrong. */
     PIPE_LOCATE_JUDGE = 8,
@@ -26,9 +26,16 @@ uint32_t pipe_judge_positions(const struct pipe_session *session);
 RT_CHECKED rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list,
                                         uint32_t *more);
 
+/* Continuations that PIPE_LOCATE_FORCED draws where `samples` is 0, and of how many answers if
+ * nothing is said. */
+enum { PIPE_FORCED_DRAWS = 2, PIPE_FORCED_MOST = 64 };
+
 struct pipe_locate_options {
     uint32_t samples; /* continuations drawn where the greedy one fails */
     uint32_t more;    /* bits of enum pipe_locator_more */
+    uint32_t
+        forced_most; /* PIPE_LOCATE_FORCED: of how many answers at most, evenly spread
+                             over the list; UINT32_MAX: of all */
 };
 
 /* Locates the first faulty step of every wrong answer of `quant` (any variant) that full

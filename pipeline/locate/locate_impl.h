@@ -54,9 +54,10 @@ struct locate_search {
     int32_t judge_step;    /* its most probable step; -1: none */
     uint64_t judge_tokens; /* that it read, now or before */
     int32_t substitute;    /* of this answer: the earliest that full's step mends */
-    bool forced,
-        forced_right; /* quant was drawn after its wrong step; one draw is right */
-    uint32_t tokens;  /* that the model wrote in continuations of the search */
+    /* Both were asked after the verdict's step; one of quant's draws is right; full's greedy
+     * continuation or one of its draws is. */
+    bool forced, forced_right, forced_full;
+    uint32_t tokens; /* that the model wrote in continuations of the search */
     uint32_t substitute_tokens, forced_tokens;
     struct pipe_fault verdict;
 };
@@ -71,7 +72,7 @@ struct locating {
     const char *locator; /* whose continuations these are: "rollout", "handover" */
     bool mirror;
     struct locate_search *list;
-    uint32_t count, samples, more;
+    uint32_t count, samples, more, forced_most;
     struct locating *back; /* the mirror, borrowed; NULL: not asked */
     char run_id[STORE_ID];
     bool open;             /* a transaction is open */
@@ -118,9 +119,13 @@ RT_CHECKED rt_status locate_put_judge(struct locating *l, const struct locate_se
 RT_CHECKED rt_status locate_put_search(struct locating *l, const struct locate_search *s);
 /* The success rates, a line each, as information. */
 void locate_tell_rates(const struct locating *l);
-/* The same wrong step given to both: quant's draws after the verdict's step. */
+/* The same wrong step given to both: draws after the verdict's step of forced_most answers, by
+ * quant, and by full if its search draws none. */
 RT_CHECKED rt_status locate_forced(struct locating *l, const struct pipe_variant *quant);
 RT_CHECKED rt_status locate_put_forced(struct locating *l);
+/* What else a run that does so is known by, members of its configuration; nothing where all
+ * answers are asked with the samples of the search. */
+void locate_forced_config(const struct locating *l, char *out, size_t size);
 /* Where verdicts lie and what that is worth: metrics of the run, and lines for people. */
 RT_CHECKED rt_status locate_put_places(struct locating *l, const char *prefix);
 /* Their rows, in an open transaction. */

@@ -23,7 +23,7 @@ struct places {
     double random_right, random_all; /* prefixes before a step, over searched answers */
     struct takeover takeover[PLACES];
     struct takeover full, quant; /* after the same wrong step */
-    uint64_t tokens;             /* that quant wrote after it */
+    uint64_t tokens;             /* that both wrote after it, beside the search */
 };
 
 static rt_status put(struct locating *l, const char *prefix, const char *name,
@@ -72,10 +72,10 @@ static void add_answer(struct places *p, const struct locate_search *s)
     add_takeover(&p->takeover[AT], s, k);
     add_takeover(&p->takeover[LATER], s, (int64_t)k + 1);
     add_random(p, s);
-    if (!s->forced || !s->known[k + 1].done)
+    if (!s->forced)
         return;
     p->full.asked++;
-    p->full.right += s->known[k + 1].can;
+    p->full.right += s->forced_full;
     p->quant.asked++;
     p->quant.right += s->forced_right;
 }

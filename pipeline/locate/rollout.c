@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of drawn continuations (design/session.md: the sampling row). */
-#define DRAW_TEMPERATURE 0.6f
-#define DRAW_TOP_P 0.95f
-
 struct searching {
     const struct locating *l;
     struct locate_search *s;
@@ -155,8 +151,8 @@ static rt_status ask(struct locating *l, bool drawn)
                                  .between = make_durable,
                                  .user = l };
     if (drawn) {
-        how.temperature = DRAW_TEMPERATURE;
-        how.top_p = DRAW_TOP_P;
+        how.temperature = PIPE_DRAW_TEMPERATURE;
+        how.top_p = PIPE_DRAW_TOP_P;
     }
     l->per_search = per;
     l->jobs = rt_alloc(ctx, (size_t)l->count * per, sizeof *l->jobs);
@@ -191,7 +187,9 @@ static rt_status find_row(void *user, const struct store_rollout *row)
     struct locate_search **found = bsearch(
         &at, f->sorted, f->l->count, sizeof(struct locate_search *), compare_searches);
     const int64_t kept = row->step + 1;
-    if (!found || kept < 0 || kept > (*found)->step_count || row->sample > f->l->samples)
+    if (!found || kept < 0 || kept > (*found)->step_count ||
+        row->sample > f->l->samples ||
+        strcmp(row->variant_id, f->l->reader->row.id) != 0) /* both are asked `forced` */
         return RT_OK;
     char *text = rt_strdup(f->l->session->ctx, row->output);
     if (!text)

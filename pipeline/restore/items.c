@@ -28,7 +28,8 @@ static rt_status no_memory(struct pipe_session *session)
 static bool is_pair(enum pipe_item_source items)
 {
     return items == PIPE_ITEMS_PAIRS || items == PIPE_ITEMS_PAIRS_OTHER ||
-           items == PIPE_ITEMS_SHUFFLED;
+           items == PIPE_ITEMS_SHUFFLED || items == PIPE_ITEMS_PAIRS_WHOLE ||
+           items == PIPE_ITEMS_PAIRS_OWN;
 }
 
 void pipe_item_set_deinit(struct pipe_item_set *set)
@@ -266,6 +267,57 @@ static rt_status make_pairs(struct making *k)
     return st;
 }
 
+static rt_status make_own(struct making *k)
+{
+    rt_status st;
+    const uint32_t n = k->m->faults->count;
+    char **texts = rt_alloc(k->session->ctx, n, sizeof *texts);
+    if (!texts)
+        return no_memory(k->session);
+    TRY(reserve(k, n));
+    TRY(pipe_item_draw_own(k->session, k->m, texts));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct pipe_located *f = &k->m->faults->items[i];
+        TRY(add_pair(k, f, f->step, texts[i], true, "quant's own draw"));
+        if (k->set->items == PIPE_ITEMS_OWN)
+            TRY(pipe_item_prefer_rest(k->session, &k->set->pool, texts[i],
+                                      &k->set->all[i]));
+    }
+
+fail:
+    for (uint32_t i = 0; i < n; i++)
+        rt_free(texts[i]);
+    rt_free(texts);
+    return st;
+}
+
+/* Full's and quant's whole answers to the problems of which PIPE_ITEMS_PAIRS takes a step. */
+static rt_status make_whole_pairs(struct making *k)
+{
+    rt_status st;
+    struct pipe_item_set steps = { 0 };
+    TRY(pipe_item_set_make(k->session, k->m, PIPE_ITEMS_PAIRS, &steps));
+    TRY(reserve(k, steps.curated.count));
+    for (uint32_t i = 0; i < steps.curated.count; i++) {
+        const uint32_t at = steps.curated.picked[i], problem = steps.problem[at];
+        const struct pipe_item *step = &steps.all[at].item;
+        const char *wrong = k->m->q->items[problem].text;
+        TRY(add_trace(k, problem, step->step, step->category));
+        struct pipe_candidate *c = &k->set->all[i];
+        c->item.fault_id = step->fault_id;
+        c->item.source = "both whole answers";
+        c->item.rejected =
+            pipe_pool_copy(k->session->ctx, &k->set->pool, wrong, strlen(wrong));
+        c->truncated = false; /* a rejected answer may be one that never ends */
+        if (!c->item.rejected)
+            TRY(no_memory(k->session));
+    }
+
+fail:
+    pipe_item_set_deinit(&steps);
+    return st;
+}
+
 /* Continuations by full after the steps before every step but the faulty one: jobs
  * first[i] .. first[i + 1] are those of lost answer i. */
 struct others {
@@ -376,6 +428,11 @@ static rt_status make_candidates(struct making *k)
         return make_pairs(k);
     case PIPE_ITEMS_PAIRS_OTHER:
         return make_other_pairs(k);
+    case PIPE_ITEMS_PAIRS_WHOLE:
+        return make_whole_pairs(k);
+    case PIPE_ITEMS_PAIRS_OWN:
+    case PIPE_ITEMS_OWN:
+        return make_own(k);
     }
     return rt_fail(k->session->ctx, RT_ERR_INTERNAL, "unknown kind of items");
 }
@@ -437,6 +494,31 @@ fail:
     return st;
 }
 
+static bool is_whole(enum pipe_item_source items)
+{
+    return items == PIPE_ITEMS_PAIRS_WHOLE ||
+           (!is_pair(items) && items != PIPE_ITEMS_OWN);
+}
+
+/* Whole answers keep the tokens that the models gave. */
+static rt_status add_whole(struct pipe_session *session,
+                           const struct pipe_material *material,
+                           const struct pipe_item_set *set, uint32_t at,
+                           struct pipe_sequences *out)
+{
+    rt_status st;
+    const char *question = set->all[at].question;
+    const struct pipe_answer *f = &material->f->items[set->problem[at]];
+    const struct pipe_answer *q = &material->q->items[set->problem[at]];
+    TRY(pipe_sequences_add(session, out, question, NULL, f->ids, f->n));
+    TRY(pipe_item_weigh_step(session, set, at, f, out));
+    if (set->all[at].item.rejected)
+        TRY(pipe_sequences_add(session, out, question, NULL, q->ids, q->n));
+
+fail:
+    return st;
+}
+
 rt_status pipe_item_set_sequences(struct pipe_session *session, uint32_t end_id,
                                   const struct pipe_material *material,
                                   const struct pipe_item_set *set,
@@ -444,20 +526,21 @@ rt_status pipe_item_set_sequences(struct pipe_session *session, uint32_t end_id,
 {
     rt_status st;
     TRY(pipe_sequences_init(session, 2u * set->curated.count, out));
+    if (is_pair(set->items))
+        out->per_item = 2;
     for (uint32_t i = 0; i < set->curated.count; i++) {
         const uint32_t at = set->curated.picked[i];
         const struct pipe_candidate *c = &set->all[at];
-        if (!c->item.rejected) { /* a whole answer keeps the tokens that full gave */
-            const struct pipe_answer *a = &material->f->items[set->problem[at]];
-            TRY(pipe_sequences_add(session, out, c->question, NULL, a->ids, a->n));
-            TRY(pipe_item_weigh_step(session, set, at, a, out));
+        if (is_whole(set->items)) {
+            TRY(add_whole(session, material, set, at, out));
             continue;
         }
-        out->per_item = 2;
         TRY(pipe_sequences_add_text(session, out, c->question, c->given, c->item.chosen,
                                     c->chosen_ends ? end_id : UINT32_MAX));
-        TRY(pipe_sequences_add_text(session, out, c->question, c->given, c->item.rejected,
-                                    c->rejected_ends ? end_id : UINT32_MAX));
+        if (c->item.rejected)
+            TRY(pipe_sequences_add_text(session, out, c->question, c->given,
+                                        c->item.rejected,
+                                        c->rejected_ends ? end_id : UINT32_MAX));
     }
 
 fail:

@@ -45,6 +45,19 @@ RT_CHECKED rt_status pipe_item_weigh_step(struct pipe_session *session,
                                           const struct pipe_answer *answer,
                                           struct pipe_sequences *sequences);
 
+/* Of each lost answer with a faulty step quant's first right continuation from before that step,
+ * by the number of its sample, of 16 drawn at most: texts[i] of fault i, owned; it stays NULL
+ * if none is right. Nothing of it is stored: it is drawn again, to the same texts. */
+RT_CHECKED rt_status pipe_item_draw_own(struct pipe_session *session,
+                                        const struct pipe_material *material,
+                                        char **texts);
+
+/* Makes of such a pair an item without a rejected side: all that follows the prefix, which is
+ * only read. NULL: nothing follows, and the item is dropped. */
+RT_CHECKED rt_status pipe_item_prefer_rest(struct pipe_session *session,
+                                           struct pipe_pool *pool, const char *rest,
+                                           struct pipe_candidate *candidate);
+
 /* The start of a recipe: random A and B = 0, or the low-rank fit over the inputs of
  * full's traces of 332 random problems. */
 RT_CHECKED rt_status pipe_start_make(struct pipe_session *session,

@@ -58,7 +58,10 @@ static rt_status tell_near(struct restoring *r)
 static rt_status open_retained(struct restoring *r)
 {
     rt_status st;
-    TRY(restore_retain_open(r->session, r->options.retain, r->full, &r->retained));
+    const char *usual =
+        r->options.recipes ? "bundled" : NULL; /* if models are measured */
+    const char *list = r->options.retain ? r->options.retain : usual;
+    TRY(restore_retain_open(r->session, list, r->full, &r->retained));
     for (uint32_t i = 0; i < r->retained.count; i++)
         if (r->retained.items[i].kind == RESTORE_RETAINED_PROBLEMS)
             TRY(check_split(r, &r->retained.items[i].bench));

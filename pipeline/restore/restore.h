@@ -21,7 +21,7 @@ struct restore_options {
     uint32_t calib_items;
     bool select; /* several candidates, chosen by KL on held-out text (run/select.h) */
     const char *mine, *validate, *measure; /* lists of problems, as the user names them */
-    const char *retain;  /* what else is measured (retain.h); NULL: nothing */
+    const char *retain;  /* what else is measured (retain.h); NULL: the bundled text */
     const char *recipes; /* names with commas, for restore_arms; NULL: none is planned */
     const char *work;    /* folder of adapters, checkpoints and quantized models */
     bool asked;          /* the user named the recipes: what is not possible is refused */

@@ -16,7 +16,7 @@
 const char restore_all_recipes[] =
     "refine,refine-random,refine-kept,refine-step,refine-1000,refine+adapter,adapter,"
     "gptq-bullets,gptq-self,gptq-step,gptq-random-step,awq-self,rescue,adapter-random,"
-    "lowrank,sft,kl,dpo,dpo+sft,random-step,"
+    "lowrank,sft,kl,dpo,dpo+sft,dpo-own,sft-own,random-step,whole,"
     "shuffled,on-full," PLAIN;
 const char restore_usual_recipes[] = "refine,refine-random,refine-kept," PLAIN;
 /* Where the scales of quant cannot be trained. */

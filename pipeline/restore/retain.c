@@ -24,7 +24,12 @@ static rt_status open_text(struct pipe_session *session, struct rt_model *full,
 {
     const uint32_t most = rt_model_positions(full);
     item->length = most < WINDOW ? most : WINDOW;
+    const bool bundled = strcmp(item->from, "bundled") == 0;
+    if (bundled)
+        item->from = "bundled.txt";
     const struct pipe_calibration_options o = { .from = item->from,
+                                                .text =
+                                                    bundled ? restore_retain_text : NULL,
                                                 .length = item->length,
                                                 .stride = item->length / 2,
                                                 .items = UINT32_MAX,
@@ -36,7 +41,7 @@ static rt_status open_text(struct pipe_session *session, struct rt_model *full,
 static rt_status open_item(struct pipe_session *session, struct rt_model *full,
                            struct restore_retained_item *item)
 {
-    if (pipe_calibration_is_text(item->from)) {
+    if (strcmp(item->from, "bundled") == 0 || pipe_calibration_is_text(item->from)) {
         item->kind = RESTORE_RETAINED_TEXT;
         return open_text(session, full, item);
     }
@@ -53,7 +58,7 @@ rt_status restore_retain_open(struct pipe_session *session, const char *list,
 {
     rt_status st = RT_OK;
     *out = (struct restore_retained){ 0 };
-    if (!list)
+    if (!list || strcmp(list, "none") == 0)
         return RT_OK;
     out->names = rt_strdup(session->ctx, list);
     if (!out->names)
@@ -105,6 +110,14 @@ static rt_status measure_text(struct pipe_session *session,
                                        .stride = item->length / 2,
                                        .base = rt_model_hash(item->base.full) };
     bool done;
+    if (rt_model_positions(v->model) < item->length) {
+        pipe_say(
+            session->host,
+            "retain %-24s %s: not measured, its context of %u tokens is shorter than "
+            "the windows of %u",
+            name, v->row.label, rt_model_positions(v->model), item->length);
+        return RT_OK;
+    }
     struct pipe_kl *kl = rt_alloc(session->ctx, 1, sizeof *kl);
     if (!kl)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "no memory to read a text");

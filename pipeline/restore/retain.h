@@ -9,6 +9,9 @@
 
 enum { RESTORE_RETAINED_MAX = 16 };
 
+/* 512 words of plain English, "bundled" in a list. */
+extern const char restore_retain_text[];
+
 enum restore_retained_kind {
     RESTORE_RETAINED_TEXT,    /* perplexity, KL to full */
     RESTORE_RETAINED_CHOICE,  /* multiple choice by the likelier letter (run/choice.h) */
@@ -29,16 +32,17 @@ struct restore_retained {
     struct restore_retained_item items[RESTORE_RETAINED_MAX];
 };
 
-/* Reads a list "A,B,...": .txt, .txt.gz and .md are texts, .csv and .csv.gz multiple choice
- * as MMLU has it, all else is a list of problems (run/problem_source.h). NULL: nothing is
- * retained. restore_retain_close in any case. */
+/* Reads a list "A,B,...": "bundled", .txt, .txt.gz and .md are texts, .csv and .csv.gz
+ * multiple choice as MMLU has it, all else is a list of problems (run/problem_source.h).
+ * "none" alone, or NULL: nothing is retained. restore_retain_close in any case. */
 RT_CHECKED rt_status restore_retain_open(struct pipe_session *session, const char *list,
                                          struct rt_model *full,
                                          struct restore_retained *out);
 void restore_retain_close(struct restore_retained *r);
 /* Measures a variant on all of them and says what came out; what the results file has is not
  * done again. A text is not measured for full itself: its numbers stand beside every
- * other variant's. */
+ * other variant's; nor for a variant whose context is shorter than its windows, which is
+ * said. */
 RT_CHECKED rt_status restore_retain_measure(struct pipe_session *session,
                                             struct restore_retained *r,
                                             struct rt_model *full,

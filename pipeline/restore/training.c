@@ -309,7 +309,8 @@ static rt_status plan_steps(struct training *t)
     rt_status st = RT_OK;
     uint32_t like = t->item_count;
     const enum pipe_item_source items = t->recipe->items;
-    if (items == PIPE_ITEMS_PAIRS_OTHER || items == PIPE_ITEMS_KEPT) {
+    if (items == PIPE_ITEMS_PAIRS_OTHER || items == PIPE_ITEMS_PAIRS_WHOLE ||
+        items == PIPE_ITEMS_KEPT) {
         struct pipe_item_set other = { 0 };
         TRY(pipe_item_set_make(
             t->session, t->m,

@@ -17,6 +17,9 @@ enum pipe_item_source {
     PIPE_ITEMS_PAIRS,       /* step pairs at the first fault */
     PIPE_ITEMS_PAIRS_OTHER, /* step pairs at another step where both differ */
     PIPE_ITEMS_SHUFFLED,    /* step pairs with sides swapped at random */
+    PIPE_ITEMS_PAIRS_WHOLE, /* both whole answers, of the problems of PAIRS */
+    PIPE_ITEMS_PAIRS_OWN,   /* as PAIRS, the preferred step is one that quant draws */
+    PIPE_ITEMS_OWN,         /* what quant draws from before the faulty step to the end */
 };
 
 /* A row of the recipe table. */

@@ -5,6 +5,10 @@
 
 #include "pipeline/run/session.h"
 
+/* Of drawn continuations (design/session.md: the sampling row). */
+#define PIPE_DRAW_TEMPERATURE 0.6f
+#define PIPE_DRAW_TOP_P 0.95f
+
 /* An answer, or the rest of one. */
 struct pipe_job {
     const struct pipe_problem *problem; /* borrowed, NULL: no question */

@@ -112,12 +112,12 @@ fail:
 }
 
 static rt_status cut_text(struct pipe_session *session,
-                          const struct pipe_calibration_options *o,
-                          const struct pipe_data_file *file, struct pipe_calibration *c)
+                          const struct pipe_calibration_options *o, const char *text,
+                          size_t size, struct pipe_calibration *c)
 {
     rt_status st;
     uint32_t *ids = NULL, count = 0;
-    TRY(text_encode(session->tok, file->text, file->size, false, &ids, &count));
+    TRY(text_encode(session->tok, text, size, false, &ids, &count));
     if (o->measuring) {
         TRY(add_measured(session, o, ids, count, c));
     } else {
@@ -135,9 +135,11 @@ static rt_status read_text(struct pipe_session *session,
                            struct pipe_calibration *c)
 {
     struct pipe_data_file file = { 0 };
+    if (o->text)
+        return cut_text(session, o, o->text, strlen(o->text), c);
     rt_status st = pipe_data_file_read(session->ctx, o->from, &file);
     if (st == RT_OK)
-        st = cut_text(session, o, &file, c);
+        st = cut_text(session, o, file.text, file.size, c);
     pipe_data_file_deinit(&file);
     return st;
 }

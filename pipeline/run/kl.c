@@ -196,7 +196,8 @@ fail:
 
 /* ---- rows ---- */
 
-static rt_status put_numbers(struct store *s, const char *run, const struct pipe_kl *k)
+static rt_status put_numbers(struct store *s, const char *run, const struct pipe_kl *k,
+                             uint32_t vocabulary)
 {
     const struct {
         const char *name;
@@ -213,6 +214,7 @@ static rt_status put_numbers(struct store *s, const char *run, const struct pipe
         { "text_kl_p99", k->p99 },
         { "text_kl_most", k->most },
         { "text_same_top", k->same_top },
+        { "text_vocabulary", vocabulary },
     };
     rt_status st = RT_OK;
     for (size_t i = 0; i < RT_COUNT(numbers) && st == RT_OK; i++)
@@ -296,7 +298,7 @@ rt_status pipe_kl_save(struct pipe_session *session, const struct pipe_variant *
     TRY(store_begin(s));
     TRY(open_run(session, v, text, &run, benchmark));
     TRY(store_attempt_open(s, run.id, session->env_id, &attempt));
-    TRY(put_numbers(s, run.id, k));
+    TRY(put_numbers(s, run.id, k, rt_model_config(v->model)->vocab));
     for (uint32_t i = 0; i < k->worst_count; i++)
         TRY(put_worst(s, run.id, i + 1, &k->worst[i]));
     TRY(store_attempt_close(s, &attempt, "done", 0, NULL));

@@ -72,11 +72,19 @@ static const struct {
     { "kl", "distilled from full precision on the same answers, from an empty adapter" },
     { "dpo", "preference pairs at the first faulty step" },
     { "dpo+sft", "the same pairs with a supervised term" },
+    { "dpo-own",
+      "dpo with a step that the quantized model has drawn itself, from where it "
+      "reached the right answer" },
+    { "sft-own",
+      "supervised on what the quantized model draws itself from before the faulty "
+      "step, to the right answer" },
     { "random-problem",
       "control: default on problems drawn at random. Does it matter that "
       "the problems were lost?" },
     { "random-step", "control: pairs at another step than the fault. Does the place "
                      "matter?" },
+    { "whole", "control: pairs of whole answers to the same problems. Does the step "
+               "matter?" },
     { "shuffled", "control: chosen and rejected swapped at random. Is there a signal?" },
     { "on-full", "control: sft on the full-precision model. New skill or repair?" },
     { "rtn", "plain: the grid of the quantized model, rounded to nearest" },

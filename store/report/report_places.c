@@ -80,7 +80,8 @@ rt_status report_places(struct report *r)
            "answer before and at the step and not after it, more often than before a "
            "random step of the same answers (known from the same roll-outs; what lies "
            "between them is taken as the shorter one). Given the same wrong step, "
-           "quant draws as often as full (--locators forced). Intervals: Wilson, "
+           "quant draws as often as full: of 64 answers unless --forced says otherwise. "
+           "Intervals: Wilson, "
            "95\xc2\xa0%.</p>\n");
     return st;
 }

@@ -31,6 +31,9 @@ struct retention {
     uint32_t count;
     uint32_t marked; /* pairs of an arm and a test that is worse there than quant */
     uint32_t worse;  /* of these, of a restored arm */
+    uint32_t judged; /* tests on which there is something to lose */
+    const char *blind,
+        *bundled; /* names of texts that a note is about; NULL: there are none */
 };
 
 static rt_status take_retained(void *user, const struct store_row *row)
@@ -75,7 +78,7 @@ static const char *mark(struct retention *t, uint32_t a, bool worse)
 /* ---- texts ---- */
 
 struct text_numbers {
-    double perplexity, full, kl, error, same;
+    double perplexity, full, kl, error, same, vocabulary;
 };
 
 static rt_status take_text(void *user, const struct store_row *row)
@@ -90,6 +93,7 @@ static rt_status take_text(void *user, const struct store_row *row)
         { "text_kl", &n->kl },
         { "text_kl_error", &n->error },
         { "text_same_top", &n->same },
+        { "text_vocabulary", &n->vocabulary },
     };
     for (size_t i = 0; i < RT_COUNT(numbers); i++)
         if (strcmp(numbers[i].name, store_row_text(row, 0)) == 0)
@@ -102,7 +106,7 @@ static rt_status load_text(struct report *r, const char *benchmark, uint32_t a,
 {
     static const char sql[] =
         "SELECT name, value FROM metric WHERE step=0 AND run_id=" RUN_LIKE("?3", "?4");
-    *out = (struct text_numbers){ NAN, NAN, NAN, NAN, NAN };
+    *out = (struct text_numbers){ NAN, NAN, NAN, NAN, NAN, NAN };
     return store_query(r->store, sql,
                        (const char *const[]){ r->campaign, benchmark, r->arms[a].variant,
                                               r->arms[a].run, NULL },
@@ -115,6 +119,10 @@ static rt_status put_text(struct retention *t, const struct retained *one)
     struct report *r = t->report;
     struct text_numbers n, quant;
     TRY(load_text(r, one->id, 1, &quant));
+    const bool blind = quant.full > quant.vocabulary;
+    t->judged += !blind;
+    t->blind = blind ? one->name : t->blind;
+    t->bundled = strcmp(one->name, "bundled.txt") == 0 ? one->name : t->bundled;
     html_raw_text(&r->h, "<tr><th>arm</th><th class=\"n\">perplexity</th><th "
                          "class=\"n\">of full's</th><th class=\"n\">KL to full, nats per "
                          "token</th><th class=\"n\">same first choice</th></tr>\n");
@@ -123,13 +131,14 @@ static rt_status put_text(struct retention *t, const struct retained *one)
         if (!isfinite(n.perplexity))
             continue;
         open_row(r, a);
-        html_raw(&r->h,
-                 "<td class=\"n\">%.5g%s</td><td class=\"n\">%.4g</td><td "
-                 "class=\"n\">%.5f \xc2\xb1 %.5f</td><td class=\"n\">%.1f\xc2\xa0%%</td>"
-                 "</tr>\n",
-                 n.perplexity,
-                 mark(t, a, a > 1 && n.perplexity > PERPLEXITY * quant.perplexity),
-                 n.perplexity / n.full, n.kl, 1.96 * n.error, 100 * n.same);
+        html_raw(
+            &r->h,
+            "<td class=\"n\">%.5g%s</td><td class=\"n\">%.4g</td><td "
+            "class=\"n\">%.5f \xc2\xb1 %.5f</td><td class=\"n\">%.1f\xc2\xa0%%</td>"
+            "</tr>\n",
+            n.perplexity,
+            mark(t, a, a > 1 && !blind && n.perplexity > PERPLEXITY * quant.perplexity),
+            n.perplexity / n.full, n.kl, 1.96 * n.error, 100 * n.same);
     }
 
 fail:
@@ -213,6 +222,7 @@ static rt_status put_answers(struct retention *t, const struct retained *one)
     html_raw_text(&t->report->h,
                   "<tr><th>arm</th><th class=\"n\">right</th><th class=\"n\">against the "
                   "quantized model, points</th></tr>\n");
+    t->judged++;
     for (uint32_t a = 0; a < t->report->arm_count; a++)
         TRY(put_answers_row(t, one, a));
 
@@ -222,16 +232,35 @@ fail:
 
 /* ---- the section ---- */
 
+static void put_notes(struct retention *t)
+{
+    struct html *h = &t->report->h;
+    if (t->bundled)
+        html_raw(
+            h,
+            "<p>%s is in the program: 512 words of plain English, written for it. It "
+            "is short, so a difference of a few percent can be chance.</p>\n",
+            t->bundled);
+    if (!t->blind)
+        return;
+    html_raw_text(h, "<p>Full precision predicts ");
+    html_text(h, t->blind);
+    html_raw_text(h, " worse than chance: its perplexity is above the number of its "
+                     "tokens. There is nothing to lose, and nothing is marked; KL says "
+                     "how far a model is from full.</p>\n");
+}
+
 static void put_verdict(struct retention *t)
 {
     struct html *h = &t->report->h;
+    put_notes(t);
     if (t->marked)
         html_raw_text(
             h, "<p>\xe2\x80\xa0 More than one point of accuracy, or one percent of "
                "perplexity, worse than the quantized model.</p>\n");
     if (t->worse)
         html_raw(h, "<p>Of the marks, %u stand at a repair.</p>\n", t->worse);
-    else
+    else if (t->judged)
         html_raw_text(h,
                       "<p>No repair is more than one point of accuracy, or one percent "
                       "of perplexity, worse than the quantized model on these.</p>\n");

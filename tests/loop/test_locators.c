@@ -1,6 +1,7 @@
 /* handover, twin-back, substitute, forced and judge on the demo model: their rows hold what their
  * definitions say, so do the success rates of what is drawn, each continuation is a row with its tokens, a killed search leaves the rows of an
- * unbroken one, and none of them is asked unless it is named. */
+ * unbroken one, and none of them is asked unless it is named, but the wrong step given to both,
+ * of some answers. */
 #include "tests/support/loop.h"
 
 #include <setjmp.h>
@@ -260,6 +261,38 @@ static void a_killed_search_leaves_the_same_rows(void **state)
     free(rows);
 }
 
+/* Without a word both models draw twice after the wrong step, full where its greedy
+ * continuation is wrong, of as many answers as are asked for; nothing else is known by it. */
+static void both_get_the_wrong_step(void **state)
+{
+    (void)state;
+    test_loop_enter("usual");
+    test_loop_run_well(LOCATE "--forced 3 " SAID);
+#define FORCED_BY(role)                                                                 \
+    "(SELECT count(*) FROM rollout r JOIN fault f USING(fault_id) JOIN variant v USING" \
+    "(variant_id) WHERE f.locator='forced' AND v.role='" role "')"
+    assert_true(number("SELECT " METRIC("forced_asked")) == 3);
+    assert_true(number("SELECT " FORCED_BY("quant")) == 2 * 3);
+    assert_true(
+        number("SELECT " FORCED_BY(
+            "full") "-2*(SELECT count(*) FROM fault v JOIN "
+                    "fault f USING(run_id, gen_id) JOIN rollout r ON r.fault_id=f."
+                    "fault_id AND r.step_idx=v.step_idx WHERE v.locator='forced' AND "
+                    "json_extract(v.evidence,'$.full_right') IS NOT NULL AND "
+                    "f.locator='rollout' AND NOT r.correct)") == 0);
+    assert_true(number("SELECT count(*)=" METRIC(
+                    "forced_full") " FROM fault WHERE "
+                                   "locator='forced' AND " SAYS("full_right")) == 1);
+    assert_true(number("SELECT value-(SELECT sum(n_gen)" JOINED "'forced') FROM metric "
+                       "WHERE name='forced_tokens'") == 0);
+    assert_int_equal(system("grep -q 'same wrong step given to quant: right *[0-3] of 3' "
+                            "loop.err"),
+                     0);
+    test_loop_run_well(LOCATE SAID); /* 64: all of them, another run */
+    assert_true(number("SELECT count(*) FROM run WHERE kind='locate'") == 2);
+    assert_true(number("SELECT max(value) FROM metric WHERE name='forced_asked'") > 3);
+}
+
 #define SEARCHES \
     "SELECT count(*) FROM run WHERE kind='locate' AND benchmark_id IS NOT NULL"
 
@@ -267,7 +300,7 @@ static void nothing_more_is_asked_unless_named(void **state)
 {
     (void)state;
     enter_whole();
-    test_loop_run_well(LOCATE SAID);
+    test_loop_run_well(LOCATE "--forced 0 " SAID);
     assert_true(number(SEARCHES) == 2);
     assert_true(
         number("SELECT count(*) FROM fault WHERE run_id=(SELECT run_id FROM run "
@@ -278,9 +311,8 @@ static void nothing_more_is_asked_unless_named(void **state)
                        "WHERE kind='locate' ORDER BY started_ms DESC LIMIT 1) "
                        "AND " SAYS("rates") " IS NOT NULL") == 0);
     /* The three that are always asked may be named. */
-    test_loop_run_well(LOCATE "--locators rollout,twin " SAID);
+    test_loop_run_well(LOCATE "--locators rollout,twin --forced 0 " SAID);
     assert_true(number(SEARCHES) == 2);
-    assert_int_equal(test_loop_run(LOCATE "--locators forced " SAID), USAGE);
     assert_int_equal(test_loop_run(LOCATE "--locators twins " SAID), USAGE);
     assert_int_equal(system("grep -q \"no locator 'twins'\" loop.err"), 0);
 }
@@ -365,6 +397,7 @@ int main(void)
         cmocka_unit_test(rates_are_those_of_the_draws),
         cmocka_unit_test(early_is_held_against_chance),
         cmocka_unit_test(a_killed_search_leaves_the_same_rows),
+        cmocka_unit_test(both_get_the_wrong_step),
         cmocka_unit_test(injected_faults_are_judged),
         cmocka_unit_test(nothing_more_is_asked_unless_named),
         cmocka_unit_test(without_a_chat_nobody_judges),

@@ -133,6 +133,8 @@ static void questions_without_room_are_lost(void **state)
     assert_true(test_number_of("loop.db", "SELECT count(*) FROM generation WHERE "
                                           "finish='error' AND n_gen=0") > 0);
     assert_true(lost_by_category("degenerate") > 0);
+    assert_int_equal(system("grep -q 'quant: not measured, its context of 32 ' loop.err"),
+                     0);
     test_loop_enter("");
     test_folder_deinit(&narrow);
 }
