@@ -26,9 +26,12 @@ uint32_t pipe_judge_positions(const struct pipe_session *session);
 RT_CHECKED rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list,
                                         uint32_t *more);
 
+enum { PIPE_SAMPLES_MAX = 16 };
+
 struct pipe_locate_options {
-    uint32_t samples; /* continuations drawn where the greedy one fails */
-    uint32_t more;    /* bits of enum pipe_locator_more */
+    uint32_t
+        samples;   /* continuations drawn where the greedy one fails, so many at most */
+    uint32_t more; /* bits of enum pipe_locator_more */
 };
 
 /* Locates the first faulty step of every wrong answer of `quant` (any variant) that full
