@@ -60,6 +60,8 @@ static void print_json_record(const char *path, const struct pipe_labelled *item
         rt_json_count(stdout, "step", (uint64_t)r->step);
     else
         fputs(",\"step\":null", stdout);
+    fputs(r->lost_from_start ? ",\"lost_from_start\":true" : ",\"lost_from_start\":false",
+          stdout);
     rt_json_count(stdout, "steps", item->step_count);
     rt_json_count(stdout, "prefixes", r->prefixes);
     rt_json_count(stdout, "tokens", r->tokens);
