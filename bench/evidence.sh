@@ -13,7 +13,8 @@
 #     judge    ProcessBench with JUDGE (a larger model: bench/models.sh --judge) reading. Every
 #              solution is kept as it is read; a stage that was stopped goes on with the next one
 #     rollout  roll-outs of JUDGE on ROLLOUTS records of ProcessBench's gsm8k (76, of which 40 are faulty at seed 1),
-#              SAMPLES draws where the greedy one fails (0); needs the stage data. Every continuation is kept
+#              SAMPLES draws where the greedy one fails (0); needs the stage data. Continuations of up to NEW (here 512)
+#              tokens: what is cut off counts as wrong. Every one is kept
 #   FAULTLINE (build/release/faultline)  DRAW ("60 70 70" of gsm8k, svamp, multiarith)  SEED (1)
 #   MEASURE  other problems instead of the drawn ones  FORMAT (chat-boxed)
 #   MINE, VALIDATE, CALIB, BLAME  problems ("gsm8k:train[0:7000]", "[7000:7020]", "[7100:7200]", as
@@ -169,7 +170,7 @@ stage_judge()
 stage_rollout()
 {
     labelled gsm8k "${ROLLOUTS:-76}" rollout-gsm8k --locators rollout --answers 'gsm8k:test[0:]' \
-        --format "$format" --max-new "$new" --samples "${SAMPLES:-0}"
+        --format "$format" --max-new "${NEW:-512}" --samples "${SAMPLES:-0}"
 }
 
 for stage; do

@@ -272,7 +272,7 @@ static const struct cli_option locate_options[] = {
     { "model", "DIR",
       "with --score: a model that judges, reading each solution once; with --locators "
       "rollout or judge,rollout it continues after the first steps of each solution that "
-      "ends wrong: about 500 tokens written per solution, with --samples 4 about 1,500; "
+      "ends wrong: an estimated 500 tokens written per solution, with --samples 4 1,500; "
       "--format is chat-boxed" },
     { "answers", "P",
       "with --score: a file of problems or NAME:SPLIT of data add, whose right final "
