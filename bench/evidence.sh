@@ -4,7 +4,7 @@
 # is kept, and the same command goes on. Figures go to OUT as JSON, the page to WORK.
 # Usage: bench/evidence.sh FULL.gguf DATA [WORK] [STAGE...]
 #   DATA    folder with gsm8k/, svamp/, multiarith/ (as published), processbench/
-#   STAGE   data damage restore blame judge (all, in this order)
+#   STAGE   data damage restore blame judge rollout (all, in this order)
 #     data     data sets into the results file; problems drawn by SEED
 #     damage   RTN, AWQ, GPTQ at 3 bits and GPTQ at 2 answer the drawn problems: one table of
 #              accuracy, paired tests against full and the measures beside accuracy
@@ -12,6 +12,9 @@
 #     blame    layers of Q back in full precision, one at a time
 #     judge    ProcessBench with JUDGE (a larger model: bench/models.sh --judge) reading. Every
 #              solution is kept as it is read; a stage that was stopped goes on with the next one
+#     rollout  roll-outs of JUDGE on ROLLOUTS records of ProcessBench's gsm8k (76, of which 40 are faulty at seed 1),
+#              SAMPLES draws where the greedy one fails (0); needs the stage data. Continuations of up to NEW (here 512)
+#              tokens: what is cut off counts as wrong. Every one is kept
 #   FAULTLINE (build/release/faultline)  DRAW ("60 70 70" of gsm8k, svamp, multiarith)  SEED (1)
 #   MEASURE  other problems instead of the drawn ones  FORMAT (chat-boxed)
 #   MINE, VALIDATE, CALIB, BLAME  problems ("gsm8k:train[0:7000]", "[7000:7020]", "[7100:7200]", as
@@ -29,7 +32,7 @@ cd "$(dirname "$0")/.." || exit 1
 full=${1:?usage: bench/evidence.sh FULL.gguf DATA [WORK] [STAGE...]} data=${2:?no folder of data}
 work=${3:-build/evidence}
 shift $(($# < 3 ? $# : 3))
-[ $# -gt 0 ] || set -- data damage restore blame ${JUDGE:+judge}
+[ $# -gt 0 ] || set -- data damage restore blame ${JUDGE:+judge rollout}
 program=${FAULTLINE:-build/release/faultline}
 out=${OUT:-docs/evidence} seed=${SEED:-1} group=${GROUP:-64} new=${NEW:-320} format=${FORMAT:-chat-boxed}
 mine=${MINE:-gsm8k:train[0:7000]} validate=${VALIDATE:-gsm8k:train[7000:7020]} calib=${CALIB:-gsm8k:train[7100:7200]}
@@ -140,30 +143,39 @@ stage_blame()
     cp "$work/blame.json" "$out/$name-blame.json"
 }
 
+# labelled SET DRAWN NAME OPTION...: JUDGE on so many records of ProcessBench's SET (empty: all); NAME is of the file.
+labelled()
+{
+    set=$1 drawn=$2 called=$3
+    shift 3
+    judge=$(basename "${JUDGE:?the model that reads solutions}" .gguf)
+    file=$(ls "$data/processbench/$set".dev.jsonl* | head -1)
+    # shellcheck disable=SC2086
+    go locate --score processbench "$file" --model "$JUDGE" --final-known ${drawn:+--limit $drawn} --seed "$seed" --json "$@" >"$work/$called.jsonl"
+    {
+        printf '{"judge":"%s","set":"processbench %s, dev half","drawn":%s,"seed":%s,"rows":[' "$judge" "$set" "${drawn:-null}" "$seed"
+        sed 's,"file":"[^"]*/,"file":",' "$work/$called.jsonl" | paste -sd, # no path of this machine
+        printf ']}\n'
+    } >"$out/$judge-$called.json"
+    echo "$(date +%T) $called is done"
+}
+
 stage_judge()
 {
-    judge=$(basename "${JUDGE:?the judging model}" .gguf)
-    for set in gsm8k math olympiadbench; do
-        file=$(ls "$data/processbench/$set".dev.jsonl* | head -1)
-        case $set in
-        gsm8k) drawn= ;;
-        math) drawn=150 ;;
-        *) drawn=50 ;;
-        esac
-        # shellcheck disable=SC2086
-        go locate --score processbench "$file" --model "$JUDGE" --final-known ${drawn:+--limit $drawn} --seed "$seed" --json >"$work/judge-$set.jsonl"
-        {
-            printf '{"judge":"%s","set":"processbench %s, dev half","drawn":%s,"seed":%s,"rows":[' "$judge" $set "${drawn:-null}" "$seed"
-            sed 's,"file":"[^"]*/,"file":",' "$work/judge-$set.jsonl" | paste -sd, # no path of this machine
-            printf ']}\n'
-        } >"$out/$judge-processbench-$set.json"
-        echo "$(date +%T) judge: $set is read"
-    done
+    labelled gsm8k '' processbench-gsm8k
+    labelled math 150 processbench-math
+    labelled olympiadbench 50 processbench-olympiadbench
+}
+
+stage_rollout()
+{
+    labelled gsm8k "${ROLLOUTS:-76}" rollout-gsm8k --locators rollout --answers 'gsm8k:test[0:]' \
+        --format "$format" --max-new "${NEW:-512}" --samples "${SAMPLES:-0}"
 }
 
 for stage; do
     case $stage in
-    data | damage | restore | blame | judge) ;;
+    data | damage | restore | blame | judge | rollout) ;;
     *) echo "evidence: no stage '$stage'" >&2; exit 2 ;;
     esac
 done

@@ -135,7 +135,7 @@ static rt_status read_options(struct cli *cli, struct restore_options *o)
     TRY(read_grid(cli, o));
     TRY(read_number(cli, "mine-until", 0, 0, 1 << 30, &o->mine_until));
     TRY(read_number(cli, "items", 332, 1, 100000, &o->items));
-    TRY(read_number(cli, "samples", 0, 0, 16, &o->locate.samples));
+    TRY(read_number(cli, "samples", 0, 0, PIPE_SAMPLES_MAX, &o->locate.samples));
     TRY(pipe_locators_read(&cli->ctx, cli_value(cli, "locators", ""), &o->locate.more));
     TRY(read_forced(cli, &o->locate));
     TRY(read_number(cli, "rank", 16, 1, 256, &o->rank));
@@ -287,7 +287,14 @@ static const struct cli_option locate_options[] = {
     { "evidence", "FILE",
       "add what the locators say about answers whose first fault is known, for --fit" },
     { "fit", NULL, "only fit the weights of the verdict on files of --evidence" },
-    { "model", "DIR", "with --score: a model that judges, too" },
+    { "model", "DIR",
+      "with --score: a model that judges, reading each solution once; with --locators "
+      "rollout or judge,rollout it continues after the first steps of each solution that "
+      "ends wrong: an estimated 500 tokens written per solution, with --samples 4 1,500; "
+      "--format is chat-boxed" },
+    { "answers", "P",
+      "with --score: a file of problems or NAME:SPLIT of data add, whose right final "
+      "answers records with the same question get" },
     { "final-known", NULL,
       "with --score: whoever asks knows whether the final answer is right; the judge "
       "reads no "

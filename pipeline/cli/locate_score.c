@@ -9,6 +9,7 @@
 #include "runtime/base/json_put.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- --score ---- */
 
@@ -21,13 +22,14 @@ static void print_table_row(const struct scoring *s, const struct pipe_score_row
 {
     const struct pipe_locator_score *r = &row->score;
     printf("%s\t%s\t%s\t%s\t%u\t%u\t%u\t%u\t%u\t%u\t%.3f\t[%.3f, %.3f]\t%.3f\t[%.3f, "
-           "%.3f]\t%.3f\t[%.3f, %.3f]\t%+.3f\t[%+.3f, %+.3f]\t%+.2f\n",
+           "%.3f]\t%.3f\t[%.3f, %.3f]\t%+.3f\t[%+.3f, %+.3f]\t%+.2f\t%llu\n",
            s->path, row->kind ? row->kind : "all", pipe_scored_name(row->locator),
            pipe_knows_name(row->known), r->faulty, r->clean, r->named, r->exact,
            r->near_one, row->wrongly, row->exact, r->exact_interval.low,
            r->exact_interval.high, row->precision, r->precision_interval.low,
            r->precision_interval.high, r->f1, r->f1_interval.low, r->f1_interval.high,
-           r->more, r->more_interval.low, r->more_interval.high, r->offset);
+           r->more, r->more_interval.low, r->more_interval.high, r->offset,
+           (unsigned long long)row->tokens);
 }
 
 /* A share or a difference of shares with its interval: NAME, NAME_low, NAME_high. */
@@ -60,6 +62,7 @@ static void print_json_row(const struct scoring *s, const struct pipe_score_row 
     put_share("f1", r->f1, &r->f1_interval);
     put_share("f1_over_second_step", r->more, &r->more_interval);
     rt_json_number(stdout, "offset", r->offset);
+    rt_json_count(stdout, "tokens", row->tokens);
     fputs("}\n", stdout);
 }
 
@@ -82,7 +85,7 @@ static void say_named(void *user, uint32_t record, const struct pipe_labelled *i
             item->text + step->char_start);
 }
 
-static rt_status ask_model(struct cli *cli, const char *model, struct pipe_score_set *set)
+static rt_status ask_judge(struct cli *cli, const char *model, struct pipe_score_set *set)
 {
     rt_status st;
     uint64_t tokens;
@@ -99,11 +102,41 @@ fail:
     return st;
 }
 
+/* What the model is asked: to judge, unless --locators says something else. */
+struct asked {
+    const char *model; /* NULL: none is there */
+    bool judge, rollout;
+};
+
+static rt_status read_asked(struct cli *cli, struct asked *out)
+{
+    const char *list = cli_value(cli, "locators", NULL);
+    *out = (struct asked){ .model = cli_value(cli, "model", NULL), .judge = !list };
+    for (const char *at = list ? list : ""; *at; at += *at == ',') {
+        const size_t n = strcspn(at, ",");
+        const bool judge = n == 5 && strncmp(at, "judge", n) == 0;
+        const bool rollout = n == 7 && strncmp(at, "rollout", n) == 0;
+        if (!judge && !rollout)
+            return rt_fail(
+                &cli->ctx, RT_ERR_USAGE,
+                "--score asks the locators judge and rollout beside those that "
+                "need no model, not '%.*s'",
+                n < 40 ? (int)n : 40, at);
+        out->judge |= judge;
+        out->rollout |= rollout;
+        at += n;
+    }
+    if (list && !out->model)
+        return rt_fail(&cli->ctx, RT_ERR_USAGE,
+                       "--locators %.40s with --score needs --model DIR", list);
+    return RT_OK;
+}
+
 static rt_status score_file(struct cli *cli, const char *format, const char *path)
 {
     rt_status st;
     int64_t limit, seed;
-    const char *model = cli_value(cli, "model", NULL);
+    struct asked asked;
     struct scoring user = { cli, path };
     struct pipe_score_set set = { .name = path,
                                   .final_known = cli_flag(cli, "final-known") };
@@ -111,12 +144,17 @@ static rt_status score_file(struct cli *cli, const char *format, const char *pat
                                             .named =
                                                 cli->verbosity > 0 ? say_named : NULL,
                                             .user = &user };
+    TRY(read_asked(cli, &asked));
     TRY(pipe_labelled_read(&cli->ctx, format, path, &set.set));
     TRY(cli_number(cli, "limit", 0, 1, UINT32_MAX, &limit));
     TRY(cli_number(cli, "seed", 1, 0, INT64_MAX, &seed));
     pipe_labelled_draw(&set.set, (uint32_t)limit, (uint64_t)seed);
-    if (model)
-        TRY(ask_model(cli, model, &set));
+    if (asked.model && asked.judge)
+        TRY(ask_judge(cli, asked.model, &set));
+    if (asked.model && asked.rollout)
+        TRY(cli_score_rollouts(cli, asked.model, &set));
+    else
+        TRY(cli_score_answers(cli, NULL, &set));
     TRY(pipe_score_ask(&cli->ctx, &set, &calls));
     TRY(pipe_score_each(&cli->ctx, &set, cli_flag(cli, "kinds"), print_row, &user));
 
@@ -136,7 +174,7 @@ rt_status cli_locate_score(struct cli *cli, const char *format)
     if (!cli_flag(cli, "json"))
         puts("file\tkind\tlocator\tfinal answer\tfaulty\tclean\tnamed\texact\twithin "
              "one\twrongly\texact accuracy\t95 %\tprecision\t95 %\tF1\t95 %\tF1 over "
-             "second-step\t95 %\toffset");
+             "second-step\t95 %\toffset\ttokens");
     for (int i = 0; i < cli->positional_count; i++)
         TRY(score_file(cli, format, cli->positional[i]));
 

@@ -22,6 +22,7 @@ static rt_status gold(struct rt_ctx *ctx, const struct pipe_problem *problem,
 static const struct pipe_dialect dialect = {
     .name = "demo",
     .segmenter = "line",
+    .between = "\n",
     .split = pipe_demo_split,
     .check = pipe_locate_check_cut,
     .category = pipe_demo_category,

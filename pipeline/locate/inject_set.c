@@ -101,11 +101,8 @@ rt_status pipe_labelled_line(struct rt_ctx *ctx, const struct pipe_labelled *ite
 {
     json_t *steps = json_array();
     for (uint32_t k = 0; k < item->step_count; k++) {
-        uint32_t end = item->steps[k].char_end;
-        const uint32_t start = item->steps[k].char_start;
-        while (end > start && strchr(" \n\r\t", item->text[end - 1]))
-            end--;
-        json_array_append_new(steps, json_stringn(item->text + start, end - start));
+        json_array_append_new(steps, json_stringn(item->text + item->steps[k].char_start,
+                                                  pipe_labelled_step_size(item, k)));
     }
     json_t *all = json_pack("{s:s, s:s, s:s, s:o, s:b, s:i}", "id", item->id, "generator",
                             item->kind, "problem", item->question, "steps", steps,

@@ -67,7 +67,7 @@ static rt_status read_one(struct judging *j, uint32_t i,
                                       .surprise = series[SURPRISE].values },
         tokens));
     if (*tokens)
-        TRY(pipe_judge_store_put(&j->kept, item, series, SERIES, *tokens));
+        TRY(pipe_judge_store_put(&j->kept, item, series, SERIES, *tokens, *tokens));
 
 fail:
     return st;
@@ -124,7 +124,12 @@ rt_status pipe_judge_set(struct pipe_session *session, const struct pipe_judge_b
     const uint64_t started = rt_time_ns();
     *tokens = 0;
     memset(out, 0, set->count * sizeof *out);
-    TRY(pipe_judge_store_open(session, by->folder, pipe_judge_question, &j.kept));
+    TRY(pipe_judge_store_open(session, by->folder,
+                              &(struct pipe_judge_use){
+                                  .locator = "judge",
+                                  .question = pipe_judge_question,
+                              },
+                              &j.kept));
     for (uint32_t i = 0; i < set->count; i++) {
         const struct pipe_progress progress = {
             .what = "judge", .done = i, .total = set->count, .started_ns = started

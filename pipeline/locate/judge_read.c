@@ -61,15 +61,6 @@ static void asked_deinit(struct asked *a)
     rt_free(a->mask);
 }
 
-/* Length of a step without the white space at its end. */
-static uint32_t step_size(const struct pipe_labelled *item, uint32_t k)
-{
-    uint32_t end = item->steps[k].char_end;
-    while (end > item->steps[k].char_start && strchr(" \n\r\t", item->text[end - 1]))
-        end--;
-    return end - item->steps[k].char_start;
-}
-
 /* The problem and the numbered steps, fresh memory. */
 static char *solution_text(struct rt_ctx *ctx, const struct pipe_labelled *item)
 {
@@ -82,7 +73,7 @@ static char *solution_text(struct rt_ctx *ctx, const struct pipe_labelled *item)
     at += (size_t)snprintf(text, size, "%s\n\nSolution:\n", item->question);
     for (uint32_t k = 0; k < item->step_count; k++)
         at += (size_t)snprintf(text + at, size - at, "Step %u: %.*s\n", k + 1,
-                               (int)step_size(item, k),
+                               (int)pipe_labelled_step_size(item, k),
                                item->text + item->steps[k].char_start);
     return text;
 }
@@ -138,7 +129,7 @@ static rt_status place(struct pipe_session *session, const struct pipe_labelled 
     uint32_t t = 0;
     *found = at && ends[a->shared - 1] == size;
     for (uint32_t k = 0; *found && k < a->steps; k++) {
-        const uint32_t length = step_size(item, k);
+        const uint32_t length = pipe_labelled_step_size(item, k);
         snprintf(head, sizeof head, "\nStep %u: ", k + 1);
         at = strstr(at, head);
         *found = at && memcmp(at + strlen(head), item->text + item->steps[k].char_start,

@@ -1,5 +1,5 @@
 /* pipeline/locate/judge_store.c
- * Readings of a judge as notes of its run: a JSON object with the tokens that were read and
+ * Readings of a model as notes of its run: a JSON object with the tokens that were read and
  * an array per series, in 17 digits, so that a double comes back as it was. */
 #include "pipeline/locate/judge_store.h"
 
@@ -15,21 +15,25 @@
 enum { DIGITS = 17 };
 
 rt_status pipe_judge_store_open(struct pipe_session *session, const char *model,
-                                const char *question, struct pipe_judge_store *out)
+                                const struct pipe_judge_use *use,
+                                struct pipe_judge_store *out)
 {
     rt_status st;
     struct pipe_variant judge;
-    *out = (struct pipe_judge_store){ .session = session, .since_ns = rt_time_ns() };
+    *out = (struct pipe_judge_store){ .session = session,
+                                      .use = *use,
+                                      .since_ns = rt_time_ns() };
     char *config = rt_format(session->ctx,
-                             "{\"locator\":\"judge\",\"question\":\"%s\","
+                             "{\"locator\":\"%s\",\"question\":\"%s\","
                              "\"prompt\":\"%s\"}",
-                             question, session->format_hash);
+                             use->locator, use->question, session->format_hash);
     if (!config)
-        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "judge: no memory");
-    TRY(pipe_variant_note(session, model, "judge", "control", &judge));
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "%s: no memory", use->locator);
+    TRY(pipe_variant_note(session, model, use->locator, "control", &judge));
     struct store_run run = { .kind = "locate",
                              .variant_id = judge.row.id,
                              .env_id = session->env_id,
+                             .seed = use->seed,
                              .config = config };
     TRY(store_begin(session->store));
     TRY(store_run_open(session->store, &run));
@@ -43,8 +47,9 @@ fail:
     return st;
 }
 
-/* Of what the judge sees: the problem, and the steps as they are cut. */
-static void solution_hash(const struct pipe_labelled *item, char id[STORE_ID])
+/* Of what the model sees: the problem, and the steps as they are cut. */
+void pipe_judge_store_id(const struct pipe_judge_store *s,
+                         const struct pipe_labelled *item, char id[STORE_ID])
 {
     struct sha256 hash;
     char hex[65];
@@ -56,6 +61,8 @@ static void solution_hash(const struct pipe_labelled *item, char id[STORE_ID])
                    step->char_end - step->char_start);
         sha256_add(&hash, "", 1);
     }
+    if (s->use.graded)
+        sha256_add_text(&hash, item->answer);
     sha256_end_hex(&hash, hex);
     snprintf(id, STORE_ID, "sha256:%s", hex);
 }
@@ -64,7 +71,10 @@ static struct store_note_key key_of(const struct pipe_judge_store *s,
                                     const char solution[STORE_ID])
 {
     return (struct store_note_key){
-        .author = s->run_id, .target = "solution", .target_id = solution, .tag = "judge"
+        .author = s->run_id,
+        .target = "solution",
+        .target_id = solution,
+        .tag = s->use.locator,
     };
 }
 
@@ -99,7 +109,7 @@ rt_status pipe_judge_store_get(struct pipe_judge_store *s,
     *found = false;
     for (uint32_t i = 0; i < count; i++)
         series[i].values = NULL;
-    solution_hash(item, solution);
+    pipe_judge_store_id(s, item, solution);
     const struct store_note_key key = key_of(s, solution);
     const rt_status st = store_find_note(s->session->store, &key, &text);
     if (st != RT_OK || !text)
@@ -163,7 +173,7 @@ fail:
 rt_status pipe_judge_store_put(struct pipe_judge_store *s,
                                const struct pipe_labelled *item,
                                const struct pipe_judge_series *series, uint32_t count,
-                               uint64_t tokens)
+                               uint64_t tokens, uint64_t more)
 {
     rt_status st;
     char solution[STORE_ID];
@@ -172,14 +182,14 @@ rt_status pipe_judge_store_put(struct pipe_judge_store *s,
         for (uint32_t k = 0; k < item->step_count; k++)
             if (!isfinite(series[i].values[k]))
                 return RT_OK;
-    solution_hash(item, solution);
+    pipe_judge_store_id(s, item, solution);
     const struct store_note_key key = key_of(s, solution);
     char *note = note_of(item, series, count, tokens);
     if (!note)
-        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "judge: no memory");
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "%s: no memory", s->use.locator);
     TRY(store_begin(session->store));
     TRY(store_put_note(session->store, &key, note));
-    TRY(add_costs(s, tokens));
+    TRY(add_costs(s, more));
     TRY(store_commit(session->store));
     TRY(pipe_work_beat(session));
 

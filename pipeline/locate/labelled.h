@@ -53,4 +53,14 @@ RT_CHECKED rt_status pipe_labelled_parse(struct rt_ctx *ctx, const char *format,
                                          struct pipe_labelled_set *out);
 void pipe_labelled_deinit(struct pipe_labelled_set *set);
 
+/* Bytes of step k without the white space at its end. */
+uint32_t pipe_labelled_step_size(const struct pipe_labelled *item, uint32_t k);
+
+struct pipe_problem_set;
+/* Gives each record without an answer that of the problem with the very same question, if there
+ * is one; a question with two different answers gives none. *joined: records that got one. */
+RT_CHECKED rt_status pipe_labelled_join(struct rt_ctx *ctx, struct pipe_labelled_set *set,
+                                        const struct pipe_problem_set *problems,
+                                        uint32_t *joined);
+
 #endif

@@ -28,11 +28,12 @@ RT_CHECKED rt_status pipe_locators_read(struct rt_ctx *ctx, const char *list,
 
 /* Continuations that PIPE_LOCATE_FORCED draws where `samples` is 0, and of how many answers if
  * nothing is said. */
-enum { PIPE_FORCED_DRAWS = 2, PIPE_FORCED_MOST = 64 };
+enum { PIPE_SAMPLES_MAX = 16, PIPE_FORCED_DRAWS = 2, PIPE_FORCED_MOST = 64 };
 
 struct pipe_locate_options {
-    uint32_t samples; /* continuations drawn where the greedy one fails */
-    uint32_t more;    /* bits of enum pipe_locator_more */
+    uint32_t
+        samples;   /* continuations drawn where the greedy one fails, so many at most */
+    uint32_t more; /* bits of enum pipe_locator_more */
     uint32_t
         forced_most; /* PIPE_LOCATE_FORCED: of how many answers at most, evenly spread
                              over the list; UINT32_MAX: of all */

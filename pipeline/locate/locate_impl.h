@@ -75,6 +75,10 @@ struct locating {
     uint32_t count, samples, more, forced_most;
     struct locating *back; /* the mirror, borrowed; NULL: not asked */
     char run_id[STORE_ID];
+    /* Makes a continuation durable of list[search], which has no row; NULL: nobody does. */
+    rt_status (*keep)(void *keeper, uint32_t search, const struct pipe_job *job,
+                      bool right);
+    void *keeper;          /* borrowed */
     bool open;             /* a transaction is open */
     struct pipe_job *jobs; /* of the round; job i belongs to list[i / per_search] */
     uint32_t per_search;
@@ -90,6 +94,8 @@ void locate_free(struct locating *l);
 void locate_close_engines(struct locating *l);
 /* The first suspects, by teacher-forcing full along every wrong answer. */
 RT_CHECKED rt_status locate_twins(struct locating *l);
+/* Runs every search on what is known: how many need continuations. */
+RT_CHECKED rt_status locate_pending(struct locating *l, uint32_t *pending);
 /* Rounds of continuations until every search is settled. */
 RT_CHECKED rt_status locate_rollouts(struct locating *l);
 /* One greedy continuation, or all drawn ones where that failed, after the first kept[i] steps

@@ -96,6 +96,8 @@ static rt_status job_done(void *user, uint32_t i)
     TRY(pipe_job_grade(l->session, job, &right));
     if (s->gen[0])
         TRY(put_rollout(l, s, job, right));
+    else if (l->keep)
+        TRY(l->keep(l->keeper, (uint32_t)(s - l->list), job, right));
     s->tokens += job->n_gen;
     locate_learn(&s->known[s->asked], job->sample, right, &job->text);
     return RT_OK;
@@ -259,17 +261,25 @@ fail:
     return st;
 }
 
+rt_status locate_pending(struct locating *l, uint32_t *pending)
+{
+    rt_status st = RT_OK;
+    *pending = 0;
+    for (uint32_t i = 0; i < l->count && st == RT_OK; i++) {
+        st = run_search(l, &l->list[i]);
+        *pending += l->list[i].pending;
+    }
+    return st;
+}
+
 rt_status locate_rollouts(struct locating *l)
 {
     rt_status st;
+    uint32_t pending;
     TRY(locate_announce(l, l->locator));
     TRY(locate_find_again(l));
     for (;;) {
-        uint32_t pending = 0;
-        for (uint32_t i = 0; i < l->count; i++) {
-            TRY(run_search(l, &l->list[i]));
-            pending += l->list[i].pending;
-        }
+        TRY(locate_pending(l, &pending));
         if (pending == 0)
             return RT_OK;
         TRY(ask(l, false));

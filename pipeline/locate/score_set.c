@@ -12,7 +12,8 @@
 const char *pipe_scored_name(uint32_t k)
 {
     static const char *const names[PIPE_SCORED_RULES] = {
-        "second-step", "check", "mend", "judge", "surprise", "verdict", "verdict-always"
+        "second-step", "check",   "mend",    "judge",
+        "surprise",    "rollout", "verdict", "verdict-always"
     };
     return k < PIPE_SCORED_RULES
                ? names[k]
@@ -31,6 +32,7 @@ void pipe_score_set_deinit(struct pipe_score_set *s)
         rt_free(s->said[k / PIPE_SCORED][k % PIPE_SCORED]);
     pipe_judgements_free(s->judged, s->set.count);
     rt_free(s->judged);
+    rt_free(s->rolled);
     pipe_labelled_deinit(&s->set);
     *s = (struct pipe_score_set){ .name = NULL };
 }
@@ -68,6 +70,19 @@ static rt_status put_evidence(struct rt_ctx *ctx, const struct pipe_score_set *s
     return st;
 }
 
+/* What models say of record i to a reader. j: the judgement; NULL: it was not read. */
+static void say_models(struct pipe_score_set *s, uint32_t i, int known,
+                       const struct pipe_judgement *j)
+{
+    const uint32_t steps = s->set.items[i].step_count;
+    const bool given = known == PIPE_KNOWS_ANSWER;
+    int32_t **said = s->said[known];
+    said[PIPE_SCORED_JUDGE][i] =
+        j && (known || j->doubt > 0) ? (int32_t)pipe_largest(j->first, steps) : -1;
+    said[PIPE_SCORED_SURPRISE][i] = j ? (int32_t)pipe_largest(j->surprise, steps) : -1;
+    said[PIPE_SCORED_ROLLOUT][i] = given && s->rolled ? s->rolled[i].step : -1;
+}
+
 static rt_status ask_one(struct rt_ctx *ctx, struct pipe_score_set *s, uint32_t i,
                          const struct pipe_score_calls *calls, FILE *evidence)
 {
@@ -95,12 +110,7 @@ static rt_status ask_one(struct rt_ctx *ctx, struct pipe_score_set *s, uint32_t 
         said[PIPE_SCORED_SECOND_STEP][i] = item->step_count > 1;
         said[PIPE_SCORED_CHECK][i] = c.step;
         said[PIPE_SCORED_MEND][i] = given ? mended.step : -1;
-        said[PIPE_SCORED_JUDGE][i] =
-            j && (known || j->doubt > 0)
-                ? (int32_t)pipe_largest(j->first, item->step_count)
-                : -1;
-        said[PIPE_SCORED_SURPRISE][i] =
-            j ? (int32_t)pipe_largest(j->surprise, item->step_count) : -1;
+        say_models(s, i, known, j);
         said[PIPE_SCORED_VERDICT][i] = may ? verdict.step : -1;
         said[PIPE_SCORED_VERDICT_ALWAYS][i] = may ? pipe_verdict_step(&t, &p) : -1;
         for (int r = 0; r < PIPE_CHECK_RULE_COUNT; r++)
@@ -119,6 +129,15 @@ rt_status pipe_score_judge(struct pipe_session *session, const char *model,
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "scoring: no memory");
     return pipe_judge_set(session, &(struct pipe_judge_by){ .folder = model }, &s->set,
                           s->final_known, s->judged, tokens);
+}
+
+rt_status pipe_score_rollouts(struct pipe_session *session, const char *model,
+                              uint32_t samples, struct pipe_score_set *s)
+{
+    s->rolled = rt_alloc(session->ctx, s->set.count, sizeof *s->rolled);
+    if (!s->rolled)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "scoring: no memory");
+    return pipe_rollout_set(session, model, &s->set, samples, s->rolled);
 }
 
 rt_status pipe_score_ask(struct rt_ctx *ctx, struct pipe_score_set *s,
@@ -166,11 +185,29 @@ static bool speaks(const struct pipe_score_set *s, uint32_t locator, int known)
     const int32_t *said = s->said[known][locator];
     const int32_t *without = s->said[PIPE_KNOWS_FINAL][locator];
     bool any = false, other = !given;
+    if (locator == PIPE_SCORED_ROLLOUT && s->rolled) /* its cost is shown in any case */
+        return given;
     for (uint32_t i = 0; i < s->set.count; i++) {
         any |= (given ? said : without)[i] >= 0;
         other |= said[i] != without[i];
     }
     return any && other;
+}
+
+/* What a locator cost in the records of one kind. */
+static uint64_t tokens_of(const struct pipe_score_set *s, uint32_t locator,
+                          const char *kind)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->set.count; i++) {
+        if (kind && strcmp(kind, s->set.items[i].kind) != 0)
+            continue;
+        if (locator == PIPE_SCORED_JUDGE && s->judged)
+            sum += s->judged[i].tokens;
+        if (locator == PIPE_SCORED_ROLLOUT && s->rolled)
+            sum += s->rolled[i].tokens;
+    }
+    return sum;
 }
 
 static rt_status score_kind(struct rt_ctx *ctx, const struct pipe_score_set *s,
@@ -182,7 +219,8 @@ static rt_status score_kind(struct rt_ctx *ctx, const struct pipe_score_set *s,
         for (int known = (int)most_known(&s->set); known >= least; known--) {
             struct pipe_score_row row = { .kind = kind,
                                           .locator = k,
-                                          .known = (enum pipe_knows)known };
+                                          .known = (enum pipe_knows)known,
+                                          .tokens = tokens_of(s, k, kind) };
             const struct pipe_locator_score *r = &row.score;
             const struct pipe_locator_asked asked = {
                 .said = s->said[known][k],

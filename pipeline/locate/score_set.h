@@ -1,12 +1,13 @@
 /* pipeline/locate/score_set.h
- * The locators asked about every solution of a labelled set, with no model or with a judge,
- * and how often each names the labelled step (score_labelled.h). Each locator answers for
+ * The locators asked about every solution of a labelled set, with no model or with one that
+ * judges or continues, and how often each names the labelled step (score_labelled.h). Each locator answers for
  * three kinds of readers: one that does not know whether the final answer is right, one that
  * knows, and one that is given the right answer. */
 #ifndef PIPELINE_LOCATE_SCORE_SET_H
 #define PIPELINE_LOCATE_SCORE_SET_H
 
 #include "pipeline/locate/judge_model.h"
+#include "pipeline/locate/rollout_labelled.h"
 #include "pipeline/locate/score_labelled.h"
 #include "pipeline/prompt/locate_check.h"
 
@@ -18,6 +19,7 @@ enum pipe_scored {
     PIPE_SCORED_MEND,
     PIPE_SCORED_JUDGE,
     PIPE_SCORED_SURPRISE,
+    PIPE_SCORED_ROLLOUT, /* of the reader who is given the right answer; no part of the verdict */
     PIPE_SCORED_VERDICT,
     PIPE_SCORED_VERDICT_ALWAYS,
     PIPE_SCORED_RULES,
@@ -39,6 +41,7 @@ struct pipe_score_set {
      * ends right, and no row is for a reader who does not know. */
     bool final_known;
     struct pipe_judgement *judged; /* by record, owned; NULL: no model was asked */
+    struct pipe_rolled *rolled;    /* the same */
     int32_t *said[PIPE_KNOWS][PIPE_SCORED]; /* by record: the step, -1: none; owned */
 };
 void pipe_score_set_deinit(struct pipe_score_set *s);
@@ -51,6 +54,11 @@ void pipe_labelled_draw(struct pipe_labelled_set *set, uint32_t limit, uint64_t 
  * many were read. */
 RT_CHECKED rt_status pipe_score_judge(struct pipe_session *session, const char *model,
                                       struct pipe_score_set *s, uint64_t *tokens);
+
+/* Asks roll-outs of the model of the session (opened with a format for solutions) about the
+ * set: pipe_rollout_set. */
+RT_CHECKED rt_status pipe_score_rollouts(struct pipe_session *session, const char *model,
+                                         uint32_t samples, struct pipe_score_set *s);
 
 /* What pipe_score_ask does beside asking. Zero: nothing. */
 struct pipe_score_calls {
@@ -73,6 +81,7 @@ struct pipe_score_row {
     struct pipe_locator_score score;
     uint32_t wrongly;        /* steps named in records without a fault */
     double exact, precision; /* of records with a fault; of named steps; 0 of none */
+    uint64_t tokens; /* that a model read or wrote for it; 0: no model was asked */
 };
 typedef void pipe_score_row_fn(void *user, const struct pipe_score_row *row);
 /* All locators that speak, for every reader that the records allow, the best informed first;

@@ -49,6 +49,7 @@ struct pipe_injected {
 struct pipe_dialect {
     const char *name;      /* "demo" */
     const char *segmenter; /* name of the step rule, as stored */
+    const char *between;   /* what stands between steps that are put together anew */
     /* Cuts an answer (step_split.h says how). Returns the number of steps, at most `max`;
      * the last takes the rest. */
     uint32_t (*split)(const char *output, struct pipe_step *steps, uint32_t max);

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,21 +132,6 @@ static void six_processes_leave_the_rows_of_one(void **state)
 
 /* ---- two hosts ---- */
 
-/* The number of a query on a store that may be in the making; 0 while it cannot be read. */
-static long number_so_far(const char *sql)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
-    long count = 0;
-    if (sqlite3_open_v2("loop.db", &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW)
-        count = (long)sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(db);
-    return count;
-}
-
 /* Runs restore as host `host` until the query counts something, and ends it by `how`. */
 static void run_until(const char *host, const char *sql, int how)
 {
@@ -155,7 +139,7 @@ static void run_until(const char *host, const char *sql, int how)
     int status = 0, patience = PATIENCE;
     setenv("FAULTLINE_HOST", host, 1);
     const pid_t child = test_loop_start(RESTORE);
-    while (number_so_far(sql) == 0 && patience-- > 0)
+    while (test_number_so_far("loop.db", sql) == 0 && patience-- > 0)
         nanosleep(&pause, NULL);
     kill(-child, how);
     assert_int_equal(waitpid(child, &status, 0), child);

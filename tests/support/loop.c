@@ -222,17 +222,21 @@ void test_same_rows(const char *a, const char *b)
              at - line, a + at, b + at);
 }
 
-int test_answers_in(const char *path)
+long test_number_so_far(const char *path, const char *sql)
 {
     sqlite3 *db = NULL;
     sqlite3_stmt *statement = NULL;
-    int count = 0;
+    long number = 0;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, "SELECT count(*) FROM generation", -1, &statement, NULL) ==
-            SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &statement, NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
-        count = sqlite3_column_int(statement, 0);
+        number = (long)sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     sqlite3_close(db);
-    return count;
+    return number;
+}
+
+int test_answers_in(const char *path)
+{
+    return (int)test_number_so_far(path, "SELECT count(*) FROM generation");
 }

@@ -36,7 +36,10 @@ char *test_rows_without(const char *db, const struct test_left_out *left);
 char *test_lines_of(const char *db, const char *sql);
 /* The number in the first column of the last row of a query. */
 double test_number_of(const char *db, const char *sql);
-/* Answers in a results file that may be in the making; 0 while it cannot be read. */
+/* The whole number of a query on a results file that may be in the making; 0 while it cannot be
+ * read. */
+long test_number_so_far(const char *db, const char *sql);
+/* Answers in such a file. */
 int test_answers_in(const char *db);
 /* Fails, with the first line that differs, unless two such texts are equal. */
 void test_same_rows(const char *a, const char *b);

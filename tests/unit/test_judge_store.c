@@ -169,13 +169,14 @@ static void a_stopped_judge_goes_on_to_the_same_figures(void **state)
 static void put_made(struct place *p, const char *question, const char *second)
 {
     struct pipe_judge_store s;
+    const struct pipe_judge_use use = { .locator = "judge", .question = question };
     double asked[STEPS] = { 0.1, 9, -2.0 / 3 }, numbers[STEPS] = { 0 },
            surprise[STEPS] = { 1, 2, 1e-300 };
     const struct pipe_judge_series series[] = { { "asked", asked },
                                                 { second, surprise },
                                                 { "numbers", numbers } };
-    must(p, pipe_judge_store_open(&p->session, TEST_JUDGE, question, &s));
-    must(p, pipe_judge_store_put(&s, &p->set.items[1], series, 3, 77));
+    must(p, pipe_judge_store_open(&p->session, TEST_JUDGE, &use, &s));
+    must(p, pipe_judge_store_put(&s, &p->set.items[1], series, 3, 77, 77));
     must(p, pipe_judge_store_done(&s));
 }
 
@@ -204,6 +205,8 @@ static void a_reading_comes_back_as_it_was(void **state)
 {
     struct place *p = *state;
     struct pipe_judge_store s;
+    const struct pipe_judge_use by_judge = { .locator = "judge",
+                                             .question = pipe_judge_question };
     struct pipe_judge_series series[] = { { "asked", NULL }, { "surprise", NULL } };
     struct pipe_labelled other;
     struct pipe_step cut[STEPS - 1];
@@ -213,7 +216,7 @@ static void a_reading_comes_back_as_it_was(void **state)
     unbroken(p, &whole);
     open_session(p, "made.db");
     put_made(p, pipe_judge_question, "surprise");
-    must(p, pipe_judge_store_open(&p->session, TEST_JUDGE, pipe_judge_question, &s));
+    must(p, pipe_judge_store_open(&p->session, TEST_JUDGE, &by_judge, &s));
     must(p, pipe_judge_store_get(&s, &p->set.items[1], series, 2, &tokens, &found));
     assert_true(found);
     assert_int_equal(tokens, 77);
@@ -240,7 +243,7 @@ static void a_reading_comes_back_as_it_was(void **state)
     /* what cannot be written as a number is not kept */
     double bad[STEPS] = { 0, NAN, 0 };
     series[0].values = bad;
-    must(p, pipe_judge_store_put(&s, &p->set.items[2], series, 1, 5));
+    must(p, pipe_judge_store_put(&s, &p->set.items[2], series, 1, 5, 5));
     assert_int_equal(kept(p), 1);
     must(p, pipe_judge_store_done(&s));
     judge(p, &out); /* a kept reading is believed: the made one shows */

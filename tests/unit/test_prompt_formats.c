@@ -72,7 +72,7 @@ static void every_row_is_whole(void **state)
                                        .examples = f->examples };
         assert_ptr_equal(pipe_prompt_format_find(f->name), f);
         assert_true(f->summary && f->dialect->segmenter && f->grader &&
-                    f->dialect->split);
+                    f->dialect->split && f->dialect->between);
         assert_true(f->style ? pipe_answer_style_find(f->style) != NULL
                              : f->extract && f->equal);
         assert_true(f->new_tokens_max < f->context);

@@ -1,5 +1,6 @@
 /* Locators asked about a labelled set without a model: what they say for each kind of reader,
  * the rows by kind, drawn records, and the evidence that weights are held against. */
+#include "pipeline/data/problems.h"
 #include "pipeline/locate/inject_set.h"
 #include "pipeline/locate/score_set.h"
 #include "pipeline/locate/weights_cross.h"
@@ -254,6 +255,39 @@ static void a_set_is_written_as_lines(void **state)
     pipe_score_set_deinit(&s);
 }
 
+static void answers_are_those_of_the_very_same_question(void **state)
+{
+    (void)state;
+    static const char given[] =
+        "{\"problem\":\"own\",\"steps\":[\"a\"],\"label\":0,"
+        "\"answer\":\"1\"}\n" PAIR("known", "0") PAIR("twice", "0") PAIR("Known", "0")
+            PAIR("new", "0");
+    static const char lists[] =
+        "{\"id\":\"a\",\"question\":\"own\",\"answer\":\"2\"}\n"
+        "{\"id\":\"b\",\"question\":\"known\",\"answer\":\"3\"}\n"
+        "{\"id\":\"c\",\"question\":\"known\",\"answer\":\"3\"}\n"
+        "{\"id\":\"d\",\"question\":\"twice\",\"answer\":\"4\"}\n"
+        "{\"id\":\"e\",\"question\":\"twice\",\"answer\":\"5\"}\n";
+    /* its own; found; two different ones; other letters; no such question */
+    static const char *const expected[] = { "1", "3", "", "", "" };
+    struct rt_ctx ctx = { 0 };
+    struct pipe_labelled_set set;
+    struct pipe_problem_set problems;
+    uint32_t joined;
+    assert_int_equal(
+        pipe_labelled_parse(&ctx, "processbench", "x", given, strlen(given), &set),
+        RT_OK);
+    assert_int_equal(
+        pipe_problems_parse(&ctx, "y", lists, strlen(lists), 0, UINT32_MAX, &problems),
+        RT_OK);
+    assert_int_equal(pipe_labelled_join(&ctx, &set, &problems, &joined), RT_OK);
+    pipe_problems_deinit(&problems); /* the answers are the set's own */
+    assert_int_equal(joined, 1);
+    for (uint32_t i = 0; i < set.count; i++)
+        assert_string_equal(set.items[i].answer, expected[i]);
+    pipe_labelled_deinit(&set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +296,7 @@ int main(void)
         cmocka_unit_test(records_are_drawn_in_their_order),
         cmocka_unit_test(evidence_is_written_and_held_against),
         cmocka_unit_test(a_set_is_written_as_lines),
+        cmocka_unit_test(answers_are_those_of_the_very_same_question),
     };
     return cmocka_run_group_tests_name("locators on labelled sets", tests, NULL, NULL);
 }
