@@ -99,8 +99,10 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
         if (calls->selected)
             calls->selected(calls->user, selected);
     } else {
-        TRY(pipe_quantize_on(session, full, c.sequences.list, c.sequences.count, o->model,
-                             o->out, quantize, result));
+        const struct pipe_quantize_text text = { .full = full,
+                                                 .sequences = c.sequences.list,
+                                                 .count = c.sequences.count };
+        TRY(pipe_quantize_on(session, &text, o->model, o->out, quantize, result));
     }
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     rt_model_destroy(&full); /* makes room for the folder */
