@@ -97,10 +97,15 @@ static void print_choice(const struct cli *cli, const struct pipe_quantize_cost 
     const double mib = 1048576;
     if (candidates <= 1)
         return;
-    printf("choice   that is one %s (--select none); --select kl makes up to %u, each in "
-           "that time, and compares them, with the whole model on the device: about %.0f "
-           "MiB%s\n",
+    printf("choice   that is one %s (--select none); --select kl makes up to %u%s and "
+           "compares them",
            cli_quantize_is_gguf(cli) ? "file" : "folder", candidates,
+           c->seen_bytes ? " of one pass" : ", each with a pass of its own,");
+    if (c->device_bytes <= c->device_has)
+        printf(" in about %.0f s", c->choice);
+    if (c->seen_bytes)
+        printf(", with %.0f MiB on the disk meanwhile", (double)c->seen_bytes / mib);
+    printf(" and the whole model on the device: about %.0f MiB%s\n",
            (double)c->compared_bytes / mib,
            c->compared_bytes > c->device_has ? ", which does not fit it" : "");
 }

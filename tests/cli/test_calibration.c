@@ -331,6 +331,7 @@ static void a_dry_run_knows_files_and_budgets(void **state)
         assert_true(count == candidates[i]);
         assert_true((count > 1) ==
                     (number(said, "compared_bytes") > number(said, "device_bytes")));
+        assert_true((count > 1) == (number(said, "seen_bytes") > 0));
         const json_t *select = json_object_get(made, "select");
         assert_int_equal(json_array_size(json_object_get(select, "candidates")),
                          count > 1 ? (size_t)count : 0);
