@@ -21,6 +21,9 @@ static const struct cli_option options[] = {
       "weights), self:PROBLEMS that the model answers, run:ID of the results file "
       "(run:ID,right; ,wrong; ,lost=ID; ,kept=ID; ,step=W)" },
     { "calib-items", "N", "texts of --calib at most (default 512)" },
+    { "seen", "DIR",
+      "keep there what the pass over --calib saw, or take it from there: one pass for "
+      "commands of several methods" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },

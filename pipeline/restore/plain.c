@@ -97,7 +97,10 @@ static rt_status make_calibrated(struct restoring *r, const char *folder,
     const struct pipe_select_options open = { .search = true,
                                               .order = gptq,
                                               .damping = gptq };
-    const struct pipe_select_from from = { r->full, r->options.full, c, &r->calibrating };
+    const struct pipe_select_from from = { .full = r->full,
+                                           .model = r->options.full,
+                                           .calibration = c,
+                                           .read = &r->calibrating };
     const struct pipe_quantize_text text = { .full = r->full,
                                              .sequences = c->sequences.list,
                                              .count = c->sequences.count };

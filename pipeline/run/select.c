@@ -278,11 +278,14 @@ static rt_status open_shared(struct selecting *s, const struct pipe_candidate *f
     const struct quant_seen_source source = { .model = s->job.from->full,
                                               .sequences = s->job.used,
                                               .count = s->job.used_count,
-                                              .what = s->job.kind->needs(first) };
+                                              .what = s->job.from->seen
+                                                          ? QUANT_SEEN_ALL
+                                                          : s->job.kind->needs(first) };
     if (!source.what)
         return RT_OK;
     path_of_shared(s, path);
-    return quant_seen_open(&source, path, &s->job.shared);
+    return quant_seen_open(&source, s->job.from->seen ? s->job.from->seen : path,
+                           &s->job.shared);
 }
 
 static void remove_candidates(const struct selecting *s)

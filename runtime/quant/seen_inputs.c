@@ -104,17 +104,43 @@ static bool has_room(const struct quant_seen *s)
     return false;
 }
 
+/* A folder that somebody names must not lose what is not of this kind. */
+static rt_status check_folder(const struct quant_seen *s)
+{
+    bool is_job = false, is_other = false;
+    const char *name;
+    struct os_folder *folder = os_folder_open(s->folder);
+    while (folder && (name = os_folder_next(folder))) {
+        is_job = is_job || strcmp(name, "job.json") == 0;
+        is_other = is_other || (strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
+    }
+    os_folder_close(folder);
+    if (folder ? is_other && !is_job : fmt_exists(s->folder))
+        return rt_fail(s->ctx, RT_ERR_USAGE,
+                       "'%s' is there and is no folder of what a calibration pass saw; "
+                       "name another",
+                       s->folder);
+    return RT_OK;
+}
+
 static rt_status begin(struct quant_seen *s)
 {
     rt_status st;
     bool same;
     char key[65];
     make_key(&s->source, key);
+    TRY(check_folder(s));
     const bool made = !fmt_exists(s->folder);
     TRY(fmt_make_folder(s->ctx, s->folder));
     st = quant_job_read(s->ctx, s->folder, key, &same);
-    if (st == RT_OK && !same)
+    if (st == RT_OK && !same) {
+        if (count_layers(s) > 0)
+            rt_log(s->ctx, RT_LOG_WARNING,
+                   "'%s' holds what was seen of another text, model, device or "
+                   "version: it is made anew",
+                   s->folder);
         quant_job_clear(s->folder);
+    }
     if (st == RT_OK)
         st = quant_job_write(s->ctx, s->folder, key);
     if (st != RT_OK && made)

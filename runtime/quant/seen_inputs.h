@@ -26,8 +26,14 @@ struct quant_seen_source {
 };
 struct quant_seen;
 
+/* What any method asks for. */
+enum {
+    QUANT_SEEN_ALL = OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES |
+                     OBSERVE_SAMPLE
+};
+
 /* Opens `folder` or makes it. What is there of the same source is kept, else removed.
- * RT_ERR_USAGE: another process works there. */
+ * RT_ERR_USAGE: another process works there, or it holds something else. */
 RT_CHECKED rt_status quant_seen_open(const struct quant_seen_source *source,
                                      const char *folder, struct quant_seen **out);
 /* The files stay. */

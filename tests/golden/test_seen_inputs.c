@@ -21,12 +21,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum {
-    LAYERS = TEST_TINY_LAYERS,
-    GROUPS = LAYERS * MODEL_GROUP_COUNT,
-    ALL = OBSERVE_MOMENTS | OBSERVE_MAXIMA | OBSERVE_MEANS | OBSERVE_SQUARES |
-          OBSERVE_SAMPLE
-};
+enum { LAYERS = TEST_TINY_LAYERS, GROUPS = LAYERS * MODEL_GROUP_COUNT };
 
 struct ground {
     struct test_tiny at;
@@ -146,7 +141,7 @@ static void one_pass_makes_all_folders(void **state)
     struct quant_options list[8];
     char own[1024], shared[1024], path[64];
     const uint32_t count = options_of(list);
-    init(&g, ALL);
+    init(&g, QUANT_SEEN_ALL);
     uint64_t first = 0;
     for (uint32_t i = 0; i < count; i++) {
         snprintf(path, sizeof path, "own-%u", i);
@@ -247,7 +242,7 @@ static void a_stopped_pass_continues(void **state)
     struct quant_options list[8];
     char own[1024], path[64];
     options_of(list);
-    init(&g, ALL);
+    init(&g, QUANT_SEEN_ALL);
     snprintf(own, sizeof own, "%s", test_folder_file(&g.at.to, "own"));
     assert_int_equal(make_folder(&g, NULL, &list[0], own), RT_OK);
     for (uint32_t i = 0; i < 2 * RT_COUNT(stops); i++) {
@@ -255,7 +250,7 @@ static void a_stopped_pass_continues(void **state)
         quant_seen_close(&g.shared);
         quant_seen_remove(g.seen);
         assert_false(os_exists(g.seen));
-        assert_int_equal(open_shared(&g, ALL), RT_OK);
+        assert_int_equal(open_shared(&g, QUANT_SEEN_ALL), RT_OK);
         snprintf(path, sizeof path, "shared-%u", i);
         const char *to = test_folder_file(&g.at.to, path);
         g.left = stop;
@@ -265,7 +260,7 @@ static void a_stopped_pass_continues(void **state)
         quant_seen_close(&g.shared);
         if (i % 2)
             quant_seen_remove(g.seen);
-        assert_int_equal(open_shared(&g, ALL), RT_OK);
+        assert_int_equal(open_shared(&g, QUANT_SEEN_ALL), RT_OK);
         g.left = UINT32_MAX;
         if (make_folder(&g, g.shared, &list[0], to) != RT_OK)
             fail_msg("%s", g.at.ctx.message);
@@ -291,7 +286,7 @@ static void another_text_starts_anew(void **state)
     assert_int_equal(open_shared(&g, OBSERVE_MOMENTS), RT_OK);
     assert_int_equal(count_groups(&g), GROUPS);
     quant_seen_close(&g.shared);
-    assert_int_equal(open_shared(&g, ALL), RT_OK);
+    assert_int_equal(open_shared(&g, QUANT_SEEN_ALL), RT_OK);
     assert_int_equal(count_groups(&g), 0);
     quant_seen_close(&g.shared);
     g.at.ids[3]++;
@@ -309,7 +304,7 @@ static void a_full_disk_keeps_nothing(void **state)
     struct quant_options list[8];
     char own[1024];
     options_of(list);
-    init(&g, ALL);
+    init(&g, QUANT_SEEN_ALL);
     snprintf(own, sizeof own, "%s", test_folder_file(&g.at.to, "own"));
     assert_int_equal(make_folder(&g, NULL, &list[0], own), RT_OK);
     signal(SIGXFSZ, SIG_IGN);
@@ -341,7 +336,7 @@ static void damaged_files_are_named(void **state)
     size_t size;
     struct quant_options list[8];
     options_of(list);
-    init(&g, ALL);
+    init(&g, QUANT_SEEN_ALL);
     const char *to = test_folder_file(&g.at.to, "to");
     assert_int_equal(make_folder(&g, g.shared, &list[0], to), RT_OK);
     char *down = test_file_read(file_of(&g, "group", 3), &size);
@@ -362,12 +357,12 @@ static void a_working_process_is_not_disturbed(void **state)
     (void)state;
     struct ground g;
     char path[1300];
-    init(&g, ALL);
+    init(&g, QUANT_SEEN_ALL);
     quant_seen_close(&g.shared);
     snprintf(path, sizeof path, "%s/job.json", g.seen);
     static const char job[] = "{\"key\":\"\",\"process\":1}";
     test_file_write(path, job, strlen(job));
-    const rt_status st = open_shared(&g, ALL);
+    const rt_status st = open_shared(&g, QUANT_SEEN_ALL);
     test_refused(&g.at.ctx, st, RT_ERR_USAGE, "process 1 works", NULL);
     assert_null(g.shared);
     assert_true(os_exists(path));
