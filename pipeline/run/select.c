@@ -288,11 +288,18 @@ static rt_status open_shared(struct selecting *s, const struct pipe_candidate *f
                            &s->job.shared);
 }
 
-static void remove_candidates(const struct selecting *s)
+/* That of another process, and what the user named, stays. */
+static void remove_shared(const struct selecting *s)
 {
     char path[4200];
     path_of_shared(s, path);
-    quant_seen_remove(path);
+    if (s->job.shared && !s->job.from->seen)
+        quant_seen_remove(path);
+}
+
+static void remove_candidates(const struct selecting *s)
+{
+    char path[4200];
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++) {
         path_of(s, i, path, sizeof path);
         pipe_select_state_remove(s->job.kind, path);
@@ -329,6 +336,8 @@ fail:
         remove_candidates(s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s->sums[i]);
+    if (!quant_is_resumable(st))
+        remove_shared(s);
     quant_seen_close(&s->job.shared);
     pipe_kl_base_deinit(&s->base);
     rt_free(s->used);
