@@ -22,6 +22,9 @@ static const struct cli_option options[] = {
       "weights), self:PROBLEMS that the model answers, run:ID of the results file "
       "(run:ID,right; ,wrong; ,lost=ID; ,kept=ID; ,step=W)" },
     { "calib-items", "N", "texts of --calib at most (default 512)" },
+    { "seen", "DIR",
+      "keep there what the pass over --calib saw, or take it from there: one pass for "
+      "commands of several methods" },
     { "calib-length", "N", "tokens of a text that a .txt is cut into (default 512)" },
     { "format", "NAME", "prompt format of the problems of --calib" },
     { "chat-format", "NAME", "chat format of that (default: the model's own template)" },
@@ -98,10 +101,15 @@ static void print_choice(const struct cli *cli, const struct pipe_quantize_cost 
     const double mib = 1048576;
     if (candidates <= 1)
         return;
-    printf("choice   that is one %s (--select none); --select kl makes up to %u, each in "
-           "that time, and compares them, with the whole model on the device: about %.0f "
-           "MiB%s\n",
+    printf("choice   that is one %s (--select none); --select kl makes up to %u%s and "
+           "compares them",
            cli_quantize_is_gguf(cli) ? "file" : "folder", candidates,
+           c->seen_bytes ? " of one pass" : ", each with a pass of its own,");
+    if (c->device_bytes <= c->device_has)
+        printf(" in about %.0f s", c->choice);
+    if (c->seen_bytes)
+        printf(", with %.0f MiB on the disk meanwhile", (double)c->seen_bytes / mib);
+    printf(" and the whole model on the device: about %.0f MiB%s\n",
            (double)c->compared_bytes / mib,
            c->compared_bytes > c->device_has ? ", which does not fit it" : "");
 }

@@ -67,8 +67,8 @@ static rt_status dry_run(struct cli *cli, struct pipe_session *session, const ch
                          const struct pipe_calibrated_options *calibrated)
 {
     struct pipe_quantize_cost cost;
-    const rt_status st = pipe_quantize_gguf_cost(
-        &cli->ctx, session, model, o, calibrated ? &calibrated->read : NULL, &cost);
+    const rt_status st =
+        pipe_quantize_gguf_cost(&cli->ctx, session, model, o, calibrated, &cost);
     if (st == RT_OK)
         cli_quantize_print_cost(cli, &cost,
                                 calibrated ? pipe_calibrated_candidates(calibrated) : 1);

@@ -86,6 +86,7 @@ rt_status cli_calibrated_read(struct cli *cli, const char *method, const char *m
     *options = (struct pipe_calibrated_options){
         .model = model,
         .out = out,
+        .seen = cli_value(cli, "seen", NULL),
         .choice_asked = cli_flag(cli, "select"),
         .budget_is_all = strcmp(cli_value(cli, "sensitivity", ""), "all") == 0,
     };

@@ -9,7 +9,7 @@ static const char *const of_gguf[] = { "type", "write-plan", "imatrix", "imatrix
                                        "plain" };
 static const char *const of_gguf_too[] = {
     "model", "out",     "method",   "plan",   "force",       "dry-run",
-    "order", "damping", "rounding", "select", "select-text",
+    "order", "damping", "rounding", "select", "select-text", "seen",
 };
 static const char *const of_compare[] = { "compare", "text", "context", "stride" };
 static const char *const of_compared_plan[] = { "bits", "group", "asym", "search",
@@ -76,6 +76,20 @@ static rt_status check_calib(struct cli *cli)
     return RT_OK;
 }
 
+/* It is of a pass over text that makes a model. */
+static rt_status check_seen(struct cli *cli)
+{
+    const char *without = cli_flag(cli, "dry-run") ? "dry-run" : "write-plan";
+    if (!cli_flag(cli, "seen"))
+        return RT_OK;
+    if (!cli_value(cli, "calib", NULL))
+        return rt_fail(&cli->ctx, RT_ERR_USAGE, "--seen needs --calib P");
+    return cli_flag(cli, without)
+               ? rt_fail(&cli->ctx, RT_ERR_USAGE,
+                         "--%s makes no model: leave --seen away", without)
+               : RT_OK;
+}
+
 static rt_status check_one(struct cli *cli, const char *name)
 {
     if (cli_value(cli, "compare", NULL))
@@ -92,5 +106,8 @@ rt_status cli_quantize_used(struct cli *cli)
         if (st != RT_OK)
             return st;
     }
-    return cli_value(cli, "compare", NULL) ? RT_OK : check_calib(cli);
+    if (cli_value(cli, "compare", NULL))
+        return RT_OK;
+    const rt_status st = check_calib(cli);
+    return st == RT_OK ? check_seen(cli) : st;
 }

@@ -97,11 +97,16 @@ static rt_status make_calibrated(struct restoring *r, const char *folder,
     const struct pipe_select_options open = { .search = true,
                                               .order = gptq,
                                               .damping = gptq };
-    const struct pipe_select_from from = { r->full, r->options.full, c, &r->calibrating };
+    const struct pipe_select_from from = { .full = r->full,
+                                           .model = r->options.full,
+                                           .calibration = c,
+                                           .read = &r->calibrating };
+    const struct pipe_quantize_text text = { .full = r->full,
+                                             .sequences = c->sequences.list,
+                                             .count = c->sequences.count };
     struct pipe_selected selected;
     if (!r->options.select || c->sequences.count < 2)
-        return pipe_quantize_on(r->session, r->full, c->sequences.list,
-                                c->sequences.count, r->options.full, folder, o, result);
+        return pipe_quantize_on(r->session, &text, r->options.full, folder, o, result);
     return pipe_quantize_select(r->session, &from, folder, o, &open, &selected, result);
 }
 

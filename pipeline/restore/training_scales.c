@@ -69,9 +69,11 @@ rt_status restore_quantize_again(struct training *t)
                                              .bits = g->bits,
                                              .group = g->group,
                                              .asymmetric = g->asymmetric };
+    const struct pipe_quantize_text text = { .full = t->m->full->model,
+                                             .sequences = t->items.list,
+                                             .count = t->items.count };
     quant_files_remove(t->folder); /* of a run that was killed after it */
-    TRY(pipe_quantize_on(t->session, t->m->full->model, t->items.list, t->items.count,
-                         t->m->full_folder, t->folder, &o, &result));
+    TRY(pipe_quantize_on(t->session, &text, t->m->full_folder, t->folder, &o, &result));
 
 fail:
     pipe_quantized_deinit(&result);

@@ -3,7 +3,9 @@
 #include "pipeline/run/budget.h"
 
 #include "runtime/model/model_layout.h"
+#include "runtime/quant/folder.h"
 #include "runtime/quant/quant_files.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <assert.h>
 #include <math.h>
@@ -20,6 +22,7 @@ struct budgeting {
     struct pipe_sequences
         text; /* the first of the calibration text; its list is borrowed */
     struct pipe_kl_base base;
+    struct quant_seen *shared; /* one pass over the text serves all widths */
     uint64_t started_ns;
     uint32_t done, steps; /* groups measured */
 };
@@ -30,6 +33,25 @@ static void folder_of(const struct budgeting *s, uint32_t width, char *out, size
     while (length > 1 && s->out[length - 1] == '/') /* beside, not within */
         length--;
     snprintf(out, size, "%.*s.width-%u", (int)length, s->out, quant_plan_widths[width]);
+}
+
+static void folder_of_shared(const struct budgeting *s, char out[4200])
+{
+    folder_of(s, 0, out, 4200);
+    snprintf(strrchr(out, '.'), sizeof ".widths", ".widths");
+}
+
+static rt_status open_shared(struct budgeting *s)
+{
+    char folder[4200];
+    const struct quant_options o = pipe_quantize_options_of(s->o);
+    const struct pipe_sequences *all = &s->from->calibration->sequences;
+    const struct quant_seen_source source = { .model = s->from->full,
+                                              .sequences = all->list,
+                                              .count = all->count,
+                                              .what = quant_folder_needs(&o) };
+    folder_of_shared(s, folder);
+    return quant_seen_open(&source, folder, &s->shared);
 }
 
 static double bits_of(const struct pipe_quantize_options *o,
@@ -136,8 +158,12 @@ static rt_status quantize(struct budgeting *s, uint32_t w)
     o.force = false;
     folder_of(s, w, folder, sizeof folder);
     quant_files_remove(folder); /* of a run that was killed */
-    const rt_status st = pipe_quantize_on(s->session, s->from->full, all->list,
-                                          all->count, s->from->model, folder, &o, &q);
+    const struct pipe_quantize_text text = { .full = s->from->full,
+                                             .sequences = all->list,
+                                             .count = all->count,
+                                             .shared = s->shared };
+    const rt_status st =
+        pipe_quantize_on(s->session, &text, s->from->model, folder, &o, &q);
     for (uint32_t i = 0; st == RT_OK && i < q.list_count; i++) {
         struct pipe_budget_group *g = group_of(s, q.list[i].name);
         assert(g); /* the quantizer names the projections of the model */
@@ -274,6 +300,7 @@ rt_status pipe_budget_make(struct pipe_session *session,
     TRY(make_groups(&s));
     TRY(pipe_budget_check(session->ctx, rt_model_config(from->full), options, bits));
     take_text(&s);
+    TRY(open_shared(&s));
     s.steps = budget->count * (all ? QUANT_PLAN_WIDTHS : 1);
     for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++) {
         TRY(quantize(&s, w));
@@ -286,6 +313,10 @@ rt_status pipe_budget_make(struct pipe_session *session,
 
 fail:
     pipe_kl_base_deinit(&s.base);
+    folder_of_shared(&s, folder);
+    if (s.shared) /* else it may be another command's */
+        quant_seen_remove(folder);
+    quant_seen_close(&s.shared);
     if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
         rt_log(session->ctx, RT_LOG_WARNING,
                "finished widths are removed: the same command begins with 2 bits again");

@@ -180,8 +180,13 @@ static rt_status make_nearest(struct making *m, const struct pipe_gguf_text *tex
                               const char *model, const char *out)
 {
     rt_status st;
-    TRY(quant_importance_observe(m->ctx, *text->full, text->sequences, text->count,
-                                 after_pass, m, &m->importance));
+    const struct quant_importance_source source = { .model = *text->full,
+                                                    .sequences = text->sequences,
+                                                    .count = text->count,
+                                                    .shared = text->shared,
+                                                    .pass = after_pass,
+                                                    .user = m };
+    TRY(quant_importance_observe(m->ctx, &source, &m->importance));
     destroy_last(text);
     TRY(after_text(m));
     TRY(make(m, model, out, &m->importance, NULL, m->from->from));
@@ -198,6 +203,7 @@ static rt_status make_rounded(struct making *m, const struct pipe_gguf_text *tex
     const struct quant_gguf_calibration calibration = { .model = *text->full,
                                                         .sequences = text->sequences,
                                                         .count = text->count,
+                                                        .shared = text->shared,
                                                         .natural_order = o->natural_order,
                                                         .damping = o->damping,
                                                         .seen = &m->importance,

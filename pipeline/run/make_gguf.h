@@ -5,6 +5,8 @@
 
 #include "pipeline/run/calibration.h"
 
+struct quant_seen;
+
 #define PIPE_GGUF_TYPE "Q4_K_M"
 
 struct pipe_gguf_options {
@@ -62,6 +64,7 @@ struct pipe_gguf_text {
     bool is_last;           /* it is destroyed as soon as the file needs it no longer */
     const struct train_sequence *sequences; /* borrowed */
     uint32_t count;
+    struct quant_seen *shared;                   /* as pipe_quantize_text.shared */
     const struct pipe_calibration_options *read; /* where the text is from */
 };
 /* The same with the inputs of matrices seen on calibration text, as

@@ -135,27 +135,27 @@ static rt_status after_matrix(void *user, const struct quant_fared *fared)
     return pipe_stop_status(r->session->host, r->session->ctx);
 }
 
-rt_status pipe_quantize_on(struct pipe_session *session, struct rt_model *full,
-                           const struct train_sequence *sequences, uint32_t count,
-                           const char *model, const char *out,
-                           const struct pipe_quantize_options *o,
+rt_status pipe_quantize_on(struct pipe_session *session,
+                           const struct pipe_quantize_text *text, const char *model,
+                           const char *out, const struct pipe_quantize_options *o,
                            struct pipe_quantized *result)
 {
     struct quant_report report = { 0 };
     const struct quant_options q = pipe_quantize_options_of(o);
     struct running r = { .session = session,
                          .result = result,
-                         .capacity = 7 * rt_model_config(full)->layers,
+                         .capacity = 7 * rt_model_config(text->full)->layers,
                          .started_ns = rt_time_ns() };
-    const struct quant_calibration calibration = { .model = full,
-                                                   .sequences = sequences,
-                                                   .count = count,
+    const struct quant_calibration calibration = { .model = text->full,
+                                                   .sequences = text->sequences,
+                                                   .count = text->count,
+                                                   .shared = text->shared,
                                                    .pass = after_pass,
                                                    .matrix = after_matrix,
                                                    .user = &r };
     *result = (struct pipe_quantized){ 0 };
-    for (uint32_t i = 0; i < count; i++)
-        result->tokens += sequences[i].n;
+    for (uint32_t i = 0; i < text->count; i++)
+        result->tokens += text->sequences[i].n;
     result->list = rt_alloc(session->ctx, r.capacity, sizeof *result->list);
     if (!result->list)
         return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");

@@ -7,6 +7,8 @@
 #include "runtime/quant/width_plan.h"
 #include "runtime/quant/method.h"
 
+struct quant_seen;
+
 struct pipe_quantize_options {
     const char *method; /* name, NULL: the first of the table */
     uint32_t bits;      /* 2, 3, 4, 8 */
@@ -49,7 +51,8 @@ struct pipe_quantized {
      * better than rounded to nearest, and each one; owned. */
     uint64_t tokens;
     double objective, objective_rtn;
-    /* Seconds: layers of the model, sums of their inputs on the host, the quantizer. */
+    /* Seconds: layers of the model, sums of their inputs on the host, the quantizer. The first
+     * two are those of the pass, whoever had it, as far as this command made it. */
     double forward, sums, method;
     uint32_t not_better, list_count;
     struct pipe_quantized_matrix *list;
@@ -72,11 +75,18 @@ RT_CHECKED rt_status pipe_quantize_check(struct rt_ctx *ctx, const char *model,
 RT_CHECKED rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
                                    const struct pipe_quantize_options *options,
                                    struct pipe_quantized *result);
-/* The same with the inputs of matrices seen on calibration text, the model being on the
- * device. */
-RT_CHECKED rt_status pipe_quantize_on(struct pipe_session *session, struct rt_model *full,
-                                      const struct train_sequence *sequences,
-                                      uint32_t count, const char *model, const char *out,
+/* The full model on the device, and the text that it is seen on; all borrowed. */
+struct pipe_quantize_text {
+    struct rt_model *full;
+    const struct train_sequence *sequences;
+    uint32_t count;
+    struct quant_seen
+        *shared; /* NULL, or what several folders are made of (seen_inputs.h) */
+};
+/* The same with the inputs of matrices seen on calibration text. */
+RT_CHECKED rt_status pipe_quantize_on(struct pipe_session *session,
+                                      const struct pipe_quantize_text *text,
+                                      const char *model, const char *out,
                                       const struct pipe_quantize_options *options,
                                       struct pipe_quantized *result);
 void pipe_quantized_deinit(struct pipe_quantized *result);

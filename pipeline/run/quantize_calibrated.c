@@ -4,6 +4,7 @@
 
 #include "pipeline/run/made.h"
 #include "runtime/model/model.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -56,8 +57,23 @@ static rt_status load_full(struct pipe_session *session,
         return rt_fail(session->ctx, RT_ERR_USAGE,
                        "--true-sequential holds one layer at a time: it needs no "
                        "--budget, and text or stored answers as --calib, or --select kl");
+    if (true_sequential && o->seen)
+        return rt_fail(session->ctx, RT_ERR_USAGE,
+                       "--true-sequential sees other inputs each time: nothing is kept "
+                       "in --seen");
     return whole ? pipe_model_load(session, o->model, full)
                  : pipe_model_load_streamed(session, o->model, full);
+}
+
+/* What is seen of all the text, if a folder keeps it. */
+static rt_status open_seen(const struct pipe_calibrated_options *o, struct rt_model *full,
+                           const struct pipe_calibration *c, struct quant_seen **seen)
+{
+    const struct quant_seen_source source = { .model = full,
+                                              .sequences = c->sequences.list,
+                                              .count = c->sequences.count,
+                                              .what = QUANT_SEEN_ALL };
+    return o->seen ? quant_seen_open(&source, o->seen, seen) : RT_OK;
 }
 
 /* Whether candidates are made: where that was not asked for, text must allow it. */
@@ -83,6 +99,7 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
     rt_status st;
     char hash[65];
     struct rt_model *full = NULL;
+    struct quant_seen *seen = NULL;
     struct pipe_calibration c = { 0 };
     struct pipe_budget budget = { .count = 0 };
     const struct quant_plan *plan = quantize->plan;
@@ -90,7 +107,7 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
     *selected = (struct pipe_selected){ 0 };
     TRY(load_full(session, o, quantize->true_sequential, &full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));
-    const struct pipe_select_from from = { full, o->model, &c, &o->read };
+    const struct pipe_select_from from = { full, o->model, &c, &o->read, o->seen };
     TRY(plan_widths(session, o, &from, calls, quantize, &budget));
     if (may_choose(session, o, &c)) {
         TRY(pipe_quantize_select(session, &from, o->out, quantize, &o->open, selected,
@@ -99,9 +116,14 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
         if (calls->selected)
             calls->selected(calls->user, selected);
     } else {
-        TRY(pipe_quantize_on(session, full, c.sequences.list, c.sequences.count, o->model,
-                             o->out, quantize, result));
+        TRY(open_seen(o, full, &c, &seen));
+        const struct pipe_quantize_text text = { .full = full,
+                                                 .sequences = c.sequences.list,
+                                                 .count = c.sequences.count,
+                                                 .shared = seen };
+        TRY(pipe_quantize_on(session, &text, o->model, o->out, quantize, result));
     }
+    quant_seen_close(&seen);
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     rt_model_destroy(&full); /* makes room for the folder */
     const struct pipe_made made = { .full_hash = hash,
@@ -118,6 +140,7 @@ fail:
     for (uint32_t i = 0; i < selected->count; i++) /* the budget's ends here */
         selected->list[i].options.plan = plan;
     pipe_budget_deinit(&budget);
+    quant_seen_close(&seen);
     pipe_calibration_deinit(&c);
     rt_model_destroy(&full);
     return st;
@@ -133,14 +156,19 @@ static rt_status make_file(struct pipe_session *session,
                            struct pipe_selected *selected, struct pipe_gguf_made *made)
 {
     rt_status st;
-    const struct pipe_sequences *seen = &from->calibration->sequences;
-    const struct pipe_gguf_text text = { .full = full,
-                                         .is_last = true,
-                                         .sequences = seen->list,
-                                         .count = seen->count,
-                                         .read = &o->read };
-    if (!may_choose(session, o, from->calibration))
-        return pipe_quantize_gguf_on(session, &text, o->model, o->out, quantize, made);
+    struct quant_seen *seen = NULL;
+    const struct pipe_sequences *all = &from->calibration->sequences;
+    if (!may_choose(session, o, from->calibration)) {
+        TRY(open_seen(o, *full, from->calibration, &seen));
+        const struct pipe_gguf_text text = { .full = full,
+                                             .is_last = true,
+                                             .sequences = all->list,
+                                             .count = all->count,
+                                             .shared = seen,
+                                             .read = &o->read };
+        TRY(pipe_quantize_gguf_on(session, &text, o->model, o->out, quantize, made));
+        goto fail;
+    }
     TRY(pipe_quantize_gguf_select(session, from, o->out, quantize, &o->open, selected,
                                   made));
     *quantize = selected->list[selected->chosen].gguf;
@@ -148,6 +176,7 @@ static rt_status make_file(struct pipe_session *session,
         calls->selected(calls->user, selected);
 
 fail:
+    quant_seen_close(&seen);
     return st;
 }
 
@@ -171,7 +200,7 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session,
     TRY(load_full(session, o, false, &full));
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));
-    const struct pipe_select_from from = { full, o->model, &c, &o->read };
+    const struct pipe_select_from from = { full, o->model, &c, &o->read, o->seen };
     TRY(make_file(session, o, calls, &from, quantize, &full, selected, made));
     rt_model_destroy(&full); /* makes room for the file */
     const struct pipe_made row = { .full_hash = hash,

@@ -16,6 +16,9 @@ struct pipe_calibrated_options {
      * and that is said. */
     bool choice_asked;
     struct pipe_select_options open;
+    /* Folder that keeps what the pass over the text saw, for commands of other methods, or has
+     * it from one; NULL: nothing is kept. */
+    const char *seen;
     double budget;      /* bits per weight; 0: none */
     bool budget_is_all; /* as `all` of pipe_budget_make */
 };
@@ -32,8 +35,8 @@ uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *option
 
 /* `quantize` becomes those of the chosen candidate, with the plan that it had: the plan of a
  * budget is in its file. selected->count 0: there was no choice.
- * RT_ERR_USAGE: quantize->true_sequential, which holds one layer at a time, with a budget, or
- * with a model that answers first and no choice; a choice has that layer beside the model. The errors of what it calls; pipe_quantized_deinit
+ * RT_ERR_USAGE: quantize->true_sequential, which holds one layer at a time, with a budget, with
+ * options->seen, or with a model that answers first and no choice; a choice has that layer beside the model. The errors of what it calls; pipe_quantized_deinit
  * in any case. */
 RT_CHECKED rt_status pipe_quantize_calibrated(
     struct pipe_session *session, const struct pipe_calibrated_options *options,

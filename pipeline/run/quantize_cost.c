@@ -5,7 +5,9 @@
 #include "runtime/base/blas.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/cost.h"
+#include "runtime/quant/folder.h"
 #include "runtime/quant/gguf_file.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <cblas.h>
 
@@ -116,6 +118,9 @@ static rt_status with_text(struct pipe_session *session, const char *folder,
     out->tokens = c.tokens;
     TRY(quant_cost_of(session->ctx, folder, q, c.tokens, OBSERVE_ROWS_DEFAULT, software,
                       cost));
+    if (!o->true_sequential)
+        out->seen_bytes =
+            quant_seen_bytes(rt_model_config(model), c.tokens, quant_folder_needs(q));
     if (cost->device_bytes > out->device_has)
         goto fail;
     TRY(time_passes(model, &c, OBSERVE_MOMENTS, &out->forward));
@@ -133,6 +138,17 @@ fail:
     pipe_calibration_deinit(&c);
     rt_model_destroy(&model);
     return st;
+}
+
+/* Candidates of one pass, or each of its own, then the full model and each of them on the text
+ * that is held out. `head`: the share of a pass that ends in logits over that of the layers. */
+static void add_choice(const struct pipe_calibrated_options *o, double head,
+                       struct pipe_quantize_cost *out)
+{
+    const double n = pipe_calibrated_candidates(o), pass = out->forward + out->sums;
+    if (n > 1)
+        out->choice = (out->seen_bytes ? 1 : n) * pass + n * out->method +
+                      (n + 1) * out->forward * head / PIPE_HELD_OUT_EVERY;
 }
 
 /* What a budget buys: no more bits per weight than the widest codes take. */
@@ -153,20 +169,25 @@ static rt_status bits_of_budget(struct rt_ctx *ctx, const char *path,
     return st;
 }
 
-/* All that a budget adds: the model is quantized at every width, and of each group the KL
- * over the first tokens is that of two models. out->bits is what it buys. */
+/* A pass that ends in logits, the layers' share being 1, by elements. */
+static double head_of(const struct quant_cost *cost)
+{
+    return 1 + (double)cost->kept / (double)cost->weights;
+}
+
+/* All that a budget adds: the model is quantized at every width, of one pass, and of each
+ * group the KL over the first tokens is that of two models. out->bits is what it buys. */
 static void add_budget(const struct pipe_calibrated_options *o, uint32_t layers,
                        const struct quant_cost *cost, struct pipe_quantize_cost *out)
 {
     const double groups = (double)layers * MODEL_GROUP_COUNT * (o->budget_is_all ? 4 : 1);
     const double share =
         out->tokens > PIPE_BUDGET_TOKENS ? PIPE_BUDGET_TOKENS / (double)out->tokens : 1;
-    /* The layers' share of a pass that ends in logits, by elements. */
-    const double head = 1 + (double)cost->kept / (double)cost->weights;
+    const double head = head_of(cost);
     out->out_bytes = cost->kept_bytes + (uint64_t)(out->bits * (double)cost->weights / 8);
     out->bits_all = 8.0 * (double)out->out_bytes / (double)(cost->weights + cost->kept);
     out->device_bytes = out->compared_bytes;
-    out->widths = 4 * (out->forward + out->sums + out->method) +
+    out->widths = out->forward + out->sums + 4 * out->method +
                   groups * 2 * out->forward * share * head;
 }
 
@@ -192,6 +213,8 @@ rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session *session,
     out->host_bytes = cost.host_bytes;
     out->device_bytes = cost.device_bytes;
     out->compared_bytes = cost.compared_bytes;
+    if (calibrated)
+        add_choice(calibrated, head_of(&cost), out);
     if (calibrated && calibrated->budget > 0) {
         TRY(bits_of_budget(ctx, model, o, calibrated->budget, &out->bits));
         add_budget(calibrated, cost.layers, &cost, out);
@@ -213,10 +236,11 @@ static rt_status see_text(struct pipe_session *session, const char *path,
     struct observe_cost cost;
     struct rt_model *model = NULL;
     struct pipe_calibration c = { 0 };
-    const uint32_t what = flops > 0 ? OBSERVE_MOMENTS | OBSERVE_SQUARES : OBSERVE_SQUARES;
+    const uint32_t what = flops > 0 ? QUANT_GGUF_NEEDS : OBSERVE_SQUARES;
     const bool software = rt_device_info_of(session->dev)->software;
     TRY(open_text(session, path, from, &model, &c));
     out->tokens = c.tokens;
+    out->seen_bytes = quant_seen_bytes(&size->config, c.tokens, what);
     out->device_has = rt_device_memory_left(session->dev);
     observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
     out->device_bytes = cost.device_bytes + model_size_streamed(size);
@@ -246,7 +270,7 @@ fail:
 
 rt_status pipe_quantize_gguf_cost(struct rt_ctx *ctx, struct pipe_session *session,
                                   const char *path, const struct pipe_gguf_options *o,
-                                  const struct pipe_calibration_options *calibration,
+                                  const struct pipe_calibrated_options *calibrated,
                                   struct pipe_quantize_cost *out)
 {
     rt_status st;
@@ -255,8 +279,8 @@ rt_status pipe_quantize_gguf_cost(struct rt_ctx *ctx, struct pipe_session *sessi
     struct fmt_model *model = NULL;
     const struct quant_importance none = { 0 };
     const struct quant_gguf_calibration text = { .count = 0 };
-    const char *from = calibration ? calibration->from : o->imatrix;
-    const bool is_rounded = calibration && !o->nearest;
+    const char *from = calibrated ? calibrated->read.from : o->imatrix;
+    const bool is_rounded = calibrated && !o->nearest;
     *out = (struct pipe_quantize_cost){ 0 };
     TRY(pipe_gguf_check(ctx, o));
     const struct quant_gguf_options q = {
@@ -276,8 +300,11 @@ rt_status pipe_quantize_gguf_cost(struct rt_ctx *ctx, struct pipe_session *sessi
     out->bits_all = cost.bits_all;
     out->host_bytes = cost.host_bytes;
     out->method = cost.seconds;
-    if (session && calibration)
-        TRY(see_text(session, path, calibration, &size, cost.flops, out));
+    if (session && calibrated) {
+        const double table = (double)size.config.vocab * size.config.hidden;
+        TRY(see_text(session, path, &calibrated->read, &size, cost.flops, out));
+        add_choice(calibrated, 1 + table / (double)size.linear_weights, out);
+    }
 
 fail:
     fmt_model_close(&model);

@@ -11,14 +11,20 @@ struct pipe_quantize_cost {
     double bits, bits_all; /* per quantized weight; per weight of the whole model */
     uint64_t host_bytes, device_bytes; /* peaks, estimates */
     uint64_t compared_bytes; /* on the device, where candidates are compared; the same */
-    uint64_t device_has;     /* 0: no calibration, no device */
+    /* On the disk, while several folders or files are made of one pass: what it saw
+     * (runtime/quant/seen_inputs.h); 0: each has a pass of its own. The same. */
+    uint64_t seen_bytes;
+    uint64_t device_has; /* 0: no calibration, no device */
     uint64_t tokens;
     /* Seconds, an estimate: the forward pass by one that was timed (some rows of text
      * through the first layer on the session's device), the rest by FLOPs that were timed on
      * the host. 0: the model does not fit the device. */
     double forward, sums, method;
-    /* With a budget, which `bits` is then: seconds to find the widths (four quantizations and
-     * the KL of groups, an estimate from the others). 0: there is none. */
+    /* Seconds to make all candidates and to compare them, in place of those; an estimate, as if
+     * one sequence in PIPE_HELD_OUT_EVERY were held out. 0: there is one. */
+    double choice;
+    /* With a budget, which `bits` is then: seconds to find the widths (one pass, four quantizations
+     * and the KL of groups, an estimate from the others). 0: there is none. */
     double widths;
 };
 
@@ -32,6 +38,6 @@ RT_CHECKED rt_status pipe_quantize_cost(struct rt_ctx *ctx, struct pipe_session 
 RT_CHECKED rt_status pipe_quantize_gguf_cost(
     struct rt_ctx *ctx, struct pipe_session *session, const char *model,
     const struct pipe_gguf_options *options,
-    const struct pipe_calibration_options *calibration, struct pipe_quantize_cost *out);
+    const struct pipe_calibrated_options *calibrated, struct pipe_quantize_cost *out);
 
 #endif

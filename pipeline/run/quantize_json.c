@@ -115,9 +115,11 @@ void pipe_quantize_cost_json(FILE *out, const struct pipe_quantize_cost *c,
     rt_json_count(out, "tokens", c->tokens);
     fprintf(
         out,
-        ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f,\"widths\":%.1f}",
-        c->forward, c->sums, c->method, c->widths);
+        ",\"seconds\":{\"forward\":%.1f,\"sums\":%.1f,\"method\":%.1f,\"widths\":%.1f,"
+        "\"choice\":%.1f}",
+        c->forward, c->sums, c->method, c->widths, c->choice);
     rt_json_count(out, "candidates", candidates);
+    rt_json_count(out, "seen_bytes", candidates > 1 || c->widths > 0 ? c->seen_bytes : 0);
     rt_json_count(out, "compared_bytes", candidates > 1 ? c->compared_bytes : 0);
     fputs("}\n", out);
 }

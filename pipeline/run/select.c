@@ -7,6 +7,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/os.h"
 #include "runtime/quant/folder.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <assert.h>
 #include <math.h>
@@ -261,6 +262,41 @@ static void compare(const struct selecting *s)
     }
 }
 
+/* ---- what all are made of ---- */
+
+static void path_of_shared(const struct selecting *s, char out[4200])
+{
+    path_of(s, 0, out, 4200);
+    char *end = out + strlen(out) - strlen(".try-1");
+    snprintf(end, sizeof ".try-1", ".seen");
+}
+
+/* One pass over the text serves all candidates that see the full model's inputs. */
+static rt_status open_shared(struct selecting *s, const struct pipe_candidate *first)
+{
+    char path[4200];
+    const struct quant_seen_source source = { .model = s->job.from->full,
+                                              .sequences = s->job.used,
+                                              .count = s->job.used_count,
+                                              .what = s->job.from->seen
+                                                          ? QUANT_SEEN_ALL
+                                                          : s->job.kind->needs(first) };
+    if (!source.what)
+        return RT_OK;
+    path_of_shared(s, path);
+    return quant_seen_open(&source, s->job.from->seen ? s->job.from->seen : path,
+                           &s->job.shared);
+}
+
+/* That of another process, and what the user named, stays. */
+static void remove_shared(const struct selecting *s)
+{
+    char path[4200];
+    path_of_shared(s, path);
+    if (s->job.shared && !s->job.from->seen)
+        quant_seen_remove(path);
+}
+
 static void remove_candidates(const struct selecting *s)
 {
     char path[4200];
@@ -282,6 +318,7 @@ static rt_status choose(struct selecting *s, const struct pipe_candidate *first,
     s->base = (struct pipe_kl_base){ job->session, job->from->full, held_out(s), { 0 } };
     selected->held_out = held_out(s)->count;
     selected->used = job->used_count;
+    TRY(open_shared(s, first));
     TRY(try_all(s, first, select));
     compare(s);
     path_of(s, selected->chosen, path, sizeof path);
@@ -299,6 +336,9 @@ fail:
         remove_candidates(s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)
         rt_free(s->sums[i]);
+    if (!quant_is_resumable(st))
+        remove_shared(s);
+    quant_seen_close(&s->job.shared);
     pipe_kl_base_deinit(&s->base);
     rt_free(s->used);
     rt_free(s->held.list);
@@ -315,10 +355,12 @@ rt_status pipe_quantize_select(struct pipe_session *session,
 {
     struct pipe_select_result best = { 0 };
     struct pipe_candidate first = { .options = *options };
-    struct selecting s = { .job = { session, from, &pipe_select_folder, NULL, 0 },
-                           .out = out,
-                           .selected = selected,
-                           .result = &best };
+    struct selecting s = {
+        .job = { .session = session, .from = from, .kind = &pipe_select_folder },
+        .out = out,
+        .selected = selected,
+        .result = &best
+    };
     *selected = (struct pipe_selected){ 0 };
     *result = (struct pipe_quantized){ 0 };
     if (fmt_exists(out) && !options->force) /* before the work */
@@ -343,10 +385,12 @@ rt_status pipe_quantize_gguf_select(struct pipe_session *session,
     char path[4200];
     struct pipe_select_result best = { 0 };
     struct pipe_candidate first = { .gguf = *options };
-    struct selecting s = { .job = { session, from, &pipe_select_gguf, NULL, 0 },
-                           .out = out,
-                           .selected = selected,
-                           .result = &best };
+    struct selecting s = {
+        .job = { .session = session, .from = from, .kind = &pipe_select_gguf },
+        .out = out,
+        .selected = selected,
+        .result = &best
+    };
     *selected = (struct pipe_selected){ 0 };
     *made = (struct pipe_gguf_made){ 0 };
     rt_status st = pipe_gguf_check_file(session->ctx, from->model, out, options);

@@ -48,6 +48,8 @@ struct pipe_select_from {
     const char *model;     /* its files */
     const struct pipe_calibration *calibration;
     const struct pipe_calibration_options *read; /* how that was read */
+    const char
+        *seen; /* folder that keeps what the pass saw, for others; NULL: none does */
 };
 
 /* Makes candidates beside `out`, one change at a time: search, then order, then damping; a

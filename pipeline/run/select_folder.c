@@ -58,6 +58,13 @@ static rt_status hash_options(const struct pipe_select_job *job,
     return RT_OK;
 }
 
+/* Search, order and damping ask for nothing more. */
+static uint32_t needs(const struct pipe_candidate *c)
+{
+    const struct quant_options o = pipe_quantize_options_of(&c->options);
+    return o.true_sequential ? 0 : quant_folder_needs(&o);
+}
+
 static rt_status make(const struct pipe_select_job *job, const struct pipe_candidate *c,
                       const char *path, struct pipe_select_result *result)
 {
@@ -65,8 +72,11 @@ static rt_status make(const struct pipe_select_job *job, const struct pipe_candi
     struct rt_model *own = NULL; /* whose layers are replaced */
     if (c->options.true_sequential)
         TRY(pipe_model_load_streamed(job->session, job->from->model, &own));
-    TRY(pipe_quantize_on(job->session, own ? own : job->from->full, job->used,
-                         job->used_count, job->from->model, path, &c->options,
+    const struct pipe_quantize_text text = { .full = own ? own : job->from->full,
+                                             .sequences = job->used,
+                                             .count = job->used_count,
+                                             .shared = job->shared };
+    TRY(pipe_quantize_on(job->session, &text, job->from->model, path, &c->options,
                          &result->folder));
 
 fail:
@@ -169,6 +179,7 @@ const struct pipe_select_kind pipe_select_folder = {
     .name = name,
     .vary = vary,
     .hash = hash_options,
+    .needs = needs,
     .make = make,
     .objective = objective,
     .write = write_result,

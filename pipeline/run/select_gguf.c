@@ -4,6 +4,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/format/gguf_types.h"
+#include "runtime/quant/gguf_file.h"
 #include "runtime/quant/method.h"
 
 #include <errno.h>
@@ -67,6 +68,12 @@ static rt_status hash_options(const struct pipe_select_job *job,
     return st;
 }
 
+/* The nearest code needs no more than the others. */
+static uint32_t needs(const struct pipe_candidate *c)
+{
+    return c->gguf.nearest ? OBSERVE_SQUARES : QUANT_GGUF_NEEDS;
+}
+
 static rt_status make(const struct pipe_select_job *job, const struct pipe_candidate *c,
                       const char *path, struct pipe_select_result *result)
 {
@@ -74,6 +81,7 @@ static rt_status make(const struct pipe_select_job *job, const struct pipe_candi
     const struct pipe_gguf_text text = { .full = &full,
                                          .sequences = job->used,
                                          .count = job->used_count,
+                                         .shared = job->shared,
                                          .read = job->from->read };
     return pipe_quantize_gguf_on(job->session, &text, job->from->model, path, &c->gguf,
                                  &result->file);
@@ -189,6 +197,7 @@ const struct pipe_select_kind pipe_select_gguf = {
     .name = name,
     .vary = vary,
     .hash = hash_options,
+    .needs = needs,
     .make = make,
     .objective = objective,
     .write = write_result,

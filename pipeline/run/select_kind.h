@@ -21,6 +21,8 @@ struct pipe_select_job {
     const struct pipe_select_kind *kind;
     const struct train_sequence *used; /* what calibrates */
     uint32_t used_count;
+    /* What its pass saw, for all candidates; NULL: each has another model to see. */
+    struct quant_seen *shared;
 };
 
 /* What is varied, in this order. */
@@ -40,6 +42,9 @@ struct pipe_select_kind {
     /* Adds all options that bytes depend on. */
     rt_status (*hash)(const struct pipe_select_job *job,
                       const struct pipe_candidate *candidate, struct sha256 *hash);
+    /* What has to be known of inputs for the first candidate and all that are varied from it
+     * (enum observe_what); 0: inputs are those of each candidate itself. */
+    uint32_t (*needs)(const struct pipe_candidate *candidate);
     /* Takes up what an earlier command had begun at `path`. */
     rt_status (*make)(const struct pipe_select_job *job,
                       const struct pipe_candidate *candidate, const char *path,

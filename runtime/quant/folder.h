@@ -5,6 +5,8 @@
 
 #include "runtime/quant/method.h"
 
+struct quant_seen;
+
 /* How a matrix fared: mean squared output error per token (quant_objective), its own and
  * that of rounding to nearest on the same grid without a search. */
 struct quant_fared {
@@ -20,6 +22,9 @@ struct quant_calibration {
     struct rt_model *model; /* the same files, loaded in full precision; borrowed */
     const struct train_sequence *sequences; /* borrowed */
     uint32_t count;
+    /* What was seen of the same sequences, shared with other folders (seen_inputs.h), borrowed;
+     * NULL: this folder has a pass of its own. Not with true_sequential. */
+    struct quant_seen *shared;
     /* Both may be NULL; what they return other than RT_OK ends the work. */
     rt_status (*pass)(void *user, uint64_t done, uint64_t total);
     rt_status (*matrix)(void *user, const struct quant_fared *fared);
@@ -55,6 +60,9 @@ RT_CHECKED rt_status quant_folder(struct rt_ctx *ctx, const char *from,
                                   const char *target, const struct quant_options *options,
                                   const struct quant_calibration *calibration, bool force,
                                   struct quant_report *report);
+
+/* What has to be known of inputs for these options (enum observe_what), with calibration. */
+uint32_t quant_folder_needs(const struct quant_options *options);
 
 /* Whether what was finished before this status can be taken up again: not where all is done,
  * nor where the same command would fail the same way (RT_ERR_USAGE, RT_ERR_INPUT). */

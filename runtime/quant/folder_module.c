@@ -8,6 +8,7 @@
 #include "runtime/quant/int8.h"
 #include "runtime/quant/job.h"
 #include "runtime/quant/rtn.h"
+#include "runtime/quant/seen_inputs.h"
 #include "runtime/quant/smoothquant.h"
 #include "runtime/quant/width_plan.h"
 
@@ -488,24 +489,29 @@ fail:
     return st;
 }
 
+uint32_t quant_folder_needs(const struct quant_options *o)
+{
+    return OBSERVE_MOMENTS | quant_method_of(o)->needs | quant_int8_needs(o);
+}
+
 rt_status quant_modules_calibrated(struct quant_writer *w, uint32_t first)
 {
     struct calibrating c = { .w = w };
-    const struct observe_task task = {
-        .model = w->calibration->model,
-        .sequences = w->calibration->sequences,
-        .count = w->calibration->count,
-        .what = OBSERVE_MOMENTS | quant_method_of(w->options)->needs |
-                quant_int8_needs(w->options),
-        .group = take_group,
-        .pass = after_pass,
-        .first_layer = first,
-        .hidden = get_hidden,
-        .layer = end_layer,
-        .replace = w->options->true_sequential ? replace_layer : NULL,
-        .user = &c,
-        .times = &w->report->times
-    };
+    const struct observe_task task = { .model = w->calibration->model,
+                                       .sequences = w->calibration->sequences,
+                                       .count = w->calibration->count,
+                                       .what = quant_folder_needs(w->options),
+                                       .group = take_group,
+                                       .pass = after_pass,
+                                       .first_layer = first,
+                                       .hidden = get_hidden,
+                                       .layer = end_layer,
+                                       .replace = w->options->true_sequential
+                                                      ? replace_layer
+                                                      : NULL,
+                                       .user = &c,
+                                       .times = &w->report->times };
     model_group_shapes(fmt_model_config(w->model), c.shape);
-    return observe_layers(&task);
+    assert(!task.replace || !w->calibration->shared);
+    return quant_seen_observe(w->calibration->shared, &task);
 }

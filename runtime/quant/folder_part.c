@@ -5,7 +5,8 @@
  *     job.json                what is made (a hash), and the process that does so
  *     layer-N.safetensors     the tensors of a finished layer, and how its matrices fared:
  *                             NAME.fared, two doubles as I64
- *     hidden-N.safetensors    with calibration: the inputs of layer N, the next one
+ *     hidden-N.safetensors    with calibration: the inputs of layer N, the next one, if they
+ *                             are not among what is shared (seen_inputs.h)
  *     kept-N.safetensors      a large tensor that is not quantized, made of blocks
  *     trial/                  a layer as a model, for --true-sequential
  *     whole/                  the folder while it is put together
@@ -18,6 +19,7 @@
 #include "runtime/base/version.h"
 #include "runtime/quant/job.h"
 #include "runtime/quant/quant_files.h"
+#include "runtime/quant/seen_inputs.h"
 #include "runtime/quant/width_plan.h"
 
 #include <assert.h>
@@ -277,7 +279,9 @@ rt_status quant_part_resume(struct quant_writer *w, uint32_t *layers)
     rt_status st;
     char path[4300];
     const uint32_t all = fmt_model_config(w->model)->layers;
-    const uint32_t n = quant_job_layers(w->part, all, w->calibration != NULL);
+    const bool needs_hidden =
+        w->calibration && !quant_seen_is_kept(w->calibration->shared);
+    const uint32_t n = quant_job_layers(w->part, all, needs_hidden);
     *layers = 0;
     if (n == 0)
         return RT_OK;

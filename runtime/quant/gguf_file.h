@@ -7,6 +7,8 @@
 #include "runtime/quant/gguf_plan.h"
 #include "runtime/quant/importance.h"
 
+enum { QUANT_GGUF_NEEDS = OBSERVE_MOMENTS | OBSERVE_SQUARES /* of calibration */ };
+
 /* How a quantized matrix fared: sum over elements of w (x - y)^2 over the sum of w x^2, w
  * the importance of the column (1 without), for it and for every group rounded to nearest
  * from its own extremes. Rounded by GPTQ: the mean over tokens of |(W - Q(W)) x|^2 over that
@@ -26,7 +28,8 @@ struct quant_gguf_calibration {
     struct rt_model *model;
     const struct train_sequence *sequences;
     uint32_t count;
-    bool natural_order; /* quant_options */
+    struct quant_seen *shared; /* as quant_calibration.shared */
+    bool natural_order;        /* quant_options */
     double damping;
     struct quant_importance *seen; /* gets the importance of all matrices of layers */
     /* May be NULL, user as below. As observe_task's. */

@@ -5,6 +5,7 @@
 #include "runtime/quant/blocks_gptq.h"
 #include "runtime/quant/gguf_making.h"
 #include "runtime/quant/job.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <assert.h>
 
@@ -151,13 +152,13 @@ rt_status quant_gguf_rounded(struct quant_gguf_making *m)
     const struct observe_task task = { .model = c->model,
                                        .sequences = c->sequences,
                                        .count = c->count,
-                                       .what = OBSERVE_MOMENTS | OBSERVE_SQUARES,
+                                       .what = QUANT_GGUF_NEEDS,
                                        .group = after_group,
                                        .pass = after_pass,
                                        .first_layer = m->layers,
                                        .hidden = get_hidden,
                                        .layer = after_layer,
                                        .user = m };
-    const rt_status st = observe_layers(&task);
+    const rt_status st = quant_seen_observe(c->shared, &task);
     return st == RT_OK && c->done ? c->done(m->options->user) : st;
 }

@@ -5,7 +5,8 @@
  *     layer-N.safetensors     of each matrix of a finished layer: NAME.squares, its
  *                             importance; NAME.fared, doubles as I64: tokens that were
  *                             seen, then struct quant_gguf_outcome
- *     hidden-N.safetensors    the inputs of layer N, the next one
+ *     hidden-N.safetensors    the inputs of layer N, the next one, if they are not among what
+ *                             is shared (seen_inputs.h)
  * A layer's file is written after its data in FILE.part and the inputs of the next layer, so
  * that it stands for all three. */
 #include "runtime/quant/gguf_making.h"
@@ -13,6 +14,7 @@
 #include "runtime/base/version.h"
 #include "runtime/format/safetensors.h"
 #include "runtime/quant/job.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -126,7 +128,8 @@ rt_status quant_gguf_state_open(struct quant_gguf_making *m, const char *to)
     TRY(quant_job_read(m->ctx, m->state, key, &same));
     m->is_ours = true;
     const uint32_t all = rt_model_config(m->options->calibration->model)->layers;
-    const uint32_t layers = same ? quant_job_layers(m->state, all, true) : 0;
+    const bool needs_hidden = !quant_seen_is_kept(m->options->calibration->shared);
+    const uint32_t layers = same ? quant_job_layers(m->state, all, needs_hidden) : 0;
     m->out.is_kept = layers > 0;
     same = false;
     if (layers > 0)

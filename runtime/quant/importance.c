@@ -5,6 +5,7 @@
 #include "runtime/format/gguf_write.h"
 #include "runtime/model/model_impl.h"
 #include "runtime/quant/blocks.h"
+#include "runtime/quant/seen_inputs.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -109,9 +110,8 @@ fail:
 
 struct observing {
     struct rt_ctx *ctx;
+    const struct quant_importance_source *source;
     struct quant_importance *out;
-    rt_status (*pass)(void *user, uint64_t done, uint64_t total);
-    void *user;
 };
 
 static rt_status after_group(void *user, const struct observe_group *seen)
@@ -122,25 +122,23 @@ static rt_status after_group(void *user, const struct observe_group *seen)
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
-    struct observing *o = user;
-    return o->pass ? o->pass(o->user, done, total) : RT_OK;
+    const struct quant_importance_source *source = ((struct observing *)user)->source;
+    return source->pass ? source->pass(source->user, done, total) : RT_OK;
 }
 
-rt_status quant_importance_observe(struct rt_ctx *ctx, struct rt_model *model,
-                                   const struct train_sequence *sequences, uint32_t count,
-                                   rt_status (*pass)(void *user, uint64_t done,
-                                                     uint64_t total),
-                                   void *user, struct quant_importance *out)
+rt_status quant_importance_observe(struct rt_ctx *ctx,
+                                   const struct quant_importance_source *source,
+                                   struct quant_importance *out)
 {
-    struct observing o = { ctx, out, pass, user };
-    const struct observe_task task = { .model = model,
-                                       .sequences = sequences,
-                                       .count = count,
+    struct observing o = { ctx, source, out };
+    const struct observe_task task = { .model = source->model,
+                                       .sequences = source->sequences,
+                                       .count = source->count,
                                        .what = OBSERVE_SQUARES,
                                        .group = after_group,
                                        .pass = after_pass,
                                        .user = &o };
-    return observe_layers(&task);
+    return quant_seen_observe(source->shared, &task);
 }
 
 /* ---- files ---- */

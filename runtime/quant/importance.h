@@ -8,6 +8,8 @@
 
 #include "runtime/observe/moments.h"
 
+struct quant_seen;
+
 enum { QUANT_GROUP_MATRICES = 3 /* that read one input, at most */ };
 
 struct quant_importance_row {
@@ -39,11 +41,20 @@ RT_CHECKED rt_status quant_importance_add(struct rt_ctx *ctx,
 struct quant_importance_row *quant_importance_row(struct rt_ctx *ctx,
                                                   struct quant_importance *out,
                                                   const char *name, uint32_t columns);
-/* Runs the model over the sequences. `pass` as observe_task's, may be NULL. */
-RT_CHECKED rt_status quant_importance_observe(
-    struct rt_ctx *ctx, struct rt_model *model, const struct train_sequence *sequences,
-    uint32_t count, rt_status (*pass)(void *user, uint64_t done, uint64_t total),
-    void *user, struct quant_importance *out);
+/* What it is seen on; borrowed. */
+struct quant_importance_source {
+    struct rt_model *model;
+    const struct train_sequence *sequences;
+    uint32_t count;
+    struct quant_seen *shared; /* NULL, or what was seen of these (seen_inputs.h) */
+    rt_status (*pass)(void *user, uint64_t done,
+                      uint64_t total); /* observe_task's, or NULL */
+    void *user;
+};
+/* Runs the model over the sequences. */
+RT_CHECKED rt_status
+quant_importance_observe(struct rt_ctx *ctx, const struct quant_importance_source *source,
+                         struct quant_importance *out);
 /* RT_ERR_INPUT: no importance matrix, or values that are negative or not finite. */
 RT_CHECKED rt_status quant_importance_read(struct rt_ctx *ctx, const char *path,
                                            struct quant_importance *out);

@@ -130,7 +130,8 @@ void quant_job_clear(const char *path)
     while (folder && (name = os_folder_next(folder)))
         if (os_pattern_fits("layer-*.safetensors*", name) ||
             os_pattern_fits("hidden-*.safetensors*", name) ||
-            os_pattern_fits("kept-*.safetensors*", name)) {
+            os_pattern_fits("kept-*.safetensors*", name) ||
+            os_pattern_fits("group-*.safetensors*", name)) {
             snprintf(file, sizeof file, "%.4050s/%.200s", path, name);
             remove(file);
         }

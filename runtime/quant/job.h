@@ -29,8 +29,8 @@ RT_CHECKED rt_status quant_job_put_hidden(struct rt_ctx *ctx, const char *folder
                                           uint64_t floats);
 RT_CHECKED rt_status quant_job_get_hidden(struct rt_ctx *ctx, const char *folder,
                                           uint32_t layer, float *hidden, uint64_t floats);
-/* Removes the files of layers, inputs and kept tensors (kept-N), and those of them that a kill
- * cut short; then job.json and the folder too, if it is empty. */
+/* Removes the files of layers, inputs, kept tensors (kept-N) and groups (group-N), and those of
+ * them that a kill cut short; then job.json and the folder too, if it is empty. */
 void quant_job_clear(const char *folder);
 void quant_job_remove(const char *folder);
 

@@ -251,6 +251,39 @@ static double number(const json_t *object, const char *name)
     return json_number_value(json_object_get(object, name));
 }
 
+#define SEEN                                                                       \
+    "quantize --device ref --store results.db --progress none --model @T --calib " \
+    "@O/words.txt --calib-length 64 --json "
+
+/* One pass serves commands of all methods: what they write is what they write alone. */
+static void commands_share_a_pass(void **state)
+{
+    (void)state;
+    static const char *const how[] = { "--select none --method gptq --bits 3",
+                                       "--select none --method awq --group 32",
+                                       "--select none --method smoothquant",
+                                       "--select none --method gguf --type Q4_0" };
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    for (size_t i = 0; i < RT_COUNT(how); i++) {
+        char args[512], a[1200], b[1200];
+        const char *file = i < 3 ? "/model.safetensors" : "";
+        for (int seen = 0; seen < 2; seen++) {
+            snprintf(args, sizeof args, SEEN "%s --out %c%zu%s", how[i], 'a' + seen, i,
+                     seen ? " --seen seen" : "");
+            json_decref(json_of(args));
+        }
+        snprintf(args, sizeof args, "a%zu%s", i, file);
+        snprintf(a, sizeof a, "%s", test_folder_file(&place.run, args));
+        snprintf(args, sizeof args, "b%zu%s", i, file);
+        snprintf(b, sizeof b, "%s", test_folder_file(&place.run, args));
+        assert_true(test_file_same(a, b));
+        assert_true(access(test_folder_file(&place.run, "seen/group-0000.safetensors"),
+                           F_OK) == 0);
+    }
+}
+
 #define CHOSEN                                                                       \
     "quantize --device ref --store results.db --progress none --model @T --json %s " \
     "--calib @O/words.txt --calib-length 64 "
@@ -331,6 +364,7 @@ static void a_dry_run_knows_files_and_budgets(void **state)
         assert_true(count == candidates[i]);
         assert_true((count > 1) ==
                     (number(said, "compared_bytes") > number(said, "device_bytes")));
+        assert_true((count > 1) == (number(said, "seen_bytes") > 0));
         const json_t *select = json_object_get(made, "select");
         assert_int_equal(json_array_size(json_object_get(select, "candidates")),
                          count > 1 ? (size_t)count : 0);
@@ -425,6 +459,17 @@ static void what_cannot_calibrate_is_refused(void **state)
           "quantize --device ref --store results.db --progress none --model @D --method "
           "rtn --calib @D/mine.jsonl[0:4] --out q --budget 1 --dry-run",
           2, "--budget 1:|at 2 bits", NULL },
+        { "what no pass saw", NULL, "quantize --model @T --out q --bits 4 --seen s", 2,
+          "--seen needs --calib", NULL },
+        { "what no pass is to see", NULL,
+          "quantize --model @T --out q --calib x.txt --dry-run --seen s", 2,
+          "--dry-run makes no model|--seen", NULL },
+        { "a folder of something else", NULL,
+          QUANTIZE "@D/mine.jsonl[0:4] --format demo --seen @T", 2,
+          "is no folder of what a calibration pass saw", NULL },
+        { "what a pass saw of other layers each time", NULL,
+          QUANTIZE "@D/mine.jsonl[0:4] --format demo --true-sequential --seen s", 2,
+          "--true-sequential sees other inputs", NULL },
         { "a dry run that writes", NULL,
           "quantize --model @T --method gguf --dry-run --write-plan p", 2,
           "--dry-run writes nothing|--write-plan", NULL },
@@ -464,6 +509,7 @@ int main(void)
         cmocka_unit_test(a_budget_is_a_plan),
         cmocka_unit_test(a_choice_is_a_folder_of_its_options),
         cmocka_unit_test(a_dry_run_knows_a_plan),
+        cmocka_unit_test(commands_share_a_pass),
         cmocka_unit_test(a_dry_run_knows_files_and_budgets),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
     };

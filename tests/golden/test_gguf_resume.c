@@ -260,8 +260,10 @@ static void another_process_is_not_disturbed(void **state)
 static rt_status observe(struct ground *g)
 {
     quant_importance_deinit(&g->seen);
-    return quant_importance_observe(&g->at.ctx, g->at.model, &g->at.sequence, 1, NULL,
-                                    NULL, &g->seen);
+    const struct quant_importance_source source = { .model = g->at.model,
+                                                    .sequences = &g->at.sequence,
+                                                    .count = 1 };
+    return quant_importance_observe(&g->at.ctx, &source, &g->seen);
 }
 
 /* By GPTQ, and where text only weighs the columns: the matrix is named, nothing is left. */

@@ -101,6 +101,9 @@ static void expect_same_results(const char *a_path, const char *b_path, size_t c
 static void expect_no_candidates(const char *out, int candidates)
 {
     static const char *const ends[] = { "", ".json", ".part", ".state" };
+    char seen[64];
+    snprintf(seen, sizeof seen, "%s.seen", out);
+    assert_false(is_there(seen));
     for (int i = 0; i < candidates * 4; i++) {
         char path[64];
         snprintf(path, sizeof path, "%s.try-%d%s", out, i / 4 + 1, ends[i % 4]);
@@ -117,7 +120,7 @@ static void a_killed_choice_continues(void **state)
     kill_when(FOLDER, "cut", is_there, "cut.try-1.json");
     kill_when(FOLDER, "cut", is_measured, "cut.try-1.json");
     const int64_t first = made_at("cut.try-1/model.safetensors");
-    kill_when(FOLDER, "cut", is_there, "cut.try-2.part/layer-0001.safetensors");
+    kill_when(FOLDER, "cut", is_there, "cut.try-2.part/layer-0000.safetensors");
     kill_when(FOLDER, "cut", is_measured, "cut.try-3.json");
     assert_true(made_at("cut.try-1/model.safetensors") == first);
     test_loop_run_well(line(FOLDER, "cut", 8));
@@ -136,7 +139,7 @@ static void a_killed_choice_of_files_continues(void **state)
     kill_when(file, "cut.gguf", is_there, "cut.gguf.try-1.json");
     kill_when(file, "cut.gguf", is_measured, "cut.gguf.try-1.json");
     const int64_t first = made_at("cut.gguf.try-1");
-    kill_when(file, "cut.gguf", is_there, "cut.gguf.try-2.state/layer-0001.safetensors");
+    kill_when(file, "cut.gguf", is_there, "cut.gguf.try-2.state/layer-0000.safetensors");
     kill_when(file, "cut.gguf", is_measured, "cut.gguf.try-4.json");
     kill_when(file, "cut.gguf", is_there, "cut.gguf.try-5.part");
     assert_true(made_at("cut.gguf.try-1") == first);
@@ -144,6 +147,21 @@ static void a_killed_choice_of_files_continues(void **state)
     assert_true(test_file_same("whole.gguf", "cut.gguf"));
     expect_same_results("whole.gguf.json", "cut.gguf.json", 5);
     expect_no_candidates("cut.gguf", 5);
+}
+
+/* Two candidates of one pass are what commands make that choose nothing: of 8 problems, 7
+ * calibrate. */
+static void candidates_are_what_single_commands_make(void **state)
+{
+    (void)state;
+    test_loop_run_well(line(FOLDER " --select none", "single", 7));
+    test_loop_run_well(line(FOLDER " --search --select none", "searched", 7));
+    kill_when(FOLDER, "few", is_measured, "few.try-2.json");
+    assert_true(is_there("few.seen/group-0000.safetensors"));
+    assert_true(
+        test_file_same("single/model.safetensors", "few.try-1/model.safetensors"));
+    assert_true(
+        test_file_same("searched/model.safetensors", "few.try-2/model.safetensors"));
 }
 
 /* A candidate of other text is no candidate of this one. */
@@ -188,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_killed_choice_continues),
         cmocka_unit_test(a_killed_choice_of_files_continues),
+        cmocka_unit_test(candidates_are_what_single_commands_make),
         cmocka_unit_test(another_text_starts_anew),
         cmocka_unit_test(a_second_command_leaves_them),
     };
