@@ -17,7 +17,9 @@ rt_status store_put_artifact(struct store *s, const struct store_artifact *a)
     return store_run_sql(
         s,
         "INSERT INTO artifact(artifact_id,kind,bytes,path_hint) VALUES(?,?,?,?) "
-        "ON CONFLICT(artifact_id) DO NOTHING",
+        /* a folder that `--compare` made of a plan, and removed, gives way to a real one */
+        "ON CONFLICT(artifact_id) DO UPDATE SET path_hint=excluded.path_hint "
+        "WHERE path_hint LIKE '%.plan-%'",
         "ttit", a->id, a->kind, a->bytes, a->path);
 }
 

@@ -104,8 +104,7 @@ fail:
     return st;
 }
 
-/* Which locate options the wrong step given to both models makes: --locators forced is all
- * lost answers. */
+/* Reads --forced; with --locators forced and without it: all lost answers. */
 static rt_status read_forced(struct cli *cli, struct pipe_locate_options *o)
 {
     const bool all = o->more & PIPE_LOCATE_FORCED && !cli_flag(cli, "forced");

@@ -36,7 +36,8 @@ uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *option
 /* `quantize` becomes those of the chosen candidate, with the plan that it had: the plan of a
  * budget is in its file. selected->count 0: there was no choice.
  * RT_ERR_USAGE: quantize->true_sequential, which holds one layer at a time, with a budget, with
- * options->seen, or with a model that answers first and no choice; a choice has that layer beside the model. The errors of what it calls; pipe_quantized_deinit
+ * options->seen, or with a model that answers first and no choice; a choice has that layer
+ * beside the model. The errors of what it calls; pipe_quantized_deinit
  * in any case. */
 RT_CHECKED rt_status pipe_quantize_calibrated(
     struct pipe_session *session, const struct pipe_calibrated_options *options,

@@ -3,6 +3,7 @@
 #include "runtime/quant/seen_inputs.h"
 
 #include "runtime/base/file.h"
+#include "runtime/base/json.h"
 #include "runtime/base/os.h"
 #include "runtime/base/version.h"
 #include "runtime/format/safetensors.h"
@@ -39,16 +40,22 @@ static void group_path(const struct quant_seen *s, uint32_t layer, enum model_gr
 
 /* ---- opening ---- */
 
-static void make_key(const struct quant_seen_source *of, char key[65])
+#define KEY_KIND "seen-" /* how keys of such folders begin, and of no other job */
+enum { KEY_SIZE = 65 + sizeof KEY_KIND };
+
+/* A folder may stay for long, so the driver counts too. */
+static void make_key(const struct quant_seen_source *of, char key[KEY_SIZE])
 {
-    char text[200];
+    char text[240], hex[65];
     struct sha256 hash;
-    snprintf(text, sizeof text, "seen 1 %s %s what %u", rt_version,
-             rt_model_hash(of->model), of->what);
+    const struct rt_facts *facts = &rt_device_info_of(rt_model_device(of->model))->facts;
+    snprintf(text, sizeof text, "seen 2 %s %s what %u driver %u %08x", rt_version,
+             rt_model_hash(of->model), of->what, facts->driver_id, facts->driver_version);
     sha256_init(&hash);
     sha256_add_text(&hash, text);
     quant_job_hash_text(&hash, of->model, of->sequences, of->count);
-    sha256_end_hex(&hash, key);
+    sha256_end_hex(&hash, hex);
+    snprintf(key, KEY_SIZE, KEY_KIND "%s", hex);
 }
 
 /* Layers of which all groups are there, up to one whose inputs are: those of the next layer
@@ -99,26 +106,50 @@ static bool has_room(const struct quant_seen *s)
         return true;
     rt_log(s->ctx, RT_LOG_WARNING,
            "'%s': the disk has %.1f GB free, not %.1f: what is seen on the calibration "
-           "text is not kept, and the model passes over it for each candidate",
+           "text is not kept, and each folder or file has a pass of its own",
            s->folder, (double)bytes / 1e9, (double)needed / 1e9);
     return false;
+}
+
+static bool is_kind_of_name(const char *name)
+{
+    static const char *const kinds[] = { "job.json", "group-", "hidden-" };
+    for (size_t i = 0; i < RT_COUNT(kinds); i++)
+        if (strncmp(name, kinds[i], strlen(kinds[i])) == 0)
+            return true;
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Whether its job.json, if there is one, is of this kind. */
+static bool has_our_job(const struct quant_seen *s)
+{
+    char path[4300];
+    json_t *job = NULL;
+    snprintf(path, sizeof path, "%.4200s/job.json", s->folder);
+    if (!fmt_exists(path))
+        return true;
+    const char *key = fmt_json_read(s->ctx, path, &job) == RT_OK
+                          ? json_string_value(json_object_get(job, "key"))
+                          : NULL;
+    const bool ours = key && strncmp(key, KEY_KIND, strlen(KEY_KIND)) == 0;
+    json_decref(job);
+    return ours;
 }
 
 /* A folder that somebody names must not lose what is not of this kind. */
 static rt_status check_folder(const struct quant_seen *s)
 {
-    bool is_job = false, is_other = false;
+    bool ours = true;
     const char *name;
     struct os_folder *folder = os_folder_open(s->folder);
-    while (folder && (name = os_folder_next(folder))) {
-        is_job = is_job || strcmp(name, "job.json") == 0;
-        is_other = is_other || (strcmp(name, ".") != 0 && strcmp(name, "..") != 0);
-    }
+    const bool is_folder = folder != NULL;
+    while (folder && (name = os_folder_next(folder)))
+        ours = ours && is_kind_of_name(name);
     os_folder_close(folder);
-    if (folder ? is_other && !is_job : fmt_exists(s->folder))
+    if (is_folder ? !ours || !has_our_job(s) : fmt_exists(s->folder))
         return rt_fail(s->ctx, RT_ERR_USAGE,
                        "'%s' is there and is no folder of what a calibration pass saw; "
-                       "name another",
+                       "name another folder, or remove this one",
                        s->folder);
     return RT_OK;
 }
@@ -127,7 +158,7 @@ static rt_status begin(struct quant_seen *s)
 {
     rt_status st;
     bool same;
-    char key[65];
+    char key[KEY_SIZE];
     make_key(&s->source, key);
     TRY(check_folder(s));
     const bool made = !fmt_exists(s->folder);
@@ -241,8 +272,8 @@ static rt_status check_kept(struct quant_seen *s, rt_status st)
     if (st != RT_ERR_IO)
         return st;
     rt_log(s->ctx, RT_LOG_WARNING,
-           "%s; what is seen on the calibration text is kept no more, and the model "
-           "passes over it for each candidate",
+           "%s; what is seen on the calibration text is kept no more, and each "
+           "folder or file has a pass of its own",
            s->ctx->message);
     quant_job_clear(s->folder);
     s->is_kept = false;

@@ -79,9 +79,9 @@ rt_status report_places(struct report *r)
         h, "<p class=\"sub\">If the fault is where it is said to be, full rescues the "
            "answer before and at the step and not after it, more often than before a "
            "random step of the same answers (known from the same roll-outs; what lies "
-           "between them is taken as the shorter one). Given the same wrong step, "
-           "quant draws as often as full: of 64 answers unless --forced says otherwise. "
-           "Intervals: Wilson, "
+           "between them is taken as the shorter one). Both models "
+           "continue after the same wrong step; full also has its greedy continuation, "
+           "which is one try more. Intervals: Wilson, "
            "95\xc2\xa0%.</p>\n");
     return st;
 }

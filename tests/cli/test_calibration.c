@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct test_place place;
@@ -266,6 +267,7 @@ static void commands_share_a_pass(void **state)
     test_place_renew(&place.run);
     test_place_renew(&place.other);
     test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    struct stat first = { 0 };
     for (size_t i = 0; i < RT_COUNT(how); i++) {
         char args[512], a[1200], b[1200];
         const char *file = i < 3 ? "/model.safetensors" : "";
@@ -279,8 +281,44 @@ static void commands_share_a_pass(void **state)
         snprintf(args, sizeof args, "b%zu%s", i, file);
         snprintf(b, sizeof b, "%s", test_folder_file(&place.run, args));
         assert_true(test_file_same(a, b));
-        assert_true(access(test_folder_file(&place.run, "seen/group-0000.safetensors"),
-                           F_OK) == 0);
+        struct stat now;
+        assert_int_equal(
+            stat(test_folder_file(&place.run, "seen/group-0000.safetensors"), &now), 0);
+        if (i > 0) /* no later command made it anew */
+            assert_true(now.st_ino == first.st_ino &&
+                        now.st_mtim.tv_nsec == first.st_mtim.tv_nsec);
+        first = now;
+    }
+}
+
+/* A folder of unfinished work, or anybody's with a job.json, loses nothing. */
+static void a_foreign_folder_is_left_alone(void **state)
+{
+    (void)state;
+    static const char job[] = "{\"key\":\"0123\",\"process\":0}\n", layer[] = "layer";
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    for (int with_layer = 0; with_layer < 2; with_layer++) {
+        char path[2][1200];
+        const char *const names[] = { "s/job.json", "s/layer-0000.safetensors" };
+        struct test_program p;
+        mkdir(test_folder_file(&place.run, "s"), 0777);
+        for (int i = 0; i < 2; i++)
+            snprintf(path[i], sizeof path[i], "%s",
+                     test_folder_file(&place.run, names[i]));
+        test_file_write(path[0], job, sizeof job - 1);
+        if (with_layer)
+            test_file_write(path[1], layer, sizeof layer - 1);
+        const struct test_run how = { 0 };
+        test_place_run(&place, SEEN "--select none --method awq --out q --seen s", &how,
+                       &p);
+        test_expect_refusal("a foreign folder", &p, 2,
+                            "is no folder of what a calibration pass saw");
+        test_program_deinit(&p);
+        struct stat info;
+        assert_true(stat(path[0], &info) == 0 && info.st_size == sizeof job - 1);
+        assert_true(stat(path[1], &info) == 0 ? with_layer : !with_layer);
     }
 }
 
@@ -510,6 +548,7 @@ int main(void)
         cmocka_unit_test(a_choice_is_a_folder_of_its_options),
         cmocka_unit_test(a_dry_run_knows_a_plan),
         cmocka_unit_test(commands_share_a_pass),
+        cmocka_unit_test(a_foreign_folder_is_left_alone),
         cmocka_unit_test(a_dry_run_knows_files_and_budgets),
         cmocka_unit_test(what_cannot_calibrate_is_refused),
     };

@@ -360,7 +360,7 @@ static void a_working_process_is_not_disturbed(void **state)
     init(&g, QUANT_SEEN_ALL);
     quant_seen_close(&g.shared);
     snprintf(path, sizeof path, "%s/job.json", g.seen);
-    static const char job[] = "{\"key\":\"\",\"process\":1}";
+    static const char job[] = "{\"key\":\"seen-\",\"process\":1}";
     test_file_write(path, job, strlen(job));
     const rt_status st = open_shared(&g, QUANT_SEEN_ALL);
     test_refused(&g.at.ctx, st, RT_ERR_USAGE, "process 1 works", NULL);
