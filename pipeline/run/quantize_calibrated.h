@@ -1,7 +1,7 @@
 /* pipeline/run/quantize_calibrated.h
- * A low-bit folder or GGUF file of a model that calibration text is seen through: reads the text, chooses
- * widths by a budget (budget.h) and candidates by KL (select.h) where that is asked for,
- * quantizes, and saves how the folder was made (made.h). */
+ * A low-bit folder or GGUF file of a model that calibration text is seen through: reads the
+ * text, chooses widths by a budget (budget.h) and candidates by KL (select.h) where that is
+ * asked for, quantizes, and saves how the folder was made (made.h). */
 #ifndef PIPELINE_RUN_QUANTIZE_CALIBRATED_H
 #define PIPELINE_RUN_QUANTIZE_CALIBRATED_H
 
@@ -16,8 +16,8 @@ struct pipe_calibrated_options {
      * and that is said. */
     bool choice_asked;
     struct pipe_select_options open;
-    /* Folder that keeps what the pass over the text saw, for commands of other methods, or has
-     * it from one; NULL: nothing is kept. */
+    /* Folder that keeps what the pass over the text saw, for commands of other methods, or
+     * takes it from one; NULL: nothing is kept. */
     const char *seen;
     double budget;      /* bits per weight; 0: none */
     bool budget_is_all; /* as `all` of pipe_budget_make */

@@ -330,11 +330,11 @@ fail:
      * them, its. */
     if (selected->used && quant_is_resumable(st))
         rt_log(ctx, RT_LOG_WARNING,
-               "%u candidates%s are kept beside '%s': the same command continues there",
-               selected->count,
-               s->job.shared && !job->from->seen ? ", and what the model saw (.seen),"
-                                                 : "",
-               s->out);
+               "%u candidates are kept beside '%s'%s: the same command continues there",
+               selected->count, s->out,
+               s->job.shared && !job->from->seen
+                   ? ", with what the model saw in a folder .seen"
+                   : "");
     else if (selected->used && st != RT_ERR_USAGE)
         remove_candidates(s);
     for (uint32_t i = 0; i < PIPE_CANDIDATES_MAX; i++)

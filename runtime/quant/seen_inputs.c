@@ -120,14 +120,14 @@ static bool is_kind_of_name(const char *name)
     return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Whether its job.json, if there is one, is of this kind. */
-static bool has_our_job(const struct quant_seen *s)
+/* Whether its job.json is of this kind; `none`: if it has no job.json. */
+static bool has_our_job(const struct quant_seen *s, bool none)
 {
     char path[4300];
     json_t *job = NULL;
     snprintf(path, sizeof path, "%.4200s/job.json", s->folder);
     if (!fmt_exists(path))
-        return true;
+        return none;
     const char *key = fmt_json_read(s->ctx, path, &job) == RT_OK
                           ? json_string_value(json_object_get(job, "key"))
                           : NULL;
@@ -139,14 +139,16 @@ static bool has_our_job(const struct quant_seen *s)
 /* A folder that somebody names must not lose what is not of this kind. */
 static rt_status check_folder(const struct quant_seen *s)
 {
-    bool ours = true;
+    bool ours = true, has_tensors = false; /* those come after job.json, and go before */
     const char *name;
     struct os_folder *folder = os_folder_open(s->folder);
     const bool is_folder = folder != NULL;
-    while (folder && (name = os_folder_next(folder)))
+    while (folder && (name = os_folder_next(folder))) {
         ours = ours && is_kind_of_name(name);
+        has_tensors = has_tensors || os_pattern_fits("*.safetensors*", name);
+    }
     os_folder_close(folder);
-    if (is_folder ? !ours || !has_our_job(s) : fmt_exists(s->folder))
+    if (is_folder ? !ours || !has_our_job(s, !has_tensors) : fmt_exists(s->folder))
         return rt_fail(s->ctx, RT_ERR_USAGE,
                        "'%s' is there and is no folder of what a calibration pass saw; "
                        "name another folder, or remove this one",

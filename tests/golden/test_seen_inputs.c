@@ -230,8 +230,9 @@ static uint32_t count_groups(const struct ground *g)
     return n;
 }
 
-/* Stopped in the first layer, at its end, at the end of the second, in the third, and at the last matrix; then with
- * nothing kept of what was seen, where the folder has finished layers. */
+/* Stopped in the first layer, at its end, at the end of the second, in the third,
+ * and at the last matrix; then with nothing kept of what was seen, where the folder has
+ * finished layers. */
 static void a_stopped_pass_continues(void **state)
 {
     (void)state;
