@@ -89,7 +89,7 @@ struct os_folder;
 struct os_folder *os_folder_open(const char *path);
 /* The next name, null at the end. It is valid until the next call. */
 const char *os_folder_next(struct os_folder *folder);
-void os_folder_close(struct os_folder *folder);
+void os_folder_close(struct os_folder *folder); /* may be null */
 
 /* ---- contents ---- */
 

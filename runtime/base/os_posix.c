@@ -239,7 +239,8 @@ const char *os_folder_next(struct os_folder *folder)
 
 void os_folder_close(struct os_folder *folder)
 {
-    closedir((DIR *)folder);
+    if (folder)
+        closedir((DIR *)folder);
 }
 
 /* ---- contents ---- */
