@@ -44,8 +44,11 @@ struct store_artifact {
     int64_t bytes;
     const char *path; /* hint, may be null */
 };
+/* One that is there stays, and gets the path if it has none. */
 RT_CHECKED rt_status store_put_artifact(struct store *store,
                                         const struct store_artifact *a);
+/* What lay there is removed: no artifact names the path any more. */
+RT_CHECKED rt_status store_forget_path(struct store *store, const char *path);
 
 /* What else is known of one that is there, a JSON object; what was said before stays. */
 RT_CHECKED rt_status store_describe_artifact(struct store *store, const char *id,

@@ -17,10 +17,15 @@ rt_status store_put_artifact(struct store *s, const struct store_artifact *a)
     return store_run_sql(
         s,
         "INSERT INTO artifact(artifact_id,kind,bytes,path_hint) VALUES(?,?,?,?) "
-        /* a folder that `--compare` made of a plan, and removed, gives way to a real one */
         "ON CONFLICT(artifact_id) DO UPDATE SET path_hint=excluded.path_hint "
-        "WHERE path_hint LIKE '%.plan-%'",
+        "WHERE path_hint IS NULL",
         "ttit", a->id, a->kind, a->bytes, a->path);
+}
+
+rt_status store_forget_path(struct store *s, const char *path)
+{
+    return store_run_sql(s, "UPDATE artifact SET path_hint=NULL WHERE path_hint=?", "t",
+                         path);
 }
 
 rt_status store_describe_artifact(struct store *s, const char *id, const char *meta)

@@ -220,8 +220,8 @@ static const struct cli_option restore_options[] = {
       "of refine (the default repair), refine-random, refine-kept, refine-step, "
       "refine-1000, refine+adapter, adapter, adapter-random, lowrank, sft, kl, dpo, "
       "dpo+sft, dpo-own, sft-own, gptq-bullets, gptq-self, gptq-step, gptq-random-step, "
-      "awq-self, rescue, "
-      "random-step, whole, shuffled, on-full; rtn, more-bits, smaller-groups, nearest, "
+      "awq-self, rescue, random-step, whole, shuffled, on-full; rtn, more-bits, "
+      "smaller-groups, nearest, "
       "plain-BITS-row, plain-BITS-gN; NAME@SEED" },
     { "nearest", "on|off",
       "beside a repair that --recipes names, the plain model nearest to it in bits "
@@ -229,8 +229,7 @@ static const struct cli_option restore_options[] = {
     { "controls", NULL, "all recipes and controls" },
     { "retain", "LIST",
       "what else every model is measured on: texts (.txt, .md; bundled, the default, is "
-      "a "
-      "short one), multiple choice (.csv as MMLU has it), lists of problems; none" },
+      "a short one), multiple choice (.csv as MMLU has it), lists of problems; none" },
     { "seeds", "N", "of refine and its controls, from --seed on (default 1)" },
     { "out", "FILE", "the report (default report.html)" },
     { NULL, NULL, NULL },
@@ -289,11 +288,10 @@ static const struct cli_option locate_options[] = {
     { "model", "DIR",
       "with --score: a model that judges, reading each solution once; with --locators "
       "rollout or judge,rollout it continues after the first steps of each solution that "
-      "ends wrong: an estimated 500 tokens written per solution, with --samples 4 1,500; "
-      "--format is chat-boxed" },
+      "ends wrong, about 500 tokens per solution (default --format chat-boxed)" },
     { "answers", "P",
-      "with --score: a file of problems or NAME:SPLIT of data add, whose right final "
-      "answers records with the same question get" },
+      "with --score: a file of problems or NAME:SPLIT of data add; it gives records with "
+      "the same question its right final answer" },
     { "final-known", NULL,
       "with --score: whoever asks knows whether the final answer is right; the judge "
       "reads no "

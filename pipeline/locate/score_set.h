@@ -1,8 +1,8 @@
 /* pipeline/locate/score_set.h
  * The locators asked about every solution of a labelled set, with no model or with one that
- * judges or continues, and how often each names the labelled step (score_labelled.h). Each locator answers for
- * three kinds of readers: one that does not know whether the final answer is right, one that
- * knows, and one that is given the right answer. */
+ * judges or continues, and how often each names the labelled step (score_labelled.h). Each
+ * locator answers for three kinds of readers: one that does not know whether the final answer
+ * is right, one that knows, and one that is given the right answer. */
 #ifndef PIPELINE_LOCATE_SCORE_SET_H
 #define PIPELINE_LOCATE_SCORE_SET_H
 

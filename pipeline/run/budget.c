@@ -2,6 +2,7 @@
  * Quantizes a model at every width, measures one group at a time, and chooses. */
 #include "pipeline/run/budget.h"
 
+#include "runtime/base/file.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/folder.h"
 #include "runtime/quant/quant_files.h"
@@ -29,16 +30,13 @@ struct budgeting {
 
 static void folder_of(const struct budgeting *s, uint32_t width, char *out, size_t size)
 {
-    size_t length = strlen(s->out);
-    while (length > 1 && s->out[length - 1] == '/') /* beside, not within */
-        length--;
-    snprintf(out, size, "%.*s.width-%u", (int)length, s->out, quant_plan_widths[width]);
+    snprintf(out, size, "%.*s.width-%u", (int)fmt_path_length(s->out), s->out,
+             quant_plan_widths[width]);
 }
 
-static void folder_of_shared(const struct budgeting *s, char out[4200])
+static void folder_of_shared(const struct budgeting *s, char *out, size_t size)
 {
-    folder_of(s, 0, out, 4200);
-    snprintf(strrchr(out, '.'), sizeof ".widths", ".widths");
+    snprintf(out, size, "%.*s.widths", (int)fmt_path_length(s->out), s->out);
 }
 
 static rt_status open_shared(struct budgeting *s)
@@ -50,7 +48,7 @@ static rt_status open_shared(struct budgeting *s)
                                               .sequences = all->list,
                                               .count = all->count,
                                               .what = quant_folder_needs(&o) };
-    folder_of_shared(s, folder);
+    folder_of_shared(s, folder, sizeof folder);
     return quant_seen_open(&source, folder, &s->shared);
 }
 
@@ -313,7 +311,7 @@ rt_status pipe_budget_make(struct pipe_session *session,
 
 fail:
     pipe_kl_base_deinit(&s.base);
-    folder_of_shared(&s, folder);
+    folder_of_shared(&s, folder, sizeof folder);
     if (s.shared) /* else it may be another command's */
         quant_seen_remove(folder);
     quant_seen_close(&s.shared);

@@ -180,6 +180,8 @@ static rt_status compare_plan(struct comparing *c, const char *name)
     if (st == RT_OK)
         st = compare_one(c, c->o->scratch, name);
     quant_files_remove(c->o->scratch);
+    const rt_status forgotten = store_forget_path(c->session->store, c->o->scratch);
+    st = st == RT_OK ? forgotten : st;
 
 fail:
     pipe_quantized_deinit(&result);

@@ -3,6 +3,7 @@
 #include "pipeline/run/quantize_calibrated.h"
 
 #include "pipeline/run/made.h"
+#include "runtime/base/file.h"
 #include "runtime/model/model.h"
 #include "runtime/quant/seen_inputs.h"
 
@@ -26,14 +27,11 @@ static rt_status plan_widths(struct pipe_session *session,
 {
     rt_status st;
     char comment[200], path[4200];
-    size_t length = strlen(o->out);
     if (!(o->budget > 0))
         return RT_OK;
-    while (length > 1 && o->out[length - 1] == '/')
-        length--;
     TRY(pipe_budget_make(session, from, o->out, quantize, o->budget, o->budget_is_all,
                          budget));
-    snprintf(path, sizeof path, "%.*s.plan", (int)length, o->out);
+    snprintf(path, sizeof path, "%.*s.plan", (int)fmt_path_length(o->out), o->out);
     snprintf(comment, sizeof comment,
              "%.3f bits per weight of a budget of %g, scales included\nsum of KL of "
              "groups quantized alone: %.6f on %llu tokens",

@@ -89,10 +89,7 @@ static const struct pipe_sequences *held_out(const struct selecting *s)
 
 static void path_of(const struct selecting *s, uint32_t i, char *out, size_t size)
 {
-    size_t length = strlen(s->out);
-    while (length > 1 && s->out[length - 1] == '/') /* beside, not within */
-        length--;
-    snprintf(out, size, "%.*s.try-%u", (int)length, s->out, i + 1);
+    snprintf(out, size, "%.*s.try-%u", (int)fmt_path_length(s->out), s->out, i + 1);
 }
 
 static rt_status measure(struct selecting *s, const char *path,
@@ -264,11 +261,9 @@ static void compare(const struct selecting *s)
 
 /* ---- what all are made of ---- */
 
-static void path_of_shared(const struct selecting *s, char out[4200])
+static void path_of_shared(const struct selecting *s, char *out, size_t size)
 {
-    path_of(s, 0, out, 4200);
-    char *end = out + strlen(out) - strlen(".try-1");
-    snprintf(end, sizeof ".try-1", ".seen");
+    snprintf(out, size, "%.*s.seen", (int)fmt_path_length(s->out), s->out);
 }
 
 /* One pass over the text serves all candidates that see the full model's inputs. */
@@ -283,7 +278,7 @@ static rt_status open_shared(struct selecting *s, const struct pipe_candidate *f
                                                           : s->job.kind->needs(first) };
     if (!source.what)
         return RT_OK;
-    path_of_shared(s, path);
+    path_of_shared(s, path, sizeof path);
     return quant_seen_open(&source, s->job.from->seen ? s->job.from->seen : path,
                            &s->job.shared);
 }
@@ -292,7 +287,7 @@ static rt_status open_shared(struct selecting *s, const struct pipe_candidate *f
 static void remove_shared(const struct selecting *s)
 {
     char path[4200];
-    path_of_shared(s, path);
+    path_of_shared(s, path, sizeof path);
     if (s->job.shared && !s->job.from->seen)
         quant_seen_remove(path);
 }
@@ -322,7 +317,7 @@ static rt_status choose(struct selecting *s, const struct pipe_candidate *first,
     TRY(try_all(s, first, select));
     compare(s);
     path_of(s, selected->chosen, path, sizeof path);
-    snprintf(to, sizeof to, "%.*s", (int)(strlen(path) - strlen(".try-1")), path);
+    snprintf(to, sizeof to, "%.*s", (int)fmt_path_length(s->out), s->out);
     TRY(job->kind->place(ctx, path, to));
 
 fail:

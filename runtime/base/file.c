@@ -50,6 +50,14 @@ bool fmt_exists(const char *path)
     return os_exists(path);
 }
 
+size_t fmt_path_length(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length;
+}
+
 char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name)
 {
     return rt_format(ctx, "%s/%s", folder, name);

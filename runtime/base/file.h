@@ -28,6 +28,9 @@ void fmt_map_close(struct fmt_map *map);
 void fmt_map_forget(const struct fmt_map *map);
 
 bool fmt_exists(const char *path);
+/* Bytes of a path without the slashes at its end: with a suffix behind them it is the name of
+ * something beside it, not within. */
+size_t fmt_path_length(const char *path);
 /* folder/name in fresh memory (rt_free), null without memory. */
 char *fmt_path(struct rt_ctx *ctx, const char *folder, const char *name);
 /* Parses a JSON object file of at most 256 MiB, odd numbers as json.h says. RT_ERR_INPUT

@@ -163,9 +163,7 @@ static uint32_t broadcast_of(const struct rt_facts *facts)
 
 static enum rt_operand_path path_of(const struct rt_facts *facts, bool texels)
 {
-    enum {
-        ROUND = 8
-    }; /* invocations of the subgroup that attention has such kernels for */
+    enum { ROUND = 8 }; /* the subgroup that attention has such kernels for */
     if (!texels)
         return RT_PATH_STORAGE;
     return broadcast_of(facts) == ROUND &&

@@ -364,9 +364,7 @@ rt_status quant_folder_begin(struct quant_writer *w, const char *target, bool fo
                              char to[QUANT_TARGET])
 {
     rt_status st;
-    size_t length = strlen(target);
-    while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
-        length--;
+    const size_t length = fmt_path_length(target); /* the part lies beside */
     if (length == 0 || length >= QUANT_TARGET || strlen(w->from) >= QUANT_TARGET)
         return rt_fail(w->ctx, RT_ERR_USAGE,
                        "a folder name is empty or over 4000 characters");

@@ -46,6 +46,19 @@ rt_status quant_job_write(struct rt_ctx *ctx, const char *folder, const char *ke
     return st;
 }
 
+bool quant_job_is_of(struct rt_ctx *ctx, const char *folder, const char *beginning)
+{
+    char path[4300];
+    json_t *job = NULL;
+    path_of(folder, path);
+    if (!fmt_exists(path) || fmt_json_read(ctx, path, &job) != RT_OK)
+        return false;
+    const char *key = json_string_value(json_object_get(job, "key"));
+    const bool is_of = key && strncmp(key, beginning, strlen(beginning)) == 0;
+    json_decref(job);
+    return is_of;
+}
+
 rt_status quant_job_read(struct rt_ctx *ctx, const char *folder, const char *key,
                          bool *same)
 {

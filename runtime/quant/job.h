@@ -13,6 +13,8 @@
 /* Adds calibration text, and the device and numerics that see it. */
 void quant_job_hash_text(struct sha256 *hash, const struct rt_model *model,
                          const struct train_sequence *sequences, uint32_t count);
+/* Whether the folder has a job whose key begins so; false too if it has none. */
+bool quant_job_is_of(struct rt_ctx *ctx, const char *folder, const char *beginning);
 /* *same: the folder holds this work. RT_ERR_USAGE: another process works there. */
 RT_CHECKED rt_status quant_job_read(struct rt_ctx *ctx, const char *folder,
                                     const char *key, bool *same);

@@ -175,9 +175,7 @@ static void deinit(struct rescaling *r)
 rt_status quant_target(struct rt_ctx *ctx, const char *from, const char *target,
                        bool force, char to[QUANT_PATH_MAX])
 {
-    size_t length = strlen(target);
-    while (length > 1 && target[length - 1] == '/') /* the part lies beside, not within */
-        length--;
+    const size_t length = fmt_path_length(target); /* the part lies beside */
     if (length == 0 || length >= QUANT_PATH_MAX || strlen(from) >= QUANT_PATH_MAX)
         return rt_fail(ctx, RT_ERR_USAGE, "a name is empty or over 4000 characters");
     snprintf(to, QUANT_PATH_MAX, "%.*s", (int)length, target);

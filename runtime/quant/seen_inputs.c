@@ -3,7 +3,6 @@
 #include "runtime/quant/seen_inputs.h"
 
 #include "runtime/base/file.h"
-#include "runtime/base/json.h"
 #include "runtime/base/os.h"
 #include "runtime/base/version.h"
 #include "runtime/format/safetensors.h"
@@ -111,44 +110,26 @@ static bool has_room(const struct quant_seen *s)
     return false;
 }
 
-static bool is_kind_of_name(const char *name)
-{
-    static const char *const kinds[] = { "job.json", "group-", "hidden-" };
-    for (size_t i = 0; i < RT_COUNT(kinds); i++)
-        if (strncmp(name, kinds[i], strlen(kinds[i])) == 0)
-            return true;
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Whether its job.json is of this kind; `none`: if it has no job.json. */
-static bool has_our_job(const struct quant_seen *s, bool none)
-{
-    char path[4300];
-    json_t *job = NULL;
-    snprintf(path, sizeof path, "%.4200s/job.json", s->folder);
-    if (!fmt_exists(path))
-        return none;
-    const char *key = fmt_json_read(s->ctx, path, &job) == RT_OK
-                          ? json_string_value(json_object_get(job, "key"))
-                          : NULL;
-    const bool ours = key && strncmp(key, KEY_KIND, strlen(KEY_KIND)) == 0;
-    json_decref(job);
-    return ours;
-}
-
-/* A folder that somebody names must not lose what is not of this kind. */
+/* A folder that somebody names must not lose what is not of this kind: it has no other files,
+ * and a job of this kind. That is written first and removed last, so an empty one lacks it. */
 static rt_status check_folder(const struct quant_seen *s)
 {
-    bool ours = true, has_tensors = false; /* those come after job.json, and go before */
+    bool ours = true, is_empty = true;
     const char *name;
     struct os_folder *folder = os_folder_open(s->folder);
     const bool is_folder = folder != NULL;
     while (folder && (name = os_folder_next(folder))) {
-        ours = ours && is_kind_of_name(name);
-        has_tensors = has_tensors || os_pattern_fits("*.safetensors*", name);
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+            os_pattern_fits("job.json.*", name)) /* that a kill cut short */
+            continue;
+        is_empty = false;
+        ours = ours && (strcmp(name, "job.json") == 0 ||
+                        os_pattern_fits("group-*.safetensors*", name) ||
+                        os_pattern_fits("hidden-*.safetensors*", name));
     }
     os_folder_close(folder);
-    if (is_folder ? !ours || !has_our_job(s, !has_tensors) : fmt_exists(s->folder))
+    ours = ours && (is_empty || quant_job_is_of(s->ctx, s->folder, KEY_KIND));
+    if (is_folder ? !ours : fmt_exists(s->folder))
         return rt_fail(s->ctx, RT_ERR_USAGE,
                        "'%s' is there and is no folder of what a calibration pass saw; "
                        "name another folder, or remove this one",

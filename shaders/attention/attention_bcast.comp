@@ -12,7 +12,7 @@
  * keys: each loads one key of a block of eight, a vec4 at a time, which then goes round the
  * subgroup. attention.comp loads eight times as often, lane by lane. Invocations of another
  * sequence or head of keys wait for their turn; they add nothing in the turns of others.
- * Macros  WIDTH 8, the subgroup; TEXEL; HALF keys and values are halves.
+ * Macros  WIDTH 8, the subgroup; TEXEL.
  * Grid    rows * heads invocations.
  * Cost    4 HD FLOPs a key; 8 HD bytes a key and turn, 4 HD of halves.
  * Twin    runtime/ref/ref_attention.c */

@@ -168,6 +168,8 @@ static uint32_t folders_of_plans(void)
 }
 
 /* What a plan would give is what its folder gives, and no folder stays. */
+#define COMPARE "quantize --device ref --model @T --store results.db --compare "
+
 static void a_plan_is_measured_and_not_kept(void **state)
 {
     (void)state;
@@ -181,10 +183,8 @@ static void a_plan_is_measured_and_not_kept(void **state)
                         "--out @O/q",
                         &p);
     test_program_deinit(&p);
-    json_t *c =
-        run_json("quantize --compare @O/q,plan:@O/plan --bits 3 --group 16 --asym "
-                 "--device ref --model @T --text @O/text.txt --store results.db "
-                 "--json --context 24");
+    json_t *c = run_json(COMPARE "@O/q,plan:@O/plan --bits 3 --group 16 --asym --text "
+                                 "@O/text.txt --json --context 24");
     const json_t *rows = json_object_get(c, "variants");
     assert_int_equal(json_array_size(rows), 3);
     const json_t *folder = json_array_get(rows, 1), *plan = json_array_get(rows, 2);
@@ -194,6 +194,39 @@ static void a_plan_is_measured_and_not_kept(void **state)
     assert_true(path && strncmp(path, "plan:", 5) == 0);
     json_decref(c);
     assert_int_equal(folders_of_plans(), 0);
+}
+
+/* Weights of the results file that lie nowhere. */
+static int weights_without_path(void)
+{
+    struct test_program p;
+    test_expect_success(
+        &place,
+        "sql --store results.db 'SELECT count(*)-count(path_hint) AS n FROM "
+        "artifact WHERE kind=char(119,101,105,103,104,116,115)'",
+        &p);
+    const char *line = strchr(p.out, '\n');
+    assert_non_null(line);
+    const int n = atoi(line + 1);
+    test_program_deinit(&p);
+    return n;
+}
+
+/* The folder of a plan is gone; a folder with the same weights is where they are. */
+static void a_plan_has_no_path(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_other("text.txt", TEXT);
+    write_other("plan", "* int3\n");
+    json_decref(run_json(COMPARE "plan:@O/plan --text @O/text.txt --json --context 24"));
+    assert_int_equal(weights_without_path(), 1);
+    test_expect_success(&place, "quantize --model @T --bits 3 --out @O/q", &p);
+    test_program_deinit(&p);
+    json_decref(run_json(COMPARE "@O/q --text @O/text.txt --json --context 24"));
+    assert_int_equal(weights_without_path(), 0);
 }
 
 #define QUESTION "\"Ana has 2, and 2 more\",2,\"4, or so\",6,B\n"
@@ -294,7 +327,6 @@ static void nothing(void)
 }
 
 #define PERPLEXITY "perplexity --device ref --model @T --store results.db --text @O/x "
-#define COMPARE "quantize --device ref --model @T --store results.db --compare "
 #define CHOICE "choice --device ref --model @T --store results.db --csv @O/x "
 
 static void bad_texts_and_tables_are_refused(void **state)
@@ -338,6 +370,7 @@ int main(void)
         cmocka_unit_test(perplexity_is_that_of_the_logits),
         cmocka_unit_test(a_comparison_is_perplexity_and_more),
         cmocka_unit_test(a_plan_is_measured_and_not_kept),
+        cmocka_unit_test(a_plan_has_no_path),
         cmocka_unit_test(a_choice_is_the_likelier_letter),
         cmocka_unit_test(bad_texts_and_tables_are_refused),
     };
