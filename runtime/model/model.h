@@ -37,8 +37,8 @@ enum { RT_POSITIONS_DEFAULT = 4096 };
 RT_CHECKED rt_status rt_model_load(struct rt_device *dev, const char *folder,
                                    uint32_t positions, struct rt_model **out);
 void rt_model_destroy(struct rt_model **model);
-/* The same without layers on the device, and without a head that is not the embedding: for
- * work that takes one layer after the other (runtime/observe/moments.h). */
+/* The same without layers, embedding and head on the device: for work that takes one layer
+ * after the other (runtime/observe/moments.h). */
 RT_CHECKED rt_status rt_model_load_streamed(struct rt_device *dev, const char *folder,
                                             uint32_t positions, struct rt_model **out);
 bool rt_model_is_streamed(const struct rt_model *model);
@@ -48,6 +48,11 @@ bool rt_model_is_streamed(const struct rt_model *model);
 RT_CHECKED rt_status rt_model_layer_load(struct rt_model *model, uint32_t layer,
                                          struct fmt_model *from);
 void rt_model_layer_drop(struct rt_model *model, uint32_t layer);
+
+/* Puts the embedding of a streamed model on the device, if it is not there, and takes it
+ * from there. Other models have theirs, and keep it. */
+RT_CHECKED rt_status rt_model_embedding_load(struct rt_model *model);
+void rt_model_embedding_drop(struct rt_model *model);
 
 struct rt_device *rt_model_device(const struct rt_model *model); /* the one it is on */
 const struct fmt_config *rt_model_config(const struct rt_model *model);

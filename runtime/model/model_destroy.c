@@ -32,6 +32,14 @@ void rt_model_layer_drop(struct rt_model *m, uint32_t layer)
     *l = (struct model_layer){ 0 };
 }
 
+void rt_model_embedding_drop(struct rt_model *m)
+{
+    for (uint32_t i = 0; m->stream && i < MODEL_TABLE_PARTS_MAX; i++)
+        weight_destroy(&m->embed.part[i]);
+    if (m->stream)
+        m->embed = (struct model_table){ 0 };
+}
+
 void rt_model_destroy(struct rt_model **pm)
 {
     struct rt_model *m = *pm;

@@ -351,6 +351,8 @@ fail:
     return st;
 }
 
+#define EMBEDDING "model.embed_tokens"
+
 static rt_status load_all(struct loader *l)
 {
     rt_status st;
@@ -358,11 +360,12 @@ static rt_status load_all(struct loader *l)
     TRY(fmt_model_hash(l->file, m->hash));
     TRY(fmt_model_stored(l->file, m->stored, sizeof m->stored));
     TRY(model_buffer(m->dev, "none", 4096, RT_MEMORY_DEVICE, &m->none));
-    TRY(load_table(l, "model.embed_tokens", &m->embed));
-    if (!fmt_has_head(l->file))
-        m->head = m->embed;
-    else if (!m->stream)
+    if (!m->stream)
+        TRY(load_table(l, EMBEDDING, &m->embed));
+    if (!m->stream && fmt_has_head(l->file))
         TRY(load_table(l, "lm_head", &m->head));
+    else
+        m->head = m->embed;
     TRY(load_vector(l, "model.norm.weight", m->config.hidden, &m->norm_final));
     TRY(model_make_rope(m));
     if (m->stream)
@@ -543,6 +546,21 @@ rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_mod
     fmt_model_forget(l.file);
     if (l.own)
         fmt_model_forget(l.own);
+    loader_deinit(&l);
+    return st;
+}
+
+rt_status rt_model_embedding_load(struct rt_model *m)
+{
+    struct loader l = { .ctx = rt_device_ctx(m->dev), .model = m, .file = m->stream };
+    if (!m->stream || m->embed.count > 0)
+        return RT_OK;
+    l.stride = model_order_stride(m->shape);
+    l.order = rt_alloc(l.ctx, l.stride, sizeof *l.order);
+    const rt_status st =
+        l.order ? load_table(&l, EMBEDDING, &m->embed)
+                : rt_fail(l.ctx, RT_ERR_HOST_MEMORY, "no host memory for the embedding");
+    fmt_model_forget(l.file);
     loader_deinit(&l);
     return st;
 }

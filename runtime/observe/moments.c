@@ -492,11 +492,15 @@ static rt_status run_parts(struct observer *o, uint32_t layer, uint64_t before)
     const struct observe_task *t = o->task;
     const uint64_t total =
         (uint64_t)o->part_count * t->model->config.layers * (t->replace ? 2 : 1);
+    if (layer == 0)
+        TRY(rt_model_embedding_load(t->model));
     for (uint32_t p = 0; p < o->part_count; p++) {
         TRY(run_part(o, layer, &o->parts[p]));
         if (t->pass)
             TRY(t->pass(t->user, before + p + 1, total));
     }
+    if (layer == 0) /* before anything is made of the sums */
+        rt_model_embedding_drop(t->model);
     return RT_OK;
 
 fail:

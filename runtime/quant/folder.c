@@ -237,13 +237,13 @@ static json_t *float_inputs_of(const struct quant_writer *w)
     return names;
 }
 
-rt_status quant_write_files(struct quant_writer *w, const char *to)
+rt_status quant_write_files(struct quant_writer *w, const char *to, bool tied)
 {
     json_t *names = w->asked ? float_inputs_of(w) : NULL;
     if (w->asked && !names)
         return quant_no_memory(w);
     const rt_status st =
-        quant_files_write(w->ctx, w->from, to, w->asked, names, w->floats, w->tied);
+        quant_files_write(w->ctx, w->from, to, w->asked, names, w->floats, tied);
     json_decref(names);
     return st;
 }
@@ -261,7 +261,7 @@ static rt_status write_folder(struct quant_writer *w, const char *to)
     }
     snprintf(path, sizeof path, "%.4200s/model.safetensors", to);
     TRY(fmt_safetensors_write(w->ctx, path, tensors, w->count, NULL));
-    TRY(quant_write_files(w, to));
+    TRY(quant_write_files(w, to, w->tied));
 
 fail:
     rt_free(tensors);

@@ -210,7 +210,7 @@ rt_status quant_part_trial(struct quant_writer *w, struct fmt_model **out)
     snprintf(path, sizeof path, "%.4250s/model.safetensors", folder);
     TRY(fmt_make_folder(w->ctx, folder));
     if (!w->trial || w->asked->float_inputs > 0) /* else config.json stays */
-        TRY(quant_write_files(w, folder));
+        TRY(quant_write_files(w, folder, true)); /* a layer has no head */
     fmt_model_close(&w->trial);
     TRY(write_outputs(w, path));
     TRY(fmt_model_open(w->ctx, folder, &w->trial));

@@ -373,6 +373,28 @@ static void a_choice_is_a_folder_of_its_options(void **state)
     expect_same_weights("q1", "p1");
 }
 
+/* A layer that runs again has no head, which is no fault of the model. */
+static void layers_alone_are_read_quietly(void **state)
+{
+    (void)state;
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    test_folder_fill(&place.other, "tests/golden/models/qwen2-tiny");
+    test_file_replace(test_folder_file(&place.other, "config.json"),
+                      "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    test_file_write(test_folder_file(&place.other, "words.txt"), WORDS, strlen(WORDS));
+    test_expect_success(
+        &place,
+        "quantize --device ref --store results.db --model @O --method gptq "
+        "--bits 3 --group 32 --out q --true-sequential --select none "
+        "--calib @O/words.txt --calib-length 64 --progress none",
+        &p);
+    assert_non_null(strstr(p.err, "has no head")); /* the model itself */
+    assert_null(strstr(p.err, "trial' has no head"));
+    test_program_deinit(&p);
+}
+
 #define GGUF "quantize --device ref --store results.db --progress none --model @T --json "
 
 /* What is said of a GGUF file and of a budget before the work holds after it. */
@@ -549,6 +571,7 @@ int main(void)
         cmocka_unit_test(texts_calibrate),
         cmocka_unit_test(a_budget_is_a_plan),
         cmocka_unit_test(a_choice_is_a_folder_of_its_options),
+        cmocka_unit_test(layers_alone_are_read_quietly),
         cmocka_unit_test(a_dry_run_knows_a_plan),
         cmocka_unit_test(commands_share_a_pass),
         cmocka_unit_test(a_foreign_folder_is_left_alone),

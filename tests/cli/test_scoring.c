@@ -221,9 +221,11 @@ static void a_plan_has_no_path(void **state)
     test_place_renew(&place.other);
     write_other("text.txt", TEXT);
     write_other("plan", "* int3\n");
-    json_decref(run_json(COMPARE "plan:@O/plan --text @O/text.txt --json --context 24"));
+    json_decref(
+        run_json(COMPARE "plan:@O/plan --bits 3 --text @O/text.txt --json --context 24"));
     assert_int_equal(weights_without_path(), 1);
-    test_expect_success(&place, "quantize --model @T --bits 3 --out @O/q", &p);
+    test_expect_success(&place, "quantize --model @T --bits 3 --plan @O/plan --out @O/q",
+                        &p);
     test_program_deinit(&p);
     json_decref(run_json(COMPARE "@O/q --text @O/text.txt --json --context 24"));
     assert_int_equal(weights_without_path(), 0);
