@@ -135,16 +135,24 @@ bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products produ
     return *lack == NULL;
 }
 
-/* No kernel of matmul_w8a8 uses integer dots: shaders/lib/w8a8.glsl. */
-const char *rt_plan_whole_numbers(const struct rt_facts *facts)
+const char *rt_plan_whole_numbers(const struct rt_facts *facts,
+                                  const struct rt_plan *plan)
 {
     if (facts->api_version == 0) /* "ref" */
         return "computed in whole numbers";
+    if (plan->dots)
+        return "multiplied by integer dot products";
     if (!facts->int_dot)
         return "emulated exactly in floats: the device has no integer dot products";
-    if (!facts->int_dot_signed)
-        return "emulated exactly in floats: the driver emulates integer dot products";
-    return "emulated exactly in floats: the device's integer dot products are not used";
+    return "emulated exactly in floats: the driver emulates integer dot products";
+}
+
+/* Where they are faster than other code. A software device, which emulates them like all
+ * else, has them where it is asked for products of whole numbers. */
+static bool plan_has_dots(const struct rt_facts *facts, const struct rt_plan *plan)
+{
+    return facts->int_dot && (facts->int_dot_signed ||
+                              (facts->software && plan->products == RT_PRODUCTS_INT8));
 }
 
 /* GPUs wait for memory, and it is scarce: halves. Software devices keep floats, so that what
@@ -255,6 +263,7 @@ void rt_plan_make(const struct rt_facts *facts, const struct rt_plan_options *op
         .own_memory = facts->discrete,
     };
     plan_products(facts, options->products, plan);
+    plan->dots = plan_has_dots(facts, plan);
     plan_fragment(facts, plan);
     plan_unrolled(facts, plan);
 }
@@ -309,13 +318,13 @@ size_t rt_plan_print(const struct rt_plan *plan, char *text, size_t size)
                  "\"lanes\":%u,"
                  "\"broadcast\":%u,\"binding_bytes_max\":%llu,\"texel_bytes_max\":%llu,"
                  "\"decode_rows\":%u,\"wide_weights\":%s,\"submit_flops_max\":%.0f,"
-                 "\"quirks\":[%s],\"loop_rounds_max\":%u%s%s%s}",
+                 "\"quirks\":[%s],\"loop_rounds_max\":%u%s%s%s%s}",
                  rt_family_names[plan->family], rt_products_names[plan->products],
                  rt_kv_names[plan->kv], paths[plan->path], plan->lanes, plan->broadcast,
                  (unsigned long long)plan->binding_bytes_max,
                  (unsigned long long)plan->texel_bytes_max, plan->decode_rows,
                  plan->wide_weights ? "true" : "false", plan->submit_flops_max, quirks,
                  plan->loop_rounds_max, plan->float_inputs ? ",\"int8\":\"off\"" : "",
-                 rounded, unrolled);
+                 rounded, unrolled, plan->dots ? ",\"dots\":true" : "");
     return n < 0 ? 0 : (size_t)n;
 }

@@ -116,6 +116,8 @@ struct rt_plan {
     /* Fours of codes that a product of four rows without a tile decodes at once, of the
      * forms that take most operations, 2 or 4; 0: all 8. No bit depends on it. */
     uint32_t takes_most;
+    bool
+        dots; /* matmul_w8a8 by integer dot products of signed bytes; no bit depends on it */
     bool float_inputs; /* of folders made for inputs of 8 bits too (--int8 off) */
     bool host_visible; /* device memory is mapped where the driver can */
     bool own_memory;   /* the device shares none of its memory with the host */
@@ -151,7 +153,8 @@ bool rt_plan_products_there(const struct rt_facts *facts, enum rt_products produ
 
 /* How the device sums products of whole numbers (matmul_w8a8), which is exact everywhere:
  * static text for people. */
-const char *rt_plan_whole_numbers(const struct rt_facts *facts);
+const char *rt_plan_whole_numbers(const struct rt_facts *facts,
+                                  const struct rt_plan *plan);
 
 /* Whether any product is computed so. */
 bool rt_plan_uses(const struct rt_plan *plan, enum rt_products products);

@@ -443,7 +443,8 @@ static void tell_inputs(const struct rt_model *m, const char *folder)
         rt_log(ctx, RT_LOG_INFO,
                "'%s': activations are rounded to 8 bits and multiplied as whole numbers, "
                "as the folder says; %s",
-               folder, rt_plan_whole_numbers(&rt_device_info_of(m->dev)->facts));
+               folder, rt_plan_whole_numbers(&rt_device_info_of(m->dev)->facts,
+                                     rt_device_plan(m->dev)));
     else if (rt_device_plan(m->dev)->float_inputs &&
              m->config.quantization.inputs != FMT_INPUTS_FLOATS)
         rt_log(ctx, RT_LOG_WARNING,

@@ -171,7 +171,8 @@ static void ask_for(const struct vk_device *dev, struct extras *e)
         chain(e, &e->halves);
         chain(e, &e->model);
         chain(e, &e->sizes);
-    } else if (dev->base.plan.products == RT_PRODUCTS_INT8) {
+    }
+    if (dev->base.plan.dots) {
         e->names[e->count++] = VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME;
         chain(e, &e->dot);
     }
@@ -276,8 +277,8 @@ static uint32_t hash_kernels(void)
     return hash;
 }
 
-/* Opens the device; a driver that refuses the features of matrix units, though it lists
- * them, goes without them where nobody asked for them. */
+/* Opens the device; a driver that refuses the features of integer dots or of matrix units,
+ * though it lists them, goes without them where nobody asked for them. */
 static rt_status open_as_planned(struct vk_device *dev,
                                  const struct rt_device_options *options)
 {
@@ -285,6 +286,13 @@ static rt_status open_as_planned(struct vk_device *dev,
     const bool automatic =
         options->products == RT_PRODUCTS_AUTO && plan->rounded != plan->products;
     rt_status st = open_device(dev, options->compile_only);
+    if (st == RT_ERR_NO_DEVICE && plan->dots && plan->products != RT_PRODUCTS_INT8 &&
+        !dev->handle) {
+        rt_log(dev->base.ctx, RT_LOG_WARNING, "%s; integer dots are emulated in floats",
+               dev->base.ctx->message);
+        plan->dots = false;
+        st = open_device(dev, options->compile_only);
+    }
     if (st == RT_ERR_NO_DEVICE && automatic && !dev->handle) {
         rt_log(dev->base.ctx, RT_LOG_WARNING, "%s; products stay f32",
                dev->base.ctx->message);

@@ -94,7 +94,7 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     const double used = rows ? (double)s.rows / rows : 1;
     const double reuse = (double)k->tile_u * k->tile_l / (k->tile_u + k->tile_l);
     double rank = 100 * used * reuse;
-    if (k->products != RT_PRODUCTS_F32)
+    if (k->products != RT_PRODUCTS_F32 || k->dots)
         return PRODUCTS_RANK +
                (int)rank; /* at every number of rows, or rows would differ */
     if (strchr(k->paths, 't'))
@@ -148,6 +148,6 @@ void vk_matmul_fill(const struct vk_device *dev, enum rt_op op, const void *push
         choice->spec[3] = s.form;
         choice->spec[4] = vk_matmul_unrolled(&dev->base.plan, choice->kernel);
     }
-    if (k->products != RT_PRODUCTS_F32)
+    if (k->products != RT_PRODUCTS_F32 || k->dots)
         fill_products(dev, choice);
 }

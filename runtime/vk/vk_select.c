@@ -18,7 +18,7 @@ bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
         return false;
     if (k->broadcast && k->width != plan->broadcast)
         return false;
-    if (!serves_products(plan, k))
+    if (!serves_products(plan, k) || (k->dots && !plan->dots))
         return false;
     return k->family == RT_FAMILY_AUTO || k->family == plan->family;
 }
@@ -29,7 +29,8 @@ bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     const struct rt_plan *plan = &dev->base.plan;
     const uint32_t halves = rt_op_needs_of(k->op, push).halves;
-    if (!vk_matmul_serves_role(plan, kernel, push) || k->width > plan->lanes_max)
+    if (!vk_matmul_serves_role(plan, kernel, push) || k->width > plan->lanes_max ||
+        (k->dots && !plan->dots))
         return false;
     for (uint32_t i = 0; i < rt_op_table[k->op].binding_count; i++) {
         /* Texels of halves are half as large: a view reaches half as far. */

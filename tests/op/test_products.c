@@ -145,9 +145,9 @@ static void run_kernel(struct rt_op_trial *t, uint32_t kernel, float **out)
     struct rt_list *list = NULL;
     void *got = NULL;
     struct vk_choice choice = { .kernel = kernel };
-    vk_matmul_fill((struct vk_device *)dev, RT_OP_matmul, &t->c.push, &choice);
+    vk_matmul_fill((struct vk_device *)dev, t->c.op, &t->c.push, &choice);
     if (rt_op_trial_reset(t) != RT_OK || rt_list_create(dev, "test", &list) != RT_OK ||
-        vk_list_choice(list, RT_OP_matmul, &t->c.push, t->slices, &choice) != RT_OK ||
+        vk_list_choice(list, t->c.op, &t->c.push, t->slices, &choice) != RT_OK ||
         rt_list_end(list) != RT_OK || rt_submit(dev, list) != RT_OK ||
         rt_wait(dev) != RT_OK || rt_op_trial_read(t, 7, &got) != RT_OK)
         fail_msg("%s: %s", vk_kernel_table[kernel].name, rt_device_ctx(dev)->message);
@@ -286,6 +286,65 @@ static void rounded_products(void **state)
     }
 }
 
+/* One case of whole numbers in every kernel, which give the same bits; returns how many of
+ * them use integer dots. */
+static uint32_t check_whole(struct rt_device *dev, const struct rt_op_case *c)
+{
+    struct rt_op_trial t = { 0 };
+    float *first = NULL, *got = NULL;
+    uint32_t dots = 0;
+    if (rt_op_trial_init(&t, dev, c, 3) != RT_OK)
+        fail_msg("%s", rt_device_ctx(dev)->message);
+    for (uint32_t k = 0; k < vk_kernel_count; k++) {
+        const struct vk_kernel_info *kernel = &vk_kernel_table[k];
+        if (kernel->op != c->op || kernel->family == RT_FAMILY_LANES ||
+            !vk_kernel_admitted((struct vk_device *)dev, k, &t.c.push, t.slices))
+            continue;
+        run_kernel(&t, k, &got);
+        if (rt_op_trial_compare(&t, 7, got).used > 1)
+            fail_msg("%s: %s is far from its twin", c->what, kernel->name);
+        if (first && memcmp(first, got, c->operand[7].checked) != 0)
+            fail_msg("%s: %s gives other bits", c->what, kernel->name);
+        rt_free(first);
+        first = got;
+        dots += kernel->dots;
+    }
+    rt_free(first);
+    rt_op_trial_deinit(&t);
+    return dots;
+}
+
+static void dots_give_the_bits_of_emulation(void **state)
+{
+    (void)state;
+    struct test_device devices[16];
+    const uint32_t n = test_devices(devices, 16);
+    uint32_t checked = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct rt_ctx ctx;
+        struct rt_device *dev = NULL;
+        struct rt_op_case c;
+        const struct rt_device_options options = {
+            .name = devices[i].device,
+            .family = devices[i].family,
+            .products = RT_PRODUCTS_INT8,
+            .validation = getenv("FAULTLINE_TEST_NO_VALIDATION") == NULL,
+        };
+        test_ctx(&ctx);
+        if (devices[i].family != RT_FAMILY_TILED ||
+            rt_device_create(&ctx, &options, &dev) != RT_OK)
+            continue;
+        for (uint32_t k = 0; rt_op_case_get(k, &c); k++)
+            if (c.op == RT_OP_matmul_w8a8 && c.push.matmul_w8a8.rows > 0) {
+                assert_int_equal(check_whole(dev, &c), 2);
+                checked++;
+            }
+        rt_device_destroy(&dev);
+    }
+    if (checked == 0)
+        skip();
+}
+
 /* Asked for, a product is rounded at every number of rows, or not at all: else a prompt
  * and a decoded token would differ. */
 static void the_choice_does_not_depend_on_rows(void **state)
@@ -420,6 +479,7 @@ int main(void)
         cmocka_unit_test_prestate(the_choice_does_not_depend_on_rows, &int8),
         cmocka_unit_test_prestate(rounded_products, &int8),
         cmocka_unit_test_prestate(rounded_products, &f16),
+        cmocka_unit_test(dots_give_the_bits_of_emulation),
         cmocka_unit_test(units_are_judged_once),
     };
     return cmocka_run_group_tests_name("rounded products", tests, NULL, NULL);

@@ -325,20 +325,35 @@ static void a_lack_is_named(void **state)
     assert_true(rt_plan_products_there(&emulated, RT_PRODUCTS_INT8, &lack));
 }
 
+static const char *how_summed(const struct rt_facts *facts, enum rt_products products)
+{
+    struct rt_plan plan = { 0 };
+    const struct rt_plan_options options = { .products = products };
+    if (facts->api_version != 0)
+        rt_plan_make(facts, &options, &plan);
+    return rt_plan_whole_numbers(facts, &plan);
+}
+
 /* "ref" has no facts; a device always has a version. */
 static void how_whole_numbers_are_summed(void **state)
 {
     (void)state;
+    static const char dots[] = "multiplied by integer dot products";
     struct rt_facts facts = { .api_version = 0 };
-    assert_string_equal(rt_plan_whole_numbers(&facts), "computed in whole numbers");
+    assert_string_equal(how_summed(&facts, RT_PRODUCTS_F32), "computed in whole numbers");
     facts = rows[3].facts;
     facts.api_version = 1;
     facts.int_dot = facts.int_dot_signed = false;
-    assert_non_null(strstr(rt_plan_whole_numbers(&facts), "no integer dot products"));
+    assert_non_null(
+        strstr(how_summed(&facts, RT_PRODUCTS_F32), "no integer dot products"));
     facts.int_dot = true;
-    assert_non_null(strstr(rt_plan_whole_numbers(&facts), "the driver emulates"));
+    assert_non_null(strstr(how_summed(&facts, RT_PRODUCTS_F32), "the driver emulates"));
+    facts.software = true; /* emulates all it does: may be asked, for tests */
+    assert_non_null(strstr(how_summed(&facts, RT_PRODUCTS_F32), "the driver emulates"));
+    assert_string_equal(how_summed(&facts, RT_PRODUCTS_INT8), dots);
+    facts.software = false;
     facts.int_dot_signed = true;
-    assert_non_null(strstr(rt_plan_whole_numbers(&facts), "are not used"));
+    assert_string_equal(how_summed(&facts, RT_PRODUCTS_F32), dots);
 }
 
 /* Left to itself, a GPU with matrix units rounds what its role allows, and nothing else. */
