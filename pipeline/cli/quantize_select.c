@@ -91,6 +91,9 @@ rt_status cli_calibrated_read(struct cli *cli, const char *method, const char *m
         .budget_is_all = strcmp(cli_value(cli, "sensitivity", ""), "all") == 0,
     };
     options->choose = read_open(cli, method, &options->open);
+    options->says_one = !options->choose && !options->choice_asked &&
+                        cli_flag(cli, "true-sequential") &&
+                        pipe_select_of_method(method, &options->open);
     TRY(cli_calibration_options(cli, model, &options->read));
     TRY(cli_real(cli, "budget", 1, 16, &budget));
     options->budget = (double)budget;

@@ -224,6 +224,57 @@ fail:
     return st;
 }
 
+/* ---- a model and a candidate ---- */
+
+/* The whole model beside what a pass takes with one layer of it, and the candidate, whose tables
+ * may be decoded there. */
+static uint64_t compared_bytes(const struct model_size *size, uint64_t device_bytes,
+                               double bits)
+{
+    return device_bytes + size->projections - size->projections / size->config.layers +
+           size->tables + (uint64_t)(size->linear_weights * bits / 8);
+}
+
+rt_status pipe_quantize_compared_bytes(struct pipe_session *session, const char *path,
+                                       const struct pipe_quantize_options *folder,
+                                       const struct pipe_gguf_options *gguf,
+                                       uint64_t *out)
+{
+    rt_status st;
+    struct observe_cost pass;
+    struct model_size size;
+    struct quant_gguf_cost cost = { 0 };
+    struct fmt_model *model = NULL;
+    struct rt_ctx *ctx = session->ctx;
+    const struct pipe_quantize_options none = { .bits = 8 };
+    const struct quant_options q = pipe_quantize_options_of(folder ? folder : &none);
+    const uint32_t what = folder          ? quant_folder_needs(&q)
+                          : gguf->nearest ? OBSERVE_SQUARES
+                                          : QUANT_GGUF_NEEDS;
+    TRY(fmt_model_open(ctx, path, &model));
+    TRY(rt_model_size(ctx, model, &size));
+    if (folder) {
+        cost.bits = pipe_budget_bits(&size.config, folder, folder->bits);
+    } else {
+        const struct quant_gguf_options o = {
+            .mix = quant_gguf_mix_find(gguf->type ? gguf->type : PIPE_GGUF_TYPE),
+            .plan = gguf->plan,
+            .plain = true
+        };
+        TRY(quant_gguf_cost_of(ctx, path, &o, &cost));
+    }
+    observe_cost_of(&size.config, OBSERVE_ROWS_DEFAULT, OBSERVE_ROWS_DEFAULT, what,
+                    rt_device_info_of(session->dev)->software, &pass);
+    *out =
+        compared_bytes(&size, pass.device_bytes + model_size_streamed(&size), cost.bits);
+    if (folder && folder->true_sequential) /* its layers are those of a second model */
+        *out += model_size_streamed(&size);
+
+fail:
+    fmt_model_close(&model);
+    return st;
+}
+
 /* ---- a GGUF file ---- */
 
 /* One pass over the text; `flops` of GPTQ, 0: every weight to its nearest code. */
@@ -244,10 +295,7 @@ static rt_status see_text(struct pipe_session *session, const char *path,
     out->device_has = rt_device_memory_left(session->dev);
     observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
     out->device_bytes = cost.device_bytes + model_size_streamed(size);
-    /* The whole model, and the file beside it: its tables may be decoded there. */
-    out->compared_bytes = out->device_bytes + size->projections -
-                          size->projections / size->config.layers + size->tables +
-                          (uint64_t)(size->linear_weights * out->bits / 8);
+    out->compared_bytes = compared_bytes(size, out->device_bytes, out->bits);
     if (flops > 0)
         out->host_bytes += cost.host_bytes;
     else if (cost.host_bytes > out->host_bytes) /* one after the other */
