@@ -15,7 +15,7 @@ struct pipe_progress {
         started_ns; /* rt_time_ns when this work began; tells one work from another */
     double
         left_seconds;  /* the most that is left, where `done` tells no pace; 0: unknown */
-    const char *extra; /* numbers beside it; NULL: none */
+    const char *extra; /* what is at work, and numbers beside it; NULL: none */
 };
 
 struct pipe_host {

@@ -3,6 +3,8 @@
  * stages call for them. */
 #include "pipeline/cli/cli.h"
 
+#include "runtime/base/json_put.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,9 +69,11 @@ static void print_json(const struct pipe_progress *p, double seconds, double lef
         snprintf(text, sizeof text, "%.0f", left);
     fprintf(stderr,
             "{\"what\":\"%s\",\"done\":%llu,\"total\":%llu,\"seconds\":%.1f,"
-            "\"left_seconds\":%s}\n",
+            "\"left_seconds\":%s,\"note\":",
             p->what, (unsigned long long)p->done, (unsigned long long)p->total, seconds,
             text);
+    rt_json_text(stderr, p->extra ? p->extra : "");
+    fputs("}\n", stderr);
 }
 
 void cli_progress(struct cli *cli, const struct pipe_progress *p)

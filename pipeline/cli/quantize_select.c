@@ -91,6 +91,9 @@ rt_status cli_calibrated_read(struct cli *cli, const char *method, const char *m
         .budget_is_all = strcmp(cli_value(cli, "sensitivity", ""), "all") == 0,
     };
     options->choose = read_open(cli, method, &options->open);
+    options->says_one = !options->choose && !options->choice_asked &&
+                        cli_flag(cli, "true-sequential") &&
+                        pipe_select_of_method(method, &options->open);
     TRY(cli_calibration_options(cli, model, &options->read));
     TRY(cli_real(cli, "budget", 1, 16, &budget));
     options->budget = (double)budget;
@@ -123,6 +126,16 @@ static void print_budget(void *user, const struct pipe_budget *b, const char *pl
     printf("%s: %.3f bits per weight, sum of KL %.5f\n", plan, b->bits, b->kl);
 }
 
+enum { KL_TEXT = 24 };
+
+/* Six places, or three digits of what these do not show. */
+static const char *kl_text(double kl, char out[KL_TEXT])
+{
+    const bool is_small = kl != 0 && fabs(kl) < 1e-4;
+    snprintf(out, KL_TEXT, is_small ? "%.2e" : "%.6f", kl);
+    return out;
+}
+
 static void print_selected(void *user, const struct pipe_selected *s)
 {
     (void)user;
@@ -132,12 +145,13 @@ static void print_selected(void *user, const struct pipe_selected *s)
            "layer error", "seconds");
     for (uint32_t i = 0; i < s->count; i++) {
         const struct pipe_candidate *c = &s->list[i];
-        char error[32] = "-";
+        char error[32] = "-", text[3][KL_TEXT];
         if (!isnan(c->objective))
             snprintf(error, sizeof error, "%.6g", c->objective);
-        printf("  %c %-44s %10.6f %9.6f +- %9.6f  %5.1f %% %12s %8.1f\n",
-               i == s->chosen ? '*' : ' ', c->name, c->kl, c->behind,
-               1.96 * c->behind_error, 100 * c->same_top, error, c->seconds);
+        printf("  %c %-44s %10s %9s +- %9s  %5.1f %% %12s %8.1f\n",
+               i == s->chosen ? '*' : ' ', c->name, kl_text(c->kl, text[0]),
+               kl_text(c->behind, text[1]), kl_text(1.96 * c->behind_error, text[2]),
+               100 * c->same_top, error, c->seconds);
     }
 }
 

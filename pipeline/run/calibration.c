@@ -60,8 +60,10 @@ static rt_status add_windows(struct pipe_session *session,
     rt_status st = RT_OK;
     for (uint32_t at = 0; at < count && c->sequences.count < o->items; at += o->length) {
         const uint32_t n = count - at < o->length ? count - at : o->length;
-        if (n < 2)
+        if (n < 2) {
+            c->alone += n;
             break;
+        }
         TRY(pipe_sequences_add_ids(session, &c->sequences, ids + at, n));
         if (weights)
             TRY(pipe_weights_put(session, weights + at, n, &c->sequences));
@@ -103,6 +105,8 @@ static rt_status add_measured(struct pipe_session *session,
         if (end - at + lead >= 2)
             TRY(pipe_sequences_add_after(session, &c->sequences, given, old + lead,
                                          ids + from, end - from));
+        else
+            c->alone += end - from;
         from = end;
     }
 
@@ -269,16 +273,19 @@ static rt_status too_little(struct pipe_session *session,
                             const struct pipe_calibration_options *o,
                             const struct pipe_calibration *c)
 {
+    const uint64_t tokens = c->tokens + c->alone;
+    const uint32_t sequences = c->sequences.count + c->alone;
     if (c->without && !c->sequences.count && !c->longer)
         return rt_fail(session->ctx, RT_ERR_INPUT,
                        "'%s': none of its %u problems has a solution to see inputs on; "
                        "give problems with solutions, or a text (.txt)",
                        o->from, c->without);
     return rt_fail(session->ctx, RT_ERR_INPUT,
-                   "'%s' gives %llu tokens of %s in %u sequences, at least %d are "
+                   "'%s' gives %llu token%s of %s in %u sequence%s, at least %d are "
                    "needed; give more text, or problems with solutions",
-                   o->from, (unsigned long long)c->tokens,
-                   o->measuring ? "text" : "calibration text", c->sequences.count,
+                   o->from, (unsigned long long)tokens, tokens == 1 ? "" : "s",
+                   o->measuring ? "text" : "calibration text", sequences,
+                   sequences == 1 ? "" : "s",
                    o->measuring ? 2 : PIPE_CALIBRATION_TOKENS_MIN);
 }
 

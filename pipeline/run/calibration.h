@@ -48,6 +48,7 @@ struct pipe_calibration {
     uint32_t without;  /* problems that have no solution, left out */
     uint32_t longer;   /* problems longer than the model's context, left out */
     uint32_t nothing;  /* sequences that count nothing, left out */
+    uint32_t alone;    /* windows of one token, which predicts nothing, left out */
     uint32_t weighted; /* sequences with weights other than 1 */
     double weight;     /* of all tokens: as many as tokens if none is weighted */
     char id

@@ -2,6 +2,8 @@
  * Importance from where the caller says, then the file. */
 #include "pipeline/run/make_gguf.h"
 
+#include "pipeline/run/quantize.h"
+#include "runtime/model/model.h"
 #include "runtime/quant/gguf_file.h"
 
 #include <stdio.h>
@@ -17,6 +19,7 @@ struct making {
     uint64_t started_ns; /* of what is told */
     const char *what;    /* of the progress line */
     char last[112];      /* the matrix that was made last */
+    uint32_t layers;     /* of a model whose passes round them, 0: these do not */
 };
 
 static rt_status tell(struct making *m, const char *name, uint64_t done, uint64_t total)
@@ -40,7 +43,13 @@ static rt_status after_chunk(void *user, const char *name, uint64_t done, uint64
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
     struct making *m = user;
-    return tell(m, m->last, done, total);
+    char text[144];
+    if (!m->layers)
+        return tell(m, m->last, done, total);
+    snprintf(text, sizeof text, "at layer %u%s%s",
+             pipe_layer_of_pass(done, total, m->layers), m->last[0] ? ": " : "", m->last);
+    /* The last pass is not the end: its layer's matrices follow. */
+    return tell(m, text, done == total ? total - 1 : done, total);
 }
 
 static rt_status after_matrix(void *user, const struct quant_gguf_fared *fared)
@@ -209,6 +218,7 @@ static rt_status make_rounded(struct making *m, const struct pipe_gguf_text *tex
                                                         .seen = &m->importance,
                                                         .pass = after_pass,
                                                         .done = after_text };
+    m->layers = rt_model_config(*text->full)->layers;
     const rt_status st = make(m, model, out, NULL, &calibration, m->from->from);
     destroy_last(text);
     return st;

@@ -86,34 +86,43 @@ rt_status pipe_quantize(struct rt_ctx *ctx, const char *model, const char *out,
 
 /* ---- with calibration ---- */
 
+/* Steps are passes and matrices: the last pass is not the end. */
 struct running {
     struct pipe_session *session;
     struct pipe_quantized *result;
-    uint32_t capacity;
-    uint64_t started_ns, done, total;
-    uint64_t before; /* passes of an earlier run, which say nothing of the pace */
-    bool begun;
+    uint32_t layers, capacity; /* matrices */
+    uint64_t started_ns, passes, passes_total, matrices;
+    uint64_t before; /* steps of an earlier run, which say nothing of the pace */
     char last[96];
 };
 
 static void tell(struct running *r)
 {
+    char text[128];
+    const uint32_t layer = pipe_layer_of_pass(r->passes, r->passes_total, r->layers);
+    snprintf(text, sizeof text, "at layer %u%s%s", layer, r->last[0] ? ": " : "",
+             r->last);
     const struct pipe_progress now = { .what = "quantize",
-                                       .done = r->done,
-                                       .total = r->total,
+                                       .done = r->passes + r->matrices - r->before,
+                                       .total = r->passes_total + r->capacity - r->before,
                                        .started_ns = r->started_ns,
-                                       .extra = r->last };
+                                       .extra = text };
     pipe_progress(r->session->host, &now);
+}
+
+uint32_t pipe_layer_of_pass(uint64_t done, uint64_t total, uint32_t layers)
+{
+    const uint64_t each = total / layers;
+    return each && done ? (uint32_t)((done - 1) / each) : 0;
 }
 
 static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
     struct running *r = user;
-    if (!r->begun)
-        r->before = done - 1;
-    r->begun = true;
-    r->done = done - r->before;
-    r->total = total - r->before;
+    if (!r->passes_total)
+        r->before = done - 1 + r->matrices;
+    r->passes = done;
+    r->passes_total = total;
     tell(r);
     return pipe_stop_status(r->session->host, r->session->ctx);
 }
@@ -131,7 +140,9 @@ static rt_status after_matrix(void *user, const struct quant_fared *fared)
     snprintf(r->last, sizeof r->last, "%.48s %.4g of %.4g%s", fared->name,
              fared->objective, fared->rtn,
              quant_is_no_better(fared->objective, fared->rtn) ? ", no better" : "");
-    tell(r);
+    r->matrices++;
+    if (r->passes_total) /* else of an earlier run */
+        tell(r);
     return pipe_stop_status(r->session->host, r->session->ctx);
 }
 
@@ -144,6 +155,7 @@ rt_status pipe_quantize_on(struct pipe_session *session,
     const struct quant_options q = pipe_quantize_options_of(o);
     struct running r = { .session = session,
                          .result = result,
+                         .layers = rt_model_config(text->full)->layers,
                          .capacity = 7 * rt_model_config(text->full)->layers,
                          .started_ns = rt_time_ns() };
     const struct quant_calibration calibration = { .model = text->full,

@@ -91,4 +91,7 @@ RT_CHECKED rt_status pipe_quantize_on(struct pipe_session *session,
                                       struct pipe_quantized *result);
 void pipe_quantized_deinit(struct pipe_quantized *result);
 
+/* The layer that is at work after `done` passes of `total`, of a model of so many layers. */
+uint32_t pipe_layer_of_pass(uint64_t done, uint64_t total, uint32_t layers);
+
 #endif

@@ -3,6 +3,7 @@
 #include "pipeline/run/quantize_calibrated.h"
 
 #include "pipeline/run/made.h"
+#include "pipeline/run/quantize_cost.h"
 #include "runtime/base/file.h"
 #include "runtime/model/model.h"
 #include "runtime/quant/seen_inputs.h"
@@ -15,6 +16,39 @@ uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *o)
     const struct pipe_select_options *open = &o->open;
     return o->choose ? 1u + open->search + open->order + open->damping + open->nearest
                      : 1;
+}
+
+/* Whether the device holds the model and a candidate: *choose becomes false if not, and that is
+ * said, or refused if the choice was asked for. */
+static rt_status check_room(struct pipe_session *session,
+                            const struct pipe_calibrated_options *o,
+                            const struct pipe_quantize_options *folder,
+                            const struct pipe_gguf_options *gguf, bool *choose)
+{
+    static const double MIB = 1048576;
+    uint64_t need = 0;
+    const uint64_t has = rt_device_memory_left(session->dev);
+    const char *device = rt_device_info_of(session->dev)->name;
+    *choose = o->choose;
+    if (!o->choose)
+        return RT_OK;
+    const rt_status st =
+        pipe_quantize_compared_bytes(session, o->model, folder, gguf, &need);
+    if (st != RT_OK || need <= has)
+        return st;
+    if (o->choice_asked || o->open.text)
+        return rt_fail(
+            session->ctx, RT_ERR_NO_DEVICE,
+            "--select kl compares a candidate with the whole model: about %.0f "
+            "MiB on '%s', which has %.0f free; --select none makes one and "
+            "holds one layer at a time",
+            (double)need / MIB, device, (double)has / MIB);
+    *choose = false;
+    pipe_say(session->host,
+             "one candidate is made, as the options say: to compare several with the "
+             "model takes about %.0f MiB on '%s', which has %.0f free",
+             (double)need / MIB, device, (double)has / MIB);
+    return RT_OK;
 }
 
 /* Makes the plan of the budget, if there is one, and writes it beside the folder. */
@@ -88,7 +122,7 @@ static bool may_choose(struct pipe_session *session,
 }
 
 rt_status pipe_quantize_calibrated(struct pipe_session *session,
-                                   const struct pipe_calibrated_options *o,
+                                   const struct pipe_calibrated_options *asked,
                                    const struct pipe_calibrated_calls *calls,
                                    struct pipe_quantize_options *quantize,
                                    struct pipe_selected *selected,
@@ -102,7 +136,12 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
     struct pipe_budget budget = { .count = 0 };
     const struct quant_plan *plan = quantize->plan;
     const uint64_t started = rt_time_ns();
+    struct pipe_calibrated_options own = *asked, *o = &own;
     *selected = (struct pipe_selected){ 0 };
+    TRY(check_room(session, asked, quantize, NULL, &own.choose));
+    if (asked->says_one)
+        pipe_say(session->host, "one candidate is made: --true-sequential; --select kl "
+                                "compares several");
     TRY(load_full(session, o, quantize->true_sequential, &full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));
     const struct pipe_select_from from = { full, o->model, &c, &o->read, o->seen };
@@ -179,7 +218,7 @@ fail:
 }
 
 rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session,
-                                        const struct pipe_calibrated_options *o,
+                                        const struct pipe_calibrated_options *asked,
                                         const struct pipe_calibrated_calls *calls,
                                         struct pipe_gguf_options *quantize,
                                         struct pipe_selected *selected,
@@ -190,11 +229,13 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session,
     struct rt_model *full = NULL;
     struct pipe_calibration c = { 0 };
     const uint64_t started = rt_time_ns();
+    struct pipe_calibrated_options own = *asked, *o = &own;
     *selected = (struct pipe_selected){ 0 };
     *made = (struct pipe_gguf_made){ 0 };
     TRY(pipe_gguf_check_file(session->ctx, o->model,
                              quantize->write_plan ? quantize->write_plan : o->out,
                              quantize));
+    TRY(check_room(session, asked, NULL, quantize, &own.choose));
     TRY(load_full(session, o, false, &full));
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));

@@ -15,6 +15,7 @@ struct pipe_calibrated_options {
     /* By name: then text too short to hold some out is an error, else one candidate is made
      * and that is said. */
     bool choice_asked;
+    bool says_one; /* there is one though several could be made, and that is said */
     struct pipe_select_options open;
     /* Folder that keeps what the pass over the text saw, for commands of other methods, or
      * takes it from one; NULL: nothing is kept. */
@@ -37,7 +38,9 @@ uint32_t pipe_calibrated_candidates(const struct pipe_calibrated_options *option
  * budget is in its file. selected->count 0: there was no choice.
  * RT_ERR_USAGE: quantize->true_sequential, which holds one layer at a time, with a budget, with
  * options->seen, or with a model that answers first and no choice; a choice has that layer
- * beside the model. The errors of what it calls; pipe_quantized_deinit
+ * beside the model. RT_ERR_NO_DEVICE: candidates are asked for by name, and the device does not
+ * hold the model and one of them; if they are not, one is made and that is said. The errors of
+ * what it calls; pipe_quantized_deinit
  * in any case. */
 RT_CHECKED rt_status pipe_quantize_calibrated(
     struct pipe_session *session, const struct pipe_calibrated_options *options,

@@ -50,7 +50,11 @@ static rt_status take_nothing(void *user, const struct observe_group *seen)
     return RT_OK;
 }
 
+enum { TIMED_ROWS_MIN = 64 };
+#define TIMED_FLOPS 6e10 /* of a layer, about: seconds on a processor of two cores */
+
 struct timing {
+    struct pipe_session *session;
     uint64_t started_ns, first_ns, passes;
     bool over;
 };
@@ -60,6 +64,9 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
 {
     struct timing *t = user;
     const uint64_t now = rt_time_ns();
+    const rt_status st = pipe_stop_status(t->session->host, t->session->ctx);
+    if (st != RT_OK)
+        return st;
     t->passes = total;
     if (done == 1 && total > 1) {
         t->started_ns = now;
@@ -70,23 +77,73 @@ static rt_status after_pass(void *user, uint64_t done, uint64_t total)
     return RT_ERR_INTERRUPTED;
 }
 
-/* Seconds of the whole forward pass and the sums, from one pass of the first layer. */
-static rt_status time_passes(struct rt_model *model, const struct pipe_calibration *c,
-                             uint32_t what, double *seconds)
+/* Tokens that are timed: those of a pass, or less of a layer of many weights. */
+static uint32_t timed_rows(const struct rt_model *model)
 {
-    struct timing t = { .started_ns = rt_time_ns() };
+    struct model_group_shape shape[MODEL_GROUP_COUNT];
+    double weights = 0;
+    model_group_shapes(rt_model_config(model), shape);
+    for (int g = 0; g < MODEL_GROUP_COUNT; g++)
+        for (uint32_t p = 0; p < shape[g].parts; p++)
+            weights += (double)shape[g].out[p] * shape[g].in;
+    const double rows = TIMED_FLOPS / (2 * weights);
+    return rows < TIMED_ROWS_MIN         ? TIMED_ROWS_MIN
+           : rows < OBSERVE_ROWS_DEFAULT ? (uint32_t)rows
+                                         : OBSERVE_ROWS_DEFAULT;
+}
+
+/* The beginnings of sequences, as many as two passes of `rows` take: how many. */
+static uint32_t cut_short(const struct pipe_calibration *c, uint32_t rows,
+                          struct train_sequence *out)
+{
+    uint32_t n = 0;
+    uint64_t held = 0;
+    for (; n < c->sequences.count; n++) {
+        out[n] = c->sequences.list[n];
+        out[n].weight = NULL;
+        out[n].n = out[n].n > rows + 1 ? rows + 1 : out[n].n;
+        held += out[n].n - 1;
+        if (n >= 2 && held > 2ull * rows)
+            break;
+    }
+    return n;
+}
+
+/* Rows of all sequences. */
+static double rows_of(const struct train_sequence *list, uint32_t count)
+{
+    double rows = 0;
+    for (uint32_t i = 0; i < count; i++)
+        rows += list[i].n - 1;
+    return rows;
+}
+
+/* Seconds of the whole forward pass and the sums, from one pass of the first layer. */
+static rt_status time_passes(struct pipe_session *session, struct rt_model *model,
+                             const struct pipe_calibration *c, uint32_t what,
+                             double *seconds)
+{
+    struct timing t = { .session = session, .started_ns = rt_time_ns() };
+    const uint32_t rows = timed_rows(model);
+    struct train_sequence *list =
+        rt_alloc(session->ctx, c->sequences.count, sizeof *list);
+    if (!list)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "quantize: no host memory");
     const struct observe_task task = { .model = model,
-                                       .sequences = c->sequences.list,
-                                       .count = c->sequences.count,
+                                       .sequences = list,
+                                       .count = cut_short(c, rows, list),
                                        .what = what,
+                                       .pass_rows = rows,
                                        .group = take_nothing,
                                        .pass = after_pass,
                                        .user = &t };
     const rt_status st = observe_layers(&task);
-    if (!t.over)
-        return st;
-    *seconds = (double)t.first_ns / 1e9 * (double)t.passes;
-    return RT_OK;
+    if (t.over)
+        *seconds = (double)t.first_ns / 1e9 * (double)t.passes *
+                   rows_of(c->sequences.list, c->sequences.count) /
+                   rows_of(list, task.count);
+    rt_free(list);
+    return t.over ? RT_OK : st;
 }
 
 /* The model, a layer at a time, and the text. */
@@ -123,7 +180,7 @@ static rt_status with_text(struct pipe_session *session, const char *folder,
             quant_seen_bytes(rt_model_config(model), c.tokens, quant_folder_needs(q));
     if (cost->device_bytes > out->device_has)
         goto fail;
-    TRY(time_passes(model, &c, OBSERVE_MOMENTS, &out->forward));
+    TRY(time_passes(session, model, &c, OBSERVE_MOMENTS, &out->forward));
     const double rate = host_rate(session->ctx);
     if (rate > 0) {
         out->sums = software ? cost->sums_flops / rate : 0;
@@ -224,6 +281,57 @@ fail:
     return st;
 }
 
+/* ---- a model and a candidate ---- */
+
+/* The whole model beside what a pass takes with one layer of it, and the candidate, whose tables
+ * may be decoded there. */
+static uint64_t compared_bytes(const struct model_size *size, uint64_t device_bytes,
+                               double bits)
+{
+    return device_bytes + size->projections - size->projections / size->config.layers +
+           size->tables + (uint64_t)(size->linear_weights * bits / 8);
+}
+
+rt_status pipe_quantize_compared_bytes(struct pipe_session *session, const char *path,
+                                       const struct pipe_quantize_options *folder,
+                                       const struct pipe_gguf_options *gguf,
+                                       uint64_t *out)
+{
+    rt_status st;
+    struct observe_cost pass;
+    struct model_size size;
+    struct quant_gguf_cost cost = { 0 };
+    struct fmt_model *model = NULL;
+    struct rt_ctx *ctx = session->ctx;
+    const struct pipe_quantize_options none = { .bits = 8 };
+    const struct quant_options q = pipe_quantize_options_of(folder ? folder : &none);
+    const uint32_t what = folder          ? quant_folder_needs(&q)
+                          : gguf->nearest ? OBSERVE_SQUARES
+                                          : QUANT_GGUF_NEEDS;
+    TRY(fmt_model_open(ctx, path, &model));
+    TRY(rt_model_size(ctx, model, &size));
+    if (folder) {
+        cost.bits = pipe_budget_bits(&size.config, folder, folder->bits);
+    } else {
+        const struct quant_gguf_options o = {
+            .mix = quant_gguf_mix_find(gguf->type ? gguf->type : PIPE_GGUF_TYPE),
+            .plan = gguf->plan,
+            .plain = true
+        };
+        TRY(quant_gguf_cost_of(ctx, path, &o, &cost));
+    }
+    observe_cost_of(&size.config, OBSERVE_ROWS_DEFAULT, OBSERVE_ROWS_DEFAULT, what,
+                    rt_device_info_of(session->dev)->software, &pass);
+    *out =
+        compared_bytes(&size, pass.device_bytes + model_size_streamed(&size), cost.bits);
+    if (folder && folder->true_sequential) /* its layers are those of a second model */
+        *out += model_size_streamed(&size);
+
+fail:
+    fmt_model_close(&model);
+    return st;
+}
+
 /* ---- a GGUF file ---- */
 
 /* One pass over the text; `flops` of GPTQ, 0: every weight to its nearest code. */
@@ -244,17 +352,14 @@ static rt_status see_text(struct pipe_session *session, const char *path,
     out->device_has = rt_device_memory_left(session->dev);
     observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
     out->device_bytes = cost.device_bytes + model_size_streamed(size);
-    /* The whole model, and the file beside it: its tables may be decoded there. */
-    out->compared_bytes = out->device_bytes + size->projections -
-                          size->projections / size->config.layers + size->tables +
-                          (uint64_t)(size->linear_weights * out->bits / 8);
+    out->compared_bytes = compared_bytes(size, out->device_bytes, out->bits);
     if (flops > 0)
         out->host_bytes += cost.host_bytes;
     else if (cost.host_bytes > out->host_bytes) /* one after the other */
         out->host_bytes = cost.host_bytes;
     if (out->device_bytes > out->device_has)
         goto fail;
-    TRY(time_passes(model, &c, what, &out->forward));
+    TRY(time_passes(session, model, &c, what, &out->forward));
     const double rate = flops > 0 ? host_rate(session->ctx) : 0;
     if (rate > 0) {
         out->method += flops / rate;

@@ -39,5 +39,11 @@ RT_CHECKED rt_status pipe_quantize_gguf_cost(
     struct rt_ctx *ctx, struct pipe_session *session, const char *model,
     const struct pipe_gguf_options *options,
     const struct pipe_calibrated_options *calibrated, struct pipe_quantize_cost *out);
+/* About what the device holds while a candidate is compared with the model, by the headers of
+ * the files: of a folder, or of a GGUF file (the other one is NULL). */
+RT_CHECKED rt_status
+pipe_quantize_compared_bytes(struct pipe_session *session, const char *model,
+                             const struct pipe_quantize_options *folder,
+                             const struct pipe_gguf_options *gguf, uint64_t *out);
 
 #endif

@@ -183,7 +183,7 @@ static void say(const struct selecting *s, const struct pipe_candidate *c, bool 
     char error[64] = "";
     if (!isnan(c->objective))
         snprintf(error, sizeof error, ", error of layers %.6g", c->objective);
-    pipe_say(s->job.session->host, "candidate %u, %s: KL %.6f%s, %.1f s%s",
+    pipe_say(s->job.session->host, "candidate %u, %s: KL %.6g%s, %.1f s%s",
              s->selected->count, c->name, c->kl, error, c->seconds,
              taken ? ", made before this command was stopped" : "");
 }

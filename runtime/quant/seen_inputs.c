@@ -383,12 +383,12 @@ static rt_status hand_over_layers(struct quant_seen *s, const struct observe_tas
 {
     rt_status st = RT_OK;
     for (uint32_t l = task->first_layer; l < s->layers; l++) {
+        if (task->pass && s->layers == s->all)
+            TRY(task->pass(task->user, l + 1, s->all));
         for (int g = 0; g < MODEL_GROUP_COUNT; g++)
             TRY(hand_over(s, task, l, (enum model_group)g, group_ns));
         if (task->layer)
             TRY(task->layer(task->user, l, NULL, 0));
-        if (task->pass && s->layers == s->all)
-            TRY(task->pass(task->user, l + 1, s->all));
     }
 
 fail:

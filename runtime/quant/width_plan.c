@@ -51,6 +51,14 @@ static rt_status bad_line(struct rt_ctx *ctx, const struct quant_plan *p, uint32
                    p->path, line, why);
 }
 
+static rt_status bad_type(struct rt_ctx *ctx, const struct quant_plan *p, uint32_t line,
+                          const char *type)
+{
+    char why[80];
+    snprintf(why, sizeof why, "the type '%.40s' is not known", type);
+    return bad_line(ctx, p, line, why);
+}
+
 /* One line without its end; it is cut into words. */
 static rt_status read_line(struct rt_ctx *ctx, struct quant_plan *p, char *text,
                            uint32_t line)
@@ -71,7 +79,7 @@ static rt_status read_line(struct rt_ctx *ctx, struct quant_plan *p, char *text,
         return bad_line(ctx, p, line, "the name is too long");
     const uint32_t bits = width_of(type);
     if (bits == 0)
-        return bad_line(ctx, p, line, "the type is not known");
+        return bad_type(ctx, p, line, type);
     const rt_status st = quant_plan_add(ctx, p, name, bits);
     if (st == RT_OK)
         p->rows[p->count - 1].line = line;
@@ -113,6 +121,9 @@ rt_status quant_plan_read(struct rt_ctx *ctx, const char *path, struct quant_pla
         st = read_lines(ctx, out, (const char *)map.data, map.size);
     if (st != RT_OK)
         quant_plan_deinit(out);
+    else if (out->count == 0)
+        rt_log(ctx, RT_LOG_WARNING, "plan '%s' names no tensor: it changes nothing",
+               out->path);
     fmt_map_close(&map);
     return st;
 }

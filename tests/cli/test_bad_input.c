@@ -361,7 +361,7 @@ static void calibration_is_checked(void **state)
         { "an empty text", text_empty, QUANTIZE "--calib problems.jsonl.txt", 4,
           "problems.jsonl.txt|0 tokens|at least 64", NULL },
         { "a text of one token", text_of_one_token, QUANTIZE "--calib problems.jsonl.txt",
-          4, "problems.jsonl.txt|tokens|at least 64", NULL },
+          4, "problems.jsonl.txt|1 token of|in 1 sequence,|at least 64", NULL },
         { "problems without solutions", one_problem, QUANTIZE "--calib @P", 4,
           "problems.jsonl|none of its 1 problems has a solution|.txt", NULL },
         { "an option of another method", NULL,

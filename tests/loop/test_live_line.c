@@ -1,5 +1,6 @@
-/* What eval says while it works, before the first answer is complete: tokens, their rate
- * and the time that is left at most; and never the same line twice. */
+/* What commands say while they work, and never the same line twice. eval, before the first
+ * answer is complete: tokens, their rate and the time that is left at most. quantize: the
+ * layer at work, the error of the matrix before, the time that is left. */
 #include "tests/support/files.h"
 #include "tests/support/loop.h"
 
@@ -9,6 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,11 @@ enum { PACE_MS = 10, PATIENCE = 6000 };
     "eval --device ref --tune off --progress plain --store live.db --model " \
     "'" TEST_SOURCE_DIR "/pipeline/demo' --problems '" TEST_SOURCE_DIR       \
     "/pipeline/demo/measure.jsonl' --limit " PROBLEMS " "
+
+#define QUANTIZE                                                                        \
+    "quantize --device ref --tune off --store live.db --model '" TEST_SOURCE_DIR        \
+    "/pipeline/demo' --calib '" TEST_SOURCE_DIR "/pipeline/demo/calibrate.jsonl[0:8]' " \
+    "--select none --force --out quantized --bits 3 --method gptq "
 
 static void pause_ms(long ms)
 {
@@ -54,11 +61,11 @@ static void await(size_t lines)
 }
 
 /* Lines come every 5 s: between the first two of them the program sleeps. */
-static void two_lines_are_said(void)
+static void two_lines_are_said(const char *command)
 {
     int status;
     fclose(fopen("loop.err", "w"));
-    const pid_t child = test_loop_start(EVAL ">loop.out 2>loop.err");
+    const pid_t child = test_loop_start(command);
     await(1);
     kill(child, SIGSTOP);
     pause_ms(5200);
@@ -68,7 +75,7 @@ static void two_lines_are_said(void)
     assert_int_equal(waitpid(child, &status, 0), child);
 }
 
-static void check_line(const char *line, bool first)
+static void check_eval(const char *line, bool first)
 {
     unsigned done, tokens;
     double rate;
@@ -84,17 +91,16 @@ static void check_line(const char *line, bool first)
         fail_msg("'%s' does not tell what is left", line);
 }
 
-static void the_live_line_tells_tokens(void **state)
+static void check_lines(const char *command, void (*check)(const char *, bool))
 {
-    (void)state;
     char before[512] = "", line[512];
-    two_lines_are_said();
+    two_lines_are_said(command);
     FILE *file = fopen("loop.err", "r");
     assert_non_null(file);
     size_t n = 0;
     for (; fgets(line, sizeof line, file) && strchr(line, '\n'); n++) {
         printf("    %s", line);
-        check_line(line, n == 0);
+        check(line, n == 0);
         assert_string_not_equal(line, before);
         memcpy(before, line, sizeof line);
     }
@@ -102,10 +108,59 @@ static void the_live_line_tells_tokens(void **state)
     assert_true(n >= 2);
 }
 
+static void eval_tells_tokens(void **state)
+{
+    (void)state;
+    check_lines(EVAL ">loop.out 2>loop.err", check_eval);
+}
+
+/* "at layer 1: model.layers.0.mlp.down_proj 0.5 of 0.75". */
+static void check_note(const char *at, bool first)
+{
+    unsigned layer, of;
+    double error, rtn;
+    char matrix[64];
+    if (!at || sscanf(at, "at layer %u", &layer) != 1 || layer > 3)
+        fail_msg("no layer at work is told");
+    if (!first && (sscanf(at, "at layer %u: model.layers.%u.%63s %lf of %lf", &layer, &of,
+                          matrix, &error, &rtn) != 5 ||
+                   of > layer || !(error < rtn)))
+        fail_msg("'%s' does not tell a matrix and its errors", at);
+}
+
+static void check_quantize(const char *line, bool first)
+{
+    unsigned done, total;
+    if (sscanf(line, "quantize %u/%u ", &done, &total) != 2 || done >= total)
+        fail_msg("'%s' does not tell steps", line);
+    if (!first && (!strstr(line, "  left ") || strstr(line, "left 0 s")))
+        fail_msg("'%s' does not tell what is left", line);
+    check_note(strstr(line, "at layer "), first);
+}
+
+static void check_quantize_json(const char *line, bool first)
+{
+    json_t *all = json_loads(line, 0, NULL);
+    assert_non_null(all);
+    assert_string_equal(json_string_value(json_object_get(all, "what")), "quantize");
+    check_note(json_string_value(json_object_get(all, "note")), first);
+    if (!first)
+        assert_true(json_is_number(json_object_get(all, "left_seconds")));
+    json_decref(all);
+}
+
+static void quantize_tells_layer_and_error(void **state)
+{
+    (void)state;
+    check_lines(QUANTIZE "--progress plain >loop.out 2>loop.err", check_quantize);
+    check_lines(QUANTIZE "--progress json >loop.out 2>loop.err", check_quantize_json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_live_line_tells_tokens),
+        cmocka_unit_test(eval_tells_tokens),
+        cmocka_unit_test(quantize_tells_layer_and_error),
     };
     return cmocka_run_group_tests_name("live line", tests, test_loop_set_up,
                                        test_loop_tear_down);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 static struct test_folder folder;
@@ -50,6 +51,30 @@ static void the_last_line_that_fits_counts(void **state)
     quant_plan_deinit(&again);
 }
 
+static void keep_line(void *user, enum rt_log_level level, const char *line)
+{
+    assert_int_equal(level, RT_LOG_WARNING);
+    snprintf(user, 512, "%.500s", line);
+}
+
+static void a_plan_without_lines_is_warned_of(void **state)
+{
+    (void)state;
+    char line[512] = "";
+    struct rt_ctx ctx = { .log = keep_line, .log_user = line };
+    struct quant_plan plan;
+    assert_int_equal(read_text(&ctx, "a int3", &plan), RT_OK);
+    assert_string_equal(line, "");
+    quant_plan_deinit(&plan);
+    static const char *const empty[] = { "", "# widths\n\n" };
+    for (size_t i = 0; i < RT_COUNT(empty); i++) {
+        line[0] = '\0';
+        assert_int_equal(read_text(&ctx, empty[i], &plan), RT_OK);
+        assert_int_equal(plan.count, 0);
+        assert_non_null(strstr(line, "names no tensor"));
+    }
+}
+
 static void bad_plans_are_refused(void **state)
 {
     (void)state;
@@ -62,7 +87,7 @@ static void bad_plans_are_refused(void **state)
         const char *text, *says;
     } cases[] = {
         { "a int3\nb", "line 2: it has no type" },
-        { "a int5", "line 1: the type is not known" },
+        { "a int5", "line 1: the type 'int5' is not known" },
         { "a int3 b", "line 1: it has a third word" },
         { longer, "line 1: it has more than 511 bytes" },
     };
@@ -72,8 +97,6 @@ static void bad_plans_are_refused(void **state)
     test_file_write(test_folder_file(&folder, "plan"), "a\0b", 3);
     test_refused(&ctx, quant_plan_read(&ctx, test_folder_file(&folder, "plan"), &plan),
                  RT_ERR_INPUT, "is no plan", NULL);
-    assert_int_equal(read_text(&ctx, "", &plan), RT_OK);
-    assert_int_equal(plan.count, 0);
     assert_int_equal(read_text(&ctx, "\nmodel.layers.4.mlp.up_proj int3", &plan), RT_OK);
     test_refused(&ctx, quant_plan_check(&ctx, &plan, 4), RT_ERR_INPUT, "line 2",
                  "4 layers", NULL);
@@ -99,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_line_that_fits_counts),
+        cmocka_unit_test(a_plan_without_lines_is_warned_of),
         cmocka_unit_test(bad_plans_are_refused),
     };
     return cmocka_run_group_tests_name("quant_plan", tests, begin, end);
