@@ -67,7 +67,7 @@ shaders_valid()
     for f in "$scratch"/spv/*.spv; do
         case $f in
         *matmul_f16_*) continue ;; # newer than this spirv-val; bench/spirv.sh made it
-        *matmul_int8_*) env=vulkan1.2 ;;
+        *matmul_int8_* | *matmul_w8a8_dots_*) env=vulkan1.2 ;;
         *) env=vulkan1.1 ;;
         esac
         spirv-val --target-env $env "$f" || { echo "$(basename "$f") is not valid"; good=1; }

@@ -51,3 +51,25 @@ uint64_t rt_adapter_param_floats(const struct rt_adapter *adapter)
 {
     return adapter->param_floats;
 }
+
+bool rt_model_is_streamed(const struct rt_model *model)
+{
+    return model->stream != NULL;
+}
+
+void model_tell_inputs(const struct rt_model *m, const char *folder)
+{
+    struct rt_ctx *ctx = rt_device_ctx(m->dev);
+    if (m->ld_int8)
+        rt_log(ctx, RT_LOG_INFO,
+               "'%s': activations are rounded to 8 bits and multiplied as whole numbers, "
+               "as the folder says; %s",
+               folder,
+               rt_plan_whole_numbers(&rt_device_info_of(m->dev)->facts,
+                                     rt_device_plan(m->dev)));
+    else if (rt_device_plan(m->dev)->float_inputs &&
+             m->config.quantization.inputs != FMT_INPUTS_FLOATS)
+        rt_log(ctx, RT_LOG_WARNING,
+               "'%s' was made for activations of 8 bits; they stay floats (--int8 off)",
+               folder);
+}

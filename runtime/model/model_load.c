@@ -435,23 +435,6 @@ static rt_status check_fits(struct loader *l, const char *folder)
         (double)size.tables / GIB, (double)have / GIB);
 }
 
-/* How the inputs of a folder that was made for 8 bits are taken. */
-static void tell_inputs(const struct rt_model *m, const char *folder)
-{
-    struct rt_ctx *ctx = rt_device_ctx(m->dev);
-    if (m->ld_int8)
-        rt_log(ctx, RT_LOG_INFO,
-               "'%s': activations are rounded to 8 bits and multiplied as whole numbers, "
-               "as the folder says; %s",
-               folder, rt_plan_whole_numbers(&rt_device_info_of(m->dev)->facts,
-                                     rt_device_plan(m->dev)));
-    else if (rt_device_plan(m->dev)->float_inputs &&
-             m->config.quantization.inputs != FMT_INPUTS_FLOATS)
-        rt_log(ctx, RT_LOG_WARNING,
-               "'%s' was made for activations of 8 bits; they stay floats (--int8 off)",
-               folder);
-}
-
 _Static_assert(FMT_INT8_INPUTS_MAX == W8A8_INPUTS_MAX, "what the op takes");
 
 static void loader_deinit(struct loader *l)
@@ -498,7 +481,7 @@ static rt_status load(struct rt_device *dev, const char *folder, uint32_t positi
         goto fail;
     }
     TRY(load_all(&l));
-    tell_inputs(m, folder);
+    model_tell_inputs(m, folder);
     if (streamed)
         l.file = NULL; /* the model's */
     *out = m;
@@ -523,11 +506,6 @@ rt_status rt_model_load_streamed(struct rt_device *dev, const char *folder,
                                  uint32_t positions, struct rt_model **out)
 {
     return load(dev, folder, positions, true, out);
-}
-
-bool rt_model_is_streamed(const struct rt_model *model)
-{
-    return model->stream != NULL;
 }
 
 rt_status rt_model_layer_load(struct rt_model *m, uint32_t layer, struct fmt_model *from)

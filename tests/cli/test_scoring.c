@@ -207,7 +207,7 @@ static int weights_without_path(void)
         &p);
     const char *line = strchr(p.out, '\n');
     assert_non_null(line);
-    const int n = atoi(line + 1);
+    const int n = (int)strtol(line + 1, NULL, 10);
     test_program_deinit(&p);
     return n;
 }
