@@ -79,22 +79,33 @@ fail:
     return st;
 }
 
-static rt_status load_full(struct pipe_session *session,
-                           const struct pipe_calibrated_options *o, bool true_sequential,
-                           struct rt_model **full)
+static bool is_whole(const struct pipe_calibrated_options *o)
 {
-    const bool whole = o->choose || o->budget > 0 ||
-                       pipe_calibration_kind_of(o->read.from) == PIPE_CALIBRATION_SELF;
-    if (true_sequential && (o->budget > 0 || (whole && !o->choose)))
+    return o->choose || o->budget > 0 ||
+           pipe_calibration_kind_of(o->read.from) == PIPE_CALIBRATION_SELF;
+}
+
+/* What --true-sequential cannot have beside it. */
+static rt_status check_sequential(struct pipe_session *session,
+                                  const struct pipe_calibrated_options *o)
+{
+    if (o->budget > 0 || (is_whole(o) && !o->choose))
         return rt_fail(session->ctx, RT_ERR_USAGE,
                        "--true-sequential holds one layer at a time: it needs no "
                        "--budget, and text or stored answers as --calib, or --select kl");
-    if (true_sequential && o->seen)
+    if (o->seen)
         return rt_fail(session->ctx, RT_ERR_USAGE,
                        "--true-sequential sees other inputs each time: nothing is kept "
                        "in --seen");
-    return whole ? pipe_model_load(session, o->model, full)
-                 : pipe_model_load_streamed(session, o->model, full);
+    return RT_OK;
+}
+
+static rt_status load_full(struct pipe_session *session,
+                           const struct pipe_calibrated_options *o,
+                           struct rt_model **full)
+{
+    return is_whole(o) ? pipe_model_load(session, o->model, full)
+                       : pipe_model_load_streamed(session, o->model, full);
 }
 
 /* What is seen of all the text, if a folder keeps it. */
@@ -138,11 +149,13 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
     const uint64_t started = rt_time_ns();
     struct pipe_calibrated_options own = *asked, *o = &own;
     *selected = (struct pipe_selected){ 0 };
+    if (quantize->true_sequential)
+        TRY(check_sequential(session, asked));
     TRY(check_room(session, asked, quantize, NULL, &own.choose));
     if (asked->says_one)
         pipe_say(session->host, "one candidate is made: --true-sequential; --select kl "
                                 "compares several");
-    TRY(load_full(session, o, quantize->true_sequential, &full));
+    TRY(load_full(session, o, &full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));
     const struct pipe_select_from from = { full, o->model, &c, &o->read, o->seen };
     TRY(plan_widths(session, o, &from, calls, quantize, &budget));
@@ -236,7 +249,7 @@ rt_status pipe_quantize_gguf_calibrated(struct pipe_session *session,
                              quantize->write_plan ? quantize->write_plan : o->out,
                              quantize));
     TRY(check_room(session, asked, NULL, quantize, &own.choose));
-    TRY(load_full(session, o, false, &full));
+    TRY(load_full(session, o, &full));
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     TRY(pipe_calibration_read(session, &o->read, full, &c));
     const struct pipe_select_from from = { full, o->model, &c, &o->read, o->seen };
