@@ -71,6 +71,8 @@ static float next_float(enum rt_fill fill, uint32_t *seed)
         return 8 * unit;
     case RT_FILL_LARGE:
         return 1e4f * unit;
+    case RT_FILL_SMALL:
+        return 0.0625f * unit;
     case RT_FILL_TINY:
         return 1e-18f * unit;
     case RT_FILL_EDGES:

@@ -216,15 +216,28 @@ static void no_memory_is_an_error(void **state)
 {
     (void)state;
     struct test_calibrated e;
-    const struct quant_options o = { .bits = 4, .group = 32, .search = true };
+    struct rt_ctx of_device = { 0 };
+    struct rt_device *ref = NULL;
+    struct quant_options o = { .bits = 4, .group = 32, .search = true };
+    assert_int_equal(rt_device_create(&of_device,
+                                      &(const struct rt_device_options){ .name = "ref" },
+                                      &ref),
+                     RT_OK);
     test_calibrated_init(&e, &(const uint32_t){ 8 }, 1, 64, 70);
-    rt_status st = RT_ERR_HOST_MEMORY;
-    for (uint64_t n = 1; st != RT_OK; n++) {
-        struct rt_ctx ctx = { .alloc_fail_at = n };
-        assert_true(n < 100);
-        st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
-        assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+    for (int i = 0; i < 2; i++) {
+        rt_status st = RT_ERR_HOST_MEMORY;
+        o.device = i ? ref : NULL;
+        for (uint64_t n = 1; st != RT_OK; n++) {
+            struct rt_ctx ctx = { .alloc_fail_at = n };
+            assert_true(n < 100);
+            st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
+            assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+        }
     }
+    of_device.alloc_fail_at = of_device.alloc_count + 1; /* its own buffers and lists */
+    assert_int_equal(quant_gptq(&of_device, &o, &e.matrix[0], &e.codes),
+                     RT_ERR_HOST_MEMORY);
+    rt_device_destroy(&ref);
     test_calibrated_deinit(&e);
 }
 
