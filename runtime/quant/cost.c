@@ -28,7 +28,8 @@ static uint64_t packed_bytes(const struct quant_options *o, uint32_t out, uint32
 }
 
 /* What the method works in for a matrix of `in` columns, beside values and codes. */
-static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64_t in)
+static uint64_t method_bytes(const struct quant_options *o, bool on_device, uint64_t out,
+                             uint64_t in)
 {
     uint64_t differences = 4 * out * in;  /* of the objective */
     if (o->inputs != QUANT_INPUTS_FLOATS) /* doubles of inputs, weights and outputs */
@@ -37,7 +38,9 @@ static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64
         return differences + 4 * in * quant_group(o, (uint32_t)in);
     if (!quant_rounds_by_gptq(o))
         return differences;
-    const uint64_t own = 8 * in * in + 8 * (uint64_t)QUANT_GPTQ_ERRORS;
+    const uint64_t work = on_device ? quant_gptq_host_bytes((uint32_t)out, (uint32_t)in)
+                                    : 8 * (uint64_t)QUANT_GPTQ_ERRORS;
+    const uint64_t own = 8 * in * in + work;
     return own > differences ? own : differences;
 }
 
@@ -97,8 +100,9 @@ static double method_flops(const struct quant_options *o, bool on_device, double
     const double columns = on_device ? 0 : out * in * in;
     const double gptq = quant_rounds_by_gptq(o) ? in * in * in / 3 + columns : 0;
     const double costs = o->float_inputs > 0 ? 2 * objective : 0;
+    const bool measured = on_device && !o->search && o->inputs == QUANT_INPUTS_FLOATS;
     if (strcmp(name, "gptq") == 0)
-        return objective + costs + gptq;
+        return (measured ? 0 : objective) + costs + gptq;
     if (strcmp(name, "awq") == 0)
         return 2 * objective + awq_flops(o, out, in, objective);
     if (strcmp(name, "smoothquant") == 0)
@@ -136,7 +140,7 @@ static void add_columns(const struct quant_options *o, double layers, uint32_t o
                         uint32_t in, struct quant_cost *c)
 {
     const uint64_t own = quant_gptq_device_bytes(out, in, quant_groups(o, in));
-    c->columns_flops += layers * out * (double)in * in;
+    c->columns_flops += 2 * layers * out * (double)in * in; /* of nearest too */
     c->columns_bytes = own > c->columns_bytes ? own : c->columns_bytes;
 }
 
@@ -152,7 +156,7 @@ static void add_matrices(const struct quant_options *o, const struct fmt_config 
         uint64_t held = 0, works = 0;
         for (uint32_t p = 0; p < shape[g].parts; p++) {
             const uint64_t out = shape[g].out[p];
-            const uint64_t own = method_bytes(o, out, in);
+            const uint64_t own = method_bytes(o, on_device, out, in);
             held += 5 * out * in; /* values and codes */
             works = own > works ? own : works;
             c->weights += config->layers * out * in;

@@ -30,10 +30,11 @@ enum {
     QUANT_GPTQ_ROWS_BYTES = 256 << 20, /* of values of the rows that go together there */
 };
 
-/* Rows of a matrix that go together on a device, and the bytes of its memory that a matrix
- * takes there. */
+/* Rows of a matrix that go together on a device, and the bytes that a matrix takes there and
+ * beside it on the host, without the factor. */
 uint32_t quant_gptq_rows(uint32_t out, uint32_t in, uint64_t binding_bytes_max);
 uint64_t quant_gptq_device_bytes(uint32_t out, uint32_t in, uint32_t groups);
+uint64_t quant_gptq_host_bytes(uint32_t out, uint32_t in);
 
 /* The grid that values are rounded to. */
 struct quant_gptq_grid {

@@ -38,6 +38,7 @@ struct rounder {
     uint32_t ld, groups;
     uint32_t rows; /* of the matrix that go together */
     struct rt_buffer *buffer[BUFFERS];
+    bool nearest;           /* columns gain nothing: for the error of that */
     struct rt_list *list;   /* of the block under way, NULL: none */
     float *staging;         /* [rows][ld]: values, codes, scales, sums */
     float *product;         /* as buffer PRODUCT */
@@ -85,6 +86,13 @@ uint64_t quant_gptq_device_bytes(uint32_t out, uint32_t in, uint32_t groups)
     for (int i = 0; i < BUFFERS; i++)
         sum += bytes[i];
     return sum;
+}
+
+uint64_t quant_gptq_host_bytes(uint32_t out, uint32_t in)
+{
+    const uint64_t ld = rt_round_up(in, BLOCK);
+    return rows_bytes(quant_gptq_rows(out, in, UINT64_MAX), ld) +
+           BLOCK * (ld + BLOCK) * sizeof(float);
 }
 
 static rt_status allocate(struct rounder *g)
@@ -254,6 +262,7 @@ static void record_block(struct rounder *g, uint32_t first, uint32_t count)
         .ldc = g->ld / 4,
         .lowest = o->bits == 8 && !o->asymmetric, /* its ends are alike: grid.h */
         .top = (1u << o->bits) - 1,
+        .nearest = g->nearest,
     };
     const enum buffer order[BINDINGS] = { CORNER, GROUP,  SCALES, ZEROS,
                                           GAINED, WEIGHT, CODES,  SUMS };
@@ -287,6 +296,26 @@ fail:
     return st;
 }
 
+/* All rows; *objective as quant_objective. */
+static rt_status round_all(struct rounder *g, bool nearest, double *objective)
+{
+    rt_status st;
+    g->nearest = nearest;
+    g->damped = g->squares = 0;
+    for (uint32_t row = 0; row < g->m->out; row += g->rows) {
+        const uint32_t left = g->m->out - row, count = left < g->rows ? left : g->rows;
+        TRY(put_rows(g, row, count));
+        for (uint32_t first = 0; first < g->m->in; first += BLOCK)
+            TRY(run_block(g, first, count));
+        TRY(rt_wait(g->o->device));
+        TRY(get_rows(g, row, count));
+    }
+    *objective = g->damped - g->f->added * g->squares;
+
+fail:
+    return st;
+}
+
 rt_status gptq_device_round(struct rt_ctx *ctx, const struct quant_options *o,
                             const struct quant_matrix *m, const struct gptq_factor *f,
                             struct quant_codes *out)
@@ -297,15 +326,8 @@ rt_status gptq_device_round(struct rt_ctx *ctx, const struct quant_options *o,
     g.groups = quant_groups(o, m->in);
     g.rows = quant_gptq_rows(m->out, m->in, rt_device_plan(o->device)->binding_bytes_max);
     TRY(allocate(&g));
-    for (uint32_t row = 0; row < m->out; row += g.rows) {
-        const uint32_t count = m->out - row < g.rows ? m->out - row : g.rows;
-        TRY(put_rows(&g, row, count));
-        for (uint32_t first = 0; first < m->in; first += BLOCK)
-            TRY(run_block(&g, first, count));
-        TRY(rt_wait(o->device));
-        TRY(get_rows(&g, row, count));
-    }
-    out->objective = g.damped - f->added * g.squares;
+    TRY(round_all(&g, true, &out->nearest));
+    TRY(round_all(&g, false, &out->objective));
 
 fail:
     deinit(&g);

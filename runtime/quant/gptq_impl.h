@@ -26,7 +26,8 @@ RT_CHECKED rt_status gptq_factor_init(struct rt_ctx *ctx,
 void gptq_factor_deinit(struct gptq_factor *factor);
 rt_status gptq_no_memory(struct rt_ctx *ctx, const struct quant_matrix *matrix);
 
-/* Codes, and their objective, on the options' device; scales and zeros are there. */
+/* Codes, their objective and that of rounding to nearest, on the options' device; scales
+ * and zeros are there. */
 RT_CHECKED rt_status gptq_device_round(struct rt_ctx *ctx,
                                        const struct quant_options *options,
                                        const struct quant_matrix *matrix,

@@ -67,6 +67,7 @@ struct quant_codes {
     float *scales;
     uint8_t *zeros;
     double objective;
+    double nearest; /* the same of values rounded to nearest; set where a device rounds */
 };
 
 struct quant_method {
@@ -89,6 +90,9 @@ const struct quant_method *quant_method_of(const struct quant_options *options);
 
 /* gptq, and smoothquant unless it rounds to nearest. */
 bool quant_rounds_by_gptq(const struct quant_options *options);
+/* Whether a device that rounds columns also measures rounding to nearest (quant_codes): it is
+ * of the same grid, and of inputs as they are. */
+bool quant_device_measures(const struct quant_options *options);
 /* RT_ERR_USAGE where an option is impossible. */
 RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *options);
 /* Codes that share a scale, and scales of a row, of a matrix of `in` columns. */

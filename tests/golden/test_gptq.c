@@ -26,6 +26,19 @@ static uint32_t number(const json_t *c, const char *key)
     return (uint32_t)json_integer_value(json_object_get(c, key));
 }
 
+/* The error of rounding to nearest that comes with the codes. */
+static void expect_nearest(const struct quant_options *o, struct test_calibrated *e)
+{
+    struct rt_ctx ctx = { 0 };
+    double wanted;
+    const double nearest = e->codes.nearest;
+    assert_int_equal(quant_rtn(&ctx, o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, o, &e->matrix[0], &e->codes, &wanted), RT_OK);
+    if (!(fabs(nearest - wanted) <= 1e-4 * wanted))
+        fail_msg("rounding to nearest: output error %.9g, the device has %.9g", wanted,
+                 nearest);
+}
+
 static void expect_case(struct rt_ctx *ctx, struct rt_device *dev,
                         struct test_calibrated *e, const json_t *c,
                         const uint8_t *expected, uint64_t *equal)
@@ -48,6 +61,8 @@ static void expect_case(struct rt_ctx *ctx, struct rt_device *dev,
                  o.group, objective, e->codes.objective);
     for (size_t i = 0; i < (size_t)e->out[0] * e->in; i++)
         *equal += e->codes.codes[i] == expected[i];
+    if (dev)
+        expect_nearest(&o, e);
     const double wanted = json_real_value(json_object_get(c, "objective"));
     if (!(fabs(objective - wanted) <= 1e-4 * wanted))
         fail_msg("%u bits, group %u%s: output error %.9g, the reference has %.9g", o.bits,

@@ -84,9 +84,9 @@ static void columns_of_a_device_are_counted(void **state)
     assert_int_equal(quant_cost_of(&ctx, model, &o, 1000, 512, false, &device), RT_OK);
     assert_true(host.columns_flops == 0 && host.columns_bytes == 0);
     assert_true(device.columns_bytes > 0 && device.columns_flops > 0);
-    const double moved = host.method_flops - device.method_flops;
-    assert_true(moved >= 0.999 * device.columns_flops);
-    assert_true(moved <= 1.001 * device.columns_flops);
+    /* Columns, and the error of rounding to nearest, 1.13 of the same. */
+    const double moved = (host.method_flops - device.method_flops) / device.columns_flops;
+    assert_true(moved >= 0.999 * 2.13 / 2 && moved <= 1.001 * 2.13 / 2);
     assert_true(quant_gptq_rows(3584, 18944, 128u << 20) % 64 == 0);
     assert_true(quant_gptq_rows(3584, 18944, 128u << 20) * 18944ull * 4 <= 128u << 20);
     assert_int_equal(quant_gptq_rows(100, 128, UINT64_MAX), 100);
