@@ -59,8 +59,7 @@ enum { QUANT_TARGET = 4001 }; /* bytes of a folder's name */
 RT_CHECKED rt_status quant_folder_begin(struct quant_writer *w, const char *target,
                                         bool force, char to[QUANT_TARGET]);
 /* config.json, tokenizer and README of what the outputs are so far. */
-RT_CHECKED rt_status quant_write_files(struct quant_writer *w, const char *to,
-                                       bool tied);
+RT_CHECKED rt_status quant_write_files(struct quant_writer *w, const char *to, bool tied);
 /* Writes all outputs as a folder within the part, then puts it in place of `to`. */
 RT_CHECKED rt_status quant_folder_finish(struct quant_writer *w, const char *to);
 /* Takes `owned`, also on failure. cols 0: one dimension. */

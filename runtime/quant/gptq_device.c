@@ -3,10 +3,10 @@
  * block gained from the errors of those before it are products (op matmul), in parts of
  * PART columns; the block itself is op round_block. Factors are divided by the diagonal in
  * double before they become floats. */
-#include "runtime/device/device.h"
 #include "runtime/quant/gptq_impl.h"
 
-#include <assert.h>
+#include "runtime/model/model.h"
+
 #include <string.h>
 
 enum {
@@ -299,7 +299,7 @@ fail:
 /* All rows; *objective as quant_objective. */
 static rt_status round_all(struct rounder *g, bool nearest, double *objective)
 {
-    rt_status st;
+    rt_status st = RT_OK;
     g->nearest = nearest;
     g->damped = g->squares = 0;
     for (uint32_t row = 0; row < g->m->out; row += g->rows) {
