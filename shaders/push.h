@@ -450,4 +450,28 @@ struct scale_pack_push {
     uint low, high; /* WHOLE */
 };
 
+/* ---- rounding of a weight, column after column ---- */
+
+/* Columns that round_block takes at once. */
+#define ROUND_BLOCK 128
+
+/* One block of columns of GPTQ (runtime/quant/gptq_device.c): in the order of visit,
+ *   t_j = w_j + g_j,  g_j = gained_j + sum over i < j of e_i f_ij, i in order
+ *   q_j = t_j / scale as a float (nearest: w_j / scale), rounded to the nearest whole
+ *         number, half to even, and cut to lowest - zero .. top - zero
+ *   e_j = w_j - q_j scale, in place of w_j; the code of j is q_j + zero
+ * Codes are those of the nearest float to the quotient, whatever a device's division gives:
+ * a largest value lies on the middle of two codes. Sums of a row: [0] += (f_jj (g_j + e_j))^2, [1] += e_j^2, j in order.
+ * A column whose group is 0xffffffff is padding: its code and error are 0.
+ * 0 factor (float [ROUND_BLOCK][ROUND_BLOCK], f_ij at [i][j], of j >= i), 1 group (uint
+ * [ROUND_BLOCK]), 2 scales (float [rows][groups], positive), 3 zeros (the same, whole
+ * numbers), 4 gained (rows of ROUND_BLOCK floats), 5 w (rows of ldw floats, from offw on), 6
+ * codes (four in a word, rows of ldc words, from offw / 4 on), 7 sums (float [rows][2]). */
+struct round_block_push {
+    uint rows, groups;
+    uint ldw, offw, ldc;
+    uint lowest, top; /* codes there are */
+    uint nearest;     /* 1: what is gained counts in the sums only */
+};
+
 #endif

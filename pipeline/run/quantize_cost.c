@@ -186,6 +186,9 @@ static rt_status with_text(struct pipe_session *session, const char *folder,
         out->sums = software ? cost->sums_flops / rate : 0;
         out->method = cost->method_flops / rate + host_seconds(cost);
     }
+    /* Products of the same kind as a forward pass, if of floats. */
+    if (cost->forward_flops > 0)
+        out->method += out->forward * cost->columns_flops / cost->forward_flops;
     /* What was timed holds the sums. */
     out->forward = out->forward > out->sums ? out->forward - out->sums : out->forward;
     if (o->true_sequential)

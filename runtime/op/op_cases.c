@@ -17,7 +17,8 @@ void rt_op_case_make(struct rt_op_case *c)
 static const struct rt_op_case_list *const lists[] = {
     &rt_op_cases_matmul,      &rt_op_cases_norm, &rt_op_cases_attention,
     &rt_op_cases_elementwise, &rt_op_cases_loss, &rt_op_cases_optim,
-    &rt_op_cases_peak,        &rt_op_cases_w8a8, &rt_op_cases_bench,
+    &rt_op_cases_peak,        &rt_op_cases_w8a8, &rt_op_cases_round,
+    &rt_op_cases_bench,
 };
 
 bool rt_op_case_get(uint32_t index, struct rt_op_case *out)
@@ -70,6 +71,8 @@ static float next_float(enum rt_fill fill, uint32_t *seed)
         return 8 * unit;
     case RT_FILL_LARGE:
         return 1e4f * unit;
+    case RT_FILL_SMALL:
+        return 0.0625f * unit;
     case RT_FILL_TINY:
         return 1e-18f * unit;
     case RT_FILL_EDGES:

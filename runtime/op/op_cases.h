@@ -37,6 +37,7 @@ enum rt_fill {
     RT_FILL_EDGES,     /* floats of magnitudes from 2^-30 to 2^20 */
     RT_FILL_HALVES,    /* halves in (-1, 1), none subnormal, two in a word */
     RT_FILL_QUANTIZED, /* rows of quantize: `arg` words of codes, then a scale */
+    RT_FILL_SMALL,     /* floats in (-1/16, 1/16) */
 };
 
 /* How the words of a written operand are compared. */

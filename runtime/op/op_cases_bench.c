@@ -130,6 +130,8 @@ static const struct rt_op_case rows[] = {
           .want_grad = 1),
     BENCH(sample, "576 ids, 64 rows", .rows = 64, .vocab = 576, .ldl = 640,
           .inv_temp = 1.0f, .top_p = 0.9f, .seed_low = 7),
+    BENCH(round_block, "896 rows, groups of 128", .rows = 896, .groups = 7, .ldw = 128,
+          .ldc = 128, .top = 15),
     BENCH(sumsq, "98304 floats", .count = 98304),
     BENCH(adamw, "98304 floats", .count = 98304),
 };

@@ -15,7 +15,7 @@ struct rt_op_case_list {
 /* Cases at awkward sizes, in the file of their family, op_cases_<family>.c. */
 extern const struct rt_op_case_list rt_op_cases_matmul, rt_op_cases_norm,
     rt_op_cases_attention, rt_op_cases_elementwise, rt_op_cases_loss, rt_op_cases_optim,
-    rt_op_cases_peak, rt_op_cases_w8a8;
+    rt_op_cases_peak, rt_op_cases_w8a8, rt_op_cases_round;
 /* Cases of sizes worth timing; they come after the others. */
 extern const struct rt_op_case_list rt_op_cases_bench;
 

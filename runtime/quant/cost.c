@@ -27,23 +27,20 @@ static uint64_t packed_bytes(const struct quant_options *o, uint32_t out, uint32
            (o->asymmetric ? 4 * words(out, o->bits) * groups : 0);
 }
 
-static bool rounds_by_gptq(const struct quant_options *o)
-{
-    const char *name = quant_method_of(o)->name;
-    return strcmp(name, "gptq") == 0 || (strcmp(name, "smoothquant") == 0 && !o->nearest);
-}
-
 /* What the method works in for a matrix of `in` columns, beside values and codes. */
-static uint64_t method_bytes(const struct quant_options *o, uint64_t out, uint64_t in)
+static uint64_t method_bytes(const struct quant_options *o, bool on_device, uint64_t out,
+                             uint64_t in)
 {
     uint64_t differences = 4 * out * in;  /* of the objective */
     if (o->inputs != QUANT_INPUTS_FLOATS) /* doubles of inputs, weights and outputs */
         differences += 8 * (OBSERVE_SAMPLED * (in + 2 * out) + out * in);
     if (strcmp(quant_method_of(o)->name, "awq") == 0) /* errors; moments of a group */
         return differences + 4 * in * quant_group(o, (uint32_t)in);
-    if (!rounds_by_gptq(o))
+    if (!quant_rounds_by_gptq(o))
         return differences;
-    const uint64_t own = 8 * in * in + 8 * (uint64_t)QUANT_GPTQ_ERRORS;
+    const uint64_t work = on_device ? quant_gptq_host_bytes((uint32_t)out, (uint32_t)in)
+                                    : 8 * (uint64_t)QUANT_GPTQ_ERRORS;
+    const uint64_t own = 8 * in * in + work;
     return own > differences ? own : differences;
 }
 
@@ -92,16 +89,20 @@ static double awq_tried(const struct quant_options *o, double out, double in)
 
 /* ---- any method ---- */
 
-static double method_flops(const struct quant_options *o, double out, double in)
+/* Of the method on the host; columns on the device are not among them. */
+static double method_flops(const struct quant_options *o, bool on_device, double out,
+                           double in)
 {
     const char *name = quant_method_of(o)->name;
     const double objective = /* of rounding to nearest */
         o->inputs == QUANT_INPUTS_FLOATS ? 1.13 * out * in * in
                                          : 4.0 * OBSERVE_SAMPLED * out * in;
-    const double gptq = rounds_by_gptq(o) ? in * in * in / 3 + out * in * in : 0;
+    const double columns = on_device ? 0 : out * in * in;
+    const double gptq = quant_rounds_by_gptq(o) ? in * in * in / 3 + columns : 0;
     const double costs = o->float_inputs > 0 ? 2 * objective : 0;
+    const bool measured = on_device && !o->search && o->inputs == QUANT_INPUTS_FLOATS;
     if (strcmp(name, "gptq") == 0)
-        return objective + costs + gptq;
+        return (measured ? 0 : objective) + costs + gptq;
     if (strcmp(name, "awq") == 0)
         return 2 * objective + awq_flops(o, out, in, objective);
     if (strcmp(name, "smoothquant") == 0)
@@ -134,9 +135,18 @@ static uint64_t layer_bytes(const struct quant_options *o,
     return sum;
 }
 
+/* What a device rounds of a matrix; one after the other is in its memory. */
+static void add_columns(const struct quant_options *o, double layers, uint32_t out,
+                        uint32_t in, struct quant_cost *c)
+{
+    const uint64_t own = quant_gptq_device_bytes(out, in, quant_groups(o, in));
+    c->columns_flops += 2 * layers * out * (double)in * in; /* of nearest too */
+    c->columns_bytes = own > c->columns_bytes ? own : c->columns_bytes;
+}
+
 /* All matrices, and the largest group of a layer: its parts are in memory at once. */
 static void add_matrices(const struct quant_options *o, const struct fmt_config *config,
-                         bool calibrated, struct quant_cost *c)
+                         bool calibrated, bool on_device, struct quant_cost *c)
 {
     uint64_t most = 0, layer = 0;
     struct model_group_shape shape[MODEL_GROUP_COUNT];
@@ -146,13 +156,16 @@ static void add_matrices(const struct quant_options *o, const struct fmt_config 
         uint64_t held = 0, works = 0;
         for (uint32_t p = 0; p < shape[g].parts; p++) {
             const uint64_t out = shape[g].out[p];
-            const uint64_t own = method_bytes(o, out, in);
+            const uint64_t own = method_bytes(o, on_device, out, in);
             held += 5 * out * in; /* values and codes */
             works = own > works ? own : works;
             c->weights += config->layers * out * in;
             c->method_flops +=
-                calibrated ? config->layers * method_flops(o, (double)out, (double)in)
-                           : 0;
+                calibrated
+                    ? config->layers * method_flops(o, on_device, (double)out, (double)in)
+                    : 0;
+            if (on_device)
+                add_columns(o, config->layers, shape[g].out[p], shape[g].in, c);
             c->tried += config->layers * method_tried(o, (double)out, (double)in);
         }
         most = held + works > most ? held + works : most;
@@ -211,7 +224,7 @@ static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pa
     observe_cost_of(f, tokens, pass_rows,
                     OBSERVE_MOMENTS | (magnitudes ? OBSERVE_MEANS : 0), software, &cost);
     c->host_bytes += cost.host_bytes;
-    c->device_bytes = cost.device_bytes + model_size_streamed(size);
+    c->device_bytes = cost.device_bytes + model_size_streamed(size) + c->columns_bytes;
     c->compared_bytes = c->device_bytes + size->projections -
                         size->projections / f->layers + c->packed_bytes + size->tables;
     c->sums_flops = cost.flops;
@@ -235,7 +248,9 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
     TRY(rt_model_size(ctx, model, &size));
     out->source_bytes = size.file;
     out->layers = size.config.layers;
-    add_matrices(o, &size.config, tokens > 0, out);
+    add_matrices(o, &size.config, tokens > 0,
+                 tokens > 0 && quant_rounds_by_gptq(o) && (!software || o->device_rounds),
+                 out);
     TRY(add_kept(o, model, out, &table));
     if (tokens > 0)
         add_pass(&size, tokens, pass_rows, software,

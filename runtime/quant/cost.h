@@ -22,7 +22,11 @@ struct quant_cost {
     uint64_t compared_bytes;
     double forward_flops; /* layers over the calibration text */
     double sums_flops;    /* second moments */
-    double method_flops;
+    double method_flops;  /* on the host */
+    /* Columns that the device rounds, not among the method's; 0: the host does. Bytes are
+     * within the device's. */
+    double columns_flops;
+    uint64_t columns_bytes;
     /* Weights that a search rounds, each as often as it tries a range of its group. */
     double tried;
 };

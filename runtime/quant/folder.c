@@ -383,6 +383,17 @@ fail:
     return st;
 }
 
+/* The device that rounds columns; NULL: none, or one whose work the host's BLAS does in
+ * less time (docs/quantizers.md). */
+static struct rt_device *rounds_on(const struct quant_options *options,
+                                   const struct quant_calibration *calibration)
+{
+    struct rt_device *dev = calibration ? rt_model_device(calibration->model) : NULL;
+    if (!dev || !quant_rounds_by_gptq(options))
+        return NULL;
+    return rt_device_info_of(dev)->software && !options->device_rounds ? NULL : dev;
+}
+
 rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
                        const struct quant_options *options,
                        const struct quant_calibration *calibration, bool force,
@@ -390,11 +401,13 @@ rt_status quant_folder(struct rt_ctx *ctx, const char *from, const char *target,
 {
     rt_status st;
     char to[QUANT_TARGET];
+    struct quant_options asked = *options;
     *report = (struct quant_report){ 0 };
+    asked.device = rounds_on(options, calibration);
     struct quant_writer w = { .ctx = ctx,
                               .from = from,
-                              .asked = options,
-                              .options = options,
+                              .asked = &asked,
+                              .options = &asked,
                               .calibration = calibration,
                               .report = report };
     TRY(check_options(ctx, options, calibration));

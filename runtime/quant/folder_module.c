@@ -270,12 +270,17 @@ static rt_status calibrated_module(struct quant_writer *w, struct module *m,
     rt_status st;
     struct quant_fared fared = { .name = m->matrix.name };
     quant_use_module(w, m->matrix.name);
-    TRY(measure_nearest(w, m, &fared.rtn));
+    const bool by_device = quant_device_measures(w->options);
+    if (!by_device)
+        TRY(measure_nearest(w, m, &fared.rtn));
     for (size_t r = 0; factors && r < m->matrix.out; r++)
         for (size_t k = 0; k < m->matrix.in; k++)
             m->values[r * m->matrix.in + k] *= factors[k];
     m->matrix.divisors = factors;
+    m->codes.nearest = NAN;
     TRY(quantize_measured(w, m, fared.rtn, &fared.objective));
+    if (by_device) /* or the codes themselves are rounded to nearest */
+        fared.rtn = isnan(m->codes.nearest) ? fared.objective : m->codes.nearest;
     TRY(quant_tell_fared(w, &fared));
     TRY(add_fared(w, &fared));
     TRY(pack_module(w, m));

@@ -42,11 +42,11 @@ static rt_status make_key(struct quant_writer *w, char key[65])
     TRY(fmt_model_hash(w->model, model));
     const int n = snprintf(
         text, sizeof text,
-        "part 4 %s %s %s bits %u group %u asym %d f32 %d search %d natural %d "
-        "sequential %d damping %a inputs %d floats %a nearest %d",
+        "part 5 %s %s %s bits %u group %u asym %d f32 %d search %d natural %d "
+        "sequential %d damping %a inputs %d floats %a nearest %d on device %d",
         rt_version, model, quant_method_of(o)->name, o->bits, o->group, o->asymmetric,
         o->keep_f32, o->search, o->natural_order, o->true_sequential, o->damping,
-        (int)o->inputs, o->float_inputs, o->nearest);
+        (int)o->inputs, o->float_inputs, o->nearest, o->device != NULL);
     sha256_init(&hash);
     sha256_add(&hash, text, (size_t)n);
     for (uint32_t i = 0; o->plan && i < o->plan->count; i++) {

@@ -11,7 +11,11 @@
  *
  * The output error comes with it: the sum of L_jj^2 (t_j - q_j)^2 is that of the damped H.
  *
- * In double; the value that is rounded, scale and code are floats, as they are stored.
+ * On a device (quant_options.device): the factor stays the host's, in double; errors, what
+ * is gained and their products are floats, in another order of sums (docs/numerics.md). The
+ * same inputs give the same codes there again.
+ *
+ * On the host in double; the value that is rounded, scale and code are floats, as they are stored.
  * FLOPs: in^3 / 3 for the factor, out in^2 for the rounding. Memory beside the arguments:
  * 8 in^2 for the factor, and 16 MB (QUANT_GPTQ_ERRORS doubles) or 128 rows of errors. */
 #ifndef RUNTIME_QUANT_GPTQ_H
@@ -19,7 +23,18 @@
 
 #include "runtime/quant/method.h"
 
-enum { QUANT_GPTQ_BLOCK = 128, QUANT_GPTQ_ERRORS = 1 << 21 };
+enum {
+    QUANT_GPTQ_BLOCK = 128,
+    QUANT_GPTQ_ERRORS = 1 << 21,
+    QUANT_GPTQ_PART = 1024,            /* columns of a product on a device */
+    QUANT_GPTQ_ROWS_BYTES = 256 << 20, /* of values of the rows that go together there */
+};
+
+/* Rows of a matrix that go together on a device, and the bytes that a matrix takes there and
+ * beside it on the host, without the factor. */
+uint32_t quant_gptq_rows(uint32_t out, uint32_t in, uint64_t binding_bytes_max);
+uint64_t quant_gptq_device_bytes(uint32_t out, uint32_t in, uint32_t groups);
+uint64_t quant_gptq_host_bytes(uint32_t out, uint32_t in);
 
 /* The grid that values are rounded to. */
 struct quant_gptq_grid {

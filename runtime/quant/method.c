@@ -41,6 +41,19 @@ const struct quant_method *quant_method_of(const struct quant_options *options)
     return options->method ? options->method : &methods[0];
 }
 
+bool quant_rounds_by_gptq(const struct quant_options *options)
+{
+    const struct quant_method *m = quant_method_of(options);
+    return m->quantize == quant_gptq ||
+           (m->quantize == quant_smoothquant && !options->nearest);
+}
+
+bool quant_device_measures(const struct quant_options *options)
+{
+    return options->device && quant_method_of(options)->quantize == quant_gptq &&
+           !options->search && options->inputs == QUANT_INPUTS_FLOATS;
+}
+
 static rt_status check_int8(struct rt_ctx *ctx, const struct quant_options *o)
 {
     if (o->bits != 8 || o->group || o->asymmetric)

@@ -36,6 +36,11 @@ struct quant_options {
     double float_inputs;
     bool nearest;   /* smoothquant: weights to nearest, else by gptq */
     double damping; /* gptq, smoothquant: share of the mean diagonal; 0: QUANT_DAMPING */
+    /* gptq, smoothquant: rounds columns in float (gptq.h), borrowed; NULL: the host does, in
+     * double. Of a whole model quant_folder sets it. */
+    struct rt_device *device;
+    bool
+        device_rounds; /* of a whole model: a software device rounds too: for comparison */
     /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */
     const struct quant_plan *plan;
 };
@@ -62,6 +67,7 @@ struct quant_codes {
     float *scales;
     uint8_t *zeros;
     double objective;
+    double nearest; /* the same of values rounded to nearest; set where a device rounds */
 };
 
 struct quant_method {
@@ -82,6 +88,11 @@ const struct quant_method *quant_method_at(uint32_t i);
 const struct quant_method *quant_method_find(const char *name);
 const struct quant_method *quant_method_of(const struct quant_options *options);
 
+/* gptq, and smoothquant unless it rounds to nearest. */
+bool quant_rounds_by_gptq(const struct quant_options *options);
+/* Whether a device that rounds columns also measures rounding to nearest (quant_codes): it is
+ * of the same grid, and of inputs as they are. */
+bool quant_device_measures(const struct quant_options *options);
 /* RT_ERR_USAGE where an option is impossible. */
 RT_CHECKED rt_status quant_check(struct rt_ctx *ctx, const struct quant_options *options);
 /* Codes that share a scale, and scales of a row, of a matrix of `in` columns. */

@@ -1,6 +1,6 @@
 /* GPTQ against a reference in float64 that inverts the Hessian as the paper does
- * (make_gptq.py): codes and output error of 72 matrices of 2, 3, 4 and 8 bits; what the
- * method does where a moment says nothing; how a search and calibration order the methods. */
+ * (make_gptq.py): codes and output error of 78 matrices of 2, 3, 4 and 8 bits, on the host
+ * and on every device; what the method does where a moment says nothing; how a search and calibration order the methods. */
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/rtn.h"
 #include "tests/support/calibrated.h"
@@ -19,15 +19,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEVICES_MAX = 16 };
+
 static uint32_t number(const json_t *c, const char *key)
 {
     return (uint32_t)json_integer_value(json_object_get(c, key));
 }
 
-static void expect_case(struct test_calibrated *e, const json_t *c,
-                        const uint8_t *expected, uint64_t *equal)
+/* The error of rounding to nearest that comes with the codes. */
+static void expect_nearest(const struct quant_options *o, struct test_calibrated *e)
 {
     struct rt_ctx ctx = { 0 };
+    double wanted;
+    const double nearest = e->codes.nearest;
+    assert_int_equal(quant_rtn(&ctx, o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(&ctx, o, &e->matrix[0], &e->codes, &wanted), RT_OK);
+    if (!(fabs(nearest - wanted) <= 1e-4 * wanted))
+        fail_msg("rounding to nearest: output error %.9g, the device has %.9g", wanted,
+                 nearest);
+}
+
+static void expect_case(struct rt_ctx *ctx, struct rt_device *dev,
+                        struct test_calibrated *e, const json_t *c,
+                        const uint8_t *expected, uint64_t *equal)
+{
     double objective;
     const struct quant_options o = {
         .bits = number(c, "bits"),
@@ -36,21 +51,27 @@ static void expect_case(struct test_calibrated *e, const json_t *c,
         .search = json_is_true(json_object_get(c, "search")),
         .natural_order =
             strcmp(json_string_value(json_object_get(c, "order")), "natural") == 0,
+        .device = dev,
     };
-    assert_int_equal(quant_gptq(&ctx, &o, &e->matrix[0], &e->codes), RT_OK);
-    assert_int_equal(quant_objective(&ctx, &o, &e->matrix[0], &e->codes, &objective),
+    assert_int_equal(quant_gptq(ctx, &o, &e->matrix[0], &e->codes), RT_OK);
+    assert_int_equal(quant_objective(ctx, &o, &e->matrix[0], &e->codes, &objective),
                      RT_OK);
+    if (!(fabs(e->codes.objective - objective) <= 1e-4 * objective))
+        fail_msg("%u bits, group %u: output error %.9g, by its own sums %.9g", o.bits,
+                 o.group, objective, e->codes.objective);
     for (size_t i = 0; i < (size_t)e->out[0] * e->in; i++)
         *equal += e->codes.codes[i] == expected[i];
+    if (dev)
+        expect_nearest(&o, e);
     const double wanted = json_real_value(json_object_get(c, "objective"));
     if (!(fabs(objective - wanted) <= 1e-4 * wanted))
         fail_msg("%u bits, group %u%s: output error %.9g, the reference has %.9g", o.bits,
                  o.group, o.asymmetric ? ", asymmetric" : "", objective, wanted);
 }
 
-static void codes_equal_the_reference(void **state)
+/* dev NULL: on the host. */
+static void expect_reference(struct rt_ctx *ctx, struct rt_device *dev)
 {
-    (void)state;
     char path[1024];
     size_t size, at = 0;
     uint64_t equal[9] = { 0 }, all[9] = { 0 }; /* by bits */
@@ -70,7 +91,7 @@ static void codes_equal_the_reference(void **state)
         assert_true(at + (size_t)e.out[0] * e.in <= size);
         const uint32_t bits = number(c, "bits");
         assert_true(bits <= 8);
-        expect_case(&e, c, codes + at, &equal[bits]);
+        expect_case(ctx, dev, &e, c, codes + at, &equal[bits]);
         all[bits] += (size_t)e.out[0] * e.in;
         at += (size_t)e.out[0] * e.in;
     }
@@ -84,6 +105,63 @@ static void codes_equal_the_reference(void **state)
     test_calibrated_deinit(&e);
     json_decref(cases);
     free(codes);
+}
+
+static void codes_equal_the_reference(void **state)
+{
+    struct rt_ctx ctx = { 0 };
+    (void)state;
+    expect_reference(&ctx, NULL);
+}
+
+static void each_device_equals_the_reference(void **state)
+{
+    struct test_device devices[DEVICES_MAX];
+    const uint32_t count = test_devices(devices, DEVICES_MAX);
+    (void)state;
+    assert_true(count > 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct rt_ctx ctx = { 0 };
+        struct rt_device *dev = test_device_open(&ctx, &devices[i]);
+        printf("    %s\n", devices[i].name);
+        expect_reference(&ctx, dev);
+        rt_device_destroy(&dev);
+    }
+}
+
+/* Rows in several parts, columns in several parts of a product, and twice the same. */
+static void devices_repeat_themselves(void **state)
+{
+    struct test_device device;
+    struct rt_ctx ctx = { 0 };
+    struct test_calibrated e;
+    (void)state;
+    if (!test_device_vulkan(&device))
+        skip();
+    test_calibrated_init(&e, &(const uint32_t){ 70 }, 1, 1344, 1500);
+    const size_t count = (size_t)e.out[0] * e.in;
+    struct rt_device *dev = test_device_open(&ctx, &device);
+    struct quant_options o = { .bits = 3, .group = 128, .asymmetric = true };
+    uint8_t *host = malloc(count), *first = malloc(count);
+    assert_true(host && first);
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    const double objective = e.codes.objective;
+    memcpy(host, e.codes.codes, count);
+    o.device = dev;
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    memcpy(first, e.codes.codes, count);
+    assert_true(fabs(e.codes.objective - objective) <= 1e-3 * objective);
+    assert_int_equal(quant_gptq(&ctx, &o, &e.matrix[0], &e.codes), RT_OK);
+    assert_memory_equal(first, e.codes.codes, count);
+    size_t equal = 0;
+    for (size_t i = 0; i < count; i++)
+        equal += host[i] == first[i];
+    printf("    %zu of %zu codes are the host's\n", equal, count);
+    assert_true((double)equal >= 0.99 * (double)count);
+    free(host);
+    free(first);
+    rt_device_destroy(&dev);
+    test_calibrated_deinit(&e);
 }
 
 static double objective_of(struct test_calibrated *e, struct quant_options o,
@@ -153,15 +231,28 @@ static void no_memory_is_an_error(void **state)
 {
     (void)state;
     struct test_calibrated e;
-    const struct quant_options o = { .bits = 4, .group = 32, .search = true };
+    struct rt_ctx of_device = { 0 };
+    struct rt_device *ref = NULL;
+    struct quant_options o = { .bits = 4, .group = 32, .search = true };
+    assert_int_equal(rt_device_create(&of_device,
+                                      &(const struct rt_device_options){ .name = "ref" },
+                                      &ref),
+                     RT_OK);
     test_calibrated_init(&e, &(const uint32_t){ 8 }, 1, 64, 70);
-    rt_status st = RT_ERR_HOST_MEMORY;
-    for (uint64_t n = 1; st != RT_OK; n++) {
-        struct rt_ctx ctx = { .alloc_fail_at = n };
-        assert_true(n < 100);
-        st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
-        assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+    for (int i = 0; i < 2; i++) {
+        rt_status st = RT_ERR_HOST_MEMORY;
+        o.device = i ? ref : NULL;
+        for (uint64_t n = 1; st != RT_OK; n++) {
+            struct rt_ctx ctx = { .alloc_fail_at = n };
+            assert_true(n < 100);
+            st = quant_gptq(&ctx, &o, &e.matrix[0], &e.codes);
+            assert_true(st == RT_OK || st == RT_ERR_HOST_MEMORY);
+        }
     }
+    of_device.alloc_fail_at = of_device.alloc_count + 1; /* its own buffers and lists */
+    assert_int_equal(quant_gptq(&of_device, &o, &e.matrix[0], &e.codes),
+                     RT_ERR_HOST_MEMORY);
+    rt_device_destroy(&ref);
     test_calibrated_deinit(&e);
 }
 
@@ -169,6 +260,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codes_equal_the_reference),
+        cmocka_unit_test(each_device_equals_the_reference),
+        cmocka_unit_test(devices_repeat_themselves),
         cmocka_unit_test(better_methods_lose_less),
         cmocka_unit_test(moments_that_say_nothing),
         cmocka_unit_test(no_memory_is_an_error),

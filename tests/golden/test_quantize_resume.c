@@ -24,7 +24,7 @@ enum { MATRICES = TEST_TINY_MATRICES, LAYERS = TEST_TINY_LAYERS };
 
 struct ground {
     struct test_tiny at;
-    bool sequential;
+    bool sequential, device_rounds;
     const struct quant_plan *plan; /* NULL: none */
     double bits;                   /* per weight, of the last run */
     uint32_t float_matrices;       /* of the last run */
@@ -61,6 +61,7 @@ static rt_status run(struct ground *g, const char *to, const char *method, uint3
         .inputs = int8 ? QUANT_INPUTS_GIVEN : QUANT_INPUTS_FLOATS,
         .float_inputs = int8 ? 2 : 0,
         .true_sequential = g->sequential,
+        .device_rounds = g->device_rounds,
         .plan = g->plan,
     };
     const struct quant_calibration c = { .model = g->at.model,
@@ -116,17 +117,18 @@ static void deinit(struct ground *g)
 static void a_stopped_run_continues(void **state)
 {
     (void)state;
-    static const char *const methods[] = { "gptq", "awq", "rtn" };
+    static const char *const methods[] = { "gptq", "awq", "rtn", "gptq" };
     static const uint32_t stops[] = { 2, MATRICES, 2 * MATRICES + 3, 3 * MATRICES - 1 };
     struct ground g;
     char once[1024], part[1200], path[64];
     init(&g, true);
     for (size_t m = 0; m < RT_COUNT(methods); m++) {
-        snprintf(path, sizeof path, "once-%s", methods[m]);
+        g.device_rounds = m == 3;
+        snprintf(path, sizeof path, "once-%s-%zu", methods[m], m);
         snprintf(once, sizeof once, "%s", test_folder_file(&g.at.to, path));
         assert_int_equal(run(&g, once, methods[m], 3, UINT32_MAX), RT_OK);
         for (size_t i = 0; i < RT_COUNT(stops); i++) {
-            snprintf(path, sizeof path, "%s-%zu", methods[m], i);
+            snprintf(path, sizeof path, "%s-%zu-%zu", methods[m], m, i);
             const char *to = test_folder_file(&g.at.to, path);
             assert_int_equal(run(&g, to, methods[m], 3, stops[i]), RT_ERR_INTERRUPTED);
             assert_false(os_exists(to));
@@ -188,6 +190,11 @@ static void another_work_starts_anew(void **state)
     assert_int_equal(run(&g, to, "gptq", 4, UINT32_MAX), RT_OK);
     assert_int_equal(g.passes, LAYERS);
     expect_same(once, to);
+    const char *device = test_folder_file(&g.at.to, "device");
+    assert_int_equal(run(&g, device, "gptq", 4, MATRICES + 1), RT_ERR_INTERRUPTED);
+    g.device_rounds = true; /* its last bits are not the host's */
+    assert_int_equal(run(&g, device, "gptq", 4, UINT32_MAX), RT_OK);
+    assert_int_equal(g.passes, LAYERS);
     deinit(&g);
 }
 

@@ -94,7 +94,7 @@ void test_calibrated_init(struct test_calibrated *c, const uint32_t *out, uint32
                                               .seen = &c->seen };
     }
     c->codes = (struct quant_codes){ malloc(largest), malloc(largest * sizeof(float)),
-                                     malloc(largest), 0 };
+                                     malloc(largest), 0, 0 };
     make_inputs(c, seed);
 }
 

@@ -2,6 +2,7 @@
  * --search where they take their place. */
 #include "runtime/quant/awq.h"
 #include "runtime/quant/cost.h"
+#include "runtime/quant/gptq.h"
 #include "runtime/quant/grid.h"
 #include "tests/support/devices.h"
 
@@ -68,10 +69,34 @@ static void ranges_that_are_searched_are_counted(void **state)
     assert_true(search.method_flops < awq.method_flops);
 }
 
+/* A device that rounds columns takes their FLOPs off the host, and memory. */
+static void columns_of_a_device_are_counted(void **state)
+{
+    (void)state;
+    struct rt_ctx ctx = { 0 };
+    struct quant_cost host, device;
+    char path[1024];
+    const char *model = test_path(path, sizeof path, "pipeline/demo");
+    const struct quant_options o = { .bits = 3,
+                                     .group = 32,
+                                     .method = quant_method_find("gptq") };
+    assert_int_equal(quant_cost_of(&ctx, model, &o, 1000, 512, true, &host), RT_OK);
+    assert_int_equal(quant_cost_of(&ctx, model, &o, 1000, 512, false, &device), RT_OK);
+    assert_true(host.columns_flops == 0 && host.columns_bytes == 0);
+    assert_true(device.columns_bytes > 0 && device.columns_flops > 0);
+    /* Columns, and the error of rounding to nearest, 1.13 of the same. */
+    const double moved = (host.method_flops - device.method_flops) / device.columns_flops;
+    assert_true(moved >= 0.999 * 2.13 / 2 && moved <= 1.001 * 2.13 / 2);
+    assert_true(quant_gptq_rows(3584, 18944, 128u << 20) % 64 == 0);
+    assert_true(quant_gptq_rows(3584, 18944, 128u << 20) * 18944ull * 4 <= 128u << 20);
+    assert_int_equal(quant_gptq_rows(100, 128, UINT64_MAX), 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_that_are_searched_are_counted),
+        cmocka_unit_test(columns_of_a_device_are_counted),
     };
     return cmocka_run_group_tests_name("costs of quantizing", tests, NULL, NULL);
 }

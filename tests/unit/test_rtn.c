@@ -26,7 +26,7 @@ static void round_matrix(const struct quant_options *o, const float *w, uint32_t
 {
     struct rt_ctx ctx = { 0 };
     const struct quant_matrix m = { .name = "m", .w = w, .out = out, .in = in };
-    struct quant_codes c = { codes, scales, zeros, 0 };
+    struct quant_codes c = { codes, scales, zeros, 0, 0 };
     assert_int_equal(quant_rtn(&ctx, o, &m, &c), RT_OK);
 }
 
