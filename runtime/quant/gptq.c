@@ -108,7 +108,8 @@ static rt_status allocate(struct gptq *g)
     g->error = rt_alloc(g->ctx, (size_t)g->rows * in, sizeof *g->error);
     g->gained = rt_alloc(g->ctx, (size_t)g->rows * BLOCK, sizeof *g->gained);
     g->corner = rt_alloc(g->ctx, (size_t)BLOCK * BLOCK, sizeof *g->corner);
-    return g->error && g->gained && g->corner ? RT_OK : gptq_no_memory(g->ctx, g->m);
+    return g->error && g->gained && g->corner ? RT_OK
+                                              : quant_gptq_no_memory(g->ctx, g->m);
 }
 
 static rt_status round_all(struct rt_ctx *ctx, const struct quant_matrix *m,
@@ -138,12 +139,12 @@ rt_status quant_gptq_round(struct rt_ctx *ctx, const struct quant_options *o,
 {
     rt_status st;
     struct gptq_factor f;
-    TRY(gptq_factor_init(ctx, o, m, &f, good));
+    TRY(quant_factor_init(ctx, o, m, &f, good));
     if (*good)
         TRY(round_all(ctx, m, &f, grid, objective));
 
 fail:
-    gptq_factor_deinit(&f);
+    quant_factor_deinit(&f);
     return st;
 }
 
@@ -172,12 +173,12 @@ static rt_status gptq_on_device(struct rt_ctx *ctx, const struct quant_options *
 {
     rt_status st;
     struct gptq_factor f;
-    TRY(gptq_factor_init(ctx, o, m, &f, good));
+    TRY(quant_factor_init(ctx, o, m, &f, good));
     if (*good)
-        TRY(gptq_device_round(ctx, o, m, &f, out));
+        TRY(quant_gptq_on_device(ctx, o, m, &f, out));
 
 fail:
-    gptq_factor_deinit(&f);
+    quant_factor_deinit(&f);
     return st;
 }
 

@@ -116,7 +116,7 @@ static rt_status allocate(struct rounder *g)
     g->product = rt_alloc(g->ctx, bytes[PRODUCT], 1);
     g->corner = rt_alloc(g->ctx, bytes[CORNER], 1);
     if (!g->staging || !g->product || !g->corner)
-        st = gptq_no_memory(g->ctx, g->m);
+        st = quant_gptq_no_memory(g->ctx, g->m);
 
 fail:
     return st;
@@ -316,9 +316,9 @@ fail:
     return st;
 }
 
-rt_status gptq_device_round(struct rt_ctx *ctx, const struct quant_options *o,
-                            const struct quant_matrix *m, const struct gptq_factor *f,
-                            struct quant_codes *out)
+rt_status quant_gptq_on_device(struct rt_ctx *ctx, const struct quant_options *o,
+                               const struct quant_matrix *m, const struct gptq_factor *f,
+                               struct quant_codes *out)
 {
     rt_status st;
     struct rounder g = { .ctx = ctx, .o = o, .m = m, .f = f, .out = out };

@@ -12,7 +12,7 @@
 
 enum { TRIES = 4 };
 
-rt_status gptq_no_memory(struct rt_ctx *ctx, const struct quant_matrix *m)
+rt_status quant_gptq_no_memory(struct rt_ctx *ctx, const struct quant_matrix *m)
 {
     return rt_fail(ctx, RT_ERR_HOST_MEMORY,
                    "quantize: no host memory for the %u x %u moments of '%s'", m->in,
@@ -41,7 +41,7 @@ static rt_status make_order(struct rt_ctx *ctx, const struct quant_options *o,
     const uint32_t in = m->in;
     struct visit *visits = rt_alloc(ctx, in, sizeof *visits);
     if (!visits)
-        return gptq_no_memory(ctx, m);
+        return quant_gptq_no_memory(ctx, m);
     for (uint32_t k = 0; k < in; k++) {
         const struct visit v = { f->diagonal[k], k };
         visits[o->natural_order ? in - 1 - k : k] = v;
@@ -106,9 +106,9 @@ static rt_status make_factor(struct rt_ctx *ctx, const struct quant_options *o,
 
 /* ---- the whole ---- */
 
-rt_status gptq_factor_init(struct rt_ctx *ctx, const struct quant_options *o,
-                           const struct quant_matrix *m, struct gptq_factor *f,
-                           bool *good)
+rt_status quant_factor_init(struct rt_ctx *ctx, const struct quant_options *o,
+                            const struct quant_matrix *m, struct gptq_factor *f,
+                            bool *good)
 {
     rt_status st;
     const size_t in = m->in;
@@ -119,7 +119,7 @@ rt_status gptq_factor_init(struct rt_ctx *ctx, const struct quant_options *o,
                                .l = rt_alloc(ctx, in * in, sizeof *f->l),
                                .at = rt_alloc(ctx, in, sizeof *f->at) };
     if (!f->column || !f->diagonal || !f->l || !f->at)
-        return gptq_no_memory(ctx, m);
+        return quant_gptq_no_memory(ctx, m);
     quant_diagonal(m, f->diagonal);
     TRY(make_order(ctx, o, m, f));
     TRY(make_factor(ctx, o, m, f, good));
@@ -133,7 +133,7 @@ fail:
     return st;
 }
 
-void gptq_factor_deinit(struct gptq_factor *f)
+void quant_factor_deinit(struct gptq_factor *f)
 {
     rt_free(f->column);
     rt_free(f->diagonal);

@@ -19,19 +19,19 @@ struct gptq_factor {
 
 /* *good false: the matrix' moment is not positive definite, however damped, and that was
  * logged. To be given back by deinit also on failure. */
-RT_CHECKED rt_status gptq_factor_init(struct rt_ctx *ctx,
-                                      const struct quant_options *options,
-                                      const struct quant_matrix *matrix,
-                                      struct gptq_factor *out, bool *good);
-void gptq_factor_deinit(struct gptq_factor *factor);
-rt_status gptq_no_memory(struct rt_ctx *ctx, const struct quant_matrix *matrix);
+RT_CHECKED rt_status quant_factor_init(struct rt_ctx *ctx,
+                                       const struct quant_options *options,
+                                       const struct quant_matrix *matrix,
+                                       struct gptq_factor *out, bool *good);
+void quant_factor_deinit(struct gptq_factor *factor);
+rt_status quant_gptq_no_memory(struct rt_ctx *ctx, const struct quant_matrix *matrix);
 
 /* Codes, their objective and that of rounding to nearest, on the options' device; scales
  * and zeros are there. */
-RT_CHECKED rt_status gptq_device_round(struct rt_ctx *ctx,
-                                       const struct quant_options *options,
-                                       const struct quant_matrix *matrix,
-                                       const struct gptq_factor *factor,
-                                       struct quant_codes *out);
+RT_CHECKED rt_status quant_gptq_on_device(struct rt_ctx *ctx,
+                                          const struct quant_options *options,
+                                          const struct quant_matrix *matrix,
+                                          const struct gptq_factor *factor,
+                                          struct quant_codes *out);
 
 #endif
