@@ -261,6 +261,19 @@ fail:
     return st;
 }
 
+/* Zero points are read by transformers 5.24 only if it decompresses them while it loads, and
+ * then it takes the first config group for all matrices (2026-12-01). */
+static void warn_of_widths(struct rt_ctx *ctx, const struct quant_options *o,
+                           const json_t *config)
+{
+    const json_t *q = json_object_get(config, "quantization_config");
+    if (o && o->asymmetric && json_object_size(json_object_get(q, "config_groups")) > 1)
+        rt_log(ctx, RT_LOG_WARNING,
+               "this folder has zero points and several widths: transformers 5.24 reads "
+               "all matrices as if they had the width of the first, without an error; it "
+               "reads several widths without --asym, and --asym with one width");
+}
+
 rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to,
                             const struct quant_options *options,
                             const json_t *float_inputs, enum fmt_dtype floats, bool tied)
@@ -283,6 +296,7 @@ rt_status quant_files_write(struct rt_ctx *ctx, const char *from, const char *to
         (tied != json_is_true(json_object_get(config, "tie_word_embeddings")) &&
          json_object_set_new(config, "tie_word_embeddings", json_boolean(tied)) != 0))
         st = no_memory(ctx);
+    warn_of_widths(ctx, options, config);
     snprintf(path, sizeof path, "%.4100s/config.json", to);
     if (st == RT_OK)
         st = fmt_json_write(ctx, path, config);

@@ -292,6 +292,34 @@ static void a_plan_gives_each_matrix_its_width(void **state)
     test_folder_deinit(&to);
 }
 
+static void keep_warning(void *user, enum rt_log_level level, const char *line)
+{
+    if (level == RT_LOG_WARNING)
+        snprintf(user, 512, "%s", line);
+}
+
+/* transformers 5.24 reads these wrongly and gives no error. */
+static void zero_points_of_several_widths_are_warned_of(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        char line[512] = "";
+        struct rt_ctx ctx = { .log = keep_warning, .log_user = line };
+        struct test_folder to;
+        struct quant_plan plan = { .count = 0 };
+        const bool asymmetric = i & 1, several = i < 2;
+        test_folder_init(&to);
+        assert_int_equal(quant_plan_add(&ctx, &plan, "*.mlp.*", several ? 3 : 4), RT_OK);
+        quantize(&ctx, test_folder_file(&to, "q"),
+                 (struct quant_options){
+                     .bits = 4, .group = 32, .asymmetric = asymmetric, .plan = &plan });
+        if ((strstr(line, "several widths") != NULL) != (asymmetric && several))
+            fail_msg("asymmetric %d, several widths %d: '%s'", asymmetric, several, line);
+        quant_plan_deinit(&plan);
+        test_folder_deinit(&to);
+    }
+}
+
 static void impossible_options_are_refused(void **state)
 {
     (void)state;
@@ -310,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_gguf_file_becomes_a_folder),
         cmocka_unit_test(three_bits_are_one_stream),
         cmocka_unit_test(a_plan_gives_each_matrix_its_width),
+        cmocka_unit_test(zero_points_of_several_widths_are_warned_of),
         cmocka_unit_test(impossible_options_are_refused),
     };
     return cmocka_run_group_tests_name("quantize", tests, NULL, NULL);
