@@ -1,15 +1,18 @@
 """Weights of what Faultline writes, as the field's own readers decode them, compared bit for bit with ours.
 
-    python -m venv VENV; VENV/bin/pip install torch==2.15.* transformers==5.24.* compressed-tensors==0.20.* gguf==0.19.* accelerate
+    python -m venv VENV; VENV/bin/pip install torch==2.15.* transformers==5.24.* \\
+        compressed-tensors==0.20.* gguf==0.19.* accelerate
     VENV/bin/pip install --no-build-isolation gptqmodel==7.7.0        # for `packed` alone; needs setuptools and a C compiler
-    VENV/bin/python bench/values_against_readers.py build/release/faultline [folders] [packed] [gguf]
+    VENV/bin/python bench/values_against_readers.py build/release/faultline [PART ...] [-v]
 
-Each case writes a model into a temporary folder. Theirs are all tensors, in float32:
-    folders  compressed-tensors folders (quantize, refine): by the package compressed-tensors alone, and
-             by transformers, whose model holds them
+Each case writes a model into a temporary folder. PART is one of these (default: all). Theirs are all tensors, in float32:
+    folders, calibrated
+             compressed-tensors folders (quantize, refine): by the package compressed-tensors alone, and by transformers,
+             whose model holds them
     packed   AWQ and GPTQ folders (packed here; then refine): GPTQModel's kernels for CPUs. They multiply in the type of
              the scales, so scales are widened to float32 first; with float16 the values must be these, rounded once
-    gguf     GGUF files (quantize, refine): gguf.quants.dequantize
+    gguf, gguf-calibrated
+             GGUF files (quantize, refine): gguf.quants.dequantize
 Ours are those of `faultline merge --type f32` (of a file without tokens: `faultline tool dequant`). The models are the bundled one, the small ones of tests/golden/models, and
 a random one with rows of 256, which K types need. The variable DEVICE names the device that calibrates and refines
 (default: auto). Prints the table of docs/formats.md, and for every unequal tensor the largest difference.
@@ -25,6 +28,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # GPTQModel would compile its kernels, once per model
 
 import numpy as np
 import torch
@@ -180,13 +184,14 @@ def write_plan(bench, *lines):
     return plan
 
 
-def folders(bench):
-    def case(row, name, folder):
-        bench.compare(f"{row}; compressed-tensors", name, folder, by_compressed_tensors(folder))
-        theirs = by_transformers(folder)
-        if theirs:
-            bench.compare(f"{row}; transformers", name, folder, theirs)
+def compare_folder(bench, row, name, folder):
+    bench.compare(f"{row}; compressed-tensors", name, folder, by_compressed_tensors(folder))
+    theirs = by_transformers(folder)
+    if theirs:
+        bench.compare(f"{row}; transformers", name, folder, theirs)
 
+
+def folders(bench):
     for model in (DEMO, bench.wide, *TINY):
         config = json.loads((model / "config.json").read_text())
         sizes = config["hidden_size"], config["intermediate_size"]
@@ -194,8 +199,14 @@ def folders(bench):
             for bits in (2, 3, 4, 8):
                 for asym in ((), ("--asym",)):
                     name = f"{model.name}, {bits} bits, {group} {' '.join(asym)}"
-                    case("`rtn`, 2, 3, 4, 8 bits, groups of 16, 32, 128 and rows, symmetric and not", name,
-                         bench.quantize(model, "q", "--bits", bits, "--group", group, *asym))
+                    compare_folder(bench, "`rtn`, 2, 3, 4, 8 bits, groups of 16, 32, 128 and rows, symmetric and not", name,
+                                   bench.quantize(model, "q", "--bits", bits, "--group", group, *asym))
+
+
+def calibrated(bench):
+    def case(row, name, folder):
+        compare_folder(bench, row, name, folder)
+
     several = write_plan(bench, "model.layers.*.mlp.* int3", "model.layers.0.mlp.down_proj int8", "*.self_attn.[qk]_proj int2")
     grids = ((2, 32, "--asym"), (3, "row"), (3, 128), (4, 16, "--asym"), (8, "row"))
     ways = {"rtn": [("--search",)], "gptq": [(), ("--order", "natural"), ("--search",), ("--true-sequential",)],
@@ -358,32 +369,40 @@ def by_gguf(file):
     return values
 
 
-def gguf(bench):
-    def case(row, name, file, tokens=True):
-        theirs = by_gguf(file)  # `merge` needs tokens, which some of the small models lack
-        names = None if tokens else {n: t.shape for n, t in theirs.items() if not n.startswith("rope_freqs")}
-        bench.compare(row, name, file, theirs, names)
+FLAT = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_0", "Q5_1", "Q4_0", "Q4_1", "IQ4_NL", "IQ4_XS", "Q2_K")
+MIXES = ("Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_L", "Q3_K_M", "Q3_K_S")
 
-    flat = ("F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_0", "Q5_1", "Q4_0", "Q4_1", "IQ4_NL", "IQ4_XS", "Q2_K")
-    mixes = ("Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "Q3_K_L", "Q3_K_M", "Q3_K_S")
+
+def compare_file(bench, row, name, file, tokens=True):
+    theirs = by_gguf(file)  # `merge` needs tokens, which some of the small models lack
+    names = None if tokens else {n: t.shape for n, t in theirs.items() if not n.startswith("rope_freqs")}
+    bench.compare(row, name, file, theirs, names)
+
+
+def gguf(bench):
     for model in (bench.wide, DEMO, *TINY):
-        for kind in flat + mixes:
+        for kind in FLAT + MIXES:
             for plain in ((), ("--plain",)):
-                case(f"GGUF, 12 types and 7 mixes, {'`--plain`' if plain else 'searched'}", f"{model.name}, {kind}",
-                     bench.quantize(model, "q.gguf", "--method", "gguf", "--type", kind, *plain), (model / "tokenizer.json").exists())
-    for kind in flat[3:] + mixes:
-        for rounding in ("gptq", "nearest"):
-            q = bench.quantize(bench.wide, "q.gguf", "--method", "gguf", "--type", kind, "--rounding", rounding, *CALIBRATED)
-            case(f"GGUF with `--calib`, `--rounding {rounding}`", f"wide, {kind}", q)
-            if rounding == "gptq":
-                case("GGUF, refined", f"wide, {kind}", bench.refine(bench.wide, q, "r.gguf", "--rate", 0.01))
+                file = bench.quantize(model, "q.gguf", "--method", "gguf", "--type", kind, *plain)
+                compare_file(bench, f"GGUF, 12 types and 7 mixes, {'`--plain`' if plain else 'searched'}", f"{model.name}, {kind}",
+                             file, (model / "tokenizer.json").exists())
     plan = write_plan(bench, "*attn_q.weight Q2_K", "*attn_k.weight IQ4_XS", "*attn_v.weight Q5_1", "*attn_output.weight IQ4_NL",
                       "*ffn_gate.weight Q3_K", "*ffn_up.weight Q8_0", "*ffn_down.weight BF16")
-    case("GGUF by a plan of 8 types", "wide", bench.quantize(bench.wide, "q.gguf", "--method", "gguf", "--type", "Q4_0", "--plan", plan))
+    compare_file(bench, "GGUF by a plan of 8 types", "wide",
+                 bench.quantize(bench.wide, "q.gguf", "--method", "gguf", "--type", "Q4_0", "--plan", plan))
+
+
+def gguf_calibrated(bench):
+    for kind in FLAT[3:] + MIXES:
+        for rounding in ("gptq", "nearest"):
+            q = bench.quantize(bench.wide, "q.gguf", "--method", "gguf", "--type", kind, "--rounding", rounding, *CALIBRATED)
+            compare_file(bench, f"GGUF with `--calib`, `--rounding {rounding}`", f"wide, {kind}", q)
+            if rounding == "gptq":
+                compare_file(bench, "GGUF, refined", f"wide, {kind}", bench.refine(bench.wide, q, "r.gguf", "--rate", 0.01))
 
 
 def main():
-    parts = {"folders": folders, "packed": packed, "gguf": gguf}
+    parts = {"folders": folders, "calibrated": calibrated, "packed": packed, "gguf": gguf, "gguf-calibrated": gguf_calibrated}
     chosen = [p for p in sys.argv[2:] if p in parts] or list(parts)
     with tempfile.TemporaryDirectory() as work:
         bench = Bench(sys.argv[1], work)
