@@ -15,7 +15,7 @@ Each case writes a model into a temporary folder. PART is one of these (default:
              GGUF files (quantize, refine): gguf.quants.dequantize
 Ours are those of `faultline merge --type f32` (of a file without tokens: `faultline tool dequant`). The models are the bundled one, the small ones of tests/golden/models, and
 a random one with rows of 256, which K types need. The variable DEVICE names the device that calibrates and refines
-(default: auto). Prints the table of docs/formats.md, and for every unequal tensor the largest difference.
+(default: auto). Prints a table, and for every unequal tensor the largest difference.
 """
 import contextlib
 import json
