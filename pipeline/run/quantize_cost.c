@@ -286,15 +286,6 @@ fail:
 
 /* ---- a model and a candidate ---- */
 
-/* The whole model beside what a pass takes with one layer of it, and the candidate, whose tables
- * may be decoded there. */
-static uint64_t compared_bytes(const struct model_size *size, uint64_t device_bytes,
-                               double bits)
-{
-    return device_bytes + size->projections - size->projections / size->config.layers +
-           size->tables + (uint64_t)(size->linear_weights * bits / 8);
-}
-
 rt_status pipe_quantize_compared_bytes(struct pipe_session *session, const char *path,
                                        const struct pipe_quantize_options *folder,
                                        const struct pipe_gguf_options *gguf,
@@ -325,10 +316,9 @@ rt_status pipe_quantize_compared_bytes(struct pipe_session *session, const char 
     }
     observe_cost_of(&size.config, OBSERVE_ROWS_DEFAULT, OBSERVE_ROWS_DEFAULT, what,
                     rt_device_info_of(session->dev)->software, &pass);
-    *out =
-        compared_bytes(&size, pass.device_bytes + model_size_streamed(&size), cost.bits);
-    if (folder && folder->true_sequential) /* its layers are those of a second model */
-        *out += model_size_streamed(&size);
+    *out = quant_compared_bytes(&size, pass.device_bytes + model_size_streamed(&size),
+                                (uint64_t)(size.linear_weights * cost.bits / 8),
+                                folder && folder->true_sequential);
 
 fail:
     fmt_model_close(&model);
@@ -355,7 +345,8 @@ static rt_status see_text(struct pipe_session *session, const char *path,
     out->device_has = rt_device_memory_left(session->dev);
     observe_cost_of(&size->config, c.tokens, OBSERVE_ROWS_DEFAULT, what, software, &cost);
     out->device_bytes = cost.device_bytes + model_size_streamed(size);
-    out->compared_bytes = compared_bytes(size, out->device_bytes, out->bits);
+    out->compared_bytes = quant_compared_bytes(
+        size, out->device_bytes, (uint64_t)(size->linear_weights * out->bits / 8), false);
     if (flops > 0)
         out->host_bytes += cost.host_bytes;
     else if (cost.host_bytes > out->host_bytes) /* one after the other */

@@ -130,9 +130,9 @@ void model_expect_int8(struct rt_model *model);
 bool model_has_bias(const struct fmt_config *config, enum model_group g);
 /* From now on weights of a file have the forms that the device's plan reads. */
 void model_file_forms(struct fmt_model *file, struct rt_device *dev);
-/* Frees the weights of a group. */
 /* Logs how the inputs of a folder that was made for 8 bits are taken. */
 void model_tell_inputs(const struct rt_model *m, const char *folder);
+/* Frees the weights of a group. */
 void model_runs_destroy(struct model_runs *runs);
 /* The table of angles for the positions that a model serves. */
 RT_CHECKED rt_status model_make_rope(struct rt_model *model);

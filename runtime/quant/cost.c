@@ -216,8 +216,16 @@ fail:
     return st;
 }
 
+uint64_t quant_compared_bytes(const struct model_size *size, uint64_t pass_bytes,
+                              uint64_t candidate_bytes, bool sequential)
+{
+    return pass_bytes + size->projections - size->projections / size->config.layers +
+           candidate_bytes + size->tables + (sequential ? model_size_streamed(size) : 0);
+}
+
 static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pass_rows,
-                     bool software, bool magnitudes, struct quant_cost *c)
+                     bool software, bool magnitudes, bool sequential,
+                     struct quant_cost *c)
 {
     struct observe_cost cost;
     const struct fmt_config *f = &size->config;
@@ -225,8 +233,8 @@ static void add_pass(const struct model_size *size, uint64_t tokens, uint32_t pa
                     OBSERVE_MOMENTS | (magnitudes ? OBSERVE_MEANS : 0), software, &cost);
     c->host_bytes += cost.host_bytes;
     c->device_bytes = cost.device_bytes + model_size_streamed(size) + c->columns_bytes;
-    c->compared_bytes = c->device_bytes + size->projections -
-                        size->projections / f->layers + c->packed_bytes + size->tables;
+    c->compared_bytes =
+        quant_compared_bytes(size, c->device_bytes, c->packed_bytes, sequential);
     c->sums_flops = cost.flops;
     c->forward_flops = 2.0 * (double)tokens * (double)c->weights;
 }
@@ -256,9 +264,7 @@ rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
         add_pass(&size, tokens, pass_rows, software,
                  (quant_method_of(o)->needs & ~(uint32_t)OBSERVE_MOMENTS) != 0 ||
                      o->inputs != QUANT_INPUTS_FLOATS,
-                 out);
-    if (tokens > 0 && o->true_sequential) /* its layers are those of a second model */
-        out->compared_bytes += model_size_streamed(&size);
+                 o->true_sequential, out);
     out->host_bytes = table > out->host_bytes ? table : out->host_bytes;
     out->bits = 8.0 * (double)out->packed_bytes / (double)out->weights;
     out->bits_all = 8.0 * (double)(out->packed_bytes + out->kept_bytes) /

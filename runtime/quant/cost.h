@@ -3,6 +3,7 @@
 #ifndef RUNTIME_QUANT_COST_H
 #define RUNTIME_QUANT_COST_H
 
+#include "runtime/model/model_layout.h"
 #include "runtime/quant/method.h"
 
 struct quant_cost {
@@ -38,5 +39,10 @@ RT_CHECKED rt_status quant_cost_of(struct rt_ctx *ctx, const char *from,
                                    const struct quant_options *options, uint64_t tokens,
                                    uint32_t pass_rows, bool software,
                                    struct quant_cost *out);
+/* What the device holds, about, while a candidate is compared: the whole model beside what a pass
+ * takes with one layer of it, and the candidate, whose tables may be decoded there.
+ * `sequential`: its inputs come from the layers of a second model. */
+uint64_t quant_compared_bytes(const struct model_size *size, uint64_t pass_bytes,
+                              uint64_t candidate_bytes, bool sequential);
 
 #endif

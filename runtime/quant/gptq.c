@@ -167,21 +167,6 @@ static float round_value(void *user, uint32_t row, uint32_t column, float wanted
     return quant_grid_value(code, scale, zero);
 }
 
-static rt_status gptq_on_device(struct rt_ctx *ctx, const struct quant_options *o,
-                                const struct quant_matrix *m, struct quant_codes *out,
-                                bool *good)
-{
-    rt_status st;
-    struct gptq_factor f;
-    TRY(quant_factor_init(ctx, o, m, &f, good));
-    if (*good)
-        TRY(quant_gptq_on_device(ctx, o, m, &f, out));
-
-fail:
-    quant_factor_deinit(&f);
-    return st;
-}
-
 rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
                      const struct quant_matrix *m, struct quant_codes *out)
 {
@@ -189,14 +174,17 @@ rt_status quant_gptq(struct rt_ctx *ctx, const struct quant_options *o,
     bool good;
     struct rounding r = { o, m->in, quant_group(o, m->in), quant_groups(o, m->in), out };
     const struct quant_gptq_grid grid = { round_value, &r };
+    struct gptq_factor f = { 0 };
     TRY(quant_grid_matrix(ctx, o, m, out));
-    if (o->device)
-        TRY(gptq_on_device(ctx, o, m, out, &good));
+    TRY(quant_factor_init(ctx, o, m, &f, &good));
+    if (good && o->device)
+        TRY(quant_gptq_on_device(ctx, o, m, &f, out));
+    else if (good)
+        TRY(round_all(ctx, m, &f, &grid, &out->objective));
     else
-        TRY(quant_gptq_round(ctx, o, m, &grid, &out->objective, &good));
-    if (!good)
         quant_grid_codes(o, m, out);
 
 fail:
+    quant_factor_deinit(&f);
     return st;
 }

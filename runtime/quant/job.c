@@ -46,15 +46,25 @@ rt_status quant_job_write(struct rt_ctx *ctx, const char *folder, const char *ke
     return st;
 }
 
-bool quant_job_is_of(struct rt_ctx *ctx, const char *folder, const char *beginning)
+/* The folder's job; NULL: it has none that can be read. */
+static json_t *job_of(struct rt_ctx *ctx, const char *folder)
 {
     char path[4300];
     json_t *job = NULL;
     path_of(folder, path);
-    if (!fmt_exists(path) || fmt_json_read(ctx, path, &job) != RT_OK)
-        return false;
+    return fmt_exists(path) && fmt_json_read(ctx, path, &job) == RT_OK ? job : NULL;
+}
+
+static const char *key_of(const json_t *job)
+{
     const char *key = json_string_value(json_object_get(job, "key"));
-    const bool is_of = key && strncmp(key, beginning, strlen(beginning)) == 0;
+    return key ? key : "";
+}
+
+bool quant_job_is_of(struct rt_ctx *ctx, const char *folder, const char *beginning)
+{
+    json_t *job = job_of(ctx, folder);
+    const bool is_of = job && strncmp(key_of(job), beginning, strlen(beginning)) == 0;
     json_decref(job);
     return is_of;
 }
@@ -62,17 +72,9 @@ bool quant_job_is_of(struct rt_ctx *ctx, const char *folder, const char *beginni
 rt_status quant_job_read(struct rt_ctx *ctx, const char *folder, const char *key,
                          bool *same)
 {
-    char path[4300];
-    json_t *job = NULL;
-    path_of(folder, path);
-    *same = false;
-    if (!fmt_exists(path))
-        return RT_OK;
-    if (fmt_json_read(ctx, path, &job) != RT_OK)
-        return RT_OK; /* not ours to read: made anew */
+    json_t *job = job_of(ctx, folder); /* what is not ours to read is made anew */
     const int64_t process = json_integer_value(json_object_get(job, "process"));
-    const char *stored = json_string_value(json_object_get(job, "key"));
-    *same = stored && strcmp(stored, key) == 0;
+    *same = job && strcmp(key_of(job), key) == 0;
     json_decref(job);
     if (process > 0 && process != os_process_id() && !os_process_gone(process))
         return rt_fail(ctx, RT_ERR_USAGE,

@@ -39,8 +39,8 @@ struct quant_options {
     /* gptq, smoothquant: rounds columns in float (gptq.h), borrowed; NULL: the host does, in
      * double. Of a whole model quant_folder sets it. */
     struct rt_device *device;
-    bool
-        device_rounds; /* of a whole model: a software device rounds too: for comparison */
+    /* Of a whole model: a software device rounds too. For comparison. */
+    bool device_rounds;
     /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */
     const struct quant_plan *plan;
 };

@@ -44,9 +44,9 @@ bool quant_seen_is_kept(const struct quant_seen *shared);
 /* observe_layers for the source of the task, whose layers from task->first_layer on are handed
  * over; those that were seen come from the files. `shared` NULL, or nothing is kept: that
  * itself. Else task->hidden is not called, task->layer gets NULL, and task->pass is called
- * once per layer, before its groups, if the model need not pass at all. Times of the forward pass and of sums are
- * all that were spent on it since it was opened. task->replace must be NULL. RT_ERR_INPUT: a
- * file does not hold what it should. */
+ * once per layer, before its groups, if the model need not pass at all. Times of the forward
+ * pass and of sums are all that were spent on it since it was opened. task->replace must be
+ * NULL. RT_ERR_INPUT: a file does not hold what it should. */
 RT_CHECKED rt_status quant_seen_observe(struct quant_seen *shared,
                                         const struct observe_task *task);
 /* About what the folder takes, for `rows` tokens. */

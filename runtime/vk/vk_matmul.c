@@ -98,9 +98,9 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     const double used = rows ? (double)s.rows / rows : 1;
     const double reuse = (double)k->tile_u * k->tile_l / (k->tile_u + k->tile_l);
     double rank = 100 * used * reuse;
+    /* Rounded products at every number of rows, or rows would differ. */
     if (k->products != RT_PRODUCTS_F32 || (k->dots && s.rows >= DOT_ROWS))
-        return PRODUCTS_RANK +
-               (int)rank; /* at every number of rows, or rows would differ */
+        return PRODUCTS_RANK + (int)rank;
     if (strchr(k->paths, 't'))
         rank *= 2;
     /* Rows that go round a subgroup, or one that all of it reads from a storage buffer. */
@@ -122,7 +122,7 @@ uint32_t vk_matmul_unrolled(const struct rt_plan *plan, uint32_t kernel)
     return most;
 }
 
-/* Constants of shaders/lib/products.glsl and of matmul_f16.comp. */
+/* Constants of shaders/lib/products.glsl, matmul_f16.comp and matmul_w8a8_dots.comp. */
 static void fill_products(const struct vk_device *dev, struct vk_choice *choice)
 {
     const struct rt_plan *plan = &dev->base.plan;

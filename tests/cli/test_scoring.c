@@ -167,9 +167,9 @@ static uint32_t folders_of_plans(void)
     return count;
 }
 
-/* What a plan would give is what its folder gives, and no folder stays. */
 #define COMPARE "quantize --device ref --model @T --store results.db --compare "
 
+/* What a plan would give is what its folder gives, and no folder stays. */
 static void a_plan_is_measured_and_not_kept(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* GPTQ against a reference in float64 that inverts the Hessian as the paper does
  * (make_gptq.py): codes and output error of 78 matrices of 2, 3, 4 and 8 bits, on the host
- * and on every device; what the method does where a moment says nothing; how a search and calibration order the methods. */
+ * and on every device; what the method does where a moment says nothing; how a search and
+ * calibration order the methods. */
 #include "runtime/quant/gptq.h"
 #include "runtime/quant/rtn.h"
 #include "tests/support/calibrated.h"
