@@ -116,8 +116,7 @@ struct rt_plan {
     /* Fours of codes that a product of four rows without a tile decodes at once, of the
      * forms that take most operations, 2 or 4; 0: all 8. No bit depends on it. */
     uint32_t takes_most;
-    bool
-        dots; /* matmul_w8a8 by integer dot products of signed bytes; no bit depends on it */
+    bool dots; /* matmul_w8a8 by integer dots of signed bytes; no bit depends on it */
     bool float_inputs; /* of folders made for inputs of 8 bits too (--int8 off) */
     bool host_visible; /* device memory is mapped where the driver can */
     bool own_memory;   /* the device shares none of its memory with the host */

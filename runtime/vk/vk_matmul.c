@@ -94,9 +94,10 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     const double used = rows ? (double)s.rows / rows : 1;
     const double reuse = (double)k->tile_u * k->tile_l / (k->tile_u + k->tile_l);
     double rank = 100 * used * reuse;
+    /* Rounded products at every number of rows, or rows would differ; dots before all that
+     * emulates them. */
     if (k->products != RT_PRODUCTS_F32 || k->dots)
-        return PRODUCTS_RANK +
-               (int)rank; /* at every number of rows, or rows would differ */
+        return PRODUCTS_RANK + (int)rank;
     if (strchr(k->paths, 't'))
         rank *= 2;
     /* Rows that go round a subgroup, or one that all of it reads from a storage buffer. */
