@@ -112,11 +112,16 @@ static void check_dots(struct rt_device *dots, struct rt_device *emulated,
     static const uint32_t slots[] = { 1, 7, 64 };
     struct rt_model *model[2] = { NULL, NULL };
     char line[512] = "";
-    rt_device_ctx(dots)->log = keep_inputs;
-    rt_device_ctx(dots)->log_user = line;
-    if (rt_model_load(dots, folder, 32, &model[0]) != RT_OK ||
-        rt_model_load(emulated, folder, 32, &model[1]) != RT_OK)
-        fail_msg("%s", rt_device_ctx(dots)->message);
+    struct rt_ctx *ctx = rt_device_ctx(dots);
+    const struct rt_ctx before = *ctx;
+    ctx->log = keep_inputs;
+    ctx->log_user = line;
+    if (rt_model_load(dots, folder, 32, &model[0]) != RT_OK)
+        fail_msg("%s", ctx->message);
+    ctx->log = before.log;
+    ctx->log_user = before.log_user;
+    if (rt_model_load(emulated, folder, 32, &model[1]) != RT_OK)
+        fail_msg("%s", rt_device_ctx(emulated)->message);
     assert_non_null(strstr(line, "; multiplied by integer dot products"));
     for (size_t i = 0; i < RT_COUNT(slots); i++) {
         const uint32_t count = slots[i] == 64 ? TEST_ASKING_MAX : PROMPTS;

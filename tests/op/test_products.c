@@ -387,8 +387,8 @@ static void few_rows_have_their_kernels(void **state)
         uint32_t rows;
         const char *with, *without;
     } expected[] = { { 1, "dots_1x8", "wide_1x64" },
-                     { 4, "dots_4x8", "wide_4x64" },
-                     { 7, "dots_4x8", "wide_4x64" },
+                     { 4, "dots_4x8", "tiled_16x64" },
+                     { 7, "dots_4x8", "tiled_16x64" },
                      { 16, "dots_16x64", "tiled_16x64" },
                      { 64, "dots_64x64", "tiled_64x64" } };
     for (size_t i = 0; i < RT_COUNT(expected); i++) {
