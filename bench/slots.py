@@ -77,6 +77,19 @@ TABLE = [
            128, 64, 64, 32, {"mac": 1, "stage": 1}, (14, 14), 0),
     Kernel("int8 q4", "spirv/matmul_int8", Q4 + ",11=0,14=64", "dot", 128, 64, 64, 32,
            {"mac": 1, "stage": 1}, (2.5, 2.3), 4),
+    # 8 by 8 bits. One row: a loop of four texels, then one of those that are left.
+    Kernel("w8a8 one row", "spirv/matmul_w8a8_dots_few", "11=0,13=2,14=1", "dot", 64, 1, 8, 512,
+           {"mac": (1, 0)}, None, 0),
+    Kernel("w8a8 four rows", "spirv/matmul_w8a8_dots_few", "11=0,13=2,14=4", "dot", 64, 4, 8, 512,
+           {"mac": (1, 0)}, None, 0),
+    Kernel("w8a8 16 rows", "spirv/matmul_w8a8_dots", "11=0,13=2,14=16", "dot", 128, 16, 64, 32,
+           {"mac": 1, "stage": 1}, None, 0),
+    Kernel("w8a8 64 rows", "spirv/matmul_w8a8_dots", "11=0,13=2,14=64", "dot", 128, 64, 64, 32,
+           {"mac": 1, "stage": 1}, None, 0),
+    Kernel("w8a8 one row emulated", "matmul_w8a8_wide_1x64", "11=0,13=2", "weight", 64, 1, 64, 16,
+           {"mac": 1}, None, 0),
+    Kernel("w8a8 64 rows emulated", "matmul_w8a8_tiled_64x64", "11=0,13=2", "FMA", 256, 64, 64, 32,
+           {"mac": 8, "stage": 1}, None, 0),
 ]
 
 # ---- assembly: instructions, loops, classes ----

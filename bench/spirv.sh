@@ -14,7 +14,7 @@ scratch=$(mktemp -d)
 trap 'rm -r "$scratch"' EXIT
 version=$($GLSLC --version | head -1)
 code=0
-for name in matmul_f16 matmul_int8 matmul_w8a8_dots; do
+for name in matmul_f16 matmul_int8 matmul_w8a8_dots matmul_w8a8_dots_few; do
     kept=shaders/spirv/$name.inc
     if ! $GLSLC -O --target-env=vulkan1.2 -fshader-stage=compute -mfmt=c -I. \
         -o "$scratch/words" "shaders/matmul/$name.comp" 2>"$scratch/log"; then

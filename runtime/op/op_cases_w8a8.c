@@ -41,6 +41,16 @@ static const struct rt_op_case rows[] = {
          .form = RT_FORM_ZERO, .ldq = 128, .ldy = 384, .offy = 64,
          .flags = MATMUL_BIAS | MATMUL_RESIDUAL | MATMUL_LORA, .ldu = 128, .rank = 16,
          .part1 = 64, .part2 = 128),
+    CASE(matmul_w8a8, "everything, one row", .rows = 1, .out_pad = 192, .in_pad = 608,
+         .form = RT_FORM_HALF, .ldq = 160, .ldy = 256, .offy = 64,
+         .flags = MATMUL_BIAS | MATMUL_RESIDUAL | MATMUL_LORA, .ldu = 128, .rank = 16,
+         .part1 = 64, .part2 = 128),
+    CASE(matmul_w8a8, "everything, 64 rows", .rows = 64, .out_pad = 128, .in_pad = 1184,
+         .form = RT_FORM_FLOAT, .ldq = 304, .ldy = 256, .offy = 64,
+         .flags = MATMUL_BIAS | MATMUL_RESIDUAL | MATMUL_LORA, .ldu = 128, .rank = 8,
+         .part1 = 64, .part2 = 128),
+    CASE(matmul_w8a8, "sums, one long row", W8A8(1, 64, 18944, ZERO),
+         .flags = MATMUL_SUMS),
 };
 
 const struct rt_op_case_list rt_op_cases_w8a8 = RT_CASE_LIST(rows);

@@ -12,10 +12,6 @@
 /* Above all others. */
 enum { PRODUCTS_RANK = 1 << 24 };
 
-/* Fewer in a tile of 16 cost more slots by integer dots than emulation does: one row 11.2 and
- * 6.6 a weight on Ampere. */
-enum { DOT_ROWS = 8 };
-
 bool vk_is_matmul(enum rt_op op)
 {
     return rt_op_rows[op]->shape != NULL;
@@ -98,8 +94,9 @@ int vk_matmul_rank(const struct vk_device *dev, enum rt_op op, const void *push,
     const double used = rows ? (double)s.rows / rows : 1;
     const double reuse = (double)k->tile_u * k->tile_l / (k->tile_u + k->tile_l);
     double rank = 100 * used * reuse;
-    /* Rounded products at every number of rows, or rows would differ. */
-    if (k->products != RT_PRODUCTS_F32 || (k->dots && s.rows >= DOT_ROWS))
+    /* Rounded products at every number of rows, or rows would differ; dots before all that
+     * emulates them. */
+    if (k->products != RT_PRODUCTS_F32 || k->dots)
         return PRODUCTS_RANK + (int)rank;
     if (strchr(k->paths, 't'))
         rank *= 2;

@@ -58,6 +58,18 @@ void put(float v, int row, int m)
     y[at] = v;
 }
 
+/* An output of kernels that keep its sum alone until the end. */
+void finish(int whole, int row, int m, int tile0)
+{
+    float v = scaled(whole, input_scale(row), row_scale(m));
+    if ((FLAGS & int(MATMUL_LORA)) != 0)
+        for (int k = 0; k < int(p.rank) / 4; k++) {
+            const vec4 a = down(row, tile0, k), l = up(m, k);
+            [[unroll]] for (int e = 0; e < 4; e++) v = fma(a[e], l[e], v);
+        }
+    put(v, row, m);
+}
+
 /* Codes of a product are multiplied and summed in floats, which is exact as long as a sum is
  * below 2^24: products are at most 2^14, so one of 1,024 is. Such a sum is then added to
  * one of whole numbers. */

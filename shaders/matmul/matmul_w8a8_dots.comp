@@ -57,18 +57,6 @@ void multiply(int col, int row)
     }
 }
 
-/* What is left of an output. */
-void finish(int sum, int row, int m, int tile0)
-{
-    float v = scaled(sum, input_scale(row), row_scale(m));
-    if ((FLAGS & int(MATMUL_LORA)) != 0)
-        for (int k = 0; k < int(p.rank) / 4; k++) {
-            const vec4 a = down(row, tile0, k), l = up(m, k);
-            [[unroll]] for (int e = 0; e < 4; e++) v = fma(a[e], l[e], v);
-        }
-    put(v, row, m);
-}
-
 void main()
 {
     const int id = int(gl_LocalInvocationIndex), col = id % ACROSS, row = id / ACROSS;

@@ -1,8 +1,8 @@
 /* SmoothQuant and W8A8 against a reference in float64 and whole numbers
  * (make_smoothquant.py): the exponent that is chosen, its factors and error, codes of weights
  * and inputs, scales, sums, what rounding costs. A token of massive activations does not
- * decide. Inputs whose rounding costs too much stay floats, and the folder says so. Folders compute what the model does, on every device, with the
- * same bits at batch 1, 7 and 64, and in floats if asked for. */
+ * decide. Inputs whose rounding costs too much stay floats, and the folder says so. Folders
+ * compute what the model does, and in floats if asked for. Devices: test_int8_devices.c. */
 #include "runtime/engine/engine.h"
 #include "runtime/observe/score.h"
 #include "runtime/quant/folder.h"
@@ -13,7 +13,7 @@
 #include "tests/support/calibrated.h"
 #include "tests/support/devices.h"
 #include "tests/support/files.h"
-#include "tests/support/generated.h"
+#include "tests/support/int8_folders.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -228,119 +228,6 @@ static void no_memory_is_an_error(void **state)
 
 /* ---- folders ---- */
 
-enum { TOKENS = 48, PROMPTS = 16, PROMPT = 9, NEW = 6 };
-
-static uint32_t id_at(uint32_t t, uint32_t vocab)
-{
-    return (t * 7 + t * t) % vocab;
-}
-
-/* Logits of all of some tokens by a folder; *vocab per token, owned by the caller. */
-static float *logits_of(struct rt_device *dev, const char *folder, uint32_t *vocab)
-{
-    uint32_t ids[TOKENS];
-    struct rt_model *model = NULL;
-    struct rt_scorer *scorer = NULL;
-    if (rt_model_load(dev, folder, 64, &model) != RT_OK ||
-        rt_scorer_create(model, NULL, NULL, 64, &scorer) != RT_OK)
-        fail_msg("%s", rt_device_ctx(dev)->message);
-    *vocab = rt_model_config(model)->vocab;
-    for (uint32_t t = 0; t < TOKENS; t++)
-        ids[t] = id_at(t, *vocab);
-    float *logits = malloc((size_t)TOKENS * *vocab * sizeof *logits);
-    assert_int_equal(rt_scorer_logits(scorer, ids, TOKENS, logits), RT_OK);
-    rt_scorer_destroy(&scorer);
-    rt_model_destroy(&model);
-    return logits;
-}
-
-/* Root of the mean squared difference of the logits of two folders, each on a device. */
-static double apart(struct rt_device *a, const char *from, struct rt_device *b,
-                    const char *to)
-{
-    uint32_t vocab;
-    double sum = 0;
-    float *x = logits_of(a, from, &vocab), *y = logits_of(b, to, &vocab);
-    for (size_t i = 0; i < (size_t)TOKENS * vocab; i++)
-        sum += pow((double)x[i] - (double)y[i], 2);
-    free(x);
-    free(y);
-    return sqrt(sum / ((double)TOKENS * vocab));
-}
-
-static void quantize(struct rt_device *dev, const char *from, const char *to,
-                     const char *method, enum quant_inputs inputs, double float_inputs,
-                     struct quant_report *report)
-{
-    uint32_t ids[TOKENS];
-    uint8_t mask[TOKENS] = { 0 };
-    struct rt_model *model = NULL;
-    if (rt_model_load(dev, from, 64, &model) != RT_OK)
-        fail_msg("%s", rt_device_ctx(dev)->message);
-    for (uint32_t t = 0; t < TOKENS; t++)
-        ids[t] = id_at(t, rt_model_config(model)->vocab);
-    const struct train_sequence sequence = { .ids = ids, .mask = mask, .n = TOKENS };
-    const struct quant_calibration c = { .model = model,
-                                         .sequences = &sequence,
-                                         .count = 1 };
-    const struct quant_options o = { .bits = 8,
-                                     .inputs = inputs,
-                                     .float_inputs = float_inputs,
-                                     .method = quant_method_find(method) };
-    if (quant_folder(rt_device_ctx(dev), from, to, &o, &c, false, report) != RT_OK)
-        fail_msg("%s", rt_device_ctx(dev)->message);
-    rt_model_destroy(&model);
-}
-
-static void keep_inputs(void *user, enum rt_log_level level, const char *line)
-{
-    if (level == RT_LOG_INFO && strstr(line, "activations are rounded to 8 bits"))
-        snprintf(user, 512, "%s", line);
-}
-
-/* Sums are exact on every device; by what means is said when a folder is loaded. */
-static void a_device_says_how_it_multiplies(void **state)
-{
-    (void)state;
-    struct test_device devices[8];
-    struct test_folder to;
-    struct quant_report report;
-    char from[1024], folder[1024];
-    const uint32_t n = test_devices(devices, 8);
-    test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
-    test_folder_init(&to);
-    snprintf(folder, sizeof folder, "%s", test_folder_file(&to, "w8a8"));
-    for (uint32_t d = 0; d < n; d++) {
-        struct rt_ctx ctx;
-        struct rt_model *model = NULL;
-        char line[512] = "";
-        test_ctx(&ctx);
-        struct rt_device *dev = test_device_open(&ctx, &devices[d]);
-        if (d == 0)
-            quantize(dev, from, folder, "rtn", QUANT_INPUTS_ROWS, 0, &report);
-        ctx.log = keep_inputs;
-        ctx.log_user = line;
-        if (rt_model_load(dev, folder, 64, &model) != RT_OK)
-            fail_msg("%s", ctx.message);
-        const bool is_ref = strcmp(rt_device_info_of(dev)->name, "ref") == 0;
-        if (!strstr(line, is_ref ? "; computed in whole numbers"
-                                 : "; emulated exactly in floats: "))
-            fail_msg("%s says '%s'", devices[d].name, line);
-        rt_model_destroy(&model);
-        rt_device_destroy(&dev);
-    }
-    test_folder_deinit(&to);
-}
-
-static struct rt_device *open_ref(struct rt_ctx *ctx, bool float_inputs)
-{
-    struct rt_device *dev = NULL;
-    const struct rt_device_options options = { .name = "ref",
-                                               .float_inputs = float_inputs };
-    assert_int_equal(rt_device_create(ctx, &options, &dev), RT_OK);
-    return dev;
-}
-
 /* Biases and shared heads; norms of heads; as many heads of v as of q. */
 static void a_folder_computes_what_the_model_does(void **state)
 {
@@ -356,7 +243,8 @@ static void a_folder_computes_what_the_model_does(void **state)
         test_folder_init(&to);
         snprintf(relative, sizeof relative, "tests/golden/models/%s", names[i]);
         test_path(from, sizeof from, relative);
-        struct rt_device *dev = open_ref(&ctx, false), *floats = open_ref(&ctx, true);
+        struct rt_device *dev = test_int8_ref(&ctx, false),
+                         *floats = test_int8_ref(&ctx, true);
         const struct {
             const char *name, *method;
             enum quant_inputs inputs;
@@ -368,17 +256,18 @@ static void a_folder_computes_what_the_model_does(void **state)
         for (size_t m = 0; m < RT_COUNT(made); m++) {
             snprintf(folder[m], sizeof folder[m], "%s",
                      test_folder_file(&to, made[m].name));
-            quantize(dev, from, folder[m], made[m].method, made[m].inputs, 0, &report);
-            off[m] = apart(dev, from, dev, folder[m]);
+            test_int8_quantize(dev, from, folder[m], made[m].method, made[m].inputs, 0,
+                               &report);
+            off[m] = test_int8_apart(dev, from, dev, folder[m]);
         }
-        const double in_floats = apart(dev, from, floats, folder[2]);
+        const double in_floats = test_int8_apart(dev, from, floats, folder[2]);
         printf("    %-20s logits off by: w8 %.5f, w8a8 %.5f, smoothquant %.5f (in "
                "floats %.5f), static %.5f\n",
                names[i], off[0], off[1], off[2], in_floats, off[3]);
         assert_true(off[2] < 1.2 * off[1] && off[3] < 2 * off[1] && off[1] < 6 * off[0]);
         assert_true(in_floats < off[2]);
         /* without smoothing, in floats: the codes of weights alone */
-        assert_true(apart(dev, folder[0], floats, folder[1]) == 0);
+        assert_true(test_int8_apart(dev, folder[0], floats, folder[1]) == 0);
         rt_device_destroy(&dev);
         rt_device_destroy(&floats);
         test_folder_deinit(&to);
@@ -420,15 +309,19 @@ static void costly_inputs_stay_floats(void **state)
     test_ctx(&ctx);
     test_folder_init(&to);
     test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
-    struct rt_device *dev = open_ref(&ctx, false), *floats = open_ref(&ctx, true);
+    struct rt_device *dev = test_int8_ref(&ctx, false),
+                     *floats = test_int8_ref(&ctx, true);
     for (int i = 0; i < 3; i++)
         snprintf(folder[i], sizeof folder[i], "%s",
                  test_folder_file(&to, i == 0   ? "none"
                                        : i == 1 ? "some"
                                                 : "all"));
-    quantize(dev, from, folder[0], "smoothquant", QUANT_INPUTS_ROWS, 1e6, &none);
-    quantize(dev, from, folder[1], "smoothquant", QUANT_INPUTS_ROWS, 1.0, &some);
-    quantize(dev, from, folder[2], "smoothquant", QUANT_INPUTS_ROWS, 1e-6, &all);
+    test_int8_quantize(dev, from, folder[0], "smoothquant", QUANT_INPUTS_ROWS, 1e6,
+                       &none);
+    test_int8_quantize(dev, from, folder[1], "smoothquant", QUANT_INPUTS_ROWS, 1.0,
+                       &some);
+    test_int8_quantize(dev, from, folder[2], "smoothquant", QUANT_INPUTS_ROWS, 1e-6,
+                       &all);
     assert_int_equal(none.float_matrices, 0);
     assert_true(some.float_matrices > 0 && some.float_matrices < some.matrices);
     assert_true(some.float_weights > 0 && some.float_weights < some.weights);
@@ -437,94 +330,18 @@ static void costly_inputs_stay_floats(void **state)
     expect_groups(folder[1], "mixed-precision", some.matrices - some.float_matrices,
                   some.float_matrices);
     expect_groups(folder[2], "pack-quantized", 0, all.matrices);
-    const double off[] = { apart(dev, from, dev, folder[0]),
-                           apart(dev, from, dev, folder[1]),
-                           apart(dev, from, dev, folder[2]) };
+    const double off[] = { test_int8_apart(dev, from, dev, folder[0]),
+                           test_int8_apart(dev, from, dev, folder[1]),
+                           test_int8_apart(dev, from, dev, folder[2]) };
     printf("    %u, %u, %u of %u matrices with float inputs: logits off by %.5f, %.5f, "
            "%.5f\n",
            none.float_matrices, some.float_matrices, all.float_matrices, all.matrices,
            off[0], off[1], off[2]);
     assert_true(off[2] < off[1] && off[1] < off[0]);
-    assert_true(apart(dev, folder[2], floats, folder[2]) == 0);
-    assert_true(apart(dev, folder[1], floats, folder[1]) > 0);
+    assert_true(test_int8_apart(dev, folder[2], floats, folder[2]) == 0);
+    assert_true(test_int8_apart(dev, folder[1], floats, folder[1]) > 0);
     rt_device_destroy(&dev);
     rt_device_destroy(&floats);
-    test_folder_deinit(&to);
-}
-
-static void ask(struct rt_model *model, uint32_t slots, uint32_t count,
-                struct test_generated *answers)
-{
-    struct rt_engine *engine = NULL;
-    struct test_asking asking = { .count = count, .max_new = NEW, .answers = answers };
-    const uint32_t vocab = rt_model_config(model)->vocab;
-    for (uint32_t i = 0; i < count; i++) {
-        asking.n_prompt[i] = 1 + i % PROMPT;
-        asking.prompt[i] = calloc(PROMPT, sizeof *asking.prompt[i]);
-        for (uint32_t t = 0; t < PROMPT; t++)
-            asking.prompt[i][t] = id_at(5 * i + t, vocab);
-    }
-    const struct rt_engine_options options = { .slots = slots, .context = 32 };
-    const struct rt_engine_calls calls = { .next = test_asking_next,
-                                           .done = test_asking_done,
-                                           .user = &asking };
-    if (rt_engine_create(model, NULL, &options, &engine) != RT_OK ||
-        rt_engine_run(engine, &calls) != RT_OK)
-        fail_msg("%s", rt_device_ctx(rt_model_device(model))->message);
-    rt_engine_destroy(&engine);
-    for (uint32_t i = 0; i < count; i++)
-        free(asking.prompt[i]);
-}
-
-/* On a folder, `bound` away from ref at most. */
-static void check_batches(struct rt_ctx *ctx, const struct test_device *on,
-                          struct rt_device *ref, const char *folder, double bound)
-{
-    static struct test_generated wide[TEST_ASKING_MAX], narrow[TEST_ASKING_MAX];
-    struct rt_model *model = NULL;
-    struct rt_device *dev = test_device_open(ctx, on);
-    if (rt_model_load(dev, folder, 32, &model) != RT_OK)
-        fail_msg("%s", ctx->message);
-    memset(wide, 0, sizeof wide);
-    ask(model, 64, TEST_ASKING_MAX, wide);
-    for (uint32_t slots = 1; slots <= 7; slots += 6) {
-        memset(narrow, 0, sizeof narrow);
-        ask(model, slots, PROMPTS, narrow);
-        if (memcmp(wide, narrow, PROMPTS * sizeof *wide) != 0)
-            fail_msg("%s: batch %u changes bits", on->name, slots);
-    }
-    rt_model_destroy(&model);
-    const double off = apart(ref, folder, dev, folder);
-    printf("    %-28s logits %.2e from those of ref\n", on->name, off);
-    assert_true(off < bound);
-    rt_device_destroy(&dev);
-}
-
-static void any_batch_gives_the_same_bits(void **state)
-{
-    (void)state;
-    struct test_device devices[16];
-    struct test_folder to;
-    struct rt_ctx ctx;
-    struct quant_report report;
-    char from[1024], whole[1024], mixed[1024];
-    const uint32_t n = test_devices(devices, 16);
-    test_ctx(&ctx);
-    test_folder_init(&to);
-    snprintf(whole, sizeof whole, "%s", test_folder_file(&to, "whole"));
-    snprintf(mixed, sizeof mixed, "%s", test_folder_file(&to, "mixed"));
-    test_path(from, sizeof from, "tests/golden/models/qwen2-tiny");
-    struct rt_device *ref = open_ref(&ctx, false);
-    quantize(ref, from, whole, "smoothquant", QUANT_INPUTS_ROWS, 0, &report);
-    assert_true(report.float_matrices == 0);
-    quantize(ref, from, mixed, "smoothquant", QUANT_INPUTS_ROWS, 1.0, &report);
-    assert_true(report.float_matrices > 0 && report.float_matrices < report.matrices);
-    for (uint32_t d = 0; d < n; d++) {
-        check_batches(&ctx, &devices[d], ref, whole, 1e-3);
-        /* A code that is near a half may be another. */
-        check_batches(&ctx, &devices[d], ref, mixed, 1e-2);
-    }
-    rt_device_destroy(&ref);
     test_folder_deinit(&to);
 }
 
@@ -536,8 +353,6 @@ int main(void)
         cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(a_folder_computes_what_the_model_does),
         cmocka_unit_test(costly_inputs_stay_floats),
-        cmocka_unit_test(a_device_says_how_it_multiplies),
-        cmocka_unit_test(any_batch_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -319,7 +319,9 @@ static void dots_give_the_bits_of_emulation(void **state)
     (void)state;
     struct test_device devices[16];
     const uint32_t n = test_devices(devices, 16);
-    uint32_t checked = 0;
+    uint32_t checked = 0, dots = 0;
+    for (uint32_t k = 0; k < vk_kernel_count; k++)
+        dots += vk_kernel_table[k].dots;
     for (uint32_t i = 0; i < n; i++) {
         struct rt_ctx ctx;
         struct rt_device *dev = NULL;
@@ -336,7 +338,7 @@ static void dots_give_the_bits_of_emulation(void **state)
             continue;
         for (uint32_t k = 0; rt_op_case_get(k, &c); k++)
             if (c.op == RT_OP_matmul_w8a8 && c.push.matmul_w8a8.rows > 0) {
-                assert_int_equal(check_whole(dev, &c), 2);
+                assert_int_equal(check_whole(dev, &c), dots);
                 checked++;
             }
         rt_device_destroy(&dev);
@@ -373,6 +375,42 @@ static void the_choice_does_not_depend_on_rows(void **state)
         }
         const bool served = products != RT_PRODUCTS_INT8 || forms[f].bits <= 8;
         assert_int_equal(rounded, served ? (int)products : RT_PRODUCTS_F32);
+    }
+}
+
+/* A plan with integer dots never emulates them, and few rows do not take a tile that is
+ * mostly empty. A plan without dots has no such kernel. */
+static void few_rows_have_their_kernels(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t rows;
+        const char *with, *without;
+    } expected[] = { { 1, "dots_1x8", "wide_1x64" },
+                     { 4, "dots_4x8", "tiled_16x64" },
+                     { 7, "dots_4x8", "tiled_16x64" },
+                     { 16, "dots_16x64", "tiled_16x64" },
+                     { 64, "dots_64x64", "tiled_64x64" } };
+    for (size_t i = 0; i < RT_COUNT(expected); i++) {
+        const struct matmul_w8a8_push push = {
+            .rows = expected[i].rows, .out_pad = 896, .in_pad = 896, .form = RT_FORM_HALF
+        };
+        for (int dots = 0; dots < 2; dots++) {
+            struct vk_device dev = { .base.plan = { .family = RT_FAMILY_TILED,
+                                                    .dots = dots } };
+            int best = 0;
+            const char *name = "none";
+            for (uint32_t k = 0; k < vk_kernel_count; k++) {
+                const int rank = vk_kernel_table[k].op == RT_OP_matmul_w8a8
+                                     ? vk_matmul_rank(&dev, RT_OP_matmul_w8a8, &push, k)
+                                     : 0;
+                if (rank > best) {
+                    best = rank;
+                    name = vk_kernel_table[k].name;
+                }
+            }
+            assert_string_equal(name, dots ? expected[i].with : expected[i].without);
+        }
     }
 }
 
@@ -480,6 +518,7 @@ int main(void)
         cmocka_unit_test_prestate(rounded_products, &int8),
         cmocka_unit_test_prestate(rounded_products, &f16),
         cmocka_unit_test(dots_give_the_bits_of_emulation),
+        cmocka_unit_test(few_rows_have_their_kernels),
         cmocka_unit_test(units_are_judged_once),
     };
     return cmocka_run_group_tests_name("rounded products", tests, NULL, NULL);

@@ -241,6 +241,7 @@ static void check_gpu(const struct gpu *gpu)
     print_units(&plan, units, sizeof units);
     assert_string_equal(units, gpu->units);
     assert_int_equal(rt_plan_products_there(f, RT_PRODUCTS_INT8, &lack), gpu->int8);
+    assert_int_equal(plan.dots, gpu->int8); /* of folders that are W8A8, unasked */
     assert_int_equal(plan.family, RT_FAMILY_TILED);
     assert_int_equal(plan.rounded, plan.products);
     assert_int_equal(plan.path, RT_PATH_STORAGE);
