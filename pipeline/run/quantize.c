@@ -41,8 +41,7 @@ struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options
                                    .float_inputs = o->float_inputs,
                                    .nearest = o->nearest,
                                    .damping = o->damping,
-                                   .plan = o->plan,
-                                   .once = o->once };
+                                   .plan = o->plan };
 }
 
 rt_status pipe_quantize_check(struct rt_ctx *ctx, const char *model, const char *out,
