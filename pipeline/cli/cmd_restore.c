@@ -19,7 +19,8 @@
           "gptq (default), awq or rtn: what makes the quantized model and its plain "    \
           "alternatives, where --quant does not say it" },                               \
         { "bits", "N", "of the quantized model that is made: 2, 3 (default), 4, 8" },    \
-        { "group", "N|row", "codes of it that share a scale (default row)" },            \
+        { "group", "N|row",                                                              \
+          "codes of it that share a scale: 16, a multiple of 32, or row (default)" },    \
         { "asym", NULL, "it has zero points" },                                          \
         { "calib", "P",                                                                  \
           "text or problems that gptq and awq see inputs on (default: those of "         \
@@ -98,7 +99,7 @@ static rt_status read_grid(struct cli *cli, struct restore_options *o)
     TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
     TRY(read_number(cli, "calib-items", 512, 1, 1 << 20, &o->calib_items));
     if (strcmp(group, "row") != 0)
-        TRY(read_number(cli, "group", 0, 32, 1 << 20, &o->group));
+        TRY(read_number(cli, "group", 0, 16, 1 << 20, &o->group));
 
 fail:
     return st;
