@@ -350,8 +350,8 @@ static void adapters_of_8_bits_are_models_of_their_own(void **state)
                             "! grep -q 'adapter-bits\\|of 8 bits' loop-16.html"),
                      0);
     /* Without a word a text is read and the wrong step is given to both. */
-    assert_int_equal(system("grep -q 'bundled.txt is in the program' loop-16.html && "
-                            "grep -q 'bundled.txt worse than chance' loop-16.html && "
+    assert_int_equal(system("grep -q 'bundled is in the program' loop-16.html && "
+                            "grep -q 'bundled worse than chance' loop-16.html && "
                             "grep -q 'Not measured' loop-8.html"),
                      0);
     assert_true(test_number_of("loop.db", "SELECT count(DISTINCT run_id) FROM metric "
