@@ -397,7 +397,11 @@ static void quant_mends_its_own_steps(void **state)
                                                            "i.rejected)>0)") == pairs);
     assert_true(test_number_of("loop.db", ITEMS("sft-own") " AND i.rejected IS NULL") ==
                 rests);
-    assert_int_equal(system("grep -Eq 'own steps: [0-9]+ of [0-9]+ lost' loop.err"), 0);
+    /* one recipe draws, the other takes what was drawn */
+    assert_int_equal(
+        system("test $(grep -Ec 'own steps: [0-9]+ of [0-9]+ lost' loop.err) "
+               "-eq 1"),
+        0);
     test_loop_enter("");
 }
 
@@ -414,13 +418,13 @@ static void an_impossible_plan_is_refused_at_once(void **state)
         { "--bits 8 --recipes more-bits", "no quantizer here makes more" },
         { "--bits 2 --recipes rtn", "it is how the quantized model is made" },
         { "--method moon", "rtn, gptq or awq" },
+        { "--bits 2 --group 8", "from 16 to" },
+        { "--bits 2 --group 24", "16, a multiple of 32" },
+        { "--bits 2 --group 16 --recipes smaller-groups", "groups of 16, the smallest" },
         { "--nearest maybe", "--nearest is on or off" },
         { "--adapter-bits 12", "8 or 16" },
         { "--recipes refine@x", "no recipe 'refine@x'" },
         { "--method gptq --calib '" TEST_SOURCE_DIR "/pipeline/demo/measure.jsonl[0:1]'",
-        { "--bits 2 --group 8", "from 16 to" },
-        { "--bits 2 --group 24", "16, a multiple of 32" },
-        { "--bits 2 --group 16 --recipes smaller-groups", "groups of 16, the smallest" },
           "in-sample" },
         { "--retain ,", "--retain takes 1 to 16" },
         { "--retain '" TEST_SOURCE_DIR "/pipeline/demo/mine.jsonl[0:1]'", "in-sample" },
