@@ -281,22 +281,21 @@ static const struct cli_option locate_options[] = {
     { "injected", "N",
       "also alter N right answers at a known step and see whether it is named" },
     { "score", "FORMAT",
-      "only judge the locators on files of labelled solutions: processbench, "
+      "only score the locators on files of labelled solutions: processbench, "
       "bigbench-mistake, mr-ben, prmbench, gsm8k" },
     { "evidence", "FILE",
       "add what the locators say about answers whose first fault is known, for --fit" },
     { "fit", NULL, "only fit the weights of the verdict on files of --evidence" },
     { "model", "DIR",
-      "with --score: a model that judges, reading each solution once; with --locators "
+      "with --score: the judging model, which reads each solution once; with --locators "
       "rollout or judge,rollout it continues after the first steps of each solution that "
       "ends wrong, about 500 tokens per solution (default --format chat-boxed)" },
     { "answers", "P",
       "with --score: a file of problems or NAME:SPLIT of data add; it gives records with "
       "the same question its right final answer" },
     { "final-known", NULL,
-      "with --score: whoever asks knows whether the final answer is right; the judge "
-      "reads no "
-      "solution that ends right" },
+      "with --score: whoever asks knows whether the final answer is right; the judging "
+      "model reads no solution that ends right" },
     { "limit", "N", "with --score: so many records of each file, drawn by --seed" },
     { "kinds", NULL, "with --score: each generator or kind of fault by itself, too" },
     { "inject", "FORMAT",
