@@ -19,7 +19,8 @@
           "gptq (default), awq or rtn: what makes the quantized model and its plain "    \
           "alternatives, where --quant does not say it" },                               \
         { "bits", "N", "of the quantized model that is made: 2, 3 (default), 4, 8" },    \
-        { "group", "N|row", "codes of it that share a scale (default row)" },            \
+        { "group", "N|row",                                                              \
+          "codes of it that share a scale: 16, a multiple of 32, or row (default)" },    \
         { "asym", NULL, "it has zero points" },                                          \
         { "calib", "P",                                                                  \
           "text or problems that gptq and awq see inputs on (default: those of "         \
@@ -98,7 +99,7 @@ static rt_status read_grid(struct cli *cli, struct restore_options *o)
     TRY(read_number(cli, "bits", 3, 2, 8, &o->bits));
     TRY(read_number(cli, "calib-items", 512, 1, 1 << 20, &o->calib_items));
     if (strcmp(group, "row") != 0)
-        TRY(read_number(cli, "group", 0, 32, 1 << 20, &o->group));
+        TRY(read_number(cli, "group", 0, 16, 1 << 20, &o->group));
 
 fail:
     return st;
@@ -280,22 +281,21 @@ static const struct cli_option locate_options[] = {
     { "injected", "N",
       "also alter N right answers at a known step and see whether it is named" },
     { "score", "FORMAT",
-      "only judge the locators on files of labelled solutions: processbench, "
+      "only score the locators on files of labelled solutions: processbench, "
       "bigbench-mistake, mr-ben, prmbench, gsm8k" },
     { "evidence", "FILE",
       "add what the locators say about answers whose first fault is known, for --fit" },
     { "fit", NULL, "only fit the weights of the verdict on files of --evidence" },
     { "model", "DIR",
-      "with --score: a model that judges, reading each solution once; with --locators "
+      "with --score: the judging model, which reads each solution once; with --locators "
       "rollout or judge,rollout it continues after the first steps of each solution that "
       "ends wrong, about 500 tokens per solution (default --format chat-boxed)" },
     { "answers", "P",
       "with --score: a file of problems or NAME:SPLIT of data add; it gives records with "
       "the same question its right final answer" },
     { "final-known", NULL,
-      "with --score: whoever asks knows whether the final answer is right; the judge "
-      "reads no "
-      "solution that ends right" },
+      "with --score: whoever asks knows whether the final answer is right; the judging "
+      "model reads no solution that ends right" },
     { "limit", "N", "with --score: so many records of each file, drawn by --seed" },
     { "kinds", NULL, "with --score: each generator or kind of fault by itself, too" },
     { "inject", "FORMAT",

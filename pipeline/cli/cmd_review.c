@@ -1,6 +1,6 @@
 /* pipeline/cli/cmd_review.c
- * review: verdicts out as questions, votes of people and outside judges in, or both in the
- * terminal. */
+ * review: verdicts out as questions, votes of reviewers (people, outside models) in, or both in
+ * the terminal. */
 #include "pipeline/cli/review_terminal.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@ static const struct cli_option options[] = {
     { "run", "ID", "the locate run (default: the newest)" },
     { "blind", NULL, "questions without the verdict" },
     { "terminal", NULL, "ask here, fault by fault; every vote is stored at once" },
-    { "judge", "NAME", "whose votes these are; needed with --terminal" },
+    { "judge", "NAME", "the reviewer whose votes these are; needed with --terminal" },
     { NULL, NULL, NULL },
 };
 
@@ -23,12 +23,13 @@ static rt_status print_line(void *user, const char *line)
 
 static void say_agreement(struct cli *cli, const struct pipe_review_result *r)
 {
-    cli_say(
-        cli,
-        "%u faults, %u judges: %u decided, %u tied; %u verdicts confirmed, %u rejected",
-        r->faults, r->judges, r->voted, r->tied, r->confirmed, r->rejected);
+    cli_say(cli,
+            "%u faults, %u reviewers: %u decided, %u tied; %u verdicts confirmed, %u "
+            "rejected",
+            r->faults, r->judges, r->voted, r->tied, r->confirmed, r->rejected);
     if (!isnan(r->kappa))
-        cli_say(cli, "agreement of the judges: kappa %.3f (mean over pairs)", r->kappa);
+        cli_say(cli, "agreement of the reviewers: kappa %.3f (mean over pairs)",
+                r->kappa);
     if (!isnan(r->kappa_verdict))
         cli_say(cli, "agreement of the majority with the verdict: kappa %.3f",
                 r->kappa_verdict);
@@ -47,7 +48,7 @@ static rt_status check_options(struct cli *cli)
     if (!terminal && judge)
         return rt_fail(
             &cli->ctx, RT_ERR_USAGE,
-            "--judge is of review --terminal; votes of a file name their judge");
+            "--judge is of review --terminal; votes of a file name their reviewer");
     return RT_OK;
 }
 
@@ -82,6 +83,6 @@ fail:
 }
 
 const struct cli_command cli_review = {
-    "review", "verdicts for judges as JSON Lines, and their votes", "[VOTES.jsonl...]",
+    "review", "verdicts for reviewers as JSON Lines, and their votes", "[VOTES.jsonl...]",
     options, review
 };

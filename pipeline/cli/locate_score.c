@@ -94,8 +94,9 @@ static rt_status ask_judge(struct cli *cli, const char *model, struct pipe_score
     TRY(cli_session_open(cli, model, &pipe_format_judge, "locate-score", "{}", &session));
     TRY(pipe_score_judge(&session, model, set, &tokens));
     cli_progress_end(cli);
-    cli_say(cli, "%s: %llu tokens read by the judge, %.0f s of work now", set->name,
-            (unsigned long long)tokens, (double)(rt_time_ns() - started) * 1e-9);
+    cli_say(cli, "%s: %llu tokens read by the judging model, %.0f s of work now",
+            set->name, (unsigned long long)tokens,
+            (double)(rt_time_ns() - started) * 1e-9);
 
 fail:
     cli_session_close(cli, &session);

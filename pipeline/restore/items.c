@@ -270,24 +270,18 @@ static rt_status make_pairs(struct making *k)
 static rt_status make_own(struct making *k)
 {
     rt_status st;
-    const uint32_t n = k->m->faults->count;
-    char **texts = rt_alloc(k->session->ctx, n, sizeof *texts);
-    if (!texts)
-        return no_memory(k->session);
-    TRY(reserve(k, n));
-    TRY(pipe_item_draw_own(k->session, k->m, texts));
-    for (uint32_t i = 0; i < n; i++) {
+    const struct pipe_own_draws *own = k->m->own;
+    TRY(reserve(k, k->m->faults->count));
+    TRY(pipe_item_draw_own(k->session, k->m));
+    for (uint32_t i = 0; i < own->count; i++) {
         const struct pipe_located *f = &k->m->faults->items[i];
-        TRY(add_pair(k, f, f->step, texts[i], true, "quant's own draw"));
+        TRY(add_pair(k, f, f->step, own->texts[i], true, "quant's own draw"));
         if (k->set->items == PIPE_ITEMS_OWN)
-            TRY(pipe_item_prefer_rest(k->session, &k->set->pool, texts[i],
+            TRY(pipe_item_prefer_rest(k->session, &k->set->pool, own->texts[i],
                                       &k->set->all[i]));
     }
 
 fail:
-    for (uint32_t i = 0; i < n; i++)
-        rt_free(texts[i]);
-    rt_free(texts);
     return st;
 }
 

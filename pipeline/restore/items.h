@@ -46,11 +46,11 @@ RT_CHECKED rt_status pipe_item_weigh_step(struct pipe_session *session,
                                           struct pipe_sequences *sequences);
 
 /* Of each lost answer with a faulty step quant's first right continuation from before that step,
- * by the number of its sample, of 16 drawn at most: texts[i] of fault i, owned; it stays NULL
- * if none is right. Nothing of it is stored: it is drawn again, to the same texts. */
+ * by the number of its sample, of 16 drawn at most: material->own. What is there of the same
+ * seed and model is not drawn again. Nothing of it is stored: another command draws it again,
+ * to the same texts. */
 RT_CHECKED rt_status pipe_item_draw_own(struct pipe_session *session,
-                                        const struct pipe_material *material,
-                                        char **texts);
+                                        const struct pipe_material *material);
 
 /* Makes of such a pair an item without a rejected side: all that follows the prefix, which is
  * only read. NULL: nothing follows, and the item is dropped. */

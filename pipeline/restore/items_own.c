@@ -87,25 +87,60 @@ fail:
     return st;
 }
 
-rt_status pipe_item_draw_own(struct pipe_session *session,
-                             const struct pipe_material *material, char **texts)
+static bool is_drawn(const struct pipe_session *session, const struct pipe_material *m)
 {
-    rt_status st = RT_OK;
+    const struct pipe_own_draws *own = m->own;
+    return own->texts && own->count == m->faults->count && own->seed == session->seed &&
+           strcmp(own->quant, m->quant->weights_id) == 0;
+}
+
+static rt_status draw_all(struct drawing *d)
+{
+    rt_status st;
     uint32_t found = 0;
-    struct drawing d = { .session = session, .m = material, .texts = texts };
     /* Ever more at once: 2, 2, 4, 8. What is kept does not depend on it. */
-    for (uint32_t first = 1; first <= DRAWS; first += d.per) {
-        d.per = first == 1 ? 2 : first - 1;
-        TRY(draw_round(&d, first));
+    for (uint32_t first = 1; first <= DRAWS; first += d->per) {
+        d->per = first == 1 ? 2 : first - 1;
+        TRY(draw_round(d, first));
     }
-    for (uint32_t i = 0; i < material->faults->count; i++)
-        found += texts[i] != NULL;
-    pipe_say(session->host, "own steps: %u of %u lost answers mended, %llu draws", found,
-             material->faults->count, (unsigned long long)d.drawn);
+    for (uint32_t i = 0; i < d->m->faults->count; i++)
+        found += d->texts[i] != NULL;
+    pipe_say(d->session->host, "own steps: %u of %u lost answers mended, %llu draws",
+             found, d->m->faults->count, (unsigned long long)d->drawn);
+    return RT_OK;
 
 fail:
-    rt_engine_destroy(&d.engine);
     return st;
+}
+
+rt_status pipe_item_draw_own(struct pipe_session *session,
+                             const struct pipe_material *material)
+{
+    struct pipe_own_draws *own = material->own;
+    struct drawing d = { .session = session, .m = material };
+    if (is_drawn(session, material))
+        return RT_OK;
+    pipe_own_draws_deinit(own);
+    own->count = material->faults->count;
+    own->seed = session->seed;
+    snprintf(own->quant, sizeof own->quant, "%s", material->quant->weights_id);
+    own->texts = rt_alloc(session->ctx, own->count, sizeof *own->texts);
+    if (!own->texts)
+        return rt_fail(session->ctx, RT_ERR_HOST_MEMORY, "items: no memory");
+    d.texts = own->texts;
+    const rt_status st = draw_all(&d);
+    rt_engine_destroy(&d.engine);
+    if (st != RT_OK)
+        pipe_own_draws_deinit(own);
+    return st;
+}
+
+void pipe_own_draws_deinit(struct pipe_own_draws *own)
+{
+    for (uint32_t i = 0; own->texts && i < own->count; i++)
+        rt_free(own->texts[i]);
+    rt_free(own->texts);
+    *own = (struct pipe_own_draws){ .count = 0 };
 }
 
 rt_status pipe_item_prefer_rest(struct pipe_session *session, struct pipe_pool *pool,

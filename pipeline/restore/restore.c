@@ -207,7 +207,7 @@ rt_status restore_injected(struct restoring *r, uint32_t count)
                                 &r->options.locate);
 }
 
-static struct pipe_material material_of(const struct restoring *r)
+static struct pipe_material material_of(struct restoring *r)
 {
     return (struct pipe_material){
         .full = &r->full_row,
@@ -227,6 +227,7 @@ static struct pipe_material material_of(const struct restoring *r)
         .adapter_bits = r->options.adapter_bits,
         .epochs = r->options.epochs,
         .lr = r->options.lr,
+        .own = &r->own,
     };
 }
 
@@ -501,6 +502,7 @@ void restore_close(struct restoring **pr)
         rt_model_destroy(&r->arms[i].model);
     }
     pipe_faults_deinit(&r->faults);
+    pipe_own_draws_deinit(&r->own);
     pipe_answers_deinit(&r->mine_f);
     pipe_answers_deinit(&r->mine_q);
     pipe_answers_deinit(&r->f);

@@ -12,6 +12,12 @@
 
 static const uint32_t possible_bits[] = { 2, 3, 4, 8 };
 static const uint32_t possible_groups[] = { 0, 128, 64, 32 };
+enum { LEAST_GROUP = 16 };
+
+static bool is_group(uint64_t group)
+{
+    return group == LEAST_GROUP || group % 32 == 0;
+}
 
 bool restore_grid_same(const struct restore_grid *a, const struct restore_grid *b)
 {
@@ -50,7 +56,7 @@ struct restore_grid restore_grid_of(const struct fmt_quantization *q,
     for (size_t i = 0; i < RT_COUNT(possible_bits); i++)
         if (possible_bits[i] <= bits)
             g.bits = possible_bits[i];
-    if (q->present && q->group % 32 == 0)
+    if (q->present && is_group(q->group))
         g.group = q->group;
     g.asymmetric = q->present && !q->symmetric;
     snprintf(g.method, sizeof g.method, "%s", method_of(q, method));
@@ -71,8 +77,8 @@ struct restore_grid restore_grid_smaller_groups(const struct restore_grid *of)
 {
     struct restore_grid g = *of;
     const uint32_t half = of->group / 64 * 32; /* a multiple of 32 */
-    g.group = half ? half : 32;
-    if (of->group && of->group <= 32)
+    g.group = half ? half : of->group ? LEAST_GROUP : 32;
+    if (of->group == LEAST_GROUP)
         g.bits = 0;
     return g;
 }
@@ -103,23 +109,37 @@ static bool group_fits(const struct fmt_config *c, uint32_t group)
     return cut;
 }
 
+/* A search for the grid nearest to a number of bits. */
+struct nearing {
+    const struct restore_grid *of;
+    const struct fmt_config *config;
+    double bits, gap;
+    struct restore_grid best;
+};
+
+static void near(struct nearing *n, uint32_t bits, uint32_t group)
+{
+    struct restore_grid g = *n->of;
+    g.bits = bits;
+    g.group = group;
+    const double d = fabs(restore_grid_bits(&g, n->config) - n->bits);
+    if (restore_grid_same(&g, n->of) || !group_fits(n->config, group) || !(d < n->gap))
+        return;
+    n->best = g;
+    n->gap = d;
+}
+
 struct restore_grid restore_grid_nearest(const struct restore_grid *of,
                                          const struct fmt_config *c, double bits)
 {
-    struct restore_grid best = { .bits = 0 };
-    double gap = INFINITY;
+    struct nearing n = { .of = of, .config = c, .bits = bits, .gap = INFINITY };
     for (size_t b = 0; b < RT_COUNT(possible_bits); b++)
-        for (size_t i = 0; i < RT_COUNT(possible_groups); i++) {
-            struct restore_grid g = *of;
-            g.bits = possible_bits[b];
-            g.group = possible_groups[i];
-            const double d = fabs(restore_grid_bits(&g, c) - bits);
-            if (restore_grid_same(&g, of) || !group_fits(c, g.group) || !(d < gap))
-                continue;
-            best = g;
-            gap = d;
-        }
-    return best;
+        for (size_t i = 0; i < RT_COUNT(possible_groups); i++)
+            near(&n, possible_bits[b], possible_groups[i]);
+    /* Last: at equal bits, more of them and larger groups lose less. */
+    for (size_t b = 0; b < RT_COUNT(possible_bits); b++)
+        near(&n, possible_bits[b], LEAST_GROUP);
+    return n.best;
 }
 
 struct restore_grid restore_grid_named(const char *name, const struct restore_grid *of)
@@ -138,7 +158,7 @@ struct restore_grid restore_grid_named(const char *name, const struct restore_gr
         const unsigned long group = end[1] == 'g' && end[2] >= '1' && end[2] <= '9'
                                         ? strtoul(end + 2, &rest, 10)
                                         : 0;
-        if (group == 0 || *rest || group % 32 || group > 1 << 20)
+        if (group == 0 || *rest || !is_group(group) || group > 1 << 20)
             return g;
         g.group = (uint32_t)group;
     }

@@ -21,7 +21,7 @@ void restore_grid_text(const struct restore_grid *grid, char *out, size_t size);
  * bits that we make. */
 struct restore_grid restore_grid_of(const struct fmt_quantization *q,
                                     double bits_per_weight, const char *method);
-/* The next number of bits, or the next smaller groups, of 32 at least; bits is 0 where there
+/* The next number of bits, or the next smaller groups, of 16 at least; bits is 0 where there
  * are none. */
 struct restore_grid restore_grid_more_bits(const struct restore_grid *of);
 struct restore_grid restore_grid_smaller_groups(const struct restore_grid *of);
@@ -30,7 +30,8 @@ struct restore_grid restore_grid_smaller_groups(const struct restore_grid *of);
 double restore_grid_bits(const struct restore_grid *grid,
                          const struct fmt_config *config);
 /* Of the grids with quantizer and symmetry of `of`, and of groups that the rows can be cut
- * into, the one whose model comes nearest to `bits` per weight; `of` itself is none. */
+ * into, the one whose model comes nearest to `bits` per weight; `of` itself is none. Groups of
+ * 16 only if no other grid comes as near. */
 struct restore_grid restore_grid_nearest(const struct restore_grid *of,
                                          const struct fmt_config *config, double bits);
 /* "plain-3-row", "plain-4-g32": that grid with quantizer and symmetry of `of`; bits is 0

@@ -41,6 +41,7 @@ struct restoring {
     struct pipe_answers mine_f, mine_q, f, q;
     char locate_run[STORE_ID]; /* of the mined problems */
     struct pipe_faults faults; /* of that run */
+    struct pipe_own_draws own; /* of these faults */
     struct restore_arm arms[RESTORE_ARMS_MAX];
     uint32_t arm_count;
 };

@@ -117,7 +117,7 @@ static struct restore_grid grid_of(const struct restoring *r, const char *name,
     *why = "the quantized model has 8 bits, and no quantizer here makes more";
     if (strcmp(name, "more-bits") == 0)
         return restore_grid_more_bits(&r->grid);
-    *why = "the quantized model has groups of 32, the smallest ones";
+    *why = "the quantized model has groups of 16, the smallest ones";
     if (strcmp(name, "smaller-groups") == 0)
         return restore_grid_smaller_groups(&r->grid);
     *why = "no other grid fits the model";

@@ -25,8 +25,6 @@ static rt_status open_text(struct pipe_session *session, struct rt_model *full,
     const uint32_t most = rt_model_positions(full);
     item->length = most < WINDOW ? most : WINDOW;
     const bool bundled = strcmp(item->from, "bundled") == 0;
-    if (bundled)
-        item->from = "bundled.txt";
     const struct pipe_calibration_options o = { .from = item->from,
                                                 .text =
                                                     bundled ? restore_retain_text : NULL,

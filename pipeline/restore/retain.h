@@ -9,7 +9,8 @@
 
 enum { RESTORE_RETAINED_MAX = 16 };
 
-/* 512 words of plain English, "bundled" in a list. */
+/* 512 words of plain English, "bundled" in a list; rows call it so too. No file that is a text
+ * has that name: its own has an ending. */
 extern const char restore_retain_text[];
 
 enum restore_retained_kind {

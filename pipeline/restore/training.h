@@ -39,6 +39,16 @@ struct pipe_restore_recipe {
     enum pipe_item_source items;
     float lr, sft;
 };
+/* What quant itself wrote in place of its faulty steps, drawn once for all recipes that ask for
+ * it (items.h). Zero: nothing yet. */
+struct pipe_own_draws {
+    char **texts; /* [count] of fault i; NULL: none is right; owned */
+    uint32_t count;
+    uint64_t seed;        /* of the session that drew them */
+    char quant[STORE_ID]; /* weights of the model that wrote them */
+};
+void pipe_own_draws_deinit(struct pipe_own_draws *draws);
+
 struct pipe_material {
     const struct pipe_variant *full, *quant;
     const char *full_folder, *quant_folder;
@@ -49,8 +59,9 @@ struct pipe_material {
     const struct pipe_faults *faults;
     uint32_t samples; /* of the search for `faults` */
     uint32_t items_max, rank, epochs;
-    uint32_t adapter_bits; /* of a number in its file: 8 or 16 */
-    double lr;             /* 0: the recipe's */
+    uint32_t adapter_bits;      /* of a number in its file: 8 or 16 */
+    double lr;                  /* 0: the recipe's */
+    struct pipe_own_draws *own; /* kept from recipe to recipe */
 };
 const struct pipe_restore_recipe *
 pipe_restore_recipe_find(const char *name); /* null: none */

@@ -2,13 +2,14 @@
  * Quantizes a model at every width, measures one group at a time, and chooses. */
 #include "pipeline/run/budget.h"
 
+#include "pipeline/run/budget_state.h"
+#include "pipeline/run/select_state.h"
 #include "runtime/base/file.h"
 #include "runtime/model/model_layout.h"
 #include "runtime/quant/folder.h"
 #include "runtime/quant/quant_files.h"
 #include "runtime/quant/seen_inputs.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,20 +24,26 @@ struct budgeting {
     struct pipe_sequences
         text; /* the first of the calibration text; its list is borrowed */
     struct pipe_kl_base base;
-    struct quant_seen *shared; /* one pass over the text serves all widths */
-    uint64_t started_ns;
     uint32_t done, steps; /* groups measured */
 };
 
-static void folder_of(const struct budgeting *s, uint32_t width, char *out, size_t size)
+/* A width that is being made. */
+struct making {
+    uint32_t width; /* index */
+    uint32_t most;  /* groups to measure at it */
+    uint32_t measured;
+    char folder[4200], key[65];
+};
+
+static void folder_of(const char *target, uint32_t width, char *out, size_t size)
 {
-    snprintf(out, size, "%.*s.width-%u", (int)fmt_path_length(s->out), s->out,
+    snprintf(out, size, "%.*s.width-%u", (int)fmt_path_length(target), target,
              quant_plan_widths[width]);
 }
 
-static void folder_of_shared(const struct budgeting *s, char *out, size_t size)
+static void folder_of_shared(const char *target, char *out, size_t size)
 {
-    snprintf(out, size, "%.*s.widths", (int)fmt_path_length(s->out), s->out);
+    snprintf(out, size, "%.*s.widths", (int)fmt_path_length(target), target);
 }
 
 static rt_status open_shared(struct budgeting *s)
@@ -48,8 +55,8 @@ static rt_status open_shared(struct budgeting *s)
                                               .sequences = all->list,
                                               .count = all->count,
                                               .what = quant_folder_needs(&o) };
-    folder_of_shared(s, folder, sizeof folder);
-    return quant_seen_open(&source, folder, &s->shared);
+    folder_of_shared(s->out, folder, sizeof folder);
+    return quant_seen_open(&source, folder, &s->b->shared);
 }
 
 static double bits_of(const struct pipe_quantize_options *o,
@@ -129,84 +136,151 @@ static void take_text(struct budgeting *s)
 
 /* ---- a width ---- */
 
-/* The place of a matrix "model.layers.3.mlp.up_proj" among the groups. */
-static struct pipe_budget_group *group_of(const struct budgeting *s, const char *name)
+static double error_of(const struct pipe_quantized *q, const char *name)
 {
-    char wanted[128];
-    for (uint32_t i = 0; i < s->b->count; i++) {
-        const struct model_group_shape *g = &s->shape[i % MODEL_GROUP_COUNT];
-        for (uint32_t p = 0; p < g->parts; p++) {
-            snprintf(wanted, sizeof wanted, "model.layers.%u.%s", i / MODEL_GROUP_COUNT,
-                     fmt_module_path[g->module[p]]);
-            if (strcmp(wanted, name) == 0)
-                return &s->b->groups[i];
-        }
-    }
-    return NULL;
+    for (uint32_t i = 0; i < q->list_count; i++)
+        if (strcmp(q->list[i].name, name) == 0)
+            return q->list[i].objective;
+    return 0;
 }
 
-static rt_status quantize(struct budgeting *s, uint32_t w)
+/* In the order of the modules, whatever that of the list is: layers that an earlier command made
+ * come in another one, and the sums must not depend on it. */
+static void take_errors(struct budgeting *s, const struct pipe_quantized *q,
+                        uint32_t width)
 {
-    char folder[4200];
-    struct pipe_quantized q = { 0 };
+    char name[128];
+    for (uint32_t i = 0; i < s->b->count; i++) {
+        struct pipe_budget_group *g = &s->b->groups[i];
+        const struct model_group_shape *shape = &s->shape[g->group];
+        g->cell[width].error = 0;
+        for (uint32_t p = 0; p < shape->parts; p++) {
+            snprintf(name, sizeof name, "model.layers.%u.%s", g->layer,
+                     fmt_module_path[shape->module[p]]);
+            g->cell[width].error += error_of(q, name);
+        }
+    }
+}
+
+static struct pipe_quantize_options options_at(const struct budgeting *s, uint32_t width)
+{
     struct pipe_quantize_options o = *s->o;
-    const struct pipe_sequences *all = &s->from->calibration->sequences;
-    o.bits = quant_plan_widths[w];
+    o.bits = quant_plan_widths[width];
     o.plan = NULL;
     o.force = false;
-    folder_of(s, w, folder, sizeof folder);
-    quant_files_remove(folder); /* of a run that was killed */
+    return o;
+}
+
+/* What a width and its KL depend on: what a candidate does that is compared on this text. */
+static rt_status key_of(const struct budgeting *s, struct making *m)
+{
+    const struct pipe_sequences *all = &s->from->calibration->sequences;
+    const struct pipe_select_job job = { .session = s->session,
+                                         .from = s->from,
+                                         .kind = &pipe_select_folder,
+                                         .used = all->list,
+                                         .used_count = all->count };
+    const struct pipe_candidate c = { .options = options_at(s, m->width) };
+    return pipe_select_key(&job, &s->text, &c, m->key);
+}
+
+static void forget(struct budgeting *s, struct making *m)
+{
+    m->measured = 0;
+    for (uint32_t i = 0; i < s->b->count; i++)
+        s->b->groups[i].cell[m->width].measured = false;
+}
+
+static rt_status quantize(struct budgeting *s, struct making *m)
+{
+    rt_status st;
+    struct pipe_quantized q = { 0 };
+    const struct pipe_quantize_options o = options_at(s, m->width);
+    const struct pipe_sequences *all = &s->from->calibration->sequences;
+    pipe_budget_state_remove(m->folder); /* of another command */
+    forget(s, m);
     const struct pipe_quantize_text text = { .full = s->from->full,
                                              .sequences = all->list,
                                              .count = all->count,
-                                             .shared = s->shared };
-    const rt_status st =
-        pipe_quantize_on(s->session, &text, s->from->model, folder, &o, &q);
-    for (uint32_t i = 0; st == RT_OK && i < q.list_count; i++) {
-        struct pipe_budget_group *g = group_of(s, q.list[i].name);
-        assert(g); /* the quantizer names the projections of the model */
-        g->cell[w].error += q.list[i].objective;
-    }
+                                             .shared = s->b->shared };
+    TRY(pipe_quantize_on(s->session, &text, s->from->model, m->folder, &o, &q));
+    take_errors(s, &q, m->width);
+    TRY(pipe_budget_state_write(s->session->ctx, m->folder, m->key, s->b, m->width, 0));
+
+fail:
     pipe_quantized_deinit(&q);
     return st;
 }
 
 static rt_status measure_group(struct budgeting *s, struct rt_model *quantized,
-                               struct pipe_budget_group *g, uint32_t w,
-                               struct pipe_kl *kl)
+                               const struct making *m, struct pipe_kl *kl)
 {
     rt_status st;
     char what[64];
     struct rt_model *hybrid = NULL;
+    struct pipe_budget_group *g = &s->b->groups[m->measured];
+    struct pipe_budget_cell *c = &g->cell[m->width];
     TRY(rt_model_hybrid_create(s->from->full, &hybrid));
     rt_model_hybrid_take(hybrid, quantized, g->layer, g->group);
     snprintf(what, sizeof what, "sensitivity %u of %u", ++s->done, s->steps);
     TRY(pipe_kl_measure(&s->base, hybrid, NULL, what, NULL, kl));
-    g->cell[w].kl = kl->mean > 0 ? kl->mean : 0;
-    g->cell[w].measured = true;
+    c->kl = kl->mean > 0 ? kl->mean : 0;
+    c->measured = true;
     s->b->tokens = kl->tokens;
+    TRY(pipe_budget_state_write(s->session->ctx, m->folder, m->key, s->b, m->width,
+                                m->measured + 1));
 
 fail:
     rt_model_hybrid_destroy(&hybrid);
     return st;
 }
 
-static rt_status measure(struct budgeting *s, uint32_t w)
+static rt_status measure(struct budgeting *s, struct making *m)
 {
     rt_status st;
-    char folder[4200];
     struct rt_model *quantized = NULL;
     struct pipe_kl *kl = rt_alloc(s->session->ctx, 1, sizeof *kl);
     if (!kl)
         return rt_fail(s->session->ctx, RT_ERR_HOST_MEMORY, "budget: no host memory");
-    folder_of(s, w, folder, sizeof folder);
-    TRY(pipe_model_load(s->session, folder, &quantized));
-    for (uint32_t i = 0; i < s->b->count; i++)
-        TRY(measure_group(s, quantized, &s->b->groups[i], w, kl));
+    TRY(pipe_model_load(s->session, m->folder, &quantized));
+    for (; m->measured < m->most; m->measured++)
+        TRY(measure_group(s, quantized, m, kl));
 
 fail:
     rt_model_destroy(&quantized);
     rt_free(kl);
+    return st;
+}
+
+static void say_found(const struct budgeting *s, const struct making *m)
+{
+    char measured[64] = "";
+    if (m->most)
+        snprintf(measured, sizeof measured, ", %u of %u groups measured", m->measured,
+                 m->most);
+    pipe_say(s->session->host, "%u bits: made before this command was stopped%s",
+             quant_plan_widths[m->width], measured);
+}
+
+/* All that is asked of a width, as far as it is not known; then its folder is not needed. */
+static rt_status make_width(struct budgeting *s, uint32_t width, bool measured)
+{
+    rt_status st;
+    struct making m = { .width = width, .most = measured ? s->b->count : 0 };
+    folder_of(s->out, width, m.folder, sizeof m.folder);
+    TRY(key_of(s, &m));
+    const bool found = pipe_budget_state_read(s->session->ctx, m.folder, m.key, m.most,
+                                              s->b, width, &m.measured);
+    if (!found || (m.measured < m.most && !fmt_exists(m.folder)))
+        TRY(quantize(s, &m));
+    else
+        say_found(s, &m);
+    s->done += m.measured;
+    if (m.measured < m.most)
+        TRY(measure(s, &m));
+    quant_files_remove(m.folder);
+
+fail:
     return st;
 }
 
@@ -287,46 +361,52 @@ rt_status pipe_budget_make(struct pipe_session *session,
                            bool all, struct pipe_budget *budget)
 {
     rt_status st;
-    char folder[4200];
-    struct budgeting s = { .session = session,
-                           .from = from,
-                           .out = out,
-                           .o = options,
-                           .b = budget,
-                           .started_ns = rt_time_ns() };
+    struct budgeting s = {
+        .session = session, .from = from, .out = out, .o = options, .b = budget
+    };
     *budget = (struct pipe_budget){ .count = 0 };
     TRY(make_groups(&s));
     TRY(pipe_budget_check(session->ctx, rt_model_config(from->full), options, bits));
     take_text(&s);
     TRY(open_shared(&s));
     s.steps = budget->count * (all ? QUANT_PLAN_WIDTHS : 1);
-    for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++) {
-        TRY(quantize(&s, w));
-        if (w == 0 || all)
-            TRY(measure(&s, w));
-    }
+    for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++)
+        TRY(make_width(&s, w, w == 0 || all));
+    quant_seen_clear(budget->shared);
     estimate(budget, 0);
     TRY(choose(&s, bits));
     TRY(write_plan(&s));
 
 fail:
     pipe_kl_base_deinit(&s.base);
-    folder_of_shared(&s, folder, sizeof folder);
-    if (s.shared) /* else it may be another command's */
-        quant_seen_remove(folder);
-    quant_seen_close(&s.shared);
-    if (st == RT_ERR_INTERRUPTED || st == RT_ERR_TIME_LIMIT)
-        rt_log(session->ctx, RT_LOG_WARNING,
-               "finished widths are removed: the same command begins with 2 bits again");
-    for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++) {
-        folder_of(&s, w, folder, sizeof folder);
-        quant_files_remove(folder);
-    }
     return st;
+}
+
+void pipe_budget_end(struct rt_ctx *ctx, const char *out, rt_status st,
+                     struct pipe_budget *b)
+{
+    char folder[4200];
+    if (!b->shared) /* nothing was begun, or it is another command's */
+        return;
+    quant_seen_close(&b->shared);
+    if (quant_is_resumable(st)) {
+        rt_log(ctx, RT_LOG_WARNING,
+               "what is known of the widths is kept beside '%s': the same command "
+               "continues there",
+               out);
+        return;
+    }
+    for (uint32_t w = 0; w < QUANT_PLAN_WIDTHS; w++) {
+        folder_of(out, w, folder, sizeof folder);
+        pipe_budget_state_remove(folder);
+    }
+    folder_of_shared(out, folder, sizeof folder); /* last: it says whose the others are */
+    quant_seen_remove(folder);
 }
 
 void pipe_budget_deinit(struct pipe_budget *b)
 {
+    quant_seen_close(&b->shared);
     rt_free(b->groups);
     quant_plan_deinit(&b->plan);
     *b = (struct pipe_budget){ .count = 0 };

@@ -10,6 +10,8 @@
 
 #include "pipeline/run/select.h"
 
+struct quant_seen;
+
 enum { PIPE_BUDGET_TOKENS = 4096 };
 
 /* One group at one width. */
@@ -34,16 +36,26 @@ struct pipe_budget {
     double bits, kl; /* of the choice: per weight; sum of the groups' KL */
     uint64_t tokens; /* that KL was measured on: the first of the calibration text */
     struct quant_plan plan; /* a line per matrix; owned */
+    /* One pass over the text serves all widths; its folder keeps other commands away until
+     * pipe_budget_end. Owned. */
+    struct quant_seen *shared;
 };
 
 /* `bits` per weight at most, scales and zeros included. Quantizes the model at each width
- * into folders beside `out`, which are removed. `all`: KL is measured at every width, not
- * at the least one alone. RT_ERR_USAGE: the budget is below the least width. */
+ * into folders beside `out`. What a command that was stopped found out is taken over, for any
+ * budget, if model, text, options and device are the same (budget_state.h). `all`: KL is
+ * measured at every width, not at the least one alone. RT_ERR_USAGE: the budget is below the
+ * least width, or another process works beside `out`. pipe_budget_end and
+ * pipe_budget_deinit in any case. */
 RT_CHECKED rt_status pipe_budget_make(struct pipe_session *session,
                                       const struct pipe_select_from *from,
                                       const char *out,
                                       const struct pipe_quantize_options *options,
                                       double bits, bool all, struct pipe_budget *budget);
+/* The command ends with this status: what lies beside `out` is kept, which is said, if the same
+ * command can continue there, else removed. The budget's numbers and plan stay. */
+void pipe_budget_end(struct rt_ctx *ctx, const char *out, rt_status status,
+                     struct pipe_budget *budget);
 void pipe_budget_deinit(struct pipe_budget *budget);
 
 /* Bits per weight of a model with all matrices at one width, scales and zeros included. */

@@ -339,11 +339,17 @@ fail:
     return st;
 }
 
+/* A text in memory has a name that says nothing of its kind. */
+static enum pipe_calibration_kind kind_of(const struct pipe_calibration_options *o)
+{
+    return o->text ? PIPE_CALIBRATION_TEXT : pipe_calibration_kind_of(o->from);
+}
+
 static rt_status read_kind(struct pipe_session *session,
                            const struct pipe_calibration_options *o,
                            struct rt_model *full, struct pipe_calibration *c)
 {
-    switch (pipe_calibration_kind_of(o->from)) {
+    switch (kind_of(o)) {
     case PIPE_CALIBRATION_TEXT:
         return read_text(session, o, c);
     case PIPE_CALIBRATION_TEXTS:
@@ -364,7 +370,8 @@ rt_status pipe_calibration_read(struct pipe_session *session,
 {
     rt_status st;
     const uint32_t positions = rt_model_positions(full);
-    *c = (struct pipe_calibration){ .problems = !pipe_calibration_is_text(o->from) };
+    *c = (struct pipe_calibration){ .problems = !o->text &&
+                                                !pipe_calibration_is_text(o->from) };
     if (!c->problems && o->length > positions)
         return rt_fail(
             session->ctx, RT_ERR_USAGE, "%s %u: the model has a context of %u tokens",

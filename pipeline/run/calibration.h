@@ -30,8 +30,8 @@ enum pipe_calibration_kind {
 
 struct pipe_calibration_options {
     const char *from;
-    const char *text; /* of a plain text, in memory: `from`, with its ending, is its name;
-                          NULL: `from` is read */
+    const char *text; /* of a plain text, in memory: `from` is its name; NULL: `from` is
+                         read */
     const char *model; /* self: files of the full model, for its row; else unused */
     uint32_t length;   /* tokens of a window of plain text */
     uint32_t items;    /* windows or problems at most, the first ones */

@@ -5,7 +5,6 @@
 #include "pipeline/run/made.h"
 #include "pipeline/run/problem_source.h"
 #include "runtime/format/checkpoint.h"
-#include "runtime/quant/job.h"
 #include "runtime/quant/quant_files.h"
 
 #include <math.h>
@@ -164,13 +163,8 @@ static rt_status compare_plan(struct comparing *c, const char *name)
     const uint64_t started = rt_time_ns();
     TRY(quant_plan_read(c->session->ctx, pipe_compare_plan(name), &plan));
     o.plan = &plan;
-    st = pipe_quantize(c->session->ctx, c->o->full, c->o->scratch, &o, &result);
-    if (st != RT_OK) { /* no later command goes on in a folder of this process */
-        char part[4300];
-        snprintf(part, sizeof part, "%.4200s.part", c->o->scratch);
-        quant_job_remove(part);
-    }
-    TRY(st);
+    o.once = true; /* the folder has the name of this process */
+    TRY(pipe_quantize(c->session->ctx, c->o->full, c->o->scratch, &o, &result));
     const struct pipe_made made = { .full_hash = rt_model_hash(c->full),
                                     .out = c->o->scratch,
                                     .seconds = (double)(rt_time_ns() - started) / 1e9,

@@ -41,7 +41,8 @@ struct quant_options pipe_quantize_options_of(const struct pipe_quantize_options
                                    .float_inputs = o->float_inputs,
                                    .nearest = o->nearest,
                                    .damping = o->damping,
-                                   .plan = o->plan };
+                                   .plan = o->plan,
+                                   .once = o->once };
 }
 
 rt_status pipe_quantize_check(struct rt_ctx *ctx, const char *model, const char *out,

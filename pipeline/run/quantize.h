@@ -25,6 +25,7 @@ struct pipe_quantize_options {
     bool keep_f32; /* blocks of a GGUF file that are not quantized become F32, not F16 */
     bool force;    /* replace a folder that is there */
     const struct quant_plan *plan; /* widths of single matrices; NULL: none */
+    bool once; /* no later command continues what fails: nothing is kept */
 };
 
 /* How a matrix fared on the calibration text; both numbers as quant_objective. */

@@ -173,6 +173,7 @@ rt_status pipe_quantize_calibrated(struct pipe_session *session,
                                                  .shared = seen };
         TRY(pipe_quantize_on(session, &text, o->model, o->out, quantize, result));
     }
+    pipe_budget_end(session->ctx, o->out, RT_OK, &budget); /* the folder is there */
     quant_seen_close(&seen);
     snprintf(hash, sizeof hash, "%s", rt_model_hash(full));
     rt_model_destroy(&full); /* makes room for the folder */
@@ -189,6 +190,7 @@ fail:
     quantize->plan = plan;
     for (uint32_t i = 0; i < selected->count; i++) /* the budget's ends here */
         selected->list[i].options.plan = plan;
+    pipe_budget_end(session->ctx, asked->out, st, &budget);
     pipe_budget_deinit(&budget);
     quant_seen_close(&seen);
     pipe_calibration_deinit(&c);

@@ -307,7 +307,7 @@ bool quant_is_resumable(rt_status st)
 
 static void keep_or_remove(struct quant_writer *w, rt_status st)
 {
-    if (!quant_is_resumable(st) || w->file_count == 0) {
+    if (!quant_is_resumable(st) || w->file_count == 0 || w->asked->once) {
         quant_part_remove(w);
         return;
     }

@@ -200,6 +200,13 @@ void quant_seen_remove(const char *folder)
         quant_job_remove(folder);
 }
 
+void quant_seen_clear(struct quant_seen *s)
+{
+    quant_job_clear(s->folder);
+    s->is_kept = false;
+    s->layers = 0;
+}
+
 bool quant_seen_is_kept(const struct quant_seen *s)
 {
     return s && s->is_kept;
@@ -258,9 +265,7 @@ static rt_status check_kept(struct quant_seen *s, rt_status st)
            "%s; what is seen on the calibration text is kept no more, and each "
            "folder or file has a pass of its own",
            s->ctx->message);
-    quant_job_clear(s->folder);
-    s->is_kept = false;
-    s->layers = 0;
+    quant_seen_clear(s);
     return RT_OK;
 }
 

@@ -39,6 +39,9 @@ RT_CHECKED rt_status quant_seen_open(const struct quant_seen_source *source,
 /* The files stay. */
 void quant_seen_close(struct quant_seen **shared);
 void quant_seen_remove(const char *folder);
+/* What was seen is removed, and nothing is kept from now on. The folder stays, and with it what
+ * says that this process works there. */
+void quant_seen_clear(struct quant_seen *shared);
 /* False: nothing is kept (or NULL). */
 bool quant_seen_is_kept(const struct quant_seen *shared);
 /* observe_layers for the source of the task, whose layers from task->first_layer on are handed

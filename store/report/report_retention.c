@@ -122,7 +122,7 @@ static rt_status put_text(struct retention *t, const struct retained *one)
     const bool blind = quant.full > quant.vocabulary;
     t->judged += !blind;
     t->blind = blind ? one->name : t->blind;
-    t->bundled = strcmp(one->name, "bundled.txt") == 0 ? one->name : t->bundled;
+    t->bundled = strcmp(one->name, "bundled") == 0 ? one->name : t->bundled;
     html_raw_text(&r->h, "<tr><th>arm</th><th class=\"n\">perplexity</th><th "
                          "class=\"n\">of full's</th><th class=\"n\">KL to full, nats per "
                          "token</th><th class=\"n\">same first choice</th></tr>\n");

@@ -1,4 +1,4 @@
-/* review as judges use it: blind questions out, votes in, majority and ties, agreement, and
+/* review as reviewers use it: blind questions out, votes in, majority and ties, agreement, and
  * votes that do not fit; and as a person walks through it in the terminal. The answers are imported, so no model runs. Also: what is no format of
  * labelled solutions. */
 #include "tests/support/refusals.h"
@@ -69,7 +69,7 @@ static void write_text(const char *text)
     assert_int_equal(fclose(f), 0);
 }
 
-/* One line per judge and fault: 'a'.. are judges, a digit is a step, '-' none is wrong, '?'
+/* One line per reviewer and fault: 'a'.. are reviewers, a digit is a step, '-' none is wrong, '?'
  * abstains, ' ' says nothing. votes[i] are those on fault i. */
 static void write_votes(const char *const votes[FAULTS])
 {
@@ -147,13 +147,13 @@ static void the_majority_decides_and_a_tie_does_not(void **state)
     fill();
     write_votes(votes);
     run_well("review votes.jsonl --store results.db", NULL, &err);
-    assert_non_null(strstr(err, "4 faults, 4 judges: 4 decided, 0 tied; 2 verdicts "
+    assert_non_null(strstr(err, "4 faults, 4 reviewers: 4 decided, 0 tied; 2 verdicts "
                                 "confirmed, 2 rejected"));
     free(err);
     expect_reviews(wanted);
 }
 
-/* Two judges on four faults, 3 alike: observed 3/4; a says 0,0,-1,-1 and b 0,-1,-1,-1, so by
+/* Two reviewers on four faults, 3 alike: observed 3/4; a says 0,0,-1,-1 and b 0,-1,-1,-1, so by
  * chance 2/4 * 1/4 + 2/4 * 3/4 = 1/2, and kappa is 1/2. */
 static void agreement_is_kappa(void **state)
 {
@@ -163,7 +163,7 @@ static void agreement_is_kappa(void **state)
     fill();
     write_votes(votes);
     run_well("review votes.jsonl --store results.db", NULL, &err);
-    assert_non_null(strstr(err, "agreement of the judges: kappa 0.500"));
+    assert_non_null(strstr(err, "agreement of the reviewers: kappa 0.500"));
     assert_non_null(strstr(err, "of the majority with the verdict: kappa 1.000"));
     free(err);
 }
@@ -216,7 +216,7 @@ static void a_person_walks_through_the_faults(void **state)
     char *err;
     fill();
     char *out = walk(TERMINAL, "2\nx\n9\n\nv\nn\nu\n0\ns\nq\n3\n",
-                     "1 judges: 2 decided, 0 tied; 0 verdicts confirmed, 2 rejected");
+                     "1 reviewers: 2 decided, 0 tied; 0 verdicts confirmed, 2 rejected");
     expect_shown(out, "fault 1 of 4", true);
     expect_shown(out, "   1  20/5=5\n   2  ANSWER: 5\n", true);
     expect_shown(out, "that is no key and no step of this answer", true);
@@ -244,8 +244,8 @@ static void a_person_walks_through_the_faults(void **state)
     free(out);
     write_votes((const char *const[]){ "1", "-", "0", "-" });
     run_well("review votes.jsonl --store results.db", NULL, &err);
-    expect_shown(err, "4 faults, 2 judges: 3 decided, 1 tied", true);
-    expect_shown(err, "agreement of the judges: kappa 0.500", true);
+    expect_shown(err, "4 faults, 2 reviewers: 3 decided, 1 tied", true);
+    expect_shown(err, "agreement of the reviewers: kappa 0.500", true);
     free(err);
 }
 

@@ -196,6 +196,33 @@ static void a_plan_is_measured_and_not_kept(void **state)
     assert_int_equal(folders_of_plans(), 0);
 }
 
+/* Where a plan's folder cannot be made, what is there of it goes, and nothing says that a later
+ * command continues with it. */
+static void a_plan_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    static const char compare[] = "quantize --device ref --model @D --store results.db "
+                                  "--compare plan:@O/plan --bits 8 --text @O/text.txt "
+                                  "--context 24";
+    struct test_program p;
+    test_place_renew(&place.run);
+    test_place_renew(&place.other);
+    write_other("text.txt", "Mona has 31 apples and buys 12 apples. Noah finds 5 coins. "
+                            "Mona has 31 apples and buys 12 apples. ");
+    write_other("plan", "*.mlp.* int8\n");
+    /* more than a layer or the results file, less than the folder's tensors */
+    test_place_run(&place, compare, &(struct test_run){ .file_bytes = 500000 }, &p);
+    if (p.code == 0 || !strstr(p.err, "/whole/model.safetensors"))
+        fail_msg("code %d: %s", p.code, p.err);
+    if (strstr(p.err, "continues") || strstr(p.err, "kept"))
+        fail_msg("it says: %s", p.err);
+    test_program_deinit(&p);
+    assert_int_equal(folders_of_plans(), 0);
+    test_expect_success(&place, compare, &p);
+    test_program_deinit(&p);
+    assert_int_equal(folders_of_plans(), 0);
+}
+
 /* Weights of the results file that lie nowhere. */
 static int weights_without_path(void)
 {
@@ -372,6 +399,7 @@ int main(void)
         cmocka_unit_test(perplexity_is_that_of_the_logits),
         cmocka_unit_test(a_comparison_is_perplexity_and_more),
         cmocka_unit_test(a_plan_is_measured_and_not_kept),
+        cmocka_unit_test(a_plan_that_fails_leaves_nothing),
         cmocka_unit_test(a_plan_has_no_path),
         cmocka_unit_test(a_choice_is_the_likelier_letter),
         cmocka_unit_test(bad_texts_and_tables_are_refused),

@@ -350,8 +350,8 @@ static void adapters_of_8_bits_are_models_of_their_own(void **state)
                             "! grep -q 'adapter-bits\\|of 8 bits' loop-16.html"),
                      0);
     /* Without a word a text is read and the wrong step is given to both. */
-    assert_int_equal(system("grep -q 'bundled.txt is in the program' loop-16.html && "
-                            "grep -q 'bundled.txt worse than chance' loop-16.html && "
+    assert_int_equal(system("grep -q 'bundled is in the program' loop-16.html && "
+                            "grep -q 'bundled worse than chance' loop-16.html && "
                             "grep -q 'Not measured' loop-8.html"),
                      0);
     assert_true(test_number_of("loop.db", "SELECT count(DISTINCT run_id) FROM metric "
@@ -397,7 +397,11 @@ static void quant_mends_its_own_steps(void **state)
                                                            "i.rejected)>0)") == pairs);
     assert_true(test_number_of("loop.db", ITEMS("sft-own") " AND i.rejected IS NULL") ==
                 rests);
-    assert_int_equal(system("grep -Eq 'own steps: [0-9]+ of [0-9]+ lost' loop.err"), 0);
+    /* one recipe draws, the other takes what was drawn */
+    assert_int_equal(
+        system("test $(grep -Ec 'own steps: [0-9]+ of [0-9]+ lost' loop.err) "
+               "-eq 1"),
+        0);
     test_loop_enter("");
 }
 
@@ -414,6 +418,9 @@ static void an_impossible_plan_is_refused_at_once(void **state)
         { "--bits 8 --recipes more-bits", "no quantizer here makes more" },
         { "--bits 2 --recipes rtn", "it is how the quantized model is made" },
         { "--method moon", "rtn, gptq or awq" },
+        { "--bits 2 --group 8", "from 16 to" },
+        { "--bits 2 --group 24", "16, a multiple of 32" },
+        { "--bits 2 --group 16 --recipes smaller-groups", "groups of 16, the smallest" },
         { "--nearest maybe", "--nearest is on or off" },
         { "--adapter-bits 12", "8 or 16" },
         { "--recipes refine@x", "no recipe 'refine@x'" },

@@ -31,7 +31,7 @@ static void controls_change_one_thing(void **state)
     expect(restore_grid_more_bits(&(struct restore_grid){ "awq", 4, 0, false }), 8, 0);
     expect(restore_grid_more_bits(&(struct restore_grid){ "awq", 8, 0, false }), 0, 0);
     expect(restore_grid_smaller_groups(&row), 3, 32);
-    expect(restore_grid_smaller_groups(&two), 0, 0);
+    expect(restore_grid_smaller_groups(&two), 2, 16);
     expect(restore_grid_smaller_groups(&(struct restore_grid){ "rtn", 4, 16, true }), 0,
            0);
     expect(restore_grid_smaller_groups(&(struct restore_grid){ "rtn", 4, 128, true }), 4,
@@ -46,6 +46,8 @@ static void names_are_read(void **state)
     uint64_t seed = 7;
     expect(restore_grid_named("plain-3-row", &two), 3, 0);
     expect(restore_grid_named("plain-4-g128", &two), 4, 128);
+    expect(restore_grid_named("plain-4-g16", &two), 4, 16);
+    expect(restore_grid_named("plain-4-g48", &two), 0, 0);
     static const char *const none[] = { "plain",        "plain-",       "plain-5-row",
                                         "plain-3",      "plain-3-g",    "plain-3-g33",
                                         "plain-3-g32x", "plain-3-rows", "plain--3-row",
@@ -75,6 +77,14 @@ static void bits_and_neighbours_are_of_the_model(void **state)
     expect(restore_grid_nearest(&two, &c, 3.0625), 3, 0);
     expect(restore_grid_nearest(&row, &c, 3.2083), 3, 128);
     expect(restore_grid_nearest(&two, &c, 9), 8, 32);
+    /* 3 + (32 + 3) / 16; as many bits as 4-bit codes in groups of 32, but for zero points */
+    const struct restore_grid small = { "gptq", 3, 16, true },
+                              even = { "gptq", 3, 16, false };
+    assert_true(fabs(restore_grid_bits(&small, &c) - 5.1875) < 1e-12);
+    expect(restore_grid_nearest(&small, &c, 5.1875), 4, 32);
+    expect(restore_grid_nearest(&even, &c, 5), 4, 32);
+    expect(restore_grid_nearest(&row, &c, 4), 3, 32); /* not 2 bits in groups of 16 */
+    expect(restore_grid_nearest(&even, &c, 6), 4, 16);
     restore_grid_text(&two, text, sizeof text);
     assert_string_equal(text, "gptq, 2 bits, groups of 32, asymmetric");
 }
@@ -90,6 +100,11 @@ static void a_file_says_what_made_it(void **state)
     struct restore_grid g = restore_grid_of(&q, 4.3, "gptq");
     expect(g, 4, 128);
     assert_true(strcmp(g.method, "awq") == 0 && g.asymmetric);
+    q.group = 16;
+    expect(restore_grid_of(&q, 6.3, "gptq"), 4, 16);
+    q.group = 48;
+    expect(restore_grid_of(&q, 5.3, "gptq"), 4, 0);
+    q.group = 128;
     q.algorithm[0] = '\0';
     q.method = FMT_GPTQ;
     q.symmetric = true;

@@ -186,6 +186,28 @@ static void test_blame(void **state)
     free(text);
 }
 
+/* The program's text is called "bundled"; a file keeps its name, whatever it is. */
+static void test_the_bundled_text(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "bundled", "bundled.txt" };
+    for (int i = 0; i < 2; i++) {
+        char file[32], benchmark[STORE_ID];
+        struct store_run run;
+        snprintf(file, sizeof file, "retained-%d.db", i);
+        fill(file);
+        must(store_put_benchmark(store, names[i], "text:1", NULL, 0, benchmark));
+        open_run("eval", "quant", benchmark, "{}", &run);
+        must(store_put_metric(store, run.id, "text_perplexity", 0, 12));
+        must(store_put_metric(store, run.id, "text_perplexity_full", 0, 10));
+        must(store_put_metric(store, run.id, "text_vocabulary", 0, 500));
+        char *text = page();
+        expect(text, names[i], true);
+        expect(text, "is in the program: 512 words", i == 0);
+        free(text);
+    }
+}
+
 /* The names that the report has without a model are those of the model, and steps and places
  * are one to one. */
 static void test_blame_names(void **state)
@@ -315,6 +337,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blame),
+        cmocka_unit_test(test_the_bundled_text),
         cmocka_unit_test(test_blame_names),
         cmocka_unit_test(test_cost_of_locators),
         cmocka_unit_test(test_full_stands_in),
