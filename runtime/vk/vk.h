@@ -165,6 +165,8 @@ rt_status vk_select(struct vk_device *dev, enum rt_op op, const void *push,
                     const struct rt_slice *slices, struct vk_choice *out);
 /* Whether a plan can choose a kernel for any operands and parameters at all. */
 bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel);
+/* A product whose subgroup passes the inputs of one row round. */
+bool vk_goes_round_in_one_row(uint32_t kernel);
 /* Whether a kernel may run these operands under the device's plan. `push` of the kernel's
  * op says what they hold: a texel view of halves reaches half as far. */
 bool vk_kernel_admitted(const struct vk_device *dev, uint32_t kernel, const void *push,

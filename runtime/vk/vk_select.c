@@ -11,12 +11,22 @@ static bool serves_products(const struct rt_plan *plan, const struct vk_kernel_i
     return k->products == RT_PRODUCTS_F32 || rt_plan_uses(plan, k->products);
 }
 
+bool vk_goes_round_in_one_row(uint32_t kernel)
+{
+    const struct vk_kernel_info *k = &vk_kernel_table[kernel];
+    return k->broadcast && k->bits != 0 && k->tile_u == 1;
+}
+
 bool vk_kernel_in_plan(const struct rt_plan *plan, uint32_t kernel)
 {
     const struct vk_kernel_info *k = &vk_kernel_table[kernel];
     if (plan->path == RT_PATH_STORAGE && strspn(k->paths, "s") != strlen(k->paths))
         return false;
     if (k->broadcast && k->width != plan->broadcast)
+        return false;
+    /* Slower there than the one that reads a row by texels, and slow to compile. */
+    if (vk_goes_round_in_one_row(kernel) &&
+        rt_plan_has_quirk(plan, RT_QUIRK_slow_broadcast))
         return false;
     if (!serves_products(plan, k) || (k->dots && !plan->dots))
         return false;

@@ -14,13 +14,14 @@
  * Every output sums k = 0, 1, 2 ... in the blocks of lib/sum.glsl, so that tile, operand
  * path and batch size never change a bit. Forms and rates: bench/probe/README.md.
  * How the rows of x are read decides the rate (LLVM 22 of Mesa 26: BROADCAST from 8 rows
- * on, X_STORAGE below; older ones: texels): by texels or storage, all lanes alike, or
- * lane i fetches row i, which then goes round the subgroup. In a subgroup of four
+ * on and for one, X_STORAGE between; older ones: texels): by texels or storage, all lanes
+ * alike, or lane i fetches row i, or vec4 i of 32 inputs of the only row, which then goes
+ * round the subgroup. In a subgroup of four
  * (SwiftShader, where a load is a loop over lanes and a broadcast twelve instructions) rows
  * change places in pairs, one instruction: lane l then holds sums of row i ^ l where
  * others hold row i.
  * Macros  BITS; TU, TL; WIDTH invocations; TEXEL; UNROLL (unpack steps, TU 1 to 4);
- *         X_STORAGE; BROADCAST (WIDTH is 8 or 4, the subgroup; TU a multiple of it);
+ *         X_STORAGE; BROADCAST (WIDTH is 8 or 4, the subgroup; TU a multiple of it, or 1 at 8);
  *         FORM_OFFSET (lib/weight.glsl); GROUP16 (8 bits): groups are of 16 codes.
  * Grid    (out_pad / (WIDTH TL), rows / TU).
  * Cost    2 rows out in FLOPs; weights once per row tile, x once per column tile.
@@ -54,10 +55,12 @@ layout(binding = 6) readonly buffer Residual { float residual[]; };
 layout(binding = 7) writeonly buffer Y { float y[]; };
 layout(push_constant) uniform Push { matmul_push p; };
 
+#define ONE_ROW (BROADCAST && TU == 1)
+
 const int BL = 8; /* rows interleaved in a weight */
 const int N = TU * TL;
 
-/* One vec4 of the row operand (4 k) against TL lane vectors. */
+/* One vec4 of the row operand, t of the step at k, against TL lane vectors. */
 #if BROADCAST && WIDTH == 4 /* few registers: a sum stays in one for four steps */
 #define STEP_ORDER                              \
     [[unroll]] for (int j = 0; j < TL; j++)     \
@@ -75,9 +78,9 @@ const int N = TU * TL;
     }
 #if BROADCAST && WIDTH == 4
 #define ROW_OF(i) ((i) ^ lane)
-#define RANK4(k)                                            \
+#define RANK4(k, t)                                         \
     [[unroll]] for (int h = 0; h < TU; h += 4) {            \
-        const vec4 mine = x(x0[h / 4] + (k));               \
+        const vec4 mine = x(x0[h / 4] + (k) + (t));         \
         ROW(h, mine)                                        \
         ROW(h + 1, subgroupQuadSwapHorizontal(mine))        \
         ROW(h + 2, subgroupQuadSwapVertical(mine))          \
@@ -86,14 +89,20 @@ const int N = TU * TL;
 #else
 #define ROW_OF(i) (i)
 #if BROADCAST
-#define PASS(i) ROW(h + (i), subgroupBroadcast(mine, i))
-#define RANK4(k)                                                  \
-    [[unroll]] for (int h = 0; h < TU; h += 8) {                  \
-        const vec4 mine = x(x0[h / 8] + (k));                     \
-        PASS(0) PASS(1) PASS(2) PASS(3) PASS(4) PASS(5) PASS(6) PASS(7) \
-    }
+#define PASSES PASS(0) PASS(1) PASS(2) PASS(3) PASS(4) PASS(5) PASS(6) PASS(7)
+#if ONE_ROW
+#define PASS(i) inputs[i] = subgroupBroadcast(mine, i);
+#define RANK4(k, t) ROW(0, inputs[t])
 #else
-#define RANK4(k) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k)))
+#define PASS(i) ROW(h + (i), subgroupBroadcast(mine, i))
+#define RANK4(k, t)                                               \
+    [[unroll]] for (int h = 0; h < TU; h += 8) {                  \
+        const vec4 mine = x(x0[h / 8] + (k) + (t));               \
+        PASSES                                                    \
+    }
+#endif
+#else
+#define RANK4(k, t) [[unroll]] for (int i = 0; i < TU; i++) ROW(i, x(x0[i] + (k) + (t)))
 #endif
 #endif
 /* At the start of a block the sum of the last one goes to the total. Few rows of codes or
@@ -125,7 +134,9 @@ void main()
     const int m0 = tile0 + lane, row0 = int(gl_WorkGroupID.y) * TU;
     const int k4 = int(p.in_pad) / 4;
     float acc[N], total[N];
-#if BROADCAST
+#if ONE_ROW
+    const int x0 = (row0 * int(p.ldx) + int(p.offx)) / 4 + lane;
+#elif BROADCAST
     int x0[TU / WIDTH]; /* rows of this lane */
     [[unroll]] for (int i = 0; i < TU / WIDTH; i++)
         x0[i] = ((row0 + WIDTH * i + lane) * int(p.ldx) + int(p.offx)) / 4;
@@ -152,6 +163,7 @@ void main()
     }
 #if BITS < 16
     int sb[TL];
+    vec4 pair[TL]; /* scales of two groups */
     vec2 sc[TL];
     const int group4 = GROUP / 4;
     [[unroll]] for (int j = 0; j < TL; j++) {
@@ -176,19 +188,24 @@ void main()
 #if BITS == 32
         vec4 lv[TL];
         [[unroll]] for (int j = 0; j < TL; j++) lv[j] = w(base[j] + k * BL);
-        RANK4(k)
+        RANK4(k, 0)
 #else
 #ifdef GROUP16 /* both groups of these 32 codes lie in one texel */
-        vec4 pair[TL];
         [[unroll]] for (int j = 0; j < TL; j++) pair[j] = scales(sb[j] + k / 8 * BL);
 #elif BITS < 16
         if (GROUP != 0) {
             const int g = k / group4;
-            [[unroll]] for (int j = 0; j < TL; j++) {
-                const vec4 t = scales(sb[j] + g / 2 * BL);
-                sc[j] = (g & 1) == 0 ? t.xy : t.zw;
-            }
+            if (k % (2 * group4) == 0)
+                [[unroll]] for (int j = 0; j < TL; j++)
+                    pair[j] = scales(sb[j] + g / 2 * BL);
+            [[unroll]] for (int j = 0; j < TL; j++)
+                sc[j] = (g & 1) == 0 ? pair[j].xy : pair[j].zw;
         }
+#endif
+#if ONE_ROW
+        const vec4 mine = x(x0 + k);
+        vec4 inputs[8];
+        PASSES
 #endif
 #if BITS == 3
         uvec4 low[TL], high[TL];
@@ -203,7 +220,7 @@ void main()
                 low[j] >>= 2;
                 high[j] >>= 1;
             }
-            RANK4(k + t)
+            RANK4(k, t)
         }
 #elif BITS == 2
         uvec4 q[TL];
@@ -215,7 +232,7 @@ void main()
                 lv[j] = decode4(q[j] & 3u, sc[j]);
                 q[j] >>= 2;
             }
-            RANK4(k + t)
+            RANK4(k, t)
         }
 #else
         TEXELS for (int v = 0; v < BITS / 4; v++) {
@@ -236,7 +253,7 @@ void main()
 #endif
                     q[j] >>= BITS;
                 }
-                RANK4(k + v * (32 / BITS) + t)
+                RANK4(k, v * (32 / BITS) + t)
             }
         }
 #endif

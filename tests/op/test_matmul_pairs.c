@@ -168,8 +168,13 @@ static struct {
     uint32_t first[1024]; /* by kernel; 0: not tried yet */
 } thrift;
 
-static bool is_left_out(uint32_t kernel)
+static bool is_left_out(uint32_t kernel, const struct rt_plan *plan)
 {
+    /* 8 bits stand for all where no plan takes them and they are slow to compile. */
+    if (vk_goes_round_in_one_row(kernel) &&
+        rt_plan_has_quirk(plan, RT_QUIRK_slow_broadcast) &&
+        (vk_kernel_table[kernel].bits != 8 || vk_kernel_table[kernel].form_offset))
+        return true;
     assert_true(vk_kernel_count <= RT_COUNT(thrift.first));
     if (thrift.first[kernel] == 0)
         thrift.first[kernel] = thrift.now;
@@ -209,7 +214,7 @@ static void check_kernels(struct rt_device *dev, const char *device, enum rt_op 
         if (vk_kernel_table[k].op != op || (i % 2 && !runs_less_unrolled(k)) ||
             !vk_matmul_fits(op, push, k) ||
             !vk_kernel_admitted((struct vk_device *)dev, k, push, slices) ||
-            is_left_out(k))
+            is_left_out(k, &plan))
             continue;
         dev->plan.loads_most = i % 2 ? 2 : plan.loads_most;
         dev->plan.takes_most = i % 2 ? 2 : plan.takes_most;
