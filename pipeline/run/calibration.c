@@ -370,8 +370,8 @@ rt_status pipe_calibration_read(struct pipe_session *session,
 {
     rt_status st;
     const uint32_t positions = rt_model_positions(full);
-    *c = (struct pipe_calibration){ .problems = !o->text &&
-                                                !pipe_calibration_is_text(o->from) };
+    *c = (struct pipe_calibration){ .problems =
+                                        !o->text && !pipe_calibration_is_text(o->from) };
     if (!c->problems && o->length > positions)
         return rt_fail(
             session->ctx, RT_ERR_USAGE, "%s %u: the model has a context of %u tokens",

@@ -30,7 +30,7 @@ enum pipe_calibration_kind {
 
 struct pipe_calibration_options {
     const char *from;
-    const char *text; /* of a plain text, in memory: `from` is its name; NULL: `from` is
+    const char *text;  /* of a plain text, in memory: `from` is its name; NULL: `from` is
                          read */
     const char *model; /* self: files of the full model, for its row; else unused */
     uint32_t length;   /* tokens of a window of plain text */

@@ -43,7 +43,8 @@ struct quant_options {
     bool device_rounds;
     /* Of a whole model: widths of single matrices, in place of `bits`; NULL: none. */
     const struct quant_plan *plan;
-    bool once; /* of a whole model: no later command continues what fails, nothing is kept */
+    bool
+        once; /* of a whole model: no later command continues what fails, nothing is kept */
 };
 
 #define QUANT_DAMPING 0.01

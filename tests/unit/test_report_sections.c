@@ -336,10 +336,8 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_blame),
-        cmocka_unit_test(test_the_bundled_text),
-        cmocka_unit_test(test_blame_names),
-        cmocka_unit_test(test_cost_of_locators),
+        cmocka_unit_test(test_blame),          cmocka_unit_test(test_the_bundled_text),
+        cmocka_unit_test(test_blame_names),    cmocka_unit_test(test_cost_of_locators),
         cmocka_unit_test(test_full_stands_in),
     };
     return cmocka_run_group_tests_name("report_sections", tests, set_up, tear_down);
